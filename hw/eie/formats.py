@@ -1,0 +1,218 @@
+"""Bit layouts of the EIE array: what the compiler writes and what the RTL reads.
+
+Each layout stands here once. RTL views signals through the layouts; software packs with the
+``pack`` functions or, for whole SRAMs, with the fields' offsets (:func:`entry_shifts`).
+"""
+
+import enum as py_enum
+from collections.abc import Mapping
+
+from amaranth.hdl import Const, Shape, signed, unsigned
+from amaranth.lib import data, enum
+
+from hw.eie.params import EieParams
+
+__all__ = [
+    "DESCRIPTOR_HALF_BITS",
+    "Space",
+    "StallClass",
+    "bias_word",
+    "broadcast_layout",
+    "command_layout",
+    "descriptor_layout",
+    "entry_layout",
+    "entry_shifts",
+    "host_bits",
+    "pack",
+    "pointer_layout",
+    "sram_files",
+    "work_layout",
+]
+
+DESCRIPTOR_HALF_BITS = 64
+"""A descriptor is two words of this width in the program memory, low half first."""
+
+COUNTER_BITS = 32
+"""Width of a cycle counter, which wraps."""
+
+ADDR_BITS = 24
+"""Width of a host address."""
+
+
+class StallClass(py_enum.IntEnum):
+    """What a PE did in a cycle of a run; every cycle of every PE is exactly one of these."""
+
+    USEFUL = 0
+    """Issued an entry with a non-zero weight."""
+    PADDING = 1
+    """Issued a padding entry."""
+    FETCH = 2
+    """Had work, but waited for its pointers or Spmat word, or met an empty column."""
+    BLOCKED = 3
+    """Had no work, while another PE's full queue held the broadcast back."""
+    STARVED = 4
+    """Had no work, and no activation was there to be broadcast."""
+    TAIL = 5
+    """Had finished the layer, while other PEs or the pipeline had not."""
+    DRAIN = 6
+    """Wrote outputs: bias, shift, ReLU."""
+    SETUP = 7
+    """Waited for the descriptor and the codebook of the layer."""
+
+
+class Space(enum.Enum, shape=4):
+    """Host address spaces. Memories of PEs take the PE's number from the command."""
+
+    CONTROL = 0
+    PROGRAM = 1
+    CODEBOOK = 2
+    SPMAT = 3
+    POINTER = 4
+    BIAS = 5
+    ACT = 6
+    COUNTER = 7
+
+
+def entry_layout(p: EieParams) -> data.StructLayout:
+    """One stored weight: its code, and the zeros before it in PE-local row space."""
+    return data.StructLayout({"code": unsigned(p.code_bits), "run": unsigned(p.run_bits)})
+
+
+def entry_shifts(p: EieParams) -> Mapping[str, int]:
+    """Bit offsets inside a Spmat word: ``code``, ``run`` of entry 0, and ``stride`` per entry."""
+    layout = entry_layout(p)
+    return {
+        "code": layout["code"].offset,
+        "run": layout["run"].offset,
+        "stride": Shape.cast(layout).width,
+    }
+
+
+def pointer_layout(p: EieParams) -> data.StructLayout:
+    """A column pointer: position of the column's first entry.
+
+    ``word`` has one bit more than a Spmat address, because the end of the last column may be
+    one past the end of the SRAM.
+    """
+    return data.StructLayout({
+        "slot": unsigned(p.slot_bits),
+        "word": unsigned(p.word_addr_bits + 1),
+    })
+
+
+def broadcast_layout(p: EieParams) -> data.StructLayout:
+    """A non-zero activation and the number of its column's pointer."""
+    return data.StructLayout({
+        "value": signed(p.act_bits),
+        "column": unsigned(p.pointer_addr_bits),
+    })
+
+
+def work_layout(p: EieParams) -> data.StructLayout:
+    """An activation with the bounds of its column: entries ``start`` up to, not with, ``end``."""
+    return data.StructLayout({
+        "value": signed(p.act_bits),
+        "start": pointer_layout(p),
+        "end": pointer_layout(p),
+    })
+
+
+def descriptor_layout(p: EieParams) -> data.StructLayout:
+    """One pass over a matrix, in the order of the program.
+
+    Fields
+    ------
+    src_base, src_rows : rows of the source activation file to scan; row ``r`` holds the
+        activations of positions ``r * num_pes`` and up, one per PE. At least one row.
+    ptr_base : number of the pointer of the first scanned position's column.
+    codebook : which codebook.
+    drain : write outputs at the end (else the accumulators keep their sums).
+    drain_rows : accumulators to write, from local row 0, at least 1.
+    dst_base : first row of the destination activation file that is written.
+    bias_base : first bias.
+    shift : right shift of the accumulator.
+    relu : clip negative outputs to 0.
+    swap : source and destination files change roles after this pass.
+    last : the program ends here.
+    """
+    layout = data.StructLayout({
+        "src_base": unsigned(p.act_addr_bits),
+        "src_rows": unsigned(p.act_addr_bits + 1),
+        "ptr_base": unsigned(p.pointer_addr_bits),
+        "codebook": unsigned(p.descriptor_addr_bits),
+        "drain_rows": unsigned(p.acc_addr_bits + 1),
+        "dst_base": unsigned(p.act_addr_bits),
+        "bias_base": unsigned(p.bias_addr_bits),
+        "shift": unsigned(6),
+        "drain": unsigned(1),
+        "relu": unsigned(1),
+        "swap": unsigned(1),
+        "last": unsigned(1),
+    })
+    if Shape.cast(layout).width > 2 * DESCRIPTOR_HALF_BITS:
+        raise ValueError("a descriptor does not fit its two words")
+    return layout
+
+
+def host_bits(p: EieParams) -> int:
+    """Width of the host port's data: 64, or a Spmat word if that is wider."""
+    return max(64, p.word_bits)
+
+
+def command_layout(p: EieParams) -> data.StructLayout:
+    """A host command: write ``data`` to, or read, row ``addr`` of a space of PE ``pe``."""
+    return data.StructLayout({
+        "data": unsigned(host_bits(p)),
+        "addr": unsigned(ADDR_BITS),
+        "pe": unsigned(8),
+        "space": Space,
+        "write": unsigned(1),
+    })
+
+
+def pack(layout: data.StructLayout, **fields: object) -> int:
+    """Pack ``fields`` to the integer that the RTL sees; unnamed fields are 0.
+
+    Raises
+    ------
+    ValueError
+        If a field is unknown or its value does not fit.
+    """
+    for name, value in fields.items():
+        shape = layout[name].shape
+        if isinstance(shape, Shape) and isinstance(value, int):
+            low = -(1 << shape.width - 1) if shape.signed else 0
+            high = (1 << shape.width - shape.signed) - 1
+            if not low <= value <= high:
+                raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+    return Const.cast(layout.const(fields)).value & ((1 << Shape.cast(layout).width) - 1)
+
+
+def bias_word(bias: int, shift: int) -> int:
+    """Return what the bias SRAM holds: the bias plus half an output step.
+
+    The hardware then rounds half up by adding this word and shifting right.
+    """
+    return bias + ((1 << shift) >> 1)
+
+
+def sram_files(p: EieParams) -> dict[str, tuple[int, int]]:
+    """Names, depths and widths (bits) of the SRAMs of an array.
+
+    The name is the file's path in an image, without suffix; PE memories stand under
+    ``pe_<number>/``.
+    """
+    half = p.num_pointers // 2
+    pointer = Shape.cast(pointer_layout(p)).width
+    files = {
+        "program": (2 * p.num_descriptors, DESCRIPTOR_HALF_BITS),
+        "codebook": (p.num_descriptors * p.num_codes, p.weight_bits),
+    }
+    for pe in range(p.num_pes):
+        files |= {
+            f"pe_{pe}/spmat": (p.spmat_words, p.word_bits),
+            f"pe_{pe}/ptr_even": (half, pointer),
+            f"pe_{pe}/ptr_odd": (half, pointer),
+            f"pe_{pe}/bias": (p.num_biases, p.acc_bits),
+        }
+    return files
