@@ -6,6 +6,7 @@ Each layout stands here once. RTL views signals through the layouts; software pa
 
 import enum as py_enum
 from collections.abc import Mapping
+from typing import Any
 
 from amaranth.hdl import Const, Shape, signed, unsigned
 from amaranth.lib import data, enum
@@ -13,7 +14,11 @@ from amaranth.lib import data, enum
 from hw.eie.params import EieParams
 
 __all__ = [
+    "ADDR_BITS",
+    "COUNTER_BITS",
     "DESCRIPTOR_HALF_BITS",
+    "VERSION",
+    "Control",
     "Space",
     "StallClass",
     "bias_word",
@@ -23,6 +28,7 @@ __all__ = [
     "entry_layout",
     "entry_shifts",
     "host_bits",
+    "host_layout",
     "pack",
     "pointer_layout",
     "sram_files",
@@ -60,6 +66,23 @@ class StallClass(py_enum.IntEnum):
     """Waited for the descriptor and the codebook of the layer."""
 
 
+VERSION = 1
+"""Version of the host interface and of the layouts, read from ``Control.VERSION``."""
+
+
+class Control(py_enum.IntEnum):
+    """Rows of the control space."""
+
+    COMMAND = 0
+    """Write 1 to start a run, 2 to clear accumulators and counters."""
+    STATUS = 1
+    """Bit 0: a run or a clearing is under way. Bit 1: the file that holds the result."""
+    VERSION = 2
+    """Version of the interface in the low half, number of PEs in the high half of 32 bits."""
+    CYCLES = 3
+    """Cycles of the last run, from start to the end of the program, modulo 2**32."""
+
+
 class Space(enum.Enum, shape=4):
     """Host address spaces. Memories of PEs take the PE's number from the command."""
 
@@ -74,7 +97,7 @@ class Space(enum.Enum, shape=4):
 
 
 def entry_layout(p: EieParams) -> data.StructLayout:
-    """One stored weight: its code, and the zeros before it in PE-local row space."""
+    """Lay out one stored weight: its code, and the zeros before it in PE-local row space."""
     return data.StructLayout({"code": unsigned(p.code_bits), "run": unsigned(p.run_bits)})
 
 
@@ -89,7 +112,7 @@ def entry_shifts(p: EieParams) -> Mapping[str, int]:
 
 
 def pointer_layout(p: EieParams) -> data.StructLayout:
-    """A column pointer: position of the column's first entry.
+    """Lay out a column pointer: position of the column's first entry.
 
     ``word`` has one bit more than a Spmat address, because the end of the last column may be
     one past the end of the SRAM.
@@ -101,7 +124,7 @@ def pointer_layout(p: EieParams) -> data.StructLayout:
 
 
 def broadcast_layout(p: EieParams) -> data.StructLayout:
-    """A non-zero activation and the number of its column's pointer."""
+    """Lay out a non-zero activation and the number of its column's pointer."""
     return data.StructLayout({
         "value": signed(p.act_bits),
         "column": unsigned(p.pointer_addr_bits),
@@ -109,7 +132,7 @@ def broadcast_layout(p: EieParams) -> data.StructLayout:
 
 
 def work_layout(p: EieParams) -> data.StructLayout:
-    """An activation with the bounds of its column: entries ``start`` up to, not with, ``end``."""
+    """Lay out an activation with its column: entries ``start`` up to, not with, ``end``."""
     return data.StructLayout({
         "value": signed(p.act_bits),
         "start": pointer_layout(p),
@@ -118,7 +141,7 @@ def work_layout(p: EieParams) -> data.StructLayout:
 
 
 def descriptor_layout(p: EieParams) -> data.StructLayout:
-    """One pass over a matrix, in the order of the program.
+    """Lay out one pass over a matrix, in the order of the program.
 
     Fields
     ------
@@ -159,18 +182,25 @@ def host_bits(p: EieParams) -> int:
     return max(64, p.word_bits)
 
 
-def command_layout(p: EieParams) -> data.StructLayout:
-    """A host command: write ``data`` to, or read, row ``addr`` of a space of PE ``pe``."""
+def host_layout(p: EieParams) -> data.StructLayout:
+    """Lay out a host command as a PE sees it: write ``data`` to row ``addr`` of a space, or read.
+
+    In space ACT the row is an address of an activation file, above it the file's number.
+    """
     return data.StructLayout({
         "data": unsigned(host_bits(p)),
         "addr": unsigned(ADDR_BITS),
-        "pe": unsigned(8),
         "space": Space,
         "write": unsigned(1),
     })
 
 
-def pack(layout: data.StructLayout, **fields: object) -> int:
+def command_layout(p: EieParams) -> data.StructLayout:
+    """Lay out a host command, and the PE whose memory is meant."""
+    return data.StructLayout({"command": host_layout(p), "pe": unsigned(8)})
+
+
+def pack(layout: data.StructLayout, **fields: Any) -> int:
     """Pack ``fields`` to the integer that the RTL sees; unnamed fields are 0.
 
     Raises
@@ -185,7 +215,8 @@ def pack(layout: data.StructLayout, **fields: object) -> int:
             high = (1 << shape.width - shape.signed) - 1
             if not low <= value <= high:
                 raise ValueError(f"{name} must be from {low} to {high}, not {value}")
-    return Const.cast(layout.const(fields)).value & ((1 << Shape.cast(layout).width) - 1)
+    init: dict[int | str, Any] = {**fields}
+    return Const.cast(layout.const(init)).value & ((1 << Shape.cast(layout).width) - 1)
 
 
 def bias_word(bias: int, shift: int) -> int:

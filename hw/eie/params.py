@@ -89,7 +89,9 @@ class EieParams:
                 continue
             low, high = _RANGES[name]
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ParamError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
+                raise ParamError(
+                    f"{name} must be a whole number from {low} to {high}, not {value!r}"
+                )
         if self.num_pointers % 2:
             raise ParamError(f"num_pointers must be even (two banks), not {self.num_pointers}")
         if self.entry_bits > self.word_bits:

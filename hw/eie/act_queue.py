@@ -1,0 +1,64 @@
+"""Activation queue: lets a PE fall behind the broadcast by some columns."""
+
+from amaranth.hdl import Module, Mux, ShapeLike, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["ActQueue"]
+
+
+class ActQueue(wiring.Component):
+    """First in, first out; evens out load between PEs (EIE, section IV, "Activation Queue").
+
+    All ``depth`` entries can be used. A transfer at ``i`` is visible at ``o`` in the next cycle.
+
+    Members
+    -------
+    i : ``In(stream)``, new work; ``ready`` while an entry is free.
+    o : ``Out(stream)``, the oldest work.
+    level : Out, entries in use.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    level: Signal
+
+    def __init__(self, shape: ShapeLike, depth: int) -> None:
+        self._shape = shape
+        self._depth = depth
+        super().__init__({
+            "i": In(stream.Signature(shape)),
+            "o": Out(stream.Signature(shape)),
+            "level": Out(range(depth + 1)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.entries = entries = Memory(shape=self._shape, depth=self._depth, init=[])
+        # Flip-flops rather than an SRAM: the head must be there in the cycle it is taken.
+        head, tail = entries.read_port(domain="comb"), entries.write_port()
+        # A queue of one entry still gets an address bit: no signal may be 0 bits wide.
+        first, free = Signal(range(max(2, self._depth))), Signal(range(max(2, self._depth)))
+        push, pop = Signal(), Signal()
+
+        def after(index: Signal) -> Value:
+            return Mux(index == self._depth - 1, 0, index + 1)
+
+        m.d.comb += [
+            self.i.ready.eq(self.level != self._depth),
+            self.o.valid.eq(self.level != 0),
+            self.o.payload.eq(head.data),
+            head.addr.eq(first),
+            tail.addr.eq(free),
+            tail.data.eq(self.i.payload),
+            tail.en.eq(push),
+            push.eq(self.i.valid & self.i.ready),
+            pop.eq(self.o.valid & self.o.ready),
+        ]
+        m.d.sync += self.level.eq(self.level + push - pop)
+        with m.If(push):
+            m.d.sync += free.eq(after(free))
+        with m.If(pop):
+            m.d.sync += first.eq(after(first))
+        return m

@@ -1,0 +1,139 @@
+"""Activation read/write: source and destination files, scan for non-zeros, output arithmetic."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.common.sram import sram
+from hw.eie.params import EieParams
+
+__all__ = ["ActRw"]
+
+
+class ActRw(wiring.Component):
+    """Two activation files that swap roles each layer (EIE, section IV, "Activation Read/Write").
+
+    Scan: all PEs read the same row of their source file; a row waits in the file's output until
+    it is taken as the PE's candidate, which then is ``pending`` until granted, unless it is 0.
+
+    Drain, one accumulator per cycle, three stages: read accumulator and bias; add; shift,
+    saturate, ReLU and write. The rounding half is part of the bias (``formats.bias_word``).
+
+    Members
+    -------
+    source : In, which file is the source.
+    scan_read, scan_row : In, read a row of the source file.
+    scan_take : In, make the row that was read the candidate.
+    grant : In, the candidate is broadcast.
+    pending, candidate : Out, a non-zero activation to broadcast.
+    bias_read, bias_row : In, read a bias, in the cycle in which the accumulator is read.
+    acc : In, the accumulator, one cycle after it was read.
+    shift, relu : In, how to make an output of a sum.
+    write, write_row : In, write the output to the destination file, two cycles after the read.
+    output : Out, the output that ``write`` writes.
+    load_act, load_bias, load_row, load_data : In, write an activation (the row's highest bit
+        is the file) or a bias.
+    host_read : In, read the activation at ``load_row``.
+    host_data : Out, the activation that was read in the cycle before.
+    """
+
+    source: Signal
+    scan_read: Signal
+    scan_row: Signal
+    scan_take: Signal
+    grant: Signal
+    pending: Signal
+    candidate: Signal
+    bias_read: Signal
+    bias_row: Signal
+    acc: Signal
+    shift: Signal
+    relu: Signal
+    write: Signal
+    write_row: Signal
+    output: Signal
+    load_act: Signal
+    load_bias: Signal
+    load_row: Signal
+    load_data: Signal
+    host_read: Signal
+    host_data: Signal
+
+    def __init__(self, params: EieParams) -> None:
+        self._p = params
+        act, row = signed(params.act_bits), params.act_addr_bits
+        super().__init__({
+            "source": In(1),
+            "scan_read": In(1),
+            "scan_row": In(row),
+            "scan_take": In(1),
+            "grant": In(1),
+            "pending": Out(1),
+            "candidate": Out(act),
+            "bias_read": In(1),
+            "bias_row": In(params.bias_addr_bits),
+            "acc": In(signed(params.acc_bits)),
+            "shift": In(6),
+            "relu": In(1),
+            "write": In(1),
+            "write_row": In(row),
+            "output": Out(act),
+            "load_act": In(1),
+            "load_bias": In(1),
+            "load_row": In(max(row + 1, params.bias_addr_bits)),
+            "load_data": In(max(params.acc_bits, params.act_bits)),
+            "host_read": In(1),
+            "host_data": Out(act),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p = self._p
+        m = Module()
+        row = p.act_addr_bits
+        load_file = self.load_row[row]
+        host_file = Signal()
+        words = []
+        for number, name in enumerate(("act_0", "act_1")):
+            m.submodules[name] = file = sram(signed(p.act_bits), p.num_acts)
+            read, write = file.read_port(), file.write_port()
+            is_source = self.source == number
+            host_here, load_here = Signal(name=f"host_{number}"), Signal(name=f"load_{number}")
+            m.d.comb += [
+                host_here.eq(self.host_read & (load_file == number)),
+                load_here.eq(self.load_act & (load_file == number)),
+                read.en.eq((self.scan_read & is_source) | host_here),
+                read.addr.eq(Mux(host_here, self.load_row[:row], self.scan_row)),
+                write.en.eq((self.write & ~is_source) | load_here),
+                write.addr.eq(Mux(load_here, self.load_row[:row], self.write_row)),
+                write.data.eq(Mux(load_here, self.load_data[: p.act_bits], self.output)),
+            ]
+            words.append(read.data)
+        m.d.sync += host_file.eq(load_file)
+        m.d.comb += self.host_data.eq(Mux(host_file, words[1], words[0]))
+
+        scanned = Mux(self.source, words[1], words[0])
+        with m.If(self.scan_take):
+            # Not > 0: inputs of a first layer are signed.
+            m.d.sync += [self.candidate.eq(scanned), self.pending.eq(scanned != 0)]
+        with m.Elif(self.grant):
+            m.d.sync += self.pending.eq(0)
+
+        m.submodules.bias = biases = sram(signed(p.acc_bits), p.num_biases)
+        bias, bias_load = biases.read_port(), biases.write_port()
+        total = Signal(signed(p.acc_bits), reset_less=True)
+        shifted = Signal(signed(p.acc_bits))
+        m.d.comb += [
+            bias.en.eq(self.bias_read),
+            bias.addr.eq(self.bias_row),
+            bias_load.en.eq(self.load_bias),
+            bias_load.addr.eq(self.load_row[: p.bias_addr_bits]),
+            bias_load.data.eq(self.load_data[: p.acc_bits]),
+            shifted.eq(total >> self.shift),
+        ]
+        m.d.sync += total.eq(self.acc + bias.data)
+        with m.If(shifted < 0):
+            low = Mux(shifted < p.min_act, p.min_act, shifted)
+            m.d.comb += self.output.eq(Mux(self.relu, 0, low))
+        with m.Else():
+            m.d.comb += self.output.eq(Mux(shifted > p.max_act, p.max_act, shifted))
+        return m

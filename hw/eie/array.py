@@ -1,0 +1,185 @@
+"""The EIE array: PEs, the tree that finds non-zeros, central control, and the host port."""
+
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.eie.ccu import Ccu
+from hw.eie.control import Phase
+from hw.eie.formats import (
+    COUNTER_BITS,
+    VERSION,
+    Control,
+    Space,
+    command_layout,
+    host_bits,
+    host_layout,
+)
+from hw.eie.lnzd import LnzdTree
+from hw.eie.params import EieParams
+from hw.eie.scan import Scan
+
+__all__ = ["ARRAY_MODULE", "PE_MODULE", "EieArray"]
+
+ARRAY_MODULE = "eie_array"
+PE_MODULE = "eie_pe"
+
+
+class EieArray(wiring.Component):
+    """N PEs under one control (EIE, figure 4).
+
+    The PEs are instances of one Verilog module (``PE_MODULE``, converted on its own from
+    :class:`hw.eie.pe.Pe`): a design of 64 equal PEs then costs the text and the compile time of
+    one. The array therefore runs in Verilog simulators only.
+
+    Members
+    -------
+    cmd : ``In(stream(command_layout))``, host commands. Memories can be reached between runs;
+        commands to them wait while a run is under way, those to the control space do not.
+    rsp : ``Out(stream(host_bits))``, one answer per read command.
+    running : Out, a run or a clearing is under way.
+    out_valid, out_pass, out_row, out_data : Out, outputs as they are written to the destination
+        files: the number of the descriptor, the files' row, and PE 0's output in the low bits.
+    """
+
+    cmd: stream.Interface
+    rsp: stream.Interface
+    running: Signal
+    out_valid: Signal
+    out_pass: Signal
+    out_row: Signal
+    out_data: Signal
+
+    def __init__(self, params: EieParams) -> None:
+        self._p = params
+        super().__init__({
+            "cmd": In(stream.Signature(command_layout(params))),
+            "rsp": Out(stream.Signature(host_bits(params))),
+            "running": Out(1),
+            "out_valid": Out(1),
+            "out_pass": Out(params.descriptor_addr_bits),
+            "out_row": Out(params.act_addr_bits),
+            "out_data": Out(params.num_pes * params.act_bits),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p = self._p
+        m = Module()
+        m.submodules.ccu = ccu = Ccu(p)
+        m.submodules.scan = scan = Scan(p)
+        m.submodules.lnzd = lnzd = LnzdTree(p)
+        c = ccu.control
+        host, host_pe = Signal(host_layout(p)), Signal(8)
+        host_valid = Signal()
+        room, busy = Signal(p.num_pes), Signal(p.num_pes)
+        answers = []
+        for pe in range(p.num_pes):
+            answer = Signal(max(p.act_bits, COUNTER_BITS), name=f"answer_{pe}")
+            host_en = Signal(name=f"host_en_{pe}")
+            m.d.comb += host_en.eq(host_valid & (host_pe == pe))
+            m.submodules[f"pe_{pe}"] = Instance(
+                PE_MODULE,
+                i_clk=ClockSignal(),
+                i_rst=ResetSignal(),
+                i_control=c.as_value(),
+                i_broadcast=scan.broadcast.as_value(),
+                i_broadcast_en=scan.broadcast_en,
+                o_room=room[pe],
+                o_busy=busy[pe],
+                i_scan_read=scan.read,
+                i_scan_row=scan.row,
+                i_scan_take=scan.take,
+                i_grant=lnzd.grant[pe],
+                o_pending=lnzd.pending[pe],
+                o_candidate=lnzd.value.word_select(pe, p.act_bits),
+                i_blocked=scan.blocked,
+                i_scanned=scan.done,
+                i_host=host.as_value(),
+                i_host_en=host_en,
+                o_host_data=answer,
+                o_output=self.out_data.word_select(pe, p.act_bits),
+            )
+            answers.append(answer)
+
+        work = ccu.pass_descriptor
+        m.d.comb += [
+            scan.start.eq(ccu.pass_start),
+            scan.src_base.eq(work.src_base),
+            scan.src_rows.eq(work.src_rows),
+            scan.ptr_base.eq(work.ptr_base),
+            scan.flush.eq(c.flush),
+            scan.pending.eq(lnzd.o_pending),
+            scan.last.eq(lnzd.o_last),
+            scan.value.eq(lnzd.o_value),
+            scan.pe.eq(lnzd.o_pe),
+            scan.room.eq(room.all()),
+            lnzd.o_grant.eq(scan.grant),
+            ccu.pass_done.eq(scan.done & ~busy.any()),
+            self.running.eq(ccu.running),
+            self.out_valid.eq(c.act_write),
+            self.out_pass.eq(c.descriptor),
+            self.out_row.eq(c.act_row),
+        ]
+        self._serve_host(m, ccu, host, host_pe, host_valid, answers)
+        return m
+
+    def _serve_host(
+        self,
+        m: Module,
+        ccu: Ccu,
+        host: data.View,
+        host_pe: Signal,
+        host_valid: Signal,
+        answers: list[Signal],
+    ) -> None:
+        """Take commands one by one: a write per cycle, a read in four and until it is answered."""
+        p = self._p
+        command = self.cmd.payload.command
+        # Reads: in `host`, then out of the memory, then in `rsp`.
+        reading, fetched = Signal(), Signal()
+        m.d.comb += self.cmd.ready.eq(~reading & ((command.space == Space.CONTROL) | ~ccu.running))
+        m.d.sync += [host_valid.eq(0), fetched.eq(host_valid & ~host.write)]
+        with m.If(self.cmd.valid & self.cmd.ready):
+            m.d.sync += [
+                host.eq(command),
+                host_pe.eq(self.cmd.payload.pe),
+                host_valid.eq(1),
+                reading.eq(~command.write),
+            ]
+        with m.If(self.rsp.valid & self.rsp.ready):
+            m.d.sync += [self.rsp.valid.eq(0), reading.eq(0)]
+
+        write = host_valid & host.write
+        control = write & (host.space == Space.CONTROL) & (host.addr == Control.COMMAND)
+        m.d.comb += [
+            ccu.start.eq(control & host.data[0]),
+            ccu.clear.eq(control & host.data[1]),
+            ccu.load_program.eq(write & (host.space == Space.PROGRAM)),
+            ccu.load_codebook.eq(write & (host.space == Space.CODEBOOK)),
+            ccu.load_row.eq(host.addr),
+            ccu.load_data.eq(host.data),
+        ]
+
+        cycles = Signal(COUNTER_BITS)
+        with m.If(ccu.start):
+            m.d.sync += cycles.eq(0)
+        with m.Elif(ccu.control.phase != Phase.IDLE):
+            m.d.sync += cycles.eq(cycles + 1)
+        from_control = Signal(COUNTER_BITS)
+        with m.Switch(host.addr):
+            with m.Case(Control.STATUS):
+                m.d.comb += from_control.eq(Cat(ccu.running, ccu.source))
+            with m.Case(Control.VERSION):
+                m.d.comb += from_control.eq(VERSION | p.num_pes << 16)
+            with m.Case(Control.CYCLES):
+                m.d.comb += from_control.eq(cycles)
+        from_pe = Signal.like(answers[0])
+        with m.Switch(host_pe):
+            for pe, answer in enumerate(answers):
+                with m.Case(pe):
+                    m.d.comb += from_pe.eq(answer)
+        with m.If(fetched):
+            m.d.sync += [
+                self.rsp.valid.eq(1),
+                self.rsp.payload.eq(Mux(host.space == Space.CONTROL, from_control, from_pe)),
+            ]

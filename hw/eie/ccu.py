@@ -1,0 +1,169 @@
+"""Central control unit: runs the program of descriptors."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.eie.codebook_load import CodebookLoad
+from hw.eie.control import Phase, control_layout
+from hw.eie.counters import counter_addr_bits
+from hw.eie.descriptor_read import DescriptorRead
+from hw.eie.drain import Drain
+from hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout
+from hw.eie.params import EieParams
+
+__all__ = ["Ccu"]
+
+
+class _State(enum.Enum, shape=3):
+    FLUSH = 0  # empty queues and pipelines
+    CLEAR = 1  # sweep accumulators and counters
+    IDLE = 2
+    START = 3
+    TURN = 4  # wait for the next descriptor, and make it the one at work
+    COMPUTE = 5
+    DRAIN = 6
+
+
+class Ccu(wiring.Component):
+    """Control of a run (EIE, section IV, "Central Control Unit").
+
+    A run goes through the program from descriptor 0: scan the source files, broadcast every
+    non-zero activation, wait until every queue and pipeline is empty, drain. The next
+    descriptor is read ahead, and its codebook loaded while outputs drain. ``start`` and
+    ``clear`` may come at any time; a run that is under way is then abandoned.
+
+    Members
+    -------
+    start : In, run the program; its input is in file 0.
+    clear : In, set all accumulators and counters to 0 (done after reset, too).
+    running : Out, a run or a clearing is under way.
+    source : Out, the source file; once ``running`` is low, the file that holds the result.
+    control : Out, to all PEs, see ``control_layout``.
+    pass_start, pass_descriptor : Out, begin the scan of a pass.
+    pass_done : In, the scan is over, and no PE has work in a queue or pipeline.
+    load_program, load_codebook, load_row, load_data : In, write half a descriptor or a weight.
+    """
+
+    start: Signal
+    clear: Signal
+    running: Signal
+    source: Signal
+    control: data.View
+    pass_start: Signal
+    pass_descriptor: data.View
+    pass_done: Signal
+    load_program: Signal
+    load_codebook: Signal
+    load_row: Signal
+    load_data: Signal
+
+    def __init__(self, params: EieParams) -> None:
+        self._p = params
+        super().__init__({
+            "start": In(1),
+            "clear": In(1),
+            "running": Out(1),
+            "source": Out(1),
+            "control": Out(control_layout(params)),
+            "pass_start": Out(1),
+            "pass_descriptor": Out(descriptor_layout(params)),
+            "pass_done": In(1),
+            "load_program": In(1),
+            "load_codebook": In(1),
+            "load_row": In(params.descriptor_addr_bits + params.code_bits),
+            "load_data": In(DESCRIPTOR_HALF_BITS),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p = self._p
+        m = Module()
+        m.submodules.descriptor_read = reader = DescriptorRead(p)
+        m.submodules.codebook_load = codebooks = CodebookLoad(p)
+        m.submodules.drain = drain = Drain(p)
+        now = Signal(descriptor_layout(p), reset_less=True)
+        ahead, flush = reader.descriptor, Signal()
+        c = self.control
+
+        state = Signal(_State, init=_State.FLUSH)
+        finish, number = Signal(), Signal(p.descriptor_addr_bits)
+        restart, sweep = Signal(), Signal(max(p.acc_addr_bits, counter_addr_bits(p)))
+        m.d.comb += [
+            reader.flush.eq(flush),
+            reader.load_en.eq(self.load_program),
+            reader.load_row.eq(self.load_row),
+            reader.load_data.eq(self.load_data),
+            codebooks.forget.eq(flush),
+            codebooks.load_en.eq(self.load_codebook),
+            codebooks.load_row.eq(self.load_row),
+            codebooks.load_data.eq(self.load_data),
+            drain.flush.eq(flush),
+            drain.rows.eq(now.drain_rows),
+            drain.bias_base.eq(now.bias_base),
+            drain.dst_base.eq(now.dst_base),
+            self.pass_descriptor.eq(ahead),
+            c.flush.eq(flush),
+            c.source.eq(self.source),
+            c.codebook_en.eq(codebooks.o_en),
+            c.codebook_code.eq(codebooks.o_code),
+            c.codebook_weight.eq(codebooks.o_weight),
+            c.acc_read.eq(drain.acc_read),
+            c.acc_row.eq(drain.acc_row),
+            c.bias_row.eq(drain.bias_row),
+            c.clear.eq(drain.clear),
+            c.clear_row.eq(drain.clear_row),
+            c.act_write.eq(drain.write),
+            c.act_row.eq(drain.write_row),
+            c.counter_row.eq(sweep),
+            c.shift.eq(now.shift),
+            c.relu.eq(now.relu),
+            c.descriptor.eq(number),
+        ]
+        m.d.comb += self.running.eq(state != _State.IDLE)
+        with m.Switch(state):
+            with m.Case(_State.FLUSH):
+                m.d.comb += flush.eq(1)
+                m.d.sync += [sweep.eq(0), self.source.eq(0), state.eq(_State.CLEAR)]
+            with m.Case(_State.CLEAR):
+                m.d.comb += [c.clear.eq(1), c.clear_row.eq(sweep), c.counter_clear.eq(1)]
+                m.d.sync += sweep.eq(sweep + 1)
+                with m.If(sweep.all()):
+                    m.d.sync += state.eq(Mux(restart, _State.START, _State.IDLE))
+            with m.Case(_State.START):
+                m.d.comb += [c.phase.eq(Phase.SETUP), reader.first.eq(1), codebooks.forget.eq(1)]
+                m.d.sync += [self.source.eq(0), number.eq(0), state.eq(_State.TURN)]
+            with m.Case(_State.TURN):
+                m.d.comb += c.phase.eq(Phase.SETUP)
+                with m.If(reader.valid):
+                    m.d.comb += [self.pass_start.eq(1), reader.next.eq(~ahead.last)]
+                    # Already there if it was loaded during the drain of the pass before.
+                    m.d.comb += [codebooks.load.eq(1), codebooks.codebook.eq(ahead.codebook)]
+                    m.d.sync += [now.eq(ahead), state.eq(_State.COMPUTE)]
+            with m.Case(_State.COMPUTE):
+                m.d.comb += [
+                    codebooks.codebook.eq(now.codebook),
+                    c.hold.eq(~codebooks.ready),
+                    c.phase.eq(Mux(codebooks.ready, Phase.COMPUTE, Phase.SETUP)),
+                ]
+                # Every queue and pipeline is empty, not merely silent: then nothing is lost.
+                with m.If(self.pass_done & codebooks.ready):
+                    m.d.comb += [drain.start.eq(now.drain), finish.eq(~now.drain)]
+                    m.d.sync += state.eq(_State.DRAIN)
+            with m.Case(_State.DRAIN):
+                m.d.comb += [
+                    c.phase.eq(Phase.DRAIN),
+                    codebooks.load.eq(reader.valid),
+                    codebooks.codebook.eq(ahead.codebook),
+                    finish.eq(drain.done),
+                ]
+        with m.If(finish):
+            m.d.sync += [
+                self.source.eq(self.source ^ now.swap),
+                number.eq(number + 1),
+                state.eq(Mux(now.last, _State.IDLE, _State.TURN)),
+            ]
+        with m.If(self.clear | (self.start & self.running)):
+            m.d.sync += [restart.eq(self.start), state.eq(_State.FLUSH)]
+        with m.Elif(self.start):
+            m.d.sync += state.eq(_State.START)
+        return m

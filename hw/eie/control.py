@@ -1,0 +1,58 @@
+"""What the central control unit tells the PEs."""
+
+from amaranth.hdl import signed
+from amaranth.lib import data, enum
+
+from hw.eie.counters import counter_addr_bits
+from hw.eie.params import EieParams
+
+__all__ = ["Phase", "control_layout"]
+
+
+class Phase(enum.Enum, shape=2):
+    """What the array does; decides the stall class of a PE that issues nothing."""
+
+    IDLE = 0
+    SETUP = 1
+    COMPUTE = 2
+    DRAIN = 3
+
+
+def control_layout(p: EieParams) -> data.StructLayout:
+    """Signals from the CCU to all PEs.
+
+    Fields
+    ------
+    flush : empty queues and pipelines.
+    source : which activation file is the source.
+    codebook_en, codebook_code, codebook_weight : write the codebook.
+    hold : the codebook is not complete; issue nothing.
+    acc_read, acc_row : read an accumulator to drain it.
+    bias_row : the bias that belongs to it.
+    clear, clear_row : clear an accumulator.
+    counter_clear, counter_row : clear a counter.
+    act_write, act_row : write the output that is at the end of the drain pipeline.
+    shift, relu : output arithmetic.
+    phase, descriptor : for the cycle counters.
+    """
+    return data.StructLayout({
+        "flush": 1,
+        "source": 1,
+        "codebook_en": 1,
+        "codebook_code": p.code_bits,
+        "codebook_weight": signed(p.weight_bits),
+        "hold": 1,
+        "acc_read": 1,
+        "acc_row": p.acc_addr_bits,
+        "bias_row": p.bias_addr_bits,
+        "clear": 1,
+        "clear_row": p.acc_addr_bits,
+        "counter_clear": 1,
+        "counter_row": counter_addr_bits(p),
+        "act_write": 1,
+        "act_row": p.act_addr_bits,
+        "shift": 6,
+        "relu": 1,
+        "phase": Phase,
+        "descriptor": p.descriptor_addr_bits,
+    })

@@ -1,0 +1,199 @@
+"""Processing element: one multiplier with its share of rows, and everything that feeds it."""
+
+from amaranth.hdl import Module, Mux, ResetInserter, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from hw.eie.act_queue import ActQueue
+from hw.eie.act_rw import ActRw
+from hw.eie.arithm import Arithm
+from hw.eie.control import Phase, control_layout
+from hw.eie.counters import Counters
+from hw.eie.formats import (
+    COUNTER_BITS,
+    Space,
+    StallClass,
+    broadcast_layout,
+    host_layout,
+    work_layout,
+)
+from hw.eie.params import EieParams
+from hw.eie.ptr_read import PtrRead
+from hw.eie.spmat_read import SpmatRead
+
+__all__ = ["Pe"]
+
+
+class Pe(wiring.Component):
+    """One PE of the array (EIE, figure 4).
+
+    Work goes activation queue -> pointer read -> Spmat read -> arithmetic unit; with
+    ``pointers_first`` the queue comes after the pointers, where columns without entries are
+    already gone.
+
+    Members
+    -------
+    control : In, from the central control unit.
+    broadcast, broadcast_en : In, an activation and its column; only while ``room``.
+    room : Out, the PE can take a broadcast.
+    busy : Out, work is in the queue or a pipeline.
+    scan_read, scan_row, scan_take, grant, pending, candidate : see ``ActRw``.
+    blocked, scanned : In, a broadcast waits for room somewhere; no broadcast is to come.
+    host, host_en : In, a host command for this PE.
+    host_data : Out, the answer to a read command of the cycle before.
+    output : Out, the output that is written to the destination file in this cycle.
+    """
+
+    control: data.View
+    broadcast: data.View
+    broadcast_en: Signal
+    room: Signal
+    busy: Signal
+    scan_read: Signal
+    scan_row: Signal
+    scan_take: Signal
+    grant: Signal
+    pending: Signal
+    candidate: Signal
+    blocked: Signal
+    scanned: Signal
+    host: data.View
+    host_en: Signal
+    host_data: Signal
+    output: Signal
+
+    def __init__(self, params: EieParams) -> None:
+        self._p = params
+        super().__init__({
+            "control": In(control_layout(params)),
+            "broadcast": In(broadcast_layout(params)),
+            "broadcast_en": In(1),
+            "room": Out(1),
+            "busy": Out(1),
+            "scan_read": In(1),
+            "scan_row": In(params.act_addr_bits),
+            "scan_take": In(1),
+            "grant": In(1),
+            "pending": Out(1),
+            "candidate": Out(signed(params.act_bits)),
+            "blocked": In(1),
+            "scanned": In(1),
+            "host": In(host_layout(params)),
+            "host_en": In(1),
+            "host_data": Out(max(params.act_bits, COUNTER_BITS)),
+            "output": Out(signed(params.act_bits)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p = self._p
+        m = Module()
+        c = self.control
+        flushed = ResetInserter(c.flush)
+        queue_layout = work_layout(p) if p.pointers_first else broadcast_layout(p)
+        queue = ActQueue(queue_layout, p.queue_depth)
+        pointers, spmat, arithm, acts = PtrRead(p), SpmatRead(p), Arithm(p), ActRw(p)
+        m.submodules.act_queue = flushed(queue)
+        m.submodules.ptr_read = flushed(pointers)
+        m.submodules.spmat_read = flushed(spmat)
+        m.submodules.arithm = flushed(arithm)
+        m.submodules.act_rw = flushed(acts)
+
+        entry = stream.Signature(broadcast_layout(p)).create()
+        m.d.comb += [entry.payload.eq(self.broadcast), entry.valid.eq(self.broadcast_en)]
+        if p.pointers_first:
+            connect(m, entry, pointers.i)
+            connect(m, pointers.o, queue.i)
+            connect(m, queue.o, spmat.i)
+            # The column in the pointer unit may need an entry, too.
+            m.d.comb += self.room.eq(queue.level + pointers.full < p.queue_depth)
+        else:
+            connect(m, entry, queue.i)
+            connect(m, queue.o, pointers.i)
+            connect(m, pointers.o, spmat.i)
+            m.d.comb += self.room.eq(queue.i.ready)
+
+        waiting = queue.o.valid | pointers.full | spmat.full
+        m.d.comb += [
+            self.busy.eq(waiting | arithm.busy),
+            spmat.hold.eq(c.hold),
+            arithm.valid.eq(spmat.issued & ~spmat.padding),
+            arithm.code.eq(spmat.code),
+            arithm.row.eq(spmat.row),
+            arithm.value.eq(spmat.value),
+            arithm.codebook_en.eq(c.codebook_en),
+            arithm.codebook_code.eq(c.codebook_code),
+            arithm.codebook_weight.eq(c.codebook_weight),
+            arithm.read.eq(c.acc_read),
+            arithm.read_row.eq(c.acc_row),
+            arithm.clear.eq(c.clear),
+            arithm.clear_row.eq(c.clear_row),
+            acts.source.eq(c.source),
+            acts.scan_read.eq(self.scan_read),
+            acts.scan_row.eq(self.scan_row),
+            acts.scan_take.eq(self.scan_take),
+            acts.grant.eq(self.grant),
+            self.pending.eq(acts.pending),
+            self.candidate.eq(acts.candidate),
+            acts.bias_read.eq(c.acc_read),
+            acts.bias_row.eq(c.bias_row),
+            acts.acc.eq(arithm.read_data),
+            acts.shift.eq(c.shift),
+            acts.relu.eq(c.relu),
+            acts.write.eq(c.act_write),
+            acts.write_row.eq(c.act_row),
+            self.output.eq(acts.output),
+        ]
+        self._connect_host(m, pointers, spmat, acts)
+        if p.counters:
+            m.submodules.counters = counters = Counters(p)
+            stall_class = Signal(StallClass)
+            with m.If(c.phase == Phase.SETUP):
+                m.d.comb += stall_class.eq(StallClass.SETUP)
+            with m.Elif(c.phase == Phase.DRAIN):
+                m.d.comb += stall_class.eq(StallClass.DRAIN)
+            with m.Elif(spmat.issued):
+                padding = spmat.padding
+                m.d.comb += stall_class.eq(Mux(padding, StallClass.PADDING, StallClass.USEFUL))
+            with m.Elif(waiting):
+                m.d.comb += stall_class.eq(StallClass.FETCH)
+            with m.Elif(self.scanned):
+                m.d.comb += stall_class.eq(StallClass.TAIL)
+            with m.Else():
+                m.d.comb += stall_class.eq(
+                    Mux(self.blocked, StallClass.BLOCKED, StallClass.STARVED)
+                )
+            m.d.comb += [
+                counters.count.eq(c.phase != Phase.IDLE),
+                counters.descriptor.eq(c.descriptor),
+                counters.stall_class.eq(stall_class),
+                counters.clear.eq(c.counter_clear),
+                counters.read.eq(self.host_en & ~self.host.write),
+                counters.addr.eq(Mux(c.counter_clear, c.counter_row, self.host.addr)),
+            ]
+            answer_counter = Signal()
+            m.d.sync += answer_counter.eq(self.host.space == Space.COUNTER)
+            with m.If(answer_counter):
+                m.d.comb += self.host_data.eq(counters.read_data)
+            with m.Else():
+                m.d.comb += self.host_data.eq(acts.host_data)
+        else:
+            m.d.comb += self.host_data.eq(acts.host_data)
+        return m
+
+    def _connect_host(self, m: Module, pointers: PtrRead, spmat: SpmatRead, acts: ActRw) -> None:
+        """Let host commands write the memories, and read activations."""
+        host = self.host
+        write = self.host_en & host.write
+        m.d.comb += [
+            spmat.load_en.eq(write & (host.space == Space.SPMAT)),
+            spmat.load_addr.eq(host.addr),
+            spmat.load_data.eq(host.data),
+            pointers.load_en.eq(write & (host.space == Space.POINTER)),
+            pointers.load_addr.eq(host.addr),
+            pointers.load_data.eq(host.data),
+            acts.load_bias.eq(write & (host.space == Space.BIAS)),
+            acts.load_act.eq(write & (host.space == Space.ACT)),
+            acts.load_row.eq(host.addr),
+            acts.load_data.eq(host.data),
+            acts.host_read.eq(self.host_en & ~host.write & (host.space == Space.ACT)),
+        ]

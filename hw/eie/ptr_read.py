@@ -1,0 +1,84 @@
+"""Pointer read unit: from a column's number to the bounds of its entries."""
+
+from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.common.sram import sram
+from hw.eie.formats import broadcast_layout, pointer_layout, work_layout
+from hw.eie.params import EieParams
+
+__all__ = ["PtrRead"]
+
+
+class PtrRead(wiring.Component):
+    """Read p[j] and p[j+1] from an even and an odd bank in one cycle (EIE, section IV).
+
+    A column without entries is dropped. One column per cycle, latency one cycle.
+
+    Members
+    -------
+    i : ``In(stream(broadcast_layout))``, activations with their columns.
+    o : ``Out(stream(work_layout))``, activations with the bounds of their columns.
+    full : Out, a column is in the unit; it may still turn out to be empty.
+    load_en, load_addr, load_data : In, write a pointer.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    full: Signal
+    load_en: Signal
+    load_addr: Signal
+    load_data: Signal
+
+    def __init__(self, params: EieParams) -> None:
+        self._p = params
+        super().__init__({
+            "i": In(stream.Signature(broadcast_layout(params))),
+            "o": Out(stream.Signature(work_layout(params))),
+            "full": Out(1),
+            "load_en": In(1),
+            "load_addr": In(params.pointer_addr_bits),
+            "load_data": In(Shape.cast(pointer_layout(params)).width),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p = self._p
+        m = Module()
+        width = Shape.cast(pointer_layout(p)).width
+        m.submodules.ptr_even = even = sram(width, p.num_pointers // 2)
+        m.submodules.ptr_odd = odd = sram(width, p.num_pointers // 2)
+        even_read, even_write = even.read_port(), even.write_port()
+        odd_read, odd_write = odd.read_port(), odd.write_port()
+        m.d.comb += [
+            even_write.en.eq(self.load_en & ~self.load_addr[0]),
+            odd_write.en.eq(self.load_en & self.load_addr[0]),
+        ]
+        for write in (even_write, odd_write):
+            m.d.comb += [write.addr.eq(self.load_addr[1:]), write.data.eq(self.load_data)]
+
+        # p_: the cycle in which the pointers come out of the banks.
+        p_value = Signal(data.StructLayout({"value": p.act_bits, "odd": 1}), reset_less=True)
+        advance, empty = Signal(), Signal()
+        column = self.i.payload.column
+        m.d.comb += [
+            # Of columns j and j+1, the even one is in the even bank.
+            even_read.addr.eq((column + 1) >> 1),
+            odd_read.addr.eq(column >> 1),
+            even_read.en.eq(advance),
+            odd_read.en.eq(advance),
+            empty.eq(even_read.data == odd_read.data),
+            advance.eq(~self.full | empty | self.o.ready),
+            self.i.ready.eq(advance),
+            self.o.valid.eq(self.full & ~empty),
+            self.o.payload.value.eq(p_value.value.as_signed()),
+            self.o.payload.start.eq(Mux(p_value.odd, odd_read.data, even_read.data)),
+            self.o.payload.end.eq(Mux(p_value.odd, even_read.data, odd_read.data)),
+        ]
+        with m.If(advance):
+            m.d.sync += [
+                self.full.eq(self.i.valid),
+                p_value.value.eq(self.i.payload.value),
+                p_value.odd.eq(column[0]),
+            ]
+        return m

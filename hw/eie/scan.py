@@ -1,0 +1,113 @@
+"""Scan of the source activations, and the broadcast of every one that is not zero."""
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.eie.formats import broadcast_layout
+from hw.eie.params import EieParams
+
+__all__ = ["Scan"]
+
+
+class Scan(wiring.Component):
+    """Go through the source files row by row; broadcast the non-zeros in order of position.
+
+    The PEs hold one row as candidates, and the next one at their files' outputs: it follows in
+    the cycle in which the last candidate is taken, so a broadcast can go out in every cycle. A
+    row without non-zeros costs one cycle.
+
+    Members
+    -------
+    start, src_base, src_rows, ptr_base : In, begin a scan, see ``descriptor_layout``.
+    done : Out, nothing is left to scan or to broadcast; not valid in the cycle of ``start``.
+    flush : In, abandon the scan.
+    read, row, take : Out, to the files, see ``ActRw``.
+    pending, last, value, pe : In, from the LNZD tree. ``grant`` : Out, to it.
+    broadcast, broadcast_en : Out, an activation, for all PEs in this cycle.
+    room : In, every PE can take a broadcast.
+    blocked : Out, a broadcast waits for room.
+    """
+
+    start: Signal
+    src_base: Signal
+    src_rows: Signal
+    ptr_base: Signal
+    done: Signal
+    flush: Signal
+    read: Signal
+    row: Signal
+    take: Signal
+    pending: Signal
+    last: Signal
+    value: Signal
+    pe: Signal
+    grant: Signal
+    broadcast: data.View
+    broadcast_en: Signal
+    room: Signal
+    blocked: Signal
+
+    def __init__(self, params: EieParams) -> None:
+        self._p = params
+        row, column = params.act_addr_bits, params.pointer_addr_bits
+        super().__init__({
+            "start": In(1),
+            "src_base": In(row),
+            "src_rows": In(row + 1),
+            "ptr_base": In(column),
+            "done": Out(1),
+            "flush": In(1),
+            "read": Out(1),
+            "row": Out(row),
+            "take": Out(1),
+            "pending": In(1),
+            "last": In(1),
+            "value": In(signed(params.act_bits)),
+            "pe": In(params.pe_bits),
+            "grant": Out(1),
+            "broadcast": Out(broadcast_layout(params)),
+            "broadcast_en": Out(1),
+            "room": In(1),
+            "blocked": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p = self._p
+        m = Module()
+        left = Signal(p.act_addr_bits + 1)
+        # r_: the row at the files' outputs; c_: the candidates; b_: the broadcast.
+        r_valid, r_column = Signal(), Signal(p.pointer_addr_bits, reset_less=True)
+        c_column = Signal(p.pointer_addr_bits, reset_less=True)
+        b_valid = Signal()
+        m.d.comb += [
+            self.broadcast_en.eq(b_valid & self.room),
+            self.blocked.eq(b_valid & ~self.room),
+            self.grant.eq(self.pending & ~self.blocked),
+            self.take.eq(r_valid & (~self.pending | (self.grant & self.last))),
+            self.read.eq((left != 0) & (~r_valid | self.take)),
+            self.done.eq((left == 0) & ~r_valid & ~self.pending & ~b_valid),
+        ]
+        with m.If(self.read):
+            m.d.sync += [left.eq(left - 1), self.row.eq(self.row + 1), r_valid.eq(1)]
+        with m.Elif(self.take):
+            m.d.sync += r_valid.eq(0)
+        with m.If(self.take):
+            m.d.sync += [c_column.eq(r_column), r_column.eq(r_column + p.num_pes)]
+        with m.If(self.grant):
+            m.d.sync += [
+                b_valid.eq(1),
+                self.broadcast.value.eq(self.value),
+                self.broadcast.column.eq(c_column + self.pe),
+            ]
+        with m.Elif(self.broadcast_en):
+            m.d.sync += b_valid.eq(0)
+        with m.If(self.start):
+            m.d.sync += [
+                left.eq(self.src_rows),
+                self.row.eq(self.src_base),
+                r_column.eq(self.ptr_base),
+            ]
+        with m.If(self.flush):
+            m.d.sync += [left.eq(0), r_valid.eq(0), b_valid.eq(0)]
+        return m

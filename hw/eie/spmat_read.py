@@ -1,0 +1,150 @@
+"""Sparse-matrix read unit: from the bounds of a column to one entry per cycle."""
+
+from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.common.sram import sram
+from hw.eie.formats import entry_layout, pointer_layout, work_layout
+from hw.eie.params import EieParams
+
+__all__ = ["SpmatRead"]
+
+
+class SpmatRead(wiring.Component):
+    """Read the Spmat SRAM word by word and issue its entries (EIE, section IV).
+
+    Issues one entry per cycle through words and columns without a bubble: the next word is
+    fetched in the cycle that issues the last entry of this one. With ``skip_padding`` a padding
+    entry goes together with the entry after it, if both are in one word of one column.
+
+    Members
+    -------
+    i : ``In(stream(work_layout))``, activations with the bounds of their columns, none empty.
+    hold : In, issue nothing in this cycle.
+    issued : Out, an entry is issued in this cycle (two, if the first was padding).
+    padding : Out, it is padding: its weight is 0, there is nothing to compute.
+    code, row, value : Out, weight code, PE-local row and activation of the issued entry.
+    full : Out, a word is being worked on.
+    load_en, load_addr, load_data : In, write a word.
+    """
+
+    i: stream.Interface
+    hold: Signal
+    issued: Signal
+    padding: Signal
+    code: Signal
+    row: Signal
+    value: Signal
+    full: Signal
+    load_en: Signal
+    load_addr: Signal
+    load_data: Signal
+
+    def __init__(self, params: EieParams) -> None:
+        self._p = params
+        super().__init__({
+            "i": In(stream.Signature(work_layout(params))),
+            "hold": In(1),
+            "issued": Out(1),
+            "padding": Out(1),
+            "code": Out(params.code_bits),
+            "row": Out(params.acc_addr_bits),
+            "value": Out(signed(params.act_bits)),
+            "full": Out(1),
+            "load_en": In(1),
+            "load_addr": In(params.word_addr_bits),
+            "load_data": In(params.word_bits),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p = self._p
+        m = Module()
+        m.submodules.spmat = spmat = sram(p.word_bits, p.spmat_words)
+        read, write = spmat.read_port(), spmat.write_port()
+        m.d.comb += [
+            write.en.eq(self.load_en),
+            write.addr.eq(self.load_addr),
+            write.data.eq(self.load_data),
+        ]
+
+        # f_: the word being fetched. It is the next word of the column that is under way
+        # (more), or the first word of a new one.
+        more, more_word = Signal(), Signal(p.word_addr_bits + 1, reset_less=True)
+        more_end = Signal(pointer_layout(p), reset_less=True)
+        f_en, f_word, f_end = Signal(), Signal.like(more_word), Signal(pointer_layout(p))
+        f_in_end, f_last = Signal(), Signal()
+        # r_: the word at the SRAM's output; entries r_slot up to, not with, r_stop are to go.
+        r_slot = Signal(p.slot_bits, reset_less=True)
+        r_stop = Signal(range(p.entries_per_word + 1), reset_less=True)
+        r_base = Signal(p.acc_addr_bits, reset_less=True)
+        r_done = Signal()
+        m.d.comb += [
+            f_word.eq(Mux(more, more_word, self.i.payload.start.word)),
+            f_end.eq(Mux(more, more_end, self.i.payload.end)),
+            f_in_end.eq(f_word == f_end.word),
+            # The end names the entry after the last: at slot 0 the word before is the last.
+            f_last.eq(f_in_end | ((f_end.slot == 0) & (f_word + 1 == f_end.word))),
+            f_en.eq((more | self.i.valid) & (~self.full | r_done)),
+            self.i.ready.eq(~more & (~self.full | r_done)),
+            read.en.eq(f_en),
+            read.addr.eq(f_word),
+        ]
+        with m.If(f_en):
+            m.d.sync += [
+                self.full.eq(1),
+                more.eq(~f_last),
+                more_word.eq(f_word + 1),
+                more_end.eq(f_end),
+                r_slot.eq(Mux(more, 0, self.i.payload.start.slot)),
+                r_stop.eq(Mux(f_in_end, f_end.slot, p.entries_per_word)),
+            ]
+            with m.If(~more):
+                m.d.sync += self.value.eq(self.i.payload.value)
+        with m.Elif(r_done):
+            m.d.sync += self.full.eq(0)
+
+        m.d.comb += self.issued.eq(self.full & ~self.hold)
+        self._issue(m, read.data, r_slot, r_stop, r_base, r_done)
+        with m.If(self.issued):
+            m.d.sync += r_base.eq(self.row + 1)
+        with m.If(f_en & ~more):
+            m.d.sync += r_base.eq(0)
+        return m
+
+    def _issue(
+        self,
+        m: Module,
+        word: Signal,
+        r_slot: Signal,
+        r_stop: Signal,
+        r_base: Signal,
+        r_done: Signal,
+    ) -> None:
+        """Pick the entry at ``r_slot``, or with padding there, the one after it."""
+        p = self._p
+        layout = entry_layout(p)
+        count = p.entries_per_word
+        slots = [word[k * p.entry_bits : (k + 1) * p.entry_bits] for k in range(count)]
+        # A slot number that no entry has reads the last entry; it is never used.
+        slots += [slots[-1]] * ((1 << p.slot_bits) + 1 - count)
+        here, after = (data.View(layout, Signal(p.entry_bits, name=n)) for n in ("here", "after"))
+        taken, next_slot = Signal(), Signal(range(p.entries_per_word + 2))
+        m.d.comb += [
+            here.as_value().eq(Array(slots[:-1])[r_slot]),
+            next_slot.eq(r_slot + 1 + taken),
+            r_done.eq(self.issued & (next_slot == r_stop)),
+            self.code.eq(here.code),
+            self.row.eq(r_base + here.run),
+            self.padding.eq(self.issued & (self.code == 0)),
+        ]
+        if p.skip_padding:
+            m.d.comb += after.as_value().eq(Array(slots[1:])[r_slot])
+            with m.If((here.code == 0) & (r_slot + 1 != r_stop)):
+                m.d.comb += [
+                    taken.eq(1),
+                    self.code.eq(after.code),
+                    self.row.eq(r_base + here.run + after.run + 1),
+                ]
+        with m.If(self.issued):
+            m.d.sync += r_slot.eq(next_slot)

@@ -1,0 +1,140 @@
+"""Build a Verilator simulation of a design, once per design and set of parameters."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import cocotb_tools.config
+
+from hw.common.emit import SRAM_VERILOG, emit_verilog
+from hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
+from hw.eie.params import EieParams
+from hw.eie.pe import Pe
+from sim.errors import ToolError
+from sim.rtl.tools import tool_environment
+
+__all__ = ["build_array", "build_model", "cache_dir"]
+
+# Yosys writes unsized constants, partial cases and [-1:0] for zero-width signals.
+_LINT = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-ASCRANGE"]
+_SOURCES = Path(__file__).parents[2] / "hw"
+
+
+def cache_dir() -> Path:
+    """Return the folder for built simulators: $ZEROSKIP_CACHE, or out/sim in this folder."""
+    return Path(os.environ.get("ZEROSKIP_CACHE", "out/sim")).absolute()
+
+
+@cache
+def _source_digest() -> str:
+    """Digest of all that Verilog is generated from, so that a changed design is built anew."""
+    digest = hashlib.sha256()
+    for path in sorted(_SOURCES.rglob("*")):
+        if path.suffix in (".py", ".sv", ".v"):
+            digest.update(path.name.encode() + path.read_bytes())
+    digest.update(Path(__file__).read_bytes())
+    return digest.hexdigest()
+
+
+def build_array(params: EieParams, *, waves: bool = False) -> Path:
+    """Build the EIE array; return the program, which runs any image of ``params``."""
+    key = f"{sorted(asdict(params).items())}{waves}{_source_digest()}"
+    name = f"eie_{params.num_pes}_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    folder = cache_dir() / name
+    program = folder / ARRAY_MODULE
+    with _lock(folder):
+        if not program.exists():
+            verilog = {
+                "eie_pe.v": emit_verilog(Pe(params), PE_MODULE),
+                "eie_array.v": emit_verilog(EieArray(params), ARRAY_MODULE),
+            }
+            # The PE is compiled once for all its instances, unless Verilator inlines it.
+            keep = f'no_inline -module "{PE_MODULE}"\n'
+            build_model(verilog, ARRAY_MODULE, folder, waves=waves, control=keep)
+    return program
+
+
+def build_model(
+    verilog: Mapping[str, str],
+    top: str,
+    folder: Path,
+    *,
+    waves: bool = False,
+    control: str = "",
+) -> Path:
+    """Compile ``verilog`` (text by file name) and the SRAM for cocotb; return the program.
+
+    Only the ports of ``top`` are public: with every signal public, as cocotb's own runner has
+    it, an array of 64 PEs takes many minutes to compile and runs several times slower.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or the compilation fails.
+    """
+    env = tool_environment()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, text in verilog.items():
+        (folder / name).write_text(text)
+    settings = folder / "settings.vlt"
+    settings.write_text(
+        f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n{control}'
+    )
+    libs = cocotb_tools.config.libs_dir
+    command = [
+        "verilator", "-cc", "--exe", "--vpi", "-Mdir", str(folder), "--top-module", top,
+        "--prefix", "Vtop", "-o", top, "--timescale", "1ns/1ps", *_LINT,
+        *(["--trace"] if waves else []),
+        "-CFLAGS", "-O2", "-LDFLAGS", f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
+        str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"),
+        str(settings), str(SRAM_VERILOG), *(str(folder / name) for name in verilog),
+    ]  # fmt: skip
+    _call(command, folder, env)
+    with _shared_runtime(folder, waves=waves):
+        make = ["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", f"VM_TRACE={int(waves)}"]
+        _call(make, folder, env)
+    return folder / top
+
+
+@contextlib.contextmanager
+def _shared_runtime(folder: Path, *, waves: bool) -> Iterator[None]:
+    """Compile Verilator's own runtime once for all builds: it is most of a small build's time."""
+    shared = cache_dir() / f"runtime_{'waves' if waves else 'plain'}"
+    if shared.exists():
+        for path in shared.iterdir():
+            shutil.copy(path, folder)  # copied, not linked: make goes by the time of the file
+    yield
+    if not shared.exists():
+        fresh = shared.with_name(f"{shared.name}.{os.getpid()}")
+        fresh.mkdir()
+        for path in [*folder.glob("verilated*.o"), *folder.glob("verilator.o")]:
+            shutil.copy(path, fresh)
+        with contextlib.suppress(OSError):  # another build was first
+            fresh.rename(shared)
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Let one process build ``folder`` while others wait."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(f"{folder.name}.lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _call(command: list[str], folder: Path, env: dict[str, str]) -> None:
+    log = folder / "build.log"
+    with open(log, "a") as output:
+        status = subprocess.run(command, cwd=folder, env=env, stdout=output, stderr=output).returncode
+    if status:
+        tail = "\n".join(log.read_text().splitlines()[-15:])
+        raise ToolError(f"{command[0]} failed with status {status}, see {log}:\n{tail}")
