@@ -163,9 +163,9 @@ def _plan(
                     drain_rows=after - first,
                     dst_base=first,
                     bias_base=bias_base,
-                    shift=layer.shift,
+                    shift=int(layer.shift),
                     drain=True,
-                    relu=layer.relu,
+                    relu=bool(layer.relu),
                     swap=swap,
                     last=swap and index == len(network.layers) - 1,
                 )

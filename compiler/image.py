@@ -1,0 +1,229 @@
+"""A compiled network as a directory: the only thing that golden, cycles and RTL are given."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from compiler.eie.check import check_arithmetic
+from compiler.eie.place import Placement, is_interleaved, local_rows, place
+from compiler.eie.program import Descriptor, SramData, program_words
+from compiler.errors import CompileError, ImageError
+from compiler.image_files import (
+    MANIFEST,
+    TENSORS,
+    check_files,
+    check_target,
+    read,
+    read_intact,
+    sram_path,
+)
+from compiler.manifest import FileEntry, LayerEntry, Manifest, zeroskip_version
+from compiler.network import QuantNetwork
+from compiler.readmem import from_hex, to_hex
+from compiler.staging import staged_directory
+from compiler.tensors import pack_tensors, unpack_tensors
+from hw.eie.formats import sram_files
+from hw.eie.params import EieParams
+
+__all__ = ["Image"]
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A network compiled for one array.
+
+    Parameters
+    ----------
+    name : of the network.
+    params : of the array.
+    network : in fixed point; the golden model computes with this.
+    placement : positions of input and outputs, see :data:`compiler.eie.place.Placement`.
+    program : descriptors, in order.
+    passes : the layer of each descriptor.
+    srams : contents by name, see :func:`hw.eie.formats.sram_files`.
+    report : what the compiler found out, JSON-able; free form.
+    """
+
+    name: str
+    params: EieParams
+    network: QuantNetwork
+    placement: Placement
+    program: tuple[Descriptor, ...]
+    passes: tuple[int, ...]
+    srams: dict[str, SramData]
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def save(
+        self,
+        path: Path | str,
+        *,
+        replace: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Write the image as a directory, whole or not at all.
+
+        Parameters
+        ----------
+        path : directory to make, with its parents.
+        replace : replace an image that is there; anything else is never replaced.
+        progress : called after each file with the files written and their number.
+
+        Raises
+        ------
+        ImageError
+            If something else is there, ``report`` is not JSON-able, or writing fails.
+        """
+        target = Path(path).resolve()
+        check_target(target, replace=replace)
+        interleaved = is_interleaved(self.placement)
+        contents = {TENSORS: pack_tensors(self.network, None if interleaved else self.placement)}
+        for name, sram in self.srams.items():
+            contents[sram_path(name)] = to_hex(sram.words, sram.width)
+        manifest = self._manifest(contents, interleaved=interleaved).to_json()
+        try:
+            with staged_directory(target) as stage:
+                for done, (name, text) in enumerate(contents.items(), 1):
+                    file = stage / name
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(text)
+                    if progress is not None:
+                        progress(done, len(contents))
+                (stage / MANIFEST).write_bytes(manifest)
+        except OSError as error:
+            raise ImageError(f"{target} cannot be written: {error.strerror}") from error
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read an image and check all of it.
+
+        Parameters
+        ----------
+        path : a directory that :meth:`save` made.
+
+        Raises
+        ------
+        ImageError
+            If it is missing, of another version, or if a file is missing, foreign, truncated or
+            altered; the file, or the field of the manifest, is named.
+        """
+        root = Path(path)
+        if not root.is_dir():
+            raise ImageError(f"{root} is no image: there is no such directory")
+        if not (root / MANIFEST).is_file():
+            raise ImageError(f"{root} is no image: it has no {MANIFEST}")
+        manifest = Manifest.from_json(read(root / MANIFEST), str(root / MANIFEST))
+        params = manifest.params
+        files = sram_files(params)
+        check_files(root, manifest, {TENSORS, *map(sram_path, files)})
+
+        with _blame(root / TENSORS):
+            network, placement = unpack_tensors(
+                read_intact(root, TENSORS, manifest),
+                manifest.layers,
+                manifest.input_shape,
+                params.num_codes,
+                placed=manifest.placement == TENSORS,
+            )
+            placement = placement or place(network, params, "interleave")
+            for layer in network.layers:
+                check_arithmetic(layer, params)
+            for index, positions in enumerate(placement):
+                _check_positions(index, positions, params)
+        srams: dict[str, SramData] = {}
+        for name, (depth, width) in files.items():
+            with _blame(root / sram_path(name)):
+                words = from_hex(read_intact(root, sram_path(name), manifest), width)
+                if len(words) > depth:
+                    raise ValueError(f"its rows must be at most {depth}, not {len(words)}")
+                srams[name] = SramData(words, width)
+        with _blame(root / MANIFEST):
+            _check_program(manifest, network, srams["program"])
+        return cls(
+            name=manifest.name,
+            params=params,
+            network=network,
+            placement=placement,
+            program=manifest.program,
+            passes=manifest.passes,
+            srams=srams,
+            report=dict(manifest.report),
+        )
+
+    def _manifest(self, contents: dict[str, bytes], *, interleaved: bool) -> Manifest:
+        """Describe the image whose files have these contents."""
+        layers = tuple(
+            LayerEntry(
+                name=layer.name,
+                rows=layer.shape[0],
+                cols=layer.shape[1],
+                nnz=int(layer.codes.nnz),
+                relu=bool(layer.relu),
+                in_frac=int(layer.in_frac),
+                weight_frac=int(layer.weight_frac),
+                out_frac=int(layer.out_frac),
+            )
+            for layer in self.network.layers
+        )
+        files = {
+            name: FileEntry(size=len(text), sha256=hashlib.sha256(text).hexdigest())
+            for name, text in contents.items()
+        }
+        try:
+            report = json.loads(json.dumps(self.report, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise ImageError(f"report must be JSON: {error}") from error
+        try:
+            return Manifest(
+                zeroskip=zeroskip_version(),
+                name=self.name,
+                params=self.params,
+                input_shape=self.network.input_shape,
+                layers=layers,
+                placement="interleave" if interleaved else TENSORS,
+                program=self.program,
+                passes=self.passes,
+                report=report,
+                files=files,
+            )
+        except ValidationError as error:
+            raise ImageError(f"the image is inconsistent: {error}") from error
+
+
+@contextmanager
+def _blame(path: Path) -> Iterator[None]:
+    """Name the file in which something was found wrong."""
+    try:
+        yield
+    except (ValueError, CompileError) as error:
+        raise ImageError(f"{path} is damaged: {error}") from error
+
+
+def _check_positions(index: int, positions: NDArray[np.int64], params: EieParams) -> None:
+    """Check that every element has a place of its own in the activation files."""
+    if positions.min() < 0 or local_rows(positions, params) > params.num_acts:
+        raise ValueError(
+            f"placement_{index} must be from 0 to {params.num_acts * params.num_pes - 1}, "
+            f"not {positions.min()} to {positions.max()}"
+        )
+    if len(np.unique(positions)) != len(positions):
+        raise ValueError(f"placement_{index} must give every element a position of its own")
+
+
+def _check_program(manifest: Manifest, network: QuantNetwork, sram: SramData) -> None:
+    """Check the descriptors against what the hardware will read and golden will compute."""
+    for index, (one, layer) in enumerate(zip(manifest.program, manifest.passes, strict=True)):
+        if one.shift != network.layers[layer].shift:
+            raise ValueError(
+                f"program.{index}.shift must be {network.layers[layer].shift}, as the fraction "
+                f"bits of layers.{layer} say, not {one.shift}"
+            )
+    if not np.array_equal(program_words(manifest.program, manifest.params), sram.words[:, 0]):
+        raise ValueError(f"program must be what {sram_path('program')} holds")

@@ -1,0 +1,184 @@
+"""The schema of an image's ``manifest.json``."""
+
+import hashlib
+import json
+import math
+from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from compiler.eie.program import Descriptor
+from compiler.errors import ImageError
+from hw.eie.params import EieParams
+
+__all__ = ["FORMAT", "SCHEMA", "FileEntry", "LayerEntry", "Manifest", "zeroskip_version"]
+
+FORMAT = "zeroskip-image"
+"""What marks a directory as ours."""
+
+SCHEMA = 1
+"""Raised with every change of the files' names, layouts or meaning."""
+
+_Count = Annotated[int, Field(ge=0)]
+_Size = Annotated[int, Field(ge=1)]
+
+
+def zeroskip_version() -> str:
+    """Version of this program, or ``unknown`` where it runs without being installed."""
+    try:
+        return version("zeroskip")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True
+    )
+
+
+class LayerEntry(_Entry):
+    """Shape and formats of a layer; its numbers are in ``tensors.npz``."""
+
+    name: str
+    rows: _Size
+    cols: _Size
+    nnz: _Count
+    relu: bool
+    in_frac: int
+    weight_frac: int
+    out_frac: int
+
+
+class FileEntry(_Entry):
+    """Size in bytes and digest of a file."""
+
+    size: _Count
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Manifest(_Entry):
+    """What an image is made of.
+
+    Fields
+    ------
+    format, schema_version : see :data:`FORMAT` and :data:`SCHEMA`.
+    zeroskip : version of the program that wrote the image.
+    name : of the network.
+    params : of the array.
+    input_shape : shape of one sample, without the batch.
+    layers : in order.
+    placement : ``interleave``, or the file that holds the positions.
+    program : descriptors, in order.
+    passes : the layer of each descriptor.
+    report : what the compiler found out about the network; free form.
+    files : every other file of the image, by path.
+    """
+
+    format: Literal["zeroskip-image"] = FORMAT
+    schema_version: Annotated[int, Field(alias="schema")] = SCHEMA
+    zeroskip: str
+    name: str
+    params: EieParams
+    input_shape: Annotated[tuple[_Size, ...], Field(min_length=1)]
+    layers: Annotated[tuple[LayerEntry, ...], Field(min_length=1)]
+    placement: Literal["interleave", "tensors.npz"]
+    program: Annotated[tuple[Descriptor, ...], Field(min_length=1)]
+    passes: tuple[_Count, ...]
+    report: dict[str, JsonValue]
+    files: dict[str, FileEntry]
+
+    @model_validator(mode="after")
+    def _check_chain(self) -> Self:
+        """Check that each layer takes what its predecessor gives."""
+        _must_be(
+            "the product of input_shape",
+            math.prod(self.input_shape),
+            "layers.0.cols",
+            self.layers[0].cols,
+        )
+        for index, (one, then) in enumerate(pairwise(self.layers)):
+            here, before = f"layers.{index + 1}", f"layers.{index}"
+            _must_be(f"{here}.cols", then.cols, f"{before}.rows", one.rows)
+            _must_be(f"{here}.in_frac", then.in_frac, f"{before}.out_frac", one.out_frac)
+        return self
+
+    @model_validator(mode="after")
+    def _check_program(self) -> Self:
+        """Check that a layer ends where the files swap, and the program with the last layer."""
+        _must_be("the length of passes", len(self.passes), "that of program", len(self.program))
+        expected = 0
+        for index, (layer, one) in enumerate(zip(self.passes, self.program, strict=True)):
+            final = index == len(self.program) - 1
+            _must_be(f"passes.{index}", layer, "the layer that program says", expected)
+            _must_be(f"program.{index}.last", one.last, "true at the end only, here", final)
+            expected += one.swap
+            if layer < len(self.layers):
+                relu = self.layers[layer].relu
+                _must_be(f"program.{index}.relu", one.relu, f"layers.{layer}.relu", relu)
+        _must_be("the number of layers", len(self.layers), "what program says", expected)
+        return self
+
+    def to_json(self) -> bytes:
+        """Write the manifest, and a checksum of it as the last field."""
+        fields = self.model_dump(mode="json")
+        fields["checksum"] = _checksum(fields)
+        return json.dumps(fields, indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, text: bytes, where: str) -> Self:
+        """Read a manifest.
+
+        Parameters
+        ----------
+        text : the file.
+        where : its path, for messages.
+
+        Raises
+        ------
+        ImageError
+            If it is not JSON, not ours, of another schema, or wrong; the field is named.
+        """
+        try:
+            raw = json.loads(text)
+        except ValueError as error:
+            raise ImageError(f"{where} is damaged: it is not JSON ({error})") from error
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+            raise ImageError(f"{where} is of no zeroskip image: format must be {FORMAT!r}")
+        if raw.get("schema") != SCHEMA:
+            raise ImageError(
+                f"{where} has schema {raw.get('schema')!r}, written by zeroskip "
+                f"{raw.get('zeroskip')}, but zeroskip {zeroskip_version()} reads schema {SCHEMA}: "
+                "compile the model again with `zeroskip compile`"
+            )
+        checksum = raw.pop("checksum", None)
+        try:
+            manifest = cls.model_validate_json(json.dumps(raw))
+        except ValidationError as error:
+            raise ImageError(f"{where} is damaged: {_first(error)}") from error
+        if checksum != _checksum(raw):
+            raise ImageError(
+                f"{where} is damaged: checksum must be {_checksum(raw)}, not {checksum!r}"
+            )
+        return manifest
+
+
+def _must_be(name: str, value: object, rule: str, expected: object) -> None:
+    if value != expected:
+        raise ValueError(f"{name} must be {rule} = {expected}, not {value}")
+
+
+def _checksum(fields: dict[str, Any]) -> str:
+    """Return the SHA-256 of the fields, however the file is laid out."""
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _first(error: ValidationError) -> str:
+    """Word the first of pydantic's findings."""
+    detail: Any = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in detail["loc"])
+    what = detail["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what
