@@ -19,12 +19,15 @@ class FloatLayer:
     weight : (rows, cols) float64, zeros are pruned weights.
     bias : (rows,) float64.
     relu : clip negative outputs to 0.
+    folded : names of the BatchNorm and other scaling steps that were folded into the weights,
+        which may have given every row or column values of its own.
     """
 
     name: str
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
     relu: bool
+    folded: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -1,0 +1,63 @@
+"""Read networks: a torch module, an exported program, or a ``.pt2`` file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compiler.frontend_lower import lower
+from compiler.frontend_pt2 import read_pt2
+from compiler.network import FloatNetwork
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.export import ExportedProgram
+
+__all__ = ["import_module", "import_program", "import_pt2"]
+
+
+def import_module(module: "nn.Module", example_input: Any) -> FloatNetwork:
+    """Read the network that ``module`` computes in eval mode; ``module`` is left as it was.
+
+    Parameters
+    ----------
+    module : a chain of Linear, ReLU, Flatten, Dropout and BatchNorm1d, however written.
+    example_input : (batch, *input_shape) floating-point tensor or array; values do not matter.
+
+    Raises
+    ------
+    InputError
+        If an argument is of the wrong kind.
+    CompileError
+        If the network is not of the supported kind; names the operation.
+    """
+    # torch takes seconds to import, and whoever has a .pt2 file can do without it.
+    from compiler.frontend_trace import graph_of_module
+
+    return lower(graph_of_module(module, example_input))
+
+
+def import_program(program: "ExportedProgram") -> FloatNetwork:
+    """Read the network of an exported program (``torch.export.export``).
+
+    Raises
+    ------
+    CompileError
+        As for :func:`import_module`.
+    """
+    from compiler.frontend_trace import graph_of_program
+
+    return lower(graph_of_program(program))
+
+
+def import_pt2(path: str | Path) -> FloatNetwork:
+    """Read the network in a ``.pt2`` file (``torch.export.save``), without torch.
+
+    Nothing in the file is run or unpickled.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or no ``.pt2`` file.
+    CompileError
+        As for :func:`import_module`.
+    """
+    return lower(read_pt2(path))

@@ -1,0 +1,113 @@
+"""A chain of layers under construction, which takes in scalings and ReLUs."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.errors import CompileError
+from compiler.network import FloatLayer
+
+__all__ = ["Chain"]
+
+_MAX_DIAGONAL = 8192
+"""Most inputs of a layer made for a ReLU alone; its matrix is dense in memory."""
+
+
+class Chain:
+    """Layers in order, and a scaling that waits for the next one.
+
+    Parameters
+    ----------
+    features : values per sample at the input.
+    """
+
+    def __init__(self, features: int) -> None:
+        self.features = features
+        self._layers: list[FloatLayer] = []
+        self._waiting: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._folded: list[str] = []
+
+    def linear(self, name: str, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> None:
+        """Append ``y = weight x + bias``, with a scaling that waits folded into it.
+
+        Raises
+        ------
+        CompileError
+            If a weight or bias is not finite.
+        """
+        bad_weights = int(weight.size - np.count_nonzero(np.isfinite(weight)))
+        bad_biases = int(bias.size - np.count_nonzero(np.isfinite(bias)))
+        if bad_weights or bad_biases:
+            raise CompileError(
+                f"layer {name!r} has {bad_weights} weights and {bad_biases} biases that are NaN "
+                "or infinite; was the network trained to the end?"
+            )
+        if not weight.size:
+            raise CompileError(f"layer {name!r} has a matrix of shape {weight.shape}: empty")
+        if self._waiting is not None:
+            scale, shift = self._waiting
+            bias = bias + weight @ shift
+            weight = weight * scale if self._folded else weight
+        self._append(name, weight, bias)
+
+    def affine(self, name: str, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> None:
+        """Append ``y = scale * x + shift``: fold it into the layer before, or keep it waiting."""
+        # A bare shift, as of a bias added by hand, leaves the weights as they are.
+        names = (name,) if np.any(scale != 1.0) else ()
+        if self._layers and self._waiting is None and not self._layers[-1].relu:
+            last = self._layers[-1]
+            self._layers[-1] = dataclasses.replace(
+                last,
+                weight=last.weight * scale[:, None] if names else last.weight,
+                bias=last.bias * scale + shift,
+                folded=(*last.folded, *names),
+            )
+            return
+        self._folded.extend(names)
+        if self._waiting is not None:
+            scale, shift = self._waiting[0] * scale, self._waiting[1] * scale + shift
+        self._waiting = scale, shift
+
+    def relu(self, name: str) -> None:
+        """Append a ReLU; one without a Linear before it takes a layer of its own, ``name``."""
+        if self._waiting is not None or not self._layers:
+            self._diagonal(name)
+        self._layers[-1] = dataclasses.replace(self._layers[-1], relu=True)
+
+    def finish(self) -> tuple[FloatLayer, ...]:
+        """Return the layers; a scaling that still waits becomes the last."""
+        if self._waiting is None and not self._layers:
+            raise CompileError("the network has no layer: nothing in it computes")
+        if self._waiting is not None:
+            self._diagonal(self._folded[-1] if self._folded else "identity")
+        return tuple(self._layers)
+
+    def _diagonal(self, name: str) -> None:
+        """Append a layer that does the waiting scaling, or nothing."""
+        if self.features > _MAX_DIAGONAL:
+            raise CompileError(
+                f"{name!r} acts on {self.features} values with no Linear to be part of; such a "
+                f"layer of its own can have at most {_MAX_DIAGONAL}"
+            )
+        scale, shift = self._waiting or (np.ones(self.features), np.zeros(self.features))
+        self._append(name, np.diag(scale), shift)
+
+    def _append(self, name: str, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> None:
+        used = {layer.name for layer in self._layers}
+        unique, count = name, 1
+        while unique in used:
+            count += 1
+            unique = f"{name}#{count}"
+        self._layers.append(
+            FloatLayer(
+                name=unique,
+                weight=np.ascontiguousarray(weight, np.float64),
+                bias=np.array(bias, np.float64),
+                relu=False,
+                folded=tuple(self._folded),
+            )
+        )
+        self.features = weight.shape[0]
+        self._waiting = None
+        self._folded = []

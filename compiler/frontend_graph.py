@@ -1,0 +1,92 @@
+"""An exported program as plain data: what every front end produces and the lowering reads."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Graph", "Node", "Ref", "Tensor", "Value"]
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An argument that is the value called ``name``."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is known of a tensor in the graph.
+
+    Parameters
+    ----------
+    shape : sizes, None where a size is not fixed.
+    floating : its elements are floating-point numbers.
+    """
+
+    shape: tuple[int | None, ...]
+    floating: bool
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A parameter, buffer or constant; ``path`` is its place in the module, as ``fc1.weight``."""
+
+    path: str
+    array: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation.
+
+    Parameters
+    ----------
+    name : its name in the graph, for messages.
+    op : operator with overload, as ``aten.linear.default``.
+    args : arguments by the names of the operator's schema; absent ones have their default.
+    outputs : names of the tensors it makes, in order.
+    module : path of the module it came from, empty at the top.
+    """
+
+    name: str
+    op: str
+    args: dict[str, Any]
+    outputs: tuple[str, ...]
+    module: str = ""
+
+    def refs(self) -> list[str]:
+        """Names of all values that the arguments refer to."""
+        found: list[str] = []
+        todo = list(self.args.values())
+        while todo:
+            arg = todo.pop()
+            if isinstance(arg, Ref):
+                found.append(arg.name)
+            elif isinstance(arg, (list, tuple)):
+                todo.extend(arg)
+        return found
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A whole program.
+
+    Parameters
+    ----------
+    inputs : names of the inputs that a user gives.
+    outputs : names of the results.
+    mutated : paths of buffers that the program changes.
+    tensors : parameters, buffers and constants by their names in the graph.
+    values : every tensor in the graph by name.
+    nodes : in order of execution.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    mutated: tuple[str, ...]
+    tensors: dict[str, Tensor]
+    nodes: tuple[Node, ...]
+    values: dict[str, Value] = field(default_factory=dict)
