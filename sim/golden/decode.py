@@ -1,0 +1,197 @@
+"""Read layers back from SRAM contents, to show that an image says what its network says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csc_array
+
+from hw.eie.formats import bias_word
+from hw.eie.params import EieParams
+from sim.golden.streams import ColumnStream, Pass, Srams, column_streams, read_program
+
+__all__ = ["DecodedLayer", "decode"]
+
+_WORD_BITS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedLayer:
+    """A layer as the hardware will compute it; :func:`sim.golden.eie.run_network` takes it.
+
+    Parameters
+    ----------
+    codes : (rows, cols) uint8, without padding.
+    codebook : (2**code_bits,) int64 weights.
+    bias : (rows,) int64, without the half step for rounding.
+    shift : right shift from accumulator to output.
+    relu : clip negative outputs to 0.
+    """
+
+    codes: csc_array
+    codebook: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    shift: int
+    relu: bool
+
+
+def decode(
+    srams: Srams, params: EieParams, placement: Sequence[NDArray[np.int64]]
+) -> tuple[DecodedLayer, ...]:
+    """Decode every layer of a program.
+
+    Parameters
+    ----------
+    srams : see :data:`sim.golden.streams.Srams`.
+    params : sizes of the array.
+    placement : positions (local row * num_pes + PE) of the input's elements, then of each
+        layer's rows.
+
+    Raises
+    ------
+    ValueError
+        If the contents are no program over these positions: entries run past a pass's rows or
+        stand where no row or column is, pointers fall, passes of a layer disagree, a row has no
+        output.
+    """
+    program = read_program(srams["program"], params)
+    streams = column_streams(srams, params, program)
+    ends = [index + 1 for index, one in enumerate(program) if one.swap]
+    if len(ends) != len(placement) - 1 or ends[-1] != len(program):
+        raise ValueError(
+            f"program must swap after each of {len(placement) - 1} layers, "
+            f"but {len(ends)} of its {len(program)} passes do"
+        )
+    layers: list[DecodedLayer] = []
+    for index, (begin, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        passes = program[begin:end]
+        if len({(one.shift, one.relu, one.codebook) for one in passes}) > 1:
+            raise ValueError(f"passes {begin} to {end - 1} must share shift, relu and codebook")
+        cols, rows = placement[index], placement[index + 1]
+        layers.append(
+            DecodedLayer(
+                codes=_codes(passes, streams[begin:end], cols, rows, params),
+                codebook=_codebook(srams["codebook"], passes[0], params),
+                bias=_bias(srams, passes, rows, params),
+                shift=passes[0].shift,
+                relu=bool(passes[0].relu),
+            )
+        )
+    return tuple(layers)
+
+
+def _codes(
+    passes: Sequence[Pass],
+    streams: Sequence[Sequence[ColumnStream]],
+    cols: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    params: EieParams,
+) -> csc_array:
+    """Collect a layer's codes from its passes and PEs."""
+    found: list[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]] = []
+    for one, per_pe in zip(passes, streams, strict=True):
+        if int(cols.max()) >= (one.src_base + one.src_rows) * params.num_pes:
+            raise ValueError(
+                f"src_rows must reach position {cols.max()}, not only {one.src_rows} rows"
+            )
+        for pe, stream in enumerate(per_pe):
+            codes, position, local = _expand(stream)
+            if len(local) and local.max() >= one.drain_rows:
+                raise ValueError(
+                    f"entries of pe_{pe} must stay below local row {one.drain_rows}, "
+                    f"but one is at {local.max()}"
+                )
+            real = codes != 0
+            row_position = (one.dst_base + local[real]) * params.num_pes + pe
+            col_position = one.src_base * params.num_pes + position[real]
+            found.append((
+                codes[real],
+                _index(row_position, rows, "row"),
+                _index(col_position, cols, "column"),
+            ))
+    codes, row, col = (np.concatenate(part) for part in zip(*found, strict=True))
+    matrix = coo_array((codes, (row, col)), shape=(len(rows), len(cols))).tocsc()
+    if matrix.nnz != len(codes):
+        raise ValueError(f"{len(codes) - matrix.nnz} weights are stored more than once")
+    matrix.sort_indices()
+    return matrix
+
+
+def _expand(
+    stream: ColumnStream,
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Return code, column position and local row of each entry, padding included."""
+    first, last = int(stream.pointers[0]), int(stream.pointers[-1])
+    taken = np.concatenate([[0], np.cumsum(stream.runs[first:last].astype(np.int64) + 1)])
+    lengths = np.diff(stream.pointers)
+    before = np.repeat(taken[stream.pointers[:-1] - first], lengths)
+    return (
+        stream.codes[first:last],
+        np.repeat(np.arange(len(lengths)), lengths),
+        taken[1:] - before - 1,
+    )
+
+
+def _index(positions: NDArray[np.int64], placed: NDArray[np.int64], what: str) -> NDArray[np.int64]:
+    """Find which row or column stands at each position."""
+    index = np.full(int(placed.max()) + 1, -1, np.int64)
+    index[placed] = np.arange(len(placed))
+    inside = positions < len(index)
+    result = index[np.where(inside, positions, 0)]
+    wrong = ~inside | (result < 0)
+    if wrong.any():
+        raise ValueError(f"no {what} is at position {positions[wrong][0]}, but an entry is")
+    return result
+
+
+def _codebook(words: NDArray[np.uint64], one: Pass, params: EieParams) -> NDArray[np.int64]:
+    """Read the codebook of a pass."""
+    base = one.codebook * params.num_codes
+    weights = _signed(words[base : base + params.num_codes, 0], params.weight_bits)
+    if len(weights) != params.num_codes:
+        raise ValueError(
+            f"codebook {one.codebook} must have {params.num_codes} weights, not {len(weights)}"
+        )
+    if weights[0] != 0:
+        raise ValueError(
+            f"codebook {one.codebook} must start with 0, not {weights[0]}: padding decodes to it"
+        )
+    return weights
+
+
+def _bias(
+    srams: Srams, passes: Sequence[Pass], rows: NDArray[np.int64], params: EieParams
+) -> NDArray[np.int64]:
+    """Read a layer's biases; each row must be written by just one pass."""
+    bias = np.zeros(len(rows), np.int64)
+    written = np.zeros(len(rows), np.int64)
+    half = np.uint64(bias_word(0, passes[0].shift))
+    local, pe_of_row = np.divmod(rows, params.num_pes)
+    for one in passes:
+        if not one.drain:
+            continue
+        here = (local >= one.dst_base) & (local < one.dst_base + one.drain_rows)
+        written += here
+        for pe in range(params.num_pes):
+            words = srams[f"pe_{pe}/bias"][one.bias_base : one.bias_base + one.drain_rows, 0]
+            if len(words) != one.drain_rows:
+                raise ValueError(
+                    f"pe_{pe}/bias must have {one.bias_base + one.drain_rows} rows, "
+                    f"not {len(srams[f'pe_{pe}/bias'])}"
+                )
+            mine = np.flatnonzero(here & (pe_of_row == pe))
+            slots = local[mine] - one.dst_base
+            bias[mine] = _signed(words[slots] - half, params.acc_bits)
+            if np.delete(words, slots).any():
+                raise ValueError(f"biases of pe_{pe} must be 0 where it has no row")
+    if (written != 1).any():
+        row = int(np.flatnonzero(written != 1)[0])
+        raise ValueError(f"row {row} must be written by one pass, not {written[row]}")
+    return bias
+
+
+def _signed(words: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
+    """Read the lowest ``bits`` as two's complement."""
+    unused = _WORD_BITS - bits
+    return (words << np.uint64(unused)).view(np.int64) >> np.int64(unused)

@@ -1,0 +1,169 @@
+"""Read programs, entries and pointers back from SRAM contents.
+
+Nothing here is shared with the encoder but the bit offsets, so that an error of the encoder
+cannot cancel against itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Shape
+from numpy.typing import NDArray
+
+from hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout, entry_shifts, pointer_layout
+from hw.eie.params import EieParams
+
+__all__ = ["ColumnStream", "Pass", "Srams", "column_streams", "read_program"]
+
+Srams = Mapping[str, NDArray[np.uint64]]
+"""Contents by name, see :func:`hw.eie.formats.sram_files`: (rows, limbs) words, limbs of 64
+bits, lowest first; rows that are left out are never read."""
+
+_LIMB_BITS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """A descriptor; the fields are those of :func:`hw.eie.formats.descriptor_layout`."""
+
+    src_base: int
+    src_rows: int
+    ptr_base: int
+    codebook: int
+    drain_rows: int
+    dst_base: int
+    bias_base: int
+    shift: int
+    drain: int
+    relu: int
+    swap: int
+    last: int
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnStream:
+    """What one PE reads in one pass.
+
+    Parameters
+    ----------
+    codes, runs : (entries,) uint8, all entries of the PE's Spmat SRAM; passes share them.
+    pointers : (positions + 1,) int64; the column at position j is entries
+        ``pointers[j]`` up to, not with, ``pointers[j + 1]``.
+    """
+
+    codes: NDArray[np.uint8]
+    runs: NDArray[np.uint8]
+    pointers: NDArray[np.int64]
+
+
+def read_program(words: NDArray[np.uint64], params: EieParams) -> tuple[Pass, ...]:
+    """Read the descriptors up to the one that ends the program.
+
+    Parameters
+    ----------
+    words : (rows, 1) of the program SRAM.
+    params : the widths.
+
+    Raises
+    ------
+    ValueError
+        If none ends it.
+    """
+    layout = descriptor_layout(params)
+    halves = [int(half) for half in words[:, 0]]
+    program: list[Pass] = []
+    for low, high in zip(halves[0::2], halves[1::2], strict=False):
+        bits = high << DESCRIPTOR_HALF_BITS | low
+        fields = {name: bits >> at.offset & ((1 << at.width) - 1) for name, at in layout}
+        program.append(Pass(**fields))
+        if program[-1].last:
+            return tuple(program)
+    raise ValueError(f"program must have a last descriptor, but none of {len(program)} is it")
+
+
+def column_streams(
+    srams: Srams, params: EieParams, program: Sequence[Pass]
+) -> tuple[tuple[ColumnStream, ...], ...]:
+    """Read what each PE reads in each pass.
+
+    Parameters
+    ----------
+    srams : see :data:`Srams`.
+    params : sizes of the array.
+    program : as :func:`read_program` gives it; a compiler's descriptors do as well.
+
+    Returns
+    -------
+    Per pass, per PE.
+
+    Raises
+    ------
+    ValueError
+        If a pointer is missing, has an impossible slot, lies before its predecessor, or past the
+        stored words.
+    """
+    per_pe: list[list[ColumnStream]] = []
+    for pe in range(params.num_pes):
+        codes, runs = _entries(srams[f"pe_{pe}/spmat"], params)
+        pointers = _pointers(srams, pe, params)
+        mine: list[ColumnStream] = []
+        for index, one in enumerate(program):
+            after = one.ptr_base + one.src_rows * params.num_pes + 1
+            part = pointers[one.ptr_base : after]
+            if after > len(pointers):
+                raise ValueError(
+                    f"pe_{pe}/ptr_even and ptr_odd must hold {after} pointers for pass {index}, "
+                    f"not {len(pointers)}"
+                )
+            if (np.diff(part) < 0).any():
+                raise ValueError(f"pointers of pe_{pe} must not fall, but do in pass {index}")
+            if part[-1] > len(codes):
+                raise ValueError(
+                    f"pointers of pe_{pe} must end at entry {len(codes)}, not {part[-1]}, "
+                    f"in pass {index}"
+                )
+            mine.append(ColumnStream(codes, runs, part))
+        per_pe.append(mine)
+    return tuple(zip(*per_pe, strict=True))
+
+
+def _entries(
+    words: NDArray[np.uint64], params: EieParams
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Take words of one PE's Spmat SRAM apart to codes and runs."""
+    at = entry_shifts(params)
+    bits = np.zeros((len(words), params.entries_per_word), np.uint64)
+    for slot in range(params.entries_per_word):
+        limb, shift = divmod(slot * at["stride"], _LIMB_BITS)
+        bits[:, slot] = words[:, limb] >> np.uint64(shift)
+        if shift + at["stride"] > _LIMB_BITS:
+            bits[:, slot] |= words[:, limb + 1] << np.uint64(_LIMB_BITS - shift)
+    flat = bits.reshape(-1)
+    codes = flat >> np.uint64(at["code"]) & np.uint64((1 << params.code_bits) - 1)
+    runs = flat >> np.uint64(at["run"]) & np.uint64((1 << params.run_bits) - 1)
+    return codes.astype(np.uint8), runs.astype(np.uint8)
+
+
+def _pointers(srams: Srams, pe: int, params: EieParams) -> NDArray[np.int64]:
+    """Interleave one PE's two banks and count in entries: (pointers,)."""
+    even, odd = srams[f"pe_{pe}/ptr_even"][:, 0], srams[f"pe_{pe}/ptr_odd"][:, 0]
+    if not len(odd) <= len(even) <= len(odd) + 1:
+        raise ValueError(
+            f"pe_{pe}/ptr_even must have as many rows as ptr_odd, or one more, "
+            f"not {len(even)} and {len(odd)}"
+        )
+    words = np.empty(len(even) + len(odd), np.uint64)
+    words[0::2], words[1::2] = even, odd
+    layout = pointer_layout(params)
+    word, slot = (
+        words >> np.uint64(layout[field].offset)
+        & np.uint64((1 << Shape.cast(layout[field].shape).width) - 1)
+        for field in ("word", "slot")
+    )
+    if (slot >= params.entries_per_word).any():
+        raise ValueError(
+            f"slots of pointers of pe_{pe} must be below {params.entries_per_word}, "
+            f"not {slot.max()}"
+        )
+    return (word * np.uint64(params.entries_per_word) + slot).astype(np.int64)
