@@ -1,6 +1,7 @@
 """Verilog out of Amaranth: reproducible text, the same bytes from the same design."""
 
 import os
+import re
 from pathlib import Path
 
 from amaranth.back import verilog
@@ -15,9 +16,19 @@ SRAM_VERILOG = Path(__file__).parents[1] / "verilog" / "sram_1r1w.sv"
 
 
 def emit_verilog(component: wiring.Component, name: str) -> str:
-    """Convert ``component`` to Verilog text with top module ``name``."""
+    """Convert ``component`` to Verilog text with top module ``name``.
+
+    Raises
+    ------
+    ValueError
+        If an SRAM lost its name to a signal of the same name: images are loaded by name.
+    """
     # The text differs between Yosys versions; the pinned wheel gives one answer everywhere.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    return verilog.convert(
+    text = verilog.convert(
         component, name=name, platform=SramPlatform(), emit_src=False, strip_internal_attrs=True
     )
+    for instance in re.findall(r"^  sram_1r1w #\([^;]*?^  \) (\S+)", text, re.MULTILINE):
+        if "$" in instance:
+            raise ValueError(f"an SRAM of {name} has a signal's name and became {instance}")
+    return text

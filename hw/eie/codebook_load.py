@@ -53,7 +53,9 @@ class CodebookLoad(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        m.submodules.codebook = rows = sram(signed(p.weight_bits), p.num_descriptors << p.code_bits)
+        m.submodules.codebooks = rows = sram(
+            signed(p.weight_bits), p.num_descriptors << p.code_bits
+        )
         read, write = rows.read_port(), rows.write_port()
         m.d.comb += [
             write.en.eq(self.load_en),

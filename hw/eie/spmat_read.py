@@ -90,6 +90,12 @@ class SpmatRead(wiring.Component):
             read.en.eq(f_en),
             read.addr.eq(f_word),
         ]
+        m.d.comb += self.issued.eq(self.full & ~self.hold)
+        next_slot = self._issue(m, read.data, r_slot, r_stop, r_base)
+        m.d.comb += r_done.eq(self.issued & (next_slot == r_stop))
+        with m.If(self.issued):
+            m.d.sync += [r_slot.eq(next_slot), r_base.eq(self.row + 1)]
+        # After the issue, because a word that is fetched starts anew.
         with m.If(f_en):
             m.d.sync += [
                 self.full.eq(1),
@@ -100,16 +106,9 @@ class SpmatRead(wiring.Component):
                 r_stop.eq(Mux(f_in_end, f_end.slot, p.entries_per_word)),
             ]
             with m.If(~more):
-                m.d.sync += self.value.eq(self.i.payload.value)
+                m.d.sync += [self.value.eq(self.i.payload.value), r_base.eq(0)]
         with m.Elif(r_done):
             m.d.sync += self.full.eq(0)
-
-        m.d.comb += self.issued.eq(self.full & ~self.hold)
-        self._issue(m, read.data, r_slot, r_stop, r_base, r_done)
-        with m.If(self.issued):
-            m.d.sync += r_base.eq(self.row + 1)
-        with m.If(f_en & ~more):
-            m.d.sync += r_base.eq(0)
         return m
 
     def _issue(
@@ -119,9 +118,11 @@ class SpmatRead(wiring.Component):
         r_slot: Signal,
         r_stop: Signal,
         r_base: Signal,
-        r_done: Signal,
-    ) -> None:
-        """Pick the entry at ``r_slot``, or with padding there, the one after it."""
+    ) -> Signal:
+        """Pick the entry at ``r_slot``, or with padding there, the one after it.
+
+        Returns the slot after the picked entry.
+        """
         p = self._p
         layout = entry_layout(p)
         count = p.entries_per_word
@@ -133,7 +134,6 @@ class SpmatRead(wiring.Component):
         m.d.comb += [
             here.as_value().eq(Array(slots[:-1])[r_slot]),
             next_slot.eq(r_slot + 1 + taken),
-            r_done.eq(self.issued & (next_slot == r_stop)),
             self.code.eq(here.code),
             self.row.eq(r_base + here.run),
             self.padding.eq(self.issued & (self.code == 0)),
@@ -146,5 +146,4 @@ class SpmatRead(wiring.Component):
                     self.code.eq(after.code),
                     self.row.eq(r_base + here.run + after.run + 1),
                 ]
-        with m.If(self.issued):
-            m.d.sync += r_slot.eq(next_slot)
+        return next_slot

@@ -22,7 +22,7 @@ __all__ = ["Pass", "RtlResult", "run_array", "sram_instance"]
 # Where an SRAM of an image is in the design.
 _INSTANCES = {
     "program": "ccu.descriptor_read.program",
-    "codebook": "ccu.codebook_load.codebook",
+    "codebook": "ccu.codebook_load.codebooks",
     "spmat": "spmat_read.spmat",
     "ptr_even": "ptr_read.ptr_even",
     "ptr_odd": "ptr_read.ptr_odd",
