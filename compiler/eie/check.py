@@ -182,7 +182,7 @@ def _refusal(
     remedy = (
         f"compile with {' or '.join(f'{name}={number}' for name, number in ways.items())}"
         if ways
-        else "no array that can be built would hold it"
+        else "no single parameter can be raised far enough"
     )
     return CompileError(
         f"layer {names[layer]!r}{', with the layers before it,' if shared else ''} needs "

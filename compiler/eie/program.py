@@ -120,7 +120,7 @@ def build(
         words[f"pe_{pe}/ptr_odd"] = pointers[pe, 1::2]
         words[f"pe_{pe}/bias"] = biases[pe]
     srams = {
-        name: SramData(np.ascontiguousarray(words[name].reshape(len(words[name]), -1)), width)
+        name: SramData(np.ascontiguousarray(words[name].reshape(-1, -(-width // 64))), width)
         for name, (_, width) in sram_files(params).items()
     }
     return program, passes, srams

@@ -1,0 +1,102 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csc_array
+
+from compiler.eie.place import is_interleaved, local_rows, place
+from compiler.errors import CompileError
+from compiler.network import QuantLayer, QuantNetwork
+from hw.eie.params import EieParams
+
+DrawNetwork = Callable[..., QuantNetwork]
+
+
+def network_of(dense: list[list[int]]) -> QuantNetwork:
+    codes = np.array(dense, np.uint8)
+    layer = QuantLayer(
+        name="fc",
+        codes=csc_array(codes),
+        codebook=np.zeros(16, np.int64),
+        bias=np.zeros(len(codes), np.int64),
+        relu=False,
+        in_frac=0,
+        weight_frac=0,
+        out_frac=0,
+    )
+    return QuantNetwork((codes.shape[1],), (layer,))
+
+
+def test_interleaving_puts_every_element_at_its_index(draw_network: DrawNetwork) -> None:
+    placement = place(draw_network([5, 9, 3]), EieParams(num_pes=4), "interleave")
+    assert [positions.tolist() for positions in placement] == [
+        list(range(5)),
+        list(range(9)),
+        list(range(3)),
+    ]
+    assert is_interleaved(placement)
+
+
+def test_balance_gives_the_longest_row_a_pe_of_its_own() -> None:
+    network = network_of([[1, 0, 0], [1, 1, 1], [0, 1, 0], [1, 0, 0]])
+    _, positions = place(network, EieParams(num_pes=2), "balance")
+    # Row 1 goes first, to PE 0; rows 0 and 2 fill PE 1, and row 3 takes the room left.
+    assert (positions % 2).tolist() == [1, 0, 1, 0]
+    assert (positions // 2).tolist() == [0, 0, 1, 1]
+
+
+def test_balance_evens_out_rows_that_interleaving_piles_up() -> None:
+    # Every fourth row is full, so that interleaving over four PEs gives one PE everything.
+    network = network_of([[1] * 8 if row % 4 == 0 else [0] * 8 for row in range(32)])
+    params = EieParams(num_pes=4)
+    _, positions = place(network, params, "balance")
+    entries = np.diff(network.layers[0].codes.tocsr().indptr)
+    assert np.bincount(positions % 4, entries).tolist() == [16, 16, 16, 16]
+
+
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=2, max_size=4),
+    num_pes=st.integers(1, 256),
+    seed=st.integers(0, 1000),
+    density=st.sampled_from([0.0, 0.1, 1.0]),
+)
+def test_every_placement_is_one_the_hardware_can_hold(
+    draw_network: DrawNetwork, sizes: list[int], num_pes: int, **options: Any
+) -> None:
+    network = draw_network(sizes, **options)
+    params = EieParams(num_pes=num_pes)
+    for strategy in ("interleave", "balance"):
+        placement = place(network, params, strategy)
+        assert [len(positions) for positions in placement] == sizes
+        assert np.array_equal(placement[0], np.arange(sizes[0]))
+        for positions, size in zip(placement, sizes, strict=True):
+            assert len(np.unique(positions)) == size
+            assert positions.min() >= 0
+            assert local_rows(positions, params) == -(-size // num_pes)
+            for pe in range(num_pes):
+                mine = positions[positions % num_pes == pe]
+                assert mine.tolist() == list(range(pe, pe + num_pes * len(mine), num_pes))
+
+
+@given(seed=st.integers(0, 1000), num_pes=st.integers(1, 64))
+def test_balance_is_within_a_row_of_the_best(
+    draw_network: DrawNetwork, seed: int, num_pes: int
+) -> None:
+    # Holds wherever no PE runs out of room: greedy never lifts a PE above the mean by more
+    # than the row it adds last.
+    network = draw_network([30, num_pes * 8], seed=seed, density=0.5)
+    _, positions = place(network, EieParams(num_pes=num_pes), "balance")
+    lengths = np.diff(network.layers[0].codes.tocsr().indptr)
+    loads = np.bincount(positions % num_pes, lengths, minlength=num_pes)
+    assert loads.max() <= loads.mean() + lengths.max()
+
+
+def test_an_unknown_strategy_is_refused_by_name(draw_network: DrawNetwork) -> None:
+    strategy: Any = "best"
+    with pytest.raises(
+        CompileError, match=r"^placement must be one of interleave, balance, not 'best'$"
+    ):
+        place(draw_network([2, 2]), EieParams(), strategy)
