@@ -79,7 +79,7 @@ class QuantLayer:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        return self.codes.shape[0], self.codes.shape[1]
+        return self.bias.size, self.codes.indptr.size - 1
 
     @property
     def shift(self) -> int:
@@ -89,8 +89,10 @@ class QuantLayer:
 
 @dataclass(frozen=True)
 class QuantNetwork:
-    """A chain of layers in fixed point; each layer's ``in_frac`` is its predecessor's
-    ``out_frac``."""
+    """A chain of layers in fixed point.
+
+    Each layer's ``in_frac`` is its predecessor's ``out_frac``.
+    """
 
     input_shape: tuple[int, ...]
     layers: tuple[QuantLayer, ...]

@@ -1,0 +1,105 @@
+"""Fixed-point numbers: ``value = integer * 2**-frac``, with integers of a given width."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.errors import InputError
+
+__all__ = ["check_input", "dequantize", "largest_frac", "limits", "quantize_input", "round_half_up"]
+
+_MAX_FRAC = 256
+"""Fractions stay within this either way; float32 numbers need no more."""
+
+
+def limits(bits: int) -> tuple[int, int]:
+    """Return the smallest and the largest integer of ``bits`` bits, two's complement."""
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def round_half_up(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the nearest whole numbers; halves go up, as in the hardware."""
+    floor = np.floor(x)
+    # x + 0.5 may itself round, so the fraction is compared instead.
+    return floor + (x - floor >= 0.5)
+
+
+def largest_frac(low: float, high: float, bits: int) -> int:
+    """Return the most fraction bits with which ``low`` to ``high`` fit ``bits`` bits.
+
+    Rounding included. All of nothing but zeros gives ``bits - 1``, as for numbers below 1.
+    """
+    least, most = limits(bits)
+    largest = max(abs(low), abs(high))
+    frac = bits - int(np.frexp(largest)[1]) if largest else bits - 1
+    frac = max(-_MAX_FRAC, min(_MAX_FRAC, frac))
+    while not (
+        round_half_up(np.ldexp(high, frac)) <= most and round_half_up(np.ldexp(low, frac)) >= least
+    ):
+        frac -= 1
+    return frac
+
+
+def quantize_input(x: NDArray[np.floating[Any]], frac: int, act_bits: int) -> NDArray[np.int64]:
+    """Return ``x`` in steps of ``2**-frac``: rounded half up, saturated to ``act_bits``.
+
+    Parameters
+    ----------
+    x : finite floats of any shape.
+    frac : fraction bits.
+    act_bits : width of an activation, signed.
+
+    Returns
+    -------
+    int64 of the shape of ``x``.
+    """
+    scaled = round_half_up(np.ldexp(np.asarray(x, np.float64), frac))
+    return np.clip(scaled, *limits(act_bits)).astype(np.int64)
+
+
+def dequantize(q: NDArray[np.int64], frac: int) -> NDArray[np.float64]:
+    """Return the values that the integers ``q`` with ``frac`` fraction bits stand for."""
+    return np.ldexp(np.asarray(q, np.float64), -frac)
+
+
+def check_input(x: Any, input_shape: tuple[int, ...], what: str) -> NDArray[np.float64]:
+    """Return ``x`` as float64 if it is a batch of samples that a network can take.
+
+    Parameters
+    ----------
+    x : what a user gave.
+    input_shape : shape of one sample.
+    what : what to call ``x`` in messages.
+
+    Returns
+    -------
+    (samples, *input_shape), at least one sample, all finite.
+
+    Raises
+    ------
+    InputError
+        If ``x`` is of another shape or type, empty, or not finite.
+    """
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{what} must be an array of floating-point numbers: {error}") from error
+    if array.dtype.kind != "f":
+        raise InputError(
+            f"{what} must be an array of floating-point numbers, not of {array.dtype}; convert it "
+            "with .astype('float32'), scaled as in training"
+        )
+    if array.shape[1:] != input_shape or not array.ndim:
+        shape = ", ".join(["samples", *map(str, input_shape)])
+        raise InputError(f"{what} must have shape ({shape}), not {array.shape}")
+    if not len(array):
+        raise InputError(f"{what} has no samples")
+    samples = array.astype(np.float64)
+    bad = ~np.isfinite(samples)
+    if bad.any():
+        raise InputError(
+            f"{what} has {np.count_nonzero(bad)} values that are NaN or infinite, the first in "
+            f"sample {np.argwhere(bad)[0][0]}"
+        )
+    return samples
