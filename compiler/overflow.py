@@ -25,7 +25,7 @@ class AccumulatorRange:
     @property
     def bits(self) -> int:
         """Width of a two's complement accumulator that holds the range."""
-        return 1 + max(self.high.bit_length(), (~self.low).bit_length())
+        return 1 + max(self.high.bit_length(), (-self.low - 1).bit_length() if self.low else 0)
 
 
 def count_values(shared: SharedWeights, rows: int) -> NDArray[np.int64]:

@@ -166,18 +166,21 @@ def _safe_weights(
     """Return the finest safe fraction of the weights, the weights, the bias and what they reach."""
     low, high = shared.values.min(initial=0.0), shared.values.max(initial=0.0)
     first = largest_frac(low, high, params.weight_bits)
-    why = "its weights and activations differ too much in size for one shift"
+    max_shift = min(63, params.acc_bits - 1)
+    why = (
+        f"weights of at most {max(-low, high):.3g} round to 0 beside outputs of {out_frac} "
+        f"fraction bits, with a shift of at most {max_shift}"
+    )
     for frac in range(first, _MIN_FRAC, -1):
         # Outputs cannot be finer than the accumulator.
         shift = in_frac + frac - min(out_frac, in_frac + frac)
-        if shift > min(63, params.acc_bits - 1):
+        if shift > max_shift:
             continue
         values = np.rint(np.ldexp(shared.values, frac)).astype(np.int64)
         if values.size and not values.any():
             break
         bias = np.rint(np.ldexp(layer.bias, in_frac + frac))
         if np.abs(bias).max(initial=0.0) >= _MAX_BIAS:
-            why = f"its largest bias, {np.abs(layer.bias).max():.3g}, is beyond 62 bits"
             continue
         half = (1 << shift) >> 1
         steps = bias.astype(np.int64)

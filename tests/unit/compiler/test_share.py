@@ -1,0 +1,124 @@
+"""Weight sharing: exact where the weights have it, by k-means where not."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compiler.errors import CompileError
+from compiler.network import FloatLayer
+from compiler.share import SharedWeights, cluster, share_layer
+
+
+def layer_of(weight: np.ndarray, folded: tuple[str, ...] = ()) -> FloatLayer:
+    return FloatLayer("fc", weight, np.zeros(len(weight)), relu=False, folded=folded)
+
+
+def decode(shared: SharedWeights) -> np.ndarray:
+    """Return the dense weights that the codes stand for."""
+    return np.concatenate([[0.0], shared.values])[shared.codes.toarray()]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(1, 9),
+    cols=st.integers(1, 9),
+    code_bits=st.integers(1, 8),
+    density=st.floats(0, 1),
+)
+def test_exact(seed: int, rows: int, cols: int, code_bits: int, density: float) -> None:
+    """As many values as a codebook holds come back bit for bit."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=2**code_bits - 1)
+    weight = rng.choice(values, (rows, cols)) * (rng.random((rows, cols)) < density)
+    shared = share_layer(layer_of(weight), code_bits)
+    assert not shared.clustered
+    assert shared.codes.dtype == np.uint8
+    assert shared.codes.has_canonical_format
+    assert shared.codes.nnz == np.count_nonzero(weight)
+    assert list(shared.values) == sorted(set(weight[weight != 0]))
+    assert np.array_equal(decode(shared), weight)
+
+
+def test_neighbours() -> None:
+    """Values one step apart stay apart."""
+    values = [1.0, np.nextafter(1.0, 2), np.nextafter(np.nextafter(1.0, 2), 2), -0.0, 5e-324]
+    weight = np.array([values])
+    shared = share_layer(layer_of(weight), 4)
+    assert np.array_equal(decode(shared), weight)
+    assert shared.values.size == 4
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_full_codebook_of_a_large_layer(share: bool) -> None:
+    """A value that only the last weight has is found; 15 values are never clustered."""
+    weight = np.tile(np.arange(15.0), (400, 40))
+    weight[-1, -1] = 99.0
+    shared = share_layer(layer_of(weight), 4, share=share)
+    assert np.array_equal(decode(shared), weight)
+    weight[200, 200] = 98.0
+    with pytest.raises(CompileError, match="layer 'fc' has 16 distinct non-zero weights, but a"):
+        share_layer(layer_of(weight), 4)
+
+
+def test_zeros() -> None:
+    shared = share_layer(layer_of(np.zeros((3, 4))), 4)
+    assert shared.values.size == shared.codes.nnz == 0
+    assert shared.codes.shape == (3, 4)
+
+
+def test_too_many() -> None:
+    weight = np.arange(1.0, 21.0).reshape(4, 5)
+    message = (
+        r"^layer 'fc' has 20 distinct non-zero weights, but a codebook holds 15; cluster them with "
+        r"--share, or with zeroskip compress, which also prunes and fine-tunes$"
+    )
+    with pytest.raises(CompileError, match=message):
+        share_layer(layer_of(weight), 4)
+    with pytest.raises(CompileError, match="holds 7; norm was folded into them, which gives rows"):
+        share_layer(layer_of(weight, ("norm",)), 3)
+
+
+def test_clustered_layer() -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(50, 60)) * (rng.random((50, 60)) < 0.3)
+    shared = share_layer(layer_of(weight), 4, share=True)
+    dense = decode(shared)
+    assert shared.clustered
+    assert shared.values.size == 15
+    assert np.array_equal(dense == 0, weight == 0)
+    # Each weight takes the nearest centroid.
+    nonzero = weight[weight != 0]
+    nearest = np.abs(nonzero[:, None] - shared.values).min(axis=1)
+    np.testing.assert_allclose(np.abs(dense[weight != 0] - nonzero), nearest, atol=1e-12)
+    again = share_layer(layer_of(weight), 4, share=True)
+    assert np.array_equal(again.values, shared.values)
+
+
+@settings(deadline=None)
+@given(
+    weights=st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=60),
+    count=st.integers(1, 15),
+)
+def test_cluster(weights: list[float], count: int) -> None:
+    """Centroids ascend and are the means of what is nearest to them."""
+    array = np.array(weights)
+    centroids = cluster(array, count)
+    assert 1 <= centroids.size <= min(count, len(set(weights)))
+    assert np.all(np.diff(centroids) > 0)
+    nearest = np.abs(array[:, None] - centroids).min(axis=1)
+    one = np.abs(array - array.mean())
+    assert np.square(nearest).sum() <= np.square(one).sum() * (1 + 1e-9) + 1e-9
+
+
+def test_cluster_finds_clusters() -> None:
+    """Separate heaps are found, far outliers or not, and none of the centroids is wasted."""
+    rng = np.random.default_rng(1)
+    heaps = np.array([-7.0, -0.3, -0.1, 0.2, 0.25, 9.0])
+    weights = np.concatenate([heap + rng.uniform(-0.01, 0.01, 50) for heap in heaps])
+    np.testing.assert_allclose(cluster(weights, 6), heaps, atol=0.01)
+
+
+def test_cluster_of_nothing() -> None:
+    assert cluster(np.zeros(0), 4).size == 0
+    assert list(cluster(np.full(5, 2.0), 4)) == [2.0]
