@@ -98,7 +98,8 @@ class Image:
                         progress(done, len(contents))
                 (stage / MANIFEST).write_bytes(manifest)
         except OSError as error:
-            raise ImageError(f"{target} cannot be written: {error.strerror}") from error
+            reason = error.strerror or error
+            raise ImageError(f"{target} cannot be written: {reason}") from error
 
     @classmethod
     def load(cls, path: Path | str) -> Self:

@@ -30,7 +30,7 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror}") from error
+        raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def read_intact(root: Path, name: str, manifest: Manifest) -> bytes:
@@ -79,9 +79,12 @@ def check_target(target: Path, *, replace: bool) -> None:
     ------
     ImageError
         If a file is there, or a directory that is neither empty nor an image, or an image that
-        must not be replaced or that has foreign files.
+        must not be replaced or that has foreign files; or if a parent is a file.
     """
     if not target.exists():
+        below = next(parent for parent in target.parents if parent.exists())
+        if not below.is_dir():
+            raise ImageError(f"{target} cannot be made: {below} is a file")
         return
     if not target.is_dir():
         raise ImageError(f"{target} exists and is a file: choose another folder or remove it")

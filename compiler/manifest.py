@@ -181,4 +181,5 @@ def _first(error: ValidationError) -> str:
     detail: Any = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in detail["loc"])
     what = detail["msg"].removeprefix("Value error, ")
+    what = what[0].lower() + what[1:]
     return f"{where}: {what}" if where else what

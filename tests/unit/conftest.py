@@ -1,5 +1,6 @@
 """What the unit tests share: reproducible Hypothesis runs, and networks to try things on."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -25,7 +26,7 @@ def _draw_network(
 ) -> QuantNetwork:
     rng = np.random.default_rng(seed)
     layers: list[QuantLayer] = []
-    for index, (cols, rows) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (cols, rows) in enumerate(itertools.pairwise(sizes)):
         dense = rng.integers(1, 1 << code_bits, (rows, cols)).astype(np.uint8)
         dense[rng.random((rows, cols)) >= density] = 0
         codebook = rng.integers(-(1 << weight_bits - 1), 1 << weight_bits - 1, 1 << code_bits)

@@ -155,44 +155,58 @@ REFUSALS: list[tuple[dict[str, Any], list[int], str]] = [
     (
         {"num_acts": 4},
         [40, 8],
-        "layer 'fc1' needs 10 rows of the activation files, but num_acts is 4: "
-        "compile with num_acts=10 or num_pes=10",
+        (
+            "layer 'fc1' needs 10 rows of the activation files, but num_acts is 4: "
+            "compile with num_acts=10 or num_pes=10"
+        ),
     ),
     (
         {"num_acts": 4},
         [8, 8, 20],
-        "layer 'fc2' needs 5 rows of the activation files, but num_acts is 4: "
-        "compile with num_acts=5 or num_pes=5",
+        (
+            "layer 'fc2' needs 5 rows of the activation files, but num_acts is 4: "
+            "compile with num_acts=5 or num_pes=5"
+        ),
     ),
     (
         {"num_pointers": 8},
         [6, 4],
-        "layer 'fc1' needs 9 column pointers, but num_pointers is 8: "
-        "compile with num_pointers=10 or num_pes=6",
+        (
+            "layer 'fc1' needs 9 column pointers, but num_pointers is 8: "
+            "compile with num_pointers=10 or num_pes=6"
+        ),
     ),
     (
         {"num_pointers": 24, "num_accs": 2},
         [12, 16, 4],
-        "layer 'fc1' needs 25 column pointers, but num_pointers is 24: "
-        "compile with num_pointers=42",
+        (
+            "layer 'fc1' needs 25 column pointers, but num_pointers is 24: "
+            "compile with num_pointers=42"
+        ),
     ),
     (
         {"num_pointers": 24, "num_accs": 2},
         [12, 16],
-        "layer 'fc1' needs 25 column pointers, but num_pointers is 24: "
-        "compile with num_pointers=26 or num_accs=4 or num_pes=8",
+        (
+            "layer 'fc1' needs 25 column pointers, but num_pointers is 24: "
+            "compile with num_pointers=26 or num_accs=4 or num_pes=8"
+        ),
     ),
     (
         {"num_biases": 5},
         [4, 16, 8],
-        "layer 'fc2', with the layers before it, needs 6 biases per PE, but num_biases is 5: "
-        "compile with num_biases=6 or num_pes=6",
+        (
+            "layer 'fc2', with the layers before it, needs 6 biases per PE, but num_biases is 5: "
+            "compile with num_biases=6 or num_pes=6"
+        ),
     ),
     (
         {"num_descriptors": 3, "num_accs": 2},
         [4, 32],
-        "layer 'fc1' needs 4 descriptors, but num_descriptors is 3: "
-        "compile with num_descriptors=4 or num_accs=8 or num_pes=6",
+        (
+            "layer 'fc1' needs 4 descriptors, but num_descriptors is 3: "
+            "compile with num_descriptors=4 or num_accs=8 or num_pes=6"
+        ),
     ),
 ]
 
@@ -245,18 +259,24 @@ def test_a_network_beyond_every_array_is_told_so(draw_network: DrawNetwork) -> N
         ),
         (
             {"bias": np.array([0, -(1 << 19) - 1])},
-            r"^biases of layer 'fc1' must be from -524288 to 524287 \(20 bits\), "
-            r"not -524289 to 0$",
+            (
+                r"^biases of layer 'fc1' must be from -524288 to 524287 \(20 bits\), "
+                r"not -524289 to 0$"
+            ),
         ),
         (
             {"codebook": np.ones(16, np.int64)},
-            r"^the codebook of layer 'fc1' must be 16 weights \(code_bits = 4\), the first 0, "
-            r"not 16 weights, the first 1$",
+            (
+                r"^the codebook of layer 'fc1' must be 16 weights \(code_bits = 4\), the first 0, "
+                r"not 16 weights, the first 1$"
+            ),
         ),
         (
             {"codebook": np.zeros(8, np.int64)},
-            r"^the codebook of layer 'fc1' must be 16 weights \(code_bits = 4\), the first 0, "
-            r"not 8 weights, the first 0$",
+            (
+                r"^the codebook of layer 'fc1' must be 16 weights \(code_bits = 4\), the first 0, "
+                r"not 8 weights, the first 0$"
+            ),
         ),
         (
             {"codes": csc_array(np.full((2, 2), 16, np.uint8))},
@@ -264,8 +284,10 @@ def test_a_network_beyond_every_array_is_told_so(draw_network: DrawNetwork) -> N
         ),
         (
             {"weight_frac": -1},
-            r"^the shift of layer 'fc1' \(in_frac \+ weight_frac - out_frac\) must be from 0 to 63, "
-            r"not -1$",
+            (
+                r"^the shift of layer 'fc1' \(in_frac \+ weight_frac - out_frac\) must be "
+                r"from 0 to 63, not -1$"
+            ),
         ),
         ({"weight_frac": 64}, r"must be from 0 to 63, not 64$"),
     ],
