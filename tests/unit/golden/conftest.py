@@ -1,0 +1,48 @@
+"""Networks as SRAM contents, to decode."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from compiler.eie.place import Placement, Strategy, place
+from compiler.eie.program import build
+from compiler.network import QuantLayer, QuantNetwork
+from hw.eie.params import EieParams
+
+
+def _compile_srams(
+    network: QuantNetwork, params: EieParams, strategy: Strategy = "interleave"
+) -> tuple[dict[str, NDArray[np.uint64]], Placement]:
+    placement = place(network, params, strategy)
+    _, _, srams = build(network, placement, params)
+    return {name: sram.words.copy() for name, sram in srams.items()}, placement
+
+
+def _one_layer(dense: NDArray[np.uint8]) -> QuantNetwork:
+    rows, cols = dense.shape
+    layer = QuantLayer(
+        name="fc",
+        codes=csc_array(dense),
+        codebook=np.arange(16) * 3,
+        bias=np.arange(rows) - rows // 2,
+        relu=False,
+        in_frac=0,
+        weight_frac=2,
+        out_frac=0,
+    )
+    return QuantNetwork((cols,), (layer,))
+
+
+@pytest.fixture(scope="session")
+def compile_srams() -> Callable[..., tuple[dict[str, NDArray[np.uint64]], Placement]]:
+    """Give a function of a network, parameters and a strategy: SRAM words and placement."""
+    return _compile_srams
+
+
+@pytest.fixture(scope="session")
+def one_layer() -> Callable[[NDArray[np.uint8]], QuantNetwork]:
+    """Give a function that makes a network of one matrix of codes."""
+    return _one_layer
