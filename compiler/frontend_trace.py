@@ -43,6 +43,8 @@ def graph_of_module(module: nn.Module, example_input: Any) -> Graph:
             "example_input must be a batch of floating-point samples, batch first, not "
             f"{str(example.dtype).removeprefix('torch.')} of shape {tuple(example.shape)}"
         )
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), example.dtype)
+    example = example.to(dtype)
     try:
         with evaluating(module), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,0 +1,226 @@
+"""Compress a network: prune, fine-tune, share, fine-tune (Han et al., "Deep Compression")."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from compiler.compress.finetune import Objective, finetune, share
+from compiler.compress.module import Model, linear_layers, read_model, to_module
+from compiler.compress.prune import densities_of, prune
+from compiler.errors import InputError
+from compiler.fixed_point import check_input
+from compiler.network import FloatNetwork
+
+__all__ = ["CompressReport", "CompressedLayer", "Step", "compress"]
+
+_MAX_CODES = 255
+_MAX_EPOCHS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """The network after a step.
+
+    Parameters
+    ----------
+    name : ``float``, ``pruned``, ``pruned, fine-tuned``, ``shared`` or ``shared, fine-tuned``;
+        rounds before the last are called ``pruned 1 of 3, fine-tuned``.
+    loss : cross entropy with labels; else mean square error over mean square of the original's
+        outputs.
+    accuracy : share of samples classified right, 0 to 1; None without labels.
+    """
+
+    name: str
+    loss: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class CompressedLayer:
+    """A layer of the result: its non-zero weights and how many different ones there are."""
+
+    name: str
+    rows: int
+    cols: int
+    nnz: int
+    density: float
+    values: int
+
+
+@dataclass(frozen=True)
+class CompressReport:
+    """What each step did.
+
+    Parameters
+    ----------
+    steps : in order, measured on the test data if there were any, else on the training data.
+    layers : of the result.
+    """
+
+    steps: tuple[Step, ...]
+    layers: tuple[CompressedLayer, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON has it."""
+        return {
+            "steps": [dataclasses.asdict(step) for step in self.steps],
+            "layers": [dataclasses.asdict(layer) for layer in self.layers],
+        }
+
+
+def compress(
+    model: Model,
+    inputs: Any,
+    labels: Any = None,
+    *,
+    density: float | Sequence[float],
+    codes: int = 15,
+    epochs: int = 30,
+    rounds: int = 3,
+    seed: int = 0,
+    learning_rate: float = 1e-3,
+    noise: float = 0.0,
+    test: tuple[Any, Any] | None = None,
+    progress: Callable[[str, float], None] | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> tuple[nn.Sequential, CompressReport]:
+    """Prune and share the weights of ``model``, fine-tuning after each.
+
+    ``model`` is left as it was. Batch norms are folded first. The result is the same for the
+    same arguments, torch version and number of threads.
+
+    Parameters
+    ----------
+    model : a module, an exported program, a network, or the path of a ``.pt2`` file.
+    inputs : (samples, *input_shape) floats to train with.
+    labels : (samples,) whole numbers, the classes; without them the result learns to compute
+        what ``model`` computes.
+    density : share of weights to keep, one for all layers or one each.
+    codes : shared values per layer besides 0, at most 255; 15 fit 4 bits.
+    epochs : passes over the data after pruning, over all rounds; after sharing half as many.
+    rounds : steps in which pruning goes down to ``density``, fine-tuned after each.
+    seed : of the order of samples and the noise.
+    learning_rate : after pruning; after sharing, when few values move, half as much.
+    noise : standard deviation of normal noise added to inputs while training.
+    test : inputs and labels (or None) to measure with.
+    progress : called with the running step and how much of all is done, 0 to 1.
+    on_step : called with each step's result.
+
+    Returns
+    -------
+    Flatten, Linear and ReLU in float32 and eval mode, and the report.
+
+    Raises
+    ------
+    InputError
+        If an argument is unusable.
+    CompileError
+        If ``model`` is no network of the supported kind.
+    """
+    _check_number("codes", codes, 1, _MAX_CODES)
+    _check_number("epochs", epochs, 0, _MAX_EPOCHS)
+    _check_number("rounds", rounds, 1, _MAX_EPOCHS)
+    inputs = inputs.detach().cpu().numpy() if isinstance(inputs, torch.Tensor) else inputs
+    network = read_model(model, inputs[:1] if isinstance(inputs, np.ndarray) else inputs)
+    module = to_module(network)
+    layers = linear_layers(module)
+    densities = densities_of(density, len(layers))
+    training = _objective(module, network, inputs, labels, "inputs")
+    measured = training if test is None else _objective(module, network, *test, "test inputs")
+    steps: list[Step] = []
+
+    def finish(name: str) -> None:
+        steps.append(Step(name, *measured.measure(module)))
+        if on_step is not None:
+            on_step(steps[-1])
+
+    total = max(1, epochs + epochs // 2)
+    done = 0
+
+    def tune(name: str, num_epochs: int, rate: float, **held: Any) -> None:
+        nonlocal done
+
+        def report(share: float) -> None:
+            if progress is not None:
+                progress(name, (done + share * num_epochs) / total)
+
+        finetune(
+            module,
+            layers,
+            training,
+            epochs=num_epochs,
+            learning_rate=rate,
+            seed=seed,
+            noise=noise,
+            progress=report,
+            **held,
+        )
+        done += num_epochs
+        finish(name)
+
+    finish("float")
+    for number in range(1, rounds + 1):
+        masks = prune(layers, [density ** (number / rounds) for density in densities])
+        last = number == rounds
+        if last:
+            finish("pruned")
+        name = "pruned, fine-tuned" if last else f"pruned {number} of {rounds}, fine-tuned"
+        until = epochs * number // rounds
+        tune(name, until - done, learning_rate, masks=masks)
+    shared = share(layers, codes)
+    finish("shared")
+    tune("shared, fine-tuned", epochs // 2, learning_rate / 2, shared=shared)
+    return module, CompressReport(tuple(steps), _layers(network, layers))
+
+
+def _check_number(name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InputError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
+
+
+def _objective(
+    module: nn.Module, network: FloatNetwork, inputs: Any, labels: Any, what: str
+) -> Objective:
+    """Check data and return what to aim at; without ``labels``, the outputs of ``module``."""
+    if isinstance(inputs, torch.Tensor):
+        inputs = inputs.detach().cpu().numpy()
+    x = torch.from_numpy(check_input(inputs, network.input_shape, what).astype(np.float32))
+    if labels is None:
+        with torch.no_grad():
+            return Objective(x, torch.cat([module(part) for part in x.split(1024)]).flatten(1))
+    classes = np.asarray(labels)
+    outputs = network.layers[-1].shape[0]
+    if classes.dtype.kind not in "iu" or classes.shape != (len(x),):
+        raise InputError(
+            f"labels must be ({len(x)},) whole numbers, one per sample, not {classes.dtype} of "
+            f"shape {classes.shape}"
+        )
+    if classes.min() < 0 or classes.max() >= outputs:
+        raise InputError(
+            f"labels must be from 0 to {outputs - 1}, as the network has {outputs} outputs, not "
+            f"{classes.min()} to {classes.max()}"
+        )
+    return Objective(x, torch.from_numpy(classes.astype(np.int64)))
+
+
+def _layers(network: FloatNetwork, layers: Sequence[nn.Linear]) -> tuple[CompressedLayer, ...]:
+    compressed = []
+    for layer, linear in zip(network.layers, layers, strict=True):
+        weight = linear.weight.detach().numpy()
+        nnz = int(np.count_nonzero(weight))
+        compressed.append(
+            CompressedLayer(
+                name=layer.name,
+                rows=layer.shape[0],
+                cols=layer.shape[1],
+                nnz=nnz,
+                density=nnz / weight.size,
+                values=int(np.unique(weight[weight != 0]).size),
+            )
+        )
+    return tuple(compressed)
