@@ -1,7 +1,5 @@
 """Run a compiled image on the golden model or on the RTL, and compare the two."""
 
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,42 +8,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compiler.errors import InputError
+from compiler.fixed_point import check_input, dequantize, quantize_input
 from compiler.image import Image
-from compiler.quantize import check_input, dequantize, quantize_input
-from compiler.readmem import to_hex
 from sim.golden.eie import run_network
-from sim.rtl.eie import Pass, RtlResult, run_array
+from sim.result import RunResult
+from sim.rtl.eie import Progress, run_jobs
+from sim.rtl.image import image_job, image_result
 
 __all__ = ["Difference", "Progress", "RunResult", "Target", "VerifyResult", "run", "verify"]
 
 Target = Literal["golden", "rtl"]
-
-Progress = Callable[[str, int, int], None]
-"""Called with a step's name, how much of it is done, and of how much."""
-
-
-@dataclass(frozen=True, eq=False)
-class RunResult:
-    """What ``n`` inputs gave. Every array of a layer is in the network's order of rows.
-
-    Parameters
-    ----------
-    outputs : (n, rows) float64 outputs of the last layer.
-    layer_outputs : per layer (n, rows) int64, as the hardware holds them.
-    saturated : per layer (n,) int64 outputs that saturation changed; None from RTL, which has
-        no counter for them.
-    cycles : (n,) int64 cycles from start to end of the program; None from golden.
-    counters : (n, layers, num_pes, stall classes) int64 cycles, see
-        :class:`hw.eie.formats.StallClass`; None from golden, and if not built.
-    result : (n, rows) int64, the last layer's outputs as a host reads them; None from golden.
-    """
-
-    outputs: NDArray[np.float64]
-    layer_outputs: tuple[NDArray[np.int64], ...]
-    saturated: tuple[NDArray[np.int64], ...] | None = None
-    cycles: NDArray[np.int64] | None = None
-    counters: NDArray[np.int64] | None = None
-    result: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +88,8 @@ def run(
     if on == "golden":
         return _on_golden(image, columns)
     if on == "rtl":
-        return _on_rtl(image, columns, waves, progress)
+        (raw,) = run_jobs(image.params, [image_job(image, columns)], waves=waves, progress=progress)
+        return image_result(image, raw)
     raise InputError(f"on must be 'golden' or 'rtl', not {on!r}")
 
 
@@ -161,61 +134,3 @@ def _on_golden(image: Image, columns: NDArray[np.int64]) -> RunResult:
     result = run_network(layers, columns.T, act_bits=p.act_bits, acc_bits=p.acc_bits)
     outputs = tuple(np.ascontiguousarray(y.T) for y in result.outputs)
     return RunResult(dequantize(outputs[-1], layers[-1].out_frac), outputs, result.saturated)
-
-
-def _on_rtl(
-    image: Image,
-    columns: NDArray[np.int64],
-    waves: Path | None,
-    progress: Progress | None,
-) -> RunResult:
-    p = image.params
-    passes = [Pass(d.drain_rows if d.drain else 0, d.dst_base) for d in image.program]
-    rows = image.program[0].src_base + image.program[0].src_rows
-    inputs = np.zeros((len(columns), rows * p.num_pes), np.int64)
-    inputs[:, image.placement[0]] = columns
-    with tempfile.TemporaryDirectory() as temporary:
-        srams = {}
-        for number, (name, sram) in enumerate(image.srams.items()):
-            srams[name] = Path(temporary) / f"{number}.hex"
-            srams[name].write_bytes(to_hex(sram.words, sram.width))
-        raw = run_array(
-            p,
-            srams,
-            passes,
-            inputs.reshape(len(columns), rows, p.num_pes),
-            max_cycles=_max_cycles(image),
-            waves=waves,
-            progress=progress,
-        )
-    return _collect(image, raw)
-
-
-def _collect(image: Image, raw: RtlResult) -> RunResult:
-    """Put passes together to layers, and positions in the network's order."""
-    layers, samples = image.network.layers, len(raw.cycles)
-    outputs = []
-    counters = np.zeros((samples, len(layers), *raw.counters.shape[2:]), np.int64)
-    for number in range(len(layers)):
-        mine = [at for at, layer in enumerate(image.passes) if layer == number]
-        written = np.concatenate([raw.outputs[at] for at in mine], axis=1).reshape(samples, -1)
-        outputs.append(written[:, image.placement[number + 1]])
-        counters[:, number] = raw.counters[:, mine].sum(axis=1)
-    result = raw.result.reshape(samples, -1)[:, image.placement[-1]]
-    return RunResult(
-        dequantize(outputs[-1], layers[-1].out_frac),
-        tuple(outputs),
-        cycles=raw.cycles,
-        counters=counters if image.params.counters else None,
-        result=result,
-    )
-
-
-def _max_cycles(image: Image) -> int:
-    """Bound the cycles of a run: as many as if nothing ever happened side by side."""
-    p = image.params
-    words = sum(len(sram.words) for name, sram in image.srams.items() if name.endswith("/spmat"))
-    columns = sum(d.src_rows * p.num_pes for d in image.program)
-    rows = sum(d.src_rows + d.drain_rows for d in image.program)
-    latencies = (p.num_codes + 64) * len(image.program)
-    return 2 * (words * p.entries_per_word + 8 * columns + rows + latencies)

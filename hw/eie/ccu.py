@@ -123,7 +123,7 @@ class Ccu(wiring.Component):
         with m.Switch(state):
             with m.Case(_State.FLUSH):
                 m.d.comb += flush.eq(1)
-                m.d.sync += [sweep.eq(0), self.source.eq(0), state.eq(_State.CLEAR)]
+                m.d.sync += [sweep.eq(0), number.eq(0), state.eq(_State.CLEAR)]
             with m.Case(_State.CLEAR):
                 m.d.comb += [c.clear.eq(1), c.clear_row.eq(sweep), c.counter_clear.eq(1)]
                 m.d.sync += sweep.eq(sweep + 1)
@@ -131,7 +131,7 @@ class Ccu(wiring.Component):
                     m.d.sync += state.eq(Mux(restart, _State.START, _State.IDLE))
             with m.Case(_State.START):
                 m.d.comb += [c.phase.eq(Phase.SETUP), reader.first.eq(1), codebooks.forget.eq(1)]
-                m.d.sync += [self.source.eq(0), number.eq(0), state.eq(_State.TURN)]
+                m.d.sync += [self.source.eq(0), state.eq(_State.TURN)]
             with m.Case(_State.TURN):
                 m.d.comb += c.phase.eq(Phase.SETUP)
                 with m.If(reader.valid):
@@ -159,7 +159,7 @@ class Ccu(wiring.Component):
         with m.If(finish):
             m.d.sync += [
                 self.source.eq(self.source ^ now.swap),
-                number.eq(number + 1),
+                number.eq(Mux(now.last, 0, number + 1)),
                 state.eq(Mux(now.last, _State.IDLE, _State.TURN)),
             ]
         with m.If(self.clear | (self.start & self.running)):

@@ -107,8 +107,8 @@ class EieParams:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "EieParams":
         """Make parameters from a dictionary as :func:`dataclasses.asdict` gives it."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(set(values) - names):
+        names = [field.name for field in dataclasses.fields(cls)]
+        if unknown := sorted(set(values) - set(names)):
             raise ParamError(f"unknown parameter {unknown[0]!r}; there are {', '.join(names)}")
         return cls(**values)
 

@@ -19,7 +19,9 @@ class Host:
         self._params = params
         command, host = command_layout(params), host_layout(params)
         base = command["command"].offset
-        self._shift = {name: base + host[name].offset for name in ("data", "addr", "space", "write")}
+        self._shift = {
+            name: base + host[name].offset for name in ("data", "addr", "space", "write")
+        }
         self._shift["pe"] = command["pe"].offset
         self._data_mask = (1 << Shape.cast(host["data"].shape).width) - 1
         self._payload, self._valid = dut.cmd__payload, dut.cmd__valid

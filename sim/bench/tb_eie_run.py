@@ -26,9 +26,6 @@ async def run_image(dut: Any) -> None:
     folder = Path(os.environ["ZEROSKIP_JOB"])
     job = json.loads((folder / "job.json").read_text())
     params = EieParams.from_dict(job["params"])
-    inputs = np.load(folder / "inputs.npy", allow_pickle=False)
-    outputs, results, cycles, counters = [], [], [], []
-
     dut.rst.value = 1
     Clock(dut.clk, PERIOD_NS, unit="ns").start(start_high=False)
     host = Host(dut, params)
@@ -37,31 +34,36 @@ async def run_image(dut: Any) -> None:
     recorded: list[tuple[int, int, int]] = []
     cocotb.start_soon(_record(dut, recorded))
 
-    for number, rows in enumerate(inputs):
-        await host.clear()
-        await host.load_input(rows.tolist())
-        recorded.clear()
-        try:
-            await with_timeout(host.run(), job["max_cycles"] * PERIOD_NS, "ns")
-        except SimTimeoutError:
-            (folder / "hang").write_text(str(number))
-            return
-        outputs.append([_split(data, params) for _, _, data in recorded])
-        recorded_rows = [(at, row) for at, row, _ in recorded]
-        if recorded_rows != [tuple(pair) for pair in job["drained"]]:
-            raise RuntimeError(f"outputs of passes and rows {recorded_rows} were drained")
-        results.append(await _result(host, params, job["result_rows"]))
-        cycles.append(await host.read(Space.CONTROL, Control.CYCLES))
-        counters.append(await _counters(host, params, job["num_passes"]))
-        with open(folder / "progress", "a") as file:
-            file.write("\n")
-    np.savez(
-        folder / "results.npz",
-        outputs=np.array(outputs, np.int64),
-        results=np.array(results, np.int64),
-        cycles=np.array(cycles, np.int64),
-        counters=np.array(counters, np.int64),
-    )
+    for number, one in enumerate(job["jobs"]):
+        for space, row, word, pe in one["writes"]:
+            await host.write(Space(space), row, word, pe)
+        inputs = np.load(folder / f"inputs_{number}.npy", allow_pickle=False)
+        outputs, results, cycles, counters = [], [], [], []
+        for sample, rows in enumerate(inputs):
+            await host.clear()
+            await host.load_input(rows.tolist())
+            recorded.clear()
+            try:
+                await with_timeout(host.run(), one["max_cycles"] * PERIOD_NS, "ns")
+            except SimTimeoutError:
+                (folder / "hang").write_text(str(sample))
+                return
+            written = [[at, row] for at, row, _ in recorded]
+            if written != one["drained"]:
+                raise RuntimeError(f"passes and rows {written} were written")
+            outputs.append([_split(data, params) for _, _, data in recorded])
+            results.append(await _result(host, params, one["result_rows"]))
+            cycles.append(await host.read(Space.CONTROL, Control.CYCLES))
+            counters.append(await _counters(host, params, one["num_passes"]))
+            with open(folder / "progress", "a") as file:
+                file.write("\n")
+        np.savez(
+            folder / f"results_{number}.npz",
+            outputs=np.array(outputs, np.int64),
+            results=np.array(results, np.int64),
+            cycles=np.array(cycles, np.int64),
+            counters=np.array(counters, np.int64),
+        )
 
 
 async def _record(dut: Any, recorded: list[tuple[int, int, int]]) -> None:

@@ -85,9 +85,7 @@ def build_model(
     for name, text in verilog.items():
         (folder / name).write_text(text)
     settings = folder / "settings.vlt"
-    settings.write_text(
-        f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n{control}'
-    )
+    settings.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n{control}')
     libs = cocotb_tools.config.libs_dir
     command = [
         "verilator", "-cc", "--exe", "--vpi", "-Mdir", str(folder), "--top-module", top,
@@ -115,7 +113,8 @@ def _shared_runtime(folder: Path, *, waves: bool) -> Iterator[None]:
     if not shared.exists():
         fresh = shared.with_name(f"{shared.name}.{os.getpid()}")
         fresh.mkdir()
-        for path in [*folder.glob("verilated*.o"), *folder.glob("verilator.o")]:
+        # Not verilator.o: it holds the size of the design's object.
+        for path in folder.glob("verilated*.o"):
             shutil.copy(path, fresh)
         with contextlib.suppress(OSError):  # another build was first
             fresh.rename(shared)
@@ -134,7 +133,7 @@ def _lock(folder: Path) -> Iterator[None]:
 def _call(command: list[str], folder: Path, env: dict[str, str]) -> None:
     log = folder / "build.log"
     with open(log, "a") as output:
-        status = subprocess.run(command, cwd=folder, env=env, stdout=output, stderr=output).returncode
-    if status:
+        done = subprocess.run(command, cwd=folder, env=env, stdout=output, stderr=output)
+    if done.returncode:
         tail = "\n".join(log.read_text().splitlines()[-15:])
-        raise ToolError(f"{command[0]} failed with status {status}, see {log}:\n{tail}")
+        raise ToolError(f"{command[0]} failed with status {done.returncode}, see {log}:\n{tail}")

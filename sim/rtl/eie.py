@@ -1,25 +1,33 @@
 """Run inputs through the EIE array's RTL."""
 
+import contextlib
 import json
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.eie.program import SramData
+from compiler.readmem import to_hex
 from hw.eie.array import ARRAY_MODULE
+from hw.eie.formats import Space
 from hw.eie.params import EieParams
 from sim.errors import SimulationError
 from sim.rtl.build import build_array, cache_dir
 from sim.rtl.launch import launch
 
-__all__ = ["Pass", "RtlResult", "run_array", "sram_instance"]
+__all__ = ["Job", "Pass", "Progress", "RtlResult", "host_writes", "run_jobs", "sram_instance"]
 
-# Where an SRAM of an image is in the design.
+Progress = Callable[[str, int, int], None]
+"""Called with a step's name, how much of it is done, and of how much."""
+
+# Of an image's SRAMs: where they are in the design, and where a host writes them.
 _INSTANCES = {
     "program": "ccu.descriptor_read.program",
     "codebook": "ccu.codebook_load.codebooks",
@@ -27,6 +35,14 @@ _INSTANCES = {
     "ptr_even": "ptr_read.ptr_even",
     "ptr_odd": "ptr_read.ptr_odd",
     "bias": "act_rw.bias",
+}
+_SPACES = {
+    "program": Space.PROGRAM,
+    "codebook": Space.CODEBOOK,
+    "spmat": Space.SPMAT,
+    "ptr_even": Space.POINTER,
+    "ptr_odd": Space.POINTER,
+    "bias": Space.BIAS,
 }
 
 
@@ -38,7 +54,25 @@ class Pass:
     dst_base: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Inputs for one content of the SRAMs.
+
+    Parameters
+    ----------
+    srams : contents by name, see :func:`hw.eie.formats.sram_files`.
+    passes : what the program's descriptors write, in their order.
+    inputs : (n, rows, num_pes) int64, contents of activation file 0.
+    max_cycles : a run that takes longer hangs.
+    """
+
+    srams: Mapping[str, SramData]
+    passes: Sequence[Pass]
+    inputs: NDArray[np.int64]
+    max_cycles: int
+
+
+@dataclass(frozen=True, eq=False)
 class RtlResult:
     """What the hardware did with ``n`` inputs.
 
@@ -62,27 +96,36 @@ def sram_instance(name: str) -> str:
     return ".".join([ARRAY_MODULE, *pe, _INSTANCES[memory]])
 
 
-def run_array(
+def host_writes(srams: Mapping[str, SramData]) -> Iterator[tuple[Space, int, int, int]]:
+    """Yield space, row, word and PE of every command with which a host loads ``srams``."""
+    for name, sram in srams.items():
+        *prefix, memory = name.split("/")
+        pe = int(prefix[0].removeprefix("pe_")) if prefix else 0
+        # Of the pointers, the even ones are in one bank and the odd ones in the other.
+        step, first = (2, int(memory == "ptr_odd")) if memory.startswith("ptr_") else (1, 0)
+        for row, limbs in enumerate(sram.words.tolist()):
+            word = sum(limb << 64 * k for k, limb in enumerate(limbs))
+            yield _SPACES[memory], first + step * row, word, pe
+
+
+def run_jobs(
     params: EieParams,
-    srams: Mapping[str, Path],
-    passes: Sequence[Pass],
-    inputs: NDArray[np.int64],
+    jobs: Sequence[Job],
     *,
-    max_cycles: int,
+    host_load: bool = False,
     waves: Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> RtlResult:
-    """Run ``inputs`` one after the other.
+    progress: Progress | None = None,
+) -> list[RtlResult]:
+    """Run jobs one after the other on one simulated array.
 
     Parameters
     ----------
     params : sizes of the array; it is built if it has not been yet.
-    srams : hex file of each SRAM by its name in the image.
-    passes : what the program's descriptors write, in their order.
-    inputs : (n, rows, num_pes) int64, contents of activation file 0.
-    max_cycles : a run that takes longer hangs.
+    jobs : at least one; without ``host_load`` exactly one.
+    host_load : load the SRAMs through the host port, slowly; else they hold the job's contents
+        from the start.
     waves : where to leave a VCD file.
-    progress : called with a step's name, how much is done and of how much.
+    progress : see :data:`Progress`.
 
     Raises
     ------
@@ -91,6 +134,8 @@ def run_array(
     ToolError
         If the simulator cannot be built.
     """
+    if len(jobs) != 1 and not host_load:
+        raise ValueError(f"without host_load there must be 1 job, not {len(jobs)}")
     report = progress or (lambda *_: None)
     report("build simulator", 0, 1)
     program = build_array(params, waves=waves is not None)
@@ -99,8 +144,11 @@ def run_array(
     runs.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=runs))
     try:
-        _write_job(folder, params, srams, passes, inputs, max_cycles)
-        with _Progress(folder / "progress", len(inputs), report):
+        description = [_describe(folder, k, job, host_load) for k, job in enumerate(jobs)]
+        (folder / "job.json").write_text(
+            json.dumps({"params": asdict(params), "jobs": description})
+        )
+        with _watch(folder / "progress", sum(len(job.inputs) for job in jobs), report):
             launch(
                 program,
                 "sim.bench.tb_eie_run",
@@ -109,68 +157,71 @@ def run_array(
                 plusargs=(f"+sram_dir={folder / 'srams'}",),
                 waves=waves is not None,
             )
-        if (folder / "hang").exists():
-            number = (folder / "hang").read_text()
-            raise SimulationError(
-                f"input {number} did not come to an end in {max_cycles} cycles: the image's "
-                "pointers or program must be wrong"
-            )
         if waves is not None:
             shutil.move(folder / "dump.vcd", waves)
-        with np.load(folder / "results.npz", allow_pickle=False) as results:
-            outputs, bounds = results["outputs"], np.cumsum([p.rows for p in passes])[:-1]
-            return RtlResult(
-                tuple(np.split(outputs, bounds, axis=1)),
-                results["results"],
-                results["cycles"],
-                results["counters"],
+        if (folder / "hang").exists():
+            raise SimulationError(
+                f"input {(folder / 'hang').read_text()} did not come to an end in time: the "
+                "image's pointers or program must be wrong"
             )
-    finally:
+        results = [_collect(folder / f"results_{k}.npz", job) for k, job in enumerate(jobs)]
+    except SimulationError as error:
+        if str(folder) not in str(error):  # unless it names the log in the folder
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    return results
 
 
-def _write_job(
-    folder: Path,
-    params: EieParams,
-    srams: Mapping[str, Path],
-    passes: Sequence[Pass],
-    inputs: NDArray[np.int64],
-    max_cycles: int,
-) -> None:
-    links = folder / "srams"
-    links.mkdir()
-    for name, path in srams.items():
-        (links / f"{sram_instance(name)}.hex").symlink_to(path.absolute())
-    np.save(folder / "inputs.npy", inputs)
-    final = passes[-1]
-    job = {
-        "params": asdict(params),
-        "max_cycles": max_cycles,
-        "num_passes": len(passes),
-        "drained": [[n, p.dst_base + r] for n, p in enumerate(passes) for r in range(p.rows)],
+def _describe(folder: Path, number: int, job: Job, host_load: bool) -> dict[str, Any]:
+    """Write a job's files; return what the bench has to know."""
+    np.save(folder / f"inputs_{number}.npy", job.inputs)
+    if not host_load:
+        (folder / "srams").mkdir()
+        for name, sram in job.srams.items():
+            file = folder / "srams" / f"{sram_instance(name)}.hex"
+            file.write_bytes(to_hex(sram.words, sram.width))
+    writes = host_writes(job.srams) if host_load else []
+    final = job.passes[-1]
+    return {
+        "writes": [[space.value, row, word, pe] for space, row, word, pe in writes],
+        "max_cycles": job.max_cycles,
+        "num_passes": len(job.passes),
+        "drained": [[n, p.dst_base + r] for n, p in enumerate(job.passes) for r in range(p.rows)],
         "result_rows": final.dst_base + final.rows,
     }
-    (folder / "job.json").write_text(json.dumps(job))
 
 
-class _Progress:
-    """Report the lines that a simulation appends to a file."""
+def _collect(path: Path, job: Job) -> RtlResult:
+    bounds = np.cumsum([p.rows for p in job.passes])[:-1]
+    with np.load(path, allow_pickle=False) as results:
+        return RtlResult(
+            tuple(np.split(results["outputs"], bounds, axis=1)),
+            results["results"],
+            results["cycles"],
+            results["counters"],
+        )
 
-    def __init__(self, path: Path, total: int, report: Callable[[str, int, int], None]) -> None:
-        self._path, self._total, self._report = path, total, report
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> None:
-        self._path.touch()
-        self._thread.start()
+@contextlib.contextmanager
+def _watch(path: Path, total: int, report: Progress) -> Iterator[None]:
+    """Report the lines that a simulation appends to ``path``."""
+    over = threading.Event()
 
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+    def poll() -> None:
+        last = False
+        while not last:
+            last = over.wait(0.2)
+            report("simulate", len(path.read_text()), total)
 
-    def _watch(self) -> None:
-        over = False
-        while not over:
-            over = self._over.wait(0.2)
-            self._report("simulate", len(self._path.read_text()), self._total)
+    path.touch()
+    thread = threading.Thread(target=poll, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

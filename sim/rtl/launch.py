@@ -37,21 +37,21 @@ def launch(
     log, xml = folder / "simulation.log", folder / "results.xml"
     xml.unlink(missing_ok=True)
     runner = get_runner("verilator")
-    with _outside_pytest():
-        with contextlib.suppress(SystemExit):  # how the runner reports a crash; see below
-            runner.test(
-                hdl_toplevel=program.name,
-                hdl_toplevel_lang="verilog",
-                test_module=bench,
-                build_dir=program.parent,
-                test_dir=folder,
-                results_xml=str(xml),
-                seed=seed,
-                extra_env={**(env or {}), "COCOTB_ANSI_OUTPUT": "0"},
-                plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed}", *plusargs],
-                waves=waves,
-                log_file=str(log),
-            )
+    # A crash is an exception of the runner, or a missing report: both are told below.
+    with _outside_pytest(), contextlib.suppress(SystemExit, RuntimeError):
+        runner.test(
+            hdl_toplevel=program.name,
+            hdl_toplevel_lang="verilog",
+            test_module=bench,
+            build_dir=program.parent,
+            test_dir=folder,
+            results_xml=str(xml),
+            seed=seed,
+            extra_env={**(env or {}), "COCOTB_ANSI_OUTPUT": "0"},
+            plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed}", *plusargs],
+            waves=waves,
+            log_file=str(log),
+        )
     failed, number = 1, 0
     if xml.exists():
         with contextlib.suppress(RuntimeError):

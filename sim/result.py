@@ -1,0 +1,32 @@
+"""What a run of a compiled network gives, whatever it ran on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["RunResult"]
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """What ``n`` inputs gave. Every array of a layer is in the network's order of rows.
+
+    Parameters
+    ----------
+    outputs : (n, rows) float64 outputs of the last layer.
+    layer_outputs : per layer (n, rows) int64, as the hardware holds them.
+    saturated : per layer (n,) int64 outputs that saturation changed; None from RTL, which has
+        no counter for them.
+    cycles : (n,) int64 cycles from start to end of the program; None from golden.
+    counters : (n, layers, num_pes, stall classes) int64 cycles, see
+        :class:`hw.eie.formats.StallClass`; None from golden, and if not built.
+    result : (n, rows) int64, the last layer's outputs as a host reads them; None from golden.
+    """
+
+    outputs: NDArray[np.float64]
+    layer_outputs: tuple[NDArray[np.int64], ...]
+    saturated: tuple[NDArray[np.int64], ...] | None = None
+    cycles: NDArray[np.int64] | None = None
+    counters: NDArray[np.int64] | None = None
+    result: NDArray[np.int64] | None = None

@@ -1,0 +1,143 @@
+"""Networks, placements and arrays that the co-simulations draw from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from compiler.eie.place import Placement, place
+from compiler.eie.program import build
+from compiler.image import Image
+from compiler.network import QuantLayer, QuantNetwork
+from hw.eie.params import EieParams
+
+_SMALL = {
+    "spmat_words": 2048,
+    "num_pointers": 1024,
+    "num_acts": 64,
+    "num_accs": 64,
+    "num_biases": 128,
+    "num_descriptors": 16,
+}
+
+# Each is a build of its own (some 15 s); together they have every parameter at its edges.
+_ARRAYS = {
+    "paper": EieParams(num_pes=4, **_SMALL),
+    "least": EieParams(num_pes=1, queue_depth=1, run_bits=1, code_bits=1, **_SMALL),
+    "best": EieParams(
+        num_pes=3, queue_depth=16, run_bits=5, pointers_first=True, skip_padding=True, **_SMALL
+    ),
+    "narrow": EieParams(
+        num_pes=8,
+        queue_depth=2,
+        run_bits=2,
+        word_bits=24,
+        act_bits=8,
+        weight_bits=8,
+        acc_bits=20,
+        skip_padding=True,
+        **_SMALL,
+    ),
+    "wide": EieParams(
+        num_pes=5,
+        queue_depth=1,
+        word_bits=128,
+        code_bits=8,
+        acc_bits=48,
+        pointers_first=True,
+        **_SMALL,
+    ),
+    "passes": EieParams(
+        num_pes=6,
+        queue_depth=3,
+        run_bits=3,
+        word_bits=16,
+        skip_padding=True,
+        pointers_first=True,
+        **(_SMALL | {"num_accs": 3}),
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """An image, and (n, columns) float64 inputs that the hardware holds exactly."""
+
+    image: Image
+    inputs: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return " ".join(layer.name for layer in self.image.network.layers)
+
+
+def _draw_layer(draw: st.DrawFn, rows: int, cols: int, p: EieParams, *, relu: bool) -> QuantLayer:
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    dense = rng.integers(1, p.num_codes, (rows, cols), endpoint=False) if p.code_bits > 1 else 1
+    density = draw(st.sampled_from([0.0, 0.03, 0.1, 0.3, 0.6, 1.0]))
+    mask = rng.random((rows, cols)) < density
+    # What broke other designs: runs of empty columns, empty rows, a last row that stands alone.
+    if draw(st.booleans()):
+        mask[:, rng.random(cols) < 0.5] = False
+    if draw(st.booleans()):
+        mask[rng.random(rows) < 0.7] = False
+    if draw(st.booleans()):
+        mask[-1] = True
+    codebook = rng.integers(-(1 << p.weight_bits - 1), 1 << p.weight_bits - 1, p.num_codes)
+    codebook[0] = 0
+    if draw(st.booleans()):
+        codebook[-1] = 0  # a weight of value 0 that is no padding
+    bias_bits = min(p.acc_bits, 30) - 1
+    return QuantLayer(
+        name=f"{rows}x{cols}",
+        codes=csc_array(np.where(mask, dense, 0).astype(np.uint8)),
+        codebook=codebook,
+        bias=rng.integers(-(1 << bias_bits - 1), 1 << bias_bits - 1, rows),
+        relu=relu,
+        in_frac=0,
+        weight_frac=draw(st.integers(0, min(p.acc_bits - 1, p.weight_bits + 4))),
+        out_frac=0,
+    )
+
+
+def _draw_placement(draw: st.DrawFn, network: QuantNetwork, p: EieParams) -> Placement:
+    strategy = draw(st.sampled_from(["interleave", "balance", "random"]))
+    if strategy != "random":
+        return place(network, p, strategy)
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    sizes = [network.layers[0].shape[1], *(layer.shape[0] for layer in network.layers)]
+    return tuple(rng.permutation(-(-size // p.num_pes) * p.num_pes)[:size] for size in sizes)
+
+
+@st.composite
+def _trials(draw: st.DrawFn, params: EieParams) -> Trial:
+    most = min(70, 8 * params.num_pes)
+    sizes = draw(st.lists(st.integers(1, most), min_size=2, max_size=4))
+    layers = [
+        _draw_layer(draw, rows, cols, params, relu=draw(st.booleans()))
+        for cols, rows in zip(sizes, sizes[1:], strict=False)
+    ]
+    network = QuantNetwork((sizes[0],), tuple(layers))
+    placement = _draw_placement(draw, network, params)
+    program, passes, srams = build(network, placement, params)
+    image = Image("drawn", params, network, placement, program, passes, srams)
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    inputs = rng.integers(params.min_act, params.max_act, (3, sizes[0]), endpoint=True)
+    inputs[0] *= rng.random(sizes[0]) < draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+    inputs[1] = -np.abs(inputs[1]) * (np.arange(sizes[0]) == rng.integers(sizes[0]))
+    return Trial(image, inputs.astype(np.float64))
+
+
+@pytest.fixture(params=_ARRAYS)
+def array(request: pytest.FixtureRequest) -> EieParams:
+    """Give the parameters of each array."""
+    return _ARRAYS[request.param]
+
+
+@pytest.fixture
+def trials() -> Callable[[EieParams], st.SearchStrategy[Trial]]:
+    """Give a strategy of images and inputs for an array."""
+    return _trials
