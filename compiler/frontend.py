@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compiler.frontend_lower import lower
-from compiler.frontend_pt2 import read_pt2
+from compiler.frontend_pt2 import read_pt2, reporting_damage
 from compiler.network import FloatNetwork
 
 if TYPE_CHECKING:
@@ -60,4 +60,6 @@ def import_pt2(path: str | Path) -> FloatNetwork:
     CompileError
         As for :func:`import_module`.
     """
-    return lower(read_pt2(path))
+    graph = read_pt2(path)
+    with reporting_damage(path):
+        return lower(graph)

@@ -6,9 +6,11 @@ needed to read a chain of layers, so this reads the archive itself: a zip file w
 JSON and one raw file per tensor.
 """
 
+import contextlib
 import json
 import math
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,10 @@ from numpy.typing import NDArray
 from compiler.errors import InputError
 from compiler.frontend_graph import Graph, Node, Ref, Tensor, Value
 
-__all__ = ["read_pt2"]
+__all__ = ["read_pt2", "reporting_damage"]
 
 _SCHEMA_MAJOR = 8
-"""Version of the graph's JSON schema that torch 2.7 and later write."""
+"""Version of the graph's JSON schema that torch 2.13 writes."""
 
 # Element types by their number in the schema; bfloat16 has no NumPy type and is widened.
 _BFLOAT16 = 13
@@ -30,6 +32,11 @@ _DTYPES = {
     1: "<u1", 2: "<i1", 3: "<i2", 4: "<i4", 5: "<i8", 6: "<f2", 7: "<f4", 8: "<f8", 12: "?",
     _BFLOAT16: "<u2",
 }  # fmt: skip
+# What a file can make the code below, and the lowering, raise; KeyError and the like included.
+_NONSENSE = (
+    LookupError, TypeError, ValueError, AttributeError, EOFError, ArithmeticError, RuntimeError,
+    MemoryError, zipfile.LargeZipFile,
+)  # fmt: skip
 _FLOATING = (6, 7, 8, _BFLOAT16)
 
 
@@ -47,21 +54,31 @@ def read_pt2(path: str | Path) -> Graph:
         raise InputError(
             f"model file {path} {'is a folder' if path.is_dir() else 'does not exist'}"
         )
-    try:
+    with reporting_damage(path):
         with path.open("rb") as stream:
             magic = stream.read(4)
         if magic != b"PK\x03\x04":
             raise InputError(f"{path} is not a .pt2 file; write one with torch.export.save")
         with zipfile.ZipFile(path) as archive:
             return _Archive(path, archive).graph()
+
+
+@contextlib.contextmanager
+def reporting_damage(path: str | Path) -> Iterator[None]:
+    """Turn what nonsense in file ``path`` makes the code raise into one clear sentence.
+
+    Raises
+    ------
+    InputError
+        In place of the errors of Python, NumPy, JSON and zip.
+    """
+    try:
+        yield
     except zipfile.BadZipFile as error:
         raise InputError(f"{path} is truncated or damaged ({error})") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (
-        KeyError, TypeError, ValueError, IndexError, AttributeError, EOFError, OverflowError,
-        RecursionError, NotImplementedError, RuntimeError, zipfile.LargeZipFile,
-    ) as error:  # fmt: skip
+    except _NONSENSE as error:
         raise InputError(
             f"{path} is damaged, or written by a version of torch that Zeroskip does not know "
             f"({type(error).__name__}: {error})"
@@ -87,11 +104,14 @@ class _Archive:
             )  # fmt: skip
             raise InputError(f"{path} {what}; write one program with torch.export.save")
         self._model = models[0].removeprefix(self._root + "models/").removesuffix(".json")
-        if "byteorder" in self._records(names) and self._read("byteorder") != b"little":
+        records = {name.removeprefix(self._root) for name in names}
+        if f"data/weights/{self._model}.pt" in records:
+            raise InputError(
+                f"{path} stores its weights as one pickle, as earlier versions of torch did; export "
+                "the model again with torch 2.13"
+            )
+        if "byteorder" in records and self._read("byteorder") != b"little":
             raise InputError(f"{path} was written on a big-endian machine, which is not supported")
-
-    def _records(self, names: list[str]) -> set[str]:
-        return {name.removeprefix(self._root) for name in names}
 
     def _read(self, record: str) -> bytes:
         return self._archive.read(self._root + record)
@@ -103,7 +123,7 @@ class _Archive:
         if major != _SCHEMA_MAJOR:
             raise InputError(
                 f"{self._path} has schema version {major}, but Zeroskip reads "
-                f"{_SCHEMA_MAJOR}; export the model again with torch 2.7 or later"
+                f"{_SCHEMA_MAJOR}; export the model again with torch 2.13"
             )
         module = program["graph_module"]
         stored = {

@@ -240,6 +240,11 @@ def test_decomposed(tmp_path: Path) -> None:
         assert [layer.name for layer in network.layers] == ["0", "3"]
 
 
+def test_example_of_another_type() -> None:
+    """An example only gives the shape: NumPy's float64 does for a module in float32."""
+    assert import_module(linear(6, 4), np.zeros((1, 6))).input_shape == (6,)
+
+
 def test_names_and_folds() -> None:
     network = import_module(
         Lambda(lambda m, x: m.f(m.n(m.f(x))), f=linear(5, 5), n=nn.BatchNorm1d(5)),
@@ -658,10 +663,27 @@ def test_missing_record(file: Path) -> None:
         import_pt2(copy)
 
 
+def test_nonsense_graph(file: Path) -> None:
+    """What only the lowering can notice is reported alike."""
+
+    def edit(program: dict[str, Any]) -> None:
+        del program["graph_module"]["graph"]["tensor_values"]["linear"]
+
+    with pytest.raises(InputError, match=r"is damaged, or written by a version of torch .*KeyErr"):
+        import_pt2(rewrite(file, {"models/model.json": edit}))
+
+
 def test_other_schema(file: Path) -> None:
     copy = rewrite(file, {"models/model.json": lambda tree: tree["schema_version"].update(major=5)})
     with pytest.raises(InputError, match="has schema version 5, but Zeroskip reads 8"):
         import_pt2(copy)
+
+
+def test_weights_in_one_pickle(file: Path, tmp_path: Path) -> None:
+    copy = rewrite(file, {"m/data/weights/model.pt": bomb(tmp_path / "trace")})
+    with pytest.raises(InputError, match=r"as one pickle, as earlier versions of torch did"):
+        import_pt2(copy)
+    assert not (tmp_path / "trace").exists()
 
 
 def test_big_endian(file: Path) -> None:
