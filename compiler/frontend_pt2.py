@@ -107,8 +107,8 @@ class _Archive:
         records = {name.removeprefix(self._root) for name in names}
         if f"data/weights/{self._model}.pt" in records:
             raise InputError(
-                f"{path} stores its weights as one pickle, as earlier versions of torch did; export "
-                "the model again with torch 2.13"
+                f"{path} stores its weights as one pickle, as earlier versions of torch did; "
+                "export the model again with torch 2.13"
             )
         if "byteorder" in records and self._read("byteorder") != b"little":
             raise InputError(f"{path} was written on a big-endian machine, which is not supported")
