@@ -1,6 +1,6 @@
 """Simulation of single units with Amaranth's own simulator."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -14,8 +14,8 @@ _MAX_CYCLES = 50_000
 
 def simulate(
     dut: Elaboratable,
-    *benches: Callable[[Any], Awaitable[None]],
-    monitors: Sequence[Callable[[Any], Awaitable[None]]] = (),
+    *benches: Callable[[Any], Coroutine[Any, Any, None]],
+    monitors: Sequence[Callable[[Any], Coroutine[Any, Any, None]]] = (),
 ) -> None:
     """Run ``benches`` until all have ended; ``monitors`` run beside them and need not end.
 
@@ -24,7 +24,6 @@ def simulate(
     TimeoutError
         If a bench waits for ever.
     """
-
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
     for bench in benches:

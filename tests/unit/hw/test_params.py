@@ -1,0 +1,136 @@
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+
+from hw.eie.params import EieParams, ParamError
+
+RANGES = {
+    "num_pes": (1, 256),
+    "queue_depth": (1, 256),
+    "run_bits": (1, 8),
+    "code_bits": (1, 8),
+    "weight_bits": (2, 32),
+    "act_bits": (2, 32),
+    "acc_bits": (8, 64),
+    "word_bits": (16, 512),
+    "spmat_words": (2, 1048576),
+    "num_pointers": (4, 1048576),
+    "num_acts": (2, 65536),
+    "num_accs": (2, 65536),
+    "num_biases": (2, 65536),
+    "num_descriptors": (2, 4096),
+}
+SWITCHES = ["pointers_first", "skip_padding", "counters"]
+
+
+def refusal(**values: Any) -> str:
+    with pytest.raises(ParamError) as error:
+        EieParams(**values)
+    return str(error.value)
+
+
+def test_every_parameter_is_tested() -> None:
+    assert {field.name for field in dataclasses.fields(EieParams)} == {*RANGES, *SWITCHES}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_range_of_a_size(name: str) -> None:
+    low, high = RANGES[name]
+    # An accumulator must hold an activation, so both are small at the low end.
+    beside = {"act_bits": 2} if name == "acc_bits" else {}
+    for value in (low, high):
+        assert getattr(EieParams.from_dict({**beside, name: value}), name) == value
+    for value in (low - 1, high + 1, -high, float(high), True, str(low), None):
+        assert refusal(**{**beside, name: value}) == (
+            f"{name} must be a whole number from {low} to {high}, not {value!r}"
+        )
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_switch_is_a_bool(name: str) -> None:
+    for value in (False, True):
+        assert getattr(EieParams.from_dict({name: value}), name) is value
+    for value in (0, 1, "yes", None):
+        assert refusal(**{name: value}) == f"{name} must be true or false, not {value!r}"
+
+
+def test_pointers_fill_two_banks() -> None:
+    assert refusal(num_pointers=7) == "num_pointers must be even (two banks), not 7"
+
+
+def test_accumulator_holds_an_activation() -> None:
+    assert EieParams(acc_bits=24, act_bits=24).acc_bits == 24
+    assert refusal(acc_bits=23, act_bits=24) == "acc_bits must be at least act_bits = 24, not 23"
+
+
+def test_widest_entry_fits_the_narrowest_word() -> None:
+    params = EieParams(code_bits=8, run_bits=8, word_bits=16)
+    assert (params.entry_bits, params.entries_per_word, params.slot_bits) == (16, 1, 1)
+
+
+def test_dictionary_round_trip() -> None:
+    params = EieParams(num_pes=5, run_bits=5, skip_padding=True)
+    assert EieParams.from_dict(dataclasses.asdict(params)) == params
+    assert EieParams.from_dict({"num_pes": 5, "run_bits": 5, "skip_padding": True}) == params
+
+
+def test_unknown_name_in_a_dictionary() -> None:
+    names = ", ".join(field.name for field in dataclasses.fields(EieParams))
+    text = f"unknown parameter 'num_pe'; there are {names}"
+    with pytest.raises(ParamError, match=f"^{re.escape(text)}$"):
+        EieParams.from_dict({"num_pe": 4, "queue_depth": 2, "zeros": 1})
+
+
+def test_parameters_do_not_change() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        EieParams().num_pes = 4  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("values", "derived"),
+    [
+        (
+            {},
+            {
+                "entry_bits": 8,
+                "entries_per_word": 8,
+                "max_run": 15,
+                "spmat_entries": 131072,
+                "pe_bits": 3,
+                "slot_bits": 3,
+                "word_addr_bits": 14,
+                "pointer_addr_bits": 14,
+                "act_addr_bits": 9,
+                "acc_addr_bits": 8,
+                "bias_addr_bits": 10,
+                "descriptor_addr_bits": 5,
+                "num_codes": 16,
+                "max_act": 32767,
+                "min_act": -32768,
+            },
+        ),
+        (
+            {"num_pes": 1, "run_bits": 5, "act_bits": 2, "num_accs": 2, "num_descriptors": 3},
+            {
+                "entry_bits": 9,
+                "entries_per_word": 7,
+                "max_run": 31,
+                "spmat_entries": 114688,
+                "pe_bits": 1,
+                "acc_addr_bits": 1,
+                "descriptor_addr_bits": 2,
+                "max_act": 1,
+                "min_act": -2,
+            },
+        ),
+        (
+            {"num_pes": 65, "num_accs": 257, "num_acts": 65536, "spmat_words": 1048576},
+            {"pe_bits": 7, "acc_addr_bits": 9, "act_addr_bits": 16, "word_addr_bits": 20},
+        ),
+    ],
+)
+def test_derived_sizes(values: dict[str, Any], derived: dict[str, int]) -> None:
+    params = EieParams(**values)
+    assert {name: getattr(params, name) for name in derived} == derived
