@@ -9,6 +9,7 @@ from hw.eie.control import Phase
 from hw.eie.formats import (
     COUNTER_BITS,
     VERSION,
+    Command,
     Control,
     Space,
     command_layout,
@@ -152,8 +153,10 @@ class EieArray(wiring.Component):
         write = host_valid & host.write
         control = write & (host.space == Space.CONTROL) & (host.addr == Control.COMMAND)
         m.d.comb += [
-            ccu.start.eq(control & host.data[0]),
-            ccu.clear.eq(control & host.data[1]),
+            ccu.start.eq(control & (host.data & Command.START).any()),
+            ccu.keep.eq((host.data & Command.KEEP).any()),
+            ccu.clear.eq(control & (host.data & Command.CLEAR).any()),
+            ccu.clear_counters.eq(control & (host.data & Command.CLEAR_COUNTERS).any()),
             ccu.load_program.eq(write & (host.space == Space.PROGRAM)),
             ccu.load_codebook.eq(write & (host.space == Space.CODEBOOK)),
             ccu.load_row.eq(host.addr),

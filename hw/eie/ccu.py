@@ -35,8 +35,9 @@ class Ccu(wiring.Component):
 
     Members
     -------
-    start : In, run the program; its input is in file 0.
+    start : In, run the program; its input is in file 0, with ``keep`` in the source file.
     clear : In, set all accumulators and counters to 0 (done after reset, too).
+    clear_counters : In, set the counters to 0; source file and accumulators stay.
     running : Out, a run or a clearing is under way.
     source : Out, the source file; once ``running`` is low, the file that holds the result.
     control : Out, to all PEs, see ``control_layout``.
@@ -46,7 +47,9 @@ class Ccu(wiring.Component):
     """
 
     start: Signal
+    keep: Signal
     clear: Signal
+    clear_counters: Signal
     running: Signal
     source: Signal
     control: data.View
@@ -62,7 +65,9 @@ class Ccu(wiring.Component):
         self._p = params
         super().__init__({
             "start": In(1),
+            "keep": In(1),
             "clear": In(1),
+            "clear_counters": In(1),
             "running": Out(1),
             "source": Out(1),
             "control": Out(control_layout(params)),
@@ -87,7 +92,9 @@ class Ccu(wiring.Component):
 
         state = Signal(_State, init=_State.FLUSH)
         finish, number = Signal(), Signal(p.descriptor_addr_bits)
-        restart, sweep = Signal(), Signal(max(p.acc_addr_bits, counter_addr_bits(p)))
+        # What a clearing is for: to start anew, and (gentle) to clear the counters only.
+        restart, gentle = Signal(), Signal()
+        sweep = Signal(max(p.acc_addr_bits, counter_addr_bits(p)))
         m.d.comb += [
             reader.flush.eq(flush),
             reader.load_en.eq(self.load_program),
@@ -124,14 +131,16 @@ class Ccu(wiring.Component):
             with m.Case(_State.FLUSH):
                 m.d.comb += flush.eq(1)
                 m.d.sync += [sweep.eq(0), number.eq(0), state.eq(_State.CLEAR)]
+                with m.If(~gentle):
+                    m.d.sync += self.source.eq(0)
             with m.Case(_State.CLEAR):
-                m.d.comb += [c.clear.eq(1), c.clear_row.eq(sweep), c.counter_clear.eq(1)]
+                m.d.comb += [c.clear.eq(~gentle), c.clear_row.eq(sweep), c.counter_clear.eq(1)]
                 m.d.sync += sweep.eq(sweep + 1)
                 with m.If(sweep.all()):
                     m.d.sync += state.eq(Mux(restart, _State.START, _State.IDLE))
             with m.Case(_State.START):
                 m.d.comb += [c.phase.eq(Phase.SETUP), reader.first.eq(1), codebooks.forget.eq(1)]
-                m.d.sync += [self.source.eq(0), state.eq(_State.TURN)]
+                m.d.sync += state.eq(_State.TURN)
             with m.Case(_State.TURN):
                 m.d.comb += c.phase.eq(Phase.SETUP)
                 with m.If(reader.valid):
@@ -162,8 +171,14 @@ class Ccu(wiring.Component):
                 number.eq(Mux(now.last, 0, number + 1)),
                 state.eq(Mux(now.last, _State.IDLE, _State.TURN)),
             ]
-        with m.If(self.clear | (self.start & self.running)):
-            m.d.sync += [restart.eq(self.start), state.eq(_State.FLUSH)]
+        with m.If(self.clear | self.clear_counters | (self.start & self.running)):
+            m.d.sync += [
+                restart.eq(self.start),
+                gentle.eq(self.clear_counters),
+                state.eq(_State.FLUSH),
+            ]
         with m.Elif(self.start):
             m.d.sync += state.eq(_State.START)
+            with m.If(~self.keep):
+                m.d.sync += self.source.eq(0)
         return m

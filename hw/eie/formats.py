@@ -18,6 +18,7 @@ __all__ = [
     "COUNTER_BITS",
     "DESCRIPTOR_HALF_BITS",
     "VERSION",
+    "Command",
     "Control",
     "Space",
     "StallClass",
@@ -74,13 +75,27 @@ class Control(py_enum.IntEnum):
     """Rows of the control space."""
 
     COMMAND = 0
-    """Write 1 to start a run, 2 to clear accumulators and counters."""
+    """Write a :class:`Command`."""
     STATUS = 1
     """Bit 0: a run or a clearing is under way. Bit 1: the file that holds the result."""
     VERSION = 2
     """Version of the interface in the low half, number of PEs in the high half of 32 bits."""
     CYCLES = 3
     """Cycles of the last run, from start to the end of the program, modulo 2**32."""
+
+
+class Command(py_enum.IntFlag):
+    """What can be written to ``Control.COMMAND``."""
+
+    START = 1
+    """Run the program, from descriptor 0, with its input in activation file 0."""
+    CLEAR = 2
+    """Set accumulators and counters to 0."""
+    KEEP = 4
+    """With START: go on with the source file that the last run left, where a network has more
+    weights than the SRAMs hold and the host reloads them between runs."""
+    CLEAR_COUNTERS = 8
+    """Set the counters to 0, and leave accumulators and files as they are."""
 
 
 class Space(enum.Enum, shape=4):

@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Shape
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 
-from hw.eie.formats import Control, Space, command_layout, host_layout
+from hw.eie.formats import Command, Control, Space, command_layout, host_layout
 from hw.eie.params import EieParams
 
 __all__ = ["Host"]
@@ -55,17 +55,23 @@ class Host:
 
     async def clear(self) -> None:
         """Set accumulators and counters to 0, and wait for it."""
-        await self.write(Space.CONTROL, Control.COMMAND, 2)
+        await self.write(Space.CONTROL, Control.COMMAND, Command.CLEAR)
         await self._end()
 
-    async def run(self) -> None:
+    async def clear_counters(self) -> None:
+        """Set the counters to 0, leave all else, and wait for it."""
+        await self.write(Space.CONTROL, Control.COMMAND, Command.CLEAR_COUNTERS)
+        await self._end()
+
+    async def run(self, *, keep: bool = False) -> None:
         """Run the program, and wait for its end."""
-        await self.start()
+        await self.start(keep=keep)
         await self._end()
 
-    async def start(self) -> None:
-        """Start the program and come back at once."""
-        await self.write(Space.CONTROL, Control.COMMAND, 1)
+    async def start(self, *, keep: bool = False) -> None:
+        """Start the program and come back at once; ``keep`` the source file of the last run."""
+        command = Command.START | (Command.KEEP if keep else 0)
+        await self.write(Space.CONTROL, Control.COMMAND, command)
 
     async def _end(self) -> None:
         if not self._dut.running.value:

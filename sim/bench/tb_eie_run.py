@@ -17,6 +17,8 @@ from hw.eie.formats import Control, Space, StallClass
 from hw.eie.params import EieParams
 from sim.bench.host import Host
 
+__all__ = ["read_counters", "read_result"]
+
 PERIOD_NS = 10
 
 
@@ -52,9 +54,9 @@ async def run_image(dut: Any) -> None:
             if written != one["drained"]:
                 raise RuntimeError(f"passes and rows {written} were written")
             outputs.append([_split(data, params) for _, _, data in recorded])
-            results.append(await _result(host, params, one["result_rows"]))
+            results.append(await read_result(host, params, one["result_rows"]))
             cycles.append(await host.read(Space.CONTROL, Control.CYCLES))
-            counters.append(await _counters(host, params, one["num_passes"]))
+            counters.append(await read_counters(host, params, one["num_passes"]))
             with open(folder / "progress", "a") as file:
                 file.write("\n")
         np.savez(
@@ -88,7 +90,7 @@ def _split(data: int, params: EieParams) -> list[int]:
     return [(word ^ sign) - sign for word in words]
 
 
-async def _result(host: Host, params: EieParams, rows: int) -> list[list[int]]:
+async def read_result(host: Host, params: EieParams, rows: int) -> list[list[int]]:
     """Read the result as a host would, ``[row][pe]``."""
     file = await host.read(Space.CONTROL, Control.STATUS) >> 1 & 1
     base = file << params.act_addr_bits
@@ -101,7 +103,7 @@ async def _result(host: Host, params: EieParams, rows: int) -> list[list[int]]:
     ]
 
 
-async def _counters(host: Host, params: EieParams, passes: int) -> list[list[list[int]]]:
+async def read_counters(host: Host, params: EieParams, passes: int) -> list[list[list[int]]]:
     """Read the cycle counters, ``[pass][pe][stall class]``."""
     if not params.counters:
         return [[[0] * len(StallClass)] * params.num_pes] * passes

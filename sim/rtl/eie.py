@@ -22,7 +22,17 @@ from sim.errors import SimulationError
 from sim.rtl.build import build_array, cache_dir
 from sim.rtl.launch import launch
 
-__all__ = ["Job", "Pass", "Progress", "RtlResult", "host_writes", "run_jobs", "sram_instance"]
+__all__ = [
+    "Job",
+    "Pass",
+    "Progress",
+    "RtlResult",
+    "host_writes",
+    "run_bench",
+    "run_jobs",
+    "sram_instance",
+    "write_jobs",
+]
 
 Progress = Callable[[str, int, int], None]
 """Called with a step's name, how much of it is done, and of how much."""
@@ -144,19 +154,9 @@ def run_jobs(
     runs.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=runs))
     try:
-        description = [_describe(folder, k, job, host_load) for k, job in enumerate(jobs)]
-        (folder / "job.json").write_text(
-            json.dumps({"params": asdict(params), "jobs": description})
-        )
+        write_jobs(folder, params, jobs, host_load=host_load)
         with _watch(folder / "progress", sum(len(job.inputs) for job in jobs), report):
-            launch(
-                program,
-                "sim.bench.tb_eie_run",
-                folder,
-                env={"ZEROSKIP_JOB": str(folder)},
-                plusargs=(f"+sram_dir={folder / 'srams'}",),
-                waves=waves is not None,
-            )
+            run_bench(program, folder, "sim.bench.tb_eie_run", waves=waves is not None)
         if waves is not None:
             shutil.move(folder / "dump.vcd", waves)
         if (folder / "hang").exists():
@@ -174,6 +174,32 @@ def run_jobs(
         raise
     shutil.rmtree(folder, ignore_errors=True)
     return results
+
+
+def write_jobs(
+    folder: Path, params: EieParams, jobs: Sequence[Job], *, host_load: bool = False
+) -> None:
+    """Write what a bench of the array reads: ``job.json``, inputs, and SRAM contents."""
+    description = [_describe(folder, k, job, host_load) for k, job in enumerate(jobs)]
+    (folder / "job.json").write_text(json.dumps({"params": asdict(params), "jobs": description}))
+
+
+def run_bench(program: Path, folder: Path, bench: str, *, waves: bool = False) -> None:
+    """Run a bench of the array on the jobs in ``folder``; all its tests must pass.
+
+    Raises
+    ------
+    SimulationError
+        If one fails.
+    """
+    launch(
+        program,
+        bench,
+        folder,
+        env={"ZEROSKIP_JOB": str(folder)},
+        plusargs=(f"+sram_dir={folder / 'srams'}",),
+        waves=waves,
+    )
 
 
 def _describe(folder: Path, number: int, job: Job, host_load: bool) -> dict[str, Any]:

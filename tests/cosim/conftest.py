@@ -131,6 +131,12 @@ def _trials(draw: st.DrawFn, params: EieParams) -> Trial:
     return Trial(image, inputs.astype(np.float64))
 
 
+@pytest.fixture
+def paper_array() -> EieParams:
+    """Give the parameters of an array like the paper's, but of 4 PEs."""
+    return _ARRAYS["paper"]
+
+
 @pytest.fixture(params=_ARRAYS)
 def array(request: pytest.FixtureRequest) -> EieParams:
     """Give the parameters of each array."""
