@@ -1,0 +1,172 @@
+"""Compile a network: from a module or a ``.pt2`` file to an image, in one call."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from compiler.eie.place import Strategy, place
+from compiler.eie.program import build
+from compiler.fixed_point import limits
+from compiler.frontend import import_module, import_pt2
+from compiler.image import Image
+from compiler.network import FloatNetwork
+from compiler.quantize import fixed_point_errors, quantize
+from hw.eie.params import EieParams
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Progress", "compile", "compile_network", "compile_pt2"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with a step's name, how much of it is done, and of how much."""
+
+
+def compile(
+    module: "nn.Module",
+    example_input: Any,
+    calibration: Any,
+    params: EieParams | None = None,
+    *,
+    share: bool = False,
+    placement: Strategy = "interleave",
+    name: str | None = None,
+    progress: Progress | None = None,
+) -> Image:
+    """Compile a torch module.
+
+    Parameters
+    ----------
+    module : a chain of Linear, ReLU, Flatten, Dropout and BatchNorm1d, however written.
+    example_input : (batch, *input_shape) tensor or array; only its shape matters.
+    calibration : (samples, *input_shape) floats like those of real use; formats are chosen, and
+        errors measured, on them.
+    params : of the array; the default array has 8 PEs.
+    share : cluster the weights of layers that have more values than a codebook holds.
+    placement : ``interleave`` (row i on PE i mod N) or ``balance`` (equal work per PE).
+    name : of the image; else the module's class.
+    progress : see :data:`Progress`.
+
+    Returns
+    -------
+    An image whose ``report`` has each layer's formats, density, rounding and error.
+
+    Raises
+    ------
+    InputError
+        If an argument is unusable.
+    CompileError
+        If the network is not of the supported kind, or does not fit the array.
+    """
+    report = progress or _ignore
+    report("read the model", 0, 1)
+    network = import_module(module, example_input)
+    report("read the model", 1, 1)
+    return compile_network(
+        network,
+        calibration,
+        params,
+        share=share,
+        placement=placement,
+        name=name or type(module).__name__,
+        progress=progress,
+    )
+
+
+def compile_pt2(
+    path: Path | str,
+    calibration: Any,
+    params: EieParams | None = None,
+    *,
+    share: bool = False,
+    placement: Strategy = "interleave",
+    name: str | None = None,
+    progress: Progress | None = None,
+) -> Image:
+    """Compile a ``.pt2`` file (``torch.export.save``), without torch.
+
+    Parameters and errors are those of :func:`compile`; the image is named after the file unless
+    ``name`` is given.
+    """
+    report = progress or _ignore
+    report("read the model", 0, 1)
+    network = import_pt2(path)
+    report("read the model", 1, 1)
+    return compile_network(
+        network,
+        calibration,
+        params,
+        share=share,
+        placement=placement,
+        name=name or Path(path).stem,
+        progress=progress,
+    )
+
+
+def compile_network(
+    network: FloatNetwork,
+    calibration: Any,
+    params: EieParams | None = None,
+    *,
+    share: bool = False,
+    placement: Strategy = "interleave",
+    name: str,
+    progress: Progress | None = None,
+) -> Image:
+    """Compile a network that a front end has read; see :func:`compile`."""
+    params = params or EieParams()
+    report = progress or _ignore
+    report("choose formats", 0, 2)
+    rounded, numbers = quantize(network, calibration, params, share=share)
+    report("choose formats", 1, 2)
+    errors = fixed_point_errors(network, rounded, calibration, _run_layer, params)
+    report("choose formats", 2, 2)
+    positions = place(rounded, params, placement)
+    program, passes, srams = build(
+        rounded, positions, params, lambda done, total: report("encode", done, total)
+    )
+    return Image(
+        name=name,
+        params=params,
+        network=rounded,
+        placement=positions,
+        program=program,
+        passes=passes,
+        srams=srams,
+        report={
+            "quantization": numbers.with_errors(errors).to_dict(),
+            "placement": placement,
+        },
+    )
+
+
+def _run_layer(
+    codes: csc_array,
+    codebook: NDArray[np.int64],
+    bias: NDArray[np.int64],
+    shift: int,
+    relu: bool,
+    x: NDArray[np.int64],
+    *,
+    act_bits: int,
+    acc_bits: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Compute a layer whose sums cannot wrap, which quantization has proven of this one.
+
+    The golden model is the law and says the same (a test compares them), but belongs to ``sim``,
+    which the compiler does not import.
+    """
+    del acc_bits
+    weights = csc_array((codebook[codes.data], codes.indices, codes.indptr), shape=codes.shape)
+    low, high = limits(act_bits)
+    y = (weights @ x + bias[:, None] + ((1 << shift) >> 1)) >> shift
+    clipped = y > high if relu else (y > high) | (y < low)
+    return np.clip(y, 0 if relu else low, high), np.count_nonzero(clipped, axis=0)
+
+
+def _ignore(name: str, done: int, total: int) -> None:
+    pass
