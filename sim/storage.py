@@ -1,0 +1,118 @@
+"""What an image keeps in the memories of the array, and how evenly."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Shape
+from numpy.typing import NDArray
+
+from compiler.eie.place import local_rows
+from compiler.errors import ImageError
+from compiler.image import Image
+from hw.eie.formats import pointer_layout
+from sim.golden.streams import column_streams, read_program
+
+__all__ = ["LayerStorage", "MemoryUse", "layer_storage", "memory_use", "stored_bits"]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerStorage:
+    """Entries of a layer in the Spmat SRAMs.
+
+    Parameters
+    ----------
+    name : of the layer.
+    rows, cols, nnz : of its matrix; nnz counts non-zero weights.
+    entries : (num_pes,) stored entries, padding included.
+    padding : (num_pes,) entries that stand for no weight, only for zeros.
+    """
+
+    name: str
+    rows: int
+    cols: int
+    nnz: int
+    entries: NDArray[np.int64]
+    padding: NDArray[np.int64]
+
+    @property
+    def balance(self) -> float:
+        """Mean over largest number of entries per PE: 1 if all PEs have the same work."""
+        return float(self.entries.mean() / self.entries.max()) if self.entries.any() else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryUse:
+    """Rows of a memory in use, in each PE that has one.
+
+    Parameters
+    ----------
+    name : of the parameter that sizes the memory.
+    used : (copies,) rows, for the memory of each PE or for the one of the array.
+    size : rows there are.
+    """
+
+    name: str
+    used: NDArray[np.int64]
+    size: int
+
+
+def layer_storage(image: Image) -> tuple[LayerStorage, ...]:
+    """Count the entries of each layer by what the SRAMs hold.
+
+    Raises
+    ------
+    ImageError
+        If pointers or entries make no sense.
+    """
+    words = {name: sram.words for name, sram in image.srams.items()}
+    try:
+        program = read_program(words["program"], image.params)
+        passes = column_streams(words, image.params, program)
+    except ValueError as error:
+        raise ImageError(f"image {image.name!r} is damaged: {error}") from error
+    shape = len(image.network.layers), image.params.num_pes
+    entries, padding = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    for number, streams in zip(image.passes, passes, strict=True):
+        for pe, stream in enumerate(streams):
+            codes = stream.codes[stream.pointers[0] : stream.pointers[-1]]
+            entries[number, pe] += len(codes)
+            padding[number, pe] += np.count_nonzero(codes == 0)
+    return tuple(
+        LayerStorage(layer.name, *layer.shape, int(layer.codes.nnz), entries[i], padding[i])
+        for i, layer in enumerate(image.network.layers)
+    )
+
+
+def memory_use(image: Image) -> tuple[MemoryUse, ...]:
+    """Count the rows that an image uses of every memory."""
+    p = image.params
+
+    def rows(*names: str) -> NDArray[np.int64]:
+        return np.array([
+            sum(len(image.srams[f"pe_{pe}/{name}"].words) for name in names)
+            for pe in range(p.num_pes)
+        ])
+
+    acts = max(local_rows(positions, p) for positions in image.placement)
+    accs = max(one.drain_rows for one in image.program)
+    every = np.ones(p.num_pes, np.int64)
+    return (
+        MemoryUse("spmat_words", rows("spmat"), p.spmat_words),
+        MemoryUse("num_pointers", rows("ptr_even", "ptr_odd"), p.num_pointers),
+        MemoryUse("num_biases", rows("bias"), p.num_biases),
+        MemoryUse("num_acts", acts * every, p.num_acts),
+        MemoryUse("num_accs", accs * every, p.num_accs),
+        MemoryUse("num_descriptors", np.array([len(image.program)]), p.num_descriptors),
+    )
+
+
+def stored_bits(image: Image) -> dict[str, int]:
+    """Count the bits of SRAM rows in use that say where which weight is."""
+    p = image.params
+    pointer = Shape.cast(pointer_layout(p)).width
+    use = {memory.name: int(memory.used.sum()) for memory in memory_use(image)}
+    return {
+        "entries": use["spmat_words"] * p.word_bits,
+        "pointers": use["num_pointers"] * pointer,
+        "codebooks": len(image.network.layers) * p.num_codes * p.weight_bits,
+    }
