@@ -1,0 +1,1 @@
+"""The commands of ``zeroskip``, one per file, and what they share."""

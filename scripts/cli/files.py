@@ -1,0 +1,106 @@
+"""Arrays in ``.npy`` files."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from compiler.errors import InputError
+
+__all__ = ["check_output_file", "read_npy", "write_npy"]
+
+_READ_HEADER = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def read_npy(path: Path, what: str) -> NDArray[Any]:
+    """Read a plain array.
+
+    Parameters
+    ----------
+    path : of the file.
+    what : to call it in messages.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, truncated, of another format, or has Python objects.
+    """
+    if not path.is_file():
+        reason = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"{what} file {path} {reason}")
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(npy.MAGIC_PREFIX))
+            if start != npy.MAGIC_PREFIX:
+                is_npz = start.startswith(b"PK")
+                raise InputError(
+                    f"{what} file {path} is {'an .npz archive' if is_npz else 'no .npy file'}; "
+                    "write one array with numpy.save"
+                )
+            file.seek(0)
+            _check_size(path, file, what)
+            file.seek(0)
+            return npy.read_array(file, allow_pickle=False)
+    except (ValueError, EOFError, MemoryError) as error:
+        raise InputError(f"{what} file {path} is damaged: {error}") from error
+    except OSError as error:
+        raise InputError(f"{what} file {path} cannot be read: {error.strerror or error}") from error
+
+
+def _check_size(path: Path, file: Any, what: str) -> None:
+    """Compare what the header promises with the size of the file, before memory is taken."""
+    read_header = _READ_HEADER.get(npy.read_magic(file))
+    if read_header is None:
+        return
+    shape, _, dtype = read_header(file)
+    if dtype.hasobject:
+        raise InputError(
+            f"{what} file {path} holds Python objects, which could run code when loaded; save an "
+            "array of numbers"
+        )
+    size = int(np.prod(shape, dtype=object)) * dtype.itemsize + file.tell()
+    if (has := path.stat().st_size) < size:
+        raise InputError(f"{what} file {path} is truncated: it has {has} of {size} bytes")
+
+
+def check_output_file(path: Path) -> None:
+    """Check that a file can be written to ``path``, before anything is computed.
+
+    Raises
+    ------
+    InputError
+        If a folder is there, or the folder of ``path`` is not.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file to write")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
+
+
+def write_npy(path: Path, array: NDArray[Any]) -> None:
+    """Write a file that appears when it is complete, or not at all; a file there is replaced.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    check_output_file(path)
+    try:
+        handle, draft = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.save(file, array, allow_pickle=False)
+            # Temporary files are private; the result has the usual permissions.
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(draft).chmod(0o666 & ~umask)
+            Path(draft).replace(path)
+        finally:
+            Path(draft).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error

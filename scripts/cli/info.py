@@ -1,0 +1,117 @@
+"""``zeroskip info``: what is in an image."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler import Image
+from scripts.cli.compile import print_formats
+from scripts.cli.options import ImageArgument, JsonOption
+from scripts.cli.output import print_json, print_line, print_table
+from sim.storage import layer_storage, memory_use, stored_bits
+
+__all__ = ["EXAMPLES", "show_image"]
+
+EXAMPLES = """Examples:
+
+zeroskip info out/model
+
+zeroskip info out/model --json
+"""
+
+
+def show_image(image: ImageArgument, as_json: JsonOption = False) -> None:
+    """Show layers, formats, use of the memories, padding and balance between PEs."""
+    compiled = Image.load(image)
+    storage, use, bits = layer_storage(compiled), memory_use(compiled), stored_bits(compiled)
+    nnz = sum(layer.nnz for layer in storage)
+    if as_json:
+        print_json({
+            "image": str(image),
+            "name": compiled.name,
+            "params": asdict(compiled.params),
+            "input_shape": list(compiled.network.input_shape),
+            "report": compiled.report,
+            "layers": [
+                {
+                    "name": layer.name,
+                    "rows": layer.rows,
+                    "cols": layer.cols,
+                    "nnz": layer.nnz,
+                    "density": layer.nnz / (layer.rows * layer.cols),
+                    "relu": bool(source.relu),
+                    "in_frac": source.in_frac,
+                    "weight_frac": source.weight_frac,
+                    "out_frac": source.out_frac,
+                    "shift": source.shift,
+                    "entries": int(layer.entries.sum()),
+                    "padding": int(layer.padding.sum()),
+                    "entries_per_pe": _spread(layer.entries),
+                    "balance": layer.balance,
+                }
+                for layer, source in zip(storage, compiled.network.layers, strict=True)
+            ],
+            "memories": [
+                {"name": one.name, "size": one.size, "used": _spread(one.used)} for one in use
+            ],
+            "stored_bits": bits,
+            "stored_bits_per_nonzero": sum(bits.values()) / nnz if nnz else None,
+        })
+        return
+    p = compiled.params
+    shape = " x ".join(map(str, compiled.network.input_shape))
+    print_line(f"image {compiled.name!r}: input {shape}, {len(storage)} layers, {p.num_pes} PEs")
+    print_formats(compiled)
+    print_table(
+        "Layers in the Spmat SRAMs",
+        [
+            "layer", "rows x cols", "non-zero", "entries", "padding", "per PE: min", "mean", "max",
+            "balance",
+        ],
+        [
+            [
+                layer.name,
+                f"{layer.rows} x {layer.cols}",
+                layer.nnz,
+                layer.entries.sum(),
+                f"{layer.padding.sum()} ({_part(layer.padding.sum(), layer.entries.sum())})",
+                layer.entries.min(),
+                f"{layer.entries.mean():.1f}",
+                layer.entries.max(),
+                f"{100 * layer.balance:.1f} %",
+            ]
+            for layer in storage
+        ],
+    )  # fmt: skip
+    print_table(
+        "Memories, rows of one PE (num_descriptors: of the array)",
+        ["memory", "size", "used: min", "mean", "max", "max used"],
+        [
+            [
+                one.name,
+                one.size,
+                one.used.min(),
+                f"{one.used.mean():.1f}",
+                one.used.max(),
+                _part(one.used.max(), one.size),
+            ]
+            for one in use
+        ],
+    )
+    if nnz:
+        parts = ", ".join(f"{name} {count / nnz:.2f}" for name, count in bits.items())
+        print_line(f"stored bits per non-zero weight: {sum(bits.values()) / nnz:.2f} ({parts})")
+
+
+def _spread(values: NDArray[np.int64]) -> dict[str, float]:
+    return {
+        "min": int(values.min()),
+        "mean": float(values.mean()),
+        "max": int(values.max()),
+    }
+
+
+def _part(part: Any, whole: Any) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "0 %"

@@ -1,0 +1,84 @@
+"""Options that several commands have, and one option per field of EieParams."""
+
+import dataclasses
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hw.eie.params import EieParams
+
+__all__ = ["ImageArgument", "InputOption", "JsonOption", "name_options", "with_params"]
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
+]
+ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help="Folder of a compiled image.")]
+InputOption = Annotated[
+    Path,
+    typer.Option("--input", "-i", metavar="X.npy", help="Inputs, floats (samples, *input shape)."),
+]
+
+
+def _option(name: str) -> str:
+    """Return the option for a field: ``num_pes`` is ``--pes``."""
+    return "--" + name.removeprefix("num_").replace("_", "-")
+
+
+def with_params(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Replace the parameter ``params`` of a command by one option per field of EieParams."""
+    helps = _field_helps()
+    fields = dataclasses.fields(EieParams)
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    parameters = [one for one in own if one.name != "params"]
+    for field in fields:
+        names = dict.fromkeys([_option(field.name), "--" + field.name.replace("_", "-")])
+        if field.type is bool:
+            names = {f"{name}/--no-{name.removeprefix('--')}": None for name in names}
+        option = typer.Option(
+            *names,
+            help=helps.get(field.name),
+            metavar=None if field.type is bool else "N",
+            rich_help_panel="The array",
+        )
+        parameters.append(
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=Annotated[field.type, option],
+            )
+        )
+
+    @functools.wraps(command)
+    def with_options(**values: Any) -> Any:
+        params = EieParams(**{field.name: values.pop(field.name) for field in fields})
+        return command(params=params, **values)
+
+    with_options.__dict__["__signature__"] = inspect.Signature([
+        one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters
+    ])
+    with_options.__annotations__ = {one.name: one.annotation for one in parameters}
+    return with_options
+
+
+def name_options(message: str) -> str:
+    """Return a message with fields of EieParams as the options that set them."""
+    for field in dataclasses.fields(EieParams):
+        option = _option(field.name)
+        message = re.sub(rf"\b{field.name}\b ?= ?(?=\d)", f"{option} ", message)
+        message = re.sub(rf"(?<![\w'\"/]){field.name}(?![\w'\"/.])", option, message)
+    return message
+
+
+def _field_helps() -> dict[str, str]:
+    """Take what each field is from the docstring of EieParams."""
+    text = inspect.getdoc(EieParams) or ""
+    helps: dict[str, str] = {}
+    for name, what in re.findall(r"^(\w+) : (.+(?:\n +.+)*)", text, re.MULTILINE):
+        helps[name] = " ".join(what.split())
+    return {name: what[0].upper() + what[1:] for name, what in helps.items()}

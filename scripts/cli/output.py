@@ -1,0 +1,103 @@
+"""What commands print: results on stdout, progress and errors on stderr."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+__all__ = ["Steps", "print_json", "print_line", "print_table"]
+
+_WIDTH = 150
+"""Columns of output that goes to no terminal; tables are never cut."""
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document."""
+    print(json.dumps(document, indent=1, allow_nan=False))
+
+
+def print_line(text: str = "") -> None:
+    """Print a line as it is."""
+    print(text, flush=True)
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; the first column is text, the others are numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for number, name in enumerate(header):
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(str, row))
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else _WIDTH, highlight=False, markup=False)
+    with console.capture() as capture:
+        console.print(table)
+    # Rich pads every line to the table's width, which wraps badly where it is pasted.
+    text = capture.get() if terminal else _strip(capture.get())
+    print(text, end="", flush=True)
+
+
+def _strip(text: str) -> str:
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+class Steps:
+    """Show steps on stderr: bars on a terminal, else a line when a step begins.
+
+    Call it as a ``Progress`` of the library: a step's name, how much is done, of how much.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._tasks: dict[str, Any] = {}
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            redirect_stdout=False,
+            transient=True,
+        )
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` of step ``name`` is done."""
+        if not self._console.is_terminal:
+            if name not in self._tasks:
+                self._tasks[name] = None
+                seconds = time.monotonic() - self._started
+                print(f"[{seconds:6.1f} s] {name}", file=sys.stderr, flush=True)
+            return
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=total)
+        self._bars.update(self._tasks[name], completed=done, total=total)
+
+    def print(self, text: str) -> None:
+        """Print a line on stdout without disturbing the bars."""
+        if self._console.is_terminal:
+            self._bars.stop()
+        print_line(text)
+        if self._console.is_terminal:
+            self._bars.start()

@@ -1,0 +1,117 @@
+"""``zeroskip run``: inputs through an image, on golden or on RTL."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+from compiler import Image
+from hw.eie.formats import StallClass
+from scripts.cli.files import check_output_file, read_npy, write_npy
+from scripts.cli.options import ImageArgument, InputOption, JsonOption
+from scripts.cli.output import Steps, print_json, print_line, print_table
+from sim import RunResult, run
+
+__all__ = ["EXAMPLES", "run_image"]
+
+EXAMPLES = """Examples:
+
+zeroskip run out/model --input x.npy --on golden -o y.npy
+
+zeroskip run out/model --input x.npy --on rtl --waves
+
+zeroskip run out/model --input x.npy --on rtl --json
+"""
+
+_SHOWN = 10
+"""Inputs whose outputs are printed."""
+
+
+def run_image(
+    image: ImageArgument,
+    inputs: InputOption,
+    on: Annotated[
+        Literal["golden", "rtl"],
+        typer.Option(help="The NumPy model, or the hardware under Verilator."),
+    ] = "golden",
+    waves: Annotated[
+        bool, typer.Option("--waves", help="With rtl: record all signals to IMAGE.vcd.")
+    ] = False,
+    vcd: Annotated[
+        Path | None,
+        typer.Option("--vcd", metavar="FILE", help="Record all signals to FILE instead."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="Y.npy", help="Write the outputs (float64)."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run inputs through an image and print or write the outputs."""
+    if waves and vcd is None:
+        # Beside the image: nothing foreign may be inside.
+        vcd = image.resolve().with_name(f"{image.resolve().name}.vcd")
+    if vcd is not None and on != "rtl":
+        raise typer.BadParameter("waves are recorded with --on rtl only")
+    for path in (output, vcd):
+        if path is not None:
+            check_output_file(path)
+    compiled = Image.load(image)
+    x = read_npy(inputs, "input")
+    with Steps() as steps:
+        steps(f"run on {on}", 0, 1)
+        result = run(compiled, x, on, waves=vcd, progress=steps)
+        steps(f"run on {on}", 1, 1)
+    if output is not None:
+        write_npy(output, result.outputs)
+    if as_json:
+        print_json(_document(compiled, image, on, vcd, output, result))
+        return
+    _print_result(result)
+    if output is not None:
+        print_line(f"outputs {result.outputs.shape} written to {output}")
+    if vcd is not None:
+        print_line(f"waves written to {vcd}")
+
+
+def _document(
+    compiled: Image, image: Path, on: str, vcd: Path | None, output: Path | None, result: RunResult
+) -> dict[str, Any]:
+    stalls = None
+    if result.counters is not None:
+        # Every PE's classes add up to the cycles of the layer, so the sum over PEs does to N times.
+        sums = result.counters.sum(axis=(0, 2))
+        stalls = {
+            layer.name: {c.name.lower(): int(sums[i, c]) for c in StallClass}
+            for i, layer in enumerate(compiled.network.layers)
+        }
+    saturated = None
+    if result.saturated is not None:
+        saturated = [int(part.sum()) for part in result.saturated]
+    return {
+        "image": str(image),
+        "on": on,
+        "inputs": len(result.outputs),
+        "shape": list(result.outputs.shape),
+        "outputs": result.outputs.tolist() if output is None else None,
+        "output_file": None if output is None else str(output),
+        "waves": None if vcd is None else str(vcd),
+        "saturated": saturated,
+        "cycles": None if result.cycles is None else result.cycles.tolist(),
+        "pe_cycles": stalls,
+    }
+
+
+def _print_result(result: RunResult) -> None:
+    rows: list[list[object]] = []
+    for number, y in enumerate(result.outputs[:_SHOWN]):
+        values = " ".join(f"{value:.4g}" for value in y[:_SHOWN])
+        more = " ..." if len(y) > _SHOWN else ""
+        cycles = "-" if result.cycles is None else int(result.cycles[number])
+        rows.append([number, cycles, int(np.argmax(y)), values + more])
+    print_table("Outputs", ["input", "cycles", "largest", "outputs"], rows)
+    if len(result.outputs) > _SHOWN:
+        print_line(f"... and {len(result.outputs) - _SHOWN} inputs more; write all with -o Y.npy")
+    if result.saturated is not None:
+        print_line(f"saturated outputs: {sum(int(part.sum()) for part in result.saturated)}")
