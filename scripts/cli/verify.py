@@ -9,7 +9,7 @@ from scripts.cli.files import read_npy
 from scripts.cli.options import ImageArgument, InputOption, JsonOption
 from scripts.cli.output import Steps, print_json, print_line
 from scripts.cli.tables import print_metrics
-from sim import SimulationError, VerifyResult, verify
+from sim import VerifyResult, verify
 from sim.metrics import RunMetrics, measure
 
 __all__ = ["EXAMPLES", "verdict", "verify_image"]
@@ -33,13 +33,8 @@ def verify_image(
     """
     compiled = Image.load(image)
     x = read_npy(inputs, "input")
-    try:
-        with Steps() as steps:
-            result = verify(compiled, x, progress=steps)
-    except SimulationError as error:
-        if as_json:
-            print_json({"image": str(image), "exact": False, "error": str(error)})
-        raise
+    with Steps() as steps:
+        result = verify(compiled, x, progress=steps)
     metrics = measure(compiled, x, result)
     if as_json:
         print_json(_document(image, result, metrics))

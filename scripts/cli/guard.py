@@ -1,0 +1,73 @@
+"""Run a command line so that errors of users become one sentence and an exit code."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+import typer
+
+from compiler.errors import ZeroskipError
+from hw.eie.params import ParamError
+from scripts.cli.options import name_options
+from scripts.cli.output import print_json
+from sim.errors import SimulationError, ToolError
+
+__all__ = ["FAILED", "INTERRUPTED", "REFUSED", "exit_with", "run_guarded"]
+
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+
+
+def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
+    """Run ``app`` and return the exit code.
+
+    Errors that a user can act on are one sentence on stderr; with ``--json`` also a document on
+    stdout. Others are bugs and keep their traceback.
+    """
+    message, code = "", 0
+    try:
+        code = int(app(list(arguments), prog_name=name, standalone_mode=False) or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        message, code = "interrupted", INTERRUPTED
+    except SimulationError as error:
+        message, code = f"the simulation failed: {_first_line(error)}", FAILED
+    except (ZeroskipError, ToolError, ParamError) as error:
+        message, code = name_options(_first_line(error)), REFUSED
+    except MemoryError as error:
+        message, code = f"there is not enough memory ({error})", REFUSED
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "sklearn"):
+            raise
+        message = f"{error.name} is not installed: install Zeroskip with its extra 'torch'"
+        code = REFUSED
+    except Exception as error:
+        # Wrong options; the class is private to the library.
+        describe: Any = getattr(error, "format_message", None)
+        if describe is None:
+            raise
+        message = f"{' '.join(describe().split()).rstrip('.')}; see {name} --help"
+        code = REFUSED
+    # Ctrl-C is an exit of its own in newer versions of the library.
+    message = message or ("interrupted" if code == INTERRUPTED else "")
+    if message:
+        print(f"{name}: {message}", file=sys.stderr)
+        if "--json" in arguments:
+            print_json({"error": message, "exit_code": code})
+    return code
+
+
+def exit_with(app: typer.Typer, name: str) -> None:
+    """Run ``app`` on the arguments of the process and exit."""
+    # As on Ctrl-C: temporary folders are removed.
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(run_guarded(app, name, sys.argv[1:]))
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _first_line(error: Exception) -> str:
+    """Leave out what follows the sentence: the end of a log, which the sentence names."""
+    return str(error).split("\n", 1)[0].rstrip(":")
