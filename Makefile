@@ -1,0 +1,57 @@
+# Everything is installed into .venv, from the package registry that pip is set up for.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+NET ?= digits
+WORKERS ?= 2
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help sim test lint clean venv tools
+
+help:  ## Show this.
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-6s %s\n' "$$t" "$$d"; done
+
+sim: tools $(STAMP)  ## Train, compress and compile a network, run it on RTL, compare every word (NET=digits).
+	@$(BIN)/python -m scripts.demo --net '$(NET)'
+
+test: tools $(STAMP)  ## Run all tests.
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+lint: $(STAMP)  ## Check style and types.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+venv: $(STAMP)  ## Only install.
+
+clean:  ## Remove what was generated; .venv stays.
+	rm -rf out dist build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+tools:
+	@for tool in g++ perl; do command -v $$tool > /dev/null || { \
+		echo "make: $$tool is not on PATH: install it, for instance with 'apt install $$tool'" >&2; \
+		exit 2; }; done
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) > /dev/null || { \
+		echo "make: $(PYTHON) is not on PATH: install Python 3.11 or newer" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "make: $(PYTHON) is $$($(PYTHON) -V), but Zeroskip needs 3.11 or newer:" \
+			"name one with 'make PYTHON=python3.12'" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+		echo "make: $(PYTHON) cannot make virtual environments:" \
+			"install its venv module, for instance with 'apt install python3-venv'" >&2; exit 2; }
+	@echo "Installing into .venv (once; some minutes)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[torch,dev]'
+	@test -n "$$($(BIN)/python -m find_libpython)" || { \
+		echo "make: $(PYTHON) has no shared libpython, which cocotb loads:" \
+			"install it, for instance with 'apt install libpython3-dev'" >&2; exit 2; }
+	@touch $(STAMP)
