@@ -56,7 +56,7 @@ def quantize(
     """
     samples = check_input(calibration, network.input_shape, "calibration")
     shared = [share_layer(layer, params.code_bits, share=share) for layer in network.layers]
-    ranges = _ranges(network, shared, samples)
+    ranges, activity = _observe(network, shared, samples)
     in_frac = largest_frac(*ranges[0], params.act_bits)
     act_limits = limits(params.act_bits)
     layers: list[QuantLayer] = []
@@ -77,14 +77,21 @@ def quantize(
             input_low=ranges[0][0],
             input_high=ranges[0][1],
             layers=tuple(reports),
+            activity=activity,
         ),
     )
 
 
-def _ranges(
+def _observe(
     network: FloatNetwork, shared: list[SharedWeights], samples: NDArray[np.float64]
-) -> list[tuple[float, float]]:
-    """Return the smallest and largest value of the input and of each layer's output."""
+) -> tuple[list[tuple[float, float]], tuple[NDArray[np.float64], ...]]:
+    """Run the network in float.
+
+    Returns
+    -------
+    The smallest and largest value of the input and of each layer's output, and per layer (cols,)
+    how often each of its inputs is not 0.
+    """
     # Layers that keep their own weights use them as they are, rather than a copy.
     matrices = [
         np.concatenate([[0.0], weights.values])[weights.codes.toarray()]
@@ -94,10 +101,12 @@ def _ranges(
     ]
     low = np.full(len(matrices) + 1, np.inf)
     high = -low
+    counts = [np.zeros(layer.shape[1], np.int64) for layer in network.layers]
     for start in range(0, len(samples), _BATCH):
         x = samples[start : start + _BATCH].reshape(-1, matrices[0].shape[1])
         low[0], high[0] = min(low[0], x.min()), max(high[0], x.max())
         for i, (layer, matrix) in enumerate(zip(network.layers, matrices, strict=True)):
+            counts[i] += np.count_nonzero(x, axis=0)
             with np.errstate(all="ignore"):
                 x = x @ matrix.T + layer.bias
             if not np.isfinite(x).all():
@@ -106,7 +115,8 @@ def _ranges(
                 )
             x = np.maximum(x, 0.0) if layer.relu else x
             low[i + 1], high[i + 1] = min(low[i + 1], x.min()), max(high[i + 1], x.max())
-    return list(zip(low.tolist(), high.tolist(), strict=True))
+    activity = tuple(count / len(samples) for count in counts)
+    return list(zip(low.tolist(), high.tolist(), strict=True)), activity
 
 
 def _quantize_layer(

@@ -89,6 +89,7 @@ class QuantReport:
     input_frac : fraction bits of the input.
     input_low, input_high : smallest and largest calibration input.
     layers : in order.
+    activity : per layer (cols,), how often each input of the layer was not 0; not for JSON.
     """
 
     samples: int
@@ -96,6 +97,7 @@ class QuantReport:
     input_low: float
     input_high: float
     layers: tuple[LayerReport, ...]
+    activity: tuple[NDArray[np.float64], ...] = dataclasses.field(repr=False, compare=False)
 
     def with_errors(self, errors: tuple[FixedPointError, ...]) -> "QuantReport":
         """Return the report with an error for each layer."""
@@ -107,6 +109,7 @@ class QuantReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON has it."""
         fields = dataclasses.asdict(self)
+        del fields["activity"]
         return {**fields, "layers": list(fields["layers"])}
 
 

@@ -1,19 +1,25 @@
 """Choose the PE and the local row of every row of every layer."""
 
 import heapq
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.eie.order import order_columns, order_columns_of_pes
 from compiler.errors import CompileError
 from compiler.network import QuantLayer, QuantNetwork
 from hw.eie.params import EieParams
 
-__all__ = ["Placement", "Strategy", "is_interleaved", "local_rows", "place"]
+__all__ = ["Activity", "Placement", "Strategy", "is_interleaved", "local_rows", "place"]
 
-Strategy = Literal["interleave", "balance"]
-"""``interleave``: row i on PE i mod N, as in the paper. ``balance``: equal entries per PE."""
+Strategy = Literal["interleave", "balance", "schedule"]
+"""``interleave``: row i on PE i mod N, as in the paper. ``balance``: equal work per PE.
+``schedule``: ``balance``, and activations in an order that keeps the PEs abreast."""
+
+Activity = Sequence[NDArray[np.float64]]
+"""Per layer (cols,): how often each input of the layer is not 0, from 0 to 1."""
 
 Placement = tuple[NDArray[np.int64], ...]
 """Positions of the input's elements, then of each layer's rows.
@@ -24,17 +30,24 @@ so column j of layer l stands at position ``placement[l][j]``, its row i at
 """
 
 
-def place(network: QuantNetwork, params: EieParams, strategy: Strategy) -> Placement:
+def place(
+    network: QuantNetwork,
+    params: EieParams,
+    strategy: Strategy,
+    activity: Activity | None = None,
+) -> Placement:
     """Place the input and the rows of every layer on the PEs.
 
-    The input is always interleaved: where an activation comes from costs the hardware nothing,
-    only where its products go does.
+    Which PE an activation comes from costs the hardware nothing, so only ``schedule`` moves the
+    network's input.
 
     Parameters
     ----------
     network : layers to place.
     params : only ``num_pes`` matters.
     strategy : see :data:`Strategy`.
+    activity : see :data:`Activity`; a column that is often 0 counts for little in the work of a
+        PE. None: all count the same.
 
     Returns
     -------
@@ -49,12 +62,24 @@ def place(network: QuantNetwork, params: EieParams, strategy: Strategy) -> Place
         raise CompileError(
             f"placement must be one of {', '.join(get_args(Strategy))}, not {strategy!r}"
         )
-    positions = [np.arange(network.layers[0].shape[1], dtype=np.int64)]
-    for layer in network.layers:
-        if strategy == "balance":
-            positions.append(_balance(layer, params.num_pes))
-        else:
-            positions.append(np.arange(layer.shape[0], dtype=np.int64))
+    layers = network.layers
+    if strategy == "interleave":
+        sizes = [layers[0].shape[1], *(layer.shape[0] for layer in layers)]
+        return tuple(np.arange(size, dtype=np.int64) for size in sizes)
+    if activity is None:
+        activity = [np.ones(layer.shape[1]) for layer in layers]
+    num_pes = params.num_pes
+    positions = [np.arange(layers[0].shape[1], dtype=np.int64)]
+    for layer, often in zip(layers, activity, strict=True):
+        positions.append(_balance(layer, often, num_pes))
+    if strategy == "schedule":
+        for at, (layer, often) in enumerate(zip(layers, activity, strict=True)):
+            work = _work(layer, often, positions[at + 1] % num_pes, num_pes)
+            if at == 0:
+                positions[0][order_columns(work)] = np.arange(layer.shape[1])
+            else:
+                pes = positions[at] % num_pes
+                positions[at] = order_columns_of_pes(work, pes) * num_pes + pes
     return tuple(positions)
 
 
@@ -68,15 +93,27 @@ def local_rows(positions: NDArray[np.int64], params: EieParams) -> int:
     return int(positions.max()) // params.num_pes + 1
 
 
-def _balance(layer: QuantLayer, num_pes: int) -> NDArray[np.int64]:
-    """Give each row, the longest first, to the PE with the fewest entries that has room.
+def _work(
+    layer: QuantLayer, often: NDArray[np.float64], pes: NDArray[np.int64], num_pes: int
+) -> NDArray[np.float32]:
+    """Count the entries of each column in each PE, times how often it is broadcast."""
+    cols = layer.shape[1]
+    columns = np.repeat(np.arange(cols), np.diff(layer.codes.indptr))
+    cells = columns * num_pes + pes[layer.codes.indices]
+    counts = np.bincount(cells, minlength=cols * num_pes).reshape(cols, num_pes)
+    return (counts * often[:, None]).astype(np.float32)
+
+
+def _balance(layer: QuantLayer, often: NDArray[np.float64], num_pes: int) -> NDArray[np.int64]:
+    """Give each row, the most work first, to the PE with the least work that has room.
 
     Room is ``ceil(rows / num_pes)`` rows, so that balance never costs accumulators or
     activation registers.
     """
     rows = layer.shape[0]
     room = -(-rows // num_pes)
-    entries = np.bincount(layer.codes.indices, minlength=rows)
+    weights = np.repeat(often, np.diff(layer.codes.indptr))
+    entries = np.bincount(layer.codes.indices, weights, minlength=rows)
     lengths = entries.tolist()
 
     pe_of_row = np.empty(rows, np.int64)

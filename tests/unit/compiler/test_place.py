@@ -68,16 +68,18 @@ def test_every_placement_is_one_the_hardware_can_hold(
 ) -> None:
     network = draw_network(sizes, **options)
     params = EieParams(num_pes=num_pes)
-    for strategy in ("interleave", "balance"):
+    for strategy in ("interleave", "balance", "schedule"):
         placement = place(network, params, strategy)
         assert [len(positions) for positions in placement] == sizes
-        assert np.array_equal(placement[0], np.arange(sizes[0]))
+        if strategy != "schedule":
+            assert np.array_equal(placement[0], np.arange(sizes[0]))
         for positions, size in zip(placement, sizes, strict=True):
             assert len(np.unique(positions)) == size
             assert positions.min() >= 0
             assert local_rows(positions, params) == -(-size // num_pes)
             for pe in range(num_pes):
                 mine = positions[positions % num_pes == pe]
+                mine = np.sort(mine) if strategy == "schedule" else mine
                 assert mine.tolist() == list(range(pe, pe + num_pes * len(mine), num_pes))
 
 
@@ -94,9 +96,39 @@ def test_balance_is_within_a_row_of_the_best(
     assert loads.max() <= loads.mean() + lengths.max()
 
 
+def test_balance_counts_what_is_broadcast() -> None:
+    # Rows 0 and 1 have most entries, but in columns that are always 0.
+    network = network_of([[1, 1, 1, 0]] * 2 + [[0, 0, 0, 1]] * 2)
+    params = EieParams(num_pes=2)
+    _, positions = place(network, params, "balance", [np.array([0.0, 0.0, 0.0, 1.0])])
+    assert sorted((positions[2:] % 2).tolist()) == [0, 1]
+
+
+@given(seed=st.integers(0, 1000), middle=st.integers(1, 200))
+def test_scheduling_moves_rows_inside_their_pe_only(
+    draw_network: DrawNetwork, seed: int, middle: int
+) -> None:
+    network = draw_network([30, middle, 40], seed=seed, density=0.2)
+    params = EieParams(num_pes=8)
+    balanced = place(network, params, "balance")
+    scheduled = place(network, params, "schedule")
+    for before, after in zip(balanced[1:], scheduled[1:], strict=True):
+        assert np.array_equal(before % 8, after % 8)
+
+
+def test_scheduling_keeps_the_pes_abreast() -> None:
+    # First come all columns of PE 0, then all of PE 1; in turns, neither gets ahead.
+    network = network_of([[1] * 16 + [0] * 16, [0] * 16 + [1] * 16])
+    positions, rows = place(network, EieParams(num_pes=2), "schedule")
+    order = np.argsort(positions)
+    work = np.array([1 if column < 16 else -1 for column in order])
+    assert np.abs(np.cumsum(work)).max() == 1
+    assert sorted((rows % 2).tolist()) == [0, 1]
+
+
 def test_an_unknown_strategy_is_refused_by_name(draw_network: DrawNetwork) -> None:
     strategy: Any = "best"
     with pytest.raises(
-        CompileError, match=r"^placement must be one of interleave, balance, not 'best'$"
+        CompileError, match=r"^placement must be one of interleave, balance, schedule, not 'best'$"
     ):
         place(draw_network([2, 2]), EieParams(), strategy)
