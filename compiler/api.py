@@ -47,7 +47,7 @@ def compile(
         errors measured, on them.
     params : of the array; the default array has 8 PEs.
     share : cluster the weights of layers that have more values than a codebook holds.
-    placement : ``interleave`` (row i on PE i mod N) or ``balance`` (equal work per PE).
+    placement : see :data:`compiler.eie.place.Strategy`.
     name : of the image; else the module's class.
     progress : see :data:`Progress`.
 
@@ -125,7 +125,7 @@ def compile_network(
     report("choose formats", 1, 2)
     errors = fixed_point_errors(network, rounded, calibration, _run_layer, params)
     report("choose formats", 2, 2)
-    positions = place(rounded, params, placement)
+    positions = place(rounded, params, placement, numbers.activity)
     program, passes, srams = build(
         rounded, positions, params, lambda done, total: report("encode", done, total)
     )

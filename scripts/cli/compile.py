@@ -1,11 +1,12 @@
 """``zeroskip compile``: a model to an image."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from compiler import EieParams, Image, compile_pt2
+from compiler.eie.place import Strategy
 from compiler.image_files import check_target
 from scripts.cli.files import read_npy
 from scripts.cli.options import JsonOption, with_params
@@ -42,8 +43,11 @@ def compile_model(
     ],
     params: EieParams,
     placement: Annotated[
-        Literal["interleave", "balance"],
-        typer.Option(help="Rows to PEs: row i to PE i mod N, or equal work for every PE."),
+        Strategy,
+        typer.Option(
+            help="interleave: row i on PE i mod N. balance: equal work per PE. schedule: balance, "
+            "and activations in an order that keeps the PEs abreast."
+        ),
     ] = "interleave",
     share: Annotated[
         bool,
