@@ -1,0 +1,308 @@
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import pytest
+
+from hw.eie.ccu import Ccu
+from hw.eie.control import Phase
+from hw.eie.counters import counter_addr_bits
+from hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout, pack
+from hw.eie.params import EieParams
+from sim.bench.pysim import simulate
+
+P = EieParams(
+    num_pes=2,
+    num_accs=8,
+    num_acts=1 << 16,  # wide, for descriptors that reach into their high halves
+    num_biases=16,
+    num_descriptors=4,
+    num_pointers=64,
+    code_bits=2,
+    weight_bits=8,
+)
+SWEEP = 1 << max(P.acc_addr_bits, counter_addr_bits(P))
+BOOKS = [[0, 10 * k + 1, -10 * k - 2, 10 * k + 3] for k in range(P.num_descriptors)]
+# The first pass keeps its sums for the second; the third's codebook is read while the second
+# drains; the fourth has another one again.
+PROGRAM = [
+    {"src_rows": 2, "codebook": 1, "drain_rows": 1, "swap": 0},
+    {"src_base": 2, "src_rows": 1, "ptr_base": 9, "codebook": 1, "drain": 1, "drain_rows": 8,
+     "dst_base": 0, "bias_base": 3, "shift": 5, "relu": 1, "swap": 1},
+    {"src_rows": 8, "ptr_base": 30, "codebook": 3, "drain": 1, "drain_rows": 1, "dst_base": 7,
+     "bias_base": 11, "shift": 0, "swap": 1},
+    {"src_rows": 1, "codebook": 2, "drain": 1, "drain_rows": 2, "dst_base": 4, "bias_base": 1,
+     "shift": 63, "swap": 1, "last": 1},
+]  # fmt: skip
+LENGTHS = [7, 0, 30, 1]
+"""Cycles that each pass computes for."""
+
+
+@dataclass
+class Cycle:
+    """What the CCU says in one cycle, without what nobody looks at."""
+
+    phase: Phase
+    running: int
+    flush: int
+    hold: int
+    pass_start: int | None
+    descriptor: int | None
+    source: int | None
+    weight: tuple[int, int] | None
+    acc_read: tuple[int, int] | None
+    clear: int | None
+    counter_clear: int | None
+    act_write: tuple[int, int, int] | None
+
+
+@dataclass
+class Array:
+    """Stand-in for scan and PEs: a pass is done some cycles after its start, or when flushed."""
+
+    dut: Ccu = field(default_factory=lambda: Ccu(P))
+    left: int = 0
+    passes: int = 0
+
+    async def load(self, ctx: Any) -> None:
+        dut, layout = self.dut, descriptor_layout(P)
+        ctx.set(dut.load_program, 1)
+        for number, fields in enumerate(PROGRAM):
+            high, low = divmod(pack(layout, **fields), 1 << DESCRIPTOR_HALF_BITS)
+            for half, word in enumerate((low, high)):
+                ctx.set(dut.load_row, 2 * number + half)
+                ctx.set(dut.load_data, word)
+                await ctx.tick()
+        ctx.set(dut.load_program, 0)
+        ctx.set(dut.load_codebook, 1)
+        for number, book in enumerate(BOOKS):
+            for code, weight in enumerate(book):
+                ctx.set(dut.load_row, number << P.code_bits | code)
+                ctx.set(dut.load_data, weight & 0xFF)
+                await ctx.tick()
+        ctx.set(dut.load_codebook, 0)
+        while ctx.get(dut.running):
+            await ctx.tick()
+
+    async def step(self, ctx: Any, *, start: bool = False, clear: bool = False) -> Cycle:
+        """Go on by one cycle."""
+        dut = self.dut
+        ctx.set(dut.start, start)
+        ctx.set(dut.clear, clear)
+        ctx.set(dut.pass_done, self.left == 0)
+        cycle = seen(ctx, dut)
+        self.left = max(0, self.left - 1)
+        if cycle.flush:
+            self.left = self.passes = 0
+        if cycle.pass_start is not None:
+            self.left = LENGTHS[self.passes]
+            self.passes = (self.passes + 1) % len(PROGRAM)
+        await ctx.tick()
+        return cycle
+
+    async def until_idle(self, ctx: Any, **command: bool) -> list[Cycle]:
+        """Give a command, and go on until nothing runs; return the cycles after the command's."""
+        await self.step(ctx, **command)
+        trace = []
+        while ctx.get(self.dut.running):
+            trace.append(await self.step(ctx))
+            assert len(trace) < 1000, "the run has no end"
+        return trace
+
+
+def seen(ctx: Any, dut: Ccu) -> Cycle:
+    c = ctx.get(dut.control)
+    pass_start = ctx.get(dut.pass_start)
+    in_pass = pass_start or c.phase in (Phase.COMPUTE, Phase.DRAIN) or c.hold
+    return Cycle(
+        phase=c.phase,
+        running=ctx.get(dut.running),
+        flush=c.flush,
+        hold=c.hold,
+        pass_start=ctx.get(dut.pass_descriptor.as_value()) if pass_start else None,
+        descriptor=None if c.phase == Phase.IDLE else c.descriptor,
+        source=c.source if in_pass else None,
+        weight=(c.codebook_code, c.codebook_weight) if c.codebook_en else None,
+        acc_read=(c.acc_row, c.bias_row) if c.acc_read else None,
+        clear=c.clear_row if c.clear else None,
+        counter_clear=c.counter_row if c.counter_clear else None,
+        act_write=(c.act_row, c.shift, c.relu) if c.act_write else None,
+    )
+
+
+def check_clearing(trace: list[Cycle]) -> None:
+    """Check one flush, then a sweep over all accumulators and counters."""
+    assert [cycle.flush for cycle in trace] == [1] + [0] * SWEEP
+    assert [cycle.counter_clear for cycle in trace] == [None, *range(SWEEP)]
+    rows = {cycle.clear for cycle in trace[1:]}
+    assert rows == set(range(P.num_accs))
+    assert all(cycle.phase == Phase.IDLE and cycle.running for cycle in trace)
+    # An output that was under way is still written in the cycle of the flush.
+    assert all(cycle.pass_start is cycle.act_write is None for cycle in trace[1:])
+
+
+def split(trace: list[Cycle]) -> list[list[Cycle]]:
+    """Cut a run at the starts of its passes; what comes before the first is left out."""
+    starts = [k for k, cycle in enumerate(trace) if cycle.pass_start is not None]
+    return [
+        trace[first:last] for first, last in zip(starts, [*starts[1:], len(trace)], strict=True)
+    ]
+
+
+def check_run(trace: list[Cycle]) -> None:
+    """Check a whole run of ``PROGRAM`` against what each descriptor says."""
+    layout = descriptor_layout(P)
+    passes = split(trace)
+    assert len(passes) == len(PROGRAM)
+    codebook: list[int | None] = [None] * P.num_codes
+    source = 0
+    for number, (cycles, fields) in enumerate(zip(passes, PROGRAM, strict=True)):
+        assert cycles[0].pass_start == pack(layout, **fields)
+        assert {cycle.descriptor for cycle in cycles if cycle.phase != Phase.SETUP} == {number}
+        rows = range(fields["drain_rows"] if fields.get("drain") else 0)
+        reads = [(row, fields["bias_base"] + row) for row in rows]
+        how = fields.get("shift", 0), fields.get("relu", 0)
+        writes = [(fields["dst_base"] + row, *how) for row in rows]
+        assert [cycle.acc_read for cycle in cycles if cycle.acc_read] == reads
+        assert [cycle.clear for cycle in cycles if cycle.clear is not None] == list(rows)
+        assert [cycle.act_write for cycle in cycles if cycle.act_write] == writes
+        computed = drained = 0
+        for k, cycle in enumerate(cycles):
+            assert cycle.source in (None, source)
+            if cycle.phase == Phase.COMPUTE:
+                computed += 1
+                assert not cycle.hold
+                assert codebook == BOOKS[fields["codebook"]]
+                # Entries may be under way: their codebook may not change.
+                assert cycle.weight is None
+            # Not complete, and the scan has begun.
+            waiting = k > 0 and not computed and cycle.phase == Phase.SETUP
+            assert cycle.hold == waiting
+            drained += cycle.phase == Phase.DRAIN
+            if cycle.weight is not None:
+                codebook[cycle.weight[0]] = cycle.weight[1]
+        assert computed >= 1
+        assert computed + sum(cycle.hold for cycle in cycles) >= LENGTHS[number]
+        assert drained == (len(rows) + 2 if rows else 0)
+        source ^= fields["swap"]
+    assert all(cycle.running for cycle in trace)
+    assert not any(cycle.flush for cycle in trace)
+
+
+def test_clearing_after_reset() -> None:
+    array = Array()
+    trace: list[Cycle] = []
+
+    async def bench(ctx: Any) -> None:
+        while ctx.get(array.dut.running):
+            trace.append(await array.step(ctx))
+        for _ in range(5):
+            assert not (await array.step(ctx)).running
+
+    simulate(array.dut, bench)
+    check_clearing(trace)
+
+
+def test_runs_and_clearings() -> None:
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        first = await array.until_idle(ctx, start=True)
+        check_run(first)
+        assert ctx.get(array.dut.source) == 1
+        second = await array.until_idle(ctx, start=True)
+        assert second == first
+        check_clearing(await array.until_idle(ctx, clear=True))
+        assert await array.until_idle(ctx, start=True) == first
+        both = await array.until_idle(ctx, start=True, clear=True)
+        check_clearing(both[: 1 + SWEEP])
+        assert both[1 + SWEEP :] == first
+
+    simulate(array.dut, bench)
+
+
+def test_codebooks_are_loaded_once_and_ahead() -> None:
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        trace = await array.until_idle(ctx, start=True)
+        passes = split(trace)
+        # The second pass keeps the first one's codebook. The third one's is loaded in the drain
+        # of the second; a short drain leaves a part of the fourth one's to do.
+        phases = [[cycle.phase for cycle in cycles if cycle.weight] for cycles in passes]
+        assert phases == [
+            [Phase.SETUP] * 4,
+            [Phase.DRAIN] * 4,
+            [Phase.DRAIN],
+            [Phase.SETUP] * 3,
+        ]
+        # Not a cycle is lost to the third pass's codebook.
+        assert not any(cycle.hold for cycle in passes[2])
+
+    simulate(array.dut, bench)
+
+
+@pytest.mark.parametrize("command", ["start", "clear", "both"])
+def test_abort_at_any_time(command: str) -> None:
+    """What comes after an abandoned run is as if that run had not been."""
+    array = Array()
+    start, clear = command != "clear", command != "start"
+    rng = Random(len(command))
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        clean = await array.until_idle(ctx, start=True)
+        check_run(clean)
+        for after in [*range(30), *rng.sample(range(30, len(clean)), 20)]:
+            await array.step(ctx, start=True)
+            for _ in range(after):
+                assert (await array.step(ctx)).running
+            trace = await array.until_idle(ctx, start=start, clear=clear)
+            check_clearing(trace[: 1 + SWEEP])
+            assert trace[1 + SWEEP :] == (clean if start else [])
+            if not start:
+                assert await array.until_idle(ctx, start=True) == clean
+            assert ctx.get(array.dut.source) == 1
+
+    simulate(array.dut, bench)
+
+
+def test_last_command_decides_what_follows_a_clearing() -> None:
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        clean = await array.until_idle(ctx, start=True)
+        for after in (0, 1, 2, SWEEP // 2, SWEEP - 1, SWEEP):
+            await array.step(ctx, clear=True)
+            for _ in range(after):
+                await array.step(ctx)
+            trace = await array.until_idle(ctx, start=True)
+            check_clearing(trace[: 1 + SWEEP])
+            assert trace[1 + SWEEP :] == clean
+            await array.step(ctx, start=True, clear=True)
+            for _ in range(after):
+                await array.step(ctx)
+            trace = await array.until_idle(ctx, clear=True)
+            check_clearing(trace)
+
+    simulate(array.dut, bench)
+
+
+def test_pass_waits_for_the_last_pipeline() -> None:
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        await array.step(ctx, start=True)
+        while (await array.step(ctx)).pass_start is None:
+            pass
+        for _ in range(300):
+            array.left = 2
+            cycle = await array.step(ctx)
+            assert cycle.phase != Phase.DRAIN
+            assert cycle.descriptor == 0
+
+    simulate(array.dut, bench)

@@ -1,0 +1,155 @@
+from random import Random
+from typing import Any
+
+import pytest
+
+from hw.eie.codebook_load import CodebookLoad
+from hw.eie.params import EieParams
+from sim.bench.pysim import simulate
+
+P = EieParams(num_descriptors=4, code_bits=3, weight_bits=10)
+
+
+class Bench:
+    """A loader of four random codebooks, and the codebook that the PEs have."""
+
+    def __init__(self, p: EieParams) -> None:
+        rng = Random(1)
+        self.p = p
+        self.dut = CodebookLoad(p)
+        self.books = [
+            [rng.randrange(-512, 512) for _ in range(p.num_codes)] for _ in range(p.num_descriptors)
+        ]
+        self.held: dict[int, int] = {}
+        self.writes = 0
+
+    def has(self, number: int) -> bool:
+        return self.held == dict(enumerate(self.books[number]))
+
+    async def fill(self, ctx: Any) -> None:
+        ctx.set(self.dut.load_en, 1)
+        for number, book in enumerate(self.books):
+            for code, weight in enumerate(book):
+                ctx.set(self.dut.load_row, number << self.p.code_bits | code)
+                ctx.set(self.dut.load_data, weight)
+                await ctx.tick()
+        ctx.set(self.dut.load_en, 0)
+
+    async def tick(self, ctx: Any) -> None:
+        """Go on by a cycle, and write what the PEs are told to write."""
+        dut = self.dut
+        _, _, en, code, weight = await ctx.tick().sample(dut.o_en, dut.o_code, dut.o_weight)
+        if en:
+            self.held[code] = weight
+            self.writes += 1
+
+    async def ask(self, ctx: Any, number: int) -> int:
+        """Ask for a codebook for one cycle, and wait for it. Return the cycles that took."""
+        cycles = 0
+        ctx.set(self.dut.codebook, number)
+        ctx.set(self.dut.load, 1)
+        while True:
+            await self.tick(ctx)
+            cycles += 1
+            ctx.set(self.dut.load, 0)
+            if ctx.get(self.dut.ready):
+                return cycles
+
+
+@pytest.mark.parametrize("code_bits", [1, 3, 5])
+def test_every_codebook(code_bits: int) -> None:
+    p = EieParams(num_descriptors=4, code_bits=code_bits, weight_bits=10)
+    bench = Bench(p)
+
+    async def run(ctx: Any) -> None:
+        await bench.fill(ctx)
+        assert not ctx.get(bench.dut.ready)
+        for number in (0, 3, 1, 2):
+            bench.writes = 0
+            # A weight per cycle, and two for the pipeline.
+            assert await bench.ask(ctx, number) == p.num_codes + 2
+            assert bench.has(number)
+            assert bench.writes == p.num_codes
+
+    simulate(bench.dut, run)
+
+
+def test_codebook_that_is_there_is_not_loaded_again() -> None:
+    bench = Bench(P)
+
+    async def run(ctx: Any) -> None:
+        await bench.fill(ctx)
+        await bench.ask(ctx, 2)
+        bench.writes = 0
+        assert await bench.ask(ctx, 2) == 1
+        ctx.set(bench.dut.codebook, 1)
+        assert not ctx.get(bench.dut.ready)
+        ctx.set(bench.dut.codebook, 2)
+        assert ctx.get(bench.dut.ready)
+        for _ in range(10):
+            await bench.tick(ctx)
+        assert bench.writes == 0
+
+    simulate(bench.dut, run)
+
+
+def test_asking_again_on_the_way_does_not_start_anew() -> None:
+    bench = Bench(P)
+
+    async def run(ctx: Any) -> None:
+        await bench.fill(ctx)
+        ctx.set(bench.dut.codebook, 3)
+        ctx.set(bench.dut.load, 1)
+        for _ in range(P.num_codes + 2):
+            assert not ctx.get(bench.dut.ready)
+            await bench.tick(ctx)
+        assert ctx.get(bench.dut.ready)
+        await bench.tick(ctx)
+        assert bench.has(3)
+        assert bench.writes == P.num_codes
+
+    simulate(bench.dut, run)
+
+
+def test_forgotten_codebook_is_loaded_again() -> None:
+    bench = Bench(P)
+
+    async def run(ctx: Any) -> None:
+        await bench.fill(ctx)
+        await bench.ask(ctx, 1)
+        ctx.set(bench.dut.forget, 1)
+        await bench.tick(ctx)
+        ctx.set(bench.dut.forget, 0)
+        assert not ctx.get(bench.dut.ready)
+        bench.held, bench.writes = {}, 0
+        await bench.ask(ctx, 1)
+        assert bench.has(1)
+        assert bench.writes == P.num_codes
+
+    simulate(bench.dut, run)
+
+
+@pytest.mark.parametrize("after", range(1, 12))
+def test_forgetting_stops_a_load(after: int) -> None:
+    bench = Bench(P)
+
+    async def run(ctx: Any) -> None:
+        await bench.fill(ctx)
+        ctx.set(bench.dut.codebook, 1)
+        ctx.set(bench.dut.load, 1)
+        for _ in range(after):
+            await bench.tick(ctx)
+            ctx.set(bench.dut.load, 0)
+        ctx.set(bench.dut.forget, 1)
+        await bench.tick(ctx)
+        ctx.set(bench.dut.forget, 0)
+        bench.writes = 0
+        for _ in range(4):
+            assert not ctx.get(bench.dut.ready)
+            await bench.tick(ctx)
+        assert bench.writes == 0
+        for number in (1, 0):
+            assert await bench.ask(ctx, number) == P.num_codes + 2
+            assert bench.has(number)
+
+    simulate(bench.dut, run)
