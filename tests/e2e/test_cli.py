@@ -1,0 +1,221 @@
+"""The command line from a model file to compared words."""
+
+import dataclasses
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from compiler import EieParams, Image
+
+COMMANDS = ("compress", "compile", "run", "verify", "info")
+
+
+def test_info_tells_what_the_image_holds(cli: Callable[..., Any], files: Any) -> None:
+    result = cli("info", files.image, "--json")
+    document = result.document
+    assert result.code == 0
+    assert [layer["name"] for layer in document["layers"]] == ["fc1", "fc2", "fc3"]
+    assert [(layer["rows"], layer["cols"]) for layer in document["layers"]] == [
+        (30, 24), (20, 30), (6, 20),
+    ]  # fmt: skip
+    for layer, module in zip(document["layers"], [files.module[i] for i in (0, 2, 4)], strict=True):
+        assert layer["nnz"] == int(torch.count_nonzero(module.weight))
+        assert layer["entries"] == layer["nnz"] + layer["padding"]
+        per_pe = layer["entries_per_pe"]
+        assert per_pe["mean"] * 2 == layer["entries"]
+        assert layer["balance"] == pytest.approx(per_pe["mean"] / per_pe["max"])
+    memories = {one["name"]: one for one in document["memories"]}
+    assert memories["num_descriptors"]["used"]["max"] == 3
+    assert memories["num_accs"]["used"]["max"] == 15
+    assert all(one["used"]["max"] <= one["size"] for one in memories.values())
+    text = cli("info", files.image)
+    assert text.code == 0
+    assert "stored bits per non-zero weight" in text.out
+
+
+def test_golden_computes_the_network(cli: Callable[..., Any], files: Any, tmp_path: Path) -> None:
+    output = tmp_path / "y.npy"
+    assert cli("run", files.image, "--input", files.inputs, "-o", output).code == 0
+    with torch.no_grad():
+        expected = files.module(torch.from_numpy(np.load(files.inputs))).numpy()
+    assert np.abs(np.load(output) - expected).max() < 0.01
+
+
+@pytest.mark.cosim
+def test_rtl_writes_what_golden_does(cli: Callable[..., Any], files: Any, tmp_path: Path) -> None:
+    golden, rtl = tmp_path / "golden.npy", tmp_path / "rtl.npy"
+    rtl.write_text("there before")
+    assert (
+        cli("run", files.image, "--input", files.inputs, "--on", "golden", "-o", golden).code == 0
+    )
+    result = cli("run", files.image, "--input", files.inputs, "--on", "rtl", "-o", rtl, "--json")
+    assert result.code == 0, result.err
+    assert np.array_equal(np.load(golden), np.load(rtl))
+    document = result.document
+    assert len(document["cycles"]) == 5
+    per_layer = [sum(one.values()) for one in document["pe_cycles"].values()]
+    assert sum(per_layer) == 2 * sum(document["cycles"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["golden.npy", "rtl.npy"]
+
+
+@pytest.mark.cosim
+def test_verify_compares_every_word(cli: Callable[..., Any], files: Any) -> None:
+    result = cli("verify", files.image, "--input", files.inputs)
+    assert result.code == 0, result.err
+    # Every layer's rows, and the last layer's as the host reads them, for 5 inputs.
+    words = 5 * (30 + 20 + 6 + 6)
+    assert result.out.splitlines()[-1] == f"bit-exact: {words} words compared, 0 differ"
+    document = cli("verify", files.image, "--input", files.inputs, "--json").document
+    assert document["exact"] is True
+    assert (document["words"], document["differ"], document["differences"]) == (words, 0, [])
+    assert document["problems"] == []
+    cycles = document["cycles"]
+    assert cycles["total"] == sum(cycles["per_input"]) == sum(cycles["per_layer"].values())
+    for layer in (*document["metrics"]["layers"], document["metrics"]["total"]):
+        assert sum(layer["stalls"].values()) == pytest.approx(1)
+        assert layer["utilisation"] == pytest.approx(layer["stalls"]["useful"])
+        assert layer["speedup"] == pytest.approx(layer["dense_macs"] / 2 / layer["cycles"])
+
+
+@pytest.mark.cosim
+def test_waves_lie_beside_the_image(cli: Callable[..., Any], files: Any) -> None:
+    one = files.folder / "one.npy"
+    np.save(one, np.load(files.inputs)[:1])
+    result = cli("run", files.image, "--input", one, "--on", "rtl", "--waves", "--json")
+    assert result.code == 0, result.err
+    waves = Path(result.document["waves"])
+    assert waves == files.image.with_name("image.vcd")
+    with waves.open() as file:
+        assert "$timescale" in file.read(4000)
+    # The image is still one.
+    assert cli("info", files.image).code == 0
+
+
+def test_json_of_compile_reports_formats_and_errors(
+    cli: Callable[..., Any], files: Any, tmp_path: Path
+) -> None:
+    result = cli(*files.compile(tmp_path / "image", "--json", "--name", "mine"))
+    document = result.document
+    assert (document["image"], document["name"]) == (str(tmp_path / "image"), "mine")
+    quantization = document["report"]["quantization"]
+    assert quantization["samples"] == 64
+    for layer in quantization["layers"]:
+        assert layer["acc_bits_needed"] <= 32
+        assert layer["rounded_to_zero"] == 0
+        assert 0 < layer["error"]["max_abs"] < 0.01
+        assert layer["error"]["snr_db"] > 50
+    assert Image.load(tmp_path / "image").report == document["report"]
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(EieParams), ids=lambda field: field.name)
+def test_every_parameter_is_an_option(
+    field: Any, cli: Callable[..., Any], files: Any, tmp_path: Path
+) -> None:
+    option = "--" + field.name.removeprefix("num_").replace("_", "-")
+    base = getattr(Image.load(files.image).params, field.name)
+    if field.type is bool:
+        value, given = not base, [option if not base else f"--no-{option[2:]}"]
+    else:
+        value = {"run_bits": 3, "code_bits": 5, "acc_bits": 40}.get(field.name, base + 2)
+        given = [option, str(value)]
+    result = cli(*files.compile(tmp_path / "image", *given))
+    assert result.code == 0, result.err
+    assert getattr(Image.load(tmp_path / "image").params, field.name) == value
+    text = cli("compile", "--help").out
+    assert option[:18] in text
+
+
+def test_image_is_replaced_by_an_image(cli: Callable[..., Any], files: Any, tmp_path: Path) -> None:
+    for placement in ("interleave", "balance"):
+        assert cli(*files.compile(tmp_path / "image", "--placement", placement)).code == 0
+        assert Image.load(tmp_path / "image").report["placement"] == placement
+    assert [path.name for path in tmp_path.iterdir()] == ["image"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples(command: str, cli: Callable[..., Any]) -> None:
+    result = cli(command, "--help")
+    assert result.code == 0
+    assert "Examples:" in result.out
+    assert re.search(rf"zeroskip {command} \S", result.out)
+    assert "--json" in result.out
+
+
+def test_version(cli: Callable[..., Any]) -> None:
+    assert re.fullmatch(r"zeroskip \S+\n", cli("--version").out)
+
+
+def test_compress_prunes_and_shares(cli: Callable[..., Any], files: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    labels = tmp_path / "labels.npy"
+    np.save(labels, rng.integers(0, 6, 64))
+    small = tmp_path / "smaller.pt2"
+    command = ["compress", "--model", files.model, "--data", files.calibration, "-o", small]
+    result = cli(
+        *command, "--labels", labels, "--density", "0.2,0.2,0.3", "--codes", 7, "--epochs", 1,
+        "--json",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    layers = result.document["layers"]
+    assert [layer["density"] for layer in layers] == pytest.approx([0.2, 0.2, 0.3], abs=0.01)
+    assert all(layer["values"] <= 7 for layer in layers)
+    image = tmp_path / "image"
+    given = ["--calibration", files.calibration, "-o", image]
+    assert cli("compile", small, *given).code == 0
+    without = cli(*command, "--epochs", 1)
+    assert without.code == 0
+    assert "compressed model in" in without.out
+
+
+def test_interrupt_leaves_nothing_behind(files: Any, tmp_path: Path) -> None:
+    many, cache = tmp_path / "many.npy", tmp_path / "cache"
+    np.save(many, np.zeros((4, 24), np.float32))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.zeroskip", "verify", files.image, "--input", many],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "ZEROSKIP_CACHE": str(cache)},
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    assert "build simulator" in process.stderr.readline()
+    # As the terminal does: to the command and all it has started.
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "zeroskip: interrupted"
+    assert "Traceback" not in err
+
+
+@pytest.mark.cosim
+def test_interrupted_simulation_is_cleared_away(files: Any, tmp_path: Path) -> None:
+    many, cache = tmp_path / "many.npy", tmp_path / "cache"
+    np.save(many, np.zeros((20000, 24), np.float32))
+    # A cache of its own, in which the built simulators are links, tells whose runs are left.
+    cache.mkdir()
+    for built in Path(os.environ["ZEROSKIP_CACHE"]).glob("eie_*"):
+        (cache / built.name).symlink_to(built)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.zeroskip", "verify", files.image, "--input", many],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "ZEROSKIP_CACHE": str(cache)},
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    while "simulate" not in (line := process.stderr.readline()):
+        assert line
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "zeroskip: interrupted"
+    assert list((cache / "runs").iterdir()) == []
