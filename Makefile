@@ -25,7 +25,7 @@ test: tools $(STAMP)  ## Run all tests.
 lint: $(STAMP)  ## Check style and types.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/pyright
+	$(BIN)/pyright --project pyproject.toml
 
 venv: $(STAMP)  ## Only install.
 

@@ -7,7 +7,7 @@ import typer
 
 from compiler.errors import InputError
 from scripts.cli.files import check_output_file, read_npy
-from scripts.cli.options import JsonOption
+from scripts.cli.options import JsonOption, number, whole_number
 from scripts.cli.output import Steps, print_json, print_line, print_table
 
 __all__ = ["EXAMPLES", "compress_model"]
@@ -41,13 +41,27 @@ def compress_model(
         str, typer.Option(metavar="D", help="Share of weights to keep, or one per layer: 0.1,0.2.")
     ] = "0.1",
     codes: Annotated[
-        int, typer.Option(metavar="N", help="Shared values per layer besides 0; 15 fit 4 bits.")
+        int,
+        typer.Option(
+            metavar="N",
+            parser=whole_number,
+            help="Shared values per layer besides 0; 15 fit 4 bits.",
+        ),
     ] = 15,
     epochs: Annotated[
-        int, typer.Option(metavar="N", help="Passes over the data in each round of fine-tuning.")
+        int,
+        typer.Option(
+            metavar="N",
+            parser=whole_number,
+            help="Passes over the data in each round of fine-tuning.",
+        ),
     ] = 20,
-    learning_rate: Annotated[float, typer.Option(metavar="R", help="At the start.")] = 1e-3,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the order of samples.")] = 0,
+    learning_rate: Annotated[
+        float, typer.Option(metavar="R", parser=number, help="At the start.")
+    ] = 1e-3,
+    seed: Annotated[
+        int, typer.Option(metavar="N", parser=whole_number, help="Of the order of samples.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Prune a model, share its weights, fine-tune after each step (Deep Compression)."""

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -44,11 +45,17 @@ def read_npy(path: Path, what: str) -> NDArray[Any]:
             file.seek(0)
             _check_size(path, file, what)
             file.seek(0)
-            return npy.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError, MemoryError) as error:
+            array = npy.read_array(file, allow_pickle=False)
+    except (
+        ValueError, TypeError, SyntaxError, TokenError, EOFError, OverflowError, MemoryError,
+        RecursionError,
+    ) as error:  # fmt: skip
         raise InputError(f"{what} file {path} is damaged: {error}") from error
     except OSError as error:
         raise InputError(f"{what} file {path} cannot be read: {error.strerror or error}") from error
+    if not array.ndim:
+        raise InputError(f"{what} file {path} must have shape (samples, ...), not ()")
+    return array
 
 
 def _check_size(path: Path, file: Any, what: str) -> None:

@@ -12,7 +12,15 @@ import typer
 
 from hw.eie.params import EieParams
 
-__all__ = ["ImageArgument", "InputOption", "JsonOption", "name_options", "with_params"]
+__all__ = [
+    "ImageArgument",
+    "InputOption",
+    "JsonOption",
+    "name_options",
+    "number",
+    "whole_number",
+    "with_params",
+]
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
@@ -22,6 +30,22 @@ InputOption = Annotated[
     Path,
     typer.Option("--input", "-i", metavar="X.npy", help="Inputs, floats (samples, *input shape)."),
 ]
+
+
+def whole_number(text: str) -> int:
+    """Read an option; the library's own message does not say which value is wrong."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"it must be a whole number, not {text!r}") from error
+
+
+def number(text: str) -> float:
+    """Read an option as :func:`whole_number` does."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"it must be a number, not {text!r}") from error
 
 
 def _option(name: str) -> str:
@@ -43,6 +67,7 @@ def with_params(command: Callable[..., Any]) -> Callable[..., Any]:
             *names,
             help=helps.get(field.name),
             metavar=None if field.type is bool else "N",
+            parser=whole_number if field.type is int else None,
             rich_help_panel="The array",
         )
         parameters.append(

@@ -80,7 +80,8 @@ class Steps:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        if self._console.is_terminal:
+            self._bars.stop()
 
     def __call__(self, name: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` of step ``name`` is done."""

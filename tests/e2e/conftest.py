@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import os
 from collections.abc import Callable
@@ -21,10 +22,11 @@ from scripts.zeroskip import app
 ROOT = Path(__file__).parents[2]
 
 # One small array for all of these tests: each other one would be another simulator to build.
-ARRAY = (
-    "--pes 2 --queue-depth 4 --spmat-words 256 --pointers 128 --acts 32 --accs 16 --biases 64 "
-    "--descriptors 8"
-).split()
+_SIZES = {
+    "pes": 2, "queue-depth": 4, "spmat-words": 256, "pointers": 128, "acts": 32, "accs": 16,
+    "biases": 64, "descriptors": 8,
+}  # fmt: skip
+ARRAY = [text for name, size in _SIZES.items() for text in (f"--{name}", str(size))]
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,29 @@ def _cache() -> None:
     os.environ.setdefault("ZEROSKIP_CACHE", str(ROOT / "out" / "sim"))
 
 
-def shared_mlp(sizes: tuple[int, ...], *, density: float = 0.4, seed: int = 0) -> nn.Sequential:
+def _refused(result: Result, *fragments: str, code: int = 2) -> None:
+    assert result.code == code, result
+    assert len(result.errors) == 1, result.err
+    assert result.errors[0].startswith("zeroskip: ")
+    for fragment in fragments:
+        assert fragment in result.errors[0]
+    assert result.out == ""
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[..., None]:
+    """Give a function that checks that a command was refused in one sentence.
+
+    It takes the result, and what the sentence must have in it.
+    """
+    return _refused
+
+
+def _shared_mlp(sizes: tuple[int, ...], *, density: float = 0.4, seed: int = 0) -> nn.Sequential:
     """Return a random network of Linear and ReLU with 15 weights per layer."""
     generator = torch.Generator().manual_seed(seed)
     module = nn.Sequential()
-    for index, (cols, rows) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (cols, rows) in enumerate(itertools.pairwise(sizes)):
         linear = nn.Linear(cols, rows)
         values = torch.randn(15, generator=generator) / cols**0.5
         choice = torch.randint(15, (rows, cols), generator=generator)
@@ -100,12 +120,6 @@ def shared_mlp(sizes: tuple[int, ...], *, density: float = 0.4, seed: int = 0) -
     return module.eval()
 
 
-def save_model(module: nn.Module, size: int, path: Path) -> Path:
-    """Export ``module``, which takes ``size`` numbers."""
-    export(module, torch.zeros(2, size), path)
-    return path
-
-
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """Give a small model, data and the compiled image; tests must not change them."""
@@ -113,13 +127,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     rng = np.random.default_rng(1)
     made = Files(
         folder=folder,
-        module=shared_mlp((24, 30, 20, 6)),
+        module=_shared_mlp((24, 30, 20, 6)),
         model=folder / "small.pt2",
         calibration=folder / "calibration.npy",
         inputs=folder / "inputs.npy",
         image=folder / "image",
     )
-    save_model(made.module, 24, made.model)
+    export(made.module, torch.zeros(2, 24), made.model)
     np.save(made.calibration, rng.normal(size=(64, 24)).astype(np.float32))
     np.save(made.inputs, rng.normal(size=(5, 24)).astype(np.float32))
     result = _cli(*made.compile(made.image))

@@ -1,0 +1,420 @@
+"""Everything a user can get wrong: one sentence, exit 2, nothing half-written."""
+
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from compiler import Image
+from compiler.compress.module import export
+
+Cli = Callable[..., Any]
+Refused = Callable[..., None]
+
+
+def _save(path: Path, array: Any) -> Path:
+    np.save(path, array)
+    return path
+
+
+def _linear(value: float | None = None) -> nn.Sequential:
+    """Return a module whose weights are all 0.5 but for one of ``value``."""
+    linear = nn.Linear(24, 6)
+    with torch.no_grad():
+        linear.weight.fill_(0.5)
+        if value is not None:
+            linear.weight[0, 0] = value
+    return nn.Sequential(linear)
+
+
+# Model files: what makes a bad one of a good one's path, and what the sentence says.
+
+
+def _missing(good: Path, bad: Path) -> None:
+    pass
+
+
+def _folder(good: Path, bad: Path) -> None:
+    bad.mkdir()
+
+
+def _text(good: Path, bad: Path) -> None:
+    bad.write_text("a model\n")
+
+
+def _empty(good: Path, bad: Path) -> None:
+    bad.write_bytes(b"")
+
+
+def _truncated(good: Path, bad: Path) -> None:
+    data = good.read_bytes()
+    bad.write_bytes(data[: len(data) // 2])
+
+
+def _saved_module(good: Path, bad: Path) -> None:
+    torch.save(_linear(), bad)
+
+
+def _nan(good: Path, bad: Path) -> None:
+    export(_linear(float("nan")), torch.zeros(2, 24), bad)
+
+
+def _infinite(good: Path, bad: Path) -> None:
+    export(_linear(float("inf")), torch.zeros(2, 24), bad)
+
+
+def _unsupported(good: Path, bad: Path) -> None:
+    export(nn.Sequential(nn.Linear(24, 6), nn.Sigmoid()), torch.zeros(2, 24), bad)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (_missing, ["bad.pt2 does not exist"]),
+        (_folder, ["bad.pt2 is a folder"]),
+        (_text, ["bad.pt2 is not a .pt2 file", "torch.export.save"]),
+        (_empty, ["bad.pt2 is not a .pt2 file", "torch.export.save"]),
+        (_truncated, ["bad.pt2 is truncated"]),
+        (_saved_module, ["bad.pt2 was written by torch.save", "torch.export.save"]),
+        (_nan, ["layer '0'", "NaN"]),
+        (_infinite, ["layer '0'", "infinite"]),
+        (_unsupported, ["sigmoid", "Linear"]),
+    ],
+)
+def test_bad_models(
+    spoil: Callable[[Path, Path], None],
+    says: list[str],
+    cli: Cli,
+    refused: Refused,
+    files: Any,
+    tmp_path: Path,
+) -> None:
+    bad = tmp_path / "bad.pt2"
+    spoil(files.model, bad)
+    before = sorted(tmp_path.iterdir())
+    command = files.compile(tmp_path / "image")
+    command[1] = str(bad)
+    refused(cli(*command), *says)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+# Data files, which compile, run, verify and compress all read.
+
+
+def _npz(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, x=np.zeros(3))
+
+
+def _pickle(path: Path) -> None:
+    path.write_bytes(pickle.dumps([1.0, 2.0]))
+
+
+def _objects(path: Path) -> None:
+    np.save(path, np.array([[1.0], "x"], object), allow_pickle=True)
+
+
+def _cut(path: Path) -> None:
+    np.save(path, np.zeros((8, 24), np.float32))
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _cut_header(path: Path) -> None:
+    np.save(path, np.zeros((8, 24), np.float32))
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def _huge(path: Path) -> None:
+    np.save(path, np.zeros((8, 24), np.float32))
+    path.write_bytes(path.read_bytes().replace(b"(8, 24), }    ", b"(1 << 60, 24) }"[:14]))
+
+
+def _spotted(value: float) -> Callable[[Path], None]:
+    def save(path: Path) -> None:
+        x = np.zeros((8, 24), np.float32)
+        x[3, 5] = value
+        np.save(path, x)
+
+    return save
+
+
+def _array(shape: tuple[int, ...], dtype: Any) -> Callable[[Path], None]:
+    return lambda path: np.save(path, np.zeros(shape, dtype))
+
+
+BAD_DATA = {
+    "missing": (lambda path: None, ["bad.npy does not exist"]),
+    "folder": (lambda path: path.mkdir(), ["bad.npy is a folder"]),
+    "text": (lambda path: path.write_text("1 2 3\n"), ["bad.npy is no .npy file"]),
+    "empty file": (lambda path: path.write_bytes(b""), ["bad.npy is no .npy file"]),
+    "npz": (_npz, ["bad.npy is an .npz archive", "numpy.save"]),
+    "pickle": (_pickle, ["bad.npy is no .npy file"]),
+    "objects": (_objects, ["bad.npy holds Python objects"]),
+    "truncated": (_cut, ["bad.npy is truncated", "796 of 896 bytes"]),
+    "truncated header": (_cut_header, ["bad.npy is damaged"]),
+    "damaged header": (_huge, ["bad.npy"]),
+    "nan": (_spotted(float("nan")), ["NaN or infinite", "sample 3"]),
+    "infinite": (_spotted(float("-inf")), ["NaN or infinite", "sample 3"]),
+    "shape": (_array((8, 23), np.float32), ["(samples, 24), not (8, 23)"]),
+    "one sample": (_array((24,), np.float32), ["(samples, 24), not (24,)"]),
+    "scalar": (_array((), np.float32), ["shape (samples, ", "not ()"]),
+    "integers": (_array((8, 24), np.uint8), ["floating-point", "uint8", "astype"]),
+    "complex": (_array((8, 24), np.complex64), ["floating-point", "complex64"]),
+    "strings": (_array((8, 24), "U3"), ["floating-point", "<U3"]),
+    "no samples": (_array((0, 24), np.float32), ["no samples"]),
+}
+
+
+@pytest.mark.parametrize("command", ["compile", "run", "verify", "compress"])
+@pytest.mark.parametrize("kind", BAD_DATA)
+def test_bad_data(
+    kind: str, command: str, cli: Cli, refused: Refused, files: Any, tmp_path: Path
+) -> None:
+    make, says = BAD_DATA[kind]
+    bad = tmp_path / "bad.npy"
+    make(bad)
+    before = sorted(tmp_path.iterdir())
+    if command == "compile":
+        result = cli(*files.compile(tmp_path / "image"), "--calibration", bad)
+    elif command == "compress":
+        model = ["--model", files.model]
+        result = cli("compress", *model, "--data", bad, "-o", tmp_path / "small.pt2")
+    else:
+        result = cli(command, files.image, "--input", bad)
+    refused(result, *says)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--placement", "random"], ["--placement", "random", "interleave", "balance"]),
+        (["--pes", "0"], ["--pes must be a whole number from 1 to 256, not 0"]),
+        (["--pes", "257"], ["--pes must be a whole number from 1 to 256, not 257"]),
+        (["--pes", "many"], ["--pes", "many"]),
+        (["--pes", "2.5"], ["--pes", "2.5"]),
+        (["--queue-depth", "-1"], ["--queue-depth must be a whole number", "not -1"]),
+        (["--pointers", "127"], ["--pointers must be even", "127"]),
+        (["--word-bits", "16", "--code-bits", "8", "--run-bits", "9"], ["--run-bits", "9"]),
+        (["--acc-bits", "15"], ["--acc-bits must be at least --act-bits 16, not 15"]),
+        (["--no-such-option", "1"], ["--no-such-option"]),
+        (["surplus"], ["surplus"]),
+        (["--name"], ["--name"]),
+    ],
+)
+def test_bad_options(
+    options: list[str], says: list[str], cli: Cli, refused: Refused, files: Any, tmp_path: Path
+) -> None:
+    refused(cli(*files.compile(tmp_path / "image"), *options), *says)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command", [["compile"], ["run"], ["verify"], ["info"], ["compress"], ["nothing"]]
+)
+def test_missing_arguments(command: list[str], cli: Cli, refused: Refused) -> None:
+    refused(cli(*command), "zeroskip --help")
+
+
+@pytest.mark.parametrize(
+    ("option", "small", "what"),
+    [
+        ("--spmat-words", 8, "words of Spmat SRAM"),
+        ("--acts", 8, "rows of the activation files"),
+        ("--pointers", 16, "column pointers"),
+        ("--biases", 8, "biases per PE"),
+        ("--descriptors", 2, "descriptors"),
+    ],
+)
+def test_refusal_of_a_large_layer_names_what_fits(
+    option: str, small: int, what: str, cli: Cli, refused: Refused, files: Any, tmp_path: Path
+) -> None:
+    command = [*files.compile(tmp_path / "image"), option, str(small)]
+    result = cli(*command)
+    if result.code == 0:
+        # Networks too large for a memory may run in several parts.
+        assert Image.load(tmp_path / "image").name == "small"
+        return
+    refused(result, what, f"{option} is {small}", "layer 'fc")
+    needs = re.search(r"needs (\d+)", result.errors[0])
+    assert needs is not None
+    assert int(needs[1]) > small
+    remedy = re.search(r"compile with (--[a-z-]+) (\d+)", result.errors[0])
+    assert remedy is not None
+    assert list(tmp_path.iterdir()) == []
+    assert cli(*command, remedy[1], remedy[2]).code == 0
+
+
+def test_too_many_weights_are_clustered_on_request(
+    cli: Cli, refused: Refused, files: Any, tmp_path: Path
+) -> None:
+    model = tmp_path / "dense.pt2"
+    export(nn.Sequential(nn.Linear(24, 6)), torch.zeros(2, 24), model)
+    command = files.compile(tmp_path / "image")
+    command[1] = str(model)
+    refused(cli(*command), "144 distinct", "15", "--share", "zeroskip compress")
+    result = cli(*command, "--share", "--json")
+    assert result.code == 0
+    assert result.document["report"]["quantization"]["layers"][0]["clustered"] is True
+
+
+def test_output_folder_that_is_not_ours(
+    cli: Cli, refused: Refused, files: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("precious")
+    refused(cli(*files.compile(folder)), f"{folder} exists and is not a zeroskip image")
+    refused(cli(*files.compile(folder / "thesis.txt")), "exists and is a file")
+    refused(cli(*files.compile(folder / "thesis.txt" / "image")), "is a file")
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+    assert (folder / "thesis.txt").read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == ["work"]
+
+
+def test_image_with_a_file_of_the_user_is_kept(
+    cli: Cli, refused: Refused, files: Any, tmp_path: Path
+) -> None:
+    image = tmp_path / "image"
+    shutil.copytree(files.image, image)
+    (image / "notes.txt").write_text("mine")
+    refused(cli(*files.compile(image)), "notes.txt")
+    refused(cli("info", image), "notes.txt")
+    assert (image / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["run", "verify", "info"])
+def test_what_is_no_image(
+    command: str, cli: Cli, refused: Refused, files: Any, tmp_path: Path
+) -> None:
+    given = [] if command == "info" else ["--input", files.inputs]
+    refused(cli(command, tmp_path / "none", *given), "none is no image")
+    refused(cli(command, tmp_path, *given), "manifest.json")
+    refused(cli(command, files.model, *given), "is no image")
+
+
+@pytest.mark.parametrize("command", ["run", "verify", "info"])
+def test_image_of_another_version(
+    command: str, cli: Cli, refused: Refused, files: Any, tmp_path: Path
+) -> None:
+    image = tmp_path / "image"
+    shutil.copytree(files.image, image)
+    manifest = image / "manifest.json"
+    fields = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**fields, "schema": 99, "zeroskip": "9.9"}))
+    given = [] if command == "info" else ["--input", files.inputs]
+    refused(cli(command, image, *given), "schema 99", "zeroskip 9.9", "zeroskip compile")
+
+
+def test_output_file_of_run(cli: Cli, refused: Refused, files: Any, tmp_path: Path) -> None:
+    command = ["run", files.image, "--input", files.inputs, "-o"]
+    refused(cli(*command, tmp_path), "is a folder")
+    refused(cli(*command, tmp_path / "none" / "y.npy"), "there is no folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_waves_need_rtl(cli: Cli, refused: Refused, files: Any) -> None:
+    refused(cli("run", files.image, "--input", files.inputs, "--waves"), "--on rtl")
+    refused(cli("run", files.image, "--input", files.inputs, "--on", "chip"), "--on", "chip")
+
+
+@pytest.mark.parametrize("tool", ["g++", "make", "perl"])
+@pytest.mark.parametrize("command", ["run", "verify"])
+def test_missing_tools(
+    command: str,
+    tool: str,
+    cli: Cli,
+    refused: Refused,
+    files: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for other in {"g++", "make", "perl"} - {tool}:
+        found = shutil.which(other)
+        assert found is not None
+        (tools / other).symlink_to(found)
+    monkeypatch.setenv("PATH", str(tools))
+    monkeypatch.setenv("ZEROSKIP_CACHE", str(tmp_path / "cache"))
+    on = ["--on", "rtl"] if command == "run" else []
+    result = cli(command, files.image, "--input", files.inputs, *on)
+    refused(result, f"{tool} is not on PATH", "install it")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--density", "0"], ["density", "0"]),
+        (["--density", "1.5"], ["density", "1.5"]),
+        (["--density", "half"], ["--density", "half"]),
+        (["--density", "0.1,0.2"], ["density", "2"]),
+        (["--codes", "0"], ["codes", "0"]),
+        (["--codes", "x"], ["--codes", "x"]),
+        (["--learning-rate", "x"], ["--learning-rate", "x"]),
+        (["--epochs", "-1"], ["epochs", "-1"]),
+        (["--model", "none.pt2"], ["none.pt2 does not exist"]),
+        (["-o", "small.txt"], [".pt2", "small.txt"]),
+        (["-o", "nowhere/small.pt2"], ["there is no folder"]),
+        (["--labels", "none.npy"], ["labels file none.npy does not exist"]),
+    ],
+)
+def test_bad_options_of_compress(
+    options: list[str],
+    says: list[str],
+    cli: Cli,
+    refused: Refused,
+    files: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["compress", "--model", files.model, "--data", files.calibration, "-o", "small.pt2"]
+    refused(cli(*command, *options), *says)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (np.zeros(64), "whole numbers"),
+        (np.zeros(63, np.int64), "(64,)"),
+        (np.full(64, 6), "from 0 to 5"),
+    ],
+)
+def test_bad_labels(
+    labels: Any, says: str, cli: Cli, refused: Refused, files: Any, tmp_path: Path
+) -> None:
+    given = ["--labels", _save(tmp_path / "labels.npy", labels), "-o", tmp_path / "small.pt2"]
+    model = ["--model", files.model, "--data", files.calibration]
+    refused(cli("compress", *model, *given), says)
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.npy"]
+
+
+def test_errors_are_json_too(cli: Cli, files: Any, tmp_path: Path) -> None:
+    result = cli("info", tmp_path / "none", "--json")
+    assert result.code == 2
+    assert result.document == {"error": result.errors[0].removeprefix("zeroskip: "), "exit_code": 2}
+
+
+def test_a_process_exits_without_a_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.zeroskip", "info", str(tmp_path / "none")],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"zeroskip: {tmp_path / 'none'} is no image: there is no such directory\n"
