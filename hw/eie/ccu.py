@@ -37,7 +37,8 @@ class Ccu(wiring.Component):
     -------
     start : In, run the program; its input is in file 0, with ``keep`` in the source file.
     clear : In, set all accumulators and counters to 0 (done after reset, too).
-    clear_counters : In, set the counters to 0; source file and accumulators stay.
+    clear_counters : In, set the counters to 0; source file and accumulators stay, unless a run
+        or a clearing of all is cut short: then it is a clearing of all.
     running : Out, a run or a clearing is under way.
     source : Out, the source file; once ``running`` is low, the file that holds the result.
     control : Out, to all PEs, see ``control_layout``.
@@ -137,7 +138,7 @@ class Ccu(wiring.Component):
                 m.d.comb += [c.clear.eq(~gentle), c.clear_row.eq(sweep), c.counter_clear.eq(1)]
                 m.d.sync += sweep.eq(sweep + 1)
                 with m.If(sweep.all()):
-                    m.d.sync += state.eq(Mux(restart, _State.START, _State.IDLE))
+                    m.d.sync += [gentle.eq(0), state.eq(Mux(restart, _State.START, _State.IDLE))]
             with m.Case(_State.START):
                 m.d.comb += [c.phase.eq(Phase.SETUP), reader.first.eq(1), codebooks.forget.eq(1)]
                 m.d.sync += state.eq(_State.TURN)
@@ -174,11 +175,12 @@ class Ccu(wiring.Component):
         with m.If(self.clear | self.clear_counters | (self.start & self.running)):
             m.d.sync += [
                 restart.eq(self.start),
-                gentle.eq(self.clear_counters),
+                # What it cuts short, a run or a clearing of all, leaves no sums to keep.
+                gentle.eq(self.clear_counters & ~self.clear & (~self.running | gentle)),
                 state.eq(_State.FLUSH),
             ]
         with m.Elif(self.start):
             m.d.sync += state.eq(_State.START)
-            with m.If(~self.keep):
-                m.d.sync += self.source.eq(0)
+        with m.If(self.start & ~self.keep):
+            m.d.sync += self.source.eq(0)
         return m

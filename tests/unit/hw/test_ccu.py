@@ -84,11 +84,11 @@ class Array:
         while ctx.get(dut.running):
             await ctx.tick()
 
-    async def step(self, ctx: Any, *, start: bool = False, clear: bool = False) -> Cycle:
-        """Go on by one cycle."""
+    async def step(self, ctx: Any, **commands: bool) -> Cycle:
+        """Go on by one cycle, with none, one or several of the commands."""
         dut = self.dut
-        ctx.set(dut.start, start)
-        ctx.set(dut.clear, clear)
+        for name in ("start", "keep", "clear", "clear_counters"):
+            ctx.set(getattr(dut, name), commands.get(name, False))
         ctx.set(dut.pass_done, self.left == 0)
         cycle = seen(ctx, dut)
         self.left = max(0, self.left - 1)
@@ -130,15 +130,16 @@ def seen(ctx: Any, dut: Ccu) -> Cycle:
     )
 
 
-def check_clearing(trace: list[Cycle]) -> None:
-    """Check one flush, then a sweep over all accumulators and counters."""
+def check_clearing(trace: list[Cycle], *, gentle: bool = False) -> None:
+    """Check one flush, then a sweep over all counters, and over all accumulators or none."""
     assert [cycle.flush for cycle in trace] == [1] + [0] * SWEEP
     assert [cycle.counter_clear for cycle in trace] == [None, *range(SWEEP)]
     rows = {cycle.clear for cycle in trace[1:]}
-    assert rows == set(range(P.num_accs))
+    assert rows == ({None} if gentle else set(range(P.num_accs)))
     assert all(cycle.phase == Phase.IDLE and cycle.running for cycle in trace)
     # An output that was under way is still written in the cycle of the flush.
-    assert all(cycle.pass_start is cycle.act_write is None for cycle in trace[1:])
+    for cycle in trace[1:]:
+        assert cycle.pass_start is cycle.act_write is cycle.weight is cycle.acc_read is None
 
 
 def split(trace: list[Cycle]) -> list[list[Cycle]]:
@@ -149,13 +150,12 @@ def split(trace: list[Cycle]) -> list[list[Cycle]]:
     ]
 
 
-def check_run(trace: list[Cycle]) -> None:
-    """Check a whole run of ``PROGRAM`` against what each descriptor says."""
+def check_run(trace: list[Cycle], source: int = 0) -> None:
+    """Check a whole run of ``PROGRAM``, whose input is in file ``source``."""
     layout = descriptor_layout(P)
     passes = split(trace)
     assert len(passes) == len(PROGRAM)
     codebook: list[int | None] = [None] * P.num_codes
-    source = 0
     for number, (cycles, fields) in enumerate(zip(passes, PROGRAM, strict=True)):
         assert cycles[0].pass_start == pack(layout, **fields)
         assert {cycle.descriptor for cycle in cycles if cycle.phase != Phase.SETUP} == {number}
@@ -304,5 +304,86 @@ def test_pass_waits_for_the_last_pipeline() -> None:
             cycle = await array.step(ctx)
             assert cycle.phase != Phase.DRAIN
             assert cycle.descriptor == 0
+
+    simulate(array.dut, bench)
+
+
+def test_keeping_the_source_file() -> None:
+    """The program swaps three times, so that its result is in the other file than its input."""
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        source = 0
+        for keep in (True, True, True, False, True, False):
+            source = source if keep else 0
+            check_run(await array.until_idle(ctx, start=True, keep=keep), source)
+            source ^= 1
+            assert ctx.get(array.dut.source) == source
+
+    simulate(array.dut, bench)
+
+
+def test_clearing_the_counters_alone() -> None:
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        await array.until_idle(ctx, start=True)
+        for _ in range(2):
+            check_clearing(await array.until_idle(ctx, clear_counters=True), gentle=True)
+            assert ctx.get(array.dut.source) == 1
+        # Again while it is under way: still gentle.
+        await array.step(ctx, clear_counters=True)
+        await array.step(ctx)
+        await array.step(ctx)
+        check_clearing(await array.until_idle(ctx, clear_counters=True), gentle=True)
+        assert ctx.get(array.dut.source) == 1
+        trace = await array.until_idle(ctx, start=True, keep=True, clear_counters=True)
+        check_clearing(trace[: 1 + SWEEP], gentle=True)
+        check_run(trace[1 + SWEEP :], source=1)
+
+    simulate(array.dut, bench)
+
+
+def test_start_with_clearing_the_counters_takes_file_0() -> None:
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        await array.until_idle(ctx, start=True)
+        assert ctx.get(array.dut.source) == 1
+        trace = await array.until_idle(ctx, start=True, clear_counters=True)
+        check_clearing(trace[: 1 + SWEEP], gentle=True)
+        check_run(trace[1 + SWEEP :], source=0)
+
+    simulate(array.dut, bench)
+
+
+def test_clearing_of_all_and_of_the_counters_together_is_of_all() -> None:
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        check_clearing(await array.until_idle(ctx, clear=True, clear_counters=True))
+
+    simulate(array.dut, bench)
+
+
+@pytest.mark.parametrize("under_way", [{"clear": True}, {"start": True}])
+@pytest.mark.parametrize("after", [0, 1, 2, 9, 20])
+def test_clearing_the_counters_cuts_nothing_short(under_way: dict[str, bool], after: int) -> None:
+    """Accumulators that are half cleared, or hold half a sum, must not be left to the next run."""
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        clean = await array.until_idle(ctx, start=True)
+        await array.until_idle(ctx, clear_counters=True)
+        await array.step(ctx, **under_way)
+        for _ in range(after):
+            assert (await array.step(ctx)).running
+        check_clearing(await array.until_idle(ctx, clear_counters=True))
+        assert await array.until_idle(ctx, start=True) == clean
 
     simulate(array.dut, bench)
