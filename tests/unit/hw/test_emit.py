@@ -118,12 +118,11 @@ def assert_sound(text: str) -> None:
     assert all(name.endswith("addr") for name in re.findall(r"\[-1:0\] ([^ ;]+)", text))
 
 
-@pytest.mark.parametrize("pointers_first", [False, True])
-@pytest.mark.parametrize("skip_padding", [False, True])
+@pytest.mark.parametrize("switches", [False, True])
 @pytest.mark.parametrize("sizes", SIZES)
-def test_pe(sizes: str, pointers_first: bool, skip_padding: bool) -> None:
-    switches = {"pointers_first": pointers_first, "skip_padding": skip_padding}
-    p = EieParams.from_dict({**SIZES[sizes], **switches})
+def test_pe(sizes: str, switches: bool) -> None:
+    more = {"pointers_first": switches, "skip_padding": switches}
+    p = EieParams.from_dict({**SIZES[sizes], **more})
     text = emit_verilog(Pe(p), PE_MODULE)
     assert PE_MODULE in modules_of(text)
     # Accumulators and counters are both the `rows` of an AccumRam.

@@ -16,7 +16,8 @@ Work = tuple[int, Pointer, Pointer]
 
 async def load(ctx: Any, dut: PtrRead, pointers: list[Pointer]) -> None:
     ctx.set(dut.load_en, 1)
-    for addr, (word, slot) in enumerate(pointers):
+    # In no order, so that a write to the wrong bank is not made good by the next one.
+    for addr, (word, slot) in Random(0).sample([*enumerate(pointers)], len(pointers)):
         ctx.set(dut.load_addr, addr)
         ctx.set(dut.load_data, pack(pointer_layout(P), word=word, slot=slot))
         await ctx.tick()
