@@ -1,0 +1,143 @@
+"""The few lines that users write: a module or a file in, an image out."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csc_array
+from torch import nn
+
+from compiler import CompileError, EieParams, Image, compile, compile_pt2
+from compiler.api import _run_layer
+from compiler.compress.module import export
+from sim.golden.eie import run_layer
+
+PARAMS = EieParams(num_pes=2, spmat_words=64, num_pointers=64, num_acts=16, num_accs=16)
+
+
+class TwoLayers(nn.Module):
+    """A network that calls functions as well as modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 8)
+        self.second = nn.Linear(8, 3, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.relu(self.first(x.flatten(1))))
+
+
+@pytest.fixture(scope="module")
+def module() -> nn.Module:
+    """Give a network whose weights have few values."""
+    torch.manual_seed(3)
+    made = TwoLayers()
+    with torch.no_grad():
+        for layer in (made.first, made.second):
+            layer.weight.copy_(torch.randint(-3, 4, layer.weight.shape) / 4)
+    return made
+
+
+@pytest.fixture(scope="module")
+def samples() -> Any:
+    """Give data of the network's input shape."""
+    return np.random.default_rng(4).normal(size=(20, 2, 3)).astype(np.float32)
+
+
+def _same(one: Image, other: Image) -> bool:
+    return one.network.input_shape == other.network.input_shape and all(
+        np.array_equal(a.codebook, b.codebook)
+        and np.array_equal(a.bias, b.bias)
+        and np.array_equal(a.codes.toarray(), b.codes.toarray())
+        for a, b in zip(one.network.layers, other.network.layers, strict=True)
+    )
+
+
+def test_module_and_file_give_the_same_image(
+    module: nn.Module, samples: Any, tmp_path: Path
+) -> None:
+    steps: list[tuple[str, int, int]] = []
+    image = compile(module, samples[:1], samples, PARAMS, progress=lambda *step: steps.append(step))
+    path = tmp_path / "net.pt2"
+    export(module, torch.from_numpy(samples[:2]), path)
+    other = compile_pt2(path, samples, PARAMS, name="other")
+    assert (image.name, other.name) == ("TwoLayers", "other")
+    assert _same(image, other)
+    assert {name for name, _, _ in steps} == {"read the model", "choose formats", "encode"}
+    assert all(done <= total for _, done, total in steps)
+    assert module.training
+
+
+def test_report_has_formats_and_errors(module: nn.Module, samples: Any) -> None:
+    report = compile(module, samples[:1], samples, PARAMS, placement="balance").report
+    assert report["placement"] == "balance"
+    layers = report["quantization"]["layers"]
+    assert [layer["name"] for layer in layers] == ["first", "second"]
+    for layer in layers:
+        assert layer["rounded_to_zero"] == 0
+        assert layer["codebook_error"] == 0
+        assert layer["density"] == layer["nnz"] / (layer["rows"] * layer["cols"])
+        assert 0 < layer["error"]["max_abs"] < 1e-2
+
+
+def test_tensors_do_as_arrays_do(module: nn.Module, samples: Any) -> None:
+    tensor = torch.from_numpy(samples)
+    assert _same(compile(module, tensor[:1], tensor), compile(module, samples[:1], samples))
+
+
+def test_many_values_need_share(samples: Any) -> None:
+    torch.manual_seed(5)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(6, 8))
+    with pytest.raises(CompileError, match="48 distinct"):
+        compile(module, samples[:1], samples, PARAMS)
+    report = compile(module, samples[:1], samples, PARAMS, share=True).report
+    assert report["quantization"]["layers"][0]["clustered"] is True
+
+
+def test_files_compile_without_torch(module: nn.Module, samples: Any, tmp_path: Path) -> None:
+    path = tmp_path / "net.pt2"
+    export(module, torch.from_numpy(samples[:2]), path)
+    np.save(tmp_path / "x.npy", samples)
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import numpy as np\n"
+        "from compiler import Image, compile_pt2\n"
+        "from sim import run, verify\n"
+        "x = np.load('x.npy')\n"
+        "compile_pt2('net.pt2', x).save('image')\n"
+        "print(run(Image.load('image'), x).outputs.shape)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("(20, 3)\n", 0), done.stderr
+
+
+@given(st.data(), st.booleans(), st.integers(0, 20), st.integers(4, 16))
+def test_errors_are_measured_in_golden_arithmetic(
+    data: st.DataObject, relu: bool, shift: int, act_bits: int
+) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    rows, cols, batch = (data.draw(st.integers(1, 6)) for _ in range(3))
+    layer = (
+        csc_array(rng.integers(0, 16, (rows, cols)).astype(np.uint8)),
+        np.concatenate([[0], rng.integers(-(1 << 15), 1 << 15, 15)]),
+        rng.integers(-(1 << 20), 1 << 20, rows),
+        shift,
+        relu,
+        rng.integers(-(1 << act_bits - 1), 1 << act_bits - 1, (cols, batch)),
+    )
+    widths = {"act_bits": act_bits, "acc_bits": 40}
+    for mine, golden in zip(_run_layer(*layer, **widths), run_layer(*layer, **widths), strict=True):
+        assert np.array_equal(mine, golden)
