@@ -1,0 +1,240 @@
+"""A tensor as a ``.zsk`` file holds it: shared, sparse or plain, in NumPy alone."""
+
+import math
+import zlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.compress import huffman
+from compiler.compress.runs import from_entries, to_entries
+from compiler.errors import InputError
+
+__all__ = ["DTYPES", "StoredTensor", "decode_tensor", "encode_tensor"]
+
+# bfloat16, which NumPy does not have, is kept as its bits.
+DTYPES = {
+    "float32": "<f4", "float16": "<f2", "float64": "<f8", "bfloat16": "<u2", "int64": "<i8",
+    "int32": "<i4", "int16": "<i2", "int8": "|i1", "uint8": "|u1", "bool": "|b1",
+}  # fmt: skip
+"""Element types by name, and how their elements lie in the file."""
+
+_MAX_CODE_BITS = 8
+_MIN_SHARED = 64
+"""Elements a tensor has at least for a codebook to pay."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTensor:
+    """A tensor, encoded.
+
+    Parameters
+    ----------
+    record : what the header says of it: name, shape, dtype, kind and sizes.
+    sections : its bytes. Shared: codebook, tables, codes, runs. Sparse: values, table, runs.
+        Plain: the elements.
+    """
+
+    record: dict[str, Any]
+    sections: list[bytes]
+
+    @property
+    def name(self) -> str:
+        """Name in the state dict."""
+        return self.record["name"]
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file, without header and checksums."""
+        return sum(len(section) for section in self.sections)
+
+
+def encode_tensor(
+    name: str, array: NDArray[Any], dtype: str, code_bits: int | None = None
+) -> StoredTensor:
+    """Encode a tensor in the way that takes the fewest bytes; nothing is lost.
+
+    Parameters
+    ----------
+    name : in the state dict.
+    array : elements as ``DTYPES[dtype]`` has them.
+    dtype : a key of :data:`DTYPES`.
+    code_bits : of the codes, 1 to 8; the fewest that do, if None.
+
+    Raises
+    ------
+    InputError
+        If the tensor has more different values than ``code_bits`` can tell apart.
+    """
+    array = np.ascontiguousarray(array, DTYPES[dtype])
+    record = {"name": name, "shape": list(array.shape), "dtype": dtype}
+    best = _plain(record, array)
+    if array.size < _MIN_SHARED or array.dtype.kind == "b":
+        return best
+    # Elements are compared as bits: -0.0 is not 0.0, and a NaN equals itself.
+    bits = array.view(f"<u{array.itemsize}")
+    if np.count_nonzero(bits) < array.size // 2 or code_bits is not None:
+        best = _smaller(best, _sparse(record, bits))
+    values = np.unique(bits[bits != 0])
+    needed = max(1, int(values.size).bit_length())
+    if code_bits is not None and needed > code_bits:
+        raise InputError(
+            f"{name!r} has {values.size} different non-zero values, but {code_bits} bits tell "
+            f"{(1 << code_bits) - 1} apart"
+        )
+    if needed <= _MAX_CODE_BITS:
+        # Ascending as numbers, which is how codes are numbered everywhere.
+        if dtype != "bfloat16":
+            values = values[np.argsort(values.view(array.dtype), kind="stable")]
+        shared = _shared(record, bits, values, code_bits or needed)
+        best = shared if code_bits else _smaller(best, shared)
+    return best
+
+
+def decode_tensor(
+    stored: StoredTensor,
+) -> tuple[NDArray[Any], NDArray[np.uint8] | None, NDArray[Any] | None]:
+    """Return the elements, and of a shared tensor the codes, shaped alike, and the codebook.
+
+    Entry 0 of the codebook is 0.
+
+    Raises
+    ------
+    InputError
+        If the bytes are not what :func:`encode_tensor` writes.
+    """
+    record, sections = stored.record, stored.sections
+    shape = tuple(record["shape"])
+    size, dtype = math.prod(shape), np.dtype(DTYPES[record["dtype"]])
+    try:
+        if record["kind"] == "plain":
+            return _decode_plain(record, sections[0], dtype).reshape(shape), None, None
+        entries, run_bits = record["entries"], record["run_bits"]
+        if record["kind"] == "sparse":
+            values = np.frombuffer(sections[0], f"<u{dtype.itemsize}")
+            runs = huffman.decode(sections[2], _lengths(sections[1], 1 << run_bits), entries)
+            flat = from_entries(values, runs, size)
+            return _unorder(flat, shape, record["order"]).view(dtype), None, None
+        codebook = np.concatenate([[0], np.frombuffer(sections[0], f"<u{dtype.itemsize}")])
+        codebook = codebook.astype(f"<u{dtype.itemsize}")
+        num_codes = 1 << record["code_bits"]
+        if len(codebook) > num_codes:
+            raise InputError(
+                f"a codebook of {len(codebook) - 1} values needs more than the "
+                f"{record['code_bits']} bits of its codes"
+            )
+        half = (num_codes + 1) // 2
+        codes = huffman.decode(sections[2], _lengths(sections[1][:half], num_codes), entries)
+        runs = huffman.decode(sections[3], _lengths(sections[1][half:], 1 << run_bits), entries)
+        if codes.size and codes.max() >= len(codebook):
+            raise InputError(f"a code is {codes.max()}, but the codebook ends at {len(codebook)}")
+        dense = _unorder(from_entries(codes, runs, size), shape, record["order"])
+    except (ValueError, TypeError, KeyError, IndexError, zlib.error) as error:
+        raise InputError(f"tensor {record.get('name')!r} cannot be decoded: {error}") from error
+    return codebook[dense].view(dtype), dense.astype(np.uint8), codebook.view(dtype)
+
+
+def _plain(record: dict[str, Any], array: NDArray[Any]) -> StoredTensor:
+    """Encode elements one by one, as half floats where that is exact."""
+    raw, store = array.tobytes(), record["dtype"]
+    if store == "float32":
+        with np.errstate(over="ignore"):
+            half = array.astype("<f2")
+        if half.astype("<f4").tobytes() == raw:
+            raw, store = half.tobytes(), "float16"
+    packed = zlib.compress(raw, 9)
+    deflated = len(packed) < len(raw)
+    extra = {"kind": "plain", "store": store, "deflated": deflated}
+    return StoredTensor({**record, **extra}, [packed if deflated else raw])
+
+
+def _decode_plain(record: dict[str, Any], data: bytes, dtype: np.dtype) -> NDArray[Any]:
+    stored = np.dtype(DTYPES[record["store"]])
+    size = math.prod(record["shape"]) * stored.itemsize
+    if record["deflated"]:
+        unpack = zlib.decompressobj()
+        data = unpack.decompress(data, size + 1)
+    if len(data) != size:
+        raise InputError(f"tensor {record['name']!r} has {len(data)} bytes, not {size}")
+    array = np.frombuffer(data, stored)
+    return array if stored == dtype else array.astype(dtype)
+
+
+def _sparse(record: dict[str, Any], bits: NDArray[Any]) -> StoredTensor:
+    """Encode non-zero elements as they are, with runs."""
+    orders: list[Literal["C", "F"]] = ["C", "F"]
+    best: StoredTensor | None = None
+    for order in orders:
+        flat = _order(bits, order)
+        for run_bits in (4, 5, 6, 8):
+            values, runs = to_entries(flat, run_bits)
+            table = huffman.code_lengths(np.bincount(runs, minlength=1 << run_bits))
+            extra = {"kind": "sparse", "order": order, "run_bits": run_bits, "entries": len(runs)}
+            sections = [values.tobytes(), _nibbles(table), huffman.encode(runs, table)]
+            best = _smaller(best, StoredTensor({**record, **extra}, sections))
+    assert best is not None
+    return best
+
+
+def _shared(
+    record: dict[str, Any], bits: NDArray[Any], values: NDArray[Any], code_bits: int
+) -> StoredTensor:
+    """Encode codes and runs; order and run bits are those that take the fewest bytes."""
+    # Values are few and sorted as numbers, not as bits.
+    by_bits = np.argsort(values, kind="stable")
+    codes = np.zeros(bits.shape, np.uint8)
+    place = bits != 0
+    codes[place] = by_bits[np.searchsorted(values[by_bits], bits[place])] + 1
+    best: StoredTensor | None = None
+    for order in ("C", "F"):
+        flat = _order(codes, order)
+        for run_bits in range(2, 9):
+            symbols, runs = to_entries(flat, run_bits)
+            code_table = huffman.code_lengths(np.bincount(symbols, minlength=1 << code_bits))
+            run_table = huffman.code_lengths(np.bincount(runs, minlength=1 << run_bits))
+            extra = {
+                "kind": "shared", "order": order, "code_bits": code_bits, "run_bits": run_bits,
+                "values": len(values), "entries": len(symbols),
+            }  # fmt: skip
+            sections = [
+                values.tobytes(),
+                _nibbles(code_table) + _nibbles(run_table),
+                huffman.encode(symbols, code_table),
+                huffman.encode(runs, run_table),
+            ]
+            best = _smaller(best, StoredTensor({**record, **extra}, sections))
+    assert best is not None
+    return best
+
+
+def _smaller(a: StoredTensor | None, b: StoredTensor) -> StoredTensor:
+    return b if a is None or b.size < a.size else a
+
+
+def _order(array: NDArray[Any], order: str) -> NDArray[Any]:
+    """Flatten; ``F`` runs down the first axis, which pays where whole columns are zero."""
+    if order == "F" and array.ndim > 1:
+        return np.ascontiguousarray(array.reshape(array.shape[0], -1).T).ravel()
+    return array.ravel()
+
+
+def _unorder(flat: NDArray[Any], shape: tuple[int, ...], order: str) -> NDArray[Any]:
+    if order == "F" and len(shape) > 1:
+        flat = np.ascontiguousarray(flat.reshape(-1, shape[0]).T)
+    return flat.reshape(shape)
+
+
+def _nibbles(lengths: NDArray[np.uint8]) -> bytes:
+    """Pack lengths of codes, at most 15, in half bytes, the first in the low half."""
+    padded = np.append(lengths, np.zeros(len(lengths) % 2, np.uint8))
+    return (padded[::2] | padded[1::2] << 4).astype(np.uint8).tobytes()
+
+
+def _lengths(data: bytes, count: int) -> NDArray[np.uint8]:
+    packed = np.frombuffer(data, np.uint8)
+    lengths = np.stack([packed & 15, packed >> 4], 1).ravel().astype(np.uint8)
+    if lengths.size - count not in (0, 1):
+        raise InputError(f"a table has {lengths.size} lengths, not {count}")
+    return lengths[:count]
