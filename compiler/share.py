@@ -62,7 +62,9 @@ def share_layer(layer: FloatLayer, code_bits: int, *, share: bool = False) -> Sh
     return SharedWeights(_columns(codes.reshape(layer.shape)), values, clustered)
 
 
-def cluster(weights: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+def cluster(
+    weights: NDArray[np.float64], count: int, start: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Return at most ``count`` centroids of k-means in one dimension, ascending.
 
     Centroids start evenly spaced from the smallest to the largest weight, which keeps the few
@@ -73,6 +75,7 @@ def cluster(weights: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     ----------
     weights : (n,) any order.
     count : centroids, at least 1.
+    start : (at most count,) centroids to start from instead.
     """
     if not weights.size:
         return np.zeros(0)
@@ -80,6 +83,8 @@ def cluster(weights: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     # A cluster is a range of the ordered weights, so its mean is a difference of running sums.
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
     centroids = np.linspace(ordered[0], ordered[-1], count) if count > 1 else ordered[:1]
+    if start is not None:
+        centroids = np.unique(start)
     for _ in range(_MAX_STEPS):
         inner = np.searchsorted(ordered, _midpoints(centroids), side="right")
         bounds = np.concatenate([[0], inner, [ordered.size]])

@@ -1,0 +1,207 @@
+"""The whole flow to a target: densities are scaled until error and file size are as asked."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+from compiler.compress.config import Auto, Config
+from compiler.compress.layers import layers_of
+from compiler.compress.pack import PackReport, pack
+from compiler.compress.run_folder import write_file
+from compiler.compress.stages import FLOWS, Stages
+from compiler.compress.task import Score, evaluate
+from compiler.errors import InputError
+
+__all__ = ["Attempt", "auto", "guess_scale", "next_scale", "scaled"]
+
+_CODE_BITS = 3.4
+"""Bits of a coded code, for a first guess."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One go at the targets.
+
+    Parameters
+    ----------
+    scale : of all densities.
+    base_error, error : percent classified wrong, or the loss without classes; of the float
+        network, and of the result.
+    increase : points of error lost; without classes, percent of the loss.
+    ratio : 4 bytes a parameter over the size of the file.
+    met : every target is.
+    """
+
+    scale: float
+    base_error: float
+    error: float
+    increase: float
+    ratio: float
+    met: bool
+
+
+def auto(
+    stages: Stages,
+    *,
+    on_attempt: Callable[[Attempt], None] | None = None,
+    on_pack: Callable[[PackReport], None] | None = None,
+) -> Attempt:
+    """Run all stages of the flow, as often as the targets need; keep the best ``model.zsk``.
+
+    Parameters
+    ----------
+    stages : on a folder; what is done there already is not done again.
+    on_attempt : called with each attempt.
+    on_pack : called with the report of each file that is the best so far.
+
+    Raises
+    ------
+    InputError
+        If no attempt reached the targets: says the best, whose file is in the folder.
+    TrainingError
+        If a loss becomes no number.
+    """
+    config, folder, task, goal = stages.config, stages.folder, stages.task, stages.config.auto
+    model, draft = folder.path / "model.zsk", folder.path / ".attempt.zsk"
+    for stage in ("train", "dsd"):
+        stages.run(stage)
+    base_module = stages.base()
+    base, densities = evaluate(base_module, task), stages.densities(base_module)
+    sizes = {name: part.weight.numel() for name, part in layers_of(base_module).items()}
+    attempts = _read(stages)
+    while not _finished(attempts, config):
+        if attempts:
+            scale = next_scale(attempts, goal)
+        else:
+            scale = guess_scale(sizes, densities, goal.target_ratio)
+        going, module = stages.with_densities(scaled(densities, scale)), base_module
+        for stage in FLOWS[config.flow]:
+            module = going.run(stage)
+        score = evaluate(module, task)
+        meta = {"task": task.name, "float_error": base.error, "error": score.error}
+        report = pack(module, draft, task.example(), meta)
+        attempt = _judge(scale, base, score, report.ratio, goal)
+        if max([*attempts, attempt], key=lambda one: _rank(one, goal)) is attempt:
+            draft.replace(model)
+            document = {**report.to_dict(), **asdict(attempt), "densities": going.chosen()}
+            write_file(folder.path / "report.json", json.dumps(document, indent=1).encode())
+            if on_pack is not None:
+                on_pack(report)
+        draft.unlink(missing_ok=True)
+        attempts.append(attempt)
+        if on_attempt is not None:
+            on_attempt(attempt)
+        # Before it is noted: an attempt must not find the stages of the one before.
+        if not _finished(attempts, config):
+            folder.forget("prune")
+        text = json.dumps([asdict(one) for one in attempts], indent=1)
+        write_file(folder.path / "attempts.json", text.encode())
+    best = max(attempts, key=lambda one: _rank(one, goal))
+    if not best.met:
+        raise InputError(
+            f"the target ({_words(goal)}) was not reached in {len(attempts)} attempts; the best "
+            f"found is {best.ratio:.1f}x at an error of {best.error:.4g} "
+            f"({best.increase:+.4g} over the float network), in {model}"
+        )
+    return best
+
+
+def scaled(densities: Mapping[str, float], scale: float) -> dict[str, float]:
+    """Return all densities times ``scale``, at most 1."""
+    return {name: min(1.0, scale * density) for name, density in densities.items()}
+
+
+def guess_scale(
+    sizes: Mapping[str, int], densities: Mapping[str, float], ratio: float | None
+) -> float:
+    """Return the scale at which the file has about the size that ``ratio`` asks; 1 without one.
+
+    A weight that stays takes a code; where it is takes the entropy of a coin of that density.
+    """
+    if ratio is None:
+        return 1.0
+    budget = 32 * sum(sizes.values()) / ratio
+
+    def bits(scale: float) -> float:
+        total = 0.0
+        for name, density in scaled(densities, scale).items():
+            p = min(max(density, 1e-9), 1 - 1e-9)
+            coin = -p * math.log2(p) - (1 - p) * math.log2(1 - p)
+            total += sizes[name] * (p * _CODE_BITS + coin)
+        return total
+
+    low, high = 0.0, 1.0 / max(1e-9, min(densities.values()))
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if bits(middle) < budget else (low, middle)
+    # Tables, biases and the graph are not counted.
+    return 0.95 * high
+
+
+def next_scale(attempts: list[Attempt], goal: Auto) -> float:
+    """Return the scale to try after ``attempts``, of which at least one is."""
+    last = attempts[-1]
+    if goal.target_ratio is not None:
+        if last.ratio < goal.target_ratio:
+            return last.scale * 0.97 * last.ratio / goal.target_ratio
+        # Small enough, but not right enough: as large as allowed.
+        return last.scale * max(1.02, 0.98 * last.ratio / goal.target_ratio)
+    right = [one.scale for one in attempts if one.met]
+    wrong = [one.scale for one in attempts if not one.met]
+    if right and wrong:
+        return math.sqrt(min(right) * max(wrong))
+    return 0.7 * min(right) if right else 1.6 * max(wrong)
+
+
+def _finished(attempts: list[Attempt], config: Config) -> bool:
+    goal = config.auto
+    free = goal.max_error_increase is None and goal.target_ratio is None
+    if not attempts:
+        return False
+    if free or config.flow != "deep-compression" or len(attempts) >= goal.attempts:
+        return True
+    # With an error alone, every attempt tries for a smaller file.
+    return goal.target_ratio is not None and attempts[-1].met
+
+
+def _judge(scale: float, base: Score, score: Score, ratio: float, goal: Auto) -> Attempt:
+    increase = score.error - base.error
+    if base.accuracy is None:
+        increase = 100 * increase / max(base.error, 1e-12)
+    met = goal.max_error_increase is None or increase <= goal.max_error_increase
+    met = met and (goal.target_ratio is None or ratio >= goal.target_ratio)
+    return Attempt(scale, base.error, score.error, increase, ratio, met)
+
+
+def _rank(attempt: Attempt, goal: Auto) -> tuple[bool, float]:
+    """Return what the best attempt has most of."""
+    if attempt.met:
+        return True, -attempt.error if goal.max_error_increase is None else attempt.ratio
+    # Of those that failed, the one that misses by the smallest factor.
+    short = 0.0
+    if goal.target_ratio is not None:
+        short += max(0.0, math.log(goal.target_ratio / attempt.ratio))
+    if goal.max_error_increase is not None:
+        over = max(0.0, attempt.increase - goal.max_error_increase)
+        short += over / max(attempt.base_error, 1e-12)
+    return False, -short
+
+
+def _read(stages: Stages) -> list[Attempt]:
+    path = stages.folder.path / "attempts.json"
+    if not path.exists():
+        return []
+    try:
+        return [Attempt(**one) for one in json.loads(path.read_text())]
+    except (ValueError, TypeError, OSError) as error:
+        raise InputError(f"{path} is damaged: {error}; remove it and resume") from error
+
+
+def _words(goal: Auto) -> str:
+    words: list[str] = []
+    if goal.target_ratio is not None:
+        words.append(f"{goal.target_ratio:g}x smaller")
+    if goal.max_error_increase is not None:
+        words.append(f"error at most {goal.max_error_increase:g} more")
+    return ", ".join(words)

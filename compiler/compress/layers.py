@@ -1,0 +1,106 @@
+"""The layers of any module whose weights are compressed, and what they are held to."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from compiler.errors import InputError
+
+__all__ = ["Layer", "Masked", "Shared", "bake", "density_of", "hold", "layers_of"]
+
+Layer = nn.Linear | nn.Conv1d | nn.Conv2d
+"""Kinds of layers whose weights are compressed."""
+
+
+class Masked(nn.Module):
+    """A weight that is 0 outside a mask, whatever training does.
+
+    Parameters
+    ----------
+    mask : bool, shaped like the weight.
+    """
+
+    mask: torch.Tensor
+
+    def __init__(self, mask: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask)
+        self.register_buffer("zero", torch.zeros((), device=mask.device), persistent=False)
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        # Not a product: -1 * 0 is -0.0, and NaN * 0 is NaN.
+        return torch.where(self.mask, weight, self.get_buffer("zero"))
+
+
+class Shared(nn.Module):
+    """A weight of few values, which are trained in its place.
+
+    Code 0 is 0; code ``k`` is ``values[k - 1]``. A value's gradient is the sum of those of its
+    elements (Han et al., ICLR 2016, section 3.3).
+
+    Parameters
+    ----------
+    codes : uint8, shaped like the weight.
+    values : (count,) where training starts.
+    """
+
+    codes: torch.Tensor
+
+    def __init__(self, codes: torch.Tensor, values: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("codes", codes)
+        self._start = values
+        place = codes.flatten().nonzero().flatten()
+        self.register_buffer("place", place, persistent=False)
+        self.register_buffer("index", codes.flatten()[place].long() - 1, persistent=False)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        place, index = self.get_buffer("place"), self.get_buffer("index")
+        flat = values.new_zeros(self.codes.numel())
+        return flat.index_put((place,), values[index]).view(self.codes.shape)
+
+    def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return the values; the weight, which was clustered to them, is not looked at."""
+        return self._start.to(weight)
+
+
+def layers_of(module: nn.Module) -> dict[str, Layer]:
+    """Return the layers to compress, by name, in order.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    found = {name: part for name, part in module.named_modules() if isinstance(part, Layer)}
+    if not found:
+        raise InputError(
+            f"{type(module).__name__} has no Linear, Conv1d or Conv2d: nothing to compress"
+        )
+    return found
+
+
+def hold(layer: nn.Module, by: nn.Module) -> None:
+    """Put the weight of ``layer`` under ``by``, in place of what held it before."""
+    if parametrize.is_parametrized(layer, "weight"):
+        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+    # Shapes differ between what is trained and what is computed, which torch checks by running.
+    parametrize.register_parametrization(layer, "weight", by, unsafe=True)
+
+
+def bake(module: nn.Module) -> nn.Module:
+    """Turn held weights into plain ones, in place; nothing of a pruned weight stays."""
+    for part in module.modules():
+        if parametrize.is_parametrized(part, "weight"):
+            parametrize.remove_parametrizations(part, "weight", leave_parametrized=True)
+    return module
+
+
+def density_of(layers: Iterable[Layer]) -> float:
+    """Return the share of all weights that are not 0."""
+    with torch.no_grad():
+        weights = [layer.weight for layer in layers]
+    kept = sum(int(torch.count_nonzero(weight)) for weight in weights)
+    return kept / max(1, sum(weight.numel() for weight in weights))

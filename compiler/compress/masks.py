@@ -1,0 +1,75 @@
+"""Which weights stay: by magnitude, alone or in groups, and equally many for every PE."""
+
+import torch
+
+from compiler.compress.config import Granularity
+from compiler.errors import InputError
+
+__all__ = ["VECTOR", "group_sums", "make_mask"]
+
+VECTOR = 4
+"""Neighbouring inputs of a Linear that make a vector."""
+
+
+def make_mask(
+    weight: torch.Tensor,
+    density: float,
+    granularity: Granularity = "fine",
+    balance_pes: int = 0,
+) -> torch.Tensor:
+    """Return which weights to keep: the share ``density`` that is largest.
+
+    Groups of weights are kept by the sum of their magnitudes (Mao et al., 2017). Zeros are never
+    kept. Of equals the first are, so that masks are repeatable.
+
+    Parameters
+    ----------
+    weight : (rows, ...) of a Linear or convolution.
+    density : 0 to 1; above 0 it keeps at least one weight or group.
+    granularity : for a Linear a vector is :data:`VECTOR` inputs of a row, a kernel or a filter a
+        whole row; for a convolution a row of a kernel, a kernel, a filter.
+    balance_pes : if not 0, the same share is kept within the rows i of each i mod ``balance_pes``,
+        which go to one PE (load-balance-aware pruning: Han et al., "ESE", FPGA 2017, section 3).
+    """
+    magnitude = weight.detach().abs()
+    if not balance_pes:
+        return _largest(magnitude, density, granularity) & (magnitude > 0)
+    mask = torch.zeros_like(magnitude, dtype=torch.bool)
+    for pe in range(min(balance_pes, len(magnitude))):
+        mask[pe::balance_pes] = _largest(magnitude[pe::balance_pes], density, granularity)
+    return mask & (magnitude > 0)
+
+
+def group_sums(magnitude: torch.Tensor, granularity: Granularity) -> torch.Tensor:
+    """Return the sum of magnitudes of each group; groups are expanded by :func:`make_mask`."""
+    rows = len(magnitude)
+    if granularity == "fine":
+        return magnitude.flatten()
+    if granularity == "filter" or (granularity == "kernel" and magnitude.dim() == 2):
+        return magnitude.reshape(rows, -1).sum(1)
+    if granularity == "kernel":
+        return magnitude.flatten(2).sum(2).flatten()
+    if magnitude.dim() == 2:
+        return _in_vectors(magnitude).sum(2).flatten()
+    return magnitude.sum(-1).flatten()
+
+
+def _largest(magnitude: torch.Tensor, density: float, granularity: Granularity) -> torch.Tensor:
+    """Return the mask of the groups of largest sum."""
+    if not 0 <= density <= 1:
+        raise InputError(f"density must be from 0 to 1, not {density!r}")
+    sums = group_sums(magnitude, granularity)
+    count = max(1, round(density * sums.numel())) if density > 0 else 0
+    kept = torch.zeros_like(sums, dtype=torch.bool)
+    kept[torch.argsort(sums, descending=True, stable=True)[:count]] = True
+    if granularity == "vector" and magnitude.dim() == 2:
+        per_row = kept.reshape(len(magnitude), -1)
+        return per_row.repeat_interleave(VECTOR, 1)[:, : magnitude.shape[1]]
+    per_group = magnitude.numel() // max(1, kept.numel())
+    return kept.repeat_interleave(per_group).reshape(magnitude.shape)
+
+
+def _in_vectors(magnitude: torch.Tensor) -> torch.Tensor:
+    """Return (rows, vectors, VECTOR), the last vector filled up with zeros."""
+    padding = -magnitude.shape[1] % VECTOR
+    return torch.nn.functional.pad(magnitude, (0, padding)).reshape(len(magnitude), -1, VECTOR)

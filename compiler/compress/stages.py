@@ -1,0 +1,282 @@
+"""The stages of Deep Compression on a run folder: each can be done alone, and gone on with."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from compiler.compress.cluster import share_layers
+from compiler.compress.config import Config, Phase
+from compiler.compress.layers import Masked, bake, hold, layers_of
+from compiler.compress.masks import make_mask
+from compiler.compress.restore import restore
+from compiler.compress.run_folder import RunFolder
+from compiler.compress.task import Score, Task, evaluate
+from compiler.compress.train import Progress, Trainer, frozen_copy
+from compiler.compress.ttq import hold_ternary
+from compiler.errors import InputError
+
+__all__ = ["FLOWS", "Stages"]
+
+FLOWS = {
+    "deep-compression": ("train", "dsd", "prune", "share", "finetune"),
+    "ttq": ("train", "dsd", "ttq"),
+}
+"""Stages of each flow, in order."""
+
+Setup = Callable[[nn.Module], Callable[[float], None] | None]
+"""Makes a network ready for a stage and returns what to call before each step."""
+
+
+class Stages:
+    """Runs stages, keeping what they make in a folder.
+
+    Parameters
+    ----------
+    task, config, folder : of the run.
+    device : to train on.
+    progress : called while training.
+    on_stage : called with a stage's name and its score when it is done or found done.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        config: Config,
+        folder: RunFolder,
+        *,
+        device: str = "cpu",
+        progress: Progress | None = None,
+        on_stage: Callable[[str, Score, nn.Module], None] | None = None,
+    ) -> None:
+        self.task, self.config, self.folder = task, config, folder
+        self._device = device
+        self._progress, self._on_stage = progress, on_stage
+
+    def with_densities(self, densities: dict[str, float]) -> "Stages":
+        """Return stages on the same folder that prune each layer to the density given."""
+        prune = self.config.prune.model_copy(update={"layers": densities, "sensitivity": False})
+        return Stages(
+            self.task,
+            self.config.model_copy(update={"prune": prune}),
+            self.folder,
+            device=self._device,
+            progress=self._progress,
+            on_stage=self._on_stage,
+        )
+
+    def chosen(self) -> dict[str, float]:
+        """Return the densities configured layer by layer."""
+        return dict(self.config.prune.layers)
+
+    def fresh(self) -> nn.Module:
+        """Return the network as the task gives it."""
+        # Layers draw their weights from torch's global generator.
+        torch.manual_seed(self.config.seed)
+        module = self.task.model()
+        if not isinstance(module, nn.Module):
+            raise InputError(f"{self.task.name}: model() must return a torch.nn.Module")
+        layers_of(module)
+        return bake(module).to(self._device)
+
+    def result(self, *stages: str) -> nn.Module | None:
+        """Return the network after the last of ``stages`` that is done, or None."""
+        for stage in reversed(stages):
+            document = self.folder.load(stage)
+            if document is not None:
+                module = self.fresh()
+                restore(module, document["model"])
+                return module
+        return None
+
+    def base(self) -> nn.Module:
+        """Return the float network."""
+        return self.result("train", "dsd") or self.fresh()
+
+    def run(self, stage: str) -> nn.Module:
+        """Do ``stage``, unless its checkpoint is there; return the network after it.
+
+        Raises
+        ------
+        InputError
+            If the stage before it was not done.
+        TrainingError
+            If the loss becomes no number.
+        """
+        document = self.folder.load(stage)
+        if document is not None:
+            module = self.fresh()
+            restore(module, document["model"])
+            self._announce(stage, Score(**document["score"]), module)
+            return module
+        return getattr(self, f"_{stage}")()
+
+    def _train(self) -> nn.Module:
+        return self._finish("train", *self._fit("train", self.fresh(), self.config.train))
+
+    def _dsd(self) -> nn.Module:
+        """Prune, train sparse, then train all weights again (Han et al., "DSD", ICLR 2017)."""
+        phase, module = self.config.dsd, self.result("train") or self.fresh()
+        if not phase.epochs:
+            return self._finish("dsd", module, [])
+        history: list[dict[str, Any]] = []
+        # A run that was stopped in the dense phase has the sparse one behind it.
+        if self.folder.load_running("dsd-dense") is None:
+            for layer in layers_of(module).values():
+                hold(layer, Masked(make_mask(layer.weight, phase.density)))
+            module, history = self._fit("dsd", module, phase)
+        # Pruned weights come back as 0, from where the dense phase moves them gently.
+        module = bake(module)
+        gentle = phase.model_copy(update={"learning_rate": phase.learning_rate * phase.dense_rate})
+        module, more = self._fit("dsd-dense", module, gentle)
+        return self._finish("dsd", module, [*history, *more])
+
+    def _prune(self) -> nn.Module:
+        base = self.base()
+        module, prune = copy.deepcopy(base), self.config.prune
+        densities = self.densities(base)
+
+        def setup(held: nn.Module) -> Callable[[float], None]:
+            layers = layers_of(held)
+            for layer in layers.values():
+                hold(layer, Masked(torch.ones_like(layer.weight, dtype=torch.bool)))
+            previous = 0
+
+            def before_step(share: float) -> None:
+                nonlocal previous
+                # The first round prunes, the last reaches the density; a cubic in between, as
+                # redundant weights are many at first (Zhu and Gupta, 2017).
+                at = min(1.0, share / prune.ramp)
+                number = min(prune.rounds, 1 + int(at * prune.rounds))
+                if number != previous:
+                    previous = number
+                    left = (1 - number / prune.rounds) ** 3
+                    for name, layer in layers.items():
+                        self.mask(layer, densities[name] + (1 - densities[name]) * left)
+
+            return before_step
+
+        module, history = self._fit("prune", module, prune, setup, frozen_copy(base))
+        if not prune.epochs:
+            setup(module)(1.0)
+        return self._finish("prune", module, history, densities=densities)
+
+    def _share(self) -> nn.Module:
+        module = self.result("prune")
+        if module is None:
+            # A network that comes pruned is shared as it is.
+            module = self.base()
+        bake(module)
+        share_layers(layers_of(module), self.config.share, self.config.seed)
+        return self._finish("share", module, [])
+
+    def _finetune(self) -> nn.Module:
+        module = self.result("share")
+        if module is None:
+            raise InputError(f"{self.folder.path} has no shared network: share before fine-tuning")
+        module, history = self._fit(
+            "finetune", module, self.config.finetune, teacher=frozen_copy(self.base())
+        )
+        return self._finish("finetune", self._rounded(module), history)
+
+    def _ttq(self) -> nn.Module:
+        base = self.base()
+        module = copy.deepcopy(base)
+
+        def setup(held: nn.Module) -> None:
+            for layer in layers_of(held).values():
+                hold_ternary(layer, self.config.ttq.threshold)
+
+        module, history = self._fit("ttq", module, self.config.ttq, setup, frozen_copy(base))
+        return self._finish("ttq", self._rounded(bake(module)), history)
+
+    def densities(self, module: nn.Module) -> dict[str, float]:
+        """Return the density of each layer that the configuration asks for."""
+        prune = self.config.prune
+        names = list(layers_of(module))
+        unknown = [name for name in prune.layers if name not in names]
+        if unknown:
+            raise InputError(
+                f"prune.layers names {unknown[0]!r}, but the layers are {', '.join(names)}"
+            )
+        chosen = dict.fromkeys(names, prune.density)
+        if prune.sensitivity:
+            from compiler.compress.sensitivity import analyze, scale_densities
+
+            _, found = analyze(module, self.task, self.config.analyze, seed=self.config.seed)
+            chosen = scale_densities(found, prune.density)
+        return {**chosen, **prune.layers}
+
+    def mask(self, layer: nn.Module, density: float) -> None:
+        """Prune a held layer further; what is pruned already does not come back."""
+        prune = self.config.prune
+        (held,) = layer.get_submodule("parametrizations.weight").children()
+        weight = layer.get_parameter("parametrizations.weight.original")
+        if isinstance(held, Masked):
+            with torch.no_grad():
+                kept = torch.where(held.mask, weight, 0.0)
+                pes = prune.balance_pes if isinstance(layer, nn.Linear) else 0
+                held.mask.copy_(make_mask(kept, density, prune.granularity, pes))
+
+    def _fit(
+        self,
+        stage: str,
+        module: nn.Module,
+        phase: Phase,
+        setup: Setup | None = None,
+        teacher: nn.Module | None = None,
+    ) -> tuple[nn.Module, list[dict[str, Any]]]:
+        """Train, from where it was stopped if it was."""
+        if not phase.epochs:
+            if setup is not None:
+                setup(module)
+            return module, []
+        before_step = setup(module) if setup is not None else None
+        running = self.folder.load_running(stage)
+        if running is not None:
+            restore(module, running["model"])
+        module.to(self._device)
+        trainer = Trainer(
+            stage,
+            module,
+            self.task,
+            phase,
+            self.config.seed,
+            teacher=teacher,
+            before_step=before_step,
+            progress=self._progress,
+            save=lambda state: self._keep(stage, module, state),
+            last_good=self.folder.last_good(),
+        )
+        history = trainer.run(running)
+        return module, history
+
+    def _keep(self, stage: str, module: nn.Module, state: dict[str, Any]) -> None:
+        self.folder.save_running(stage, {"model": module.state_dict(), **state})
+
+    def _finish(
+        self, stage: str, module: nn.Module, history: list[dict[str, Any]], **more: Any
+    ) -> nn.Module:
+        score = evaluate(module, self.task)
+        self.folder.save(
+            stage,
+            {"model": module.state_dict(), "score": vars(score), "history": history, **more},
+        )
+        self._announce(stage, score, module)
+        return module
+
+    def _announce(self, stage: str, score: Score, module: nn.Module) -> None:
+        if self._on_stage is not None:
+            self._on_stage(stage, score, module)
+
+    def _rounded(self, module: nn.Module) -> nn.Module:
+        """Round what is not shared to half floats, if the configuration says so."""
+        if self.config.half_rest:
+            with torch.no_grad():
+                for name, parameter in module.named_parameters():
+                    half = parameter.half()
+                    if "parametrizations" not in name and bool(half.isfinite().all()):
+                        parameter.copy_(half)
+        return module

@@ -1,0 +1,47 @@
+"""``zeroskip compress``: the simple form by itself, and the commands of the whole flow."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from compiler.errors import InputError
+from scripts.cli import compress, compress_auto
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=False)
+
+
+def _simple(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``command`` as the group itself, whose options count where no command is named."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())
+    required = [one.name for one in own if one.default is inspect.Parameter.empty]
+
+    def group(ctx: typer.Context, **values: Any) -> None:
+        if ctx.invoked_subcommand is not None:
+            return
+        for name in required:
+            if values[name] is None:
+                raise InputError(f"Missing option '--{name}'; see zeroskip --help")
+        command(**values)
+
+    context = inspect.Parameter(
+        "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+    )
+    optional = [one.replace(default=None) if one.name in required else one for one in own]
+    parameters = [context, *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in optional)]
+    group.__dict__["__signature__"] = inspect.Signature(parameters)
+    group.__annotations__ = {one.name: one.annotation for one in parameters}
+    group.__doc__ = (
+        f"{inspect.getdoc(command)}\n\nThe options are those of the simple form, in one step and "
+        "without a run's folder; the commands below are the whole flow, to a file that is small."
+    )
+    return group
+
+
+app.callback(invoke_without_command=True, epilog=compress.EXAMPLES)(
+    _simple(compress.compress_model)
+)
+app.command("auto", epilog=compress_auto.EXAMPLES)(compress_auto.compress_auto)

@@ -1,0 +1,207 @@
+"""What the commands of ``zeroskip compress`` share: options of a run, and its progress."""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from compiler.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from compiler.compress.stages import Stages
+    from compiler.compress.task import Score
+    from compiler.compress.train import Step
+
+__all__ = [
+    "ConfigOption", "DataOption", "DeviceOption", "HooksOption", "ResumeOption", "RunOption",
+    "RunOptions", "SetOption", "TaskOption", "ThreadsOption", "Training", "open_run",
+]  # fmt: skip
+
+TaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--task", metavar="NAME", help="A network that comes along: digits, lenet300, lenet5."
+    ),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder with the four idx files of MNIST."),
+]
+HooksOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--hooks",
+        metavar="HOOKS.py",
+        help="Your network and data: a Python file, which is run, with model(), train_loader() "
+        "and test_loader().",
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="C.toml", help="Settings; the run's folder gets a file with all."
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, like prune.density=0.05."),
+]
+RunOption = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="DIR", help="Folder of the run: checkpoints, result."),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with the run in the folder, where it was stopped.")
+]
+DeviceOption = Annotated[str, typer.Option(metavar="D", help="cpu, cuda, cuda:1 ...")]
+ThreadsOption = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Threads of torch; 0: as many as it wants.")
+]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options above, as given."""
+
+    task: str | None
+    data: Path | None
+    hooks: Path | None
+    config: Path | None
+    settings: list[str] | None
+    output: Path
+    device: str = "cpu"
+    threads: int = 0
+
+
+class Training:
+    """Show training on stderr: a bar with loss, accuracy, density; without terminal, lines."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            redirect_stdout=False,
+            transient=True,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._epoch: tuple[str, int] = ("", 0)
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, step: "Step") -> None:
+        """Show a step of training."""
+        accuracy = "" if step.score is None else f"  {_score(step.score)}"
+        numbers = f"loss {step.loss:.4f}{accuracy}  density {100 * step.density:.2f} %"
+        if self._console.is_terminal:
+            if step.stage not in self._tasks:
+                self._tasks[step.stage] = self._bars.add_task(
+                    step.stage, total=step.total, numbers=""
+                )
+            self._bars.update(self._tasks[step.stage], completed=step.done, numbers=numbers)
+        elif (step.stage, step.epoch) != self._epoch and step.done == step.total * (
+            step.epoch / step.epochs
+        ):
+            self._epoch = step.stage, step.epoch
+            seconds = time.monotonic() - self._started
+            where = f"{step.stage} {step.epoch}/{step.epochs}"
+            print(f"[{seconds:6.1f} s] {where}  {numbers}", file=sys.stderr, flush=True)
+
+    def stage(self, name: str, score: "Score", module: "nn.Module") -> None:
+        """Print a line when a stage is done."""
+        from compiler.compress.layers import density_of, layers_of
+
+        density = density_of(layers_of(module).values())
+        self.print(f"{name:<10} {_score(score)}  density {100 * density:.2f} %")
+
+    def print(self, text: str) -> None:
+        """Print a line on stderr without disturbing the bars."""
+        if self._console.is_terminal:
+            self._bars.console.print(text, highlight=False, markup=False)
+        else:
+            seconds = time.monotonic() - self._started
+            print(f"[{seconds:6.1f} s] {text}", file=sys.stderr, flush=True)
+
+
+def open_run(options: RunOptions, training: Training, *, resume: bool, part: bool) -> "Stages":
+    """Return the stages of a run on its folder.
+
+    Parameters
+    ----------
+    options : given on the command line.
+    training : to show progress with.
+    resume : a run that is there is gone on with.
+    part : the command does one stage, so that a run that is there is the usual case; its
+        configuration changes if other settings are given.
+    """
+    import torch
+
+    from compiler.compress.config import Config
+    from compiler.compress.config_file import load_config, override
+    from compiler.compress.run_folder import RunFolder
+    from compiler.compress.stages import Stages
+    from compiler.compress.task import load_hooks
+    from compiler.compress.tasks import task_config, task_of
+
+    if (options.task is None) == (options.hooks is None):
+        raise InputError("give one of --task NAME and --hooks HOOKS.py")
+    if options.hooks is not None:
+        task, config = load_hooks(options.hooks), Config()
+    else:
+        name = options.task or ""
+        task = task_of(name, options.data)
+        config = task_config(name)
+    stored = options.output / "config.toml"
+    if options.config is not None:
+        config = load_config(options.config)
+    elif (part or resume) and stored.exists():
+        config = load_config(stored)
+    config = override(config, options.settings or [])
+    try:
+        torch.zeros(1, device=options.device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {options.device} cannot be used: {reason}") from error
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    folder = RunFolder(options.output)
+    identity = {"task": options.task, "hooks": str(options.hooks) if options.hooks else None}
+    folder.begin(config, identity, resume=resume or part, change=part)
+    return Stages(
+        task,
+        config,
+        folder,
+        device=options.device,
+        progress=training,
+        on_stage=training.stage,
+    )
+
+
+def _score(score: "Score") -> str:
+    if score.accuracy is None:
+        return f"test loss {score.loss:.4g}"
+    return f"accuracy {100 * score.accuracy:.2f} %"
