@@ -126,7 +126,7 @@ def compile_network(
     errors = fixed_point_errors(network, rounded, calibration, _run_layer, params)
     report("choose formats", 2, 2)
     positions = place(rounded, params, placement, numbers.activity)
-    program, passes, srams = build(
+    segments = build(
         rounded, positions, params, lambda done, total: report("encode", done, total)
     )
     return Image(
@@ -134,9 +134,7 @@ def compile_network(
         params=params,
         network=rounded,
         placement=positions,
-        program=program,
-        passes=passes,
-        srams=srams,
+        segments=segments,
         report={
             "quantization": numbers.with_errors(errors).to_dict(),
             "placement": placement,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from compiler.eie.check import check_arithmetic
-from compiler.eie.place import Placement, is_interleaved, local_rows, place
-from compiler.eie.program import Descriptor, SramData, program_words
+from compiler.eie.coverage import covered_rows
+from compiler.eie.place import Placement, is_interleaved, place
+from compiler.eie.segment import Descriptor, Segment, SramData, program_words
 from compiler.errors import CompileError, ImageError
 from compiler.image_files import (
     MANIFEST,
@@ -25,7 +26,13 @@ from compiler.image_files import (
     read_intact,
     sram_path,
 )
-from compiler.manifest import FileEntry, LayerEntry, Manifest, zeroskip_version
+from compiler.manifest import (
+    FileEntry,
+    LayerEntry,
+    Manifest,
+    SegmentEntry,
+    zeroskip_version,
+)
 from compiler.network import QuantNetwork
 from compiler.readmem import from_hex, to_hex
 from compiler.staging import staged_directory
@@ -46,9 +53,7 @@ class Image:
     params : of the array.
     network : in fixed point; the golden model computes with this.
     placement : positions of input and outputs, see :data:`compiler.eie.place.Placement`.
-    program : descriptors, in order.
-    passes : the layer of each descriptor.
-    srams : contents by name, see :func:`hw.eie.formats.sram_files`.
+    segments : what the array does in one go, in order; one, if the network fits the memories.
     report : what the compiler found out, JSON-able; free form.
     """
 
@@ -56,10 +61,28 @@ class Image:
     params: EieParams
     network: QuantNetwork
     placement: Placement
-    program: tuple[Descriptor, ...]
-    passes: tuple[int, ...]
-    srams: dict[str, SramData]
+    segments: tuple[Segment, ...]
     report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def program(self) -> tuple[Descriptor, ...]:
+        """Descriptors of all segments, in order."""
+        return tuple(one for segment in self.segments for one in segment.program)
+
+    @property
+    def passes(self) -> tuple[int, ...]:
+        """The layer of each descriptor."""
+        return tuple(layer for segment in self.segments for layer in segment.passes)
+
+    @property
+    def srams(self) -> dict[str, SramData]:
+        """What the SRAMs hold at first, by name, see :func:`hw.eie.formats.sram_files`."""
+        return self.segments[0].srams
+
+    @property
+    def heights(self) -> list[int]:
+        """Rows, of all PEs, of the input, then of each layer's output."""
+        return covered_rows(self.segments)
 
     def save(
         self,
@@ -85,8 +108,9 @@ class Image:
         check_target(target, replace=replace)
         interleaved = is_interleaved(self.placement)
         contents = {TENSORS: pack_tensors(self.network, None if interleaved else self.placement)}
-        for name, sram in self.srams.items():
-            contents[sram_path(name)] = to_hex(sram.words, sram.width)
+        for number, segment in enumerate(self.segments):
+            for name, sram in segment.srams.items():
+                contents[sram_path(name, number)] = to_hex(sram.words, sram.width)
         manifest = self._manifest(contents, interleaved=interleaved).to_json()
         try:
             with staged_directory(target) as stage:
@@ -122,8 +146,12 @@ class Image:
             raise ImageError(f"{root} is no image: it has no {MANIFEST}")
         manifest = Manifest.from_json(read(root / MANIFEST), str(root / MANIFEST))
         params = manifest.params
-        files = sram_files(params)
-        check_files(root, manifest, {TENSORS, *map(sram_path, files)})
+        loaded = [
+            sram_path(name, number)
+            for number, entry in enumerate(manifest.segments)
+            for name in entry.srams
+        ]
+        check_files(root, manifest, {TENSORS, *loaded})
 
         with _blame(root / TENSORS):
             network, placement = unpack_tensors(
@@ -136,25 +164,20 @@ class Image:
             placement = placement or place(network, params, "interleave")
             for layer in network.layers:
                 check_arithmetic(layer, params)
-            for index, positions in enumerate(placement):
-                _check_positions(index, positions, params)
-        srams: dict[str, SramData] = {}
-        for name, (depth, width) in files.items():
-            with _blame(root / sram_path(name)):
-                words = from_hex(read_intact(root, sram_path(name), manifest), width)
-                if len(words) > depth:
-                    raise ValueError(f"its rows must be at most {depth}, not {len(words)}")
-                srams[name] = SramData(words, width)
+            heights = covered_rows(manifest.segments)
+            for index, (positions, rows) in enumerate(zip(placement, heights, strict=True)):
+                _check_positions(index, positions, rows * params.num_pes)
+        segments = tuple(
+            _load_segment(root, manifest, number) for number in range(len(manifest.segments))
+        )
         with _blame(root / MANIFEST):
-            _check_program(manifest, network, srams["program"])
+            _check_programs(segments, params)
         return cls(
             name=manifest.name,
             params=params,
             network=network,
             placement=placement,
-            program=manifest.program,
-            passes=manifest.passes,
-            srams=srams,
+            segments=segments,
             report=dict(manifest.report),
         )
 
@@ -189,8 +212,16 @@ class Image:
                 input_shape=self.network.input_shape,
                 layers=layers,
                 placement="interleave" if interleaved else TENSORS,
-                program=self.program,
-                passes=self.passes,
+                segments=tuple(
+                    SegmentEntry(
+                        program=segment.program,
+                        passes=segment.passes,
+                        srams=tuple(segment.srams),
+                        load=segment.load,
+                        store=segment.store,
+                    )
+                    for segment in self.segments
+                ),
                 report=report,
                 files=files,
             )
@@ -207,24 +238,43 @@ def _blame(path: Path) -> Iterator[None]:
         raise ImageError(f"{path} is damaged: {error}") from error
 
 
-def _check_positions(index: int, positions: NDArray[np.int64], params: EieParams) -> None:
-    """Check that every element has a place of its own in the activation files."""
-    if positions.min() < 0 or local_rows(positions, params) > params.num_acts:
+def _load_segment(root: Path, manifest: Manifest, number: int) -> Segment:
+    """Read what a segment loads."""
+    entry, files = manifest.segments[number], sram_files(manifest.params)
+    srams: dict[str, SramData] = {}
+    for name in entry.srams:
+        path = sram_path(name, number)
+        depth, width = files[name]
+        with _blame(root / path):
+            words = from_hex(read_intact(root, path, manifest), width)
+            if len(words) > depth:
+                raise ValueError(f"its rows must be at most {depth}, not {len(words)}")
+            srams[name] = SramData(words, width)
+    return Segment(
+        program=entry.program,
+        passes=entry.passes,
+        srams=srams,
+        load=entry.load,
+        store=entry.store,
+    )
+
+
+def _check_positions(index: int, positions: NDArray[np.int64], size: int) -> None:
+    """Check that every element has a place of its own among those that the program covers."""
+    if positions.min() < 0 or positions.max() >= size:
         raise ValueError(
-            f"placement_{index} must be from 0 to {params.num_acts * params.num_pes - 1}, "
+            f"placement_{index} must be from 0 to {size - 1}, "
             f"not {positions.min()} to {positions.max()}"
         )
     if len(np.unique(positions)) != len(positions):
         raise ValueError(f"placement_{index} must give every element a position of its own")
 
 
-def _check_program(manifest: Manifest, network: QuantNetwork, sram: SramData) -> None:
-    """Check the descriptors against what the hardware will read and golden will compute."""
-    for index, (one, layer) in enumerate(zip(manifest.program, manifest.passes, strict=True)):
-        if one.shift != network.layers[layer].shift:
-            raise ValueError(
-                f"program.{index}.shift must be {network.layers[layer].shift}, as the fraction "
-                f"bits of layers.{layer} say, not {one.shift}"
-            )
-    if not np.array_equal(program_words(manifest.program, manifest.params), sram.words[:, 0]):
-        raise ValueError(f"program must be what {sram_path('program')} holds")
+def _check_programs(segments: Sequence[Segment], params: EieParams) -> None:
+    """Check the descriptors against what the hardware will read."""
+    held, words = "", np.empty(0, np.uint64)
+    for number, segment in enumerate(segments):
+        if "program" in segment.srams:
+            held, words = sram_path("program", number), segment.srams["program"].words[:, 0]
+        if not np.array_equal(program_words(segment.program, params), words):
+            raise ValueError(f"segments.{number}.program must be what {held} holds")

@@ -14,9 +14,9 @@ MANIFEST = "manifest.json"
 TENSORS = "tensors.npz"
 
 
-def sram_path(name: str) -> str:
-    """Return the path, inside an image, of an SRAM's file."""
-    return f"sram/{name}.hex"
+def sram_path(name: str, segment: int = 0) -> str:
+    """Return the path, inside an image, of what a segment loads to an SRAM."""
+    return f"segment_{segment}/{name}.hex" if segment else f"sram/{name}.hex"
 
 
 def read(path: Path) -> bytes:

@@ -9,20 +9,31 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from compiler.eie.program import Descriptor
+from compiler.eie.coverage import covered_rows, must_be
+from compiler.eie.segment import Descriptor
 from compiler.errors import ImageError
+from hw.eie.formats import sram_files
 from hw.eie.params import EieParams
 
-__all__ = ["FORMAT", "SCHEMA", "FileEntry", "LayerEntry", "Manifest", "zeroskip_version"]
+__all__ = [
+    "FORMAT",
+    "SCHEMA",
+    "FileEntry",
+    "LayerEntry",
+    "Manifest",
+    "SegmentEntry",
+    "zeroskip_version",
+]
 
 FORMAT = "zeroskip-image"
 """What marks a directory as ours."""
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised with every change of the files' names, layouts or meaning."""
 
 _Count = Annotated[int, Field(ge=0)]
 _Size = Annotated[int, Field(ge=1)]
+_Rows = tuple[_Count, _Size]
 
 
 def zeroskip_version() -> str:
@@ -52,6 +63,16 @@ class LayerEntry(_Entry):
     out_frac: int
 
 
+class SegmentEntry(_Entry):
+    """A :class:`compiler.eie.segment.Segment`, with the names of the SRAMs that it loads."""
+
+    program: Annotated[tuple[Descriptor, ...], Field(min_length=1)]
+    passes: tuple[_Count, ...]
+    srams: tuple[str, ...]
+    load: _Rows | None
+    store: _Rows | None
+
+
 class FileEntry(_Entry):
     """Size in bytes and digest of a file."""
 
@@ -71,8 +92,7 @@ class Manifest(_Entry):
     input_shape : shape of one sample, without the batch.
     layers : in order.
     placement : ``interleave``, or the file that holds the positions.
-    program : descriptors, in order.
-    passes : the layer of each descriptor.
+    segments : in order.
     report : what the compiler found out about the network; free form.
     files : every other file of the image, by path.
     """
@@ -85,15 +105,14 @@ class Manifest(_Entry):
     input_shape: Annotated[tuple[_Size, ...], Field(min_length=1)]
     layers: Annotated[tuple[LayerEntry, ...], Field(min_length=1)]
     placement: Literal["interleave", "tensors.npz"]
-    program: Annotated[tuple[Descriptor, ...], Field(min_length=1)]
-    passes: tuple[_Count, ...]
+    segments: Annotated[tuple[SegmentEntry, ...], Field(min_length=1)]
     report: dict[str, JsonValue]
     files: dict[str, FileEntry]
 
     @model_validator(mode="after")
     def _check_chain(self) -> Self:
         """Check that each layer takes what its predecessor gives."""
-        _must_be(
+        must_be(
             "the product of input_shape",
             math.prod(self.input_shape),
             "layers.0.cols",
@@ -101,24 +120,27 @@ class Manifest(_Entry):
         )
         for index, (one, then) in enumerate(pairwise(self.layers)):
             here, before = f"layers.{index + 1}", f"layers.{index}"
-            _must_be(f"{here}.cols", then.cols, f"{before}.rows", one.rows)
-            _must_be(f"{here}.in_frac", then.in_frac, f"{before}.out_frac", one.out_frac)
+            must_be(f"{here}.cols", then.cols, f"{before}.rows", one.rows)
+            must_be(f"{here}.in_frac", then.in_frac, f"{before}.out_frac", one.out_frac)
         return self
 
     @model_validator(mode="after")
     def _check_program(self) -> Self:
-        """Check that a layer ends where the files swap, and the program with the last layer."""
-        _must_be("the length of passes", len(self.passes), "that of program", len(self.program))
-        expected = 0
-        for index, (layer, one) in enumerate(zip(self.passes, self.program, strict=True)):
-            final = index == len(self.program) - 1
-            _must_be(f"passes.{index}", layer, "the layer that program says", expected)
-            _must_be(f"program.{index}.last", one.last, "true at the end only, here", final)
-            expected += one.swap
-            if layer < len(self.layers):
-                relu = self.layers[layer].relu
-                _must_be(f"program.{index}.relu", one.relu, f"layers.{layer}.relu", relu)
-        _must_be("the number of layers", len(self.layers), "what program says", expected)
+        """Check that the segments go through the layers, and load what there is."""
+        heights = covered_rows(self.segments)
+        must_be("the number of layers", len(self.layers), "what program says", len(heights) - 1)
+        names = set(sram_files(self.params))
+        for number, segment in enumerate(self.segments):
+            wrong = set(segment.srams) - names or (set() if number else names - set(segment.srams))
+            if wrong:
+                rule = "not name" if min(wrong) in segment.srams else "name"
+                raise ValueError(f"segments.{number}.srams must {rule} {min(wrong)}")
+            for index, (layer, one) in enumerate(zip(segment.passes, segment.program, strict=True)):
+                here, mine = f"segments.{number}.program.{index}", self.layers[layer]
+                shift = mine.in_frac + mine.weight_frac - mine.out_frac
+                must_be(f"{here}.relu", one.relu, f"layers.{layer}.relu", mine.relu)
+                rule = f"what the fraction bits of layers.{layer} say"
+                must_be(f"{here}.shift", one.shift, rule, shift)
         return self
 
     def to_json(self) -> bytes:
@@ -163,11 +185,6 @@ class Manifest(_Entry):
                 f"{where} is damaged: checksum must be {_checksum(raw)}, not {checksum!r}"
             )
         return manifest
-
-
-def _must_be(name: str, value: object, rule: str, expected: object) -> None:
-    if value != expected:
-        raise ValueError(f"{name} must be {rule} = {expected}, not {value}")
 
 
 def _checksum(fields: dict[str, Any]) -> str:

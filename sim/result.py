@@ -18,9 +18,12 @@ class RunResult:
     layer_outputs : per layer (n, rows) int64, as the hardware holds them.
     saturated : per layer (n,) int64 outputs that saturation changed; None from RTL, which has
         no counter for them.
-    cycles : (n,) int64 cycles from start to end of the program; None from golden.
+    cycles : (n,) int64 cycles from start to end of the program, summed over the image's
+        segments; None from golden.
     counters : (n, layers, num_pes, stall classes) int64 cycles, see
         :class:`hw.eie.formats.StallClass`; None from golden, and if not built.
+    reload_cycles : (n,) int64 cycles of the host's commands between segments, which ``cycles``
+        does not count; None from golden.
     result : (n, rows) int64, the last layer's outputs as a host reads them; None from golden.
     """
 
@@ -28,5 +31,6 @@ class RunResult:
     layer_outputs: tuple[NDArray[np.int64], ...]
     saturated: tuple[NDArray[np.int64], ...] | None = None
     cycles: NDArray[np.int64] | None = None
+    reload_cycles: NDArray[np.int64] | None = None
     counters: NDArray[np.int64] | None = None
     result: NDArray[np.int64] | None = None

@@ -1,16 +1,17 @@
 """What an image keeps in the memories of the array, and how evenly."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
-from compiler.eie.place import local_rows
 from compiler.errors import ImageError
 from compiler.image import Image
 from hw.eie.formats import pointer_layout
-from sim.golden.streams import column_streams, read_program
+from sim.golden.streams import ColumnStream, column_streams, held, read_program
+from sim.loadings import image_loadings
 
 __all__ = ["LayerStorage", "MemoryUse", "layer_storage", "memory_use", "stored_bits"]
 
@@ -64,10 +65,11 @@ def layer_storage(image: Image) -> tuple[LayerStorage, ...]:
     ImageError
         If pointers or entries make no sense.
     """
-    words = {name: sram.words for name, sram in image.srams.items()}
+    passes: list[Sequence[ColumnStream]] = []
     try:
-        program = read_program(words["program"], image.params)
-        passes = column_streams(words, image.params, program)
+        for words in held(image_loadings(image)):
+            program = read_program(words["program"], image.params)
+            passes += column_streams(words, image.params, program)
     except ValueError as error:
         raise ImageError(f"image {image.name!r} is damaged: {error}") from error
     shape = len(image.network.layers), image.params.num_pes
@@ -87,22 +89,22 @@ def memory_use(image: Image) -> tuple[MemoryUse, ...]:
     """Count the rows that an image uses of every memory."""
     p = image.params
 
-    def rows(*names: str) -> NDArray[np.int64]:
-        return np.array([
-            sum(len(image.srams[f"pe_{pe}/{name}"].words) for name in names)
-            for pe in range(p.num_pes)
-        ])
-
-    acts = max(local_rows(positions, p) for positions in image.placement)
+    acts = min(max(image.heights), p.num_acts)
     accs = max(one.drain_rows for one in image.program)
     every = np.ones(p.num_pes, np.int64)
     return (
-        MemoryUse("spmat_words", rows("spmat"), p.spmat_words),
-        MemoryUse("num_pointers", rows("ptr_even", "ptr_odd"), p.num_pointers),
-        MemoryUse("num_biases", rows("bias"), p.num_biases),
+        MemoryUse("spmat_words", _loaded(image, "spmat").max(axis=0), p.spmat_words),
+        MemoryUse(
+            "num_pointers", _loaded(image, "ptr_even", "ptr_odd").max(axis=0), p.num_pointers
+        ),
+        MemoryUse("num_biases", _loaded(image, "bias").max(axis=0), p.num_biases),
         MemoryUse("num_acts", acts * every, p.num_acts),
         MemoryUse("num_accs", accs * every, p.num_accs),
-        MemoryUse("num_descriptors", np.array([len(image.program)]), p.num_descriptors),
+        MemoryUse(
+            "num_descriptors",
+            np.array([max(len(one.program) for one in image.segments)]),
+            p.num_descriptors,
+        ),
     )
 
 
@@ -110,9 +112,23 @@ def stored_bits(image: Image) -> dict[str, int]:
     """Count the bits of SRAM rows in use that say where which weight is."""
     p = image.params
     pointer = Shape.cast(pointer_layout(p)).width
-    use = {memory.name: int(memory.used.sum()) for memory in memory_use(image)}
     return {
-        "entries": use["spmat_words"] * p.word_bits,
-        "pointers": use["num_pointers"] * pointer,
+        "entries": int(_loaded(image, "spmat").sum()) * p.word_bits,
+        "pointers": int(_loaded(image, "ptr_even", "ptr_odd").sum()) * pointer,
         "codebooks": len(image.network.layers) * p.num_codes * p.weight_bits,
     }
+
+
+def _loaded(image: Image, *names: str) -> NDArray[np.int64]:
+    """Count the rows that each segment loads to memories of each PE: (segments, num_pes)."""
+    return np.array([
+        [
+            sum(
+                len(segment.srams[path].words)
+                for path in (f"pe_{pe}/{name}" for name in names)
+                if path in segment.srams
+            )
+            for pe in range(image.params.num_pes)
+        ]
+        for segment in image.segments
+    ])

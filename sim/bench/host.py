@@ -2,13 +2,18 @@
 
 from typing import Any
 
+import numpy as np
 from amaranth.hdl import Shape
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
+from numpy.typing import NDArray
 
 from hw.eie.formats import Command, Control, Space, command_layout, host_layout
 from hw.eie.params import EieParams
 
 __all__ = ["Host"]
+
+# Commands that are Python objects at a time.
+_CHUNK = 4096
 
 
 class Host:
@@ -47,11 +52,58 @@ class Host:
         data = await self.read(space, addr, pe) & ((1 << bits) - 1)
         return data - (data >> (bits - 1) << bits)
 
-    async def load_input(self, rows: list[list[int]]) -> None:
-        """Write activations, ``rows[r][pe]``, to file 0."""
-        for row, values in enumerate(rows):
-            for pe, value in enumerate(values):
-                await self.write(Space.ACT, row, value, pe)
+    async def write_all(self, commands: NDArray[np.uint64]) -> None:
+        """Write memories, one row per cycle, once no run is under way.
+
+        Parameters
+        ----------
+        commands : (n, 3 + limbs) space, PE, row, and word in limbs of 64 bits, lowest first.
+        """
+        shift, edge = self._shift, RisingEdge(self._clk)
+        write = 1 << shift["write"]
+        if self._dut.running.value:
+            await self._end()
+        self._valid.value = 1
+        for begin in range(0, len(commands), _CHUNK):
+            for space, pe, row, *limbs in commands[begin : begin + _CHUNK].tolist():
+                data = limbs[0]
+                for at, limb in enumerate(limbs[1:], 1):
+                    data |= limb << 64 * at
+                self._payload.value = (
+                    data << shift["data"]
+                    | row << shift["addr"]
+                    | space << shift["space"]
+                    | write
+                    | pe << shift["pe"]
+                )
+                await edge
+        self._valid.value = 0
+
+    async def load_acts(self, rows: NDArray[np.int64], file: int = 0) -> None:
+        """Write activations, (rows, num_pes), to an activation file, from row 0 up."""
+        row, pe = np.indices(rows.shape).reshape(2, -1)
+        commands = np.zeros((rows.size, 4), np.uint64)
+        commands[:, 0] = Space.ACT.value
+        commands[:, 1] = pe
+        commands[:, 2] = (file << self._params.act_addr_bits) + row
+        commands[:, 3] = rows.astype(np.int64).view(np.uint64).ravel()
+        await self.write_all(commands)
+
+    async def read_acts(self, rows: int, file: int) -> list[list[int]]:
+        """Read ``rows`` rows of an activation file, ``[row][pe]``."""
+        p = self._params
+        base = file << p.act_addr_bits
+        return [
+            [
+                await self.read_signed(Space.ACT, base + row, p.act_bits, pe)
+                for pe in range(p.num_pes)
+            ]
+            for row in range(rows)
+        ]
+
+    async def source(self) -> int:
+        """Read which file is the source."""
+        return await self.read(Space.CONTROL, Control.STATUS) >> 1 & 1
 
     async def clear(self) -> None:
         """Set accumulators and counters to 0, and wait for it."""

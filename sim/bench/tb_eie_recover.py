@@ -10,6 +10,7 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
+from numpy.typing import NDArray
 
 from hw.eie.formats import Control, Space
 from hw.eie.params import EieParams
@@ -17,26 +18,27 @@ from sim.bench.host import Host
 from sim.bench.tb_eie_run import read_counters, read_result
 
 
-async def _begin(dut: Any) -> tuple[Host, EieParams, dict[str, Any], list[list[int]]]:
+async def _begin(dut: Any) -> tuple[Host, EieParams, dict[str, Any], NDArray[np.int64]]:
     folder = Path(os.environ["ZEROSKIP_JOB"])
     job = json.loads((folder / "job.json").read_text())
     params = EieParams.from_dict(job["params"])
-    (inputs,) = np.load(folder / "inputs_0.npy", allow_pickle=False).tolist()
+    (inputs,) = np.load(folder / "inputs_0.npy", allow_pickle=False)
     dut.rst.value = 1
     Clock(dut.clk, 10, unit="ns").start(start_high=False)
     host = Host(dut, params)
     await ClockCycles(dut.clk, 2)
     dut.rst.value = 0
-    return host, params, job["jobs"][0], inputs
+    (segment,) = job["jobs"][0]["segments"]
+    return host, params, segment, inputs
 
 
-async def _run(host: Host, params: EieParams, job: dict[str, Any], rows: list[list[int]]) -> Any:
+async def _run(host: Host, params: EieParams, job: dict[str, Any], rows: NDArray[np.int64]) -> Any:
     """Run from a known state; return all that a host can see of it."""
     await host.clear()
-    await host.load_input(rows)
+    await host.load_acts(rows)
     await host.run()
     cycles = await host.read(Space.CONTROL, Control.CYCLES)
-    result = await read_result(host, params, job["result_rows"])
+    result = await read_result(host, job["store"][1])
     return cycles, result, await read_counters(host, params, job["num_passes"])
 
 
@@ -47,7 +49,7 @@ async def recovers(dut: Any, how: str) -> None:
     host, params, job, rows = await _begin(dut)
     expected = await _run(host, params, job, rows)
     for _ in range(25):
-        await host.load_input(rows)
+        await host.load_acts(rows)
         await host.start()
         await ClockCycles(dut.clk, random.randrange(expected[0] + 5))
         if how == "reset":
@@ -71,12 +73,12 @@ async def start_while_running_starts_over(dut: Any) -> None:
     host, params, job, rows = await _begin(dut)
     expected = await _run(host, params, job, rows)
     for wait in (1, 5, 30):
-        await host.load_input(rows)
+        await host.load_acts(rows)
         await host.start()
         await ClockCycles(dut.clk, wait)  # still in the first layer, which leaves file 0 alone
         await host.run()
         assert await host.read(Space.CONTROL, Control.CYCLES) == expected[0]
-        assert await read_result(host, params, job["result_rows"]) == expected[1]
+        assert await read_result(host, job["store"][1]) == expected[1]
 
 
 @cocotb.test()
@@ -96,10 +98,10 @@ async def host_port_holds_under_stalls(dut: Any) -> None:
     dut.rsp__ready.value = 1
     assert await reading == expected[0]
 
-    await host.load_input(rows)
+    await host.load_acts(rows)
     await host.start()
     await ClockCycles(dut.clk, 3)
     assert await host.read(Space.CONTROL, Control.STATUS) & 1  # answered during the run
     await host.read(Space.ACT, 0)  # answered after it
     assert not dut.running.value
-    assert await read_result(host, params, job["result_rows"]) == expected[1]
+    assert await read_result(host, job["store"][1]) == expected[1]

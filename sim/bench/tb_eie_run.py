@@ -5,6 +5,7 @@ Not a test of its own: it records what the hardware did, for the caller to compa
 
 import json
 import os
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, SimTimeoutError, with_timeout
+from cocotb.utils import get_sim_time
+from numpy.typing import NDArray
 
 from hw.eie.formats import Control, Space, StallClass
 from hw.eie.params import EieParams
@@ -37,35 +40,101 @@ async def run_image(dut: Any) -> None:
     cocotb.start_soon(_record(dut, recorded))
 
     for number, one in enumerate(job["jobs"]):
-        for space, row, word, pe in one["writes"]:
-            await host.write(Space(space), row, word, pe)
-        inputs = np.load(folder / f"inputs_{number}.npy", allow_pickle=False)
-        outputs, results, cycles, counters = [], [], [], []
-        for sample, rows in enumerate(inputs):
+        runs = _Runs(host, params, recorded, one["segments"], folder, number)
+        await host.write_all(runs.writes("begin"))
+        samples: list[dict[str, Any]] = []
+        for rows in np.load(folder / f"inputs_{number}.npy", allow_pickle=False):
             await host.clear()
-            await host.load_input(rows.tolist())
-            recorded.clear()
             try:
-                await with_timeout(host.run(), one["max_cycles"] * PERIOD_NS, "ns")
+                samples.append(await runs.run(rows, one["max_cycles"], again=bool(samples)))
             except SimTimeoutError:
-                (folder / "hang").write_text(str(sample))
+                (folder / "hang").write_text(str(len(samples)))
                 return
-            written = [[at, row] for at, row, _ in recorded]
-            if written != one["drained"]:
-                raise RuntimeError(f"passes and rows {written} were written")
-            outputs.append([_split(data, params) for _, _, data in recorded])
-            results.append(await read_result(host, params, one["result_rows"]))
-            cycles.append(await host.read(Space.CONTROL, Control.CYCLES))
-            counters.append(await read_counters(host, params, one["num_passes"]))
             with open(folder / "progress", "a") as file:
                 file.write("\n")
-        np.savez(
-            folder / f"results_{number}.npz",
-            outputs=np.array(outputs, np.int64),
-            results=np.array(results, np.int64),
-            cycles=np.array(cycles, np.int64),
-            counters=np.array(counters, np.int64),
-        )
+        arrays = {key: np.array([got[key] for got in samples], np.int64) for key in samples[0]}
+        np.savez(folder / f"results_{number}.npz", allow_pickle=False, **arrays)
+
+
+class _Runs:
+    """The segments of a job, run one after the other for each input."""
+
+    def __init__(
+        self,
+        host: Host,
+        params: EieParams,
+        recorded: list[tuple[int, int, int]],
+        segments: list[dict[str, Any]],
+        folder: Path,
+        number: int,
+    ) -> None:
+        self._host, self._params, self._recorded = host, params, recorded
+        self._segments = segments
+        self._folder, self._number = folder, number
+
+    def writes(self, key: str) -> NDArray[np.uint64]:
+        """Return the commands that load the SRAMs at some point, see ``host_writes``."""
+        return np.load(self._folder / f"writes_{self._number}_{key}.npy", allow_pickle=False)
+
+    async def run(self, rows: NDArray[np.int64], max_cycles: int, *, again: bool) -> dict[str, Any]:
+        """Run one input; return what the hardware did with it.
+
+        Parameters
+        ----------
+        rows : (rows, num_pes) of the network's input.
+        max_cycles : for each segment.
+        again : the SRAMs have been used for another input.
+        """
+        host, params = self._host, self._params
+        vectors = {0: rows}
+        outputs: list[list[int]] = []
+        counters: list[Any] = []
+        cycles = reload_cycles = 0
+        if again:
+            reload_cycles += await self._timed(host.write_all(self.writes("again")))
+        for at, segment in enumerate(self._segments):
+            final = at == len(self._segments) - 1
+            first_layer, last_layer = segment["layers"]
+            if at:
+                reload_cycles += await self._timed(host.write_all(self.writes(str(at))))
+                await host.clear_counters()
+            if segment["load"]:
+                first, count = segment["load"]
+                part = vectors[first_layer][first : first + count]
+                spent = await self._timed(host.load_acts(part, await host.source()))
+                reload_cycles += spent if at else 0
+            self._recorded.clear()
+            await with_timeout(host.run(keep=at > 0), max_cycles * PERIOD_NS, "ns")
+            written = [[number, row] for number, row, _ in self._recorded]
+            if written != segment["drained"]:
+                raise RuntimeError(f"segment {at}: passes and rows {written} were written")
+            outputs += [_split(data, params) for _, _, data in self._recorded]
+            cycles += await host.read(Space.CONTROL, Control.CYCLES)
+            counters += await read_counters(host, params, segment["num_passes"])
+            if segment["store"]:
+                first, count = segment["store"]
+                file = await host.source() ^ (not segment["swapped"])
+                part = np.zeros((count, params.num_pes), np.int64)
+                spent = await self._timed(self._read(part, file))
+                reload_cycles += 0 if final else spent
+                before = vectors.get(last_layer + 1, part[:0])[:first]
+                vectors[last_layer + 1] = np.concatenate([before, part])
+        return {
+            "outputs": outputs,
+            "results": vectors[last_layer + 1],
+            "cycles": cycles,
+            "reload_cycles": reload_cycles,
+            "counters": counters,
+        }
+
+    async def _read(self, part: NDArray[np.int64], file: int) -> None:
+        part[:] = await self._host.read_acts(len(part), file)
+
+    async def _timed(self, work: Coroutine[Any, Any, None]) -> int:
+        """Do ``work``; return the cycles it took."""
+        begin = get_sim_time("ns")
+        await work
+        return round((get_sim_time("ns") - begin) / PERIOD_NS)
 
 
 async def _record(dut: Any, recorded: list[tuple[int, int, int]]) -> None:
@@ -90,17 +159,9 @@ def _split(data: int, params: EieParams) -> list[int]:
     return [(word ^ sign) - sign for word in words]
 
 
-async def read_result(host: Host, params: EieParams, rows: int) -> list[list[int]]:
-    """Read the result as a host would, ``[row][pe]``."""
-    file = await host.read(Space.CONTROL, Control.STATUS) >> 1 & 1
-    base = file << params.act_addr_bits
-    return [
-        [
-            await host.read_signed(Space.ACT, base + row, params.act_bits, pe)
-            for pe in range(params.num_pes)
-        ]
-        for row in range(rows)
-    ]
+async def read_result(host: Host, rows: int) -> list[list[int]]:
+    """Read the result of a program that fits one segment, ``[row][pe]``."""
+    return await host.read_acts(rows, await host.source())
 
 
 async def read_counters(host: Host, params: EieParams, passes: int) -> list[list[list[int]]]:

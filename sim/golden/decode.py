@@ -9,7 +9,15 @@ from scipy.sparse import coo_array, csc_array
 
 from hw.eie.formats import bias_word
 from hw.eie.params import EieParams
-from sim.golden.streams import ColumnStream, Pass, Srams, column_streams, read_program
+from sim.golden.streams import (
+    ColumnStream,
+    Loading,
+    Pass,
+    Srams,
+    column_streams,
+    held,
+    read_program,
+)
 
 __all__ = ["DecodedLayer", "decode"]
 
@@ -36,14 +44,25 @@ class DecodedLayer:
     relu: bool
 
 
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A pass with what it reads, and the rows of the vectors that it is about."""
+
+    one: Pass
+    srams: Srams
+    streams: Sequence[ColumnStream]
+    src_first: int
+    dst_first: int
+
+
 def decode(
-    srams: Srams, params: EieParams, placement: Sequence[NDArray[np.int64]]
+    loadings: Sequence[Loading], params: EieParams, placement: Sequence[NDArray[np.int64]]
 ) -> tuple[DecodedLayer, ...]:
     """Decode every layer of a program.
 
     Parameters
     ----------
-    srams : see :data:`sim.golden.streams.Srams`.
+    loadings : what the host does, run by run.
     params : sizes of the array.
     placement : positions (local row * num_pes + PE) of the input's elements, then of each
         layer's rows.
@@ -55,56 +74,97 @@ def decode(
         stand where no row or column is, pointers fall, passes of a layer disagree, a row has no
         output.
     """
-    program = read_program(srams["program"], params)
-    streams = column_streams(srams, params, program)
-    ends = [index + 1 for index, one in enumerate(program) if one.swap]
-    if len(ends) != len(placement) - 1 or ends[-1] != len(program):
+    steps, ends = _steps(loadings, params, placement)
+    if len(ends) != len(placement) - 1 or ends[-1] != len(steps):
         raise ValueError(
-            f"program must swap after each of {len(placement) - 1} layers, "
-            f"but {len(ends)} of its {len(program)} passes do"
+            f"program must end each of {len(placement) - 1} layers, "
+            f"but {len(ends)} of its {len(steps)} passes do"
         )
     layers: list[DecodedLayer] = []
     for index, (begin, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-        passes = program[begin:end]
-        if len({(one.shift, one.relu, one.codebook) for one in passes}) > 1:
-            raise ValueError(f"passes {begin} to {end - 1} must share shift, relu and codebook")
+        mine = steps[begin:end]
         cols, rows = placement[index], placement[index + 1]
+        books = [_codebook(step.srams["codebook"], step.one, params) for step in mine]
+        kinds = {
+            (step.one.shift, step.one.relu, *book) for step, book in zip(mine, books, strict=True)
+        }
+        if len(kinds) > 1:
+            raise ValueError(f"passes {begin} to {end - 1} must share shift, relu and codebook")
         layers.append(
             DecodedLayer(
-                codes=_codes(passes, streams[begin:end], cols, rows, params),
-                codebook=_codebook(srams["codebook"], passes[0], params),
-                bias=_bias(srams, passes, rows, params),
-                shift=passes[0].shift,
-                relu=bool(passes[0].relu),
+                codes=_codes(mine, cols, rows, params),
+                codebook=books[0],
+                bias=_bias(mine, rows, params),
+                shift=mine[0].one.shift,
+                relu=bool(mine[0].one.relu),
             )
         )
     return tuple(layers)
 
 
+def _steps(
+    loadings: Sequence[Loading], params: EieParams, placement: Sequence[NDArray[np.int64]]
+) -> tuple[list[_Step], list[int]]:
+    """Go through the runs; return the passes, and where in them layers end.
+
+    A layer ends where the files swap, or where the host has stored its last row.
+    """
+    steps: list[_Step] = []
+    ends: list[int] = []
+    src_first = 0
+    for loading, srams in zip(loadings, held(loadings), strict=True):
+        if loading.load is not None:
+            src_first = loading.load[0]
+        dst_first, after = 0, None
+        if loading.store is not None:
+            dst_first, after = loading.store[0], sum(loading.store)
+        program = read_program(srams["program"], params)
+        streams = column_streams(srams, params, program)
+        for one, per_pe in zip(program, streams, strict=True):
+            steps.append(
+                _Step(one, srams, per_pe, src_first + one.src_base, dst_first + one.dst_base)
+            )
+            if one.swap:
+                ends.append(len(steps))
+                src_first = 0
+        if after is not None and not program[-1].swap and len(ends) + 1 < len(placement):
+            last_row = int(placement[len(ends) + 1].max()) // params.num_pes
+            if after > last_row:
+                ends.append(len(steps))
+                src_first = 0
+    return steps, ends
+
+
 def _codes(
-    passes: Sequence[Pass],
-    streams: Sequence[Sequence[ColumnStream]],
+    steps: Sequence[_Step],
     cols: NDArray[np.int64],
     rows: NDArray[np.int64],
     params: EieParams,
 ) -> csc_array:
     """Collect a layer's codes from its passes and PEs."""
     found: list[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]] = []
-    for one, per_pe in zip(passes, streams, strict=True):
-        if int(cols.max()) >= (one.src_base + one.src_rows) * params.num_pes:
-            raise ValueError(
-                f"src_rows must reach position {cols.max()}, not only {one.src_rows} rows"
-            )
-        for pe, stream in enumerate(per_pe):
-            codes, position, local = _expand(stream)
-            if len(local) and local.max() >= one.drain_rows:
+    scanned = 0
+    for step, drain in zip(steps, _drains(steps), strict=True):
+        one = step.one
+        if step.src_first != scanned:
+            raise ValueError(f"a pass must scan from row {scanned}, not {step.src_first}")
+        scanned += one.src_rows
+        if one.drain:
+            if int(cols.max()) >= scanned * params.num_pes:
                 raise ValueError(
-                    f"entries of pe_{pe} must stay below local row {one.drain_rows}, "
+                    f"src_rows must reach position {cols.max()}, not only {scanned} rows"
+                )
+            scanned = 0
+        for pe, stream in enumerate(step.streams):
+            codes, position, local = _expand(stream)
+            if len(local) and local.max() >= drain.one.drain_rows:
+                raise ValueError(
+                    f"entries of pe_{pe} must stay below local row {drain.one.drain_rows}, "
                     f"but one is at {local.max()}"
                 )
             real = codes != 0
-            row_position = (one.dst_base + local[real]) * params.num_pes + pe
-            col_position = one.src_base * params.num_pes + position[real]
+            row_position = (drain.dst_first + local[real]) * params.num_pes + pe
+            col_position = step.src_first * params.num_pes + position[real]
             found.append((
                 codes[real],
                 _index(row_position, rows, "row"),
@@ -116,6 +176,16 @@ def _codes(
         raise ValueError(f"{len(codes) - matrix.nnz} weights are stored more than once")
     matrix.sort_indices()
     return matrix
+
+
+def _drains(steps: Sequence[_Step]) -> list[_Step]:
+    """Find, for each pass of a layer, the one that drains its sums."""
+    drains: list[_Step] = []
+    for step in reversed(steps):
+        if not step.one.drain and not drains:
+            raise ValueError("the last pass of a layer must drain, but keeps its sums")
+        drains.append(step if step.one.drain else drains[-1])
+    return drains[::-1]
 
 
 def _expand(
@@ -160,18 +230,17 @@ def _codebook(words: NDArray[np.uint64], one: Pass, params: EieParams) -> NDArra
     return weights
 
 
-def _bias(
-    srams: Srams, passes: Sequence[Pass], rows: NDArray[np.int64], params: EieParams
-) -> NDArray[np.int64]:
+def _bias(steps: Sequence[_Step], rows: NDArray[np.int64], params: EieParams) -> NDArray[np.int64]:
     """Read a layer's biases; each row must be written by just one pass."""
     bias = np.zeros(len(rows), np.int64)
     written = np.zeros(len(rows), np.int64)
-    half = np.uint64(bias_word(0, passes[0].shift))
+    half = np.uint64(bias_word(0, steps[0].one.shift))
     local, pe_of_row = np.divmod(rows, params.num_pes)
-    for one in passes:
+    for step in steps:
+        one, srams, first = step.one, step.srams, step.dst_first
         if not one.drain:
             continue
-        here = (local >= one.dst_base) & (local < one.dst_base + one.drain_rows)
+        here = (local >= first) & (local < first + one.drain_rows)
         written += here
         for pe in range(params.num_pes):
             words = srams[f"pe_{pe}/bias"][one.bias_base : one.bias_base + one.drain_rows, 0]
@@ -181,7 +250,7 @@ def _bias(
                     f"not {len(srams[f'pe_{pe}/bias'])}"
                 )
             mine = np.flatnonzero(here & (pe_of_row == pe))
-            slots = local[mine] - one.dst_base
+            slots = local[mine] - first
             bias[mine] = _signed(words[slots] - half, params.acc_bits)
             if np.delete(words, slots).any():
                 raise ValueError(f"biases of pe_{pe} must be 0 where it has no row")

@@ -4,8 +4,9 @@ Nothing here is shared with the encoder but the bit offsets, so that an error of
 cannot cancel against itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from amaranth.hdl import Shape
@@ -14,13 +15,39 @@ from numpy.typing import NDArray
 from hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout, entry_shifts, pointer_layout
 from hw.eie.params import EieParams
 
-__all__ = ["ColumnStream", "Pass", "Srams", "column_streams", "read_program"]
+__all__ = ["ColumnStream", "Loading", "Pass", "Srams", "column_streams", "held", "read_program"]
 
 Srams = Mapping[str, NDArray[np.uint64]]
 """Contents by name, see :func:`hw.eie.formats.sram_files`: (rows, limbs) words, limbs of 64
 bits, lowest first; rows that are left out are never read."""
 
 _LIMB_BITS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Loading:
+    """What a host does about one run of the program.
+
+    Parameters
+    ----------
+    srams : what it loads before; SRAMs that are not named keep what they hold.
+    load : first row, and number of rows, of a layer's input that it writes to the source file,
+        from row 0 up; None to leave the file.
+    store : first row, and number of rows, of a layer's output that it reads afterwards, from
+        row 0 up; None to leave it there.
+    """
+
+    srams: Srams
+    load: tuple[int, int] | None = None
+    store: tuple[int, int] | None = None
+
+
+def held(loadings: Iterable[Loading]) -> Iterator[Srams]:
+    """Yield what the SRAMs hold in each run."""
+    srams: dict[str, NDArray[np.uint64]] = {}
+    for loading in loadings:
+        srams |= loading.srams
+        yield dict(srams)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +66,20 @@ class Pass:
     relu: int
     swap: int
     last: int
+
+
+class Scan(Protocol):
+    """What matters of a pass for what it reads; the compiler's descriptors have it, too."""
+
+    @property
+    def src_rows(self) -> int:
+        """Rows of the source file that are scanned."""
+        ...
+
+    @property
+    def ptr_base(self) -> int:
+        """Number of the pointer of the first position's column."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +124,7 @@ def read_program(words: NDArray[np.uint64], params: EieParams) -> tuple[Pass, ..
 
 
 def column_streams(
-    srams: Srams, params: EieParams, program: Sequence[Pass]
+    srams: Srams, params: EieParams, program: Sequence[Scan]
 ) -> tuple[tuple[ColumnStream, ...], ...]:
     """Read what each PE reads in each pass.
 
@@ -91,7 +132,7 @@ def column_streams(
     ----------
     srams : see :data:`Srams`.
     params : sizes of the array.
-    program : as :func:`read_program` gives it; a compiler's descriptors do as well.
+    program : as :func:`read_program` gives it, or as the compiler made it.
 
     Returns
     -------

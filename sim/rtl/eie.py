@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.eie.program import SramData
+from compiler.eie.segment import Segment, SramData
 from compiler.readmem import to_hex
 from hw.eie.array import ARRAY_MODULE
 from hw.eie.formats import Space
@@ -24,7 +24,6 @@ from sim.rtl.launch import launch
 
 __all__ = [
     "Job",
-    "Pass",
     "Progress",
     "RtlResult",
     "host_writes",
@@ -56,28 +55,18 @@ _SPACES = {
 }
 
 
-@dataclass(frozen=True)
-class Pass:
-    """What a descriptor writes: ``rows`` rows of the destination file from ``dst_base``."""
-
-    rows: int
-    dst_base: int
-
-
 @dataclass(frozen=True, eq=False)
 class Job:
     """Inputs for one content of the SRAMs.
 
     Parameters
     ----------
-    srams : contents by name, see :func:`hw.eie.formats.sram_files`.
-    passes : what the program's descriptors write, in their order.
-    inputs : (n, rows, num_pes) int64, contents of activation file 0.
+    segments : what the hardware and the host do, see :class:`compiler.eie.segment.Segment`.
+    inputs : (n, rows, num_pes) int64, the network's inputs.
     max_cycles : a run that takes longer hangs.
     """
 
-    srams: Mapping[str, SramData]
-    passes: Sequence[Pass]
+    segments: Sequence[Segment]
     inputs: NDArray[np.int64]
     max_cycles: int
 
@@ -89,14 +78,18 @@ class RtlResult:
     Parameters
     ----------
     outputs : per pass, (n, rows, num_pes) int64, as they were written at the end of the pass.
-    result : (n, rows, num_pes) int64, as the host reads them after the run.
-    cycles : (n,) int64, from start to the end of the program.
+    result : (n, rows, num_pes) int64, as the host reads them after the runs.
+    cycles : (n,) int64, from start to the end of the program, summed over the segments.
+    reload_cycles : (n,) int64, of the host's commands before the second segment and later ones
+        (SRAMs, loads and stores of activations), and of those that put the first segment's SRAMs
+        back after the input before; loading an input and reading a result do not count.
     counters : (n, passes, num_pes, stall classes) int64 cycles.
     """
 
     outputs: tuple[NDArray[np.int64], ...]
     result: NDArray[np.int64]
     cycles: NDArray[np.int64]
+    reload_cycles: NDArray[np.int64]
     counters: NDArray[np.int64]
 
 
@@ -106,16 +99,27 @@ def sram_instance(name: str) -> str:
     return ".".join([ARRAY_MODULE, *pe, _INSTANCES[memory]])
 
 
-def host_writes(srams: Mapping[str, SramData]) -> Iterator[tuple[Space, int, int, int]]:
-    """Yield space, row, word and PE of every command with which a host loads ``srams``."""
+def host_writes(srams: Mapping[str, SramData]) -> NDArray[np.uint64]:
+    """Return the commands with which a host loads ``srams``.
+
+    Returns
+    -------
+    (commands, 3 + limbs) space, PE, row, and word in limbs of 64 bits, lowest first.
+    """
+    limbs = max((sram.words.shape[1] for sram in srams.values()), default=1)
+    parts = [np.zeros((0, 3 + limbs), np.uint64)]
     for name, sram in srams.items():
         *prefix, memory = name.split("/")
-        pe = int(prefix[0].removeprefix("pe_")) if prefix else 0
         # Of the pointers, the even ones are in one bank and the odd ones in the other.
         step, first = (2, int(memory == "ptr_odd")) if memory.startswith("ptr_") else (1, 0)
-        for row, limbs in enumerate(sram.words.tolist()):
-            word = sum(limb << 64 * k for k, limb in enumerate(limbs))
-            yield _SPACES[memory], first + step * row, word, pe
+        rows, width = sram.words.shape
+        part = np.zeros((rows, 3 + limbs), np.uint64)
+        part[:, 0] = _SPACES[memory].value
+        part[:, 1] = int(prefix[0].removeprefix("pe_")) if prefix else 0
+        part[:, 2] = first + step * np.arange(rows)
+        part[:, 3 : 3 + width] = sram.words
+        parts.append(part)
+    return np.concatenate(parts)
 
 
 def run_jobs(
@@ -205,29 +209,50 @@ def run_bench(program: Path, folder: Path, bench: str, *, waves: bool = False) -
 def _describe(folder: Path, number: int, job: Job, host_load: bool) -> dict[str, Any]:
     """Write a job's files; return what the bench has to know."""
     np.save(folder / f"inputs_{number}.npy", job.inputs)
+    first, *later = [segment.srams for segment in job.segments]
     if not host_load:
         (folder / "srams").mkdir()
-        for name, sram in job.srams.items():
+        for name, sram in first.items():
             file = folder / "srams" / f"{sram_instance(name)}.hex"
             file.write_bytes(to_hex(sram.words, sram.width))
-    writes = host_writes(job.srams) if host_load else []
-    final = job.passes[-1]
+    replaced = {name for srams in later for name in srams}
+    contents = {
+        "begin": first if host_load else {},
+        "again": {name: sram for name, sram in first.items() if name in replaced},
+        **{str(at): srams for at, srams in enumerate(later, 1)},
+    }
+    for key, srams in contents.items():
+        np.save(folder / f"writes_{number}_{key}.npy", host_writes(srams))
     return {
-        "writes": [[space.value, row, word, pe] for space, row, word, pe in writes],
         "max_cycles": job.max_cycles,
-        "num_passes": len(job.passes),
-        "drained": [[n, p.dst_base + r] for n, p in enumerate(job.passes) for r in range(p.rows)],
-        "result_rows": final.dst_base + final.rows,
+        "segments": [
+            {
+                "layers": [segment.passes[0], segment.passes[-1]],
+                "load": segment.load,
+                "store": segment.store,
+                "swapped": segment.program[-1].swap,
+                "num_passes": len(segment.program),
+                "drained": [
+                    [at, one.dst_base + row]
+                    for at, one in enumerate(segment.program)
+                    if one.drain
+                    for row in range(one.drain_rows)
+                ],
+            }
+            for segment in job.segments
+        ],
     }
 
 
 def _collect(path: Path, job: Job) -> RtlResult:
-    bounds = np.cumsum([p.rows for p in job.passes])[:-1]
+    program = [one for segment in job.segments for one in segment.program]
+    bounds = np.cumsum([one.drain_rows if one.drain else 0 for one in program])[:-1]
     with np.load(path, allow_pickle=False) as results:
         return RtlResult(
             tuple(np.split(results["outputs"], bounds, axis=1)),
             results["results"],
             results["cycles"],
+            results["reload_cycles"],
             results["counters"],
         )
 

@@ -6,20 +6,18 @@ from numpy.typing import NDArray
 from compiler.fixed_point import dequantize
 from compiler.image import Image
 from sim.result import RunResult
-from sim.rtl.eie import Job, Pass, RtlResult
+from sim.rtl.eie import Job, RtlResult
 
 __all__ = ["image_job", "image_result"]
 
 
 def image_job(image: Image, columns: NDArray[np.int64]) -> Job:
     """Make the job that runs ``columns``, (n, columns) quantised inputs, through ``image``."""
-    p, first = image.params, image.program[0]
-    rows = first.src_base + first.src_rows
+    p, rows = image.params, image.heights[0]
     inputs = np.zeros((len(columns), rows * p.num_pes), np.int64)
     inputs[:, image.placement[0]] = columns
     return Job(
-        image.srams,
-        [Pass(d.drain_rows if d.drain else 0, d.dst_base) for d in image.program],
+        image.segments,
         inputs.reshape(len(columns), rows, p.num_pes),
         _max_cycles(image),
     )
@@ -39,6 +37,7 @@ def image_result(image: Image, raw: RtlResult) -> RunResult:
         dequantize(outputs[-1], layers[-1].out_frac),
         tuple(outputs),
         cycles=raw.cycles,
+        reload_cycles=raw.reload_cycles,
         counters=counters if image.params.counters else None,
         result=raw.result.reshape(samples, -1)[:, image.placement[-1]],
     )
@@ -47,7 +46,12 @@ def image_result(image: Image, raw: RtlResult) -> RunResult:
 def _max_cycles(image: Image) -> int:
     """Bound the cycles of a run: as many as if nothing ever happened side by side."""
     p = image.params
-    words = sum(len(sram.words) for name, sram in image.srams.items() if name.endswith("/spmat"))
+    words = sum(
+        len(sram.words)
+        for segment in image.segments
+        for name, sram in segment.srams.items()
+        if name.endswith("/spmat")
+    )
     columns = sum(d.src_rows * p.num_pes for d in image.program)
     rows = sum(d.src_rows + d.drain_rows for d in image.program)
     latencies = (p.num_codes + 64) * len(image.program)

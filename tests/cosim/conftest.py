@@ -1,7 +1,9 @@
 """Networks, placements and arrays that the co-simulations draw from."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -9,13 +11,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from compiler.eie.place import Placement, place
+from compiler.eie.place import Placement, Strategy, place
 from compiler.eie.program import build
 from compiler.image import Image
 from compiler.network import QuantLayer, QuantNetwork
 from hw.eie.params import EieParams
 
-_SMALL = {
+_SMALL: dict[str, Any] = {
     "spmat_words": 2048,
     "num_pointers": 1024,
     "num_acts": 64,
@@ -58,7 +60,18 @@ _ARRAYS = {
         word_bits=16,
         skip_padding=True,
         pointers_first=True,
-        **(_SMALL | {"num_accs": 3}),
+        **dict[str, Any](_SMALL, num_accs=3),
+    ),
+    # Nothing fits at once: the host reloads SRAMs, and loads and stores vectors by parts.
+    "segments": EieParams(
+        num_pes=2,
+        queue_depth=4,
+        spmat_words=16,
+        num_pointers=16,
+        num_acts=4,
+        num_accs=3,
+        num_biases=8,
+        num_descriptors=4,
     ),
 }
 
@@ -104,8 +117,8 @@ def _draw_layer(draw: st.DrawFn, rows: int, cols: int, p: EieParams, *, relu: bo
 
 
 def _draw_placement(draw: st.DrawFn, network: QuantNetwork, p: EieParams) -> Placement:
-    strategy = draw(st.sampled_from(["interleave", "balance", "random"]))
-    if strategy != "random":
+    strategy = draw(st.sampled_from([*get_args(Strategy), None]))
+    if strategy is not None:
         return place(network, p, strategy)
     rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
     sizes = [network.layers[0].shape[1], *(layer.shape[0] for layer in network.layers)]
@@ -114,16 +127,15 @@ def _draw_placement(draw: st.DrawFn, network: QuantNetwork, p: EieParams) -> Pla
 
 @st.composite
 def _trials(draw: st.DrawFn, params: EieParams) -> Trial:
-    most = min(70, 8 * params.num_pes)
+    most = max(40, min(70, 8 * params.num_pes))
     sizes = draw(st.lists(st.integers(1, most), min_size=2, max_size=4))
     layers = [
         _draw_layer(draw, rows, cols, params, relu=draw(st.booleans()))
-        for cols, rows in zip(sizes, sizes[1:], strict=False)
+        for cols, rows in itertools.pairwise(sizes)
     ]
     network = QuantNetwork((sizes[0],), tuple(layers))
     placement = _draw_placement(draw, network, params)
-    program, passes, srams = build(network, placement, params)
-    image = Image("drawn", params, network, placement, program, passes, srams)
+    image = Image("drawn", params, network, placement, build(network, placement, params))
     rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
     inputs = rng.integers(params.min_act, params.max_act, (3, sizes[0]), endpoint=True)
     inputs[0] *= rng.random(sizes[0]) < draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hw.eie.formats import StallClass
 from hw.eie.params import EieParams
+from sim.reload import reload_cycles
 from sim.rtl.eie import run_jobs
 from sim.rtl.image import image_job, image_result
 from sim.run import run
@@ -42,6 +43,8 @@ def test_drawn_networks(array: EieParams, trials: Callable[[EieParams], st.Searc
             np.testing.assert_array_equal(rtl.result, golden.layer_outputs[-1])
             assert rtl.counters is not None
             assert rtl.cycles is not None
+            assert rtl.reload_cycles is not None
+            assert rtl.reload_cycles.tolist() == reload_cycles(trial.image, len(trial.inputs))
             per_pe = rtl.counters.sum(axis=(1, 3))
             np.testing.assert_array_equal(per_pe, np.repeat(rtl.cycles[:, None], array.num_pes, 1))
             _check_useful(trial, golden, rtl.counters[..., StallClass.USEFUL].sum(axis=2))

@@ -22,8 +22,9 @@ def test_recover(
 ) -> None:
     network = draw_network([20, 30, 12, 5], density=0.3, seed=3)
     placement = place(network, paper_array, "balance")
-    program, passes, srams = build(network, placement, paper_array)
-    image = Image("recover", paper_array, network, placement, program, passes, srams)
+    image = Image(
+        "recover", paper_array, network, placement, build(network, placement, paper_array)
+    )
     x = np.random.default_rng(3).integers(-500, 500, (1, 20))
     write_jobs(tmp_path, paper_array, [image_job(image, x)])
     run_bench(build_array(paper_array), tmp_path, "sim.bench.tb_eie_recover")

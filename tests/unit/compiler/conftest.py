@@ -20,9 +20,7 @@ def _compile_image(
 ) -> Image:
     params = EieParams(num_pes=3, num_accs=4, acc_bits=40)
     placement = place(network, params, strategy)
-    return Image(
-        "net", params, network, placement, *build(network, placement, params), report or {}
-    )
+    return Image("net", params, network, placement, build(network, placement, params), report or {})
 
 
 def _edit(root: Path, change: Callable[[dict[str, Any]], object], *, signed: bool = True) -> None:

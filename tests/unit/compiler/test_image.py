@@ -25,7 +25,7 @@ def test_what_is_saved_is_loaded(
     image = compile_image(draw_network([12, 20, 5]), strategy, {"notes": ["a", {"b": None}]})
     image.save(tmp_path / "deep" / "net")
     loaded = Image.load(tmp_path / "deep" / "net")
-    for name in ("name", "params", "program", "passes", "report"):
+    for name in ("name", "params", "program", "passes", "heights", "report"):
         assert getattr(loaded, name) == getattr(image, name)
     assert loaded.network.input_shape == image.network.input_shape
     for got, layer in zip(loaded.network.layers, image.network.layers, strict=True):
@@ -55,7 +55,7 @@ def test_an_image_has_a_file_for_every_sram(image: Image, saved: Path, contents:
     assert set(contents(saved)) == {"manifest.json", "tensors.npz"} | srams
     manifest = json.loads((saved / "manifest.json").read_bytes())
     assert manifest["format"] == "zeroskip-image"
-    assert manifest["schema"] == 1
+    assert manifest["schema"] == 2
     assert manifest["placement"] == "tensors.npz"
 
 

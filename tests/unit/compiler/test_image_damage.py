@@ -93,7 +93,7 @@ def test_a_manifest_that_is_not_json_is_named(saved: Path, text: bytes) -> None:
         Image.load(saved)
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"format": "other", "schema": 1}'])
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": "other", "schema": 2}'])
 def test_another_format_is_refused(saved: Path, text: str) -> None:
     (saved / "manifest.json").write_text(text)
     with pytest.raises(
@@ -103,13 +103,13 @@ def test_another_format_is_refused(saved: Path, text: str) -> None:
         Image.load(saved)
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None])
+@pytest.mark.parametrize("schema", [0, 1, "2", None])
 def test_another_schema_is_refused(saved: Path, schema: object, edit: Edit) -> None:
     edit(saved, lambda manifest: manifest.update(schema=schema, zeroskip="7.0.1"))
     with pytest.raises(
         ImageError,
         match=rf"manifest.json has schema {schema!r}, written by zeroskip 7.0.1, but zeroskip "
-        r"\S+ reads schema 1: compile the model again with `zeroskip compile`$",
+        r"\S+ reads schema 2: compile the model again with `zeroskip compile`$",
     ):
         Image.load(saved)
 
@@ -129,8 +129,8 @@ EDITS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     (_set("params", "num_pes", value=0), r"params: num_pes must be a whole number from 1 to 256"),
     (_set("params", "num_pes", value="3"), r"params.num_pes: input should be a valid integer"),
     (_set("params", "colour", value=1), r"params.colour: unexpected keyword argument"),
-    (_set("params", "num_pes", value=2), r"files must not list sram/pe_2/bias.hex"),
-    (_set("params", "num_pes", value=4), r"files must list sram/pe_3/bias.hex"),
+    (_set("params", "num_pes", value=2), r"segments.0.srams must not name pe_2/bias$"),
+    (_set("params", "num_pes", value=4), r"segments.0.srams must name pe_3/bias$"),
     (
         _set("input_shape", value=[3, 5]),
         r"product of input_shape must be layers.0.cols = 12, not 15",
@@ -145,30 +145,91 @@ EDITS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     ),
     (
         _set("layers", 0, "relu", value=False),
-        r"program.0.relu must be layers.0.relu = False, not True",
+        r"segments.0.program.0.relu must be layers.0.relu = False, not True",
     ),
     (_set("layers", 0, "relu", value=1), r"layers.0.relu: input should be a valid boolean"),
     (
         _set("layers", 0, "weight_frac", value=3),
-        r"program.0.shift must be 3, as the fraction bits ",
+        r"segments.0.program.0.shift must be what the fraction bits of layers.0 say = 3, not 6$",
     ),
     (_set("layers", 0, "more", value=3), r"layers.0.more: extra inputs are not permitted"),
     (
         _set("placement", value="random"),
         r"placement: input should be 'interleave' or 'tensors.npz'",
     ),
-    (_set("program", 0, "src_rows", value=5), r"program must be what sram/program.hex holds"),
-    (_set("program", 0, "src_rows", value=5000), r"src_rows must be from 0 to 1023, not 5000"),
-    (_set("program", 0, "src_rows", value=-1), r"src_rows must be from 0 to 1023, not -1"),
-    (_set("program", 0, "swap", value=True), r"passes.1 must be the layer that program says = 1"),
-    (_set("program", 0, "last", value=True), r"program.0.last must be true at the end only"),
-    (_set("program", 2, "last", value=False), r"program.2.last must be true at the end only"),
     (
-        _set("program", 2, "swap", value=False),
-        r"the number of layers must be what program says = 1",
+        _set("segments", 0, "program", 0, "src_rows", value=5),
+        r"segments.0.program.0.src_rows must stay within 4 rows of the source$",
     ),
-    (_set("passes", value=[0, 0]), r"the length of passes must be that of program = 3, not 2"),
-    (_set("passes", 1, value=1), r"passes.1 must be the layer that program says = 0, not 1"),
+    (
+        _set("segments", 0, "program", 0, "ptr_base", value=5),
+        r"segments.0.program must be what sram/program.hex holds$",
+    ),
+    (
+        _set("segments", 0, "program", 0, "ptr_base", value=-5),
+        r"ptr_base must be from 0 to 16383, not -5$",
+    ),
+    (
+        _set("segments", 0, "program", 0, "src_base", value=1),
+        r"segments.0.program.0.src_base must be the next row to scan = 0, not 1$",
+    ),
+    (
+        _set("segments", 0, "program", 1, "dst_base", value=3),
+        r"segments.0.program.1.dst_base must be the next row to write = 4, not 3$",
+    ),
+    (
+        _set("segments", 0, "program", 0, "drain", value=False),
+        r"segments.0.program.1.src_base must be the next row to scan = 4, not 0$",
+    ),
+    (
+        _set("segments", 0, "load", value=[1, 3]),
+        r"segments.0.program.0.src_base must be the next row to scan = -1, not 0$",
+    ),
+    (
+        _set("segments", 0, "load", value=None),
+        r"segments.0.program.0.src_rows must stay within 0 rows of the source$",
+    ),
+    (
+        _set("segments", 0, "store", value=[0, 3]),
+        r"segments.0.store must be what program writes, up to = 2, not 3$",
+    ),
+    (
+        _set("segments", 0, "srams", 0, value="pe_0/ptr_even.hex"),
+        r"segments.0.srams must not name pe_0/ptr_even.hex$",
+    ),
+    (_set("segments", value=[]), r"segments: "),
+    (
+        _set("segments", 0, "program", 0, "src_rows", value=5000),
+        r"segments.0.program.0.src_rows must stay within 4 rows of the source$",
+    ),
+    (
+        _set("segments", 0, "program", 0, "src_rows", value=-1),
+        r"segments.0.program.1.src_rows, with those before it, must be all rows = -1, not 4$",
+    ),
+    (
+        _set("segments", 0, "program", 0, "swap", value=True),
+        r"segments.0.passes.1 must be the layer that program says = 1, not 0$",
+    ),
+    (
+        _set("segments", 0, "program", 0, "last", value=True),
+        r"segments.0.program.0.last must be true at the end only",
+    ),
+    (
+        _set("segments", 0, "program", 2, "last", value=False),
+        r"segments.0.program.2.last must be true at the end only",
+    ),
+    (
+        _set("segments", 0, "program", 2, "swap", value=False),
+        r"segments.0.program must be what sram/program.hex holds$",
+    ),
+    (
+        _set("segments", 0, "passes", value=[0, 0]),
+        r"length of segments.0.passes must be that of its program = 3, not 2$",
+    ),
+    (
+        _set("segments", 0, "passes", 1, value=1),
+        r"segments.0.passes.1 must be the layer that program says = 0, not 1$",
+    ),
     (_set("files", "tensors.npz", "sha256", value="x"), r"files.tensors.npz.sha256: "),
     (_set("files", "../../secret", value={"size": 0, "sha256": "0" * 64}), r"files must not list "),
     (_set("extra", value=1), r"extra: extra inputs are not permitted"),
@@ -246,11 +307,11 @@ FORGED: list[tuple[str, Callable[[np.ndarray], Any], str]] = [
     ("layer_0_bias", lambda bias: None, r"layer_0_bias is missing$"),
     ("other", lambda nothing: np.zeros(1), r"other is superfluous$"),
     ("placement_1", lambda places: places * 0, r"placement_1 must give every element a position"),
-    ("placement_1", lambda places: places - 1, r"placement_1 must be from 0 to 1535, not -1 to 1"),
+    ("placement_1", lambda places: places - 1, r"placement_1 must be from 0 to 20, not -1 to 1"),
     (
         "placement_1",
         lambda places: places + 1530,
-        r"placement_1 must be from 0 to 1535, not 1530 to",
+        r"placement_1 must be from 0 to 20, not 1530 to",
     ),
 ]
 

@@ -5,7 +5,8 @@ import numpy as np
 from amaranth.lib import data
 
 from compiler.eie.place import Strategy, place
-from compiler.eie.program import Descriptor, SramData, build
+from compiler.eie.program import build
+from compiler.eie.segment import Descriptor, SramData
 from compiler.network import QuantNetwork
 from hw.eie.formats import bias_word, descriptor_layout, pointer_layout, sram_files
 from hw.eie.params import EieParams
@@ -17,7 +18,11 @@ Built = tuple[tuple[Descriptor, ...], tuple[int, ...], dict[str, SramData]]
 def build_placed(
     network: QuantNetwork, params: EieParams, strategy: Strategy = "interleave"
 ) -> Built:
-    return build(network, place(network, params, strategy), params)
+    """Build a network that fits one segment."""
+    (segment,) = build(network, place(network, params, strategy), params)
+    assert segment.load is not None
+    assert segment.store is not None
+    return segment.program, segment.passes, segment.srams
 
 
 def rows_of(srams: dict[str, SramData], name: str) -> list[int]:
@@ -134,7 +139,7 @@ def test_codebooks_follow_one_another(draw_network: DrawNetwork) -> None:
     assert rows_of(srams, "codebook") == weights
 
 
-def test_progress_counts_the_passes(draw_network: DrawNetwork) -> None:
+def test_progress_counts_the_local_rows(draw_network: DrawNetwork) -> None:
     network, params = draw_network([4, 8]), EieParams(num_pes=1, num_accs=4)
     seen: list[tuple[int, int]] = []
     build(
@@ -143,4 +148,4 @@ def test_progress_counts_the_passes(draw_network: DrawNetwork) -> None:
         params,
         lambda done, total: seen.append((done, total)),
     )
-    assert seen == [(1, 2), (2, 2)]
+    assert seen == [(4, 8), (8, 8)]

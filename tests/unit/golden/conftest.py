@@ -17,8 +17,8 @@ def _compile_srams(
     network: QuantNetwork, params: EieParams, strategy: Strategy = "interleave"
 ) -> tuple[dict[str, NDArray[np.uint64]], Placement]:
     placement = place(network, params, strategy)
-    _, _, srams = build(network, placement, params)
-    return {name: sram.words.copy() for name, sram in srams.items()}, placement
+    (segment,) = build(network, placement, params)
+    return {name: sram.words.copy() for name, sram in segment.srams.items()}, placement
 
 
 def _one_layer(dense: NDArray[np.uint8]) -> QuantNetwork:
@@ -38,7 +38,10 @@ def _one_layer(dense: NDArray[np.uint8]) -> QuantNetwork:
 
 @pytest.fixture(scope="session")
 def compile_srams() -> Callable[..., tuple[dict[str, NDArray[np.uint64]], Placement]]:
-    """Give a function of a network, parameters and a strategy: SRAM words and placement."""
+    """Give a function of a network that fits, parameters and a strategy.
+
+    It returns the words of the SRAMs, and the placement.
+    """
     return _compile_srams
 
 

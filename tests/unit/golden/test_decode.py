@@ -12,7 +12,7 @@ from compiler.network import QuantLayer, QuantNetwork
 from hw.eie.params import EieParams
 from sim.golden.decode import DecodedLayer, decode
 from sim.golden.eie import run_network
-from sim.golden.streams import column_streams, read_program
+from sim.golden.streams import Loading, column_streams, read_program
 
 DrawNetwork = Callable[..., QuantNetwork]
 CompileSrams = Callable[..., tuple[dict[str, NDArray[np.uint64]], Placement]]
@@ -68,7 +68,7 @@ def test_what_is_encoded_is_decoded(
     )
     network = draw_network(sizes, seed=seed, density=density, code_bits=code_bits, shift=shift)
     srams, placement = compile_srams(network, params, strategy)
-    assert_same(decode(srams, params, placement), network.layers)
+    assert_same(decode([Loading(srams)], params, placement), network.layers)
 
 
 @given(seed=st.integers(0, 1000), num_pes=st.integers(1, 7))
@@ -77,9 +77,9 @@ def test_any_placement_is_decoded(draw_network: DrawNetwork, seed: int, num_pes:
     network = draw_network([9, 14, 5], seed=seed)
     placement = tuple(rng.permutation(size + 4)[:size] for size in (9, 14, 5))
     params = EieParams(num_pes=num_pes, num_accs=3)
-    _, _, srams = build(network, placement, params)
-    words = {name: sram.words for name, sram in srams.items()}
-    assert_same(decode(words, params, placement), network.layers)
+    (segment,) = build(network, placement, params)
+    words = {name: sram.words for name, sram in segment.srams.items()}
+    assert_same(decode([Loading(words)], params, placement), network.layers)
 
 
 def corner(rows: int, cols: int, *entries: tuple[int, int]) -> NDArray[np.uint8]:
@@ -107,7 +107,7 @@ def test_corner_cases_are_decoded(
 ) -> None:
     network, params = one_layer(dense), EieParams(num_pes=num_pes)
     srams, placement = compile_srams(network, params)
-    assert_same(decode(srams, params, placement), network.layers)
+    assert_same(decode([Loading(srams)], params, placement), network.layers)
 
 
 def test_the_largest_pointer_is_decoded(compile_srams: CompileSrams, one_layer: OneLayer) -> None:
@@ -115,7 +115,7 @@ def test_the_largest_pointer_is_decoded(compile_srams: CompileSrams, one_layer: 
     params = EieParams(num_pes=1, spmat_words=2)
     network = one_layer(np.full((16, 1), 7, np.uint8))
     srams, placement = compile_srams(network, params)
-    assert_same(decode(srams, params, placement), network.layers)
+    assert_same(decode([Loading(srams)], params, placement), network.layers)
     streams = column_streams(srams, params, read_program(srams["program"], params))
     assert streams[0][0].pointers.tolist() == [0, params.spmat_entries]
 
@@ -141,7 +141,7 @@ def test_a_decoded_network_runs_on_golden(
     x = np.random.default_rng(0).integers(-1000, 1000, (20, 5))
     got, expected = (
         run_network(layers, x, act_bits=16, acc_bits=48)
-        for layers in (decode(srams, params, placement), network.layers)
+        for layers in (decode([Loading(srams)], params, placement), network.layers)
     )
     for y, then in zip(got.outputs, expected.outputs, strict=True):
         assert np.array_equal(y, then)
@@ -162,7 +162,7 @@ def test_no_flipped_bit_of_an_sram_is_decoded_to_the_same_network(
     assume(bit < width)
     srams[name][row, 0] ^= np.uint64(1 << bit)
     try:
-        decoded = decode(srams, params, placement)
+        decoded = decode([Loading(srams)], params, placement)
     except ValueError:
         return
     with pytest.raises(AssertionError):

@@ -9,6 +9,7 @@ from compiler.network import QuantNetwork
 from hw.eie.formats import descriptor_layout, entry_shifts, pointer_layout
 from hw.eie.params import EieParams
 from sim.golden.decode import decode
+from sim.golden.streams import Loading
 
 Srams = dict[str, NDArray[np.uint64]]
 CompileSrams = Callable[..., tuple[Srams, Placement]]
@@ -26,7 +27,7 @@ def srams(compile_srams: CompileSrams, one_layer: OneLayer) -> Srams:
 
 def refuse(srams: Srams, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        decode(srams, PARAMS, (np.arange(4), np.arange(6)))
+        decode([Loading(srams)], PARAMS, (np.arange(4), np.arange(6)))
 
 
 def set_entry(srams: Srams, entry: int, field: str, value: int) -> None:
@@ -52,7 +53,7 @@ def set_field(srams: Srams, name: str, value: int) -> None:
 
 
 def test_the_unspoilt_contents_decode(srams: Srams) -> None:
-    assert len(decode(srams, PARAMS, (np.arange(4), np.arange(6)))) == 1
+    assert len(decode([Loading(srams)], PARAMS, (np.arange(4), np.arange(6)))) == 1
 
 
 def test_entries_past_the_rows_are_refused(srams: Srams) -> None:
@@ -81,7 +82,7 @@ def test_impossible_slots_are_refused(compile_srams: CompileSrams, one_layer: On
     srams, placement = compile_srams(one_layer(np.ones((2, 2), np.uint8)), params)
     srams["pe_0/ptr_even"][0, 0] = 3 << pointer_layout(params)["slot"].offset
     with pytest.raises(ValueError, match=r"^slots of pointers of pe_0 must be below 3, not 3$"):
-        decode(srams, params, placement)
+        decode([Loading(srams)], params, placement)
 
 
 def test_missing_pointers_are_refused(srams: Srams) -> None:
@@ -104,7 +105,7 @@ def test_a_program_without_end_is_refused(srams: Srams) -> None:
 
 def test_a_program_of_other_layers_is_refused(srams: Srams) -> None:
     set_field(srams, "swap", 0)
-    refuse(srams, r"^program must swap after each of 1 layers, but 0 of its 1 passes do$")
+    refuse(srams, r"^program must end each of 1 layers, but 0 of its 1 passes do$")
 
 
 def test_columns_that_are_not_scanned_are_refused(srams: Srams) -> None:
@@ -114,14 +115,14 @@ def test_columns_that_are_not_scanned_are_refused(srams: Srams) -> None:
 
 def test_entries_where_no_row_or_column_is_are_refused(srams: Srams) -> None:
     with pytest.raises(ValueError, match=r"^no row is at position 4, but an entry is$"):
-        decode(srams, PARAMS, (np.arange(4), np.array([0, 1, 2, 3, 5])))
+        decode([Loading(srams)], PARAMS, (np.arange(4), np.array([0, 1, 2, 3, 5])))
     with pytest.raises(ValueError, match=r"^no column is at position 2, but an entry is$"):
-        decode(srams, PARAMS, (np.array([0, 1, 3]), np.arange(6)))
+        decode([Loading(srams)], PARAMS, (np.array([0, 1, 3]), np.arange(6)))
 
 
 def test_rows_without_an_output_are_refused(srams: Srams) -> None:
     set_field(srams, "drain", 0)
-    refuse(srams, r"^row 0 must be written by one pass, not 0$")
+    refuse(srams, r"^the last pass of a layer must drain, but keeps its sums$")
 
 
 def test_missing_biases_are_refused(srams: Srams) -> None:
@@ -135,7 +136,7 @@ def test_biases_of_absent_rows_must_be_zero(
     srams, placement = compile_srams(one_layer(np.ones((3, 1), np.uint8)), PARAMS)
     srams["pe_1/bias"][1, 0] = 1
     with pytest.raises(ValueError, match=r"^biases of pe_1 must be 0 where it has no row$"):
-        decode(srams, PARAMS, placement)
+        decode([Loading(srams)], PARAMS, placement)
 
 
 def test_a_missing_codebook_is_refused(srams: Srams) -> None:
@@ -154,7 +155,7 @@ def test_passes_of_a_layer_must_agree(compile_srams: CompileSrams, one_layer: On
     at = descriptor_layout(params)["shift"]
     srams["program"][at.offset // 64, 0] ^= np.uint64(1 << at.offset % 64)
     with pytest.raises(ValueError, match=r"^passes 0 to 1 must share shift, relu and codebook$"):
-        decode(srams, params, placement)
+        decode([Loading(srams)], params, placement)
 
 
 def test_weights_stored_twice_are_refused(compile_srams: CompileSrams, one_layer: OneLayer) -> None:
@@ -165,4 +166,4 @@ def test_weights_stored_twice_are_refused(compile_srams: CompileSrams, one_layer
     half, offset = divmod(at.offset, 64)
     second[half, 0] = int(second[half, 0]) & ~(((1 << at.width) - 1) << offset)
     with pytest.raises(ValueError, match=r"^2 weights are stored more than once$"):
-        decode(srams, params, placement)
+        decode([Loading(srams)], params, placement)

@@ -1,0 +1,34 @@
+"""What the host spends on an image whose segments need it, in cycles."""
+
+from collections.abc import Mapping
+
+from compiler.eie.segment import SramData
+from compiler.image import Image
+
+__all__ = ["reload_cycles"]
+
+# The host port takes a write per cycle, and a read in four: into the port, out of the memory,
+# into the answer, and back.
+_READ = 4
+
+
+def reload_cycles(image: Image, samples: int) -> list[int]:
+    """Return, per input, the cycles of the commands that :class:`sim.result.RunResult` counts.
+
+    Before the second segment and each later one, the host loads SRAMs and activations; after
+    each but the last, it may store activations. From the second input on, it also puts back what
+    the first segment has in SRAMs that later ones loaded.
+    """
+    num_pes = image.params.num_pes
+    first, *later = image.segments
+    once = sum(_rows(segment.srams) for segment in later)
+    once += sum(segment.load[1] * num_pes for segment in later if segment.load)
+    stores = [segment.store for segment in image.segments[:-1] if segment.store]
+    once += sum(rows * num_pes * _READ for _, rows in stores)
+    replaced = {name for segment in later for name in segment.srams}
+    again = _rows({name: sram for name, sram in first.srams.items() if name in replaced})
+    return [once, *[once + again] * (samples - 1)]
+
+
+def _rows(srams: Mapping[str, SramData]) -> int:
+    return sum(len(sram.words) for sram in srams.values())
