@@ -1,4 +1,4 @@
-"""``zeroskip run``: inputs through an image, on golden or on RTL."""
+"""``zeroskip run``: inputs through an image, on golden, on the cycle model or on RTL."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +12,7 @@ from scripts.cli.files import check_output_file, read_npy, write_npy
 from scripts.cli.options import ImageArgument, InputOption, JsonOption
 from scripts.cli.output import Steps, print_json, print_line, print_table
 from sim import RunResult, run
+from sim.perfetto import write_trace
 
 __all__ = ["EXAMPLES", "run_image"]
 
@@ -20,6 +21,8 @@ EXAMPLES = """Examples:
 zeroskip run out/model --input x.npy --on golden -o y.npy
 
 zeroskip run out/model --input x.npy --on rtl --waves
+
+zeroskip run out/model --input x.npy --on cycles --trace t.json
 
 zeroskip run out/model --input x.npy --on rtl --json
 """
@@ -32,8 +35,11 @@ def run_image(
     image: ImageArgument,
     inputs: InputOption,
     on: Annotated[
-        Literal["golden", "rtl"],
-        typer.Option(help="The NumPy model, or the hardware under Verilator."),
+        Literal["golden", "cycles", "rtl"],
+        typer.Option(
+            help="The NumPy model; the same with the cycles that the hardware takes; or the "
+            "hardware under Verilator."
+        ),
     ] = "golden",
     waves: Annotated[
         bool, typer.Option("--waves", help="With rtl: record all signals to IMAGE.vcd.")
@@ -41,6 +47,15 @@ def run_image(
     vcd: Annotated[
         Path | None,
         typer.Option("--vcd", metavar="FILE", help="Record all signals to FILE instead."),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace",
+            metavar="T.json",
+            help="With cycles: what every PE did and when, for the first input, to open in "
+            "Perfetto; 1 us is 1 cycle.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -54,7 +69,9 @@ def run_image(
         vcd = image.resolve().with_name(f"{image.resolve().name}.vcd")
     if vcd is not None and on != "rtl":
         raise typer.BadParameter("waves are recorded with --on rtl only")
-    for path in (output, vcd):
+    if trace is not None and on != "cycles":
+        raise typer.BadParameter("a trace is recorded with --on cycles only")
+    for path in (output, vcd, trace):
         if path is not None:
             check_output_file(path)
     compiled = Image.load(image)
@@ -63,20 +80,32 @@ def run_image(
         steps(f"run on {on}", 0, 1)
         result = run(compiled, x, on, waves=vcd, progress=steps)
         steps(f"run on {on}", 1, 1)
+        if trace is not None:
+            steps("write the trace", 0, 1)
+            write_trace(compiled, x, result, trace)
+            steps("write the trace", 1, 1)
     if output is not None:
         write_npy(output, result.outputs)
     if as_json:
-        print_json(_document(compiled, image, on, vcd, output, result))
+        print_json(_document(compiled, image, on, vcd, trace, output, result))
         return
     _print_result(result)
     if output is not None:
         print_line(f"outputs {result.outputs.shape} written to {output}")
+    if trace is not None:
+        print_line(f"trace of input 0 written to {trace}: 1 us in it is 1 cycle")
     if vcd is not None:
         print_line(f"waves written to {vcd}")
 
 
 def _document(
-    compiled: Image, image: Path, on: str, vcd: Path | None, output: Path | None, result: RunResult
+    compiled: Image,
+    image: Path,
+    on: str,
+    vcd: Path | None,
+    trace: Path | None,
+    output: Path | None,
+    result: RunResult,
 ) -> dict[str, Any]:
     stalls = None
     if result.counters is not None:
@@ -97,6 +126,7 @@ def _document(
         "outputs": result.outputs.tolist() if output is None else None,
         "output_file": None if output is None else str(output),
         "waves": None if vcd is None else str(vcd),
+        "trace": None if trace is None else str(trace),
         "saturated": saturated,
         "cycles": None if result.cycles is None else result.cycles.tolist(),
         "pe_cycles": stalls,

@@ -31,6 +31,7 @@ def compute(
     pointers_first: bool,
     hold: int,
     counters: NDArray[np.int64],
+    log: NDArray[np.int32] | None = None,
 ) -> int:
     """Run the COMPUTE state of a pass.
 
@@ -42,6 +43,9 @@ def compute(
     queue_depth, pointers_first : parameters of the array.
     hold : cycles until the codebook is complete.
     counters : (pes, stall classes); what the cycles were spent on is added.
+    log : (3, positions, pes) or None; gets the cycle in which a column enters a PE's queue,
+        leaves it, and issues its last entry, see :class:`sim.cycles.trace.PassTrace`. Without
+        it, the compiled loop has none of this.
 
     Returns
     -------
@@ -85,6 +89,8 @@ def compute(
                     at = column[pe]
                     counters[pe, _USEFUL] += issue[at, pe] - padding[at, pe]
                     counters[pe, _PADDING] += padding[at, pe]
+                    if log is not None:
+                        log[2, at, pe] = now
                     if after[at, pe] < issue[at, pe]:
                         issued_at[pe] = now - after[at, pe]
             free = left[pe] == 0
@@ -105,6 +111,11 @@ def compute(
                 if advance:
                     p_full[pe] = pop
                     p_column[pe] = queue[pe, first[pe]]
+            if log is not None:
+                if push:
+                    log[0, pushed, pe] = now
+                if pop:
+                    log[1, queue[pe, first[pe]], pe] = now
             if push:
                 queue[pe, (first[pe] + level[pe]) % queue_depth] = pushed
             if pop:

@@ -11,7 +11,7 @@ from hw.eie.params import EieParams
 from sim.cycles.machine import compute
 from sim.cycles.work import ColumnWork
 
-__all__ = ["PassModel", "run_program"]
+__all__ = ["PassModel", "PassTrace", "run_program"]
 
 # Cycles from the request for a descriptor until it can be taken: two reads, one register.
 _DESCRIPTOR_READ = 3
@@ -35,8 +35,36 @@ class PassModel:
     work: ColumnWork
 
 
+@dataclass(frozen=True, eq=False)
+class PassTrace:
+    """When a pass did what, in cycles from the start of the program.
+
+    Parameters
+    ----------
+    start : the control unit waits for the descriptor.
+    compute : the first activation may be broadcast.
+    ready : the codebook is complete, so that PEs may issue; not before ``compute``.
+    drain : all PEs are done.
+    end : the outputs are written, if the pass drains.
+    entered, popped, issued : (positions, num_pes) int64, the cycle in which a column enters a
+        PE's queue, leaves it, and issues its last entry; -1 if it does not.
+    """
+
+    start: int
+    compute: int
+    ready: int
+    drain: int
+    end: int
+    entered: NDArray[np.int64]
+    popped: NDArray[np.int64]
+    issued: NDArray[np.int64]
+
+
 def run_program(
-    passes: Sequence[PassModel], nonzero: Sequence[NDArray[np.bool_]], params: EieParams
+    passes: Sequence[PassModel],
+    nonzero: Sequence[NDArray[np.bool_]],
+    params: EieParams,
+    trace: list[PassTrace] | None = None,
 ) -> tuple[int, NDArray[np.int64]]:
     """Run passes one after the other.
 
@@ -45,6 +73,7 @@ def run_program(
     passes : at least one.
     nonzero : per pass (rows, num_pes), which of the scanned activations are not 0.
     params : of the array.
+    trace : gets a trace of each pass; without it, none is recorded.
 
     Returns
     -------
@@ -55,6 +84,7 @@ def run_program(
     now, asked = 1, 0
     held, complete = None, 0
     for number, (one, scanned) in enumerate(zip(passes, nonzero, strict=True)):
+        start = now if number else 0
         taken = max(now, asked + _DESCRIPTOR_READ)
         setup = taken + 1 - now + (number == 0)
         asked = taken
@@ -63,6 +93,8 @@ def run_program(
         now = taken + 1
         columns = np.flatnonzero(scanned).astype(np.int32)
         counters[number, :, StallClass.SETUP] = setup
+        begin, hold = now, max(0, complete - now)
+        log = None if trace is None else np.full((3, *one.work.issue.shape), -1, np.int32)
         now += compute(
             one.work.issue,
             one.work.padding,
@@ -71,9 +103,11 @@ def run_program(
             scanned.sum(axis=1, dtype=np.int32),
             params.queue_depth,
             params.pointers_first,
-            max(0, complete - now),
+            hold,
             counters[number],
+            log,
         )
+        drain = now
         if one.drain_rows:
             # The next codebook is loaded meanwhile, once its descriptor is there.
             if number + 1 < len(passes) and passes[number + 1].codebook != held:
@@ -81,4 +115,7 @@ def run_program(
                 complete = max(now, asked + _DESCRIPTOR_READ) + params.num_codes + 2
             counters[number, :, StallClass.DRAIN] = one.drain_rows + _DRAIN_STAGES
             now += one.drain_rows + _DRAIN_STAGES
+        if trace is not None and log is not None:
+            times = np.where(log < 0, -1, log.astype(np.int64) + begin)
+            trace.append(PassTrace(start, begin, begin + hold, drain, now, *times))
     return now, counters

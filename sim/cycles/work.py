@@ -15,18 +15,23 @@ __all__ = ["ColumnWork", "column_work"]
 
 @dataclass(frozen=True, eq=False)
 class ColumnWork:
-    """Cycles that the columns of a pass take, (positions, num_pes) int32 each.
+    """What the columns of a pass cost, (positions, num_pes) int32 each.
 
     Parameters
     ----------
     issue : cycles in which an entry is issued.
     padding : those of them that issue padding.
     after : those after the last that issues a non-zero weight.
+    entries : stored entries, padding included.
+    words : words of the Spmat SRAM that are read; each column reads its own, even where it
+        begins in the word that the column before it ended in.
     """
 
     issue: NDArray[np.int32]
     padding: NDArray[np.int32]
     after: NDArray[np.int32]
+    entries: NDArray[np.int32]
+    words: NDArray[np.int32]
 
 
 def column_work(streams: Sequence[ColumnStream], params: EieParams) -> ColumnWork:
@@ -38,7 +43,7 @@ def column_work(streams: Sequence[ColumnStream], params: EieParams) -> ColumnWor
     params : of the array.
     """
     positions = len(streams[0].pointers) - 1
-    counts = np.zeros((3, positions, params.num_pes), np.int32)
+    counts = np.zeros((5, positions, params.num_pes), np.int32)
     for pe, one in enumerate(streams):
         _count(
             one.codes, one.pointers, params.entries_per_word, params.skip_padding, counts[:, :, pe]
@@ -56,8 +61,11 @@ def _count(
 ) -> None:
     """Walk the entries as ``hw.eie.spmat_read`` issues them."""
     for column in range(len(pointers) - 1):
-        issue = padding = after = 0
+        issue = padding = after = words = 0
         at, end = pointers[column], pointers[column + 1]
+        counts[3, column] = end - at
+        if at < end:
+            words = (end - 1) // entries_per_word - at // entries_per_word + 1
         while at < end:
             stop = min(end, (at // entries_per_word + 1) * entries_per_word)
             if skip_padding and codes[at] == 0 and at + 1 < stop:
@@ -72,3 +80,4 @@ def _count(
         counts[0, column] = issue
         counts[1, column] = padding
         counts[2, column] = after
+        counts[4, column] = words

@@ -1,0 +1,49 @@
+"""Print how many array cycles a second the cycle model simulates at 64 PEs."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from compiler.api import compile_quantized
+from compiler.image import Image
+from compiler.presets import PRESETS
+from sim.benchmarks.eie_layers import EIE_LAYERS
+from sim.cycles.image import image_segments, placed_inputs
+from sim.cycles.program import run_program
+
+__all__ = ["array_rate", "main"]
+
+
+def array_rate(image: Image, x: Sequence[np.ndarray], repeats: int = 5) -> tuple[int, float]:
+    """Return the cycles of a run, and the fastest of some runs in cycles a second.
+
+    Reading the SRAMs is left out: it is done once per image, whatever the number of inputs.
+    """
+    segments, vectors = image_segments(image), placed_inputs(image, x)
+    fastest, cycles = np.inf, 0
+    for _ in range(repeats):
+        start = time.process_time()
+        cycles = 0
+        for passes, scans in segments:
+            nonzero = [vectors[layer][0, rows] for layer, rows in scans]
+            cycles += run_program(passes, nonzero, image.params)[0]
+        fastest = min(fastest, time.process_time() - start)
+    return cycles, cycles / fastest
+
+
+def main() -> None:
+    """Run layers of the EIE paper on both of its presets."""
+    for name in ("paper", "best"):
+        preset = PRESETS[name]
+        for layer in EIE_LAYERS:
+            network, x = layer.draw()
+            image = compile_quantized(
+                network, preset.params, placement=preset.placement, name=layer.name
+            )
+            cycles, rate = array_rate(image, [x.astype(np.int64)])
+            print(f"{name:5} {layer.name:7} {cycles:6} cycles  {rate / 1e6:6.2f} M cycles/s")
+
+
+if __name__ == "__main__":
+    main()
