@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from compiler.eie.place import Strategy, place
+from compiler.eie.place import Activity, Strategy, place
 from compiler.eie.program import build
 from compiler.fixed_point import limits
 from compiler.frontend import import_module, import_pt2
 from compiler.image import Image
-from compiler.network import FloatNetwork
+from compiler.network import FloatNetwork, QuantNetwork
 from compiler.quantize import fixed_point_errors, quantize
 from hw.eie.params import EieParams
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Progress", "compile", "compile_network", "compile_pt2"]
+__all__ = ["Progress", "compile", "compile_network", "compile_pt2", "compile_quantized"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a step's name, how much of it is done, and of how much."""
@@ -125,20 +125,53 @@ def compile_network(
     report("choose formats", 1, 2)
     errors = fixed_point_errors(network, rounded, calibration, _run_layer, params)
     report("choose formats", 2, 2)
-    positions = place(rounded, params, placement, numbers.activity)
-    segments = build(
-        rounded, positions, params, lambda done, total: report("encode", done, total)
+    return compile_quantized(
+        rounded,
+        params,
+        placement=placement,
+        name=name,
+        activity=numbers.activity,
+        report={"quantization": numbers.with_errors(errors).to_dict()},
+        progress=progress,
     )
+
+
+def compile_quantized(
+    network: QuantNetwork,
+    params: EieParams,
+    *,
+    placement: Strategy,
+    name: str,
+    activity: Activity | None = None,
+    report: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Image:
+    """Compile a network that is in fixed point already.
+
+    Parameters
+    ----------
+    network : see :class:`compiler.network.QuantNetwork`.
+    params, placement, name, progress : as for :func:`compile`.
+    activity : see :func:`compiler.eie.place.place`.
+    report : more to go into the image's report.
+
+    Raises
+    ------
+    CompileError
+        If the network does not fit the array.
+    """
+    tell = progress or _ignore
+    tell("place", 0, 1)
+    positions = place(network, params, placement, activity)
+    tell("place", 1, 1)
+    segments = build(network, positions, params, lambda done, total: tell("encode", done, total))
     return Image(
         name=name,
         params=params,
-        network=rounded,
+        network=network,
         placement=positions,
         segments=segments,
-        report={
-            "quantization": numbers.with_errors(errors).to_dict(),
-            "placement": placement,
-        },
+        report={**(report or {}), "placement": placement},
     )
 
 

@@ -1,11 +1,11 @@
-"""The command line: ``zeroskip compress | compile | run | verify | info``."""
+"""The command line: ``zeroskip compress | compile | run | verify | info | bench``."""
 
 from typing import Annotated
 
 import typer
 
 from compiler.manifest import zeroskip_version
-from scripts.cli import compile, compress, info, run, verify
+from scripts.cli import bench, compile, compress_group, info, run, verify
 from scripts.cli.guard import exit_with
 
 __all__ = ["app", "main"]
@@ -19,11 +19,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("compress", epilog=compress.EXAMPLES)(compress.compress_model)
+app.add_typer(compress_group.app, name="compress")
 app.command("compile", epilog=compile.EXAMPLES)(compile.compile_model)
 app.command("run", epilog=run.EXAMPLES)(run.run_image)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify_image)
 app.command("info", epilog=info.EXAMPLES)(info.show_image)
+app.add_typer(bench.app, name="bench")
 
 
 def _print_version(wanted: bool) -> None:

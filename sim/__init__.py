@@ -1,4 +1,4 @@
-"""Run compiled images: on the golden model, and on the RTL under Verilator."""
+"""Run compiled images: on the golden model, the cycle model, and the RTL under Verilator."""
 
 import os
 
@@ -6,6 +6,8 @@ import os
 # longer to import than a small simulation takes to run.
 if "COCOTB_TEST_MODULES" not in os.environ:
     from sim.errors import SimulationError, ToolError
-    from sim.run import RunResult, VerifyResult, run, verify
+    from sim.result import RunResult
+    from sim.run import run
+    from sim.verify import VerifyResult, verify
 
     __all__ = ["RunResult", "SimulationError", "ToolError", "VerifyResult", "run", "verify"]

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from compiler.fixed_point import check_input, quantize_input
 from compiler.image import Image
 from hw.eie.formats import StallClass
-from sim.run import VerifyResult
 from sim.storage import layer_storage
+from sim.verify import VerifyResult
 
 __all__ = ["LayerMetrics", "RunMetrics", "measure"]
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RunResult"]
+from compiler.image import Image
+
+__all__ = ["RunResult", "by_layer"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +23,7 @@ class RunResult:
     cycles : (n,) int64 cycles from start to end of the program, summed over the image's
         segments; None from golden.
     counters : (n, layers, num_pes, stall classes) int64 cycles, see
-        :class:`hw.eie.formats.StallClass`; None from golden, and if not built.
+        :class:`hw.eie.formats.StallClass`; None from golden, and from RTL without counters.
     reload_cycles : (n,) int64 cycles of the host's commands between segments, which ``cycles``
         does not count; None from golden.
     result : (n, rows) int64, the last layer's outputs as a host reads them; None from golden.
@@ -34,3 +36,11 @@ class RunResult:
     reload_cycles: NDArray[np.int64] | None = None
     counters: NDArray[np.int64] | None = None
     result: NDArray[np.int64] | None = None
+
+
+def by_layer(image: Image, counters: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Add up counters of descriptors, (n, descriptors, ...), to those of layers."""
+    layers = np.zeros((len(counters), len(image.network.layers), *counters.shape[2:]), np.int64)
+    for at, layer in enumerate(image.passes):
+        layers[:, layer] += counters[:, at]
+    return layers

@@ -69,7 +69,7 @@ def test_module_and_file_give_the_same_image(
     other = compile_pt2(path, samples, PARAMS, name="other")
     assert (image.name, other.name) == ("TwoLayers", "other")
     assert _same(image, other)
-    assert {name for name, _, _ in steps} == {"read the model", "choose formats", "encode"}
+    assert {name for name, _, _ in steps} == {"read the model", "choose formats", "place", "encode"}
     assert all(done <= total for _, done, total in steps)
     assert module.training
 
