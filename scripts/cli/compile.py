@@ -5,9 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from compiler import EieParams, Image, compile_pt2
+from compiler import EieParams, Image
+from compiler.api import compile_network
 from compiler.eie.place import Strategy
+from compiler.errors import InputError
+from compiler.frontend import import_pt2
+from compiler.frontend_zsk import import_zsk
 from compiler.image_files import check_target
+from compiler.network import FloatNetwork
 from scripts.cli.files import read_npy
 from scripts.cli.options import JsonOption, with_params
 from scripts.cli.output import Steps, print_json, print_line, print_table
@@ -20,14 +25,21 @@ zeroskip compile model.pt2 --calibration x.npy -o out/model
 
 zeroskip compile model.pt2 --calibration x.npy -o out/model --pes 16 --placement balance
 
+zeroskip compile model.pt2 --calibration x.npy -o out/model --preset best
+
 zeroskip compile model.pt2 --calibration x.npy -o out/model --share --json
+
+zeroskip compile model.zsk --calibration x.npy -o out/model
 """
 
 
 @with_params
 def compile_model(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL.pt2", help="Written by torch.export.save.")
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="A .pt2 file (torch.export.save), or a .zsk file of compress."
+        ),
     ],
     calibration: Annotated[
         Path,
@@ -42,13 +54,11 @@ def compile_model(
         typer.Option("--output", "-o", metavar="DIR", help="Folder of the image; one is replaced."),
     ],
     params: EieParams,
-    placement: Annotated[
-        Strategy,
-        typer.Option(
-            help="interleave: row i on PE i mod N. balance: equal work per PE. schedule: balance, "
-            "and activations in an order that keeps the PEs abreast."
-        ),
-    ] = "interleave",
+    placement: Strategy,
+    graph: Annotated[
+        Path | None,
+        typer.Option(metavar="G.pt2", help="The network of a .zsk file that carries no graph."),
+    ] = None,
     share: Annotated[
         bool,
         typer.Option(
@@ -62,13 +72,16 @@ def compile_model(
     check_target(output.resolve(), replace=True)
     samples = read_npy(calibration, "calibration")
     with Steps() as steps:
-        image = compile_pt2(
-            model,
+        steps("read the model", 0, 1)
+        network = _read(model, graph)
+        steps("read the model", 1, 1)
+        image = compile_network(
+            network,
             samples,
             params,
             share=share,
             placement=placement,
-            name=name,
+            name=name or model.stem,
             progress=steps,
         )
         image.save(output, progress=lambda done, total: steps("write files", done, total))
@@ -77,6 +90,14 @@ def compile_model(
         return
     print_formats(image)
     print_line(f"image {image.name!r} for {params.num_pes} PEs in {output}")
+
+
+def _read(model: Path, graph: Path | None) -> FloatNetwork:
+    if model.suffix == ".zsk":
+        return import_zsk(model, graph)
+    if graph is not None:
+        raise InputError(f"--graph goes with a .zsk file, and {model.name} is none")
+    return import_pt2(model)
 
 
 def print_formats(image: Image) -> None:

@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from compiler.eie.place import Strategy
+from compiler.errors import InputError
+from compiler.presets import PRESETS, Preset
 from hw.eie.params import EieParams
 
 __all__ = [
@@ -48,17 +51,38 @@ def number(text: str) -> float:
         raise typer.BadParameter(f"it must be a number, not {text!r}") from error
 
 
+_PRESET = typer.Option(
+    "--preset",
+    metavar="NAME",
+    help="; ".join(f"{name}: {preset.about}" for name, preset in PRESETS.items())
+    + ". Options below change single values of it.",
+    rich_help_panel="The array",
+)
+_PLACEMENT = typer.Option(
+    "--placement",
+    help="interleave: row i on PE i mod N. balance: equal work per PE. schedule: balance, and "
+    "activations in an order that keeps the PEs abreast. The preset's unless given.",
+    rich_help_panel="The array",
+)
+
+
 def _option(name: str) -> str:
     """Return the option for a field: ``num_pes`` is ``--pes``."""
     return "--" + name.removeprefix("num_").replace("_", "-")
 
 
 def with_params(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Replace the parameter ``params`` of a command by one option per field of EieParams."""
+    """Replace the parameters ``params`` and ``placement`` of a command by options.
+
+    One option per field of EieParams, ``--placement``, and ``--preset``, which names the values
+    of those that are not given.
+    """
     helps = _field_helps()
     fields = dataclasses.fields(EieParams)
     own = inspect.signature(command, eval_str=True).parameters.values()
-    parameters = [one for one in own if one.name != "params"]
+    parameters = [one for one in own if one.name not in ("params", "placement")]
+    parameters += [_option_parameter("preset", str, _PRESET, "small")]
+    parameters += [_option_parameter("placement", Strategy | None, _PLACEMENT, None)]
     for field in fields:
         names = dict.fromkeys([_option(field.name), "--" + field.name.replace("_", "-")])
         if field.type is bool:
@@ -70,25 +94,39 @@ def with_params(command: Callable[..., Any]) -> Callable[..., Any]:
             parser=whole_number if field.type is int else None,
             rich_help_panel="The array",
         )
-        parameters.append(
-            inspect.Parameter(
-                field.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=field.default,
-                annotation=Annotated[field.type, option],
-            )
-        )
+        kind: Any = field.type
+        parameters.append(_option_parameter(field.name, kind | None, option, None))
 
     @functools.wraps(command)
     def with_options(**values: Any) -> Any:
-        params = EieParams(**{field.name: values.pop(field.name) for field in fields})
-        return command(params=params, **values)
+        preset = _preset(values.pop("preset"))
+        given = {field.name: values.pop(field.name) for field in fields}
+        params = dataclasses.replace(
+            preset.params, **{name: value for name, value in given.items() if value is not None}
+        )
+        placement = values.pop("placement") or preset.placement
+        return command(params=params, placement=placement, **values)
 
     with_options.__dict__["__signature__"] = inspect.Signature([
         one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters
     ])
     with_options.__annotations__ = {one.name: one.annotation for one in parameters}
     return with_options
+
+
+def _option_parameter(name: str, kind: Any, option: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind, option],
+    )
+
+
+def _preset(name: str) -> Preset:
+    if name not in PRESETS:
+        raise InputError(f"--preset must be one of {', '.join(PRESETS)}, not {name!r}")
+    return PRESETS[name]
 
 
 def name_options(message: str) -> str:
