@@ -82,7 +82,7 @@ def run_demo(
         "rtl": _accuracy(result.rtl.outputs, data.test_y[:count]),
         "fixed_point_of_rtl_inputs": _accuracy(fixed.outputs[:count], data.test_y[:count]),
     }
-    failed = bool(result.differ or metrics.problems)
+    failed = not result.ok or bool(metrics.problems)
     if as_json:
         print_json(_document(net, image, target, accuracy, result, metrics, made.report))
         return int(failed)

@@ -1,4 +1,4 @@
-"""``zeroskip verify``: golden against RTL, every word."""
+"""``zeroskip verify``: golden, cycle model and RTL, every word and every cycle."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -27,9 +27,9 @@ def verify_image(
     inputs: InputOption,
     as_json: JsonOption = False,
 ) -> int:
-    """Run inputs on golden and on RTL and compare every output word of every layer.
+    """Run inputs on golden, cycle model and RTL; compare every word and every cycle counter.
 
-    Exits with 1 if a word differs or the hardware does not come to an end.
+    Exits with 1 if a word or a counter differs, or the hardware does not come to an end.
     """
     compiled = Image.load(image)
     x = read_npy(inputs, "input")
@@ -50,13 +50,15 @@ def verdict(result: VerifyResult, metrics: RunMetrics) -> list[str]:
     lines = [str(one) for one in result.differences]
     if result.differ > len(result.differences):
         lines.append(f"... and {result.differ - len(result.differences)} differences more")
+    lines += [str(one) for one in result.cycle_differences]
     lines += metrics.problems[:10]
+    lines.append(f"cycle model: {result.counters} counters compared, {result.cycles_differ} differ")
     exact = "bit-exact" if not result.differ else "NOT bit-exact"
     return [*lines, f"{exact}: {result.words} words compared, {result.differ} differ"]
 
 
 def _exact(result: VerifyResult, metrics: RunMetrics) -> bool:
-    return not result.differ and not metrics.problems
+    return result.ok and not metrics.problems
 
 
 def _document(image: Path, result: VerifyResult, metrics: RunMetrics) -> dict[str, Any]:
@@ -74,6 +76,9 @@ def _document(image: Path, result: VerifyResult, metrics: RunMetrics) -> dict[st
         "words": result.words,
         "differ": result.differ,
         "differences": [asdict(one) for one in result.differences],
+        "counters": result.counters,
+        "cycles_differ": result.cycles_differ,
+        "cycle_differences": [asdict(one) for one in result.cycle_differences],
         "problems": list(metrics.problems),
         "cycles": {
             "total": int(cycles.sum()),
