@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from compiler.manifest import zeroskip_version
-from scripts.cli import bench, compile, compress_group, info, run, verify
+from scripts.cli import bench, compile, compress_group, decompress, info, run, sweep, verify
 from scripts.cli.guard import exit_with
 
 __all__ = ["app", "main"]
@@ -20,11 +20,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(compress_group.app, name="compress")
+app.command("decompress", epilog=decompress.EXAMPLES)(decompress.decompress_model)
 app.command("compile", epilog=compile.EXAMPLES)(compile.compile_model)
 app.command("run", epilog=run.EXAMPLES)(run.run_image)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify_image)
 app.command("info", epilog=info.EXAMPLES)(info.show_image)
 app.add_typer(bench.app, name="bench")
+app.add_typer(sweep.app, name="sweep")
 
 
 def _print_version(wanted: bool) -> None:

@@ -34,7 +34,7 @@ def lenet_300_100(inputs: int = 784) -> nn.Sequential:
 
 def lenet5() -> nn.Sequential:
     """Return LeNet-5 as Caffe has it, with ReLU (431,080 parameters)."""
-    return _named(
+    module = _named(
         conv1=nn.Conv2d(1, 20, 5),
         pool1=nn.MaxPool2d(2),
         relu1=nn.ReLU(),
@@ -46,6 +46,11 @@ def lenet5() -> nn.Sequential:
         relu3=nn.ReLU(),
         ip2=nn.Linear(500, 10),
     )
+    for part in module:
+        if isinstance(part, nn.Conv2d):
+            # Trains about twice as fast on a CPU as with channels first.
+            part.weight = nn.Parameter(part.weight.to(memory_format=torch.channels_last))
+    return module
 
 
 def task_of(name: str, data: Path | str | None = None) -> Task:
@@ -70,8 +75,11 @@ def task_of(name: str, data: Path | str | None = None) -> Task:
         raise InputError(f"task {name} needs the folder with MNIST's four files: --data DIR")
     mnist = load_mnist(data)
     train, test = (mnist.train_x, mnist.train_y), (mnist.test_x, mnist.test_y)
-    model = lenet_300_100 if name == "lenet300" else lenet5
-    return _task(name, model, train, test, 128, Distort())
+    if name == "lenet300":
+        return _task(name, lenet_300_100, train, test, 128, Distort())
+    # A small network of convolutions, trained for fewer epochs, learns less from strong distortion.
+    gentle = Distort(turn=0.15, shear=0.15, scale=0.1, shift=0.1, wave=0.05)
+    return _task(name, lenet5, train, test, 128, gentle)
 
 
 def task_config(name: str) -> Config:

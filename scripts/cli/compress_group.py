@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from compiler.errors import InputError
-from scripts.cli import compress, compress_auto
+from scripts.cli import compress, compress_analyze, compress_auto, compress_stage
 
 __all__ = ["app"]
 
@@ -45,3 +45,8 @@ app.callback(invoke_without_command=True, epilog=compress.EXAMPLES)(
     _simple(compress.compress_model)
 )
 app.command("auto", epilog=compress_auto.EXAMPLES)(compress_auto.compress_auto)
+app.command("analyze", epilog=compress_analyze.EXAMPLES)(compress_analyze.compress_analyze)
+app.command("prune", epilog=compress_stage.EXAMPLES)(compress_stage.compress_prune)
+app.command("share", epilog=compress_stage.EXAMPLES)(compress_stage.compress_share)
+app.command("finetune", epilog=compress_stage.EXAMPLES)(compress_stage.compress_finetune)
+app.command("pack", epilog=compress_stage.EXAMPLES)(compress_stage.compress_pack)
