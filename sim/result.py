@@ -22,6 +22,8 @@ class RunResult:
         no counter for them.
     cycles : (n,) int64 cycles from start to end of the program, summed over the image's
         segments; None from golden.
+    seconds : (n,) float64 wall-clock time of the RTL's runs, without loading and reading; None
+        from the models.
     counters : (n, layers, num_pes, stall classes) int64 cycles, see
         :class:`hw.eie.formats.StallClass`; None from golden, and from RTL without counters.
     reload_cycles : (n,) int64 cycles of the host's commands between segments, which ``cycles``
@@ -34,6 +36,7 @@ class RunResult:
     saturated: tuple[NDArray[np.int64], ...] | None = None
     cycles: NDArray[np.int64] | None = None
     reload_cycles: NDArray[np.int64] | None = None
+    seconds: NDArray[np.float64] | None = None
     counters: NDArray[np.int64] | None = None
     result: NDArray[np.int64] | None = None
 

@@ -123,6 +123,8 @@ def _print(result: EieBench) -> None:
         arrays = [array for one in result.layers for array in (one.paper, one.best)]
         counters = sum(array.cycles_differ for array in arrays)
         words, differ = sum(a.words for a in arrays), sum(a.differ for a in arrays)
+        speeds = sorted(array.cycles_per_second or 0.0 for array in arrays)
+        print_line(f"simulation: {speeds[len(speeds) // 2]:,.0f} cycles/s of the RTL (median)")
         print_line(f"cycle model: {counters} counters differ from the RTL's")
         exact = "NOT bit-exact" if differ else "bit-exact"
         print_line(f"{exact}: {words} words compared, {differ} differ")

@@ -5,6 +5,7 @@ Not a test of its own: it records what the hardware did, for the caller to compa
 
 import json
 import os
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ class _Runs:
         vectors = {0: rows}
         outputs: list[list[int]] = []
         counters: list[Any] = []
-        cycles = reload_cycles = 0
+        cycles = reload_cycles = nanoseconds = last_layer = 0
         if again:
             reload_cycles += await self._timed(host.write_all(self.writes("again")))
         for at, segment in enumerate(self._segments):
@@ -104,7 +105,9 @@ class _Runs:
                 spent = await self._timed(host.load_acts(part, await host.source()))
                 reload_cycles += spent if at else 0
             self._recorded.clear()
+            begin = time.perf_counter_ns()
             await with_timeout(host.run(keep=at > 0), max_cycles * PERIOD_NS, "ns")
+            nanoseconds += time.perf_counter_ns() - begin
             written = [[number, row] for number, row, _ in self._recorded]
             if written != segment["drained"]:
                 raise RuntimeError(f"segment {at}: passes and rows {written} were written")
@@ -124,6 +127,7 @@ class _Runs:
             "results": vectors[last_layer + 1],
             "cycles": cycles,
             "reload_cycles": reload_cycles,
+            "nanoseconds": nanoseconds,
             "counters": counters,
         }
 

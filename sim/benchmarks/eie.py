@@ -39,6 +39,7 @@ class PresetBench:
     stalls : share of the PEs' cycles by stall class; sums to 1.
     reload_cycles : host commands between runs, where the layer does not fit the SRAMs at once;
         not part of ``cycles``. None on the cycle model.
+    cycles_per_second : of simulation, wall-clock, in the RTL's run; None on the cycle model.
     words, differ : output words compared with golden, and how many differ; 0 words on the model.
     cycles_differ : cycle counters of RTL and model that differ.
     """
@@ -52,6 +53,7 @@ class PresetBench:
     entry_bits: int
     stalls: dict[str, float]
     reload_cycles: int | None
+    cycles_per_second: float | None
     words: int
     differ: int
     cycles_differ: int
@@ -175,14 +177,17 @@ def bench_eie(
 
 def _bench(image: Image, x: NDArray[np.float64], on: str, nonzeros: int) -> PresetBench:
     words = differ = cycles_differ = 0
-    reload_cycles = None
+    reload_cycles = cycles_per_second = None
     if on == "rtl":
         compared = verify(image, x)
         result = compared.rtl
         words, differ = compared.words, compared.differ
         cycles_differ = compared.cycles_differ
         assert result.reload_cycles is not None
+        assert result.seconds is not None
+        assert result.cycles is not None
         reload_cycles = int(result.reload_cycles[0])
+        cycles_per_second = float(result.cycles[0] / result.seconds[0])
     else:
         result = run(image, x, "cycles")
     assert result.cycles is not None
@@ -201,6 +206,7 @@ def _bench(image: Image, x: NDArray[np.float64], on: str, nonzeros: int) -> Pres
         entry_bits=bits,
         stalls={c.name.lower(): float(counters[:, c].sum() / counters.sum()) for c in StallClass},
         reload_cycles=reload_cycles,
+        cycles_per_second=cycles_per_second,
         words=words,
         differ=differ,
         cycles_differ=cycles_differ,

@@ -83,6 +83,7 @@ class RtlResult:
     reload_cycles : (n,) int64, of the host's commands before the second segment and later ones
         (SRAMs, loads and stores of activations), and of those that put the first segment's SRAMs
         back after the input before; loading an input and reading a result do not count.
+    seconds : (n,) float64 wall-clock time of the runs alone.
     counters : (n, passes, num_pes, stall classes) int64 cycles.
     """
 
@@ -90,6 +91,7 @@ class RtlResult:
     result: NDArray[np.int64]
     cycles: NDArray[np.int64]
     reload_cycles: NDArray[np.int64]
+    seconds: NDArray[np.float64]
     counters: NDArray[np.int64]
 
 
@@ -253,6 +255,7 @@ def _collect(path: Path, job: Job) -> RtlResult:
             results["results"],
             results["cycles"],
             results["reload_cycles"],
+            results["nanoseconds"] / 1e9,
             results["counters"],
         )
 

@@ -38,6 +38,7 @@ def image_result(image: Image, raw: RtlResult) -> RunResult:
         tuple(outputs),
         cycles=raw.cycles,
         reload_cycles=raw.reload_cycles,
+        seconds=raw.seconds,
         counters=counters if image.params.counters else None,
         result=raw.result.reshape(samples, -1)[:, image.placement[-1]],
     )
