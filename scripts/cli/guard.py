@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any
@@ -59,12 +60,15 @@ def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
 
 def exit_with(app: typer.Typer, name: str) -> None:
     """Run ``app`` on the arguments of the process and exit."""
-    # As on Ctrl-C: temporary folders are removed.
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     sys.exit(run_guarded(app, name, sys.argv[1:]))
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
+    # Amaranth warns of hardware that was described and then not used.
+    warnings.simplefilter("ignore")
+    # On the way out, temporary folders are removed.
     raise KeyboardInterrupt
 
 

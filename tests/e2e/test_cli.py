@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,24 +177,34 @@ def test_compress_prunes_and_shares(cli: Callable[..., Any], files: Any, tmp_pat
     assert "compressed model in" in without.out
 
 
-def test_interrupt_leaves_nothing_behind(files: Any, tmp_path: Path) -> None:
-    many, cache = tmp_path / "many.npy", tmp_path / "cache"
-    np.save(many, np.zeros((4, 24), np.float32))
+def _interrupt_at(step: str, arguments: list[str], cache: Path, wait: float = 0) -> list[str]:
+    """Run a command until it prints ``step``, wait, press Ctrl-C, return what it then says."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.zeroskip", "verify", files.image, "--input", many],
+        [sys.executable, "-m", "scripts.zeroskip", *arguments],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "ZEROSKIP_CACHE": str(cache)},
         start_new_session=True,
     )
-    assert process.stderr is not None
-    assert "build simulator" in process.stderr.readline()
-    # As the terminal does: to the command and all it has started.
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    with process:
+        try:
+            assert process.stderr is not None
+            while step not in (line := process.stderr.readline()):
+                assert line
+            time.sleep(wait)
+            # As the terminal does: to the command and all it has started.
+            os.killpg(process.pid, signal.SIGINT)
+            _, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "zeroskip: interrupted"
-    assert "Traceback" not in err
+    return [line for line in err.splitlines() if not line.startswith("[")]
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.3, 2.0])
+def test_interrupted_build(wait: float, files: Any, tmp_path: Path) -> None:
+    command = ["verify", str(files.image), "--input", str(files.inputs)]
+    assert _interrupt_at("build simulator", command, tmp_path, wait) == ["zeroskip: interrupted"]
 
 
 @pytest.mark.cosim
@@ -204,18 +215,6 @@ def test_interrupted_simulation_is_cleared_away(files: Any, tmp_path: Path) -> N
     cache.mkdir()
     for built in Path(os.environ["ZEROSKIP_CACHE"]).glob("eie_*"):
         (cache / built.name).symlink_to(built)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.zeroskip", "verify", files.image, "--input", many],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "ZEROSKIP_CACHE": str(cache)},
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    while "simulate" not in (line := process.stderr.readline()):
-        assert line
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err.splitlines()[-1] == "zeroskip: interrupted"
+    command = ["verify", str(files.image), "--input", str(many)]
+    assert _interrupt_at("simulate", command, cache) == ["zeroskip: interrupted"]
     assert list((cache / "runs").iterdir()) == []
