@@ -1,7 +1,8 @@
 """From a compressed module to ``model.zsk``, and back to a state dict."""
 
 import copy
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from compiler.compress.zsk_tensor import DTYPES, StoredTensor, encode_tensor
 from compiler.errors import CompileError, InputError
 from compiler.frontend_trace import graph_of_module
 
-__all__ = ["LayerSize", "PackReport", "pack", "state_of_zsk", "to_array"]
+__all__ = ["LayerSize", "PackReport", "pack", "pack_state", "state_of_zsk", "to_array"]
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,40 @@ def pack(
             graph = graph_to_json(graph_of_module(module, example.cpu()))
         except (CompileError, InputError) as error:
             warnings.append(f"the file carries no graph: {error}")
-    state: dict[str, torch.Tensor] = module.state_dict()
     layers = {f"{name}.weight" if name else "weight": name for name in layers_of(module)}
+    parameters = sum(p.numel() for p in module.parameters())
+    report = pack_state(module.state_dict(), path, layers, graph, meta, parameters=parameters)
+    return replace(report, warnings=(*warnings, *report.warnings))
+
+
+def pack_state(
+    state: Mapping[str, torch.Tensor],
+    path: Path | str,
+    layers: Mapping[str, str] | None = None,
+    graph: dict[str, Any] | None = None,
+    meta: dict[str, Any] | None = None,
+    *,
+    parameters: int | None = None,
+) -> PackReport:
+    """Write a state dict; see :func:`pack`.
+
+    Parameters
+    ----------
+    state : tensors by name.
+    path, graph, meta : of the file.
+    layers : names of the layers by their tensors; all with a matrix or more, if None.
+    parameters : that the ratio refers to; all elements, if None.
+
+    Raises
+    ------
+    InputError
+        As for :func:`pack`.
+    """
+    if layers is None:
+        named = [name for name, tensor in state.items() if tensor.dim() > 1]
+        layers = {name: name.removesuffix(".weight") for name in named}
     stored: list[StoredTensor] = []
+    warnings: list[str] = []
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise InputError(f"{name!r} has NaN or infinite elements; was it trained to the end?")
@@ -117,11 +149,11 @@ def pack(
         if back[name].tobytes() != array.tobytes() or back[name].shape != array.shape:
             raise InputError(f"{name!r} does not come back as it was; please report this")
     write_file(Path(path), data)
-    parameters = sum(p.numel() for p in module.parameters())
+    count = sum(t.numel() for t in state.values()) if parameters is None else parameters
     return PackReport(
         file_bytes=len(data),
-        parameters=parameters,
-        ratio=4 * parameters / len(data),
+        parameters=count,
+        ratio=4 * count / len(data),
         layers=tuple(
             _size(layers[one.name], state[one.name], one) for one in stored if one.name in layers
         ),

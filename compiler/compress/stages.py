@@ -9,6 +9,7 @@ from torch import nn
 
 from compiler.compress.cluster import share_layers
 from compiler.compress.config import Config, Phase
+from compiler.compress.importers import plain_module
 from compiler.compress.layers import Masked, bake, hold, layers_of
 from compiler.compress.masks import make_mask
 from compiler.compress.restore import restore
@@ -79,7 +80,7 @@ class Stages:
         if not isinstance(module, nn.Module):
             raise InputError(f"{self.task.name}: model() must return a torch.nn.Module")
         layers_of(module)
-        return bake(module).to(self._device)
+        return plain_module(module).to(self._device)
 
     def result(self, *stages: str) -> nn.Module | None:
         """Return the network after the last of ``stages`` that is done, or None."""

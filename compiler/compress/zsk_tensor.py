@@ -68,7 +68,7 @@ def encode_tensor(
     InputError
         If the tensor has more different values than ``code_bits`` can tell apart.
     """
-    array = np.ascontiguousarray(array, DTYPES[dtype])
+    array = np.asarray(array, DTYPES[dtype], order="C")
     record = {"name": name, "shape": list(array.shape), "dtype": dtype}
     best = _plain(record, array)
     if array.size < _MIN_SHARED or array.dtype.kind == "b":

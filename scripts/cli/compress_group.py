@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from compiler.errors import InputError
-from scripts.cli import compress, compress_analyze, compress_auto, compress_stage
+from scripts.cli import compress, compress_analyze, compress_auto, compress_import, compress_stage
 
 __all__ = ["app"]
 
@@ -50,3 +50,4 @@ app.command("prune", epilog=compress_stage.EXAMPLES)(compress_stage.compress_pru
 app.command("share", epilog=compress_stage.EXAMPLES)(compress_stage.compress_share)
 app.command("finetune", epilog=compress_stage.EXAMPLES)(compress_stage.compress_finetune)
 app.command("pack", epilog=compress_stage.EXAMPLES)(compress_stage.compress_pack)
+app.command("import", epilog=compress_import.EXAMPLES)(compress_import.compress_import)

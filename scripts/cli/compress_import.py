@@ -1,0 +1,85 @@
+"""``zeroskip compress import``: networks compressed elsewhere, to a ``.zsk`` file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compiler.errors import InputError
+from scripts.cli.compress_auto import print_sizes
+from scripts.cli.compress_run import HooksOption
+from scripts.cli.files import check_output_file
+from scripts.cli.options import JsonOption
+from scripts.cli.output import print_json, print_line
+
+__all__ = ["EXAMPLES", "compress_import"]
+
+EXAMPLES = """Examples:
+
+zeroskip compress import pruned.safetensors -o pruned.zsk
+
+zeroskip compress import checkpoint.pt --hooks hooks.py -o model.zsk
+
+zeroskip compress import compressed_SqueezeNet.net --layers squeezenet -o squeezenet.zsk
+"""
+
+
+def compress_import(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A state dict (.safetensors, or torch.save), with zeros, shared values or masks "
+            "of torch.nn.utils.prune; or a .net file of Deep Compression's authors.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="X.zsk", help="The file to write.")
+    ],
+    hooks: HooksOption = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="L",
+            help="Of a .net file: alexnet, squeezenet, or shapes like conv1:20x1x5x5,ip1:10x500.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a network that was pruned or clustered elsewhere as it is, and write it small.
+
+    With --hooks the tensors are put into its model(), and the file carries the graph.
+    """
+    check_output_file(output)
+    if output.suffix != ".zsk":
+        raise InputError(f"the file must end in .zsk, not {output.name!r}")
+    if file.suffix == ".net" and layers is None:
+        raise InputError(".net files have neither names nor shapes: give them with --layers")
+    import torch
+
+    from compiler.compress.import_net import parse_layers, read_net
+    from compiler.compress.importers import plain_module, read_state
+    from compiler.compress.pack import pack, pack_state
+    from compiler.compress.task import load_hooks
+
+    if file.suffix == ".net":
+        arrays = read_net(file, parse_layers(layers or ""))
+        state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    else:
+        state = read_state(file)
+    if hooks is None:
+        report = pack_state(state, output, meta={"source": file.name})
+    else:
+        task = load_hooks(hooks)
+        module = plain_module(task.model())
+        try:
+            module.load_state_dict(state)
+        except RuntimeError as error:
+            lines = [line.strip() for line in str(error).splitlines()]
+            raise InputError(f"{file} does not fit model(): {' '.join(lines[1:3])}") from error
+        report = pack(module, output, task.example(), {"source": file.name})
+    if as_json:
+        print_json({"model": str(output), **report.to_dict()})
+        return
+    print_sizes(report)
+    print_line(f"written to {output}")
