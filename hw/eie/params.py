@@ -11,7 +11,8 @@ class ParamError(ValueError):
     """A parameter lies outside what the hardware can be built with."""
 
 
-# name: (smallest, largest) value that the RTL is built and tested for.
+# name: (smallest, largest) value that the RTL is built and tested for. The widest entry, 8 + 8
+# bits, fits the smallest word.
 _RANGES = {
     "num_pes": (1, 256),
     "queue_depth": (1, 256),
@@ -94,11 +95,6 @@ class EieParams:
                 )
         if self.num_pointers % 2:
             raise ParamError(f"num_pointers must be even (two banks), not {self.num_pointers}")
-        if self.entry_bits > self.word_bits:
-            raise ParamError(
-                f"word_bits must be at least code_bits + run_bits = {self.entry_bits}, "
-                f"not {self.word_bits}"
-            )
         if self.acc_bits < self.act_bits:
             raise ParamError(
                 f"acc_bits must be at least act_bits = {self.act_bits}, not {self.acc_bits}"
