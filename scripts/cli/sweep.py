@@ -1,0 +1,259 @@
+"""``zeroskip sweep``: many arrays, on the cycle model."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from compiler import Image
+from compiler.errors import InputError
+from compiler.presets import PRESETS
+from scripts.cli.files import read_npy
+from scripts.cli.options import JsonOption
+from scripts.cli.output import Steps, print_json, print_line, print_table
+from sim.benchmarks.eie_layers import EIE_LAYERS
+from sim.sweep.grid import AXES, Memories, Point, grid
+from sim.sweep.work import ImageWork, PaperWork, Work
+
+__all__ = ["EXAMPLES", "app"]
+
+EXAMPLES = """Examples:
+
+zeroskip sweep eie --queue-depth 1,2,4,8,16,32,64,128,256 -o depth.parquet
+
+zeroskip sweep eie --pes 1,2,4,8,16,32,64,128,256 --layers NT-We,Alex-7 -o pes.csv
+
+zeroskip sweep eie --image out/model --input x.npy --placement interleave,balance -o mine.csv
+
+zeroskip sweep eie --word-bits 32,64,128 --scheduler tcp://10.0.0.1:8786 -o width.parquet
+"""
+
+app = typer.Typer(help="Measure many arrays on the cycle model.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command("eie", epilog=EXAMPLES)
+def sweep_eie(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="TABLE",
+            help="A .csv or .parquet file. Finished points are kept beside it until it is "
+            "complete: the same command goes on where it was stopped.",
+        ),
+    ],
+    pes: Annotated[
+        str | None, typer.Option("--pes", metavar="N,...", help="Numbers of PEs.")
+    ] = None,
+    queue_depth: Annotated[
+        str | None, typer.Option("--queue-depth", metavar="N,...", help="Entries of a queue.")
+    ] = None,
+    run_bits: Annotated[
+        str | None, typer.Option("--run-bits", metavar="N,...", help="Widths of the zero count.")
+    ] = None,
+    word_bits: Annotated[
+        str | None, typer.Option("--word-bits", metavar="N,...", help="Widths of a Spmat word.")
+    ] = None,
+    placement: Annotated[
+        str | None,
+        typer.Option("--placement", metavar="NAME,...", help="interleave, balance, schedule."),
+    ] = None,
+    pointers_first: Annotated[
+        str | None,
+        typer.Option(
+            "--pointers-first", metavar="yes,no", help="Read pointers before the queue, or after."
+        ),
+    ] = None,
+    skip_padding: Annotated[
+        str | None,
+        typer.Option(
+            "--skip-padding", metavar="yes,no", help="Take padding with the next entry, or alone."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="The array and placement for all that is not swept: "
+            f"{', '.join(PRESETS)}. Else paper, or that of the image.",
+        ),
+    ] = None,
+    memories: Annotated[
+        Memories,
+        typer.Option(
+            help="total: the array keeps its bits of memory, whatever the number of PEs. per-pe: "
+            "each PE keeps its rows."
+        ),
+    ] = "total",
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers", metavar="NAME,...", help="Layers of the paper; all nine unless given."
+        ),
+    ] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            "--image", metavar="IMAGE", help="Sweep this image's network instead; with --input."
+        ),
+    ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option("--input", "-i", metavar="X.npy", help="Inputs of the image's network."),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", metavar="N", help="Processes; -1 is one per core.")
+    ] = -1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster instead."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure every combination of the values given, and write one table.
+
+    Points that cannot be mapped have their reason in the table.
+    """
+    from sim.sweep.run import Sweep, run_sweep
+
+    given: dict[str, tuple[str | None, Callable[[str, str], Any]]] = {
+        "num_pes": (pes, _number),
+        "queue_depth": (queue_depth, _number),
+        "run_bits": (run_bits, _number),
+        "word_bits": (word_bits, _number),
+        "placement": (placement, _text),
+        "pointers_first": (pointers_first, _flag),
+        "skip_padding": (skip_padding, _flag),
+    }
+    axes = {
+        name: [read(name, one.strip()) for one in text.split(",")]
+        for name, (text, read) in given.items()
+        if text is not None
+    }
+    works, base = _works(layers, image, inputs, preset)
+    sweep = Sweep(works, grid(base, axes, memories))
+    with Steps() as steps:
+        result = run_sweep(sweep, output, jobs=jobs, scheduler=scheduler, progress=steps)
+    if as_json:
+        print_json({
+            "table": str(output),
+            "sweep": sweep.fingerprint,
+            "points": len(sweep.works) * len(sweep.points),
+            "resumed": result.resumed,
+            "impossible": sum(not row["possible"] for row in result.rows),
+            "rows": result.rows,
+        })
+        return
+    _print(result.rows)
+    kept = f", {result.resumed} of them from before" if result.resumed else ""
+    print_line(f"{len(sweep.works) * len(sweep.points)} points{kept}: table in {output}")
+
+
+def _works(
+    layers: str | None, image: Path | None, inputs: Path | None, preset: str | None
+) -> tuple[Sequence[Work], Point]:
+    """Find out what to run, and on what unless an axis says otherwise."""
+    if preset is not None and preset not in PRESETS:
+        raise InputError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
+    if image is None:
+        if inputs is not None:
+            raise InputError("--input is for --image; layers of the paper have inputs of their own")
+        chosen = PRESETS[preset or "paper"]
+        return _paper(layers), Point(chosen.params, chosen.placement)
+    if layers is not None:
+        raise InputError("--layers are of the paper: leave it out with --image")
+    if inputs is None:
+        raise InputError("--image needs --input, which activations are 0 decides about cycles")
+    compiled = Image.load(image)
+    base = Point(compiled.params, _placement(compiled))
+    if preset is not None:
+        # The network is quantized for the widths of the image's arithmetic.
+        widths = ("code_bits", "weight_bits", "act_bits", "acc_bits")
+        same = {name: getattr(compiled.params, name) for name in widths}
+        chosen = PRESETS[preset]
+        base = Point(dataclasses.replace(chosen.params, **same), chosen.placement)
+    return [ImageWork.of(compiled, read_npy(inputs, "input"))], base
+
+
+def _placement(image: Image) -> Literal["interleave", "balance", "schedule"]:
+    """Return how an image was placed, as far as its report tells."""
+    known = image.report.get("placement")
+    for name in ("balance", "schedule"):
+        if known == name:
+            return name
+    return "interleave"
+
+
+def _paper(names: str | None) -> list[Work]:
+    known = {layer.name.lower(): layer.name for layer in EIE_LAYERS}
+    if names is None:
+        return [PaperWork(name) for name in known.values()]
+    wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
+    for name in wanted:
+        if name.lower() not in known:
+            raise InputError(f"there is no layer {name!r}; there are {', '.join(known.values())}")
+    return [PaperWork(known[name.lower()]) for name in wanted]
+
+
+def _number(axis: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InputError(f"{axis} must be whole numbers with commas, not {text!r}") from error
+
+
+def _flag(axis: str, text: str) -> bool:
+    known = {"yes": True, "true": True, "no": False, "false": False}
+    if text.lower() not in known:
+        raise InputError(f"{axis} must be yes, no or yes,no, not {text!r}")
+    return known[text.lower()]
+
+
+def _text(axis: str, text: str) -> str:
+    del axis
+    return text
+
+
+def _print(rows: Sequence[dict[str, Any]]) -> None:
+    """Print, per layer, the point with the fewest cycles."""
+    table: list[list[object]] = []
+    for name in dict.fromkeys(row["layer"] for row in rows):
+        mine = [row for row in rows if row["layer"] == name]
+        done = [row for row in mine if row["possible"]]
+        if not done:
+            table.append([name, len(mine), len(mine), *["-"] * 4, f"{mine[0]['reason']}"])
+            continue
+        best = min(done, key=lambda row: row["cycles"])
+        table.append([
+            name,
+            len(mine),
+            len(mine) - len(done),
+            best["cycles"],
+            f"{best['cycles'] / best['bound_no_padding_cycles']:.3f}"
+            if best["bound_no_padding_cycles"]
+            else "-",
+            f"{100 * best['load_balance']:.1f} %",
+            f"{best['bits_per_nonzero']:.2f}" if best["bits_per_nonzero"] else "-",
+            " ".join(f"{axis}={best[axis]}" for axis in AXES if _varies(rows, axis)) or "the only",
+        ])
+    print_table(
+        "Of each layer, the point with the fewest cycles",
+        [
+            "layer", "points", "impossible", "cycles", "x bound", "load balance", "bits/non-zero",
+            "point",
+        ],
+        table,
+    )  # fmt: skip
+
+
+def _varies(rows: Sequence[dict[str, Any]], axis: str) -> bool:
+    return len({row[axis] for row in rows}) > 1

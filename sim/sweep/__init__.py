@@ -1,0 +1,1 @@
+"""Sweeps over the parameters of the array, on the cycle model."""

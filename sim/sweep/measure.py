@@ -1,0 +1,138 @@
+"""One job of a sweep: the points that share an image, on the cycle model."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.api import compile_quantized
+from compiler.errors import CompileError
+from compiler.fixed_point import quantize_input
+from compiler.image import Image
+from hw.eie.formats import StallClass
+from hw.eie.params import ParamError
+from sim.cycles.image import image_segments, placed_inputs, run_image
+from sim.golden.eie import run_network
+from sim.result import by_layer
+from sim.storage import layer_storage
+from sim.sweep.grid import Point
+from sim.sweep.work import Work
+
+__all__ = ["Row", "measure_points"]
+
+Row = dict[str, Any]
+"""A row of the table by column, see :data:`sim.sweep.table.COLUMNS`."""
+
+_ISSUED = [StallClass.USEFUL, StallClass.PADDING]
+
+
+def measure_points(work: Work, points: Sequence[Point]) -> list[list[Row]]:
+    """Measure points that share an image.
+
+    Parameters
+    ----------
+    work : what to run.
+    points : see :func:`sim.sweep.grid.image_key`.
+
+    Returns
+    -------
+    Per point, a row for each layer; where the network cannot be compiled, rows with the reason.
+    """
+    network, x = work.load()
+    first, placement = points[0].params, points[0].placement
+    try:
+        image = compile_quantized(network, first, placement=placement, name=work.name)
+    except (CompileError, ParamError) as error:
+        return [
+            [_settings(name, point, len(x)) | _impossible(error) for name in work.layers]
+            for point in points
+        ]
+    layers = network.layers
+    columns = quantize_input(x.reshape(len(x), -1), layers[0].in_frac, first.act_bits)
+    golden = run_network(layers, columns.T, act_bits=first.act_bits, acc_bits=first.acc_bits)
+    inputs = [columns, *(np.ascontiguousarray(y.T) for y in golden.outputs[:-1])]
+    stored = _stored(image, inputs)
+    rows = []
+    for point in points:
+        # What the SRAMs hold does not depend on what these points differ in.
+        started = time.perf_counter()
+        _, counters = run_image(dataclasses.replace(image, params=point.params), inputs)
+        seconds = time.perf_counter() - started
+        per_layer = by_layer(image, counters).sum(axis=0)
+        rows.append([
+            _settings(name, point, len(x))
+            | {"possible": True, "reason": None}
+            | _spent(per_layer[number], len(x))
+            | stored[number]
+            | {"model_seconds": seconds}
+            for number, name in enumerate(work.layers)
+        ])
+    return rows
+
+
+def _settings(layer: str, point: Point, inputs: int) -> Row:
+    p = point.params
+    return {
+        "layer": layer,
+        "num_pes": p.num_pes,
+        "queue_depth": p.queue_depth,
+        "run_bits": p.run_bits,
+        "word_bits": p.word_bits,
+        "placement": point.placement,
+        "pointers_first": p.pointers_first,
+        "skip_padding": p.skip_padding,
+        "spmat_words": p.spmat_words,
+        "num_pointers": p.num_pointers,
+        "num_acts": p.num_acts,
+        "num_accs": p.num_accs,
+        "inputs": inputs,
+    }
+
+
+def _impossible(error: Exception) -> Row:
+    return {"possible": False, "reason": str(error)}
+
+
+def _spent(counters: NDArray[np.int64], inputs: int) -> Row:
+    """Say what the cycles of a layer, (num_pes, stall classes), went to."""
+    issued = counters[:, _ISSUED].sum(axis=1)
+    classes = {f"{c.name.lower()}_pe_cycles": int(counters[:, c].sum()) for c in StallClass}
+    useful = classes["useful_pe_cycles"]
+    return {
+        # All PEs count the same cycles.
+        "cycles": int(counters[0].sum()),
+        "bound_no_padding_cycles": useful / len(counters),
+        "max_pe_cycles": int(issued.max()),
+        "mean_pe_cycles": float(issued.mean()),
+        "balance": float(issued.mean() / issued.max()) if issued.any() else 1.0,
+        "load_balance": float(issued.sum() / counters.sum()),
+        **classes,
+    }
+
+
+def _stored(image: Image, inputs: Sequence[NDArray[np.int64]]) -> list[Row]:
+    """Count what each layer keeps in the SRAMs, and what is read of it."""
+    read = [0] * len(image.network.layers)
+    segments, vectors = image_segments(image), placed_inputs(image, inputs)
+    for passes, scans in segments:
+        for one, (layer, rows) in zip(passes, scans, strict=True):
+            # Inputs in which the column's activation is not 0: the column is broadcast.
+            broadcasts = vectors[layer][:, rows].reshape(len(inputs[0]), -1).sum(axis=0)
+            read[layer] += int((broadcasts[:, None] * one.work.words).sum())
+    rows = []
+    for storage, words in zip(layer_storage(image), read, strict=True):
+        entries = int(storage.entries.sum())
+        bits = entries * image.params.word_bits / image.params.entries_per_word
+        rows.append({
+            "nonzeros": storage.nnz,
+            "entries": entries,
+            "padding_entries": int(storage.padding.sum()),
+            "spmat_words_read": words,
+            "bits_per_nonzero": bits / storage.nnz if storage.nnz else None,
+            "segments": len(image.segments),
+            "passes": image.passes.count(len(rows)),
+        })
+    return rows

@@ -1,0 +1,151 @@
+"""Run a sweep to its table, from where an earlier run of it was stopped."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from compiler.errors import InputError
+from compiler.manifest import zeroskip_version
+from sim.sweep.execute import Job, on_cluster, on_cores
+from sim.sweep.grid import Point, image_key
+from sim.sweep.journal import Journal
+from sim.sweep.measure import Row
+from sim.sweep.table import check_suffix, read_table, write_table
+from sim.sweep.work import Work
+
+__all__ = ["Sweep", "SweepResult", "journal_path", "run_sweep"]
+
+_TABLE = 1
+"""Raised with every change of what columns mean."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """Every work on every point."""
+
+    works: Sequence[Work]
+    points: Sequence[Point]
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this sweep from others."""
+        settings = {
+            "table": _TABLE,
+            "zeroskip": zeroskip_version(),
+            "works": [work.digest for work in self.works],
+            "points": [[asdict(point.params), point.placement] for point in self.points],
+        }
+        return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+
+    def jobs(self, done: set[int]) -> list[Job]:
+        """Group the points that are not done yet by the images they need."""
+        found: dict[Any, list[int]] = {}
+        for number in range(len(self.works) * len(self.points)):
+            if number not in done:
+                work, point = divmod(number, len(self.points))
+                found.setdefault((work, *image_key(self.points[point])), []).append(number)
+        return [
+            Job(
+                self.works[work],
+                tuple(numbers),
+                tuple(self.points[number % len(self.points)] for number in numbers),
+            )
+            for (work, *_), numbers in found.items()
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class SweepResult:
+    """A finished sweep.
+
+    Parameters
+    ----------
+    rows : of the table, in its order.
+    resumed : points, of all works, that an earlier run had finished.
+    """
+
+    rows: list[Row]
+    resumed: int
+
+
+def journal_path(output: Path) -> Path:
+    """Return the file that keeps finished points until the table is written."""
+    return output.with_name(f"{output.name}.partial")
+
+
+def run_sweep(
+    sweep: Sweep,
+    output: Path,
+    *,
+    jobs: int = -1,
+    scheduler: str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> SweepResult:
+    """Run a sweep and write its table.
+
+    Points that share an image are a job; when it is finished they are kept at once, in
+    :func:`journal_path`.
+
+    Parameters
+    ----------
+    sweep : what to run.
+    output : the table; its suffix says the format. A table of the same sweep is left as it is.
+    jobs : processes; -1 is one per core.
+    scheduler : address of a Dask scheduler to run on instead.
+    progress : called with a step's name, the points done, and their number.
+
+    Raises
+    ------
+    InputError
+        If ``output`` cannot be written, or holds something else.
+    ToolError
+        As :func:`sim.sweep.execute.on_cluster` does.
+    """
+    check_suffix(output)
+    if jobs < 1 and jobs != -1:
+        raise InputError(f"jobs must be at least 1, or -1 for one per core, not {jobs}")
+    report = progress or (lambda *_: None)
+    total = len(sweep.works) * len(sweep.points)
+    fingerprint = sweep.fingerprint
+    if output.exists():
+        return SweepResult(_finished(output, fingerprint), total)
+    if not output.absolute().parent.is_dir():
+        raise InputError(
+            f"{output} cannot be written: there is no folder {output.absolute().parent}"
+        )
+    with Journal(journal_path(output), fingerprint) as journal:
+        resumed = len(journal.done)
+        report("points", resumed, total)
+        waiting = sweep.jobs(set(journal.done))
+        if waiting:
+            run = on_cores(waiting, jobs) if scheduler is None else on_cluster(waiting, scheduler)
+            for job, rows in run:
+                for number, of_point in zip(job.numbers, rows, strict=True):
+                    journal.add(number, of_point)
+                    report("points", len(journal.done), total)
+        rows = [
+            {"sweep": fingerprint, **row}
+            for _, rows in sorted(journal.done.items())
+            for row in rows
+        ]
+        write_table(rows, output)
+        journal.path.unlink(missing_ok=True)
+    return SweepResult(rows, resumed)
+
+
+def _finished(output: Path, fingerprint: str) -> list[Row]:
+    """Read a table that is there already, if it is of this sweep."""
+    try:
+        rows = read_table(output).to_dicts()
+    except InputError as error:
+        raise InputError(
+            f"{output} exists and is no table of a sweep: choose another output, or remove it"
+        ) from error
+    if {row["sweep"] for row in rows} != {fingerprint}:
+        raise InputError(
+            f"{output} exists and is of another sweep: choose another output, or remove it"
+        )
+    return rows
