@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.errors import ImageError
 from compiler.image import Image
 from hw.eie.formats import StallClass
 from sim.cycles.program import PassModel, run_program
@@ -52,7 +53,20 @@ def run_image(
 
 
 def image_segments(image: Image) -> list[tuple[list[PassModel], list[tuple[int, slice]]]]:
-    """Give per segment its passes, and for each the layer and rows of the input it scans."""
+    """Give per segment its passes, and for each the layer and rows of the input it scans.
+
+    Raises
+    ------
+    ImageError
+        If pointers or entries make no sense.
+    """
+    try:
+        return _segments(image)
+    except ValueError as error:
+        raise ImageError(f"image {image.name!r} is damaged: {error}") from error
+
+
+def _segments(image: Image) -> list[tuple[list[PassModel], list[tuple[int, slice]]]]:
     found = []
     row = 0  # of the vector, in row 0 of the source file
     contents = held(image_loadings(image))

@@ -122,10 +122,11 @@ def test_array_that_hangs_is_a_failure(
     _flip(paths[0], 1, 10)
     _sign(image)
     refused(cli("info", image), "damaged", "pointers of pe_0")
-    result = cli("verify", image, "--input", files.inputs)
-    refused(result, "the simulation failed", "did not come to an end", code=1)
-    document = cli("verify", image, "--input", files.inputs, "--json").document
-    assert document["exit_code"] == 1
+    given = ["--input", files.inputs]
+    refused(cli("verify", image, *given), "damaged", "pointers of pe_0")
+    command = ["run", image, *given, "--on", "rtl"]
+    refused(cli(*command), "the simulation failed", "did not come to an end", code=1)
+    assert cli(*command, "--json").document["exit_code"] == 1
 
 
 def test_manifest_must_be_ours(cli: Cli, refused: Refused, files: Any, tmp_path: Path) -> None:
