@@ -84,8 +84,7 @@ def layers_of(module: nn.Module) -> dict[str, Layer]:
 
 def hold(layer: nn.Module, by: nn.Module) -> None:
     """Put the weight of ``layer`` under ``by``, in place of what held it before."""
-    if parametrize.is_parametrized(layer, "weight"):
-        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+    _release(layer)
     # Shapes differ between what is trained and what is computed, which torch checks by running.
     parametrize.register_parametrization(layer, "weight", by, unsafe=True)
 
@@ -93,8 +92,7 @@ def hold(layer: nn.Module, by: nn.Module) -> None:
 def bake(module: nn.Module) -> nn.Module:
     """Turn held weights into plain ones, in place; nothing of a pruned weight stays."""
     for part in module.modules():
-        if parametrize.is_parametrized(part, "weight"):
-            parametrize.remove_parametrizations(part, "weight", leave_parametrized=True)
+        _release(part)
     return module
 
 
@@ -104,3 +102,13 @@ def density_of(layers: Iterable[Layer]) -> float:
         weights = [layer.weight for layer in layers]
     kept = sum(int(torch.count_nonzero(weight)) for weight in weights)
     return kept / max(1, sum(weight.numel() for weight in weights))
+
+
+def _release(part: nn.Module) -> None:
+    if parametrize.is_parametrized(part, "weight"):
+        # torch gives each held module a class and takes the weight out of it at the end; copies
+        # of a module share that class, and would lose theirs.
+        cls = type(part)
+        own = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
+        object.__setattr__(part, "__class__", type(cls.__name__, cls.__bases__, own))
+        parametrize.remove_parametrizations(part, "weight", leave_parametrized=True)

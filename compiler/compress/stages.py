@@ -56,17 +56,21 @@ class Stages:
         self._device = device
         self._progress, self._on_stage = progress, on_stage
 
-    def with_densities(self, densities: dict[str, float]) -> "Stages":
-        """Return stages on the same folder that prune each layer to the density given."""
-        prune = self.config.prune.model_copy(update={"layers": densities, "sensitivity": False})
+    def on(self, folder: RunFolder, config: Config) -> "Stages":
+        """Return stages of the same task on another folder, or with another configuration."""
         return Stages(
             self.task,
-            self.config.model_copy(update={"prune": prune}),
-            self.folder,
+            config,
+            folder,
             device=self._device,
             progress=self._progress,
             on_stage=self._on_stage,
         )
+
+    def with_densities(self, densities: dict[str, float]) -> "Stages":
+        """Return stages on the same folder that prune each layer to the density given."""
+        prune = self.config.prune.model_copy(update={"layers": densities, "sensitivity": False})
+        return self.on(self.folder, self.config.model_copy(update={"prune": prune}))
 
     def chosen(self) -> dict[str, float]:
         """Return the densities configured layer by layer."""

@@ -7,7 +7,15 @@ from typing import Any
 import typer
 
 from compiler.errors import InputError
-from scripts.cli import compress, compress_analyze, compress_auto, compress_import, compress_stage
+from scripts.cli import (
+    compress,
+    compress_analyze,
+    compress_auto,
+    compress_evaluate,
+    compress_hardware,
+    compress_import,
+    compress_stage,
+)
 
 __all__ = ["app"]
 
@@ -51,3 +59,6 @@ app.command("share", epilog=compress_stage.EXAMPLES)(compress_stage.compress_sha
 app.command("finetune", epilog=compress_stage.EXAMPLES)(compress_stage.compress_finetune)
 app.command("pack", epilog=compress_stage.EXAMPLES)(compress_stage.compress_pack)
 app.command("import", epilog=compress_import.EXAMPLES)(compress_import.compress_import)
+app.command("compare", epilog=compress_hardware.EXAMPLES)(compress_hardware.compress_compare)
+app.command("search", epilog=compress_hardware.EXAMPLES)(compress_hardware.compress_search)
+app.command("evaluate", epilog=compress_evaluate.EXAMPLES)(compress_evaluate.compress_evaluate)

@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from torch import nn
 
 from compiler.compress.cluster import share_weights, start_centroids
-from compiler.compress.config import Analyze
+from compiler.compress.config import Analyze, Granularity
 from compiler.compress.layers import layers_of
 from compiler.compress.masks import VECTOR, make_mask
 from compiler.compress.sensitivity import Sensitivity, analyze, scale_densities
@@ -30,9 +30,8 @@ def test_kmeans_is_that_of_scikit_learn(init: Any, count: int) -> None:
     start = start_centroids(weights, count, init, seed=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = KMeans(
-            count, init=start[:, None], n_init=1, max_iter=1000, tol=0, algorithm="lloyd"
-        ).fit(weights[:, None])
+        options: Any = {"init": start[:, None], "n_init": 1, "max_iter": 1000, "tol": 0}
+        theirs = KMeans(count, algorithm="lloyd", **options).fit(weights[:, None])
     assert np.allclose(cluster(weights, count, start), np.sort(theirs.cluster_centers_.ravel()))
 
 
@@ -69,7 +68,8 @@ def test_gradients_of_shared_values_are_sums() -> None:
 
 def test_granularities_of_convolutions() -> None:
     weight = torch.randn(6, 5, 3, 3, generator=torch.Generator().manual_seed(0))
-    for granularity, group in (("vector", 3), ("kernel", 9), ("filter", 45)):
+    groups: dict[Granularity, int] = {"vector": 3, "kernel": 9, "filter": 45}
+    for granularity, group in groups.items():
         mask = make_mask(weight, 1 / 3, granularity).reshape(-1, group)
         assert (mask.all(1) | ~mask.any(1)).all()
         kept = round(mask.shape[0] / 3)

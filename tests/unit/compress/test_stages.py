@@ -1,5 +1,6 @@
 """The flow: masks survive training, weights stay shared, stopped runs end like unstopped ones."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,14 @@ def test_masks_survive_any_optimizer() -> None:
     assert type(layer.weight) is nn.Parameter
     # Not -0.0 either, which a file would have to keep.
     assert not layer.weight.detach()[~mask].view(torch.int32).any()
+
+
+def test_copies_keep_their_weights_when_one_is_baked() -> None:
+    layer = nn.Linear(3, 2)
+    hold(layer, Masked(torch.ones(2, 3, dtype=torch.bool)))
+    other = bake(copy.deepcopy(layer))
+    assert torch.equal(layer.weight, layers_of(other)[""].weight)
+    assert torch.equal(layer(torch.ones(1, 3)), other(torch.ones(1, 3)))
 
 
 def test_the_same_seed_gives_the_same_network(stages: Any) -> None:

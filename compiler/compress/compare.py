@@ -1,0 +1,119 @@
+"""One network compressed in several ways, side by side."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from torch import nn
+
+from compiler.compress.config_file import override
+from compiler.compress.layers import density_of, layers_of
+from compiler.compress.pack import pack
+from compiler.compress.run_folder import RunFolder
+from compiler.compress.stages import FLOWS, Stages
+from compiler.compress.task import evaluate
+from compiler.errors import InputError
+
+__all__ = ["Aspect", "Measure", "Outcome", "compare", "variants_of"]
+
+Aspect = Literal["granularity", "balance", "init", "flow", "codes"]
+"""What differs: what is pruned together (Mao et al., 2017); equally many weights per PE or not
+(ESE); where k-means starts; Deep Compression or trained ternary weights; how many values."""
+
+Measure = Callable[[nn.Module], float | None]
+"""Cycles of a network, or any other number."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one way gave.
+
+    Parameters
+    ----------
+    name : of the way.
+    error : percent classified wrong, or the loss.
+    density : share of weights that are not 0.
+    stored_bits : in the file, per weight that is not 0.
+    file_bytes, ratio : of the file.
+    cycles : mean per input on the array; None where it cannot run the network.
+    """
+
+    name: str
+    error: float
+    density: float
+    stored_bits: float
+    file_bytes: int
+    ratio: float
+    cycles: float | None
+
+
+def variants_of(aspect: str, pes: int = 8) -> dict[str, list[str]]:
+    """Return the settings of each way.
+
+    Raises
+    ------
+    InputError
+        If there is no such aspect.
+    """
+    if aspect == "granularity":
+        return {g: [f"prune.granularity={g}"] for g in ("fine", "vector", "kernel", "filter")}
+    if aspect == "balance":
+        return {"free": ["prune.balance_pes=0"], f"pes{pes}": [f"prune.balance_pes={pes}"]}
+    if aspect == "init":
+        return {init: [f"share.init={init}"] for init in ("linear", "density", "forgy")}
+    if aspect == "flow":
+        return {flow: [f"flow={flow}"] for flow in FLOWS}
+    if aspect == "codes":
+        return {f"codes{n}": [f"share.codes={n}"] for n in (3, 7, 15, 31, 63)}
+    raise InputError(f"--what must be one of {', '.join(get_args(Aspect))}, not {aspect!r}")
+
+
+def compare(
+    stages: Stages,
+    variants: dict[str, list[str]],
+    measure: Measure | None = None,
+    *,
+    on_outcome: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:
+    """Compress the float network of ``stages`` in each way, in a folder of its own.
+
+    Parameters
+    ----------
+    stages : whose folder holds the float network, or gets it.
+    variants : settings by name; what is done already is not done again.
+    measure : of the result; None where there is no number.
+    on_outcome : called with each result.
+    """
+    for stage in ("train", "dsd"):
+        stages.run(stage)
+    example, outcomes = stages.task.example(), []
+    for name, settings in variants.items():
+        folder = RunFolder(stages.folder.path / name)
+        config = override(stages.config, settings)
+        folder.begin(config, {"task": stages.task.name, "variant": name}, resume=True)
+        for stage in ("train", "dsd"):
+            source, target = (f.path / f"{stage}.pt" for f in (stages.folder, folder))
+            if not target.exists():
+                shutil.copyfile(source, target)
+        going = stages.on(folder, config)
+        module = going.base()
+        for stage in FLOWS[config.flow]:
+            module = going.run(stage)
+        report = pack(module, folder.path / "model.zsk", example)
+        kept = max(1, sum(layer.kept for layer in report.layers))
+        stored = sum(32 * layer.rate_coded * layer.weights for layer in report.layers)
+        outcomes.append(
+            Outcome(
+                name=name,
+                error=evaluate(module, stages.task).error,
+                density=density_of(layers_of(module).values()),
+                stored_bits=stored / kept,
+                file_bytes=report.file_bytes,
+                ratio=report.ratio,
+                cycles=None if measure is None else measure(module),
+            )
+        )
+        if on_outcome is not None:
+            on_outcome(outcomes[-1])
+    return outcomes

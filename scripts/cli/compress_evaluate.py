@@ -1,0 +1,98 @@
+"""``zeroskip compress evaluate``: what a ``.zsk`` file does on test data, float and fixed point."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from compiler import EieParams
+from compiler.api import compile_network
+from compiler.eie.place import Strategy
+from compiler.errors import CompileError, InputError
+from compiler.frontend_zsk import import_zsk
+from scripts.cli.compress_run import DataOption, HooksOption, TaskOption, Training
+from scripts.cli.options import JsonOption, with_params
+from scripts.cli.output import print_json, print_line
+from sim import run
+
+if TYPE_CHECKING:
+    from compiler.compress.task import Task
+
+__all__ = ["EXAMPLES", "compress_evaluate"]
+
+EXAMPLES = """Examples:
+
+zeroskip compress evaluate out/bench/lenet300/model.zsk --task lenet300 --data mnist --golden
+
+zeroskip compress evaluate model.zsk --hooks hooks.py
+"""
+
+
+@with_params
+def compress_evaluate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.zsk", help="Written by compress.")],
+    params: EieParams,
+    placement: Strategy,
+    task: TaskOption = None,
+    data: DataOption = None,
+    hooks: HooksOption = None,
+    golden: Annotated[
+        bool,
+        typer.Option("--golden", help="Also in fixed point, as the array computes, all inputs."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Decompress a file, put it into a fresh network, and measure it on the test data.
+
+    With --golden it is compiled, its formats chosen on training data, and every test input goes
+    through the integer model.
+    """
+    if (task is None) == (hooks is None):
+        raise InputError("give one of --task NAME and --hooks HOOKS.py")
+    with Training() as training:
+        training.print("import torch")
+        from compiler.compress.importers import plain_module
+        from compiler.compress.pack import state_of_zsk
+        from compiler.compress.task import evaluate, load_hooks
+        from compiler.compress.tasks import task_of
+
+        chosen = load_hooks(hooks) if hooks is not None else task_of(task or "", data)
+        module = plain_module(chosen.model())
+        try:
+            module.load_state_dict(state_of_zsk(model))
+        except RuntimeError as error:
+            lines = [line.strip() for line in str(error).splitlines()]
+            raise InputError(f"{model} is of another network: {' '.join(lines[1:3])}") from error
+        score = evaluate(module, chosen)
+        training.print(f"float: error {score.error:.4g} on {score.samples} inputs")
+        fixed = _golden(model, chosen, params, placement) if golden else None
+    document: dict[str, Any] = {
+        "model": str(model),
+        "bytes": model.stat().st_size,
+        "samples": score.samples,
+        "error": score.error,
+        "golden_error": fixed,
+    }
+    if as_json:
+        print_json(document)
+        return
+    print_line(f"{model}: {document['bytes']} bytes, {score.samples} test inputs")
+    print_line(f"error, float: {score.error:.4g}")
+    if fixed is not None:
+        print_line(f"error, {params.act_bits}-bit fixed point (golden): {fixed:.4g}")
+
+
+def _golden(model: Path, task: "Task", params: EieParams, placement: Strategy) -> float:
+    """Return percent classified wrong in fixed point."""
+    calibration = next(iter(task.train_loader()))[0].numpy()
+    network = import_zsk(model)
+    image = compile_network(network, calibration, params, placement=placement, name=model.stem)
+    wrong = samples = 0
+    for inputs, targets in task.test_loader():
+        if targets.is_floating_point():
+            raise CompileError("--golden counts wrong classes, and the targets are no classes")
+        outputs = run(image, inputs.numpy(), on="golden").outputs
+        wrong += int(np.count_nonzero(outputs.argmax(1) != targets.numpy()))
+        samples += len(inputs)
+    return 100 * wrong / samples
