@@ -52,6 +52,9 @@ def run_demo(
         from compiler.compress.digits import compress_digits
         from compiler.compress.module import export
 
+        # Layers this small gain nothing from a second thread, and lose much where cores are busy;
+        # and with one, every machine prints the same.
+        torch.set_num_threads(1)
         steps("import torch", 1, 1)
         say("Digits: 1,437 scans of 8 x 8 to train with, 360 to test; MLP 64-300-100-10")
         made = compress_digits(
