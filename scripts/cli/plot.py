@@ -1,0 +1,93 @@
+"""``zeroskip plot``: pictures of sweeps and of runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compiler import Image
+from scripts.cli.files import check_output_file, read_npy
+from scripts.cli.options import ImageArgument, InputOption, JsonOption
+from scripts.cli.output import Steps, print_json, print_line
+from sim import run
+
+__all__ = ["EXAMPLES", "app"]
+
+EXAMPLES = """Examples:
+
+zeroskip sweep eie --queue-depth 1,2,4,8,16,32,64,128,256 -o depth.parquet
+
+zeroskip plot fig8 depth.parquet -o fig8.png
+
+zeroskip plot heat out/model --input x.npy -o heat.svg
+"""
+
+app = typer.Typer(help="Draw sweeps and runs, as PNG or SVG.", no_args_is_help=True)
+
+OutputOption = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="FILE", help="A .png or .svg file; one is replaced."),
+]
+TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="Written by zeroskip sweep.")]
+
+_HELPS = {
+    "fig8": "Load balance by queue depth, as the paper's figure 8.",
+    "fig9": "Spmat reads by width of a word, as the paper's figure 9 counts them.",
+    "fig11": "Speed by number of PEs, as the paper's figure 11.",
+    "fig12": "Share of work that is no padding by number of PEs, as the paper's figure 12.",
+    "fig13": "Load balance by number of PEs, as the paper's figure 13.",
+}
+
+
+def _figure(name: str) -> Callable[..., None]:
+    def draw(table: TableArgument, output: OutputOption, as_json: JsonOption = False) -> None:
+        # The libraries take a second to import; mistakes in options are told at once.
+        from sim.plots.curves import draw_figure
+        from sim.plots.style import check_picture, save
+        from sim.sweep.table import read_table
+
+        check_picture(output)
+        check_output_file(output)
+        save(draw_figure(name, read_table(table)), output)
+        _done(name, output, as_json)
+
+    draw.__doc__ = _HELPS[name]
+    return draw
+
+
+for _name in _HELPS:
+    app.command(_name, epilog=EXAMPLES)(_figure(_name))
+
+
+@app.command("heat", epilog=EXAMPLES)
+def plot_heat(
+    image: ImageArgument,
+    inputs: InputOption,
+    output: OutputOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what every PE did in how many of its cycles, layer by layer, on the cycle model.
+
+    Cycles are sums over all inputs.
+    """
+    from sim.plots.heat import draw_heat
+    from sim.plots.style import check_picture, save
+
+    check_picture(output)
+    check_output_file(output)
+    compiled = Image.load(image)
+    x = read_npy(inputs, "input")
+    with Steps() as steps:
+        result = run(compiled, x, "cycles", progress=steps)
+    assert result.counters is not None
+    names = [layer.name for layer in compiled.network.layers]
+    save(draw_heat(compiled.name, names, result.counters.sum(axis=0)), output)
+    _done("heat", output, as_json)
+
+
+def _done(name: str, output: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({"figure": name, "picture": str(output)})
+    else:
+        print_line(f"{name} in {output}")

@@ -1,0 +1,125 @@
+"""Draw a figure of the paper from the table of a sweep: a panel per layer, a curve per variant."""
+
+from typing import Any
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from compiler.errors import InputError
+from sim.plots.figures import FIGURES, FigureKind, Reference
+from sim.plots.style import COLOURS, MARKERS, OTHERS, panels
+from sim.sweep.grid import AXES
+
+__all__ = ["draw_figure"]
+
+
+def draw_figure(name: str, table: pl.DataFrame) -> Figure:
+    """Draw a figure.
+
+    Parameters
+    ----------
+    name : of :data:`sim.plots.figures.FIGURES`.
+    table : as :func:`sim.sweep.table.read_table` gives it.
+
+    Raises
+    ------
+    InputError
+        If the table lacks what the figure shows, or varies in more than it can show.
+    """
+    kind = FIGURES[name]
+    table = table.filter("possible")
+    option = kind.axis.removeprefix("num_").replace("_", "-")
+    if table[kind.axis].n_unique() < 2:
+        raise InputError(
+            f"{name} needs a table with several values of {kind.axis}: "
+            f"sweep them with --{option} first"
+        )
+    others = [a for a in AXES if a != kind.axis and table[a].n_unique() > 1]
+    variants = table.select(others).unique(maintain_order=True).to_dicts() if others else [{}]
+    if len(variants) > len(COLOURS):
+        raise InputError(
+            f"{name} shows at most {len(COLOURS)} variants, but the table has {len(variants)} "
+            f"combinations of {', '.join(others)}: sweep fewer values of them"
+        )
+    layers = table["layer"].unique(maintain_order=True).to_list()
+    figure, axes = panels(layers, kind.title, kind.about + kind.note(table))
+    for layer, one in zip(layers, axes, strict=True):
+        for number, variant in enumerate(variants):
+            rows = table.filter(pl.col("layer") == layer, **variant).sort(kind.axis)
+            if len(rows):
+                _curve(one, kind, rows, number, _label(variant))
+        for reference in kind.references:
+            _reference(one, kind, layer, reference, set(table[kind.axis]))
+        _axes(one, kind, table)
+    for one in axes:
+        if one.xaxis.get_tick_params()["labelbottom"]:
+            one.set_xlabel(kind.x_label)
+    figure.supylabel(kind.y_label, fontsize=9)
+    _legend(figure, axes)
+    return figure
+
+
+def _label(variant: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {_text(value)}" for name, value in variant.items()) or "Zeroskip"
+
+
+def _text(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _curve(one: Axes, kind: FigureKind, rows: pl.DataFrame, number: int, label: str) -> None:
+    x = rows[kind.axis].to_list()
+    if kind.ideal and not number:
+        one.plot(x, [at / x[0] for at in x], ":", color=OTHERS, linewidth=1)
+    y = kind.value(rows) * (100 if kind.percent else 1)
+    one.plot(
+        x,
+        y.to_list(),
+        color=COLOURS[number],
+        marker=MARKERS[number],
+        markersize=4,
+        linewidth=1.5,
+        label=label,
+    )
+
+
+def _reference(
+    one: Axes, kind: FigureKind, layer: str, reference: Reference, shown: set[int]
+) -> None:
+    points = {x: y for x, y in reference.values.get(layer, {}).items() if x in shown}
+    if not points:
+        return
+    y = [value * (100 if kind.percent else 1) for value in points.values()]
+    if reference.line:
+        look: dict[str, Any] = {"linestyle": "--", "linewidth": 1, "marker": ".", "markersize": 4}
+    else:
+        look = {"linestyle": "", "marker": "x", "markersize": 7, "markeredgewidth": 1.8}
+    one.plot([*points], y, color=OTHERS, label=reference.label, zorder=3, **look)
+
+
+def _axes(one: Axes, kind: FigureKind, table: pl.DataFrame) -> None:
+    """Put a mark at each value that was swept: all are powers of two, or near."""
+    values = sorted(set(table[kind.axis]))
+    one.set_xscale("log", base=2)
+    one.set_xticks(values, [str(value) for value in values], fontsize=8)
+    one.xaxis.set_minor_locator(NullLocator())
+    if kind.percent:
+        one.set_ylim(0, 104)
+        one.set_yticks(range(0, 101, 20))
+    else:
+        one.set_yscale("log", base=2 if kind.ideal else 10)
+        one.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        one.yaxis.set_minor_locator(NullLocator())
+
+
+def _legend(figure: Figure, axes: list[Axes]) -> None:
+    """Explain each look once, under the panels."""
+    looks: dict[str, Any] = {}
+    for one in axes:
+        for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
+            looks.setdefault(label, handle)
+    figure.legend(
+        looks.values(), looks.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
+    )
