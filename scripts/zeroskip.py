@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from compiler.manifest import zeroskip_version
-from scripts.cli import bench, compile, compress_group, decompress, info, run, sweep, verify
+from scripts.cli import bench, compile, compress_group, decompress, info, plot, run, sweep, verify
 from scripts.cli.guard import exit_with
 
 __all__ = ["app", "main"]
@@ -27,6 +27,7 @@ app.command("verify", epilog=verify.EXAMPLES)(verify.verify_image)
 app.command("info", epilog=info.EXAMPLES)(info.show_image)
 app.add_typer(bench.app, name="bench")
 app.add_typer(sweep.app, name="sweep")
+app.add_typer(plot.app, name="plot")
 
 
 def _print_version(wanted: bool) -> None:
