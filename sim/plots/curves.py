@@ -109,7 +109,7 @@ def _axes(one: Axes, kind: FigureKind, table: pl.DataFrame) -> None:
         one.set_ylim(0, 104)
         one.set_yticks(range(0, 101, 20))
     else:
-        one.set_yscale("log", base=2 if kind.ideal else 10)
+        one.set_yscale("log", base=2)
         one.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         one.yaxis.set_minor_locator(NullLocator())
 

@@ -104,7 +104,8 @@ FIGURES: Mapping[str, FigureKind] = {
     ),
     "fig9": FigureKind(
         "Spmat reads by width of a word",
-        "words fetched from the Spmat SRAMs of all PEs; every column fetches words of its own",
+        "words fetched from the Spmat SRAMs of all PEs; here every column fetches its own words, "
+        "while\nthe authors' count has fewer words than columns: theirs are shared by columns",
         "word_bits",
         "Spmat width (bits)",
         "reads (thousands)",
