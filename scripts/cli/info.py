@@ -10,6 +10,7 @@ from compiler import Image
 from scripts.cli.compile import print_formats
 from scripts.cli.options import ImageArgument, JsonOption
 from scripts.cli.output import print_json, print_line, print_table
+from sim.balance import layer_balance
 from sim.storage import layer_storage, memory_use, stored_bits
 
 __all__ = ["EXAMPLES", "show_image"]
@@ -26,6 +27,7 @@ def show_image(image: ImageArgument, as_json: JsonOption = False) -> None:
     """Show layers, formats, use of the memories, padding and balance between PEs."""
     compiled = Image.load(image)
     storage, use, bits = layer_storage(compiled), memory_use(compiled), stored_bits(compiled)
+    balances = layer_balance(compiled, storage)
     nnz = sum(layer.nnz for layer in storage)
     if as_json:
         print_json({
@@ -50,8 +52,12 @@ def show_image(image: ImageArgument, as_json: JsonOption = False) -> None:
                     "padding": int(layer.padding.sum()),
                     "entries_per_pe": _spread(layer.entries),
                     "balance": layer.balance,
+                    "balance_interleaved": even.before,
+                    "entries_per_pe_bound": even.bound,
                 }
-                for layer, source in zip(storage, compiled.network.layers, strict=True)
+                for layer, even, source in zip(
+                    storage, balances, compiled.network.layers, strict=True
+                )
             ],
             "memories": [
                 {"name": one.name, "size": one.size, "used": _spread(one.used)} for one in use
@@ -68,7 +74,7 @@ def show_image(image: ImageArgument, as_json: JsonOption = False) -> None:
         "Layers in the Spmat SRAMs",
         [
             "layer", "rows x cols", "non-zero", "entries", "padding", "per PE: min", "mean", "max",
-            "balance",
+            "bound", "interleaved", "balance",
         ],
         [
             [
@@ -80,11 +86,17 @@ def show_image(image: ImageArgument, as_json: JsonOption = False) -> None:
                 layer.entries.min(),
                 f"{layer.entries.mean():.1f}",
                 layer.entries.max(),
-                f"{100 * layer.balance:.1f} %",
+                even.bound,
+                "-" if even.before is None else f"{100 * even.before:.1f} %",
+                f"{100 * even.after:.1f} %",
             ]
-            for layer in storage
+            for layer, even in zip(storage, balances, strict=True)
         ],
     )  # fmt: skip
+    print_line(
+        "bound: non-zero weights per PE, if all had the same and no padding; balance: mean / max "
+        "entries per PE, with interleaved rows and as placed"
+    )
     print_table(
         "Memories, rows of one PE (num_descriptors: of the array)",
         ["memory", "size", "used: min", "mean", "max", "max used"],
