@@ -19,6 +19,11 @@ __all__ = ["FAILED", "INTERRUPTED", "REFUSED", "exit_with", "run_guarded"]
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 
+# Libraries that not every installation has, and the extra that brings them.
+_EXTRAS = dict.fromkeys(("torch", "sklearn"), "torch") | dict.fromkeys(
+    ("distributed", "joblib", "matplotlib", "polars"), "sweep"
+)
+
 
 def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     """Run ``app`` and return the exit code.
@@ -38,9 +43,10 @@ def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     except MemoryError as error:
         message, code = f"there is not enough memory ({error})", REFUSED
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "sklearn"):
+        if error.name not in _EXTRAS:
             raise
-        message = f"{error.name} is not installed: install Zeroskip with its extra 'torch'"
+        extra = _EXTRAS[error.name]
+        message = f"{error.name} is not installed: install Zeroskip with its extra {extra!r}"
         code = REFUSED
     except Exception as error:
         # Wrong options; the class is private to the library.

@@ -74,7 +74,7 @@ def show_image(image: ImageArgument, as_json: JsonOption = False) -> None:
         "Layers in the Spmat SRAMs",
         [
             "layer", "rows x cols", "non-zero", "entries", "padding", "per PE: min", "mean", "max",
-            "bound", "interleaved", "balance",
+            "bound", "balance: interleaved", "as placed",
         ],
         [
             [
