@@ -91,14 +91,15 @@ def build_model(
         "verilator", "-cc", "--exe", "--vpi", "-Mdir", str(folder), "--top-module", top,
         "--prefix", "Vtop", "-o", top, "--timescale", "1ns/1ps", *_LINT,
         *(["--trace"] if waves else []),
-        "-CFLAGS", "-O2", "-LDFLAGS", f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
+        "-LDFLAGS", f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
         str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"),
         str(settings), str(SRAM_VERILOG), *(str(folder / name) for name in verilog),
     ]  # fmt: skip
     _call(command, folder, env)
     with _shared_runtime(folder, waves=waves):
-        make = ["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", f"VM_TRACE={int(waves)}"]
-        _call(make, folder, env)
+        # Only what runs every cycle is optimised: -O2 for all made constructors take minutes.
+        options = [f"VM_TRACE={int(waves)}", "OPT_FAST=-O2", "OPT_GLOBAL=-O2"]
+        _call(["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", *options], folder, env)
     return folder / top
 
 
