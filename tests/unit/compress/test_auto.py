@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,9 +11,11 @@ from torch import nn
 from compiler.compress.auto import Attempt, auto, guess_scale, next_scale, scaled
 from compiler.compress.compare import compare, variants_of
 from compiler.compress.config import Auto
+from compiler.compress.layers import density_of, layers_of
 from compiler.compress.pack import state_of_zsk
 from compiler.compress.search import search
 from compiler.compress.stages import Stages
+from compiler.compress.task import evaluate
 from compiler.errors import InputError
 
 
@@ -53,6 +56,44 @@ def test_a_target_out_of_reach_names_the_best(stages: Any) -> None:
         auto(run)
     assert (run.folder.path / "model.zsk").exists()
     assert len(json.loads((run.folder.path / "attempts.json").read_text())) == 2
+
+
+def test_densities_by_sensitivity(stages: Any) -> None:
+    run: Stages = stages(
+        prune={"epochs": 1, "density": 0.2, "sensitivity": True, "layers": {"6": 0.5}},
+        analyze={"batches": 3, "densities": [0.5, 0.2, 0.05]},
+    )
+    module = run.run("train")
+    densities = run.densities(module)
+    assert densities["6"] == 0.5
+    assert densities["0"] != densities["3"]
+    best = auto(run)
+    document = json.loads((run.folder.path / "report.json").read_text())
+    assert document["densities"] == densities
+    kept = {layer["name"]: layer["kept"] / layer["weights"] for layer in document["layers"]}
+    assert kept["3"] == pytest.approx(densities["3"], abs=0.01)
+    assert best.scale == 1.0
+
+
+def test_ternary_networks_are_codebooks_of_two(stages: Any) -> None:
+    run: Stages = stages(
+        flow="ttq",
+        ttq={"epochs": 2, "learning_rate": 0.01},
+        dsd={"epochs": 1, "density": 0.5, "distill": 0.0},
+    )
+    auto(run)
+    state = state_of_zsk(run.folder.path / "model.zsk")
+    for name in ("0.weight", "3.weight", "6.weight"):
+        assert set(np.sign(state[name].unique().numpy())) == {-1.0, 0.0, 1.0}
+        assert state[name].unique().numel() == 3
+
+
+def test_dense_sparse_dense_gives_a_dense_network(stages: Any) -> None:
+    run: Stages = stages(dsd={"epochs": 2, "density": 0.3, "distill": 0.0})
+    before, after = run.run("train"), run.run("dsd")
+    densities = [density_of([layer]) for layer in layers_of(after).values()]
+    assert min(densities) > 0.9
+    assert evaluate(after, run.task).loss < evaluate(before, run.task).loss
 
 
 def test_attempts_move_towards_the_target() -> None:
