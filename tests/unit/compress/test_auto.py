@@ -89,7 +89,7 @@ def test_ternary_networks_are_codebooks_of_two(stages: Any) -> None:
 
 
 def test_dense_sparse_dense_gives_a_dense_network(stages: Any) -> None:
-    run: Stages = stages(dsd={"epochs": 2, "density": 0.3, "distill": 0.0})
+    run: Stages = stages(dsd={"epochs": 15, "density": 0.5, "learning_rate": 0.01, "distill": 0.0})
     before, after = run.run("train"), run.run("dsd")
     densities = [density_of([layer]) for layer in layers_of(after).values()]
     assert min(densities) > 0.9
