@@ -144,12 +144,14 @@ def sweep_eie(
     with Steps() as steps:
         result = run_sweep(sweep, output, jobs=jobs, scheduler=scheduler, progress=steps)
     if as_json:
+        # A point has a row per layer, and is impossible for all of them or none.
+        first = {work.layers[0] for work in works}
         print_json({
             "table": str(output),
             "sweep": sweep.fingerprint,
             "points": len(sweep.works) * len(sweep.points),
             "resumed": result.resumed,
-            "impossible": sum(not row["possible"] for row in result.rows),
+            "impossible": sum(not row["possible"] and row["layer"] in first for row in result.rows),
             "rows": result.rows,
         })
         return

@@ -1,0 +1,65 @@
+import dataclasses
+
+import numpy as np
+
+from compiler.api import compile_quantized
+from hw.eie.formats import StallClass
+from sim.golden.streams import column_streams
+from sim.run import run
+from sim.sweep.grid import Point, grid
+from sim.sweep.measure import measure_points
+from sim.sweep.work import ImageWork
+from tests.unit.sweep.conftest import BASE
+
+
+def _points() -> list[Point]:
+    return grid(BASE, {"queue_depth": [1, 8], "skip_padding": [False, True]})
+
+
+def test_rows_are_what_a_run_of_each_image_gives(work: ImageWork) -> None:
+    for point, rows in zip(_points(), measure_points(work, _points()), strict=True):
+        image = compile_quantized(
+            work.network, point.params, placement=point.placement, name="again"
+        )
+        result = run(image, work.x, "cycles")
+        assert result.counters is not None
+        assert result.cycles is not None
+        assert [row["layer"] for row in rows] == ["fc1", "fc2"]
+        assert sum(row["cycles"] for row in rows) == result.cycles.sum()
+        for number, row in enumerate(rows):
+            counters = result.counters[:, number].sum(axis=0)
+            assert row["possible"]
+            assert row["num_pes"] * row["cycles"] == counters.sum()
+            for stall in StallClass:
+                assert row[f"{stall.name.lower()}_pe_cycles"] == counters[:, stall].sum()
+            issued = counters[:, :2].sum(axis=1)
+            assert (row["max_pe_cycles"], row["mean_pe_cycles"]) == (issued.max(), issued.mean())
+            assert row["load_balance"] == issued.sum() / counters.sum()
+            assert row["entries"] - row["padding_entries"] == row["nonzeros"]
+
+
+def test_reads_are_the_words_that_broadcast_columns_span(work: ImageWork) -> None:
+    narrow = [
+        dataclasses.replace(point, params=dataclasses.replace(point.params, word_bits=16))
+        for point in _points()[:1]
+    ]
+    ((first, _),) = measure_points(work, narrow)
+    image = compile_quantized(
+        work.network, narrow[0].params, placement=narrow[0].placement, name="again"
+    )
+    srams = {name: sram.words for name, sram in image.srams.items()}
+    streams = column_streams(srams, image.params, image.program)[0]
+    expected = 0
+    for stream in streams:
+        for column in np.flatnonzero(work.x[0] != 0).tolist() + np.flatnonzero(work.x[1]).tolist():
+            begin, end = stream.pointers[column], stream.pointers[column + 1]
+            expected += len({entry // 2 for entry in range(begin, end)})
+    assert first["spmat_words_read"] == expected
+
+
+def test_impossible_points_have_their_reason(work: ImageWork) -> None:
+    points = grid(BASE, {"num_pes": [256]})
+    ((one, other),) = measure_points(work, points)
+    assert not one["possible"]
+    assert "num_pointers" in one["reason"]
+    assert (one["layer"], other["layer"]) == ("fc1", "fc2")
