@@ -12,6 +12,7 @@ from compiler.compress.config import Config, Phase
 from compiler.compress.importers import plain_module
 from compiler.compress.layers import Masked, bake, hold, layers_of
 from compiler.compress.masks import make_mask
+from compiler.compress.pruner import Pruner, choose_densities
 from compiler.compress.restore import restore
 from compiler.compress.run_folder import RunFolder
 from compiler.compress.task import Score, Task, evaluate
@@ -142,30 +143,15 @@ class Stages:
         base = self.base()
         module, prune = copy.deepcopy(base), self.config.prune
         densities = self.densities(base)
-
-        def setup(held: nn.Module) -> Callable[[float], None]:
-            layers = layers_of(held)
-            for layer in layers.values():
-                hold(layer, Masked(torch.ones_like(layer.weight, dtype=torch.bool)))
-            previous = 0
-
-            def before_step(share: float) -> None:
-                nonlocal previous
-                # The first round prunes, the last reaches the density; a cubic in between, as
-                # redundant weights are many at first (Zhu and Gupta, 2017).
-                at = min(1.0, share / prune.ramp)
-                number = min(prune.rounds, 1 + int(at * prune.rounds))
-                if number != previous:
-                    previous = number
-                    left = (1 - number / prune.rounds) ** 3
-                    for name, layer in layers.items():
-                        self.mask(layer, densities[name] + (1 - densities[name]) * left)
-
-            return before_step
-
-        module, history = self._fit("prune", module, prune, setup, frozen_copy(base))
+        module, history = self._fit(
+            "prune",
+            module,
+            prune,
+            lambda held: Pruner(held, densities, prune),
+            frozen_copy(base),
+        )
         if not prune.epochs:
-            setup(module)(1.0)
+            Pruner(module, densities, prune)(1.0)
         return self._finish("prune", module, history, densities=densities)
 
     def _share(self) -> nn.Module:
@@ -199,31 +185,7 @@ class Stages:
 
     def densities(self, module: nn.Module) -> dict[str, float]:
         """Return the density of each layer that the configuration asks for."""
-        prune = self.config.prune
-        names = list(layers_of(module))
-        unknown = [name for name in prune.layers if name not in names]
-        if unknown:
-            raise InputError(
-                f"prune.layers names {unknown[0]!r}, but the layers are {', '.join(names)}"
-            )
-        chosen = dict.fromkeys(names, prune.density)
-        if prune.sensitivity:
-            from compiler.compress.sensitivity import analyze, scale_densities
-
-            _, found = analyze(module, self.task, self.config.analyze, seed=self.config.seed)
-            chosen = scale_densities(found, prune.density)
-        return {**chosen, **prune.layers}
-
-    def mask(self, layer: nn.Module, density: float) -> None:
-        """Prune a held layer further; what is pruned already does not come back."""
-        prune = self.config.prune
-        (held,) = layer.get_submodule("parametrizations.weight").children()
-        weight = layer.get_parameter("parametrizations.weight.original")
-        if isinstance(held, Masked):
-            with torch.no_grad():
-                kept = torch.where(held.mask, weight, 0.0)
-                pes = prune.balance_pes if isinstance(layer, nn.Linear) else 0
-                held.mask.copy_(make_mask(kept, density, prune.granularity, pes))
+        return choose_densities(module, self.task, self.config)
 
     def _fit(
         self,

@@ -1,0 +1,77 @@
+"""Gradual pruning: how many weights stay at each step of training, and in which layers."""
+
+import torch
+from torch import nn
+
+from compiler.compress.config import Config, Prune
+from compiler.compress.layers import Layer, Masked, hold, layers_of
+from compiler.compress.masks import make_mask
+from compiler.compress.task import Task
+from compiler.errors import InputError
+
+__all__ = ["Pruner", "choose_densities"]
+
+
+class Pruner:
+    """Prunes a network while it is trained; what is pruned does not come back.
+
+    Parameters
+    ----------
+    module : whose layers are held by masks from now on.
+    densities : to reach, by layer.
+    prune : how.
+    """
+
+    def __init__(self, module: nn.Module, densities: dict[str, float], prune: Prune) -> None:
+        self._layers, self._densities, self._prune = layers_of(module), densities, prune
+        self._round = 0
+        for layer in self._layers.values():
+            hold(layer, Masked(torch.ones_like(layer.weight, dtype=torch.bool)))
+
+    def __call__(self, share: float) -> None:
+        """Prune as far as is due after ``share`` of the steps; called before each of them."""
+        prune = self._prune
+        # The first round prunes, the last reaches the density; a cubic in between, as redundant
+        # weights are many at first (Zhu and Gupta, 2017).
+        number = min(prune.rounds, 1 + int(min(1.0, share / prune.ramp) * prune.rounds))
+        if number == self._round:
+            return
+        self._round = number
+        left = (1 - number / prune.rounds) ** 3
+        for name, layer in self._layers.items():
+            density = self._densities[name]
+            self._mask(layer, density + (1 - density) * left)
+
+    @torch.no_grad()
+    def _mask(self, layer: Layer, density: float) -> None:
+        # A checkpoint that was loaded has put masks of its own in place.
+        (held,) = layer.get_submodule("parametrizations.weight").children()
+        pes = self._prune.balance_pes if isinstance(layer, nn.Linear) else 0
+        if isinstance(held, Masked):
+            held.mask.copy_(make_mask(layer.weight, density, self._prune.granularity, pes))
+
+
+def choose_densities(module: nn.Module, task: Task, config: Config) -> dict[str, float]:
+    """Return the density of each layer that the configuration asks for.
+
+    Raises
+    ------
+    InputError
+        If it names a layer that ``module`` does not have.
+    """
+    prune = config.prune
+    names = list(layers_of(module))
+    unknown = [name for name in prune.layers if name not in names]
+    if unknown:
+        raise InputError(
+            f"prune.layers names {unknown[0]!r}, but the layers are {', '.join(names)}"
+        )
+    chosen = dict.fromkeys(names, prune.density)
+    if prune.sensitivity:
+        from compiler.compress.sensitivity import analyze, scale_densities
+
+        _, found = analyze(
+            module, task, config.analyze, seed=config.seed, granularity=prune.granularity
+        )
+        chosen = scale_densities(found, prune.density)
+    return {**chosen, **prune.layers}
