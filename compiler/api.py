@@ -192,7 +192,9 @@ def _run_layer(
     which the compiler does not import.
     """
     del acc_bits
-    weights = csc_array((codebook[codes.data], codes.indices, codes.indptr), shape=codes.shape)
+    stored: Any = codes
+    values = codebook[stored.data], stored.indices, stored.indptr
+    weights = csc_array(values, shape=stored.shape)
     low, high = limits(act_bits)
     y = (weights @ x + bias[:, None] + ((1 << shift) >> 1)) >> shift
     clipped = y > high if relu else (y > high) | (y < low)
