@@ -71,6 +71,9 @@ def decode(data: bytes, lengths: NDArray[np.uint8], count: int) -> NDArray[np.ui
     """
     symbol_of, length_of, width = _lookup(lengths)
     bits = np.unpackbits(np.frombuffer(data, np.uint8))
+    # Before memory is taken for what a damaged header promises.
+    if count > len(bits):
+        raise InputError(f"a bit stream of {len(bits)} bits cannot have {count} symbols")
     found = np.zeros(count, np.uint16)
     done = position = 0
     while done < count:

@@ -38,7 +38,7 @@ _START = struct.Struct("<8sHHII")
 _HASH = 32
 _MAX_HEADER = 1 << 26
 _SECTIONS = {"plain": 1, "sparse": 3, "shared": 4}
-_MAX_ELEMENTS = 1 << 40
+_MAX_ELEMENTS = 1 << 32
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,6 @@
 """``zeroskip compress auto``: all stages, to a target."""
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,8 +85,9 @@ def compress_auto(
 
         best = auto(stages, on_attempt=on_attempt, on_pack=reports.append)
     if as_json:
-        sizes = reports[-1].to_dict() if reports else {}
-        print_json({"model": str(output / "model.zsk"), **asdict(best), **sizes})
+        # A run that was finished before packs nothing, but its report is there.
+        report = json.loads((output / "report.json").read_text())
+        print_json({"model": str(output / "model.zsk"), **asdict(best), **report})
         return
     if reports:
         print_sizes(reports[-1])

@@ -80,7 +80,9 @@ def test_streams_longer_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (b"\x00", [1, 1, 1], 3, "a Huffman table is no prefix code"),
         (b"\xff", [1, 0], 2, "a bit stream has a code that its table does not have"),
-        (b"", [1, 1], 1, "a bit stream ends after 0 of 1 symbols"),
+        (b"", [1, 1], 1, "a bit stream of 0 bits cannot have 1 symbols"),
+        (b"\x00", [1, 1], 1 << 40, "a bit stream of 8 bits cannot have 1099511627776 symbols"),
+        (b"\xff", [2, 2, 2, 2], 5, "a bit stream ends after 4 of 5 symbols"),
         (b"\x00\x00", [1, 1], 3, "a bit stream of 3 symbols is 16 bits, not 3"),
         (b"\x01", [1, 1], 3, "a bit stream of 3 symbols is 8 bits, not 3"),
     ],
