@@ -55,6 +55,7 @@ def compute(
     queue = np.zeros((pes, queue_depth), np.int32)
     first, level = np.zeros(pes, np.int32), np.zeros(pes, np.int32)
     p_full, p_column = np.zeros(pes, np.bool_), np.zeros(pes, np.int32)
+    p_issue = np.zeros(pes, np.int32)  # cycles of the column in it
     # Cycles that the column at work still issues in, and its number.
     left, column = np.zeros(pes, np.int32), np.zeros(pes, np.int32)
     issued_at = np.full(pes, -_ARITHM_STAGES - 1, np.int64)
@@ -62,13 +63,9 @@ def compute(
     rows_left, row, r_valid, pending = len(row_counts), 0, False, 0
     b_valid, broadcast, taken = False, 0, 0
     now = 0
+    num_full = 0  # queues without room
     while True:
-        room, busy = True, False
-        for pe in range(pes):
-            full = level[pe] + (p_full[pe] if pointers_first else 0)
-            room = room and full < queue_depth
-            busy = busy or level[pe] > 0 or p_full[pe] or left[pe] > 0
-            busy = busy or now - issued_at[pe] <= _ARITHM_STAGES
+        room = num_full == 0
         broadcast_en, blocked = b_valid and room, b_valid and not room
         grant = pending > 0 and not blocked
         take = r_valid and (pending == 0 or (grant and pending == 1))
@@ -77,6 +74,15 @@ def compute(
         ready = now >= hold
         idle_class = _TAIL if done else (_BLOCKED if blocked else _STARVED)
 
+        if done and ready:
+            busy = False
+            for pe in range(pes):
+                busy = busy or level[pe] > 0 or p_full[pe] or left[pe] > 0
+                busy = busy or now - issued_at[pe] <= _ARITHM_STAGES
+        else:
+            busy = True
+
+        num_full = 0
         for pe in range(pes):
             if not ready:
                 counters[pe, _SETUP] += 1
@@ -87,40 +93,43 @@ def compute(
                 left[pe] -= 1
                 if left[pe] == 0:
                     at = column[pe]
-                    counters[pe, _USEFUL] += issue[at, pe] - padding[at, pe]
-                    counters[pe, _PADDING] += padding[at, pe]
                     if log is not None:
                         log[2, at, pe] = now
                     if after[at, pe] < issue[at, pe]:
                         issued_at[pe] = now - after[at, pe]
             free = left[pe] == 0
-            leaves = p_full[pe] and issue[p_column[pe], pe] > 0  # else the column is empty
+            leaves = p_issue[pe] > 0  # else the column is empty, or there is none
+            head, held = first[pe], level[pe]
             pop = push = False
             if pointers_first:
-                pop, push, pushed = free and level[pe] > 0, leaves, p_column[pe]
+                pop, push, pushed = free and held > 0, leaves, p_column[pe]
                 if pop:
-                    column[pe] = queue[pe, first[pe]]
+                    column[pe] = queue[pe, head]
                     left[pe] = issue[column[pe], pe]
                 p_full[pe], p_column[pe] = broadcast_en, broadcast
+                p_issue[pe] = issue[broadcast, pe] if broadcast_en else 0
             else:
                 advance = not leaves or free
-                pop, push, pushed = advance and level[pe] > 0, broadcast_en, broadcast
+                pop, push, pushed = advance and held > 0, broadcast_en, broadcast
                 if leaves and free:
-                    column[pe] = p_column[pe]
-                    left[pe] = issue[column[pe], pe]
+                    column[pe], left[pe] = p_column[pe], p_issue[pe]
                 if advance:
-                    p_full[pe] = pop
-                    p_column[pe] = queue[pe, first[pe]]
+                    p_full[pe], p_column[pe] = pop, queue[pe, head]
+                    p_issue[pe] = issue[p_column[pe], pe] if pop else 0
             if log is not None:
                 if push:
                     log[0, pushed, pe] = now
                 if pop:
-                    log[1, queue[pe, first[pe]], pe] = now
+                    log[1, queue[pe, head], pe] = now
             if push:
-                queue[pe, (first[pe] + level[pe]) % queue_depth] = pushed
+                tail = head + held
+                queue[pe, tail if tail < queue_depth else tail - queue_depth] = pushed
+                held += 1
             if pop:
-                first[pe] = (first[pe] + 1) % queue_depth
-            level[pe] += push - pop
+                first[pe] = head + 1 if head + 1 < queue_depth else 0
+                held -= 1
+            level[pe] = held
+            num_full += held + (p_full[pe] if pointers_first else 0) >= queue_depth
 
         if grant:
             b_valid, broadcast = True, columns[taken]
@@ -138,4 +147,10 @@ def compute(
             r_valid = False
         now += 1
         if done and ready and not busy:
-            return now
+            break
+    # Every column has been issued in full by every PE.
+    for at in columns:
+        for pe in range(pes):
+            counters[pe, _USEFUL] += issue[at, pe] - padding[at, pe]
+            counters[pe, _PADDING] += padding[at, pe]
+    return now
