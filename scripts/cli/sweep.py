@@ -1,7 +1,7 @@
 """``zeroskip sweep``: many arrays, on the cycle model."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +10,7 @@ import typer
 from compiler import Image
 from compiler.errors import InputError
 from compiler.presets import PRESETS
+from scripts.cli.axes import read_axes
 from scripts.cli.files import read_npy
 from scripts.cli.options import JsonOption
 from scripts.cli.output import Steps, print_json, print_line, print_table
@@ -125,20 +126,15 @@ def sweep_eie(
     """
     from sim.sweep.run import Sweep, run_sweep
 
-    given: dict[str, tuple[str | None, Callable[[str, str], Any]]] = {
-        "num_pes": (pes, _number),
-        "queue_depth": (queue_depth, _number),
-        "run_bits": (run_bits, _number),
-        "word_bits": (word_bits, _number),
-        "placement": (placement, _text),
-        "pointers_first": (pointers_first, _flag),
-        "skip_padding": (skip_padding, _flag),
-    }
-    axes = {
-        name: [read(name, one.strip()) for one in text.split(",")]
-        for name, (text, read) in given.items()
-        if text is not None
-    }
+    axes = read_axes(
+        num_pes=pes,
+        queue_depth=queue_depth,
+        run_bits=run_bits,
+        word_bits=word_bits,
+        placement=placement,
+        pointers_first=pointers_first,
+        skip_padding=skip_padding,
+    )
     works, base = _works(layers, image, inputs, preset)
     sweep = Sweep(works, grid(base, axes, memories))
     with Steps() as steps:
@@ -204,25 +200,6 @@ def _paper(names: str | None) -> list[Work]:
         if name.lower() not in known:
             raise InputError(f"there is no layer {name!r}; there are {', '.join(known.values())}")
     return [PaperWork(known[name.lower()]) for name in wanted]
-
-
-def _number(axis: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise InputError(f"{axis} must be whole numbers with commas, not {text!r}") from error
-
-
-def _flag(axis: str, text: str) -> bool:
-    known = {"yes": True, "true": True, "no": False, "false": False}
-    if text.lower() not in known:
-        raise InputError(f"{axis} must be yes, no or yes,no, not {text!r}")
-    return known[text.lower()]
-
-
-def _text(axis: str, text: str) -> str:
-    del axis
-    return text
 
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:
