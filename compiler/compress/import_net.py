@@ -42,6 +42,7 @@ class NetLayer:
 
 
 def _squeezenet() -> list[NetLayer]:
+    """Return the layers by the names of the prototxt that was released with the file."""
     layers = [NetLayer("conv1", (96, 3, 7, 7))]
     cin = 96
     for number, (squeeze, expand) in enumerate(
@@ -49,12 +50,12 @@ def _squeezenet() -> list[NetLayer]:
     ):
         fire = f"fire{number}"
         layers += [
-            NetLayer(f"{fire}/squeeze1x1", (squeeze, cin, 1, 1)),
-            NetLayer(f"{fire}/expand1x1", (expand, squeeze, 1, 1)),
-            NetLayer(f"{fire}/expand3x3", (expand, squeeze, 3, 3)),
+            NetLayer(f"{fire}/conv1x1_1", (squeeze, cin, 1, 1)),
+            NetLayer(f"{fire}/conv1x1_2", (expand, squeeze, 1, 1)),
+            NetLayer(f"{fire}/conv3x3_2", (expand, squeeze, 3, 3)),
         ]
         cin = 2 * expand
-    return [*layers, NetLayer("conv10", (1000, cin, 1, 1))]
+    return [*layers, NetLayer("conv_final", (1000, cin, 1, 1))]
 
 
 KNOWN_NETS = {
