@@ -9,7 +9,7 @@ from compiler.compress.config import Auto, Config
 from compiler.compress.layers import layers_of
 from compiler.compress.pack import PackReport, pack
 from compiler.compress.run_folder import write_file
-from compiler.compress.stages import FLOWS, Stages
+from compiler.compress.stages import BASE, FLOWS, Stages
 from compiler.compress.task import Score, evaluate
 from compiler.errors import InputError
 
@@ -64,8 +64,9 @@ def auto(
     """
     config, folder, task, goal = stages.config, stages.folder, stages.task, stages.config.auto
     model, draft = folder.path / "model.zsk", folder.path / ".attempt.zsk"
-    for stage in ("train", "dsd"):
+    for stage in BASE:
         stages.run(stage)
+    flow = [stage for stage in FLOWS[config.flow] if stage not in BASE]
     base_module = stages.base()
     base, densities = evaluate(base_module, task), stages.densities(base_module)
     sizes = {name: part.weight.numel() for name, part in layers_of(base_module).items()}
@@ -76,7 +77,7 @@ def auto(
         else:
             scale = guess_scale(sizes, densities, goal.target_ratio)
         going, module = stages.with_densities(scaled(densities, scale)), base_module
-        for stage in FLOWS[config.flow]:
+        for stage in flow:
             module = going.run(stage)
         score = evaluate(module, task)
         meta = {"task": task.name, "float_error": base.error, "error": score.error}

@@ -11,7 +11,7 @@ from compiler.compress.config_file import override
 from compiler.compress.layers import density_of, layers_of
 from compiler.compress.pack import pack
 from compiler.compress.run_folder import RunFolder
-from compiler.compress.stages import FLOWS, Stages
+from compiler.compress.stages import BASE, FLOWS, Stages
 from compiler.compress.task import evaluate
 from compiler.errors import InputError
 
@@ -85,20 +85,20 @@ def compare(
     measure : of the result; None where there is no number.
     on_outcome : called with each result.
     """
-    for stage in ("train", "dsd"):
+    for stage in BASE:
         stages.run(stage)
     example, outcomes = stages.task.example(), []
     for name, settings in variants.items():
         folder = RunFolder(stages.folder.path / name)
         config = override(stages.config, settings)
         folder.begin(config, {"task": stages.task.name, "variant": name}, resume=True)
-        for stage in ("train", "dsd"):
+        for stage in BASE:
             source, target = (f.path / f"{stage}.pt" for f in (stages.folder, folder))
             if not target.exists():
                 shutil.copyfile(source, target)
         going = stages.on(folder, config)
         module = going.base()
-        for stage in FLOWS[config.flow]:
+        for stage in (one for one in FLOWS[config.flow] if one not in BASE):
             module = going.run(stage)
         report = pack(module, folder.path / "model.zsk", example)
         kept = max(1, sum(layer.kept for layer in report.layers))

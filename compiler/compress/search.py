@@ -11,7 +11,7 @@ from torch import nn
 
 from compiler.compress.layers import layers_of
 from compiler.compress.run_folder import RunFolder
-from compiler.compress.stages import FLOWS, Stages
+from compiler.compress.stages import BASE, FLOWS, Stages
 from compiler.compress.task import evaluate
 from compiler.errors import InputError
 
@@ -71,7 +71,7 @@ def search(
     if not 0 < low < high <= 1:
         raise InputError(f"densities must have 0 < low < high <= 1, not {low!r} and {high!r}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    for stage in ("train", "dsd"):
+    for stage in BASE:
         stages.run(stage)
     base, folder = stages.base(), stages.folder
     storage = JournalStorage(JournalFileBackend(str(folder.path / _LOG)))
@@ -109,11 +109,11 @@ def _compress(stages: Stages, densities: dict[str, float], path: object) -> nn.M
     """Compress the float network in a folder that is emptied first."""
     folder = RunFolder(str(path))
     folder.forget("train")
-    for stage in ("train", "dsd"):
+    for stage in BASE:
         shutil.copyfile(stages.folder.path / f"{stage}.pt", folder.path / f"{stage}.pt")
     going = stages.on(folder, stages.config).with_densities(densities)
     module = going.base()
-    for stage in FLOWS["deep-compression"]:
+    for stage in (one for one in FLOWS["deep-compression"] if one not in BASE):
         module = going.run(stage)
     return module
 

@@ -20,11 +20,14 @@ from compiler.compress.train import Progress, Trainer, frozen_copy
 from compiler.compress.ttq import hold_ternary
 from compiler.errors import InputError
 
-__all__ = ["FLOWS", "Stages"]
+__all__ = ["BASE", "FLOWS", "Stages"]
+
+BASE = ("train", "dsd")
+"""Stages that make the float network, the same in every flow."""
 
 FLOWS = {
-    "deep-compression": ("train", "dsd", "prune", "share", "finetune"),
-    "ttq": ("train", "dsd", "ttq"),
+    "deep-compression": (*BASE, "prune", "share", "finetune"),
+    "ttq": (*BASE, "ttq"),
 }
 """Stages of each flow, in order."""
 
@@ -99,7 +102,7 @@ class Stages:
 
     def base(self) -> nn.Module:
         """Return the float network."""
-        return self.result("train", "dsd") or self.fresh()
+        return self.result(*BASE) or self.fresh()
 
     def run(self, stage: str) -> nn.Module:
         """Do ``stage``, unless its checkpoint is there; return the network after it.
