@@ -1,5 +1,6 @@
 """What pictures have in common: colours, panels, files."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ _STYLE: Any = {
     "svg.hashsalt": "zeroskip",
 }
 _COLUMNS = 3
+_CHARS_PER_INCH = 13
 
 
 def check_picture(path: Path) -> None:
@@ -62,10 +64,14 @@ def panels(names: Sequence[str], title: str, about: str) -> tuple[Figure, list[A
     """
     columns = min(_COLUMNS, len(names))
     rows = -(-len(names) // columns)
+    width = max(5.2, 3.2 * columns)
+    # One panel is narrower than the longest line of small print.
+    small = [textwrap.fill(line, int(_CHARS_PER_INCH * width)) for line in about.split("\n")]
+    about = "\n".join(small)
     lines = 1 + about.count("\n") + 1
     height = 2.15 * rows + 0.75 + 0.19 * lines
     with rc_context(_STYLE):
-        figure = Figure(figsize=(max(5.2, 3.2 * columns), height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         figure.suptitle(f"$\\bf{{{_bold(title)}}}$\n{about}", fontsize=10, x=0.01, ha="left")
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     axes = list(grid.flat)
