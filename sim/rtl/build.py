@@ -45,7 +45,9 @@ def _source_digest() -> str:
 
 def build_array(params: EieParams, *, waves: bool = False) -> Path:
     """Build the EIE array; return the program, which runs any image of ``params``."""
-    key = f"{sorted(asdict(params).items())}{waves}{_source_digest()}"
+    # A simulator loads cocotb's libraries from where it was linked with them.
+    libs = cocotb_tools.config.libs_dir
+    key = f"{sorted(asdict(params).items())}{waves}{_source_digest()}{libs}"
     name = f"eie_{params.num_pes}_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     folder = cache_dir() / name
     program = folder / ARRAY_MODULE
