@@ -14,6 +14,7 @@ from compiler.fixed_point import limits
 from compiler.frontend import import_module, import_pt2
 from compiler.image import Image
 from compiler.network import FloatNetwork, QuantNetwork
+from compiler.presets import DEFAULT_PRESET, PRESETS
 from compiler.quantize import fixed_point_errors, quantize
 from hw.eie.params import EieParams
 
@@ -33,7 +34,7 @@ def compile(
     params: EieParams | None = None,
     *,
     share: bool = False,
-    placement: Strategy = "interleave",
+    placement: Strategy | None = None,
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Image:
@@ -45,9 +46,9 @@ def compile(
     example_input : (batch, *input_shape) tensor or array; only its shape matters.
     calibration : (samples, *input_shape) floats like those of real use; formats are chosen, and
         errors measured, on them.
-    params : of the array; the default array has 8 PEs.
+    params : of the array; unless given, those of ``compiler.presets.DEFAULT_PRESET``.
     share : cluster the weights of layers that have more values than a codebook holds.
-    placement : see :data:`compiler.eie.place.Strategy`.
+    placement : see :data:`compiler.eie.place.Strategy`; unless given, the default preset's.
     name : of the image; else the module's class.
     progress : see :data:`Progress`.
 
@@ -83,7 +84,7 @@ def compile_pt2(
     params: EieParams | None = None,
     *,
     share: bool = False,
-    placement: Strategy = "interleave",
+    placement: Strategy | None = None,
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Image:
@@ -113,12 +114,13 @@ def compile_network(
     params: EieParams | None = None,
     *,
     share: bool = False,
-    placement: Strategy = "interleave",
+    placement: Strategy | None = None,
     name: str,
     progress: Progress | None = None,
 ) -> Image:
     """Compile a network that a front end has read; see :func:`compile`."""
-    params = params or EieParams()
+    preset = PRESETS[DEFAULT_PRESET]
+    params, placement = params or preset.params, placement or preset.placement
     report = progress or _ignore
     report("choose formats", 0, 2)
     rounded, numbers = quantize(network, calibration, params, share=share)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from compiler.eie.place import Strategy
 from hw.eie.params import EieParams
 
-__all__ = ["PRESETS", "Preset"]
+__all__ = ["DEFAULT_PRESET", "PRESETS", "Preset"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ _PAPER = EieParams(
     num_descriptors=32,
 )
 _BEST = replace(_PAPER, queue_depth=16, run_bits=5, pointers_first=True, skip_padding=True)
+
+DEFAULT_PRESET = "small"
 
 PRESETS = {
     "small": Preset(EieParams(), "schedule", "8 PEs for small networks; the default"),

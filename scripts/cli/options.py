@@ -12,7 +12,7 @@ import typer
 
 from compiler.eie.place import Strategy
 from compiler.errors import InputError
-from compiler.presets import PRESETS, Preset
+from compiler.presets import DEFAULT_PRESET, PRESETS, Preset
 from hw.eie.params import EieParams
 
 __all__ = [
@@ -81,7 +81,7 @@ def with_params(command: Callable[..., Any]) -> Callable[..., Any]:
     fields = dataclasses.fields(EieParams)
     own = inspect.signature(command, eval_str=True).parameters.values()
     parameters = [one for one in own if one.name not in ("params", "placement")]
-    parameters += [_option_parameter("preset", str, _PRESET, "small")]
+    parameters += [_option_parameter("preset", str, _PRESET, DEFAULT_PRESET)]
     parameters += [_option_parameter("placement", Strategy | None, _PLACEMENT, None)]
     for field in fields:
         names = dict.fromkeys([_option(field.name), "--" + field.name.replace("_", "-")])
