@@ -1,0 +1,1 @@
+"""Convolutions to programs and SRAM contents of the SCNN array."""

@@ -1,0 +1,148 @@
+"""What the SCNN array is given: descriptors, contents of SRAMs, and what the host moves."""
+
+from dataclasses import dataclass
+
+from compiler.eie.segment import SramData
+
+__all__ = ["ActLoad", "ActStore", "Channels", "ScnnDescriptor", "ScnnRun", "TileLayout"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScnnDescriptor:
+    """One pass; the fields are those of :func:`hw.scnn.formats.descriptor_layout`."""
+
+    groups: int
+    kc: int
+    kc_last: int
+    log_kc: int
+    k_stride: int
+    y_stride: int
+    origin: int
+    wo: int
+    ho: int
+    halo_left: int
+    halo_right: int
+    halo_top: int
+    halo_bottom: int
+    full_x: int
+    full_y: int
+    rem_x: int
+    rem_y: int
+    block_x: int
+    block_y: int
+    src_base: int
+    dst_base: int
+    append: bool
+    out_sx: int
+    out_sy: int
+    out_y_stride: int
+    bias_base: int
+    shift: int
+    codebook: int
+    plain: bool
+    relu: bool
+    maximum: bool
+    init_min: bool
+    keep_zeros: bool
+    out_dense: bool
+    wipe: bool
+    drain: bool
+    swap: bool
+    last: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileLayout:
+    """How a region of a plane lies in the PEs of a block, and in what order; ``docs/scnn.md``.
+
+    Parameters
+    ----------
+    block_x, block_y : log2 of the PEs of a block, across and down.
+    tile_h, tile_w : rows and columns of a PE, multiples of ``sy`` and ``sx``.
+    sy, sx : phases.
+    y_stride : row stride of positions inside a phase.
+    y0, x0 : the region's first row and column in the tensor.
+    height, width : of the region; PEs beyond it hold nothing.
+    dense : zeros inside the region are stored, too.
+    """
+
+    block_x: int
+    block_y: int
+    tile_h: int
+    tile_w: int
+    sy: int
+    sx: int
+    y_stride: int
+    y0: int
+    x0: int
+    height: int
+    width: int
+    dense: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channels:
+    """Channels ``start`` up to, not with, ``stop`` of a tensor."""
+
+    tensor: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActLoad:
+    """Activations that the host compresses into the source RAM of all PEs before a run.
+
+    Every block of PEs gets the same. The loads of a run are stored one behind the other, from
+    word 0 up, each channel's phases (row-major) in consecutive directory entries.
+
+    Parameters
+    ----------
+    channels : what, in order.
+    base : directory number of the first channel's first phase.
+    layout : of the tile.
+    """
+
+    channels: tuple[Channels, ...]
+    base: int
+    layout: TileLayout
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActStore:
+    """Outputs that the host reads after a run, from the RAM that the last pass wrote.
+
+    Parameters
+    ----------
+    blocks : for every block of PEs, what it holds, from directory number ``base`` up.
+    base : directory number of the first channel's first phase.
+    layout : of the tile; ``y0`` and ``x0`` say where the region lies in the tensor.
+    """
+
+    blocks: tuple[Channels, ...]
+    base: int
+    layout: TileLayout
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScnnRun:
+    """One START of the array, and what the host does before and after it.
+
+    What neither ``srams`` nor ``loads`` name is as the run before left it; a run without loads
+    goes on with the source RAM that the run before left (``Command.KEEP``); with loads the source
+    is RAM 0.
+
+    Parameters
+    ----------
+    program : descriptors, in order; the last of them, and no other, has ``last``.
+    passes : the layer of each descriptor, a number in ``QuantGraph.layers``.
+    srams : what the host loads before, by name, see :func:`hw.scnn.formats.sram_files`, without
+        activations and directories.
+    loads, stores : what the host moves before and after.
+    """
+
+    program: tuple[ScnnDescriptor, ...]
+    passes: tuple[int, ...]
+    srams: dict[str, SramData]
+    loads: tuple[ActLoad, ...]
+    stores: tuple[ActStore, ...]

@@ -1,0 +1,1 @@
+"""SCNN: sparse convolution by Cartesian products (Parashar et al., ISCA 2017)."""

@@ -1,0 +1,325 @@
+"""Bit layouts of the SCNN array: what the compiler writes and what the RTL reads.
+
+``docs/scnn.md`` says what the fields mean for a convolution; each layout stands here once.
+"""
+
+import enum as py_enum
+
+from amaranth.hdl import Shape, signed, unsigned
+from amaranth.lib import data, enum
+
+from hw.eie.formats import ADDR_BITS, COUNTER_BITS, Command, Control, bias_word, pack
+from hw.scnn.params import ScnnParams
+
+__all__ = [
+    "ADDR_BITS",
+    "COUNTER_BITS",
+    "DESCRIPTOR_WORDS",
+    "DESCRIPTOR_WORD_BITS",
+    "VERSION",
+    "Command",
+    "Control",
+    "Space",
+    "StallClass",
+    "act_entry_layout",
+    "act_word_layout",
+    "bias_word",
+    "block_layout",
+    "command_layout",
+    "descriptor_layout",
+    "directory_layout",
+    "host_bits",
+    "host_layout",
+    "item_layout",
+    "pack",
+    "sram_files",
+    "step_layout",
+    "weight_entry_layout",
+    "weight_word_layout",
+]
+
+VERSION = 1
+"""Version of the host interface and of the layouts, read from ``Control.VERSION``."""
+
+DESCRIPTOR_WORD_BITS = 64
+"""Width of a word of the program memory."""
+
+DESCRIPTOR_WORDS = 4
+"""A descriptor is this many words of the program memory, lowest first."""
+
+
+class StallClass(py_enum.IntEnum):
+    """What a PE's multipliers did; counted in multiplier-cycles, F x I a PE and cycle of a run.
+
+    In a cycle that issues a pair of vectors, products of two non-zeros count as USEFUL, the
+    multipliers left over as FRAGMENTATION; any other cycle counts whole for one class.
+    """
+
+    USEFUL = 0
+    """Made a product of a non-zero weight and a non-zero (or kept) activation."""
+    FRAGMENTATION = 1
+    """Had no operands in a cycle that issued a pair: a short vector or a stored zero."""
+    CONFLICT = 2
+    """Held a pair while a queue before a bank was full."""
+    STARVED = 3
+    """Had no pair: weights or activations were not there yet."""
+    BARRIER = 4
+    """Had finished its group (or the pass) while another PE had not."""
+    HALO = 5
+    """Waited for accumulators while sums of neighbours were being fetched."""
+    DRAIN = 6
+    """Waited for accumulators while outputs were being written."""
+    SETUP = 7
+    """Waited for the descriptor, or for the accumulators to be wiped."""
+
+
+class Space(enum.Enum, shape=4):
+    """Host address spaces. Memories of PEs and streams take their number from the command."""
+
+    CONTROL = 0
+    PROGRAM = 1
+    CODEBOOK = 2
+    WEIGHT = 3
+    BLOCK = 4
+    TAP = 5
+    BIAS = 6
+    ACT = 7
+    DIRECTORY = 8
+    COUNTER = 9
+
+
+def act_entry_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out a stored activation: its value, and the zeros before it (paper, section III)."""
+    return data.StructLayout({"value": signed(p.act_bits), "run": unsigned(p.run_bits)})
+
+
+def act_word_layout(p: ScnnParams) -> data.ArrayLayout:
+    """Lay out a row of an activation RAM: I stored activations."""
+    return data.ArrayLayout(act_entry_layout(p), p.mult_i)
+
+
+def directory_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out where a channel's activations are: first word, and number of stored entries."""
+    return data.StructLayout({
+        "start": unsigned(p.act_addr_bits),
+        "count": unsigned(p.act_count_bits),
+    })
+
+
+def weight_entry_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out a stored weight: code or value, and the zeros before it."""
+    return data.StructLayout({"field": unsigned(p.field_bits), "run": unsigned(p.run_bits)})
+
+
+def weight_word_layout(p: ScnnParams) -> data.ArrayLayout:
+    """Lay out a row of a weight SRAM: F stored weights."""
+    return data.ArrayLayout(weight_entry_layout(p), p.mult_f)
+
+
+def block_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out the header of a block of weights: one channel (phase) and output-channel group.
+
+    Fields
+    ------
+    channel : number of the channel in the source directory, less the descriptor's ``src_base``.
+    tap_base : number of the block's first tap.
+    count : weight vectors; 0 only with ``last``.
+    last : the group ends after this block.
+    """
+    return data.StructLayout({
+        "channel": unsigned(p.channel_bits),
+        "tap_base": unsigned(p.tap_bits),
+        "count": unsigned(p.weight_count_bits),
+        "last": unsigned(1),
+    })
+
+
+def item_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out what is broadcast to the PEs in a cycle: a vector of weights, decoded.
+
+    Fields
+    ------
+    weights : F times the weight's ``value`` (0: none) and the ``offset`` that it adds to an
+        activation's position to give the address of the accumulator.
+    first : the first vector of a block, whose ``channel`` (with ``src_base``) and ``count`` these
+        are.
+    last : the group ends after this vector, which is then the last of its block.
+    empty : there are no weights: the group ends, that is all (``first`` and ``last`` are set).
+    """
+    weight = data.StructLayout({
+        "value": signed(p.weight_bits),
+        "offset": unsigned(p.acc_addr_bits),
+    })
+    return data.StructLayout({
+        "weights": data.ArrayLayout(weight, p.mult_f),
+        "channel": unsigned(p.channel_bits),
+        "count": unsigned(p.weight_count_bits),
+        "first": unsigned(1),
+        "last": unsigned(1),
+        "empty": unsigned(1),
+    })
+
+
+def step_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out a step of the drain, the same for all PEs.
+
+    Fields
+    ------
+    valid : there is a step.
+    addr : the accumulator that every PE reads, and sets back to the initial value.
+    dx, dy : where the value goes to is where it comes from: each PE takes the value read by its
+        neighbour at (x + dx, y + dy), or its own if both are 0.
+    first, last : first and last step of an output; its own accumulator is read in the first.
+    x, y : the output, in the PE's tile.
+    row_end : the last output of a row of the phase.
+    channel_end : the last output of the phase, and so of a channel of the destination directory.
+    """
+    return data.StructLayout({
+        "valid": unsigned(1),
+        "addr": unsigned(p.acc_addr_bits),
+        "dx": signed(2),
+        "dy": signed(2),
+        "x": unsigned(p.acc_addr_bits),
+        "y": unsigned(p.acc_addr_bits),
+        "first": unsigned(1),
+        "last": unsigned(1),
+        "row_end": unsigned(1),
+        "channel_end": unsigned(1),
+    })
+
+
+def descriptor_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out one pass, in the order of the program. See ``docs/scnn.md`` for the geometry.
+
+    Fields
+    ------
+    groups : output-channel groups of every stream, at least 1.
+    kc, kc_last : output channels of a group, and of the last group; at least 1.
+    log_kc : ``2**log_kc >= kc``; a weight's place in its block is ``tap * 2**log_kc + k``.
+    k_stride, y_stride : accumulators from one output channel, and from one row, to the next.
+    origin : accumulator of output (0, 0) of the tile, for output channel 0.
+    wo, ho : outputs of a tile, across and down.
+    halo_left, halo_right, halo_top, halo_bottom : columns and rows of a PE's accumulators that
+        belong to its neighbours there; at most ``wo`` and ``ho``.
+    full_x, rem_x, full_y, rem_y : PEs of a block that have full tiles, and outputs that the
+        next one has; those after have none.
+    block_x, block_y : log2 of the PEs across and down that share a weight stream and a plane.
+    src_base : number, in the source directory, that the blocks' channels are relative to.
+    dst_base : number of the first channel written, in the destination directory.
+    append : the destination RAM is written behind what is there, else from its start.
+    out_sx, out_sy : phases into which outputs are split, that is, strides of the next layer.
+    out_y_stride : row stride of the positions of outputs, the next layer's ``y_stride``.
+    bias_base : bias of output channel 0 of the pass.
+    shift : right shift of the sum.
+    codebook : which codebook; ``plain``: stored weights are values, sign-extended.
+    relu : clip negative outputs to 0.
+    maximum : accumulate the maximum instead of the sum; ``init_min``: from the smallest number
+        instead of 0.
+    keep_zeros : stored zeros of the source are activations; ``out_dense``: store every output.
+    wipe : set all accumulators to the initial value before the pass.
+    drain : write outputs (else the accumulators keep their sums; ``groups`` must be 1).
+    swap : source and destination RAM change roles after this pass.
+    last : the program ends here.
+    """
+    tile, channels = unsigned(p.acc_addr_bits), unsigned(p.channel_bits)
+    layout = data.StructLayout({
+        "groups": unsigned(12),
+        "kc": unsigned(p.acc_addr_bits + 1),
+        "kc_last": unsigned(p.acc_addr_bits + 1),
+        "log_kc": unsigned(4),
+        "k_stride": unsigned(p.acc_addr_bits + 1),
+        "y_stride": tile,
+        "origin": tile,
+        "wo": tile,
+        "ho": tile,
+        "halo_left": tile,
+        "halo_right": tile,
+        "halo_top": tile,
+        "halo_bottom": tile,
+        "full_x": unsigned(5),
+        "full_y": unsigned(5),
+        "rem_x": tile,
+        "rem_y": tile,
+        "block_x": unsigned(3),
+        "block_y": unsigned(3),
+        "src_base": channels,
+        "dst_base": channels,
+        "append": unsigned(1),
+        "out_sx": unsigned(3),
+        "out_sy": unsigned(3),
+        "out_y_stride": tile,
+        "bias_base": unsigned(p.bias_addr_bits),
+        "shift": unsigned(6),
+        "codebook": unsigned(p.codebook_bits),
+        "plain": unsigned(1),
+        "relu": unsigned(1),
+        "maximum": unsigned(1),
+        "init_min": unsigned(1),
+        "keep_zeros": unsigned(1),
+        "out_dense": unsigned(1),
+        "wipe": unsigned(1),
+        "drain": unsigned(1),
+        "swap": unsigned(1),
+        "last": unsigned(1),
+    })
+    if Shape.cast(layout).width > DESCRIPTOR_WORDS * DESCRIPTOR_WORD_BITS:
+        raise ValueError("a descriptor does not fit its words")
+    return layout
+
+
+def host_bits(p: ScnnParams) -> int:
+    """Width of the host port's data: 64, or a row of weights or activations if that is wider."""
+    rows = (weight_word_layout(p), act_word_layout(p))
+    return max(64, *(Shape.cast(row).width for row in rows))
+
+
+def host_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out a host command as a PE sees it: write ``data`` to row ``addr`` of a space, or read.
+
+    In spaces ACT and DIRECTORY the row has the RAM's number (0 or 1) above it, at bit
+    ``act_addr_bits`` and ``channel_bits``. COUNTER has row ``descriptor * 8 + StallClass``.
+    """
+    return data.StructLayout({
+        "data": unsigned(host_bits(p)),
+        "addr": unsigned(ADDR_BITS),
+        "space": Space,
+        "write": unsigned(1),
+    })
+
+
+def command_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out a host command, and the number of the PE (y * pes_x + x) or stream it is for."""
+    return data.StructLayout({"command": host_layout(p), "pe": unsigned(8)})
+
+
+def sram_files(p: ScnnParams) -> dict[str, tuple[int, int]]:
+    """Names, depths and widths (bits) of the SRAMs that an image loads.
+
+    The name is the file's path in an image, without suffix.
+    """
+    width = {
+        name: Shape.cast(layout).width
+        for name, layout in (
+            ("weight", weight_word_layout(p)),
+            ("block", block_layout(p)),
+            ("act", act_word_layout(p)),
+            ("directory", directory_layout(p)),
+        )
+    }
+    files = {
+        "program": (DESCRIPTOR_WORDS * p.num_descriptors, DESCRIPTOR_WORD_BITS),
+        "codebook": (p.num_codebooks * p.num_codes, p.weight_bits),
+        "tap": (p.num_taps, p.acc_addr_bits),
+    }
+    for stream in range(p.num_streams):
+        files |= {
+            f"stream_{stream}/weight": (p.weight_words, width["weight"]),
+            f"stream_{stream}/block": (p.num_blocks, width["block"]),
+            f"stream_{stream}/bias": (p.num_biases, p.acc_bits),
+        }
+    for pe in range(p.num_pes):
+        files |= {
+            f"pe_{pe}/act": (p.act_words, width["act"]),
+            f"pe_{pe}/directory": (p.num_channels, width["directory"]),
+        }
+    return files

@@ -1,0 +1,284 @@
+"""Sizes of the SCNN array, fixed when its Verilog is generated."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from hw.eie.params import ParamError
+
+__all__ = ["PRESETS", "ScnnParams"]
+
+# name: (smallest, largest) value that the RTL is built and tested for.
+_RANGES = {
+    "pes_x": (1, 16),
+    "pes_y": (1, 16),
+    "num_streams": (1, 256),
+    "mult_f": (1, 8),
+    "mult_i": (1, 8),
+    "banks": (1, 128),
+    "bank_entries": (2, 1024),
+    "scatter_depth": (1, 64),
+    "weight_depth": (2, 256),
+    "block_depth": (2, 64),
+    "run_bits": (1, 8),
+    "field_bits": (2, 16),
+    "code_bits": (1, 8),
+    "weight_bits": (2, 16),
+    "act_bits": (2, 16),
+    "acc_bits": (8, 64),
+    "act_words": (4, 1 << 16),
+    "num_channels": (2, 1 << 12),
+    "weight_words": (2, 1 << 20),
+    "num_blocks": (2, 1 << 20),
+    "num_taps": (2, 1 << 10),
+    "num_biases": (2, 1 << 16),
+    "num_codebooks": (1, 256),
+    "num_descriptors": (2, 1 << 10),
+}
+
+
+def _log2_ceil(count: int) -> int:
+    """Bits that count ``count`` different values, at least 1: no signal is ever 0 bits wide."""
+    return max(1, (count - 1).bit_length())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScnnParams:
+    """Sizes of an SCNN array (Parashar et al., ISCA 2017, sections IV and V).
+
+    Wrong values raise :class:`ParamError`.
+
+    Parameters
+    ----------
+    pes_x, pes_y : PEs of the grid, columns and rows.
+    num_streams : weight streams. With one, all PEs get the same weights, as in the paper; with
+        more, blocks of PEs can work on different output channels of the same pixels.
+    mult_f, mult_i : weights (F) and activations (I) of a Cartesian product; a PE has F x I
+        multipliers.
+    banks : accumulator banks of a PE, a power of two (the paper: 2 F I).
+    bank_entries : accumulators of a bank, a power of two, in each of two sets.
+    scatter_depth : products that wait before a bank.
+    weight_depth : vectors of F weights that a PE's weight FIFO holds; the weights of one channel
+        and output-channel group must fit.
+    block_depth : headers of weight blocks that a PE holds ahead.
+    run_bits : width of the zero count before a stored weight or activation.
+    field_bits : width of a stored weight: a code or the value itself.
+    code_bits : width of a code; the codebook has ``2**code_bits`` entries.
+    weight_bits, act_bits : width of a weight and of an activation, signed.
+    acc_bits : width of an accumulator, two's complement that wraps.
+    act_words : vectors of I activations in each of a PE's two activation RAMs.
+    num_channels : channels (times phases) that a PE's directory of each activation RAM holds.
+    weight_words, num_blocks : vectors and headers of the weight SRAM of a stream.
+    num_taps : kernel positions, of all phases.
+    num_biases : biases of a stream, over all passes.
+    num_codebooks, num_descriptors : codebooks, and descriptors of the program.
+    counters : build the cycle counters.
+    """
+
+    pes_x: int = 1
+    pes_y: int = 1
+    num_streams: int = 1
+    mult_f: int = 4
+    mult_i: int = 4
+    banks: int = 32
+    bank_entries: int = 32
+    scatter_depth: int = 8
+    weight_depth: int = 50
+    block_depth: int = 8
+    run_bits: int = 4
+    field_bits: int = 16
+    code_bits: int = 8
+    weight_bits: int = 16
+    act_bits: int = 16
+    acc_bits: int = 32
+    act_words: int = 1024
+    num_channels: int = 1024
+    weight_words: int = 16384
+    num_blocks: int = 8192
+    num_taps: int = 256
+    num_biases: int = 2048
+    num_codebooks: int = 16
+    num_descriptors: int = 64
+    counters: bool = True
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name not in _RANGES:
+                if not isinstance(value, bool):
+                    raise ParamError(f"{name} must be true or false, not {value!r}")
+                continue
+            low, high = _RANGES[name]
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise ParamError(
+                    f"{name} must be a whole number from {low} to {high}, not {value!r}"
+                )
+        for name in ("banks", "bank_entries"):
+            if getattr(self, name) & (getattr(self, name) - 1):
+                raise ParamError(f"{name} must be a power of two, not {getattr(self, name)}")
+        if self.acc_bits < self.act_bits:
+            raise ParamError(
+                f"acc_bits must be at least act_bits = {self.act_bits}, not {self.acc_bits}"
+            )
+        if self.field_bits < self.code_bits:
+            raise ParamError(
+                f"code_bits must be at most field_bits = {self.field_bits}, not {self.code_bits}"
+            )
+        if self.field_bits > self.weight_bits:
+            raise ParamError(
+                f"field_bits must be at most weight_bits = {self.weight_bits}, "
+                f"not {self.field_bits}"
+            )
+        if self.num_streams > self.num_pes:
+            raise ParamError(
+                f"num_streams must be at most the {self.num_pes} PEs, not {self.num_streams}"
+            )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "ScnnParams":
+        """Make parameters from a dictionary as :func:`dataclasses.asdict` gives it."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        if unknown := sorted(set(values) - set(names)):
+            raise ParamError(f"unknown parameter {unknown[0]!r}; there are {', '.join(names)}")
+        return cls(**values)
+
+    @property
+    def num_pes(self) -> int:
+        """PEs of the array."""
+        return self.pes_x * self.pes_y
+
+    @property
+    def mults(self) -> int:
+        """Multipliers of a PE, F x I."""
+        return self.mult_f * self.mult_i
+
+    @property
+    def accs(self) -> int:
+        """Accumulators of a set of a PE."""
+        return self.banks * self.bank_entries
+
+    @property
+    def max_run(self) -> int:
+        """Longest run of zeros that one entry can carry."""
+        return (1 << self.run_bits) - 1
+
+    @property
+    def num_codes(self) -> int:
+        """Entries of a codebook; entry 0 is literally 0."""
+        return 1 << self.code_bits
+
+    @property
+    def acc_addr_bits(self) -> int:
+        """Width of an accumulator's address; the lowest ``bank_bits`` name its bank."""
+        return _log2_ceil(self.accs)
+
+    @property
+    def bank_bits(self) -> int:
+        """Bits of an accumulator's address that name its bank; 0 with one bank."""
+        return self.banks.bit_length() - 1
+
+    @property
+    def entry_addr_bits(self) -> int:
+        """Width of an address inside a bank."""
+        return _log2_ceil(self.bank_entries)
+
+    @property
+    def act_addr_bits(self) -> int:
+        """Width of an address of an activation RAM."""
+        return _log2_ceil(self.act_words)
+
+    @property
+    def act_count_bits(self) -> int:
+        """Width of a number of stored activations, up to a full RAM."""
+        return (self.act_words * self.mult_i).bit_length()
+
+    @property
+    def channel_bits(self) -> int:
+        """Width of a number of a channel in a directory."""
+        return _log2_ceil(self.num_channels)
+
+    @property
+    def weight_count_bits(self) -> int:
+        """Width of a number of weight vectors in a block, up to a full FIFO."""
+        return self.weight_depth.bit_length()
+
+    @property
+    def weight_addr_bits(self) -> int:
+        """Width of an address of a weight SRAM."""
+        return _log2_ceil(self.weight_words)
+
+    @property
+    def block_addr_bits(self) -> int:
+        """Width of an address of a header SRAM."""
+        return _log2_ceil(self.num_blocks)
+
+    @property
+    def tap_bits(self) -> int:
+        """Width of a number of a tap."""
+        return _log2_ceil(self.num_taps)
+
+    @property
+    def bias_addr_bits(self) -> int:
+        """Width of an address of a bias SRAM."""
+        return _log2_ceil(self.num_biases)
+
+    @property
+    def codebook_bits(self) -> int:
+        """Width of a number of a codebook."""
+        return _log2_ceil(self.num_codebooks)
+
+    @property
+    def descriptor_addr_bits(self) -> int:
+        """Width of a descriptor's number."""
+        return _log2_ceil(self.num_descriptors)
+
+    @property
+    def max_act(self) -> int:
+        """Largest activation."""
+        return (1 << (self.act_bits - 1)) - 1
+
+    @property
+    def min_act(self) -> int:
+        """Smallest activation."""
+        return -(1 << (self.act_bits - 1))
+
+    @property
+    def min_acc(self) -> int:
+        """Smallest accumulator, where a maximum starts."""
+        return -(1 << (self.acc_bits - 1))
+
+
+# The paper gives 8 x 8 PEs of 4 x 4 multipliers, 10 KB of IARAM and of OARAM a PE (values of 16
+# bits with runs of 4: 1,024 vectors), 50 entries of weight FIFO, 32 banks of 32 accumulators in
+# two sets. Its accumulators have 24 bits; streams, directories and what feeds them are ours.
+PRESETS = {
+    "paper": ScnnParams(
+        pes_x=8,
+        pes_y=8,
+        num_streams=16,
+        num_channels=2048,
+        weight_words=32768,
+        num_blocks=32768,
+    ),
+    "tile": ScnnParams(),
+    "tiny": ScnnParams(
+        pes_x=2,
+        pes_y=2,
+        mult_f=2,
+        mult_i=2,
+        banks=8,
+        bank_entries=16,
+        scatter_depth=2,
+        weight_depth=16,
+        block_depth=2,
+        act_words=64,
+        num_channels=64,
+        weight_words=256,
+        num_blocks=128,
+        num_taps=32,
+        num_biases=64,
+        num_codebooks=2,
+        num_descriptors=8,
+    ),
+}
+"""Named arrays: ``paper`` (the ISCA paper's 64 PEs), ``tile`` (one PE), ``tiny`` (for tests)."""
