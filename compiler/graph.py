@@ -206,7 +206,7 @@ class QuantGraph:
 
 @dataclass(frozen=True, eq=False)
 class QuantCnn:
-    """A :class:`FloatCnn` in fixed point; the first layer of ``tail`` takes what leaves ``graph``."""
+    """A :class:`FloatCnn` in fixed point; ``tail``'s first layer takes what leaves ``graph``."""
 
     graph: QuantGraph
     tail: QuantNetwork | None
