@@ -1,0 +1,283 @@
+"""Compress planes of activations for the PEs of a block, and read them back; ``docs/scnn.md``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from compiler.errors import InputError
+from compiler.scnn.lanes import pack_lanes, signed_field, unpack_lanes, unsigned_field
+from compiler.scnn.run import TileLayout
+from hw.scnn.params import ScnnParams
+
+__all__ = ["EncodedTiles", "decode_tiles", "encode_tiles"]
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedTiles:
+    """What the PEs of one block store; inside the block, PE (x, y) is ``y * 2**block_x + x``.
+
+    Parameters
+    ----------
+    words : of each PE, (rows, limbs) uint64, the rows of its activation RAM from its start on.
+    starts, counts : (PEs, entries) int64, the directory: first row, and stored activations, of
+        each channel's phases, row-major.
+    ends : (PEs,) int64, the row after the last of each PE.
+    """
+
+    words: tuple[NDArray[np.uint64], ...]
+    starts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def directory(self, params: ScnnParams) -> NDArray[np.uint64]:
+        """Pack the directory to words: (PEs, entries) uint64."""
+        start = unsigned_field(self.starts, params.act_addr_bits)
+        return start | self.counts.astype(np.uint64) << np.uint64(params.act_addr_bits)
+
+
+def encode_tiles(
+    params: ScnnParams,
+    layout: TileLayout,
+    values: NDArray[np.int64],
+    start_words: NDArray[np.int64] | int = 0,
+) -> EncodedTiles:
+    """Compress the region of ``layout`` as the host's loads and the array's PPU store it.
+
+    Time is linear in the elements of the tiles.
+
+    Parameters
+    ----------
+    params : widths, and the rows of an activation RAM.
+    layout : the region and its tiles.
+    values : (C, H, W) whole numbers, all rows and columns of the tensor.
+    start_words : first row of each of the block's PEs, or of all of them.
+
+    Raises
+    ------
+    InputError
+        If ``values`` has the wrong shape, a value does not fit ``act_bits``, the row stride is
+        too long for a run, or a PE's RAM cannot hold its part.
+    """
+    _check_layout(params, layout)
+    region = _region(params, layout, values)
+    pes = 1 << layout.block_x + layout.block_y
+    entries = len(region) * layout.sy * layout.sx
+    starts = np.empty((pes, entries), np.int64)
+    counts = np.empty((pes, entries), np.int64)
+    ends = np.empty(pes, np.int64)
+    lanes, deep = params.mult_i, -(-layout.tile_h * layout.tile_w // (layout.sy * layout.sx))
+    stored = np.empty((entries * -(-deep // lanes), lanes), np.uint64)
+    words: list[NDArray[np.uint64]] = []
+    for pe, first in enumerate(np.broadcast_to(np.asarray(start_words, np.int64), (pes,))):
+        rows = _compress(
+            region,
+            *_tile_start(layout, pe),
+            (layout.tile_h, layout.tile_w),
+            (layout.sy, layout.sx, layout.y_stride),
+            layout.dense,
+            (params.max_run, params.act_bits),
+            stored,
+            starts[pe],
+            counts[pe],
+        )
+        starts[pe] += first
+        ends[pe] = first + rows
+        if ends[pe] > params.act_words:
+            raise InputError(
+                f"PE {pe} of a block needs {ends[pe]} words of activation RAM for what is loaded, "
+                f"but act_words is {params.act_words}: use smaller tiles or fewer channels"
+            )
+        words.append(pack_lanes(stored[:rows], params.act_bits + params.run_bits))
+    return EncodedTiles(tuple(words), starts, counts, ends)
+
+
+def decode_tiles(
+    params: ScnnParams,
+    layout: TileLayout,
+    words: Sequence[NDArray[np.uint64]],
+    directory: NDArray[np.uint64],
+) -> NDArray[np.int64]:
+    """Expand what the PEs of a block store.
+
+    Parameters
+    ----------
+    params : widths.
+    layout : the region and its tiles.
+    words : of each of the block's PEs, (rows, limbs) uint64, its activation RAM from row 0 on.
+    directory : (PEs, entries) uint64, the words of the directory of the channels to expand, each
+        channel's phases row-major.
+
+    Returns
+    -------
+    (C, height, width) int64, the region.
+
+    Raises
+    ------
+    ValueError
+        If an entry lies outside the RAM that was given, or a value outside its tile or the plane.
+    """
+    _check_layout(params, layout)
+    per_channel = layout.sy * layout.sx
+    if directory.ndim != 2 or directory.shape[1] % per_channel:
+        raise ValueError(
+            f"directory must have {per_channel} entries a channel, not {directory.shape} words"
+        )
+    starts = (directory & np.uint64((1 << params.act_addr_bits) - 1)).astype(np.int64)
+    counts = (directory >> np.uint64(params.act_addr_bits)).astype(np.int64)
+    region = np.zeros((starts.shape[1] // per_channel, layout.height, layout.width), np.int64)
+    bits = params.act_bits + params.run_bits
+    for pe, rows in enumerate(words):
+        lanes = unpack_lanes(rows, bits, params.mult_i)
+        used = starts[pe] + -(-counts[pe] // params.mult_i)
+        if (used > len(lanes)).any():
+            raise ValueError(
+                f"PE {pe} of a block must store its activations in {len(lanes)} words, "
+                f"not in {used.max()}"
+            )
+        bad = _expand(
+            region,
+            *_tile_start(layout, pe),
+            (layout.tile_h, layout.tile_w),
+            (layout.sy, layout.sx, layout.y_stride),
+            signed_field(lanes, 0, params.act_bits),
+            lanes >> np.uint64(params.act_bits),
+            starts[pe],
+            counts[pe],
+        )
+        if bad >= 0:
+            raise ValueError(f"entry {bad} of PE {pe} of a block has values outside its tile")
+    return region
+
+
+def _check_layout(params: ScnnParams, layout: TileLayout) -> None:
+    if layout.tile_h % layout.sy or layout.tile_w % layout.sx:
+        raise InputError(
+            f"tiles must be multiples of the {layout.sy} x {layout.sx} phases, "
+            f"not {layout.tile_h} x {layout.tile_w}"
+        )
+    columns = layout.tile_w // layout.sx
+    if not columns <= layout.y_stride <= columns + params.max_run:
+        raise InputError(
+            f"y_stride must be from {columns} to {columns + params.max_run} "
+            f"(run_bits = {params.run_bits}), not {layout.y_stride}"
+        )
+
+
+def _region(params: ScnnParams, layout: TileLayout, values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cut the region out and check its values."""
+    if values.ndim != 3 or values.dtype.kind not in "iu":
+        raise InputError(
+            f"activations must be whole numbers of shape (C, H, W), "
+            f"not {values.dtype} of shape {values.shape}"
+        )
+    bottom, right = layout.y0 + layout.height, layout.x0 + layout.width
+    if bottom > values.shape[1] or right > values.shape[2]:
+        raise InputError(
+            f"activations must have at least {bottom} rows and {right} columns, "
+            f"not {values.shape[1]} and {values.shape[2]}"
+        )
+    region = np.ascontiguousarray(values[:, layout.y0 : bottom, layout.x0 : right], np.int64)
+    if region.size and not params.min_act <= region.min() <= region.max() <= params.max_act:
+        raise InputError(
+            f"activations must be from {params.min_act} to {params.max_act}, "
+            f"not {region.min()} to {region.max()}"
+        )
+    return region
+
+
+def _tile_start(layout: TileLayout, pe: int) -> tuple[int, int]:
+    """First row and column of a PE's tile in the region."""
+    y, x = divmod(pe, 1 << layout.block_x)
+    return y * layout.tile_h, x * layout.tile_w
+
+
+@njit(cache=True)
+def _compress(
+    region: NDArray[np.int64],
+    top: int,
+    left: int,
+    tile: tuple[int, int],
+    phases: tuple[int, int, int],
+    dense: bool,
+    limits: tuple[int, int],
+    stored: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> int:
+    """Fill ``stored`` (rows, I) with the entries of a PE, and its directory; return the rows."""
+    channels, height, width = region.shape
+    sy, sx, y_stride = phases
+    max_run, act_bits = limits
+    columns, lanes = tile[1] // sx, stored.shape[1]
+    gap = y_stride - columns
+    mask = np.uint64((1 << act_bits) - 1)
+    row, entry = 0, 0
+    for channel in range(channels):
+        for a in range(sy):
+            for b in range(sx):
+                run, count = 0, 0
+                for v in range(tile[0] // sy):
+                    y = top + v * sy + a
+                    for u in range(columns):
+                        x = left + u * sx + b
+                        inside = y < height and x < width
+                        value = region[channel, y, x] if inside else 0
+                        end = u == columns - 1
+                        if (
+                            value != 0
+                            or (dense and inside)
+                            or run == max_run
+                            or (end and run + 1 + gap > max_run)
+                        ):
+                            lane = count % lanes
+                            if lane == 0:
+                                stored[row + count // lanes] = 0
+                            word = np.uint64(value) & mask
+                            word |= np.uint64(run) << np.uint64(act_bits)
+                            stored[row + count // lanes, lane] = word
+                            count += 1
+                            run = 0
+                        else:
+                            run += 1
+                    run += gap
+                starts[entry], counts[entry] = row, count
+                row += (count + lanes - 1) // lanes
+                entry += 1
+    return row
+
+
+@njit(cache=True)
+def _expand(
+    region: NDArray[np.int64],
+    top: int,
+    left: int,
+    tile: tuple[int, int],
+    phases: tuple[int, int, int],
+    values: NDArray[np.int64],
+    runs: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> int:
+    """Write a PE's values to the region; return the first entry that has one outside, or -1."""
+    _, height, width = region.shape
+    sy, sx, y_stride = phases
+    lanes = values.shape[1]
+    for entry in range(len(starts)):
+        channel, phase = entry // (sy * sx), entry % (sy * sx)
+        position = -1
+        for index in range(counts[entry]):
+            row, lane = starts[entry] + index // lanes, index % lanes
+            position += 1 + np.int64(runs[row, lane])
+            v, u = position // y_stride, position % y_stride
+            if v >= tile[0] // sy or u >= tile[1] // sx:
+                return entry
+            value = values[row, lane]
+            if value != 0:
+                y, x = top + v * sy + phase // sx, left + u * sx + phase % sx
+                if y >= height or x >= width:
+                    return entry
+                region[channel, y, x] = value
+    return -1
