@@ -1,0 +1,1 @@
+"""SCNN and EIE on one chip: whole CNNs, from pixels to class."""
