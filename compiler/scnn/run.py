@@ -4,7 +4,15 @@ from dataclasses import dataclass
 
 from compiler.eie.segment import SramData
 
-__all__ = ["ActLoad", "ActStore", "Channels", "ScnnDescriptor", "ScnnRun", "TileLayout"]
+__all__ = [
+    "ActLoad",
+    "ActStore",
+    "Channels",
+    "PassOutput",
+    "ScnnDescriptor",
+    "ScnnRun",
+    "TileLayout",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +132,24 @@ class ActStore:
     layout: TileLayout
 
 
+@dataclass(frozen=True, kw_only=True)
+class PassOutput:
+    """Which outputs of its layer a pass writes; ``docs/scnn.md`` says in what order.
+
+    Parameters
+    ----------
+    blocks : for every block of PEs, the channels that the pass's output channels from 0 up are;
+        what a block computes beyond them (all, if ``start == stop``) means nothing.
+    y0, x0, height, width : region of the layer's plane; what the tiles have beyond it is 0.
+    """
+
+    blocks: tuple[Channels, ...]
+    y0: int
+    x0: int
+    height: int
+    width: int
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScnnRun:
     """One START of the array, and what the host does before and after it.
@@ -136,6 +162,7 @@ class ScnnRun:
     ----------
     program : descriptors, in order; the last of them, and no other, has ``last``.
     passes : the layer of each descriptor, a number in ``QuantGraph.layers``.
+    outputs : what each descriptor writes; None for one that does not drain.
     srams : what the host loads before, by name, see :func:`hw.scnn.formats.sram_files`, without
         activations and directories.
     loads, stores : what the host moves before and after.
@@ -143,6 +170,7 @@ class ScnnRun:
 
     program: tuple[ScnnDescriptor, ...]
     passes: tuple[int, ...]
+    outputs: tuple[PassOutput | None, ...]
     srams: dict[str, SramData]
     loads: tuple[ActLoad, ...]
     stores: tuple[ActStore, ...]
