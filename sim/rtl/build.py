@@ -6,10 +6,11 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cocotb_tools.config
 
@@ -20,7 +21,7 @@ from hw.eie.pe import Pe
 from sim.errors import ToolError
 from sim.rtl.tools import tool_environment
 
-__all__ = ["build_array", "build_model", "cache_dir"]
+__all__ = ["build_array", "build_design", "build_model", "cache_dir"]
 
 # Yosys writes unsized constants, partial cases and [-1:0] for zero-width signals.
 _LINT = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-ASCRANGE"]
@@ -33,10 +34,10 @@ def cache_dir() -> Path:
 
 
 @cache
-def _source_digest() -> str:
+def _source_digest(folders: tuple[str, ...]) -> str:
     """Digest of all that Verilog is generated from, so that a changed design is built anew."""
     digest = hashlib.sha256()
-    for path in sorted(_SOURCES.rglob("*")):
+    for path in sorted(path for name in folders for path in (_SOURCES / name).rglob("*")):
         if path.suffix in (".py", ".sv", ".v"):
             digest.update(path.name.encode() + path.read_bytes())
     digest.update(Path(__file__).read_bytes())
@@ -45,21 +46,61 @@ def _source_digest() -> str:
 
 def build_array(params: EieParams, *, waves: bool = False) -> Path:
     """Build the EIE array; return the program, which runs any image of ``params``."""
+
+    def convert() -> dict[str, str]:
+        return {
+            "eie_pe.v": emit_verilog(Pe(params), PE_MODULE),
+            "eie_array.v": emit_verilog(EieArray(params), ARRAY_MODULE),
+        }
+
+    return build_design(
+        f"eie_{params.num_pes}",
+        asdict(params),
+        ("common", "eie", "verilog"),
+        convert,
+        ARRAY_MODULE,
+        (PE_MODULE,),
+        waves=waves,
+    )
+
+
+def build_design(
+    name: str,
+    params: Mapping[str, Any],
+    folders: tuple[str, ...],
+    convert: Callable[[], Mapping[str, str]],
+    top: str,
+    shared: tuple[str, ...],
+    *,
+    waves: bool = False,
+) -> Path:
+    """Build a design unless it has been built; return the program.
+
+    Parameters
+    ----------
+    name : begins the name of the build's folder.
+    params : that the design depends on.
+    folders : of ``hw`` that it is made from.
+    convert : makes its Verilog, text by file name.
+    top : its top module.
+    shared : modules that are compiled once for all their instances.
+    waves : record waves.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or the compilation fails.
+    """
     # A simulator loads cocotb's libraries from where it was linked with them.
     libs = cocotb_tools.config.libs_dir
-    key = f"{sorted(asdict(params).items())}{waves}{_source_digest()}{libs}"
-    name = f"eie_{params.num_pes}_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    folder = cache_dir() / name
-    program = folder / ARRAY_MODULE
+    key = f"{sorted(params.items())}{waves}{_source_digest(folders)}{libs}"
+    folder = cache_dir() / f"{name}_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    program = folder / top
     with _lock(folder):
         if not program.exists():
-            verilog = {
-                "eie_pe.v": emit_verilog(Pe(params), PE_MODULE),
-                "eie_array.v": emit_verilog(EieArray(params), ARRAY_MODULE),
-            }
-            # The PE is compiled once for all its instances, unless Verilator inlines it.
-            keep = f'no_inline -module "{PE_MODULE}"\n'
-            build_model(verilog, ARRAY_MODULE, folder, waves=waves, control=keep)
+            # Verilator would otherwise inline what has many instances, and compile it as often.
+            keep = "".join(f'no_inline -module "{module}"\n' for module in shared)
+            build_model(convert(), top, folder, waves=waves, control=keep)
     return program
 
 
