@@ -143,7 +143,7 @@ def item_layout(p: ScnnParams) -> data.StructLayout:
         activation's position to give the address of the accumulator.
     first : the first vector of a block, whose ``channel`` (with ``src_base``) and ``count`` these
         are.
-    last : the group ends after this vector, which is then the last of its block.
+    last : the group ends after this block; the same in all vectors of the block.
     empty : there are no weights: the group ends, that is all (``first`` and ``last`` are set).
     """
     weight = data.StructLayout({
