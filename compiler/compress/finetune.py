@@ -10,7 +10,10 @@ from torch.nn import functional
 
 from compiler.share import cluster
 
-__all__ = ["Objective", "SharedWeight", "finetune", "share"]
+__all__ = ["Objective", "SharedWeight", "WeightLayer", "finetune", "share"]
+
+WeightLayer = nn.Linear | nn.Conv2d
+"""A layer whose weights are pruned and shared."""
 
 _BATCH = 64
 
@@ -46,11 +49,11 @@ class Objective:
 
 
 class SharedWeight:
-    """A weight matrix of few values, which are trained instead of its elements.
+    """A tensor of few values, which are trained instead of its elements.
 
     Parameters
     ----------
-    weight : the matrix, which is overwritten with shared values; zeros stay.
+    weight : the tensor, which is overwritten with shared values; zeros stay.
     num_values : most values.
     """
 
@@ -66,7 +69,7 @@ class SharedWeight:
 
     @torch.no_grad()
     def write(self) -> None:
-        """Write the values into the matrix."""
+        """Write the values into the tensor."""
         self._weight.view(-1)[self._place] = self.values[self._codes]
 
     @torch.no_grad()
@@ -77,14 +80,16 @@ class SharedWeight:
             self.values.grad = torch.bincount(self._codes, elements, len(self.values))
 
 
-def share(layers: Sequence[nn.Linear], num_values: int) -> list[SharedWeight]:
-    """Cluster the non-zero weights of each layer to at most ``num_values`` values."""
-    return [SharedWeight(layer.weight, num_values) for layer in layers]
+def share(layers: Sequence[WeightLayer], num_values: Sequence[int]) -> list[SharedWeight]:
+    """Cluster the non-zero weights of each layer to at most its number of values."""
+    return [
+        SharedWeight(layer.weight, count) for layer, count in zip(layers, num_values, strict=True)
+    ]
 
 
 def finetune(
     module: nn.Module,
-    layers: Sequence[nn.Linear],
+    layers: Sequence[WeightLayer],
     objective: Objective,
     *,
     masks: Sequence[torch.Tensor] = (),
@@ -99,7 +104,7 @@ def finetune(
 
     Parameters
     ----------
-    module, layers : the network and its Linears.
+    module, layers : the network and its layers with weights.
     objective : data.
     masks : per layer, which weights may differ from 0; all, if empty.
     shared : per layer, the values that stand for its weights; biases are trained as they are.

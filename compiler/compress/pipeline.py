@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from compiler.compress.finetune import Objective, finetune, share
+from compiler.compress.finetune import Objective, WeightLayer, finetune, share
 from compiler.compress.module import Model, linear_layers, read_model, to_module
 from compiler.compress.prune import densities_of, prune
 from compiler.errors import InputError
 from compiler.fixed_point import check_input
 from compiler.network import FloatNetwork
 
-__all__ = ["CompressReport", "CompressedLayer", "Step", "compress"]
+__all__ = ["CompressReport", "CompressedLayer", "Step", "compress", "compress_module", "layers_of"]
 
 _MAX_CODES = 255
 _MAX_EPOCHS = 1_000_000
@@ -126,12 +126,58 @@ def compress(
     _check_number("epochs", epochs, 0, _MAX_EPOCHS)
     _check_number("rounds", rounds, 1, _MAX_EPOCHS)
     inputs = inputs.detach().cpu().numpy() if isinstance(inputs, torch.Tensor) else inputs
+    if isinstance(inputs, np.ndarray) and not inputs.ndim:
+        raise InputError(f"inputs must have samples along their first axis, not be {inputs!r}")
     network = read_model(model, inputs[:1] if isinstance(inputs, np.ndarray) else inputs)
     module = to_module(network)
     layers = linear_layers(module)
     densities = densities_of(density, len(layers))
     training = _objective(module, network, inputs, labels, "inputs")
     measured = training if test is None else _objective(module, network, *test, "test inputs")
+    steps = compress_module(
+        module,
+        layers,
+        training,
+        measured,
+        densities=densities,
+        codes=[codes] * len(layers),
+        epochs=epochs,
+        rounds=rounds,
+        seed=seed,
+        learning_rate=learning_rate,
+        noise=noise,
+        progress=progress,
+        on_step=on_step,
+    )
+    names = [layer.name for layer in network.layers]
+    return module, CompressReport(steps, layers_of(names, layers))
+
+
+def compress_module(
+    module: nn.Module,
+    layers: Sequence[WeightLayer],
+    training: Objective,
+    measured: Objective,
+    *,
+    densities: Sequence[float],
+    codes: Sequence[int],
+    epochs: int,
+    rounds: int,
+    seed: int,
+    learning_rate: float,
+    noise: float,
+    progress: Callable[[str, float], None] | None,
+    on_step: Callable[[Step], None] | None,
+) -> tuple[Step, ...]:
+    """Compress ``module`` in place, as :func:`compress` does a copy.
+
+    Parameters
+    ----------
+    module, layers : the network, and which of its layers to compress.
+    training, measured : what to learn, and what to measure with.
+    densities, codes : share of weights to keep and number of shared values, of each layer.
+    epochs, rounds, seed, learning_rate, noise, progress, on_step : as in :func:`compress`.
+    """
     steps: list[Step] = []
 
     def finish(name: str) -> None:
@@ -175,7 +221,7 @@ def compress(
     shared = share(layers, codes)
     finish("shared")
     tune("shared, fine-tuned", epochs // 2, learning_rate / 2, shared=shared)
-    return module, CompressReport(tuple(steps), _layers(network, layers))
+    return tuple(steps)
 
 
 def _check_number(name: str, value: Any, low: int, high: int) -> None:
@@ -208,16 +254,17 @@ def _objective(
     return Objective(x, torch.from_numpy(classes.astype(np.int64)))
 
 
-def _layers(network: FloatNetwork, layers: Sequence[nn.Linear]) -> tuple[CompressedLayer, ...]:
+def layers_of(names: Sequence[str], layers: Sequence[WeightLayer]) -> tuple[CompressedLayer, ...]:
+    """Describe layers; the rows of a convolution are its output channels."""
     compressed = []
-    for layer, linear in zip(network.layers, layers, strict=True):
-        weight = linear.weight.detach().numpy()
+    for name, layer in zip(names, layers, strict=True):
+        weight = layer.weight.detach().numpy()
         nnz = int(np.count_nonzero(weight))
         compressed.append(
             CompressedLayer(
-                name=layer.name,
-                rows=layer.shape[0],
-                cols=layer.shape[1],
+                name=name,
+                rows=len(weight),
+                cols=weight.size // len(weight),
                 nnz=nnz,
                 density=nnz / weight.size,
                 values=int(np.unique(weight[weight != 0]).size),

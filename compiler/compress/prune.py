@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
+from compiler.compress.finetune import WeightLayer
 from compiler.errors import InputError
 
 __all__ = ["densities_of", "magnitude_mask", "prune"]
@@ -42,7 +42,7 @@ def magnitude_mask(weight: torch.Tensor, density: float) -> torch.Tensor:
     return (mask & (flat > 0)).reshape(weight.shape)
 
 
-def prune(layers: Sequence[nn.Linear], densities: Sequence[float]) -> list[torch.Tensor]:
+def prune(layers: Sequence[WeightLayer], densities: Sequence[float]) -> list[torch.Tensor]:
     """Set the smallest weights of each layer to 0 and return the masks of the others."""
     masks = [
         magnitude_mask(layer.weight, density)

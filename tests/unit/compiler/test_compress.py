@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from compiler.compress.digits import DIGITS_DENSITIES, DigitsModel, compress_digits, load_digits
+from compiler.compress.digits_cnn import CNN_CODES, CNN_DENSITIES, compress_digits_cnn
 from compiler.compress.finetune import Objective, SharedWeight, finetune
 from compiler.compress.module import export, linear_layers, to_module
 from compiler.compress.pipeline import Step, compress
@@ -246,6 +247,7 @@ def test_module_names() -> None:
         ({"labels": np.zeros(59, int)}, r"not int64 of shape \(59,\)"),
         ({"labels": np.full(60, 4)}, "labels must be from 0 to 3, as the network has 4 outputs"),
         ({"inputs": np.zeros((60, 3, 4), int)}, "example_input must be a batch of floating-point"),
+        ({"inputs": np.ones(())}, "inputs must have samples along"),
         ({"inputs": None}, "example_input must be one tensor or array"),
         ({"inputs": np.full((60, 3, 4), np.nan)}, "inputs has 720 values that are NaN"),
         ({"test": (np.zeros((1, 5)), None)}, "test inputs must have shape"),
@@ -343,3 +345,21 @@ def test_digits_in_fixed_point(digits: DigitsModel) -> None:
     errors = fixed_point_errors(network, rounded, digits.data.test_x, run_layer, params)
     assert not any(layer.clustered for layer in report.layers)
     assert all(error.snr_db is not None and error.snr_db > 40 for error in errors)
+
+
+def test_digits_cnn() -> None:
+    model, data, report = compress_digits_cnn(seed=0)
+    assert [step.name for step in report.steps][-1] == "shared, fine-tuned"
+    with torch.no_grad():
+        guess = model(torch.from_numpy(data.test_x)).argmax(1).numpy()
+    accuracy = float(np.mean(guess == data.test_y))
+    assert accuracy == pytest.approx(report.steps[-1].accuracy)
+    assert accuracy >= 0.98
+    layers = [part for part in model if isinstance(part, nn.Conv2d | nn.Linear)]
+    for layer, entry, density, codes in zip(
+        layers, report.layers, CNN_DENSITIES, CNN_CODES, strict=True
+    ):
+        weight = layer.weight.detach().numpy()
+        assert entry.nnz == np.count_nonzero(weight) == round(density * weight.size)
+        assert entry.values == np.unique(weight[weight != 0]).size <= codes
+        assert (entry.rows, entry.cols) == (len(weight), weight[0].size)
