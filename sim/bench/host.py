@@ -1,44 +1,52 @@
-"""Host port of the EIE array, driven from cocotb."""
+"""Host ports of the arrays, driven from cocotb."""
 
 from typing import Any
 
 import numpy as np
 from amaranth.hdl import Shape
+from amaranth.lib import data
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 from numpy.typing import NDArray
 
-from hw.eie.formats import Command, Control, Space, command_layout, host_layout
+from hw.eie.formats import Command, Control, Space, command_layout
 from hw.eie.params import EieParams
 
-__all__ = ["Host"]
+__all__ = ["Host", "HostPort"]
 
 # Commands that are Python objects at a time.
 _CHUNK = 4096
 
 
-class Host:
-    """Commands to the array ``dut``, whose clock runs and whose reset is over."""
+class HostPort:
+    """Commands to the array ``dut``, whose clock runs and whose reset is over.
 
-    def __init__(self, dut: Any, params: EieParams) -> None:
+    Parameters
+    ----------
+    dut : with the ports ``cmd``, ``rsp`` and ``running``.
+    layout : of a command to an array.
+    constant : bits of the port's payload that are the same in all commands.
+    """
+
+    def __init__(self, dut: Any, layout: data.StructLayout, constant: int = 0) -> None:
         self._dut = dut
-        self._params = params
-        command, host = command_layout(params), host_layout(params)
-        base = command["command"].offset
+        field = layout["command"]
+        host: Any = field.shape
         self._shift = {
-            name: base + host[name].offset for name in ("data", "addr", "space", "write")
+            name: field.offset + host[name].offset for name in ("data", "addr", "space", "write")
         }
-        self._shift["pe"] = command["pe"].offset
+        self._shift["pe"] = layout["pe"].offset
+        self._constant = constant
         self._data_mask = (1 << Shape.cast(host["data"].shape).width) - 1
         self._payload, self._valid = dut.cmd__payload, dut.cmd__valid
         self._ready, self._clk = dut.cmd__ready, dut.clk
         self._valid.value = 0
         dut.rsp__ready.value = 1
 
-    async def write(self, space: Space, addr: int, data: int, pe: int = 0) -> None:
+    async def write(self, space: Any, addr: int, data: int, pe: int = 0) -> None:
         """Write ``data`` (negative: two's complement) to row ``addr`` of ``space``."""
         await self._send(space, addr, pe, write=1, data=data & self._data_mask)
 
-    async def read(self, space: Space, addr: int, pe: int = 0) -> int:
+    async def read(self, space: Any, addr: int, pe: int = 0) -> int:
         """Read row ``addr`` of ``space``, unsigned."""
         await self._send(space, addr, pe, write=0, data=0)
         await RisingEdge(self._dut.rsp__valid)
@@ -47,7 +55,7 @@ class Host:
         await RisingEdge(self._clk)
         return data
 
-    async def read_signed(self, space: Space, addr: int, bits: int, pe: int = 0) -> int:
+    async def read_signed(self, space: Any, addr: int, bits: int, pe: int = 0) -> int:
         """Read row ``addr`` of ``space`` as a signed number of ``bits``."""
         data = await self.read(space, addr, pe) & ((1 << bits) - 1)
         return data - (data >> (bits - 1) << bits)
@@ -60,7 +68,7 @@ class Host:
         commands : (n, 3 + limbs) space, PE, row, and word in limbs of 64 bits, lowest first.
         """
         shift, edge = self._shift, RisingEdge(self._clk)
-        write = 1 << shift["write"]
+        write = self._constant | 1 << shift["write"]
         if self._dut.running.value:
             await self._end()
         self._valid.value = 1
@@ -78,28 +86,6 @@ class Host:
                 )
                 await edge
         self._valid.value = 0
-
-    async def load_acts(self, rows: NDArray[np.int64], file: int = 0) -> None:
-        """Write activations, (rows, num_pes), to an activation file, from row 0 up."""
-        row, pe = np.indices(rows.shape).reshape(2, -1)
-        commands = np.zeros((rows.size, 4), np.uint64)
-        commands[:, 0] = Space.ACT.value
-        commands[:, 1] = pe
-        commands[:, 2] = (file << self._params.act_addr_bits) + row
-        commands[:, 3] = rows.astype(np.int64).view(np.uint64).ravel()
-        await self.write_all(commands)
-
-    async def read_acts(self, rows: int, file: int) -> list[list[int]]:
-        """Read ``rows`` rows of an activation file, ``[row][pe]``."""
-        p = self._params
-        base = file << p.act_addr_bits
-        return [
-            [
-                await self.read_signed(Space.ACT, base + row, p.act_bits, pe)
-                for pe in range(p.num_pes)
-            ]
-            for row in range(rows)
-        ]
 
     async def source(self) -> int:
         """Read which file is the source."""
@@ -131,10 +117,11 @@ class Host:
         await FallingEdge(self._dut.running)
         await RisingEdge(self._clk)
 
-    async def _send(self, space: Space, addr: int, pe: int, *, write: int, data: int) -> None:
+    async def _send(self, space: Any, addr: int, pe: int, *, write: int, data: int) -> None:
         shift = self._shift
         self._payload.value = (
-            data << shift["data"]
+            self._constant
+            | data << shift["data"]
             | addr << shift["addr"]
             | space.value << shift["space"]
             | write << shift["write"]
@@ -145,3 +132,33 @@ class Host:
         while not self._ready.value:
             await RisingEdge(self._clk)
         self._valid.value = 0
+
+
+class Host(HostPort):
+    """Commands to the EIE array."""
+
+    def __init__(self, dut: Any, params: EieParams, constant: int = 0) -> None:
+        super().__init__(dut, command_layout(params), constant)
+        self._params = params
+
+    async def load_acts(self, rows: NDArray[np.int64], file: int = 0) -> None:
+        """Write activations, (rows, num_pes), to an activation file, from row 0 up."""
+        row, pe = np.indices(rows.shape).reshape(2, -1)
+        commands = np.zeros((rows.size, 4), np.uint64)
+        commands[:, 0] = Space.ACT.value
+        commands[:, 1] = pe
+        commands[:, 2] = (file << self._params.act_addr_bits) + row
+        commands[:, 3] = rows.astype(np.int64).view(np.uint64).ravel()
+        await self.write_all(commands)
+
+    async def read_acts(self, rows: int, file: int) -> list[list[int]]:
+        """Read ``rows`` rows of an activation file, ``[row][pe]``."""
+        p = self._params
+        base = file << p.act_addr_bits
+        return [
+            [
+                await self.read_signed(Space.ACT, base + row, p.act_bits, pe)
+                for pe in range(p.num_pes)
+            ]
+            for row in range(rows)
+        ]
