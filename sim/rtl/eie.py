@@ -30,6 +30,7 @@ __all__ = [
     "run_bench",
     "run_jobs",
     "sram_instance",
+    "watch_progress",
     "write_jobs",
 ]
 
@@ -161,7 +162,7 @@ def run_jobs(
     folder = Path(tempfile.mkdtemp(dir=runs))
     try:
         write_jobs(folder, params, jobs, host_load=host_load)
-        with _watch(folder / "progress", sum(len(job.inputs) for job in jobs), report):
+        with watch_progress(folder / "progress", sum(len(job.inputs) for job in jobs), report):
             run_bench(program, folder, "sim.bench.tb_eie_run", waves=waves is not None)
         if waves is not None:
             shutil.move(folder / "dump.vcd", waves)
@@ -261,7 +262,9 @@ def _collect(path: Path, job: Job) -> RtlResult:
 
 
 @contextlib.contextmanager
-def _watch(path: Path, total: int, report: Progress) -> Iterator[None]:
+def watch_progress(
+    path: Path, total: int, report: Progress, step: str = "simulate"
+) -> Iterator[None]:
     """Report the lines that a simulation appends to ``path``."""
     over = threading.Event()
 
@@ -269,7 +272,7 @@ def _watch(path: Path, total: int, report: Progress) -> Iterator[None]:
         last = False
         while not last:
             last = over.wait(0.2)
-            report("simulate", len(path.read_text()), total)
+            report(step, len(path.read_text()), total)
 
     path.touch()
     thread = threading.Thread(target=poll, daemon=True)
