@@ -16,7 +16,7 @@ from sim.result import RunResult, by_layer
 from sim.rtl.eie import Progress, run_jobs
 from sim.rtl.image import image_job, image_result
 
-__all__ = ["Progress", "RunResult", "Target", "run"]
+__all__ = ["Progress", "RunResult", "Target", "run", "run_columns"]
 
 Target = Literal["golden", "cycles", "rtl"]
 """``golden``: the outputs. ``cycles``: these, and what the RTL would take. ``rtl``: the RTL."""
@@ -51,6 +51,24 @@ def run(
     columns = quantize_input(
         samples.reshape(len(samples), -1), image.network.layers[0].in_frac, image.params.act_bits
     )
+    return run_columns(image, columns, on, waves=waves, progress=progress)
+
+
+def run_columns(
+    image: Image,
+    columns: NDArray[np.int64],
+    on: Target,
+    *,
+    waves: Path | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Run inputs that are in fixed point already.
+
+    Parameters
+    ----------
+    columns : (n, columns) int64 with the first layer's ``in_frac``.
+    image, on, waves, progress : as for :func:`run`, with its errors.
+    """
     if on == "golden":
         return _on_golden(image, columns)
     if on == "cycles":
