@@ -1,0 +1,251 @@
+"""Processing element: F x I multipliers with their weights, activations and accumulators."""
+
+from amaranth.hdl import Module, Mux, ResetInserter, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.scnn.accumulators import Accumulators
+from hw.scnn.act_ram import ActRam
+from hw.scnn.act_read import ActRead
+from hw.scnn.control import Phase
+from hw.scnn.counters import Counters, counter_addr_bits
+from hw.scnn.formats import (
+    Space,
+    StallClass,
+    descriptor_layout,
+    host_bits,
+    host_layout,
+    item_layout,
+    step_layout,
+)
+from hw.scnn.groups import Groups
+from hw.scnn.multiplier_array import MultiplierArray
+from hw.scnn.params import ScnnParams
+from hw.scnn.ppu import Ppu
+from hw.scnn.scatter import Scatter
+from hw.scnn.weight_fifo import WeightFifo
+
+__all__ = ["ScnnPe"]
+
+
+class ScnnPe(wiring.Component):
+    """One PE of the array (SCNN, figure 6).
+
+    Weights and activations meet in the multiplier array; products go through the scatter network
+    to the accumulator banks; the post-processing unit makes outputs of finished accumulators,
+    its own and those of neighbours, and compresses them into the destination RAM.
+
+    Members
+    -------
+    pe_x, pe_y : In, place in the grid, constant.
+    flush : In, empty all queues and pipelines; memories keep their contents.
+    descriptor : In, the pass at work, from the cycle of ``start`` until the next ``start``.
+    descriptor_number : In, its number, for the counters.
+    source : In, which activation RAM is the source.
+    start : In, the pass begins with the next cycle.
+    phase : In, for the counters.
+    wipe, wipe_entry : In, set an entry of all banks to the initial value; a cycle later it is.
+    weights : ``In(stream(item_layout))``, the broadcast; ``ready`` depends on the state alone.
+    group_ready : Out, a finished set of accumulators waits to be drained.
+    drained : In, it has been.
+    draining : In, the array's drain is at work, for the counters.
+    step, bias : In, step of the drain in this cycle, and bias of its output channel.
+    halo_out : Out, the accumulator that was read by the step of the cycle before.
+    halo_in : In, ``halo_out`` of the neighbours (dx, dy) = (-1, -1), (0, -1), (1, -1), (-1, 0),
+        (1, 0), (-1, 1), (0, 1), (1, 1); 0 where there is none.
+    ppu_busy : Out, outputs are on their way to the destination RAM.
+    output_valid, output : Out, every output of the walk, in order, in the same cycle in all PEs.
+    host, host_en : In, a host command for this PE; only while there is no run.
+    host_data : Out, answer to a command that read in the cycle before.
+    counter_clear, counter_row : In, clear a counter.
+    """
+
+    pe_x: Signal
+    pe_y: Signal
+    flush: Signal
+    descriptor: data.View
+    descriptor_number: Signal
+    source: Signal
+    start: Signal
+    phase: Signal
+    wipe: Signal
+    wipe_entry: Signal
+    weights: stream.Interface
+    group_ready: Signal
+    drained: Signal
+    draining: Signal
+    step: data.View
+    bias: Signal
+    halo_out: Signal
+    halo_in: data.View
+    ppu_busy: Signal
+    output_valid: Signal
+    output: Signal
+    host: data.View
+    host_en: Signal
+    host_data: Signal
+    counter_clear: Signal
+    counter_row: Signal
+
+    def __init__(self, params: ScnnParams) -> None:
+        self._p = p = params
+        acc = signed(p.acc_bits)
+        super().__init__({
+            "pe_x": In(4),
+            "pe_y": In(4),
+            "flush": In(1),
+            "descriptor": In(descriptor_layout(p)),
+            "descriptor_number": In(p.descriptor_addr_bits),
+            "source": In(1),
+            "start": In(1),
+            "phase": In(Phase),
+            "wipe": In(1),
+            "wipe_entry": In(p.entry_addr_bits),
+            "weights": In(stream.Signature(item_layout(p))),
+            "group_ready": Out(1),
+            "drained": In(1),
+            "draining": In(1),
+            "step": In(step_layout(p)),
+            "bias": In(acc),
+            "halo_out": Out(acc),
+            "halo_in": In(data.ArrayLayout(acc, 8)),
+            "ppu_busy": Out(1),
+            "output_valid": Out(1),
+            "output": Out(signed(p.act_bits)),
+            "host": In(host_layout(p)),
+            "host_en": In(1),
+            "host_data": Out(host_bits(p)),
+            "counter_clear": In(1),
+            "counter_row": In(counter_addr_bits(p)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p = self._p
+        m = Module()
+        work = self.descriptor
+        flushed = ResetInserter(self.flush)
+        fifo, acts, mults, scatter = WeightFifo(p), ActRead(p), MultiplierArray(p), Scatter(p)
+        accs, groups, rams, ppu = Accumulators(p), Groups(p), ActRam(p), Ppu(p)
+        m.submodules.weight_fifo = flushed(fifo)
+        m.submodules.act_read = flushed(acts)
+        m.submodules.multiplier_array = flushed(mults)
+        m.submodules.scatter = flushed(scatter)
+        m.submodules.accumulators = flushed(accs)
+        m.submodules.groups = flushed(groups)
+        m.submodules.ppu = flushed(ppu)
+        m.submodules.act_ram = rams
+
+        connect(m, flipped(self.weights), fifo.i)
+        connect(m, fifo.header, acts.i)
+        connect(m, acts.o, mults.acts)
+        m.d.comb += [
+            fifo.needed.eq(acts.needed),
+            fifo.row.eq(mults.row),
+            acts.src_base.eq(work.src_base),
+            acts.keep_zeros.eq(work.keep_zeros),
+            acts.next_block.eq(fifo.next_block),
+            acts.directory.eq(rams.directory),
+            acts.word.eq(rams.word),
+            mults.coming.eq(fifo.coming),
+            mults.weights.eq(fifo.weights),
+            mults.open.eq(groups.open),
+            mults.set.eq(groups.set),
+            mults.ready.eq(scatter.ready),
+            scatter.valid.eq(mults.valid),
+            scatter.set.eq(mults.products_set),
+        ]
+        for to_row, from_row in zip(scatter.products, mults.products, strict=True):
+            for to, product in zip(to_row, from_row, strict=True):
+                connect(m, product, to)
+        for to, head in zip(accs.heads, scatter.heads, strict=True):
+            connect(m, head, to)
+        m.d.comb += [
+            groups.start.eq(self.start),
+            groups.groups.eq(work.groups),
+            groups.swap.eq(work.drain),
+            groups.ended.eq(mults.ended),
+            groups.drained.eq(self.drained),
+            groups.waiting.eq(mults.waiting | scatter.waiting | accs.waiting),
+            self.group_ready.eq(groups.group_ready),
+            accs.maximum.eq(work.maximum),
+            accs.init_min.eq(work.init_min),
+            accs.read.eq(self.step.valid),
+            accs.read_addr.eq(self.step.addr),
+            accs.read_set.eq(groups.finished_set),
+            accs.wipe.eq(self.wipe),
+            accs.wipe_entry.eq(self.wipe_entry),
+        ]
+
+        # The step goes on with what it has read.
+        m.d.sync += [ppu.step.eq(self.step), ppu.bias.eq(self.bias)]
+        m.d.comb += [
+            self.halo_out.eq(accs.read_data),
+            ppu.own.eq(accs.read_data),
+            ppu.halo_in.eq(self.halo_in),
+            ppu.pe_x.eq(self.pe_x),
+            ppu.pe_y.eq(self.pe_y),
+            ppu.descriptor.eq(work),
+            ppu.start.eq(self.start),
+            self.ppu_busy.eq(ppu.busy),
+            self.output_valid.eq(ppu.output_valid),
+            self.output.eq(ppu.output),
+        ]
+        self._connect_rams(m, acts, rams, ppu)
+        if p.counters:
+            self._count(m, mults, groups, rams)
+        else:
+            m.d.comb += self.host_data.eq(rams.host_answer)
+        return m
+
+    def _connect_rams(self, m: Module, acts: ActRead, rams: ActRam, ppu: Ppu) -> None:
+        """Let the activation RAMs be read, written, and served to the host."""
+        host = self.host
+        m.d.comb += [
+            rams.source.eq(self.source),
+            rams.directory_en.eq(acts.directory_en),
+            rams.directory_row.eq(acts.directory_row),
+            rams.word_en.eq(acts.word_en),
+            rams.word_row.eq(acts.word_row),
+            rams.act_write.eq(ppu.act_write),
+            rams.act_addr.eq(ppu.act_addr),
+            rams.act_data.eq(ppu.act_data),
+            rams.dir_write.eq(ppu.dir_write),
+            rams.dir_addr.eq(ppu.dir_addr),
+            rams.dir_data.eq(ppu.dir_data),
+            rams.host_act.eq(self.host_en & (host.space == Space.ACT)),
+            rams.host_dir.eq(self.host_en & (host.space == Space.DIRECTORY)),
+            rams.host_write.eq(host.write),
+            rams.host_addr.eq(host.addr),
+            rams.host_data.eq(host.data),
+        ]
+
+    def _count(self, m: Module, mults: MultiplierArray, groups: Groups, rams: ActRam) -> None:
+        """Attribute the cycle to a stall class, and answer the host's reads of counters."""
+        p = self._p
+        m.submodules.counters = counters = Counters(p)
+        stall_class = Signal(StallClass)
+        exchange = self.step.valid & ((self.step.dx != 0) | (self.step.dy != 0))
+        with m.If(self.phase == Phase.SETUP):
+            m.d.comb += stall_class.eq(StallClass.SETUP)
+        with m.Elif(mults.issued):
+            m.d.comb += stall_class.eq(StallClass.FRAGMENTATION)
+        with m.Elif(mults.blocked):
+            m.d.comb += stall_class.eq(StallClass.CONFLICT)
+        with m.Elif(groups.open & ~groups.done):
+            m.d.comb += stall_class.eq(StallClass.STARVED)
+        with m.Elif(self.draining):
+            m.d.comb += stall_class.eq(Mux(exchange, StallClass.HALO, StallClass.DRAIN))
+        with m.Else():
+            m.d.comb += stall_class.eq(StallClass.BARRIER)
+        m.d.comb += [
+            counters.count.eq(self.phase != Phase.IDLE),
+            counters.descriptor.eq(self.descriptor_number),
+            counters.useful.eq(Mux(mults.issued, mults.useful, 0)),
+            counters.stall_class.eq(stall_class),
+            counters.clear.eq(self.counter_clear),
+            counters.read.eq(self.host_en & ~self.host.write),
+            counters.addr.eq(Mux(self.counter_clear, self.counter_row, self.host.addr)),
+        ]
+        answer_counter = Signal()
+        m.d.sync += answer_counter.eq(self.host.space == Space.COUNTER)
+        m.d.comb += self.host_data.eq(Mux(answer_counter, counters.read_data, rams.host_answer))
