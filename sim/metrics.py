@@ -13,7 +13,7 @@ from hw.eie.formats import StallClass
 from sim.storage import layer_storage
 from sim.verify import VerifyResult
 
-__all__ = ["LayerMetrics", "RunMetrics", "measure"]
+__all__ = ["LayerMetrics", "RunMetrics", "measure", "measure_columns"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,13 @@ def measure(image: Image, x: ArrayLike, result: VerifyResult) -> RunMetrics:
     p, layers = image.params, image.network.layers
     samples = check_input(x, image.network.input_shape, "input")
     first = quantize_input(samples.reshape(len(samples), -1), layers[0].in_frac, p.act_bits)
-    inputs = [first, *result.golden.layer_outputs[:-1]]
+    return measure_columns(image, first, result)
+
+
+def measure_columns(image: Image, columns: NDArray[np.int64], result: VerifyResult) -> RunMetrics:
+    """Derive the metrics of a run of inputs, (n, columns), that are in fixed point already."""
+    p, layers = image.params, image.network.layers
+    inputs = [columns, *result.golden.layer_outputs[:-1]]
     per_column = [np.diff(layer.codes.indptr) for layer in layers]
     useful = np.stack([(x != 0) @ n for x, n in zip(inputs, per_column, strict=True)], axis=1)
 
@@ -129,7 +135,7 @@ def measure(image: Image, x: ArrayLike, result: VerifyResult) -> RunMetrics:
     )
     names = [storage.name for storage in stored]
     problems = () if counters is None else _problems(names, counters, cycles, useful)
-    return RunMetrics(len(samples), tuple(measured), total, problems)
+    return RunMetrics(len(columns), tuple(measured), total, problems)
 
 
 def _metrics(
