@@ -1,0 +1,164 @@
+"""Post-processing unit: sums of the PE and of its neighbours become compressed outputs."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.scnn.compress import Compress
+from hw.scnn.formats import act_word_layout, descriptor_layout, directory_layout, step_layout
+from hw.scnn.params import ScnnParams
+
+__all__ = ["NEIGHBOURS", "Ppu"]
+
+NEIGHBOURS = ((-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1))
+"""(dx, dy) of a PE's neighbours, in the order of ``halo_in``."""
+
+
+class Ppu(wiring.Component):
+    """Make outputs of drained sums (Parashar et al., section IV, "PPU").
+
+    Takes a step a cycle with what it has read; an output is there two cycles after its last step,
+    and is written in the cycle after that: combine; bias; shift, saturate, ReLU; compress. The
+    rounding half is part of the bias (``formats.bias_word``). Neighbours outside the grid or the
+    block have no part. After a reset, a pass that appends writes from row 0.
+
+    Members
+    -------
+    pe_x, pe_y : In, place in the grid, constant.
+    descriptor : In, of the pass at work, stable from the cycle of ``start`` until the next.
+    start : In, the pass begins with the next cycle; only while not ``busy``.
+    step, bias : In, step of the drain, in the cycle in which what it has read is there, and the
+        bias of its output channel.
+    own : In, the accumulator that the step has read.
+    halo_in : In, those of the neighbours, in the order of ``NEIGHBOURS``.
+    act_write, act_addr, act_data, dir_write, dir_addr, dir_data : Out, write to the destination.
+    busy : Out, outputs are on their way.
+    overflow : Out, see :class:`Compress`.
+    output_valid, output : Out, every output of the walk, 0 outside the plane.
+    """
+
+    pe_x: Signal
+    pe_y: Signal
+    descriptor: data.View
+    start: Signal
+    step: data.View
+    bias: Signal
+    own: Signal
+    halo_in: data.View
+    act_write: Signal
+    act_addr: Signal
+    act_data: data.View
+    dir_write: Signal
+    dir_addr: Signal
+    dir_data: data.View
+    busy: Signal
+    overflow: Signal
+    output_valid: Signal
+    output: Signal
+
+    def __init__(self, params: ScnnParams) -> None:
+        self._p = params
+        acc = signed(params.acc_bits)
+        super().__init__({
+            "pe_x": In(4),
+            "pe_y": In(4),
+            "descriptor": In(descriptor_layout(params)),
+            "start": In(1),
+            "step": In(step_layout(params)),
+            "bias": In(acc),
+            "own": In(acc),
+            "halo_in": In(data.ArrayLayout(acc, len(NEIGHBOURS))),
+            "act_write": Out(1),
+            "act_addr": Out(params.act_addr_bits),
+            "act_data": Out(act_word_layout(params)),
+            "dir_write": Out(1),
+            "dir_addr": Out(params.channel_bits),
+            "dir_data": Out(directory_layout(params)),
+            "busy": Out(1),
+            "overflow": Out(1),
+            "output_valid": Out(1),
+            "output": Out(signed(params.act_bits)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p, d = self._p, self.descriptor
+        m = Module()
+        acc = signed(p.acc_bits)
+        low, high, outputs = [], [], []
+        for name, pes, pe, block, full, rem, size in (
+            ("x", p.pes_x, self.pe_x, d.block_x, d.full_x, d.rem_x, d.wo),
+            ("y", p.pes_y, self.pe_y, d.block_y, d.full_y, d.rem_y, d.ho),
+        ):
+            mask, place = Signal(4, name=f"mask_{name}"), Signal(4, name=f"place_{name}")
+            has_low, has_high = Signal(name=f"has_low_{name}"), Signal(name=f"has_high_{name}")
+            inside = Signal(p.acc_addr_bits, name=f"outputs_{name}", reset_less=True)
+            m.d.comb += [mask.eq((1 << block) - 1), place.eq(pe & mask)]
+            with m.If(self.start):
+                m.d.sync += [
+                    has_low.eq(place != 0),
+                    has_high.eq((place != mask) & (pe != pes - 1)),
+                    inside.eq(Mux(place < full, size, Mux(place == full, rem, 0))),
+                ]
+            low.append(has_low)
+            high.append(has_high)
+            outputs.append(inside)
+
+        step = self.step
+        part, there = Signal(acc), Signal()
+        m.d.comb += [part.eq(self.own), there.eq(1)]
+        for number, (dx, dy) in enumerate(NEIGHBOURS):
+            have_x = {-1: low[0], 0: 1, 1: high[0]}[dx]
+            have_y = {-1: low[1], 0: 1, 1: high[1]}[dy]
+            with m.If((step.dx == dx) & (step.dy == dy)):
+                m.d.comb += [part.eq(self.halo_in[number]), there.eq(have_x & have_y)]
+        total = Signal(acc, reset_less=True)
+        with m.If(step.valid & step.first):
+            m.d.sync += total.eq(part)
+        with m.Elif(step.valid & there):
+            m.d.sync += total.eq(Mux(d.maximum, Mux(part > total, part, total), total + part))
+
+        # s: the parts are together. w: the bias is in, too.
+        inside = (step.x < outputs[0]) & (step.y < outputs[1])
+        flags = Cat(inside, step.row_end, step.channel_end)
+        s_valid, s_flags = Signal(), Signal(3, reset_less=True)
+        s_bias = Signal(acc, reset_less=True)
+        w_valid, w_flags = Signal(), Signal(3, reset_less=True)
+        w_total, shifted = Signal(acc, reset_less=True), Signal(acc)
+        m.d.sync += [
+            s_valid.eq(step.valid & step.last),
+            s_flags.eq(flags),
+            s_bias.eq(self.bias),
+            w_valid.eq(s_valid),
+            w_flags.eq(s_flags),
+            w_total.eq(total + s_bias),
+        ]
+        m.d.comb += shifted.eq(w_total >> d.shift)
+        with m.If(w_flags[0]):
+            with m.If(shifted < 0):
+                least = Mux(shifted < p.min_act, p.min_act, shifted)
+                m.d.comb += self.output.eq(Mux(d.relu, 0, least))
+            with m.Else():
+                m.d.comb += self.output.eq(Mux(shifted > p.max_act, p.max_act, shifted))
+        m.submodules.compress = compress = Compress(p)
+        m.d.comb += [
+            self.output_valid.eq(w_valid),
+            compress.start.eq(self.start),
+            compress.append.eq(d.append),
+            compress.base.eq(d.dst_base),
+            compress.y_stride.eq(d.out_y_stride),
+            compress.dense.eq(d.out_dense),
+            compress.valid.eq(w_valid),
+            compress.value.eq(self.output),
+            compress.inside.eq(w_flags[0]),
+            compress.row_end.eq(w_flags[1]),
+            compress.channel_end.eq(w_flags[2]),
+            self.act_write.eq(compress.act_write),
+            self.act_addr.eq(compress.act_addr),
+            self.act_data.eq(compress.act_data),
+            self.dir_write.eq(compress.dir_write),
+            self.dir_addr.eq(compress.dir_addr),
+            self.dir_data.eq(compress.dir_data),
+            self.overflow.eq(compress.overflow),
+            self.busy.eq(step.valid | s_valid | w_valid | compress.busy),
+        ]
+        return m
