@@ -1,0 +1,168 @@
+from random import Random
+from typing import Any
+
+import pytest
+from amaranth.back import rtlil
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hw.scnn.drain import Drain
+from hw.scnn.params import ScnnParams
+from sim.bench.pysim import simulate
+
+P = ScnnParams(banks=8, bank_entries=32, num_biases=64)
+FIELDS = (
+    "valid", "addr", "dx", "dy", "x", "y", "first", "last", "row_end", "channel_end"
+)  # fmt: skip
+Step = tuple[dict[str, int], int, bool]
+
+
+def walk(d: dict[str, int]) -> list[list[Step]]:
+    """Give what docs/scnn.md says: for each group its steps, their bias row, and the set's end."""
+    groups, bias = [], d["bias_base"]
+    for group in range(d["groups"]):
+        steps: list[Step] = []
+        for k in range(d["kc_last"] if group == d["groups"] - 1 else d["kc"]):
+            for a in range(d["out_sy"]):
+                for b in range(d["out_sx"]):
+                    places = [
+                        (y, x)
+                        for y in range(a, d["ho"], d["out_sy"])
+                        for x in range(b, d["wo"], d["out_sx"])
+                    ]
+                    for y, x in places:
+                        parts = [
+                            (dx, dy)
+                            for dy in _parts(y, d["ho"], d["halo_bottom"], d["halo_top"])
+                            for dx in _parts(x, d["wo"], d["halo_right"], d["halo_left"])
+                        ]
+                        for dx, dy in parts:
+                            row, column = y - dy * d["ho"], x - dx * d["wo"]
+                            addr = k * d["k_stride"] + d["origin"] + row * d["y_stride"] + column
+                            end = (dx, dy) == parts[-1]
+                            row_end = x + d["out_sx"] >= d["wo"]
+                            steps.append((
+                                {
+                                    "valid": 1, "addr": addr % P.accs, "dx": dx, "dy": dy,
+                                    "x": x, "y": y, "first": (dx, dy) == (0, 0), "last": end,
+                                    "row_end": end and row_end,
+                                    "channel_end": end and (y, x) == places[-1],
+                                },
+                                bias + k,
+                                False,
+                            ))  # fmt: skip
+        bias += d["kc"]
+        steps[-1] = (*steps[-1][:2], True)
+        groups.append(steps)
+    return groups
+
+
+def _parts(place: int, size: int, low: int, high: int) -> list[int]:
+    return [0] + [-1] * (place < low) + [1] * (place >= size - high)
+
+
+def run(passes: list[tuple[dict[str, int], list[int]]]) -> None:
+    """Drain ``passes``, whose groups are ready after some cycles, and check every cycle."""
+    dut = Drain(P)
+
+    async def bench(ctx: Any) -> None:
+        assert ctx.get(dut.done)
+        for fields, gaps in passes:
+            ctx.set(dut.descriptor, fields)
+            ctx.set(dut.start, 1)
+            ctx.set(dut.ready, 0)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            groups = walk(fields) if fields["drain"] else [[]] * fields["groups"]
+            for gap, steps in zip(gaps, groups, strict=False):
+                for _ in range(gap):
+                    assert not ctx.get(dut.step.valid) and not ctx.get(dut.drained)
+                    assert not ctx.get(dut.done)
+                    await ctx.tick()
+                ctx.set(dut.ready, 1)
+                assert not ctx.get(dut.step.valid) and not ctx.get(dut.drained)
+                if not fields["drain"]:
+                    await ctx.tick()
+                    assert ctx.get(dut.drained) and not ctx.get(dut.step.valid)
+                for expected, bias, end in steps:
+                    assert ctx.get(dut.bias_read) and ctx.get(dut.bias_row) == bias
+                    await ctx.tick()
+                    got = {name: ctx.get(getattr(dut.step, name)) for name in FIELDS}
+                    assert got == expected
+                    assert ctx.get(dut.drained) == end
+                    assert not ctx.get(dut.done)
+                await ctx.tick()
+                # PEs that have finished the next group keep it ready.
+                ctx.set(dut.ready, 0)
+            for _ in range(3):
+                assert ctx.get(dut.done) and not ctx.get(dut.step.valid)
+                assert not ctx.get(dut.drained) and not ctx.get(dut.bias_read)
+                # Ready or not: the pass is over.
+                ctx.set(dut.ready, 1)
+                await ctx.tick()
+
+    simulate(dut, bench)
+
+
+BASE = {
+    "groups": 1, "kc": 1, "kc_last": 1, "k_stride": 0, "y_stride": 1, "origin": 0, "wo": 1,
+    "ho": 1, "halo_left": 0, "halo_right": 0, "halo_top": 0, "halo_bottom": 0, "out_sx": 1,
+    "out_sy": 1, "bias_base": 0, "drain": 1,
+}  # fmt: skip
+HALOS = {
+    "kc": 2, "kc_last": 2, "k_stride": 63, "y_stride": 7, "origin": 8, "wo": 5, "ho": 4,
+    "halo_left": 1, "halo_right": 1, "halo_top": 1, "halo_bottom": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        BASE,
+        BASE | HALOS,
+        BASE | HALOS | {"groups": 3, "kc_last": 1, "bias_base": 5},
+        BASE | HALOS | {"wo": 6, "out_sx": 2, "out_sy": 4},
+        # Every output belongs to three columns and three rows of PEs.
+        BASE | {"halo_left": 1, "halo_right": 1, "halo_top": 1, "halo_bottom": 1, "origin": 4,
+                "y_stride": 3, "k_stride": 9, "kc": 3, "kc_last": 3},
+        BASE | HALOS | {"drain": 0},
+    ],
+)  # fmt: skip
+def test_walk(fields: dict[str, int]) -> None:
+    run([(fields, [3, 0, 2])])
+
+
+@st.composite
+def descriptors(draw: st.DrawFn) -> dict[str, int]:
+    out_sx, out_sy = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    wo, ho = out_sx * draw(st.integers(1, 3)), out_sy * draw(st.integers(1, 3))
+    left, right = draw(st.integers(0, wo)), draw(st.integers(0, wo))
+    top, bottom = draw(st.integers(0, ho)), draw(st.integers(0, ho))
+    y_stride = wo + left + right + draw(st.integers(0, 3))
+    kc = draw(st.integers(1, 3))
+    return BASE | {
+        "groups": draw(st.integers(1, 3)),
+        "kc": kc,
+        "kc_last": draw(st.integers(1, kc)),
+        "k_stride": y_stride * (ho + top + bottom),
+        "y_stride": y_stride,
+        "origin": top * y_stride + left,
+        "wo": wo, "ho": ho, "out_sx": out_sx, "out_sy": out_sy,
+        "halo_left": left, "halo_right": right, "halo_top": top, "halo_bottom": bottom,
+        "bias_base": draw(st.integers(0, 9)),
+        "drain": draw(st.integers(0, 3)) != 0,
+    }  # fmt: skip
+
+
+@settings(max_examples=25)
+@given(st.lists(descriptors(), min_size=1, max_size=3), st.integers(0, 99))
+def test_any_walk(passes: list[dict[str, int]], seed: int) -> None:
+    rng = Random(seed)
+    for fields in passes:
+        if not fields["drain"]:
+            fields["groups"] = 1
+    run([(fields, [rng.choice([0, 0, 1, 5]) for _ in range(3)]) for fields in passes])
+
+
+def test_no_loops() -> None:
+    assert "module" in rtlil.convert(Drain(P))
