@@ -1,0 +1,49 @@
+from collections import Counter
+from random import Random
+from typing import Any
+
+from hw.scnn.counters import Counters
+from hw.scnn.formats import StallClass
+from hw.scnn.params import ScnnParams
+from sim.bench.pysim import simulate
+
+
+def test_every_counted_cycle_adds_all_multipliers() -> None:
+    p = ScnnParams(mult_f=3, mult_i=5, num_descriptors=4)
+    dut = Counters(p)
+    rng = Random(0)
+    expected: Counter[tuple[int, int]] = Counter()
+    rows = [(descriptor, stall) for descriptor in range(4) for stall in StallClass]
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.clear, 1)
+        for descriptor, stall in rows:
+            ctx.set(dut.addr, descriptor * 8 + stall)
+            await ctx.tick()
+        ctx.set(dut.clear, 0)
+        cycles = 0
+        for _ in range(300):
+            count, descriptor = rng.random() < 0.8, rng.randrange(4)
+            stall = rng.choice(list(StallClass)[1:])
+            useful = rng.randint(0, 15) if stall == StallClass.FRAGMENTATION else 0
+            ctx.set(dut.count, count)
+            ctx.set(dut.descriptor, descriptor)
+            ctx.set(dut.stall_class, stall)
+            ctx.set(dut.useful, useful)
+            if count:
+                expected[descriptor, StallClass.USEFUL] += useful
+                expected[descriptor, stall] += 15 - useful
+                cycles += 1
+            await ctx.tick()
+        ctx.set(dut.count, 0)
+        await ctx.tick().repeat(2)
+        ctx.set(dut.read, 1)
+        total = 0
+        for descriptor, stall in rows:
+            ctx.set(dut.addr, descriptor * 8 + stall)
+            await ctx.tick()
+            assert ctx.get(dut.read_data) == expected[descriptor, stall]
+            total += ctx.get(dut.read_data)
+        assert total == 15 * cycles
+
+    simulate(dut, bench)
