@@ -13,6 +13,7 @@ from compiler.errors import ZeroskipError
 from hw.eie.params import ParamError
 from scripts.cli.options import name_options
 from scripts.cli.output import print_json
+from scripts.cli.scnn_options import name_scnn_options
 from sim.errors import SimulationError, ToolError
 
 __all__ = ["FAILED", "INTERRUPTED", "REFUSED", "exit_with", "run_guarded"]
@@ -39,7 +40,7 @@ def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     except SimulationError as error:
         message, code = f"the simulation failed: {_first_line(error)}", FAILED
     except (ZeroskipError, ToolError, ParamError) as error:
-        message, code = name_options(_first_line(error)), REFUSED
+        message, code = name_options(name_scnn_options(_first_line(error), unique=True)), REFUSED
     except MemoryError as error:
         message, code = f"there is not enough memory ({error})", REFUSED
     except ModuleNotFoundError as error:

@@ -19,8 +19,10 @@ __all__ = [
     "ImageArgument",
     "InputOption",
     "JsonOption",
+    "field_helps",
     "name_options",
     "number",
+    "option_parameter",
     "whole_number",
     "with_params",
 ]
@@ -77,12 +79,12 @@ def with_params(command: Callable[..., Any]) -> Callable[..., Any]:
     One option per field of EieParams, ``--placement``, and ``--preset``, which names the values
     of those that are not given.
     """
-    helps = _field_helps()
+    helps = field_helps(EieParams)
     fields = dataclasses.fields(EieParams)
     own = inspect.signature(command, eval_str=True).parameters.values()
     parameters = [one for one in own if one.name not in ("params", "placement")]
-    parameters += [_option_parameter("preset", str, _PRESET, DEFAULT_PRESET)]
-    parameters += [_option_parameter("placement", Strategy | None, _PLACEMENT, None)]
+    parameters += [option_parameter("preset", str, _PRESET, DEFAULT_PRESET)]
+    parameters += [option_parameter("placement", Strategy | None, _PLACEMENT, None)]
     for field in fields:
         names = dict.fromkeys([_option(field.name), "--" + field.name.replace("_", "-")])
         if field.type is bool:
@@ -95,7 +97,7 @@ def with_params(command: Callable[..., Any]) -> Callable[..., Any]:
             rich_help_panel="The array",
         )
         kind: Any = field.type
-        parameters.append(_option_parameter(field.name, kind | None, option, None))
+        parameters.append(option_parameter(field.name, kind | None, option, None))
 
     @functools.wraps(command)
     def with_options(**values: Any) -> Any:
@@ -114,7 +116,8 @@ def with_params(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_options
 
 
-def _option_parameter(name: str, kind: Any, option: Any, default: Any) -> inspect.Parameter:
+def option_parameter(name: str, kind: Any, option: Any, default: Any) -> inspect.Parameter:
+    """Make the parameter of a command that is an option."""
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -138,10 +141,10 @@ def name_options(message: str) -> str:
     return message
 
 
-def _field_helps() -> dict[str, str]:
-    """Take what each field is from the docstring of EieParams."""
-    text = inspect.getdoc(EieParams) or ""
+def field_helps(params: type) -> dict[str, str]:
+    """Take what each field is from the docstring of a class of parameters."""
+    text = inspect.getdoc(params) or ""
     helps: dict[str, str] = {}
-    for name, what in re.findall(r"^(\w+) : (.+(?:\n +.+)*)", text, re.MULTILINE):
-        helps[name] = " ".join(what.split())
+    for names, what in re.findall(r"^(\w+(?:, \w+)*) : (.+(?:\n +.+)*)", text, re.MULTILINE):
+        helps |= dict.fromkeys(names.split(", "), " ".join(what.split()))
     return {name: what[0].upper() + what[1:] for name, what in helps.items()}
