@@ -129,7 +129,7 @@ def run(p: ScnnParams, *, seed: int, rates: dict[str, float]) -> tuple[int, int]
     return len(expected), cycles
 
 
-SIZES: list[dict[str, int]] = [
+SIZES: list[dict[str, Any]] = [
     {"mult_f": 2, "mult_i": 2, "weight_depth": 5},
     {"mult_f": 1, "mult_i": 3, "weight_depth": 4},
     {"mult_f": 3, "mult_i": 1, "weight_depth": 50, "acc_bits": 16},
@@ -149,7 +149,7 @@ SIZES: list[dict[str, int]] = [
     ],
     ids=str,
 )
-def test_all_pairs_in_order(sizes: dict[str, int], rates: dict[str, float]) -> None:
+def test_all_pairs_in_order(sizes: dict[str, Any], rates: dict[str, float]) -> None:
     p = ScnnParams(**({"field_bits": 8, "weight_bits": 8, "act_bits": 8} | sizes))
     run(p, seed=len(rates), rates=rates)
 

@@ -16,8 +16,8 @@ Product = tuple[int, int]  # address, value
 Pair = list[list[Product | None]]  # [f][i]; None: not used
 
 
-def params(**sizes: int) -> ScnnParams:
-    small = {
+def params(**sizes: Any) -> ScnnParams:
+    small: dict[str, Any] = {
         "mult_f": 2,
         "mult_i": 2,
         "banks": 4,
@@ -141,7 +141,7 @@ def run(p: ScnnParams, offers: Sequence[tuple[Pair, int] | None]) -> int:
     return cycles
 
 
-SIZES: list[dict[str, int]] = [
+SIZES: list[dict[str, Any]] = [
     {},
     {"scatter_depth": 1},
     {"scatter_depth": 3, "mult_f": 4},
@@ -155,7 +155,7 @@ SIZES: list[dict[str, int]] = [
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("spread", [1, 2, None])
-def test_any_traffic(sizes: dict[str, int], spread: int | None) -> None:
+def test_any_traffic(sizes: dict[str, Any], spread: int | None) -> None:
     """Pairs and gaps, some for few banks only, in changing sets."""
     p = params(**sizes)
     rng = Random(str(sizes))
@@ -169,7 +169,7 @@ def test_any_traffic(sizes: dict[str, int], spread: int | None) -> None:
 
 @settings(max_examples=60)
 @given(st.sampled_from(SIZES[:-1]), st.data())
-def test_each_product_leaves_exactly_once(sizes: dict[str, int], data: st.DataObject) -> None:
+def test_each_product_leaves_exactly_once(sizes: dict[str, Any], data: st.DataObject) -> None:
     p = params(**sizes)
     address = st.integers(0, p.accs - 1)
     product = st.none() | st.tuples(address, st.integers(-128, 127))

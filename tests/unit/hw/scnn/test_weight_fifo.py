@@ -8,7 +8,7 @@ from hw.scnn.params import ScnnParams
 from hw.scnn.weight_fifo import WeightFifo
 from sim.bench.pysim import simulate
 
-SIZES: list[dict[str, int]] = [
+SIZES: list[dict[str, Any]] = [
     {"weight_depth": 2, "block_depth": 2},
     {"weight_depth": 5, "block_depth": 2},
     {"weight_depth": 8, "block_depth": 3},
@@ -46,7 +46,7 @@ def draw_items(p: ScnnParams, blocks: int, rng: Random) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("offer_rate", [1.0, 0.5])
 @pytest.mark.parametrize("take_rate", [1.0, 0.3])
-def test_against_lists(sizes: dict[str, int], offer_rate: float, take_rate: float) -> None:
+def test_against_lists(sizes: dict[str, Any], offer_rate: float, take_rate: float) -> None:
     """Headers come out in order, their vectors are where they say, and room is what is stored.
 
     Blocks are kept for some cycles, or dropped at once, often before their vectors have come.
@@ -58,7 +58,8 @@ def test_against_lists(sizes: dict[str, int], offer_rate: float, take_rate: floa
     blocks = [item for item in items if item["first"]]
 
     async def bench(ctx: Any) -> None:
-        left, headers = deque(items), deque()  # type: deque[Any], deque[Any]
+        left = deque(items)
+        headers: deque[Any] = deque()
         stored: list[Any] = []  # all vectors since the beginning
         taken: list[Any] = []
         needed, begin, modulus = 0, 0, 1 << len(dut.coming)
