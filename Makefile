@@ -50,7 +50,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing into .venv (once; some minutes)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[torch,sweep,fpga,dev]'
+		--constraint constraints.txt --editable '.[torch,sweep,synth,fpga,dev]'
 	@test -n "$$($(BIN)/python -m find_libpython)" || { \
 		echo "make: $(PYTHON) has no shared libpython, which cocotb loads:" \
 			"install it, for instance with 'apt install libpython3-dev'" >&2; exit 2; }

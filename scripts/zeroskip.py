@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from compiler.manifest import zeroskip_version
-from scripts.cli import bench, compile, compress_group, decompress, info, plot, run, sweep, verify
+from scripts.cli import (
+    area,
+    bench,
+    compile,
+    compress_group,
+    decompress,
+    info,
+    plot,
+    run,
+    sweep,
+    verify,
+)
 from scripts.cli.guard import exit_with
 
 __all__ = ["app", "main"]
@@ -25,6 +36,7 @@ app.command("compile", epilog=compile.EXAMPLES)(compile.compile_model)
 app.command("run", epilog=run.EXAMPLES)(run.run_image)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify_image)
 app.command("info", epilog=info.EXAMPLES)(info.show_image)
+app.command("area", epilog=area.EXAMPLES)(area.measure_area)
 app.add_typer(bench.app, name="bench")
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(plot.app, name="plot")

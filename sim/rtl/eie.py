@@ -131,6 +131,7 @@ def run_jobs(
     *,
     host_load: bool = False,
     waves: Path | None = None,
+    program: Path | None = None,
     progress: Progress | None = None,
 ) -> list[RtlResult]:
     """Run jobs one after the other on one simulated array.
@@ -142,6 +143,7 @@ def run_jobs(
     host_load : load the SRAMs through the host port, slowly; else they hold the job's contents
         from the start.
     waves : where to leave a VCD file.
+    program : another simulation of the array than that of its RTL.
     progress : see :data:`Progress`.
 
     Raises
@@ -155,7 +157,7 @@ def run_jobs(
         raise ValueError(f"without host_load there must be 1 job, not {len(jobs)}")
     report = progress or (lambda *_: None)
     report("build simulator", 0, 1)
-    program = build_array(params, waves=waves is not None)
+    program = program or build_array(params, waves=waves is not None)
     report("build simulator", 1, 1)
     runs = cache_dir() / "runs"
     runs.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,254 @@
+"""Read what a report needs of a standard-cell library in liberty format."""
+
+import gzip
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+from compiler.errors import InputError
+
+__all__ = ["OWN_LIBERTY", "OWN_MODELS", "UM2_PER_GE", "Cell", "Liberty", "read_liberty"]
+
+_FOLDER = Path(__file__).parent
+
+OWN_LIBERTY = _FOLDER / "zeroskip_ge.lib"
+"""The library of gate equivalents, the metric unless another one is given."""
+
+OWN_MODELS = _FOLDER / "zeroskip_ge.v"
+"""Verilog of its cells."""
+
+UM2_PER_GE = 0.798
+"""Area of the smallest NAND2 of the usual open 45 nm library, in um2."""
+
+# Strings first: they may hold anything. Groups are all that is nested.
+_TOKENS = re.compile(r'/\*.*?\*/|"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
+_HEADER = re.compile(r"(\w+)\s*\(([^()]*)\)\s*$")
+_SIZE_LIMIT = 1 << 30
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: area in the library's unit, what it stores, its pins, and if it has delays."""
+
+    area: float
+    sequential: bool = False
+    inputs: tuple[str, ...] = ()
+    functions: Mapping[str, str] = field(default_factory=dict)
+    has_timing: bool = False
+
+
+@dataclass(frozen=True)
+class Liberty:
+    """A library.
+
+    Parameters
+    ----------
+    name : as the file says.
+    text : of the file.
+    cells : by name.
+    ge : area of a NAND2, the smallest if there are several.
+    buffer : the smallest buffer or, without one, inverter; drives inputs where delays count.
+    has_timing : cells have delays.
+    """
+
+    name: str
+    text: str
+    cells: Mapping[str, Cell]
+    ge: float
+    buffer: str
+    has_timing: bool
+
+
+@dataclass
+class _Group:
+    kind: str
+    name: str
+    text: str = ""
+    groups: list["_Group"] = field(default_factory=list)
+
+    def value(self, name: str) -> str | None:
+        found = re.search(rf'(?<!\w){name}\s*:\s*("[^"]*"|[^;"\n]+)', self.text)
+        return found[1].strip().strip('"').strip() if found else None
+
+
+def read_liberty(path: Path) -> Liberty:
+    """Read ``path``, a ``.lib`` file or one packed by gzip.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is no library, or lacks a NAND2, an inverter or a flip-flop.
+    """
+    text = _read(path)
+    library = _parse(text, path)
+    cells = {one.name: _cell(one, path) for one in library.groups if one.kind == "cell"}
+    if not cells:
+        raise InputError(f"liberty file {path} has no cells; name a standard-cell library")
+    nand2 = [c.area for c in cells.values() if _is(c, 2, lambda a, b: not (a and b))]
+    drivers = [
+        (count, cell.area, name)
+        for name, cell in cells.items()
+        for count, same in ((0, lambda a: a), (1, lambda a: not a))
+        if _is(cell, 1, same)
+    ]
+    for what, found in (
+        ("NAND2", nand2),
+        ("inverter or buffer", drivers),
+        ("flip-flop", [c for c in library.groups if any(g.kind == "ff" for g in c.groups)]),
+    ):
+        if not found:
+            raise InputError(
+                f"liberty file {path} has no {what}, without which nothing can be mapped to it; "
+                "name a complete standard-cell library"
+            )
+    return Liberty(
+        library.name,
+        text,
+        cells,
+        min(nand2),
+        min(drivers)[2],
+        any(cell.has_timing for cell in cells.values()),
+    )
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        reason = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"liberty file {path} {reason}; name a .lib or .lib.gz file")
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as file:
+            content = file.read(_SIZE_LIMIT)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"liberty file {path} cannot be read: {error}") from error
+    return content.decode("utf-8", "replace")
+
+
+def _parse(text: str, path: Path) -> _Group:
+    """Read the groups of the file; return the library's."""
+    root = _Group("", "")
+    stack, begin = [root], 0
+    for token in _TOKENS.finditer(text):
+        mark = token[0]
+        if mark[0] in '"/':
+            if mark[0] == "/":
+                stack[-1].text += text[begin : token.start()]
+                begin = token.end()
+            continue
+        between = text[begin : token.start()]
+        begin = token.end()
+        if mark == "}":
+            stack[-1].text += between
+            stack.pop()
+            if not stack:
+                break
+            continue
+        header = _HEADER.search(stack[-1].text[-200:] + between)
+        if header is None:
+            line = text.count("\n", 0, token.start()) + 1
+            raise InputError(f"liberty file {path} does not parse: line {line} opens no group")
+        stack[-1].text += between
+        group = _Group(header[1], header[2].strip().strip('"'))
+        stack[-1].groups.append(group)
+        stack.append(group)
+    if len(stack) != 1:
+        raise InputError(
+            f"liberty file {path} does not parse: braces do not match, as if it were cut off"
+        )
+    libraries = [one for one in root.groups if one.kind == "library"]
+    if len(libraries) != 1:
+        raise InputError(f"liberty file {path} does not parse: it has no group 'library'")
+    return libraries[0]
+
+
+def _cell(group: _Group, path: Path) -> Cell:
+    text = group.value("area")
+    try:
+        area = float(text) if text is not None else 0.0
+    except ValueError as error:
+        raise InputError(
+            f"liberty file {path} does not parse: cell {group.name} has area {text!r}"
+        ) from error
+    pins = [one for one in group.groups if one.kind == "pin"]
+    outputs = [one for one in pins if one.value("direction") == "output"]
+    return Cell(
+        area,
+        any(one.kind in ("ff", "latch") for one in group.groups),
+        tuple(one.name for one in pins if one.value("direction") == "input"),
+        {one.name: one.value("function") or "" for one in outputs},
+        any(inner.kind == "timing" for one in outputs for inner in one.groups),
+    )
+
+
+def _is(cell: Cell, count: int, wanted: object) -> bool:
+    """Tell if a cell without state has ``count`` inputs, one output, and the wanted function."""
+    if cell.sequential or len(cell.inputs) != count or len(cell.functions) != 1:
+        return False
+    (function,) = cell.functions.values()
+    assert callable(wanted)
+    try:
+        return all(
+            _evaluate(function, dict(zip(cell.inputs, bits, strict=True))) == bool(wanted(*bits))
+            for bits in product((False, True), repeat=count)
+        )
+    except ValueError:
+        return False
+
+
+def _evaluate(function: str, values: Mapping[str, bool]) -> bool:
+    """Work out a liberty function: ``!`` and ``'`` before ``^``, then and, then or."""
+    tokens = [*re.findall(r"\w+|[!'()&*|+^]", function), ""]
+    at = 0
+
+    def take(*wanted: str) -> str:
+        nonlocal at
+        if tokens[at] in wanted:
+            at += 1
+            return tokens[at - 1]
+        return ""
+
+    def atom() -> bool:
+        nonlocal at
+        if take("!"):
+            return not atom()
+        if take("("):
+            value = any_of()
+            if not take(")"):
+                raise ValueError(function)
+        else:
+            name = tokens[at]
+            if name not in values and name not in ("0", "1"):
+                raise ValueError(function)
+            at += 1
+            value = values.get(name, name == "1")
+        while take("'"):
+            value = not value
+        return value
+
+    def xor_of() -> bool:
+        value = atom()
+        while take("^"):
+            value ^= atom()
+        return value
+
+    def all_of() -> bool:
+        value = xor_of()
+        # Two factors side by side are a product, too.
+        while take("&", "*") or re.match(r"[\w!(]", tokens[at]):
+            value &= xor_of()
+        return value
+
+    def any_of() -> bool:
+        value = all_of()
+        while take("|", "+"):
+            value |= all_of()
+        return value
+
+    result = any_of()
+    if tokens[at]:
+        raise ValueError(function)
+    return result

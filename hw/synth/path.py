@@ -1,0 +1,105 @@
+"""The longest path of a design: from where to where, through how many gates, how long."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw.synth.liberty import Liberty
+from sim.errors import ToolError
+
+__all__ = ["LongestPath", "path_commands", "read_path"]
+
+# The usual script of Yosys, but with a pass that shortens paths before mapping, and sizes after.
+_FAST = """\
+strash
+&get -n
+&fraig -x
+&put
+scorr
+dretime
+strash
+&get -n
+&if -g -K 6
+&dch -f
+&nf -D {clock}
+&put
+buffer -c
+topo
+upsize -D {clock}
+dnsize -D {clock}
+stime -p
+"""
+
+_LOAD_FF = 6.0
+"""What outputs and SRAM inputs are loaded with, a few gates."""
+
+
+@dataclass(frozen=True)
+class LongestPath:
+    """A path through combinational gates, between registers, SRAMs and ports.
+
+    Parameters
+    ----------
+    start, end : names of the signals at its ends.
+    levels : gates on it.
+    delay_ps : how long it takes, without clock-to-output of the first register, set-up of the
+        last, and wires; None where the library has no delays.
+    area : of all combinational cells of the design that has this path, in the library's unit.
+    """
+
+    start: str
+    end: str
+    levels: int
+    delay_ps: float | None
+    area: float | None
+
+
+def path_commands(folder: Path, liberty: Liberty, clock_ps: int) -> list[str]:
+    """Return the commands that find the longest path of the design ``synthesized``.
+
+    Modules are dissolved first: a path may go through several of them.
+    """
+    commands = ["design -load synthesized", "flatten", "opt", "opt_clean -purge"]
+    if not liberty.has_timing:
+        # Registers stay as they are: they are where paths begin and end.
+        return [
+            *commands,
+            "abc -liberty cells.lib",
+            "opt_clean -purge",
+            "delete t:sram_1r1w",
+            "read_liberty -ignore_miss_func -lib cells.lib",
+            "tee -q -o path.txt ltp -noff",
+        ]
+    (folder / "fast.abc").write_text(_FAST.format(clock=clock_ps))
+    (folder / "load.txt").write_text(f"set_driving_cell {liberty.buffer}\nset_load {_LOAD_FF}\n")
+    abc = f"abc -liberty cells.lib -D {clock_ps} -constr load.txt -script fast.abc"
+    return [*commands, "dfflibmap -liberty cells.lib", f"tee -q -o path.txt {abc}"]
+
+
+def read_path(folder: Path, liberty: Liberty) -> LongestPath:
+    """Read what the commands have found.
+
+    Raises
+    ------
+    ToolError
+        If it cannot be understood.
+    """
+    text = (folder / "path.txt").read_text()
+    if liberty.has_timing:
+        summary = re.search(r"Area = *([\d.]+).*?Delay = *([\d.]+) ps", text)
+        steps = re.findall(r"Path +(\d+) --", text)
+        ends = re.search(r"Start-point = \S+ \((.*?)\)\. +End-point = \S+ \((.*?)\)\.", text)
+        if not (summary and steps and ends):
+            raise ToolError("abc of Yosys did not say which path is the longest")
+        return LongestPath(
+            _signal(ends[1]), _signal(ends[2]), int(steps[-1]), float(summary[2]), float(summary[1])
+        )
+    length = re.search(r"\(length=(\d+)\)", text)
+    steps = re.findall(r"^ +(\d+): (.*?)(?: \(via .*)?$", text, re.MULTILINE)
+    if not (length and steps):
+        raise ToolError("ltp of Yosys did not say which path is the longest")
+    return LongestPath(_signal(steps[0][1]), _signal(steps[-1][1]), int(length[1]), None, None)
+
+
+def _signal(name: str) -> str:
+    return name.replace("\\", "").replace(" [", "[").strip()

@@ -1,0 +1,158 @@
+"""``zeroskip area``: gates and SRAMs of an engine, its longest paths, beside the papers'."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from compiler.errors import InputError
+from compiler.presets import DEFAULT_PRESET, PRESETS
+from scripts.cli.area_tables import print_report
+from scripts.cli.files import check_output_file
+from scripts.cli.options import JsonOption, whole_number
+from scripts.cli.output import Steps, print_json, print_line
+
+__all__ = ["EXAMPLES", "measure_area"]
+
+EXAMPLES = """Examples:
+
+zeroskip area --preset paper
+
+zeroskip area --preset paper --check
+
+zeroskip area --preset paper --liberty sg13g2_typ.lib.gz --json
+"""
+
+
+def measure_area(
+    engine: Annotated[Literal["eie"], typer.Option("--engine", help="Which accelerator.")] = "eie",
+    preset: Annotated[
+        str, typer.Option("--preset", metavar="NAME", help=f"One of {', '.join(PRESETS)}.")
+    ] = DEFAULT_PRESET,
+    pes: Annotated[
+        int | None,
+        typer.Option("--pes", metavar="N", parser=whole_number, help="The preset's unless given."),
+    ] = None,
+    liberty: Annotated[
+        Path | None,
+        typer.Option(
+            "--liberty",
+            metavar="FILE",
+            help="A standard-cell library, .lib or .lib.gz; the project's gate equivalents unless "
+            "given.",
+        ),
+    ] = None,
+    clock_ps: Annotated[
+        int,
+        typer.Option(
+            "--clock-ps",
+            metavar="N",
+            parser=whole_number,
+            help="Delay to map for, with libraries that have delays.",
+        ),
+    ] = 1150,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Run the netlists of gates, and compare every bit."),
+    ] = False,
+    netlists: Annotated[
+        Path | None,
+        typer.Option("--netlists", metavar="FOLDER", help="Leave the netlists in this folder."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Also write the JSON document here."),
+    ] = None,
+    baseline: Annotated[
+        bool,
+        typer.Option(
+            "--baseline", help="Exit with 1 if a unit grew by over 2 % of docs/area-baseline.json."
+        ),
+    ] = False,
+    renew: Annotated[
+        bool,
+        typer.Option("--renew-baseline", help="Make these figures the baseline, on purpose."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Synthesize an engine; show its area by unit, its longest path, and the paper's figures.
+
+    Areas of SRAMs are estimates. Exits with 1 if a netlist differs from the models or a unit has
+    outgrown the baseline.
+    """
+    from hw.synth.baseline import growth, renew_baseline
+    from hw.synth.eie import eie_report
+    from hw.synth.liberty import OWN_LIBERTY, read_liberty
+    from hw.synth.yosys import check_yosys
+    from sim.rtl.gates import check_gates, passed_gates
+
+    if preset not in PRESETS:
+        raise InputError(f"--preset must be one of {', '.join(PRESETS)}, not {preset!r}")
+    if not 1 <= clock_ps <= 1_000_000:
+        raise InputError(f"--clock-ps must be from 1 to 1000000, not {clock_ps}")
+    own = liberty is None
+    for option, wanted in (
+        ("--check", check),
+        ("--baseline", baseline),
+        ("--renew-baseline", renew),
+    ):
+        if wanted and not own:
+            raise InputError(f"{option} is for the project's own cells: leave --liberty out")
+        if wanted and pes is not None and option != "--check":
+            raise InputError(f"{option} is for presets as they are: leave --pes out")
+    if output is not None:
+        check_output_file(output)
+    params = PRESETS[preset].params
+    if pes is not None:
+        params = dataclasses.replace(params, num_pes=pes)
+    check_yosys()
+    library = read_liberty(liberty or OWN_LIBERTY)
+    with Steps() as steps:
+        steps("synthesize", 0, 1)
+        report, found = eie_report(preset, params, library, clock_ps=clock_ps)
+        steps("synthesize", 1, 1)
+        if own:
+            gates = check_gates(params, found, progress=steps) if check else passed_gates(found)
+            report = dataclasses.replace(report, gates=gates)
+    outgrown = growth(report) if baseline else []
+    if renew:
+        renew_baseline(report)
+    document = {**report.to_dict(), "outgrown": outgrown}
+    if netlists is not None:
+        _write_netlists(netlists, found.verilog)
+    if output is not None:
+        _write(output, document)
+    if as_json:
+        print_json(document)
+    else:
+        print_report(report, own=own)
+        for line in outgrown:
+            print_line(line)
+        if baseline and not outgrown:
+            print_line("no unit outgrew the baseline by over 2 %")
+        if renew:
+            print_line("the baseline is renewed")
+    differs = report.gates is not None and not report.gates["passed"]
+    return int(bool(outgrown) or differs)
+
+
+def _write(path: Path, document: Any) -> None:
+    from sim.atomic import replaced_file
+
+    with replaced_file(path) as file:
+        json.dump(document, file, indent=1)
+        file.write("\n")
+
+
+def _write_netlists(folder: Path, verilog: dict[str, str]) -> None:
+    from sim.atomic import replaced_file
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"folder {folder} cannot be made: {error.strerror or error}") from error
+    for name, text in verilog.items():
+        with replaced_file(folder / name) as file:
+            file.write(text)

@@ -1,0 +1,95 @@
+"""How ``zeroskip area`` shows what it found."""
+
+from collections.abc import Iterable
+
+from hw.synth.eie import PAPER_LOGIC, PAPER_TOTAL
+from hw.synth.liberty import UM2_PER_GE
+from hw.synth.report import AreaReport, Unit, sum_units
+from hw.synth.sram_area import SOURCES, sram_area
+from scripts.cli.output import print_line, print_table
+
+__all__ = ["print_report"]
+
+_HEADER = [
+    "unit", "flip-flops", "registers GE", "gates GE", "logic GE", "logic um2", "SRAM kbit",
+    "SRAM um2", "at worst", "all um2", "paper um2",
+]  # fmt: skip
+
+
+def print_report(report: AreaReport, *, own: bool) -> None:
+    """Print a report; ``own``: it is of the project's own cells."""
+    pe = sum_units("PE", report.pe, PAPER_TOTAL)
+    print_table(
+        f"{report.engine.upper()} PE, preset {report.preset}: areas at 45 nm, SRAMs estimated",
+        _HEADER,
+        [_row(one) for one in [*report.pe, pe, *report.parts]],
+    )
+    print_line(
+        f"PE without SRAMs: {pe.logic_um2:,.0f} um2; the paper's registers and gates: "
+        f"{PAPER_LOGIC:,.0f} um2, its activation registers among them"
+    )
+    print_table(
+        f"Array of {report.num_pes} PEs",
+        _HEADER[:-1],
+        [
+            _row(one)[:-1]
+            for one in [
+                *report.array,
+                sum_units(f"{report.num_pes} PEs", report.pe * report.num_pes),
+                report.total,
+            ]
+        ],
+    )
+    for name, path in report.paths.items():
+        delay = "" if path.delay_ps is None else f", {path.delay_ps / 1000:.2f} ns"
+        print_line(
+            f"longest path of the {name}: {path.levels} gates{delay}, {path.start} -> {path.end}"
+        )
+    for line in _notes(report, own):
+        print_line(line)
+
+
+def _notes(report: AreaReport, own: bool) -> Iterable[str]:
+    if own:
+        yield (
+            "cells: gate equivalents, NAND2 = 1 GE; um2: an estimate, "
+            f"{UM2_PER_GE} um2 per GE (NAND2 of the usual open 45 nm library)"
+        )
+    else:
+        yield (
+            f"cells: {report.liberty}, NAND2 {report.liberty_ge:g}; um2: an estimate, its GE at "
+            f"{UM2_PER_GE} um2 each (NAND2 of the usual open 45 nm library)"
+        )
+        yield (
+            "ns: from the library, before layout: no wires, no clock-to-output, no set-up; mapped "
+            f"for {report.clock_ps} ps, modules dissolved"
+        )
+    yield f"estimates: {SOURCES}"
+    gates = report.gates
+    if gates is None:
+        why = "--check runs it" if own else "only netlists of the project's own cells can run"
+        yield f"netlist: NOT CHECKED, {why}"
+    else:
+        exact = "bit-exact" if gates["passed"] else "NOT bit-exact"
+        yield (
+            f"netlist: {exact}, {gates['words']} words and {gates['counters']} counters of "
+            f"{gates['inputs']} inputs compared, {gates['differ']} differ"
+        )
+
+
+def _row(unit: Unit) -> list[str]:
+    srams = sram_area(unit.srams)
+    bits = sum(one.bits for one in unit.srams)
+    return [
+        unit.name,
+        f"{unit.flipflops:,}",
+        f"{unit.registers_ge:,.0f}",
+        f"{unit.combinational_ge:,.0f}",
+        f"{unit.logic_ge:,.0f}",
+        f"{unit.logic_um2:,.0f}",
+        f"{bits / 1024:,.0f}" if bits else "-",
+        f"{srams.model:,.0f}" if bits else "-",
+        f"{srams.bound:,.0f}" if bits else "-",
+        f"{unit.logic_um2 + srams.model:,.0f}",
+        "-" if unit.paper_um2 is None else f"{unit.paper_um2:,.0f}",
+    ]

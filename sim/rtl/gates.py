@@ -1,0 +1,153 @@
+"""Run netlists of gates on the vectors that the RTL runs on, and compare every bit."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from compiler.eie.place import place
+from compiler.eie.program import build
+from compiler.image import Image
+from compiler.network import QuantLayer, QuantNetwork
+from hw.eie.array import ARRAY_MODULE, PE_MODULE
+from hw.eie.params import EieParams
+from hw.synth.eie import EieNetlists
+from hw.synth.liberty import OWN_MODELS
+from hw.synth.report import digest
+from sim.atomic import replaced_file
+from sim.rtl.build import build_design, cache_dir
+from sim.rtl.eie import Progress, run_jobs
+from sim.rtl.image import image_job, image_result
+from sim.run import run
+from sim.verify import compare
+
+__all__ = ["build_gates", "check_gates", "passed_gates"]
+
+# Gates that drive bits of one vector look like a loop to Verilator, which says so.
+_QUIET = "/* verilator lint_off UNOPTFLAT */\n"
+
+
+def build_gates(params: EieParams, netlists: EieNetlists) -> Path:
+    """Build a simulation of an array's netlists, which are of our own cells.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or the compilation fails.
+    """
+    return build_design(
+        f"eie_gates_{params.num_pes}",
+        {"pe": digest(netlists.pe), "array": digest(netlists.array)},
+        ("verilog", "synth"),
+        lambda: {
+            **{name: _QUIET + text for name, text in netlists.verilog.items()},
+            OWN_MODELS.name: OWN_MODELS.read_text(),
+        },
+        ARRAY_MODULE,
+        (PE_MODULE,),
+    )
+
+
+def check_gates(
+    params: EieParams,
+    netlists: EieNetlists,
+    *,
+    networks: int = 2,
+    progress: Progress | None = None,
+) -> Mapping[str, Any]:
+    """Run drawn networks, three inputs each, on the netlists of an array.
+
+    Every output word and every counter is compared with golden and the cycle model. Registers
+    and SRAMs start with noise.
+
+    Returns
+    -------
+    How many ``networks`` and ``inputs`` were run, ``words`` and ``counters`` compared, how many
+    of them ``differ``, the ``netlists`` by digest, and ``passed``.
+
+    Raises
+    ------
+    ToolError, SimulationError
+        If the simulation cannot be built, or does not come to its end.
+    """
+    program = build_gates(params, netlists)
+    drawn = [_draw(params, seed) for seed in range(networks)]
+    jobs = [image_job(image, inputs) for image, inputs in drawn]
+    done = run_jobs(params, jobs, host_load=True, program=program, progress=progress)
+    words = counters = differ = 0
+    for (image, inputs), raw in zip(drawn, done, strict=True):
+        model = run(image, inputs.astype(np.float64), "cycles")
+        result = compare(image, model, image_result(image, raw), 0)
+        words += result.words
+        counters += result.counters
+        differ += result.differ + result.cycles_differ
+    report = {
+        "networks": networks,
+        "inputs": sum(len(inputs) for _, inputs in drawn),
+        "words": words,
+        "counters": counters,
+        "differ": differ,
+        "netlists": {
+            PE_MODULE: digest(netlists.pe),
+            ARRAY_MODULE: digest(netlists.array),
+        },
+        "passed": differ == 0,
+    }
+    if report["passed"]:
+        with replaced_file(_record(netlists)) as file:
+            json.dump(report, file)
+    return report
+
+
+def passed_gates(netlists: EieNetlists) -> Mapping[str, Any] | None:
+    """Return what :func:`check_gates` said of the same netlists; None if they have not passed."""
+    try:
+        return json.loads(_record(netlists).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _record(netlists: EieNetlists) -> Path:
+    """Name the file that says that netlists passed; another netlist has another name."""
+    folder = cache_dir() / "gates"
+    folder.mkdir(parents=True, exist_ok=True)
+    key = digest(netlists.pe) + digest(netlists.array) + OWN_MODELS.read_text()
+    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+
+
+def _draw(p: EieParams, seed: int) -> tuple[Image, NDArray[np.int64]]:
+    """Draw a network of three layers and inputs for it; between them they use the full range."""
+    rng = np.random.default_rng(seed)
+    most = min(3 * p.num_pes + 20, p.num_pes * min(p.num_accs, p.num_acts), p.num_pointers // 4)
+    sizes = [*rng.integers(most // 2 + 1, most, 3, endpoint=True).tolist(), 7]
+    layers = []
+    for cols, rows in itertools.pairwise(sizes):
+        codes = rng.integers(0, p.num_codes, (rows, cols))
+        codes *= rng.random((rows, cols)) < 0.3
+        half = 1 << p.weight_bits - 1
+        codebook = rng.integers(-half, half, p.num_codes)
+        codebook[0] = 0
+        layers.append(
+            QuantLayer(
+                name=f"{rows}x{cols}",
+                codes=csc_array(codes.astype(np.uint8)),
+                codebook=codebook,
+                bias=rng.integers(-1000, 1000, rows),
+                relu=rows != 7,
+                in_frac=0,
+                weight_frac=p.weight_bits - 2,
+                out_frac=0,
+            )
+        )
+    network = QuantNetwork((sizes[0],), tuple(layers))
+    placement = place(network, p, "interleave")
+    image = Image("gates", p, network, placement, build(network, placement, p))
+    inputs = rng.integers(p.min_act, p.max_act, (3, sizes[0]), endpoint=True)
+    inputs[1] *= rng.random(sizes[0]) < 0.3
+    return image, inputs
