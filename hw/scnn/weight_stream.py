@@ -1,0 +1,129 @@
+"""Weight stream: reads blocks of weights, decodes them, and sends a vector a cycle to PEs."""
+
+from amaranth.hdl import Module, Mux, Shape, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.common.sram import sram
+from hw.scnn.decode import Decode
+from hw.scnn.formats import (
+    Space,
+    block_layout,
+    descriptor_layout,
+    host_layout,
+    item_layout,
+    weight_word_layout,
+)
+from hw.scnn.params import ScnnParams
+
+__all__ = ["WeightStream"]
+
+
+class WeightStream(wiring.Component):
+    """Send the weights of a pass, and then wait for the next; keep biases, too.
+
+    The first item comes six cycles after ``start``; then one a cycle, over the borders of blocks,
+    too.
+
+    Members
+    -------
+    descriptor : In, of the pass at work, stable from the cycle of ``start`` until the next.
+    restart : In, go back to the first block, and be at the end of a pass.
+    start : In, the pass begins with the next cycle; not in the cycle of ``restart`` or the next.
+    o : ``Out(stream(item_layout))``.
+    bias_read, bias_row, bias_data : In, In, Out, read a bias; the answer comes in the next cycle and
+        stays until the next read.
+    host, host_en : In, a host command for this stream; writes to its memories are done. Only
+        while no run is under way.
+    """
+
+    descriptor: data.View
+    restart: Signal
+    start: Signal
+    o: stream.Interface
+    bias_read: Signal
+    bias_row: Signal
+    bias_data: Signal
+    host: data.View
+    host_en: Signal
+
+    def __init__(self, params: ScnnParams) -> None:
+        self._p = params
+        super().__init__({
+            "descriptor": In(descriptor_layout(params)),
+            "restart": In(1),
+            "start": In(1),
+            "o": Out(stream.Signature(item_layout(params))),
+            "bias_read": In(1),
+            "bias_row": In(params.bias_addr_bits),
+            "bias_data": Out(signed(params.acc_bits)),
+            "host": In(host_layout(params)),
+            "host_en": In(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p = self._p
+        m = Module()
+        m.submodules.decode = decode = Decode(p)
+        reads = []
+        for name, space, layout, depth in (
+            ("block", Space.BLOCK, block_layout(p), p.num_blocks),
+            ("weight", Space.WEIGHT, weight_word_layout(p), p.weight_words),
+            ("bias", Space.BIAS, signed(p.acc_bits), p.num_biases),
+        ):
+            m.submodules[name] = rows = sram(Shape.cast(layout), depth)
+            load = rows.write_port()
+            m.d.comb += [
+                load.en.eq(self.host_en & self.host.write & (self.host.space == space)),
+                load.addr.eq(self.host.addr),
+                load.data.eq(self.host.data),
+            ]
+            reads.append(rows.read_port())
+        block, weight, bias = reads
+        m.d.comb += [
+            bias.en.eq(self.bias_read),
+            bias.addr.eq(self.bias_row),
+            self.bias_data.eq(bias.data),
+        ]
+
+        # Memories have read ahead: the header after the one at work, and the next vector.
+        ahead = data.View(block_layout(p), block.data)
+        groups = Signal(12)
+        working, first = Signal(), Signal()
+        now, left = Signal(block_layout(p)), Signal(p.weight_count_bits)
+        issue, take = Signal(), Signal()
+        m.d.comb += [
+            decode.advance.eq(~self.o.valid | self.o.ready),
+            issue.eq(working & decode.advance),
+            take.eq((groups != 0) & (~working | (issue & (left <= 1)))),
+        ]
+        with m.If(issue):
+            m.d.sync += [left.eq(left - 1), first.eq(0), working.eq(left > 1)]
+        with m.If(take):
+            m.d.sync += [now.eq(ahead), left.eq(ahead.count), first.eq(1), working.eq(1)]
+            m.d.sync += groups.eq(groups - ahead.last)
+        with m.If(self.start):
+            m.d.sync += groups.eq(self.descriptor.groups)
+        with m.If(self.restart):
+            m.d.sync += [groups.eq(0), working.eq(0)]
+        for read, goes_on in ((block, take), (weight, issue & (now.count != 0))):
+            row = Signal(len(read.addr), name="next_row")
+            m.d.comb += [
+                read.en.eq(goes_on | self.restart),
+                read.addr.eq(Mux(self.restart, 0, row)),
+            ]
+            with m.If(read.en):
+                m.d.sync += row.eq(read.addr + 1)
+
+        m.d.comb += [
+            decode.descriptor.eq(self.descriptor),
+            decode.valid.eq(working),
+            decode.entries.eq(weight.data),
+            decode.block.eq(now),
+            decode.first.eq(first),
+            decode.host.eq(self.host),
+            decode.host_en.eq(self.host_en),
+            self.o.valid.eq(decode.item_valid),
+            self.o.payload.eq(decode.item),
+        ]
+        return m
