@@ -28,7 +28,7 @@ class Decode(wiring.Component):
     -------
     descriptor : In, of the pass at work; constant while there are vectors.
     advance : In, all stages go on; else everything stays.
-    valid, entries, block, first : In, a vector, the header of its block, and whether it is the
+    valid, entries, header, first : In, a vector, the header of its block, and whether it is the
         block's first. A block of 0 vectors has one, without weights.
     item_valid, item : Out, a decoded vector.
     host, host_en : In, a host command; writes to codebook and tap table are done.
@@ -38,7 +38,7 @@ class Decode(wiring.Component):
     advance: Signal
     valid: Signal
     entries: data.View
-    block: data.View
+    header: data.View
     first: Signal
     item_valid: Signal
     item: data.View
@@ -52,7 +52,7 @@ class Decode(wiring.Component):
             "advance": In(1),
             "valid": In(1),
             "entries": In(weight_word_layout(params)),
-            "block": In(block_layout(params)),
+            "header": In(block_layout(params)),
             "first": In(1),
             "item_valid": Out(1),
             "item": Out(item_layout(params)),
@@ -72,7 +72,7 @@ class Decode(wiring.Component):
                 valids["n"].eq(valids["r"]),
                 valids["t"].eq(valids["n"]),
                 self.item_valid.eq(valids["t"]),
-                heads["r"].block.eq(self.block),
+                heads["r"].block.eq(self.header),
                 heads["r"].first.eq(self.first),
                 heads["n"].eq(heads["r"]),
                 heads["t"].eq(heads["n"]),
@@ -122,7 +122,7 @@ class Decode(wiring.Component):
         with m.If(self.advance):
             m.d.sync += [
                 # A block without weights has a vector, which is not its own.
-                fields["r"].eq(Mux(self.block.count == 0, 0, self.entries[lane].field)),
+                fields["r"].eq(Mux(self.header.count == 0, 0, self.entries[lane].field)),
                 fields["n"].eq(fields["r"]),
                 fields["t"].eq(fields["n"]),
                 r_place.eq(place),

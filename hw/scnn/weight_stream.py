@@ -31,7 +31,7 @@ class WeightStream(wiring.Component):
     restart : In, go back to the first block, and be at the end of a pass.
     start : In, the pass begins with the next cycle; not in the cycle of ``restart`` or the next.
     o : ``Out(stream(item_layout))``.
-    bias_read, bias_row, bias_data : In, In, Out, read a bias; the answer comes in the next cycle and
+    bias_read, bias_row, bias_data : In, In, Out, read a bias; it comes in the next cycle and
         stays until the next read.
     host, host_en : In, a host command for this stream; writes to its memories are done. Only
         while no run is under way.
@@ -119,7 +119,7 @@ class WeightStream(wiring.Component):
             decode.descriptor.eq(self.descriptor),
             decode.valid.eq(working),
             decode.entries.eq(weight.data),
-            decode.block.eq(now),
+            decode.header.eq(now),
             decode.first.eq(first),
             decode.host.eq(self.host),
             decode.host_en.eq(self.host_en),
