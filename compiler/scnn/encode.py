@@ -1,0 +1,266 @@
+"""Turn a convolution's weights into each stream's headers and vectors; ``docs/scnn.md``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from compiler.errors import CompileError
+from compiler.graph import QuantConv
+from compiler.scnn.geometry import Tap
+from compiler.scnn.lanes import pack_lanes, unsigned_field
+from hw.eie.formats import bias_word
+from hw.scnn.formats import block_layout
+from hw.scnn.params import ScnnParams
+
+__all__ = ["StreamWords", "bias_words", "encode_weights", "move_taps", "stored_fields", "tap_words"]
+
+
+@dataclass(frozen=True, eq=False)
+class StreamWords:
+    """What a stream reads in a pass.
+
+    Parameters
+    ----------
+    weights : (vectors, limbs) uint64, rows of the weight SRAM.
+    blocks : (headers, 1) uint64, rows of the header SRAM.
+    """
+
+    weights: NDArray[np.uint64]
+    blocks: NDArray[np.uint64]
+
+
+def stored_fields(conv: QuantConv, params: ScnnParams) -> NDArray[np.uint64]:
+    """Find what the weight SRAM stores for each weight: its code, or itself.
+
+    Returns
+    -------
+    (K, C // groups, R, S) uint64; 0 is a weight of 0.
+
+    Raises
+    ------
+    CompileError
+        If a value has no code, or does not fit the array.
+    """
+    weight, book = conv.weight, conv.codebook
+    if book is None:
+        _check_range(conv, weight, params.field_bits, "weights", "field_bits")
+        return unsigned_field(np.ascontiguousarray(weight, np.int64), params.field_bits)
+    if not 1 <= len(book) <= params.num_codes or book[0] != 0:
+        raise CompileError(
+            f"the codebook of layer {conv.name!r} must be at most {params.num_codes} weights "
+            f"(code_bits = {params.code_bits}), the first 0, "
+            f"not {len(book)} weights, the first {book[0] if len(book) else None}"
+        )
+    _check_range(conv, book, params.weight_bits, "weights", "weight_bits")
+    order = np.argsort(book[1:], kind="stable") + 1
+    ordered = book[order]
+    at = np.searchsorted(ordered, weight)
+    codes = np.zeros(weight.shape, np.int64)
+    if len(order):
+        codes = order[np.minimum(at, len(order) - 1)]
+    codes[weight == 0] = 0
+    if (wrong := book[codes] != weight).any():
+        raise CompileError(
+            f"every weight of layer {conv.name!r} must be in its codebook, "
+            f"but {weight[wrong].flat[0]} is not: give it other codes or none"
+        )
+    return codes.astype(np.uint64)
+
+
+def tap_words(phases: Sequence[Sequence[Tap]], origin: int, y_stride: int) -> NDArray[np.uint64]:
+    """List what the tap table holds for a pass, the taps of each phase one after the other.
+
+    Raises
+    ------
+    ValueError
+        If ``origin`` leaves no room before the tile.
+    """
+    words = [origin + tap.dy * y_stride + tap.dx for taps in phases for tap in taps]
+    if words and min(words) < 0:
+        raise ValueError(f"origin must be at least {origin - min(words)}, not {origin}")
+    return np.array(words, np.uint64)
+
+
+def bias_words(
+    conv: QuantConv, outputs: range, slots: int, params: ScnnParams
+) -> NDArray[np.uint64]:
+    """Fill the bias SRAM of a stream that computes ``outputs``, padded with 0 to ``slots``.
+
+    Returns
+    -------
+    (slots, 1) uint64.
+
+    Raises
+    ------
+    CompileError
+        If a bias does not fit ``acc_bits``.
+    """
+    bias = conv.bias[outputs.start : outputs.stop]
+    _check_range(conv, bias, params.acc_bits, "biases", "acc_bits")
+    mask = (1 << params.acc_bits) - 1
+    words = np.zeros((slots, 1), np.uint64)
+    words[: len(bias), 0] = [bias_word(one, conv.shift) & mask for one in bias.tolist()]
+    return words
+
+
+def encode_weights(
+    conv: QuantConv,
+    fields: NDArray[np.uint64],
+    phases: Sequence[Sequence[Tap]],
+    outputs: Sequence[range],
+    channels: range,
+    kc: int,
+    groups: int,
+    params: ScnnParams,
+) -> tuple[StreamWords, ...]:
+    """Encode the weights of a pass.
+
+    A block that has more vectors than the PEs' FIFO is cut into several of the same channel.
+    Time is linear in the weights.
+
+    Parameters
+    ----------
+    conv : the layer; its groups are made of blocks that only some outputs have.
+    fields : of all the layer's weights, from :func:`stored_fields`.
+    phases : taps of each phase, from :func:`compiler.scnn.geometry.phase_taps`.
+    outputs : output channels of each stream; group ``g`` are those from ``g * kc`` on.
+    channels : input channels; the first has number 0 in the headers.
+    kc, groups : output channels of a group, and groups of every stream.
+    params : widths and the FIFO's size.
+    """
+    taps = np.array([(tap.r, tap.s) for one in phases for tap in one], np.int64).reshape(-1, 2)
+    bases = np.cumsum([0, *(len(one) for one in phases)])
+    log_kc = (kc - 1).bit_length()
+    limits = (params.max_run, params.weight_depth * params.mult_f, params.mult_f)
+    geometry = (kc, log_kc, groups, conv.groups)
+    found: list[StreamWords] = []
+    for mine in outputs:
+        span = (mine.start, mine.stop, channels.start, channels.stop)
+        nothing = np.empty((0, 0), np.uint64), np.empty((0, 0), np.int64)
+        vectors, headers = _encode(fields, taps, bases, span, geometry, limits, *nothing)
+        lanes = np.zeros((vectors, params.mult_f), np.uint64)
+        rows = np.empty((headers, 4), np.int64)
+        _encode(fields, taps, bases, span, geometry, limits, lanes, rows)
+        field = lanes & np.uint64((1 << 32) - 1)
+        run = lanes >> np.uint64(32)
+        words = pack_lanes(
+            field | run << np.uint64(params.field_bits), params.field_bits + params.run_bits
+        )
+        found.append(StreamWords(words, _pack_headers(rows, params)))
+    return tuple(found)
+
+
+def move_taps(blocks: NDArray[np.uint64], base: int, params: ScnnParams) -> NDArray[np.uint64]:
+    """Make headers name taps that stand ``base`` places further on in the tap table."""
+    layout = block_layout(params)
+    count = blocks >> np.uint64(layout["count"].offset)
+    filled = count & np.uint64((1 << params.weight_count_bits) - 1) > 0
+    return blocks + np.uint64(base << layout["tap_base"].offset) * filled
+
+
+def _pack_headers(rows: NDArray[np.int64], params: ScnnParams) -> NDArray[np.uint64]:
+    """Pack (channel, tap_base, count, last) of each header."""
+    layout = block_layout(params)
+    words = np.zeros(len(rows), np.uint64)
+    for column, name in enumerate(("channel", "tap_base", "count", "last")):
+        words |= rows[:, column].astype(np.uint64) << np.uint64(layout[name].offset)
+    return words[:, None]
+
+
+def _check_range(
+    conv: QuantConv, values: NDArray[np.int64], bits: int, what: str, param: str
+) -> None:
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    if values.size and not low <= values.min() <= values.max() <= high:
+        raise CompileError(
+            f"{what} of layer {conv.name!r} must be from {low} to {high} ({param} = {bits}), "
+            f"not {values.min()} to {values.max()}"
+        )
+
+
+@njit(cache=True)
+def _encode(
+    fields: NDArray[np.uint64],
+    taps: NDArray[np.int64],
+    bases: NDArray[np.int64],
+    span: tuple[int, int, int, int],
+    geometry: tuple[int, int, int, int],
+    limits: tuple[int, int, int],
+    lanes: NDArray[np.uint64],
+    headers: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Write a stream's vectors (run above bit 32) and headers, if there is room for any.
+
+    Returns their numbers.
+    """
+    k_start, k_stop, c_start, c_stop = span
+    kc, log_kc, num_groups, conv_groups = geometry
+    max_run, capacity, f = limits
+    num_k, per_group = fields.shape[0], fields.shape[1]
+    k_per_group = num_k // conv_groups
+    write = headers.size > 0
+    num_phases = len(bases) - 1
+    row, header = 0, 0
+    for g in range(num_groups):
+        k_base = k_start + g * kc
+        begin = header
+        for c in range(c_start, c_stop):
+            # Only the outputs of the channel's own group of the convolution have weights.
+            owner = c // per_group
+            low = max(k_base, owner * k_per_group)
+            high = min(k_base + kc, k_stop, (owner + 1) * k_per_group)
+            if low >= high:
+                continue
+            for phase in range(num_phases):
+                # `position` is the place after the last entry, from the block's first tap on.
+                count, position, first_tap = 0, 0, 0
+                for tap in range(bases[phase + 1] - bases[phase]):
+                    r, s = taps[bases[phase] + tap]
+                    for k in range(low, high):
+                        field = fields[k, c - owner * per_group, r, s]
+                        if field == 0:
+                            continue
+                        place = (tap - first_tap << log_kc) + k - k_base
+                        while True:
+                            if count == capacity:
+                                if write:
+                                    headers[header, 0] = (c - c_start) * num_phases + phase
+                                    headers[header, 1] = bases[phase] + first_tap
+                                    headers[header, 2] = capacity // f
+                                    headers[header, 3] = 0
+                                header += 1
+                                row += capacity // f
+                                first_tap = tap
+                                place = k - k_base
+                                count, position = 0, 0
+                            run = place - position
+                            entry = np.uint64(0)
+                            if run > max_run:
+                                run = max_run
+                            else:
+                                entry = field
+                            if write:
+                                at = row + count // f
+                                lanes[at, count % f] = entry | np.uint64(run) << np.uint64(32)
+                            position += run + 1
+                            count += 1
+                            if entry != 0:
+                                break
+                if count:
+                    if write:
+                        headers[header, 0] = (c - c_start) * num_phases + phase
+                        headers[header, 1] = bases[phase] + first_tap
+                        headers[header, 2] = (count + f - 1) // f
+                        headers[header, 3] = 0
+                    header += 1
+                    row += (count + f - 1) // f
+        if header == begin:
+            if write:
+                headers[header] = 0
+            header += 1
+        if write:
+            headers[header - 1, 3] = 1
+    return row, header

@@ -1,0 +1,134 @@
+"""Where a region of a convolution lies on a block of PEs: taps, halos, accumulators."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compiler.graph import QuantConv
+
+__all__ = ["Region", "Tap", "cut", "layer_regions", "least_tile", "phase_taps", "reach"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A part of a layer's output plane, and the part of the input plane that it is made from.
+
+    Parameters
+    ----------
+    y0, x0, height, width : outputs.
+    in_y0, in_x0, in_height, in_width : inputs that exist; a height or width of 0 is possible
+        where a window holds padding only.
+    padding : (down, across) of the region as a convolution of its own.
+    """
+
+    y0: int
+    x0: int
+    height: int
+    width: int
+    in_y0: int
+    in_x0: int
+    in_height: int
+    in_width: int
+    padding: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A kernel position (r, s); element (v, u) of its phase reaches output (v + dy, u + dx)."""
+
+    r: int
+    s: int
+    dy: int
+    dx: int
+
+
+def _cut_axis(
+    first: int, count: int, kernel: int, stride: int, padding: int, size: int
+) -> tuple[int, int, int]:
+    """Find first input, inputs, and padding before them, of ``count`` outputs from ``first`` on."""
+    begin = first * stride - padding
+    end = min(size, begin + (count - 1) * stride + kernel)
+    start = min(max(begin, 0), size)
+    return start, max(end - start, 0), max(start - begin, 0)
+
+
+def cut(conv: QuantConv, y0: int, x0: int, height: int, width: int) -> Region:
+    """Find the inputs of a region of outputs."""
+    _, rows, columns = conv.in_shape
+    in_y0, in_height, top = _cut_axis(
+        y0, height, conv.weight.shape[2], conv.stride[0], conv.padding[0], rows
+    )
+    in_x0, in_width, left = _cut_axis(
+        x0, width, conv.weight.shape[3], conv.stride[1], conv.padding[1], columns
+    )
+    return Region(
+        y0=y0,
+        x0=x0,
+        height=height,
+        width=width,
+        in_y0=in_y0,
+        in_x0=in_x0,
+        in_height=in_height,
+        in_width=in_width,
+        padding=(top, left),
+    )
+
+
+def layer_regions(conv: QuantConv, height: int, width: int) -> tuple[Region, ...]:
+    """Cut the output plane into regions of at most ``height x width``, row-major."""
+    _, rows, columns = conv.out_shape
+    return tuple(
+        cut(conv, y, x, min(height, rows - y), min(width, columns - x))
+        for y in range(0, rows, height)
+        for x in range(0, columns, width)
+    )
+
+
+def phase_taps(
+    kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+) -> tuple[tuple[Tap, ...], ...]:
+    """Sort the kernel's positions by the phase that they work on (``docs/scnn.md``).
+
+    Returns
+    -------
+    For each phase, row-major, its taps in ascending (r, s); a phase may have none.
+    """
+    (sy, sx), (top, left) = stride, padding
+    phases: list[list[Tap]] = [[] for _ in range(sy * sx)]
+    for r in range(kernel[0]):
+        for s in range(kernel[1]):
+            a, b = (r - top) % sy, (s - left) % sx
+            tap = Tap(r, s, (a + top - r) // sy, (b + left - s) // sx)
+            phases[a * sx + b].append(tap)
+    return tuple(tuple(taps) for taps in phases)
+
+
+def reach(kernel: int, stride: int, padding: int) -> tuple[int, int]:
+    """Count the outputs before, and after, a PE's tile that its inputs reach, in one direction."""
+    offsets = [((r - padding) % stride + padding - r) // stride for r in range(kernel)]
+    return max(0, -min(offsets)), max(0, *offsets)
+
+
+def least_tile(
+    conv: QuantConv, regions: Sequence[Region], block: tuple[int, int]
+) -> tuple[int, int]:
+    """Find the fewest outputs (rows, columns) of a PE with which a block holds each region.
+
+    A PE must hold its outputs and its inputs, and only its next neighbours may reach it.
+
+    Parameters
+    ----------
+    conv : the layer.
+    regions : of its plane.
+    block : PEs down and across.
+    """
+    kernel, found = conv.weight.shape[2:], []
+    for axis in (0, 1):
+        stride, pes, least = conv.stride[axis], block[axis], 1
+        for region in regions:
+            outputs = (region.height, region.width)[axis]
+            inputs = (region.in_height, region.in_width)[axis]
+            least = max(least, -(-outputs // pes), -(-inputs // (pes * stride)))
+            if pes > 1:
+                least = max(least, *reach(kernel[axis], stride, region.padding[axis]))
+        found.append(least)
+    return found[0], found[1]

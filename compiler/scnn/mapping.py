@@ -1,0 +1,103 @@
+"""How a layer is laid on the array."""
+
+from dataclasses import dataclass
+
+from compiler.graph import QuantConv
+from compiler.scnn.geometry import Region, reach
+from compiler.scnn.run import TileLayout
+from hw.scnn.params import ScnnParams
+
+__all__ = ["Mapping", "Room"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """Rows and columns of accumulators around a tile that its inputs reach."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @classmethod
+    def of(cls, conv: QuantConv, padding: tuple[int, int]) -> "Room":
+        """Find the room for a region of a layer with this padding."""
+        (_, _, r, s), (sy, sx) = conv.weight.shape, conv.stride
+        top, bottom = reach(r, sy, padding[0])
+        left, right = reach(s, sx, padding[1])
+        return cls(top=top, bottom=bottom, left=left, right=right)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mapping:
+    """Where a layer's outputs go; see ``docs/scnn.md``.
+
+    Parameters
+    ----------
+    block_x, block_y : log2 of the PEs across and down that share a plane and a weight stream.
+    wo, ho : outputs of a PE, across and down.
+    kc : output channels of a group.
+    k_stride, y_stride : accumulators from one output channel, and one row, to the next.
+    """
+
+    block_x: int
+    block_y: int
+    wo: int
+    ho: int
+    kc: int
+    k_stride: int
+    y_stride: int
+
+    @property
+    def log_kc(self) -> int:
+        """Bits of an output channel's place in a block of weights."""
+        return (self.kc - 1).bit_length()
+
+    def width(self, params: ScnnParams) -> int:
+        """PEs of a block across."""
+        return min(1 << self.block_x, params.pes_x)
+
+    def height(self, params: ScnnParams) -> int:
+        """PEs of a block down."""
+        return min(1 << self.block_y, params.pes_y)
+
+    def blocks(self, params: ScnnParams) -> int:
+        """Blocks of PEs, and so streams in use, those at the grid's edges that lack PEs too."""
+        return -(-params.pes_x >> self.block_x) * -(-params.pes_y >> self.block_y)
+
+    def streams(self, params: ScnnParams) -> tuple[int, ...]:
+        """Numbers of the streams whose blocks have all their PEs; only these get weights."""
+        across = -(-params.pes_x >> self.block_x)
+        return tuple(
+            y * across + x
+            for y in range(params.pes_y // self.height(params))
+            for x in range(params.pes_x // self.width(params))
+        )
+
+    def accumulators(self, room: Room) -> int:
+        """Count the accumulators of a group."""
+        rows, columns = self.ho + room.top + room.bottom, self.wo + room.left + room.right
+        return (self.kc - 1) * self.k_stride + (rows - 1) * self.y_stride + columns
+
+    def layout(
+        self,
+        region: Region,
+        stride: tuple[int, int],
+        *,
+        dense: bool,
+    ) -> TileLayout:
+        """Lay the inputs of a region on a block."""
+        return TileLayout(
+            block_x=self.block_x,
+            block_y=self.block_y,
+            tile_h=self.ho * stride[0],
+            tile_w=self.wo * stride[1],
+            sy=stride[0],
+            sx=stride[1],
+            y_stride=self.y_stride,
+            y0=region.in_y0,
+            x0=region.in_x0,
+            height=region.in_height,
+            width=region.in_width,
+            dense=dense,
+        )

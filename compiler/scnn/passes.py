@@ -1,0 +1,304 @@
+"""One pass: its descriptor, and what it adds to the SRAMs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.eie.segment import SramData
+from compiler.errors import CompileError
+from compiler.graph import QuantConv
+from compiler.scnn.encode import StreamWords, bias_words, encode_weights, move_taps, tap_words
+from compiler.scnn.geometry import Region, phase_taps
+from compiler.scnn.lanes import unsigned_field
+from compiler.scnn.mapping import Mapping, Room
+from compiler.scnn.run import Channels, PassOutput, ScnnDescriptor
+from hw.scnn.formats import (
+    DESCRIPTOR_WORD_BITS,
+    DESCRIPTOR_WORDS,
+    descriptor_layout,
+    pack,
+    sram_files,
+)
+from hw.scnn.params import ScnnParams
+
+__all__ = ["Encoder", "Pass", "Share", "collect", "program_words"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """The part of a layer that a pass computes.
+
+    Parameters
+    ----------
+    region : of the plane.
+    outputs : output channels, which are dealt to the streams in equal contiguous parts.
+    channels : input channels whose products are added.
+    first, final : the part has the layer's first, or last, input channels; in between, sums stay
+        in the accumulators.
+    """
+
+    region: Region
+    outputs: range
+    channels: range
+    first: bool = True
+    final: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pass:
+    """A descriptor and the words that it refers to.
+
+    Parameters
+    ----------
+    descriptor : as if this pass were alone in the SRAMs and in the activation RAMs.
+    layer : number of the layer in the graph.
+    output : see :class:`compiler.scnn.run.PassOutput`; None if sums stay.
+    taps : (taps,) uint64.
+    codebook : (weights,) int64, or None for plain values.
+    streams : what each stream reads, also those that no PE listens to.
+    biases : of each stream, (biases, 1) uint64; of the same number; none if sums stay.
+    """
+
+    descriptor: ScnnDescriptor
+    layer: int
+    output: PassOutput | None
+    taps: NDArray[np.uint64]
+    codebook: NDArray[np.int64] | None
+    streams: tuple[StreamWords, ...]
+    biases: tuple[NDArray[np.uint64], ...]
+
+
+class Encoder:
+    """Encodes parts of a layer, each only once.
+
+    Parameters
+    ----------
+    conv : the layer.
+    fields : of its weights, from :func:`compiler.scnn.encode.stored_fields`.
+    mapping : of all parts.
+    params : of the array.
+    """
+
+    def __init__(
+        self, conv: QuantConv, fields: NDArray[np.uint64], mapping: Mapping, params: ScnnParams
+    ) -> None:
+        self.params = params
+        self._conv, self._fields, self._mapping = conv, fields, mapping
+        self._outputs: range | None = None
+        self._known: dict[tuple[object, ...], tuple[StreamWords, ...]] = {}
+
+    def fits(self, share: Share) -> bool:
+        """Whether the weights of a part fit the SRAMs."""
+        vectors, headers = self._sizes(share)
+        return vectors <= self.params.weight_words and headers <= self.params.num_blocks
+
+    def refuse(self, shares: Sequence[Share]) -> NoReturn:
+        """Refuse a layer of which one input channel's weights do not fit.
+
+        Raises
+        ------
+        CompileError
+            Saying what would fit.
+        """
+        vectors, headers = (max(sizes) for sizes in zip(*map(self._sizes, shares), strict=True))
+        raise CompileError(
+            f"layer {self._conv.name!r} needs {vectors} words and {headers} headers of a stream's "
+            f"weight SRAM for {self._mapping.kc} output channels and one input channel, but "
+            f"weight_words is {self.params.weight_words} and num_blocks {self.params.num_blocks}: "
+            "compile for an array with more"
+        )
+
+    def make(
+        self,
+        share: Share,
+        *,
+        layer: int = 0,
+        out_stride: tuple[int, int] = (1, 1),
+        out_y_stride: int | None = None,
+        out_dense: bool = False,
+    ) -> Pass:
+        """Encode a part of the layer.
+
+        Parameters
+        ----------
+        share : which part.
+        layer : number of the layer in the graph.
+        out_stride : (down, across), phases in which outputs are stored.
+        out_y_stride : row stride of their positions; None: no room between rows.
+        out_dense : store zeros, too.
+        """
+        conv, mapping, params = self._conv, self._mapping, self.params
+        region = share.region
+        room = Room.of(conv, region.padding)
+        phases = phase_taps(conv.weight.shape[2:], conv.stride, region.padding)
+        origin = room.top * mapping.y_stride + room.left
+        slots = max(1, *(len(part) for part in self._parts(share)))
+        groups = -(-slots // mapping.kc)
+        across, down = mapping.width(params) > 1, mapping.height(params) > 1
+        maximum = conv.op == "max"
+        descriptor = ScnnDescriptor(
+            groups=groups,
+            kc=mapping.kc,
+            kc_last=slots - (groups - 1) * mapping.kc,
+            log_kc=mapping.log_kc,
+            k_stride=mapping.k_stride,
+            y_stride=mapping.y_stride,
+            origin=origin,
+            wo=mapping.wo,
+            ho=mapping.ho,
+            halo_left=room.left * across,
+            halo_right=room.right * across,
+            halo_top=room.top * down,
+            halo_bottom=room.bottom * down,
+            full_x=region.width // mapping.wo,
+            full_y=region.height // mapping.ho,
+            rem_x=region.width % mapping.wo,
+            rem_y=region.height % mapping.ho,
+            block_x=mapping.block_x,
+            block_y=mapping.block_y,
+            src_base=0,
+            dst_base=0,
+            append=False,
+            out_sx=out_stride[1],
+            out_sy=out_stride[0],
+            out_y_stride=mapping.wo // out_stride[1] if out_y_stride is None else out_y_stride,
+            bias_base=0,
+            shift=conv.shift,
+            codebook=0,
+            plain=conv.codebook is None,
+            relu=conv.relu,
+            maximum=maximum,
+            init_min=maximum and conv.signed_input,
+            keep_zeros=maximum and conv.signed_input,
+            out_dense=out_dense,
+            wipe=share.first,
+            drain=share.final,
+            swap=False,
+            last=False,
+        )
+        output, biases = None, (np.empty((0, 1), np.uint64),) * params.num_streams
+        if share.final:
+            parts = self._parts(share)
+            output = PassOutput(
+                blocks=tuple(
+                    Channels(tensor=conv.name, start=part.start, stop=part.stop)
+                    for part in parts[: mapping.blocks(params)]
+                ),
+                y0=region.y0,
+                x0=region.x0,
+                height=region.height,
+                width=region.width,
+            )
+            biases = tuple(bias_words(conv, part, slots, params) for part in parts)
+        return Pass(
+            descriptor=descriptor,
+            layer=layer,
+            output=output,
+            taps=tap_words(phases, origin, mapping.y_stride),
+            codebook=conv.codebook,
+            streams=self._streams(share),
+            biases=biases,
+        )
+
+    def _sizes(self, share: Share) -> tuple[int, int]:
+        """Count the vectors and headers of the stream with the most of each."""
+        streams = self._streams(share)
+        return max(len(one.weights) for one in streams), max(len(one.blocks) for one in streams)
+
+    def _parts(self, share: Share) -> tuple[range, ...]:
+        """Deal the output channels to the streams; some may get an empty range."""
+        used = self._mapping.streams(self.params)
+        each = -(-len(share.outputs) // len(used))
+        # Streams without a whole block have groups, too, and none of them anything in it.
+        parts = [share.outputs[:0]] * self.params.num_streams
+        for number, stream in enumerate(used):
+            parts[stream] = share.outputs[number * each : (number + 1) * each]
+        return tuple(parts)
+
+    def _streams(self, share: Share) -> tuple[StreamWords, ...]:
+        conv, kc = self._conv, self._mapping.kc
+        phases = phase_taps(conv.weight.shape[2:], conv.stride, share.region.padding)
+        order = tuple(tuple((tap.r, tap.s) for tap in taps) for taps in phases)
+        key = share.channels, order
+        if self._outputs != share.outputs:
+            self._outputs, self._known = share.outputs, {}
+        if key not in self._known:
+            parts = self._parts(share)
+            groups = -(-max(1, *(len(part) for part in parts)) // kc)
+            self._known[key] = encode_weights(
+                conv, self._fields, phases, parts, share.channels, kc, groups, self.params
+            )
+        return self._known[key]
+
+
+def program_words(program: Sequence[ScnnDescriptor], params: ScnnParams) -> NDArray[np.uint64]:
+    """Pack descriptors to words of the program SRAM, (rows, 1), lowest word of each first.
+
+    Raises
+    ------
+    ValueError
+        If a field does not fit its bits.
+    """
+    words: list[int] = []
+    for descriptor in program:
+        fields = {name: int(value) for name, value in asdict(descriptor).items()}
+        packed = pack(descriptor_layout(params), **fields)
+        for _ in range(DESCRIPTOR_WORDS):
+            words.append(packed & (1 << DESCRIPTOR_WORD_BITS) - 1)
+            packed >>= DESCRIPTOR_WORD_BITS
+    return np.array(words, np.uint64)[:, None]
+
+
+def collect(
+    passes: Sequence[Pass], params: ScnnParams
+) -> tuple[tuple[ScnnDescriptor, ...], dict[str, SramData]]:
+    """Join passes to a program and the contents of the SRAMs.
+
+    Blocks of weights follow each other; taps and biases get the places behind those of the pass
+    before, and each layer's codebook a number.
+
+    Raises
+    ------
+    ValueError
+        If something does not fit its memory.
+    """
+    files = sram_files(params)
+    program: list[ScnnDescriptor] = []
+    codebooks: dict[int, int] = {}
+    parts: dict[str, list[NDArray[np.uint64]]] = {name: [] for name in files}
+    tap_base, bias_base = 0, 0
+    for number, one in enumerate(passes):
+        if one.codebook is not None and one.layer not in codebooks:
+            codebooks[one.layer] = len(codebooks)
+            book = np.zeros((params.num_codes, 1), np.int64)
+            book[: len(one.codebook), 0] = one.codebook
+            parts["codebook"].append(unsigned_field(book, params.weight_bits))
+        program.append(
+            replace(
+                one.descriptor,
+                bias_base=bias_base if one.output else 0,
+                codebook=codebooks.get(one.layer, 0),
+                last=number == len(passes) - 1,
+            )
+        )
+        parts["tap"].append(one.taps[:, None])
+        for stream, (words, biases) in enumerate(zip(one.streams, one.biases, strict=True)):
+            parts[f"stream_{stream}/weight"].append(words.weights)
+            parts[f"stream_{stream}/block"].append(move_taps(words.blocks, tap_base, params))
+            parts[f"stream_{stream}/bias"].append(biases)
+        tap_base += len(one.taps)
+        bias_base += len(one.biases[0])
+    parts["program"].append(program_words(program, params))
+    srams: dict[str, SramData] = {}
+    for name, (depth, width) in files.items():
+        rows = [part for part in parts[name] if len(part)]
+        if not rows:
+            continue
+        words = np.concatenate(rows)
+        if len(words) > depth:
+            raise ValueError(f"{name} must hold at most {depth} rows, not {len(words)}")
+        srams[name] = SramData(words, width)
+    return tuple(program), srams
