@@ -21,7 +21,7 @@ from hw.eie.formats import Control, Space, StallClass
 from hw.eie.params import EieParams
 from sim.bench.host import Host
 
-__all__ = ["read_counters", "read_result"]
+__all__ = ["read_counters", "read_result", "split_outputs"]
 
 PERIOD_NS = 10
 
@@ -111,7 +111,7 @@ class _Runs:
             written = [[number, row] for number, row, _ in self._recorded]
             if written != segment["drained"]:
                 raise RuntimeError(f"segment {at}: passes and rows {written} were written")
-            outputs += [_split(data, params) for _, _, data in self._recorded]
+            outputs += [split_outputs(data, params) for _, _, data in self._recorded]
             cycles += await host.read(Space.CONTROL, Control.CYCLES)
             counters += await read_counters(host, params, segment["num_passes"])
             if segment["store"]:
@@ -156,7 +156,7 @@ async def _record(dut: Any, recorded: list[tuple[int, int, int]]) -> None:
             await RisingEdge(clk)
 
 
-def _split(data: int, params: EieParams) -> list[int]:
+def split_outputs(data: int, params: EieParams) -> list[int]:
     """Take the outputs of all PEs out of one word."""
     mask, sign = (1 << params.act_bits) - 1, 1 << (params.act_bits - 1)
     words = (data >> pe * params.act_bits & mask for pe in range(params.num_pes))

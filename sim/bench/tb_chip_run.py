@@ -1,0 +1,99 @@
+"""Run a compiled CNN on the chip: pixels in, classes out, and nothing in between.
+
+Not a test of its own: it records what the hardware did, for the caller to compare.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, RisingEdge, SimTimeoutError
+from cocotb.utils import get_sim_time
+from numpy.typing import NDArray
+
+from hw.cnn.formats import Go
+from hw.eie.formats import Control, Space
+from hw.eie.params import EieParams
+from hw.scnn.params import ScnnParams
+from sim.bench.chip_host import ChipHost
+from sim.bench.tb_eie_run import read_counters, read_result, split_outputs
+from sim.bench.tb_scnn_run import PERIOD_NS, ScnnRuns, record_outputs
+
+
+@cocotb.test()
+async def run_chip(dut: Any) -> None:
+    """Run every sample of the job; write ``results_0.npz`` beside it."""
+    folder = Path(os.environ["ZEROSKIP_JOB"])
+    description = json.loads((folder / "job.json").read_text())
+    (job,) = description["jobs"]
+    scnn = ScnnParams.from_dict(description["params"])
+    eie = EieParams.from_dict(description["eie_params"])
+    dut.rst.value = 1
+    Clock(dut.clk, PERIOD_NS, unit="ns").start(start_high=False)
+    host = ChipHost(dut, scnn, eie)
+    await ClockCycles(dut.clk, 2)
+    dut.rst.value = 0
+    recorded: list[tuple[int, int]] = []
+    rows: list[tuple[int, int, int]] = []
+    outs = dut.scnn_out_valid, dut.scnn_out_pass, dut.scnn_out_data
+    cocotb.start_soon(record_outputs(dut.clk, *outs, recorded))
+    cocotb.start_soon(_record_rows(dut, rows))
+    await host.configure(description["handoff"])
+    final = len(job["runs"]) - 1
+    latencies: list[int] = []
+
+    async def go(keep: bool) -> None:
+        """Run SCNN; behind its last run the handoff and EIE."""
+        what = Go.SCNN | (Go.KEEP if keep else 0)
+        if runs.at == final:
+            what |= Go.HANDOFF | Go.EIE
+        begin = get_sim_time("ns")
+        await host.go(Go(what))
+        latencies.append(round((get_sim_time("ns") - begin) / PERIOD_NS))
+
+    runs = ScnnRuns(host.scnn, scnn, recorded, job["runs"], folder, 0, go)
+    results: dict[str, NDArray[Any]] = {}
+    for sample, tensors in enumerate(runs.load_samples()):
+        for name, shape in job["shapes"].items():
+            tensors.setdefault(name, np.zeros(shape, np.int64))
+        await host.scnn.clear()
+        await host.eie.clear()
+        rows.clear()
+        latencies.clear()
+        try:
+            got = await runs.run(tensors, again=sample > 0)
+        except SimTimeoutError:
+            (folder / "hang").write_text(f"sample {sample}, run {runs.at}")
+            return
+        written = [[number, row] for number, row, _ in rows]
+        if written != description["drained"]:
+            raise RuntimeError(f"EIE wrote passes and rows {written}")
+        got["eie/outputs"] = np.array([split_outputs(data, eie) for _, _, data in rows], np.int64)
+        passes = description["eie_passes"]
+        got["eie/counters"] = np.array(await read_counters(host.eie, eie, passes), np.int64)
+        got["eie/cycles"] = np.array(await host.eie.read(Space.CONTROL, Control.CYCLES))
+        got["eie/result"] = np.array(
+            await read_result(host.eie, description["result_rows"]), np.int64
+        )
+        got["latency"] = np.array(latencies, np.int64)
+        results |= {f"{sample}/{key}": value for key, value in got.items()}
+    np.savez(folder / "results_0.npz", allow_pickle=False, **results)
+
+
+async def _record_rows(dut: Any, rows: list[tuple[int, int, int]]) -> None:
+    """Append pass, row and data of every row of outputs that EIE writes."""
+    valid, clk = dut.eie_out_valid, dut.clk
+    while True:
+        await RisingEdge(valid)
+        await RisingEdge(clk)
+        while valid.value:
+            rows.append((
+                dut.eie_out_pass.value.to_unsigned(),
+                dut.eie_out_row.value.to_unsigned(),
+                dut.eie_out_data.value.to_unsigned(),
+            ))
+            await RisingEdge(clk)

@@ -1,0 +1,1 @@
+"""Run compiled CNNs: the host between SCNN's runs, and EIE behind them."""
