@@ -46,9 +46,10 @@ def acts_layout(p: ScnnParams) -> data.StructLayout:
 class ActRead(wiring.Component):
     """Read the activations of the channel of each block of weights, a word (I of them) a cycle.
 
-    Three stages: directory read; word read, where channels without activations are dropped, one
-    a cycle; coordinates, into a queue of ``ACT_QUEUE_DEPTH``. No bubble between channels. The last
-    block of a group gives a vector of its own if the channel is dropped.
+    Three stages: directory read; word read; coordinates, into a queue of ``ACT_QUEUE_DEPTH``. No
+    bubble between channels. Channels without activations are dropped, one a cycle, while words
+    of the channel before are read. The last block of a group gives a vector of its own if its
+    channel is dropped.
 
     Members
     -------
@@ -99,14 +100,18 @@ class ActRead(wiring.Component):
         m.submodules.coordinates = coordinates = Coordinates(p)
         m.submodules.queue = queue = ActQueue(acts_layout(p), ACT_QUEUE_DEPTH)
 
-        # d_: the directory entry at the RAM's output; after the first of its words (d_more) the
-        # words and entries that are left are in registers.
-        d_valid, d_more, d_go, d_done = Signal(), Signal(), Signal(), Signal()
+        # d_: the directory entry at the RAM's output.
+        d_valid, d_done, d_drop = Signal(), Signal(), Signal()
         d_place = Signal(place_layout(p), reset_less=True)
-        d_next = Signal(p.act_addr_bits, reset_less=True)
-        d_left = Signal(p.act_count_bits, reset_less=True)
-        d_row, d_count = Signal.like(d_next), Signal.like(d_left)
-        d_final, d_drop = Signal(), Signal()
+        d_count = Signal(p.act_count_bits)
+        # w_: the words after the first of a channel, while the next entry is looked up.
+        w_valid, w_row = Signal(), Signal(p.act_addr_bits, reset_less=True)
+        w_count = Signal(p.act_count_bits, reset_less=True)
+        w_place = Signal(place_layout(p), reset_less=True)
+        # The word that is read: row, entries from there on, whether they are the last.
+        row, count = Signal.like(w_row), Signal.like(w_count)
+        fetch, final = Signal(), Signal()
+        place = Signal(place_layout(p))
         # a_: the word at the RAM's output.
         a_valid, a_go, a_first = Signal(), Signal(), Signal(reset_less=True)
         a_place = Signal(place_layout(p), reset_less=True)
@@ -114,35 +119,36 @@ class ActRead(wiring.Component):
         a_base = Signal(p.acc_addr_bits, reset_less=True)
 
         m.d.comb += [
-            d_row.eq(Mux(d_more, d_next, self.directory.start)),
             # Without weights (count 0: end of a group) activations do not matter.
-            d_count.eq(Mux(d_more, d_left, Mux(d_place.count == 0, 0, self.directory.count))),
-            d_final.eq(d_count <= p.mult_i),
+            d_count.eq(Mux(d_place.count == 0, 0, self.directory.count)),
             d_drop.eq((d_count == 0) & ~d_place.last),
-            a_go.eq(~a_valid | queue.i.ready),
-            d_go.eq(d_valid & (a_go | d_drop)),
-            d_done.eq(d_go & d_final),
+            d_done.eq(d_drop | (a_go & ~w_valid)),
             self.i.ready.eq(~d_valid | d_done),
             self.directory_en.eq(self.i.valid & self.i.ready),
             self.directory_row.eq(self.src_base + self.i.payload.channel),
-            self.word_en.eq(d_go & ~d_drop),
-            self.word_row.eq(d_row),
+            row.eq(Mux(w_valid, w_row, self.directory.start)),
+            count.eq(Mux(w_valid, w_count, d_count)),
+            place.eq(Mux(w_valid, w_place, d_place)),
+            final.eq(count <= p.mult_i),
+            a_go.eq(~a_valid | queue.i.ready),
+            fetch.eq(w_valid | (d_valid & ~d_drop)),
+            self.word_en.eq(a_go & fetch),
+            self.word_row.eq(row),
         ]
         with m.If(self.i.ready):
-            m.d.sync += [d_valid.eq(self.i.valid), d_place.eq(self.i.payload.place), d_more.eq(0)]
-        with m.Elif(d_go):
-            m.d.sync += d_more.eq(1)
-        with m.If(d_go):
-            m.d.sync += [d_next.eq(d_row + 1), d_left.eq(d_count - p.mult_i)]
-
+            m.d.sync += [d_valid.eq(self.i.valid), d_place.eq(self.i.payload.place)]
         with m.If(a_go):
             m.d.sync += [
-                a_valid.eq(d_valid & ~d_drop),
-                a_first.eq(~d_more),
-                a_place.eq(d_place),
-                a_place.count.eq(Mux(d_count == 0, 0, d_place.count)),
-                a_place.last.eq(d_place.last & d_final),
-                a_lanes.eq(Cat(d_count > lane for lane in range(p.mult_i))),
+                w_valid.eq(fetch & ~final),
+                w_row.eq(row + 1),
+                w_count.eq(count - p.mult_i),
+                w_place.eq(place),
+                a_valid.eq(fetch),
+                a_first.eq(~w_valid),
+                a_place.eq(place),
+                a_place.count.eq(Mux(count == 0, 0, place.count)),
+                a_place.last.eq(place.last & final),
+                a_lanes.eq(Cat(count > lane for lane in range(p.mult_i))),
             ]
         with m.If(queue.i.valid & queue.i.ready):
             m.d.sync += a_base.eq(coordinates.after)
@@ -169,6 +175,8 @@ class ActRead(wiring.Component):
             m.d.comb += self.needed.eq(queue.o.payload.place.number)
         with m.Elif(a_valid):
             m.d.comb += self.needed.eq(a_place.number)
+        with m.Elif(w_valid):
+            m.d.comb += self.needed.eq(w_place.number)
         with m.Elif(d_valid):
             m.d.comb += self.needed.eq(d_place.number)
         with m.Else():

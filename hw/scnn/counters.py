@@ -74,9 +74,9 @@ class Counters(wiring.Component):
         m.d.sync += was_useful.eq(self.addr[:_CLASS_BITS] == StallClass.USEFUL)
 
         row_bits = p.descriptor_addr_bits
-        m.submodules.useful = useful = AccumRam(COUNTER_BITS, 1 << row_bits, row_bits)
+        m.submodules.useful_counts = useful = AccumRam(COUNTER_BITS, 1 << row_bits, row_bits)
         bits = counter_addr_bits(p)
-        m.submodules.others = others = AccumRam(COUNTER_BITS, 1 << bits, bits)
+        m.submodules.other_counts = others = AccumRam(COUNTER_BITS, 1 << bits, bits)
         m.d.comb += [
             useful.add_row.eq(c_descriptor),
             useful.addend.eq(w_useful),

@@ -131,7 +131,7 @@ class ScnnPe(wiring.Component):
         m.submodules.multiplier_array = flushed(mults)
         m.submodules.scatter = flushed(scatter)
         m.submodules.accumulators = flushed(accs)
-        m.submodules.groups = flushed(groups)
+        m.submodules.group_turns = flushed(groups)
         m.submodules.ppu = flushed(ppu)
         m.submodules.act_ram = rams
 

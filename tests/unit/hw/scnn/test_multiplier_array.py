@@ -150,7 +150,8 @@ SIZES: list[dict[str, Any]] = [
     ids=str,
 )
 def test_all_pairs_in_order(sizes: dict[str, Any], rates: dict[str, float]) -> None:
-    p = ScnnParams(**({"field_bits": 8, "weight_bits": 8, "act_bits": 8} | sizes))
+    narrow: dict[str, Any] = {"field_bits": 8, "weight_bits": 8, "act_bits": 8}
+    p = ScnnParams(**(narrow | sizes))
     run(p, seed=len(rates), rates=rates)
 
 
