@@ -54,6 +54,7 @@ class ScnnPe(wiring.Component):
     halo_in : In, ``halo_out`` of the neighbours (dx, dy) = (-1, -1), (0, -1), (1, -1), (-1, 0),
         (1, 0), (-1, 1), (0, 1), (1, 1); 0 where there is none.
     ppu_busy : Out, outputs are on their way to the destination RAM.
+    overflow : Out, one of them found no room and is lost.
     output_valid, output : Out, every output of the walk, in order, in the same cycle in all PEs.
     host, host_en : In, a host command for this PE; only while there is no run.
     host_data : Out, answer to a command that read in the cycle before.
@@ -79,6 +80,7 @@ class ScnnPe(wiring.Component):
     halo_out: Signal
     halo_in: data.View
     ppu_busy: Signal
+    overflow: Signal
     output_valid: Signal
     output: Signal
     host: data.View
@@ -110,6 +112,7 @@ class ScnnPe(wiring.Component):
             "halo_out": Out(acc),
             "halo_in": In(data.ArrayLayout(acc, 8)),
             "ppu_busy": Out(1),
+            "overflow": Out(1),
             "output_valid": Out(1),
             "output": Out(signed(p.act_bits)),
             "host": In(host_layout(p)),
@@ -187,6 +190,7 @@ class ScnnPe(wiring.Component):
             ppu.descriptor.eq(work),
             ppu.start.eq(self.start),
             self.ppu_busy.eq(ppu.busy),
+            self.overflow.eq(ppu.overflow),
             self.output_valid.eq(ppu.output_valid),
             self.output.eq(ppu.output),
         ]

@@ -1,0 +1,247 @@
+"""The SCNN array: a grid of PEs, weight streams, drain, sequencer, and the host port."""
+
+from amaranth.hdl import (
+    Cat,
+    ClockSignal,
+    Const,
+    Instance,
+    Module,
+    Mux,
+    ResetInserter,
+    ResetSignal,
+    Signal,
+    Value,
+    signed,
+)
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from hw.scnn.broadcast import Broadcast
+from hw.scnn.control import Phase
+from hw.scnn.drain import Drain
+from hw.scnn.formats import (
+    COUNTER_BITS,
+    VERSION,
+    Command,
+    Control,
+    Space,
+    command_layout,
+    host_bits,
+    host_layout,
+)
+from hw.scnn.params import ScnnParams
+from hw.scnn.ppu import NEIGHBOURS
+from hw.scnn.sequencer import Sequencer
+from hw.scnn.weight_stream import WeightStream
+
+__all__ = ["ARRAY_MODULE", "PE_MODULE", "ScnnArray"]
+
+ARRAY_MODULE = "scnn_array"
+PE_MODULE = "scnn_pe"
+
+
+class ScnnArray(wiring.Component):
+    """A grid of PEs under one control (Parashar et al., figure 5).
+
+    The PEs are instances of one Verilog module (``PE_MODULE``, converted on its own from
+    :class:`hw.scnn.pe.ScnnPe`): a design of 64 equal PEs then costs the text and the compile time
+    of one. The array therefore runs in Verilog simulators only.
+
+    Members
+    -------
+    cmd : ``In(stream(command_layout))``, host commands. Memories can be reached between runs;
+        commands to them wait while a run is under way, those to the control space do not.
+    rsp : ``Out(stream(host_bits))``, one answer per read command.
+    running : Out, a run or a clearing is under way.
+    out_valid, out_pass, out_data : Out, outputs as they leave the PEs' arithmetic: the number of
+        the descriptor, and the outputs of the step, PE 0's in the low bits.
+    """
+
+    cmd: stream.Interface
+    rsp: stream.Interface
+    running: Signal
+    out_valid: Signal
+    out_pass: Signal
+    out_data: Signal
+
+    def __init__(self, params: ScnnParams) -> None:
+        self._p = params
+        super().__init__({
+            "cmd": In(stream.Signature(command_layout(params))),
+            "rsp": Out(stream.Signature(host_bits(params))),
+            "running": Out(1),
+            "out_valid": Out(1),
+            "out_pass": Out(params.descriptor_addr_bits),
+            "out_data": Out(params.num_pes * params.act_bits),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p = self._p
+        m = Module()
+        m.submodules.sequencer = sequencer = Sequencer(p)
+        drain = Drain(p)
+        m.submodules.drain = ResetInserter(sequencer.flush)(drain)
+        host, host_pe, host_valid = Signal(host_layout(p)), Signal(8), Signal()
+        listeners = self._make_streams(m, sequencer, drain, host, host_pe, host_valid)
+
+        group_ready, ppu_busy = Signal(p.num_pes), Signal(p.num_pes)
+        overflow, output_valid = Signal(p.num_pes), Signal(p.num_pes)
+        draining = Signal()
+        halos = [Signal(signed(p.acc_bits), name=f"halo_{pe}") for pe in range(p.num_pes)]
+        answers = [Signal(host_bits(p), name=f"answer_{pe}") for pe in range(p.num_pes)]
+        for pe in range(p.num_pes):
+            y, x = divmod(pe, p.pes_x)
+            host_en = Signal(name=f"host_en_{pe}")
+            m.d.comb += host_en.eq(host_valid & (host_pe == pe))
+            neighbours = [
+                halos[(y + dy) * p.pes_x + x + dx]
+                if 0 <= x + dx < p.pes_x and 0 <= y + dy < p.pes_y
+                else Const(0, p.acc_bits)
+                for dx, dy in NEIGHBOURS
+            ]
+            m.submodules[f"pe_{pe}"] = Instance(
+                PE_MODULE,
+                i_clk=ClockSignal(),
+                i_rst=ResetSignal(),
+                i_pe_x=Const(x, 4),
+                i_pe_y=Const(y, 4),
+                i_flush=sequencer.flush,
+                i_descriptor=sequencer.descriptor.as_value(),
+                i_descriptor_number=sequencer.descriptor_number,
+                i_source=sequencer.source,
+                i_start=sequencer.pass_start,
+                i_phase=Value.cast(sequencer.phase),
+                i_wipe=sequencer.wipe,
+                i_wipe_entry=sequencer.wipe_entry,
+                i_weights__payload=listeners.pe_items[pe].payload.as_value(),
+                i_weights__valid=listeners.pe_items[pe].valid,
+                o_weights__ready=listeners.pe_items[pe].ready,
+                o_group_ready=group_ready[pe],
+                i_drained=drain.drained,
+                i_draining=draining,
+                i_step=drain.step.as_value(),
+                i_bias=listeners.pe_biases[pe],
+                o_halo_out=halos[pe],
+                i_halo_in=Cat(neighbours),
+                o_ppu_busy=ppu_busy[pe],
+                o_overflow=overflow[pe],
+                o_output_valid=output_valid[pe],
+                o_output=self.out_data.word_select(pe, p.act_bits),
+                i_host=host.as_value(),
+                i_host_en=host_en,
+                o_host_data=answers[pe],
+                i_counter_clear=sequencer.counter_clear,
+                i_counter_row=sequencer.counter_row,
+            )
+        m.d.comb += [
+            drain.descriptor.eq(sequencer.descriptor),
+            drain.start.eq(sequencer.pass_start),
+            drain.ready.eq(group_ready.all()),
+            # All PEs make the same outputs in the same cycles.
+            draining.eq(drain.step.valid | ppu_busy[0]),
+            sequencer.pass_done.eq(drain.done & ~ppu_busy[0]),
+            sequencer.lost.eq(overflow.any()),
+            self.running.eq(sequencer.running),
+            self.out_valid.eq(output_valid[0]),
+            self.out_pass.eq(sequencer.descriptor_number),
+        ]
+        self._serve_host(m, sequencer, host, host_pe, host_valid, answers)
+        return m
+
+    def _make_streams(
+        self,
+        m: Module,
+        sequencer: Sequencer,
+        drain: Drain,
+        host: data.View,
+        host_pe: Signal,
+        host_valid: Signal,
+    ) -> Broadcast:
+        """Make the weight streams; return what brings them to the PEs."""
+        p = self._p
+        m.submodules.broadcast = broadcast = Broadcast(p)
+        m.d.comb += [
+            broadcast.descriptor.eq(sequencer.descriptor),
+            broadcast.start.eq(sequencer.pass_start),
+        ]
+        # Codebooks and taps are the same in all streams.
+        shared = (host.space == Space.CODEBOOK) | (host.space == Space.TAP)
+        for number in range(p.num_streams):
+            weights = WeightStream(p)
+            m.submodules[f"stream_{number}"] = ResetInserter(sequencer.flush)(weights)
+            connect(m, weights.o, broadcast.items[number])
+            m.d.comb += [
+                weights.descriptor.eq(sequencer.descriptor),
+                weights.restart.eq(sequencer.restart),
+                weights.start.eq(sequencer.pass_start & broadcast.used[number]),
+                weights.bias_read.eq(drain.bias_read),
+                weights.bias_row.eq(drain.bias_row),
+                broadcast.biases[number].eq(weights.bias_data),
+                weights.host.eq(host),
+                weights.host_en.eq(host_valid & (shared | (host_pe == number))),
+            ]
+        return broadcast
+
+    def _serve_host(
+        self,
+        m: Module,
+        sequencer: Sequencer,
+        host: data.View,
+        host_pe: Signal,
+        host_valid: Signal,
+        answers: list[Signal],
+    ) -> None:
+        """Take commands one by one: a write per cycle, a read in four and until it is answered."""
+        p = self._p
+        command = self.cmd.payload.command
+        # Reads: in `host`, then out of the memory, then in `rsp`.
+        reading, fetched = Signal(), Signal()
+        at_rest = (command.space == Space.CONTROL) | ~sequencer.running
+        m.d.comb += self.cmd.ready.eq(~reading & at_rest)
+        m.d.sync += [host_valid.eq(0), fetched.eq(host_valid & ~host.write)]
+        with m.If(self.cmd.valid & self.cmd.ready):
+            m.d.sync += [
+                host.eq(command),
+                host_pe.eq(self.cmd.payload.pe),
+                host_valid.eq(1),
+                reading.eq(~command.write),
+            ]
+        with m.If(self.rsp.valid & self.rsp.ready):
+            m.d.sync += [self.rsp.valid.eq(0), reading.eq(0)]
+
+        write = host_valid & host.write
+        control = write & (host.space == Space.CONTROL) & (host.addr == Control.COMMAND)
+        m.d.comb += [
+            sequencer.start.eq(control & (host.data & Command.START).any()),
+            sequencer.keep.eq((host.data & Command.KEEP).any()),
+            sequencer.clear.eq(control & (host.data & Command.CLEAR).any()),
+            sequencer.clear_counters.eq(control & (host.data & Command.CLEAR_COUNTERS).any()),
+            sequencer.load_en.eq(write & (host.space == Space.PROGRAM)),
+            sequencer.load_row.eq(host.addr),
+            sequencer.load_data.eq(host.data),
+        ]
+
+        cycles = Signal(COUNTER_BITS)
+        with m.If(sequencer.start):
+            m.d.sync += cycles.eq(0)
+        with m.Elif(sequencer.phase != Phase.IDLE):
+            m.d.sync += cycles.eq(cycles + 1)
+        from_control = Signal(COUNTER_BITS)
+        with m.Switch(host.addr):
+            with m.Case(Control.STATUS):
+                status = Cat(sequencer.running, sequencer.source, sequencer.overflow)
+                m.d.comb += from_control.eq(status)
+            with m.Case(Control.VERSION):
+                m.d.comb += from_control.eq(VERSION | p.num_pes << 16)
+            with m.Case(Control.CYCLES):
+                m.d.comb += from_control.eq(cycles)
+        from_pe = Signal.like(answers[0])
+        with m.Switch(host_pe):
+            for pe, answer in enumerate(answers):
+                with m.Case(pe):
+                    m.d.comb += from_pe.eq(answer)
+        with m.If(fetched):
+            m.d.sync += [
+                self.rsp.valid.eq(1),
+                self.rsp.payload.eq(Mux(host.space == Space.CONTROL, from_control, from_pe)),
+            ]
