@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.common.add import add
 from hw.common.sram import sram
 
 __all__ = ["AccumRam"]
@@ -56,18 +57,22 @@ class AccumRam(wiring.Component):
         m.submodules.rows = rows = sram(self._shape, self._depth)
         read, write = rows.read_port(), rows.write_port()
 
-        # w_: the cycle in which the sum is made and written; b_: the bypass, one cycle later.
+        # w_: the cycle in which the sum is made and written; b_sum: the bypass, one cycle later.
         w_valid, w_row = Signal(), Signal(len(self.add_row), reset_less=True)
-        b_valid, b_row = Signal(), Signal(len(self.add_row), reset_less=True)
-        b_sum = Signal(self._shape, reset_less=True)
+        # Rows are compared a cycle ahead, which keeps it out of the path of the sum.
+        w_again, b_sum = Signal(reset_less=True), Signal(self._shape, reset_less=True)
         w_sum = Signal(self._shape)
-        m.d.sync += [w_valid.eq(self.add), w_row.eq(self.add_row)]
-        m.d.sync += [b_valid.eq(w_valid), b_row.eq(w_row), b_sum.eq(w_sum)]
+        m.d.sync += [
+            w_valid.eq(self.add),
+            w_row.eq(self.add_row),
+            w_again.eq(w_valid & (self.add_row == w_row)),
+            b_sum.eq(w_sum),
+        ]
         m.d.comb += [
             read.en.eq(self.add | self.read),
             read.addr.eq(Mux(self.read, self.read_row, self.add_row)),
             self.read_data.eq(read.data),
-            w_sum.eq(self.addend + Mux(b_valid & (b_row == w_row), b_sum, read.data)),
+            w_sum.eq(add(m, self.addend, Mux(w_again, b_sum, read.data), self._shape.width)),
             write.en.eq(w_valid | self.clear),
             write.addr.eq(Mux(self.clear, self.clear_row, w_row)),
             write.data.eq(Mux(self.clear, 0, w_sum)),

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.common.add import add
 from hw.common.sram import sram
 from hw.eie.params import EieParams
 
@@ -130,7 +131,7 @@ class ActRw(wiring.Component):
             bias_load.data.eq(self.load_data[: p.acc_bits]),
             shifted.eq(total >> self.shift),
         ]
-        m.d.sync += total.eq(self.acc + bias.data)
+        m.d.sync += total.eq(add(m, self.acc, bias.data, p.acc_bits))
         with m.If(shifted < 0):
             low = Mux(shifted < p.min_act, p.min_act, shifted)
             m.d.comb += self.output.eq(Mux(self.relu, 0, low))

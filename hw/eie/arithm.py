@@ -1,11 +1,11 @@
-"""Arithmetic unit: codebook, multiplier, accumulators with bypass."""
+"""Arithmetic unit: lookup, multiplier, accumulators with bypass."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Array, Module, Signal, signed
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.common.accum_ram import AccumRam
+from hw.common.multiply import Multiply
 from hw.eie.params import EieParams
 
 __all__ = ["Arithm"]
@@ -14,13 +14,15 @@ __all__ = ["Arithm"]
 class Arithm(wiring.Component):
     """b_x = b_x + S[code] * a (EIE, section IV, "Arithmetic Unit"), one entry per cycle.
 
-    Four stages: codebook lookup, multiply and accumulator read, add, write. Never stalls.
-    Accumulators wrap, so the order of entries cannot change a bit.
+    Four stages: codebook lookup; multiply; end of the product and accumulator read; add and
+    write. Never stalls. Accumulators wrap, so the order of entries cannot change a bit.
+
+    All PEs work with one codebook, so it is held once for all of them (:class:`CodebookLoad`).
 
     Members
     -------
-    valid, code, row, value : In, an entry: its weight code, PE-local row and activation.
-    codebook_en, codebook_code, codebook_weight : In, write a weight to the codebook.
+    valid, code, row, value : In, an entry: its weight code, not 0, PE-local row and activation.
+    codebook : In, the weights, code 0's in the lowest bits.
     read, read_row : In, read an accumulator; only while not ``busy``.
     read_data : Out, the accumulator that was read in the cycle before.
     clear, clear_row : In, set an accumulator to 0; only while not ``busy``.
@@ -31,9 +33,7 @@ class Arithm(wiring.Component):
     code: Signal
     row: Signal
     value: Signal
-    codebook_en: Signal
-    codebook_code: Signal
-    codebook_weight: Signal
+    codebook: Signal
     read: Signal
     read_row: Signal
     read_data: Signal
@@ -49,9 +49,7 @@ class Arithm(wiring.Component):
             "code": In(params.code_bits),
             "row": In(row),
             "value": In(signed(params.act_bits)),
-            "codebook_en": In(1),
-            "codebook_code": In(params.code_bits),
-            "codebook_weight": In(signed(params.weight_bits)),
+            "codebook": In(params.num_codes * params.weight_bits),
             "read": In(1),
             "read_row": In(row),
             "read_data": Out(signed(params.acc_bits)),
@@ -63,45 +61,37 @@ class Arithm(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        m.submodules.codebook = codebook = Memory(
-            shape=signed(p.weight_bits), depth=p.num_codes, init=[]
-        )
+        m.submodules.multiply = multiply = Multiply(p.act_bits, p.weight_bits)
         m.submodules.accs = accs = AccumRam(signed(p.acc_bits), p.num_accs, p.acc_addr_bits)
-        weight, load = codebook.read_port(domain="comb"), codebook.write_port()
 
-        c_valid, c_code = Signal(), Signal(p.code_bits, reset_less=True)
-        c_row = Signal(p.acc_addr_bits, reset_less=True)
-        c_value = Signal(signed(p.act_bits), reset_less=True)
+        # m_, a_: the two cycles of the product.
         m_valid, m_row = Signal(), Signal(p.acc_addr_bits, reset_less=True)
         m_weight = Signal(signed(p.weight_bits), reset_less=True)
         m_value = Signal(signed(p.act_bits), reset_less=True)
-        a_product = Signal(signed(p.weight_bits + p.act_bits), reset_less=True)
-        m.d.comb += [
-            load.en.eq(self.codebook_en),
-            load.addr.eq(self.codebook_code),
-            load.data.eq(self.codebook_weight),
-            weight.addr.eq(c_code),
-        ]
+        a_valid, a_row = Signal(), Signal(p.acc_addr_bits, reset_less=True)
+        w_product = Signal(signed(p.weight_bits + p.act_bits), reset_less=True)
+        # Weight 0 is 0, and is never looked up: its place gives what is least work.
+        weights = [self.codebook.word_select(code, p.weight_bits) for code in range(p.num_codes)]
         m.d.sync += [
-            c_valid.eq(self.valid),
-            c_code.eq(self.code),
-            c_row.eq(self.row),
-            c_value.eq(self.value),
-            m_valid.eq(c_valid),
-            m_row.eq(c_row),
-            m_weight.eq(weight.data),
-            m_value.eq(c_value),
-            a_product.eq(m_weight * m_value),
+            m_valid.eq(self.valid),
+            m_row.eq(self.row),
+            m_weight.eq(Array([weights[1], *weights[1:]])[self.code]),
+            m_value.eq(self.value),
+            a_valid.eq(m_valid),
+            a_row.eq(m_row),
+            w_product.eq(multiply.product),
         ]
         m.d.comb += [
-            accs.add.eq(m_valid),
-            accs.add_row.eq(m_row),
-            accs.addend.eq(a_product),
+            multiply.a.eq(m_value),
+            multiply.b.eq(m_weight),
+            accs.add.eq(a_valid),
+            accs.add_row.eq(a_row),
+            accs.addend.eq(w_product),
             accs.read.eq(self.read),
             accs.read_row.eq(self.read_row),
             self.read_data.eq(accs.read_data),
             accs.clear.eq(self.clear),
             accs.clear_row.eq(self.clear_row),
-            self.busy.eq(c_valid | m_valid | accs.busy),
+            self.busy.eq(m_valid | a_valid | accs.busy),
         ]
         return m

@@ -83,6 +83,7 @@ class EieArray(wiring.Component):
                 i_clk=ClockSignal(),
                 i_rst=ResetSignal(),
                 i_control=c.as_value(),
+                i_codebook=ccu.codebook,
                 i_broadcast=scan.broadcast.as_value(),
                 i_broadcast_en=scan.broadcast_en,
                 o_room=room[pe],

@@ -42,6 +42,7 @@ class Ccu(wiring.Component):
     running : Out, a run or a clearing is under way.
     source : Out, the source file; once ``running`` is low, the file that holds the result.
     control : Out, to all PEs, see ``control_layout``.
+    codebook : Out, to all PEs, the weights; changes only while no PE has work.
     pass_start, pass_descriptor : Out, begin the scan of a pass.
     pass_done : In, the scan is over, and no PE has work in a queue or pipeline.
     load_program, load_codebook, load_row, load_data : In, write half a descriptor or a weight.
@@ -54,6 +55,7 @@ class Ccu(wiring.Component):
     running: Signal
     source: Signal
     control: data.View
+    codebook: Signal
     pass_start: Signal
     pass_descriptor: data.View
     pass_done: Signal
@@ -72,6 +74,7 @@ class Ccu(wiring.Component):
             "running": Out(1),
             "source": Out(1),
             "control": Out(control_layout(params)),
+            "codebook": Out(params.num_codes * params.weight_bits),
             "pass_start": Out(1),
             "pass_descriptor": Out(descriptor_layout(params)),
             "pass_done": In(1),
@@ -112,9 +115,7 @@ class Ccu(wiring.Component):
             self.pass_descriptor.eq(ahead),
             c.flush.eq(flush),
             c.source.eq(self.source),
-            c.codebook_en.eq(codebooks.o_en),
-            c.codebook_code.eq(codebooks.o_code),
-            c.codebook_weight.eq(codebooks.o_weight),
+            self.codebook.eq(codebooks.weights),
             c.acc_read.eq(drain.acc_read),
             c.acc_row.eq(drain.acc_row),
             c.bias_row.eq(drain.bias_row),

@@ -1,6 +1,6 @@
-"""Codebook load: one layer's shared weights, from the central memory into every PE."""
+"""Codebook load: one layer's shared weights, from the central memory to every PE."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import C, Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,15 +11,18 @@ __all__ = ["CodebookLoad"]
 
 
 class CodebookLoad(wiring.Component):
-    """Broadcast a codebook to the PEs, one weight per cycle.
+    """Load a codebook into registers that all PEs look weights up in, one weight per cycle.
+
+    Every PE of the paper holds the codebook. The copies never differ, and would take more room
+    in a PE than its multiplier.
 
     Members
     -------
     codebook : In, the codebook that is wanted.
     load : In, load it, unless it is there or on its way; the PEs must be idle.
-    ready : Out, the PEs hold the wanted codebook.
-    forget : In, the PEs' codebooks are not known; stops a load.
-    o_en, o_code, o_weight : Out, to the PEs.
+    ready : Out, the PEs see the wanted codebook.
+    forget : In, what is held is not known; stops a load.
+    weights : Out, to the PEs, code 0's in the lowest bits. It is 0: code 0 is no weight.
     load_en, load_row, load_data : In, write a weight; the row is the code, above it the codebook.
     """
 
@@ -27,9 +30,7 @@ class CodebookLoad(wiring.Component):
     load: Signal
     ready: Signal
     forget: Signal
-    o_en: Signal
-    o_code: Signal
-    o_weight: Signal
+    weights: Signal
     load_en: Signal
     load_row: Signal
     load_data: Signal
@@ -42,9 +43,7 @@ class CodebookLoad(wiring.Component):
             "load": In(1),
             "ready": Out(1),
             "forget": In(1),
-            "o_en": Out(1),
-            "o_code": Out(params.code_bits),
-            "o_weight": Out(weight),
+            "weights": Out(params.num_codes * params.weight_bits),
             "load_en": In(1),
             "load_row": In(params.descriptor_addr_bits + params.code_bits),
             "load_data": In(weight),
@@ -53,6 +52,7 @@ class CodebookLoad(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
+        codes = range(1, p.num_codes)
         m.submodules.codebooks = rows = sram(
             signed(p.weight_bits), p.num_descriptors << p.code_bits
         )
@@ -66,18 +66,24 @@ class CodebookLoad(wiring.Component):
         known, loading, code = Signal(), Signal(), Signal(p.code_bits)
         held = Signal(p.descriptor_addr_bits, reset_less=True)
         wanted = Signal()
+        # w_: the cycle in which a weight comes out of the memory.
+        w_valid, w_code = Signal(), Signal(p.code_bits, reset_less=True)
         m.d.comb += [
             wanted.eq(known & (held == self.codebook)),
-            self.ready.eq(wanted & ~loading & ~self.o_en),
+            self.ready.eq(wanted & ~loading & ~w_valid),
             read.en.eq(loading),
             read.addr.eq(Cat(code, held)),
-            self.o_weight.eq(read.data),
         ]
-        m.d.sync += [self.o_en.eq(loading), self.o_code.eq(code)]
+        m.d.sync += [w_valid.eq(loading), w_code.eq(code)]
+        kept = [Signal(p.weight_bits, reset_less=True, name=f"weight_{k}") for k in codes]
+        for k, weight_k in zip(codes, kept, strict=True):
+            with m.If(w_valid & (w_code == k)):
+                m.d.sync += weight_k.eq(read.data)
+        m.d.comb += self.weights.eq(Cat(C(0, p.weight_bits), kept))
         with m.If(loading):
             m.d.sync += [code.eq(code + 1), loading.eq(~code.all())]
         with m.Elif(self.load & ~wanted):
             m.d.sync += [loading.eq(1), known.eq(1), held.eq(self.codebook), code.eq(0)]
         with m.If(self.forget):
-            m.d.sync += [loading.eq(0), known.eq(0), self.o_en.eq(0)]
+            m.d.sync += [loading.eq(0), known.eq(0), w_valid.eq(0)]
         return m

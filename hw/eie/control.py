@@ -1,6 +1,5 @@
 """What the central control unit tells the PEs."""
 
-from amaranth.hdl import signed
 from amaranth.lib import data, enum
 
 from hw.eie.counters import counter_addr_bits
@@ -25,7 +24,6 @@ def control_layout(p: EieParams) -> data.StructLayout:
     ------
     flush : empty queues and pipelines.
     source : which activation file is the source.
-    codebook_en, codebook_code, codebook_weight : write the codebook.
     hold : the codebook is not complete; issue nothing.
     acc_read, acc_row : read an accumulator to drain it.
     bias_row : the bias that belongs to it.
@@ -38,9 +36,6 @@ def control_layout(p: EieParams) -> data.StructLayout:
     return data.StructLayout({
         "flush": 1,
         "source": 1,
-        "codebook_en": 1,
-        "codebook_code": p.code_bits,
-        "codebook_weight": signed(p.weight_bits),
         "hold": 1,
         "acc_read": 1,
         "acc_row": p.acc_addr_bits,

@@ -33,7 +33,7 @@ class Pe(wiring.Component):
 
     Members
     -------
-    control : In, from the central control unit.
+    control, codebook : In, from the central control unit, see ``Ccu``.
     broadcast, broadcast_en : In, an activation and its column; only while ``room``.
     room : Out, the PE can take a broadcast.
     busy : Out, work is in the queue or a pipeline.
@@ -45,6 +45,7 @@ class Pe(wiring.Component):
     """
 
     control: data.View
+    codebook: Signal
     broadcast: data.View
     broadcast_en: Signal
     room: Signal
@@ -66,6 +67,7 @@ class Pe(wiring.Component):
         self._p = params
         super().__init__({
             "control": In(control_layout(params)),
+            "codebook": In(params.num_codes * params.weight_bits),
             "broadcast": In(broadcast_layout(params)),
             "broadcast_en": In(1),
             "room": Out(1),
@@ -120,9 +122,7 @@ class Pe(wiring.Component):
             arithm.code.eq(spmat.code),
             arithm.row.eq(spmat.row),
             arithm.value.eq(spmat.value),
-            arithm.codebook_en.eq(c.codebook_en),
-            arithm.codebook_code.eq(c.codebook_code),
-            arithm.codebook_weight.eq(c.codebook_weight),
+            arithm.codebook.eq(self.codebook),
             arithm.read.eq(c.acc_read),
             arithm.read_row.eq(c.acc_row),
             arithm.clear.eq(c.clear),

@@ -1,3 +1,4 @@
+import operator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -49,11 +50,14 @@ class Cycle:
     pass_start: int | None
     descriptor: int | None
     source: int | None
-    weight: tuple[int, int] | None
     acc_read: tuple[int, int] | None
     clear: int | None
     counter_clear: int | None
     act_write: tuple[int, int, int] | None
+    # What an earlier run left counts for nothing until the codebook is complete.
+    codebook: list[int] = field(compare=False)
+    weights: int = field(compare=False, default=0)
+    """How many weights become others at the end of the cycle."""
 
 
 @dataclass
@@ -98,6 +102,7 @@ class Array:
             self.left = LENGTHS[self.passes]
             self.passes = (self.passes + 1) % len(PROGRAM)
         await ctx.tick()
+        cycle.weights = sum(map(operator.ne, held(ctx, dut), cycle.codebook))
         return cycle
 
     async def until_idle(self, ctx: Any, **command: bool) -> list[Cycle]:
@@ -108,6 +113,13 @@ class Array:
             trace.append(await self.step(ctx))
             assert len(trace) < 1000, "the run has no end"
         return trace
+
+
+def held(ctx: Any, dut: Ccu) -> list[int]:
+    """Return the weights that PEs see."""
+    word = ctx.get(dut.codebook)
+    weights = [word >> P.weight_bits * code & 0xFF for code in range(P.num_codes)]
+    return [(weight ^ 0x80) - 0x80 for weight in weights]
 
 
 def seen(ctx: Any, dut: Ccu) -> Cycle:
@@ -122,11 +134,11 @@ def seen(ctx: Any, dut: Ccu) -> Cycle:
         pass_start=ctx.get(dut.pass_descriptor.as_value()) if pass_start else None,
         descriptor=None if c.phase == Phase.IDLE else c.descriptor,
         source=c.source if in_pass else None,
-        weight=(c.codebook_code, c.codebook_weight) if c.codebook_en else None,
         acc_read=(c.acc_row, c.bias_row) if c.acc_read else None,
         clear=c.clear_row if c.clear else None,
         counter_clear=c.counter_row if c.counter_clear else None,
         act_write=(c.act_row, c.shift, c.relu) if c.act_write else None,
+        codebook=held(ctx, dut),
     )
 
 
@@ -139,7 +151,8 @@ def check_clearing(trace: list[Cycle], *, gentle: bool = False) -> None:
     assert all(cycle.phase == Phase.IDLE and cycle.running for cycle in trace)
     # An output that was under way is still written in the cycle of the flush.
     for cycle in trace[1:]:
-        assert cycle.pass_start is cycle.act_write is cycle.weight is cycle.acc_read is None
+        assert cycle.pass_start is cycle.act_write is cycle.acc_read is None
+        assert not cycle.weights
 
 
 def split(trace: list[Cycle]) -> list[list[Cycle]]:
@@ -155,7 +168,6 @@ def check_run(trace: list[Cycle], source: int = 0) -> None:
     layout = descriptor_layout(P)
     passes = split(trace)
     assert len(passes) == len(PROGRAM)
-    codebook: list[int | None] = [None] * P.num_codes
     for number, (cycles, fields) in enumerate(zip(passes, PROGRAM, strict=True)):
         assert cycles[0].pass_start == pack(layout, **fields)
         assert {cycle.descriptor for cycle in cycles if cycle.phase != Phase.SETUP} == {number}
@@ -172,15 +184,12 @@ def check_run(trace: list[Cycle], source: int = 0) -> None:
             if cycle.phase == Phase.COMPUTE:
                 computed += 1
                 assert not cycle.hold
-                assert codebook == BOOKS[fields["codebook"]]
-                # Entries may be under way: their codebook may not change.
-                assert cycle.weight is None
+                # Entries are under way: their codebook may not change. Code 0 has no weight.
+                assert cycle.codebook == [0, *BOOKS[fields["codebook"]][1:]]
             # Not complete, and the scan has begun.
             waiting = k > 0 and not computed and cycle.phase == Phase.SETUP
             assert cycle.hold == waiting
             drained += cycle.phase == Phase.DRAIN
-            if cycle.weight is not None:
-                codebook[cycle.weight[0]] = cycle.weight[1]
         assert computed >= 1
         assert computed + sum(cycle.hold for cycle in cycles) >= LENGTHS[number]
         assert drained == (len(rows) + 2 if rows else 0)
@@ -230,12 +239,12 @@ def test_codebooks_are_loaded_once_and_ahead() -> None:
         trace = await array.until_idle(ctx, start=True)
         passes = split(trace)
         # The second pass keeps the first one's codebook. The third one's is loaded in the drain
-        # of the second; a short drain leaves a part of the fourth one's to do.
-        phases = [[cycle.phase for cycle in cycles if cycle.weight] for cycles in passes]
+        # of the second; the third's drain ends when the fourth one's code 0 is read.
+        phases = [[cycle.phase for cycle in cycles if cycle.weights] for cycles in passes]
         assert phases == [
-            [Phase.SETUP] * 4,
-            [Phase.DRAIN] * 4,
-            [Phase.DRAIN],
+            [Phase.SETUP] * 3,
+            [Phase.DRAIN] * 3,
+            [],
             [Phase.SETUP] * 3,
         ]
         # Not a cycle is lost to the third pass's codebook.
