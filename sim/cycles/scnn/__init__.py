@@ -1,0 +1,1 @@
+"""How long the SCNN array takes, cycle for cycle as its RTL."""

@@ -1,0 +1,192 @@
+"""A run of the array: its passes, and what the sequencer spends between them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.scnn.run import Channels, PassOutput, ScnnDescriptor, ScnnRun, TileLayout
+from hw.scnn.act_read import ACT_QUEUE_DEPTH
+from hw.scnn.formats import StallClass
+from hw.scnn.params import ScnnParams
+from sim.cycles.scnn.acts import NO_ACT, ActStorage
+from sim.cycles.scnn.machine import PassWork, run_pass
+from sim.cycles.scnn.weights import StreamWork, stream_work
+
+__all__ = ["ScnnCycles", "drain_exchanges"]
+
+# Cycles from START, or from the end of a pass, until its descriptor has been read.
+_DESCRIPTOR_READ = 6
+# Cycles from the first of the RUN phase until a stream has its first item.
+_STREAM_LATENCY = 5
+# Cycles from the last step of the drain until its outputs have been written.
+_PPU_STAGES = 4
+
+
+class ScnnCycles:
+    """Counts the cycles of runs one after the other, as the host starts them.
+
+    Parameters
+    ----------
+    params : of the array.
+    runs : all runs of a program, in order; weights are read off their SRAMs once.
+    """
+
+    def __init__(self, params: ScnnParams, runs: Sequence[ScnnRun]) -> None:
+        self._p = params
+        self._runs = tuple(runs)
+        self._work: list[list[StreamWork]] = []
+        contents: dict[str, NDArray[np.uint64]] = {}
+        for run in runs:
+            contents |= {name: sram.words for name, sram in run.srams.items()}
+            self._work.append(stream_work(params, run.program, contents))
+        self._rams = ActStorage(params), ActStorage(params)
+        self._source = 0
+
+    def count(
+        self, number: int, tensors: Mapping[str, NDArray[np.int64]]
+    ) -> tuple[int, NDArray[np.int64]]:
+        """Count the cycles of a run; those before it must have been counted.
+
+        Parameters
+        ----------
+        number : of the run.
+        tensors : (C, H, W) by name, all that the run loads or makes, with what is made.
+
+        Returns
+        -------
+        Cycles from start to end, and (passes, num_pes, stall classes) multiplier-cycles.
+        """
+        p, run = self._p, self._runs[number]
+        if run.loads:
+            self._source = 0
+            self._rams[0].clear()
+        for load in run.loads:
+            region = _region(tensors, load.channels, load.layout)
+            blocks = [region] * _blocks(p, load.layout.block_x, load.layout.block_y)
+            self._rams[0].put(load.layout, load.base, blocks)
+        counters = np.zeros((len(run.program), p.num_pes, len(StallClass)), np.int64)
+        cycles = 0
+        for at, (descriptor, output) in enumerate(zip(run.program, run.outputs, strict=True)):
+            setup = _DESCRIPTOR_READ + (p.bank_entries if descriptor.wipe else 0)
+            counters[at, :, StallClass.SETUP] = setup * p.mults
+            source, destination = self._rams[self._source], self._rams[1 - self._source]
+            spent = self._pass(descriptor, self._work[number][at], source, counters[at])
+            cycles += setup + spent
+            if output is not None:
+                _store(p, destination, descriptor, output, tensors)
+            if descriptor.swap:
+                self._source = 1 - self._source
+        return cycles, counters
+
+    def _pass(
+        self,
+        descriptor: ScnnDescriptor,
+        streams: StreamWork,
+        source: ActStorage,
+        counters: NDArray[np.int64],
+    ) -> int:
+        p = self._p
+        positions = source.positions
+        places = np.where(positions < 0, -1 - positions, positions) & (p.banks - 1)
+        there = positions != NO_ACT if descriptor.keep_zeros else positions >= 0
+        banks = np.where(there, places, np.int32(-1))
+        weights = streams.offsets
+        work = PassWork(
+            begin=streams.begin,
+            channel=streams.channel + descriptor.src_base,
+            count=streams.count,
+            last=streams.last.astype(np.int64),
+            first=streams.first,
+            weight_banks=np.where(weights < 0, weights, weights & (p.banks - 1)),
+            weight_used=(weights >= 0).sum(axis=1),
+            act_start=source.start,
+            act_count=source.count,
+            act_banks=banks,
+            act_used=there.sum(axis=1),
+            act_apart=_apart(banks),
+        )
+        pe_y, pe_x = np.divmod(np.arange(p.num_pes), p.pes_x)
+        across = -(-p.pes_x >> descriptor.block_x)
+        spent = run_pass(
+            work,
+            (pe_y >> descriptor.block_y) * across + (pe_x >> descriptor.block_x),
+            drain_exchanges(descriptor),
+            (descriptor.groups, descriptor.kc, descriptor.kc_last),
+            descriptor.drain,
+            (p.banks, p.scatter_depth, p.weight_depth, p.block_depth, ACT_QUEUE_DEPTH),
+            _STREAM_LATENCY,
+            counters,
+        )
+        counters[:, StallClass.BARRIER] += _PPU_STAGES * p.mults
+        return spent + _PPU_STAGES
+
+
+def drain_exchanges(descriptor: ScnnDescriptor) -> NDArray[np.bool_]:
+    """List the steps of the drain of an output channel, whether each fetches a neighbour's sum.
+
+    An output's own sum comes first, then the parts of it that its neighbours hold.
+    """
+    d = descriptor
+    x, y = np.arange(d.wo), np.arange(d.ho)
+    parts_x = 1 + (x < d.halo_right) + (x >= d.wo - d.halo_left)
+    parts_y = 1 + (y < d.halo_bottom) + (y >= d.ho - d.halo_top)
+    found = []
+    for a in range(d.out_sy):
+        for b in range(d.out_sx):
+            parts = parts_y[a :: d.out_sy, None] * parts_x[None, b :: d.out_sx]
+            for number in parts.reshape(-1).tolist():
+                found += [False, *[True] * (number - 1)]
+    return np.array(found, np.bool_)
+
+
+def _apart(banks: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Tell vectors of activations, (vectors, I), that are all for different banks."""
+    ordered = np.sort(banks, axis=1)
+    same = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    return (~same.any(axis=1)).astype(np.int64)
+
+
+def _blocks(params: ScnnParams, block_x: int, block_y: int) -> int:
+    return -(-params.pes_x >> block_x) * -(-params.pes_y >> block_y)
+
+
+def _region(
+    tensors: Mapping[str, NDArray[np.int64]], channels: Sequence[Channels], layout: TileLayout
+) -> NDArray[np.int64]:
+    rows = slice(layout.y0, layout.y0 + layout.height)
+    columns = slice(layout.x0, layout.x0 + layout.width)
+    return np.concatenate([
+        tensors[one.tensor][one.start : one.stop, rows, columns] for one in channels
+    ])
+
+
+def _store(
+    params: ScnnParams,
+    ram: ActStorage,
+    descriptor: ScnnDescriptor,
+    output: PassOutput,
+    tensors: Mapping[str, NDArray[np.int64]],
+) -> None:
+    """Put what a pass writes into the destination RAM."""
+    d = descriptor
+    if not d.append:
+        ram.clear()
+    layout = TileLayout(
+        block_x=d.block_x,
+        block_y=d.block_y,
+        tile_h=d.ho,
+        tile_w=d.wo,
+        sy=d.out_sy,
+        sx=d.out_sx,
+        y_stride=d.out_y_stride,
+        y0=output.y0,
+        x0=output.x0,
+        height=output.height,
+        width=output.width,
+        dense=d.out_dense,
+    )
+    blocks = [
+        _region(tensors, [one], layout) if one.start < one.stop else None for one in output.blocks
+    ]
+    ram.put(layout, d.dst_base, blocks)
