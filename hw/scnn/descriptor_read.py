@@ -12,7 +12,7 @@ __all__ = ["DescriptorRead"]
 
 
 class DescriptorRead(wiring.Component):
-    """Read descriptors in their order; one is there ``DESCRIPTOR_WORDS + 1`` cycles after a call.
+    """Read descriptors in their order; one is there ``DESCRIPTOR_WORDS + 2`` cycles after a call.
 
     Members
     -------
