@@ -228,7 +228,8 @@ def test_missing_neighbours(place: tuple[int, int]) -> None:
         for part in ((0, 0), neighbour):
             last = int(part == neighbour)
             step = {
-                "valid": 1, "dx": part[0], "dy": part[1], "x": x, "y": y, "first": 1 - last, "last": last,
+                "valid": 1, "dx": part[0], "dy": part[1], "x": x, "y": y,
+                "first": 1 - last, "last": last,
                 "row_end": int(last and x == 3), "channel_end": int(last and at == 15),
             }  # fmt: skip
             steps.append((step, 0, 1, [9] * 8))
