@@ -148,7 +148,7 @@ class Bench:
         self.cycles = 0
         self.started = self.finished = 0
         self.counts: dict[tuple[int, StallClass], int] = {}
-        self.bubbles = 0
+        self.abandoned: list[tuple[Pass, int]] = []
 
     def run(self) -> None:
         simulate(self.dut, self.control, self.broadcast, monitors=[self.count])
@@ -192,9 +192,46 @@ class Bench:
                 await self.command(ctx, Space.ACT, addr, bits(act_word_layout(p), word))
                 row += 1
 
+    async def abandon(self, ctx: Any, work: Pass, cycles: int) -> None:
+        """Begin a pass, and flush after ``cycles`` cycles."""
+        dut = self.dut
+        await self.load(ctx, work)
+        self.describe(ctx, 0, work)
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        items = list(work.items(self.p))
+        for _ in range(cycles):
+            ctx.set(dut.weights.valid, bool(items))
+            ctx.set(dut.weights.payload, items[0] if items else {})
+            _, _, ready = await ctx.tick().sample(dut.weights.ready)
+            del items[: int(ready)]
+        ctx.set(dut.weights.valid, 0)
+        ctx.set(dut.flush, 1)
+        await ctx.tick()
+        ctx.set(dut.flush, 0)
+        assert not ctx.get(dut.group_ready)
+
+    def describe(self, ctx: Any, number: int, work: Pass) -> None:
+        """Set the descriptor."""
+        dut = self.dut
+        ctx.set(dut.source, work.source)
+        ctx.set(dut.descriptor_number, number)
+        for name, value in {
+            "groups": len(work.groups),
+            "src_base": work.src_base,
+            "maximum": work.maximum,
+            "init_min": work.maximum,
+            "keep_zeros": work.keep_zeros,
+            "drain": work.drain,
+        }.items():
+            ctx.set(getattr(dut.descriptor, name), value)
+
     async def control(self, ctx: Any) -> None:
         """Be the sequencer and the drain."""
         dut, p = self.dut, self.p
+        for work, cycles in self.abandoned:
+            await self.abandon(ctx, work, cycles)
         ctx.set(dut.counter_clear, 1)
         for row in range(8 * p.num_descriptors):
             ctx.set(dut.counter_row, row)
@@ -204,17 +241,7 @@ class Bench:
         for number, work in enumerate(self.passes):
             await self.load(ctx, work)
             ctx.set(dut.phase, Phase.SETUP)
-            ctx.set(dut.source, work.source)
-            ctx.set(dut.descriptor_number, number)
-            for name, value in {
-                "groups": len(work.groups),
-                "src_base": work.src_base,
-                "maximum": work.maximum,
-                "init_min": work.maximum,
-                "keep_zeros": work.keep_zeros,
-                "drain": work.drain,
-            }.items():
-                ctx.set(getattr(dut.descriptor, name), value)
+            self.describe(ctx, number, work)
             initial = p.min_acc if work.maximum else 0
             if work.wipe:
                 for entry in range(p.bank_entries):
@@ -300,6 +327,14 @@ def test_more_passes(seed: int) -> None:
     passes = [draw_pass(p, rng, maximum=rng.random() < 0.3, keep_zeros=rng.random() < 0.3)]
     passes += [draw_pass(p, rng, drain=False, source=1), draw_pass(p, rng, wipe=False)]
     Bench(p, passes, rng, gaps=seed % 3).run()
+
+
+def test_flush_leaves_nothing_behind() -> None:
+    p = params()
+    rng = Random(5)
+    bench = Bench(p, [draw_pass(p, rng), draw_pass(p, rng, maximum=True)], rng, gaps=0)
+    bench.abandoned = [(draw_pass(p, rng), cycles) for cycles in [1, 4, 7, 20, 33, 60]]
+    bench.run()
 
 
 @pytest.mark.parametrize("words", [1, 3])
