@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.scnn.params import ScnnParams
-from hw.scnn.scatter import addend_layout, head_signature
+from hw.scnn.products import addend_layout, head_signature
 
 __all__ = ["Accumulators"]
 

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from hw.scnn.act_read import acts_layout
 from hw.scnn.formats import item_layout
 from hw.scnn.params import ScnnParams
-from hw.scnn.scatter import product_signature
+from hw.scnn.products import product_signature
 from hw.scnn.weight_fifo import place_layout, vector_number_bits
 
 __all__ = ["MultiplierArray"]
