@@ -82,7 +82,8 @@ class ScnnArray(wiring.Component):
         drain = Drain(p)
         m.submodules.drain = ResetInserter(sequencer.flush)(drain)
         host, host_pe, host_valid = Signal(host_layout(p)), Signal(8), Signal()
-        listeners = self._make_streams(m, sequencer, drain, host, host_pe, host_valid)
+        streaming = Signal(p.num_streams)
+        listeners = self._make_streams(m, sequencer, drain, streaming, host, host_pe, host_valid)
 
         group_ready, ppu_busy = Signal(p.num_pes), Signal(p.num_pes)
         overflow, output_valid = Signal(p.num_pes), Signal(p.num_pes)
@@ -139,7 +140,8 @@ class ScnnArray(wiring.Component):
             drain.ready.eq(group_ready.all()),
             # All PEs make the same outputs in the same cycles.
             draining.eq(drain.step.valid | ppu_busy[0]),
-            sequencer.pass_done.eq(drain.done & ~ppu_busy[0]),
+            # PEs may have dropped the last blocks before all of their weights have come.
+            sequencer.pass_done.eq(drain.done & ~ppu_busy[0] & ~streaming.any()),
             sequencer.lost.eq(overflow.any()),
             self.running.eq(sequencer.running),
             self.out_valid.eq(output_valid[0]),
@@ -153,11 +155,12 @@ class ScnnArray(wiring.Component):
         m: Module,
         sequencer: Sequencer,
         drain: Drain,
+        streaming: Signal,
         host: data.View,
         host_pe: Signal,
         host_valid: Signal,
     ) -> Broadcast:
-        """Make the weight streams; return what brings them to the PEs."""
+        """Make the weight streams, each with its bit of ``streaming``, and what leads to PEs."""
         p = self._p
         m.submodules.broadcast = broadcast = Broadcast(p)
         m.d.comb += [
@@ -174,6 +177,7 @@ class ScnnArray(wiring.Component):
                 weights.descriptor.eq(sequencer.descriptor),
                 weights.restart.eq(sequencer.restart),
                 weights.start.eq(sequencer.pass_start & broadcast.used[number]),
+                streaming[number].eq(weights.busy),
                 weights.bias_read.eq(drain.bias_read),
                 weights.bias_row.eq(drain.bias_row),
                 broadcast.biases[number].eq(weights.bias_data),

@@ -31,6 +31,7 @@ class Decode(wiring.Component):
     valid, entries, header, first : In, a vector, the header of its block, and whether it is the
         block's first. A block of 0 vectors has one, without weights.
     item_valid, item : Out, a decoded vector.
+    busy : Out, there is a vector in some stage.
     host, host_en : In, a host command; writes to codebook and tap table are done.
     """
 
@@ -42,6 +43,7 @@ class Decode(wiring.Component):
     first: Signal
     item_valid: Signal
     item: data.View
+    busy: Signal
     host: data.View
     host_en: Signal
 
@@ -56,6 +58,7 @@ class Decode(wiring.Component):
             "first": In(1),
             "item_valid": Out(1),
             "item": Out(item_layout(params)),
+            "busy": Out(1),
             "host": In(host_layout(params)),
             "host_en": In(1),
         })
@@ -66,6 +69,7 @@ class Decode(wiring.Component):
         layout = data.StructLayout({"block": block_layout(p), "first": 1})
         valids = {stage: Signal(name=f"{stage}_valid") for stage in "rnt"}
         heads = {stage: Signal(layout, name=f"{stage}_head", reset_less=True) for stage in "rnt"}
+        m.d.comb += self.busy.eq(Cat(*valids.values(), self.item_valid).any())
         with m.If(self.advance):
             m.d.sync += [
                 valids["r"].eq(self.valid),

@@ -46,7 +46,7 @@ class Sequencer(wiring.Component):
     restart : Out, a run starts: weight streams go back to their first block.
     descriptor, descriptor_number : Out, of the pass at work.
     pass_start : Out, it begins with the next cycle.
-    pass_done : In, its outputs are written, or there are none.
+    pass_done : In, its outputs are written, or there are none, and its weights have come.
     lost : In, an output found no room.
     phase : Out, for the counters.
     wipe, wipe_entry : Out, set an entry of all banks to its initial value.

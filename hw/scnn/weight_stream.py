@@ -31,6 +31,7 @@ class WeightStream(wiring.Component):
     restart : In, go back to the first block, and be at the end of a pass.
     start : In, the pass begins with the next cycle; not in the cycle of ``restart`` or the next.
     o : ``Out(stream(item_layout))``.
+    busy : Out, items of the pass that were begun have not all been taken yet.
     bias_read, bias_row, bias_data : In, In, Out, read a bias; it comes in the next cycle and
         stays until the next read.
     host, host_en : In, a host command for this stream; writes to its memories are done. Only
@@ -41,6 +42,7 @@ class WeightStream(wiring.Component):
     restart: Signal
     start: Signal
     o: stream.Interface
+    busy: Signal
     bias_read: Signal
     bias_row: Signal
     bias_data: Signal
@@ -54,6 +56,7 @@ class WeightStream(wiring.Component):
             "restart": In(1),
             "start": In(1),
             "o": Out(stream.Signature(item_layout(params))),
+            "busy": Out(1),
             "bias_read": In(1),
             "bias_row": In(params.bias_addr_bits),
             "bias_data": Out(signed(params.acc_bits)),
@@ -95,6 +98,7 @@ class WeightStream(wiring.Component):
         m.d.comb += [
             decode.advance.eq(~self.o.valid | self.o.ready),
             issue.eq(working & decode.advance),
+            self.busy.eq(working | decode.busy),
             take.eq((groups != 0) & (~working | (issue & (left <= 1)))),
         ]
         with m.If(issue):
