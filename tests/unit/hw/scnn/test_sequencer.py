@@ -1,0 +1,211 @@
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from hw.scnn.control import Phase
+from hw.scnn.counters import counter_addr_bits
+from hw.scnn.formats import DESCRIPTOR_WORD_BITS, DESCRIPTOR_WORDS, descriptor_layout, pack
+from hw.scnn.params import ScnnParams
+from hw.scnn.sequencer import Sequencer
+from sim.bench.pysim import simulate
+
+P = ScnnParams(banks=4, bank_entries=16, num_descriptors=4)
+SWEEP = 1 << max(P.entry_addr_bits, counter_addr_bits(P))
+PROGRAM = [
+    {"groups": 3, "wipe": 1, "init_min": 1, "swap": 1, "k_stride": 9},
+    {"groups": 1, "wipe": 0, "swap": 0, "kc": 7},
+    {"groups": 4000, "wipe": 1, "swap": 1, "dst_base": 1000},
+    {"groups": 2, "wipe": 0, "swap": 1, "last": 1},
+]
+LENGTHS = [7, 1, 30, 2]
+"""Cycles that each pass is at work for."""
+READ = DESCRIPTOR_WORDS + 2
+"""Cycles until a descriptor is there."""
+
+
+@dataclass
+class Cycle:
+    """What the sequencer says in one cycle."""
+
+    phase: Phase = Phase.SETUP
+    number: int = 0
+    source: int = 0
+    flush: bool = False
+    restart: bool = False
+    begin: bool = False
+    at_work: int | None = None
+    """The descriptor, from its start on."""
+    wipe: int | None = None
+    clear: int | None = None
+
+
+@dataclass
+class Array:
+    """Stand-in for drain and PEs: a pass is done some cycles after its start."""
+
+    dut: Sequencer = field(default_factory=lambda: Sequencer(P))
+    left: int = 0
+    passes: int = 0
+    lost_in: int | None = None
+    trace: list[Cycle] = field(default_factory=list)
+
+    async def load(self, ctx: Any) -> None:
+        """Write the program, and wait for the clearing after reset."""
+        dut, layout = self.dut, descriptor_layout(P)
+        ctx.set(dut.load_en, 1)
+        for number, fields in enumerate(PROGRAM):
+            for word in range(DESCRIPTOR_WORDS):
+                ctx.set(dut.load_row, DESCRIPTOR_WORDS * number + word)
+                data = pack(layout, **fields) >> DESCRIPTOR_WORD_BITS * word
+                ctx.set(dut.load_data, data & (1 << DESCRIPTOR_WORD_BITS) - 1)
+                await ctx.tick()
+        ctx.set(dut.load_en, 0)
+        while ctx.get(dut.running):
+            await ctx.tick()
+
+    async def step(self, ctx: Any, **commands: bool) -> None:
+        """Go on by one cycle, with none, one or several of the commands."""
+        dut = self.dut
+        for name in ("start", "keep", "clear", "clear_counters"):
+            ctx.set(getattr(dut, name), commands.get(name, False))
+        ctx.set(dut.pass_done, self.left <= 1)
+        ctx.set(dut.lost, self.left == 1 and self.passes - 1 == self.lost_in)
+        cycle = seen(ctx, dut)
+        self.trace.append(cycle)
+        self.left = max(0, self.left - 1)
+        if cycle.flush or cycle.restart:
+            self.left = self.passes = 0
+        if cycle.begin:
+            self.left = LENGTHS[self.passes]
+            self.passes += 1
+        await ctx.tick()
+
+    async def until_idle(self, ctx: Any, **commands: bool) -> list[Cycle]:
+        """Give a command, and go on until nothing runs; return the cycles after the command's."""
+        await self.step(ctx, **commands)
+        self.trace.clear()
+        while ctx.get(self.dut.running):
+            await self.step(ctx)
+            assert len(self.trace) < 1000, "the run has no end"
+        return self.trace.copy()
+
+
+def seen(ctx: Any, dut: Sequencer) -> Cycle:
+    phase, begin = Phase(ctx.get(dut.phase)), bool(ctx.get(dut.pass_start))
+    at_work = begin or phase == Phase.RUN
+    return Cycle(
+        phase=phase,
+        number=ctx.get(dut.descriptor_number),
+        source=ctx.get(dut.source),
+        flush=bool(ctx.get(dut.flush)),
+        restart=bool(ctx.get(dut.restart)),
+        begin=begin,
+        at_work=ctx.get(dut.descriptor.as_value()) if at_work else None,
+        wipe=ctx.get(dut.wipe_entry) if ctx.get(dut.wipe) else None,
+        clear=ctx.get(dut.counter_row) if ctx.get(dut.counter_clear) else None,
+    )
+
+
+def run_trace(source: int) -> list[Cycle]:
+    """Give every cycle of a run of ``PROGRAM``, whose input is in RAM ``source``."""
+    trace = [Cycle(restart=True, source=source)]
+    reading = READ
+    for number, (fields, length) in enumerate(zip(PROGRAM, LENGTHS, strict=True)):
+        setup = Cycle(number=number, source=source)
+        trace += [setup] * max(1, reading)
+        if fields["wipe"]:
+            trace += [replace(setup, wipe=entry) for entry in range(P.bank_entries)]
+        word = pack(descriptor_layout(P), **fields)
+        trace += [replace(setup, begin=True, at_work=word)]
+        trace += [replace(setup, phase=Phase.RUN, at_work=word)] * length
+        source ^= fields["swap"]
+        reading = READ - length
+    return trace
+
+
+def clearing_trace(*, wipe: bool) -> list[Cycle]:
+    """Give every cycle of a clearing, without the flush before one of all."""
+    return [
+        Cycle(phase=Phase.IDLE, clear=row, wipe=row % P.bank_entries if wipe else None)
+        for row in range(SWEEP)
+    ]
+
+
+FLUSH = Cycle(phase=Phase.IDLE, flush=True)
+
+
+def test_runs() -> None:
+    """The input is in RAM 0, or where the last run left it; nothing else is between runs."""
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        source = 0
+        for keep in (False, True, True, False, True):
+            source = source if keep else 0
+            assert await array.until_idle(ctx, start=True, keep=keep) == run_trace(source)
+            source ^= sum(fields["swap"] for fields in PROGRAM) % 2
+            assert ctx.get(array.dut.source) == source
+
+    simulate(array.dut, bench)
+
+
+def test_clearings() -> None:
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        await array.until_idle(ctx, start=True)
+        assert ctx.get(array.dut.source) == 1
+        counters = await array.until_idle(ctx, clear_counters=True)
+        assert counters == [replace(one, source=1) for one in clearing_trace(wipe=False)]
+        everything = await array.until_idle(ctx, clear=True)
+        assert everything[0].flush
+        assert everything[1:] == clearing_trace(wipe=True)
+        assert await array.until_idle(ctx, start=True) == run_trace(0)
+        both = await array.until_idle(ctx, clear_counters=True, start=True, keep=True)
+        assert both[SWEEP:] == run_trace(1)
+        both = await array.until_idle(ctx, clear=True, start=True)
+        assert both[1:] == clearing_trace(wipe=True) + run_trace(0)
+
+    simulate(array.dut, bench)
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 6, 7, 8, 20, 24, 29, 35, 50, 79])
+@pytest.mark.parametrize("command", ["start", "clear", "clear_counters"])
+def test_cut_short(after: int, command: str) -> None:
+    """A run that is cut short leaves nothing behind, so all is cleared, then."""
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        await array.step(ctx, start=True)
+        for _ in range(after):
+            await array.step(ctx)
+        assert ctx.get(array.dut.running)
+        trace = await array.until_idle(ctx, **{command: True})
+        assert trace[0].flush
+        then = run_trace(0) if command == "start" else []
+        assert trace[1:] == clearing_trace(wipe=True) + then
+        assert await array.until_idle(ctx, start=True) == run_trace(0)
+
+    simulate(array.dut, bench)
+
+
+@pytest.mark.parametrize("lost_in", [None, 0, 3])
+def test_overflow_until_the_next_run(lost_in: int | None) -> None:
+    array = Array(lost_in=lost_in)
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        for _ in range(2):
+            await array.until_idle(ctx, start=True)
+            assert ctx.get(array.dut.overflow) == (lost_in is not None)
+        await array.until_idle(ctx, clear_counters=True)
+        assert ctx.get(array.dut.overflow) == (lost_in is not None)
+        array.lost_in = None
+        await array.until_idle(ctx, start=True)
+        assert not ctx.get(array.dut.overflow)
+
+    simulate(array.dut, bench)
