@@ -26,19 +26,22 @@ _USEFUL, _FRAGMENTATION = int(StallClass.USEFUL), int(StallClass.FRAGMENTATION)
 _CONFLICT, _STARVED = int(StallClass.CONFLICT), int(StallClass.STARVED)
 _BARRIER, _HALO, _DRAIN = int(StallClass.BARRIER), int(StallClass.HALO), int(StallClass.DRAIN)
 
+# Cycles after a step of the drain in which the PPU is at work.
+_PPU_STAGES = 4
+
 # Weight FIFO: vectors and headers that came, and blocks that were looked up.
 _COMING, _BLOCKS_IN, _BLOCKS_OUT = 0, 1, 2
-# Directory stage of act_read, and its word stage; NONE: nothing to multiply.
-_D_VALID, _D_MORE, _D_BLOCK, _D_WORD, _D_LEFT = 3, 4, 5, 6, 7
-_A_VALID, _A_NONE, _A_LAST, _A_BLOCK, _A_WORD = 8, 9, 10, 11, 12
+# act_read: directory stage, rest of a channel, word stage. NONE: nothing to multiply.
+_D_VALID, _D_BLOCK, _W_VALID, _W_BLOCK, _W_WORD, _W_LEFT = 3, 4, 5, 6, 7, 8
+_A_VALID, _A_NONE, _A_LAST, _A_BLOCK, _A_WORD = 9, 10, 11, 12, 13
 # Multiplier array: number in its block of the next vector; operands.
-_INDEX, _M_VALID, _M_OLD, _M_VECTOR, _M_WORD = 13, 14, 15, 16, 17
+_INDEX, _M_VALID, _M_OLD, _M_VECTOR, _M_WORD = 14, 15, 16, 17, 18
 # Scatter network: operands whose products wait, and a bit for each that does; products in queues.
-_H_WAITS, _H_OLD, _H_VECTOR, _H_WORD, _QUEUED, _OLD_QUEUED = 18, 19, 20, 21, 22, 23
+_H_WAITS, _H_OLD, _H_VECTOR, _H_WORD, _QUEUED, _OLD_QUEUED = 19, 20, 21, 22, 23, 24
 # Accumulators: products of the finished set are being added. Groups.
-_X_OLD, _LEFT, _HELD, _FINISHED = 24, 25, 26, 27
+_X_OLD, _LEFT, _HELD, _FINISHED = 25, 26, 27, 28
 # Queue of act_read: places taken, the first of them, and then the places' registers.
-_Q_LEVEL, _Q_HEAD, _Q = 28, 29, 30
+_Q_LEVEL, _Q_HEAD, _Q = 29, 30, 31
 _Q_BLOCK, _Q_WORD, _Q_NONE, _Q_LAST, _Q_SIZE = 0, 1, 2, 3, 4
 
 
@@ -84,7 +87,7 @@ def run_pass(
     latency: int,
     counters: Ints,
 ) -> int:
-    """Run a pass from the first cycle of its RUN phase until its last group has been drained.
+    """Run a pass from the first cycle of its RUN phase to the last.
 
     Parameters
     ----------
@@ -122,8 +125,12 @@ def run_pass(
 
     all_ready, freed = False, False
     steps, place = 0, 0  # of the drain: left in the group, and of the output channel
+    busy = 0  # cycles that the PPU is at work
     now = 0
-    while groups_left > 0:
+    while True:
+        done = groups_left == 0 and busy == 0
+        for stream in range(num_streams):
+            done = done and s_block[stream] == begin[stream + 1]
         step = steps > 0
         halo = step and exchange[place]
         drained = steps == 1 if drain else freed
@@ -131,12 +138,13 @@ def run_pass(
         if step:
             steps -= 1
             place = place + 1 if place + 1 < len(exchange) else 0
-        elif all_ready and not drained:
+        elif all_ready and not drained and groups_left > 0:
             freed = True
             if drain:
                 steps, place = len(exchange) * (kc_last if groups_left == 1 else kc), 0
         groups_left -= drained
-        idle_class = _BARRIER if not step else _HALO if halo else _DRAIN
+        idle_class = _HALO if halo else _DRAIN if step or busy > 0 else _BARRIER
+        busy = _PPU_STAGES if step else max(0, busy - 1)
 
         for stream in range(num_streams):
             there = now >= latency and s_block[stream] < begin[stream + 1]
@@ -226,7 +234,7 @@ def run_pass(
                 idle = _CONFLICT if blocked else _STARVED if working else idle_class
                 counters[pe, idle] += mults
 
-            # act_read: the queue, the word stage before it, the directory stage before that.
+            # act_read: the queue, the word stage before it, rest and directory stage before that.
             room = s[pe, _Q_LEVEL] < queue_depth
             if s[pe, _A_VALID] != 0 and room:
                 tail = s[pe, _Q_HEAD] + s[pe, _Q_LEVEL]
@@ -239,27 +247,26 @@ def run_pass(
                 s[pe, _Q_HEAD] = head if head < queue_depth else 0
                 s[pe, _Q_LEVEL] -= 1
             go = s[pe, _A_VALID] == 0 or room
-            done, there = True, False
+            left, block, drop, d_done = 0, s[pe, _D_BLOCK], False, True
             if s[pe, _D_VALID] != 0:
-                block = s[pe, _D_BLOCK]
-                if s[pe, _D_MORE] != 0:
-                    left, word = s[pe, _D_LEFT], s[pe, _D_WORD]
-                else:
-                    entry = channel[block]
-                    left = act_count[pe, entry] if count[block] > 0 else 0
-                    word = act_start[pe, entry]
-                ends = last[block] != 0
-                there = left > 0 or ends
-                done = (go or not there) and left <= mult_i
-                if go or not there:
-                    s[pe, _D_MORE], s[pe, _D_LEFT], s[pe, _D_WORD] = 1, left - mult_i, word + 1
-                if go:
-                    s[pe, _A_BLOCK], s[pe, _A_WORD], s[pe, _A_NONE] = block, word, left == 0
-                    s[pe, _A_LAST] = ends and left <= mult_i
+                left = act_count[pe, channel[block]] if count[block] > 0 else 0
+                drop = left == 0 and last[block] == 0
+                d_done = drop or (go and s[pe, _W_VALID] == 0)
             if go:
-                s[pe, _A_VALID] = there
-            if done:
-                s[pe, _D_VALID], s[pe, _D_MORE] = s[pe, _BLOCKS_OUT] < s[pe, _BLOCKS_IN], 0
+                if s[pe, _W_VALID] != 0:
+                    block, word, left = s[pe, _W_BLOCK], s[pe, _W_WORD], s[pe, _W_LEFT]
+                    fetch = True
+                else:
+                    fetch = s[pe, _D_VALID] != 0 and not drop
+                    word = act_start[pe, channel[block]] if fetch else 0
+                s[pe, _A_VALID] = fetch
+                s[pe, _W_VALID] = fetch and left > mult_i
+                if fetch:
+                    s[pe, _A_BLOCK], s[pe, _A_WORD], s[pe, _A_NONE] = block, word, left == 0
+                    s[pe, _A_LAST] = last[block] != 0 and left <= mult_i
+                    s[pe, _W_BLOCK], s[pe, _W_WORD], s[pe, _W_LEFT] = block, word + 1, left - mult_i
+            if d_done:
+                s[pe, _D_VALID] = s[pe, _BLOCKS_OUT] < s[pe, _BLOCKS_IN]
                 s[pe, _D_BLOCK] = s[pe, _BLOCKS_OUT]
                 s[pe, _BLOCKS_OUT] += s[pe, _D_VALID]
 
@@ -273,6 +280,8 @@ def run_pass(
                 oldest = s[pe, _Q + _Q_SIZE * s[pe, _Q_HEAD] + _Q_BLOCK]
             elif s[pe, _A_VALID] != 0:
                 oldest = s[pe, _A_BLOCK]
+            elif s[pe, _W_VALID] != 0:
+                oldest = s[pe, _W_BLOCK]
             elif s[pe, _D_VALID] != 0:
                 oldest = s[pe, _D_BLOCK]
             else:
@@ -309,4 +318,5 @@ def run_pass(
                     s_block[stream] += 1
                     s_vector[stream] = 0
         now += 1
-    return now
+        if done:
+            return now

@@ -15,12 +15,11 @@ from sim.cycles.scnn.weights import StreamWork, stream_work
 
 __all__ = ["ScnnCycles", "drain_exchanges"]
 
-# Cycles from START, or from the end of a pass, until its descriptor has been read.
-_DESCRIPTOR_READ = 6
-# Cycles from the first of the RUN phase until a stream has its first item.
+# Cycles of SETUP: from START until descriptor 0 is there, which then always is; to take a
+# descriptor over, and to begin the pass.
+_START, _TAKE_OVER, _BEGIN = 6, 1, 1
+# Cycles of the RUN phase until a stream has its first item.
 _STREAM_LATENCY = 5
-# Cycles from the last step of the drain until its outputs have been written.
-_PPU_STAGES = 4
 
 
 class ScnnCycles:
@@ -68,7 +67,8 @@ class ScnnCycles:
         counters = np.zeros((len(run.program), p.num_pes, len(StallClass)), np.int64)
         cycles = 0
         for at, (descriptor, output) in enumerate(zip(run.program, run.outputs, strict=True)):
-            setup = _DESCRIPTOR_READ + (p.bank_entries if descriptor.wipe else 0)
+            setup = _TAKE_OVER + (p.bank_entries if descriptor.wipe else 0) + _BEGIN
+            setup += 0 if at else _START
             counters[at, :, StallClass.SETUP] = setup * p.mults
             source, destination = self._rams[self._source], self._rams[1 - self._source]
             spent = self._pass(descriptor, self._work[number][at], source, counters[at])
@@ -108,7 +108,7 @@ class ScnnCycles:
         )
         pe_y, pe_x = np.divmod(np.arange(p.num_pes), p.pes_x)
         across = -(-p.pes_x >> descriptor.block_x)
-        spent = run_pass(
+        return run_pass(
             work,
             (pe_y >> descriptor.block_y) * across + (pe_x >> descriptor.block_x),
             drain_exchanges(descriptor),
@@ -118,8 +118,6 @@ class ScnnCycles:
             _STREAM_LATENCY,
             counters,
         )
-        counters[:, StallClass.BARRIER] += _PPU_STAGES * p.mults
-        return spent + _PPU_STAGES
 
 
 def drain_exchanges(descriptor: ScnnDescriptor) -> NDArray[np.bool_]:
