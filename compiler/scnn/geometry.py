@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from compiler.graph import QuantConv
 
-__all__ = ["Region", "Tap", "cut", "layer_regions", "least_tile", "phase_taps", "reach"]
+__all__ = [
+    "Region",
+    "Tap",
+    "cut",
+    "layer_regions",
+    "least_tile",
+    "phase_taps",
+    "reach",
+    "sample_regions",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +90,21 @@ def layer_regions(conv: QuantConv, height: int, width: int) -> tuple[Region, ...
         for y in range(0, rows, height)
         for x in range(0, columns, width)
     )
+
+
+def sample_regions(conv: QuantConv, region_h: int, region_w: int) -> list[Region]:
+    """Give a region of every kind: at the edges, where padding reaches in, and elsewhere."""
+    starts: list[list[int]] = []
+    for axis, step in ((0, region_h), (1, region_w)):
+        every = range(0, conv.out_shape[1 + axis], step)
+        padded = [at for at in every if at * conv.stride[axis] < conv.padding[axis]]
+        starts.append(sorted({0, *padded, *every[len(padded) :][:1], *every[-2:]}))
+    _, rows, columns = conv.out_shape
+    return [
+        cut(conv, y, x, min(region_h, rows - y), min(region_w, columns - x))
+        for y in starts[0]
+        for x in starts[1]
+    ]
 
 
 def phase_taps(

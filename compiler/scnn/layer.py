@@ -14,7 +14,14 @@ from compiler.scnn.passes import Encoder, Share, collect
 from compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
 from hw.scnn.params import ScnnParams
 
-__all__ = ["LayerPlan", "input_channels", "layer_runs", "only_changes", "pieces"]
+__all__ = [
+    "LayerPlan",
+    "input_channels",
+    "layer_runs",
+    "only_changes",
+    "output_slices",
+    "pieces",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +52,19 @@ def input_channels(conv: QuantConv, outputs: range) -> range:
     of_group = conv.out_shape[0] // conv.groups
     first, last = outputs.start // of_group, (outputs.stop - 1) // of_group
     return range(first * per_group, (last + 1) * per_group)
+
+
+def output_slices(conv: QuantConv, k_step: int) -> tuple[range, ...]:
+    """Cut the output channels into parts of at most ``k_step``.
+
+    A part has some groups of the convolution, or some output channels of one: parts that straddle
+    groups would need the inputs of both.
+    """
+    channels = range(conv.out_shape[0])
+    of_group = len(channels) // conv.groups
+    if k_step >= of_group:
+        return tuple(_slices(channels, k_step // of_group * of_group))
+    return tuple(part for group in _slices(channels, of_group) for part in _slices(group, k_step))
 
 
 def pieces(inputs: Sequence[Channels], channels: range) -> tuple[Channels, ...]:
@@ -93,7 +113,7 @@ def layer_runs(
     regions = layer_regions(conv, plan.region_h, plan.region_w)
     runs: list[ScnnRun] = []
     loaded: ActLoad | None = None
-    for outputs in _slices(range(conv.out_shape[0]), plan.k_step):
+    for outputs in output_slices(conv, plan.k_step):
         for part in _fitting(conv, encoder, plan, outputs):
             for region in regions:
                 for share in part:

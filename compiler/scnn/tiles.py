@@ -12,7 +12,7 @@ from compiler.scnn.lanes import pack_lanes, signed_field, unpack_lanes, unsigned
 from compiler.scnn.run import TileLayout
 from hw.scnn.params import ScnnParams
 
-__all__ = ["EncodedTiles", "decode_tiles", "encode_tiles"]
+__all__ = ["EncodedTiles", "decode_tiles", "encode_tiles", "stored_places"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +150,32 @@ def decode_tiles(
         if bad >= 0:
             raise ValueError(f"entry {bad} of PE {pe} of a block has values outside its tile")
     return region
+
+
+def stored_places(params: ScnnParams, layout: TileLayout) -> NDArray[np.bool_]:
+    """Find the places whose value a block stores if all that can be 0 is 0.
+
+    Returns
+    -------
+    (rows, columns) bool of all tiles of the block, those outside the region included.
+    """
+    rows, columns = layout.tile_h << layout.block_y, layout.tile_w << layout.block_x
+    places = np.zeros((rows, columns), np.bool_)
+    tiles = encode_tiles(
+        params, layout, np.zeros((1, layout.y0 + layout.height, layout.x0 + layout.width), np.int64)
+    )
+    bits = params.act_bits + params.run_bits
+    for pe, words in enumerate(tiles.words):
+        runs = unpack_lanes(words, bits, params.mult_i) >> np.uint64(params.act_bits)
+        top, left = _tile_start(layout, pe)
+        for entry, (start, count) in enumerate(
+            zip(tiles.starts[pe], tiles.counts[pe], strict=True)
+        ):
+            flat = runs[start:].reshape(-1)[:count].astype(np.int64)
+            v, u = np.divmod(np.cumsum(flat + 1) - 1, layout.y_stride)
+            a, b = divmod(entry, layout.sx)
+            places[top + v * layout.sy + a, left + u * layout.sx + b] = True
+    return places
 
 
 def _check_layout(params: ScnnParams, layout: TileLayout) -> None:

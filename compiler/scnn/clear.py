@@ -1,0 +1,35 @@
+"""Whether stored zeros that lie outside the plane stay away from the outputs inside."""
+
+import numpy as np
+
+from compiler.graph import QuantConv
+from compiler.scnn.geometry import phase_taps, sample_regions
+from compiler.scnn.layer import LayerPlan
+from compiler.scnn.tiles import stored_places
+from hw.scnn.params import ScnnParams
+
+__all__ = ["keeps_clear"]
+
+
+def keeps_clear(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> bool:
+    """Whether a layer that looks at zeros sees only those that are in the plane.
+
+    A maximum of inputs that may be negative takes zeros as they are stored. All of the plane is
+    then stored; but where tiles stick out of it, long runs store zeros that no one means.
+    """
+    if conv.op != "max" or not conv.signed_input:
+        return True
+    sy, sx = conv.stride
+    for region in sample_regions(conv, plan.region_h, plan.region_w):
+        layout = plan.mapping.layout(region, conv.stride, dense=True)
+        stored = stored_places(params, layout)
+        stored[: region.in_height, : region.in_width] = False
+        phases = phase_taps(conv.weight.shape[2:], conv.stride, region.padding)
+        for phase, taps in enumerate(phases):
+            places = np.argwhere(stored[phase // sx :: sy, phase % sx :: sx])
+            for tap in taps:
+                y, x = places[:, 0] + tap.dy, places[:, 1] + tap.dx
+                inside = (y >= 0) & (y < region.height) & (x >= 0) & (x < region.width)
+                if inside.any():
+                    return False
+    return True

@@ -1,0 +1,227 @@
+"""Choose how a layer is laid on the array: the mapping with the fewest estimated cycles."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from compiler.errors import CompileError
+from compiler.graph import QuantConv
+from compiler.scnn.clear import keeps_clear
+from compiler.scnn.cost import Expected, rough
+from compiler.scnn.cost import estimate as _estimate
+from compiler.scnn.geometry import least_tile, sample_regions
+from compiler.scnn.layer import LayerPlan
+from compiler.scnn.mapping import Mapping, Room
+from hw.scnn.params import ScnnParams
+
+__all__ = ["estimate", "plan_layer", "strides"]
+
+_MAX_GROUPS = (1 << 12) - 1
+_MAX_REGIONS = 1 << 14
+_CANDIDATES = 40
+_BANK_MARGIN = 4
+
+
+def plan_layer(conv: QuantConv, params: ScnnParams, act_density: float = 1.0) -> LayerPlan:
+    """Choose the mapping of a layer that has the array for itself.
+
+    What the memories hold is taken at its worst, with all activations non-zero: a plan is good
+    for any input.
+
+    Parameters
+    ----------
+    conv : the layer.
+    params : of the array.
+    act_density : share of the inputs that are expected not to be 0.
+
+    Raises
+    ------
+    CompileError
+        If not even one output channel of one output fits the array; what is too small is named.
+    """
+    expected = Expected.of(conv, act_density)
+    found = {plan: rough(conv, plan, params, expected) for plan in _candidates(conv, params)}
+    best: list[LayerPlan] = []
+    for plan in sorted(found, key=found.__getitem__):
+        if keeps_clear(conv, plan, params):
+            best.append(plan)
+        if len(best) == _CANDIDATES:
+            break
+    if not best:
+        _refuse(conv, params)
+    plans = [replace(plan, cycles=_estimate(conv, plan, params, expected)) for plan in best]
+    return min(plans, key=lambda plan: plan.cycles)
+
+
+def estimate(
+    conv: QuantConv, plan: LayerPlan, params: ScnnParams, act_density: float = 1.0
+) -> float:
+    """Estimate the cycles of a layer; see :func:`compiler.scnn.estimate.estimate_pass`."""
+    return _estimate(conv, plan, params, Expected.of(conv, act_density))
+
+
+def strides(wo: int, ho: int, room: Room, params: ScnnParams) -> tuple[int, int] | None:
+    """Find strides (k, y) that keep accumulators apart, and neighbouring channels' banks, too.
+
+    Returns
+    -------
+    None if the row stride is too long for a run of zeros, or the accumulators too few.
+    """
+    columns = wo + room.left + room.right
+    if columns - wo > params.max_run or columns >= params.accs:
+        return None
+    plane = (ho + room.top + room.bottom - 1) * columns + columns
+    if plane > params.accs or ho >= params.accs:
+        return None
+    # Where products of neighbouring channels meet in one bank, they wait for each other; by how
+    # much the stride must stay away from a multiple of the banks is said in docs/scnn.md.
+    margin = min(_BANK_MARGIN, params.banks // 2)
+    k_stride = plane
+    while not margin <= k_stride % params.banks <= params.banks - margin:
+        k_stride += 1
+    return k_stride, columns
+
+
+@dataclass(frozen=True)
+class _Site:
+    """A block and a cut of the plane, with what follows from them."""
+
+    mapping: Mapping
+    region_h: int
+    region_w: int
+    streams: int
+    room: Room
+
+    def most_kc(self, params: ScnnParams) -> int:
+        """Count the output channels of a group that the accumulators hold."""
+        one = self.mapping.accumulators(self.room)
+        return (params.accs - one) // self.mapping.k_stride + 1
+
+
+def _candidates(conv: QuantConv, params: ScnnParams) -> Iterator[LayerPlan]:
+    """Go through all mappings that the memories allow."""
+    if conv.weight.shape[2] * conv.weight.shape[3] > params.num_taps:
+        return
+    _, rows, columns = conv.out_shape
+    for block_y in range((params.pes_y - 1).bit_length() + 1):
+        for block_x in range((params.pes_x - 1).bit_length() + 1):
+            start = Mapping(
+                block_x=block_x, block_y=block_y, wo=1, ho=1, kc=1, k_stride=1, y_stride=1
+            )
+            if start.blocks(params) > params.num_streams:
+                continue
+            for region_h in _parts(rows):
+                for region_w in _parts(columns):
+                    if -(-rows // region_h) * -(-columns // region_w) > _MAX_REGIONS:
+                        continue
+                    site = _site(conv, start, region_h, region_w, params)
+                    if site is None:
+                        continue
+                    plans = list(_plans(conv, site, params))
+                    yield from plans
+                    # Narrower regions only make more of the same halos.
+                    if any(_is_ample(conv, plan) for plan in plans):
+                        break
+
+
+def _is_ample(conv: QuantConv, plan: LayerPlan) -> bool:
+    return plan.c_step == conv.in_shape[0] and plan.k_step == conv.out_shape[0]
+
+
+def _parts(count: int) -> list[int]:
+    """List the sizes that a plane is cut into: few large ones, all small ones."""
+    sizes = {-(-count // parts) for parts in range(1, count + 1)}
+    large = sorted(sizes, reverse=True)
+    return large[:10] + large[10::3]
+
+
+def _site(
+    conv: QuantConv, start: Mapping, region_h: int, region_w: int, params: ScnnParams
+) -> _Site | None:
+    """Find tile and strides; None if the accumulators do not hold the tile."""
+    regions = sample_regions(conv, region_h, region_w)
+    ho, wo = least_tile(conv, regions, (start.height(params), start.width(params)))
+    rooms = [Room.of(conv, region.padding) for region in regions]
+    room = Room(
+        top=max(one.top for one in rooms),
+        bottom=max(one.bottom for one in rooms),
+        left=max(one.left for one in rooms),
+        right=max(one.right for one in rooms),
+    )
+    found = strides(wo, ho, room, params)
+    if found is None:
+        return None
+    mapping = replace(start, wo=wo, ho=ho, k_stride=found[0], y_stride=found[1])
+    return _Site(mapping, region_h, region_w, len(start.streams(params)), room)
+
+
+def _plans(conv: QuantConv, site: _Site, params: ScnnParams) -> Iterator[LayerPlan]:
+    """Cut channels so that the memories hold what a run needs."""
+    of_group, per_group = conv.out_shape[0] // conv.groups, conv.weight.shape[1]
+    phases = conv.stride[0] * conv.stride[1]
+    words = -(-site.mapping.wo * site.mapping.ho // params.mult_i)
+    fit = min(params.act_words // (phases * words), params.num_channels // phases)
+    slots = min(params.act_words // words, params.num_channels, params.num_biases)
+    most_kc = site.most_kc(params)
+    if not fit or not slots:
+        return
+    whole_groups = min(fit // per_group, conv.groups)
+    if whole_groups:
+        # All input channels of some groups are there at once.
+        k_step = _even(conv.groups, whole_groups) * of_group
+        k_step = _even(k_step, slots * site.streams)
+        each = -(-k_step // site.streams)
+        least = -(-each // most_kc)
+        for groups in sorted({least, least + 1, least + 2, 2 * least, 3 * least, 4 * least}):
+            if groups <= min(each, _MAX_GROUPS):
+                yield _plan(site, -(-each // groups), k_step, conv.in_shape[0])
+        return
+    least = -(-of_group // (most_kc * site.streams))
+    for parts in (least, least + 1):
+        kc = -(-of_group // (parts * site.streams))
+        if kc <= min(slots, most_kc):
+            k_step = min(kc * site.streams, of_group)
+            yield _plan(site, kc, k_step, _even(per_group, fit))
+
+
+def _even(count: int, most: int) -> int:
+    """Find the size of the fewest parts of at most ``most`` if they are made equal."""
+    return -(-count // -(-count // most))
+
+
+def _plan(site: _Site, kc: int, k_step: int, c_step: int) -> LayerPlan:
+    return LayerPlan(
+        mapping=replace(site.mapping, kc=kc),
+        region_h=site.region_h,
+        region_w=site.region_w,
+        k_step=k_step,
+        c_step=c_step,
+    )
+
+
+def _refuse(conv: QuantConv, params: ScnnParams) -> NoReturn:
+    """Say which memory does not hold the least that a pass needs: one output of one channel."""
+    kernel = conv.weight.shape[2:]
+    taps = kernel[0] * kernel[1]
+    if taps > params.num_taps:
+        raise CompileError(
+            f"layer {conv.name!r} has {taps} kernel positions, but num_taps is "
+            f"{params.num_taps}: compile for an array with num_taps={taps}"
+        )
+    if params.num_streams < params.num_pes:
+        blocks = f"num_streams is {params.num_streams}"
+    else:
+        blocks = "a PE by itself cannot do it"
+    regions = sample_regions(conv, 1, 1)
+    ho, wo = least_tile(conv, regions, (1, 1))
+    rooms = [Room.of(conv, region.padding) for region in regions]
+    across = max(one.left + one.right for one in rooms)
+    down = max(one.top + one.bottom for one in rooms)
+    words = conv.stride[0] * conv.stride[1] * -(-ho * wo // params.mult_i)
+    raise CompileError(
+        f"layer {conv.name!r} does not fit the array ({blocks}): one output needs "
+        f"{(ho + down) * (wo + across)} accumulators of {params.accs}, runs of {across} zeros of "
+        f"{params.max_run}, {words} words of activation RAM of {params.act_words}, and "
+        f"{conv.stride[0] * conv.stride[1]} directory entries of {params.num_channels}: "
+        "compile for an array with more"
+    )

@@ -1,0 +1,168 @@
+"""Plans: right where there is hardly any memory, fast where there is enough, or refused."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from compiler.errors import CompileError
+from compiler.graph import QuantConv
+from compiler.scnn.geometry import layer_regions, least_tile
+from compiler.scnn.layer import layer_runs
+from compiler.scnn.plan import estimate, plan_layer
+from hw.scnn.params import PRESETS, ScnnParams
+
+TINY, PAPER = PRESETS["tiny"], PRESETS["paper"]
+
+
+def _conv(
+    in_shape: tuple[int, int, int],
+    out_channels: int,
+    kernel: int = 1,
+    stride: int = 1,
+    padding: int = 0,
+    groups: int = 1,
+    op: str = "add",
+    density: float = 1.0,
+    seed: int = 0,
+) -> QuantConv:
+    channels, *size = in_shape
+    out = [(length + 2 * padding - kernel) // stride + 1 for length in size]
+    shape = out_channels, channels // groups, kernel, kernel
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(1, 9, shape) * (rng.random(shape) < density)
+    return QuantConv(
+        name="layer",
+        kind="conv" if op == "add" else "max",
+        inputs=("input",),
+        in_shape=in_shape,
+        out_shape=(out_channels, out[0], out[1]),
+        weight=weight if op == "add" else np.ones(shape, np.int64),
+        codebook=None,
+        bias=rng.integers(-9, 9, out_channels) * (op == "add"),
+        stride=(stride, stride),
+        padding=(padding, padding),
+        groups=groups,
+        relu=False,
+        op="add" if op == "add" else "max",
+        signed_input=True,
+        in_frac=0,
+        weight_frac=0,
+        out_frac=0,
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[QuantConv, ScnnParams, NDArray[np.int64]]:
+    pes_x, pes_y = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    params = replace(
+        TINY,
+        pes_x=pes_x,
+        pes_y=pes_y,
+        num_streams=draw(st.integers(1, pes_x * pes_y)),
+        banks=draw(st.sampled_from([1, 8])),
+        bank_entries=draw(st.sampled_from([16, 64])),
+        act_words=draw(st.sampled_from([16, 64])),
+        num_channels=draw(st.sampled_from([8, 64])),
+        weight_words=draw(st.sampled_from([8, 256])),
+        num_blocks=draw(st.sampled_from([8, 256])),
+        num_biases=draw(st.sampled_from([2, 64])),
+        weight_depth=4,
+        num_taps=32,
+    )
+    groups = draw(st.integers(1, 3))
+    pool = draw(st.booleans())
+    of_group, per_group = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    kernel, stride = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    padding = draw(st.integers(0, kernel // 2))
+    size = st.integers(max(1, kernel - 2 * padding), 12)
+    if pool:
+        in_shape = groups * per_group, draw(size), draw(size)
+        conv = _conv(in_shape, in_shape[0], kernel, stride, padding, in_shape[0], "max")
+    else:
+        in_shape = groups * per_group, draw(size), draw(size)
+        density = draw(st.sampled_from([0.2, 1.0]))
+        conv = _conv(in_shape, groups * of_group, kernel, stride, padding, groups, "add", density)
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    values = rng.integers(params.min_act, params.max_act, in_shape)
+    values[rng.random(in_shape) >= draw(st.sampled_from([0.2, 1.0]))] = 0
+    return conv, params, values
+
+
+@settings(deadline=None, derandomize=True, max_examples=100, report_multiple_bugs=False)
+@given(case=cases())
+def test_any_layer_fits_small_memories(
+    case: tuple[QuantConv, ScnnParams, NDArray[np.int64]],
+    machine: Any,
+    convolve: Callable[..., NDArray[np.int64]],
+) -> None:
+    conv, params, values = case
+    try:
+        plan = plan_layer(conv, params)
+        runs = layer_runs(conv, plan, params)
+    except CompileError:
+        # One block of PEs holds nothing of so large a window, or its weights.
+        assert params.weight_words == 8 or params.num_blocks == 8 or params.banks == 1
+        return
+    assert plan.cycles == estimate(conv, plan, params)
+    tensors = {"input": values, "layer": np.full(conv.out_shape, 12345)}
+    array = machine(params)
+    for run in runs:
+        array.run(run, tensors)
+    np.testing.assert_array_equal(tensors["layer"], convolve(conv, values, params))
+
+
+def test_small_planes_get_small_blocks() -> None:
+    conv = _conv((832, 7, 7), 384, density=0.32)
+    plan = plan_layer(conv, PAPER, 0.31)
+    assert plan.mapping.block_x + plan.mapping.block_y == 2
+    multipliers = PAPER.num_pes * PAPER.mults
+    products = 0.31 * 7 * 7 * np.count_nonzero(conv.weight)
+    assert products / (multipliers * plan.cycles) >= 0.4
+
+
+def test_neighbouring_channels_fall_into_different_banks() -> None:
+    for kernel, size in ((1, 14), (3, 28), (5, 7), (1, 56)):
+        conv = _conv((64, size, size), 64, kernel, padding=kernel // 2)
+        mapping = plan_layer(conv, PAPER).mapping
+        assert 4 <= mapping.k_stride % PAPER.banks <= PAPER.banks - 4
+
+
+def test_a_million_weights_compile_in_time() -> None:
+    conv = _conv((384, 13, 13), 304, 3, padding=1, density=0.35)
+    small = _conv((3, 4, 4), 3)
+    layer_runs(small, plan_layer(small, PAPER), PAPER)  # Numba compiles its parts.
+    begin = time.process_time()
+    layer_runs(conv, plan_layer(conv, PAPER, 0.5), PAPER)
+    assert conv.weight.size > 1_000_000
+    assert time.process_time() - begin < 5
+
+
+def test_tiles_hold_what_reaches_over_a_neighbour() -> None:
+    conv = _conv((1, 4, 4), 1, 5, padding=2)
+    assert least_tile(conv, layer_regions(conv, 4, 4), (4, 1)) == (2, 4)
+    # Inputs, not outputs, decide for a kernel without padding.
+    conv = _conv((1, 9, 9), 1, 3)
+    assert least_tile(conv, layer_regions(conv, 7, 7), (2, 4)) == (5, 3)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "changes", "message"),
+    [
+        (6, {}, "layer 'layer' has 36 kernel positions, but num_taps is 32"),
+        (5, {"bank_entries": 2}, "one output needs 81 accumulators of 16"),
+        (5, {"run_bits": 1}, "runs of 4 zeros of 1"),
+        (5, {"weight_words": 8, "mult_f": 1}, "needs 25 words and 2 headers of a stream's"),
+    ],
+)
+def test_refuses_with_numbers(kernel: int, changes: dict[str, int], message: str) -> None:
+    params = replace(TINY, **changes)
+    conv = _conv((3, 9, 9), 24, kernel)
+    with pytest.raises(CompileError, match=message):
+        layer_runs(conv, plan_layer(conv, params), params)
