@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from compiler.scnn.run import ActLoad, ActStore, TileLayout
 from compiler.scnn.tiles import decode_tiles, encode_tiles
-from hw.scnn.formats import Space, StallClass, act_word_layout, command_layout
+from hw.scnn.formats import Control, Space, StallClass, act_word_layout, command_layout
 from hw.scnn.params import ScnnParams
 from sim.bench.host import HostPort
 
@@ -81,6 +81,10 @@ class ScnnHost(HostPort):
                 directory[at] = await self.read(Space.DIRECTORY, row, pe)
             stored.words[block][place] = await self._read_words(directory, ram, pe)
         return stored
+
+    async def overflow(self) -> bool:
+        """Read whether outputs of the last run found no room."""
+        return bool(await self.read(Space.CONTROL, Control.STATUS) >> 2 & 1)
 
     async def read_counters(self, passes: int) -> NDArray[np.int64]:
         """Read the counters of a run: (passes, num_pes, stall classes) multiplier-cycles."""

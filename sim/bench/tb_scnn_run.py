@@ -124,6 +124,8 @@ class ScnnRuns:
             results |= {f"{at}/{key}": value for key, value in self._observed().items()}
             cycles.append(await host.read(Space.CONTROL, Control.CYCLES))
             results[f"{at}/counters"] = await host.read_counters(run["passes"])
+            if await host.overflow():
+                problems.append(f"run {at}: outputs found no room in an activation RAM")
             ram = await host.source() ^ (not run["swapped"])
             for number, one in enumerate(run["stores"]):
                 store = _store(one)

@@ -47,7 +47,12 @@ def launch(
             test_dir=folder,
             results_xml=str(xml),
             seed=seed,
-            extra_env={**(env or {}), "COCOTB_ANSI_OUTPUT": "0"},
+            extra_env={
+                **(env or {}),
+                "COCOTB_ANSI_OUTPUT": "0",
+                # Else pytest rewrites all that is imported, and Numba takes seconds more.
+                "COCOTB_REWRITE_ASSERTION_FILES": "",
+            },
             plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed}", *plusargs],
             waves=waves,
             log_file=str(log),

@@ -1,0 +1,86 @@
+"""Run tensors through the SCNN array's RTL."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from hw.scnn.params import ScnnParams
+from sim.errors import SimulationError
+from sim.rtl.build import cache_dir
+from sim.rtl.eie import Progress, run_bench, watch_progress
+from sim.rtl.scnn_build import build_scnn
+from sim.rtl.scnn_files import ScnnJob, ScnnResult, collect_scnn, describe_scnn, sample_count
+
+__all__ = ["ScnnJob", "ScnnResult", "run_scnn_jobs", "write_scnn_jobs"]
+
+
+def run_scnn_jobs(
+    params: ScnnParams,
+    jobs: Sequence[ScnnJob],
+    *,
+    host_load: bool = False,
+    waves: Path | None = None,
+    progress: Progress | None = None,
+) -> list[ScnnResult]:
+    """Run jobs one after the other on one simulated array.
+
+    Parameters
+    ----------
+    params : sizes of the array; it is built if it has not been yet.
+    jobs : at least one; without ``host_load`` exactly one.
+    host_load : load the SRAMs of the first run through the host port, slowly; else they hold
+        their contents from the start.
+    waves : where to leave a VCD file.
+    progress : see :data:`sim.rtl.eie.Progress`.
+
+    Raises
+    ------
+    SimulationError
+        If a run hangs, does not write what its program says, or the simulation fails.
+    ToolError
+        If the simulator cannot be built.
+    """
+    if len(jobs) != 1 and not host_load:
+        raise ValueError(f"without host_load there must be 1 job, not {len(jobs)}")
+    report = progress or (lambda *_: None)
+    report("build SCNN simulator", 0, 1)
+    program = build_scnn(params, waves=waves is not None)
+    report("build SCNN simulator", 1, 1)
+    runs = cache_dir() / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=runs))
+    try:
+        write_scnn_jobs(folder, params, jobs, host_load=host_load)
+        steps = sum(sample_count(job) * len(job.runs) for job in jobs)
+        with watch_progress(folder / "progress", steps, report, "simulate SCNN"):
+            run_bench(program, folder, "sim.bench.tb_scnn_run", waves=waves is not None)
+        if waves is not None:
+            shutil.move(folder / "dump.vcd", waves)
+        if (folder / "hang").exists():
+            raise SimulationError(
+                f"{(folder / 'hang').read_text()} did not come to an end in time: the image's "
+                "program or weights must be wrong"
+            )
+        results = [collect_scnn(folder / f"results_{k}.npz", job) for k, job in enumerate(jobs)]
+    except SimulationError as error:
+        if str(folder) not in str(error):  # unless it names the log in the folder
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    return results
+
+
+def write_scnn_jobs(
+    folder: Path, params: ScnnParams, jobs: Sequence[ScnnJob], *, host_load: bool = False
+) -> None:
+    """Write what a bench of the array reads: ``job.json``, tensors, and SRAM contents."""
+    description = [
+        describe_scnn(folder, k, params, job, host_load=host_load) for k, job in enumerate(jobs)
+    ]
+    (folder / "job.json").write_text(json.dumps({"params": asdict(params), "jobs": description}))

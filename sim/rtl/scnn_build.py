@@ -1,0 +1,55 @@
+"""Build a Verilator simulation of the SCNN array."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from hw.common.emit import emit_verilog
+from hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
+from hw.scnn.params import ScnnParams
+from hw.scnn.pe import ScnnPe
+from sim.rtl.build import build_design
+
+__all__ = ["build_scnn", "scnn_sram_instances"]
+
+
+def build_scnn(params: ScnnParams, *, waves: bool = False) -> Path:
+    """Build the SCNN array; return the program, which runs any image of ``params``.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or the compilation fails.
+    """
+
+    def convert() -> dict[str, str]:
+        return {
+            "scnn_pe.v": emit_verilog(ScnnPe(params), PE_MODULE),
+            "scnn_array.v": emit_verilog(ScnnArray(params), ARRAY_MODULE),
+        }
+
+    return build_design(
+        f"scnn_{params.pes_x}x{params.pes_y}_{params.mult_f}x{params.mult_i}",
+        asdict(params),
+        ("common", "eie", "scnn", "verilog"),
+        convert,
+        ARRAY_MODULE,
+        (PE_MODULE,),
+        waves=waves,
+    )
+
+
+def scnn_sram_instances(params: ScnnParams, name: str) -> list[str]:
+    """Return the paths in the design of an image's SRAM, for instance ``stream_3/weight``.
+
+    Codebook and tap table have a copy for each weight that a stream decodes in a cycle.
+    """
+    *stream, memory = name.split("/")
+    if memory == "program":
+        return [f"{ARRAY_MODULE}.sequencer.descriptor_read.program"]
+    if stream:
+        return [f"{ARRAY_MODULE}.{stream[0]}.{memory}"]
+    return [
+        f"{ARRAY_MODULE}.stream_{number}.decode.{memory}_{lane}"
+        for number in range(params.num_streams)
+        for lane in range(params.mult_f)
+    ]

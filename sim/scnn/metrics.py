@@ -1,0 +1,224 @@
+"""What a run of a CNN says about the SCNN array: every figure that is printed is defined here."""
+
+import dataclasses
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from compiler.graph import INPUT, QuantConv
+from hw.scnn.formats import StallClass
+from sim.golden.scnn import concatenate, run_layer
+from sim.metrics import RunMetrics, measure_columns
+from sim.scnn.result import CnnResult
+from sim.scnn.run import cnn_inputs, graph_output
+from sim.scnn.verify import CnnVerifyResult
+
+if TYPE_CHECKING:
+    from compiler.scnn.image import CnnImage
+
+__all__ = ["CnnMetrics", "ConvMetrics", "dense_macs", "measure_cnn", "useful_macs"]
+
+_WIDE = 62
+"""Bits that hold any number of products."""
+
+
+@dataclass(frozen=True)
+class ConvMetrics:
+    """A layer, or all of them, on the SCNN array.
+
+    Parameters
+    ----------
+    name, kind : of the layer; a pooling layer's MACs are comparisons or additions.
+    in_shape, out_shape : (C, H, W).
+    kernel, stride : (down, across).
+    groups : as in ``torch.nn.Conv2d``.
+    density : non-zero weights over all.
+    act_density : non-zero activations over all, at the layer's input.
+    dense_macs : a weight for every output, those on padding included.
+    useful_macs : products of a non-zero weight and a non-zero activation that an output needs,
+        mean per input.
+    cycles : mean per input; None without counters.
+    utilisation : ``useful_macs / (cycles * multipliers)``.
+    speedup : ``dense_macs / multipliers / cycles``: over an array of as many multipliers that
+        does one multiplication each in every cycle, zero or not, and never waits.
+    stalls : share of the multiplier-cycles by :class:`hw.scnn.formats.StallClass`, sums to 1.
+    """
+
+    name: str
+    kind: str
+    in_shape: tuple[int, int, int] | None
+    out_shape: tuple[int, int, int] | None
+    kernel: tuple[int, int] | None
+    stride: tuple[int, int] | None
+    groups: int | None
+    density: float
+    act_density: float
+    dense_macs: int
+    useful_macs: float
+    cycles: float | None
+    utilisation: float | None
+    speedup: float | None
+    stalls: dict[str, float] | None
+
+
+@dataclass(frozen=True)
+class CnnMetrics:
+    """All layers.
+
+    Parameters
+    ----------
+    inputs : how many were run.
+    layers : of SCNN, in order.
+    total : of SCNN: sums, and shares of sums.
+    tail : of EIE; None if there are no Linear layers.
+    problems : sentences about counters that contradict each other or golden; none if all is well.
+    """
+
+    inputs: int
+    layers: tuple[ConvMetrics, ...]
+    total: ConvMetrics
+    tail: RunMetrics | None
+    problems: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the metrics as JSON has them."""
+        fields = asdict(self)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
+
+
+def dense_macs(layer: QuantConv) -> int:
+    """Count the products of a layer, zeros included."""
+    return int(np.prod(layer.out_shape)) * int(np.prod(layer.weight.shape[1:]))
+
+
+def useful_macs(layer: QuantConv, x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the products of two non-zeros that outputs of a layer need: (n,)."""
+    ones = dataclasses.replace(
+        layer,
+        weight=(layer.weight != 0).astype(np.int64),
+        bias=np.zeros_like(layer.bias),
+        op="add",
+        in_frac=0,
+        weight_frac=0,
+        out_frac=0,
+        relu=False,
+    )
+    counts, _ = run_layer(ones, (x != 0).astype(np.int64), acc_bits=_WIDE, act_bits=_WIDE)
+    return counts.sum(axis=(1, 2, 3))
+
+
+def measure_cnn(image: "CnnImage", x: ArrayLike, result: CnnVerifyResult) -> CnnMetrics:
+    """Derive the metrics of a run.
+
+    Parameters
+    ----------
+    image : that was run.
+    x : its inputs.
+    result : what :func:`sim.scnn.verify.verify_cnn` gave for them.
+    """
+    planes, layers = cnn_inputs(image, x), image.network.graph.layers
+    tensors = {INPUT: planes, **result.golden.tensors}
+    inputs = [concatenate(tensors, layer.inputs) for layer in layers]
+    useful = np.stack([useful_macs(one, x) for one, x in zip(layers, inputs, strict=True)], axis=1)
+    multipliers = image.params.num_pes * image.params.mults
+    counters = result.rtl.counters
+    measured: list[ConvMetrics] = []
+    for number, (layer, values) in enumerate(zip(layers, inputs, strict=True)):
+        mine = None if counters is None else counters[:, number]
+        every = None if mine is None else float(mine.sum(axis=(1, 2)).mean())
+        measured.append(
+            _metrics(
+                ConvMetrics(
+                    name=layer.name,
+                    kind=layer.kind,
+                    in_shape=layer.in_shape,
+                    out_shape=layer.out_shape,
+                    kernel=layer.weight.shape[2:],
+                    stride=layer.stride,
+                    groups=layer.groups,
+                    density=float(np.mean(layer.weight != 0)),
+                    act_density=float(np.mean(values != 0)),
+                    dense_macs=dense_macs(layer),
+                    useful_macs=float(useful[:, number].mean()),
+                    cycles=None if every is None else every / multipliers,
+                    utilisation=None,
+                    speedup=None,
+                    stalls=None,
+                ),
+                None if mine is None else mine.sum(axis=(0, 1)),
+                multipliers,
+            )
+        )
+    weights = sum(layer.weight.size for layer in layers)
+    assert result.rtl.run_cycles is not None
+    total = _metrics(
+        ConvMetrics(
+            name="total",
+            kind="",
+            in_shape=None,
+            out_shape=None,
+            kernel=None,
+            stride=None,
+            groups=None,
+            density=sum(int(np.count_nonzero(layer.weight)) for layer in layers) / weights,
+            act_density=sum(int(np.count_nonzero(part)) for part in inputs)
+            / sum(part.size for part in inputs),
+            dense_macs=sum(m.dense_macs for m in measured),
+            useful_macs=float(useful.sum(axis=1).mean()),
+            cycles=float(result.rtl.run_cycles.sum(axis=1).mean()),
+            utilisation=None,
+            speedup=None,
+            stalls=None,
+        ),
+        None if counters is None else counters.sum(axis=(0, 1, 2)),
+        multipliers,
+    )
+    tail = None
+    if image.tail is not None:
+        assert result.tail is not None
+        left = graph_output(image.network.graph, result.golden.tensors)
+        tail = measure_columns(image.tail, left.reshape(len(left), -1), result.tail)
+    problems = [] if counters is None else _problems(image, result.rtl, useful)
+    problems += [] if tail is None else tail.problems
+    return CnnMetrics(len(planes), tuple(measured), total, tail, tuple(problems))
+
+
+def _metrics(known: ConvMetrics, stalls: NDArray[np.int64] | None, multipliers: int) -> ConvMetrics:
+    """Fill in what follows from cycles and counters."""
+    slots = known.cycles * multipliers if known.cycles else None
+    shares = None
+    if stalls is not None and stalls.any():
+        shares = {c.name.lower(): float(stalls[c] / stalls.sum()) for c in StallClass}
+    return dataclasses.replace(
+        known,
+        utilisation=known.useful_macs / slots if slots else None,
+        speedup=known.dense_macs / slots if slots else None,
+        stalls=shares,
+    )
+
+
+def _problems(image: "CnnImage", rtl: CnnResult, useful: NDArray[np.int64]) -> list[str]:
+    """Check what must hold between counters, and between them and golden."""
+    assert rtl.counters is not None
+    assert rtl.rtl is not None
+    found: list[str] = []
+    first = 0
+    for number, run in enumerate(image.runs):
+        mine = rtl.rtl.counters[:, first : first + len(run.program)].sum(axis=(1, 3))
+        first += len(run.program)
+        expected = rtl.rtl.cycles[:, number, None] * image.params.mults
+        for sample, pe in np.argwhere(mine != expected).tolist():
+            found.append(
+                f"input {sample}, run {number}, PE {pe}: the counters add up to "
+                f"{mine[sample, pe]} multiplier-cycles, but the run had {expected[sample, 0]}"
+            )
+    counted = rtl.counters[..., StallClass.USEFUL].sum(axis=2)
+    for sample, number in np.argwhere(counted < useful).tolist():
+        found.append(
+            f"input {sample}, layer {image.network.graph.layers[number].name}: the array counted "
+            f"{counted[sample, number]} useful products, but golden's activations make "
+            f"{useful[sample, number]}"
+        )
+    return found

@@ -1,0 +1,177 @@
+"""Run a compiled CNN on the golden model, on the cycle models or on the RTL."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from compiler.errors import InputError
+from compiler.fixed_point import check_input, dequantize, quantize_input
+from compiler.graph import INPUT, QuantGraph
+from sim.cycles.scnn.image import run_cnn_image
+from sim.golden.scnn import layer_results
+from sim.rtl.eie import Progress
+from sim.rtl.scnn import ScnnJob, ScnnResult, run_scnn_jobs
+from sim.run import Target, run_columns
+from sim.scnn.result import CnnResult, by_conv_layer
+from sim.scnn.walk import map_pass
+
+if TYPE_CHECKING:
+    from compiler.scnn.image import CnnImage
+
+__all__ = ["cnn_inputs", "cnn_job", "cnn_result", "graph_output", "run_cnn"]
+
+_MARGIN = 1000
+"""Cycles that a run may take more than twice what the model says before it is taken to hang."""
+
+
+def run_cnn(
+    image: "CnnImage",
+    x: ArrayLike,
+    on: Target = "golden",
+    *,
+    waves: Path | None = None,
+    progress: Progress | None = None,
+) -> CnnResult:
+    """Run inputs through a compiled CNN: SCNN's runs in order, then EIE.
+
+    Parameters
+    ----------
+    image : the compiled network.
+    x : (n, C, H, W) or one sample (C, H, W), real numbers.
+    on : see :data:`sim.run.Target`.
+    waves : with RTL, where to leave the waves (VCD) of SCNN.
+    progress : see :data:`sim.rtl.eie.Progress`.
+
+    Raises
+    ------
+    InputError
+        If ``x`` has the wrong shape or dtype, is empty, or holds NaN or Inf; or ``on`` is unknown.
+    ToolError, SimulationError
+        If the simulator cannot be built, or a run does not end.
+    """
+    if on not in get_args(Target):
+        raise InputError(f"on must be one of {', '.join(get_args(Target))}, not {on!r}")
+    planes = cnn_inputs(image, x)
+    golden = _on_golden(image, planes)
+    if on == "golden":
+        return _with_tail(image, golden, on, None)
+    counted = _count(image, planes, golden, progress)
+    if on == "cycles":
+        return _with_tail(image, counted, on, progress)
+    assert counted.run_cycles is not None
+    job = cnn_job(image, planes, counted.run_cycles.max(axis=0))
+    (raw,) = run_scnn_jobs(image.params, [job], waves=waves, progress=progress)
+    return _with_tail(image, cnn_result(image, raw), on, progress)
+
+
+def cnn_inputs(image: "CnnImage", x: ArrayLike) -> NDArray[np.int64]:
+    """Check inputs and put them in fixed point: (n, C, H, W).
+
+    Raises
+    ------
+    InputError
+        As :func:`run_cnn` does.
+    """
+    graph = image.network.graph
+    samples = check_input(x, graph.input_shape, "input")
+    (frac,) = {layer.in_frac for layer in graph.layers if INPUT in layer.inputs}
+    return quantize_input(samples, frac, image.params.act_bits)
+
+
+def cnn_job(image: "CnnImage", planes: NDArray[np.int64], cycles: NDArray[np.int64]) -> ScnnJob:
+    """Make the job that runs ``planes`` through SCNN.
+
+    Parameters
+    ----------
+    image : the compiled network.
+    planes : (n, C, H, W) int64, quantised inputs.
+    cycles : (runs,) that the model says each run takes at most.
+    """
+    graph = image.network.graph
+    stored = {one.tensor for run in image.runs for store in run.stores for one in store.blocks}
+    return ScnnJob(
+        image.runs,
+        {INPUT: planes},
+        {name: graph.shape(name) for name in sorted(stored)},
+        [2 * int(most) + _MARGIN for most in cycles],
+    )
+
+
+def cnn_result(image: "CnnImage", raw: ScnnResult) -> CnnResult:
+    """Put what the passes wrote together to the outputs of layers."""
+    p, graph = image.params, image.network.graph
+    samples = len(raw.cycles)
+    tensors = {
+        layer.name: np.zeros((samples, *layer.out_shape), np.int64) for layer in graph.layers
+    }
+    for run, outputs in zip(image.runs, raw.outputs, strict=True):
+        for descriptor, output, got in zip(run.program, run.outputs, outputs, strict=True):
+            if output is None:
+                continue
+            where = map_pass(p, descriptor, output)
+            if where.tensor is not None:
+                at = (part[where.inside] for part in (where.channel, where.y, where.x))
+                tensors[where.tensor][:, *at] = got[:, where.inside]
+    result = graph_output(graph, raw.tensors)
+    return CnnResult(
+        outputs=dequantize(result, _out_frac(graph)),
+        tensors=tensors,
+        run_cycles=raw.cycles,
+        counters=by_conv_layer(image.runs, len(graph.layers), raw.counters) if p.counters else None,
+        reload_cycles=raw.reload_cycles,
+        seconds=raw.seconds.sum(axis=1),
+        rtl=raw,
+    )
+
+
+def graph_output(graph: QuantGraph, tensors: dict[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Put the tensors that leave the graph side by side: (n, C, H, W)."""
+    return np.concatenate([tensors[name] for name in graph.outputs], axis=1)
+
+
+def _out_frac(graph: QuantGraph) -> int:
+    (frac,) = {layer.out_frac for layer in graph.layers if layer.name in graph.outputs}
+    return frac
+
+
+def _on_golden(image: "CnnImage", planes: NDArray[np.int64]) -> CnnResult:
+    p, graph = image.params, image.network.graph
+    results = list(layer_results(graph, planes, p.acc_bits, p.act_bits))
+    tensors = {result.layer.name: result.output for result in results}
+    return CnnResult(
+        dequantize(graph_output(graph, tensors), _out_frac(graph)),
+        tensors,
+        tuple(result.saturated for result in results),
+    )
+
+
+def _count(
+    image: "CnnImage", planes: NDArray[np.int64], golden: CnnResult, progress: Progress | None
+) -> CnnResult:
+    report = progress or (lambda *_: None)
+    cycles, counters = run_cnn_image(
+        image,
+        {INPUT: planes, **golden.tensors},
+        lambda done, total: report("count SCNN cycles", done, total),
+    )
+    layers = len(image.network.graph.layers)
+    return dataclasses.replace(
+        golden, run_cycles=cycles, counters=by_conv_layer(image.runs, layers, counters)
+    )
+
+
+def _with_tail(
+    image: "CnnImage", result: CnnResult, on: Target, progress: Progress | None
+) -> CnnResult:
+    """Run the Linear layers behind the graph, if there are any, on what left it."""
+    if image.tail is None:
+        return result
+    # From RTL: what the host read back, not what the passes were seen to write.
+    held = result.tensors if result.rtl is None else result.rtl.tensors
+    left = graph_output(image.network.graph, held)
+    columns = left.reshape(len(left), -1)
+    tail = run_columns(image.tail, columns, on, progress=progress)
+    return dataclasses.replace(result, outputs=tail.outputs, tail=tail)
