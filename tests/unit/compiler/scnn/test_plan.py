@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from compiler.errors import CompileError
 from compiler.graph import QuantConv
+from compiler.scnn.clear import keeps_clear
 from compiler.scnn.geometry import layer_regions, least_tile
-from compiler.scnn.layer import layer_runs
+from compiler.scnn.layer import LayerPlan, layer_runs
+from compiler.scnn.mapping import Mapping
 from compiler.scnn.plan import estimate, plan_layer
 from hw.scnn.params import PRESETS, ScnnParams
 
@@ -166,3 +168,21 @@ def test_refuses_with_numbers(kernel: int, changes: dict[str, int], message: str
     conv = _conv((3, 9, 9), 24, kernel)
     with pytest.raises(CompileError, match=message):
         layer_runs(conv, plan_layer(conv, params), params)
+
+
+@pytest.mark.parametrize(("y_stride", "clear"), [(4, True), (5, False)])
+def test_knows_when_a_maximum_would_see_zeros_beyond_the_plane(
+    y_stride: int, clear: bool, machine: Any, convolve: Callable[..., NDArray[np.int64]]
+) -> None:
+    """The fourth PE lies beyond the plane; with a long row stride it stores the zeros beside it."""
+    params = replace(TINY, pes_x=4, pes_y=1, num_streams=1, run_bits=2)
+    conv = _conv((1, 2, 6), 1, 3, padding=1, op="max")
+    mapping = Mapping(block_x=2, block_y=0, wo=2, ho=2, kc=1, k_stride=20, y_stride=y_stride)
+    plan = LayerPlan(mapping=mapping, region_h=2, region_w=6, k_step=1, c_step=1)
+    assert keeps_clear(conv, plan, params) == clear
+    values = np.full(conv.in_shape, -5)
+    tensors = {"input": values, "layer": np.zeros(conv.out_shape, np.int64)}
+    array = machine(params)
+    for run in layer_runs(conv, plan, params):
+        array.run(run, tensors)
+    assert np.array_equal(tensors["layer"], convolve(conv, values, params)) == clear
