@@ -27,7 +27,13 @@ _MIN_FRAC = -320
 
 
 def quantize(
-    network: FloatNetwork, calibration: Any, params: EieParams, *, share: bool = False
+    network: FloatNetwork,
+    calibration: Any,
+    params: EieParams,
+    *,
+    share: bool = False,
+    in_frac: int | None = None,
+    in_limits: tuple[int, int] | None = None,
 ) -> tuple[QuantNetwork, QuantReport]:
     """Round ``network`` to the arithmetic of the hardware.
 
@@ -41,6 +47,8 @@ def quantize(
     calibration : (samples, *input_shape) floats like those of real use.
     params : widths of the hardware.
     share : cluster the weights of layers that have too many distinct ones.
+    in_frac : fraction bits of the input; unless given, as many as the calibration leaves.
+    in_limits : smallest and largest integer that can be an input; unless given, all that fit.
 
     Returns
     -------
@@ -57,8 +65,10 @@ def quantize(
     samples = check_input(calibration, network.input_shape, "calibration")
     shared = [share_layer(layer, params.code_bits, share=share) for layer in network.layers]
     ranges, activity = _observe(network, shared, samples)
-    in_frac = largest_frac(*ranges[0], params.act_bits)
-    act_limits = limits(params.act_bits)
+    if in_frac is None:
+        in_frac = largest_frac(*ranges[0], params.act_bits)
+    least, most = in_limits or limits(params.act_bits)
+    act_limits = min(least, 0), max(most, 0)
     layers: list[QuantLayer] = []
     reports: list[LayerReport] = []
     for layer, weights, outputs in zip(network.layers, shared, ranges[1:], strict=True):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,15 @@ from compiler.fixed_point import check_input, dequantize, quantize_input
 from compiler.network import FloatNetwork, QuantNetwork
 from hw.eie.params import EieParams
 
-__all__ = ["FixedPointError", "LayerReport", "QuantReport", "RunLayer", "fixed_point_errors"]
+__all__ = [
+    "ErrorMeter",
+    "FixedPointError",
+    "LayerReport",
+    "QuantReport",
+    "RunLayer",
+    "add_errors",
+    "fixed_point_errors",
+]
 
 _BATCH = 64
 """Samples at a time, to bound memory."""
@@ -40,6 +48,36 @@ class FixedPointError:
     snr_db: float | None
     saturated: int
     outputs: int
+
+
+class ErrorMeter:
+    """Adds up differences between float and fixed-point outputs of a layer."""
+
+    def __init__(self) -> None:
+        self._largest = self._errors = self._signals = 0.0
+        self._saturated = self._outputs = 0
+
+    def add(
+        self, exact: NDArray[np.float64], fixed: NDArray[np.int64], frac: int, saturated: int
+    ) -> None:
+        """Take in outputs of the same shape; ``fixed`` has ``frac`` fraction bits."""
+        difference = dequantize(fixed, frac) - exact
+        self._largest = max(self._largest, float(np.abs(difference).max(initial=0.0)))
+        self._errors += float(np.square(difference).sum())
+        self._signals += float(np.square(exact).sum())
+        self._saturated += saturated
+        self._outputs += exact.size
+
+    def result(self) -> FixedPointError:
+        """Return what was added up, at least one output."""
+        errors, signals = self._errors, self._signals
+        return FixedPointError(
+            max_abs=self._largest,
+            rms=math.sqrt(errors / self._outputs),
+            snr_db=10 * math.log10(signals / errors) if errors and signals else None,
+            saturated=self._saturated,
+            outputs=self._outputs,
+        )
 
 
 @dataclass(frozen=True)
@@ -136,39 +174,39 @@ def fixed_point_errors(
         If ``calibration`` is unusable.
     """
     samples = check_input(calibration, float_network.input_shape, "calibration")
-    count = len(float_network.layers)
-    largest, errors, signals = np.zeros(count), np.zeros(count), np.zeros(count)
-    saturated = [0] * count
+    meters = [ErrorMeter() for _ in float_network.layers]
     for start in range(0, len(samples), _BATCH):
         exact = samples[start : start + _BATCH].reshape(len(samples[start : start + _BATCH]), -1).T
         fixed = quantize_input(exact, quant_network.layers[0].in_frac, params.act_bits)
-        pairs = zip(float_network.layers, quant_network.layers, strict=True)
-        for i, (layer, rounded) in enumerate(pairs):
-            exact = layer.weight @ exact + layer.bias[:, None]
-            exact = np.maximum(exact, 0.0) if layer.relu else exact
-            fixed, clipped = run_layer(
-                rounded.codes,
-                rounded.codebook,
-                rounded.bias,
-                rounded.shift,
-                rounded.relu,
-                fixed,
-                act_bits=params.act_bits,
-                acc_bits=params.acc_bits,
-            )
-            difference = dequantize(fixed, rounded.out_frac) - exact
-            largest[i] = max(largest[i], np.abs(difference).max(initial=0.0))
-            errors[i] += np.square(difference).sum()
-            signals[i] += np.square(exact).sum()
-            saturated[i] += int(clipped.sum())
-    outputs = [layer.shape[0] * len(samples) for layer in float_network.layers]
-    return tuple(
-        FixedPointError(
-            max_abs=float(largest[i]),
-            rms=math.sqrt(errors[i] / outputs[i]),
-            snr_db=10 * math.log10(signals[i] / errors[i]) if errors[i] and signals[i] else None,
-            saturated=saturated[i],
-            outputs=outputs[i],
+        add_errors(meters, float_network, quant_network, exact, fixed, run_layer, params)
+    return tuple(meter.result() for meter in meters)
+
+
+def add_errors(
+    meters: Sequence[ErrorMeter],
+    float_network: FloatNetwork,
+    quant_network: QuantNetwork,
+    exact: NDArray[np.float64],
+    fixed: NDArray[np.int64],
+    run_layer: RunLayer,
+    params: EieParams,
+) -> None:
+    """Run ``exact`` in float and ``fixed`` in fixed point, (cols, batch), with a meter a layer.
+
+    The other parameters are those of :func:`fixed_point_errors`.
+    """
+    layers = zip(meters, float_network.layers, quant_network.layers, strict=True)
+    for meter, layer, rounded in layers:
+        exact = layer.weight @ exact + layer.bias[:, None]
+        exact = np.maximum(exact, 0.0) if layer.relu else exact
+        fixed, clipped = run_layer(
+            rounded.codes,
+            rounded.codebook,
+            rounded.bias,
+            rounded.shift,
+            rounded.relu,
+            fixed,
+            act_bits=params.act_bits,
+            acc_bits=params.acc_bits,
         )
-        for i in range(count)
-    )
+        meter.add(exact, fixed, rounded.out_frac, int(clipped.sum()))

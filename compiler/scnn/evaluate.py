@@ -1,0 +1,216 @@
+"""Shapes and float64 arithmetic of convolutions and pooling, for calibration and reports."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from compiler.errors import CompileError
+from compiler.graph import INPUT, FloatAdd, FloatConcat, FloatConv, FloatGraph, FloatNode, FloatPool
+
+__all__ = ["Pair", "convolve", "divisors", "maxima", "run_nodes", "shapes"]
+
+Pair = tuple[int, int]
+"""Down, across."""
+
+Shape = tuple[int, int, int]
+
+_BLOCK = 1 << 22
+"""Elements of unfolded windows at a time, to bound memory."""
+
+
+def shapes(graph: FloatGraph) -> dict[str, Shape]:
+    """Return the shape (C, H, W) of every tensor.
+
+    Raises
+    ------
+    CompileError
+        If a node does not fit what it reads; names it.
+    """
+    found: dict[str, Shape] = {INPUT: graph.input_shape}
+    for node in graph.nodes:
+        if missing := [name for name in node.inputs if name not in found]:
+            raise CompileError(
+                f"layer {node.name!r} reads {missing[0]!r}, which is not made before"
+            )
+        if node.name in found:
+            raise CompileError(f"two layers have the name {node.name!r}; names must be unique")
+        found[node.name] = _shape(node, [found[name] for name in node.inputs])
+    if graph.output not in found:
+        raise CompileError(f"the network's output {graph.output!r} is not made by any layer")
+    return found
+
+
+def _shape(node: FloatNode, inputs: list[Shape]) -> Shape:
+    """Return the shape of what ``node`` makes of tensors of shapes ``inputs``."""
+    channels, height, width = inputs[0]
+    if isinstance(node, FloatConv):
+        depth, fan, *kernel = node.weight.shape
+        size = _slots((height, width), (kernel[0], kernel[1]), node.stride, node.padding)
+        if node.groups < 1 or channels % node.groups or depth % node.groups:
+            raise CompileError(
+                f"layer {node.name!r} has {node.groups} groups, which do not divide its {channels} "
+                f"input and {depth} output channels"
+            )
+        if fan * node.groups != channels:
+            raise CompileError(
+                f"layer {node.name!r} takes {fan * node.groups} channels, but gets {channels}"
+            )
+        out = (depth, *size)
+    elif isinstance(node, FloatPool):
+        out = (channels, *node.out_size)
+    elif isinstance(node, FloatConcat):
+        out = (sum(one[0] for one in inputs), height, width)
+        if len({one[1:] for one in inputs}) > 1:
+            raise CompileError(
+                f"layer {node.name!r} puts planes of different sizes side by side: {inputs}"
+            )
+    else:
+        out = inputs[0]
+        if len(set(inputs)) > 1:
+            raise CompileError(f"layer {node.name!r} adds tensors of different shapes: {inputs}")
+    if min(out) < 1:
+        raise CompileError(
+            f"layer {node.name!r} makes an empty tensor {out} of one of shape {inputs[0]}; give "
+            "the network a larger input"
+        )
+    return out
+
+
+def _slots(plane: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
+    """Return how many places a kernel has in a padded plane."""
+    down, across = (
+        (size + 2 * pad - width) // step + 1
+        for size, width, step, pad in zip(plane, kernel, stride, padding, strict=True)
+    )
+    return down, across
+
+
+def run_nodes(
+    graph: FloatGraph, x: NDArray[np.float64]
+) -> Iterator[tuple[FloatNode, NDArray[np.float64]]]:
+    """Yield every node with its output (samples, C, H, W), in order.
+
+    Parameters
+    ----------
+    graph : see :func:`shapes`.
+    x : (samples, C, H, W) of the input.
+
+    Raises
+    ------
+    CompileError
+        As :func:`shapes`; or if a number overflows float64.
+    """
+    sizes = shapes(graph)
+    last = {name: at for at, node in enumerate(graph.nodes) for name in node.inputs}
+    tensors = {INPUT: x}
+    for at, node in enumerate(graph.nodes):
+        inputs = [tensors[name] for name in node.inputs]
+        with np.errstate(all="ignore"):
+            y = _run(node, inputs, sizes[node.name])
+        if not np.isfinite(y).all():
+            raise CompileError(f"layer {node.name!r} overflows float64 on the calibration data")
+        tensors[node.name] = y
+        for name in set(node.inputs):
+            if last[name] == at:
+                del tensors[name]
+        yield node, y
+
+
+def _run(node: FloatNode, inputs: list[NDArray[np.float64]], shape: Shape) -> NDArray[np.float64]:
+    plane = shape[1:]
+    if isinstance(node, FloatConcat):
+        return np.concatenate(inputs, axis=1)
+    if isinstance(node, FloatAdd):
+        y = inputs[0] + inputs[1]
+    elif isinstance(node, FloatConv):
+        y = convolve(inputs[0], node.weight, node.stride, node.padding, plane, node.groups)
+        y += node.bias[:, None, None]
+    elif node.kind == "max":
+        y = maxima(inputs[0], node.kernel, node.stride, node.padding, plane)
+    else:
+        channels = shape[0]
+        ones = np.ones((channels, 1, *node.kernel))
+        y = convolve(inputs[0], ones, node.stride, node.padding, plane, channels)
+        y /= divisors(node, inputs[0].shape[2:])
+    return np.maximum(y, 0.0) if node.relu else y
+
+
+def convolve(
+    x: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    stride: Pair,
+    padding: Pair,
+    out_size: Pair,
+    groups: int,
+) -> NDArray[np.float64]:
+    """Return the sums of a convolution.
+
+    Parameters
+    ----------
+    x : (samples, C, H, W).
+    weight : (K, C // groups, R, S).
+    stride, padding : down and across; padding above and to the left.
+    out_size : rows and columns of the output, which may need zeros below and to the right.
+    groups : as in ``torch.nn.Conv2d``.
+
+    Returns
+    -------
+    (samples, K, *out_size).
+    """
+    depth, fan, *kernel = weight.shape
+    taps = fan * kernel[0] * kernel[1]
+    windows = _windows(x, (kernel[0], kernel[1]), stride, padding, out_size, 0.0)
+    matrix = weight.reshape(groups, depth // groups, taps)
+    y = np.empty((len(x), depth, *out_size))
+    step = max(1, _BLOCK // (groups * taps * out_size[1]))
+    for sample, planes in enumerate(windows):
+        for top in range(0, out_size[0], step):
+            part = planes[:, top : top + step].transpose(0, 3, 4, 1, 2)
+            sums = matrix @ part.reshape(groups, taps, -1)
+            y[sample, :, top : top + step] = sums.reshape(depth, -1, out_size[1])
+    return y
+
+
+def maxima(
+    x: NDArray[np.float64], kernel: Pair, stride: Pair, padding: Pair, out_size: Pair
+) -> NDArray[np.float64]:
+    """Return the largest element inside the plane of each window; sizes as in :func:`convolve`."""
+    windows = _windows(x, kernel, stride, padding, out_size, -np.inf)
+    y = np.full(windows.shape[:4], -np.inf)
+    for r, s in np.ndindex(*kernel):
+        np.maximum(y, windows[..., r, s], out=y)
+    return y
+
+
+def _windows(
+    x: NDArray[np.float64],
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    out_size: Pair,
+    fill: float,
+) -> NDArray[np.float64]:
+    """Return a view (samples, C, P, Q, R, S), with ``fill`` outside the plane."""
+    need = [(n - 1) * s + k for n, s, k in zip(out_size, stride, kernel, strict=True)]
+    after = [
+        max(0, n - size - pad) for n, size, pad in zip(need, x.shape[2:], padding, strict=True)
+    ]
+    sides = ((0, 0), (0, 0), (padding[0], after[0]), (padding[1], after[1]))
+    padded = np.pad(x, sides, constant_values=fill)[:, :, : need[0], : need[1]]
+    return sliding_window_view(padded, kernel, axis=(2, 3))[:, :, :: stride[0], :: stride[1]]
+
+
+def divisors(pool: FloatPool, plane: Pair) -> NDArray[np.int64]:
+    """Return what torch divides each window of an average by, (P, Q)."""
+    sides = []
+    for size, k, s, pad, n in zip(
+        plane, pool.kernel, pool.stride, pool.padding, pool.out_size, strict=True
+    ):
+        first = np.arange(n) * s - pad
+        last = np.minimum(first + k, size + pad)
+        if not pool.count_include_pad:
+            first, last = np.maximum(first, 0), np.minimum(last, size)
+        sides.append(last - first)
+    return np.outer(*sides)

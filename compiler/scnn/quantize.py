@@ -1,0 +1,159 @@
+"""Round a convolutional network to the arithmetic of the SCNN engine, and what follows to EIE's."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.errors import CompileError
+from compiler.fixed_point import check_input
+from compiler.graph import INPUT, FloatAdd, FloatCnn, FloatConv, FloatGraph, QuantCnn, QuantGraph
+from compiler.network import QuantNetwork
+from compiler.quantize import quantize as quantize_chain
+from compiler.quantize_report import QuantReport
+from compiler.scnn.evaluate import run_nodes, shapes
+from compiler.scnn.formats import choose_formats
+from compiler.scnn.quantize_report import CnnReport, layer_report
+from compiler.scnn.steps import make_steps
+from compiler.scnn.weights import leaves_room_for_one
+from compiler.share import cluster
+from hw.eie.params import EieParams
+from hw.scnn.params import ScnnParams
+
+__all__ = ["quantize"]
+
+_BATCH_ELEMENTS = 1 << 22
+"""Elements of the largest tensor that go through the network at a time, to bound memory."""
+
+
+def quantize(
+    cnn: FloatCnn,
+    calibration: Any,
+    params: ScnnParams,
+    tail_params: EieParams | None = None,
+    *,
+    share: bool = False,
+) -> tuple[QuantCnn, CnnReport]:
+    """Round ``cnn`` to the arithmetic of the hardware.
+
+    Every tensor gets the finest format in which no value seen in ``calibration`` saturates; tensors
+    that are concatenated or added share one. Weights get the finest format in which no partial
+    sum can overflow the accumulator, for any input that can be represented.
+
+    Parameters
+    ----------
+    cnn : see :class:`compiler.graph.FloatCnn`.
+    calibration : (samples, C, H, W) floats like those of real use.
+    params : widths of the SCNN array.
+    tail_params : widths of the EIE array, needed if ``cnn`` has a tail.
+    share : cluster the weights of layers that have more different ones than a codebook holds; the
+        tail's must be clustered if they have too many, the convolutions' can be stored as they are.
+
+    Returns
+    -------
+    The network, and a report in which errors on the calibration data are still missing; see
+    :func:`compiler.scnn.quantize_report.fixed_point_errors`.
+
+    Raises
+    ------
+    InputError
+        If ``calibration`` is unusable.
+    CompileError
+        If a layer cannot be done by the array, or no format of its weights is safe.
+    """
+    if cnn.tail is not None and (tail_params is None or tail_params.act_bits != params.act_bits):
+        width = None if tail_params is None else tail_params.act_bits
+        raise CompileError(
+            f"Linear layers follow, so EIE must have activations of {params.act_bits} bits as SCNN "
+            f"has, not {width or 'no parameters'}; give both arrays the same act_bits"
+        )
+    graph = cnn.graph
+    samples = check_input(calibration, graph.input_shape, "calibration")
+    clustered: set[str] = set()
+    if share:
+        graph, clustered = _share(graph, params)
+    steps = make_steps(graph, _fusible(graph, params))
+    ranges, leaving = _observe(graph, samples)
+    formats = choose_formats(steps, ranges, params)
+    quant = QuantGraph(graph.input_shape, formats.layers, steps.outputs)
+    tail: QuantNetwork | None = None
+    tail_report: QuantReport | None = None
+    if cnn.tail is not None and tail_params is not None:
+        ends = [formats.limits[name] for name in steps.outputs]
+        tail, tail_report = quantize_chain(
+            cnn.tail,
+            leaving,
+            tail_params,
+            share=share,
+            in_frac=formats.fracs[steps.outputs[0]],
+            in_limits=(min(low for low, _ in ends), max(high for _, high in ends)),
+        )
+    report = CnnReport(
+        samples=len(samples),
+        input_frac=formats.fracs[INPUT],
+        input_low=ranges[INPUT][0],
+        input_high=ranges[INPUT][1],
+        layers=tuple(
+            layer_report(layer, step, formats.acc_bits[layer.name], layer.name in clustered)
+            for layer, step in zip(formats.layers, steps.steps, strict=True)
+        ),
+        tail=tail_report,
+    )
+    return QuantCnn(quant, tail), report
+
+
+def _share(graph: FloatGraph, params: ScnnParams) -> tuple[FloatGraph, set[str]]:
+    """Cluster the weights of convolutions that have too many different ones."""
+    # An addition may need a code for 1.
+    added = {name for node in graph.nodes if isinstance(node, FloatAdd) for name in node.inputs}
+    nodes, names = list(graph.nodes), set[str]()
+    for at, node in enumerate(nodes):
+        if not isinstance(node, FloatConv):
+            continue
+        limit = max(1, params.num_codes - 1 - (node.name in added))
+        place = np.nonzero(node.weight)
+        weights = node.weight[place]
+        if np.unique(weights).size <= limit:
+            continue
+        values = cluster(weights, limit)
+        borders = values[:-1] + (values[1:] - values[:-1]) / 2
+        weight = np.zeros(node.weight.shape)
+        weight[place] = values[np.searchsorted(borders, weights)]
+        nodes[at] = dataclasses.replace(node, weight=weight)
+        names.add(node.name)
+    return dataclasses.replace(graph, nodes=tuple(nodes)), names
+
+
+def _fusible(graph: FloatGraph, params: ScnnParams) -> dict[str, bool]:
+    return {
+        node.name: leaves_room_for_one(node.weight, params)
+        for node in graph.nodes
+        if isinstance(node, FloatConv)
+    }
+
+
+def _observe(
+    graph: FloatGraph, samples: NDArray[np.float64]
+) -> tuple[dict[str, tuple[float, float]], NDArray[np.float64]]:
+    """Run the network in float.
+
+    Returns
+    -------
+    The smallest and largest value of every tensor, and the output (samples, C, H, W).
+    """
+    largest = max(int(np.prod(shape)) for shape in shapes(graph).values())
+    batch = max(1, _BATCH_ELEMENTS // largest)
+    ranges = {INPUT: (float(samples.min()), float(samples.max()))}
+    leaving: list[NDArray[np.float64]] = []
+    for start in range(0, len(samples), batch):
+        part = samples[start : start + batch]
+        y = part
+        for node, y in run_nodes(graph, part):
+            low, high = ranges.get(node.name, (np.inf, -np.inf))
+            ranges[node.name] = min(low, float(y.min())), max(high, float(y.max()))
+            if node.name == graph.output:
+                leaving.append(y)
+        if graph.output == INPUT:
+            leaving.append(y)
+    return ranges, np.concatenate(leaving)

@@ -1,0 +1,235 @@
+"""What rounding to fixed point did to a convolutional network, in numbers."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.fixed_point import check_input, dequantize, limits, quantize_input
+from compiler.graph import INPUT, FloatCnn, QuantCnn, QuantConv, QuantGraph
+from compiler.quantize_report import (
+    ErrorMeter,
+    FixedPointError,
+    QuantReport,
+    RunLayer,
+    add_errors,
+)
+from compiler.scnn.evaluate import convolve, maxima, run_nodes
+from compiler.scnn.steps import Step
+from hw.eie.params import EieParams
+from hw.scnn.params import ScnnParams
+
+__all__ = ["CnnReport", "ConvReport", "fixed_point_errors", "layer_report", "run_fixed"]
+
+_BATCH_ELEMENTS = 1 << 22
+"""Elements of the largest tensor at a time, to bound memory."""
+
+
+@dataclass(frozen=True)
+class ConvReport:
+    """A layer in fixed point.
+
+    Parameters
+    ----------
+    name, kind : as in :class:`compiler.graph.QuantConv`.
+    node : name of the float node whose output it is; another one if it has an addition in it.
+    in_shape, out_shape : (C, H, W).
+    weights : how many there are.
+    nnz : weights that are not 0 in fixed point.
+    density : ``nnz`` over all.
+    values : different weights that are not 0.
+    codebook : weights are stored as codes, else as they are.
+    clustered : the weights were clustered here.
+    in_frac, weight_frac, out_frac : fraction bits.
+    shift : right shift from accumulator to output.
+    acc_bits_needed : width that no partial sum of any input can overflow.
+    weight_error : largest rounding error of a weight, in units of the weights.
+    rounded_to_zero : weights that were not 0 before.
+    in_density : share of its inputs that are not 0 on the calibration data, if computed.
+    error : on the calibration data, if computed.
+    """
+
+    name: str
+    kind: str
+    node: str
+    in_shape: tuple[int, int, int]
+    out_shape: tuple[int, int, int]
+    weights: int
+    nnz: int
+    density: float
+    values: int
+    codebook: bool
+    clustered: bool
+    in_frac: int
+    weight_frac: int
+    out_frac: int
+    shift: int
+    acc_bits_needed: int
+    weight_error: float
+    rounded_to_zero: int
+    in_density: float | None = None
+    error: FixedPointError | None = None
+
+
+@dataclass(frozen=True)
+class CnnReport:
+    """A convolutional network in fixed point.
+
+    Parameters
+    ----------
+    samples : calibration samples.
+    input_frac : fraction bits of the input.
+    input_low, input_high : smallest and largest calibration input.
+    layers : in order.
+    tail : of the Linear layers, if there are any.
+    """
+
+    samples: int
+    input_frac: int
+    input_low: float
+    input_high: float
+    layers: tuple[ConvReport, ...]
+    tail: QuantReport | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON has it."""
+        fields = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        tail = self.tail.to_dict() if self.tail is not None else None
+        return {**fields, "layers": [dataclasses.asdict(one) for one in self.layers], "tail": tail}
+
+
+def layer_report(layer: QuantConv, step: Step, acc_bits: int, clustered: bool) -> ConvReport:
+    """Describe a layer that was rounded from ``step``."""
+    own = layer.weight[:, : step.weight.shape[1]]
+    nnz = int(np.count_nonzero(layer.weight))
+    error = np.abs(dequantize(own, layer.weight_frac) - step.weight)
+    return ConvReport(
+        name=layer.name,
+        kind=layer.kind,
+        node=step.node,
+        in_shape=layer.in_shape,
+        out_shape=layer.out_shape,
+        weights=layer.weight.size,
+        nnz=nnz,
+        density=nnz / layer.weight.size,
+        values=int(np.unique(layer.weight[layer.weight != 0]).size),
+        codebook=layer.codebook is not None,
+        clustered=clustered,
+        in_frac=layer.in_frac,
+        weight_frac=layer.weight_frac,
+        out_frac=layer.out_frac,
+        shift=layer.shift,
+        acc_bits_needed=acc_bits,
+        weight_error=float(error.max(initial=0.0)) if layer.op == "add" else 0.0,
+        rounded_to_zero=int(np.count_nonzero(step.weight) - np.count_nonzero(own)),
+    )
+
+
+def fixed_point_errors(
+    cnn: FloatCnn,
+    quant: QuantCnn,
+    report: CnnReport,
+    calibration: Any,
+    run_layer: RunLayer,
+    params: ScnnParams,
+    tail_params: EieParams | None = None,
+) -> CnnReport:
+    """Compare each layer's outputs in float and in fixed point, both run from the input on.
+
+    Parameters
+    ----------
+    cnn : before quantization, and before clustering if that was done.
+    quant, report : what :func:`compiler.scnn.quantize.quantize` made of it.
+    calibration : (samples, C, H, W) floats.
+    run_layer : golden model of EIE's layers, see :data:`compiler.quantize_report.RunLayer`.
+    params, tail_params : widths of the hardware.
+
+    Returns
+    -------
+    ``report`` with an error and the density of the inputs for each layer.
+
+    Raises
+    ------
+    InputError
+        If ``calibration`` is unusable.
+    """
+    graph = quant.graph
+    samples = check_input(calibration, graph.input_shape, "calibration")
+    meters = {one.node: ErrorMeter() for one in report.layers}
+    rests = [ErrorMeter() for _ in quant.tail.layers] if quant.tail is not None else []
+    nonzero = dict.fromkeys([INPUT, *(layer.name for layer in graph.layers)], 0)
+    elements = {name: int(np.prod(graph.shape(name))) for name in nonzero}
+    batch = max(1, _BATCH_ELEMENTS // max(elements.values()))
+    for start in range(0, len(samples), batch):
+        part = samples[start : start + batch]
+        fixed, saturated = _run(
+            graph, quantize_input(part, report.input_frac, params.act_bits), params
+        )
+        for name, value in fixed.items():
+            nonzero[name] += int(np.count_nonzero(value))
+        made = {one.node: one for one in report.layers}
+        leaving = part
+        for node, exact in run_nodes(cnn.graph, part):
+            if node.name in made:
+                one = made[node.name]
+                meters[node.name].add(exact, fixed[one.name], one.out_frac, saturated[one.name])
+            leaving = exact if node.name == cnn.graph.output else leaving
+        if cnn.tail is not None and quant.tail is not None and tail_params is not None:
+            entering = np.concatenate([fixed[name] for name in graph.outputs], axis=1)
+            exact = leaving.reshape(len(part), -1).T
+            entering = entering.reshape(len(part), -1).T
+            add_errors(rests, cnn.tail, quant.tail, exact, entering, run_layer, tail_params)
+    total = {name: len(samples) * count for name, count in elements.items()}
+    layers = [
+        dataclasses.replace(
+            one,
+            error=meters[one.node].result(),
+            in_density=sum(nonzero[name] for name in layer.inputs)
+            / sum(total[name] for name in layer.inputs),
+        )
+        for one, layer in zip(report.layers, graph.layers, strict=True)
+    ]
+    tail = report.tail
+    if tail is not None:
+        tail = tail.with_errors(tuple(meter.result() for meter in rests))
+    return dataclasses.replace(report, layers=tuple(layers), tail=tail)
+
+
+def _run(
+    graph: QuantGraph, x: NDArray[np.int64], params: ScnnParams
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, int]]:
+    """Return every tensor, and how many outputs of each layer saturation changed."""
+    tensors, saturated = {INPUT: x}, {}
+    for layer in graph.layers:
+        inputs = np.concatenate([tensors[name] for name in layer.inputs], axis=1)
+        tensors[layer.name], saturated[layer.name] = run_fixed(layer, inputs, params)
+    return tensors, saturated
+
+
+def run_fixed(
+    layer: QuantConv, x: NDArray[np.int64], params: ScnnParams
+) -> tuple[NDArray[np.int64], int]:
+    """Compute a layer whose sums cannot wrap, which quantization has proven of this one.
+
+    The golden model is the law and says the same (a test compares them), but belongs to ``sim``,
+    which the compiler does not import. Sums of less than 2**22 products of at most 30 bits are
+    exact in float64.
+
+    Returns
+    -------
+    The outputs, and how many of them saturation changed.
+    """
+    kernel = layer.weight.shape[2], layer.weight.shape[3]
+    planes, size = x.astype(np.float64), (layer.out_shape[1], layer.out_shape[2])
+    if layer.op == "max":
+        sums = maxima(planes, kernel, layer.stride, layer.padding, size)
+    else:
+        weight = layer.weight.astype(np.float64)
+        sums = convolve(planes, weight, layer.stride, layer.padding, size, layer.groups)
+    half = (1 << layer.shift) >> 1
+    y = (sums.astype(np.int64) + layer.bias[:, None, None] + half) >> layer.shift
+    low, high = limits(params.act_bits)
+    clipped = y > high if layer.relu else (y > high) | (y < low)
+    return np.clip(y, 0 if layer.relu else low, high), int(np.count_nonzero(clipped))

@@ -1,0 +1,515 @@
+"""Formats of convolutional networks: what is proven, what is shared, what is refused."""
+
+import contextlib
+import dataclasses
+import json
+import re
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from compiler.errors import CompileError, InputError
+from compiler.fixed_point import limits, quantize_input
+from compiler.graph import (
+    INPUT,
+    FloatAdd,
+    FloatCnn,
+    FloatConcat,
+    FloatConv,
+    FloatGraph,
+    FloatNode,
+    FloatPool,
+    QuantConv,
+    QuantGraph,
+)
+from compiler.network import FloatLayer, FloatNetwork
+from compiler.scnn.evaluate import run_nodes
+from compiler.scnn.quantize import quantize
+from compiler.scnn.quantize_report import fixed_point_errors, run_fixed
+from hw.eie.params import EieParams
+from hw.scnn.params import ScnnParams
+from sim.golden.eie import run_layer as run_eie_layer
+from sim.golden.scnn import concatenate, layer_results, run_graph
+
+PARAMS = ScnnParams()
+
+
+def conv(name: str, source: str, weight: np.ndarray, **change: Any) -> FloatConv:
+    layer = FloatConv(name, (source,), weight, np.zeros(len(weight)), (1, 1), (0, 0), 1, relu=False)
+    return dataclasses.replace(layer, **change)
+
+
+def pool(name: str, source: str, **change: Any) -> FloatPool:
+    return dataclasses.replace(
+        FloatPool(name, (source,), "max", (2, 2), (2, 2), (0, 0), (2, 2)), **change
+    )
+
+
+def cnn(
+    shape: tuple[int, int, int], *nodes: FloatNode, tail: FloatNetwork | None = None
+) -> FloatCnn:
+    return FloatCnn(FloatGraph(shape, nodes, nodes[-1].name), tail)
+
+
+def floats(graph: FloatGraph, x: np.ndarray) -> dict[str, np.ndarray]:
+    return {INPUT: x} | {node.name: y for node, y in run_nodes(graph, x)}
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def residual(**change: Any) -> FloatCnn:
+    """Return a ResNet block: two convolutions, and the addition of what they read."""
+    last = conv("b", "a", normal(3, 3, 3, 3, seed=2), padding=(1, 1))
+    return cnn(
+        (2, 6, 6),
+        conv("stem", INPUT, normal(3, 2, 1, 1), relu=True),
+        conv("a", "stem", normal(3, 3, 3, 3, seed=1), padding=(1, 1), relu=True),
+        dataclasses.replace(last, **change),
+        FloatAdd("sum", ("b", "stem"), relu=True),
+        conv("last", "sum", normal(2, 3, 1, 1, seed=3)),
+    )
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> tuple[FloatCnn, np.ndarray]:
+    """Draw a network with branches, and samples."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    scale = draw(st.sampled_from([1e-3, 1.0, 1e3]))
+    shapes: dict[str, tuple[int, int, int]] = {
+        INPUT: (draw(st.integers(1, 3)), draw(st.integers(2, 6)), draw(st.integers(2, 6)))
+    }
+    nodes: list[FloatNode] = []
+    for index in range(draw(st.integers(1, 6))):
+        name, source = f"n{index}", draw(st.sampled_from(sorted(shapes)))
+        c, h, w = shapes[source]
+        mates = [one for one in shapes if shapes[one][1:] == (h, w)]
+        twins = [one for one in shapes if shapes[one] == (c, h, w)]
+        kind, relu = (
+            draw(st.sampled_from(["conv", "conv", "max", "avg", "cat", "add"])),
+            draw(st.booleans()),
+        )
+        if kind == "cat":
+            others = draw(st.lists(st.sampled_from(mates), min_size=1, max_size=2))
+            nodes.append(FloatConcat(name, (source, *others)))
+            shapes[name] = (c + sum(shapes[one][0] for one in others), h, w)
+        elif kind == "add":
+            nodes.append(FloatAdd(name, (source, draw(st.sampled_from(twins))), relu))
+            shapes[name] = (c, h, w)
+        elif kind == "conv":
+            r = draw(st.sampled_from([1, 3]))
+            groups = draw(st.sampled_from([1, c]))
+            k = groups * draw(st.integers(1, 2))
+            stride = draw(st.sampled_from([1, 1, 2]))
+            # At times few values, as of a network whose weights are shared.
+            weight = rng.normal(size=(k, c // groups, r, r)) * scale
+            weight = rng.choice(weight.ravel()[:3], weight.shape) if draw(st.booleans()) else weight
+            weight *= rng.random(weight.shape) < 0.6
+            bias = rng.normal(size=k) * scale
+            nodes.append(
+                FloatConv(
+                    name, (source,), weight, bias, (stride, stride), (r // 2, r // 2), groups, relu
+                )
+            )
+            shapes[name] = (k, -(-h // stride), -(-w // stride))
+        else:
+            kernel = min(2, h), min(2, w)
+            size = h // 2 if h > 1 else 1, w // 2 if w > 1 else 1
+            nodes.append(
+                FloatPool(
+                    name,
+                    (source,),
+                    "max" if kind == "max" else "avg",
+                    kernel,
+                    (2, 2),
+                    (0, 0),
+                    size,
+                    relu=relu,
+                )
+            )
+            shapes[name] = (c, *size)
+    x = rng.normal(size=(4, *shapes[INPUT]))
+    return FloatCnn(FloatGraph(shapes[INPUT], tuple(nodes), nodes[-1].name), None), x
+
+
+def reach(layer: QuantConv, lows: list[int], highs: list[int]) -> tuple[int, int]:
+    """Return the extreme partial sums, by an adversary, in Python integers."""
+    half, sums = (1 << layer.shift) >> 1, [0]
+    fan = layer.weight.shape[1]
+    per_group = len(layer.weight) // layer.groups
+    for k, row in enumerate(layer.weight.tolist()):
+        up = down = 0
+        for c, taps in enumerate(row):
+            at = k // per_group * fan + c
+            for w in np.ravel(taps).tolist():
+                up += max(w * lows[at], w * highs[at], 0)
+                down += min(w * lows[at], w * highs[at], 0)
+        bias = int(layer.bias[k]) + half
+        sums += [up, down, up + bias, down + bias]
+    return min(sums), max(sums)
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(
+    drawn=networks(),
+    code_bits=st.integers(1, 4),
+    weight_bits=st.integers(4, 16),
+    act_bits=st.integers(4, 16),
+    acc_bits=st.integers(24, 40),
+    share=st.booleans(),
+)
+def test_proven_formats(
+    drawn: tuple[FloatCnn, np.ndarray],
+    code_bits: int,
+    weight_bits: int,
+    act_bits: int,
+    acc_bits: int,
+    share: bool,
+) -> None:
+    network, x = drawn
+    params = ScnnParams(
+        code_bits=code_bits,
+        field_bits=weight_bits,
+        weight_bits=weight_bits,
+        act_bits=act_bits,
+        acc_bits=acc_bits,
+    )
+    quant = report = None
+    with contextlib.suppress(CompileError):
+        quant, report = quantize(network, x, params, share=share)
+    # A bias can be too large beside inputs that are very fine.
+    assume(quant is not None)
+    assert report is not None
+    assert quant is not None
+    graph = quant.graph
+    fracs = {INPUT: report.input_frac}
+    ends = {INPUT: limits(act_bits)}
+    for layer, row in zip(graph.layers, report.layers, strict=True):
+        assert {fracs[name] for name in layer.inputs} == {layer.in_frac}
+        assert layer.in_shape[0] == sum(graph.shape(name)[0] for name in layer.inputs)
+        fracs[layer.name] = layer.out_frac
+        assert 0 <= layer.shift < acc_bits
+        least, most = limits(weight_bits)
+        assert least <= layer.weight.min()
+        assert layer.weight.max() <= most
+        if layer.codebook is not None:
+            assert layer.codebook[0] == 0
+            assert len(layer.codebook) <= 1 << code_bits
+            assert np.isin(layer.weight, layer.codebook).all()
+        assert share <= (layer.codebook is not None)
+        lows = [ends[name][0] for name in layer.inputs for _ in range(graph.shape(name)[0])]
+        highs = [ends[name][1] for name in layer.inputs for _ in range(graph.shape(name)[0])]
+        assert layer.signed_input == (min(lows) < 0)
+        low, high = (0, 0)
+        if layer.op == "add":
+            low, high = reach(layer, lows, highs)
+            assert -(1 << (acc_bits - 1)) <= low
+            assert high < 1 << (acc_bits - 1)
+            assert row.acc_bits_needed <= acc_bits
+        ends[layer.name] = (0 if layer.relu else limits(act_bits)[0], limits(act_bits)[1])
+        if layer.op == "max":
+            ends[layer.name] = (max(0, min(lows)) if layer.relu else min(lows), max(highs))
+        else:
+            floor, top = ends[layer.name]
+            # No output is ever beyond its extreme sums.
+            first, last = (end >> layer.shift for end in _outputs(layer, lows, highs))
+            ends[layer.name] = min(max(first, floor), top), min(max(last, floor), top)
+    assert len({fracs[name] for name in graph.outputs}) == 1
+
+    fixed = quantize_input(x, report.input_frac, act_bits)
+    tensors = run_graph(graph, fixed, acc_bits, act_bits)
+    for layer, result in zip(graph.layers, layer_results(graph, fixed, 64, act_bits), strict=True):
+        # No sum wraps; the compiler computes what golden does; calibration does not saturate.
+        np.testing.assert_array_equal(result.output, tensors[layer.name])
+        mine, clipped = run_fixed(layer, concatenate(tensors, layer.inputs), params)
+        np.testing.assert_array_equal(mine, result.output)
+        assert clipped == result.saturated.sum()
+        low, high = ends[layer.name]
+        assert low <= result.output.min()
+        assert result.output.max() <= high
+
+
+def _outputs(layer: QuantConv, lows: list[int], highs: list[int]) -> tuple[int, int]:
+    """Return the extreme complete sums, bias and half included."""
+    whole = []
+    for k in range(len(layer.weight)):
+        one = dataclasses.replace(
+            layer,
+            weight=layer.weight[k : k + 1],
+            bias=layer.bias[k : k + 1],
+            groups=1,
+        )
+        fan = layer.weight.shape[1]
+        first = k // (len(layer.weight) // layer.groups) * fan
+        down, up = reach(
+            dataclasses.replace(
+                one, bias=np.zeros(1, np.int64), out_frac=layer.in_frac + layer.weight_frac
+            ),
+            lows[first : first + fan],
+            highs[first : first + fan],
+        )
+        bias = int(layer.bias[k]) + ((1 << layer.shift) >> 1)
+        whole += [down + bias, up + bias]
+    return min(whole), max(whole)
+
+
+def test_tensors_read_together_have_one_fraction() -> None:
+    network = cnn(
+        (2, 4, 4),
+        conv("small", INPUT, normal(2, 2, 1, 1) * 0.01),
+        conv("large", INPUT, normal(3, 2, 1, 1) * 9, relu=True),
+        pool("pooled", "large", kernel=(3, 3), stride=(1, 1), padding=(1, 1), out_size=(4, 4)),
+        FloatConcat("inner", ("small", "pooled")),
+        FloatConcat("both", ("inner", "small")),
+        conv("last", "both", normal(1, 7, 1, 1)),
+    )
+    quant, _ = quantize(network, normal(8, 2, 4, 4), PARAMS)
+    small, large, pooled, last = quant.graph.layers
+    assert small.out_frac == large.out_frac == pooled.out_frac == last.in_frac
+    assert last.inputs == ("small", "pooled", "small")
+    assert (large.signed_input, pooled.signed_input, last.signed_input) == (True, False, True)
+    assert (pooled.kind, pooled.op, pooled.groups, pooled.shift) == ("max", "max", 3, 0)
+    assert pooled.weight.shape == (3, 1, 3, 3)
+    assert pooled.weight.all()
+
+
+def test_output_may_be_several_tensors() -> None:
+    network = cnn(
+        (2, 4, 4),
+        conv("a", INPUT, normal(2, 2, 1, 1)),
+        conv("b", INPUT, normal(3, 2, 1, 1) * 50),
+        FloatConcat("both", ("a", "b")),
+        tail=FloatNetwork(
+            (5, 4, 4), (FloatLayer("fc", np.ones((2, 80)), np.zeros(2), relu=False),)
+        ),
+    )
+    quant, report = quantize(network, normal(8, 2, 4, 4), PARAMS, EieParams())
+    assert quant.graph.outputs == ("a", "b")
+    assert quant.tail is not None
+    assert quant.graph.layers[0].out_frac == quant.graph.layers[1].out_frac
+    assert quant.tail.layers[0].in_frac == quant.graph.layers[0].out_frac
+    assert report.tail is not None
+    assert report.tail.input_frac == quant.tail.layers[0].in_frac
+
+
+def test_addition_joins_a_convolution() -> None:
+    network, x = residual(), normal(8, 2, 6, 6)
+    quant, report = quantize(network, x, PARAMS)
+    assert [layer.name for layer in quant.graph.layers] == ["stem", "a", "b", "last"]
+    fused = quant.graph.layers[2]
+    assert (fused.kind, fused.inputs, fused.in_shape) == ("conv", ("a", "stem"), (6, 6, 6))
+    assert (fused.relu, report.layers[2].node) == (True, "sum")
+    identity = np.zeros((3, 3, 3, 3), np.int64)
+    identity[range(3), range(3), 1, 1] = 1 << fused.weight_frac
+    np.testing.assert_array_equal(fused.weight[:, 3:], identity)
+    assert fused.codebook is not None
+    assert 1 << fused.weight_frac in fused.codebook
+    fixed = run_graph(quant.graph, quantize_input(x, report.input_frac, 16), 32, 16)
+    exact = floats(network.graph, x)["sum"]
+    assert np.abs(fixed["b"] * 2.0**-fused.out_frac - exact).max() < 5e-3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"relu": True},
+        {"weight": normal(3, 3, 3, 3) * 1e-4},  # Weights far below 1 keep their own format.
+        {"weight": normal(3, 1, 3, 3), "groups": 3},
+        {"inputs": ("stem",)},  # Nothing is read twice.
+    ],
+)
+def test_addition_of_its_own(change: dict[str, Any]) -> None:
+    network, x = residual(**change), normal(8, 2, 6, 6)
+    quant, report = quantize(network, x, PARAMS)
+    layer = next(layer for layer in quant.graph.layers if layer.kind == "add")
+    assert (layer.name, layer.inputs, layer.in_shape) == ("sum", ("b", "stem"), (6, 6, 6))
+    assert layer.relu
+    assert np.array_equal(layer.weight[:, :, 0, 0], np.tile(np.eye(3), 2))
+    fixed = run_graph(quant.graph, quantize_input(x, report.input_frac, 16), 32, 16)
+    exact = floats(network.graph, x)["sum"]
+    assert np.abs(fixed["sum"] * 2.0**-layer.out_frac - exact).max() < 5e-3
+
+
+def test_addition_joins_only_where_its_operand_is_not_read_otherwise() -> None:
+    network = cnn(
+        (2, 4, 4),
+        conv("a", INPUT, normal(2, 2, 1, 1)),
+        conv("b", "a", normal(2, 2, 1, 1, seed=1)),
+        FloatAdd("sum", ("a", "b"), relu=False),
+        FloatConcat("both", ("sum", "b")),
+    )
+    quant, _ = quantize(network, normal(4, 2, 4, 4), PARAMS)
+    assert [layer.kind for layer in quant.graph.layers] == ["conv", "conv", "add"]
+
+
+@pytest.mark.parametrize(("kernel", "exact"), [((4, 4), True), ((3, 3), False), ((13, 13), False)])
+def test_average_divides_as_exactly_as_sums_allow(kernel: tuple[int, int], exact: bool) -> None:
+    network = cnn(
+        (3, 13, 13),
+        pool(
+            "mean", INPUT, kind="avg", kernel=kernel, stride=(1, 1), out_size=(14 - kernel[0],) * 2
+        ),
+    )
+    quant, _ = quantize(network, normal(4, 3, 13, 13), PARAMS)
+    (layer,) = quant.graph.layers
+    value = Fraction(int(layer.weight.flat[0])) / (1 << layer.weight_frac)
+    error = abs(value * kernel[0] * kernel[1] - 1)
+    assert error == 0 if exact else 0 < error < 1e-3
+    assert np.unique(layer.weight).size == 1
+    assert layer.codebook is not None
+    assert layer.codebook.tolist() == [0, layer.weight.flat[0]]
+    # Nothing finer that is safe divides better.
+    for frac in range(layer.weight_frac, 30):
+        weight = round(2**frac / (kernel[0] * kernel[1]))
+        if weight * kernel[0] * kernel[1] << 15 < 1 << 31:
+            assert abs(Fraction(weight * kernel[0] * kernel[1], 2**frac) - 1) >= error
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"padding": (1, 1), "out_size": (3, 3), "count_include_pad": False},
+        {"out_size": (3, 3), "kernel": (2, 2)},
+    ],
+)
+def test_average_of_different_divisors_is_refused(change: dict[str, Any]) -> None:
+    network = cnn((1, 5, 5), pool("mean", INPUT, kind="avg", **change))
+    if "padding" in change:
+        network = cnn((1, 4, 4), pool("mean", INPUT, kind="avg", **change))
+    with pytest.raises(
+        CompileError, match=r"'mean' averages windows of 1 to 4 elements.*ceil_mode"
+    ):
+        quantize(network, normal(1, *network.graph.input_shape), PARAMS)
+
+
+def test_few_weights_make_a_codebook_and_many_do_not() -> None:
+    params = ScnnParams(code_bits=4)
+    few = conv("few", INPUT, np.repeat(normal(15), 2).reshape(2, 3, 5, 1), padding=(2, 0))
+    many = conv("many", INPUT, normal(4, 3, 2, 2), stride=(2, 2))
+    network = cnn((3, 8, 1), few)
+    quant, _ = quantize(network, normal(4, 3, 8, 1), params)
+    book = quant.graph.layers[0].codebook
+    assert book is not None
+    assert len(book) == 16
+    network, x = cnn((3, 8, 8), many), normal(4, 3, 8, 8)
+    quant, report = quantize(network, x, params)
+    assert quant.graph.layers[0].codebook is None
+    assert not report.layers[0].codebook
+    quant, report = quantize(network, x, params, share=True)
+    book = quant.graph.layers[0].codebook
+    assert book is not None
+    assert len(book) <= 16
+    assert report.layers[0].clustered
+
+
+def test_plain_weights_fit_their_fields() -> None:
+    params = ScnnParams(code_bits=2, field_bits=6)
+    quant, _ = quantize(
+        cnn((3, 4, 4), conv("a", INPUT, normal(4, 3, 2, 2))), normal(4, 3, 4, 4), params
+    )
+    weight = quant.graph.layers[0].weight
+    assert quant.graph.layers[0].codebook is None
+    assert 16 <= np.abs(weight).max() <= 32
+
+
+def test_report_has_errors_of_golden() -> None:
+    graph = residual().graph
+    tail = FloatNetwork(
+        (2, 6, 6), (FloatLayer("fc", np.sign(normal(3, 72)), np.zeros(3), relu=False),)
+    )
+    network, x = FloatCnn(graph, tail), normal(8, 2, 6, 6)
+    eie = EieParams()
+    quant, report = quantize(network, x, PARAMS, eie)
+    report = fixed_point_errors(network, quant, report, x, run_eie_layer, PARAMS, eie)
+    exact = floats(graph, x)
+    fixed = run_graph(quant.graph, quantize_input(x, report.input_frac, 16), 32, 16)
+    for row in report.layers:
+        difference = fixed[row.name] * 2.0**-row.out_frac - exact[row.node]
+        assert row.error is not None
+        assert row.error.max_abs == np.abs(difference).max()
+        assert row.error.saturated == 0
+        assert row.error.snr_db is not None
+        assert row.error.snr_db > 50
+    stem = np.count_nonzero(fixed["stem"]) / fixed["stem"].size
+    assert report.layers[1].in_density == pytest.approx(stem)
+    assert report.tail is not None
+    error = report.tail.layers[0].error
+    assert error is not None
+    outputs = exact["last"].reshape(8, -1) @ tail.layers[0].weight.T
+    assert 0 < error.max_abs < 0.01 * np.abs(outputs).max()
+    assert json.loads(json.dumps(report.to_dict()))["layers"][0]["name"] == "stem"
+
+
+@pytest.mark.parametrize(
+    ("network", "x", "error", "message"),
+    [
+        (
+            residual(),
+            normal(2, 2, 5, 6),
+            InputError,
+            "calibration must have shape (samples, 2, 6, 6)",
+        ),
+        (residual(), normal(2, 2, 6, 6) * np.nan, InputError, "NaN"),
+        (
+            FloatCnn(residual().graph, FloatNetwork((2, 6, 6), ())),
+            normal(2, 2, 6, 6),
+            CompileError,
+            "Linear layers follow, so EIE must have activations of 16 bits",
+        ),
+        (
+            cnn((2, 6, 6), conv("a", INPUT, normal(2, 3, 1, 1))),
+            normal(2, 2, 6, 6),
+            CompileError,
+            "layer 'a' takes 3 channels, but gets 2",
+        ),
+        (
+            cnn((4, 6, 6), conv("a", INPUT, normal(2, 2, 1, 1), groups=3)),
+            normal(2, 4, 6, 6),
+            CompileError,
+            "layer 'a' has 3 groups, which do not divide its 4 input and 2 output channels",
+        ),
+        (
+            cnn((2, 2, 6), conv("a", INPUT, normal(2, 2, 3, 3))),
+            normal(2, 2, 2, 6),
+            CompileError,
+            "layer 'a' makes an empty tensor (2, 0, 4) of one of shape (2, 2, 6)",
+        ),
+        (
+            cnn((2, 6, 6), conv("a", INPUT, normal(2, 2, 1, 1) * 1e308)),
+            normal(2, 2, 6, 6) * 1e3,
+            CompileError,
+            "layer 'a' overflows float64",
+        ),
+        (
+            cnn((2, 6, 6), conv("a", INPUT, normal(2, 2, 1, 1), bias=np.array([1e9, 0]))),
+            normal(2, 2, 6, 6) * 1e-9,
+            CompileError,
+            "layer 'a' has no fixed-point format that cannot overflow",
+        ),
+    ],
+)
+def test_refusals(network: FloatCnn, x: np.ndarray, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        quantize(network, x, PARAMS)
+
+
+def test_refuses_weights_that_a_shared_format_cannot_have() -> None:
+    network = cnn(
+        (1, 4, 4),
+        conv("huge", INPUT, np.full((1, 1, 1, 1), 1e6)),
+        FloatConcat("both", ("huge", INPUT)),
+    )
+    with pytest.raises(CompileError, match="'huge' has no fixed-point format that those which"):
+        quantize(network, normal(2, 1, 4, 4), PARAMS)
+
+
+def test_evaluates_a_graph_in_order() -> None:
+    graph = FloatGraph((1, 4, 4), (conv("a", "b", normal(1, 1, 1, 1)),), "a")
+    with pytest.raises(CompileError, match="'a' reads 'b', which is not made before"):
+        list(run_nodes(graph, normal(1, 1, 4, 4)))
+    assert QuantGraph((1, 4, 4), (), (INPUT,)).shape(INPUT) == (1, 4, 4)
