@@ -76,7 +76,8 @@ def stream_work(
                 raise ValueError(f"stream {number} has {len(ends)} groups left, not {one.groups}")
             here = slice(block_at[number], block_at[number] + ends[one.groups - 1] + 1)
             vectors = int(count[here].sum())
-            rows = srams.get(f"stream_{number}/weight", np.zeros((0, 1), np.uint64))
+            limbs = -(-(params.field_bits + params.run_bits) * params.mult_f // _LIMB_BITS)
+            rows = srams.get(f"stream_{number}/weight", np.zeros((0, limbs), np.uint64))
             rows = rows[vector_at[number] : vector_at[number] + vectors]
             if len(rows) < vectors:
                 raise ValueError(f"stream {number} has {len(rows)} vectors left, not {vectors}")
@@ -140,7 +141,6 @@ def _offsets(
     """Decode vectors of weights: runs to places in the block, these to offsets."""
     bits = params.field_bits + params.run_bits
     lanes = range(params.mult_f)
-    empty = np.zeros((len(rows), 0), np.int64)
     fields = np.stack([_field(rows, lane * bits, params.field_bits) for lane in lanes], axis=1)
     runs = np.stack(
         [_field(rows, lane * bits + params.field_bits, params.run_bits) for lane in lanes], axis=1
@@ -153,7 +153,6 @@ def _offsets(
         known = np.zeros(params.num_codes, np.uint64)
         known[: len(book)] = book
         zero = known[fields & (params.num_codes - 1)] == 0
-    del empty
     taps = np.zeros(params.num_taps, np.int64)
     table = srams.get("tap", np.zeros((0, 1), np.uint64))[:, 0]
     taps[: len(table)] = table
