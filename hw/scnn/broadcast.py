@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -66,8 +66,7 @@ class Broadcast(wiring.Component):
             if max(stream_numbers(p, x, y)) < p.num_streams
         }
         chosen = {
-            way: (d.block_x >= way[0] if way[0] == whole_x else d.block_x == way[0])
-            & (d.block_y >= way[1] if way[1] == whole_y else d.block_y == way[1])
+            way: _is_size(d.block_x, way[0], whole_x) & _is_size(d.block_y, way[1], whole_y)
             for way in ways
         }
         for (x, y), numbers in ways.items():
@@ -94,3 +93,10 @@ class Broadcast(wiring.Component):
         for item, some in zip(self.items, waits, strict=True):
             m.d.comb += item.ready.eq(~Cat(some).any())
         return m
+
+
+def _is_size(field: Value, size: int, whole: int) -> Value:
+    """Compare the size of a block with ``size``; ``whole`` is the grid's."""
+    if whole == 0:
+        return Const(1, 1)
+    return field >= size if size == whole else field == size
