@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -16,9 +16,9 @@ __all__ = ["Accumulators"]
 class Accumulators(wiring.Component):
     """Add a product a cycle in every bank, to either set; read and reset the other (section IV).
 
-    A product's register is one cycle before the cycle in which its accumulator is read, changed
-    and written. Banks are small enough for flip-flops that are read in the same cycle, so that
-    two products for one accumulator may follow each other. Sums wrap.
+    A product's accumulator is read in the cycle in which it leaves its queue, and written with the
+    sum in the next. If the next product is for the same accumulator, it has been read too early:
+    the sum comes from a bypass instead. Sums wrap.
 
     Members
     -------
@@ -61,55 +61,66 @@ class Accumulators(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        # s_: the accumulator that is read or wiped.
+        r_bank, r_entry = self.read_addr[: p.bank_bits], self.read_addr[p.bank_bits :]
+        # s_: the accumulator that has been read, or the entry that is wiped.
         s_bank = Signal(max(1, p.bank_bits), reset_less=True)
         s_entry = Signal(p.entry_addr_bits, reset_less=True)
         s_banks, s_sets = Signal(p.banks), Signal(2)
+        r_banks = Signal(p.banks)
+        m.d.comb += r_banks.eq(self.read << r_bank)
         m.d.sync += [
             s_sets.eq(Mux(self.wipe, 0b11, self.read << self.read_set)),
-            s_banks.eq(Mux(self.wipe, -1, 1 << self.read_addr[: p.bank_bits])),
-            s_entry.eq(Mux(self.wipe, self.wipe_entry, self.read_addr[p.bank_bits :])),
+            s_banks.eq(Mux(self.wipe, -1, r_banks)),
+            s_bank.eq(r_bank),
+            s_entry.eq(Mux(self.wipe, self.wipe_entry, r_entry)),
         ]
         initial = Mux(self.init_min, 1 << p.acc_bits - 1, 0)
-        # x_: the products that are added.
+        # x_: the products that are added; words of a bit a bank.
         x_valid, x_set = Signal(p.banks), Signal(p.banks, reset_less=True)
-        x_valids = [Signal(p.banks, name=f"x_valid_{number}") for number in range(2)]
+        x_again = Signal(p.banks, reset_less=True)
+        valid, sets = Signal(p.banks), Signal(p.banks)
         m.d.comb += [
-            x_valids[0].eq(x_valid & ~x_set),
-            x_valids[1].eq(x_valid & x_set),
-            self.waiting[0].eq(x_valids[0].any()),
-            self.waiting[1].eq(x_valids[1].any()),
+            valid.eq(Cat(head.valid for head in self.heads)),
+            sets.eq(Cat(head.set for head in self.heads)),
         ]
+        m.d.sync += [x_valid.eq(valid), x_set.eq(sets)]
+        reads = [Signal(p.banks, name=f"reads_{number}") for number in range(2)]
+        adds = [Signal(p.banks, name=f"adds_{number}") for number in range(2)]
+        resets = [Signal(p.banks, name=f"resets_{number}") for number in range(2)]
+        for number, (of_heads, of_adds) in enumerate([(~sets, ~x_set), (sets, x_set)]):
+            m.d.comb += [
+                reads[number].eq(valid & of_heads),
+                adds[number].eq(x_valid & of_adds),
+                resets[number].eq(s_banks & s_sets[number].replicate(p.banks)),
+                self.waiting[number].eq(adds[number].any()),
+            ]
         values = []
         for bank, head in enumerate(self.heads):
             x_addend = Signal(addend_layout(p), name=f"x_addend_{bank}", reset_less=True)
-            m.d.sync += [
-                x_valid[bank].eq(head.valid),
-                x_set[bank].eq(head.set),
-                x_addend.eq(head.addend),
-            ]
-            old, total = (Signal(signed(p.acc_bits), name=f"{n}_{bank}") for n in ("old", "sum"))
-            reads = []
+            same = (head.addend.entry == x_addend.entry) & (sets[bank] == x_set[bank])
+            m.d.sync += [x_addend.eq(head.addend), x_again[bank].eq(x_valid[bank] & same)]
+            words = []
             for number in range(2):
                 entries = Memory(shape=signed(p.acc_bits), depth=p.bank_entries, init=[])
                 m.submodules[f"set_{number}_bank_{bank}"] = entries
-                read, write = entries.read_port(domain="comb"), entries.write_port()
-                adds = x_valids[number][bank]
-                place = Signal(p.entry_addr_bits, name=f"entry_{number}_{bank}")
+                read, write = entries.read_port(), entries.write_port()
                 m.d.comb += [
-                    place.eq(Mux(adds, x_addend.entry, s_entry)),
-                    read.addr.eq(place),
-                    write.addr.eq(place),
-                    write.en.eq(adds | (s_sets[number] & s_banks[bank])),
-                    write.data.eq(Mux(adds, total, initial)),
+                    read.en.eq(reads[number][bank] | (r_banks[bank] & (self.read_set == number))),
+                    read.addr.eq(Mux(reads[number][bank], head.addend.entry, r_entry)),
+                    write.en.eq(adds[number][bank] | resets[number][bank]),
+                    write.addr.eq(Mux(adds[number][bank], x_addend.entry, s_entry)),
                 ]
-                reads.append(read.data)
-            values.append(reads)
-            m.d.comb += old.eq(Mux(x_set[bank], reads[1], reads[0]))
+                words.append((read.data, write.data, adds[number][bank]))
+            old, total = (Signal(signed(p.acc_bits), name=f"{n}_{bank}") for n in ("old", "sum"))
+            bypass = Signal(signed(p.acc_bits), name=f"bypass_{bank}", reset_less=True)
+            stored = Mux(x_set[bank], words[1][0], words[0][0])
+            m.d.sync += bypass.eq(total)
+            m.d.comb += old.eq(Mux(x_again[bank], bypass, stored))
             greater = Mux(old > x_addend.value, old, x_addend.value)
             m.d.comb += total.eq(Mux(self.maximum, greater, old + x_addend.value))
+            m.d.comb += [data.eq(Mux(adding, total, initial)) for _, data, adding in words]
+            values.append([read for read, _, _ in words])
 
-        picked = [Array(reads[number] for reads in values)[s_bank] for number in range(2)]
-        m.d.sync += s_bank.eq(self.read_addr[: p.bank_bits])
+        picked = [Array(words[number] for words in values)[s_bank] for number in range(2)]
         m.d.comb += self.read_data.eq(Mux(s_sets[1], picked[1], picked[0]))
         return m

@@ -26,6 +26,7 @@ async def wipe(ctx: Any, dut: Accumulators, entries: int) -> None:
         ctx.set(dut.wipe_entry, entry)
         await ctx.tick()
     ctx.set(dut.wipe, 0)
+    await ctx.tick()  # the entry is written
 
 
 @pytest.mark.parametrize("maximum", [False, True])
