@@ -1,5 +1,7 @@
 """Whether stored zeros that lie outside the plane stay away from the outputs inside."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from compiler.graph import QuantConv
@@ -11,16 +13,26 @@ from hw.scnn.params import ScnnParams
 __all__ = ["keeps_clear"]
 
 
-def keeps_clear(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> bool:
+def keeps_clear(
+    conv: QuantConv, plan: LayerPlan, params: ScnnParams, *, whole: bool = False
+) -> bool:
     """Whether a layer that looks at zeros sees only those that are in the plane.
 
     A maximum of inputs that may be negative takes zeros as they are stored. All of the plane is
     then stored; but where tiles stick out of it, long runs store zeros that no one means.
+
+    Parameters
+    ----------
+    conv, plan, params : the layer, how it is computed, and the array.
+    whole : all rows and columns of the plane are there, also those that no output needs.
     """
     if conv.op != "max" or not conv.signed_input:
         return True
     sy, sx = conv.stride
     for region in sample_regions(conv, plan.region_h, plan.region_w):
+        if whole:
+            _, rows, columns = conv.in_shape
+            region = replace(region, in_height=rows, in_width=columns)
         layout = plan.mapping.layout(region, conv.stride, dense=True)
         stored = stored_places(params, layout)
         stored[: region.in_height, : region.in_width] = False

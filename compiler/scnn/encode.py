@@ -115,6 +115,7 @@ def encode_weights(
     kc: int,
     groups: int,
     params: ScnnParams,
+    numbers: NDArray[np.int64] | None = None,
 ) -> tuple[StreamWords, ...]:
     """Encode the weights of a pass.
 
@@ -127,10 +128,14 @@ def encode_weights(
     fields : of all the layer's weights, from :func:`stored_fields`.
     phases : taps of each phase, from :func:`compiler.scnn.geometry.phase_taps`.
     outputs : output channels of each stream; group ``g`` are those from ``g * kc`` on.
-    channels : input channels; the first has number 0 in the headers.
+    channels : input channels.
     kc, groups : output channels of a group, and groups of every stream.
     params : widths and the FIFO's size.
+    numbers : of each of ``channels``, directory number of its first phase, relative to the pass's
+        ``src_base``; unless given, channels stand one behind the other from 0 on.
     """
+    if numbers is None:
+        numbers = np.arange(len(channels)) * len(phases)
     taps = np.array([(tap.r, tap.s) for one in phases for tap in one], np.int64).reshape(-1, 2)
     bases = np.cumsum([0, *(len(one) for one in phases)])
     log_kc = (kc - 1).bit_length()
@@ -140,10 +145,10 @@ def encode_weights(
     for mine in outputs:
         span = (mine.start, mine.stop, channels.start, channels.stop)
         nothing = np.empty((0, 0), np.uint64), np.empty((0, 0), np.int64)
-        vectors, headers = _encode(fields, taps, bases, span, geometry, limits, *nothing)
+        vectors, headers = _encode(fields, taps, bases, numbers, span, geometry, limits, *nothing)
         lanes = np.zeros((vectors, params.mult_f), np.uint64)
         rows = np.empty((headers, 4), np.int64)
-        _encode(fields, taps, bases, span, geometry, limits, lanes, rows)
+        _encode(fields, taps, bases, numbers, span, geometry, limits, lanes, rows)
         field = lanes & np.uint64((1 << 32) - 1)
         run = lanes >> np.uint64(32)
         words = pack_lanes(
@@ -186,6 +191,7 @@ def _encode(
     fields: NDArray[np.uint64],
     taps: NDArray[np.int64],
     bases: NDArray[np.int64],
+    numbers: NDArray[np.int64],
     span: tuple[int, int, int, int],
     geometry: tuple[int, int, int, int],
     limits: tuple[int, int, int],
@@ -227,7 +233,7 @@ def _encode(
                         while True:
                             if count == capacity:
                                 if write:
-                                    headers[header, 0] = (c - c_start) * num_phases + phase
+                                    headers[header, 0] = numbers[c - c_start] + phase
                                     headers[header, 1] = bases[phase] + first_tap
                                     headers[header, 2] = capacity // f
                                     headers[header, 3] = 0
@@ -251,7 +257,7 @@ def _encode(
                                 break
                 if count:
                     if write:
-                        headers[header, 0] = (c - c_start) * num_phases + phase
+                        headers[header, 0] = numbers[c - c_start] + phase
                         headers[header, 1] = bases[phase] + first_tap
                         headers[header, 2] = (count + f - 1) // f
                         headers[header, 3] = 0

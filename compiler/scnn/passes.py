@@ -119,6 +119,7 @@ class Encoder:
         out_stride: tuple[int, int] = (1, 1),
         out_y_stride: int | None = None,
         out_dense: bool = False,
+        numbers: NDArray[np.int64] | None = None,
     ) -> Pass:
         """Encode a part of the layer.
 
@@ -129,6 +130,8 @@ class Encoder:
         out_stride : (down, across), phases in which outputs are stored.
         out_y_stride : row stride of their positions; None: no room between rows.
         out_dense : store zeros, too.
+        numbers : where the input channels stand, see
+            :func:`compiler.scnn.encode.encode_weights`; a part must always have the same.
         """
         conv, mapping, params = self._conv, self._mapping, self.params
         region = share.region
@@ -199,7 +202,7 @@ class Encoder:
             output=output,
             taps=tap_words(phases, origin, mapping.y_stride),
             codebook=conv.codebook,
-            streams=self._streams(share),
+            streams=self._streams(share, numbers),
             biases=biases,
         )
 
@@ -218,7 +221,9 @@ class Encoder:
             parts[stream] = share.outputs[number * each : (number + 1) * each]
         return tuple(parts)
 
-    def _streams(self, share: Share) -> tuple[StreamWords, ...]:
+    def _streams(
+        self, share: Share, numbers: NDArray[np.int64] | None = None
+    ) -> tuple[StreamWords, ...]:
         conv, kc = self._conv, self._mapping.kc
         phases = phase_taps(conv.weight.shape[2:], conv.stride, share.region.padding)
         order = tuple(tuple((tap.r, tap.s) for tap in taps) for taps in phases)
@@ -229,7 +234,7 @@ class Encoder:
             parts = self._parts(share)
             groups = -(-max(1, *(len(part) for part in parts)) // kc)
             self._known[key] = encode_weights(
-                conv, self._fields, phases, parts, share.channels, kc, groups, self.params
+                conv, self._fields, phases, parts, share.channels, kc, groups, self.params, numbers
             )
         return self._known[key]
 

@@ -14,7 +14,7 @@ from compiler.scnn.layer import LayerPlan
 from compiler.scnn.mapping import Mapping, Room
 from hw.scnn.params import ScnnParams
 
-__all__ = ["estimate", "plan_layer", "strides"]
+__all__ = ["estimate", "plan_layer", "plan_tile", "strides"]
 
 _MAX_GROUPS = (1 << 12) - 1
 _MAX_REGIONS = 1 << 14
@@ -60,17 +60,62 @@ def estimate(
     return _estimate(conv, plan, params, Expected.of(conv, act_density))
 
 
-def strides(wo: int, ho: int, room: Room, params: ScnnParams) -> tuple[int, int] | None:
+def plan_tile(
+    conv: QuantConv,
+    params: ScnnParams,
+    act_density: float,
+    tile: tuple[int, int],
+    y_stride: int,
+) -> LayerPlan | None:
+    """Choose the output channels of a group where all else is given.
+
+    The array is one block, and computes the whole layer in one pass.
+
+    Parameters
+    ----------
+    conv, params, act_density : as for :func:`plan_layer`.
+    tile : outputs of a PE, (down, across).
+    y_stride : row stride.
+
+    Returns
+    -------
+    None if the memories do not hold that.
+    """
+    mapping = Mapping(
+        block_x=(params.pes_x - 1).bit_length(),
+        block_y=(params.pes_y - 1).bit_length(),
+        wo=tile[1],
+        ho=tile[0],
+        kc=1,
+        k_stride=1,
+        y_stride=y_stride,
+    )
+    _, rows, columns = conv.out_shape
+    site = _site(conv, mapping, rows, columns, params)
+    if site is None:
+        return None
+    expected = Expected.of(conv, act_density)
+    plans = [
+        replace(plan, cycles=_estimate(conv, plan, params, expected))
+        for plan in _plans(conv, site, params)
+        if _is_ample(conv, plan) and keeps_clear(conv, plan, params, whole=True)
+    ]
+    return min(plans, key=lambda plan: plan.cycles, default=None)
+
+
+def strides(
+    wo: int, ho: int, room: Room, params: ScnnParams, least_y: int = 1
+) -> tuple[int, int] | None:
     """Find strides (k, y) that keep accumulators apart, and neighbouring channels' banks, too.
 
     Returns
     -------
     None if the row stride is too long for a run of zeros, or the accumulators too few.
     """
-    columns = wo + room.left + room.right
-    if columns - wo > params.max_run or columns >= params.accs:
+    y_stride = max(wo + room.left + room.right, least_y)
+    if y_stride - wo > params.max_run or y_stride >= params.accs:
         return None
-    plane = (ho + room.top + room.bottom - 1) * columns + columns
+    plane = (ho + room.top + room.bottom - 1) * y_stride + wo + room.left + room.right
     if plane > params.accs or ho >= params.accs:
         return None
     # Where products of neighbouring channels meet in one bank, they wait for each other; by how
@@ -79,7 +124,7 @@ def strides(wo: int, ho: int, room: Room, params: ScnnParams) -> tuple[int, int]
     k_stride = plane
     while not margin <= k_stride % params.banks <= params.banks - margin:
         k_stride += 1
-    return k_stride, columns
+    return k_stride, y_stride
 
 
 @dataclass(frozen=True)
@@ -138,9 +183,10 @@ def _parts(count: int) -> list[int]:
 def _site(
     conv: QuantConv, start: Mapping, region_h: int, region_w: int, params: ScnnParams
 ) -> _Site | None:
-    """Find tile and strides; None if the accumulators do not hold the tile."""
+    """Find tile and strides, at least those of ``start``; None if the accumulators are too few."""
     regions = sample_regions(conv, region_h, region_w)
     ho, wo = least_tile(conv, regions, (start.height(params), start.width(params)))
+    ho, wo = max(ho, start.ho), max(wo, start.wo)
     rooms = [Room.of(conv, region.padding) for region in regions]
     room = Room(
         top=max(one.top for one in rooms),
@@ -148,7 +194,7 @@ def _site(
         left=max(one.left for one in rooms),
         right=max(one.right for one in rooms),
     )
-    found = strides(wo, ho, room, params)
+    found = strides(wo, ho, room, params, start.y_stride)
     if found is None:
         return None
     mapping = replace(start, wo=wo, ho=ho, k_stride=found[0], y_stride=found[1])

@@ -1,0 +1,49 @@
+"""Refuse layers that the array has no bits for."""
+
+from compiler.errors import CompileError
+from compiler.graph import QuantConv
+from compiler.scnn.encode import stored_fields
+from hw.scnn.params import ScnnParams
+
+__all__ = ["check_layer"]
+
+_MAX_SHIFT = 63
+_MAX_STRIDE = 7
+
+
+def check_layer(conv: QuantConv, params: ScnnParams) -> None:
+    """Check a layer's weights, biases, shift, stride and shapes.
+
+    Raises
+    ------
+    CompileError
+        Naming layer, value and limits.
+    """
+    (channels, _, _), (outputs, _, _) = conv.in_shape, conv.out_shape
+    if channels % conv.groups or outputs % conv.groups:
+        raise CompileError(
+            f"groups of layer {conv.name!r} must divide its {channels} input and {outputs} output "
+            f"channels, not be {conv.groups}"
+        )
+    wanted = (outputs, channels // conv.groups)
+    if conv.weight.shape[:2] != wanted or conv.weight.ndim != 4:
+        raise CompileError(
+            f"weights of layer {conv.name!r} must be of shape ({wanted[0]}, {wanted[1]}, R, S), "
+            f"not {conv.weight.shape}"
+        )
+    if not all(1 <= one <= _MAX_STRIDE for one in conv.stride):
+        raise CompileError(
+            f"the stride of layer {conv.name!r} must be from 1 to {_MAX_STRIDE}, not {conv.stride}"
+        )
+    if not 0 <= conv.shift <= _MAX_SHIFT:
+        raise CompileError(
+            f"the shift of layer {conv.name!r} (in_frac + weight_frac - out_frac) must be from 0 "
+            f"to {_MAX_SHIFT}, not {conv.shift}"
+        )
+    low, high = -(1 << (params.acc_bits - 1)), (1 << (params.acc_bits - 1)) - 1
+    if conv.bias.size and not low <= conv.bias.min() <= conv.bias.max() <= high:
+        raise CompileError(
+            f"biases of layer {conv.name!r} must be from {low} to {high} "
+            f"(acc_bits = {params.acc_bits}), not {conv.bias.min()} to {conv.bias.max()}"
+        )
+    stored_fields(conv, params)

@@ -1,0 +1,280 @@
+"""Find layers that the array can do one after the other without the host."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from compiler.graph import QuantConv, QuantGraph
+from compiler.scnn.encode import stored_fields
+from compiler.scnn.geometry import cut, least_tile
+from compiler.scnn.layer import LayerPlan
+from compiler.scnn.mapping import Room
+from compiler.scnn.passes import Encoder, Pass, Share, collect
+from compiler.scnn.plan import plan_tile
+from compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
+from hw.scnn.params import ScnnParams
+
+__all__ = ["Level", "fused_run", "levels_from"]
+
+
+@dataclass(frozen=True)
+class Level:
+    """Layers that read the same activation RAM, and together fill the other.
+
+    Parameters
+    ----------
+    layers : their numbers, in order.
+    source : tensors that are there, in the order of the directory.
+    """
+
+    layers: tuple[int, ...]
+    source: tuple[str, ...]
+
+
+def levels_from(graph: QuantGraph, first: int) -> Iterator[tuple[Level, ...]]:
+    """Give ever longer sequences of levels that begin with layer ``first``.
+
+    In a sequence, each level reads what the level before has made, and nothing else does: what
+    others need as well must go to the host, which sees only what the last level makes.
+    """
+    layers = graph.layers
+    readers: dict[str, list[int]] = {}
+    for number, layer in enumerate(layers):
+        for name in layer.inputs:
+            readers.setdefault(name, []).append(number)
+    levels: list[Level] = []
+    source = tuple(dict.fromkeys(layers[first].inputs))
+    number = first
+    while True:
+        here: list[int] = []
+        while (
+            number < len(layers)
+            and set(layers[number].inputs) <= set(source)
+            and layers[number].stride == layers[first if not here else here[0]].stride
+        ):
+            here.append(number)
+            number += 1
+        if not here or (levels and {one for name in source for one in readers[name]} != set(here)):
+            return
+        levels.append(Level(tuple(here), source))
+        yield tuple(levels)
+        source = tuple(layers[one].name for one in here)
+        if any(name in graph.outputs or name not in readers for name in source):
+            return
+        first = number
+
+
+def fused_run(
+    graph: QuantGraph,
+    levels: Sequence[Level],
+    params: ScnnParams,
+    densities: Mapping[str, float],
+) -> ScnnRun | None:
+    """Build one run of some levels: a pass for each layer, the RAMs swapped after each level.
+
+    All PEs are one block, since a block sees only the channels that it made itself.
+
+    Parameters
+    ----------
+    graph : the network.
+    levels : from :func:`levels_from`.
+    params : of the array.
+    densities : share of each tensor that is expected not to be 0.
+
+    Returns
+    -------
+    None if the memories do not hold all of it.
+    """
+    places = _place(graph, levels, params, densities)
+    if places is None:
+        return None
+    passes: list[Pass] = []
+    for number, (level, place) in enumerate(zip(levels, places, strict=True)):
+        stride = graph.layers[level.layers[0]].stride
+        bases = _bases(graph, level.source, stride[0] * stride[1])
+        then = places[number + 1] if number + 1 < len(levels) else None
+        entry = 0
+        for at, (layer, plan) in enumerate(zip(level.layers, place.plans, strict=True)):
+            conv = graph.layers[layer]
+            numbers = [
+                bases[name] + channel * stride[0] * stride[1]
+                for name in conv.inputs
+                for channel in range(graph.shape(name)[0])
+            ]
+            one = Encoder(conv, stored_fields(conv, params), plan.mapping, params).make(
+                _whole(conv),
+                layer=layer,
+                out_stride=then.stride if then else (1, 1),
+                out_y_stride=then.y_stride if then else None,
+                out_dense=then is not None and then.dense,
+                numbers=np.array(numbers, np.int64),
+            )
+            descriptor = replace(
+                one.descriptor,
+                dst_base=entry,
+                append=at > 0,
+                swap=at == len(level.layers) - 1 and then is not None,
+            )
+            entry += conv.out_shape[0] * (then.stride[0] * then.stride[1] if then else 1)
+            passes.append(replace(one, descriptor=descriptor))
+    try:
+        program, srams = collect(passes, params)
+    except ValueError:
+        return None
+    return ScnnRun(
+        program=program,
+        passes=tuple(one.layer for one in passes),
+        outputs=tuple(one.output for one in passes),
+        srams=srams,
+        loads=_loads(graph, levels[0], places[0]),
+        stores=_stores(graph, levels[-1], places[-1]),
+    )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """How the layers of a level lie on the array: they have tile, stride and source in common."""
+
+    tile: tuple[int, int]
+    stride: tuple[int, int]
+    y_stride: int
+    dense: bool
+    plans: tuple[LayerPlan, ...]
+
+
+def _place(
+    graph: QuantGraph,
+    levels: Sequence[Level],
+    params: ScnnParams,
+    densities: Mapping[str, float],
+) -> list[_Place] | None:
+    """Find tiles that pass from level to level, and mappings for them; None if there are none."""
+    if sum(len(level.layers) for level in levels) > params.num_descriptors:
+        return None
+    tiles = _tiles(graph, levels, params)
+    places: list[_Place] = []
+    for level, tile in zip(levels, tiles, strict=True):
+        convs = [graph.layers[layer] for layer in level.layers]
+        if any(conv.out_shape[1:] != convs[0].out_shape[1:] for conv in convs):
+            return None
+        rooms = [Room.of(conv, _whole(conv).region.padding) for conv in convs]
+        y_stride = tile[1] + max(room.left + room.right for room in rooms)
+        plans: list[LayerPlan] = []
+        for conv in convs:
+            density = max(densities.get(name, 0.5) for name in conv.inputs)
+            plan = plan_tile(conv, params, density, tile, y_stride)
+            if plan is None or (plan.mapping.ho, plan.mapping.wo) != tile:
+                return None
+            plans.append(plan)
+        dense = any(conv.op == "max" and conv.signed_input for conv in convs)
+        place = _Place(tile, convs[0].stride, plans[0].mapping.y_stride, dense, tuple(plans))
+        if any(plan.mapping.y_stride != place.y_stride for plan in plans):
+            return None
+        channels = sum(graph.shape(name)[0] for name in level.source)
+        if not _holds(params, channels, place.stride, tile):
+            return None
+        places.append(place)
+    final = sum(graph.layers[layer].out_shape[0] for layer in levels[-1].layers)
+    return places if _holds(params, final, (1, 1), tiles[-1]) else None
+
+
+def _holds(
+    params: ScnnParams, channels: int, stride: tuple[int, int], tile: tuple[int, int]
+) -> bool:
+    """Whether an activation RAM and its directory hold channels, however dense."""
+    entries = channels * stride[0] * stride[1]
+    words = entries * -(-tile[0] * tile[1] // params.mult_i)
+    return entries <= params.num_channels and words <= params.act_words
+
+
+def _tiles(graph: QuantGraph, levels: Sequence[Level], params: ScnnParams) -> list[tuple[int, int]]:
+    """Find the smallest output tile of each level: the input tile of the next."""
+    least: list[tuple[int, int]] = []
+    for level in levels:
+        sizes = [
+            least_tile(conv, [_whole(conv).region], (params.pes_y, params.pes_x))
+            for conv in (graph.layers[layer] for layer in level.layers)
+        ]
+        least.append((max(rows for rows, _ in sizes), max(columns for _, columns in sizes)))
+    factors = [(1, 1)]
+    for level in reversed(levels[1:]):
+        (sy, sx), (fy, fx) = graph.layers[level.layers[0]].stride, factors[0]
+        factors.insert(0, (fy * sy, fx * sx))
+    last = [
+        max(-(-sizes[axis] // factor[axis]) for sizes, factor in zip(least, factors, strict=True))
+        for axis in (0, 1)
+    ]
+    return [(last[0] * fy, last[1] * fx) for fy, fx in factors]
+
+
+def _whole(conv: QuantConv) -> Share:
+    """Take all of a layer."""
+    _, rows, columns = conv.out_shape
+    return Share(
+        region=cut(conv, 0, 0, rows, columns),
+        outputs=range(conv.out_shape[0]),
+        channels=range(conv.in_shape[0]),
+    )
+
+
+def _bases(graph: QuantGraph, tensors: Sequence[str], phases: int) -> dict[str, int]:
+    """Find the first directory number of each tensor."""
+    bases: dict[str, int] = {}
+    entry = 0
+    for name in tensors:
+        bases[name] = entry
+        entry += graph.shape(name)[0] * phases
+    return bases
+
+
+def _loads(graph: QuantGraph, level: Level, place: _Place) -> tuple[ActLoad, ...]:
+    """Have the host load the tensors of the first level, all of their planes."""
+    rows, columns = graph.shape(level.source[0])[1:]
+    mapping = place.plans[0].mapping
+    layout = TileLayout(
+        block_x=mapping.block_x,
+        block_y=mapping.block_y,
+        tile_h=place.tile[0] * place.stride[0],
+        tile_w=place.tile[1] * place.stride[1],
+        sy=place.stride[0],
+        sx=place.stride[1],
+        y_stride=place.y_stride,
+        y0=0,
+        x0=0,
+        height=rows,
+        width=columns,
+        dense=place.dense,
+    )
+    channels = tuple(
+        Channels(tensor=name, start=0, stop=graph.shape(name)[0]) for name in level.source
+    )
+    return (ActLoad(channels=channels, base=0, layout=layout),)
+
+
+def _stores(graph: QuantGraph, level: Level, place: _Place) -> tuple[ActStore, ...]:
+    """Have the host store what the last level makes."""
+    mapping = place.plans[0].mapping
+    stores: list[ActStore] = []
+    entry = 0
+    for layer in level.layers:
+        conv = graph.layers[layer]
+        channels, rows, columns = conv.out_shape
+        layout = TileLayout(
+            block_x=mapping.block_x,
+            block_y=mapping.block_y,
+            tile_h=place.tile[0],
+            tile_w=place.tile[1],
+            sy=1,
+            sx=1,
+            y_stride=place.tile[1],
+            y0=0,
+            x0=0,
+            height=rows,
+            width=columns,
+            dense=False,
+        )
+        whole = Channels(tensor=conv.name, start=0, stop=channels)
+        stores.append(ActStore(blocks=(whole,), base=entry, layout=layout))
+        entry += channels
+    return tuple(stores)

@@ -1,0 +1,71 @@
+"""Turn a network into runs of the array."""
+
+from collections.abc import Callable, Mapping
+
+from compiler.graph import INPUT, QuantGraph
+from compiler.scnn.check import check_layer
+from compiler.scnn.fuse import fused_run, levels_from
+from compiler.scnn.layer import layer_runs, only_changes
+from compiler.scnn.plan import plan_layer
+from compiler.scnn.run import Channels, ScnnRun
+from hw.scnn.params import ScnnParams
+
+__all__ = ["build"]
+
+_ASSUMED_DENSITY = 0.5
+
+
+def build(
+    graph: QuantGraph,
+    params: ScnnParams,
+    densities: Mapping[str, float] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[ScnnRun, ...]:
+    """Build the runs of a network.
+
+    As many layers as the memories hold, whatever the activations are, go into one run, without
+    the host in between. A layer that has to be alone gets the mapping that is fastest for it.
+
+    Parameters
+    ----------
+    graph : layers in fixed point.
+    params : of the array.
+    densities : by name, share of each tensor that is expected not to be 0; the input is else taken
+        to be dense, and half of the others not 0.
+    progress : called with the layers done, and their number.
+
+    Raises
+    ------
+    CompileError
+        If a layer cannot be computed on the array at all; what is too small is named.
+    """
+    known = {INPUT: 1.0} | dict.fromkeys((one.name for one in graph.layers), _ASSUMED_DENSITY)
+    known |= densities or {}
+    for layer in graph.layers:
+        check_layer(layer, params)
+    runs: list[ScnnRun] = []
+    number = 0
+    while number < len(graph.layers):
+        conv = graph.layers[number]
+        best: ScnnRun | None = None
+        for levels in levels_from(graph, number):
+            count = sum(len(level.layers) for level in levels)
+            if count > 1:
+                longer = fused_run(graph, levels, params, known)
+                if longer is None:
+                    break
+                best = longer
+        if best is None:
+            inputs = [
+                Channels(tensor=name, start=0, stop=graph.shape(name)[0]) for name in conv.inputs
+            ]
+            density = sum(known[one.tensor] * one.stop for one in inputs) / conv.in_shape[0]
+            plan = plan_layer(conv, params, density)
+            runs += layer_runs(conv, plan, params, layer=number, inputs=inputs)
+            number += 1
+        else:
+            runs.append(best)
+            number += len(best.passes)
+        if progress is not None:
+            progress(number, len(graph.layers))
+    return tuple(only_changes(runs))
