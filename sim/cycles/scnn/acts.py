@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from compiler.scnn.run import TileLayout
 from hw.scnn.params import ScnnParams
 
-__all__ = ["NO_ACT", "ActStorage"]
+__all__ = ["ActStorage"]
 
-NO_ACT = np.int32(-(2**31))
-"""Stands for the position of an activation that is not there. One that is a stored zero has
-``-1 - position``."""
+# Positions of what is not an activation: nothing, or a stored zero.
+_NOTHING, _ZERO = np.int32(-1), np.int32(-2)
 
 
 class ActStorage:
@@ -21,9 +20,8 @@ class ActStorage:
 
     Attributes
     ----------
-    start, count : (num_pes, num_channels) int64, of each directory entry, its first vector in
-        ``positions`` and its stored activations.
-    positions : list of (vectors, I) int32; a pass gets them joined.
+    start, count : (num_pes, num_channels) int64, of each directory entry, its first vector, and
+        its stored activations.
     """
 
     def __init__(self, params: ScnnParams) -> None:
@@ -31,18 +29,28 @@ class ActStorage:
         shape = params.num_pes, params.num_channels
         self.start = np.zeros(shape, np.int64)
         self.count = np.zeros(shape, np.int64)
-        self._parts: list[NDArray[np.int32]] = []
-        self._vectors = 0
+        self.clear()
 
     def clear(self) -> None:
-        """Forget what is stored; directories keep their old entries, as the RTL's do."""
-        self.count[:] = 0
-        self._parts, self._vectors = [], 0
+        """Forget all vectors; what directories say of them means nothing then."""
+        # Directory entries that were never written have a vector, too.
+        self._parts = [np.full((1, self._p.mult_i), _NOTHING)]
+        self._vectors = 1
 
-    @property
-    def positions(self) -> NDArray[np.int32]:
-        """All stored vectors, (vectors, I)."""
-        return np.concatenate([np.full((1, self._p.mult_i), NO_ACT, np.int32), *self._parts])
+    def banks(self, *, keep_zeros: bool) -> NDArray[np.int32]:
+        """Give the bank that each position stands for, (vectors, I); -1 if nothing is there.
+
+        Parameters
+        ----------
+        keep_zeros : stored zeros are activations.
+        """
+        if len(self._parts) > 1:
+            self._parts = [np.concatenate(self._parts)]
+        found = self._parts[0]
+        zeros = _ZERO - found & (self._p.banks - 1) if keep_zeros else _NOTHING
+        return np.where(
+            found <= _ZERO, zeros, np.where(found < 0, found, found & (self._p.banks - 1))
+        )
 
     def put(
         self,
@@ -71,7 +79,7 @@ class ActStorage:
             if id(values) not in known:
                 start = np.zeros((height * width, entries), np.int64)
                 count = np.zeros_like(start)
-                stored = np.full((height * width * entries * deep, p.mult_i), NO_ACT, np.int32)
+                stored = np.full((height * width * entries * deep, p.mult_i), _NOTHING)
                 used = _encode(
                     values,
                     (layout.tile_h, layout.tile_w, width),
@@ -83,7 +91,7 @@ class ActStorage:
                     count,
                 )
                 self._parts.append(stored[:used].copy())
-                known[id(values)] = start + 1 + self._vectors, count
+                known[id(values)] = start + self._vectors, count
                 self._vectors += used
             start, count = known[id(values)]
             top, left = number // across << layout.block_y, number % across << layout.block_x
@@ -127,7 +135,7 @@ def _encode(
                     end = u == columns - 1 and run + 1 + gap > max_run
                     if value != 0 or (dense and inside) or run == max_run or end:
                         at = v * y_stride + u
-                        stored[row + count // lanes, count % lanes] = at if value != 0 else -1 - at
+                        stored[row + count // lanes, count % lanes] = at if value != 0 else -2 - at
                         count += 1
                         run = 0
                     else:

@@ -48,9 +48,9 @@ def run_cnn_image(
         for sample in range(samples):
             here = {name: tensor[sample] for name, tensor in tensors.items()}
             for number in range(len(runs)):
-                spent, detail = model.count(number, here)
-                cycles[sample, number] = spent
-                counters[sample, ends[number] : ends[number + 1]] = detail
+                found = model.count(number, here)
+                cycles[sample, number] = found.cycles
+                counters[sample, ends[number] : ends[number + 1]] = found.counters
                 if progress is not None:
                     progress(sample * len(runs) + number + 1, samples * len(runs))
     except ValueError as error:

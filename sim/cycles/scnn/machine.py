@@ -51,7 +51,7 @@ class PassWork(NamedTuple):
     Parameters
     ----------
     begin : (streams + 1,) first block of each stream.
-    channel, count, last : (blocks,) directory entry of each block, its vectors, and whether a
+    channel, vectors, last : (blocks,) directory entry of each block, its vectors, and whether a
         group ends with it.
     first : (blocks + 1,) each block's first vector.
     weight_banks : (vectors, F) bank that each weight's offset stands for, -1 if it is 0.
@@ -64,7 +64,7 @@ class PassWork(NamedTuple):
 
     begin: Ints
     channel: Ints
-    count: Ints
+    vectors: Ints
     last: Ints
     first: Ints
     weight_banks: Banks

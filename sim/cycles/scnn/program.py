@@ -1,6 +1,7 @@
 """A run of the array: its passes, and what the sequencer spends between them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,17 +10,35 @@ from compiler.scnn.run import Channels, PassOutput, ScnnDescriptor, ScnnRun, Til
 from hw.scnn.act_read import ACT_QUEUE_DEPTH
 from hw.scnn.formats import StallClass
 from hw.scnn.params import ScnnParams
-from sim.cycles.scnn.acts import NO_ACT, ActStorage
+from sim.cycles.scnn.acts import ActStorage
+from sim.cycles.scnn.drain import drain_exchanges, pe_streams
 from sim.cycles.scnn.machine import PassWork, run_pass
+from sim.cycles.scnn.references import References, pass_references
 from sim.cycles.scnn.weights import StreamWork, stream_work
 
-__all__ = ["ScnnCycles", "drain_exchanges"]
+__all__ = ["RunCount", "ScnnCycles"]
 
 # Cycles of SETUP: from START until descriptor 0 is there, which then always is; to take a
 # descriptor over, and to begin the pass.
 _START, _TAKE_OVER, _BEGIN = 6, 1, 1
 # Cycles of the RUN phase until a stream has its first item.
 _STREAM_LATENCY = 5
+
+
+@dataclass(frozen=True, eq=False)
+class RunCount:
+    """What a run takes.
+
+    Parameters
+    ----------
+    cycles : from start to end of the program.
+    counters : (passes, num_pes, stall classes) int64 multiplier-cycles.
+    references : of each pass.
+    """
+
+    cycles: int
+    counters: NDArray[np.int64]
+    references: tuple[References, ...]
 
 
 class ScnnCycles:
@@ -29,32 +48,33 @@ class ScnnCycles:
     ----------
     params : of the array.
     runs : all runs of a program, in order; weights are read off their SRAMs once.
+
+    Raises
+    ------
+    ValueError
+        If a stream has too few groups or vectors.
     """
 
     def __init__(self, params: ScnnParams, runs: Sequence[ScnnRun]) -> None:
         self._p = params
         self._runs = tuple(runs)
-        self._work: list[list[StreamWork]] = []
+        self._streams: list[list[StreamWork]] = []
         contents: dict[str, NDArray[np.uint64]] = {}
         for run in runs:
             contents |= {name: sram.words for name, sram in run.srams.items()}
-            self._work.append(stream_work(params, run.program, contents))
+            self._streams.append(stream_work(params, run.program, contents))
+        self._read = _read_later(runs)
         self._rams = ActStorage(params), ActStorage(params)
         self._source = 0
 
-    def count(
-        self, number: int, tensors: Mapping[str, NDArray[np.int64]]
-    ) -> tuple[int, NDArray[np.int64]]:
+    def count(self, number: int, tensors: Mapping[str, NDArray[np.int64]]) -> RunCount:
         """Count the cycles of a run; those before it must have been counted.
 
         Parameters
         ----------
         number : of the run.
-        tensors : (C, H, W) by name, all that the run loads or makes, with what is made.
-
-        Returns
-        -------
-        Cycles from start to end, and (passes, num_pes, stall classes) multiplier-cycles.
+        tensors : (C, H, W) by name, all that the run loads, and all that it makes for passes that
+            read it from the RAMs.
         """
         p, run = self._p, self._runs[number]
         if run.loads:
@@ -65,52 +85,46 @@ class ScnnCycles:
             blocks = [region] * _blocks(p, load.layout.block_x, load.layout.block_y)
             self._rams[0].put(load.layout, load.base, blocks)
         counters = np.zeros((len(run.program), p.num_pes, len(StallClass)), np.int64)
+        references: list[References] = []
         cycles = 0
         for at, (descriptor, output) in enumerate(zip(run.program, run.outputs, strict=True)):
             setup = _TAKE_OVER + (p.bank_entries if descriptor.wipe else 0) + _BEGIN
             setup += 0 if at else _START
             counters[at, :, StallClass.SETUP] = setup * p.mults
             source, destination = self._rams[self._source], self._rams[1 - self._source]
-            spent = self._pass(descriptor, self._work[number][at], source, counters[at])
-            cycles += setup + spent
-            if output is not None:
+            work = self._work(descriptor, self._streams[number][at], source)
+            cycles += setup + self._pass(descriptor, work, counters[at])
+            references.append(pass_references(p, descriptor, work, counters[at]))
+            if output is not None and self._read[number][at]:
                 _store(p, destination, descriptor, output, tensors)
             if descriptor.swap:
                 self._source = 1 - self._source
-        return cycles, counters
+        return RunCount(cycles, counters, tuple(references))
 
-    def _pass(
-        self,
-        descriptor: ScnnDescriptor,
-        streams: StreamWork,
-        source: ActStorage,
-        counters: NDArray[np.int64],
-    ) -> int:
-        p = self._p
-        positions = source.positions
-        places = np.where(positions < 0, -1 - positions, positions) & (p.banks - 1)
-        there = positions != NO_ACT if descriptor.keep_zeros else positions >= 0
-        banks = np.where(there, places, np.int32(-1))
-        weights = streams.offsets
-        work = PassWork(
+    def _work(
+        self, descriptor: ScnnDescriptor, streams: StreamWork, source: ActStorage
+    ) -> PassWork:
+        banks = source.banks(keep_zeros=descriptor.keep_zeros)
+        return PassWork(
             begin=streams.begin,
             channel=streams.channel + descriptor.src_base,
-            count=streams.count,
-            last=streams.last.astype(np.int64),
+            vectors=streams.count,
+            last=streams.last,
             first=streams.first,
-            weight_banks=np.where(weights < 0, weights, weights & (p.banks - 1)),
-            weight_used=(weights >= 0).sum(axis=1),
+            weight_banks=streams.banks,
+            weight_used=streams.used,
             act_start=source.start,
             act_count=source.count,
             act_banks=banks,
-            act_used=there.sum(axis=1),
+            act_used=(banks >= 0).sum(axis=1),
             act_apart=_apart(banks),
         )
-        pe_y, pe_x = np.divmod(np.arange(p.num_pes), p.pes_x)
-        across = -(-p.pes_x >> descriptor.block_x)
+
+    def _pass(self, descriptor: ScnnDescriptor, work: PassWork, counters: NDArray[np.int64]) -> int:
+        p = self._p
         return run_pass(
             work,
-            (pe_y >> descriptor.block_y) * across + (pe_x >> descriptor.block_x),
+            pe_streams(p, descriptor),
             drain_exchanges(descriptor),
             (descriptor.groups, descriptor.kc, descriptor.kc_last),
             descriptor.drain,
@@ -120,22 +134,19 @@ class ScnnCycles:
         )
 
 
-def drain_exchanges(descriptor: ScnnDescriptor) -> NDArray[np.bool_]:
-    """List the steps of the drain of an output channel, whether each fetches a neighbour's sum.
-
-    An output's own sum comes first, then the parts of it that its neighbours hold.
-    """
-    d = descriptor
-    x, y = np.arange(d.wo), np.arange(d.ho)
-    parts_x = 1 + (x < d.halo_right) + (x >= d.wo - d.halo_left)
-    parts_y = 1 + (y < d.halo_bottom) + (y >= d.ho - d.halo_top)
-    found = []
-    for a in range(d.out_sy):
-        for b in range(d.out_sx):
-            parts = parts_y[a :: d.out_sy, None] * parts_x[None, b :: d.out_sx]
-            for number in parts.reshape(-1).tolist():
-                found += [False, *[True] * (number - 1)]
-    return np.array(found, np.bool_)
+def _read_later(runs: Sequence[ScnnRun]) -> list[list[bool]]:
+    """Tell, of each pass of each run, whether a later pass may read what it writes."""
+    found: list[list[bool]] = []
+    swapped = False
+    for number in reversed(range(len(runs))):
+        mine = []
+        for descriptor in reversed(runs[number].program):
+            swapped |= descriptor.swap
+            mine.append(swapped)
+        found.append(mine[::-1])
+        if runs[number].loads:
+            swapped = False
+    return found[::-1]
 
 
 def _apart(banks: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -11,12 +11,10 @@ from compiler.scnn.run import ScnnDescriptor
 from hw.scnn.formats import block_layout
 from hw.scnn.params import ScnnParams
 
-__all__ = ["NO_WEIGHT", "StreamWork", "stream_work"]
-
-NO_WEIGHT = -1
-"""Stands for the offset of a weight that is 0 or not there."""
+__all__ = ["StreamWork", "stream_work"]
 
 _LIMB_BITS = 64
+_NOTHING = np.zeros((0, 1), np.uint64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,17 +26,19 @@ class StreamWork:
     begin : (streams + 1,) int64, first block of each stream.
     channel, count : (blocks,) int64, channel in the source directory less ``src_base``, and
         vectors.
-    last : (blocks,) bool, the group ends with the block.
+    last : (blocks,) int64, whether a group ends with the block.
     first : (blocks + 1,) int64, number of each block's first vector.
-    offsets : (vectors, F) int32, what each weight adds to a position, or :data:`NO_WEIGHT`.
+    banks : (vectors, F) int32, bank that each weight's offset stands for, -1 if the weight is 0.
+    used : (vectors,) int64, weights of each that are not 0.
     """
 
     begin: NDArray[np.int64]
     channel: NDArray[np.int64]
     count: NDArray[np.int64]
-    last: NDArray[np.bool_]
+    last: NDArray[np.int64]
     first: NDArray[np.int64]
-    offsets: NDArray[np.int32]
+    banks: NDArray[np.int32]
+    used: NDArray[np.int64]
 
 
 def stream_work(
@@ -81,8 +81,8 @@ def stream_work(
             rows = rows[vector_at[number] : vector_at[number] + vectors]
             if len(rows) < vectors:
                 raise ValueError(f"stream {number} has {len(rows)} vectors left, not {vectors}")
-            offsets = _offsets(params, one, srams, rows, tap_base[here], count[here])
-            parts.append((channel[here], count[here], last[here], offsets))
+            banks = _banks(params, one, srams, rows, tap_base[here], count[here])
+            parts.append((channel[here], count[here], last[here], banks))
             block_at[number] = here.stop
             vector_at[number] += vectors
         found.append(_join(parts))
@@ -95,30 +95,31 @@ def _streams_in_use(params: ScnnParams, descriptor: ScnnDescriptor) -> int:
 
 
 def _join(
-    parts: Sequence[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray]],
+    parts: Sequence[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray]],
 ) -> StreamWork:
-    channel, count, last, offsets = (np.concatenate(column) for column in zip(*parts, strict=True))
+    channel, count, last, banks = (np.concatenate(column) for column in zip(*parts, strict=True))
     return StreamWork(
         begin=np.cumsum([0, *(len(part[0]) for part in parts)]),
         channel=channel,
         count=count,
         last=last,
         first=np.concatenate([[0], np.cumsum(count)]),
-        offsets=offsets,
+        banks=banks,
+        used=(banks >= 0).sum(axis=1),
     )
 
 
 def _headers(
     params: ScnnParams, srams: Mapping[str, NDArray[np.uint64]], number: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Take apart the headers of a stream: channel, tap_base, count, last."""
     layout = block_layout(params)
-    words = srams.get(f"stream_{number}/block", np.zeros((0, 1), np.uint64))
+    words = srams.get(f"stream_{number}/block", _NOTHING)
 
     def field(name: str) -> NDArray[np.int64]:
         return _field(words, layout[name].offset, layout[name].width)
 
-    return field("channel"), field("tap_base"), field("count"), field("last") != 0
+    return field("channel"), field("tap_base"), field("count"), field("last")
 
 
 def _field(words: NDArray[np.uint64], offset: int, width: int) -> NDArray[np.int64]:
@@ -130,7 +131,7 @@ def _field(words: NDArray[np.uint64], offset: int, width: int) -> NDArray[np.int
     return (value & np.uint64((1 << width) - 1)).astype(np.int64)
 
 
-def _offsets(
+def _banks(
     params: ScnnParams,
     descriptor: ScnnDescriptor,
     srams: Mapping[str, NDArray[np.uint64]],
@@ -138,30 +139,28 @@ def _offsets(
     tap_base: NDArray[np.int64],
     count: NDArray[np.int64],
 ) -> NDArray[np.int32]:
-    """Decode vectors of weights: runs to places in the block, these to offsets."""
-    bits = params.field_bits + params.run_bits
-    lanes = range(params.mult_f)
-    fields = np.stack([_field(rows, lane * bits, params.field_bits) for lane in lanes], axis=1)
-    runs = np.stack(
-        [_field(rows, lane * bits + params.field_bits, params.run_bits) for lane in lanes], axis=1
-    )
-    if descriptor.plain or not len(rows):
-        zero = fields == 0
-    else:
+    """Decode vectors of weights: runs to places in the block, these to banks of offsets."""
+    width = params.field_bits + params.run_bits
+    lanes = [
+        [_field(rows, lane * width, params.field_bits) for lane in range(params.mult_f)],
+        [
+            _field(rows, lane * width + params.field_bits, params.run_bits)
+            for lane in range(params.mult_f)
+        ],
+    ]
+    fields, runs = (np.stack(one, axis=1) for one in lanes)
+    zero = fields == 0
+    if not descriptor.plain:
         begin = descriptor.codebook * params.num_codes
-        book = srams["codebook"][begin : begin + params.num_codes, 0]
-        known = np.zeros(params.num_codes, np.uint64)
-        known[: len(book)] = book
-        zero = known[fields & (params.num_codes - 1)] == 0
+        book = np.zeros(params.num_codes, np.uint64)
+        held = srams.get("codebook", _NOTHING)[begin : begin + params.num_codes, 0]
+        book[: len(held)] = held
+        zero |= book[fields & (params.num_codes - 1)] == 0
     taps = np.zeros(params.num_taps, np.int64)
-    table = srams.get("tap", np.zeros((0, 1), np.uint64))[:, 0]
+    table = srams.get("tap", _NOTHING)[:, 0]
     taps[: len(table)] = table
-    offsets = np.empty(fields.shape, np.int32)
-    _decode(
-        runs, zero, tap_base, count, taps, descriptor.log_kc, descriptor.k_stride, params.accs,
-        offsets,
-    )  # fmt: skip
-    return offsets
+    places = descriptor.log_kc, descriptor.k_stride, params.banks
+    return _decode(runs, zero, tap_base, count, taps, places)
 
 
 @njit(cache=True)
@@ -171,22 +170,20 @@ def _decode(
     tap_base: NDArray[np.int64],
     count: NDArray[np.int64],
     taps: NDArray[np.int64],
-    log_kc: int,
-    k_stride: int,
-    accs: int,
-    offsets: NDArray[np.int32],
-) -> None:
+    places: tuple[int, int, int],
+) -> NDArray[np.int32]:
+    log_kc, k_stride, num_banks = places
+    banks = np.full(runs.shape, np.int32(-1))
     row = 0
     for block in range(len(count)):
         place = 0
         for _ in range(count[block]):
             for lane in range(runs.shape[1]):
                 place += runs[row, lane]
-                if zero[row, lane]:
-                    offsets[row, lane] = -1
-                else:
+                if not zero[row, lane]:
                     tap = (tap_base[block] + (place >> log_kc)) % len(taps)
                     k = place & ((1 << log_kc) - 1)
-                    offsets[row, lane] = (taps[tap] + k * k_stride) % accs
+                    banks[row, lane] = (taps[tap] + k * k_stride) % num_banks
                 place += 1
             row += 1
+    return banks
