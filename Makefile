@@ -11,16 +11,19 @@ WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help sim test lint clean venv tools
+.PHONY: help sim test verilog lint clean venv tools
 
 help:  ## Show this.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-6s %s\n' "$$t" "$$d"; done
+	@sed -n 's/&:.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-9s %s\n' "$$t" "$$d"; done
 
 sim: tools $(STAMP)  ## Train, compress and compile a network, run it on RTL, compare every word (NET=digits).
 	@$(BIN)/python -m scripts.demo --net '$(NET)'
 
 test: tools $(STAMP)  ## Run all tests.
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+verilog: $(STAMP)  ## Write the EIE array as Verilog that needs nothing else, to out/verilog.
+	@$(BIN)/zeroskip verilog -o out/verilog
 
 lint: $(STAMP)  ## Check style and types.
 	$(BIN)/ruff check

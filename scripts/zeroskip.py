@@ -16,6 +16,7 @@ from scripts.cli import (
     run,
     sweep,
     verify,
+    verilog,
 )
 from scripts.cli.guard import exit_with
 
@@ -37,6 +38,7 @@ app.command("run", epilog=run.EXAMPLES)(run.run_image)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify_image)
 app.command("info", epilog=info.EXAMPLES)(info.show_image)
 app.command("area", epilog=area.EXAMPLES)(area.measure_area)
+app.command("verilog", epilog=verilog.EXAMPLES)(verilog.write_verilog)
 app.add_typer(bench.app, name="bench")
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(plot.app, name="plot")

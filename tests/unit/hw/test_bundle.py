@@ -1,0 +1,65 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+from amaranth.lib import wiring
+
+from hw.common.bundle import bundle, constants, port_table, ports
+from hw.eie import formats
+from hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
+from hw.eie.params import EieParams
+from hw.eie.pe import Pe
+from hw.scnn.array import ScnnArray
+from hw.scnn.params import ScnnParams
+from sim.rtl.tools import tool_environment
+
+ROOT = Path(__file__).parents[3]
+SMALL = EieParams(num_pes=3, spmat_words=64, num_pointers=64, counters=False)
+
+
+def lint(top: str, *files: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            *("verilator", "--lint-only", "-Wno-WIDTH", "-Wno-CASEINCOMPLETE"),
+            *("--top-module", top, f"-I{files[-1].parent}", *map(str, files)),
+        ],
+        env=tool_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("params", [EieParams(), SMALL])
+def test_example_and_files_stand_alone(params: EieParams, tmp_path: Path) -> None:
+    pe, array = Pe(params), EieArray(params)
+    enums = (formats.Space, formats.Control, formats.Command)
+    (tmp_path / "eie_array.vh").write_text(constants("EIE", ports(array), enums))
+    file = tmp_path / "eie_array.sv"
+    file.write_text(bundle([(PE_MODULE, pe), (ARRAY_MODULE, array)], params, "test"))
+    found = lint("eie_example", ROOT / "examples/verilog/eie_example.v", file)
+    assert (found.returncode, found.stderr) == (0, "")
+    # The check can fail: a port that is not there is found.
+    text = (ROOT / "examples/verilog/eie_example.v").read_text()
+    wrong = tmp_path / "wrong.v"
+    wrong.write_text(text.replace(".running(", ".walking("))
+    assert lint("eie_example", wrong, file).returncode != 0
+    single = tmp_path / "eie_pe.sv"
+    single.write_text(bundle([(PE_MODULE, pe)], params, "test"))
+    found = lint(PE_MODULE, single)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "component", [EieArray(EieParams()), Pe(EieParams()), ScnnArray(ScnnParams())]
+)
+def test_documented_ports_are_true(component: wiring.Component) -> None:
+    assert port_table(ports(component)) in (ROOT / "docs/verilog.md").read_text()
+
+
+def test_head_names_what_it_was_made_from() -> None:
+    text = bundle([(PE_MODULE, Pe(SMALL))], SMALL, "1.2.3")
+    assert text.startswith("// eie_pe, made by zeroskip 1.2.3 from EieParams(\n")
+    head = " ".join(line[2:].strip() for line in text.splitlines() if line.startswith("//     "))
+    for name in ("num_pes=3", "counters=False"):
+        assert name in head
