@@ -14,7 +14,7 @@ STAMP := .venv/.installed
 .PHONY: help sim test verilog lint clean venv tools
 
 help:  ## Show this.
-	@sed -n 's/&:.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-9s %s\n' "$$t" "$$d"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-8s %s\n' "$$t" "$$d"; done
 
 sim: tools $(STAMP)  ## Train, compress and compile a network, run it on RTL, compare every word (NET=digits).
 	@$(BIN)/python -m scripts.demo --net '$(NET)'
