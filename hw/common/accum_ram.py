@@ -60,7 +60,8 @@ class AccumRam(wiring.Component):
         # w_: the cycle in which the sum is made and written; b_sum: the bypass, one cycle later.
         w_valid, w_row = Signal(), Signal(len(self.add_row), reset_less=True)
         # Rows are compared a cycle ahead, which keeps it out of the path of the sum.
-        w_again, b_sum = Signal(reset_less=True), Signal(self._shape, reset_less=True)
+        w_again = Signal(reset_less=True)
+        b_sum = Signal(self._shape, reset_less=True)
         w_sum = Signal(self._shape)
         m.d.sync += [
             w_valid.eq(self.add),

@@ -115,7 +115,7 @@ def synthesize(
             "proc",
             # Gates wake up in any state. A reset must do without what simulators start with.
             "setattr -unset init w:*",
-            f"synth -top {top}",
+            f"synth -top {top} -booth",
             "design -save synthesized",
             "dfflibmap -liberty cells.lib",
             f"abc -liberty cells.lib -D {clock_ps}",
@@ -127,7 +127,7 @@ def synthesize(
             "tee -q -o cells.json stat -json",
             "write_json design.json",
             "write_verilog -noattr -noexpr netlist.v",
-            *(path_commands(folder, liberty, clock_ps) if path else ()),
+            *(path_commands(folder, liberty, clock_ps, boxes) if path else ()),
         ]
         run_yosys(commands, folder)
         cells = json.loads((folder / "cells.json").read_text())["modules"]

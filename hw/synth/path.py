@@ -1,15 +1,18 @@
 """The longest path of a design: from where to where, through how many gates, how long."""
 
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hw.synth.ends import Ends
 from hw.synth.liberty import Liberty
 from sim.errors import ToolError
 
 __all__ = ["LongestPath", "path_commands", "read_path"]
 
-# The usual script of Yosys, but with a pass that shortens paths before mapping, and sizes after.
+# The usual script of Yosys, but with a pass that shortens paths before mapping.
 _FAST = """\
 strash
 &get -n
@@ -23,6 +26,10 @@ strash
 &dch -f
 &nf -D {clock}
 &put
+"""
+
+# Where there are delays: gates of the sizes that their loads ask for.
+_SIZES = """\
 buffer -c
 topo
 upsize -D {clock}
@@ -40,7 +47,7 @@ class LongestPath:
 
     Parameters
     ----------
-    start, end : names of the signals at its ends.
+    start, end : the register, SRAM or port at its ends.
     levels : gates on it.
     delay_ps : how long it takes, without clock-to-output of the first register, set-up of the
         last, and wires; None where the library has no delays.
@@ -54,26 +61,35 @@ class LongestPath:
     area: float | None
 
 
-def path_commands(folder: Path, liberty: Liberty, clock_ps: int) -> list[str]:
+def path_commands(folder: Path, liberty: Liberty, clock_ps: int, boxes: Sequence[str]) -> list[str]:
     """Return the commands that find the longest path of the design ``synthesized``.
 
-    Modules are dissolved first: a path may go through several of them.
+    Modules are dissolved first, all but ``boxes``: a path may go through several of them.
     """
-    commands = ["design -load synthesized", "flatten", "opt", "opt_clean -purge"]
+    commands = [
+        "design -load synthesized",
+        "flatten",
+        "opt",
+        # Registers of the library's kind, with gates for what it has none for, but not mapped:
+        # they are where paths begin and end.
+        "dfflibmap -prepare -liberty cells.lib",
+        "opt_clean",
+        "write_json flat.json",
+    ]
+    script = _FAST + (_SIZES if liberty.has_timing else "")
+    (folder / "fast.abc").write_text(script.format(clock=clock_ps))
     if not liberty.has_timing:
-        # Registers stay as they are: they are where paths begin and end.
         return [
             *commands,
-            "abc -liberty cells.lib",
+            "abc -liberty cells.lib -script fast.abc",
             "opt_clean -purge",
-            "delete t:sram_1r1w",
+            f"delete {' '.join(f't:{box}' for box in ('sram_1r1w', *boxes))}",
             "read_liberty -ignore_miss_func -lib cells.lib",
             "tee -q -o path.txt ltp -noff",
         ]
-    (folder / "fast.abc").write_text(_FAST.format(clock=clock_ps))
     (folder / "load.txt").write_text(f"set_driving_cell {liberty.buffer}\nset_load {_LOAD_FF}\n")
     abc = f"abc -liberty cells.lib -D {clock_ps} -constr load.txt -script fast.abc"
-    return [*commands, "dfflibmap -liberty cells.lib", f"tee -q -o path.txt {abc}"]
+    return [*commands, f"tee -q -o path.txt {abc}"]
 
 
 def read_path(folder: Path, liberty: Liberty) -> LongestPath:
@@ -85,6 +101,12 @@ def read_path(folder: Path, liberty: Liberty) -> LongestPath:
         If it cannot be understood.
     """
     text = (folder / "path.txt").read_text()
+    (module,) = (
+        one
+        for one in json.loads((folder / "flat.json").read_text())["modules"].values()
+        if "top" in one["attributes"]
+    )
+    where = Ends(module)
     if liberty.has_timing:
         summary = re.search(r"Area = *([\d.]+).*?Delay = *([\d.]+) ps", text)
         steps = re.findall(r"Path +(\d+) --", text)
@@ -92,13 +114,18 @@ def read_path(folder: Path, liberty: Liberty) -> LongestPath:
         if not (summary and steps and ends):
             raise ToolError("abc of Yosys did not say which path is the longest")
         return LongestPath(
-            _signal(ends[1]), _signal(ends[2]), int(steps[-1]), float(summary[2]), float(summary[1])
+            where.start(_signal(ends[1])),
+            where.end(_signal(ends[2])),
+            int(steps[-1]),
+            float(summary[2]),
+            float(summary[1]),
         )
     length = re.search(r"\(length=(\d+)\)", text)
     steps = re.findall(r"^ +(\d+): (.*?)(?: \(via .*)?$", text, re.MULTILINE)
     if not (length and steps):
         raise ToolError("ltp of Yosys did not say which path is the longest")
-    return LongestPath(_signal(steps[0][1]), _signal(steps[-1][1]), int(length[1]), None, None)
+    start, end = where.start(_signal(steps[0][1])), where.end(_signal(steps[-1][1]))
+    return LongestPath(start, end, int(length[1]), None, None)
 
 
 def _signal(name: str) -> str:

@@ -73,6 +73,7 @@ def build_design(
     shared: tuple[str, ...],
     *,
     waves: bool = False,
+    optimize: bool = True,
 ) -> Path:
     """Build a design unless it has been built; return the program.
 
@@ -85,6 +86,7 @@ def build_design(
     top : its top module.
     shared : modules that are compiled once for all their instances.
     waves : record waves.
+    optimize : for speed of simulation, which takes most of the time to build.
 
     Raises
     ------
@@ -100,7 +102,7 @@ def build_design(
         if not program.exists():
             # Verilator would otherwise inline what has many instances, and compile it as often.
             keep = "".join(f'no_inline -module "{module}"\n' for module in shared)
-            build_model(convert(), top, folder, waves=waves, control=keep)
+            build_model(convert(), top, folder, waves=waves, control=keep, optimize=optimize)
     return program
 
 
@@ -111,6 +113,7 @@ def build_model(
     *,
     waves: bool = False,
     control: str = "",
+    optimize: bool = True,
 ) -> Path:
     """Compile ``verilog`` (text by file name) and the SRAM for cocotb; return the program.
 
@@ -141,7 +144,8 @@ def build_model(
     _call(command, folder, env)
     with _shared_runtime(folder, waves=waves):
         # Only what runs every cycle is optimised: -O2 for all made constructors take minutes.
-        options = [f"VM_TRACE={int(waves)}", "OPT_FAST=-O2", "OPT_GLOBAL=-O2"]
+        level = "-O2" if optimize else "-O0"
+        options = [f"VM_TRACE={int(waves)}", f"OPT_FAST={level}", "OPT_GLOBAL=-O2"]
         _call(["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", *options], folder, env)
     return folder / top
 

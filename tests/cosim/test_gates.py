@@ -1,0 +1,74 @@
+"""The netlist of gates on the RTL's vectors: what area is published for is the design."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hw.eie.params import EieParams
+from hw.synth.eie import EieNetlists, eie_netlists
+from hw.synth.liberty import OWN_LIBERTY, read_liberty
+from sim.errors import SimulationError
+from sim.rtl.gates import check_gates, passed_gates
+
+pytestmark = pytest.mark.cosim
+
+# Small, for gates take long to compile; every unit is there, and no width is a power of two.
+PARAMS = EieParams(
+    num_pes=2,
+    queue_depth=3,
+    weight_bits=7,
+    act_bits=6,
+    acc_bits=17,
+    word_bits=24,
+    spmat_words=512,
+    num_pointers=128,
+    num_acts=16,
+    num_accs=16,
+    num_biases=64,
+    num_descriptors=4,
+)
+
+
+@pytest.fixture(scope="module")
+def netlists() -> EieNetlists:
+    return eie_netlists(PARAMS, read_liberty(OWN_LIBERTY), path=False)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep records of passed netlists out of the cache of others."""
+    monkeypatch.setattr("sim.rtl.gates.cache_dir", lambda: tmp_path)
+
+
+@pytest.mark.usefixtures("cache")
+def test_netlist_is_bit_exact(netlists: EieNetlists) -> None:
+    assert passed_gates(netlists) is None
+    report = check_gates(PARAMS, netlists, networks=4)
+    assert report["passed"]
+    assert report["differ"] == 0
+    assert report["inputs"] == 12
+    assert report["words"] > 300
+    assert passed_gates(netlists) == report
+
+
+@pytest.mark.usefixtures("cache")
+def test_wrong_gate_is_found(netlists: EieNetlists) -> None:
+    """One XOR of the product's reduction becomes its opposite."""
+    text = netlists.pe.verilog
+    begin = text.index("module \\eie_pe.arithm.multiply ")
+    wrong = text[:begin] + re.sub(r"\bZS_XOR2\b", "ZS_XNOR2", text[begin:], count=1)
+    broken = replace(netlists, pe=replace(netlists.pe, verilog=wrong))
+    assert not _passes(check_gates, broken)
+    assert passed_gates(broken) is None
+
+
+def _passes(check: object, netlists: EieNetlists) -> bool:
+    assert callable(check)
+    try:
+        report: Mapping[str, object] = check(PARAMS, netlists)
+    except SimulationError:
+        return False
+    return bool(report["passed"])
