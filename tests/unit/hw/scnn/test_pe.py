@@ -329,6 +329,48 @@ def test_more_passes(seed: int) -> None:
     Bench(p, passes, rng, gaps=seed % 3).run()
 
 
+@pytest.mark.parametrize(
+    ("weights", "ready"), [([(3, 1)], 9), ([(3, 1), (2, 1), (4, 1)], 11), ([], 5)]
+)
+def test_cycles_of_a_group(weights: list[tuple[int, int]], ready: int) -> None:
+    """From weights to a finished group, as ``docs/scnn.md`` has it; all products for one bank.
+
+    A pair is issued 4 cycles after its weights came; its only product is added after 4 more. The
+    second of two pairs waits a cycle for the second product of the first, in the bank's queue.
+    """
+    p = params()
+    blocks = [(0, weights)] if weights else []
+    bench = Bench(p, [Pass(groups=[blocks], channels={0: {2: 5}})], Random(0), gaps=0)
+    dut, work = bench.dut, bench.passes[0]
+    rising: list[int] = []
+
+    async def run(ctx: Any) -> None:
+        await bench.load(ctx, work)
+        bench.describe(ctx, 0, work)
+        for entry in range(p.bank_entries):
+            ctx.set(dut.wipe, 1)
+            ctx.set(dut.wipe_entry, entry)
+            await ctx.tick()
+        ctx.set(dut.wipe, 0)
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        items = list(work.items(p))
+        for cycle in range(20):
+            ctx.set(dut.weights.valid, cycle < len(items))
+            ctx.set(dut.weights.payload, items[min(cycle, len(items) - 1)])
+            assert ctx.get(dut.weights.ready) or cycle >= len(items)
+            if ctx.get(dut.group_ready):
+                rising.append(cycle)
+            await ctx.tick()
+        ctx.set(dut.step, {"valid": 1, "addr": 3})
+        await ctx.tick()
+        assert ctx.get(dut.halo_out) == 5 * sum(value for value, _ in weights)
+
+    simulate(dut, run)
+    assert rising == list(range(ready, 20))
+
+
 def test_flush_leaves_nothing_behind() -> None:
     p = params()
     rng = Random(5)
