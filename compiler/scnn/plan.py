@@ -118,11 +118,14 @@ def strides(
     plane = (ho + room.top + room.bottom - 1) * y_stride + wo + room.left + room.right
     if plane > params.accs or ho >= params.accs:
         return None
-    # Where products of neighbouring channels meet in one bank, they wait for each other; by how
-    # much the stride must stay away from a multiple of the banks is said in docs/scnn.md.
-    margin = min(_BANK_MARGIN, params.banks // 2)
+    # Where products of neighbouring channels meet in one bank, they wait for each other; what the
+    # stride must stay away from is said in docs/scnn.md.
+    half = params.banks // 2
+    margin = min(_BANK_MARGIN, half)
     k_stride = plane
-    while not margin <= k_stride % params.banks <= params.banks - margin:
+    while not margin <= k_stride % params.banks <= params.banks - margin or (
+        half > margin and k_stride % params.banks == half
+    ):
         k_stride += 1
     return k_stride, y_stride
 
