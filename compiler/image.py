@@ -40,7 +40,7 @@ from compiler.tensors import pack_tensors, unpack_tensors
 from hw.eie.formats import sram_files
 from hw.eie.params import EieParams
 
-__all__ = ["Image"]
+__all__ = ["Image", "blame"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +153,7 @@ class Image:
         ]
         check_files(root, manifest, {TENSORS, *loaded})
 
-        with _blame(root / TENSORS):
+        with blame(root / TENSORS):
             network, placement = unpack_tensors(
                 read_intact(root, TENSORS, manifest),
                 manifest.layers,
@@ -170,7 +170,7 @@ class Image:
         segments = tuple(
             _load_segment(root, manifest, number) for number in range(len(manifest.segments))
         )
-        with _blame(root / MANIFEST):
+        with blame(root / MANIFEST):
             _check_programs(segments, params)
         return cls(
             name=manifest.name,
@@ -230,7 +230,7 @@ class Image:
 
 
 @contextmanager
-def _blame(path: Path) -> Iterator[None]:
+def blame(path: Path) -> Iterator[None]:
     """Name the file in which something was found wrong."""
     try:
         yield
@@ -245,7 +245,7 @@ def _load_segment(root: Path, manifest: Manifest, number: int) -> Segment:
     for name in entry.srams:
         path = sram_path(name, number)
         depth, width = files[name]
-        with _blame(root / path):
+        with blame(root / path):
             words = from_hex(read_intact(root, path, manifest), width)
             if len(words) > depth:
                 raise ValueError(f"its rows must be at most {depth}, not {len(words)}")

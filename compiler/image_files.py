@@ -6,11 +6,23 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from compiler.errors import ImageError
-from compiler.manifest import FORMAT, Manifest
+from compiler.manifest import FORMAT, SignedManifest
 
-__all__ = ["MANIFEST", "TENSORS", "check_files", "check_target", "read", "read_intact", "sram_path"]
+__all__ = [
+    "CNN_FORMAT",
+    "MANIFEST",
+    "TENSORS",
+    "check_files",
+    "check_target",
+    "read",
+    "read_intact",
+    "sram_path",
+]
 
 MANIFEST = "manifest.json"
+CNN_FORMAT = "zeroskip-cnn"
+"""What marks a directory as the image of a network with convolutions."""
+
 TENSORS = "tensors.npz"
 
 
@@ -33,7 +45,7 @@ def read(path: Path) -> bytes:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def read_intact(root: Path, name: str, manifest: Manifest) -> bytes:
+def read_intact(root: Path, name: str, manifest: SignedManifest) -> bytes:
     """Read a file whose size and digest the manifest tells.
 
     Raises
@@ -51,7 +63,7 @@ def read_intact(root: Path, name: str, manifest: Manifest) -> bytes:
     return data
 
 
-def check_files(root: Path, manifest: Manifest, expected: Iterable[str]) -> None:
+def check_files(root: Path, manifest: SignedManifest, expected: Iterable[str]) -> None:
     """Check that an image has the expected files and no others.
 
     Raises
@@ -118,7 +130,7 @@ def _listed_files(root: Path) -> set[str] | None:
         raw = json.loads((root / MANIFEST).read_bytes())
     except (OSError, ValueError):
         return None
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+    if not isinstance(raw, dict) or raw.get("format") not in (FORMAT, CNN_FORMAT):
         return None
     files = raw.get("files")
     return set(files) if isinstance(files, dict) else set()

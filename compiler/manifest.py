@@ -5,7 +5,7 @@ import json
 import math
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -22,6 +22,8 @@ __all__ = [
     "LayerEntry",
     "Manifest",
     "SegmentEntry",
+    "SignedManifest",
+    "StrictEntry",
     "zeroskip_version",
 ]
 
@@ -44,13 +46,15 @@ def zeroskip_version() -> str:
         return "unknown"
 
 
-class _Entry(BaseModel):
+class StrictEntry(BaseModel):
+    """Refuses what the schema does not know, and whatever is of another type."""
+
     model_config = ConfigDict(
         strict=True, extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True
     )
 
 
-class LayerEntry(_Entry):
+class LayerEntry(StrictEntry):
     """Shape and formats of a layer; its numbers are in ``tensors.npz``."""
 
     name: str
@@ -63,7 +67,7 @@ class LayerEntry(_Entry):
     out_frac: int
 
 
-class SegmentEntry(_Entry):
+class SegmentEntry(StrictEntry):
     """A :class:`compiler.eie.segment.Segment`, with the names of the SRAMs that it loads."""
 
     program: Annotated[tuple[Descriptor, ...], Field(min_length=1)]
@@ -73,14 +77,73 @@ class SegmentEntry(_Entry):
     store: _Rows | None
 
 
-class FileEntry(_Entry):
+class FileEntry(StrictEntry):
     """Size in bytes and digest of a file."""
 
     size: _Count
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class Manifest(_Entry):
+class SignedManifest(StrictEntry):
+    """A ``manifest.json`` with a checksum of itself; subclasses say of which kind.
+
+    Fields
+    ------
+    format_name, schema_number : what the fields ``format`` and ``schema`` must be.
+    files : every other file of the image, by path.
+    """
+
+    format_name: ClassVar[str]
+    schema_number: ClassVar[int]
+
+    files: dict[str, FileEntry]
+
+    def to_json(self) -> bytes:
+        """Write the manifest, and a checksum of it as the last field."""
+        fields = self.model_dump(mode="json")
+        fields["files"] = fields.pop("files")
+        fields["checksum"] = _checksum(fields)
+        return json.dumps(fields, indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, text: bytes, where: str) -> Self:
+        """Read a manifest.
+
+        Parameters
+        ----------
+        text : the file.
+        where : its path, for messages.
+
+        Raises
+        ------
+        ImageError
+            If it is not JSON, not ours, of another schema, or wrong; the field is named.
+        """
+        try:
+            raw = json.loads(text)
+        except ValueError as error:
+            raise ImageError(f"{where} is damaged: it is not JSON ({error})") from error
+        if not isinstance(raw, dict) or raw.get("format") != cls.format_name:
+            raise ImageError(f"{where} is of no zeroskip image: format must be {cls.format_name!r}")
+        if raw.get("schema") != cls.schema_number:
+            raise ImageError(
+                f"{where} has schema {raw.get('schema')!r}, written by zeroskip "
+                f"{raw.get('zeroskip')}, but zeroskip {zeroskip_version()} reads schema "
+                f"{cls.schema_number}: compile the model again with `zeroskip compile`"
+            )
+        checksum = raw.pop("checksum", None)
+        try:
+            manifest = cls.model_validate_json(json.dumps(raw))
+        except ValidationError as error:
+            raise ImageError(f"{where} is damaged: {_first(error)}") from error
+        if checksum != _checksum(raw):
+            raise ImageError(
+                f"{where} is damaged: checksum must be {_checksum(raw)}, not {checksum!r}"
+            )
+        return manifest
+
+
+class Manifest(SignedManifest):
     """What an image is made of.
 
     Fields
@@ -97,6 +160,9 @@ class Manifest(_Entry):
     files : every other file of the image, by path.
     """
 
+    format_name: ClassVar[str] = FORMAT
+    schema_number: ClassVar[int] = SCHEMA
+
     format: Literal["zeroskip-image"] = FORMAT
     schema_version: Annotated[int, Field(alias="schema")] = SCHEMA
     zeroskip: str
@@ -107,7 +173,6 @@ class Manifest(_Entry):
     placement: Literal["interleave", "tensors.npz"]
     segments: Annotated[tuple[SegmentEntry, ...], Field(min_length=1)]
     report: dict[str, JsonValue]
-    files: dict[str, FileEntry]
 
     @model_validator(mode="after")
     def _check_chain(self) -> Self:
@@ -142,49 +207,6 @@ class Manifest(_Entry):
                 rule = f"what the fraction bits of layers.{layer} say"
                 must_be(f"{here}.shift", one.shift, rule, shift)
         return self
-
-    def to_json(self) -> bytes:
-        """Write the manifest, and a checksum of it as the last field."""
-        fields = self.model_dump(mode="json")
-        fields["checksum"] = _checksum(fields)
-        return json.dumps(fields, indent=1).encode() + b"\n"
-
-    @classmethod
-    def from_json(cls, text: bytes, where: str) -> Self:
-        """Read a manifest.
-
-        Parameters
-        ----------
-        text : the file.
-        where : its path, for messages.
-
-        Raises
-        ------
-        ImageError
-            If it is not JSON, not ours, of another schema, or wrong; the field is named.
-        """
-        try:
-            raw = json.loads(text)
-        except ValueError as error:
-            raise ImageError(f"{where} is damaged: it is not JSON ({error})") from error
-        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-            raise ImageError(f"{where} is of no zeroskip image: format must be {FORMAT!r}")
-        if raw.get("schema") != SCHEMA:
-            raise ImageError(
-                f"{where} has schema {raw.get('schema')!r}, written by zeroskip "
-                f"{raw.get('zeroskip')}, but zeroskip {zeroskip_version()} reads schema {SCHEMA}: "
-                "compile the model again with `zeroskip compile`"
-            )
-        checksum = raw.pop("checksum", None)
-        try:
-            manifest = cls.model_validate_json(json.dumps(raw))
-        except ValidationError as error:
-            raise ImageError(f"{where} is damaged: {_first(error)}") from error
-        if checksum != _checksum(raw):
-            raise ImageError(
-                f"{where} is damaged: checksum must be {_checksum(raw)}, not {checksum!r}"
-            )
-        return manifest
 
 
 def _checksum(fields: dict[str, Any]) -> str:

@@ -80,7 +80,7 @@ def fused_run(
     graph : the network.
     levels : from :func:`levels_from`.
     params : of the array.
-    densities : share of each tensor that is expected not to be 0.
+    densities : by layer, share of its inputs that are expected not to be 0.
 
     Returns
     -------
@@ -162,8 +162,7 @@ def _place(
         y_stride = tile[1] + max(room.left + room.right for room in rooms)
         plans: list[LayerPlan] = []
         for conv in convs:
-            density = max(densities.get(name, 0.5) for name in conv.inputs)
-            plan = plan_tile(conv, params, density, tile, y_stride)
+            plan = plan_tile(conv, params, densities[conv.name], tile, y_stride)
             if plan is None or (plan.mapping.ho, plan.mapping.wo) != tile:
                 return None
             plans.append(plan)

@@ -12,8 +12,6 @@ from hw.scnn.params import ScnnParams
 
 __all__ = ["build"]
 
-_ASSUMED_DENSITY = 0.5
-
 
 def build(
     graph: QuantGraph,
@@ -30,8 +28,8 @@ def build(
     ----------
     graph : layers in fixed point.
     params : of the array.
-    densities : by name, share of each tensor that is expected not to be 0; the input is else taken
-        to be dense, and half of the others not 0.
+    densities : by a layer's name, share of its inputs that are expected not to be 0; unless given,
+        the network's input is taken to be dense, and half of all else not 0.
     progress : called with the layers done, and their number.
 
     Raises
@@ -39,7 +37,7 @@ def build(
     CompileError
         If a layer cannot be computed on the array at all; what is too small is named.
     """
-    known = {INPUT: 1.0} | dict.fromkeys((one.name for one in graph.layers), _ASSUMED_DENSITY)
+    known = {one.name: 1.0 if INPUT in one.inputs else 0.5 for one in graph.layers}
     known |= densities or {}
     for layer in graph.layers:
         check_layer(layer, params)
@@ -59,8 +57,7 @@ def build(
             inputs = [
                 Channels(tensor=name, start=0, stop=graph.shape(name)[0]) for name in conv.inputs
             ]
-            density = sum(known[one.tensor] * one.stop for one in inputs) / conv.in_shape[0]
-            plan = plan_layer(conv, params, density)
+            plan = plan_layer(conv, params, known[conv.name])
             runs += layer_runs(conv, plan, params, layer=number, inputs=inputs)
             number += 1
         else:

@@ -1,0 +1,272 @@
+"""A compiled network with convolutions: for SCNN, and behind it for EIE."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pydantic import ValidationError
+
+from compiler.eie.segment import SramData
+from compiler.errors import ImageError
+from compiler.graph import QuantCnn
+from compiler.image import Image, blame
+from compiler.image_files import (
+    CNN_FORMAT,
+    MANIFEST,
+    TENSORS,
+    check_files,
+    check_target,
+    read,
+    read_intact,
+)
+from compiler.manifest import FileEntry, zeroskip_version
+from compiler.readmem import from_hex, to_hex
+from compiler.scnn.check import check_layer
+from compiler.scnn.handoff import Handoff, find_handoff
+from compiler.scnn.manifest import CnnManifest, RunEntry
+from compiler.scnn.passes import program_words
+from compiler.scnn.run import ScnnRun
+from compiler.scnn.tensors import entry_of, pack_graph, unpack_graph
+from compiler.staging import staged_directory
+from hw.scnn.formats import sram_files
+from hw.scnn.params import ScnnParams
+
+__all__ = ["CnnImage", "load_image"]
+
+_SCNN, _EIE = "scnn", "eie"
+
+
+@dataclass(frozen=True, eq=False)
+class CnnImage:
+    """A network compiled for an SCNN array, and for an EIE array if Linear layers follow.
+
+    Parameters
+    ----------
+    name : of the network.
+    params : of the SCNN array.
+    network : in fixed point; the golden model computes with this.
+    runs : what the SCNN array does in one go, in order.
+    tail : what follows, on EIE; its input is ``network.graph``'s output, flattened.
+    report : what the compiler found out, JSON-able; free form.
+    """
+
+    name: str
+    params: ScnnParams
+    network: QuantCnn
+    runs: tuple[ScnnRun, ...]
+    tail: Image | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def handoff(self) -> Handoff | None:
+        """Where the outputs are for EIE to take them without the host; None if that cannot be.
+
+        That needs a tail whose input stands in the order in which they come.
+        """
+        if self.tail is None:
+            return None
+        found = find_handoff(self.network.graph, self.runs, self.params)
+        if found is None or len(self.tail.segments) > 1:
+            return None
+        same = np.array_equal(self.tail.placement[0], found.positions)
+        return found if same else None
+
+    def save(
+        self,
+        path: Path | str,
+        *,
+        replace: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Write the image as a directory, whole or not at all.
+
+        Parameters and errors are those of :meth:`compiler.image.Image.save`.
+        """
+        target = Path(path).resolve()
+        check_target(target, replace=replace)
+        contents = {f"{_SCNN}/{TENSORS}": pack_graph(self.network.graph)}
+        for number, run in enumerate(self.runs):
+            for name, sram in run.srams.items():
+                contents[_sram_path(name, number)] = to_hex(sram.words, sram.width)
+        try:
+            with staged_directory(target) as stage:
+                if self.tail is not None:
+                    self.tail.save(stage / _EIE)
+                    for file in sorted(
+                        path for path in (stage / _EIE).rglob("*") if path.is_file()
+                    ):
+                        contents[file.relative_to(stage).as_posix()] = file.read_bytes()
+                manifest = self._manifest(contents).to_json()
+                for done, (name, data) in enumerate(contents.items(), 1):
+                    file = stage / name
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(data)
+                    if progress is not None:
+                        progress(done, len(contents))
+                (stage / MANIFEST).write_bytes(manifest)
+        except OSError as error:
+            reason = error.strerror or error
+            raise ImageError(f"{target} cannot be written: {reason}") from error
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read an image and check all of it.
+
+        Parameters
+        ----------
+        path : a directory that :meth:`save` made.
+
+        Raises
+        ------
+        ImageError
+            If it is missing, of another version, or if a file is missing, foreign, truncated or
+            altered; the file, or the field of the manifest, is named.
+        """
+        root = Path(path)
+        _check_there(root)
+        manifest = CnnManifest.from_json(read(root / MANIFEST), str(root / MANIFEST))
+        tensors = f"{_SCNN}/{TENSORS}"
+        expected = {tensors} | {
+            _sram_path(name, number)
+            for number, run in enumerate(manifest.runs)
+            for name in run.srams
+        }
+        if manifest.tail:
+            expected |= {name for name in manifest.files if name.startswith(f"{_EIE}/")}
+            expected.add(f"{_EIE}/{MANIFEST}")
+        check_files(root, manifest, expected)
+        with blame(root / tensors):
+            graph = unpack_graph(
+                read_intact(root, tensors, manifest),
+                manifest.layers,
+                manifest.input_shape,
+                manifest.outputs,
+            )
+            for layer in graph.layers:
+                check_layer(layer, manifest.params)
+        runs = tuple(_load_run(root, manifest, number) for number in range(len(manifest.runs)))
+        with blame(root / MANIFEST):
+            _check_programs(runs, manifest.params)
+        tail = None
+        if manifest.tail:
+            for name in sorted(name for name in expected if name.startswith(f"{_EIE}/")):
+                read_intact(root, name, manifest)
+            tail = Image.load(root / _EIE)
+            with blame(root / _EIE / MANIFEST):
+                size = sum(int(np.prod(graph.shape(name))) for name in graph.outputs)
+                columns = tail.network.layers[0].shape[1]
+                if columns != size:
+                    raise ValueError(f"layers.0.cols must be the {size} outputs of SCNN")
+        return cls(
+            name=manifest.name,
+            params=manifest.params,
+            network=QuantCnn(graph, None if tail is None else tail.network),
+            runs=runs,
+            tail=tail,
+            report=dict(manifest.report),
+        )
+
+    def _manifest(self, contents: dict[str, bytes]) -> CnnManifest:
+        """Describe the image whose files have these contents."""
+        try:
+            report = json.loads(json.dumps(self.report, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise ImageError(f"report must be JSON: {error}") from error
+        graph = self.network.graph
+        try:
+            return CnnManifest(
+                zeroskip=zeroskip_version(),
+                name=self.name,
+                params=self.params,
+                input_shape=graph.input_shape,
+                layers=tuple(entry_of(layer) for layer in graph.layers),
+                outputs=graph.outputs,
+                runs=tuple(
+                    RunEntry(
+                        program=run.program,
+                        passes=run.passes,
+                        outputs=run.outputs,
+                        srams=tuple(run.srams),
+                        loads=run.loads,
+                        stores=run.stores,
+                    )
+                    for run in self.runs
+                ),
+                tail=self.tail is not None,
+                report=report,
+                files={
+                    name: FileEntry(size=len(data), sha256=sha256(data).hexdigest())
+                    for name, data in contents.items()
+                },
+            )
+        except ValidationError as error:
+            raise ImageError(f"the image is inconsistent: {error}") from error
+
+
+def load_image(path: Path | str) -> Image | CnnImage:
+    """Read an image of either kind.
+
+    Raises
+    ------
+    ImageError
+        As :meth:`compiler.image.Image.load` and :meth:`CnnImage.load` do.
+    """
+    root = Path(path)
+    _check_there(root)
+    try:
+        raw = json.loads(read(root / MANIFEST))
+    except ValueError:
+        raw = None
+    if isinstance(raw, dict) and raw.get("format") == CNN_FORMAT:
+        return CnnImage.load(root)
+    return Image.load(root)
+
+
+def _check_there(root: Path) -> None:
+    if not root.is_dir():
+        raise ImageError(f"{root} is no image: there is no such directory")
+    if not (root / MANIFEST).is_file():
+        raise ImageError(f"{root} is no image: it has no {MANIFEST}")
+
+
+def _sram_path(name: str, run: int) -> str:
+    """Return the path, inside an image, of what a run loads to an SRAM."""
+    return f"{_SCNN}/run_{run}/{name}.hex"
+
+
+def _load_run(root: Path, manifest: CnnManifest, number: int) -> ScnnRun:
+    """Read what a run loads."""
+    entry, files = manifest.runs[number], sram_files(manifest.params)
+    srams: dict[str, SramData] = {}
+    for name in entry.srams:
+        path = _sram_path(name, number)
+        depth, width = files[name]
+        with blame(root / path):
+            words = from_hex(read_intact(root, path, manifest), width)
+            if len(words) > depth:
+                raise ValueError(f"its rows must be at most {depth}, not {len(words)}")
+            srams[name] = SramData(words, width)
+    return ScnnRun(
+        program=entry.program,
+        passes=entry.passes,
+        outputs=entry.outputs,
+        srams=srams,
+        loads=entry.loads,
+        stores=entry.stores,
+    )
+
+
+def _check_programs(runs: Sequence[ScnnRun], params: ScnnParams) -> None:
+    """Check the descriptors against what the hardware will read."""
+    held, words = "", np.empty((0, 1), np.uint64)
+    for number, run in enumerate(runs):
+        if "program" in run.srams:
+            held, words = _sram_path("program", number), run.srams["program"].words
+        mine = program_words(run.program, params)
+        if not np.array_equal(mine, words):
+            raise ValueError(f"runs.{number}.program must be what {held} holds")

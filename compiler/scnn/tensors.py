@@ -1,0 +1,105 @@
+"""A convolutional network's integers as one ``.npz`` file: what the golden model computes with."""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.graph import QuantConv, QuantGraph
+from compiler.scnn.manifest import ConvEntry
+
+__all__ = ["entry_of", "pack_graph", "unpack_graph"]
+
+
+def entry_of(conv: QuantConv) -> ConvEntry:
+    """Describe a layer without its numbers."""
+    return ConvEntry(
+        name=conv.name,
+        kind=conv.kind,
+        inputs=tuple(conv.inputs),
+        in_shape=_ints(conv.in_shape),
+        out_shape=_ints(conv.out_shape),
+        kernel=(int(conv.weight.shape[2]), int(conv.weight.shape[3])),
+        codebook=None if conv.codebook is None else len(conv.codebook),
+        stride=(int(conv.stride[0]), int(conv.stride[1])),
+        padding=(int(conv.padding[0]), int(conv.padding[1])),
+        groups=int(conv.groups),
+        relu=bool(conv.relu),
+        op=conv.op,
+        signed_input=bool(conv.signed_input),
+        in_frac=int(conv.in_frac),
+        weight_frac=int(conv.weight_frac),
+        out_frac=int(conv.out_frac),
+    )
+
+
+def pack_graph(graph: QuantGraph) -> bytes:
+    """Write weights, codebooks and biases; the same network gives the same bytes.
+
+    Weights are at most 16 bits wide, which the array's parameters say.
+    """
+    arrays: dict[str, Any] = {}
+    for index, layer in enumerate(graph.layers):
+        arrays[f"layer_{index}_weight"] = np.ascontiguousarray(layer.weight, np.int16)
+        if layer.codebook is not None:
+            arrays[f"layer_{index}_codebook"] = np.asarray(layer.codebook, np.int64)
+        arrays[f"layer_{index}_bias"] = np.asarray(layer.bias, np.int64)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def unpack_graph(
+    data: bytes,
+    layers: Sequence[ConvEntry],
+    input_shape: tuple[int, int, int],
+    outputs: tuple[str, ...],
+) -> QuantGraph:
+    """Read what :func:`pack_graph` writes.
+
+    Raises
+    ------
+    ValueError
+        If an array is missing, superfluous or of another type or shape than ``layers`` says.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"it cannot be read as .npz: {error}") from error
+
+    def take(name: str, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+        array = arrays.pop(name, None)
+        if array is None:
+            raise ValueError(f"{name} is missing")
+        if array.dtype != dtype or array.shape != shape:
+            raise ValueError(
+                f"{name} must be {shape} x {np.dtype(dtype)}, not {array.shape} x {array.dtype}"
+            )
+        return array
+
+    unpacked: list[QuantConv] = []
+    for index, entry in enumerate(layers):
+        weight = take(f"layer_{index}_weight", np.int16, entry.weight_shape)
+        book = None
+        if entry.codebook is not None:
+            book = take(f"layer_{index}_codebook", np.int64, (entry.codebook,))
+        fields = entry.model_dump(exclude={"kernel", "codebook"})
+        unpacked.append(
+            QuantConv(
+                **fields,
+                weight=weight.astype(np.int64),
+                codebook=book,
+                bias=take(f"layer_{index}_bias", np.int64, (entry.out_shape[0],)),
+            )
+        )
+    if arrays:
+        raise ValueError(f"{min(arrays)} is superfluous")
+    return QuantGraph(input_shape, tuple(unpacked), outputs)
+
+
+def _ints(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    return int(shape[0]), int(shape[1]), int(shape[2])
