@@ -10,28 +10,36 @@ if TYPE_CHECKING:
     from compiler.api import compile, compile_pt2
     from compiler.errors import CompileError, ImageError, InputError, ZeroskipError
     from compiler.image import Image
+    from compiler.scnn.image import CnnImage, load_image
     from hw.eie.params import EieParams
+    from hw.scnn.params import ScnnParams
 
 __all__ = [
+    "CnnImage",
     "CompileError",
     "EieParams",
     "Image",
     "ImageError",
     "InputError",
+    "ScnnParams",
     "ZeroskipError",
     "compile",
     "compile_pt2",
+    "load_image",
 ]
 
 _HOMES = {
+    "CnnImage": "compiler.scnn.image",
     "CompileError": "compiler.errors",
     "EieParams": "hw.eie.params",
     "Image": "compiler.image",
     "ImageError": "compiler.errors",
     "InputError": "compiler.errors",
+    "ScnnParams": "hw.scnn.params",
     "ZeroskipError": "compiler.errors",
     "compile": "compiler.api",
     "compile_pt2": "compiler.api",
+    "load_image": "compiler.scnn.image",
 }
 
 

@@ -4,24 +4,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csc_array
-
+from compiler.eie.compute import run_layer
 from compiler.eie.place import Activity, Strategy, place
 from compiler.eie.program import build
-from compiler.fixed_point import limits
 from compiler.frontend import import_module, import_pt2
+from compiler.graph import FloatCnn
 from compiler.image import Image
 from compiler.network import FloatNetwork, QuantNetwork
 from compiler.presets import DEFAULT_PRESET, PRESETS
 from compiler.quantize import fixed_point_errors, quantize
+from compiler.scnn.compile import compile_cnn
+from compiler.scnn.image import CnnImage
 from hw.eie.params import EieParams
+from hw.scnn.params import PRESETS as SCNN_PRESETS
+from hw.scnn.params import ScnnParams
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Progress", "compile", "compile_network", "compile_pt2", "compile_quantized"]
+__all__ = [
+    "DEFAULT_SCNN_PRESET",
+    "Progress",
+    "compile",
+    "compile_any",
+    "compile_network",
+    "compile_pt2",
+    "compile_quantized",
+]
+
+DEFAULT_SCNN_PRESET = "tile"
+"""The SCNN array of networks that are compiled without one; see ``hw.scnn.params.PRESETS``."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a step's name, how much of it is done, and of how much."""
@@ -33,20 +45,24 @@ def compile(
     calibration: Any,
     params: EieParams | None = None,
     *,
+    scnn: ScnnParams | None = None,
     share: bool = False,
     placement: Strategy | None = None,
     name: str | None = None,
     progress: Progress | None = None,
-) -> Image:
+) -> Image | CnnImage:
     """Compile a torch module.
 
     Parameters
     ----------
-    module : a chain of Linear, ReLU, Flatten, Dropout and BatchNorm1d, however written.
+    module : a chain of Linear, ReLU, Flatten, Dropout and BatchNorm1d, however written; before it,
+        convolutions, see :func:`compiler.frontend.import_module`.
     example_input : (batch, *input_shape) tensor or array; only its shape matters.
     calibration : (samples, *input_shape) floats like those of real use; formats are chosen, and
         errors measured, on them.
-    params : of the array; unless given, those of ``compiler.presets.DEFAULT_PRESET``.
+    params : of the EIE array; unless given, those of ``compiler.presets.DEFAULT_PRESET``.
+    scnn : of the SCNN array, for networks with convolutions; unless given, those of
+        ``hw.scnn.params.PRESETS["tile"]``.
     share : cluster the weights of layers that have more values than a codebook holds.
     placement : see :data:`compiler.eie.place.Strategy`; unless given, the default preset's.
     name : of the image; else the module's class.
@@ -54,7 +70,8 @@ def compile(
 
     Returns
     -------
-    An image whose ``report`` has each layer's formats, density, rounding and error.
+    An image whose ``report`` has each layer's formats, density, rounding and error; a
+    :class:`CnnImage` if the network has convolutions or pooling.
 
     Raises
     ------
@@ -67,10 +84,11 @@ def compile(
     report("read the model", 0, 1)
     network = import_module(module, example_input)
     report("read the model", 1, 1)
-    return compile_network(
+    return compile_any(
         network,
         calibration,
         params,
+        scnn=scnn,
         share=share,
         placement=placement,
         name=name or type(module).__name__,
@@ -83,11 +101,12 @@ def compile_pt2(
     calibration: Any,
     params: EieParams | None = None,
     *,
+    scnn: ScnnParams | None = None,
     share: bool = False,
     placement: Strategy | None = None,
     name: str | None = None,
     progress: Progress | None = None,
-) -> Image:
+) -> Image | CnnImage:
     """Compile a ``.pt2`` file (``torch.export.save``), without torch.
 
     Parameters and errors are those of :func:`compile`; the image is named after the file unless
@@ -97,13 +116,49 @@ def compile_pt2(
     report("read the model", 0, 1)
     network = import_pt2(path)
     report("read the model", 1, 1)
-    return compile_network(
+    return compile_any(
         network,
         calibration,
         params,
+        scnn=scnn,
         share=share,
         placement=placement,
         name=name or Path(path).stem,
+        progress=progress,
+    )
+
+
+def compile_any(
+    network: FloatNetwork | FloatCnn,
+    calibration: Any,
+    params: EieParams | None = None,
+    *,
+    scnn: ScnnParams | None = None,
+    share: bool = False,
+    placement: Strategy | None = None,
+    name: str,
+    progress: Progress | None = None,
+) -> Image | CnnImage:
+    """Compile a network of either kind that a front end has read; see :func:`compile`."""
+    if isinstance(network, FloatNetwork):
+        return compile_network(
+            network,
+            calibration,
+            params,
+            share=share,
+            placement=placement,
+            name=name,
+            progress=progress,
+        )
+    preset = PRESETS[DEFAULT_PRESET]
+    return compile_cnn(
+        network,
+        calibration,
+        scnn or SCNN_PRESETS[DEFAULT_SCNN_PRESET],
+        params or preset.params,
+        share=share,
+        placement=placement or preset.placement,
+        name=name,
         progress=progress,
     )
 
@@ -125,7 +180,7 @@ def compile_network(
     report("choose formats", 0, 2)
     rounded, numbers = quantize(network, calibration, params, share=share)
     report("choose formats", 1, 2)
-    errors = fixed_point_errors(network, rounded, calibration, _run_layer, params)
+    errors = fixed_point_errors(network, rounded, calibration, run_layer, params)
     report("choose formats", 2, 2)
     return compile_quantized(
         rounded,
@@ -175,32 +230,6 @@ def compile_quantized(
         segments=segments,
         report={**(report or {}), "placement": placement},
     )
-
-
-def _run_layer(
-    codes: csc_array,
-    codebook: NDArray[np.int64],
-    bias: NDArray[np.int64],
-    shift: int,
-    relu: bool,
-    x: NDArray[np.int64],
-    *,
-    act_bits: int,
-    acc_bits: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Compute a layer whose sums cannot wrap, which quantization has proven of this one.
-
-    The golden model is the law and says the same (a test compares them), but belongs to ``sim``,
-    which the compiler does not import.
-    """
-    del acc_bits
-    stored: Any = codes
-    values = codebook[stored.data], stored.indices, stored.indptr
-    weights = csc_array(values, shape=stored.shape)
-    low, high = limits(act_bits)
-    y = (weights @ x + bias[:, None] + ((1 << shift) >> 1)) >> shift
-    clipped = y > high if relu else (y > high) | (y < low)
-    return np.clip(y, 0 if relu else low, high), np.count_nonzero(clipped, axis=0)
 
 
 def _ignore(name: str, done: int, total: int) -> None:

@@ -3,18 +3,71 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from compiler.eie.compute import run_layer
 from compiler.eie.place import Activity, Strategy, place
 from compiler.eie.program import build as build_tail
 from compiler.errors import CompileError
-from compiler.graph import QuantCnn
+from compiler.graph import FloatCnn, QuantCnn
 from compiler.image import Image
 from compiler.scnn.handoff import find_handoff
 from compiler.scnn.image import CnnImage
 from compiler.scnn.program import build
+from compiler.scnn.quantize import quantize
+from compiler.scnn.quantize_report import fixed_point_errors
 from hw.eie.params import EieParams
 from hw.scnn.params import ScnnParams
 
-__all__ = ["compile_quantized_cnn"]
+__all__ = ["compile_cnn", "compile_quantized_cnn"]
+
+
+def compile_cnn(
+    cnn: FloatCnn,
+    calibration: Any,
+    params: ScnnParams,
+    tail_params: EieParams | None = None,
+    *,
+    share: bool = False,
+    placement: Strategy = "interleave",
+    name: str,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> CnnImage:
+    """Compile a network that a front end has read.
+
+    Parameters
+    ----------
+    cnn : see :class:`compiler.graph.FloatCnn`.
+    calibration : (samples, C, H, W) floats like those of real use; formats are chosen, and errors
+        measured, on them.
+    share : see :func:`compiler.scnn.quantize.quantize`.
+    params, tail_params, placement, name, progress : see :func:`compile_quantized_cnn`.
+
+    Raises
+    ------
+    InputError
+        If ``calibration`` is unusable.
+    CompileError
+        If the network does not fit the arrays.
+    """
+    tell = progress or (lambda *_: None)
+    tell("choose formats", 0, 2)
+    tail_params = tail_params if cnn.tail is not None else None
+    network, numbers = quantize(cnn, calibration, params, tail_params, share=share)
+    tell("choose formats", 1, 2)
+    numbers = fixed_point_errors(cnn, network, numbers, calibration, run_layer, params, tail_params)
+    tell("choose formats", 2, 2)
+    return compile_quantized_cnn(
+        network,
+        params,
+        tail_params,
+        placement=placement,
+        name=name,
+        densities={
+            one.name: one.in_density for one in numbers.layers if one.in_density is not None
+        },
+        activity=None if numbers.tail is None else numbers.tail.activity,
+        report={"quantization": numbers.to_dict()},
+        progress=progress,
+    )
 
 
 def compile_quantized_cnn(

@@ -1,7 +1,9 @@
 """The few lines that users write: a module or a file in, an image out."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ from hypothesis import strategies as st
 from scipy.sparse import csc_array
 from torch import nn
 
-from compiler import CompileError, EieParams, Image, compile, compile_pt2
-from compiler.api import _run_layer
+from compiler import CnnImage, CompileError, EieParams, Image, compile, compile_pt2, load_image
 from compiler.compress.module import export
+from compiler.eie.compute import run_layer as compute_layer
+from hw.scnn.params import PRESETS
 from sim.golden.eie import run_layer
 
 PARAMS = EieParams(num_pes=2, spmat_words=64, num_pointers=64, num_acts=16, num_accs=16)
@@ -50,7 +53,9 @@ def samples() -> Any:
     return np.random.default_rng(4).normal(size=(20, 2, 3)).astype(np.float32)
 
 
-def _same(one: Image, other: Image) -> bool:
+def _same(one: Image | CnnImage, other: Image | CnnImage) -> bool:
+    assert isinstance(one, Image)
+    assert isinstance(other, Image)
     return one.network.input_shape == other.network.input_shape and all(
         np.array_equal(a.codebook, b.codebook)
         and np.array_equal(a.bias, b.bias)
@@ -139,5 +144,47 @@ def test_errors_are_measured_in_golden_arithmetic(
         rng.integers(-(1 << act_bits - 1), 1 << act_bits - 1, (cols, batch)),
     )
     widths = {"act_bits": act_bits, "acc_bits": 40}
-    for mine, golden in zip(_run_layer(*layer, **widths), run_layer(*layer, **widths), strict=True):
+    for mine, golden in zip(
+        compute_layer(*layer, **widths), run_layer(*layer, **widths), strict=True
+    ):
         assert np.array_equal(mine, golden)
+
+
+class Convolutional(nn.Module):
+    """Two convolutions, pooling and a classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 3, 3, padding=1)
+        self.second = nn.Conv2d(3, 5, 3, padding=1)
+        self.classify = nn.Linear(20, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.max_pool2d(torch.relu(self.first(x)), 2)
+        x = nn.functional.max_pool2d(torch.relu(self.second(x)), 2)
+        return self.classify(x.flatten(1))
+
+
+def test_convolutions_go_to_scnn(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    network, x = Convolutional(), torch.rand(12, 1, 8, 8)
+    image = compile(network, x[:1], x, PARAMS, scnn=PRESETS["tile"], share=True, name="cnn")
+    assert isinstance(image, CnnImage)
+    assert len(image.runs) == 1
+    assert image.handoff is not None
+    layers = image.report["quantization"]["layers"]
+    assert [layer["kind"] for layer in layers] == ["conv", "max", "conv", "max"]
+    assert all(layer["error"]["snr_db"] > 30 for layer in layers)
+    image.save(tmp_path / "cnn")
+    loaded = load_image(tmp_path / "cnn")
+    assert isinstance(loaded, CnnImage)
+    assert loaded.report == json.loads(json.dumps(image.report))
+    with pytest.raises(CompileError, match="layer 'first' does not fit the array"):
+        compile(
+            network,
+            x[:1],
+            x,
+            PARAMS,
+            scnn=replace(PRESETS["tile"], banks=1, bank_entries=4),
+            share=True,
+        )
