@@ -22,7 +22,7 @@ from hw.scnn.formats import Control, Space
 from hw.scnn.params import ScnnParams
 from sim.bench.scnn_host import ScnnHost, put_stored
 
-__all__ = ["ScnnRuns", "record_outputs"]
+__all__ = ["ScnnRuns", "parse_load", "parse_store", "record_outputs"]
 
 PERIOD_NS = 10
 
@@ -113,7 +113,7 @@ class ScnnRuns:
             if at:
                 reload_cycles += (await self._timed(host.write_all(self.writes(str(at)))))[1]
                 await host.clear_counters()
-            loads = tuple(_load(one) for one in run["loads"])
+            loads = tuple(parse_load(one) for one in run["loads"])
             if loads:
                 _, spent = await self._timed(host.load_tensors(loads, tensors))
                 reload_cycles += spent if at else 0
@@ -128,7 +128,7 @@ class ScnnRuns:
                 problems.append(f"run {at}: outputs found no room in an activation RAM")
             ram = await host.source() ^ (not run["swapped"])
             for number, one in enumerate(run["stores"]):
-                store = _store(one)
+                store = parse_store(one)
                 stored, spent = await self._timed(host.read_store(store, ram))
                 reload_cycles += spent if at < len(self._runs) - 1 else 0
                 try:
@@ -183,7 +183,8 @@ async def record_outputs(
             await RisingEdge(clk)
 
 
-def _load(one: dict[str, Any]) -> ActLoad:
+def parse_load(one: dict[str, Any]) -> ActLoad:
+    """Read a load of a job's description."""
     return ActLoad(
         channels=tuple(Channels(**part) for part in one["channels"]),
         base=one["base"],
@@ -191,7 +192,8 @@ def _load(one: dict[str, Any]) -> ActLoad:
     )
 
 
-def _store(one: dict[str, Any]) -> ActStore:
+def parse_store(one: dict[str, Any]) -> ActStore:
+    """Read a store of a job's description."""
     return ActStore(
         blocks=tuple(Channels(**part) for part in one["blocks"]),
         base=one["base"],

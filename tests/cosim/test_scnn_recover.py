@@ -1,0 +1,34 @@
+"""Reset, clear and start of the SCNN array at any time, and its host port under stalls."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compiler.graph import INPUT
+from compiler.scnn.program import build
+from hw.scnn.params import PRESETS
+from sim.rtl.eie import run_bench
+from sim.rtl.scnn import ScnnJob, write_scnn_jobs
+from sim.rtl.scnn_build import build_scnn
+from tests.cosim.scnn_draw import draw_graph, draw_planes
+
+
+@pytest.mark.cosim
+def test_recover(tmp_path: Path) -> None:
+    p = PRESETS["tiny"]
+    rng = np.random.default_rng(1)
+    graph, runs = None, ()
+    # Several passes in one run: then the RAMs swap roles in its midst.
+    while graph is None or len(runs) != 1 or len(runs[0].program) < 3:
+        graph = draw_graph(rng, p, 3, size=6)
+        runs = build(graph, p)
+    x = draw_planes(rng, graph.input_shape, 1, p, low=p.min_act)
+    job = ScnnJob(
+        runs=runs,
+        tensors={INPUT: x},
+        shapes={one.name: one.out_shape for one in graph.layers},
+        max_cycles=[10_000],
+    )
+    write_scnn_jobs(tmp_path, p, [job])
+    run_bench(build_scnn(p), tmp_path, "sim.bench.tb_scnn_recover")
