@@ -6,6 +6,7 @@ import typer
 
 from compiler.errors import InputError
 from hw.eie.formats import StallClass
+from scripts.cli.bench_scnn import SCNN_EXAMPLES, bench_isca
 from scripts.cli.options import JsonOption
 from scripts.cli.output import Steps, print_json, print_line, print_table
 from sim.benchmarks.eie import EieBench, bench_eie
@@ -55,6 +56,9 @@ def bench_paper(
     else:
         _print(result)
     return int(not result.exact)
+
+
+app.command("scnn", epilog=SCNN_EXAMPLES)(bench_isca)
 
 
 def _choose(names: str | None) -> tuple[EieLayer, ...]:

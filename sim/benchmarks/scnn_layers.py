@@ -1,12 +1,20 @@
 """Convolutions of SCNN's evaluation (Parashar et al., ISCA 2017): AlexNet, GoogLeNet, VGG-16."""
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NETWORKS", "NETWORK_NAMES", "PAPER_SPEEDUP", "ConvLayer", "scnn_layers"]
+__all__ = [
+    "MERGED",
+    "NETWORKS",
+    "NETWORK_NAMES",
+    "PAPER_SPEEDUP",
+    "RTL_LAYERS",
+    "ConvLayer",
+    "scnn_layers",
+]
 
 PAPER_SPEEDUP = {"alexnet": 2.37, "googlenet": 2.19, "vgg16": 3.52}
 """The paper's speed-up over its dense machine of as many multipliers."""
@@ -28,6 +36,7 @@ class ConvLayer:
     groups : input channel c reaches output channels of group ``c // (C // groups)`` only.
     act_density, weight_density : share of inputs and of weights that are not 0.
     assumed : where the densities come from, if no source gives them for this layer; else empty.
+    merged : full names of the layers that it stands for, if it is several.
     """
 
     network: str
@@ -41,6 +50,7 @@ class ConvLayer:
     act_density: float
     weight_density: float
     assumed: str = ""
+    merged: tuple[str, ...] = ()
 
     @property
     def full_name(self) -> str:
@@ -195,6 +205,35 @@ NETWORKS: dict[str, tuple[ConvLayer, ...]] = {
     "vgg16": _vgg16(),
 }
 """Layers of each network, in order."""
+
+
+def _merged() -> tuple[ConvLayer, ...]:
+    """Give the 1 x 1 layers of 3a and 5b that read the same tensor as one layer each."""
+    found = []
+    for module in _PUBLISHED:
+        branches = [one for one in NETWORKS["googlenet"] if one.name.startswith(f"{module}/")]
+        same = [one for one in branches if one.in_shape == branches[0].in_shape][:3]
+        weights = [int(np.prod(one.weight_shape)) for one in same]
+        found.append(
+            replace(
+                same[0],
+                name="+".join(one.name if not k else one.name[3:] for k, one in enumerate(same)),
+                out_channels=sum(one.out_channels for one in same),
+                merged=tuple(one.full_name for one in same),
+                weight_density=sum(
+                    size * one.weight_density for size, one in zip(weights, same, strict=True)
+                )
+                / sum(weights),
+            )
+        )
+    return tuple(found)
+
+
+MERGED = _merged()
+"""1 x 1 layers of GoogLeNet that read the same tensor, as one layer: a compiler may do this."""
+
+RTL_LAYERS = ("googlenet/3a/5x5_reduce", "googlenet/5b/5x5", "alexnet/conv3", "vgg16/conv5_2")
+"""One layer of each kind, for runs on the RTL."""
 
 NETWORK_NAMES = {"alexnet": "AlexNet", "googlenet": "GoogLeNet", "vgg16": "VGG-16"}
 """As tables print them."""

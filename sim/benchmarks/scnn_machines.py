@@ -1,8 +1,11 @@
 """Machines beside SCNN: the dense one of as many multipliers, and the bound of all."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim.benchmarks.scnn_layers import ConvLayer
 
-__all__ = ["DENSE_PES_X", "DENSE_PES_Y", "DOT_WIDTH", "dense_cycles", "oracle_cycles"]
+__all__ = ["DENSE_PES_X", "DENSE_PES_Y", "DOT_WIDTH", "dense_cycles", "useful_products"]
 
 DENSE_PES_X, DENSE_PES_Y = 8, 8
 DOT_WIDTH = 16
@@ -25,6 +28,26 @@ def dense_cycles(layer: ConvLayer) -> int:
     return outs * tile * -(-channels * r * s // DOT_WIDTH)
 
 
-def oracle_cycles(products: int, multipliers: int) -> float:
-    """Return the cycles that products of non-zeros take if every multiplier is always busy."""
-    return products / multipliers
+def useful_products(layer: ConvLayer, acts: NDArray[np.int64], weights: NDArray[np.int64]) -> int:
+    """Count the products of a non-zero activation and a non-zero weight that outputs need.
+
+    Over all multipliers this is the bound of any machine that multiplies one by one.
+
+    Parameters
+    ----------
+    layer : whose operands they are.
+    acts, weights : (C, H, W) and (K, C // groups, R, S).
+    """
+    _, p, q = layer.out_shape
+    pad, step = layer.padding, layer.stride
+    there = np.pad(acts != 0, ((0, 0), (pad, pad), (pad, pad)))
+    shared, per_group = layer.weight_shape[1], layer.out_channels // layer.groups
+    # How many output channels each input channel's kernel positions have a weight for.
+    held = (weights != 0).reshape(layer.groups, per_group, shared, *weights.shape[2:]).sum(axis=1)
+    held = held.reshape(layer.in_shape[0], *weights.shape[2:])
+    total = 0
+    for r in range(layer.kernel):
+        for s in range(layer.kernel):
+            window = there[:, r : r + (p - 1) * step + 1 : step, s : s + (q - 1) * step + 1 : step]
+            total += int((window.sum(axis=(1, 2)) * held[:, r, s]).sum())
+    return total
