@@ -13,7 +13,10 @@ from compiler.scnn.layer import LayerPlan, input_channels, output_slices
 from compiler.scnn.mapping import Room
 from hw.scnn.params import ScnnParams
 
-__all__ = ["Expected", "estimate", "rough"]
+__all__ = ["Expected", "estimate", "load_cycles", "rough"]
+
+_LOAD_WORDS = 64
+"""Words of activations a cycle that a host is taken to load, the same to all blocks of PEs."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,32 @@ def rough(conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expect
         held = max(work.rows) * max(work.columns)
         acts = _mean_vectors(held, expected.acts, params.mult_i)
         one = 0.0
+        zeros = work.stored_zeros(params.max_run)
         for taps in work.taps:
             weights = _mean_vectors(taps * work.outputs, expected.weights, params.mult_f)
+            weights += (taps - 1) * zeros / params.mult_f
             one += weights * max(1.0, acts)
         group = max(work.channels * one, work.steps)
         total += count * (RUN_CYCLES * runs + work.groups * group + work.steps)
     return total
+
+
+def load_cycles(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> float:
+    """Estimate what the host needs to load activations, were it as fast as a wide DMA.
+
+    The array does not wait for that where runs are counted, but it keeps a plan from gaining a
+    percent of cycles by loading everything dozens of times.
+    """
+    mapping = plan.mapping
+    words = -(-mapping.wo * mapping.ho // params.mult_i) * conv.stride[0] * conv.stride[1]
+    pes = mapping.width(params) * mapping.height(params)
+    slices = [len(input_channels(conv, one)) for one in output_slices(conv, plan.k_step)]
+    _, rows, columns = conv.out_shape
+    regions = -(-rows // plan.region_h) * -(-columns // plan.region_w)
+    # Channels that are all there at once serve all output channels one after the other.
+    stays = regions == 1 and conv.groups == 1 and plan.c_step >= conv.in_shape[0]
+    loaded = slices[0] if stays else regions * sum(slices)
+    return loaded * words * pes / _LOAD_WORDS
 
 
 def _mean_vectors(places: int, density: float, lanes: int) -> float:
@@ -105,6 +128,7 @@ def _works(
                 steps=kc * steps,
                 act_density=expected.acts,
                 weight_density=expected.weights,
+                gap=(1 << mapping.log_kc) - min(kc, of_group),
             )
             vectors = (
                 groups

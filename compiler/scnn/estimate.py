@@ -1,6 +1,7 @@
 """Estimate the cycles of a pass from the densities of its operands."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -31,6 +32,7 @@ class Work:
     streams : weight streams at work.
     steps : cycles of draining a group.
     act_density, weight_density : share of operands that are not 0.
+    gap : places in a block of weights between the last output of a tap and the first of the next.
     """
 
     channels: int
@@ -43,6 +45,13 @@ class Work:
     steps: int
     act_density: float
     weight_density: float
+    gap: int = 0
+
+    def stored_zeros(self, max_run: int) -> float:
+        """Estimate the zeros that are stored since the run from one tap to the next is too long."""
+        zero = 1 - self.weight_density
+        ends = range(max_run + 1 - self.gap, 4 * (max_run + 1), max_run + 1)
+        return sum(zero ** max(end, 0) for end in ends)
 
 
 def estimate_pass(work: Work, params: ScnnParams) -> float:
@@ -58,7 +67,12 @@ def estimate_pass(work: Work, params: ScnnParams) -> float:
     rng = np.random.default_rng(0)
     shape = groups, work.streams, channels, len(taps)
     weights = _vectors(
-        rng, np.broadcast_to(work.outputs * taps, shape), work.weight_density, params.mult_f, params
+        rng,
+        np.broadcast_to(work.outputs * taps, shape),
+        work.weight_density,
+        params.mult_f,
+        params,
+        (taps - 1) * work.stored_zeros(params.max_run),
     )
     held = np.multiply.outer(np.array(work.rows, np.int64), np.array(work.columns, np.int64))
     shape = channels, len(taps), held.size
@@ -83,12 +97,14 @@ def _vectors(
     density: float,
     lanes: int,
     params: ScnnParams,
+    more: NDArray[Any] | float = 0.0,
 ) -> NDArray[np.int64]:
-    """Draw the vectors that the non-zeros of so many places make."""
+    """Draw the vectors that the non-zeros of so many places, and some zeros more, make."""
     # Zeros that are stored since a run has ended come on top.
     long = (1 - density) ** (params.max_run + 1)
     stored = density / (1 - long) if 0 < density < 1 else density
-    return -(-rng.binomial(places, min(stored, 1.0)) // lanes)
+    drawn = rng.binomial(places, min(stored, 1.0))
+    return -(-np.where(drawn, np.rint(drawn + more).astype(np.int64), 0) // lanes)
 
 
 @njit(cache=True)

@@ -7,7 +7,7 @@ from typing import NoReturn
 from compiler.errors import CompileError
 from compiler.graph import QuantConv
 from compiler.scnn.clear import keeps_clear
-from compiler.scnn.cost import Expected, rough
+from compiler.scnn.cost import Expected, load_cycles, rough
 from compiler.scnn.cost import estimate as _estimate
 from compiler.scnn.geometry import least_tile, sample_regions
 from compiler.scnn.layer import LayerPlan
@@ -25,8 +25,8 @@ _BANK_MARGIN = 4
 def plan_layer(conv: QuantConv, params: ScnnParams, act_density: float = 1.0) -> LayerPlan:
     """Choose the mapping of a layer that has the array for itself.
 
-    What the memories hold is taken at its worst, with all activations non-zero: a plan is good
-    for any input.
+    Cycles count as estimated, and activations that the host loads a little. What the memories hold
+    is taken at its worst, with all activations non-zero: a plan is good for any input.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ def plan_layer(conv: QuantConv, params: ScnnParams, act_density: float = 1.0) ->
         If not even one output channel of one output fits the array; what is too small is named.
     """
     expected = Expected.of(conv, act_density)
-    found = {plan: rough(conv, plan, params, expected) for plan in _candidates(conv, params)}
+    loads = {plan: load_cycles(conv, plan, params) for plan in _candidates(conv, params)}
+    found = {plan: more + rough(conv, plan, params, expected) for plan, more in loads.items()}
     best: list[LayerPlan] = []
     for plan in sorted(found, key=found.__getitem__):
         if keeps_clear(conv, plan, params):
@@ -49,8 +50,9 @@ def plan_layer(conv: QuantConv, params: ScnnParams, act_density: float = 1.0) ->
             break
     if not best:
         _refuse(conv, params)
-    plans = [replace(plan, cycles=_estimate(conv, plan, params, expected)) for plan in best]
-    return min(plans, key=lambda plan: plan.cycles)
+    cycles = {plan: _estimate(conv, plan, params, expected) for plan in best}
+    chosen = min(best, key=lambda plan: cycles[plan] + loads[plan])
+    return replace(chosen, cycles=cycles[chosen])
 
 
 def estimate(
