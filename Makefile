@@ -11,7 +11,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help sim test verilog lint clean venv tools
+.PHONY: help sim test area gates verilog lint clean venv tools
 
 help:  ## Show this.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-8s %s\n' "$$t" "$$d"; done
@@ -21,6 +21,16 @@ sim: tools $(STAMP)  ## Train, compress and compile a network, run it on RTL, co
 
 test: tools $(STAMP)  ## Run all tests.
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+area: $(STAMP)  ## Synthesize the EIE array, compare its area with the baseline, write out/area.
+	@mkdir -p out/area
+	@for preset in paper best; do \
+		$(BIN)/zeroskip area --preset $$preset --baseline -o out/area/eie-$$preset.json; done
+
+gates: tools $(STAMP)  ## Run the gates of the EIE array on vectors, every bit compared (minutes).
+	@mkdir -p out/area
+	@for preset in paper best; do \
+		$(BIN)/zeroskip area --preset $$preset --check -o out/area/eie-$$preset.json; done
 
 verilog: $(STAMP)  ## Write the EIE array as Verilog that needs nothing else, to out/verilog.
 	@$(BIN)/zeroskip verilog -o out/verilog

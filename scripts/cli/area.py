@@ -116,6 +116,8 @@ def measure_area(
         if own:
             gates = check_gates(params, found, progress=steps) if check else passed_gates(found)
             report = dataclasses.replace(report, gates=gates)
+    if renew and (report.gates is None or not report.gates["passed"]):
+        raise InputError("the baseline is of netlists that passed: give --check, too")
     outgrown = growth(report) if baseline else []
     if renew:
         renew_baseline(report)

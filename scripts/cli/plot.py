@@ -21,6 +21,8 @@ zeroskip sweep eie --queue-depth 1,2,4,8,16,32,64,128,256 -o depth.parquet
 zeroskip plot fig8 depth.parquet -o fig8.png
 
 zeroskip plot heat out/model --input x.npy -o heat.svg
+
+zeroskip plot area -o area.svg
 """
 
 app = typer.Typer(help="Draw sweeps and runs, as PNG or SVG.", no_args_is_help=True)
@@ -84,6 +86,18 @@ def plot_heat(
     names = [layer.name for layer in compiled.network.layers]
     save(draw_heat(compiled.name, names, result.counters.sum(axis=0)), output)
     _done("heat", output, as_json)
+
+
+@app.command("area", epilog=EXAMPLES)
+def plot_area(output: OutputOption, as_json: JsonOption = False) -> None:
+    """Show how the area of each design went, from the versions of the baseline in git."""
+    from sim.plots.area import draw_area, read_history
+    from sim.plots.style import check_picture, save
+
+    check_picture(output)
+    check_output_file(output)
+    save(draw_area(read_history()), output)
+    _done("area", output, as_json)
 
 
 def _done(name: str, output: Path, as_json: bool) -> None:

@@ -1,0 +1,123 @@
+"""How the area of designs went from commit to commit, as git has kept it."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from compiler.errors import InputError
+from hw.synth.baseline import BASELINE, parse_baseline
+from sim.errors import ToolError
+from sim.plots.style import COLOURS, MARKERS, OTHERS, panels
+
+__all__ = ["Commit", "draw_area", "read_history"]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit that changed the baseline: its short name, its day, and the figures since then."""
+
+    name: str
+    day: str
+    designs: Mapping[str, Any]
+
+
+def read_history(path: Path = BASELINE) -> list[Commit]:
+    """Read all versions of the baseline, the oldest first.
+
+    Raises
+    ------
+    InputError
+        If git has none.
+    ToolError
+        If git is missing.
+    """
+    lines = _git(path, "log", "--format=%h %cs", "--", path.name).splitlines()
+    if not lines:
+        raise InputError(f"git has no version of {path}: commit the baseline first")
+    commits = []
+    for line in reversed(lines):
+        name, day = line.split()
+        try:
+            document = json.loads(_git(path, "show", f"{name}:./{path.name}"))
+        except (InputError, json.JSONDecodeError):
+            continue  # that commit removed it, or left it unfinished
+        commits.append(Commit(name, day, parse_baseline(document, f"{path} of {name}")))
+    return commits
+
+
+def _git(path: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=path.parent, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError as error:
+        if not path.parent.is_dir():
+            raise InputError(f"there is no folder {path.parent}") from error
+        raise ToolError(
+            "git is not on PATH; it has the history of areas: install it, for instance with "
+            "'apt install git'"
+        ) from error
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise InputError(f"git has no history of {path}: {reason}")
+    return done.stdout
+
+
+def draw_area(history: Sequence[Commit]) -> Figure:
+    """Draw the logic of each design's PE and its largest units over the commits.
+
+    Raises
+    ------
+    InputError
+        If there is no commit.
+    """
+    if not history:
+        raise InputError("there is no version of the baseline to draw")
+    designs = sorted({name for commit in history for name in commit.designs})
+    figure, axes = panels(
+        designs,
+        "Logic of a PE by commit",
+        "registers and gates in gate equivalents (NAND2 = 1), SRAMs left out; "
+        f"{history[0].day} to {history[-1].day}",
+    )
+    for design, one in zip(designs, axes, strict=True):
+        _panel(one, history, design)
+    figure.supylabel("area (GE)", fontsize=9)
+    return figure
+
+
+def _panel(one: Axes, history: Sequence[Commit], design: str) -> None:
+    versions = {
+        at: commit.designs[design]["units"]
+        for at, commit in enumerate(history)
+        if design in commit.designs
+    }
+    newest = versions[max(versions)]
+    units = [name for name in newest if name.startswith("pe ")]
+    units = sorted(units, key=lambda name: -newest[name]["logic_ge"])[: len(COLOURS)]
+    for name, colour, marker in [
+        ("pe", OTHERS, "."),
+        *zip(units, COLOURS, MARKERS, strict=False),
+    ]:
+        points = {at: v[name]["logic_ge"] for at, v in versions.items() if name in v}
+        one.plot(
+            [*points],
+            [*points.values()],
+            color=colour,
+            marker=marker,
+            markersize=4,
+            linewidth=1.2,
+            label="whole PE" if name == "pe" else name.removeprefix("pe "),
+        )
+    one.set_yscale("log")
+    # Not every commit has room for its name.
+    step = -(-len(history) // 8)
+    shown = range(0, len(history), step)
+    one.set_xticks(shown, [history[at].name for at in shown], rotation=45, ha="right", fontsize=7)
+    one.legend(fontsize=6, frameon=False, ncols=2)
