@@ -15,8 +15,15 @@ SRAM_VERILOG = Path(__file__).parents[1] / "verilog" / "sram_1r1w.sv"
 """The SRAM that generated Verilog instantiates."""
 
 
-def emit_verilog(component: wiring.Component, name: str) -> str:
+def emit_verilog(
+    component: wiring.Component, name: str, platform: SramPlatform | None = None
+) -> str:
     """Convert ``component`` to Verilog text with top module ``name``.
+
+    Parameters
+    ----------
+    component, name : what to convert.
+    platform : which memories become SRAMs; those of :func:`hw.common.sram.sram` unless given.
 
     Raises
     ------
@@ -26,7 +33,11 @@ def emit_verilog(component: wiring.Component, name: str) -> str:
     # The text differs between Yosys versions; the pinned wheel gives one answer everywhere.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     text = verilog.convert(
-        component, name=name, platform=SramPlatform(), emit_src=False, strip_internal_attrs=True
+        component,
+        name=name,
+        platform=platform or SramPlatform(),
+        emit_src=False,
+        strip_internal_attrs=True,
     )
     for instance in re.findall(r"^  sram_1r1w #\([^;]*?^  \) (\S+)", text, re.MULTILINE):
         if "$" in instance:

@@ -1,0 +1,111 @@
+"""Area and timing of an SCNN PE, each part beside the area of its multipliers."""
+
+from dataclasses import asdict
+
+from amaranth.hdl import Fragment, Instance, Shape
+from amaranth.lib.memory import Memory
+
+from hw.common.emit import emit_verilog
+from hw.common.sram import SramPlatform
+from hw.scnn.array import PE_MODULE
+from hw.scnn.params import ScnnParams
+from hw.scnn.pe import ScnnPe
+from hw.synth.liberty import Liberty
+from hw.synth.netlist import DEFAULT_CLOCK_PS, Netlist, synthesize
+from hw.synth.report import AreaReport, Unit, digest, units_of
+
+__all__ = ["MULTIPLIERS", "PAPER_OVER_MULTIPLIERS", "scnn_netlist", "scnn_report"]
+
+MULTIPLIERS = "multipliers"
+"""Unit that has the PE's multipliers alone, for comparison."""
+
+# SCNN, section VI: mm2 at 16 nm.
+_PAPER_MM2 = {
+    "act_ram": 0.031,
+    "weight_fifo": 0.004,
+    "multiplier_array": 0.008,
+    "scatter": 0.026,
+    "accumulators": 0.036,
+}
+PAPER_OVER_MULTIPLIERS = {
+    name: area / _PAPER_MM2["multiplier_array"] for name, area in _PAPER_MM2.items()
+}
+"""Areas of the paper's parts over that of its multiplier array (their RAMs with them)."""
+
+
+class _Rams(SramPlatform):
+    """Makes SRAMs of accumulator banks, too, whose ports are an SRAM's."""
+
+    _LEAST_BITS = 64
+
+    def get_memory(self, memory: Memory) -> Fragment | Instance:
+        """Replace a memory if it has an SRAM's ports and is no handful of bits."""
+        reads, writes = memory.read_ports, memory.write_ports
+        bits = memory.depth * Shape.cast(memory.shape).width
+        if (
+            len(reads) == len(writes) == 1
+            and reads[0].domain != "comb"
+            and not reads[0].transparent_for
+            and bits >= self._LEAST_BITS
+        ):
+            memory.attrs["zeroskip_sram"] = "1"
+        return super().get_memory(memory)
+
+
+def scnn_netlist(
+    params: ScnnParams,
+    liberty: Liberty,
+    *,
+    clock_ps: int = DEFAULT_CLOCK_PS,
+    path: bool = True,
+) -> Netlist:
+    """Synthesize a PE; its accumulator banks are SRAMs.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is missing or fails.
+    """
+    text = emit_verilog(ScnnPe(params), PE_MODULE, _Rams())
+    return synthesize({"pe.v": text}, PE_MODULE, liberty, clock_ps=clock_ps, path=path)
+
+
+def scnn_report(
+    preset: str, params: ScnnParams, liberty: Liberty, *, clock_ps: int = DEFAULT_CLOCK_PS
+) -> tuple[AreaReport, Netlist]:
+    """Measure a PE; what the array has around its PEs is not in the report.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is missing or fails.
+    """
+    netlist = scnn_netlist(params, liberty, clock_ps=clock_ps)
+    assert netlist.path is not None
+    units = units_of(netlist, liberty, own="control")
+    return (
+        AreaReport(
+            "scnn",
+            preset,
+            asdict(params),
+            liberty.name,
+            liberty.ge,
+            clock_ps,
+            units,
+            params.num_pes,
+            (),
+            (_multipliers(params, liberty),),
+            {"pe": netlist.path},
+            {PE_MODULE: digest(netlist)},
+        ),
+        netlist,
+    )
+
+
+def _multipliers(p: ScnnParams, liberty: Liberty) -> Unit:
+    """Synthesize one multiplier alone, and count it as often as the PE has one."""
+    factors = f"input signed [{p.weight_bits - 1}:0] a, input signed [{p.act_bits - 1}:0] b"
+    product = f"output signed [{p.weight_bits + p.act_bits - 1}:0] y"
+    text = f"module multiplier ({factors}, {product}); assign y = a * b; endmodule\n"
+    (one,) = synthesize({"one.v": text}, "multiplier", liberty, path=False).modules.values()
+    return Unit(MULTIPLIERS, 0, 0.0, p.mults * one.combinational / liberty.ge)
