@@ -76,6 +76,7 @@ def find_handoff(graph: QuantGraph, runs: Sequence[ScnnRun], params: ScnnParams)
         "rem_y": descriptor.rem_y,
         "block_x": descriptor.block_x,
         "block_y": descriptor.block_y,
+        "swapped": int(descriptor.swap),
     }
     return Handoff(fields, order)
 

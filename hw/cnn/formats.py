@@ -60,7 +60,8 @@ class Go(py_enum.IntFlag):
 def handoff_layout(p: ScnnParams) -> data.StructLayout:
     """Lay out where SCNN's outputs are; fields as in :func:`hw.scnn.formats.descriptor_layout`.
 
-    ``channels`` directory entries from ``base`` up, of every PE, in phases of one.
+    ``channels`` directory entries from ``base`` up, of every PE, in phases of one. ``swapped``: the
+    last pass swapped the RAMs, so that what it wrote is in the one that is now the source.
     """
     tile = unsigned(p.acc_addr_bits)
     layout = data.StructLayout({
@@ -75,6 +76,7 @@ def handoff_layout(p: ScnnParams) -> data.StructLayout:
         "rem_y": tile,
         "block_x": unsigned(3),
         "block_y": unsigned(3),
+        "swapped": unsigned(1),
     })
     if Shape.cast(layout).width > 64 * HANDOFF_WORDS:
         raise ValueError("the handoff's configuration does not fit its registers")

@@ -161,7 +161,13 @@ class Handoff(wiring.Component):
                             with m.If(channel == config.channels - 1):
                                 self._next_pe(m, state, pe, pe_x, pe_y)
         asking = (state == _State.RAM) | (state == _State.ENTRY) | (state == _State.WORD)
-        m.d.comb += [self.scnn_cmd.valid.eq(asking), self.scnn_cmd.payload.pe.eq(pe)]
+        m.d.comb += [
+            self.scnn_cmd.valid.eq(asking),
+            self.scnn_cmd.payload.pe.eq(pe),
+            # Said, or the Verilog would have them in a block that nothing ever triggers.
+            ask.write.eq(0),
+            ask.data.eq(0),
+        ]
         with m.If(asking & self.scnn_cmd.ready):
             m.d.sync += [after.eq(state), state.eq(_State.ANSWER)]
         told = self.eie_cmd.payload
@@ -189,7 +195,7 @@ class Handoff(wiring.Component):
         """Take SCNN's answer to what was asked in state ``after``."""
         with m.Switch(after):
             with m.Case(_State.RAM):
-                m.d.sync += [ram.eq(answer[1]), state.eq(_State.PE)]
+                m.d.sync += [ram.eq(answer[1] ^ ~self.config.swapped), state.eq(_State.PE)]
             with m.Case(_State.ENTRY):
                 found_layout = scnn.directory_layout(self._s)
                 found = data.View(found_layout, answer[: found_layout.size])

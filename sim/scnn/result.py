@@ -30,6 +30,9 @@ class CnnResult:
         does not count; None unless from RTL.
     seconds : (n,) float64 wall-clock time of SCNN's runs on RTL; None from the models.
     rtl : all that the simulation of SCNN recorded; None from the models.
+    latency : (n,) int64 cycles from the host's first command to the end of the last, on a chip
+        that hands SCNN's outputs over to EIE by itself, without loads and stores between runs;
+        None where the host carries them.
     tail : what the Linear layers gave on EIE; None if there are none.
     """
 
@@ -41,11 +44,12 @@ class CnnResult:
     reload_cycles: NDArray[np.int64] | None = None
     seconds: NDArray[np.float64] | None = None
     rtl: ScnnResult | None = None
+    latency: NDArray[np.int64] | None = None
     tail: RunResult | None = None
 
     @property
     def cycles(self) -> NDArray[np.int64] | None:
-        """(n,) cycles of both engines."""
+        """(n,) cycles of both engines, without what brings activations from one to the other."""
         if self.run_cycles is None:
             return None
         total = self.run_cycles.sum(axis=1)

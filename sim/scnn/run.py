@@ -12,7 +12,9 @@ from compiler.fixed_point import check_input, dequantize, quantize_input
 from compiler.graph import INPUT, QuantGraph
 from sim.cycles.scnn.image import run_cnn_image
 from sim.golden.scnn import layer_results
+from sim.rtl.chip import ChipJob, run_chip
 from sim.rtl.eie import Progress
+from sim.rtl.image import image_job, image_result
 from sim.rtl.scnn import ScnnJob, ScnnResult, run_scnn_jobs
 from sim.run import Target, run_columns
 from sim.scnn.result import CnnResult, by_conv_layer
@@ -37,12 +39,16 @@ def run_cnn(
 ) -> CnnResult:
     """Run inputs through a compiled CNN: SCNN's runs in order, then EIE.
 
+    On RTL, both engines are on one chip, and SCNN's outputs never leave it, if the last run holds
+    all of them and EIE's weights fit its memories; else the host carries them.
+
     Parameters
     ----------
     image : the compiled network.
     x : (n, C, H, W) or one sample (C, H, W), real numbers.
     on : see :data:`sim.run.Target`.
-    waves : with RTL, where to leave the waves (VCD) of SCNN.
+    waves : with RTL, where to leave the waves (VCD): of the chip, or if the host carries SCNN's
+        outputs to EIE, of SCNN.
     progress : see :data:`sim.rtl.eie.Progress`.
 
     Raises
@@ -63,6 +69,8 @@ def run_cnn(
         return _with_tail(image, counted, on, progress)
     assert counted.run_cycles is not None
     job = cnn_job(image, planes, counted.run_cycles.max(axis=0))
+    if image.handoff is not None:
+        return _on_chip(image, job, progress, waves)
     (raw,) = run_scnn_jobs(image.params, [job], waves=waves, progress=progress)
     return _with_tail(image, cnn_result(image, raw), on, progress)
 
@@ -160,6 +168,32 @@ def _count(
     layers = len(image.network.graph.layers)
     return dataclasses.replace(
         golden, run_cycles=cycles, counters=by_conv_layer(image.runs, layers, counters)
+    )
+
+
+def _on_chip(
+    image: "CnnImage", job: ScnnJob, progress: Progress | None, waves: Path | None
+) -> CnnResult:
+    """Run the whole network on the chip that has both engines."""
+    assert image.handoff is not None
+    assert image.tail is not None
+    tail = image.tail
+    columns = np.zeros((1, tail.network.layers[0].shape[1]), np.int64)
+    # The handoff spends six cycles on a position at most.
+    behind = 6 * len(image.handoff.order) + image_job(tail, columns).max_cycles
+    *most, last = job.max_cycles
+    chip_job = ChipJob(
+        dataclasses.replace(job, max_cycles=[*most, last + behind]),
+        tail.segments[0],
+        image.handoff.fields,
+    )
+    raw = run_chip(image.params, tail.params, chip_job, waves=waves, progress=progress)
+    result = image_result(tail, raw.eie)
+    return dataclasses.replace(
+        cnn_result(image, raw.scnn),
+        outputs=result.outputs,
+        tail=result,
+        latency=raw.latency.sum(axis=1),
     )
 
 

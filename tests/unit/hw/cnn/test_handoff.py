@@ -43,7 +43,7 @@ def flattened(values: np.ndarray, layout: TileLayout) -> list[int]:
     ],
 )
 @pytest.mark.parametrize("density", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("ram", [0, 1])
+@pytest.mark.parametrize(("ram", "swapped"), [(0, 0), (0, 1), (1, 1)])
 def test_copies_every_position_in_order(
     block_x: int,
     block_y: int,
@@ -54,6 +54,7 @@ def test_copies_every_position_in_order(
     extra: int,
     density: float,
     ram: int,
+    swapped: int,
 ) -> None:
     rng = np.random.default_rng(7)
     values = rng.integers(-99, 99, (3, height, width)) * (rng.random((3, height, width)) < density)
@@ -81,7 +82,8 @@ def test_copies_every_position_in_order(
     def read(space: Any, pe: int, addr: int) -> int:
         if space == scnn.Space.CONTROL:
             assert addr == scnn.Control.STATUS
-            return ram << 1
+            source = ram if swapped else 1 - ram
+            return source << 1
         place = (pe // S.pes_x % (1 << block_y) << block_x) + pe % S.pes_x % (1 << block_x)
         bits = S.channel_bits if space == scnn.Space.DIRECTORY else S.act_addr_bits
         assert addr >> bits == ram
@@ -146,6 +148,7 @@ def test_copies_every_position_in_order(
                 "rem_y": height % tile_h,
                 "block_x": block_x,
                 "block_y": block_y,
+                "swapped": swapped,
             }),
         )
         for _ in range(2):  # again: nothing is left of the first time
