@@ -1,0 +1,53 @@
+"""The SCNN cycle model beside the RTL: every run, PE and stall class of layers that are drawn."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from compiler.graph import INPUT
+from hw.scnn.params import PRESETS, ScnnParams
+from sim.cycles.scnn.program import RunCount, ScnnCycles
+from sim.golden.scnn import run_layer
+from sim.rtl.scnn import ScnnJob, run_scnn_jobs
+from tests.cosim.scnn_draw import draw_layer, draw_planes
+from tests.cosim.scnn_plans import draw_runs
+
+_ARRAYS = {
+    "tiny": PRESETS["tiny"],
+    "one": replace(PRESETS["tiny"], pes_x=1, pes_y=1, mult_f=4, mult_i=4, banks=32, bank_entries=4),
+}
+_LAYERS = 150
+
+
+def _draw(rng: np.random.Generator, p: ScnnParams) -> tuple[ScnnJob, list[RunCount], np.ndarray]:
+    """Draw a layer; return it with what the models say of it."""
+    while True:
+        shape = tuple(int(v) for v in rng.integers(1, (7, 13, 13)))
+        layer = draw_layer(rng, "layer", {INPUT: (shape[0], shape[1], shape[2])}, p)
+        x = draw_planes(rng, layer.in_shape, 1, p, low=p.min_act)
+        runs = draw_runs(rng, layer, p)
+        if runs is not None:
+            break
+    model = ScnnCycles(p, runs)
+    found = [model.count(number, {INPUT: x[0]}) for number in range(len(runs))]
+    most = [2 * one.cycles + 1000 for one in found]
+    job = ScnnJob(runs, {INPUT: x}, {"layer": layer.out_shape}, most)
+    golden, _ = run_layer(layer, x, acc_bits=p.acc_bits, act_bits=p.act_bits)
+    return job, found, golden
+
+
+@pytest.mark.parametrize("name", _ARRAYS)
+def test_the_model_is_exact_on_drawn_layers(name: str) -> None:
+    p, rng = _ARRAYS[name], np.random.default_rng(len(name))
+    drawn = [_draw(rng, p) for _ in range(_LAYERS)]
+    results = run_scnn_jobs(p, [job for job, _, _ in drawn], host_load=True)
+    seen = np.zeros(8, np.int64)
+    for (job, found, golden), result in zip(drawn, results, strict=True):
+        assert (result.tensors["layer"] == golden).all(), job
+        assert result.cycles[0].tolist() == [one.cycles for one in found], job
+        counters = np.concatenate([one.counters for one in found])
+        assert (result.counters[0] == counters).all(), job
+        seen += counters.sum(axis=(0, 1))
+    # The draw has everything that a PE can wait for, except neighbours where there are none.
+    assert (seen > 0).sum() == (8 if p.num_pes > 1 else 7)

@@ -1,0 +1,233 @@
+"""The SCNN cycle model's parts; that it equals the RTL is for the co-simulation to show."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from compiler.graph import INPUT, QuantConv
+from compiler.scnn.lanes import signed_field, unpack_lanes
+from compiler.scnn.layer import layer_runs
+from compiler.scnn.plan import plan_layer
+from compiler.scnn.run import ScnnRun, TileLayout
+from compiler.scnn.tiles import encode_tiles
+from hw.scnn.formats import StallClass
+from hw.scnn.params import PRESETS, ScnnParams
+from sim.cycles.scnn.acts import ActStorage
+from sim.cycles.scnn.drain import drain_exchanges, pe_streams
+from sim.cycles.scnn.program import RunCount, ScnnCycles
+
+TINY, TILE = PRESETS["tiny"], PRESETS["tile"]
+
+
+def conv(weight: NDArray[np.int64], plane: tuple[int, int], padding: int = 0) -> QuantConv:
+    """Make a layer of stride 1 without groups."""
+    depth, channels, *kernel = weight.shape
+    rows, columns = (
+        size + 2 * padding - k + 1 for size, k in zip(plane, kernel, strict=True)
+    )  # fmt: skip
+    return QuantConv(
+        name="layer",
+        kind="conv",
+        inputs=(INPUT,),
+        in_shape=(channels, *plane),
+        out_shape=(depth, rows, columns),
+        weight=weight,
+        codebook=None,
+        bias=np.zeros(depth, np.int64),
+        stride=(1, 1),
+        padding=(padding, padding),
+        groups=1,
+        relu=True,
+        op="add",
+        signed_input=False,
+        in_frac=0,
+        weight_frac=0,
+        out_frac=0,
+    )
+
+
+def count(
+    layer: QuantConv, x: NDArray[np.int64], p: ScnnParams, kc: int | None = None
+) -> tuple[list[ScnnRun], Any]:
+    """Compile a layer, in groups of ``kc``, and count the cycles of its runs."""
+    plan = plan_layer(layer, p)
+    plan = replace(plan, mapping=replace(plan.mapping, kc=kc or plan.mapping.kc))
+    runs = layer_runs(layer, plan, p)
+    model = ScnnCycles(p, runs)
+    return runs, [model.count(number, {INPUT: x}) for number in range(len(runs))]
+
+
+def test_one_pair_takes_what_the_document_says() -> None:
+    layer = conv(np.ones((1, 1, 1, 1), np.int64), (2, 2))
+    runs, (found,) = count(layer, np.ones((1, 2, 2), np.int64), TILE)
+    (descriptor,) = runs[0].program
+    assert (descriptor.wo, descriptor.ho, descriptor.kc) == (2, 2, 1)
+    setup = 1 + 6 + TILE.bank_entries + 1
+    # The first item in cycle 5 of RUN; its pair is issued four cycles later; the group is ready
+    # five after that; then comes the drain's first of four steps, and after the last the PPU's
+    # four cycles and one in which all is done.
+    issued = 5 + 4
+    run = issued + 5 + 1 + 4 + 4 + 1
+    assert found.cycles == setup + run
+    counters = found.counters[0, 0] // TILE.mults
+    assert counters[StallClass.SETUP] == setup
+    assert counters[StallClass.STARVED] == issued
+    assert counters[StallClass.DRAIN] == 4 + 4
+    assert counters[StallClass.BARRIER] == 5 + 1
+    assert found.counters[0, 0, StallClass.USEFUL] == 4
+    assert found.counters[0, 0, StallClass.FRAGMENTATION] == TILE.mults - 4
+
+
+def test_products_for_one_bank_wait() -> None:
+    # One output of each channel: products of a pair are as many as weights, all for one bank.
+    p = replace(TILE, banks=1, bank_entries=64, scatter_depth=1)
+    layer = conv(np.ones((4, 1, 1, 1), np.int64), (1, 4))
+    _, (found,) = count(layer, np.ones((1, 1, 4), np.int64), p, kc=4)
+    # Sixteen products; the first enters at once, and each later one when the one before leaves.
+    assert found.counters[0, 0, StallClass.USEFUL] == 16
+    _, (wide,) = count(layer, np.ones((1, 1, 4), np.int64), TILE, kc=4)
+    assert found.cycles - (p.bank_entries - TILE.bank_entries) - wide.cycles == 15
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(0, 1 << 32))
+def test_counters_sum_to_all_cycles(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    depth, channels, kernel = (int(v) for v in rng.integers(1, (9, 7, 4)))
+    plane = tuple(int(v) for v in rng.integers(3, 12, 2))
+    weight = rng.integers(-9, 10, (depth, channels, kernel, kernel))
+    weight[rng.random(weight.shape) < rng.random()] = 0
+    x = rng.integers(0, 9, (channels, *plane)) * (rng.random((channels, *plane)) < rng.random())
+    layer = conv(weight, (plane[0], plane[1]), padding=int(rng.integers(0, kernel)))
+    runs, found = count(layer, x, TINY)
+    for run, one in zip(runs, found, strict=True):
+        assert (one.counters.sum(axis=(0, 2)) == one.cycles * TINY.mults).all()
+        for descriptor, counters, references in zip(
+            run.program, one.counters, one.references, strict=True
+        ):
+            assert references.accumulators == counters[:, StallClass.USEFUL].sum()
+            issued = counters[:, : StallClass.FRAGMENTATION + 1].sum()
+            assert references.weight_fifo_reads * TINY.mults == issued
+            channels_out = (descriptor.groups - 1) * descriptor.kc + descriptor.kc_last
+            places = (descriptor.wo + descriptor.halo_left + descriptor.halo_right) * (
+                descriptor.ho + descriptor.halo_top + descriptor.halo_bottom
+            )
+            steps = channels_out * places if descriptor.drain else 0
+            assert references.drained == steps * TINY.num_pes
+    # Each weight meets each activation of its channel, if the whole plane is done at once.
+    if sum(len(run.program) for run in runs) == 1:
+        pairs = (x != 0).sum(axis=(1, 2)) @ (weight != 0).sum(axis=(0, 2, 3))
+        assert found[0].counters[..., StallClass.USEFUL].sum() == pairs
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 1 << 32))
+def test_acts_are_stored_as_the_compiler_stores_them(seed: int, dense: bool) -> None:
+    rng = np.random.default_rng(seed)
+    sy, sx = (int(v) for v in rng.integers(1, 4, 2))
+    block_x, block_y = (int(v) for v in rng.integers(0, 2, 2))
+    tile_h, tile_w = sy * int(rng.integers(1, 5)), sx * int(rng.integers(1, 5))
+    layout = TileLayout(
+        block_x=block_x,
+        block_y=block_y,
+        tile_h=tile_h,
+        tile_w=tile_w,
+        sy=sy,
+        sx=sx,
+        y_stride=tile_w // sx + int(rng.integers(0, 6)),
+        y0=0,
+        x0=0,
+        height=int(rng.integers(1, (tile_h << block_y) + 1)),
+        width=int(rng.integers(1, (tile_w << block_x) + 1)),
+        dense=dense,
+    )
+    channels = int(rng.integers(1, 4))
+    values = rng.integers(-9, 10, (channels, layout.height, layout.width))
+    values[rng.random(values.shape) < rng.random()] = 0
+    p = replace(TINY, act_words=512, run_bits=3)
+    base = int(rng.integers(0, 4))
+
+    ram = ActStorage(p)
+    streams = (p.pes_x >> block_x) * (p.pes_y >> block_y)
+    ram.put(layout, base, [values] * streams)
+    encoded = encode_tiles(p, layout, values)
+    entries = slice(base, base + channels * sy * sx)
+    for keep_zeros in (False, True):
+        banks = ram.banks(keep_zeros=keep_zeros)
+        for pe in range(p.num_pes):
+            place = (pe // p.pes_x % (1 << block_y) << block_x) + pe % p.pes_x % (1 << block_x)
+            counts = encoded.counts[place]
+            assert (ram.count[pe, entries] == counts).all()
+            lanes = unpack_lanes(encoded.words[place], p.act_bits + p.run_bits, p.mult_i)
+            runs = (lanes >> np.uint64(p.act_bits)).astype(np.int64)
+            stored = signed_field(lanes, 0, p.act_bits)
+            for entry, (first, length) in enumerate(
+                zip(encoded.starts[place], counts, strict=True)
+            ):
+                words = -(-length // p.mult_i)
+                mine = slice(first, first + words)
+                positions = np.cumsum(runs[mine].reshape(-1)[:length] + 1) - 1
+                wanted = positions % p.banks
+                if not keep_zeros:
+                    wanted = np.where(stored[mine].reshape(-1)[:length] != 0, wanted, -1)
+                start = ram.start[pe, base + entry]
+                got = banks[start : start + words].reshape(-1)
+                assert (got[:length] == wanted).all()
+                assert (got[length:] == -1).all()
+
+
+def test_drain_follows_the_documented_order() -> None:
+    layer = conv(np.ones((1, 1, 3, 3), np.int64), (4, 6), padding=1)
+    runs, _ = count(layer, np.ones((1, 4, 6), np.int64), TINY)
+    descriptor = replace(
+        runs[0].program[0], wo=3, ho=2, halo_left=1, halo_right=1, halo_top=0, halo_bottom=1,
+        out_sx=1, out_sy=1,
+    )  # fmt: skip
+    own, theirs = [False], [True]
+    # Row 0 has parts of the PE above, row 1 none; columns 0 and 2 of those beside.
+    first = own + 3 * theirs + own + theirs + own + 3 * theirs
+    second = own + theirs + own + own + theirs
+    assert drain_exchanges(descriptor).tolist() == first + second
+
+
+def test_pes_listen_to_their_block() -> None:
+    layer = conv(np.ones((1, 1, 1, 1), np.int64), (4, 4))
+    runs, _ = count(layer, np.ones((1, 4, 4), np.int64), TINY)
+    p = replace(TINY, pes_x=3, pes_y=2, num_streams=6)
+    by_block = {
+        (0, 0): [0, 1, 2, 3, 4, 5],
+        (1, 0): [0, 0, 1, 2, 2, 3],
+        (1, 1): [0, 0, 1, 0, 0, 1],
+        (2, 1): [0] * 6,
+    }
+    for (x, y), streams in by_block.items():
+        descriptor = replace(runs[0].program[0], block_x=x, block_y=y)
+        assert pe_streams(p, descriptor).tolist() == streams
+
+
+def test_a_stream_that_ends_early_is_told() -> None:
+    layer = conv(np.ones((1, 1, 1, 1), np.int64), (2, 2))
+    (run,) = layer_runs(layer, plan_layer(layer, TILE), TILE)
+    longer = replace(run, program=(replace(run.program[0], groups=9),))
+    with pytest.raises(ValueError, match="stream 0 has 1 groups left, not 9"):
+        ScnnCycles(TILE, [longer])
+    weights = run.srams["stream_0/weight"]
+    cut = replace(
+        run, srams={**run.srams, "stream_0/weight": replace(weights, words=weights.words[:0])}
+    )
+    with pytest.raises(ValueError, match="stream 0 has 0 vectors left, not 1"):
+        ScnnCycles(TILE, [cut])
+
+
+def test_run_counts_are_of_one_run() -> None:
+    layer = conv(np.ones((1, 1, 1, 1), np.int64), (2, 2))
+    _, (found,) = count(layer, np.zeros((1, 2, 2), np.int64), TILE)
+    assert isinstance(found, RunCount)
+    assert found.references[0].act_ram == 0
+    assert found.references[0].accumulators == 0
