@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from compiler.graph import QuantConv
-from compiler.scnn.geometry import phase_taps, sample_regions
+from compiler.scnn.geometry import kernel_pieces, phase_taps, sample_regions
 from compiler.scnn.layer import LayerPlan
 from compiler.scnn.tiles import stored_places
 from hw.scnn.params import ScnnParams
@@ -28,6 +28,15 @@ def keeps_clear(
     """
     if conv.op != "max" or not conv.signed_input:
         return True
+    return all(
+        _piece_keeps_clear(piece, plan, params, whole=whole)
+        for _, piece in kernel_pieces(conv, plan.kernel_step)
+    )
+
+
+def _piece_keeps_clear(
+    conv: QuantConv, plan: LayerPlan, params: ScnnParams, *, whole: bool
+) -> bool:
     sy, sx = conv.stride
     for region in sample_regions(conv, plan.region_h, plan.region_w):
         if whole:

@@ -8,7 +8,7 @@ import numpy as np
 
 from compiler.graph import QuantConv
 from compiler.scnn.estimate import RUN_CYCLES, Work, estimate_pass
-from compiler.scnn.geometry import Region, cut, phase_taps
+from compiler.scnn.geometry import Region, cut, kernel_pieces, phase_taps
 from compiler.scnn.layer import LayerPlan, input_channels, output_slices
 from compiler.scnn.mapping import Room
 from hw.scnn.params import ScnnParams
@@ -73,6 +73,7 @@ def load_cycles(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> float:
     # Channels that are all there at once serve all output channels one after the other.
     stays = regions == 1 and conv.groups == 1 and plan.c_step >= conv.in_shape[0]
     loaded = slices[0] if stays else regions * sum(slices)
+    loaded *= len(kernel_pieces(conv, plan.kernel_step))
     return loaded * words * pes / _LOAD_WORDS
 
 
@@ -94,6 +95,13 @@ def _works(
     conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected
 ) -> Iterator[tuple[Work, int, int]]:
     """Give each kind of pass, how many there are, and into how many runs weights split each."""
+    for _, piece in kernel_pieces(conv, plan.kernel_step):
+        yield from _piece_works(piece, plan, params, expected)
+
+
+def _piece_works(
+    conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected
+) -> Iterator[tuple[Work, int, int]]:
     mapping = plan.mapping
     streams = len(mapping.streams(params))
     of_group, per_group = conv.out_shape[0] // conv.groups, conv.weight.shape[1]

@@ -1,7 +1,7 @@
 """Where a region of a convolution lies on a block of PEs: taps, halos, accumulators."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.graph import QuantConv
 
@@ -9,6 +9,7 @@ __all__ = [
     "Region",
     "Tap",
     "cut",
+    "kernel_pieces",
     "layer_regions",
     "least_tile",
     "phase_taps",
@@ -80,6 +81,26 @@ def cut(conv: QuantConv, y0: int, x0: int, height: int, width: int) -> Region:
         in_width=in_width,
         padding=(top, left),
     )
+
+
+def kernel_pieces(
+    conv: QuantConv, step: tuple[int, int]
+) -> tuple[tuple[tuple[slice, slice], QuantConv], ...]:
+    """Cut a kernel into parts of at most ``step`` rows and columns, whose sums are the layer.
+
+    Returns
+    -------
+    For each part its rows and columns, and a layer that has only them; its padding may be negative.
+    """
+    rows, columns = conv.weight.shape[2:]
+    found: list[tuple[tuple[slice, slice], QuantConv]] = []
+    for r in range(0, rows, step[0]):
+        for s in range(0, columns, step[1]):
+            part = slice(r, min(r + step[0], rows)), slice(s, min(s + step[1], columns))
+            weight = conv.weight[:, :, part[0], part[1]]
+            padding = conv.padding[0] - r, conv.padding[1] - s
+            found.append((part, replace(conv, weight=weight, padding=padding)))
+    return tuple(found)
 
 
 def layer_regions(conv: QuantConv, height: int, width: int) -> tuple[Region, ...]:

@@ -8,9 +8,9 @@ import numpy as np
 from compiler.eie.segment import SramData
 from compiler.graph import QuantConv
 from compiler.scnn.encode import stored_fields
-from compiler.scnn.geometry import layer_regions
-from compiler.scnn.mapping import Mapping
-from compiler.scnn.passes import Encoder, Share, collect
+from compiler.scnn.geometry import Region, cut, kernel_pieces, sample_regions
+from compiler.scnn.mapping import Mapping, Room
+from compiler.scnn.passes import Encoder, Pass, Share, collect
 from compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
 from hw.scnn.params import ScnnParams
 
@@ -35,6 +35,7 @@ class LayerPlan:
     k_step : output channels of a run, over all streams.
     c_step : input channels of a run; if fewer than the outputs need, sums stay in the
         accumulators from run to run, and the outputs of a run are of one group.
+    kernel_step : rows and columns of the kernel in a run; if the kernel has more, sums stay, too.
     cycles : that the layer takes, estimated.
     """
 
@@ -43,6 +44,7 @@ class LayerPlan:
     region_w: int
     k_step: int
     c_step: int
+    kernel_step: tuple[int, int] = (1 << 10, 1 << 10)
     cycles: float = 0.0
 
 
@@ -109,45 +111,54 @@ def layer_runs(
         if len(conv.inputs) != 1:
             raise ValueError(f"inputs of layer {conv.name!r} must be given: it has several")
         inputs = (Channels(tensor=conv.inputs[0], start=0, stop=conv.in_shape[0]),)
-    encoder = Encoder(conv, stored_fields(conv, params), plan.mapping, params)
-    regions = layer_regions(conv, plan.region_h, plan.region_w)
+    encoders = _encoders(conv, plan, params)
+    _, rows, columns = conv.out_shape
     runs: list[ScnnRun] = []
     loaded: ActLoad | None = None
     for outputs in output_slices(conv, plan.k_step):
-        for part in _fitting(conv, encoder, plan, outputs):
-            for region in regions:
-                for share in part:
-                    here = replace(share, region=region)
-                    one = encoder.make(here, layer=layer)
-                    program, srams = collect([one], params)
-                    load = ActLoad(
-                        channels=pieces(inputs, share.channels),
-                        base=0,
-                        layout=plan.mapping.layout(
-                            region, conv.stride, dense=one.descriptor.keep_zeros
-                        ),
-                    )
-                    store: tuple[ActStore, ...] = ()
-                    if one.output is not None:
-                        store = (
-                            ActStore(
-                                blocks=one.output.blocks,
-                                base=0,
-                                layout=_stored(plan.mapping, here),
-                            ),
+        for part in _fitting(conv, encoders, plan, outputs):
+            for y0 in range(0, rows, plan.region_h):
+                for x0 in range(0, columns, plan.region_w):
+                    size = min(plan.region_h, rows - y0), min(plan.region_w, columns - x0)
+                    for encoder, share in part:
+                        region = cut(encoder.conv, y0, x0, *size)
+                        one = encoder.make(replace(share, region=region), layer=layer)
+                        program, srams = collect([one], params)
+                        dense = one.descriptor.keep_zeros
+                        load = ActLoad(
+                            channels=pieces(inputs, share.channels),
+                            base=0,
+                            layout=plan.mapping.layout(region, conv.stride, dense=dense),
                         )
-                    runs.append(
-                        ScnnRun(
-                            program=program,
-                            passes=(layer,),
-                            outputs=(one.output,),
-                            srams=srams,
-                            loads=() if load == loaded else (load,),
-                            stores=store,
+                        runs.append(
+                            ScnnRun(
+                                program=program,
+                                passes=(layer,),
+                                outputs=(one.output,),
+                                srams=srams,
+                                loads=() if load == loaded else (load,),
+                                stores=_stores(plan.mapping, region, one),
+                            )
                         )
-                    )
-                    loaded = load
+                        loaded = load
     return only_changes(runs)
+
+
+def _encoders(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> list[Encoder]:
+    """Make an encoder for each part of the kernel."""
+    fields = stored_fields(conv, params)
+    parts = kernel_pieces(conv, plan.kernel_step)
+    room: Room | None = None
+    if len(parts) > 1:
+        room = Room.joint(
+            Room.of(piece, region.padding)
+            for _, piece in parts
+            for region in sample_regions(piece, plan.region_h, plan.region_w)
+        )
+    return [
+        Encoder(piece, fields[:, :, where[0], where[1]], plan.mapping, params, room)
+        for where, piece in parts
+    ]
 
 
 def only_changes(runs: Sequence[ScnnRun]) -> list[ScnnRun]:
@@ -172,46 +183,55 @@ def _slices(channels: range, step: int) -> Iterator[range]:
 
 
 def _fitting(
-    conv: QuantConv, encoder: Encoder, plan: LayerPlan, outputs: range
-) -> Iterator[tuple[Share, ...]]:
+    conv: QuantConv, encoders: Sequence[Encoder], plan: LayerPlan, outputs: range
+) -> Iterator[list[tuple[Encoder, Share]]]:
     """Cut outputs, and then input channels, until the weights of each part fit the SRAMs.
 
-    Yields for each part of the outputs the shares whose sums make them, without their region.
+    Yields for each part of the outputs the shares whose sums make them, whose region does not
+    matter yet.
     """
     channels = input_channels(conv, outputs)
-    whole = layer_regions(conv, conv.out_shape[1], conv.out_shape[2])[0]
+    chunks = list(_slices(channels, plan.c_step))
+    _, rows, columns = conv.out_shape
     shares = [
-        Share(
-            region=whole,
-            outputs=outputs,
-            channels=some,
-            first=some.start == channels.start,
-            final=some.stop == channels.stop,
+        (
+            encoder,
+            Share(
+                region=cut(encoder.conv, 0, 0, rows, columns),
+                outputs=outputs,
+                channels=some,
+                first=encoder is encoders[0] and some == chunks[0],
+                final=encoder is encoders[-1] and some == chunks[-1],
+            ),
         )
-        for some in _slices(channels, plan.c_step)
+        for encoder in encoders
+        for some in chunks
     ]
-    at_once = plan.mapping.kc * len(plan.mapping.streams(encoder.params))
+    params = encoders[0].params
+    at_once = plan.mapping.kc * len(plan.mapping.streams(params))
     one_group = len(outputs) <= at_once
-    if (len(shares) == 1 or one_group) and all(encoder.fits(share) for share in shares):
-        yield tuple(shares)
+    small = all(encoder.fits(share) for encoder, share in shares)
+    if small and (len(shares) == 1 or one_group):
+        yield shares
         return
     if not one_group:
         # Whole groups, and the same number of them in both parts or one more in the first.
         half = -(-len(outputs) // (2 * at_once)) * at_once
         for some in (outputs[:half], outputs[half:]):
-            yield from _fitting(conv, encoder, plan, some)
+            yield from _fitting(conv, encoders, plan, some)
         return
-    if plan.c_step > 1:
+    if len(channels) > 1 and plan.c_step > 1:
         smaller = replace(plan, c_step=-(-min(plan.c_step, len(channels)) // 2))
-        yield from _fitting(conv, encoder, smaller, outputs)
+        yield from _fitting(conv, encoders, smaller, outputs)
         return
-    encoder.refuse(shares)
+    encoders[0].refuse([share for encoder, share in shares if encoder is encoders[0]])
 
 
-def _stored(mapping: Mapping, share: Share) -> TileLayout:
-    """Lay the outputs of a region on a block."""
-    region = share.region
-    return TileLayout(
+def _stores(mapping: Mapping, region: Region, one: Pass) -> tuple[ActStore, ...]:
+    """Have the host store the outputs of a region, if there are any yet."""
+    if one.output is None:
+        return ()
+    layout = TileLayout(
         block_x=mapping.block_x,
         block_y=mapping.block_y,
         tile_h=mapping.ho,
@@ -225,3 +245,4 @@ def _stored(mapping: Mapping, share: Share) -> TileLayout:
         width=region.width,
         dense=False,
     )
+    return (ActStore(blocks=one.output.blocks, base=0, layout=layout),)

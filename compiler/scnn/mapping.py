@@ -1,5 +1,6 @@
 """How a layer is laid on the array."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from compiler.graph import QuantConv
@@ -26,6 +27,17 @@ class Room:
         top, bottom = reach(r, sy, padding[0])
         left, right = reach(s, sx, padding[1])
         return cls(top=top, bottom=bottom, left=left, right=right)
+
+    @classmethod
+    def joint(cls, rooms: Iterable["Room"]) -> "Room":
+        """Find the room that is enough wherever one of ``rooms`` is."""
+        every = list(rooms)
+        return cls(
+            top=max(one.top for one in every),
+            bottom=max(one.bottom for one in every),
+            left=max(one.left for one in every),
+            right=max(one.right for one in every),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,13 +80,21 @@ class Encoder:
     fields : of its weights, from :func:`compiler.scnn.encode.stored_fields`.
     mapping : of all parts.
     params : of the array.
+    room : of all parts, if sums go on from one part to another of another kernel; unless given,
+        each has what it needs.
     """
 
     def __init__(
-        self, conv: QuantConv, fields: NDArray[np.uint64], mapping: Mapping, params: ScnnParams
+        self,
+        conv: QuantConv,
+        fields: NDArray[np.uint64],
+        mapping: Mapping,
+        params: ScnnParams,
+        room: Room | None = None,
     ) -> None:
         self.params = params
-        self._conv, self._fields, self._mapping = conv, fields, mapping
+        self.conv, self._fields, self._mapping = conv, fields, mapping
+        self._room = room
         self._outputs: range | None = None
         self._known: dict[tuple[object, ...], tuple[StreamWords, ...]] = {}
 
@@ -105,7 +113,7 @@ class Encoder:
         """
         vectors, headers = (max(sizes) for sizes in zip(*map(self._sizes, shares), strict=True))
         raise CompileError(
-            f"layer {self._conv.name!r} needs {vectors} words and {headers} headers of a stream's "
+            f"layer {self.conv.name!r} needs {vectors} words and {headers} headers of a stream's "
             f"weight SRAM for {self._mapping.kc} output channels and one input channel, but "
             f"weight_words is {self.params.weight_words} and num_blocks {self.params.num_blocks}: "
             "compile for an array with more"
@@ -133,9 +141,9 @@ class Encoder:
         numbers : where the input channels stand, see
             :func:`compiler.scnn.encode.encode_weights`; a part must always have the same.
         """
-        conv, mapping, params = self._conv, self._mapping, self.params
+        conv, mapping, params = self.conv, self._mapping, self.params
         region = share.region
-        room = Room.of(conv, region.padding)
+        room = self._room or Room.of(conv, region.padding)
         phases = phase_taps(conv.weight.shape[2:], conv.stride, region.padding)
         origin = room.top * mapping.y_stride + room.left
         slots = max(1, *(len(part) for part in self._parts(share)))
@@ -224,7 +232,7 @@ class Encoder:
     def _streams(
         self, share: Share, numbers: NDArray[np.int64] | None = None
     ) -> tuple[StreamWords, ...]:
-        conv, kc = self._conv, self._mapping.kc
+        conv, kc = self.conv, self._mapping.kc
         phases = phase_taps(conv.weight.shape[2:], conv.stride, share.region.padding)
         order = tuple(tuple((tap.r, tap.s) for tap in taps) for taps in phases)
         key = share.channels, order

@@ -9,7 +9,7 @@ from compiler.graph import QuantConv
 from compiler.scnn.clear import keeps_clear
 from compiler.scnn.cost import Expected, load_cycles, rough
 from compiler.scnn.cost import estimate as _estimate
-from compiler.scnn.geometry import least_tile, sample_regions
+from compiler.scnn.geometry import kernel_pieces, least_tile, sample_regions
 from compiler.scnn.layer import LayerPlan
 from compiler.scnn.mapping import Mapping, Room
 from hw.scnn.params import ScnnParams
@@ -40,7 +40,16 @@ def plan_layer(conv: QuantConv, params: ScnnParams, act_density: float = 1.0) ->
         If not even one output channel of one output fits the array; what is too small is named.
     """
     expected = Expected.of(conv, act_density)
-    loads = {plan: load_cycles(conv, plan, params) for plan in _candidates(conv, params)}
+    step = conv.weight.shape[2], conv.weight.shape[3]
+    loads: dict[LayerPlan, float] = {}
+    while not loads:
+        candidates = _candidates(conv, params, step)
+        loads = {plan: load_cycles(conv, plan, params) for plan in candidates}
+        if step == (1, 1):
+            break
+        # A kernel that reaches too far, or has too many taps, is cut into parts.
+        down = step[0] >= step[1]
+        step = (-(-step[0] // 2), step[1]) if down else (step[0], -(-step[1] // 2))
     found = {plan: more + rough(conv, plan, params, expected) for plan, more in loads.items()}
     best: list[LayerPlan] = []
     for plan in sorted(found, key=found.__getitem__):
@@ -93,7 +102,10 @@ def plan_tile(
         y_stride=y_stride,
     )
     _, rows, columns = conv.out_shape
-    site = _site(conv, mapping, rows, columns, params)
+    kernel = conv.weight.shape[2], conv.weight.shape[3]
+    if kernel[0] * kernel[1] > params.num_taps:
+        return None
+    site = _site(conv, mapping, (rows, columns), kernel, params)
     if site is None:
         return None
     expected = Expected.of(conv, act_density)
@@ -137,8 +149,9 @@ class _Site:
     """A block and a cut of the plane, with what follows from them."""
 
     mapping: Mapping
-    region_h: int
-    region_w: int
+    region: tuple[int, int]
+    kernel_step: tuple[int, int]
+    in_parts: bool
     streams: int
     room: Room
 
@@ -148,9 +161,11 @@ class _Site:
         return (params.accs - one) // self.mapping.k_stride + 1
 
 
-def _candidates(conv: QuantConv, params: ScnnParams) -> Iterator[LayerPlan]:
+def _candidates(
+    conv: QuantConv, params: ScnnParams, kernel_step: tuple[int, int]
+) -> Iterator[LayerPlan]:
     """Go through all mappings that the memories allow."""
-    if conv.weight.shape[2] * conv.weight.shape[3] > params.num_taps:
+    if kernel_step[0] * kernel_step[1] > params.num_taps:
         return
     _, rows, columns = conv.out_shape
     for block_y in range((params.pes_y - 1).bit_length() + 1):
@@ -164,7 +179,7 @@ def _candidates(conv: QuantConv, params: ScnnParams) -> Iterator[LayerPlan]:
                 for region_w in _parts(columns):
                     if -(-rows // region_h) * -(-columns // region_w) > _MAX_REGIONS:
                         continue
-                    site = _site(conv, start, region_h, region_w, params)
+                    site = _site(conv, start, (region_h, region_w), kernel_step, params)
                     if site is None:
                         continue
                     plans = list(_plans(conv, site, params))
@@ -186,24 +201,27 @@ def _parts(count: int) -> list[int]:
 
 
 def _site(
-    conv: QuantConv, start: Mapping, region_h: int, region_w: int, params: ScnnParams
+    conv: QuantConv,
+    start: Mapping,
+    region_size: tuple[int, int],
+    kernel_step: tuple[int, int],
+    params: ScnnParams,
 ) -> _Site | None:
     """Find tile and strides, at least those of ``start``; None if the accumulators are too few."""
-    regions = sample_regions(conv, region_h, region_w)
-    ho, wo = least_tile(conv, regions, (start.height(params), start.width(params)))
-    ho, wo = max(ho, start.ho), max(wo, start.wo)
-    rooms = [Room.of(conv, region.padding) for region in regions]
-    room = Room(
-        top=max(one.top for one in rooms),
-        bottom=max(one.bottom for one in rooms),
-        left=max(one.left for one in rooms),
-        right=max(one.right for one in rooms),
-    )
+    ho, wo, rooms = start.ho, start.wo, []
+    parts = kernel_pieces(conv, kernel_step)
+    for _, piece in parts:
+        regions = sample_regions(piece, *region_size)
+        least = least_tile(piece, regions, (start.height(params), start.width(params)))
+        ho, wo = max(ho, least[0]), max(wo, least[1])
+        rooms += [Room.of(piece, region.padding) for region in regions]
+    room = Room.joint(rooms)
     found = strides(wo, ho, room, params, start.y_stride)
     if found is None:
         return None
     mapping = replace(start, wo=wo, ho=ho, k_stride=found[0], y_stride=found[1])
-    return _Site(mapping, region_h, region_w, len(start.streams(params)), room)
+    streams = len(start.streams(params))
+    return _Site(mapping, region_size, kernel_step, len(parts) > 1, streams, room)
 
 
 def _plans(conv: QuantConv, site: _Site, params: ScnnParams) -> Iterator[LayerPlan]:
@@ -221,6 +239,11 @@ def _plans(conv: QuantConv, site: _Site, params: ScnnParams) -> Iterator[LayerPl
         # All input channels of some groups are there at once.
         k_step = _even(conv.groups, whole_groups) * of_group
         k_step = _even(k_step, slots * site.streams)
+        if site.in_parts:
+            # Sums stay from part to part of the kernel, and so there is one group.
+            k_step = _even(k_step, min(most_kc, slots) * site.streams)
+            yield _plan(site, -(-k_step // site.streams), k_step, conv.in_shape[0])
+            return
         each = -(-k_step // site.streams)
         least = -(-each // most_kc)
         for groups in sorted({least, least + 1, least + 2, 2 * least, 3 * least, 4 * least}):
@@ -243,31 +266,25 @@ def _even(count: int, most: int) -> int:
 def _plan(site: _Site, kc: int, k_step: int, c_step: int) -> LayerPlan:
     return LayerPlan(
         mapping=replace(site.mapping, kc=kc),
-        region_h=site.region_h,
-        region_w=site.region_w,
+        region_h=site.region[0],
+        region_w=site.region[1],
         k_step=k_step,
         c_step=c_step,
+        kernel_step=site.kernel_step,
     )
 
 
 def _refuse(conv: QuantConv, params: ScnnParams) -> NoReturn:
     """Say which memory does not hold the least that a pass needs: one output of one channel."""
-    kernel = conv.weight.shape[2:]
-    taps = kernel[0] * kernel[1]
-    if taps > params.num_taps:
-        raise CompileError(
-            f"layer {conv.name!r} has {taps} kernel positions, but num_taps is "
-            f"{params.num_taps}: compile for an array with num_taps={taps}"
-        )
     if params.num_streams < params.num_pes:
         blocks = f"num_streams is {params.num_streams}"
     else:
         blocks = "a PE by itself cannot do it"
-    regions = sample_regions(conv, 1, 1)
-    ho, wo = least_tile(conv, regions, (1, 1))
-    rooms = [Room.of(conv, region.padding) for region in regions]
-    across = max(one.left + one.right for one in rooms)
-    down = max(one.top + one.bottom for one in rooms)
+    _, piece = kernel_pieces(conv, (1, 1))[0]
+    regions = sample_regions(piece, 1, 1)
+    ho, wo = least_tile(piece, regions, (1, 1))
+    room = Room.joint(Room.of(piece, region.padding) for region in regions)
+    across, down = room.left + room.right, room.top + room.bottom
     words = conv.stride[0] * conv.stride[1] * -(-ho * wo // params.mult_i)
     raise CompileError(
         f"layer {conv.name!r} does not fit the array ({blocks}): one output needs "

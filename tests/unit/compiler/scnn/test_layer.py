@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from compiler.graph import QuantConv
-from compiler.scnn.geometry import layer_regions, least_tile
+from compiler.scnn.geometry import kernel_pieces, layer_regions, least_tile
 from compiler.scnn.layer import LayerPlan, layer_runs
 from compiler.scnn.mapping import Mapping, Room
 from hw.scnn.params import PRESETS, ScnnParams
@@ -99,13 +99,23 @@ def cases(draw: st.DrawFn) -> tuple[QuantConv, LayerPlan, ScnnParams, NDArray[np
     mapping = Mapping(block_x=block_x, block_y=block_y, wo=1, ho=1, kc=1, k_stride=1, y_stride=1)
     region_h = draw(st.integers(1, conv.out_shape[1]))
     region_w = draw(st.integers(1, conv.out_shape[2]))
-    regions = layer_regions(conv, region_h, region_w)
-    ho, wo = least_tile(conv, regions, (mapping.height(params), mapping.width(params)))
+    kernel = conv.weight.shape[2:]
+    split = draw(st.booleans())
+    kernel_step = (
+        draw(st.integers(1, kernel[0])) if split else kernel[0],
+        draw(st.integers(1, kernel[1])) if split else kernel[1],
+    )
+    regions = [
+        (piece, region)
+        for _, piece in kernel_pieces(conv, kernel_step)
+        for region in layer_regions(piece, region_h, region_w)
+    ]
+    block = mapping.height(params), mapping.width(params)
+    least = [least_tile(piece, [region], block) for piece, region in regions]
     more = st.sampled_from([0, 0, 1, 2])
-    ho, wo = ho + draw(more), wo + draw(more)
-    rooms = [Room.of(conv, region.padding) for region in regions]
-    columns = max(wo + room.left + room.right for room in rooms)
-    rows = max(ho + room.top + room.bottom for room in rooms)
+    ho, wo = (max(sizes) + draw(more) for sizes in zip(*least, strict=True))
+    room = Room.joint(Room.of(piece, region.padding) for piece, region in regions)
+    columns, rows = wo + room.left + room.right, ho + room.top + room.bottom
     params = replace(params, run_bits=max(params.run_bits, (columns - wo).bit_length()))
     y_stride = draw(st.integers(columns, wo + params.max_run))
     k_stride = (rows - 1) * y_stride + columns + draw(st.integers(0, 5))
@@ -113,16 +123,20 @@ def cases(draw: st.DrawFn) -> tuple[QuantConv, LayerPlan, ScnnParams, NDArray[np
     kc = draw(st.integers(1, channels))
     mapping = replace(mapping, wo=wo, ho=ho, kc=kc, k_stride=k_stride, y_stride=y_stride)
     # A row stride as large as all accumulators has no bits.
-    most = max(y_stride + 1, *(mapping.accumulators(room) for room in rooms))
+    most = max(y_stride + 1, mapping.accumulators(room))
     entries = 1 << max(1, (-(-most // params.banks) - 1).bit_length())
     params = replace(params, bank_entries=entries)
-    # Input channels can only be split where the outputs of a run are one group.
+    # Sums can only stay from run to run where the outputs of a run are one group.
     at_once = kc * len(mapping.streams(params))
-    split = draw(st.booleans())
     k_step = draw(st.integers(1, min(channels, at_once) if split else channels))
     c_step = draw(st.integers(1, conv.in_shape[0])) if split else conv.in_shape[0]
     plan = LayerPlan(
-        mapping=mapping, region_h=region_h, region_w=region_w, k_step=k_step, c_step=c_step
+        mapping=mapping,
+        region_h=region_h,
+        region_w=region_w,
+        k_step=k_step,
+        c_step=c_step,
+        kernel_step=kernel_step,
     )
     rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
     low = params.min_act if conv.signed_input else 0

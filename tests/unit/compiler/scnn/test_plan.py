@@ -155,19 +155,38 @@ def test_tiles_hold_what_reaches_over_a_neighbour() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kernel", "changes", "message"),
+    ("kernel", "stride", "changes", "message"),
     [
-        (6, {}, "layer 'layer' has 36 kernel positions, but num_taps is 32"),
-        (5, {"bank_entries": 2}, "one output needs 81 accumulators of 16"),
-        (5, {"run_bits": 1}, "runs of 4 zeros of 1"),
-        (5, {"weight_words": 8, "mult_f": 1}, "needs 25 words and 2 headers of a stream's"),
+        (1, 3, {"act_words": 4, "mult_i": 1}, "9 words of activation RAM of 4"),
+        (1, 3, {"num_channels": 8}, "9 directory entries of 8"),
+        (5, 1, {"weight_words": 8, "mult_f": 1}, "needs 25 words and 2 headers of a stream's"),
     ],
 )
-def test_refuses_with_numbers(kernel: int, changes: dict[str, int], message: str) -> None:
+def test_refuses_with_numbers(
+    kernel: int, stride: int, changes: dict[str, int], message: str
+) -> None:
     params = replace(TINY, **changes)
-    conv = _conv((3, 9, 9), 24, kernel)
+    conv = _conv((3, 9, 9), 24, kernel, stride)
     with pytest.raises(CompileError, match=message):
         layer_runs(conv, plan_layer(conv, params), params)
+
+
+@pytest.mark.parametrize("op", ["add", "max"])
+def test_kernels_of_any_size_are_cut(
+    op: str, machine: Any, convolve: Callable[..., NDArray[np.int64]]
+) -> None:
+    """A plane is pooled to one output: its kernel reaches further than any row stride."""
+    params = replace(PRESETS["tile"], pes_x=2, num_streams=2)
+    conv = _conv((5, 20, 21), 5, 20, groups=5, op=op)
+    conv = replace(conv, out_shape=(5, 1, 2))
+    plan = plan_layer(conv, params)
+    assert plan.kernel_step < (20, 20)
+    values = np.random.default_rng(0).integers(-99, 99, conv.in_shape)
+    tensors = {"input": values, "layer": np.full(conv.out_shape, 12345)}
+    array = machine(params)
+    for run in layer_runs(conv, plan, params):
+        array.run(run, tensors)
+    np.testing.assert_array_equal(tensors["layer"], convolve(conv, values, params))
 
 
 @pytest.mark.parametrize(("y_stride", "clear"), [(4, True), (5, False)])
