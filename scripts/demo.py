@@ -20,7 +20,7 @@ from sim.metrics import measure
 
 __all__ = ["main", "run_demo"]
 
-NETS = ("digits",)
+NETS = ("digits", "cnn")
 
 PARAMS = EieParams(num_pes=8)
 
@@ -39,6 +39,10 @@ def run_demo(
     if net not in NETS:
         raise InputError(f"NET must be one of {', '.join(NETS)}, not {net!r}")
     folder.mkdir(parents=True, exist_ok=True)
+    if net == "cnn":
+        from scripts.demo_cnn import run_cnn_demo
+
+        return run_cnn_demo(PARAMS, images, folder, seed, as_json=as_json)
 
     def say(text: str) -> None:
         if not as_json:
