@@ -3,24 +3,31 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compiler.errors import CompileError
 from compiler.frontend_lower import lower
 from compiler.frontend_pt2 import read_pt2, reporting_damage
+from compiler.graph import FloatCnn
 from compiler.network import FloatNetwork
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
 
-__all__ = ["import_module", "import_program", "import_pt2"]
+__all__ = ["as_chain", "import_module", "import_program", "import_pt2"]
 
 
-def import_module(module: "nn.Module", example_input: Any) -> FloatNetwork:
+def import_module(module: "nn.Module", example_input: Any) -> FloatNetwork | FloatCnn:
     """Read the network that ``module`` computes in eval mode; ``module`` is left as it was.
 
     Parameters
     ----------
-    module : a chain of Linear, ReLU, Flatten, Dropout and BatchNorm1d, however written.
+    module : a chain of Linear, ReLU, Flatten, Dropout and BatchNorm1d, however written; before it,
+        Conv2d, BatchNorm2d, ReLU, pooling, concatenation of channels and addition, with branches.
     example_input : (batch, *input_shape) floating-point tensor or array; values do not matter.
+
+    Returns
+    -------
+    A :class:`FloatCnn` if there are convolutions or pooling, else the chain.
 
     Raises
     ------
@@ -35,7 +42,7 @@ def import_module(module: "nn.Module", example_input: Any) -> FloatNetwork:
     return lower(graph_of_module(module, example_input))
 
 
-def import_program(program: "ExportedProgram") -> FloatNetwork:
+def import_program(program: "ExportedProgram") -> FloatNetwork | FloatCnn:
     """Read the network of an exported program (``torch.export.export``).
 
     Raises
@@ -48,7 +55,7 @@ def import_program(program: "ExportedProgram") -> FloatNetwork:
     return lower(graph_of_program(program))
 
 
-def import_pt2(path: str | Path) -> FloatNetwork:
+def import_pt2(path: str | Path) -> FloatNetwork | FloatCnn:
     """Read the network in a ``.pt2`` file (``torch.export.save``), without torch.
 
     Nothing in the file is run or unpickled.
@@ -63,3 +70,19 @@ def import_pt2(path: str | Path) -> FloatNetwork:
     graph = read_pt2(path)
     with reporting_damage(path):
         return lower(graph)
+
+
+def as_chain(network: FloatNetwork | FloatCnn) -> FloatNetwork:
+    """Return ``network`` if it is a chain of Linear layers.
+
+    Raises
+    ------
+    CompileError
+        If it has convolutions or pooling.
+    """
+    if isinstance(network, FloatCnn):
+        raise CompileError(
+            f"the network has convolutions or pooling ({network.graph.nodes[0].name!r}), but only "
+            "a chain of Linear layers can be taken here"
+        )
+    return network

@@ -37,7 +37,8 @@ Number = Callable[[Any], Any]
 """Returns the array or number that an argument is, or None if it depends on the input."""
 
 SUPPORTED = (
-    "a chain of Linear, ReLU, Flatten/view/reshape that keep the order, Dropout and BatchNorm1d"
+    "a chain of Linear, ReLU, Flatten/view/reshape that keep the order, Dropout and BatchNorm1d, "
+    "and before it Conv2d, BatchNorm2d, ReLU, max and average pooling, concatenation and addition"
 )
 
 # Operators by their names without overload and without the "_" of in-place forms.
@@ -70,7 +71,12 @@ VIEWS = {"alias", "detach", "view", "squeeze", "unsqueeze", "permute", "transpos
 _HINTS = {
     "softmax": "leave it out: it does not change which output is the largest",
     "hardtanh": "ReLU6 and Hardtanh have an upper limit; use ReLU",
-    "conv": "convolutions do not run on the EIE array",
+    "hardswish": "its result is not that of a ReLU; use ReLU",
+    "silu": "its result is not that of a ReLU; use ReLU",
+    "leaky": "negative outputs are clipped to 0 or kept; use ReLU",
+    "conv_transpose": "the array's convolutions make planes smaller, not larger",
+    "conv": "only two-dimensional convolutions of feature maps, before any Linear layer",
+    "pool": "only two-dimensional pooling of feature maps, before any Linear layer",
 }
 
 

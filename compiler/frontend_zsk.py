@@ -9,12 +9,13 @@ from compiler.compress.zsk_graph import graph_from_json, replace_tensors
 from compiler.errors import InputError
 from compiler.frontend_lower import lower
 from compiler.frontend_pt2 import read_pt2, reporting_damage
+from compiler.graph import FloatCnn
 from compiler.network import FloatNetwork
 
 __all__ = ["import_zsk"]
 
 
-def import_zsk(path: Path | str, graph: Path | str | None = None) -> FloatNetwork:
+def import_zsk(path: Path | str, graph: Path | str | None = None) -> FloatNetwork | FloatCnn:
     """Read the network in a ``.zsk`` file, without torch.
 
     Parameters

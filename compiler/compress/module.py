@@ -14,7 +14,7 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from compiler.errors import InputError
-from compiler.frontend import import_module, import_program, import_pt2
+from compiler.frontend import as_chain, import_module, import_program, import_pt2
 from compiler.network import FloatNetwork
 
 __all__ = ["Model", "export", "linear_layers", "read_model", "to_module"]
@@ -34,10 +34,10 @@ def read_model(model: Model, example_input: Any) -> FloatNetwork:
     if isinstance(model, FloatNetwork):
         return model
     if isinstance(model, ExportedProgram):
-        return import_program(model)
+        return as_chain(import_program(model))
     if isinstance(model, (str, Path)):
-        return import_pt2(model)
-    return import_module(model, example_input)
+        return as_chain(import_pt2(model))
+    return as_chain(import_module(model, example_input))
 
 
 def to_module(network: FloatNetwork) -> nn.Sequential:

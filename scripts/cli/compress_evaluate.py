@@ -10,6 +10,7 @@ from compiler import EieParams
 from compiler.api import compile_network
 from compiler.eie.place import Strategy
 from compiler.errors import CompileError, InputError
+from compiler.frontend import as_chain
 from compiler.frontend_zsk import import_zsk
 from scripts.cli.compress_run import DataOption, HooksOption, TaskOption, Training
 from scripts.cli.options import JsonOption, with_params
@@ -86,7 +87,7 @@ def compress_evaluate(
 def _golden(model: Path, task: "Task", params: EieParams, placement: Strategy) -> float:
     """Return percent classified wrong in fixed point."""
     calibration = next(iter(task.train_loader()))[0].numpy()
-    network = import_zsk(model)
+    network = as_chain(import_zsk(model))
     image = compile_network(network, calibration, params, placement=placement, name=model.stem)
     wrong = samples = 0
     for inputs, targets in task.test_loader():

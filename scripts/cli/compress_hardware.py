@@ -11,7 +11,7 @@ from compiler import EieParams
 from compiler.api import compile_network
 from compiler.eie.place import Strategy
 from compiler.errors import CompileError
-from compiler.frontend import import_module
+from compiler.frontend import as_chain, import_module
 from scripts.cli.compress_run import (
     ConfigOption,
     DataOption,
@@ -171,7 +171,7 @@ def _cycles(
 
         plain = bake(copy.deepcopy(module)).cpu().eval()
         try:
-            network = import_module(plain, samples[:1])
+            network = as_chain(import_module(plain, samples[:1]))
             image = compile_network(
                 network, samples, params, placement=placement, name="compressed"
             )

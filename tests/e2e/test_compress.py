@@ -17,7 +17,7 @@ import torch
 from compiler.compress.config import Config
 from compiler.compress.config_file import dump_config
 from compiler.compress.zsk import load
-from compiler.frontend import import_pt2
+from compiler.frontend import as_chain, import_pt2
 from compiler.frontend_zsk import import_zsk
 
 Cli = Callable[..., Any]
@@ -119,12 +119,13 @@ def test_zsk_files_compile_alone_and_with_a_graph(cli: Cli, whole: Path, tmp_pat
     model = whole / "model.zsk"
     graph = tmp_path / "graph.pt2"
     export(lenet_300_100(64), torch.zeros(2, 1, 8, 8), graph)
-    alone, given = import_zsk(model), import_zsk(model, graph)
+    alone, given = as_chain(import_zsk(model)), as_chain(import_zsk(model, graph))
     for one, two in zip(alone.layers, given.layers, strict=True):
         assert np.array_equal(one.weight, two.weight)
         assert np.array_equal(one.bias, two.bias)
         assert one.relu == two.relu
-    assert not np.array_equal(alone.layers[0].weight, import_pt2(graph).layers[0].weight)
+    before = as_chain(import_pt2(graph))
+    assert not np.array_equal(alone.layers[0].weight, before.layers[0].weight)
     calibration = tmp_path / "x.npy"
     np.save(calibration, np.random.default_rng(0).random((20, 1, 8, 8)).astype(np.float32))
     command = ["compile", model, "--calibration", calibration]

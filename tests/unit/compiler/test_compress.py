@@ -16,7 +16,7 @@ from compiler.compress.module import export, linear_layers, to_module
 from compiler.compress.pipeline import Step, compress
 from compiler.compress.prune import densities_of, magnitude_mask, prune
 from compiler.errors import CompileError, InputError
-from compiler.frontend import import_module, import_program, import_pt2
+from compiler.frontend import as_chain, import_module, import_program, import_pt2
 from compiler.network import FloatLayer, FloatNetwork
 from compiler.quantize import fixed_point_errors, quantize
 from compiler.share import share_layer
@@ -187,8 +187,8 @@ def test_every_kind_of_model(tmp_path: Path) -> None:
         for model in (
             module,
             program,
-            import_module(module, example),
-            import_program(program),
+            as_chain(import_module(module, example)),
+            as_chain(import_program(program)),
             tmp_path / "model.pt2",
             str(tmp_path / "model.pt2"),
         )
@@ -215,7 +215,7 @@ def test_all_zero_layer() -> None:
     x, y = task(60)
     small, report = compress(module, x, y, density=0.5, epochs=1)
     assert report.layers[1].nnz == report.layers[1].values == 0
-    assert import_module(small, x[:1]).layers[1].shape == (4, 20)
+    assert as_chain(import_module(small, x[:1])).layers[1].shape == (4, 20)
 
 
 def test_module_names() -> None:
@@ -225,7 +225,7 @@ def test_module_names() -> None:
     model = nn.Sequential()
     model.add_module("a", chain)
     model.add_module("a_0_relu", nn.Linear(3, 3, bias=False))
-    built = to_module(import_module(model, torch.zeros(1, 3)))
+    built = to_module(as_chain(import_module(model, torch.zeros(1, 3))))
     names = [name for name, _ in built.named_children()]
     assert names == ["a_0", "a_0_relu", "a_0_relu_", "a_0_relu__"]
     assert [part.bias is None for part in linear_layers(built)] == [False, False, True]
@@ -284,8 +284,9 @@ def test_export(tmp_path: Path) -> None:
     export(small, torch.from_numpy(x[:1]), tmp_path / "model.pt2")
     assert small.training
     assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
-    read = import_pt2(tmp_path / "model.pt2")
-    for one, other in zip(read.layers, import_module(small, x[:1]).layers, strict=True):
+    read = as_chain(import_pt2(tmp_path / "model.pt2"))
+    whole = as_chain(import_module(small, x[:1]))
+    for one, other in zip(read.layers, whole.layers, strict=True):
         assert np.array_equal(one.weight, other.weight)
         assert np.array_equal(one.bias, other.bias)
         assert not share_layer(one, 4).clustered
@@ -339,7 +340,7 @@ def test_digits(digits: DigitsModel) -> None:
 def test_digits_in_fixed_point(digits: DigitsModel) -> None:
     """Fixed point costs no accuracy."""
     params = EieParams()
-    network = import_module(digits.model, digits.data.test_x[:1])
+    network = as_chain(import_module(digits.model, digits.data.test_x[:1]))
     assert [layer.name for layer in network.layers] == ["fc1", "fc2", "fc3"]
     rounded, report = quantize(network, digits.data.train_x, params)
     errors = fixed_point_errors(network, rounded, digits.data.test_x, run_layer, params)

@@ -16,9 +16,22 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import prune
 
+from compiler import frontend
 from compiler.errors import CompileError, InputError
-from compiler.frontend import import_module, import_program, import_pt2
+from compiler.frontend import as_chain
 from compiler.network import FloatNetwork
+
+
+def import_module(module: nn.Module, example: torch.Tensor | np.ndarray) -> FloatNetwork:
+    return as_chain(frontend.import_module(module, example))
+
+
+def import_program(program: Any) -> FloatNetwork:
+    return as_chain(frontend.import_program(program))
+
+
+def import_pt2(path: str | Path) -> FloatNetwork:
+    return as_chain(frontend.import_pt2(path))
 
 
 def forward(network: FloatNetwork, x: np.ndarray) -> np.ndarray:
@@ -323,9 +336,9 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     ),
     "log softmax": (seq(linear(5, 5), nn.LogSoftmax(-1)), (2, 5), "leave it out"),
     "conv": (
-        seq(nn.Conv2d(1, 2, 3), nn.Flatten(), linear(72, 5)),
-        (2, 1, 8, 8),
-        r"\(aten.conv2d.default, in module '0'\) .* convolutions do not run on the EIE array",
+        seq(nn.Conv1d(1, 2, 3), nn.Flatten(), linear(12, 5)),
+        (2, 1, 8),
+        r"\(aten.conv1d.default, in module '0'\) .* only two-dimensional convolutions of feature",
     ),
     "relu6": (seq(linear(5, 5), nn.ReLU6()), (2, 5), "have an upper limit; use ReLU"),
     "clamp": (

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compiler import EieParams, Image, compile
-from compiler.frontend import import_module
+from compiler.frontend import as_chain, import_module
 from compiler.network import FloatNetwork
 from sim import run
 
@@ -72,7 +72,8 @@ def test_golden_computes_what_torch_does(seed: int) -> None:
         exact = module(torch.from_numpy(x)).numpy()
     assert exact.dtype == np.float64
     difference = np.abs(result.outputs - exact)
-    bound = _error_bound(import_module(module, x[:2]), image, x.reshape(50, -1)).T
+    network = as_chain(import_module(module, x[:2]))
+    bound = _error_bound(network, image, x.reshape(50, -1)).T
     # The last digits of float64 aside.
     assert (difference <= bound * (1 + 1e-9) + 1e-12).all()
     assert bound.max() < 0.02

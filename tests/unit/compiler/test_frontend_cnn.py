@@ -1,0 +1,462 @@
+"""Convolutional networks: what the front end reads, against torch in float64, and refuses."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from compiler.errors import CompileError
+from compiler.frontend import as_chain, import_module, import_program, import_pt2
+from compiler.graph import (
+    INPUT,
+    FloatAdd,
+    FloatCnn,
+    FloatConcat,
+    FloatConv,
+    FloatGraph,
+    FloatNode,
+    FloatPool,
+)
+from compiler.network import FloatNetwork
+from compiler.scnn.evaluate import run_nodes
+from tests.unit.compiler.cnn_networks import (
+    Dense,
+    GoogLeNet,
+    LeNet,
+    PreActivation,
+    ResNet,
+    SqueezeNet,
+    conv,
+    depthwise,
+    fun,
+    seq,
+)
+
+
+def run_node(node: FloatNode, x: list[torch.Tensor]) -> torch.Tensor:
+    """Compute a node with torch."""
+    if isinstance(node, FloatConcat):
+        return torch.cat(x, dim=1)
+    if isinstance(node, FloatAdd):
+        y = x[0] + x[1]
+    elif isinstance(node, FloatConv):
+        weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
+        y = functional.conv2d(x[0], weight, bias, node.stride, node.padding, 1, node.groups)
+    else:
+        for ceil in (False, True):
+            if node.kind == "max":
+                y = functional.max_pool2d(x[0], node.kernel, node.stride, node.padding, 1, ceil)
+            else:
+                count = node.count_include_pad
+                y = functional.avg_pool2d(x[0], node.kernel, node.stride, node.padding, ceil, count)
+            if y.shape[2:] == node.out_size:
+                break
+        assert y.shape[2:] == node.out_size
+    return y.clamp(min=0) if node.relu else y
+
+
+def forward(cnn: FloatCnn, x: np.ndarray) -> np.ndarray:
+    """Run a network in float64; a tail takes the output flattened."""
+    tensors = {INPUT: torch.from_numpy(x)}
+    for node in cnn.graph.nodes:
+        tensors[node.name] = run_node(node, [tensors[name] for name in node.inputs])
+    y = tensors[cnn.graph.output].numpy()
+    if cnn.tail is None:
+        return y
+    assert y.shape[1:] == cnn.tail.input_shape
+    y = y.reshape(len(y), -1)
+    for layer in cnn.tail.layers:
+        y = y @ layer.weight.T + layer.bias
+        y = np.maximum(y, 0) if layer.relu else y
+    return y
+
+
+def program_of(module: nn.Module, example: torch.Tensor) -> torch.export.ExportedProgram:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.export.export(module.eval(), (example,))
+
+
+def same(one: FloatCnn, other: FloatCnn) -> None:
+    """Check that two networks are the same, number by number."""
+    assert repr_of(one.graph) == repr_of(other.graph)
+    assert (one.tail is None) == (other.tail is None)
+    if one.tail is not None and other.tail is not None:
+        assert one.tail.input_shape == other.tail.input_shape
+        for layer, twin in zip(one.tail.layers, other.tail.layers, strict=True):
+            assert (layer.name, layer.relu) == (twin.name, twin.relu)
+            np.testing.assert_array_equal(layer.weight, twin.weight)
+            np.testing.assert_array_equal(layer.bias, twin.bias)
+
+
+def repr_of(graph: FloatGraph) -> list[Any]:
+    rows: list[Any] = [graph.input_shape, graph.output]
+    for node in graph.nodes:
+        fields = (
+            dict(vars(node))
+            if not isinstance(node, FloatConv)
+            else {**vars(node), "weight": node.weight.tolist(), "bias": node.bias.tolist()}
+        )
+        rows.append((type(node).__name__, fields))
+    return rows
+
+
+def prepared(module: nn.Module) -> nn.Module:
+    """Give the module numbers that show mistakes: batch norms have statistics, some negative."""
+    torch.manual_seed(0)
+    for part in module.modules():
+        if isinstance(part, (nn.BatchNorm2d, nn.BatchNorm1d)):
+            for tensor, low in (
+                (part.running_mean, -1.0),
+                (part.running_var, 0.5),
+                (part.weight, -2.0),
+                (part.bias, -1.0),
+            ):
+                if tensor is not None:
+                    nn.init.uniform_(tensor, low, 2.0)
+    return module.double().eval()
+
+
+IMAGE = (3, 33, 33)
+
+# name: (module, sample shape, kinds of the nodes, with + for a ReLU, and those of the tail)
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] = {
+    "squeezenet 1.0": (
+        lambda: SqueezeNet("1.0"),
+        IMAGE,
+        "c+ m c+ c+ c+ | c+ c+ c+ | m c+ c+ c+ | c+ a",
+    ),
+    "squeezenet 1.1": (
+        lambda: SqueezeNet("1.1"),
+        IMAGE,
+        "c+ m c+ c+ c+ | m c+ c+ c+ | c+ c+ c+ | c+ a",
+    ),
+    "googlenet": (
+        GoogLeNet,
+        IMAGE,
+        "c+ m c+ c+ c+ c+ c+ m c+ | c+ c+ c+ c+ c+ m c+ | m a / L",
+    ),
+    "resnet": (
+        ResNet,
+        IMAGE,
+        "c+ m c+ c s+ c+ c s+ c+ c c s+ c+ c s+ a / L",
+    ),
+    "lenet": (LeNet, (1, 28, 28), "c m c m / L+ L"),
+    "vgg": (
+        seq(
+            conv(3, 4, 3, padding=1),
+            nn.ReLU(True),
+            conv(4, 4, 3, padding=1),
+            nn.ReLU(True),
+            nn.MaxPool2d(2, 2),
+            conv(4, 6, 3, padding=1),
+            nn.BatchNorm2d(6),
+            nn.ReLU(True),
+            nn.MaxPool2d(2, 2),
+            nn.AdaptiveAvgPool2d((4, 4)),
+            nn.Flatten(),
+            nn.Linear(96, 8),
+            nn.ReLU(True),
+            nn.Dropout(),
+            nn.Linear(8, 5),
+        ),
+        (3, 16, 16),
+        "c+ c+ m c+ m / L+ L",
+    ),
+    "mobilenet": (
+        seq(
+            conv(3, 4, 3, stride=2, padding=1),
+            depthwise(4, 6, 1),
+            depthwise(6, 8, 2),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(8, 5),
+        ),
+        IMAGE,
+        "c c+ c+ c+ c+ a / L",
+    ),
+    "pre-activation": (
+        seq(conv(3, 4, 3), PreActivation(4), PreActivation(4)),
+        (3, 8, 8),
+        "c c+ c+ c s c+ c+ c s",
+    ),
+    "densenet": (seq(conv(3, 4, 3), Dense(4, 2), Dense(6, 2)), (3, 8, 8), "c c+ c | c+ c |"),
+}
+
+# Single pieces: what becomes of them.
+PIECES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] = {
+    "strides": (seq(conv(2, 3, 3, stride=(2, 3), padding=(2, 0))), (2, 9, 10), "c"),
+    "kernel": (seq(nn.Conv2d(2, 3, (1, 4), padding=(0, 3))), (2, 5, 6), "c"),
+    "groups": (seq(conv(4, 6, 3, groups=2, bias=False)), (4, 5, 6), "c"),
+    "same": (seq(conv(2, 3, 3, padding="same")), (2, 5, 6), "c"),
+    "same, even": (seq(nn.Conv2d(2, 4, (4, 2), padding="same", groups=2)), (2, 5, 6), "c"),
+    "valid": (seq(conv(2, 3, 3, padding="valid")), (2, 5, 6), "c"),
+    "pool then relu": (seq(conv(2, 3, 3), nn.MaxPool2d(2), nn.ReLU()), (2, 8, 8), "c+ m"),
+    "average then relu": (seq(conv(2, 3, 3), nn.AvgPool2d(2), nn.ReLU()), (2, 8, 8), "c a+"),
+    "pool alone": (seq(nn.MaxPool2d(3, 2, 1), nn.ReLU()), (2, 8, 8), "m+"),
+    "relu alone": (seq(nn.ReLU(), conv(2, 3, 3)), (2, 8, 8), "m+ c"),
+    "relu twice": (seq(conv(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.ReLU()), (2, 8, 8), "c+ m"),
+    "pools": (
+        seq(
+            nn.AvgPool2d(3, 2, 1),
+            nn.AvgPool2d(2, 1, 1, count_include_pad=False),
+            nn.MaxPool2d(3, 2, 1, ceil_mode=True),
+            nn.AvgPool2d(2, 2, ceil_mode=True),
+            nn.AvgPool2d((1, 2), divisor_override=2),
+        ),
+        (2, 23, 18),
+        "a a m a a",
+    ),
+    "adaptive": (seq(conv(2, 3, 3), nn.AdaptiveAvgPool2d((3, None))), (2, 8, 8), "c a"),
+    "mean": (fun(lambda m, x: m.c(x).mean((2, 3)), c=conv(2, 3, 3)), (2, 8, 6), "c a"),
+    "mean, kept": (
+        fun(
+            lambda m, x: m.d(m.c(x).mean([-1, -2], keepdim=True)), c=conv(2, 3, 3), d=conv(3, 2, 1)
+        ),
+        (2, 8, 6),
+        "c a c",
+    ),
+    "norm first": (seq(nn.BatchNorm2d(2), conv(2, 4, 3, groups=2)), (2, 6, 6), "c"),
+    "norm before padding": (
+        seq(nn.BatchNorm2d(2), conv(2, 4, 3, padding=1)),
+        (2, 6, 6),
+        "c c",
+    ),
+    "scaled before padding": (
+        fun(lambda m, x: m.c(x * 3), c=conv(2, 4, 3, padding=1)),
+        (2, 6, 6),
+        "c",
+    ),
+    "norms": (seq(conv(2, 3, 3), nn.BatchNorm2d(3), nn.BatchNorm2d(3)), (2, 6, 6), "c"),
+    "norm after relu": (
+        seq(conv(2, 3, 3), nn.ReLU(), nn.BatchNorm2d(3), conv(3, 2, 1)),
+        (2, 6, 6),
+        "c+ c",
+    ),
+    "norm last": (seq(conv(2, 3, 3), nn.ReLU(), nn.BatchNorm2d(3)), (2, 6, 6), "c+ c"),
+    "norm read twice": (
+        fun(
+            lambda m, x: m.c(y := m.n(x)) + m.d(y),
+            c=conv(2, 3, 1),
+            d=conv(2, 3, 1),
+            n=nn.BatchNorm2d(2),
+        ),
+        (2, 6, 6),
+        "c c s",
+    ),
+    "norm of what is read twice": (
+        fun(lambda m, x: (y := m.c(x)) + m.n(y), c=conv(2, 3, 1), n=nn.BatchNorm2d(3)),
+        (2, 6, 6),
+        "c c s",
+    ),
+    "normalized input": (
+        fun(
+            lambda m, x: m.c((x - m.mean) / m.std),
+            c=conv(3, 2, 3),
+            mean=torch.rand(1, 3, 1, 1),
+            std=torch.rand(3, 1, 1) + 1,
+        ),
+        (3, 6, 6),
+        "c",
+    ),
+    "relu of a concatenation": (
+        fun(lambda m, x: torch.cat([m.c(x), m.d(x)], 1).relu(), c=conv(2, 3, 1), d=conv(2, 2, 1)),
+        (2, 6, 6),
+        "c+ c+ |",
+    ),
+    "relu of part of it": (
+        fun(
+            lambda m, x: torch.cat([y := m.c(x), m.d(y)], 1).relu(),
+            c=conv(2, 3, 1),
+            d=conv(3, 2, 1),
+        ),
+        (2, 6, 6),
+        "c c | m+",
+    ),
+    "read before relu": (
+        fun(
+            lambda m, x: torch.cat([y := m.c(x), m.d(y.relu())], -3),
+            c=conv(2, 3, 1),
+            d=conv(3, 2, 1),
+        ),
+        (2, 6, 6),
+        "c m+ c |",
+    ),
+    "relu in place": (
+        fun(
+            lambda m, x: torch.cat([y := m.c(x), m.d(y.relu_())], 1),
+            c=conv(2, 3, 1),
+            d=conv(3, 2, 1),
+        ),
+        (2, 6, 6),
+        "c+ c |",
+    ),
+    "sum of scaled": (
+        fun(lambda m, x: torch.sub(m.c(x), m.d(x), alpha=0.5), c=conv(2, 3, 1), d=conv(2, 3, 1)),
+        (2, 6, 6),
+        "c c s",
+    ),
+    "double": (fun(lambda m, x: (y := m.c(x)) + y, c=conv(2, 3, 1)), (2, 6, 6), "c"),
+    "sum in place": (
+        fun(lambda m, x: m.d((y := m.c(x)).add_(x)) + y, c=conv(2, 2, 1), d=conv(2, 2, 1)),
+        (2, 6, 6),
+        "c s c s",
+    ),
+    "module twice": (fun(lambda m, x: m.c(m.c(x)), c=conv(2, 2, 3)), (2, 6, 6), "c c"),
+    "unused branch": (
+        fun(lambda m, x: (m.d(x), m.c(x))[1], c=conv(2, 2, 3), d=conv(2, 3, 1)),
+        (2, 6, 6),
+        "c",
+    ),
+    "concatenation of one": (
+        fun(lambda m, x: torch.cat([m.c(x)], 1), c=conv(2, 2, 3)),
+        (2, 6, 6),
+        "c",
+    ),
+    "flatten, relu": (
+        seq(conv(2, 3, 3), nn.Flatten(), nn.ReLU(), nn.Linear(48, 5)),
+        (2, 6, 6),
+        "c+ / L",
+    ),
+    "flatten, norm": (
+        seq(conv(2, 3, 3), nn.Flatten(), nn.BatchNorm1d(48), nn.Linear(48, 5)),
+        (2, 6, 6),
+        "c / L",
+    ),
+    "reshapes": (
+        fun(
+            lambda m, x: m.f(m.d(m.c(x).flatten(2).unflatten(2, (4, 4))).reshape(-1, 48)).squeeze(
+                -1
+            ),
+            c=conv(2, 3, 3),
+            d=conv(3, 3, 1),
+            f=nn.Linear(48, 1),
+        ),
+        (2, 6, 6),
+        "c c / L",
+    ),
+    "functional": (
+        fun(
+            lambda m, x: functional.conv2d(x, m.w, m.b, 2, 1),
+            w=torch.randn(3, 2, 3, 3),
+            b=torch.randn(3),
+        ),
+        (2, 6, 6),
+        "c",
+    ),
+    "one bias": (
+        fun(lambda m, x: functional.conv2d(x, m.w) + 1.5, w=torch.randn(3, 2, 3, 3)),
+        (2, 6, 6),
+        "c",
+    ),
+}
+
+ALL = {**NETWORKS, **PIECES}
+
+
+def kinds(cnn: FloatCnn) -> str:
+    """Return what the nodes are, in a few letters."""
+    letters = []
+    for node in cnn.graph.nodes:
+        kind = {FloatConv: "c", FloatAdd: "s", FloatConcat: "|"}.get(type(node), "")
+        if isinstance(node, FloatPool):
+            kind = node.kind[0]
+        letters.append(kind + "+" * getattr(node, "relu", False))
+    if cnn.tail is not None:
+        letters += ["/", *("L" + "+" * layer.relu for layer in cnn.tail.layers)]
+    return " ".join(letters)
+
+
+def read(module: nn.Module, example: torch.Tensor) -> FloatCnn:
+    cnn = import_module(module, example)
+    assert isinstance(cnn, FloatCnn)
+    return cnn
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_computes_what_torch_does(name: str) -> None:
+    build, shape, nodes = ALL[name]
+    module = prepared(build())
+    x = torch.randn(3, *shape, dtype=torch.float64)
+    cnn = read(module, x)
+    with torch.no_grad():
+        exact = module(x).numpy()
+    made = forward(cnn, x.numpy())
+    assert kinds(cnn) == nodes
+    np.testing.assert_allclose(made.reshape(exact.shape), exact, rtol=1e-9, atol=1e-9)
+    names = [node.name for node in cnn.graph.nodes]
+    assert len(set(names)) == len(names)
+    assert INPUT not in names
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_evaluates_as_torch_does(name: str) -> None:
+    build, shape, _ = ALL[name]
+    x = torch.randn(2, *shape, dtype=torch.float64)
+    cnn = read(prepared(build()), x)
+    for node, y in run_nodes(cnn.graph, x.numpy()):
+        if node.name == cnn.graph.output:
+            whole = forward(FloatCnn(cnn.graph, None), x.numpy())
+            np.testing.assert_allclose(y, whole, rtol=1e-9, atol=1e-9)
+            break
+    else:
+        raise AssertionError("the output is missing")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_module_program_and_file_are_the_same(name: str, tmp_path: Path) -> None:
+    build, shape, _ = NETWORKS[name]
+    module = prepared(build())
+    x = torch.randn(2, *shape, dtype=torch.float64)
+    program = program_of(module, x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(program, tmp_path / "model.pt2")
+        lowered = program.run_decompositions()
+    expected = read(module, x)
+    for made in (import_program(program), import_pt2(tmp_path / "model.pt2")):
+        assert isinstance(made, FloatCnn)
+        same(made, expected)
+    # With other operators for the same.
+    core = import_program(lowered)
+    assert isinstance(core, FloatCnn)
+    assert kinds(core) == kinds(expected)
+    np.testing.assert_allclose(forward(core, x.numpy()), forward(expected, x.numpy()), atol=1e-9)
+
+
+def test_names_are_paths_in_the_module() -> None:
+    cnn = read(prepared(ResNet()), torch.zeros(1, *IMAGE))
+    names = [node.name for node in cnn.graph.nodes]
+    assert names[:5] == ["conv1", "maxpool", "layer1.0.conv1", "layer1.0.conv2", "layer1.0"]
+    assert names[-1] == cnn.graph.output == "avgpool"
+    first = cnn.graph.nodes[0]
+    assert isinstance(first, FloatConv)
+    assert (first.folded, first.inputs) == (("bn1",), (INPUT,))
+    assert cnn.tail is not None
+    assert (cnn.tail.input_shape, cnn.tail.layers[0].name) == ((6, 1, 1), "fc")
+
+
+def test_exact_sparse_weights_stay() -> None:
+    conv0 = nn.Conv2d(2, 3, 3)
+    module = nn.Sequential(conv0, nn.BatchNorm2d(3))
+    with torch.no_grad():
+        conv0.weight.mul_(torch.rand(conv0.weight.shape) < 0.3)
+    node = read(module, torch.zeros(1, 2, 5, 5)).graph.nodes[0]
+    assert isinstance(node, FloatConv)
+    np.testing.assert_array_equal(node.weight != 0, conv0.weight.detach().numpy() != 0)
+    assert node.folded == ("1",)
+
+
+def test_chains_stay_chains() -> None:
+    network = import_module(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), torch.zeros(1, 1, 4, 4))
+    assert isinstance(network, FloatNetwork)
+    with pytest.raises(
+        CompileError, match=r"has convolutions or pooling \('0'\), but only a chain"
+    ):
+        as_chain(import_module(nn.Sequential(nn.Conv2d(1, 1, 1)), torch.zeros(1, 1, 4, 4)))

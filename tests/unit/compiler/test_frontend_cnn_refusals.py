@@ -1,0 +1,176 @@
+"""Convolutional networks that the front end refuses, and in what words."""
+
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from compiler.errors import CompileError
+from compiler.frontend import import_module, import_pt2
+from tests.unit.compiler.cnn_networks import Lambda, conv, fun, seq
+
+
+def _nan(bias: int) -> nn.Module:
+    layer = nn.Conv2d(2, 3, 3)
+    with torch.no_grad():
+        layer.weight[0, 0, 0, :2] = float("nan")
+        assert layer.bias is not None
+        layer.bias[:bias] = float("inf")
+    return nn.Sequential(layer)
+
+
+REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
+    "relu6": (seq(conv(2, 3, 3), nn.ReLU6()), (2, 6, 6), r"module '1'\) .* upper limit; use ReLU"),
+    "silu": (seq(conv(2, 3, 3), nn.SiLU()), (2, 6, 6), r"silu.*not that of a ReLU; use ReLU"),
+    "leaky": (seq(conv(2, 3, 3), nn.LeakyReLU()), (2, 6, 6), "leaky_relu.*use ReLU"),
+    "sigmoid": (seq(conv(2, 3, 3), nn.Sigmoid()), (2, 6, 6), r"sigmoid.default, in module '1'\)"),
+    "softmax": (
+        seq(conv(2, 3, 3), nn.Flatten(), nn.Linear(48, 3), nn.Softmax(1)),
+        (2, 6, 6),
+        "leave it out",
+    ),
+    "dilation": (seq(conv(2, 3, 3, dilation=2)), (2, 6, 6), r"has holes \(dilation \(2, 2\)\)"),
+    "pool dilation": (seq(nn.MaxPool2d(2, dilation=2)), (2, 6, 6), r"holes \(dilation\); use 1"),
+    "transposed": (seq(nn.ConvTranspose2d(2, 3, 3)), (2, 6, 6), "planes smaller, not larger"),
+    "conv1d": (
+        seq(conv(2, 3, 3), nn.Flatten(2), nn.Conv1d(3, 2, 1)),
+        (2, 6, 6),
+        "only two-dimensional conv",
+    ),
+    "conv after linear": (
+        seq(
+            conv(2, 3, 3),
+            nn.Flatten(),
+            nn.Linear(48, 48),
+            nn.Unflatten(1, (3, 4, 4)),
+            conv(3, 2, 1),
+        ),
+        (2, 6, 6),
+        r"conv2d.*module '4'\) .* only two-dimensional convolutions of feature maps, before any",
+    ),
+    "nan": (lambda: _nan(2), (2, 6, 6), "layer '0' has 2 weights and 2 biases that are NaN or inf"),
+    "nan norm": (
+        lambda: nn.Sequential(conv(2, 3, 3), Lambda(lambda m, x: x * m.f, f=torch.tensor(np.nan))),
+        (2, 6, 6),
+        "its parameters make 48 values NaN or infinite",
+    ),
+    "weights from input": (
+        fun(lambda m, x: functional.conv2d(x, x)),
+        (3, 6, 6),
+        "its weights and biases are not constant",
+    ),
+    "product": (fun(lambda m, x: m.c(x) * x, c=conv(2, 2, 1)), (2, 6, 6), "only additions of two"),
+    "broadcast": (
+        fun(lambda m, x: m.c(x) + x, c=conv(2, 1, 1)),
+        (2, 6, 6),
+        r"different shapes, \(1, 6, 6\) and",
+    ),
+    "constant plane": (
+        fun(lambda m, x: m.c(x) + m.p, c=conv(2, 1, 1), p=torch.rand(6, 6)),
+        (2, 6, 6),
+        "its constant differs inside a channel",
+    ),
+    "rows together": (
+        fun(lambda m, x: torch.cat([m.c(x), x], 2), c=conv(2, 2, 1)),
+        (2, 6, 6),
+        "along dimension 2; only along the channels, 1",
+    ),
+    "with a constant": (
+        fun(lambda m, x: torch.cat([m.c(x), m.k], 1), c=conv(2, 2, 1), k=torch.zeros(2, 1, 6, 6)),
+        (2, 6, 6),
+        "only of tensors that depend on the input",
+    ),
+    "mean of rows": (
+        fun(lambda m, x: m.c(x).mean(2), c=conv(2, 2, 1)),
+        (2, 6, 6),
+        r"over \[2\]; only",
+    ),
+    "adaptive": (
+        seq(conv(2, 2, 1), nn.AdaptiveAvgPool2d(4)),
+        (2, 6, 6),
+        r"plane of \(6, 6\) differ in size",
+    ),
+    "divisor": (seq(nn.AvgPool2d(2, divisor_override=3)), (2, 6, 6), "divides by 3 instead of the"),
+    "permuted": (
+        fun(lambda m, x: m.c(x).permute(0, 2, 3, 1).flatten(1), c=conv(2, 2, 1)),
+        (2, 6, 6),
+        "changes the order of a sample's elements",
+    ),
+    "reshaped": (
+        fun(lambda m, x: m.d(m.c(x).reshape(-1, 4, 3, 6)), c=conv(2, 2, 1), d=conv(4, 2, 1)),
+        (2, 6, 6),
+        r"takes samples of shape \(4, 3, 6\) made of feature maps of shape \(2, 6, 6\)",
+    ),
+    "two vectors": (
+        fun(
+            lambda m, x: m.f(m.c(x).flatten(1)) + m.g(x.flatten(1)),
+            c=conv(2, 2, 1),
+            f=nn.Linear(72, 3),
+            g=nn.Linear(72, 3),
+        ),
+        (2, 6, 6),
+        "reads x, but each step may use only the result before it",
+    ),
+    "vector and map": (
+        fun(lambda m, x: m.c(x).flatten(1) + x.flatten(1), c=conv(2, 2, 1)),
+        (2, 6, 6),
+        "reads flatten and flatten_1, but each step after the convolutions",
+    ),
+    "sliced": (fun(lambda m, x: m.c(x)[:, :1], c=conv(2, 2, 1)), (2, 6, 6), "slice"),
+    "group norm": (seq(conv(2, 2, 1), nn.GroupNorm(1, 2)), (2, 6, 6), "group_norm"),
+    "training norm": (
+        seq(conv(2, 2, 1), nn.BatchNorm2d(2, track_running_stats=False)),
+        (2, 6, 6),
+        "training mode|no running statistics",
+    ),
+    "changed": (
+        fun(
+            lambda m, x: torch.cat([y := (z := m.c(x)).reshape(-1, 2, 6, 6), z.relu_(), y], 1),
+            c=conv(2, 2, 1),
+        ),
+        (2, 6, 6),
+        "reads reshape, which an operation in place may have changed",
+    ),
+    "no image": (
+        seq(nn.Unflatten(1, (1, 6, 6)), conv(1, 2, 3)),
+        (36,),
+        r"the input has shape \(batch, 36\), but a network with convolutions must have an input of",
+    ),
+    "too small": (seq(conv(2, 3, 7)), (2, 6, 6), "torch.export cannot trace Sequential"),
+    "wrong channels": (seq(conv(2, 3, 3)), (3, 6, 6), "torch.export cannot trace Sequential"),
+    "flattened batch": (
+        seq(conv(2, 3, 3), nn.Flatten(0), nn.ReLU()),
+        (2, 6, 6),
+        "first dimension must stay the batch",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    build, shape, message = REFUSED[name]
+    with pytest.raises(CompileError, match=message) as caught:
+        import_module(build(), torch.randn(2, *shape))
+    assert "\n" not in str(caught.value)
+
+
+def test_groups_of_a_damaged_file(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Conv2d(4, 6, 3, groups=2)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(module, (torch.zeros(1, 4, 6, 6),))
+    (node,) = [n for n in program.graph.nodes if "conv2d" in str(n.target)]
+    node.args = (*node.args[:-1], 3)
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    (tmp_path / "model.pt2").write_bytes(buffer.getvalue())
+    with pytest.raises(
+        CompileError, match=r"its 3 groups of 2 channels do not divide 4 input and 6"
+    ):
+        import_pt2(tmp_path / "model.pt2")
