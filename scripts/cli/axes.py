@@ -7,6 +7,7 @@ from compiler.errors import InputError
 __all__ = ["read_axes"]
 
 _FLAGS = ("pointers_first", "skip_padding")
+_SHARES = ("density", "act_density", "weight_density")
 _WORDS = {"yes": True, "true": True, "no": False, "false": False}
 
 
@@ -26,13 +27,14 @@ def read_axes(**given: str | None) -> dict[str, list[Any]]:
 
 
 def _value(axis: str, text: str) -> Any:
-    if axis == "placement":
+    if axis in ("placement", "machine"):
         return text
     if axis in _FLAGS:
         if text.lower() not in _WORDS:
             raise InputError(f"{axis} must be yes, no or yes,no, not {text!r}")
         return _WORDS[text.lower()]
+    kind, what = (float, "numbers") if axis in _SHARES else (int, "whole numbers")
     try:
-        return int(text)
+        return kind(text)
     except ValueError as error:
-        raise InputError(f"{axis} must be whole numbers with commas, not {text!r}") from error
+        raise InputError(f"{axis} must be {what} with commas, not {text!r}") from error

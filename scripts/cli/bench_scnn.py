@@ -12,7 +12,7 @@ from sim.benchmarks.scnn import bench_scnn
 from sim.benchmarks.scnn_layers import NETWORK_NAMES, NETWORKS, ConvLayer, scnn_layers
 from sim.benchmarks.scnn_result import ConvBench, NetworkBench, ScnnBench
 
-__all__ = ["SCNN_EXAMPLES", "bench_isca"]
+__all__ = ["SCNN_EXAMPLES", "bench_isca", "choose_layers"]
 
 SCNN_EXAMPLES = """Examples:
 
@@ -63,7 +63,7 @@ def bench_isca(
     are not published are said to be assumed. Exits with 1 if a word or a cycle counter of the RTL
     differs from the models.
     """
-    chosen = _choose(networks, layers)
+    chosen = choose_layers(networks, layers)
     with Steps() as steps:
         result = bench_scnn(chosen, others=not alone, rtl=rtl, progress=steps)
     if as_json:
@@ -73,7 +73,14 @@ def bench_isca(
     return int(not result.exact)
 
 
-def _choose(networks: str | None, layers: str | None) -> dict[str, tuple[ConvLayer, ...]]:
+def choose_layers(networks: str | None, layers: str | None) -> dict[str, tuple[ConvLayer, ...]]:
+    """Read names of networks and layers, with commas between; None is all.
+
+    Raises
+    ------
+    InputError
+        If there is no such network or layer.
+    """
     chosen = dict(NETWORKS)
     if networks is not None:
         wanted = [name.strip().lower() for name in networks.split(",")]

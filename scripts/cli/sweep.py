@@ -14,6 +14,7 @@ from scripts.cli.axes import read_axes
 from scripts.cli.files import read_npy
 from scripts.cli.options import JsonOption
 from scripts.cli.output import Steps, print_json, print_line, print_table
+from scripts.cli.sweep_scnn import SCNN_SWEEP_EXAMPLES, sweep_scnn
 from sim.benchmarks.eie_layers import EIE_LAYERS
 from sim.sweep.grid import AXES, Memories, Point, grid
 from sim.sweep.work import ImageWork, PaperWork, Work
@@ -154,6 +155,9 @@ def sweep_eie(
     _print(result.rows)
     kept = f", {result.resumed} of them from before" if result.resumed else ""
     print_line(f"{len(sweep.works) * len(sweep.points)} points{kept}: table in {output}")
+
+
+app.command("scnn", epilog=SCNN_SWEEP_EXAMPLES)(sweep_scnn)
 
 
 def _works(

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from compiler.errors import InputError
 from compiler.manifest import zeroskip_version
@@ -14,10 +14,23 @@ from sim.sweep.grid import Point
 from sim.sweep.measure import Row, measure_points
 from sim.sweep.work import ImageWork, Work
 
-__all__ = ["Job", "on_cluster", "on_cores"]
+__all__ = ["AnyJob", "Job", "on_cluster", "on_cores"]
 
 _PATIENCE = 5
 """Seconds to wait for a scheduler, and for its first worker."""
+
+
+class AnyJob(Protocol):
+    """Some points of a sweep that are measured together."""
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Their numbers in the sweep."""
+        ...
+
+    def measure(self) -> list[list[Row]]:
+        """Measure them; return the rows of each."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +41,15 @@ class Job:
     numbers: tuple[int, ...]
     points: tuple[Point, ...]
 
+    def measure(self) -> list[list[Row]]:
+        """Measure them, see :func:`sim.sweep.measure.measure_points`."""
+        return measure_points(self.work, self.points)
 
-Finished = Iterator[tuple[Job, list[list[Row]]]]
+
+Finished = Iterator[tuple[AnyJob, list[list[Row]]]]
 
 
-def on_cores(jobs: Sequence[Job], count: int) -> Finished:
+def on_cores(jobs: Sequence[AnyJob], count: int) -> Finished:
     """Yield jobs as they finish, run by ``count`` processes; -1 is one per core."""
     from joblib import Parallel, delayed
 
@@ -42,7 +59,7 @@ def on_cores(jobs: Sequence[Job], count: int) -> Finished:
     yield from parallel(delayed(_run)(job) for job in jobs)
 
 
-def on_cluster(jobs: Sequence[Job], address: str) -> Finished:
+def on_cluster(jobs: Sequence[AnyJob], address: str) -> Finished:
     """Yield jobs as they finish, run by the workers of a Dask scheduler.
 
     Raises
@@ -65,6 +82,9 @@ def on_cluster(jobs: Sequence[Job], address: str) -> Finished:
         sent: dict[str, Any] = {}
         futures = {}
         for job in jobs:
+            if not isinstance(job, Job):
+                futures[client.submit(job.measure, pure=False)] = job
+                continue
             work: Any = job.work
             if isinstance(work, ImageWork):
                 # Once for all jobs: it can be large.
@@ -81,8 +101,8 @@ def on_cluster(jobs: Sequence[Job], address: str) -> Finished:
         client.close()
 
 
-def _run(job: Job) -> tuple[Job, list[list[Row]]]:
-    return job, measure_points(job.work, job.points)
+def _run(job: AnyJob) -> tuple[AnyJob, list[list[Row]]]:
+    return job, job.measure()
 
 
 def _check_address(address: str) -> None:

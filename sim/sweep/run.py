@@ -5,21 +5,44 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from compiler.errors import InputError
 from compiler.manifest import zeroskip_version
-from sim.sweep.execute import Job, on_cluster, on_cores
+from sim.sweep.execute import AnyJob, Job, on_cluster, on_cores
 from sim.sweep.grid import Point, image_key
 from sim.sweep.journal import Journal
 from sim.sweep.measure import Row
-from sim.sweep.table import check_suffix, read_table, write_table
+from sim.sweep.table import EIE_COLUMNS, Columns, check_suffix, read_table, write_table
 from sim.sweep.work import Work
 
-__all__ = ["Sweep", "SweepResult", "journal_path", "run_sweep"]
+__all__ = ["AnySweep", "Sweep", "SweepResult", "journal_path", "run_sweep"]
 
 _TABLE = 1
 """Raised with every change of what columns mean."""
+
+
+class AnySweep(Protocol):
+    """Points to measure, and the table that they make."""
+
+    @property
+    def columns(self) -> Columns:
+        """Of the table."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of points, of all works."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this sweep from others."""
+        ...
+
+    def jobs(self, done: set[int]) -> Sequence[AnyJob]:
+        """Group the points that are not done yet by what they share."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +51,16 @@ class Sweep:
 
     works: Sequence[Work]
     points: Sequence[Point]
+
+    @property
+    def columns(self) -> Columns:
+        """Of the table."""
+        return EIE_COLUMNS
+
+    @property
+    def size(self) -> int:
+        """Number of points, of all works."""
+        return len(self.works) * len(self.points)
 
     @property
     def fingerprint(self) -> str:
@@ -43,7 +76,7 @@ class Sweep:
     def jobs(self, done: set[int]) -> list[Job]:
         """Group the points that are not done yet by the images they need."""
         found: dict[Any, list[int]] = {}
-        for number in range(len(self.works) * len(self.points)):
+        for number in range(self.size):
             if number not in done:
                 work, point = divmod(number, len(self.points))
                 found.setdefault((work, *image_key(self.points[point])), []).append(number)
@@ -77,7 +110,7 @@ def journal_path(output: Path) -> Path:
 
 
 def run_sweep(
-    sweep: Sweep,
+    sweep: AnySweep,
     output: Path,
     *,
     jobs: int = -1,
@@ -108,10 +141,9 @@ def run_sweep(
     if jobs < 1 and jobs != -1:
         raise InputError(f"jobs must be at least 1, or -1 for one per core, not {jobs}")
     report = progress or (lambda *_: None)
-    total = len(sweep.works) * len(sweep.points)
-    fingerprint = sweep.fingerprint
+    total, fingerprint = sweep.size, sweep.fingerprint
     if output.exists():
-        return SweepResult(_finished(output, fingerprint), total)
+        return SweepResult(_finished(output, sweep), total)
     if not output.absolute().parent.is_dir():
         raise InputError(
             f"{output} cannot be written: there is no folder {output.absolute().parent}"
@@ -131,20 +163,20 @@ def run_sweep(
             for _, rows in sorted(journal.done.items())
             for row in rows
         ]
-        write_table(rows, output)
+        write_table(rows, output, sweep.columns)
         journal.path.unlink(missing_ok=True)
     return SweepResult(rows, resumed)
 
 
-def _finished(output: Path, fingerprint: str) -> list[Row]:
+def _finished(output: Path, sweep: AnySweep) -> list[Row]:
     """Read a table that is there already, if it is of this sweep."""
     try:
-        rows = read_table(output).to_dicts()
+        rows = read_table(output, sweep.columns).to_dicts()
     except InputError as error:
         raise InputError(
             f"{output} exists and is no table of a sweep: choose another output, or remove it"
         ) from error
-    if {row["sweep"] for row in rows} != {fingerprint}:
+    if {row["sweep"] for row in rows} != {sweep.fingerprint}:
         raise InputError(
             f"{output} exists and is of another sweep: choose another output, or remove it"
         )

@@ -10,12 +10,23 @@ from compiler.errors import InputError
 from hw.eie.formats import StallClass
 from sim.atomic import replaced_path
 
-__all__ = ["COLUMNS", "SUFFIXES", "check_suffix", "read_table", "write_table"]
+__all__ = [
+    "COLUMNS",
+    "EIE_COLUMNS",
+    "SUFFIXES",
+    "Columns",
+    "check_suffix",
+    "read_table",
+    "write_table",
+]
 
 SUFFIXES = (".csv", ".parquet")
 """Formats of tables."""
 
-_ABOUT: dict[str, tuple[type[pl.DataType], str]] = {
+Columns = Mapping[str, tuple[type[pl.DataType], str]]
+"""Columns of a table by name: of what type, and what each is."""
+
+EIE_COLUMNS: Columns = {
     "sweep": (pl.String, "fingerprint of the sweep's settings"),
     "layer": (pl.String, "name"),
     "num_pes": (pl.Int64, "of the array, as are the next ones"),
@@ -52,10 +63,8 @@ _ABOUT: dict[str, tuple[type[pl.DataType], str]] = {
     "model_seconds": (pl.Float64, "that the cycle model took for the network, all inputs"),
 }
 
-COLUMNS: Mapping[str, str] = {name: what for name, (_, what) in _ABOUT.items()}
-"""What each column is."""
-
-_SCHEMA = {name: kind for name, (kind, _) in _ABOUT.items()}
+COLUMNS: Mapping[str, str] = {name: what for name, (_, what) in EIE_COLUMNS.items()}
+"""What each column of a sweep of EIE is."""
 
 
 def check_suffix(path: Path) -> None:
@@ -70,8 +79,10 @@ def check_suffix(path: Path) -> None:
         raise InputError(f"the table must end in {' or '.join(SUFFIXES)}, not {path.name!r}")
 
 
-def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write a table, whole or not at all.
+def write_table(
+    rows: Sequence[Mapping[str, Any]], path: Path, columns: Columns = EIE_COLUMNS
+) -> None:
+    """Write a table with these columns, whole or not at all.
 
     Raises
     ------
@@ -79,7 +90,7 @@ def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         If it cannot be written.
     """
     check_suffix(path)
-    table = pl.DataFrame(rows, schema=_SCHEMA)
+    table = pl.DataFrame(rows, schema={name: kind for name, (kind, _) in columns.items()})
     with replaced_path(path) as draft:
         if path.suffix == ".csv":
             table.write_csv(draft)
@@ -87,14 +98,15 @@ def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             table.write_parquet(draft)
 
 
-def read_table(path: Path) -> pl.DataFrame:
-    """Read a table.
+def read_table(path: Path, columns: Columns = EIE_COLUMNS) -> pl.DataFrame:
+    """Read a table with these columns.
 
     Raises
     ------
     InputError
         If it is missing, damaged or no table of a sweep.
     """
+    schema = {name: kind for name, (kind, _) in columns.items()}
     check_suffix(path)
     if not path.is_file():
         raise InputError(f"table {path} {'is a folder' if path.is_dir() else 'does not exist'}")
@@ -103,12 +115,12 @@ def read_table(path: Path) -> pl.DataFrame:
             table = pl.read_csv(path, infer_schema=False)
         else:
             table = pl.read_parquet(path)
-        if missing := [name for name in _SCHEMA if name not in table.columns]:
+        if missing := [name for name in schema if name not in table.columns]:
             raise InputError(f"{path} is no table of a sweep: it has no column {missing[0]}")
         if path.suffix == ".csv":
-            booleans = [name for name, kind in _SCHEMA.items() if kind == pl.Boolean]
+            booleans = [name for name, kind in schema.items() if kind == pl.Boolean]
             table = table.with_columns(pl.col(name) == "true" for name in booleans)
-        return table.select(pl.col(name).cast(kind) for name, kind in _SCHEMA.items())
+        return table.select(pl.col(name).cast(kind) for name, kind in schema.items())
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         text = str(error).split("\n", 1)[0]
         raise InputError(f"{path} is no table of a sweep, or damaged: {text}") from error
