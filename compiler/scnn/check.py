@@ -2,7 +2,7 @@
 
 from compiler.errors import CompileError
 from compiler.graph import QuantConv
-from compiler.scnn.encode import stored_fields
+from compiler.scnn.fields import stored_fields
 from hw.scnn.params import ScnnParams
 
 __all__ = ["check_layer"]

@@ -7,15 +7,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from compiler.errors import CompileError
 from compiler.graph import QuantConv
 from compiler.scnn.geometry import Tap
-from compiler.scnn.lanes import pack_lanes, unsigned_field
-from hw.eie.formats import bias_word
+from compiler.scnn.lanes import pack_lanes
 from hw.scnn.formats import block_layout
 from hw.scnn.params import ScnnParams
 
-__all__ = ["StreamWords", "bias_words", "encode_weights", "move_taps", "stored_fields", "tap_words"]
+__all__ = ["StreamWords", "encode_weights", "move_taps", "tap_words"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,44 +30,6 @@ class StreamWords:
     blocks: NDArray[np.uint64]
 
 
-def stored_fields(conv: QuantConv, params: ScnnParams) -> NDArray[np.uint64]:
-    """Find what the weight SRAM stores for each weight: its code, or itself.
-
-    Returns
-    -------
-    (K, C // groups, R, S) uint64; 0 is a weight of 0.
-
-    Raises
-    ------
-    CompileError
-        If a value has no code, or does not fit the array.
-    """
-    weight, book = conv.weight, conv.codebook
-    if book is None:
-        _check_range(conv, weight, params.field_bits, "weights", "field_bits")
-        return unsigned_field(np.ascontiguousarray(weight, np.int64), params.field_bits)
-    if not 1 <= len(book) <= params.num_codes or book[0] != 0:
-        raise CompileError(
-            f"the codebook of layer {conv.name!r} must be at most {params.num_codes} weights "
-            f"(code_bits = {params.code_bits}), the first 0, "
-            f"not {len(book)} weights, the first {book[0] if len(book) else None}"
-        )
-    _check_range(conv, book, params.weight_bits, "weights", "weight_bits")
-    order = np.argsort(book[1:], kind="stable") + 1
-    ordered = book[order]
-    at = np.searchsorted(ordered, weight)
-    codes = np.zeros(weight.shape, np.int64)
-    if len(order):
-        codes = order[np.minimum(at, len(order) - 1)]
-    codes[weight == 0] = 0
-    if (wrong := book[codes] != weight).any():
-        raise CompileError(
-            f"every weight of layer {conv.name!r} must be in its codebook, "
-            f"but {weight[wrong].flat[0]} is not: give it other codes or none"
-        )
-    return codes.astype(np.uint64)
-
-
 def tap_words(phases: Sequence[Sequence[Tap]], origin: int, y_stride: int) -> NDArray[np.uint64]:
     """List what the tap table holds for a pass, the taps of each phase one after the other.
 
@@ -82,28 +42,6 @@ def tap_words(phases: Sequence[Sequence[Tap]], origin: int, y_stride: int) -> ND
     if words and min(words) < 0:
         raise ValueError(f"origin must be at least {origin - min(words)}, not {origin}")
     return np.array(words, np.uint64)
-
-
-def bias_words(
-    conv: QuantConv, outputs: range, slots: int, params: ScnnParams
-) -> NDArray[np.uint64]:
-    """Fill the bias SRAM of a stream that computes ``outputs``, padded with 0 to ``slots``.
-
-    Returns
-    -------
-    (slots, 1) uint64.
-
-    Raises
-    ------
-    CompileError
-        If a bias does not fit ``acc_bits``.
-    """
-    bias = conv.bias[outputs.start : outputs.stop]
-    _check_range(conv, bias, params.acc_bits, "biases", "acc_bits")
-    mask = (1 << params.acc_bits) - 1
-    words = np.zeros((slots, 1), np.uint64)
-    words[: len(bias), 0] = [bias_word(one, conv.shift) & mask for one in bias.tolist()]
-    return words
 
 
 def encode_weights(
@@ -125,7 +63,7 @@ def encode_weights(
     Parameters
     ----------
     conv : the layer; its groups are made of blocks that only some outputs have.
-    fields : of all the layer's weights, from :func:`stored_fields`.
+    fields : of all the layer's weights, from :func:`compiler.scnn.fields.stored_fields`.
     phases : taps of each phase, from :func:`compiler.scnn.geometry.phase_taps`.
     outputs : output channels of each stream; group ``g`` are those from ``g * kc`` on.
     channels : input channels.
@@ -173,17 +111,6 @@ def _pack_headers(rows: NDArray[np.int64], params: ScnnParams) -> NDArray[np.uin
     for column, name in enumerate(("channel", "tap_base", "count", "last")):
         words |= rows[:, column].astype(np.uint64) << np.uint64(layout[name].offset)
     return words[:, None]
-
-
-def _check_range(
-    conv: QuantConv, values: NDArray[np.int64], bits: int, what: str, param: str
-) -> None:
-    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    if values.size and not low <= values.min() <= values.max() <= high:
-        raise CompileError(
-            f"{what} of layer {conv.name!r} must be from {low} to {high} ({param} = {bits}), "
-            f"not {values.min()} to {values.max()}"
-        )
 
 
 @njit(cache=True)

@@ -1,68 +1,23 @@
-"""Find layers that the array can do one after the other without the host."""
+"""Lay layers on the array so that it does them one after the other without the host."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from compiler.graph import QuantConv, QuantGraph
-from compiler.scnn.encode import stored_fields
+from compiler.scnn.collect import collect
+from compiler.scnn.fields import stored_fields
 from compiler.scnn.geometry import cut, least_tile
 from compiler.scnn.layer import LayerPlan
+from compiler.scnn.levels import Level
 from compiler.scnn.mapping import Room
-from compiler.scnn.passes import Encoder, Pass, Share, collect
+from compiler.scnn.passes import Encoder, Pass, Share
 from compiler.scnn.plan import plan_tile
 from compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
 from hw.scnn.params import ScnnParams
 
-__all__ = ["Level", "fused_run", "levels_from"]
-
-
-@dataclass(frozen=True)
-class Level:
-    """Layers that read the same activation RAM, and together fill the other.
-
-    Parameters
-    ----------
-    layers : their numbers, in order.
-    source : tensors that are there, in the order of the directory.
-    """
-
-    layers: tuple[int, ...]
-    source: tuple[str, ...]
-
-
-def levels_from(graph: QuantGraph, first: int) -> Iterator[tuple[Level, ...]]:
-    """Give ever longer sequences of levels that begin with layer ``first``.
-
-    In a sequence, each level reads what the level before has made, and nothing else does: what
-    others need as well must go to the host, which sees only what the last level makes.
-    """
-    layers = graph.layers
-    readers: dict[str, list[int]] = {}
-    for number, layer in enumerate(layers):
-        for name in layer.inputs:
-            readers.setdefault(name, []).append(number)
-    levels: list[Level] = []
-    source = tuple(dict.fromkeys(layers[first].inputs))
-    number = first
-    while True:
-        here: list[int] = []
-        while (
-            number < len(layers)
-            and set(layers[number].inputs) <= set(source)
-            and layers[number].stride == layers[first if not here else here[0]].stride
-        ):
-            here.append(number)
-            number += 1
-        if not here or (levels and {one for name in source for one in readers[name]} != set(here)):
-            return
-        levels.append(Level(tuple(here), source))
-        yield tuple(levels)
-        source = tuple(layers[one].name for one in here)
-        if any(name in graph.outputs or name not in readers for name in source):
-            return
-        first = number
+__all__ = ["fused_run"]
 
 
 def fused_run(

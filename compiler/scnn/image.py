@@ -27,9 +27,9 @@ from compiler.image_files import (
 from compiler.manifest import FileEntry, zeroskip_version
 from compiler.readmem import from_hex, to_hex
 from compiler.scnn.check import check_layer
+from compiler.scnn.collect import program_words
 from compiler.scnn.handoff import Handoff, find_handoff
 from compiler.scnn.manifest import CnnManifest, RunEntry
-from compiler.scnn.passes import program_words
 from compiler.scnn.run import ScnnRun
 from compiler.scnn.tensors import entry_of, pack_graph, unpack_graph
 from compiler.staging import staged_directory

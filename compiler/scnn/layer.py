@@ -7,10 +7,11 @@ import numpy as np
 
 from compiler.eie.segment import SramData
 from compiler.graph import QuantConv
-from compiler.scnn.encode import stored_fields
+from compiler.scnn.collect import collect
+from compiler.scnn.fields import stored_fields
 from compiler.scnn.geometry import Region, cut, kernel_pieces, sample_regions
 from compiler.scnn.mapping import Mapping, Room
-from compiler.scnn.passes import Encoder, Pass, Share, collect
+from compiler.scnn.passes import Encoder, Pass, Share
 from compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
 from hw.scnn.params import ScnnParams
 

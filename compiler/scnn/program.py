@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 from compiler.graph import INPUT, QuantGraph
 from compiler.scnn.check import check_layer
-from compiler.scnn.fuse import fused_run, levels_from
+from compiler.scnn.fuse import fused_run
 from compiler.scnn.layer import layer_runs, only_changes
+from compiler.scnn.levels import levels_from
 from compiler.scnn.plan import plan_layer
 from compiler.scnn.run import Channels, ScnnRun
 from hw.scnn.params import ScnnParams

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from compiler.errors import InputError
 from compiler.scnn.lanes import pack_lanes, signed_field, unpack_lanes, unsigned_field
 from compiler.scnn.run import TileLayout
+from compiler.scnn.tile_walk import compress, expand
 from hw.scnn.params import ScnnParams
 
 __all__ = ["EncodedTiles", "decode_tiles", "encode_tiles", "stored_places"]
@@ -72,7 +72,7 @@ def encode_tiles(
     stored = np.empty((entries * -(-deep // lanes), lanes), np.uint64)
     words: list[NDArray[np.uint64]] = []
     for pe, first in enumerate(np.broadcast_to(np.asarray(start_words, np.int64), (pes,))):
-        rows = _compress(
+        rows = compress(
             region,
             *_tile_start(layout, pe),
             (layout.tile_h, layout.tile_w),
@@ -137,7 +137,7 @@ def decode_tiles(
                 f"PE {pe} of a block must store its activations in {len(lanes)} words, "
                 f"not in {used.max()}"
             )
-        bad = _expand(
+        bad = expand(
             region,
             *_tile_start(layout, pe),
             (layout.tile_h, layout.tile_w),
@@ -218,92 +218,3 @@ def _tile_start(layout: TileLayout, pe: int) -> tuple[int, int]:
     """First row and column of a PE's tile in the region."""
     y, x = divmod(pe, 1 << layout.block_x)
     return y * layout.tile_h, x * layout.tile_w
-
-
-@njit(cache=True)
-def _compress(
-    region: NDArray[np.int64],
-    top: int,
-    left: int,
-    tile: tuple[int, int],
-    phases: tuple[int, int, int],
-    dense: bool,
-    limits: tuple[int, int],
-    stored: NDArray[np.uint64],
-    starts: NDArray[np.int64],
-    counts: NDArray[np.int64],
-) -> int:
-    """Fill ``stored`` (rows, I) with the entries of a PE, and its directory; return the rows."""
-    channels, height, width = region.shape
-    sy, sx, y_stride = phases
-    max_run, act_bits = limits
-    columns, lanes = tile[1] // sx, stored.shape[1]
-    gap = y_stride - columns
-    mask = np.uint64((1 << act_bits) - 1)
-    row, entry = 0, 0
-    for channel in range(channels):
-        for a in range(sy):
-            for b in range(sx):
-                run, count = 0, 0
-                for v in range(tile[0] // sy):
-                    y = top + v * sy + a
-                    for u in range(columns):
-                        x = left + u * sx + b
-                        inside = y < height and x < width
-                        value = region[channel, y, x] if inside else 0
-                        end = u == columns - 1
-                        if (
-                            value != 0
-                            or (dense and inside)
-                            or run == max_run
-                            or (end and run + 1 + gap > max_run)
-                        ):
-                            lane = count % lanes
-                            if lane == 0:
-                                stored[row + count // lanes] = 0
-                            word = np.uint64(value) & mask
-                            word |= np.uint64(run) << np.uint64(act_bits)
-                            stored[row + count // lanes, lane] = word
-                            count += 1
-                            run = 0
-                        else:
-                            run += 1
-                    run += gap
-                starts[entry], counts[entry] = row, count
-                row += (count + lanes - 1) // lanes
-                entry += 1
-    return row
-
-
-@njit(cache=True)
-def _expand(
-    region: NDArray[np.int64],
-    top: int,
-    left: int,
-    tile: tuple[int, int],
-    phases: tuple[int, int, int],
-    values: NDArray[np.int64],
-    runs: NDArray[np.uint64],
-    starts: NDArray[np.int64],
-    counts: NDArray[np.int64],
-) -> int:
-    """Write a PE's values to the region; return the first entry that has one outside, or -1."""
-    _, height, width = region.shape
-    sy, sx, y_stride = phases
-    lanes = values.shape[1]
-    for entry in range(len(starts)):
-        channel, phase = entry // (sy * sx), entry % (sy * sx)
-        position = -1
-        for index in range(counts[entry]):
-            row, lane = starts[entry] + index // lanes, index % lanes
-            position += 1 + np.int64(runs[row, lane])
-            v, u = position // y_stride, position % y_stride
-            if v >= tile[0] // sy or u >= tile[1] // sx:
-                return entry
-            value = values[row, lane]
-            if value != 0:
-                y, x = top + v * sy + phase // sx, left + u * sx + phase % sx
-                if y >= height or x >= width:
-                    return entry
-                region[channel, y, x] = value
-    return -1

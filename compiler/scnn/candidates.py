@@ -1,0 +1,174 @@
+"""All mappings of a layer that the memories allow."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from compiler.graph import QuantConv
+from compiler.scnn.geometry import kernel_pieces, least_tile, sample_regions
+from compiler.scnn.layer import LayerPlan
+from compiler.scnn.mapping import Mapping, Room
+from hw.scnn.params import ScnnParams
+
+__all__ = ["Site", "candidates", "is_whole", "site_of", "site_plans", "strides"]
+
+_MAX_GROUPS = (1 << 12) - 1
+_MAX_REGIONS = 1 << 14
+_BANK_MARGIN = 4
+
+
+def strides(
+    wo: int, ho: int, room: Room, params: ScnnParams, least_y: int = 1
+) -> tuple[int, int] | None:
+    """Find strides (k, y) that keep accumulators apart, and neighbouring channels' banks, too.
+
+    Returns
+    -------
+    None if the row stride is too long for a run of zeros, or the accumulators too few.
+    """
+    y_stride = max(wo + room.left + room.right, least_y)
+    if y_stride - wo > params.max_run or y_stride >= params.accs:
+        return None
+    plane = (ho + room.top + room.bottom - 1) * y_stride + wo + room.left + room.right
+    if plane > params.accs or ho >= params.accs:
+        return None
+    # Where products of neighbouring channels meet in one bank, they wait for each other; what the
+    # stride must stay away from is said in docs/scnn.md.
+    half = params.banks // 2
+    margin = min(_BANK_MARGIN, half)
+    k_stride = plane
+    while not margin <= k_stride % params.banks <= params.banks - margin or (
+        half > margin and k_stride % params.banks == half
+    ):
+        k_stride += 1
+    return k_stride, y_stride
+
+
+@dataclass(frozen=True)
+class Site:
+    """A block and a cut of the plane, with what follows from them."""
+
+    mapping: Mapping
+    region: tuple[int, int]
+    kernel_step: tuple[int, int]
+    in_parts: bool
+    streams: int
+    room: Room
+
+    def most_kc(self, params: ScnnParams) -> int:
+        """Count the output channels of a group that the accumulators hold."""
+        one = self.mapping.accumulators(self.room)
+        return (params.accs - one) // self.mapping.k_stride + 1
+
+
+def candidates(
+    conv: QuantConv, params: ScnnParams, kernel_step: tuple[int, int]
+) -> Iterator[LayerPlan]:
+    """Go through all mappings that the memories allow."""
+    if kernel_step[0] * kernel_step[1] > params.num_taps:
+        return
+    _, rows, columns = conv.out_shape
+    for block_y in range((params.pes_y - 1).bit_length() + 1):
+        for block_x in range((params.pes_x - 1).bit_length() + 1):
+            start = Mapping(
+                block_x=block_x, block_y=block_y, wo=1, ho=1, kc=1, k_stride=1, y_stride=1
+            )
+            if start.blocks(params) > params.num_streams:
+                continue
+            for region_h in _parts(rows):
+                for region_w in _parts(columns):
+                    if -(-rows // region_h) * -(-columns // region_w) > _MAX_REGIONS:
+                        continue
+                    site = site_of(conv, start, (region_h, region_w), kernel_step, params)
+                    if site is None:
+                        continue
+                    plans = list(site_plans(conv, site, params))
+                    yield from plans
+                    # Narrower regions only make more of the same halos.
+                    if any(is_whole(conv, plan) for plan in plans):
+                        break
+
+
+def is_whole(conv: QuantConv, plan: LayerPlan) -> bool:
+    """Whether a run has all input and all output channels."""
+    return plan.c_step == conv.in_shape[0] and plan.k_step == conv.out_shape[0]
+
+
+def _parts(count: int) -> list[int]:
+    """List the sizes that a plane is cut into: few large ones, all small ones."""
+    sizes = {-(-count // parts) for parts in range(1, count + 1)}
+    large = sorted(sizes, reverse=True)
+    return large[:10] + large[10::3]
+
+
+def site_of(
+    conv: QuantConv,
+    start: Mapping,
+    region_size: tuple[int, int],
+    kernel_step: tuple[int, int],
+    params: ScnnParams,
+) -> Site | None:
+    """Find tile and strides, at least those of ``start``; None if the accumulators are too few."""
+    ho, wo, rooms = start.ho, start.wo, []
+    parts = kernel_pieces(conv, kernel_step)
+    for _, piece in parts:
+        regions = sample_regions(piece, *region_size)
+        least = least_tile(piece, regions, (start.height(params), start.width(params)))
+        ho, wo = max(ho, least[0]), max(wo, least[1])
+        rooms += [Room.of(piece, region.padding) for region in regions]
+    room = Room.joint(rooms)
+    found = strides(wo, ho, room, params, start.y_stride)
+    if found is None:
+        return None
+    mapping = replace(start, wo=wo, ho=ho, k_stride=found[0], y_stride=found[1])
+    streams = len(start.streams(params))
+    return Site(mapping, region_size, kernel_step, len(parts) > 1, streams, room)
+
+
+def site_plans(conv: QuantConv, site: Site, params: ScnnParams) -> Iterator[LayerPlan]:
+    """Choose groups, and cut channels so that the memories hold what a run needs."""
+    of_group, per_group = conv.out_shape[0] // conv.groups, conv.weight.shape[1]
+    phases = conv.stride[0] * conv.stride[1]
+    words = -(-site.mapping.wo * site.mapping.ho // params.mult_i)
+    fit = min(params.act_words // (phases * words), params.num_channels // phases)
+    slots = min(params.act_words // words, params.num_channels, params.num_biases)
+    most_kc = site.most_kc(params)
+    if not fit or not slots:
+        return
+    whole_groups = min(fit // per_group, conv.groups)
+    if whole_groups:
+        # All input channels of some groups are there at once.
+        k_step = _even(conv.groups, whole_groups) * of_group
+        k_step = _even(k_step, slots * site.streams)
+        if site.in_parts:
+            # Sums stay from part to part of the kernel, and so there is one group.
+            k_step = _even(k_step, min(most_kc, slots) * site.streams)
+            yield _plan(site, -(-k_step // site.streams), k_step, conv.in_shape[0])
+            return
+        each = -(-k_step // site.streams)
+        least = -(-each // most_kc)
+        for groups in sorted({least, least + 1, least + 2, 2 * least, 3 * least, 4 * least}):
+            if groups <= min(each, _MAX_GROUPS):
+                yield _plan(site, -(-each // groups), k_step, conv.in_shape[0])
+        return
+    least = -(-of_group // (most_kc * site.streams))
+    for parts in (least, least + 1):
+        kc = -(-of_group // (parts * site.streams))
+        if kc <= min(slots, most_kc):
+            k_step = min(kc * site.streams, of_group)
+            yield _plan(site, kc, k_step, _even(per_group, fit))
+
+
+def _even(count: int, most: int) -> int:
+    """Find the size of the fewest parts of at most ``most`` if they are made equal."""
+    return -(-count // -(-count // most))
+
+
+def _plan(site: Site, kc: int, k_step: int, c_step: int) -> LayerPlan:
+    return LayerPlan(
+        mapping=replace(site.mapping, kc=kc),
+        region_h=site.region[0],
+        region_w=site.region[1],
+        k_step=k_step,
+        c_step=c_step,
+        kernel_step=site.kernel_step,
+    )
