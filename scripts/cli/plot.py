@@ -20,6 +20,10 @@ zeroskip sweep eie --queue-depth 1,2,4,8,16,32,64,128,256 -o depth.parquet
 
 zeroskip plot fig8 depth.parquet -o fig8.png
 
+zeroskip sweep scnn --density 0.1,0.2,0.5,1 -o density.csv
+
+zeroskip plot density density.csv -o density.png
+
 zeroskip plot heat out/model --input x.npy -o heat.svg
 
 zeroskip plot area -o area.svg
@@ -60,6 +64,20 @@ def _figure(name: str) -> Callable[..., None]:
 
 for _name in _HELPS:
     app.command(_name, epilog=EXAMPLES)(_figure(_name))
+
+
+@app.command("density", epilog=EXAMPLES)
+def plot_density(table: TableArgument, output: OutputOption, as_json: JsonOption = False) -> None:
+    """Speed of SCNN by density of its operands, beside a dense machine: where sparsity pays."""
+    from sim.plots.density import draw_density
+    from sim.plots.style import check_picture, save
+    from sim.sweep.scnn_table import SCNN_COLUMNS
+    from sim.sweep.table import read_table
+
+    check_picture(output)
+    check_output_file(output)
+    save(draw_density(read_table(table, SCNN_COLUMNS)), output)
+    _done("density", output, as_json)
 
 
 @app.command("heat", epilog=EXAMPLES)
