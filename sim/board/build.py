@@ -1,0 +1,110 @@
+"""Build the simulator of a board's top."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hw.board.sources import board_verilog
+from hw.eie.params import EieParams
+from sim.errors import ToolError
+from sim.rtl.build import cache_dir
+from sim.rtl.tools import tool_environment
+
+__all__ = ["SIM_DIVISOR", "BoardModel", "build_board", "compile_model"]
+
+SIM_DIVISOR = 4
+"""Clock cycles per bit in simulation: the fewest that the receiver takes."""
+
+_CLOCK_HZ = 25_000_000
+_TIMEOUT = 20_000
+_MAIN = Path(__file__).with_name("main.cpp")
+# Yosys writes unsized constants, partial cases and [-1:0] for zero-width signals.
+_LINT = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-ASCRANGE"]
+
+
+@dataclass(frozen=True)
+class BoardModel:
+    """A simulator, and what it was built with.
+
+    Parameters
+    ----------
+    program : to run.
+    divisor : clock cycles per bit of the line.
+    timeout : cycles after which a frame that stopped is given up.
+    """
+
+    program: Path
+    divisor: int = SIM_DIVISOR
+    timeout: int = _TIMEOUT
+
+
+def build_board(params: EieParams, *, single_bits: int = 0) -> BoardModel:
+    """Build the board's top with an array of ``params``, unless it was built before.
+
+    It is what a bitstream is made of, from the same Verilog; only the serial line is faster.
+
+    Parameters
+    ----------
+    single_bits : SRAMs of so many bits and more have one port for reads and writes, as on boards
+        where they are in such memories; 0 for none.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or the compilation fails.
+    """
+    files = board_verilog(params, divisor=SIM_DIVISOR, clock_hz=_CLOCK_HZ, timeout=_TIMEOUT)
+    # By what is compiled rather than by parameters: any change is seen.
+    digest = hashlib.sha256(repr((sorted(asdict(params).items()), single_bits)).encode())
+    for name, text in sorted(files.items()):
+        digest.update(name.encode() + text.encode())
+    digest.update(_MAIN.read_bytes() + Path(__file__).read_bytes())
+    folder = cache_dir() / f"board_{params.num_pes}_{digest.hexdigest()[:12]}"
+    program = folder / "board"
+    if not program.exists():
+        compile_model(files, folder, program.name, [f"-DSRAM_SINGLE_BITS={single_bits}"])
+    return BoardModel(program)
+
+
+def compile_model(files: dict[str, str], folder: Path, name: str, options: Sequence[str]) -> None:
+    """Compile Verilog, given by file name, to ``folder/name``, which appears when it is complete.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or the compilation fails; its output is beside the folder.
+    """
+    env = tool_environment()
+    work = folder.with_name(f"{folder.name}.{os.getpid()}")
+    work.mkdir(parents=True)
+    log = folder.with_suffix(".log")
+    try:
+        for file, text in files.items():
+            (work / file).write_text(text)
+        (work / "settings.vlt").write_text('`verilator_config\nno_inline -module "eie_pe"\n')
+        command = [
+            "verilator", "-cc", "--exe", "-Mdir", str(work), "--top-module", "zeroskip_board",
+            "--prefix", "Vtop", "-o", name, "--timescale", "1ns/1ps", "--x-assign", "unique",
+            *_LINT, *options, str(work / "settings.vlt"), *(str(work / file) for file in files),
+            str(_MAIN),
+        ]  # fmt: skip
+        _call(command, work, env, log)
+        parts = ["OPT_FAST=-O2", "OPT_GLOBAL=-O2"]
+        _call(["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", *parts], work, env, log)
+        with contextlib.suppress(OSError):  # another build was first
+            work.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _call(command: list[str], folder: Path, env: dict[str, str], log: Path) -> None:
+    with open(log, "w") as output:
+        done = subprocess.run(command, cwd=folder, env=env, stdout=output, stderr=output)
+    if done.returncode:
+        tail = "\n".join(log.read_text().splitlines()[-15:])
+        raise ToolError(f"{command[0]} failed with status {done.returncode}, see {log}:\n{tail}")
