@@ -179,12 +179,6 @@ def test_convolutions_go_to_scnn(tmp_path: Path) -> None:
     loaded = load_image(tmp_path / "cnn")
     assert isinstance(loaded, CnnImage)
     assert loaded.report == json.loads(json.dumps(image.report))
-    with pytest.raises(CompileError, match="layer 'first' does not fit the array"):
-        compile(
-            network,
-            x[:1],
-            x,
-            PARAMS,
-            scnn=replace(PRESETS["tile"], banks=1, bank_entries=4),
-            share=True,
-        )
+    small = replace(PRESETS["tile"], num_channels=2)
+    with pytest.raises(CompileError, match="4 directory entries of 2: compile for an array with"):
+        compile(network, x[:1], x, PARAMS, scnn=small, share=True)
