@@ -61,9 +61,7 @@ def compile_cnn(
         tail_params,
         placement=placement,
         name=name,
-        densities={
-            one.name: one.in_density for one in numbers.layers if one.in_density is not None
-        },
+        densities=numbers.densities,
         activity=None if numbers.tail is None else numbers.tail.activity,
         report={"quantization": numbers.to_dict()},
         progress=progress,

@@ -47,7 +47,8 @@ class ConvReport:
     acc_bits_needed : width that no partial sum of any input can overflow.
     weight_error : largest rounding error of a weight, in units of the weights.
     rounded_to_zero : weights that were not 0 before.
-    in_density : share of its inputs that are not 0 on the calibration data, if computed.
+    in_density, out_density : share of its inputs, and of its outputs, that are not 0 on the
+        calibration data, if computed.
     error : on the calibration data, if computed.
     """
 
@@ -70,6 +71,7 @@ class ConvReport:
     weight_error: float
     rounded_to_zero: int
     in_density: float | None = None
+    out_density: float | None = None
     error: FixedPointError | None = None
 
 
@@ -82,6 +84,7 @@ class CnnReport:
     samples : calibration samples.
     input_frac : fraction bits of the input.
     input_low, input_high : smallest and largest calibration input.
+    input_density : share of the calibration input that is not 0 in fixed point, if computed.
     layers : in order.
     tail : of the Linear layers, if there are any.
     """
@@ -92,6 +95,13 @@ class CnnReport:
     input_high: float
     layers: tuple[ConvReport, ...]
     tail: QuantReport | None
+    input_density: float | None = None
+
+    @property
+    def densities(self) -> dict[str, float]:
+        """Share of every tensor, by name, that is not 0; nothing if not computed."""
+        known = {INPUT: self.input_density} | {one.name: one.out_density for one in self.layers}
+        return {name: density for name, density in known.items() if density is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON has it."""
@@ -148,7 +158,7 @@ def fixed_point_errors(
 
     Returns
     -------
-    ``report`` with an error and the density of the inputs for each layer.
+    ``report`` with an error for each layer and the density of each tensor.
 
     Raises
     ------
@@ -188,13 +198,15 @@ def fixed_point_errors(
             error=meters[one.node].result(),
             in_density=sum(nonzero[name] for name in layer.inputs)
             / sum(total[name] for name in layer.inputs),
+            out_density=nonzero[layer.name] / total[layer.name],
         )
         for one, layer in zip(report.layers, graph.layers, strict=True)
     ]
     tail = report.tail
     if tail is not None:
         tail = tail.with_errors(tuple(meter.result() for meter in rests))
-    return dataclasses.replace(report, layers=tuple(layers), tail=tail)
+    input_density = nonzero[INPUT] / total[INPUT]
+    return dataclasses.replace(report, layers=tuple(layers), tail=tail, input_density=input_density)
 
 
 def _run(

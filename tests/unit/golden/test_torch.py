@@ -65,6 +65,7 @@ def test_golden_computes_what_torch_does(seed: int) -> None:
     module = _network(seed)
     x = np.random.default_rng(seed).normal(size=(50, 5, 6))
     image = compile(module, x[:2], x, PARAMS)
+    assert isinstance(image, Image)
     result = run(image, x)
     assert result.saturated is not None
     assert not sum(part.sum() for part in result.saturated)

@@ -436,7 +436,10 @@ def test_report_has_errors_of_golden() -> None:
         assert row.error.snr_db is not None
         assert row.error.snr_db > 50
     stem = np.count_nonzero(fixed["stem"]) / fixed["stem"].size
-    assert report.layers[1].in_density == pytest.approx(stem)
+    assert report.layers[1].in_density == report.layers[0].out_density == pytest.approx(stem)
+    assert report.densities == {
+        name: pytest.approx(np.count_nonzero(value) / value.size) for name, value in fixed.items()
+    }
     assert report.tail is not None
     error = report.tail.layers[0].error
     assert error is not None
