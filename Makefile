@@ -16,7 +16,7 @@ STAMP := .venv/.installed
 help:  ## Show this.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-8s %s\n' "$$t" "$$d"; done
 
-sim: tools $(STAMP)  ## Train, compress and compile a network, run it on RTL, compare every word (NET=digits).
+sim: tools $(STAMP)  ## Train, compress and compile a network, run it on RTL, compare every word (NET=digits or cnn).
 	@$(BIN)/python -m scripts.demo --net '$(NET)'
 
 test: tools $(STAMP)  ## Run all tests.

@@ -1,23 +1,28 @@
 """``zeroskip compile``: a model to an image."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from compiler import EieParams, Image
-from compiler.api import compile_network
+from compiler import EieParams
+from compiler.api import DEFAULT_SCNN_PRESET, compile_any
 from compiler.eie.place import Strategy
 from compiler.errors import InputError
 from compiler.frontend import import_pt2
 from compiler.frontend_zsk import import_zsk
+from compiler.graph import FloatCnn
 from compiler.image_files import check_target
 from compiler.network import FloatNetwork
+from hw.scnn.params import PRESETS as SCNN_PRESETS
+from hw.scnn.params import ScnnParams
 from scripts.cli.files import read_npy
+from scripts.cli.format_tables import describe_arrays, print_image_formats
 from scripts.cli.options import JsonOption, with_params
-from scripts.cli.output import Steps, print_json, print_line, print_table
+from scripts.cli.output import Steps, print_json, print_line
+from scripts.cli.scnn_options import with_scnn_params
 
-__all__ = ["EXAMPLES", "compile_model", "print_formats"]
+__all__ = ["EXAMPLES", "compile_model"]
 
 EXAMPLES = """Examples:
 
@@ -30,9 +35,12 @@ zeroskip compile model.pt2 --calibration x.npy -o out/model --preset best
 zeroskip compile model.pt2 --calibration x.npy -o out/model --share --json
 
 zeroskip compile model.zsk --calibration x.npy -o out/model
+
+zeroskip compile cnn.pt2 --calibration x.npy -o out/cnn --scnn-preset paper --pes 16
 """
 
 
+@with_scnn_params
 @with_params
 def compile_model(
     model: Annotated[
@@ -55,6 +63,7 @@ def compile_model(
     ],
     params: EieParams,
     placement: Strategy,
+    scnn_params: ScnnParams | None = None,
     graph: Annotated[
         Path | None,
         typer.Option(metavar="G.pt2", help="The network of a .zsk file that carries no graph."),
@@ -68,17 +77,25 @@ def compile_model(
     name: Annotated[str | None, typer.Option(help="Of the image; else that of the file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compile a network to an image: fixed point, placement, SRAM contents, program."""
+    """Compile a network to an image: fixed point, placement, SRAM contents, program.
+
+    Convolutions and pooling are for the SCNN array, Linear layers for EIE.
+    """
     check_target(output.resolve(), replace=True)
     samples = read_npy(calibration, "calibration")
     with Steps() as steps:
         steps("read the model", 0, 1)
         network = _read(model, graph)
         steps("read the model", 1, 1)
-        image = compile_network(
+        if scnn_params is not None and isinstance(network, FloatNetwork):
+            raise InputError(
+                f"{model.name} has no convolutions: leave the options of the SCNN array out"
+            )
+        image = compile_any(
             network,
             samples,
             params,
+            scnn=scnn_params or SCNN_PRESETS[DEFAULT_SCNN_PRESET],
             share=share,
             placement=placement,
             name=name or model.stem,
@@ -88,47 +105,13 @@ def compile_model(
     if as_json:
         print_json({"image": str(output), "name": image.name, "report": image.report})
         return
-    print_formats(image)
-    print_line(f"image {image.name!r} for {params.num_pes} PEs in {output}")
+    print_image_formats(image)
+    print_line(f"image {image.name!r} for {describe_arrays(image)} in {output}")
 
 
-def _read(model: Path, graph: Path | None) -> FloatNetwork:
+def _read(model: Path, graph: Path | None) -> FloatNetwork | FloatCnn:
     if model.suffix == ".zsk":
         return import_zsk(model, graph)
     if graph is not None:
         raise InputError(f"--graph goes with a .zsk file, and {model.name} is none")
     return import_pt2(model)
-
-
-def print_formats(image: Image) -> None:
-    """Print what quantization chose and lost, layer by layer."""
-    quantization: Any = image.report.get("quantization")
-    if not quantization:
-        return
-    rows: list[list[object]] = []
-    for layer in quantization["layers"]:
-        error = layer["error"] or {}
-        snr = error.get("snr_db")
-        rows.append([
-            layer["name"],
-            f"{layer['rows']} x {layer['cols']}",
-            f"{100 * layer['density']:.1f} %",
-            f"{layer['values']}{' (clustered)' if layer['clustered'] else ''}",
-            layer["rounded_to_zero"],
-            layer["in_frac"],
-            layer["weight_frac"],
-            layer["out_frac"],
-            layer["shift"],
-            layer["acc_bits_needed"],
-            f"{error['max_abs']:.2e}" if error else "-",
-            "-" if snr is None else f"{snr:.1f}",
-            error.get("saturated", "-"),
-        ])
-    print_table(
-        f"Fixed point (errors against float on {quantization['samples']} calibration samples)",
-        [
-            "layer", "rows x cols", "density", "values", "to zero", "in frac", "w frac",
-            "out frac", "shift", "acc bits", "max error", "SNR dB", "saturated",
-        ],
-        rows,
-    )  # fmt: skip

@@ -1,13 +1,16 @@
 """``zeroskip info``: what is in an image."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compiler import Image
-from scripts.cli.compile import print_formats
+from compiler.scnn.image import CnnImage, load_image
+from scripts.cli.cnn_info import cnn_info_document, print_cnn_info
+from scripts.cli.format_tables import print_image_formats
 from scripts.cli.options import ImageArgument, JsonOption
 from scripts.cli.output import print_json, print_line, print_table
 from sim.balance import layer_balance
@@ -25,51 +28,70 @@ zeroskip info out/model --json
 
 def show_image(image: ImageArgument, as_json: JsonOption = False) -> None:
     """Show layers, formats, use of the memories, padding and balance between PEs."""
-    compiled = Image.load(image)
+    compiled = load_image(image)
+    if isinstance(compiled, CnnImage):
+        tail = compiled.tail
+        if as_json:
+            eie = None if tail is None else _document(image / "eie", tail)
+            print_json({**cnn_info_document(image, compiled), "eie": eie})
+            return
+        print_cnn_info(compiled)
+        if tail is not None:
+            _print_info(tail)
+        return
+    if as_json:
+        print_json(_document(image, compiled))
+        return
+    _print_info(compiled)
+
+
+def _document(image: Path, compiled: Image) -> dict[str, Any]:
     storage, use, bits = layer_storage(compiled), memory_use(compiled), stored_bits(compiled)
     balances = layer_balance(compiled, storage)
     nnz = sum(layer.nnz for layer in storage)
-    if as_json:
-        print_json({
-            "image": str(image),
-            "name": compiled.name,
-            "params": asdict(compiled.params),
-            "input_shape": list(compiled.network.input_shape),
-            "report": compiled.report,
-            "layers": [
-                {
-                    "name": layer.name,
-                    "rows": layer.rows,
-                    "cols": layer.cols,
-                    "nnz": layer.nnz,
-                    "density": layer.nnz / (layer.rows * layer.cols),
-                    "relu": bool(source.relu),
-                    "in_frac": source.in_frac,
-                    "weight_frac": source.weight_frac,
-                    "out_frac": source.out_frac,
-                    "shift": source.shift,
-                    "entries": int(layer.entries.sum()),
-                    "padding": int(layer.padding.sum()),
-                    "entries_per_pe": _spread(layer.entries),
-                    "balance": layer.balance,
-                    "balance_interleaved": even.before,
-                    "entries_per_pe_bound": even.bound,
-                }
-                for layer, even, source in zip(
-                    storage, balances, compiled.network.layers, strict=True
-                )
-            ],
-            "memories": [
-                {"name": one.name, "size": one.size, "used": _spread(one.used)} for one in use
-            ],
-            "stored_bits": bits,
-            "stored_bits_per_nonzero": sum(bits.values()) / nnz if nnz else None,
-        })
-        return
+    return {
+        "image": str(image),
+        "name": compiled.name,
+        "params": asdict(compiled.params),
+        "input_shape": list(compiled.network.input_shape),
+        "report": compiled.report,
+        "layers": [
+            {
+                "name": layer.name,
+                "rows": layer.rows,
+                "cols": layer.cols,
+                "nnz": layer.nnz,
+                "density": layer.nnz / (layer.rows * layer.cols),
+                "relu": bool(source.relu),
+                "in_frac": source.in_frac,
+                "weight_frac": source.weight_frac,
+                "out_frac": source.out_frac,
+                "shift": source.shift,
+                "entries": int(layer.entries.sum()),
+                "padding": int(layer.padding.sum()),
+                "entries_per_pe": _spread(layer.entries),
+                "balance": layer.balance,
+                "balance_interleaved": even.before,
+                "entries_per_pe_bound": even.bound,
+            }
+            for layer, even, source in zip(storage, balances, compiled.network.layers, strict=True)
+        ],
+        "memories": [
+            {"name": one.name, "size": one.size, "used": _spread(one.used)} for one in use
+        ],
+        "stored_bits": bits,
+        "stored_bits_per_nonzero": sum(bits.values()) / nnz if nnz else None,
+    }
+
+
+def _print_info(compiled: Image) -> None:
+    storage, use, bits = layer_storage(compiled), memory_use(compiled), stored_bits(compiled)
+    balances = layer_balance(compiled, storage)
+    nnz = sum(layer.nnz for layer in storage)
     p = compiled.params
     shape = " x ".join(map(str, compiled.network.input_shape))
     print_line(f"image {compiled.name!r}: input {shape}, {len(storage)} layers, {p.num_pes} PEs")
-    print_formats(compiled)
+    print_image_formats(compiled)
     print_table(
         "Layers in the Spmat SRAMs",
         [

@@ -7,12 +7,16 @@ import numpy as np
 import typer
 
 from compiler import Image
-from hw.eie.formats import StallClass
+from compiler.scnn.image import CnnImage, load_image
+from scripts.cli.cnn_run import cnn_run_fields
+from scripts.cli.eie_run import pe_cycles
 from scripts.cli.files import check_output_file, read_npy, write_npy
 from scripts.cli.options import ImageArgument, InputOption, JsonOption
 from scripts.cli.output import Steps, print_json, print_line, print_table
 from sim import RunResult, run
 from sim.perfetto import write_trace
+from sim.scnn.result import CnnResult
+from sim.scnn.run import run_cnn
 
 __all__ = ["EXAMPLES", "run_image"]
 
@@ -74,13 +78,19 @@ def run_image(
     for path in (output, vcd, trace):
         if path is not None:
             check_output_file(path)
-    compiled = Image.load(image)
+    compiled = load_image(image)
     x = read_npy(inputs, "input")
+    if isinstance(compiled, CnnImage) and trace is not None:
+        raise typer.BadParameter("a trace is recorded of networks without convolutions only")
     with Steps() as steps:
         steps(f"run on {on}", 0, 1)
-        result = run(compiled, x, on, waves=vcd, progress=steps)
+        result: RunResult | CnnResult
+        if isinstance(compiled, CnnImage):
+            result = run_cnn(compiled, x, on, waves=vcd, progress=steps)
+        else:
+            result = run(compiled, x, on, waves=vcd, progress=steps)
         steps(f"run on {on}", 1, 1)
-        if trace is not None:
+        if trace is not None and isinstance(compiled, Image) and isinstance(result, RunResult):
             steps("write the trace", 0, 1)
             write_trace(compiled, x, result, trace)
             steps("write the trace", 1, 1)
@@ -99,25 +109,25 @@ def run_image(
 
 
 def _document(
-    compiled: Image,
+    compiled: Image | CnnImage,
     image: Path,
     on: str,
     vcd: Path | None,
     trace: Path | None,
     output: Path | None,
-    result: RunResult,
+    result: RunResult | CnnResult,
 ) -> dict[str, Any]:
-    stalls = None
-    if result.counters is not None:
-        # Every PE's classes add up to the cycles of the layer, so the sum over PEs does to N times.
-        sums = result.counters.sum(axis=(0, 2))
-        stalls = {
-            layer.name: {c.name.lower(): int(sums[i, c]) for c in StallClass}
-            for i, layer in enumerate(compiled.network.layers)
+    if isinstance(compiled, CnnImage):
+        assert isinstance(result, CnnResult)
+        fields = cnn_run_fields(compiled, result)
+    else:
+        assert isinstance(result, RunResult)
+        saturated = result.saturated
+        fields = {
+            "saturated": None if saturated is None else [int(part.sum()) for part in saturated],
+            "cycles": None if result.cycles is None else result.cycles.tolist(),
+            "pe_cycles": pe_cycles(compiled, result),
         }
-    saturated = None
-    if result.saturated is not None:
-        saturated = [int(part.sum()) for part in result.saturated]
     return {
         "image": str(image),
         "on": on,
@@ -127,15 +137,14 @@ def _document(
         "output_file": None if output is None else str(output),
         "waves": None if vcd is None else str(vcd),
         "trace": None if trace is None else str(trace),
-        "saturated": saturated,
-        "cycles": None if result.cycles is None else result.cycles.tolist(),
-        "pe_cycles": stalls,
+        **fields,
     }
 
 
-def _print_result(result: RunResult) -> None:
+def _print_result(result: RunResult | CnnResult) -> None:
     rows: list[list[object]] = []
-    for number, y in enumerate(result.outputs[:_SHOWN]):
+    flat = result.outputs.reshape(len(result.outputs), -1)
+    for number, y in enumerate(flat[:_SHOWN]):
         values = " ".join(f"{value:.4g}" for value in y[:_SHOWN])
         more = " ..." if len(y) > _SHOWN else ""
         cycles = "-" if result.cycles is None else int(result.cycles[number])
@@ -143,5 +152,8 @@ def _print_result(result: RunResult) -> None:
     print_table("Outputs", ["input", "cycles", "largest", "outputs"], rows)
     if len(result.outputs) > _SHOWN:
         print_line(f"... and {len(result.outputs) - _SHOWN} inputs more; write all with -o Y.npy")
+    parts = [*(result.saturated or ())]
+    if isinstance(result, CnnResult) and result.tail is not None:
+        parts += result.tail.saturated or ()
     if result.saturated is not None:
-        print_line(f"saturated outputs: {sum(int(part.sum()) for part in result.saturated)}")
+        print_line(f"saturated outputs: {sum(int(part.sum()) for part in parts)}")

@@ -1,0 +1,58 @@
+"""What ``run`` and ``verify`` print as JSON of images for EIE alone."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from compiler import Image
+from hw.eie.formats import StallClass
+from sim import RunResult, VerifyResult
+from sim.metrics import RunMetrics
+
+__all__ = ["is_exact", "pe_cycles", "verify_document"]
+
+
+def pe_cycles(image: Image, result: RunResult) -> dict[str, dict[str, int]] | None:
+    """Sum up each layer's stall classes over inputs and PEs; None without counters."""
+    if result.counters is None:
+        return None
+    # Every PE's classes add up to the cycles of the layer, so the sum over PEs does to N times.
+    sums = result.counters.sum(axis=(0, 2))
+    return {
+        layer.name: {c.name.lower(): int(sums[i, c]) for c in StallClass}
+        for i, layer in enumerate(image.network.layers)
+    }
+
+
+def is_exact(result: VerifyResult, metrics: RunMetrics) -> bool:
+    """Whether nothing differs, and no counters contradict each other."""
+    return result.ok and not metrics.problems
+
+
+def verify_document(image: Path, result: VerifyResult, metrics: RunMetrics) -> dict[str, Any]:
+    """Return the document of a verification."""
+    cycles, counters = result.rtl.cycles, result.rtl.counters
+    assert cycles is not None
+    layers = None
+    if counters is not None:
+        # All PEs count the same cycles, which `measure` checks.
+        per_layer = counters[:, :, 0].sum(axis=(0, 2))
+        layers = {m.name: int(c) for m, c in zip(metrics.layers, per_layer, strict=True)}
+    return {
+        "image": str(image),
+        "exact": is_exact(result, metrics),
+        "inputs": metrics.inputs,
+        "words": result.words,
+        "differ": result.differ,
+        "differences": [asdict(one) for one in result.differences],
+        "counters": result.counters,
+        "cycles_differ": result.cycles_differ,
+        "cycle_differences": [asdict(one) for one in result.cycle_differences],
+        "problems": list(metrics.problems),
+        "cycles": {
+            "total": int(cycles.sum()),
+            "per_input": cycles.tolist(),
+            "per_layer": layers,
+        },
+        "metrics": metrics.to_dict(),
+    }

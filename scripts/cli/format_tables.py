@@ -1,0 +1,90 @@
+"""Tables of what quantization chose and lost, and words for arrays."""
+
+from typing import Any
+
+from compiler import Image
+from compiler.scnn.image import CnnImage
+from scripts.cli.output import print_table
+
+__all__ = ["describe_arrays", "print_image_formats"]
+
+
+def describe_arrays(image: Image | CnnImage) -> str:
+    """Say which arrays an image is for."""
+    if isinstance(image, Image):
+        return f"{image.params.num_pes} PEs"
+    p = image.params
+    multipliers = f"{p.mult_f} x {p.mult_i} multipliers"
+    scnn = f"SCNN: {p.pes_x} x {p.pes_y} PEs of {multipliers}"
+    return scnn if image.tail is None else f"{scnn}; EIE: {describe_arrays(image.tail)}"
+
+
+def print_image_formats(image: Image | CnnImage) -> None:
+    """Print what quantization chose and lost, layer by layer."""
+    quantization: Any = image.report.get("quantization")
+    if not quantization:
+        return
+    if isinstance(image, Image):
+        _print_linear(quantization)
+        return
+    _print_conv(quantization)
+    if quantization["tail"]:
+        _print_linear(quantization["tail"])
+
+
+def _print_conv(quantization: Any) -> None:
+    rows: list[list[object]] = []
+    for layer in quantization["layers"]:
+        values = str(layer["values"]) if layer["codebook"] else "plain"
+        rows.append([
+            layer["name"],
+            layer["kind"],
+            " x ".join(map(str, layer["out_shape"])),
+            f"{100 * layer['density']:.1f} %",
+            f"{values}{' (clustered)' if layer['clustered'] else ''}",
+            *_rounding(layer),
+        ])
+    print_table(
+        f"Fixed point (errors against float on {quantization['samples']} calibration samples)",
+        [
+            "layer", "kind", "output", "density", "values", "to zero", "in frac",
+            "w frac", "out frac", "shift", "acc bits", "max error", "SNR dB", "saturated",
+        ],
+        rows,
+    )  # fmt: skip
+
+
+def _print_linear(quantization: Any) -> None:
+    rows: list[list[object]] = []
+    for layer in quantization["layers"]:
+        rows.append([
+            layer["name"],
+            f"{layer['rows']} x {layer['cols']}",
+            f"{100 * layer['density']:.1f} %",
+            f"{layer['values']}{' (clustered)' if layer['clustered'] else ''}",
+            *_rounding(layer),
+        ])
+    print_table(
+        f"Fixed point (errors against float on {quantization['samples']} calibration samples)",
+        [
+            "layer", "rows x cols", "density", "values", "to zero", "in frac", "w frac",
+            "out frac", "shift", "acc bits", "max error", "SNR dB", "saturated",
+        ],
+        rows,
+    )  # fmt: skip
+
+
+def _rounding(layer: Any) -> list[object]:
+    error = layer["error"] or {}
+    snr = error.get("snr_db")
+    return [
+        layer["rounded_to_zero"],
+        layer["in_frac"],
+        layer["weight_frac"],
+        layer["out_frac"],
+        layer["shift"],
+        layer["acc_bits_needed"],
+        f"{error['max_abs']:.2e}" if error else "-",
+        "-" if snr is None else f"{snr:.1f}",
+        error.get("saturated", "-"),
+    ]

@@ -1,0 +1,87 @@
+"""What the image of a CNN keeps in the memories of the SCNN array, and how its layers lie there."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.scnn.image import CnnImage
+from sim.storage import MemoryUse
+
+__all__ = ["LayerMapping", "layer_mappings", "scnn_memory_use"]
+
+
+@dataclass(frozen=True)
+class LayerMapping:
+    """How a layer lies on the array.
+
+    Parameters
+    ----------
+    name : of the layer.
+    runs : in which it is at work.
+    passes : of all runs.
+    block : PEs across and down that share a plane and a weight stream.
+    tile : largest tile of outputs of a PE, columns and rows.
+    kc : most output channels of a group.
+    """
+
+    name: str
+    runs: int
+    passes: int
+    block: tuple[int, int]
+    tile: tuple[int, int]
+    kc: int
+
+
+def layer_mappings(image: CnnImage) -> tuple[LayerMapping, ...]:
+    """Say how every layer lies on the array."""
+    p, found = image.params, []
+    for number, layer in enumerate(image.network.graph.layers):
+        at = [
+            (run, one)
+            for run, every in enumerate(image.runs)
+            for one, made in zip(every.program, every.passes, strict=True)
+            if made == number
+        ]
+        descriptors = [one for _, one in at]
+        found.append(
+            LayerMapping(
+                name=layer.name,
+                runs=len({run for run, _ in at}),
+                passes=len(at),
+                block=(
+                    max(min(1 << one.block_x, p.pes_x) for one in descriptors),
+                    max(min(1 << one.block_y, p.pes_y) for one in descriptors),
+                ),
+                tile=(max(one.wo for one in descriptors), max(one.ho for one in descriptors)),
+                kc=max(one.kc for one in descriptors),
+            )
+        )
+    return tuple(found)
+
+
+def scnn_memory_use(image: CnnImage) -> tuple[MemoryUse, ...]:
+    """Count the rows that an image uses of every memory, at most at a time."""
+    p = image.params
+
+    def loaded(name: str) -> list[int]:
+        """Count the rows of each stream's memory, or of the one of the array."""
+        paths = [name] if name in ("tap", "codebook") else []
+        paths = paths or [f"stream_{stream}/{name}" for stream in range(p.num_streams)]
+        return [
+            max((len(run.srams[path].words) for run in image.runs if path in run.srams), default=0)
+            for path in paths
+        ]
+
+    books = [-(-rows // p.num_codes) for rows in loaded("codebook")]
+    descriptors = [max(len(run.program) for run in image.runs)]
+    return tuple(
+        MemoryUse(name, np.array(used, np.int64), size)
+        for name, used, size in (
+            ("weight_words", loaded("weight"), p.weight_words),
+            ("num_blocks", loaded("block"), p.num_blocks),
+            ("num_biases", loaded("bias"), p.num_biases),
+            ("num_taps", loaded("tap"), p.num_taps),
+            ("num_codebooks", books, p.num_codebooks),
+            ("num_descriptors", descriptors, p.num_descriptors),
+        )
+    )
