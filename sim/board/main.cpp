@@ -103,7 +103,7 @@ int main(int argc, char** argv) {
     }
     fcntl(master, F_SETFL, O_NONBLOCK);
 
-    Vtop top(&context);
+    Vtop top(&context, "");  // paths begin with the design's top
     int in_reset = 16;
     uint64_t quiet = 0;
     constexpr int kSlice = 256;  // cycles between looks at the terminal
