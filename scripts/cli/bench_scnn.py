@@ -168,9 +168,8 @@ def _print_cycles(title: str, layers: tuple[ConvBench, ...]) -> None:
     print_table(
         title,
         [
-            "layer", "act / weight density", "dense machine", "SCNN", "speed-up", "utilisation",
-            "while issuing", "conflicts", "weight-only", "activation-only", "dense operands",
-            "oracle",
+            "layer", "act / weight", "dense machine", "SCNN", "speed-up", "useful", "of issued",
+            "conflicts", "W only", "A only", "no zeros", "oracle",
         ],
         [
             [
@@ -204,8 +203,8 @@ def _print_summary(result: ScnnBench) -> None:
     print_table(
         "Speed-up over the dense machine of as many multipliers",
         [
-            "network", "paper", "here", "published densities only", "weight-only",
-            "activation-only", "dense operands", "oracle",
+            "network", "paper", "here", "published densities only", "W only", "A only", "no zeros",
+            "oracle",
         ],
         [
             [
@@ -222,6 +221,15 @@ def _print_summary(result: ScnnBench) -> None:
             for name, document in ((n, one.to_dict()) for n, one in result.networks.items())
         ],
     )  # fmt: skip
+    print_line("act / weight: densities; W only, A only: the array if it compresses weights, or")
+    print_line("activations, only; no zeros: the array if no operand is 0")
+    for name, one in result.networks.items():
+        if (late := one.late_1x1) is not None:
+            print_line(
+                f"{NETWORK_NAMES[name]} 5b, its 1 x 1 layers together: "
+                f"{100 * late['utilisation']:.1f} % of all multiplier-cycles useful, "
+                f"{100 * late['utilisation_issuing']:.1f} % of those that issue (paper: below 20 %)"
+            )
     print_line(
         f"cycles with a pair that were lost to bank conflicts: {100 * result.conflict:.3f} %"
     )

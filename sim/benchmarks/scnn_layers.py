@@ -217,7 +217,7 @@ def _merged() -> tuple[ConvLayer, ...]:
         found.append(
             replace(
                 same[0],
-                name="+".join(one.name if not k else one.name[3:] for k, one in enumerate(same)),
+                name=f"{module}/1x1 and both reduces",
                 out_channels=sum(one.out_channels for one in same),
                 merged=tuple(one.full_name for one in same),
                 weight_density=sum(

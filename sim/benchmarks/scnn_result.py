@@ -9,6 +9,8 @@ from sim.benchmarks.scnn_storage import MemoryBits
 
 __all__ = ["ConvBench", "NetworkBench", "ScnnBench"]
 
+_LATE_1X1 = ("1x1", "3x3_reduce", "5x5_reduce", "pool_proj")
+
 
 @dataclass(frozen=True)
 class ConvBench:
@@ -104,6 +106,22 @@ class NetworkBench:
             return None
         return sum(one.dense_cycles for one in layers) / sum(spent)
 
+    @property
+    def late_1x1(self) -> dict[str, float] | None:
+        """Utilisation of the 1 x 1 layers of GoogLeNet's last module, 5b, together.
+
+        None if not all four are there. Keys are those of :class:`ConvBench`.
+        """
+        late = [one for one in self.layers if one.name.startswith("5b/") and one.kernel == 1]
+        if len(late) < len(_LATE_1X1):
+            return None
+        useful, issued = (
+            sum(sum(one.stalls[name] for name in names) * one.cycles for one in late)
+            for names in (("useful",), ("useful", "fragmentation"))
+        )
+        cycles = sum(one.cycles for one in late)
+        return {"utilisation": useful / cycles, "utilisation_issuing": useful / issued}
+
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
         return {
@@ -114,6 +132,7 @@ class NetworkBench:
             "speedup_sparse_w": self.over_dense("sparse_w_cycles"),
             "speedup_sparse_a": self.over_dense("sparse_a_cycles"),
             "dense_operands": self.over_dense("dense_operand_cycles"),
+            **({"5b_1x1": late} if (late := self.late_1x1) else {}),
             "layers": [one.to_dict() for one in self.layers],
         }
 

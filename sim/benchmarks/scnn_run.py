@@ -14,6 +14,7 @@ from compiler.scnn.plan import plan_layer
 from compiler.scnn.run import ScnnRun
 from hw.scnn.params import ScnnParams
 from sim.benchmarks.scnn_layers import ConvLayer
+from sim.cycles.scnn.acts import ActStorage
 from sim.cycles.scnn.program import ScnnCycles
 from sim.cycles.scnn.references import References
 from sim.golden.scnn import run_layer
@@ -100,6 +101,10 @@ class LayerRtl:
 def compile_layer(layer: ConvLayer, params: ScnnParams) -> CompiledLayer:
     """Draw a layer's operands and lay it on an array.
 
+    The compiler makes runs for any input, so of as many channels as the RAMs hold if no activation
+    is 0. Here the input is known: where sums stay in the accumulators from run to run, a run
+    takes as many channels as the RAMs hold of it, as the paper's array does.
+
     Raises
     ------
     CompileError
@@ -127,7 +132,28 @@ def compile_layer(layer: ConvLayer, params: ScnnParams) -> CompiledLayer:
         out_frac=0,
     )
     plan = plan_layer(conv, params, layer.act_density)
+    for parts in range(1, -(-layer.in_shape[0] // plan.c_step)):
+        larger = replace(plan, c_step=-(-layer.in_shape[0] // parts))
+        runs = layer_runs(conv, larger, params)
+        if _fit(acts, runs, params):
+            return CompiledLayer(params, conv, acts, larger, tuple(runs))
     return CompiledLayer(params, conv, acts, plan, tuple(layer_runs(conv, plan, params)))
+
+
+def _fit(acts: NDArray[np.int64], runs: Sequence[ScnnRun], params: ScnnParams) -> bool:
+    """Tell whether the activations that each run loads fit the RAMs and directories."""
+    for load in dict.fromkeys(load for run in runs for load in run.loads):
+        layout, (channels,) = load.layout, load.channels
+        entries = (channels.stop - channels.start) * layout.sy * layout.sx
+        if load.base + entries > params.num_channels:
+            return False
+        rows = slice(layout.y0, layout.y0 + layout.height)
+        columns = slice(layout.x0, layout.x0 + layout.width)
+        ram = ActStorage(params)
+        ram.put(layout, load.base, [acts[channels.start : channels.stop, rows, columns]])
+        if (-(-ram.count // params.mult_i)).sum(axis=1).max() > params.act_words:
+            return False
+    return True
 
 
 def count_layer(one: CompiledLayer) -> LayerCount:
