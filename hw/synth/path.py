@@ -70,20 +70,23 @@ def path_commands(folder: Path, liberty: Liberty, clock_ps: int, boxes: Sequence
         "design -load synthesized",
         "flatten",
         "opt",
-        # Registers of the library's kind, with gates for what it has none for, but not mapped:
-        # they are where paths begin and end.
+        # Registers of the library's kind, with gates for what it has none for. They are where
+        # paths begin and end; once mapped, all between them is one network to abc.
         "dfflibmap -prepare -liberty cells.lib",
         "opt_clean",
         "write_json flat.json",
+        "dfflibmap -map-only -liberty cells.lib",
     ]
     script = _FAST + (_SIZES if liberty.has_timing else "")
     (folder / "fast.abc").write_text(script.format(clock=clock_ps))
     if not liberty.has_timing:
+        ends = ["sram_1r1w", *boxes]
+        ends += [name for name, cell in liberty.cells.items() if cell.sequential]
         return [
             *commands,
             "abc -liberty cells.lib -script fast.abc",
             "opt_clean -purge",
-            f"delete {' '.join(f't:{box}' for box in ('sram_1r1w', *boxes))}",
+            f"delete {' '.join(f't:{kind}' for kind in ends)}",
             "read_liberty -ignore_miss_func -lib cells.lib",
             "tee -q -o path.txt ltp -noff",
         ]
@@ -108,6 +111,8 @@ def read_path(folder: Path, liberty: Liberty) -> LongestPath:
     )
     where = Ends(module)
     if liberty.has_timing:
+        if text.count("Start-point = ") != 1:
+            raise ToolError("abc of Yosys did not see the design as one network")
         summary = re.search(r"Area = *([\d.]+).*?Delay = *([\d.]+) ps", text)
         steps = re.findall(r"Path +(\d+) --", text)
         ends = re.search(r"Start-point = \S+ \((.*?)\)\. +End-point = \S+ \((.*?)\)\.", text)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -53,15 +54,18 @@ def run_yosys(commands: Sequence[str], folder: Path) -> str:
         done = subprocess.run(
             [sys.executable, "-c", _WORKER, script.name],
             cwd=folder,
-            env={**os.environ, "PYTHONNOUSERSITE": "1"},
+            # Yosys leaves what abc has read of libraries where temporary files go.
+            env={**os.environ, "TMPDIR": str(folder.absolute())},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
     text = log.read_text(errors="replace")
     if done.returncode:
-        errors = [line for line in text.splitlines() if line.startswith("ERROR:")]
-        reason = errors[-1].removeprefix("ERROR:").strip() if errors else "no reason given"
+        # What abc says comes before Yosys misses the file that abc did not write.
+        errors = re.findall(r"^ABC: (Error: .*)$", text, re.MULTILINE)
+        errors = errors or re.findall(r"^ERROR: (.*)$", text, re.MULTILINE)
+        reason = errors[-1] if errors else "no reason given"
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
         raise ToolError(f"Yosys failed with {how}: {reason}")
     return text

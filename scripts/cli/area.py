@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,8 @@ import typer
 
 from compiler.errors import InputError
 from compiler.presets import DEFAULT_PRESET, PRESETS
+from hw.scnn.params import PRESETS as SCNN_PRESETS
+from hw.synth.report import AreaReport
 from scripts.cli.area_tables import print_report
 from scripts.cli.files import check_output_file
 from scripts.cli.options import JsonOption, whole_number
@@ -16,24 +19,43 @@ from scripts.cli.output import Steps, print_json, print_line
 
 __all__ = ["EXAMPLES", "measure_area"]
 
+_SCNN_DEFAULT = "tile"
+_MOST_GATES = 4
+
+# A report, its netlists by file name, and what runs them.
+_Measured = tuple[AreaReport, Mapping[str, str], Callable[[Steps], Mapping[str, Any]]]
+
 EXAMPLES = """Examples:
 
 zeroskip area --preset paper
 
 zeroskip area --preset paper --check
 
+zeroskip area --engine scnn
+
 zeroskip area --preset paper --liberty sg13g2_typ.lib.gz --json
 """
 
 
 def measure_area(
-    engine: Annotated[Literal["eie"], typer.Option("--engine", help="Which accelerator.")] = "eie",
+    engine: Annotated[
+        Literal["eie", "scnn"],
+        typer.Option("--engine", help="EIE's array, or one PE of SCNN's."),
+    ] = "eie",
     preset: Annotated[
-        str, typer.Option("--preset", metavar="NAME", help=f"One of {', '.join(PRESETS)}.")
-    ] = DEFAULT_PRESET,
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help=f"Of eie one of {', '.join(PRESETS)}; of scnn one of {', '.join(SCNN_PRESETS)}. "
+            f"Unless given, {DEFAULT_PRESET} and {_SCNN_DEFAULT}.",
+        ),
+    ] = None,
     pes: Annotated[
         int | None,
-        typer.Option("--pes", metavar="N", parser=whole_number, help="The preset's unless given."),
+        typer.Option(
+            "--pes", metavar="N", parser=whole_number, help="Of eie; the preset's unless given."
+        ),
     ] = None,
     liberty: Annotated[
         Path | None,
@@ -83,13 +105,18 @@ def measure_area(
     outgrown the baseline.
     """
     from hw.synth.baseline import growth, renew_baseline
-    from hw.synth.eie import eie_report
     from hw.synth.liberty import OWN_LIBERTY, read_liberty
     from hw.synth.yosys import check_yosys
-    from sim.rtl.gates import check_gates, passed_gates
+    from sim.rtl.gates import passed_gates
 
-    if preset not in PRESETS:
-        raise InputError(f"--preset must be one of {', '.join(PRESETS)}, not {preset!r}")
+    presets = PRESETS if engine == "eie" else SCNN_PRESETS
+    preset = preset or (DEFAULT_PRESET if engine == "eie" else _SCNN_DEFAULT)
+    if preset not in presets:
+        raise InputError(
+            f"--preset must be one of {', '.join(presets)} for {engine}, not {preset!r}"
+        )
+    if pes is not None and engine != "eie":
+        raise InputError("--pes is for eie: the report of scnn is of one PE")
     if not 1 <= clock_ps <= 1_000_000:
         raise InputError(f"--clock-ps must be from 1 to 1000000, not {clock_ps}")
     own = liberty is None
@@ -104,17 +131,15 @@ def measure_area(
             raise InputError(f"{option} is for presets as they are: leave --pes out")
     if output is not None:
         check_output_file(output)
-    params = PRESETS[preset].params
-    if pes is not None:
-        params = dataclasses.replace(params, num_pes=pes)
     check_yosys()
     library = read_liberty(liberty or OWN_LIBERTY)
     with Steps() as steps:
         steps("synthesize", 0, 1)
-        report, found = eie_report(preset, params, library, clock_ps=clock_ps)
+        measure = _measure_eie if engine == "eie" else _measure_scnn
+        report, verilog, check_all = measure(preset, pes, library, clock_ps)
         steps("synthesize", 1, 1)
         if own:
-            gates = check_gates(params, found, progress=steps) if check else passed_gates(found)
+            gates = check_all(steps) if check else passed_gates(report.netlists)
             report = dataclasses.replace(report, gates=gates)
     if renew and (report.gates is None or not report.gates["passed"]):
         raise InputError("the baseline is of netlists that passed: give --check, too")
@@ -123,7 +148,7 @@ def measure_area(
         renew_baseline(report)
     document = {**report.to_dict(), "outgrown": outgrown}
     if netlists is not None:
-        _write_netlists(netlists, found.verilog)
+        _write_netlists(netlists, verilog)
     if output is not None:
         _write(output, document)
     if as_json:
@@ -140,6 +165,35 @@ def measure_area(
     return int(bool(outgrown) or differs)
 
 
+def _measure_eie(preset: str, pes: int | None, library: Any, clock_ps: int) -> _Measured:
+    from hw.synth.eie import eie_report
+    from sim.rtl.gates import check_gates
+
+    params = PRESETS[preset].params
+    if pes is not None:
+        params = dataclasses.replace(params, num_pes=pes)
+    report, netlists = eie_report(preset, params, library, clock_ps=clock_ps)
+    return report, netlists.verilog, lambda steps: check_gates(params, netlists, progress=steps)
+
+
+def _measure_scnn(preset: str, pes: int | None, library: Any, clock_ps: int) -> _Measured:
+    from hw.synth.scnn import scnn_report
+    from sim.rtl.scnn_gates import check_scnn_gates
+
+    params = SCNN_PRESETS[preset]
+    report, netlist = scnn_report(preset, params, library, clock_ps=clock_ps)
+
+    def check(steps: Steps) -> Mapping[str, Any]:
+        if params.num_pes > _MOST_GATES:
+            raise InputError(
+                f"--check simulates arrays of at most {_MOST_GATES} SCNN PEs, and preset "
+                f"{preset!r} has {params.num_pes}: check 'tile', whose PE differs in its place"
+            )
+        return check_scnn_gates(params, netlist, progress=steps)
+
+    return report, {"pe.v": netlist.verilog}, check
+
+
 def _write(path: Path, document: Any) -> None:
     from sim.atomic import replaced_file
 
@@ -148,7 +202,7 @@ def _write(path: Path, document: Any) -> None:
         file.write("\n")
 
 
-def _write_netlists(folder: Path, verilog: dict[str, str]) -> None:
+def _write_netlists(folder: Path, verilog: Mapping[str, str]) -> None:
     from sim.atomic import replaced_file
 
     try:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from hw.synth.eie import PAPER_LOGIC, PAPER_TOTAL
 from hw.synth.liberty import UM2_PER_GE
 from hw.synth.report import AreaReport, Unit, sum_units
+from hw.synth.scnn import MULTIPLIERS, PAPER_OVER_MULTIPLIERS
 from hw.synth.sram_area import SOURCES, sram_area
 from scripts.cli.output import print_line, print_table
 
@@ -18,12 +19,26 @@ _HEADER = [
 
 def print_report(report: AreaReport, *, own: bool) -> None:
     """Print a report; ``own``: it is of the project's own cells."""
-    pe = sum_units("PE", report.pe, PAPER_TOTAL)
+    pe = sum_units("PE", report.pe, PAPER_TOTAL if report.engine == "eie" else None)
     print_table(
         f"{report.engine.upper()} PE, preset {report.preset}: areas at 45 nm, SRAMs estimated",
         _HEADER,
         [_row(one) for one in [*report.pe, pe, *report.parts]],
     )
+    if report.engine == "eie":
+        _print_eie(report, pe)
+    else:
+        _print_scnn(report, pe)
+    for name, path in report.paths.items():
+        delay = "" if path.delay_ps is None else f", {path.delay_ps / 1000:.2f} ns"
+        print_line(
+            f"longest path of the {name}: {path.levels} gates{delay}, {path.start} -> {path.end}"
+        )
+    for line in _notes(report, own):
+        print_line(line)
+
+
+def _print_eie(report: AreaReport, pe: Unit) -> None:
     print_line(
         f"PE without SRAMs: {pe.logic_um2:,.0f} um2; the paper's registers and gates: "
         f"{PAPER_LOGIC:,.0f} um2, its activation registers among them"
@@ -40,13 +55,29 @@ def print_report(report: AreaReport, *, own: bool) -> None:
             ]
         ],
     )
-    for name, path in report.paths.items():
-        delay = "" if path.delay_ps is None else f", {path.delay_ps / 1000:.2f} ns"
-        print_line(
-            f"longest path of the {name}: {path.levels} gates{delay}, {path.start} -> {path.end}"
-        )
-    for line in _notes(report, own):
-        print_line(line)
+
+
+def _print_scnn(report: AreaReport, pe: Unit) -> None:
+    (multipliers,) = (one for one in report.parts if one.name == MULTIPLIERS)
+    of_all = multipliers.logic_um2
+
+    def row(one: Unit) -> list[str]:
+        paper = PAPER_OVER_MULTIPLIERS.get(one.name)
+        return [
+            one.name,
+            f"{one.logic_um2 / of_all:.2f}",
+            f"{(one.logic_um2 + sram_area(one.srams).model) / of_all:.2f}",
+            "-" if paper is None else f"{paper:.2f}",
+        ]
+
+    print_table(
+        f"Over the area of the PE's multipliers, {of_all:,.0f} um2",
+        ["unit", "logic", "all", "paper, all"],
+        [row(one) for one in [*report.pe, pe]],
+    )
+    print_line(
+        "paper: mm2 at 16 nm over that of its multiplier array; what is around PEs is left out here"
+    )
 
 
 def _notes(report: AreaReport, own: bool) -> Iterable[str]:

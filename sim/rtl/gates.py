@@ -1,4 +1,4 @@
-"""Run netlists of gates on the vectors that the RTL runs on, and compare every bit."""
+"""Run netlists of EIE's gates on the vectors that the RTL runs on, and compare every bit."""
 
 import hashlib
 import itertools
@@ -30,7 +30,7 @@ from sim.rtl.image import image_job, image_result
 from sim.run import run
 from sim.verify import compare
 
-__all__ = ["build_gates", "check_gates", "passed_gates"]
+__all__ = ["build_gates", "check_gates", "passed_gates", "recorded"]
 
 _FEW = 3
 
@@ -38,22 +38,28 @@ _FEW = 3
 _QUIET = "/* verilator lint_off UNOPTFLAT */\n"
 
 
-def build_gates(params: EieParams, verilog: Mapping[str, str]) -> Path:
-    """Build a simulation of an array, netlists of our own cells among its ``verilog``.
+def build_gates(name: str, verilog: Mapping[str, str], top: str, shared: tuple[str, ...]) -> Path:
+    """Build a simulation of a design that is, in part or whole, a netlist of our own cells.
+
+    Parameters
+    ----------
+    name : begins the name of the build's folder.
+    verilog : text by file name.
+    top, shared : see :func:`sim.rtl.build.build_design`.
 
     Raises
     ------
     ToolError
         If a tool is missing or the compilation fails.
     """
-    texts = {name: _QUIET + text for name, text in verilog.items()}
+    texts = {file: _QUIET + text for file, text in verilog.items()}
     return build_design(
-        f"eie_gates_{params.num_pes}",
-        {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()},
+        name,
+        {file: hashlib.sha256(text.encode()).hexdigest() for file, text in texts.items()},
         ("verilog", "synth"),
         lambda: {**texts, OWN_MODELS.name: OWN_MODELS.read_text()},
-        ARRAY_MODULE,
-        (PE_MODULE,),
+        top,
+        shared,
         optimize=False,
     )
 
@@ -86,7 +92,7 @@ def check_gates(
     for part, verilog in _parts(params, netlists):
         drawn = [_draw(part, seed) for seed in range(networks)]
         jobs = [image_job(image, inputs) for image, inputs in drawn]
-        program = build_gates(part, verilog)
+        program = build_gates(f"eie_gates_{part.num_pes}", verilog, ARRAY_MODULE, (PE_MODULE,))
         done = run_jobs(part, jobs, host_load=True, program=program, progress=progress)
         for (image, inputs), raw in zip(drawn, done, strict=True):
             model = run(image, inputs.astype(np.float64), "cycles")
@@ -98,10 +104,7 @@ def check_gates(
             report["differ"] += result.differ + result.cycles_differ
     report["netlists"] = {PE_MODULE: digest(netlists.pe), ARRAY_MODULE: digest(netlists.array)}
     report["passed"] = report["differ"] == 0
-    if report["passed"]:
-        with replaced_file(_record(netlists)) as file:
-            json.dump(report, file)
-    return report
+    return recorded(report)
 
 
 def _parts(
@@ -120,19 +123,27 @@ def _parts(
     yield params, {"pe.v": rtl, "array.v": netlists.array.verilog}
 
 
-def passed_gates(netlists: EieNetlists) -> Mapping[str, Any] | None:
-    """Return what :func:`check_gates` said of the same netlists; None if they have not passed."""
+def recorded(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Remember that netlists ``passed``, if they did; return the report."""
+    if report["passed"]:
+        with replaced_file(_record(report["netlists"])) as file:
+            json.dump(dict(report), file)
+    return report
+
+
+def passed_gates(netlists: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """Return what a check said of netlists, by digest; None if they have not passed."""
     try:
         return json.loads(_record(netlists).read_text())
     except (OSError, ValueError):
         return None
 
 
-def _record(netlists: EieNetlists) -> Path:
+def _record(netlists: Mapping[str, str]) -> Path:
     """Name the file that says that netlists passed; another netlist has another name."""
     folder = cache_dir() / "gates"
     folder.mkdir(parents=True, exist_ok=True)
-    key = digest(netlists.pe) + digest(netlists.array) + OWN_MODELS.read_text()
+    key = f"{sorted(netlists.items())}{OWN_MODELS.read_text()}"
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
 

@@ -23,6 +23,7 @@ def run_scnn_jobs(
     *,
     host_load: bool = False,
     waves: Path | None = None,
+    program: Path | None = None,
     progress: Progress | None = None,
 ) -> list[ScnnResult]:
     """Run jobs one after the other on one simulated array.
@@ -34,6 +35,7 @@ def run_scnn_jobs(
     host_load : load the SRAMs of the first run through the host port, slowly; else they hold
         their contents from the start.
     waves : where to leave a VCD file.
+    program : another simulation of the array than that of its RTL.
     progress : see :data:`sim.rtl.eie.Progress`.
 
     Raises
@@ -47,7 +49,7 @@ def run_scnn_jobs(
         raise ValueError(f"without host_load there must be 1 job, not {len(jobs)}")
     report = progress or (lambda *_: None)
     report("build SCNN simulator", 0, 1)
-    program = build_scnn(params, waves=waves is not None)
+    program = program or build_scnn(params, waves=waves is not None)
     report("build SCNN simulator", 1, 1)
     runs = cache_dir() / "runs"
     runs.mkdir(parents=True, exist_ok=True)

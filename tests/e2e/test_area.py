@@ -1,0 +1,123 @@
+"""``zeroskip area``: its document and tables, and what it refuses."""
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.cli.guard import REFUSED
+
+Cli = Callable[..., Any]
+Refused = Callable[..., None]
+
+UNITS = {"act_queue", "ptr_read", "spmat_read", "arithm", "act_rw", "counters", "control"}
+
+
+def test_document_and_netlists(cli: Cli, tmp_path: Path) -> None:
+    out, folder = tmp_path / "area.json", tmp_path / "netlists"
+    result = cli("area", "--pes", 1, "--json", "-o", out, "--netlists", folder)
+    assert result.code == 0
+    document = result.document
+    assert json.loads(out.read_text()) == document
+    assert document["params"]["num_pes"] == document["num_pes"] == 1
+    units = {one["name"]: one for one in document["pe"]}
+    assert set(units) == UNITS
+    for quantity in ("logic_ge", "flipflops", "sram_bits", "sram_um2"):
+        total = document["pe_total"][quantity]
+        assert total == pytest.approx(sum(one[quantity] for one in units.values()), abs=1)
+    assert units["arithm"]["paper_um2"] == 3110
+    assert units["arithm"]["logic_um2"] == pytest.approx(0.798 * units["arithm"]["logic_ge"], 1e-3)
+    assert units["spmat_read"]["sram_bits"] == 16384 * 64
+    assert {one["name"] for one in document["array"]} == {"ccu", "lnzd", "scan", "host port"}
+    # A node of the tree is as large as the paper's, or less.
+    assert 0 < document["parts"][0]["logic_um2"] <= document["parts"][0]["paper_um2"] == 189
+    assert document["paths"]["pe"]["levels"] > 5
+    assert document["gates"] is None
+    assert {path.name for path in folder.iterdir()} == {"pe.v", "array.v"}
+    assert "module eie_pe" in (folder / "pe.v").read_text()
+
+
+def test_liberty_with_delays(cli: Cli, small_liberty: Path) -> None:
+    result = cli("area", "--pes", 1, "--liberty", small_liberty, "--clock-ps", 900)
+    assert result.code == 0
+    lines = result.out.splitlines()
+    (path,) = (line for line in lines if line.startswith("longest path of the pe"))
+    assert " ns, " in path
+    assert any("NOT CHECKED" in line for line in lines)
+    assert any("NAND2 2.0" in line for line in lines)
+    assert any("mapped for 900 ps" in line for line in lines)
+
+
+@pytest.fixture
+def small_liberty(tmp_path: Path) -> Path:
+    """Give a library with delays: an inverter, a NAND2 and a flip-flop."""
+    table = ' (t) {{ values ("0.05, 0.5", "0.06, 0.6"); }} '
+    tables = ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
+    arc = 'timing () {{ related_pin : "{pin}"; {kind} ' + table.join([*tables, ""]) + "}}"
+    inputs = "pin ({}) {{ direction : input; capacitance : 0.001; {} }}"
+    sense = "timing_sense : negative_unate;"
+
+    def cell(name: str, area: float, function: str, pins: str) -> str:
+        arcs = " ".join(arc.format(pin=pin, kind=sense) for pin in pins)
+        ports = " ".join(inputs.format(pin, "") for pin in pins)
+        return (
+            f"cell ({name}) {{ area : {area}; {ports} pin (Y) {{ direction : output; "
+            f'max_capacitance : 1.0; function : "{function}"; {arcs} }} }}'
+        )
+
+    edge = arc.format(pin="CK", kind="timing_type : rising_edge;")
+    path = tmp_path / "small.lib"
+    path.write_text(f"""library (small) {{
+        time_unit : "1ns"; voltage_unit : "1V"; current_unit : "1mA";
+        capacitive_load_unit (1, pf); delay_model : table_lookup;
+        lu_table_template (t) {{ variable_1 : input_net_transition; index_1 ("0.01, 0.5");
+            variable_2 : total_output_net_capacitance; index_2 ("0.001, 0.5"); }}
+        {cell("IV", 1.0, "!A", "A")}
+        {cell("ND2", 2.0, "!(A&B)", "AB")}
+        {cell("NR2", 2.0, "!(A|B)", "AB")}
+        {cell("BF", 1.5, "A", "A").replace("negative", "positive")}
+        cell (FF) {{ area : 9; ff (IQ, IQN) {{ clocked_on : "CK"; next_state : "D"; }}
+            {inputs.format("CK", "clock : true;")} {inputs.format("D", "")}
+            pin (Q) {{ direction : output; max_capacitance : 1.0; function : "IQ"; {edge} }} }}
+    }}""")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--preset", "huge"], "--preset must be one of small, paper, best for eie, not 'huge'"),
+        (["--engine", "scnn", "--preset", "best"], "must be one of paper, tile, tiny for scnn"),
+        (["--engine", "tpu"], "tpu"),
+        (["--engine", "scnn", "--pes", "2"], "--pes is for eie"),
+        (["--pes", "0"], "--pes must be a whole number from 1 to 256, not 0"),
+        (["--pes", "many"], "it must be a whole number, not 'many'"),
+        (["--clock-ps", "0"], "--clock-ps must be from 1 to 1000000, not 0"),
+        (["--liberty", "/none.lib"], "liberty file /none.lib does not exist"),
+        (["-o", "/none/area.json"], "there is no folder /none"),
+        (["--pes", "2", "--baseline"], "leave --pes out"),
+    ],
+)
+def test_refused(cli: Cli, refused: Refused, arguments: list[str], what: str) -> None:
+    refused(cli("area", *arguments), what)
+
+
+def test_other_cells_cannot_run(cli: Cli, refused: Refused, small_liberty: Path) -> None:
+    for option in ("--check", "--baseline", "--renew-baseline"):
+        refused(cli("area", "--liberty", small_liberty, option), f"{option} is for the project's")
+    small_liberty.write_text(small_liberty.read_text()[:-30])
+    refused(cli("area", "--liberty", small_liberty), "does not parse: braces do not match")
+
+
+def test_yosys_is_missing(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "pyosys" else find(name)
+    )
+    result = cli("area")
+    assert result.code == REFUSED
+    (line,) = result.errors
+    assert "install Zeroskip with its extra 'synth'" in line
