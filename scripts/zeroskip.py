@@ -11,6 +11,7 @@ from scripts.cli import (
     compile,
     compress_group,
     decompress,
+    host,
     info,
     plot,
     run,
@@ -40,6 +41,7 @@ app.command("info", epilog=info.EXAMPLES)(info.show_image)
 app.command("area", epilog=area.EXAMPLES)(area.measure_area)
 app.command("verilog", epilog=verilog.EXAMPLES)(verilog.write_verilog)
 app.add_typer(bench.app, name="bench")
+app.add_typer(host.app, name="host")
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(plot.app, name="plot")
 
