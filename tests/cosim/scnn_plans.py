@@ -6,6 +6,7 @@ import numpy as np
 
 from compiler.errors import CompileError
 from compiler.graph import QuantConv
+from compiler.scnn.clear import keeps_clear
 from compiler.scnn.geometry import layer_regions, least_tile
 from compiler.scnn.layer import LayerPlan, input_channels, layer_runs
 from compiler.scnn.mapping import Mapping, Room
@@ -81,9 +82,10 @@ def draw_plan(rng: np.random.Generator, conv: QuantConv, p: ScnnParams) -> Layer
     if c_step < len(_widest(conv, k_step)) or rng.random() < 0.2:
         k_step = min(k_step, mapping.kc * streams)
         c_step = int(rng.integers(1, c_step + 1))
-    return LayerPlan(
+    plan = LayerPlan(
         mapping=mapping, region_h=region_h, region_w=region_w, k_step=k_step, c_step=c_step
     )
+    return plan if keeps_clear(conv, plan, p) else None
 
 
 def _widest(conv: QuantConv, k_step: int) -> range:

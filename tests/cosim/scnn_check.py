@@ -1,0 +1,109 @@
+"""Run drawn and compiled networks on the SCNN array's RTL, and compare all there is to see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from compiler.graph import INPUT, QuantCnn, QuantGraph
+from compiler.scnn.image import CnnImage
+from compiler.scnn.run import ScnnRun
+from hw.scnn.formats import StallClass
+from hw.scnn.params import ScnnParams
+from sim.cycles.scnn.image import run_cnn_image
+from sim.golden.scnn import run_graph
+from sim.rtl.scnn import run_scnn_jobs
+from sim.scnn.result import CnnResult, by_conv_layer
+from sim.scnn.run import cnn_job, cnn_result
+from sim.scnn.verify import compare_cnn
+
+__all__ = ["Trial", "check_trials", "integer_torch"]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A network as runs of an array, and (n, C, H, W) int64 inputs; ``name`` tells the seed."""
+
+    name: str
+    graph: QuantGraph
+    runs: tuple[ScnnRun, ...]
+    planes: NDArray[np.int64]
+
+
+def check_trials(p: ScnnParams, trials: Sequence[Trial]) -> NDArray[np.int64]:
+    """Run all on one simulated array: every output, stored word, counter and cycle must be right.
+
+    Golden, which all is compared with, must itself agree with PyTorch on integers.
+
+    Returns
+    -------
+    (stall classes,) multiplier-cycles of all.
+    """
+    jobs, models, images = [], [], []
+    for trial in trials:
+        tensors = run_graph(trial.graph, trial.planes, p.acc_bits, p.act_bits)
+        for name, tensor in integer_torch(trial.graph, trial.planes, p).items():
+            np.testing.assert_array_equal(tensors[name], tensor, f"{trial.name}, layer {name}")
+        image = CnnImage(trial.name, p, QuantCnn(trial.graph, None), trial.runs)
+        cycles, counters = run_cnn_image(image, tensors)
+        layers = len(trial.graph.layers)
+        models.append(
+            CnnResult(
+                np.zeros(0),
+                {layer.name: tensors[layer.name] for layer in trial.graph.layers},
+                run_cycles=cycles,
+                counters=by_conv_layer(trial.runs, layers, counters),
+            )
+        )
+        images.append(image)
+        jobs.append(cnn_job(image, trial.planes, cycles.max(axis=0)))
+    seen = np.zeros(len(StallClass), np.int64)
+    results = run_scnn_jobs(p, jobs, host_load=True)
+    for image, model, raw in zip(images, models, results, strict=True):
+        result = compare_cnn(image, model, cnn_result(image, raw))
+        assert not result.differences, (image.name, *map(str, result.differences))
+        assert not result.problems, (image.name, *result.problems)
+        assert not result.cycle_differences, (image.name, *map(str, result.cycle_differences))
+        assert result.ok, image.name
+        # Counted apart from the model: all cycles of each PE.
+        first = 0
+        for number, run in enumerate(image.runs):
+            mine = raw.counters[:, first : first + len(run.program)].sum(axis=(1, 3))
+            first += len(run.program)
+            expected = np.repeat(raw.cycles[:, number, None] * p.mults, p.num_pes, 1)
+            np.testing.assert_array_equal(mine, expected, image.name)
+        seen += raw.counters.sum(axis=(0, 1, 2))
+    return seen
+
+
+def integer_torch(
+    graph: QuantGraph, planes: NDArray[np.int64], p: ScnnParams
+) -> dict[str, NDArray[np.int64]]:
+    """Compute every layer with PyTorch's own convolution and pooling, on integers."""
+    tensors = {INPUT: torch.from_numpy(planes)}
+    for layer in graph.layers:
+        value = torch.cat([tensors[name] for name in layer.inputs], 1)
+        (pt, pl), (sy, sx) = layer.padding, layer.stride
+        rows, columns = layer.out_shape[1:]
+        kernel = layer.weight.shape[2:]
+        # What hangs over the plane below and to the right; negative: what no window reaches.
+        below = (rows - 1) * sy + kernel[0] - pt - layer.in_shape[1]
+        right = (columns - 1) * sx + kernel[1] - pl - layer.in_shape[2]
+        if layer.op == "max":
+            edges = pl, right, pt, below
+            padded = functional.pad(value.double(), edges, value=-float("inf"))
+            acc = functional.max_pool2d(padded, tuple(kernel), (sy, sx)).long()
+        else:
+            padded = functional.pad(value, (pl, right, pt, below))
+            weight = torch.from_numpy(np.ascontiguousarray(layer.weight))
+            acc = functional.conv2d(padded, weight, stride=(sy, sx), groups=layer.groups)
+        acc = acc + torch.from_numpy(layer.bias)[:, None, None] + (1 << layer.shift) // 2
+        half = 1 << (p.acc_bits - 1)
+        acc = (acc + half).remainder(2 * half) - half
+        acc = torch.div(acc, 1 << layer.shift, rounding_mode="floor")
+        acc = acc.clamp(0 if layer.relu else p.min_act, p.max_act)
+        tensors[layer.name] = acc
+    return {name: tensor.numpy() for name, tensor in tensors.items()}

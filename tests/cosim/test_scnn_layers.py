@@ -1,0 +1,115 @@
+"""The SCNN array's RTL on drawn layers, laid on it in drawn ways, and on drawn networks."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from compiler.errors import CompileError
+from compiler.graph import INPUT, QuantGraph
+from compiler.scnn.program import build
+from compiler.scnn.run import ScnnDescriptor
+from hw.scnn.formats import StallClass
+from hw.scnn.params import PRESETS, ScnnParams
+from tests.cosim.scnn_check import Trial, check_trials
+from tests.cosim.scnn_draw import draw_graph, draw_layer, draw_planes
+from tests.cosim.scnn_plans import draw_runs
+
+pytestmark = pytest.mark.cosim
+
+# Each is a build of its own (some 15 s).
+_ARRAYS = {
+    # Blocks of 2 x 2, 2 x 1, 1 x 2 and single PEs.
+    "blocks": replace(PRESETS["tiny"], num_streams=4),
+    # Nothing is a power of two, queues are as short and numbers as narrow as they can be.
+    "narrow": replace(
+        PRESETS["tiny"],
+        pes_x=3,
+        pes_y=2,
+        num_streams=6,
+        mult_f=3,
+        mult_i=1,
+        banks=4,
+        bank_entries=32,
+        scatter_depth=1,
+        weight_depth=3,
+        run_bits=2,
+        field_bits=7,
+        code_bits=3,
+        weight_bits=8,
+        act_bits=8,
+        acc_bits=20,
+        act_words=128,
+    ),
+}
+_LAYERS, _NETWORKS = 80, 25
+
+
+def _draw(seed: int, name: str, p: ScnnParams, kind: str | None = None, most: int = 13) -> Trial:
+    """Draw a layer, and a way to lay it on the array."""
+    rng = np.random.default_rng(seed)
+    while True:
+        rows, columns = (int(v) for v in rng.integers(1, most + 1, 2))
+        shape = int(rng.integers(1, 8)), rows, columns
+        conv = draw_layer(rng, "layer", {INPUT: shape}, p, kind=kind)
+        runs = draw_runs(rng, conv, p)
+        if runs is not None:
+            graph = QuantGraph(shape, (conv,), ("layer",))
+            planes = draw_planes(rng, shape, 1, p, low=p.min_act)
+            return Trial(f"{name}, seed {seed}", graph, runs, planes)
+
+
+def _passes(trials: list[Trial]) -> list[ScnnDescriptor]:
+    return [one for trial in trials for run in trial.runs for one in run.program]
+
+
+@pytest.mark.parametrize("name", _ARRAYS)
+def test_drawn_layers(name: str) -> None:
+    """Any kernel, stride, padding and grouping; any blocks, tiles, regions and kept sums."""
+    p = _ARRAYS[name]
+    trials = [_draw(seed, name, p) for seed in range(_LAYERS)]
+    assert {(one.block_x, one.block_y) for one in _passes(trials)} >= {(0, 0), (0, 1), (1, 0)}
+    assert any(not one.drain for one in _passes(trials))
+    seen = check_trials(p, trials)
+    assert (seen > 0).all(), [one.name for one in StallClass if not seen[one]]
+
+
+def test_drawn_networks() -> None:
+    """Several layers in a run, branches, additions, phases for the next layer's stride."""
+    p = _ARRAYS["blocks"]
+    trials = []
+    seed = 0
+    while len(trials) < _NETWORKS:
+        rng = np.random.default_rng(1000 + seed)
+        seed += 1
+        graph = draw_graph(rng, p, int(rng.integers(2, 6)), size=9)
+        try:
+            runs = build(graph, p)
+        except CompileError:  # too large for 128 accumulators
+            continue
+        planes = draw_planes(rng, graph.input_shape, 2, p, low=p.min_act)
+        trials.append(Trial(f"seed {seed - 1}", graph, runs, planes))
+    assert any(len(run.program) > 2 for trial in trials for run in trial.runs)
+    check_trials(p, trials)
+
+
+@pytest.mark.parametrize("kind", ["conv", "max"])
+def test_halos_on_every_border_and_corner(kind: str) -> None:
+    """Two by two PEs share a plane, most of whose outputs lie where tiles meet."""
+    p = _ARRAYS["blocks"]
+    drawn = (_draw(seed, kind, p, kind, 7) for seed in itertools.count(2000))
+    shared = (
+        trial
+        for trial in drawn
+        if all(
+            one.block_x and one.block_y
+            and one.halo_left + one.halo_right and one.halo_top + one.halo_bottom
+            for one in _passes([trial])
+        )
+    )  # fmt: skip
+    trials = list(itertools.islice(shared, 12))
+    sides = ("halo_left", "halo_right", "halo_top", "halo_bottom")
+    assert all(any(getattr(one, side) for one in _passes(trials)) for side in sides)
+    seen = check_trials(p, trials)
+    assert seen[StallClass.HALO]
