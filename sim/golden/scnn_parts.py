@@ -1,0 +1,144 @@
+"""Put decoded parts of a layer together, and see that they are all of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.graph import QuantConv
+
+__all__ = ["DecodedConv", "Part", "as_decoded", "assemble", "reachable"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """Some output channels of a region of the plane, as passes compute them.
+
+    Parameters
+    ----------
+    channels : output channels of the layer.
+    first, size : of the region: row and column, rows and columns.
+    weight : (len(channels), C, R, S) int64, of all input channels; taps that reach no input of
+        the region may be 0.
+    bias : (len(channels),) int64, without the half step for rounding.
+    shift, relu, maximum, keep_zeros : as in the descriptor.
+    """
+
+    channels: range
+    first: tuple[int, int]
+    size: tuple[int, int]
+    weight: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    shift: int
+    relu: bool
+    maximum: bool
+    keep_zeros: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DecodedConv:
+    """A layer as the hardware will compute it.
+
+    Parameters
+    ----------
+    weight : (K, C, R, S) int64, of all input channels whatever the groups; taps that reach no
+        input anywhere are 0.
+    bias : (K,) int64, without the half step for rounding.
+    shift, relu, maximum, keep_zeros : as in the descriptors.
+    """
+
+    weight: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    shift: int
+    relu: bool
+    maximum: bool
+    keep_zeros: bool
+
+
+def reachable(
+    conv: QuantConv, first: tuple[int, int] = (0, 0), size: tuple[int, int] | None = None
+) -> NDArray[np.bool_]:
+    """Say which taps (R, S) reach an input from outputs of a region; all outputs unless given."""
+    sides: list[NDArray[np.bool_]] = []
+    for axis in range(2):
+        count = conv.out_shape[1 + axis] if size is None else size[axis]
+        at = (first[axis] + np.arange(count))[:, None] * conv.stride[axis] - conv.padding[axis]
+        inputs = at + np.arange(conv.weight.shape[2 + axis])
+        sides.append(((inputs >= 0) & (inputs < conv.in_shape[1 + axis])).any(axis=0))
+    return np.outer(*sides)
+
+
+def assemble(conv: QuantConv, parts: Sequence[Part]) -> DecodedConv:
+    """Put the parts of a layer together.
+
+    Raises
+    ------
+    ValueError
+        If parts disagree, or if an output is computed twice or never.
+    """
+    kinds = {(one.shift, one.relu, one.maximum, one.keep_zeros) for one in parts}
+    if len(kinds) != 1:
+        raise ValueError(
+            f"passes of layer {conv.name!r} must agree in shift, relu, maximum and keep_zeros, "
+            f"but they have {len(kinds)} kinds"
+        )
+    depth, rows, columns = conv.out_shape
+    made = np.zeros((depth, rows, columns), np.int64)
+    weight = np.zeros((depth, conv.in_shape[0], *conv.weight.shape[2:]), np.int64)
+    known = np.zeros((depth, *conv.weight.shape[2:]), bool)
+    bias, biased = np.zeros(depth, np.int64), np.zeros(depth, bool)
+    for one in parts:
+        mine = slice(one.channels.start, one.channels.stop)
+        (y, x), (height, width) = one.first, one.size
+        if y + height > rows or x + width > columns or one.channels.stop > depth:
+            raise ValueError(f"a pass of layer {conv.name!r} has outputs beyond {conv.out_shape}")
+        made[mine, y : y + height, x : x + width] += 1
+        reached = np.broadcast_to(reachable(conv, one.first, one.size), known[mine].shape)
+        for old, new, where in (
+            (
+                weight[mine],
+                one.weight,
+                np.broadcast_to((known[mine] & reached)[:, None], weight[mine].shape),
+            ),
+            (bias[mine], one.bias, biased[mine]),
+        ):
+            if (old[where] != new[where]).any():
+                raise ValueError(f"passes of layer {conv.name!r} disagree in weights or biases")
+        weight[mine] = np.where(reached[:, None], one.weight, weight[mine])
+        bias[mine] = one.bias
+        known[mine] |= reached
+        biased[mine] = True
+    if (made != 1).any():
+        k, y, x = np.argwhere(made != 1)[0]
+        raise ValueError(
+            f"output {(int(k), int(y), int(x))} of layer {conv.name!r} must be computed once, not "
+            f"{made[k, y, x]} times"
+        )
+    shift, relu, maximum, keep_zeros = kinds.pop()
+    return DecodedConv(
+        weight=weight,
+        bias=bias,
+        shift=shift,
+        relu=relu,
+        maximum=maximum,
+        keep_zeros=keep_zeros,
+    )
+
+
+def as_decoded(conv: QuantConv) -> DecodedConv:
+    """Return what decoding an image of ``conv`` must give."""
+    depth, fan = conv.weight.shape[:2]
+    weight = np.zeros((depth, conv.in_shape[0], *conv.weight.shape[2:]), np.int64)
+    for k in range(depth):
+        first = k // (depth // conv.groups) * fan
+        weight[k, first : first + fan] = conv.weight[k]
+    maximum = conv.op == "max"
+    return DecodedConv(
+        weight=weight * reachable(conv),
+        bias=conv.bias.astype(np.int64),
+        shift=conv.shift,
+        relu=conv.relu,
+        maximum=maximum,
+        keep_zeros=maximum and conv.signed_input,
+    )

@@ -1,0 +1,280 @@
+"""What SCNN's compiler stores says what the network says; damage shows."""
+
+import contextlib
+import dataclasses
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compiler.eie.segment import SramData
+from compiler.errors import CompileError
+from compiler.graph import INPUT, QuantConv, QuantGraph
+from compiler.scnn.program import build
+from compiler.scnn.run import ScnnRun
+from hw.scnn.params import PRESETS, ScnnParams
+from sim.golden.scnn_decode import decode
+from sim.golden.scnn_landing import Landing
+from sim.golden.scnn_parts import DecodedConv, Part, as_decoded, assemble
+from sim.golden.scnn_streams import PassFields, StreamReader, read_program
+from tests.cosim.scnn_draw import draw_graph
+
+TINY = PRESETS["tiny"]
+ARRAYS = {
+    "tiny": TINY,
+    "tile": PRESETS["tile"],
+    "blocks": dataclasses.replace(TINY, pes_x=4, pes_y=3, num_streams=6, num_taps=128),
+    "wide": dataclasses.replace(TINY, mult_f=5, mult_i=3, run_bits=2, num_streams=4),
+}
+
+
+def conv(**change: Any) -> QuantConv:
+    """Return a 3x3 layer of two channels on a 6x6 plane, with changes."""
+    rng = np.random.default_rng(3)
+    layer = QuantConv(
+        name="one",
+        kind="conv",
+        inputs=(INPUT,),
+        in_shape=(2, 6, 6),
+        out_shape=(3, 6, 6),
+        weight=rng.integers(-9, 10, (3, 2, 3, 3)),
+        codebook=None,
+        bias=np.array([5, -6, 70]),
+        stride=(1, 1),
+        padding=(1, 1),
+        groups=1,
+        relu=True,
+        op="add",
+        signed_input=True,
+        in_frac=0,
+        weight_frac=4,
+        out_frac=0,
+    )
+    return dataclasses.replace(layer, **change)
+
+
+def graph_of(*layers: QuantConv) -> QuantGraph:
+    return QuantGraph(layers[0].in_shape, layers, (layers[-1].name,))
+
+
+def check(made: DecodedConv, layer: QuantConv) -> None:
+    expected = as_decoded(layer)
+    for field in dataclasses.fields(DecodedConv):
+        np.testing.assert_array_equal(getattr(made, field.name), getattr(expected, field.name))
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1), array=st.sampled_from(sorted(ARRAYS)), layers=st.integers(1, 4)
+)
+def test_drawn_networks_come_back(seed: int, array: str, layers: int) -> None:
+    params = ARRAYS[array]
+    graph = draw_graph(np.random.default_rng(seed), params, layers)
+    with contextlib.suppress(CompileError):
+        runs = build(graph, params)
+        decoded = decode(runs, graph, params)
+        assert len(decoded) == layers
+        for made, layer in zip(decoded, graph.layers, strict=True):
+            check(made, layer)
+
+
+@pytest.mark.parametrize(
+    ("change", "params"),
+    [
+        # More than one region, more than one run, halos, a kernel in parts.
+        ({"in_shape": (2, 40, 40), "out_shape": (3, 40, 40)}, TINY),
+        ({"in_shape": (2, 40, 40), "out_shape": (3, 20, 20), "stride": (2, 2)}, ARRAYS["blocks"]),
+        (
+            {
+                "weight": np.random.default_rng(1).integers(-9, 9, (2, 2, 1, 23)),
+                "bias": np.zeros(2, np.int64),
+                "padding": (0, 11),
+                "in_shape": (2, 3, 50),
+                "out_shape": (2, 3, 50),
+            },
+            TINY,
+        ),
+        (
+            {
+                "weight": np.random.default_rng(1).integers(-9, 9, (70, 50, 1, 1)),
+                "bias": np.arange(70),
+                "padding": (0, 0),
+                "in_shape": (50, 6, 6),
+                "out_shape": (70, 6, 6),
+            },
+            TINY,
+        ),
+    ],
+)
+def test_layers_in_parts_come_back(change: dict[str, Any], params: ScnnParams) -> None:
+    layer = conv(**change)
+    graph = graph_of(layer)
+    runs = build(graph, params)
+    assert len(runs) > 1
+    check(decode(runs, graph, params)[0], layer)
+
+
+def test_taps_that_reach_nothing_do_not_matter() -> None:
+    layer = conv(in_shape=(2, 1, 6), out_shape=(3, 1, 6))
+    graph = graph_of(layer)
+    (made,) = decode(build(graph, TINY), graph, TINY)
+    assert not made.weight[:, :, [0, 2]].any()
+    np.testing.assert_array_equal(made.weight[:, :, 1], layer.weight[:, :, 1])
+
+
+def changed(runs: tuple[ScnnRun, ...], name: str, row: int, bit: int) -> tuple[ScnnRun, ...]:
+    """Return the runs with a bit of an SRAM of the first one flipped."""
+    words = runs[0].srams[name].words.copy()
+    words[row, bit // 64] ^= np.uint64(1 << bit % 64)
+    srams = runs[0].srams | {name: SramData(words, runs[0].srams[name].width)}
+    return (dataclasses.replace(runs[0], srams=srams), *runs[1:])
+
+
+@pytest.mark.parametrize("name", ["stream_0/weight", "stream_0/block", "stream_0/bias", "tap"])
+def test_every_bit_counts(name: str) -> None:
+    layer = conv(weight=conv().weight | 1)
+    graph, params = graph_of(layer), TINY
+    runs = build(graph, params)
+    expected = as_decoded(layer)
+    sram = runs[0].srams[name]
+    unseen = 0
+    for row in range(len(sram.words)):
+        for bit in range(0, sram.width, 1 if len(sram.words) * sram.width < 500 else 3):
+            try:
+                (made,) = decode(changed(runs, name, row, bit), graph, params)
+            except ValueError:
+                continue
+            same = np.array_equal(made.weight, expected.weight)
+            unseen += same and np.array_equal(made.bias, expected.bias)
+    # A lane that pads a vector may have any run.
+    assert unseen <= (4 * params.run_bits if "weight" in name else 0)
+
+
+def test_every_field_counts() -> None:
+    layer = conv()
+    graph, params = graph_of(layer), TINY
+    runs = build(graph, params)
+    expected = as_decoded(layer)
+    seen = set()
+    for row in range(4):
+        for bit in range(64):
+            with contextlib.suppress(ValueError):
+                (made,) = decode(changed(runs, "program", row, bit), graph, params)
+                if all(
+                    np.array_equal(getattr(made, f.name), getattr(expected, f.name))
+                    for f in dataclasses.fields(DecodedConv)
+                ):
+                    continue
+            seen.add((row, bit))
+    # Fields that matter for what comes after the layer, codebooks that are not used, and bits
+    # that no field has, are not the weights' affair.
+    assert len(seen) > 100
+
+
+class TestRefusals:
+    """What cannot be a program of the network."""
+
+    def refuse(self, runs: tuple[ScnnRun, ...], message: str, layer: QuantConv) -> None:
+        with pytest.raises(ValueError, match=re.escape(message)):
+            decode(runs, graph_of(layer), TINY)
+
+    def test_outputs(self) -> None:
+        layer = conv()
+        runs = build(graph_of(layer), TINY)
+        self.refuse((), "must agree in shift, relu, maximum and keep_zeros", layer)
+        self.refuse((*runs, *runs), "of layer 'one' must be computed once, not 2 times", layer)
+        one = runs[0].outputs[0]
+        assert one is not None
+        missing = dataclasses.replace(runs[0], outputs=(None,))
+        self.refuse((missing,), "of layer 'one' must say what it writes", layer)
+        more = dataclasses.replace(runs[0], outputs=())
+        self.refuse((more,), "as many descriptors as passes and outputs, not 1, 1 and 0", layer)
+        small = dataclasses.replace(runs[0], outputs=(dataclasses.replace(one, width=2),))
+        self.refuse((small,), "must write (6, 6) outputs", layer)
+
+    def test_inputs(self) -> None:
+        layer = conv()
+        runs = build(graph_of(layer), TINY)
+        (load,) = runs[0].loads
+        self.refuse(
+            (dataclasses.replace(runs[0], loads=(dataclasses.replace(load, base=1),)),),
+            "work on directory entry 0, which has nothing",
+            layer,
+        )
+        tile = dataclasses.replace(load.layout, tile_w=99)
+        self.refuse(
+            (dataclasses.replace(runs[0], loads=(dataclasses.replace(load, layout=tile),)),),
+            "must read (1, 1) phases of tiles of",
+            layer,
+        )
+        moved = dataclasses.replace(load.layout, x0=load.layout.x0 + 9)
+        self.refuse(
+            (dataclasses.replace(runs[0], loads=(dataclasses.replace(load, layout=moved),)),),
+            "outside its kernel of (3, 3)",
+            layer,
+        )
+        named = tuple(dataclasses.replace(one, tensor="other") for one in load.channels)
+        self.refuse(
+            (dataclasses.replace(runs[0], loads=(dataclasses.replace(load, channels=named),)),),
+            "must read ('input',), not 'other'",
+            layer,
+        )
+
+    def test_streams(self) -> None:
+        with pytest.raises(ValueError, match="must have a last descriptor, but none of 0 is it"):
+            read_program(np.zeros((3, 1), np.uint64), TINY)
+        empty = StreamReader(np.zeros((0, 1), np.uint64), np.zeros((0, 1), np.uint64), "s", TINY)
+        with pytest.raises(ValueError, match="s must have more than 0 headers"):
+            list(empty.group(0))
+        odd = StreamReader(np.zeros((0, 1), np.uint64), np.zeros((1, 1), np.uint64), "s", TINY)
+        with pytest.raises(ValueError, match="s must not have an empty block before the last"):
+            list(odd.group(0))
+
+    def test_landing(self) -> None:
+        values = {
+            "kc": 2, "k_stride": 12, "y_stride": 3, "origin": 0, "wo": 2, "ho": 3,
+            "halo_left": 0, "halo_right": 0, "halo_top": 0, "halo_bottom": 0,
+        }  # fmt: skip
+        good = Landing.of(PassFields(values), TINY)
+        zero = np.zeros(1, np.int64)
+        assert [part.tolist() for part in good.moves(zero, zero)] == [[0], [0]]
+        assert [part.tolist() for part in good.moves(zero + 3, zero)] == [[1], [0]]
+        assert [part.tolist() for part in good.moves(zero + 50, zero)] == [[good.nowhere]] * 2
+        with pytest.raises(ValueError, match="for output channel 0 of a group to channel 1"):
+            good.moves(zero + 12, zero)
+        with pytest.raises(ValueError, match="to outputs beside them in 2 ways"):
+            # One to the right in some rows, one to the left of the next row in others.
+            Landing.of(PassFields({**values, "y_stride": 2}), TINY).moves(zero + 1, zero)
+        with pytest.raises(ValueError, match="must not have the same accumulator"):
+            Landing.of(PassFields({**values, "k_stride": 2}), TINY).moves(zero, zero)
+        with pytest.raises(ValueError, match="accumulators must be from 0 to 127, not 120 to"):
+            Landing.of(PassFields({**values, "origin": 120}), TINY).moves(zero, zero)
+
+    def test_parts(self) -> None:
+        layer = conv()
+        expected = as_decoded(layer)
+        part = Part(
+            channels=range(3),
+            first=(0, 0),
+            size=(6, 3),
+            weight=expected.weight,
+            bias=expected.bias,
+            shift=expected.shift,
+            relu=True,
+            maximum=False,
+            keep_zeros=False,
+        )
+        right = dataclasses.replace(part, first=(0, 3))
+        check(assemble(layer, [part, right]), layer)
+        with pytest.raises(ValueError, match=re.escape("output (0, 0, 3) of layer 'one' must be")):
+            assemble(layer, [part])
+        with pytest.raises(ValueError, match="agree in shift"):
+            assemble(layer, [part, dataclasses.replace(right, shift=1)])
+        for change in ({"bias": expected.bias + 1}, {"weight": expected.weight + 1}):
+            with pytest.raises(ValueError, match="disagree in weights or biases"):
+                assemble(layer, [part, dataclasses.replace(right, **change)])
+        with pytest.raises(ValueError, match=re.escape("has outputs beyond (3, 6, 6)")):
+            assemble(layer, [part, dataclasses.replace(right, first=(0, 4))])
