@@ -158,6 +158,7 @@ class ScnnJob:
             return [[{**row, "possible": False, "reason": str(error)}]]
         row |= {
             "possible": True,
+            "reason": None,
             "cycles": found.cycles,
             "dense_cycles": found.dense_cycles,
             "oracle_cycles": found.oracle_cycles,

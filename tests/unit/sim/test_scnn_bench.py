@@ -1,0 +1,140 @@
+"""Layers and machines of SCNN's evaluation."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from compiler.scnn.layer import layer_runs
+from compiler.scnn.plan import plan_layer
+from compiler.scnn.tiles import encode_tiles
+from hw.scnn.formats import StallClass
+from sim.benchmarks.scnn import BENCH_PARAMS, bench_scnn, measure_layer
+from sim.benchmarks.scnn_layers import MERGED, NETWORKS, RTL_LAYERS, ConvLayer, scnn_layers
+from sim.benchmarks.scnn_machines import dense_cycles, useful_products
+from sim.benchmarks.scnn_run import compile_layer, dense_operand, most_rows
+from sim.benchmarks.scnn_storage import scnn_storage
+from sim.golden.scnn import run_layer
+
+SMALL = ConvLayer("vgg16", "small", (6, 9, 9), 10, 3, 1, 1, 1, 0.5, 0.3)
+GROUPS = ConvLayer("alexnet", "groups", (8, 11, 11), 6, 5, 2, 2, 2, 0.4, 0.6, "a guess")
+
+
+def test_networks_have_their_published_sizes() -> None:
+    assert [len(NETWORKS[name]) for name in ("alexnet", "googlenet", "vgg16")] == [5, 57, 13]
+    macs = {name: sum(one.macs for one in layers) for name, layers in NETWORKS.items()}
+    # AlexNet with its groups, and VGG-16's convolutions, as everybody counts them.
+    assert macs["alexnet"] == 665_784_864
+    assert macs["vgg16"] == 15_346_630_656
+    weights = sum(int(np.prod(one.weight_shape)) for one in NETWORKS["vgg16"])
+    assert weights == 14_710_464
+    assert len(scnn_layers()) == 75
+    assert set(RTL_LAYERS) <= set(scnn_layers())
+    known = [one.name for one in NETWORKS["googlenet"] if not one.assumed]
+    assert known == [
+        f"{module}/{branch}"
+        for module in ("3a", "5b")
+        for branch in ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
+    ]
+
+
+def test_modules_feed_each_other() -> None:
+    layers = {one.name: one for one in NETWORKS["googlenet"]}
+    modules = ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"]
+    for before, after in itertools.pairwise(modules):
+        made = sum(
+            layers[f"{before}/{branch}"].out_channels
+            for branch in ("1x1", "3x3", "5x5", "pool_proj")
+        )
+        assert layers[f"{after}/1x1"].in_shape[0] == made
+        assert layers[f"{after}/3x3"].in_shape[0] == layers[f"{after}/3x3_reduce"].out_channels
+
+
+@pytest.mark.parametrize("layer", [SMALL, GROUPS, *NETWORKS["alexnet"][2:]])
+def test_densities_are_exact_and_draws_the_same(layer: ConvLayer) -> None:
+    acts, weights = layer.draw()
+    assert acts.shape == layer.in_shape
+    assert weights.shape == layer.weight_shape
+    assert np.count_nonzero(acts) == round(layer.act_density * acts.size)
+    assert np.count_nonzero(weights) == round(layer.weight_density * weights.size)
+    for one, other in zip((acts, weights), layer.draw(), strict=True):
+        assert (one == other).all()
+
+
+def test_the_dense_machine_counts_what_sticks_out() -> None:
+    layers = scnn_layers()
+    # 13 x 13 outputs in tiles of 2 x 2, 256 * 9 operands in 144 cycles.
+    assert dense_cycles(layers["alexnet/conv3"]) == 384 * 4 * 144
+    # Two groups of 48 channels: 48 * 25 operands; 27 x 27 outputs in tiles of 4 x 4.
+    assert dense_cycles(layers["alexnet/conv2"]) == 256 * 16 * 75
+    # 3 * 9 operands take two cycles.
+    assert dense_cycles(layers["vgg16/conv1_1"]) == 64 * 28 * 28 * 2
+
+
+@pytest.mark.parametrize("layer", [SMALL, GROUPS])
+def test_the_bound_counts_products_that_outputs_need(layer: ConvLayer) -> None:
+    one = compile_layer(layer, BENCH_PARAMS)
+    ones = dataclasses.replace(
+        one.conv,
+        weight=(one.conv.weight != 0).astype(np.int64),
+        codebook=None,
+        bias=np.zeros_like(one.conv.bias),
+        weight_frac=0,
+    )
+    counted, _ = run_layer(ones, (one.acts != 0).astype(np.int64)[None], acc_bits=32, act_bits=16)
+    assert useful_products(layer, one.acts, one.conv.weight) == counted.sum()
+
+
+def test_a_row_is_consistent() -> None:
+    found = measure_layer(SMALL)
+    assert sum(found.stalls.values()) == pytest.approx(1)
+    assert found.stalls["useful"] == found.utilisation
+    assert found.oracle_cycles <= found.cycles * found.utilisation
+    assert found.speedup == found.dense_cycles / found.cycles
+    issued = found.stalls["useful"] + found.stalls["fragmentation"]
+    assert found.utilisation_issuing == pytest.approx(found.utilisation / issued)
+    assert found.references["accumulators"] == pytest.approx(
+        found.utilisation * found.cycles * BENCH_PARAMS.num_pes * BENCH_PARAMS.mults
+    )
+
+
+def test_all_machines_are_counted_and_merged_layers_follow() -> None:
+    three = [scnn_layers()[name] for name in MERGED[1].merged]
+    result = bench_scnn({"alexnet": (GROUPS,), "googlenet": three})
+    (row,) = result.networks["alexnet"].layers
+    dense = measure_layer(dense_operand(GROUPS, acts=True, weights=True))
+    assert row.dense_operand_cycles == dense.cycles
+    assert row.sparse_w_cycles is not None
+    assert row.sparse_a_cycles is not None
+    assert row.cycles <= min(row.sparse_w_cycles, row.sparse_a_cycles) <= dense.cycles
+    assert [one.name for one in result.merged] == ["5b/1x1 and both reduces"]
+    assert result.exact
+    document = result.to_dict()
+    network = document["networks"]["alexnet"]
+    assert network["speedup"] == row.dense_cycles / row.cycles
+    assert network["speedup_published_densities"] is None
+    assert network["layers"][0]["stalls"].keys() == {c.name.lower() for c in StallClass}
+    three_alone = result.networks["googlenet"]
+    assert three_alone.late_1x1 is None
+    # One layer keeps more multipliers busy than three.
+    assert result.merged[0].cycles < sum(one.cycles for one in three_alone.layers)
+
+
+def test_runs_take_the_channels_that_fit() -> None:
+    layer = scnn_layers()["googlenet/5b/3x3_reduce"]
+    one = compile_layer(layer, BENCH_PARAMS)
+    plan = plan_layer(one.conv, BENCH_PARAMS, layer.act_density)
+    assert len(one.runs) < len(layer_runs(one.conv, plan, BENCH_PARAMS))
+    for load in (load for run in one.runs for load in run.loads):
+        (channels,) = load.channels
+        encode_tiles(BENCH_PARAMS, load.layout, one.acts[channels.start : channels.stop])
+    assert most_rows(one.runs, "weight") <= BENCH_PARAMS.weight_words
+
+
+def test_storage_is_that_of_the_memories() -> None:
+    found = {one.name: one for one in scnn_storage(BENCH_PARAMS)}
+    acts = found["activations, in and out"]
+    assert acts.here == acts.paper == 2 * 10 * 1024 * 8
+    accumulators = found["accumulators"]
+    assert (accumulators.paper, accumulators.here) == (2 * 1024 * 24, 2 * 1024 * 32)
