@@ -27,10 +27,11 @@ area: $(STAMP)  ## Synthesize the EIE array, compare its area with the baseline,
 	@for preset in paper best; do \
 		$(BIN)/zeroskip area --preset $$preset --baseline -o out/area/eie-$$preset.json; done
 
-gates: tools $(STAMP)  ## Run the gates of the EIE array on vectors, every bit compared (minutes).
+gates: tools $(STAMP)  ## Run the gates of EIE arrays and an SCNN PE on vectors, every bit compared (long).
 	@mkdir -p out/area
 	@for preset in paper best; do \
 		$(BIN)/zeroskip area --preset $$preset --check -o out/area/eie-$$preset.json; done
+	@$(BIN)/zeroskip area --engine scnn --preset tile --check -o out/area/scnn-tile.json
 
 verilog: $(STAMP)  ## Write the EIE array as Verilog that needs nothing else, to out/verilog.
 	@$(BIN)/zeroskip verilog -o out/verilog

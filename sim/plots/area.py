@@ -105,6 +105,7 @@ def _panel(one: Axes, history: Sequence[Commit], design: str) -> None:
         ("pe", OTHERS, "."),
         *zip(units, COLOURS, MARKERS, strict=False),
     ]:
+        label = "whole PE" if name == "pe" else name.removeprefix("pe ")
         points = {at: v[name]["logic_ge"] for at, v in versions.items() if name in v}
         one.plot(
             [*points],
@@ -113,11 +114,22 @@ def _panel(one: Axes, history: Sequence[Commit], design: str) -> None:
             marker=marker,
             markersize=4,
             linewidth=1.2,
-            label="whole PE" if name == "pe" else name.removeprefix("pe "),
+            label=label,
+        )
+        last = max(points)
+        one.annotate(
+            label,
+            (last, points[last]),
+            xytext=(5, 0),
+            textcoords="offset points",
+            fontsize=7,
+            color=colour,
+            va="center",
         )
     one.set_yscale("log")
     # Not every commit has room for its name.
     step = -(-len(history) // 8)
     shown = range(0, len(history), step)
     one.set_xticks(shown, [history[at].name for at in shown], rotation=45, ha="right", fontsize=7)
-    one.legend(fontsize=6, frameon=False, ncols=2)
+    # Room for the names of the curves.
+    one.set_xlim(-0.3, len(history) - 1 + max(1.0, 0.45 * len(history)))

@@ -1,0 +1,38 @@
+"""The netlist of an SCNN PE on the RTL's vectors."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hw.scnn.params import PRESETS
+from hw.synth.liberty import OWN_LIBERTY, read_liberty
+from hw.synth.scnn import scnn_netlist
+from sim.rtl.gates import passed_gates
+from sim.rtl.scnn_gates import check_scnn_gates
+
+# The least PE that has every unit: gates take long to compile.
+PARAMS = replace(
+    PRESETS["tiny"],
+    pes_x=1,
+    pes_y=1,
+    banks=4,
+    bank_entries=32,
+    weight_depth=6,
+    weight_bits=7,
+    field_bits=7,
+    code_bits=4,
+    act_bits=7,
+    acc_bits=20,
+)
+
+
+@pytest.mark.cosim
+def test_netlist_is_bit_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sim.rtl.gates.cache_dir", lambda: tmp_path)
+    netlist = scnn_netlist(PARAMS, read_liberty(OWN_LIBERTY), path=False)
+    report = check_scnn_gates(PARAMS, netlist)
+    assert report["passed"]
+    assert report["inputs"] == 6
+    assert report["words"] > 1000
+    assert passed_gates(report["netlists"]) == report
