@@ -7,15 +7,18 @@ import numpy as np
 import typer
 
 from compiler import EieParams
-from compiler.api import compile_network
+from compiler.api import compile_any
 from compiler.eie.place import Strategy
 from compiler.errors import CompileError, InputError
-from compiler.frontend import as_chain
 from compiler.frontend_zsk import import_zsk
+from compiler.scnn.image import CnnImage
+from hw.scnn.params import ScnnParams
 from scripts.cli.compress_run import DataOption, HooksOption, TaskOption, Training
 from scripts.cli.options import JsonOption, with_params
 from scripts.cli.output import print_json, print_line
+from scripts.cli.scnn_options import with_scnn_params
 from sim import run
+from sim.scnn.run import run_cnn
 
 if TYPE_CHECKING:
     from compiler.compress.task import Task
@@ -26,28 +29,32 @@ EXAMPLES = """Examples:
 
 zeroskip compress evaluate out/bench/lenet300/model.zsk --task lenet300 --data mnist --golden
 
+zeroskip compress evaluate out/bench/lenet5/model.zsk --task lenet5 --data mnist --golden
+
 zeroskip compress evaluate model.zsk --hooks hooks.py
 """
 
 
+@with_scnn_params
 @with_params
 def compress_evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL.zsk", help="Written by compress.")],
     params: EieParams,
     placement: Strategy,
+    scnn_params: ScnnParams | None = None,
     task: TaskOption = None,
     data: DataOption = None,
     hooks: HooksOption = None,
     golden: Annotated[
         bool,
-        typer.Option("--golden", help="Also in fixed point, as the array computes, all inputs."),
+        typer.Option("--golden", help="Also in fixed point, as the arrays compute, all inputs."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Decompress a file, put it into a fresh network, and measure it on the test data.
 
     With --golden it is compiled, its formats chosen on training data, and every test input goes
-    through the integer model.
+    through the integer models, convolutions included.
     """
     if (task is None) == (hooks is None):
         raise InputError("give one of --task NAME and --hooks HOOKS.py")
@@ -67,7 +74,7 @@ def compress_evaluate(
             raise InputError(f"{model} is of another network: {' '.join(lines[1:3])}") from error
         score = evaluate(module, chosen)
         training.print(f"float: error {score.error:.4g} on {score.samples} inputs")
-        fixed = _golden(model, chosen, params, placement) if golden else None
+        fixed = _golden(model, chosen, params, placement, scnn_params) if golden else None
     document: dict[str, Any] = {
         "model": str(model),
         "bytes": model.stat().st_size,
@@ -84,16 +91,28 @@ def compress_evaluate(
         print_line(f"error, {params.act_bits}-bit fixed point (golden): {fixed:.4g}")
 
 
-def _golden(model: Path, task: "Task", params: EieParams, placement: Strategy) -> float:
+def _golden(
+    model: Path,
+    task: "Task",
+    params: EieParams,
+    placement: Strategy,
+    scnn_params: ScnnParams | None,
+) -> float:
     """Return percent classified wrong in fixed point."""
     calibration = next(iter(task.train_loader()))[0].numpy()
-    network = as_chain(import_zsk(model))
-    image = compile_network(network, calibration, params, placement=placement, name=model.stem)
+    network = import_zsk(model)
+    image = compile_any(
+        network, calibration, params, scnn=scnn_params, placement=placement, name=model.stem
+    )
     wrong = samples = 0
     for inputs, targets in task.test_loader():
         if targets.is_floating_point():
             raise CompileError("--golden counts wrong classes, and the targets are no classes")
-        outputs = run(image, inputs.numpy(), on="golden").outputs
+        if isinstance(image, CnnImage):
+            outputs = run_cnn(image, inputs.numpy()).outputs
+        else:
+            outputs = run(image, inputs.numpy()).outputs
+        outputs = outputs.reshape(len(outputs), -1)
         wrong += int(np.count_nonzero(outputs.argmax(1) != targets.numpy()))
         samples += len(inputs)
     return 100 * wrong / samples
