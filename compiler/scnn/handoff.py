@@ -64,6 +64,9 @@ def find_handoff(graph: QuantGraph, runs: Sequence[ScnnRun], params: ScnnParams)
     ])
     if np.count_nonzero(order >= 0) != total * rows * columns:
         return None
+    if descriptor.init_min and (order < 0).any():
+        # Channels that a block does not have would not be 0, but the smallest number.
+        return None
     fields = {
         "base": 0,
         "channels": entries,

@@ -23,6 +23,7 @@ class _State(enum.Enum, shape=4):
     WORD = 4  # ask for a word of activations
     ANSWER = 5
     WALK = 6
+    FILL = 7  # the rest of the last row
 
 
 class Handoff(wiring.Component):
@@ -30,7 +31,8 @@ class Handoff(wiring.Component):
 
     The order is: PEs by number, directory entries of a PE, rows and columns of its tile that lie
     in the plane. Position ``n`` of that order goes to row ``n // num_pes`` of EIE's PE
-    ``n % num_pes``. Zeros are written, too: nothing of an input before is left.
+    ``n % num_pes``. Zeros are written, too, and fill the last row: nothing of an input before is
+    left in any row that EIE reads.
 
     It is a host of both engines, and works while neither runs.
 
@@ -160,6 +162,12 @@ class Handoff(wiring.Component):
                             m.d.sync += [channel.eq(channel + 1), state.eq(_State.ENTRY)]
                             with m.If(channel == config.channels - 1):
                                 self._next_pe(m, state, pe, pe_x, pe_y)
+            with m.Case(_State.FILL):
+                m.d.comb += self.eie_cmd.valid.eq(to_pe != 0)
+                with m.If(to_pe == 0):
+                    m.d.sync += state.eq(_State.IDLE)
+                with m.Elif(self.eie_cmd.ready):
+                    m.d.sync += to_pe.eq(Mux(to_pe == e.num_pes - 1, 0, to_pe + 1))
         asking = (state == _State.RAM) | (state == _State.ENTRY) | (state == _State.WORD)
         m.d.comb += [
             self.scnn_cmd.valid.eq(asking),
@@ -176,7 +184,7 @@ class Handoff(wiring.Component):
             told.command.space.eq(eie.Space.ACT),
             told.command.write.eq(1),
             told.command.addr.eq(to_row),
-            told.command.data.eq(value),
+            told.command.data.eq(Mux(state == _State.FILL, 0, value)),
         ]
         return m
 
@@ -205,11 +213,11 @@ class Handoff(wiring.Component):
                 m.d.sync += [word.eq(answer), state.eq(_State.WALK)]
 
     def _next_pe(self, m: Module, state: Any, pe: Signal, pe_x: Signal, pe_y: Signal) -> None:
-        """Go on with the next PE, or end."""
+        """Go on with the next PE, or fill the last row."""
         m.d.sync += [pe.eq(pe + 1), pe_x.eq(pe_x + 1)]
         with m.If(pe_x == self._s.pes_x - 1):
             m.d.sync += [pe_x.eq(0), pe_y.eq(pe_y + 1)]
-        m.d.sync += state.eq(Mux(pe == self._s.num_pes - 1, _State.IDLE, _State.PE))
+        m.d.sync += state.eq(Mux(pe == self._s.num_pes - 1, _State.FILL, _State.PE))
 
 
 def _share(place: Value, full: Value, whole: Value, rest: Value) -> Value:
