@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from compiler.errors import InputError
+from compiler.errors import CompileError, InputError
+from hw.scnn.params import ScnnParams
 from sim.benchmarks.scnn import BENCH_PARAMS, measure_layer
-from sim.benchmarks.scnn_layers import scnn_layers
+from sim.benchmarks.scnn_layers import ConvLayer, scnn_layers
+from sim.benchmarks.scnn_result import ConvBench
 from sim.plots.density import PAPER_DENSITY_SPEED, draw_density
 from sim.plots.style import save
 from sim.sweep.run import journal_path, run_sweep
@@ -91,8 +93,18 @@ def test_a_sweep_is_a_table_and_a_picture_and_goes_on(tmp_path: Path) -> None:
         read_table(table)
 
 
-def test_impossible_points_have_their_reason(tmp_path: Path) -> None:
-    sweep = ScnnSweep(["alexnet/conv1"], scnn_grid({"act_words": [4, 1024]}))
+def test_impossible_points_have_their_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(layer: ConvLayer, params: ScnnParams) -> ConvBench:
+        if params.act_words < 64:
+            raise CompileError("the array is too small")
+        return measure_layer(layer, params)
+
+    monkeypatch.setattr("sim.sweep.scnn.measure_layer", refuse)
+    sweep = ScnnSweep(LAYERS[:1], scnn_grid({"act_words": [32, 1024]}))
     rows = run_sweep(sweep, tmp_path / "t.csv", jobs=1).rows
     assert [row["possible"] for row in rows] == [False, True]
-    assert "act_words" in rows[0]["reason"] or "activation" in rows[0]["reason"]
+    assert rows[0]["reason"] == "the array is too small"
+    (first, _) = read_table(tmp_path / "t.csv", SCNN_COLUMNS).to_dicts()
+    assert first["cycles"] is None
