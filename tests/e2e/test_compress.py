@@ -142,6 +142,50 @@ def test_zsk_files_compile_alone_and_with_a_graph(cli: Cli, whole: Path, tmp_pat
     assert not (tmp_path / "third").exists()
 
 
+CNN_HOOKS = """
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+pixels, labels = load_digits(return_X_y=True)
+images = torch.tensor(pixels / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)
+data = TensorDataset(images, torch.tensor(labels))
+train, test = torch.utils.data.random_split(data, [1437, 360], torch.Generator().manual_seed(0))
+
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(8, 12, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(48, 10),
+    )
+
+def train_loader():
+    return DataLoader(train, 64, shuffle=True)
+
+def test_loader():
+    return DataLoader(test, 120)
+"""
+
+
+def test_a_compressed_cnn_has_the_same_error_on_golden(cli: Cli, tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks.py"
+    hooks.write_text(CNN_HOOKS)
+    run = tmp_path / "run"
+    short = [*SHORT, "--set", "train.epochs=20", "--set", "prune.density=0.5"]
+    result = cli("compress", "auto", "--hooks", hooks, *short, "-o", run, "--json")
+    assert result.code == 0, result.err
+    command = ["compress", "evaluate", run / "model.zsk", "--hooks", hooks, "--golden", "--json"]
+    evaluated = cli(*command)
+    assert evaluated.code == 0, evaluated.err
+    assert evaluated.document["samples"] == 360
+    assert evaluated.document["error"] < 15
+    assert abs(evaluated.document["golden_error"] - evaluated.document["error"]) < 0.6
+    narrow = cli(*command, "--act-bits", "8")
+    assert narrow.code == 2
+    assert "so EIE must have activations of 16 bits as SCNN has, not 8" in narrow.err
+
+
 def test_the_hooks_of_the_guide_work(cli: Cli, tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n# hooks\.py\n(.*?)```", GUIDE, re.DOTALL)
     hooks = tmp_path / "hooks.py"
