@@ -15,14 +15,29 @@ from compiler.compress.stages import BASE, FLOWS, Stages
 from compiler.compress.task import evaluate
 from compiler.errors import InputError
 
-__all__ = ["Aspect", "Measure", "Outcome", "compare", "variants_of"]
+__all__ = ["Aspect", "Cost", "Measure", "Outcome", "compare", "variants_of"]
 
 Aspect = Literal["granularity", "balance", "init", "flow", "codes"]
 """What differs: what is pruned together (Mao et al., 2017); equally many weights per PE or not
 (ESE); where k-means starts; Deep Compression or trained ternary weights; how many values."""
 
-Measure = Callable[[nn.Module], float | None]
-"""Cycles of a network, or any other number."""
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network takes on the arrays.
+
+    Parameters
+    ----------
+    cycles : mean per input.
+    references : to memories of the SCNN array, mean per input; None without convolutions.
+    """
+
+    cycles: float
+    references: float | None = None
+
+
+Measure = Callable[[nn.Module], Cost | None]
+"""What a network takes, or nothing where it cannot run."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,8 @@ class Outcome:
     density : share of weights that are not 0.
     stored_bits : in the file, per weight that is not 0.
     file_bytes, ratio : of the file.
-    cycles : mean per input on the array; None where it cannot run the network.
+    cycles : mean per input on the arrays; None where they cannot run the network.
+    references : see :class:`Cost`.
     """
 
     name: str
@@ -46,6 +62,7 @@ class Outcome:
     file_bytes: int
     ratio: float
     cycles: float | None
+    references: float | None
 
 
 def variants_of(aspect: str, pes: int = 8) -> dict[str, list[str]]:
@@ -82,7 +99,7 @@ def compare(
     ----------
     stages : whose folder holds the float network, or gets it.
     variants : settings by name; what is done already is not done again.
-    measure : of the result; None where there is no number.
+    measure : of the result; None where it is not wanted.
     on_outcome : called with each result.
     """
     for stage in BASE:
@@ -101,6 +118,7 @@ def compare(
         for stage in (one for one in FLOWS[config.flow] if one not in BASE):
             module = going.run(stage)
         report = pack(module, folder.path / "model.zsk", example)
+        cost = None if measure is None else measure(module)
         kept = max(1, sum(layer.kept for layer in report.layers))
         stored = sum(32 * layer.rate_coded * layer.weights for layer in report.layers)
         outcomes.append(
@@ -111,7 +129,8 @@ def compare(
                 stored_bits=stored / kept,
                 file_bytes=report.file_bytes,
                 ratio=report.ratio,
-                cycles=None if measure is None else measure(module),
+                cycles=None if cost is None else cost.cycles,
+                references=None if cost is None else cost.references,
             )
         )
         if on_outcome is not None:

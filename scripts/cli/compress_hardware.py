@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compiler import EieParams
-from compiler.api import compile_network
+from compiler.api import compile_any
 from compiler.eie.place import Strategy
 from compiler.errors import CompileError
-from compiler.frontend import as_chain, import_module
+from compiler.frontend import import_module
+from compiler.graph import INPUT
+from compiler.scnn.image import CnnImage
+from hw.scnn.params import ScnnParams
 from scripts.cli.compress_run import (
     ConfigOption,
     DataOption,
@@ -27,11 +30,15 @@ from scripts.cli.compress_run import (
 )
 from scripts.cli.options import JsonOption, with_params
 from scripts.cli.output import print_json, print_line, print_table
+from scripts.cli.scnn_options import with_scnn_params
 from sim import run
+from sim.cycles.scnn.image import cnn_references
+from sim.scnn.run import cnn_inputs, run_cnn
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from compiler.compress.compare import Cost
     from compiler.compress.search import Trial
     from compiler.compress.task import Task
 
@@ -50,6 +57,7 @@ _SAMPLES = 20
 """Inputs whose cycles are counted."""
 
 
+@with_scnn_params
 @with_params
 def compress_compare(
     output: RunOption,
@@ -65,9 +73,10 @@ def compress_compare(
     settings: SetOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = 0,
+    scnn_params: ScnnParams | None = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compress one float network in several ways: accuracy, stored bits and cycles side by side.
+    """Compress one float network in several ways: accuracy, stored bits, cycles, references.
 
     Each way has a folder of its own in the run's, and goes on where it was stopped.
     """
@@ -77,14 +86,14 @@ def compress_compare(
     options = RunOptions(task, data, hooks, config, settings, output, device, threads)
     with Training() as training:
         stages = open_run(options, training, resume=True, part=True)
-        cycles = _cycles(stages.task, params, placement, training)
-        outcomes = compare(stages, variants, cycles)
+        cost = _cost(stages.task, params, scnn_params, placement, training)
+        outcomes = compare(stages, variants, cost)
     if as_json:
         print_json({"what": what, "pes": params.num_pes, "ways": [asdict(o) for o in outcomes]})
         return
     print_table(
-        f"By {what} (cycles: mean of {_SAMPLES} inputs on {params.num_pes} PEs)",
-        ["way", "error", "density", "bits a weight", "file bytes", "ratio", "cycles"],
+        f"By {what} (cycles, and references to SCNN's memories: mean of {_SAMPLES} inputs)",
+        ["way", "error", "density", "bits a weight", "file bytes", "ratio", "cycles", "references"],
         [
             [
                 one.name,
@@ -94,12 +103,14 @@ def compress_compare(
                 one.file_bytes,
                 f"{one.ratio:.1f}x",
                 "-" if one.cycles is None else f"{one.cycles:.1f}",
+                "-" if one.references is None else f"{one.references:.1f}",
             ]
             for one in outcomes
         ],
     )
 
 
+@with_scnn_params
 @with_params
 def compress_search(
     output: RunOption,
@@ -117,6 +128,7 @@ def compress_search(
     high: Annotated[float, typer.Option(metavar="D", help="Largest density.")] = 0.5,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = 0,
+    scnn_params: ScnnParams | None = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search densities per layer for few errors and few cycles on the array; goes on if stopped."""
@@ -125,13 +137,13 @@ def compress_search(
         stages = open_run(options, training, resume=True, part=True)
         from compiler.compress.search import search
 
-        cycles = _cycles(stages.task, params, placement, training)
+        measure = _cost(stages.task, params, scnn_params, placement, training)
 
         def cost(module: "nn.Module") -> float:
-            found = cycles(module)
+            found = measure(module)
             if found is None:
                 raise CompileError("the network does not run on the array: nothing to search for")
-            return found
+            return found.cycles
 
         def on_trial(trial: "Trial") -> None:
             training.print(
@@ -159,26 +171,43 @@ def compress_search(
     print_line(f"all trials in {output / 'search.log'}")
 
 
-def _cycles(
-    task: "Task", params: EieParams, placement: Strategy, training: Training
-) -> Callable[["nn.Module"], float | None]:
-    """Return what counts the mean cycles of a network, or gives None if the array cannot run it."""
+def _cost(
+    task: "Task",
+    params: EieParams,
+    scnn_params: ScnnParams | None,
+    placement: Strategy,
+    training: Training,
+) -> Callable[["nn.Module"], "Cost | None"]:
+    """Return what counts a network's mean cycles, or gives None if the arrays cannot run it."""
     inputs, _ = next(iter(task.test_loader()))
     samples = inputs[:200].cpu().numpy()
 
-    def count(module: "nn.Module") -> float | None:
+    def count(module: "nn.Module") -> "Cost | None":
+        from compiler.compress.compare import Cost
         from compiler.compress.layers import bake
 
         plain = bake(copy.deepcopy(module)).cpu().eval()
         try:
-            network = as_chain(import_module(plain, samples[:1]))
-            image = compile_network(
-                network, samples, params, placement=placement, name="compressed"
+            image = compile_any(
+                import_module(plain, samples[:1]),
+                samples,
+                params,
+                scnn=scnn_params,
+                placement=placement,
+                name="compressed",
             )
         except CompileError as error:
             training.print(f"no cycles: {error}")
             return None
-        result = run(image, samples[:_SAMPLES], on="cycles")
-        return None if result.cycles is None else float(result.cycles.mean())
+        some = samples[:_SAMPLES]
+        if not isinstance(image, CnnImage):
+            result = run(image, some, on="cycles")
+            return None if result.cycles is None else Cost(float(result.cycles.mean()))
+        found = run_cnn(image, some, "cycles")
+        if found.cycles is None:
+            return None
+        tensors = {INPUT: cnn_inputs(image, some), **found.tensors}
+        references = sum(one.total for one in cnn_references(image, tensors))
+        return Cost(float(found.cycles.mean()), references / len(some))
 
     return count

@@ -1,23 +1,21 @@
 """Cycles of a compiled CNN, from the tensors that the golden model gives."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compiler.errors import ImageError
+from compiler.scnn.image import CnnImage
 from hw.scnn.formats import StallClass
-from sim.cycles.scnn.program import ScnnCycles
+from sim.cycles.scnn.program import RunCount, ScnnCycles
+from sim.cycles.scnn.references import References
 
-if TYPE_CHECKING:
-    from compiler.scnn.image import CnnImage
-
-__all__ = ["run_cnn_image"]
+__all__ = ["cnn_references", "run_cnn_image"]
 
 
 def run_cnn_image(
-    image: "CnnImage",
+    image: CnnImage,
     tensors: Mapping[str, NDArray[np.int64]],
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -43,16 +41,37 @@ def run_cnn_image(
     ends = np.cumsum([0, *(len(run.program) for run in runs)])
     cycles = np.zeros((samples, len(runs)), np.int64)
     counters = np.zeros((samples, int(ends[-1]), p.num_pes, len(StallClass)), np.int64)
+    for sample, number, found in _count(image, tensors):
+        cycles[sample, number] = found.cycles
+        counters[sample, ends[number] : ends[number + 1]] = found.counters
+        if progress is not None:
+            progress(sample * len(runs) + number + 1, samples * len(runs))
+    return cycles, counters
+
+
+def cnn_references(
+    image: CnnImage, tensors: Mapping[str, NDArray[np.int64]]
+) -> tuple[References, ...]:
+    """Count the references to SCNN's memories, of each layer, all inputs together.
+
+    Parameters and errors are those of :func:`run_cnn_image`.
+    """
+    sums = [References()] * len(image.network.graph.layers)
+    for _, number, found in _count(image, tensors):
+        for layer, mine in zip(image.runs[number].passes, found.references, strict=True):
+            sums[layer] += mine
+    return tuple(sums)
+
+
+def _count(
+    image: CnnImage, tensors: Mapping[str, NDArray[np.int64]]
+) -> Iterator[tuple[int, int, RunCount]]:
+    """Yield sample, number of the run, and what it takes."""
     try:
-        model = ScnnCycles(p, runs)
-        for sample in range(samples):
+        model = ScnnCycles(image.params, image.runs)
+        for sample in range(len(next(iter(tensors.values())))):
             here = {name: tensor[sample] for name, tensor in tensors.items()}
-            for number in range(len(runs)):
-                found = model.count(number, here)
-                cycles[sample, number] = found.cycles
-                counters[sample, ends[number] : ends[number + 1]] = found.counters
-                if progress is not None:
-                    progress(sample * len(runs) + number + 1, samples * len(runs))
+            for number in range(len(image.runs)):
+                yield sample, number, model.count(number, here)
     except ValueError as error:
         raise ImageError(f"image {image.name!r} is damaged: {error}") from error
-    return cycles, counters

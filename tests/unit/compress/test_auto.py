@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from compiler.compress.auto import Attempt, auto, guess_scale, next_scale, scaled
-from compiler.compress.compare import compare, variants_of
+from compiler.compress.compare import Cost, compare, variants_of
 from compiler.compress.config import Auto
 from compiler.compress.layers import density_of, layers_of
 from compiler.compress.pack import state_of_zsk
@@ -117,13 +117,13 @@ def test_first_guess_meets_the_budget() -> None:
 
 def test_ways_side_by_side(stages: Any) -> None:
     run: Stages = stages(finetune={"epochs": 1}, prune={"epochs": 1, "density": 0.3})
-    outcomes = compare(run, variants_of("granularity"), lambda module: 7.0)
+    outcomes = compare(run, variants_of("granularity"), lambda module: Cost(7.0, 9.0))
     assert [one.name for one in outcomes] == ["fine", "vector", "kernel", "filter"]
     fine, *_, filters = outcomes
     # Runs of whole filters are cheap to write.
     assert filters.stored_bits < fine.stored_bits
-    assert all(one.cycles == 7.0 for one in outcomes)
-    again = compare(run, variants_of("granularity"), lambda module: 7.0)
+    assert all((one.cycles, one.references) == (7.0, 9.0) for one in outcomes)
+    again = compare(run, variants_of("granularity"), lambda module: Cost(7.0, 9.0))
     assert again == outcomes
     with pytest.raises(InputError, match="--what must be one of granularity, balance"):
         variants_of("colour")
