@@ -1,6 +1,7 @@
 """``zeroskip host``: a board at a serial port."""
 
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 from compiler import Image
 from compiler.errors import InputError
 from compiler.fixed_point import check_input, dequantize, quantize_input
-from host import Board, BoardResult, Line, load_image
-from host.line import BAUD
-from host.run import check_board
-from host.run import run_image as run_on_board
+from hw.host import Board, BoardResult, Line, load_image
+from hw.host.line import BAUD
+from hw.host.run import check_board
+from hw.host.run import run_image as run_on_board
 from scripts.cli.files import check_output_file, read_npy, write_npy
 from scripts.cli.options import ImageArgument, JsonOption, number, whole_number
 from scripts.cli.output import Steps, print_json, print_line, print_table
@@ -199,7 +200,7 @@ def simulate(
     """Run the board's top with an image's array under Verilator, until interrupted.
 
     Prints the name of a pseudo-terminal, to be given as --port. The memories hold noise: load
-    the image.
+    the image. SIGUSR1 presses the reset button.
     """
     compiled = Image.load(image)
     with Steps() as steps:
@@ -207,6 +208,8 @@ def simulate(
         model = build_board(compiled.params, single_bits=single_bits)
         steps("build simulator", 1, 1)
     with simulated_board(model) as board:
+        # The reset button of the board.
+        signal.signal(signal.SIGUSR1, lambda *_: board.press_reset())
         if as_json:
             print(json.dumps({"port": board.port}), flush=True)
         else:

@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from compiler.readmem import to_hex
-from host import Board, HostError, Line, load_image, run_image
-from host.codec import Answer, Frames, answer, frame
-from host.errors import NoAnswerError
-from host.spaces import Command, Control, Space
+from hw.board.instances import board_instance
 from hw.board.protocol import FRAME_BYTES, Byte, Opcode, Status
 from hw.eie.params import EieParams
+from hw.host import Board, HostError, Line, load_image, run_image
+from hw.host.codec import Answer, Frames, answer, frame
+from hw.host.errors import NoAnswerError
+from hw.host.spaces import Command, Control, Space
 from sim.board.build import build_board
-from sim.board.instances import board_instance
 from sim.board.process import SimulatedBoard, simulated_board
 from sim.run import run
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from amaranth.hdl import Module
 
-from host.codec import Answer, Frames, answer
 from hw.board.bridge import Bridge
 from hw.board.frame import Frame
 from hw.board.protocol import MAGIC, Opcode, Status
+from hw.host.codec import Answer, Frames, answer
 from sim.bench.pysim import simulate
 
 Command = tuple[int, int, int, int, int]

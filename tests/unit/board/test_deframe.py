@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host.codec import Frames, frame
 from hw.board.deframe import Deframe
 from hw.board.protocol import FRAME_BYTES, Byte, Status
+from hw.host.codec import Frames, frame
 from sim.bench.pysim import simulate
 
 TIMEOUT = 400

@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from host.errors import HostError
+from hw.host.errors import HostError
 
 __all__ = ["BAUD", "Line"]
 

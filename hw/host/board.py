@@ -7,10 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from host.codec import Answer, Frames, answer, request
-from host.errors import AnswerError, HostError, NoAnswerError
-from host.line import Line
-from host.spaces import Command, Control, Space
 from hw.board.protocol import (
     ARGUMENT_BYTES,
     CRC_BYTES,
@@ -22,6 +18,10 @@ from hw.board.protocol import (
     Opcode,
     Status,
 )
+from hw.host.codec import Answer, Frames, answer, request
+from hw.host.errors import AnswerError, HostError, NoAnswerError
+from hw.host.line import Line
+from hw.host.spaces import Command, Control, Space
 
 __all__ = ["Board", "Identity"]
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host.board import Board
-from host.errors import HostError
-from host.spaces import NUM_STALL_CLASSES, Control, Space, place_of
 from hw.board.protocol import params_digest
+from hw.host.board import Board
+from hw.host.errors import HostError
+from hw.host.spaces import NUM_STALL_CLASSES, Control, Space, place_of
 
 if TYPE_CHECKING:
     from compiler.eie.segment import Segment, SramData

@@ -1,0 +1,64 @@
+"""The host's package by itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hw.board.protocol import FRAME_BYTES
+from hw.eie import formats
+from hw.host import spaces
+from hw.host.codec import Frames, answer, frame, request
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("name", ["Space", "Control", "Command"])
+def test_numbers_are_those_of_the_hardware(name: str) -> None:
+    mine, theirs = getattr(spaces, name), getattr(formats, name)
+    assert {one.name: int(one) for one in mine} == {one.name: int(one.value) for one in theirs}
+
+
+def test_as_many_stall_classes_as_the_hardware() -> None:
+    assert len(formats.StallClass) == spaces.NUM_STALL_CLASSES
+
+
+def test_needs_neither_amaranth_nor_torch() -> None:
+    code = (
+        "import sys, hw.host, hw.host.run, hw.host.line\n"
+        "bad = {'amaranth', 'torch', 'scipy', 'numba', 'cocotb'} & set(sys.modules)\n"
+        "sys.exit(f'{bad} imported' if bad else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_places_of_srams() -> None:
+    assert spaces.place_of("pe_12/ptr_odd") == (spaces.Space.POINTER, 12, 1, 2)
+    assert spaces.place_of("program") == (spaces.Space.PROGRAM, 0, 0, 1)
+
+
+def test_requests_that_no_board_takes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^a frame must have at most 512 bytes, not 513$"):
+        request(1, 2, bytes(FRAME_BYTES - 6))
+    with pytest.raises(ValueError, match=r"^sequence must be from 1 to 255, not 256$"):
+        request(256, 1)
+
+
+def test_answers_that_are_none() -> None:
+    def body_of(data: bytes) -> bytes:
+        return Frames().feed(frame(data))[0]
+
+    good = body_of(b"\x01\x05\x81\x00abc")
+    got = answer(good)
+    assert got is not None
+    assert (got.sequence, got.opcode, got.status, got.payload) == (5, 1, 0, b"abc")
+    for bad in (
+        b"",
+        good[:-1],
+        good[:-1] + bytes([good[-1] ^ 1]),
+        body_of(b"\x02\x05\x81\x00"),  # of another version
+        body_of(b"\x01\x05\x01\x00"),  # a request
+        body_of(b"\x01\x05\x81"),
+    ):
+        assert answer(bad) is None
