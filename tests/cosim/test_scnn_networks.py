@@ -1,0 +1,94 @@
+"""Whole networks, from torch modules to the RTL of both engines."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from compiler import EieParams, compile
+from compiler.scnn.image import CnnImage
+from hw.scnn.params import PRESETS, ScnnParams
+from sim.scnn.metrics import measure_cnn
+from sim.scnn.run import cnn_inputs, run_cnn
+from sim.scnn.verify import verify_cnn
+from tests.cosim.scnn_check import integer_torch
+from tests.unit.compiler.cnn_networks import (
+    GoogLeNet,
+    LeNet,
+    ResNet,
+    SqueezeNet,
+    depthwise,
+)
+
+pytestmark = pytest.mark.cosim
+
+# With Linear layers behind, both engines are on one chip.
+_CHIP = replace(PRESETS["tile"], pes_x=2, pes_y=2, num_streams=4, mult_f=2, mult_i=2, banks=16)
+_EIE = EieParams(num_pes=4)
+# The array of test_scnn_layers.py, so built once; so small that layers are split in every way.
+_ALONE = replace(PRESETS["tiny"], num_streams=4)
+
+
+def _mobile() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        depthwise(4, 6, 1),
+        depthwise(6, 8, 2),
+        nn.MaxPool2d(2, ceil_mode=True),
+    )
+
+
+_NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], ScnnParams]] = {
+    "lenet": (LeNet, (1, 28, 28), _CHIP),
+    "googlenet": (GoogLeNet, (3, 32, 32), _CHIP),
+    "resnet": (ResNet, (3, 32, 32), _CHIP),
+    "squeezenet": (lambda: SqueezeNet("1.1"), (3, 32, 32), _ALONE),
+    "mobile": (_mobile, (3, 17, 17), _ALONE),
+}
+
+
+def _prune(module: nn.Module) -> None:
+    """Set two in three weights to 0; give batch norms something to do."""
+    with torch.no_grad():
+        for part in module.modules():
+            if isinstance(part, nn.Conv2d | nn.Linear):
+                part.weight[torch.rand_like(part.weight) < 0.67] = 0
+            if isinstance(part, nn.BatchNorm2d):
+                assert part.running_mean is not None
+                assert part.running_var is not None
+                part.running_mean.uniform_(-0.2, 0.2)
+                part.running_var.uniform_(0.5, 1.5)
+
+
+@pytest.mark.parametrize("name", _NETWORKS)
+def test_networks(name: str) -> None:
+    """Every word of RTL is golden's, golden is PyTorch's on integers, and near the floats."""
+    make, shape, params = _NETWORKS[name]
+    torch.manual_seed(0)
+    module = make().eval()
+    _prune(module)
+    x = torch.randn(6, *shape)
+    image = compile(copy.deepcopy(module), x[:1], x.numpy(), _EIE, scnn=params, share=True)
+    assert isinstance(image, CnnImage)
+    samples = x[:2].numpy()
+    result = verify_cnn(image, samples)
+    assert not result.differences
+    assert not result.cycle_differences
+    assert not result.problems
+    assert result.ok
+    assert not measure_cnn(image, samples, result).problems
+    reference = integer_torch(image.network.graph, cnn_inputs(image, samples), params)
+    for layer, tensor in result.rtl.tensors.items():
+        np.testing.assert_array_equal(tensor, reference[layer], layer)
+    outputs = run_cnn(image, x.numpy()).outputs
+    np.testing.assert_array_equal(outputs[:2], result.rtl.outputs)
+    with torch.no_grad():
+        expected = module(x).numpy()
+    error = np.abs(outputs.reshape(expected.shape) - expected).max()
+    assert error <= 0.02 * np.abs(expected).max()
