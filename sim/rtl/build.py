@@ -4,9 +4,10 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,8 @@ __all__ = ["build_array", "build_design", "build_model", "cache_dir"]
 
 # Yosys writes unsized constants, partial cases and [-1:0] for zero-width signals.
 _LINT = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-ASCRANGE"]
+# Both name temporary variables by where in the whole design they are.
+_ALIKE = ("-fno-dfg", "-fno-table")
 _SOURCES = Path(__file__).parents[2] / "hw"
 
 
@@ -72,6 +75,7 @@ def build_design(
     top: str,
     shared: tuple[str, ...],
     *,
+    alike: bool = False,
     waves: bool = False,
     optimize: bool = True,
 ) -> Path:
@@ -85,6 +89,9 @@ def build_design(
     convert : makes its Verilog, text by file name.
     top : its top module.
     shared : modules that are compiled once for all their instances.
+    alike : give up optimisations that make code of instances differ: with many instances of much
+        logic, building is several times faster, and simulating almost twice; with few instances,
+        simulating is slower by half.
     waves : record waves.
     optimize : for speed of simulation, which takes most of the time to build.
 
@@ -95,15 +102,39 @@ def build_design(
     """
     # A simulator loads cocotb's libraries from where it was linked with them.
     libs = cocotb_tools.config.libs_dir
-    key = f"{sorted(params.items())}{waves}{_source_digest(folders)}{libs}"
+    key = f"{sorted(params.items())}{alike}{waves}{_source_digest(folders)}{libs}"
     folder = cache_dir() / f"{name}_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     program = folder / top
     with _lock(folder):
         if not program.exists():
             # Verilator would otherwise inline what has many instances, and compile it as often.
-            keep = "".join(f'no_inline -module "{module}"\n' for module in shared)
-            build_model(convert(), top, folder, waves=waves, control=keep, optimize=optimize)
+            control = "".join(f'no_inline -module "{module}"\n' for module in shared)
+            verilog = convert()
+            if alike:
+                control += "".join(_keep_inputs(verilog, module) for module in shared)
+            options = _ALIKE if alike else ()
+            build_model(
+                verilog,
+                top,
+                folder,
+                waves=waves,
+                control=control,
+                options=options,
+                optimize=optimize,
+            )
     return program
+
+
+def _keep_inputs(verilog: Mapping[str, str], module: str) -> str:
+    """Keep Verilator from replacing a module's inputs by what each instance has there."""
+    pattern = re.compile(rf"^module {module}\(.*?^endmodule", re.DOTALL | re.MULTILINE)
+    (body,) = (found.group() for text in verilog.values() for found in pattern.finditer(text))
+    names = re.findall(r"^  input (?:\[[^]]*\] )?(\w+);", body, re.MULTILINE)
+    return "".join(
+        f'public_flat_rw -module "{module}" -var "{name}"\n'
+        for name in names
+        if name not in ("clk", "rst")  # the same for all, and no clocks of their own
+    )
 
 
 def build_model(
@@ -113,6 +144,7 @@ def build_model(
     *,
     waves: bool = False,
     control: str = "",
+    options: Sequence[str] = (),
     optimize: bool = True,
 ) -> Path:
     """Compile ``verilog`` (text by file name) and the SRAM for cocotb; return the program.
@@ -135,7 +167,7 @@ def build_model(
     libs = cocotb_tools.config.libs_dir
     command = [
         "verilator", "-cc", "--exe", "--vpi", "-Mdir", str(folder), "--top-module", top,
-        "--prefix", "Vtop", "-o", top, "--timescale", "1ns/1ps", *_LINT,
+        "--prefix", "Vtop", "-o", top, "--timescale", "1ns/1ps", *_LINT, *options,
         *(["--trace"] if waves else []),
         "-LDFLAGS", f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
         str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"),
@@ -145,8 +177,8 @@ def build_model(
     with _shared_runtime(folder, waves=waves):
         # Only what runs every cycle is optimised: -O2 for all made constructors take minutes.
         level = "-O2" if optimize else "-O0"
-        options = [f"VM_TRACE={int(waves)}", f"OPT_FAST={level}", "OPT_GLOBAL=-O2"]
-        _call(["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", *options], folder, env)
+        flags = [f"VM_TRACE={int(waves)}", f"OPT_FAST={level}", "OPT_GLOBAL=-O2"]
+        _call(["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", *flags], folder, env)
     return folder / top
 
 

@@ -12,6 +12,10 @@ from sim.rtl.build import build_design
 __all__ = ["build_scnn", "scnn_sram_instances"]
 
 
+_MANY = 8
+"""PEs from which on it pays that all have the same code."""
+
+
 def build_scnn(params: ScnnParams, *, waves: bool = False) -> Path:
     """Build the SCNN array; return the program, which runs any image of ``params``.
 
@@ -34,6 +38,7 @@ def build_scnn(params: ScnnParams, *, waves: bool = False) -> Path:
         convert,
         ARRAY_MODULE,
         (PE_MODULE,),
+        alike=params.num_pes >= _MANY,
         waves=waves,
     )
 
