@@ -1,5 +1,6 @@
 """``zeroskip bench scnn``: SCNN's evaluation, run again."""
 
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
@@ -9,7 +10,13 @@ from hw.scnn.formats import StallClass
 from scripts.cli.options import JsonOption
 from scripts.cli.output import Steps, print_json, print_line, print_table
 from sim.benchmarks.scnn import bench_scnn
-from sim.benchmarks.scnn_layers import NETWORK_NAMES, NETWORKS, ConvLayer, scnn_layers
+from sim.benchmarks.scnn_layers import (
+    NETWORK_NAMES,
+    NETWORKS,
+    RTL_LAYERS,
+    ConvLayer,
+    scnn_layers,
+)
 from sim.benchmarks.scnn_result import ConvBench, NetworkBench, ScnnBench
 
 __all__ = ["SCNN_EXAMPLES", "bench_isca", "choose_layers"]
@@ -22,7 +29,7 @@ zeroskip bench scnn --networks googlenet --alone
 
 zeroskip bench scnn --layers vgg16/conv5_1,alexnet/conv3 --json
 
-zeroskip bench scnn --networks alexnet --rtl
+zeroskip bench scnn --layers googlenet/3a/5x5_reduce --alone --rtl
 """
 
 
@@ -52,7 +59,9 @@ def bench_isca(
     rtl: Annotated[
         bool,
         typer.Option(
-            "--rtl", help="Run a layer of each kind on the RTL, too, every word compared."
+            "--rtl",
+            help="Run layers in full on the RTL, too, every word and counter compared: those of "
+            "--layers, or of each kind one.",
         ),
     ] = False,
     as_json: JsonOption = False,
@@ -64,8 +73,10 @@ def bench_isca(
     differs from the models.
     """
     chosen = choose_layers(networks, layers)
+    names = [one.full_name for some in chosen.values() for one in some]
+    on_rtl = [name for name in names if layers is not None or name in RTL_LAYERS] if rtl else []
     with Steps() as steps:
-        result = bench_scnn(chosen, others=not alone, rtl=rtl, progress=steps)
+        result = bench_scnn(chosen, others=not alone, rtl=on_rtl, progress=steps)
     if as_json:
         print_json(result.to_dict())
     else:
@@ -94,8 +105,10 @@ def choose_layers(networks: str | None, layers: str | None) -> dict[str, tuple[C
     named = {name.strip().lower() for name in layers.split(",")}
     for name in sorted(named):
         if name not in known:
+            near = get_close_matches(name, known, 4, 0.5) or ["vgg16/conv5_1"]
             raise InputError(
-                f"there is no layer {name!r}: give its network, too, as in vgg16/conv5_1"
+                f"there is no layer {name!r}; layers are named with their networks, as in "
+                f"{', '.join(near)}"
             )
         if known[name].network not in chosen:
             raise InputError(f"layer {name!r} is of none of the networks {', '.join(chosen)}")

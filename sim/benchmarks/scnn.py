@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 from hw.scnn.formats import StallClass
 from hw.scnn.params import PRESETS, ScnnParams
-from sim.benchmarks.scnn_layers import MERGED, NETWORKS, RTL_LAYERS, ConvLayer, scnn_layers
+from sim.benchmarks.scnn_layers import MERGED, NETWORKS, ConvLayer, scnn_layers
 from sim.benchmarks.scnn_machines import dense_cycles, useful_products
 from sim.benchmarks.scnn_result import ConvBench, NetworkBench, ScnnBench
 from sim.benchmarks.scnn_run import compile_layer, count_layer, dense_operand, most_rows, run_on_rtl
@@ -31,7 +31,7 @@ def bench_scnn(
     networks: Mapping[str, Sequence[ConvLayer]] = NETWORKS,
     *,
     others: bool = True,
-    rtl: bool = False,
+    rtl: Sequence[str] = (),
     params: ScnnParams = BENCH_PARAMS,
     progress: Progress | None = None,
 ) -> ScnnBench:
@@ -41,7 +41,8 @@ def bench_scnn(
     ----------
     networks : layers by network.
     others : also run the one-sided machines, and the array on dense operands.
-    rtl : also run :data:`sim.benchmarks.scnn_layers.RTL_LAYERS` on the RTL.
+    rtl : full names of layers to run on the RTL, too, as
+        :data:`sim.benchmarks.scnn_layers.RTL_LAYERS`.
     params : of the array.
     progress : called with a step's name, how much of it is done, and of how much.
 
@@ -81,7 +82,7 @@ def bench_scnn(
         },
         merged=tuple(rows[one.full_name] for one in layers if one.merged),
         storage=scnn_storage(params),
-        rtl=tuple(run_on_rtl(scnn_layers()[name], params, progress) for name in RTL_LAYERS if rtl),
+        rtl=tuple(run_on_rtl(scnn_layers()[name], params, progress) for name in rtl),
     )
 
 

@@ -42,7 +42,7 @@ def test_a_density_sweep_and_its_picture(cli: Callable[..., Any], tmp_path: Path
     ("options", "message"),
     [
         (("bench", "scnn", "--networks", "lenet"), "there is no network 'lenet'"),
-        (("bench", "scnn", "--layers", "conv5"), "there is no layer 'conv5': give its network"),
+        (("bench", "scnn", "--layers", "conv5"), "there is no layer 'conv5'; layers are named"),
         (
             ("bench", "scnn", "--networks", "vgg16", "--layers", "alexnet/conv5"),
             "layer 'alexnet/conv5' is of none of the networks vgg16",
