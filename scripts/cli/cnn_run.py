@@ -112,7 +112,11 @@ def cnn_verify_document(
         # All PEs count the same cycles, which `measure_cnn` checks.
         sums = rtl.counters.sum(axis=(0, 2, 3)) // multipliers
         names = [layer.name for layer in compiled.network.graph.layers]
-        layers = {name: int(cycles) for name, cycles in zip(names, sums, strict=True)}
+        layers = {
+            name: int(cycles)
+            for name, cycles in zip(names, sums, strict=True)
+            if name in result.layers
+        }
     eie = None
     if result.tail is not None:
         assert metrics.tail is not None
@@ -125,7 +129,7 @@ def cnn_verify_document(
         "differ": differ,
         "counters": counters,
         "cycles_differ": cycles_differ,
-        "on_chip": compiled.handoff is not None,
+        "on_chip": rtl.latency is not None,
         "latency": None if rtl.latency is None else rtl.latency.tolist(),
         "cycles": {"total": int(rtl.cycles.sum()), "per_input": rtl.cycles.tolist()},
         "scnn": {

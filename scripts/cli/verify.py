@@ -1,5 +1,10 @@
 """``zeroskip verify``: golden, cycle model and RTL, every word and every cycle."""
 
+from typing import Annotated
+
+import typer
+
+from compiler.errors import InputError
 from compiler.scnn.image import CnnImage, load_image
 from scripts.cli.cnn_run import cnn_verify_document, print_cnn_verification
 from scripts.cli.eie_run import is_exact, verify_document
@@ -10,6 +15,7 @@ from scripts.cli.tables import print_metrics
 from sim import VerifyResult, verify
 from sim.metrics import RunMetrics, measure
 from sim.scnn.metrics import measure_cnn
+from sim.scnn.part import verify_layers
 from sim.scnn.verify import verify_cnn
 
 __all__ = ["EXAMPLES", "verdict", "verify_image"]
@@ -19,12 +25,23 @@ EXAMPLES = """Examples:
 zeroskip verify out/model --input x.npy
 
 zeroskip verify out/model --input x.npy --json
+
+zeroskip verify out/cnn --input x.npy --layer conv1 --layer fire2.squeeze
 """
 
 
 def verify_image(
     image: ImageArgument,
     inputs: InputOption,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of a network with convolutions, only this layer, on golden's activations: to "
+            "verify a long network in pieces. May be given several times. Layers that share a run "
+            "of the array with it are verified, too; of Linear layers, all.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Run inputs on golden, cycle model and RTL; compare every word and every cycle counter.
@@ -32,10 +49,15 @@ def verify_image(
     Exits with 1 if a word or a counter differs, or the hardware does not come to an end.
     """
     compiled = load_image(image)
+    if layer and not isinstance(compiled, CnnImage):
+        raise InputError(f"{image} has no convolutions: its layers are verified all together")
     x = read_npy(inputs, "input")
     if isinstance(compiled, CnnImage):
         with Steps() as steps:
-            cnn_result = verify_cnn(compiled, x, progress=steps)
+            if layer:
+                cnn_result = verify_layers(compiled, x, layer, progress=steps)
+            else:
+                cnn_result = verify_cnn(compiled, x, progress=steps)
         cnn_metrics = measure_cnn(compiled, x, cnn_result)
         if as_json:
             print_json(cnn_verify_document(image, compiled, cnn_result, cnn_metrics))

@@ -11,7 +11,6 @@ from compiler.graph import INPUT, QuantConv
 from hw.scnn.formats import StallClass
 from sim.golden.scnn import concatenate, run_layer
 from sim.metrics import RunMetrics, measure_columns
-from sim.scnn.result import CnnResult
 from sim.scnn.run import cnn_inputs, graph_output
 from sim.scnn.verify import CnnVerifyResult
 
@@ -70,9 +69,9 @@ class CnnMetrics:
     Parameters
     ----------
     inputs : how many were run.
-    layers : of SCNN, in order.
+    layers : of SCNN that were run, in order.
     total : of SCNN: sums, and shares of sums.
-    tail : of EIE; None if there are no Linear layers.
+    tail : of EIE; None if no Linear layers were run.
     problems : sentences about counters that contradict each other or golden; none if all is well.
     """
 
@@ -118,12 +117,16 @@ def measure_cnn(image: "CnnImage", x: ArrayLike, result: CnnVerifyResult) -> Cnn
     x : its inputs.
     result : what :func:`sim.scnn.verify.verify_cnn` gave for them.
     """
-    planes, layers = cnn_inputs(image, x), image.network.graph.layers
+    planes, graph = cnn_inputs(image, x), image.network.graph
+    places = [at for at, layer in enumerate(graph.layers) if layer.name in result.layers]
+    layers = [graph.layers[at] for at in places]
     tensors = {INPUT: planes, **result.golden.tensors}
     inputs = [concatenate(tensors, layer.inputs) for layer in layers]
-    useful = np.stack([useful_macs(one, x) for one, x in zip(layers, inputs, strict=True)], axis=1)
+    useful = np.zeros((len(planes), len(layers)), np.int64)
+    for number, (layer, values) in enumerate(zip(layers, inputs, strict=True)):
+        useful[:, number] = useful_macs(layer, values)
     multipliers = image.params.num_pes * image.params.mults
-    counters = result.rtl.counters
+    counters = None if result.rtl.counters is None else result.rtl.counters[:, places]
     measured: list[ConvMetrics] = []
     for number, (layer, values) in enumerate(zip(layers, inputs, strict=True)):
         mine = None if counters is None else counters[:, number]
@@ -162,9 +165,9 @@ def measure_cnn(image: "CnnImage", x: ArrayLike, result: CnnVerifyResult) -> Cnn
             kernel=None,
             stride=None,
             groups=None,
-            density=sum(int(np.count_nonzero(layer.weight)) for layer in layers) / weights,
+            density=sum(int(np.count_nonzero(layer.weight)) for layer in layers) / max(1, weights),
             act_density=sum(int(np.count_nonzero(part)) for part in inputs)
-            / sum(part.size for part in inputs),
+            / max(1, sum(part.size for part in inputs)),
             dense_macs=sum(m.dense_macs for m in measured),
             useful_macs=float(useful.sum(axis=1).mean()),
             cycles=float(result.rtl.run_cycles.sum(axis=1).mean()),
@@ -176,11 +179,11 @@ def measure_cnn(image: "CnnImage", x: ArrayLike, result: CnnVerifyResult) -> Cnn
         multipliers,
     )
     tail = None
-    if image.tail is not None:
-        assert result.tail is not None
-        left = graph_output(image.network.graph, result.golden.tensors)
+    if result.tail is not None:
+        assert image.tail is not None
+        left = graph_output(graph, result.golden.tensors)
         tail = measure_columns(image.tail, left.reshape(len(left), -1), result.tail)
-    problems = [] if counters is None else _problems(image, result.rtl, useful)
+    problems = [] if counters is None else _problems(image, result, counters, useful)
     problems += [] if tail is None else tail.problems
     return CnnMetrics(len(planes), tuple(measured), total, tail, tuple(problems))
 
@@ -199,25 +202,30 @@ def _metrics(known: ConvMetrics, stalls: NDArray[np.int64] | None, multipliers: 
     )
 
 
-def _problems(image: "CnnImage", rtl: CnnResult, useful: NDArray[np.int64]) -> list[str]:
+def _problems(
+    image: "CnnImage",
+    result: CnnVerifyResult,
+    counters: NDArray[np.int64],
+    useful: NDArray[np.int64],
+) -> list[str]:
     """Check what must hold between counters, and between them and golden."""
-    assert rtl.counters is not None
-    assert rtl.rtl is not None
+    raw = result.rtl.rtl
+    assert raw is not None
     found: list[str] = []
     first = 0
-    for number, run in enumerate(image.runs):
-        mine = rtl.rtl.counters[:, first : first + len(run.program)].sum(axis=(1, 3))
+    for number, run in enumerate(result.runs):
+        mine = raw.counters[:, first : first + len(run.program)].sum(axis=(1, 3))
         first += len(run.program)
-        expected = rtl.rtl.cycles[:, number, None] * image.params.mults
+        expected = raw.cycles[:, number, None] * image.params.mults
         for sample, pe in np.argwhere(mine != expected).tolist():
             found.append(
                 f"input {sample}, run {number}, PE {pe}: the counters add up to "
                 f"{mine[sample, pe]} multiplier-cycles, but the run had {expected[sample, 0]}"
             )
-    counted = rtl.counters[..., StallClass.USEFUL].sum(axis=2)
+    counted = counters[..., StallClass.USEFUL].sum(axis=2)
     for sample, number in np.argwhere(counted < useful).tolist():
         found.append(
-            f"input {sample}, layer {image.network.graph.layers[number].name}: the array counted "
+            f"input {sample}, layer {result.layers[number]}: the array counted "
             f"{counted[sample, number]} useful products, but golden's activations make "
             f"{useful[sample, number]}"
         )

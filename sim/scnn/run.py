@@ -23,7 +23,7 @@ from sim.scnn.walk import map_pass
 if TYPE_CHECKING:
     from compiler.scnn.image import CnnImage
 
-__all__ = ["cnn_inputs", "cnn_job", "cnn_result", "graph_output", "run_cnn"]
+__all__ = ["cnn_inputs", "cnn_job", "cnn_result", "graph_output", "run_cnn", "written_tensors"]
 
 _MARGIN = 1000
 """Cycles that a run may take more than twice what the model says before it is taken to hang."""
@@ -111,28 +111,34 @@ def cnn_job(image: "CnnImage", planes: NDArray[np.int64], cycles: NDArray[np.int
 def cnn_result(image: "CnnImage", raw: ScnnResult) -> CnnResult:
     """Put what the passes wrote together to the outputs of layers."""
     p, graph = image.params, image.network.graph
-    samples = len(raw.cycles)
-    tensors = {
-        layer.name: np.zeros((samples, *layer.out_shape), np.int64) for layer in graph.layers
-    }
-    for run, outputs in zip(image.runs, raw.outputs, strict=True):
-        for descriptor, output, got in zip(run.program, run.outputs, outputs, strict=True):
-            if output is None:
-                continue
-            where = map_pass(p, descriptor, output)
-            if where.tensor is not None:
-                at = (part[where.inside] for part in (where.channel, where.y, where.x))
-                tensors[where.tensor][:, *at] = got[:, where.inside]
     result = graph_output(graph, raw.tensors)
     return CnnResult(
         outputs=dequantize(result, _out_frac(graph)),
-        tensors=tensors,
+        tensors=written_tensors(image, raw),
         run_cycles=raw.cycles,
         counters=by_conv_layer(image.runs, len(graph.layers), raw.counters) if p.counters else None,
         reload_cycles=raw.reload_cycles,
         seconds=raw.seconds.sum(axis=1),
         rtl=raw,
     )
+
+
+def written_tensors(image: "CnnImage", raw: ScnnResult) -> dict[str, NDArray[np.int64]]:
+    """Return every layer's output, (n, C, H, W), as the passes wrote it; else 0."""
+    samples = len(raw.cycles)
+    tensors = {
+        layer.name: np.zeros((samples, *layer.out_shape), np.int64)
+        for layer in image.network.graph.layers
+    }
+    for run, outputs in zip(image.runs, raw.outputs, strict=True):
+        for descriptor, output, got in zip(run.program, run.outputs, outputs, strict=True):
+            if output is None:
+                continue
+            where = map_pass(image.params, descriptor, output)
+            if where.tensor is not None:
+                at = (part[where.inside] for part in (where.channel, where.y, where.x))
+                tensors[where.tensor][:, *at] = got[:, where.inside]
+    return tensors
 
 
 def graph_output(graph: QuantGraph, tensors: dict[str, NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from compiler import EieParams, compile
 from compiler.scnn.image import CnnImage
 from hw.scnn.params import PRESETS, ScnnParams
 from sim.scnn.metrics import measure_cnn
+from sim.scnn.part import verify_layers
 from sim.scnn.run import cnn_inputs, run_cnn
 from sim.scnn.verify import verify_cnn
 from tests.cosim.scnn_check import integer_torch
@@ -66,9 +67,8 @@ def _prune(module: nn.Module) -> None:
                 part.running_var.uniform_(0.5, 1.5)
 
 
-@pytest.mark.parametrize("name", _NETWORKS)
-def test_networks(name: str) -> None:
-    """Every word of RTL is golden's, golden is PyTorch's on integers, and near the floats."""
+def _compile(name: str) -> tuple[CnnImage, nn.Module, torch.Tensor]:
+    """Return a network's image, the network, and samples."""
     make, shape, params = _NETWORKS[name]
     torch.manual_seed(0)
     module = make().eval()
@@ -76,6 +76,13 @@ def test_networks(name: str) -> None:
     x = torch.randn(6, *shape)
     image = compile(copy.deepcopy(module), x[:1], x.numpy(), _EIE, scnn=params, share=True)
     assert isinstance(image, CnnImage)
+    return image, module, x
+
+
+@pytest.mark.parametrize("name", _NETWORKS)
+def test_networks(name: str) -> None:
+    """Every word of RTL is golden's, golden is PyTorch's on integers, and near the floats."""
+    image, module, x = _compile(name)
     samples = x[:2].numpy()
     result = verify_cnn(image, samples)
     assert not result.differences
@@ -83,7 +90,7 @@ def test_networks(name: str) -> None:
     assert not result.problems
     assert result.ok
     assert not measure_cnn(image, samples, result).problems
-    reference = integer_torch(image.network.graph, cnn_inputs(image, samples), params)
+    reference = integer_torch(image.network.graph, cnn_inputs(image, samples), image.params)
     for layer, tensor in result.rtl.tensors.items():
         np.testing.assert_array_equal(tensor, reference[layer], layer)
     outputs = run_cnn(image, x.numpy()).outputs
@@ -92,3 +99,37 @@ def test_networks(name: str) -> None:
         expected = module(x).numpy()
     error = np.abs(outputs.reshape(expected.shape) - expected).max()
     assert error <= 0.02 * np.abs(expected).max()
+
+
+def test_single_layers() -> None:
+    """Layers that are run alone take as long, and make the same, as in the whole network."""
+    image, _, x = _compile("squeezenet")
+    samples = x[:2].numpy()
+    # One of several runs, and one that shares its run.
+    names = "features.0", "features.6.expand1x1"
+    result = verify_layers(image, samples, names)
+    assert result.ok
+    assert result.layers == (*names, "features.6.expand3x3")
+    assert len(result.runs) < len(image.runs)
+    whole = run_cnn(image, samples, "cycles")
+    assert whole.counters is not None
+    assert result.rtl.counters is not None
+    for number, layer in enumerate(image.network.graph.layers):
+        if layer.name in result.layers:
+            np.testing.assert_array_equal(result.rtl.counters[:, number], whole.counters[:, number])
+            np.testing.assert_array_equal(result.rtl.tensors[layer.name], whole.tensors[layer.name])
+    metrics = measure_cnn(image, samples, result)
+    assert not metrics.problems
+    assert [one.name for one in metrics.layers] == list(result.layers)
+
+
+def test_linear_layers_alone() -> None:
+    image, _, x = _compile("lenet")
+    result = verify_layers(image, x[:2].numpy(), ["ip2"])
+    assert result.ok
+    assert result.layers == ()
+    assert result.tail is not None
+    assert result.tail.words > 0
+    metrics = measure_cnn(image, x[:2].numpy(), result)
+    assert metrics.tail is not None
+    assert metrics.layers == ()

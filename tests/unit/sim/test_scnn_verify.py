@@ -15,9 +15,10 @@ from hw.scnn.params import PRESETS
 from sim.cycles.scnn.image import run_cnn_image
 from sim.golden.scnn import run_graph
 from sim.rtl.scnn_files import BlockStore, ScnnResult
+from sim.scnn.differences import CnnDifference, StoreDifference
 from sim.scnn.result import CnnResult, by_conv_layer
 from sim.scnn.run import cnn_result
-from sim.scnn.verify import CnnDifference, StoreDifference, compare_cnn
+from sim.scnn.verify import compare_cnn
 from sim.scnn.walk import map_pass
 from tests.cosim.scnn_draw import draw_layer, draw_planes
 
