@@ -1,9 +1,7 @@
 """Write a run of the cycle model as a trace for Perfetto or ``chrome://tracing``."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,16 +9,88 @@ from numpy.typing import ArrayLike, NDArray
 from compiler.errors import InputError
 from compiler.fixed_point import check_input, quantize_input
 from compiler.image import Image
-from sim.atomic import replaced_file
 from sim.cycles.trace import TracedPass, trace_image
 from sim.result import RunResult
+from sim.trace_events import Event, name_process, slice_event, write_events
 
-__all__ = ["write_trace"]
+__all__ = ["EieTrace", "write_trace"]
 
-_ARRAY, _QUEUES = 1, 2
-"""Processes of the trace: the units of the array, and a counter per queue."""
 _CCU = 0
 """Thread of the control unit; PE n is thread n + 1."""
+
+
+class EieTrace:
+    """What the array does with one input, as processes of a trace.
+
+    Parameters
+    ----------
+    image : the compiled network.
+    layer_inputs : per layer (1, cols) int64, as the hardware holds them.
+    name : of the array.
+    pid : number of the process with the array's units; the next one has the queues.
+    begin : cycle of the trace in which the array starts.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        layer_inputs: Sequence[NDArray[np.int64]],
+        name: str,
+        pid: int = 1,
+        begin: int = 0,
+    ) -> None:
+        self._image, self._name = image, name
+        self._array, self._queues = pid, pid + 1
+        self._begin = begin
+        self._passes = trace_image(image, layer_inputs)
+
+    def names(self) -> Iterator[str]:
+        """Name and order the tracks."""
+        tracks = ["control unit", *(f"PE {pe}" for pe in range(self._image.params.num_pes))]
+        yield from name_process(self._array, self._name, tracks)
+        yield from name_process(self._queues, "activation queues")
+
+    def parts(self) -> Iterator[Iterator[Event]]:
+        """Give the events of each pass, in any order."""
+        for number, one in enumerate(self._passes):
+            yield self._events(one, number)
+
+    def _events(self, one: TracedPass, number: int) -> Iterator[Event]:
+        times, base = one.times, self._begin + one.offset
+        layer = self._image.network.layers[one.layer].name
+        phases = {
+            "setup": (times.start, times.ready),
+            "compute": (times.ready, times.drain),
+            "drain": (times.drain, times.end),
+        }
+        for name, (begin, end) in phases.items():
+            if end > begin:
+                args = {"layer": layer, "pass": number}
+                where = self._array, _CCU, base + begin, base + end
+                yield slice_event(*where, f"{name} {layer}", args)
+        yield from self._columns(one, base)
+        width = len(str(self._image.params.num_pes - 1))
+        for pe in range(self._image.params.num_pes):
+            head = f'{{"ph":"C","pid":{self._queues},"name":"queue of PE {pe:0{width}}","ts":'
+            for time, level in _levels(times.entered[:, pe], times.popped[:, pe]):
+                yield base + time, f'{head}{base + time},"args":{{"entries":{level}}}}}'
+
+    def _columns(self, one: TracedPass, base: int) -> Iterator[Event]:
+        work = one.work
+        at, pes = np.nonzero(one.times.issued >= 0)
+        cycles = work.issue[at, pes]
+        entries = work.entries[at, pes]
+        # Padding that went along with the entry after it took no cycle, but is stored.
+        padding = entries - (cycles - work.padding[at, pes])
+        begins = base + one.times.issued[at, pes] - cycles + 1
+        fields = (pes + 1, begins, cycles, one.columns[at], entries, padding)
+        for tid, ts, dur, column, stored, pads in zip(*(f.tolist() for f in fields), strict=True):
+            # There may be millions, and json.dumps takes ten times as long.
+            text = (
+                f'{{"ph":"X","pid":{self._array},"tid":{tid},"ts":{ts},"dur":{dur},'
+                f'"name":"{column}","args":{{"entries":{stored},"padding":{pads}}}}}'
+            )
+            yield ts, text
 
 
 def write_trace(image: Image, x: ArrayLike, result: RunResult, path: Path, sample: int = 0) -> None:
@@ -51,84 +121,14 @@ def write_trace(image: Image, x: ArrayLike, result: RunResult, path: Path, sampl
         image.params.act_bits,
     )
     later = [y[sample : sample + 1] for y in result.layer_outputs[:-1]]
-    with replaced_file(path) as file:
-        _write(image, trace_image(image, [first, *later]), sample, file)
-
-
-def _write(image: Image, passes: list[TracedPass], sample: int, file: TextIO) -> None:
+    trace = EieTrace(image, [first, *later], f"array of {image.name}")
     about = {
         "image": image.name,
         "input": sample,
         "time": "1 us of the trace is 1 cycle of the array",
         "left_out": "cycles in which the host loads memories between runs of the program",
     }
-    file.write(f'{{"displayTimeUnit": "ns",\n"otherData": {json.dumps(about)},\n"traceEvents": [')
-    separator = "\n"
-    for event in _names(image):
-        file.write(separator + json.dumps(event))
-        separator = ",\n"
-    for number, one in enumerate(passes):
-        times, texts = [], []
-        for time, text in _events(image, one, number):
-            times.append(time)
-            texts.append(text)
-        for at in np.argsort(np.array(times), kind="stable").tolist():
-            file.write(separator + texts[at])
-            separator = ",\n"
-    file.write("\n]}\n")
-
-
-def _names(image: Image) -> Iterator[dict[str, Any]]:
-    """Name and order the tracks."""
-    tracks = ["control unit", *(f"PE {pe}" for pe in range(image.params.num_pes))]
-    for pid, name in ((_ARRAY, f"array of {image.name}"), (_QUEUES, "activation queues")):
-        yield {"ph": "M", "pid": pid, "name": "process_name", "args": {"name": name}}
-        yield {"ph": "M", "pid": pid, "name": "process_sort_index", "args": {"sort_index": pid}}
-    for tid, name in enumerate(tracks):
-        track = {"ph": "M", "pid": _ARRAY, "tid": tid}
-        yield {**track, "name": "thread_name", "args": {"name": name}}
-        yield {**track, "name": "thread_sort_index", "args": {"sort_index": tid}}
-
-
-def _events(image: Image, one: TracedPass, number: int) -> Iterator[tuple[int, str]]:
-    """Give the events of a pass with their times, in any order."""
-    times, base = one.times, one.offset
-    layer = image.network.layers[one.layer].name
-    phases = {
-        "setup": (times.start, times.ready),
-        "compute": (times.ready, times.drain),
-        "drain": (times.drain, times.end),
-    }
-    for name, (begin, end) in phases.items():
-        if end > begin:
-            event = {
-                "ph": "X", "pid": _ARRAY, "tid": _CCU, "ts": base + begin, "dur": end - begin,
-                "name": f"{name} {layer}", "args": {"layer": layer, "pass": number},
-            }  # fmt: skip
-            yield base + begin, json.dumps(event)
-    yield from _columns(one)
-    width = len(str(image.params.num_pes - 1))
-    for pe in range(image.params.num_pes):
-        head = f'{{"ph":"C","pid":{_QUEUES},"name":"queue of PE {pe:0{width}}","ts":'
-        for time, level in _levels(times.entered[:, pe], times.popped[:, pe]):
-            yield base + time, f'{head}{base + time},"args":{{"entries":{level}}}}}'
-
-
-def _columns(one: TracedPass) -> Iterator[tuple[int, str]]:
-    work = one.work
-    at, pes = np.nonzero(one.times.issued >= 0)
-    cycles = work.issue[at, pes]
-    entries = work.entries[at, pes]
-    # Padding that went along with the entry after it took no cycle, but is stored.
-    padding = entries - (cycles - work.padding[at, pes])
-    begins = one.offset + one.times.issued[at, pes] - cycles + 1
-    fields = (pes + 1, begins, cycles, one.columns[at], entries, padding)
-    for tid, ts, dur, column, stored, pads in zip(*(f.tolist() for f in fields), strict=True):
-        text = (
-            f'{{"ph":"X","pid":{_ARRAY},"tid":{tid},"ts":{ts},"dur":{dur},'
-            f'"name":"{column}","args":{{"entries":{stored},"padding":{pads}}}}}'
-        )
-        yield ts, text
+    write_events(path, about, trace.names(), trace.parts())
 
 
 def _levels(entered: NDArray[np.int64], popped: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

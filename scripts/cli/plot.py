@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from compiler import Image
+from compiler.scnn.image import load_image
 from scripts.cli.files import check_output_file, read_npy
 from scripts.cli.options import ImageArgument, InputOption, JsonOption
 from scripts.cli.output import Steps, print_json, print_line
 from sim import run
+from sim.scnn.run import run_cnn
 
 __all__ = ["EXAMPLES", "app"]
 
@@ -89,20 +91,21 @@ def plot_heat(
 ) -> None:
     """Show what every PE did in how many of its cycles, layer by layer, on the cycle model.
 
-    Cycles are sums over all inputs.
+    Cycles are sums over all inputs. Layers on SCNN come first, then those on EIE.
     """
-    from sim.plots.heat import draw_heat
+    from sim.plots.heat import cnn_maps, draw_heat, eie_maps
     from sim.plots.style import check_picture, save
 
     check_picture(output)
     check_output_file(output)
-    compiled = Image.load(image)
+    compiled = load_image(image)
     x = read_npy(inputs, "input")
     with Steps() as steps:
-        result = run(compiled, x, "cycles", progress=steps)
-    assert result.counters is not None
-    names = [layer.name for layer in compiled.network.layers]
-    save(draw_heat(compiled.name, names, result.counters.sum(axis=0)), output)
+        if isinstance(compiled, Image):
+            maps = eie_maps(compiled, run(compiled, x, "cycles", progress=steps))
+        else:
+            maps = cnn_maps(compiled, run_cnn(compiled, x, "cycles", progress=steps))
+    save(draw_heat(compiled.name, maps), output)
     _done("heat", output, as_json)
 
 

@@ -15,6 +15,7 @@ from scripts.cli.options import ImageArgument, InputOption, JsonOption
 from scripts.cli.output import Steps, print_json, print_line, print_table
 from sim import RunResult, run
 from sim.perfetto import write_trace
+from sim.scnn.perfetto import write_cnn_trace
 from sim.scnn.result import CnnResult
 from sim.scnn.run import run_cnn
 
@@ -58,7 +59,8 @@ def run_image(
             "--trace",
             metavar="T.json",
             help="With cycles: what every PE did and when, for the first input, to open in "
-            "Perfetto; 1 us is 1 cycle.",
+            "Perfetto; 1 us is 1 cycle. EIE begins where SCNN ends: what the host does between "
+            "runs, and what brings SCNN's outputs to EIE, is left out.",
         ),
     ] = None,
     output: Annotated[
@@ -80,8 +82,6 @@ def run_image(
             check_output_file(path)
     compiled = load_image(image)
     x = read_npy(inputs, "input")
-    if isinstance(compiled, CnnImage) and trace is not None:
-        raise typer.BadParameter("a trace is recorded of networks without convolutions only")
     with Steps() as steps:
         steps(f"run on {on}", 0, 1)
         result: RunResult | CnnResult
@@ -90,9 +90,12 @@ def run_image(
         else:
             result = run(compiled, x, on, waves=vcd, progress=steps)
         steps(f"run on {on}", 1, 1)
-        if trace is not None and isinstance(compiled, Image) and isinstance(result, RunResult):
+        if trace is not None:
             steps("write the trace", 0, 1)
-            write_trace(compiled, x, result, trace)
+            if isinstance(compiled, CnnImage) and isinstance(result, CnnResult):
+                write_cnn_trace(compiled, x, result, trace)
+            elif isinstance(compiled, Image) and isinstance(result, RunResult):
+                write_trace(compiled, x, result, trace)
             steps("write the trace", 1, 1)
     if output is not None:
         write_npy(output, result.outputs)

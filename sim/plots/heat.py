@@ -1,53 +1,111 @@
 """Where the cycles of every PE went, as a picture."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hw.eie.formats import StallClass
+from compiler.image import Image
+from compiler.scnn.image import CnnImage
+from hw.eie.formats import StallClass as EieStallClass
+from hw.scnn.formats import StallClass as ScnnStallClass
+from sim.result import RunResult
+from sim.scnn.result import CnnResult
 
-__all__ = ["draw_heat"]
+__all__ = ["HeatMap", "cnn_maps", "draw_heat", "eie_maps"]
 
 
-def draw_heat(title: str, names: Sequence[str], counters: NDArray[np.int64]) -> Figure:
+@dataclass(frozen=True, eq=False)
+class HeatMap:
+    """A layer.
+
+    Parameters
+    ----------
+    name : of the layer.
+    counters : (num_pes, stall classes) int64 cycles, or multiplier-cycles; all PEs have the same
+        sum.
+    classes : names of the stall classes.
+    multipliers : that each PE has, if multiplier-cycles are given.
+    """
+
+    name: str
+    counters: NDArray[np.int64]
+    classes: Sequence[str]
+    multipliers: int = 1
+
+
+def eie_maps(image: Image, result: RunResult) -> list[HeatMap]:
+    """Give a map of each layer; cycles are sums over all inputs.
+
+    Parameters
+    ----------
+    image : the compiled network.
+    result : of the cycle model, or of RTL with counters.
+    """
+    assert result.counters is not None
+    classes = [stall.name.lower() for stall in EieStallClass]
+    sums = result.counters.sum(axis=0)
+    return [
+        HeatMap(layer.name, of_pes, classes)
+        for layer, of_pes in zip(image.network.layers, sums, strict=True)
+    ]
+
+
+def cnn_maps(image: CnnImage, result: CnnResult) -> list[HeatMap]:
+    """Give a map of each layer, those on SCNN and then those on EIE; see :func:`eie_maps`."""
+    assert result.counters is not None
+    classes = [stall.name.lower() for stall in ScnnStallClass]
+    sums = result.counters.sum(axis=0)
+    maps = [
+        HeatMap(layer.name, of_pes, classes, image.params.mults)
+        for layer, of_pes in zip(image.network.graph.layers, sums, strict=True)
+    ]
+    if image.tail is None or result.tail is None:
+        return maps
+    behind = eie_maps(image.tail, result.tail)
+    return maps + [replace(one, name=f"{one.name} on EIE") for one in behind]
+
+
+def draw_heat(title: str, layers: Sequence[HeatMap]) -> Figure:
     """Draw a map of PEs by stall classes for each layer.
 
     Parameters
     ----------
     title : of the figure.
-    names : of the layers.
-    counters : (layers, num_pes, stall classes) cycles.
+    layers : at least one; they may be of different arrays.
     """
-    classes = [stall.name.lower() for stall in StallClass]
-    num_pes = counters.shape[1]
-    figure = Figure(figsize=(9.6, 1.0 + 2.15 * len(names)), layout="constrained")
+    rows = [len(layer.classes) for layer in layers]
+    figure = Figure(figsize=(9.6, 1.0 + 0.27 * sum(rows)), layout="constrained")
     figure.suptitle(
         f"{title}: share of each PE's cycles by what it did", fontsize=11, x=0.01, ha="left"
     )
-    grid = figure.subplots(len(names), 1, squeeze=False)[:, 0]
+    grid = figure.subplots(len(layers), 1, squeeze=False, height_ratios=rows)[:, 0]
     # Most classes are small beside the useful cycles: the root keeps their differences visible.
     norm = PowerNorm(0.5, 0, 100)
     picture = None
-    for name, mine, one in zip(names, counters, grid, strict=True):
-        cycles = mine[0].sum()
-        shares = 100 * mine.T / max(1, cycles)
+    for layer, one in zip(layers, grid, strict=True):
+        spent = layer.counters[0].sum()
+        shares = 100 * layer.counters.T / max(1, spent)
         picture = one.imshow(
             shares, aspect="auto", interpolation="nearest", cmap="cividis", norm=norm
         )
-        one.set_title(f"{name}: {cycles:,} cycles", loc="left", fontsize=10)
-        one.set_yticks(range(len(classes)), classes)
-        one.set_xticks(_ticks(num_pes))
+        cycles = spent // layer.multipliers
+        one.set_title(f"{layer.name}: {cycles:,} cycles", loc="left", fontsize=10)
+        one.set_yticks(range(len(layer.classes)), layer.classes)
+        one.set_xticks(_ticks(len(layer.counters)))
         one.set_ylabel("stall class")
         means = one.secondary_yaxis("right")
-        means.set_yticks(range(len(classes)), [f"{mean:.1f} %" for mean in shares.mean(axis=1)])
+        means.set_yticks(
+            range(len(layer.classes)), [f"{mean:.1f} %" for mean in shares.mean(axis=1)]
+        )
         means.set_ylabel("mean of the PEs")
         means.tick_params(length=0)
     grid[-1].set_xlabel("PE")
     assert picture is not None
-    bar = figure.colorbar(picture, ax=list(grid), aspect=12 * len(names), pad=0.02)
+    bar = figure.colorbar(picture, ax=list(grid), aspect=12 * len(layers), pad=0.02)
     bar.set_label("share of the layer's cycles (%)")
     bar.set_ticks([0, 1, 5, 10, 25, 50, 75, 100])
     return figure

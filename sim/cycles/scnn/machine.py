@@ -86,6 +86,8 @@ def run_pass(
     limits: tuple[int, int, int, int, int],
     latency: int,
     counters: Ints,
+    issued_at: Ints | None = None,
+    drained_at: Ints | None = None,
 ) -> int:
     """Run a pass from the first cycle of its RUN phase to the last.
 
@@ -100,6 +102,10 @@ def run_pass(
         activations that are read ahead.
     latency : cycles until a stream has its first item.
     counters : (pes, stall classes); what the multiplier-cycles were spent on is added.
+    issued_at : (2, pes, blocks), filled with -1, or None; gets the cycles of each block's first and
+        last pair.
+    drained_at : (2, groups), filled with -1, or None; gets the cycles of each group's first and
+        last step. The loop compiled without these two has none of this.
 
     Returns
     -------
@@ -142,6 +148,11 @@ def run_pass(
             freed = True
             if drain:
                 steps, place = len(exchange) * (kc_last if groups_left == 1 else kc), 0
+        if drained_at is not None and step:
+            group = groups[0] - groups_left
+            if drained_at[0, group] < 0:
+                drained_at[0, group] = now
+            drained_at[1, group] = now
         groups_left -= drained
         idle_class = _HALO if halo else _DRAIN if step or busy > 0 else _BARRIER
         busy = _PPU_STAGES if step else max(0, busy - 1)
@@ -225,6 +236,10 @@ def run_pass(
                     s[pe, _INDEX] = 0 if passed else index + 1
                     s[pe, _M_VECTOR], s[pe, _M_WORD], s[pe, _M_OLD] = vector, word, 0
                     useful = weight_used[vector] * act_used[word]
+                    if issued_at is not None:
+                        if issued_at[0, pe, block] < 0:
+                            issued_at[0, pe, block] = now
+                        issued_at[1, pe, block] = now
                     counters[pe, _USEFUL] += useful
                     counters[pe, _FRAGMENTATION] += mults - useful
                 ended = passed and s[pe, head + _Q_LAST] != 0

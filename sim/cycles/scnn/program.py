@@ -13,6 +13,7 @@ from hw.scnn.params import ScnnParams
 from sim.cycles.scnn.acts import ActStorage
 from sim.cycles.scnn.drain import drain_exchanges, pe_streams
 from sim.cycles.scnn.machine import PassWork, run_pass
+from sim.cycles.scnn.passes import PassTrace
 from sim.cycles.scnn.references import References, pass_references
 from sim.cycles.scnn.weights import StreamWork, stream_work
 
@@ -67,7 +68,12 @@ class ScnnCycles:
         self._rams = ActStorage(params), ActStorage(params)
         self._source = 0
 
-    def count(self, number: int, tensors: Mapping[str, NDArray[np.int64]]) -> RunCount:
+    def count(
+        self,
+        number: int,
+        tensors: Mapping[str, NDArray[np.int64]],
+        trace: list[PassTrace] | None = None,
+    ) -> RunCount:
         """Count the cycles of a run; those before it must have been counted.
 
         Parameters
@@ -75,6 +81,7 @@ class ScnnCycles:
         number : of the run.
         tensors : (C, H, W) by name, all that the run loads, and all that it makes for passes that
             read it from the RAMs.
+        trace : gets a trace of each pass; without it, none is recorded.
         """
         p, run = self._p, self._runs[number]
         if run.loads:
@@ -93,7 +100,14 @@ class ScnnCycles:
             counters[at, :, StallClass.SETUP] = setup * p.mults
             source, destination = self._rams[self._source], self._rams[1 - self._source]
             work = self._work(descriptor, self._streams[number][at], source)
-            cycles += setup + self._pass(descriptor, work, counters[at])
+            spent, log = self._pass(descriptor, work, counters[at], traced=trace is not None)
+            if trace is not None:
+                begin = cycles + setup
+                issued, drained = (np.where(one < 0, -1, begin + one) for one in log)
+                pairs = _pairs(work, issued[0] >= 0)
+                end = begin + spent
+                trace.append(PassTrace(cycles, begin, end, work.channel, pairs, issued, drained))
+            cycles += setup + spent
             references.append(pass_references(p, descriptor, work, counters[at]))
             if output is not None and self._read[number][at]:
                 _store(p, destination, descriptor, output, tensors)
@@ -120,9 +134,21 @@ class ScnnCycles:
             act_apart=_apart(banks),
         )
 
-    def _pass(self, descriptor: ScnnDescriptor, work: PassWork, counters: NDArray[np.int64]) -> int:
+    def _pass(
+        self,
+        descriptor: ScnnDescriptor,
+        work: PassWork,
+        counters: NDArray[np.int64],
+        *,
+        traced: bool,
+    ) -> tuple[int, tuple[NDArray[np.int64], ...]]:
+        """Return the cycles of the RUN phase, and if ``traced`` when pairs and steps were."""
         p = self._p
-        return run_pass(
+        log: tuple[NDArray[np.int64], ...] = ()
+        if traced:
+            shapes = (2, p.num_pes, len(work.channel)), (2, descriptor.groups)
+            log = tuple(np.full(shape, -1) for shape in shapes)
+        spent = run_pass(
             work,
             pe_streams(p, descriptor),
             drain_exchanges(descriptor),
@@ -131,7 +157,9 @@ class ScnnCycles:
             (p.banks, p.scatter_depth, p.weight_depth, p.block_depth, ACT_QUEUE_DEPTH),
             _STREAM_LATENCY,
             counters,
+            *log,
         )
+        return spent, log
 
 
 def _read_later(runs: Sequence[ScnnRun]) -> list[list[bool]]:
@@ -154,6 +182,12 @@ def _apart(banks: NDArray[np.int32]) -> NDArray[np.int64]:
     ordered = np.sort(banks, axis=1)
     same = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
     return (~same.any(axis=1)).astype(np.int64)
+
+
+def _pairs(work: PassWork, issued: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count the pairs of vectors, (pes, blocks), of blocks that PEs have issued."""
+    words = -(-work.act_count[:, work.channel] // work.act_banks.shape[1])
+    return np.where(issued, words * work.vectors, 0)
 
 
 def _blocks(params: ScnnParams, block_x: int, block_y: int) -> int:

@@ -11,7 +11,7 @@ from hw.eie.formats import StallClass
 from hw.eie.params import EieParams
 from sim.plots.curves import draw_figure
 from sim.plots.figures import FIGURES
-from sim.plots.heat import draw_heat
+from sim.plots.heat import HeatMap, draw_heat
 from sim.plots.style import save
 from sim.sweep.grid import Point, grid
 from sim.sweep.run import Sweep, run_sweep
@@ -74,16 +74,32 @@ def test_the_map_shows_shares_of_each_layer(tmp_path: Path) -> None:
     counters = np.zeros((2, 5, len(StallClass)), np.int64)
     counters[:, :, StallClass.USEFUL] = [[30], [8]]
     counters[:, :, StallClass.TAIL] = [[10], [0]]
-    figure = draw_heat("net", ["a", "b"], counters)
+    classes = [stall.name.lower() for stall in StallClass]
+    maps = [HeatMap(name, of_pes, classes) for name, of_pes in zip("ab", counters, strict=True)]
+    figure = draw_heat("net", maps)
     (image,) = figure.axes[0].get_images()
     assert np.asarray(image.get_array())[StallClass.USEFUL].tolist() == [75.0] * 5
     assert figure.axes[1].get_title(loc="left") == "b: 8 cycles"
     save(figure, tmp_path / "heat.png")
 
 
+def test_maps_of_arrays_with_several_multipliers_a_pe() -> None:
+    counters = np.array([[24, 8, 0], [16, 0, 16]])
+    (_, eie) = maps = [
+        HeatMap("conv", counters, ["useful", "fragmentation", "drain"], 4),
+        HeatMap("fc", np.array([[3, 1]]), ["useful", "tail"]),
+    ]
+    figure = draw_heat("net", maps)
+    first, second = figure.axes[0], figure.axes[1]
+    assert first.get_title(loc="left") == "conv: 8 cycles"
+    assert second.get_title(loc="left") == "fc: 4 cycles"
+    assert np.asarray(first.get_images()[0].get_array())[0].tolist() == [75.0, 50.0]
+    assert [text.get_text() for text in second.get_yticklabels()] == list(eie.classes)
+    assert list(second.get_xticks()) == [0]
+
+
 def test_pictures_have_a_format(tmp_path: Path) -> None:
-    counters = np.ones((1, 1, len(StallClass)), np.int64)
-    figure = draw_heat("net", ["a"], counters)
+    figure = draw_heat("net", [HeatMap("a", np.ones((1, 2), np.int64), ["useful", "tail"])])
     with pytest.raises(InputError, match=r"must end in .png or .svg, not 'heat.pdf'"):
         save(figure, tmp_path / "heat.pdf")
     with pytest.raises(InputError, match="there is no folder"):
