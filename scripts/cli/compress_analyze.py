@@ -9,19 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compiler.errors import InputError
-from scripts.cli.compress_run import (
-    ConfigOption,
-    DataOption,
-    DeviceOption,
-    HooksOption,
-    RunOption,
-    RunOptions,
-    SetOption,
-    TaskOption,
-    ThreadsOption,
-    Training,
-    open_run,
-)
+from scripts.cli.compress_options import RunOptions, with_run
+from scripts.cli.compress_run import Training, open_run
 from scripts.cli.options import JsonOption
 from scripts.cli.output import Steps, print_json, print_line, print_table
 
@@ -38,19 +27,13 @@ zeroskip compress analyze --hooks hooks.py -o out/mine --plot sensitivity.svg
 """
 
 
+@with_run
 def compress_analyze(
-    output: RunOption,
-    task: TaskOption = None,
-    data: DataOption = None,
-    hooks: HooksOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
+    options: RunOptions,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="P", help="Where the plot goes (.svg, .png, .pdf); else to the run."),
     ] = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Prune each layer alone, without retraining, and show what it costs: a table and a plot.
@@ -59,7 +42,6 @@ def compress_analyze(
     """
     if plot is not None and plot.suffix not in (".svg", ".png", ".pdf"):
         raise InputError(f"the plot must end in .svg, .png or .pdf, not {plot.name!r}")
-    options = RunOptions(task, data, hooks, config, settings, output, device, threads)
     with Training() as training:
         stages = open_run(options, training, resume=True, part=True)
         from compiler.compress.run_folder import write_file
@@ -80,8 +62,8 @@ def compress_analyze(
         "layers": [{**asdict(layer), "quality": layer.quality} for layer in found],
         "proposed": scale_densities(found, stages.config.prune.density),
     }
-    write_file(output / "analysis.json", json.dumps(document, indent=1).encode())
-    target = plot or output / "sensitivity.svg"
+    write_file(options.output / "analysis.json", json.dumps(document, indent=1).encode())
+    target = plot or options.output / "sensitivity.svg"
     _plot(found, target)
     if as_json:
         print_json({**document, "plot": str(target)})

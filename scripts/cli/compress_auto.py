@@ -1,25 +1,13 @@
 """``zeroskip compress auto``: all stages, to a target."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.cli.compress_run import (
-    ConfigOption,
-    DataOption,
-    DeviceOption,
-    HooksOption,
-    ResumeOption,
-    RunOption,
-    RunOptions,
-    SetOption,
-    TaskOption,
-    ThreadsOption,
-    Training,
-    open_run,
-)
+from scripts.cli.compress_options import ResumeOption, RunOptions, with_run
+from scripts.cli.compress_run import Training, open_run
 from scripts.cli.options import JsonOption
 from scripts.cli.output import print_json, print_line, print_table
 
@@ -39,13 +27,9 @@ zeroskip compress auto --task digits --set share.codes=7 -o out/digits --resume
 """
 
 
+@with_run
 def compress_auto(
-    output: RunOption,
-    task: TaskOption = None,
-    data: DataOption = None,
-    hooks: HooksOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
+    options: RunOptions,
     max_error_increase: Annotated[
         float | None,
         typer.Option(metavar="POINTS", help="Points of error that may be lost, like 0.2."),
@@ -55,8 +39,6 @@ def compress_auto(
         typer.Option(metavar="R", help="Times smaller than 4 bytes a parameter, like 40."),
     ] = None,
     resume: ResumeOption = False,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Train if need be, prune, share, fine-tune and pack: model.zsk in the folder of the run.
@@ -64,12 +46,12 @@ def compress_auto(
     With targets, densities are tried until both are reached; if none do, the best is kept and the
     command exits with 2.
     """
-    given = list(settings or [])
+    given = list(options.settings or [])
     if max_error_increase is not None:
         given.append(f"auto.max_error_increase={max_error_increase}")
     if target_ratio is not None:
         given.append(f"auto.target_ratio={target_ratio}")
-    options = RunOptions(task, data, hooks, config, given, output, device, threads)
+    options = replace(options, settings=given)
     with Training() as training:
         training.print("import torch")
         from compiler.compress.auto import auto
@@ -84,16 +66,16 @@ def compress_auto(
             )
 
         best = auto(stages, on_attempt=on_attempt, on_pack=reports.append)
+    file = options.output / "model.zsk"
     if as_json:
         # A run that was finished before packs nothing, but its report is there.
-        report = json.loads((output / "report.json").read_text())
-        print_json({"model": str(output / "model.zsk"), **asdict(best), **report})
+        report = json.loads((options.output / "report.json").read_text())
+        print_json({"model": str(file), **asdict(best), **report})
         return
     if reports:
         print_sizes(reports[-1])
     print_line(
-        f"error {best.base_error:.4g} -> {best.error:.4g}, {best.ratio:.1f}x smaller: "
-        f"{output / 'model.zsk'}"
+        f"error {best.base_error:.4g} -> {best.error:.4g}, {best.ratio:.1f}x smaller: {file}"
     )
 
 

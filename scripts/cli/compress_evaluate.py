@@ -13,7 +13,8 @@ from compiler.errors import CompileError, InputError
 from compiler.frontend_zsk import import_zsk
 from compiler.scnn.image import CnnImage
 from hw.scnn.params import ScnnParams
-from scripts.cli.compress_run import DataOption, HooksOption, TaskOption, Training
+from scripts.cli.compress_options import DataOption, HooksOption, TaskOption
+from scripts.cli.compress_run import Training, task_given
 from scripts.cli.options import JsonOption, with_params
 from scripts.cli.output import print_json, print_line
 from scripts.cli.scnn_options import with_scnn_params
@@ -56,16 +57,13 @@ def compress_evaluate(
     With --golden it is compiled, its formats chosen on training data, and every test input goes
     through the integer models, convolutions included.
     """
-    if (task is None) == (hooks is None):
-        raise InputError("give one of --task NAME and --hooks HOOKS.py")
     with Training() as training:
         training.print("import torch")
         from compiler.compress.importers import plain_module
         from compiler.compress.pack import state_of_zsk
-        from compiler.compress.task import evaluate, load_hooks
-        from compiler.compress.tasks import task_of
+        from compiler.compress.task import evaluate
 
-        chosen = load_hooks(hooks) if hooks is not None else task_of(task or "", data)
+        chosen = task_given(task, data, hooks)
         module = plain_module(chosen.model())
         try:
             module.load_state_dict(state_of_zsk(model))

@@ -16,6 +16,7 @@ from scripts.cli import (
     compress_import,
     compress_stage,
 )
+from scripts.cli.options import set_parameters
 
 __all__ = ["app"]
 
@@ -35,13 +36,9 @@ def _simple(command: Callable[..., Any]) -> Callable[..., Any]:
                 raise InputError(f"Missing option '--{name}'; see zeroskip --help")
         command(**values)
 
-    context = inspect.Parameter(
-        "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
-    )
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     optional = [one.replace(default=None) if one.name in required else one for one in own]
-    parameters = [context, *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in optional)]
-    group.__dict__["__signature__"] = inspect.Signature(parameters)
-    group.__annotations__ = {one.name: one.annotation for one in parameters}
+    set_parameters(group, [context, *optional])
     group.__doc__ = (
         f"{inspect.getdoc(command)}\n\nThe options are those of the simple form, in one step and "
         "without a run's folder; the commands below are the whole flow, to a file that is small."

@@ -15,19 +15,8 @@ from compiler.frontend import import_module
 from compiler.graph import INPUT
 from compiler.scnn.image import CnnImage
 from hw.scnn.params import ScnnParams
-from scripts.cli.compress_run import (
-    ConfigOption,
-    DataOption,
-    DeviceOption,
-    HooksOption,
-    RunOption,
-    RunOptions,
-    SetOption,
-    TaskOption,
-    ThreadsOption,
-    Training,
-    open_run,
-)
+from scripts.cli.compress_options import RunOptions, with_run
+from scripts.cli.compress_run import Training, open_run
 from scripts.cli.options import JsonOption, with_params
 from scripts.cli.output import print_json, print_line, print_table
 from scripts.cli.scnn_options import with_scnn_params
@@ -59,20 +48,14 @@ _SAMPLES = 20
 
 @with_scnn_params
 @with_params
+@with_run
 def compress_compare(
-    output: RunOption,
+    options: RunOptions,
     params: EieParams,
     placement: Strategy,
     what: Annotated[
         str, typer.Option(metavar="W", help="granularity, balance, init, flow or codes.")
     ],
-    task: TaskOption = None,
-    data: DataOption = None,
-    hooks: HooksOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 0,
     scnn_params: ScnnParams | None = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -83,7 +66,6 @@ def compress_compare(
     from compiler.compress.compare import compare, variants_of
 
     variants = variants_of(what, params.num_pes)
-    options = RunOptions(task, data, hooks, config, settings, output, device, threads)
     with Training() as training:
         stages = open_run(options, training, resume=True, part=True)
         cost = _cost(stages.task, params, scnn_params, placement, training)
@@ -112,27 +94,20 @@ def compress_compare(
 
 @with_scnn_params
 @with_params
+@with_run
 def compress_search(
-    output: RunOption,
+    options: RunOptions,
     params: EieParams,
     placement: Strategy,
-    task: TaskOption = None,
-    data: DataOption = None,
-    hooks: HooksOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
     trials: Annotated[
         int, typer.Option(min=1, metavar="N", help="To have in the end, earlier ones included.")
     ] = 20,
     low: Annotated[float, typer.Option(metavar="D", help="Smallest density.")] = 0.01,
     high: Annotated[float, typer.Option(metavar="D", help="Largest density.")] = 0.5,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 0,
     scnn_params: ScnnParams | None = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search densities per layer for few errors and few cycles on the array; goes on if stopped."""
-    options = RunOptions(task, data, hooks, config, settings, output, device, threads)
     with Training() as training:
         stages = open_run(options, training, resume=True, part=True)
         from compiler.compress.search import search
@@ -168,7 +143,7 @@ def compress_search(
             for trial in best
         ],
     )
-    print_line(f"all trials in {output / 'search.log'}")
+    print_line(f"all trials in {options.output / 'search.log'}")
 
 
 def _cost(

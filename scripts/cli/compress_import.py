@@ -7,7 +7,7 @@ import typer
 
 from compiler.errors import InputError
 from scripts.cli.compress_auto import print_sizes
-from scripts.cli.compress_run import HooksOption
+from scripts.cli.compress_options import HooksOption
 from scripts.cli.files import check_output_file
 from scripts.cli.options import JsonOption
 from scripts.cli.output import print_json, print_line

@@ -1,84 +1,25 @@
-"""What the commands of ``zeroskip compress`` share: options of a run, and its progress."""
+"""What the commands of ``zeroskip compress`` share: opening a run, and its progress."""
 
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from compiler.errors import InputError
+from scripts.cli.compress_options import RunOptions
 
 if TYPE_CHECKING:
     from torch import nn
 
     from compiler.compress.stages import Stages
-    from compiler.compress.task import Score
+    from compiler.compress.task import Score, Task
     from compiler.compress.train import Step
 
-__all__ = [
-    "ConfigOption", "DataOption", "DeviceOption", "HooksOption", "ResumeOption", "RunOption",
-    "RunOptions", "SetOption", "TaskOption", "ThreadsOption", "Training", "open_run",
-]  # fmt: skip
-
-TaskOption = Annotated[
-    str | None,
-    typer.Option(
-        "--task", metavar="NAME", help="A network that comes along: digits, lenet300, lenet5."
-    ),
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DIR", help="Folder with the four idx files of MNIST."),
-]
-HooksOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--hooks",
-        metavar="HOOKS.py",
-        help="Your network and data: a Python file, which is run, with model(), train_loader() "
-        "and test_loader().",
-    ),
-]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="C.toml", help="Settings; the run's folder gets a file with all."
-    ),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="One setting, like prune.density=0.05."),
-]
-RunOption = Annotated[
-    Path,
-    typer.Option("--output", "-o", metavar="DIR", help="Folder of the run: checkpoints, result."),
-]
-ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Go on with the run in the folder, where it was stopped.")
-]
-DeviceOption = Annotated[str, typer.Option(metavar="D", help="cpu, cuda, cuda:1 ...")]
-ThreadsOption = Annotated[
-    int, typer.Option(min=0, metavar="N", help="Threads of torch; 0: as many as it wants.")
-]
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """The options above, as given."""
-
-    task: str | None
-    data: Path | None
-    hooks: Path | None
-    config: Path | None
-    settings: list[str] | None
-    output: Path
-    device: str = "cpu"
-    threads: int = 0
+__all__ = ["Training", "open_run", "task_given"]
 
 
 class Training:
@@ -147,6 +88,22 @@ class Training:
             print(f"[{seconds:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
+def task_given(task: str | None, data: Path | None, hooks: Path | None) -> "Task":
+    """Return the network and data that ``--task`` or ``--hooks`` names.
+
+    Raises
+    ------
+    InputError
+        If not one of the two is given, or it cannot be used.
+    """
+    if (task is None) == (hooks is None):
+        raise InputError("give one of --task NAME and --hooks HOOKS.py")
+    from compiler.compress.task import load_hooks
+    from compiler.compress.tasks import task_of
+
+    return load_hooks(hooks) if hooks is not None else task_of(task or "", data)
+
+
 def open_run(options: RunOptions, training: Training, *, resume: bool, part: bool) -> "Stages":
     """Return the stages of a run on its folder.
 
@@ -164,17 +121,10 @@ def open_run(options: RunOptions, training: Training, *, resume: bool, part: boo
     from compiler.compress.config_file import load_config, override
     from compiler.compress.run_folder import RunFolder
     from compiler.compress.stages import Stages
-    from compiler.compress.task import load_hooks
-    from compiler.compress.tasks import task_config, task_of
+    from compiler.compress.tasks import task_config
 
-    if (options.task is None) == (options.hooks is None):
-        raise InputError("give one of --task NAME and --hooks HOOKS.py")
-    if options.hooks is not None:
-        task, config = load_hooks(options.hooks), Config()
-    else:
-        name = options.task or ""
-        task = task_of(name, options.data)
-        config = task_config(name)
+    task = task_given(options.task, options.data, options.hooks)
+    config = Config() if options.task is None else task_config(options.task)
     stored = options.output / "config.toml"
     if options.config is not None:
         config = load_config(options.config)

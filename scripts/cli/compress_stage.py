@@ -8,20 +8,16 @@ import typer
 
 from compiler.errors import InputError
 from scripts.cli.compress_auto import print_sizes
-from scripts.cli.compress_run import (
-    ConfigOption,
+from scripts.cli.compress_options import (
     DataOption,
-    DeviceOption,
     HooksOption,
     ResumeOption,
     RunOption,
     RunOptions,
-    SetOption,
     TaskOption,
-    ThreadsOption,
-    Training,
-    open_run,
+    with_run,
 )
+from scripts.cli.compress_run import Training, open_run
 from scripts.cli.options import JsonOption
 from scripts.cli.output import print_json, print_line
 
@@ -39,53 +35,32 @@ zeroskip compress pack --hooks hooks.py -o out/mine
 """
 
 
+@with_run
 def compress_prune(
-    output: RunOption,
-    task: TaskOption = None,
-    data: DataOption = None,
-    hooks: HooksOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
+    options: RunOptions,
     resume: ResumeOption = False,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Train if need be, then prune while training: step by step, what is gone stays gone."""
-    options = RunOptions(task, data, hooks, config, settings, output, device, threads)
     _stage("prune", options, resume=resume, as_json=as_json)
 
 
+@with_run
 def compress_share(
-    output: RunOption,
-    task: TaskOption = None,
-    data: DataOption = None,
-    hooks: HooksOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 0,
+    options: RunOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Cluster the weights of each layer; a network that was not pruned here is taken as it is."""
-    options = RunOptions(task, data, hooks, config, settings, output, device, threads)
     _stage("share", options, resume=False, as_json=as_json)
 
 
+@with_run
 def compress_finetune(
-    output: RunOption,
-    task: TaskOption = None,
-    data: DataOption = None,
-    hooks: HooksOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
+    options: RunOptions,
     resume: ResumeOption = False,
-    device: DeviceOption = "cpu",
-    threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Train the shared values, each by the sum of its weights' gradients."""
-    options = RunOptions(task, data, hooks, config, settings, output, device, threads)
     _stage("finetune", options, resume=resume, as_json=as_json)
 
 
@@ -104,7 +79,7 @@ def compress_pack(
     target = file or output / "model.zsk"
     if target.suffix != ".zsk":
         raise InputError(f"the file must end in .zsk, not {target.name!r}")
-    options = RunOptions(task, data, hooks, None, None, output)
+    options = RunOptions(output, task, data, hooks)
     with Training() as training:
         stages = open_run(options, training, resume=True, part=True)
         from compiler.compress.pack import pack

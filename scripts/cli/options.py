@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ import typer
 from compiler.eie.place import Strategy
 from compiler.errors import InputError
 from compiler.presets import DEFAULT_PRESET, PRESETS, Preset
+from hw.board.boards import BOARDS
 from hw.eie.params import EieParams
 
 __all__ = [
@@ -20,9 +21,11 @@ __all__ = [
     "InputOption",
     "JsonOption",
     "field_helps",
+    "field_parameter",
     "name_options",
     "number",
     "option_parameter",
+    "set_parameters",
     "whole_number",
     "with_params",
 ]
@@ -53,18 +56,19 @@ def number(text: str) -> float:
         raise typer.BadParameter(f"it must be a number, not {text!r}") from error
 
 
+_PANEL = "The array"
 _PRESET = typer.Option(
     "--preset",
     metavar="NAME",
     help="; ".join(f"{name}: {preset.about}" for name, preset in PRESETS.items())
-    + ". Options below change single values of it.",
-    rich_help_panel="The array",
+    + f"; {', '.join(BOARDS)}: what fits the board. Options below change single values of it.",
+    rich_help_panel=_PANEL,
 )
 _PLACEMENT = typer.Option(
     "--placement",
     help="interleave: row i on PE i mod N. balance: equal work per PE. schedule: balance, and "
     "activations in an order that keeps the PEs abreast. The preset's unless given.",
-    rich_help_panel="The array",
+    rich_help_panel=_PANEL,
 )
 
 
@@ -87,17 +91,9 @@ def with_params(command: Callable[..., Any]) -> Callable[..., Any]:
     parameters += [option_parameter("placement", Strategy | None, _PLACEMENT, None)]
     for field in fields:
         names = dict.fromkeys([_option(field.name), "--" + field.name.replace("_", "-")])
-        if field.type is bool:
-            names = {f"{name}/--no-{name.removeprefix('--')}": None for name in names}
-        option = typer.Option(
-            *names,
-            help=helps.get(field.name),
-            metavar=None if field.type is bool else "N",
-            parser=whole_number if field.type is int else None,
-            rich_help_panel="The array",
+        parameters.append(
+            field_parameter(field.name, field.type, list(names), helps.get(field.name), _PANEL)
         )
-        kind: Any = field.type
-        parameters.append(option_parameter(field.name, kind | None, option, None))
 
     @functools.wraps(command)
     def with_options(**values: Any) -> Any:
@@ -109,11 +105,15 @@ def with_params(command: Callable[..., Any]) -> Callable[..., Any]:
         placement = values.pop("placement") or preset.placement
         return command(params=params, placement=placement, **values)
 
-    with_options.__dict__["__signature__"] = inspect.Signature([
-        one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters
-    ])
-    with_options.__annotations__ = {one.name: one.annotation for one in parameters}
+    set_parameters(with_options, parameters)
     return with_options
+
+
+def set_parameters(function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> None:
+    """Let a function that takes ``**values`` be seen as one with ``parameters``, all by name."""
+    keywords = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
+    function.__dict__["__signature__"] = inspect.Signature(keywords)
+    function.__annotations__ = {one.name: one.annotation for one in keywords}
 
 
 def option_parameter(name: str, kind: Any, option: Any, default: Any) -> inspect.Parameter:
@@ -126,9 +126,36 @@ def option_parameter(name: str, kind: Any, option: Any, default: Any) -> inspect
     )
 
 
+def field_parameter(
+    name: str, kind: Any, options: Sequence[str], text: str | None, panel: str
+) -> inspect.Parameter:
+    """Make the parameter of a command, None unless given, for a field of a class of parameters.
+
+    Parameters
+    ----------
+    name : of the parameter.
+    kind : type of the field.
+    options : its names on the command line; those of a bool get a ``--no-`` beside them.
+    text : what it is.
+    panel : of the help it stands in.
+    """
+    if kind is bool:
+        options = [f"{one}/--no-{one.removeprefix('--')}" for one in options]
+    option = typer.Option(
+        *options,
+        help=text,
+        metavar=None if kind is bool else "N",
+        parser=whole_number if kind is int else None,
+        rich_help_panel=panel,
+    )
+    return option_parameter(name, kind | None, option, None)
+
+
 def _preset(name: str) -> Preset:
+    if name in BOARDS:
+        return Preset(BOARDS[name].params(), "balance", BOARDS[name].about)
     if name not in PRESETS:
-        raise InputError(f"--preset must be one of {', '.join(PRESETS)}, not {name!r}")
+        raise InputError(f"--preset must be one of {', '.join([*PRESETS, *BOARDS])}, not {name!r}")
     return PRESETS[name]
 
 

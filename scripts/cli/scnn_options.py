@@ -12,7 +12,7 @@ import typer
 from compiler.errors import InputError
 from hw.eie.params import EieParams, ParamError
 from hw.scnn.params import PRESETS, ScnnParams
-from scripts.cli.options import field_helps, option_parameter, whole_number
+from scripts.cli.options import field_helps, field_parameter, option_parameter, set_parameters
 
 __all__ = ["name_scnn_options", "with_scnn_params"]
 
@@ -47,18 +47,8 @@ def with_scnn_params(command: Callable[..., Any]) -> Callable[..., Any]:
     parameters = [one for one in own if one.name != "scnn_params"]
     parameters += [option_parameter("scnn_preset", str | None, _PRESET, None)]
     for field in fields:
-        names = _options(field.name)
-        if field.type is bool:
-            names = [f"{name}/--no-{name.removeprefix('--')}" for name in names]
-        option = typer.Option(
-            *names,
-            help=helps.get(field.name),
-            metavar=None if field.type is bool else "N",
-            parser=whole_number if field.type is int else None,
-            rich_help_panel=_PANEL,
-        )
-        kind: Any = field.type
-        parameters.append(option_parameter(f"scnn_{field.name}", kind | None, option, None))
+        names, text = _options(field.name), helps.get(field.name)
+        parameters.append(field_parameter(f"scnn_{field.name}", field.type, names, text, _PANEL))
 
     @functools.wraps(command)
     def with_options(**values: Any) -> Any:
@@ -74,10 +64,7 @@ def with_scnn_params(command: Callable[..., Any]) -> Callable[..., Any]:
                 raise ParamError(name_scnn_options(str(error))) from error
         return command(scnn_params=params, **values)
 
-    with_options.__dict__["__signature__"] = inspect.Signature([
-        one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters
-    ])
-    with_options.__annotations__ = {one.name: one.annotation for one in parameters}
+    set_parameters(with_options, parameters)
     return with_options
 
 
