@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hw.board.top import BOARD_MODULE, BoardTop
 from hw.common.emit import SRAM_VERILOG, emit_verilog
+from hw.common.sram import SramPlatform
 from hw.eie.array import PE_MODULE
 from hw.eie.params import EieParams
 from hw.eie.pe import Pe
@@ -18,9 +19,10 @@ def board_verilog(
     params: EieParams, *, divisor: int, clock_hz: int, timeout: int | None = None
 ) -> dict[str, str]:
     """Return the board's top as Verilog text by file name; see :class:`hw.board.top.BoardTop`."""
+    platform = SramPlatform(has_multipliers=True)
     top = BoardTop(params, divisor=divisor, clock_hz=clock_hz, timeout=timeout)
     return {
         SRAM_FPGA.name: SRAM_FPGA.read_text(),
-        f"{PE_MODULE}.v": emit_verilog(Pe(params), PE_MODULE),
-        f"{BOARD_MODULE}.v": emit_verilog(top, BOARD_MODULE),
+        f"{PE_MODULE}.v": emit_verilog(Pe(params), PE_MODULE, platform),
+        f"{BOARD_MODULE}.v": emit_verilog(top, BOARD_MODULE, platform),
     }

@@ -18,7 +18,16 @@ def sram(shape: ShapeLike, depth: int) -> Memory:
 
 
 class SramPlatform:
-    """Platform for ``verilog.convert``; other memories stay as Amaranth emits them."""
+    """Platform for ``verilog.convert``; other memories stay as Amaranth emits them.
+
+    Parameters
+    ----------
+    has_multipliers : leave products to the multipliers that an FPGA has, instead of making them
+        of gates, see :class:`hw.common.multiply.Multiply`.
+    """
+
+    def __init__(self, *, has_multipliers: bool = False) -> None:
+        self.has_multipliers = has_multipliers
 
     def get_memory(self, memory: Memory) -> Fragment | Instance:
         """Replace ``memory`` if :func:`sram` made it."""

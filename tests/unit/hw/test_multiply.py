@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from hw.common.add import add
 from hw.common.emit import emit_verilog
 from hw.common.multiply import Multiply
+from hw.common.sram import SramPlatform
 from sim.bench.pysim import simulate
 
 
@@ -43,12 +44,11 @@ def test_edges_and_random_products(a_bits: int, b_bits: int) -> None:
 
 
 def test_fpgas_use_their_multipliers() -> None:
-    class Fpga:
-        has_multipliers = True
-
     dut = Multiply(6, 5)
+    fpga = SramPlatform(has_multipliers=True)
     assert " * " not in emit_verilog(dut, "gates")
-    check(dut, [*product(numbers(6), numbers(5))], dut.elaborate(Fpga()))
+    assert " * " in emit_verilog(Multiply(6, 5), "fpga", fpga)
+    check(dut, [*product(numbers(6), numbers(5))], dut.elaborate(fpga))
 
 
 class Adder(wiring.Component):
