@@ -1,0 +1,224 @@
+"""A board's configuration without contents: made once for an array, used for every image."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.errors import InputError
+from compiler.staging import staged_directory
+from hw.board.boards import FAMILIES, Board
+from hw.board.contents import place_of_cell, skeleton
+from hw.board.fit import Need, check_fit, is_single, memory_needs
+from hw.board.instances import memory_path
+from hw.board.place_map import BlockMap, map_memories, settings_of
+from hw.board.route import CONFIGURATION, route
+from hw.board.shell import TOP_INSTANCE, Shell, real_clock
+from hw.board.sources import board_verilog
+from hw.board.synthesize import TOP, synthesize
+from hw.board.tools import check_package
+from hw.eie.params import EieParams
+from hw.synth.yosys import check_yosys
+from sim.errors import ToolError
+
+__all__ = ["LAYOUT", "PLACES", "Base", "Progress", "build_base", "divisor_of"]
+
+Progress = Callable[[str, int, int], None]
+
+LAYOUT, PLACES = "layout.json", "places.npz"
+"""Files that say where an image's SRAMs are in the configuration: blocks, and bits in them."""
+
+_MOST_BAUD_ERROR = 0.02
+"""Of the rate: with both ends' clocks, ten bits can stand some 4 %."""
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A configuration without contents.
+
+    Parameters
+    ----------
+    folder : with the configuration, ``LAYOUT`` and ``PLACES``, and the tools' logs.
+    layout : what ``LAYOUT`` has.
+    cached : it was made before.
+    """
+
+    folder: Path
+    layout: dict[str, Any]
+    cached: bool
+
+
+def divisor_of(hz: float, baud: int) -> int:
+    """Return clock cycles per bit.
+
+    Raises
+    ------
+    InputError
+        If the rate cannot be made of the clock.
+    """
+    divisor = round(hz / baud) if baud > 0 else 0
+    if divisor < 4 or abs(hz / divisor / baud - 1) > _MOST_BAUD_ERROR:
+        raise InputError(
+            f"--baud must be a rate that a clock of {hz / 1e6:g} MHz can make within 2 %, at most "
+            f"{hz / 4:.0f}, not {baud}"
+        )
+    return divisor
+
+
+def build_base(
+    board: Board,
+    p: EieParams,
+    cache: Path,
+    *,
+    clock_mhz: float,
+    baud: int,
+    again: bool = False,
+    progress: Progress,
+) -> Base:
+    """Synthesize, place and route an array on a board, unless that was done before.
+
+    Parameters
+    ----------
+    cache : folder for what is kept.
+    clock_mhz : the clock to make and to route for.
+    baud : of the serial line.
+    again : do it anew.
+    progress : called with a step's name, how much is done, and of how much.
+
+    Raises
+    ------
+    InputError
+        If the array does not fit, or clock or line cannot be made.
+    ToolError
+        If a tool is missing or fails.
+    """
+    check_fit(board, p)
+    family = FAMILIES[board.family]
+    check_yosys()
+    check_package(family.package)
+    if board.family == "gowin":
+        check_package("apycula==0.32")
+    platform = board.load_platform()
+    hz = real_clock(board, platform, clock_mhz * 1e6)
+    sources = board_verilog(p, divisor=divisor_of(hz, baud), clock_hz=round(hz))
+    plan = platform.prepare(Shell(board, hz), TOP)
+    files = {**plan.files, **sources}
+    digest = hashlib.sha256(repr((asdict(board), hz, _digest_of_flow())).encode())
+    for name, text in sorted(files.items()):
+        digest.update(name.encode() + (text if isinstance(text, bytes) else text.encode()))
+    folder = cache / f"fpga_{board.name}_{p.num_pes}_{digest.hexdigest()[:12]}"
+    if (folder / LAYOUT).exists() and not again:
+        return Base(folder, json.loads((folder / LAYOUT).read_text()), cached=True)
+    with staged_directory(folder) as stage:
+        for name, text in files.items():
+            (stage / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        try:
+            layout, places = _make(board, p, platform, hz, baud, sorted(sources), stage, progress)
+        except ToolError as error:
+            # What the tools said is wanted now.
+            failed = folder.with_name(f"{folder.name}.failed")
+            shutil.rmtree(failed, ignore_errors=True)
+            shutil.copytree(stage, failed)
+            raise ToolError(str(error).replace(str(stage), str(failed))) from error
+        np.savez_compressed(stage / PLACES, allow_pickle=False, **places)
+        (stage / LAYOUT).write_text(json.dumps(layout, indent=1) + "\n")
+    return Base(folder, layout, cached=False)
+
+
+def _make(
+    board: Board,
+    p: EieParams,
+    platform: Any,
+    hz: float,
+    baud: int,
+    sources: list[str],
+    folder: Path,
+    progress: Progress,
+) -> tuple[dict[str, Any], dict[str, NDArray[np.int32]]]:
+    """Run the tools in ``folder``; return the layout, and the places of bits by shape."""
+    progress("synthesize", 0, 1)
+    netlist, synthesis = synthesize(board, p, sources, folder)
+    progress("synthesize", 1, 1)
+    needs = [need for need in memory_needs(p) if need.content and not is_single(board, need)]
+    maps: dict[tuple[int, int], BlockMap] = {}
+    if FAMILIES[board.family].patch:
+        progress("map memories", 0, 1)
+        shapes = sorted({(need.depth, need.width) for need in needs})
+        maps = map_memories(FAMILIES[board.family], shapes, folder / "memories")
+        for need in needs:
+            _check_blocks(need, maps[need.depth, need.width], netlist["cells"])
+        shutil.rmtree(folder / "memories")
+        progress("map memories", 1, 1)
+    routed = route(board, platform, hz, folder, progress=progress)
+    blocks: dict[str, Any] = {}
+    for need in needs if maps else []:
+        names = [_block_name(need, end) for end in maps[need.depth, need.width].blocks]
+        blocks[need.name] = {
+            "depth": need.depth,
+            "width": need.width,
+            "blocks": [
+                place_of_cell(board.family, _routed_cell(routed.cells, name)) for name in names
+            ],
+        }
+    text = (folder / CONFIGURATION[board.family]).read_text() if maps else ""
+    layout = {
+        "zeroskip_bitstream": 1,
+        "board": board.name,
+        "family": board.family,
+        "params": asdict(p),
+        "clock_hz": round(hz),
+        "baud": baud,
+        "fmax_mhz": round(routed.fmax_mhz, 2),
+        "resources": {name: list(counts) for name, counts in routed.used.items()},
+        "seconds": {
+            "synthesize": round(synthesis, 1),
+            "place and route": round(routed.seconds, 1),
+        },
+        "made": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "skeleton": skeleton_digest(board.family, text) if maps else None,
+        "memories": blocks,
+    }
+    return layout, {f"{d}_{w}": one.places for (d, w), one in maps.items()}
+
+
+def skeleton_digest(family: str, text: str) -> str:
+    """Return a digest of a configuration without contents, comments and order of its parts."""
+    parts = sorted(part.strip() for part in skeleton(family, text).split("\n\n"))
+    return hashlib.sha256("\n\n".join(part for part in parts if part).encode()).hexdigest()
+
+
+def _block_name(need: Need, end: str) -> str:
+    return f"{TOP_INSTANCE}.{memory_path(need.name)}.rows{end}"
+
+
+def _check_blocks(need: Need, found: BlockMap, cells: Any) -> None:
+    """Check that a memory of the design was mapped as the one that was mapped for its map."""
+    for end, settings in zip(found.blocks, found.settings, strict=True):
+        name = _block_name(need, end)
+        if name not in cells or settings_of(cells[name]) != settings:
+            raise ToolError(
+                f"Yosys mapped {need.name}, {need.depth} rows of {need.width} bits, in another way "
+                f"than such a memory by itself: {name} is missing or set otherwise"
+            )
+
+
+def _routed_cell(cells: Any, name: str) -> Any:
+    """Return what nextpnr made of a block; on iCE40 it has a new name."""
+    for one in (name, f"{name}_RAM"):
+        if one in cells:
+            return cells[one]
+    raise ToolError(f"nextpnr has dropped the memory block {name}")
+
+
+def _digest_of_flow() -> str:
+    """Digest of the code that makes a configuration of the design."""
+    here = Path(__file__).parent
+    names = ("build", "place_map", "route", "synthesize")
+    return hashlib.sha256(b"".join((here / f"{n}.py").read_bytes() for n in names)).hexdigest()

@@ -1,0 +1,97 @@
+"""Clocks out of an FPGA's phase-locked loop."""
+
+from dataclasses import dataclass
+
+from compiler.errors import InputError
+
+__all__ = ["Ecp5Pll", "Ice40Pll", "ecp5_pll", "ice40_pll"]
+
+
+@dataclass(frozen=True)
+class Ice40Pll:
+    """Settings of an ``SB_PLL40``, and the frequency that comes out."""
+
+    divr: int
+    divf: int
+    divq: int
+    filter_range: int
+    hz: float
+
+
+@dataclass(frozen=True)
+class Ecp5Pll:
+    """Settings of an ``EHXPLLL``, and the frequency that comes out."""
+
+    clki_div: int
+    clkfb_div: int
+    clkop_div: int
+    hz: float
+
+
+def ice40_pll(source: float, wanted: float) -> Ice40Pll:
+    """Choose settings for ``wanted`` Hz out of ``source`` Hz.
+
+    Limits are those of Lattice's iCE40 sysCLOCK guide (FPGA-TN-02052): phase detector 10 to 133
+    MHz, oscillator 533 to 1066 MHz.
+
+    Raises
+    ------
+    InputError
+        If nothing within 1 % can be made.
+    """
+    best: Ice40Pll | None = None
+    for divr in range(16):
+        phase = source / (divr + 1)
+        if not 10e6 <= phase <= 133e6:
+            continue
+        for divf in range(128):
+            vco = phase * (divf + 1)
+            if not 533e6 <= vco <= 1066e6:
+                continue
+            for divq in range(1, 7):
+                hz = vco / (1 << divq)
+                if best is None or abs(hz - wanted) < abs(best.hz - wanted):
+                    best = Ice40Pll(divr, divf, divq, _filter_range(phase), hz)
+    if best is None or abs(best.hz - wanted) > 0.01 * wanted:
+        raise _no_clock(source, wanted, best and best.hz)
+    return best
+
+
+def ecp5_pll(source: float, wanted: float) -> Ecp5Pll:
+    """Choose settings for ``wanted`` Hz out of ``source`` Hz, with feedback from the output.
+
+    Limits are those of Lattice's ECP5 data sheet (FPGA-DS-02012): phase detector from 10 MHz,
+    oscillator 400 to 800 MHz.
+
+    Raises
+    ------
+    InputError
+        If nothing within 1 % can be made.
+    """
+    best: Ecp5Pll | None = None
+    for clki_div in range(1, 129):
+        if source / clki_div < 10e6:
+            break
+        for clkfb_div in range(1, 81):
+            hz = source / clki_div * clkfb_div
+            clkop_div = round(600e6 / hz)
+            if not 1 <= clkop_div <= 128 or not 400e6 <= hz * clkop_div <= 800e6:
+                continue
+            if best is None or abs(hz - wanted) < abs(best.hz - wanted):
+                best = Ecp5Pll(clki_div, clkfb_div, clkop_div, hz)
+    if best is None or abs(best.hz - wanted) > 0.01 * wanted:
+        raise _no_clock(source, wanted, best and best.hz)
+    return best
+
+
+def _filter_range(phase: float) -> int:
+    """Return the loop filter's setting for a phase detector at ``phase`` Hz, as icepll has it."""
+    bounds = (17e6, 26e6, 44e6, 66e6, 101e6)
+    return 1 + sum(phase >= bound for bound in bounds)
+
+
+def _no_clock(source: float, wanted: float, nearest: float | None) -> InputError:
+    near = f"; the nearest is {nearest / 1e6:g} MHz" if nearest else ""
+    return InputError(
+        f"--clock {wanted / 1e6:g} MHz cannot be made of the board's {source / 1e6:g} MHz{near}"
+    )

@@ -1,0 +1,141 @@
+"""What is around a board's top in a bitstream: clock, reset, pins."""
+
+from typing import Any
+
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, Signal
+from amaranth.lib.cdc import FFSynchronizer
+
+from compiler.errors import InputError
+from hw.board.boards import Board
+from hw.board.pll import ecp5_pll, ice40_pll
+from hw.board.top import BOARD_MODULE
+
+__all__ = ["TOP_INSTANCE", "Shell", "real_clock"]
+
+TOP_INSTANCE = "board"
+"""Name of the board's top in the bitstream's hierarchy."""
+
+# Block memories of iCE40 give zeros for some microseconds after the configuration.
+_RESET_SECONDS = 20e-6
+
+
+def real_clock(board: Board, platform: Any, wanted_hz: float) -> float:
+    """Return the clock that the board really makes for ``wanted_hz``.
+
+    Raises
+    ------
+    InputError
+        If it can make none within 1 %.
+    """
+    source = platform.default_clk_frequency
+    if wanted_hz == source:
+        return wanted_hz
+    if board.family == "ice40":
+        return ice40_pll(source, wanted_hz).hz
+    if board.family == "ecp5":
+        return ecp5_pll(source, wanted_hz).hz
+    raise InputError(
+        f"--clock on {board.name} must be {source / 1e6:g} MHz, not {wanted_hz / 1e6:g}"
+    )
+
+
+class Shell(Elaboratable):
+    """The board's top, whose Verilog stands in files of its own, on a board.
+
+    Parameters
+    ----------
+    board : the board.
+    hz : the clock, as :func:`real_clock` gives it.
+    """
+
+    def __init__(self, board: Board, hz: float) -> None:
+        self._board = board
+        self._hz = hz
+
+    def elaborate(self, platform: Any) -> Module:
+        board = self._board
+        m = Module()
+        m.domains.sync = ClockDomain(reset_less=True)
+        locked, pressed, steady = Signal(), Signal(), Signal()
+        self._add_clock(m, platform, locked)
+        if board.button is not None:
+            m.submodules.button = FFSynchronizer(platform.request(*board.button).i, pressed)
+        # Out of reset when the clock is steady and the memories can be read.
+        most = int(self._hz * _RESET_SECONDS) + 1
+        cycles = Signal(range(most + 1))
+        m.submodules.locked = FFSynchronizer(locked, steady)
+        with m.If(~steady | pressed):
+            m.d.sync += cycles.eq(0)
+        with m.Elif(cycles != most):
+            m.d.sync += cycles.eq(cycles + 1)
+        reset = Signal(init=1)
+        m.d.sync += reset.eq(cycles != most)
+
+        if board.uart is not None:
+            connector, to_board, from_board = board.uart
+            platform.add_resources([_uart_at(connector, to_board, from_board)])
+        uart = platform.request("uart", 0)
+        led, *inside = board.led
+        lamp = platform.request(led, 0)
+        for name in inside:
+            lamp = getattr(lamp, name)
+        m.submodules[TOP_INSTANCE] = Instance(
+            BOARD_MODULE,
+            i_clk=ClockSignal(),
+            i_rst=reset,
+            i_rx=uart.rx.i,
+            o_tx=uart.tx.o,
+            o_running=lamp.o,
+        )
+        return m
+
+    def _add_clock(self, m: Module, platform: Any, locked: Signal) -> None:
+        """Drive the clock of domain sync; ``locked`` when it is steady."""
+        source = platform.default_clk_frequency
+        clock = ClockSignal()
+        if self._hz == source:
+            m.d.comb += [clock.eq(platform.request(platform.default_clk, 0).i), locked.eq(1)]
+        elif self._board.family == "ice40":
+            settings = ice40_pll(source, self._hz)
+            # The board's clock comes in at the pad of the loop.
+            pad = platform.request(platform.default_clk, 0, dir="-")
+            m.submodules.pll = Instance(
+                "SB_PLL40_PAD",
+                p_FEEDBACK_PATH="SIMPLE",
+                p_DIVR=settings.divr,
+                p_DIVF=settings.divf,
+                p_DIVQ=settings.divq,
+                p_FILTER_RANGE=settings.filter_range,
+                i_PACKAGEPIN=pad.io,
+                i_RESETB=1,
+                i_BYPASS=0,
+                o_PLLOUTGLOBAL=clock,
+                o_LOCK=locked,
+            )
+        else:
+            settings = ecp5_pll(source, self._hz)
+            m.submodules.pll = Instance(
+                "EHXPLLL",
+                p_CLKI_DIV=settings.clki_div,
+                p_CLKFB_DIV=settings.clkfb_div,
+                p_CLKOP_DIV=settings.clkop_div,
+                p_CLKOP_CPHASE=settings.clkop_div - 1,
+                p_CLKOP_ENABLE="ENABLED",
+                p_FEEDBK_PATH="CLKOP",
+                i_CLKI=platform.request(platform.default_clk, 0).i,
+                i_CLKFB=clock,
+                i_RST=0,
+                i_STDBY=0,
+                o_CLKOP=clock,
+                o_LOCK=locked,
+            )
+
+
+def _uart_at(connector: str, to_board: str, from_board: str) -> Any:
+    """Put a serial line on pins of a connector."""
+    from amaranth.build import Attrs
+    from amaranth_boards.resources import UARTResource
+
+    return UARTResource(
+        0, rx=to_board, tx=from_board, conn=(connector, 0), attrs=Attrs(IO_TYPE="LVCMOS33")
+    )

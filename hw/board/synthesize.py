@@ -1,0 +1,101 @@
+"""From a board's top to a netlist of the FPGA's cells."""
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hw.board.boards import FAMILIES, Board
+from hw.board.fit import is_single, memory_needs
+from hw.board.instances import memory_path
+from hw.board.shell import TOP_INSTANCE
+from hw.eie.params import EieParams
+from hw.synth.yosys import run_yosys
+from sim.errors import ToolError
+
+__all__ = ["NETLIST", "TOP", "synthesize"]
+
+TOP = "top"
+"""Name of the whole design, and of its files."""
+
+NETLIST = "netlist.json"
+
+# Yosys 0.70's `ice40_dsp` loses the product where two registers follow the multiplier ("Resolved
+# using constant"), so multipliers are mapped here, without registers inside.
+_MULTIPLIER = (
+    "-D DSP_A_MAXWIDTH=16 -D DSP_B_MAXWIDTH=16 -D DSP_A_MINWIDTH=2 -D DSP_B_MINWIDTH=2 "
+    "-D DSP_Y_MINWIDTH=11 -D DSP_NAME=$__MUL16X16"
+)
+_ICE40_MULTIPLIERS = [
+    "memory_dff",
+    "wreduce t:$mul",
+    f"techmap -map +/mul2dsp.v -map +/ice40/dsp_map.v {_MULTIPLIER}",
+    "select a:mul2dsp",
+    "setattr -unset mul2dsp",
+    "opt_expr -fine",
+    "wreduce",
+    "select -clear",
+    "chtype -set $mul t:$__soft_mul",
+    "opt_clean",
+]
+
+# The netlist's LUTs by abc, whose default script takes 5 % fewer of them than abc9's, which is made
+# for speed.
+_ICE40_LUTS = [
+    "techmap -map +/ice40/latches_map.v",
+    "abc -dress -lut 4",
+    "ice40_wrapcarry -unwrap",
+    "techmap -map +/ice40/ff_map.v",
+    "clean",
+    "opt_lut -tech ice40",
+]
+
+# What must never be in a log: the netlist is then not the design.
+_WRONG = re.compile(
+    r"^Warning: (.*(?:conflict|no driver|multiple.*driver|undriven|logic loop|latch).*)$",
+    re.MULTILINE | re.IGNORECASE,
+)
+
+
+def synthesize(
+    board: Board, p: EieParams, sources: Sequence[str], folder: Path
+) -> tuple[Any, float]:
+    """Synthesize ``sources`` and the shell ``top.il`` in ``folder`` to ``netlist.json`` there.
+
+    Returns
+    -------
+    The netlist's top module as Yosys writes it to JSON, and the seconds it took.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is not there or fails, or has dropped or joined something.
+    """
+    family, begin = FAMILIES[board.family], time.monotonic()
+    defines = f"-DSYNTHESIS -DSRAM_SINGLE_BITS={board.single_bits}"
+    commands = [
+        f"read_verilog -sv {defines} {' '.join(sources)}",
+        f"read_rtlil {TOP}.il",
+        f"hierarchy -top {TOP}",
+        "proc",
+        "flatten",
+    ]
+    for need in memory_needs(p):
+        style = "huge" if is_single(board, need) else "block" if need.content else ""
+        if style:
+            path = f"{TOP_INSTANCE}.{memory_path(need.name)}.rows"
+            commands.append(f'setattr -set ram_style "{style}" {TOP}/m:{path}')
+    synth = f"{family.synth} -top {TOP}"
+    if board.family == "ice40":
+        commands += ["opt_clean", *_ICE40_MULTIPLIERS]
+        commands += [f"{synth} -run :map_luts", *_ICE40_LUTS, f"{synth} -run map_cells:"]
+    else:
+        commands.append(synth)
+    commands += ["check -assert", f"write_json {NETLIST}"]
+    log = run_yosys(commands, folder)
+    if wrong := _WRONG.search(log):
+        raise ToolError(f"Yosys has changed the design: {wrong[1]} (see {folder / 'yosys.log'})")
+    netlist = json.loads((folder / NETLIST).read_text())["modules"][TOP]
+    return netlist, time.monotonic() - begin
