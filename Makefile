@@ -6,15 +6,16 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 NET ?= digits
+BOARD ?= icebreaker
 WORKERS ?= 2
 
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help sim test area gates verilog lint clean venv tools
+.PHONY: help sim test area gates verilog bitstream lint clean venv tools
 
 help:  ## Show this.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-8s %s\n' "$$t" "$$d"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-9s %s\n' "$$t" "$$d"; done
 
 sim: tools $(STAMP)  ## Train, compress and compile a network, run it on RTL, compare every word (NET=digits or cnn).
 	@$(BIN)/python -m scripts.demo --net '$(NET)'
@@ -35,6 +36,9 @@ gates: tools $(STAMP)  ## Run the gates of EIE arrays and an SCNN PE on vectors,
 
 verilog: $(STAMP)  ## Write the EIE array as Verilog that needs nothing else, to out/verilog.
 	@$(BIN)/zeroskip verilog -o out/verilog
+
+bitstream: $(STAMP)  ## Make a board's bitstream with a network in it (BOARD=icebreaker, NET=digits; minutes).
+	@$(BIN)/python -m scripts.demo_board --board '$(BOARD)' --net '$(NET)'
 
 lint: $(STAMP)  ## Check style and types.
 	$(BIN)/ruff check

@@ -8,11 +8,13 @@ from compiler.manifest import zeroskip_version
 from scripts.cli import (
     area,
     bench,
+    bitstream,
     compile,
     compress_group,
     decompress,
     host,
     info,
+    patch,
     plot,
     run,
     sweep,
@@ -26,7 +28,8 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="zeroskip",
     help="From a pruned, weight-shared PyTorch network to bit-exact sparse-inference RTL.",
-    epilog="Exit codes: 0 done, 1 the RTL differs or hangs, 2 bad input or missing tool.",
+    epilog="Exit codes: 0 done, 1 the RTL differs or hangs, 2 bad input or missing tool, 3 the "
+    "clock of a bitstream is not met.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,6 +43,8 @@ app.command("verify", epilog=verify.EXAMPLES)(verify.verify_image)
 app.command("info", epilog=info.EXAMPLES)(info.show_image)
 app.command("area", epilog=area.EXAMPLES)(area.measure_area)
 app.command("verilog", epilog=verilog.EXAMPLES)(verilog.write_verilog)
+app.command("bitstream", epilog=bitstream.EXAMPLES)(bitstream.make_bitstream)
+app.command("patch", epilog=patch.EXAMPLES)(patch.patch_bitstream)
 app.add_typer(bench.app, name="bench")
 app.add_typer(host.app, name="host")
 app.add_typer(sweep.app, name="sweep")

@@ -1,0 +1,107 @@
+"""``make bitstream``: a network, compiled for a board's array, to that board's bitstream."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from compiler import Image, compile_pt2
+from compiler.errors import InputError
+from hw.board.boards import BOARDS, board_of
+from hw.host.line import BAUD
+from scripts.cli.bitstream import make_bitstream
+from scripts.cli.files import read_npy, write_npy
+from scripts.cli.guard import exit_with
+from scripts.cli.options import JsonOption
+from scripts.cli.output import Steps, print_line
+from sim import run
+
+__all__ = ["main", "make_demo_bitstream"]
+
+NETS = ("digits",)
+
+_INPUTS = 64
+"""Test images that are written to be run on the board, as many as ``make sim`` writes."""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def make_demo_bitstream(
+    board: Annotated[str, typer.Option(metavar="BOARD", help=f"One of {', '.join(BOARDS)}.")],
+    net: Annotated[str, typer.Option(metavar="NET", help=f"One of {', '.join(NETS)}.")] = "digits",
+    folder: Annotated[Path, typer.Option("-o", "--output", help="Where files go.")] = Path("out"),
+    as_json: JsonOption = False,
+) -> int:
+    """Compile a network for a board's array, and make the bitstream.
+
+    The network is the one that ``make sim`` trains; if that has not been run, it is trained now.
+    """
+    target = board_of(board)
+    if net not in NETS:
+        raise InputError(f"NET must be one of {', '.join(NETS)}, not {net!r}")
+    folder.mkdir(parents=True, exist_ok=True)
+    # torch takes seconds to import.
+    from compiler.compress.digits import load_digits
+
+    model, inputs, calibration = (
+        folder / f"{net}{end}" for end in (".pt2", "_input.npy", "_calibration.npy")
+    )
+    image = folder / f"{net}_{board}"
+    with Steps() as steps:
+        if not (model.is_file() and inputs.is_file() and calibration.is_file()):
+            _train(model, inputs, calibration, steps)
+        compiled = compile_pt2(
+            model,
+            read_npy(calibration, "calibration"),
+            target.params(),
+            placement="balance",
+            name=net,
+            progress=steps,
+        )
+        if not isinstance(compiled, Image):
+            raise InputError(f"{model} has convolutions, and boards take EIE's images only")
+        compiled.save(image)
+        data = load_digits()
+        outputs = run(compiled, data.test_x, "golden").outputs
+        accuracy = np.mean(outputs.argmax(axis=1) == data.test_y)
+    if not as_json:
+        print_line(
+            f"image {image} for {target.params().num_pes} PEs: accuracy {100 * accuracy:.2f} % on "
+            f"{len(data.test_y)} test images"
+        )
+    return make_bitstream(
+        image=image,
+        board=board,
+        output=folder / "bitstream" / board,
+        clock_mhz=None,
+        baud=BAUD,
+        again=False,
+        as_json=as_json,
+    )
+
+
+def _train(model: Path, inputs: Path, calibration: Path, steps: Steps) -> None:
+    """Train and compress the network as ``make sim`` does."""
+    import torch
+
+    from compiler.compress.digits import compress_digits
+    from compiler.compress.module import export
+
+    torch.set_num_threads(1)
+    made = compress_digits(
+        seed=0, progress=lambda name, done: steps("train and compress", round(100 * done), 100)
+    )
+    export(made.model, torch.from_numpy(made.data.train_x[:1]), model)
+    write_npy(inputs, made.data.test_x[:_INPUTS])
+    write_npy(calibration, made.data.train_x)
+
+
+def main() -> None:
+    """Make the bitstream and exit."""
+    exit_with(app, "make bitstream")
+
+
+if __name__ == "__main__":
+    main()
