@@ -115,10 +115,8 @@ def pool(node: Node, name: str, source: str, shape: Shape) -> FloatPool | None:
     if _pair(node, "dilation", 1) != (1, 1):
         raise ops.node_error(node, "its windows have holes (dilation); use 1")
     divisor = node.args.get("divisor_override")
-    if divisor is not None and divisor != kernel[0] * kernel[1]:
-        raise ops.node_error(
-            node, f"it divides by {divisor} instead of the elements; drop divisor_override"
-        )
+    if divisor is not None and not int(divisor):
+        raise ops.node_error(node, "it divides by 0; drop divisor_override")
     sizes = zip(shape[1:], kernel, stride, padding, strict=True)
     ceil = bool(node.args.get("ceil_mode", False))
     down, across = (_places(size, k, step, pad, ceil) for size, k, step, pad in sizes)
@@ -130,8 +128,8 @@ def pool(node: Node, name: str, source: str, shape: Shape) -> FloatPool | None:
         stride=stride,
         padding=padding,
         out_size=(down, across),
-        # With a divisor of its own, elements are not counted.
-        count_include_pad=bool(node.args.get("count_include_pad", True)) or divisor is not None,
+        count_include_pad=bool(node.args.get("count_include_pad", True)),
+        divisor=None if divisor is None else int(divisor),
     )
 
 

@@ -208,6 +208,8 @@ class Planes:
     def _clipped(self, tensor: str) -> bool:
         """Say whether nothing in ``tensor`` is negative."""
         node = self._nodes.get(tensor)
+        if isinstance(node, FloatPool) and (node.divisor or 1) < 0:
+            return node.relu
         if isinstance(node, (FloatPool, FloatConcat)):
             return getattr(node, "relu", False) or all(map(self._clipped, node.inputs))
         return isinstance(node, (FloatConv, FloatAdd)) and node.relu

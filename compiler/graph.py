@@ -10,6 +10,7 @@ from compiler.network import FloatNetwork, QuantNetwork
 
 __all__ = [
     "INPUT",
+    "Area",
     "FloatAdd",
     "FloatCnn",
     "FloatConcat",
@@ -65,6 +66,7 @@ class FloatPool:
     out_size : rows and columns of the output, which says whether ``ceil_mode`` was set.
     count_include_pad : as in ``torch.nn.AvgPool2d``.
     relu : clip negative outputs to 0.
+    divisor : what an average divides by instead of counting; None: it counts.
     """
 
     name: str
@@ -76,6 +78,7 @@ class FloatPool:
     out_size: tuple[int, int]
     count_include_pad: bool = True
     relu: bool = False
+    divisor: int | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,23 @@ class FloatCnn:
     tail: FloatNetwork | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Area:
+    """Outputs of an average whose windows are divided by the same number.
+
+    Parameters
+    ----------
+    y0, x0, height, width : the rectangle of the output plane.
+    weight : of all elements of its windows, as in :class:`QuantConv`.
+    """
+
+    y0: int
+    x0: int
+    height: int
+    width: int
+    weight: int
+
+
 @dataclass(frozen=True, eq=False)
 class QuantConv:
     """What one layer of the SCNN engine computes, in its arithmetic; see ``docs/scnn.md``.
@@ -150,6 +170,8 @@ class QuantConv:
     op : ``add`` or ``max``.
     signed_input : an input may be negative (then a maximum must look at zeros, too).
     in_frac, weight_frac, out_frac : fraction bits; all inputs have the same.
+    areas : of an average that divides by different numbers: they cover the output plane, each
+        once, and have their own weights instead of ``weight``, which is that of the largest.
     """
 
     name: str
@@ -169,6 +191,7 @@ class QuantConv:
     in_frac: int
     weight_frac: int
     out_frac: int
+    areas: tuple[Area, ...] = ()
 
     @property
     def shift(self) -> int:

@@ -2,6 +2,7 @@
 
 from compiler.errors import CompileError
 from compiler.graph import QuantConv
+from compiler.scnn.areas import area_layers, check_areas
 from compiler.scnn.fields import stored_fields
 from hw.scnn.params import ScnnParams
 
@@ -46,4 +47,6 @@ def check_layer(conv: QuantConv, params: ScnnParams) -> None:
             f"biases of layer {conv.name!r} must be from {low} to {high} "
             f"(acc_bits = {params.acc_bits}), not {conv.bias.min()} to {conv.bias.max()}"
         )
-    stored_fields(conv, params)
+    check_areas(conv)
+    for _, one in area_layers(conv):
+        stored_fields(one, params)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from compiler.errors import CompileError
 from compiler.graph import INPUT, FloatAdd, FloatConcat, FloatConv, FloatGraph, FloatNode, FloatPool
 
-__all__ = ["Pair", "convolve", "divisors", "maxima", "run_nodes", "shapes"]
+__all__ = ["Pair", "convolve", "divisors", "elements", "maxima", "run_nodes", "shapes"]
 
 Pair = tuple[int, int]
 """Down, across."""
@@ -204,13 +204,25 @@ def _windows(
 
 def divisors(pool: FloatPool, plane: Pair) -> NDArray[np.int64]:
     """Return what torch divides each window of an average by, (P, Q)."""
+    if pool.divisor is not None:
+        return np.full(pool.out_size, pool.divisor)
+    return _elements(pool, plane, padding=pool.count_include_pad)
+
+
+def elements(pool: FloatPool, plane: Pair) -> NDArray[np.int64]:
+    """Return how many elements of each window are inside the plane, (P, Q)."""
+    return _elements(pool, plane, padding=False)
+
+
+def _elements(pool: FloatPool, plane: Pair, *, padding: bool) -> NDArray[np.int64]:
+    """Count elements of windows, with those on padding or without."""
     sides = []
     for size, k, s, pad, n in zip(
         plane, pool.kernel, pool.stride, pool.padding, pool.out_size, strict=True
     ):
         first = np.arange(n) * s - pad
         last = np.minimum(first + k, size + pad)
-        if not pool.count_include_pad:
+        if not padding:
             first, last = np.maximum(first, 0), np.minimum(last, size)
         sides.append(last - first)
     return np.outer(*sides)

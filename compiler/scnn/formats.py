@@ -155,4 +155,5 @@ def _layer(
         in_frac=in_frac,
         weight_frac=made.weight_frac,
         out_frac=made.out_frac,
+        areas=made.areas,
     )

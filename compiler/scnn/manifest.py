@@ -1,11 +1,17 @@
 """The schema of the ``manifest.json`` of a network with convolutions."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import (
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from compiler.eie.coverage import must_be
-from compiler.graph import INPUT
+from compiler.graph import INPUT, Area
 from compiler.image_files import CNN_FORMAT
 from compiler.manifest import SignedManifest, StrictEntry
 from compiler.scnn.run import ActLoad, ActStore, Channels, PassOutput, ScnnDescriptor
@@ -27,7 +33,7 @@ class ConvEntry(StrictEntry):
     """A :class:`compiler.graph.QuantConv` without its numbers, which are in ``tensors.npz``.
 
     ``kernel`` are the rows and columns of its weights; ``codebook`` the weights in its codebook,
-    None if weights are stored as they are.
+    None if weights are stored as they are. ``areas`` are left out where there are none.
     """
 
     name: str
@@ -46,6 +52,14 @@ class ConvEntry(StrictEntry):
     in_frac: int
     weight_frac: int
     out_frac: int
+    areas: tuple[Area, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _leave_out_areas(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        if not self.areas:
+            fields.pop("areas", None)
+        return fields
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:

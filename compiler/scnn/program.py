@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from compiler.graph import INPUT, QuantGraph
+from compiler.scnn.areas import area_layers, move_runs
 from compiler.scnn.check import check_layer
 from compiler.scnn.fuse import fused_run
 from compiler.scnn.layer import layer_runs, only_changes
@@ -48,8 +49,10 @@ def build(
         conv = graph.layers[number]
         best: ScnnRun | None = None
         for levels in levels_from(graph, number):
-            count = sum(len(level.layers) for level in levels)
-            if count > 1:
+            here = [at for level in levels for at in level.layers]
+            if any(graph.layers[at].areas for at in here):
+                break  # The host puts the areas together.
+            if len(here) > 1:
                 longer = fused_run(graph, levels, params, known)
                 if longer is None:
                     break
@@ -58,8 +61,10 @@ def build(
             inputs = [
                 Channels(tensor=name, start=0, stop=graph.shape(name)[0]) for name in conv.inputs
             ]
-            plan = plan_layer(conv, params, known[conv.name])
-            runs += layer_runs(conv, plan, params, layer=number, inputs=inputs)
+            for region, area in area_layers(conv):
+                plan = plan_layer(area, params, known[conv.name])
+                found = layer_runs(area, plan, params, layer=number, inputs=inputs)
+                runs += move_runs(found, region)
             number += 1
         else:
             runs.append(best)

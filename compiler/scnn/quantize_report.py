@@ -115,6 +115,12 @@ def layer_report(layer: QuantConv, step: Step, acc_bits: int, clustered: bool) -
     own = layer.weight[:, : step.weight.shape[1]]
     nnz = int(np.count_nonzero(layer.weight))
     error = np.abs(dequantize(own, layer.weight_frac) - step.weight)
+    values = int(np.unique(layer.weight[layer.weight != 0]).size)
+    if layer.areas:
+        rounded = np.array([one.weight for one in layer.areas])
+        exact = 1.0 / np.array([one.divisor for one in step.areas])
+        error = np.abs(dequantize(rounded, layer.weight_frac) - exact)
+        values = int(np.unique(rounded).size)
     return ConvReport(
         name=layer.name,
         kind=layer.kind,
@@ -124,7 +130,7 @@ def layer_report(layer: QuantConv, step: Step, acc_bits: int, clustered: bool) -
         weights=layer.weight.size,
         nnz=nnz,
         density=nnz / layer.weight.size,
-        values=int(np.unique(layer.weight[layer.weight != 0]).size),
+        values=values,
         codebook=layer.codebook is not None,
         clustered=clustered,
         in_frac=layer.in_frac,
@@ -239,7 +245,11 @@ def run_fixed(
         sums = maxima(planes, kernel, layer.stride, layer.padding, size)
     else:
         weight = layer.weight.astype(np.float64)
+        if layer.areas:
+            weight[:] = 1.0
         sums = convolve(planes, weight, layer.stride, layer.padding, size, layer.groups)
+    for one in layer.areas:
+        sums[:, :, one.y0 : one.y0 + one.height, one.x0 : one.x0 + one.width] *= one.weight
     half = (1 << layer.shift) >> 1
     y = (sums.astype(np.int64) + layer.bias[:, None, None] + half) >> layer.shift
     low, high = limits(params.act_bits)

@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import CompileError
 from compiler.graph import INPUT, FloatAdd, FloatConcat, FloatConv, FloatGraph, FloatPool
-from compiler.scnn.evaluate import Pair, divisors, shapes
+from compiler.scnn.areas import Divided, divided_areas
+from compiler.scnn.evaluate import Pair, divisors, elements, shapes
 
 __all__ = ["Step", "Steps", "make_steps"]
 
@@ -29,6 +29,7 @@ class Step:
     weight : (K, C // groups, R, S) float64; of an average, each is 1 / elements.
     bias : (K,) float64.
     identity : the last K inputs are added to the outputs as they are; ``weight`` has the others.
+    areas : of an average that divides by different numbers; ``weight`` is of the largest.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Step:
     relu: bool = False
     op: Literal["add", "max"] = "add"
     identity: bool = False
+    areas: tuple[Divided, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +69,7 @@ def make_steps(graph: FloatGraph, fusible: dict[str, bool]) -> Steps:
     Raises
     ------
     CompileError
-        If the graph is none, see :func:`compiler.scnn.evaluate.shapes`, or if an average divides
-        by different numbers.
+        If the graph is none, see :func:`compiler.scnn.evaluate.shapes`.
     """
     return _Builder(graph, fusible).run()
 
@@ -157,16 +158,10 @@ class _Builder:
 
     def _pool(self, node: FloatPool) -> Step:
         shape = self._shapes[node.inputs[0]]
-        count = 1
+        count, areas = 1, tuple[Divided, ...]()
         if node.kind == "avg":
-            counts = np.unique(divisors(node, shape[1:]))
-            if counts.size > 1:
-                raise CompileError(
-                    f"layer {node.name!r} averages windows of {counts[0]} to {counts[-1]} "
-                    "elements, but all windows of a layer are divided by the same number; choose "
-                    "ceil_mode=False, and count_include_pad=True or no padding"
-                )
-            count = int(counts[0])
+            areas = divided_areas(divisors(node, shape[1:]), elements(node, shape[1:]))
+            count = max(areas, key=lambda one: one.height * one.width).divisor
         return Step(
             name=node.name,
             node=node.name,
@@ -181,6 +176,7 @@ class _Builder:
             groups=shape[0],
             relu=node.relu,
             op="max" if node.kind == "max" else "add",
+            areas=areas if len(areas) > 1 else (),
         )
 
     def _sum(self, node: FloatAdd, host: FloatConv) -> Step:

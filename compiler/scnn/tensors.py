@@ -33,6 +33,7 @@ def entry_of(conv: QuantConv) -> ConvEntry:
         in_frac=int(conv.in_frac),
         weight_frac=int(conv.weight_frac),
         out_frac=int(conv.out_frac),
+        areas=conv.areas,
     )
 
 
@@ -87,13 +88,14 @@ def unpack_graph(
         book = None
         if entry.codebook is not None:
             book = take(f"layer_{index}_codebook", np.int64, (entry.codebook,))
-        fields = entry.model_dump(exclude={"kernel", "codebook"})
+        fields = entry.model_dump(exclude={"kernel", "codebook", "areas"})
         unpacked.append(
             QuantConv(
                 **fields,
                 weight=weight.astype(np.int64),
                 codebook=book,
                 bias=take(f"layer_{index}_bias", np.int64, (entry.out_shape[0],)),
+                areas=entry.areas,
             )
         )
     if arrays:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from compiler.errors import CompileError
 from compiler.fixed_point import largest_frac, limits
+from compiler.graph import Area
 from compiler.overflow import AccumulatorRange
 from compiler.scnn.steps import Step
 from hw.scnn.params import ScnnParams
@@ -36,6 +37,7 @@ class Rounded:
     out_frac : fraction bits of the outputs, at most what was asked for.
     reach : all that accumulators can hold.
     limits : smallest and largest output.
+    areas : of an average that divides by different numbers.
     """
 
     weight: NDArray[np.int64]
@@ -45,6 +47,7 @@ class Rounded:
     out_frac: int
     reach: AccumulatorRange
     limits: tuple[int, int]
+    areas: tuple[Area, ...] = ()
 
 
 def leaves_room_for_one(weight: NDArray[np.float64], params: ScnnParams) -> bool:
@@ -97,12 +100,14 @@ def round_weights(
             why = "the weight of 1 for an addition rounds to 0"
             break
         made = _integers(step, frac)
-        if step.weight.any() and not made.any():
+        areas = _areas(step, frac)
+        if (step.weight.any() and not made.any()) or any(not one.weight for one in areas):
             break
         codebook = _codebook(made, params.num_codes)
         # Without a codebook, weights are stored in fields.
         least, most = limits(params.weight_bits if codebook is not None else params.field_bits)
-        if made.min(initial=0) < least or made.max(initial=0) > most:
+        largest = max([int(made.max(initial=0)), *(one.weight for one in areas)])
+        if made.min(initial=0) < least or largest > most:
             continue
         # Outputs cannot be finer than the accumulator.
         shift = in_frac + frac - min(out_frac, in_frac + frac)
@@ -111,7 +116,9 @@ def round_weights(
             continue
         steps = bias.astype(np.int64)
         half = (1 << shift) >> 1
-        low, high = _sums(made, step.groups, in_limits)
+        low, high = (
+            _averages(step, areas, in_limits) if areas else _sums(made, step.groups, in_limits)
+        )
         ends = (low + steps + half).min(), (high + steps + half).max()
         reach = AccumulatorRange(
             min(int(low.min()), int(ends[0])), max(int(high.max()), int(ends[1]))
@@ -134,6 +141,7 @@ def round_weights(
                 out_frac=in_frac + frac - shift,
                 reach=reach,
                 limits=(int(outputs[0]), int(outputs[1])),
+                areas=areas,
             )
         )
         if step.kind != "avg":
@@ -171,6 +179,29 @@ def _integers(step: Step, frac: int) -> NDArray[np.int64]:
     return np.concatenate([made, ones], axis=1)
 
 
+def _areas(step: Step, frac: int) -> tuple[Area, ...]:
+    """Round the weights of each area of an average."""
+    return tuple(
+        Area(
+            y0=one.y0,
+            x0=one.x0,
+            height=one.height,
+            width=one.width,
+            weight=int(np.rint(np.ldexp(1.0 / one.divisor, frac))),
+        )
+        for one in step.areas
+    )
+
+
+def _averages(
+    step: Step, areas: tuple[Area, ...], in_limits: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return what :func:`_sums` does, of the areas of an average: windows full of one input."""
+    pairs = zip(areas, step.areas, strict=True)
+    most = max(area.weight * one.elements for area, one in pairs)
+    return most * np.minimum(in_limits[:, 0], 0), most * np.maximum(in_limits[:, 1], 0)
+
+
 def _sums(
     weight: NDArray[np.int64], groups: int, in_limits: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -206,6 +237,9 @@ def _ends(weight: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _inexactness(step: Step, one: Rounded) -> float:
-    """Return by how much the weights of an average miss their value, relative to it."""
-    exact = step.weight.flat[0]
-    return abs(np.ldexp(float(one.weight.flat[0]), -one.weight_frac) - exact) / exact
+    """Return by how much the weights of an average miss their value at most, relative to it."""
+    pairs = [(float(one.weight.flat[0]), step.weight.flat[0])]
+    pairs += [
+        (made.weight, 1.0 / of.divisor) for made, of in zip(one.areas, step.areas, strict=True)
+    ]
+    return max(abs(np.ldexp(made, -one.weight_frac) - exact) / abs(exact) for made, exact in pairs)

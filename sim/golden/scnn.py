@@ -5,7 +5,7 @@ The arithmetic is that of ``docs/scnn.md``: sums (or maxima) of integer products
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -107,7 +107,8 @@ def run_layer(
 
     The accumulator wraps at ``acc_bits``, so products may be added in any order. ``half`` is half
     an output step: the shift rounds half up (towards plus infinity). With ``op`` "max" the sum is
-    the maximum over the elements of the window that lie inside the plane.
+    the maximum over the elements of the window that lie inside the plane. Areas have weights of
+    their own.
 
     Parameters
     ----------
@@ -132,6 +133,8 @@ def run_layer(
     x = x.astype(np.int64, copy=False)
     if layer.op == "max":
         acc = _maxima(layer, x).view(np.uint64)
+    elif layer.areas:
+        acc = _averages(layer, x)
     else:
         acc = _sums(layer, x).view(np.uint64)
     half = np.uint64((1 << layer.shift) >> 1)
@@ -231,6 +234,23 @@ def _sums(layer: QuantConv, x: NDArray[np.int64]) -> NDArray[np.int64]:
                 sums.astype(np.int64) if exact else sums.view(np.int64)
             ).reshape(len(part), depth, -1, q)
     return out
+
+
+def _averages(layer: QuantConv, x: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return (samples, K, P, Q) sums times their area's weight, modulo 2**64."""
+    weight = np.zeros(layer.out_shape[1:], np.int64)
+    made = np.zeros(weight.shape, np.int64)
+    for one in layer.areas:
+        place = slice(one.y0, one.y0 + one.height), slice(one.x0, one.x0 + one.width)
+        weight[place] = one.weight
+        made[place] += 1
+    if (made != 1).any() or layer.weight.shape[1] != 1 or np.unique(layer.weight).size != 1:
+        raise ValueError(
+            f"layer {layer.name!r} has areas: they must cover each output once, and each of its "
+            "channels must have the same weights, and be by itself"
+        )
+    ones = replace(layer, weight=np.ones_like(layer.weight), areas=())
+    return _sums(ones, x).view(np.uint64) * weight.view(np.uint64)
 
 
 def _wrap(value: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:

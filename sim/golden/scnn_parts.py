@@ -42,8 +42,8 @@ class DecodedConv:
 
     Parameters
     ----------
-    weight : (K, C, R, S) int64, of all input channels whatever the groups; taps that reach no
-        input anywhere are 0.
+    weight : (areas, K, C, R, S) int64, of all input channels whatever the groups; taps that reach
+        no input anywhere are 0. A layer without areas has one, of all outputs.
     bias : (K,) int64, without the half step for rounding.
     shift, relu, maximum, keep_zeros : as in the descriptors.
     """
@@ -69,6 +69,23 @@ def reachable(
     return np.outer(*sides)
 
 
+def _areas(conv: QuantConv) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
+    """Return first row and column, rows and columns, of each area."""
+    areas = tuple(((one.y0, one.x0), (one.height, one.width)) for one in conv.areas)
+    return areas or (((0, 0), (conv.out_shape[1], conv.out_shape[2])),)
+
+
+def _area_of(conv: QuantConv, part: Part) -> int:
+    """Return in which area all outputs of a part are."""
+    for number, (first, size) in enumerate(_areas(conv)):
+        ends = zip(first, size, part.first, part.size, strict=True)
+        if all(a <= b and b + m <= a + n for a, n, b, m in ends):
+            return number
+    raise ValueError(
+        f"a pass of layer {conv.name!r} has outputs beyond {conv.out_shape} or an area of it"
+    )
+
+
 def assemble(conv: QuantConv, parts: Sequence[Part]) -> DecodedConv:
     """Put the parts of a layer together.
 
@@ -85,14 +102,17 @@ def assemble(conv: QuantConv, parts: Sequence[Part]) -> DecodedConv:
         )
     depth, rows, columns = conv.out_shape
     made = np.zeros((depth, rows, columns), np.int64)
-    weight = np.zeros((depth, conv.in_shape[0], *conv.weight.shape[2:]), np.int64)
-    known = np.zeros((depth, *conv.weight.shape[2:]), bool)
+    areas, kernel = len(_areas(conv)), conv.weight.shape[2:]
+    weights = np.zeros((areas, depth, conv.in_shape[0], *kernel), np.int64)
+    every = np.zeros((areas, depth, *kernel), bool)
     bias, biased = np.zeros(depth, np.int64), np.zeros(depth, bool)
     for one in parts:
         mine = slice(one.channels.start, one.channels.stop)
         (y, x), (height, width) = one.first, one.size
-        if y + height > rows or x + width > columns or one.channels.stop > depth:
+        area = _area_of(conv, one)
+        if one.channels.stop > depth:
             raise ValueError(f"a pass of layer {conv.name!r} has outputs beyond {conv.out_shape}")
+        weight, known = weights[area], every[area]
         made[mine, y : y + height, x : x + width] += 1
         reached = np.broadcast_to(reachable(conv, one.first, one.size), known[mine].shape)
         for old, new, where in (
@@ -117,7 +137,7 @@ def assemble(conv: QuantConv, parts: Sequence[Part]) -> DecodedConv:
         )
     shift, relu, maximum, keep_zeros = kinds.pop()
     return DecodedConv(
-        weight=weight,
+        weight=weights,
         bias=bias,
         shift=shift,
         relu=relu,
@@ -129,13 +149,18 @@ def assemble(conv: QuantConv, parts: Sequence[Part]) -> DecodedConv:
 def as_decoded(conv: QuantConv) -> DecodedConv:
     """Return what decoding an image of ``conv`` must give."""
     depth, fan = conv.weight.shape[:2]
-    weight = np.zeros((depth, conv.in_shape[0], *conv.weight.shape[2:]), np.int64)
+    areas = _areas(conv)
+    weight = np.zeros((len(areas), depth, conv.in_shape[0], *conv.weight.shape[2:]), np.int64)
     for k in range(depth):
         first = k // (depth // conv.groups) * fan
-        weight[k, first : first + fan] = conv.weight[k]
+        weight[:, k, first : first + fan] = conv.weight[k]
+    for number, (place, mine) in enumerate(zip(areas, weight, strict=True)):
+        if conv.areas:
+            mine[mine != 0] = conv.areas[number].weight
+        mine *= reachable(conv, *place)
     maximum = conv.op == "max"
     return DecodedConv(
-        weight=weight * reachable(conv),
+        weight=weight,
         bias=conv.bias.astype(np.int64),
         shift=conv.shift,
         relu=conv.relu,

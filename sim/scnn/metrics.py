@@ -103,6 +103,7 @@ def useful_macs(layer: QuantConv, x: NDArray[np.int64]) -> NDArray[np.int64]:
         weight_frac=0,
         out_frac=0,
         relu=False,
+        areas=(),
     )
     counts, _ = run_layer(ones, (x != 0).astype(np.int64), acc_bits=_WIDE, act_bits=_WIDE)
     return counts.sum(axis=(1, 2, 3))

@@ -96,7 +96,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
         (2, 6, 6),
         r"plane of \(6, 6\) differ in size",
     ),
-    "divisor": (seq(nn.AvgPool2d(2, divisor_override=3)), (2, 6, 6), "divides by 3 instead of the"),
     "permuted": (
         fun(lambda m, x: m.c(x).permute(0, 2, 3, 1).flatten(1), c=conv(2, 2, 1)),
         (2, 6, 6),

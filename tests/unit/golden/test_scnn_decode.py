@@ -121,8 +121,8 @@ def test_taps_that_reach_nothing_do_not_matter() -> None:
     layer = conv(in_shape=(2, 1, 6), out_shape=(3, 1, 6))
     graph = graph_of(layer)
     (made,) = decode(build(graph, TINY), graph, TINY)
-    assert not made.weight[:, :, [0, 2]].any()
-    np.testing.assert_array_equal(made.weight[:, :, 1], layer.weight[:, :, 1])
+    assert not made.weight[0][:, :, [0, 2]].any()
+    np.testing.assert_array_equal(made.weight[0][:, :, 1], layer.weight[:, :, 1])
 
 
 def changed(runs: tuple[ScnnRun, ...], name: str, row: int, bit: int) -> tuple[ScnnRun, ...]:
@@ -260,7 +260,7 @@ class TestRefusals:
             channels=range(3),
             first=(0, 0),
             size=(6, 3),
-            weight=expected.weight,
+            weight=expected.weight[0],
             bias=expected.bias,
             shift=expected.shift,
             relu=True,
@@ -273,7 +273,7 @@ class TestRefusals:
             assemble(layer, [part])
         with pytest.raises(ValueError, match="agree in shift"):
             assemble(layer, [part, dataclasses.replace(right, shift=1)])
-        for change in ({"bias": expected.bias + 1}, {"weight": expected.weight + 1}):
+        for change in ({"bias": expected.bias + 1}, {"weight": expected.weight[0] + 1}):
             with pytest.raises(ValueError, match="disagree in weights or biases"):
                 assemble(layer, [part, dataclasses.replace(right, **change)])
         with pytest.raises(ValueError, match=re.escape("has outputs beyond (3, 6, 6)")):

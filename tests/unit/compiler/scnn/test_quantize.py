@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from compiler.errors import CompileError, InputError
 from compiler.fixed_point import limits, quantize_input
@@ -33,7 +35,7 @@ from compiler.scnn.quantize_report import fixed_point_errors, run_fixed
 from hw.eie.params import EieParams
 from hw.scnn.params import ScnnParams
 from sim.golden.eie import run_layer as run_eie_layer
-from sim.golden.scnn import concatenate, layer_results, run_graph
+from sim.golden.scnn import concatenate, layer_results, run_graph, run_layer
 
 PARAMS = ScnnParams()
 
@@ -118,18 +120,24 @@ def networks(draw: st.DrawFn) -> tuple[FloatCnn, np.ndarray]:
             )
             shapes[name] = (k, -(-h // stride), -(-w // stride))
         else:
-            kernel = min(2, h), min(2, w)
-            size = h // 2 if h > 1 else 1, w // 2 if w > 1 else 1
+            kernel = draw(st.integers(1, min(3, h))), draw(st.integers(1, min(3, w)))
+            padding = kernel[0] // 2 * draw(st.integers(0, 1)), kernel[1] // 2
+            ceil, step = draw(st.booleans()), draw(st.integers(1, 3))
+            empty = torch.zeros(1, 1, h, w)
+            down, across = functional.max_pool2d(empty, kernel, step, padding, 1, ceil).shape[2:]
+            size = down, across
             nodes.append(
                 FloatPool(
                     name,
                     (source,),
                     "max" if kind == "max" else "avg",
                     kernel,
-                    (2, 2),
-                    (0, 0),
+                    (step, step),
+                    padding,
                     size,
+                    count_include_pad=draw(st.booleans()),
                     relu=relu,
+                    divisor=draw(st.sampled_from([None, None, None, 1, 5, -3])),
                 )
             )
             shapes[name] = (c, *size)
@@ -195,8 +203,9 @@ def test_proven_formats(
         fracs[layer.name] = layer.out_frac
         assert 0 <= layer.shift < acc_bits
         least, most = limits(weight_bits)
-        assert least <= layer.weight.min()
-        assert layer.weight.max() <= most
+        values = [*layer.weight.ravel(), *(one.weight for one in layer.areas)]
+        assert least <= min(values)
+        assert max(values) <= most
         if layer.codebook is not None:
             assert layer.codebook[0] == 0
             assert len(layer.codebook) <= 1 << code_bits
@@ -206,6 +215,7 @@ def test_proven_formats(
         highs = [ends[name][1] for name in layer.inputs for _ in range(graph.shape(name)[0])]
         assert layer.signed_input == (min(lows) < 0)
         low, high = (0, 0)
+        layer = _fullest(layer)
         if layer.op == "add":
             low, high = reach(layer, lows, highs)
             assert -(1 << (acc_bits - 1)) <= low
@@ -232,6 +242,23 @@ def test_proven_formats(
         low, high = ends[layer.name]
         assert low <= result.output.min()
         assert result.output.max() <= high
+
+
+def _fullest(layer: QuantConv) -> QuantConv:
+    """Return a layer of one element a window, whose weight is that of the heaviest window."""
+    if not layer.areas:
+        return layer
+    (pt, pl), (sy, sx), (r, s) = layer.padding, layer.stride, layer.weight.shape[2:]
+    inside = np.zeros((2 * pt + 50, 2 * pl + 50), np.int64)
+    inside[pt : pt + layer.in_shape[1], pl : pl + layer.in_shape[2]] = 1
+    most = max(
+        one.weight * int(inside[y * sy : y * sy + r, x * sx : x * sx + s].sum())
+        for one in layer.areas
+        for y in range(one.y0, one.y0 + one.height)
+        for x in range(one.x0, one.x0 + one.width)
+    )
+    weight = np.full((*layer.weight.shape[:2], 1, 1), most)
+    return dataclasses.replace(layer, weight=weight, areas=())
 
 
 def _outputs(layer: QuantConv, lows: list[int], highs: list[int]) -> tuple[int, int]:
@@ -371,20 +398,77 @@ def test_average_divides_as_exactly_as_sums_allow(kernel: tuple[int, int], exact
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("plane", "change", "divisors"),
     [
-        {"padding": (1, 1), "out_size": (3, 3), "count_include_pad": False},
-        {"out_size": (3, 3), "kernel": (2, 2)},
+        (
+            (4, 4),
+            {"padding": (1, 1), "out_size": (3, 3), "count_include_pad": False},
+            [[1, 2, 1], [2, 4, 2], [1, 2, 1]],
+        ),
+        ((5, 5), {"out_size": (3, 3)}, [[4, 4, 2], [4, 4, 2], [2, 2, 1]]),
+        # Padding counts, but what is beyond it does not.
+        (
+            (5, 6),
+            {"kernel": (3, 3), "stride": (3, 2), "padding": (1, 1), "out_size": (2, 4)},
+            [[9, 9, 9, 6], [9, 9, 9, 6]],
+        ),
     ],
 )
-def test_average_of_different_divisors_is_refused(change: dict[str, Any]) -> None:
-    network = cnn((1, 5, 5), pool("mean", INPUT, kind="avg", **change))
-    if "padding" in change:
-        network = cnn((1, 4, 4), pool("mean", INPUT, kind="avg", **change))
-    with pytest.raises(
-        CompileError, match=r"'mean' averages windows of 1 to 4 elements.*ceil_mode"
-    ):
-        quantize(network, normal(1, *network.graph.input_shape), PARAMS)
+def test_average_of_different_divisors(
+    plane: tuple[int, int], change: dict[str, Any], divisors: list[list[int]]
+) -> None:
+    network = cnn((2, *plane), pool("mean", INPUT, kind="avg", **change))
+    quant, report = quantize(network, normal(4, 2, *plane), PARAMS)
+    (layer,) = quant.graph.layers
+    made = np.zeros(layer.out_shape[1:], np.int64)
+    for one in layer.areas:
+        made[one.y0 : one.y0 + one.height, one.x0 : one.x0 + one.width] += one.weight
+    exact = 2.0**layer.weight_frac / np.array(divisors)
+    np.testing.assert_array_equal(made, np.rint(exact))
+    assert np.abs(made / exact - 1).max() < 1e-3
+    largest = max(layer.areas, key=lambda one: one.height * one.width)
+    assert (
+        layer.weight.tolist() == np.full((2, 1, *layer.weight.shape[2:]), largest.weight).tolist()
+    )
+    assert layer.codebook is not None
+    assert layer.codebook.tolist() == [0, largest.weight]
+    assert report.layers[0].values == len(np.unique(divisors))
+    assert report.layers[0].weight_error == np.abs(made - exact).max() / 2**layer.weight_frac
+
+
+@pytest.mark.parametrize("acc_bits", [21, 23, 26, 32])
+def test_different_divisors_cannot_overflow(acc_bits: int) -> None:
+    """Weights of a corner's window are large, but it has few elements: its sum is no larger."""
+    change = {"kernel": (4, 4), "stride": (1, 1), "padding": (2, 2), "out_size": (9, 9)}
+    node = pool("mean", INPUT, kind="avg", **change, count_include_pad=False)
+    params = dataclasses.replace(PARAMS, acc_bits=acc_bits)
+    quant, report = quantize(cnn((1, 8, 8), node), normal(4, 1, 8, 8), params)
+    (layer,) = quant.graph.layers
+    low, high = reach(_fullest(layer), [-1 << 15], [(1 << 15) - 1])
+    # The largest input, 2**15, and about 2**weight_frac; rounding adds at most one bit.
+    needed = max((-low - 1).bit_length(), high.bit_length()) + 1
+    assert needed == report.layers[0].acc_bits_needed <= acc_bits
+    assert needed <= layer.weight_frac + 15 + 2
+    for value in (low, high):
+        full = np.full((1, 1, 8, 8), -1 << 15 if value == low else (1 << 15) - 1)
+        wide, _ = run_layer(layer, full, acc_bits=64, act_bits=16)
+        made, _ = run_layer(layer, full, acc_bits=acc_bits, act_bits=16)
+        np.testing.assert_array_equal(made, wide)
+
+
+@pytest.mark.parametrize("divisor", [1, 3, 100, -2])
+def test_divisor_of_its_own(divisor: int) -> None:
+    change = {"padding": (1, 1), "out_size": (4, 4), "divisor": divisor, "kernel": (3, 3)}
+    network = cnn((2, 7, 7), pool("mean", INPUT, kind="avg", **change))
+    x = normal(4, 2, 7, 7)
+    quant, report = quantize(network, x, PARAMS)
+    (layer,) = quant.graph.layers
+    assert not layer.areas
+    (made,) = np.unique(layer.weight)
+    assert made == pytest.approx(2.0**layer.weight_frac / divisor, rel=1e-3)
+    fixed = run_graph(quant.graph, quantize_input(x, report.input_frac, 16), 32, 16)["mean"]
+    exact = functional.avg_pool2d(torch.from_numpy(x), 3, 2, 1, divisor_override=divisor)
+    assert np.abs(fixed * 2.0**-layer.out_frac - exact.numpy()).max() < 1e-2
 
 
 def test_few_weights_make_a_codebook_and_many_do_not() -> None:

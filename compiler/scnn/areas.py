@@ -1,0 +1,156 @@
+"""Averages that divide by different numbers: rectangles of outputs, each a layer of its own.
+
+Windows that hang over the plane (``ceil_mode``), or over padding that does not count, have fewer
+elements than the others. The array multiplies instead of dividing, so their weights are larger.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.errors import CompileError
+from compiler.graph import QuantConv
+from compiler.scnn.geometry import Region, cut
+from compiler.scnn.run import ActLoad, ActStore, ScnnRun
+
+__all__ = ["Divided", "area_layers", "check_areas", "divided_areas", "move_runs"]
+
+_Move = TypeVar("_Move", ActLoad, ActStore)
+
+
+@dataclass(frozen=True)
+class Divided:
+    """Outputs of an average that are divided by the same number.
+
+    Parameters
+    ----------
+    y0, x0, height, width : the rectangle of the output plane.
+    divisor : what they are divided by.
+    elements : at most so many elements of a window are inside the plane.
+    """
+
+    y0: int
+    x0: int
+    height: int
+    width: int
+    divisor: int
+    elements: int
+
+
+def divided_areas(divisors: NDArray[np.int64], elements: NDArray[np.int64]) -> tuple[Divided, ...]:
+    """Cut an output plane where the divisor changes.
+
+    Parameters
+    ----------
+    divisors : (P, Q), of each output; a product of one number for its row and one for its column.
+    elements : (P, Q), how many elements of each window are inside the plane.
+
+    Returns
+    -------
+    Rectangles that cover the plane, row-major.
+    """
+    rows, columns = _changes(divisors[:, 0]), _changes(divisors[0])
+    found: list[Divided] = []
+    for top, bottom in pairwise(rows):
+        for left, right in pairwise(columns):
+            inside = elements[top:bottom, left:right]
+            size = bottom - top, right - left
+            found.append(Divided(top, left, *size, int(divisors[top, left]), int(inside.max())))
+    return tuple(found)
+
+
+def _changes(numbers: NDArray[np.int64]) -> list[int]:
+    """Return where each run of equal numbers begins, and the end."""
+    return [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+
+
+def check_areas(conv: QuantConv) -> None:
+    """Check that a layer's areas, if it has any, cover its plane, and that it is an average.
+
+    Raises
+    ------
+    CompileError
+        Naming layer and value.
+    """
+    if not conv.areas:
+        return
+    made = np.zeros(conv.out_shape[1:], np.int64)
+    for one in conv.areas:
+        if min(one.y0, one.x0, one.height - 1, one.width - 1) < 0 or not one.weight:
+            raise CompileError(f"layer {conv.name!r} must have areas of outputs, not {one}")
+        made[one.y0 : one.y0 + one.height, one.x0 : one.x0 + one.width] += 1
+    size = sum(one.height * one.width for one in conv.areas)
+    if (made != 1).any() or size != made.size:
+        raise CompileError(
+            f"areas of layer {conv.name!r} must cover each of its {made.size} outputs once, but "
+            f"{np.count_nonzero(made != 1)} are in none or several, and all have {size}"
+        )
+    if conv.op != "add" or conv.weight.shape[1] != 1 or np.unique(conv.weight).size != 1:
+        raise CompileError(
+            f"layer {conv.name!r} has areas, so it must be an average: each channel by itself, "
+            "and all weights the same"
+        )
+
+
+def area_layers(conv: QuantConv) -> tuple[tuple[Region, QuantConv], ...]:
+    """Give each area of a layer as a layer that has its inputs and outputs only.
+
+    A layer without areas is one.
+
+    Returns
+    -------
+    For each its outputs and inputs in the planes of ``conv``, and the layer.
+    """
+    if not conv.areas:
+        (_, height, width), (_, rows, columns) = conv.in_shape, conv.out_shape
+        whole = Region(
+            y0=0,
+            x0=0,
+            height=rows,
+            width=columns,
+            in_y0=0,
+            in_x0=0,
+            in_height=height,
+            in_width=width,
+            padding=conv.padding,
+        )
+        return ((whole, conv),)
+    found: list[tuple[Region, QuantConv]] = []
+    for one in conv.areas:
+        region = cut(conv, one.y0, one.x0, one.height, one.width)
+        layer = replace(
+            conv,
+            in_shape=(conv.in_shape[0], region.in_height, region.in_width),
+            out_shape=(conv.out_shape[0], one.height, one.width),
+            weight=np.full(conv.weight.shape, one.weight, np.int64),
+            codebook=None if conv.codebook is None else np.array([0, one.weight], np.int64),
+            padding=region.padding,
+            areas=(),
+        )
+        found.append((region, layer))
+    return tuple(found)
+
+
+def move_runs(runs: Sequence[ScnnRun], region: Region) -> list[ScnnRun]:
+    """Put what a layer of :func:`area_layers` reads and makes to its place in the whole planes."""
+    return [
+        replace(
+            run,
+            outputs=tuple(
+                one and replace(one, y0=one.y0 + region.y0, x0=one.x0 + region.x0)
+                for one in run.outputs
+            ),
+            loads=tuple(_moved(one, region.in_y0, region.in_x0) for one in run.loads),
+            stores=tuple(_moved(one, region.y0, region.x0) for one in run.stores),
+        )
+        for run in runs
+    ]
+
+
+def _moved(one: _Move, down: int, across: int) -> _Move:
+    layout = replace(one.layout, y0=one.layout.y0 + down, x0=one.layout.x0 + across)
+    return replace(one, layout=layout)
