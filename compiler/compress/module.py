@@ -1,9 +1,7 @@
 """Between networks and plain torch modules: what compression trains, and how it is stored."""
 
 import io
-import os
 import re
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ from torch.export import Dim, ExportedProgram
 from compiler.errors import InputError
 from compiler.frontend import as_chain, import_module, import_program, import_pt2
 from compiler.network import FloatNetwork
+from compiler.staging import replaced_path
 
 __all__ = ["Model", "export", "linear_layers", "read_model", "to_module"]
 
@@ -98,20 +97,8 @@ def export(module: nn.Module, example_input: torch.Tensor, path: str | Path) -> 
         warnings.simplefilter("ignore")
         program = torch.export.export(module, (example,), dynamic_shapes=({0: Dim("batch")},))
         torch.export.save(program, stream)
-    try:
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(stream.getbuffer())
-            # Temporary files are private; the result has the usual permissions.
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(draft).chmod(0o666 & ~umask)
-            Path(draft).replace(path)
-        finally:
-            Path(draft).unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    with replaced_path(path) as draft:
+        draft.write_bytes(stream.getbuffer())
 
 
 def _free_name(name: str, taken: Mapping[str, nn.Module]) -> str:

@@ -1,8 +1,6 @@
 """The folder of a run: configuration, a checkpoint per stage, and what was last being trained."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import torch
 from compiler.compress.config import Config
 from compiler.compress.config_file import dump_config, load_config
 from compiler.errors import InputError
+from compiler.staging import replaced_path
 
 __all__ = ["STAGES", "RunFolder", "write_file"]
 
@@ -103,13 +102,9 @@ class RunFolder:
 
     def _save(self, name: str, document: dict[str, Any]) -> Path:
         path = self.path / name
-        handle, draft = tempfile.mkstemp(dir=self.path, prefix=f".{name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save(document, file)
-            Path(draft).replace(path)
-        finally:
-            Path(draft).unlink(missing_ok=True)
+        # An open file, since torch would store the name of the draft in it.
+        with replaced_path(path) as draft, draft.open("wb") as file:
+            torch.save(document, file)
         return path
 
     def _load(self, name: str, stage: str | None) -> dict[str, Any] | None:
@@ -136,20 +131,8 @@ def write_file(path: Path, data: bytes) -> None:
     InputError
         If it cannot be written.
     """
-    try:
-        handle, draft = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            # Temporary files are private; the result has the usual permissions.
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(draft).chmod(0o666 & ~umask)
-            Path(draft).replace(path)
-        finally:
-            Path(draft).unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    with replaced_path(path) as draft:
+        draft.write_bytes(data)
 
 
 def _check_same(old: Config, new: Config, path: Path) -> None:

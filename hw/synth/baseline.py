@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from compiler.errors import InputError
+from compiler.staging import replaced_file
 from hw.synth.report import AreaReport, sum_units
-from sim.atomic import replaced_file
 
 __all__ = ["BASELINE", "LIMIT", "growth", "read_baseline", "renew_baseline"]
 

@@ -10,10 +10,10 @@ import typer
 
 from compiler.errors import InputError
 from compiler.presets import DEFAULT_PRESET, PRESETS
+from compiler.staging import check_output_file
 from hw.scnn.params import PRESETS as SCNN_PRESETS
 from hw.synth.report import AreaReport
 from scripts.cli.area_tables import print_report
-from scripts.cli.files import check_output_file
 from scripts.cli.options import JsonOption, whole_number
 from scripts.cli.output import Steps, print_json, print_line
 
@@ -195,7 +195,7 @@ def _measure_scnn(preset: str, pes: int | None, library: Any, clock_ps: int) -> 
 
 
 def _write(path: Path, document: Any) -> None:
-    from sim.atomic import replaced_file
+    from compiler.staging import replaced_file
 
     with replaced_file(path) as file:
         json.dump(document, file, indent=1)
@@ -203,7 +203,7 @@ def _write(path: Path, document: Any) -> None:
 
 
 def _write_netlists(folder: Path, verilog: Mapping[str, str]) -> None:
-    from sim.atomic import replaced_file
+    from compiler.staging import replaced_file
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from compiler.errors import InputError
-from scripts.cli.files import check_output_file, read_npy
+from compiler.staging import check_output_file
+from scripts.cli.files import read_npy
 from scripts.cli.options import JsonOption, number, whole_number
 from scripts.cli.output import Steps, print_json, print_line, print_table
 

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from compiler.errors import InputError
+from compiler.staging import check_output_file
 from scripts.cli.compress_auto import print_sizes
 from scripts.cli.compress_options import HooksOption
-from scripts.cli.files import check_output_file
 from scripts.cli.options import JsonOption
 from scripts.cli.output import print_json, print_line
 

@@ -9,7 +9,7 @@ import typer
 
 from compiler.compress.zsk import load
 from compiler.errors import InputError
-from scripts.cli.files import check_output_file
+from compiler.staging import check_output_file
 from scripts.cli.options import JsonOption
 from scripts.cli.output import print_json, print_line, print_table
 

@@ -1,7 +1,5 @@
 """Arrays in ``.npy`` files."""
 
-import os
-import tempfile
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -11,8 +9,9 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from compiler.errors import InputError
+from compiler.staging import replaced_path
 
-__all__ = ["check_output_file", "read_npy", "write_npy"]
+__all__ = ["read_npy", "write_npy"]
 
 _READ_HEADER = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
@@ -74,20 +73,6 @@ def _check_size(path: Path, file: Any, what: str) -> None:
         raise InputError(f"{what} file {path} is truncated: it has {has} of {size} bytes")
 
 
-def check_output_file(path: Path) -> None:
-    """Check that a file can be written to ``path``, before anything is computed.
-
-    Raises
-    ------
-    InputError
-        If a folder is there, or the folder of ``path`` is not.
-    """
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file to write")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
-
-
 def write_npy(path: Path, array: NDArray[Any]) -> None:
     """Write a file that appears when it is complete, or not at all; a file there is replaced.
 
@@ -96,18 +81,5 @@ def write_npy(path: Path, array: NDArray[Any]) -> None:
     InputError
         If it cannot be written.
     """
-    check_output_file(path)
-    try:
-        handle, draft = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.save(file, array, allow_pickle=False)
-            # Temporary files are private; the result has the usual permissions.
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(draft).chmod(0o666 & ~umask)
-            Path(draft).replace(path)
-        finally:
-            Path(draft).unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    with replaced_path(path) as draft, draft.open("wb") as file:
+        np.save(file, array, allow_pickle=False)

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from compiler import Image
 from compiler.errors import InputError
 from compiler.fixed_point import check_input, dequantize, quantize_input
+from compiler.staging import check_output_file, replaced_file
 from hw.host import Board, BoardResult, Line, load_image
 from hw.host.line import BAUD
 from hw.host.run import check_board
 from hw.host.run import run_image as run_on_board
-from scripts.cli.files import check_output_file, read_npy, write_npy
+from scripts.cli.files import read_npy, write_npy
 from scripts.cli.options import ImageArgument, JsonOption, number, whole_number
 from scripts.cli.output import Steps, print_json, print_line, print_table
-from sim.atomic import replaced_file
 from sim.board.build import build_board
 from sim.board.process import simulated_board
 from sim.run import run as run_model

@@ -10,10 +10,10 @@ import typer
 
 from compiler import Image
 from compiler.errors import InputError
+from compiler.staging import replaced_path
 from hw.board.boards import BOARDS
 from scripts.cli.options import ImageArgument, JsonOption
 from scripts.cli.output import Steps, print_json, print_line
-from sim.atomic import replaced_path
 from sim.errors import ToolError
 
 __all__ = ["EXAMPLES", "patch_bitstream"]

@@ -8,7 +8,8 @@ import typer
 
 from compiler import Image
 from compiler.scnn.image import load_image
-from scripts.cli.files import check_output_file, read_npy
+from compiler.staging import check_output_file
+from scripts.cli.files import read_npy
 from scripts.cli.options import ImageArgument, InputOption, JsonOption
 from scripts.cli.output import Steps, print_json, print_line
 from sim import run

@@ -8,9 +8,10 @@ import typer
 
 from compiler import Image
 from compiler.scnn.image import CnnImage, load_image
+from compiler.staging import check_output_file
 from scripts.cli.cnn_run import cnn_run_fields
 from scripts.cli.eie_run import pe_cycles
-from scripts.cli.files import check_output_file, read_npy, write_npy
+from scripts.cli.files import read_npy, write_npy
 from scripts.cli.options import ImageArgument, InputOption, JsonOption
 from scripts.cli.output import Steps, print_json, print_line, print_table
 from sim import RunResult, run

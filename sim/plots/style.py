@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from compiler.errors import InputError
-from sim.atomic import replaced_path
+from compiler.staging import replaced_path
 
 __all__ = ["COLOURS", "MARKERS", "OTHERS", "PICTURES", "check_picture", "panels", "save"]
 

@@ -16,6 +16,7 @@ from compiler.eie.place import place
 from compiler.eie.program import build
 from compiler.image import Image
 from compiler.network import QuantLayer, QuantNetwork
+from compiler.staging import replaced_file
 from hw.common.emit import emit_verilog
 from hw.eie.array import ARRAY_MODULE, PE_MODULE
 from hw.eie.params import EieParams
@@ -23,7 +24,6 @@ from hw.eie.pe import Pe
 from hw.synth.eie import EieNetlists, eie_netlists
 from hw.synth.liberty import OWN_LIBERTY, OWN_MODELS, read_liberty
 from hw.synth.report import digest
-from sim.atomic import replaced_file
 from sim.rtl.build import build_design, cache_dir
 from sim.rtl.eie import Progress, run_jobs
 from sim.rtl.image import image_job, image_result

@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from compiler.errors import InputError
+from compiler.staging import replaced_path
 from hw.eie.formats import StallClass
-from sim.atomic import replaced_path
 
 __all__ = [
     "COLUMNS",
