@@ -1,6 +1,7 @@
 """Read what a report needs of a standard-cell library in liberty format."""
 
 import gzip
+import math
 import re
 import zlib
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from itertools import product
 from pathlib import Path
 
 from compiler.errors import InputError
+from hw.synth.function import evaluate
 
 __all__ = ["OWN_LIBERTY", "OWN_MODELS", "UM2_PER_GE", "Cell", "Liberty", "read_liberty"]
 
@@ -116,8 +118,10 @@ def read_liberty(path: Path) -> Liberty:
 
 def _read(path: Path) -> str:
     if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"liberty file {path} {reason}; name a .lib or .lib.gz file")
+        reason = "is a folder" if path.is_dir() else "is no file" if path.exists() else ""
+        raise InputError(
+            f"liberty file {path} {reason or 'does not exist'}; name a .lib or .lib.gz file"
+        )
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
@@ -161,27 +165,39 @@ def _parse(text: str, path: Path) -> _Group:
         )
     libraries = [one for one in root.groups if one.kind == "library"]
     if len(libraries) != 1:
-        raise InputError(f"liberty file {path} does not parse: it has no group 'library'")
+        count = len(libraries) or "no"
+        raise InputError(
+            f"liberty file {path} does not parse: it has {count} groups 'library' instead of one"
+        )
     return libraries[0]
 
 
 def _cell(group: _Group, path: Path) -> Cell:
-    text = group.value("area")
-    try:
-        area = float(text) if text is not None else 0.0
-    except ValueError as error:
-        raise InputError(
-            f"liberty file {path} does not parse: cell {group.name} has area {text!r}"
-        ) from error
     pins = [one for one in group.groups if one.kind == "pin"]
     outputs = [one for one in pins if one.value("direction") == "output"]
     return Cell(
-        area,
+        _area(group, path, needed=bool(outputs)),
         any(one.kind in ("ff", "latch") for one in group.groups),
         tuple(one.name for one in pins if one.value("direction") == "input"),
         {one.name: one.value("function") or "" for one in outputs},
         any(inner.kind == "timing" for one in outputs for inner in one.groups),
     )
+
+
+def _area(group: _Group, path: Path, *, needed: bool) -> float:
+    """Read a cell's area; a cell with outputs must have one, or a netlist's would be too small."""
+    text = group.value("area")
+    try:
+        area = float(text or 0)
+    except ValueError:
+        area = math.nan
+    if not 0 <= area < math.inf or (needed and not area):
+        has = "no area" if text is None else f"area {text!r}"
+        raise InputError(
+            f"liberty file {path} does not parse: cell {group.name} has {has}, where a number "
+            "above 0 is needed"
+        )
+    return area
 
 
 def _is(cell: Cell, count: int, wanted: object) -> bool:
@@ -192,63 +208,8 @@ def _is(cell: Cell, count: int, wanted: object) -> bool:
     assert callable(wanted)
     try:
         return all(
-            _evaluate(function, dict(zip(cell.inputs, bits, strict=True))) == bool(wanted(*bits))
+            evaluate(function, dict(zip(cell.inputs, bits, strict=True))) == bool(wanted(*bits))
             for bits in product((False, True), repeat=count)
         )
     except ValueError:
         return False
-
-
-def _evaluate(function: str, values: Mapping[str, bool]) -> bool:
-    """Work out a liberty function: ``!`` and ``'`` before ``^``, then and, then or."""
-    tokens = [*re.findall(r"\w+|[!'()&*|+^]", function), ""]
-    at = 0
-
-    def take(*wanted: str) -> str:
-        nonlocal at
-        if tokens[at] in wanted:
-            at += 1
-            return tokens[at - 1]
-        return ""
-
-    def atom() -> bool:
-        nonlocal at
-        if take("!"):
-            return not atom()
-        if take("("):
-            value = any_of()
-            if not take(")"):
-                raise ValueError(function)
-        else:
-            name = tokens[at]
-            if name not in values and name not in ("0", "1"):
-                raise ValueError(function)
-            at += 1
-            value = values.get(name, name == "1")
-        while take("'"):
-            value = not value
-        return value
-
-    def xor_of() -> bool:
-        value = atom()
-        while take("^"):
-            value ^= atom()
-        return value
-
-    def all_of() -> bool:
-        value = xor_of()
-        # Two factors side by side are a product, too.
-        while take("&", "*") or re.match(r"[\w!(]", tokens[at]):
-            value &= xor_of()
-        return value
-
-    def any_of() -> bool:
-        value = all_of()
-        while take("|", "+"):
-            value |= all_of()
-        return value
-
-    result = any_of()
-    if tokens[at]:
-        raise ValueError(function)
-    return result

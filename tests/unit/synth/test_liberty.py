@@ -74,14 +74,26 @@ def test_reading(tmp_path: Path, packed: bool) -> None:
     assert not library.cells["IV"].sequential
 
 
+def test_cells_without_outputs_need_no_area(tmp_path: Path) -> None:
+    path = tmp_path / "filler.lib"
+    path.write_text(SMALLEST.replace("cell (IV)", "cell (FILL) { } cell (IV)"))
+    assert read_liberty(path).cells["FILL"].area == 0
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "has no group 'library'"),
-        ("not a library", "has no group 'library'"),
+        ("", "has no groups 'library'"),
+        ("not a library", "has no groups 'library'"),
         (SMALLEST[:-3], "braces do not match"),
         (SMALLEST.replace("cell (IV) {", "cell {"), "opens no group"),
-        (SMALLEST.replace("area : 9", "area : nine"), "has area 'nine'"),
+        (SMALLEST.replace("area : 9", "area : nine"), "cell FF has area 'nine', where a number"),
+        (SMALLEST.replace("area : 9", "area : nan"), "cell FF has area 'nan', where a number"),
+        (SMALLEST.replace("area : 2.5", "area : inf"), "cell ND2 has area 'inf'"),
+        (SMALLEST.replace("area : 2.5", "area : -2.5"), "cell ND2 has area '-2.5'"),
+        (SMALLEST.replace("area : 2.5;", ""), "cell ND2 has no area"),
+        (SMALLEST.replace("area : 4;", "area : 0;"), "cell ND2X2 has area '0'"),
+        (SMALLEST + SMALLEST, "has 2 groups 'library'"),
         (SMALLEST.replace("ff (IQ", "fff (IQ"), "has no flip-flop"),
         (re.sub(r"\(A.?B\)'?|!\(A.B\)", "A", SMALLEST), "has no NAND2"),
         ("library (x) { }", "has no cells"),
@@ -96,6 +108,7 @@ def test_what_is_no_library(tmp_path: Path, text: str, why: str) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert "does not exist" in refusal(tmp_path / "none.lib")
     assert "is a folder" in refusal(tmp_path)
+    assert "/dev/null is no file" in refusal(Path("/dev/null"))
     cut = tmp_path / "cut.lib.gz"
     cut.write_bytes(gzip.compress(SMALLEST.encode())[:-20])
     assert "cannot be read" in refusal(cut)
