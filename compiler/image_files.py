@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from compiler.errors import ImageError
-from compiler.manifest import FORMAT, SignedManifest
+from compiler.manifest import CNN_FORMAT, FORMAT, SignedManifest
 
 __all__ = [
     "CNN_FORMAT",
@@ -20,9 +20,6 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
-CNN_FORMAT = "zeroskip-cnn"
-"""What marks a directory as the image of a network with convolutions."""
-
 TENSORS = "tensors.npz"
 
 

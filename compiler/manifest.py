@@ -16,6 +16,7 @@ from hw.eie.formats import sram_files
 from hw.eie.params import EieParams
 
 __all__ = [
+    "CNN_FORMAT",
     "FORMAT",
     "SCHEMA",
     "FileEntry",
@@ -29,6 +30,14 @@ __all__ = [
 
 FORMAT = "zeroskip-image"
 """What marks a directory as ours."""
+
+CNN_FORMAT = "zeroskip-cnn"
+"""What marks a directory as the image of a network with convolutions."""
+
+_KINDS = {
+    FORMAT: "an image of Linear layers for EIE alone",
+    CNN_FORMAT: "an image of a network with convolutions for SCNN",
+}
 
 SCHEMA = 2
 """Raised with every change of the files' names, layouts or meaning."""
@@ -123,7 +132,12 @@ class SignedManifest(StrictEntry):
             raw = json.loads(text)
         except ValueError as error:
             raise ImageError(f"{where} is damaged: it is not JSON ({error})") from error
-        if not isinstance(raw, dict) or raw.get("format") != cls.format_name:
+        kind = raw.get("format") if isinstance(raw, dict) else None
+        if isinstance(kind, str) and kind != cls.format_name and kind in _KINDS:
+            raise ImageError(
+                f"{where} is that of {_KINDS[kind]}, but {_KINDS[cls.format_name]} is needed here"
+            )
+        if not isinstance(raw, dict) or kind != cls.format_name:
             raise ImageError(f"{where} is of no zeroskip image: format must be {cls.format_name!r}")
         if raw.get("schema") != cls.schema_number:
             raise ImageError(

@@ -126,9 +126,17 @@ def test_images_of_linear_layers_are_loaded_too(image: CnnImage, tmp_path: Path)
     assert image.tail is not None
     image.tail.save(tmp_path / "tail")
     assert isinstance(load_image(tmp_path / "tail"), Image)
+    with pytest.raises(
+        ImageError,
+        match=r"manifest.json is that of an image of Linear layers for EIE alone, but an image of "
+        "a network with convolutions for SCNN is needed here$",
+    ):
+        CnnImage.load(tmp_path / "tail")
     # Either kind replaces the other.
     image.save(tmp_path / "tail")
     assert isinstance(load_image(tmp_path / "tail"), CnnImage)
+    with pytest.raises(ImageError, match="is that of an image of a network with convolutions"):
+        Image.load(tmp_path / "tail")
 
 
 def test_every_byte_is_checked(saved: Path) -> None:
