@@ -9,6 +9,7 @@ from hw.eie.pe import Pe
 from hw.synth.liberty import Liberty
 from hw.synth.netlist import DEFAULT_CLOCK_PS, Netlist, synthesize
 from hw.synth.report import AreaReport, Unit, digest, sum_units, units_of
+from hw.synth.yosys import Progress
 
 __all__ = ["PAPER_LOGIC", "PAPER_TOTAL", "PAPER_UNITS", "EieNetlists", "eie_netlists", "eie_report"]
 
@@ -48,6 +49,7 @@ def eie_netlists(
     *,
     clock_ps: int = DEFAULT_CLOCK_PS,
     path: bool = True,
+    progress: Progress | None = None,
 ) -> EieNetlists:
     """Synthesize an array: one PE, and all else once.
 
@@ -59,15 +61,26 @@ def eie_netlists(
     pe = {"pe.v": emit_verilog(Pe(params), PE_MODULE)}
     array = {"array.v": emit_verilog(EieArray(params), ARRAY_MODULE)}
     return EieNetlists(
-        synthesize(pe, PE_MODULE, liberty, clock_ps=clock_ps, path=path),
+        synthesize(pe, PE_MODULE, liberty, clock_ps=clock_ps, path=path, progress=progress),
         synthesize(
-            pe | array, ARRAY_MODULE, liberty, boxes=[PE_MODULE], clock_ps=clock_ps, path=path
+            pe | array,
+            ARRAY_MODULE,
+            liberty,
+            boxes=[PE_MODULE],
+            clock_ps=clock_ps,
+            path=path,
+            progress=progress,
         ),
     )
 
 
 def eie_report(
-    preset: str, params: EieParams, liberty: Liberty, *, clock_ps: int = DEFAULT_CLOCK_PS
+    preset: str,
+    params: EieParams,
+    liberty: Liberty,
+    *,
+    clock_ps: int = DEFAULT_CLOCK_PS,
+    progress: Progress | None = None,
 ) -> tuple[AreaReport, EieNetlists]:
     """Measure an array.
 
@@ -76,7 +89,7 @@ def eie_report(
     ToolError
         If Yosys is missing or fails.
     """
-    netlists = eie_netlists(params, liberty, clock_ps=clock_ps)
+    netlists = eie_netlists(params, liberty, clock_ps=clock_ps, progress=progress)
     pe = units_of(netlists.pe, liberty, own="control", paper=PAPER_UNITS)
     array = units_of(netlists.array, liberty, own="host port")
     assert netlists.pe.path is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hw.synth.liberty import Liberty
 from hw.synth.path import LongestPath, path_commands, read_path
-from hw.synth.yosys import run_yosys
+from hw.synth.yosys import Progress, run_yosys
 
 __all__ = ["DEFAULT_CLOCK_PS", "Module", "Netlist", "Sram", "synthesize"]
 
@@ -85,6 +85,7 @@ def synthesize(
     boxes: Sequence[str] = (),
     clock_ps: int = DEFAULT_CLOCK_PS,
     path: bool = True,
+    progress: Progress | None = None,
 ) -> Netlist:
     """Map a design to the cells of a library, module by module.
 
@@ -96,6 +97,7 @@ def synthesize(
     boxes : modules that are not looked into; they must be in ``verilog``.
     clock_ps : delay to aim at, for libraries that have delays.
     path : find the longest path.
+    progress : told of two steps, whose names end with ``top``'s.
 
     Raises
     ------
@@ -127,9 +129,16 @@ def synthesize(
             "tee -q -o cells.json stat -json",
             "write_json design.json",
             "write_verilog -noattr -noexpr netlist.v",
-            *(path_commands(folder, liberty, clock_ps, boxes) if path else ()),
         ]
-        run_yosys(commands, folder)
+        more = path_commands(folder, liberty, clock_ps, boxes) if path else []
+        report = progress or (lambda *_: None)
+
+        def ran(count: int) -> None:
+            report(f"synthesize {top}", min(count, len(commands)), len(commands))
+            if path and count >= len(commands):
+                report(f"find the longest path of {top}", count - len(commands), len(more))
+
+        run_yosys([*commands, *more], folder, ran)
         cells = json.loads((folder / "cells.json").read_text())["modules"]
         design = json.loads((folder / "design.json").read_text())["modules"]
         return Netlist(

@@ -13,6 +13,7 @@ from hw.scnn.pe import ScnnPe
 from hw.synth.liberty import Liberty
 from hw.synth.netlist import DEFAULT_CLOCK_PS, Netlist, synthesize
 from hw.synth.report import AreaReport, Unit, digest, units_of
+from hw.synth.yosys import Progress
 
 __all__ = ["MULTIPLIERS", "PAPER_OVER_MULTIPLIERS", "scnn_netlist", "scnn_report"]
 
@@ -58,6 +59,7 @@ def scnn_netlist(
     *,
     clock_ps: int = DEFAULT_CLOCK_PS,
     path: bool = True,
+    progress: Progress | None = None,
 ) -> Netlist:
     """Synthesize a PE; its accumulator banks are SRAMs.
 
@@ -67,11 +69,18 @@ def scnn_netlist(
         If Yosys is missing or fails.
     """
     text = emit_verilog(ScnnPe(params), PE_MODULE, _Rams())
-    return synthesize({"pe.v": text}, PE_MODULE, liberty, clock_ps=clock_ps, path=path)
+    return synthesize(
+        {"pe.v": text}, PE_MODULE, liberty, clock_ps=clock_ps, path=path, progress=progress
+    )
 
 
 def scnn_report(
-    preset: str, params: ScnnParams, liberty: Liberty, *, clock_ps: int = DEFAULT_CLOCK_PS
+    preset: str,
+    params: ScnnParams,
+    liberty: Liberty,
+    *,
+    clock_ps: int = DEFAULT_CLOCK_PS,
+    progress: Progress | None = None,
 ) -> tuple[AreaReport, Netlist]:
     """Measure a PE; what the array has around its PEs is not in the report.
 
@@ -80,7 +89,7 @@ def scnn_report(
     ToolError
         If Yosys is missing or fails.
     """
-    netlist = scnn_netlist(params, liberty, clock_ps=clock_ps)
+    netlist = scnn_netlist(params, liberty, clock_ps=clock_ps, progress=progress)
     assert netlist.path is not None
     units = units_of(netlist, liberty, own="control")
     return (

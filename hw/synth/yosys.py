@@ -1,25 +1,33 @@
 """Run Yosys, the library of package pyosys, in a process of its own."""
 
+import contextlib
 import importlib.util
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sim.errors import ToolError
 
-__all__ = ["check_yosys", "run_yosys"]
+__all__ = ["Progress", "check_yosys", "run_yosys"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with a step's name, how much of it is done, and of how much."""
 
 # An error ends the process in the midst of the library: it must not be this one.
 _WORKER = """
 import sys
 from pyosys import libyosys
 design = libyosys.Design()
+done = open(sys.argv[2], "w", buffering=1)
 for command in open(sys.argv[1]).read().splitlines():
     libyosys.run_pass(command, design)
+    print(file=done)
 """
+
+_POLL_SECONDS = 0.1
 
 
 def check_yosys() -> None:
@@ -37,10 +45,13 @@ def check_yosys() -> None:
         )
 
 
-def run_yosys(commands: Sequence[str], folder: Path) -> str:
+def run_yosys(
+    commands: Sequence[str], folder: Path, ran: Callable[[int], None] = lambda _: None
+) -> str:
     """Run ``commands`` in ``folder``, in which file names are looked up; return the log.
 
-    The log is also left in ``yosys.log``, the commands in ``yosys.ys``.
+    The log is also left in ``yosys.log``, the commands in ``yosys.ys``. ``ran`` is told now and
+    then how many commands are done.
 
     Raises
     ------
@@ -48,24 +59,37 @@ def run_yosys(commands: Sequence[str], folder: Path) -> str:
         If Yosys is not there or fails; the message has its own error.
     """
     check_yosys()
-    script, log = folder / "yosys.ys", folder / "yosys.log"
+    script, log, done = (folder / f"yosys.{end}" for end in ("ys", "log", "done"))
     script.write_text("\n".join(commands) + "\n")
-    with open(log, "w") as output:
-        done = subprocess.run(
-            [sys.executable, "-c", _WORKER, script.name],
+    done.write_text("")
+    with (
+        open(log, "w") as output,
+        subprocess.Popen(
+            [sys.executable, "-c", _WORKER, script.name, done.name],
             cwd=folder,
             # Yosys leaves what abc has read of libraries where temporary files go.
             env={**os.environ, "TMPDIR": str(folder.absolute())},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-        )
+        ) as worker,
+    ):
+        try:
+            while worker.poll() is None:
+                ran(done.read_text().count("\n"))
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    worker.wait(_POLL_SECONDS)
+        except BaseException:
+            worker.kill()
+            raise
+    ran(done.read_text().count("\n"))
     text = log.read_text(errors="replace")
-    if done.returncode:
+    if worker.returncode:
         # What abc says comes before Yosys misses the file that abc did not write.
         errors = re.findall(r"^ABC: (Error: .*)$", text, re.MULTILINE)
         errors = errors or re.findall(r"^ERROR: (.*)$", text, re.MULTILINE)
         reason = errors[-1] if errors else "no reason given"
-        how = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
+        status = worker.returncode
+        how = f"signal {-status}" if status < 0 else f"status {status}"
         raise ToolError(f"Yosys failed with {how}: {reason}")
     return text

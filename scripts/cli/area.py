@@ -16,6 +16,7 @@ from hw.synth.report import AreaReport
 from scripts.cli.area_tables import print_report
 from scripts.cli.options import JsonOption, whole_number
 from scripts.cli.output import Steps, print_json, print_line
+from sim.errors import ToolError
 
 __all__ = ["EXAMPLES", "measure_area"]
 
@@ -110,7 +111,8 @@ def measure_area(
     from sim.rtl.gates import passed_gates
 
     presets = PRESETS if engine == "eie" else SCNN_PRESETS
-    preset = preset or (DEFAULT_PRESET if engine == "eie" else _SCNN_DEFAULT)
+    if preset is None:
+        preset = DEFAULT_PRESET if engine == "eie" else _SCNN_DEFAULT
     if preset not in presets:
         raise InputError(
             f"--preset must be one of {', '.join(presets)} for {engine}, not {preset!r}"
@@ -129,15 +131,26 @@ def measure_area(
             raise InputError(f"{option} is for the project's own cells: leave --liberty out")
         if wanted and pes is not None and option != "--check":
             raise InputError(f"{option} is for presets as they are: leave --pes out")
+    if engine == "scnn" and check and (count := SCNN_PRESETS[preset].num_pes) > _MOST_GATES:
+        raise InputError(
+            f"--check simulates arrays of at most {_MOST_GATES} SCNN PEs, and preset {preset!r} "
+            f"has {count}: check 'tile', whose PE differs in its sizes"
+        )
     if output is not None:
         check_output_file(output)
+    if netlists is not None:
+        _make_folder(netlists)
     check_yosys()
     library = read_liberty(liberty or OWN_LIBERTY)
     with Steps() as steps:
-        steps("synthesize", 0, 1)
         measure = _measure_eie if engine == "eie" else _measure_scnn
-        report, verilog, check_all = measure(preset, pes, library, clock_ps)
-        steps("synthesize", 1, 1)
+        try:
+            report, verilog, check_all = measure(preset, pes, library, clock_ps, steps)
+        except ToolError as error:
+            if own:
+                raise
+            # What Yosys and abc say does not name the file.
+            raise InputError(f"nothing can be mapped to liberty file {liberty}: {error}") from error
         if own:
             gates = check_all(steps) if check else passed_gates(report.netlists)
             report = dataclasses.replace(report, gates=gates)
@@ -165,33 +178,32 @@ def measure_area(
     return int(bool(outgrown) or differs)
 
 
-def _measure_eie(preset: str, pes: int | None, library: Any, clock_ps: int) -> _Measured:
+def _measure_eie(
+    preset: str, pes: int | None, library: Any, clock_ps: int, steps: Steps
+) -> _Measured:
     from hw.synth.eie import eie_report
     from sim.rtl.gates import check_gates
 
     params = PRESETS[preset].params
     if pes is not None:
         params = dataclasses.replace(params, num_pes=pes)
-    report, netlists = eie_report(preset, params, library, clock_ps=clock_ps)
+    report, netlists = eie_report(preset, params, library, clock_ps=clock_ps, progress=steps)
     return report, netlists.verilog, lambda steps: check_gates(params, netlists, progress=steps)
 
 
-def _measure_scnn(preset: str, pes: int | None, library: Any, clock_ps: int) -> _Measured:
+def _measure_scnn(
+    preset: str, pes: int | None, library: Any, clock_ps: int, steps: Steps
+) -> _Measured:
     from hw.synth.scnn import scnn_report
     from sim.rtl.scnn_gates import check_scnn_gates
 
     params = SCNN_PRESETS[preset]
-    report, netlist = scnn_report(preset, params, library, clock_ps=clock_ps)
-
-    def check(steps: Steps) -> Mapping[str, Any]:
-        if params.num_pes > _MOST_GATES:
-            raise InputError(
-                f"--check simulates arrays of at most {_MOST_GATES} SCNN PEs, and preset "
-                f"{preset!r} has {params.num_pes}: check 'tile', whose PE differs in its place"
-            )
-        return check_scnn_gates(params, netlist, progress=steps)
-
-    return report, {"pe.v": netlist.verilog}, check
+    report, netlist = scnn_report(preset, params, library, clock_ps=clock_ps, progress=steps)
+    return (
+        report,
+        {"pe.v": netlist.verilog},
+        lambda steps: check_scnn_gates(params, netlist, progress=steps),
+    )
 
 
 def _write(path: Path, document: Any) -> None:
@@ -202,13 +214,16 @@ def _write(path: Path, document: Any) -> None:
         file.write("\n")
 
 
-def _write_netlists(folder: Path, verilog: Mapping[str, str]) -> None:
-    from compiler.staging import replaced_file
-
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"folder {folder} cannot be made: {error.strerror or error}") from error
+
+
+def _write_netlists(folder: Path, verilog: Mapping[str, str]) -> None:
+    from compiler.staging import replaced_file
+
     for name, text in verilog.items():
         with replaced_file(folder / name) as file:
             file.write(text)

@@ -38,7 +38,13 @@ _FEW = 3
 _QUIET = "/* verilator lint_off UNOPTFLAT */\n"
 
 
-def build_gates(name: str, verilog: Mapping[str, str], top: str, shared: tuple[str, ...]) -> Path:
+def build_gates(
+    name: str,
+    verilog: Mapping[str, str],
+    top: str,
+    shared: tuple[str, ...],
+    progress: Progress | None = None,
+) -> Path:
     """Build a simulation of a design that is, in part or whole, a netlist of our own cells.
 
     Parameters
@@ -46,6 +52,7 @@ def build_gates(name: str, verilog: Mapping[str, str], top: str, shared: tuple[s
     name : begins the name of the build's folder.
     verilog : text by file name.
     top, shared : see :func:`sim.rtl.build.build_design`.
+    progress : see :data:`sim.rtl.eie.Progress`.
 
     Raises
     ------
@@ -53,7 +60,10 @@ def build_gates(name: str, verilog: Mapping[str, str], top: str, shared: tuple[s
         If a tool is missing or the compilation fails.
     """
     texts = {file: _QUIET + text for file, text in verilog.items()}
-    return build_design(
+    report = progress or (lambda *_: None)
+    step = f"build simulator {name}"
+    report(step, 0, 1)
+    program = build_design(
         name,
         {file: hashlib.sha256(text.encode()).hexdigest() for file, text in texts.items()},
         ("verilog", "synth"),
@@ -62,6 +72,8 @@ def build_gates(name: str, verilog: Mapping[str, str], top: str, shared: tuple[s
         shared,
         optimize=False,
     )
+    report(step, 1, 1)
+    return program
 
 
 def check_gates(
@@ -92,7 +104,8 @@ def check_gates(
     for part, verilog in _parts(params, netlists):
         drawn = [_draw(part, seed) for seed in range(networks)]
         jobs = [image_job(image, inputs) for image, inputs in drawn]
-        program = build_gates(f"eie_gates_{part.num_pes}", verilog, ARRAY_MODULE, (PE_MODULE,))
+        name = f"eie_gates_{part.num_pes}"
+        program = build_gates(name, verilog, ARRAY_MODULE, (PE_MODULE,), progress)
         done = run_jobs(part, jobs, host_load=True, program=program, progress=progress)
         for (image, inputs), raw in zip(drawn, done, strict=True):
             model = run(image, inputs.astype(np.float64), "cycles")

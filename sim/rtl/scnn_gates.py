@@ -49,6 +49,7 @@ def check_scnn_gates(
         {"pe.v": netlist.verilog, "array.v": array},
         ARRAY_MODULE,
         (PE_MODULE,),
+        progress,
     )
     report: dict[str, Any] = dict.fromkeys(("networks", "inputs", "words", "counters", "differ"), 0)
     for seed in range(networks):

@@ -91,7 +91,10 @@ def small_liberty(tmp_path: Path) -> Path:
     [
         (["--preset", "huge"], "--preset must be one of small, paper, best for eie, not 'huge'"),
         (["--engine", "scnn", "--preset", "best"], "must be one of paper, tile, tiny for scnn"),
+        (["--preset", ""], "--preset must be one of small, paper, best for eie, not ''"),
         (["--engine", "tpu"], "tpu"),
+        (["--engine", "scnn", "--preset", "paper", "--check"], "arrays of at most 4 SCNN PEs"),
+        (["--netlists", "/dev/null/x"], "folder /dev/null/x cannot be made"),
         (["--engine", "scnn", "--pes", "2"], "--pes is for eie"),
         (["--pes", "0"], "--pes must be a whole number from 1 to 256, not 0"),
         (["--pes", "many"], "it must be a whole number, not 'many'"),
@@ -108,8 +111,13 @@ def test_refused(cli: Cli, refused: Refused, arguments: list[str], what: str) ->
 def test_other_cells_cannot_run(cli: Cli, refused: Refused, small_liberty: Path) -> None:
     for option in ("--check", "--baseline", "--renew-baseline"):
         refused(cli("area", "--liberty", small_liberty, option), f"{option} is for the project's")
-    small_liberty.write_text(small_liberty.read_text()[:-30])
+    text = small_liberty.read_text()
+    small_liberty.write_text(text[:-30])
     refused(cli("area", "--liberty", small_liberty), "does not parse: braces do not match")
+    # What only Yosys finds.
+    small_liberty.write_text(text.replace("delay_model", "@#$ delay_model"))
+    what = f"nothing can be mapped to liberty file {small_liberty}: Yosys failed with status 1"
+    refused(cli("area", "--liberty", small_liberty), what)
 
 
 def test_yosys_is_missing(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

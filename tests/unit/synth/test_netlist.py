@@ -64,7 +64,15 @@ def test_longest_path_goes_through_modules(netlist: Netlist) -> None:
 
 
 def test_the_same_text_twice(netlist: Netlist) -> None:
-    assert synthesize({"design.v": DESIGN}, "top", OWN).verilog == netlist.verilog
+    told: list[tuple[str, int, int]] = []
+    again = synthesize({"design.v": DESIGN}, "top", OWN, progress=lambda *step: told.append(step))
+    assert again.verilog == netlist.verilog
+    names = list(dict.fromkeys(name for name, _, _ in told))
+    assert names == ["synthesize top", "find the longest path of top"]
+    for step in names:
+        counts = [(done, total) for name, done, total in told if name == step]
+        assert counts == sorted(counts)
+        assert counts[-1][0] == counts[-1][1]
 
 
 def test_errors_of_yosys_are_one_sentence(tmp_path: Path) -> None:
