@@ -189,7 +189,8 @@ BOARDS = {
             digits={
                 **_SMALL,
                 "num_pes": 4,
-                "queue_depth": 4,
+                # With columns scheduled, digits take no longer than with 4, in 240 cells fewer.
+                "queue_depth": 2,
                 "act_bits": 8,
                 "weight_bits": 8,
                 "acc_bits": 16,

@@ -1,7 +1,9 @@
 """A board's configuration without contents: made once for an array, used for every image."""
 
+import fcntl
 import hashlib
 import json
+import resource
 import shutil
 import time
 from collections.abc import Callable
@@ -12,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import InputError
 from compiler.staging import staged_directory
 from hw.board.boards import FAMILIES, Board
 from hw.board.contents import place_of_cell, skeleton
 from hw.board.fit import Need, check_fit, is_single, memory_needs
 from hw.board.instances import memory_path
 from hw.board.place_map import BlockMap, map_memories, settings_of
+from hw.board.pll import divisor_of
 from hw.board.route import CONFIGURATION, route
 from hw.board.shell import TOP_INSTANCE, Shell, real_clock
 from hw.board.sources import board_verilog
@@ -28,15 +30,12 @@ from hw.eie.params import EieParams
 from hw.synth.yosys import check_yosys
 from sim.errors import ToolError
 
-__all__ = ["LAYOUT", "PLACES", "Base", "Progress", "build_base", "divisor_of"]
+__all__ = ["LAYOUT", "PLACES", "Base", "Progress", "build_base"]
 
 Progress = Callable[[str, int, int], None]
 
 LAYOUT, PLACES = "layout.json", "places.npz"
 """Files that say where an image's SRAMs are in the configuration: blocks, and bits in them."""
-
-_MOST_BAUD_ERROR = 0.02
-"""Of the rate: with both ends' clocks, ten bits can stand some 4 %."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,23 +52,6 @@ class Base:
     folder: Path
     layout: dict[str, Any]
     cached: bool
-
-
-def divisor_of(hz: float, baud: int) -> int:
-    """Return clock cycles per bit.
-
-    Raises
-    ------
-    InputError
-        If the rate cannot be made of the clock.
-    """
-    divisor = round(hz / baud) if baud > 0 else 0
-    if divisor < 4 or abs(hz / divisor / baud - 1) > _MOST_BAUD_ERROR:
-        raise InputError(
-            f"--baud must be a rate that a clock of {hz / 1e6:g} MHz can make within 2 %, at most "
-            f"{hz / 4:.0f}, not {baud}"
-        )
-    return divisor
 
 
 def build_base(
@@ -114,13 +96,33 @@ def build_base(
     for name, text in sorted(files.items()):
         digest.update(name.encode() + (text if isinstance(text, bytes) else text.encode()))
     folder = cache / f"fpga_{board.name}_{p.num_pes}_{digest.hexdigest()[:12]}"
-    if (folder / LAYOUT).exists() and not again:
-        return Base(folder, json.loads((folder / LAYOUT).read_text()), cached=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    # Whoever wants the same at the same time waits for it.
+    with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / LAYOUT).exists() and not again:
+            return Base(folder, json.loads((folder / LAYOUT).read_text()), cached=True)
+        layout = _build(board, p, platform, hz, baud, files, sorted(sources), folder, progress)
+    return Base(folder, layout, cached=False)
+
+
+def _build(
+    board: Board,
+    p: EieParams,
+    platform: Any,
+    hz: float,
+    baud: int,
+    files: dict[str, Any],
+    sources: list[str],
+    folder: Path,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Make ``folder`` of ``files``, whole or not at all; return the layout."""
     with staged_directory(folder) as stage:
         for name, text in files.items():
             (stage / name).write_bytes(text if isinstance(text, bytes) else text.encode())
         try:
-            layout, places = _make(board, p, platform, hz, baud, sorted(sources), stage, progress)
+            layout, places = _make(board, p, platform, hz, baud, sources, stage, progress)
         except ToolError as error:
             # What the tools said is wanted now.
             failed = folder.with_name(f"{folder.name}.failed")
@@ -129,7 +131,7 @@ def build_base(
             raise ToolError(str(error).replace(str(stage), str(failed))) from error
         np.savez_compressed(stage / PLACES, allow_pickle=False, **places)
         (stage / LAYOUT).write_text(json.dumps(layout, indent=1) + "\n")
-    return Base(folder, layout, cached=False)
+    return layout
 
 
 def _make(
@@ -144,7 +146,9 @@ def _make(
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.int32]]]:
     """Run the tools in ``folder``; return the layout, and the places of bits by shape."""
     progress("synthesize", 0, 1)
+    at_first = _cpu_seconds()
     netlist, synthesis = synthesize(board, p, sources, folder)
+    synthesized = _cpu_seconds()
     progress("synthesize", 1, 1)
     needs = [need for need in memory_needs(p) if need.content and not is_single(board, need)]
     maps: dict[tuple[int, int], BlockMap] = {}
@@ -156,7 +160,9 @@ def _make(
             _check_blocks(need, maps[need.depth, need.width], netlist["cells"])
         shutil.rmtree(folder / "memories")
         progress("map memories", 1, 1)
+    before = _cpu_seconds()
     routed = route(board, platform, hz, folder, progress=progress)
+    after = _cpu_seconds()
     blocks: dict[str, Any] = {}
     for need in needs if maps else []:
         names = [_block_name(need, end) for end in maps[need.depth, need.width].blocks]
@@ -181,11 +187,21 @@ def _make(
             "synthesize": round(synthesis, 1),
             "place and route": round(routed.seconds, 1),
         },
+        "cpu_seconds": {
+            "synthesize": round(synthesized - at_first, 1),
+            "place and route": round(after - before, 1),
+        },
         "made": time.strftime("%Y-%m-%d %H:%M:%S"),
         "skeleton": skeleton_digest(board.family, text) if maps else None,
         "memories": blocks,
     }
     return layout, {f"{d}_{w}": one.places for (d, w), one in maps.items()}
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU time of tools that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def skeleton_digest(family: str, text: str) -> str:

@@ -1,10 +1,13 @@
-"""Clocks out of an FPGA's phase-locked loop."""
+"""Clocks out of an FPGA's phase-locked loop, and rates out of clocks."""
 
 from dataclasses import dataclass
 
 from compiler.errors import InputError
 
-__all__ = ["Ecp5Pll", "Ice40Pll", "ecp5_pll", "ice40_pll"]
+__all__ = ["Ecp5Pll", "Ice40Pll", "divisor_of", "ecp5_pll", "ice40_pll"]
+
+_MOST_BAUD_ERROR = 0.02
+"""Of the rate: with both ends' clocks, ten bits can stand some 4 %."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,23 @@ def ecp5_pll(source: float, wanted: float) -> Ecp5Pll:
     if best is None or abs(best.hz - wanted) > 0.01 * wanted:
         raise _no_clock(source, wanted, best and best.hz)
     return best
+
+
+def divisor_of(hz: float, baud: int) -> int:
+    """Return clock cycles per bit.
+
+    Raises
+    ------
+    InputError
+        If the rate cannot be made of the clock.
+    """
+    divisor = round(hz / baud) if baud > 0 else 0
+    if divisor < 4 or abs(hz / divisor / baud - 1) > _MOST_BAUD_ERROR:
+        raise InputError(
+            f"--baud must be a rate that a clock of {hz / 1e6:g} MHz can make within 2 %, at most "
+            f"{hz / 4:.0f}, not {baud}"
+        )
+    return divisor
 
 
 def _filter_range(phase: float) -> int:

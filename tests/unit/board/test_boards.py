@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from compiler.errors import InputError
 from hw.board.boards import BOARDS, FAMILIES, board_of
-from hw.board.build import divisor_of
 from hw.board.contents import BLOCK_BITS, read_blocks, skeleton, write_blocks
 from hw.board.fit import check_fit, memory_needs
 from hw.board.instances import memory_path
-from hw.board.pll import ecp5_pll, ice40_pll
+from hw.board.pll import divisor_of, ecp5_pll, ice40_pll
 from hw.board.sources import board_verilog
 from hw.eie.params import EieParams
 
@@ -47,7 +46,7 @@ def test_array_that_does_not_fit() -> None:
     ):
         check_fit(board, dataclasses.replace(board.params(), acc_bits=17))
     with pytest.raises(
-        InputError, match=r" and 8 SPRAM blocks of 4 \(most of them for pe_0/spmat: "
+        InputError, match=r" need 8 SPRAM blocks of 4 \(most of them for pe_0/spmat: "
     ):
         check_fit(board, dataclasses.replace(board.params(), word_bits=32))
 
