@@ -56,7 +56,7 @@ def make_demo_bitstream(
             model,
             read_npy(calibration, "calibration"),
             target.params(),
-            placement="balance",
+            placement="schedule",
             name=net,
             progress=steps,
         )

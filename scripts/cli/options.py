@@ -153,7 +153,7 @@ def field_parameter(
 
 def _preset(name: str) -> Preset:
     if name in BOARDS:
-        return Preset(BOARDS[name].params(), "balance", BOARDS[name].about)
+        return Preset(BOARDS[name].params(), "schedule", BOARDS[name].about)
     if name not in PRESETS:
         raise InputError(f"--preset must be one of {', '.join([*PRESETS, *BOARDS])}, not {name!r}")
     return PRESETS[name]
