@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,7 @@ from sim.rtl.build import cache_dir
 if TYPE_CHECKING:
     from hw.board.build import Base
 
-__all__ = ["CLOCK_MISSED", "EXAMPLES", "make_bitstream"]
+__all__ = ["CLOCK_MISSED", "EXAMPLES", "make_bitstream", "name_some"]
 
 EXAMPLES = """Examples:
 
@@ -173,6 +174,7 @@ def _report(path: Path, image: Image, layout: dict[str, Any], file: Path) -> dic
             for name, (used, there) in layout["resources"].items()
         },
         "seconds": dict(layout["seconds"]),
+        "cpu_seconds": dict(layout["cpu_seconds"]),
     }
 
 
@@ -181,6 +183,11 @@ def _lines(report: dict[str, Any]) -> list[str]:
     met = "met" if report["clock_met"] else "NOT met"
     what = f"image {report['name']!r}, {report['num_pes']} PEs, on {report['board']}"
     clock = f"clock {report['clock_mhz']:g} MHz, {met}: Fmax {report['fmax_mhz']:g} MHz"
+    cpu = report["cpu_seconds"]
+    seconds = [
+        f"{step} {taken:g}" + (f" ({cpu[step]:g} of CPU)" if step in cpu else "")
+        for step, taken in report["seconds"].items()
+    ]
     lines = [
         f"{what}: {report['bitstream']}, {report['bytes']} bytes",
         f"{clock} (nextpnr's estimate)",
@@ -188,16 +195,21 @@ def _lines(report: dict[str, Any]) -> list[str]:
             f"{name}: {counts['used']} of {counts['available']}"
             for name, counts in report["resources"].items()
         ),
-        "seconds: "
-        + ", ".join(f"{step} {seconds:g}" for step, seconds in report["seconds"].items())
+        f"seconds: {', '.join(seconds)}"
         + (" (placed and routed before)" if report["routed_before"] else ""),
     ]
     if report["loaded_by_host"]:
-        what = ", ".join(report["loaded_by_host"][:4])
-        more = len(report["loaded_by_host"]) - 4
-        what += f" and {more} more" if more > 0 else ""
-        lines.append(f"not in the bitstream, to be loaded by 'zeroskip host load': {what}")
+        lines.append(
+            "not in the bitstream, to be loaded by 'zeroskip host load': "
+            f"{name_some(report['loaded_by_host'])}"
+        )
     return lines
+
+
+def name_some(names: Sequence[str]) -> str:
+    """Name at most four."""
+    more = len(names) - 4
+    return ", ".join(names[:4]) + (f" and {more} more" if more > 0 else "")
 
 
 def _print(report: dict[str, Any]) -> None:

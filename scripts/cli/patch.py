@@ -12,6 +12,7 @@ from compiler import Image
 from compiler.errors import InputError
 from compiler.staging import replaced_path
 from hw.board.boards import BOARDS
+from scripts.cli.bitstream import name_some
 from scripts.cli.options import ImageArgument, JsonOption
 from scripts.cli.output import Steps, print_json, print_line
 from sim.errors import ToolError
@@ -42,10 +43,11 @@ def patch_bitstream(
 ) -> None:
     """Replace the contents of the block memories in a finished bitstream, without routing.
 
-    For the iCE40 and ECP5 boards. The image must be for the bitstream's array.
+    For the iCE40 and ECP5 boards. The image must be for the bitstream's array. The result is
+    unpacked, and every word of it compared with the image.
     """
     from hw.board.build import skeleton_digest
-    from hw.board.fill import check_params, fill, loaded_by_host, read_layout
+    from hw.board.fill import check_params, check_words, fill, loaded_by_host, read_layout
     from hw.board.route import CONFIGURATION, pack, unpack
 
     begin = time.monotonic()
@@ -78,6 +80,7 @@ def patch_bitstream(
         words = {key: sram.words for key, sram in compiled.srams.items()}
         (folder / CONFIGURATION[board.family]).write_text(fill(text, layout, places, words))
         pack(board, folder, name)
+        check_words(unpack(board, folder, name), layout, places, words)
         target = output or bitstream
         with replaced_path(target) as draft:
             shutil.copyfile(folder / name, draft)
@@ -100,5 +103,5 @@ def patch_bitstream(
     if document["loaded_by_host"]:
         print_line(
             f"not in the bitstream, to be loaded by 'zeroskip host load': "
-            f"{', '.join(loaded_by_host(layout)[:4])}"
+            f"{name_some(document['loaded_by_host'])}"
         )
