@@ -1,9 +1,6 @@
 """A compiled network as a directory: the only thing that golden, cycles and RTL are given."""
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -16,31 +13,25 @@ from compiler.eie.check import check_arithmetic
 from compiler.eie.coverage import covered_rows
 from compiler.eie.place import Placement, is_interleaved, place
 from compiler.eie.segment import Descriptor, Segment, SramData, program_words
-from compiler.errors import CompileError, ImageError
-from compiler.image_files import (
-    MANIFEST,
-    TENSORS,
-    check_files,
-    check_target,
-    read,
-    read_intact,
-    sram_path,
+from compiler.errors import ImageError
+from compiler.image_files import MANIFEST, TENSORS, check_files, read, read_intact, sram_path
+from compiler.image_folder import (
+    blame,
+    file_entries,
+    image_root,
+    load_srams,
+    plain_report,
+    staged_image,
+    write_contents,
 )
-from compiler.manifest import (
-    FileEntry,
-    LayerEntry,
-    Manifest,
-    SegmentEntry,
-    zeroskip_version,
-)
+from compiler.manifest import LayerEntry, Manifest, SegmentEntry, zeroskip_version
 from compiler.network import QuantNetwork
-from compiler.readmem import from_hex, to_hex
-from compiler.staging import staged_directory
+from compiler.readmem import to_hex
 from compiler.tensors import pack_tensors, unpack_tensors
 from hw.eie.formats import sram_files
 from hw.eie.params import EieParams
 
-__all__ = ["Image", "blame"]
+__all__ = ["Image"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,26 +95,14 @@ class Image:
         ImageError
             If something else is there, ``report`` is not JSON-able, or writing fails.
         """
-        target = Path(path).resolve()
-        check_target(target, replace=replace)
         interleaved = is_interleaved(self.placement)
         contents = {TENSORS: pack_tensors(self.network, None if interleaved else self.placement)}
         for number, segment in enumerate(self.segments):
             for name, sram in segment.srams.items():
                 contents[sram_path(name, number)] = to_hex(sram.words, sram.width)
-        manifest = self._manifest(contents, interleaved=interleaved).to_json()
-        try:
-            with staged_directory(target) as stage:
-                for done, (name, text) in enumerate(contents.items(), 1):
-                    file = stage / name
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    file.write_bytes(text)
-                    if progress is not None:
-                        progress(done, len(contents))
-                (stage / MANIFEST).write_bytes(manifest)
-        except OSError as error:
-            reason = error.strerror or error
-            raise ImageError(f"{target} cannot be written: {reason}") from error
+        manifest = self._manifest(contents, interleaved=interleaved)
+        with staged_image(path, replace=replace) as stage:
+            write_contents(stage, contents, manifest, progress)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -139,11 +118,7 @@ class Image:
             If it is missing, of another version, or if a file is missing, foreign, truncated or
             altered; the file, or the field of the manifest, is named.
         """
-        root = Path(path)
-        if not root.is_dir():
-            raise ImageError(f"{root} is no image: there is no such directory")
-        if not (root / MANIFEST).is_file():
-            raise ImageError(f"{root} is no image: it has no {MANIFEST}")
+        root = image_root(path)
         manifest = Manifest.from_json(read(root / MANIFEST), str(root / MANIFEST))
         params = manifest.params
         loaded = [
@@ -196,14 +171,6 @@ class Image:
             )
             for layer in self.network.layers
         )
-        files = {
-            name: FileEntry(size=len(text), sha256=hashlib.sha256(text).hexdigest())
-            for name, text in contents.items()
-        }
-        try:
-            report = json.loads(json.dumps(self.report, allow_nan=False))
-        except (TypeError, ValueError) as error:
-            raise ImageError(f"report must be JSON: {error}") from error
         try:
             return Manifest(
                 zeroskip=zeroskip_version(),
@@ -222,38 +189,21 @@ class Image:
                     )
                     for segment in self.segments
                 ),
-                report=report,
-                files=files,
+                report=plain_report(self.report),
+                files=file_entries(contents),
             )
         except ValidationError as error:
             raise ImageError(f"the image is inconsistent: {error}") from error
 
 
-@contextmanager
-def blame(path: Path) -> Iterator[None]:
-    """Name the file in which something was found wrong."""
-    try:
-        yield
-    except (ValueError, CompileError) as error:
-        raise ImageError(f"{path} is damaged: {error}") from error
-
-
 def _load_segment(root: Path, manifest: Manifest, number: int) -> Segment:
     """Read what a segment loads."""
-    entry, files = manifest.segments[number], sram_files(manifest.params)
-    srams: dict[str, SramData] = {}
-    for name in entry.srams:
-        path = sram_path(name, number)
-        depth, width = files[name]
-        with blame(root / path):
-            words = from_hex(read_intact(root, path, manifest), width)
-            if len(words) > depth:
-                raise ValueError(f"its rows must be at most {depth}, not {len(words)}")
-            srams[name] = SramData(words, width)
+    entry = manifest.segments[number]
+    paths = {name: sram_path(name, number) for name in entry.srams}
     return Segment(
         program=entry.program,
         passes=entry.passes,
-        srams=srams,
+        srams=load_srams(root, manifest, paths, sram_files(manifest.params)),
         load=entry.load,
         store=entry.store,
     )

@@ -4,35 +4,33 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from pydantic import ValidationError
 
-from compiler.eie.segment import SramData
 from compiler.errors import ImageError
 from compiler.graph import QuantCnn
-from compiler.image import Image, blame
-from compiler.image_files import (
-    CNN_FORMAT,
-    MANIFEST,
-    TENSORS,
-    check_files,
-    check_target,
-    read,
-    read_intact,
+from compiler.image import Image
+from compiler.image_files import CNN_FORMAT, MANIFEST, TENSORS, check_files, read, read_intact
+from compiler.image_folder import (
+    blame,
+    file_entries,
+    image_root,
+    load_srams,
+    plain_report,
+    staged_image,
+    write_contents,
 )
-from compiler.manifest import FileEntry, zeroskip_version
-from compiler.readmem import from_hex, to_hex
+from compiler.manifest import zeroskip_version
+from compiler.readmem import to_hex
 from compiler.scnn.check import check_layer
 from compiler.scnn.collect import program_words
 from compiler.scnn.handoff import Handoff, find_handoff
 from compiler.scnn.manifest import CnnManifest, RunEntry
 from compiler.scnn.run import ScnnRun
 from compiler.scnn.tensors import entry_of, pack_graph, unpack_graph
-from compiler.staging import staged_directory
 from hw.scnn.formats import sram_files
 from hw.scnn.params import ScnnParams
 
@@ -87,31 +85,16 @@ class CnnImage:
 
         Parameters and errors are those of :meth:`compiler.image.Image.save`.
         """
-        target = Path(path).resolve()
-        check_target(target, replace=replace)
         contents = {f"{_SCNN}/{TENSORS}": pack_graph(self.network.graph)}
         for number, run in enumerate(self.runs):
             for name, sram in run.srams.items():
                 contents[_sram_path(name, number)] = to_hex(sram.words, sram.width)
-        try:
-            with staged_directory(target) as stage:
-                if self.tail is not None:
-                    self.tail.save(stage / _EIE)
-                    for file in sorted(
-                        path for path in (stage / _EIE).rglob("*") if path.is_file()
-                    ):
-                        contents[file.relative_to(stage).as_posix()] = file.read_bytes()
-                manifest = self._manifest(contents).to_json()
-                for done, (name, data) in enumerate(contents.items(), 1):
-                    file = stage / name
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    file.write_bytes(data)
-                    if progress is not None:
-                        progress(done, len(contents))
-                (stage / MANIFEST).write_bytes(manifest)
-        except OSError as error:
-            reason = error.strerror or error
-            raise ImageError(f"{target} cannot be written: {reason}") from error
+        with staged_image(path, replace=replace) as stage:
+            if self.tail is not None:
+                self.tail.save(stage / _EIE)
+                for file in sorted(path for path in (stage / _EIE).rglob("*") if path.is_file()):
+                    contents[file.relative_to(stage).as_posix()] = file.read_bytes()
+            write_contents(stage, contents, self._manifest(contents), progress)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -127,8 +110,7 @@ class CnnImage:
             If it is missing, of another version, or if a file is missing, foreign, truncated or
             altered; the file, or the field of the manifest, is named.
         """
-        root = Path(path)
-        _check_there(root)
+        root = image_root(path)
         manifest = CnnManifest.from_json(read(root / MANIFEST), str(root / MANIFEST))
         tensors = f"{_SCNN}/{TENSORS}"
         expected = {tensors} | {
@@ -173,10 +155,6 @@ class CnnImage:
 
     def _manifest(self, contents: dict[str, bytes]) -> CnnManifest:
         """Describe the image whose files have these contents."""
-        try:
-            report = json.loads(json.dumps(self.report, allow_nan=False))
-        except (TypeError, ValueError) as error:
-            raise ImageError(f"report must be JSON: {error}") from error
         graph = self.network.graph
         try:
             return CnnManifest(
@@ -198,11 +176,8 @@ class CnnImage:
                     for run in self.runs
                 ),
                 tail=self.tail is not None,
-                report=report,
-                files={
-                    name: FileEntry(size=len(data), sha256=sha256(data).hexdigest())
-                    for name, data in contents.items()
-                },
+                report=plain_report(self.report),
+                files=file_entries(contents),
             )
         except ValidationError as error:
             raise ImageError(f"the image is inconsistent: {error}") from error
@@ -216,8 +191,7 @@ def load_image(path: Path | str) -> Image | CnnImage:
     ImageError
         As :meth:`compiler.image.Image.load` and :meth:`CnnImage.load` do.
     """
-    root = Path(path)
-    _check_there(root)
+    root = image_root(path)
     try:
         raw = json.loads(read(root / MANIFEST))
     except ValueError:
@@ -227,13 +201,6 @@ def load_image(path: Path | str) -> Image | CnnImage:
     return Image.load(root)
 
 
-def _check_there(root: Path) -> None:
-    if not root.is_dir():
-        raise ImageError(f"{root} is no image: there is no such directory")
-    if not (root / MANIFEST).is_file():
-        raise ImageError(f"{root} is no image: it has no {MANIFEST}")
-
-
 def _sram_path(name: str, run: int) -> str:
     """Return the path, inside an image, of what a run loads to an SRAM."""
     return f"{_SCNN}/run_{run}/{name}.hex"
@@ -241,21 +208,13 @@ def _sram_path(name: str, run: int) -> str:
 
 def _load_run(root: Path, manifest: CnnManifest, number: int) -> ScnnRun:
     """Read what a run loads."""
-    entry, files = manifest.runs[number], sram_files(manifest.params)
-    srams: dict[str, SramData] = {}
-    for name in entry.srams:
-        path = _sram_path(name, number)
-        depth, width = files[name]
-        with blame(root / path):
-            words = from_hex(read_intact(root, path, manifest), width)
-            if len(words) > depth:
-                raise ValueError(f"its rows must be at most {depth}, not {len(words)}")
-            srams[name] = SramData(words, width)
+    entry = manifest.runs[number]
+    paths = {name: _sram_path(name, number) for name in entry.srams}
     return ScnnRun(
         program=entry.program,
         passes=entry.passes,
         outputs=entry.outputs,
-        srams=srams,
+        srams=load_srams(root, manifest, paths, sram_files(manifest.params)),
         loads=entry.loads,
         stores=entry.stores,
     )
