@@ -28,6 +28,13 @@ _SIZES = {
 }  # fmt: skip
 ARRAY = [text for name, size in _SIZES.items() for text in (f"--{name}", str(size))]
 
+# Arrays of CNNs that the co-simulations build, too: both engines on a chip, and SCNN alone.
+CHIP = [
+    *("--pes-x", "2", "--pes-y", "2", "--streams", "4", "--mult-f", "2", "--mult-i", "2"),
+    *("--banks", "16", "--pes", "4"),
+]
+SCNN_ALONE = ["--scnn-preset", "tiny", "--streams", "4"]
+
 
 @dataclass(frozen=True)
 class Result:
@@ -138,4 +145,64 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     np.save(made.inputs, rng.normal(size=(5, 24)).astype(np.float32))
     result = _cli(*made.compile(made.image))
     assert result.code == 0, result.err
+    return made
+
+
+@dataclass(frozen=True)
+class CnnFiles:
+    """A CNN with Linear layers behind, one without, and what goes with them."""
+
+    folder: Path
+    module: nn.Module
+    model: Path
+    model_alone: Path
+    calibration: Path
+    inputs: Path
+    image: Path
+    image_alone: Path
+
+    def compile(self, output: Path, *options: str) -> list[str]:
+        """Return the command that compiles the CNN with Linear layers to ``output``."""
+        return [*self._given(self.model, output), *CHIP, "--share", *options]
+
+    def compile_alone(self, output: Path, *options: str) -> list[str]:
+        """Return the command that compiles the CNN without Linear layers to ``output``."""
+        return [*self._given(self.model_alone, output), *SCNN_ALONE, *options]
+
+    def _given(self, model: Path, output: Path) -> list[str]:
+        return ["compile", str(model), "--calibration", str(self.calibration), "-o", str(output)]
+
+
+@pytest.fixture(scope="session")
+def cnn(tmp_path_factory: pytest.TempPathFactory) -> CnnFiles:
+    """Give two small CNNs, data and the compiled images; tests must not change them."""
+    folder = tmp_path_factory.mktemp("cnn")
+    rng = np.random.default_rng(2)
+    torch.manual_seed(2)
+    module = nn.Sequential()
+    for name, part in {
+        "conv1": nn.Conv2d(2, 6, 3, padding=1), "relu1": nn.ReLU(), "pool1": nn.MaxPool2d(2),
+        "conv2": nn.Conv2d(6, 8, 3, padding=1, groups=2), "relu2": nn.ReLU(),
+        "pool2": nn.MaxPool2d(2), "flatten": nn.Flatten(),
+        "fc1": nn.Linear(32, 12), "relu3": nn.ReLU(), "fc2": nn.Linear(12, 5),
+    }.items():  # fmt: skip
+        module.add_module(name, part)
+    alone = nn.Sequential(nn.Conv2d(2, 5, 3, stride=2, padding=1), nn.ReLU(), nn.AvgPool2d(2))
+    made = CnnFiles(
+        folder=folder,
+        module=module.eval(),
+        model=folder / "cnn.pt2",
+        model_alone=folder / "alone.pt2",
+        calibration=folder / "calibration.npy",
+        inputs=folder / "inputs.npy",
+        image=folder / "image",
+        image_alone=folder / "image_alone",
+    )
+    export(made.module, torch.zeros(2, 2, 8, 8), made.model)
+    export(alone.eval(), torch.zeros(2, 2, 8, 8), made.model_alone)
+    np.save(made.calibration, rng.normal(size=(32, 2, 8, 8)).astype(np.float32))
+    np.save(made.inputs, rng.normal(size=(3, 2, 8, 8)).astype(np.float32))
+    for command in (made.compile(made.image), made.compile_alone(made.image_alone)):
+        result = _cli(*command)
+        assert result.code == 0, result.err
     return made

@@ -1,0 +1,204 @@
+"""Commands on networks with convolutions, from start to end."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from compiler.scnn.image import CnnImage, load_image
+from hw.scnn.formats import StallClass
+from hw.scnn.params import PRESETS, ScnnParams
+
+Cli = Callable[..., Any]
+
+_SAMPLES = 3
+_PES, _MULTIPLIERS = 4, 16
+
+
+def test_compile_says_what_runs_where(cli: Cli, cnn: Any, tmp_path: Path) -> None:
+    result = cli(*cnn.compile(tmp_path / "image", "--json", "--name", "mine"))
+    document = result.document
+    assert (document["image"], document["name"]) == (str(tmp_path / "image"), "mine")
+    image = load_image(tmp_path / "image")
+    assert isinstance(image, CnnImage)
+    assert image.report == document["report"]
+    layers = document["report"]["quantization"]["layers"]
+    assert [(layer["name"], layer["kind"]) for layer in layers] == [
+        ("conv1", "conv"), ("pool1", "max"), ("conv2", "conv"), ("pool2", "max"),
+    ]  # fmt: skip
+    for layer in layers:
+        assert layer["error"]["snr_db"] > 40
+    text = cli(*cnn.compile(tmp_path / "image"))
+    assert text.out.splitlines()[-1] == (
+        f"image 'cnn' for SCNN: 2 x 2 PEs of 2 x 2 multipliers; EIE: 4 PEs in {tmp_path / 'image'}"
+    )
+    # An image of the other kind is replaced, too, and nothing else is left.
+    assert cli(*cnn.compile_alone(tmp_path / "image")).code == 0
+    alone = load_image(tmp_path / "image")
+    assert isinstance(alone, CnnImage)
+    assert alone.tail is None
+    assert [path.name for path in tmp_path.iterdir()] == ["image"]
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(ScnnParams), ids=lambda field: field.name)
+def test_every_parameter_of_scnn_is_an_option(
+    field: Any, cli: Cli, cnn: Any, tmp_path: Path
+) -> None:
+    option = "--scnn-" + field.name.replace("_", "-")
+    base = getattr(dataclasses.replace(PRESETS["tiny"], num_streams=4), field.name)
+    if field.type is bool:
+        value, given = not base, [f"--no-{option[2:]}"]
+    else:
+        others = {
+            "banks": 16, "bank_entries": 32, "num_streams": 2, "field_bits": 12, "code_bits": 7,
+            "act_bits": 15, "weight_bits": 15,
+        }  # fmt: skip
+        value = others.get(field.name, base + 1)
+        given = [option, str(value)]
+    if field.name == "weight_bits":
+        given += ["--field-bits", "12"]  # not wider than a weight
+    result = cli(*cnn.compile_alone(tmp_path / "image", *given))
+    assert result.code == 0, result.err
+    image = load_image(tmp_path / "image")
+    assert isinstance(image, CnnImage)
+    assert getattr(image.params, field.name) == value
+
+
+def test_info_is_of_both_engines(cli: Cli, cnn: Any) -> None:
+    document = cli("info", cnn.image, "--json").document
+    layers = document["layers"]
+    assert [layer["name"] for layer in layers] == ["conv1", "pool1", "conv2", "pool2"]
+    assert [layer["groups"] for layer in layers] == [1, 6, 2, 8]
+    assert layers[2]["nnz"] == int(torch.count_nonzero(cnn.module.conv2.weight))
+    assert layers[2]["dense_macs"] == 8 * 4 * 4 * 3 * 9
+    assert layers[3]["out_shape"] == [8, 2, 2]
+    assert all(0 < one["used"]["max"] <= one["size"] for one in document["memories"])
+    assert document["on_chip"] is True
+    assert [layer["name"] for layer in document["eie"]["layers"]] == ["fc1", "fc2"]
+    text = cli("info", cnn.image)
+    assert text.code == 0
+    for part in ("SCNN's outputs go to EIE on the chip", "Layers on the SCNN array", "Spmat SRAMs"):
+        assert part in text.out
+    alone = cli("info", cnn.image_alone, "--json").document
+    assert (alone["eie"], alone["on_chip"]) == (None, False)
+    assert "EIE" not in cli("info", cnn.image_alone).out
+
+
+def test_golden_computes_the_network(cli: Cli, cnn: Any, tmp_path: Path) -> None:
+    output = tmp_path / "y.npy"
+    result = cli("run", cnn.image, "--input", cnn.inputs, "-o", output, "--json")
+    assert result.code == 0, result.err
+    assert result.document["cycles"] is None
+    assert result.document["scnn"] is None
+    # Six saturation counts: of each layer on SCNN, then on EIE.
+    assert len(result.document["saturated"]) == 6
+    with torch.no_grad():
+        expected = cnn.module(torch.from_numpy(np.load(cnn.inputs))).numpy()
+    assert np.load(output).shape == expected.shape
+    # The Linear layers are clustered to 15 values, so this is no close match.
+    assert np.abs(np.load(output) - expected).max() < 0.2 * np.abs(expected).max()
+    text = cli("run", cnn.image, "--input", cnn.inputs)
+    assert "saturated outputs: 0" in text.out
+
+
+def test_feature_maps_leave_as_they_are(cli: Cli, cnn: Any) -> None:
+    document = cli("run", cnn.image_alone, "--input", cnn.inputs, "--json").document
+    assert document["shape"] == [_SAMPLES, 5, 2, 2]
+    assert np.array(document["outputs"]).shape == (_SAMPLES, 5, 2, 2)
+
+
+@pytest.mark.parametrize("name", ["image", "image_alone"])
+def test_the_cycle_model_accounts_for_every_multiplier(name: str, cli: Cli, cnn: Any) -> None:
+    given = (getattr(cnn, name), "--input", cnn.inputs)
+    document = cli("run", *given, "--on", "cycles", "--json").document
+    scnn, eie = document["scnn"], document["eie"]
+    by_engine = [np.array(scnn["cycles"])]
+    if name == "image":
+        by_engine.append(np.array(eie["cycles"]))
+        per_layer = [sum(one.values()) for one in eie["pe_cycles"].values()]
+        assert sum(per_layer) == _PES * sum(eie["cycles"])
+    else:
+        assert eie is None
+    assert document["cycles"] == sum(by_engine).tolist()
+    assert [sum(runs) for runs in scnn["run_cycles"]] == scnn["cycles"]
+    classes = [stall.name.lower() for stall in StallClass]
+    assert all(list(of_layer) == classes for of_layer in scnn["multiplier_cycles"].values())
+    spent = sum(sum(of_layer.values()) for of_layer in scnn["multiplier_cycles"].values())
+    assert spent == _MULTIPLIERS * sum(scnn["cycles"])
+    golden = cli("run", *given, "--json").document
+    assert golden["outputs"] == document["outputs"]
+
+
+@pytest.mark.cosim
+@pytest.mark.parametrize("name", ["image", "image_alone"])
+def test_rtl_does_what_the_models_say(name: str, cli: Cli, cnn: Any, tmp_path: Path) -> None:
+    given = (getattr(cnn, name), "--input", cnn.inputs)
+    model = cli("run", *given, "--on", "cycles", "--json").document
+    result = cli("run", *given, "--on", "rtl", "--json", "-o", tmp_path / "y.npy")
+    assert result.code == 0, result.err
+    document = result.document
+    assert np.load(tmp_path / "y.npy").tolist() == model["outputs"]
+    for key in ("cycles", "scnn", "eie"):
+        assert document[key] == model[key]
+    # On the chip nothing comes between the engines but the handoff.
+    if name == "image":
+        assert all(a > b for a, b in zip(document["latency"], document["cycles"], strict=True))
+    else:
+        assert document["latency"] is None
+    assert [path.name for path in tmp_path.iterdir()] == ["y.npy"]
+
+
+@pytest.mark.cosim
+def test_verify_compares_every_word(cli: Cli, cnn: Any) -> None:
+    result = cli("verify", cnn.image, "--input", cnn.inputs)
+    assert result.code == 0, result.err
+    document = cli("verify", cnn.image, "--input", cnn.inputs, "--json").document
+    words = document["words"]
+    assert result.out.splitlines()[-1] == f"bit-exact: {words} words compared, 0 differ"
+    # At least each layer's output; beside them are words of RAMs and what the host reads.
+    assert words > _SAMPLES * (6 * 64 + 6 * 16 + 8 * 16 + 8 * 4 + 12 + 5)
+    assert (document["exact"], document["differ"], document["cycles_differ"]) == (True, 0, 0)
+    assert document["words"] == document["scnn"]["words"] + document["eie"]["words"]
+    assert document["scnn"]["problems"] == document["eie"]["problems"] == []
+    assert document["on_chip"] is True
+    scnn = document["scnn"]["cycles"]
+    assert sum(scnn["per_layer"].values()) == scnn["total"] == sum(scnn["per_input"])
+    assert document["cycles"]["total"] == scnn["total"] + document["eie"]["cycles"]["total"]
+    for layer in (*document["metrics"]["layers"], document["metrics"]["total"]):
+        assert sum(layer["stalls"].values()) == pytest.approx(1)
+
+
+@pytest.mark.cosim
+def test_verify_without_linear_layers(cli: Cli, cnn: Any) -> None:
+    document = cli("verify", cnn.image_alone, "--input", cnn.inputs, "--json").document
+    assert (document["exact"], document["eie"], document["on_chip"]) == (True, None, False)
+    assert document["words"] > _SAMPLES * (5 * 16 + 5 * 4)
+
+
+def test_a_run_is_traced(cli: Cli, cnn: Any, tmp_path: Path) -> None:
+    for image, processes in ((cnn.image, 3), (cnn.image_alone, 1)):
+        trace = tmp_path / f"{image.name}.json"
+        command = ("run", image, "--input", cnn.inputs, "--on", "cycles", "--trace", trace)
+        document = cli(*command, "--json").document
+        assert document["trace"] == str(trace)
+        events = json.loads(trace.read_text())["traceEvents"]
+        ends = [event["ts"] + event.get("dur", 0) for event in events if "ts" in event]
+        assert max(ends) == document["cycles"][0]
+        assert len({event["pid"] for event in events}) == processes
+        assert f"trace of input 0 written to {trace}" in cli(*command).out
+
+
+def test_heat_of_both_engines(cli: Cli, cnn: Any, tmp_path: Path) -> None:
+    picture = tmp_path / "heat.svg"
+    result = cli("plot", "heat", cnn.image, "--input", cnn.inputs, "-o", picture, "--json")
+    assert result.document == {"figure": "heat", "picture": str(picture)}
+    drawn = picture.read_text()
+    for part in ("conv1: ", "pool2: ", "fc2 on EIE: ", "fragmentation", "blocked"):
+        assert part in drawn
+    alone = cli("plot", "heat", cnn.image_alone, "--input", cnn.inputs, "-o", tmp_path / "a.png")
+    assert alone.code == 0, alone.err
