@@ -38,6 +38,7 @@ def cnn_info_document(path: Path, image: CnnImage) -> dict[str, Any]:
                 "stride": list(layer.stride),
                 "padding": list(layer.padding),
                 "groups": layer.groups,
+                "areas": [asdict(area) for area in layer.areas],
                 "weights": layer.weight.size,
                 "nnz": int(np.count_nonzero(layer.weight)),
                 "dense_macs": dense_macs(layer),
@@ -82,7 +83,8 @@ def print_cnn_info(image: CnnImage) -> None:
         [
             [
                 layer.name,
-                f"{layer.kind} {layer.weight.shape[2]} x {layer.weight.shape[3]}",
+                f"{layer.kind} {layer.weight.shape[2]} x {layer.weight.shape[3]}"
+                + (f", {len(layer.areas)} areas" if layer.areas else ""),
                 "{}, {}".format(*layer.stride),
                 layer.groups,
                 layer.weight.size,

@@ -244,7 +244,13 @@ def _averages(layer: QuantConv, x: NDArray[np.int64]) -> NDArray[np.uint64]:
         place = slice(one.y0, one.y0 + one.height), slice(one.x0, one.x0 + one.width)
         weight[place] = one.weight
         made[place] += 1
-    if (made != 1).any() or layer.weight.shape[1] != 1 or np.unique(layer.weight).size != 1:
+    size = sum(one.height * one.width for one in layer.areas)
+    if (
+        (made != 1).any()
+        or size != made.size
+        or layer.weight.shape[1] != 1
+        or np.unique(layer.weight).size != 1
+    ):
         raise ValueError(
             f"layer {layer.name!r} has areas: they must cover each output once, and each of its "
             "channels must have the same weights, and be by itself"

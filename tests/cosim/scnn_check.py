@@ -96,6 +96,13 @@ def integer_torch(
             edges = pl, right, pt, below
             padded = functional.pad(value.double(), edges, value=-float("inf"))
             acc = functional.max_pool2d(padded, tuple(kernel), (sy, sx)).long()
+        elif layer.areas:
+            padded = functional.pad(value.double(), (pl, right, pt, below))
+            ones = functional.avg_pool2d(padded, tuple(kernel), (sy, sx), divisor_override=1)
+            scale = torch.zeros(rows, columns, dtype=torch.int64)
+            for one in layer.areas:
+                scale[one.y0 :, one.x0 :][: one.height, : one.width] += one.weight
+            acc = ones.long() * scale
         else:
             padded = functional.pad(value, (pl, right, pt, below))
             weight = torch.from_numpy(np.ascontiguousarray(layer.weight))

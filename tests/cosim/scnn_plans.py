@@ -6,9 +6,10 @@ import numpy as np
 
 from compiler.errors import CompileError
 from compiler.graph import QuantConv
+from compiler.scnn.areas import area_layers, move_runs
 from compiler.scnn.clear import keeps_clear
 from compiler.scnn.geometry import layer_regions, least_tile
-from compiler.scnn.layer import LayerPlan, input_channels, layer_runs
+from compiler.scnn.layer import LayerPlan, input_channels, layer_runs, only_changes
 from compiler.scnn.mapping import Mapping, Room
 from compiler.scnn.run import ScnnRun
 from hw.scnn.params import ScnnParams
@@ -21,7 +22,18 @@ _ATTEMPTS = 200
 def draw_runs(
     rng: np.random.Generator, conv: QuantConv, p: ScnnParams
 ) -> tuple[ScnnRun, ...] | None:
-    """Draw a plan that fits the array and compile the layer; None if none was found."""
+    """Draw a plan that fits the array and compile the layer; None if none was found.
+
+    Areas of an average have plans of their own.
+    """
+    if conv.areas:
+        found: list[ScnnRun] = []
+        for region, area in area_layers(conv):
+            runs = draw_runs(rng, area, p)
+            if runs is None:
+                return None
+            found += move_runs(runs, region)
+        return tuple(only_changes(found))
     for _ in range(_ATTEMPTS):
         plan = draw_plan(rng, conv, p)
         if plan is None:
