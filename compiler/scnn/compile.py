@@ -1,5 +1,6 @@
 """Compile a network with convolutions, in float or in fixed point, to an image."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,13 +8,15 @@ from compiler.eie.compute import run_layer
 from compiler.eie.place import Activity, Strategy, place
 from compiler.eie.program import build as build_tail
 from compiler.errors import CompileError
-from compiler.graph import FloatCnn, QuantCnn
+from compiler.graph import FloatCnn, QuantCnn, QuantGraph
 from compiler.image import Image
 from compiler.scnn.handoff import find_handoff
 from compiler.scnn.image import CnnImage
 from compiler.scnn.program import build
 from compiler.scnn.quantize import quantize
 from compiler.scnn.quantize_report import fixed_point_errors
+from compiler.scnn.run import ScnnRun
+from compiler.scnn.strides import choose_strides
 from hw.eie.params import EieParams
 from hw.scnn.params import ScnnParams
 
@@ -83,7 +86,7 @@ def compile_quantized_cnn(
     """Compile a network that is in fixed point already.
 
     The columns of EIE's first layer stand in the order in which SCNN's outputs come if they can go
-    to EIE without the host.
+    to EIE without the host. Kernels that have one place only get the stride that is fastest.
 
     Parameters
     ----------
@@ -103,8 +106,9 @@ def compile_quantized_cnn(
         If the network does not fit the arrays.
     """
     tell = progress or (lambda *_: None)
-    graph, more = network.graph, dict(report or {})
-    runs = build(graph, params, densities, lambda done, total: tell("map", done, total))
+    more = dict(report or {})
+    graph, runs = _map(network, params, densities, lambda done, total: tell("map", done, total))
+    network = dataclasses.replace(network, graph=graph)
     tail: Image | None = None
     if network.tail is not None:
         if tail_params is None:
@@ -124,3 +128,24 @@ def compile_quantized_cnn(
         more["placement"] = placement
     more["runs"] = len(runs)
     return CnnImage(name=name, params=params, network=network, runs=runs, tail=tail, report=more)
+
+
+def _map(
+    network: QuantCnn,
+    params: ScnnParams,
+    densities: Mapping[str, float] | None,
+    tell: Callable[[int, int], None],
+) -> tuple[QuantGraph, tuple[ScnnRun, ...]]:
+    """Build the runs of a network, and say with which strides."""
+    graph = choose_strides(network.graph, params, densities)
+    runs = build(graph, params, densities, tell)
+    changed = any(
+        new.stride != old.stride
+        for new, old in zip(graph.layers, network.graph.layers, strict=True)
+    )
+    if changed and network.tail is not None and find_handoff(graph, runs, params) is None:
+        # That no host is needed is worth more than a faster layer.
+        before = build(network.graph, params, densities, tell)
+        if find_handoff(network.graph, before, params) is not None:
+            return network.graph, before
+    return graph, runs

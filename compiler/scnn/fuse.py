@@ -28,7 +28,8 @@ def fused_run(
 ) -> ScnnRun | None:
     """Build one run of some levels: a pass for each layer, the RAMs swapped after each level.
 
-    All PEs are one block, since a block sees only the channels that it made itself.
+    All PEs are one block, since a block sees only the channels that it made itself. Strides within
+    the run are what descriptors have bits for.
 
     Parameters
     ----------

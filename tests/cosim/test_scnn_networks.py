@@ -45,12 +45,24 @@ def _mobile() -> nn.Module:
     )
 
 
+def _patches() -> nn.Module:
+    """Return a network whose strides descriptors have no bits for, with kernels of one place."""
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 9, 8, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(6, 8, (1, 5), padding=(2, 0)),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+    )
+
+
 _NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], ScnnParams]] = {
     "lenet": (LeNet, (1, 28, 28), _CHIP),
     "googlenet": (GoogLeNet, (3, 32, 32), _CHIP),
     "resnet": (ResNet, (3, 32, 32), _CHIP),
     "squeezenet": (lambda: SqueezeNet("1.1"), (3, 32, 32), _ALONE),
     "mobile": (_mobile, (3, 17, 17), _ALONE),
+    "patches": (_patches, (3, 39, 40), _ALONE),
 }
 
 

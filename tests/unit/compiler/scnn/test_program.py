@@ -208,8 +208,19 @@ def test_any_network(
     _check(graph, params, machine, convolve)
 
 
-def test_refuses_a_stride_that_has_no_bits() -> None:
+def test_strides_that_descriptors_have_no_bits_for(machine: Any, convolve: Convolve) -> None:
+    """The host stores phases of any stride; only on the array are there bits for 7 at most."""
+    net = Network((2, 26, 17))
+    out = net.conv(INPUT, out=3, kernel=3, stride=1, padding=1)
+    out = net.conv(out, out=3, kernel=9, stride=8)
+    graph = net.graph(out)
+    _check(graph, replace(PRESETS["tiny"], num_channels=256, bank_entries=32), machine, convolve)
+    assert all(run.program[0].out_sx <= 7 for run in build(graph, PRESETS["tile"]))
+
+
+def test_refuses_a_stride_of_0() -> None:
     net = Network((1, 17, 17))
-    out = net.conv(INPUT, out=1, stride=8)
-    with pytest.raises(CompileError, match="stride of layer 'layer0' must be from 1 to 7"):
-        build(net.graph(out), _SQUARE)
+    graph = net.graph(net.conv(INPUT, out=1))
+    layer = replace(graph.layers[0], stride=(1, 0))
+    with pytest.raises(CompileError, match="stride of layer 'layer0' must be at least 1"):
+        build(replace(graph, layers=(layer,)), _SQUARE)

@@ -1,0 +1,72 @@
+"""Choose the stride of kernels that have one place only, and so never move."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from compiler.errors import CompileError
+from compiler.graph import INPUT, QuantConv, QuantGraph
+from compiler.scnn.plan import plan_layer
+from hw.scnn.params import ScnnParams
+
+__all__ = ["choose_strides"]
+
+_MOST = 7
+"""Largest stride with which a layer can still follow another one on the array."""
+
+
+def choose_strides(
+    graph: QuantGraph, params: ScnnParams, densities: Mapping[str, float] | None = None
+) -> QuantGraph:
+    """Give layers with one row or column of outputs the strides with which they are fastest.
+
+    Whatever the stride of such a kernel, the outputs are the same. But it says which weights an
+    activation meets: all of the kernel at stride 1, though it needs only one of them.
+
+    Parameters
+    ----------
+    graph : layers in fixed point.
+    params : of the array.
+    densities : by a tensor's name, share of its elements that are expected not to be 0.
+
+    Returns
+    -------
+    The graph; its layers compute what they did.
+    """
+    layers = []
+    for layer in graph.layers:
+        known = [(densities or {}).get(name, float(name == INPUT) or 0.5) for name in layer.inputs]
+        layers.append(_fastest(layer, params, sum(known) / len(known)))
+    return replace(graph, layers=tuple(layers))
+
+
+def _fastest(layer: QuantConv, params: ScnnParams, density: float) -> QuantConv:
+    best, least = layer, math.inf
+    for stride in _strides(layer):
+        one = replace(layer, stride=stride)
+        try:
+            cycles = plan_layer(one, params, density).cycles
+        except CompileError:
+            continue  # Another stride may do; what none can do is refused later.
+        if cycles < least:
+            best, least = one, cycles
+    return best
+
+
+def _strides(layer: QuantConv) -> list[tuple[int, int]]:
+    """List strides with 1, 2, 4, ... taps of a phase in each direction that is free."""
+    kernel = layer.weight.shape[2:]
+    free = [size == 1 and taps > 1 for size, taps in zip(layer.out_shape[1:], kernel, strict=True)]
+    if not any(free):
+        return []
+    found: dict[tuple[int, int], None] = {layer.stride: None}
+    taps = 1
+    while taps < 2 * max(kernel):
+        down, across = (
+            -(-size // taps) if is_free else step
+            for size, step, is_free in zip(kernel, layer.stride, free, strict=True)
+        )
+        if max(down, across) <= _MOST:
+            found[down, across] = None
+        taps *= 2
+    return list(found)
