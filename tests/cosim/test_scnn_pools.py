@@ -6,12 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import compiler
 from compiler.scnn.image import CnnImage
 from compiler.scnn.run import ScnnRun
+from hw.eie.params import EieParams
 from hw.scnn.params import PRESETS
+from sim.scnn.metrics import measure_cnn
+from sim.scnn.part import verify_layers
 from sim.scnn.run import cnn_inputs
+from sim.scnn.verify import verify_cnn
 from tests.cosim.scnn_check import Trial, check_trials
 from tests.cosim.scnn_plans import draw_runs
 from tests.unit.compiler.pool_modules import draw_pool
@@ -21,6 +26,21 @@ pytestmark = pytest.mark.cosim
 # The array of test_scnn_layers.py, so built once.
 _PARAMS = replace(PRESETS["tiny"], num_streams=4)
 _POOLS = 60
+
+
+class _Branches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(2, 3, 3)
+        self.same = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
+        self.side = nn.Conv2d(3, 2, 1)
+        self.last = nn.AvgPool2d(3, 2, ceil_mode=True)
+        self.fc = nn.Linear(60, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.stem(x))
+        y = self.last(torch.cat([self.same(x), self.side(x)], 1))
+        return self.fc(torch.flatten(y, 1))
 
 
 def _draw(seed: int) -> Trial:
@@ -46,3 +66,26 @@ def test_drawn_pools() -> None:
     assert sum(one.op == "max" for one in layers) > 10
     assert any((trial.planes < 0).all() for trial in trials)
     check_trials(_PARAMS, trials)
+
+
+def test_network(paper_array: EieParams) -> None:
+    """Averages in areas between convolutions, concatenated, and before Linear layers."""
+    torch.manual_seed(0)
+    network = _Branches().eval()
+    with torch.no_grad():
+        network.fc.weight.copy_(network.fc.weight.sign() / 8)  # EIE shares weights.
+    x = torch.randn(6, 2, 9, 10)
+    image = compiler.compile(copy.deepcopy(network), x[:1], x.numpy(), paper_array, scnn=_PARAMS)
+    assert isinstance(image, CnnImage)
+    assert [len(layer.areas) for layer in image.network.graph.layers] == [0, 9, 0, 2]
+    result = verify_cnn(image, x[:2].numpy())
+    assert result.ok
+    assert not measure_cnn(image, x[:2].numpy(), result).problems
+    with torch.no_grad():
+        expected = network(x[:2]).numpy()
+    error = np.abs(result.rtl.outputs - expected).max()
+    assert error <= 0.01 * np.abs(expected).max()
+    alone = verify_layers(image, x[:2].numpy(), ["same"])
+    assert alone.ok
+    assert alone.layers == ("same",)
+    assert len(alone.runs) == 9
