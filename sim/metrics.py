@@ -1,8 +1,9 @@
 """What a run on the RTL says about the hardware: every figure that is printed is defined here."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from enum import IntEnum
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,45 +14,79 @@ from hw.eie.formats import StallClass
 from sim.storage import layer_storage
 from sim.verify import VerifyResult
 
-__all__ = ["LayerMetrics", "RunMetrics", "measure", "measure_columns"]
+__all__ = ["LayerMetrics", "RunMetrics", "WorkMetrics", "measure", "measure_columns"]
 
 
-@dataclass(frozen=True)
-class LayerMetrics:
-    """A layer, or the whole network, on the array.
+@dataclass(frozen=True, kw_only=True)
+class WorkMetrics:
+    """What a layer, or all of them, were to an array of either kind.
 
     Parameters
     ----------
     name : of the layer.
-    rows, cols : of its matrix.
-    nnz : non-zero weights.
-    density : ``nnz`` over all weights.
+    density : non-zero weights over all.
     act_density : non-zero activations over all, at the layer's input.
-    entries : stored entries, padding included, over all PEs.
-    padding : entries that stand for no weight.
-    dense_macs : ``rows * cols``.
-    useful_macs : products of a non-zero weight and a non-zero activation, mean per input.
+    dense_macs : products, those with zeros included.
+    useful_macs : products of a non-zero weight and a non-zero activation that an output needs,
+        mean per input.
     cycles : mean per input; None without counters.
-    utilisation : ``useful_macs / (cycles * num_pes)``.
-    speedup : ``dense_macs / num_pes / cycles``: over an array that does one multiplication per
-        PE and cycle, zero or not, and never waits.
-    stalls : share of the cycles of all PEs by :class:`hw.eie.formats.StallClass`, sums to 1.
+    utilisation : ``useful_macs / (cycles * multipliers)``.
+    speedup : ``dense_macs / multipliers / cycles``: over an array of as many multipliers that
+        does one multiplication each in every cycle, zero or not, and never waits.
+    stalls : share of the multipliers' cycles by class, sums to 1.
     """
 
     name: str
-    rows: int
-    cols: int
-    nnz: int
     density: float
     act_density: float
-    entries: int
-    padding: int
     dense_macs: int
     useful_macs: float
     cycles: float | None
-    utilisation: float | None
-    speedup: float | None
-    stalls: dict[str, float] | None
+    utilisation: float | None = None
+    speedup: float | None = None
+    stalls: dict[str, float] | None = None
+
+    def with_rates(
+        self, counted: NDArray[np.int64] | None, classes: type[IntEnum], multipliers: int
+    ) -> Self:
+        """Fill in what follows from cycles and counters.
+
+        Parameters
+        ----------
+        counted : cycles of all multipliers by class; None without counters.
+        classes : of the stalls.
+        multipliers : of the array.
+        """
+        slots = self.cycles * multipliers if self.cycles else None
+        stalls = None
+        if counted is not None and counted.any():
+            stalls = {one.name.lower(): float(counted[one] / counted.sum()) for one in classes}
+        return replace(
+            self,
+            utilisation=self.useful_macs / slots if slots else None,
+            speedup=self.dense_macs / slots if slots else None,
+            stalls=stalls,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerMetrics(WorkMetrics):
+    """A layer, or the whole network, on the EIE array: a PE has one multiplier.
+
+    Parameters
+    ----------
+    rows, cols : of the layer's matrix.
+    nnz : non-zero weights.
+    entries : stored entries, padding included, over all PEs.
+    padding : entries that stand for no weight.
+    stalls : by :class:`hw.eie.formats.StallClass`; see :class:`WorkMetrics` for the others.
+    """
+
+    rows: int
+    cols: int
+    nnz: int
+    entries: int
+    padding: int
 
 
 @dataclass(frozen=True)
@@ -105,71 +140,38 @@ def measure_columns(image: Image, columns: NDArray[np.int64], result: VerifyResu
     for number, storage in enumerate(stored):
         mine = None if counters is None else counters[:, number]
         measured.append(
-            _metrics(
-                storage.name,
-                (storage.rows, storage.cols, storage.nnz),
-                (int(storage.entries.sum()), int(storage.padding.sum())),
-                storage.rows * storage.cols,
-                float(np.mean(inputs[number] != 0)),
-                float(useful[:, number].mean()),
-                None if mine is None else float(mine.sum(axis=(1, 2)).mean()) / p.num_pes,
-                None if mine is None else mine.sum(axis=(0, 1)),
-                p.num_pes,
-            )
+            LayerMetrics(
+                name=storage.name,
+                rows=storage.rows,
+                cols=storage.cols,
+                nnz=storage.nnz,
+                density=storage.nnz / (storage.rows * storage.cols),
+                act_density=float(np.mean(inputs[number] != 0)),
+                entries=int(storage.entries.sum()),
+                padding=int(storage.padding.sum()),
+                dense_macs=storage.rows * storage.cols,
+                useful_macs=float(useful[:, number].mean()),
+                cycles=None if mine is None else float(mine.sum(axis=(1, 2)).mean()) / p.num_pes,
+            ).with_rates(None if mine is None else mine.sum(axis=(0, 1)), StallClass, p.num_pes)
         )
     assert cycles is not None
-    total = _metrics(
-        "total",
-        (
-            sum(m.rows for m in measured),
-            sum(m.cols for m in measured),
-            sum(m.nnz for m in measured),
-        ),
-        (sum(m.entries for m in measured), sum(m.padding for m in measured)),
-        sum(m.dense_macs for m in measured),
-        float(np.mean(np.concatenate([(part != 0).ravel() for part in inputs]))),
-        float(useful.sum(axis=1).mean()),
-        float(cycles.mean()),
-        None if counters is None else counters.sum(axis=(0, 1, 2)),
-        p.num_pes,
-    )
+    nnz, dense_macs = sum(m.nnz for m in measured), sum(m.dense_macs for m in measured)
+    total = LayerMetrics(
+        name="total",
+        rows=sum(m.rows for m in measured),
+        cols=sum(m.cols for m in measured),
+        nnz=nnz,
+        density=nnz / dense_macs,
+        act_density=float(np.mean(np.concatenate([(part != 0).ravel() for part in inputs]))),
+        entries=sum(m.entries for m in measured),
+        padding=sum(m.padding for m in measured),
+        dense_macs=dense_macs,
+        useful_macs=float(useful.sum(axis=1).mean()),
+        cycles=float(cycles.mean()),
+    ).with_rates(None if counters is None else counters.sum(axis=(0, 1, 2)), StallClass, p.num_pes)
     names = [storage.name for storage in stored]
     problems = () if counters is None else _problems(names, counters, cycles, useful)
     return RunMetrics(len(columns), tuple(measured), total, problems)
-
-
-def _metrics(
-    name: str,
-    shape: tuple[int, int, int],
-    stored: tuple[int, int],
-    dense_macs: int,
-    act_density: float,
-    useful_macs: float,
-    cycles: float | None,
-    stalls: NDArray[np.int64] | None,
-    num_pes: int,
-) -> LayerMetrics:
-    rows, cols, nnz = shape
-    slots = cycles * num_pes if cycles else None
-    shares = None
-    if stalls is not None and stalls.any():
-        shares = {c.name.lower(): float(stalls[c] / stalls.sum()) for c in StallClass}
-    return LayerMetrics(
-        name=name,
-        rows=rows,
-        cols=cols,
-        nnz=nnz,
-        density=nnz / dense_macs,
-        act_density=act_density,
-        entries=stored[0],
-        padding=stored[1],
-        dense_macs=dense_macs,
-        useful_macs=useful_macs,
-        cycles=cycles,
-        utilisation=useful_macs / slots if slots else None,
-        speedup=dense_macs / slots if slots else None,
-        stalls=shares,
-    )
 
 
 def _problems(

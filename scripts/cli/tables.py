@@ -1,12 +1,16 @@
 """Tables of metrics, for every command that runs the RTL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from enum import IntEnum
 
 from hw.eie.formats import StallClass
 from scripts.cli.output import print_table
-from sim.metrics import LayerMetrics, RunMetrics
+from sim.metrics import RunMetrics, WorkMetrics
 
-__all__ = ["print_metrics"]
+__all__ = ["WORK_COLUMNS", "percent", "print_metrics", "print_stalls", "work_cells"]
+
+WORK_COLUMNS = ("cycles", "useful MACs", "dense MACs", "utilisation", "speed-up")
+"""Headings of what :func:`work_cells` gives."""
 
 
 def print_metrics(metrics: RunMetrics) -> None:
@@ -14,41 +18,51 @@ def print_metrics(metrics: RunMetrics) -> None:
     every = (*metrics.layers, metrics.total)
     print_table(
         f"Work (cycles and useful MACs: mean of {metrics.inputs} inputs)",
-        [
-            "layer", "rows x cols", "density", "acts != 0", "entries", "padding", "cycles",
-            "useful MACs", "dense MACs", "utilisation", "speed-up",
-        ],
+        ["layer", "rows x cols", "density", "acts != 0", "entries", "padding", *WORK_COLUMNS],
         [
             [
                 m.name,
                 "" if m is metrics.total else f"{m.rows} x {m.cols}",
-                _percent(m.density),
-                _percent(m.act_density),
+                percent(m.density),
+                percent(m.act_density),
                 m.entries,
                 m.padding,
-                _or_dash(m.cycles, "{:.1f}".format),
-                f"{m.useful_macs:.1f}",
-                m.dense_macs,
-                _or_dash(m.utilisation, _percent),
-                _or_dash(m.speedup, "{:.2f} x".format),
+                *work_cells(m),
             ]
             for m in every
         ],
-    )  # fmt: skip
-    if any(m.stalls for m in every):
-        print_table(
-            "Where the cycles of the PEs went (each line adds up to 100 %)",
-            ["layer", *(c.name.lower() for c in StallClass)],
-            [_stalls(m) for m in every],
-        )
+    )
+    print_stalls("Where the cycles of the PEs went", every, StallClass)
 
 
-def _stalls(m: LayerMetrics) -> list[object]:
-    stalls = m.stalls or {}
-    return [m.name, *(_percent(stalls[c.name.lower()]) if stalls else "-" for c in StallClass)]
+def work_cells(m: WorkMetrics) -> list[object]:
+    """Return work and speed of a layer for a table."""
+    return [
+        _or_dash(m.cycles, "{:.1f}".format),
+        f"{m.useful_macs:.1f}",
+        m.dense_macs,
+        _or_dash(m.utilisation, percent),
+        _or_dash(m.speedup, "{:.2f} x".format),
+    ]
 
 
-def _percent(share: float) -> str:
+def print_stalls(title: str, every: Sequence[WorkMetrics], classes: type[IntEnum]) -> None:
+    """Print where the cycles of each layer went, if that was counted."""
+    if not any(m.stalls for m in every):
+        return
+    names = [one.name.lower() for one in classes]
+    print_table(
+        f"{title} (each line adds up to 100 %)",
+        ["layer", *names],
+        [
+            [m.name, *(percent(m.stalls[name]) if m.stalls else "-" for name in names)]
+            for m in every
+        ],
+    )
+
+
+def percent(share: float) -> str:
+    """Write a share as tables do."""
     return f"{100 * share:.1f} %"
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from compiler.graph import INPUT, QuantConv
 from hw.scnn.formats import StallClass
 from sim.golden.scnn import concatenate, run_layer
-from sim.metrics import RunMetrics, measure_columns
+from sim.metrics import RunMetrics, WorkMetrics, measure_columns
 from sim.scnn.run import cnn_inputs, graph_output
 from sim.scnn.verify import CnnVerifyResult
 
@@ -23,43 +23,26 @@ _WIDE = 62
 """Bits that hold any number of products."""
 
 
-@dataclass(frozen=True)
-class ConvMetrics:
+@dataclass(frozen=True, kw_only=True)
+class ConvMetrics(WorkMetrics):
     """A layer, or all of them, on the SCNN array.
 
     Parameters
     ----------
-    name, kind : of the layer; a pooling layer's MACs are comparisons or additions.
+    kind : of the layer; a pooling layer's MACs are comparisons or additions.
     in_shape, out_shape : (C, H, W).
     kernel, stride : (down, across).
     groups : as in ``torch.nn.Conv2d``.
-    density : non-zero weights over all.
-    act_density : non-zero activations over all, at the layer's input.
     dense_macs : a weight for every output, those on padding included.
-    useful_macs : products of a non-zero weight and a non-zero activation that an output needs,
-        mean per input.
-    cycles : mean per input; None without counters.
-    utilisation : ``useful_macs / (cycles * multipliers)``.
-    speedup : ``dense_macs / multipliers / cycles``: over an array of as many multipliers that
-        does one multiplication each in every cycle, zero or not, and never waits.
-    stalls : share of the multiplier-cycles by :class:`hw.scnn.formats.StallClass`, sums to 1.
+    stalls : by :class:`hw.scnn.formats.StallClass`; see :class:`WorkMetrics` for the others.
     """
 
-    name: str
     kind: str
     in_shape: tuple[int, int, int] | None
     out_shape: tuple[int, int, int] | None
     kernel: tuple[int, int] | None
     stride: tuple[int, int] | None
     groups: int | None
-    density: float
-    act_density: float
-    dense_macs: int
-    useful_macs: float
-    cycles: float | None
-    utilisation: float | None
-    speedup: float | None
-    stalls: dict[str, float] | None
 
 
 @dataclass(frozen=True)
@@ -133,51 +116,39 @@ def measure_cnn(image: "CnnImage", x: ArrayLike, result: CnnVerifyResult) -> Cnn
         mine = None if counters is None else counters[:, number]
         every = None if mine is None else float(mine.sum(axis=(1, 2)).mean())
         measured.append(
-            _metrics(
-                ConvMetrics(
-                    name=layer.name,
-                    kind=layer.kind,
-                    in_shape=layer.in_shape,
-                    out_shape=layer.out_shape,
-                    kernel=layer.weight.shape[2:],
-                    stride=layer.stride,
-                    groups=layer.groups,
-                    density=float(np.mean(layer.weight != 0)),
-                    act_density=float(np.mean(values != 0)),
-                    dense_macs=dense_macs(layer),
-                    useful_macs=float(useful[:, number].mean()),
-                    cycles=None if every is None else every / multipliers,
-                    utilisation=None,
-                    speedup=None,
-                    stalls=None,
-                ),
-                None if mine is None else mine.sum(axis=(0, 1)),
-                multipliers,
-            )
+            ConvMetrics(
+                name=layer.name,
+                kind=layer.kind,
+                in_shape=layer.in_shape,
+                out_shape=layer.out_shape,
+                kernel=layer.weight.shape[2:],
+                stride=layer.stride,
+                groups=layer.groups,
+                density=float(np.mean(layer.weight != 0)),
+                act_density=float(np.mean(values != 0)),
+                dense_macs=dense_macs(layer),
+                useful_macs=float(useful[:, number].mean()),
+                cycles=None if every is None else every / multipliers,
+            ).with_rates(None if mine is None else mine.sum(axis=(0, 1)), StallClass, multipliers)
         )
     weights = sum(layer.weight.size for layer in layers)
     assert result.rtl.run_cycles is not None
-    total = _metrics(
-        ConvMetrics(
-            name="total",
-            kind="",
-            in_shape=None,
-            out_shape=None,
-            kernel=None,
-            stride=None,
-            groups=None,
-            density=sum(int(np.count_nonzero(layer.weight)) for layer in layers) / max(1, weights),
-            act_density=sum(int(np.count_nonzero(part)) for part in inputs)
-            / max(1, sum(part.size for part in inputs)),
-            dense_macs=sum(m.dense_macs for m in measured),
-            useful_macs=float(useful.sum(axis=1).mean()),
-            cycles=float(result.rtl.run_cycles.sum(axis=1).mean()),
-            utilisation=None,
-            speedup=None,
-            stalls=None,
-        ),
-        None if counters is None else counters.sum(axis=(0, 1, 2)),
-        multipliers,
+    total = ConvMetrics(
+        name="total",
+        kind="",
+        in_shape=None,
+        out_shape=None,
+        kernel=None,
+        stride=None,
+        groups=None,
+        density=sum(int(np.count_nonzero(layer.weight)) for layer in layers) / max(1, weights),
+        act_density=sum(int(np.count_nonzero(part)) for part in inputs)
+        / max(1, sum(part.size for part in inputs)),
+        dense_macs=sum(m.dense_macs for m in measured),
+        useful_macs=float(useful.sum(axis=1).mean()),
+        cycles=float(result.rtl.run_cycles.sum(axis=1).mean()),
+    ).with_rates(
+        None if counters is None else counters.sum(axis=(0, 1, 2)), StallClass, multipliers
     )
     tail = None
     if result.tail is not None:
@@ -187,20 +158,6 @@ def measure_cnn(image: "CnnImage", x: ArrayLike, result: CnnVerifyResult) -> Cnn
     problems = [] if counters is None else _problems(image, result, counters, useful)
     problems += [] if tail is None else tail.problems
     return CnnMetrics(len(planes), tuple(measured), total, tail, tuple(problems))
-
-
-def _metrics(known: ConvMetrics, stalls: NDArray[np.int64] | None, multipliers: int) -> ConvMetrics:
-    """Fill in what follows from cycles and counters."""
-    slots = known.cycles * multipliers if known.cycles else None
-    shares = None
-    if stalls is not None and stalls.any():
-        shares = {c.name.lower(): float(stalls[c] / stalls.sum()) for c in StallClass}
-    return dataclasses.replace(
-        known,
-        utilisation=known.useful_macs / slots if slots else None,
-        speedup=known.dense_macs / slots if slots else None,
-        stalls=shares,
-    )
 
 
 def _problems(
