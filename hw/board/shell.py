@@ -3,6 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, Signal
+from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
 
 from compiler.errors import InputError
@@ -59,7 +60,10 @@ class Shell(Elaboratable):
         locked, pressed, steady = Signal(), Signal(), Signal()
         self._add_clock(m, platform, locked)
         if board.button is not None:
-            m.submodules.button = FFSynchronizer(platform.request(*board.button).i, pressed)
+            m.submodules.button_pin = pin = io.Buffer(
+                io.Direction.Input, platform.request(*board.button, dir="-")
+            )
+            m.submodules.button = FFSynchronizer(pin.i, pressed)
         # Out of reset when the clock is steady and the memories can be read.
         most = int(self._hz * _RESET_SECONDS) + 1
         cycles = Signal(range(most + 1))
@@ -74,17 +78,20 @@ class Shell(Elaboratable):
         if board.uart is not None:
             connector, to_board, from_board = board.uart
             platform.add_resources([_uart_at(connector, to_board, from_board)])
-        uart = platform.request("uart", 0)
+        uart = platform.request("uart", 0, dir="-")
         led, *inside = board.led
-        lamp = platform.request(led, 0)
+        port = platform.request(led, 0, dir="-")
         for name in inside:
-            lamp = getattr(lamp, name)
+            port = getattr(port, name)
+        m.submodules.rx = rx = io.Buffer(io.Direction.Input, uart.rx)
+        m.submodules.tx = tx = io.Buffer(io.Direction.Output, uart.tx)
+        m.submodules.lamp = lamp = io.Buffer(io.Direction.Output, port)
         m.submodules[TOP_INSTANCE] = Instance(
             BOARD_MODULE,
             i_clk=ClockSignal(),
             i_rst=reset,
-            i_rx=uart.rx.i,
-            o_tx=uart.tx.o,
+            i_rx=rx.i,
+            o_tx=tx.o,
             o_running=lamp.o,
         )
         return m
@@ -93,12 +100,13 @@ class Shell(Elaboratable):
         """Drive the clock of domain sync; ``locked`` when it is steady."""
         source = platform.default_clk_frequency
         clock = ClockSignal()
+        pad = platform.request(platform.default_clk, 0, dir="-")
         if self._hz == source:
-            m.d.comb += [clock.eq(platform.request(platform.default_clk, 0).i), locked.eq(1)]
+            m.submodules.clock_pin = pin = io.Buffer(io.Direction.Input, pad)
+            m.d.comb += [clock.eq(pin.i), locked.eq(1)]
         elif self._board.family == "ice40":
             settings = ice40_pll(source, self._hz)
             # The board's clock comes in at the pad of the loop.
-            pad = platform.request(platform.default_clk, 0, dir="-")
             m.submodules.pll = Instance(
                 "SB_PLL40_PAD",
                 p_FEEDBACK_PATH="SIMPLE",
@@ -114,6 +122,7 @@ class Shell(Elaboratable):
             )
         else:
             settings = ecp5_pll(source, self._hz)
+            m.submodules.clock_pin = pin = io.Buffer(io.Direction.Input, pad)
             m.submodules.pll = Instance(
                 "EHXPLLL",
                 p_CLKI_DIV=settings.clki_div,
@@ -122,7 +131,7 @@ class Shell(Elaboratable):
                 p_CLKOP_CPHASE=settings.clkop_div - 1,
                 p_CLKOP_ENABLE="ENABLED",
                 p_FEEDBK_PATH="CLKOP",
-                i_CLKI=platform.request(platform.default_clk, 0).i,
+                i_CLKI=pin.i,
                 i_CLKFB=clock,
                 i_RST=0,
                 i_STDBY=0,
