@@ -53,8 +53,15 @@ def run_node(node: FloatNode, x: list[torch.Tensor]) -> torch.Tensor:
             if node.kind == "max":
                 y = functional.max_pool2d(x[0], node.kernel, node.stride, node.padding, 1, ceil)
             else:
-                count = node.count_include_pad
-                y = functional.avg_pool2d(x[0], node.kernel, node.stride, node.padding, ceil, count)
+                y = functional.avg_pool2d(
+                    x[0],
+                    node.kernel,
+                    node.stride,
+                    node.padding,
+                    ceil,
+                    node.count_include_pad,
+                    node.divisor,
+                )
             if y.shape[2:] == node.out_size:
                 break
         assert y.shape[2:] == node.out_size
@@ -209,9 +216,15 @@ PIECES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] = {
             nn.MaxPool2d(3, 2, 1, ceil_mode=True),
             nn.AvgPool2d(2, 2, ceil_mode=True),
             nn.AvgPool2d((1, 2), divisor_override=2),
+            nn.AvgPool2d(2, 1, 1, divisor_override=3),
         ),
         (2, 23, 18),
-        "a a m a a",
+        "a a m a a a",
+    ),
+    "divided by less than 0": (
+        seq(conv(2, 3, 3), nn.ReLU(), nn.AvgPool2d(2, divisor_override=-3), nn.ReLU()),
+        (2, 8, 8),
+        "c+ a+",
     ),
     "adaptive": (seq(conv(2, 3, 3), nn.AdaptiveAvgPool2d((3, None))), (2, 8, 8), "c a"),
     "mean": (fun(lambda m, x: m.c(x).mean((2, 3)), c=conv(2, 3, 3)), (2, 8, 6), "c a"),
