@@ -13,8 +13,9 @@ from compiler.image import Image
 from sim.cycles.image import run_image
 from sim.golden.eie import run_network
 from sim.result import RunResult, by_layer
-from sim.rtl.eie import Progress, run_jobs
+from sim.rtl.eie import run_jobs
 from sim.rtl.image import image_job, image_result
+from sim.rtl.jobs import Progress
 
 __all__ = ["Progress", "RunResult", "Target", "run", "run_columns"]
 

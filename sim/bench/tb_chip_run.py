@@ -3,15 +3,11 @@
 Not a test of its own: it records what the hardware did, for the caller to compare.
 """
 
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, RisingEdge, SimTimeoutError
+from cocotb.triggers import SimTimeoutError
 from cocotb.utils import get_sim_time
 from numpy.typing import NDArray
 
@@ -19,29 +15,27 @@ from hw.cnn.formats import Go
 from hw.eie.formats import Control, Space
 from hw.eie.params import EieParams
 from hw.scnn.params import ScnnParams
+from sim.bench.begin import PERIOD_NS, read_job, record, reset
 from sim.bench.chip_host import ChipHost
 from sim.bench.tb_eie_run import read_counters, read_result, split_outputs
-from sim.bench.tb_scnn_run import PERIOD_NS, ScnnRuns, record_outputs
+from sim.bench.tb_scnn_run import ScnnRuns
 
 
 @cocotb.test()
 async def run_chip(dut: Any) -> None:
     """Run every sample of the job; write ``results_0.npz`` beside it."""
-    folder = Path(os.environ["ZEROSKIP_JOB"])
-    description = json.loads((folder / "job.json").read_text())
+    folder, description = read_job()
     (job,) = description["jobs"]
     scnn = ScnnParams.from_dict(description["params"])
     eie = EieParams.from_dict(description["eie_params"])
-    dut.rst.value = 1
-    Clock(dut.clk, PERIOD_NS, unit="ns").start(start_high=False)
     host = ChipHost(dut, scnn, eie)
-    await ClockCycles(dut.clk, 2)
-    dut.rst.value = 0
-    recorded: list[tuple[int, int]] = []
-    rows: list[tuple[int, int, int]] = []
-    outs = dut.scnn_out_valid, dut.scnn_out_pass, dut.scnn_out_data
-    cocotb.start_soon(record_outputs(dut.clk, *outs, recorded))
-    cocotb.start_soon(_record_rows(dut, rows))
+    await reset(dut)
+    recorded: list[tuple[int, ...]] = []
+    fields = dut.scnn_out_pass, dut.scnn_out_data
+    cocotb.start_soon(record(dut.clk, dut.scnn_out_valid, fields, recorded))
+    rows: list[tuple[int, ...]] = []
+    fields = dut.eie_out_pass, dut.eie_out_row, dut.eie_out_data
+    cocotb.start_soon(record(dut.clk, dut.eie_out_valid, fields, rows))
     await host.configure(description["handoff"])
     final = len(job["runs"]) - 1
     latencies: list[int] = []
@@ -82,18 +76,3 @@ async def run_chip(dut: Any) -> None:
         got["latency"] = np.array(latencies, np.int64)
         results |= {f"{sample}/{key}": value for key, value in got.items()}
     np.savez(folder / "results_0.npz", allow_pickle=False, **results)
-
-
-async def _record_rows(dut: Any, rows: list[tuple[int, int, int]]) -> None:
-    """Append pass, row and data of every row of outputs that EIE writes."""
-    valid, clk = dut.eie_out_valid, dut.clk
-    while True:
-        await RisingEdge(valid)
-        await RisingEdge(clk)
-        while valid.value:
-            rows.append((
-                dut.eie_out_pass.value.to_unsigned(),
-                dut.eie_out_row.value.to_unsigned(),
-                dut.eie_out_data.value.to_unsigned(),
-            ))
-            await RisingEdge(clk)

@@ -3,8 +3,6 @@
 Not a test of its own: it records what the hardware did, for the caller to compare.
 """
 
-import json
-import os
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -12,33 +10,28 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, RisingEdge, SimTimeoutError, with_timeout
+from cocotb.triggers import SimTimeoutError, with_timeout
 from cocotb.utils import get_sim_time
 from numpy.typing import NDArray
 
 from hw.eie.formats import Control, Space, StallClass
 from hw.eie.params import EieParams
+from sim.bench.begin import PERIOD_NS, read_job, record, reset
 from sim.bench.host import Host
 
 __all__ = ["read_counters", "read_result", "split_outputs"]
-
-PERIOD_NS = 10
 
 
 @cocotb.test()
 async def run_image(dut: Any) -> None:
     """Run every input of the job; write ``results.npz`` beside it."""
-    folder = Path(os.environ["ZEROSKIP_JOB"])
-    job = json.loads((folder / "job.json").read_text())
+    folder, job = read_job()
     params = EieParams.from_dict(job["params"])
-    dut.rst.value = 1
-    Clock(dut.clk, PERIOD_NS, unit="ns").start(start_high=False)
     host = Host(dut, params)
-    await ClockCycles(dut.clk, 2)
-    dut.rst.value = 0
-    recorded: list[tuple[int, int, int]] = []
-    cocotb.start_soon(_record(dut, recorded))
+    await reset(dut)
+    recorded: list[tuple[int, ...]] = []
+    fields = dut.out_pass, dut.out_row, dut.out_data
+    cocotb.start_soon(record(dut.clk, dut.out_valid, fields, recorded))
 
     for number, one in enumerate(job["jobs"]):
         runs = _Runs(host, params, recorded, one["segments"], folder, number)
@@ -49,7 +42,7 @@ async def run_image(dut: Any) -> None:
             try:
                 samples.append(await runs.run(rows, one["max_cycles"], again=bool(samples)))
             except SimTimeoutError:
-                (folder / "hang").write_text(str(len(samples)))
+                (folder / "hang").write_text(f"input {len(samples)}")
                 return
             with open(folder / "progress", "a") as file:
                 file.write("\n")
@@ -64,7 +57,7 @@ class _Runs:
         self,
         host: Host,
         params: EieParams,
-        recorded: list[tuple[int, int, int]],
+        recorded: list[tuple[int, ...]],
         segments: list[dict[str, Any]],
         folder: Path,
         number: int,
@@ -139,21 +132,6 @@ class _Runs:
         begin = get_sim_time("ns")
         await work
         return round((get_sim_time("ns") - begin) / PERIOD_NS)
-
-
-async def _record(dut: Any, recorded: list[tuple[int, int, int]]) -> None:
-    """Append pass, row and data of every row of outputs that is written."""
-    valid, clk = dut.out_valid, dut.clk
-    while True:
-        await RisingEdge(valid)
-        await RisingEdge(clk)
-        while valid.value:
-            recorded.append((
-                dut.out_pass.value.to_unsigned(),
-                dut.out_row.value.to_unsigned(),
-                dut.out_data.value.to_unsigned(),
-            ))
-            await RisingEdge(clk)
 
 
 def split_outputs(data: int, params: EieParams) -> list[int]:

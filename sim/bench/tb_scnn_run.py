@@ -3,8 +3,6 @@
 Not a test of its own: it records what the hardware did, for the caller to compare.
 """
 
-import json
-import os
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -12,34 +10,29 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, RisingEdge, SimTimeoutError, with_timeout
+from cocotb.triggers import SimTimeoutError, with_timeout
 from cocotb.utils import get_sim_time
 from numpy.typing import NDArray
 
 from compiler.scnn.run import ActLoad, ActStore, Channels, TileLayout
 from hw.scnn.formats import Control, Space
 from hw.scnn.params import ScnnParams
+from sim.bench.begin import PERIOD_NS, read_job, record, reset
 from sim.bench.scnn_host import ScnnHost, put_stored
 
-__all__ = ["ScnnRuns", "parse_load", "parse_store", "record_outputs"]
-
-PERIOD_NS = 10
+__all__ = ["ScnnRuns", "parse_load", "parse_store"]
 
 
 @cocotb.test()
 async def run_cnn(dut: Any) -> None:
     """Run every sample of the jobs; write ``results_<job>.npz`` beside them."""
-    folder = Path(os.environ["ZEROSKIP_JOB"])
-    description = json.loads((folder / "job.json").read_text())
+    folder, description = read_job()
     params = ScnnParams.from_dict(description["params"])
-    dut.rst.value = 1
-    Clock(dut.clk, PERIOD_NS, unit="ns").start(start_high=False)
     host = ScnnHost(dut, params)
-    await ClockCycles(dut.clk, 2)
-    dut.rst.value = 0
-    recorded: list[tuple[int, int]] = []
-    cocotb.start_soon(record_outputs(dut.clk, dut.out_valid, dut.out_pass, dut.out_data, recorded))
+    await reset(dut)
+    recorded: list[tuple[int, ...]] = []
+    fields = dut.out_pass, dut.out_data
+    cocotb.start_soon(record(dut.clk, dut.out_valid, fields, recorded))
 
     for number, job in enumerate(description["jobs"]):
         runs = ScnnRuns(host, params, recorded, job["runs"], folder, number)
@@ -70,7 +63,7 @@ class ScnnRuns:
         self,
         host: ScnnHost,
         params: ScnnParams,
-        recorded: list[tuple[int, int]],
+        recorded: list[tuple[int, ...]],
         runs: list[dict[str, Any]],
         folder: Path,
         number: int,
@@ -169,18 +162,6 @@ class ScnnRuns:
         begin = get_sim_time("ns")
         result = await work
         return result, round((get_sim_time("ns") - begin) / PERIOD_NS)
-
-
-async def record_outputs(
-    clk: Any, valid: Any, number: Any, data: Any, recorded: list[tuple[int, int]]
-) -> None:
-    """Append pass and data of all PEs whenever outputs are made."""
-    while True:
-        await RisingEdge(valid)
-        await RisingEdge(clk)
-        while valid.value:
-            recorded.append((number.value.to_unsigned(), data.value.to_unsigned()))
-            await RisingEdge(clk)
 
 
 def parse_load(one: dict[str, Any]) -> ActLoad:

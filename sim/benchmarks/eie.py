@@ -12,7 +12,7 @@ from compiler.image import Image
 from compiler.presets import PRESETS
 from hw.eie.formats import StallClass
 from sim.benchmarks.eie_layers import EIE_LAYERS, PAPER_MHZ, EieLayer
-from sim.rtl.eie import Progress
+from sim.rtl.jobs import Progress
 from sim.run import run
 from sim.storage import layer_storage, stored_bits
 from sim.verify import verify

@@ -12,7 +12,7 @@ from sim.benchmarks.scnn_machines import dense_cycles, useful_products
 from sim.benchmarks.scnn_result import ConvBench, NetworkBench, ScnnBench
 from sim.benchmarks.scnn_run import compile_layer, count_layer, dense_operand, most_rows, run_on_rtl
 from sim.benchmarks.scnn_storage import scnn_storage
-from sim.rtl.eie import Progress
+from sim.rtl.jobs import Progress
 
 __all__ = ["BENCH_PARAMS", "bench_scnn", "measure_layer"]
 

@@ -18,7 +18,7 @@ from sim.cycles.scnn.acts import ActStorage
 from sim.cycles.scnn.program import ScnnCycles
 from sim.cycles.scnn.references import References
 from sim.golden.scnn import run_layer
-from sim.rtl.eie import Progress
+from sim.rtl.jobs import Progress
 from sim.rtl.scnn import ScnnJob, run_scnn_jobs
 
 __all__ = [

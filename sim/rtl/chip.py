@@ -1,8 +1,6 @@
 """Run tensors through the chip: SCNN, the handoff, EIE."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,9 +20,9 @@ from hw.scnn.array import PE_MODULE as SCNN_PE_MODULE
 from hw.scnn.array import ScnnArray
 from hw.scnn.params import ScnnParams
 from hw.scnn.pe import ScnnPe
-from sim.errors import SimulationError
-from sim.rtl.build import build_design, cache_dir
-from sim.rtl.eie import Progress, RtlResult, run_bench, sram_instance, watch_progress
+from sim.rtl.build import build_design
+from sim.rtl.eie import RtlResult, sram_instance
+from sim.rtl.jobs import Progress, job_folder, simulate
 from sim.rtl.scnn_build import scnn_sram_instances
 from sim.rtl.scnn_files import ScnnJob, ScnnResult, collect_scnn, describe_scnn
 
@@ -107,7 +105,7 @@ def run_chip(
     scnn, eie : sizes of the arrays; the chip is built if it has not been yet.
     job : see :class:`ChipJob`.
     waves : where to leave a VCD file.
-    progress : see :data:`sim.rtl.eie.Progress`.
+    progress : see :data:`sim.rtl.jobs.Progress`.
 
     Raises
     ------
@@ -120,29 +118,19 @@ def run_chip(
     report("build chip simulator", 0, 1)
     program = build_chip(scnn, eie, waves=waves is not None)
     report("build chip simulator", 1, 1)
-    runs = cache_dir() / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=runs))
     samples = len(next(iter(job.scnn.tensors.values())))
-    try:
+    with job_folder() as folder:
         _write(folder, scnn, eie, job)
-        steps = samples * len(job.scnn.runs)
-        with watch_progress(folder / "progress", steps, report, "simulate the chip"):
-            run_bench(program, folder, "sim.bench.tb_chip_run", waves=waves is not None)
-        if waves is not None:
-            shutil.move(folder / "dump.vcd", waves)
-        if (folder / "hang").exists():
-            raise SimulationError(f"{(folder / 'hang').read_text()} did not come to an end in time")
-        result = _collect(folder / "results_0.npz", job, samples)
-    except SimulationError as error:
-        if str(folder) not in str(error):  # unless it names the log in the folder
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-    return result
+        simulate(
+            program,
+            folder,
+            "sim.bench.tb_chip_run",
+            samples * len(job.scnn.runs),
+            waves=waves,
+            progress=progress,
+            step="simulate the chip",
+        )
+        return _collect(folder / "results_0.npz", job, samples)
 
 
 def _write(folder: Path, scnn: ScnnParams, eie: EieParams, job: ChipJob) -> None:

@@ -1,11 +1,7 @@
 """Run inputs through the EIE array's RTL."""
 
-import contextlib
 import json
-import shutil
-import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,24 +14,17 @@ from compiler.readmem import to_hex
 from hw.eie.array import ARRAY_MODULE
 from hw.eie.formats import Space
 from hw.eie.params import EieParams
-from sim.errors import SimulationError
-from sim.rtl.build import build_array, cache_dir
-from sim.rtl.launch import launch
+from sim.rtl.build import build_array
+from sim.rtl.jobs import Progress, job_folder, simulate
 
 __all__ = [
     "Job",
-    "Progress",
     "RtlResult",
     "host_writes",
-    "run_bench",
     "run_jobs",
     "sram_instance",
-    "watch_progress",
     "write_jobs",
 ]
-
-Progress = Callable[[str, int, int], None]
-"""Called with a step's name, how much of it is done, and of how much."""
 
 # Of an image's SRAMs: where they are in the design, and where a host writes them.
 _INSTANCES = {
@@ -144,7 +133,7 @@ def run_jobs(
         from the start.
     waves : where to leave a VCD file.
     program : another simulation of the array than that of its RTL.
-    progress : see :data:`Progress`.
+    progress : see :data:`sim.rtl.jobs.Progress`.
 
     Raises
     ------
@@ -159,30 +148,18 @@ def run_jobs(
     report("build simulator", 0, 1)
     program = program or build_array(params, waves=waves is not None)
     report("build simulator", 1, 1)
-    runs = cache_dir() / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=runs))
-    try:
+    with job_folder() as folder:
         write_jobs(folder, params, jobs, host_load=host_load)
-        with watch_progress(folder / "progress", sum(len(job.inputs) for job in jobs), report):
-            run_bench(program, folder, "sim.bench.tb_eie_run", waves=waves is not None)
-        if waves is not None:
-            shutil.move(folder / "dump.vcd", waves)
-        if (folder / "hang").exists():
-            raise SimulationError(
-                f"input {(folder / 'hang').read_text()} did not come to an end in time: the "
-                "image's pointers or program must be wrong"
-            )
-        results = [_collect(folder / f"results_{k}.npz", job) for k, job in enumerate(jobs)]
-    except SimulationError as error:
-        if str(folder) not in str(error):  # unless it names the log in the folder
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-    return results
+        simulate(
+            program,
+            folder,
+            "sim.bench.tb_eie_run",
+            sum(len(job.inputs) for job in jobs),
+            waves=waves,
+            progress=progress,
+            blame="the image's pointers or program must be wrong",
+        )
+        return [_collect(folder / f"results_{k}.npz", job) for k, job in enumerate(jobs)]
 
 
 def write_jobs(
@@ -191,24 +168,6 @@ def write_jobs(
     """Write what a bench of the array reads: ``job.json``, inputs, and SRAM contents."""
     description = [_describe(folder, k, job, host_load) for k, job in enumerate(jobs)]
     (folder / "job.json").write_text(json.dumps({"params": asdict(params), "jobs": description}))
-
-
-def run_bench(program: Path, folder: Path, bench: str, *, waves: bool = False) -> None:
-    """Run a bench of the array on the jobs in ``folder``; all its tests must pass.
-
-    Raises
-    ------
-    SimulationError
-        If one fails.
-    """
-    launch(
-        program,
-        bench,
-        folder,
-        env={"ZEROSKIP_JOB": str(folder)},
-        plusargs=(f"+sram_dir={folder / 'srams'}",),
-        waves=waves,
-    )
 
 
 def _describe(folder: Path, number: int, job: Job, host_load: bool) -> dict[str, Any]:
@@ -261,26 +220,3 @@ def _collect(path: Path, job: Job) -> RtlResult:
             results["nanoseconds"] / 1e9,
             results["counters"],
         )
-
-
-@contextlib.contextmanager
-def watch_progress(
-    path: Path, total: int, report: Progress, step: str = "simulate"
-) -> Iterator[None]:
-    """Report the lines that a simulation appends to ``path``."""
-    over = threading.Event()
-
-    def poll() -> None:
-        last = False
-        while not last:
-            last = over.wait(0.2)
-            report(step, len(path.read_text()), total)
-
-    path.touch()
-    thread = threading.Thread(target=poll, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()

@@ -25,8 +25,9 @@ from hw.synth.eie import EieNetlists, eie_netlists
 from hw.synth.liberty import OWN_LIBERTY, OWN_MODELS, read_liberty
 from hw.synth.report import digest
 from sim.rtl.build import build_design, cache_dir
-from sim.rtl.eie import Progress, run_jobs
+from sim.rtl.eie import run_jobs
 from sim.rtl.image import image_job, image_result
+from sim.rtl.jobs import Progress
 from sim.run import run
 from sim.verify import compare
 
@@ -52,7 +53,7 @@ def build_gates(
     name : begins the name of the build's folder.
     verilog : text by file name.
     top, shared : see :func:`sim.rtl.build.build_design`.
-    progress : see :data:`sim.rtl.eie.Progress`.
+    progress : see :data:`sim.rtl.jobs.Progress`.
 
     Raises
     ------

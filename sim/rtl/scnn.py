@@ -1,16 +1,12 @@
 """Run tensors through the SCNN array's RTL."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from hw.scnn.params import ScnnParams
-from sim.errors import SimulationError
-from sim.rtl.build import cache_dir
-from sim.rtl.eie import Progress, run_bench, watch_progress
+from sim.rtl.jobs import Progress, job_folder, simulate
 from sim.rtl.scnn_build import build_scnn
 from sim.rtl.scnn_files import ScnnJob, ScnnResult, collect_scnn, describe_scnn, sample_count
 
@@ -36,7 +32,7 @@ def run_scnn_jobs(
         their contents from the start.
     waves : where to leave a VCD file.
     program : another simulation of the array than that of its RTL.
-    progress : see :data:`sim.rtl.eie.Progress`.
+    progress : see :data:`sim.rtl.jobs.Progress`.
 
     Raises
     ------
@@ -51,31 +47,19 @@ def run_scnn_jobs(
     report("build SCNN simulator", 0, 1)
     program = program or build_scnn(params, waves=waves is not None)
     report("build SCNN simulator", 1, 1)
-    runs = cache_dir() / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=runs))
-    try:
+    with job_folder() as folder:
         write_scnn_jobs(folder, params, jobs, host_load=host_load)
-        steps = sum(sample_count(job) * len(job.runs) for job in jobs)
-        with watch_progress(folder / "progress", steps, report, "simulate SCNN"):
-            run_bench(program, folder, "sim.bench.tb_scnn_run", waves=waves is not None)
-        if waves is not None:
-            shutil.move(folder / "dump.vcd", waves)
-        if (folder / "hang").exists():
-            raise SimulationError(
-                f"{(folder / 'hang').read_text()} did not come to an end in time: the image's "
-                "program or weights must be wrong"
-            )
-        results = [collect_scnn(folder / f"results_{k}.npz", job) for k, job in enumerate(jobs)]
-    except SimulationError as error:
-        if str(folder) not in str(error):  # unless it names the log in the folder
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-    return results
+        simulate(
+            program,
+            folder,
+            "sim.bench.tb_scnn_run",
+            sum(sample_count(job) * len(job.runs) for job in jobs),
+            waves=waves,
+            progress=progress,
+            step="simulate SCNN",
+            blame="the image's program or weights must be wrong",
+        )
+        return [collect_scnn(folder / f"results_{k}.npz", job) for k, job in enumerate(jobs)]
 
 
 def write_scnn_jobs(

@@ -13,8 +13,8 @@ from hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
 from hw.scnn.params import ScnnParams
 from hw.synth.netlist import Netlist
 from hw.synth.report import digest
-from sim.rtl.eie import Progress
 from sim.rtl.gates import build_gates, recorded
+from sim.rtl.jobs import Progress
 from sim.rtl.scnn import run_scnn_jobs
 from sim.scnn.run import cnn_inputs, cnn_job, cnn_result, run_cnn
 from sim.scnn.verify import compare_cnn

@@ -13,8 +13,8 @@ from compiler.graph import INPUT, QuantGraph
 from sim.cycles.scnn.image import run_cnn_image
 from sim.golden.scnn import layer_results
 from sim.rtl.chip import ChipJob, run_chip
-from sim.rtl.eie import Progress
 from sim.rtl.image import image_job, image_result
+from sim.rtl.jobs import Progress
 from sim.rtl.scnn import ScnnJob, ScnnResult, run_scnn_jobs
 from sim.run import Target, run_columns
 from sim.scnn.result import CnnResult, by_conv_layer
@@ -49,7 +49,7 @@ def run_cnn(
     on : see :data:`sim.run.Target`.
     waves : with RTL, where to leave the waves (VCD): of the chip, or if the host carries SCNN's
         outputs to EIE, of SCNN.
-    progress : see :data:`sim.rtl.eie.Progress`.
+    progress : see :data:`sim.rtl.jobs.Progress`.
 
     Raises
     ------

@@ -12,8 +12,9 @@ from compiler.image import Image
 from compiler.network import QuantNetwork
 from hw.eie.params import EieParams
 from sim.rtl.build import build_array
-from sim.rtl.eie import run_bench, write_jobs
+from sim.rtl.eie import write_jobs
 from sim.rtl.image import image_job
+from sim.rtl.jobs import run_bench
 
 
 @pytest.mark.cosim

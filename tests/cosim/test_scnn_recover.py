@@ -8,7 +8,7 @@ import pytest
 from compiler.graph import INPUT
 from compiler.scnn.program import build
 from hw.scnn.params import PRESETS
-from sim.rtl.eie import run_bench
+from sim.rtl.jobs import run_bench
 from sim.rtl.scnn import ScnnJob, write_scnn_jobs
 from sim.rtl.scnn_build import build_scnn
 from tests.cosim.scnn_draw import draw_graph, draw_planes

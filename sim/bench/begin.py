@@ -1,0 +1,40 @@
+"""How every bench begins: the job it is to run, a clock and a reset, a record of outputs."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, RisingEdge
+
+__all__ = ["PERIOD_NS", "read_job", "record", "reset"]
+
+PERIOD_NS = 10
+
+
+def read_job() -> tuple[Path, dict[str, Any]]:
+    """Return the job's folder, and its description, see :mod:`sim.rtl.jobs`."""
+    folder = Path(os.environ["ZEROSKIP_JOB"])
+    return folder, json.loads((folder / "job.json").read_text())
+
+
+async def reset(dut: Any) -> None:
+    """Start the clock of ``dut``, and give the reset; its host is there already."""
+    dut.rst.value = 1
+    Clock(dut.clk, PERIOD_NS, unit="ns").start(start_high=False)
+    await ClockCycles(dut.clk, 2)
+    dut.rst.value = 0
+
+
+async def record(
+    clk: Any, valid: Any, fields: Sequence[Any], recorded: list[tuple[int, ...]]
+) -> None:
+    """Append ``fields`` of the outputs, unsigned, in every cycle in which they are ``valid``."""
+    while True:
+        await RisingEdge(valid)
+        await RisingEdge(clk)
+        while valid.value:
+            recorded.append(tuple(field.value.to_unsigned() for field in fields))
+            await RisingEdge(clk)
