@@ -19,7 +19,14 @@ from sim.benchmarks.scnn_layers import (
 )
 from sim.benchmarks.scnn_result import ConvBench, NetworkBench, ScnnBench
 
-__all__ = ["SCNN_EXAMPLES", "bench_isca", "choose_layers"]
+__all__ = ["SCNN_EXAMPLES", "ScnnLayersOption", "bench_isca", "choose_layers"]
+
+ScnnLayersOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layers", metavar="NETWORK/LAYER,...", help="Only these layers, as vgg16/conv5_1."
+    ),
+]
 
 SCNN_EXAMPLES = """Examples:
 
@@ -42,12 +49,7 @@ def bench_isca(
             help=f"Which networks: {', '.join(NETWORKS)}; all unless given.",
         ),
     ] = None,
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            "--layers", metavar="NETWORK/LAYER,...", help="Only these layers, as vgg16/conv5_1."
-        ),
-    ] = None,
+    layers: ScnnLayersOption = None,
     alone: Annotated[
         bool,
         typer.Option(

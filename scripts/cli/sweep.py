@@ -13,7 +13,8 @@ from compiler.presets import PRESETS
 from scripts.cli.axes import read_axes
 from scripts.cli.files import read_npy
 from scripts.cli.options import JsonOption
-from scripts.cli.output import Steps, print_json, print_line, print_table
+from scripts.cli.output import print_table
+from scripts.cli.sweep_run import JobsOption, SchedulerOption, TableOption, measure_points
 from scripts.cli.sweep_scnn import SCNN_SWEEP_EXAMPLES, sweep_scnn
 from sim.benchmarks.eie_layers import EIE_LAYERS
 from sim.sweep.grid import AXES, Memories, Point, grid
@@ -42,16 +43,7 @@ def _group() -> None:
 
 @app.command("eie", epilog=EXAMPLES)
 def sweep_eie(
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="TABLE",
-            help="A .csv or .parquet file. Finished points are kept beside it until it is "
-            "complete: the same command goes on where it was stopped.",
-        ),
-    ],
+    output: TableOption,
     pes: Annotated[
         str | None, typer.Option("--pes", metavar="N,...", help="Numbers of PEs.")
     ] = None,
@@ -112,20 +104,15 @@ def sweep_eie(
         Path | None,
         typer.Option("--input", "-i", metavar="X.npy", help="Inputs of the image's network."),
     ] = None,
-    jobs: Annotated[
-        int, typer.Option("--jobs", metavar="N", help="Processes; -1 is one per core.")
-    ] = -1,
-    scheduler: Annotated[
-        str | None,
-        typer.Option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster instead."),
-    ] = None,
+    jobs: JobsOption = -1,
+    scheduler: SchedulerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure every combination of the values given, and write one table.
 
     Points that cannot be mapped have their reason in the table.
     """
-    from sim.sweep.run import Sweep, run_sweep
+    from sim.sweep.run import Sweep
 
     axes = read_axes(
         num_pes=pes,
@@ -138,23 +125,17 @@ def sweep_eie(
     )
     works, base = _works(layers, image, inputs, preset)
     sweep = Sweep(works, grid(base, axes, memories))
-    with Steps() as steps:
-        result = run_sweep(sweep, output, jobs=jobs, scheduler=scheduler, progress=steps)
-    if as_json:
-        # A point has a row per layer, and is impossible for all of them or none.
-        first = {work.layers[0] for work in works}
-        print_json({
-            "table": str(output),
-            "sweep": sweep.fingerprint,
-            "points": len(sweep.works) * len(sweep.points),
-            "resumed": result.resumed,
-            "impossible": sum(not row["possible"] and row["layer"] in first for row in result.rows),
-            "rows": result.rows,
-        })
-        return
-    _print(result.rows)
-    kept = f", {result.resumed} of them from before" if result.resumed else ""
-    print_line(f"{len(sweep.works) * len(sweep.points)} points{kept}: table in {output}")
+    # A point has a row per layer, and is impossible for all of them or none.
+    first = {work.layers[0] for work in works}
+    measure_points(
+        sweep,
+        output,
+        jobs=jobs,
+        scheduler=scheduler,
+        as_json=as_json,
+        impossible=lambda row: not row["possible"] and row["layer"] in first,
+        show=_print,
+    )
 
 
 app.command("scnn", epilog=SCNN_SWEEP_EXAMPLES)(sweep_scnn)

@@ -1,15 +1,15 @@
 """``zeroskip sweep scnn``: densities and arrays, on the cycle model."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from scripts.cli.axes import read_axes
-from scripts.cli.bench_scnn import choose_layers
+from scripts.cli.bench_scnn import ScnnLayersOption, choose_layers
 from scripts.cli.options import JsonOption
-from scripts.cli.output import Steps, print_json, print_line, print_table
+from scripts.cli.output import print_table
+from scripts.cli.sweep_run import JobsOption, SchedulerOption, TableOption, measure_points
 from sim.benchmarks.scnn_layers import NETWORKS
 
 __all__ = ["SCNN_SWEEP_EXAMPLES", "sweep_scnn"]
@@ -26,16 +26,7 @@ zeroskip sweep scnn --layers googlenet/5b/1x1 --num-streams 1,4,16,64 -o streams
 
 
 def sweep_scnn(
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="TABLE",
-            help="A .csv or .parquet file. Finished points are kept beside it until it is "
-            "complete: the same command goes on where it was stopped.",
-        ),
-    ],
+    output: TableOption,
     networks: Annotated[
         str | None,
         typer.Option(
@@ -44,12 +35,7 @@ def sweep_scnn(
             help=f"{', '.join(NETWORKS)}; googlenet unless given, or those of --layers.",
         ),
     ] = None,
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            "--layers", metavar="NETWORK/LAYER,...", help="Only these layers, as vgg16/conv5_1."
-        ),
-    ] = None,
+    layers: ScnnLayersOption = None,
     density: Annotated[
         str | None,
         typer.Option("--density", metavar="SHARE,...", help="Of weights and of activations."),
@@ -91,13 +77,8 @@ def sweep_scnn(
         str | None,
         typer.Option("--block-depth", metavar="N,...", help="Headers of a weight FIFO."),
     ] = None,
-    jobs: Annotated[
-        int, typer.Option("--jobs", metavar="N", help="Processes; -1 is one per core.")
-    ] = -1,
-    scheduler: Annotated[
-        str | None,
-        typer.Option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster instead."),
-    ] = None,
+    jobs: JobsOption = -1,
+    scheduler: SchedulerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure layers of the SCNN paper at every combination of the values given.
@@ -105,7 +86,6 @@ def sweep_scnn(
     Densities are those published (see ``zeroskip bench scnn``) unless given. Points that cannot
     be mapped have their reason in the table.
     """
-    from sim.sweep.run import run_sweep
     from sim.sweep.scnn import ScnnSweep, scnn_grid
 
     axes = read_axes(
@@ -125,21 +105,15 @@ def sweep_scnn(
     chosen = choose_layers(networks, layers)
     names = [one.full_name for some in chosen.values() for one in some]
     sweep = ScnnSweep(names, scnn_grid(axes))
-    with Steps() as steps:
-        result = run_sweep(sweep, output, jobs=jobs, scheduler=scheduler, progress=steps)
-    if as_json:
-        print_json({
-            "table": str(output),
-            "sweep": sweep.fingerprint,
-            "points": sweep.size,
-            "resumed": result.resumed,
-            "impossible": sum(not row["possible"] for row in result.rows),
-            "rows": result.rows,
-        })
-        return
-    _print(result.rows, list(axes))
-    kept = f", {result.resumed} of them from before" if result.resumed else ""
-    print_line(f"{sweep.size} points{kept}: table in {output}")
+    measure_points(
+        sweep,
+        output,
+        jobs=jobs,
+        scheduler=scheduler,
+        as_json=as_json,
+        impossible=lambda row: not row["possible"],
+        show=lambda rows: _print(rows, list(axes)),
+    )
 
 
 def _print(rows: Sequence[dict[str, Any]], axes: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from compiler.errors import InputError
 from compiler.manifest import zeroskip_version
+from compiler.staging import check_output_file
 from sim.sweep.execute import AnyJob, Job, on_cluster, on_cores
 from sim.sweep.grid import Point, image_key
 from sim.sweep.journal import Journal
@@ -144,10 +145,7 @@ def run_sweep(
     total, fingerprint = sweep.size, sweep.fingerprint
     if output.exists():
         return SweepResult(_finished(output, sweep), total)
-    if not output.absolute().parent.is_dir():
-        raise InputError(
-            f"{output} cannot be written: there is no folder {output.absolute().parent}"
-        )
+    check_output_file(output)
     with Journal(journal_path(output), fingerprint) as journal:
         resumed = len(journal.done)
         report("points", resumed, total)
