@@ -1,5 +1,6 @@
 """What the operators on feature maps mean: convolutions and pooling."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -150,16 +151,35 @@ def _adaptive(node: Node, name: str, source: str, shape: Shape) -> FloatPool | N
     sizes = [n if n is None else int(n) for n in wanted]
     sizes = sizes * 2 if len(sizes) == 1 else sizes
     out = [size if n is None else n for n, size in zip(sizes, plane, strict=True)]
-    if any(n < 1 or size % n for n, size in zip(out, plane, strict=True)):
+    down, across = (_even(size, n) for n, size in zip(out, plane, strict=True))
+    if down is None or across is None:
         raise ops.node_error(
             node,
-            f"its windows of a plane of {plane} differ in size for outputs of {tuple(out)}; only "
-            "where the output divides the plane",
+            f"its windows of a plane of {plane} differ in size or distance for outputs of "
+            f"{tuple(out)}; only where they do not, as where the output divides the plane",
         )
     if tuple(out) == plane:
         return None
-    kernel = plane[0] // out[0], plane[1] // out[1]
-    return _average(name, source, kernel, (out[0], out[1]))
+    return FloatPool(
+        name=name,
+        inputs=(source,),
+        kind="avg",
+        kernel=(down[0], across[0]),
+        stride=(down[1], across[1]),
+        padding=(0, 0),
+        out_size=(out[0], out[1]),
+    )
+
+
+def _even(size: int, count: int) -> tuple[int, int] | None:
+    """Return size and distance of ``count`` adaptive windows; None if they are not the same."""
+    starts = [at * size // count for at in range(count)]
+    sizes = {-(-(at + 1) * size // count) - start for at, start in enumerate(starts)}
+    steps = {then - start for start, then in pairwise(starts)}
+    if len(sizes) != 1 or len(steps) > 1 or 0 in steps:
+        return None
+    # A kernel that has one place only does not move.
+    return sizes.pop(), steps.pop() if steps else 1
 
 
 def mean(node: Node, name: str, source: str, shape: Shape) -> FloatPool:
@@ -168,14 +188,7 @@ def mean(node: Node, name: str, source: str, shape: Shape) -> FloatPool:
     dims = dims if isinstance(dims, (list, tuple)) else [dims]
     if sorted(int(dim) % 4 for dim in dims if dim is not None) != [2, 3]:
         raise ops.node_error(node, f"its mean is over {dims}; only over rows and columns, [2, 3]")
-    return _average(name, source, shape[1:], (1, 1))
-
-
-def _average(name: str, source: str, kernel: Pair, out_size: Pair) -> FloatPool:
-    """Return an average of windows side by side."""
-    # A kernel that has one place only does not move.
-    stride = (1, 1) if out_size == (1, 1) else kernel
-    return FloatPool(name, (source,), "avg", kernel, stride, (0, 0), out_size)
+    return FloatPool(name, (source,), "avg", shape[1:], (1, 1), (0, 0), (1, 1))
 
 
 def _pair(node: Node, key: str, default: int) -> Pair:

@@ -226,6 +226,12 @@ PIECES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] = {
         (2, 8, 8),
         "c+ a+",
     ),
+    "adaptive, overlapping": (
+        seq(conv(2, 3, 3), nn.AdaptiveAvgPool2d((3, 4))),
+        (2, 9, 11),
+        "c a",
+    ),
+    "adaptive, one row": (seq(conv(2, 3, 3), nn.AdaptiveAvgPool2d((1, 3))), (2, 8, 8), "c a"),
     "adaptive": (seq(conv(2, 3, 3), nn.AdaptiveAvgPool2d((3, None))), (2, 8, 8), "c a"),
     "mean": (fun(lambda m, x: m.c(x).mean((2, 3)), c=conv(2, 3, 3)), (2, 8, 6), "c a"),
     "mean, kept": (
