@@ -1,15 +1,12 @@
 """Sizes of the EIE array, fixed when its Verilog is generated."""
 
-import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
-__all__ = ["EieParams", "ParamError"]
+from hw.common.params import ArrayParams, ParamError, address_bits
 
-
-class ParamError(ValueError):
-    """A parameter lies outside what the hardware can be built with."""
-
+__all__ = ["EieParams"]
 
 # name: (smallest, largest) value that the RTL is built and tested for. The widest entry, 8 + 8
 # bits, fits the smallest word.
@@ -31,13 +28,8 @@ _RANGES = {
 }
 
 
-def _log2_ceil(count: int) -> int:
-    """Bits that count ``count`` different values, at least 1: no signal is ever 0 bits wide."""
-    return max(1, (count - 1).bit_length())
-
-
 @dataclass(frozen=True, kw_only=True)
-class EieParams:
+class EieParams(ArrayParams):
     """Sizes of an EIE array (Han et al., ISCA 2016, section III and IV).
 
     Every memory size counts rows of one PE. Wrong values raise :class:`ParamError`.
@@ -81,32 +73,12 @@ class EieParams:
     skip_padding: bool = False
     counters: bool = True
 
+    ranges: ClassVar[Mapping[str, tuple[int, int]]] = _RANGES
+
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            name, value = field.name, getattr(self, field.name)
-            if name not in _RANGES:
-                if not isinstance(value, bool):
-                    raise ParamError(f"{name} must be true or false, not {value!r}")
-                continue
-            low, high = _RANGES[name]
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ParamError(
-                    f"{name} must be a whole number from {low} to {high}, not {value!r}"
-                )
+        super().__post_init__()
         if self.num_pointers % 2:
             raise ParamError(f"num_pointers must be even (two banks), not {self.num_pointers}")
-        if self.acc_bits < self.act_bits:
-            raise ParamError(
-                f"acc_bits must be at least act_bits = {self.act_bits}, not {self.acc_bits}"
-            )
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "EieParams":
-        """Make parameters from a dictionary as :func:`dataclasses.asdict` gives it."""
-        names = [field.name for field in dataclasses.fields(cls)]
-        if unknown := sorted(set(values) - set(names)):
-            raise ParamError(f"unknown parameter {unknown[0]!r}; there are {', '.join(names)}")
-        return cls(**values)
 
     @property
     def entry_bits(self) -> int:
@@ -119,11 +91,6 @@ class EieParams:
         return self.word_bits // self.entry_bits
 
     @property
-    def max_run(self) -> int:
-        """Longest run of zeros that one entry can carry, and the run of every padding entry."""
-        return (1 << self.run_bits) - 1
-
-    @property
     def spmat_entries(self) -> int:
         """Entries that one PE's Spmat SRAM holds."""
         return self.spmat_words * self.entries_per_word
@@ -131,54 +98,29 @@ class EieParams:
     @property
     def pe_bits(self) -> int:
         """Width of a PE's number."""
-        return _log2_ceil(self.num_pes)
+        return address_bits(self.num_pes)
 
     @property
     def slot_bits(self) -> int:
         """Width of an entry's position in its word."""
-        return _log2_ceil(self.entries_per_word)
+        return address_bits(self.entries_per_word)
 
     @property
     def word_addr_bits(self) -> int:
         """Width of an address of the Spmat SRAM."""
-        return _log2_ceil(self.spmat_words)
+        return address_bits(self.spmat_words)
 
     @property
     def pointer_addr_bits(self) -> int:
         """Width of a pointer's number; the lowest bit is its bank."""
-        return _log2_ceil(self.num_pointers)
+        return address_bits(self.num_pointers)
 
     @property
     def act_addr_bits(self) -> int:
         """Width of an address in an activation file."""
-        return _log2_ceil(self.num_acts)
+        return address_bits(self.num_acts)
 
     @property
     def acc_addr_bits(self) -> int:
         """Width of an accumulator's address, the PE-local row."""
-        return _log2_ceil(self.num_accs)
-
-    @property
-    def bias_addr_bits(self) -> int:
-        """Width of an address of the bias SRAM."""
-        return _log2_ceil(self.num_biases)
-
-    @property
-    def descriptor_addr_bits(self) -> int:
-        """Width of a descriptor's number."""
-        return _log2_ceil(self.num_descriptors)
-
-    @property
-    def num_codes(self) -> int:
-        """Entries of a codebook; entry 0 is literally 0."""
-        return 1 << self.code_bits
-
-    @property
-    def max_act(self) -> int:
-        """Largest activation."""
-        return (1 << (self.act_bits - 1)) - 1
-
-    @property
-    def min_act(self) -> int:
-        """Smallest activation."""
-        return -(1 << (self.act_bits - 1))
+        return address_bits(self.num_accs)

@@ -1,10 +1,10 @@
 """Sizes of the SCNN array, fixed when its Verilog is generated."""
 
-import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
-from hw.eie.params import ParamError
+from hw.common.params import ArrayParams, ParamError, address_bits
 
 __all__ = ["PRESETS", "ScnnParams"]
 
@@ -37,13 +37,8 @@ _RANGES = {
 }
 
 
-def _log2_ceil(count: int) -> int:
-    """Bits that count ``count`` different values, at least 1: no signal is ever 0 bits wide."""
-    return max(1, (count - 1).bit_length())
-
-
 @dataclass(frozen=True, kw_only=True)
-class ScnnParams:
+class ScnnParams(ArrayParams):
     """Sizes of an SCNN array (Parashar et al., ISCA 2017, sections IV and V).
 
     Wrong values raise :class:`ParamError`.
@@ -101,25 +96,13 @@ class ScnnParams:
     num_descriptors: int = 64
     counters: bool = True
 
+    ranges: ClassVar[Mapping[str, tuple[int, int]]] = _RANGES
+
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            name, value = field.name, getattr(self, field.name)
-            if name not in _RANGES:
-                if not isinstance(value, bool):
-                    raise ParamError(f"{name} must be true or false, not {value!r}")
-                continue
-            low, high = _RANGES[name]
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ParamError(
-                    f"{name} must be a whole number from {low} to {high}, not {value!r}"
-                )
+        super().__post_init__()
         for name in ("banks", "bank_entries"):
             if getattr(self, name) & (getattr(self, name) - 1):
                 raise ParamError(f"{name} must be a power of two, not {getattr(self, name)}")
-        if self.acc_bits < self.act_bits:
-            raise ParamError(
-                f"acc_bits must be at least act_bits = {self.act_bits}, not {self.acc_bits}"
-            )
         if self.field_bits < self.code_bits:
             raise ParamError(
                 f"code_bits must be at most field_bits = {self.field_bits}, not {self.code_bits}"
@@ -133,14 +116,6 @@ class ScnnParams:
             raise ParamError(
                 f"num_streams must be at most the {self.num_pes} PEs, not {self.num_streams}"
             )
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "ScnnParams":
-        """Make parameters from a dictionary as :func:`dataclasses.asdict` gives it."""
-        names = [field.name for field in dataclasses.fields(cls)]
-        if unknown := sorted(set(values) - set(names)):
-            raise ParamError(f"unknown parameter {unknown[0]!r}; there are {', '.join(names)}")
-        return cls(**values)
 
     @property
     def num_pes(self) -> int:
@@ -158,19 +133,9 @@ class ScnnParams:
         return self.banks * self.bank_entries
 
     @property
-    def max_run(self) -> int:
-        """Longest run of zeros that one entry can carry."""
-        return (1 << self.run_bits) - 1
-
-    @property
-    def num_codes(self) -> int:
-        """Entries of a codebook; entry 0 is literally 0."""
-        return 1 << self.code_bits
-
-    @property
     def acc_addr_bits(self) -> int:
         """Width of an accumulator's address; the lowest ``bank_bits`` name its bank."""
-        return _log2_ceil(self.accs)
+        return address_bits(self.accs)
 
     @property
     def bank_bits(self) -> int:
@@ -180,12 +145,12 @@ class ScnnParams:
     @property
     def entry_addr_bits(self) -> int:
         """Width of an address inside a bank."""
-        return _log2_ceil(self.bank_entries)
+        return address_bits(self.bank_entries)
 
     @property
     def act_addr_bits(self) -> int:
         """Width of an address of an activation RAM."""
-        return _log2_ceil(self.act_words)
+        return address_bits(self.act_words)
 
     @property
     def act_count_bits(self) -> int:
@@ -195,7 +160,7 @@ class ScnnParams:
     @property
     def channel_bits(self) -> int:
         """Width of a number of a channel in a directory."""
-        return _log2_ceil(self.num_channels)
+        return address_bits(self.num_channels)
 
     @property
     def weight_count_bits(self) -> int:
@@ -205,42 +170,22 @@ class ScnnParams:
     @property
     def weight_addr_bits(self) -> int:
         """Width of an address of a weight SRAM."""
-        return _log2_ceil(self.weight_words)
+        return address_bits(self.weight_words)
 
     @property
     def block_addr_bits(self) -> int:
         """Width of an address of a header SRAM."""
-        return _log2_ceil(self.num_blocks)
+        return address_bits(self.num_blocks)
 
     @property
     def tap_bits(self) -> int:
         """Width of a number of a tap."""
-        return _log2_ceil(self.num_taps)
-
-    @property
-    def bias_addr_bits(self) -> int:
-        """Width of an address of a bias SRAM."""
-        return _log2_ceil(self.num_biases)
+        return address_bits(self.num_taps)
 
     @property
     def codebook_bits(self) -> int:
         """Width of a number of a codebook."""
-        return _log2_ceil(self.num_codebooks)
-
-    @property
-    def descriptor_addr_bits(self) -> int:
-        """Width of a descriptor's number."""
-        return _log2_ceil(self.num_descriptors)
-
-    @property
-    def max_act(self) -> int:
-        """Largest activation."""
-        return (1 << (self.act_bits - 1)) - 1
-
-    @property
-    def min_act(self) -> int:
-        """Smallest activation."""
-        return -(1 << (self.act_bits - 1))
+        return address_bits(self.num_codebooks)
 
     @property
     def min_acc(self) -> int:

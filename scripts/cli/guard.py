@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from compiler.errors import ZeroskipError
-from hw.eie.params import ParamError
+from hw.common.params import ParamError
 from scripts.cli.options import name_options
 from scripts.cli.output import print_json
 from scripts.cli.scnn_options import name_scnn_options

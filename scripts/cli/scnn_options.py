@@ -10,7 +10,8 @@ from typing import Any
 import typer
 
 from compiler.errors import InputError
-from hw.eie.params import EieParams, ParamError
+from hw.common.params import ParamError
+from hw.eie.params import EieParams
 from hw.scnn.params import PRESETS, ScnnParams
 from scripts.cli.options import field_helps, field_parameter, option_parameter, set_parameters
 

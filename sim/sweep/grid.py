@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 
 from compiler.eie.place import Strategy
 from compiler.errors import InputError
-from hw.eie.params import EieParams, ParamError
+from hw.common.params import ParamError
+from hw.eie.params import EieParams
 
 __all__ = ["AXES", "Memories", "Point", "grid", "image_key"]
 

@@ -12,8 +12,8 @@ from compiler.api import compile_quantized
 from compiler.errors import CompileError
 from compiler.fixed_point import quantize_input
 from compiler.image import Image
+from hw.common.params import ParamError
 from hw.eie.formats import StallClass
-from hw.eie.params import ParamError
 from sim.cycles.image import image_segments, placed_inputs, run_image
 from sim.golden.eie import run_network
 from sim.result import by_layer

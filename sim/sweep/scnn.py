@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from compiler.errors import CompileError, InputError
 from compiler.manifest import zeroskip_version
-from hw.eie.params import ParamError
+from hw.common.params import ParamError
 from hw.scnn.params import ScnnParams
 from sim.benchmarks.scnn import BENCH_PARAMS, measure_layer
 from sim.benchmarks.scnn_layers import ConvLayer, scnn_layers

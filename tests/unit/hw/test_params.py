@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from hw.eie.params import EieParams, ParamError
+from hw.common.params import ParamError
+from hw.eie.params import EieParams
 
 RANGES = {
     "num_pes": (1, 256),

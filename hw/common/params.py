@@ -1,0 +1,95 @@
+"""What the parameters of every array have in common: ranges, and what follows from widths."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+__all__ = ["ArrayParams", "ParamError", "address_bits"]
+
+
+class ParamError(ValueError):
+    """A parameter lies outside what the hardware can be built with."""
+
+
+def address_bits(count: int) -> int:
+    """Bits that count ``count`` different values, at least 1: no signal is ever 0 bits wide."""
+    return max(1, (count - 1).bit_length())
+
+
+class ArrayParams:
+    """Sizes of an array; subclasses are frozen dataclasses of whole numbers and booleans.
+
+    Attributes
+    ----------
+    ranges : smallest and largest value, of each whole number, that the RTL is built and tested
+        for; fields that are not named are booleans.
+    """
+
+    ranges: ClassVar[Mapping[str, tuple[int, int]]]
+
+    run_bits: int
+    code_bits: int
+    act_bits: int
+    acc_bits: int
+    num_biases: int
+    num_descriptors: int
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name not in self.ranges:
+                if not isinstance(value, bool):
+                    raise ParamError(f"{name} must be true or false, not {value!r}")
+                continue
+            low, high = self.ranges[name]
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise ParamError(
+                    f"{name} must be a whole number from {low} to {high}, not {value!r}"
+                )
+        if self.acc_bits < self.act_bits:
+            raise ParamError(
+                f"acc_bits must be at least act_bits = {self.act_bits}, not {self.acc_bits}"
+            )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Make parameters from a dictionary as :func:`dataclasses.asdict` gives it.
+
+        Raises
+        ------
+        ParamError
+            If one is unknown or out of range.
+        """
+        names = list(inspect.signature(cls).parameters)
+        if unknown := sorted(set(values) - set(names)):
+            raise ParamError(f"unknown parameter {unknown[0]!r}; there are {', '.join(names)}")
+        return cls(**values)
+
+    @property
+    def max_run(self) -> int:
+        """Longest run of zeros that one entry can carry."""
+        return (1 << self.run_bits) - 1
+
+    @property
+    def num_codes(self) -> int:
+        """Entries of a codebook; entry 0 is literally 0."""
+        return 1 << self.code_bits
+
+    @property
+    def bias_addr_bits(self) -> int:
+        """Width of an address of a bias SRAM."""
+        return address_bits(self.num_biases)
+
+    @property
+    def descriptor_addr_bits(self) -> int:
+        """Width of a descriptor's number."""
+        return address_bits(self.num_descriptors)
+
+    @property
+    def max_act(self) -> int:
+        """Largest activation."""
+        return (1 << (self.act_bits - 1)) - 1
+
+    @property
+    def min_act(self) -> int:
+        """Smallest activation."""
+        return -(1 << (self.act_bits - 1))
