@@ -1,16 +1,15 @@
 """The EIE array: PEs, the tree that finds non-zeros, central control, and the host port."""
 
-from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.common.host_port import serve_host
 from hw.eie.ccu import Ccu
 from hw.eie.control import Phase
 from hw.eie.formats import (
     COUNTER_BITS,
     VERSION,
-    Command,
-    Control,
     Space,
     command_layout,
     host_bits,
@@ -122,68 +121,23 @@ class EieArray(wiring.Component):
             self.out_pass.eq(c.descriptor),
             self.out_row.eq(c.act_row),
         ]
-        self._serve_host(m, ccu, host, host_pe, host_valid, answers)
-        return m
-
-    def _serve_host(
-        self,
-        m: Module,
-        ccu: Ccu,
-        host: data.View,
-        host_pe: Signal,
-        host_valid: Signal,
-        answers: list[Signal],
-    ) -> None:
-        """Take commands one by one: a write per cycle, a read in four and until it is answered."""
-        p = self._p
-        command = self.cmd.payload.command
-        # Reads: in `host`, then out of the memory, then in `rsp`.
-        reading, fetched = Signal(), Signal()
-        m.d.comb += self.cmd.ready.eq(~reading & ((command.space == Space.CONTROL) | ~ccu.running))
-        m.d.sync += [host_valid.eq(0), fetched.eq(host_valid & ~host.write)]
-        with m.If(self.cmd.valid & self.cmd.ready):
-            m.d.sync += [
-                host.eq(command),
-                host_pe.eq(self.cmd.payload.pe),
-                host_valid.eq(1),
-                reading.eq(~command.write),
-            ]
-        with m.If(self.rsp.valid & self.rsp.ready):
-            m.d.sync += [self.rsp.valid.eq(0), reading.eq(0)]
-
+        serve_host(
+            m,
+            self,
+            ccu,
+            host,
+            host_pe,
+            host_valid,
+            answers,
+            counting=c.phase != Phase.IDLE,
+            status=Cat(ccu.running, ccu.source),
+            version=VERSION,
+        )
         write = host_valid & host.write
-        control = write & (host.space == Space.CONTROL) & (host.addr == Control.COMMAND)
         m.d.comb += [
-            ccu.start.eq(control & (host.data & Command.START).any()),
-            ccu.keep.eq((host.data & Command.KEEP).any()),
-            ccu.clear.eq(control & (host.data & Command.CLEAR).any()),
-            ccu.clear_counters.eq(control & (host.data & Command.CLEAR_COUNTERS).any()),
             ccu.load_program.eq(write & (host.space == Space.PROGRAM)),
             ccu.load_codebook.eq(write & (host.space == Space.CODEBOOK)),
             ccu.load_row.eq(host.addr),
             ccu.load_data.eq(host.data),
         ]
-
-        cycles = Signal(COUNTER_BITS)
-        with m.If(ccu.start):
-            m.d.sync += cycles.eq(0)
-        with m.Elif(ccu.control.phase != Phase.IDLE):
-            m.d.sync += cycles.eq(cycles + 1)
-        from_control = Signal(COUNTER_BITS)
-        with m.Switch(host.addr):
-            with m.Case(Control.STATUS):
-                m.d.comb += from_control.eq(Cat(ccu.running, ccu.source))
-            with m.Case(Control.VERSION):
-                m.d.comb += from_control.eq(VERSION | p.num_pes << 16)
-            with m.Case(Control.CYCLES):
-                m.d.comb += from_control.eq(cycles)
-        from_pe = Signal.like(answers[0])
-        with m.Switch(host_pe):
-            for pe, answer in enumerate(answers):
-                with m.Case(pe):
-                    m.d.comb += from_pe.eq(answer)
-        with m.If(fetched):
-            m.d.sync += [
-                self.rsp.valid.eq(1),
-                self.rsp.payload.eq(Mux(host.space == Space.CONTROL, from_control, from_pe)),
-            ]
+        return m

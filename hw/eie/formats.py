@@ -11,6 +11,8 @@ from typing import Any
 from amaranth.hdl import Const, Shape, signed, unsigned
 from amaranth.lib import data, enum
 
+from hw.common import host_port
+from hw.common.host_port import ADDR_BITS, COUNTER_BITS, Command, Control
 from hw.eie.params import EieParams
 
 __all__ = [
@@ -39,12 +41,6 @@ __all__ = [
 DESCRIPTOR_HALF_BITS = 64
 """A descriptor is two words of this width in the program memory, low half first."""
 
-COUNTER_BITS = 32
-"""Width of a cycle counter, which wraps."""
-
-ADDR_BITS = 24
-"""Width of a host address."""
-
 
 class StallClass(py_enum.IntEnum):
     """What a PE did in a cycle of a run; every cycle of every PE is exactly one of these."""
@@ -69,33 +65,6 @@ class StallClass(py_enum.IntEnum):
 
 VERSION = 1
 """Version of the host interface and of the layouts, read from ``Control.VERSION``."""
-
-
-class Control(py_enum.IntEnum):
-    """Rows of the control space."""
-
-    COMMAND = 0
-    """Write a :class:`Command`."""
-    STATUS = 1
-    """Bit 0: a run or a clearing is under way. Bit 1: the file that holds the result."""
-    VERSION = 2
-    """Version of the interface in the low half, number of PEs in the high half of 32 bits."""
-    CYCLES = 3
-    """Cycles of the last run, from start to the end of the program, modulo 2**32."""
-
-
-class Command(py_enum.IntFlag):
-    """What can be written to ``Control.COMMAND``."""
-
-    START = 1
-    """Run the program, from descriptor 0, with its input in activation file 0."""
-    CLEAR = 2
-    """Set accumulators and counters to 0."""
-    KEEP = 4
-    """With START: go on with the source file that the last run left, where a network has more
-    weights than the SRAMs hold and the host reloads them between runs."""
-    CLEAR_COUNTERS = 8
-    """Set the counters to 0, and leave accumulators and files as they are."""
 
 
 class Space(enum.Enum, shape=4):
@@ -202,17 +171,12 @@ def host_layout(p: EieParams) -> data.StructLayout:
 
     In space ACT the row is an address of an activation file, above it the file's number.
     """
-    return data.StructLayout({
-        "data": unsigned(host_bits(p)),
-        "addr": unsigned(ADDR_BITS),
-        "space": Space,
-        "write": unsigned(1),
-    })
+    return host_port.host_layout(host_bits(p), Space)
 
 
 def command_layout(p: EieParams) -> data.StructLayout:
     """Lay out a host command, and the PE whose memory is meant."""
-    return data.StructLayout({"command": host_layout(p), "pe": unsigned(8)})
+    return host_port.command_layout(host_layout(p))
 
 
 def pack(layout: data.StructLayout, **fields: Any) -> int:

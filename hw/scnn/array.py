@@ -6,7 +6,6 @@ from amaranth.hdl import (
     Const,
     Instance,
     Module,
-    Mux,
     ResetInserter,
     ResetSignal,
     Signal,
@@ -16,14 +15,12 @@ from amaranth.hdl import (
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from hw.common.host_port import serve_host
 from hw.scnn.broadcast import Broadcast
 from hw.scnn.control import Phase
 from hw.scnn.drain import Drain
 from hw.scnn.formats import (
-    COUNTER_BITS,
     VERSION,
-    Command,
-    Control,
     Space,
     command_layout,
     host_bits,
@@ -147,7 +144,24 @@ class ScnnArray(wiring.Component):
             self.out_valid.eq(output_valid[0]),
             self.out_pass.eq(sequencer.descriptor_number),
         ]
-        self._serve_host(m, sequencer, host, host_pe, host_valid, answers)
+        serve_host(
+            m,
+            self,
+            sequencer,
+            host,
+            host_pe,
+            host_valid,
+            answers,
+            counting=Value.cast(sequencer.phase) != Phase.IDLE.value,
+            status=Cat(sequencer.running, sequencer.source, sequencer.overflow),
+            version=VERSION,
+        )
+        write = host_valid & host.write
+        m.d.comb += [
+            sequencer.load_en.eq(write & (host.space == Space.PROGRAM)),
+            sequencer.load_row.eq(host.addr),
+            sequencer.load_data.eq(host.data),
+        ]
         return m
 
     def _make_streams(
@@ -185,67 +199,3 @@ class ScnnArray(wiring.Component):
                 weights.host_en.eq(host_valid & (shared | (host_pe == number))),
             ]
         return broadcast
-
-    def _serve_host(
-        self,
-        m: Module,
-        sequencer: Sequencer,
-        host: data.View,
-        host_pe: Signal,
-        host_valid: Signal,
-        answers: list[Signal],
-    ) -> None:
-        """Take commands one by one: a write per cycle, a read in four and until it is answered."""
-        p = self._p
-        command = self.cmd.payload.command
-        # Reads: in `host`, then out of the memory, then in `rsp`.
-        reading, fetched = Signal(), Signal()
-        at_rest = (command.space == Space.CONTROL) | ~sequencer.running
-        m.d.comb += self.cmd.ready.eq(~reading & at_rest)
-        m.d.sync += [host_valid.eq(0), fetched.eq(host_valid & ~host.write)]
-        with m.If(self.cmd.valid & self.cmd.ready):
-            m.d.sync += [
-                host.eq(command),
-                host_pe.eq(self.cmd.payload.pe),
-                host_valid.eq(1),
-                reading.eq(~command.write),
-            ]
-        with m.If(self.rsp.valid & self.rsp.ready):
-            m.d.sync += [self.rsp.valid.eq(0), reading.eq(0)]
-
-        write = host_valid & host.write
-        control = write & (host.space == Space.CONTROL) & (host.addr == Control.COMMAND)
-        m.d.comb += [
-            sequencer.start.eq(control & (host.data & Command.START).any()),
-            sequencer.keep.eq((host.data & Command.KEEP).any()),
-            sequencer.clear.eq(control & (host.data & Command.CLEAR).any()),
-            sequencer.clear_counters.eq(control & (host.data & Command.CLEAR_COUNTERS).any()),
-            sequencer.load_en.eq(write & (host.space == Space.PROGRAM)),
-            sequencer.load_row.eq(host.addr),
-            sequencer.load_data.eq(host.data),
-        ]
-
-        cycles = Signal(COUNTER_BITS)
-        with m.If(sequencer.start):
-            m.d.sync += cycles.eq(0)
-        with m.Elif(sequencer.phase != Phase.IDLE):
-            m.d.sync += cycles.eq(cycles + 1)
-        from_control = Signal(COUNTER_BITS)
-        with m.Switch(host.addr):
-            with m.Case(Control.STATUS):
-                status = Cat(sequencer.running, sequencer.source, sequencer.overflow)
-                m.d.comb += from_control.eq(status)
-            with m.Case(Control.VERSION):
-                m.d.comb += from_control.eq(VERSION | p.num_pes << 16)
-            with m.Case(Control.CYCLES):
-                m.d.comb += from_control.eq(cycles)
-        from_pe = Signal.like(answers[0])
-        with m.Switch(host_pe):
-            for pe, answer in enumerate(answers):
-                with m.Case(pe):
-                    m.d.comb += from_pe.eq(answer)
-        with m.If(fetched):
-            m.d.sync += [
-                self.rsp.valid.eq(1),
-                self.rsp.payload.eq(Mux(host.space == Space.CONTROL, from_control, from_pe)),
-            ]

@@ -8,7 +8,9 @@ import enum as py_enum
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data, enum
 
-from hw.eie.formats import ADDR_BITS, COUNTER_BITS, Command, Control, bias_word, pack
+from hw.common import host_port
+from hw.common.host_port import ADDR_BITS, COUNTER_BITS, Command, Control
+from hw.eie.formats import bias_word, pack
 from hw.scnn.params import ScnnParams
 
 __all__ = [
@@ -279,17 +281,12 @@ def host_layout(p: ScnnParams) -> data.StructLayout:
     In spaces ACT and DIRECTORY the row has the RAM's number (0 or 1) above it, at bit
     ``act_addr_bits`` and ``channel_bits``. COUNTER has row ``descriptor * 8 + StallClass``.
     """
-    return data.StructLayout({
-        "data": unsigned(host_bits(p)),
-        "addr": unsigned(ADDR_BITS),
-        "space": Space,
-        "write": unsigned(1),
-    })
+    return host_port.host_layout(host_bits(p), Space)
 
 
 def command_layout(p: ScnnParams) -> data.StructLayout:
     """Lay out a host command, and the number of the PE (y * pes_x + x) or stream it is for."""
-    return data.StructLayout({"command": host_layout(p), "pe": unsigned(8)})
+    return host_port.command_layout(host_layout(p))
 
 
 def sram_files(p: ScnnParams) -> dict[str, tuple[int, int]]:
