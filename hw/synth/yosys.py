@@ -29,6 +29,9 @@ for command in open(sys.argv[1]).read().splitlines():
 
 _POLL_SECONDS = 0.1
 
+# What abc says before Yosys misses the file that abc did not write; the first is the cause.
+_ABC_ERRORS = r"^ABC: ((?:Library with only|Mio_ParseFormula|Error:).*?)\s*$"
+
 
 def check_yosys() -> None:
     """Check that Yosys is there.
@@ -85,10 +88,9 @@ def run_yosys(
     ran(done.read_text().count("\n"))
     text = log.read_text(errors="replace")
     if worker.returncode:
-        # What abc says comes before Yosys misses the file that abc did not write.
-        errors = re.findall(r"^ABC: (Error: .*)$", text, re.MULTILINE)
+        errors = re.findall(_ABC_ERRORS, text, re.MULTILINE)
         errors = errors or re.findall(r"^ERROR: (.*)$", text, re.MULTILINE)
-        reason = errors[-1] if errors else "no reason given"
+        reason = errors[0] if errors else "no reason given"
         status = worker.returncode
         how = f"signal {-status}" if status < 0 else f"status {status}"
         raise ToolError(f"Yosys failed with {how}: {reason}")

@@ -45,9 +45,10 @@ def read_history(path: Path = BASELINE) -> list[Commit]:
         name, day = line.split()
         try:
             document = json.loads(_git(path, "show", f"{name}:./{path.name}"))
+            designs = parse_baseline(document, f"{path} of {name}")
         except (InputError, json.JSONDecodeError):
-            continue  # that commit removed it, or left it unfinished
-        commits.append(Commit(name, day, parse_baseline(document, f"{path} of {name}")))
+            continue  # that commit removed it, or left it damaged
+        commits.append(Commit(name, day, designs))
     return commits
 
 
