@@ -7,9 +7,9 @@ from typing import Any
 
 from compiler.errors import InputError
 from compiler.staging import replaced_file
-from hw.synth.report import AreaReport, sum_units
+from hw.synth.report import AreaReport, models_digest, sum_units
 
-__all__ = ["BASELINE", "LIMIT", "growth", "read_baseline", "renew_baseline"]
+__all__ = ["BASELINE", "LIMIT", "agreed_gates", "growth", "read_baseline", "renew_baseline"]
 
 BASELINE = Path(__file__).parents[2] / "docs" / "area-baseline.json"
 """The file, which git keeps the history of."""
@@ -49,6 +49,8 @@ def parse_baseline(document: Any, where: str) -> dict[str, Any]:
     """
     try:
         for design in document.values():
+            if design["gates"] is not None:
+                bool(design["gates"]["passed"])
             for unit in design["units"].values():
                 for quantity in _QUANTITIES:
                     float(unit[quantity])
@@ -105,6 +107,18 @@ def growth(report: AreaReport, path: Path = BASELINE) -> list[str]:
                 much = f" ({100 * (now[quantity] / before - 1):+.1f} %)" if before else ""
                 found.append(f"{name}: {unit} grew from {before} to {now[quantity]} {what}{much}")
     return found
+
+
+def agreed_gates(report: AreaReport, path: Path = BASELINE) -> Mapping[str, Any] | None:
+    """Return what the run of netlists said that the baseline is of; None if of other netlists."""
+    try:
+        gates = read_baseline(path)[_name(report)]["gates"]
+    except (InputError, KeyError):
+        return None
+    if gates is None:
+        return None
+    same = gates.get("netlists") == report.netlists and gates.get("models") == models_digest()
+    return gates if same and gates["passed"] else None
 
 
 def _name(report: AreaReport) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hw.synth.liberty import UM2_PER_GE, Liberty
+from hw.synth.liberty import OWN_MODELS, UM2_PER_GE, Liberty
 from hw.synth.netlist import Netlist, Sram
 from hw.synth.path import LongestPath
 from hw.synth.sram_area import SOURCES, sram_area
 
-__all__ = ["AreaReport", "Unit", "digest", "sum_units", "units_of"]
+__all__ = ["AreaReport", "Unit", "digest", "models_digest", "sum_units", "units_of"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Unit:
             "sram_bits": sum(one.bits for one in self.srams),
             "sram_um2": round(srams.model, 1),
             "sram_um2_bound": round(srams.bound, 1),
+            "all_um2": round(self.logic_um2 + srams.model, 1),
             "paper_um2": self.paper_um2,
         }
 
@@ -95,10 +96,14 @@ class AreaReport:
     gates: Mapping[str, Any] | None = None
 
     @property
+    def all_pes(self) -> Unit:
+        """All PEs of the array."""
+        return sum_units(f"{self.num_pes} PEs", self.pe * self.num_pes)
+
+    @property
     def total(self) -> Unit:
         """The array with all its PEs."""
-        pe = sum_units("pe", self.pe)
-        return sum_units("array", [*self.array, *[pe] * self.num_pes])
+        return sum_units("array", [*self.array, self.all_pes])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document."""
@@ -115,6 +120,7 @@ class AreaReport:
             "pe_total": sum_units("pe", self.pe).to_dict(),
             "num_pes": self.num_pes,
             "array": [one.to_dict() for one in self.array],
+            "all_pes": {**self.all_pes.to_dict(), "srams": None},
             "array_total": {**self.total.to_dict(), "srams": None},
             "parts": [one.to_dict() for one in self.parts],
             "paths": {name: asdict(path) for name, path in self.paths.items()},
@@ -177,3 +183,8 @@ def sum_units(name: str, units: Iterable[Unit], paper_um2: float | None = None) 
 def digest(netlist: Netlist) -> str:
     """Name a netlist by its text."""
     return hashlib.sha256(netlist.verilog.encode()).hexdigest()
+
+
+def models_digest() -> str:
+    """Name the models of our own cells, which netlists run with, by their text."""
+    return hashlib.sha256(OWN_MODELS.read_bytes()).hexdigest()

@@ -12,13 +12,13 @@ from hw.scnn.params import ScnnParams
 from hw.scnn.pe import ScnnPe
 from hw.synth.liberty import Liberty
 from hw.synth.netlist import DEFAULT_CLOCK_PS, Netlist, synthesize
-from hw.synth.report import AreaReport, Unit, digest, units_of
+from hw.synth.report import AreaReport, Unit, digest, sum_units, units_of
+from hw.synth.sram_area import sram_area
 from hw.synth.yosys import Progress
 
-__all__ = ["MULTIPLIERS", "PAPER_OVER_MULTIPLIERS", "scnn_netlist", "scnn_report"]
+__all__ = ["over_multipliers", "scnn_netlist", "scnn_report"]
 
-MULTIPLIERS = "multipliers"
-"""Unit that has the PE's multipliers alone, for comparison."""
+_MULTIPLIERS = "multipliers"
 
 # SCNN, section VI: mm2 at 16 nm.
 _PAPER_MM2 = {
@@ -28,10 +28,6 @@ _PAPER_MM2 = {
     "scatter": 0.026,
     "accumulators": 0.036,
 }
-PAPER_OVER_MULTIPLIERS = {
-    name: area / _PAPER_MM2["multiplier_array"] for name, area in _PAPER_MM2.items()
-}
-"""Areas of the paper's parts over that of its multiplier array (their RAMs with them)."""
 
 
 class _Rams(SramPlatform):
@@ -111,10 +107,31 @@ def scnn_report(
     )
 
 
+def over_multipliers(report: AreaReport) -> dict[str, dict[str, float | None]]:
+    """Divide areas of a PE's units, and of the PE, by that of its multipliers alone.
+
+    Returns
+    -------
+    By unit: ``logic``; ``all``, its SRAMs with it; ``paper``, the same of the paper's part, over
+    its multiplier array; None where it has none.
+    """
+    (multipliers,) = (one for one in report.parts if one.name == _MULTIPLIERS)
+    base = multipliers.logic_um2
+    paper = {name: area / _PAPER_MM2["multiplier_array"] for name, area in _PAPER_MM2.items()}
+    return {
+        one.name: {
+            "logic": one.logic_um2 / base,
+            "all": (one.logic_um2 + sram_area(one.srams).model) / base,
+            "paper": paper.get(one.name),
+        }
+        for one in [*report.pe, sum_units("PE", report.pe)]
+    }
+
+
 def _multipliers(p: ScnnParams, liberty: Liberty) -> Unit:
     """Synthesize one multiplier alone, and count it as often as the PE has one."""
     factors = f"input signed [{p.weight_bits - 1}:0] a, input signed [{p.act_bits - 1}:0] b"
     product = f"output signed [{p.weight_bits + p.act_bits - 1}:0] y"
     text = f"module multiplier ({factors}, {product}); assign y = a * b; endmodule\n"
     (one,) = synthesize({"one.v": text}, "multiplier", liberty, path=False).modules.values()
-    return Unit(MULTIPLIERS, 0, 0.0, p.mults * one.combinational / liberty.ge)
+    return Unit(_MULTIPLIERS, 0, 0.0, p.mults * one.combinational / liberty.ge)

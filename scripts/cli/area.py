@@ -105,7 +105,7 @@ def measure_area(
     Areas of SRAMs are estimates. Exits with 1 if a netlist differs from the models or a unit has
     outgrown the baseline.
     """
-    from hw.synth.baseline import growth, renew_baseline
+    from hw.synth.baseline import agreed_gates, growth, renew_baseline
     from hw.synth.liberty import OWN_LIBERTY, read_liberty
     from hw.synth.yosys import check_yosys
     from sim.rtl.gates import passed_gates
@@ -152,14 +152,17 @@ def measure_area(
             # What Yosys and abc say does not name the file.
             raise InputError(f"nothing can be mapped to liberty file {liberty}: {error}") from error
         if own:
-            gates = check_all(steps) if check else passed_gates(report.netlists)
+            if check:
+                gates = check_all(steps)
+            else:
+                gates = passed_gates(report.netlists) or agreed_gates(report)
             report = dataclasses.replace(report, gates=gates)
     if renew and (report.gates is None or not report.gates["passed"]):
         raise InputError("the baseline is of netlists that passed: give --check, too")
     outgrown = growth(report) if baseline else []
     if renew:
         renew_baseline(report)
-    document = {**report.to_dict(), "outgrown": outgrown}
+    document = {**report.to_dict(), **_beside_papers(report), "outgrown": outgrown}
     if netlists is not None:
         _write_netlists(netlists, verilog)
     if output is not None:
@@ -167,7 +170,7 @@ def measure_area(
     if as_json:
         print_json(document)
     else:
-        print_report(report, own=own)
+        print_report(report, own=own, ran=check)
         for line in outgrown:
             print_line(line)
         if baseline and not outgrown:
@@ -204,6 +207,16 @@ def _measure_scnn(
         {"pe.v": netlist.verilog},
         lambda steps: check_scnn_gates(params, netlist, progress=steps),
     )
+
+
+def _beside_papers(report: AreaReport) -> dict[str, Any]:
+    """Return what is compared with a paper, but not unit by unit in um2."""
+    from hw.synth.eie import PAPER_LOGIC, PAPER_TOTAL
+    from hw.synth.scnn import over_multipliers
+
+    if report.engine == "scnn":
+        return {"over_multipliers": over_multipliers(report)}
+    return {"paper_pe_um2": PAPER_TOTAL, "paper_pe_logic_um2": PAPER_LOGIC}
 
 
 def _write(path: Path, document: Any) -> None:

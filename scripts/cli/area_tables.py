@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hw.synth.eie import PAPER_LOGIC, PAPER_TOTAL
 from hw.synth.liberty import UM2_PER_GE
 from hw.synth.report import AreaReport, Unit, sum_units
-from hw.synth.scnn import MULTIPLIERS, PAPER_OVER_MULTIPLIERS
+from hw.synth.scnn import over_multipliers
 from hw.synth.sram_area import SOURCES, sram_area
 from scripts.cli.output import print_line, print_table
 
@@ -17,8 +17,8 @@ _HEADER = [
 ]  # fmt: skip
 
 
-def print_report(report: AreaReport, *, own: bool) -> None:
-    """Print a report; ``own``: it is of the project's own cells."""
+def print_report(report: AreaReport, *, own: bool, ran: bool) -> None:
+    """Print a report; ``own``: it is of the project's own cells; ``ran``: just now, they did."""
     pe = sum_units("PE", report.pe, PAPER_TOTAL if report.engine == "eie" else None)
     print_table(
         f"{report.engine.upper()} PE, preset {report.preset}: areas at 45 nm, SRAMs estimated",
@@ -28,13 +28,13 @@ def print_report(report: AreaReport, *, own: bool) -> None:
     if report.engine == "eie":
         _print_eie(report, pe)
     else:
-        _print_scnn(report, pe)
+        _print_scnn(report)
     for name, path in report.paths.items():
         delay = "" if path.delay_ps is None else f", {path.delay_ps / 1000:.2f} ns"
         print_line(
             f"longest path of the {name}: {path.levels} gates{delay}, {path.start} -> {path.end}"
         )
-    for line in _notes(report, own):
+    for line in _notes(report, own=own, ran=ran):
         print_line(line)
 
 
@@ -50,37 +50,28 @@ def _print_eie(report: AreaReport, pe: Unit) -> None:
             _row(one)[:-1]
             for one in [
                 *report.array,
-                sum_units(f"{report.num_pes} PEs", report.pe * report.num_pes),
+                report.all_pes,
                 report.total,
             ]
         ],
     )
 
 
-def _print_scnn(report: AreaReport, pe: Unit) -> None:
-    (multipliers,) = (one for one in report.parts if one.name == MULTIPLIERS)
-    of_all = multipliers.logic_um2
-
-    def row(one: Unit) -> list[str]:
-        paper = PAPER_OVER_MULTIPLIERS.get(one.name)
-        return [
-            one.name,
-            f"{one.logic_um2 / of_all:.2f}",
-            f"{(one.logic_um2 + sram_area(one.srams).model) / of_all:.2f}",
-            "-" if paper is None else f"{paper:.2f}",
-        ]
-
+def _print_scnn(report: AreaReport) -> None:
     print_table(
-        f"Over the area of the PE's multipliers, {of_all:,.0f} um2",
+        "Over the area of the PE's multipliers",
         ["unit", "logic", "all", "paper, all"],
-        [row(one) for one in [*report.pe, pe]],
+        [
+            [name, *("-" if ratio is None else f"{ratio:.2f}" for ratio in ratios.values())]
+            for name, ratios in over_multipliers(report).items()
+        ],
     )
     print_line(
         "paper: mm2 at 16 nm over that of its multiplier array; what is around PEs is left out here"
     )
 
 
-def _notes(report: AreaReport, own: bool) -> Iterable[str]:
+def _notes(report: AreaReport, *, own: bool, ran: bool) -> Iterable[str]:
     if own:
         yield (
             "cells: gate equivalents, NAND2 = 1 GE; um2: an estimate, "
@@ -102,6 +93,7 @@ def _notes(report: AreaReport, own: bool) -> Iterable[str]:
         yield f"netlist: NOT CHECKED, {why}"
     else:
         exact = "bit-exact" if gates["passed"] else "NOT bit-exact"
+        exact += "" if ran else " when --check ran it"
         yield (
             f"netlist: {exact}, {gates['words']} words and {gates['counters']} counters of "
             f"{gates['inputs']} inputs compared, {gates['differ']} differ"

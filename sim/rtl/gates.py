@@ -23,7 +23,7 @@ from hw.eie.params import EieParams
 from hw.eie.pe import Pe
 from hw.synth.eie import EieNetlists, eie_netlists
 from hw.synth.liberty import OWN_LIBERTY, OWN_MODELS, read_liberty
-from hw.synth.report import digest
+from hw.synth.report import digest, models_digest
 from sim.rtl.build import build_design, cache_dir
 from sim.rtl.eie import run_jobs
 from sim.rtl.image import image_job, image_result
@@ -94,7 +94,7 @@ def check_gates(
     Returns
     -------
     How many ``networks`` and ``inputs`` were run, ``words`` and ``counters`` compared, how many
-    of them ``differ``, the ``netlists`` by digest, and ``passed``.
+    of them ``differ``, the ``netlists`` by digest, that of the cells' ``models``, and ``passed``.
 
     Raises
     ------
@@ -116,9 +116,7 @@ def check_gates(
             report["words"] += result.words
             report["counters"] += result.counters
             report["differ"] += result.differ + result.cycles_differ
-    report["netlists"] = {PE_MODULE: digest(netlists.pe), ARRAY_MODULE: digest(netlists.array)}
-    report["passed"] = report["differ"] == 0
-    return recorded(report)
+    return recorded(report, {PE_MODULE: digest(netlists.pe), ARRAY_MODULE: digest(netlists.array)})
 
 
 def _parts(
@@ -137,11 +135,13 @@ def _parts(
     yield params, {"pe.v": rtl, "array.v": netlists.array.verilog}
 
 
-def recorded(report: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Remember that netlists ``passed``, if they did; return the report."""
-    if report["passed"]:
-        with replaced_file(_record(report["netlists"])) as file:
-            json.dump(dict(report), file)
+def recorded(report: Mapping[str, Any], netlists: Mapping[str, str]) -> Mapping[str, Any]:
+    """Complete the report on ``netlists``, and remember that they passed, if they did."""
+    passed = report["differ"] == 0 and report["words"] > 0
+    report = {**report, "netlists": netlists, "models": models_digest(), "passed": passed}
+    if passed:
+        with replaced_file(_record(netlists)) as file:
+            json.dump(report, file)
     return report
 
 
@@ -157,7 +157,7 @@ def _record(netlists: Mapping[str, str]) -> Path:
     """Name the file that says that netlists passed; another netlist has another name."""
     folder = cache_dir() / "gates"
     folder.mkdir(parents=True, exist_ok=True)
-    key = f"{sorted(netlists.items())}{OWN_MODELS.read_text()}"
+    key = f"{sorted(netlists.items())}{models_digest()}"
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
 

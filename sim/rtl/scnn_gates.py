@@ -67,9 +67,7 @@ def check_scnn_gates(
         report["words"] += result.words
         report["counters"] += result.counters
         report["differ"] += result.differ + result.cycles_differ
-    report["netlists"] = {PE_MODULE: digest(netlist)}
-    report["passed"] = report["differ"] == 0
-    return recorded(report)
+    return recorded(report, {PE_MODULE: digest(netlist)})
 
 
 def _draw(p: ScnnParams, rng: np.random.Generator) -> CnnImage:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from scripts.cli.guard import REFUSED
+from hw.synth.baseline import read_baseline
+from scripts.cli.guard import FAILED, REFUSED
 
 Cli = Callable[..., Any]
 Refused = Callable[..., None]
@@ -16,13 +17,16 @@ Refused = Callable[..., None]
 UNITS = {"act_queue", "ptr_read", "spmat_read", "arithm", "act_rw", "counters", "control"}
 
 
-def test_document_and_netlists(cli: Cli, tmp_path: Path) -> None:
+def test_eie_against_the_baseline(cli: Cli, tmp_path: Path) -> None:
     out, folder = tmp_path / "area.json", tmp_path / "netlists"
-    result = cli("area", "--pes", 1, "--json", "-o", out, "--netlists", folder)
+    result = cli(
+        "area", "--preset", "paper", "--baseline", "--json", "-o", out, "--netlists", folder
+    )
     assert result.code == 0
     document = result.document
     assert json.loads(out.read_text()) == document
-    assert document["params"]["num_pes"] == document["num_pes"] == 1
+    assert document["outgrown"] == []
+    assert document["params"]["num_pes"] == document["num_pes"] == 64
     units = {one["name"]: one for one in document["pe"]}
     assert set(units) == UNITS
     for quantity in ("logic_ge", "flipflops", "sram_bits", "sram_um2"):
@@ -35,9 +39,26 @@ def test_document_and_netlists(cli: Cli, tmp_path: Path) -> None:
     # A node of the tree is as large as the paper's, or less.
     assert 0 < document["parts"][0]["logic_um2"] <= document["parts"][0]["paper_um2"] == 189
     assert document["paths"]["pe"]["levels"] > 5
-    assert document["gates"] is None
+    # What the paper has without its SRAMs, and less is aimed at.
+    assert document["pe_total"]["logic_um2"] < 12_000 < document["paper_pe_logic_um2"]
+    assert units["arithm"]["logic_um2"] <= 3_000
     assert {path.name for path in folder.iterdir()} == {"pe.v", "array.v"}
     assert "module eie_pe" in (folder / "pe.v").read_text()
+
+
+def test_scnn_outgrows_a_baseline(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its units are as large as agreed on, but one, which was agreed on by mistake."""
+    agreed = read_baseline()
+    agreed["scnn tiny"]["units"]["pe scatter"]["logic_ge"] *= 0.97
+    monkeypatch.setattr("hw.synth.baseline.read_baseline", lambda path: agreed)
+    result = cli("area", "--engine", "scnn", "--preset", "tiny", "--baseline")
+    assert result.code == FAILED
+    lines = result.out.splitlines()
+    (grown,) = (line for line in lines if " grew from " in line)
+    assert grown.startswith("scnn tiny: pe scatter grew from ")
+    assert grown.endswith(" GE of logic (+3.1 %)")
+    assert not any("NOT bit-exact" in line for line in lines)
+    assert any(line.split()[:1] == ["multiplier_array"] for line in lines)
 
 
 def test_liberty_with_delays(cli: Cli, small_liberty: Path) -> None:

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from compiler.errors import InputError
-from hw.synth.baseline import BASELINE, growth, read_baseline, renew_baseline
+from hw.synth.baseline import BASELINE, agreed_gates, growth, read_baseline, renew_baseline
 from hw.synth.netlist import Sram
 from hw.synth.path import LongestPath
-from hw.synth.report import AreaReport, Unit
+from hw.synth.report import AreaReport, Unit, models_digest
 from sim.plots.area import draw_area, read_history
 from sim.plots.style import save
 
 PATH = LongestPath("register a", "register b", 9, None, None)
+NETLISTS = {"eie_pe": "0" * 64}
 
 
 def report(adder: float = 100.0, rows: int = 64, **changes: Any) -> AreaReport:
@@ -23,8 +24,8 @@ def report(adder: float = 100.0, rows: int = 64, **changes: Any) -> AreaReport:
     arithm = Unit("arithm", 4, 22.67, adder, (Sram("rows", rows, 32),))
     one = AreaReport(
         "eie", "paper", {}, "own", 1.0, 1150, (queue, arithm), 4, (Unit("ccu", 2, 11.33, 5.0),),
-        (Unit("lnzd node", 0, 0.0, 90.0),), {"pe": PATH}, {"eie_pe": "0" * 64},
-        {"passed": True, "words": 3},
+        (Unit("lnzd node", 0, 0.0, 90.0),), {"pe": PATH}, NETLISTS,
+        {"passed": True, "words": 3, "netlists": NETLISTS, "models": models_digest()},
     )  # fmt: skip
     return dataclasses.replace(one, **changes)
 
@@ -56,6 +57,20 @@ def test_new_units_and_designs(tmp_path: Path) -> None:
     assert set(read_baseline(path)) == {"eie best", "eie paper"}
 
 
+def test_netlists_that_have_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "baseline.json"
+    assert agreed_gates(report(), path) is None
+    renew_baseline(report(), path)
+    assert agreed_gates(report(gates=None), path) == report().gates
+    assert agreed_gates(report(preset="best"), path) is None
+    assert agreed_gates(report(netlists={"eie_pe": "1" * 64}), path) is None
+    monkeypatch.setattr("hw.synth.baseline.models_digest", lambda: "other cells")
+    assert agreed_gates(report(), path) is None
+    monkeypatch.undo()
+    renew_baseline(report(gates={**(report().gates or {}), "passed": False}), path)
+    assert agreed_gates(report(), path) is None
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"eie paper": {"units": {"pe": {}}}}'])
 def test_damaged_baseline(tmp_path: Path, text: str) -> None:
     path = tmp_path / "baseline.json"
@@ -64,6 +79,7 @@ def test_damaged_baseline(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError, match="baseline"):
         growth(report(), path)
+    assert agreed_gates(report(), path) is None
     with pytest.raises(InputError, match="baseline"):
         renew_baseline(report(), path)
     assert path.read_text() == text
@@ -73,6 +89,7 @@ def test_committed_baseline_is_of_netlists_that_passed() -> None:
     for name, design in read_baseline(BASELINE).items():
         assert design["gates"]["passed"], name
         assert design["gates"]["netlists"] == design["netlists"]
+        assert design["gates"]["models"] == models_digest()
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -91,6 +108,11 @@ def test_history(tmp_path: Path) -> None:
         renew_baseline(report(adder), path)
         git(tmp_path, "add", path.name)
         git(tmp_path, "commit", "-m", f"{adder}")
+    whole = path.read_text()
+    for damaged in ('{"eie paper": {"units": 3}}', whole[:-9]):
+        path.write_text(damaged)
+        git(tmp_path, "commit", "-am", "damaged")
+    path.write_text(whole)
     renew_baseline(report(preset="best"), path)
     git(tmp_path, "commit", "-am", "best")
     history = read_history(path)
@@ -114,4 +136,6 @@ def test_json_document() -> None:
     assert document["pe_total"]["logic_ge"] == 199.34
     assert document["array_total"]["logic_ge"] == pytest.approx(4 * 199.34 + 16.33)
     assert document["array_total"]["sram_bits"] == 4 * 2048
+    assert document["all_pes"]["logic_ge"] == pytest.approx(4 * 199.34)
+    assert document["pe"][1]["all_um2"] == pytest.approx(122.67 * 0.798 + 2048 / 0.826, abs=0.1)
     assert document["paths"]["pe"]["levels"] == 9
