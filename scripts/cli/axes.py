@@ -1,40 +1,82 @@
-"""Values of a sweep's axes, as options give them: with commas between."""
+"""Axes of sweeps: options whose values have commas between."""
 
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import typer
+
 from compiler.errors import InputError
+from scripts.cli.options import option_parameter, set_parameters
 
-__all__ = ["read_axes"]
+__all__ = ["Axis", "with_axes"]
 
-_FLAGS = ("pointers_first", "skip_padding")
-_SHARES = ("density", "act_density", "weight_density")
 _WORDS = {"yes": True, "true": True, "no": False, "false": False}
+_METAVARS = {int: "N,...", float: "SHARE,...", str: "NAME,...", bool: "yes,no"}
+_KINDS = {int: "whole numbers", float: "numbers"}
 
 
-def read_axes(**given: str | None) -> dict[str, list[Any]]:
-    """Read the axes that are given, by name.
+@dataclass(frozen=True)
+class Axis:
+    """What a sweep goes through.
 
-    Raises
-    ------
-    InputError
-        If a value is not of its axis's kind.
+    Parameters
+    ----------
+    kind : of its values: int, float, str or bool.
+    about : what they are.
+    option : that gives them; unless given, named after the axis.
     """
-    return {
-        name: [_value(name, one.strip()) for one in text.split(",")]
-        for name, text in given.items()
-        if text is not None
-    }
+
+    kind: type
+    about: str
+    option: str | None = None
 
 
-def _value(axis: str, text: str) -> Any:
-    if axis in ("placement", "machine"):
-        return text
-    if axis in _FLAGS:
+def with_axes(axes: Mapping[str, Axis]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Replace the parameter ``axes`` of a command by an option for each axis.
+
+    The command gets the values by axis, of those axes only that are given. InputError is raised
+    if a value is not of its axis's kind.
+    """
+
+    def replaced(command: Callable[..., Any]) -> Callable[..., Any]:
+        parameters: list[inspect.Parameter] = []
+        for one in inspect.signature(command, eval_str=True).parameters.values():
+            if one.name != "axes":
+                parameters.append(one)
+                continue
+            for name, axis in axes.items():
+                option = typer.Option(
+                    axis.option or "--" + name.replace("_", "-"),
+                    metavar=_METAVARS[axis.kind],
+                    help=axis.about,
+                )
+                parameters.append(option_parameter(name, str | None, option, None))
+
+        @functools.wraps(command)
+        def with_options(**values: Any) -> Any:
+            texts = {name: values.pop(name) for name in axes}
+            found = {
+                name: [_value(name, axes[name].kind, one.strip()) for one in text.split(",")]
+                for name, text in texts.items()
+                if text is not None
+            }
+            return command(axes=found, **values)
+
+        set_parameters(with_options, parameters)
+        return with_options
+
+    return replaced
+
+
+def _value(axis: str, kind: type, text: str) -> Any:
+    if kind is bool:
         if text.lower() not in _WORDS:
             raise InputError(f"{axis} must be yes, no or yes,no, not {text!r}")
         return _WORDS[text.lower()]
-    kind, what = (float, "numbers") if axis in _SHARES else (int, "whole numbers")
     try:
         return kind(text)
     except ValueError as error:
-        raise InputError(f"{axis} must be {what} with commas, not {text!r}") from error
+        raise InputError(f"{axis} must be {_KINDS[kind]} with commas, not {text!r}") from error

@@ -10,7 +10,7 @@ import typer
 from compiler import Image
 from compiler.errors import InputError
 from compiler.presets import PRESETS
-from scripts.cli.axes import read_axes
+from scripts.cli.axes import Axis, with_axes
 from scripts.cli.files import read_npy
 from scripts.cli.options import JsonOption
 from scripts.cli.output import print_table
@@ -33,6 +33,16 @@ zeroskip sweep eie --image out/model --input x.npy --placement interleave,balanc
 zeroskip sweep eie --word-bits 32,64,128 --scheduler tcp://10.0.0.1:8786 -o width.parquet
 """
 
+_AXES = {
+    "num_pes": Axis(int, "Numbers of PEs.", "--pes"),
+    "queue_depth": Axis(int, "Entries of a queue."),
+    "run_bits": Axis(int, "Widths of the zero count."),
+    "word_bits": Axis(int, "Widths of a Spmat word."),
+    "placement": Axis(str, "interleave, balance, schedule."),
+    "pointers_first": Axis(bool, "Read pointers before the queue, or after."),
+    "skip_padding": Axis(bool, "Take padding with the next entry, or alone."),
+}
+
 app = typer.Typer(help="Measure many arrays on the cycle model.", no_args_is_help=True)
 
 
@@ -42,36 +52,10 @@ def _group() -> None:
 
 
 @app.command("eie", epilog=EXAMPLES)
+@with_axes(_AXES)
 def sweep_eie(
     output: TableOption,
-    pes: Annotated[
-        str | None, typer.Option("--pes", metavar="N,...", help="Numbers of PEs.")
-    ] = None,
-    queue_depth: Annotated[
-        str | None, typer.Option("--queue-depth", metavar="N,...", help="Entries of a queue.")
-    ] = None,
-    run_bits: Annotated[
-        str | None, typer.Option("--run-bits", metavar="N,...", help="Widths of the zero count.")
-    ] = None,
-    word_bits: Annotated[
-        str | None, typer.Option("--word-bits", metavar="N,...", help="Widths of a Spmat word.")
-    ] = None,
-    placement: Annotated[
-        str | None,
-        typer.Option("--placement", metavar="NAME,...", help="interleave, balance, schedule."),
-    ] = None,
-    pointers_first: Annotated[
-        str | None,
-        typer.Option(
-            "--pointers-first", metavar="yes,no", help="Read pointers before the queue, or after."
-        ),
-    ] = None,
-    skip_padding: Annotated[
-        str | None,
-        typer.Option(
-            "--skip-padding", metavar="yes,no", help="Take padding with the next entry, or alone."
-        ),
-    ] = None,
+    axes: dict[str, list[Any]],
     preset: Annotated[
         str | None,
         typer.Option(
@@ -114,15 +98,6 @@ def sweep_eie(
     """
     from sim.sweep.run import Sweep
 
-    axes = read_axes(
-        num_pes=pes,
-        queue_depth=queue_depth,
-        run_bits=run_bits,
-        word_bits=word_bits,
-        placement=placement,
-        pointers_first=pointers_first,
-        skip_padding=skip_padding,
-    )
     works, base = _works(layers, image, inputs, preset)
     sweep = Sweep(works, grid(base, axes, memories))
     # A point has a row per layer, and is impossible for all of them or none.

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts.cli.axes import read_axes
+from scripts.cli.axes import Axis, with_axes
 from scripts.cli.bench_scnn import ScnnLayersOption, choose_layers
 from scripts.cli.options import JsonOption
 from scripts.cli.output import print_table
@@ -25,6 +25,21 @@ zeroskip sweep scnn --layers googlenet/5b/1x1 --num-streams 1,4,16,64 -o streams
 """
 
 
+_AXES = {
+    "density": Axis(float, "Of weights and of activations."),
+    "act_density": Axis(float, "Of activations."),
+    "weight_density": Axis(float, "Of weights."),
+    "machine": Axis(str, "What is compressed: scnn (both), weight-only, activation-only."),
+    "num_streams": Axis(int, "Streams of weights."),
+    "act_words": Axis(int, "Vectors of an activation RAM."),
+    "banks": Axis(int, "Of accumulators, which stay as many."),
+    "scatter_depth": Axis(int, "Products before a bank."),
+    "weight_depth": Axis(int, "Vectors of a weight FIFO."),
+    "block_depth": Axis(int, "Headers of a weight FIFO."),
+}
+
+
+@with_axes(_AXES)
 def sweep_scnn(
     output: TableOption,
     networks: Annotated[
@@ -36,47 +51,8 @@ def sweep_scnn(
         ),
     ] = None,
     layers: ScnnLayersOption = None,
-    density: Annotated[
-        str | None,
-        typer.Option("--density", metavar="SHARE,...", help="Of weights and of activations."),
-    ] = None,
-    act_density: Annotated[
-        str | None, typer.Option("--act-density", metavar="SHARE,...", help="Of activations.")
-    ] = None,
-    weight_density: Annotated[
-        str | None, typer.Option("--weight-density", metavar="SHARE,...", help="Of weights.")
-    ] = None,
-    machine: Annotated[
-        str | None,
-        typer.Option(
-            "--machine",
-            metavar="NAME,...",
-            help="What is compressed: scnn (both), weight-only, activation-only.",
-        ),
-    ] = None,
-    num_streams: Annotated[
-        str | None, typer.Option("--num-streams", metavar="N,...", help="Streams of weights.")
-    ] = None,
-    act_words: Annotated[
-        str | None,
-        typer.Option("--act-words", metavar="N,...", help="Vectors of an activation RAM."),
-    ] = None,
-    banks: Annotated[
-        str | None,
-        typer.Option("--banks", metavar="N,...", help="Of accumulators, which stay as many."),
-    ] = None,
-    scatter_depth: Annotated[
-        str | None,
-        typer.Option("--scatter-depth", metavar="N,...", help="Products before a bank."),
-    ] = None,
-    weight_depth: Annotated[
-        str | None,
-        typer.Option("--weight-depth", metavar="N,...", help="Vectors of a weight FIFO."),
-    ] = None,
-    block_depth: Annotated[
-        str | None,
-        typer.Option("--block-depth", metavar="N,...", help="Headers of a weight FIFO."),
-    ] = None,
+    *,
+    axes: dict[str, list[Any]],
     jobs: JobsOption = -1,
     scheduler: SchedulerOption = None,
     as_json: JsonOption = False,
@@ -88,18 +64,6 @@ def sweep_scnn(
     """
     from sim.sweep.scnn import ScnnSweep, scnn_grid
 
-    axes = read_axes(
-        density=density,
-        act_density=act_density,
-        weight_density=weight_density,
-        machine=machine,
-        num_streams=num_streams,
-        act_words=act_words,
-        banks=banks,
-        scatter_depth=scatter_depth,
-        weight_depth=weight_depth,
-        block_depth=block_depth,
-    )
     if networks is None and layers is None:
         networks = "googlenet"
     chosen = choose_layers(networks, layers)
