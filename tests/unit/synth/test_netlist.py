@@ -81,7 +81,7 @@ def test_errors_of_yosys_are_one_sentence(tmp_path: Path) -> None:
         synthesize({"x.v": "module top; missing m (); endmodule"}, "top", OWN)
     # abc has the cause, Yosys then misses a file.
     library = replace(OWN, text=OWN.text.replace('"!(A&B&C)"', '"!(A&B&Z)"'))
-    with pytest.raises(ToolError, match="status 1: Mio_ParseFormula.* cannot find var"):
+    with pytest.raises(ToolError, match=r"status 1: Mio_ParseFormula.* cannot find var"):
         synthesize({"design.v": DESIGN}, "top", library)
     with pytest.raises(ToolError, match="status 1: No such command"):
         run_yosys(["no_such_pass"], tmp_path)
