@@ -13,9 +13,9 @@ from compiler.scnn.layer import LayerPlan, input_channels, output_slices
 from compiler.scnn.mapping import Room
 from hw.scnn.params import ScnnParams
 
-__all__ = ["Expected", "estimate", "load_cycles", "rough"]
+__all__ = ["LOAD_WORDS", "Expected", "estimate", "load_cycles", "rough"]
 
-_LOAD_WORDS = 64
+LOAD_WORDS = 64
 """Words of activations a cycle that a host is taken to load, the same to all blocks of PEs."""
 
 
@@ -74,7 +74,7 @@ def load_cycles(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> float:
     stays = regions == 1 and conv.groups == 1 and plan.c_step >= conv.in_shape[0]
     loaded = slices[0] if stays else regions * sum(slices)
     loaded *= len(kernel_pieces(conv, plan.kernel_step))
-    return loaded * words * pes / _LOAD_WORDS
+    return loaded * words * pes / LOAD_WORDS
 
 
 def _mean_vectors(places: int, density: float, lanes: int) -> float:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from compiler.errors import CompileError
 from compiler.graph import INPUT, QuantConv, QuantGraph
+from compiler.scnn.cost import LOAD_WORDS, load_cycles
 from compiler.scnn.plan import plan_layer
 from hw.scnn.params import ScnnParams
 
@@ -21,7 +22,8 @@ def choose_strides(
     """Give layers with one row or column of outputs the strides with which they are fastest.
 
     Whatever the stride of such a kernel, the outputs are the same. But it says which weights an
-    activation meets: all of the kernel at stride 1, though it needs only one of them.
+    activation meets: all of the kernel at stride 1, though it needs only one of them. What the host
+    loads counts, too, here with the directory: each phase has an entry of its own.
 
     Parameters
     ----------
@@ -45,9 +47,11 @@ def _fastest(layer: QuantConv, params: ScnnParams, density: float) -> QuantConv:
     for stride in _strides(layer):
         one = replace(layer, stride=stride)
         try:
-            cycles = plan_layer(one, params, density).cycles
+            plan = plan_layer(one, params, density)
         except CompileError:
             continue  # Another stride may do; what none can do is refused later.
+        entries = layer.in_shape[0] * stride[0] * stride[1] * params.num_pes
+        cycles = plan.cycles + load_cycles(one, plan, params) + entries / LOAD_WORDS
         if cycles < least:
             best, least = one, cycles
     return best
