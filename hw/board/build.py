@@ -24,7 +24,7 @@ from hw.board.pll import divisor_of
 from hw.board.route import CONFIGURATION, route
 from hw.board.shell import TOP_INSTANCE, Shell, real_clock
 from hw.board.sources import board_verilog
-from hw.board.synthesize import TOP, synthesize
+from hw.board.synthesize import TOP, netlist_commands, synthesize
 from hw.board.tools import check_package
 from hw.eie.params import EieParams
 from hw.synth.yosys import check_yosys
@@ -92,7 +92,8 @@ def build_base(
     sources = board_verilog(p, divisor=divisor_of(hz, baud), clock_hz=round(hz))
     plan = platform.prepare(Shell(board, hz), TOP)
     files = {**plan.files, **sources}
-    digest = hashlib.sha256(repr((asdict(board), hz, _digest_of_flow())).encode())
+    commands = netlist_commands(board, p, sorted(sources))
+    digest = hashlib.sha256(repr((hz, family.package, commands, _digest_of_flow())).encode())
     for name, text in sorted(files.items()):
         digest.update(name.encode() + (text if isinstance(text, bytes) else text.encode()))
     folder = cache / f"fpga_{board.name}_{p.num_pes}_{digest.hexdigest()[:12]}"
@@ -234,7 +235,7 @@ def _routed_cell(cells: Any, name: str) -> Any:
 
 
 def _digest_of_flow() -> str:
-    """Digest of the code that makes a configuration of the design."""
+    """Digest of the code that makes a configuration of a netlist."""
     here = Path(__file__).parent
-    names = ("build", "place_map", "route", "synthesize")
+    names = ("build", "place_map", "route")
     return hashlib.sha256(b"".join((here / f"{n}.py").read_bytes() for n in names)).hexdigest()

@@ -11,11 +11,12 @@ from hw.board.boards import FAMILIES, Board
 from hw.board.fit import is_single, memory_needs
 from hw.board.instances import memory_path
 from hw.board.shell import TOP_INSTANCE
+from hw.board.top import BOARD_MODULE
 from hw.eie.params import EieParams
 from hw.synth.yosys import run_yosys
 from sim.errors import ToolError
 
-__all__ = ["NETLIST", "TOP", "synthesize"]
+__all__ = ["NETLIST", "TOP", "check_log", "netlist_commands", "synthesize"]
 
 TOP = "top"
 """Name of the whole design, and of its files."""
@@ -59,6 +60,38 @@ _WRONG = re.compile(
 )
 
 
+def netlist_commands(
+    board: Board, p: EieParams, sources: Sequence[str], *, shell: bool = True
+) -> list[str]:
+    """Return what Yosys does to make a netlist of Verilog ``sources``.
+
+    Parameters
+    ----------
+    shell : with what is around the board's top, in ``top.il``; else the board's top by itself,
+        which can be simulated.
+    """
+    top = TOP if shell else BOARD_MODULE
+    commands = [
+        f"read_verilog -sv -DSYNTHESIS -DSRAM_SINGLE_BITS={board.single_bits} {' '.join(sources)}",
+        *([f"read_rtlil {TOP}.il"] if shell else []),
+        f"hierarchy -top {top}",
+        "proc",
+        "flatten",
+    ]
+    for need in memory_needs(p):
+        style = "huge" if is_single(board, need) else "block" if need.content else ""
+        if style:
+            path = f"{TOP_INSTANCE}." * shell + f"{memory_path(need.name)}.rows"
+            commands.append(f'setattr -set ram_style "{style}" {top}/m:{path}')
+    synth = f"{FAMILIES[board.family].synth} -top {top}"
+    if board.family == "ice40":
+        commands += ["opt_clean", *_ICE40_MULTIPLIERS]
+        commands += [f"{synth} -run :map_luts", *_ICE40_LUTS, f"{synth} -run map_cells:"]
+    else:
+        commands.append(synth)
+    return [*commands, "check -assert"]
+
+
 def synthesize(
     board: Board, p: EieParams, sources: Sequence[str], folder: Path
 ) -> tuple[Any, float]:
@@ -73,29 +106,20 @@ def synthesize(
     ToolError
         If Yosys is not there or fails, or has dropped or joined something.
     """
-    family, begin = FAMILIES[board.family], time.monotonic()
-    defines = f"-DSYNTHESIS -DSRAM_SINGLE_BITS={board.single_bits}"
-    commands = [
-        f"read_verilog -sv {defines} {' '.join(sources)}",
-        f"read_rtlil {TOP}.il",
-        f"hierarchy -top {TOP}",
-        "proc",
-        "flatten",
-    ]
-    for need in memory_needs(p):
-        style = "huge" if is_single(board, need) else "block" if need.content else ""
-        if style:
-            path = f"{TOP_INSTANCE}.{memory_path(need.name)}.rows"
-            commands.append(f'setattr -set ram_style "{style}" {TOP}/m:{path}')
-    synth = f"{family.synth} -top {TOP}"
-    if board.family == "ice40":
-        commands += ["opt_clean", *_ICE40_MULTIPLIERS]
-        commands += [f"{synth} -run :map_luts", *_ICE40_LUTS, f"{synth} -run map_cells:"]
-    else:
-        commands.append(synth)
-    commands += ["check -assert", f"write_json {NETLIST}"]
-    log = run_yosys(commands, folder)
-    if wrong := _WRONG.search(log):
-        raise ToolError(f"Yosys has changed the design: {wrong[1]} (see {folder / 'yosys.log'})")
+    begin = time.monotonic()
+    log = run_yosys([*netlist_commands(board, p, sources), f"write_json {NETLIST}"], folder)
+    check_log(log, folder)
     netlist = json.loads((folder / NETLIST).read_text())["modules"][TOP]
     return netlist, time.monotonic() - begin
+
+
+def check_log(log: str, folder: Path) -> None:
+    """Check that Yosys made no other design than it was given.
+
+    Raises
+    ------
+    ToolError
+        With what it says.
+    """
+    if wrong := _WRONG.search(log):
+        raise ToolError(f"Yosys has changed the design: {wrong[1]} (see {folder / 'yosys.log'})")

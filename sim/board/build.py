@@ -15,13 +15,13 @@ from sim.errors import ToolError
 from sim.rtl.build import cache_dir
 from sim.rtl.tools import tool_environment
 
-__all__ = ["SIM_DIVISOR", "BoardModel", "build_board", "compile_model"]
+__all__ = ["CLOCK_HZ", "SIM_DIVISOR", "TIMEOUT", "BoardModel", "build_board", "compile_model"]
 
 SIM_DIVISOR = 4
 """Clock cycles per bit in simulation: the fewest that the receiver takes."""
 
-_CLOCK_HZ = 25_000_000
-_TIMEOUT = 20_000
+CLOCK_HZ = 25_000_000
+TIMEOUT = 20_000
 _MAIN = Path(__file__).with_name("main.cpp")
 # Yosys writes unsized constants, partial cases and [-1:0] for zero-width signals.
 _LINT = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-ASCRANGE"]
@@ -40,7 +40,7 @@ class BoardModel:
 
     program: Path
     divisor: int = SIM_DIVISOR
-    timeout: int = _TIMEOUT
+    timeout: int = TIMEOUT
 
 
 def build_board(params: EieParams, *, single_bits: int = 0) -> BoardModel:
@@ -58,7 +58,7 @@ def build_board(params: EieParams, *, single_bits: int = 0) -> BoardModel:
     ToolError
         If a tool is missing or the compilation fails.
     """
-    files = board_verilog(params, divisor=SIM_DIVISOR, clock_hz=_CLOCK_HZ, timeout=_TIMEOUT)
+    files = board_verilog(params, divisor=SIM_DIVISOR, clock_hz=CLOCK_HZ, timeout=TIMEOUT)
     # By what is compiled rather than by parameters: any change is seen.
     digest = hashlib.sha256(repr((sorted(asdict(params).items()), single_bits)).encode())
     for name, text in sorted(files.items()):
