@@ -13,11 +13,11 @@ from sim.golden.streams import (
     ColumnStream,
     Loading,
     Pass,
-    Srams,
     column_streams,
     held,
     read_program,
 )
+from sim.golden.words import Srams
 
 __all__ = ["DecodedLayer", "decode"]
 

@@ -4,13 +4,12 @@ Nothing here is shared with the encoder but the bit layouts, so that an error of
 cannot cancel against itself.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from amaranth.hdl import Shape
-from amaranth.lib import data
 from numpy.typing import NDArray
 
 from hw.scnn.formats import (
@@ -20,14 +19,9 @@ from hw.scnn.formats import (
     weight_entry_layout,
 )
 from hw.scnn.params import ScnnParams
+from sim.golden.words import LIMB_BITS, Srams, read_descriptors, take_bits, unpack
 
 __all__ = ["Block", "PassFields", "StreamReader", "read_program", "signed", "weight_values"]
-
-_LIMB_BITS = 64
-
-Srams = Mapping[str, NDArray[np.uint64]]
-"""Contents by name, see :func:`hw.scnn.formats.sram_files`: (rows, limbs) words, limbs of 64
-bits, lowest first; rows that are left out are never read."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +68,8 @@ def read_program(words: NDArray[np.uint64], params: ScnnParams) -> tuple[PassFie
     ValueError
         If none ends it.
     """
-    layout = descriptor_layout(params)
-    parts = [int(word) for word in words[:, 0]]
-    program: list[PassFields] = []
-    for first in range(0, len(parts) - DESCRIPTOR_WORDS + 1, DESCRIPTOR_WORDS):
-        bits = 0
-        for part in reversed(parts[first : first + DESCRIPTOR_WORDS]):
-            bits = bits << _LIMB_BITS | part
-        program.append(PassFields(_fields(bits, layout)))
-        if program[-1].last:
-            return tuple(program)
-    raise ValueError(f"program must have a last descriptor, but none of {len(program)} is it")
+    found = read_descriptors(words, descriptor_layout(params), DESCRIPTOR_WORDS)
+    return tuple(PassFields(fields) for fields in found)
 
 
 class StreamReader:
@@ -122,7 +107,7 @@ class StreamReader:
         while True:
             if self._header >= len(self._headers):
                 raise ValueError(f"{self._name} must have more than {self._header} headers")
-            head = _fields(int(self._headers[self._header, 0]), self._layout)
+            head = unpack(int(self._headers[self._header, 0]), self._layout)
             self._header += 1
             if not head["count"]:
                 if not head["last"]:
@@ -171,13 +156,8 @@ def weight_values(
 
 def signed(words: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
     """Read the lowest ``bits`` as two's complement."""
-    unused = _LIMB_BITS - bits
+    unused = LIMB_BITS - bits
     return (words << np.uint64(unused)).view(np.int64) >> np.int64(unused)
-
-
-def _fields(bits: int, layout: data.StructLayout) -> dict[str, int]:
-    """Take packed unsigned fields apart."""
-    return {str(name): bits >> at.offset & ((1 << at.width) - 1) for name, at in layout}
 
 
 def _entries(
@@ -193,10 +173,6 @@ def _entries(
         at = layout[name]
         lanes = np.zeros((len(words), params.mult_f), np.uint64)
         for lane in range(params.mult_f):
-            limb, shift = divmod(lane * width + at.offset, _LIMB_BITS)
-            lanes[:, lane] = words[:, limb] >> np.uint64(shift)
-            if shift + at.width > _LIMB_BITS:
-                lanes[:, lane] |= words[:, limb + 1] << np.uint64(_LIMB_BITS - shift)
-        lanes &= np.uint64((1 << at.width) - 1)
+            lanes[:, lane] = take_bits(words, lane * width + at.offset, at.width)
         parts.append(lanes.ravel().astype(np.int64))
     return parts[0], parts[1]

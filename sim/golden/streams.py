@@ -4,7 +4,7 @@ Nothing here is shared with the encoder but the bit offsets, so that an error of
 cannot cancel against itself.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,16 +12,13 @@ import numpy as np
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
-from hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout, entry_shifts, pointer_layout
+from hw.eie.formats import descriptor_layout, entry_shifts, pointer_layout
 from hw.eie.params import EieParams
+from sim.golden.words import Srams, read_descriptors, take_bits
 
-__all__ = ["ColumnStream", "Loading", "Pass", "Srams", "column_streams", "held", "read_program"]
+__all__ = ["ColumnStream", "Loading", "Pass", "column_streams", "held", "read_program"]
 
-Srams = Mapping[str, NDArray[np.uint64]]
-"""Contents by name, see :func:`hw.eie.formats.sram_files`: (rows, limbs) words, limbs of 64
-bits, lowest first; rows that are left out are never read."""
-
-_LIMB_BITS = 64
+_HALVES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,16 +108,8 @@ def read_program(words: NDArray[np.uint64], params: EieParams) -> tuple[Pass, ..
     ValueError
         If none ends it.
     """
-    layout = descriptor_layout(params)
-    halves = [int(half) for half in words[:, 0]]
-    program: list[Pass] = []
-    for low, high in zip(halves[0::2], halves[1::2], strict=False):
-        bits = high << DESCRIPTOR_HALF_BITS | low
-        fields = {name: bits >> at.offset & ((1 << at.width) - 1) for name, at in layout}
-        program.append(Pass(**fields))
-        if program[-1].last:
-            return tuple(program)
-    raise ValueError(f"program must have a last descriptor, but none of {len(program)} is it")
+    found = read_descriptors(words, descriptor_layout(params), _HALVES)
+    return tuple(Pass(**fields) for fields in found)
 
 
 def column_streams(
@@ -176,10 +165,7 @@ def _entries(
     at = entry_shifts(params)
     bits = np.zeros((len(words), params.entries_per_word), np.uint64)
     for slot in range(params.entries_per_word):
-        limb, shift = divmod(slot * at["stride"], _LIMB_BITS)
-        bits[:, slot] = words[:, limb] >> np.uint64(shift)
-        if shift + at["stride"] > _LIMB_BITS:
-            bits[:, slot] |= words[:, limb + 1] << np.uint64(_LIMB_BITS - shift)
+        bits[:, slot] = take_bits(words, slot * at["stride"], at["stride"])
     flat = bits.reshape(-1)
     codes = flat >> np.uint64(at["code"]) & np.uint64((1 << params.code_bits) - 1)
     runs = flat >> np.uint64(at["run"]) & np.uint64((1 << params.run_bits) - 1)

@@ -1,0 +1,57 @@
+"""Read descriptors and bit fields back from the words of SRAMs, of either engine."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from amaranth.lib import data
+from numpy.typing import NDArray
+
+__all__ = ["LIMB_BITS", "Srams", "read_descriptors", "take_bits", "unpack"]
+
+LIMB_BITS = 64
+
+Srams = Mapping[str, NDArray[np.uint64]]
+"""Contents by name, see ``sram_files`` of the engine's formats: (rows, limbs) words, limbs of 64
+bits, lowest first; rows that are left out are never read."""
+
+
+def read_descriptors(
+    words: NDArray[np.uint64], layout: data.StructLayout, size: int
+) -> list[dict[str, int]]:
+    """Read the descriptors up to the one that ends the program.
+
+    Parameters
+    ----------
+    words : (rows, 1) of the program SRAM.
+    layout : of a descriptor; ``last`` is one of its fields.
+    size : words of a descriptor, lowest first.
+
+    Raises
+    ------
+    ValueError
+        If none ends it.
+    """
+    parts = [int(word) for word in words[:, 0]]
+    program: list[dict[str, int]] = []
+    for first in range(0, len(parts) - size + 1, size):
+        bits = 0
+        for part in reversed(parts[first : first + size]):
+            bits = bits << LIMB_BITS | part
+        program.append(unpack(bits, layout))
+        if program[-1]["last"]:
+            return program
+    raise ValueError(f"program must have a last descriptor, but none of {len(program)} is it")
+
+
+def unpack(bits: int, layout: data.StructLayout) -> dict[str, int]:
+    """Take packed unsigned fields apart."""
+    return {str(name): bits >> at.offset & ((1 << at.width) - 1) for name, at in layout}
+
+
+def take_bits(words: NDArray[np.uint64], offset: int, width: int) -> NDArray[np.uint64]:
+    """Take a field of up to 64 bits out of every word: (rows, limbs) to (rows,)."""
+    limb, shift = divmod(offset, LIMB_BITS)
+    bits = words[:, limb] >> np.uint64(shift)
+    if shift + width > LIMB_BITS:
+        bits |= words[:, limb + 1] << np.uint64(LIMB_BITS - shift)
+    return bits & np.uint64((1 << width) - 1)
