@@ -1,16 +1,13 @@
 """What the commands of ``zeroskip compress`` share: opening a run, and its progress."""
 
-import sys
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from compiler.errors import InputError
 from scripts.cli.compress_options import RunOptions
+from scripts.cli.output import Shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,37 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["Training", "open_run", "task_given"]
 
 
-class Training:
+class Training(Shown):
     """Show training on stderr: a bar with loss, accuracy, density; without terminal, lines."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._bars = Progress(
+        super().__init__(
             TextColumn("{task.description:<10}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[numbers]}"),
             TimeRemainingColumn(),
-            console=self._console,
-            redirect_stdout=False,
-            transient=True,
         )
-        self._tasks: dict[str, Any] = {}
         self._epoch: tuple[str, int] = ("", 0)
-        self._started = time.monotonic()
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
 
     def __call__(self, step: "Step") -> None:
         """Show a step of training."""
@@ -68,9 +46,7 @@ class Training:
             step.epoch / step.epochs
         ):
             self._epoch = step.stage, step.epoch
-            seconds = time.monotonic() - self._started
-            where = f"{step.stage} {step.epoch}/{step.epochs}"
-            print(f"[{seconds:6.1f} s] {where}  {numbers}", file=sys.stderr, flush=True)
+            self._line(f"{step.stage} {step.epoch}/{step.epochs}  {numbers}")
 
     def stage(self, name: str, score: "Score", module: "nn.Module") -> None:
         """Print a line when a stage is done."""
@@ -84,8 +60,7 @@ class Training:
         if self._console.is_terminal:
             self._bars.console.print(text, highlight=False, markup=False)
         else:
-            seconds = time.monotonic() - self._started
-            print(f"[{seconds:6.1f} s] {text}", file=sys.stderr, flush=True)
+            self._line(text)
 
 
 def task_given(task: str | None, data: Path | None, hooks: Path | None) -> "Task":

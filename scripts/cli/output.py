@@ -9,11 +9,17 @@ from typing import Any, Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-__all__ = ["Steps", "print_json", "print_line", "print_table"]
+__all__ = ["Shown", "Steps", "print_json", "print_line", "print_table"]
 
 _WIDTH = 150
 """Columns of output that goes to no terminal; tables are never cut."""
@@ -49,24 +55,18 @@ def _strip(text: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
-class Steps:
-    """Show steps on stderr: bars on a terminal, else a line when a step begins.
+class Shown:
+    """Bars on stderr while the body of a ``with`` runs, if that is a terminal; else lines.
 
-    Call it as a ``Progress`` of the library: a step's name, how much is done, of how much.
+    Parameters
+    ----------
+    columns : of a bar.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *columns: str | ProgressColumn) -> None:
         self._console = Console(stderr=True)
         self._tasks: dict[str, Any] = {}
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=self._console,
-            redirect_stdout=False,
-            transient=True,
-        )
+        self._bars = Bars(*columns, console=self._console, redirect_stdout=False, transient=True)
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -83,13 +83,32 @@ class Steps:
         if self._console.is_terminal:
             self._bars.stop()
 
+    def _line(self, text: str) -> None:
+        """Print a line with the time since the beginning."""
+        seconds = time.monotonic() - self._started
+        print(f"[{seconds:6.1f} s] {text}", file=sys.stderr, flush=True)
+
+
+class Steps(Shown):
+    """Show steps on stderr: bars on a terminal, else a line when a step begins.
+
+    Call it as a ``Progress`` of the library: a step's name, how much is done, of how much.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+
     def __call__(self, name: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` of step ``name`` is done."""
         if not self._console.is_terminal:
             if name not in self._tasks:
                 self._tasks[name] = None
-                seconds = time.monotonic() - self._started
-                print(f"[{seconds:6.1f} s] {name}", file=sys.stderr, flush=True)
+                self._line(name)
             return
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=total)
