@@ -1,11 +1,12 @@
 """Layers and small networks in fixed point, drawn for the SCNN array."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.graph import INPUT, QuantConv, QuantGraph
+from compiler.graph import INPUT, Area, QuantConv, QuantGraph
 from hw.scnn.params import ScnnParams
 
 __all__ = ["draw_graph", "draw_layer", "draw_planes"]
@@ -82,6 +83,9 @@ def draw_layer(
             **common,
         )
     weight, codebook = _weights(rng, shape, p, same=kind == "avg")
+    areas: tuple[Area, ...] = ()
+    if kind == "avg" and rng.random() < 0.4:
+        areas = _areas(rng, out, p)
     return QuantConv(
         weight=weight,
         codebook=codebook,
@@ -91,6 +95,7 @@ def draw_layer(
         in_frac=4,
         weight_frac=int(rng.choice(_SHIFTS)),
         out_frac=4,
+        areas=areas,
         **common,
     )
 
@@ -179,6 +184,23 @@ def _weights(
     if rng.random() < 0.3:
         weight[:, rng.random(shape[1]) < 0.5] = 0
     return weight, book
+
+
+def _areas(rng: np.random.Generator, out: tuple[int, int], p: ScnnParams) -> tuple[Area, ...]:
+    """Cut a plane at a row and a column, and draw a weight for each part."""
+    top = 1 << p.weight_bits - 1
+    cuts = [sorted({0, int(rng.integers(0, size)), size}) for size in out]
+    return tuple(
+        Area(
+            y0=y0,
+            x0=x0,
+            height=y1 - y0,
+            width=x1 - x0,
+            weight=int(rng.integers(1, top)) * int(rng.choice([-1, 1])),
+        )
+        for y0, y1 in pairwise(cuts[0])
+        for x0, x1 in pairwise(cuts[1])
+    )
 
 
 def _add(
