@@ -1,6 +1,6 @@
 """Errors that a user can act on."""
 
-__all__ = ["CompileError", "ImageError", "InputError", "ZeroskipError"]
+__all__ = ["CompileError", "ImageError", "InputError", "ScnnCompileError", "ZeroskipError"]
 
 
 class ZeroskipError(Exception):
@@ -16,6 +16,10 @@ class InputError(ZeroskipError):
 
 class CompileError(ZeroskipError):
     """A network cannot be mapped on the hardware."""
+
+
+class ScnnCompileError(CompileError):
+    """A layer cannot be mapped on the SCNN array; parameters that the text names are SCNN's."""
 
 
 class ImageError(ZeroskipError):

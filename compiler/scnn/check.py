@@ -1,6 +1,6 @@
 """Refuse layers that the array has no bits for."""
 
-from compiler.errors import CompileError
+from compiler.errors import ScnnCompileError
 from compiler.graph import QuantConv
 from compiler.scnn.areas import area_layers, check_areas
 from compiler.scnn.fields import stored_fields
@@ -21,28 +21,28 @@ def check_layer(conv: QuantConv, params: ScnnParams) -> None:
     """
     (channels, _, _), (outputs, _, _) = conv.in_shape, conv.out_shape
     if channels % conv.groups or outputs % conv.groups:
-        raise CompileError(
+        raise ScnnCompileError(
             f"groups of layer {conv.name!r} must divide its {channels} input and {outputs} output "
             f"channels, not be {conv.groups}"
         )
     wanted = (outputs, channels // conv.groups)
     if conv.weight.shape[:2] != wanted or conv.weight.ndim != 4:
-        raise CompileError(
+        raise ScnnCompileError(
             f"weights of layer {conv.name!r} must be of shape ({wanted[0]}, {wanted[1]}, R, S), "
             f"not {conv.weight.shape}"
         )
     if min(conv.stride) < 1:
-        raise CompileError(
+        raise ScnnCompileError(
             f"the stride of layer {conv.name!r} must be at least 1, not {conv.stride}"
         )
     if not 0 <= conv.shift <= _MAX_SHIFT:
-        raise CompileError(
+        raise ScnnCompileError(
             f"the shift of layer {conv.name!r} (in_frac + weight_frac - out_frac) must be from 0 "
             f"to {_MAX_SHIFT}, not {conv.shift}"
         )
     low, high = -(1 << (params.acc_bits - 1)), (1 << (params.acc_bits - 1)) - 1
     if conv.bias.size and not low <= conv.bias.min() <= conv.bias.max() <= high:
-        raise CompileError(
+        raise ScnnCompileError(
             f"biases of layer {conv.name!r} must be from {low} to {high} "
             f"(acc_bits = {params.acc_bits}), not {conv.bias.min()} to {conv.bias.max()}"
         )

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import CompileError
+from compiler.errors import ScnnCompileError
 from compiler.graph import QuantConv
 from compiler.scnn.lanes import unsigned_field
 from hw.eie.formats import bias_word
@@ -29,7 +29,7 @@ def stored_fields(conv: QuantConv, params: ScnnParams) -> NDArray[np.uint64]:
         _check_range(conv, weight, params.field_bits, "weights", "field_bits")
         return unsigned_field(np.ascontiguousarray(weight, np.int64), params.field_bits)
     if not 1 <= len(book) <= params.num_codes or book[0] != 0:
-        raise CompileError(
+        raise ScnnCompileError(
             f"the codebook of layer {conv.name!r} must be at most {params.num_codes} weights "
             f"(code_bits = {params.code_bits}), the first 0, "
             f"not {len(book)} weights, the first {book[0] if len(book) else None}"
@@ -43,7 +43,7 @@ def stored_fields(conv: QuantConv, params: ScnnParams) -> NDArray[np.uint64]:
         codes = order[np.minimum(at, len(order) - 1)]
     codes[weight == 0] = 0
     if (wrong := book[codes] != weight).any():
-        raise CompileError(
+        raise ScnnCompileError(
             f"every weight of layer {conv.name!r} must be in its codebook, "
             f"but {weight[wrong].flat[0]} is not: give it other codes or none"
         )
@@ -77,7 +77,7 @@ def _check_range(
 ) -> None:
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     if values.size and not low <= values.min() <= values.max() <= high:
-        raise CompileError(
+        raise ScnnCompileError(
             f"{what} of layer {conv.name!r} must be from {low} to {high} ({param} = {bits}), "
             f"not {values.min()} to {values.max()}"
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.errors import CompileError
+from compiler.errors import ScnnCompileError
 from compiler.fixed_point import largest_frac, limits
 from compiler.graph import INPUT, QuantConv
 from compiler.scnn.steps import Step, Steps
@@ -75,7 +75,7 @@ def choose_formats(
         # The rest may change with it: begin again.
         name, frac = next(iter(coarser.items()))
         if frac < _MIN_FRAC:
-            raise CompileError(
+            raise ScnnCompileError(
                 f"tensor {name!r} has no fixed-point format that those which are concatenated or "
                 "added with it, or are maxima of it, can have, too: a layer between multiplies "
                 f"by more than weights of {params.weight_bits} bits and accumulators of "

@@ -7,7 +7,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import CompileError
+from compiler.errors import ScnnCompileError
 from compiler.graph import QuantConv
 from compiler.scnn.encode import StreamWords, encode_weights, tap_words
 from compiler.scnn.fields import bias_words
@@ -104,7 +104,7 @@ class Encoder:
             Saying what would fit.
         """
         vectors, headers = (max(sizes) for sizes in zip(*map(self._sizes, shares), strict=True))
-        raise CompileError(
+        raise ScnnCompileError(
             f"layer {self.conv.name!r} needs {vectors} words and {headers} headers of a stream's "
             f"weight SRAM for {self._mapping.kc} output channels and one input channel, but "
             f"weight_words is {self.params.weight_words} and num_blocks {self.params.num_blocks}: "

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import NoReturn
 
-from compiler.errors import CompileError
+from compiler.errors import ScnnCompileError
 from compiler.graph import QuantConv
 from compiler.scnn.candidates import candidates, is_whole, site_of, site_plans
 from compiler.scnn.clear import keeps_clear
@@ -116,20 +116,26 @@ def plan_tile(
 
 def _refuse(conv: QuantConv, params: ScnnParams) -> NoReturn:
     """Say which memory does not hold the least that a pass needs: one output of one channel."""
-    if params.num_streams < params.num_pes:
-        blocks = f"num_streams is {params.num_streams}"
-    else:
-        blocks = "a PE by itself cannot do it"
     _, piece = kernel_pieces(conv, (1, 1))[0]
     regions = sample_regions(piece, 1, 1)
     ho, wo = least_tile(piece, regions, (1, 1))
     room = Room.joint(Room.of(piece, region.padding) for region in regions)
     across, down = room.left + room.right, room.top + room.bottom
-    words = conv.stride[0] * conv.stride[1] * -(-ho * wo // params.mult_i)
-    raise CompileError(
-        f"layer {conv.name!r} does not fit the array ({blocks}): one output needs "
-        f"{(ho + down) * (wo + across)} accumulators of {params.accs}, runs of {across} zeros of "
-        f"{params.max_run}, {words} words of activation RAM of {params.act_words}, and "
-        f"{conv.stride[0] * conv.stride[1]} directory entries of {params.num_channels}: "
-        "compile for an array with more"
+    phases = conv.stride[0] * conv.stride[1]
+    needs = [
+        ((ho + down) * (wo + across), params.accs, "accumulators"),
+        (across, params.max_run, "zeros in a run"),
+        (phases * -(-ho * wo // params.mult_i), params.act_words, "words of activation RAM"),
+        (phases, params.num_channels, "directory entries"),
+    ]
+    lacking = [f"{need} {what} of {there}" for need, there, what in needs if need > there]
+    if not lacking and params.num_streams < params.num_pes:
+        raise ScnnCompileError(
+            f"layer {conv.name!r} does not fit the array: one output fits a PE, but not PEs that "
+            f"share a plane, as they must with num_streams {params.num_streams}: compile for an "
+            f"array with num_streams = {params.num_pes}"
+        )
+    raise ScnnCompileError(
+        f"layer {conv.name!r} does not fit the array: one output needs "
+        f"{' and '.join(lacking) or 'more than there is'}: compile for an array with more"
     )

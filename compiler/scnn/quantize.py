@@ -66,7 +66,7 @@ def quantize(
         width = None if tail_params is None else tail_params.act_bits
         raise CompileError(
             f"Linear layers follow, so EIE must have activations of {params.act_bits} bits as SCNN "
-            f"has, not {width or 'no parameters'}; give both arrays the same act_bits"
+            f"has, not {width or 'no parameters'}: give the EIE array act_bits = {params.act_bits}"
         )
     graph = cnn.graph
     samples = check_input(calibration, graph.input_shape, "calibration")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import CompileError
+from compiler.errors import ScnnCompileError
 from compiler.fixed_point import largest_frac, limits
 from compiler.graph import Area
 from compiler.overflow import AccumulatorRange
@@ -148,7 +148,7 @@ def round_weights(
             return found[0]
     if found:
         return min(found, key=lambda one: _inexactness(step, one))
-    raise CompileError(
+    raise ScnnCompileError(
         f"layer {step.name!r} has no fixed-point format that cannot overflow: {why}; raise "
         "acc_bits or lower act_bits"
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from compiler.errors import ZeroskipError
+from compiler.errors import ScnnCompileError, ZeroskipError
 from hw.common.params import ParamError
 from scripts.cli.options import name_options
 from scripts.cli.output import print_json
@@ -40,7 +40,10 @@ def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     except SimulationError as error:
         message, code = f"the simulation failed: {_first_line(error)}", FAILED
     except (ZeroskipError, ToolError, ParamError) as error:
-        message, code = name_options(name_scnn_options(_first_line(error), unique=True)), REFUSED
+        # Of parameters that both arrays have, EIE's are meant, unless the error is SCNN's.
+        unique = not isinstance(error, ScnnCompileError)
+        message = name_options(name_scnn_options(_first_line(error), unique=unique))
+        code = REFUSED
     except MemoryError as error:
         message, code = f"there is not enough memory ({error})", REFUSED
     except ModuleNotFoundError as error:

@@ -171,6 +171,18 @@ def test_refuses_with_numbers(
         layer_runs(conv, plan_layer(conv, params), params)
 
 
+def test_says_what_lacks_and_nothing_else() -> None:
+    conv = _conv((2, 8, 8), 3, kernel=7, padding=3)
+    small = replace(TINY, banks=4, bank_entries=2, num_streams=4)
+    with pytest.raises(CompileError, match=r"one output needs 16 accumulators of 8: compile for"):
+        plan_layer(conv, small)
+    # That is enough for each PE by itself, but not where they have to share a plane.
+    larger = replace(small, bank_entries=4, num_streams=1)
+    with pytest.raises(CompileError, match=r"share a plane.* for an array with num_streams = 4$"):
+        plan_layer(conv, larger)
+    assert plan_layer(conv, replace(larger, num_streams=4)).mapping.blocks(larger) == 4
+
+
 @pytest.mark.parametrize("op", ["add", "max"])
 def test_kernels_of_any_size_are_cut(
     op: str, machine: Any, convolve: Callable[..., NDArray[np.int64]]
