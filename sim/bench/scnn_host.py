@@ -1,17 +1,18 @@
 """Host of the SCNN array, driven from cocotb: compressed tensors in and out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
-from compiler.scnn.run import ActLoad, ActStore, TileLayout
-from compiler.scnn.tiles import decode_tiles, encode_tiles
+from compiler.scnn.run import ActLoad, ActStore
+from compiler.scnn.tiles import decode_tiles
 from hw.scnn.formats import Control, Space, StallClass, act_word_layout, command_layout
 from hw.scnn.params import ScnnParams
 from sim.bench.host import HostPort
+from sim.rtl.scnn_loads import block_members, encode_loads
 
 __all__ = ["ScnnHost", "Stored", "put_stored"]
 
@@ -45,15 +46,11 @@ class ScnnHost(HostPort):
     ) -> None:
         """Compress what a run reads into activation RAM 0 of all PEs."""
         p = self._params
-        ends: NDArray[np.int64] | int = 0
-        for load in loads:
-            parts = [tensors[one.tensor][one.start : one.stop] for one in load.channels]
-            tiles = encode_tiles(p, load.layout, np.concatenate(parts), ends)
-            ends = tiles.ends
+        for load, tiles in encode_loads(p, loads, tensors):
             directory = tiles.directory(p)
             first = tiles.starts[:, 0]
             commands = []
-            for _, pe, place in _members(p, load.layout):
+            for _, pe, place in block_members(p, load.layout):
                 words = tiles.words[place]
                 commands += [
                     _commands(Space.ACT, pe, int(first[place]), words),
@@ -72,7 +69,7 @@ class ScnnHost(HostPort):
             entries = (block.stop - block.start) * phases
             stored.directories.append(np.zeros((pes, entries), np.uint64))
             stored.words.append([np.zeros((0, self._limbs()), np.uint64)] * pes)
-        for block, pe, place in _members(p, layout):
+        for block, pe, place in block_members(p, layout):
             if block >= len(store.blocks):
                 continue
             directory = stored.directories[block][place]
@@ -133,16 +130,6 @@ def put_stored(
         if block.start < block.stop:
             region = decode_tiles(params, layout, words, directory)
             tensors[block.tensor][block.start : block.stop, rows, columns] = region
-
-
-def _members(params: ScnnParams, layout: TileLayout) -> Iterator[tuple[int, int, int]]:
-    """Give the block of each PE, its number in the grid, and its place in the block."""
-    across = -(-params.pes_x >> layout.block_x)
-    for pe in range(params.num_pes):
-        y, x = divmod(pe, params.pes_x)
-        block = (y >> layout.block_y) * across + (x >> layout.block_x)
-        inside_y, inside_x = y % (1 << layout.block_y), x % (1 << layout.block_x)
-        yield block, pe, (inside_y << layout.block_x) + inside_x
 
 
 def _commands(space: Space, pe: int, row: int, words: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -29,7 +29,7 @@ def run_scnn_jobs(
     params : sizes of the array; it is built if it has not been yet.
     jobs : at least one; without ``host_load`` exactly one.
     host_load : load the SRAMs of the first run through the host port, slowly; else they hold
-        their contents from the start.
+        their contents from the start, as do the activation RAMs for the first sample.
     waves : where to leave a VCD file.
     program : another simulation of the array than that of its RTL.
     progress : see :data:`sim.rtl.jobs.Progress`.
@@ -67,6 +67,7 @@ def write_scnn_jobs(
 ) -> None:
     """Write what a bench of the array reads: ``job.json``, tensors, and SRAM contents."""
     description = [
-        describe_scnn(folder, k, params, job, host_load=host_load) for k, job in enumerate(jobs)
+        describe_scnn(folder, k, params, job, host_load=host_load, preload=not host_load)
+        for k, job in enumerate(jobs)
     ]
     (folder / "job.json").write_text(json.dumps({"params": asdict(params), "jobs": description}))

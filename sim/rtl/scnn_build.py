@@ -9,7 +9,7 @@ from hw.scnn.params import ScnnParams
 from hw.scnn.pe import ScnnPe
 from sim.rtl.build import build_design
 
-__all__ = ["build_scnn", "scnn_sram_instances"]
+__all__ = ["build_scnn", "scnn_act_instance", "scnn_sram_instances"]
 
 
 _MANY = 8
@@ -58,3 +58,8 @@ def scnn_sram_instances(params: ScnnParams, name: str) -> list[str]:
         for number in range(params.num_streams)
         for lane in range(params.mult_f)
     ]
+
+
+def scnn_act_instance(pe: int, name: str) -> str:
+    """Return the path in the design of a PE's source RAM (``act``) or its ``directory``."""
+    return f"{ARRAY_MODULE}.pe_{pe}.act_ram.{name}_0"

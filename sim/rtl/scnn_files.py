@@ -14,7 +14,8 @@ from compiler.scnn.run import ScnnDescriptor, ScnnRun
 from hw.scnn.formats import Space
 from hw.scnn.params import ScnnParams
 from sim.errors import SimulationError
-from sim.rtl.scnn_build import scnn_sram_instances
+from sim.rtl.scnn_build import scnn_act_instance, scnn_sram_instances
+from sim.rtl.scnn_loads import loaded_rams
 
 __all__ = [
     "BlockStore",
@@ -127,9 +128,18 @@ def scnn_host_writes(srams: Mapping[str, SramData]) -> NDArray[np.uint64]:
 
 
 def describe_scnn(
-    folder: Path, number: int, params: ScnnParams, job: ScnnJob, *, host_load: bool
+    folder: Path,
+    number: int,
+    params: ScnnParams,
+    job: ScnnJob,
+    *,
+    host_load: bool,
+    preload: bool = False,
 ) -> dict[str, Any]:
-    """Write a job's files; return what the bench has to know."""
+    """Write a job's files; return what the bench has to know.
+
+    With ``preload``, the activation RAMs hold what the first run of the first sample loads.
+    """
     np.savez(folder / f"tensors_{number}.npz", allow_pickle=False, **dict(job.tensors))
     first, *later = [run.srams for run in job.runs]
     if not host_load:
@@ -138,6 +148,11 @@ def describe_scnn(
             text = to_hex(sram.words, sram.width)
             for instance in scnn_sram_instances(params, name):
                 (folder / "srams" / f"{instance}.hex").write_bytes(text)
+    if preload:
+        here = {name: tensor[0] for name, tensor in job.tensors.items()}
+        for (pe, name), ram in loaded_rams(params, job.runs[0].loads, here).items():
+            path = folder / "srams" / f"{scnn_act_instance(pe, name)}.hex"
+            path.write_bytes(to_hex(ram.words, ram.width))
     replaced = {name for srams in later for name in srams}
     contents = {
         "begin": first if host_load else {},
@@ -147,6 +162,7 @@ def describe_scnn(
     for key, srams in contents.items():
         np.save(folder / f"writes_{number}_{key}.npy", scnn_host_writes(srams))
     return {
+        "preloaded": preload,
         "shapes": {name: list(shape) for name, shape in job.shapes.items()},
         "runs": [
             {
