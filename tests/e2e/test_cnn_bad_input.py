@@ -1,0 +1,285 @@
+"""What a user of networks with convolutions can get wrong: one sentence, nothing half-written."""
+
+import io
+import re
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from compiler.compress.module import export
+
+Cli = Callable[..., Any]
+Refused = Callable[..., None]
+
+
+def _spotted(value: float) -> Any:
+    x = np.zeros((4, 2, 8, 8), np.float32)
+    x[2, 1, 3, 3] = value
+    return x
+
+
+BAD_DATA = {
+    "missing": (None, ["bad.npy does not exist"]),
+    "nan": (_spotted(float("nan")), ["NaN or infinite", "sample 2"]),
+    "infinite": (_spotted(float("inf")), ["NaN or infinite", "sample 2"]),
+    "one sample": (np.zeros((2, 8, 8)), ["(samples, 2, 8, 8), not (2, 8, 8)"]),
+    "flat": (np.zeros((4, 128)), ["(samples, 2, 8, 8), not (4, 128)"]),
+    "channels last": (np.zeros((4, 8, 8, 2)), ["(samples, 2, 8, 8), not (4, 8, 8, 2)"]),
+    "larger plane": (np.zeros((4, 2, 9, 8)), ["(samples, 2, 8, 8), not (4, 2, 9, 8)"]),
+    "integers": (np.zeros((4, 2, 8, 8), np.uint8), ["floating-point", "uint8"]),
+    "no samples": (np.zeros((0, 2, 8, 8)), ["no samples"]),
+}
+
+
+@pytest.mark.parametrize("command", ["compile", "run", "cycles", "verify", "heat"])
+@pytest.mark.parametrize("kind", BAD_DATA)
+def test_bad_data(
+    kind: str, command: str, cli: Cli, refused: Refused, cnn: Any, tmp_path: Path
+) -> None:
+    array, says = BAD_DATA[kind]
+    bad = tmp_path / "bad.npy"
+    if array is not None:
+        np.save(bad, array)
+    before = sorted(tmp_path.iterdir())
+    if command == "compile":
+        result = cli(*cnn.compile(tmp_path / "image"), "--calibration", bad)
+    elif command == "heat":
+        result = cli("plot", "heat", cnn.image, "--input", bad, "-o", tmp_path / "heat.png")
+    elif command == "cycles":
+        given = ["--on", "cycles", "--trace", tmp_path / "t.json", "-o", tmp_path / "y.npy"]
+        result = cli("run", cnn.image, "--input", bad, *given)
+    else:
+        result = cli(command, cnn.image, "--input", bad)
+    refused(result, *says)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def _conv(value: float | None = None, **words: Any) -> nn.Module:
+    layer = nn.Conv2d(2, 3, 3, **words)
+    with torch.no_grad():
+        layer.weight.fill_(0.5)
+        if value is not None:
+            layer.weight[0, 0, 0, 0] = value
+    return nn.Sequential(layer)
+
+
+BAD_MODELS = {
+    "nan": (lambda: _conv(float("nan")), ["layer '0'", "NaN"]),
+    "infinite": (lambda: _conv(float("inf")), ["layer '0'", "infinite"]),
+    "dilation": (lambda: _conv(dilation=2), ["module '0'", "dilation (2, 2)", "use 1"]),
+    "sigmoid": (lambda: nn.Sequential(_conv(), nn.Sigmoid()), ["sigmoid", "supported is"]),
+    "upsampling": (lambda: nn.Sequential(nn.ConvTranspose2d(2, 3, 3)), ["planes smaller"]),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_MODELS)
+def test_bad_models(kind: str, cli: Cli, refused: Refused, cnn: Any, tmp_path: Path) -> None:
+    make, says = BAD_MODELS[kind]
+    bad = tmp_path / "bad.pt2"
+    export(make().eval(), torch.zeros(2, 2, 8, 8), bad)
+    command = cnn.compile_alone(tmp_path / "image")
+    command[1] = str(bad)
+    refused(cli(*command), *says)
+    assert list(tmp_path.iterdir()) == [bad]
+
+
+def test_groups_that_do_not_divide(cli: Cli, refused: Refused, cnn: Any, tmp_path: Path) -> None:
+    """PyTorch makes no such layer; a damaged file can have one."""
+    module = nn.Sequential(nn.Conv2d(4, 6, 3, groups=2)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(module, (torch.zeros(1, 4, 8, 8),))
+    (node,) = [one for one in program.graph.nodes if "conv2d" in str(one.target)]
+    node.args = (*node.args[:-1], 3)
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    bad = tmp_path / "bad.pt2"
+    bad.write_bytes(buffer.getvalue())
+    command = cnn.compile_alone(tmp_path / "image")
+    command[1] = str(bad)
+    refused(cli(*command), "its 3 groups of 2 channels do not divide 4 input and 6 output channels")
+    assert list(tmp_path.iterdir()) == [bad]
+
+
+@pytest.mark.parametrize("spoil", ["missing", "folder", "truncated"])
+def test_models_that_are_none(
+    spoil: str, cli: Cli, refused: Refused, cnn: Any, tmp_path: Path
+) -> None:
+    bad, says = tmp_path / "bad.pt2", {"missing": "does not exist", "folder": "is a folder"}
+    if spoil == "folder":
+        bad.mkdir()
+    elif spoil == "truncated":
+        bad.write_bytes(cnn.model.read_bytes()[:2000])
+    before = sorted(tmp_path.iterdir())
+    command = cnn.compile(tmp_path / "image")
+    command[1] = str(bad)
+    refused(cli(*command), f"bad.pt2 {says.get(spoil, 'is truncated')}")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--scnn-preset", "huge"], ["--scnn-preset must be one of paper, tile, tiny"]),
+        (["--pes-x", "0"], ["--pes-x must be a whole number from 1 to", "not 0"]),
+        (["--banks", "12"], ["--banks must be a power of two, not 12"]),
+        (["--bank-entries", "few"], ["--bank-entries", "few"]),
+        (["--streams", "5"], ["--streams must be at most the 4 PEs, not 5"]),
+        (["--scnn-acc-bits", "15"], ["--scnn-acc-bits must be at least --scnn-act-bits 16"]),
+        (["--field-bits", "4"], ["--scnn-code-bits must be at most --field-bits 4, not 8"]),
+        (["--scnn-acc-bits", "16"], ["--scnn-acc-bits 16; raise --scnn-acc-bits"]),
+    ],
+)
+def test_bad_options(
+    options: list[str], says: list[str], cli: Cli, refused: Refused, cnn: Any, tmp_path: Path
+) -> None:
+    refused(cli(*cnn.compile_alone(tmp_path / "image"), *options), *says)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_of_an_array_that_is_not_used(
+    cli: Cli, refused: Refused, files: Any, tmp_path: Path
+) -> None:
+    result = cli(*files.compile(tmp_path / "image"), "--banks", "16")
+    refused(result, "small.pt2 has no convolutions: leave the options of the SCNN array out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_engines_of_different_widths(cli: Cli, refused: Refused, cnn: Any, tmp_path: Path) -> None:
+    command = [*cnn.compile(tmp_path / "image"), "--scnn-act-bits", "8"]
+    result = cli(*command)
+    refused(result, "EIE must have activations of 8 bits as SCNN has, not 16", "--act-bits 8")
+    assert list(tmp_path.iterdir()) == []
+    assert cli(*command, "--act-bits", "8").code == 0
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options", "needs", "option"),
+    [
+        (3, ["--weight-words", "4"], r"needs (\d+) words .* but --weight-words is 4", None),
+        (7, ["--banks", "2"], r"one output needs (\d+) accumulators of 8", "--bank-entries"),
+        (7, ["--streams", "1", "--bank-entries", "2"], r"array with (--streams) (4)$", None),
+    ],
+)
+def test_refusal_of_a_large_layer_names_what_fits(
+    kernel: int,
+    options: list[str],
+    needs: str,
+    option: str | None,
+    cli: Cli,
+    refused: Refused,
+    cnn: Any,
+    tmp_path: Path,
+) -> None:
+    """Layers are cut to the memories; these cannot be, as one piece of one does not fit."""
+    model = tmp_path / "large.pt2"
+    module = nn.Sequential(nn.Conv2d(2, 3, kernel, padding=kernel // 2))
+    export(module.eval(), torch.zeros(2, 2, 8, 8), model)
+    command = [*cnn.compile_alone(tmp_path / "image", "--bank-entries", "4"), *options]
+    command[1] = str(model)
+    result = cli(*command)
+    refused(result, "layer '0'")
+    found = re.search(needs, result.errors[0])
+    assert found is not None, result.errors[0]
+    assert list(tmp_path.iterdir()) == [model]
+    if found.re.groups == 2:
+        remedy = [found[1], found[2]]
+    else:
+        remedy = [option or "--weight-words", str(found[1])]
+    assert cli(*command, *remedy).code == 0
+
+
+@pytest.mark.parametrize("engine", ["scnn", "eie"])
+@pytest.mark.parametrize("command", ["run", "verify", "info", "heat"])
+def test_damaged_images(
+    command: str, engine: str, cli: Cli, refused: Refused, cnn: Any, tmp_path: Path
+) -> None:
+    image = tmp_path / "image"
+    shutil.copytree(cnn.image, image)
+    path = sorted((image / engine).rglob("bias.hex"))[0]
+    first, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([f"{int(first, 16) ^ 1:0{len(first)}x}", *rest, ""]))
+    given = [] if command == "info" else ["--input", cnn.inputs]
+    command_line = ["plot", "heat"] if command == "heat" else [command]
+    if command == "heat":
+        given += ["-o", tmp_path / "heat.png"]
+    refused(cli(*command_line, image, *given), f"{path} is damaged", "altered")
+    path.unlink()
+    refused(cli(*command_line, image, *given), f"{path} is missing")
+    assert list(tmp_path.iterdir()) == [image]
+
+
+def test_images_of_the_other_kind(
+    cli: Cli, refused: Refused, cnn: Any, files: Any, tmp_path: Path
+) -> None:
+    cnn_needed = cli("verify", files.image, "--input", files.inputs, "--layer", "fc1")
+    refused(cnn_needed, f"{files.image} has no convolutions")
+    eie_needed = [
+        ("sweep", "eie", "--image", cnn.image, "--input", cnn.inputs, "-o", tmp_path / "t.csv"),
+        ("host", "simulate", cnn.image),
+    ]
+    for command in eie_needed:
+        refused(cli(*command), f"{cnn.image}", "is that of an image of a network with convolutions")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_that_are_not_there(cli: Cli, refused: Refused, cnn: Any) -> None:
+    result = cli("verify", cnn.image, "--input", cnn.inputs, "--layer", "conv3")
+    refused(result, "no layer 'conv3'", "conv1, pool1, conv2, pool2, fc1, fc2")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--vcd", "w.vcd", "--on", "cycles"], "waves are recorded with --on rtl only"),
+        (["--vcd", "w.vcd"], "waves are recorded with --on rtl only"),
+        (["--waves", "--on", "cycles"], "waves are recorded with --on rtl only"),
+        (["--trace", "t.json"], "a trace is recorded with --on cycles only"),
+        (["--trace", "t.json", "--on", "rtl"], "a trace is recorded with --on cycles only"),
+        (["--trace", "none/t.json", "--on", "cycles"], "there is no folder"),
+        (["--trace", ".", "--on", "cycles"], "is a folder"),
+        (["--vcd", "none/w.vcd", "--on", "rtl"], "there is no folder"),
+        (["-o", "none/y.npy"], "there is no folder"),
+        (["--on", "chip"], "chip"),
+    ],
+)
+def test_outputs_that_cannot_be(
+    options: list[str],
+    says: str,
+    cli: Cli,
+    refused: Refused,
+    cnn: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(cli("run", cnn.image, "--input", cnn.inputs, *options), says)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_folders_that_are_not_ours(
+    cli: Cli, refused: Refused, cnn: Any, tmp_path: Path
+) -> None:
+    image = tmp_path / "image"
+    shutil.copytree(cnn.image, image)
+    (image / "scnn" / "notes.txt").write_text("mine")
+    refused(cli(*cnn.compile(image)), "notes.txt")
+    refused(cli("info", image), "notes.txt")
+    assert (image / "scnn" / "notes.txt").read_text() == "mine"
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "text.txt").write_text("precious")
+    refused(cli(*cnn.compile(tmp_path / "thesis")), "exists and is not a zeroskip image")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["image", "thesis"]
+
+
+def test_errors_are_json_too(cli: Cli, cnn: Any, tmp_path: Path) -> None:
+    result = cli("run", cnn.image, "--input", tmp_path / "none.npy", "--json")
+    assert result.code == 2
+    assert result.document == {"error": result.errors[0].removeprefix("zeroskip: "), "exit_code": 2}
