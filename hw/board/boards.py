@@ -163,15 +163,20 @@ class Board:
 
 # What the digits network needs, rounded up; counters where there is room for them.
 _SMALL = {"num_acts": 128, "num_accs": 128, "num_biases": 128, "num_descriptors": 4}
+# Widths that digits lose no accuracy with, and two entries per word: the shortest paths.
 _BIG = {
     "num_pes": 16,
-    "spmat_words": 512,
+    "act_bits": 8,
+    "weight_bits": 8,
+    "acc_bits": 24,
+    "word_bits": 16,
+    "spmat_words": 1024,
     "num_pointers": 1024,
     "num_acts": 64,
     "num_accs": 64,
     "num_biases": 64,
     "num_descriptors": 8,
-    "word_bits": 32,
+    "counters": False,
 }
 
 BOARDS = {

@@ -88,7 +88,7 @@ def check_fit(board: Board, p: EieParams) -> dict[str, tuple[int, int]]:
             most = max(group, key=lambda need: kind.blocks(need.depth, need.width))
             size = f"{most.depth} rows of {most.width} bits"
             wrong.append(
-                f"{needed} {name} blocks of {there} (most of them for {most.name}: {size}, "
+                f"{needed} {name} blocks of {there} (the largest is {most.name}: {size}, "
                 f"{kind.blocks(most.depth, most.width)} blocks)"
             )
     if wrong:

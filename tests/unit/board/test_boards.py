@@ -42,11 +42,11 @@ def test_array_that_does_not_fit() -> None:
     board = BOARDS["icebreaker"]
     with pytest.raises(
         InputError,
-        match=r"^the array does not fit icebreaker: its memories need 38 EBR blocks of 30 \(most ",
+        match=r"^the array does not fit icebreaker: its memories need 38 EBR blocks of 30 \(the ",
     ):
         check_fit(board, dataclasses.replace(board.params(), acc_bits=17))
     with pytest.raises(
-        InputError, match=r" need 8 SPRAM blocks of 4 \(most of them for pe_0/spmat: "
+        InputError, match=r" need 8 SPRAM blocks of 4 \(the largest is pe_0/spmat: "
     ):
         check_fit(board, dataclasses.replace(board.params(), word_bits=32))
 
