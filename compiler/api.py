@@ -1,6 +1,5 @@
 """Compile a network: from a module or a ``.pt2`` file to an image, in one call."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from compiler.graph import FloatCnn
 from compiler.image import Image
 from compiler.network import FloatNetwork, QuantNetwork
 from compiler.presets import DEFAULT_PRESET, PRESETS
+from compiler.progress import Progress, silent
 from compiler.quantize import fixed_point_errors, quantize
 from compiler.scnn.compile import compile_cnn
 from compiler.scnn.image import CnnImage
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_SCNN_PRESET",
-    "Progress",
     "compile",
     "compile_any",
     "compile_network",
@@ -34,9 +33,6 @@ __all__ = [
 
 DEFAULT_SCNN_PRESET = "tile"
 """The SCNN array of networks that are compiled without one; see ``hw.scnn.params.PRESETS``."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with a step's name, how much of it is done, and of how much."""
 
 
 def compile(
@@ -66,7 +62,7 @@ def compile(
     share : cluster the weights of layers that have more values than a codebook holds.
     placement : see :data:`compiler.eie.place.Strategy`; unless given, the default preset's.
     name : of the image; else the module's class.
-    progress : see :data:`Progress`.
+    progress : see :data:`compiler.progress.Progress`.
 
     Returns
     -------
@@ -80,7 +76,7 @@ def compile(
     CompileError
         If the network is not of the supported kind, or does not fit the array.
     """
-    report = progress or _ignore
+    report = progress or silent
     report("read the model", 0, 1)
     network = import_module(module, example_input)
     report("read the model", 1, 1)
@@ -112,7 +108,7 @@ def compile_pt2(
     Parameters and errors are those of :func:`compile`; the image is named after the file unless
     ``name`` is given.
     """
-    report = progress or _ignore
+    report = progress or silent
     report("read the model", 0, 1)
     network = import_pt2(path)
     report("read the model", 1, 1)
@@ -176,7 +172,7 @@ def compile_network(
     """Compile a network that a front end has read; see :func:`compile`."""
     preset = PRESETS[DEFAULT_PRESET]
     params, placement = params or preset.params, placement or preset.placement
-    report = progress or _ignore
+    report = progress or silent
     report("choose formats", 0, 2)
     rounded, numbers = quantize(network, calibration, params, share=share)
     report("choose formats", 1, 2)
@@ -217,7 +213,7 @@ def compile_quantized(
     CompileError
         If the network does not fit the array.
     """
-    tell = progress or _ignore
+    tell = progress or silent
     tell("place", 0, 1)
     positions = place(network, params, placement, activity)
     tell("place", 1, 1)
@@ -230,7 +226,3 @@ def compile_quantized(
         segments=segments,
         report={**(report or {}), "placement": placement},
     )
-
-
-def _ignore(name: str, done: int, total: int) -> None:
-    pass

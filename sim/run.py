@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from compiler.errors import InputError
 from compiler.fixed_point import check_input, dequantize, quantize_input
 from compiler.image import Image
+from compiler.progress import Progress, silent
 from sim.cycles.image import run_image
 from sim.golden.eie import run_network
 from sim.result import RunResult, by_layer
 from sim.rtl.eie import run_jobs
 from sim.rtl.image import image_job, image_result
-from sim.rtl.jobs import Progress
 
 __all__ = ["Progress", "RunResult", "Target", "run", "run_columns"]
 
@@ -89,7 +89,7 @@ def _on_golden(image: Image, columns: NDArray[np.int64]) -> RunResult:
 
 def _on_cycles(image: Image, columns: NDArray[np.int64], progress: Progress | None) -> RunResult:
     golden = _on_golden(image, columns)
-    report = progress or (lambda *_: None)
+    report = progress or silent
     cycles, counters = run_image(
         image,
         [columns, *golden.layer_outputs[:-1]],

@@ -10,6 +10,7 @@ from compiler.eie.program import build as build_tail
 from compiler.errors import CompileError
 from compiler.graph import FloatCnn, QuantCnn, QuantGraph
 from compiler.image import Image
+from compiler.progress import Progress, silent
 from compiler.scnn.handoff import find_handoff
 from compiler.scnn.image import CnnImage
 from compiler.scnn.program import build
@@ -32,7 +33,7 @@ def compile_cnn(
     share: bool = False,
     placement: Strategy = "interleave",
     name: str,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> CnnImage:
     """Compile a network that a front end has read.
 
@@ -51,7 +52,7 @@ def compile_cnn(
     CompileError
         If the network does not fit the arrays.
     """
-    tell = progress or (lambda *_: None)
+    tell = progress or silent
     tell("choose formats", 0, 2)
     tail_params = tail_params if cnn.tail is not None else None
     network, numbers = quantize(cnn, calibration, params, tail_params, share=share)
@@ -81,7 +82,7 @@ def compile_quantized_cnn(
     densities: Mapping[str, float] | None = None,
     activity: Activity | None = None,
     report: Mapping[str, Any] | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> CnnImage:
     """Compile a network that is in fixed point already.
 
@@ -105,7 +106,7 @@ def compile_quantized_cnn(
     CompileError
         If the network does not fit the arrays.
     """
-    tell = progress or (lambda *_: None)
+    tell = progress or silent
     more = dict(report or {})
     graph, runs = _map(network, params, densities, lambda done, total: tell("map", done, total))
     network = dataclasses.replace(network, graph=graph)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from compiler.api import compile_quantized
 from compiler.image import Image
 from compiler.presets import PRESETS
+from compiler.progress import Progress, silent
 from hw.eie.formats import StallClass
 from sim.benchmarks.eie_layers import EIE_LAYERS, PAPER_MHZ, EieLayer
-from sim.rtl.jobs import Progress
 from sim.run import run
 from sim.storage import layer_storage, stored_bits
 from sim.verify import verify
@@ -145,7 +145,7 @@ def bench_eie(
     ToolError, SimulationError
         As :func:`sim.run.run` does.
     """
-    report = progress or (lambda *_: None)
+    report = progress or silent
     results = []
     for number, layer in enumerate(layers):
         report("layers", number, len(layers))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 
+from compiler.progress import Progress, silent
 from hw.scnn.formats import StallClass
 from hw.scnn.params import PRESETS, ScnnParams
 from sim.benchmarks.scnn_layers import MERGED, NETWORKS, ConvLayer, scnn_layers
@@ -12,7 +13,6 @@ from sim.benchmarks.scnn_machines import dense_cycles, useful_products
 from sim.benchmarks.scnn_result import ConvBench, NetworkBench, ScnnBench
 from sim.benchmarks.scnn_run import compile_layer, count_layer, dense_operand, most_rows, run_on_rtl
 from sim.benchmarks.scnn_storage import scnn_storage
-from sim.rtl.jobs import Progress
 
 __all__ = ["BENCH_PARAMS", "bench_scnn", "measure_layer"]
 
@@ -53,7 +53,7 @@ def bench_scnn(
     ToolError, SimulationError
         As :func:`sim.rtl.scnn.run_scnn_jobs` does.
     """
-    report = progress or (lambda *_: None)
+    report = progress or silent
     layers = [one for layers in networks.values() for one in layers]
     names = {one.full_name for one in layers}
     layers += [one for one in MERGED if names.issuperset(one.merged)]

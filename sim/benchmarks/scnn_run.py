@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.graph import INPUT, QuantConv
+from compiler.progress import Progress
 from compiler.scnn.layer import LayerPlan, layer_runs
 from compiler.scnn.plan import plan_layer
 from compiler.scnn.run import ScnnRun
@@ -18,7 +19,6 @@ from sim.cycles.scnn.acts import ActStorage
 from sim.cycles.scnn.program import ScnnCycles
 from sim.cycles.scnn.references import References
 from sim.golden.scnn import run_layer
-from sim.rtl.jobs import Progress
 from sim.rtl.scnn import ScnnJob, run_scnn_jobs
 
 __all__ = [

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.eie.segment import Segment
+from compiler.progress import Progress, silent
 from compiler.readmem import to_hex
 from hw.cnn.top import CHIP_MODULE, EIE_MODULE, SCNN_MODULE, Chip
 from hw.common.emit import emit_verilog
@@ -22,7 +23,7 @@ from hw.scnn.params import ScnnParams
 from hw.scnn.pe import ScnnPe
 from sim.rtl.build import build_design
 from sim.rtl.eie import RtlResult, sram_instance
-from sim.rtl.jobs import Progress, job_folder, simulate
+from sim.rtl.jobs import job_folder, simulate
 from sim.rtl.scnn_build import scnn_sram_instances
 from sim.rtl.scnn_files import ScnnJob, ScnnResult, collect_scnn, describe_scnn
 
@@ -105,7 +106,7 @@ def run_chip(
     scnn, eie : sizes of the arrays; the chip is built if it has not been yet.
     job : see :class:`ChipJob`.
     waves : where to leave a VCD file.
-    progress : see :data:`sim.rtl.jobs.Progress`.
+    progress : see :data:`compiler.progress.Progress`.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def run_chip(
     ToolError
         If the simulator cannot be built.
     """
-    report = progress or (lambda *_: None)
+    report = progress or silent
     report("build chip simulator", 0, 1)
     program = build_chip(scnn, eie, waves=waves is not None)
     report("build chip simulator", 1, 1)

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.eie.segment import Segment, SramData
+from compiler.progress import Progress, silent
 from compiler.readmem import to_hex
 from hw.eie.array import ARRAY_MODULE
 from hw.eie.formats import Space
 from hw.eie.params import EieParams
 from sim.rtl.build import build_array
-from sim.rtl.jobs import Progress, job_folder, simulate
+from sim.rtl.jobs import job_folder, simulate
 
 __all__ = [
     "Job",
@@ -133,7 +134,7 @@ def run_jobs(
         from the start.
     waves : where to leave a VCD file.
     program : another simulation of the array than that of its RTL.
-    progress : see :data:`sim.rtl.jobs.Progress`.
+    progress : see :data:`compiler.progress.Progress`.
 
     Raises
     ------
@@ -144,7 +145,7 @@ def run_jobs(
     """
     if len(jobs) != 1 and not host_load:
         raise ValueError(f"without host_load there must be 1 job, not {len(jobs)}")
-    report = progress or (lambda *_: None)
+    report = progress or silent
     report("build simulator", 0, 1)
     program = program or build_array(params, waves=waves is not None)
     report("build simulator", 1, 1)

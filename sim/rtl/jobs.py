@@ -4,17 +4,15 @@ import contextlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from compiler.progress import Progress, silent
 from sim.errors import SimulationError
 from sim.rtl.build import cache_dir
 from sim.rtl.launch import launch
 
-__all__ = ["Progress", "job_folder", "run_bench", "simulate"]
-
-Progress = Callable[[str, int, int], None]
-"""Called with a step's name, how much of it is done, and of how much."""
+__all__ = ["job_folder", "run_bench", "simulate"]
 
 
 @contextlib.contextmanager
@@ -62,7 +60,7 @@ def simulate(
     SimulationError
         If a run hangs, or the simulation fails.
     """
-    with _watched(folder / "progress", steps, progress or (lambda *_: None), step):
+    with _watched(folder / "progress", steps, progress or silent, step):
         run_bench(program, folder, bench, waves=waves is not None)
     if waves is not None:
         shutil.move(folder / "dump.vcd", waves)

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from compiler.errors import InputError
 from compiler.fixed_point import check_input, dequantize, quantize_input
 from compiler.graph import INPUT, QuantGraph
+from compiler.progress import Progress, silent
 from sim.cycles.scnn.image import run_cnn_image
 from sim.golden.scnn import layer_results
 from sim.rtl.chip import ChipJob, run_chip
 from sim.rtl.image import image_job, image_result
-from sim.rtl.jobs import Progress
 from sim.rtl.scnn import ScnnJob, ScnnResult, run_scnn_jobs
 from sim.run import Target, run_columns
 from sim.scnn.result import CnnResult, by_conv_layer
@@ -49,7 +49,7 @@ def run_cnn(
     on : see :data:`sim.run.Target`.
     waves : with RTL, where to leave the waves (VCD): of the chip, or if the host carries SCNN's
         outputs to EIE, of SCNN.
-    progress : see :data:`sim.rtl.jobs.Progress`.
+    progress : see :data:`compiler.progress.Progress`.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def _on_golden(image: "CnnImage", planes: NDArray[np.int64]) -> CnnResult:
 def _count(
     image: "CnnImage", planes: NDArray[np.int64], golden: CnnResult, progress: Progress | None
 ) -> CnnResult:
-    report = progress or (lambda *_: None)
+    report = progress or silent
     cycles, counters = run_cnn_image(
         image,
         {INPUT: planes, **golden.tensors},

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from compiler.errors import InputError
 from compiler.manifest import zeroskip_version
+from compiler.progress import Progress, silent
 from compiler.staging import check_output_file
 from sim.sweep.execute import AnyJob, Job, on_cluster, on_cores
 from sim.sweep.grid import Point, image_key
@@ -116,7 +117,7 @@ def run_sweep(
     *,
     jobs: int = -1,
     scheduler: str | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SweepResult:
     """Run a sweep and write its table.
 
@@ -141,7 +142,7 @@ def run_sweep(
     check_suffix(output)
     if jobs < 1 and jobs != -1:
         raise InputError(f"jobs must be at least 1, or -1 for one per core, not {jobs}")
-    report = progress or (lambda *_: None)
+    report = progress or silent
     total, fingerprint = sweep.size, sweep.fingerprint
     if output.exists():
         return SweepResult(_finished(output, sweep), total)
