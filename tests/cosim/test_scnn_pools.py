@@ -15,7 +15,7 @@ from hw.eie.params import EieParams
 from hw.scnn.params import PRESETS
 from sim.scnn.metrics import measure_cnn
 from sim.scnn.part import verify_layers
-from sim.scnn.run import cnn_inputs
+from sim.scnn.run import cnn_inputs, run_cnn
 from sim.scnn.verify import verify_cnn
 from tests.cosim.scnn_check import Trial, check_trials
 from tests.cosim.scnn_plans import draw_runs
@@ -65,6 +65,27 @@ def test_drawn_pools() -> None:
     assert sum(bool(one.areas) for one in layers) > 15
     assert sum(one.op == "max" for one in layers) > 10
     assert any((trial.planes < 0).all() for trial in trials)
+    check_trials(_PARAMS, trials)
+
+
+def test_windows_of_padding_only() -> None:
+    """Padding of a convolution may be wider than its kernel: some outputs are the bias."""
+    torch.manual_seed(0)
+    trials: list[Trial] = []
+    for layer, shape in (
+        (nn.Conv2d(1, 2, 1, padding=2), (1, 3, 4)),
+        (nn.Conv2d(2, 2, 2, padding=4), (2, 3, 4)),
+        (nn.Conv2d(2, 2, 3, stride=2, padding=5), (2, 5, 4)),
+        (nn.Conv2d(1, 2, 2, stride=3, padding=9), (1, 1, 2)),
+    ):
+        x = torch.randn(2, *shape)
+        image = compiler.compile(copy.deepcopy(layer).eval(), x[:1], x.numpy(), scnn=_PARAMS)
+        assert isinstance(image, CnnImage)
+        planes = cnn_inputs(image, x.numpy())
+        trials.append(Trial(str(layer), image.network.graph, image.runs, planes))
+        with torch.no_grad():
+            error = np.abs(run_cnn(image, x.numpy()).outputs - layer(x).numpy()).max()
+        assert error <= 1e-3
     check_trials(_PARAMS, trials)
 
 

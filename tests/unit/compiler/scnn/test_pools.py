@@ -116,6 +116,21 @@ def test_areas(pool: nn.Module, shape: tuple[int, int, int], areas: int) -> None
     assert error <= 1e-2 * np.abs(x).max()
 
 
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.AvgPool2d(3, 9, 1, ceil_mode=True, count_include_pad=False),
+        nn.AvgPool2d(11, 9, 5, ceil_mode=True),
+        nn.MaxPool2d(3, 9, 1, ceil_mode=True),
+    ],
+)
+def test_long_strides(pool: nn.Module) -> None:
+    x = -np.random.default_rng(0).random((4, 2, 20, 19), np.float32)
+    image = compiled(pool, x, num_channels=1024, act_words=1024, num_taps=128)
+    error = np.abs(run_cnn(image, x).outputs - expected(pool, x)).max()
+    assert error <= 1e-3
+
+
 @pytest.mark.parametrize("padding", [0, 1])
 def test_maxima_of_negatives_never_come_from_padding(padding: int) -> None:
     pool = nn.MaxPool2d(3, 2, padding, ceil_mode=True)
