@@ -16,6 +16,7 @@ from compiler.eie.place import place
 from compiler.eie.program import build
 from compiler.image import Image
 from compiler.network import QuantLayer, QuantNetwork
+from compiler.progress import Progress, silent
 from compiler.staging import replaced_file
 from hw.common.emit import emit_verilog
 from hw.eie.array import ARRAY_MODULE, PE_MODULE
@@ -27,7 +28,6 @@ from hw.synth.report import digest, models_digest
 from sim.rtl.build import build_design, cache_dir
 from sim.rtl.eie import run_jobs
 from sim.rtl.image import image_job, image_result
-from sim.rtl.jobs import Progress
 from sim.run import run
 from sim.verify import compare
 
@@ -53,7 +53,7 @@ def build_gates(
     name : begins the name of the build's folder.
     verilog : text by file name.
     top, shared : see :func:`sim.rtl.build.build_design`.
-    progress : see :data:`sim.rtl.jobs.Progress`.
+    progress : see :data:`compiler.progress.Progress`.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def build_gates(
         If a tool is missing or the compilation fails.
     """
     texts = {file: _QUIET + text for file, text in verilog.items()}
-    report = progress or (lambda *_: None)
+    report = progress or silent
     step = f"build simulator {name}"
     report(step, 0, 1)
     program = build_design(

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from compiler.progress import Progress, silent
 from hw.scnn.params import ScnnParams
-from sim.rtl.jobs import Progress, job_folder, simulate
+from sim.rtl.jobs import job_folder, simulate
 from sim.rtl.scnn_build import build_scnn
 from sim.rtl.scnn_files import ScnnJob, ScnnResult, collect_scnn, describe_scnn, sample_count
 
@@ -32,7 +33,7 @@ def run_scnn_jobs(
         their contents from the start, as do the activation RAMs for the first sample.
     waves : where to leave a VCD file.
     program : another simulation of the array than that of its RTL.
-    progress : see :data:`sim.rtl.jobs.Progress`.
+    progress : see :data:`compiler.progress.Progress`.
 
     Raises
     ------
@@ -43,7 +44,7 @@ def run_scnn_jobs(
     """
     if len(jobs) != 1 and not host_load:
         raise ValueError(f"without host_load there must be 1 job, not {len(jobs)}")
-    report = progress or (lambda *_: None)
+    report = progress or silent
     report("build SCNN simulator", 0, 1)
     program = program or build_scnn(params, waves=waves is not None)
     report("build SCNN simulator", 1, 1)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from compiler.graph import INPUT, QuantCnn, QuantConv, QuantGraph
+from compiler.progress import Progress
 from compiler.scnn.compile import compile_quantized_cnn
 from compiler.scnn.image import CnnImage
 from hw.common.emit import emit_verilog
@@ -14,7 +15,6 @@ from hw.scnn.params import ScnnParams
 from hw.synth.netlist import Netlist
 from hw.synth.report import digest
 from sim.rtl.gates import build_gates, recorded
-from sim.rtl.jobs import Progress
 from sim.rtl.scnn import run_scnn_jobs
 from sim.scnn.run import cnn_inputs, cnn_job, cnn_result, run_cnn
 from sim.scnn.verify import compare_cnn
