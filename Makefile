@@ -9,6 +9,11 @@ NET ?= digits
 BOARD ?= icebreaker
 WORKERS ?= 2
 
+# Whose areas are in the baseline.
+DESIGNS := eie-paper eie-best scnn-tiny scnn-tile
+area = $(BIN)/zeroskip area --engine $(firstword $(subst -, ,$(1))) \
+	--preset $(lastword $(subst -, ,$(1))) $(2) -o out/area/$(1).json
+
 BIN := .venv/bin
 STAMP := .venv/.installed
 
@@ -23,16 +28,13 @@ sim: tools $(STAMP)  ## Train, compress and compile a network, run it on RTL, co
 test: tools $(STAMP)  ## Run all tests.
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-area: $(STAMP)  ## Synthesize the EIE array, compare its area with the baseline, write out/area.
+area: $(STAMP)  ## Synthesize EIE's array and a PE of SCNN, compare with the baseline, write out/area.
 	@mkdir -p out/area
-	@for preset in paper best; do \
-		$(BIN)/zeroskip area --preset $$preset --baseline -o out/area/eie-$$preset.json; done
+	@$(foreach design,$(DESIGNS),$(call area,$(design),--baseline);)
 
 gates: tools $(STAMP)  ## Run the gates of EIE arrays and an SCNN PE on vectors, every bit compared (long).
 	@mkdir -p out/area
-	@for preset in paper best; do \
-		$(BIN)/zeroskip area --preset $$preset --check -o out/area/eie-$$preset.json; done
-	@$(BIN)/zeroskip area --engine scnn --preset tile --check -o out/area/scnn-tile.json
+	@$(foreach design,$(DESIGNS),$(call area,$(design),--check --baseline);)
 
 verilog: $(STAMP)  ## Write the EIE array as Verilog that needs nothing else, to out/verilog.
 	@$(BIN)/zeroskip verilog -o out/verilog
