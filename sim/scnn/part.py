@@ -16,6 +16,7 @@ from compiler.scnn.run import ScnnRun
 from hw.scnn.formats import StallClass
 from sim.cycles.scnn.image import run_cnn_image
 from sim.rtl.scnn import ScnnResult, run_scnn_jobs
+from sim.rtl.scnn_build import build_scnn
 from sim.run import Progress, Target, run_columns
 from sim.scnn.result import CnnResult, by_conv_layer
 from sim.scnn.run import cnn_inputs, cnn_job, graph_output, run_cnn, written_tensors
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from compiler.scnn.image import CnnImage
 
 __all__ = ["CnnPart", "take_layers", "verify_layers"]
+
+_WORTH = 300_000
+"""Words to load, times PEs to simulate, from which on a simulation of its own is faster."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +107,8 @@ def verify_layers(
     """Compare single layers on cycle models and RTL, as :func:`verify_cnn` does with all.
 
     What the layers read comes from golden, unless layers among them have made it. Linear layers
-    take golden's activations from the host.
+    take golden's activations from the host. Runs that load much begin simulations of their own,
+    with memories that hold it.
 
     Parameters
     ----------
@@ -163,12 +168,74 @@ def _run(
     model = dataclasses.replace(
         golden, run_cycles=cycles, counters=_by_layer(part, counters), tail=None
     )
-    job = cnn_job(image, planes, cycles.max(axis=0))
-    read = {one.tensor for run in image.runs for load in run.loads for one in load.channels}
-    given = {name: known[name] for name in sorted(read.difference(part.layers))}
-    job = dataclasses.replace(job, tensors=given)
-    (raw,) = run_scnn_jobs(image.params, [job], progress=progress)
-    return model, raw
+    parts: list[ScnnResult] = []
+    made: dict[str, NDArray[np.int64]] = {}
+    report("build SCNN simulator", 0, 1)
+    program = build_scnn(image.params)
+    report("build SCNN simulator", 1, 1)
+    done = 0
+    for runs in _simulations(image):
+        one = dataclasses.replace(image, runs=runs)
+        job = cnn_job(one, planes, cycles[:, done : done + len(runs)].max(axis=0))
+        read = {some.tensor for run in runs for load in run.loads for some in load.channels}
+        given = {name: known[name] for name in sorted(read.difference(part.layers))}
+        job = dataclasses.replace(job, tensors={**given, **made})
+        (raw,) = run_scnn_jobs(
+            image.params,
+            [job],
+            program=program,
+            progress=_later(report, samples * done, samples * len(image.runs)),
+        )
+        made |= {name: raw.tensors[name] for name in job.shapes}
+        parts.append(raw)
+        done += len(runs)
+    return model, _joined(parts, made)
+
+
+def _simulations(image: "CnnImage") -> Iterator[tuple[ScnnRun, ...]]:
+    """Cut the runs where it is faster to begin a simulation with all memories loaded."""
+    p = image.params
+    runs: list[ScnnRun] = []
+    for run in _loaded(image.runs):
+        words = 0
+        for load in run.loads:
+            channels = sum(one.stop - one.start for one in load.channels)
+            layout = load.layout
+            blocks = max(1, p.num_pes >> layout.block_x + layout.block_y)
+            words += channels * layout.height * layout.width * blocks // p.mult_i
+            words += channels * layout.sy * layout.sx * p.num_pes
+        if runs and run.program[0].wipe and words * p.num_pes > _WORTH:
+            yield tuple(only_changes(runs))
+            runs = []
+        runs.append(run)
+    yield tuple(only_changes(runs))
+
+
+def _later(report: Progress, before: int, total: int) -> Progress:
+    """Report one of several simulations as the part of them all that it is."""
+
+    def tell(step: str, done: int, _: int) -> None:
+        if not step.startswith("build"):
+            report(step, before + done, total)
+
+    return tell
+
+
+def _joined(parts: Sequence[ScnnResult], tensors: dict[str, NDArray[np.int64]]) -> ScnnResult:
+    """Put the results of runs one after the other."""
+    return ScnnResult(
+        outputs=tuple(one for part in parts for one in part.outputs),
+        tensors=tensors,
+        stores=tuple(
+            tuple(run for runs in sample for run in runs)
+            for sample in zip(*(part.stores for part in parts), strict=True)
+        ),
+        cycles=np.concatenate([part.cycles for part in parts], axis=1),
+        reload_cycles=np.sum([part.reload_cycles for part in parts], axis=0),
+        seconds=np.concatenate([part.seconds for part in parts], axis=1),
+        counters=np.concatenate([part.counters for part in parts], axis=1),
+        problems=tuple(one for part in parts for one in part.problems),
+    )
 
 
 def _by_layer(part: CnnPart, counters: NDArray[np.int64]) -> NDArray[np.int64]:
