@@ -180,6 +180,24 @@ def test_verify_without_linear_layers(cli: Cli, cnn: Any) -> None:
     assert document["words"] > _SAMPLES * (5 * 16 + 5 * 4)
 
 
+@pytest.mark.cosim
+def test_waves_lie_beside_the_image(cli: Cli, cnn: Any, tmp_path: Path) -> None:
+    one, image = tmp_path / "one.npy", tmp_path / "image"
+    np.save(one, np.load(cnn.inputs)[:1])
+    # A single PE: with waves, larger arrays take long to build.
+    assert (
+        cli(*cnn.compile_alone(image, "--pes-x", "1", "--pes-y", "1", "--streams", "1")).code == 0
+    )
+    result = cli("run", image, "--input", one, "--on", "rtl", "--waves", "--json")
+    assert result.code == 0, result.err
+    waves = Path(result.document["waves"])
+    assert waves == tmp_path / "image.vcd"
+    with waves.open() as file:
+        assert "$timescale" in file.read(4000)
+    # The image is still one.
+    assert cli("info", image).code == 0
+
+
 def test_a_run_is_traced(cli: Cli, cnn: Any, tmp_path: Path) -> None:
     for image, processes in ((cnn.image, 3), (cnn.image_alone, 1)):
         trace = tmp_path / f"{image.name}.json"
