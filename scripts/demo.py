@@ -3,18 +3,24 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from compiler import EieParams, Image, compile_pt2
 from compiler.errors import InputError
-from scripts.cli.files import write_npy
 from scripts.cli.guard import exit_with
 from scripts.cli.options import JsonOption
 from scripts.cli.output import Steps, print_json, print_line
 from scripts.cli.tables import print_metrics
 from scripts.cli.verify import verdict
+from scripts.demo_parts import (
+    DemoFiles,
+    accuracies,
+    import_torch,
+    percent,
+    print_accuracies,
+    print_by_hand,
+    training_progress,
+)
 from sim import run, verify
 from sim.metrics import measure
 
@@ -49,45 +55,29 @@ def run_demo(
             steps.print(text)
 
     with Steps() as steps:
-        # torch takes seconds to import.
-        steps("import torch", 0, 1)
-        import torch
-
+        import_torch(steps)
         from compiler.compress.digits import compress_digits
-        from compiler.compress.module import export
 
-        # Layers this small gain nothing from a second thread, and lose much where cores are busy;
-        # and with one, every machine prints the same.
-        torch.set_num_threads(1)
-        steps("import torch", 1, 1)
         say("Digits: 1,437 scans of 8 x 8 to train with, 360 to test; MLP 64-300-100-10")
         made = compress_digits(
             seed=seed,
-            progress=lambda name, done: steps("train and compress", round(100 * done), 100),
-            on_step=lambda step: say(f"  {step.name:28s} accuracy {_percent(step.accuracy)}"),
+            progress=training_progress(steps),
+            on_step=lambda step: say(f"  {step.name:28s} accuracy {percent(step.accuracy)}"),
         )
-        data, target = made.data, folder / net
-        model, inputs, calibration = (
-            folder / f"{net}{end}" for end in (".pt2", "_input.npy", "_calibration.npy")
-        )
-        export(made.model, torch.from_numpy(data.train_x[:1]), model)
-        write_npy(inputs, data.test_x[:images])
-        write_npy(calibration, data.train_x)
+        data, target, files = made.data, folder / net, DemoFiles.of(folder, net)
+        files.write(made.model, data, images)
         # From the file, as a user's own model would come.
         compile_pt2(
-            model, data.train_x, PARAMS, placement="balance", name=net, progress=steps
+            files.model, data.train_x, PARAMS, placement="balance", name=net, progress=steps
         ).save(target)
         image = Image.load(target)
         fixed = run(image, data.test_x, "golden")
         result = verify(image, data.test_x[:images], progress=steps)
     metrics = measure(image, data.test_x[:images], result)
-    count = metrics.inputs
     accuracy = {
         "float": made.report.steps[0].accuracy,
         "compressed": made.report.steps[-1].accuracy,
-        "fixed_point": _accuracy(fixed.outputs, data.test_y),
-        "rtl": _accuracy(result.rtl.outputs, data.test_y[:count]),
-        "fixed_point_of_rtl_inputs": _accuracy(fixed.outputs[:count], data.test_y[:count]),
+        **accuracies(fixed.outputs, result.rtl.outputs, data.test_y),
     }
     failed = not result.ok or bool(metrics.problems)
     if as_json:
@@ -95,24 +85,8 @@ def run_demo(
         return int(failed)
     print_line()
     print_metrics(metrics)
-    print_line(
-        f"Accuracy on {len(data.test_y)} test images: float {_percent(accuracy['float'])}, "
-        f"compressed {_percent(accuracy['compressed'])}, "
-        f"fixed-point {_percent(accuracy['fixed_point'])}"
-    )
-    print_line(
-        f"Accuracy on the first {count}: RTL {_percent(accuracy['rtl'])}, "
-        f"fixed-point {_percent(accuracy['fixed_point_of_rtl_inputs'])}"
-    )
-    print_line("\nEach step again, by hand:")
-    for line in (
-        f"zeroskip compile {model} --calibration {calibration} --placement balance -o {target}",
-        f"zeroskip info {target}",
-        f"zeroskip run {target} --input {inputs} --on golden",
-        f"zeroskip verify {target} --input {inputs}",
-    ):
-        print_line(f"  {line}")
-    print_line()
+    print_accuracies(accuracy, len(data.test_y), metrics.inputs)
+    print_by_hand(files, target)
     for line in verdict(result, metrics):
         print_line(line)
     return int(failed)
@@ -138,14 +112,6 @@ def _document(
         "differences": [str(one) for one in result.differences],
         "metrics": metrics.to_dict(),
     }
-
-
-def _accuracy(outputs: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    return float(np.mean(outputs.argmax(axis=1) == labels))
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"
 
 
 def main() -> None:

@@ -11,10 +11,11 @@ from compiler.errors import InputError
 from hw.board.boards import BOARDS, board_of
 from hw.host.line import BAUD
 from scripts.cli.bitstream import make_bitstream
-from scripts.cli.files import read_npy, write_npy
+from scripts.cli.files import read_npy
 from scripts.cli.guard import exit_with
 from scripts.cli.options import JsonOption
 from scripts.cli.output import Steps, print_line
+from scripts.demo_parts import DemoFiles, import_torch, training_progress
 from sim import run
 
 __all__ = ["main", "make_demo_bitstream"]
@@ -45,23 +46,21 @@ def make_demo_bitstream(
     # torch takes seconds to import.
     from compiler.compress.digits import load_digits
 
-    model, inputs, calibration = (
-        folder / f"{net}{end}" for end in (".pt2", "_input.npy", "_calibration.npy")
-    )
+    files = DemoFiles.of(folder, net)
     image = folder / f"{net}_{board}"
     with Steps() as steps:
-        if not (model.is_file() and inputs.is_file() and calibration.is_file()):
-            _train(model, inputs, calibration, steps)
+        if not files.exist():
+            _train(files, steps)
         compiled = compile_pt2(
-            model,
-            read_npy(calibration, "calibration"),
+            files.model,
+            read_npy(files.calibration, "calibration"),
             target.params(),
             placement="schedule",
             name=net,
             progress=steps,
         )
         if not isinstance(compiled, Image):
-            raise InputError(f"{model} has convolutions, and boards take EIE's images only")
+            raise InputError(f"{files.model} has convolutions, and boards take EIE's images only")
         compiled.save(image)
         data = load_digits()
         outputs = run(compiled, data.test_x, "golden").outputs
@@ -82,20 +81,13 @@ def make_demo_bitstream(
     )
 
 
-def _train(model: Path, inputs: Path, calibration: Path, steps: Steps) -> None:
+def _train(files: DemoFiles, steps: Steps) -> None:
     """Train and compress the network as ``make sim`` does."""
-    import torch
-
+    import_torch(steps)
     from compiler.compress.digits import compress_digits
-    from compiler.compress.module import export
 
-    torch.set_num_threads(1)
-    made = compress_digits(
-        seed=0, progress=lambda name, done: steps("train and compress", round(100 * done), 100)
-    )
-    export(made.model, torch.from_numpy(made.data.train_x[:1]), model)
-    write_npy(inputs, made.data.test_x[:_INPUTS])
-    write_npy(calibration, made.data.train_x)
+    made = compress_digits(seed=0, progress=training_progress(steps))
+    files.write(made.model, made.data, _INPUTS)
 
 
 def main() -> None:
