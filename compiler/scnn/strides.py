@@ -4,10 +4,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from amaranth.hdl import Shape
+
 from compiler.errors import CompileError
 from compiler.graph import INPUT, QuantConv, QuantGraph
 from compiler.scnn.cost import LOAD_WORDS, load_cycles
 from compiler.scnn.plan import plan_layer
+from hw.scnn.formats import act_word_layout, directory_layout
 from hw.scnn.params import ScnnParams
 
 __all__ = ["choose_strides"]
@@ -51,10 +54,17 @@ def _fastest(layer: QuantConv, params: ScnnParams, density: float) -> QuantConv:
         except CompileError:
             continue  # Another stride may do; what none can do is refused later.
         entries = layer.in_shape[0] * stride[0] * stride[1] * params.num_pes
-        cycles = plan.cycles + load_cycles(one, plan, params) + entries / LOAD_WORDS
+        directory = entries * _entry_bits(params) / LOAD_WORDS
+        cycles = plan.cycles + load_cycles(one, plan, params) + directory
         if cycles < least:
             best, least = one, cycles
     return best
+
+
+def _entry_bits(params: ScnnParams) -> float:
+    """Return what an entry of the directory has of the bits of a word of activations."""
+    entry, word = Shape.cast(directory_layout(params)), Shape.cast(act_word_layout(params))
+    return entry.width / word.width
 
 
 def _strides(layer: QuantConv) -> list[tuple[int, int]]:
