@@ -60,14 +60,17 @@ class _Port:
 
     @contextmanager
     def board(self) -> Iterator[Board]:
+        with Line(self._check(), self.baud) as line:
+            yield Board(line, patience=self.patience)
+
+    def _check(self) -> str:
         if self.port is None:
             raise InputError("--port must name a serial port, such as /dev/ttyUSB1: it is missing")
-        with Line(self.port, self.baud) as line:
-            yield Board(line, patience=self.patience)
+        return self.port
 
     def remembered(self) -> Path:
         """Return the file that says which image was loaded at the port."""
-        return Path("out/host") / f"{(self.port or '').strip('/').replace('/', '_')}.json"
+        return Path("out/host") / f"{self._check().strip('/').replace('/', '_')}.json"
 
 
 @app.callback()
