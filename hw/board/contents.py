@@ -29,7 +29,7 @@ def place_of_cell(family: str, cell: Mapping[str, Mapping[str, str]]) -> str:
         found = re.fullmatch(r"X(\d+)/Y(\d+)/ram", cell["attributes"]["NEXTPNR_BEL"])
         assert found is not None
         return f"{found[1]} {found[2]}"
-    return str(int(cell["parameters"]["WID"], 2))
+    return str(int(cell["attributes"]["WID"], 2))
 
 
 def read_blocks(family: str, text: str) -> dict[str, NDArray[np.bool_]]:
