@@ -181,6 +181,32 @@ def test_verify_without_linear_layers(cli: Cli, cnn: Any) -> None:
 
 
 @pytest.mark.cosim
+def test_verify_single_layers(cli: Cli, cnn: Any) -> None:
+    image = load_image(cnn.image_alone)
+    assert isinstance(image, CnnImage)
+    first = image.network.graph.layers[0].name
+    given = ("verify", cnn.image_alone, "--input", cnn.inputs, "--layer", first)
+    document = cli(*given, "--json").document
+    assert document["exact"] is True
+    assert first in document["scnn"]["cycles"]["per_layer"]
+    assert [layer["name"] for layer in document["metrics"]["layers"]] == [
+        *document["scnn"]["cycles"]["per_layer"]
+    ]
+    text = cli(*given)
+    assert text.code == 0, text.err
+    assert text.out.splitlines()[-1] == f"bit-exact: {document['words']} words compared, 0 differ"
+
+
+def test_layers_that_are_not_there_are_named(cli: Cli, cnn: Any, files: Any) -> None:
+    result = cli("verify", cnn.image, "--input", cnn.inputs, "--layer", "conv3")
+    assert result.code == 2
+    assert "no layer 'conv3'; there are conv1, pool1, conv2, pool2, fc1, fc2" in result.err
+    result = cli("verify", files.image, "--input", files.inputs, "--layer", "fc1")
+    assert result.code == 2
+    assert "has no convolutions" in result.err
+
+
+@pytest.mark.cosim
 def test_waves_lie_beside_the_image(cli: Cli, cnn: Any, tmp_path: Path) -> None:
     one, image = tmp_path / "one.npy", tmp_path / "image"
     np.save(one, np.load(cnn.inputs)[:1])
