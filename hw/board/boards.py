@@ -187,7 +187,7 @@ BOARDS = {
             about="iCEBreaker, iCE40 UP5K",
             family="ice40",
             platform=("icebreaker", "ICEBreakerPlatform"),
-            clock_mhz=21.0,
+            clock_mhz=24.0,
             blocks=30,
             logic=("logic cells", 5280),
             # An accumulator of 16 bits takes one EBR; of more, two.
