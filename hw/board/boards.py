@@ -163,7 +163,8 @@ class Board:
 
 # What the digits network needs, rounded up; counters where there is room for them.
 _SMALL = {"num_acts": 128, "num_accs": 128, "num_biases": 128, "num_descriptors": 4}
-# Widths that digits lose no accuracy with, and two entries per word: the shortest paths.
+# Widths that digits lose no accuracy with; two entries per word, and queues behind the pointers,
+# give the shortest paths.
 _BIG = {
     "num_pes": 16,
     "act_bits": 8,
@@ -176,6 +177,7 @@ _BIG = {
     "num_accs": 64,
     "num_biases": 64,
     "num_descriptors": 8,
+    "pointers_first": True,
     "counters": False,
 }
 
@@ -214,7 +216,7 @@ BOARDS = {
             about="ULX3S, ECP5 85F",
             family="ecp5",
             platform=("ulx3s", "ULX3S_85F_Platform"),
-            clock_mhz=62.5,
+            clock_mhz=50.0,
             blocks=208,
             logic=("LUT", 83640),
             digits=_BIG,
@@ -225,7 +227,7 @@ BOARDS = {
             about="OrangeCrab r0.2, ECP5 85F; serial line at pins 0 (in) and 1 (out)",
             family="ecp5",
             platform=("orangecrab_r0_2", "OrangeCrabR0_2_85FPlatform"),
-            clock_mhz=60.0,
+            clock_mhz=48.0,
             blocks=208,
             logic=("LUT", 83640),
             digits=_BIG,
@@ -237,7 +239,7 @@ BOARDS = {
             about="ECPIX-5, ECP5 85F (5G)",
             family="ecp5",
             platform=("ecpix5", "ECPIX585Platform"),
-            clock_mhz=60.0,
+            clock_mhz=50.0,
             blocks=208,
             logic=("LUT", 83640),
             digits=_BIG,

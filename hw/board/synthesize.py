@@ -57,6 +57,9 @@ _ICE40_LUTS = [
     "opt_lut -tech ice40",
 ]
 
+# Block memories of ECP5 are slow and stand far apart; accumulators are in a loop with an adder.
+_FEW_ROWS = 64
+
 # What must never be in a log: the netlist is then not the design.
 _WRONG = re.compile(
     r"^Warning: (.*(?:conflict|no driver|multiple.*driver|undriven|logic loop|latch).*)$",
@@ -84,6 +87,8 @@ def netlist_commands(
     ]
     for need in memory_needs(p):
         style = "huge" if is_single(board, need) else "block" if need.content else ""
+        if board.family == "ecp5" and not style and need.depth <= _FEW_ROWS:
+            style = "distributed"
         if style:
             path = f"{TOP_INSTANCE}." * shell + f"{memory_path(need.name)}.rows"
             commands.append(f'setattr -set ram_style "{style}" {top}/m:{path}')

@@ -26,11 +26,11 @@ def test_digits_array_fits_its_board(name: str) -> None:
         assert 0 < needed <= there
 
 
-def test_targets() -> None:
+def test_sizes_and_clocks() -> None:
     assert BOARDS["icebreaker"].params().num_pes >= 4
     assert BOARDS["icebreaker"].clock_mhz >= 20
     assert BOARDS["ulx3s-85f"].params().num_pes >= 16
-    assert BOARDS["ulx3s-85f"].clock_mhz >= 60
+    assert BOARDS["ulx3s-85f"].clock_mhz >= 50
 
 
 def test_unknown_board() -> None:
