@@ -84,8 +84,10 @@ def run_tool(
             over.set()
             follower.join()
     if status:
-        errors = re.findall(r"^ERROR: (.*)$", log.read_text(errors="replace"), re.MULTILINE)
-        reason = errors[-1] if errors else f"no reason given, see {log}"
+        text = log.read_text(errors="replace")
+        # Not all say which line is the error; the last one is the best guess then.
+        lines = re.findall(r"^ERROR: (.*)$", text, re.MULTILINE) or text.split("\n")
+        reason = next((line.strip() for line in reversed(lines) if line.strip()), "no reason given")
         how = f"signal {-status}" if status < 0 else f"status {status}"
         raise ToolError(f"{function} of {package} failed with {how}: {reason}")
     return time.monotonic() - begin
