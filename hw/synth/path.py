@@ -30,7 +30,7 @@ strash
 
 # Where there are delays: gates of the sizes that their loads ask for.
 _SIZES = """\
-buffer -c
+buffer -p
 topo
 upsize -D {clock}
 dnsize -D {clock}
