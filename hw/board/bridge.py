@@ -112,13 +112,18 @@ class Bridge(wiring.Component):
         state = Signal(_State)
         at = Signal(FRAME_BYTES.bit_length())
         version, sequence, opcode = (Signal(8, name=n) for n in ("version", "sequence", "opcode"))
-        space, row, step = Signal(8), Signal(24), Signal(8)
+        space = Signal(8)
+        row = Signal(24)
+        step = Signal(8)
         # In the order of PEs rather than of rows; the highest bit of the space's byte.
         across = Signal()
-        pe, size, count = Signal(8), Signal(8), Signal(8)
+        pe = Signal(8)
+        size = Signal(8)
+        count = Signal(8)
         status = Signal(Status)
         # Of the word that is put together or taken apart.
-        word, byte = Signal(8 * word_bytes), Signal(range(max(2, word_bytes)))
+        word = Signal(8 * word_bytes)
+        byte = Signal(range(max(2, word_bytes)))
         left = Signal(FRAME_BYTES.bit_length())
         command = self.cmd.payload.command
         m.d.comb += [

@@ -44,7 +44,8 @@ class Crc32(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        rest, left = Signal(32, init=0xFFFFFFFF), Signal(4)
+        rest = Signal(32, init=0xFFFFFFFF)
+        left = Signal(4)
         m.d.comb += [
             self.busy.eq(left != 0),
             self.crc.eq(~rest),

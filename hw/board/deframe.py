@@ -68,15 +68,19 @@ class Deframe(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.crc = crc = Crc32()
-        m.submodules.buffer = buffer = sram(8, FRAME_BYTES)
+        m.submodules.buffer = buffer = sram(8, FRAME_BYTES, "buffer")
         read, write = buffer.read_port(), buffer.write_port()
         state = Signal(_State)
-        count, lost = Signal(_LENGTH_BITS), Signal()
+        count = Signal(_LENGTH_BITS)
+        lost = Signal()
         # What is wrong with the frame that is skipped.
         reason = Signal(4)
-        begun, give_up = Signal(), Signal()
+        begun = Signal()
+        give_up = Signal()
         wait = Signal(range(self._timeout))
-        plain, store, end = Signal(8), Signal(), Signal()
+        plain = Signal(8)
+        store = Signal()
+        end = Signal()
         fault = Signal(4)
         m.d.comb += [
             read.addr.eq(self.read_at),

@@ -40,9 +40,11 @@ class Frame(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.crc = crc = Crc32()
-        state, after = Signal(_State), Signal(_State)
+        state = Signal(_State)
+        after = Signal(_State)
         number = Signal(range(CRC_BYTES))
-        plain, special = Signal(8), Signal()
+        plain = Signal(8)
+        special = Signal()
         m.d.comb += [
             special.eq((plain == Byte.END) | (plain == Byte.ESC)),
             crc.byte.eq(plain),

@@ -61,7 +61,8 @@ class UartRx(wiring.Component):
         line = Signal(init=1)
         m.submodules.synchronizer = FFSynchronizer(self.rx, line, init=1)
         state = Signal(_RxState)
-        wait, bit = Signal(range(self._divisor)), Signal(4)
+        wait = Signal(range(self._divisor))
+        bit = Signal(4)
         m.d.sync += [self.valid.eq(0), self.broken.eq(0)]
         with m.Switch(state):
             with m.Case(_RxState.IDLE):
@@ -107,9 +108,11 @@ class UartTx(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        wait, line = Signal(range(self._divisor)), Signal(init=1)
+        wait = Signal(range(self._divisor))
+        line = Signal(init=1)
         # What is still to be sent, lowest bit first: data and, above it, the stop bit.
-        bits, left = Signal(9), Signal(range(11))
+        bits = Signal(9)
+        left = Signal(range(11))
         m.d.comb += [self.i.ready.eq(left == 0), self.tx.eq(line)]
         with m.If(left == 0):
             m.d.sync += wait.eq(self._divisor - 1)

@@ -66,11 +66,15 @@ class Handoff(wiring.Component):
         s, e = self._s, self._e
         m = Module()
         config = self.config
-        state, after = Signal(_State), Signal(_State)
+        state = Signal(_State)
+        after = Signal(_State)
         ram = Signal()
         # The PE, its place in the grid, and what it has of the plane.
-        pe, pe_x, pe_y = Signal(8), Signal(4), Signal(4)
-        columns, rows = Signal(s.acc_addr_bits), Signal(s.acc_addr_bits)
+        pe = Signal(8)
+        pe_x = Signal(4)
+        pe_y = Signal(4)
+        columns = Signal(s.acc_addr_bits)
+        rows = Signal(s.acc_addr_bits)
         channel = Signal(s.channel_bits + 1)
         # The next stored entry: its lane in ``word``, and how many are left with it.
         word = Signal(scnn.act_word_layout(s))
@@ -79,14 +83,18 @@ class Handoff(wiring.Component):
         left = Signal(s.act_count_bits)
         base = Signal(s.acc_addr_bits + 1)
         # The output at hand, and where it goes.
-        x, y = Signal(s.acc_addr_bits), Signal(s.acc_addr_bits)
-        row_start, position = Signal(s.acc_addr_bits + 1), Signal(s.acc_addr_bits + 1)
-        to_pe, to_row = Signal(8), Signal(e.act_addr_bits)
+        x = Signal(s.acc_addr_bits)
+        y = Signal(s.acc_addr_bits)
+        row_start = Signal(s.acc_addr_bits + 1)
+        position = Signal(s.acc_addr_bits + 1)
+        to_pe = Signal(8)
+        to_row = Signal(e.act_addr_bits)
 
         ask, answer = self.scnn_cmd.payload.command, self.scnn_rsp.payload
         entry = word[lane]
         stored = Signal(s.acc_addr_bits + 2)
-        hit, behind = Signal(), Signal()
+        hit = Signal()
+        behind = Signal()
         value = Signal(signed(s.act_bits))
         m.d.comb += [
             self.busy.eq(state != _State.IDLE),

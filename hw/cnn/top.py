@@ -80,11 +80,12 @@ class Chip(wiring.Component):
         s, e = self._s, self._e
         m = Module()
         m.submodules.handoff = handoff = Handoff(s, e)
-        scnn_cmd = stream.Signature(scnn.command_layout(s)).create()
-        scnn_rsp = stream.Signature(scnn.host_bits(s)).create()
-        eie_cmd = stream.Signature(eie.command_layout(e)).create()
-        eie_rsp = stream.Signature(eie.host_bits(e)).create()
-        scnn_running, eie_running = Signal(), Signal()
+        scnn_cmd = stream.Signature(scnn.command_layout(s)).create(path=("scnn_cmd",))
+        scnn_rsp = stream.Signature(scnn.host_bits(s)).create(path=("scnn_rsp",))
+        eie_cmd = stream.Signature(eie.command_layout(e)).create(path=("eie_cmd",))
+        eie_rsp = stream.Signature(eie.host_bits(e)).create(path=("eie_rsp",))
+        scnn_running = Signal()
+        eie_running = Signal()
         for name, module, cmd, rsp, running, outs in (
             ("scnn", SCNN_MODULE, scnn_cmd, scnn_rsp, scnn_running, ("valid", "pass", "data")),
             ("eie", EIE_MODULE, eie_cmd, eie_rsp, eie_running, ("valid", "pass", "row", "data")),
@@ -104,7 +105,9 @@ class Chip(wiring.Component):
                 **observed,
             )
 
-        state, todo, keep = Signal(_State), Signal(3), Signal()
+        state = Signal(_State)
+        todo = Signal(3)
+        keep = Signal()
         config = Signal(64 * HANDOFF_WORDS)
         idle = state == _State.IDLE
         starting = (state == _State.SCNN_START) | (state == _State.EIE_START)
@@ -114,7 +117,8 @@ class Chip(wiring.Component):
         ]
 
         # A read is answered before the next command is taken, so answers keep their order.
-        asked, reading = Signal(Engine), Signal()
+        asked = Signal(Engine)
+        reading = Signal()
         engine, command = self.cmd.payload.engine, self.cmd.payload.command
         register = data.View(register_layout(), command[: register_layout().size])
         writes = Signal()
@@ -138,7 +142,8 @@ class Chip(wiring.Component):
         with m.If(self.cmd.valid & self.cmd.ready & ~writes):
             m.d.sync += [reading.eq(1), asked.eq(engine)]
 
-        start_scnn, start_eie = Signal(scnn.command_layout(s)), Signal(eie.command_layout(e))
+        start_scnn = Signal(scnn.command_layout(s))
+        start_eie = Signal(eie.command_layout(e))
         m.d.comb += [
             start_scnn.command.write.eq(1),
             start_scnn.command.space.eq(scnn.Space.CONTROL),

@@ -54,11 +54,12 @@ class AccumRam(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.rows = rows = sram(self._shape, self._depth)
+        m.submodules.rows = rows = sram(self._shape, self._depth, "rows")
         read, write = rows.read_port(), rows.write_port()
 
         # w_: the cycle in which the sum is made and written; b_sum: the bypass, one cycle later.
-        w_valid, w_row = Signal(), Signal(len(self.add_row), reset_less=True)
+        w_valid = Signal()
+        w_row = Signal(len(self.add_row), reset_less=True)
         # Rows are compared a cycle ahead, which keeps it out of the path of the sum.
         w_again = Signal(reset_less=True)
         b_sum = Signal(self._shape, reset_less=True)

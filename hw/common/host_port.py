@@ -121,7 +121,8 @@ def serve_host(
     incoming: Any = array.cmd.payload
     command = incoming.command
     # Reads: in `host`, then out of the memory, then in `rsp`.
-    reading, fetched = Signal(), Signal()
+    reading = Signal()
+    fetched = Signal()
     at_rest = (command.space == control_space) | ~sequencer.running
     m.d.comb += array.cmd.ready.eq(~reading & at_rest)
     m.d.sync += [host_valid.eq(0), fetched.eq(host_valid & ~host.write)]

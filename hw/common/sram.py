@@ -1,20 +1,22 @@
 """Memories that become SRAM macros: in Verilog, an instance of ``verilog/sram_1r1w.sv``."""
 
-from amaranth.hdl import ClockSignal, Fragment, Instance, MemoryData, Shape, ShapeLike
+from amaranth.hdl import ClockSignal, Fragment, Instance, Shape, ShapeLike
 from amaranth.lib.memory import Memory
+
+from hw.common.memory import NamedMemory
 
 __all__ = ["SramPlatform", "sram"]
 
 _TAG = {"zeroskip_sram": "1"}
 
 
-def sram(shape: ShapeLike, depth: int) -> Memory:
+def sram(shape: ShapeLike, depth: int, name: str) -> Memory:
     """Make a memory of ``depth`` rows to be an SRAM: one synchronous read, one write port.
 
     A read of a row that is written in the same cycle returns the old word. Contents at power-up
     are not defined.
     """
-    return Memory(MemoryData(shape=shape, depth=depth, init=[]), attrs=_TAG)
+    return NamedMemory(shape, depth, name, attrs=_TAG)
 
 
 class SramPlatform:

@@ -2,8 +2,9 @@
 
 from amaranth.hdl import Module, Mux, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from hw.common.memory import NamedMemory
 
 __all__ = ["ActQueue"]
 
@@ -35,12 +36,14 @@ class ActQueue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.entries = entries = Memory(shape=self._shape, depth=self._depth, init=[])
+        m.submodules.entries = entries = NamedMemory(self._shape, self._depth, "entries")
         # Flip-flops rather than an SRAM: the head must be there in the cycle it is taken.
         head, tail = entries.read_port(domain="comb"), entries.write_port()
         # A queue of one entry still gets an address bit: no signal may be 0 bits wide.
-        first, free = Signal(range(max(2, self._depth))), Signal(range(max(2, self._depth)))
-        push, pop = Signal(), Signal()
+        first = Signal(range(max(2, self._depth)))
+        free = Signal(range(max(2, self._depth)))
+        push = Signal()
+        pop = Signal()
 
         def after(index: Signal) -> Value:
             return Mux(index == self._depth - 1, 0, index + 1)

@@ -65,10 +65,12 @@ class Arithm(wiring.Component):
         m.submodules.accs = accs = AccumRam(signed(p.acc_bits), p.num_accs, p.acc_addr_bits)
 
         # m_, a_: the two cycles of the product.
-        m_valid, m_row = Signal(), Signal(p.acc_addr_bits, reset_less=True)
+        m_valid = Signal()
+        m_row = Signal(p.acc_addr_bits, reset_less=True)
         m_weight = Signal(signed(p.weight_bits), reset_less=True)
         m_value = Signal(signed(p.act_bits), reset_less=True)
-        a_valid, a_row = Signal(), Signal(p.acc_addr_bits, reset_less=True)
+        a_valid = Signal()
+        a_row = Signal(p.acc_addr_bits, reset_less=True)
         w_product = Signal(signed(p.weight_bits + p.act_bits), reset_less=True)
         # Weight 0 is 0, and is never looked up: its place gives what is least work.
         weights = [self.codebook.word_select(code, p.weight_bits) for code in range(p.num_codes)]

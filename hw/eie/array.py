@@ -69,9 +69,11 @@ class EieArray(wiring.Component):
         m.submodules.scan = scan = Scan(p)
         m.submodules.lnzd = lnzd = LnzdTree(p)
         c = ccu.control
-        host, host_pe = Signal(host_layout(p)), Signal(8)
+        host = Signal(host_layout(p))
+        host_pe = Signal(8)
         host_valid = Signal()
-        room, busy = Signal(p.num_pes), Signal(p.num_pes)
+        room = Signal(p.num_pes)
+        busy = Signal(p.num_pes)
         answers = []
         for pe in range(p.num_pes):
             answer = Signal(max(p.act_bits, COUNTER_BITS), name=f"answer_{pe}")

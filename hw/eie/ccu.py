@@ -91,13 +91,16 @@ class Ccu(wiring.Component):
         m.submodules.codebook_load = codebooks = CodebookLoad(p)
         m.submodules.drain = drain = Drain(p)
         now = Signal(descriptor_layout(p), reset_less=True)
-        ahead, flush = reader.descriptor, Signal()
+        ahead = reader.descriptor
+        flush = Signal()
         c = self.control
 
         state = Signal(_State, init=_State.FLUSH)
-        finish, number = Signal(), Signal(p.descriptor_addr_bits)
+        finish = Signal()
+        number = Signal(p.descriptor_addr_bits)
         # What a clearing is for: to start anew, and (gentle) to clear the counters only.
-        restart, gentle = Signal(), Signal()
+        restart = Signal()
+        gentle = Signal()
         sweep = Signal(max(p.acc_addr_bits, counter_addr_bits(p)))
         m.d.comb += [
             reader.flush.eq(flush),

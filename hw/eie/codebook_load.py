@@ -54,7 +54,7 @@ class CodebookLoad(wiring.Component):
         m = Module()
         codes = range(1, p.num_codes)
         m.submodules.codebooks = rows = sram(
-            signed(p.weight_bits), p.num_descriptors << p.code_bits
+            signed(p.weight_bits), p.num_descriptors << p.code_bits, "codebooks"
         )
         read, write = rows.read_port(), rows.write_port()
         m.d.comb += [
@@ -63,11 +63,14 @@ class CodebookLoad(wiring.Component):
             write.data.eq(self.load_data),
         ]
         # held: the codebook that the PEs have, or will have when loading is over.
-        known, loading, code = Signal(), Signal(), Signal(p.code_bits)
+        known = Signal()
+        loading = Signal()
+        code = Signal(p.code_bits)
         held = Signal(p.descriptor_addr_bits, reset_less=True)
         wanted = Signal()
         # w_: the cycle in which a weight comes out of the memory.
-        w_valid, w_code = Signal(), Signal(p.code_bits, reset_less=True)
+        w_valid = Signal()
+        w_code = Signal(p.code_bits, reset_less=True)
         m.d.comb += [
             wanted.eq(known & (held == self.codebook)),
             self.ready.eq(wanted & ~loading & ~w_valid),

@@ -52,7 +52,8 @@ class Counters(wiring.Component):
         m = Module()
         addr_bits = counter_addr_bits(self._p)
         m.submodules.counts = counts = AccumRam(COUNTER_BITS, 1 << addr_bits, addr_bits)
-        c_count, c_addr = Signal(), Signal(addr_bits, reset_less=True)
+        c_count = Signal()
+        c_addr = Signal(addr_bits, reset_less=True)
         # A register before the SRAM keeps the classes' logic out of its address path.
         m.d.sync += [c_count.eq(self.count), c_addr.eq(Cat(self.stall_class, self.descriptor))]
         m.d.comb += [

@@ -54,9 +54,12 @@ class DescriptorRead(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        m.submodules.program = program = sram(DESCRIPTOR_HALF_BITS, 2 * p.num_descriptors)
+        m.submodules.program = program = sram(
+            DESCRIPTOR_HALF_BITS, 2 * p.num_descriptors, "program"
+        )
         read, write = program.read_port(), program.write_port()
-        stage, row = Signal(_Stage), Signal(p.descriptor_addr_bits + 1)
+        stage = Signal(_Stage)
+        row = Signal(p.descriptor_addr_bits + 1)
         low = Signal(DESCRIPTOR_HALF_BITS, reset_less=True)
         m.d.comb += [
             write.en.eq(self.load_en),

@@ -100,7 +100,7 @@ class Pe(wiring.Component):
         m.submodules.arithm = flushed(arithm)
         m.submodules.act_rw = flushed(acts)
 
-        entry = stream.Signature(broadcast_layout(p)).create()
+        entry = stream.Signature(broadcast_layout(p)).create(path=("entry",))
         m.d.comb += [entry.payload.eq(self.broadcast), entry.valid.eq(self.broadcast_en)]
         if p.pointers_first:
             connect(m, entry, pointers.i)

@@ -46,8 +46,8 @@ class PtrRead(wiring.Component):
         p = self._p
         m = Module()
         width = Shape.cast(pointer_layout(p)).width
-        m.submodules.ptr_even = even = sram(width, p.num_pointers // 2)
-        m.submodules.ptr_odd = odd = sram(width, p.num_pointers // 2)
+        m.submodules.ptr_even = even = sram(width, p.num_pointers // 2, "ptr_even")
+        m.submodules.ptr_odd = odd = sram(width, p.num_pointers // 2, "ptr_odd")
         even_read, even_write = even.read_port(), even.write_port()
         odd_read, odd_write = odd.read_port(), odd.write_port()
         m.d.comb += [
@@ -59,7 +59,8 @@ class PtrRead(wiring.Component):
 
         # p_: the cycle in which the pointers come out of the banks.
         p_value = Signal(data.StructLayout({"value": p.act_bits, "odd": 1}), reset_less=True)
-        advance, empty = Signal(), Signal()
+        advance = Signal()
+        empty = Signal()
         column = self.i.payload.column
         m.d.comb += [
             # Of columns j and j+1, the even one is in the even bank.

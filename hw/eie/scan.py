@@ -77,7 +77,8 @@ class Scan(wiring.Component):
         m = Module()
         left = Signal(p.act_addr_bits + 1)
         # r_: the row at the files' outputs; c_: the candidates; b_: the broadcast.
-        r_valid, r_column = Signal(), Signal(p.pointer_addr_bits, reset_less=True)
+        r_valid = Signal()
+        r_column = Signal(p.pointer_addr_bits, reset_less=True)
         c_column = Signal(p.pointer_addr_bits, reset_less=True)
         b_valid = Signal()
         m.d.comb += [

@@ -60,7 +60,7 @@ class SpmatRead(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        m.submodules.spmat = spmat = sram(p.word_bits, p.spmat_words)
+        m.submodules.spmat = spmat = sram(p.word_bits, p.spmat_words, "spmat")
         read, write = spmat.read_port(), spmat.write_port()
         m.d.comb += [
             write.en.eq(self.load_en),
@@ -70,10 +70,14 @@ class SpmatRead(wiring.Component):
 
         # f_: the word being fetched. It is the next word of the column that is under way
         # (more), or the first word of a new one.
-        more, more_word = Signal(), Signal(p.word_addr_bits + 1, reset_less=True)
+        more = Signal()
+        more_word = Signal(p.word_addr_bits + 1, reset_less=True)
         more_end = Signal(pointer_layout(p), reset_less=True)
-        f_en, f_word, f_end = Signal(), Signal.like(more_word), Signal(pointer_layout(p))
-        f_in_end, f_last = Signal(), Signal()
+        f_en = Signal()
+        f_word = Signal.like(more_word)
+        f_end = Signal(pointer_layout(p))
+        f_in_end = Signal()
+        f_last = Signal()
         # r_: the word at the SRAM's output; entries r_slot up to, not with, r_stop are to go.
         r_slot = Signal(p.slot_bits, reset_less=True)
         r_stop = Signal(range(p.entries_per_word + 1), reset_less=True)
@@ -130,7 +134,8 @@ class SpmatRead(wiring.Component):
         # A slot number that no entry has reads the last entry; it is never used.
         slots += [slots[-1]] * ((1 << p.slot_bits) + 1 - count)
         here, after = (data.View(layout, Signal(p.entry_bits, name=n)) for n in ("here", "after"))
-        taken, next_slot = Signal(), Signal(range(p.entries_per_word + 2))
+        taken = Signal()
+        next_slot = Signal(range(p.entries_per_word + 2))
         m.d.comb += [
             here.as_value().eq(Array(slots[:-1])[r_slot]),
             next_slot.eq(r_slot + 1 + taken),

@@ -4,9 +4,9 @@ from typing import Any
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hw.common.memory import NamedMemory
 from hw.scnn.params import ScnnParams
 from hw.scnn.products import addend_layout, head_signature
 
@@ -65,7 +65,8 @@ class Accumulators(wiring.Component):
         # s_: the accumulator that has been read, or the entry that is wiped.
         s_bank = Signal(max(1, p.bank_bits), reset_less=True)
         s_entry = Signal(p.entry_addr_bits, reset_less=True)
-        s_banks, s_sets = Signal(p.banks), Signal(2)
+        s_banks = Signal(p.banks)
+        s_sets = Signal(2)
         r_banks = Signal(p.banks)
         m.d.comb += r_banks.eq(self.read << r_bank)
         m.d.sync += [
@@ -76,9 +77,11 @@ class Accumulators(wiring.Component):
         ]
         initial = Mux(self.init_min, 1 << p.acc_bits - 1, 0)
         # x_: the products that are added; words of a bit a bank.
-        x_valid, x_set = Signal(p.banks), Signal(p.banks, reset_less=True)
+        x_valid = Signal(p.banks)
+        x_set = Signal(p.banks, reset_less=True)
         x_again = Signal(p.banks, reset_less=True)
-        valid, sets = Signal(p.banks), Signal(p.banks)
+        valid = Signal(p.banks)
+        sets = Signal(p.banks)
         m.d.comb += [
             valid.eq(Cat(head.valid for head in self.heads)),
             sets.eq(Cat(head.set for head in self.heads)),
@@ -101,8 +104,9 @@ class Accumulators(wiring.Component):
             m.d.sync += [x_addend.eq(head.addend), x_again[bank].eq(x_valid[bank] & same)]
             words = []
             for number in range(2):
-                entries = Memory(shape=signed(p.acc_bits), depth=p.bank_entries, init=[])
-                m.submodules[f"set_{number}_bank_{bank}"] = entries
+                name = f"set_{number}_bank_{bank}"
+                entries = NamedMemory(signed(p.acc_bits), p.bank_entries, name)
+                m.submodules[name] = entries
                 read, write = entries.read_port(), entries.write_port()
                 m.d.comb += [
                     read.en.eq(reads[number][bank] | (r_banks[bank] & (self.read_set == number))),

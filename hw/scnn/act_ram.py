@@ -91,7 +91,8 @@ class ActRam(wiring.Component):
             (self.dir_write, self.dir_addr, self.dir_data),
             self.host_dir,
         )
-        answer_dir, answer_second = Signal(), Signal()
+        answer_dir = Signal()
+        answer_second = Signal()
         number_bit = Mux(self.host_dir, p.channel_bits, p.act_addr_bits)
         m.d.sync += [
             answer_dir.eq(self.host_dir),
@@ -120,7 +121,9 @@ class ActRam(wiring.Component):
         write_en, write_row, write_data = write
         words = []
         for number in range(2):
-            m.submodules[f"{name}_{number}"] = rows = sram(Shape.cast(layout), depth)
+            m.submodules[f"{name}_{number}"] = rows = sram(
+                Shape.cast(layout), depth, f"{name}_{number}"
+            )
             reads, writes = rows.read_port(), rows.write_port()
             here = Signal(name=f"host_{name}_{number}")
             is_source = self.source == number

@@ -101,19 +101,26 @@ class ActRead(wiring.Component):
         m.submodules.queue = queue = ActQueue(acts_layout(p), ACT_QUEUE_DEPTH)
 
         # d_: the directory entry at the RAM's output.
-        d_valid, d_done, d_drop = Signal(), Signal(), Signal()
+        d_valid = Signal()
+        d_done = Signal()
+        d_drop = Signal()
         d_place = Signal(place_layout(p), reset_less=True)
         d_count = Signal(p.act_count_bits)
         # w_: the words after the first of a channel, while the next entry is looked up.
-        w_valid, w_row = Signal(), Signal(p.act_addr_bits, reset_less=True)
+        w_valid = Signal()
+        w_row = Signal(p.act_addr_bits, reset_less=True)
         w_count = Signal(p.act_count_bits, reset_less=True)
         w_place = Signal(place_layout(p), reset_less=True)
         # The word that is read: row, entries from there on, whether they are the last.
-        row, count = Signal.like(w_row), Signal.like(w_count)
-        fetch, final = Signal(), Signal()
+        row = Signal.like(w_row)
+        count = Signal.like(w_count)
+        fetch = Signal()
+        final = Signal()
         place = Signal(place_layout(p))
         # a_: the word at the RAM's output.
-        a_valid, a_go, a_first = Signal(), Signal(), Signal(reset_less=True)
+        a_valid = Signal()
+        a_go = Signal()
+        a_first = Signal(reset_less=True)
         a_place = Signal(place_layout(p), reset_less=True)
         a_lanes = Signal(p.mult_i, reset_less=True)
         a_base = Signal(p.acc_addr_bits, reset_less=True)

@@ -78,12 +78,16 @@ class ScnnArray(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(p)
         drain = Drain(p)
         m.submodules.drain = ResetInserter(sequencer.flush)(drain)
-        host, host_pe, host_valid = Signal(host_layout(p)), Signal(8), Signal()
+        host = Signal(host_layout(p))
+        host_pe = Signal(8)
+        host_valid = Signal()
         streaming = Signal(p.num_streams)
         listeners = self._make_streams(m, sequencer, drain, streaming, host, host_pe, host_valid)
 
-        group_ready, ppu_busy = Signal(p.num_pes), Signal(p.num_pes)
-        overflow, output_valid = Signal(p.num_pes), Signal(p.num_pes)
+        group_ready = Signal(p.num_pes)
+        ppu_busy = Signal(p.num_pes)
+        overflow = Signal(p.num_pes)
+        output_valid = Signal(p.num_pes)
         draining = Signal()
         halos = [Signal(signed(p.acc_bits), name=f"halo_{pe}") for pe in range(p.num_pes)]
         answers = [Signal(host_bits(p), name=f"answer_{pe}") for pe in range(p.num_pes)]

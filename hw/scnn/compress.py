@@ -77,9 +77,11 @@ class Compress(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        c_valid, c_value = Signal(), Signal(signed(p.act_bits), reset_less=True)
+        c_valid = Signal()
+        c_value = Signal(signed(p.act_bits), reset_less=True)
         c_keep = Signal(reset_less=True)
-        c_row_end, c_channel_end = Signal(reset_less=True), Signal(reset_less=True)
+        c_row_end = Signal(reset_less=True)
+        c_channel_end = Signal(reset_less=True)
         m.d.sync += [
             c_valid.eq(self.valid),
             c_value.eq(self.value),
@@ -89,7 +91,8 @@ class Compress(wiring.Component):
         ]
 
         # Zeros since the last entry, and positions between this output and the next row's first.
-        run, gap = Signal(p.run_bits), Signal(p.acc_addr_bits)
+        run = Signal(p.run_bits)
+        gap = Signal(p.acc_addr_bits)
         until_next = Signal(p.acc_addr_bits + 2)
         m.d.comb += until_next.eq(run + 1 + Mux(c_row_end, gap, 0))
         # A zero is stored where the next entry could not carry the run.
@@ -103,15 +106,19 @@ class Compress(wiring.Component):
             with m.If(c_channel_end):
                 m.d.sync += run.eq(0)
 
-        lane, word = Signal(range(max(2, p.mult_i))), Signal(act_word_layout(p))
+        lane = Signal(range(max(2, p.mult_i)))
+        word = Signal(act_word_layout(p))
         m.d.comb += self.act_data.eq(word)
         for number in range(p.mult_i):
             with m.If(store & (lane == number)):
                 m.d.comb += [self.act_data[number].value.eq(c_value)]
                 m.d.comb += [self.act_data[number].run.eq(run)]
-        row, first = Signal(p.act_addr_bits + 1), Signal(p.act_addr_bits + 1)
-        count, entries = Signal(p.act_count_bits), Signal(p.act_count_bits)
-        write, full = Signal(), lane == p.mult_i - 1
+        row = Signal(p.act_addr_bits + 1)
+        first = Signal(p.act_addr_bits + 1)
+        count = Signal(p.act_count_bits)
+        entries = Signal(p.act_count_bits)
+        write = Signal()
+        full = lane == p.mult_i - 1
         room = row < p.act_words
         m.d.comb += [
             write.eq(c_valid & Mux(c_channel_end, store | (lane != 0), store & full)),

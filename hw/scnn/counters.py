@@ -58,10 +58,12 @@ class Counters(wiring.Component):
         p = self._p
         m = Module()
         # Registers before the SRAMs keep the classes' logic out of their address paths.
-        c_count, c_class = Signal(), Signal(_CLASS_BITS, reset_less=True)
+        c_count = Signal()
+        c_class = Signal(_CLASS_BITS, reset_less=True)
         c_descriptor = Signal(p.descriptor_addr_bits, reset_less=True)
         c_useful = Signal.like(self.useful, reset_less=True)
-        w_useful, w_rest = Signal.like(self.useful), Signal.like(self.useful)
+        w_useful = Signal.like(self.useful)
+        w_rest = Signal.like(self.useful)
         m.d.sync += [
             c_count.eq(self.count),
             c_descriptor.eq(self.descriptor),

@@ -84,7 +84,8 @@ class Decode(wiring.Component):
 
         # The last place in a block is that of the last weight that a PE's FIFO can hold.
         place_bits = (p.weight_depth * p.mult_f * (p.max_run + 1)).bit_length()
-        before, here = Signal(place_bits), Signal(place_bits)
+        before = Signal(place_bits)
+        here = Signal(place_bits)
         sums = [Const(0, 1)]
         for entry in self.entries:
             sums.append((sums[-1] + entry.run + 1)[: place_bits + 1])
@@ -135,9 +136,9 @@ class Decode(wiring.Component):
             ]
 
         m.submodules[f"codebook_{lane}"] = codebook = sram(
-            signed(p.weight_bits), p.num_codebooks * p.num_codes
+            signed(p.weight_bits), p.num_codebooks * p.num_codes, f"codebook_{lane}"
         )
-        m.submodules[f"tap_{lane}"] = taps = sram(p.acc_addr_bits, p.num_taps)
+        m.submodules[f"tap_{lane}"] = taps = sram(p.acc_addr_bits, p.num_taps, f"tap_{lane}")
         code, load_code = codebook.read_port(), codebook.write_port()
         tap, load_tap = taps.read_port(), taps.write_port()
         write = self.host_en & self.host.write

@@ -49,11 +49,12 @@ class DescriptorRead(wiring.Component):
         p = self._p
         m = Module()
         rows = DESCRIPTOR_WORDS * p.num_descriptors
-        m.submodules.program = program = sram(DESCRIPTOR_WORD_BITS, rows)
+        m.submodules.program = program = sram(DESCRIPTOR_WORD_BITS, rows, "program")
         read, write = program.read_port(), program.write_port()
         row = Signal(_row_bits(p))
         # Words that are still to be read; a word comes out of the memory in this cycle.
-        left, fetched = Signal(range(DESCRIPTOR_WORDS + 1)), Signal()
+        left = Signal(range(DESCRIPTOR_WORDS + 1))
+        fetched = Signal()
         words = Signal(DESCRIPTOR_WORDS * DESCRIPTOR_WORD_BITS, reset_less=True)
         m.d.comb += [
             write.en.eq(self.load_en),

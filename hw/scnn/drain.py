@@ -56,8 +56,10 @@ class Drain(wiring.Component):
         p, d = self._p, self.descriptor
         m = Module()
         bits = p.acc_addr_bits
-        groups, walking = Signal(12), Signal()
-        begin, go = Signal(), Signal()
+        groups = Signal(12)
+        walking = Signal()
+        begin = Signal()
+        go = Signal()
         m.d.comb += [
             self.done.eq(groups == 0),
             # The set that has just been drained is still `ready` in the cycle of its last step.
@@ -66,7 +68,8 @@ class Drain(wiring.Component):
         ]
 
         # The walk, one cycle ahead of `step`, from the innermost loop outwards.
-        dx, dy = Signal(signed(2)), Signal(signed(2))
+        dx = Signal(signed(2))
+        dy = Signal(signed(2))
         x, y, phase_x, phase_y = (Signal(bits, name=name) for name in ("x", "y", "ax", "ay"))
         channel = Signal(bits + 1)
         next_dx, last_dx = _next_part(dx, x < d.halo_right, x >= d.wo - d.halo_left)
@@ -87,8 +90,10 @@ class Drain(wiring.Component):
             inner = ends[name]
 
         # Accumulators before `y` and before `phase_y`; in a step down, and in a whole tile.
-        above, phase_above = Signal(bits), Signal(bits)
-        down, tile = Signal(bits), Signal(bits)
+        above = Signal(bits)
+        phase_above = Signal(bits)
+        down = Signal(bits)
+        tile = Signal(bits)
         base = Signal(bits)
         next_ax, next_ay = Mux(last_ax, 0, phase_x + 1), Mux(last_ay, 0, phase_y + 1)
         next_above = Mux(last_ay, 0, phase_above + d.y_stride)

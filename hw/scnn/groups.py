@@ -57,7 +57,9 @@ class Groups(wiring.Component):
         m = Module()
         left = Signal(12)
         # A group has ended while the other set was not free yet.
-        held, finished, change = Signal(), Signal(), Signal()
+        held = Signal()
+        finished = Signal()
+        change = Signal()
         m.d.comb += [
             change.eq((held | self.ended) & (~finished | self.drained)),
             self.open.eq(~held),

@@ -87,7 +87,9 @@ class MultiplierArray(wiring.Component):
         index = Signal(p.weight_count_bits)
         next_row = Signal.like(self.row, reset_less=True)
         here = Signal(vector_number_bits(p))
-        final, go, passed = Signal(), Signal(), Signal()
+        final = Signal()
+        go = Signal()
+        passed = Signal()
         m.d.comb += [
             self.row.eq(Mux(index == 0, place.row, next_row)),
             here.eq(self.coming - place.number),
@@ -109,7 +111,8 @@ class MultiplierArray(wiring.Component):
             ]
 
         # m_: the operands.
-        m_valid, m_set = Signal(), Signal(reset_less=True)
+        m_valid = Signal()
+        m_set = Signal(reset_less=True)
         m_weights: Any = Signal(self.weights.shape(), reset_less=True)
         m_acts: Any = Signal(acts.shape(), reset_less=True)
         m.d.comb += [

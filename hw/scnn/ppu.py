@@ -104,7 +104,8 @@ class Ppu(wiring.Component):
             outputs.append(inside)
 
         step = self.step
-        part, there = Signal(acc), Signal()
+        part = Signal(acc)
+        there = Signal()
         m.d.comb += [part.eq(self.own), there.eq(1)]
         for number, (dx, dy) in enumerate(NEIGHBOURS):
             have_x = {-1: low[0], 0: 1, 1: high[0]}[dx]
@@ -120,10 +121,13 @@ class Ppu(wiring.Component):
         # s: the parts are together. w: the bias is in, too.
         inside = (step.x < outputs[0]) & (step.y < outputs[1])
         flags = Cat(inside, step.row_end, step.channel_end)
-        s_valid, s_flags = Signal(), Signal(3, reset_less=True)
+        s_valid = Signal()
+        s_flags = Signal(3, reset_less=True)
         s_bias = Signal(acc, reset_less=True)
-        w_valid, w_flags = Signal(), Signal(3, reset_less=True)
-        w_total, shifted = Signal(acc, reset_less=True), Signal(acc)
+        w_valid = Signal()
+        w_flags = Signal(3, reset_less=True)
+        w_total = Signal(acc, reset_less=True)
+        shifted = Signal(acc)
         m.d.sync += [
             s_valid.eq(step.valid & step.last),
             s_flags.eq(flags),

@@ -7,9 +7,9 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hw.common.memory import NamedMemory
 from hw.scnn.params import ScnnParams
 from hw.scnn.products import addend_layout, head_signature, product_signature, value_shape
 
@@ -213,8 +213,9 @@ class Scatter(wiring.Component):
         """
         depth = self._p.scatter_depth
         # Even a queue of one place has an address: no signal may be 0 bits wide.
-        places = Memory(shape=addend_layout(self._p), depth=max(2, depth), init=[])
-        m.submodules[f"queue_{bank}"] = places
+        name = f"queue_{bank}"
+        places = NamedMemory(addend_layout(self._p), max(2, depth), name)
+        m.submodules[name] = places
         start = Signal(range(max(2, depth)), name=f"start_{bank}")
         end = Signal(range(max(2, depth)), name=f"end_{bank}")
 

@@ -111,7 +111,8 @@ class Sequencer(wiring.Component):
         ahead, number = reader.descriptor, self.descriptor_number
         state = Signal(_State, init=_State.FLUSH)
         # What a clearing is for: to start anew, and (gentle) to clear the counters only.
-        restart, gentle = Signal(), Signal()
+        restart = Signal()
+        gentle = Signal()
         sweep = Signal(max(p.entry_addr_bits, counter_addr_bits(p)))
         m.d.comb += [
             reader.flush.eq(self.flush),

@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hw.common.memory import NamedMemory
 from hw.eie.act_queue import ActQueue
 from hw.scnn.formats import item_layout
 from hw.scnn.params import ScnnParams
@@ -93,12 +93,13 @@ class WeightFifo(wiring.Component):
         })
         m.submodules.headers = headers = ActQueue(queued, p.block_depth)
         # Flip-flops: a vector is read in the cycle that issues it.
-        m.submodules.vectors = vectors = Memory(
-            shape=item_layout(p)["weights"].shape, depth=p.weight_depth, init=[]
+        m.submodules.vectors = vectors = NamedMemory(
+            item_layout(p)["weights"].shape, p.weight_depth, "vectors"
         )
         read, write = vectors.read_port(domain="comb"), vectors.write_port()
 
-        taken, stored = Signal(), Signal()
+        taken = Signal()
+        stored = Signal()
         kept = Signal(vector_number_bits(p))  # negative while vectors of a dropped block come
         tail = Signal.like(self.row)
         block_row = Signal.like(self.row)

@@ -74,7 +74,7 @@ class WeightStream(wiring.Component):
             ("weight", Space.WEIGHT, weight_word_layout(p), p.weight_words),
             ("bias", Space.BIAS, signed(p.acc_bits), p.num_biases),
         ):
-            m.submodules[name] = rows = sram(Shape.cast(layout), depth)
+            m.submodules[name] = rows = sram(Shape.cast(layout), depth, name)
             load = rows.write_port()
             m.d.comb += [
                 load.en.eq(self.host_en & self.host.write & (self.host.space == space)),
@@ -92,9 +92,12 @@ class WeightStream(wiring.Component):
         # Memories have read ahead: the header after the one at work, and the next vector.
         ahead = data.View(block_layout(p), block.data)
         groups = Signal(12)
-        working, first = Signal(), Signal()
-        now, left = Signal(block_layout(p)), Signal(p.weight_count_bits)
-        issue, take = Signal(), Signal()
+        working = Signal()
+        first = Signal()
+        now = Signal(block_layout(p))
+        left = Signal(p.weight_count_bits)
+        issue = Signal()
+        take = Signal()
         m.d.comb += [
             decode.advance.eq(~self.o.valid | self.o.ready),
             issue.eq(working & decode.advance),

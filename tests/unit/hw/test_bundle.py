@@ -1,3 +1,4 @@
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
 from hw.eie.params import EieParams
 from hw.eie.pe import Pe
 from hw.scnn.array import ScnnArray
-from hw.scnn.params import ScnnParams
+from hw.scnn.params import PRESETS, ScnnParams
+from hw.scnn.pe import ScnnPe
 from sim.rtl.tools import tool_environment
 
 ROOT = Path(__file__).parents[3]
@@ -48,6 +50,16 @@ def test_example_and_files_stand_alone(params: EieParams, tmp_path: Path) -> Non
     single.write_text(bundle([(PE_MODULE, pe)], params, "test"))
     found = lint(PE_MODULE, single)
     assert (found.returncode, found.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "component",
+    [Pe(SMALL), EieArray(SMALL), ScnnPe(PRESETS["tiny"]), ScnnArray(PRESETS["tiny"])],
+)
+def test_signals_have_names(component: wiring.Component) -> None:
+    """Amaranth calls those of ``a, b = Signal(), Signal()`` and memories' ports by no name."""
+    text = bundle([("top", component)], SMALL, "test")
+    assert set(re.findall(r"\\\$[a-z]+", text)) <= {r"\$auto"}
 
 
 @pytest.mark.parametrize(

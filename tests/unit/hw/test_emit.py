@@ -84,7 +84,7 @@ class Sram(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        rows = sram(8, 8)
+        rows = sram(8, 8, "rows")
         m.submodules[self._name] = rows
         write = rows.write_port()
         read = rows.read_port(transparent_for=(write,) if self._transparent else ())
