@@ -24,7 +24,7 @@ from hw.board.pll import divisor_of
 from hw.board.route import CONFIGURATION, route
 from hw.board.shell import TOP_INSTANCE, Shell, real_clock
 from hw.board.sources import board_verilog
-from hw.board.synthesize import LIMITS_MAP, TOP, netlist_commands, synthesize
+from hw.board.synthesize import TOP, netlist_commands, synthesize
 from hw.board.tools import check_package
 from hw.eie.params import EieParams
 from hw.synth.yosys import check_yosys
@@ -91,7 +91,7 @@ def build_base(
     hz = real_clock(board, platform, clock_mhz * 1e6)
     sources = board_verilog(p, divisor=divisor_of(hz, baud), clock_hz=round(hz))
     plan = platform.prepare(Shell(board, hz), TOP)
-    files = {**plan.files, **sources, LIMITS_MAP.name: LIMITS_MAP.read_text()}
+    files = {**plan.files, **sources}
     commands = netlist_commands(board, p, sorted(sources))
     digest = hashlib.sha256(repr((hz, family.package, commands, _digest_of_flow())).encode())
     for name, text in sorted(files.items()):

@@ -12,20 +12,16 @@ from hw.board.fit import is_single, memory_needs
 from hw.board.instances import memory_path
 from hw.board.shell import TOP_INSTANCE
 from hw.board.top import BOARD_MODULE
-from hw.common.emit import SRAM_VERILOG
 from hw.eie.params import EieParams
 from hw.synth.yosys import run_yosys
 from sim.errors import ToolError
 
-__all__ = ["LIMITS_MAP", "NETLIST", "TOP", "check_log", "netlist_commands", "synthesize"]
+__all__ = ["NETLIST", "TOP", "check_log", "netlist_commands", "synthesize"]
 
 TOP = "top"
 """Name of the whole design, and of its files."""
 
 NETLIST = "netlist.json"
-
-LIMITS_MAP: Path = SRAM_VERILOG.with_name("limits_map.v")
-"""Must be where Yosys runs."""
 
 # Yosys 0.70's `ice40_dsp` loses the product where two registers follow the multiplier ("Resolved
 # using constant"), so multipliers are mapped here, without registers inside.
@@ -92,12 +88,9 @@ def netlist_commands(
         if style:
             path = f"{TOP_INSTANCE}." * shell + f"{memory_path(need.name)}.rows"
             commands.append(f'setattr -set ram_style "{style}" {top}/m:{path}')
-    # Outputs are saturated at the end of the longest path.
-    limits = f"techmap -map {LIMITS_MAP.name} -D LIMIT={p.act_bits - 1}"
-    commands += ["opt_clean", "opt_expr", limits, "opt_clean"]
     synth = f"{FAMILIES[board.family].synth} -top {top}"
     if board.family == "ice40":
-        commands += _ICE40_MULTIPLIERS
+        commands += ["opt_clean", *_ICE40_MULTIPLIERS]
         commands += [f"{synth} -run :map_luts", *_ICE40_LUTS, f"{synth} -run map_cells:"]
     else:
         commands.append(synth)

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.common.add import add
+from hw.common.saturate import saturate
 from hw.common.sram import sram
 from hw.eie.params import EieParams
 
@@ -132,9 +133,6 @@ class ActRw(wiring.Component):
             shifted.eq(total >> self.shift),
         ]
         m.d.sync += total.eq(add(m, self.acc, bias.data, p.acc_bits))
-        with m.If(shifted < 0):
-            low = Mux(shifted < p.min_act, p.min_act, shifted)
-            m.d.comb += self.output.eq(Mux(self.relu, 0, low))
-        with m.Else():
-            m.d.comb += self.output.eq(Mux(shifted > p.max_act, p.max_act, shifted))
+        clipped = saturate(shifted, p.act_bits)
+        m.d.comb += self.output.eq(Mux(self.relu & shifted[-1], 0, clipped))
         return m

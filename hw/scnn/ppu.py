@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.common.saturate import saturate
 from hw.scnn.compress import Compress
 from hw.scnn.formats import act_word_layout, descriptor_layout, directory_layout, step_layout
 from hw.scnn.params import ScnnParams
@@ -138,11 +139,8 @@ class Ppu(wiring.Component):
         ]
         m.d.comb += shifted.eq(w_total >> d.shift)
         with m.If(w_flags[0]):
-            with m.If(shifted < 0):
-                least = Mux(shifted < p.min_act, p.min_act, shifted)
-                m.d.comb += self.output.eq(Mux(d.relu, 0, least))
-            with m.Else():
-                m.d.comb += self.output.eq(Mux(shifted > p.max_act, p.max_act, shifted))
+            clipped = saturate(shifted, p.act_bits)
+            m.d.comb += self.output.eq(Mux(d.relu & shifted[-1], 0, clipped))
         m.submodules.compress = compress = Compress(p)
         m.d.comb += [
             self.output_valid.eq(w_valid),

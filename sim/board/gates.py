@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hw.board.boards import Board
 from hw.board.sources import board_verilog
-from hw.board.synthesize import LIMITS_MAP, check_log, netlist_commands
+from hw.board.synthesize import check_log, netlist_commands
 from hw.eie.params import EieParams
 from hw.synth.yosys import check_yosys, run_yosys
 from sim.board.build import CLOCK_HZ, SIM_DIVISOR, TIMEOUT, BoardModel, compile_model
@@ -44,7 +44,6 @@ def build_board_gates(board: Board, params: EieParams) -> BoardModel:
     check_yosys()
     files = board_verilog(params, divisor=SIM_DIVISOR, clock_hz=CLOCK_HZ, timeout=TIMEOUT)
     commands = netlist_commands(board, params, sorted(files), shell=False)
-    files[LIMITS_MAP.name] = LIMITS_MAP.read_text()
     digest = hashlib.sha256(repr((commands, _OPTIONS, sorted(files.items()))).encode())
     folder = cache_dir() / f"board_gates_{params.num_pes}_{digest.hexdigest()[:12]}"
     program = folder / "board"
