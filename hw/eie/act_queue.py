@@ -14,6 +14,13 @@ class ActQueue(wiring.Component):
 
     All ``depth`` entries can be used. A transfer at ``i`` is visible at ``o`` in the next cycle.
 
+    Parameters
+    ----------
+    shape : of an entry.
+    depth : entries, at least 1.
+    late : ``i.valid`` is known late in the cycle: the next free entry is written in every cycle,
+        and ``i.valid`` only says whether it counts.
+
     Members
     -------
     i : ``In(stream)``, new work; ``ready`` while an entry is free.
@@ -25,9 +32,10 @@ class ActQueue(wiring.Component):
     o: stream.Interface
     level: Signal
 
-    def __init__(self, shape: ShapeLike, depth: int) -> None:
+    def __init__(self, shape: ShapeLike, depth: int, *, late: bool = False) -> None:
         self._shape = shape
         self._depth = depth
+        self._late = late
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
@@ -55,11 +63,18 @@ class ActQueue(wiring.Component):
             head.addr.eq(first),
             tail.addr.eq(free),
             tail.data.eq(self.i.payload),
-            tail.en.eq(push),
+            tail.en.eq(self.i.ready if self._late else push),
             push.eq(self.i.valid & self.i.ready),
             pop.eq(self.o.valid & self.o.ready),
         ]
-        m.d.sync += self.level.eq(self.level + push - pop)
+        # `push` only chooses, as it may be known late.
+        kept = Signal.like(self.level)
+        grown = Signal.like(self.level)
+        m.d.comb += [
+            kept.eq(self.level - pop),
+            grown.eq(Mux(pop, self.level, self.level + 1)),
+        ]
+        m.d.sync += self.level.eq(Mux(push, grown, kept))
         with m.If(push):
             m.d.sync += free.eq(after(free))
         with m.If(pop):

@@ -119,6 +119,7 @@ class Ccu(wiring.Component):
             c.flush.eq(flush),
             c.source.eq(self.source),
             self.codebook.eq(codebooks.weights),
+            c.hold.eq(codebooks.loading),
             c.acc_read.eq(drain.acc_read),
             c.acc_row.eq(drain.acc_row),
             c.bias_row.eq(drain.bias_row),
@@ -154,13 +155,10 @@ class Ccu(wiring.Component):
                     m.d.comb += [codebooks.load.eq(1), codebooks.codebook.eq(ahead.codebook)]
                     m.d.sync += [now.eq(ahead), state.eq(_State.COMPUTE)]
             with m.Case(_State.COMPUTE):
-                m.d.comb += [
-                    codebooks.codebook.eq(now.codebook),
-                    c.hold.eq(~codebooks.ready),
-                    c.phase.eq(Mux(codebooks.ready, Phase.COMPUTE, Phase.SETUP)),
-                ]
+                # The codebook is the wanted one since the cycle before: it may not be whole yet.
+                m.d.comb += c.phase.eq(Mux(codebooks.loading, Phase.SETUP, Phase.COMPUTE))
                 # Every queue and pipeline is empty, not merely silent: then nothing is lost.
-                with m.If(self.pass_done & codebooks.ready):
+                with m.If(self.pass_done & ~codebooks.loading):
                     m.d.comb += [drain.start.eq(now.drain), finish.eq(~now.drain)]
                     m.d.sync += state.eq(_State.DRAIN)
             with m.Case(_State.DRAIN):

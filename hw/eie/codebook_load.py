@@ -21,6 +21,7 @@ class CodebookLoad(wiring.Component):
     codebook : In, the codebook that is wanted.
     load : In, load it, unless it is there or on its way; the PEs must be idle.
     ready : Out, the PEs see the wanted codebook.
+    loading : Out, weights are still changing. A register: every PE waits for it.
     forget : In, what is held is not known; stops a load.
     weights : Out, to the PEs, code 0's in the lowest bits. It is 0: code 0 is no weight.
     load_en, load_row, load_data : In, write a weight; the row is the code, above it the codebook.
@@ -29,6 +30,7 @@ class CodebookLoad(wiring.Component):
     codebook: Signal
     load: Signal
     ready: Signal
+    loading: Signal
     forget: Signal
     weights: Signal
     load_en: Signal
@@ -42,6 +44,7 @@ class CodebookLoad(wiring.Component):
             "codebook": In(params.descriptor_addr_bits),
             "load": In(1),
             "ready": Out(1),
+            "loading": Out(1),
             "forget": In(1),
             "weights": Out(params.num_codes * params.weight_bits),
             "load_en": In(1),
@@ -64,7 +67,7 @@ class CodebookLoad(wiring.Component):
         ]
         # held: the codebook that the PEs have, or will have when loading is over.
         known = Signal()
-        loading = Signal()
+        reading = Signal()
         code = Signal(p.code_bits)
         held = Signal(p.descriptor_addr_bits, reset_less=True)
         wanted = Signal()
@@ -73,20 +76,26 @@ class CodebookLoad(wiring.Component):
         w_code = Signal(p.code_bits, reset_less=True)
         m.d.comb += [
             wanted.eq(known & (held == self.codebook)),
-            self.ready.eq(wanted & ~loading & ~w_valid),
-            read.en.eq(loading),
+            self.ready.eq(wanted & ~self.loading),
+            read.en.eq(reading),
             read.addr.eq(Cat(code, held)),
         ]
-        m.d.sync += [w_valid.eq(loading), w_code.eq(code)]
+        m.d.sync += [w_valid.eq(reading), w_code.eq(code), self.loading.eq(reading)]
         kept = [Signal(p.weight_bits, reset_less=True, name=f"weight_{k}") for k in codes]
         for k, weight_k in zip(codes, kept, strict=True):
             with m.If(w_valid & (w_code == k)):
                 m.d.sync += weight_k.eq(read.data)
         m.d.comb += self.weights.eq(Cat(C(0, p.weight_bits), kept))
-        with m.If(loading):
-            m.d.sync += [code.eq(code + 1), loading.eq(~code.all())]
+        with m.If(reading):
+            m.d.sync += [code.eq(code + 1), reading.eq(~code.all())]
         with m.Elif(self.load & ~wanted):
-            m.d.sync += [loading.eq(1), known.eq(1), held.eq(self.codebook), code.eq(0)]
+            m.d.sync += [
+                self.loading.eq(1),
+                reading.eq(1),
+                known.eq(1),
+                held.eq(self.codebook),
+                code.eq(0),
+            ]
         with m.If(self.forget):
-            m.d.sync += [loading.eq(0), known.eq(0), w_valid.eq(0)]
+            m.d.sync += [self.loading.eq(0), reading.eq(0), known.eq(0), w_valid.eq(0)]
         return m

@@ -92,7 +92,8 @@ class Pe(wiring.Component):
         c = self.control
         flushed = ResetInserter(c.flush)
         queue_layout = work_layout(p) if p.pointers_first else broadcast_layout(p)
-        queue = ActQueue(queue_layout, p.queue_depth)
+        # Whether a column has entries is known late in the cycle in which its pointers are read.
+        queue = ActQueue(queue_layout, p.queue_depth, late=p.pointers_first)
         pointers, spmat, arithm, acts = PtrRead(p), SpmatRead(p), Arithm(p), ActRw(p)
         m.submodules.act_queue = flushed(queue)
         m.submodules.ptr_read = flushed(pointers)
@@ -104,10 +105,15 @@ class Pe(wiring.Component):
         m.d.comb += [entry.payload.eq(self.broadcast), entry.valid.eq(self.broadcast_en)]
         if p.pointers_first:
             connect(m, entry, pointers.i)
-            connect(m, pointers.o, queue.i)
             connect(m, queue.o, spmat.i)
-            # The column in the pointer unit may need an entry, too.
-            m.d.comb += self.room.eq(queue.level + pointers.full < p.queue_depth)
+            # The column in the pointer unit may need an entry, too. So its entry is always free
+            # when it gets there, and the pointers' memories need not wait for what they read.
+            m.d.comb += [
+                self.room.eq(queue.level + pointers.full < p.queue_depth),
+                queue.i.payload.eq(pointers.o.payload),
+                queue.i.valid.eq(pointers.o.valid),
+                pointers.o.ready.eq(1),
+            ]
         else:
             connect(m, entry, queue.i)
             connect(m, queue.o, pointers.i)

@@ -14,7 +14,8 @@ __all__ = ["PtrRead"]
 class PtrRead(wiring.Component):
     """Read p[j] and p[j+1] from an even and an odd bank in one cycle (EIE, section IV).
 
-    A column without entries is dropped. One column per cycle, latency one cycle.
+    A column without entries is dropped; one has ``num_accs`` entries at most. One column per
+    cycle, latency one cycle.
 
     Members
     -------
@@ -57,6 +58,11 @@ class PtrRead(wiring.Component):
         for write in (even_write, odd_write):
             m.d.comb += [write.addr.eq(self.load_addr[1:]), write.data.eq(self.load_data)]
 
+        # A column has an entry per accumulator at most: low bits tell if it has any, which is the
+        # longest path behind these memories.
+        most_words = (p.num_accs + p.entries_per_word - 1) // p.entries_per_word
+        low = min(width, p.slot_bits + most_words.bit_length())
+
         # p_: the cycle in which the pointers come out of the banks.
         p_value = Signal(data.StructLayout({"value": p.act_bits, "odd": 1}), reset_less=True)
         advance = Signal()
@@ -68,7 +74,7 @@ class PtrRead(wiring.Component):
             odd_read.addr.eq(column >> 1),
             even_read.en.eq(advance),
             odd_read.en.eq(advance),
-            empty.eq(even_read.data == odd_read.data),
+            empty.eq(even_read.data[:low] == odd_read.data[:low]),
             advance.eq(~self.full | empty | self.o.ready),
             self.i.ready.eq(advance),
             self.o.valid.eq(self.full & ~empty),

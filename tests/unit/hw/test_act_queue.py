@@ -13,9 +13,9 @@ from sim.bench.pysim import get, put, random_gaps, simulate
 DEPTHS = [1, 2, 3, 8]
 
 
-def run_cycles(depth: int, cycles: list[tuple[bool, bool]]) -> None:
+def run_cycles(depth: int, cycles: list[tuple[bool, bool]], *, late: bool = False) -> None:
     """Offer and take as told, cycle by cycle, and compare every output with a deque's."""
-    dut = ActQueue(16, depth)
+    dut = ActQueue(16, depth, late=late)
     model: deque[int] = deque()
 
     async def bench(ctx: Any) -> None:
@@ -56,9 +56,13 @@ def test_both_sides_at_once_at_every_level(depth: int) -> None:
 
 
 @settings(max_examples=60)
-@given(st.sampled_from(DEPTHS), st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60))
-def test_any_traffic(depth: int, cycles: list[tuple[bool, bool]]) -> None:
-    run_cycles(depth, cycles)
+@given(
+    st.sampled_from(DEPTHS),
+    st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60),
+    st.booleans(),
+)
+def test_any_traffic(depth: int, cycles: list[tuple[bool, bool]], late: bool) -> None:
+    run_cycles(depth, cycles, late=late)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)

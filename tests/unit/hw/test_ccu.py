@@ -178,7 +178,7 @@ def check_run(trace: list[Cycle], source: int = 0) -> None:
         assert [cycle.acc_read for cycle in cycles if cycle.acc_read] == reads
         assert [cycle.clear for cycle in cycles if cycle.clear is not None] == list(rows)
         assert [cycle.act_write for cycle in cycles if cycle.act_write] == writes
-        computed = drained = 0
+        computed = drained = waited = 0
         for k, cycle in enumerate(cycles):
             assert cycle.source in (None, source)
             if cycle.phase == Phase.COMPUTE:
@@ -188,10 +188,11 @@ def check_run(trace: list[Cycle], source: int = 0) -> None:
                 assert cycle.codebook == [0, *BOOKS[fields["codebook"]][1:]]
             # Not complete, and the scan has begun.
             waiting = k > 0 and not computed and cycle.phase == Phase.SETUP
-            assert cycle.hold == waiting
+            waited += waiting
+            assert cycle.hold or not waiting
             drained += cycle.phase == Phase.DRAIN
         assert computed >= 1
-        assert computed + sum(cycle.hold for cycle in cycles) >= LENGTHS[number]
+        assert computed + waited >= LENGTHS[number]
         assert drained == (len(rows) + 2 if rows else 0)
         source ^= fields["swap"]
     assert all(cycle.running for cycle in trace)
@@ -248,7 +249,7 @@ def test_codebooks_are_loaded_once_and_ahead() -> None:
             [Phase.SETUP] * 3,
         ]
         # Not a cycle is lost to the third pass's codebook.
-        assert not any(cycle.hold for cycle in passes[2])
+        assert not any(cycle.hold for cycle in passes[2] if cycle.phase != Phase.DRAIN)
 
     simulate(array.dut, bench)
 

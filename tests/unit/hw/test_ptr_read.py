@@ -1,3 +1,4 @@
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -101,6 +102,31 @@ def test_pointers_that_differ_in_slot_or_word_alone_are_no_empty_column() -> Non
     pointers = [(2, 0), (2, 1), (3, 1)] + [(3, 1)] * (P.num_pointers - 3)
     got = read_columns(pointers, [(9, 0), (9, 1), (9, 2)])
     assert got == [(9, (2, 0), (2, 1)), (9, (2, 1), (3, 1))]
+
+
+@pytest.mark.parametrize("word_bits", [64, 24, 16])
+@pytest.mark.parametrize("num_accs", [2, 7, 16])
+def test_a_column_of_any_length(word_bits: int, num_accs: int) -> None:
+    """From every slot, up to an entry for each accumulator, none of which may be lost."""
+    p = replace(P, word_bits=word_bits, num_accs=num_accs, num_acts=16, num_pointers=512)
+    pairs = [(slot, count) for slot in range(p.entries_per_word) for count in range(num_accs + 1)]
+    dut = PtrRead(p)
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.o.ready, 1)
+        ctx.set(dut.i.valid, 1)
+        for slot, count in pairs:
+            for addr, position in enumerate((slot, slot + count)):
+                word, rest = divmod(position, p.entries_per_word)
+                ctx.set(dut.load_en, 1)
+                ctx.set(dut.load_addr, addr)
+                ctx.set(dut.load_data, pack(pointer_layout(p), word=word, slot=rest))
+                await ctx.tick()
+            ctx.set(dut.load_en, 0)
+            await ctx.tick()
+            assert ctx.get(dut.o.valid) == (count > 0)
+
+    simulate(dut, bench)
 
 
 @pytest.mark.parametrize("empty", [0.0, 0.5, 1.0])
