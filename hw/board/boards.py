@@ -1,8 +1,10 @@
 """Boards that bitstreams can be made for, and what their FPGAs hold."""
 
+import copy
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from compiler.errors import InputError
@@ -38,9 +40,12 @@ class Family:
     ----------
     synth : Yosys command, without ``-top``.
     package : Python package with place and route.
+    packer : package that makes the bitstream, where it is another.
+    memories : Yosys commands for memories, instead of those that ``synth`` has.
+    files : that must be where Yosys runs.
     block : block memories that are written when the FPGA is configured.
-    cells : kind of resource, by the cell that nextpnr counts.
-    patch : contents can be replaced in a finished bitstream.
+    cells : kind of resource, by the cell that nextpnr counts; cells of one kind are added up,
+        and what is there of the first of them is what is there.
     suffix : of the bitstream.
     """
 
@@ -48,9 +53,13 @@ class Family:
     package: str
     block: MemoryKind
     cells: Mapping[str, str]
-    patch: bool
     suffix: str
+    packer: str = ""
+    memories: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
+
+_GOWIN_BLOCKS = Path(__file__).parents[1] / "verilog" / "gowin_blocks.txt"
 
 FAMILIES = {
     "ice40": Family(
@@ -63,7 +72,6 @@ FAMILIES = {
             "ICESTORM_SPRAM": "SPRAM",
             "ICESTORM_DSP": "DSP",
         },
-        patch=True,
         suffix=".bin",
     ),
     "ecp5": Family(
@@ -79,7 +87,6 @@ FAMILIES = {
             "DP16KD": "BRAM",
             "MULT18X18D": "DSP",
         },
-        patch=True,
         suffix=".bit",
     ),
     "gowin": Family(
@@ -90,12 +97,21 @@ FAMILIES = {
         ),
         cells={
             "LUT4": "LUT",
+            # A bit of an adder is where a LUT would be.
+            "ALU": "LUT",
             "DFF": "FF",
+            "RAM16SDP4": "LUT RAM",
             "BSRAM": "BRAM",
             "MULT18X18": "DSP",
+            "MULT9X9": "DSP 9x9",
         },
-        patch=False,
         suffix=".fs",
+        packer="apycula==0.32",
+        memories=(
+            f"memory_libmap -lib +/gowin/lutrams.txt -lib {_GOWIN_BLOCKS.name}",
+            "techmap -map +/gowin/lutrams_map.v -map +/gowin/brams_map.v",
+        ),
+        files=(_GOWIN_BLOCKS,),
     ),
 }
 
@@ -121,6 +137,7 @@ class Board:
     led : resource, and what in it, that shines during a run.
     button : resource and number of the reset button.
     uart : pins (connector, to the board, from the board), where the board has no serial line.
+    pins : attributes of resources' pins that amaranth-boards has otherwise.
     """
 
     name: str
@@ -136,6 +153,7 @@ class Board:
     led: tuple[str, ...] = ("led",)
     button: tuple[str, int] | None = None
     uart: tuple[str, str, str] | None = None
+    pins: Mapping[tuple[str, int], Mapping[str, str]] = field(default_factory=dict)
     single: MemoryKind = field(default=_SPRAM)
 
     def load_platform(self) -> Any:
@@ -154,7 +172,13 @@ class Board:
                 "amaranth-boards is not installed: install Zeroskip with its extra 'fpga', or run "
                 "'pip install amaranth-boards==0.0.21'"
             ) from error
-        return getattr(found, name)()
+        platform = getattr(found, name)()
+        for resource, attributes in self.pins.items():
+            # Platforms share their resources.
+            changed = copy.deepcopy(platform.resources[resource])
+            changed.attrs.update(attributes)
+            platform.resources[resource] = changed
+        return platform
 
     def params(self) -> EieParams:
         """Return the array that the digits network is compiled for."""
@@ -248,7 +272,7 @@ BOARDS = {
         ),
         Board(
             name="tangnano9k",
-            about="Tang Nano 9K, GW1NR-9C; contents are loaded by the host",
+            about="Tang Nano 9K, GW1NR-9C",
             family="gowin",
             platform=("tang_nano_9k", "TangNano9kPlatform"),
             clock_mhz=27.0,
@@ -256,17 +280,25 @@ BOARDS = {
             logic=("LUT", 8640),
             digits={
                 **_SMALL,
-                "num_pes": 2,
-                "queue_depth": 4,
-                "word_bits": 32,
+                "num_pes": 4,
+                "queue_depth": 2,
+                "act_bits": 8,
+                "weight_bits": 8,
+                "acc_bits": 16,
+                "word_bits": 16,
                 "spmat_words": 1024,
                 "num_pointers": 512,
-                "num_acts": 256,
-                "num_accs": 256,
-                "num_biases": 256,
+                "num_acts": 128,
+                "num_accs": 128,
+                "num_biases": 128,
                 "counters": False,
             },
             button=("button", 0),
+            # Their bank has 1.8 V.
+            pins={
+                ("led", 0): {"IO_TYPE": "LVCMOS18"},
+                ("button", 0): {"IO_TYPE": "LVCMOS18", "PULL_MODE": "UP"},
+            },
         ),
     )
 }

@@ -85,13 +85,14 @@ def build_base(
     family = FAMILIES[board.family]
     check_yosys()
     check_package(family.package)
-    if board.family == "gowin":
-        check_package("apycula==0.32")
+    if family.packer:
+        check_package(family.packer)
     platform = board.load_platform()
     hz = real_clock(board, platform, clock_mhz * 1e6)
     sources = board_verilog(p, divisor=divisor_of(hz, baud), clock_hz=round(hz))
     plan = platform.prepare(Shell(board, hz), TOP)
     files = {**plan.files, **sources}
+    files |= {path.name: path.read_text() for path in family.files}
     commands = netlist_commands(board, p, sorted(sources))
     digest = hashlib.sha256(repr((hz, family.package, commands, _digest_of_flow())).encode())
     for name, text in sorted(files.items()):
@@ -152,20 +153,18 @@ def _make(
     synthesized = _cpu_seconds()
     progress("synthesize", 1, 1)
     needs = [need for need in memory_needs(p) if need.content and not is_single(board, need)]
-    maps: dict[tuple[int, int], BlockMap] = {}
-    if FAMILIES[board.family].patch:
-        progress("map memories", 0, 1)
-        shapes = sorted({(need.depth, need.width) for need in needs})
-        maps = map_memories(FAMILIES[board.family], shapes, folder / "memories")
-        for need in needs:
-            _check_blocks(need, maps[need.depth, need.width], netlist["cells"])
-        shutil.rmtree(folder / "memories")
-        progress("map memories", 1, 1)
+    progress("map memories", 0, 1)
+    shapes = sorted({(need.depth, need.width) for need in needs})
+    maps = map_memories(FAMILIES[board.family], shapes, folder / "memories")
+    for need in needs:
+        _check_blocks(need, maps[need.depth, need.width], netlist["cells"])
+    shutil.rmtree(folder / "memories")
+    progress("map memories", 1, 1)
     before = _cpu_seconds()
     routed = route(board, platform, hz, folder, progress=progress)
     after = _cpu_seconds()
     blocks: dict[str, Any] = {}
-    for need in needs if maps else []:
+    for need in needs:
         names = [_block_name(need, end) for end in maps[need.depth, need.width].blocks]
         blocks[need.name] = {
             "depth": need.depth,
@@ -174,7 +173,7 @@ def _make(
                 place_of_cell(board.family, _routed_cell(routed.cells, name)) for name in names
             ],
         }
-    text = (folder / CONFIGURATION[board.family]).read_text() if maps else ""
+    text = (folder / CONFIGURATION[board.family]).read_text()
     layout = {
         "zeroskip_bitstream": 1,
         "board": board.name,
@@ -193,7 +192,7 @@ def _make(
             "place and route": round(after - before, 1),
         },
         "made": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "skeleton": skeleton_digest(board.family, text) if maps else None,
+        "skeleton": skeleton_digest(board.family, text),
         "memories": blocks,
     }
     return layout, {f"{d}_{w}": one.places for (d, w), one in maps.items()}
@@ -237,5 +236,5 @@ def _routed_cell(cells: Any, name: str) -> Any:
 def _digest_of_flow() -> str:
     """Digest of the code that makes a configuration of a netlist."""
     here = Path(__file__).parent
-    names = ("build", "place_map", "route")
+    names = ("build", "place_map", "route", "gowin")
     return hashlib.sha256(b"".join((here / f"{n}.py").read_bytes() for n in names)).hexdigest()

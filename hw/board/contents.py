@@ -1,4 +1,4 @@
-"""Contents of block memories in the text forms of configurations, iCE40's and ECP5's."""
+"""Contents of block memories in the text forms of configurations."""
 
 import re
 from collections.abc import Mapping
@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.errors import InputError
+from hw.board import gowin
 
 __all__ = ["BLOCK_BITS", "place_of_cell", "read_blocks", "skeleton", "write_blocks"]
 
-BLOCK_BITS = {"ice40": 4096, "ecp5": 20480}
-"""Bits of a block's contents as its INIT parameters have them, see ``_ECP5_USED``."""
+BLOCK_BITS = {"ice40": 4096, "ecp5": 20480, "gowin": gowin.BLOCK_BITS}
+"""Bits of a block's contents as its INIT parameters have them."""
 
 # ECP5: a parameter is 16 words of 20 bits, of which 18 are used; in a configuration a block is
 # 2048 words of 9 bits.
@@ -29,6 +30,8 @@ def place_of_cell(family: str, cell: Mapping[str, Mapping[str, str]]) -> str:
         found = re.fullmatch(r"X(\d+)/Y(\d+)/ram", cell["attributes"]["NEXTPNR_BEL"])
         assert found is not None
         return f"{found[1]} {found[2]}"
+    if family == "gowin":
+        return gowin.place_of_bel(cell["attributes"]["NEXTPNR_BEL"])
     return str(int(cell["attributes"]["WID"], 2))
 
 
@@ -37,6 +40,8 @@ def read_blocks(family: str, text: str) -> dict[str, NDArray[np.bool_]]:
 
     The bits are in the order of the INIT parameters of the cells that the blocks are.
     """
+    if family == "gowin":
+        return gowin.read_blocks(text)
     blocks: dict[str, NDArray[np.bool_]] = {}
     if family == "ice40":
         for x, y, lines in _ICE40.findall(text):
@@ -57,6 +62,8 @@ def read_blocks(family: str, text: str) -> dict[str, NDArray[np.bool_]]:
 
 def write_blocks(family: str, text: str, blocks: Mapping[str, NDArray[np.bool_]]) -> str:
     """Return a configuration with other contents in some of its blocks."""
+    if family == "gowin":
+        return gowin.write_blocks(text, blocks)
     left = set(blocks)
 
     def replace(match: re.Match[str]) -> str:
@@ -74,6 +81,8 @@ def write_blocks(family: str, text: str, blocks: Mapping[str, NDArray[np.bool_]]
 
 def skeleton(family: str, text: str) -> str:
     """Return a configuration without the contents of its blocks."""
+    if family == "gowin":
+        return gowin.skeleton(text)
     return _PATTERNS[family].sub("", text)
 
 

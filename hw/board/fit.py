@@ -9,7 +9,10 @@ from hw.eie.counters import counter_addr_bits
 from hw.eie.formats import COUNTER_BITS, sram_files
 from hw.eie.params import EieParams
 
-__all__ = ["Need", "check_fit", "is_single", "memory_needs"]
+__all__ = ["Need", "check_fit", "in_blocks", "is_single", "memory_needs"]
+
+# Of Gowin, memories without contents and of fewer bits are made of LUTs: such blocks are few.
+_GOWIN_BLOCK = 2048
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,18 @@ def is_single(board: Board, need: Need) -> bool:
     return bool(board.single_bits) and need.bits >= board.single_bits
 
 
+def in_blocks(board: Board, need: Need) -> bool:
+    """Tell whether a memory takes block memories, whatever Yosys would rather have."""
+    if is_single(board, need):
+        return False
+    most = {"ice40": 0, "gowin": _GOWIN_BLOCK}.get(board.family)
+    return need.content or (most is not None and need.bits >= most)
+
+
 def check_fit(board: Board, p: EieParams) -> dict[str, tuple[int, int]]:
     """Check memories against what the board has; return blocks needed and there, by kind.
 
-    Memories that may become registers or small memories in logic cells are counted only where
-    there are no such cells.
+    Memories that may become registers or small memories in logic cells are not counted.
 
     Raises
     ------
@@ -68,11 +78,7 @@ def check_fit(board: Board, p: EieParams) -> dict[str, tuple[int, int]]:
     needs = memory_needs(p)
     block = FAMILIES[board.family].block
     singles = [need for need in needs if is_single(board, need)]
-    blocks = [
-        need
-        for need in needs
-        if not is_single(board, need) and (need.content or board.family == "ice40")
-    ]
+    blocks = [need for need in needs if in_blocks(board, need)]
     counts = {block.name: (sum(block.blocks(n.depth, n.width) for n in blocks), board.blocks)}
     groups = {block.name: (block, blocks)}
     if board.singles:

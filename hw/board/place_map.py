@@ -7,6 +7,7 @@ in the blocks then spells the number of the bit that is there.
 
 import json
 import re
+import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +53,14 @@ def settings_of(cell: Any) -> dict[str, str]:
 
 def contents_of(cell: Any) -> NDArray[np.bool_]:
     """Return a block's contents: the bits of its INIT parameters, one after the other."""
-    names = sorted(n for n in cell["parameters"] if re.fullmatch(r"INIT(VAL)?_[0-9A-F]+", n))
+    pattern = r"INIT(VAL|_RAM)?_[0-9A-F]{1,2}"
+    names = sorted(n for n in cell["parameters"] if re.fullmatch(pattern, n))
     text = "".join(cell["parameters"][name][::-1] for name in names)
-    return np.frombuffer(text.encode(), np.uint8) == ord("1")
+    bits = np.frombuffer(text.encode(), np.uint8) == ord("1")
+    if cell["type"] == _NO_PARITY:
+        # As those of its like with parity, which is every ninth bit.
+        return np.pad(bits.reshape(-1, 8), ((0, 0), (0, 1))).ravel()
+    return bits
 
 
 def map_memories(
@@ -78,7 +84,8 @@ def map_memories(
             (folder / f"{name}.bin").write_text("\n".join(lines) + "\n")
             text.append(_module(name, depth, width))
     (folder / "memories.v").write_text("\n".join(text))
-    synth = family.synth.split()[0]
+    for library in family.files:
+        shutil.copy(library, folder)
     run_yosys(
         [
             "read_verilog -sv memories.v",
@@ -87,7 +94,7 @@ def map_memories(
             "memory_dff",
             "memory -nomap",
             "opt_clean",
-            f"{synth} {_RUN[synth]}",
+            *(family.memories or [f"{family.synth} -run map_ram:map_ffram"]),
             "write_json memories.json",
         ],
         folder,
@@ -96,10 +103,8 @@ def map_memories(
     return {shape: _map(modules, *shape) for shape in shapes}
 
 
-_RUN = {
-    "synth_ice40": "-spram -run map_ram:map_ffram",
-    "synth_ecp5": "-run map_ram:map_ffram",
-}
+# Gowin's block memory of 8 bits and less.
+_NO_PARITY = "SDPB"
 
 
 def _module(name: str, depth: int, width: int) -> str:

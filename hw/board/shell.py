@@ -125,6 +125,12 @@ class Shell(Elaboratable):
             m.submodules.clock_pin = pin = io.Buffer(io.Direction.Input, pad)
             m.submodules.pll = Instance(
                 "EHXPLLL",
+                # The loop's filter, as Project Trellis' ecppll has it: nextpnr takes 0 for what
+                # is not said, and such a loop has no current.
+                a_ICP_CURRENT="12",
+                a_LPF_RESISTOR="8",
+                a_MFG_ENABLE_FILTEROPAMP="1",
+                a_MFG_GMCREF_SEL="2",
                 p_CLKI_DIV=settings.clki_div,
                 p_CLKFB_DIV=settings.clkfb_div,
                 p_CLKOP_DIV=settings.clkop_div,
@@ -146,5 +152,10 @@ def _uart_at(connector: str, to_board: str, from_board: str) -> Any:
     from amaranth_boards.resources import UARTResource
 
     return UARTResource(
-        0, rx=to_board, tx=from_board, conn=(connector, 0), attrs=Attrs(IO_TYPE="LVCMOS33")
+        0,
+        rx=to_board,
+        tx=from_board,
+        conn=(connector, 0),
+        # Nothing may be at the pins: the line is then idle.
+        attrs=Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP"),
     )

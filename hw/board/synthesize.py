@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hw.board.boards import FAMILIES, Board
-from hw.board.fit import is_single, memory_needs
+from hw.board.fit import in_blocks, is_single, memory_needs
 from hw.board.instances import memory_path
 from hw.board.shell import TOP_INSTANCE
 from hw.board.top import BOARD_MODULE
@@ -85,6 +85,8 @@ def netlist_commands(
         style = "huge" if is_single(board, need) else "block" if need.content else ""
         if board.family == "ecp5" and not style and need.depth <= _FEW_ROWS:
             style = "distributed"
+        if board.family == "gowin":
+            style = "block" if in_blocks(board, need) else "distributed"
         if style:
             path = f"{TOP_INSTANCE}." * shell + f"{memory_path(need.name)}.rows"
             commands.append(f'setattr -set ram_style "{style}" {top}/m:{path}')
@@ -92,6 +94,8 @@ def netlist_commands(
     if board.family == "ice40":
         commands += ["opt_clean", *_ICE40_MULTIPLIERS]
         commands += [f"{synth} -run :map_luts", *_ICE40_LUTS, f"{synth} -run map_cells:"]
+    elif memories := FAMILIES[board.family].memories:
+        commands += [f"{synth} -run :map_ram", *memories, f"{synth} -run map_ffram:"]
     else:
         commands.append(synth)
     return [*commands, "check -assert"]

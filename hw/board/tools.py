@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from hw.board.boards import FAMILIES
 from sim.errors import ToolError
 
 __all__ = ["check_package", "run_tool"]
@@ -16,6 +17,9 @@ __all__ = ["check_package", "run_tool"]
 _RUN = "import sys, {module} as tools; sys.exit(tools.{function}(sys.argv[1:]))"
 # Tools that take their arguments from the process; such packages name their commands so.
 _COMMANDS = {"gowin_pack": "import sys, apycula.gowin_pack as tool; sys.exit(tool.main())"}
+
+# Packages of the extra that ``make`` does not install.
+_GOWIN = (FAMILIES["gowin"].package, FAMILIES["gowin"].packer)
 
 
 def check_package(package: str) -> None:
@@ -28,7 +32,7 @@ def check_package(package: str) -> None:
     """
     name = package.split("==")[0]
     if importlib.util.find_spec(name.replace("-", "_")) is None:
-        extra = "gowin" if "gowin" in name else "fpga"
+        extra = "gowin" if package in _GOWIN else "fpga"
         raise ToolError(
             f"{name} is not installed: install Zeroskip with its extra {extra!r}, or run "
             f"'pip install {package}'"

@@ -120,16 +120,10 @@ def _write(board: Board, base: "Base", image: Image, stage: Path, name: str) -> 
     """
     from hw.board.build import LAYOUT, PLACES, skeleton_digest
     from hw.board.fill import check_words, fill, read_layout
-    from hw.board.route import CONFIGURATION, ROUTED, pack, unpack
+    from hw.board.route import CONFIGURATION, pack, unpack
 
     begin = time.monotonic()
     layout = dict(base.layout)
-    if not FAMILIES[board.family].patch:
-        shutil.copy(base.folder / ROUTED, stage)
-        packed = pack(board, stage, name)
-        (stage / ROUTED).unlink()
-        (stage / LAYOUT).write_text(json.dumps(layout, indent=1) + "\n")
-        return {"pack": round(packed, 1)}
     _, places = read_layout(base.folder)
     configuration = CONFIGURATION[board.family]
     text = (base.folder / configuration).read_text()

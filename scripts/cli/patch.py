@@ -43,7 +43,7 @@ def patch_bitstream(
 ) -> None:
     """Replace the contents of the block memories in a finished bitstream, without routing.
 
-    For the iCE40 and ECP5 boards. The image must be for the bitstream's array. The result is
+    The image must be for the bitstream's array. The result is
     unpacked, and every word of it compared with the image.
     """
     from hw.board.build import skeleton_digest

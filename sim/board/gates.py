@@ -5,7 +5,7 @@ import importlib.util
 import tempfile
 from pathlib import Path
 
-from hw.board.boards import Board
+from hw.board.boards import FAMILIES, Board
 from hw.board.sources import board_verilog
 from hw.board.synthesize import check_log, netlist_commands
 from hw.eie.params import EieParams
@@ -17,6 +17,8 @@ from sim.rtl.build import cache_dir
 __all__ = ["build_board_gates"]
 
 _FILE = "netlist.v"
+# Models of cells: Yosys' own, and ours of those that it has none of.
+_CELLS = {"ice40": (), "gowin": (SRAM_VERILOG.with_name("gowin_cells.v"),)}
 # Yosys' models of cells are not made for Verilator's taste.
 _OPTIONS = [
     "-DNO_ICE40_DEFAULT_ASSIGNMENTS", "-DICE40_U", "--no-timing", "-Wno-lint", "-Wno-style",
@@ -32,25 +34,27 @@ def build_board_gates(board: Board, params: EieParams) -> BoardModel:
 
     Parameters
     ----------
-    board : of iCE40; Yosys has no models of other families' memories.
+    board : of iCE40 or Gowin; there are no models of ECP5's memories.
 
     Raises
     ------
     ToolError
         If a tool is missing or fails, or there are no models of the board's cells.
     """
-    if board.family != "ice40":
+    if board.family not in _CELLS:
         raise ToolError(f"there are no models to simulate the memories of {board.name} with")
     check_yosys()
     files = board_verilog(params, divisor=SIM_DIVISOR, clock_hz=CLOCK_HZ, timeout=TIMEOUT)
     commands = netlist_commands(board, params, sorted(files), shell=False)
-    digest = hashlib.sha256(repr((commands, _OPTIONS, sorted(files.items()))).encode())
+    for path in FAMILIES[board.family].files:
+        files[path.name] = path.read_text()
+    cells = _cells(board.family)
+    parts = (commands, _OPTIONS, sorted(files.items()), cells)
+    digest = hashlib.sha256(repr(parts).encode())
     folder = cache_dir() / f"board_gates_{params.num_pes}_{digest.hexdigest()[:12]}"
     program = folder / "board"
     if not program.exists():
-        compile_model(
-            {_FILE: _netlist(commands, files), **_cells()}, folder, program.name, _OPTIONS
-        )
+        compile_model({_FILE: _netlist(commands, files), **cells}, folder, program.name, _OPTIONS)
     return BoardModel(program)
 
 
@@ -63,10 +67,10 @@ def _netlist(commands: list[str], files: dict[str, str]) -> str:
         return (folder / _FILE).read_text()
 
 
-def _cells() -> dict[str, str]:
-    """Return the models of iCE40's cells that come with Yosys."""
+def _cells(family: str) -> dict[str, str]:
+    """Return models of a family's cells."""
     found = importlib.util.find_spec("pyosys")
     assert found is not None
     assert found.origin is not None
-    path = Path(found.origin).parent / "share" / "ice40" / "cells_sim.v"
-    return {path.name: path.read_text()}
+    path = Path(found.origin).parent / "share" / family / "cells_sim.v"
+    return {one.name: one.read_text() for one in (path, *_CELLS[family])}

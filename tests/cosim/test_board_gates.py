@@ -1,6 +1,6 @@
-"""The netlist that goes into the iCEBreaker's bitstream, driven by the host's own code.
+"""The netlists that go into bitstreams, driven by the host's own code.
 
-What Yosys makes of the board's top (LUTs, block memories, SPRAM, multipliers) under Verilator,
+What Yosys makes of a board's top (LUTs, block memories, SPRAM, multipliers) under Verilator,
 with the same commands as for a bitstream: every output and cycle must be the models'.
 """
 
@@ -26,17 +26,22 @@ from sim.run import run
 
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]
 
-_BOARD = BOARDS["icebreaker"]
-# The board's own array, but for the number of PEs, and with no more words than make an SPRAM.
-_ARRAY = dataclasses.replace(_BOARD.params(), num_pes=2, spmat_words=2048)
+# The boards' own arrays, but for the number of PEs; on iCE40 with no more words than make an
+# SPRAM.
+_ARRAYS = {
+    "icebreaker": dataclasses.replace(BOARDS["icebreaker"].params(), num_pes=2, spmat_words=2048),
+    "tangnano9k": dataclasses.replace(BOARDS["tangnano9k"].params(), num_pes=2),
+}
 
 
+@pytest.mark.parametrize("name", _ARRAYS)
 def test_netlist_computes_what_golden_does(
-    trials: Callable[[EieParams], st.SearchStrategy[Any]],
+    name: str, trials: Callable[[EieParams], st.SearchStrategy[Any]]
 ) -> None:
-    singles = [need.name for need in memory_needs(_ARRAY) if is_single(_BOARD, need)]
-    assert singles == ["pe_0/spmat", "pe_1/spmat"]
-    model = build_board_gates(_BOARD, _ARRAY)
+    board_itself, array = BOARDS[name], _ARRAYS[name]
+    singles = [need.name for need in memory_needs(array) if is_single(board_itself, need)]
+    assert singles == (["pe_0/spmat", "pe_1/spmat"] if name == "icebreaker" else [])
+    model = build_board_gates(board_itself, array)
 
     @settings(
         max_examples=1,
@@ -45,7 +50,7 @@ def test_netlist_computes_what_golden_does(
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
-    @given(st.lists(trials(_ARRAY), min_size=3, max_size=3))
+    @given(st.lists(trials(array), min_size=3, max_size=3))
     def check(drawn: list[Any]) -> None:
         with simulated_board(model) as simulated, Line(simulated.port) as line:
             board = Board(line, patience=60.0)
@@ -62,10 +67,12 @@ def test_netlist_computes_what_golden_does(
     check()
 
 
-def test_netlist_is_made_as_for_the_bitstream() -> None:
-    files = sorted(board_verilog(_ARRAY, divisor=4, clock_hz=1_000_000))
-    alone = netlist_commands(_BOARD, _ARRAY, files, shell=False)
-    inside = netlist_commands(_BOARD, _ARRAY, files)
+@pytest.mark.parametrize("name", _ARRAYS)
+def test_netlist_is_made_as_for_the_bitstream(name: str) -> None:
+    array = _ARRAYS[name]
+    files = sorted(board_verilog(array, divisor=4, clock_hz=1_000_000))
+    alone = netlist_commands(BOARDS[name], array, files, shell=False)
+    inside = netlist_commands(BOARDS[name], array, files)
     assert inside.pop(1) == "read_rtlil top.il"
     for line, other in zip(alone, inside, strict=True):
         assert line == other.replace("top/m:board.", "zeroskip_board/m:").replace(
@@ -75,4 +82,4 @@ def test_netlist_is_made_as_for_the_bitstream() -> None:
 
 def test_boards_without_models() -> None:
     with pytest.raises(ToolError, match=r"no models to simulate the memories of ulx3s-85f with$"):
-        build_board_gates(BOARDS["ulx3s-85f"], _ARRAY)
+        build_board_gates(BOARDS["ulx3s-85f"], _ARRAYS["icebreaker"])

