@@ -42,8 +42,11 @@ def make_demo_bitstream(
     target = board_of(board)
     if net not in NETS:
         raise InputError(f"NET must be one of {', '.join(NETS)}, not {net!r}")
+    # These take seconds to import.
+    from hw.board.build import check_tools
+
+    check_tools(target)
     folder.mkdir(parents=True, exist_ok=True)
-    # torch takes seconds to import.
     from compiler.compress.digits import load_digits
 
     files = DemoFiles.of(folder, net)

@@ -30,7 +30,7 @@ from hw.eie.params import EieParams
 from hw.synth.yosys import check_yosys
 from sim.errors import ToolError
 
-__all__ = ["LAYOUT", "PLACES", "Base", "Progress", "build_base"]
+__all__ = ["LAYOUT", "PLACES", "Base", "Progress", "build_base", "check_tools"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -82,11 +82,8 @@ def build_base(
         If a tool is missing or fails.
     """
     check_fit(board, p)
+    check_tools(board)
     family = FAMILIES[board.family]
-    check_yosys()
-    check_package(family.package)
-    if family.packer:
-        check_package(family.packer)
     platform = board.load_platform()
     hz = real_clock(board, platform, clock_mhz * 1e6)
     sources = board_verilog(p, divisor=divisor_of(hz, baud), clock_hz=round(hz))
@@ -94,7 +91,9 @@ def build_base(
     files = {**plan.files, **sources}
     files |= {path.name: path.read_text() for path in family.files}
     commands = netlist_commands(board, p, sorted(sources))
-    digest = hashlib.sha256(repr((hz, family.package, commands, _digest_of_flow())).encode())
+    digest = hashlib.sha256(
+        repr((hz, family.package, family.packer, commands, _digest_of_flow())).encode()
+    )
     for name, text in sorted(files.items()):
         digest.update(name.encode() + (text if isinstance(text, bytes) else text.encode()))
     folder = cache / f"fpga_{board.name}_{p.num_pes}_{digest.hexdigest()[:12]}"
@@ -106,6 +105,21 @@ def build_base(
             return Base(folder, json.loads((folder / LAYOUT).read_text()), cached=True)
         layout = _build(board, p, platform, hz, baud, files, sorted(sources), folder, progress)
     return Base(folder, layout, cached=False)
+
+
+def check_tools(board: Board) -> None:
+    """Check that the tools for a board are there.
+
+    Raises
+    ------
+    ToolError
+        If one is not; the message says how to get it.
+    """
+    family = FAMILIES[board.family]
+    check_yosys()
+    check_package(family.package)
+    if family.packer:
+        check_package(family.packer)
 
 
 def _build(

