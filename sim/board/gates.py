@@ -3,30 +3,54 @@
 import hashlib
 import importlib.util
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from hw.board.boards import FAMILIES, Board
 from hw.board.sources import board_verilog
 from hw.board.synthesize import check_log, netlist_commands
+from hw.common.emit import SRAM_VERILOG
 from hw.eie.params import EieParams
 from hw.synth.yosys import check_yosys, run_yosys
 from sim.board.build import CLOCK_HZ, SIM_DIVISOR, TIMEOUT, BoardModel, compile_model
-from sim.errors import ToolError
 from sim.rtl.build import cache_dir
 
-__all__ = ["build_board_gates"]
+__all__ = ["ECP5_CELLS", "YOSYS_OPTIONS", "board_netlist", "build_board_gates", "cell_models"]
+
+ECP5_CELLS: Path = SRAM_VERILOG.with_name("ecp5_cells.v")
+"""Models of the cells of ECP5 that Yosys has none of."""
+
+YOSYS_OPTIONS = [
+    "--no-timing", "-Wno-lint", "-Wno-style", "-Wno-MULTIDRIVEN", "-Wno-SPECIFYIGN",
+    "-Wno-INITIALDLY",
+]  # fmt: skip
+"""For Verilator: Yosys' models of cells are not made for its taste."""
 
 _FILE = "netlist.v"
-# Models of cells: Yosys' own, and ours of those that it has none of.
-_CELLS = {"ice40": (), "gowin": (SRAM_VERILOG.with_name("gowin_cells.v"),)}
-# Yosys' models of cells are not made for Verilator's taste.
-_OPTIONS = [
-    "-DNO_ICE40_DEFAULT_ASSIGNMENTS", "-DICE40_U", "--no-timing", "-Wno-lint", "-Wno-style",
-    "-Wno-MULTIDRIVEN", "-Wno-SPECIFYIGN",
-]  # fmt: skip
 
 
-def build_board_gates(board: Board, params: EieParams) -> BoardModel:
+@dataclass(frozen=True)
+class _Cells:
+    """Models of a family's cells: Yosys' by their paths in its share, our own, and options."""
+
+    yosys: tuple[str, ...]
+    own: tuple[Path, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+_CELLS = {
+    "ice40": _Cells(
+        ("ice40/cells_sim.v",), options=("-DNO_ICE40_DEFAULT_ASSIGNMENTS", "-DICE40_U")
+    ),
+    # Not cells_sim.v, which has a box for a block memory.
+    "ecp5": _Cells(
+        ("ecp5/common_sim.vh", "ecp5/ccu2c_sim.vh"), (ECP5_CELLS,), options=("-DNO_INCLUDES",)
+    ),
+    "gowin": _Cells(("gowin/cells_sim.v",), (SRAM_VERILOG.with_name("gowin_cells.v"),)),
+}
+
+
+def build_board_gates(board: Board, params: EieParams, netlist: str | None = None) -> BoardModel:
     """Build the netlist of a board's top with an array of ``params``, unless it was built before.
 
     The netlist is made by the commands that make that of the bitstream. What is around the
@@ -34,43 +58,64 @@ def build_board_gates(board: Board, params: EieParams) -> BoardModel:
 
     Parameters
     ----------
-    board : of iCE40 or Gowin; there are no models of ECP5's memories.
+    board : the board.
+    netlist : another one than :func:`board_netlist` makes.
 
     Raises
     ------
     ToolError
-        If a tool is missing or fails, or there are no models of the board's cells.
+        If a tool is missing or fails.
     """
-    if board.family not in _CELLS:
-        raise ToolError(f"there are no models to simulate the memories of {board.name} with")
-    check_yosys()
-    files = board_verilog(params, divisor=SIM_DIVISOR, clock_hz=CLOCK_HZ, timeout=TIMEOUT)
-    commands = netlist_commands(board, params, sorted(files), shell=False)
-    for path in FAMILIES[board.family].files:
-        files[path.name] = path.read_text()
-    cells = _cells(board.family)
-    parts = (commands, _OPTIONS, sorted(files.items()), cells)
-    digest = hashlib.sha256(repr(parts).encode())
-    folder = cache_dir() / f"board_gates_{params.num_pes}_{digest.hexdigest()[:12]}"
+    models = cell_models(board)
+    options = [*YOSYS_OPTIONS, *_CELLS[board.family].options]
+    made_of = (netlist, *_recipe(board, params), options, sorted(models.items()))
+    digest = hashlib.sha256(repr(made_of).encode()).hexdigest()
+    folder = cache_dir() / f"board_gates_{board.family}_{params.num_pes}_{digest[:12]}"
     program = folder / "board"
     if not program.exists():
-        compile_model({_FILE: _netlist(commands, files), **cells}, folder, program.name, _OPTIONS)
+        text = board_netlist(board, params) if netlist is None else netlist
+        compile_model({_FILE: text, **models}, folder, program.name, options)
     return BoardModel(program)
 
 
-def _netlist(commands: list[str], files: dict[str, str]) -> str:
+def board_netlist(board: Board, params: EieParams) -> str:
+    """Return the netlist of a board's top, with the serial line of simulations, as Verilog.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is not there or fails, or has changed the design.
+    """
+    commands, files = _recipe(board, params)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for name, text in files.items():
+        for name, text in files:
             (folder / name).write_text(text)
         check_log(run_yosys([*commands, f"write_verilog -noattr {_FILE}"], folder), folder)
         return (folder / _FILE).read_text()
 
 
-def _cells(family: str) -> dict[str, str]:
-    """Return models of a family's cells."""
+def cell_models(board: Board) -> dict[str, str]:
+    """Return models of the cells of a board's FPGA: Verilog text by file name.
+
+    Raises
+    ------
+    ToolError
+        If Yosys, which has most of them, is not there.
+    """
+    check_yosys()
     found = importlib.util.find_spec("pyosys")
     assert found is not None
     assert found.origin is not None
-    path = Path(found.origin).parent / "share" / family / "cells_sim.v"
-    return {one.name: one.read_text() for one in (path, *_CELLS[family])}
+    share = Path(found.origin).parent / "share"
+    cells = _CELLS[board.family]
+    paths = [*(share / path for path in cells.yosys), *cells.own]
+    return {path.name: path.read_text() for path in paths}
+
+
+def _recipe(board: Board, params: EieParams) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return Yosys' commands for a netlist, and the files that it needs."""
+    files = board_verilog(params, divisor=SIM_DIVISOR, clock_hz=CLOCK_HZ, timeout=TIMEOUT)
+    commands = netlist_commands(board, params, sorted(files), shell=False)
+    libraries = {path.name: path.read_text() for path in FAMILIES[board.family].files}
+    return commands, sorted({**files, **libraries}.items())
