@@ -11,7 +11,7 @@ import typer
 
 from compiler import Image
 from compiler.errors import InputError
-from compiler.staging import staged_directory
+from compiler.staging import replaced_path, staged_directory
 from hw.board.boards import BOARDS, FAMILIES, Board, board_of
 from hw.host.line import BAUD
 from scripts.cli.options import ImageArgument, JsonOption, number, whole_number
@@ -101,8 +101,7 @@ def make_bitstream(
                     "loaded_by_host": loaded_by_host(base.layout),
                 }
                 report["seconds"] |= seconds
-                (stage / _REPORT).write_text(json.dumps(report, indent=1) + "\n")
-                (stage / _TEXT).write_text("\n".join(_lines(report)) + "\n")
+                _write_report(report, stage)
         except OSError as error:
             raise InputError(f"{output} cannot be written: {error.strerror or error}") from error
         steps("pack", 1, 1)
@@ -170,6 +169,24 @@ def _report(path: Path, image: Image, layout: dict[str, Any], file: Path) -> dic
         "seconds": dict(layout["seconds"]),
         "cpu_seconds": dict(layout["cpu_seconds"]),
     }
+
+
+def _write_report(report: dict[str, Any], folder: Path) -> None:
+    with replaced_path(folder / _REPORT) as draft:
+        draft.write_text(json.dumps(report, indent=1) + "\n")
+    with replaced_path(folder / _TEXT) as draft:
+        draft.write_text("\n".join(_lines(report)) + "\n")
+
+
+def name_image_in_report(path: Path, image: Image, bitstream: Path) -> None:
+    """Say in the report beside a bitstream, if it is that one's, which image it now has."""
+    try:
+        report = json.loads((bitstream.parent / _REPORT).read_text())
+        is_its = Path(report["bitstream"]).name == bitstream.name
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # it may be gone, or somebody else's
+    if is_its:
+        _write_report(report | {"image": str(path), "name": image.name}, bitstream.parent)
 
 
 def _lines(report: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from compiler import Image
 from compiler.errors import InputError
 from compiler.staging import replaced_path
 from hw.board.boards import BOARDS
-from scripts.cli.bitstream import name_some
+from scripts.cli.bitstream import name_image_in_report, name_some
 from scripts.cli.options import ImageArgument, JsonOption
 from scripts.cli.output import Steps, print_json, print_line
 from sim.errors import ToolError
@@ -84,6 +84,7 @@ def patch_bitstream(
         target = output or bitstream
         with replaced_path(target) as draft:
             shutil.copyfile(folder / name, draft)
+        name_image_in_report(image, compiled, target)
         steps("pack", 1, 1)
     document = {
         "image": str(image),

@@ -181,7 +181,11 @@ def test_patch(name: str, cli: Cli, request: pytest.FixtureRequest, tmp_path: Pa
     # And back, in place: nothing is left of the other image.
     shutil.copytree(made.folder, tmp_path / "copy")
     copy = tmp_path / "copy" / made.file.name
-    copy.write_bytes(patched.read_bytes())
+    assert cli("patch", made.other, "--bitstream", copy).code == 0
+    assert copy.read_bytes() == patched.read_bytes()
+    report = json.loads((copy.parent / "report.json").read_text())
+    assert report["image"] == str(made.other)
+    assert (copy.parent / "report.txt").read_text().startswith(f"image {report['name']!r}, ")
     result = cli("patch", made.image, "--bitstream", copy)
     assert result.code == 0, result.err
     assert f"in {copy}: " in result.out
