@@ -50,7 +50,9 @@ _CELLS = {
 }
 
 
-def build_board_gates(board: Board, params: EieParams, netlist: str | None = None) -> BoardModel:
+def build_board_gates(
+    board: Board, params: EieParams, netlist: str | None = None, *, optimize: bool = True
+) -> BoardModel:
     """Build the netlist of a board's top with an array of ``params``, unless it was built before.
 
     The netlist is made by the commands that make that of the bitstream. What is around the
@@ -60,6 +62,7 @@ def build_board_gates(board: Board, params: EieParams, netlist: str | None = Non
     ----------
     board : the board.
     netlist : another one than :func:`board_netlist` makes.
+    optimize : for speed of simulation, which takes most of the time to build.
 
     Raises
     ------
@@ -68,6 +71,8 @@ def build_board_gates(board: Board, params: EieParams, netlist: str | None = Non
     """
     models = cell_models(board)
     options = [*YOSYS_OPTIONS, *_CELLS[board.family].options]
+    if not optimize:
+        options += ["-CFLAGS", "-O0"]  # after what the simulators of boards have
     made_of = (netlist, *_recipe(board, params), options, sorted(models.items()))
     digest = hashlib.sha256(repr(made_of).encode()).hexdigest()
     folder = cache_dir() / f"board_gates_{board.family}_{params.num_pes}_{digest[:12]}"
