@@ -103,7 +103,12 @@ def _draw_layer(draw: st.DrawFn, rows: int, cols: int, p: EieParams, *, relu: bo
     codebook[0] = 0
     if draw(st.booleans()):
         codebook[-1] = 0  # a weight of value 0 that is no padding
-    bias_bits = min(p.acc_bits, 30) - 1
+    most = min(p.acc_bits - 1, p.weight_bits + 4)
+    weight_frac, bias_bits = draw(st.integers(0, most)), min(p.acc_bits, 30) - 1
+    # Where all outputs are 0 or saturated, a wrong weight is not seen.
+    if draw(st.sampled_from([True, True, True, False])):
+        weight_frac = draw(st.integers(min(most, p.weight_bits), most))
+        bias_bits = min(p.acc_bits, p.act_bits + weight_frac) - 2
     return QuantLayer(
         name=f"{rows}x{cols}",
         codes=csc_array(np.where(mask, dense, 0).astype(np.uint8)),
@@ -111,7 +116,7 @@ def _draw_layer(draw: st.DrawFn, rows: int, cols: int, p: EieParams, *, relu: bo
         bias=rng.integers(-(1 << bias_bits - 1), 1 << bias_bits - 1, rows),
         relu=relu,
         in_frac=0,
-        weight_frac=draw(st.integers(0, min(p.acc_bits - 1, p.weight_bits + 4))),
+        weight_frac=weight_frac,
         out_frac=0,
     )
 
