@@ -12,7 +12,6 @@ from hw.scnn.params import ScnnParams
 __all__ = ["draw_graph", "draw_layer", "draw_planes"]
 
 _DENSITIES = (0.0, 0.05, 0.2, 0.5, 1.0)
-_SHIFTS = (0, 1, 4, 9)
 
 
 def draw_planes(
@@ -86,14 +85,16 @@ def draw_layer(
     areas: tuple[Area, ...] = ()
     if kind == "avg" and rng.random() < 0.4:
         areas = _areas(rng, out, p)
+    # Mostly such that outputs are neither 0 nor saturated, where a wrong weight is not seen.
+    shift = int(rng.choice([1, p.weight_bits - 1, p.weight_bits, p.weight_bits + 2]))
     return QuantConv(
         weight=weight,
         codebook=codebook,
-        bias=_bias(rng, depth, p),
+        bias=_bias(rng, depth, min(p.acc_bits, p.act_bits + shift)),
         relu=bool(rng.random() < 0.6),
         op="add",
         in_frac=4,
-        weight_frac=int(rng.choice(_SHIFTS)),
+        weight_frac=shift,
         out_frac=4,
         areas=areas,
         **common,
@@ -236,8 +237,8 @@ def _add(
     )
 
 
-def _bias(rng: np.random.Generator, depth: int, p: ScnnParams) -> NDArray[np.int64]:
+def _bias(rng: np.random.Generator, depth: int, bits: int) -> NDArray[np.int64]:
     if rng.random() < 0.2:
         return np.zeros(depth, np.int64)
-    top = 1 << min(p.acc_bits, 28) - 2
+    top = 1 << bits - 2
     return rng.integers(-top, top, depth)
