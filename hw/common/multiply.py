@@ -5,7 +5,12 @@ from amaranth.hdl import C, Cat, Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Multiply"]
+__all__ = ["Multiply", "has_multipliers"]
+
+
+def has_multipliers(platform: object) -> bool:
+    """Tell if this is for an FPGA, which has multipliers."""
+    return isinstance(platform, Platform) or getattr(platform, "has_multipliers", False)
 
 
 class Multiply(wiring.Component):
@@ -35,7 +40,7 @@ class Multiply(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        if isinstance(platform, Platform) or getattr(platform, "has_multipliers", False):
+        if has_multipliers(platform):
             product = Signal.like(self.product, reset_less=True)
             m.d.sync += product.eq(self.a * self.b)
             m.d.comb += self.product.eq(product)

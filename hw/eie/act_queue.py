@@ -19,7 +19,7 @@ class ActQueue(wiring.Component):
     shape : of an entry.
     depth : entries, at least 1.
     late : ``i.valid`` is known late in the cycle: the next free entry is written in every cycle,
-        and ``i.valid`` only says whether it counts.
+        and a register keeps whether it counts.
 
     Members
     -------
@@ -67,16 +67,26 @@ class ActQueue(wiring.Component):
             push.eq(self.i.valid & self.i.ready),
             pop.eq(self.o.valid & self.o.ready),
         ]
-        # `push` only chooses, as it may be known late.
-        kept = Signal.like(self.level)
-        grown = Signal.like(self.level)
-        m.d.comb += [
-            kept.eq(self.level - pop),
-            grown.eq(Mux(pop, self.level, self.level + 1)),
-        ]
-        m.d.sync += self.level.eq(Mux(push, grown, kept))
-        with m.If(push):
-            m.d.sync += free.eq(after(free))
+        if self._late:
+            # `push` goes into a register, and counts from there.
+            pushed = Signal()
+            stored = Signal.like(self.level)
+            begin = Signal.like(free)
+            m.d.comb += [
+                self.level.eq(stored + pushed),
+                free.eq(Mux(pushed, after(begin), begin)),
+            ]
+            m.d.sync += [pushed.eq(push), stored.eq(self.level - pop), begin.eq(free)]
+        else:
+            kept = Signal.like(self.level)
+            grown = Signal.like(self.level)
+            m.d.comb += [
+                kept.eq(self.level - pop),
+                grown.eq(Mux(pop, self.level, self.level + 1)),
+            ]
+            m.d.sync += self.level.eq(Mux(push, grown, kept))
+            with m.If(push):
+                m.d.sync += free.eq(after(free))
         with m.If(pop):
             m.d.sync += first.eq(after(first))
         return m

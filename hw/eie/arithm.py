@@ -1,11 +1,11 @@
 """Arithmetic unit: lookup, multiplier, accumulators with bypass."""
 
-from amaranth.hdl import Array, Module, Signal, signed
+from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.common.accum_ram import AccumRam
-from hw.common.multiply import Multiply
+from hw.common.multiply import Multiply, has_multipliers
 from hw.eie.params import EieParams
 
 __all__ = ["Arithm"]
@@ -74,10 +74,14 @@ class Arithm(wiring.Component):
         w_product = Signal(signed(p.weight_bits + p.act_bits), reset_less=True)
         # Weight 0 is 0, and is never looked up: its place gives what is least work.
         weights = [self.codebook.word_select(code, p.weight_bits) for code in range(p.num_codes)]
+        weights[0] = weights[1]
+        # The code comes late, out of a memory. In LUTs, halves of halves are the shortest way.
+        is_fpga = has_multipliers(platform)
+        lookup = _pick(weights, self.code) if is_fpga else Array(weights)[self.code]
         m.d.sync += [
             m_valid.eq(self.valid),
             m_row.eq(self.row),
-            m_weight.eq(Array([weights[1], *weights[1:]])[self.code]),
+            m_weight.eq(lookup),
             m_value.eq(self.value),
             a_valid.eq(m_valid),
             a_row.eq(m_row),
@@ -97,3 +101,10 @@ class Arithm(wiring.Component):
             self.busy.eq(m_valid | a_valid | accs.busy),
         ]
         return m
+
+
+def _pick(words: list[Value], index: Value) -> Value:
+    """Return the word at an index by choosing between two words, bit after bit of the index."""
+    for bit in index:
+        words = [Mux(bit, odd, even) for even, odd in zip(words[::2], words[1::2], strict=True)]
+    return words[0]
