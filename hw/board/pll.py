@@ -1,5 +1,6 @@
 """Clocks out of an FPGA's phase-locked loop, and rates out of clocks."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from compiler.errors import InputError
@@ -23,12 +24,17 @@ class Ice40Pll:
 
 @dataclass(frozen=True)
 class Ecp5Pll:
-    """Settings of an ``EHXPLLL``, and the frequency that comes out."""
+    """Settings of an ``EHXPLLL``, and the frequency that comes out.
+
+    The feedback comes from CLKOP, and so does the clock, unless there is a ``clkos_div``: then
+    from CLKOS.
+    """
 
     clki_div: int
     clkfb_div: int
     clkop_div: int
     hz: float
+    clkos_div: int | None = None
 
 
 def ice40_pll(source: float, wanted: float) -> Ice40Pll:
@@ -61,7 +67,7 @@ def ice40_pll(source: float, wanted: float) -> Ice40Pll:
 
 
 def ecp5_pll(source: float, wanted: float) -> Ecp5Pll:
-    """Choose settings for ``wanted`` Hz out of ``source`` Hz, with feedback from the output.
+    """Choose settings for ``wanted`` Hz out of ``source`` Hz, with one output if that will do.
 
     Limits are those of Lattice's ECP5 data sheet (FPGA-DS-02012): phase detector from 10 MHz,
     oscillator 400 to 800 MHz.
@@ -71,20 +77,41 @@ def ecp5_pll(source: float, wanted: float) -> Ecp5Pll:
     InputError
         If nothing within 1 % can be made.
     """
-    best: Ecp5Pll | None = None
-    for clki_div in range(1, 129):
-        if source / clki_div < 10e6:
-            break
-        for clkfb_div in range(1, 81):
-            hz = source / clki_div * clkfb_div
-            clkop_div = round(600e6 / hz)
-            if not 1 <= clkop_div <= 128 or not 400e6 <= hz * clkop_div <= 800e6:
-                continue
-            if best is None or abs(hz - wanted) < abs(best.hz - wanted):
-                best = Ecp5Pll(clki_div, clkfb_div, clkop_div, hz)
+    best = _nearest(wanted, _one_output(source))
+    if best is None or abs(best.hz - wanted) > 1:
+        best = _nearest(wanted, [*([best] if best else []), *_two_outputs(source, wanted)])
     if best is None or abs(best.hz - wanted) > 0.01 * wanted:
         raise _no_clock(source, wanted, best and best.hz)
     return best
+
+
+def _one_output(source: float) -> Iterator[Ecp5Pll]:
+    """Give all settings of loops with one output, the oscillator in the middle of its range."""
+    for clki_div, clkfb_div, hz in _feedbacks(source):
+        clkop_div = round(600e6 / hz)
+        if 1 <= clkop_div <= 128 and 400e6 <= hz * clkop_div <= 800e6:
+            yield Ecp5Pll(clki_div, clkfb_div, clkop_div, hz)
+
+
+def _two_outputs(source: float, wanted: float) -> Iterator[Ecp5Pll]:
+    """Give settings whose second output is near ``wanted`` Hz."""
+    for clki_div, clkfb_div, hz in _feedbacks(source):
+        for clkop_div in range(1, 129):
+            vco = hz * clkop_div
+            clkos_div = round(vco / wanted)
+            if 400e6 <= vco <= 800e6 and 1 <= clkos_div <= 128:
+                yield Ecp5Pll(clki_div, clkfb_div, clkop_div, vco / clkos_div, clkos_div)
+
+
+def _feedbacks(source: float) -> Iterator[tuple[int, int, float]]:
+    """Give dividers of input and feedback, and the frequency that the feedback then has."""
+    for clki_div in range(1, int(source / 10e6) + 1):
+        for clkfb_div in range(1, 81):
+            yield clki_div, clkfb_div, source / clki_div * clkfb_div
+
+
+def _nearest(wanted: float, loops: Iterable[Ecp5Pll]) -> Ecp5Pll | None:
+    return min(loops, key=lambda one: abs(one.hz - wanted), default=None)
 
 
 def divisor_of(hz: float, baud: int) -> int:

@@ -122,6 +122,16 @@ class Shell(Elaboratable):
             )
         else:
             settings = ecp5_pll(source, self._hz)
+            feedback = clock
+            second: dict[str, Any] = {}
+            if settings.clkos_div is not None:
+                feedback = Signal()
+                second = {
+                    "p_CLKOS_DIV": settings.clkos_div,
+                    "p_CLKOS_CPHASE": settings.clkos_div - 1,
+                    "p_CLKOS_ENABLE": "ENABLED",
+                    "o_CLKOS": clock,
+                }
             m.submodules.clock_pin = pin = io.Buffer(io.Direction.Input, pad)
             m.submodules.pll = Instance(
                 "EHXPLLL",
@@ -138,11 +148,12 @@ class Shell(Elaboratable):
                 p_CLKOP_ENABLE="ENABLED",
                 p_FEEDBK_PATH="CLKOP",
                 i_CLKI=pin.i,
-                i_CLKFB=clock,
+                i_CLKFB=feedback,
                 i_RST=0,
                 i_STDBY=0,
-                o_CLKOP=clock,
+                o_CLKOP=feedback,
                 o_LOCK=locked,
+                **second,
             )
 
 

@@ -93,8 +93,24 @@ def test_ice40_clock_as_icepll_has_it() -> None:
 @pytest.mark.parametrize(("source", "wanted"), [(25e6, 62.5e6), (48e6, 60e6), (100e6, 60e6)])
 def test_ecp5_clock(source: float, wanted: float) -> None:
     pll = ecp5_pll(source, wanted)
+    assert pll.clkos_div is None
     assert pll.hz == source / pll.clki_div * pll.clkfb_div == wanted
     assert 400e6 <= pll.hz * pll.clkop_div <= 800e6
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"), [(25e6, 60e6), (25e6, 55e6), (25e6, 3.3e6), (48e6, 61e6)]
+)
+def test_ecp5_clock_from_a_second_output(source: float, wanted: float) -> None:
+    pll = ecp5_pll(source, wanted)
+    assert pll.clkos_div is not None
+    assert source / pll.clki_div >= 10e6
+    vco = source / pll.clki_div * pll.clkfb_div * pll.clkop_div
+    assert 400e6 <= vco <= 800e6
+    assert 1 <= pll.clkop_div <= 128
+    assert 1 <= pll.clkos_div <= 128
+    assert pll.hz == vco / pll.clkos_div
+    assert abs(pll.hz - wanted) <= 0.01 * wanted
 
 
 def test_clocks_that_cannot_be_made() -> None:
