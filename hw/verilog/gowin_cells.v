@@ -78,24 +78,16 @@ module SDPB #(
         if (BIT_WIDTH_0 != BIT_WIDTH_1 || READ_MODE != 0) $fatal(1, "%m: there is no model of this");
 endmodule
 
-module MULT9X9 (
-    input [8:0] A, SIA, B, SIB,
-    input ASIGN, BSIGN, ASEL, BSEL, CE, CLK, RESET,
-    output [17:0] DOUT,
-    output [8:0] SOA, SOB
-);
-    wire signed [9:0] a = {ASIGN & A[8], A}, b = {BSIGN & B[8], B};
-    wire signed [19:0] product = a * b;
-    assign DOUT = product[17:0];
+`define MULTIPLIER(name, bits) \
+module name ( \
+    input [bits-1:0] A, SIA, B, SIB, \
+    input ASIGN, BSIGN, ASEL, BSEL, CE, CLK, RESET, \
+    output [2*bits-1:0] DOUT, \
+    output [bits-1:0] SOA, SOB \
+); \
+    wire signed [bits:0] a = {ASIGN & A[bits-1], A}, b = {BSIGN & B[bits-1], B}; \
+    wire signed [2*bits+1:0] product = a * b; \
+    assign DOUT = product[2*bits-1:0]; \
 endmodule
-
-module MULT18X18 (
-    input [17:0] A, SIA, B, SIB,
-    input ASIGN, BSIGN, ASEL, BSEL, CE, CLK, RESET,
-    output [35:0] DOUT,
-    output [17:0] SOA, SOB
-);
-    wire signed [18:0] a = {ASIGN & A[17], A}, b = {BSIGN & B[17], B};
-    wire signed [37:0] product = a * b;
-    assign DOUT = product[35:0];
-endmodule
+`MULTIPLIER(MULT9X9, 9)
+`MULTIPLIER(MULT18X18, 18)

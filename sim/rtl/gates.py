@@ -31,7 +31,7 @@ from sim.rtl.image import image_job, image_result
 from sim.run import run
 from sim.verify import compare
 
-__all__ = ["build_gates", "check_gates", "passed_gates", "recorded"]
+__all__ = ["build_gates", "check_gates", "draw_network", "passed_gates", "recorded"]
 
 _FEW = 3
 
@@ -103,7 +103,7 @@ def check_gates(
     """
     report: dict[str, Any] = dict.fromkeys(("networks", "inputs", "words", "counters", "differ"), 0)
     for part, verilog in _parts(params, netlists):
-        drawn = [_draw(part, seed) for seed in range(networks)]
+        drawn = [draw_network(part, seed) for seed in range(networks)]
         jobs = [image_job(image, inputs) for image, inputs in drawn]
         name = f"eie_gates_{part.num_pes}"
         program = build_gates(name, verilog, ARRAY_MODULE, (PE_MODULE,), progress)
@@ -161,7 +161,7 @@ def _record(netlists: Mapping[str, str]) -> Path:
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
 
-def _draw(p: EieParams, seed: int) -> tuple[Image, NDArray[np.int64]]:
+def draw_network(p: EieParams, seed: int) -> tuple[Image, NDArray[np.int64]]:
     """Draw a network of three layers and inputs for it; between them they use the full range."""
     rng = np.random.default_rng(seed)
     most = min(3 * p.num_pes + 20, p.num_pes * min(p.num_accs, p.num_acts), p.num_pointers // 4)

@@ -5,7 +5,6 @@ same commands as for a bitstream: every output and cycle must be the models'.
 """
 
 import dataclasses
-import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.sparse import csc_array
 
-from compiler.eie.place import place
-from compiler.eie.program import build
 from compiler.image import Image
-from compiler.network import QuantLayer, QuantNetwork
 from hw.board.boards import BOARDS
 from hw.board.fit import is_single, memory_needs
 from hw.board.sources import board_verilog
@@ -30,6 +25,7 @@ from hw.host import Board, HostError, Line, load_image, run_image
 from sim.board.build import BoardModel
 from sim.board.gates import board_netlist, build_board_gates
 from sim.board.process import simulated_board
+from sim.rtl.gates import draw_network
 from sim.run import run
 
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]
@@ -51,34 +47,13 @@ _ECP5_CELLS = {
 }
 
 
-def _in_range(p: EieParams, seed: int) -> tuple[Image, NDArray[np.float64]]:
-    """Draw a network, and inputs for it, of which few outputs are 0 or the least or the most."""
-    rng = np.random.default_rng(seed)
-    half = 1 << p.weight_bits - 1
-    sizes = [*rng.integers(25, 40, 3).tolist(), 7]
-    layers: list[QuantLayer] = []
-    for cols, rows in itertools.pairwise(sizes):
-        codes = rng.integers(1, p.num_codes, (rows, cols)) * (rng.random((rows, cols)) < 0.25)
-        layers.append(
-            QuantLayer(
-                name=f"{rows}x{cols}",
-                codes=csc_array(codes.astype(np.uint8)),
-                codebook=np.array([0, *rng.integers(-half, half, p.num_codes - 1)]),
-                bias=rng.integers(-5000, 5000, rows),
-                relu=rows != 7,
-                in_frac=0,
-                weight_frac=p.weight_bits - 1,
-                out_frac=0,
-            )
-        )
-    network = QuantNetwork((sizes[0],), tuple(layers))
-    placement = place(network, p, "interleave")
-    image = Image("in_range", p, network, placement, build(network, placement, p))
-    inputs = rng.integers(p.min_act, p.max_act, (4, sizes[0]), endpoint=True)
-    return image, inputs.astype(np.float64)
+def _full_range(p: EieParams, *seeds: int) -> list[tuple[Image, NDArray[Any]]]:
+    """Draw a network a seed, with the float inputs that the host takes, of the full range."""
+    drawn = (draw_network(p, seed) for seed in seeds)
+    return [(image, inputs.astype(np.float64)) for image, inputs in drawn]
 
 
-def _cases(p: EieParams, trials: Trials) -> list[tuple[Image, NDArray[np.float64]]]:
+def _cases(p: EieParams, trials: Trials) -> list[tuple[Image, NDArray[Any]]]:
     """Return images with inputs: of all structures, and such that wrong numbers are seen."""
     drawn: list[list[Any]] = []
 
@@ -97,12 +72,12 @@ def _cases(p: EieParams, trials: Trials) -> list[tuple[Image, NDArray[np.float64
     draw()
     return [
         *((trial.image, trial.inputs) for trial in drawn[1]),
-        *(_in_range(p, n) for n in (1, 2)),
+        *_full_range(p, 1, 2),
     ]
 
 
 def _compare(
-    model: BoardModel, cases: list[tuple[Image, NDArray[np.float64]]], *, patience: float = 60.0
+    model: BoardModel, cases: list[tuple[Image, NDArray[Any]]], *, patience: float = 60.0
 ) -> dict[str, int]:
     """Run images on a netlist; count words compared, those neither 0 nor at an end, and wrong."""
     counts = {"words": 0, "inner": 0, "differ": 0}
@@ -153,7 +128,7 @@ def test_wrong_port_is_found() -> None:
     wrong = netlist[:begin] + swapped.replace(".DIA-(", ".DIA1(", 1)
     try:
         model = build_board_gates(board, array, wrong, optimize=False)
-        differ = _compare(model, [_in_range(array, 1)], patience=10.0)["differ"]
+        differ = _compare(model, _full_range(array, 1), patience=10.0)["differ"]
     except HostError:  # it may also not come to an end
         differ = 1
     assert differ
