@@ -15,7 +15,7 @@ _PE = {
     "counters": "counters.counts.rows",
 }
 _OTHERS = {
-    "program": "array.ccu.descriptor_read.program",
+    "program": "array.ccu.descriptor_read.descriptors",
     "codebook": "array.ccu.codebook_load.codebooks",
     "buffer": "deframe.buffer",
 }

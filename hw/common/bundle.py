@@ -31,25 +31,32 @@ class Port:
     fields: tuple[tuple[str, int, int], ...] = ()
 
 
-def bundle(designs: Sequence[tuple[str, wiring.Component]], params: Any, version: str) -> str:
+def bundle(
+    designs: Sequence[tuple[str, wiring.Component]],
+    params: Sequence[Any],
+    version: str,
+    *,
+    outside: str = "",
+) -> str:
     """Write Verilog modules, and the SRAM they instantiate, as the text of one file.
 
     Parameters
     ----------
     designs : name of the module, and the component, the top last.
-    params : the dataclass that they were made from, for the comment at the head.
+    params : the dataclasses that they were made from, for the comment at the head.
     version : of this program.
+    outside : what the names of the modules begin with, where one instantiates another.
     """
-    values = ", ".join(f"{name}={value}" for name, value in dataclasses.asdict(params).items())
-    head = [
-        f"{designs[-1][0]}, made by zeroskip {version} from {type(params).__name__}(",
-        *_wrapped(values),
-        ")",
+    head = [f"{designs[-1][0]}, made by zeroskip {version} from"]
+    for one in params:
+        values = ", ".join(f"{name}={value}" for name, value in dataclasses.asdict(one).items())
+        head += [f"{type(one).__name__}(", *_wrapped(values), ")"]
+    head += [
         "Licensed under Apache-2.0. docs/verilog.md has the ports.",
-        "Put SRAM macros in the place of sram_1r1w.",
+        "For SRAM macros in the place of sram_1r1w, define ZEROSKIP_SRAM_1R1W.",
     ]
     parts = ["".join(f"// {line}\n" for line in head), SRAM_VERILOG.read_text()]
-    parts += [emit_verilog(component, name) for name, component in designs]
+    parts += [emit_verilog(component, name, outside=outside) for name, component in designs]
     return "\n".join(part.strip("\n") + "\n" for part in parts)
 
 

@@ -32,7 +32,7 @@ class ActRw(wiring.Component):
     acc : In, the accumulator, one cycle after it was read.
     shift, relu : In, how to make an output of a sum.
     write, write_row : In, write the output to the destination file, two cycles after the read.
-    output : Out, the output that ``write`` writes.
+    output_data : Out, the output that ``write`` writes.
     load_act, load_bias, load_row, load_data : In, write an activation (the row's highest bit
         is the file) or a bias.
     host_read : In, read the activation at ``load_row``.
@@ -53,7 +53,7 @@ class ActRw(wiring.Component):
     relu: Signal
     write: Signal
     write_row: Signal
-    output: Signal
+    output_data: Signal
     load_act: Signal
     load_bias: Signal
     load_row: Signal
@@ -79,7 +79,7 @@ class ActRw(wiring.Component):
             "relu": In(1),
             "write": In(1),
             "write_row": In(row),
-            "output": Out(act),
+            "output_data": Out(act),
             "load_act": In(1),
             "load_bias": In(1),
             "load_row": In(max(row + 1, params.bias_addr_bits)),
@@ -107,7 +107,7 @@ class ActRw(wiring.Component):
                 read.addr.eq(Mux(host_here, self.load_row[:row], self.scan_row)),
                 write.en.eq((self.write & ~is_source) | load_here),
                 write.addr.eq(Mux(load_here, self.load_row[:row], self.write_row)),
-                write.data.eq(Mux(load_here, self.load_data[: p.act_bits], self.output)),
+                write.data.eq(Mux(load_here, self.load_data[: p.act_bits], self.output_data)),
             ]
             words.append(read.data)
         m.d.sync += host_file.eq(load_file)
@@ -134,5 +134,5 @@ class ActRw(wiring.Component):
         ]
         m.d.sync += total.eq(add(m, self.acc, bias.data, p.acc_bits))
         clipped = saturate(shifted, p.act_bits)
-        m.d.comb += self.output.eq(Mux(self.relu & shifted[-1], 0, clipped))
+        m.d.comb += self.output_data.eq(Mux(self.relu & shifted[-1], 0, clipped))
         return m

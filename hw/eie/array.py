@@ -100,7 +100,7 @@ class EieArray(wiring.Component):
                 i_host=host.as_value(),
                 i_host_en=host_en,
                 o_host_data=answer,
-                o_output=self.out_data.word_select(pe, p.act_bits),
+                o_output_data=self.out_data.word_select(pe, p.act_bits),
             )
             answers.append(answer)
 

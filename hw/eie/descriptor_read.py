@@ -54,8 +54,8 @@ class DescriptorRead(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        m.submodules.program = program = sram(
-            DESCRIPTOR_HALF_BITS, 2 * p.num_descriptors, "program"
+        m.submodules.descriptors = program = sram(
+            DESCRIPTOR_HALF_BITS, 2 * p.num_descriptors, "descriptors"
         )
         read, write = program.read_port(), program.write_port()
         stage = Signal(_Stage)

@@ -41,7 +41,7 @@ class Pe(wiring.Component):
     blocked, scanned : In, a broadcast waits for room somewhere; no broadcast is to come.
     host, host_en : In, a host command for this PE.
     host_data : Out, the answer to a read command of the cycle before.
-    output : Out, the output that is written to the destination file in this cycle.
+    output_data : Out, the output that is written to the destination file in this cycle.
     """
 
     control: data.View
@@ -61,7 +61,7 @@ class Pe(wiring.Component):
     host: data.View
     host_en: Signal
     host_data: Signal
-    output: Signal
+    output_data: Signal
 
     def __init__(self, params: EieParams) -> None:
         self._p = params
@@ -83,7 +83,7 @@ class Pe(wiring.Component):
             "host": In(host_layout(params)),
             "host_en": In(1),
             "host_data": Out(max(params.act_bits, COUNTER_BITS)),
-            "output": Out(signed(params.act_bits)),
+            "output_data": Out(signed(params.act_bits)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -147,7 +147,7 @@ class Pe(wiring.Component):
             acts.relu.eq(c.relu),
             acts.write.eq(c.act_write),
             acts.write_row.eq(c.act_row),
-            self.output.eq(acts.output),
+            self.output_data.eq(acts.output_data),
         ]
         self._connect_host(m, pointers, spmat, acts)
         if p.counters:

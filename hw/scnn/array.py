@@ -128,7 +128,7 @@ class ScnnArray(wiring.Component):
                 o_ppu_busy=ppu_busy[pe],
                 o_overflow=overflow[pe],
                 o_output_valid=output_valid[pe],
-                o_output=self.out_data.word_select(pe, p.act_bits),
+                o_output_data=self.out_data.word_select(pe, p.act_bits),
                 i_host=host.as_value(),
                 i_host_en=host_en,
                 o_host_data=answers[pe],

@@ -49,7 +49,7 @@ class DescriptorRead(wiring.Component):
         p = self._p
         m = Module()
         rows = DESCRIPTOR_WORDS * p.num_descriptors
-        m.submodules.program = program = sram(DESCRIPTOR_WORD_BITS, rows, "program")
+        m.submodules.descriptors = program = sram(DESCRIPTOR_WORD_BITS, rows, "descriptors")
         read, write = program.read_port(), program.write_port()
         row = Signal(_row_bits(p))
         # Words that are still to be read; a word comes out of the memory in this cycle.

@@ -55,7 +55,8 @@ class ScnnPe(wiring.Component):
         (1, 0), (-1, 1), (0, 1), (1, 1); 0 where there is none.
     ppu_busy : Out, outputs are on their way to the destination RAM.
     overflow : Out, one of them found no room and is lost.
-    output_valid, output : Out, every output of the walk, in order, in the same cycle in all PEs.
+    output_valid, output_data : Out, every output of the walk, in order, in the same cycle in all
+        PEs.
     host, host_en : In, a host command for this PE; only while there is no run.
     host_data : Out, answer to a command that read in the cycle before.
     counter_clear, counter_row : In, clear a counter.
@@ -82,7 +83,7 @@ class ScnnPe(wiring.Component):
     ppu_busy: Signal
     overflow: Signal
     output_valid: Signal
-    output: Signal
+    output_data: Signal
     host: data.View
     host_en: Signal
     host_data: Signal
@@ -114,7 +115,7 @@ class ScnnPe(wiring.Component):
             "ppu_busy": Out(1),
             "overflow": Out(1),
             "output_valid": Out(1),
-            "output": Out(signed(p.act_bits)),
+            "output_data": Out(signed(p.act_bits)),
             "host": In(host_layout(p)),
             "host_en": In(1),
             "host_data": Out(host_bits(p)),
@@ -192,7 +193,7 @@ class ScnnPe(wiring.Component):
             self.ppu_busy.eq(ppu.busy),
             self.overflow.eq(ppu.overflow),
             self.output_valid.eq(ppu.output_valid),
-            self.output.eq(ppu.output),
+            self.output_data.eq(ppu.output_data),
         ]
         self._connect_rams(m, acts, rams, ppu)
         if p.counters:

@@ -35,7 +35,7 @@ class Ppu(wiring.Component):
     act_write, act_addr, act_data, dir_write, dir_addr, dir_data : Out, write to the destination.
     busy : Out, outputs are on their way.
     overflow : Out, see :class:`Compress`.
-    output_valid, output : Out, every output of the walk, 0 outside the plane.
+    output_valid, output_data : Out, every output of the walk, 0 outside the plane.
     """
 
     pe_x: Signal
@@ -55,7 +55,7 @@ class Ppu(wiring.Component):
     busy: Signal
     overflow: Signal
     output_valid: Signal
-    output: Signal
+    output_data: Signal
 
     def __init__(self, params: ScnnParams) -> None:
         self._p = params
@@ -78,7 +78,7 @@ class Ppu(wiring.Component):
             "busy": Out(1),
             "overflow": Out(1),
             "output_valid": Out(1),
-            "output": Out(signed(params.act_bits)),
+            "output_data": Out(signed(params.act_bits)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -140,7 +140,7 @@ class Ppu(wiring.Component):
         m.d.comb += shifted.eq(w_total >> d.shift)
         with m.If(w_flags[0]):
             clipped = saturate(shifted, p.act_bits)
-            m.d.comb += self.output.eq(Mux(d.relu & shifted[-1], 0, clipped))
+            m.d.comb += self.output_data.eq(Mux(d.relu & shifted[-1], 0, clipped))
         m.submodules.compress = compress = Compress(p)
         m.d.comb += [
             self.output_valid.eq(w_valid),
@@ -150,7 +150,7 @@ class Ppu(wiring.Component):
             compress.y_stride.eq(d.out_y_stride),
             compress.dense.eq(d.out_dense),
             compress.valid.eq(w_valid),
-            compress.value.eq(self.output),
+            compress.value.eq(self.output_data),
             compress.inside.eq(w_flags[0]),
             compress.row_end.eq(w_flags[1]),
             compress.channel_end.eq(w_flags[2]),

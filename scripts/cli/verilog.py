@@ -1,6 +1,7 @@
 """``zeroskip verilog``: an engine as one Verilog file, for other flows."""
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,8 @@ zeroskip verilog -o out/verilog
 zeroskip verilog --preset paper --pes 16 -o out/eie16
 
 zeroskip verilog --engine scnn --scnn-preset tile -o out/scnn
+
+zeroskip verilog --engine chip --prefix my_ -o out/chip
 """
 
 _MARK = "ports.json"
@@ -36,40 +39,29 @@ def write_verilog(
     params: EieParams,
     placement: Any,
     scnn_params: ScnnParams | None,
-    engine: Annotated[Literal["eie", "scnn"], typer.Option("--engine", help="Which.")] = "eie",
+    engine: Annotated[
+        Literal["eie", "scnn", "chip"],
+        typer.Option("--engine", help="Which; chip: both, and what joins them."),
+    ] = "eie",
+    prefix: Annotated[
+        str, typer.Option("--prefix", help="What the names of all modules begin with.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Write the array, and a PE, as Verilog files that need nothing else.
+    """Write an array and a PE, or the chip, as Verilog files that need nothing else.
 
     Beside them a header of macros for the host port's fields, and the ports as JSON. A folder
     that an earlier call wrote is replaced.
     """
     del placement
-    from hw.common.bundle import bundle, constants, ports
+    from hw.export import export
 
-    sizes: Any
-    if engine == "eie":
-        from hw.eie import formats
-        from hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
-        from hw.eie.pe import Pe
-
-        sizes, pe, array = params, Pe(params), EieArray(params)
-    else:
-        from hw.scnn import formats
-        from hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
-        from hw.scnn.pe import ScnnPe
-
-        sizes = scnn_params or ScnnParams()
-        pe, array = ScnnPe(sizes), ScnnArray(sizes)
-    designs = [(PE_MODULE, pe), (ARRAY_MODULE, array)]
-    version = zeroskip_version()
-    listed = {name: ports(component) for name, component in designs}
-    enums = (formats.Space, formats.Control, formats.Command, formats.StallClass)
-    texts = {
-        f"{PE_MODULE}.sv": bundle(designs[:1], sizes, version),
-        f"{ARRAY_MODULE}.sv": bundle(designs, sizes, version),
-        f"{ARRAY_MODULE}.vh": constants(engine.upper(), listed[ARRAY_MODULE], enums),
-    }
+    if prefix and not re.fullmatch(r"[A-Za-z_]\w*", prefix, re.ASCII):
+        raise InputError(
+            f"--prefix must be a letter or _, and then letters, digits and _, not {prefix!r}"
+        )
+    exported = export(engine, params, scnn_params or ScnnParams(), zeroskip_version(), prefix)
+    texts = dict(exported.files)
     document = {
         "engine": engine,
         "modules": {
@@ -85,7 +77,7 @@ def write_verilog(
                 }
                 for port in found
             ]
-            for name, found in listed.items()
+            for name, found in exported.ports.items()
         },
     }
     texts[_MARK] = json.dumps(document, indent=1) + "\n"

@@ -29,7 +29,7 @@ __all__ = [
 
 # Of an image's SRAMs: where they are in the design, and where a host writes them.
 _INSTANCES = {
-    "program": "ccu.descriptor_read.program",
+    "program": "ccu.descriptor_read.descriptors",
     "codebook": "ccu.codebook_load.codebooks",
     "spmat": "spmat_read.spmat",
     "ptr_even": "ptr_read.ptr_even",

@@ -50,7 +50,7 @@ def scnn_sram_instances(params: ScnnParams, name: str) -> list[str]:
     """
     *stream, memory = name.split("/")
     if memory == "program":
-        return [f"{ARRAY_MODULE}.sequencer.descriptor_read.program"]
+        return [f"{ARRAY_MODULE}.sequencer.descriptor_read.descriptors"]
     if stream:
         return [f"{ARRAY_MODULE}.{stream[0]}.{memory}"]
     return [

@@ -161,7 +161,7 @@ def outputs_of(
             ctx.set(dut.acc, accs[cycle - 1] if 1 <= cycle <= count else 12345)
             ctx.set(dut.write, cycle >= 2)
             ctx.set(dut.write_row, max(0, cycle - 2))
-            output = ctx.get(dut.output)
+            output = ctx.get(dut.output_data)
             await ctx.tick()
             if cycle >= 2:
                 got.append(output)
@@ -231,7 +231,7 @@ def test_shift_beyond_the_accumulator_leaves_the_sign() -> None:
             await ctx.tick()
             ctx.set(dut.acc, acc)
             await ctx.tick()
-            assert ctx.get(dut.output) == act
+            assert ctx.get(dut.output_data) == act
 
     simulate(dut, bench)
 

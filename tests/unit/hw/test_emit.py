@@ -102,8 +102,8 @@ class Sram(wiring.Component):
 
 
 def srams_of(text: str) -> list[str]:
-    """Names of the SRAM instances, sorted; `program` is a keyword and escaped with a backslash."""
-    return sorted(re.findall(r"sram_1r1w #\([^;]*?\n\s*\) \\?(\S+)", text))
+    """Names of the SRAM instances, sorted."""
+    return sorted(re.findall(r"sram_1r1w #\([^;]*?\n\s*\) (\S+)", text))
 
 
 def modules_of(text: str) -> list[str]:
@@ -136,7 +136,7 @@ def test_array(sizes: str) -> None:
     p = EieParams(**SIZES[sizes])
     text = emit_verilog(EieArray(p), ARRAY_MODULE)
     assert ARRAY_MODULE in modules_of(text)
-    assert srams_of(text) == ["codebooks", "program"]
+    assert srams_of(text) == ["codebooks", "descriptors"]
     assert sorted(re.findall(rf"^  {PE_MODULE} (\S+)", text, re.MULTILINE)) == sorted(
         f"pe_{pe}" for pe in range(p.num_pes)
     )

@@ -142,7 +142,7 @@ def check(passes: list[tuple[Fields, list[Any]]], place: tuple[int, int], rng: R
     async def watch(ctx: Any) -> None:
         while True:
             if ctx.get(dut.output_valid):
-                seen.append(ctx.get(dut.output))
+                seen.append(ctx.get(dut.output_data))
             if ctx.get(dut.act_write):
                 word = ctx.get(dut.act_data)
                 words[ctx.get(dut.act_addr)] = [(one.value, one.run) for one in word]

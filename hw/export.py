@@ -1,0 +1,87 @@
+"""What ``zeroskip verilog`` writes: the modules of an engine, or of the chip that has both."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.lib import wiring
+
+from hw.cnn import formats as chip_formats
+from hw.cnn.top import CHIP_MODULE, Chip
+from hw.common.bundle import Port, bundle, constants, ports
+from hw.eie import array as eie
+from hw.eie import formats as eie_formats
+from hw.eie.params import EieParams
+from hw.eie.pe import Pe
+from hw.scnn import array as scnn
+from hw.scnn import formats as scnn_formats
+from hw.scnn.params import ScnnParams
+from hw.scnn.pe import ScnnPe
+
+__all__ = ["ENGINES", "Export", "export"]
+
+ENGINES = ("eie", "scnn", "chip")
+"""What can be exported."""
+
+_ENUMS = ("Space", "Control", "Command", "StallClass")
+
+
+@dataclass(frozen=True)
+class Export:
+    """Text by file name, and the ports of the modules that a user instantiates."""
+
+    files: Mapping[str, str]
+    ports: Mapping[str, tuple[Port, ...]]
+
+
+def export(
+    engine: str, eie_params: EieParams, scnn_params: ScnnParams, version: str, prefix: str = ""
+) -> Export:
+    """Write an engine, or the chip, as Verilog that needs nothing else.
+
+    Parameters
+    ----------
+    engine : one of ``ENGINES``.
+    eie_params, scnn_params : sizes of the arrays.
+    version : of this program.
+    prefix : what the names of all modules begin with; the SRAM is the same module in every file.
+        In the chip, names of the engines' modules begin with the chip's, too.
+    """
+    outside = prefix + (f"{CHIP_MODULE}_" if engine == "chip" else "")
+    parts: list[tuple[str, wiring.Component]] = []
+    params: list[Any] = []
+    header = ""
+    if engine != "scnn":
+        array = eie.EieArray(eie_params)
+        parts += [(outside + eie.PE_MODULE, Pe(eie_params)), (outside + eie.ARRAY_MODULE, array)]
+        params.append(eie_params)
+        header += _macros(f"{outside}eie", array, eie_formats, inner=engine == "chip")
+    if engine != "eie":
+        grid = scnn.ScnnArray(scnn_params)
+        parts += [
+            (outside + scnn.PE_MODULE, ScnnPe(scnn_params)),
+            (outside + scnn.ARRAY_MODULE, grid),
+        ]
+        params.append(scnn_params)
+        header += _macros(f"{outside}scnn", grid, scnn_formats, inner=engine == "chip")
+    if engine == "chip":
+        chip = Chip(scnn_params, eie_params)
+        parts.append((prefix + CHIP_MODULE, chip))
+        enums = (chip_formats.Engine, chip_formats.Register, chip_formats.Go)
+        header += constants((prefix + CHIP_MODULE).upper(), ports(chip), enums)
+    # Of an engine its PE by itself, too.
+    exported = [parts] if engine == "chip" else [parts[:1], parts]
+    files = {
+        f"{modules[-1][0]}.sv": bundle(modules, params, version, outside=outside)
+        for modules in exported
+    }
+    return Export(
+        {**files, f"{parts[-1][0]}.vh": header},
+        {modules[-1][0]: ports(modules[-1][1]) for modules in exported},
+    )
+
+
+def _macros(name: str, array: wiring.Component, formats: Any, *, inner: bool) -> str:
+    """Write the macros of an array; of one that is ``inner``, only of the commands to it."""
+    listed = [one for one in ports(array) if not inner or one.name == "cmd__payload"]
+    return constants(name.upper(), listed, [getattr(formats, one) for one in _ENUMS])

@@ -1,0 +1,105 @@
+"""The exported text of both engines and the chip: names, and that all files go together."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from hw.common.verilog_keywords import KEYWORDS
+from hw.eie.params import EieParams
+from hw.export import ENGINES, export
+from hw.scnn.params import PRESETS
+from sim.rtl.tools import tool_environment
+
+_EIE = EieParams(num_pes=9, spmat_words=64, num_pointers=64, skip_padding=True, pointers_first=True)
+_SCNN = PRESETS["tiny"]
+
+
+@pytest.fixture(scope="module")
+def texts() -> Mapping[str, Mapping[str, str]]:
+    """Files of each engine."""
+    return {engine: export(engine, _EIE, _SCNN, "test").files for engine in ENGINES}
+
+
+def declared(text: str) -> list[str]:
+    """Return names of modules, ports, signals, memories and instances."""
+    names = re.findall(r"^module ([^\s(]+)", text, re.MULTILINE)
+    names += re.findall(
+        r"^  (?:input|output|wire|reg) (?:signed )?(?:\[[^]]*\] )?(.*?)(?: \[.*\]| = .*)?;",
+        text,
+        re.MULTILINE,
+    )
+    names += re.findall(r"^  (?:\w+ #\([^;]*?\n  \)|[a-z]\w+) (\S+) \(\n    \.", text, re.MULTILINE)
+    return names
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_name_is_plain_and_no_keyword(
+    texts: Mapping[str, Mapping[str, str]], engine: str
+) -> None:
+    for name, text in texts[engine].items():
+        code = re.sub(r'"[^"\n]*"|//.*|/\*.*?\*/', "", text.split("endmodule", 1)[-1])
+        assert "\\" not in code, name
+        assert set(re.findall(r"\w*\$\w*", code)) <= {"$signed"}, name
+        if name.endswith(".sv"):
+            names = declared(code)
+            assert len(names) > 100
+            assert not set(names) & KEYWORDS, name
+            assert all(re.fullmatch(r"[A-Za-z_]\w*", one) for one in names), name
+            # What has no name in Python is called after what it is part of, or has a number.
+            assert not [one for one in names if "anonymous" in one or "port_" in one], name
+
+
+def test_files_of_all_go_together(texts: Mapping[str, Mapping[str, str]], tmp_path: Path) -> None:
+    """Of both engines, the chip, and a second array under a prefix."""
+    other = export("eie", EieParams(num_pes=2), _SCNN, "test", "second_").files
+    tops = {"eie_array": texts["eie"], "scnn_array": texts["scnn"], "chip": texts["chip"]}
+    files = []
+    for top, found in [*tops.items(), ("second_eie_array", other)]:
+        files.append(tmp_path / f"{top}.sv")
+        files[-1].write_text(found[f"{top}.sv"])
+    lint = ("verilator", "--lint-only", "-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-MULTITOP")
+    check([*lint], files)
+    if shutil.which("iverilog"):
+        every = [word for file in files for word in ("-s", file.stem)]
+        check(["iverilog", "-g2005", "-Wall", "-Wno-timescale", "-tnull", *every], files)
+
+
+def check(command: list[str], files: list[Path]) -> None:
+    """Run a tool, which must have nothing to say."""
+    done = subprocess.run(
+        [*command, *map(str, files)],
+        env=tool_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_files_of_one_array_do_not_go_together_without_a_prefix(
+    texts: Mapping[str, Mapping[str, str]], tmp_path: Path
+) -> None:
+    """The check above can fail."""
+    for name in ("a.sv", "b.sv"):
+        (tmp_path / name).write_text(texts["eie"]["eie_array.sv"])
+    with pytest.raises(AssertionError):
+        check(
+            ["verilator", "--lint-only", "-Wno-WIDTH", "--top-module", "eie_array"],
+            [tmp_path / "a.sv", tmp_path / "b.sv"],
+        )
+
+
+def test_macros_of_all_go_together(texts: Mapping[str, Mapping[str, str]]) -> None:
+    lines = [
+        line.split()[1]
+        for found in texts.values()
+        for name, text in found.items()
+        if name.endswith(".vh")
+        for line in text.splitlines()
+    ]
+    assert len(lines) == len(set(lines))
+    assert {"EIE_SPACE_SPMAT", "CHIP_EIE_SPACE_SPMAT", "CHIP_GO_HANDOFF"} <= set(lines)
