@@ -6,7 +6,7 @@ row less output row. So nothing of the compiler's own geometry is used here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from hw.scnn.formats import bias_word
 from hw.scnn.params import ScnnParams
 from sim.golden.scnn_directory import Directories, Entry
 from sim.golden.scnn_landing import Landing
-from sim.golden.scnn_parts import DecodedConv, Part, assemble
+from sim.golden.scnn_parts import DecodedConv, Part, assemble, source_channels
 from sim.golden.scnn_streams import (
     Block,
     PassFields,
@@ -32,17 +32,44 @@ __all__ = ["decode"]
 
 @dataclass(frozen=True, eq=False)
 class _Products:
-    """Weights that one stream adds up for one block of them.
+    """Weights of one block that a stream adds up.
 
-    ``base`` is the input row (column), less stride times output row (column): the place in the
-    kernel but for the padding and for where the outputs begin.
+    Parameters
+    ----------
+    outputs : (n,) output channels of the pass.
+    entry : of the activations that they meet.
+    moves : (2, n) rows and columns from an activation, counted in its phase, to its output.
+    values : (n,) weights.
     """
 
     outputs: NDArray[np.int64]
-    channel: int
-    rows: NDArray[np.int64]
-    columns: NDArray[np.int64]
+    entry: Entry
+    moves: NDArray[np.int64]
     values: NDArray[np.int64]
+
+    def reaching(self, output: PassOutput, depth: int) -> "_Products":
+        """Leave out what meets no activation on its way to one of ``depth`` outputs."""
+        there = self.outputs < depth
+        for axis, rows in enumerate((output.height, output.width)):
+            step, phase = self.entry.steps[axis], self.entry.phase[axis]
+            # The activations of the phase are 0 up to, not with, this one.
+            stop = -(-(self.entry.size[axis] - phase) // step)
+            move = self.moves[axis]
+            there = there & (np.maximum(0, -move) < np.minimum(stop, rows - move))
+        return replace(
+            self,
+            outputs=self.outputs[there],
+            moves=self.moves[:, there],
+            values=self.values[there],
+        )
+
+    def places(self, conv: QuantConv, output: PassOutput) -> NDArray[np.int64]:
+        """Return (2, n) rows and columns of the kernel: input less stride times output."""
+        found = np.empty_like(self.moves)
+        for axis, first in enumerate((output.y0, output.x0)):
+            base = self.entry.first[axis] + self.entry.phase[axis] + conv.padding[axis]
+            found[axis] = base - (self.moves[axis] + first) * conv.stride[axis]
+        return found
 
 
 def decode(
@@ -132,15 +159,7 @@ class _Reader:
             for group in range(one.groups):
                 for block in streams[stream].group(one.log_kc):
                     made = self._products(one, conv, landing, entries[stream], block)
-                    products.append(
-                        _Products(
-                            made.outputs + group * one.kc,
-                            made.channel,
-                            made.rows,
-                            made.columns,
-                            made.values,
-                        )
-                    )
+                    products.append(replace(made, outputs=made.outputs + group * one.kc))
         for stream in streams[blocks:]:
             for _ in range(one.groups):
                 list(stream.group(one.log_kc))
@@ -182,9 +201,8 @@ class _Reader:
         there = (down < landing.nowhere) & (values != 0)
         return _Products(
             outputs=block.outputs[there],
-            channel=_channel(self._graph, conv, entry),
-            rows=entry.first[0] + entry.phase[0] - down[there] * conv.stride[0],
-            columns=entry.first[1] + entry.phase[1] - across[there] * conv.stride[1],
+            entry=entry,
+            moves=np.stack([down[there], across[there]]),
             values=values[there],
         )
 
@@ -217,21 +235,23 @@ class _Reader:
         depth = part.stop - part.start
         kernel = conv.weight.shape[2], conv.weight.shape[3]
         weight = np.zeros((depth, conv.in_shape[0], *kernel), np.int64)
-        for made in self._open[stream]:
-            mine = made.outputs < depth
-            rows = made.rows[mine] + conv.padding[0] - output.y0 * conv.stride[0]
-            columns = made.columns[mine] + conv.padding[1] - output.x0 * conv.stride[1]
+        times = np.zeros_like(weight)
+        for made in (products.reaching(output, depth) for products in self._open[stream]):
+            rows, columns = made.places(conv, output)
             inside = (rows >= 0) & (rows < kernel[0]) & (columns >= 0) & (columns < kernel[1])
             if not inside.all():
                 raise ValueError(
                     f"layer {conv.name!r} has a weight at {rows[~inside][0], columns[~inside][0]}, "
                     f"outside its kernel of {kernel}"
                 )
-            where = made.outputs[mine], made.channel, rows, columns
-            places = np.unique(np.stack([where[0], rows, columns]), axis=1).shape[1]
-            if weight[where].any() or places < len(rows):
-                raise ValueError(f"layer {conv.name!r} has two weights in the same place")
-            weight[where] = made.values[mine]
+            channel = _channel(self._graph, conv, made.entry)
+            where = made.outputs, rows, columns
+            np.add.at(times[:, channel], where, 1)
+            np.add.at(weight[:, channel], where, made.values)
+        # A tensor that is read twice has two weights a place, which work on the same activations.
+        most = np.bincount(source_channels(conv, self._graph), minlength=conv.in_shape[0])
+        if (times > most[:, None, None]).any():
+            raise ValueError(f"layer {conv.name!r} has two weights in the same place")
         words = self._srams[f"stream_{stream}/bias"][one.bias_base : one.bias_base + depth, 0]
         if len(words) < depth:
             raise ValueError(f"stream_{stream}/bias must have {one.bias_base + depth} rows")
@@ -250,10 +270,8 @@ class _Reader:
 
 
 def _channel(graph: QuantGraph, conv: QuantConv, entry: Entry) -> int:
-    """Return the number of an entry's channel among all inputs of a layer."""
-    base = 0
-    for name in conv.inputs:
-        if name == entry.tensor:
-            return base + entry.channel
-        base += graph.shape(name)[0]
-    raise ValueError(f"layer {conv.name!r} must read {conv.inputs}, not {entry.tensor!r}")
+    """Return the number of an entry's channel among all inputs of a layer, the first if several."""
+    if entry.tensor not in conv.inputs:
+        raise ValueError(f"layer {conv.name!r} must read {conv.inputs}, not {entry.tensor!r}")
+    before = conv.inputs[: conv.inputs.index(entry.tensor)]
+    return sum(graph.shape(name)[0] for name in before) + entry.channel

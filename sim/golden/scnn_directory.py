@@ -22,6 +22,7 @@ class Entry:
     phase : (a, b).
     steps : (sy, sx), phases.
     first : row and column of the tensor at which the block's first tile begins.
+    size : rows and columns of the tensor, from there on, that the block has.
     tile : rows and columns of a tile.
     y_stride : of positions.
     """
@@ -31,6 +32,7 @@ class Entry:
     phase: tuple[int, int]
     steps: tuple[int, int]
     first: tuple[int, int]
+    size: tuple[int, int]
     tile: tuple[int, int]
     y_stride: int
 
@@ -93,6 +95,7 @@ class Directories:
                             phase=phase,
                             steps=(layout.sy, layout.sx),
                             first=(layout.y0, layout.x0),
+                            size=(layout.height, layout.width),
                             tile=(layout.tile_h, layout.tile_w),
                             y_stride=layout.y_stride,
                         )
@@ -122,6 +125,7 @@ class Directories:
                         phase=phase,
                         steps=(one.out_sy, one.out_sx),
                         first=(output.y0, output.x0),
+                        size=(output.height, output.width),
                         tile=(one.ho, one.wo),
                         y_stride=one.out_y_stride,
                     )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.graph import QuantConv
+from compiler.graph import QuantConv, QuantGraph
 
-__all__ = ["DecodedConv", "Part", "as_decoded", "assemble", "reachable"]
+__all__ = ["DecodedConv", "Part", "as_decoded", "assemble", "reachable", "source_channels"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,7 +43,9 @@ class DecodedConv:
     Parameters
     ----------
     weight : (areas, K, C, R, S) int64, of all input channels whatever the groups; taps that reach
-        no input anywhere are 0. A layer without areas has one, of all outputs.
+        no input anywhere are 0. A layer without areas has one, of all outputs. Of channels that
+        are the same activations, the first has the sum of all their weights, the others 0: the
+        hardware cannot tell them apart.
     bias : (K,) int64, without the half step for rounding.
     shift, relu, maximum, keep_zeros : as in the descriptors.
     """
@@ -54,6 +56,21 @@ class DecodedConv:
     relu: bool
     maximum: bool
     keep_zeros: bool
+
+
+def source_channels(conv: QuantConv, graph: QuantGraph) -> NDArray[np.int64]:
+    """Give each input channel the number of the first that is the same activations: (C,).
+
+    They are numbered from 0 up where no tensor is read twice.
+    """
+    firsts: dict[str, int] = {}
+    found: list[NDArray[np.int64]] = []
+    base = 0
+    for name in conv.inputs:
+        channels = graph.shape(name)[0]
+        found.append(firsts.setdefault(name, base) + np.arange(channels))
+        base += channels
+    return np.concatenate(found)
 
 
 def reachable(
@@ -146,18 +163,20 @@ def assemble(conv: QuantConv, parts: Sequence[Part]) -> DecodedConv:
     )
 
 
-def as_decoded(conv: QuantConv) -> DecodedConv:
-    """Return what decoding an image of ``conv`` must give."""
+def as_decoded(conv: QuantConv, graph: QuantGraph) -> DecodedConv:
+    """Return what decoding an image of ``conv``, a layer of ``graph``, must give."""
     depth, fan = conv.weight.shape[:2]
     areas = _areas(conv)
     weight = np.zeros((len(areas), depth, conv.in_shape[0], *conv.weight.shape[2:]), np.int64)
-    for k in range(depth):
-        first = k // (depth // conv.groups) * fan
-        weight[:, k, first : first + fan] = conv.weight[k]
-    for number, (place, mine) in enumerate(zip(areas, weight, strict=True)):
+    source = source_channels(conv, graph)
+    for number, place in enumerate(areas):
+        own = conv.weight
         if conv.areas:
-            mine[mine != 0] = conv.areas[number].weight
-        mine *= reachable(conv, *place)
+            own = np.where(own != 0, conv.areas[number].weight, 0)
+        own = own * reachable(conv, *place)
+        for k in range(depth):
+            first = k // (depth // conv.groups) * fan
+            np.add.at(weight[number, k], source[first : first + fan], own[k])
     maximum = conv.op == "max"
     return DecodedConv(
         weight=weight,

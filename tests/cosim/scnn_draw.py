@@ -1,5 +1,6 @@
 """Layers and small networks in fixed point, drawn for the SCNN array."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -31,14 +32,14 @@ def draw_planes(
 def draw_layer(
     rng: np.random.Generator,
     name: str,
-    inputs: dict[str, tuple[int, int, int]],
+    inputs: Sequence[tuple[str, tuple[int, int, int]]],
     p: ScnnParams,
     *,
     kind: str | None = None,
     most_channels: int = 9,
     signed_input: bool = True,
 ) -> QuantConv:
-    """Draw a layer that reads ``inputs``, tensors of one plane size by name.
+    """Draw a layer that reads ``inputs``, names and shapes of tensors of one plane size.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def draw_layer(
     most_channels : that the output has.
     signed_input : an input may have negative values.
     """
-    shapes = list(inputs.values())
+    shapes = [shape for _, shape in inputs]
     channels, (height, width) = sum(shape[0] for shape in shapes), shapes[0][1:]
     kind = kind or str(rng.choice(["conv"] * 5 + ["depthwise", "groups", "max", "avg"]))
     if kind == "add":
@@ -61,7 +62,7 @@ def draw_layer(
     common: dict[str, Any] = {
         "name": name,
         "kind": kind if pooling else "conv",
-        "inputs": tuple(inputs),
+        "inputs": tuple(one for one, _ in inputs),
         "in_shape": (channels, height, width),
         "out_shape": (depth, *out),
         "stride": stride,
@@ -116,8 +117,10 @@ def draw_graph(
         reads = [last]
         if len(fitting) > 1 and rng.random() < 0.4:
             reads = [str(one) for one in rng.choice(fitting, 2, replace=False)]
-        inputs = {one: known[one] for one in reads}
-        twins = len(reads) == 2 and known[reads[0]] == known[reads[1]]
+        if rng.random() < 0.15:  # as x + x, and cat(x, y, x), do
+            reads.append(str(rng.choice(reads)))
+        inputs = [(one, known[one]) for one in reads]
+        twins = len(reads) > 1 and len({shape for _, shape in inputs}) == 1
         kind = "add" if twins and rng.random() < 0.6 else None
         signed = any(one not in clipped for one in reads)
         layer = draw_layer(rng, f"layer{number}", inputs, p, kind=kind, signed_input=signed)
@@ -136,6 +139,8 @@ def _window(
     for size, step in zip(plane, stride, strict=True):
         kernel = int(rng.integers(1, 4 if pooling else 6))
         padding = int(rng.integers(0, kernel // 2 + 1 if pooling else kernel))
+        if not pooling and rng.random() < 0.1:
+            padding = kernel + int(rng.integers(0, 3))  # outputs that no input reaches
         while size + 2 * padding < kernel:
             kernel -= 1
             padding = min(padding, kernel // 2)
@@ -207,19 +212,19 @@ def _areas(rng: np.random.Generator, out: tuple[int, int], p: ScnnParams) -> tup
 def _add(
     rng: np.random.Generator,
     name: str,
-    inputs: dict[str, tuple[int, int, int]],
+    inputs: Sequence[tuple[str, tuple[int, int, int]]],
     p: ScnnParams,
     *,
     signed_input: bool,
 ) -> QuantConv:
     """Add tensors of the same shape, as a residual block does: 1 x 1, weights that stand for 1."""
-    shape = next(iter(inputs.values()))
+    shape = inputs[0][1]
     frac = int(rng.integers(0, min(8, p.weight_bits - 2) + 1))
     one = np.eye(shape[0], dtype=np.int64)[:, :, None, None] << frac
     return QuantConv(
         name=name,
         kind="add",
-        inputs=tuple(inputs),
+        inputs=tuple(one for one, _ in inputs),
         in_shape=(shape[0] * len(inputs), *shape[1:]),
         out_shape=shape,
         weight=np.concatenate([one] * len(inputs), axis=1),

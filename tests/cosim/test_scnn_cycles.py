@@ -24,7 +24,7 @@ def _draw(rng: np.random.Generator, p: ScnnParams) -> tuple[ScnnJob, list[RunCou
     """Draw a layer; return it with what the models say of it."""
     while True:
         shape = tuple(int(v) for v in rng.integers(1, (7, 13, 13)))
-        layer = draw_layer(rng, "layer", {INPUT: (shape[0], shape[1], shape[2])}, p)
+        layer = draw_layer(rng, "layer", [(INPUT, (shape[0], shape[1], shape[2]))], p)
         x = draw_planes(rng, layer.in_shape, 1, p, low=p.min_act)
         runs = draw_runs(rng, layer, p)
         if runs is not None:

@@ -52,7 +52,7 @@ def _draw(seed: int, name: str, p: ScnnParams, kind: str | None = None, most: in
     while True:
         rows, columns = (int(v) for v in rng.integers(1, most + 1, 2))
         shape = int(rng.integers(1, 8)), rows, columns
-        conv = draw_layer(rng, "layer", {INPUT: shape}, p, kind=kind)
+        conv = draw_layer(rng, "layer", [(INPUT, shape)], p, kind=kind)
         runs = draw_runs(rng, conv, p)
         if runs is not None:
             graph = QuantGraph(shape, (conv,), ("layer",))

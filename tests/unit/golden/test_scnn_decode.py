@@ -16,11 +16,13 @@ from compiler.graph import INPUT, QuantConv, QuantGraph
 from compiler.scnn.program import build
 from compiler.scnn.run import ScnnRun
 from hw.scnn.params import PRESETS, ScnnParams
+from sim.golden.scnn import layer_results
 from sim.golden.scnn_decode import decode
 from sim.golden.scnn_landing import Landing
 from sim.golden.scnn_parts import DecodedConv, Part, as_decoded, assemble
 from sim.golden.scnn_streams import PassFields, StreamReader, read_program
-from tests.cosim.scnn_draw import draw_graph
+from tests.cosim.scnn_check import integer_torch
+from tests.cosim.scnn_draw import draw_graph, draw_planes
 
 TINY = PRESETS["tiny"]
 ARRAYS = {
@@ -60,13 +62,13 @@ def graph_of(*layers: QuantConv) -> QuantGraph:
     return QuantGraph(layers[0].in_shape, layers, (layers[-1].name,))
 
 
-def check(made: DecodedConv, layer: QuantConv) -> None:
-    expected = as_decoded(layer)
+def check(made: DecodedConv, layer: QuantConv, graph: QuantGraph | None = None) -> None:
+    expected = as_decoded(layer, graph or graph_of(layer))
     for field in dataclasses.fields(DecodedConv):
         np.testing.assert_array_equal(getattr(made, field.name), getattr(expected, field.name))
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 2**32 - 1), array=st.sampled_from(sorted(ARRAYS)), layers=st.integers(1, 4)
 )
@@ -78,7 +80,63 @@ def test_drawn_networks_come_back(seed: int, array: str, layers: int) -> None:
         decoded = decode(runs, graph, params)
         assert len(decoded) == layers
         for made, layer in zip(decoded, graph.layers, strict=True):
-            check(made, layer)
+            check(made, layer, graph)
+        planes = draw_planes(
+            np.random.default_rng(seed), graph.input_shape, 2, params, low=params.min_act
+        )
+        exact = integer_torch(graph, planes, params)
+        for result in layer_results(graph, planes, params.acc_bits, params.act_bits):
+            np.testing.assert_array_equal(result.output, exact[result.layer.name])
+
+
+@pytest.mark.parametrize("array", sorted(ARRAYS))
+@pytest.mark.parametrize("padding", [(1, 1), (0, 3), (4, 4)])
+@pytest.mark.parametrize(("kernel", "stride"), [((1, 1), 1), ((3, 3), 1), ((3, 2), 2)])
+def test_outputs_that_no_input_reaches(
+    array: str, padding: tuple[int, int], kernel: tuple[int, int], stride: int
+) -> None:
+    out = tuple((6 + 2 * p - k) // stride + 1 for p, k in zip(padding, kernel, strict=True))
+    layer = conv(
+        weight=np.random.default_rng(3).integers(1, 9, (3, 2, *kernel)),
+        out_shape=(3, *out),
+        stride=(stride, stride),
+        padding=padding,
+    )
+    graph = graph_of(layer)
+    try:
+        runs = build(graph, ARRAYS[array])
+    except CompileError:
+        assert array == "wide"  # runs of at most 3 zeros do not reach so far
+        return
+    check(decode(runs, graph, ARRAYS[array])[0], layer)
+
+
+@pytest.mark.parametrize("inputs", [("a", "b", "b"), ("a", "b", "a"), ("b", "a", "a", "b")])
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_tensor_may_be_read_twice(inputs: tuple[str, ...], fused: bool) -> None:
+    params = TINY if fused else dataclasses.replace(TINY, num_descriptors=2)
+    rng = np.random.default_rng(4)
+    last = conv(
+        name="last",
+        inputs=inputs,
+        in_shape=(3 * len(inputs), 6, 6),
+        weight=rng.integers(-9, 10, (3, 3 * len(inputs), 3, 3)),
+    )
+    graph = graph_of(conv(name="a"), conv(name="b"), last)
+    runs = build(graph, params)
+    assert (len(runs) == 1) == fused
+    for made, layer in zip(decode(runs, graph, params), graph.layers, strict=True):
+        check(made, layer, graph)
+    # Weights of a place that is read once are not added up.
+    moved = dataclasses.replace(
+        graph,
+        layers=(
+            *graph.layers[:2],
+            dataclasses.replace(last, inputs=(*inputs[:-1], "a" if inputs[-1] == "b" else "b")),
+        ),
+    )
+    with pytest.raises((ValueError, AssertionError)):
+        check(decode(runs, moved, params)[2], moved.layers[2], moved)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +196,7 @@ def test_every_bit_counts(name: str) -> None:
     layer = conv(weight=conv().weight | 1)
     graph, params = graph_of(layer), TINY
     runs = build(graph, params)
-    expected = as_decoded(layer)
+    expected = as_decoded(layer, graph)
     sram = runs[0].srams[name]
     unseen = 0
     for row in range(len(sram.words)):
@@ -157,7 +215,7 @@ def test_every_field_counts() -> None:
     layer = conv()
     graph, params = graph_of(layer), TINY
     runs = build(graph, params)
-    expected = as_decoded(layer)
+    expected = as_decoded(layer, graph)
     seen = set()
     for row in range(4):
         for bit in range(64):
@@ -255,7 +313,7 @@ class TestRefusals:
 
     def test_parts(self) -> None:
         layer = conv()
-        expected = as_decoded(layer)
+        expected = as_decoded(layer, graph_of(layer))
         part = Part(
             channels=range(3),
             first=(0, 0),

@@ -71,7 +71,7 @@ def test_passes_of_drawn_layers_are_what_the_counters_say() -> None:
     rng = np.random.default_rng(3)
     kept, several, waited = 0, 0, 0
     for _ in range(60):
-        layer = draw_layer(rng, "layer", {INPUT: (5, 9, 8)}, _P)
+        layer = draw_layer(rng, "layer", [(INPUT, (5, 9, 8))], _P)
         x = draw_planes(rng, layer.in_shape, 1, _P, low=_P.min_act)[0]
         runs = draw_runs(rng, layer, _P)
         if runs is None:

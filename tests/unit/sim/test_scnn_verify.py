@@ -28,7 +28,7 @@ _P = replace(PRESETS["tiny"], num_streams=4)
 def _perfect() -> tuple[CnnImage, CnnResult, ScnnResult]:
     """Make an image, and what models and a faultless array give for two inputs."""
     rng = np.random.default_rng(5)
-    conv = draw_layer(rng, "conv", {INPUT: (3, 6, 7)}, _P, kind="conv")
+    conv = draw_layer(rng, "conv", [(INPUT, (3, 6, 7))], _P, kind="conv")
     graph = QuantGraph((3, 6, 7), (conv,), ("conv",))
     runs = build(graph, _P)
     image = CnnImage("drawn", _P, QuantCnn(graph, None), runs)

@@ -19,7 +19,7 @@ _ARRAY = replace(PRESETS["tiny"], num_streams=4)
 def test_every_output_is_made_once(seed: int) -> None:
     rng = np.random.default_rng(seed)
     shape = int(rng.integers(1, 8)), int(rng.integers(1, 14)), int(rng.integers(1, 14))
-    conv = draw_layer(rng, "layer", {INPUT: shape}, _ARRAY)
+    conv = draw_layer(rng, "layer", [(INPUT, shape)], _ARRAY)
     runs = draw_runs(rng, conv, _ARRAY)
     assert runs is not None
     made = np.zeros(conv.out_shape, np.int64)
@@ -36,7 +36,7 @@ def test_every_output_is_made_once(seed: int) -> None:
 
 def test_walk_goes_by_channels_phases_rows_and_columns() -> None:
     rng = np.random.default_rng(0)
-    conv = draw_layer(rng, "layer", {INPUT: (3, 7, 7)}, _ARRAY, kind="conv")
+    conv = draw_layer(rng, "layer", [(INPUT, (3, 7, 7))], _ARRAY, kind="conv")
     runs = draw_runs(rng, conv, _ARRAY)
     assert runs is not None
     descriptor = replace(
@@ -58,7 +58,7 @@ def test_walk_goes_by_channels_phases_rows_and_columns() -> None:
 def test_places_follow_the_blocks() -> None:
     """PE (1, 0) of a grid of two blocks side by side begins a block, and a channel, of its own."""
     rng = np.random.default_rng(0)
-    conv = draw_layer(rng, "layer", {INPUT: (1, 4, 4)}, _ARRAY, kind="conv")
+    conv = draw_layer(rng, "layer", [(INPUT, (1, 4, 4))], _ARRAY, kind="conv")
     runs = draw_runs(rng, conv, _ARRAY)
     assert runs is not None
     descriptor = replace(

@@ -64,7 +64,7 @@ def test_pools(drawn: tuple[nn.Module, tuple[int, int, int], NDArray[np.float32]
     layer = graph.layers[0]
     # What the memories hold is the layer; it is the layer's weights that golden computes with.
     (made,) = decode(image.runs, graph, image.params)
-    np.testing.assert_array_equal(made.weight, as_decoded(layer).weight)
+    np.testing.assert_array_equal(made.weight, as_decoded(layer, graph).weight)
     result = run_cnn(image, x)
     planes = cnn_inputs(image, x)
     exact = integer_torch(graph, planes, image.params)
