@@ -7,7 +7,16 @@ from numpy.typing import NDArray
 
 from compiler.share import SharedWeights
 
-__all__ = ["AccumulatorRange", "accumulator_range", "count_values"]
+__all__ = [
+    "AccumulatorRange",
+    "accumulator_range",
+    "count_values",
+    "largest_bias",
+    "too_large_bias",
+]
+
+_MAX_BIAS_BITS = 62
+"""Biases of more bits would not survive the way through int64."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,19 @@ class AccumulatorRange:
     def bits(self) -> int:
         """Width of a two's complement accumulator that holds the range."""
         return 1 + max(self.high.bit_length(), (-self.low - 1).bit_length() if self.low else 0)
+
+
+def largest_bias(acc_bits: int) -> float:
+    """Return what a bias must be smaller than to be stored as wide as an accumulator."""
+    return 2.0 ** min(_MAX_BIAS_BITS, acc_bits - 1)
+
+
+def too_large_bias(bias: NDArray[np.float64], acc_bits: int) -> str:
+    """Return why a layer whose biases are too large for its steps has no format."""
+    return (
+        f"its largest bias, {np.abs(bias).max():.3g}, is beyond accumulators of "
+        f"acc_bits = {acc_bits} in steps that are as fine as its inputs and weights"
+    )
 
 
 def count_values(shared: SharedWeights, rows: int) -> NDArray[np.int64]:

@@ -9,7 +9,13 @@ from scipy.sparse import csc_array
 from compiler.errors import CompileError
 from compiler.fixed_point import check_input, dequantize, largest_frac, limits, quantize_input
 from compiler.network import FloatLayer, FloatNetwork, QuantLayer, QuantNetwork
-from compiler.overflow import AccumulatorRange, accumulator_range, count_values
+from compiler.overflow import (
+    AccumulatorRange,
+    accumulator_range,
+    count_values,
+    largest_bias,
+    too_large_bias,
+)
 from compiler.quantize_report import LayerReport, QuantReport, fixed_point_errors
 from compiler.share import SharedWeights, share_layer
 from hw.eie.params import EieParams
@@ -18,9 +24,6 @@ __all__ = ["check_input", "dequantize", "fixed_point_errors", "quantize", "quant
 
 _BATCH = 256
 """Calibration samples at a time, to bound memory."""
-
-_MAX_BIAS = 2.0**62
-"""Biases beyond this would not survive the way through int64."""
 
 _MIN_FRAC = -320
 """Where the search for a weight format ends: below the fraction of every float32."""
@@ -77,8 +80,9 @@ def quantize(
         layers.append(rounded)
         reports.append(report)
         in_frac = rounded.out_frac
-        # What comes out of a ReLU is never negative, whatever went in.
-        act_limits = (0 if layer.relu else limits(params.act_bits)[0], act_limits[1])
+        # A layer's sums may saturate its outputs, whatever the limits of its own inputs are.
+        least, most = limits(params.act_bits)
+        act_limits = (0 if layer.relu else least, most)
     return (
         QuantNetwork(network.input_shape, tuple(layers)),
         QuantReport(
@@ -169,6 +173,10 @@ def _quantize_layer(
         out_frac=rounded.out_frac,
         shift=rounded.shift,
         acc_bits_needed=reach.bits,
+        in_lowest=act_limits[0],
+        in_highest=act_limits[1],
+        acc_lowest=reach.low,
+        acc_highest=reach.high,
         codebook_error=float(errors.max(initial=0.0)),
         rounded_to_zero=int(shared.codes.nnz) - nnz,
     )
@@ -200,7 +208,8 @@ def _safe_weights(
         if values.size and not values.any():
             break
         bias = np.rint(np.ldexp(layer.bias, in_frac + frac))
-        if np.abs(bias).max(initial=0.0) >= _MAX_BIAS:
+        if np.abs(bias).max(initial=0.0) >= largest_bias(params.acc_bits):
+            why = too_large_bias(layer.bias, params.acc_bits)
             continue
         half = (1 << shift) >> 1
         steps = bias.astype(np.int64)

@@ -95,6 +95,8 @@ class LayerReport:
     in_frac, weight_frac, out_frac : fraction bits.
     shift : right shift from accumulator to output.
     acc_bits_needed : width that no partial sum of any input can overflow.
+    in_lowest, in_highest : integers between which every input is, 0 among them.
+    acc_lowest, acc_highest : the partial sums that such inputs can reach.
     codebook_error : largest rounding error of a shared weight, in units of the weights.
     rounded_to_zero : weights whose shared value rounds to 0 and that were dropped.
     error : on the calibration data, if computed.
@@ -112,6 +114,10 @@ class LayerReport:
     out_frac: int
     shift: int
     acc_bits_needed: int
+    in_lowest: int
+    in_highest: int
+    acc_lowest: int
+    acc_highest: int
     codebook_error: float
     rounded_to_zero: int
     error: FixedPointError | None = None

@@ -1,14 +1,32 @@
 """Refuse layers that the array has no bits for."""
 
-from compiler.errors import ScnnCompileError
+from compiler.errors import CompileError, ScnnCompileError
 from compiler.graph import QuantConv
 from compiler.scnn.areas import area_layers, check_areas
 from compiler.scnn.fields import stored_fields
+from hw.eie.params import EieParams
 from hw.scnn.params import ScnnParams
 
-__all__ = ["check_layer"]
+__all__ = ["check_layer", "check_tail"]
 
 _MAX_SHIFT = 63
+
+
+def check_tail(params: ScnnParams, tail_params: EieParams | None) -> EieParams:
+    """Return EIE's parameters if what leaves SCNN is what EIE takes.
+
+    Raises
+    ------
+    CompileError
+        If there are none, or their activations have another width.
+    """
+    if tail_params is None or tail_params.act_bits != params.act_bits:
+        width = None if tail_params is None else tail_params.act_bits
+        raise CompileError(
+            f"Linear layers follow, so EIE must have activations of {params.act_bits} bits as SCNN "
+            f"has, not {width or 'no parameters'}: give the EIE array act_bits = {params.act_bits}"
+        )
+    return tail_params
 
 
 def check_layer(conv: QuantConv, params: ScnnParams) -> None:

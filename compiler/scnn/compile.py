@@ -7,10 +7,10 @@ from typing import Any
 from compiler.eie.compute import run_layer
 from compiler.eie.place import Activity, Strategy, place
 from compiler.eie.program import build as build_tail
-from compiler.errors import CompileError
 from compiler.graph import FloatCnn, QuantCnn, QuantGraph
 from compiler.image import Image
 from compiler.progress import Progress, silent
+from compiler.scnn.check import check_tail
 from compiler.scnn.handoff import find_handoff
 from compiler.scnn.image import CnnImage
 from compiler.scnn.program import build
@@ -108,14 +108,12 @@ def compile_quantized_cnn(
     """
     tell = progress or silent
     more = dict(report or {})
+    if network.tail is not None:
+        tail_params = check_tail(params, tail_params)
     graph, runs = _map(network, params, densities, lambda done, total: tell("map", done, total))
     network = dataclasses.replace(network, graph=graph)
     tail: Image | None = None
-    if network.tail is not None:
-        if tail_params is None:
-            raise CompileError(
-                "Linear layers follow the convolutions, so the EIE array must have parameters"
-            )
+    if network.tail is not None and tail_params is not None:
         positions = place(network.tail, tail_params, placement, activity)
         handoff = find_handoff(graph, runs, params)
         if handoff is not None:

@@ -8,6 +8,7 @@ import numpy as np
 from compiler.errors import ScnnCompileError
 from compiler.fixed_point import largest_frac, limits
 from compiler.graph import INPUT, QuantConv
+from compiler.overflow import AccumulatorRange
 from compiler.scnn.steps import Step, Steps
 from compiler.scnn.weights import Rounded, round_weights
 from hw.scnn.params import ScnnParams
@@ -27,13 +28,13 @@ class Formats:
     layers : of each step, in order.
     fracs : fraction bits of each tensor.
     limits : smallest and largest integer that each tensor can have.
-    acc_bits : of each layer, width that none of its sums can overflow.
+    reach : of each layer, all that its accumulators can hold.
     """
 
     layers: tuple[QuantConv, ...]
     fracs: dict[str, int]
     limits: dict[str, tuple[int, int]]
-    acc_bits: dict[str, int]
+    reach: dict[str, AccumulatorRange]
 
 
 def choose_formats(
@@ -87,7 +88,7 @@ def choose_formats(
         layers=tuple(layers),
         fracs={name: fracs[same[name]] for name in nodes},
         limits={name: _limits(name, rounded, params) for name in nodes},
-        acc_bits={name: one.reach.bits for name, one in rounded.items()},
+        reach={name: one.reach for name, one in rounded.items()},
     )
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import CompileError
 from compiler.fixed_point import check_input
 from compiler.graph import INPUT, FloatAdd, FloatCnn, FloatConv, FloatGraph, QuantCnn, QuantGraph
 from compiler.network import QuantNetwork
 from compiler.quantize import quantize as quantize_chain
 from compiler.quantize_report import QuantReport
+from compiler.scnn.check import check_tail
 from compiler.scnn.evaluate import run_nodes, shapes
 from compiler.scnn.formats import choose_formats
 from compiler.scnn.quantize_report import CnnReport, layer_report
@@ -62,12 +62,8 @@ def quantize(
     CompileError
         If a layer cannot be done by the array, or no format of its weights is safe.
     """
-    if cnn.tail is not None and (tail_params is None or tail_params.act_bits != params.act_bits):
-        width = None if tail_params is None else tail_params.act_bits
-        raise CompileError(
-            f"Linear layers follow, so EIE must have activations of {params.act_bits} bits as SCNN "
-            f"has, not {width or 'no parameters'}: give the EIE array act_bits = {params.act_bits}"
-        )
+    if cnn.tail is not None:
+        check_tail(params, tail_params)
     graph = cnn.graph
     samples = check_input(calibration, graph.input_shape, "calibration")
     clustered: set[str] = set()
@@ -95,7 +91,7 @@ def quantize(
         input_low=ranges[INPUT][0],
         input_high=ranges[INPUT][1],
         layers=tuple(
-            layer_report(layer, step, formats.acc_bits[layer.name], layer.name in clustered)
+            layer_report(layer, step, formats, layer.name in clustered)
             for layer, step in zip(formats.layers, steps.steps, strict=True)
         ),
         tail=tail_report,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.fixed_point import check_input, dequantize, limits, quantize_input
+from compiler.fixed_point import check_input, dequantize, quantize_input, requantize
 from compiler.graph import INPUT, FloatCnn, QuantCnn, QuantConv, QuantGraph
 from compiler.quantize_report import (
     ErrorMeter,
@@ -17,6 +17,7 @@ from compiler.quantize_report import (
     add_errors,
 )
 from compiler.scnn.evaluate import convolve, maxima, run_nodes
+from compiler.scnn.formats import Formats
 from compiler.scnn.steps import Step
 from hw.eie.params import EieParams
 from hw.scnn.params import ScnnParams
@@ -45,6 +46,9 @@ class ConvReport:
     in_frac, weight_frac, out_frac : fraction bits.
     shift : right shift from accumulator to output.
     acc_bits_needed : width that no partial sum of any input can overflow.
+    in_lowest, in_highest : integers between which every input is.
+    acc_lowest, acc_highest : the partial sums that such inputs can reach.
+    out_lowest, out_highest : the outputs that they can reach.
     weight_error : largest rounding error of a weight, in units of the weights.
     rounded_to_zero : weights that were not 0 before.
     in_density, out_density : share of its inputs, and of its outputs, that are not 0 on the
@@ -68,6 +72,12 @@ class ConvReport:
     out_frac: int
     shift: int
     acc_bits_needed: int
+    in_lowest: int
+    in_highest: int
+    acc_lowest: int
+    acc_highest: int
+    out_lowest: int
+    out_highest: int
     weight_error: float
     rounded_to_zero: int
     in_density: float | None = None
@@ -110,8 +120,9 @@ class CnnReport:
         return {**fields, "layers": [dataclasses.asdict(one) for one in self.layers], "tail": tail}
 
 
-def layer_report(layer: QuantConv, step: Step, acc_bits: int, clustered: bool) -> ConvReport:
+def layer_report(layer: QuantConv, step: Step, formats: Formats, clustered: bool) -> ConvReport:
     """Describe a layer that was rounded from ``step``."""
+    reach, ends = formats.reach[layer.name], [formats.limits[name] for name in layer.inputs]
     own = layer.weight[:, : step.weight.shape[1]]
     nnz = int(np.count_nonzero(layer.weight))
     error = np.abs(dequantize(own, layer.weight_frac) - step.weight)
@@ -137,7 +148,13 @@ def layer_report(layer: QuantConv, step: Step, acc_bits: int, clustered: bool) -
         weight_frac=layer.weight_frac,
         out_frac=layer.out_frac,
         shift=layer.shift,
-        acc_bits_needed=acc_bits,
+        acc_bits_needed=reach.bits,
+        in_lowest=min(low for low, _ in ends),
+        in_highest=max(high for _, high in ends),
+        acc_lowest=reach.low,
+        acc_highest=reach.high,
+        out_lowest=formats.limits[layer.name][0],
+        out_highest=formats.limits[layer.name][1],
         weight_error=float(error.max(initial=0.0)) if layer.op == "add" else 0.0,
         rounded_to_zero=int(np.count_nonzero(step.weight) - np.count_nonzero(own)),
     )
@@ -229,11 +246,12 @@ def _run(
 def run_fixed(
     layer: QuantConv, x: NDArray[np.int64], params: ScnnParams
 ) -> tuple[NDArray[np.int64], int]:
-    """Compute a layer whose sums cannot wrap, which quantization has proven of this one.
+    """Compute a layer, with sums that wrap at ``acc_bits`` as the hardware's do.
 
-    The golden model is the law and says the same (a test compares them), but belongs to ``sim``,
-    which the compiler does not import. Sums of less than 2**22 products of at most 30 bits are
-    exact in float64.
+    Quantization has proven that none does, but a report that took this for granted could not
+    show a proof that is wrong. The golden model is the law and says the same (a test compares
+    them), but belongs to ``sim``, which the compiler does not import. Sums of less than 2**22
+    products of at most 30 bits are exact in float64.
 
     Returns
     -------
@@ -250,8 +268,12 @@ def run_fixed(
         sums = convolve(planes, weight, layer.stride, layer.padding, size, layer.groups)
     for one in layer.areas:
         sums[:, :, one.y0 : one.y0 + one.height, one.x0 : one.x0 + one.width] *= one.weight
-    half = (1 << layer.shift) >> 1
-    y = (sums.astype(np.int64) + layer.bias[:, None, None] + half) >> layer.shift
-    low, high = limits(params.act_bits)
-    clipped = y > high if layer.relu else (y > high) | (y < low)
-    return np.clip(y, 0 if layer.relu else low, high), int(np.count_nonzero(clipped))
+    y, clipped = requantize(
+        sums.astype(np.int64),
+        layer.bias[:, None, None],
+        layer.shift,
+        layer.relu,
+        act_bits=params.act_bits,
+        acc_bits=params.acc_bits,
+    )
+    return y, int(np.count_nonzero(clipped))

@@ -8,14 +8,11 @@ from numpy.typing import NDArray
 from compiler.errors import ScnnCompileError
 from compiler.fixed_point import largest_frac, limits
 from compiler.graph import Area
-from compiler.overflow import AccumulatorRange
+from compiler.overflow import AccumulatorRange, largest_bias, too_large_bias
 from compiler.scnn.steps import Step
 from hw.scnn.params import ScnnParams
 
 __all__ = ["Rounded", "leaves_room_for_one", "round_weights"]
-
-_MAX_BIAS = 2.0**62
-"""Biases beyond this would not survive the way through int64."""
 
 _MIN_FRAC = -320
 """Where the search for a weight format ends: below the fraction of every float32."""
@@ -112,17 +109,20 @@ def round_weights(
         # Outputs cannot be finer than the accumulator.
         shift = in_frac + frac - min(out_frac, in_frac + frac)
         bias = np.rint(np.ldexp(step.bias, in_frac + frac))
-        if shift > max_shift or np.abs(bias).max(initial=0.0) >= _MAX_BIAS:
+        if shift > max_shift:
+            continue
+        if np.abs(bias).max(initial=0.0) >= largest_bias(params.acc_bits):
+            why = too_large_bias(step.bias, params.acc_bits)
             continue
         steps = bias.astype(np.int64)
         half = (1 << shift) >> 1
         low, high = (
             _averages(step, areas, in_limits) if areas else _sums(made, step.groups, in_limits)
         )
-        ends = (low + steps + half).min(), (high + steps + half).max()
-        reach = AccumulatorRange(
-            min(int(low.min()), int(ends[0])), max(int(high.max()), int(ends[1]))
-        )
+        # Python integers (dtype object): int64 holds the sums, but not with any bias and half.
+        added = steps.astype(object) + half
+        ends = int((low + added).min()), int((high + added).max())
+        reach = AccumulatorRange(min(int(low.min()), ends[0]), max(int(high.max()), ends[1]))
         if reach.bits > params.acc_bits:
             why = (
                 f"its sums could need {reach.bits} bits even with weights of at most "
@@ -131,7 +131,7 @@ def round_weights(
             )
             continue
         floor, top = limits(params.act_bits)
-        outputs = np.clip([int(end) >> shift for end in ends], 0 if step.relu else floor, top)
+        outputs = np.clip([end >> shift for end in ends], 0 if step.relu else floor, top)
         found.append(
             Rounded(
                 weight=made,

@@ -210,7 +210,9 @@ def test_missing_images(tmp_path: Path) -> None:
 
 def test_a_tail_needs_an_array(draw_network: DrawNetwork) -> None:
     tail = draw_network([75, 4], shift=6)
-    with pytest.raises(CompileError, match="the EIE array must have parameters"):
+    with pytest.raises(
+        CompileError, match="Linear layers follow, so EIE must have activations of 16 bits"
+    ):
         compile_quantized_cnn(QuantCnn(_graph(), tail), PARAMS, name="net")
 
 
