@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils import prune
+from torch.nn.utils import prune, remove_spectral_norm, remove_weight_norm
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from compiler.compress.layers import bake
 from compiler.errors import InputError
@@ -18,8 +20,18 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
 
 def plain_module(module: nn.Module) -> nn.Module:
-    """Make what prunes or holds weights permanent, in place: ``torch.nn.utils.prune`` and ours."""
+    """Make what prunes or makes weights permanent, in place.
+
+    That is ``torch.nn.utils.prune``, weight norm and spectral norm, old and new, and whatever else
+    is a parametrization, ours included.
+    """
     for part in module.modules():
+        for hook in list(part._forward_pre_hooks.values()):
+            if isinstance(hook, WeightNorm):
+                remove_weight_norm(part, hook.name)
+            elif isinstance(hook, SpectralNorm):
+                remove_spectral_norm(part, hook.name)
+                _forget_spectral_norm(part)
         for name, _ in list(part.named_buffers(recurse=False)):
             held = name.removesuffix(_MASK)
             if name.endswith(_MASK) and hasattr(part, held + _ORIGINAL):
@@ -29,6 +41,14 @@ def plain_module(module: nn.Module) -> nn.Module:
                     tensor = part.get_parameter(held)
                     tensor[tensor == 0] = 0.0
     return bake(module)
+
+
+def _forget_spectral_norm(part: nn.Module) -> None:
+    """Remove what loads its vectors, which torch 2.13 leaves behind: it wraps the hook."""
+    for hooks in (part._load_state_dict_pre_hooks, part._state_dict_hooks):
+        for key, hook in list(hooks.items()):
+            if type(getattr(hook, "hook", hook)).__name__.startswith("SpectralNorm"):
+                del hooks[key]
 
 
 def plain_state(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:

@@ -8,7 +8,12 @@ from torch.nn.utils import parametrize
 
 from compiler.errors import InputError
 
-__all__ = ["Layer", "Masked", "Shared", "bake", "density_of", "hold", "layers_of"]
+__all__ = [
+    "Layer", "Masked", "Shared", "bake", "density_of", "hold", "layers_of", "tied_names",
+]  # fmt: skip
+
+_TIES = "_zeroskip_ties"
+"""Attribute of a layer: the other places of its weight, as pairs of module and name."""
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d
 """Kinds of layers whose weights are compressed."""
@@ -69,30 +74,59 @@ class Shared(nn.Module):
 def layers_of(module: nn.Module) -> dict[str, Layer]:
     """Return the layers to compress, by name, in order.
 
+    Of layers that share one parameter the first is returned, and stands for all.
+
     Raises
     ------
     InputError
         If there is none.
     """
-    found = {name: part for name, part in module.named_modules() if isinstance(part, Layer)}
+    found: dict[str, Layer] = {}
+    first: dict[int, Layer] = {}
+    for name, part in module.named_modules():
+        if isinstance(part, Layer) and first.setdefault(id(_source(part)), part) is part:
+            found[name] = part
+            object.__setattr__(part, _TIES, [])
     if not found:
         raise InputError(
             f"{type(module).__name__} has no Linear, Conv1d or Conv2d: nothing to compress"
         )
+    for part in module.modules():
+        for name in [*part._parameters, *getattr(part, "parametrizations", ())]:
+            owner = first.get(id(_source(part, name)))
+            if owner is not None and (owner is not part or name != "weight"):
+                getattr(owner, _TIES).append((part, name))
     return found
 
 
+def tied_names(module: nn.Module) -> dict[str, str]:
+    """Return the names of tied parameters, and of the layer that stands for each."""
+    names = {id(part): name for name, part in module.named_modules()}
+    return {
+        f"{names[id(part)]}.{name}".lstrip("."): layer_name
+        for layer_name, layer in layers_of(module).items()
+        for part, name in getattr(layer, _TIES)
+    }
+
+
 def hold(layer: nn.Module, by: nn.Module) -> None:
-    """Put the weight of ``layer`` under ``by``, in place of what held it before."""
-    _release(layer)
+    """Put the weight of ``layer`` under ``by``, in place of what held it before.
+
+    Parameters that are tied to it, see :func:`layers_of`, stay tied.
+    """
+    _release(layer, "weight")
     # Shapes differ between what is trained and what is computed, which torch checks by running.
     parametrize.register_parametrization(layer, "weight", by, unsafe=True)
+    for part, name in getattr(layer, _TIES, ()):
+        parametrize.register_parametrization(part, name, nn.Identity(), unsafe=True)
+        _lists(part)[name] = _lists(layer)["weight"]
 
 
 def bake(module: nn.Module) -> nn.Module:
     """Turn held weights into plain ones, in place; nothing of a pruned weight stays."""
     for part in module.modules():
-        _release(part)
+        for name in list(getattr(part, "parametrizations", ())):
+            _release(part, name)
     return module
 
 
@@ -104,11 +138,48 @@ def density_of(layers: Iterable[Layer]) -> float:
     return kept / max(1, sum(weight.numel() for weight in weights))
 
 
-def _release(part: nn.Module) -> None:
-    if parametrize.is_parametrized(part, "weight"):
-        # torch gives each held module a class and takes the weight out of it at the end; copies
-        # of a module share that class, and would lose theirs.
-        cls = type(part)
-        own = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
-        object.__setattr__(part, "__class__", type(cls.__name__, cls.__bases__, own))
-        parametrize.remove_parametrizations(part, "weight", leave_parametrized=True)
+def _source(part: nn.Module, name: str = "weight") -> object:
+    """Return what makes a parameter: itself, or what holds it; equal in tied layers."""
+    lists = getattr(part, "parametrizations", ())
+    return _lists(part)[name] if name in lists else part._parameters.get(name)
+
+
+def _lists(part: nn.Module) -> nn.ModuleDict:
+    lists = part.get_submodule("parametrizations")
+    assert isinstance(lists, nn.ModuleDict)
+    return lists
+
+
+def _release(part: nn.Module, name: str) -> None:
+    if not parametrize.is_parametrized(part, name):
+        return
+    held = _lists(part)[name]
+    ties = [
+        (one, key)
+        for one, key in getattr(part, _TIES, ())
+        if parametrize.is_parametrized(one, key) and _lists(one)[key] is held
+    ]
+    for one, key in ties:
+        # What holds all of them is taken out once, below.
+        nothing = nn.Parameter(torch.zeros(0))
+        _lists(one)[key] = parametrize.ParametrizationList([nn.Identity()], nothing)
+        _remove(one, key)
+    _remove(part, name)
+    for one, key in ties:
+        one.register_parameter(key, part.get_parameter(name))
+
+
+def _remove(part: nn.Module, name: str) -> None:
+    # torch gives each held module a class and takes the weight out of it at the end; copies of a
+    # module share that class, and would lose theirs.
+    cls = type(part)
+    own = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
+    object.__setattr__(part, "__class__", type(cls.__name__, cls.__bases__, own))
+    # Spectral norms move their vectors whenever they are looked at in training mode.
+    _lists(part)[name].eval()
+    parametrize.remove_parametrizations(part, name, leave_parametrized=True)
+    if name in part._buffers:
+        # What was made of several frozen parameters comes back as a buffer.
+        tensor = part._buffers.pop(name)
+        assert tensor is not None
+        part.register_parameter(name, nn.Parameter(tensor, requires_grad=False))

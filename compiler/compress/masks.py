@@ -5,7 +5,7 @@ import torch
 from compiler.compress.config import Granularity
 from compiler.errors import InputError
 
-__all__ = ["VECTOR", "group_sums", "make_mask"]
+__all__ = ["VECTOR", "group_sums", "kept_weights", "make_mask"]
 
 VECTOR = 4
 """Neighbouring inputs of a Linear that make a vector."""
@@ -40,6 +40,30 @@ def make_mask(
     return mask & (magnitude > 0)
 
 
+def kept_weights(
+    weight: torch.Tensor,
+    density: float,
+    granularity: Granularity = "fine",
+    balance_pes: int = 0,
+) -> int:
+    """Return how many weights :func:`make_mask` keeps at most, counted without looking at them."""
+    parts = [weight]
+    if balance_pes:
+        parts = [weight[pe::balance_pes] for pe in range(min(balance_pes, len(weight)))]
+    total = 0
+    for part in parts:
+        groups = group_sums(part, granularity).numel()
+        wide = granularity == "vector" and part.dim() == 2
+        size = VECTOR if wide else part.numel() // max(1, groups)
+        total += min(part.numel(), kept_groups(density, groups) * size)
+    return total
+
+
+def kept_groups(density: float, groups: int) -> int:
+    """Return how many of ``groups`` are the share ``density``: one at least, unless that is 0."""
+    return max(1, round(density * groups)) if density > 0 else 0
+
+
 def group_sums(magnitude: torch.Tensor, granularity: Granularity) -> torch.Tensor:
     """Return the sum of magnitudes of each group; groups are expanded by :func:`make_mask`."""
     rows = len(magnitude)
@@ -59,7 +83,7 @@ def _largest(magnitude: torch.Tensor, density: float, granularity: Granularity) 
     if not 0 <= density <= 1:
         raise InputError(f"density must be from 0 to 1, not {density!r}")
     sums = group_sums(magnitude, granularity)
-    count = max(1, round(density * sums.numel())) if density > 0 else 0
+    count = kept_groups(density, sums.numel())
     kept = torch.zeros_like(sums, dtype=torch.bool)
     kept[torch.argsort(sums, descending=True, stable=True)[:count]] = True
     if granularity == "vector" and magnitude.dim() == 2:

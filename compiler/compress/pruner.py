@@ -4,16 +4,18 @@ import torch
 from torch import nn
 
 from compiler.compress.config import Config, Prune
-from compiler.compress.layers import Layer, Masked, hold, layers_of
-from compiler.compress.masks import make_mask
+from compiler.compress.layers import Layer, Masked, hold, layers_of, tied_names
+from compiler.compress.masks import kept_weights, make_mask
 from compiler.compress.task import Task
-from compiler.errors import InputError
+from compiler.errors import InputError, ZeroskipError
 
 __all__ = ["Pruner", "choose_densities"]
 
 
 class Pruner:
     """Prunes a network while it is trained; what is pruned does not come back.
+
+    However few steps there are, the last of those in which density falls reaches the density asked.
 
     Parameters
     ----------
@@ -28,16 +30,42 @@ class Pruner:
         for layer in self._layers.values():
             hold(layer, Masked(torch.ones_like(layer.weight, dtype=torch.bool)))
 
-    def __call__(self, share: float) -> None:
-        """Prune as far as is due after ``share`` of the steps; called before each of them."""
+    def __call__(self, done: int, total: int) -> None:
+        """Prune as far as is due after ``done`` of ``total`` steps; called before each of them."""
         prune = self._prune
         # The first round prunes, the last reaches the density; a cubic in between, as redundant
         # weights are many at first (Zhu and Gupta, 2017).
+        share = done / total
         number = min(prune.rounds, 1 + int(min(1.0, share / prune.ramp) * prune.rounds))
+        if done + 1 >= prune.ramp * total:
+            number = prune.rounds
+        self._reach(number)
+
+    def finish(self) -> None:
+        """Reach the densities asked, if training has not, and check that they are.
+
+        Raises
+        ------
+        ZeroskipError
+            If a layer has more weights than its density allows.
+        """
+        self._reach(self._prune.rounds)
+        for name, layer in self._layers.items():
+            kept = int(torch.count_nonzero(layer.weight.detach()))
+            pes = self._prune.balance_pes if isinstance(layer, nn.Linear) else 0
+            most = kept_weights(layer.weight, self._densities[name], self._prune.granularity, pes)
+            if kept > most:
+                raise ZeroskipError(
+                    f"layer {name!r} was to keep {most} of its {layer.weight.numel()} weights, but "
+                    f"has {kept}; please report this"
+                )
+
+    def _reach(self, number: int) -> None:
+        """Prune to what is due in a round."""
         if number == self._round:
             return
         self._round = number
-        left = (1 - number / prune.rounds) ** 3
+        left = (1 - number / self._prune.rounds) ** 3
         for name, layer in self._layers.items():
             density = self._densities[name]
             self._mask(layer, density + (1 - density) * left)
@@ -63,6 +91,12 @@ def choose_densities(module: nn.Module, task: Task, config: Config) -> dict[str,
     names = list(layers_of(module))
     unknown = [name for name in prune.layers if name not in names]
     if unknown:
+        ties = {name.rpartition(".")[0]: owner for name, owner in tied_names(module).items()}
+        if unknown[0] in ties:
+            raise InputError(
+                f"prune.layers names {unknown[0]!r}, whose weight is that of "
+                f"{ties[unknown[0]]!r}: name that layer alone"
+            )
         raise InputError(
             f"prune.layers names {unknown[0]!r}, but the layers are {', '.join(names)}"
         )

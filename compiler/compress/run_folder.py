@@ -24,20 +24,29 @@ class RunFolder:
 
     Parameters
     ----------
-    path : made if it is not there.
+    path : made when the first file is written, if it is not there.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+
+    def make(self) -> None:
+        """Make the folder.
+
+        Raises
+        ------
+        InputError
+            If it cannot be made.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{self.path} cannot be made: {error.strerror or error}") from error
 
-    def begin(
+    def check(
         self, config: Config, identity: dict[str, Any], *, resume: bool, change: bool = False
     ) -> None:
-        """Write what the run is, or check that it is the one to resume.
+        """Check that the folder is free, or holds the run to resume; write nothing.
 
         Parameters
         ----------
@@ -48,8 +57,10 @@ class RunFolder:
         Raises
         ------
         InputError
-            If another run is in the folder.
+            If another run is in the folder, or it is a file.
         """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path} is a file; name a folder for the run")
         file = self.path / "config.toml"
         note = self.path / "run.json"
         if file.exists() or note.exists():
@@ -58,14 +69,26 @@ class RunFolder:
                     f"{self.path} holds a run already; go on with it with --resume, or name "
                     "another folder"
                 )
-            if json.loads(note.read_text()) != identity:
-                raise InputError(f"{self.path} holds a run of another task: {note.read_text()}")
+            text = _read_text(note)
+            try:
+                same = json.loads(text) == identity
+            except ValueError as error:
+                raise InputError(f"{note} is damaged: {error}; name another folder") from error
+            if not same:
+                raise InputError(f"{self.path} holds a run of another task: {text}")
             if not change:
                 _check_same(load_config(file), config, self.path)
-            write_file(file, dump_config(config).encode())
-            return
-        write_file(note, json.dumps(identity, indent=1).encode())
-        write_file(file, dump_config(config).encode())
+
+    def begin(
+        self, config: Config, identity: dict[str, Any], *, resume: bool, change: bool = False
+    ) -> None:
+        """Write what the run is, or check that it is the one to resume; see :meth:`check`."""
+        self.check(config, identity, resume=resume, change=change)
+        self.make()
+        note = self.path / "run.json"
+        if not note.exists():
+            write_file(note, json.dumps(identity, indent=1).encode())
+        write_file(self.path / "config.toml", dump_config(config).encode())
 
     def save(self, stage: str, document: dict[str, Any]) -> Path:
         """Keep the result of a stage; what later stages made of another is removed."""
@@ -101,6 +124,7 @@ class RunFolder:
         (self.path / _RUNNING).unlink(missing_ok=True)
 
     def _save(self, name: str, document: dict[str, Any]) -> Path:
+        self.make()
         path = self.path / name
         # An open file, since torch would store the name of the draft in it.
         with replaced_path(path) as draft, draft.open("wb") as file:
@@ -133,6 +157,14 @@ def write_file(path: Path, data: bytes) -> None:
     """
     with replaced_path(path) as draft:
         draft.write_bytes(data)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read: {reason}; name another folder") from error
 
 
 def _check_same(old: Config, new: Config, path: Path) -> None:

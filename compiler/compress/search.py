@@ -108,6 +108,7 @@ def search(
 def _compress(stages: Stages, densities: dict[str, float], path: object) -> nn.Module:
     """Compress the float network in a folder that is emptied first."""
     folder = RunFolder(str(path))
+    folder.make()
     folder.forget("train")
     for stage in BASE:
         shutil.copyfile(stages.folder.path / f"{stage}.pt", folder.path / f"{stage}.pt")

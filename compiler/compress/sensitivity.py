@@ -60,7 +60,9 @@ def analyze(
     chosen for them.
     """
     torch.manual_seed(seed)
-    batches = list(itertools.islice(task.train_loader(), config.batches))
+    batches = list(itertools.islice(task.training(), config.batches))
+    if not batches:
+        task.training().first()
     base = evaluate(module, task, batches)
     densities = tuple(sorted({1.0, *config.densities}, reverse=True))
     layers = layers_of(module)
@@ -103,15 +105,18 @@ def scale_densities(found: Sequence[Sensitivity], mean: float) -> dict[str, floa
     A layer that bears much is pruned more than one that bears little.
     """
     total = sum(layer.weights for layer in found)
+    # What bears everything is still scaled.
+    bears = {layer.name: max(layer.density, 1e-6) for layer in found}
 
     def kept(scale: float) -> float:
-        return sum(min(1.0, scale * layer.density) * layer.weights for layer in found) / total
+        shares = (min(1.0, scale * bears[layer.name]) * layer.weights for layer in found)
+        return sum(shares) / total
 
-    low, high = 0.0, 1.0 / min(max(layer.density, 1e-6) for layer in found)
+    low, high = 0.0, 1.0 / min(bears.values())
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if kept(middle) < mean else (low, middle)
-    return {layer.name: min(1.0, high * layer.density) for layer in found}
+    return {name: min(1.0, high * density) for name, density in bears.items()}
 
 
 def _lowest(

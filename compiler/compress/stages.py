@@ -9,14 +9,16 @@ from torch import nn
 
 from compiler.compress.cluster import share_layers
 from compiler.compress.config import Config, Phase
-from compiler.compress.importers import plain_module
-from compiler.compress.layers import Masked, bake, hold, layers_of
+from compiler.compress.fold import Fold, apply_folds, find_folds, kept_norms
+from compiler.compress.layers import Masked, bake, hold, layers_of, tied_names
 from compiler.compress.masks import make_mask
+from compiler.compress.prepare import ready_module
 from compiler.compress.pruner import Pruner, choose_densities
 from compiler.compress.restore import restore
 from compiler.compress.run_folder import RunFolder
 from compiler.compress.task import Score, Task, evaluate
 from compiler.compress.train import Progress, Trainer, frozen_copy
+from compiler.compress.trial import try_task
 from compiler.compress.ttq import hold_ternary
 from compiler.errors import InputError
 
@@ -31,12 +33,15 @@ FLOWS = {
 }
 """Stages of each flow, in order."""
 
-Setup = Callable[[nn.Module], Callable[[float], None] | None]
+Setup = Callable[[nn.Module], Callable[[int, int], None] | None]
 """Makes a network ready for a stage and returns what to call before each step."""
 
 
 class Stages:
     """Runs stages, keeping what they make in a folder.
+
+    BatchNorm is trained as part of the float network and folded into the layers beside it before
+    these are pruned, so that nothing scales weights that are shared.
 
     Parameters
     ----------
@@ -44,6 +49,7 @@ class Stages:
     device : to train on.
     progress : called while training.
     on_stage : called with a stage's name and its score when it is done or found done.
+    on_note : called, once each, with what a user should know about the network.
     """
 
     def __init__(
@@ -55,21 +61,28 @@ class Stages:
         device: str = "cpu",
         progress: Progress | None = None,
         on_stage: Callable[[str, Score, nn.Module], None] | None = None,
+        on_note: Callable[[str], None] | None = None,
     ) -> None:
         self.task, self.config, self.folder = task, config, folder
         self._device = device
-        self._progress, self._on_stage = progress, on_stage
+        self._progress, self._on_stage, self._on_note = progress, on_stage, on_note
+        self._made: nn.Module | None = None
+        self._folds: list[Fold] | None = None
 
     def on(self, folder: RunFolder, config: Config) -> "Stages":
         """Return stages of the same task on another folder, or with another configuration."""
-        return Stages(
+        other = Stages(
             self.task,
             config,
             folder,
             device=self._device,
             progress=self._progress,
             on_stage=self._on_stage,
+            on_note=self._on_note,
         )
+        if config.seed == self.config.seed:
+            other._made, other._folds = self._made, self._folds
+        return other
 
     def with_densities(self, densities: dict[str, float]) -> "Stages":
         """Return stages on the same folder that prune each layer to the density given."""
@@ -80,29 +93,64 @@ class Stages:
         """Return the densities configured layer by layer."""
         return dict(self.config.prune.layers)
 
+    def try_batch(self) -> None:
+        """Make the network and compute a batch with it, before anything that takes long.
+
+        Raises
+        ------
+        InputError
+            If the network or a batch cannot be made, or do not fit each other.
+        """
+        phases = [getattr(self.config, s) for s in (*FLOWS[self.config.flow], "analyze")]
+        trains = any(getattr(phase, "epochs", 0) for phase in phases)
+        self._note(try_task(self.fresh(), self.task, train=trains or self.config.prune.sensitivity))
+
     def fresh(self) -> nn.Module:
-        """Return the network as the task gives it."""
-        # Layers draw their weights from torch's global generator.
-        torch.manual_seed(self.config.seed)
-        module = self.task.model()
-        if not isinstance(module, nn.Module):
-            raise InputError(f"{self.task.name}: model() must return a torch.nn.Module")
-        layers_of(module)
-        return plain_module(module).to(self._device)
+        """Return the network as the task gives it, but for what :func:`ready_module` changes."""
+        if self._made is None:
+            # Layers draw their weights from torch's global generator.
+            torch.manual_seed(self.config.seed)
+            self._made, notes = ready_module(self.task, self._device)
+            ties = tied_names(self._made)
+            self._note([
+                *notes,
+                *(f"{name!r} is the weight of layer {ties[name]!r}, and stays so" for name in ties),
+            ])
+        return copy.deepcopy(self._made)
+
+    def folded(self, module: nn.Module) -> nn.Module:
+        """Return ``module``, one of the network's kind, with BatchNorm folded in place."""
+        if self._folds is None:
+            fresh = self.fresh()
+            example = self.task.example().to(self._device)
+            self._folds = find_folds(fresh, example)
+            apply_folds(fresh, self._folds)
+            if self._folds:
+                names = ", ".join(fold.norm for fold in self._folds)
+                text = "BatchNorm folded before pruning, with its statistics of eval mode"
+                self._note([f"{text}: {names}"])
+            self._note([f"warning: {text}" for text in kept_norms(fresh)])
+        apply_folds(module, self._folds)
+        return module
 
     def result(self, *stages: str) -> nn.Module | None:
-        """Return the network after the last of ``stages`` that is done, or None."""
+        """Return the network after the last of ``stages`` that is done, folded, or None."""
         for stage in reversed(stages):
             document = self.folder.load(stage)
             if document is not None:
-                module = self.fresh()
-                restore(module, document["model"])
-                return module
+                module = self._restored(stage, document["model"])
+                return self.folded(module) if stage in BASE else module
         return None
 
     def base(self) -> nn.Module:
-        """Return the float network."""
-        return self.result(*BASE) or self.fresh()
+        """Return the float network, folded."""
+        return self.result(*BASE) or self.folded(self.fresh())
+
+    def _restored(self, stage: str, state: dict[str, Any]) -> nn.Module:
+        """Return the network of a checkpoint; the float network's have BatchNorm as it was."""
+        module = self.fresh() if stage in BASE else self.folded(self.fresh())
+        restore(module, state)
+        return module
 
     def run(self, stage: str) -> nn.Module:
         """Do ``stage``, unless its checkpoint is there; return the network after it.
@@ -116,8 +164,7 @@ class Stages:
         """
         document = self.folder.load(stage)
         if document is not None:
-            module = self.fresh()
-            restore(module, document["model"])
+            module = self._restored(stage, document["model"])
             self._announce(stage, Score(**document["score"]), module)
             return module
         return getattr(self, f"_{stage}")()
@@ -127,7 +174,8 @@ class Stages:
 
     def _dsd(self) -> nn.Module:
         """Prune, train sparse, then train all weights again (Han et al., "DSD", ICLR 2017)."""
-        phase, module = self.config.dsd, self.result("train") or self.fresh()
+        phase, document = self.config.dsd, self.folder.load("train")
+        module = self.fresh() if document is None else self._restored("train", document["model"])
         if not phase.epochs:
             return self._finish("dsd", module, [])
         history: list[dict[str, Any]] = []
@@ -146,15 +194,14 @@ class Stages:
         base = self.base()
         module, prune = copy.deepcopy(base), self.config.prune
         densities = self.densities(base)
-        module, history = self._fit(
-            "prune",
-            module,
-            prune,
-            lambda held: Pruner(held, densities, prune),
-            frozen_copy(base),
-        )
-        if not prune.epochs:
-            Pruner(module, densities, prune)(1.0)
+        pruners: list[Pruner] = []
+
+        def setup(held: nn.Module) -> Pruner:
+            pruners.append(Pruner(held, densities, prune))
+            return pruners[-1]
+
+        module, history = self._fit("prune", module, prune, setup, frozen_copy(base))
+        pruners[-1].finish()
         return self._finish("prune", module, history, densities=densities)
 
     def _share(self) -> nn.Module:
@@ -236,6 +283,11 @@ class Stages:
         )
         self._announce(stage, score, module)
         return module
+
+    def _note(self, texts: list[str]) -> None:
+        if self._on_note is not None:
+            for text in texts:
+                self._on_note(text)
 
     def _announce(self, stage: str, score: Score, module: nn.Module) -> None:
         if self._on_stage is not None:

@@ -1,7 +1,5 @@
 """What is compressed and on which data: a network, batches to train and to test with."""
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +9,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from compiler.compress.batches import Loader
+from compiler.compress.users_code import running
 from compiler.errors import InputError
 
-__all__ = ["Batches", "Loss", "Score", "Task", "evaluate", "load_hooks", "split_batch", "task_loss"]
+__all__ = ["Batches", "Loss", "Score", "Task", "computing", "evaluate", "loss_of"]
 
 Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
 """Pairs of inputs and targets, batch first; a ``DataLoader`` is one, and so is a list."""
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
-_REQUIRED = ("model", "train_loader", "test_loader")
+_IGNORED = -100
+"""Target that cross entropy leaves out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,7 @@ class Task:
     model : returns the network; a trained one, unless the configuration trains it.
     train_loader, test_loader : return batches.
     loss : of outputs and targets; cross entropy of classes or mean square error, if None.
+    file : that these come from, a user's.
     """
 
     name: str
@@ -40,12 +42,37 @@ class Task:
     train_loader: Callable[[], Batches]
     test_loader: Callable[[], Batches]
     loss: Loss | None = None
+    file: Path | None = None
+
+    def network(self) -> nn.Module:
+        """Return the network as ``model`` makes it.
+
+        Raises
+        ------
+        InputError
+            If it cannot be made, or is no module.
+        """
+        with running(f"{self.name}: model()", self.file):
+            module: Any = self.model()
+        if not isinstance(module, nn.Module):
+            what = f"the class {module.__name__}" if isinstance(module, type) else None
+            raise InputError(
+                f"{self.name}: model() must return a torch.nn.Module, not "
+                f"{what or type(module).__name__}"
+            )
+        return module
+
+    def training(self) -> Loader:
+        """Return the batches to train with."""
+        return Loader(self.train_loader, f"{self.name}: train_loader()", self.file)
+
+    def testing(self) -> Loader:
+        """Return the batches to test with."""
+        return Loader(self.test_loader, f"{self.name}: test_loader()", self.file)
 
     def example(self) -> torch.Tensor:
         """Return one input, batch first."""
-        for inputs, _ in self.test_loader():
-            return inputs[:1]
-        raise InputError(f"{self.name}: test_loader() has no batch")
+        return self.testing().first()[0][:1]
 
 
 @dataclass(frozen=True)
@@ -69,50 +96,37 @@ class Score:
         return self.loss if self.accuracy is None else 100.0 * (1.0 - self.accuracy)
 
 
-def load_hooks(path: Path | str) -> Task:
-    """Read a Python file with ``model()``, ``train_loader()``, ``test_loader()``.
-
-    It may also have ``loss(outputs, targets)``. The file is run: it is the user's own program.
+def loss_of(task: Task, outputs: Any, targets: torch.Tensor) -> torch.Tensor:
+    """Return the loss of a batch.
 
     Raises
     ------
     InputError
-        If the file cannot be run, or lacks a function.
+        If outputs are no tensor, or targets do not fit them.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"hook file {path} does not exist")
-    spec = importlib.util.spec_from_file_location(f"zeroskip_hooks_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"hook file {path} must be Python and end in .py")
-    module = importlib.util.module_from_spec(spec)
-    # Data loaders that start processes look their classes up by module.
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+    if not isinstance(outputs, torch.Tensor):
         raise InputError(
-            f"hook file {path} cannot be run: {type(error).__name__}: {error}"
-        ) from error
-    missing = [name for name in _REQUIRED if not callable(getattr(module, name, None))]
-    if missing:
-        raise InputError(
-            f"hook file {path} has no {' and no '.join(f'{name}()' for name in missing)}; it needs "
-            f"{', '.join(f'{name}()' for name in _REQUIRED)}"
+            f"{task.name}: model() must give one tensor, not {type(outputs).__name__}; wrap it in "
+            "a module whose forward returns the tensor alone"
         )
-    given: Any = module
-    return Task(
-        path.stem,
-        given.model,
-        given.train_loader,
-        given.test_loader,
-        getattr(module, "loss", None),
-    )
+    if task.loss is None:
+        return _loss(task.name, outputs, targets)
+    loss: Any = task.loss(outputs, targets)
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.is_floating_point():
+        what = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
+        raise InputError(f"{task.name}: loss() must return a tensor of one float, not {what}")
+    return loss
 
 
-def task_loss(task: Task) -> Loss:
-    """Return the loss of ``task``."""
-    return task.loss or _loss
+def computing(task: Task, inputs: torch.Tensor, targets: torch.Tensor) -> Any:
+    """Return the context in which ``task``'s network and loss run on a batch."""
+    kinds = [
+        f"{str(part.dtype).removeprefix('torch.')} of shape {tuple(part.shape)}"
+        for part in (inputs, targets)
+    ]
+    hint = "" if inputs.is_floating_point() else " (pictures must be floats: x.float() / 255)"
+    what = f"inputs, {kinds[0]}{hint}, and targets, {kinds[1]}"
+    return running(f"{task.name}: model() and loss with {what},", task.file)
 
 
 @torch.no_grad()
@@ -122,40 +136,60 @@ def evaluate(module: nn.Module, task: Task, batches: Batches | None = None) -> S
     Raises
     ------
     InputError
-        If there is no batch, or batches are no pairs.
+        If there is no batch, or the network or the loss cannot take one.
     """
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     training = module.training
     module.eval()
-    loss, right, samples, classes = 0.0, 0, 0, True
+    loss, right, samples, classified = 0.0, 0, 0, 0
     try:
-        for batch in task.test_loader() if batches is None else batches:
-            inputs, targets = split_batch(batch, task, device)
-            outputs = module(inputs)
-            loss += float(task_loss(task)(outputs, targets)) * len(inputs)
+        for given in task.testing() if batches is None else batches:
+            inputs, targets = given[0].to(device), given[1].to(device)
+            with computing(task, inputs, targets):
+                outputs = module(inputs)
+                loss += float(loss_of(task, outputs, targets)) * len(inputs)
             samples += len(inputs)
-            classes = classes and not targets.is_floating_point()
-            if classes:
-                right += int((outputs.argmax(1) == targets).sum())
+            guess = _classes(outputs, targets)
+            if guess is not None:
+                right += int((guess == targets).sum())
+                classified += targets.numel()
     finally:
         module.train(training)
     if not samples:
-        raise InputError(f"{task.name}: there is no batch to measure with")
-    return Score(loss / samples, right / samples if classes else None, samples)
+        raise InputError(f"{task.name}: test_loader() has no batch to measure with")
+    return Score(loss / samples, right / classified if classified else None, samples)
 
 
-def split_batch(batch: Any, task: Task, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return inputs and targets of a batch on ``device``."""
-    if (
-        not isinstance(batch, (tuple, list))
-        or len(batch) != 2
-        or not all(isinstance(part, torch.Tensor) for part in batch)
-    ):
-        raise InputError(f"{task.name}: batches must be pairs of tensors: inputs, targets")
-    return batch[0].to(device), batch[1].to(device)
+def _classes(outputs: Any, targets: torch.Tensor) -> torch.Tensor | None:
+    """Return the classes that ``outputs`` say, or None if they are not of classes."""
+    if targets.is_floating_point() or outputs.dim() < 2 or outputs.shape[1] < 2:
+        return None
+    guess = outputs.argmax(1)
+    return guess if guess.shape == targets.shape else None
 
 
-def _loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def _loss(name: str, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     if targets.is_floating_point():
+        if outputs.shape != targets.shape:
+            # Torch would spread one over the other.
+            raise InputError(
+                f"{name}: floating-point targets must have the shape of the outputs, "
+                f"{tuple(outputs.shape)}, not {tuple(targets.shape)}; classes must be whole "
+                "numbers, one per sample"
+            )
         return functional.mse_loss(outputs, targets)
+    shape = (len(outputs), *outputs.shape[2:])
+    if outputs.dim() < 2 or targets.shape != shape:
+        raise InputError(
+            f"{name}: targets of shape {tuple(targets.shape)} do not fit outputs of shape "
+            f"{tuple(outputs.shape)}: classes must be whole numbers of shape {shape}, and what is "
+            "no class must be floats of the outputs' shape"
+        )
+    used = targets[targets != _IGNORED]
+    low, high = (int(used.min()), int(used.max())) if used.numel() else (0, 0)
+    if low < 0 or high >= outputs.shape[1]:
+        raise InputError(
+            f"{name}: targets must be classes from 0 to {outputs.shape[1] - 1}, as the network has "
+            f"{outputs.shape[1]} outputs, not {low} to {high}"
+        )
     return functional.cross_entropy(outputs, targets)

@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +12,8 @@ from torch.nn import functional
 
 from compiler.compress.config import Phase
 from compiler.compress.layers import Layer, density_of, layers_of
-from compiler.compress.task import Loss, Score, Task, evaluate, split_batch, task_loss
-from compiler.errors import ZeroskipError
+from compiler.compress.task import Score, Task, computing, evaluate, loss_of
+from compiler.errors import InputError, ZeroskipError
 
 __all__ = ["Progress", "Step", "Trainer", "TrainingError", "frozen_copy"]
 
@@ -65,7 +64,7 @@ class Trainer:
     seed : of the run; each epoch of each stage has one of its own from it, so that a resumed run
         draws the same numbers as one that was never stopped.
     teacher : the network whose outputs ``phase.distill`` refers to.
-    before_step : called with the share of steps done, and before the first.
+    before_step : called with the number of steps done and of all, before each.
     after_backward : called when gradients are there.
     progress : see :class:`Step`.
     save : called after each epoch with what :meth:`run` can start from.
@@ -78,7 +77,7 @@ class Trainer:
     phase: Phase
     seed: int
     teacher: nn.Module | None = None
-    before_step: Callable[[float], None] | None = None
+    before_step: Callable[[int, int], None] | None = None
     after_backward: Callable[[], None] | None = None
     progress: Progress | None = None
     save: Callable[[dict[str, Any]], None] | None = None
@@ -91,9 +90,11 @@ class Trainer:
         ------
         TrainingError
             If the loss becomes NaN or infinite.
+        InputError
+            If there is no batch, or one cannot be computed.
         """
-        phase, loader = self.phase, self.task.train_loader()
-        steps = _count(loader)
+        phase, loader = self.phase, self.task.training()
+        steps = len(loader)
         total = phase.epochs * steps
         optimizer = _optimizer(self.module, phase)
         scheduler = _scheduler(optimizer, phase, max(1, total))
@@ -110,12 +111,15 @@ class Trainer:
             torch.manual_seed(_seed(self.seed, self.stage, epoch))
             self.module.train()
             recent = 0.0
-            for number, batch in enumerate(itertools.islice(loader, steps)):
+            number = -1
+            # Not all loaders give as many batches as they say.
+            for number, batch in zip(range(steps), loader, strict=False):
                 done = epoch * steps + number
                 if self.before_step is not None:
-                    self.before_step(done / total)
-                inputs, targets = split_batch(batch, self.task, device)
-                loss = self._step(inputs, targets, layers)
+                    self.before_step(done, total)
+                inputs, targets = batch[0].to(device), batch[1].to(device)
+                with computing(self.task, inputs, targets):
+                    loss = self._step(inputs, targets, layers)
                 if self.after_backward is not None:
                     self.after_backward()
                 self._check(loss, done, epoch)
@@ -127,6 +131,11 @@ class Trainer:
                     self.progress(
                         Step(self.stage, done, total, epoch, phase.epochs, recent, density, score)
                     )
+            if number < 0:
+                raise InputError(
+                    f"{self.task.name}: train_loader() has no batch in epoch {epoch + 1}: it is "
+                    "empty, or can be gone through only once"
+                )
             score = evaluate(self.module, self.task)
             density = density_of(layers)
             history.append({
@@ -150,11 +159,11 @@ class Trainer:
         """Compute the gradients of a batch; return its loss."""
         self.module.zero_grad()
         outputs = self.module(inputs)
-        loss = task_loss(self.task)(outputs, targets)
+        loss = loss_of(self.task, outputs, targets)
         if self.teacher is not None and self.phase.distill:
             with torch.no_grad():
                 aim = self.teacher(inputs)
-            far = _distance(outputs, aim, targets, self.phase.temperature, task_loss(self.task))
+            far = _distance(self.task, outputs, aim, targets, self.phase.temperature)
             loss = (1 - self.phase.distill) * loss + self.phase.distill * far
         if self.phase.l1:
             for layer in layers:
@@ -198,26 +207,18 @@ def _scheduler(
 
 
 def _distance(
+    task: Task,
     outputs: torch.Tensor,
     aim: torch.Tensor,
     targets: torch.Tensor,
     temperature: float,
-    loss: Loss,
 ) -> torch.Tensor:
     """Return how far outputs are from a teacher's (Hinton et al., 2015, for classes)."""
-    if targets.is_floating_point():
-        return loss(outputs, aim)
+    if targets.is_floating_point() or outputs.dim() < 2:
+        return loss_of(task, outputs, aim)
     ours = (outputs / temperature).log_softmax(1)
     theirs = (aim / temperature).softmax(1)
     return temperature**2 * functional.kl_div(ours, theirs, reduction="batchmean")
-
-
-def _count(loader: Any) -> int:
-    """Return how many batches an epoch has."""
-    try:
-        return len(loader)
-    except TypeError:
-        return sum(1 for _ in loader)
 
 
 def _seed(seed: int, stage: str, epoch: int) -> int:

@@ -12,7 +12,7 @@ from compiler.errors import InputError
 from scripts.cli.compress_options import RunOptions, with_run
 from scripts.cli.compress_run import Training, open_run
 from scripts.cli.options import JsonOption
-from scripts.cli.output import Steps, print_json, print_line, print_table
+from scripts.cli.output import Steps, others_to_stderr, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from compiler.compress.sensitivity import Sensitivity
@@ -47,8 +47,10 @@ def compress_analyze(
         from compiler.compress.run_folder import write_file
         from compiler.compress.sensitivity import analyze, scale_densities
 
-        module = stages.run("train") if stages.config.train.epochs else stages.base()
-    with Steps() as steps:
+        if stages.config.train.epochs:
+            stages.run("train")
+        module = stages.base()
+    with others_to_stderr(), Steps() as steps:
         base, found = analyze(
             module,
             stages.task,

@@ -9,7 +9,7 @@ import typer
 from compiler import EieParams
 from compiler.api import compile_any
 from compiler.eie.place import Strategy
-from compiler.errors import CompileError, InputError
+from compiler.errors import CompileError
 from compiler.frontend_zsk import import_zsk
 from compiler.scnn.image import CnnImage
 from hw.scnn.params import ScnnParams
@@ -59,17 +59,13 @@ def compress_evaluate(
     """
     with Training() as training:
         training.print("import torch")
-        from compiler.compress.importers import plain_module
         from compiler.compress.pack import state_of_zsk
+        from compiler.compress.restore import network_with
         from compiler.compress.task import evaluate
 
+        state = state_of_zsk(model)
         chosen = task_given(task, data, hooks)
-        module = plain_module(chosen.model())
-        try:
-            module.load_state_dict(state_of_zsk(model))
-        except RuntimeError as error:
-            lines = [line.strip() for line in str(error).splitlines()]
-            raise InputError(f"{model} is of another network: {' '.join(lines[1:3])}") from error
+        module = network_with(chosen, state, str(model))
         score = evaluate(module, chosen)
         training.print(f"float: error {score.error:.4g} on {score.samples} inputs")
         fixed = _golden(model, chosen, params, placement, scnn_params) if golden else None
@@ -97,13 +93,13 @@ def _golden(
     scnn_params: ScnnParams | None,
 ) -> float:
     """Return percent classified wrong in fixed point."""
-    calibration = next(iter(task.train_loader()))[0].numpy()
+    calibration = task.training().first()[0].numpy()
     network = import_zsk(model)
     image = compile_any(
         network, calibration, params, scnn=scnn_params, placement=placement, name=model.stem
     )
     wrong = samples = 0
-    for inputs, targets in task.test_loader():
+    for inputs, targets in task.testing():
         if targets.is_floating_point():
             raise CompileError("--golden counts wrong classes, and the targets are no classes")
         if isinstance(image, CnnImage):

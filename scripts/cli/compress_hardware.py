@@ -154,7 +154,7 @@ def _cost(
     training: Training,
 ) -> Callable[["nn.Module"], "Cost | None"]:
     """Return what counts a network's mean cycles, or gives None if the arrays cannot run it."""
-    inputs, _ = next(iter(task.test_loader()))
+    inputs, _ = task.testing().first()
     samples = inputs[:200].cpu().numpy()
 
     def count(module: "nn.Module") -> "Cost | None":

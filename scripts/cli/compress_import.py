@@ -57,10 +57,10 @@ def compress_import(
         raise InputError(".net files have neither names nor shapes: give them with --layers")
     import torch
 
+    from compiler.compress.hooks import load_hooks
     from compiler.compress.import_net import parse_layers, read_net
     from compiler.compress.importers import plain_module, read_state
     from compiler.compress.pack import pack, pack_state
-    from compiler.compress.task import load_hooks
 
     if file.suffix == ".net":
         arrays = read_net(file, parse_layers(layers or ""))

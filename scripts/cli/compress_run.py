@@ -1,13 +1,15 @@
 """What the commands of ``zeroskip compress`` share: opening a run, and its progress."""
 
+import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from compiler.errors import InputError
 from scripts.cli.compress_options import RunOptions
-from scripts.cli.output import Shown
+from scripts.cli.output import Shown, others_to_stderr
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +22,10 @@ __all__ = ["Training", "open_run", "task_given"]
 
 
 class Training(Shown):
-    """Show training on stderr: a bar with loss, accuracy, density; without terminal, lines."""
+    """Show training on stderr: a bar with loss, accuracy, density; without terminal, lines.
+
+    Meanwhile, what a user's code prints goes to stderr, too.
+    """
 
     def __init__(self) -> None:
         super().__init__(
@@ -31,6 +36,20 @@ class Training(Shown):
             TimeRemainingColumn(),
         )
         self._epoch: tuple[str, int] = ("", 0)
+        self._quiet = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        self._quiet.enter_context(others_to_stderr())
+        return super().__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, traceback)
+        self._quiet.close()
 
     def __call__(self, step: "Step") -> None:
         """Show a step of training."""
@@ -52,8 +71,16 @@ class Training(Shown):
         """Print a line when a stage is done."""
         from compiler.compress.layers import density_of, layers_of
 
-        density = density_of(layers_of(module).values())
-        self.print(f"{name:<10} {_score(score)}  density {100 * density:.2f} %")
+        layers = layers_of(module)
+        density = density_of(layers.values())
+        each = ", ".join(
+            f"{one} {100 * density_of([layer]):.1f} %" for one, layer in layers.items()
+        )
+        self.print(f"{name:<10} {_score(score)}  density {100 * density:.2f} % ({each})")
+
+    def note(self, text: str) -> None:
+        """Print what a user should know about a network."""
+        self.print(f"note       {text}")
 
     def print(self, text: str) -> None:
         """Print a line on stderr without disturbing the bars."""
@@ -73,7 +100,7 @@ def task_given(task: str | None, data: Path | None, hooks: Path | None) -> "Task
     """
     if (task is None) == (hooks is None):
         raise InputError("give one of --task NAME and --hooks HOOKS.py")
-    from compiler.compress.task import load_hooks
+    from compiler.compress.hooks import load_hooks
     from compiler.compress.tasks import task_of
 
     return load_hooks(hooks) if hooks is not None else task_of(task or "", data)
@@ -115,15 +142,19 @@ def open_run(options: RunOptions, training: Training, *, resume: bool, part: boo
         torch.set_num_threads(options.threads)
     folder = RunFolder(options.output)
     identity = {"task": options.task, "hooks": str(options.hooks) if options.hooks else None}
-    folder.begin(config, identity, resume=resume or part, change=part)
-    return Stages(
+    folder.check(config, identity, resume=resume or part, change=part)
+    stages = Stages(
         task,
         config,
         folder,
         device=options.device,
         progress=training,
         on_stage=training.stage,
+        on_note=training.note,
     )
+    stages.try_batch()
+    folder.begin(config, identity, resume=resume or part, change=part)
+    return stages
 
 
 def _score(score: "Score") -> str:

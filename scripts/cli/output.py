@@ -1,9 +1,11 @@
 """What commands print: results on stdout, progress and errors on stderr."""
 
+import contextlib
 import json
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,10 +21,30 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-__all__ = ["Shown", "Steps", "print_json", "print_line", "print_table"]
+__all__ = [
+    "Shown", "Steps", "others_to_stderr", "print_json", "print_line", "print_table",
+]  # fmt: skip
 
 _WIDTH = 150
 """Columns of output that goes to no terminal; tables are never cut."""
+
+
+@contextlib.contextmanager
+def others_to_stderr() -> Iterator[None]:
+    """Let what the body prints, or programs that it starts, go to stderr: results go to stdout."""
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+        os.dup2(2, 1)
+    except OSError:
+        kept = -1  # A process without them.
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if kept >= 0:
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 def print_json(document: Any) -> None:

@@ -45,7 +45,7 @@ def test_auto_reaches_a_ratio(stages: Any) -> None:
     state = state_of_zsk(run.folder.path / "model.zsk")
     result = run.result("finetune")
     assert result is not None
-    assert set(state) == set(run.fresh().state_dict())
+    assert set(state) == set(run.folded(run.fresh()).state_dict())
 
 
 def test_a_target_out_of_reach_names_the_best(stages: Any) -> None:
@@ -63,8 +63,8 @@ def test_densities_by_sensitivity(stages: Any) -> None:
         prune={"epochs": 1, "density": 0.2, "sensitivity": True, "layers": {"6": 0.5}},
         analyze={"batches": 3, "densities": [0.5, 0.2, 0.05]},
     )
-    module = run.run("train")
-    densities = run.densities(module)
+    run.run("train")
+    densities = run.densities(run.base())
     assert densities["6"] == 0.5
     assert densities["0"] != densities["3"]
     best = auto(run)

@@ -15,12 +15,13 @@ from torch.nn.utils import prune
 
 from compiler.compress.config import Config
 from compiler.compress.config_file import dump_config, load_config, override, parse_config
+from compiler.compress.hooks import load_hooks
 from compiler.compress.import_net import KNOWN_NETS, NetLayer, parse_layers, read_net
 from compiler.compress.importers import plain_module, plain_state, read_state
 from compiler.compress.mnist import Distort, load_mnist, loader, read_idx
 from compiler.compress.pack import pack_state, state_of_zsk
 from compiler.compress.runs import to_entries
-from compiler.compress.task import evaluate, load_hooks
+from compiler.compress.task import evaluate
 from compiler.compress.tasks import TASKS, lenet5, lenet_300_100, task_config, task_of
 from compiler.errors import InputError
 
@@ -112,7 +113,7 @@ def test_wrong_hooks(tmp_path: Path, old: str, new: str, message: str) -> None:
     ("batches", "message"),
     [
         ("[]", "has no batch|no batch to measure"),
-        ("[torch.ones(3, 4)]", "batches must be pairs of tensors: inputs, targets"),
+        ("[torch.ones(3, 4)]", r"batch 1 must be a pair of tensors, inputs and targets, not Tens"),
     ],
 )
 def test_wrong_batches(tmp_path: Path, batches: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ import pytest
 import torch
 from torch import nn
 
+from compiler.compress.config import Config
 from compiler.compress.layers import Masked, bake, density_of, hold, layers_of
 from compiler.compress.pack import pack, state_of_zsk
+from compiler.compress.restore import network_with
 from compiler.compress.run_folder import RunFolder
 from compiler.compress.stages import FLOWS, Stages
 from compiler.compress.task import Task, evaluate
 from compiler.compress.train import TrainingError
-from compiler.errors import InputError
+from compiler.errors import InputError, ZeroskipError
 
 
 class StopError(Exception):
@@ -50,9 +53,9 @@ def test_whole_flow(stages: Any, task: Task, tmp_path: Path) -> None:
     assert evaluate(module, task).error < 50
     report = pack(module, tmp_path / "model.zsk", task.example())
     assert report.file_bytes == (tmp_path / "model.zsk").stat().st_size
-    assert report.parameters == sum(p.numel() for p in task.model().parameters())
-    other = task.model()
-    other.load_state_dict(state_of_zsk(tmp_path / "model.zsk"))
+    # BatchNorm of 20 channels is folded: scale and shift are no parameters any more.
+    assert report.parameters == sum(p.numel() for p in task.model().parameters()) - 40
+    other = network_with(task, state_of_zsk(tmp_path / "model.zsk"), "model.zsk")
     for name, tensor in bake(module).state_dict().items():
         assert tensor.numpy().tobytes() == other.state_dict()[name].numpy().tobytes()
     assert evaluate(other, task) == evaluate(module, task)
@@ -123,7 +126,8 @@ def test_resumed_runs_equal_unstopped_ones(
         assert torch.equal(tensor, bake(resumed).state_dict()[name]), name
 
 
-def test_a_loss_that_is_no_number_stops(stages: Any, task: Task, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bad", ["data", "loss"])
+def test_what_is_no_number_stops(stages: Any, task: Task, tmp_path: Path, bad: str) -> None:
     run: Stages = stages()
     run.run("train")
     steps = 0
@@ -132,7 +136,7 @@ def test_a_loss_that_is_no_number_stops(stages: Any, task: Task, tmp_path: Path)
         nonlocal steps
         for x, y in task.train_loader():
             steps += 1
-            yield (x * float("nan") if steps > 8 else x), y
+            yield (x * float("nan") if bad == "data" and steps > 8 else x), y
 
     class Loader:
         def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -141,11 +145,17 @@ def test_a_loss_that_is_no_number_stops(stages: Any, task: Task, tmp_path: Path)
         def __len__(self) -> int:
             return 6
 
-    broken = Task("broken", task.model, Loader, task.test_loader)
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        found = nn.functional.cross_entropy(outputs, targets)
+        return found * float("nan") if bad == "loss" and steps > 8 and len(targets) == 40 else found
+
+    broken = Task("broken", task.model, Loader, task.test_loader, loss)
     stopping = Stages(broken, run.config, run.folder)
-    with pytest.raises(
-        TrainingError, match=r"prune: the loss is nan at step 8 \(epoch 2\); the last"
-    ):
+    messages = {
+        "data": r"broken: train_loader\(\): batch 3 has 640 inputs that are NaN or infinite",
+        "loss": r"prune: the loss is nan at step 8 \(epoch 2\); the last",
+    }
+    with pytest.raises((InputError, TrainingError), match=messages[bad]):
         stopping.run("prune")
     good = run.folder.load_running("prune")
     assert good is not None
@@ -159,6 +169,90 @@ def test_a_layer_pruned_to_nothing(stages: Any, task: Task, tmp_path: Path) -> N
     report = pack(module, tmp_path / "model.zsk", task.example())
     assert report.warnings == ("layer '3' has no weight left: its outputs are its biases",)
     assert not state_of_zsk(tmp_path / "model.zsk")["3.weight"].any()
+
+
+@pytest.mark.parametrize(("batches", "epochs"), [(1, 1), (1, 2), (2, 1), (7, 1), (1, 0)])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {}, {"rounds": 1}, {"rounds": 1000}, {"ramp": 1.0}, {"ramp": 0.01},
+        {"granularity": "vector"}, {"granularity": "filter"}, {"balance_pes": 4},
+        {"layers": {"3": 0.37}},
+    ],
+)  # fmt: skip
+def test_any_number_of_steps_reaches_the_density(
+    task: Task, tmp_path: Path, batches: int, epochs: int, more: dict[str, Any]
+) -> None:
+    few = list(task.test_loader())[:1] * batches
+    config = Config.model_validate({"prune": {"epochs": epochs, "density": 0.13, **more}})
+    run = Stages(replace(task, train_loader=lambda: few), config, RunFolder(tmp_path / "run"))
+    module = run.run("prune")
+    for name, layer in layers_of(module).items():
+        density = more.get("layers", {}).get(name, 0.13)
+        groups = {"vector": -(-layer.weight.shape[-1] // 4), "filter": 1}
+        rows = [layer.weight]
+        if "balance_pes" in more and name != "0":
+            rows = [layer.weight[pe::4] for pe in range(min(4, len(layer.weight)))]
+        for part in rows:
+            per_row = groups.get(more.get("granularity", "fine"), part[0].numel())
+            if more.get("granularity") == "vector" and name == "0":
+                per_row = part.numel() // len(part) // 3
+            kept = max(1, round(density * per_row * len(part)))
+            size = -(-part[0].numel() // per_row)
+            count = int(torch.count_nonzero(part))
+            assert kept * size - 3 * kept * (size > 1) <= count <= kept * size
+
+
+def test_a_density_that_is_not_reached_is_an_error(
+    stages: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compiler.compress.pruner.make_mask", lambda weight, *_: weight != 0)
+    with pytest.raises(ZeroskipError, match="layer '0' was to keep 11 of its 36 weights, but has"):
+        stages().run("prune")
+
+
+def test_tied_weights_stay_tied(tmp_path: Path) -> None:
+    source = torch.Generator().manual_seed(0)
+    x = torch.randn(64, 12, generator=source)
+
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.one, self.two, self.last = (nn.Linear(12, n) for n in (12, 12, 3))
+            self.embed = nn.Embedding(12, 12)
+            self.two.weight = self.embed.weight = self.one.weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.two(torch.relu(self.one(x)))
+            return self.last(torch.relu(y) + self.embed(torch.zeros(len(x), dtype=torch.long)))
+
+    data = [(x, x[:, :3].argmax(1))] * 3
+    notes: list[str] = []
+    config = Config.model_validate({
+        "prune": {"epochs": 2, "density": 0.25},
+        "finetune": {"epochs": 2},
+        "share": {"codes": 5},
+    })
+    task = Task("tied", Tied, lambda: data, lambda: data[:1])
+    run = Stages(task, config, RunFolder(tmp_path / "run"), on_note=notes.append)
+    for stage in ("prune", "share", "finetune"):
+        before = run.run(stage)
+        # Read back from the checkpoint as well.
+        for module in (before, run.run(stage)):
+            assert list(layers_of(module)) == ["one", "last"]
+            plain: Any = bake(copy.deepcopy(module))
+            assert plain.two.weight is plain.one.weight is plain.embed.weight
+            assert int(torch.count_nonzero(plain.one.weight)) == 36
+    assert int(plain.one.weight[plain.one.weight != 0].unique().numel()) <= 5
+    assert sorted(text.split("'")[1] for text in notes) == ["embed.weight", "two.weight"]
+    report = pack(module, tmp_path / "x.zsk", x[:1])
+    assert [layer.name for layer in report.layers] == ["one", "last"]
+    state = state_of_zsk(tmp_path / "x.zsk")
+    assert torch.equal(state["one.weight"], state["two.weight"])
+    other = run.on(run.folder, Config.model_validate({"prune": {"layers": {"two": 0.5}}}))
+    with pytest.raises(InputError, match="names 'two', whose weight is that of 'one': name that"):
+        other.densities(other.base())
 
 
 def test_stages_without_training(stages: Any) -> None:

@@ -1,0 +1,95 @@
+"""Read a hook file: a user's network and data as functions of a Python file."""
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from compiler.compress.task import Task
+from compiler.compress.users_code import running
+from compiler.errors import InputError
+
+__all__ = ["load_hooks"]
+
+_REQUIRED = ("model", "train_loader", "test_loader")
+
+
+def load_hooks(path: Path | str) -> Task:
+    """Read a Python file with ``model()``, ``train_loader()``, ``test_loader()``.
+
+    It may also have ``loss(outputs, targets)``. The file is run: it is the user's own program. As
+    for a script, its folder is the first in which it finds modules, from now on.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be run, or a function is missing or takes other arguments.
+    """
+    path = Path(path)
+    if not path.is_file():
+        why = "is a folder; name the Python file in it" if path.is_dir() else "does not exist"
+        raise InputError(f"hook file {path} {why}")
+    if path.suffix != ".py":
+        raise InputError(f"hook file {path} must be Python and end in .py")
+    path = path.absolute()
+    module: Any = _run(path)
+    missing = [name for name in _REQUIRED if not callable(getattr(module, name, None))]
+    if missing:
+        raise InputError(
+            f"hook file {path} has no {' and no '.join(f'{name}()' for name in missing)}; it needs "
+            f"{', '.join(f'{name}()' for name in _REQUIRED)}"
+        )
+    for name in _REQUIRED:
+        _check_arguments(getattr(module, name), f"{path}: {name}()", ())
+    loss = _loss(module, path)
+    return Task(path.stem, module.model, module.train_loader, module.test_loader, loss, path)
+
+
+def _loss(module: ModuleType, path: Path) -> Any:
+    """Return the file's own loss, or None if it has none."""
+    loss = getattr(module, "loss", None)
+    if loss is None:
+        return None
+    if not callable(loss):
+        raise InputError(
+            f"{path}: loss must be a function of outputs and targets, not {type(loss).__name__}; "
+            "rename it if it is something else"
+        )
+    _check_arguments(loss, f"{path}: loss()", ("outputs", "targets"))
+    return loss
+
+
+def _run(path: Path) -> ModuleType:
+    """Run the file as a module and return it."""
+    # Under its own name, processes of data loaders find what is in it again.
+    name, folder = path.stem, str(path.parent)
+    known = sys.modules.get(name)
+    if not name.isidentifier() or (known is not None and not hasattr(known, "__zeroskip_hooks__")):
+        name = f"zeroskip_hooks_{name}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"hook file {path} must be Python and end in .py")
+    module = importlib.util.module_from_spec(spec)
+    module.__dict__["__zeroskip_hooks__"] = True
+    sys.modules[name] = module
+    if folder in sys.path:
+        sys.path.remove(folder)
+    sys.path.insert(0, folder)
+    with running(f"hook file {path}", path):
+        spec.loader.exec_module(module)
+    return module
+
+
+def _check_arguments(function: Callable[..., Any], what: str, names: tuple[str, ...]) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # Written in C: calling it will tell.
+    try:
+        signature.bind(*names)
+    except TypeError as error:
+        given = " and ".join(names) or "no arguments"
+        raise InputError(f"{what} must take {given}, but is {signature}: {error}") from error
