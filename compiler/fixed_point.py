@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import InputError
+from compiler.errors import CompileError, InputError
 
 __all__ = [
     "check_input",
+    "check_range",
     "dequantize",
     "largest_frac",
     "limits",
@@ -16,6 +17,9 @@ __all__ = [
     "requantize",
     "round_half_up",
 ]
+
+_LARGEST = 1e150
+"""Outputs beyond this, squared and added up, would overflow float64."""
 
 _MAX_FRAC = 256
 """Fractions stay within this either way; float32 numbers need no more."""
@@ -62,7 +66,9 @@ def quantize_input(x: NDArray[np.floating[Any]], frac: int, act_bits: int) -> ND
     -------
     int64 of the shape of ``x``.
     """
-    scaled = round_half_up(np.ldexp(np.asarray(x, np.float64), frac))
+    # What overflows on the way is clipped as what only just does not fit.
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = round_half_up(np.ldexp(np.asarray(x, np.float64), frac))
     return np.clip(scaled, *limits(act_bits)).astype(np.int64)
 
 
@@ -101,6 +107,21 @@ def requantize(
 def dequantize(q: NDArray[np.int64], frac: int) -> NDArray[np.float64]:
     """Return the values that the integers ``q`` with ``frac`` fraction bits stand for."""
     return np.ldexp(np.asarray(q, np.float64), -frac)
+
+
+def check_range(layer: str, y: NDArray[np.float64]) -> None:
+    """Check that errors of outputs ``y`` in float can be measured.
+
+    Raises
+    ------
+    CompileError
+        If outputs are so large that they, or their squares, overflow float64.
+    """
+    if not np.abs(y).max(initial=0.0) <= _LARGEST:
+        raise CompileError(
+            f"layer {layer!r} overflows float64 on the calibration data: scale the data as in "
+            "training, or the weights down"
+        )
 
 
 def check_input(x: Any, input_shape: tuple[int, ...], what: str) -> NDArray[np.float64]:

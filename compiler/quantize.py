@@ -6,8 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from compiler.clipping import calibration_warnings
 from compiler.errors import CompileError
-from compiler.fixed_point import check_input, dequantize, largest_frac, limits, quantize_input
+from compiler.fixed_point import (
+    check_input,
+    check_range,
+    dequantize,
+    largest_frac,
+    limits,
+    quantize_input,
+)
 from compiler.network import FloatLayer, FloatNetwork, QuantLayer, QuantNetwork
 from compiler.overflow import (
     AccumulatorRange,
@@ -92,6 +100,7 @@ def quantize(
             input_high=ranges[0][1],
             layers=tuple(reports),
             activity=activity,
+            warnings=calibration_warnings(samples),
         ),
     )
 
@@ -123,10 +132,7 @@ def _observe(
             counts[i] += np.count_nonzero(x, axis=0)
             with np.errstate(all="ignore"):
                 x = x @ matrix.T + layer.bias
-            if not np.isfinite(x).all():
-                raise CompileError(
-                    f"layer {layer.name!r} overflows float64 on the calibration data"
-                )
+            check_range(layer.name, x)
             x = np.maximum(x, 0.0) if layer.relu else x
             low[i + 1], high[i + 1] = min(low[i + 1], x.min()), max(high[i + 1], x.max())
     activity = tuple(count / len(samples) for count in counts)

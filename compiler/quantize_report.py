@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from compiler.fixed_point import check_input, dequantize, quantize_input
 from compiler.network import FloatNetwork, QuantNetwork
+from compiler.quality import snr_warnings
 from hw.eie.params import EieParams
 
 __all__ = [
@@ -134,6 +135,7 @@ class QuantReport:
     input_low, input_high : smallest and largest calibration input.
     layers : in order.
     activity : per layer (cols,), how often each input of the layer was not 0; not for JSON.
+    warnings : sentences about the calibration data, and about errors, if computed.
     """
 
     samples: int
@@ -142,19 +144,20 @@ class QuantReport:
     input_high: float
     layers: tuple[LayerReport, ...]
     activity: tuple[NDArray[np.float64], ...] = dataclasses.field(repr=False, compare=False)
+    warnings: tuple[str, ...] = ()
 
     def with_errors(self, errors: tuple[FixedPointError, ...]) -> "QuantReport":
-        """Return the report with an error for each layer."""
-        layers = zip(self.layers, errors, strict=True)
-        return dataclasses.replace(
-            self, layers=tuple(dataclasses.replace(layer, error=e) for layer, e in layers)
-        )
+        """Return the report with an error for each layer, and a warning of those too large."""
+        pairs = zip(self.layers, errors, strict=True)
+        layers = tuple(dataclasses.replace(layer, error=e) for layer, e in pairs)
+        warnings = *self.warnings, *snr_warnings(layers)
+        return dataclasses.replace(self, layers=layers, warnings=warnings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON has it."""
         fields = dataclasses.asdict(self)
         del fields["activity"]
-        return {**fields, "layers": list(fields["layers"])}
+        return {**fields, "layers": list(fields["layers"]), "warnings": list(self.warnings)}
 
 
 def fixed_point_errors(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.clipping import Clipping
 from compiler.image import Image
 
 __all__ = ["RunResult", "by_layer"]
@@ -29,6 +30,7 @@ class RunResult:
     reload_cycles : (n,) int64 cycles of the host's commands between segments, which ``cycles``
         does not count; None from golden.
     result : (n, rows) int64, the last layer's outputs as a host reads them; None from golden.
+    clipped : numbers of the inputs that did not fit their format; None if inputs were integers.
     """
 
     outputs: NDArray[np.float64]
@@ -39,6 +41,7 @@ class RunResult:
     seconds: NDArray[np.float64] | None = None
     counters: NDArray[np.int64] | None = None
     result: NDArray[np.int64] | None = None
+    clipped: Clipping | None = None
 
 
 def by_layer(image: Image, counters: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from compiler.clipping import count_clipped
 from compiler.errors import InputError
 from compiler.fixed_point import check_input, dequantize, quantize_input
 from compiler.image import Image
@@ -49,10 +50,11 @@ def run(
         If the simulator cannot be built, or a run does not end.
     """
     samples = check_input(x, image.network.input_shape, "input")
-    columns = quantize_input(
-        samples.reshape(len(samples), -1), image.network.layers[0].in_frac, image.params.act_bits
-    )
-    return run_columns(image, columns, on, waves=waves, progress=progress)
+    flat = samples.reshape(len(samples), -1)
+    frac, act_bits = image.network.layers[0].in_frac, image.params.act_bits
+    columns = quantize_input(flat, frac, act_bits)
+    result = run_columns(image, columns, on, waves=waves, progress=progress)
+    return dataclasses.replace(result, clipped=count_clipped(flat, frac, act_bits))
 
 
 def run_columns(

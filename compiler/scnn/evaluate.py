@@ -7,6 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from compiler.errors import CompileError
+from compiler.fixed_point import check_range
 from compiler.graph import INPUT, FloatAdd, FloatConcat, FloatConv, FloatGraph, FloatNode, FloatPool
 
 __all__ = ["Pair", "convolve", "divisors", "elements", "maxima", "run_nodes", "shapes"]
@@ -109,8 +110,7 @@ def run_nodes(
         inputs = [tensors[name] for name in node.inputs]
         with np.errstate(all="ignore"):
             y = _run(node, inputs, sizes[node.name])
-        if not np.isfinite(y).all():
-            raise CompileError(f"layer {node.name!r} overflows float64 on the calibration data")
+        check_range(node.name, y)
         tensors[node.name] = y
         for name in set(node.inputs):
             if last[name] == at:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.clipping import calibration_warnings
 from compiler.fixed_point import check_input
 from compiler.graph import INPUT, FloatAdd, FloatCnn, FloatConv, FloatGraph, QuantCnn, QuantGraph
 from compiler.network import QuantNetwork
@@ -95,6 +96,7 @@ def quantize(
             for layer, step in zip(formats.layers, steps.steps, strict=True)
         ),
         tail=tail_report,
+        warnings=calibration_warnings(samples),
     )
     return QuantCnn(quant, tail), report
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from compiler.fixed_point import check_input, dequantize, quantize_input, requantize
 from compiler.graph import INPUT, FloatCnn, QuantCnn, QuantConv, QuantGraph
+from compiler.quality import snr_warnings
 from compiler.quantize_report import (
     ErrorMeter,
     FixedPointError,
@@ -95,6 +96,7 @@ class CnnReport:
     input_frac : fraction bits of the input.
     input_low, input_high : smallest and largest calibration input.
     input_density : share of the calibration input that is not 0 in fixed point, if computed.
+    warnings : sentences about the calibration data, and about errors, if computed.
     layers : in order.
     tail : of the Linear layers, if there are any.
     """
@@ -106,6 +108,7 @@ class CnnReport:
     layers: tuple[ConvReport, ...]
     tail: QuantReport | None
     input_density: float | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def densities(self) -> dict[str, float]:
@@ -117,7 +120,8 @@ class CnnReport:
         """Return the report as JSON has it."""
         fields = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
         tail = self.tail.to_dict() if self.tail is not None else None
-        return {**fields, "layers": [dataclasses.asdict(one) for one in self.layers], "tail": tail}
+        layers = [dataclasses.asdict(one) for one in self.layers]
+        return {**fields, "layers": layers, "tail": tail, "warnings": list(self.warnings)}
 
 
 def layer_report(layer: QuantConv, step: Step, formats: Formats, clustered: bool) -> ConvReport:
@@ -215,7 +219,7 @@ def fixed_point_errors(
             entering = entering.reshape(len(part), -1).T
             add_errors(rests, cnn.tail, quant.tail, exact, entering, run_layer, tail_params)
     total = {name: len(samples) * count for name, count in elements.items()}
-    layers = [
+    layers = tuple(
         dataclasses.replace(
             one,
             error=meters[one.node].result(),
@@ -224,12 +228,20 @@ def fixed_point_errors(
             out_density=nonzero[layer.name] / total[layer.name],
         )
         for one, layer in zip(report.layers, graph.layers, strict=True)
-    ]
+    )
     tail = report.tail
     if tail is not None:
         tail = tail.with_errors(tuple(meter.result() for meter in rests))
-    input_density = nonzero[INPUT] / total[INPUT]
-    return dataclasses.replace(report, layers=tuple(layers), tail=tail, input_density=input_density)
+        # Errors add up from the first convolution to the last Linear: one warning for all.
+        tail = dataclasses.replace(tail, warnings=())
+    measured = *layers, *(() if tail is None else tail.layers)
+    return dataclasses.replace(
+        report,
+        layers=layers,
+        tail=tail,
+        input_density=nonzero[INPUT] / total[INPUT],
+        warnings=(*report.warnings, *snr_warnings(measured)),
+    )
 
 
 def _run(

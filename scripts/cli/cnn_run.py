@@ -7,7 +7,7 @@ from typing import Any
 from compiler.scnn.image import CnnImage
 from hw.scnn.formats import StallClass
 from scripts.cli.cnn_tables import print_cnn_metrics
-from scripts.cli.eie_run import pe_cycles, verify_document
+from scripts.cli.eie_run import pe_cycles, print_clipped, verify_document
 from scripts.cli.output import print_line
 from sim.scnn.metrics import CnnMetrics
 from sim.scnn.result import CnnResult
@@ -67,6 +67,7 @@ def print_cnn_verification(image: CnnImage, result: CnnVerifyResult, metrics: Cn
             f"on one chip, from start to classes: {latency.mean():.1f} cycles (mean), of which "
             f"{carried:.1f} hand SCNN's outputs to EIE"
         )
+    print_clipped(result.model)
     for line in cnn_verdict(result, metrics):
         print_line(line)
 
@@ -121,10 +122,12 @@ def cnn_verify_document(
     if result.tail is not None:
         assert metrics.tail is not None
         eie = verify_document(image / "eie", result.tail, metrics.tail)
+    clipped = result.model.clipped
     return {
         "image": str(image),
         "exact": result.ok and not metrics.problems,
         "inputs": metrics.inputs,
+        "clipped_inputs": None if clipped is None else clipped.to_dict(),
         "words": words,
         "differ": differ,
         "counters": counters,

@@ -6,10 +6,12 @@ from typing import Any
 
 from compiler import Image
 from hw.eie.formats import StallClass
+from scripts.cli.output import print_line
 from sim import RunResult, VerifyResult
 from sim.metrics import RunMetrics
+from sim.scnn.result import CnnResult
 
-__all__ = ["is_exact", "pe_cycles", "verify_document"]
+__all__ = ["is_exact", "pe_cycles", "print_clipped", "verify_document"]
 
 
 def pe_cycles(image: Image, result: RunResult) -> dict[str, dict[str, int]] | None:
@@ -22,6 +24,12 @@ def pe_cycles(image: Image, result: RunResult) -> dict[str, dict[str, int]] | No
         layer.name: {c.name.lower(): int(sums[i, c]) for c in StallClass}
         for i, layer in enumerate(image.network.layers)
     }
+
+
+def print_clipped(result: RunResult | CnnResult) -> None:
+    """Print how many numbers of the inputs did not fit, and what to do about it."""
+    for line in result.clipped.lines() if result.clipped is not None else ():
+        print_line(line)
 
 
 def is_exact(result: VerifyResult, metrics: RunMetrics) -> bool:
@@ -38,10 +46,12 @@ def verify_document(image: Path, result: VerifyResult, metrics: RunMetrics) -> d
         # All PEs count the same cycles, which `measure` checks.
         per_layer = counters[:, :, 0].sum(axis=(0, 2))
         layers = {m.name: int(c) for m, c in zip(metrics.layers, per_layer, strict=True)}
+    clipped = result.model.clipped
     return {
         "image": str(image),
         "exact": is_exact(result, metrics),
         "inputs": metrics.inputs,
+        "clipped_inputs": None if clipped is None else clipped.to_dict(),
         "words": result.words,
         "differ": result.differ,
         "differences": [asdict(one) for one in result.differences],

@@ -1,10 +1,12 @@
 """Tables of what quantization chose and lost, and words for arrays."""
 
+import math
 from typing import Any
 
 from compiler import Image
+from compiler.fixed_point import limits
 from compiler.scnn.image import CnnImage
-from scripts.cli.output import print_table
+from scripts.cli.output import print_line, print_table
 
 __all__ = ["describe_arrays", "print_image_formats"]
 
@@ -26,10 +28,23 @@ def print_image_formats(image: Image | CnnImage) -> None:
         return
     if isinstance(image, Image):
         _print_linear(quantization)
-        return
-    _print_conv(quantization)
-    if quantization["tail"]:
-        _print_linear(quantization["tail"])
+    else:
+        _print_conv(quantization)
+        if quantization["tail"]:
+            _print_linear(quantization["tail"])
+    _print_input(quantization, image.params.act_bits)
+
+
+def _print_input(quantization: Any, act_bits: int) -> None:
+    """Print what inputs may be, and what to be warned of."""
+    ends = [math.ldexp(end, -quantization["input_frac"]) for end in limits(act_bits)]
+    print_line(
+        f"inputs: {ends[0]:.6g} to {ends[1]:.6g} are not clipped; calibration data are "
+        f"{quantization['input_low']:.6g} to {quantization['input_high']:.6g}"
+    )
+    # Images of before have none.
+    for warning in quantization.get("warnings", ()):
+        print_line(f"warning: {warning}")
 
 
 def _print_conv(quantization: Any) -> None:

@@ -10,7 +10,7 @@ from compiler import Image
 from compiler.scnn.image import CnnImage, load_image
 from compiler.staging import check_output_file
 from scripts.cli.cnn_run import cnn_run_fields
-from scripts.cli.eie_run import pe_cycles
+from scripts.cli.eie_run import pe_cycles, print_clipped
 from scripts.cli.files import read_npy, write_npy
 from scripts.cli.options import ImageArgument, InputOption, JsonOption
 from scripts.cli.output import Steps, print_json, print_line, print_table
@@ -137,6 +137,7 @@ def _document(
         "on": on,
         "inputs": len(result.outputs),
         "shape": list(result.outputs.shape),
+        "clipped_inputs": None if result.clipped is None else result.clipped.to_dict(),
         "outputs": result.outputs.tolist() if output is None else None,
         "output_file": None if output is None else str(output),
         "waves": None if vcd is None else str(vcd),
@@ -159,5 +160,6 @@ def _print_result(result: RunResult | CnnResult) -> None:
     parts = [*(result.saturated or ())]
     if isinstance(result, CnnResult) and result.tail is not None:
         parts += result.tail.saturated or ()
+    print_clipped(result)
     if result.saturated is not None:
         print_line(f"saturated outputs: {sum(int(part.sum()) for part in parts)}")

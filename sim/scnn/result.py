@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.clipping import Clipping
 from compiler.scnn.run import ScnnRun
 from sim.result import RunResult
 from sim.rtl.scnn_files import ScnnResult
@@ -34,6 +35,7 @@ class CnnResult:
         that hands SCNN's outputs over to EIE by itself, without loads and stores between runs;
         None where the host carries them.
     tail : what the Linear layers gave on EIE; None if there are none.
+    clipped : numbers of the inputs that did not fit their format; None if inputs were integers.
     """
 
     outputs: NDArray[np.float64]
@@ -46,6 +48,7 @@ class CnnResult:
     rtl: ScnnResult | None = None
     latency: NDArray[np.int64] | None = None
     tail: RunResult | None = None
+    clipped: Clipping | None = None
 
     @property
     def cycles(self) -> NDArray[np.int64] | None:

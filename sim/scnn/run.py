@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from compiler.clipping import Clipping, count_clipped
 from compiler.errors import InputError
 from compiler.fixed_point import check_input, dequantize, quantize_input
 from compiler.graph import INPUT, QuantGraph
@@ -60,7 +61,18 @@ def run_cnn(
     """
     if on not in get_args(Target):
         raise InputError(f"on must be one of {', '.join(get_args(Target))}, not {on!r}")
-    planes = cnn_inputs(image, x)
+    result = _run_planes(image, cnn_inputs(image, x), on, waves, progress)
+    return dataclasses.replace(result, clipped=cnn_clipped(image, x))
+
+
+def _run_planes(
+    image: "CnnImage",
+    planes: NDArray[np.int64],
+    on: Target,
+    waves: Path | None,
+    progress: Progress | None,
+) -> CnnResult:
+    """Run inputs that are in fixed point already."""
     golden = _on_golden(image, planes)
     if on == "golden":
         return _with_tail(image, golden, on, None)
@@ -83,10 +95,19 @@ def cnn_inputs(image: "CnnImage", x: ArrayLike) -> NDArray[np.int64]:
     InputError
         As :func:`run_cnn` does.
     """
-    graph = image.network.graph
-    samples = check_input(x, graph.input_shape, "input")
-    (frac,) = {layer.in_frac for layer in graph.layers if INPUT in layer.inputs}
-    return quantize_input(samples, frac, image.params.act_bits)
+    samples = check_input(x, image.network.graph.input_shape, "input")
+    return quantize_input(samples, _in_frac(image), image.params.act_bits)
+
+
+def cnn_clipped(image: "CnnImage", x: ArrayLike) -> Clipping:
+    """Count the numbers that :func:`cnn_inputs` clips."""
+    samples = check_input(x, image.network.graph.input_shape, "input")
+    return count_clipped(samples, _in_frac(image), image.params.act_bits)
+
+
+def _in_frac(image: "CnnImage") -> int:
+    (frac,) = {layer.in_frac for layer in image.network.graph.layers if INPUT in layer.inputs}
+    return frac
 
 
 def cnn_job(image: "CnnImage", planes: NDArray[np.int64], cycles: NDArray[np.int64]) -> ScnnJob:

@@ -51,6 +51,25 @@ def test_golden_computes_the_network(cli: Callable[..., Any], files: Any, tmp_pa
     assert np.abs(np.load(output) - expected).max() < 0.01
 
 
+def test_clipped_inputs_are_told(cli: Callable[..., Any], files: Any, tmp_path: Path) -> None:
+    inputs, image = tmp_path / "x.npy", tmp_path / "image"
+    np.save(inputs, 1000 * np.load(files.inputs))
+    document = cli("run", files.image, "--input", inputs, "--json").document["clipped_inputs"]
+    assert document["share"] > 0.9
+    assert document["warning"].endswith("compile again with --calibration data like this")
+    text = cli("run", files.image, "--input", inputs).out
+    assert f"clipped inputs: {document['clipped']} of {5 * 24} (" in text
+    assert f"warning: {document['warning']}\n" in text
+    text = cli("run", files.image, "--input", files.inputs).out
+    assert f"of {5 * 24} (" in text
+    assert "warning" not in text
+    np.save(inputs, np.zeros((2, 24), np.float32))
+    command = [*files.compile(image), "--calibration", str(inputs)]
+    for text in (cli(*command).out, cli("info", image).out):
+        assert "warning: all numbers of the calibration data are 0, which says nothing" in text
+        assert "inputs: -1 to 0.999969 are not clipped; calibration data are 0 to 0" in text
+
+
 @pytest.mark.cosim
 def test_rtl_writes_what_golden_does(cli: Callable[..., Any], files: Any, tmp_path: Path) -> None:
     golden, rtl = tmp_path / "golden.npy", tmp_path / "rtl.npy"
@@ -78,6 +97,7 @@ def test_verify_compares_every_word(cli: Callable[..., Any], files: Any) -> None
     document = cli("verify", files.image, "--input", files.inputs, "--json").document
     assert document["exact"] is True
     assert (document["words"], document["differ"], document["differences"]) == (words, 0, [])
+    assert document["clipped_inputs"]["numbers"] == 5 * 24
     assert document["problems"] == []
     cycles = document["cycles"]
     assert cycles["total"] == sum(cycles["per_input"]) == sum(cycles["per_layer"].values())

@@ -163,6 +163,7 @@ def test_verify_compares_every_word(cli: Cli, cnn: Any) -> None:
     # At least each layer's output; beside them are words of RAMs and what the host reads.
     assert words > _SAMPLES * (6 * 64 + 6 * 16 + 8 * 16 + 8 * 4 + 12 + 5)
     assert (document["exact"], document["differ"], document["cycles_differ"]) == (True, 0, 0)
+    assert document["clipped_inputs"]["numbers"] == _SAMPLES * 2 * 64
     assert document["words"] == document["scnn"]["words"] + document["eie"]["words"]
     assert document["scnn"]["problems"] == document["eie"]["problems"] == []
     assert document["on_chip"] is True

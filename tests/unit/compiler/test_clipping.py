@@ -1,0 +1,100 @@
+"""Numbers that do not fit their format are counted, and what is told about calibration data."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compiler.clipping import WARN_SHARE, calibration_warnings, count_clipped
+from compiler.errors import CompileError
+from compiler.fixed_point import limits, quantize_input, round_half_up
+from compiler.network import FloatLayer, FloatNetwork
+from compiler.quality import MIN_SNR_DB, snr_warnings
+from compiler.quantize import fixed_point_errors, quantize
+from compiler.quantize_report import FixedPointError, QuantReport
+from hw.eie.params import EieParams
+from sim.golden.eie import run_layer
+
+
+@given(
+    values=st.lists(st.floats(-40, 40), min_size=2, max_size=12),
+    frac=st.integers(-3, 12),
+    act_bits=st.integers(2, 16),
+)
+def test_counts_what_saturation_changes(values: list[float], frac: int, act_bits: int) -> None:
+    x = np.array([values, values[::-1]])
+    clipped = count_clipped(x, frac, act_bits)
+    rounded = round_half_up(np.ldexp(x, frac))
+    assert clipped.counts.tolist() == (quantize_input(x, frac, act_bits) != rounded).sum(1).tolist()
+    assert (clipped.size, clipped.numbers) == (len(values), x.size)
+    least, most = limits(act_bits)
+    assert (clipped.lowest * 2.0**frac, clipped.highest * 2.0**frac) == (least, most)
+
+
+def test_what_overflows_float_is_clipped() -> None:
+    x = np.array([[1e300, -1e300, 0.5]])
+    assert quantize_input(x, 200, 16).tolist() == [[32767, -32768, 32767]]
+    assert count_clipped(x, 200, 16).total == 3
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 2])
+def test_warns_of_more_than_a_share(beyond: int) -> None:
+    x = np.zeros((2, 50))
+    x[0, :beyond] = 3.0
+    clipped = count_clipped(x, 15, 16)
+    assert str(clipped) == f"clipped inputs: {beyond} of 100 ({beyond:.1f} %)"
+    assert clipped.share == beyond / 100
+    assert (clipped.warning is not None) == (clipped.share > WARN_SHARE)
+    if clipped.warning is not None:
+        assert "2.0 % of the numbers" in clipped.warning
+        assert "(-1 to 0.999969)" in clipped.warning
+        assert "--calibration data like this" in clipped.warning
+        assert clipped.lines() == [str(clipped), f"warning: {clipped.warning}"]
+    document = json.loads(json.dumps(clipped.to_dict()))
+    assert (document["clipped"], document["per_input"]) == (beyond, [beyond, 0])
+
+
+@pytest.mark.parametrize("value", [0.0, -0.25])
+def test_warns_of_calibration_data_that_are_all_the_same(value: float) -> None:
+    (warning,) = calibration_warnings(np.full((3, 4), value))
+    assert f"all numbers of the calibration data are {value:.6g}, which says nothing" in warning
+    assert calibration_warnings(np.array([[value, value + 1e-9]])) == ()
+
+
+def measured(weight: np.ndarray, x: np.ndarray, **params: Any) -> QuantReport:
+    network = FloatNetwork((2,), (FloatLayer("fc", weight, np.zeros(len(weight)), relu=False),))
+    array = EieParams(**params)
+    rounded, report = quantize(network, x, array, share=True)
+    return report.with_errors(fixed_point_errors(network, rounded, x, run_layer, array))
+
+
+def test_warns_of_outputs_little_above_their_error() -> None:
+    rng = np.random.default_rng(3)
+    weight, x = rng.normal(size=(8, 2)), rng.normal(size=(20, 2))
+    assert measured(weight, x, code_bits=8).warnings == ()
+    (warning,) = measured(weight, x, code_bits=1).warnings
+    assert "outputs of 'fc' (" in warning
+    assert f"less than {MIN_SNR_DB:.0f} dB above their error" in warning
+    assert "clustering 'fc' costs the most" in warning
+    (warning,) = measured(np.sign(weight), x, act_bits=3).warnings
+    assert "wider weight_bits or act_bits" in warning
+
+
+def test_the_limit_of_the_warning() -> None:
+    rng = np.random.default_rng(3)
+    report = measured(rng.normal(size=(8, 2)), rng.normal(size=(20, 2)), code_bits=8)
+    for snr, warned in ((None, 0), (MIN_SNR_DB, 0), (MIN_SNR_DB - 0.1, 1)):
+        error = FixedPointError(max_abs=1.0, rms=1.0, snr_db=snr, saturated=0, outputs=1)
+        assert len(snr_warnings(report.with_errors((error,)).layers)) == warned
+
+
+@pytest.mark.parametrize("scale", [1e160, 1e300])
+def test_refuses_errors_that_would_overflow(scale: float) -> None:
+    """Also where the outputs are finite, but not their squares."""
+    with pytest.raises(CompileError, match=r"'fc' overflows float64 .*: scale the data as in"):
+        measured(np.ones((1, 2)), np.full((1, 2), scale))
+    report = measured(np.ones((1, 2)), np.full((1, 2), 1e140))
+    assert json.dumps(report.to_dict(), allow_nan=False)
