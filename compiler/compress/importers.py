@@ -1,8 +1,6 @@
 """Networks that were pruned or clustered elsewhere, as they are."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -13,10 +11,9 @@ from torch.nn.utils.weight_norm import WeightNorm
 from compiler.compress.layers import bake
 from compiler.errors import InputError
 
-__all__ = ["plain_module", "plain_state", "read_state"]
+__all__ = ["plain_module", "plain_state"]
 
 _ORIGINAL, _MASK = "_orig", "_mask"
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
 
 def plain_module(module: nn.Module) -> nn.Module:
@@ -51,63 +48,76 @@ def _forget_spectral_norm(part: nn.Module) -> None:
                 del hooks[key]
 
 
-def plain_state(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Return a state dict without pruning in it: ``w_orig`` and ``w_mask`` become ``w``.
+def plain_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a state dict of plain weights: what :func:`plain_module` does, on tensors by name.
 
     Raises
     ------
     InputError
-        If it holds anything but tensors, or a mask does not fit.
+        If the parts that a weight is made of do not fit each other, or are of a kind that is not
+        known.
     """
-    tensors: dict[str, torch.Tensor] = {}
-    for name, value in state.items():
-        if not isinstance(value, torch.Tensor):
-            raise InputError(f"{name!r} is no tensor but {type(value).__name__}: no state dict")
-        tensors[name] = value
     plain: dict[str, torch.Tensor] = {}
-    for name, tensor in tensors.items():
-        mask = tensors.get(name.removesuffix(_ORIGINAL) + _MASK)
-        if name.endswith(_ORIGINAL) and mask is not None:
-            if mask.shape != tensor.shape:
-                raise InputError(f"the mask of {name!r} is {tuple(mask.shape)}")
-            plain[name.removesuffix(_ORIGINAL)] = torch.where(mask != 0, tensor, 0)
-        elif not (name.endswith(_MASK) and name.removesuffix(_MASK) + _ORIGINAL in tensors):
-            plain[name] = tensor
+    for name, tensor in state.items():
+        for whole, parts, make in _KINDS:
+            if not name.endswith(parts[0]):
+                continue
+            stem = name.removesuffix(parts[0])
+            found = [state.get(stem + part) for part in parts]
+            given = [one for one in found if one is not None]
+            if len(given) == len(parts):
+                try:
+                    plain[stem + whole] = make(*given)
+                except RuntimeError as error:
+                    shapes = ", ".join(str(tuple(one.shape)) for one in given)
+                    raise InputError(
+                        f"{name!r} and what it is combined with do not fit: they are {shapes}"
+                    ) from error
+                break
+        else:
+            if not any(_is_part(name, parts, state) for _, parts, _ in _KINDS):
+                plain[name] = tensor
+    odd = next((name for name in plain if ".parametrizations." in f".{name}"), None)
+    if odd is not None:
+        raise InputError(
+            f"{odd!r} is part of a parametrization that is not known; remove it before saving, "
+            "with torch.nn.utils.parametrize.remove_parametrizations"
+        )
     return plain
 
 
-def read_state(path: Path | str) -> dict[str, torch.Tensor]:
-    """Read a state dict: ``.safetensors``, or what ``torch.save`` wrote (tensors only).
+def _is_part(name: str, parts: Sequence[str], state: Mapping[str, torch.Tensor]) -> bool:
+    """Say whether ``name`` is one of the tensors that a weight is made of."""
+    for part in parts:
+        stem = name.removesuffix(part)
+        if name.endswith(part) and all(stem + one in state for one in parts):
+            return True
+    return False
 
-    A state dict inside a checkpoint is found by its usual names. Pruning is made permanent.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or holds anything else.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} does not exist")
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+def _masked(weight: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return torch.where(mask.expand_as(weight) != 0, weight, 0)
 
-        try:
-            return plain_state(load_file(path))
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{path} cannot be read: {error}") from error
-    try:
-        document = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch raises what the part of the file that is damaged makes it raise.
-        raise InputError(
-            f"{path} cannot be read as tensors alone: {str(error).splitlines()[0]}; save "
-            "module.state_dict()"
-        ) from error
-    for name in _WRAPPERS:
-        if isinstance(document, Mapping) and isinstance(document.get(name), Mapping):
-            document = document[name]
-    if not isinstance(document, Mapping) or not document:
-        raise InputError(f"{path} holds no state dict but {type(document).__name__}")
-    return plain_state(document)
+
+def _normed(direction: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+    """Return the weight of weight norm; ``length`` is 1 long where lengths are summed over."""
+    over = [d for d in range(direction.dim()) if length.dim() == 0 or length.shape[d] == 1]
+    return direction * (length / torch.linalg.vector_norm(direction, dim=over, keepdim=True))
+
+
+def _spectral(weight: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Return the weight of spectral norm, whose vectors say along which axis it was laid flat."""
+    axis = 0 if len(left) == len(weight) else 1
+    flat = weight.movedim(axis, 0).reshape(len(left), -1)
+    return weight / torch.dot(left, flat @ right)
+
+
+_NEW = "parametrizations.weight."
+_KINDS = (
+    ("weight", ("weight_orig", "weight_u", "weight_v"), _spectral),
+    ("weight", (f"{_NEW}original", f"{_NEW}0._u", f"{_NEW}0._v"), _spectral),
+    ("weight", ("weight_v", "weight_g"), _normed),
+    ("weight", (f"{_NEW}original1", f"{_NEW}original0"), _normed),
+    ("", (_ORIGINAL, _MASK), _masked),
+)
+"""Name of a weight, names of what it is made of, and how."""

@@ -135,10 +135,11 @@ def pack_state(
     stored: list[StoredTensor] = []
     warnings: list[str] = []
     for name, tensor in state.items():
+        array, dtype = to_array(name, tensor)
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise InputError(f"{name!r} has NaN or infinite elements; was it trained to the end?")
-        stored.append(encode_tensor(name, *to_array(name, tensor)))
-        if name in layers and not bool(tensor.any()):
+        stored.append(encode_tensor(name, array, dtype))
+        if name in layers and tensor.numel() and not bool(tensor.any()):
             warnings.append(
                 f"layer {layers[name]!r} has no weight left: its outputs are its biases"
             )
@@ -183,7 +184,13 @@ def to_array(name: str, tensor: torch.Tensor) -> tuple[np.ndarray, str]:
     """Return the elements of ``tensor`` for a ``.zsk`` file, and their type's name."""
     dtype = str(tensor.dtype).removeprefix("torch.")
     if dtype not in DTYPES:
-        raise InputError(f"{name!r} is of type {dtype}, which .zsk files do not hold")
+        raise InputError(
+            f"{name!r} is of type {dtype}, which .zsk files do not hold; convert it, to float32 say"
+        )
+    if tensor.is_meta or tensor.is_quantized or tensor.layout != torch.strided:
+        raise InputError(
+            f"{name!r} has no plain elements: it is sparse, quantized or on 'meta'; make it dense"
+        )
     tensor = tensor.detach().cpu().contiguous()
     if dtype == "bfloat16":
         tensor = tensor.view(torch.uint16)
@@ -191,7 +198,7 @@ def to_array(name: str, tensor: torch.Tensor) -> tuple[np.ndarray, str]:
 
 
 def _size(name: str, weight: torch.Tensor, stored: StoredTensor) -> LayerSize:
-    record, total = stored.record, weight.numel()
+    record, total = stored.record, max(1, weight.numel())
     width = 8 * weight.element_size()
     entries = max(1, record.get("entries", total))
     sections = [8 * len(section) for section in stored.sections]

@@ -62,7 +62,8 @@ def network_with(task: Task, state: Mapping[str, torch.Tensor], what: str) -> nn
     why = misfit(module, state)
     if why is not None:
         raise InputError(f"{what} is of another network than model(): {why}")
-    module.load_state_dict(dict(state))
+    # Without their counts, which old files do not have, norms are the same.
+    module.load_state_dict(dict(state), strict=False)
     return module
 
 
@@ -70,7 +71,9 @@ def misfit(module: nn.Module, state: Mapping[str, torch.Tensor]) -> str | None:
     """Return why ``state`` does not fit ``module``, naming keys, or None if it does."""
     own = module.state_dict()
     reasons: list[str] = []
-    missing = [name for name in own if name not in state]
+    missing = [
+        name for name in own if name not in state and not name.endswith("num_batches_tracked")
+    ]
     unknown = [name for name in state if name not in own]
     shapes = [name for name in own if name in state and state[name].shape != own[name].shape]
     if missing:

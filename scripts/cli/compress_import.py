@@ -10,7 +10,7 @@ from compiler.staging import check_output_file
 from scripts.cli.compress_auto import print_sizes
 from scripts.cli.compress_options import HooksOption
 from scripts.cli.options import JsonOption
-from scripts.cli.output import print_json, print_line
+from scripts.cli.output import others_to_stderr, print_json, print_line
 
 __all__ = ["EXAMPLES", "compress_import"]
 
@@ -59,8 +59,9 @@ def compress_import(
 
     from compiler.compress.hooks import load_hooks
     from compiler.compress.import_net import parse_layers, read_net
-    from compiler.compress.importers import plain_module, read_state
     from compiler.compress.pack import pack, pack_state
+    from compiler.compress.restore import network_with
+    from compiler.compress.state_files import read_state
 
     if file.suffix == ".net":
         arrays = read_net(file, parse_layers(layers or ""))
@@ -70,14 +71,10 @@ def compress_import(
     if hooks is None:
         report = pack_state(state, output, meta={"source": file.name})
     else:
-        task = load_hooks(hooks)
-        module = plain_module(task.model())
-        try:
-            module.load_state_dict(state)
-        except RuntimeError as error:
-            lines = [line.strip() for line in str(error).splitlines()]
-            raise InputError(f"{file} does not fit model(): {' '.join(lines[1:3])}") from error
-        report = pack(module, output, task.example(), {"source": file.name})
+        with others_to_stderr():
+            task = load_hooks(hooks)
+            module = network_with(task, state, str(file))
+            report = pack(module, output, task.example(), {"source": file.name})
     if as_json:
         print_json({"model": str(output), **report.to_dict()})
         return

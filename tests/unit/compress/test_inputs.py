@@ -17,10 +17,11 @@ from compiler.compress.config import Config
 from compiler.compress.config_file import dump_config, load_config, override, parse_config
 from compiler.compress.hooks import load_hooks
 from compiler.compress.import_net import KNOWN_NETS, NetLayer, parse_layers, read_net
-from compiler.compress.importers import plain_module, plain_state, read_state
+from compiler.compress.importers import plain_module, plain_state
 from compiler.compress.mnist import Distort, load_mnist, loader, read_idx
 from compiler.compress.pack import pack_state, state_of_zsk
 from compiler.compress.runs import to_entries
+from compiler.compress.state_files import read_state
 from compiler.compress.task import evaluate
 from compiler.compress.tasks import TASKS, lenet5, lenet_300_100, task_config, task_of
 from compiler.errors import InputError
@@ -240,7 +241,7 @@ def test_unreadable_state_dicts(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pt")
     torch.save({"a": 1}, tmp_path / "numbers.pt")
     cases = {
-        "broken.pt": "cannot be read as tensors alone",
+        "broken.pt": r"is damaged, or no file of torch\.save",
         "broken.safetensors": "cannot be read",
         "list.pt": "holds no state dict but list",
         "numbers.pt": "'a' is no tensor but int",
