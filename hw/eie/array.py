@@ -30,7 +30,7 @@ class EieArray(wiring.Component):
 
     The PEs are instances of one Verilog module (``PE_MODULE``, converted on its own from
     :class:`hw.eie.pe.Pe`): a design of 64 equal PEs then costs the text and the compile time of
-    one. The array therefore runs in Verilog simulators only.
+    one. Amaranth's simulator needs the PEs put in the places of the instances.
 
     Members
     -------

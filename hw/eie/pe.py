@@ -173,7 +173,9 @@ class Pe(wiring.Component):
                 counters.descriptor.eq(c.descriptor),
                 counters.stall_class.eq(stall_class),
                 counters.clear.eq(c.counter_clear),
-                counters.read.eq(self.host_en & ~self.host.write),
+                counters.read.eq(
+                    self.host_en & ~self.host.write & (self.host.space == Space.COUNTER)
+                ),
                 counters.addr.eq(Mux(c.counter_clear, c.counter_row, self.host.addr)),
             ]
             answer_counter = Signal()

@@ -72,8 +72,8 @@ class PtrRead(wiring.Component):
             # Of columns j and j+1, the even one is in the even bank.
             even_read.addr.eq((column + 1) >> 1),
             odd_read.addr.eq(column >> 1),
-            even_read.en.eq(advance),
-            odd_read.en.eq(advance),
+            even_read.en.eq(advance & self.i.valid),
+            odd_read.en.eq(advance & self.i.valid),
             empty.eq(even_read.data[:low] == odd_read.data[:low]),
             advance.eq(~self.full | empty | self.o.ready),
             self.i.ready.eq(advance),

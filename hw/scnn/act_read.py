@@ -131,7 +131,7 @@ class ActRead(wiring.Component):
             d_drop.eq((d_count == 0) & ~d_place.last),
             d_done.eq(d_drop | (a_go & ~w_valid)),
             self.i.ready.eq(~d_valid | d_done),
-            self.directory_en.eq(self.i.valid & self.i.ready),
+            self.directory_en.eq(self.i.valid & self.i.ready & (self.i.payload.place.count != 0)),
             self.directory_row.eq(self.src_base + self.i.payload.channel),
             row.eq(Mux(w_valid, w_row, self.directory.start)),
             count.eq(Mux(w_valid, w_count, d_count)),
@@ -139,7 +139,7 @@ class ActRead(wiring.Component):
             final.eq(count <= p.mult_i),
             a_go.eq(~a_valid | queue.i.ready),
             fetch.eq(w_valid | (d_valid & ~d_drop)),
-            self.word_en.eq(a_go & fetch),
+            self.word_en.eq(a_go & fetch & (count != 0)),
             self.word_row.eq(row),
         ]
         with m.If(self.i.ready):

@@ -42,7 +42,7 @@ class ScnnArray(wiring.Component):
 
     The PEs are instances of one Verilog module (``PE_MODULE``, converted on its own from
     :class:`hw.scnn.pe.ScnnPe`): a design of 64 equal PEs then costs the text and the compile time
-    of one. The array therefore runs in Verilog simulators only.
+    of one. Amaranth's simulator needs the PEs put in the places of the instances.
 
     Members
     -------
@@ -196,7 +196,7 @@ class ScnnArray(wiring.Component):
                 weights.restart.eq(sequencer.restart),
                 weights.start.eq(sequencer.pass_start & broadcast.used[number]),
                 streaming[number].eq(weights.busy),
-                weights.bias_read.eq(drain.bias_read),
+                weights.bias_read.eq(drain.bias_read & broadcast.used[number]),
                 weights.bias_row.eq(drain.bias_row),
                 broadcast.biases[number].eq(weights.bias_data),
                 weights.host.eq(host),

@@ -27,7 +27,7 @@ class Broadcast(wiring.Component):
     -------
     descriptor : In, of the pass at work, stable from the cycle of ``start`` until the next.
     start : In, the pass begins with the next cycle.
-    used : Out, in the cycle of ``start``: streams that have a block.
+    used : Out, streams that have a block, from the cycle of ``start`` until the next.
     items, biases : In, of each stream, an item and a bias.
     pe_items, pe_biases : Out, of each PE. An item is valid when all PEs of the block are ready, so
         a PE's ``ready`` must not depend on it.

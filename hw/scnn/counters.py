@@ -22,7 +22,7 @@ class Counters(wiring.Component):
     """One counter per descriptor and stall class; each cycle adds F x I, to one or two of them.
 
     As a cycle that is USEFUL adds to FRAGMENTATION, too, useful multipliers have an SRAM of their
-    own.
+    own. Where there is nothing to add, an SRAM is left alone.
 
     Members
     -------
@@ -72,28 +72,30 @@ class Counters(wiring.Component):
             w_useful.eq(c_useful),
             w_rest.eq(p.mults - c_useful),
         ]
+        is_useful = Signal()
         was_useful = Signal()
-        m.d.sync += was_useful.eq(self.addr[:_CLASS_BITS] == StallClass.USEFUL)
+        m.d.comb += is_useful.eq(self.addr[:_CLASS_BITS] == StallClass.USEFUL)
+        m.d.sync += was_useful.eq(is_useful)
 
         row_bits = p.descriptor_addr_bits
         m.submodules.useful_counts = useful = AccumRam(COUNTER_BITS, 1 << row_bits, row_bits)
         bits = counter_addr_bits(p)
         m.submodules.other_counts = others = AccumRam(COUNTER_BITS, 1 << bits, bits)
         m.d.comb += [
+            useful.add.eq(c_count & (c_useful != 0)),
+            useful.read.eq(self.read & is_useful),
+            useful.clear.eq(self.clear),
             useful.add_row.eq(c_descriptor),
             useful.addend.eq(w_useful),
             useful.read_row.eq(self.addr[_CLASS_BITS:]),
             useful.clear_row.eq(self.addr[_CLASS_BITS:]),
+            others.add.eq(c_count & (c_useful != p.mults)),
+            others.read.eq(self.read & ~is_useful),
+            others.clear.eq(self.clear),
             others.add_row.eq(Cat(c_class, c_descriptor)),
             others.addend.eq(w_rest),
             others.read_row.eq(self.addr),
             others.clear_row.eq(self.addr),
             self.read_data.eq(Mux(was_useful, useful.read_data, others.read_data)),
         ]
-        for counts in (useful, others):
-            m.d.comb += [
-                counts.add.eq(c_count),
-                counts.read.eq(self.read),
-                counts.clear.eq(self.clear),
-            ]
         return m

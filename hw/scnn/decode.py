@@ -22,7 +22,7 @@ class Decode(wiring.Component):
     """Make values and offsets of a vector of stored weights a cycle; takes four cycles.
 
     Runs are summed up; places in the block are known; codebook and tap table are read, one copy
-    of each for every weight of a vector; offsets are added up.
+    of each for every weight of a vector, for weights that are not 0 only; offsets are added up.
 
     Members
     -------
@@ -97,7 +97,8 @@ class Decode(wiring.Component):
             with m.If(valids["r"]):
                 m.d.sync += before.eq(here + r_total)
         for lane in range(p.mult_f):
-            self._decode(m, lane, sums[lane] + self.entries[lane].run, here, heads)
+            place = sums[lane] + self.entries[lane].run
+            self._decode(m, lane, place, here, valids, heads)
         last = heads["t"]
         with m.If(self.advance):
             m.d.sync += [
@@ -110,7 +111,13 @@ class Decode(wiring.Component):
         return m
 
     def _decode(
-        self, m: Module, lane: int, place: Value, before: Signal, heads: dict[str, data.View]
+        self,
+        m: Module,
+        lane: int,
+        place: Value,
+        before: Signal,
+        valids: dict[str, Signal],
+        heads: dict[str, data.View],
     ) -> None:
         """Decode the weight of one lane, at ``place`` in its vector."""
         p, d = self._p, self.descriptor
@@ -135,6 +142,8 @@ class Decode(wiring.Component):
                 t_channel.eq(n_place & ((1 << d.log_kc) - 1)),
             ]
 
+        # A weight of 0 has no product, so nothing of it is looked up; nor is a plain one's value.
+        needed = Signal(name=f"needed_{lane}")
         m.submodules[f"codebook_{lane}"] = codebook = sram(
             signed(p.weight_bits), p.num_codebooks * p.num_codes, f"codebook_{lane}"
         )
@@ -143,12 +152,13 @@ class Decode(wiring.Component):
         tap, load_tap = taps.read_port(), taps.write_port()
         write = self.host_en & self.host.write
         m.d.comb += [
-            code.en.eq(self.advance),
+            needed.eq(self.advance & valids["n"] & (fields["n"] != 0)),
+            code.en.eq(needed & ~d.plain),
             code.addr.eq(Cat(fields["n"][: p.code_bits], d.codebook)),
             load_code.en.eq(write & (self.host.space == Space.CODEBOOK)),
             load_code.addr.eq(self.host.addr),
             load_code.data.eq(self.host.data),
-            tap.en.eq(self.advance),
+            tap.en.eq(needed),
             tap.addr.eq(heads["n"].block.tap_base + (n_place >> d.log_kc)),
             load_tap.en.eq(write & (self.host.space == Space.TAP)),
             load_tap.addr.eq(self.host.addr),

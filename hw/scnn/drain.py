@@ -26,7 +26,8 @@ class Drain(wiring.Component):
     ready : In, all PEs have finished a group.
     step : Out, for all PEs.
     drained : Out, with the last step of a group: its set of accumulators is free.
-    bias_read, bias_row : Out, read the bias that belongs to the next cycle's step.
+    bias_read, bias_row : Out, read the bias that belongs to the next cycle's step, the first of
+        an output channel, and to those after it.
     done : Out, all groups of the pass have been drained.
     """
 
@@ -138,10 +139,14 @@ class Drain(wiring.Component):
         with m.If(self.drained):
             m.d.sync += groups.eq(groups - 1)
         m.d.sync += self.drained.eq((go & ends["group"]) | (begin & ~d.drain))
-        m.d.comb += self.bias_read.eq(go)
+        new_channel = Signal()
+        m.d.comb += self.bias_read.eq(go & new_channel)
+        with m.If(go):
+            m.d.sync += new_channel.eq(ends["channel"])
         with m.If(self.start):
             m.d.sync += [
                 groups.eq(d.groups),
+                new_channel.eq(1),
                 base.eq(d.origin),
                 down.eq(d.out_sy * d.y_stride),
                 tile.eq(d.ho * d.y_stride),

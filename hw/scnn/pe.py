@@ -248,7 +248,7 @@ class ScnnPe(wiring.Component):
             counters.useful.eq(Mux(mults.issued, mults.useful, 0)),
             counters.stall_class.eq(stall_class),
             counters.clear.eq(self.counter_clear),
-            counters.read.eq(self.host_en & ~self.host.write),
+            counters.read.eq(self.host_en & ~self.host.write & (self.host.space == Space.COUNTER)),
             counters.addr.eq(Mux(self.counter_clear, self.counter_row, self.host.addr)),
         ]
         answer_counter = Signal()

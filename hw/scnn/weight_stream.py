@@ -1,6 +1,6 @@
 """Weight stream: reads blocks of weights, decodes them, and sends a vector a cycle to PEs."""
 
-from amaranth.hdl import Module, Mux, Shape, Signal, signed
+from amaranth.hdl import Module, Shape, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -89,7 +89,7 @@ class WeightStream(wiring.Component):
             self.bias_data.eq(bias.data),
         ]
 
-        # Memories have read ahead: the header after the one at work, and the next vector.
+        # The header after the one at work has been read ahead, if the pass has one.
         ahead = data.View(block_layout(p), block.data)
         groups = Signal(12)
         working = Signal()
@@ -98,11 +98,13 @@ class WeightStream(wiring.Component):
         left = Signal(p.weight_count_bits)
         issue = Signal()
         take = Signal()
+        final = Signal()
         m.d.comb += [
             decode.advance.eq(~self.o.valid | self.o.ready),
             issue.eq(working & decode.advance),
             self.busy.eq(working | decode.busy),
             take.eq((groups != 0) & (~working | (issue & (left <= 1)))),
+            final.eq((groups == 1) & ahead.last),
         ]
         with m.If(issue):
             m.d.sync += [left.eq(left - 1), first.eq(0), working.eq(left > 1)]
@@ -113,14 +115,16 @@ class WeightStream(wiring.Component):
             m.d.sync += groups.eq(self.descriptor.groups)
         with m.If(self.restart):
             m.d.sync += [groups.eq(0), working.eq(0)]
-        for read, goes_on in ((block, take), (weight, issue & (now.count != 0))):
+        for read, goes_on in (
+            (block, self.start | (take & ~final)),
+            (weight, (take & (ahead.count != 0)) | (issue & (left > 1))),
+        ):
             row = Signal(len(read.addr), name="next_row")
-            m.d.comb += [
-                read.en.eq(goes_on | self.restart),
-                read.addr.eq(Mux(self.restart, 0, row)),
-            ]
+            m.d.comb += [read.en.eq(goes_on), read.addr.eq(row)]
             with m.If(read.en):
-                m.d.sync += row.eq(read.addr + 1)
+                m.d.sync += row.eq(row + 1)
+            with m.If(self.restart):
+                m.d.sync += row.eq(0)
 
         m.d.comb += [
             decode.descriptor.eq(self.descriptor),

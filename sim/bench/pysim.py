@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from random import Random
 from typing import Any
 
-from amaranth.hdl import Elaboratable
+from amaranth.hdl import Elaboratable, Fragment
 from amaranth.sim import Simulator
 
 __all__ = ["get", "put", "random_gaps", "simulate"]
@@ -13,7 +13,7 @@ _MAX_CYCLES = 50_000
 
 
 def simulate(
-    dut: Elaboratable,
+    dut: Elaboratable | Fragment,
     *benches: Callable[[Any], Coroutine[Any, Any, None]],
     monitors: Sequence[Callable[[Any], Coroutine[Any, Any, None]]] = (),
 ) -> None:
@@ -24,7 +24,8 @@ def simulate(
     TimeoutError
         If a bench waits for ever.
     """
-    simulator = Simulator(dut)
+    design: Any = dut
+    simulator = Simulator(design)
     simulator.add_clock(1e-6)
     for bench in benches:
         simulator.add_testbench(bench)

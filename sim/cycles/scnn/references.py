@@ -23,7 +23,8 @@ class References:
     weight_sram : vectors of F weights that streams read.
     weight_fifo_writes, weight_fifo_reads : vectors of F weights, of the PEs' FIFOs; a read for
         every pair of vectors.
-    directory : entries of the source directory that are looked up.
+    directory : entries of the source directory that are looked up; of blocks without weights, that
+        end a group, there is none.
     act_ram : words of I activations that are read.
     accumulators : products that are added, each a read and a write.
     drained : accumulators that the drain reads, each a read and a write.
@@ -63,6 +64,7 @@ def pass_references(
     blocks = np.diff(work.begin)
     stream = np.repeat(np.arange(len(blocks)), blocks)
     brought = np.bincount(stream, weights=work.vectors, minlength=len(blocks)).astype(np.int64)
+    filled = np.bincount(stream[work.vectors > 0], minlength=len(blocks))
     issued = counters[:, StallClass.USEFUL] + counters[:, StallClass.FRAGMENTATION]
     words = 0
     for pe, mine in enumerate(pe_streams(params, descriptor).tolist()):
@@ -75,7 +77,7 @@ def pass_references(
         weight_sram=int(brought.sum()),
         weight_fifo_writes=int((brought * listeners).sum()),
         weight_fifo_reads=int(issued.sum()) // params.mults,
-        directory=int((blocks * listeners).sum()),
+        directory=int((filled * listeners).sum()),
         act_ram=words,
         accumulators=int(counters[:, StallClass.USEFUL].sum()),
         drained=steps * params.num_pes,

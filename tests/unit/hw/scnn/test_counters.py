@@ -2,15 +2,23 @@ from collections import Counter
 from random import Random
 from typing import Any
 
+from amaranth.hdl import Fragment
+
 from hw.scnn.counters import Counters
 from hw.scnn.formats import StallClass
 from hw.scnn.params import ScnnParams
+from sim.bench.assembly import Watch, count_reads
 from sim.bench.pysim import simulate
 
 
 def test_every_counted_cycle_adds_all_multipliers() -> None:
+    """An SRAM is read where there is something to add only."""
     p = ScnnParams(mult_f=3, mult_i=5, num_descriptors=4)
     dut = Counters(p)
+    watch = Watch()
+    whole = Fragment.get(dut, watch)
+    reads: Counter[str] = Counter()
+    adds = [0, 0]
     rng = Random(0)
     expected: Counter[tuple[int, int]] = Counter()
     rows = [(descriptor, stall) for descriptor in range(4) for stall in StallClass]
@@ -34,9 +42,12 @@ def test_every_counted_cycle_adds_all_multipliers() -> None:
                 expected[descriptor, StallClass.USEFUL] += useful
                 expected[descriptor, stall] += 15 - useful
                 cycles += 1
+                adds[0] += useful > 0
+                adds[1] += useful < 15
             await ctx.tick()
         ctx.set(dut.count, 0)
         await ctx.tick().repeat(2)
+        assert [reads["rows"], reads["rows_1"]] == adds
         ctx.set(dut.read, 1)
         total = 0
         for descriptor, stall in rows:
@@ -46,4 +57,7 @@ def test_every_counted_cycle_adds_all_multipliers() -> None:
             total += ctx.get(dut.read_data)
         assert total == 15 * cycles
 
-    simulate(dut, bench)
+    async def monitor(ctx: Any) -> None:
+        await count_reads(ctx, watch.memories, reads)
+
+    simulate(whole, bench, monitors=[monitor])

@@ -1,0 +1,205 @@
+"""The whole array, PEs and all, against golden and the cycle model: outputs, cycles, reads."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from compiler.graph import INPUT, QuantConv
+from compiler.scnn.layer import layer_runs
+from compiler.scnn.plan import plan_layer
+from compiler.scnn.run import ScnnRun
+from hw.scnn.array import PE_MODULE, ScnnArray
+from hw.scnn.formats import Command, Control, Space
+from hw.scnn.params import ScnnParams
+from hw.scnn.pe import ScnnPe
+from sim.bench.assembly import ArrayBench
+from sim.bench.pysim import simulate
+from sim.cycles.scnn.program import ScnnCycles
+from sim.cycles.scnn.weights import stream_work
+from sim.golden.scnn import run_layer
+from sim.rtl.scnn_loads import block_members, encode_loads
+from sim.scnn.walk import map_pass
+
+
+def params(**sizes: Any) -> ScnnParams:
+    small: dict[str, Any] = {
+        "pes_x": 2,
+        "pes_y": 2,
+        "num_streams": 2,
+        "mult_f": 2,
+        "mult_i": 2,
+        "banks": 4,
+        "bank_entries": 16,
+        "scatter_depth": 2,
+        "weight_depth": 6,
+        "block_depth": 2,
+        "field_bits": 8,
+        "code_bits": 4,
+        "weight_bits": 8,
+        "act_bits": 8,
+        "acc_bits": 20,
+        "act_words": 32,
+        "num_channels": 16,
+        "weight_words": 64,
+        "num_blocks": 32,
+        "num_taps": 16,
+        "num_biases": 16,
+        "num_codebooks": 2,
+        "num_descriptors": 4,
+    }
+    return ScnnParams(**(small | sizes))
+
+
+def draw_layer(rng: np.random.Generator, *, coded: bool, plane: tuple[int, int]) -> QuantConv:
+    """Draw a layer with an output channel without weights."""
+    book = np.array([0, 5, -7, 100, -128, 33]) if coded else None
+    weight = (
+        rng.integers(-128, 128, (4, 3, 3, 3)) if book is None else rng.choice(book, (4, 3, 3, 3))
+    )
+    weight[rng.random(weight.shape) < 0.6] = 0
+    weight[1] = 0
+    return QuantConv(
+        name="layer", kind="conv", inputs=(INPUT,), in_shape=(3, *plane), out_shape=(4, *plane),
+        weight=weight, codebook=book, bias=rng.integers(-999, 999, 4), stride=(1, 1),
+        padding=(1, 1), groups=1, relu=False, op="add", signed_input=True, in_frac=0,
+        weight_frac=6, out_frac=0,
+    )  # fmt: skip
+
+
+class Bench(ArrayBench):
+    """Does the runs of a layer, and compares everything that the array does."""
+
+    def __init__(self, p: ScnnParams) -> None:
+        self.p, self.array = p, ScnnArray(p)
+        super().__init__(self.array, {PE_MODULE: lambda: ScnnPe(p)})
+        self.made: list[tuple[int, list[int]]] = []
+
+    async def record(self, ctx: Any) -> None:
+        array, bits = self.array, self.p.act_bits
+        ports = array.out_valid, array.out_pass, array.out_data
+        while True:
+            _, _, valid, number, word = await ctx.tick().sample(*ports)
+            if valid:
+                fields = (word >> bits * pe & (1 << bits) - 1 for pe in range(self.p.num_pes))
+                self.made.append((number, [f - (f >> bits - 1 << bits) for f in fields]))
+
+    async def load(self, ctx: Any, run: ScnnRun, x: NDArray[np.int64]) -> None:
+        """Write the SRAMs of a run and its activations."""
+        for path, sram in run.srams.items():
+            *stream, name = path.split("/")
+            number = int(stream[0].removeprefix("stream_")) if stream else 0
+            await self._write_rows(ctx, Space[name.upper()], 0, sram.words, number)
+        for load, tiles in encode_loads(self.p, run.loads, {INPUT: x}):
+            directory = tiles.directory(self.p)
+            for _, pe, place in block_members(self.p, load.layout):
+                first = int(tiles.starts[place, 0])
+                await self._write_rows(ctx, Space.ACT, first, tiles.words[place], pe)
+                entries = directory[place][:, None]
+                await self._write_rows(ctx, Space.DIRECTORY, load.base, entries, pe)
+
+    async def _write_rows(
+        self, ctx: Any, space: Any, first: int, words: NDArray[np.uint64], number: int
+    ) -> None:
+        for row, limbs in enumerate(words.tolist(), first):
+            word = sum(limb << 64 * at for at, limb in enumerate(limbs))
+            await self.write(ctx, space, row, word, number)
+
+    def expected_reads(
+        self, run: ScnnRun, held: dict[str, NDArray[np.uint64]], references: Any
+    ) -> Counter[str]:
+        """Count the reads of a run of one pass, of memories that a model says something about."""
+        p, (d,) = self.p, run.program
+        (work,) = stream_work(p, run.program, held)
+        reads = Counter({"program": 4})
+        streams = len(work.begin) - 1
+        for stream in range(streams):
+            suffix = f"_{stream}" if stream else ""
+            blocks = slice(work.begin[stream], work.begin[stream + 1])
+            vectors = slice(work.first[blocks.start], work.first[blocks.stop])
+            reads[f"block{suffix}"] = int(blocks.stop - blocks.start)
+            reads[f"weight{suffix}"] = int(vectors.stop - vectors.start)
+            if d.drain:
+                reads[f"bias{suffix}"] = (d.groups - 1) * d.kc + d.kc_last
+            for lane in range(p.mult_f):
+                weights = int(np.count_nonzero(work.banks[vectors, lane] >= 0))
+                reads[f"tap_{lane}{suffix}"] = weights
+                reads[f"codebook_{lane}{suffix}"] = 0 if d.plain else weights
+        reads["directory"] = references.directory
+        reads["act"] = references.act_ram
+        reads["accumulators"] = references.accumulators + references.drained
+        return +reads
+
+    def seen_reads(self) -> Counter[str]:
+        """Sum up what PEs have read, by kind of memory; counters apart."""
+        seen: Counter[str] = Counter()
+        for name, count in self.reads.items():
+            pe, _, memory = name.rpartition("/")
+            if memory.startswith("rows"):
+                continue
+            kind = "accumulators" if memory.startswith("set_") else memory.rstrip("01").rstrip("_")
+            seen[kind if pe else memory] += count
+        return seen
+
+    async def check(
+        self, ctx: Any, layer: QuantConv, runs: list[ScnnRun], x: NDArray[np.int64]
+    ) -> None:
+        p, model = self.p, ScnnCycles(self.p, runs)
+        (golden,), _ = run_layer(layer, x[None], acc_bits=p.acc_bits, act_bits=p.act_bits)
+        held: dict[str, NDArray[np.uint64]] = {}
+        for number, run in enumerate(runs):
+            found = model.count(number, {INPUT: x})
+            held |= {name: sram.words for name, sram in run.srams.items()}
+            await self.load(ctx, run, x)
+            await self.command(ctx, Space.CONTROL, Command.CLEAR_COUNTERS)
+            self.reads.clear()
+            self.made.clear()
+            start = Command.START if run.loads else Command.START | Command.KEEP
+            await self.command(ctx, Space.CONTROL, start)
+            await ctx.tick().repeat(20)  # Idle, nothing is read.
+            expected = self.expected_reads(run, held, found.references[0])
+            assert self.seen_reads() == expected
+
+            (descriptor,), (output,) = run.program, run.outputs
+            steps: list[list[int]] = []
+            if output is not None:
+                where = map_pass(p, descriptor, output)
+                wrong = where.known & (where.expected(golden) != [made for _, made in self.made])
+                assert not wrong.any()
+                steps = where.known.tolist()
+            assert [at for at, _ in self.made] == [0] * len(steps)
+            assert await self.read(ctx, Space.CONTROL, Control.CYCLES) == found.cycles
+            for pe, stall in np.ndindex(found.counters.shape[1:]):
+                got = await self.read(ctx, Space.COUNTER, stall, pe)
+                assert got == found.counters[0, pe, stall]
+
+
+@pytest.mark.parametrize(
+    ("coded", "plane", "sizes"),
+    [
+        (True, (4, 5), {}),
+        (False, (4, 5), {}),
+        # Three PEs of four have nothing, and neither has the second stream.
+        (True, (1, 2), {}),
+        (False, (5, 3), {"num_streams": 4, "weight_depth": 2, "scatter_depth": 1, "run_bits": 1}),
+        (False, (4, 6), {"pes_x": 3, "pes_y": 1, "num_streams": 1, "num_biases": 2}),
+    ],
+    ids=str,
+)
+def test_layers(coded: bool, plane: tuple[int, int], sizes: dict[str, Any]) -> None:
+    """Words, cycles and counters are the models', and nothing is read that is not used."""
+    p, rng = params(**sizes), np.random.default_rng(7)
+    layer = draw_layer(rng, coded=coded, plane=plane)
+    runs = layer_runs(layer, plan_layer(layer, p), p)
+    assert all(len(run.program) == 1 for run in runs)
+    inputs = rng.integers(-128, 128, (2, 3, *plane)) * (rng.random((2, 3, *plane)) < 0.5)
+    inputs[0, 1] = 0
+    bench = Bench(p)
+
+    async def host(ctx: Any) -> None:
+        for x in inputs[: 2 if coded else 1]:
+            await bench.check(ctx, layer, runs, x)
+
+    simulate(bench.dut, host, monitors=[bench.watch, bench.record])
