@@ -3,6 +3,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from amaranth.hdl import Fragment
 
 from hw.eie.arithm import Arithm
 from hw.eie.params import EieParams
@@ -82,9 +83,20 @@ async def read(ctx: Any, dut: Arithm, rows: int) -> list[int]:
     return sums
 
 
-def sums_of(p: EieParams, *loads: tuple[Sequence[int], Sequence[Entry | None]]) -> list[int]:
+class Fpga:
+    """A platform, as far as the unit looks at it."""
+
+    has_multipliers = True
+
+
+def sums_of(
+    p: EieParams,
+    *loads: tuple[Sequence[int], Sequence[Entry | None]],
+    platform: Fpga | None = None,
+) -> list[int]:
     """Work through entries with one codebook after the other, and read the accumulators."""
     dut = Arithm(p)
+    whole = Fragment.get(dut, platform)
     sums: list[int] = []
 
     async def bench(ctx: Any) -> None:
@@ -94,7 +106,7 @@ def sums_of(p: EieParams, *loads: tuple[Sequence[int], Sequence[Entry | None]]) 
             await issue(ctx, dut, entries)
         sums.extend(await read(ctx, dut, p.num_accs))
 
-    simulate(dut, bench)
+    simulate(whole, bench)
     return sums
 
 
@@ -106,12 +118,16 @@ def expected(p: EieParams, *loads: tuple[Sequence[int], Sequence[Entry | None]])
     return [wrap(total, p.acc_bits) for total in sums]
 
 
+PLATFORMS = pytest.mark.parametrize("platform", [None, Fpga()], ids=["gates", "fpga"])
+
+
+@PLATFORMS
 @pytest.mark.parametrize("gap", [0.0, 0.5])
 @pytest.mark.parametrize("rows", [1, 2, 3, 12])
-def test_random_entries(rows: int, gap: float) -> None:
+def test_random_entries(rows: int, gap: float, platform: Fpga | None) -> None:
     rng = Random(rows)
     load = draw_codebook(P, rng), draw_entries(P, rng, rows, gap)
-    assert sums_of(P, load) == expected(P, load)
+    assert sums_of(P, load, platform=platform) == expected(P, load)
 
 
 @pytest.mark.parametrize("distance", [1, 2, 3, 4])
@@ -162,12 +178,13 @@ def test_new_codebook() -> None:
     assert sums_of(P, *loads) == expected(P, *loads)
 
 
+@PLATFORMS
 @pytest.mark.parametrize("bits", [1, 8])
-def test_code_widths(bits: int) -> None:
+def test_code_widths(bits: int, platform: Fpga | None) -> None:
     p = EieParams(num_accs=4, code_bits=bits, weight_bits=16, act_bits=8, acc_bits=40)
     rng = Random(bits)
     load = draw_codebook(p, rng), draw_entries(p, rng, 4, 0.1)
-    assert sums_of(p, load) == expected(p, load)
+    assert sums_of(p, load, platform=platform) == expected(p, load)
 
 
 def test_accumulators_are_cleared_one_by_one() -> None:

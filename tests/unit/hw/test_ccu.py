@@ -397,3 +397,33 @@ def test_clearing_the_counters_cuts_nothing_short(under_way: dict[str, bool], af
         assert await array.until_idle(ctx, start=True) == clean
 
     simulate(array.dut, bench)
+
+
+def test_start_takes_what_the_host_has_written_since() -> None:
+    """A codebook that the PEs hold may be another one by the next run, without any clearing."""
+    array = Array()
+    dut, fields = array.dut, PROGRAM[-1]
+    first, second = [7, 8, 9], [-7, 80, 1]
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        ctx.set(dut.load_program, 1)
+        for half in range(2):
+            ctx.set(dut.load_row, half)
+            word = pack(descriptor_layout(P), **fields) >> DESCRIPTOR_HALF_BITS * half
+            ctx.set(dut.load_data, word & (1 << DESCRIPTOR_HALF_BITS) - 1)
+            await ctx.tick()
+        ctx.set(dut.load_program, 0)
+        for book in (first, second):
+            ctx.set(dut.load_codebook, 1)
+            for code, weight in enumerate(book, 1):
+                ctx.set(dut.load_row, fields["codebook"] << P.code_bits | code)
+                ctx.set(dut.load_data, weight & 0xFF)
+                await ctx.tick()
+            ctx.set(dut.load_codebook, 0)
+            trace = await array.until_idle(ctx, start=True)
+            computing = [cycle for cycle in trace if cycle.phase == Phase.COMPUTE]
+            assert computing
+            assert all(cycle.codebook == [0, *book] for cycle in computing)
+
+    simulate(dut, bench)

@@ -25,13 +25,14 @@ def draw_program(p: EieParams) -> list[int]:
 
 
 async def load(ctx: Any, dut: DescriptorRead, program: list[int]) -> None:
-    ctx.set(dut.load_en, 1)
+    """Write a program; between its words, what is offered for other memories is not written."""
     for number, word in enumerate(program):
         for half, data in enumerate(reversed(divmod(word, 1 << DESCRIPTOR_HALF_BITS))):
             ctx.set(dut.load_row, 2 * number + half)
             ctx.set(dut.load_data, data)
+            await pulse(ctx, dut.load_en)
+            ctx.set(dut.load_data, ~data & (1 << DESCRIPTOR_HALF_BITS) - 1)
             await ctx.tick()
-    ctx.set(dut.load_en, 0)
 
 
 async def pulse(ctx: Any, signal: Any) -> None:

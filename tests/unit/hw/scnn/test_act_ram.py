@@ -51,7 +51,10 @@ def test_rams_swap_roles(source: int) -> None:
         await ctx.tick()
         for name in (dut.act_write, dut.dir_write, dut.word_en, dut.directory_en):
             ctx.set(name, 0)
-        await ctx.tick()
+        # What was read stays, whatever is asked for next.
+        ctx.set(dut.word_row, 3)
+        ctx.set(dut.directory_row, 1)
+        await ctx.tick().repeat(2)
         assert ctx.get(dut.word.as_value()) == 100 + 8 * source + 6
         assert ctx.get(dut.directory.as_value()) == 50 + 4 * source + 2
         for addr in range(16):

@@ -11,8 +11,9 @@ from compiler.graph import INPUT, QuantConv
 from compiler.scnn.layer import layer_runs
 from compiler.scnn.plan import plan_layer
 from compiler.scnn.run import ScnnRun
+from compiler.scnn.tiles import decode_tiles
 from hw.scnn.array import PE_MODULE, ScnnArray
-from hw.scnn.formats import Command, Control, Space
+from hw.scnn.formats import Command, Control, Space, directory_layout
 from hw.scnn.params import ScnnParams
 from hw.scnn.pe import ScnnPe
 from sim.bench.assembly import ArrayBench
@@ -113,7 +114,7 @@ class Bench(ArrayBench):
         """Count the reads of a run of one pass, of memories that a model says something about."""
         p, (d,) = self.p, run.program
         (work,) = stream_work(p, run.program, held)
-        reads = Counter({"program": 4})
+        reads = Counter({"descriptors": 4})
         streams = len(work.begin) - 1
         for stream in range(streams):
             suffix = f"_{stream}" if stream else ""
@@ -143,6 +144,34 @@ class Bench(ArrayBench):
             seen[kind if pe else memory] += count
         return seen
 
+    async def check_store(self, ctx: Any, run: ScnnRun, golden: NDArray[np.int64]) -> None:
+        """Read what the host stores of a run out of the RAMs, directories first."""
+        p, entry = self.p, directory_layout(self.p)
+        ram = await self.read(ctx, Space.CONTROL, Control.STATUS) >> 1 & 1
+        ram ^= not run.program[-1].swap
+        for store in run.stores:
+            layout = store.layout
+            phases, pes = layout.sy * layout.sx, 1 << layout.block_x + layout.block_y
+            for block, channels in enumerate(store.blocks):
+                count = (channels.stop - channels.start) * phases
+                directory = np.zeros((pes, count), np.uint64)
+                words = [np.zeros((p.act_words, 1), np.uint64) for _ in range(pes)]
+                for its_block, pe, place in block_members(p, layout):
+                    for at in range(count if its_block == block else 0):
+                        row = ram << p.channel_bits | store.base + at
+                        found = await self.read(ctx, Space.DIRECTORY, row, pe)
+                        directory[place, at] = found
+                        start = found & (1 << p.act_addr_bits) - 1
+                        stored = -(-(found >> entry["count"].offset) // p.mult_i)
+                        for word in range(start, start + stored):
+                            row = ram << p.act_addr_bits | word
+                            words[place][word] = await self.read(ctx, Space.ACT, row, pe)
+                if count:
+                    planes = golden[channels.start : channels.stop]
+                    planes = planes[:, layout.y0 : layout.y0 + layout.height]
+                    planes = planes[:, :, layout.x0 : layout.x0 + layout.width]
+                    assert (decode_tiles(p, layout, words, directory) == planes).all()
+
     async def check(
         self, ctx: Any, layer: QuantConv, runs: list[ScnnRun], x: NDArray[np.int64]
     ) -> None:
@@ -170,6 +199,7 @@ class Bench(ArrayBench):
                 assert not wrong.any()
                 steps = where.known.tolist()
             assert [at for at, _ in self.made] == [0] * len(steps)
+            await self.check_store(ctx, run, golden)
             assert await self.read(ctx, Space.CONTROL, Control.CYCLES) == found.cycles
             for pe, stall in np.ndindex(found.counters.shape[1:]):
                 got = await self.read(ctx, Space.COUNTER, stall, pe)

@@ -18,14 +18,16 @@ def draw_program(p: ScnnParams) -> list[int]:
 
 
 async def load(ctx: Any, dut: DescriptorRead, program: list[int]) -> None:
-    ctx.set(dut.load_en, 1)
+    """Write a program; between its words, what is offered for other memories is not written."""
+    mask = (1 << DESCRIPTOR_WORD_BITS) - 1
     for number, descriptor in enumerate(program):
         for word in range(DESCRIPTOR_WORDS):
             ctx.set(dut.load_row, DESCRIPTOR_WORDS * number + word)
             data = descriptor >> DESCRIPTOR_WORD_BITS * word
-            ctx.set(dut.load_data, data & (1 << DESCRIPTOR_WORD_BITS) - 1)
+            ctx.set(dut.load_data, data & mask)
+            await pulse(ctx, dut.load_en)
+            ctx.set(dut.load_data, ~data & mask)
             await ctx.tick()
-    ctx.set(dut.load_en, 0)
 
 
 async def pulse(ctx: Any, signal: Any) -> None:

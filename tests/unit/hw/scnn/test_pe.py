@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise, repeat
 from random import Random
@@ -369,6 +369,118 @@ def test_cycles_of_a_group(weights: list[tuple[int, int]], ready: int) -> None:
 
     simulate(dut, run)
     assert rising == list(range(ready, 20))
+
+
+def test_flush_in_every_cycle(flushed: Callable[[str], Any]) -> None:
+    """Nothing is left of what a flush finds, whenever it comes: in the pass and in its drain."""
+    p, rng = params(), Random(9)
+    parts = flushed("hw.scnn.pe")
+    bench = Bench(p, [], rng, gaps=0)
+    dut = bench.dut
+    assert parts.kinds == []  # The PE has not been elaborated.
+    weights = [(1 + k, 4 * k) for k in range(7)]
+    blocks = [(channel, weights) for channel in (0, 1, 2)]
+    planes = {0: dict.fromkeys(range(7), 5), 2: {3: 9}}
+    work = Pass(groups=[blocks, [], blocks], channels=planes)
+    items = list(work.items(p))
+
+    async def run(ctx: Any) -> None:
+        await bench.load(ctx, work)
+        bench.describe(ctx, 0, work)
+        ctx.set(dut.descriptor.wo, 4)
+        ctx.set(dut.descriptor.full_x, 1)
+        ctx.set(dut.descriptor.ho, 1)
+        ctx.set(dut.descriptor.full_y, 1)
+        for cycles in range(60):
+            left, drain = list(items), 0
+            ctx.set(dut.start, cycles > 0)
+            for _ in range(cycles):
+                await ctx.tick()
+                ctx.set(dut.start, 0)
+                if ctx.get(dut.group_ready) and not drain:
+                    drain = 4
+                step = {"valid": drain > 0, "addr": drain, "x": 4 - drain, "first": 1, "last": 1,
+                        "row_end": drain == 1, "channel_end": drain == 1}  # fmt: skip
+                ctx.set(dut.step, step)
+                ctx.set(dut.drained, drain == 1)
+                drain = max(0, drain - 1)
+                ctx.set(dut.weights.valid, bool(left))
+                ctx.set(dut.weights.payload, left[0] if left else {})
+                del left[: int(ctx.get(dut.weights.ready))]
+            ctx.set(dut.start, 0)
+            ctx.set(dut.weights.valid, 0)
+            ctx.set(dut.step, {})
+            ctx.set(dut.drained, 0)
+            await parts.flush(ctx, dut.flush)
+            for port in (dut.group_ready, dut.ppu_busy, dut.overflow, dut.output_valid):
+                assert not ctx.get(port)
+
+    simulate(dut, run)
+    assert parts.kinds == [
+        "WeightFifo", "ActRead", "MultiplierArray", "Scatter", "Accumulators", "Groups", "Ppu"
+    ]  # fmt: skip
+    told = {
+        "WeightFifo header.valid", "WeightFifo coming", "WeightFifo next_block", "ActRead o.valid",
+        "ActRead directory_en", "ActRead word_en", "MultiplierArray valid",
+        "MultiplierArray waiting", "Scatter waiting", "Accumulators waiting", "Groups done",
+        "Groups group_ready", "Ppu busy", "Ppu output_valid", "Ppu act_write", "Ppu dir_write",
+    }  # fmt: skip
+    assert told <= parts.seen
+
+
+@pytest.mark.parametrize("source", [0, 1])
+def test_outputs_go_to_the_destination(source: int) -> None:
+    """Sums that are drained become words and directory entries of the RAM that is no source."""
+    p, rng = params(), Random(source)
+    bench = Bench(p, [], rng, gaps=0)
+    dut, base = bench.dut, 11
+    wo, channels = 5, 3
+    plane = {position: rng.choice([-9, 7, 30]) for position in range(0, wo, 2)}
+    weights = [(1, 0), (-2, 8)]  # channels 0 and 1; 2 has none
+    work = Pass(groups=[[(4, weights)]], source=source, channels={4: plane})
+
+    async def run(ctx: Any) -> None:
+        await bench.load(ctx, work)
+        bench.describe(ctx, 0, work)
+        for name, value in {
+            "wo": wo, "ho": 1, "full_x": 1, "full_y": 1, "dst_base": base, "shift": 1,
+            "out_y_stride": wo,
+        }.items():  # fmt: skip
+            ctx.set(getattr(dut.descriptor, name), value)
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        await put(ctx, dut.weights, work.items(p), repeat(0))
+        await ctx.tick().until(dut.group_ready)
+        for channel in range(channels):
+            for x in range(wo):
+                ctx.set(dut.bias, 1)
+                ctx.set(dut.step, {
+                    "valid": 1, "addr": 8 * channel + x, "x": x, "first": 1, "last": 1,
+                    "row_end": x == wo - 1, "channel_end": x == wo - 1,
+                })  # fmt: skip
+                await ctx.tick()
+        ctx.set(dut.step, {})
+        ctx.set(dut.drained, 1)
+        await ctx.tick()
+        ctx.set(dut.drained, 0)
+        while ctx.get(dut.ppu_busy):
+            await ctx.tick()
+        ram, width = 1 - source, p.act_bits + p.run_bits
+        for channel, (weight, _) in enumerate([*weights, (0, 0)]):
+            addr = ram << p.channel_bits | base + channel
+            entry = await bench.command(ctx, Space.DIRECTORY, addr)
+            start, count = entry & p.act_words - 1, entry >> p.act_addr_bits
+            found, position = {}, -1
+            for at in range(count):
+                addr = ram << p.act_addr_bits | start + at // p.mult_i
+                one = await bench.command(ctx, Space.ACT, addr) >> at % p.mult_i * width
+                position += 1 + (one >> p.act_bits & p.max_run)
+                found[position] = (one & 0xFF ^ 0x80) - 0x80
+            outputs = {x: (act * weight + 1) >> 1 for x, act in plane.items()}
+            assert found == {x: output for x, output in outputs.items() if output}
+
+    simulate(dut, run)
 
 
 def test_flush_leaves_nothing_behind() -> None:

@@ -181,6 +181,16 @@ def test_against_decoder(seed: int, longest: int) -> None:
     memories = Memories(rng)
     passes = [draw_descriptor(rng) for _ in range(4)]
     items = [memories.draw_pass(d) for d in passes]
+    counts: list[int] = []
+
+    async def watch_busy(ctx: Any) -> None:
+        """See that the stream is busy from the second cycle of a pass to its last item."""
+        ports = dut.start, dut.busy, dut.o.valid & dut.o.ready
+        left, started = 0, 0
+        while True:
+            _, _, start, busy, taken = await ctx.tick().sample(*ports)
+            assert busy == (left > 0 and not started)
+            left, started = counts.pop() if start else left - taken, start
 
     async def bench(ctx: Any) -> None:
         await memories.load(ctx, dut)
@@ -190,6 +200,7 @@ def test_against_decoder(seed: int, longest: int) -> None:
             ctx.set(dut.restart, 0)
             await ctx.tick()
             for d, expected in zip(some, items, strict=False):
+                counts.append(len(expected))
                 await begin(ctx, dut, d)
                 got = await get(ctx, dut.o, len(expected), random_gaps(seed, longest))
                 assert forget([seen(one) for one in got]) == forget(expected)
@@ -198,7 +209,7 @@ def test_against_decoder(seed: int, longest: int) -> None:
                     assert not ctx.get(dut.o.valid)
                     await ctx.tick()
 
-    simulate(dut, bench)
+    simulate(dut, bench, monitors=[watch_busy])
 
 
 def test_one_item_a_cycle() -> None:
