@@ -7,7 +7,6 @@ JSON and one raw file per tensor.
 """
 
 import contextlib
-import json
 import math
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from compiler.bounded import parse_json, read_member
 from compiler.errors import InputError
 from compiler.frontend_graph import Graph, Node, Ref, Tensor, Value
 
@@ -37,6 +37,7 @@ _NONSENSE = (
     LookupError, TypeError, ValueError, AttributeError, EOFError, ArithmeticError, RuntimeError,
     MemoryError, zipfile.LargeZipFile,
 )  # fmt: skip
+_SHARING = 16
 _FLOATING = (6, 7, 8, _BFLOAT16)
 
 
@@ -91,6 +92,8 @@ class _Archive:
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self._path = path
         self._archive = archive
+        # Tensors may share a record, as tied weights do, but not without end.
+        self._elements = _SHARING * path.stat().st_size
         names = archive.namelist()
         # A record that is itself a zip file ends like one: a cut there shows in the offsets.
         if names and all(info.header_offset for info in archive.infolist()):
@@ -114,11 +117,11 @@ class _Archive:
             raise InputError(f"{path} was written on a big-endian machine, which is not supported")
 
     def _read(self, record: str) -> bytes:
-        return self._archive.read(self._root + record)
+        return read_member(self._archive, self._root + record)
 
     def graph(self) -> Graph:
         """Decode the graph and the tensors it uses."""
-        program = json.loads(self._read(f"models/{self._model}.json"))
+        program = parse_json(self._read(f"models/{self._model}.json"))
         major = program["schema_version"]["major"]
         if major != _SCHEMA_MAJOR:
             raise InputError(
@@ -129,7 +132,7 @@ class _Archive:
         stored = {
             path: (folder, config)
             for folder in ("weights", "constants")
-            for path, config in json.loads(
+            for path, config in parse_json(
                 self._read(f"data/{folder}/{self._model}_{folder}_config.json")
             )["config"].items()
         }
@@ -181,6 +184,11 @@ class _Archive:
             or (count and last >= flat.size)
         ):
             raise InputError(f"{self._path} is damaged: tensor {path!r} lies outside its record")
+        self._elements -= count
+        if self._elements < 0:
+            raise InputError(
+                f"{self._path} is damaged: its tensors have more elements than its bytes warrant"
+            )
         steps = [stride * flat.itemsize for stride in strides]
         return as_strided(flat[offset:], sizes, steps).astype(np.float64)
 

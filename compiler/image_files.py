@@ -1,10 +1,10 @@
 """The files of an image: which there must be, what may be replaced, whether they are intact."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from compiler.bounded import parse_json
 from compiler.errors import ImageError
 from compiler.manifest import CNN_FORMAT, FORMAT, SignedManifest
 
@@ -124,7 +124,7 @@ def _present(root: Path) -> set[str]:
 def _listed_files(root: Path) -> set[str] | None:
     """Return the files that a manifest of any version lists, or None if there is none."""
     try:
-        raw = json.loads((root / MANIFEST).read_bytes())
+        raw = parse_json((root / MANIFEST).read_bytes())
     except (OSError, ValueError):
         return None
     if not isinstance(raw, dict) or raw.get("format") not in (FORMAT, CNN_FORMAT):

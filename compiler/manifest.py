@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from compiler.bounded import parse_json
 from compiler.eie.coverage import covered_rows, must_be
 from compiler.eie.segment import Descriptor
 from compiler.errors import ImageError
@@ -129,7 +130,7 @@ class SignedManifest(StrictEntry):
             If it is not JSON, not ours, of another schema, or wrong; the field is named.
         """
         try:
-            raw = json.loads(text)
+            raw = parse_json(text)
         except ValueError as error:
             raise ImageError(f"{where} is damaged: it is not JSON ({error})") from error
         kind = raw.get("format") if isinstance(raw, dict) else None

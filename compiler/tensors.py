@@ -1,7 +1,6 @@
 """A network's integers as one ``.npz`` file: what the golden model computes with."""
 
 import io
-import zipfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from compiler.bounded import Expected, read_npz
 from compiler.manifest import LayerEntry
 from compiler.network import QuantLayer, QuantNetwork
 
@@ -65,27 +65,18 @@ def unpack_tensors(
         If an array is missing, superfluous or of another type or shape than ``layers`` says, or
         if the codes are no sparse matrix.
     """
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"it cannot be read as .npz: {error}") from error
-
-    def take(name: str, dtype: np.dtype[Any], size: int) -> NDArray[Any]:
-        array = arrays.pop(name, None)
-        if array is None:
-            raise ValueError(f"{name} is missing")
-        if array.dtype != dtype or array.shape != (size,):
-            raise ValueError(f"{name} must be {size} x {dtype}, not {array.shape} x {array.dtype}")
-        return array
-
-    unpacked: list[QuantLayer] = []
+    expected: dict[str, Expected] = {}
     for index, entry in enumerate(layers):
         sizes = entry.nnz, entry.nnz, entry.cols + 1, num_codes, entry.rows
-        codes, rows, ends, codebook, bias = (
-            take(f"layer_{index}_{part}", dtype, size)
-            for (part, dtype), size in zip(_PARTS.items(), sizes, strict=True)
-        )
+        for (part, dtype), size in zip(_PARTS.items(), sizes, strict=True):
+            expected[f"layer_{index}_{part}"] = dtype, (size,)
+    sizes = [layers[0].cols, *(entry.rows for entry in layers)] if placed else []
+    for index, size in enumerate(sizes):
+        expected[f"placement_{index}"] = np.int64, (size,)
+    arrays = read_npz(data, expected)
+    unpacked: list[QuantLayer] = []
+    for index, entry in enumerate(layers):
+        codes, rows, ends, codebook, bias = (arrays[f"layer_{index}_{part}"] for part in _PARTS)
         _check_codes(index, codes, rows, ends, entry.rows)
         matrix = csc_array((codes, rows, ends), shape=(entry.rows, entry.cols))
         unpacked.append(
@@ -102,12 +93,7 @@ def unpack_tensors(
         )
     placement = None
     if placed:
-        sizes = [layers[0].cols, *(entry.rows for entry in layers)]
-        placement = tuple(
-            take(f"placement_{index}", np.dtype(np.int64), size) for index, size in enumerate(sizes)
-        )
-    if arrays:
-        raise ValueError(f"{min(arrays)} is superfluous")
+        placement = tuple(arrays[f"placement_{index}"] for index in range(len(sizes)))
     return QuantNetwork(input_shape, tuple(unpacked)), placement
 
 

@@ -1,8 +1,6 @@
 """MNIST from a folder that the user gives, checked, and distorted anew in every epoch."""
 
-import gzip
 import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from compiler.bounded import inflate
 from compiler.errors import InputError
 
 __all__ = ["Distort", "Mnist", "load_mnist", "loader", "loader_in_order", "read_idx"]
@@ -113,8 +112,8 @@ def read_idx(folder: Path, name: str) -> np.ndarray:
     if path is None:
         raise InputError(f"data folder {folder} has neither {name} nor {name}.gz")
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
+        data = inflate(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _UINT8 or len(data) < 4 + 4 * data[3]:
         raise InputError(f"{path} is no idx file of bytes")

@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.compress.zsk_tensor import DTYPES, StoredTensor, decode_tensor
+from compiler.bounded import inflate, parse_json
+from compiler.compress.zsk_tensor import DTYPES, StoredTensor, check_elements, decode_tensor
 from compiler.errors import InputError
 
 __all__ = ["MAGIC", "VERSION", "Container", "dumps", "load", "loads"]
@@ -38,7 +39,6 @@ _START = struct.Struct("<8sHHII")
 _HASH = 32
 _MAX_HEADER = 1 << 26
 _SECTIONS = {"plain": 1, "sparse": 3, "shared": 4}
-_MAX_ELEMENTS = 1 << 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,9 +148,8 @@ def loads(data: bytes, name: str = "the data") -> Container:
 
 def _parse(header: bytes, name: str) -> dict[str, Any]:
     """Return the header, checked: what was written by someone else may hold anything."""
-    unpack = zlib.decompressobj()
     try:
-        text = json.loads(unpack.decompress(header, _MAX_HEADER))
+        text = parse_json(inflate(header, _MAX_HEADER))
         if not isinstance(text["meta"], dict) or not isinstance(text["graph"], (dict, type(None))):
             raise TypeError("meta and graph must be objects")
         names: set[str] = set()
@@ -159,7 +158,8 @@ def _parse(header: bytes, name: str) -> dict[str, Any]:
             if record["name"] in names:
                 raise ValueError(f"two tensors are called {record['name']!r}")
             names.add(record["name"])
-    except (ValueError, TypeError, KeyError, zlib.error) as error:
+        check_elements(text["tensors"])
+    except (ValueError, TypeError, KeyError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{name} has a header that cannot be read: {what}") from error
     return text
@@ -175,8 +175,6 @@ def _check_record(record: dict[str, Any]) -> None:
                 raise ValueError(f"{key} must be from {low} to {high}, not {record[key]!r}")
     if any(type(number) is not int or number < 0 for number in numbers):
         raise ValueError(f"sizes must be whole numbers, not {numbers}")
-    if int(np.prod(record["shape"], dtype=object)) > _MAX_ELEMENTS:
-        raise ValueError(f"a shape is {record['shape']}: too large")
     if type(record["name"]) is not str or record["dtype"] not in DTYPES:
         raise ValueError(f"a tensor is {record['name']!r} of type {record['dtype']!r}")
     if len(record["bytes"]) != _SECTIONS[record["kind"]]:

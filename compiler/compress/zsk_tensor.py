@@ -2,17 +2,19 @@
 
 import math
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.bounded import inflate, inflated_limit
 from compiler.compress import huffman
 from compiler.compress.runs import from_entries, to_entries
 from compiler.errors import InputError
 
-__all__ = ["DTYPES", "StoredTensor", "decode_tensor", "encode_tensor"]
+__all__ = ["DTYPES", "StoredTensor", "check_elements", "decode_tensor", "encode_tensor"]
 
 # bfloat16, which NumPy does not have, is kept as its bits.
 DTYPES = {
@@ -22,6 +24,9 @@ DTYPES = {
 """Element types by name, and how their elements lie in the file."""
 
 _MAX_CODE_BITS = 8
+_TRAILING = 1 << 24
+"""Zeros behind the last other element that the tensors of a file may have together."""
+
 _MIN_SHARED = 64
 """Elements a tensor has at least for a codebook to pay."""
 
@@ -131,9 +136,42 @@ def decode_tensor(
         if codes.size and codes.max() >= len(codebook):
             raise InputError(f"a code is {codes.max()}, but the codebook ends at {len(codebook)}")
         dense = _unorder(from_entries(codes, runs, size), shape, record["order"])
-    except (ValueError, TypeError, KeyError, IndexError, zlib.error) as error:
+    except (ValueError, TypeError, KeyError, IndexError) as error:
         raise InputError(f"tensor {record.get('name')!r} cannot be decoded: {error}") from error
     return codebook[dense].view(dtype), dense.astype(np.uint8), codebook.view(dtype)
+
+
+def check_elements(records: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the bytes of a file can tell of as many elements as its header says.
+
+    Parameters
+    ----------
+    records : of all tensors, each with the ``bytes`` of its sections.
+
+    Raises
+    ------
+    ValueError
+        If not, which would take memory for what is not there.
+    """
+    trailing = _TRAILING
+    for record in records:
+        elements = math.prod(record["shape"])
+        if record["kind"] == "plain":
+            width = np.dtype(DTYPES[record["store"]]).itemsize
+            size = sum(record["bytes"])
+            told = (inflated_limit(size) if record["deflated"] else size) // width
+        else:
+            # Each entry has a code of a bit at least.
+            entries = min(record["entries"], 8 * sum(record["bytes"]))
+            told = min(elements, entries << record["run_bits"])
+            # What follows the last entry is 0 in no bytes at all.
+            trailing -= elements - told
+            told = elements
+        if elements > told or trailing < 0:
+            raise ValueError(
+                f"{record['name']!r} has {elements} elements, of which its {sum(record['bytes'])} "
+                "bytes cannot tell"
+            )
 
 
 def _plain(record: dict[str, Any], array: NDArray[Any]) -> StoredTensor:
@@ -154,8 +192,7 @@ def _decode_plain(record: dict[str, Any], data: bytes, dtype: np.dtype) -> NDArr
     stored = np.dtype(DTYPES[record["store"]])
     size = math.prod(record["shape"]) * stored.itemsize
     if record["deflated"]:
-        unpack = zlib.decompressobj()
-        data = unpack.decompress(data, size + 1)
+        data = inflate(data, size)
     if len(data) != size:
         raise InputError(f"tensor {record['name']!r} has {len(data)} bytes, not {size}")
     array = np.frombuffer(data, stored)

@@ -64,6 +64,25 @@ def check_layer(conv: QuantConv, params: ScnnParams) -> None:
             f"biases of layer {conv.name!r} must be from {low} to {high} "
             f"(acc_bits = {params.acc_bits}), not {conv.bias.min()} to {conv.bias.max()}"
         )
+    if conv.op == "max":
+        _check_maximum(conv)
     check_areas(conv)
     for _, one in area_layers(conv):
         stored_fields(one, params)
+
+
+def _check_maximum(conv: QuantConv) -> None:
+    """Check that a maximum is one: of a channel, over inputs that are there."""
+    plain = not conv.shift and not conv.bias.any() and (conv.weight == 1).all()
+    if not plain or not conv.in_shape[0] == conv.out_shape[0] == conv.groups:
+        raise ScnnCompileError(
+            f"layer {conv.name!r} is a maximum: it must have weights 1, no bias and no shift, and "
+            "keep its channels apart"
+        )
+    for axis in range(2):
+        size, count = conv.in_shape[1 + axis], conv.out_shape[1 + axis]
+        first, stride = -conv.padding[axis], conv.stride[axis]
+        if first + conv.weight.shape[2 + axis] <= 0 or first + (count - 1) * stride >= size:
+            raise ScnnCompileError(
+                f"layer {conv.name!r} is a maximum: its windows must not lie in padding alone"
+            )

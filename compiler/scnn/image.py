@@ -1,6 +1,5 @@
 """A compiled network with convolutions: for SCNN, and behind it for EIE."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import ValidationError
 
+from compiler.bounded import parse_json
 from compiler.errors import ImageError
 from compiler.graph import QuantCnn
 from compiler.image import Image
@@ -193,7 +193,7 @@ def load_image(path: Path | str) -> Image | CnnImage:
     """
     root = image_root(path)
     try:
-        raw = json.loads(read(root / MANIFEST))
+        raw = parse_json(read(root / MANIFEST))
     except ValueError:
         raw = None
     if isinstance(raw, dict) and raw.get("format") == CNN_FORMAT:

@@ -1,5 +1,6 @@
 """The schema of the ``manifest.json`` of a network with convolutions."""
 
+import math
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -129,6 +130,7 @@ class CnnManifest(SignedManifest):
                 must_be(f"the plane of {name!r}", shapes[name][1:], f"that of {here}", plane)
             if channels % layer.groups or layer.out_shape[0] % layer.groups:
                 raise ValueError(f"{here}.groups must divide the channels, not be {layer.groups}")
+            _check_windows(here, layer, self.params)
             shapes[layer.name] = layer.out_shape
         for name in self.outputs:
             if name not in shapes:
@@ -141,6 +143,7 @@ class CnnManifest(SignedManifest):
         files = set(sram_files(self.params))
         shapes = {one.name: one.out_shape for one in self.layers} | {INPUT: self.input_shape}
         done = -1
+        made = [0] * len(self.layers)
         for number, run in enumerate(self.runs):
             here, count = f"runs.{number}", len(run.program)
             must_be(f"the length of {here}.passes", len(run.passes), "that of its program", count)
@@ -160,6 +163,7 @@ class CnnManifest(SignedManifest):
                 must_be(f"{at}.relu", one.relu, f"layers.{layer}.relu", mine.relu)
                 must_be(f"{at}.last", one.last, "true at the end only, here", index == count - 1)
                 output = run.outputs[index]
+                made[layer] += _outputs(f"{here}.outputs.{index}", output, one, self.params)
                 must_be(f"{at}.drain", one.drain, "whether there are outputs", output is not None)
                 for block in output.blocks if output else ():
                     _check_channels(f"{here}.outputs.{index}", block, {mine.name: mine.out_shape})
@@ -167,8 +171,41 @@ class CnnManifest(SignedManifest):
                 _check_move(f"{here}.loads", load.channels, load, shapes)
             for store in run.stores:
                 _check_move(f"{here}.stores", store.blocks, store, shapes)
+        for index, layer in enumerate(self.layers):
+            rule = "those that its passes make"
+            must_be(f"the outputs of layers.{index}", math.prod(layer.out_shape), rule, made[index])
         must_be("the last layer of runs", done, "that of the network", len(self.layers) - 1)
         return self
+
+
+def _check_windows(where: str, layer: ConvEntry, params: ScnnParams) -> None:
+    """Check that strides are what the array has directory entries for, and padding what pays."""
+    if math.prod(layer.stride) > params.num_channels:
+        raise ValueError(
+            f"{where}.stride must have at most {params.num_channels} phases, not {layer.stride}"
+        )
+    for axis in range(2):
+        reach = layer.out_shape[1 + axis] * layer.stride[axis] + layer.kernel[axis]
+        if layer.padding[axis] > reach:
+            raise ValueError(
+                f"{where}.padding must be at most {reach}, as far as windows go, not "
+                f"{layer.padding[axis]}"
+            )
+
+
+def _outputs(where: str, output: PassOutput | None, one: ScnnDescriptor, params: ScnnParams) -> int:
+    """Count the outputs of a pass, and check that its blocks have accumulators for them."""
+    if output is None:
+        return 0
+    height = one.ho * min(1 << min(one.block_y, 16), params.pes_y)
+    width = one.wo * min(1 << min(one.block_x, 16), params.pes_x)
+    if not (0 <= output.height <= height and 0 <= output.width <= width):
+        raise ValueError(
+            f"{where} must be at most {height} x {width}, not {output.height} x {output.width}"
+        )
+    if one.ho * one.wo > params.accs or min(output.y0, output.x0) < 0:
+        raise ValueError(f"{where} must be outputs that the accumulators hold, not {output}")
+    return output.height * output.width * sum(part.stop - part.start for part in output.blocks)
 
 
 def _check_move(

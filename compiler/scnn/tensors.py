@@ -1,13 +1,12 @@
 """A convolutional network's integers as one ``.npz`` file: what the golden model computes with."""
 
 import io
-import zipfile
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from compiler.bounded import Expected, read_npz
 from compiler.graph import QuantConv, QuantGraph
 from compiler.scnn.manifest import ConvEntry
 
@@ -66,40 +65,25 @@ def unpack_graph(
     ValueError
         If an array is missing, superfluous or of another type or shape than ``layers`` says.
     """
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"it cannot be read as .npz: {error}") from error
-
-    def take(name: str, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-        array = arrays.pop(name, None)
-        if array is None:
-            raise ValueError(f"{name} is missing")
-        if array.dtype != dtype or array.shape != shape:
-            raise ValueError(
-                f"{name} must be {shape} x {np.dtype(dtype)}, not {array.shape} x {array.dtype}"
-            )
-        return array
-
+    expected: dict[str, Expected] = {}
+    for index, entry in enumerate(layers):
+        expected[f"layer_{index}_weight"] = np.int16, entry.weight_shape
+        if entry.codebook is not None:
+            expected[f"layer_{index}_codebook"] = np.int64, (entry.codebook,)
+        expected[f"layer_{index}_bias"] = np.int64, (entry.out_shape[0],)
+    arrays = read_npz(data, expected)
     unpacked: list[QuantConv] = []
     for index, entry in enumerate(layers):
-        weight = take(f"layer_{index}_weight", np.int16, entry.weight_shape)
-        book = None
-        if entry.codebook is not None:
-            book = take(f"layer_{index}_codebook", np.int64, (entry.codebook,))
         fields = entry.model_dump(exclude={"kernel", "codebook", "areas"})
         unpacked.append(
             QuantConv(
                 **fields,
-                weight=weight.astype(np.int64),
-                codebook=book,
-                bias=take(f"layer_{index}_bias", np.int64, (entry.out_shape[0],)),
+                weight=arrays[f"layer_{index}_weight"].astype(np.int64),
+                codebook=arrays.get(f"layer_{index}_codebook"),
+                bias=arrays[f"layer_{index}_bias"],
                 areas=entry.areas,
             )
         )
-    if arrays:
-        raise ValueError(f"{min(arrays)} is superfluous")
     return QuantGraph(input_shape, tuple(unpacked), outputs)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from compiler.bounded import parse_json
 from compiler.errors import InputError
 from compiler.staging import replaced_file
 from hw.synth.report import AreaReport, models_digest, sum_units
@@ -29,12 +30,12 @@ def read_baseline(path: Path = BASELINE) -> dict[str, Any]:
         If the file is missing or damaged.
     """
     try:
-        document = json.loads(path.read_text())
+        document = parse_json(path.read_text())
     except FileNotFoundError as error:
         raise InputError(
             f"baseline {path} does not exist; make it with 'zeroskip area --renew-baseline'"
         ) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"baseline {path} cannot be read: {error}") from error
     return parse_baseline(document, str(path))
 
@@ -54,7 +55,7 @@ def parse_baseline(document: Any, where: str) -> dict[str, Any]:
             for unit in design["units"].values():
                 for quantity in _QUANTITIES:
                     float(unit[quantity])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"baseline {where} is damaged; renew it with 'zeroskip area --renew-baseline'"
         ) from error

@@ -1,14 +1,13 @@
 """Read what a report needs of a standard-cell library in liberty format."""
 
-import gzip
 import math
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
+from compiler.bounded import inflate
 from compiler.errors import InputError
 from hw.synth.function import evaluate
 
@@ -123,11 +122,10 @@ def _read(path: Path) -> str:
             f"liberty file {path} {reason or 'does not exist'}; name a .lib or .lib.gz file"
         )
     try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as file:
-            content = file.read(_SIZE_LIMIT)
-    except (OSError, EOFError, zlib.error) as error:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = inflate(content, _SIZE_LIMIT)
+    except (OSError, ValueError) as error:
         raise InputError(f"liberty file {path} cannot be read: {error}") from error
     return content.decode("utf-8", "replace")
 

@@ -15,6 +15,9 @@ __all__ = ["read_npy", "write_npy"]
 
 _READ_HEADER = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
+_WORDS = 200
+"""Characters of what NumPy says."""
+
 
 def read_npy(path: Path, what: str) -> NDArray[Any]:
     """Read a plain array.
@@ -49,7 +52,8 @@ def read_npy(path: Path, what: str) -> NDArray[Any]:
         ValueError, TypeError, SyntaxError, TokenError, EOFError, OverflowError, MemoryError,
         RecursionError,
     ) as error:  # fmt: skip
-        raise InputError(f"{what} file {path} is damaged: {error}") from error
+        # NumPy repeats the header, which may be long.
+        raise InputError(f"{what} file {path} is damaged: {str(error)[:_WORDS]}") from error
     except OSError as error:
         raise InputError(f"{what} file {path} cannot be read: {error.strerror or error}") from error
     if not array.ndim:
@@ -59,9 +63,12 @@ def read_npy(path: Path, what: str) -> NDArray[Any]:
 
 def _check_size(path: Path, file: Any, what: str) -> None:
     """Compare what the header promises with the size of the file, before memory is taken."""
-    read_header = _READ_HEADER.get(npy.read_magic(file))
+    version = npy.read_magic(file)
+    read_header = _READ_HEADER.get(version)
     if read_header is None:
-        return
+        raise ValueError(
+            f"its format is {version[0]}.{version[1]}, and plain arrays are of 1.0 or 2.0"
+        )
     shape, _, dtype = read_header(file)
     if dtype.hasobject:
         raise InputError(

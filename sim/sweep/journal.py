@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from compiler.bounded import parse_json
 from compiler.errors import InputError
 from sim.sweep.measure import Row
 
@@ -93,7 +94,7 @@ class Journal:
 
     def _take(self, number: int, line: bytes, fingerprint: str) -> None:
         try:
-            fields: Any = json.loads(line)
+            fields: Any = parse_json(line)
             if number:
                 self.done[int(fields["point"])] = fields["rows"]
                 return

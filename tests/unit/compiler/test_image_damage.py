@@ -303,7 +303,7 @@ FORGED: list[tuple[str, Callable[[np.ndarray], Any], str]] = [
         lambda bias: bias * 1.0,
         r"layer_0_bias must be 20 x int64, not \(20,\) x float",
     ),
-    ("layer_0_bias", lambda bias: bias.astype(object), r".*pickle"),
+    ("layer_0_bias", lambda bias: bias.astype(object), r"layer_0_bias must be .* x object"),
     ("layer_0_bias", lambda bias: None, r"layer_0_bias is missing$"),
     ("other", lambda nothing: np.zeros(1), r"other is superfluous$"),
     ("placement_1", lambda places: places * 0, r"placement_1 must give every element a position"),
