@@ -15,8 +15,11 @@ __all__ = ["SRAM_VERILOG", "emit_verilog"]
 SRAM_VERILOG = Path(__file__).parents[1] / "verilog" / "sram_1r1w.sv"
 """The SRAM that generated Verilog instantiates."""
 
-# Yosys lets every combinational block look at this, which has no other use.
+_MODULE = re.compile(r"^module .*?^endmodule$", re.DOTALL | re.MULTILINE)
+# Yosys lets combinational blocks look at a register of no other use; but not those of one line,
+# which drive some bits of what other blocks drive the rest of.
 _AT_START = re.compile(r"^  reg (\\\$auto\$verilog_backend\S+ ) = 0;$", re.MULTILINE)
+_ONE_LINE = re.compile(r"^  always @\*\n    (\S.*;)$", re.MULTILINE)
 
 
 def emit_verilog(
@@ -55,12 +58,28 @@ def emit_verilog(
     for instance in re.findall(r"^  sram_1r1w #\([^;]*?^  \) (\S+)", text, re.MULTILINE):
         if "\\" in instance:
             raise ValueError(f"an SRAM of {name} has a signal's name and became {instance}")
-    # Yosys' own `= 0` is no event where it is done before the blocks begin to wait; what is
-    # assigned without blocking comes after that.
-    text = _AT_START.sub(
-        r"  reg \1;\n"
-        r"  /* verilator lint_off INITIALDLY */ initial \1 <= 1'b0; "
-        r"/* verilator lint_on INITIALDLY */",
-        text,
-    )
+    text = _MODULE.sub(lambda found: _run_at_start(found.group()), text)
     return plain_names(text, outside)
+
+
+def _run_at_start(module: str) -> str:
+    """Let every combinational block run once at the start of a simulation.
+
+    A value that a register has from its declaration on is no event to wait for; what is assigned
+    without blocking comes when all blocks wait.
+    """
+    found = _AT_START.search(module)
+    name = found[1] if found else r"\$auto$verilog_backend "
+    body = _ONE_LINE.sub(
+        lambda line: f"  always @* begin\n    if ({name}) begin end\n    {line[1]}\n  end", module
+    )
+    if not found and body == module:
+        return module
+    start = (
+        f"  reg {name};\n  /* verilator lint_off INITIALDLY */ initial {name} <= 1'b0; "
+        "/* verilator lint_on INITIALDLY */"
+    )
+    if found:
+        return body.replace(found.group(), start, 1)
+    head, rest = body.split("\n", 1)
+    return f"{head}\n{start}\n{rest}"

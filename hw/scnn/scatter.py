@@ -144,7 +144,11 @@ class Scatter(wiring.Component):
             for i, waits in enumerate(row):
                 to = self._word(f"to_{f}_{i}")
                 bank = addr[f][i][: self._p.bank_bits]
-                m.d.comb += [to.eq(waits << bank), first[f][i].eq(to & ~before)]
+                m.d.comb += [
+                    # An address that is X, of no product, must not reach the word by a shift.
+                    to.eq(waits.replicate(self._p.banks) & (1 << bank)),
+                    first[f][i].eq(to & ~before),
+                ]
                 before = before | to
             word = self._word(f"offered_{f}")
             m.d.comb += word.eq(before)

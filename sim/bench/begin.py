@@ -9,6 +9,8 @@ from typing import Any
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 
+from sim.bench.four_state import start_watch
+
 __all__ = ["PERIOD_NS", "read_job", "record", "reset"]
 
 PERIOD_NS = 10
@@ -26,6 +28,7 @@ async def reset(dut: Any) -> None:
     Clock(dut.clk, PERIOD_NS, unit="ns").start(start_high=False)
     await ClockCycles(dut.clk, 2)
     dut.rst.value = 0
+    start_watch(dut)
 
 
 async def record(

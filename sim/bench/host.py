@@ -39,7 +39,8 @@ class HostPort:
         self._data_mask = (1 << Shape.cast(host["data"].shape).width) - 1
         self._payload, self._valid = dut.cmd__payload, dut.cmd__valid
         self._ready, self._clk = dut.cmd__ready, dut.clk
-        self._valid.value = 0
+        # `ready` depends on what would be asked, so that must not be X.
+        self._valid.value = self._payload.value = 0
         dut.rsp__ready.value = 1
 
     async def write(self, space: Any, addr: int, data: int, pe: int = 0) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
+from sim.bench.four_state import WATCHED
 from sim.errors import SimulationError
+from sim.rtl.icarus import icarus_ports, icarus_top
 
 __all__ = ["launch"]
 
@@ -26,7 +28,8 @@ def launch(
     """Run the tests of module ``bench`` on ``program`` in ``folder``; all must pass.
 
     Memory rows that nobody loads, and registers without reset, start with noise of ``seed``:
-    what a design reads it must have written.
+    what a design reads it must have written. In a simulation for Icarus Verilog they start with
+    X, which must never come to a port that is to mean something.
 
     Raises
     ------
@@ -36,11 +39,18 @@ def launch(
     folder.mkdir(parents=True, exist_ok=True)
     log, xml = folder / "simulation.log", folder / "results.xml"
     xml.unlink(missing_ok=True)
-    runner = get_runner("verilator")
+    env = dict(env or {})
+    top = icarus_top(program)
+    if top is None:
+        runner = get_runner("verilator")
+        plusargs = ("+verilator+rand+reset+2", f"+verilator+seed+{seed}", *plusargs)
+    else:
+        runner = get_runner("icarus")
+        env[WATCHED] = " ".join(icarus_ports(program))
     # A crash is an exception of the runner, or a missing report: both are told below.
     with _outside_pytest(), contextlib.suppress(SystemExit, RuntimeError):
         runner.test(
-            hdl_toplevel=program.name,
+            hdl_toplevel=top or program.name,
             hdl_toplevel_lang="verilog",
             test_module=bench,
             build_dir=program.parent,
@@ -48,12 +58,12 @@ def launch(
             results_xml=str(xml),
             seed=seed,
             extra_env={
-                **(env or {}),
+                **env,
                 "COCOTB_ANSI_OUTPUT": "0",
                 # Else pytest rewrites all that is imported, and Numba takes seconds more.
                 "COCOTB_REWRITE_ASSERTION_FILES": "",
             },
-            plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed}", *plusargs],
+            plusargs=list(plusargs),
             waves=waves,
             log_file=str(log),
         )
