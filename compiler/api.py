@@ -1,8 +1,10 @@
 """Compile a network: from a module or a ``.pt2`` file to an image, in one call."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compiler.eie.choose import FreeParams, choose_params
 from compiler.eie.compute import run_layer
 from compiler.eie.place import Activity, Strategy, place
 from compiler.eie.program import build
@@ -56,7 +58,9 @@ def compile(
     example_input : (batch, *input_shape) tensor or array; only its shape matters.
     calibration : (samples, *input_shape) floats like those of real use; formats are chosen, and
         errors measured, on them.
-    params : of the EIE array; unless given, those of ``compiler.presets.DEFAULT_PRESET``.
+    params : of the EIE array, obeyed as they are; unless given, those of
+        ``compiler.presets.DEFAULT_PRESET`` with codes as wide as the values of the layers need,
+        and runs as wide as suits how sparse they are: ``report["chosen"]`` says why.
     scnn : of the SCNN array, for networks with convolutions; unless given, those of
         ``hw.scnn.params.PRESETS["tile"]``.
     share : cluster the weights of layers that have more values than a codebook holds.
@@ -127,7 +131,7 @@ def compile_pt2(
 def compile_any(
     network: FloatNetwork | FloatCnn,
     calibration: Any,
-    params: EieParams | None = None,
+    params: EieParams | FreeParams | None = None,
     *,
     scnn: ScnnParams | None = None,
     share: bool = False,
@@ -135,7 +139,11 @@ def compile_any(
     name: str,
     progress: Progress | None = None,
 ) -> Image | CnnImage:
-    """Compile a network of either kind that a front end has read; see :func:`compile`."""
+    """Compile a network of either kind that a front end has read.
+
+    Parameters and errors are those of :func:`compile`, and ``params`` can also say of which of
+    its fields the network may choose.
+    """
     if isinstance(network, FloatNetwork):
         return compile_network(
             network,
@@ -147,31 +155,34 @@ def compile_any(
             progress=progress,
         )
     preset = PRESETS[DEFAULT_PRESET]
-    return compile_cnn(
+    array, chosen = choose_params(params or FreeParams(preset.params), network.tail, share=share)
+    image = compile_cnn(
         network,
         calibration,
         scnn or SCNN_PRESETS[DEFAULT_SCNN_PRESET],
-        params or preset.params,
+        array,
         share=share,
         placement=placement or preset.placement,
         name=name,
         progress=progress,
     )
+    return dataclasses.replace(image, report={**image.report, **_chosen(chosen)})
 
 
 def compile_network(
     network: FloatNetwork,
     calibration: Any,
-    params: EieParams | None = None,
+    params: EieParams | FreeParams | None = None,
     *,
     share: bool = False,
     placement: Strategy | None = None,
     name: str,
     progress: Progress | None = None,
 ) -> Image:
-    """Compile a network that a front end has read; see :func:`compile`."""
+    """Compile a network that a front end has read; see :func:`compile_any`."""
     preset = PRESETS[DEFAULT_PRESET]
-    params, placement = params or preset.params, placement or preset.placement
+    params, chosen = choose_params(params or FreeParams(preset.params), network, share=share)
+    placement = placement or preset.placement
     report = progress or silent
     report("choose formats", 0, 2)
     rounded, numbers = quantize(network, calibration, params, share=share)
@@ -184,9 +195,14 @@ def compile_network(
         placement=placement,
         name=name,
         activity=numbers.activity,
-        report={"quantization": numbers.with_errors(errors).to_dict()},
+        report={"quantization": numbers.with_errors(errors).to_dict(), **_chosen(chosen)},
         progress=progress,
     )
+
+
+def _chosen(sentences: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return what a report has of what was chosen."""
+    return {"chosen": list(sentences)} if sentences else {}
 
 
 def compile_quantized(

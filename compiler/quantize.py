@@ -25,7 +25,7 @@ from compiler.overflow import (
     too_large_bias,
 )
 from compiler.quantize_report import LayerReport, QuantReport, fixed_point_errors
-from compiler.share import SharedWeights, share_layer
+from compiler.share import SharedWeights, bits_for, share_layer
 from hw.eie.params import EieParams
 
 __all__ = ["check_input", "dequantize", "fixed_point_errors", "quantize", "quantize_input"]
@@ -100,8 +100,26 @@ def quantize(
             input_high=ranges[0][1],
             layers=tuple(reports),
             activity=activity,
-            warnings=calibration_warnings(samples),
+            # Behind convolutions, the samples are not the user's.
+            warnings=(
+                *(calibration_warnings(samples) if in_limits is None else ()),
+                *_sharing_warnings(network, shared, params),
+            ),
         ),
+    )
+
+
+def _sharing_warnings(
+    network: FloatNetwork, shared: list[SharedWeights], params: EieParams
+) -> tuple[str, ...]:
+    """Return a sentence about each layer that was clustered though wider codes would hold it."""
+    most = EieParams.ranges["code_bits"][1]
+    return tuple(
+        f"the {weights.distinct} values of layer {layer.name!r} were clustered to "
+        f"{params.num_codes - 1}, which leaves weights {weights.snr_db:.1f} dB above their error: "
+        f"code_bits = {bits_for(weights.distinct)} would hold all of them without error"
+        for layer, weights in zip(network.layers, shared, strict=True)
+        if weights.clustered and bits_for(weights.distinct) <= most
     )
 
 

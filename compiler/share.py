@@ -9,8 +9,9 @@ from scipy.sparse import csc_array
 
 from compiler.errors import CompileError
 from compiler.network import FloatLayer
+from hw.eie.params import EieParams
 
-__all__ = ["SharedWeights", "cluster", "share_layer"]
+__all__ = ["SharedWeights", "bits_for", "cluster", "distinct_values", "share_layer"]
 
 _SAMPLE = 4096
 """Weights looked at first for distinct values; layers without sharing show in them."""
@@ -28,11 +29,27 @@ class SharedWeights:
     codes : (rows, cols) uint8, compressed columns with sorted rows; only non-zero codes stored.
     values : (count,) float64, ascending; code ``k`` stands for ``values[k - 1]``.
     clustered : the values are centroids, not the layer's own.
+    distinct : how many values the layer had.
+    snr_db : how far its weights are above what clustering changed; None if nothing.
     """
 
     codes: csc_array
     values: NDArray[np.float64]
     clustered: bool
+    distinct: int
+    snr_db: float | None = None
+
+
+def bits_for(values: int) -> int:
+    """Return the width of codes for ``values`` values besides 0."""
+    return max(1, values.bit_length())
+
+
+def distinct_values(weight: NDArray[np.float64], limit: int) -> int:
+    """Count the distinct values of weights that are not 0; ``limit + 1`` if there are more."""
+    nonzero = np.ravel(weight)
+    values = _few_values(nonzero[nonzero != 0], limit)
+    return limit + 1 if values is None else values.size
 
 
 def share_layer(layer: FloatLayer, code_bits: int, *, share: bool = False) -> SharedWeights:
@@ -52,14 +69,16 @@ def share_layer(layer: FloatLayer, code_bits: int, *, share: bool = False) -> Sh
     nonzero = weight[position]
     values = _few_values(nonzero, limit)
     clustered = values is None
+    distinct, snr_db = (np.unique(nonzero).size, None) if values is None else (values.size, None)
     if values is None:
-        if not share:
-            raise CompileError(_too_many(layer, np.unique(nonzero).size, limit))
         values = cluster(nonzero, limit)
+        snr_db = _snr_db(nonzero, values[np.searchsorted(_midpoints(values), nonzero)])
+        if not share:
+            raise CompileError(_too_many(layer, distinct, limit, snr_db))
     codes = np.zeros(weight.size, np.uint8)
     # Own values are looked up as they are: a midpoint of two neighbours may round to either.
     codes[position] = np.searchsorted(_midpoints(values) if clustered else values, nonzero) + 1
-    return SharedWeights(_columns(codes.reshape(layer.shape)), values, clustered)
+    return SharedWeights(_columns(codes.reshape(layer.shape)), values, clustered, distinct, snr_db)
 
 
 def cluster(
@@ -152,7 +171,14 @@ def _few_values(nonzero: NDArray[np.float64], limit: int) -> NDArray[np.float64]
     return None
 
 
-def _too_many(layer: FloatLayer, count: int, limit: int) -> str:
+def _snr_db(exact: NDArray[np.float64], changed: NDArray[np.float64]) -> float:
+    """Return how far ``exact`` is above its difference from ``changed``, which is not all 0."""
+    scale = np.abs(exact).max()  # squares of very small and very large weights stay finite
+    signal, error = np.sum((exact / scale) ** 2), np.sum(((exact - changed) / scale) ** 2)
+    return float(10 * np.log10(signal / max(error, np.finfo(float).tiny)))
+
+
+def _too_many(layer: FloatLayer, count: int, limit: int, snr_db: float) -> str:
     """Return the sentence that refuses a layer of ``count`` distinct values."""
     why = ""
     if layer.folded:
@@ -160,8 +186,14 @@ def _too_many(layer: FloatLayer, count: int, limit: int) -> str:
             f"; {', '.join(layer.folded)} was folded into them, which gives rows or columns values "
             "of their own, so share weights after folding"
         )
+    cluster = (
+        f"cluster them with --share, which leaves weights {snr_db:.1f} dB above their error, or "
+        "with zeroskip compress, which also prunes and fine-tunes"
+    )
+    bits = bits_for(count)
+    if bits <= EieParams.ranges["code_bits"][1]:
+        cluster = f"give code_bits = {bits}, which holds all of them without error, or {cluster}"
     return (
         f"layer {layer.name!r} has {count} distinct non-zero weights, but a codebook holds "
-        f"{limit}{why}; cluster them with --share, or with zeroskip compress, which also prunes "
-        "and fine-tunes"
+        f"{limit}{why}; {cluster}"
     )

@@ -96,7 +96,10 @@ def quantize(
             for layer, step in zip(formats.layers, steps.steps, strict=True)
         ),
         tail=tail_report,
-        warnings=calibration_warnings(samples),
+        warnings=(
+            *calibration_warnings(samples),
+            *(tail_report.warnings if tail_report is not None else ()),
+        ),
     )
     return QuantCnn(quant, tail), report
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from compiler import EieParams
 from compiler.api import DEFAULT_SCNN_PRESET, compile_any
+from compiler.eie.choose import FreeParams
 from compiler.eie.place import Strategy
 from compiler.errors import InputError
 from compiler.frontend import import_pt2
@@ -61,7 +61,7 @@ def compile_model(
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="Folder of the image; one is replaced."),
     ],
-    params: EieParams,
+    params: FreeParams,
     placement: Strategy,
     scnn_params: ScnnParams | None = None,
     graph: Annotated[
@@ -106,6 +106,8 @@ def compile_model(
         print_json({"image": str(output), "name": image.name, "report": image.report})
         return
     print_image_formats(image)
+    for sentence in image.report.get("chosen", ()):
+        print_line(f"chosen: {sentence}")
     print_line(f"image {image.name!r} for {describe_arrays(image)} in {output}")
 
 

@@ -13,6 +13,7 @@ from scripts.cli.cnn_info import cnn_info_document, print_cnn_info
 from scripts.cli.format_tables import print_image_formats
 from scripts.cli.options import ImageArgument, JsonOption
 from scripts.cli.output import print_json, print_line, print_table
+from scripts.cli.run_table import print_run_choices, run_choice_document
 from sim.balance import layer_balance
 from sim.storage import layer_storage, memory_use, stored_bits
 
@@ -79,6 +80,7 @@ def _document(image: Path, compiled: Image) -> dict[str, Any]:
         "memories": [
             {"name": one.name, "size": one.size, "used": _spread(one.used)} for one in use
         ],
+        "run_choices": run_choice_document(compiled),
         "stored_bits": bits,
         "stored_bits_per_nonzero": sum(bits.values()) / nnz if nnz else None,
     }
@@ -119,6 +121,7 @@ def _print_info(compiled: Image) -> None:
         "bound: non-zero weights per PE, if all had the same and no padding; balance: mean / max "
         "entries per PE, with interleaved rows and as placed"
     )
+    print_run_choices(compiled)
     print_table(
         "Memories, rows of one PE (num_descriptors: of the array)",
         ["memory", "size", "used: min", "mean", "max", "max used"],

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from compiler.eie.choose import FREE, FreeParams
 from compiler.eie.place import Strategy
 from compiler.errors import InputError
 from compiler.presets import DEFAULT_PRESET, PRESETS, Preset
@@ -81,13 +82,15 @@ def with_params(command: Callable[..., Any]) -> Callable[..., Any]:
     """Replace the parameters ``params`` and ``placement`` of a command by options.
 
     One option per field of EieParams, ``--placement``, and ``--preset``, which names the values
-    of those that are not given.
+    of those that are not given. A command whose ``params`` are FreeParams lets the network choose
+    what it can, unless the option or a preset is given.
     """
     helps = field_helps(EieParams)
     fields = dataclasses.fields(EieParams)
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    parameters = [one for one in own if one.name not in ("params", "placement")]
-    parameters += [option_parameter("preset", str, _PRESET, DEFAULT_PRESET)]
+    own = inspect.signature(command, eval_str=True).parameters
+    free = own["params"].annotation is FreeParams
+    parameters = [one for one in own.values() if one.name not in ("params", "placement")]
+    parameters += [option_parameter("preset", str | None, _PRESET, None)]
     parameters += [option_parameter("placement", Strategy | None, _PLACEMENT, None)]
     for field in fields:
         names = dict.fromkeys([_option(field.name), "--" + field.name.replace("_", "-")])
@@ -97,12 +100,16 @@ def with_params(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_options(**values: Any) -> Any:
-        preset = _preset(values.pop("preset"))
+        named = values.pop("preset")
+        preset = _preset(named or DEFAULT_PRESET)
         given = {field.name: values.pop(field.name) for field in fields}
         params = dataclasses.replace(
             preset.params, **{name: value for name, value in given.items() if value is not None}
         )
         placement = values.pop("placement") or preset.placement
+        if free:
+            left = {name for name in FREE if given[name] is None and named is None}
+            params = FreeParams(params, frozenset(left))
         return command(params=params, placement=placement, **values)
 
     set_parameters(with_options, parameters)

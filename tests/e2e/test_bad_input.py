@@ -260,13 +260,34 @@ def test_too_many_weights_are_clustered_on_request(
     cli: Cli, refused: Refused, files: Any, tmp_path: Path
 ) -> None:
     model = tmp_path / "dense.pt2"
-    export(nn.Sequential(nn.Linear(24, 6)), torch.zeros(2, 24), model)
+    export(nn.Sequential(nn.Linear(24, 12)), torch.zeros(2, 24), model)
     command = files.compile(tmp_path / "image")
     command[1] = str(model)
-    refused(cli(*command), "144 distinct", "15", "--share", "zeroskip compress")
+    refused(cli(*command), "288 distinct", "15", "--share", "zeroskip compress")
     result = cli(*command, "--share", "--json")
     assert result.code == 0
     assert result.document["report"]["quantization"]["layers"][0]["clustered"] is True
+
+
+def test_codes_become_wider_unless_their_width_is_given(
+    cli: Cli, refused: Refused, files: Any, tmp_path: Path
+) -> None:
+    """144 values are compiled without loss, or both ways to have them are named."""
+    model, image = tmp_path / "dense.pt2", tmp_path / "image"
+    export(nn.Sequential(nn.Linear(24, 6)), torch.zeros(2, 24), model)
+    command = files.compile(image)
+    command[1] = str(model)
+    result = cli(*command)
+    assert "chosen: code_bits = 8: codes for the 144 values of layer '0', the most" in result.out
+    assert "chosen: run_bits = 4: about" in result.out
+    document = cli("info", image, "--json").document
+    assert document["params"]["code_bits"] == 8
+    assert document["run_choices"][0]["run_bits"] == 4
+    for given in (["--code-bits", "4"], ["--preset", "small"]):
+        refused(cli(*command, *given), "144 distinct", "give --code-bits 8, which holds all of")
+    result = cli(*command, "--share")
+    assert "warning: the 144 values of layer '0' were clustered to 15" in result.out
+    assert cli(*command, "--code-bits", "8", "--run-bits", "4").out.count("chosen:") == 0
 
 
 def test_output_folder_that_is_not_ours(

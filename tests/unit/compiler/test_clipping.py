@@ -73,7 +73,7 @@ def measured(weight: np.ndarray, x: np.ndarray, **params: Any) -> QuantReport:
 
 def test_warns_of_outputs_little_above_their_error() -> None:
     rng = np.random.default_rng(3)
-    weight, x = rng.normal(size=(8, 2)), rng.normal(size=(20, 2))
+    weight, x = rng.normal(size=(150, 2)), rng.normal(size=(20, 2))
     assert measured(weight, x, code_bits=8).warnings == ()
     (warning,) = measured(weight, x, code_bits=1).warnings
     assert "outputs of 'fc' (" in warning

@@ -70,13 +70,32 @@ def test_zeros() -> None:
 def test_too_many() -> None:
     weight = np.arange(1.0, 21.0).reshape(4, 5)
     message = (
-        r"^layer 'fc' has 20 distinct non-zero weights, but a codebook holds 15; cluster them with "
-        r"--share, or with zeroskip compress, which also prunes and fine-tunes$"
+        r"^layer 'fc' has 20 distinct non-zero weights, but a codebook holds 15; give code_bits = "
+        r"5, which holds all of them without error, or cluster them with --share, which leaves "
+        r"weights 30\.6 dB above their error, or with zeroskip compress, which also prunes and "
+        r"fine-tunes$"
     )
     with pytest.raises(CompileError, match=message):
         share_layer(layer_of(weight), 4)
     with pytest.raises(CompileError, match="holds 7; norm was folded into them, which gives rows"):
         share_layer(layer_of(weight, ("norm",)), 3)
+
+
+def test_too_many_for_any_codebook() -> None:
+    message = r"holds 15; cluster them with --share, which leaves weights \d+\.\d dB above their"
+    with pytest.raises(CompileError, match=message):
+        share_layer(layer_of(np.arange(1.0, 257.0).reshape(16, 16)), 4)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-200, 1e200])
+def test_tells_what_clustering_costs(scale: float) -> None:
+    weight = scale * np.array([[1.0, 1.0, 2.0, 4.0]])
+    shared = share_layer(layer_of(weight), 1, share=True)
+    assert (shared.distinct, shared.clustered) == (3, True)
+    # The mean is 2: differences 1, 1, 0 and 2 beside 1, 1, 2 and 4.
+    assert shared.snr_db == pytest.approx(10 * np.log10(22 / 6))
+    exact = share_layer(layer_of(weight), 2)
+    assert (exact.distinct, exact.snr_db) == (3, None)
 
 
 def test_clustered_layer() -> None:

@@ -1,0 +1,184 @@
+"""Choose the widths of an array's entries that suit a network, where the user has not."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.network import FloatNetwork
+from compiler.share import bits_for, distinct_values
+from hw.eie.params import EieParams
+
+__all__ = ["FREE", "FreeParams", "Pattern", "RunChoice", "choose_params", "run_choices"]
+
+FREE = frozenset({"code_bits", "run_bits"})
+"""Parameters that a network can choose."""
+
+
+@dataclass(frozen=True)
+class FreeParams:
+    """An array of which a network may choose some widths.
+
+    Parameters
+    ----------
+    params : all parameters; of those that may be chosen, the least.
+    free : names of those, of :data:`FREE`.
+    """
+
+    params: EieParams
+    free: frozenset[str] = FREE
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """Where the non-zero weights of a layer are.
+
+    Parameters
+    ----------
+    columns, positions : (nnz,) of each weight its column, and the position of its row, see
+        :data:`compiler.eie.place.Placement`.
+    """
+
+    columns: NDArray[np.int64]
+    positions: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RunChoice:
+    """What a network takes with runs of a width.
+
+    Parameters
+    ----------
+    run_bits : the width.
+    entries : stored, padding included.
+    padding : those that stand for no weight.
+    bits : of the words of the Spmat SRAMs that hold them.
+    """
+
+    run_bits: int
+    entries: int
+    padding: int
+    bits: int
+
+    def __str__(self) -> str:
+        share = 100 * self.padding / self.entries if self.entries else 0.0
+        return f"{self.entries} entries, {share:.1f} % of them padding, in {self.bits} bits"
+
+
+def choose_params(
+    params: EieParams | FreeParams, network: FloatNetwork | None, *, share: bool
+) -> tuple[EieParams, tuple[str, ...]]:
+    """Return an array for a chain of Linear layers, and say what was chosen and why.
+
+    Codes become as wide as the layer with most values needs, unless that is more than codes can
+    be; runs so wide that the weights take the fewest bits, padding included.
+
+    Parameters
+    ----------
+    params : what is given.
+    network : the layers; None if there are none.
+    share : layers of too many values are to be clustered, which needs no wider codes.
+    """
+    if isinstance(params, EieParams):
+        return params, ()
+    chosen, free = params.params, params.free
+    if network is None:
+        return chosen, ()
+    why: list[str] = []
+    if "code_bits" in free:
+        chosen, sentence = _with_code_bits(chosen, network, share=share)
+        why.append(sentence)
+    if "run_bits" in free:
+        chosen, sentence = _with_run_bits(chosen, network)
+        why.append(sentence)
+    return chosen, tuple(why)
+
+
+def _with_code_bits(
+    params: EieParams, network: FloatNetwork, *, share: bool
+) -> tuple[EieParams, str]:
+    if share:
+        return params, f"code_bits = {params.code_bits}: layers of more values are clustered"
+    limit = (1 << EieParams.ranges["code_bits"][1]) - 1
+    most, name = max((distinct_values(layer.weight, limit), layer.name) for layer in network.layers)
+    if most > limit:  # No codes are wide enough; who compiles says so.
+        return params, f"code_bits = {params.code_bits}"
+    bits = max(params.code_bits, bits_for(most))
+    return (
+        dataclasses.replace(params, code_bits=bits),
+        f"code_bits = {bits}: codes for the {most} values of layer {name!r}, the most of all",
+    )
+
+
+def _with_run_bits(params: EieParams, network: FloatNetwork) -> tuple[EieParams, str]:
+    heights, patterns = [], []
+    for layer in network.layers:
+        rows, columns = np.nonzero(layer.weight)
+        # Where rows will stand is not known yet; how far apart weights are differs little.
+        patterns.append(Pattern(columns, rows))
+        heights.append(-(-layer.shape[0] // params.num_pes))
+    choices = run_choices(patterns, heights, params)
+    best = min(choices, key=lambda one: (one.bits, one.run_bits))
+    first, sentence = choices[0], f"run_bits = {best.run_bits}: about {best}"
+    if best != first:
+        sentence += f"; {first.run_bits} would take {first}"
+    elif len(choices) > 1:
+        sentence += f"; {choices[1].run_bits} would take {choices[1]}"
+    return dataclasses.replace(params, run_bits=best.run_bits), sentence
+
+
+def run_choices(
+    patterns: Iterable[Pattern], heights: Sequence[int], params: EieParams
+) -> tuple[RunChoice, ...]:
+    """Count what a network takes with runs of ``params.run_bits`` bits and of each wider width.
+
+    Parameters
+    ----------
+    patterns : of each layer.
+    heights : local rows of each layer.
+    params : of the array.
+    """
+    widths = range(params.run_bits, EieParams.ranges["run_bits"][1] + 1)
+    entries = np.zeros((len(widths), params.num_pes), np.int64)
+    weights = 0
+    for pattern, height in zip(patterns, heights, strict=True):
+        gaps, pes = _gaps(pattern, _window(height, params), params.num_pes)
+        weights += gaps.size
+        for at, width in enumerate(widths):
+            entries[at] += np.bincount(pes, 1 + (gaps >> width), minlength=params.num_pes).astype(
+                np.int64
+            )
+    return tuple(
+        RunChoice(
+            run_bits=width,
+            entries=int(counts.sum()),
+            padding=int(counts.sum()) - weights,
+            bits=int((-(-counts // per_word)).sum()) * params.word_bits,
+        )
+        for width, counts in zip(widths, entries, strict=True)
+        for per_word in [params.word_bits // (params.code_bits + width)]
+    )
+
+
+def _window(height: int, params: EieParams) -> int:
+    """Return the local rows of a pass, as :func:`compiler.eie.window.windows` cuts them."""
+    most = min(params.num_accs, params.num_biases, max(1, height))
+    return min(most, params.num_acts) if height > params.num_acts else most
+
+
+def _gaps(
+    pattern: Pattern, window: int, num_pes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the zeros before each weight in its PE's column and pass, and its PE."""
+    local, pes = np.divmod(pattern.positions.astype(np.int64), num_pes)
+    passes, rows = np.divmod(local, window)
+    count = int(passes.max(initial=0)) + 1
+    groups = (pattern.columns.astype(np.int64) * num_pes + pes) * count + passes
+    order = np.argsort(groups * window + rows)
+    groups, rows = groups[order], rows[order]
+    gaps = np.diff(rows, prepend=-1) - 1
+    heads = np.diff(groups, prepend=-1) != 0
+    gaps[heads] = rows[heads]
+    return gaps, pes[order]
