@@ -23,7 +23,8 @@ __all__ = ["ENGINES", "Export", "export"]
 ENGINES = ("eie", "scnn", "chip")
 """What can be exported."""
 
-_ENUMS = ("Space", "Control", "Command", "StallClass")
+_ENUMS = ("Space", "Control", "Command", "StatusBit", "StallClass")
+_CHIP_ENUMS = ("Engine", "Register", "Go", "StatusBit")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def export(
     if engine == "chip":
         chip = Chip(scnn_params, eie_params)
         parts.append((prefix + CHIP_MODULE, chip))
-        enums = (chip_formats.Engine, chip_formats.Register, chip_formats.Go)
+        enums = tuple(getattr(chip_formats, one) for one in _CHIP_ENUMS)
         header += constants((prefix + CHIP_MODULE).upper(), ports(chip), enums)
     # Of an engine its PE by itself, too.
     exported = [parts] if engine == "chip" else [parts[:1], parts]

@@ -41,9 +41,6 @@ def identity(params: EieParams, clock_hz: int) -> bytes:
 class BoardTop(wiring.Component):
     """The EIE array behind a serial line.
 
-    The array's PEs are instances of one Verilog module, see :class:`hw.eie.array.EieArray`; so
-    this runs in Verilog simulators and in bitstreams.
-
     Parameters
     ----------
     params : of the array.

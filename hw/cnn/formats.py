@@ -5,6 +5,7 @@ import enum as py_enum
 from amaranth.hdl import Shape, unsigned
 from amaranth.lib import data, enum
 
+from hw.common.host_port import StatusBit
 from hw.eie import formats as eie
 from hw.eie.params import EieParams
 from hw.scnn import formats as scnn
@@ -15,6 +16,7 @@ __all__ = [
     "Engine",
     "Go",
     "Register",
+    "StatusBit",
     "chip_command_layout",
     "chip_host_bits",
     "handoff_layout",
@@ -39,13 +41,16 @@ class Register(py_enum.IntEnum):
     COMMAND = 0
     """Write :class:`Go`."""
     STATUS = 1
-    """Bit 0: a sequence is under way. Bit 1: one of the engines runs."""
+    """Bits of :class:`StatusBit`, answered at any time; write ``BAD_READ`` to clear that one."""
     HANDOFF = 2
-    """First word of the handoff's configuration."""
+    """First word of the handoff's configuration, which is only written."""
 
 
 class Go(py_enum.IntFlag):
-    """What can be written to ``Register.COMMAND``; the parts are done in this order."""
+    """What can be written to ``Register.COMMAND``; the parts are done in this order.
+
+    Where SCNN has lost outputs (``StatusBit.LOST``), neither HANDOFF nor EIE behind it is done.
+    """
 
     SCNN = 1
     """Start SCNN, and wait for its end."""

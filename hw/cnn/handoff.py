@@ -211,7 +211,8 @@ class Handoff(wiring.Component):
         """Take SCNN's answer to what was asked in state ``after``."""
         with m.Switch(after):
             with m.Case(_State.RAM):
-                m.d.sync += [ram.eq(answer[1] ^ ~self.config.swapped), state.eq(_State.PE)]
+                source = (answer & scnn.StatusBit.SOURCE).any()
+                m.d.sync += [ram.eq(source ^ ~self.config.swapped), state.eq(_State.PE)]
             with m.Case(_State.ENTRY):
                 found_layout = scnn.directory_layout(self._s)
                 found = data.View(found_layout, answer[: found_layout.size])

@@ -9,12 +9,14 @@ from hw.cnn.formats import (
     Engine,
     Go,
     Register,
+    StatusBit,
     chip_command_layout,
     chip_host_bits,
     handoff_layout,
     register_layout,
 )
 from hw.cnn.handoff import Handoff
+from hw.common.host_port import status_word
 from hw.eie import formats as eie
 from hw.eie.params import EieParams
 from hw.scnn import formats as scnn
@@ -39,8 +41,9 @@ class _State(enum.Enum, shape=3):
 class Chip(wiring.Component):
     """Both engines, as instances of their Verilog modules, and a sequence that joins them.
 
-    While a sequence is under way, commands to the engines wait, so the host may send the commands
-    that read its result at once.
+    Commands take effect in their order. While a sequence is under way, those to the engines wait,
+    so the host may send the commands that read its result at once; the chip's status does not.
+    Outputs that SCNN has lost are not handed over: the sequence then ends, see ``Go``.
 
     Members
     -------
@@ -85,12 +88,15 @@ class Chip(wiring.Component):
         eie_cmd = stream.Signature(eie.command_layout(e)).create(path=("eie_cmd",))
         eie_rsp = stream.Signature(eie.host_bits(e)).create(path=("eie_rsp",))
         scnn_running = Signal()
+        scnn_lost = Signal()
         eie_running = Signal()
         for name, module, cmd, rsp, running, outs in (
             ("scnn", SCNN_MODULE, scnn_cmd, scnn_rsp, scnn_running, ("valid", "pass", "data")),
             ("eie", EIE_MODULE, eie_cmd, eie_rsp, eie_running, ("valid", "pass", "row", "data")),
         ):
             observed = {f"o_out_{out}": getattr(self, f"{name}_out_{out}") for out in outs}
+            if name == "scnn":
+                observed["o_lost"] = scnn_lost
             m.submodules[name] = Instance(
                 module,
                 i_clk=ClockSignal(),
@@ -185,7 +191,7 @@ class Chip(wiring.Component):
         answer = Signal(64)
         with m.If(handoff.busy):
             m.d.comb += scnn_rsp.ready.eq(handoff.scnn_rsp.ready)
-        with m.Elif(reading):
+        with m.If(reading):
             with m.Switch(asked):
                 with m.Case(Engine.SCNN):
                     m.d.comb += [
@@ -204,46 +210,49 @@ class Chip(wiring.Component):
             with m.If(self.rsp.valid & self.rsp.ready):
                 m.d.sync += reading.eq(0)
 
-        to_chip = self.cmd.valid & self.cmd.ready & (engine == Engine.CHIP)
-        with m.If(to_chip & ~register.write):
-            m.d.sync += answer.eq(
-                Mux(
-                    register.addr == Register.STATUS,
-                    ~idle | (scnn_running | eie_running) << 1,
-                    0,
+        taken = self.cmd.valid & self.cmd.ready
+        written = taken & (engine == Engine.CHIP) & register.write
+        bad_read = Signal()
+        of_chip = (engine != Engine.SCNN) & (engine != Engine.EIE)
+        with m.If(taken & of_chip & ~register.write):
+            with m.If((engine == Engine.CHIP) & (register.addr == Register.STATUS)):
+                m.d.sync += answer.eq(
+                    status_word({
+                        StatusBit.RUNNING: self.running,
+                        StatusBit.LOST: scnn_lost,
+                        StatusBit.BAD_READ: bad_read,
+                        StatusBit.SEQUENCE: ~idle,
+                    })
                 )
-            )
-        with m.If(to_chip & register.write):
+            with m.Else():
+                m.d.sync += [answer.eq(0), bad_read.eq(1)]
+        with m.If(written):
+            with m.If(register.addr == Register.STATUS):
+                m.d.sync += bad_read.eq(bad_read & ~(register.data & StatusBit.BAD_READ).any())
             for word in range(HANDOFF_WORDS):
                 with m.If(register.addr == Register.HANDOFF + word):
                     m.d.sync += config.word_select(word, 64).eq(register.data)
-        command_given = to_chip & register.write & (register.addr == Register.COMMAND)
 
+        begun = Signal()
         with m.Switch(state):
-            with m.Case(_State.IDLE), m.If(command_given):
+            with m.Case(_State.IDLE), m.If(written & (register.addr == Register.COMMAND)):
                 m.d.sync += [todo.eq(register.data), keep.eq((register.data & Go.KEEP).any())]
                 m.d.sync += state.eq(_first(register.data))
+            # An engine says that it runs from the cycle after it took the command.
             with m.Case(_State.SCNN_START), m.If(scnn_cmd.ready):
                 m.d.sync += state.eq(_State.SCNN_RUN)
-            with m.Case(_State.SCNN_RUN):
-                # The engine runs from the second cycle after it took the command.
-                pass
+            with m.Case(_State.SCNN_RUN), m.If(~scnn_running):
+                m.d.sync += state.eq(Mux(scnn_lost, _State.IDLE, _first(todo & ~Go.SCNN)))
+            # SCNN may be in a run that was started by a command of its own.
+            with m.Case(_State.HANDOFF), m.If(~scnn_running & ~handoff.busy):
+                m.d.comb += handoff.go.eq(~begun & ~scnn_lost)
+                m.d.sync += begun.eq(handoff.go)
+                with m.If(~handoff.go):
+                    m.d.sync += state.eq(Mux(scnn_lost, _State.IDLE, _first(todo & Go.EIE)))
             with m.Case(_State.EIE_START), m.If(eie_cmd.ready):
                 m.d.sync += state.eq(_State.EIE_RUN)
-        waited = Signal(2)
-        with m.If(starting | idle):
-            m.d.sync += waited.eq(0)
-        with m.Elif(~waited.all()):
-            m.d.sync += waited.eq(waited + 1)
-        with m.If((state == _State.SCNN_RUN) & waited.all() & ~scnn_running):
-            m.d.sync += state.eq(_first(todo & ~Go.SCNN))
-        handed = Signal()
-        m.d.comb += handoff.go.eq((state == _State.HANDOFF) & ~handed)
-        m.d.sync += handed.eq(state == _State.HANDOFF)
-        with m.If((state == _State.HANDOFF) & handed & ~handoff.busy):
-            m.d.sync += state.eq(_first(todo & Go.EIE))
-        with m.If((state == _State.EIE_RUN) & waited.all() & ~eie_running):
-            m.d.sync += state.eq(_State.IDLE)
+            with m.Case(_State.EIE_RUN), m.If(~eie_running):
+                m.d.sync += state.eq(_State.IDLE)
         return m
 
 

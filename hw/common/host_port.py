@@ -1,11 +1,13 @@
 """The host's port of an array: layouts of commands, and how they are served."""
 
-import enum as py_enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from amaranth.hdl import Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Signal, Value, unsigned
 from amaranth.lib import data, enum, stream
+
+from hw.common.control import Command, Control, StatusBit
+from hw.common.params import address_bits
 
 __all__ = [
     "ADDR_BITS",
@@ -14,9 +16,11 @@ __all__ = [
     "Control",
     "Controlled",
     "Served",
+    "StatusBit",
     "command_layout",
     "host_layout",
     "serve_host",
+    "status_word",
 ]
 
 COUNTER_BITS = 32
@@ -24,33 +28,6 @@ COUNTER_BITS = 32
 
 ADDR_BITS = 24
 """Width of a host address."""
-
-
-class Control(py_enum.IntEnum):
-    """Rows of the control space."""
-
-    COMMAND = 0
-    """Write a :class:`Command`."""
-    STATUS = 1
-    """Bit 0: a run or a clearing is under way. Bit 1: the file that holds the result."""
-    VERSION = 2
-    """Version of the interface in the low half, number of PEs in the high half of 32 bits."""
-    CYCLES = 3
-    """Cycles of the last run, from start to the end of the program, modulo 2**32."""
-
-
-class Command(py_enum.IntFlag):
-    """What can be written to ``Control.COMMAND``."""
-
-    START = 1
-    """Run the program, from descriptor 0, with its input in activation file 0."""
-    CLEAR = 2
-    """Set accumulators and counters to 0."""
-    KEEP = 4
-    """With START: go on with the source file that the last run left, where a network has more
-    weights than the SRAMs hold and the host reloads them between runs."""
-    CLEAR_COUNTERS = 8
-    """Set the counters to 0, and leave accumulators and files as they are."""
 
 
 def host_layout(bits: int, space: type[enum.Enum]) -> data.StructLayout:
@@ -82,6 +59,7 @@ class Controlled(Protocol):
     clear: Signal
     clear_counters: Signal
     running: Signal
+    source: Signal
 
 
 class Served(Protocol):
@@ -89,6 +67,12 @@ class Served(Protocol):
 
     cmd: stream.Interface
     rsp: stream.Interface
+    running: Signal
+
+
+def status_word(bits: Mapping[StatusBit, Value]) -> Value:
+    """Put a status together; bits that are not given are 0."""
+    return Cat(bits.get(bit, Const(0, 1)) for bit in StatusBit)
 
 
 def serve_host(
@@ -101,21 +85,28 @@ def serve_host(
     answers: Sequence[Signal],
     *,
     counting: Value,
-    status: Value,
+    readable: Mapping[Any, tuple[int, int]],
     version: int,
+    lost: Value | None = None,
 ) -> None:
     """Take commands one by one: a write per cycle, a read in four and until it is answered.
+
+    They take effect in their order. Those to memories wait while a run is under way, from the
+    command that begins it on; those to the control space do not.
 
     Parameters
     ----------
     m : of the array; what serves the host is added.
-    array : whose port it is.
+    array : whose port it is; ``running`` is driven, too.
     sequencer : what a :class:`Command` goes to.
     host, host_pe, host_valid : the command in hand, see :func:`host_layout`, the number that came
         with it, and whether it is new.
     answers : of the PEs, a cycle after the command.
     counting : this cycle is one of the run.
-    status, version : read from ``Control.STATUS`` and ``Control.VERSION``.
+    readable : rows of a memory that can be read, and how many such there are (files, one above the
+        other in the address), by space. All else is answered with 0 and ``StatusBit.BAD_READ``.
+    version : read from ``Control.VERSION``.
+    lost : read from ``Control.STATUS`` as ``StatusBit.LOST``.
     """
     control_space = host.shape()["space"].shape.CONTROL
     incoming: Any = array.cmd.payload
@@ -123,7 +114,11 @@ def serve_host(
     # Reads: in `host`, then out of the memory, then in `rsp`.
     reading = Signal()
     fetched = Signal()
-    at_rest = (command.space == control_space) | ~sequencer.running
+    # What was under way in the cycle before may still be on its way to a memory: the counters add
+    # up a cycle behind.
+    was_running = Signal()
+    m.d.sync += was_running.eq(array.running)
+    at_rest = (command.space == control_space) | ~(array.running | was_running)
     m.d.comb += array.cmd.ready.eq(~reading & at_rest)
     m.d.sync += [host_valid.eq(0), fetched.eq(host_valid & ~host.write)]
     with m.If(array.cmd.valid & array.cmd.ready):
@@ -136,35 +131,56 @@ def serve_host(
     with m.If(array.rsp.valid & array.rsp.ready):
         m.d.sync += [array.rsp.valid.eq(0), reading.eq(0)]
 
-    control = host_valid & host.write & (host.space == control_space)
-    control = control & (host.addr == Control.COMMAND)
+    written = host_valid & host.write & (host.space == control_space)
+    control = written & (host.addr == Control.COMMAND)
     m.d.comb += [
         sequencer.start.eq(control & (host.data & Command.START).any()),
         sequencer.keep.eq((host.data & Command.KEEP).any()),
         sequencer.clear.eq(control & (host.data & Command.CLEAR).any()),
         sequencer.clear_counters.eq(control & (host.data & Command.CLEAR_COUNTERS).any()),
     ]
+    # The sequencer runs from the next cycle on, but the command behind must not slip in.
+    told = sequencer.start | sequencer.clear | sequencer.clear_counters
+    m.d.comb += array.running.eq(told | sequencer.running)
 
     cycles = Signal(COUNTER_BITS)
     with m.If(sequencer.start):
         m.d.sync += cycles.eq(0)
     with m.Elif(counting):
         m.d.sync += cycles.eq(cycles + 1)
-    from_control = Signal(COUNTER_BITS)
-    with m.Switch(host.addr):
-        with m.Case(Control.STATUS):
-            m.d.comb += from_control.eq(status)
-        with m.Case(Control.VERSION):
-            m.d.comb += from_control.eq(version | len(answers) << 16)
-        with m.Case(Control.CYCLES):
-            m.d.comb += from_control.eq(cycles)
-    from_pe = Signal.like(answers[0])
-    with m.Switch(host_pe):
-        for pe, answer in enumerate(answers):
-            with m.Case(pe):
-                m.d.comb += from_pe.eq(answer)
+
+    good = Signal()
+    answer = Signal.like(array.rsp.payload)
+    bad_read = Signal()
+    status = status_word({
+        StatusBit.RUNNING: array.running,
+        StatusBit.SOURCE: sequencer.source,
+        StatusBit.LOST: Const(0, 1) if lost is None else lost,
+        StatusBit.BAD_READ: bad_read,
+    })
+    with m.If(host.space == control_space), m.Switch(host.addr):
+        for row, word in (
+            (Control.STATUS, status),
+            (Control.VERSION, Const(version | len(answers) << 16, COUNTER_BITS)),
+            (Control.CYCLES, cycles),
+        ):
+            with m.Case(row):
+                m.d.comb += [good.eq(1), answer.eq(word)]
+    with m.Else():
+        with m.Switch(host.space):
+            for space, (rows, files) in readable.items():
+                bits = address_bits(rows)
+                with m.Case(space):
+                    m.d.comb += good.eq((host.addr[:bits] < rows) & (host.addr[bits:] < files))
+        with m.Switch(host_pe):
+            for pe, word in enumerate(answers):
+                with m.Case(pe), m.If(good):
+                    m.d.comb += answer.eq(word)
+            with m.Default():
+                m.d.comb += good.eq(0)
     with m.If(fetched):
-        m.d.sync += [
-            array.rsp.valid.eq(1),
-            array.rsp.payload.eq(Mux(host.space == control_space, from_control, from_pe)),
-        ]
+        m.d.sync += [array.rsp.valid.eq(1), array.rsp.payload.eq(answer)]
+        with m.If(~good):
+            m.d.sync += bad_read.eq(1)
+    with m.If(written & (host.addr == Control.STATUS) & (host.data & StatusBit.BAD_READ).any()):
+        m.d.sync += bad_read.eq(0)

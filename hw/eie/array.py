@@ -1,6 +1,6 @@
 """The EIE array: PEs, the tree that finds non-zeros, central control, and the host port."""
 
-from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Signal
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +14,7 @@ from hw.eie.formats import (
     command_layout,
     host_bits,
     host_layout,
+    readable_rows,
 )
 from hw.eie.lnzd import LnzdTree
 from hw.eie.params import EieParams
@@ -34,9 +35,10 @@ class EieArray(wiring.Component):
 
     Members
     -------
-    cmd : ``In(stream(command_layout))``, host commands. Memories can be reached between runs;
-        commands to them wait while a run is under way, those to the control space do not.
-    rsp : ``Out(stream(host_bits))``, one answer per read command.
+    cmd : ``In(stream(command_layout))``, host commands, which take effect in their order. Those
+        to memories wait while a run is under way, those to the control space do not.
+    rsp : ``Out(stream(host_bits))``, one answer per read command; 0 to one of what cannot be read,
+        see ``readable_rows`` and ``StatusBit.BAD_READ``.
     running : Out, a run or a clearing is under way.
     out_valid, out_pass, out_row, out_data : Out, outputs as they are written to the destination
         files: the number of the descriptor, the files' row, and PE 0's output in the low bits.
@@ -118,7 +120,6 @@ class EieArray(wiring.Component):
             scan.room.eq(room.all()),
             lnzd.o_grant.eq(scan.grant),
             ccu.pass_done.eq(scan.done & ~busy.any()),
-            self.running.eq(ccu.running),
             self.out_valid.eq(c.act_write),
             self.out_pass.eq(c.descriptor),
             self.out_row.eq(c.act_row),
@@ -132,7 +133,7 @@ class EieArray(wiring.Component):
             host_valid,
             answers,
             counting=c.phase != Phase.IDLE,
-            status=Cat(ccu.running, ccu.source),
+            readable=readable_rows(p),
             version=VERSION,
         )
         write = host_valid & host.write

@@ -30,13 +30,18 @@ class Ccu(wiring.Component):
 
     A run goes through the program from descriptor 0: scan the source files, broadcast every
     non-zero activation, wait until every queue and pipeline is empty, drain. The next
-    descriptor is read ahead, and its codebook loaded while outputs drain. ``start`` and
-    ``clear`` may come at any time; a run that is under way is then abandoned.
+    descriptor is read ahead, and its codebook loaded while outputs drain.
+
+    ``start``, ``clear`` and ``clear_counters`` may come at any time, and are done in their order.
+    A run that is under way, or still waits for a clearing, is then abandoned, and everything
+    cleared: of a run that was cut short, nothing can be kept. A clearing of the counters alone
+    touches nothing else, so what comes behind it finds source file and sums as they were.
 
     Members
     -------
     start : In, run the program; its input is in file 0, with ``keep`` in the source file.
-    clear : In, set all accumulators and counters to 0 (done after reset, too).
+    clear : In, set all accumulators and counters to 0, and make file 0 the source (done after
+        reset, too).
     clear_counters : In, set the counters to 0; source file and accumulators stay, unless a run
         or a clearing of all is cut short: then it is a clearing of all.
     running : Out, a run or a clearing is under way.
@@ -101,6 +106,8 @@ class Ccu(wiring.Component):
         # What a clearing is for: to start anew, and (gentle) to clear the counters only.
         restart = Signal()
         gentle = Signal()
+        # Sums and source file are those that the last run left.
+        intact = ~self.running | (gentle & ~restart)
         sweep = Signal(max(p.acc_addr_bits, counter_addr_bits(p)))
         m.d.comb += [
             reader.flush.eq(flush),
@@ -177,8 +184,7 @@ class Ccu(wiring.Component):
         with m.If(self.clear | self.clear_counters | (self.start & self.running)):
             m.d.sync += [
                 restart.eq(self.start),
-                # What it cuts short, a run or a clearing of all, leaves no sums to keep.
-                gentle.eq(self.clear_counters & ~self.clear & (~self.running | gentle)),
+                gentle.eq(intact & ~self.clear),
                 state.eq(_State.FLUSH),
             ]
         with m.Elif(self.start):

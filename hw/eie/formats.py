@@ -12,7 +12,7 @@ from amaranth.hdl import Const, Shape, signed, unsigned
 from amaranth.lib import data, enum
 
 from hw.common import host_port
-from hw.common.host_port import ADDR_BITS, COUNTER_BITS, Command, Control
+from hw.common.host_port import ADDR_BITS, COUNTER_BITS, Command, Control, StatusBit
 from hw.eie.params import EieParams
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Control",
     "Space",
     "StallClass",
+    "StatusBit",
     "bias_word",
     "broadcast_layout",
     "command_layout",
@@ -34,6 +35,7 @@ __all__ = [
     "host_layout",
     "pack",
     "pointer_layout",
+    "readable_rows",
     "sram_files",
     "work_layout",
 ]
@@ -63,7 +65,7 @@ class StallClass(py_enum.IntEnum):
     """Waited for the descriptor and the codebook of the layer."""
 
 
-VERSION = 1
+VERSION = 2
 """Version of the host interface and of the layouts, read from ``Control.VERSION``."""
 
 
@@ -169,7 +171,8 @@ def host_bits(p: EieParams) -> int:
 def host_layout(p: EieParams) -> data.StructLayout:
     """Lay out a host command as a PE sees it: write ``data`` to row ``addr`` of a space, or read.
 
-    In space ACT the row is an address of an activation file, above it the file's number.
+    In space ACT the row is an address of an activation file, above it the file's number. COUNTER
+    has row ``descriptor * 8 + StallClass``.
     """
     return host_port.host_layout(host_bits(p), Space)
 
@@ -177,6 +180,14 @@ def host_layout(p: EieParams) -> data.StructLayout:
 def command_layout(p: EieParams) -> data.StructLayout:
     """Lay out a host command, and the PE whose memory is meant."""
     return host_port.command_layout(host_layout(p))
+
+
+def readable_rows(p: EieParams) -> dict[Space, tuple[int, int]]:
+    """Rows that a host can read, and in how many files, by space; besides those of CONTROL."""
+    rows = {Space.ACT: (p.num_acts, 2)}
+    if p.counters:
+        rows[Space.COUNTER] = p.num_descriptors * len(StallClass), 1
+    return rows
 
 
 def pack(layout: data.StructLayout, **fields: Any) -> int:

@@ -173,6 +173,7 @@ class Pe(wiring.Component):
                 counters.descriptor.eq(c.descriptor),
                 counters.stall_class.eq(stall_class),
                 counters.clear.eq(c.counter_clear),
+                # Not in other spaces: control is read in the midst of runs, which count.
                 counters.read.eq(
                     self.host_en & ~self.host.write & (self.host.space == Space.COUNTER)
                 ),

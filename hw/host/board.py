@@ -21,7 +21,7 @@ from hw.board.protocol import (
 from hw.host.codec import Answer, Frames, answer, request
 from hw.host.errors import AnswerError, HostError, NoAnswerError
 from hw.host.line import Line
-from hw.host.spaces import Command, Control, Space
+from hw.host.spaces import Command, Control, Space, StatusBit
 
 __all__ = ["Board", "Identity"]
 
@@ -181,11 +181,11 @@ class Board:
 
     def running(self) -> bool:
         """Ask whether a run or a clearing is under way."""
-        return bool(self.control(Control.STATUS) & 1)
+        return bool(self.control(Control.STATUS) & StatusBit.RUNNING)
 
     def source(self) -> int:
         """Ask for the source file: after a run, the one that holds the result."""
-        return self.control(Control.STATUS) >> 1 & 1
+        return int(bool(self.control(Control.STATUS) & StatusBit.SOURCE))
 
     def wait(self, seconds: float = 10.0) -> None:
         """Wait for the end of what is under way.

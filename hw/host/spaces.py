@@ -6,7 +6,9 @@ together.
 
 import enum
 
-__all__ = ["NUM_STALL_CLASSES", "Command", "Control", "Space", "place_of"]
+from hw.common.control import Command, Control, StatusBit
+
+__all__ = ["NUM_STALL_CLASSES", "Command", "Control", "Space", "StatusBit", "place_of"]
 
 NUM_STALL_CLASSES = 8
 
@@ -22,24 +24,6 @@ class Space(enum.IntEnum):
     BIAS = 5
     ACT = 6
     COUNTER = 7
-
-
-class Control(enum.IntEnum):
-    """Rows of the control space."""
-
-    COMMAND = 0
-    STATUS = 1
-    VERSION = 2
-    CYCLES = 3
-
-
-class Command(enum.IntFlag):
-    """What can be written to ``Control.COMMAND``."""
-
-    START = 1
-    CLEAR = 2
-    KEEP = 4
-    CLEAR_COUNTERS = 8
 
 
 # Space, first row, and rows from one word to the next, of an image's SRAMs.

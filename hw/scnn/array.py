@@ -25,6 +25,7 @@ from hw.scnn.formats import (
     command_layout,
     host_bits,
     host_layout,
+    readable_rows,
 )
 from hw.scnn.params import ScnnParams
 from hw.scnn.ppu import NEIGHBOURS
@@ -46,10 +47,12 @@ class ScnnArray(wiring.Component):
 
     Members
     -------
-    cmd : ``In(stream(command_layout))``, host commands. Memories can be reached between runs;
-        commands to them wait while a run is under way, those to the control space do not.
-    rsp : ``Out(stream(host_bits))``, one answer per read command.
+    cmd : ``In(stream(command_layout))``, host commands, which take effect in their order. Those
+        to memories wait while a run is under way, those to the control space do not.
+    rsp : ``Out(stream(host_bits))``, one answer per read command; 0 to one of what cannot be read,
+        see ``readable_rows`` and ``StatusBit.BAD_READ``.
     running : Out, a run or a clearing is under way.
+    lost : Out, outputs of the last run found no room.
     out_valid, out_pass, out_data : Out, outputs as they leave the PEs' arithmetic: the number of
         the descriptor, and the outputs of the step, PE 0's in the low bits.
     """
@@ -57,6 +60,7 @@ class ScnnArray(wiring.Component):
     cmd: stream.Interface
     rsp: stream.Interface
     running: Signal
+    lost: Signal
     out_valid: Signal
     out_pass: Signal
     out_data: Signal
@@ -67,6 +71,7 @@ class ScnnArray(wiring.Component):
             "cmd": In(stream.Signature(command_layout(params))),
             "rsp": Out(stream.Signature(host_bits(params))),
             "running": Out(1),
+            "lost": Out(1),
             "out_valid": Out(1),
             "out_pass": Out(params.descriptor_addr_bits),
             "out_data": Out(params.num_pes * params.act_bits),
@@ -144,7 +149,7 @@ class ScnnArray(wiring.Component):
             # PEs may have dropped the last blocks before all of their weights have come.
             sequencer.pass_done.eq(drain.done & ~ppu_busy[0] & ~streaming.any()),
             sequencer.lost.eq(overflow.any()),
-            self.running.eq(sequencer.running),
+            self.lost.eq(sequencer.overflow),
             self.out_valid.eq(output_valid[0]),
             self.out_pass.eq(sequencer.descriptor_number),
         ]
@@ -157,8 +162,9 @@ class ScnnArray(wiring.Component):
             host_valid,
             answers,
             counting=Value.cast(sequencer.phase) != Phase.IDLE.value,
-            status=Cat(sequencer.running, sequencer.source, sequencer.overflow),
+            readable=readable_rows(p),
             version=VERSION,
+            lost=sequencer.overflow,
         )
         write = host_valid & host.write
         m.d.comb += [

@@ -9,7 +9,7 @@ from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data, enum
 
 from hw.common import host_port
-from hw.common.host_port import ADDR_BITS, COUNTER_BITS, Command, Control
+from hw.common.host_port import ADDR_BITS, COUNTER_BITS, Command, Control, StatusBit
 from hw.eie.formats import bias_word, pack
 from hw.scnn.params import ScnnParams
 
@@ -23,6 +23,7 @@ __all__ = [
     "Control",
     "Space",
     "StallClass",
+    "StatusBit",
     "act_entry_layout",
     "act_word_layout",
     "bias_word",
@@ -34,13 +35,14 @@ __all__ = [
     "host_layout",
     "item_layout",
     "pack",
+    "readable_rows",
     "sram_files",
     "step_layout",
     "weight_entry_layout",
     "weight_word_layout",
 ]
 
-VERSION = 1
+VERSION = 2
 """Version of the host interface and of the layouts, read from ``Control.VERSION``."""
 
 DESCRIPTOR_WORD_BITS = 64
@@ -287,6 +289,14 @@ def host_layout(p: ScnnParams) -> data.StructLayout:
 def command_layout(p: ScnnParams) -> data.StructLayout:
     """Lay out a host command, and the number of the PE (y * pes_x + x) or stream it is for."""
     return host_port.command_layout(host_layout(p))
+
+
+def readable_rows(p: ScnnParams) -> dict[Space, tuple[int, int]]:
+    """Rows that a host can read, and of how many RAMs, by space; besides those of CONTROL."""
+    rows = {Space.ACT: (p.act_words, 2), Space.DIRECTORY: (p.num_channels, 2)}
+    if p.counters:
+        rows[Space.COUNTER] = p.num_descriptors * len(StallClass), 1
+    return rows
 
 
 def sram_files(p: ScnnParams) -> dict[str, tuple[int, int]]:

@@ -248,6 +248,7 @@ class ScnnPe(wiring.Component):
             counters.useful.eq(Mux(mults.issued, mults.useful, 0)),
             counters.stall_class.eq(stall_class),
             counters.clear.eq(self.counter_clear),
+            # Not in other spaces: control is read in the midst of runs, which count.
             counters.read.eq(self.host_en & ~self.host.write & (self.host.space == Space.COUNTER)),
             counters.addr.eq(Mux(self.counter_clear, self.counter_row, self.host.addr)),
         ]

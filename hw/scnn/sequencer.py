@@ -29,14 +29,19 @@ class Sequencer(wiring.Component):
 
     Of a pass, the wait for its descriptor, the wiping of accumulators (``bank_entries`` cycles),
     and the two cycles in which it is made the one at work and begun, are SETUP. The next
-    descriptor is read ahead. ``start`` and ``clear`` may come at any time; a run that is under way
-    is then abandoned. A ``start`` between runs leaves accumulators, activations, and the place
-    where the last pass stopped writing as they are.
+    descriptor is read ahead. A ``start`` between runs leaves accumulators, activations, and the
+    place where the last pass stopped writing as they are.
+
+    ``start``, ``clear`` and ``clear_counters`` may come at any time, and are done in their order.
+    A run that is under way, or still waits for a clearing, is then abandoned, and everything
+    cleared: of a run that was cut short, nothing can be kept. A clearing of the counters alone
+    touches nothing else, so what comes behind it finds the source RAM and sums as they were.
 
     Members
     -------
     start : In, run the program; its input is in RAM 0, with ``keep`` in the source RAM.
-    clear : In, set all accumulators and counters to 0 (done after reset, too).
+    clear : In, set all accumulators and counters to 0, and make RAM 0 the source (done after
+        reset, too).
     clear_counters : In, set the counters to 0 and leave the rest, unless a run or a clearing of
         all is cut short: then it is a clearing of all.
     running : Out, a run or a clearing is under way.
@@ -113,6 +118,8 @@ class Sequencer(wiring.Component):
         # What a clearing is for: to start anew, and (gentle) to clear the counters only.
         restart = Signal()
         gentle = Signal()
+        # Sums, the source RAM and its end are those that the last run left.
+        intact = ~self.running | (gentle & ~restart)
         sweep = Signal(max(p.entry_addr_bits, counter_addr_bits(p)))
         m.d.comb += [
             reader.flush.eq(self.flush),
@@ -160,8 +167,7 @@ class Sequencer(wiring.Component):
                         number.eq(Mux(now.last, 0, number + 1)),
                         state.eq(Mux(now.last, _State.IDLE, _State.TURN)),
                     ]
-        # What a clearing cuts short, a run or a clearing of all, leaves no sums to keep.
-        spare = self.clear_counters & ~self.clear & (~self.running | gentle)
+        spare = intact & ~self.clear
         with m.If(self.clear | self.clear_counters | (self.start & self.running)):
             m.d.sync += [
                 restart.eq(self.start),

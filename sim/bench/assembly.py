@@ -57,16 +57,24 @@ def assemble(
     a slash before their own.
     """
     watch = Watch()
-    whole = Fragment.get(top, watch)
-    memories = watch.memories
+    whole: Any = Fragment.get(top, watch)
+    return whole, watch.memories | _fill(whole, "", modules)
+
+
+def _fill(
+    whole: Any, prefix: str, modules: Mapping[str, Callable[[], wiring.Component]]
+) -> dict[str, Memory]:
+    """Put components in the places of instances in ``whole``, and in the components themselves."""
+    memories: dict[str, Memory] = {}
     for index, (part, name, src_loc) in enumerate(whole.subfragments):
         module: str = getattr(part, "type", "") if isinstance(part, Instance) else ""
         if module in modules:
-            inner = Watch(f"{name}/")
-            placed = _place(whole, part, modules[module](), inner)
-            whole.subfragments[index] = (placed, name, src_loc)
-            memories |= inner.memories
-    return whole, memories
+            inner = Watch(f"{prefix}{name}/")
+            around: Any = _place(whole, part, modules[module](), inner)
+            whole.subfragments[index] = (around, name, src_loc)
+            ((placed, _, _),) = around.subfragments
+            memories |= inner.memories | _fill(placed, f"{prefix}{name}/", modules)
+    return memories
 
 
 def _place(parent: Fragment, instance: Any, part: Any, watch: Watch) -> Fragment:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 
 from hw.cnn.formats import (
     HANDOFF_WORDS,
     Engine,
     Go,
     Register,
+    StatusBit,
     chip_command_layout,
     handoff_layout,
     register_layout,
@@ -47,11 +48,22 @@ class ChipHost:
         await FallingEdge(self._dut.running)
         await RisingEdge(self._dut.clk)
 
-    async def _write(self, register: int, data: int) -> None:
+    async def status(self) -> StatusBit:
+        """Read what the chip says of itself."""
         dut = self._dut
-        dut.cmd__payload.value = self._constant | pack(
-            register_layout(), addr=register, data=int(data), write=1
-        )
+        await self._send(pack(register_layout(), addr=Register.STATUS))
+        await RisingEdge(dut.rsp__valid)
+        await ReadOnly()
+        status = StatusBit(dut.rsp__payload.value.to_unsigned())
+        await RisingEdge(dut.clk)
+        return status
+
+    async def _write(self, register: int, data: int) -> None:
+        await self._send(pack(register_layout(), addr=register, data=int(data), write=1))
+
+    async def _send(self, command: int) -> None:
+        dut = self._dut
+        dut.cmd__payload.value = self._constant | command
         dut.cmd__valid.value = 1
         await RisingEdge(dut.clk)
         while not dut.cmd__ready.value:

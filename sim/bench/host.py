@@ -8,7 +8,7 @@ from amaranth.lib import data
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 from numpy.typing import NDArray
 
-from hw.eie.formats import Command, Control, Space, command_layout
+from hw.eie.formats import Command, Control, Space, StatusBit, command_layout
 from hw.eie.params import EieParams
 
 __all__ = ["Host", "HostPort"]
@@ -62,7 +62,7 @@ class HostPort:
         return data - (data >> (bits - 1) << bits)
 
     async def write_all(self, commands: NDArray[np.uint64]) -> None:
-        """Write memories, one row per cycle, once no run is under way.
+        """Write memories, one row per cycle.
 
         Parameters
         ----------
@@ -70,8 +70,6 @@ class HostPort:
         """
         shift, edge = self._shift, RisingEdge(self._clk)
         write = self._constant | 1 << shift["write"]
-        if self._dut.running.value:
-            await self._end()
         self._valid.value = 1
         for begin in range(0, len(commands), _CHUNK):
             for space, pe, row, *limbs in commands[begin : begin + _CHUNK].tolist():
@@ -86,11 +84,17 @@ class HostPort:
                     | pe << shift["pe"]
                 )
                 await edge
+                while not self._ready.value:
+                    await edge
         self._valid.value = 0
 
     async def source(self) -> int:
         """Read which file is the source."""
-        return await self.read(Space.CONTROL, Control.STATUS) >> 1 & 1
+        return int(bool(await self.status() & StatusBit.SOURCE))
+
+    async def status(self) -> StatusBit:
+        """Read what the array says of itself."""
+        return StatusBit(await self.read(Space.CONTROL, Control.STATUS))
 
     async def clear(self) -> None:
         """Set accumulators and counters to 0, and wait for it."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import cocotb
-from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
+from cocotb.triggers import ClockCycles, RisingEdge
 
-from hw.eie.formats import Control, Space
+from hw.eie.formats import Control, Space, StatusBit
 from sim.bench.host import HostPort
 
 __all__ = ["Disturbed", "check_recovery", "check_restart", "check_stalls"]
@@ -61,11 +61,8 @@ async def check_recovery(run: Disturbed, how: str, times: int, margin: int) -> N
         elif how == "clear_counters":
             await host.clear_counters()
         else:
-            await host.start()
             # What the abandoned run left of the input is what the new one sees: let it end.
-            await ClockCycles(dut.clk, 3)
-            await FallingEdge(dut.running)
-            await RisingEdge(dut.clk)
+            await host.run()
         assert await run.all() == expected
 
 
@@ -100,8 +97,7 @@ async def check_stalls(run: Disturbed, num_pes: int) -> None:
     await host.clear_counters()
     await run.load()
     await host.start()
-    await ClockCycles(dut.clk, 3)
-    assert await host.read(Space.CONTROL, Control.STATUS) & 1  # answered during the run
+    assert await host.status() & StatusBit.RUNNING  # answered during the run
     await host.read(run.memory, 0)  # answered after it
     assert not dut.running.value
     seen = await run.finish()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from compiler.scnn.run import ActLoad, ActStore
 from compiler.scnn.tiles import decode_tiles
-from hw.scnn.formats import Control, Space, StallClass, act_word_layout, command_layout
+from hw.scnn.formats import Space, StallClass, StatusBit, act_word_layout, command_layout
 from hw.scnn.params import ScnnParams
 from sim.bench.host import HostPort
 from sim.rtl.scnn_loads import block_members, encode_loads
@@ -81,7 +81,7 @@ class ScnnHost(HostPort):
 
     async def overflow(self) -> bool:
         """Read whether outputs of the last run found no room."""
-        return bool(await self.read(Space.CONTROL, Control.STATUS) >> 2 & 1)
+        return bool(await self.status() & StatusBit.LOST)
 
     async def read_counters(self, passes: int) -> NDArray[np.int64]:
         """Read the counters of a run: (passes, num_pes, stall classes) multiplier-cycles."""

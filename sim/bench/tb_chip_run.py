@@ -11,7 +11,7 @@ from cocotb.triggers import SimTimeoutError
 from cocotb.utils import get_sim_time
 from numpy.typing import NDArray
 
-from hw.cnn.formats import Go
+from hw.cnn.formats import Go, StatusBit
 from hw.eie.formats import Control, Space
 from hw.eie.params import EieParams
 from hw.scnn.params import ScnnParams
@@ -62,6 +62,9 @@ async def run_chip(dut: Any) -> None:
             got = await runs.run(tensors, again=sample > 0)
         except SimTimeoutError:
             (folder / "hang").write_text(f"sample {sample}, run {runs.at}")
+            return
+        if await host.status() & StatusBit.LOST:
+            (folder / "lost").write_text(f"sample {sample}, run {runs.at}")
             return
         written = [[number, row] for number, row, _ in rows]
         if written != description["drained"]:

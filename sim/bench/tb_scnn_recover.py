@@ -33,7 +33,7 @@ class _Run(Disturbed):
     async def finish(self) -> list[Any]:
         host = self._scnn
         seen: list[Any] = [await host.read(Space.CONTROL, Control.CYCLES)]
-        seen.append(await host.read(Space.CONTROL, Control.STATUS))
+        seen.append(await host.status())
         ram = await host.source() ^ (not self._run["swapped"])
         for one in self._run["stores"]:
             stored = await host.read_store(parse_store(one), ram)

@@ -21,6 +21,7 @@ from hw.scnn.array import PE_MODULE as SCNN_PE_MODULE
 from hw.scnn.array import ScnnArray
 from hw.scnn.params import ScnnParams
 from hw.scnn.pe import ScnnPe
+from sim.errors import SimulationError
 from sim.rtl.build import build_design
 from sim.rtl.eie import RtlResult, sram_instance
 from sim.rtl.jobs import job_folder, simulate
@@ -111,7 +112,8 @@ def run_chip(
     Raises
     ------
     SimulationError
-        If a run hangs, does not write what its program says, or the simulation fails.
+        If a run hangs, loses outputs, does not write what its program says, or the simulation
+        fails.
     ToolError
         If the simulator cannot be built.
     """
@@ -131,6 +133,12 @@ def run_chip(
             progress=progress,
             step="simulate the chip",
         )
+        lost = folder / "lost"
+        if lost.exists():
+            raise SimulationError(
+                f"{lost.read_text()}: outputs of SCNN found no room in an activation RAM, so the "
+                "chip did not start EIE: the image's program or weights must be wrong"
+            )
         return _collect(folder / "results_0.npz", job, samples)
 
 

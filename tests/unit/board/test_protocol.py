@@ -21,7 +21,7 @@ from hw.board.protocol import (
     Status,
 )
 from hw.host.line import BAUD
-from hw.host.spaces import Command, Control, Space
+from hw.host.spaces import Command, Control, Space, StatusBit
 from sim.board.build import SIM_DIVISOR, BoardModel
 
 TEXT = (Path(__file__).parents[3] / "docs/protocol.md").read_text()
@@ -92,3 +92,8 @@ def test_control_space() -> None:
     assert told == {str(one.value): one.name.lower() for one in Control}
     bits = {int(bit) for bit in re.findall(r"\b([1248]) (?=start|clear|with)", FLAT)}
     assert bits == {one.value for one in Command}
+    told = re.search(r"Status \(.*?reset", FLAT)
+    assert told is not None
+    bits = {1 << int(bit) for bit in re.findall(r"bit (\d)(?= a | the )", told.group())}
+    # What is lost, and sequences, are not of an EIE array alone.
+    assert bits == {StatusBit.RUNNING, StatusBit.SOURCE, StatusBit.BAD_READ}

@@ -195,7 +195,7 @@ class Bench(ArrayBench):
             row = number * len(StallClass) + stall
             got = await self.read(ctx, Space.COUNTER, row, pe)
             assert got == self.counted[number, pe, stall]
-        file = await self.read(ctx, Space.CONTROL, Control.STATUS) >> 1
+        file = await self.read(ctx, Space.CONTROL, Control.STATUS) >> 1 & 1
         for (row, pe), act in np.ndenumerate(one.rows(-1, sample)):
             addr = file << p.act_addr_bits | row
             got = await self.read(ctx, Space.ACT, addr, pe)

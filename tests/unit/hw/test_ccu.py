@@ -427,3 +427,60 @@ def test_start_takes_what_the_host_has_written_since() -> None:
             assert all(cycle.codebook == [0, *book] for cycle in computing)
 
     simulate(dut, bench)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("after", [0, 1, 2, SWEEP // 2, SWEEP - 1, SWEEP])
+def test_start_behind_a_clearing_of_the_counters_loses_nothing(after: int, keep: bool) -> None:
+    """The counters are cleared from the start, accumulators not; the source file is kept."""
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        await array.until_idle(ctx, start=True)
+        assert ctx.get(array.dut.source) == 1
+        await array.step(ctx, clear_counters=True)
+        for _ in range(after):
+            assert (await array.step(ctx)).clear is None
+        assert ctx.get(array.dut.running)
+        trace = await array.until_idle(ctx, start=True, keep=keep)
+        check_clearing(trace[: 1 + SWEEP], gentle=True)
+        check_run(trace[1 + SWEEP :], source=int(keep))
+
+    simulate(array.dut, bench)
+
+
+@pytest.mark.parametrize("second", ["start", "clear_counters"])
+def test_a_run_that_waits_for_a_clearing_is_cut_short_like_any_other(second: str) -> None:
+    """Whether a run has begun must not decide what is left of it."""
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        await array.until_idle(ctx, start=True)
+        await array.step(ctx, clear_counters=True)
+        await array.step(ctx, start=True, keep=True)
+        trace = await array.until_idle(ctx, keep=True, **{second: True})
+        check_clearing(trace[: 1 + SWEEP])
+        if second == "start":
+            check_run(trace[1 + SWEEP :], source=0)
+        assert ctx.get(array.dut.source) == (second == "start")
+
+    simulate(array.dut, bench)
+
+
+@pytest.mark.parametrize("after", [0, 1, SWEEP // 2, SWEEP])
+def test_keep_behind_a_clearing_of_all_takes_file_0(after: int) -> None:
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        await array.until_idle(ctx, start=True)
+        await array.step(ctx, clear=True)
+        for _ in range(after):
+            await array.step(ctx)
+        trace = await array.until_idle(ctx, start=True, keep=True)
+        check_clearing(trace[: 1 + SWEEP])
+        check_run(trace[1 + SWEEP :], source=0)
+
+    simulate(array.dut, bench)

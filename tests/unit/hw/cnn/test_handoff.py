@@ -83,7 +83,7 @@ def test_copies_every_position_in_order(
         if space == scnn.Space.CONTROL:
             assert addr == scnn.Control.STATUS
             source = ram if swapped else 1 - ram
-            return source << 1
+            return scnn.StatusBit.SOURCE if source else 0
         place = (pe // S.pes_x % (1 << block_y) << block_x) + pe % S.pes_x % (1 << block_x)
         bits = S.channel_bits if space == scnn.Space.DIRECTORY else S.act_addr_bits
         assert addr >> bits == ram

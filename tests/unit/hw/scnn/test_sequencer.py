@@ -209,3 +209,58 @@ def test_overflow_until_the_next_run(lost_in: int | None) -> None:
         assert not ctx.get(array.dut.overflow)
 
     simulate(array.dut, bench)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("after", [0, 1, SWEEP // 2, SWEEP - 1])
+def test_start_behind_a_clearing_of_the_counters_loses_nothing(after: int, keep: bool) -> None:
+    """No flush, no wiping, and the source RAM is the one that the last run left."""
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        await array.until_idle(ctx, start=True)
+        await array.step(ctx, clear_counters=True)
+        for _ in range(after):
+            await array.step(ctx)
+        assert ctx.get(array.dut.running)
+        trace = await array.until_idle(ctx, start=True, keep=keep)
+        clearing = [replace(one, source=int(keep)) for one in clearing_trace(wipe=False)]
+        assert trace == clearing + run_trace(int(keep))
+
+    simulate(array.dut, bench)
+
+
+@pytest.mark.parametrize("second", ["start", "clear_counters"])
+def test_a_run_that_waits_for_a_clearing_is_cut_short_like_any_other(second: str) -> None:
+    """Whether a run has begun must not decide what is left of it."""
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        await array.until_idle(ctx, start=True)
+        await array.step(ctx, clear_counters=True)
+        await array.step(ctx, start=True, keep=True)
+        trace = await array.until_idle(ctx, keep=True, **{second: True})
+        assert trace[0].flush
+        then = run_trace(0) if second == "start" else []
+        assert trace[1:] == clearing_trace(wipe=True) + then
+
+    simulate(array.dut, bench)
+
+
+@pytest.mark.parametrize("after", [0, 1, SWEEP // 2, SWEEP])
+def test_keep_behind_a_clearing_of_all_takes_ram_0(after: int) -> None:
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        await array.until_idle(ctx, start=True)
+        await array.step(ctx, clear=True)
+        for _ in range(after):
+            await array.step(ctx)
+        trace = await array.until_idle(ctx, start=True, keep=True)
+        assert trace[0].flush
+        assert trace[1:] == clearing_trace(wipe=True) + run_trace(0)
+
+    simulate(array.dut, bench)

@@ -1,0 +1,60 @@
+"""The control space of a host port: its rows, its commands, and what its status says.
+
+Plain Python: a host that drives a board needs no hardware description for them.
+"""
+
+import enum
+
+__all__ = ["Command", "Control", "StatusBit"]
+
+
+class Control(enum.IntEnum):
+    """Rows of the control space."""
+
+    COMMAND = 0
+    """Write a :class:`Command`."""
+    STATUS = 1
+    """Bits of :class:`StatusBit`; write ``StatusBit.BAD_READ`` to clear that one."""
+    VERSION = 2
+    """Version of the interface in the low half, number of PEs in the high half of 32 bits."""
+    CYCLES = 3
+    """Cycles of the last run, from start to the end of the program, modulo 2**32; while one is
+    under way, those so far."""
+
+
+class Command(enum.IntFlag):
+    """What can be written to ``Control.COMMAND``.
+
+    They take effect in their order, and commands to memories behind one of them wait until what it
+    began is over. None of these waits: it cuts short the run, or the clearing of all, that is
+    under way, whose sums and source file are lost, so all is cleared before it is done. Only a
+    CLEAR_COUNTERS loses nothing: what comes behind it finds sums and source file as they were.
+    """
+
+    START = 1
+    """Run the program, from descriptor 0, with its input in activation file 0."""
+    CLEAR = 2
+    """Set accumulators and counters to 0, and make file 0 the source."""
+    KEEP = 4
+    """With START: go on with the source file that the last run left, where a network has more
+    weights than the SRAMs hold and the host reloads them between runs. With a clearing of all, or
+    behind one that may still be under way, that is file 0."""
+    CLEAR_COUNTERS = 8
+    """Set the counters to 0, and leave accumulators and files as they are."""
+
+
+class StatusBit(enum.IntFlag):
+    """What a status says, that of an array (``Control.STATUS``) or of a chip of two engines."""
+
+    RUNNING = 1
+    """A run or a clearing is under way; on a chip in one of the engines, or in between."""
+    SOURCE = 2
+    """The file that is the source; after a run, the one that holds the result. Not of a chip."""
+    LOST = 4
+    """SCNN: outputs of the last run found no room in an activation RAM. A chip then neither hands
+    over nor starts EIE."""
+    BAD_READ = 8
+    """Something was read that cannot be: a space, row, PE or register that does not exist or is
+    only written. The answer was 0. Stays until cleared by a write of this bit to the status."""
+    SEQUENCE = 16
+    """A chip's sequence is under way."""
