@@ -1,12 +1,13 @@
 """Compare golden, cycle model and RTL on the same inputs, word for word and cycle for cycle."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from compiler.image import Image
 from hw.eie.formats import StallClass
+from sim.contents import eie_problems
 from sim.result import RunResult
 from sim.run import Progress, run
 
@@ -62,6 +63,7 @@ class VerifyResult:
         cycles of each input; without counters in the RTL, only the latter.
     cycles_differ : how many of them differ.
     cycle_differences : the first of those that are of a PE.
+    problems : where the SRAMs say something else than the network, see :mod:`sim.contents`.
     """
 
     model: RunResult
@@ -72,6 +74,7 @@ class VerifyResult:
     counters: int
     cycles_differ: int
     cycle_differences: tuple[CycleDifference, ...]
+    problems: tuple[str, ...] = ()
 
     @property
     def golden(self) -> RunResult:
@@ -81,7 +84,7 @@ class VerifyResult:
     @property
     def ok(self) -> bool:
         """Whether nothing differs."""
-        return self.differ == 0 and self.cycles_differ == 0
+        return self.differ == 0 and self.cycles_differ == 0 and not self.problems
 
 
 def verify(
@@ -92,6 +95,8 @@ def verify(
     progress: Progress | None = None,
 ) -> VerifyResult:
     """Run inputs on all three and compare every output word of every layer and every counter.
+
+    Before, the SRAMs are decoded and compared with the network, for all inputs that there are.
 
     Parameters
     ----------
@@ -105,7 +110,8 @@ def verify(
     """
     model = run(image, x, "cycles", progress=progress)
     rtl = run(image, x, "rtl", progress=progress)
-    return compare(image, model, rtl, max_differences)
+    found = compare(image, model, rtl, max_differences)
+    return replace(found, problems=eie_problems(image, max_differences))
 
 
 def compare(image: Image, model: RunResult, rtl: RunResult, max_differences: int) -> VerifyResult:

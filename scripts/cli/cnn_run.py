@@ -84,7 +84,7 @@ def cnn_verdict(result: CnnVerifyResult, metrics: CnnMetrics) -> list[str]:
     lines += [*result.problems, *metrics.problems[:10]]
     words, differ, counters, cycles_differ = totals(result)
     lines.append(f"cycle models: {counters} counters compared, {cycles_differ} differ")
-    exact = "bit-exact" if not differ else "NOT bit-exact"
+    exact = "NOT bit-exact" if differ or result.problems else "bit-exact"
     return [*lines, f"{exact}: {words} words compared, {differ} differ"]
 
 

@@ -58,7 +58,7 @@ def verify_document(image: Path, result: VerifyResult, metrics: RunMetrics) -> d
         "counters": result.counters,
         "cycles_differ": result.cycles_differ,
         "cycle_differences": [asdict(one) for one in result.cycle_differences],
-        "problems": list(metrics.problems),
+        "problems": [*result.problems, *metrics.problems],
         "cycles": {
             "total": int(cycles.sum()),
             "per_input": cycles.tolist(),

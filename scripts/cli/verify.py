@@ -83,7 +83,7 @@ def verdict(result: VerifyResult, metrics: RunMetrics) -> list[str]:
     if result.differ > len(result.differences):
         lines.append(f"... and {result.differ - len(result.differences)} differences more")
     lines += [str(one) for one in result.cycle_differences]
-    lines += metrics.problems[:10]
+    lines += [*result.problems, *metrics.problems[:10]]
     lines.append(f"cycle model: {result.counters} counters compared, {result.cycles_differ} differ")
-    exact = "bit-exact" if not result.differ else "NOT bit-exact"
+    exact = "NOT bit-exact" if result.differ or result.problems else "bit-exact"
     return [*lines, f"{exact}: {result.words} words compared, {result.differ} differ"]

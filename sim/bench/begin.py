@@ -8,10 +8,11 @@ from typing import Any
 
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.types import LogicArray
 
 from sim.bench.four_state import start_watch
 
-__all__ = ["PERIOD_NS", "read_job", "record", "reset"]
+__all__ = ["PERIOD_NS", "read_job", "record", "reset", "unsigned"]
 
 PERIOD_NS = 10
 
@@ -31,6 +32,17 @@ async def reset(dut: Any) -> None:
     start_watch(dut)
 
 
+def unsigned(handle: Any) -> int:
+    """Read a signal; one of a single bit, as an array at the end of its ranges has, is no vector.
+
+    Parameters
+    ----------
+    handle : of the signal.
+    """
+    value = handle.value
+    return value.to_unsigned() if isinstance(value, LogicArray) else int(value)
+
+
 async def record(
     clk: Any, valid: Any, fields: Sequence[Any], recorded: list[tuple[int, ...]]
 ) -> None:
@@ -39,5 +51,5 @@ async def record(
         await RisingEdge(valid)
         await RisingEdge(clk)
         while valid.value:
-            recorded.append(tuple(field.value.to_unsigned() for field in fields))
+            recorded.append(tuple(unsigned(field) for field in fields))
             await RisingEdge(clk)

@@ -151,6 +151,11 @@ class _Reader:
             self._open, self._landing = {}, landing
         elif landing != self._landing:
             raise ValueError(f"sums of layer {conv.name!r} must stay where they are, or be wiped")
+        if one.init_min != one.keep_zeros:
+            raise ValueError(
+                f"a pass of layer {conv.name!r} must begin with the least number where it looks at "
+                "zeros, and there only"
+            )
         if not one.drain and one.groups != 1:
             raise ValueError(f"a pass without drain must have one group, not {one.groups}")
         entries = self._directories.source(one)
@@ -191,6 +196,10 @@ class _Reader:
             raise ValueError(
                 f"layer {conv.name!r} must read {conv.stride} phases of tiles of {tile} with a row "
                 f"stride of {one.y_stride}, not {entry.steps} of {entry.tile} with {entry.y_stride}"
+            )
+        if one.keep_zeros and not entry.dense:
+            raise ValueError(
+                f"layer {conv.name!r} looks at zeros, but those of {entry.tensor!r} are not stored"
             )
         values = weight_values(block.fields, self._srams, one, self._params)
         if block.taps.max(initial=-1) >= len(self._srams.get("tap", ())):

@@ -25,6 +25,7 @@ class Entry:
     size : rows and columns of the tensor, from there on, that the block has.
     tile : rows and columns of a tile.
     y_stride : of positions.
+    dense : zeros are stored, too.
     """
 
     tensor: str
@@ -35,6 +36,7 @@ class Entry:
     size: tuple[int, int]
     tile: tuple[int, int]
     y_stride: int
+    dense: bool
 
 
 class Directories:
@@ -98,6 +100,7 @@ class Directories:
                             size=(layout.height, layout.width),
                             tile=(layout.tile_h, layout.tile_w),
                             y_stride=layout.y_stride,
+                            dense=layout.dense,
                         )
                         number += 1
         self._source = 0
@@ -128,6 +131,7 @@ class Directories:
                         size=(output.height, output.width),
                         tile=(one.ho, one.wo),
                         y_stride=one.out_y_stride,
+                        dense=bool(one.out_dense),
                     )
 
     def _shape(self, block_x: int, block_y: int) -> tuple[int, int]:

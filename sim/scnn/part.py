@@ -14,6 +14,7 @@ from compiler.graph import INPUT
 from compiler.scnn.layer import only_changes
 from compiler.scnn.run import ScnnRun
 from hw.scnn.formats import StallClass
+from sim.contents import cnn_problems
 from sim.cycles.scnn.image import run_cnn_image
 from sim.rtl.scnn import ScnnResult, run_scnn_jobs
 from sim.rtl.scnn_build import build_scnn
@@ -144,7 +145,9 @@ def verify_layers(
                 model = dataclasses.replace(model, tail=tail)
             else:
                 rtl = dataclasses.replace(rtl, outputs=tail.outputs, tail=tail)
-    return compare_cnn(part.image, model, rtl, max_differences, layers=part.layers)
+    result = compare_cnn(part.image, model, rtl, max_differences, layers=part.layers)
+    problems = (*cnn_problems(image, max_differences), *result.problems)
+    return dataclasses.replace(result, problems=problems)
 
 
 def _run(

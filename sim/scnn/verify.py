@@ -1,7 +1,7 @@
 """Compare golden, cycle model and RTL of a CNN, word for word and cycle for cycle."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from compiler.scnn.run import ScnnRun
 from hw.scnn.formats import StallClass
+from sim.contents import cnn_problems
 from sim.rtl.scnn_files import ScnnResult
 from sim.run import Progress
 from sim.scnn.differences import CnnDifference, StoreDifference
@@ -90,7 +91,8 @@ def verify_cnn(
     """
     model = run_cnn(image, x, "cycles", progress=progress)
     rtl = run_cnn(image, x, "rtl", progress=progress)
-    return compare_cnn(image, model, rtl, max_differences)
+    result = compare_cnn(image, model, rtl, max_differences)
+    return replace(result, problems=(*cnn_problems(image, max_differences), *result.problems))
 
 
 def compare_cnn(

@@ -62,16 +62,17 @@ _ARRAYS = {
         pointers_first=True,
         **dict[str, Any](_SMALL, num_accs=3),
     ),
-    # Nothing fits at once: the host reloads SRAMs, and loads and stores vectors by parts.
+    # Nothing fits at once: the host reloads SRAMs, and loads and stores vectors by parts. Numbers
+    # of rows and passes are of one bit.
     "segments": EieParams(
         num_pes=2,
         queue_depth=4,
         spmat_words=16,
         num_pointers=16,
-        num_acts=4,
-        num_accs=3,
+        num_acts=2,
+        num_accs=2,
         num_biases=8,
-        num_descriptors=4,
+        num_descriptors=2,
     ),
 }
 

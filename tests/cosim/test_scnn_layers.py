@@ -22,7 +22,8 @@ pytestmark = pytest.mark.cosim
 _ARRAYS = {
     # Blocks of 2 x 2, 2 x 1, 1 x 2 and single PEs.
     "blocks": replace(PRESETS["tiny"], num_streams=4),
-    # Nothing is a power of two, queues are as short and numbers as narrow as they can be.
+    # Nothing is a power of two, queues are as short and numbers as narrow as they can be, that
+    # of a pass (one bit) included.
     "narrow": replace(
         PRESETS["tiny"],
         pes_x=3,
@@ -41,6 +42,7 @@ _ARRAYS = {
         act_bits=8,
         acc_bits=20,
         act_words=128,
+        num_descriptors=2,
     ),
 }
 _LAYERS, _NETWORKS = 80, 25
