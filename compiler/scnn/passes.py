@@ -104,11 +104,15 @@ class Encoder:
             Saying what would fit.
         """
         vectors, headers = (max(sizes) for sizes in zip(*map(self._sizes, shares), strict=True))
+        needs = {"weight_words": vectors, "num_blocks": headers}
+        lacking = [
+            f"{name} = {need}" for name, need in needs.items() if need > getattr(self.params, name)
+        ]
         raise ScnnCompileError(
             f"layer {self.conv.name!r} needs {vectors} words and {headers} headers of a stream's "
             f"weight SRAM for {self._mapping.kc} output channels and one input channel, but "
             f"weight_words is {self.params.weight_words} and num_blocks {self.params.num_blocks}: "
-            "compile for an array with more"
+            f"compile for an array with {' and '.join(lacking)}"
         )
 
     def make(

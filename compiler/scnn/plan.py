@@ -37,6 +37,18 @@ def plan_layer(conv: QuantConv, params: ScnnParams, act_density: float = 1.0) ->
         If not even one output channel of one output fits the array; what is too small is named.
     """
     expected = Expected.of(conv, act_density)
+    best, loads = _clear_plans(conv, params, expected)
+    if not best:
+        _refuse(conv, params, expected)
+    cycles = {plan: _estimate(conv, plan, params, expected) for plan in best}
+    chosen = min(best, key=lambda plan: cycles[plan] + loads[plan])
+    return replace(chosen, cycles=cycles[chosen])
+
+
+def _clear_plans(
+    conv: QuantConv, params: ScnnParams, expected: Expected
+) -> tuple[list[LayerPlan], dict[LayerPlan, float]]:
+    """Return the plans that seem fastest, and the cycles that the loads of each count."""
     step = conv.weight.shape[2], conv.weight.shape[3]
     loads: dict[LayerPlan, float] = {}
     while not loads:
@@ -54,11 +66,7 @@ def plan_layer(conv: QuantConv, params: ScnnParams, act_density: float = 1.0) ->
             best.append(plan)
         if len(best) == _CANDIDATES:
             break
-    if not best:
-        _refuse(conv, params)
-    cycles = {plan: _estimate(conv, plan, params, expected) for plan in best}
-    chosen = min(best, key=lambda plan: cycles[plan] + loads[plan])
-    return replace(chosen, cycles=cycles[chosen])
+    return best, loads
 
 
 def estimate(
@@ -114,21 +122,29 @@ def plan_tile(
     return min(plans, key=lambda plan: plan.cycles, default=None)
 
 
-def _refuse(conv: QuantConv, params: ScnnParams) -> NoReturn:
-    """Say which memory does not hold the least that a pass needs: one output of one channel."""
+def _refuse(conv: QuantConv, params: ScnnParams, expected: Expected) -> NoReturn:
+    """Say which memory does not hold the least that a pass needs: one output of one channel.
+
+    And on which array, with one parameter changed, or those that lack, there is a plan.
+    """
     _, piece = kernel_pieces(conv, (1, 1))[0]
     regions = sample_regions(piece, 1, 1)
     ho, wo = least_tile(piece, regions, (1, 1))
     room = Room.joint(Room.of(piece, region.padding) for region in regions)
     across, down = room.left + room.right, room.top + room.bottom
     phases = conv.stride[0] * conv.stride[1]
+    accs, words = (ho + down) * (wo + across), phases * -(-ho * wo // params.mult_i)
+    entries = 1 << (-(-accs // params.banks) - 1).bit_length()
     needs = [
-        ((ho + down) * (wo + across), params.accs, "accumulators"),
-        (across, params.max_run, "zeros in a run"),
-        (phases * -(-ho * wo // params.mult_i), params.act_words, "words of activation RAM"),
-        (phases, params.num_channels, "directory entries"),
+        (accs, params.accs, "accumulators", {"bank_entries": entries}),
+        (across, params.max_run, "zeros in a run", {"run_bits": across.bit_length()}),
+        (words, params.act_words, "words of activation RAM", {"act_words": words}),
+        (phases, params.num_channels, "directory entries", {"num_channels": phases}),
     ]
-    lacking = [f"{need} {what} of {there}" for need, there, what in needs if need > there]
+    lacking = [f"{need} {what} of {there}" for need, there, what, _ in needs if need > there]
+    least: dict[str, int] = {}
+    for need, there, _, change in needs:
+        least |= change if need > there else {}
     if not lacking and params.num_streams < params.num_pes:
         raise ScnnCompileError(
             f"layer {conv.name!r} does not fit the array: one output fits a PE, but not PEs that "
@@ -137,5 +153,39 @@ def _refuse(conv: QuantConv, params: ScnnParams) -> NoReturn:
         )
     raise ScnnCompileError(
         f"layer {conv.name!r} does not fit the array: one output needs "
-        f"{' and '.join(lacking) or 'more than there is'}: compile for an array with more"
+        f"{' and '.join(lacking) or 'more than there is'}: "
+        f"{_way_out(conv, params, expected, least)}"
+    )
+
+
+_GROWING = ("act_words", "bank_entries", "num_channels", "run_bits", "num_taps")
+"""Parameters of which some layer needs more than the least that is known to lack."""
+
+
+def _way_out(conv: QuantConv, params: ScnnParams, expected: Expected, least: dict[str, int]) -> str:
+    """Name an array that has a plan: the least one, or with one parameter doubled often enough."""
+    ranges = ScnnParams.ranges
+
+    def fits(change: dict[str, int]) -> bool:
+        if any(value > ranges[name][1] for name, value in change.items()):
+            return False
+        return bool(_clear_plans(conv, replace(params, **change), expected)[0])
+
+    change = dict(least)
+    # Often what lacks is only what is needed at least.
+    if not least or not fits(change):
+        for name in sorted(_GROWING, key=lambda name: name not in least):
+            value, most = int({**vars(params), **least}[name]), ranges[name][1]
+            if fits({**least, name: most}):
+                while not fits(change := {**least, name: value}):
+                    value = min(value + 1 if name == "run_bits" else 2 * value, most)
+                break
+        else:
+            change = {}
+    if change:
+        given = " and ".join(f"{name} = {value}" for name, value in change.items())
+        return f"compile for an array with {given}"
+    return (
+        "no array has as much, so give the network a smaller input or the layer a smaller kernel "
+        "or stride"
     )

@@ -1,5 +1,6 @@
 """Plans: right where there is hardly any memory, fast where there is enough, or refused."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -160,15 +161,25 @@ def test_tiles_hold_what_reaches_over_a_neighbour() -> None:
         (1, 3, {"act_words": 4, "mult_i": 1}, "9 words of activation RAM of 4"),
         (1, 3, {"num_channels": 8}, "9 directory entries of 8"),
         (5, 1, {"weight_words": 8, "mult_f": 1}, "needs 25 words and 2 headers of a stream's"),
+        (5, 1, {"num_blocks": 2, "weight_depth": 4}, "headers of a stream's"),
+        (7, 1, {"run_bits": 1}, "zeros in a run of 1"),
+        (7, 1, {"banks": 2, "bank_entries": 2}, "accumulators of 4"),
+        (7, 1, {"banks": 2, "bank_entries": 2, "run_bits": 1}, "accumulators of 4 and . zeros"),
     ],
 )
 def test_refuses_with_numbers(
     kernel: int, stride: int, changes: dict[str, int], message: str
 ) -> None:
     params = replace(TINY, **changes)
-    conv = _conv((3, 9, 9), 24, kernel, stride)
-    with pytest.raises(CompileError, match=message):
+    conv = _conv((3, 9, 9), 24, kernel, stride, kernel // 2 if kernel > 5 else 0)
+    with pytest.raises(CompileError, match=message) as caught:
         layer_runs(conv, plan_layer(conv, params), params)
+    # The array that it names is one.
+    _, said = str(caught.value).split(" for an array with ")
+    changes = {name: int(value) for name, value in re.findall(r"(\w+) = (\d+)", said)}
+    assert said == " and ".join(f"{name} = {value}" for name, value in changes.items())
+    params = replace(params, **changes)
+    assert layer_runs(conv, plan_layer(conv, params), params)
 
 
 def test_says_what_lacks_and_nothing_else() -> None:
