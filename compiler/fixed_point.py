@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.errors import CompileError, InputError
+from compiler.graph import FloatGraph, QuantGraph
 
 __all__ = [
     "check_input",
+    "check_planes",
     "check_range",
     "dequantize",
     "largest_frac",
@@ -122,6 +124,15 @@ def check_range(layer: str, y: NDArray[np.float64]) -> None:
             f"layer {layer!r} overflows float64 on the calibration data: scale the data as in "
             "training, or the weights down"
         )
+
+
+def check_planes(x: Any, graph: FloatGraph | QuantGraph, what: str) -> NDArray[np.float64]:
+    """Check data for a graph of feature maps; return (samples, C, H, W).
+
+    Parameters and errors are those of :func:`check_input`, in the shape that users give.
+    """
+    samples = check_input(x, graph.sample_shape or graph.input_shape, what)
+    return samples.reshape(len(samples), *graph.input_shape)
 
 
 def check_input(x: Any, input_shape: tuple[int, ...], what: str) -> NDArray[np.float64]:

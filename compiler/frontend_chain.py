@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from compiler.errors import CompileError
+from compiler.frontend_moves import ZERO, Places
 from compiler.network import FloatLayer
 
 __all__ = ["Chain"]
@@ -28,8 +30,21 @@ class Chain:
         self._waiting: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._folded: list[str] = []
 
-    def linear(self, name: str, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> None:
+    def linear(
+        self,
+        name: str,
+        weight: NDArray[np.float64],
+        bias: NDArray[np.float64],
+        places: Places,
+        mover: str = "",
+    ) -> None:
         """Append ``y = weight x + bias``, with a scaling that waits folded into it.
+
+        Parameters
+        ----------
+        name, weight, bias : of the layer.
+        places : which of the last layer's outputs each column is for.
+        mover : what put them there, if weights of an output that has several columns are added.
 
         Raises
         ------
@@ -45,6 +60,10 @@ class Chain:
             )
         if not weight.size:
             raise CompileError(f"layer {name!r} has a matrix of shape {weight.shape}: empty")
+        if not np.array_equal(places, np.arange(self.features)):
+            weight = _gathered(weight, places, self.features)
+            if np.unique(places).size < places.size and mover:
+                self._folded.append(mover)
         if self._waiting is not None:
             scale, shift = self._waiting
             bias = bias + weight @ shift
@@ -75,12 +94,44 @@ class Chain:
             self._diagonal(name)
         self._layers[-1] = dataclasses.replace(self._layers[-1], relu=True)
 
-    def finish(self) -> tuple[FloatLayer, ...]:
-        """Return the layers; a scaling that still waits becomes the last."""
-        if self._waiting is None and not self._layers:
+    def settle(self, name: str) -> None:
+        """Append a layer for a scaling that waits, so that the next one reads its zeros."""
+        if self._waiting is not None:
+            self._diagonal(name)
+
+    def arrange(self, name: str, places: Places) -> None:
+        """Append a layer that gives what stands at ``places``."""
+        if max(self.features, places.size) > _MAX_DIAGONAL:
+            raise CompileError(
+                f"{name!r} moves {places.size} values with no Linear to be part of; such a layer "
+                f"of its own can have at most {_MAX_DIAGONAL}"
+            )
+        weight = _gathered(np.eye(places.size), places, self.features)
+        self.linear(name, weight, np.zeros(places.size), np.arange(self.features))
+
+    def finish(self, name: str, places: Places) -> tuple[FloatLayer, ...]:
+        """Return the layers; a scaling that still waits becomes the last.
+
+        Parameters
+        ----------
+        name : of what put the outputs at their places.
+        places : of the outputs.
+        """
+        if self._waiting is None and not self._layers and places.size == self.features:
             raise CompileError("the network has no layer: nothing in it computes")
         if self._waiting is not None:
             self._diagonal(self._folded[-1] if self._folded else "identity")
+        if not np.array_equal(places, np.arange(self.features)):
+            if not self._layers:
+                self.arrange(name, places)
+                return tuple(self._layers)
+            # Rows in another order cost nothing.
+            last, there = self._layers[-1], places != ZERO
+            self._layers[-1] = dataclasses.replace(
+                last,
+                weight=last.weight[places] * there[:, None],
+                bias=last.bias[places] * there,
+            )
         return tuple(self._layers)
 
     def _diagonal(self, name: str) -> None:
@@ -111,3 +162,11 @@ class Chain:
         self.features = weight.shape[0]
         self._waiting = None
         self._folded = []
+
+
+def _gathered(weight: NDArray[np.float64], places: Places, features: int) -> NDArray[np.float64]:
+    """Return weights with a column for each feature, the sum of those that stand for it."""
+    there = np.flatnonzero(places != ZERO)
+    ones = np.ones(there.size)
+    moves = csr_array((ones, (there, places[there])), shape=(places.size, features))
+    return np.asarray((moves.T @ weight.T).T)

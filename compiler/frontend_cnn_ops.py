@@ -10,27 +10,41 @@ from compiler import frontend_ops as ops
 from compiler.frontend_graph import Node, Ref
 from compiler.graph import FloatConv, FloatPool
 
-__all__ = ["CONCATS", "CONVS", "MEANS", "POOLS", "convolution", "mean", "pool"]
+__all__ = [
+    "ADAPTIVE",
+    "CONCATS",
+    "CONVS",
+    "POOLS",
+    "adaptive",
+    "convolution",
+    "even_windows",
+    "pool",
+]
 
-CONVS = {"conv2d", "convolution"}
+CONVS = {"conv1d", "conv2d", "convolution"}
 POOLS = {
+    "max_pool1d": "max",
+    "max_pool1d_with_indices": "max",
     "max_pool2d": "max",
     "max_pool2d_with_indices": "max",
+    "avg_pool1d": "avg",
     "avg_pool2d": "avg",
+}
+ADAPTIVE = {
+    "adaptive_avg_pool1d": "avg",
     "adaptive_avg_pool2d": "avg",
     "_adaptive_avg_pool2d": "avg",
+    "adaptive_max_pool1d": "max",
+    "adaptive_max_pool2d": "max",
 }
-MEANS = {"mean"}
 CONCATS = {"cat", "concat", "concatenate"}
 
 Pair = tuple[int, int]
 Shape = tuple[int, int, int]
 
 
-def convolution(
-    node: Node, name: str, source: str, shape: Shape, number: ops.Number
-) -> tuple[FloatConv, Shape]:
-    """Return a convolution and the shape of its output.
+def convolution(node: Node, name: str, source: str, shape: Shape, number: ops.Number) -> FloatConv:
+    """Return a convolution; one in one dimension goes along the columns.
 
     Parameters
     ----------
@@ -51,13 +65,16 @@ def convolution(
         raise ops.node_error(node, "its weights and biases are not constant")
     if args.get("transposed"):
         raise ops.node_error(node, ops.hint("conv_transpose"))
-    if weight.ndim != 4 or not weight.size:
-        raise ops.node_error(node, f"its weights have shape {weight.shape}, not 4 dimensions")
-    dilation = _pair(node, "dilation", 1)
-    if dilation != (1, 1):
+    if weight.ndim not in (3, 4) or not weight.size:
         raise ops.node_error(
-            node, f"its kernel has holes (dilation {dilation}), which the array has not; use 1"
+            node, f"its weights have shape {weight.shape}; only in one or two dimensions"
         )
+    line = weight.ndim == 3
+    weight = weight[:, :, None] if line else weight
+    stride, dilation = (_pair(node, key, 1, line=line) for key in ("stride", "dilation"))
+    if min(*stride, *dilation) < 1:
+        raise ops.node_error(node, f"its stride {stride} or dilation {dilation} is 0")
+    weight = _spaced(weight, dilation)
     depth, fan = weight.shape[:2]
     groups, channels = int(args.get("groups", 1)), shape[0]
     if groups < 1 or channels % groups or depth % groups or fan * groups != channels:
@@ -68,53 +85,64 @@ def convolution(
         )
     if np.size(bias) not in (1, depth):
         raise ops.node_error(node, f"it has {np.size(bias)} biases for {depth} output channels")
-    stride, padding = _pair(node, "stride", 1), args.get("padding", 0)
+    padding = args.get("padding", 0)
     if isinstance(padding, str):
-        weight, pads = _named_padding(node, padding, weight)
+        before, after = _named_padding(node, padding, (weight.shape[2], weight.shape[3]))
     else:
-        pads = _pair(node, "padding", 0)
-    sizes = zip(shape[1:], weight.shape[2:], stride, pads, strict=True)
-    down, across = ((size + 2 * pad - k) // step + 1 for size, k, step, pad in sizes)
+        before = after = _pair(node, "padding", 0, line=line)
     return FloatConv(
         name=name,
         inputs=(source,),
         weight=np.ascontiguousarray(weight, np.float64),
         bias=np.broadcast_to(np.asarray(bias, np.float64).ravel(), (depth,)).copy(),
         stride=stride,
-        padding=pads,
+        padding=before,
         groups=groups,
         relu=False,
-    ), (depth, down, across)
+        after=None if after == before else after,
+    )
 
 
-def _named_padding(
-    node: Node, padding: str, weight: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], Pair]:
-    """Return the weights and the padding, the same on both sides, that ``padding`` means."""
+def _spaced(weight: NDArray[np.float64], dilation: Pair) -> NDArray[np.float64]:
+    """Return weights with zeros in the holes of a dilated kernel."""
+    if dilation == (1, 1):
+        return weight
+    sizes = [(size - 1) * step + 1 for size, step in zip(weight.shape[2:], dilation, strict=True)]
+    spaced = np.zeros((*weight.shape[:2], *sizes))
+    spaced[:, :, :: dilation[0], :: dilation[1]] = weight
+    return spaced
+
+
+def _named_padding(node: Node, padding: str, kernel: Pair) -> tuple[Pair, Pair]:
+    """Return the padding before and after that ``padding`` means for a kernel, holes included."""
     if padding == "valid":
-        return weight, (0, 0)
+        return (0, 0), (0, 0)
     if padding != "same":
         raise ops.node_error(node, f"its padding is {padding!r}, not 'same' or 'valid'")
-    # An even kernel has one more place below (right) than above: zeros above make it odd.
-    more = [1 - size % 2 for size in weight.shape[2:]]
-    weight = np.pad(weight, ((0, 0), (0, 0), (more[0], 0), (more[1], 0)))
-    return weight, (weight.shape[2] // 2, weight.shape[3] // 2)
+    # Of an odd number, the larger part is below and to the right.
+    (down, across) = (size - 1 for size in kernel)
+    return (down // 2, across // 2), (down - down // 2, across - across // 2)
 
 
-def pool(node: Node, name: str, source: str, shape: Shape) -> FloatPool | None:
-    """Return a pooling, or None for one that keeps everything; see :func:`convolution`."""
+def pool(node: Node, name: str, source: str, shape: Shape) -> FloatPool:
+    """Return a pooling; see :func:`convolution`."""
     base = ops.base_name(node.op)
-    if "adaptive" in base:
-        return _adaptive(node, name, source, shape)
-    kernel = _pair(node, "kernel_size", 0)
-    stride = _pair(node, "stride", 0) if node.args.get("stride") else kernel
-    padding, kind = _pair(node, "padding", 0), POOLS[base]
+    line = base.split("_with")[0].endswith("1d")
+    kernel = _pair(node, "kernel_size", 0, line=line)
+    stride = _pair(node, "stride", 0, line=line) if node.args.get("stride") else kernel
+    if line:
+        kernel, stride = (1, kernel[1]), (1, stride[1])
+    padding, kind = _pair(node, "padding", 0, line=line), POOLS[base]
     if min(*kernel, *stride) < 1 or any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
         raise ops.node_error(
             node, f"its kernel {kernel}, stride {stride} and padding {padding} make no windows"
         )
-    if _pair(node, "dilation", 1) != (1, 1):
-        raise ops.node_error(node, "its windows have holes (dilation); use 1")
+    if kernel != (1, 1) and _pair(node, "dilation", 1, line=line) != (1, 1):
+        raise ops.node_error(
+            node,
+            "its windows have holes (dilation), and a maximum on the array takes every element of "
+            "its window; use dilation 1",
+        )
     divisor = node.args.get("divisor_override")
     if divisor is not None and not int(divisor):
         raise ops.node_error(node, "it divides by 0; drop divisor_override")
@@ -144,57 +172,49 @@ def _places(size: int, kernel: int, stride: int, padding: int, ceil: bool) -> in
     return count - ((count - 1) * stride >= size + padding)
 
 
-def _adaptive(node: Node, name: str, source: str, shape: Shape) -> FloatPool | None:
-    plane = shape[1:]
+def adaptive(node: Node, plane: Pair) -> tuple[Pair, tuple[list[slice], list[slice]]]:
+    """Return the rows and columns of an adaptive pooling's output, and its windows.
+
+    Windows are those of the rows, and those of the columns, of a ``plane``.
+    """
     wanted = node.args.get("output_size")
-    wanted = wanted if isinstance(wanted, (list, tuple)) else [wanted]
-    sizes = [n if n is None else int(n) for n in wanted]
-    sizes = sizes * 2 if len(sizes) == 1 else sizes
-    out = [size if n is None else n for n, size in zip(sizes, plane, strict=True)]
-    down, across = (_even(size, n) for n, size in zip(out, plane, strict=True))
-    if down is None or across is None:
-        raise ops.node_error(
-            node,
-            f"its windows of a plane of {plane} differ in size or distance for outputs of "
-            f"{tuple(out)}; only where they do not, as where the output divides the plane",
-        )
-    if tuple(out) == plane:
-        return None
-    return FloatPool(
-        name=name,
-        inputs=(source,),
-        kind="avg",
-        kernel=(down[0], across[0]),
-        stride=(down[1], across[1]),
-        padding=(0, 0),
-        out_size=(out[0], out[1]),
+    wanted = list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
+    if len(wanted) == 1:
+        # Of one dimension: along the columns.
+        line = ops.base_name(node.op).endswith("1d")
+        wanted = [plane[0] if line else wanted[0], *wanted]
+    down, across = (size if n is None else int(n) for n, size in zip(wanted, plane, strict=True))
+    if min(down, across) < 1:
+        raise ops.node_error(node, f"its output of {down} x {across} is empty")
+    rows, columns = (
+        [slice(at * size // count, -(-(at + 1) * size // count)) for at in range(count)]
+        for count, size in zip((down, across), plane, strict=True)
     )
+    return (down, across), (rows, columns)
 
 
-def _even(size: int, count: int) -> tuple[int, int] | None:
-    """Return size and distance of ``count`` adaptive windows; None if they are not the same."""
-    starts = [at * size // count for at in range(count)]
-    sizes = {-(-(at + 1) * size // count) - start for at, start in enumerate(starts)}
-    steps = {then - start for start, then in pairwise(starts)}
+def even_windows(windows: list[slice]) -> Pair | None:
+    """Return size and distance of windows; None if they are not all the same."""
+    sizes = {one.stop - one.start for one in windows}
+    steps = {then.start - one.start for one, then in pairwise(windows)}
     if len(sizes) != 1 or len(steps) > 1 or 0 in steps:
         return None
     # A kernel that has one place only does not move.
     return sizes.pop(), steps.pop() if steps else 1
 
 
-def mean(node: Node, name: str, source: str, shape: Shape) -> FloatPool:
-    """Return the average of whole planes that ``mean`` over rows and columns is."""
-    dims = node.args.get("dim")
-    dims = dims if isinstance(dims, (list, tuple)) else [dims]
-    if sorted(int(dim) % 4 for dim in dims if dim is not None) != [2, 3]:
-        raise ops.node_error(node, f"its mean is over {dims}; only over rows and columns, [2, 3]")
-    return FloatPool(name, (source,), "avg", shape[1:], (1, 1), (0, 0), (1, 1))
+def _pair(node: Node, key: str, default: int, *, line: bool = False) -> Pair:
+    """Return an argument that is a number, or one for down and one for across.
 
-
-def _pair(node: Node, key: str, default: int) -> Pair:
-    """Return an argument that is a number, or one for down and one for across."""
+    Of an operator in one dimension, ``line``, the one number is for across.
+    """
     value: Any = node.args.get(key)
     values = value if isinstance(value, (list, tuple)) else [default if value is None else value]
-    if not 1 <= len(values) <= 2 or any(isinstance(one, Ref) or int(one) < 0 for one in values):
-        raise ops.node_error(node, f"its {key} is {value}, not one or two numbers")
+    most = 1 if line else 2
+    if not 1 <= len(values) <= most or any(isinstance(n, Ref) or int(n) < 0 for n in values):
+        raise ops.node_error(
+            node, f"its {key} is {value}, not {'one number' if line else 'one or two numbers'}"
+        )
+    if line:
+        return int(key in ("stride", "dilation")), int(values[0])
     return int(values[0]), int(values[-1])

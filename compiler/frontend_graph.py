@@ -58,15 +58,15 @@ class Node:
     module: str = ""
 
     def refs(self) -> list[str]:
-        """Names of all values that the arguments refer to."""
+        """Names of all values that the arguments refer to, in order."""
         found: list[str] = []
-        todo = list(self.args.values())
+        todo = list(self.args.values())[::-1]
         while todo:
             arg = todo.pop()
             if isinstance(arg, Ref):
                 found.append(arg.name)
             elif isinstance(arg, (list, tuple)):
-                todo.extend(arg)
+                todo.extend(arg[::-1])
         return found
 
 

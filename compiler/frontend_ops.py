@@ -13,6 +13,7 @@ from compiler.frontend_graph import Node, Ref
 __all__ = [
     "NORMS",
     "PRODUCTS",
+    "REDUCTIONS",
     "RELUS",
     "RESHAPES",
     "SAME",
@@ -23,22 +24,24 @@ __all__ = [
     "base_name",
     "batch_norm",
     "check_eval",
-    "check_order",
-    "check_relu",
     "hint",
     "is_inplace",
+    "keeps_order",
+    "limits",
     "node_error",
     "product",
     "rearrange",
+    "reduced_dims",
     "scaling",
+    "why_not_planes",
 ]
 
 Number = Callable[[Any], Any]
 """Returns the array or number that an argument is, or None if it depends on the input."""
 
 SUPPORTED = (
-    "a chain of Linear, ReLU, Flatten/view/reshape that keep the order, Dropout and BatchNorm1d, "
-    "and before it Conv2d, BatchNorm2d, ReLU, max and average pooling, concatenation and addition"
+    "a chain of Linear, ReLU, Flatten/view/reshape, Dropout and BatchNorm1d, and before it Conv1d "
+    "or Conv2d, BatchNorm, ReLU, zero padding, max and average pooling, concatenation and addition"
 )
 
 # Operators by their names without overload and without the "_" of in-place forms.
@@ -46,11 +49,17 @@ SAME = {
     "alias", "clone", "contiguous", "detach", "lift_fresh_copy", "to", "_to_copy", "dropout",
     "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout", "type_as",
 }  # fmt: skip
-_MOVES = {"permute", "transpose", "t", "numpy_T", "swapaxes"}
+_MOVES = {
+    "permute", "transpose", "t", "numpy_T", "mT", "mH", "swapaxes", "swapdims", "movedim",
+    "moveaxis",
+}  # fmt: skip
 RESHAPES = {
     "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view", *_MOVES
 }  # fmt: skip
-RELUS = {"relu", "clamp_min", "clamp", "threshold"}
+RELUS = {"relu", "clamp_min", "clamp_max", "clamp", "hardtanh", "threshold"}
+_HARDTANH = (-1.0, 1.0)
+REDUCTIONS = {"mean": "avg", "sum": "avg", "amax": "max", "max": "max"}
+"""Over dimensions, and the pooling that they are."""
 NORMS = {"batch_norm", "_native_batch_norm_legit_no_training", "native_batch_norm"}
 SCALINGS = {
     "add": lambda left, right, alpha: left + alpha * right,
@@ -70,13 +79,27 @@ VIEWS = {"alias", "detach", "view", "squeeze", "unsqueeze", "permute", "transpos
 """These give their input's own memory, so both names stay valid for what comes after."""
 _HINTS = {
     "softmax": "leave it out: it does not change which output is the largest",
-    "hardtanh": "ReLU6 and Hardtanh have an upper limit; use ReLU",
     "hardswish": "its result is not that of a ReLU; use ReLU",
+    "hardsigmoid": "its result is not that of a ReLU; use ReLU",
     "silu": "its result is not that of a ReLU; use ReLU",
     "leaky": "negative outputs are clipped to 0 or kept; use ReLU",
-    "conv_transpose": "the array's convolutions make planes smaller, not larger",
-    "conv": "only two-dimensional convolutions of feature maps, before any Linear layer",
-    "pool": "only two-dimensional pooling of feature maps, before any Linear layer",
+    "conv_transpose": "the array's convolutions make planes smaller, not larger; a convolution of "
+    "the same size, with the larger planes before it, can take its place",
+    "conv3d": "only convolutions in one or two dimensions",
+    "conv": "only convolutions of feature maps, before any Linear layer",
+    "pow": "the arrays multiply by constants only, so neither powers nor LPPool; use AvgPool2d or "
+    "MaxPool2d and fine-tune",
+    "upsample": "it mixes neighbours with weights that differ from place to place; use "
+    "mode='nearest' right before Flatten and Linear, or leave it out",
+    "fractional_max_pool": "its windows are random; use MaxPool2d",
+    "pool3d": "only pooling in one or two dimensions",
+    "pool": "only pooling of feature maps, before any Linear layer",
+    "group_norm": "it needs the mean and variance of each input, which the array does not compute; "
+    "use BatchNorm",
+    "layer_norm": "it needs the mean and variance of each input, which the array does not compute; "
+    "use BatchNorm",
+    "instance_norm": "it needs the mean and variance of each input, which the array does not "
+    "compute; use BatchNorm",
 }
 
 
@@ -112,25 +135,72 @@ def check_eval(node: Node, flag: str) -> None:
         raise node_error(node, "it is in training mode; call .eval() before torch.export.export")
 
 
-def check_relu(node: Node, base: str, number: Number) -> None:
-    """Refuse limits that are not those of ReLU."""
-    args = node.args
-    if (
-        (base in ("clamp_min", "clamp") and number(args.get("min")) != 0)
-        or (base == "clamp" and args.get("max") is not None)
-        or (base == "threshold" and (args.get("threshold"), args.get("value")) != (0, 0))
-    ):
-        raise node_error(node, "only with a lower limit of 0 and no upper one, which is ReLU")
+def limits(node: Node, number: Number) -> tuple[float | None, float | None]:
+    """Return the lowest and the highest result of an operator that clips; None: there is none."""
+    base, args = base_name(node.op), node.args
+    if base == "relu":
+        return 0.0, None
+    if base == "threshold":
+        if (args.get("threshold"), args.get("value")) != (0, 0):
+            raise node_error(node, "only with a threshold and a value of 0, which is ReLU")
+        return 0.0, None
+    names = ("min_val", "max_val") if base == "hardtanh" else ("min", "max")
+    found: list[float | None] = []
+    for name, default in zip(names, _HARDTANH if base == "hardtanh" else (None, None), strict=True):
+        limit = args.get(name, default)
+        value = None if limit is None else number(limit)
+        if limit is not None and (value is None or np.size(value) != 1 or not np.isfinite(value)):
+            raise node_error(node, f"its limit {name} is not one number")
+        found.append(None if value is None else float(np.ravel(value)[0]))
+    low, high = found
+    if low is not None and high is not None and low > high:
+        raise node_error(node, f"its lower limit {low} is above its upper one, {high}")
+    return low, high
 
 
-def check_order(node: Node, base: str, shape: tuple[int, ...]) -> None:
-    """Refuse a permutation that moves elements of samples of ``shape``; views never do."""
-    if base not in _MOVES:
-        return
-    before = np.arange(2 * math.prod(shape)).reshape(2, *shape)
-    after = rearrange(node, base, before, ())
-    if after.shape[:1] != (2,) or not np.array_equal(after.ravel(), before.ravel()):
-        raise node_error(node, "it changes the order of a sample's elements")
+def reduced_dims(node: Node, ndim: int) -> tuple[set[int], bool]:
+    """Return which dimensions of samples of ``ndim`` a reduction is over, and if they stay."""
+    dims = node.args.get("dim")
+    numbers = [one for one in _list(dims) if isinstance(one, int)]
+    if not numbers:
+        raise node_error(
+            node, "it is over the whole batch; say which dimensions, such as (2, 3) for planes"
+        )
+    found = {dim % (ndim + 1) for dim in numbers}
+    if 0 in found:
+        raise node_error(node, "the first dimension must stay the batch")
+    return {dim - 1 for dim in found}, bool(node.args.get("keepdim", False))
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def why_not_planes(node: Node, own: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """Return why the array cannot make planes of ``shape`` of those of shape ``own`` with it."""
+    base = base_name(node.op)
+    before_linear = "only where nothing but reshaping stands between it and a Linear layer"
+    if "pad" in base:
+        return (
+            f"it pads with values of the plane ({node.args.get('mode') or base}), and around a "
+            "plane the array has zeros only; pad with zeros (padding_mode='zeros', nn.ZeroPad2d) "
+            "and fine-tune"
+        )
+    if "upsample" in base or "adaptive" in base or base in ("pixel_shuffle", "repeat", "expand"):
+        return (
+            f"it makes planes of shape {own} larger, {shape}, and the array's layers make none "
+            f"larger than what they read with its padding; {before_linear}, which takes it in"
+        )
+    return (
+        f"it makes samples of shape {shape} (channels, rows, columns) of planes of shape {own}, "
+        "which the array can only pad, cut, thin out and exchange as a whole; otherwise, "
+        f"{before_linear}"
+    )
+
+
+def keeps_order(base: str) -> bool:
+    """Say whether an operator of :data:`RESHAPES` leaves elements in their order."""
+    return base not in _MOVES
 
 
 def rearrange(
@@ -140,8 +210,12 @@ def rearrange(
     args = node.args
     if base in ("t", "numpy_T"):
         return array.T
+    if base in ("mT", "mH"):
+        return array.swapaxes(-1, -2)
     if base == "permute":
         return array.transpose([int(dim) for dim in args["dims"]])
+    if base in ("movedim", "moveaxis"):
+        return np.moveaxis(array, *list(args.values())[1:3])
     if base in _MOVES:
         first, second = (int(dim) for dim in list(args.values())[1:3])
         return array.swapaxes(first, second)

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.errors import CompileError
+from compiler.frontend_moves import Places
+from compiler.frontend_select import selections
 from compiler.graph import INPUT, FloatAdd, FloatConcat, FloatConv, FloatGraph, FloatNode, FloatPool
 
 __all__ = ["Planes"]
@@ -16,12 +18,16 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class _Affine:
-    """``y = scale * x + shift``, (C,) each, until it is part of a convolution."""
+    """``y = scale * x + shift``, (C,) each, until it is part of a convolution.
+
+    If it ``stays``, not of one after it.
+    """
 
     name: str
     inputs: tuple[str]
     scale: NDArray[np.float64]
     shift: NDArray[np.float64]
+    stays: bool = False
 
     @property
     def folded(self) -> tuple[str, ...]:
@@ -78,14 +84,70 @@ class Planes:
         return self._append(node, shape)
 
     def affine(
-        self, name: str, source: str, scale: NDArray[np.float64], shift: NDArray[np.float64]
+        self,
+        name: str,
+        source: str,
+        scale: NDArray[np.float64],
+        shift: NDArray[np.float64],
+        *,
+        stays: bool = False,
     ) -> str:
-        """Append ``y = scale * x + shift``, (C,) each, and return the tensor's name."""
-        return self._append(_Affine(name, (source,), scale, shift), self._shapes[source])
+        """Append ``y = scale * x + shift``, (C,) each, and return the tensor's name.
+
+        If it ``stays``, what comes after it reads its zeros, instead of taking it in.
+        """
+        return self._append(_Affine(name, (source,), scale, shift, stays), self._shapes[source])
 
     def relu(self, name: str, source: str) -> str:
         """Append a ReLU and return the tensor's name."""
         return self._append(_Relu(name, (source,)), self._shapes[source])
+
+    def select(self, name: str, source: str, places: Places) -> str | None:
+        """Append what makes ``places`` (C, H, W) of ``source``; None if no convolution can."""
+        made = selections(name, source, self._shapes[source], places)
+        if made is None:
+            return None
+        for one in made:
+            source = self._append(
+                dataclasses.replace(one, inputs=(source,)),
+                (len(one.weight), *one.places(self._shapes[source][1:])),
+            )
+        return source
+
+    def spread(self, name: str, source: str, weight: NDArray[np.float64]) -> str:
+        """Append a convolution over whole planes, (K, 1, H, W), K a multiple of the channels."""
+        channels = self._shapes[source][0]
+        node = FloatConv(
+            name=name,
+            inputs=(source,),
+            weight=weight,
+            bias=np.zeros(len(weight)),
+            stride=(1, 1),
+            padding=(0, 0),
+            groups=channels,
+            relu=False,
+        )
+        return self._append(node, (len(weight), 1, 1))
+
+    def reshape_input(self, shape: Shape) -> bool:
+        """Give the input another shape, of as many elements, if nothing has read it yet."""
+        if any(INPUT in node.inputs for node in self._nodes.values()):
+            return False
+        self._input_shape = self._shapes[INPUT] = shape
+        return True
+
+    def never_negative(self, tensor: str) -> bool:
+        """Say whether no element of a tensor can be negative, whatever the input."""
+        node = self._nodes.get(tensor)
+        if isinstance(node, _Relu) or getattr(node, "relu", False):
+            return True
+        if isinstance(node, FloatPool) and (node.divisor or 1) < 0:
+            return False
+        if isinstance(node, FloatConv) and (min(node.weight.min(), node.bias.min()) < 0):
+            return False
+        if node is None or isinstance(node, _Affine):
+            return False
+        return all(map(self.never_negative, node.inputs))
 
     def finish(self, output: str) -> FloatGraph:
         """Return what makes the tensor ``output``, with scalings and ReLUs in other nodes.
@@ -95,6 +157,7 @@ class Planes:
         CompileError
             If nothing is left that computes.
         """
+        self._drop_unread(output)
         for make_part in (self._fold_back, self._fold_forward, self._clip):
             for name in list(self._nodes):
                 if name in self._nodes:
@@ -103,6 +166,14 @@ class Planes:
             raise CompileError("the network has no layer: nothing in it computes")
         nodes = tuple(n for n in self._nodes.values() if not isinstance(n, (_Affine, _Relu)))
         return FloatGraph(self._input_shape, nodes, output)
+
+    def _drop_unread(self, output: str) -> None:
+        """Drop what ``output`` does not depend on."""
+        needed = {output}
+        for node in reversed(self._nodes.values()):
+            if node.name in needed:
+                needed.update(node.inputs)
+        self._nodes = {name: node for name, node in self._nodes.items() if name in needed}
 
     def _append(self, node: _Draft, shape: Shape) -> str:
         unique, count = node.name, 1
@@ -131,6 +202,8 @@ class Planes:
                 bias=before.bias * node.scale + node.shift,
                 folded=(*before.folded, *node.folded),
             )
+        elif isinstance(before, FloatPool) and (divisor := _divided(before, node)) is not None:
+            self._nodes[before.name] = dataclasses.replace(before, divisor=divisor)
         else:
             return output
         return self._bypass(node, output)
@@ -143,8 +216,8 @@ class Planes:
         after = [self._nodes.get(name) for name in self._readers(node.name, output)]
         convs = [n for n in after if isinstance(n, FloatConv)]
         # What is around the plane is 0 after the scaling, too: no shift there.
-        safe = [n for n in convs if not node.shift.any() or n.padding == (0, 0)]
-        if after and len(safe) == len(after):
+        safe = [n for n in convs if not node.shift.any() or not n.padded]
+        if after and len(safe) == len(after) and not node.stays:
             for conv in safe:
                 depth, fan, *_ = conv.weight.shape
                 by_group = (conv.groups, 1, fan, 1, 1)
@@ -247,3 +320,13 @@ class Planes:
                 inputs = tuple(source if one == node.name else one for one in reader.inputs)
                 self._nodes[name] = dataclasses.replace(reader, inputs=inputs)
         return source if output == node.name else output
+
+
+def _divided(pool: FloatPool, node: _Affine) -> int | None:
+    """Return the divisor with which a sum of windows does a scaling, too, if there is one."""
+    scale = node.scale[0]
+    if pool.divisor is None or pool.relu or node.shift.any() or np.any(node.scale != scale):
+        return None
+    divisor = pool.divisor / scale if scale else 0.0
+    whole = round(divisor) if abs(divisor) < 1 << 31 else 0
+    return whole if whole and pool.divisor / whole == scale else None

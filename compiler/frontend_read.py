@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from compiler import frontend_ops as ops
 from compiler.errors import CompileError
+from compiler.frontend_fold import computed
 from compiler.frontend_graph import Graph, Node, Ref
+from compiler.frontend_moves import COPIES, MOVES
 
 __all__ = ["Reader", "live_nodes"]
 
@@ -38,28 +40,29 @@ class Reader:
 
     def owner(self, name: str, node: Node) -> str:
         """Return the path of the module whose tensor ``name`` is, or else that of ``node``."""
-        owner, _, leaf = self._paths.get(name, "").rpartition(".")
+        # A parametrization is a module in the module whose parameter it computes.
+        path = self._paths.get(name, "").split(".parametrizations.")
+        owner, _, leaf = (path[0] if len(path) == 1 else f"{path[0]}.weight").rpartition(".")
         return owner or node.module or leaf or node.name
 
     def fold(self, node: Node) -> None:
         """Compute ``node`` now: it depends on parameters alone."""
-        base, output = ops.base_name(node.op), node.outputs[0]
-        operands = [self.number(arg) for arg in node.args.values()]
-        first = operands[0] if operands else None
-        if base in ops.SCALINGS and len(operands) > 1 and all(x is not None for x in operands[:2]):
-            self.constants[output] = ops.arithmetic(node, base, *operands[:2])
-        elif base in ops.SAME and isinstance(first, np.ndarray):
-            self.constants[output] = first
-        elif base in ops.RESHAPES and isinstance(first, np.ndarray):
-            shape = self.graph.values[output].shape
-            self.constants[output] = ops.rearrange(node, base, first, shape)
-        else:
-            raise ops.node_error(node, "it computes on parameters alone")
-        if ops.is_inplace(node.op):
+        if ops.is_inplace(node.op) and ops.base_name(node.op) not in ops.SAME:
             raise ops.node_error(node, "it changes a parameter in place")
+        shapes = [
+            tuple(size or 0 for size in self.graph.values[name].shape) for name in node.outputs
+        ]
+        made = computed(node, self.number, shapes)
+        if made is None:
+            raise ops.node_error(
+                node,
+                "it computes on parameters alone, by an operator that is not known here; store "
+                "its result as a parameter before export",
+            )
+        self.constants.update(zip(node.outputs, made, strict=False))
         path = next((self._paths[name] for name in node.refs() if name in self._paths), None)
         if path is not None:
-            self._paths[output] = path
+            self._paths |= dict.fromkeys(node.outputs, path)
 
     def sample_shape(self, name: str, node: Node | None) -> tuple[int, ...]:
         """Return the shape of value ``name``, of ``node`` if not the input's, without batch."""
@@ -96,7 +99,7 @@ def live_nodes(graph: Graph) -> list[Node]:
     # What may share memory with a needed value changes it when it is itself changed in place.
     roots: dict[str, str] = {}
     for node in graph.nodes:
-        if ops.base_name(node.op) in ops.SAME | ops.RESHAPES and node.refs():
+        if ops.base_name(node.op) in ops.SAME | (MOVES - COPIES) and node.refs():
             source = node.refs()[0]
             roots |= dict.fromkeys(node.outputs, roots.get(source, source))
     needed = set(graph.outputs)

@@ -1,7 +1,10 @@
 """Trace a torch module to a graph with ``torch.export``."""
 
 import contextlib
+import io
+import logging
 import operator
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +19,14 @@ from compiler.errors import CompileError, InputError
 from compiler.frontend_graph import Graph, Node, Ref, Tensor, Value
 
 __all__ = ["evaluating", "graph_of_module", "graph_of_program"]
+
+_REASONS = {
+    "data-dependent": "its Python code decides by values that depend on the input, and a network "
+    "on the arrays does the same for every input",
+    "uninitialized parameter": "it has lazy modules whose sizes are not known yet; call it once "
+    "with a sample before",
+}
+"""What to say instead of torch's own words, by what these contain."""
 
 _TENSOR_KINDS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 
@@ -46,15 +57,13 @@ def graph_of_module(module: nn.Module, example_input: Any) -> Graph:
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), example.dtype)
     example = example.to(dtype)
     try:
-        with evaluating(module), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with evaluating(module), torch.no_grad(), _quiet():
             program = torch.export.export(module, (example,))
     except Exception as error:
         # torch.export raises whatever the traced code raises, and dozens of types of its own.
-        lines = str(error).strip().splitlines()
         raise CompileError(
             f"torch.export cannot trace {type(module).__name__} with an input of shape "
-            f"{tuple(example.shape)}: {lines[0] if lines else type(error).__name__}"
+            f"{tuple(example.shape)}: {_reason(error)}"
         ) from error
     return graph_of_program(program)
 
@@ -94,7 +103,7 @@ def graph_of_program(program: ExportedProgram) -> Graph:
         ),
         tensors=tensors,
         nodes=tuple(_node(node) for node in nodes if _is_operation(node)),
-        values={node.name: _value(v) for node in nodes if (v := _tensor_of(node)) is not None},
+        values={name: _value(v) for node in nodes for name, v in _results(node).items()},
     )
 
 
@@ -110,6 +119,29 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch from writing warnings and its own stack to the terminal; the error says it."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _reason(error: Exception) -> str:
+    """Return why torch gave up, in one sentence without colours and code."""
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", str(error)).strip()
+    for sign, why in _REASONS.items():
+        if sign in text:
+            return why
+    lines = text.splitlines()
+    return lines[0].strip().rstrip(".") if lines else type(error).__name__
+
+
 def _is_operation(node: FxNode) -> bool:
     # A getitem only picks one of several results, which then carries the getitem's name.
     return node.op in ("call_function", "get_attr") and node.target is not operator.getitem
@@ -121,11 +153,6 @@ def _output_name(arg: Any) -> str:
 
 def _node(node: FxNode) -> Node:
     stack = list((node.meta.get("nn_module_stack") or {}).values())
-    picks = sorted(
-        ((user.args[1], user.name) for user in node.users if user.target is operator.getitem),
-        key=lambda pick: str(pick[0]),
-    )
-    own = (node.name,) if _tensor_of(node) is not None else ()
     schema = getattr(node.target, "_schema", None)
     names = [argument.name for argument in schema.arguments] if schema else []
     names += [f"argument {i}" for i in range(len(names), len(node.args))]
@@ -134,7 +161,7 @@ def _node(node: FxNode) -> Node:
         name=node.name,
         op=str(node.target),
         args={name: _argument(arg) for name, arg in args.items()},
-        outputs=own or tuple(name for _, name in picks),
+        outputs=tuple(_results(node)),
         module=str(stack[-1][0]) if stack else "",
     )
 
@@ -145,9 +172,19 @@ def _argument(arg: Any) -> Any:
     return [_argument(item) for item in arg] if isinstance(arg, (list, tuple)) else arg
 
 
-def _tensor_of(node: FxNode) -> torch.Tensor | None:
+def _results(node: FxNode) -> dict[str, torch.Tensor]:
+    """Return the tensors that a node makes by name; one of several has that of who picks it."""
     value = node.meta.get("val")
-    return value if isinstance(value, torch.Tensor) else None
+    if isinstance(value, torch.Tensor):
+        return {node.name: value}
+    if not isinstance(value, (tuple, list)):
+        return {}
+    picks = {user.args[1]: user.name for user in node.users if user.target is operator.getitem}
+    return {
+        picks.get(at, f"{node.name}[{at}]"): one
+        for at, one in enumerate(value)
+        if isinstance(one, torch.Tensor)
+    }
 
 
 def _value(tensor: torch.Tensor) -> Value:

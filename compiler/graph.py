@@ -37,10 +37,12 @@ class FloatConv:
     inputs : name of the tensor that it reads.
     weight : (K, C // groups, R, S) float64, zeros are pruned weights.
     bias : (K,) float64.
-    stride, padding : (down, across); padding is the same on both sides.
+    stride, padding : (down, across); padding above and to the left.
     groups : as in ``torch.nn.Conv2d``.
     relu : clip negative outputs to 0.
     folded : names of the scaling steps that were folded into the weights.
+    after : padding below and to the right; negative where the last rows or columns are not read;
+        None: as ``padding``.
     """
 
     name: str
@@ -52,6 +54,27 @@ class FloatConv:
     groups: int
     relu: bool
     folded: tuple[str, ...] = ()
+    after: tuple[int, int] | None = None
+
+    @property
+    def padded(self) -> bool:
+        """Whether a window can reach beyond the plane."""
+        return max(*self.padding, *(self.after or ())) > 0
+
+    def places(self, plane: tuple[int, int]) -> tuple[int, int]:
+        """Return how many places the kernel has in a padded plane: rows and columns of outputs."""
+        down, across = (
+            (size + before + behind - width) // step + 1
+            for size, before, behind, width, step in zip(
+                plane,
+                self.padding,
+                self.padding if self.after is None else self.after,
+                self.weight.shape[2:],
+                self.stride,
+                strict=True,
+            )
+        )
+        return down, across
 
 
 @dataclass(frozen=True)
@@ -111,11 +134,14 @@ class FloatGraph:
     nodes : at least one; names are unique.
     output : name of the tensor that leaves; flattened in the order of (C, H, W) it is the input of
         the first Linear layer, if there is one.
+    sample_shape : of a sample as users give it, which has the elements of ``input_shape`` in the
+        same order; None: it is the same.
     """
 
     input_shape: tuple[int, int, int]
     nodes: tuple[FloatNode, ...]
     output: str
+    sample_shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,11 +234,13 @@ class QuantGraph:
     input_shape : (C, H, W).
     layers : at least one; names are unique.
     outputs : tensors whose channels, one after the other, are the graph's output.
+    sample_shape : as in :class:`FloatGraph`.
     """
 
     input_shape: tuple[int, int, int]
     layers: tuple[QuantConv, ...]
     outputs: tuple[str, ...]
+    sample_shape: tuple[int, ...] | None = None
 
     def shape(self, tensor: str) -> tuple[int, int, int]:
         """Shape (C, H, W) of a tensor.

@@ -47,8 +47,7 @@ def _shape(node: FloatNode, inputs: list[Shape]) -> Shape:
     """Return the shape of what ``node`` makes of tensors of shapes ``inputs``."""
     channels, height, width = inputs[0]
     if isinstance(node, FloatConv):
-        depth, fan, *kernel = node.weight.shape
-        size = _slots((height, width), (kernel[0], kernel[1]), node.stride, node.padding)
+        depth, fan, *_ = node.weight.shape
         if node.groups < 1 or channels % node.groups or depth % node.groups:
             raise CompileError(
                 f"layer {node.name!r} has {node.groups} groups, which do not divide its {channels} "
@@ -58,7 +57,7 @@ def _shape(node: FloatNode, inputs: list[Shape]) -> Shape:
             raise CompileError(
                 f"layer {node.name!r} takes {fan * node.groups} channels, but gets {channels}"
             )
-        out = (depth, *size)
+        out = (depth, *node.places((height, width)))
     elif isinstance(node, FloatPool):
         out = (channels, *node.out_size)
     elif isinstance(node, FloatConcat):
@@ -77,15 +76,6 @@ def _shape(node: FloatNode, inputs: list[Shape]) -> Shape:
             "the network a larger input"
         )
     return out
-
-
-def _slots(plane: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
-    """Return how many places a kernel has in a padded plane."""
-    down, across = (
-        (size + 2 * pad - width) // step + 1
-        for size, width, step, pad in zip(plane, kernel, stride, padding, strict=True)
-    )
-    return down, across
 
 
 def run_nodes(

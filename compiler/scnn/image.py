@@ -128,6 +128,7 @@ class CnnImage:
                 manifest.layers,
                 manifest.input_shape,
                 manifest.outputs,
+                manifest.sample_shape,
             )
             for layer in graph.layers:
                 check_layer(layer, manifest.params)
@@ -162,6 +163,7 @@ class CnnImage:
                 name=self.name,
                 params=self.params,
                 input_shape=graph.input_shape,
+                sample_shape=graph.sample_shape,
                 layers=tuple(entry_of(layer) for layer in graph.layers),
                 outputs=graph.outputs,
                 runs=tuple(

@@ -89,6 +89,7 @@ class CnnManifest(SignedManifest):
     name : of the network.
     params : of the SCNN array.
     input_shape : (C, H, W).
+    sample_shape : of a sample as users give it, if that is another one; else it is left out.
     layers : in order.
     outputs : tensors that leave SCNN.
     runs : in order.
@@ -105,15 +106,26 @@ class CnnManifest(SignedManifest):
     name: str
     params: ScnnParams
     input_shape: _Shape
+    sample_shape: Annotated[tuple[_Size, ...] | None, Field(min_length=1)] = None
     layers: Annotated[tuple[ConvEntry, ...], Field(min_length=1)]
     outputs: Annotated[tuple[str, ...], Field(min_length=1)]
     runs: Annotated[tuple[RunEntry, ...], Field(min_length=1)]
     tail: bool
     report: dict[str, JsonValue]
 
+    @model_serializer(mode="wrap")
+    def _leave_out_shape(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        if self.sample_shape is None:
+            fields.pop("sample_shape", None)
+        return fields
+
     @model_validator(mode="after")
     def _check_graph(self) -> Self:
         """Check that each layer reads what is there, in shapes that fit."""
+        if self.sample_shape is not None:
+            size = math.prod(self.input_shape)
+            must_be("the product of sample_shape", math.prod(self.sample_shape), "that", size)
         shapes = {INPUT: self.input_shape}
         for index, layer in enumerate(self.layers):
             here = f"layers.{index}"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.clipping import calibration_warnings
-from compiler.fixed_point import check_input
+from compiler.fixed_point import check_planes
 from compiler.graph import INPUT, FloatAdd, FloatCnn, FloatConv, FloatGraph, QuantCnn, QuantGraph
 from compiler.network import QuantNetwork
 from compiler.quantize import quantize as quantize_chain
@@ -66,14 +66,14 @@ def quantize(
     if cnn.tail is not None:
         check_tail(params, tail_params)
     graph = cnn.graph
-    samples = check_input(calibration, graph.input_shape, "calibration")
+    samples = check_planes(calibration, graph, "calibration")
     clustered: set[str] = set()
     if share:
         graph, clustered = _share(graph, params)
     steps = make_steps(graph, _fusible(graph, params))
     ranges, leaving = _observe(graph, samples)
     formats = choose_formats(steps, ranges, params)
-    quant = QuantGraph(graph.input_shape, formats.layers, steps.outputs)
+    quant = QuantGraph(graph.input_shape, formats.layers, steps.outputs, graph.sample_shape)
     tail: QuantNetwork | None = None
     tail_report: QuantReport | None = None
     if cnn.tail is not None and tail_params is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.fixed_point import check_input, dequantize, quantize_input, requantize
+from compiler.fixed_point import check_planes, dequantize, quantize_input, requantize
 from compiler.graph import INPUT, FloatCnn, QuantCnn, QuantConv, QuantGraph
 from compiler.quality import snr_warnings
 from compiler.quantize_report import (
@@ -193,7 +193,7 @@ def fixed_point_errors(
         If ``calibration`` is unusable.
     """
     graph = quant.graph
-    samples = check_input(calibration, graph.input_shape, "calibration")
+    samples = check_planes(calibration, graph, "calibration")
     meters = {one.node: ErrorMeter() for one in report.layers}
     rests = [ErrorMeter() for _ in quant.tail.layers] if quant.tail is not None else []
     nonzero = dict.fromkeys([INPUT, *(layer.name for layer in graph.layers)], 0)

@@ -124,6 +124,8 @@ class _Builder:
                 and self._readers[name] == 1
                 and node.groups == 1
                 and node.stride == (1, 1)
+                # The tap on the output's own place.
+                and all(p < k for p, k in zip(node.padding, node.weight.shape[2:], strict=True))
                 and self._shapes[node.inputs[0]][1:] == self._shapes[name][1:]
                 and not self._leaves(node.inputs[0]) & self._leaves(other)
             ):

@@ -57,6 +57,7 @@ def unpack_graph(
     layers: Sequence[ConvEntry],
     input_shape: tuple[int, int, int],
     outputs: tuple[str, ...],
+    sample_shape: tuple[int, ...] | None = None,
 ) -> QuantGraph:
     """Read what :func:`pack_graph` writes.
 
@@ -84,7 +85,7 @@ def unpack_graph(
                 areas=entry.areas,
             )
         )
-    return QuantGraph(input_shape, tuple(unpacked), outputs)
+    return QuantGraph(input_shape, tuple(unpacked), outputs, sample_shape)
 
 
 def _ints(shape: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from compiler.clipping import Clipping, count_clipped
 from compiler.errors import InputError
-from compiler.fixed_point import check_input, dequantize, quantize_input
+from compiler.fixed_point import check_planes, dequantize, quantize_input
 from compiler.graph import INPUT, QuantGraph
 from compiler.progress import Progress, silent
 from sim.cycles.scnn.image import run_cnn_image
@@ -95,13 +95,13 @@ def cnn_inputs(image: "CnnImage", x: ArrayLike) -> NDArray[np.int64]:
     InputError
         As :func:`run_cnn` does.
     """
-    samples = check_input(x, image.network.graph.input_shape, "input")
+    samples = check_planes(x, image.network.graph, "input")
     return quantize_input(samples, _in_frac(image), image.params.act_bits)
 
 
 def cnn_clipped(image: "CnnImage", x: ArrayLike) -> Clipping:
     """Count the numbers that :func:`cnn_inputs` clips."""
-    samples = check_input(x, image.network.graph.input_shape, "input")
+    samples = check_planes(x, image.network.graph, "input")
     return count_clipped(samples, _in_frac(image), image.params.act_bits)
 
 

@@ -73,7 +73,18 @@ def _conv(value: float | None = None, **words: Any) -> nn.Module:
 BAD_MODELS = {
     "nan": (lambda: _conv(float("nan")), ["layer '0'", "NaN"]),
     "infinite": (lambda: _conv(float("inf")), ["layer '0'", "infinite"]),
-    "dilation": (lambda: _conv(dilation=2), ["module '0'", "dilation (2, 2)", "use 1"]),
+    "holes": (
+        lambda: nn.Sequential(_conv(), nn.MaxPool2d(2, dilation=2)),
+        ["module '1'", "holes (dilation)", "use dilation 1"],
+    ),
+    "reflected": (
+        lambda: _conv(padding=1, padding_mode="reflect"),
+        ["plane (reflect)", "pad with zeros (padding_mode='zeros', nn.ZeroPad2d)"],
+    ),
+    "upsampled": (
+        lambda: nn.Sequential(_conv(), nn.Upsample(scale_factor=2), nn.Conv2d(3, 2, 3)),
+        ["upsample_nearest2d", "larger", "a Linear layer"],
+    ),
     "sigmoid": (lambda: nn.Sequential(_conv(), nn.Sigmoid()), ["sigmoid", "supported is"]),
     "upsampling": (lambda: nn.Sequential(nn.ConvTranspose2d(2, 3, 3)), ["planes smaller"]),
 }

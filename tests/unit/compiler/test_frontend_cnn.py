@@ -15,13 +15,9 @@ from compiler.errors import CompileError
 from compiler.frontend import as_chain, import_module, import_program, import_pt2
 from compiler.graph import (
     INPUT,
-    FloatAdd,
     FloatCnn,
-    FloatConcat,
     FloatConv,
     FloatGraph,
-    FloatNode,
-    FloatPool,
 )
 from compiler.network import FloatNetwork
 from compiler.scnn.evaluate import run_nodes
@@ -37,51 +33,7 @@ from tests.unit.compiler.cnn_networks import (
     fun,
     seq,
 )
-
-
-def run_node(node: FloatNode, x: list[torch.Tensor]) -> torch.Tensor:
-    """Compute a node with torch."""
-    if isinstance(node, FloatConcat):
-        return torch.cat(x, dim=1)
-    if isinstance(node, FloatAdd):
-        y = x[0] + x[1]
-    elif isinstance(node, FloatConv):
-        weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
-        y = functional.conv2d(x[0], weight, bias, node.stride, node.padding, 1, node.groups)
-    else:
-        for ceil in (False, True):
-            if node.kind == "max":
-                y = functional.max_pool2d(x[0], node.kernel, node.stride, node.padding, 1, ceil)
-            else:
-                y = functional.avg_pool2d(
-                    x[0],
-                    node.kernel,
-                    node.stride,
-                    node.padding,
-                    ceil,
-                    node.count_include_pad,
-                    node.divisor,
-                )
-            if y.shape[2:] == node.out_size:
-                break
-        assert y.shape[2:] == node.out_size
-    return y.clamp(min=0) if node.relu else y
-
-
-def forward(cnn: FloatCnn, x: np.ndarray) -> np.ndarray:
-    """Run a network in float64; a tail takes the output flattened."""
-    tensors = {INPUT: torch.from_numpy(x)}
-    for node in cnn.graph.nodes:
-        tensors[node.name] = run_node(node, [tensors[name] for name in node.inputs])
-    y = tensors[cnn.graph.output].numpy()
-    if cnn.tail is None:
-        return y
-    assert y.shape[1:] == cnn.tail.input_shape
-    y = y.reshape(len(y), -1)
-    for layer in cnn.tail.layers:
-        y = y @ layer.weight.T + layer.bias
-        y = np.maximum(y, 0) if layer.relu else y
-    return y
+from tests.unit.compiler.float_nodes import forward, kinds, prepared
 
 
 def program_of(module: nn.Module, example: torch.Tensor) -> torch.export.ExportedProgram:
@@ -112,22 +64,6 @@ def repr_of(graph: FloatGraph) -> list[Any]:
         )
         rows.append((type(node).__name__, fields))
     return rows
-
-
-def prepared(module: nn.Module) -> nn.Module:
-    """Give the module numbers that show mistakes: batch norms have statistics, some negative."""
-    torch.manual_seed(0)
-    for part in module.modules():
-        if isinstance(part, (nn.BatchNorm2d, nn.BatchNorm1d)):
-            for tensor, low in (
-                (part.running_mean, -1.0),
-                (part.running_var, 0.5),
-                (part.weight, -2.0),
-                (part.bias, -1.0),
-            ):
-                if tensor is not None:
-                    nn.init.uniform_(tensor, low, 2.0)
-    return module.double().eval()
 
 
 IMAGE = (3, 33, 33)
@@ -377,19 +313,6 @@ PIECES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] = {
 }
 
 ALL = {**NETWORKS, **PIECES}
-
-
-def kinds(cnn: FloatCnn) -> str:
-    """Return what the nodes are, in a few letters."""
-    letters = []
-    for node in cnn.graph.nodes:
-        kind = {FloatConv: "c", FloatAdd: "s", FloatConcat: "|"}.get(type(node), "")
-        if isinstance(node, FloatPool):
-            kind = node.kind[0]
-        letters.append(kind + "+" * getattr(node, "relu", False))
-    if cnn.tail is not None:
-        letters += ["/", *("L" + "+" * layer.relu for layer in cnn.tail.layers)]
-    return " ".join(letters)
 
 
 def read(module: nn.Module, example: torch.Tensor) -> FloatCnn:
