@@ -57,7 +57,7 @@ class DigitsModel:
     report : loss and accuracy on the test split after each step.
     """
 
-    model: nn.Sequential
+    model: nn.Module
     original: nn.Sequential
     data: Digits
     report: CompressReport

@@ -34,7 +34,7 @@ class Objective:
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return cross entropy, or the mean square error in units of the targets' variance."""
         if not self.targets.is_floating_point():
-            return functional.cross_entropy(outputs, targets)
+            return functional.cross_entropy(outputs.flatten(1), targets)
         scale = self.targets.square().mean().clamp_min(torch.finfo(torch.float32).tiny)
         return functional.mse_loss(outputs.flatten(1), targets) / scale
 
@@ -45,7 +45,7 @@ class Objective:
         loss = float(self.loss(outputs, self.targets))
         if self.targets.is_floating_point():
             return loss, None
-        return loss, float((outputs.argmax(1) == self.targets).float().mean())
+        return loss, float((outputs.flatten(1).argmax(1) == self.targets).float().mean())
 
 
 class SharedWeight:

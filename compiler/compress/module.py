@@ -1,9 +1,7 @@
-"""Between networks and plain torch modules: what compression trains, and how it is stored."""
+"""Read networks of every kind, and write torch modules as ``.pt2`` files."""
 
 import io
-import re
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +10,19 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from compiler.errors import InputError
-from compiler.frontend import as_chain, import_module, import_program, import_pt2
+from compiler.frontend import import_module, import_program, import_pt2
+from compiler.frontend_zsk import import_zsk
+from compiler.graph import FloatCnn
 from compiler.network import FloatNetwork
 from compiler.staging import replaced_path
 
-__all__ = ["Model", "export", "linear_layers", "read_model", "to_module"]
+__all__ = ["Model", "export", "linear_layers", "read_model", "weight_layers"]
 
-Model = nn.Module | ExportedProgram | FloatNetwork | str | Path
-"""Whatever the front end reads; text is the path of a ``.pt2`` file."""
+Model = nn.Module | ExportedProgram | FloatNetwork | FloatCnn | str | Path
+"""Whatever the front end reads; text is the path of a ``.pt2`` or ``.zsk`` file."""
 
 
-def read_model(model: Model, example_input: Any) -> FloatNetwork:
+def read_model(model: Model, example_input: Any) -> FloatNetwork | FloatCnn:
     """Read ``model``; only a module needs ``example_input``.
 
     Raises
@@ -30,43 +30,23 @@ def read_model(model: Model, example_input: Any) -> FloatNetwork:
     InputError, CompileError
         As the functions of :mod:`compiler.frontend` do.
     """
-    if isinstance(model, FloatNetwork):
+    if isinstance(model, (FloatNetwork, FloatCnn)):
         return model
     if isinstance(model, ExportedProgram):
-        return as_chain(import_program(model))
+        return import_program(model)
     if isinstance(model, (str, Path)):
-        return as_chain(import_pt2(model))
-    return as_chain(import_module(model, example_input))
-
-
-def to_module(network: FloatNetwork) -> nn.Sequential:
-    """Return ``network`` as Flatten, Linear and ReLU in float32, in eval mode.
-
-    Linears carry the names of their layers, with ``_`` for what a name cannot have.
-    """
-    parts: dict[str, nn.Module] = {}
-    if len(network.input_shape) != 1:
-        parts["flatten"] = nn.Flatten()
-    for layer in network.layers:
-        rows, cols = layer.shape
-        linear = nn.Linear(cols, rows, bias=bool(layer.bias.any()))
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(layer.weight))
-            if layer.bias.any():
-                linear.bias.copy_(torch.from_numpy(layer.bias))
-        name = _free_name(layer.name, parts)
-        parts[name] = linear
-        if layer.relu:
-            parts[_free_name(f"{name}_relu", parts)] = nn.ReLU()
-    module = nn.Sequential()
-    for name, part in parts.items():
-        module.add_module(name, part)
-    return module.eval()
+        return import_zsk(model) if Path(model).suffix == ".zsk" else import_pt2(model)
+    return import_module(model, example_input)
 
 
 def linear_layers(module: nn.Module) -> list[nn.Linear]:
     """Return the Linears of ``module`` in order."""
     return [part for part in module.modules() if isinstance(part, nn.Linear)]
+
+
+def weight_layers(module: nn.Module) -> list[nn.Linear | nn.Conv2d]:
+    """Return the Linears and convolutions of ``module`` in order."""
+    return [part for part in module.modules() if isinstance(part, nn.Linear | nn.Conv2d)]
 
 
 def export(module: nn.Module, example_input: torch.Tensor, path: str | Path) -> None:
@@ -99,11 +79,3 @@ def export(module: nn.Module, example_input: torch.Tensor, path: str | Path) -> 
         torch.export.save(program, stream)
     with replaced_path(path) as draft:
         draft.write_bytes(stream.getbuffer())
-
-
-def _free_name(name: str, taken: Mapping[str, nn.Module]) -> str:
-    """Return ``name`` as a module may be called."""
-    name = re.sub(r"\W", "_", name)
-    while name in taken or hasattr(nn.Sequential, name):
-        name += "_"
-    return name

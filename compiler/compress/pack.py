@@ -16,7 +16,10 @@ from compiler.compress.zsk import Container, dumps, load, loads
 from compiler.compress.zsk_graph import graph_to_json
 from compiler.compress.zsk_tensor import DTYPES, StoredTensor, encode_tensor
 from compiler.errors import CompileError, InputError
+from compiler.frontend_graph import Graph
+from compiler.frontend_lower import lower
 from compiler.frontend_trace import graph_of_module
+from compiler.graph import FloatCnn, FloatConv
 
 __all__ = ["LayerSize", "PackReport", "pack", "pack_state", "state_of_zsk", "to_array"]
 
@@ -97,9 +100,12 @@ def pack(
     graph: dict[str, Any] | None = None
     if example is not None:
         try:
-            graph = graph_to_json(graph_of_module(module, example.cpu()))
+            traced = graph_of_module(module, example.cpu())
+            graph = graph_to_json(traced)
         except (CompileError, InputError) as error:
             warnings.append(f"the file carries no graph: {error}")
+        else:
+            warnings += _scaled_layers(module, traced)
     layers = {f"{name}.weight" if name else "weight": name for name in layers_of(module)}
     parameters = sum(p.numel() for p in module.parameters())
     report = pack_state(module.state_dict(), path, layers, graph, meta, parameters=parameters)
@@ -195,6 +201,31 @@ def to_array(name: str, tensor: torch.Tensor) -> tuple[np.ndarray, str]:
     if dtype == "bfloat16":
         tensor = tensor.view(torch.uint16)
     return tensor.numpy(), dtype
+
+
+def _scaled_layers(module: nn.Module, graph: Graph) -> list[str]:
+    """Return a warning for each layer whose shared values ``compile`` would scale apart."""
+    try:
+        network = lower(graph)
+    except (CompileError, InputError):
+        return []  # It does not compile: the user's to know, whoever wants the file alone.
+    cnn = isinstance(network, FloatCnn)
+    tail = network.tail if cnn else network
+    convs = [n for n in network.graph.nodes if isinstance(n, FloatConv)] if cnn else []
+    shared = {name: layer.weight for name, layer in layers_of(module).items()}
+    warnings: list[str] = []
+    for layer in (*convs, *(tail.layers if tail is not None else ())):
+        if not layer.folded or layer.name not in shared:
+            continue
+        values = int(shared[layer.name].unique().numel())
+        found = np.unique(layer.weight).size
+        if found > values:
+            warnings.append(
+                f"compile scales the weights of layer {layer.name!r} by "
+                f"{', '.join(map(repr, layer.folded))}: its {values} values become {found}; put "
+                "that scaling into the weights before compression"
+            )
+    return warnings
 
 
 def _size(name: str, weight: torch.Tensor, stored: StoredTensor) -> LayerSize:

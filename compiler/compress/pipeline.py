@@ -1,6 +1,7 @@
 """Compress a network: prune, fine-tune, share, fine-tune (Han et al., "Deep Compression")."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,16 +11,19 @@ import torch
 from torch import nn
 
 from compiler.compress.finetune import Objective, WeightLayer, finetune, share
-from compiler.compress.module import Model, linear_layers, read_model, to_module
+from compiler.compress.module import Model, read_model, weight_layers
 from compiler.compress.prune import densities_of, prune
-from compiler.errors import InputError
+from compiler.compress.rebuild import to_module
+from compiler.errors import CompileError, InputError
 from compiler.fixed_point import check_input
+from compiler.graph import FloatCnn, FloatConv
 from compiler.network import FloatNetwork
 
 __all__ = ["CompressReport", "CompressedLayer", "Step", "compress", "compress_module", "layers_of"]
 
 _MAX_CODES = 255
 _MAX_EPOCHS = 1_000_000
+_MAX_SEED = (1 << 63) - 1
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,10 @@ class Step:
 
 @dataclass(frozen=True)
 class CompressedLayer:
-    """A layer of the result: its non-zero weights and how many different ones there are."""
+    """A layer of the result: its non-zero weights and how many different ones there are.
+
+    The rows of a convolution are its output channels.
+    """
 
     name: str
     rows: int
@@ -88,7 +95,7 @@ def compress(
     test: tuple[Any, Any] | None = None,
     progress: Callable[[str, float], None] | None = None,
     on_step: Callable[[Step], None] | None = None,
-) -> tuple[nn.Sequential, CompressReport]:
+) -> tuple[nn.Module, CompressReport]:
     """Prune and share the weights of ``model``, fine-tuning after each.
 
     ``model`` is left as it was. Batch norms are folded first. The result is the same for the
@@ -96,7 +103,8 @@ def compress(
 
     Parameters
     ----------
-    model : a module, an exported program, a network, or the path of a ``.pt2`` file.
+    model : a module, an exported program, a network, or the path of a ``.pt2`` or ``.zsk`` file:
+        whatever :func:`compiler.api.compile` takes.
     inputs : (samples, *input_shape) floats to train with.
     labels : (samples,) whole numbers, the classes; without them the result learns to compute
         what ``model`` computes.
@@ -113,27 +121,36 @@ def compress(
 
     Returns
     -------
-    Flatten, Linear and ReLU in float32 and eval mode, and the report.
+    The network in float32 and eval mode, see :func:`compiler.compress.rebuild.to_module`, and the
+    report.
 
     Raises
     ------
     InputError
         If an argument is unusable.
     CompileError
-        If ``model`` is no network of the supported kind.
+        If ``model`` is no network of the supported kind, or has no weights.
     """
     _check_number("codes", codes, 1, _MAX_CODES)
     _check_number("epochs", epochs, 0, _MAX_EPOCHS)
     _check_number("rounds", rounds, 1, _MAX_EPOCHS)
-    inputs = inputs.detach().cpu().numpy() if isinstance(inputs, torch.Tensor) else inputs
-    if isinstance(inputs, np.ndarray) and not inputs.ndim:
-        raise InputError(f"inputs must have samples along their first axis, not be {inputs!r}")
-    network = read_model(model, inputs[:1] if isinstance(inputs, np.ndarray) else inputs)
+    _check_number("seed", seed, 0, _MAX_SEED)
+    _check_real("learning_rate", learning_rate, above=True)
+    _check_real("noise", noise, above=False)
+    inputs = _samples("inputs", inputs)
+    network = read_model(model, inputs[:1])
     module = to_module(network)
-    layers = linear_layers(module)
+    layers = weight_layers(module)
+    if not layers:
+        raise CompileError("the network has no Linear and no convolution: nothing to compress")
     densities = densities_of(density, len(layers))
     training = _objective(module, network, inputs, labels, "inputs")
-    measured = training if test is None else _objective(module, network, *test, "test inputs")
+    measured = training
+    if test is not None:
+        if not isinstance(test, (tuple, list)) or len(test) != 2:
+            raise InputError(f"test must be a pair, inputs and labels (or None), not {test!r:.80}")
+        tested = _samples("test inputs", test[0])
+        measured = _objective(module, network, tested, test[1], "test inputs")
     steps = compress_module(
         module,
         layers,
@@ -149,8 +166,7 @@ def compress(
         progress=progress,
         on_step=on_step,
     )
-    names = [layer.name for layer in network.layers]
-    return module, CompressReport(steps, layers_of(names, layers))
+    return module, CompressReport(steps, layers_of(_names(network), layers))
 
 
 def compress_module(
@@ -225,22 +241,66 @@ def compress_module(
 
 
 def _check_number(name: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not low <= value <= high:
         raise InputError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
 
 
+def _check_real(name: str, value: Any, *, above: bool) -> None:
+    """Check that a number is finite and at least 0, or above it."""
+    real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not real or not 0 <= value < math.inf or (above and value == 0):
+        rule = "a number above 0" if above else "a number of at least 0"
+        raise InputError(f"{name} must be {rule}, not {value!r}")
+
+
+def _samples(name: str, data: Any) -> np.ndarray:
+    """Return data as an array with samples along its first axis, which its caller looks into."""
+    if isinstance(data, torch.Tensor):
+        data = data.detach().cpu()
+        # NumPy has no bfloat16.
+        data = data.float() if data.dtype == torch.bfloat16 else data
+    try:
+        array = np.asarray(data)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{name} must be one array of samples, {error}") from error
+    if array.dtype == object or not array.ndim:
+        raise InputError(
+            f"{name} must have samples along their first axis, shape (samples, ...), and be "
+            f"floats, not {array.dtype} of shape {array.shape}"
+        )
+    if not len(array):
+        raise InputError(f"{name} has no samples: its shape is {array.shape}")
+    return array
+
+
+def _names(network: FloatNetwork | FloatCnn) -> list[str]:
+    """Return the names of the layers with weights, in order."""
+    names: list[str] = []
+    if isinstance(network, FloatCnn):
+        names = [node.name for node in network.graph.nodes if isinstance(node, FloatConv)]
+    tail = network.tail if isinstance(network, FloatCnn) else network
+    return names + [layer.name for layer in (tail.layers if tail is not None else ())]
+
+
 def _objective(
-    module: nn.Module, network: FloatNetwork, inputs: Any, labels: Any, what: str
+    module: nn.Module, network: FloatNetwork | FloatCnn, inputs: np.ndarray, labels: Any, what: str
 ) -> Objective:
     """Check data and return what to aim at; without ``labels``, the outputs of ``module``."""
-    if isinstance(inputs, torch.Tensor):
-        inputs = inputs.detach().cpu().numpy()
-    x = torch.from_numpy(check_input(inputs, network.input_shape, what).astype(np.float32))
+    shape = network.graph.input_shape if isinstance(network, FloatCnn) else network.input_shape
+    if isinstance(network, FloatCnn):
+        shape = getattr(network.graph, "sample_shape", None) or shape
+    x = torch.from_numpy(check_input(inputs, shape, what).astype(np.float32))
     if labels is None:
         with torch.no_grad():
             return Objective(x, torch.cat([module(part) for part in x.split(1024)]).flatten(1))
-    classes = np.asarray(labels)
-    outputs = network.layers[-1].shape[0]
+    try:
+        classes = labels.detach().cpu().numpy() if isinstance(labels, torch.Tensor) else labels
+        classes = np.asarray(classes)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"labels must be one array of whole numbers, {error}") from error
+    with torch.no_grad():
+        outputs = module(x[:1]).numel()
     if classes.dtype.kind not in "iu" or classes.shape != (len(x),):
         raise InputError(
             f"labels must be ({len(x)},) whole numbers, one per sample, not {classes.dtype} of "

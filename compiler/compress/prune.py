@@ -1,13 +1,16 @@
 """Prune: keep the weights of largest magnitude (Han et al., ICLR 2016, section 2)."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 
 from compiler.compress.finetune import WeightLayer
+from compiler.compress.masks import make_mask
 from compiler.errors import InputError
 
-__all__ = ["densities_of", "magnitude_mask", "prune"]
+__all__ = ["densities_of", "prune"]
 
 
 def densities_of(density: float | Sequence[float], num_layers: int) -> list[float]:
@@ -18,35 +21,26 @@ def densities_of(density: float | Sequence[float], num_layers: int) -> list[floa
     InputError
         If a density is not above 0 and at most 1, or there are not as many as layers.
     """
-    given = [density] * num_layers if isinstance(density, (int, float)) else list(density)
+    given: list[Any]
+    if isinstance(density, Sequence) and not isinstance(density, str):
+        given = list(density)
+    else:
+        given = [density] * num_layers
     if len(given) != num_layers:
         raise InputError(
             f"density must be one number or {num_layers}, one per layer, not {len(given)}"
         )
     for value in given:
-        if not 0 < value <= 1:
+        real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        if not real or not 0 < value <= 1:
             raise InputError(f"density must be above 0 and at most 1, not {value!r}")
     return [float(value) for value in given]
-
-
-def magnitude_mask(weight: torch.Tensor, density: float) -> torch.Tensor:
-    """Return which weights to keep: the share ``density`` of all that is largest, at least one.
-
-    Zeros are never kept. Of equal magnitudes the first are kept, so that masks are repeatable.
-    """
-    count = max(1, round(density * weight.numel()))
-    flat = weight.detach().abs().flatten()
-    order = torch.argsort(flat, descending=True, stable=True)
-    mask = torch.zeros_like(flat, dtype=torch.bool)
-    mask[order[:count]] = True
-    return (mask & (flat > 0)).reshape(weight.shape)
 
 
 def prune(layers: Sequence[WeightLayer], densities: Sequence[float]) -> list[torch.Tensor]:
     """Set the smallest weights of each layer to 0 and return the masks of the others."""
     masks = [
-        magnitude_mask(layer.weight, density)
-        for layer, density in zip(layers, densities, strict=True)
+        make_mask(layer.weight, density) for layer, density in zip(layers, densities, strict=True)
     ]
     with torch.no_grad():
         for layer, mask in zip(layers, masks, strict=True):

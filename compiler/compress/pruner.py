@@ -12,6 +12,10 @@ from compiler.errors import InputError, ZeroskipError
 __all__ = ["Pruner", "choose_densities"]
 
 
+_NEAR = 1.05
+"""Density over the one asked, from which a user is told."""
+
+
 class Pruner:
     """Prunes a network while it is trained; what is pruned does not come back.
 
@@ -41,8 +45,12 @@ class Pruner:
             number = prune.rounds
         self._reach(number)
 
-    def finish(self) -> None:
+    def finish(self) -> list[str]:
         """Reach the densities asked, if training has not, and check that they are.
+
+        Returns
+        -------
+        A sentence for each layer whose density only whole groups, or weights, come near to.
 
         Raises
         ------
@@ -50,6 +58,7 @@ class Pruner:
             If a layer has more weights than its density allows.
         """
         self._reach(self._prune.rounds)
+        notes: list[str] = []
         for name, layer in self._layers.items():
             kept = int(torch.count_nonzero(layer.weight.detach()))
             pes = self._prune.balance_pes if isinstance(layer, nn.Linear) else 0
@@ -59,6 +68,15 @@ class Pruner:
                     f"layer {name!r} was to keep {most} of its {layer.weight.numel()} weights, but "
                     f"has {kept}; please report this"
                 )
+            asked, size = self._densities[name], layer.weight.numel()
+            if kept > asked * size + 1 and kept > _NEAR * asked * size:
+                notes.append(
+                    f"layer {name!r} keeps {100 * kept / size:.1f} % of its {size} weights, where "
+                    f"{100 * asked:g} % was asked: the nearest with prune.granularity "
+                    f"{self._prune.granularity!r}"
+                    f"{f' in each of {pes} PEs' if pes else ''}"
+                )
+        return notes
 
     def _reach(self, number: int) -> None:
         """Prune to what is due in a round."""

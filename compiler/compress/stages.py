@@ -201,7 +201,7 @@ class Stages:
             return pruners[-1]
 
         module, history = self._fit("prune", module, prune, setup, frozen_copy(base))
-        pruners[-1].finish()
+        self._note(pruners[-1].finish())
         return self._finish("prune", module, history, densities=densities)
 
     def _share(self) -> nn.Module:

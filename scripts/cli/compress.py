@@ -22,7 +22,12 @@ zeroskip compress --model model.pt2 --data x.npy --density 0.08,0.09,0.26 --epoc
 
 
 def compress_model(
-    model: Annotated[Path, typer.Option(metavar="MODEL.pt2", help="Written by torch.export.save.")],
+    model: Annotated[
+        Path,
+        typer.Option(
+            metavar="MODEL", help="A .pt2 file, written by torch.export.save, or a .zsk file."
+        ),
+    ],
     data: Annotated[
         Path,
         typer.Option(metavar="X.npy", help="Samples to train with, (samples, *input shape)."),

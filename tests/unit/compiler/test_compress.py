@@ -12,11 +12,14 @@ from torch import nn
 from compiler.compress.digits import DIGITS_DENSITIES, DigitsModel, compress_digits, load_digits
 from compiler.compress.digits_cnn import CNN_CODES, CNN_DENSITIES, compress_digits_cnn
 from compiler.compress.finetune import Objective, SharedWeight, finetune
-from compiler.compress.module import export, linear_layers, to_module
+from compiler.compress.masks import make_mask
+from compiler.compress.module import export, linear_layers
 from compiler.compress.pipeline import Step, compress
-from compiler.compress.prune import densities_of, magnitude_mask, prune
+from compiler.compress.prune import densities_of, prune
+from compiler.compress.rebuild import to_module
 from compiler.errors import CompileError, InputError
 from compiler.frontend import as_chain, import_module, import_program, import_pt2
+from compiler.graph import INPUT, FloatCnn, FloatConv, FloatGraph
 from compiler.network import FloatLayer, FloatNetwork
 from compiler.quantize import fixed_point_errors, quantize
 from compiler.share import share_layer
@@ -59,14 +62,14 @@ def _digits() -> DigitsModel:
         torch.set_num_threads(threads)
 
 
-def test_magnitude_mask() -> None:
+def test_masks_by_magnitude() -> None:
     weight = torch.tensor([[3.0, -1.0, 0.0], [-4.0, 2.0, 1.0]])
-    assert magnitude_mask(weight, 0.5).tolist() == [[True, False, False], [True, True, False]]
+    assert make_mask(weight, 0.5).tolist() == [[True, False, False], [True, True, False]]
     # Of equals the first; never a zero; never nothing.
-    assert magnitude_mask(weight, 4 / 6).tolist() == [[True, True, False], [True, True, False]]
-    assert magnitude_mask(weight, 1.0).sum() == 5
-    assert magnitude_mask(weight, 1e-9).sum() == 1
-    assert magnitude_mask(torch.zeros(2, 2), 1.0).sum() == 0
+    assert make_mask(weight, 4 / 6).tolist() == [[True, True, False], [True, True, False]]
+    assert make_mask(weight, 1.0).sum() == 5
+    assert make_mask(weight, 1e-9).sum() == 1
+    assert make_mask(torch.zeros(2, 2), 1.0).sum() == 0
 
 
 @pytest.mark.parametrize(
@@ -130,7 +133,12 @@ def test_with_labels() -> None:
     assert module.training
     assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
     assert not small.training
-    assert [type(part).__name__ for part in small] == ["Flatten", "Linear", "ReLU", "Linear"]
+    assert [type(part).__name__ for part in small.children()] == [
+        "Flatten",
+        "Linear",
+        "ReLU",
+        "Linear",
+    ]
     assert [step.name for step in steps] == [
         "float", "pruned 1 of 2, fine-tuned", "pruned", "pruned, fine-tuned", "shared",
         "shared, fine-tuned",
@@ -233,6 +241,73 @@ def test_module_names() -> None:
     torch.testing.assert_close(built(x), model(x))
 
 
+class Branches(nn.Module):
+    """Branches, a sum, both kinds of pooling, dilation and Linear layers behind."""
+
+    def __init__(self, *, linear: bool = True) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(2, 4, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(4)
+        self.two = nn.Conv2d(2, 4, 1, groups=2)
+        self.deep = nn.Conv2d(8, 6, 2, stride=2)
+        self.head = nn.Linear(6, 3) if linear else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a, b = torch.relu(self.norm(self.one(x))), self.two(x)
+        large = nn.functional.max_pool2d(a + b, 3, 2, 1, ceil_mode=True)
+        mean = nn.functional.avg_pool2d(b, 3, 2, 1, ceil_mode=True, count_include_pad=False)
+        y = torch.cat([large, mean], 1)
+        y = torch.relu(self.deep(y))
+        return self.head(nn.functional.adaptive_avg_pool2d(y, 1).flatten(1))
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_networks_with_convolutions(linear: bool, tmp_path: Path) -> None:
+    """Whatever compile takes: the same function, pruned and shared, and compiled again."""
+    torch.manual_seed(0)
+    model = Branches(linear=linear).eval()
+    model.norm.load_state_dict({
+        "running_mean": torch.randn(4), "running_var": torch.rand(4) + 0.5,
+        "weight": torch.rand(4) + 0.5, "bias": torch.randn(4),
+        "num_batches_tracked": torch.tensor(1),
+    })  # fmt: skip
+    x = torch.randn(80, 2, 8, 8)
+    rebuilt = to_module(import_module(model, x[:1]))
+    with torch.no_grad():
+        torch.testing.assert_close(rebuilt(x), model(x), rtol=1e-4, atol=1e-5)
+    export(model, x[:2], tmp_path / "model.pt2")
+    y = model(x).argmax(1)
+    names = ["one", "two", "deep", *(["head"] if linear else [])]
+    for labels in (y, None):
+        small, report = compress(
+            str(tmp_path / "model.pt2"), x, labels, density=0.5, codes=7, epochs=4
+        )
+        assert [layer.name for layer in report.layers] == names
+        assert [layer.density for layer in report.layers] == [0.5] * len(names)
+        export(small, x[:2], tmp_path / "small.pt2")
+        read = import_pt2(tmp_path / "small.pt2")
+        assert isinstance(read, FloatCnn)
+        convs = [node for node in read.graph.nodes if isinstance(node, FloatConv)]
+        layers = [*convs, *(read.tail.layers if read.tail is not None else ())]
+        assert [layer.name for layer in layers] == names
+        for layer, told in zip(layers, report.layers, strict=True):
+            assert np.count_nonzero(layer.weight) == told.nnz
+            assert np.unique(layer.weight[layer.weight != 0]).size == told.values <= 7
+
+
+def test_spaced_kernels_have_no_more_weights() -> None:
+    weight = np.zeros((3, 2, 5, 1))
+    weight[:, :, ::2] = np.arange(1, 19).reshape(3, 2, 3, 1)
+    conv = FloatConv("c", (INPUT,), weight, np.zeros(3), (1, 1), (2, 0), 1, relu=False)
+    module = to_module(FloatCnn(FloatGraph((2, 6, 6), (conv,), "c"), None))
+    (built,) = module.children()
+    assert isinstance(built, nn.Conv2d)
+    assert (built.kernel_size, built.dilation, built.weight.numel()) == ((3, 1), (2, 1), 18)
+    x = torch.randn(2, 2, 6, 6)
+    wanted = nn.functional.conv2d(x, torch.from_numpy(weight).float(), padding=(2, 0))
+    torch.testing.assert_close(module(x), wanted)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -248,7 +323,30 @@ def test_module_names() -> None:
         ({"labels": np.full(60, 4)}, "labels must be from 0 to 3, as the network has 4 outputs"),
         ({"inputs": np.zeros((60, 3, 4), int)}, "example_input must be a batch of floating-point"),
         ({"inputs": np.ones(())}, "inputs must have samples along"),
-        ({"inputs": None}, "example_input must be one tensor or array"),
+        ({"inputs": np.float64(1)}, "inputs must have samples along"),
+        ({"inputs": torch.tensor(1.0)}, "inputs must have samples along"),
+        ({"inputs": 1.0}, "inputs must have samples along"),
+        ({"inputs": []}, r"inputs has no samples: its shape is \(0,\)"),
+        ({"inputs": [[1.0], [1.0, 2.0]]}, "inputs must be one array of samples"),
+        ({"inputs": np.zeros((0, 3, 4))}, "inputs has no samples"),
+        ({"inputs": None}, "inputs must have samples along"),
+        ({"inputs": np.zeros((60, 3, 4), complex)}, "example_input must be a batch of floating"),
+        ({"labels": 3}, r"labels must be \(60,\) whole numbers"),
+        ({"labels": [[1], [1, 2]]}, r"labels must be one array of whole numbers"),
+        ({"labels": torch.zeros(60)}, r"labels must be \(60,\) whole numbers"),
+        ({"test": 3}, "test must be a pair, inputs and labels"),
+        ({"test": (np.ones(()), None)}, "test inputs must have samples along"),
+        ({"density": None}, "density must be above 0 and at most 1, not None"),
+        ({"density": "0.5"}, "density must be above 0 and at most 1, not '0.5'"),
+        ({"density": [0.5, None]}, "density must be above 0 and at most 1, not None"),
+        ({"density": True}, "density must be above 0 and at most 1, not True"),
+        ({"seed": -1}, "seed must be a whole number from 0"),
+        ({"seed": 0.5}, "seed must be a whole number from 0"),
+        ({"learning_rate": 0}, "learning_rate must be a number above 0, not 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, not nan"),
+        ({"noise": -1.0}, r"noise must be a number of at least 0, not -1\.0"),
+        ({"noise": "much"}, "noise must be a number of at least 0, not 'much'"),
+        ({"model": 3}, "module must be a torch.nn.Module, not int"),
         ({"inputs": np.full((60, 3, 4), np.nan)}, "inputs has 720 values that are NaN"),
         ({"test": (np.zeros((1, 5)), None)}, "test inputs must have shape"),
         ({"density": 2}, "density must be above 0 and at most 1, not 2"),

@@ -211,6 +211,39 @@ def test_a_density_that_is_not_reached_is_an_error(
         stages().run("prune")
 
 
+def test_densities_that_groups_only_come_near_to_are_told(task: Task, tmp_path: Path) -> None:
+    config = Config.model_validate({
+        "prune": {"epochs": 0, "density": 0.1, "granularity": "filter"}
+    })
+    notes: list[str] = []
+    run = Stages(task, config, RunFolder(tmp_path / "run"), on_note=notes.append)
+    run.run("prune")
+    assert notes[1:] == [
+        f"layer {name!r} keeps {share} of its {size} weights, where 10 % was asked: the nearest "
+        "with prune.granularity 'filter'"
+        for name, share, size in (("0", "25.0 %", 36), ("6", "33.3 %", 60))
+    ]
+
+
+def test_scalings_that_cannot_be_folded_here_are_told(tmp_path: Path) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.gain = nn.Linear(8, 6), nn.Parameter(torch.arange(1.0, 7.0))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(x) * self.gain
+
+    module = Scaled()
+    with torch.no_grad():
+        module.fc.weight.copy_(torch.where(torch.eye(6, 8) > 0, 0.5, 0.25))
+    report = pack(module, tmp_path / "x.zsk", torch.zeros(1, 8))
+    (warning,) = report.warnings
+    assert "compile scales the weights of layer 'fc' by" in warning
+    # 1 to 6 times a half and a quarter.
+    assert "its 2 values become 9" in warning
+
+
 def test_tied_weights_stay_tied(tmp_path: Path) -> None:
     source = torch.Generator().manual_seed(0)
     x = torch.randn(64, 12, generator=source)
