@@ -13,6 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from compiler import Image
+from compiler.clipping import count_clipped
 from compiler.errors import InputError
 from compiler.fixed_point import check_input, dequantize, quantize_input
 from compiler.staging import check_output_file, replaced_file
@@ -171,13 +172,17 @@ def run(
                 _remember(context.obj, image)
         result = run_on_board(board, compiled, columns, progress=steps)
     outputs = dequantize(result.result, last.out_frac)
+    clipped = count_clipped(samples, first.in_frac, compiled.params.act_bits)
     differ = _differ(compiled, samples, result) if verify else None
     if output is not None:
         write_npy(output, outputs)
     if as_json:
-        print_json(_document(outputs, result, differ, output, board.retries))
+        document = _document(outputs, result, differ, output, board.retries)
+        print_json({**document, "clipped_inputs": clipped.to_dict()})
     else:
         _print_result(outputs, result)
+        for line in clipped.lines():
+            print_line(line)
         if differ is not None:
             exact = "NOT bit-exact" if any(differ) else "bit-exact"
             print_line(
