@@ -94,9 +94,10 @@ def with_params(command: Callable[..., Any]) -> Callable[..., Any]:
     parameters += [option_parameter("placement", Strategy | None, _PLACEMENT, None)]
     for field in fields:
         names = dict.fromkeys([_option(field.name), "--" + field.name.replace("_", "-")])
-        parameters.append(
-            field_parameter(field.name, field.type, list(names), helps.get(field.name), _PANEL)
-        )
+        text = helps.get(field.name)
+        if free and field.name in FREE:
+            text = f"{text} The network chooses unless this or a preset is given."
+        parameters.append(field_parameter(field.name, field.type, list(names), text, _PANEL))
 
     @functools.wraps(command)
     def with_options(**values: Any) -> Any:
