@@ -40,7 +40,7 @@ _KINDS = {
     CNN_FORMAT: "an image of a network with convolutions for SCNN",
 }
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised with every change of the files' names, layouts or meaning."""
 
 _Count = Annotated[int, Field(ge=0)]

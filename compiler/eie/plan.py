@@ -187,6 +187,7 @@ class Planner:
                 src_rows=count,
                 ptr_base=ptr_base,
                 codebook=codebooks.index(window.layer),
+                last_code=int(layer.codes.data.max(initial=0)),
                 drain_rows=window.rows,
                 dst_base=dst_row if drain else 0,
                 bias_base=used[Memory.BIASES] if drain else 0,

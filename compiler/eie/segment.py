@@ -20,6 +20,7 @@ class Descriptor:
     src_rows: int
     ptr_base: int
     codebook: int
+    last_code: int
     drain_rows: int
     dst_base: int
     bias_base: int

@@ -123,6 +123,8 @@ class Ccu(wiring.Component):
             drain.bias_base.eq(now.bias_base),
             drain.dst_base.eq(now.dst_base),
             self.pass_descriptor.eq(ahead),
+            codebooks.codebook.eq(ahead.codebook),
+            codebooks.last_code.eq(ahead.last_code),
             c.flush.eq(flush),
             c.source.eq(self.source),
             self.codebook.eq(codebooks.weights),
@@ -159,7 +161,7 @@ class Ccu(wiring.Component):
                 with m.If(reader.valid):
                     m.d.comb += [self.pass_start.eq(1), reader.next.eq(~ahead.last)]
                     # Already there if it was loaded during the drain of the pass before.
-                    m.d.comb += [codebooks.load.eq(1), codebooks.codebook.eq(ahead.codebook)]
+                    m.d.comb += codebooks.load.eq(1)
                     m.d.sync += [now.eq(ahead), state.eq(_State.COMPUTE)]
             with m.Case(_State.COMPUTE):
                 # The codebook is the wanted one since the cycle before: it may not be whole yet.
@@ -172,7 +174,6 @@ class Ccu(wiring.Component):
                 m.d.comb += [
                     c.phase.eq(Phase.DRAIN),
                     codebooks.load.eq(reader.valid),
-                    codebooks.codebook.eq(ahead.codebook),
                     finish.eq(drain.done),
                 ]
         with m.If(finish):

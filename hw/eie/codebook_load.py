@@ -13,12 +13,14 @@ __all__ = ["CodebookLoad"]
 class CodebookLoad(wiring.Component):
     """Load a codebook into registers that all PEs look weights up in, one weight per cycle.
 
+    Only weights that the layer has are loaded: codes after them are in no entry.
+
     Every PE of the paper holds the codebook. The copies never differ, and would take more room
     in a PE than its multiplier.
 
     Members
     -------
-    codebook : In, the codebook that is wanted.
+    codebook, last_code : In, the codebook that is wanted, and its last weight's code.
     load : In, load it, unless it is there or on its way; the PEs must be idle.
     ready : Out, the PEs see the wanted codebook.
     loading : Out, weights are still changing. A register: every PE waits for it.
@@ -28,6 +30,7 @@ class CodebookLoad(wiring.Component):
     """
 
     codebook: Signal
+    last_code: Signal
     load: Signal
     ready: Signal
     loading: Signal
@@ -42,6 +45,7 @@ class CodebookLoad(wiring.Component):
         weight = signed(params.weight_bits)
         super().__init__({
             "codebook": In(params.descriptor_addr_bits),
+            "last_code": In(params.code_bits),
             "load": In(1),
             "ready": Out(1),
             "loading": Out(1),
@@ -69,6 +73,7 @@ class CodebookLoad(wiring.Component):
         known = Signal()
         reading = Signal()
         code = Signal(p.code_bits)
+        last = Signal(p.code_bits, reset_less=True)
         held = Signal(p.descriptor_addr_bits, reset_less=True)
         wanted = Signal()
         # w_: the cycle in which a weight comes out of the memory.
@@ -87,14 +92,15 @@ class CodebookLoad(wiring.Component):
                 m.d.sync += weight_k.eq(read.data)
         m.d.comb += self.weights.eq(Cat(C(0, p.weight_bits), kept))
         with m.If(reading):
-            m.d.sync += [code.eq(code + 1), reading.eq(~code.all())]
+            m.d.sync += [code.eq(code + 1), reading.eq(code != last)]
         with m.Elif(self.load & ~wanted):
             m.d.sync += [
-                self.loading.eq(1),
-                reading.eq(1),
+                self.loading.eq(self.last_code != 0),
+                reading.eq(self.last_code != 0),
                 known.eq(1),
                 held.eq(self.codebook),
-                code.eq(0),
+                last.eq(self.last_code),
+                code.eq(1),
             ]
         with m.If(self.forget):
             m.d.sync += [self.loading.eq(0), reading.eq(0), known.eq(0), w_valid.eq(0)]

@@ -135,6 +135,8 @@ def descriptor_layout(p: EieParams) -> data.StructLayout:
         activations of positions ``r * num_pes`` and up, one per PE. At least one row.
     ptr_base : number of the pointer of the first scanned position's column.
     codebook : which codebook.
+    last_code : the largest code that the layer of the pass has; weights from code 1 up to there
+        are loaded, none if it is 0. The same in all passes with the codebook.
     drain : write outputs at the end (else the accumulators keep their sums).
     drain_rows : accumulators to write, from local row 0, at least 1.
     dst_base : first row of the destination activation file that is written.
@@ -149,6 +151,7 @@ def descriptor_layout(p: EieParams) -> data.StructLayout:
         "src_rows": unsigned(p.act_addr_bits + 1),
         "ptr_base": unsigned(p.pointer_addr_bits),
         "codebook": unsigned(p.descriptor_addr_bits),
+        "last_code": unsigned(p.code_bits),
         "drain_rows": unsigned(p.acc_addr_bits + 1),
         "dst_base": unsigned(p.act_addr_bits),
         "bias_base": unsigned(p.bias_addr_bits),

@@ -21,8 +21,9 @@ _RANGES = {
     "word_bits": (16, 512),
     "spmat_words": (2, 1 << 20),
     "num_pointers": (4, 1 << 20),
-    "num_acts": (2, 1 << 16),
-    "num_accs": (2, 1 << 16),
+    # With rows of 15 bits, a descriptor of the largest sizes just fits its two words.
+    "num_acts": (2, 1 << 15),
+    "num_accs": (2, 1 << 15),
     "num_biases": (2, 1 << 16),
     "num_descriptors": (2, 1 << 12),
 }

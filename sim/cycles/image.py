@@ -78,7 +78,9 @@ def _segments(image: Image) -> list[tuple[list[PassModel], list[tuple[int, slice
         streams = column_streams(srams, image.params, program)
         for one, layer, stream in zip(program, segment.passes, streams, strict=True):
             rows = one.drain_rows if one.drain else 0
-            passes.append(PassModel(one.codebook, rows, column_work(stream, image.params)))
+            passes.append(
+                PassModel(one.codebook, one.last_code, rows, column_work(stream, image.params))
+            )
             begin = row + one.src_base
             scans.append((layer, slice(begin, begin + one.src_rows)))
             if one.swap:

@@ -25,12 +25,13 @@ class PassModel:
 
     Parameters
     ----------
-    codebook : its number.
+    codebook, weights : its number, and weights of it that are loaded.
     drain_rows : accumulators to drain, 0 to keep their sums.
     work : of its columns.
     """
 
     codebook: int
+    weights: int
     drain_rows: int
     work: ColumnWork
 
@@ -89,7 +90,7 @@ def run_program(
         setup = taken + 1 - now + (number == 0)
         asked = taken
         if held != one.codebook:
-            held, complete = one.codebook, taken + params.num_codes + 2
+            held, complete = one.codebook, taken + _load(one)
         now = taken + 1
         columns = np.flatnonzero(scanned).astype(np.int32)
         counters[number, :, StallClass.SETUP] = setup
@@ -110,12 +111,18 @@ def run_program(
         drain = now
         if one.drain_rows:
             # The next codebook is loaded meanwhile, once its descriptor is there.
-            if number + 1 < len(passes) and passes[number + 1].codebook != held:
-                held = passes[number + 1].codebook
-                complete = max(now, asked + _DESCRIPTOR_READ) + params.num_codes + 2
+            after = passes[number + 1] if number + 1 < len(passes) else one
+            if after.codebook != held:
+                held = after.codebook
+                complete = max(now, asked + _DESCRIPTOR_READ) + _load(after)
             counters[number, :, StallClass.DRAIN] = one.drain_rows + _DRAIN_STAGES
             now += one.drain_rows + _DRAIN_STAGES
         if trace is not None and log is not None:
             times = np.where(log < 0, -1, log.astype(np.int64) + begin)
             trace.append(PassTrace(start, begin, begin + hold, drain, now, *times))
     return now, counters
+
+
+def _load(one: PassModel) -> int:
+    """Count the cycles from the request for a codebook until PEs may look weights up in it."""
+    return one.weights + 2 if one.weights else 0

@@ -157,6 +157,11 @@ def _codes(
             scanned = 0
         for pe, stream in enumerate(step.streams):
             codes, position, local = _expand(stream)
+            if codes.max(initial=0) > one.last_code:
+                raise ValueError(
+                    f"codes of pe_{pe} must be at most {one.last_code}, as no more weights are "
+                    f"loaded, but one is {codes.max()}"
+                )
             if len(local) and local.max() >= drain.one.drain_rows:
                 raise ValueError(
                     f"entries of pe_{pe} must stay below local row {drain.one.drain_rows}, "

@@ -6,6 +6,7 @@ cannot cancel against itself.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -55,6 +56,7 @@ class Pass:
     src_rows: int
     ptr_base: int
     codebook: int
+    last_code: int
     drain_rows: int
     dst_base: int
     bias_base: int
@@ -106,10 +108,17 @@ def read_program(words: NDArray[np.uint64], params: EieParams) -> tuple[Pass, ..
     Raises
     ------
     ValueError
-        If none ends it.
+        If none ends it, or two passes in a row load different parts of one codebook.
     """
     found = read_descriptors(words, descriptor_layout(params), _HALVES)
-    return tuple(Pass(**fields) for fields in found)
+    program = tuple(Pass(**fields) for fields in found)
+    for before, one in pairwise(program):
+        if one.codebook == before.codebook and one.last_code != before.last_code:
+            raise ValueError(
+                f"passes with codebook {one.codebook} must load it up to one code, "
+                f"not {before.last_code} and {one.last_code}"
+            )
+    return program
 
 
 def column_streams(

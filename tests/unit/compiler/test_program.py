@@ -38,7 +38,8 @@ def test_descriptors_have_the_fields_of_the_layout() -> None:
 
 def test_a_layer_is_one_pass_where_its_rows_fit(draw_network: DrawNetwork) -> None:
     params = EieParams(num_pes=4)
-    program, passes, srams = build_placed(draw_network([10, 6, 3], shift=5), params)
+    network = draw_network([10, 6, 3], shift=5)
+    program, passes, srams = build_placed(network, params)
     assert passes == (0, 1)
     first, second = program
     assert first == Descriptor(
@@ -46,6 +47,7 @@ def test_a_layer_is_one_pass_where_its_rows_fit(draw_network: DrawNetwork) -> No
         src_rows=3,
         ptr_base=0,
         codebook=0,
+        last_code=int(network.layers[0].codes.data.max()),
         drain_rows=2,
         dst_base=0,
         bias_base=0,

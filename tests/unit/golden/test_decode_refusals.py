@@ -144,6 +144,22 @@ def test_a_missing_codebook_is_refused(srams: Srams) -> None:
     refuse(srams, r"^codebook 0 must have 16 weights, not 10$")
 
 
+def test_codes_that_are_not_loaded_are_refused(srams: Srams) -> None:
+    set_field(srams, "last_code", 4)
+    refuse(srams, r"^codes of pe_0 must be at most 4, as no more weights are loaded, but one is 5$")
+
+
+def test_passes_with_a_codebook_must_load_as_much_of_it(
+    compile_srams: CompileSrams, one_layer: OneLayer
+) -> None:
+    params = EieParams(num_pes=1, num_accs=2)
+    srams, placement = compile_srams(one_layer(np.ones((4, 1), np.uint8)), params)
+    at = descriptor_layout(params)["last_code"]
+    srams["program"][at.offset // 64, 0] ^= np.uint64(2 << at.offset % 64)
+    with pytest.raises(ValueError, match=r"codebook 0 must load it up to one code, not 3 and 1$"):
+        decode([Loading(srams)], params, placement)
+
+
 def test_padding_must_decode_to_zero(srams: Srams) -> None:
     srams["codebook"][0, 0] = 1
     refuse(srams, r"^codebook 0 must start with 0, not 1: padding decodes to it$")

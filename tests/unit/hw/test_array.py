@@ -102,7 +102,7 @@ class Run:
             reads["descriptors"] += 2
             if one.codebook != held:
                 held = one.codebook
-                reads["codebooks"] += p.num_codes
+                reads["codebooks"] += one.last_code
             useful = self.counters[sample][number, :, StallClass.USEFUL]
             for pe in range(p.num_pes):
                 reads[f"pe_{pe}/ptr_even"] += len(columns)
@@ -128,6 +128,9 @@ def make_run(draw_network: DrawNetwork, p: EieParams, seed: int) -> Run:
             layer.codes.data[layer.codes.indptr[column] : layer.codes.indptr[column + 1]] = 0
         if p.num_pes > 1:
             layer.codes.data[layer.codes.indices % p.num_pes == 1] = 0
+        # Of one layer, not all codes.
+        if layer is network.layers[-1]:
+            layer.codes.data[layer.codes.data > 3] = 3
         layer.codes.eliminate_zeros()
     placement = place(network, p, "interleave")
     image = Image("drawn", p, network, placement, build(network, placement, p))

@@ -1,11 +1,14 @@
 import operator
+from collections import Counter
 from random import Random
 from typing import Any
 
 import pytest
+from amaranth.hdl import Fragment
 
 from hw.eie.codebook_load import CodebookLoad
 from hw.eie.params import EieParams
+from sim.bench.assembly import Watch, count_reads
 from sim.bench.pysim import simulate
 
 P = EieParams(num_descriptors=4, code_bits=3, weight_bits=10)
@@ -46,10 +49,11 @@ class Bench:
         await ctx.tick()
         self.writes += sum(map(operator.ne, before, self.held(ctx)))
 
-    async def ask(self, ctx: Any, number: int) -> int:
+    async def ask(self, ctx: Any, number: int, last_code: int | None = None) -> int:
         """Ask for a codebook for one cycle, and wait for it. Return the cycles that took."""
         cycles = 0
         ctx.set(self.dut.codebook, number)
+        ctx.set(self.dut.last_code, self.p.num_codes - 1 if last_code is None else last_code)
         ctx.set(self.dut.load, 1)
         while True:
             await self.tick(ctx)
@@ -69,12 +73,40 @@ def test_every_codebook(code_bits: int) -> None:
         assert not ctx.get(bench.dut.ready)
         for number in (0, 3, 1, 2):
             bench.writes = 0
-            # A weight per cycle, and two for the pipeline.
-            assert await bench.ask(ctx, number) == p.num_codes + 2
+            # A weight per cycle, but none for code 0, and two for the pipeline.
+            assert await bench.ask(ctx, number) == p.num_codes - 1 + 2
             assert bench.has(ctx, number)
             assert bench.writes == p.num_codes - 1
 
     simulate(bench.dut, run)
+
+
+def test_no_more_is_loaded_than_the_layer_has() -> None:
+    bench = Bench(P)
+    reads: Counter[str] = Counter()
+    watch = Watch()
+    whole = Fragment.get(bench.dut, watch)
+
+    async def monitor(ctx: Any) -> None:
+        await count_reads(ctx, watch.memories, reads)
+
+    async def run(ctx: Any) -> None:
+        await bench.fill(ctx)
+        expected = [0] * P.num_codes
+        for number, last_code in ((1, 3), (0, 7), (2, 1), (3, 0), (1, 5)):
+            bench.writes = 0
+            await ctx.tick()
+            reads.clear()
+            # Without weights there is nothing to wait for.
+            cycles = await bench.ask(ctx, number, last_code)
+            assert cycles == (last_code + 2 if last_code else 1)
+            expected[1 : last_code + 1] = bench.books[number][1 : last_code + 1]
+            await ctx.tick()
+            assert bench.held(ctx) == expected
+            assert bench.writes == last_code
+            assert +reads == +Counter({"codebooks": last_code})
+
+    simulate(whole, run, monitors=[monitor])
 
 
 def test_codebook_that_is_there_is_not_loaded_again() -> None:
@@ -102,8 +134,9 @@ def test_asking_again_on_the_way_does_not_start_anew() -> None:
     async def run(ctx: Any) -> None:
         await bench.fill(ctx)
         ctx.set(bench.dut.codebook, 3)
+        ctx.set(bench.dut.last_code, P.num_codes - 1)
         ctx.set(bench.dut.load, 1)
-        for _ in range(P.num_codes + 2):
+        for _ in range(P.num_codes + 1):
             assert not ctx.get(bench.dut.ready)
             await bench.tick(ctx)
         assert ctx.get(bench.dut.ready)
@@ -124,7 +157,7 @@ def test_forgotten_codebook_is_loaded_again() -> None:
         await bench.tick(ctx)
         ctx.set(bench.dut.forget, 0)
         assert not ctx.get(bench.dut.ready)
-        assert await bench.ask(ctx, 1) == P.num_codes + 2
+        assert await bench.ask(ctx, 1) == P.num_codes + 1
         assert bench.has(ctx, 1)
 
     simulate(bench.dut, run)
@@ -137,6 +170,7 @@ def test_forgetting_stops_a_load(after: int) -> None:
     async def run(ctx: Any) -> None:
         await bench.fill(ctx)
         ctx.set(bench.dut.codebook, 1)
+        ctx.set(bench.dut.last_code, P.num_codes - 1)
         ctx.set(bench.dut.load, 1)
         for _ in range(after):
             await bench.tick(ctx)
@@ -150,7 +184,7 @@ def test_forgetting_stops_a_load(after: int) -> None:
             await bench.tick(ctx)
         assert bench.writes == 0
         for number in (1, 0):
-            assert await bench.ask(ctx, number) == P.num_codes + 2
+            assert await bench.ask(ctx, number) == P.num_codes + 1
             assert bench.has(ctx, number)
 
     simulate(bench.dut, run)

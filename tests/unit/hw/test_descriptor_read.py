@@ -14,7 +14,7 @@ SMALL = EieParams(num_descriptors=4, num_pointers=4, num_acts=2, num_accs=2, num
 SIZES = [
     SMALL,
     EieParams(num_descriptors=6),
-    EieParams(num_descriptors=8, num_pointers=1 << 20, num_acts=1 << 16, num_accs=1 << 16),
+    EieParams(num_descriptors=8, num_pointers=1 << 20, num_acts=1 << 15, num_accs=1 << 15),
 ]
 
 

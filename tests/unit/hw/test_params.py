@@ -18,8 +18,8 @@ RANGES = {
     "word_bits": (16, 512),
     "spmat_words": (2, 1048576),
     "num_pointers": (4, 1048576),
-    "num_acts": (2, 65536),
-    "num_accs": (2, 65536),
+    "num_acts": (2, 32768),
+    "num_accs": (2, 32768),
     "num_biases": (2, 65536),
     "num_descriptors": (2, 4096),
 }
@@ -127,8 +127,8 @@ def test_parameters_do_not_change() -> None:
             },
         ),
         (
-            {"num_pes": 65, "num_accs": 257, "num_acts": 65536, "spmat_words": 1048576},
-            {"pe_bits": 7, "acc_addr_bits": 9, "act_addr_bits": 16, "word_addr_bits": 20},
+            {"num_pes": 65, "num_accs": 257, "num_acts": 32768, "spmat_words": 1048576},
+            {"pe_bits": 7, "acc_addr_bits": 9, "act_addr_bits": 15, "word_addr_bits": 20},
         ),
     ],
 )

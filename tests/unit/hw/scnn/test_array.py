@@ -1,6 +1,7 @@
 """The whole array, PEs and all, against golden and the cycle model: outputs, cycles, reads."""
 
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -54,20 +55,33 @@ def params(**sizes: Any) -> ScnnParams:
     return ScnnParams(**(small | sizes))
 
 
-def draw_layer(rng: np.random.Generator, *, coded: bool, plane: tuple[int, int]) -> QuantConv:
-    """Draw a layer with an output channel without weights."""
-    book = np.array([0, 5, -7, 100, -128, 33]) if coded else None
-    weight = (
-        rng.integers(-128, 128, (4, 3, 3, 3)) if book is None else rng.choice(book, (4, 3, 3, 3))
-    )
-    weight[rng.random(weight.shape) < 0.6] = 0
-    weight[1] = 0
-    return QuantConv(
-        name="layer", kind="conv", inputs=(INPUT,), in_shape=(3, *plane), out_shape=(4, *plane),
-        weight=weight, codebook=book, bias=rng.integers(-999, 999, 4), stride=(1, 1),
-        padding=(1, 1), groups=1, relu=False, op="add", signed_input=True, in_frac=0,
-        weight_frac=6, out_frac=0,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Case:
+    """An array, and a layer of 3 x 3 kernels for it."""
+
+    sizes: dict[str, Any] = field(default_factory=dict)
+    coded: bool = False
+    plane: tuple[int, int] = (4, 5)
+    depth: int = 4
+    padding: int = 1
+    zeros: float = 0.6
+    """Share of the weights that are 0; unless it is 0, output channel 1 has no weights at all."""
+
+    def draw_layer(self, rng: np.random.Generator) -> QuantConv:
+        book = np.array([0, 5, -7, 100, -128, 33]) if self.coded else None
+        shape = self.depth, 3, 3, 3
+        weight = rng.integers(1, 128, shape) if book is None else rng.choice(book, shape)
+        weight[rng.random(weight.shape) < self.zeros] = 0
+        if self.zeros:
+            weight[1:2] = 0
+        rows, columns = (size + 2 * self.padding - 2 for size in self.plane)
+        return QuantConv(
+            name="layer", kind="conv", inputs=(INPUT,), in_shape=(3, *self.plane),
+            out_shape=(self.depth, rows, columns), weight=weight, codebook=book,
+            bias=rng.integers(-999, 999, self.depth), stride=(1, 1),
+            padding=(self.padding, self.padding), groups=1, relu=False, op="add",
+            signed_input=True, in_frac=0, weight_frac=6, out_frac=0,
+        )  # fmt: skip
 
 
 class Bench(ArrayBench):
@@ -206,30 +220,43 @@ class Bench(ArrayBench):
                 assert got == found.counters[0, pe, stall]
 
 
-@pytest.mark.parametrize(
-    ("coded", "plane", "sizes"),
-    [
-        (True, (4, 5), {}),
-        (False, (4, 5), {}),
-        # Three PEs of four have nothing, and neither has the second stream.
-        (True, (1, 2), {}),
-        (False, (5, 3), {"num_streams": 4, "weight_depth": 2, "scatter_depth": 1, "run_bits": 1}),
-        (False, (4, 6), {"pes_x": 3, "pes_y": 1, "num_streams": 1, "num_biases": 2}),
-    ],
-    ids=str,
-)
-def test_layers(coded: bool, plane: tuple[int, int], sizes: dict[str, Any]) -> None:
+CASES = {
+    "codes": Case(coded=True),
+    "plain": Case(),
+    # Blocks of PEs, and streams, that have nothing to do.
+    "idle streams": Case({"num_streams": 4}, coded=True, depth=1, zeros=0.3),
+    "idle PEs": Case(coded=True, plane=(1, 2)),
+    "least": Case(
+        {"num_streams": 4, "weight_depth": 2, "scatter_depth": 1, "run_bits": 1}, plane=(5, 3)
+    ),
+    "row": Case({"pes_x": 3, "pes_y": 1, "num_streams": 1, "num_biases": 2}, plane=(4, 6)),
+    # The last channel's weights still come when the sums have been drained long ago.
+    "late weights": Case(
+        {"pes_x": 1, "pes_y": 1, "num_streams": 1, "mult_f": 1, "weight_depth": 40},
+        plane=(3, 3),
+        padding=0,
+        zeros=0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layers(name: str) -> None:
     """Words, cycles and counters are the models', and nothing is read that is not used."""
-    p, rng = params(**sizes), np.random.default_rng(7)
-    layer = draw_layer(rng, coded=coded, plane=plane)
+    case, rng = CASES[name], np.random.default_rng(7)
+    p, layer = params(**case.sizes), case.draw_layer(rng)
     runs = layer_runs(layer, plan_layer(layer, p), p)
     assert all(len(run.program) == 1 for run in runs)
-    inputs = rng.integers(-128, 128, (2, 3, *plane)) * (rng.random((2, 3, *plane)) < 0.5)
-    inputs[0, 1] = 0
+    shape = 2, 3, *case.plane
+    inputs = rng.integers(-128, 128, shape) * (rng.random(shape) < 0.5)
+    inputs[0, 2] = 0
     bench = Bench(p)
 
     async def host(ctx: Any) -> None:
-        for x in inputs[: 2 if coded else 1]:
+        for x in inputs[: 2 if name == "codes" else 1]:
             await bench.check(ctx, layer, runs, x)
 
     simulate(bench.dut, host, monitors=[bench.watch, bench.record])
+    if name == "idle streams":
+        assert bench.reads["block"]
+        assert not any(bench.reads[memory] for memory in ("block_1", "weight_1", "bias_1"))
