@@ -13,6 +13,7 @@ from compiler.progress import Progress, silent
 from compiler.scnn.check import check_tail
 from compiler.scnn.handoff import find_handoff
 from compiler.scnn.image import CnnImage
+from compiler.scnn.order import balance_channels
 from compiler.scnn.program import build
 from compiler.scnn.quantize import quantize
 from compiler.scnn.quantize_report import fixed_point_errors
@@ -87,7 +88,9 @@ def compile_quantized_cnn(
     """Compile a network that is in fixed point already.
 
     The columns of EIE's first layer stand in the order in which SCNN's outputs come if they can go
-    to EIE without the host. Kernels that have one place only get the stride that is fastest.
+    to EIE without the host. Output channels of layers are renumbered where that saves cycles, see
+    :func:`compiler.scnn.order.balance_channels`; the report's ``channel_order`` says how.
+    Kernels that have one place only get the stride that is fastest.
 
     Parameters
     ----------
@@ -110,6 +113,10 @@ def compile_quantized_cnn(
     more = dict(report or {})
     if network.tail is not None:
         tail_params = check_tail(params, tail_params)
+    graph, orders = balance_channels(network.graph, params, densities)
+    network = dataclasses.replace(network, graph=graph)
+    if orders:
+        more["channel_order"] = {name: order.tolist() for name, order in orders.items()}
     graph, runs = _map(network, params, densities, lambda done, total: tell("map", done, total))
     network = dataclasses.replace(network, graph=graph)
     tail: Image | None = None
