@@ -1,5 +1,7 @@
 """A user's network made ready to compress: plain parameters in float32, each with a value."""
 
+import copy
+
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -42,6 +44,8 @@ def ready_module(task: Task, device: str | torch.device = "cpu") -> tuple[nn.Mod
     ]
     with running(f"{task.name}: model()'s parametrizations", task.file):
         module = plain_module(module).float().to(device)
+    with running(f"{task.name}: a copy of what model() returns", task.file):
+        copy.deepcopy(module)
     for name, layer in layers_of(module).items():
         if not layer.weight.numel():
             raise InputError(

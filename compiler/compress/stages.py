@@ -101,9 +101,14 @@ class Stages:
         InputError
             If the network or a batch cannot be made, or do not fit each other.
         """
-        phases = [getattr(self.config, s) for s in (*FLOWS[self.config.flow], "analyze")]
-        trains = any(getattr(phase, "epochs", 0) for phase in phases)
-        self._note(try_task(self.fresh(), self.task, train=trains or self.config.prune.sensitivity))
+        config = self.config
+        epochs = {stage: getattr(config, stage).epochs for stage in FLOWS[config.flow]
+                  if stage != "share"}  # fmt: skip
+        early = any(epochs[stage] for stage in BASE)
+        self._note(try_task(self.fresh(), self.task, train=early or config.prune.sensitivity))
+        if any(epochs.values()) and not early:
+            # What is trained has its norms folded, and may take a batch of one where they do not.
+            try_task(self.folded(self.fresh()), self.task, train=True)
 
     def fresh(self) -> nn.Module:
         """Return the network as the task gives it, but for what :func:`ready_module` changes."""

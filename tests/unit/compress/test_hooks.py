@@ -94,6 +94,13 @@ def begin(tmp_path: Path, text: str, **settings: object) -> tuple[Stages, list[s
         ("def loss(a, b): return a.sum() * float('inf')", "the loss is NaN or infinite on the fir"),
         ("def loss(a, b): return a.detach().sum()", "the loss does not depend on the network"),
         (
+            (
+                "model = lambda: nn.Sequential(nn.Linear(16, 3), nn.Tanh(), nn.BatchNorm1d(3))\n"
+                "def train_loader(): return [(X[:1], Y[:1])]"
+            ),
+            r"Expected more than 1 value per channel when training",
+        ),
+        (
             "class D(nn.Linear):\n def forward(self, x): return {'y': x}\nmodel = lambda: D(16, 3)",
             r"model\(\) must give one tensor, not dict",
         ),
@@ -132,6 +139,10 @@ def test_one_sentence_before_anything_is_written(
         "def model(): return nn.utils.parametrizations.weight_norm(nn.Linear(16, 3))",
         "def model(): return nn.utils.spectral_norm(nn.Linear(16, 3))",
         "def model(): return nn.utils.parametrizations.spectral_norm(nn.Linear(16, 3))",
+        (
+            "def model(): return nn.Sequential(nn.Linear(16, 3), nn.BatchNorm1d(3))\n"
+            "def train_loader(): return [(X[:1], Y[:1])]"
+        ),
         "def loss(*given): return nn.functional.cross_entropy(*given)",
     ],
 )
