@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from compiler.errors import CompileError
+from compiler.frontend_folded import values_before
 from compiler.frontend_moves import ZERO, Places
 from compiler.network import FloatLayer
 
@@ -60,6 +61,7 @@ class Chain:
             )
         if not weight.size:
             raise CompileError(f"layer {name!r} has a matrix of shape {weight.shape}: empty")
+        plain = FloatLayer(name, weight, bias, relu=False)
         if not np.array_equal(places, np.arange(self.features)):
             weight = _gathered(weight, places, self.features)
             if np.unique(places).size < places.size and mover:
@@ -68,7 +70,7 @@ class Chain:
             scale, shift = self._waiting
             bias = bias + weight @ shift
             weight = weight * scale if self._folded else weight
-        self._append(name, weight, bias)
+        self._append(name, weight, bias, values_before(plain) if self._folded else None)
 
     def affine(self, name: str, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> None:
         """Append ``y = scale * x + shift``: fold it into the layer before, or keep it waiting."""
@@ -81,6 +83,7 @@ class Chain:
                 weight=last.weight * scale[:, None] if names else last.weight,
                 bias=last.bias * scale + shift,
                 folded=(*last.folded, *names),
+                values=values_before(last),
             )
             return
         self._folded.extend(names)
@@ -144,7 +147,13 @@ class Chain:
         scale, shift = self._waiting or (np.ones(self.features), np.zeros(self.features))
         self._append(name, np.diag(scale), shift)
 
-    def _append(self, name: str, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> None:
+    def _append(
+        self,
+        name: str,
+        weight: NDArray[np.float64],
+        bias: NDArray[np.float64],
+        values: int | None = None,
+    ) -> None:
         used = {layer.name for layer in self._layers}
         unique, count = name, 1
         while unique in used:
@@ -157,6 +166,7 @@ class Chain:
                 bias=np.array(bias, np.float64),
                 relu=False,
                 folded=tuple(self._folded),
+                values=values,
             )
         )
         self.features = weight.shape[0]

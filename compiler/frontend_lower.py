@@ -12,6 +12,7 @@ from compiler.errors import CompileError
 from compiler.frontend_chain import Chain
 from compiler.frontend_cnn import CnnLowering, has_feature_maps
 from compiler.frontend_cnn_ops import CONCATS
+from compiler.frontend_folded import MOST_VALUES
 from compiler.frontend_graph import Graph, Node, Ref
 from compiler.frontend_moves import MOVES, ZERO, Places, in_order, moved
 from compiler.frontend_read import Reader, live_nodes
@@ -20,9 +21,6 @@ from compiler.network import FloatLayer, FloatNetwork
 from compiler.share import distinct_values
 
 __all__ = ["lower"]
-
-_MOST_VALUES = 255
-"""Different weights that no codebook holds."""
 
 
 def lower(graph: Graph) -> FloatNetwork | FloatCnn:
@@ -91,14 +89,14 @@ def _folded(
     """
     columns = layer.weight.shape[1]
     plane = weight.shape[2] * weight.shape[3]
-    values = distinct_values(layer.weight, _MOST_VALUES)
+    values = distinct_values(layer.weight, MOST_VALUES)
     # Each channel's outputs, and what each of them takes of the channel's plane.
     taps = weight.reshape(channels, -1, plane)
     parts = layer.weight.reshape(len(layer.weight), channels, columns // channels).transpose(
         1, 0, 2
     )
     made = (parts @ taps).transpose(1, 0, 2).reshape(len(layer.weight), -1)
-    if values <= _MOST_VALUES and distinct_values(made, values) > values:
+    if values <= MOST_VALUES and distinct_values(made, values) > values:
         return None
     return dataclasses.replace(layer, weight=made, folded=(name, *layer.folded))
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.errors import CompileError
+from compiler.frontend_folded import values_before
 from compiler.frontend_moves import Places
 from compiler.frontend_select import selections
 from compiler.graph import INPUT, FloatAdd, FloatConcat, FloatConv, FloatGraph, FloatNode, FloatPool
@@ -201,6 +202,7 @@ class Planes:
                 weight=weight * node.scale[:, None, None, None] if node.folded else weight,
                 bias=before.bias * node.scale + node.shift,
                 folded=(*before.folded, *node.folded),
+                values=values_before(before),
             )
         elif isinstance(before, FloatPool) and (divisor := _divided(before, node)) is not None:
             self._nodes[before.name] = dataclasses.replace(before, divisor=divisor)
@@ -231,6 +233,7 @@ class Planes:
                     weight=scaled if node.folded else conv.weight,
                     bias=conv.bias + moved,
                     folded=(*node.folded, *conv.folded),
+                    values=values_before(conv),
                 )
             return self._bypass(node, output)
         self._nodes[node.name] = FloatConv(

@@ -38,6 +38,12 @@ _NONSENSE = (
     MemoryError, zipfile.LargeZipFile,
 )  # fmt: skip
 _SHARING = 16
+_SAVED = (
+    "was written by torch.save, which keeps tensors or Python objects, but not what is computed of "
+    "them: a state dict is read by zeroskip compress import FILE --hooks HOOKS.py -o NET.zsk, and "
+    "a module by torch.load in Python, from where torch.export.save writes it"
+)
+"""Of a file of ``torch.save``, in either of its formats."""
 _FLOATING = (6, 7, 8, _BFLOAT16)
 
 
@@ -58,6 +64,8 @@ def read_pt2(path: str | Path) -> Graph:
     with reporting_damage(path):
         with path.open("rb") as stream:
             magic = stream.read(4)
+        if magic == b"\x80\x02\x8a\x0a":
+            raise InputError(f"{path} {_SAVED}")
         if magic != b"PK\x03\x04":
             raise InputError(f"{path} is not a .pt2 file; write one with torch.export.save")
         with zipfile.ZipFile(path) as archive:
@@ -102,9 +110,11 @@ class _Archive:
         self._root = names[0].split("/")[0] + "/" if names and "/" in names[0] else ""
         models = [name for name in names if name.startswith(self._root + "models/")]
         if len(models) != 1 or not models[0].endswith(".json"):
-            what = "was written by torch.save" if self._root + "data.pkl" in names else (
+            if self._root + "data.pkl" in names:
+                raise InputError(f"{path} {_SAVED}")
+            what = (
                 f"holds {len(models)} exported programs" if models else "holds no exported program"
-            )  # fmt: skip
+            )
             raise InputError(f"{path} {what}; write one program with torch.export.save")
         self._model = models[0].removeprefix(self._root + "models/").removesuffix(".json")
         records = {name.removeprefix(self._root) for name in names}

@@ -41,6 +41,7 @@ class FloatConv:
     groups : as in ``torch.nn.Conv2d``.
     relu : clip negative outputs to 0.
     folded : names of the scaling steps that were folded into the weights.
+    values : as in :class:`compiler.network.FloatLayer`.
     after : padding below and to the right; negative where the last rows or columns are not read;
         None: as ``padding``.
     """
@@ -55,6 +56,7 @@ class FloatConv:
     relu: bool
     folded: tuple[str, ...] = ()
     after: tuple[int, int] | None = None
+    values: int | None = None
 
     @property
     def padded(self) -> bool:

@@ -21,6 +21,7 @@ class FloatLayer:
     relu : clip negative outputs to 0.
     folded : names of the BatchNorm and other scaling steps that were folded into the weights,
         which may have given every row or column values of its own.
+    values : different weights but 0 that there were before that, if a codebook could hold them.
     """
 
     name: str
@@ -28,6 +29,7 @@ class FloatLayer:
     bias: NDArray[np.float64]
     relu: bool
     folded: tuple[str, ...] = ()
+    values: int | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-__all__ = ["MIN_SNR_DB", "MeasuredLayer", "snr_warnings"]
+__all__ = ["MIN_SNR_DB", "MeasuredLayer", "folding_warning", "snr_warnings"]
 
 MIN_SNR_DB = 20.0
 """Outputs that are less than this above their error are worth a warning: at 20 dB the error is a
@@ -55,3 +55,19 @@ def snr_warnings(layers: Iterable[MeasuredLayer]) -> tuple[str, ...]:
         f"float, so results may differ; {way_out}"
     )
     return (sentence,)
+
+
+def folding_warning(layer: str, folded: Iterable[str], before: int, after: int, lost: str) -> str:
+    """Return the sentence that folding undid the sharing of a layer's weights.
+
+    Parameters
+    ----------
+    layer : its name.
+    folded : names of the steps that were folded into its weights.
+    before, after : different weights but 0, without and with them.
+    lost : what became of them, to follow a comma.
+    """
+    return (
+        f"layer {layer!r} had {before} shared values, but {', '.join(folded)}, folded into its "
+        f"weights, made them {after}, {lost}: fold before sharing, as zeroskip compress does"
+    )

@@ -24,6 +24,7 @@ from compiler.overflow import (
     largest_bias,
     too_large_bias,
 )
+from compiler.quality import folding_warning
 from compiler.quantize_report import LayerReport, QuantReport, fixed_point_errors
 from compiler.share import SharedWeights, bits_for, share_layer
 from hw.eie.params import EieParams
@@ -112,15 +113,24 @@ def quantize(
 def _sharing_warnings(
     network: FloatNetwork, shared: list[SharedWeights], params: EieParams
 ) -> tuple[str, ...]:
-    """Return a sentence about each layer that was clustered though wider codes would hold it."""
+    """Return a sentence about each layer that lost more of its sharing than it must."""
     most = EieParams.ranges["code_bits"][1]
-    return tuple(
-        f"the {weights.distinct} values of layer {layer.name!r} were clustered to "
-        f"{params.num_codes - 1}, which leaves weights {weights.snr_db:.1f} dB above their error: "
-        f"code_bits = {bits_for(weights.distinct)} would hold all of them without error"
-        for layer, weights in zip(network.layers, shared, strict=True)
-        if weights.clustered and bits_for(weights.distinct) <= most
-    )
+    found: list[str] = []
+    for layer, weights in zip(network.layers, shared, strict=True):
+        wider = bits_for(weights.distinct)
+        before = layer.values
+        if before is not None and wider > bits_for(before):
+            lost = f"for which codes need {wider} bits instead of {bits_for(before)}"
+            if weights.clustered:
+                lost = f"which were clustered to {params.num_codes - 1}"
+            found.append(folding_warning(layer.name, layer.folded, before, weights.distinct, lost))
+        elif weights.clustered and wider <= most:
+            found.append(
+                f"the {weights.distinct} values of layer {layer.name!r} were clustered to "
+                f"{params.num_codes - 1}, which leaves weights {weights.snr_db:.1f} dB above "
+                f"their error: code_bits = {wider} would hold all of them without error"
+            )
+    return tuple(found)
 
 
 def _observe(

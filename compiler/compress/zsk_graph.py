@@ -1,5 +1,6 @@
 """The graph of a network as JSON, for ``.zsk`` files; the tensors are stored apart from it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -81,10 +82,16 @@ def replace_tensors(graph: Graph, arrays: dict[str, NDArray[Any]]) -> Graph:
     """
     paths = {tensor.path for tensor in graph.tensors.values()}
     unknown = [name for name in arrays if name not in paths and _matters(name)]
+    if unknown and not paths & set(arrays):
+        raise InputError(
+            f"no tensor of the .zsk file has a name of the graph's: the file has "
+            f"{_few(arrays)}, the graph {_few(paths)}; export the graph of the module whose "
+            "tensors were packed, with the names of its state dict"
+        )
     if unknown:
         raise InputError(
             f"the graph has no tensor {unknown[0]!r}, which the .zsk file has: is it the graph of "
-            f"another network? It has {', '.join(sorted(paths))}"
+            f"another network? It has {_few(paths)}"
         )
     tensors = {}
     for name, tensor in graph.tensors.items():
@@ -97,6 +104,12 @@ def replace_tensors(graph: Graph, arrays: dict[str, NDArray[Any]]) -> Graph:
         new = tensor.array if array is None else array.astype(np.float64)
         tensors[name] = Tensor(tensor.path, new)
     return Graph(graph.inputs, graph.outputs, graph.mutated, tensors, graph.nodes, graph.values)
+
+
+def _few(names: Iterable[str]) -> str:
+    """Name a few."""
+    every = sorted(names)
+    return ", ".join(map(repr, every[:3])) + (f" and {len(every) - 3} more" * (len(every) > 3))
 
 
 def _matters(name: str) -> bool:

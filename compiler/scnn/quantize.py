@@ -1,6 +1,7 @@
 """Round a convolutional network to the arithmetic of the SCNN engine, and what follows to EIE's."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ from compiler.clipping import calibration_warnings
 from compiler.fixed_point import check_planes
 from compiler.graph import INPUT, FloatAdd, FloatCnn, FloatConv, FloatGraph, QuantCnn, QuantGraph
 from compiler.network import QuantNetwork
+from compiler.quality import folding_warning
 from compiler.quantize import quantize as quantize_chain
 from compiler.quantize_report import QuantReport
 from compiler.scnn.check import check_tail
 from compiler.scnn.evaluate import run_nodes, shapes
 from compiler.scnn.formats import choose_formats
-from compiler.scnn.quantize_report import CnnReport, layer_report
+from compiler.scnn.quantize_report import CnnReport, ConvReport, layer_report
 from compiler.scnn.steps import make_steps
 from compiler.scnn.weights import leaves_room_for_one
 from compiler.share import cluster
@@ -86,22 +88,45 @@ def quantize(
             in_frac=formats.fracs[steps.outputs[0]],
             in_limits=(min(low for low, _ in ends), max(high for _, high in ends)),
         )
+    layers = tuple(
+        layer_report(layer, step, formats, layer.name in clustered)
+        for layer, step in zip(formats.layers, steps.steps, strict=True)
+    )
     report = CnnReport(
         samples=len(samples),
         input_frac=formats.fracs[INPUT],
         input_low=ranges[INPUT][0],
         input_high=ranges[INPUT][1],
-        layers=tuple(
-            layer_report(layer, step, formats, layer.name in clustered)
-            for layer, step in zip(formats.layers, steps.steps, strict=True)
-        ),
+        layers=layers,
         tail=tail_report,
         warnings=(
             *calibration_warnings(samples),
+            *_folding_warnings(cnn.graph, layers, params),
             *(tail_report.warnings if tail_report is not None else ()),
         ),
     )
     return QuantCnn(quant, tail), report
+
+
+def _folding_warnings(
+    graph: FloatGraph, layers: Sequence[ConvReport], params: ScnnParams
+) -> tuple[str, ...]:
+    """Return a sentence about each layer whose values do not fit a codebook for what was folded."""
+    made = {layer.name: layer for layer in layers}
+    limit = params.num_codes - 1
+    found: list[str] = []
+    for node in graph.nodes:
+        if not isinstance(node, FloatConv) or node.values is None or node.values > limit:
+            continue
+        layer = made[node.name]
+        if layer.codebook and not layer.clustered:
+            continue
+        lost = f"which no codebook of {limit} holds, so that they are stored plain"
+        if layer.clustered:
+            lost = f"which were clustered to {layer.values}"
+        after = np.unique(node.weight[node.weight != 0]).size
+        found.append(folding_warning(node.name, node.folded, node.values, after, lost))
+    return tuple(found)
 
 
 def _share(graph: FloatGraph, params: ScnnParams) -> tuple[FloatGraph, set[str]]:

@@ -650,9 +650,13 @@ def test_foreign(content: bytes, tmp_path: Path) -> None:
 
 
 def test_torch_save(tmp_path: Path) -> None:
-    torch.save(linear(2, 2).state_dict(), tmp_path / "model.pt2")
-    with pytest.raises(InputError, match=r"was written by torch.save; write one program with"):
-        import_pt2(tmp_path / "model.pt2")
+    for zipped in (True, False):
+        state = linear(2, 2).state_dict()
+        torch.save(state, tmp_path / "model.pt2", _use_new_zipfile_serialization=zipped)
+        with pytest.raises(
+            InputError, match=r"was written by torch.save, .* zeroskip compress import FILE --hooks"
+        ):
+            import_pt2(tmp_path / "model.pt2")
 
 
 def test_other_zip(tmp_path: Path) -> None:
