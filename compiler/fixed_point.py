@@ -136,11 +136,11 @@ def check_planes(x: Any, graph: FloatGraph | QuantGraph, what: str) -> NDArray[n
 
 
 def check_input(x: Any, input_shape: tuple[int, ...], what: str) -> NDArray[np.float64]:
-    """Return ``x`` as float64 if it is a batch of samples that a network can take.
+    """Return ``x`` as float64 if it is a batch of samples that a network can take, or one sample.
 
     Parameters
     ----------
-    x : what a user gave.
+    x : what a user gave: an array, a tensor or lists, of samples or one sample.
     input_shape : shape of one sample.
     what : what to call ``x`` in messages.
 
@@ -154,14 +154,19 @@ def check_input(x: Any, input_shape: tuple[int, ...], what: str) -> NDArray[np.f
         If ``x`` is of another shape or type, empty, or not finite.
     """
     try:
-        array = np.asarray(x)
+        array = np.asarray(_plain(x))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{what} must be an array of floating-point numbers: {error}") from error
+        raise InputError(
+            f"{what} must be an array of floating-point numbers, all samples of one shape, but "
+            f"NumPy makes none of this {type(x).__name__}"
+        ) from error
     if array.dtype.kind != "f":
         raise InputError(
             f"{what} must be an array of floating-point numbers, not of {array.dtype}; convert it "
-            "with .astype('float32'), scaled as in training"
+            "to float32, scaled as in training"
         )
+    if array.shape == input_shape:
+        array = array[None]
     if array.shape[1:] != input_shape or not array.ndim:
         shape = ", ".join(["samples", *map(str, input_shape)])
         raise InputError(f"{what} must have shape ({shape}), not {array.shape}")
@@ -175,3 +180,19 @@ def check_input(x: Any, input_shape: tuple[int, ...], what: str) -> NDArray[np.f
             f"sample {np.argwhere(bad)[0][0]}"
         )
     return samples
+
+
+def _plain(x: Any) -> Any:
+    """Turn tensors into what NumPy reads: whatever their device, gradient or floating type."""
+    if isinstance(x, list | tuple):
+        # Lists of numbers stay as they are.
+        return [_plain(one) for one in x] if any(map(_is_tensor, x)) else x
+    if not _is_tensor(x):
+        return x
+    values = x.detach().cpu()
+    return values.double() if values.is_floating_point() else values
+
+
+def _is_tensor(x: Any) -> bool:
+    # Not by its class: torch need not be installed.
+    return hasattr(x, "detach") and hasattr(x, "is_floating_point")

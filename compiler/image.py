@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from compiler.readmem import to_hex
 from compiler.tensors import pack_tensors, unpack_tensors
 from hw.eie.formats import sram_files
 from hw.eie.params import EieParams
+
+if TYPE_CHECKING:
+    from compiler.scnn.image import CnnImage
 
 __all__ = ["Image"]
 
@@ -105,8 +108,20 @@ class Image:
             write_contents(stage, contents, manifest, progress)
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read an image and check all of it.
+    def load(cls, path: Path | str) -> "Image | CnnImage":
+        """Read the image of any network, and check all of it.
+
+        Parameters and errors are those of :meth:`load_eie`; a network with convolutions is a
+        :class:`compiler.scnn.image.CnnImage`.
+        """
+        # One of these has an image for EIE inside.
+        from compiler.scnn.image import load_image
+
+        return load_image(path)
+
+    @classmethod
+    def load_eie(cls, path: Path | str) -> Self:
+        """Read an image for EIE alone, and check all of it.
 
         Parameters
         ----------

@@ -70,7 +70,7 @@ def run_demo(
         compile_pt2(
             files.model, data.train_x, PARAMS, placement="balance", name=net, progress=steps
         ).save(target)
-        image = Image.load(target)
+        image = Image.load_eie(target)
         fixed = run(image, data.test_x, "golden")
         result = verify(image, data.test_x[:images], progress=steps)
     metrics = measure(image, data.test_x[:images], result)

@@ -1,4 +1,4 @@
-"""Run a compiled image on the golden model, on the cycle model or on the RTL."""
+"""Run an image for EIE on the golden model, on the cycle model or on the RTL."""
 
 import dataclasses
 from pathlib import Path
@@ -18,13 +18,13 @@ from sim.result import RunResult, by_layer
 from sim.rtl.eie import run_jobs
 from sim.rtl.image import image_job, image_result
 
-__all__ = ["Progress", "RunResult", "Target", "run", "run_columns"]
+__all__ = ["Progress", "RunResult", "Target", "run_columns", "run_eie"]
 
 Target = Literal["golden", "cycles", "rtl"]
 """``golden``: the outputs. ``cycles``: these, and what the RTL would take. ``rtl``: the RTL."""
 
 
-def run(
+def run_eie(
     image: Image,
     x: ArrayLike,
     on: Target = "golden",
@@ -32,7 +32,7 @@ def run(
     waves: Path | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
-    """Run inputs through a compiled network.
+    """Run inputs through a network that is on EIE alone; see :func:`sim.api.run`.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def run_columns(
     Parameters
     ----------
     columns : (n, columns) int64 with the first layer's ``in_frac``.
-    image, on, waves, progress : as for :func:`run`, with its errors.
+    image, on, waves, progress : as for :func:`run_eie`, with its errors.
     """
     if on == "golden":
         return _on_golden(image, columns)

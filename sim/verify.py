@@ -9,9 +9,9 @@ from compiler.image import Image
 from hw.eie.formats import StallClass
 from sim.contents import eie_problems
 from sim.result import RunResult
-from sim.run import Progress, run
+from sim.run import Progress, run_eie
 
-__all__ = ["CycleDifference", "Difference", "VerifyResult", "compare", "verify"]
+__all__ = ["CycleDifference", "Difference", "VerifyResult", "compare", "verify_eie"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class VerifyResult:
         return self.differ == 0 and self.cycles_differ == 0 and not self.problems
 
 
-def verify(
+def verify_eie(
     image: Image,
     x: ArrayLike,
     *,
@@ -100,16 +100,16 @@ def verify(
 
     Parameters
     ----------
-    image, x, progress : as in :func:`sim.run.run`.
+    image, x, progress : as in :func:`sim.run.run_eie`.
     max_differences : list so many of each kind; all are counted.
 
     Raises
     ------
     InputError, ToolError, SimulationError
-        As :func:`sim.run.run` does.
+        As :func:`sim.run.run_eie` does.
     """
-    model = run(image, x, "cycles", progress=progress)
-    rtl = run(image, x, "rtl", progress=progress)
+    model = run_eie(image, x, "cycles", progress=progress)
+    rtl = run_eie(image, x, "rtl", progress=progress)
     found = compare(image, model, rtl, max_differences)
     return replace(found, problems=eie_problems(image, max_differences))
 

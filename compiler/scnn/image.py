@@ -139,7 +139,7 @@ class CnnImage:
         if manifest.tail:
             for name in sorted(name for name in expected if name.startswith(f"{_EIE}/")):
                 read_intact(root, name, manifest)
-            tail = Image.load(root / _EIE)
+            tail = Image.load_eie(root / _EIE)
             with blame(root / _EIE / MANIFEST):
                 size = sum(int(np.prod(graph.shape(name))) for name in graph.outputs)
                 columns = tail.network.layers[0].shape[1]
@@ -191,7 +191,7 @@ def load_image(path: Path | str) -> Image | CnnImage:
     Raises
     ------
     ImageError
-        As :meth:`compiler.image.Image.load` and :meth:`CnnImage.load` do.
+        As :meth:`compiler.image.Image.load_eie` and :meth:`CnnImage.load` do.
     """
     root = image_root(path)
     try:
@@ -200,7 +200,7 @@ def load_image(path: Path | str) -> Image | CnnImage:
         raw = None
     if isinstance(raw, dict) and raw.get("format") == CNN_FORMAT:
         return CnnImage.load(root)
-    return Image.load(root)
+    return Image.load_eie(root)
 
 
 def _sram_path(name: str, run: int) -> str:

@@ -64,7 +64,7 @@ def make_bitstream(
     """
     # A board that is not known is told before an image that is not there.
     target_board = board_of(board)
-    compiled = Image.load(image)
+    compiled = Image.load_eie(image)
     target = output.resolve()
     _check_target(output, target)
     from hw.board.build import build_base

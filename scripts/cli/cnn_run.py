@@ -20,8 +20,7 @@ def cnn_run_fields(image: CnnImage, result: CnnResult) -> dict[str, Any]:
     """Return what a run's document has beside its outputs."""
     saturated = None
     if result.saturated is not None:
-        tail = result.tail.saturated if result.tail is not None else None
-        saturated = [int(part.sum()) for part in (*result.saturated, *(tail or ()))]
+        saturated = [int(part.sum()) for part in result.saturated]
     scnn: dict[str, Any] | None = None
     if result.run_cycles is not None:
         scnn = {
@@ -74,37 +73,23 @@ def print_cnn_verification(image: CnnImage, result: CnnVerifyResult, metrics: Cn
 
 def cnn_verdict(result: CnnVerifyResult, metrics: CnnMetrics) -> list[str]:
     """Return the first differences and contradictions, and last what the comparison says."""
-    tail = result.tail
     lines = [str(one) for one in result.differences]
     if result.differ > len(result.differences):
         lines.append(f"... and {result.differ - len(result.differences)} differences more")
     lines += [str(one) for one in result.cycle_differences]
-    if tail is not None:
-        lines += [str(one) for one in (*tail.differences, *tail.cycle_differences)]
     lines += [*result.problems, *metrics.problems[:10]]
-    words, differ, counters, cycles_differ = totals(result)
-    lines.append(f"cycle models: {counters} counters compared, {cycles_differ} differ")
-    exact = "NOT bit-exact" if differ or result.problems else "bit-exact"
-    return [*lines, f"{exact}: {words} words compared, {differ} differ"]
-
-
-def totals(result: CnnVerifyResult) -> tuple[int, int, int, int]:
-    """Add up both engines: words, how many differ, counters, how many differ."""
-    own = result.words, result.differ, result.counters, result.cycles_differ
-    if result.tail is None:
-        return own
-    tail = result.tail
-    theirs = tail.words, tail.differ, tail.counters, tail.cycles_differ
-    words, differ, counters, cycles_differ = (a + b for a, b in zip(own, theirs, strict=True))
-    return words, differ, counters, cycles_differ
+    lines.append(
+        f"cycle models: {result.counters} counters compared, {result.cycles_differ} differ"
+    )
+    exact = "NOT bit-exact" if result.differ or result.problems else "bit-exact"
+    return [*lines, f"{exact}: {result.words} words compared, {result.differ} differ"]
 
 
 def cnn_verify_document(
     image: Path, compiled: CnnImage, result: CnnVerifyResult, metrics: CnnMetrics
 ) -> dict[str, Any]:
     """Return the document of a verification; ``scnn`` and ``eie`` have each engine's part."""
-    words, differ, counters, cycles_differ = totals(result)
-    rtl = result.rtl
+    scnn, rtl = result.scnn, result.rtl
     assert rtl.run_cycles is not None
     assert rtl.cycles is not None
     multipliers = compiled.params.num_pes * compiled.params.mults
@@ -128,20 +113,20 @@ def cnn_verify_document(
         "exact": result.ok and not metrics.problems,
         "inputs": metrics.inputs,
         "clipped_inputs": None if clipped is None else clipped.to_dict(),
-        "words": words,
-        "differ": differ,
-        "counters": counters,
-        "cycles_differ": cycles_differ,
+        "words": result.words,
+        "differ": result.differ,
+        "counters": result.counters,
+        "cycles_differ": result.cycles_differ,
         "on_chip": rtl.latency is not None,
         "latency": None if rtl.latency is None else rtl.latency.tolist(),
         "cycles": {"total": int(rtl.cycles.sum()), "per_input": rtl.cycles.tolist()},
         "scnn": {
-            "words": result.words,
-            "differ": result.differ,
-            "differences": [asdict(one) for one in result.differences],
-            "counters": result.counters,
-            "cycles_differ": result.cycles_differ,
-            "cycle_differences": [asdict(one) for one in result.cycle_differences],
+            "words": scnn.words,
+            "differ": scnn.differ,
+            "differences": [asdict(one) for one in scnn.differences],
+            "counters": scnn.counters,
+            "cycles_differ": scnn.cycles_differ,
+            "cycle_differences": [asdict(one) for one in scnn.cycle_differences],
             "problems": [*result.problems, *metrics.problems],
             "cycles": {
                 "total": int(rtl.run_cycles.sum()),

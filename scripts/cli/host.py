@@ -26,7 +26,7 @@ from scripts.cli.options import ImageArgument, JsonOption, number, whole_number
 from scripts.cli.output import Steps, print_json, print_line, print_table
 from sim.board.build import build_board
 from sim.board.process import simulated_board
-from sim.run import run as run_model
+from sim.run import run_eie
 
 __all__ = ["app"]
 
@@ -121,7 +121,7 @@ def identify(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command()
 def load(context: typer.Context, image: ImageArgument, as_json: JsonOption = False) -> None:
     """Write an image to the board's memories."""
-    compiled = Image.load(image)
+    compiled = Image.load_eie(image)
     with Steps() as steps, context.obj.board() as board:
         load_image(board, compiled, progress=steps)
     words = sum(len(sram.words) for sram in compiled.srams.values())
@@ -156,7 +156,7 @@ def run(
     as_json: JsonOption = False,
 ) -> int:
     """Run inputs on the board: send them, start, and read outputs, cycles and counters."""
-    compiled = Image.load(image or _recall(context.obj))
+    compiled = Image.load_eie(image or _recall(context.obj))
     samples = check_input(read_npy(inputs, "input"), compiled.network.input_shape, "input")
     if output is not None:
         check_output_file(output)
@@ -210,7 +210,7 @@ def simulate(
     Prints the name of a pseudo-terminal, to be given as --port. The memories hold noise: load
     the image. SIGUSR1 presses the reset button.
     """
-    compiled = Image.load(image)
+    compiled = Image.load_eie(image)
     with Steps() as steps:
         steps("build simulator", 0, 1)
         model = build_board(compiled.params, single_bits=single_bits)
@@ -244,7 +244,7 @@ def _recall(port: _Port) -> Path:
 
 def _differ(image: Image, samples: NDArray[np.float64], result: BoardResult) -> tuple[int, int]:
     """Count outputs that are not golden's, and cycles that are not the cycle model's."""
-    model: Any = run_model(image, samples, "cycles")
+    model: Any = run_eie(image, samples, "cycles")
     words = np.count_nonzero(model.layer_outputs[-1] != result.result)
     return int(words), int(np.count_nonzero(model.cycles != result.cycles))
 

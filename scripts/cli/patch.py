@@ -51,7 +51,7 @@ def patch_bitstream(
     from hw.board.route import CONFIGURATION, pack, unpack
 
     begin = time.monotonic()
-    compiled = Image.load(image)
+    compiled = Image.load_eie(image)
     if not bitstream.is_file():
         raise InputError(f"--bitstream {bitstream} does not exist, or is a folder")
     layout, places = read_layout(bitstream.absolute().parent)

@@ -18,7 +18,6 @@ from sim import RunResult, run
 from sim.perfetto import write_trace
 from sim.scnn.perfetto import write_cnn_trace
 from sim.scnn.result import CnnResult
-from sim.scnn.run import run_cnn
 
 __all__ = ["EXAMPLES", "run_image"]
 
@@ -85,11 +84,7 @@ def run_image(
     x = read_npy(inputs, "input")
     with Steps() as steps:
         steps(f"run on {on}", 0, 1)
-        result: RunResult | CnnResult
-        if isinstance(compiled, CnnImage):
-            result = run_cnn(compiled, x, on, waves=vcd, progress=steps)
-        else:
-            result = run(compiled, x, on, waves=vcd, progress=steps)
+        result = run(compiled, x, on, waves=vcd, progress=steps)
         steps(f"run on {on}", 1, 1)
         if trace is not None:
             steps("write the trace", 0, 1)
@@ -157,9 +152,6 @@ def _print_result(result: RunResult | CnnResult) -> None:
     print_table("Outputs", ["input", "cycles", "largest", "outputs"], rows)
     if len(result.outputs) > _SHOWN:
         print_line(f"... and {len(result.outputs) - _SHOWN} inputs more; write all with -o Y.npy")
-    parts = [*(result.saturated or ())]
-    if isinstance(result, CnnResult) and result.tail is not None:
-        parts += result.tail.saturated or ()
     print_clipped(result)
     if result.saturated is not None:
-        print_line(f"saturated outputs: {sum(int(part.sum()) for part in parts)}")
+        print_line(f"saturated outputs: {sum(int(part.sum()) for part in result.saturated)}")

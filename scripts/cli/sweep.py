@@ -131,7 +131,7 @@ def _works(
         raise InputError("--layers are of the paper: leave it out with --image")
     if inputs is None:
         raise InputError("--image needs --input, which activations are 0 decides about cycles")
-    compiled = Image.load(image)
+    compiled = Image.load_eie(image)
     base = Point(compiled.params, _placement(compiled))
     if preset is not None:
         # The network is quantized for the widths of the image's arithmetic.

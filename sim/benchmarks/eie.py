@@ -13,9 +13,9 @@ from compiler.presets import PRESETS
 from compiler.progress import Progress, silent
 from hw.eie.formats import StallClass
 from sim.benchmarks.eie_layers import EIE_LAYERS, PAPER_MHZ, EieLayer
-from sim.run import run
+from sim.run import run_eie
 from sim.storage import layer_storage, stored_bits
-from sim.verify import verify
+from sim.verify import verify_eie
 
 __all__ = ["EieBench", "LayerBench", "PresetBench", "bench_eie"]
 
@@ -179,7 +179,7 @@ def _bench(image: Image, x: NDArray[np.float64], on: str, nonzeros: int) -> Pres
     words = differ = cycles_differ = 0
     reload_cycles = cycles_per_second = None
     if on == "rtl":
-        compared = verify(image, x)
+        compared = verify_eie(image, x)
         result = compared.rtl
         words, differ = compared.words, compared.differ
         cycles_differ = compared.cycles_differ
@@ -189,7 +189,7 @@ def _bench(image: Image, x: NDArray[np.float64], on: str, nonzeros: int) -> Pres
         reload_cycles = int(result.reload_cycles[0])
         cycles_per_second = float(result.cycles[0] / result.seconds[0])
     else:
-        result = run(image, x, "cycles")
+        result = run_eie(image, x, "cycles")
     assert result.cycles is not None
     assert result.counters is not None
     counters = result.counters[0].sum(axis=0)

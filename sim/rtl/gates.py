@@ -28,7 +28,7 @@ from hw.synth.report import digest, models_digest
 from sim.rtl.build import build_design, cache_dir
 from sim.rtl.eie import run_jobs
 from sim.rtl.image import image_job, image_result
-from sim.run import run
+from sim.run import run_eie
 from sim.verify import compare
 
 __all__ = ["build_gates", "check_gates", "draw_network", "passed_gates", "recorded"]
@@ -109,7 +109,7 @@ def check_gates(
         program = build_gates(name, verilog, ARRAY_MODULE, (PE_MODULE,), progress)
         done = run_jobs(part, jobs, host_load=True, program=program, progress=progress)
         for (image, inputs), raw in zip(drawn, done, strict=True):
-            model = run(image, inputs.astype(np.float64), "cycles")
+            model = run_eie(image, inputs.astype(np.float64), "cycles")
             result = compare(image, model, image_result(image, raw), 0)
             report["networks"] += 1
             report["inputs"] += len(inputs)

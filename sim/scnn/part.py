@@ -131,8 +131,8 @@ def verify_layers(
         tensors=written_tensors(part.image, raw),
         run_cycles=raw.cycles,
         counters=_by_layer(part, raw.counters) if image.params.counters else None,
-        reload_cycles=raw.reload_cycles,
-        seconds=raw.seconds.sum(axis=1),
+        conv_reload_cycles=raw.reload_cycles,
+        conv_seconds=raw.seconds.sum(axis=1),
         rtl=raw,
     )
     if part.image.tail is not None:

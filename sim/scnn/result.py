@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,14 @@ class CnnResult:
     outputs : float64, (n, rows) of the last Linear layer, or (n, C, H, W) if there is none.
     tensors : every layer's output by name, (n, C, H, W) int64, as the hardware holds it. From RTL
         as each pass wrote it.
-    saturated : per layer (n,) int64 outputs that saturation changed; None from RTL.
+    conv_saturated : per layer on SCNN (n,) int64 outputs that saturation changed; None from RTL.
     run_cycles : (n, runs) int64, SCNN's cycles from start to end of each run; None from golden.
-    counters : (n, layers, num_pes, stall classes) int64 multiplier-cycles, see
+    counters : (n, layers, num_pes, stall classes) int64 multiplier-cycles of SCNN, see
         :class:`hw.scnn.formats.StallClass`; None from golden, and from RTL without counters.
-    reload_cycles : (n,) int64 cycles of the host's commands between runs, which ``run_cycles``
-        does not count; None unless from RTL.
-    seconds : (n,) float64 wall-clock time of SCNN's runs on RTL; None from the models.
+    conv_reload_cycles : (n,) int64 cycles of the host's commands between SCNN's runs, which
+        ``run_cycles`` does not count; None from golden.
+    conv_seconds : (n,) float64 wall-clock time of SCNN's runs on RTL; None from the models.
+    result : (n, rows) or (n, C, H, W) int64, ``outputs`` as a host reads them; None from golden.
     rtl : all that the simulation of SCNN recorded; None from the models.
     latency : (n,) int64 cycles from the host's first command to the end of the last, on a chip
         that hands SCNN's outputs over to EIE by itself, without loads and stores between runs;
@@ -40,26 +42,51 @@ class CnnResult:
 
     outputs: NDArray[np.float64]
     tensors: dict[str, NDArray[np.int64]]
-    saturated: tuple[NDArray[np.int64], ...] | None = None
+    conv_saturated: tuple[NDArray[np.int64], ...] | None = None
     run_cycles: NDArray[np.int64] | None = None
     counters: NDArray[np.int64] | None = None
-    reload_cycles: NDArray[np.int64] | None = None
-    seconds: NDArray[np.float64] | None = None
+    conv_reload_cycles: NDArray[np.int64] | None = None
+    conv_seconds: NDArray[np.float64] | None = None
+    result: NDArray[np.int64] | None = None
     rtl: ScnnResult | None = None
     latency: NDArray[np.int64] | None = None
     tail: RunResult | None = None
     clipped: Clipping | None = None
 
     @property
+    def layer_outputs(self) -> tuple[NDArray[np.int64], ...]:
+        """Outputs per layer, (n, C, H, W) or (n, rows), of SCNN and then of EIE."""
+        tail = () if self.tail is None else self.tail.layer_outputs
+        return *self.tensors.values(), *tail
+
+    @property
+    def saturated(self) -> tuple[NDArray[np.int64], ...] | None:
+        """Outputs that saturation changed, per layer (n,), of SCNN and then of EIE."""
+        if self.conv_saturated is None or self.tail is None:
+            return self.conv_saturated
+        assert self.tail.saturated is not None
+        return *self.conv_saturated, *self.tail.saturated
+
+    @property
+    def reload_cycles(self) -> NDArray[np.int64] | None:
+        """(n,) cycles of the host's commands between runs of either engine."""
+        return _sum(self.conv_reload_cycles, self.tail and self.tail.reload_cycles)
+
+    @property
+    def seconds(self) -> NDArray[np.float64] | None:
+        """(n,) wall-clock time of the RTL's runs on both engines."""
+        return _sum(self.conv_seconds, self.tail and self.tail.seconds)
+
+    @property
     def cycles(self) -> NDArray[np.int64] | None:
         """(n,) cycles of both engines, without what brings activations from one to the other."""
-        if self.run_cycles is None:
-            return None
-        total = self.run_cycles.sum(axis=1)
-        if self.tail is not None:
-            assert self.tail.cycles is not None
-            total = total + self.tail.cycles
-        return total
+        own = None if self.run_cycles is None else self.run_cycles.sum(axis=1)
+        return _sum(own, self.tail and self.tail.cycles)
+
+
+def _sum(own: NDArray[Any] | None, tail: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Add up both engines; there is a number of EIE's only where there is one of SCNN's."""
+    return own if own is None or tail is None else own + tail
 
 
 def by_conv_layer(

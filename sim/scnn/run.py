@@ -138,8 +138,9 @@ def cnn_result(image: "CnnImage", raw: ScnnResult) -> CnnResult:
         tensors=written_tensors(image, raw),
         run_cycles=raw.cycles,
         counters=by_conv_layer(image.runs, len(graph.layers), raw.counters) if p.counters else None,
-        reload_cycles=raw.reload_cycles,
-        seconds=raw.seconds.sum(axis=1),
+        conv_reload_cycles=raw.reload_cycles,
+        conv_seconds=raw.seconds.sum(axis=1),
+        result=result,
         rtl=raw,
     )
 
@@ -192,9 +193,12 @@ def _count(
         {INPUT: planes, **golden.tensors},
         lambda done, total: report("count SCNN cycles", done, total),
     )
-    layers = len(image.network.graph.layers)
+    graph = image.network.graph
     return dataclasses.replace(
-        golden, run_cycles=cycles, counters=by_conv_layer(image.runs, layers, counters)
+        golden,
+        run_cycles=cycles,
+        counters=by_conv_layer(image.runs, len(graph.layers), counters),
+        result=graph_output(graph, golden.tensors),
     )
 
 
@@ -219,6 +223,7 @@ def _on_chip(
     return dataclasses.replace(
         cnn_result(image, raw.scnn),
         outputs=result.outputs,
+        result=result.result,
         tail=result,
         latency=raw.latency.sum(axis=1),
     )
@@ -235,4 +240,4 @@ def _with_tail(
     left = graph_output(image.network.graph, held)
     columns = left.reshape(len(left), -1)
     tail = run_columns(image.tail, columns, on, progress=progress)
-    return dataclasses.replace(result, outputs=tail.outputs, tail=tail)
+    return dataclasses.replace(result, outputs=tail.outputs, result=tail.result, tail=tail)

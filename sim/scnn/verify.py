@@ -17,12 +17,36 @@ from sim.scnn.result import CnnResult
 from sim.scnn.run import graph_output, run_cnn
 from sim.scnn.stores import compare_stores
 from sim.scnn.walk import map_pass
-from sim.verify import CycleDifference, VerifyResult, compare
+from sim.verify import CycleDifference, Difference, VerifyResult, compare
 
 if TYPE_CHECKING:
     from compiler.scnn.image import CnnImage
 
-__all__ = ["CnnVerifyResult", "compare_cnn", "verify_cnn"]
+__all__ = ["CnnVerifyResult", "ScnnComparison", "compare_cnn", "verify_cnn"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScnnComparison:
+    """What was compared of SCNN.
+
+    Parameters
+    ----------
+    words : outputs compared, as every PE makes them, those beyond the plane included; rows of
+        activation RAMs and directories as the host reads them; and what leaves SCNN.
+    differ : how many of them differ.
+    differences : the first of those.
+    counters : counters compared, one per input, layer, PE and stall class, and the cycles of
+        each run; without counters in the RTL, only the latter.
+    cycles_differ : how many of them differ.
+    cycle_differences : the first of those that are of a PE.
+    """
+
+    words: int
+    differ: int
+    differences: tuple[CnnDifference | StoreDifference, ...]
+    counters: int
+    cycles_differ: int
+    cycle_differences: tuple[CycleDifference, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,28 +57,16 @@ class CnnVerifyResult:
     ----------
     model, rtl : the two results; the cycle models' outputs are golden's.
     layers, runs : of SCNN that were run, in full; all, or those that were asked for.
-    words : SCNN outputs compared, as every PE makes them, those beyond the plane included; rows
-        of activation RAMs and directories as the host reads them; and the network's output.
-    differ : how many of them differ.
-    differences : the first of those.
-    counters : counters compared, one per input, layer, PE and stall class, and the cycles of
-        each run; without counters in the RTL, only the latter.
-    cycles_differ : how many of them differ.
-    cycle_differences : the first of those that are of a PE.
+    scnn : what was compared of SCNN.
     problems : sentences about what cannot be.
-    tail : the same for the Linear layers on EIE; None if none were run.
+    tail : what was compared of the Linear layers on EIE; None if none were run.
     """
 
     model: CnnResult
     rtl: CnnResult
     layers: tuple[str, ...]
     runs: tuple[ScnnRun, ...]
-    words: int
-    differ: int
-    differences: tuple[CnnDifference | StoreDifference, ...]
-    counters: int
-    cycles_differ: int
-    cycle_differences: tuple[CycleDifference, ...]
+    scnn: ScnnComparison
     problems: tuple[str, ...]
     tail: VerifyResult | None
 
@@ -66,8 +78,38 @@ class CnnVerifyResult:
     @property
     def ok(self) -> bool:
         """Whether nothing differs."""
-        own = not (self.differ or self.cycles_differ or self.problems)
-        return own and (self.tail is None or self.tail.ok)
+        return not (self.differ or self.cycles_differ or self.problems)
+
+    @property
+    def words(self) -> int:
+        """Words compared, of both engines."""
+        return self.scnn.words + (0 if self.tail is None else self.tail.words)
+
+    @property
+    def differ(self) -> int:
+        """How many words differ."""
+        return self.scnn.differ + (0 if self.tail is None else self.tail.differ)
+
+    @property
+    def differences(self) -> tuple[CnnDifference | StoreDifference | Difference, ...]:
+        """The first words that differ, of each engine."""
+        return *self.scnn.differences, *(() if self.tail is None else self.tail.differences)
+
+    @property
+    def counters(self) -> int:
+        """Cycle counters compared, of both engines."""
+        return self.scnn.counters + (0 if self.tail is None else self.tail.counters)
+
+    @property
+    def cycles_differ(self) -> int:
+        """How many counters differ."""
+        return self.scnn.cycles_differ + (0 if self.tail is None else self.tail.cycles_differ)
+
+    @property
+    def cycle_differences(self) -> tuple[CycleDifference, ...]:
+        """The first counters of a PE that differ, of each engine."""
+        tail = () if self.tail is None else self.tail.cycle_differences
+        return *self.scnn.cycle_differences, *tail
 
 
 def verify_cnn(
@@ -160,12 +202,7 @@ def compare_cnn(
         rtl,
         tuple(layer.name for layer in graph.layers) if layers is None else tuple(layers),
         image.runs,
-        words,
-        differ,
-        tuple(found),
-        counters,
-        cycles_differ,
-        tuple(cycles_found),
+        ScnnComparison(words, differ, tuple(found), counters, cycles_differ, tuple(cycles_found)),
         tuple(problems),
         tail,
     )

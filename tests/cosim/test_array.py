@@ -13,7 +13,7 @@ from hw.eie.params import EieParams
 from sim.reload import reload_cycles
 from sim.rtl.eie import run_jobs
 from sim.rtl.image import image_job, image_result
-from sim.run import run
+from sim.run import run_eie
 from sim.verify import compare
 
 # When a check fails, Hypothesis would print whole images.
@@ -37,7 +37,7 @@ def test_drawn_networks(
     def check(drawn: list[Any]) -> None:
         jobs = [image_job(t.image, t.inputs.astype(np.int64)) for t in drawn]
         for trial, raw in zip(drawn, run_jobs(array, jobs, host_load=True), strict=True):
-            model = run(trial.image, trial.inputs, "cycles")
+            model = run_eie(trial.image, trial.inputs, "cycles")
             rtl = image_result(trial.image, raw)
             result = compare(trial.image, model, rtl, 10)
             assert not result.differences

@@ -23,7 +23,7 @@ from hw.host.errors import NoAnswerError
 from hw.host.spaces import Command, Control, Space
 from sim.board.build import build_board
 from sim.board.process import SimulatedBoard, simulated_board
-from sim.run import run
+from sim.run import run_eie
 
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]
 
@@ -73,7 +73,7 @@ def assert_golden(board: Board, trial: Any, *, loaded: bool = False) -> None:
         load_image(board, trial.image)
     columns = trial.inputs.astype(np.int64)
     got = run_image(board, trial.image, columns)
-    model = run(trial.image, trial.inputs, "cycles")
+    model = run_eie(trial.image, trial.inputs, "cycles")
     assert model.cycles is not None
     np.testing.assert_array_equal(got.result, model.layer_outputs[-1])
     np.testing.assert_array_equal(got.cycles, model.cycles)

@@ -26,7 +26,7 @@ from sim.board.build import BoardModel
 from sim.board.gates import board_netlist, build_board_gates
 from sim.board.process import simulated_board
 from sim.rtl.gates import draw_network
-from sim.run import run
+from sim.run import run_eie
 
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]
 
@@ -87,7 +87,7 @@ def _compare(
         for image, inputs in [*cases, cases[0]]:
             load_image(board, image)
             got = run_image(board, image, inputs.astype(np.int64))
-            wanted = run(image, inputs, "cycles")
+            wanted = run_eie(image, inputs, "cycles")
             assert wanted.cycles is not None
             outputs = wanted.layer_outputs[-1]
             ends = (0, image.params.min_act, image.params.max_act)

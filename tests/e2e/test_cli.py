@@ -134,7 +134,7 @@ def test_json_of_compile_reports_formats_and_errors(
         assert layer["rounded_to_zero"] == 0
         assert 0 < layer["error"]["max_abs"] < 0.01
         assert layer["error"]["snr_db"] > 50
-    assert Image.load(tmp_path / "image").report == document["report"]
+    assert Image.load_eie(tmp_path / "image").report == document["report"]
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(EieParams), ids=lambda field: field.name)
@@ -142,7 +142,7 @@ def test_every_parameter_is_an_option(
     field: Any, cli: Callable[..., Any], files: Any, tmp_path: Path
 ) -> None:
     option = "--" + field.name.removeprefix("num_").replace("_", "-")
-    base = getattr(Image.load(files.image).params, field.name)
+    base = getattr(Image.load_eie(files.image).params, field.name)
     if field.type is bool:
         value, given = not base, [option if not base else f"--no-{option[2:]}"]
     else:
@@ -150,7 +150,7 @@ def test_every_parameter_is_an_option(
         given = [option, str(value)]
     result = cli(*files.compile(tmp_path / "image", *given))
     assert result.code == 0, result.err
-    assert getattr(Image.load(tmp_path / "image").params, field.name) == value
+    assert getattr(Image.load_eie(tmp_path / "image").params, field.name) == value
     text = cli("compile", "--help").out
     assert option[:18] in text
 
@@ -158,7 +158,7 @@ def test_every_parameter_is_an_option(
 def test_image_is_replaced_by_an_image(cli: Callable[..., Any], files: Any, tmp_path: Path) -> None:
     for placement in ("interleave", "balance"):
         assert cli(*files.compile(tmp_path / "image", "--placement", placement)).code == 0
-        assert Image.load(tmp_path / "image").report["placement"] == placement
+        assert Image.load_eie(tmp_path / "image").report["placement"] == placement
     assert [path.name for path in tmp_path.iterdir()] == ["image"]
 
 

@@ -108,7 +108,7 @@ def test_flipped_weight_is_found_by_comparing_words(cli: Cli, files: Any, tmp_pa
     x = np.load(files.inputs)
     from sim import run
 
-    golden = run(Image.load(files.image), x).layer_outputs[0]
+    golden = run(Image.load_eie(files.image), x).layer_outputs[0]
     assert golden[difference["sample"], difference["row"]] == difference["expected"]
 
 

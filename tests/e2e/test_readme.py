@@ -59,6 +59,59 @@ def test_readme_runs() -> None:
     assert re.search(r"^bit-exact: \d+ words compared, 0 differ$", commands, re.MULTILINE)
 
 
+_CNN = """
+from dataclasses import replace
+from hw.scnn.params import PRESETS
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+model = nn.Sequential(
+    nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 5)
+)
+x = torch.randn(20, 1, 6, 6)
+# An array that the co-simulations build, too.
+small = replace(PRESETS["tile"], pes_x=2, pes_y=2, num_streams=4, mult_f=2, mult_i=2, banks=16)
+"""
+
+
+def _python(kind: str) -> str:
+    """Return the README's Python, for its MLP or with a CNN in the MLP's place."""
+    (text,) = (text for language, text in _blocks() if language == "python")
+    text = text.replace("out/mine", "{out}/mine")
+    text, places = re.subn(r'"(\{out\}/[\w.]+)"', r'f"\1"', text)
+    assert places == 3
+    if kind == "cnn":
+        text, models = re.subn(r"^model = .*\nx = .*\n", _CNN, text, flags=re.MULTILINE)
+        text, calls = re.subn(r"share=True", "share=True, scnn=small", text)
+        assert (models, calls) == (1, 1)
+    return text
+
+
+@pytest.mark.cosim
+def test_readme_python_is_for_every_network(tmp_path: Path) -> None:
+    text = f"out = {str(tmp_path)!r}\n" + _python("cnn")
+    # Both kinds give all that is documented.
+    text += (
+        "one = run(image, x[0])\n"
+        "again = Image.load(f'{out}/mine')\n"
+        "assert (run(again, x).outputs == y).all() and one.outputs.shape == (1, 5)\n"
+        "assert result.words > 0 == result.differ and result.ok and result.rtl.cycles.shape == (4,)"
+        "\n"
+    ).replace("Image.load", "__import__('compiler').Image.load")
+    done = _run([sys.executable, "-"], text)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^[1-9]\d* words compared, 0 differ; cycles: \[", done.stdout, re.MULTILINE)
+
+
+def test_readme_python_has_the_types_it_says(tmp_path: Path) -> None:
+    for kind in ("mlp", "cnn"):
+        (tmp_path / f"{kind}.py").write_text('out = "out"\n' + _python(kind))
+    command = [sys.executable, "-m", "pyright", "--project", str(ROOT / "pyproject.toml")]
+    done = _run([*command, *map(str, sorted(tmp_path.glob("*.py")))], "")
+    assert done.returncode == 0, done.stdout
+    assert "0 errors" in done.stdout
+
+
 def test_readme_names_files_that_are_there() -> None:
     tree = README[README.index("## From network to words") :]
     for name in re.findall(r"\b(?:compiler|hw|sim|scripts|tests)/[\w/.*-]*", tree):

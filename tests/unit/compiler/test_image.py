@@ -24,7 +24,7 @@ def test_what_is_saved_is_loaded(
 ) -> None:
     image = compile_image(draw_network([12, 20, 5]), strategy, {"notes": ["a", {"b": None}]})
     image.save(tmp_path / "deep" / "net")
-    loaded = Image.load(tmp_path / "deep" / "net")
+    loaded = Image.load_eie(tmp_path / "deep" / "net")
     for name in ("name", "params", "program", "passes", "heights", "report"):
         assert getattr(loaded, name) == getattr(image, name)
     assert loaded.network.input_shape == image.network.input_shape
@@ -71,20 +71,20 @@ def test_an_image_is_replaced(
 ) -> None:
     other = compile_image(draw_network([4, 4], seed=9))
     other.save(saved)
-    assert Image.load(saved).network.input_shape == (4,)
+    assert Image.load_eie(saved).network.input_shape == (4,)
     assert [path.name for path in saved.parent.iterdir()] == ["net"]
 
 
 def test_an_empty_directory_is_filled(image: Image, tmp_path: Path) -> None:
     (tmp_path / "net").mkdir()
     image.save(tmp_path / "net")
-    Image.load(tmp_path / "net")
+    Image.load_eie(tmp_path / "net")
 
 
 def test_an_image_of_another_version_is_replaced(image: Image, saved: Path, edit: Edit) -> None:
     edit(saved, lambda manifest: manifest.update(schema=99))
     image.save(saved)
-    Image.load(saved)
+    Image.load_eie(saved)
 
 
 def test_an_image_is_kept_if_asked(image: Image, saved: Path, contents: Contents) -> None:
@@ -194,4 +194,4 @@ def test_a_report_must_be_json(
 
 def test_an_image_can_be_moved(image: Image, saved: Path, tmp_path: Path) -> None:
     shutil.move(saved, tmp_path / "moved")
-    assert Image.load(tmp_path / "moved").params == image.params
+    assert Image.load_eie(tmp_path / "moved").params == image.params

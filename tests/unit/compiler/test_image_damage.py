@@ -23,12 +23,12 @@ def forge(edit: Edit, root: Path, name: str, data: bytes) -> None:
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"nowhere is no image: there is no such directory$"):
-        Image.load(tmp_path / "nowhere")
+        Image.load_eie(tmp_path / "nowhere")
 
 
 def test_a_directory_without_manifest_is_named(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"is no image: it has no manifest.json$"):
-        Image.load(tmp_path)
+        Image.load_eie(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["tensors.npz", "sram/program.hex", "sram/pe_2/spmat.hex"])
@@ -41,18 +41,18 @@ def test_damaged_files_are_named(saved: Path, name: str) -> None:
     with pytest.raises(
         ImageError, match=rf"{name} is damaged: it is truncated to {size - 3} of {size} bytes$"
     ):
-        Image.load(saved)
+        Image.load_eie(saved)
 
     for bad in (good + b"\n", bytes([good[0] ^ 1]) + good[1:]):
         path.write_bytes(bad)
         with pytest.raises(
             ImageError, match=rf"{name} is damaged: it was altered after it was written$"
         ):
-            Image.load(saved)
+            Image.load_eie(saved)
 
     path.unlink()
     with pytest.raises(ImageError, match=rf"{name} is missing$"):
-        Image.load(saved)
+        Image.load_eie(saved)
 
 
 def test_any_flipped_bit_is_noticed(saved: Path, contents: Contents) -> None:
@@ -66,9 +66,9 @@ def test_any_flipped_bit_is_noticed(saved: Path, contents: Contents) -> None:
             if name == "manifest.json" and _same_json(bytes(bad), good):
                 continue
             with pytest.raises(ImageError, match=rf"{name} "):
-                Image.load(saved)
+                Image.load_eie(saved)
         (saved / name).write_bytes(good)
-    Image.load(saved)
+    Image.load_eie(saved)
 
 
 def _same_json(one: bytes, other: bytes) -> bool:
@@ -83,14 +83,14 @@ def test_foreign_files_are_named(saved: Path, name: str) -> None:
     (saved / name).parent.mkdir(exist_ok=True)
     (saved / name).write_text("")
     with pytest.raises(ImageError, match=rf"{name} is foreign: no image has such a file$"):
-        Image.load(saved)
+        Image.load_eie(saved)
 
 
 @pytest.mark.parametrize("text", [b"", b'{"format": ', b"\xff\xfe"])
 def test_a_manifest_that_is_not_json_is_named(saved: Path, text: bytes) -> None:
     (saved / "manifest.json").write_bytes(text)
     with pytest.raises(ImageError, match=r"manifest.json is damaged: it is not JSON \("):
-        Image.load(saved)
+        Image.load_eie(saved)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"format": "other", "schema": 3}'])
@@ -100,7 +100,7 @@ def test_another_format_is_refused(saved: Path, text: str) -> None:
         ImageError,
         match=r"manifest.json is of no zeroskip image: format must be 'zeroskip-image'$",
     ):
-        Image.load(saved)
+        Image.load_eie(saved)
 
 
 @pytest.mark.parametrize("schema", [0, 1, 2, "3", None])
@@ -111,7 +111,7 @@ def test_another_schema_is_refused(saved: Path, schema: object, edit: Edit) -> N
         match=rf"manifest.json has schema {schema!r}, written by zeroskip 7.0.1, but zeroskip "
         r"\S+ reads schema 3: compile the model again with `zeroskip compile`$",
     ):
-        Image.load(saved)
+        Image.load_eie(saved)
 
 
 def _set(*path: Any, value: object) -> Callable[[dict[str, Any]], None]:
@@ -243,7 +243,7 @@ def test_edited_fields_are_named(
 ) -> None:
     edit(saved, change)
     with pytest.raises(ImageError, match=rf"manifest.json is damaged: (the )?{message}"):
-        Image.load(saved)
+        Image.load_eie(saved)
 
 
 def test_tensors_must_have_the_shapes_of_the_manifest(saved: Path, edit: Edit) -> None:
@@ -251,13 +251,13 @@ def test_tensors_must_have_the_shapes_of_the_manifest(saved: Path, edit: Edit) -
     with pytest.raises(
         ImageError, match=r"tensors.npz is damaged: layer_0_codes must be 1 x uint8, not \(\d+,\)"
     ):
-        Image.load(saved)
+        Image.load_eie(saved)
 
 
 def test_an_interleaved_image_has_no_positions(saved: Path, edit: Edit) -> None:
     edit(saved, lambda manifest: manifest.update(placement="interleave"))
     with pytest.raises(ImageError, match=r"tensors.npz is damaged: placement_0 is superfluous$"):
-        Image.load(saved)
+        Image.load_eie(saved)
 
 
 def test_edits_that_contradict_nothing_are_noticed(saved: Path, edit: Edit) -> None:
@@ -265,7 +265,7 @@ def test_edits_that_contradict_nothing_are_noticed(saved: Path, edit: Edit) -> N
     with pytest.raises(
         ImageError, match=r"manifest.json is damaged: checksum must be [0-9a-f]{64}"
     ):
-        Image.load(saved)
+        Image.load_eie(saved)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_files_forged_with_their_digests_are_refused(
 ) -> None:
     forge(edit, saved, "sram/pe_0/ptr_even.hex", lines)
     with pytest.raises(ImageError, match=rf"sram/pe_0/ptr_even.hex is damaged: {message}"):
-        Image.load(saved)
+        Image.load_eie(saved)
 
 
 FORGED: list[tuple[str, Callable[[np.ndarray], Any], str]] = [
@@ -326,11 +326,11 @@ def test_tensors_forged_with_their_digest_are_refused(
     np.savez(saved / "tensors.npz", **{k: v for k, v in arrays.items() if v is not None})
     forge(edit, saved, "tensors.npz", (saved / "tensors.npz").read_bytes())
     with pytest.raises(ImageError, match=rf"tensors.npz is damaged: {message}"):
-        Image.load(saved)
+        Image.load_eie(saved)
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"not a zip"])
 def test_other_files_are_no_tensors(saved: Path, data: bytes, edit: Edit) -> None:
     forge(edit, saved, "tensors.npz", data)
     with pytest.raises(ImageError, match=r"tensors.npz is damaged: "):
-        Image.load(saved)
+        Image.load_eie(saved)

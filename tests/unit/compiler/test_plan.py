@@ -198,7 +198,7 @@ def test_segments_are_saved_and_loaded(draw_network: DrawNetwork, tmp_path: Path
     image.save(tmp_path / "cut")
     reloaded = {path.name for path in (tmp_path / "cut").iterdir() if path.is_dir()}
     assert reloaded == {"sram", *(f"segment_{k}" for k in range(1, len(image.segments)))}
-    loaded = Image.load(tmp_path / "cut")
+    loaded = Image.load_eie(tmp_path / "cut")
     assert (loaded.program, loaded.passes) == (image.program, image.passes)
     for got, segment in zip(loaded.segments, image.segments, strict=True):
         assert (got.load, got.store) == (segment.load, segment.store)

@@ -17,7 +17,7 @@ from hw.eie.formats import StallClass
 from hw.eie.params import EieParams
 from sim.perfetto import write_trace
 from sim.result import RunResult
-from sim.run import run
+from sim.run import run_eie
 
 SIZES = (50, 40, 9)
 
@@ -43,7 +43,7 @@ def traced(
     )
     rng = np.random.default_rng(2)
     x = (rng.integers(1, 9, (2, 50)) * (rng.random((2, 50)) < 0.5)).astype(np.float64)
-    result = run(image, x, "cycles")
+    result = run_eie(image, x, "cycles")
     path = tmp_path / "t.json"
     write_trace(image, x, result, path, sample=1)
     document = json.loads(path.read_text())

@@ -5,7 +5,7 @@ import numpy as np
 from compiler.api import compile_quantized
 from hw.eie.formats import StallClass
 from sim.golden.streams import column_streams
-from sim.run import run
+from sim.run import run_eie
 from sim.sweep.grid import Point, grid
 from sim.sweep.measure import measure_points
 from sim.sweep.work import ImageWork
@@ -21,7 +21,7 @@ def test_rows_are_what_a_run_of_each_image_gives(work: ImageWork) -> None:
         image = compile_quantized(
             work.network, point.params, placement=point.placement, name="again"
         )
-        result = run(image, work.x, "cycles")
+        result = run_eie(image, work.x, "cycles")
         assert result.counters is not None
         assert result.cycles is not None
         assert [row["layer"] for row in rows] == ["fc1", "fc2"]

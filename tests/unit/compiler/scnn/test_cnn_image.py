@@ -135,8 +135,9 @@ def test_images_of_linear_layers_are_loaded_too(image: CnnImage, tmp_path: Path)
     # Either kind replaces the other.
     image.save(tmp_path / "tail")
     assert isinstance(load_image(tmp_path / "tail"), CnnImage)
+    assert isinstance(Image.load(tmp_path / "tail"), CnnImage)
     with pytest.raises(ImageError, match="is that of an image of a network with convolutions"):
-        Image.load(tmp_path / "tail")
+        Image.load_eie(tmp_path / "tail")
 
 
 def test_every_byte_is_checked(saved: Path) -> None:
