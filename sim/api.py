@@ -9,12 +9,12 @@ from compiler.errors import InputError
 from compiler.image import Image
 from compiler.progress import Progress
 from compiler.scnn.image import CnnImage
+from sim.eie_run import Target, run_eie
+from sim.eie_verify import VerifyResult, verify_eie
 from sim.result import RunResult
-from sim.run import Target, run_eie
 from sim.scnn.result import CnnResult
 from sim.scnn.run import run_cnn
 from sim.scnn.verify import CnnVerifyResult, verify_cnn
-from sim.verify import VerifyResult, verify_eie
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,7 +69,7 @@ def run(
     ----------
     image : the compiled network.
     x : (n, *input_shape) or one sample (*input_shape), real numbers: array, tensor or lists.
-    on : see :data:`sim.run.Target`.
+    on : see :data:`sim.eie_run.Target`.
     waves : with RTL, where to leave the waves (VCD); see :func:`sim.scnn.run.run_cnn` of what.
     progress : see :data:`compiler.progress.Progress`.
 
@@ -137,7 +137,7 @@ def verify(
 
     Returns
     -------
-    What was compared, on both engines; every attribute of a :class:`sim.verify.VerifyResult` is
+    What was compared, on both engines; every attribute of a :class:`sim.eie_verify.VerifyResult` is
     one of a :class:`CnnVerifyResult`, too.
 
     Raises

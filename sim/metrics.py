@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from compiler.fixed_point import check_input, quantize_input
 from compiler.image import Image
 from hw.eie.formats import StallClass
+from sim.eie_verify import VerifyResult
 from sim.storage import layer_storage
-from sim.verify import VerifyResult
 
 __all__ = ["LayerMetrics", "RunMetrics", "WorkMetrics", "measure", "measure_columns"]
 
@@ -119,7 +119,7 @@ def measure(image: Image, x: ArrayLike, result: VerifyResult) -> RunMetrics:
     ----------
     image : that was run.
     x : its inputs.
-    result : what :func:`sim.run.verify` gave for them.
+    result : what :func:`sim.api.verify` gave for them.
     """
     p, layers = image.params, image.network.layers
     samples = check_input(x, image.network.input_shape, "input")

@@ -102,7 +102,7 @@ def write_trace(image: Image, x: ArrayLike, result: RunResult, path: Path, sampl
     Parameters
     ----------
     image : the compiled network.
-    x : the inputs, as for :func:`sim.run.run`.
+    x : the inputs, as for :func:`sim.api.run`.
     result : what the golden or the cycle model gave for them.
     path : a file there is replaced, once the new one is complete.
     sample : which input.

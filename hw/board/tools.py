@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hw.board.boards import FAMILIES
+from sim.environment import python_environment
 from sim.errors import ToolError
 
 __all__ = ["check_package", "run_tool"]
@@ -72,6 +73,7 @@ def run_tool(
         subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             cwd=folder,
+            env=python_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

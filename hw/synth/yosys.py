@@ -2,13 +2,13 @@
 
 import contextlib
 import importlib.util
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sim.environment import python_environment
 from sim.errors import ToolError
 
 __all__ = ["Progress", "check_yosys", "run_yosys"]
@@ -71,7 +71,7 @@ def run_yosys(
             [sys.executable, "-c", _WORKER, script.name, done.name],
             cwd=folder,
             # Yosys leaves what abc has read of libraries where temporary files go.
-            env={**os.environ, "TMPDIR": str(folder.absolute())},
+            env={**python_environment(), "TMPDIR": str(folder.absolute())},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -16,7 +16,7 @@ from hw.board.boards import BOARDS, FAMILIES, Board, board_of
 from hw.host.line import BAUD
 from scripts.cli.options import ImageArgument, JsonOption, number, whole_number
 from scripts.cli.output import Steps, print_json, print_line, print_table
-from sim.rtl.build import cache_dir
+from sim.cache import cache_dir
 
 if TYPE_CHECKING:
     from hw.board.build import Base

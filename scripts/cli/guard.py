@@ -1,5 +1,8 @@
 """Run a command line so that errors of users become one sentence and an exit code."""
 
+import errno
+import io
+import os
 import signal
 import sys
 import warnings
@@ -14,11 +17,12 @@ from hw.common.params import ParamError
 from scripts.cli.options import name_options
 from scripts.cli.output import print_json
 from scripts.cli.scnn_options import name_scnn_options
+from sim.cache import VARIABLE
 from sim.errors import SimulationError, ToolError
 
-__all__ = ["FAILED", "INTERRUPTED", "REFUSED", "exit_with", "run_guarded"]
+__all__ = ["CLOSED", "FAILED", "INTERRUPTED", "REFUSED", "exit_with", "run_guarded"]
 
-FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+FAILED, REFUSED, INTERRUPTED, CLOSED = 1, 2, 130, 141
 
 # Libraries that not every installation has, and the extra that brings them.
 _EXTRAS = dict.fromkeys(("torch", "sklearn"), "torch") | dict.fromkeys(
@@ -44,6 +48,12 @@ def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         unique = not isinstance(error, ScnnCompileError)
         message = name_options(name_scnn_options(_first_line(error), unique=unique))
         code = REFUSED
+    except BrokenPipeError:
+        # Whoever read the output has enough of it; nothing is left to say to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED
+    except OSError as error:
+        message, code = _system_error(error), REFUSED
     except MemoryError as error:
         message, code = f"there is not enough memory ({error})", REFUSED
     except ModuleNotFoundError as error:
@@ -68,8 +78,24 @@ def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     return code
 
 
+def _system_error(error: OSError) -> str:
+    """Say what the system refused, and the way out that there is for it."""
+    what = "this" if error.filename is None else str(error.filename)
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f"{what} cannot be written: {reason}; make room, or name another place; where "
+            f"temporary files go is set with TMPDIR, and the cache with {VARIABLE}"
+        )
+    return f"{what} cannot be used: {reason}"
+
+
 def exit_with(app: typer.Typer, name: str) -> None:
     """Run ``app`` on the arguments of the process and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that has no such letter still gets the rest of the line.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     sys.exit(run_guarded(app, name, sys.argv[1:]))

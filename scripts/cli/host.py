@@ -26,7 +26,7 @@ from scripts.cli.options import ImageArgument, JsonOption, number, whole_number
 from scripts.cli.output import Steps, print_json, print_line, print_table
 from sim.board.build import build_board
 from sim.board.process import simulated_board
-from sim.run import run_eie
+from sim.eie_run import run_eie
 
 __all__ = ["app"]
 

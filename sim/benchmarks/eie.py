@@ -13,9 +13,9 @@ from compiler.presets import PRESETS
 from compiler.progress import Progress, silent
 from hw.eie.formats import StallClass
 from sim.benchmarks.eie_layers import EIE_LAYERS, PAPER_MHZ, EieLayer
-from sim.run import run_eie
+from sim.eie_run import run_eie
+from sim.eie_verify import verify_eie
 from sim.storage import layer_storage, stored_bits
-from sim.verify import verify_eie
 
 __all__ = ["EieBench", "LayerBench", "PresetBench", "bench_eie"]
 
@@ -143,7 +143,7 @@ def bench_eie(
     Raises
     ------
     ToolError, SimulationError
-        As :func:`sim.run.run` does.
+        As :func:`sim.api.run` does.
     """
     report = progress or silent
     results = []

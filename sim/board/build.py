@@ -4,16 +4,14 @@ import contextlib
 import hashlib
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hw.board.sources import board_verilog
 from hw.eie.params import EieParams
-from sim.errors import ToolError
-from sim.rtl.build import cache_dir
-from sim.rtl.tools import tool_environment
+from sim.cache import cache_dir, writing_cache
+from sim.rtl.tools import verilate
 
 __all__ = ["CLOCK_HZ", "SIM_DIVISOR", "TIMEOUT", "BoardModel", "build_board", "compile_model"]
 
@@ -79,32 +77,22 @@ def compile_model(files: dict[str, str], folder: Path, name: str, options: Seque
     ToolError
         If a tool is missing or the compilation fails; its output is beside the folder.
     """
-    env = tool_environment()
     work = folder.with_name(f"{folder.name}.{os.getpid()}")
-    work.mkdir(parents=True)
     log = folder.with_suffix(".log")
-    try:
-        for file, text in files.items():
-            (work / file).write_text(text)
-        (work / "settings.vlt").write_text('`verilator_config\nno_inline -module "eie_pe"\n')
-        command = [
-            "verilator", "-cc", "--exe", "-Mdir", str(work), "--top-module", "zeroskip_board",
-            "--prefix", "Vtop", "-o", name, "--timescale", "1ns/1ps", "--x-assign", "unique",
-            *_LINT, *options, str(work / "settings.vlt"), *(str(work / file) for file in files),
-            str(_MAIN),
-        ]  # fmt: skip
-        _call(command, work, env, log)
-        parts = ["OPT_FAST=-O2", "OPT_GLOBAL=-O2"]
-        _call(["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", *parts], work, env, log)
-        with contextlib.suppress(OSError):  # another build was first
-            work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _call(command: list[str], folder: Path, env: dict[str, str], log: Path) -> None:
-    with open(log, "w") as output:
-        done = subprocess.run(command, cwd=folder, env=env, stdout=output, stderr=output)
-    if done.returncode:
-        tail = "\n".join(log.read_text().splitlines()[-15:])
-        raise ToolError(f"{command[0]} failed with status {done.returncode}, see {log}:\n{tail}")
+    with writing_cache():
+        work.mkdir(parents=True)
+        try:
+            for file, text in files.items():
+                (work / file).write_text(text)
+            (work / "settings.vlt").write_text('`verilator_config\nno_inline -module "eie_pe"\n')
+            shutil.copy(_MAIN, work)
+            arguments = [
+                "--top-module", "zeroskip_board", "-o", name, "--timescale", "1ns/1ps",
+                "--x-assign", "unique", *_LINT, *options, "settings.vlt", *files, _MAIN.name,
+            ]  # fmt: skip
+            log.write_text("")
+            verilate(work, arguments, ["OPT_FAST=-O2", "OPT_GLOBAL=-O2"], log)
+            with contextlib.suppress(OSError):  # another build was first
+                work.rename(folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)

@@ -13,7 +13,7 @@ from hw.common.emit import SRAM_VERILOG
 from hw.eie.params import EieParams
 from hw.synth.yosys import check_yosys, run_yosys
 from sim.board.build import CLOCK_HZ, SIM_DIVISOR, TIMEOUT, BoardModel, compile_model
-from sim.rtl.build import cache_dir
+from sim.cache import cache_dir
 
 __all__ = ["ECP5_CELLS", "YOSYS_OPTIONS", "board_netlist", "build_board_gates", "cell_models"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.board.build import BoardModel
+from sim.environment import clean_environment
 from sim.errors import SimulationError
 
 __all__ = ["SimulatedBoard", "simulated_board"]
@@ -53,12 +54,14 @@ def simulated_board(
     """
     # It rests when nothing can happen any more; no frame may be under way then.
     quiet = 2 * model.timeout
-    plus = [f"+sram_dir={sram_dir}"] if sram_dir else []
+    plus = ["+sram_dir=."] if sram_dir else []
     command = [
         str(model.program), str(model.divisor), str(quiet), "+verilator+rand+reset+2",
         f"+verilator+seed+{seed}", *plus,
     ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=sram_dir, env=clean_environment()
+    ) as process:
         try:
             assert process.stdout is not None
             port = process.stdout.readline().strip()

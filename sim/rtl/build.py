@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -19,21 +18,17 @@ from hw.common.emit import SRAM_VERILOG, emit_verilog
 from hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
 from hw.eie.params import EieParams
 from hw.eie.pe import Pe
-from sim.errors import ToolError
-from sim.rtl.tools import tool_environment
+from sim.cache import cache_dir, writing_cache
+from sim.rtl import tools
+from sim.rtl.tools import LINKS, verilate
 
-__all__ = ["build_array", "build_design", "build_model", "cache_dir"]
+__all__ = ["build_array", "build_design", "build_model"]
 
 # Yosys writes unsized constants, partial cases and [-1:0] for zero-width signals.
 _LINT = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-ASCRANGE"]
 # Both name temporary variables by where in the whole design they are.
 _ALIKE = ("-fno-dfg", "-fno-table")
 _SOURCES = Path(__file__).parents[2] / "hw"
-
-
-def cache_dir() -> Path:
-    """Return the folder for built simulators: $ZEROSKIP_CACHE, or out/sim in this folder."""
-    return Path(os.environ.get("ZEROSKIP_CACHE", "out/sim")).absolute()
 
 
 @cache
@@ -43,7 +38,8 @@ def _source_digest(folders: tuple[str, ...]) -> str:
     for path in sorted(path for name in folders for path in (_SOURCES / name).rglob("*")):
         if path.suffix in (".py", ".sv", ".v"):
             digest.update(path.name.encode() + path.read_bytes())
-    digest.update(Path(__file__).read_bytes())
+    for path in (Path(__file__), Path(tools.__file__)):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -100,12 +96,10 @@ def build_design(
     ToolError
         If a tool is missing or the compilation fails.
     """
-    # A simulator loads cocotb's libraries from where it was linked with them.
-    libs = cocotb_tools.config.libs_dir
-    key = f"{sorted(params.items())}{alike}{waves}{_source_digest(folders)}{libs}"
+    key = f"{sorted(params.items())}{alike}{waves}{_source_digest(folders)}"
     folder = cache_dir() / f"{name}_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     program = folder / top
-    with _lock(folder):
+    with writing_cache(), _lock(folder):
         if not program.exists():
             # Verilator would otherwise inline what has many instances, and compile it as often.
             control = "".join(f'no_inline -module "{module}"\n' for module in shared)
@@ -157,28 +151,27 @@ def build_model(
     ToolError
         If a tool is missing or the compilation fails.
     """
-    env = tool_environment()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, text in verilog.items():
         (folder / name).write_text(text)
-    settings = folder / "settings.vlt"
-    settings.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n{control}')
-    libs = cocotb_tools.config.libs_dir
-    command = [
-        "verilator", "-cc", "--exe", "--vpi", "-Mdir", str(folder), "--top-module", top,
-        "--prefix", "Vtop", "-o", top, "--timescale", "1ns/1ps", *_LINT, *options,
+    settings = f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n{control}'
+    (folder / "settings.vlt").write_text(settings)
+    main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    for path in (main, SRAM_VERILOG):
+        shutil.copy(path, folder)
+    arguments = [
+        "--vpi", "--top-module", top, "-o", top, "--timescale", "1ns/1ps", *_LINT, *options,
         *(["--trace"] if waves else []),
-        "-LDFLAGS", f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
-        str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"),
-        str(settings), str(SRAM_VERILOG), *(str(folder / name) for name in verilog),
+        # When it runs, `launch` says where the library is.
+        "-LDFLAGS", f"-L{LINKS['cocotb']} -lcocotbvpi_verilator",
+        main.name, "settings.vlt", SRAM_VERILOG.name, *verilog,
     ]  # fmt: skip
-    _call(command, folder, env)
+    # Only what runs every cycle is optimised: -O2 for all made constructors take minutes.
+    level = "-O2" if optimize else "-O0"
+    flags = [f"VM_TRACE={int(waves)}", f"OPT_FAST={level}", "OPT_GLOBAL=-O2"]
     with _shared_runtime(folder, waves=waves):
-        # Only what runs every cycle is optimised: -O2 for all made constructors take minutes.
-        level = "-O2" if optimize else "-O0"
-        flags = [f"VM_TRACE={int(waves)}", f"OPT_FAST={level}", "OPT_GLOBAL=-O2"]
-        _call(["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", *flags], folder, env)
+        verilate(folder, arguments, flags, folder / "build.log")
     return folder / top
 
 
@@ -208,12 +201,3 @@ def _lock(folder: Path) -> Iterator[None]:
     with open(folder.with_name(f"{folder.name}.lock"), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _call(command: list[str], folder: Path, env: dict[str, str]) -> None:
-    log = folder / "build.log"
-    with open(log, "a") as output:
-        done = subprocess.run(command, cwd=folder, env=env, stdout=output, stderr=output)
-    if done.returncode:
-        tail = "\n".join(log.read_text().splitlines()[-15:])
-        raise ToolError(f"{command[0]} failed with status {done.returncode}, see {log}:\n{tail}")

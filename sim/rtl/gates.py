@@ -25,11 +25,12 @@ from hw.eie.pe import Pe
 from hw.synth.eie import EieNetlists, eie_netlists
 from hw.synth.liberty import OWN_LIBERTY, OWN_MODELS, read_liberty
 from hw.synth.report import digest, models_digest
-from sim.rtl.build import build_design, cache_dir
+from sim.cache import cache_dir, writing_cache
+from sim.eie_run import run_eie
+from sim.eie_verify import compare
+from sim.rtl.build import build_design
 from sim.rtl.eie import run_jobs
 from sim.rtl.image import image_job, image_result
-from sim.run import run_eie
-from sim.verify import compare
 
 __all__ = ["build_gates", "check_gates", "draw_network", "passed_gates", "recorded"]
 
@@ -156,7 +157,8 @@ def passed_gates(netlists: Mapping[str, str]) -> Mapping[str, Any] | None:
 def _record(netlists: Mapping[str, str]) -> Path:
     """Name the file that says that netlists passed; another netlist has another name."""
     folder = cache_dir() / "gates"
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing_cache():
+        folder.mkdir(parents=True, exist_ok=True)
     key = f"{sorted(netlists.items())}{models_digest()}"
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 

@@ -7,9 +7,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from compiler.errors import InputError
 from compiler.progress import Progress, silent
+from sim.cache import cache_dir, writing_cache
 from sim.errors import SimulationError
-from sim.rtl.build import cache_dir
 from sim.rtl.launch import launch
 
 __all__ = ["job_folder", "run_bench", "simulate"]
@@ -19,11 +20,13 @@ __all__ = ["job_folder", "run_bench", "simulate"]
 def job_folder() -> Iterator[Path]:
     """Give a folder for a job and its results; it is removed, unless an error names it."""
     runs = cache_dir() / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=runs))
+    with writing_cache():
+        runs.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=runs))
     named = False
     try:
-        yield folder
+        with writing_cache():
+            yield folder
     except SimulationError as error:
         named = str(folder) in str(error)  # the log in it
         raise
@@ -63,7 +66,10 @@ def simulate(
     with _watched(folder / "progress", steps, progress or silent, step):
         run_bench(program, folder, bench, waves=waves is not None)
     if waves is not None:
-        shutil.move(folder / "dump.vcd", waves)
+        try:
+            shutil.move(folder / "dump.vcd", waves)
+        except OSError as error:
+            raise InputError(f"{waves} cannot be written: {error.strerror or error}") from error
     if (folder / "hang").exists():
         which, reason = (folder / "hang").read_text(), f": {blame}" if blame else ""
         raise SimulationError(f"{which} did not come to an end in time{reason}")
@@ -82,7 +88,7 @@ def run_bench(program: Path, folder: Path, bench: str, *, waves: bool = False) -
         bench,
         folder,
         env={"ZEROSKIP_JOB": str(folder)},
-        plusargs=(f"+sram_dir={folder / 'srams'}",),
+        plusargs=("+sram_dir=srams",),
         waves=waves,
     )
 

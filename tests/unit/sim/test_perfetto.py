@@ -15,9 +15,9 @@ from compiler.image import Image
 from compiler.network import QuantNetwork
 from hw.eie.formats import StallClass
 from hw.eie.params import EieParams
+from sim.eie_run import run_eie
 from sim.perfetto import write_trace
 from sim.result import RunResult
-from sim.run import run_eie
 
 SIZES = (50, 40, 9)
 

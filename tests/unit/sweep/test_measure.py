@@ -4,8 +4,8 @@ import numpy as np
 
 from compiler.api import compile_quantized
 from hw.eie.formats import StallClass
+from sim.eie_run import run_eie
 from sim.golden.streams import column_streams
-from sim.run import run_eie
 from sim.sweep.grid import Point, grid
 from sim.sweep.measure import measure_points
 from sim.sweep.work import ImageWork

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 from compiler.image import Image
 from hw.eie.formats import StallClass
 from sim.contents import eie_problems
+from sim.eie_run import Progress, run_eie
 from sim.result import RunResult
-from sim.run import Progress, run_eie
 
 __all__ = ["CycleDifference", "Difference", "VerifyResult", "compare", "verify_eie"]
 
@@ -100,13 +100,13 @@ def verify_eie(
 
     Parameters
     ----------
-    image, x, progress : as in :func:`sim.run.run_eie`.
+    image, x, progress : as in :func:`sim.eie_run.run_eie`.
     max_differences : list so many of each kind; all are counted.
 
     Raises
     ------
     InputError, ToolError, SimulationError
-        As :func:`sim.run.run_eie` does.
+        As :func:`sim.eie_run.run_eie` does.
     """
     model = run_eie(image, x, "cycles", progress=progress)
     rtl = run_eie(image, x, "rtl", progress=progress)

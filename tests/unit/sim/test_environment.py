@@ -1,0 +1,102 @@
+"""What reaches the programs that we start, and where the cache is."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sim.cache import cache_dir, writing_cache
+from sim.environment import clean_environment, python_environment, source_root
+from sim.errors import ToolError
+from sim.rtl.build import build_model
+from sim.rtl.tools import tool_environment
+
+# What other projects leave in a shell, and what it would do to a simulation.
+FOREIGN = {
+    "COCOTB_TEST_MODULES": "theirs", "COCOTB_TEST_FILTER": "none", "COCOTB_RANDOM_SEED": "x",
+    "MODULE": "theirs", "TESTCASE": "none", "TOPLEVEL": "dut", "SIM": "icarus", "WAVES": "1",
+    "GUI": "1", "RANDOM_SEED": "y", "GPI_EXTRA": "/none.so", "GPI_USERS": "/none.so",
+    "LIBPYTHON_LOC": "/none.so", "PYGPI_PYTHON_BIN": "/none", "MAKEFLAGS": "n", "MAKELEVEL": "1",
+    "VERILATOR_ROOT": "/opt/verilator", "CXX": "false", "CXXFLAGS": "-DX", "PYTHONHOME": "/usr",
+    "PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2", "LC_ALL": "C", "LANG": "C",
+    "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii",
+}  # fmt: skip
+
+
+def test_nothing_of_other_projects_comes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {make: make() for make in (clean_environment, python_environment, tool_environment)}
+    for name, value in FOREIGN.items():
+        monkeypatch.setenv(name, value)
+    for make, env in before.items():
+        assert make() == env
+        assert env["LC_ALL"] == "C.UTF-8"
+    assert Path(tool_environment()["VERILATOR_ROOT"]).is_dir()
+    monkeypatch.setenv("TMPDIR", "/none")
+    monkeypatch.delenv("PATH")
+    assert clean_environment()["PATH"] == os.defpath
+
+
+def test_our_packages_come_before_those_of_a_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("sim", "hw", "compiler", "scripts"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('theirs')")
+    (tmp_path / "cocotb.py").write_text("raise SystemExit('theirs')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", ".")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    code = (
+        "import sim, hw, compiler, scripts, cocotb; from sim.bench import tb_eie_run;"
+        "print(sim.__file__)"
+    )
+    # As an embedded Python does it, which has no folder of a script.
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=python_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == str(source_root() / "sim" / "__init__.py"), done.stderr
+    entry = f"import sys; sys.path += [{str(source_root())!r}]; from zeroskip_command import main;"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{entry} main()", "--version"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith("zeroskip "), done.stderr
+
+
+def test_the_cache_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("ZEROSKIP_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_dir() == tmp_path / ".cache" / "zeroskip"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache_dir() == tmp_path / ".cache" / "zeroskip"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
+    assert cache_dir() == tmp_path / "x" / "zeroskip"
+    monkeypatch.setenv("ZEROSKIP_CACHE", "here")
+    assert cache_dir() == Path("here").absolute()
+
+
+def test_a_cache_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZEROSKIP_CACHE", "/dev/null/x")
+    with pytest.raises(
+        ToolError,
+        match=r"^/dev/null/x cannot be written: Not a directory; simulators are kept in "
+        r"/dev/null/x: name another folder with ZEROSKIP_CACHE$",
+    ), writing_cache():  # fmt: skip
+        cache_dir().mkdir(parents=True)
+
+
+@pytest.mark.cosim
+def test_models_are_built_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in FOREIGN.items():
+        monkeypatch.setenv(name, value)
+    folder = tmp_path / "my modèle 日本 (v2) 'a' $x"
+    text = "module tiny(input clk, output reg q); always @(posedge clk) q <= ~q; endmodule\n"
+    assert build_model({"tiny.v": text}, "tiny", folder, optimize=False).is_file()
