@@ -126,23 +126,28 @@ def check_range(layer: str, y: NDArray[np.float64]) -> None:
         )
 
 
-def check_planes(x: Any, graph: FloatGraph | QuantGraph, what: str) -> NDArray[np.float64]:
+def check_planes(
+    x: Any, graph: FloatGraph | QuantGraph, what: str, *, single: bool = False
+) -> NDArray[np.float64]:
     """Check data for a graph of feature maps; return (samples, C, H, W).
 
     Parameters and errors are those of :func:`check_input`, in the shape that users give.
     """
-    samples = check_input(x, graph.sample_shape or graph.input_shape, what)
+    samples = check_input(x, graph.sample_shape or graph.input_shape, what, single=single)
     return samples.reshape(len(samples), *graph.input_shape)
 
 
-def check_input(x: Any, input_shape: tuple[int, ...], what: str) -> NDArray[np.float64]:
-    """Return ``x`` as float64 if it is a batch of samples that a network can take, or one sample.
+def check_input(
+    x: Any, input_shape: tuple[int, ...], what: str, *, single: bool = False
+) -> NDArray[np.float64]:
+    """Return ``x`` as float64 if it is a batch of samples that a network can take.
 
     Parameters
     ----------
-    x : what a user gave: an array, a tensor or lists, of samples or one sample.
+    x : what a user gave: an array, a tensor or lists.
     input_shape : shape of one sample.
     what : what to call ``x`` in messages.
+    single : take one sample without a batch, too.
 
     Returns
     -------
@@ -165,7 +170,7 @@ def check_input(x: Any, input_shape: tuple[int, ...], what: str) -> NDArray[np.f
             f"{what} must be an array of floating-point numbers, not of {array.dtype}; convert it "
             "to float32, scaled as in training"
         )
-    if array.shape == input_shape:
+    if single and array.shape == input_shape:
         array = array[None]
     if array.shape[1:] != input_shape or not array.ndim:
         shape = ", ".join(["samples", *map(str, input_shape)])

@@ -49,7 +49,7 @@ def run_eie(
     ToolError, SimulationError
         If the simulator cannot be built, or a run does not end.
     """
-    samples = check_input(x, image.network.input_shape, "input")
+    samples = check_input(x, image.network.input_shape, "input", single=True)
     flat = samples.reshape(len(samples), -1)
     frac, act_bits = image.network.layers[0].in_frac, image.params.act_bits
     columns = quantize_input(flat, frac, act_bits)

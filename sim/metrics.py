@@ -122,7 +122,7 @@ def measure(image: Image, x: ArrayLike, result: VerifyResult) -> RunMetrics:
     result : what :func:`sim.api.verify` gave for them.
     """
     p, layers = image.params, image.network.layers
-    samples = check_input(x, image.network.input_shape, "input")
+    samples = check_input(x, image.network.input_shape, "input", single=True)
     first = quantize_input(samples.reshape(len(samples), -1), layers[0].in_frac, p.act_bits)
     return measure_columns(image, first, result)
 

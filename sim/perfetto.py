@@ -112,7 +112,7 @@ def write_trace(image: Image, x: ArrayLike, result: RunResult, path: Path, sampl
     InputError
         If there is no such input, or the file cannot be written.
     """
-    samples = check_input(x, image.network.input_shape, "input")
+    samples = check_input(x, image.network.input_shape, "input", single=True)
     if not 0 <= sample < len(samples):
         raise InputError(f"input {sample} cannot be traced: there are {len(samples)}, from 0 up")
     first = quantize_input(

@@ -1,7 +1,6 @@
 """A board at the other end of a serial line: requests, answers, and trying again."""
 
 import struct
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,11 +73,12 @@ class Board:
     ----------
     line : to the board.
     patience : seconds to wait for an answer, besides the time its bytes take.
+    run_seconds : that a run, or a clearing, may take.
     """
 
-    def __init__(self, line: Line, *, patience: float = 1.0) -> None:
+    def __init__(self, line: Line, *, patience: float = 1.0, run_seconds: float = 10.0) -> None:
         self.line = line
-        self._patience = patience
+        self._patience, self._run_seconds = patience, run_seconds
         self._sequence = 0
         self._frames = Frames()
         self.retries = 0
@@ -187,7 +187,7 @@ class Board:
         """Ask for the source file: after a run, the one that holds the result."""
         return int(bool(self.control(Control.STATUS) & StatusBit.SOURCE))
 
-    def wait(self, seconds: float = 10.0) -> None:
+    def wait(self) -> None:
         """Wait for the end of what is under way.
 
         Raises
@@ -195,12 +195,13 @@ class Board:
         HostError
             If it does not end in time; it is then stopped.
         """
-        give_up = time.monotonic() + seconds
+        give_up = self.line.clock() + self._run_seconds
         while self.running():
-            if time.monotonic() > give_up:
+            if self.line.clock() > give_up:
                 self.command(Command.CLEAR)
                 raise HostError(
-                    f"the run did not end in {seconds:g} s and was stopped: load the image again"
+                    f"the run did not end in {self._run_seconds:g} s and was stopped: load the "
+                    "image again"
                 )
 
     def clear(self) -> None:
@@ -213,10 +214,10 @@ class Board:
         self.command(Command.CLEAR_COUNTERS)
         self.wait()
 
-    def run(self, *, keep: bool = False, seconds: float = 10.0) -> None:
+    def run(self, *, keep: bool = False) -> None:
         """Run the program to its end; with ``keep`` from the source file of the last run."""
         self.command(Command.START | (Command.KEEP if keep else Command(0)))
-        self.wait(seconds)
+        self.wait()
 
     def _ask(
         self, opcode: int, arguments: bytes, *, expect: int = 64, again: bool = True
@@ -241,7 +242,7 @@ class Board:
                 problem = _refusal(got.status)
                 if got.status == Status.BUSY:
                     # The clearing after a reset; or a run that another program started.
-                    time.sleep(0.01)
+                    self.line.pause(0.01)
                 elif got.status not in _RETRY:
                     raise AnswerError(problem, got.status)
         raise NoAnswerError(
@@ -250,9 +251,10 @@ class Board:
 
     def _answer(self, seconds: float) -> Answer | None:
         """Wait for the answer to the last request, or to what the board could not read of it."""
-        give_up = time.monotonic() + seconds
+        give_up = self.line.clock() + seconds
         fault = None
-        while (left := give_up - time.monotonic()) > 0:
+        while True:
+            left = give_up - self.line.clock()
             # An error without a number may be about noise before the request: is there more?
             data = self.line.read(min(left, self._patience / 4) if fault else left)
             for body in self._frames.feed(data):
@@ -261,9 +263,8 @@ class Board:
                     return got
                 if got is not None and got.sequence == 0:
                     fault = got
-            if fault and not data:
+            if left <= 0 or (fault and not data):
                 return fault
-        return fault
 
 
 def _arguments(

@@ -2,6 +2,7 @@
 
 import errno
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +13,9 @@ __all__ = ["BAUD", "Line"]
 BAUD = 1_000_000
 """What boards are built for unless told otherwise."""
 
+_STEP = 0.02
+"""Seconds, of the machine, between looks at a clock."""
+
 
 class Line:
     """An open serial port, 8N1; a pseudo-terminal does as well.
@@ -20,6 +24,8 @@ class Line:
     ----------
     port : for instance /dev/ttyUSB1.
     baud : bits per second.
+    clock : gives the time in seconds by which all waiting goes; that of a simulated board is its
+        own, as the machine may have other work to do.
 
     Raises
     ------
@@ -27,7 +33,9 @@ class Line:
         If there is no such port, it may not be used, or another program has it.
     """
 
-    def __init__(self, port: str, baud: int = BAUD) -> None:
+    def __init__(
+        self, port: str, baud: int = BAUD, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         try:
             import serial
         except ModuleNotFoundError as error:
@@ -35,7 +43,7 @@ class Line:
                 "pyserial is not installed: run 'pip install pyserial==3.5', or install Zeroskip "
                 "with its extra 'fpga'"
             ) from error
-        self.port, self.baud = port, baud
+        self.port, self.baud, self.clock = port, baud, clock
         try:
             # Without exclusive use, two programs would take bytes from each other.
             self._serial: Any = serial.Serial(port, baud, timeout=0, exclusive=True)
@@ -67,17 +75,28 @@ class Line:
 
     def read(self, seconds: float) -> bytes:
         """Return what came in; wait for the first byte for at most ``seconds``."""
+        give_up = self.clock() + seconds
         try:
-            self._serial.timeout = max(0.0, seconds)
-            first = self._serial.read(1)
-            return first + self._serial.read(self._serial.in_waiting) if first else first
+            while True:
+                left = give_up - self.clock()
+                self._serial.timeout = min(max(0.0, left), _STEP)
+                # Also after the time is over: the bytes may have been there all the while.
+                first = self._serial.read(1)
+                if first or left <= 0:
+                    return first + self._serial.read(self._serial.in_waiting) if first else first
         except OSError as error:
             raise HostError(f"port {self.port} is gone: {error}") from error
 
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        give_up = self.clock() + seconds
+        while self.clock() < give_up:
+            time.sleep(min(seconds, _STEP))
+
     def drain(self, seconds: float) -> None:
         """Read until nothing has come for ``seconds``, but not without end."""
-        give_up = time.monotonic() + 20 * seconds
-        while self.read(seconds) and time.monotonic() < give_up:
+        give_up = self.clock() + 20 * seconds
+        while self.read(seconds) and self.clock() < give_up:
             pass
 
 

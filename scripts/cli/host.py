@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ from scripts.cli.files import read_npy, write_npy
 from scripts.cli.options import ImageArgument, JsonOption, number, whole_number
 from scripts.cli.output import Steps, print_json, print_line, print_table
 from sim.board.build import build_board
-from sim.board.process import simulated_board
+from sim.board.process import board_clock, simulated_board
+from sim.cache import cache_dir, writing_cache
 from sim.eie_run import run_eie
 
 __all__ = ["app"]
@@ -61,7 +63,8 @@ class _Port:
 
     @contextmanager
     def board(self) -> Iterator[Board]:
-        with Line(self._check(), self.baud) as line:
+        port = self._check()
+        with Line(port, self.baud, board_clock(port) or time.monotonic) as line:
             yield Board(line, patience=self.patience)
 
     def _check(self) -> str:
@@ -71,7 +74,7 @@ class _Port:
 
     def remembered(self) -> Path:
         """Return the file that says which image was loaded at the port."""
-        return Path("out/host") / f"{self._check().strip('/').replace('/', '_')}.json"
+        return cache_dir() / "host" / f"{self._check().strip('/').replace('/', '_')}.json"
 
 
 @app.callback()
@@ -157,7 +160,8 @@ def run(
 ) -> int:
     """Run inputs on the board: send them, start, and read outputs, cycles and counters."""
     compiled = Image.load_eie(image or _recall(context.obj))
-    samples = check_input(read_npy(inputs, "input"), compiled.network.input_shape, "input")
+    shape = compiled.network.input_shape
+    samples = check_input(read_npy(inputs, "input"), shape, "input", single=True)
     if output is not None:
         check_output_file(output)
     first, last = compiled.network.layers[0], compiled.network.layers[-1]
@@ -227,9 +231,10 @@ def simulate(
 
 def _remember(port: _Port, image: Path) -> None:
     file = port.remembered()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replaced_file(file) as text:
-        json.dump({"image": str(image.resolve())}, text)
+    with writing_cache():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replaced_file(file) as text:
+            json.dump({"image": str(image.resolve())}, text)
 
 
 def _recall(port: _Port) -> Path:

@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,14 +20,12 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.progress import Progress as Bars
-from rich.table import Table
+
+from scripts.cli.table_layout import format_table
 
 __all__ = [
     "Shown", "Steps", "others_to_stderr", "print_json", "print_line", "print_table",
 ]  # fmt: skip
-
-_WIDTH = 150
-"""Columns of output that goes to no terminal; tables are never cut."""
 
 
 @contextlib.contextmanager
@@ -53,28 +52,27 @@ def print_json(document: Any) -> None:
 
 
 def print_line(text: str = "") -> None:
-    """Print a line as it is."""
+    """Print a line; on a terminal that is too narrow, broken between words if it is a sentence.
+
+    Lines that are indented are commands to copy.
+    """
+    width = _terminal_width()
+    if width is not None and len(text) > width and not text.startswith(" ") and "\n" not in text:
+        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
     print(text, flush=True)
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; the first column is text, the others are numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    for number, name in enumerate(header):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(str, row))
-    terminal = sys.stdout.isatty()
-    console = Console(width=None if terminal else _WIDTH, highlight=False, markup=False)
-    with console.capture() as capture:
-        console.print(table)
-    # Rich pads every line to the table's width, which wraps badly where it is pasted.
-    text = capture.get() if terminal else _strip(capture.get())
-    print(text, end="", flush=True)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(
+        format_table(title, header, rows, _terminal_width(), encoding=encoding), end="", flush=True
+    )
 
 
-def _strip(text: str) -> str:
-    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+def _terminal_width() -> int | None:
+    """Return the width of the terminal; None where output goes to none, which is never cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 class Shown:

@@ -1,12 +1,14 @@
 // A board under Verilator whose serial line is a pseudo-terminal.
 //
 // Prints the terminal's name and runs until SIGTERM or SIGINT. SIGUSR1 presses the reset button.
-// Arguments: clock cycles per bit; cycles without a byte after which it may rest.
+// Arguments: clock cycles per bit; cycles without a byte after which it may rest; a folder, in which
+// a file named like the terminal holds the cycles so far and the process, each in 64 bits.
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -29,7 +31,24 @@ static void on_signal(int number) {
         over = 1;
 }
 
-static int open_terminal(int* keep_open) {
+// What a host that waits goes by, instead of the time of a machine that has other work to do.
+struct Clock {
+    uint64_t cycles, process;
+};
+
+static volatile Clock* open_clock(const std::string& folder, const char* terminal) {
+    const std::string path = folder + "/" + (std::strrchr(terminal, '/') + 1);
+    const int file = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0666);
+    if (file < 0 || ftruncate(file, sizeof(Clock))) return nullptr;
+    void* mapped = mmap(nullptr, sizeof(Clock), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    if (mapped == MAP_FAILED) return nullptr;
+    volatile Clock* clock = static_cast<Clock*>(mapped);
+    clock->process = static_cast<uint64_t>(getpid());
+    return clock;
+}
+
+static int open_terminal(int* keep_open, const std::string& folder, volatile Clock** clock) {
     int master = posix_openpt(O_RDWR | O_NOCTTY);
     if (master < 0 || grantpt(master) || unlockpt(master)) return -1;
     const char* name = ptsname(master);
@@ -39,6 +58,8 @@ static int open_terminal(int* keep_open) {
     if (*keep_open < 0 || tcgetattr(*keep_open, &settings)) return -1;
     cfmakeraw(&settings);
     if (tcsetattr(*keep_open, TCSANOW, &settings)) return -1;
+    *clock = open_clock(folder, name);
+    if (!*clock) return -1;
     std::printf("%s\n", name);
     std::fflush(stdout);
     return master;
@@ -85,8 +106,8 @@ struct Line {
 int main(int argc, char** argv) {
     VerilatedContext context;
     context.commandArgs(argc, argv);
-    if (argc < 3) {
-        std::fprintf(stderr, "usage: %s DIVISOR QUIET [+sram_dir=DIR]\n", argv[0]);
+    if (argc < 4) {
+        std::fprintf(stderr, "usage: %s DIVISOR QUIET CLOCKS [+sram_dir=DIR]\n", argv[0]);
         return 2;
     }
     Line line(std::atoi(argv[1]));
@@ -96,7 +117,8 @@ int main(int argc, char** argv) {
     action.sa_handler = on_signal;
     for (int number : {SIGTERM, SIGINT, SIGUSR1}) sigaction(number, &action, nullptr);
     int slave = -1;
-    const int master = open_terminal(&slave);
+    volatile Clock* clock = nullptr;
+    const int master = open_terminal(&slave, argv[3], &clock);
     if (master < 0) {
         std::perror("pseudo-terminal");
         return 1;
@@ -107,6 +129,7 @@ int main(int argc, char** argv) {
     int in_reset = 16;
     uint64_t quiet = 0;
     constexpr int kSlice = 256;  // cycles between looks at the terminal
+    constexpr int kRestMs = 20, kRestCycles = 500000;  // the same time at 25 MHz
     while (!over) {
         if (reset) {
             reset = 0;
@@ -123,11 +146,15 @@ int main(int argc, char** argv) {
             top.clk = 1;
             top.eval();
         }
+        clock->cycles += kSlice;
         quiet = line.quiet() && !top.running ? quiet + kSlice : 0;
         pollfd terminal{master, static_cast<short>(line.from_board.empty() ? POLLIN : POLLIN | POLLOUT), 0};
         // Nothing happens in the board until a byte or a signal comes.
-        const int wait = quiet > rest_after && line.from_board.empty() ? 100 : 0;
-        if (poll(&terminal, 1, wait) <= 0) continue;
+        const bool rest = quiet > rest_after && line.from_board.empty();
+        const int events = poll(&terminal, 1, rest ? kRestMs : 0);
+        // Its time goes on while it rests, or a host would wait for ever.
+        if (rest && events == 0) clock->cycles += kRestCycles;
+        if (events <= 0) continue;
         if (terminal.revents & POLLIN && line.to_board.size() < 4096) {
             uint8_t data[1024];
             const ssize_t count = read(master, data, sizeof data);

@@ -1,18 +1,25 @@
 """A simulated board as a process, and the port at which a host finds it."""
 
 import contextlib
+import mmap
+import os
 import signal
+import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.board.build import BoardModel
+from sim.board.build import CLOCK_HZ, BoardModel
+from sim.cache import cache_dir, writing_cache
 from sim.environment import clean_environment
 from sim.errors import SimulationError
 
-__all__ = ["SimulatedBoard", "simulated_board"]
+__all__ = ["SimulatedBoard", "board_clock", "simulated_board"]
+
+_CLOCK = struct.Struct("<QQ")
+"""Cycles and process, as ``main.cpp`` writes them."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +30,12 @@ class SimulatedBoard:
     ----------
     port : the name of a pseudo-terminal, to open as a serial port with any baud rate.
     process : the simulator.
+    clock : gives the seconds that have passed on the board, for a host that waits.
     """
 
     port: str
     process: Any
+    clock: Callable[[], float]
 
     def press_reset(self) -> None:
         """Press the reset button; what the line is doing then is lost."""
@@ -55,10 +64,14 @@ def simulated_board(
     # It rests when nothing can happen any more; no frame may be under way then.
     quiet = 2 * model.timeout
     plus = ["+sram_dir=."] if sram_dir else []
+    clocks = _clocks()
+    with writing_cache():
+        clocks.mkdir(parents=True, exist_ok=True)
     command = [
-        str(model.program), str(model.divisor), str(quiet), "+verilator+rand+reset+2",
-        f"+verilator+seed+{seed}", *plus,
+        str(model.program), str(model.divisor), str(quiet), str(clocks),
+        "+verilator+rand+reset+2", f"+verilator+seed+{seed}", *plus,
     ]  # fmt: skip
+    port = ""
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, cwd=sram_dir, env=clean_environment()
     ) as process:
@@ -67,6 +80,28 @@ def simulated_board(
             port = process.stdout.readline().strip()
             if not port:
                 raise SimulationError(f"the simulated board {model.program} did not start")
-            yield SimulatedBoard(port, process)
+            clock = board_clock(port)
+            assert clock is not None
+            yield SimulatedBoard(port, process, clock)
         finally:
             process.terminate()
+            if port:
+                (clocks / Path(port).name).unlink(missing_ok=True)
+
+
+def board_clock(port: str) -> Callable[[], float] | None:
+    """Return the clock of the simulated board at ``port``, in seconds; None if there is none."""
+    file = _clocks() / Path(port).name
+    try:
+        with file.open("rb") as opened:
+            held = mmap.mmap(opened.fileno(), _CLOCK.size, prot=mmap.PROT_READ)
+        _, process = _CLOCK.unpack(held)
+        os.kill(process, 0)
+    except (OSError, ValueError, OverflowError):
+        return None  # or it was left behind by one that was killed
+    return lambda: _CLOCK.unpack(held)[0] / CLOCK_HZ
+
+
+def _clocks() -> Path:
+    """Return the folder in which each simulated board keeps its clock, see ``main.cpp``."""
+    return cache_dir() / "boards"

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from sim.environment import clean_environment
 from sim.errors import ToolError
 
 __all__ = ["build_icarus", "has_icarus", "icarus_ports", "icarus_top"]
@@ -43,7 +44,9 @@ def build_icarus(text: str, top: str, folder: Path) -> Path:
     build.mkdir(parents=True, exist_ok=True)
     (build / "design.v").write_text(f"`timescale 1ns/1ps\n{text}")
     command = ["iverilog", "-g2012", "-Wall", "-s", top, "-o", str(build / _PROGRAM), "design.v"]
-    done = subprocess.run(command, cwd=build, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=build, env=clean_environment(), capture_output=True, text=True
+    )
     if done.returncode or done.stderr:
         raise ToolError(f"iverilog failed with status {done.returncode}:\n{done.stderr[-2000:]}")
     head = re.search(rf"^module {top} \(([^)]*)\);", text, re.MULTILINE)

@@ -95,13 +95,13 @@ def cnn_inputs(image: "CnnImage", x: ArrayLike) -> NDArray[np.int64]:
     InputError
         As :func:`run_cnn` does.
     """
-    samples = check_planes(x, image.network.graph, "input")
+    samples = check_planes(x, image.network.graph, "input", single=True)
     return quantize_input(samples, _in_frac(image), image.params.act_bits)
 
 
 def cnn_clipped(image: "CnnImage", x: ArrayLike) -> Clipping:
     """Count the numbers that :func:`cnn_inputs` clips."""
-    samples = check_planes(x, image.network.graph, "input")
+    samples = check_planes(x, image.network.graph, "input", single=True)
     return count_clipped(samples, _in_frac(image), image.params.act_bits)
 
 

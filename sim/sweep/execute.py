@@ -16,8 +16,11 @@ from sim.sweep.work import ImageWork, Work
 
 __all__ = ["AnyJob", "Job", "on_cluster", "on_cores"]
 
-_PATIENCE = 5
-"""Seconds to wait for a scheduler, and for its first worker."""
+_PATIENCE = 60
+"""Seconds to wait for a scheduler."""
+
+_FIRST_WORKER = 60
+"""Seconds to wait for its first worker."""
 
 
 class AnyJob(Protocol):
@@ -123,7 +126,7 @@ def _check_address(address: str) -> None:
 
 def _check_workers(client: Any, address: str) -> None:
     try:
-        client.wait_for_workers(1, timeout=_PATIENCE)
+        client.wait_for_workers(1, timeout=_FIRST_WORKER)
     except TimeoutError as error:
         raise ToolError(f"the Dask scheduler at {address} has no workers") from error
     mine = zeroskip_version()

@@ -77,12 +77,15 @@ def _cases(p: EieParams, trials: Trials) -> list[tuple[Image, NDArray[Any]]]:
 
 
 def _compare(
-    model: BoardModel, cases: list[tuple[Image, NDArray[Any]]], *, patience: float = 60.0
+    model: BoardModel, cases: list[tuple[Image, NDArray[Any]]], *, run_seconds: float = 10.0
 ) -> dict[str, int]:
     """Run images on a netlist; count words compared, those neither 0 nor at an end, and wrong."""
     counts = {"words": 0, "inner": 0, "differ": 0}
-    with simulated_board(model) as simulated, Line(simulated.port) as line:
-        board = Board(line, patience=patience)
+    with (
+        simulated_board(model) as simulated,
+        Line(simulated.port, clock=simulated.clock) as line,
+    ):
+        board = Board(line, run_seconds=run_seconds)
         # The first again: nothing of the others is left.
         for image, inputs in [*cases, cases[0]]:
             load_image(board, image)
@@ -128,7 +131,7 @@ def test_wrong_port_is_found() -> None:
     wrong = netlist[:begin] + swapped.replace(".DIA-(", ".DIA1(", 1)
     try:
         model = build_board_gates(board, array, wrong, optimize=False)
-        differ = _compare(model, _full_range(array, 1), patience=10.0)["differ"]
+        differ = _compare(model, _full_range(array, 1), run_seconds=0.01)["differ"]
     except HostError:  # it may also not come to an end
         differ = 1
     assert differ

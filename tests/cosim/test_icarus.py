@@ -22,13 +22,13 @@ from compiler.scnn.image import CnnImage
 from hw.export import export
 from hw.scnn.params import PRESETS
 from sim.bench.four_state import guard_of
+from sim.eie_run import run_eie
+from sim.eie_verify import compare
 from sim.errors import SimulationError
 from sim.rtl.eie import run_jobs
 from sim.rtl.icarus import build_icarus, has_icarus
 from sim.rtl.image import image_job, image_result
-from sim.run import run
 from sim.scnn.verify import verify_cnn
-from sim.verify import compare
 
 pytestmark = [
     pytest.mark.cosim,
@@ -107,7 +107,7 @@ def _cnn(*behind: nn.Module) -> tuple[CnnImage, NDArray[np.float64]]:
 def test_eie(program: Callable[..., Path], host_load: bool) -> None:
     image, inputs = _eie()
     made = program("eie")
-    model = run(image, inputs, "cycles")
+    model = run_eie(image, inputs, "cycles")
     frac = image.network.layers[0].in_frac
     job = image_job(image, quantize_input(inputs, frac, _EIE.act_bits))
     (raw,) = run_jobs(_EIE, [job], host_load=host_load, program=made)
@@ -135,14 +135,14 @@ def test_blocks_that_never_run_are_found(program: Callable[..., Path]) -> None:
     image, inputs = _eie()
     program("eie", lambda text: re.sub(r"/\*.*?\*/ initial (\w+) <= 1'b0;", "", text))
     with pytest.raises(SimulationError):
-        run(image, inputs[:1], "rtl")
+        run_eie(image, inputs[:1], "rtl")
 
 
 def test_x_is_found(program: Callable[..., Path]) -> None:
     image, inputs = _eie()
     program("eie", lambda text: text.replace("assign out_valid = ", "assign out_valid = 1'bx ^ "))
     with pytest.raises(SimulationError, match=r"AssertionError: out_valid is X"):
-        run(image, inputs[:1], "rtl")
+        run_eie(image, inputs[:1], "rtl")
 
 
 def test_what_may_be_x() -> None:

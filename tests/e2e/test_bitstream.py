@@ -28,7 +28,7 @@ Cli = Callable[..., Any]
 Refused = Callable[..., None]
 
 # Place and route take minutes, and longer where other tests run beside them.
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = pytest.mark.timeout(18000)
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,7 @@ def _interrupt_at(step: str, arguments: list[str], cache: Path, wait: float = 0)
             time.sleep(wait)
             # As the terminal does: to the command and all it has started.
             os.killpg(process.pid, signal.SIGINT)
-            _, err = process.communicate(timeout=120)
+            _, err = process.communicate()
         finally:
             process.kill()
     assert process.returncode == 130

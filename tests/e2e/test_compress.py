@@ -190,14 +190,15 @@ def test_the_hooks_of_the_guide_work(cli: Cli, tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n# hooks\.py\n(.*?)```", GUIDE, re.DOTALL)
     hooks = tmp_path / "hooks.py"
     hooks.write_text(code)
-    started = time.monotonic()
+    # Of this process, whatever else the machine does.
+    started = time.process_time()
     result = cli(
         "compress", "auto", "--hooks", hooks, "-o", tmp_path / "run", "--threads", "1",
         "--set", "prune.epochs=3", "--set", "finetune.epochs=1", "--json",
     )  # fmt: skip
     assert result.code == 0, result.err
     assert result.document["ratio"] > 5
-    assert time.monotonic() - started < 120
+    assert time.process_time() - started < 120
 
 
 def test_the_guide_has_every_setting() -> None:

@@ -39,7 +39,7 @@ def _blocks() -> list[tuple[str, str]]:
 
 
 @pytest.mark.cosim
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(18000)
 def test_readme_runs() -> None:
     kinds = [kind for kind, _ in _blocks()]
     assert kinds == ["sh", "sh", "python", *["sh"] * 6]

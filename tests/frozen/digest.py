@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from compiler.eie.segment import SramData
 from compiler.image import Image
 from compiler.scnn.image import CnnImage
-from sim.run import run
+from sim.eie_run import run_eie
 from sim.scnn.run import run_cnn
 
 __all__ = ["DIGESTS", "digest"]
@@ -28,7 +28,7 @@ def digest(image: Image | CnnImage, x: NDArray[np.float64]) -> dict[str, Any]:
     (SHA-256 of the last tensor's integers).
     """
     if isinstance(image, Image):
-        found = run(image, x, "cycles")
+        found = run_eie(image, x, "cycles")
         return {"eie": _eie(image, found), "outputs": _sha(found.layer_outputs[-1])}
     found = run_cnn(image, x, "cycles")
     assert found.run_cycles is not None

@@ -334,13 +334,16 @@ def test_largest_frac(low: float, high: float, bits: int) -> None:
         (np.float64(1), r"must have shape \(samples, 2, 3\), not \(\)"),
         (
             np.zeros((4, 2, 3), int),
-            r"floating-point numbers, not of int64; convert it with .astype",
+            r"floating-point numbers, not of int64; convert it to float32",
         ),
         (np.zeros((4, 2, 3), bool), "floating-point numbers, not of bool"),
         (np.zeros((4, 2, 3), complex), "floating-point numbers, not of complex128"),
         (np.array([["a"]]), "floating-point numbers, not of <U1"),
         (None, "floating-point numbers, not of object"),
-        ([[1.0], [1.0, 2.0]], "calibration must be an array of floating-point numbers: "),
+        (
+            [[1.0], [1.0, 2.0]],
+            "calibration must be an array of floating-point numbers, all samples of one shape",
+        ),
         (
             np.full((4, 2, 3), np.nan),
             "has 24 values that are NaN or infinite, the first in sample 0",

@@ -65,7 +65,7 @@ def _used() -> int:
 def _image(folder: Path) -> Case:
     """Load and run an image of either kind, its checksums made right again."""
     from compiler.scnn.image import CnnImage, load_image
-    from sim.run import run
+    from sim.api import run
     from sim.scnn.run import run_cnn
 
     good = {

@@ -21,7 +21,7 @@ from sim.bench.assembly import ArrayBench
 from sim.bench.pysim import simulate
 from sim.cycles.image import image_segments, placed_inputs
 from sim.cycles.program import run_program
-from sim.run import run_columns
+from sim.eie_run import run_columns
 
 DrawNetwork = Callable[..., QuantNetwork]
 

@@ -27,7 +27,6 @@ def lint(top: str, *files: Path) -> subprocess.CompletedProcess[str]:
         env=tool_environment(),
         capture_output=True,
         text=True,
-        timeout=300,
     )
 
 

@@ -8,7 +8,8 @@ from torch import nn
 from compiler import EieParams, compile
 from compiler.image import Image
 from hw.scnn.params import PRESETS
-from sim.run import Target, run
+from sim.api import run
+from sim.eie_run import Target
 from sim.scnn.run import run_cnn
 
 

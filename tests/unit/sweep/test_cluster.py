@@ -61,6 +61,9 @@ def test_a_cluster_gives_the_same_rows(
     assert same(here.rows, there.rows)
 
 
-def test_a_scheduler_without_workers_is_told(sweep: Sweep, tmp_path: Path, no_worker: str) -> None:
+def test_a_scheduler_without_workers_is_told(
+    sweep: Sweep, tmp_path: Path, no_worker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.sweep.execute._FIRST_WORKER", 1)
     with pytest.raises(ToolError, match="has no workers"):
         run_sweep(sweep, tmp_path / "t.csv", scheduler=no_worker)

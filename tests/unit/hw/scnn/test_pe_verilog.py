@@ -70,7 +70,6 @@ def test_verilog_is_sound(size: str, tmp_path: Path) -> None:
         env=tool_environment(),
         capture_output=True,
         text=True,
-        timeout=300,
     )
     assert (lint.returncode, lint.stderr) == (0, "")
 

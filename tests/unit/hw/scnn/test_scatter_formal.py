@@ -107,7 +107,6 @@ def prove(p: ScnnParams, latest: int, folder: Path) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=500,
     )
     return done.stdout
 
