@@ -30,7 +30,8 @@ class Board:
     blocks : memory blocks of the FPGA.
     logic : cells of logic, and what they are called in ``FAMILIES``.
     digits : parameters with which the digits network fits.
-    single_bits : SRAMs of so many bits and more go to memories with one port; 0 if there are none.
+    single_bits : SRAMs of one port and so many bits go to memories with one port; 0 if there are
+        none.
     singles : how many such memories.
     led : resource, and what in it, that shines during a run.
     button : resource and number of the reset button.

@@ -24,12 +24,15 @@ class Need:
     name : an image's SRAM as :func:`hw.eie.formats.sram_files` names it; others by their own.
     depth, width : rows, and bits of a row.
     content : an image has contents for it.
+    shared : one port reads and writes, see :class:`hw.common.sram.Ports`. A test holds it against
+        the Verilog.
     """
 
     name: str
     depth: int
     width: int
     content: bool
+    shared: bool
 
     @property
     def bits(self) -> int:
@@ -39,22 +42,22 @@ class Need:
 
 def memory_needs(p: EieParams) -> list[Need]:
     """List the memories of a board's top with an array of ``p``."""
-    needs = [Need(name, *size, content=True) for name, size in sram_files(p).items()]
+    needs = [Need(name, *size, content=True, shared=True) for name, size in sram_files(p).items()]
     for pe in range(p.num_pes):
         needs += [
-            Need(f"pe_{pe}/act_{number}", p.num_acts, p.act_bits, content=False)
+            Need(f"pe_{pe}/act_{number}", p.num_acts, p.act_bits, content=False, shared=True)
             for number in (0, 1)
         ]
-        needs.append(Need(f"pe_{pe}/accs", p.num_accs, p.acc_bits, content=False))
+        needs.append(Need(f"pe_{pe}/accs", p.num_accs, p.acc_bits, content=False, shared=False))
         if p.counters:
             rows = 1 << counter_addr_bits(p)
-            needs.append(Need(f"pe_{pe}/counters", rows, COUNTER_BITS, content=False))
-    return [*needs, Need("buffer", FRAME_BYTES, 8, content=False)]
+            needs.append(Need(f"pe_{pe}/counters", rows, COUNTER_BITS, content=False, shared=False))
+    return [*needs, Need("buffer", FRAME_BYTES, 8, content=False, shared=False)]
 
 
 def is_single(board: Board, need: Need) -> bool:
     """Tell whether a memory goes to the board's memories with one port."""
-    return bool(board.single_bits) and need.bits >= board.single_bits
+    return need.shared and bool(board.single_bits) and need.bits >= board.single_bits
 
 
 def in_blocks(board: Board, need: Need) -> bool:

@@ -11,8 +11,8 @@ from hw.eie.pe import Pe
 
 __all__ = ["SRAM_FPGA", "board_verilog"]
 
-SRAM_FPGA: Path = SRAM_VERILOG.with_name("sram_fpga.sv")
-"""The SRAM as FPGA memories are."""
+SRAM_FPGA: Path = SRAM_VERILOG.with_name("srams_fpga.v")
+"""The SRAMs as FPGA memories are."""
 
 
 def board_verilog(

@@ -38,7 +38,7 @@ def bundle(
     *,
     outside: str = "",
 ) -> str:
-    """Write Verilog modules, and the SRAM they instantiate, as the text of one file.
+    """Write Verilog modules, and the SRAMs they instantiate, as the text of one file.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ def bundle(
         head += [f"{type(one).__name__}(", *_wrapped(values), ")"]
     head += [
         "Licensed under Apache-2.0. docs/verilog.md has the ports.",
-        "For SRAM macros in the place of sram_1r1w, define ZEROSKIP_SRAM_1R1W.",
+        "For SRAM macros in the place of sram_1r1w and sram_1rw, define ZEROSKIP_SRAM_1R1W and",
+        "ZEROSKIP_SRAM_1RW.",
     ]
     parts = ["".join(f"// {line}\n" for line in head), SRAM_VERILOG.read_text()]
     parts += [emit_verilog(component, name, outside=outside) for name, component in designs]

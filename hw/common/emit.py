@@ -7,14 +7,15 @@ from pathlib import Path
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-from hw.common.sram import SramPlatform
+from hw.common.sram import SRAM_MODULES, SramPlatform
 from hw.common.verilog_names import plain_names
 
 __all__ = ["SRAM_VERILOG", "emit_verilog"]
 
-SRAM_VERILOG = Path(__file__).parents[1] / "verilog" / "sram_1r1w.sv"
-"""The SRAM that generated Verilog instantiates."""
+SRAM_VERILOG = Path(__file__).parents[1] / "verilog" / "srams.v"
+"""The SRAMs that generated Verilog instantiates."""
 
+_SRAM = re.compile(rf"^  (?:{'|'.join(SRAM_MODULES)}) #\([^;]*?^  \) (\S+)", re.MULTILINE)
 _MODULE = re.compile(r"^module .*?^endmodule$", re.DOTALL | re.MULTILINE)
 # Yosys lets combinational blocks look at a register of no other use; but not those of one line,
 # which drive some bits of what other blocks drive the rest of.
@@ -55,7 +56,7 @@ def emit_verilog(
         emit_src=False,
         strip_internal_attrs=True,
     )
-    for instance in re.findall(r"^  sram_1r1w #\([^;]*?^  \) (\S+)", text, re.MULTILINE):
+    for instance in _SRAM.findall(text):
         if "\\" in instance:
             raise ValueError(f"an SRAM of {name} has a signal's name and became {instance}")
     text = _MODULE.sub(lambda found: _run_at_start(found.group()), text)

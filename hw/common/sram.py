@@ -1,22 +1,43 @@
-"""Memories that become SRAM macros: in Verilog, an instance of ``verilog/sram_1r1w.sv``."""
+"""Memories that become SRAM macros: in Verilog, instances of modules of ``verilog/srams.v``."""
+
+import enum
 
 from amaranth.hdl import ClockSignal, Fragment, Instance, Shape, ShapeLike
 from amaranth.lib.memory import Memory
 
 from hw.common.memory import NamedMemory
 
-__all__ = ["SramPlatform", "sram"]
+__all__ = ["SRAM_MODULES", "Ports", "SramPlatform", "sram"]
 
-_TAG = {"zeroskip_sram": "1"}
+_TAG = "zeroskip_sram"
 
 
-def sram(shape: ShapeLike, depth: int, name: str) -> Memory:
-    """Make a memory of ``depth`` rows to be an SRAM: one synchronous read, one write port.
+class Ports(enum.StrEnum):
+    """Ports of an SRAM; the values name their modules."""
 
-    A read of a row that is written in the same cycle returns the old word. Contents at power-up
-    are not defined.
+    READ_AND_WRITE = "sram_1r1w"
+    """A read port and a write port: it can read and write in one cycle."""
+    SHARED = "sram_1rw"
+    """One port for both: it never reads and writes in one cycle."""
+
+
+SRAM_MODULES = tuple(ports.value for ports in Ports)
+"""Verilog modules of SRAMs."""
+
+
+def sram(shape: ShapeLike, depth: int, name: str, ports: Ports = Ports.READ_AND_WRITE) -> Memory:
+    """Make a memory of ``depth`` rows to be an SRAM, read and written synchronously.
+
+    A read of a row that is written in the same cycle returns the old word. What was read stays at
+    the output until the next read. Contents at power-up are not defined.
+
+    Parameters
+    ----------
+    shape, depth, name : of a row, rows, and of the memory.
+    ports : what macros it can be, and which memories of an FPGA. One whose port is shared still
+        has a read and a write port here, which are never used in one cycle.
     """
-    return NamedMemory(shape, depth, name, attrs=_TAG)
+    return NamedMemory(shape, depth, name, attrs={_TAG: ports.value})
 
 
 class SramPlatform:
@@ -33,13 +54,13 @@ class SramPlatform:
 
     def get_memory(self, memory: Memory) -> Fragment | Instance:
         """Replace ``memory`` if :func:`sram` made it."""
-        if "zeroskip_sram" not in memory.attrs:
+        if _TAG not in memory.attrs:
             return memory.elaborate(None)
         (read,), (write,) = memory.read_ports, memory.write_ports
         if read.domain == "comb" or read.transparent_for or len(write.en) != 1:
             raise ValueError(f"SRAM of {memory.depth} rows must have plain synchronous ports")
         return Instance(
-            "sram_1r1w",
+            str(memory.attrs[_TAG]),
             p_DEPTH=memory.depth,
             p_WIDTH=Shape.cast(memory.shape).width,
             p_ABITS=len(read.addr),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from hw.common.sram import SRAM_MODULES
 from hw.common.verilog_keywords import KEYWORDS
 
 __all__ = ["plain_names"]
@@ -35,7 +36,7 @@ def plain_names(text: str, outside: str = "") -> str:
     ----------
     text : modules as Yosys writes them, the top among them.
     outside : what names of modules begin with that are instances in the text and not defined in
-        it; the SRAM keeps its name.
+        it; SRAMs keep theirs.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def plain_names(text: str, outside: str = "") -> str:
 
     def named(module: str) -> str:
         """Return the new name of a module."""
-        return names.get(module) or (module if module == "sram_1r1w" else outside + module)
+        return names.get(module) or (module if module in SRAM_MODULES else outside + module)
 
     return _MODULE.sub(
         lambda found: modules[_bare(found[1])].write(

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.common.add import add
 from hw.common.saturate import saturate
-from hw.common.sram import sram
+from hw.common.sram import Ports, sram
 from hw.eie.params import EieParams
 
 __all__ = ["ActRw"]
@@ -96,7 +96,7 @@ class ActRw(wiring.Component):
         host_file = Signal()
         words = []
         for number, name in enumerate(("act_0", "act_1")):
-            m.submodules[name] = file = sram(signed(p.act_bits), p.num_acts, name)
+            m.submodules[name] = file = sram(signed(p.act_bits), p.num_acts, name, Ports.SHARED)
             read, write = file.read_port(), file.write_port()
             is_source = self.source == number
             host_here, load_here = Signal(name=f"host_{number}"), Signal(name=f"load_{number}")
@@ -120,7 +120,7 @@ class ActRw(wiring.Component):
         with m.Elif(self.grant):
             m.d.sync += self.pending.eq(0)
 
-        m.submodules.bias = biases = sram(signed(p.acc_bits), p.num_biases, "bias")
+        m.submodules.bias = biases = sram(signed(p.acc_bits), p.num_biases, "bias", Ports.SHARED)
         bias, bias_load = biases.read_port(), biases.write_port()
         total = Signal(signed(p.acc_bits), reset_less=True)
         shifted = Signal(signed(p.acc_bits))

@@ -4,7 +4,7 @@ from amaranth.hdl import C, Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import sram
+from hw.common.sram import Ports, sram
 from hw.eie.params import EieParams
 
 __all__ = ["CodebookLoad"]
@@ -61,7 +61,7 @@ class CodebookLoad(wiring.Component):
         m = Module()
         codes = range(1, p.num_codes)
         m.submodules.codebooks = rows = sram(
-            signed(p.weight_bits), p.num_descriptors << p.code_bits, "codebooks"
+            signed(p.weight_bits), p.num_descriptors << p.code_bits, "codebooks", Ports.SHARED
         )
         read, write = rows.read_port(), rows.write_port()
         m.d.comb += [

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import sram
+from hw.common.sram import Ports, sram
 from hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout
 from hw.eie.params import EieParams
 
@@ -55,7 +55,7 @@ class DescriptorRead(wiring.Component):
         p = self._p
         m = Module()
         m.submodules.descriptors = program = sram(
-            DESCRIPTOR_HALF_BITS, 2 * p.num_descriptors, "descriptors"
+            DESCRIPTOR_HALF_BITS, 2 * p.num_descriptors, "descriptors", Ports.SHARED
         )
         read, write = program.read_port(), program.write_port()
         stage = Signal(_Stage)

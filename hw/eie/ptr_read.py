@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import sram
+from hw.common.sram import Ports, sram
 from hw.eie.formats import broadcast_layout, pointer_layout, work_layout
 from hw.eie.params import EieParams
 
@@ -47,8 +47,8 @@ class PtrRead(wiring.Component):
         p = self._p
         m = Module()
         width = Shape.cast(pointer_layout(p)).width
-        m.submodules.ptr_even = even = sram(width, p.num_pointers // 2, "ptr_even")
-        m.submodules.ptr_odd = odd = sram(width, p.num_pointers // 2, "ptr_odd")
+        m.submodules.ptr_even = even = sram(width, p.num_pointers // 2, "ptr_even", Ports.SHARED)
+        m.submodules.ptr_odd = odd = sram(width, p.num_pointers // 2, "ptr_odd", Ports.SHARED)
         even_read, even_write = even.read_port(), even.write_port()
         odd_read, odd_write = odd.read_port(), odd.write_port()
         m.d.comb += [

@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import sram
+from hw.common.sram import Ports, sram
 from hw.eie.formats import entry_layout, pointer_layout, work_layout
 from hw.eie.params import EieParams
 
@@ -60,7 +60,7 @@ class SpmatRead(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        m.submodules.spmat = spmat = sram(p.word_bits, p.spmat_words, "spmat")
+        m.submodules.spmat = spmat = sram(p.word_bits, p.spmat_words, "spmat", Ports.SHARED)
         read, write = spmat.read_port(), spmat.write_port()
         m.d.comb += [
             write.en.eq(self.load_en),

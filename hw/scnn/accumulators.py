@@ -6,7 +6,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.memory import NamedMemory
+from hw.common.sram import sram
 from hw.scnn.params import ScnnParams
 from hw.scnn.products import addend_layout, head_signature
 
@@ -105,7 +105,7 @@ class Accumulators(wiring.Component):
             words = []
             for number in range(2):
                 name = f"set_{number}_bank_{bank}"
-                entries = NamedMemory(signed(p.acc_bits), p.bank_entries, name)
+                entries = sram(signed(p.acc_bits), p.bank_entries, name)
                 m.submodules[name] = entries
                 read, write = entries.read_port(), entries.write_port()
                 m.d.comb += [

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import sram
+from hw.common.sram import Ports, sram
 from hw.scnn.formats import (
     Space,
     block_layout,
@@ -145,9 +145,11 @@ class Decode(wiring.Component):
         # A weight of 0 has no product, so nothing of it is looked up; nor is a plain one's value.
         needed = Signal(name=f"needed_{lane}")
         m.submodules[f"codebook_{lane}"] = codebook = sram(
-            signed(p.weight_bits), p.num_codebooks * p.num_codes, f"codebook_{lane}"
+            signed(p.weight_bits), p.num_codebooks * p.num_codes, f"codebook_{lane}", Ports.SHARED
         )
-        m.submodules[f"tap_{lane}"] = taps = sram(p.acc_addr_bits, p.num_taps, f"tap_{lane}")
+        m.submodules[f"tap_{lane}"] = taps = sram(
+            p.acc_addr_bits, p.num_taps, f"tap_{lane}", Ports.SHARED
+        )
         code, load_code = codebook.read_port(), codebook.write_port()
         tap, load_tap = taps.read_port(), taps.write_port()
         write = self.host_en & self.host.write

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import sram
+from hw.common.sram import Ports, sram
 from hw.scnn.formats import DESCRIPTOR_WORD_BITS, DESCRIPTOR_WORDS, descriptor_layout
 from hw.scnn.params import ScnnParams
 
@@ -49,7 +49,9 @@ class DescriptorRead(wiring.Component):
         p = self._p
         m = Module()
         rows = DESCRIPTOR_WORDS * p.num_descriptors
-        m.submodules.descriptors = program = sram(DESCRIPTOR_WORD_BITS, rows, "descriptors")
+        m.submodules.descriptors = program = sram(
+            DESCRIPTOR_WORD_BITS, rows, "descriptors", Ports.SHARED
+        )
         read, write = program.read_port(), program.write_port()
         row = Signal(_row_bits(p))
         # Words that are still to be read; a word comes out of the memory in this cycle.

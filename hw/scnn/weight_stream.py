@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Shape, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import sram
+from hw.common.sram import Ports, sram
 from hw.scnn.decode import Decode
 from hw.scnn.formats import (
     Space,
@@ -74,7 +74,7 @@ class WeightStream(wiring.Component):
             ("weight", Space.WEIGHT, weight_word_layout(p), p.weight_words),
             ("bias", Space.BIAS, signed(p.acc_bits), p.num_biases),
         ):
-            m.submodules[name] = rows = sram(Shape.cast(layout), depth, name)
+            m.submodules[name] = rows = sram(Shape.cast(layout), depth, name, Ports.SHARED)
             load = rows.write_port()
             m.d.comb += [
                 load.en.eq(self.host_en & self.host.write & (self.host.space == space)),

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from hw.common.sram import SRAM_MODULES
+
 __all__ = ["Ends"]
 
 
@@ -48,7 +50,7 @@ class Ends:
                 if bit not in bits or cell["port_directions"].get(port) != direction:
                     continue
                 if not cell["type"].startswith("$"):
-                    kind = "SRAM" if cell["type"] == "sram_1r1w" else cell["type"]
+                    kind = "SRAM" if cell["type"] in SRAM_MODULES else cell["type"]
                     return f"{kind} {name} {port}[{bits.index(bit)}]"
                 if held := _held(cell):
                     return f"register {self._names[held]}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hw.common.sram import SRAM_MODULES
 from hw.synth.liberty import Liberty
 from hw.synth.path import LongestPath, path_commands, read_path
 from hw.synth.yosys import Progress, run_yosys
@@ -16,7 +17,7 @@ __all__ = ["DEFAULT_CLOCK_PS", "Module", "Netlist", "Sram", "synthesize"]
 DEFAULT_CLOCK_PS = 1150
 """Delay that mapping aims at: the EIE paper's critical path (section VI)."""
 
-_SRAM_PORTS = Path(__file__).with_name("sram_1r1w_bb.v")
+_SRAM_PORTS = Path(__file__).with_name("srams_bb.v")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Netlist:
     ----------
     top : name of its top module.
     modules : by name.
-    verilog : of all modules; SRAMs are instances of ``sram_1r1w``, cells of the library's.
+    verilog : of all modules; SRAMs are instances of boxes, cells of the library's.
     path : the longest path of the flattened design; None where it was not asked for.
     """
 
@@ -91,7 +92,7 @@ def synthesize(
 
     Parameters
     ----------
-    verilog : text by file name; SRAMs are instances of ``sram_1r1w``.
+    verilog : text by file name; SRAMs are instances of ``SRAM_MODULES``.
     top : name of the top module.
     liberty : the library.
     boxes : modules that are not looked into; they must be in ``verilog``.
@@ -174,12 +175,12 @@ def _modules(
             tuple(
                 Sram(key, *(int(one["parameters"][p], 2) for p in ("DEPTH", "WIDTH")))
                 for key, one in instances.items()
-                if one["type"] == "sram_1r1w"
+                if one["type"] in SRAM_MODULES
             ),
             {
                 key: one["type"]
                 for key, one in instances.items()
-                if one["type"] != "sram_1r1w" and one["type"] not in boxes
+                if one["type"] not in SRAM_MODULES and one["type"] not in boxes
             },
         )
     return modules

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hw.common.sram import SRAM_MODULES
 from hw.synth.ends import Ends
 from hw.synth.liberty import Liberty
 from sim.errors import ToolError
@@ -80,7 +81,7 @@ def path_commands(folder: Path, liberty: Liberty, clock_ps: int, boxes: Sequence
     script = _FAST + (_SIZES if liberty.has_timing else "")
     (folder / "fast.abc").write_text(script.format(clock=clock_ps))
     if not liberty.has_timing:
-        ends = ["sram_1r1w", *boxes]
+        ends = [*SRAM_MODULES, *boxes]
         ends += [name for name, cell in liberty.cells.items() if cell.sequential]
         return [
             *commands,

@@ -2,11 +2,7 @@
 
 from dataclasses import asdict
 
-from amaranth.hdl import Fragment, Instance, Shape
-from amaranth.lib.memory import Memory
-
 from hw.common.emit import emit_verilog
-from hw.common.sram import SramPlatform
 from hw.scnn.array import PE_MODULE
 from hw.scnn.params import ScnnParams
 from hw.scnn.pe import ScnnPe
@@ -30,25 +26,6 @@ _PAPER_MM2 = {
 }
 
 
-class _Rams(SramPlatform):
-    """Makes SRAMs of accumulator banks, too, whose ports are an SRAM's."""
-
-    _LEAST_BITS = 64
-
-    def get_memory(self, memory: Memory) -> Fragment | Instance:
-        """Replace a memory if it has an SRAM's ports and is no handful of bits."""
-        reads, writes = memory.read_ports, memory.write_ports
-        bits = memory.depth * Shape.cast(memory.shape).width
-        if (
-            len(reads) == len(writes) == 1
-            and reads[0].domain != "comb"
-            and not reads[0].transparent_for
-            and bits >= self._LEAST_BITS
-        ):
-            memory.attrs["zeroskip_sram"] = "1"
-        return super().get_memory(memory)
-
-
 def scnn_netlist(
     params: ScnnParams,
     liberty: Liberty,
@@ -57,14 +34,14 @@ def scnn_netlist(
     path: bool = True,
     progress: Progress | None = None,
 ) -> Netlist:
-    """Synthesize a PE; its accumulator banks are SRAMs.
+    """Synthesize a PE.
 
     Raises
     ------
     ToolError
         If Yosys is missing or fails.
     """
-    text = emit_verilog(ScnnPe(params), PE_MODULE, _Rams())
+    text = emit_verilog(ScnnPe(params), PE_MODULE)
     return synthesize(
         {"pe.v": text}, PE_MODULE, liberty, clock_ps=clock_ps, path=path, progress=progress
     )

@@ -26,8 +26,9 @@ from sim.eie_run import run_eie
 
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]
 
-# Two builds for all tests here. The first is reloaded between its runs, and has the single-port
-# memories of a board; the second has counters and everything at once.
+# Two builds for all tests here. The first is reloaded between its runs; the second has counters and
+# everything at once, and the single-port memories of a board, of a size that its accumulators and
+# counters have, which read and write in one cycle.
 _ARRAYS = {
     "segments": EieParams(
         num_pes=2,
@@ -54,7 +55,7 @@ _ARRAYS = {
         pointers_first=True,
     ),
 }
-_SINGLE_BITS = {"segments": 1024, "whole": 0}
+_SINGLE_BITS = {"segments": 0, "whole": 1024}
 # Seconds of the board's own time: it does not matter what else the machine does.
 _PATIENCE = 0.1
 

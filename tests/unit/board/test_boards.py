@@ -15,13 +15,14 @@ from compiler.errors import InputError
 from hw.board import gowin
 from hw.board.boards import BOARDS, FAMILIES, board_of
 from hw.board.contents import BLOCK_BITS, read_blocks, skeleton, write_blocks
-from hw.board.fit import check_fit, memory_needs
+from hw.board.fit import check_fit, is_single, memory_needs
 from hw.board.instances import memory_path
 from hw.board.pll import divisor_of, ecp5_pll, ice40_pll
 from hw.board.route import count_cells, unpack
 from hw.board.shell import Shell, real_clock
 from hw.board.sources import board_verilog
 from hw.board.synthesize import TOP
+from hw.common.sram import Ports
 from hw.eie.params import EieParams
 from sim.errors import ToolError
 
@@ -58,21 +59,36 @@ def test_array_that_does_not_fit() -> None:
         check_fit(board, dataclasses.replace(board.params(), word_bits=32))
 
 
+def test_memories_that_read_and_write_at_once_never_have_one_port() -> None:
+    """Accumulators of 32,768 bits were put where a write comes before a read."""
+    board = BOARDS["icebreaker"]
+    p = dataclasses.replace(board.params(), num_accs=2048)
+    assert {need.name for need in memory_needs(p) if is_single(board, need)} == {
+        f"pe_{pe}/spmat" for pe in range(p.num_pes)
+    }
+    with pytest.raises(InputError, match=r" need 58 EBR blocks of 30 \(the largest is pe_0/accs: "):
+        check_fit(board, p)
+    fits = dataclasses.replace(p, num_pes=1)
+    assert check_fit(board, fits)["EBR"][0] == 19
+
+
 def test_memories_are_those_of_the_verilog() -> None:
-    """Names, depths and widths are what the design instantiates, all of them."""
+    """Names, depths, widths and ports are what the design instantiates, all of them."""
     p = dataclasses.replace(BOARDS["ulx3s-85f"].params(), num_pes=1)
     texts = board_verilog(p, divisor=4, clock_hz=1_000_000)
-    found: list[tuple[int, int, str]] = []
+    found: list[tuple[int, int, bool, str]] = []
     for text in texts.values():
         # The ends of paths: text has a module each.
-        for abits, depth, width, name in re.findall(
-            r"sram_1r1w #\(\s*\.ABITS\(32'd(\d+)\),\s*\.DEPTH\(32'd(\d+)\),\s*\.WIDTH\(32'd(\d+)\)"
+        for ports, abits, depth, width, name in re.findall(
+            r"(sram_\w+) #\(\s*\.ABITS\(32'd(\d+)\),\s*\.DEPTH\(32'd(\d+)\),\s*\.WIDTH\(32'd(\d+)\)"
             r"\s*\) \\?(\S+)",
             text,
         ):
             assert int(depth) <= 1 << int(abits)
-            found.append((int(depth), int(width), name))
-    listed = [(n.depth, n.width, memory_path(n.name).rsplit(".", 1)[1]) for n in memory_needs(p)]
+            found.append((int(depth), int(width), ports == Ports.SHARED, name))
+    listed = [
+        (n.depth, n.width, n.shared, memory_path(n.name).rsplit(".", 1)[1]) for n in memory_needs(p)
+    ]
     assert sorted(found) == sorted(listed)
 
 

@@ -48,7 +48,7 @@ SIZES: dict[str, ScnnParams] = {
 
 
 def srams_of(text: str) -> list[str]:
-    return sorted(re.findall(r"sram_1r1w #\([^;]*?\n\s*\) \\?(\S+)", text))
+    return sorted(re.findall(r"sram_\w+ #\([^;]*?\n\s*\) (\S+)", text))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -56,8 +56,9 @@ def test_verilog_is_sound(size: str, tmp_path: Path) -> None:
     """No latch, no lost name, no signal of 0 bits; and Verilator has nothing to say."""
     p = SIZES[size]
     text = emit_verilog(ScnnPe(p), "scnn_pe")
-    names = ["act_0", "act_1", "directory_0", "directory_1"]
-    assert srams_of(text) == names + ["rows"] * 2 * p.counters
+    names = ["act_0", "act_1", "directory_0", "directory_1", *["rows"] * 2 * p.counters]
+    names += [f"set_{number}_bank_{bank}" for number in (0, 1) for bank in range(p.banks)]
+    assert srams_of(text) == sorted(names)
     assert "latch" not in text
     assert "[-1:0]" not in text
     assert len(text) < 1_000_000  # an array has it once

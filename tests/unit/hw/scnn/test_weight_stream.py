@@ -257,4 +257,4 @@ def test_bias() -> None:
 
 def test_verilog() -> None:
     text = emit_verilog(WeightStream(P), "weight_stream")
-    assert text.count("sram_1r1w") == 3 + 2 * P.mult_f
+    assert text.count("sram_1rw") == 3 + 2 * P.mult_f
