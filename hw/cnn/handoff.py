@@ -7,6 +7,7 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.cnn.formats import handoff_layout
+from hw.common.params import address_bits
 from hw.eie import formats as eie
 from hw.eie.params import EieParams
 from hw.scnn import formats as scnn
@@ -79,7 +80,7 @@ class Handoff(wiring.Component):
         # The next stored entry: its lane in ``word``, and how many are left with it.
         word = Signal(scnn.act_word_layout(s))
         address = Signal(s.act_addr_bits)
-        lane = Signal(range(s.mult_i))
+        lane = Signal(address_bits(s.mult_i))
         left = Signal(s.act_count_bits)
         base = Signal(s.acc_addr_bits + 1)
         # The output at hand, and where it goes.

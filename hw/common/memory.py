@@ -15,7 +15,7 @@ class NamedMemory(Memory):
 
     Parameters
     ----------
-    shape, depth : of a row, and rows.
+    shape, depth : of a row, and rows; of one row it has two, as no address may be 0 bits wide.
     name : of the memory; Amaranth itself calls the signals of all ports alike.
     attrs : as in ``Memory``.
     """
@@ -24,7 +24,7 @@ class NamedMemory(Memory):
         self, shape: ShapeLike, depth: int, name: str, *, attrs: dict[str, str] | None = None
     ) -> None:
         self._label = name
-        super().__init__(MemoryData(shape=shape, depth=depth, init=[]), attrs=attrs)
+        super().__init__(MemoryData(shape=shape, depth=max(2, depth), init=[]), attrs=attrs)
 
     def read_port(
         self,

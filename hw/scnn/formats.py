@@ -11,7 +11,7 @@ from amaranth.lib import data, enum
 from hw.common import host_port
 from hw.common.host_port import ADDR_BITS, COUNTER_BITS, Command, Control, StatusBit
 from hw.eie.formats import bias_word, pack
-from hw.scnn.params import ScnnParams
+from hw.scnn.params import DESCRIPTOR_BITS, ScnnParams
 
 __all__ = [
     "ADDR_BITS",
@@ -48,7 +48,7 @@ VERSION = 2
 DESCRIPTOR_WORD_BITS = 64
 """Width of a word of the program memory."""
 
-DESCRIPTOR_WORDS = 4
+DESCRIPTOR_WORDS = DESCRIPTOR_BITS // DESCRIPTOR_WORD_BITS
 """A descriptor is this many words of the program memory, lowest first."""
 
 
@@ -266,8 +266,7 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
         "swap": unsigned(1),
         "last": unsigned(1),
     })
-    if Shape.cast(layout).width > DESCRIPTOR_WORDS * DESCRIPTOR_WORD_BITS:
-        raise ValueError("a descriptor does not fit its words")
+    assert Shape.cast(layout).width == p.descriptor_bits
     return layout
 
 

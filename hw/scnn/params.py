@@ -6,7 +6,10 @@ from typing import ClassVar
 
 from hw.common.params import ArrayParams, ParamError, address_bits
 
-__all__ = ["PRESETS", "ScnnParams"]
+__all__ = ["DESCRIPTOR_BITS", "PRESETS", "ScnnParams"]
+
+DESCRIPTOR_BITS = 256
+"""Room that a descriptor has in the program."""
 
 # name: (smallest, largest) value that the RTL is built and tested for.
 _RANGES = {
@@ -112,10 +115,31 @@ class ScnnParams(ArrayParams):
                 f"field_bits must be at most weight_bits = {self.weight_bits}, "
                 f"not {self.field_bits}"
             )
+        if self.descriptor_bits > DESCRIPTOR_BITS:
+            raise ParamError(
+                f"banks * bank_entries must be at most {1 << self._most_acc_addr_bits}, not "
+                f"{self.accs}: a descriptor of {DESCRIPTOR_BITS} bits has no room for more, with "
+                f"num_channels = {self.num_channels}, num_biases = {self.num_biases} and "
+                f"num_codebooks = {self.num_codebooks}"
+            )
         if self.num_streams > self.num_pes:
             raise ParamError(
                 f"num_streams must be at most the {self.num_pes} PEs, not {self.num_streams}"
             )
+
+    @property
+    def descriptor_bits(self) -> int:
+        """Width of a descriptor, see :func:`hw.scnn.formats.descriptor_layout`."""
+        return 14 * self.acc_addr_bits + self._other_descriptor_bits
+
+    @property
+    def _other_descriptor_bits(self) -> int:
+        """Bits of a descriptor that do not depend on the number of accumulators."""
+        return 58 + 2 * self.channel_bits + self.bias_addr_bits + self.codebook_bits
+
+    @property
+    def _most_acc_addr_bits(self) -> int:
+        return (DESCRIPTOR_BITS - self._other_descriptor_bits) // 14
 
     @property
     def num_pes(self) -> int:

@@ -1,0 +1,146 @@
+# amaranth: UnusedElaboratable=no
+"""Any two parameters at any ends of their ranges: what is accepted, becomes sound Verilog."""
+
+import inspect
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from amaranth.lib import wiring
+
+from hw.cnn.top import Chip
+from hw.common.emit import emit_verilog
+from hw.common.params import ArrayParams, ParamError
+from hw.eie.array import EieArray
+from hw.eie.params import EieParams
+from hw.eie.pe import Pe
+from hw.scnn.array import ScnnArray
+from hw.scnn.params import ScnnParams
+from hw.scnn.pe import ScnnPe
+
+# What more of it would be more of the same text.
+_MANY = {
+    "num_pes": 17,
+    "pes_x": 3,
+    "pes_y": 2,
+    "num_streams": 3,
+    "scatter_depth": 5,
+    "mult_f": 3,
+    "mult_i": 3,
+}
+Pair = tuple[tuple[str, Any], tuple[str, Any]]
+
+
+def ends(kind: type[ArrayParams]) -> dict[str, tuple[Any, Any]]:
+    """Return the ends of each field."""
+    names = inspect.signature(kind).parameters
+    return {
+        name: (kind.ranges[name][0], _MANY.get(name, kind.ranges[name][1]))
+        if name in kind.ranges
+        else (False, True)
+        for name in names
+    }
+
+
+def accepted(kind: type[ArrayParams], values: Mapping[str, Any]) -> bool:
+    try:
+        kind(**values)
+    except ParamError:
+        return False
+    return True
+
+
+def pairs_of(values: Mapping[str, Any]) -> set[Pair]:
+    return set(itertools.combinations(values.items(), 2))
+
+
+def covering(kind: type[ArrayParams]) -> Iterator[dict[str, Any]]:
+    """Give few sets of values that have every pair of ends which any accepted set has.
+
+    A set begins with a pair that none had yet; each field then takes the end that brings more new
+    pairs, and falls back to what keeps the set accepted.
+    """
+    every = ends(kind)
+    left = {
+        pair
+        for one, other in itertools.combinations(every, 2)
+        for pair in itertools.product(
+            ((one, end) for end in every[one]), ((other, end) for end in every[other])
+        )
+    }
+    while left:
+        start = dict(min(left, key=repr))
+        values = complete(kind, every, start, left)
+        if values is None:
+            left -= pairs_of(start)
+            continue
+        left -= pairs_of(values)
+        yield values
+
+
+def complete(
+    kind: type[ArrayParams],
+    every: Mapping[str, tuple[Any, Any]],
+    start: Mapping[str, Any],
+    left: set[Pair],
+) -> dict[str, Any] | None:
+    """Give the fields that ``start`` leaves open an end each; None if nothing is accepted."""
+    open_ = [name for name in every if name not in start]
+    values = {name: start.get(name, every[name][1]) for name in every}
+    if not accepted(kind, values):
+        # What bounds others is large: of the bounded ones, those that are open give way.
+        for count in (1, 2, 3):
+            for some in itertools.combinations(open_, count):
+                tried = values | {name: every[name][0] for name in some}
+                if accepted(kind, tried):
+                    values = tried
+                    break
+            else:
+                continue
+            break
+        else:
+            return None
+    for name in open_:
+        tried = values | {name: next(end for end in every[name] if end != values[name])}
+        if accepted(kind, tried) and len(pairs_of(tried) & left) > len(pairs_of(values) & left):
+            values = tried
+    return values
+
+
+def assert_sound(component: wiring.Component) -> str:
+    """Emit without a word from Yosys, a signal of 0 bits or a latch."""
+    text = emit_verilog(component, "top")
+    assert "[-1:0]" not in text
+    assert "latch" not in text
+    return text
+
+
+@pytest.mark.parametrize("kind", [EieParams, ScnnParams])
+def test_any_two_ends_go_together(kind: type[EieParams | ScnnParams]) -> None:
+    sets = list(covering(kind))
+    every = ends(kind)
+    # Each end of each field is in a set that is accepted.
+    assert {pair for values in sets for pair in values.items()} == {
+        (name, end) for name, both in every.items() for end in both
+    }
+    for values in sets:
+        p = kind(**values)
+        parts = (Pe(p), EieArray(p)) if isinstance(p, EieParams) else (ScnnPe(p), ScnnArray(p))
+        for part in parts:
+            assert_sound(part)
+
+
+def test_any_ends_of_both_engines_make_a_chip() -> None:
+    both = itertools.zip_longest(covering(ScnnParams), covering(EieParams), fillvalue={})
+    for scnn, eie in both:
+        assert_sound(Chip(ScnnParams(**scnn), EieParams(**eie)))
+
+
+def test_combinations_that_are_refused() -> None:
+    with pytest.raises(
+        ParamError,
+        match=r"^banks \* bank_entries must be at most 2048, not 131072: a descriptor of 256 bits ",
+    ):
+        ScnnParams(banks=128, bank_entries=1024)
+    assert ScnnParams(banks=128, bank_entries=16).descriptor_bits <= 256
