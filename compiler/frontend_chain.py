@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from compiler.errors import CompileError
-from compiler.frontend_folded import values_before
 from compiler.frontend_moves import ZERO, Places
+from compiler.frontend_sharing import values_before
 from compiler.network import FloatLayer
 
 __all__ = ["Chain"]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from compiler import frontend_ops as ops
 from compiler.frontend_graph import Node, Ref
+from compiler.frontend_hints import hint
 from compiler.graph import FloatConv, FloatPool
 
 __all__ = [
@@ -64,7 +65,7 @@ def convolution(node: Node, name: str, source: str, shape: Shape, number: ops.Nu
     if not isinstance(weight, np.ndarray) or bias is None:
         raise ops.node_error(node, "its weights and biases are not constant")
     if args.get("transposed"):
-        raise ops.node_error(node, ops.hint("conv_transpose"))
+        raise ops.node_error(node, hint("conv_transpose"))
     if weight.ndim not in (3, 4) or not weight.size:
         raise ops.node_error(
             node, f"its weights have shape {weight.shape}; only in one or two dimensions"

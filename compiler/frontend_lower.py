@@ -12,10 +12,11 @@ from compiler.errors import CompileError
 from compiler.frontend_chain import Chain
 from compiler.frontend_cnn import CnnLowering, has_feature_maps
 from compiler.frontend_cnn_ops import CONCATS
-from compiler.frontend_folded import MOST_VALUES
 from compiler.frontend_graph import Graph, Node, Ref
+from compiler.frontend_hints import hint
 from compiler.frontend_moves import MOVES, ZERO, Places, in_order, moved
 from compiler.frontend_read import Reader, live_nodes
+from compiler.frontend_sharing import MOST_VALUES
 from compiler.graph import INPUT, FloatCnn
 from compiler.network import FloatLayer, FloatNetwork
 from compiler.share import distinct_values
@@ -220,7 +221,7 @@ class _ChainLowering:
             self._chain.linear(owner, weight, bias, places.ravel(), self._mover)
             return in_order(self._reader.sample_shape(node.outputs[0], node))
         else:
-            raise ops.node_error(node, ops.hint(base))
+            raise ops.node_error(node, hint(base))
         return places
 
     def _clamp(self, node: Node, name: str, places: Places) -> Places:
