@@ -208,11 +208,21 @@ def draw_commands(
     def all_counters() -> list[Told]:
         """Ask first for what was counted last."""
         pe = rng.randrange(P.num_pes)
-        return [Told(Space.COUNTER, at, pe) for at in reversed(range(8 * len(loaded[1])))]
+        last = 8 * len(loaded[1]) - 1
+        return [Told(Space.COUNTER, at, pe) for at in (last - 1, last, *range(last - 1))]
+
+    def polls() -> list[Told]:
+        """Read the control space in the midst of a run, at any pace."""
+        rows = Control.STATUS, Control.CYCLES
+        return [
+            Told(Space.CONTROL, rng.choice(rows), rng.randrange(P.num_pes), gap=rng.randrange(4))
+            for _ in range(rng.randrange(12))
+        ]
 
     def any_read() -> list[Told]:
-        space = rng.choice([one for one in Space if one != Space.CONTROL])
-        return [Told(space, rng.randrange(40), rng.randrange(4))]
+        spaces = [one for one in Space if one != Space.CONTROL]
+        space = rng.choice([*spaces, Space.ACT, Space.ACT, Space.COUNTER])
+        return [Told(space, rng.randrange(40), rng.randrange(3))]
 
     loaded = networks[0]
     start, kept = control(Command.START), control(Command.START | Command.KEEP)
@@ -227,6 +237,7 @@ def draw_commands(
         (2, lambda: counters + kept + rng.choice([counters, start, kept]) + result()),
         (3, lambda: adding_program() + start + other_program() + counters + kept + result()),
         (3, lambda: start + all_counters()),
+        (3, lambda: start + polls() + all_counters()),
         (6, result),
         (7, new_input),
         (6, lambda: new_input() + start + result()),
@@ -243,7 +254,7 @@ def draw_commands(
         (4, lambda: [Told(Space.CONTROL, Control.CYCLES, rng.randrange(3))]),
         (4, lambda: [*start, *result(), Told(Space.CONTROL, Control.CYCLES)]),
         (1, lambda: [Told(Space.CONTROL, Control.VERSION)]),
-        (3, any_read),
+        (4, any_read),
         (1, lambda: [Told(Space.CONTROL, rng.choice([0, 4, 1 << 20]))]),
         (2, lambda: [Told(Space.CONTROL, Control.STATUS, 0, rng.choice([8, 7, 15, 0]))]),
     ]

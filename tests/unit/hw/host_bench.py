@@ -59,7 +59,7 @@ def with_gaps(rng: Random, parts: Iterable[Sequence[Told]]) -> list[Told]:
     """Put commands that belong together one behind the other, mostly without a gap."""
     commands: list[Told] = []
     for part in parts:
-        part[0].gap = rng.choice([0] * 6 + [1, 2, 5, rng.randrange(150)])
+        part[0].gap = part[0].gap or rng.choice([0] * 6 + [1, 2, 5, rng.randrange(150)])
         commands += part
     return commands
 

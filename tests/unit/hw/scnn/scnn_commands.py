@@ -44,7 +44,7 @@ def draw_commands(rng: Random, networks: list[Network], count: int) -> list[list
     def all_counters() -> list[Told]:
         """Ask first for what was counted last."""
         pe = rng.randrange(P.num_pes)
-        return [Told(Space.COUNTER, row, pe) for row in (6, 5, 4, 3, 0, 1, 2, 7)]
+        return [Told(Space.COUNTER, row, pe) for row in (4, 6, 5, 3, 0, 1, 2, 7)]
 
     def added() -> list[Told]:
         """Run twice, and drain the sums of both."""
@@ -63,9 +63,18 @@ def draw_commands(rng: Random, networks: list[Network], count: int) -> list[list
         addr = rng.randrange(2) * FILE[Space.ACT] + P.act_words - 1
         return [Told(Space.ACT, addr, rng.randrange(2), rng.randrange(1 << 20))]
 
+    def polls() -> list[Told]:
+        """Read the control space in the midst of a run, at any pace."""
+        rows = Control.STATUS, Control.CYCLES
+        return [
+            Told(Space.CONTROL, rng.choice(rows), rng.randrange(P.num_pes), gap=rng.randrange(4))
+            for _ in range(rng.randrange(12))
+        ]
+
     def any_read() -> list[Told]:
-        space = rng.choice([one for one in Space if one != Space.CONTROL])
-        return [Told(space, rng.randrange(40), rng.randrange(4))]
+        spaces = [one for one in Space if one != Space.CONTROL]
+        space = rng.choice([*spaces, Space.ACT, Space.DIRECTORY, Space.COUNTER])
+        return [Told(space, rng.randrange(40), rng.randrange(3))]
 
     start, kept = control(Command.START), control(Command.START | Command.KEEP)
     counters = control(Command.CLEAR_COUNTERS)
@@ -79,6 +88,7 @@ def draw_commands(rng: Random, networks: list[Network], count: int) -> list[list
         (2, lambda: counters + kept + rng.choice([counters, start, kept]) + result()),
         (3, added),
         (3, lambda: start + all_counters()),
+        (3, lambda: start + polls() + all_counters()),
         (6, result),
         (6, new_input),
         (6, lambda: new_input() + start + result()),
