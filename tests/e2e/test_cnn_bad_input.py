@@ -29,7 +29,7 @@ BAD_DATA = {
     "missing": (None, ["bad.npy does not exist"]),
     "nan": (_spotted(float("nan")), ["NaN or infinite", "sample 2"]),
     "infinite": (_spotted(float("inf")), ["NaN or infinite", "sample 2"]),
-    "one sample": (np.zeros((2, 8, 8)), ["(samples, 2, 8, 8), not (2, 8, 8)"]),
+    "one plane": (np.zeros((8, 8)), ["2, 8, 8)", "not (8, 8)"]),
     "flat": (np.zeros((4, 128)), ["(samples, 2, 8, 8), not (4, 128)"]),
     "channels last": (np.zeros((4, 8, 8, 2)), ["(samples, 2, 8, 8), not (4, 8, 8, 2)"]),
     "larger plane": (np.zeros((4, 2, 9, 8)), ["(samples, 2, 8, 8), not (4, 2, 9, 8)"]),
