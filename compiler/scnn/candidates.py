@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from compiler.graph import QuantConv
-from compiler.scnn.geometry import kernel_pieces, least_tile, sample_regions
 from compiler.scnn.layer import LayerPlan
 from compiler.scnn.mapping import Mapping, Room
 from hw.scnn.params import ScnnParams
 
-__all__ = ["Site", "candidates", "is_whole", "site_of", "site_plans", "strides"]
+__all__ = ["MAX_REGIONS", "Site", "candidates", "is_whole", "site_of", "site_plans", "strides"]
 
 _MAX_GROUPS = (1 << 12) - 1
-_MAX_REGIONS = 1 << 14
+MAX_REGIONS = 1 << 14
+"""Parts of a plane."""
 _BANK_MARGIN = 4
 
 
@@ -76,7 +76,7 @@ def candidates(
                 continue
             for region_h in _parts(rows):
                 for region_w in _parts(columns):
-                    if -(-rows // region_h) * -(-columns // region_w) > _MAX_REGIONS:
+                    if -(-rows // region_h) * -(-columns // region_w) > MAX_REGIONS:
                         continue
                     site = site_of(conv, start, (region_h, region_w), kernel_step, params)
                     if site is None:
@@ -108,20 +108,18 @@ def site_of(
     params: ScnnParams,
 ) -> Site | None:
     """Find tile and strides, at least those of ``start``; None if the accumulators are too few."""
-    ho, wo, rooms = start.ho, start.wo, []
-    parts = kernel_pieces(conv, kernel_step)
-    for _, piece in parts:
-        regions = sample_regions(piece, *region_size)
-        least = least_tile(piece, regions, (start.height(params), start.width(params)))
-        ho, wo = max(ho, least[0]), max(wo, least[1])
-        rooms += [Room.of(piece, region.padding) for region in regions]
-    room = Room.joint(rooms)
+    block = start.height(params), start.width(params)
+    room, (ho, wo) = Room.of_parts(conv, region_size, kernel_step, block)
+    ho, wo = max(ho, start.ho), max(wo, start.wo)
     found = strides(wo, ho, room, params, start.y_stride)
     if found is None:
         return None
     mapping = replace(start, wo=wo, ho=ho, k_stride=found[0], y_stride=found[1])
     streams = len(start.streams(params))
-    return Site(mapping, region_size, kernel_step, len(parts) > 1, streams, room)
+    in_parts = any(
+        taps > step for taps, step in zip(conv.weight.shape[2:], kernel_step, strict=True)
+    )
+    return Site(mapping, region_size, kernel_step, in_parts, streams, room)
 
 
 def site_plans(conv: QuantConv, site: Site, params: ScnnParams) -> Iterator[LayerPlan]:

@@ -1,7 +1,7 @@
 """Compile a network with convolutions, in float or in fixed point, to an image."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from compiler.eie.compute import run_layer
@@ -14,7 +14,7 @@ from compiler.scnn.check import check_tail
 from compiler.scnn.handoff import find_handoff
 from compiler.scnn.image import CnnImage
 from compiler.scnn.order import balance_channels
-from compiler.scnn.program import build
+from compiler.scnn.program import build, many_runs
 from compiler.scnn.quantize import quantize
 from compiler.scnn.quantize_report import fixed_point_errors
 from compiler.scnn.run import ScnnRun
@@ -90,7 +90,8 @@ def compile_quantized_cnn(
     The columns of EIE's first layer stand in the order in which SCNN's outputs come if they can go
     to EIE without the host. Output channels of layers are renumbered where that saves cycles, see
     :func:`compiler.scnn.order.balance_channels`; the report's ``channel_order`` says how.
-    Kernels that have one place only get the stride that is fastest.
+    Kernels that have one place only get the stride that is fastest. The report's ``many_runs`` says
+    which layers are cut into more than :data:`compiler.scnn.program.MANY_RUNS` runs.
 
     Parameters
     ----------
@@ -113,11 +114,11 @@ def compile_quantized_cnn(
     more = dict(report or {})
     if network.tail is not None:
         tail_params = check_tail(params, tail_params)
-    graph, orders = balance_channels(network.graph, params, densities)
+    graph, orders = balance_channels(network.graph, params, densities, tell)
     network = dataclasses.replace(network, graph=graph)
     if orders:
         more["channel_order"] = {name: order.tolist() for name, order in orders.items()}
-    graph, runs = _map(network, params, densities, lambda done, total: tell("map", done, total))
+    graph, runs = _map(network, params, densities, tell)
     network = dataclasses.replace(network, graph=graph)
     tail: Image | None = None
     if network.tail is not None and tail_params is not None:
@@ -133,6 +134,8 @@ def compile_quantized_cnn(
         tail = Image(name, tail_params, network.tail, positions, segments, about)
         more["placement"] = placement
     more["runs"] = len(runs)
+    if many := many_runs(graph, runs):
+        more["many_runs"] = many
     return CnnImage(name=name, params=params, network=network, runs=runs, tail=tail, report=more)
 
 
@@ -140,10 +143,10 @@ def _map(
     network: QuantCnn,
     params: ScnnParams,
     densities: Mapping[str, float] | None,
-    tell: Callable[[int, int], None],
+    tell: Progress,
 ) -> tuple[QuantGraph, tuple[ScnnRun, ...]]:
     """Build the runs of a network, and say with which strides."""
-    graph = choose_strides(network.graph, params, densities)
+    graph = choose_strides(network.graph, params, densities, tell)
     runs = build(graph, params, densities, tell)
     changed = any(
         new.stride != old.stride

@@ -3,17 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from compiler.graph import QuantConv
 from compiler.scnn.estimate import RUN_CYCLES, Work, estimate_pass
-from compiler.scnn.geometry import Region, cut, kernel_pieces, phase_taps
+from compiler.scnn.geometry import cut_axis, reach
 from compiler.scnn.layer import LayerPlan, input_channels, output_slices
-from compiler.scnn.mapping import Room
 from hw.scnn.params import ScnnParams
 
-__all__ = ["LOAD_WORDS", "Expected", "estimate", "load_cycles", "rough"]
+__all__ = ["LOAD_WORDS", "Expected", "axis_kinds", "count_runs", "estimate", "load_cycles", "rough"]
 
 LOAD_WORDS = 64
 """Words of activations a cycle that a host is taken to load, the same to all blocks of PEs."""
@@ -58,6 +58,12 @@ def rough(conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expect
     return total
 
 
+def count_runs(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> int:
+    """Estimate the runs that a layer is cut into."""
+    expected = Expected.of(conv, 1.0)
+    return sum(count * runs for _, count, runs in _works(conv, plan, params, expected))
+
+
 def load_cycles(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> float:
     """Estimate what the host needs to load activations, were it as fast as a wide DMA.
 
@@ -73,7 +79,8 @@ def load_cycles(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> float:
     # Channels that are all there at once serve all output channels one after the other.
     stays = regions == 1 and conv.groups == 1 and plan.c_step >= conv.in_shape[0]
     loaded = slices[0] if stays else regions * sum(slices)
-    loaded *= len(kernel_pieces(conv, plan.kernel_step))
+    for taps, step in zip(conv.weight.shape[2:], plan.kernel_step, strict=True):
+        loaded *= -(-taps // step)
     return loaded * words * pes / LOAD_WORDS
 
 
@@ -95,13 +102,6 @@ def _works(
     conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected
 ) -> Iterator[tuple[Work, int, int]]:
     """Give each kind of pass, how many there are, and into how many runs weights split each."""
-    for _, piece in kernel_pieces(conv, plan.kernel_step):
-        yield from _piece_works(piece, plan, params, expected)
-
-
-def _piece_works(
-    conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected
-) -> Iterator[tuple[Work, int, int]]:
     mapping = plan.mapping
     streams = len(mapping.streams(params))
     of_group, per_group = conv.out_shape[0] // conv.groups, conv.weight.shape[1]
@@ -109,17 +109,10 @@ def _piece_works(
         (len(outputs), len(input_channels(conv, outputs)))
         for outputs in output_slices(conv, plan.k_step)
     )
-    for region, regions in _kinds(conv, plan):
-        room = Room.of(conv, region.padding)
-        taps = tuple(
-            len(one)
-            for one in phase_taps(conv.weight.shape[2:], conv.stride, region.padding)
-            if one
-        )
-        down, across = mapping.height(params), mapping.width(params)
-        steps = _along(mapping.ho, room.top, room.bottom, down) * _along(
-            mapping.wo, room.left, room.right, across
-        )
+    down, across = mapping.height(params), mapping.width(params)
+    for (y, x), alike in _places(conv, plan).items():
+        taps = tuple(one * other for one in y.taps for other in x.taps if one * other)
+        steps = _along(mapping.ho, *y.around, down) * _along(mapping.wo, *x.around, across)
         for (outputs, channels), count in slices.items():
             each = -(-outputs // streams)
             groups = -(-each // mapping.kc)
@@ -130,8 +123,8 @@ def _piece_works(
                 outputs=min(kc, of_group),
                 groups=groups,
                 taps=taps,
-                rows=_held(region.in_height, conv.stride[0], mapping.ho, down),
-                columns=_held(region.in_width, conv.stride[1], mapping.wo, across),
+                rows=_held(y.inputs, conv.stride[0], mapping.ho, down),
+                columns=_held(x.inputs, conv.stride[1], mapping.wo, across),
                 streams=min(streams, outputs),
                 steps=kc * steps,
                 act_density=expected.acts,
@@ -147,10 +140,10 @@ def _piece_works(
                 )
             )
             runs = max(1, -(-int(vectors) // params.weight_words))
-            yield work, count * regions, runs
+            yield work, count * alike, runs
             if chunks > 1:
                 # Sums stay in the accumulators.
-                yield replace(work, steps=0), count * (chunks - 1) * regions, runs
+                yield replace(work, steps=0), count * (chunks - 1) * alike, runs
 
 
 def _along(tile: int, before: int, after: int, pes: int) -> int:
@@ -163,15 +156,53 @@ def _held(inputs: int, stride: int, tile: int, pes: int) -> tuple[int, ...]:
     return tuple(min(tile, max(0, every - pe * tile)) for pe in range(pes))
 
 
-def _kinds(conv: QuantConv, plan: LayerPlan) -> list[tuple[Region, int]]:
-    """Give a region of each size, and how many have it."""
-    kinds: list[list[tuple[int, int, int]]] = []
-    for count, step in zip(conv.out_shape[1:], (plan.region_h, plan.region_w), strict=True):
-        whole, rest = divmod(count, step)
-        inner = [(step, min(whole - 1, 1) * step, whole)] if whole else []
-        kinds.append(inner + ([(rest, whole * step, 1)] if rest else []))
-    return [
-        (cut(conv, y, x, height, width), rows * columns)
-        for height, y, rows in kinds[0]
-        for width, x, columns in kinds[1]
-    ]
+@dataclass(frozen=True)
+class _Axis:
+    """What a region and a part of the kernel have in one direction.
+
+    Parameters
+    ----------
+    inputs : of the region.
+    around : outputs before and after a PE's tile that its inputs reach.
+    taps : of each phase.
+    """
+
+    inputs: int
+    around: tuple[int, int]
+    taps: tuple[int, ...]
+
+
+def _places(conv: QuantConv, plan: LayerPlan) -> dict[tuple[_Axis, _Axis], int]:
+    """Count the regions, times the parts of the kernel, that look the same to a pass."""
+    rows, columns = (
+        axis_kinds(
+            conv.weight.shape[2 + axis],
+            plan.kernel_step[axis],
+            stride=conv.stride[axis],
+            padding=conv.padding[axis],
+            inputs=conv.in_shape[1 + axis],
+            outputs=conv.out_shape[1 + axis],
+            region=(plan.region_h, plan.region_w)[axis],
+        )
+        for axis in (0, 1)
+    )
+    return {(y, x): count * other for y, count in rows.items() for x, other in columns.items()}
+
+
+@lru_cache(maxsize=1 << 12)
+def axis_kinds(
+    kernel: int, step: int, *, stride: int, padding: int, inputs: int, outputs: int, region: int
+) -> Counter[_Axis]:
+    """Count regions and parts of the kernel that are alike in one direction."""
+    whole, rest = divmod(outputs, region)
+    kinds = [(region, min(whole - 1, 1) * region, whole)] if whole else []
+    kinds += [(rest, whole * region, 1)] if rest else []
+    found: Counter[_Axis] = Counter()
+    for first in range(0, kernel, step):
+        taps = min(step, kernel - first)
+        for size, start, count in kinds:
+            _, held, pad = cut_axis(start, size, taps, stride, padding - first, inputs)
+            phases = Counter((r - pad) % stride for r in range(taps))
+            every = tuple(phases[a] for a in range(stride))
+            found[_Axis(held, reach(taps, stride, pad), every)] += count
+    return found

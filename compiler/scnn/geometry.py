@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from compiler.graph import QuantConv
 
 __all__ = [
     "Region",
     "Tap",
+    "axis_needs",
     "cut",
+    "cut_axis",
     "kernel_pieces",
     "layer_regions",
     "least_tile",
@@ -51,23 +54,27 @@ class Tap:
     dx: int
 
 
-def _cut_axis(
+def cut_axis(
     first: int, count: int, kernel: int, stride: int, padding: int, size: int
 ) -> tuple[int, int, int]:
-    """Find first input, inputs, and padding before them, of ``count`` outputs from ``first`` on."""
+    """Find first input, inputs, and padding before them, of ``count`` outputs from ``first`` on.
+
+    Where there are no inputs there is nothing that padding could move, and so it is 0: it may be
+    longer than the accumulators around a tile reach.
+    """
     begin = first * stride - padding
     end = min(size, begin + (count - 1) * stride + kernel)
     start = min(max(begin, 0), size)
-    return start, max(end - start, 0), max(start - begin, 0)
+    return (start, end - start, start - begin) if start < end else (start, 0, 0)
 
 
 def cut(conv: QuantConv, y0: int, x0: int, height: int, width: int) -> Region:
     """Find the inputs of a region of outputs."""
     _, rows, columns = conv.in_shape
-    in_y0, in_height, top = _cut_axis(
+    in_y0, in_height, top = cut_axis(
         y0, height, conv.weight.shape[2], conv.stride[0], conv.padding[0], rows
     )
-    in_x0, in_width, left = _cut_axis(
+    in_x0, in_width, left = cut_axis(
         x0, width, conv.weight.shape[3], conv.stride[1], conv.padding[1], columns
     )
     return Region(
@@ -115,17 +122,19 @@ def layer_regions(conv: QuantConv, height: int, width: int) -> tuple[Region, ...
 
 def sample_regions(conv: QuantConv, region_h: int, region_w: int) -> list[Region]:
     """Give a region of every kind: at the edges, where padding reaches in, and elsewhere."""
-    starts: list[list[int]] = []
-    for axis, step in ((0, region_h), (1, region_w)):
-        every = range(0, conv.out_shape[1 + axis], step)
-        padded = [at for at in every if at * conv.stride[axis] < conv.padding[axis]]
-        starts.append(sorted({0, *padded, *every[len(padded) :][:1], *every[-2:]}))
     _, rows, columns = conv.out_shape
     return [
         cut(conv, y, x, min(region_h, rows - y), min(region_w, columns - x))
-        for y in starts[0]
-        for x in starts[1]
+        for y in _sample_starts(rows, region_h, conv.stride[0], conv.padding[0])
+        for x in _sample_starts(columns, region_w, conv.stride[1], conv.padding[1])
     ]
+
+
+def _sample_starts(outputs: int, step: int, stride: int, padding: int) -> list[int]:
+    """List where regions of every kind begin in one direction."""
+    every = range(0, outputs, step)
+    padded = every[: max(0, -(-padding // (stride * step)))]
+    return sorted({0, *padded, *every[len(padded) :][:1], *every[-2:]})
 
 
 def phase_taps(
@@ -153,6 +162,47 @@ def reach(kernel: int, stride: int, padding: int) -> tuple[int, int]:
     return max(0, -min(offsets)), max(0, *offsets)
 
 
+@lru_cache(maxsize=1 << 14)
+def axis_needs(
+    kernel: int,
+    step: int,
+    *,
+    stride: int,
+    padding: int,
+    inputs: int,
+    outputs: int,
+    region: int,
+    pes: int,
+) -> tuple[int, int, int]:
+    """Find what all parts of a kernel and all regions of a plane need in one direction.
+
+    What a layer needs down does not depend on what it needs across, so that a kernel in many
+    parts is looked at by its rows and by its columns, and not by its taps.
+
+    Parameters
+    ----------
+    kernel, step : taps, and the most of a part.
+    stride, padding, inputs, outputs : of the layer.
+    region : outputs of a region.
+    pes : of a block.
+
+    Returns
+    -------
+    The fewest outputs of a PE, see :func:`least_tile`, and the outputs before and after them that
+    its inputs reach.
+    """
+    least, before, after = 1, 0, 0
+    for first in range(0, kernel, step):
+        taps = min(step, kernel - first)
+        for start in _sample_starts(outputs, region, stride, padding - first):
+            count = min(region, outputs - start)
+            _, held, pad = cut_axis(start, count, taps, stride, padding - first, inputs)
+            around = reach(taps, stride, pad)
+            least = max(least, _least(count, held, stride, pes, around))
+            before, after = max(before, around[0]), max(after, around[1])
+    return least, before, after
+
+
 def least_tile(
     conv: QuantConv, regions: Sequence[Region], block: tuple[int, int]
 ) -> tuple[int, int]:
@@ -166,14 +216,26 @@ def least_tile(
     regions : of its plane.
     block : PEs down and across.
     """
-    kernel, found = conv.weight.shape[2:], []
+    found: list[int] = []
     for axis in (0, 1):
-        stride, pes, least = conv.stride[axis], block[axis], 1
-        for region in regions:
-            outputs = (region.height, region.width)[axis]
-            inputs = (region.in_height, region.in_width)[axis]
-            least = max(least, -(-outputs // pes), -(-inputs // (pes * stride)))
-            if pes > 1:
-                least = max(least, *reach(kernel[axis], stride, region.padding[axis]))
-        found.append(least)
+        kernel, stride = conv.weight.shape[2 + axis], conv.stride[axis]
+        found.append(
+            max([
+                1,
+                *(
+                    _least(
+                        (region.height, region.width)[axis],
+                        (region.in_height, region.in_width)[axis],
+                        stride,
+                        block[axis],
+                        reach(kernel, stride, region.padding[axis]),
+                    )
+                    for region in regions
+                ),
+            ])
+        )
     return found[0], found[1]
+
+
+def _least(outputs: int, inputs: int, stride: int, pes: int, around: tuple[int, int]) -> int:
+    return max(-(-outputs // pes), -(-inputs // (pes * stride)), *(around if pes > 1 else ()))

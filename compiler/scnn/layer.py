@@ -1,6 +1,6 @@
 """Turn one layer into runs of the array, with the host in between."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +9,7 @@ from compiler.eie.segment import SramData
 from compiler.graph import QuantConv
 from compiler.scnn.collect import collect
 from compiler.scnn.fields import stored_fields
-from compiler.scnn.geometry import Region, cut, kernel_pieces, sample_regions
+from compiler.scnn.geometry import Region, cut, kernel_pieces
 from compiler.scnn.mapping import Mapping, Room
 from compiler.scnn.passes import Encoder, Pass, Share
 from compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
@@ -90,6 +90,7 @@ def layer_runs(
     *,
     layer: int = 0,
     inputs: Sequence[Channels] = (),
+    progress: Callable[[int], None] | None = None,
 ) -> list[ScnnRun]:
     """Build the runs of a layer that takes its input from the host and leaves its output there.
 
@@ -102,6 +103,7 @@ def layer_runs(
     params : of the array.
     layer : number of the layer in the graph.
     inputs : what the layer reads, in order; unless given, it has one input.
+    progress : called with the number of runs so far, after each.
 
     Raises
     ------
@@ -142,6 +144,8 @@ def layer_runs(
                             )
                         )
                         loaded = load
+                        if progress is not None:
+                            progress(len(runs))
     return only_changes(runs)
 
 
@@ -151,11 +155,7 @@ def _encoders(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> list[Enco
     parts = kernel_pieces(conv, plan.kernel_step)
     room: Room | None = None
     if len(parts) > 1:
-        room = Room.joint(
-            Room.of(piece, region.padding)
-            for _, piece in parts
-            for region in sample_regions(piece, plan.region_h, plan.region_w)
-        )
+        room, _ = Room.of_parts(conv, (plan.region_h, plan.region_w), plan.kernel_step)
     return [
         Encoder(piece, fields[:, :, where[0], where[1]], plan.mapping, params, room)
         for where, piece in parts

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from compiler.graph import QuantConv
-from compiler.scnn.geometry import Region, reach
+from compiler.scnn.geometry import Region, axis_needs, reach
 from compiler.scnn.run import TileLayout
 from hw.scnn.params import ScnnParams
 
@@ -27,6 +27,38 @@ class Room:
         top, bottom = reach(r, sy, padding[0])
         left, right = reach(s, sx, padding[1])
         return cls(top=top, bottom=bottom, left=left, right=right)
+
+    @classmethod
+    def of_parts(
+        cls,
+        conv: QuantConv,
+        region: tuple[int, int],
+        kernel_step: tuple[int, int],
+        block: tuple[int, int] = (1, 1),
+    ) -> tuple["Room", tuple[int, int]]:
+        """Find the room for all regions of a plane and all parts of a kernel, and the least tile.
+
+        Parameters
+        ----------
+        conv : the layer.
+        region : outputs of a region, (down, across).
+        kernel_step : rows and columns of a part of the kernel.
+        block : PEs down and across.
+        """
+        (ho, top, bottom), (wo, left, right) = (
+            axis_needs(
+                conv.weight.shape[2 + axis],
+                kernel_step[axis],
+                stride=conv.stride[axis],
+                padding=conv.padding[axis],
+                inputs=conv.in_shape[1 + axis],
+                outputs=conv.out_shape[1 + axis],
+                region=region[axis],
+                pes=block[axis],
+            )
+            for axis in (0, 1)
+        )
+        return cls(top=top, bottom=bottom, left=left, right=right), (ho, wo)
 
     @classmethod
     def joint(cls, rooms: Iterable["Room"]) -> "Room":

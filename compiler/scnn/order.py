@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from compiler.errors import CompileError
 from compiler.graph import INPUT, QuantConv, QuantGraph
+from compiler.progress import Progress, silent
 from compiler.scnn.geometry import phase_taps
 from compiler.scnn.layer import LayerPlan, output_slices
 from compiler.scnn.plan import plan_layer
@@ -30,7 +31,10 @@ Order = NDArray[np.int64]
 
 
 def balance_channels(
-    graph: QuantGraph, params: ScnnParams, densities: Mapping[str, float] | None = None
+    graph: QuantGraph,
+    params: ScnnParams,
+    densities: Mapping[str, float] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[QuantGraph, dict[str, Order]]:
     """Choose the order of the output channels of each layer.
 
@@ -42,6 +46,7 @@ def balance_channels(
     graph : layers in fixed point.
     params : of the array.
     densities : by a layer's name, share of its inputs that are expected not to be 0.
+    progress : step "order channels", by layers.
 
     Returns
     -------
@@ -51,7 +56,9 @@ def balance_channels(
         return graph, {}
     cuts = channel_cuts(graph)
     orders: dict[str, Order] = {}
-    for conv in graph.layers:
+    tell = progress or silent
+    for number, conv in enumerate(graph.layers):
+        tell("order channels", number, len(graph.layers))
         bounds = sorted(cuts[conv.name])
         if _goes_along(conv) or len(bounds) > conv.out_shape[0]:
             continue
@@ -65,6 +72,7 @@ def balance_channels(
         after = order_cycles(conv, plan, params, density, dealt)
         if before - after > max(_CYCLES, _GAIN * before):
             orders[conv.name] = dealt
+    tell("order channels", len(graph.layers), len(graph.layers))
     return permute_channels(graph, orders), orders
 
 

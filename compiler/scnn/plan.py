@@ -1,22 +1,26 @@
 """Choose how a layer is laid on the array: the mapping with the fewest estimated cycles."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import NoReturn
 
 from compiler.errors import ScnnCompileError
 from compiler.graph import QuantConv
-from compiler.scnn.candidates import candidates, is_whole, site_of, site_plans
+from compiler.scnn.candidates import MAX_REGIONS, candidates, is_whole, site_of, site_plans
 from compiler.scnn.clear import keeps_clear
-from compiler.scnn.cost import Expected, load_cycles, rough
+from compiler.scnn.cost import Expected, count_runs, load_cycles, rough
 from compiler.scnn.cost import estimate as _estimate
-from compiler.scnn.geometry import kernel_pieces, least_tile, sample_regions
 from compiler.scnn.layer import LayerPlan
-from compiler.scnn.mapping import Mapping, Room
-from hw.scnn.params import ScnnParams
+from compiler.scnn.mapping import Mapping
+from hw.scnn.params import PRESETS, ScnnParams
 
-__all__ = ["estimate", "plan_layer", "plan_tile"]
+__all__ = ["MAX_RUNS", "estimate", "plan_layer", "plan_tile"]
 
-_CANDIDATES = 40
+_BEST = 40
+
+MAX_RUNS = 1 << 16
+"""Runs of one layer; each has files of its own, and the host loads each by itself."""
 
 
 def plan_layer(conv: QuantConv, params: ScnnParams, act_density: float = 1.0) -> LayerPlan:
@@ -34,14 +38,16 @@ def plan_layer(conv: QuantConv, params: ScnnParams, act_density: float = 1.0) ->
     Raises
     ------
     CompileError
-        If not even one output channel of one output fits the array; what is too small is named.
+        If not even one output channel of one output fits the array, or if the layer must be cut
+        into more than ``MAX_RUNS`` runs; what is too small is named.
     """
     expected = Expected.of(conv, act_density)
     best, loads = _clear_plans(conv, params, expected)
     if not best:
-        _refuse(conv, params, expected)
+        _refuse(conv, params)
     cycles = {plan: _estimate(conv, plan, params, expected) for plan in best}
     chosen = min(best, key=lambda plan: cycles[plan] + loads[plan])
+    _check_runs(conv, chosen, params)
     return replace(chosen, cycles=cycles[chosen])
 
 
@@ -49,24 +55,35 @@ def _clear_plans(
     conv: QuantConv, params: ScnnParams, expected: Expected
 ) -> tuple[list[LayerPlan], dict[LayerPlan, float]]:
     """Return the plans that seem fastest, and the cycles that the loads of each count."""
-    step = conv.weight.shape[2], conv.weight.shape[3]
-    loads: dict[LayerPlan, float] = {}
-    while not loads:
-        every = candidates(conv, params, step)
-        loads = {plan: load_cycles(conv, plan, params) for plan in every}
-        if step == (1, 1):
-            break
-        # A kernel that reaches too far, or has too many taps, is cut into parts.
-        down = step[0] >= step[1]
-        step = (-(-step[0] // 2), step[1]) if down else (step[0], -(-step[1] // 2))
+    every = _candidates(conv, params)
+    loads = {plan: load_cycles(conv, plan, params) for plan in every}
     found = {plan: more + rough(conv, plan, params, expected) for plan, more in loads.items()}
     best: list[LayerPlan] = []
     for plan in sorted(found, key=found.__getitem__):
         if keeps_clear(conv, plan, params):
             best.append(plan)
-        if len(best) == _CANDIDATES:
+        if len(best) == _BEST:
             break
     return best, loads
+
+
+def _candidates(conv: QuantConv, params: ScnnParams) -> Iterator[LayerPlan]:
+    """Go through the mappings with the fewest parts of the kernel that the memories allow."""
+    step = conv.weight.shape[2], conv.weight.shape[3]
+    while True:
+        plan = None
+        for plan in candidates(conv, params, step):
+            yield plan
+        if plan is not None or step == (1, 1):
+            return
+        # A kernel that reaches too far, or has too many taps, is cut into parts.
+        down = step[0] >= step[1]
+        step = (-(-step[0] // 2), step[1]) if down else (step[0], -(-step[1] // 2))
+
+
+def _has_plan(conv: QuantConv, params: ScnnParams) -> bool:
+    """Whether there is any mapping."""
+    return any(keeps_clear(conv, plan, params) for plan in _candidates(conv, params))
 
 
 def estimate(
@@ -122,54 +139,59 @@ def plan_tile(
     return min(plans, key=lambda plan: plan.cycles, default=None)
 
 
-def _refuse(conv: QuantConv, params: ScnnParams, expected: Expected) -> NoReturn:
+def _refuse(conv: QuantConv, params: ScnnParams) -> NoReturn:
     """Say which memory does not hold the least that a pass needs: one output of one channel.
 
-    And on which array, with one parameter changed, or those that lack, there is a plan.
+    And on which array, with one parameter changed, or those that lack, there is a plan. Of
+    accumulators and runs of zeros there are always enough for one output and one tap.
     """
-    _, piece = kernel_pieces(conv, (1, 1))[0]
-    regions = sample_regions(piece, 1, 1)
-    ho, wo = least_tile(piece, regions, (1, 1))
-    room = Room.joint(Room.of(piece, region.padding) for region in regions)
-    across, down = room.left + room.right, room.top + room.bottom
     phases = conv.stride[0] * conv.stride[1]
-    accs, words = (ho + down) * (wo + across), phases * -(-ho * wo // params.mult_i)
-    entries = 1 << (-(-accs // params.banks) - 1).bit_length()
     needs = [
-        (accs, params.accs, "accumulators", {"bank_entries": entries}),
-        (across, params.max_run, "zeros in a run", {"run_bits": across.bit_length()}),
-        (words, params.act_words, "words of activation RAM", {"act_words": words}),
-        (phases, params.num_channels, "directory entries", {"num_channels": phases}),
+        (phases, params.act_words, "words of activation RAM", "act_words"),
+        (phases, params.num_channels, "directory entries", "num_channels"),
     ]
     lacking = [f"{need} {what} of {there}" for need, there, what, _ in needs if need > there]
-    least: dict[str, int] = {}
-    for need, there, _, change in needs:
-        least |= change if need > there else {}
-    if not lacking and params.num_streams < params.num_pes:
-        raise ScnnCompileError(
-            f"layer {conv.name!r} does not fit the array: one output fits a PE, but not PEs that "
-            f"share a plane, as they must with num_streams {params.num_streams}: compile for an "
-            f"array with num_streams = {params.num_pes}"
-        )
-    raise ScnnCompileError(
-        f"layer {conv.name!r} does not fit the array: one output needs "
-        f"{' and '.join(lacking) or 'more than there is'}: "
-        f"{_way_out(conv, params, expected, least)}"
+    least = {name: need for need, there, _, name in needs if need > there}
+    _, rows, columns = conv.out_shape
+    why = (
+        f"one output needs {' and '.join(lacking)}"
+        if lacking
+        else f"its {rows} x {columns} outputs would have to be cut into more than {MAX_REGIONS} "
+        "regions"
     )
+    out = _way_out(params, least, lambda other: _has_plan(conv, other))
+    raise ScnnCompileError(f"layer {conv.name!r} does not fit the array: {why}: {out}")
+
+
+def _check_runs(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> None:
+    """Refuse a layer in more runs than an image may have."""
+    runs = count_runs(conv, plan, params)
+    if runs > MAX_RUNS:
+
+        def fits(other: ScnnParams) -> bool:
+            some = islice(_candidates(conv, other), _BEST)
+            return any(count_runs(conv, one, other) <= MAX_RUNS for one in some)
+
+        raise ScnnCompileError(
+            f"layer {conv.name!r} would be cut into about {runs} runs of the array, and more than "
+            f"{MAX_RUNS} are not built: {_way_out(params, {}, fits)}"
+        )
 
 
 _GROWING = ("act_words", "bank_entries", "num_channels", "run_bits", "num_taps")
 """Parameters of which some layer needs more than the least that is known to lack."""
 
 
-def _way_out(conv: QuantConv, params: ScnnParams, expected: Expected, least: dict[str, int]) -> str:
-    """Name an array that has a plan: the least one, or with one parameter doubled often enough."""
+def _way_out(
+    params: ScnnParams, least: dict[str, int], enough: Callable[[ScnnParams], bool]
+) -> str:
+    """Name an array that is enough: the least, one parameter doubled often enough, or a preset."""
     ranges = ScnnParams.ranges
 
     def fits(change: dict[str, int]) -> bool:
         if any(value > ranges[name][1] for name, value in change.items()):
             return False
-        return bool(_clear_plans(conv, replace(params, **change), expected)[0])
+        return enough(replace(params, **change))
 
     change = dict(least)
     # Often what lacks is only what is needed at least.
@@ -182,10 +204,13 @@ def _way_out(conv: QuantConv, params: ScnnParams, expected: Expected, least: dic
                 break
         else:
             change = {}
+            for name, preset in PRESETS.items():
+                if enough(preset):
+                    return f"compile for an array as large as that of preset {name!r}"
     if change:
         given = " and ".join(f"{name} = {value}" for name, value in change.items())
         return f"compile for an array with {given}"
     return (
-        "no array has as much, so give the network a smaller input or the layer a smaller kernel "
-        "or stride"
+        "neither one parameter more nor a preset's array is enough, so give the network a smaller "
+        "input or the layer a smaller kernel or stride"
     )

@@ -1,10 +1,13 @@
 """Turn a network into runs of the array."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from compiler.graph import INPUT, QuantGraph
+from compiler.progress import Progress, silent
 from compiler.scnn.areas import area_layers, move_runs
 from compiler.scnn.check import check_layer
+from compiler.scnn.cost import count_runs
 from compiler.scnn.fuse import fused_run
 from compiler.scnn.layer import layer_runs, only_changes
 from compiler.scnn.levels import levels_from
@@ -12,14 +15,17 @@ from compiler.scnn.plan import plan_layer
 from compiler.scnn.run import Channels, ScnnRun
 from hw.scnn.params import ScnnParams
 
-__all__ = ["build"]
+__all__ = ["MANY_RUNS", "build", "many_runs"]
+
+MANY_RUNS = 100
+"""A layer in more runs than that is told of: the host moves more than the array computes."""
 
 
 def build(
     graph: QuantGraph,
     params: ScnnParams,
     densities: Mapping[str, float] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[ScnnRun, ...]:
     """Build the runs of a network.
 
@@ -32,7 +38,8 @@ def build(
     params : of the array.
     densities : by a layer's name, share of its inputs that are expected not to be 0; unless given,
         the network's input is taken to be dense, and half of all else not 0.
-    progress : called with the layers done, and their number.
+    progress : step "map" by layers; and of a layer in many runs, a step by runs, whose number is
+        estimated.
 
     Raises
     ------
@@ -41,6 +48,7 @@ def build(
     """
     known = {one.name: 1.0 if INPUT in one.inputs else 0.5 for one in graph.layers}
     known |= densities or {}
+    tell = progress or silent
     for layer in graph.layers:
         check_layer(layer, params)
     runs: list[ScnnRun] = []
@@ -63,12 +71,28 @@ def build(
             ]
             for region, area in area_layers(conv):
                 plan = plan_layer(area, params, known[conv.name])
-                found = layer_runs(area, plan, params, layer=number, inputs=inputs)
+                total = count_runs(area, plan, params)
+
+                def made(done: int, name: str = conv.name, total: int = total) -> None:
+                    if total > MANY_RUNS:
+                        tell(f"cut layer {name} into runs", done, max(done, total))
+
+                found = layer_runs(area, plan, params, layer=number, inputs=inputs, progress=made)
                 runs += move_runs(found, region)
             number += 1
         else:
             runs.append(best)
             number += len(best.passes)
-        if progress is not None:
-            progress(number, len(graph.layers))
+        tell("map", number, len(graph.layers))
     return tuple(only_changes(runs))
+
+
+def many_runs(graph: QuantGraph, runs: Sequence[ScnnRun]) -> list[str]:
+    """Say of each layer that is cut into more than ``MANY_RUNS`` runs, into how many."""
+    counts = Counter(number for run in runs for number in set(run.passes))
+    return [
+        f"layer {graph.layers[number].name!r} is cut into {count} runs of the array, between which "
+        "the host loads its memories; an array with more memory needs fewer"
+        for number, count in sorted(counts.items())
+        if count > MANY_RUNS
+    ]

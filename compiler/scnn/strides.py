@@ -8,6 +8,7 @@ from amaranth.hdl import Shape
 
 from compiler.errors import CompileError
 from compiler.graph import INPUT, QuantConv, QuantGraph
+from compiler.progress import Progress, silent
 from compiler.scnn.cost import LOAD_WORDS, load_cycles
 from compiler.scnn.plan import plan_layer
 from hw.scnn.formats import act_word_layout, directory_layout
@@ -20,7 +21,10 @@ _MOST = 7
 
 
 def choose_strides(
-    graph: QuantGraph, params: ScnnParams, densities: Mapping[str, float] | None = None
+    graph: QuantGraph,
+    params: ScnnParams,
+    densities: Mapping[str, float] | None = None,
+    progress: Progress | None = None,
 ) -> QuantGraph:
     """Give layers with one row or column of outputs the strides with which they are fastest.
 
@@ -33,15 +37,18 @@ def choose_strides(
     graph : layers in fixed point.
     params : of the array.
     densities : by a tensor's name, share of its elements that are expected not to be 0.
+    progress : step "choose strides", by layers.
 
     Returns
     -------
     The graph; its layers compute what they did.
     """
-    layers = []
-    for layer in graph.layers:
+    tell, layers = progress or silent, list[QuantConv]()
+    for number, layer in enumerate(graph.layers):
+        tell("choose strides", number, len(graph.layers))
         known = [(densities or {}).get(name, float(name == INPUT) or 0.5) for name in layer.inputs]
         layers.append(_fastest(layer, params, sum(known) / len(known)))
+    tell("choose strides", len(layers), len(layers))
     return replace(graph, layers=tuple(layers))
 
 

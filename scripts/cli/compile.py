@@ -108,6 +108,8 @@ def compile_model(
     print_image_formats(image)
     for sentence in image.report.get("chosen", ()):
         print_line(f"chosen: {sentence}")
+    for sentence in image.report.get("many_runs", ()):
+        print_line(f"many runs: {sentence}")
     print_line(f"image {image.name!r} for {describe_arrays(image)} in {output}")
 
 

@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from compiler.errors import CompileError
-from compiler.graph import QuantConv
+from compiler.graph import QuantCnn, QuantConv, QuantGraph
+from compiler.scnn import cost, geometry
 from compiler.scnn.clear import keeps_clear
-from compiler.scnn.geometry import layer_regions, least_tile
+from compiler.scnn.compile import compile_quantized_cnn
+from compiler.scnn.cost import count_runs
+from compiler.scnn.geometry import cut_axis, layer_regions, least_tile
 from compiler.scnn.layer import LayerPlan, layer_runs
 from compiler.scnn.mapping import Mapping
-from compiler.scnn.plan import estimate, plan_layer
+from compiler.scnn.plan import MAX_RUNS, estimate, plan_layer
+from compiler.scnn.program import MANY_RUNS
 from hw.scnn.params import PRESETS, ScnnParams
 
 TINY, PAPER = PRESETS["tiny"], PRESETS["paper"]
@@ -162,9 +166,7 @@ def test_tiles_hold_what_reaches_over_a_neighbour() -> None:
         (1, 3, {"num_channels": 8}, "9 directory entries of 8"),
         (5, 1, {"weight_words": 8, "mult_f": 1}, "needs 25 words and 2 headers of a stream's"),
         (5, 1, {"num_blocks": 2, "weight_depth": 4}, "headers of a stream's"),
-        (7, 1, {"run_bits": 1}, "zeros in a run of 1"),
-        (7, 1, {"banks": 2, "bank_entries": 2}, "accumulators of 4"),
-        (7, 1, {"banks": 2, "bank_entries": 2, "run_bits": 1}, "accumulators of 4 and . zeros"),
+        (1, 4, {"num_channels": 8, "act_words": 8}, "16 words of activation RAM of 8 and 16 dir"),
     ],
 )
 def test_refuses_with_numbers(
@@ -182,16 +184,92 @@ def test_refuses_with_numbers(
     assert layer_runs(conv, plan_layer(conv, params), params)
 
 
-def test_says_what_lacks_and_nothing_else() -> None:
-    conv = _conv((2, 8, 8), 3, kernel=7, padding=3)
-    small = replace(TINY, banks=4, bank_entries=2, num_streams=4)
-    with pytest.raises(CompileError, match=r"one output needs 16 accumulators of 8: compile for"):
-        plan_layer(conv, small)
-    # That is enough for each PE by itself, but not where they have to share a plane.
-    larger = replace(small, bank_entries=4, num_streams=1)
-    with pytest.raises(CompileError, match=r"share a plane.* for an array with num_streams = 4$"):
-        plan_layer(conv, larger)
-    assert plan_layer(conv, replace(larger, num_streams=4)).mapping.blocks(larger) == 4
+@pytest.mark.parametrize(
+    ("kernel", "padding", "changes"),
+    [
+        (7, 3, {"run_bits": 1}),
+        (7, 3, {"banks": 2, "bank_entries": 2}),
+        (7, 3, {"banks": 1, "bank_entries": 2, "run_bits": 1, "num_streams": 1}),
+        (1, (5, 7), {}),
+        (3, (9, 0), {"num_streams": 1}),
+    ],
+)
+def test_reach_and_padding_never_refuse(
+    kernel: int,
+    padding: int | tuple[int, int],
+    changes: dict[str, int],
+    machine: Any,
+    convolve: Callable[..., NDArray[np.int64]],
+) -> None:
+    """One tap needs no accumulators around, and neither do outputs that no input reaches."""
+    params = replace(TINY, **changes)
+    conv = _conv((2, 5, 5), 3, kernel)
+    down, across = padding if isinstance(padding, tuple) else (padding, padding)
+    shape = 3, 6 + 2 * down - kernel, 6 + 2 * across - kernel
+    conv = replace(conv, padding=(down, across), out_shape=shape)
+    values = np.random.default_rng(0).integers(-99, 99, conv.in_shape)
+    tensors = {"input": values, "layer": np.full(conv.out_shape, 12345)}
+    array = machine(params)
+    for run in layer_runs(conv, plan_layer(conv, params), params):
+        array.run(run, tensors)
+    np.testing.assert_array_equal(tensors["layer"], convolve(conv, values, params))
+
+
+def test_planning_a_large_kernel_looks_at_rows_and_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A kernel of 961 taps costs a few times one of 9, not a hundred times: no product of axes."""
+    calls: list[int] = []
+
+    def counted(*args: Any) -> tuple[int, int, int]:
+        calls.append(1)
+        return cut_axis(*args)
+
+    monkeypatch.setattr(geometry, "cut_axis", counted)
+    monkeypatch.setattr(cost, "cut_axis", counted)
+    found: list[int] = []
+    for kernel in (3, 31):
+        geometry.axis_needs.cache_clear()
+        cost.axis_kinds.cache_clear()
+        calls.clear()
+        conv = _conv((1, 32, 32), 2, kernel, padding=kernel // 2)
+        plan = plan_layer(conv, TINY)
+        found.append(len(calls))
+    assert 0 < found[1] < 20 * found[0]
+    assert count_runs(conv, plan, TINY) > 1000
+
+
+def test_many_runs_are_told_of() -> None:
+    """While they are made, and in the report; a layer in a few runs makes no noise."""
+    told: list[tuple[str, int, int]] = []
+
+    def tell(*step: Any) -> None:
+        told.append(step)
+
+    conv = _conv((1, 9, 9), 2, 13, padding=6)
+    for params, many in ((TINY, True), (PRESETS["tile"], False)):
+        told.clear()
+        graph = QuantGraph(conv.in_shape, (conv,), ("layer",))
+        image = compile_quantized_cnn(QuantCnn(graph, None), params, name="n", progress=tell)
+        count = image.report["runs"]
+        assert (count > MANY_RUNS) == many
+        said = [f"layer 'layer' is cut into {count} runs"] * many
+        assert [one[: len(said[0])] for one in image.report.get("many_runs", [])] == said
+        steps = [done for name, done, _ in told if name == "cut layer layer into runs"]
+        assert steps == list(range(1, count + 1)) * many
+        assert all(done <= total for _, done, total in told)
+        assert {name for name, _, _ in told} >= {"choose strides", "map"}
+
+
+def test_refuses_too_many_runs_before_they_are_made() -> None:
+    conv = _conv((8, 64, 64), 16, 31, padding=15)
+    with pytest.raises(CompileError, match=r"about (\d+) runs .* more than 65536 .*") as caught:
+        plan_layer(conv, TINY)
+    (preset,) = re.findall(
+        r"compile for an array as large as that of preset '(\w+)'", str(caught.value)
+    )
+    plan = plan_layer(conv, PRESETS[preset])
+    assert count_runs(conv, plan, PRESETS[preset]) <= MAX_RUNS
 
 
 @pytest.mark.parametrize("op", ["add", "max"])
