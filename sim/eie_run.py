@@ -14,6 +14,7 @@ from compiler.image import Image
 from compiler.progress import Progress, silent
 from sim.cycles.image import run_image
 from sim.golden.eie import run_network
+from sim.reload import reload_cycles
 from sim.result import RunResult, by_layer
 from sim.rtl.eie import run_jobs
 from sim.rtl.image import image_job, image_result
@@ -98,5 +99,9 @@ def _on_cycles(image: Image, columns: NDArray[np.int64], progress: Progress | No
         lambda done, total: report("count cycles", done, total),
     )
     return dataclasses.replace(
-        golden, cycles=cycles, counters=by_layer(image, counters), result=golden.layer_outputs[-1]
+        golden,
+        cycles=cycles,
+        counters=by_layer(image, counters),
+        result=golden.layer_outputs[-1],
+        reload_cycles=np.array(reload_cycles(image, len(columns)), np.int64),
     )

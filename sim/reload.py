@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from compiler.eie.segment import SramData
 from compiler.image import Image
 
-__all__ = ["reload_cycles"]
+__all__ = ["READ_CYCLES", "reload_cycles"]
 
 # The host port takes a write per cycle, and a read in four: into the port, out of the memory,
 # into the answer, and back.
-_READ = 4
+READ_CYCLES = 4
+"""Cycles of a read through a host port."""
 
 
 def reload_cycles(image: Image, samples: int) -> list[int]:
@@ -24,7 +25,7 @@ def reload_cycles(image: Image, samples: int) -> list[int]:
     once = sum(_rows(segment.srams) for segment in later)
     once += sum(segment.load[1] * num_pes for segment in later if segment.load)
     stores = [segment.store for segment in image.segments[:-1] if segment.store]
-    once += sum(rows * num_pes * _READ for _, rows in stores)
+    once += sum(rows * num_pes * READ_CYCLES for _, rows in stores)
     replaced = {name for segment in later for name in segment.srams}
     again = _rows({name: sram for name, sram in first.srams.items() if name in replaced})
     return [once, *[once + again] * (samples - 1)]

@@ -1,6 +1,6 @@
 """What an image keeps in the memories of the array, and how evenly."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,15 @@ from hw.eie.formats import pointer_layout
 from sim.golden.streams import ColumnStream, column_streams, held, read_program
 from sim.loadings import image_loadings
 
-__all__ = ["LayerStorage", "MemoryUse", "layer_storage", "memory_use", "stored_bits"]
+__all__ = [
+    "LayerStorage",
+    "MemoryUse",
+    "layer_storage",
+    "memory_use",
+    "per_nonzero",
+    "pointer_bits",
+    "stored_bits",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +125,25 @@ def stored_bits(image: Image) -> dict[str, int]:
         "pointers": int(_loaded(image, "ptr_even", "ptr_odd").sum()) * pointer,
         "codebooks": len(image.network.layers) * p.num_codes * p.weight_bits,
     }
+
+
+def pointer_bits(image: Image, layer: int) -> int:
+    """Count the bits of the pointers that the passes of a layer read."""
+    p = image.params
+    columns = [
+        one.src_rows * p.num_pes
+        for one, number in zip(image.program, image.passes, strict=True)
+        if number == layer
+    ]
+    width = Shape.cast(pointer_layout(p)).width
+    # Each column ends where the next begins; the last has a pointer more.
+    return p.num_pes * sum(count + 1 for count in columns) * width
+
+
+def per_nonzero(bits: Mapping[str, int], nnz: int) -> dict[str, float]:
+    """Return :func:`stored_bits` over the number of non-zero weights, and their ``sum``."""
+    parts = {name: count / nnz for name, count in bits.items()}
+    return {**parts, "sum": sum(parts.values())}
 
 
 def _loaded(image: Image, *names: str) -> NDArray[np.int64]:

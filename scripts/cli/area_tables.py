@@ -21,7 +21,8 @@ def print_report(report: AreaReport, *, own: bool, ran: bool) -> None:
     """Print a report; ``own``: it is of the project's own cells; ``ran``: just now, they did."""
     pe = sum_units("PE", report.pe, PAPER_TOTAL if report.engine == "eie" else None)
     print_table(
-        f"{report.engine.upper()} PE, preset {report.preset}: areas at 45 nm, SRAMs estimated",
+        f"{report.engine.upper()} PE, preset {report.preset}: 45 nm, mapped for area; SRAMs "
+        "estimated",
         _HEADER,
         [_row(one) for one in [*report.pe, pe, *report.parts]],
     )
@@ -29,11 +30,21 @@ def print_report(report: AreaReport, *, own: bool, ran: bool) -> None:
         _print_eie(report, pe)
     else:
         _print_scnn(report)
-    for name, path in report.paths.items():
-        delay = "" if path.delay_ps is None else f", {path.delay_ps / 1000:.2f} ns"
-        print_line(
-            f"longest path of the {name}: {path.levels} gates{delay}, {path.start} -> {path.end}"
-        )
+    print_table(
+        "Longest paths, in netlists of their own: mapped for speed, modules dissolved",
+        ["of the", "gates", "ns", "gates GE", "from", "to"],
+        [
+            [
+                name,
+                path.levels,
+                "-" if path.delay_ps is None else f"{path.delay_ps / 1000:.2f}",
+                "-" if path.area is None else f"{path.area / report.liberty_ge:,.0f}",
+                path.start,
+                path.end,
+            ]
+            for name, path in report.paths.items()
+        ],
+    )
     for line in _notes(report, own=own, ran=ran):
         print_line(line)
 

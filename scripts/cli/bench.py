@@ -9,8 +9,10 @@ from hw.eie.formats import StallClass
 from scripts.cli.bench_scnn import SCNN_EXAMPLES, bench_isca
 from scripts.cli.options import JsonOption
 from scripts.cli.output import Steps, print_json, print_line, print_table
+from scripts.cli.tables import describe_bits
 from sim.benchmarks.eie import EieBench, bench_eie
 from sim.benchmarks.eie_layers import EIE_LAYERS, EieLayer
+from sim.storage import per_nonzero
 
 __all__ = ["EXAMPLES", "app"]
 
@@ -99,7 +101,8 @@ def _print(result: EieBench) -> None:
         print_table(
             f"The {preset} preset: bounds in cycles, storage, and where the PEs' cycles went",
             [
-                "layer", "padded bound", "max-PE bound", "reload", "padding", "bits/non-zero",
+                "layer", "padded bound", "max-PE bound", "reload", "padding",
+                "entry bits / non-zero", "pointer bits / non-zero", "stored bits / non-zero",
                 *(stall.name.lower() for stall in StallClass),
             ],
             [
@@ -107,9 +110,13 @@ def _print(result: EieBench) -> None:
                     one.name,
                     round((array := getattr(one, preset)).bound_padding),
                     array.max_pe,
-                    "-" if array.reload_cycles is None else array.reload_cycles,
+                    array.reload_cycles,
                     f"{100 * array.padding:.1f} %",
-                    f"{array.bits_per_nonzero:.2f}",
+                    *(
+                        f"{bits[name]:.2f}"
+                        for bits in [per_nonzero(array.stored_bits, one.nonzeros)]
+                        for name in ("entries", "pointers", "sum")
+                    ),
                     *(f"{100 * share:.1f} %" for share in array.stalls.values()),
                 ]
                 for one in result.layers
@@ -118,8 +125,8 @@ def _print(result: EieBench) -> None:
     for preset in ("paper", "best"):
         print_line(
             f"{preset} preset: {result.over_bound(preset):.3f} x the no-padding bound (geometric "
-            f"mean of {len(result.layers)}), {result.bits_per_nonzero(preset):.2f} stored bits per "
-            "non-zero weight"
+            f"mean of {len(result.layers)}); stored bits per non-zero weight: "
+            f"{describe_bits(result.stored_bits_per_nonzero(preset))}"
         )
     slower = ", ".join(result.slower) or "none"
     print_line(f"layers on which the best preset is not faster than the paper's EIE: {slower}")

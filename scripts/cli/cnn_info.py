@@ -73,6 +73,13 @@ def print_cnn_info(image: CnnImage) -> None:
     if image.tail is not None:
         how = "on the chip" if image.handoff is not None else "through the host"
         print_line(f"SCNN's outputs go to EIE {how}")
+    words = sum(len(sram.words) for run in image.runs[1:] for sram in run.srams.values())
+    print_line(
+        f"host's moves between the {len(image.runs)} runs of an input: {words} words of SRAMs, and "
+        "activations; `run --on cycles` says how many cycles that is"
+        if len(image.runs) > 1
+        else "host's moves between runs: none"
+    )
     print_image_formats(image)
     print_table(
         "Layers on the SCNN array",

@@ -7,7 +7,7 @@ from typing import Any
 from compiler.scnn.image import CnnImage
 from hw.scnn.formats import StallClass
 from scripts.cli.cnn_tables import print_cnn_metrics
-from scripts.cli.eie_run import pe_cycles, print_clipped, verify_document
+from scripts.cli.eie_run import pe_cycles, print_clipped, print_moves, verify_document
 from scripts.cli.output import print_line
 from sim.scnn.metrics import CnnMetrics
 from sim.scnn.result import CnnResult
@@ -38,6 +38,7 @@ def cnn_run_fields(image: CnnImage, result: CnnResult) -> dict[str, Any]:
     return {
         "saturated": saturated,
         "cycles": None if cycles is None else cycles.tolist(),
+        "reload_cycles": None if result.reload_cycles is None else result.reload_cycles.tolist(),
         "latency": None if latency is None else latency.tolist(),
         "scnn": scnn,
         "eie": eie,
@@ -66,6 +67,7 @@ def print_cnn_verification(image: CnnImage, result: CnnVerifyResult, metrics: Cn
             f"on one chip, from start to classes: {latency.mean():.1f} cycles (mean), of which "
             f"{carried:.1f} hand SCNN's outputs to EIE"
         )
+    print_moves(result.rtl)
     print_clipped(result.model)
     for line in cnn_verdict(result, metrics):
         print_line(line)
@@ -120,6 +122,7 @@ def cnn_verify_document(
         "on_chip": rtl.latency is not None,
         "latency": None if rtl.latency is None else rtl.latency.tolist(),
         "cycles": {"total": int(rtl.cycles.sum()), "per_input": rtl.cycles.tolist()},
+        "reload_cycles": None if rtl.reload_cycles is None else rtl.reload_cycles.tolist(),
         "scnn": {
             "words": scnn.words,
             "differ": scnn.differ,

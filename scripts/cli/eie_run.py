@@ -11,7 +11,7 @@ from sim import RunResult, VerifyResult
 from sim.metrics import RunMetrics
 from sim.scnn.result import CnnResult
 
-__all__ = ["is_exact", "pe_cycles", "print_clipped", "verify_document"]
+__all__ = ["is_exact", "pe_cycles", "print_clipped", "print_moves", "verify_document"]
 
 
 def pe_cycles(image: Image, result: RunResult) -> dict[str, dict[str, int]] | None:
@@ -24,6 +24,20 @@ def pe_cycles(image: Image, result: RunResult) -> dict[str, dict[str, int]] | No
         layer.name: {c.name.lower(): int(sums[i, c]) for c in StallClass}
         for i, layer in enumerate(image.network.layers)
     }
+
+
+def print_moves(result: RunResult | CnnResult) -> None:
+    """Print what the host's moves between runs take, which no cycles of layers have in them."""
+    moves = result.reload_cycles
+    if moves is None:
+        return
+    if not moves.any():
+        print_line("host's moves between runs: none")
+        return
+    print_line(
+        f"host's moves between runs, in addition: {moves.mean():.1f} cycles (mean; the first input "
+        f"{moves[0]})"
+    )
 
 
 def print_clipped(result: RunResult | CnnResult) -> None:
@@ -64,5 +78,8 @@ def verify_document(image: Path, result: VerifyResult, metrics: RunMetrics) -> d
             "per_input": cycles.tolist(),
             "per_layer": layers,
         },
+        "reload_cycles": None
+        if result.rtl.reload_cycles is None
+        else result.rtl.reload_cycles.tolist(),
         "metrics": metrics.to_dict(),
     }

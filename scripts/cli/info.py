@@ -14,8 +14,10 @@ from scripts.cli.format_tables import print_image_formats
 from scripts.cli.options import ImageArgument, JsonOption
 from scripts.cli.output import print_json, print_line, print_table
 from scripts.cli.run_table import print_run_choices, run_choice_document
+from scripts.cli.tables import describe_bits
 from sim.balance import layer_balance
-from sim.storage import layer_storage, memory_use, stored_bits
+from sim.reload import reload_cycles
+from sim.storage import layer_storage, memory_use, per_nonzero, stored_bits
 
 __all__ = ["EXAMPLES", "show_image"]
 
@@ -49,7 +51,7 @@ def show_image(image: ImageArgument, as_json: JsonOption = False) -> None:
 def _document(image: Path, compiled: Image) -> dict[str, Any]:
     storage, use, bits = layer_storage(compiled), memory_use(compiled), stored_bits(compiled)
     balances = layer_balance(compiled, storage)
-    nnz = sum(layer.nnz for layer in storage)
+    nnz, moves = sum(layer.nnz for layer in storage), reload_cycles(compiled, 2)
     return {
         "image": str(image),
         "name": compiled.name,
@@ -82,7 +84,8 @@ def _document(image: Path, compiled: Image) -> dict[str, Any]:
         ],
         "run_choices": run_choice_document(compiled),
         "stored_bits": bits,
-        "stored_bits_per_nonzero": sum(bits.values()) / nnz if nnz else None,
+        "stored_bits_per_nonzero": per_nonzero(bits, nnz) if nnz else None,
+        "reload_cycles": {"first": moves[0], "later": moves[1]},
     }
 
 
@@ -138,8 +141,14 @@ def _print_info(compiled: Image) -> None:
         ],
     )
     if nnz:
-        parts = ", ".join(f"{name} {count / nnz:.2f}" for name, count in bits.items())
-        print_line(f"stored bits per non-zero weight: {sum(bits.values()) / nnz:.2f} ({parts})")
+        print_line(f"stored bits per non-zero weight: {describe_bits(per_nonzero(bits, nnz))}")
+    first, later = reload_cycles(compiled, 2)
+    print_line(
+        f"host's moves between the {len(compiled.segments)} runs of an input: {first} cycles, "
+        f"{later} from the second input on"
+        if later
+        else "host's moves between runs: none"
+    )
 
 
 def _spread(values: NDArray[np.int64]) -> dict[str, float]:

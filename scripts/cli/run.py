@@ -7,12 +7,13 @@ import numpy as np
 import typer
 
 from compiler import Image
+from compiler.errors import InputError
 from compiler.scnn.image import CnnImage, load_image
 from compiler.staging import check_output_file
 from scripts.cli.cnn_run import cnn_run_fields
-from scripts.cli.eie_run import pe_cycles, print_clipped
+from scripts.cli.eie_run import pe_cycles, print_clipped, print_moves
 from scripts.cli.files import read_npy, write_npy
-from scripts.cli.options import ImageArgument, InputOption, JsonOption
+from scripts.cli.options import ImageArgument, InputOption, JsonOption, whole_number
 from scripts.cli.output import Steps, print_json, print_line, print_table
 from sim import RunResult, run
 from sim.perfetto import write_trace
@@ -53,6 +54,15 @@ def run_image(
         Path | None,
         typer.Option("--vcd", metavar="FILE", help="Record all signals to FILE instead."),
     ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            "--inputs",
+            metavar="N",
+            parser=whole_number,
+            help="Run the first N inputs only. All unless given; with waves, which are large, 1.",
+        ),
+    ] = None,
     trace: Annotated[
         Path | None,
         typer.Option(
@@ -81,8 +91,15 @@ def run_image(
         if path is not None:
             check_output_file(path)
     compiled = load_image(image)
+    if count is not None and count < 1:
+        raise InputError(f"--inputs must be at least 1, not {count}")
     x = read_npy(inputs, "input")
+    given = len(x)
+    if (vcd is not None or count is not None) and x.ndim > len(_sample_shape(compiled)):
+        x = x[: count or 1]
     with Steps() as steps:
+        if vcd is not None and count is None and len(x) < given:
+            steps(f"record waves of the first of {given} inputs; --inputs N takes more", 1, 1)
         steps(f"run on {on}", 0, 1)
         result = run(compiled, x, on, waves=vcd, progress=steps)
         steps(f"run on {on}", 1, 1)
@@ -104,7 +121,16 @@ def run_image(
     if trace is not None:
         print_line(f"trace of input 0 written to {trace}: 1 us in it is 1 cycle")
     if vcd is not None:
-        print_line(f"waves written to {vcd}")
+        size = vcd.stat().st_size / 1e6
+        print_line(f"waves of {len(result.outputs)} inputs written to {vcd}: {size:.1f} MB")
+
+
+def _sample_shape(image: Image | CnnImage) -> tuple[int, ...]:
+    """Return the shape of one sample as users give it."""
+    if isinstance(image, Image):
+        return image.network.input_shape
+    graph = image.network.graph
+    return graph.sample_shape or graph.input_shape
 
 
 def _document(
@@ -125,6 +151,9 @@ def _document(
         fields = {
             "saturated": None if saturated is None else [int(part.sum()) for part in saturated],
             "cycles": None if result.cycles is None else result.cycles.tolist(),
+            "reload_cycles": None
+            if result.reload_cycles is None
+            else result.reload_cycles.tolist(),
             "pe_cycles": pe_cycles(compiled, result),
         }
     return {
@@ -152,6 +181,7 @@ def _print_result(result: RunResult | CnnResult) -> None:
     print_table("Outputs", ["input", "cycles", "largest", "outputs"], rows)
     if len(result.outputs) > _SHOWN:
         print_line(f"... and {len(result.outputs) - _SHOWN} inputs more; write all with -o Y.npy")
+    print_moves(result)
     print_clipped(result)
     if result.saturated is not None:
         print_line(f"saturated outputs: {sum(int(part.sum()) for part in result.saturated)}")

@@ -169,7 +169,7 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
         mine = [row for row in rows if row["layer"] == name]
         done = [row for row in mine if row["possible"]]
         if not done:
-            table.append([name, len(mine), len(mine), *["-"] * 4, f"{mine[0]['reason']}"])
+            table.append([name, len(mine), len(mine), *["-"] * 6, f"{mine[0]['reason']}"])
             continue
         best = min(done, key=lambda row: row["cycles"])
         table.append([
@@ -181,14 +181,21 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
             if best["bound_no_padding_cycles"]
             else "-",
             f"{100 * best['load_balance']:.1f} %",
-            f"{best['bits_per_nonzero']:.2f}" if best["bits_per_nonzero"] else "-",
+            *(
+                "-" if best[name] is None else f"{best[name]:.2f}"
+                for name in (
+                    "entry_bits_per_nonzero",
+                    "pointer_bits_per_nonzero",
+                    "stored_bits_per_nonzero",
+                )
+            ),
             " ".join(f"{axis}={best[axis]}" for axis in AXES if _varies(rows, axis)) or "the only",
         ])
     print_table(
         "Of each layer, the point with the fewest cycles",
         [
-            "layer", "points", "impossible", "cycles", "x bound", "load balance", "bits/non-zero",
-            "point",
+            "layer", "points", "impossible", "cycles", "x bound", "load balance",
+            "entry bits / non-zero", "pointer bits / non-zero", "stored bits / non-zero", "point",
         ],
         table,
     )  # fmt: skip

@@ -1,13 +1,20 @@
 """Tables of metrics, for every command that runs the RTL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 
 from hw.eie.formats import StallClass
 from scripts.cli.output import print_table
 from sim.metrics import RunMetrics, WorkMetrics
 
-__all__ = ["WORK_COLUMNS", "percent", "print_metrics", "print_stalls", "work_cells"]
+__all__ = [
+    "WORK_COLUMNS",
+    "describe_bits",
+    "percent",
+    "print_metrics",
+    "print_stalls",
+    "work_cells",
+]
 
 WORK_COLUMNS = ("cycles", "useful MACs", "dense MACs", "utilisation", "speed-up")
 """Headings of what :func:`work_cells` gives."""
@@ -59,6 +66,12 @@ def print_stalls(title: str, every: Sequence[WorkMetrics], classes: type[IntEnum
             for m in every
         ],
     )
+
+
+def describe_bits(per_nonzero: Mapping[str, float]) -> str:
+    """Write stored bits per non-zero weight: what they are of, and their sum."""
+    parts = [f"{name} {bits:.2f}" for name, bits in per_nonzero.items() if name != "sum"]
+    return f"{' + '.join(parts)} = {per_nonzero['sum']:.2f}"
 
 
 def percent(share: float) -> str:

@@ -7,7 +7,7 @@ import typer
 from compiler.errors import InputError
 from compiler.scnn.image import CnnImage, load_image
 from scripts.cli.cnn_run import cnn_verify_document, print_cnn_verification
-from scripts.cli.eie_run import is_exact, print_clipped, verify_document
+from scripts.cli.eie_run import is_exact, print_clipped, print_moves, verify_document
 from scripts.cli.files import read_npy
 from scripts.cli.options import ImageArgument, InputOption, JsonOption
 from scripts.cli.output import Steps, print_json, print_line
@@ -71,6 +71,7 @@ def verify_image(
         print_json(verify_document(image, result, metrics))
     else:
         print_metrics(metrics)
+        print_moves(result.rtl)
         print_clipped(result.model)
         for line in verdict(result, metrics):
             print_line(line)

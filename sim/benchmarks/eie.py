@@ -15,7 +15,7 @@ from hw.eie.formats import StallClass
 from sim.benchmarks.eie_layers import EIE_LAYERS, PAPER_MHZ, EieLayer
 from sim.eie_run import run_eie
 from sim.eie_verify import verify_eie
-from sim.storage import layer_storage, stored_bits
+from sim.storage import layer_storage, per_nonzero, stored_bits
 
 __all__ = ["EieBench", "LayerBench", "PresetBench", "bench_eie"]
 
@@ -34,11 +34,10 @@ class PresetBench:
         balance would take.
     utilisation : share of the PEs' cycles that multiply a non-zero weight.
     padding : share of the stored entries that are padding.
-    bits_per_nonzero : bits of Spmat words in use over non-zero weights.
-    entry_bits : the same, of all words; for sums over layers.
+    stored_bits : see :func:`sim.storage.stored_bits`.
     stalls : share of the PEs' cycles by stall class; sums to 1.
     reload_cycles : host commands between runs, where the layer does not fit the SRAMs at once;
-        not part of ``cycles``. None on the cycle model.
+        not part of ``cycles``.
     cycles_per_second : of simulation, wall-clock, in the RTL's run; None on the cycle model.
     words, differ : output words compared with golden, and how many differ; 0 words on the model.
     cycles_differ : cycle counters of RTL and model that differ.
@@ -49,10 +48,9 @@ class PresetBench:
     bound_padding: float
     utilisation: float
     padding: float
-    bits_per_nonzero: float
-    entry_bits: int
+    stored_bits: dict[str, int]
     stalls: dict[str, float]
-    reload_cycles: int | None
+    reload_cycles: int
     cycles_per_second: float | None
     words: int
     differ: int
@@ -99,10 +97,11 @@ class EieBench:
         ratios = [getattr(one, preset).cycles / one.bound_no_padding for one in self.layers]
         return float(np.exp(np.mean(np.log(ratios))))
 
-    def bits_per_nonzero(self, preset: str) -> float:
-        """Return stored bits per non-zero weight, all layers together."""
-        bits = sum(getattr(one, preset).entry_bits for one in self.layers)
-        return bits / sum(one.nonzeros for one in self.layers)
+    def stored_bits_per_nonzero(self, preset: str) -> dict[str, float]:
+        """Return stored bits per non-zero weight, all layers together, and their ``sum``."""
+        stored = [getattr(one, preset).stored_bits for one in self.layers]
+        bits = {name: sum(one[name] for one in stored) for name in stored[0]}
+        return per_nonzero(bits, sum(one.nonzeros for one in self.layers))
 
     @property
     def slower(self) -> tuple[str, ...]:
@@ -121,7 +120,9 @@ class EieBench:
             "on": self.target,
             "layers": [asdict(one) for one in self.layers],
             "cycles_over_bound": {name: self.over_bound(name) for name in _PRESETS},
-            "bits_per_nonzero": {name: self.bits_per_nonzero(name) for name in _PRESETS},
+            "stored_bits_per_nonzero": {
+                name: self.stored_bits_per_nonzero(name) for name in _PRESETS
+            },
             "slower_than_paper": list(self.slower),
             "exact": self.exact,
         }
@@ -159,7 +160,7 @@ def bench_eie(
             image = compile_quantized(
                 network, preset.params, placement=preset.placement, name=layer.name
             )
-            arrays[name] = _bench(image, x, on, codes.nnz)
+            arrays[name] = _bench(image, x, on)
             report(f"{layer.name}, {name}", 1, 1)
         results.append(
             LayerBench(
@@ -175,37 +176,34 @@ def bench_eie(
     return EieBench(on, tuple(results))
 
 
-def _bench(image: Image, x: NDArray[np.float64], on: str, nonzeros: int) -> PresetBench:
+def _bench(image: Image, x: NDArray[np.float64], on: str) -> PresetBench:
     words = differ = cycles_differ = 0
-    reload_cycles = cycles_per_second = None
+    cycles_per_second = None
     if on == "rtl":
         compared = verify_eie(image, x)
         result = compared.rtl
         words, differ = compared.words, compared.differ
         cycles_differ = compared.cycles_differ
-        assert result.reload_cycles is not None
         assert result.seconds is not None
         assert result.cycles is not None
-        reload_cycles = int(result.reload_cycles[0])
         cycles_per_second = float(result.cycles[0] / result.seconds[0])
     else:
         result = run_eie(image, x, "cycles")
     assert result.cycles is not None
+    assert result.reload_cycles is not None
     assert result.counters is not None
     counters = result.counters[0].sum(axis=0)
     issued = counters[:, StallClass.USEFUL] + counters[:, StallClass.PADDING]
     (storage,) = layer_storage(image)
-    bits = stored_bits(image)["entries"]
     return PresetBench(
         cycles=int(result.cycles[0]),
         max_pe=int(issued.max()),
         bound_padding=float(issued.mean()),
         utilisation=float(counters[:, StallClass.USEFUL].sum() / counters.sum()),
         padding=float(storage.padding.sum() / storage.entries.sum()),
-        bits_per_nonzero=bits / nonzeros,
-        entry_bits=bits,
+        stored_bits=stored_bits(image),
         stalls={c.name.lower(): float(counters[:, c].sum() / counters.sum()) for c in StallClass},
-        reload_cycles=reload_cycles,
+        reload_cycles=int(result.reload_cycles[0]),
         cycles_per_second=cycles_per_second,
         words=words,
         differ=differ,

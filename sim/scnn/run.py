@@ -18,6 +18,7 @@ from sim.golden.scnn import layer_results
 from sim.rtl.chip import ChipJob, run_chip
 from sim.rtl.image import image_job, image_result
 from sim.rtl.scnn import ScnnJob, ScnnResult, run_scnn_jobs
+from sim.scnn.reload import conv_reload_cycles
 from sim.scnn.result import CnnResult, by_conv_layer
 from sim.scnn.walk import map_pass
 
@@ -188,9 +189,10 @@ def _count(
     image: "CnnImage", planes: NDArray[np.int64], golden: CnnResult, progress: Progress | None
 ) -> CnnResult:
     report = progress or silent
+    tensors = {INPUT: planes, **golden.tensors}
     cycles, counters = run_cnn_image(
         image,
-        {INPUT: planes, **golden.tensors},
+        tensors,
         lambda done, total: report("count SCNN cycles", done, total),
     )
     graph = image.network.graph
@@ -198,6 +200,7 @@ def _count(
         golden,
         run_cycles=cycles,
         counters=by_conv_layer(image.runs, len(graph.layers), counters),
+        conv_reload_cycles=conv_reload_cycles(image, tensors),
         result=graph_output(graph, golden.tensors),
     )
 

@@ -17,7 +17,7 @@ from hw.eie.formats import StallClass
 from sim.cycles.image import image_segments, placed_inputs, run_image
 from sim.golden.eie import run_network
 from sim.result import by_layer
-from sim.storage import layer_storage
+from sim.storage import layer_storage, per_nonzero, pointer_bits
 from sim.sweep.grid import Point
 from sim.sweep.work import Work
 
@@ -115,6 +115,7 @@ def _spent(counters: NDArray[np.int64], inputs: int) -> Row:
 
 def _stored(image: Image, inputs: Sequence[NDArray[np.int64]]) -> list[Row]:
     """Count what each layer keeps in the SRAMs, and what is read of it."""
+    p = image.params
     read = [0] * len(image.network.layers)
     segments, vectors = image_segments(image), placed_inputs(image, inputs)
     for passes, scans in segments:
@@ -125,13 +126,20 @@ def _stored(image: Image, inputs: Sequence[NDArray[np.int64]]) -> list[Row]:
     rows = []
     for storage, words in zip(layer_storage(image), read, strict=True):
         entries = int(storage.entries.sum())
-        bits = entries * image.params.word_bits / image.params.entries_per_word
+        bits = {
+            "entries": entries * p.word_bits // p.entries_per_word,
+            "pointers": pointer_bits(image, len(rows)),
+            "codebooks": p.num_codes * p.weight_bits,
+        }
+        stored = per_nonzero(bits, storage.nnz) if storage.nnz else dict.fromkeys([*bits, "sum"])
         rows.append({
             "nonzeros": storage.nnz,
             "entries": entries,
             "padding_entries": int(storage.padding.sum()),
             "spmat_words_read": words,
-            "bits_per_nonzero": bits / storage.nnz if storage.nnz else None,
+            "entry_bits_per_nonzero": stored["entries"],
+            "pointer_bits_per_nonzero": stored["pointers"],
+            "stored_bits_per_nonzero": stored["sum"],
             "segments": len(image.segments),
             "passes": image.passes.count(len(rows)),
         })

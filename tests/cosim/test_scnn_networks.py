@@ -101,6 +101,9 @@ def test_networks(name: str) -> None:
     assert not result.cycle_differences
     assert not result.problems
     assert result.ok
+    assert result.model.reload_cycles is not None
+    assert result.rtl.reload_cycles is not None
+    np.testing.assert_array_equal(result.model.reload_cycles, result.rtl.reload_cycles)
     assert not measure_cnn(image, samples, result).problems
     reference = integer_torch(image.network.graph, cnn_inputs(image, samples), image.params)
     for layer, tensor in result.rtl.tensors.items():

@@ -1,0 +1,83 @@
+"""What the host spends between the runs of an image for SCNN, in cycles."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.eie.segment import SramData
+from compiler.scnn.run import ActLoad, ActStore
+from compiler.scnn.tiles import EncodedTiles, encode_tiles
+from hw.scnn.params import ScnnParams
+from sim.reload import READ_CYCLES
+from sim.rtl.scnn_loads import block_members, encode_loads
+
+if TYPE_CHECKING:
+    from compiler.scnn.image import CnnImage
+
+__all__ = ["conv_reload_cycles"]
+
+Tensors = Mapping[str, NDArray[np.int64]]
+
+
+def conv_reload_cycles(image: "CnnImage", tensors: Tensors) -> NDArray[np.int64]:
+    """Return, per input, the cycles that :class:`sim.rtl.scnn_files.ScnnResult` counts.
+
+    Parameters
+    ----------
+    image : the compiled network.
+    tensors : (n, C, H, W) int64 by name: the input, and what every layer makes of it.
+
+    Returns
+    -------
+    (n,) int64. Before the second run and each later one, the host loads SRAMs and activations;
+    after each but the last it reads what was stored. From the second input on, it also puts back
+    what the first run has in SRAMs that later ones loaded.
+    """
+    samples = len(next(iter(tensors.values())))
+    first, *later = [run.srams for run in image.runs]
+    replaced = {name for srams in later for name in srams}
+    again = _rows({name: sram for name, sram in first.items() if name in replaced})
+    cycles = np.full(samples, sum(map(_rows, later)) + again, np.int64)
+    cycles[0] -= again
+    for sample in range(samples):
+        here = {name: tensor[sample] for name, tensor in tensors.items()}
+        for at, run in enumerate(image.runs):
+            if at:
+                cycles[sample] += sum(_loaded(image.params, run.loads, here))
+            if at < len(image.runs) - 1:
+                cycles[sample] += READ_CYCLES * sum(
+                    _stored(image.params, store, here) for store in run.stores
+                )
+    return cycles
+
+
+def _rows(srams: Mapping[str, SramData]) -> int:
+    return sum(len(sram.words) for sram in srams.values())
+
+
+def _loaded(params: ScnnParams, loads: tuple[ActLoad, ...], tensors: Tensors) -> Iterator[int]:
+    """Count what each load writes, a row per cycle."""
+    for load, tiles in encode_loads(params, loads, tensors):
+        yield sum(_held(tiles, place) for _, _, place in block_members(params, load.layout))
+
+
+def _stored(params: ScnnParams, store: ActStore, tensors: Tensors) -> int:
+    """Count the rows that the host reads of a store."""
+    blocks = [
+        encode_tiles(params, store.layout, tensors[one.tensor][one.start : one.stop])
+        if one.start < one.stop
+        else None
+        for one in store.blocks
+    ]
+    return sum(
+        _held(tiles, place)
+        for block, _, place in block_members(params, store.layout)
+        if block < len(blocks) and (tiles := blocks[block]) is not None
+    )
+
+
+def _held(tiles: EncodedTiles, place: int) -> int:
+    """Count the words and directory entries of a PE."""
+    return len(tiles.words[place]) + tiles.starts.shape[1]
