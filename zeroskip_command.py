@@ -15,6 +15,9 @@ def main() -> None:
     # Not only for this process: those that it starts are given the same path.
     sys.path.insert(0, str(Path(__file__).parent))
     # Not before.
+    from sim.environment import own_path
+
+    sys.path[:] = own_path()
     from scripts.zeroskip import main as run
 
     run()

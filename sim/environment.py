@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-__all__ = ["clean_environment", "python_environment", "source_root"]
+__all__ = ["clean_environment", "own_path", "python_environment", "source_root"]
 
 # Where programs, their libraries and the user's folders are.
 _KEPT = (
@@ -29,10 +29,20 @@ def clean_environment() -> dict[str, str]:
 
 
 def python_environment() -> dict[str, str]:
-    """Return an environment for a Python that imports what this one does, ours before all else.
+    """Return an environment for a Python that imports what this one does, ours before all else."""
+    return {
+        **clean_environment(),
+        "PYTHONPATH": os.pathsep.join(own_path()),
+        "PYTHONUTF8": "1",
+        "PYTHONNOUSERSITE": "" if sys.flags.no_user_site == 0 else "1",
+    }
 
-    Folders that the user put on ``PYTHONPATH``, or works in, come last: they may have a ``sim``
-    or a ``cocotb.py`` of their own.
+
+def own_path() -> list[str]:
+    """Return where to look for modules: in our folder first, in the user's last.
+
+    Folders that the user put on ``PYTHONPATH``, or works in, may have a ``sim`` or a ``cocotb.py``
+    of their own.
     """
     own = [os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     users = {os.path.realpath(path) for path in own}
@@ -40,12 +50,7 @@ def python_environment() -> dict[str, str]:
     last: list[str] = []
     for path in map(os.path.abspath, sys.path):
         (last if os.path.realpath(path) in users else first).append(path)
-    return {
-        **clean_environment(),
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys([*first, *last])),
-        "PYTHONUTF8": "1",
-        "PYTHONNOUSERSITE": "" if sys.flags.no_user_site == 0 else "1",
-    }
+    return list(dict.fromkeys([*first, *last]))
 
 
 def source_root() -> Path:
