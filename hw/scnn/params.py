@@ -80,7 +80,7 @@ class ScnnParams(ArrayParams):
     mult_i: int = 4
     banks: int = 32
     bank_entries: int = 32
-    scatter_depth: int = 8
+    scatter_depth: int = 4
     weight_depth: int = 50
     block_depth: int = 8
     run_bits: int = 4
