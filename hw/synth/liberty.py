@@ -29,6 +29,13 @@ _TOKENS = re.compile(r'/\*.*?\*/|"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
 _HEADER = re.compile(r"(\w+)\s*\(([^()]*)\)\s*$")
 _SIZE_LIMIT = 1 << 30
 
+# What only cells have that nothing may be mapped to: those between power domains, and those that
+# keep a state or stay on while others are off.
+_AVOIDED = (
+    "always_on", "dont_use", "is_isolation_cell", "is_level_shifter", "retention_cell",
+    "switch_cell_type",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -48,8 +55,8 @@ class Liberty:
     Parameters
     ----------
     name : as the file says.
-    text : of the file.
-    cells : by name.
+    text : of the file, without cells that nothing may be mapped to.
+    cells : by name, without these.
     ge : area of a NAND2, the smallest if there are several.
     buffer : the smallest buffer or, without one, inverter; drives inputs where delays count.
     has_timing : cells have delays.
@@ -69,6 +76,8 @@ class _Group:
     name: str
     text: str = ""
     groups: list["_Group"] = field(default_factory=list)
+    begin: int = 0
+    end: int = 0
 
     def value(self, name: str) -> str | None:
         found = re.search(rf'(?<!\w){name}\s*:\s*("[^"]*"|[^;"\n]+)', self.text)
@@ -85,8 +94,12 @@ def read_liberty(path: Path) -> Liberty:
     """
     text = _read(path)
     library = _parse(text, path)
-    cells = {one.name: _cell(one, path) for one in library.groups if one.kind == "cell"}
-    if not cells:
+    groups = [one for one in library.groups if one.kind == "cell"]
+    cells = {one.name: _cell(one, path) for one in groups if not _is_avoided(one)}
+    for one in reversed(groups):
+        if one.name not in cells:
+            text = text[: one.begin] + text[one.end :]
+    if not groups:
         raise InputError(f"liberty file {path} has no cells; name a standard-cell library")
     nand2 = [c.area for c in cells.values() if _is(c, 2, lambda a, b: not (a and b))]
     drivers = [
@@ -98,7 +111,10 @@ def read_liberty(path: Path) -> Liberty:
     for what, found in (
         ("NAND2", nand2),
         ("inverter or buffer", drivers),
-        ("flip-flop", [c for c in library.groups if any(g.kind == "ff" for g in c.groups)]),
+        (
+            "flip-flop",
+            [c for c in groups if c.name in cells and any(g.kind == "ff" for g in c.groups)],
+        ),
     ):
         if not found:
             raise InputError(
@@ -145,7 +161,7 @@ def _parse(text: str, path: Path) -> _Group:
         begin = token.end()
         if mark == "}":
             stack[-1].text += between
-            stack.pop()
+            stack.pop().end = token.end()
             if not stack:
                 break
             continue
@@ -155,6 +171,8 @@ def _parse(text: str, path: Path) -> _Group:
             raise InputError(f"liberty file {path} does not parse: line {line} opens no group")
         stack[-1].text += between
         group = _Group(header[1], header[2].strip().strip('"'))
+        opened = _HEADER.search(text, max(0, token.start() - 500), token.start())
+        group.begin = token.start() if opened is None else opened.start()
         stack[-1].groups.append(group)
         stack.append(group)
     if len(stack) != 1:
@@ -168,6 +186,21 @@ def _parse(text: str, path: Path) -> _Group:
             f"liberty file {path} does not parse: it has {count} groups 'library' instead of one"
         )
     return libraries[0]
+
+
+def _is_avoided(cell: _Group) -> bool:
+    """Tell if nothing may be mapped to a cell, by what its attributes say of it.
+
+    Cells between power domains compute what plain gates do, but must stand where domains meet.
+    Where a cell with outputs has area 0, a netlist of it would look too small.
+    """
+    if any(cell.value(name) not in (None, "false") for name in _AVOIDED):
+        return True
+    does = any(one.kind == "pin" and one.value("direction") == "output" for one in cell.groups)
+    try:
+        return does and float(cell.value("area") or 1) == 0
+    except ValueError:
+        return False
 
 
 def _cell(group: _Group, path: Path) -> Cell:

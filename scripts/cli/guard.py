@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import signal
 import sys
 import warnings
@@ -46,7 +47,7 @@ def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     except (ZeroskipError, ToolError, ParamError) as error:
         # Of parameters that both arrays have, EIE's are meant, unless the error is SCNN's.
         unique = not isinstance(error, ScnnCompileError)
-        message = name_options(name_scnn_options(_first_line(error), unique=unique))
+        message = _as_options(_first_line(error), arguments, unique=unique)
         code = REFUSED
     except BrokenPipeError:
         # Whoever read the output has enough of it; nothing is left to say to them.
@@ -76,6 +77,22 @@ def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         if "--json" in arguments:
             print_json({"error": message, "exit_code": code})
     return code
+
+
+def _as_options(message: str, arguments: Sequence[str], *, unique: bool) -> str:
+    """Name parameters as the options that set them, but leave the user's own words alone.
+
+    These are what was given, where the command runs, and what stands in quotes: names of layers.
+    """
+
+    def renamed(text: str) -> str:
+        return name_options(name_scnn_options(text, unique=unique))
+
+    words = {*arguments, *(one.partition("=")[2] for one in arguments), os.getcwd()}
+    own = sorted((word for word in words if renamed(word) != word), key=len, reverse=True)
+    pattern = "|".join([*map(re.escape, own), r"(?<!\w)'[^']*'(?!\w)"])
+    parts = re.split(f"({pattern})", message)
+    return "".join(part if at % 2 else renamed(part) for at, part in enumerate(parts))
 
 
 def _system_error(error: OSError) -> str:

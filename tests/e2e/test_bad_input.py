@@ -439,3 +439,21 @@ def test_a_process_exits_without_a_traceback(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"zeroskip: {tmp_path / 'none'} is no image: there is no such directory\n"
+
+
+def test_words_of_the_user_stay(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parameters become options in what we say, not in what the user said."""
+    assert "num_pes = 4 is no image" in cli("info", "num_pes = 4").err
+    assert "--layers" not in cli("bench", "eie", "--layers", "my acc_bits").err
+    assert "there is no layer 'my acc_bits'" in cli("bench", "eie", "--layers", "my acc_bits").err
+    folder = tmp_path / "act_bits = 8"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    given = "--calibration=run_bits.npy"
+    result = cli("compile", "x.pt2", given, "-o", "image", "--acc-bits", 15)
+    assert "--acc-bits must be at least --act-bits 16, not 15" in result.err
+    assert "code_bits 4 is no image" in cli("run", "code_bits 4", "--input", "x.npy").err
+    assert (
+        "model x/run_bits=3.pt2 does not"
+        in cli("compile", "x/run_bits=3.pt2", given, "-o", "i").err
+    )
