@@ -453,7 +453,5 @@ def test_words_of_the_user_stay(cli: Cli, tmp_path: Path, monkeypatch: pytest.Mo
     result = cli("compile", "x.pt2", given, "-o", "image", "--acc-bits", 15)
     assert "--acc-bits must be at least --act-bits 16, not 15" in result.err
     assert "code_bits 4 is no image" in cli("run", "code_bits 4", "--input", "x.npy").err
-    assert (
-        "model x/run_bits=3.pt2 does not"
-        in cli("compile", "x/run_bits=3.pt2", given, "-o", "i").err
-    )
+    result = cli("compile", "x.pt2", "--calibration=run_bits=3.npy", "-o", "image")
+    assert "calibration file run_bits=3.npy does not exist" in result.err
