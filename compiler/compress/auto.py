@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
+from compiler.bounded import parse_json
 from compiler.compress.config import Auto, Config
 from compiler.compress.layers import layers_of
 from compiler.compress.pack import PackReport, pack
@@ -194,7 +195,7 @@ def _read(stages: Stages) -> list[Attempt]:
     if not path.exists():
         return []
     try:
-        return [Attempt(**one) for one in json.loads(path.read_text())]
+        return [Attempt(**one) for one in parse_json(path.read_text())]
     except (ValueError, TypeError, OSError) as error:
         raise InputError(f"{path} is damaged: {error}; remove it and resume") from error
 

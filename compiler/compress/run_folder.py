@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from compiler.bounded import parse_json
 from compiler.compress.config import Config
 from compiler.compress.config_file import dump_config, load_config
 from compiler.errors import InputError
@@ -71,7 +72,7 @@ class RunFolder:
                 )
             text = _read_text(note)
             try:
-                same = json.loads(text) == identity
+                same = parse_json(text) == identity
             except ValueError as error:
                 raise InputError(f"{note} is damaged: {error}; name another folder") from error
             if not same:

@@ -2,7 +2,7 @@
 
 An entry is a symbol and the number of zeros before it. A run too long for its bits is broken by
 filler entries, symbol 0 after the longest run (Han et al., ICLR 2016, figure 2). Zeros at the end
-are not written.
+are not written, unless there are very many.
 """
 
 import numpy as np
@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 
 from compiler.errors import InputError
 
-__all__ = ["from_entries", "to_entries"]
+__all__ = ["MOST_TRAILING", "from_entries", "to_entries"]
+
+MOST_TRAILING = 1 << 12
+"""Zeros at the end that are not written; of more, fillers tell, so that a reader need not believe
+in a tensor of any size without a byte of it."""
 
 
 def to_entries(
@@ -28,6 +32,9 @@ def to_entries(
     gap = np.diff(place, prepend=-1) - 1
     ends = np.cumsum(gap // span + 1) - 1
     count = int(ends[-1]) + 1 if ends.size else 0
+    trailing = flat.size - (int(place[-1]) + 1 if place.size else 0)
+    if trailing > MOST_TRAILING:
+        count += trailing // span
     symbols = np.zeros(count, flat.dtype)
     runs = np.full(count, span - 1, np.uint8)
     symbols[ends] = flat[place]

@@ -25,7 +25,8 @@ DTYPES = {
 
 _MAX_CODE_BITS = 8
 _TRAILING = 1 << 24
-"""Zeros behind the last other element that the tensors of a file may have together."""
+"""Zeros behind the last entry that the tensors of a file may have together: those of 4,096 tensors,
+see :data:`compiler.compress.runs.MOST_TRAILING`."""
 
 _MIN_SHARED = 64
 """Elements a tensor has at least for a codebook to pay."""
@@ -183,7 +184,8 @@ def _plain(record: dict[str, Any], array: NDArray[Any]) -> StoredTensor:
         if half.astype("<f4").tobytes() == raw:
             raw, store = half.tobytes(), "float16"
     packed = zlib.compress(raw, 9)
-    deflated = len(packed) < len(raw)
+    # What deflates to next to nothing is not believed by a reader.
+    deflated = len(packed) < len(raw) <= inflated_limit(len(packed))
     extra = {"kind": "plain", "store": store, "deflated": deflated}
     return StoredTensor({**record, **extra}, [packed if deflated else raw])
 

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,24 @@ def test_shared_weights_come_back(count: int, density: float) -> None:
         assert (np.diff(codebook[1:]) >= 0).all()
     if density == 0.02:
         assert stored.size < weight.nbytes / 10
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: np.zeros((1 << 12, 5000), np.float32),
+        lambda: np.eye(1, 5000 * 4096, 7, np.float32).reshape(5000, 4096),
+        lambda: np.ones(1 << 20, np.float32),
+        lambda: np.ones(1 << 20, np.bool_),
+    ],
+    ids=["zeros", "one", "ones", "bool"],
+)
+def test_what_is_written_is_read(make: Callable[[], np.ndarray]) -> None:
+    """A reader bounds what a few bytes can stand for; a writer keeps to that."""
+    array = make()
+    data = dumps(Container((encode_tensor("w", array, array.dtype.name),), None, {}))
+    (stored,) = loads(data).tensors
+    np.testing.assert_array_equal(decode_tensor(stored)[0], array)
 
 
 def test_a_codebook_larger_than_its_bits_is_refused() -> None:
