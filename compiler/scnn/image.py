@@ -29,6 +29,7 @@ from compiler.scnn.check import check_layer
 from compiler.scnn.collect import program_words
 from compiler.scnn.handoff import Handoff, find_handoff
 from compiler.scnn.manifest import CnnManifest, RunEntry
+from compiler.scnn.order import Order, tensor_orders
 from compiler.scnn.run import ScnnRun
 from compiler.scnn.tensors import entry_of, pack_graph, unpack_graph
 from hw.scnn.formats import sram_files
@@ -73,6 +74,30 @@ class CnnImage:
             return None
         same = np.array_equal(self.tail.placement[0], found.positions)
         return found if same else None
+
+    @cached_property
+    def channel_orders(self) -> dict[str, Order]:
+        """Of each channel of each tensor as the array has it, which it is in the network.
+
+        Raises
+        ------
+        ValueError
+            If the report's ``channel_order`` has what is no order of a layer's channels.
+        """
+        graph = self.network.graph
+        said = self.report.get("channel_order", {})
+        layers = {layer.name: layer.out_shape[0] for layer in graph.layers}
+        orders: dict[str, Order] = {}
+        for name, order in said.items() if isinstance(said, dict) else [("", said)]:
+            count = layers.get(name, 0)
+            numbers = isinstance(order, list) and all(type(one) is int for one in order)
+            if not count or not numbers or sorted(order) != list(range(count)):
+                raise ValueError(
+                    "report.channel_order must have the numbers of a layer's channels once each, "
+                    f"and of layer {name!r} it has others"
+                )
+            orders[name] = np.array(order, np.int64)
+        return tensor_orders(graph, orders)
 
     def save(
         self,
@@ -145,7 +170,7 @@ class CnnImage:
                 columns = tail.network.layers[0].shape[1]
                 if columns != size:
                     raise ValueError(f"layers.0.cols must be the {size} outputs of SCNN")
-        return cls(
+        image = cls(
             name=manifest.name,
             params=manifest.params,
             network=QuantCnn(graph, None if tail is None else tail.network),
@@ -153,6 +178,9 @@ class CnnImage:
             tail=tail,
             report=dict(manifest.report),
         )
+        with blame(root / MANIFEST):
+            _ = image.channel_orders
+        return image
 
     def _manifest(self, contents: dict[str, bytes]) -> CnnManifest:
         """Describe the image whose files have these contents."""

@@ -20,7 +20,14 @@ from compiler.scnn.layer import LayerPlan, output_slices
 from compiler.scnn.plan import plan_layer
 from hw.scnn.params import ScnnParams
 
-__all__ = ["balance_channels", "channel_cuts", "order_cycles", "permute_channels"]
+__all__ = [
+    "Order",
+    "balance_channels",
+    "channel_cuts",
+    "order_cycles",
+    "permute_channels",
+    "tensor_orders",
+]
 
 _GAIN = 0.02
 _CYCLES = 1000.0
@@ -85,27 +92,46 @@ def permute_channels(graph: QuantGraph, orders: Mapping[str, Order]) -> QuantGra
     orders : by layer; channels keep to groups of convolutions that read them, and outputs of the
         graph to their order. Layers with a channel an output follow what they read.
     """
-    known: dict[str, Order] = {INPUT: np.arange(graph.input_shape[0])}
+    known = tensor_orders(graph, orders)
     layers: list[QuantConv] = []
     for conv in graph.layers:
-        columns, base = list[Order](), 0
-        for name in conv.inputs:
-            columns.append(base + known[name])
-            base += len(known[name])
-        old = np.concatenate(columns)
+        old, rows = _read_order(conv, known), known[conv.name]
         weight, fan = conv.weight, conv.weight.shape[1]
-        if _goes_along(conv):
-            rows = old
-        else:
-            rows = orders.get(conv.name, np.arange(conv.out_shape[0]))
+        if not _goes_along(conv):
             of_group = conv.out_shape[0] // conv.groups
             weight = np.concatenate([
                 weight[g * of_group : (g + 1) * of_group, old[g * fan : (g + 1) * fan] - g * fan]
                 for g in range(conv.groups)
             ])
-        known[conv.name] = rows
         layers.append(replace(conv, weight=weight[rows], bias=conv.bias[rows]))
     return replace(graph, layers=tuple(layers))
+
+
+def tensor_orders(graph: QuantGraph, orders: Mapping[str, Order]) -> dict[str, Order]:
+    """Find of each channel of each tensor which it was, or is in the network.
+
+    Parameters
+    ----------
+    graph : before, or after, :func:`permute_channels`.
+    orders : by layer, as there; layers with a channel an output follow what they read.
+    """
+    known: dict[str, Order] = {INPUT: np.arange(graph.input_shape[0])}
+    for conv in graph.layers:
+        known[conv.name] = (
+            _read_order(conv, known)
+            if _goes_along(conv)
+            else orders.get(conv.name, np.arange(conv.out_shape[0]))
+        )
+    return known
+
+
+def _read_order(conv: QuantConv, known: Mapping[str, Order]) -> Order:
+    """Put the orders of what a layer reads side by side."""
+    columns, base = list[Order](), 0
+    for name in conv.inputs:
+        columns.append(base + known[name])
+        base += len(known[name])
+    return np.concatenate(columns)
 
 
 def order_cycles(

@@ -181,7 +181,7 @@ def _cost(
         found = run_cnn(image, some, "cycles")
         if found.cycles is None:
             return None
-        tensors = {INPUT: cnn_inputs(image, some), **found.tensors}
+        tensors = {INPUT: cnn_inputs(image, some), **found.held}
         references = sum(one.total for one in cnn_references(image, tensors))
         return Cost(float(found.cycles.mean()), references / len(some))
 

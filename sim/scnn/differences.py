@@ -7,7 +7,10 @@ __all__ = ["CnnDifference", "StoreDifference"]
 
 @dataclass(frozen=True)
 class CnnDifference:
-    """An output of the RTL that is not golden's; beyond the plane 0 is expected."""
+    """An output of the RTL that is not golden's; beyond the plane 0 is expected.
+
+    ``channel`` is its number in the user's network.
+    """
 
     sample: int
     layer: str

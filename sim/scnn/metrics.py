@@ -104,7 +104,7 @@ def measure_cnn(image: "CnnImage", x: ArrayLike, result: CnnVerifyResult) -> Cnn
     planes, graph = cnn_inputs(image, x), image.network.graph
     places = [at for at, layer in enumerate(graph.layers) if layer.name in result.layers]
     layers = [graph.layers[at] for at in places]
-    tensors = {INPUT: planes, **result.golden.tensors}
+    tensors = {INPUT: planes, **result.golden.held}
     inputs = [concatenate(tensors, layer.inputs) for layer in layers]
     useful = np.zeros((len(planes), len(layers)), np.int64)
     for number, (layer, values) in enumerate(zip(layers, inputs, strict=True)):
@@ -153,7 +153,7 @@ def measure_cnn(image: "CnnImage", x: ArrayLike, result: CnnVerifyResult) -> Cnn
     tail = None
     if result.tail is not None:
         assert image.tail is not None
-        left = graph_output(graph, result.golden.tensors)
+        left = graph_output(graph, result.golden.held)
         tail = measure_columns(image.tail, left.reshape(len(left), -1), result.tail)
     problems = [] if counters is None else _problems(image, result, counters, useful)
     problems += [] if tail is None else tail.problems

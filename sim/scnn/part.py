@@ -128,7 +128,8 @@ def verify_layers(
     model, raw = _run(part, planes, golden, progress)
     rtl = CnnResult(
         outputs=golden.outputs[:0],
-        tensors=written_tensors(part.image, raw),
+        held=written_tensors(part.image, raw),
+        orders=image.channel_orders,
         run_cycles=raw.cycles,
         counters=_by_layer(part, raw.counters) if image.params.counters else None,
         conv_reload_cycles=raw.reload_cycles,
@@ -136,7 +137,7 @@ def verify_layers(
         rtl=raw,
     )
     if part.image.tail is not None:
-        left = graph_output(image.network.graph, golden.tensors)
+        left = graph_output(image.network.graph, golden.held)
         columns = left.reshape(len(left), -1)
         on: Target
         for on in ("cycles", "rtl"):
@@ -155,7 +156,7 @@ def _run(
 ) -> tuple[CnnResult, ScnnResult]:
     """Run the part on the cycle model, whose outputs are golden's, and on RTL."""
     image, samples = part.image, len(planes)
-    known = {INPUT: planes, **golden.tensors}
+    known = {INPUT: planes, **golden.held}
     if not image.runs:
         none = np.zeros((samples, 0), np.int64)
         counters = np.zeros((samples, 0, image.params.num_pes, len(StallClass)), np.int64)

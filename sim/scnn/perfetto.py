@@ -51,7 +51,7 @@ def write_cnn_trace(
     planes = cnn_inputs(image, x)
     if not 0 <= sample < len(planes):
         raise InputError(f"input {sample} cannot be traced: there are {len(planes)}, from 0 up")
-    tensors = {INPUT: planes, **result.tensors}
+    tensors = {INPUT: planes, **result.held}
     passes = trace_cnn_image(image, {name: tensor[sample] for name, tensor in tensors.items()})
     names, parts = [*_names(image)], [_events(image, one, at) for at, one in enumerate(passes)]
     if image.tail is not None:
@@ -73,7 +73,7 @@ def _columns(image: CnnImage, result: CnnResult, sample: int) -> list[NDArray[np
     """Give the input of each layer on EIE."""
     assert result.tail is not None
     here = slice(sample, sample + 1)
-    left = graph_output(image.network.graph, result.tensors)[here].reshape(1, -1)
+    left = graph_output(image.network.graph, result.held)[here].reshape(1, -1)
     return [left, *(y[here] for y in result.tail.layer_outputs[:-1])]
 
 

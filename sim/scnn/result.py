@@ -1,13 +1,15 @@
 """What a run of a compiled CNN gives, whatever it ran on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compiler.clipping import Clipping
+from compiler.scnn.order import Order
 from compiler.scnn.run import ScnnRun
 from sim.result import RunResult
 from sim.rtl.scnn_files import ScnnResult
@@ -22,8 +24,10 @@ class CnnResult:
     Parameters
     ----------
     outputs : float64, (n, rows) of the last Linear layer, or (n, C, H, W) if there is none.
-    tensors : every layer's output by name, (n, C, H, W) int64, as the hardware holds it. From RTL
-        as each pass wrote it.
+    held : every layer's output by name, (n, C, H, W) int64, as the hardware holds it: channels
+        of inner layers may be renumbered. From RTL as each pass wrote it.
+    orders : by name, of each of those channels, which it is in the network;
+        :attr:`compiler.scnn.image.CnnImage.channel_orders`.
     conv_saturated : per layer on SCNN (n,) int64 outputs that saturation changed; None from RTL.
     run_cycles : (n, runs) int64, SCNN's cycles from start to end of each run; None from golden.
     counters : (n, layers, num_pes, stall classes) int64 multiplier-cycles of SCNN, see
@@ -41,7 +45,8 @@ class CnnResult:
     """
 
     outputs: NDArray[np.float64]
-    tensors: dict[str, NDArray[np.int64]]
+    held: dict[str, NDArray[np.int64]]
+    orders: Mapping[str, Order]
     conv_saturated: tuple[NDArray[np.int64], ...] | None = None
     run_cycles: NDArray[np.int64] | None = None
     counters: NDArray[np.int64] | None = None
@@ -53,9 +58,19 @@ class CnnResult:
     tail: RunResult | None = None
     clipped: Clipping | None = None
 
+    @cached_property
+    def tensors(self) -> dict[str, NDArray[np.int64]]:
+        """Every layer's output by name, (n, C, H, W) int64, channels as in the user's network."""
+        return {
+            name: tensor[:, np.argsort(self.orders[name])] for name, tensor in self.held.items()
+        }
+
     @property
     def layer_outputs(self) -> tuple[NDArray[np.int64], ...]:
-        """Outputs per layer, (n, C, H, W) or (n, rows), of SCNN and then of EIE."""
+        """Outputs per layer, (n, C, H, W) or (n, rows), of SCNN and then of EIE.
+
+        Channels are in the order of the user's network.
+        """
         tail = () if self.tail is None else self.tail.layer_outputs
         return *self.tensors.values(), *tail
 

@@ -136,7 +136,8 @@ def cnn_result(image: "CnnImage", raw: ScnnResult) -> CnnResult:
     result = graph_output(graph, raw.tensors)
     return CnnResult(
         outputs=dequantize(result, _out_frac(graph)),
-        tensors=written_tensors(image, raw),
+        held=written_tensors(image, raw),
+        orders=image.channel_orders,
         run_cycles=raw.cycles,
         counters=by_conv_layer(image.runs, len(graph.layers), raw.counters) if p.counters else None,
         conv_reload_cycles=raw.reload_cycles,
@@ -181,6 +182,7 @@ def _on_golden(image: "CnnImage", planes: NDArray[np.int64]) -> CnnResult:
     return CnnResult(
         dequantize(graph_output(graph, tensors), _out_frac(graph)),
         tensors,
+        image.channel_orders,
         tuple(result.saturated for result in results),
     )
 
@@ -189,7 +191,7 @@ def _count(
     image: "CnnImage", planes: NDArray[np.int64], golden: CnnResult, progress: Progress | None
 ) -> CnnResult:
     report = progress or silent
-    tensors = {INPUT: planes, **golden.tensors}
+    tensors = {INPUT: planes, **golden.held}
     cycles, counters = run_cnn_image(
         image,
         tensors,
@@ -201,7 +203,7 @@ def _count(
         run_cycles=cycles,
         counters=by_conv_layer(image.runs, len(graph.layers), counters),
         conv_reload_cycles=conv_reload_cycles(image, tensors),
-        result=graph_output(graph, golden.tensors),
+        result=graph_output(graph, golden.held),
     )
 
 
@@ -239,7 +241,7 @@ def _with_tail(
     if image.tail is None:
         return result
     # From RTL: what the host read back, not what the passes were seen to write.
-    held = result.tensors if result.rtl is None else result.rtl.tensors
+    held = result.held if result.rtl is None else result.rtl.tensors
     left = graph_output(image.network.graph, held)
     columns = left.reshape(len(left), -1)
     tail = run_columns(image.tail, columns, on, progress=progress)

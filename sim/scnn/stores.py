@@ -56,7 +56,7 @@ def _compare_block(
     if block.start == block.stop:
         return 0, 0, []
     assert block.tensor != INPUT
-    values = model.tensors[block.tensor][sample, block.start : block.stop]
+    values = model.held[block.tensor][sample, block.start : block.stop]
     present = _present(params, store, number)
     # Where a PE's outputs begin is up to what was written before.
     mask = np.uint64((1 << params.act_addr_bits) - 1)

@@ -171,7 +171,7 @@ def compare_cnn(
             found += listed[: max_differences - len(found)]
     graph = image.network.graph
     if layers is None:
-        expected, got = graph_output(graph, model.tensors), graph_output(graph, raw.tensors)
+        expected, got = graph_output(graph, model.held), graph_output(graph, raw.tensors)
         words += expected.size
         differ += (wrong := int(np.count_nonzero(expected != got)))
         if wrong:
@@ -217,6 +217,7 @@ def _compare_passes(
     layers: Sequence[str] | None,
 ) -> Iterator[tuple[int, int, list[CnnDifference]]]:
     """Compare every output of every pass; tell of outputs that no pass made."""
+    orders = image.channel_orders
     made = {layer.name: np.zeros(layer.out_shape, np.bool_) for layer in image.network.graph.layers}
     for run, outputs in zip(image.runs, raw.outputs, strict=True):
         for descriptor, output, got in zip(run.program, run.outputs, outputs, strict=True):
@@ -230,7 +231,7 @@ def _compare_passes(
             made[name][tuple(at)] = True
             known = where.known
             for sample, values in enumerate(got):
-                expected = where.expected(model.tensors[name][sample])
+                expected = where.expected(model.held[name][sample])
                 wrong = np.argwhere(known & (expected != values))
                 listed: list[CnnDifference] = []
                 for step, pe in wrong[:most].tolist():
@@ -238,7 +239,8 @@ def _compare_passes(
                         int(part[step, pe]) for part in (where.channel, where.y, where.x)
                     )
                     pair = int(expected[step, pe]), int(values[step, pe])
-                    listed.append(CnnDifference(sample, name, channel, y, x, pe, *pair))
+                    own = int(orders[name][channel])
+                    listed.append(CnnDifference(sample, name, own, y, x, pe, *pair))
                 yield int(np.count_nonzero(known)), len(wrong), listed
     for name, done in made.items():
         if not done.all() and (layers is None or name in layers):

@@ -54,6 +54,7 @@ def check_trials(p: ScnnParams, trials: Sequence[Trial]) -> NDArray[np.int64]:
             CnnResult(
                 np.zeros(0),
                 {layer.name: tensors[layer.name] for layer in trial.graph.layers},
+                image.channel_orders,
                 run_cycles=cycles,
                 counters=by_conv_layer(trial.runs, layers, counters),
             )

@@ -10,12 +10,15 @@ import torch
 from torch import nn
 
 from compiler import EieParams, compile
+from compiler.graph import INPUT, QuantCnn, QuantConv, QuantGraph
+from compiler.scnn.compile import compile_quantized_cnn
 from compiler.scnn.image import CnnImage
 from hw.scnn.params import PRESETS, ScnnParams
+from sim.scnn.differences import CnnDifference
 from sim.scnn.metrics import measure_cnn
 from sim.scnn.part import verify_layers
 from sim.scnn.run import cnn_inputs, run_cnn
-from sim.scnn.verify import verify_cnn
+from sim.scnn.verify import compare_cnn, verify_cnn
 from tests.cosim.scnn_check import integer_torch
 from tests.unit.compiler.cnn_networks import (
     GoogLeNet,
@@ -106,7 +109,7 @@ def test_networks(name: str) -> None:
     np.testing.assert_array_equal(result.model.reload_cycles, result.rtl.reload_cycles)
     assert not measure_cnn(image, samples, result).problems
     reference = integer_torch(image.network.graph, cnn_inputs(image, samples), image.params)
-    for layer, tensor in result.rtl.tensors.items():
+    for layer, tensor in result.rtl.held.items():
         np.testing.assert_array_equal(tensor, reference[layer], layer)
     outputs = run_cnn(image, x.numpy()).outputs
     np.testing.assert_array_equal(outputs[:2], result.rtl.outputs)
@@ -114,6 +117,58 @@ def test_networks(name: str) -> None:
         expected = module(x).numpy()
     error = np.abs(outputs.reshape(expected.shape) - expected).max()
     assert error <= 0.02 * np.abs(expected).max()
+
+
+def test_renumbered_channels() -> None:
+    """Inner channels that stand in another order on the array come in the user's."""
+    rng = np.random.default_rng(4)
+    shapes = {"first": (64, 16), "second": (4, 64)}
+    weights = {name: rng.integers(1, 8, (*shape, 3, 3)) for name, shape in shapes.items()}
+    dense = np.where(np.arange(64) % 8 < 2, 1, 0.05)[:, None, None, None]
+    weights["first"][rng.random(weights["first"].shape) >= dense] = 0
+    layers, source = [], INPUT
+    for name, (outputs, inputs) in shapes.items():
+        layers.append(
+            QuantConv(
+                name=name,
+                kind="conv",
+                inputs=(source,),
+                in_shape=(inputs, 6, 6),
+                out_shape=(outputs, 6, 6),
+                weight=weights[name],
+                codebook=None,
+                bias=rng.integers(-9, 9, outputs),
+                stride=(1, 1),
+                padding=(1, 1),
+                groups=1,
+                relu=True,
+                op="add",
+                signed_input=name == "first",
+                in_frac=4,
+                weight_frac=8,
+                out_frac=4,
+            )
+        )
+        source = name
+    graph = QuantGraph((16, 6, 6), tuple(layers), ("second",))
+    image = compile_quantized_cnn(QuantCnn(graph, None), _ALONE, name="renumbered")
+    order = image.channel_orders["first"]
+    assert (order != np.arange(64)).any()
+    x = rng.normal(size=(2, 16, 6, 6)) * 4
+    result = verify_cnn(image, x)
+    assert result.ok
+    assert result.words > 0
+    assert result.counters > 0
+    reference = integer_torch(graph, cnn_inputs(image, x), _ALONE)
+    for name, tensor in result.rtl.tensors.items():
+        np.testing.assert_array_equal(tensor, reference[name], name)
+    np.testing.assert_array_equal(result.rtl.held["first"], reference["first"][:, order])
+    # A word that differs is told of by the number of the user's channel.
+    wrong = {**result.model.held, "first": result.model.held["first"].copy()}
+    wrong["first"][0, 5, 2, 3] += 1
+    told = compare_cnn(image, replace(result.model, held=wrong), result.rtl)
+    (one,) = (one for one in told.differences if isinstance(one, CnnDifference))
+    assert (one.layer, one.channel, one.y, one.x) == ("first", order[5], 2, 3)
 
 
 def test_single_layers() -> None:

@@ -38,6 +38,7 @@ def _perfect() -> tuple[CnnImage, CnnResult, ScnnResult]:
     model = CnnResult(
         np.zeros(0),
         {"conv": tensors["conv"]},
+        image.channel_orders,
         run_cycles=cycles,
         counters=by_conv_layer(runs, 1, counters),
     )

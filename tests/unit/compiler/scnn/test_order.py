@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from compiler.errors import ImageError
 from compiler.graph import INPUT, QuantCnn, QuantConv, QuantGraph
 from compiler.scnn.compile import compile_quantized_cnn
+from compiler.scnn.image import CnnImage
 from compiler.scnn.order import channel_cuts, permute_channels
 from compiler.scnn.program import build
 from hw.scnn.params import PRESETS
@@ -79,13 +82,37 @@ def test_an_unlucky_order_is_mended() -> None:
     assert sorted(order) == list(range(192))
     assert order != list(range(192))
     assert cnn_problems(image) == ()
-    plain = replace(image, network=QuantCnn(graph, None), runs=build(graph, _BLOCKS))
+    np.testing.assert_array_equal(image.channel_orders["first"], order)
+    np.testing.assert_array_equal(image.channel_orders["last"], np.arange(4))
+    runs = build(graph, _BLOCKS)
+    plain = replace(image, network=QuantCnn(graph, None), runs=runs, report={})
     x = np.random.default_rng(1).random((1, 32, 12, 12))
     after, before = run_cnn(image, x, "cycles"), run_cnn(plain, x, "cycles")
     np.testing.assert_array_equal(after.outputs, before.outputs)
+    np.testing.assert_array_equal(after.tensors["first"], before.tensors["first"])
+    assert (after.held["first"] != before.held["first"]).any()
     assert after.run_cycles is not None
     assert before.run_cycles is not None
     assert after.run_cycles.sum() < 0.95 * before.run_cycles.sum()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [],
+        {"first": 5},
+        {"first": [1, 0]},
+        {"first": [True]},
+        {"other": [0]},
+        {"first": [[0]] * 192},
+    ],
+)
+def test_a_report_without_an_order_is_refused(said: object, tmp_path: Path) -> None:
+    graph = _graph(np.full(4, 0.3))
+    image = compile_quantized_cnn(QuantCnn(graph, None), _ARRAY, name="report")
+    replace(image, report={"channel_order": said}).save(tmp_path / "image")
+    with pytest.raises(ImageError, match=r"report\.channel_order must have"):
+        CnnImage.load(tmp_path / "image")
 
 
 def test_even_channels_stay() -> None:
