@@ -1,13 +1,27 @@
 """Errors that a user can act on."""
 
+import re
+
 __all__ = ["CompileError", "ImageError", "InputError", "ScnnCompileError", "ZeroskipError"]
+
+
+_LONG = re.compile(r"\d{41,}")
+
+
+def _shorten(number: re.Match[str]) -> str:
+    digits = number[0]
+    return f"{digits[:12]}... ({len(digits)} digits)"
 
 
 class ZeroskipError(Exception):
     """Something a user gave cannot be used. The text is one sentence: what, which value, way out.
 
-    The command line prints it and exits with 2.
+    The command line prints it and exits with 2. Numbers of more digits than any size has, which
+    damaged files hold, are cut.
     """
+
+    def __init__(self, text: object) -> None:
+        super().__init__(_LONG.sub(_shorten, str(text)))
 
 
 class InputError(ZeroskipError):

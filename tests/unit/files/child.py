@@ -12,7 +12,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,8 @@ _ROOM = 768 << 20
 """Bytes that reading may take beside what the process had before."""
 
 _DEEP = "deep"
+
+_MODELS: tuple[Literal["golden", "cycles"], ...] = ("golden", "cycles")
 
 _SHAPES = [
     "(1099511627776,)", "(4, 3, -1)", "(True, 3)", "((" * 400, "(0, 1 << 62)",
@@ -63,7 +65,7 @@ def _used() -> int:
 
 
 def _image(folder: Path) -> Case:
-    """Load and run an image of either kind, its checksums made right again."""
+    """Load and run an image of either kind on both models, its checksums made right again."""
     from compiler.scnn.image import CnnImage, load_image
     from sim.api import run
     from sim.scnn.run import run_cnn
@@ -79,7 +81,8 @@ def _image(folder: Path) -> Case:
     def read() -> None:
         image = load_image(folder)
         x = np.ones((1, *shape))
-        run_cnn(image, x) if isinstance(image, CnnImage) else run(image, x)
+        for on in _MODELS:
+            run_cnn(image, x, on) if isinstance(image, CnnImage) else run(image, x, on)
 
     def spoil(rng: np.random.Generator) -> None:
         files, document, depth = dict(good), manifest, 0

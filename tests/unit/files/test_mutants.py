@@ -17,12 +17,15 @@ from torch import nn
 from compiler import EieParams, compile
 from compiler.compress.config import Config
 from compiler.compress.config_file import dump_config
+from compiler.compress.import_net import parse_layers
 from compiler.compress.pack import pack
 from compiler.scnn.image import CnnImage
 from hw.scnn.params import PRESETS
 from hw.synth.baseline import BASELINE
 from hw.synth.liberty import OWN_LIBERTY
 from sim.sweep.journal import Journal
+from sim.sweep.table import write_table
+from tests.unit.compress.test_inputs import write_net
 
 _ROOT = Path(__file__).parents[3]
 
@@ -90,6 +93,17 @@ def _journal(folder: Path) -> None:
         journal.add(1, [{"a": 1}])
 
 
+def _net_file(folder: Path) -> None:
+    data, _ = write_net(parse_layers("fc1:30x20,fc2:5x30"))
+    (folder / "x.net").write_bytes(data)
+
+
+def _csv(folder: Path) -> None:
+    write_table(
+        [{"layer": f"fc{n}", "num_pes": n, "cycles": 9 * n} for n in range(4)], folder / "x.csv"
+    )
+
+
 def _config(folder: Path) -> None:
     (folder / "x.toml").write_text(dump_config(Config()))
 
@@ -107,6 +121,8 @@ def _config(folder: Path) -> None:
         ("text", _lib, 100),
         ("text", _journal, 200),
         ("text", _config, 200),
+        ("text", _net_file, 200),
+        ("text", _csv, 100),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)).strip("_"),
 )
