@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 
 from hw.common.sram import SRAM_MODULES, SramPlatform
 from hw.common.verilog_names import plain_names
+from sim.errors import ToolError
 
 __all__ = ["SRAM_VERILOG", "emit_verilog"]
 
@@ -43,19 +44,30 @@ def emit_verilog(
 
     Raises
     ------
+    ToolError
+        If the system refuses Yosys something.
     ValueError
         If an SRAM or a port cannot have its name, which is a keyword or, of an SRAM, another
         signal's: images are loaded by name.
     """
     # The text differs between Yosys versions; the pinned wheel gives one answer everywhere.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    text = verilog.convert(
-        component,
-        name=name,
-        platform=platform or SramPlatform(),
-        emit_src=False,
-        strip_internal_attrs=True,
-    )
+    try:
+        text = verilog.convert(
+            component,
+            name=name,
+            platform=platform or SramPlatform(),
+            emit_src=False,
+            strip_internal_attrs=True,
+        )
+    except verilog.YosysError as error:
+        refused = re.search(r"(?m)^\S*Error: (.*) \(os error \d+\)$", str(error))
+        if refused is None:
+            raise
+        raise ToolError(
+            f"Yosys, which writes the Verilog, could not write what it keeps: {refused[1]}; make "
+            "room, or name other folders with TMPDIR and XDG_CACHE_HOME"
+        ) from error
     for instance in _SRAM.findall(text):
         if "\\" in instance:
             raise ValueError(f"an SRAM of {name} has a signal's name and became {instance}")
