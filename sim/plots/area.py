@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,6 +17,9 @@ from sim.errors import ToolError
 from sim.plots.style import COLOURS, MARKERS, OTHERS, panels
 
 __all__ = ["Commit", "draw_area", "read_history"]
+
+_LINE = 0.075
+"""Of a panel's height, what a line of small print takes."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,28 @@ def draw_area(history: Sequence[Commit]) -> Figure:
     )
     for design, one in zip(designs, axes, strict=True):
         _panel(one, history, design)
+    # Once all are drawn: they share their range.
+    for one in axes:
+        _name_curves(one)
     figure.supylabel("area (GE)", fontsize=9)
     return figure
+
+
+def _name_curves(one: Axes) -> None:
+    """Write each curve's name at its end, above those that would be under it."""
+    low, high = np.log10(one.get_ylim())
+    apart, below = _LINE * (high - low), low
+    for curve in sorted(one.get_lines(), key=lambda curve: float(np.ravel(curve.get_ydata())[-1])):
+        x, y = (float(np.ravel(data)[-1]) for data in (curve.get_xdata(), curve.get_ydata()))
+        below = max(np.log10(y), below + apart)
+        one.annotate(
+            str(curve.get_label()),
+            (x, y),
+            xytext=(x + 0.3, 10**below),
+            fontsize=7,
+            color=str(curve.get_color()),
+            va="center",
+        )
 
 
 def _panel(one: Axes, history: Sequence[Commit], design: str) -> None:
@@ -116,16 +140,6 @@ def _panel(one: Axes, history: Sequence[Commit], design: str) -> None:
             markersize=4,
             linewidth=1.2,
             label=label,
-        )
-        last = max(points)
-        one.annotate(
-            label,
-            (last, points[last]),
-            xytext=(5, 0),
-            textcoords="offset points",
-            fontsize=7,
-            color=colour,
-            va="center",
         )
     one.set_yscale("log")
     # Not every commit has room for its name.

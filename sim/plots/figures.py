@@ -83,7 +83,7 @@ _TABLE_IV_PES = Reference(
     "paper, table IV", {name: {64: share} for name, share in paper.LOAD_BALANCE.items()}
 )
 _BALANCE = (
-    "load balance = 1 - bubbles / all cycles of all PEs; in a bubble a PE issues no entry,\n"
+    "load balance = 1 - bubbles / all cycles of all PEs; in a bubble a PE issues no entry, "
     "neither weight nor padding; set-up and drain of the layer count as bubbles"
 )
 
@@ -105,7 +105,7 @@ FIGURES: Mapping[str, FigureKind] = {
     "fig9": FigureKind(
         "Spmat reads by width of a word",
         "words fetched from the Spmat SRAMs of all PEs; here every column fetches its own words, "
-        "while\nthe authors' count has fewer words than columns: theirs are shared by columns",
+        "while the authors' count has fewer words than columns: theirs are shared by columns",
         "word_bits",
         "Spmat width (bits)",
         "reads (thousands)",

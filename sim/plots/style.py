@@ -77,11 +77,10 @@ def panels(names: Sequence[str], title: str, about: str) -> tuple[Figure, list[A
     axes = list(grid.flat)
     for name, one in zip(names, axes, strict=False):
         one.set_title(name, loc="left")
+        # Axes are shared, but each shows its numbers.
+        one.tick_params(labelbottom=True, labelleft=True)
     for unused in axes[len(names) :]:
         unused.set_visible(False)
-    # Where the row below is shorter, the panel above it shows the numbers.
-    for one in axes[len(names) - columns : len(names)] if rows > 1 else []:
-        one.tick_params(labelbottom=True)
     return figure, axes[: len(names)]
 
 
