@@ -101,6 +101,7 @@ def convolution(node: Node, name: str, source: str, shape: Shape, number: ops.Nu
         groups=groups,
         relu=False,
         after=None if after == before else after,
+        dilation=dilation,
     )
 
 

@@ -44,6 +44,7 @@ class FloatConv:
     values : as in :class:`compiler.network.FloatLayer`.
     after : padding below and to the right; negative where the last rows or columns are not read;
         None: as ``padding``.
+    dilation : (down, across); ``weight`` has zeros in the holes, which are no pruned weights.
     """
 
     name: str
@@ -57,6 +58,7 @@ class FloatConv:
     folded: tuple[str, ...] = ()
     after: tuple[int, int] | None = None
     values: int | None = None
+    dilation: tuple[int, int] = (1, 1)
 
     @property
     def padded(self) -> bool:
@@ -200,6 +202,7 @@ class QuantConv:
     in_frac, weight_frac, out_frac : fraction bits; all inputs have the same.
     areas : of an average that divides by different numbers: they cover the output plane, each
         once, and have their own weights instead of ``weight``, which is that of the largest.
+    dilation : (down, across); ``weight`` has zeros in the holes, which are no pruned weights.
     """
 
     name: str
@@ -220,6 +223,19 @@ class QuantConv:
     weight_frac: int
     out_frac: int
     areas: tuple[Area, ...] = ()
+    dilation: tuple[int, int] = (1, 1)
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """Rows and columns of the kernel without the holes of its dilation."""
+        rows, columns = self.weight.shape[2:]
+        down, across = self.dilation
+        return (rows - 1) // down + 1, (columns - 1) // across + 1
+
+    @property
+    def num_weights(self) -> int:
+        """Weights of the layer, pruned ones included and holes of its dilation not."""
+        return int(np.prod(self.weight.shape[:2])) * int(np.prod(self.kernel))
 
     @property
     def shift(self) -> int:

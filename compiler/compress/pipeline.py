@@ -289,7 +289,7 @@ def _objective(
     """Check data and return what to aim at; without ``labels``, the outputs of ``module``."""
     shape = network.graph.input_shape if isinstance(network, FloatCnn) else network.input_shape
     if isinstance(network, FloatCnn):
-        shape = getattr(network.graph, "sample_shape", None) or shape
+        shape = network.graph.sample_shape or shape
     x = torch.from_numpy(check_input(inputs, shape, what).astype(np.float32))
     if labels is None:
         with torch.no_grad():

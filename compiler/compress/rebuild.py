@@ -95,7 +95,7 @@ class _Cnn(nn.Module):
     def _run(self, node: FloatNode, *inputs: torch.Tensor) -> torch.Tensor:
         if isinstance(node, FloatConv):
             conv = self.get_submodule(self._convs[node.name])
-            (down, across), after = node.padding, getattr(node, "after", None)
+            (down, across), after = node.padding, node.after
             if after is not None:
                 sides = (across, after[1], down, after[0])
                 inputs = tuple(functional.pad(one, sides) for one in inputs)
@@ -113,29 +113,20 @@ class _Cnn(nn.Module):
 
 def _convolution(node: FloatConv) -> nn.Conv2d:
     depth, fan = node.weight.shape[:2]
-    # Kernels that are spaced out with zeros: these are no weights, and take part in no density.
-    dilation = [_spacing(node.weight, axis) for axis in (2, 3)]
-    weight = node.weight[:, :, :: dilation[0], :: dilation[1]]
+    # Zeros in the holes of a dilated kernel are no weights, and take part in no density.
+    weight = node.weight[:, :, :: node.dilation[0], :: node.dilation[1]]
     conv = nn.Conv2d(
         fan * node.groups,
         depth,
         (weight.shape[2], weight.shape[3]),
         node.stride,
-        (0, 0) if getattr(node, "after", None) is not None else node.padding,
-        (dilation[0], dilation[1]),
+        (0, 0) if node.after is not None else node.padding,
+        node.dilation,
         node.groups,
         bias=bool(node.bias.any()),
     )
     _copy(conv, weight, node.bias)
     return conv
-
-
-def _spacing(weight: NDArray[np.float64], axis: int) -> int:
-    """Return the largest step at which everything that is not 0 lies along ``axis``."""
-    size = weight.shape[axis]
-    used = np.flatnonzero(np.moveaxis(weight, axis, 0).reshape(size, -1).any(1))
-    step = int(np.gcd.reduce(used)) if used.size else 1
-    return step if step and used[-1] == size - 1 else 1
 
 
 def _pool(node: FloatPool, x: torch.Tensor) -> torch.Tensor:

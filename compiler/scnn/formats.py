@@ -157,4 +157,5 @@ def _layer(
         weight_frac=made.weight_frac,
         out_frac=made.out_frac,
         areas=made.areas,
+        dilation=step.dilation,
     )

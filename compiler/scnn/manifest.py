@@ -34,7 +34,8 @@ class ConvEntry(StrictEntry):
     """A :class:`compiler.graph.QuantConv` without its numbers, which are in ``tensors.npz``.
 
     ``kernel`` are the rows and columns of its weights; ``codebook`` the weights in its codebook,
-    None if weights are stored as they are. ``areas`` are left out where there are none.
+    None if weights are stored as they are. ``areas`` are left out where there are none, and
+    ``dilation`` where it is 1.
     """
 
     name: str
@@ -54,12 +55,15 @@ class ConvEntry(StrictEntry):
     weight_frac: int
     out_frac: int
     areas: tuple[Area, ...] = ()
+    dilation: _Pair = (1, 1)
 
     @model_serializer(mode="wrap")
-    def _leave_out_areas(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = handler(self)
         if not self.areas:
             fields.pop("areas", None)
+        if self.dilation == (1, 1):
+            fields.pop("dilation", None)
         return fields
 
     @property
@@ -140,6 +144,12 @@ class CnnManifest(SignedManifest):
             must_be(f"{here}.in_shape", layer.in_shape, rule, (channels, *plane))
             for name in layer.inputs:
                 must_be(f"the plane of {name!r}", shapes[name][1:], f"that of {here}", plane)
+            if any(
+                (size - 1) % step for size, step in zip(layer.kernel, layer.dilation, strict=True)
+            ):
+                raise ValueError(
+                    f"{here}.dilation must fit the kernel {layer.kernel}, not be {layer.dilation}"
+                )
             if channels % layer.groups or layer.out_shape[0] % layer.groups:
                 raise ValueError(f"{here}.groups must divide the channels, not be {layer.groups}")
             _check_windows(here, layer, self.params)

@@ -24,7 +24,8 @@ class Step:
 
     Parameters
     ----------
-    name, kind, inputs, in_shape, out_shape, stride, padding, groups, relu, op : as there.
+    name, kind, inputs, in_shape, out_shape, stride, padding, groups, relu, op, dilation : as
+        there.
     node : name of the float node whose output this is.
     weight : (K, C // groups, R, S) float64; of an average, each is 1 / elements.
     bias : (K,) float64.
@@ -47,6 +48,7 @@ class Step:
     op: Literal["add", "max"] = "add"
     identity: bool = False
     areas: tuple[Divided, ...] = ()
+    dilation: Pair = (1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +158,7 @@ class _Builder:
             padding=node.padding,
             groups=node.groups,
             relu=node.relu,
+            dilation=node.dilation,
         )
 
     def _pool(self, node: FloatPool) -> Step:
@@ -199,6 +202,7 @@ class _Builder:
             padding=host.padding,
             relu=node.relu,
             identity=True,
+            dilation=host.dilation,
         )
 
     def _addition(self, node: FloatAdd) -> Step:

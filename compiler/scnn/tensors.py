@@ -33,6 +33,7 @@ def entry_of(conv: QuantConv) -> ConvEntry:
         weight_frac=int(conv.weight_frac),
         out_frac=int(conv.out_frac),
         areas=conv.areas,
+        dilation=(int(conv.dilation[0]), int(conv.dilation[1])),
     )
 
 

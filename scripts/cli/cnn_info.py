@@ -34,12 +34,13 @@ def cnn_info_document(path: Path, image: CnnImage) -> dict[str, Any]:
                 "inputs": list(layer.inputs),
                 "in_shape": list(layer.in_shape),
                 "out_shape": list(layer.out_shape),
-                "kernel": list(layer.weight.shape[2:]),
+                "kernel": list(layer.kernel),
+                "dilation": list(layer.dilation),
                 "stride": list(layer.stride),
                 "padding": list(layer.padding),
                 "groups": layer.groups,
                 "areas": [asdict(area) for area in layer.areas],
-                "weights": layer.weight.size,
+                "weights": layer.num_weights,
                 "nnz": int(np.count_nonzero(layer.weight)),
                 "dense_macs": dense_macs(layer),
                 "relu": bool(layer.relu),
@@ -90,11 +91,11 @@ def print_cnn_info(image: CnnImage) -> None:
         [
             [
                 layer.name,
-                f"{layer.kind} {layer.weight.shape[2]} x {layer.weight.shape[3]}"
+                "{} {} x {}".format(layer.kind, *layer.kernel)
                 + (f", {len(layer.areas)} areas" if layer.areas else ""),
                 "{}, {}".format(*layer.stride),
                 layer.groups,
-                layer.weight.size,
+                layer.num_weights,
                 int(np.count_nonzero(layer.weight)),
                 dense_macs(layer),
                 mapping.runs,

@@ -71,8 +71,8 @@ class CnnMetrics:
 
 
 def dense_macs(layer: QuantConv) -> int:
-    """Count the products of a layer, zeros included."""
-    return int(np.prod(layer.out_shape)) * int(np.prod(layer.weight.shape[1:]))
+    """Count the products of a layer, zeros included, but not the holes of a dilated kernel."""
+    return int(np.prod(layer.out_shape[1:])) * layer.num_weights
 
 
 def useful_macs(layer: QuantConv, x: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -121,17 +121,17 @@ def measure_cnn(image: "CnnImage", x: ArrayLike, result: CnnVerifyResult) -> Cnn
                 kind=layer.kind,
                 in_shape=layer.in_shape,
                 out_shape=layer.out_shape,
-                kernel=layer.weight.shape[2:],
+                kernel=layer.kernel,
                 stride=layer.stride,
                 groups=layer.groups,
-                density=float(np.mean(layer.weight != 0)),
+                density=np.count_nonzero(layer.weight) / layer.num_weights,
                 act_density=float(np.mean(values != 0)),
                 dense_macs=dense_macs(layer),
                 useful_macs=float(useful[:, number].mean()),
                 cycles=None if every is None else every / multipliers,
             ).with_rates(None if mine is None else mine.sum(axis=(0, 1)), StallClass, multipliers)
         )
-    weights = sum(layer.weight.size for layer in layers)
+    weights = sum(layer.num_weights for layer in layers)
     assert result.rtl.run_cycles is not None
     total = ConvMetrics(
         name="total",

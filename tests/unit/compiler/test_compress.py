@@ -295,10 +295,12 @@ def test_networks_with_convolutions(linear: bool, tmp_path: Path) -> None:
             assert np.unique(layer.weight[layer.weight != 0]).size == told.values <= 7
 
 
-def test_spaced_kernels_have_no_more_weights() -> None:
+def test_dilated_kernels_have_no_more_weights() -> None:
     weight = np.zeros((3, 2, 5, 1))
     weight[:, :, ::2] = np.arange(1, 19).reshape(3, 2, 3, 1)
-    conv = FloatConv("c", (INPUT,), weight, np.zeros(3), (1, 1), (2, 0), 1, relu=False)
+    conv = FloatConv(
+        "c", (INPUT,), weight, np.zeros(3), (1, 1), (2, 0), 1, relu=False, dilation=(2, 1)
+    )
     module = to_module(FloatCnn(FloatGraph((2, 6, 6), (conv,), "c"), None))
     (built,) = module.children()
     assert isinstance(built, nn.Conv2d)

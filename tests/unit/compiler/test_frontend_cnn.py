@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from compiler import compile
 from compiler.errors import CompileError
 from compiler.frontend import as_chain, import_module, import_program, import_pt2
 from compiler.graph import (
@@ -21,6 +22,8 @@ from compiler.graph import (
 )
 from compiler.network import FloatNetwork
 from compiler.scnn.evaluate import run_nodes
+from compiler.scnn.image import CnnImage
+from sim.scnn.metrics import dense_macs
 from tests.unit.compiler.cnn_networks import (
     Dense,
     GoogLeNet,
@@ -382,6 +385,19 @@ def test_names_are_paths_in_the_module() -> None:
     assert (first.folded, first.inputs) == (("bn1",), (INPUT,))
     assert cnn.tail is not None
     assert (cnn.tail.input_shape, cnn.tail.layers[0].name) == ((6, 1, 1), "fc")
+
+
+def test_holes_of_a_dilated_kernel_are_no_weights(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Conv2d(2, 4, 3, dilation=(2, 1)), nn.ReLU())
+    x = torch.rand(3, 2, 9, 9) + 0.5
+    compile(module, x[:1], x).save(tmp_path / "net")
+    image = CnnImage.load(tmp_path / "net")
+    (layer,) = image.network.graph.layers
+    told = image.report["quantization"]["layers"][0]
+    assert layer.weight.shape[2:] == (5, 3)
+    assert (layer.kernel, layer.num_weights, told["weights"]) == ((3, 3), 72, 72)
+    assert told["density"] == np.count_nonzero(layer.weight) / 72 > 0.9
+    assert dense_macs(layer) == 72 * 5 * 7
 
 
 def test_exact_sparse_weights_stay() -> None:
