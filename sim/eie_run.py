@@ -13,6 +13,7 @@ from compiler.fixed_point import check_input, dequantize, quantize_input
 from compiler.image import Image
 from compiler.progress import Progress, silent
 from sim.cycles.image import run_image
+from sim.expected_waves import eie_waves
 from sim.golden.eie import run_network
 from sim.reload import reload_cycles
 from sim.result import RunResult, by_layer
@@ -78,7 +79,11 @@ def run_columns(
     if on == "cycles":
         return _on_cycles(image, columns, progress)
     if on == "rtl":
-        (raw,) = run_jobs(image.params, [image_job(image, columns)], waves=waves, progress=progress)
+        job = image_job(image, columns)
+        recorded = None
+        if waves is not None:
+            recorded = eie_waves(columns, _on_cycles(image, columns, progress), waves)
+        (raw,) = run_jobs(image.params, [job], waves=recorded, progress=progress)
         return image_result(image, raw)
     raise InputError(f"on must be one of {', '.join(get_args(Target))}, not {on!r}")
 

@@ -17,6 +17,7 @@ from scripts.cli.options import ImageArgument, InputOption, JsonOption, whole_nu
 from scripts.cli.output import Steps, print_json, print_line, print_table
 from sim import RunResult, run
 from sim.perfetto import write_trace
+from sim.rtl.waves import save_paths
 from sim.scnn.perfetto import write_cnn_trace
 from sim.scnn.result import CnnResult
 
@@ -98,8 +99,8 @@ def run_image(
     if (vcd is not None or count is not None) and x.ndim > len(_sample_shape(compiled)):
         x = x[: count or 1]
     with Steps() as steps:
-        if vcd is not None and count is None and len(x) < given:
-            steps(f"record waves of the first of {given} inputs; --inputs N takes more", 1, 1)
+        if vcd is not None and x.ndim > len(_sample_shape(compiled)) and given > 1:
+            steps(f"waves are of {len(x)} of {given} inputs, see --inputs N", 1, 1)
         steps(f"run on {on}", 0, 1)
         result = run(compiled, x, on, waves=vcd, progress=steps)
         steps(f"run on {on}", 1, 1)
@@ -122,7 +123,11 @@ def run_image(
         print_line(f"trace of input 0 written to {trace}: 1 us in it is 1 cycle")
     if vcd is not None:
         size = vcd.stat().st_size / 1e6
-        print_line(f"waves of {len(result.outputs)} inputs written to {vcd}: {size:.1f} MB")
+        recorded = len(result.outputs)
+        what = "1 input" if recorded == 1 else f"{recorded} inputs"
+        print_line(f"waves of {what} written to {vcd}: {size:.1f} MB")
+        gtkw, sucl = save_paths(vcd)
+        print_line(f"signals to begin with: {gtkw} for GTKWave, {sucl} for Surfer")
 
 
 def _sample_shape(image: Image | CnnImage) -> tuple[int, ...]:

@@ -27,6 +27,7 @@ from sim.rtl.eie import RtlResult, sram_instance
 from sim.rtl.jobs import job_folder, simulate
 from sim.rtl.scnn_build import scnn_sram_instances
 from sim.rtl.scnn_files import ScnnJob, ScnnResult, collect_scnn, describe_scnn
+from sim.rtl.waves import Waves
 
 __all__ = ["ChipJob", "ChipResult", "build_chip", "run_chip"]
 
@@ -97,7 +98,7 @@ def run_chip(
     eie: EieParams,
     job: ChipJob,
     *,
-    waves: Path | None = None,
+    waves: Waves | None = None,
     progress: Progress | None = None,
 ) -> ChipResult:
     """Run a job on the simulated chip.
@@ -106,7 +107,7 @@ def run_chip(
     ----------
     scnn, eie : sizes of the arrays; the chip is built if it has not been yet.
     job : see :class:`ChipJob`.
-    waves : where to leave a VCD file.
+    waves : to record.
     progress : see :data:`compiler.progress.Progress`.
 
     Raises

@@ -17,6 +17,7 @@ from hw.eie.formats import Space
 from hw.eie.params import EieParams
 from sim.rtl.build import build_array
 from sim.rtl.jobs import job_folder, simulate
+from sim.rtl.waves import Waves
 
 __all__ = [
     "Job",
@@ -120,7 +121,7 @@ def run_jobs(
     jobs: Sequence[Job],
     *,
     host_load: bool = False,
-    waves: Path | None = None,
+    waves: Waves | None = None,
     program: Path | None = None,
     progress: Progress | None = None,
 ) -> list[RtlResult]:
@@ -132,7 +133,7 @@ def run_jobs(
     jobs : at least one; without ``host_load`` exactly one.
     host_load : load the SRAMs through the host port, slowly; else they hold the job's contents
         from the start.
-    waves : where to leave a VCD file.
+    waves : to record.
     program : another simulation of the array than that of its RTL.
     progress : see :data:`compiler.progress.Progress`.
 

@@ -12,6 +12,7 @@ from compiler.progress import Progress, silent
 from sim.cache import cache_dir, writing_cache
 from sim.errors import SimulationError
 from sim.rtl.launch import launch
+from sim.rtl.waves import Waves, expected_bytes, write_save_files
 
 __all__ = ["job_folder", "run_bench", "simulate"]
 
@@ -41,7 +42,7 @@ def simulate(
     bench: str,
     steps: int,
     *,
-    waves: Path | None = None,
+    waves: Waves | None = None,
     progress: Progress | None = None,
     step: str = "simulate",
     blame: str = "",
@@ -54,7 +55,8 @@ def simulate(
     folder : where ``job.json`` is, and results will be.
     bench : module of one cocotb test. It appends a line to ``progress`` in the folder after each
         of its ``steps``; of a run that hangs it writes to ``hang`` which it is, and ends.
-    waves : where to leave a VCD file.
+    waves : to record; their size is told as a step before, and files to open them with are
+        written beside them.
     progress : called with ``step``.
     blame : what must be wrong if a run hangs, for the message.
 
@@ -63,13 +65,20 @@ def simulate(
     SimulationError
         If a run hangs, or the simulation fails.
     """
-    with _watched(folder / "progress", steps, progress or silent, step):
+    report = progress or silent
+    if waves is not None:
+        size = expected_bytes(program, waves) / 1e6
+        inputs = "1 input" if waves.samples == 1 else f"{waves.samples} inputs"
+        report(f"record waves of {inputs}, about {size:.1f} MB", 1, 1)
+    with _watched(folder / "progress", steps, report, step):
         run_bench(program, folder, bench, waves=waves is not None)
     if waves is not None:
         try:
-            shutil.move(folder / "dump.vcd", waves)
+            shutil.move(folder / "dump.vcd", waves.path)
+            write_save_files(program, waves.path)
         except OSError as error:
-            raise InputError(f"{waves} cannot be written: {error.strerror or error}") from error
+            where = error.filename2 or error.filename or waves.path
+            raise InputError(f"{where} cannot be written: {error.strerror or error}") from error
     if (folder / "hang").exists():
         which, reason = (folder / "hang").read_text(), f": {blame}" if blame else ""
         raise SimulationError(f"{which} did not come to an end in time{reason}")

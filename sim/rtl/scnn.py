@@ -10,6 +10,7 @@ from hw.scnn.params import ScnnParams
 from sim.rtl.jobs import job_folder, simulate
 from sim.rtl.scnn_build import build_scnn
 from sim.rtl.scnn_files import ScnnJob, ScnnResult, collect_scnn, describe_scnn, sample_count
+from sim.rtl.waves import Waves
 
 __all__ = ["ScnnJob", "ScnnResult", "run_scnn_jobs", "write_scnn_jobs"]
 
@@ -19,7 +20,7 @@ def run_scnn_jobs(
     jobs: Sequence[ScnnJob],
     *,
     host_load: bool = False,
-    waves: Path | None = None,
+    waves: Waves | None = None,
     program: Path | None = None,
     progress: Progress | None = None,
 ) -> list[ScnnResult]:
@@ -31,7 +32,7 @@ def run_scnn_jobs(
     jobs : at least one; without ``host_load`` exactly one.
     host_load : load the SRAMs of the first run through the host port, slowly; else they hold
         their contents from the start, as do the activation RAMs for the first sample.
-    waves : where to leave a VCD file.
+    waves : to record.
     program : another simulation of the array than that of its RTL.
     progress : see :data:`compiler.progress.Progress`.
 

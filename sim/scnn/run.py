@@ -14,10 +14,12 @@ from compiler.graph import INPUT, QuantGraph
 from compiler.progress import Progress, silent
 from sim.cycles.scnn.image import run_cnn_image
 from sim.eie_run import Target, run_columns
+from sim.expected_waves import cnn_waves
 from sim.golden.scnn import layer_results
 from sim.rtl.chip import ChipJob, run_chip
 from sim.rtl.image import image_job, image_result
 from sim.rtl.scnn import ScnnJob, ScnnResult, run_scnn_jobs
+from sim.rtl.waves import Waves
 from sim.scnn.reload import conv_reload_cycles
 from sim.scnn.result import CnnResult, by_conv_layer
 from sim.scnn.walk import map_pass
@@ -82,9 +84,13 @@ def _run_planes(
         return _with_tail(image, counted, on, progress)
     assert counted.run_cycles is not None
     job = cnn_job(image, planes, counted.run_cycles.max(axis=0))
+    recorded = None
+    if waves is not None:
+        whole = counted if image.handoff is None else _with_tail(image, counted, "cycles", progress)
+        recorded = cnn_waves(image, planes, whole, waves)
     if image.handoff is not None:
-        return _on_chip(image, job, progress, waves)
-    (raw,) = run_scnn_jobs(image.params, [job], waves=waves, progress=progress)
+        return _on_chip(image, job, progress, recorded)
+    (raw,) = run_scnn_jobs(image.params, [job], waves=recorded, progress=progress)
     return _with_tail(image, cnn_result(image, raw), on, progress)
 
 
@@ -208,7 +214,7 @@ def _count(
 
 
 def _on_chip(
-    image: "CnnImage", job: ScnnJob, progress: Progress | None, waves: Path | None
+    image: "CnnImage", job: ScnnJob, progress: Progress | None, waves: Waves | None
 ) -> CnnResult:
     """Run the whole network on the chip that has both engines."""
     assert image.handoff is not None

@@ -11,8 +11,11 @@ import pytest
 import torch
 
 from compiler.scnn.image import CnnImage, load_image
+from hw.scnn import sequencer
+from hw.scnn.control import Phase
 from hw.scnn.formats import StallClass
 from hw.scnn.params import PRESETS, ScnnParams
+from tests.e2e.waves import check_waves
 
 Cli = Callable[..., Any]
 
@@ -219,8 +222,13 @@ def test_waves_lie_beside_the_image(cli: Cli, cnn: Any, tmp_path: Path) -> None:
     assert result.code == 0, result.err
     waves = Path(result.document["waves"])
     assert waves == tmp_path / "image.vcd"
-    with waves.open() as file:
-        assert "$timescale" in file.read(4000)
+    states = vars(sequencer)["_State"]
+    named = {
+        "scnn_array.sequencer.state": states,
+        "scnn_array.phase": Phase,
+        "scnn_array.pe_0.stall_class": StallClass,
+    }
+    check_waves(waves, result.err, named)
     # The image is still one.
     assert cli("info", image).code == 0
 
