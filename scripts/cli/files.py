@@ -1,5 +1,6 @@
 """Arrays in ``.npy`` files."""
 
+import io
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -88,5 +89,8 @@ def write_npy(path: Path, array: NDArray[Any]) -> None:
     InputError
         If it cannot be written.
     """
-    with replaced_path(path) as draft, draft.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
+    # Given a file, NumPy leaves its end to C, which says nothing when there is no room for it.
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    with replaced_path(path) as draft:
+        draft.write_bytes(buffer.getbuffer())

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch import nn
 
 from compiler import Image
 from compiler.compress.module import export
+from sim.environment import source_root
 
 Cli = Callable[..., Any]
 Refused = Callable[..., None]
@@ -439,6 +441,47 @@ def test_a_process_exits_without_a_traceback(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"zeroskip: {tmp_path / 'none'} is no image: there is no such directory\n"
+
+
+def test_the_home_of_another_python(tmp_path: Path) -> None:
+    """It has a standard library that begins to work, but not what of it is compiled for ours."""
+    library = Path(sysconfig.get_path("stdlib"))
+    theirs = tmp_path / sys.platlibdir / library.name
+    theirs.mkdir(parents=True)
+    for path in library.iterdir():
+        if path.name != "lib-dynload":
+            (theirs / path.name).symlink_to(path)
+    done = subprocess.run(
+        [sys.executable, str(source_root() / "zeroskip_command.py"), "info", str(tmp_path / "x")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONHOME": str(tmp_path)},
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"zeroskip: {tmp_path / 'x'} is no image: there is no such directory\n"
+
+
+@pytest.mark.parametrize("command", ["compile", "run"])
+def test_files_that_may_not_grow(command: str, files: Any, tmp_path: Path) -> None:
+    output = tmp_path / "output.npy"
+    run = ["run", files.image, "--input", files.inputs, "-o", output]
+    arguments = files.compile(output) if command == "compile" else run
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200));"
+        "sys.argv[0] = 'zeroskip'; from scripts.zeroskip import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=source_root(),
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    said = [line for line in done.stderr.splitlines() if not line.startswith("[")]
+    assert said == [f"zeroskip: {output} cannot be written: File too large"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_words_of_the_user_stay(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
