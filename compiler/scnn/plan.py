@@ -13,6 +13,7 @@ from compiler.scnn.cost import Expected, count_runs, load_cycles, rough
 from compiler.scnn.cost import estimate as _estimate
 from compiler.scnn.layer import LayerPlan
 from compiler.scnn.mapping import Mapping
+from hw.common.params import ParamError
 from hw.scnn.params import PRESETS, ScnnParams
 
 __all__ = ["MAX_RUNS", "estimate", "plan_layer", "plan_tile"]
@@ -188,16 +189,23 @@ def _way_out(
     """Name an array that is enough: the least, one parameter doubled often enough, or a preset."""
     ranges = ScnnParams.ranges
 
+    def array(change: dict[str, int]) -> ScnnParams | None:
+        try:
+            return replace(params, **change)
+        except ParamError:  # beyond its range, or too much beside the other parameters
+            return None
+
     def fits(change: dict[str, int]) -> bool:
-        if any(value > ranges[name][1] for name, value in change.items()):
-            return False
-        return enough(replace(params, **change))
+        other = array(change)
+        return other is not None and enough(other)
 
     change = dict(least)
     # Often what lacks is only what is needed at least.
     if not least or not fits(change):
         for name in sorted(_GROWING, key=lambda name: name not in least):
             value, most = int({**vars(params), **least}[name]), ranges[name][1]
+            while most > value and array({**least, name: most}) is None:
+                most //= 2
             if fits({**least, name: most}):
                 while not fits(change := {**least, name: value}):
                     value = min(value + 1 if name == "run_bits" else 2 * value, most)
