@@ -37,7 +37,7 @@ class Clipping:
 
     @property
     def numbers(self) -> int:
-        """Numbers of all inputs."""
+        """Count the numbers in all inputs together, clipped or not."""
         return self.size * self.counts.size
 
     @property

@@ -29,7 +29,7 @@ _CHIP_ENUMS = ("Engine", "Register", "Go", "StatusBit")
 
 @dataclass(frozen=True)
 class Export:
-    """Text by file name, and the ports of the modules that a user instantiates."""
+    """Exported Verilog by file name, and the ports of the modules that a user instantiates."""
 
     files: Mapping[str, str]
     ports: Mapping[str, tuple[Port, ...]]

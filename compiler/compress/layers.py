@@ -179,7 +179,7 @@ def _remove(part: nn.Module, name: str) -> None:
     _lists(part)[name].eval()
     parametrize.remove_parametrizations(part, name, leave_parametrized=True)
     if name in part._buffers:
-        # What was made of several frozen parameters comes back as a buffer.
+        # A weight computed from several frozen parameters is put back as a buffer.
         tensor = part._buffers.pop(name)
         assert tensor is not None
         part.register_parameter(name, nn.Parameter(tensor, requires_grad=False))

@@ -13,7 +13,7 @@ __all__ = ["Pruner", "choose_densities"]
 
 
 _NEAR = 1.05
-"""Density over the one asked, from which a user is told."""
+"""Density reached over density asked for, above which the user is told."""
 
 
 class Pruner:

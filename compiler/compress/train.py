@@ -112,7 +112,7 @@ class Trainer:
             self.module.train()
             recent = 0.0
             number = -1
-            # Not all loaders give as many batches as they say.
+            # A loader may give fewer batches than its len() says.
             for number, batch in zip(range(steps), loader, strict=False):
                 done = epoch * steps + number
                 if self.before_step is not None:

@@ -9,7 +9,7 @@ from hw.common.params import ArrayParams, ParamError, address_bits
 __all__ = ["DESCRIPTOR_BITS", "PRESETS", "ScnnParams"]
 
 DESCRIPTOR_BITS = 256
-"""Room that a descriptor has in the program."""
+"""Bits of a descriptor in the program memory."""
 
 # name: (smallest, largest) value that the RTL is built and tested for.
 _RANGES = {

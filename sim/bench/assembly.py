@@ -30,7 +30,7 @@ class Watch:
         self.memories: dict[str, Memory] = {}
 
     def get_memory(self, memory: Memory) -> Fragment:
-        """Elaborate a memory as usual, and keep it."""
+        """Elaborate a memory as Amaranth does, and keep its ports to count reads."""
         port = (*memory.write_ports, *memory.read_ports)[0]
         name = first = self._prefix + port.addr.name.split("__")[0]
         number = 0

@@ -36,7 +36,7 @@ class Layer:
     def end(
         self, total: int, bias: int, shift: int, relu: bool, act_bits: int, acc_bits: int
     ) -> None:
-        """Add a sum, and make an output of it."""
+        """Add the bias to a sum of products, and round, shift and saturate it to an output."""
         self.sums.append(total)
         self.totals.append(total + bias + (2**shift // 2))
         wrapped = self.totals[-1] % 2**acc_bits

@@ -52,7 +52,7 @@ def test_every_name_is_plain_and_no_keyword(
             assert len(names) > 100
             assert not set(names) & KEYWORDS, name
             assert all(re.fullmatch(r"[A-Za-z_]\w*", one) for one in names), name
-            # What has no name in Python is called after what it is part of, or has a number.
+            # The export names a signal without a name in Python after its vector or its connection.
             assert not [one for one in names if "anonymous" in one or "port_" in one], name
 
 

@@ -52,7 +52,7 @@ def test_our_packages_come_before_those_of_a_user(
         "import sim, hw, compiler, scripts, cocotb; from sim.bench import tb_eie_run;"
         "print(sim.__file__)"
     )
-    # As an embedded Python does it, which has no folder of a script.
+    # The Python inside a simulator does not put the folder of a script on its path.
     done = subprocess.run(
         [sys.executable, "-P", "-c", code],
         env=python_environment(),

@@ -19,7 +19,7 @@ def test_commands_take_effect_in_their_order() -> None:
     seen: Counter[str] = Counter()
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        # With one group, sums can be left to the next run.
+        # A pass of one output-channel group may leave its sums for the next run to add to.
         networks = [draw_network(rng, channels) for channels in (1, 2)]
         assert [one.run.program[0].groups for one in networks] == [1, 2]
         drawn = Random(seed)
