@@ -7,12 +7,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compiler.api import compile, compile_pt2
-    from compiler.errors import CompileError, ImageError, InputError, ZeroskipError
-    from compiler.image import Image
-    from compiler.scnn.image import CnnImage, load_image
-    from hw.eie.params import EieParams
-    from hw.scnn.params import ScnnParams
+    from zeroskip.base.errors import CompileError, ImageError, InputError, ZeroskipError
+    from zeroskip.compiler.api import compile, compile_pt2
+    from zeroskip.compiler.image.image import Image
+    from zeroskip.compiler.scnn.image import CnnImage, load_image
+    from zeroskip.hw.eie.params import EieParams
+    from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = [
     "CnnImage",
@@ -29,17 +29,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CnnImage": "compiler.scnn.image",
-    "CompileError": "compiler.errors",
-    "EieParams": "hw.eie.params",
-    "Image": "compiler.image",
-    "ImageError": "compiler.errors",
-    "InputError": "compiler.errors",
-    "ScnnParams": "hw.scnn.params",
-    "ZeroskipError": "compiler.errors",
-    "compile": "compiler.api",
-    "compile_pt2": "compiler.api",
-    "load_image": "compiler.scnn.image",
+    "CnnImage": "zeroskip.compiler.scnn.image",
+    "CompileError": "zeroskip.base.errors",
+    "EieParams": "zeroskip.hw.eie.params",
+    "Image": "zeroskip.compiler.image.image",
+    "ImageError": "zeroskip.base.errors",
+    "InputError": "zeroskip.base.errors",
+    "ScnnParams": "zeroskip.hw.scnn.params",
+    "ZeroskipError": "zeroskip.base.errors",
+    "compile": "zeroskip.compiler.api",
+    "compile_pt2": "zeroskip.compiler.api",
+    "load_image": "zeroskip.compiler.scnn.image",
 }
 
 

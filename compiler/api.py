@@ -4,22 +4,22 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compiler.eie.choose import FreeParams, choose_params
-from compiler.eie.compute import run_layer
-from compiler.eie.place import Activity, Strategy, place
-from compiler.eie.program import build
-from compiler.frontend import import_module, import_pt2
-from compiler.graph import FloatCnn
-from compiler.image import Image
-from compiler.network import FloatNetwork, QuantNetwork
-from compiler.presets import DEFAULT_PRESET, PRESETS
-from compiler.progress import Progress, silent
-from compiler.quantize import fixed_point_errors, quantize
-from compiler.scnn.compile import compile_cnn
-from compiler.scnn.image import CnnImage
-from hw.eie.params import EieParams
-from hw.scnn.params import PRESETS as SCNN_PRESETS
-from hw.scnn.params import ScnnParams
+from zeroskip.base.progress import Progress, silent
+from zeroskip.compiler.eie.choose import FreeParams, choose_params
+from zeroskip.compiler.eie.compute import run_layer
+from zeroskip.compiler.eie.place import Activity, Strategy, place
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.frontend.networks import import_module, import_pt2
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.graph import FloatCnn
+from zeroskip.compiler.ir.network import FloatNetwork, QuantNetwork
+from zeroskip.compiler.passes.quantize import fixed_point_errors, quantize
+from zeroskip.compiler.presets import DEFAULT_PRESET, PRESETS
+from zeroskip.compiler.scnn.compile import compile_cnn
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.scnn.params import PRESETS as SCNN_PRESETS
+from zeroskip.hw.scnn.params import ScnnParams
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 DEFAULT_SCNN_PRESET = "tile"
-"""The SCNN array of networks that are compiled without one; see ``hw.scnn.params.PRESETS``."""
+"""The SCNN array of networks that are compiled without one; see :data:`.PRESETS`."""
 
 
 def compile(
@@ -54,19 +54,19 @@ def compile(
     Parameters
     ----------
     module : a chain of Linear, ReLU, Flatten, Dropout and BatchNorm1d, however written; before it,
-        convolutions, see :func:`compiler.frontend.import_module`.
+        convolutions, see :func:`.import_module`.
     example_input : (batch, *input_shape) tensor or array; only its shape matters.
     calibration : (samples, *input_shape) floats like those of real use; formats are chosen, and
         errors measured, on them.
     params : of the EIE array, obeyed as they are; unless given, those of
-        ``compiler.presets.DEFAULT_PRESET`` with codes as wide as the values of the layers need,
+        ``DEFAULT_PRESET`` of its presets, with codes as wide as the values of the layers need,
         and runs as wide as suits how sparse they are: ``report["chosen"]`` says why.
     scnn : of the SCNN array, for networks with convolutions; unless given, those of
-        ``hw.scnn.params.PRESETS["tile"]``.
+        ``zeroskip.hw.scnn.params.PRESETS["tile"]``.
     share : cluster the weights of layers that have more values than a codebook holds.
-    placement : see :data:`compiler.eie.place.Strategy`; unless given, the default preset's.
+    placement : see :data:`.Strategy`; unless given, the default preset's.
     name : of the image; else the module's class.
-    progress : see :data:`compiler.progress.Progress`.
+    progress : see :data:`.Progress`.
 
     Returns
     -------
@@ -219,9 +219,9 @@ def compile_quantized(
 
     Parameters
     ----------
-    network : see :class:`compiler.network.QuantNetwork`.
+    network : see :class:`.QuantNetwork`.
     params, placement, name, progress : as for :func:`compile`.
-    activity : see :func:`compiler.eie.place.place`.
+    activity : see :func:`.place`.
     report : more to go into the image's report.
 
     Raises

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from compiler.eie.place import Strategy
-from hw.eie.params import EieParams
+from zeroskip.compiler.eie.place import Strategy
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["DEFAULT_PRESET", "PRESETS", "Preset"]
 
@@ -15,7 +15,7 @@ class Preset:
     Parameters
     ----------
     params : of the array.
-    placement : see :data:`compiler.eie.place.Strategy`.
+    placement : see :data:`.Strategy`.
     about : one line for ``--help``.
     """
 

@@ -23,10 +23,10 @@ import typer
 from numpy.typing import NDArray
 from torch import nn
 
-from compiler import compile
-from compiler.scnn.image import CnnImage
-from hw.scnn.params import PRESETS
-from sim.scnn.run import run_cnn
+from zeroskip.compiler import compile
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.scnn.run import run_cnn
 
 DENSITY = 0.33
 SIZE = 227

@@ -6,17 +6,17 @@ from typing import Any
 
 from amaranth.lib import wiring
 
-from hw.cnn import formats as chip_formats
-from hw.cnn.top import CHIP_MODULE, Chip
-from hw.common.bundle import Port, bundle, constants, ports
-from hw.eie import array as eie
-from hw.eie import formats as eie_formats
-from hw.eie.params import EieParams
-from hw.eie.pe import Pe
-from hw.scnn import array as scnn
-from hw.scnn import formats as scnn_formats
-from hw.scnn.params import ScnnParams
-from hw.scnn.pe import ScnnPe
+from zeroskip.hw.chip import formats as chip_formats
+from zeroskip.hw.chip.top import CHIP_MODULE, Chip
+from zeroskip.hw.common.bundle import Port, bundle, constants, ports
+from zeroskip.hw.eie import array as eie
+from zeroskip.hw.eie import formats as eie_formats
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.pe import Pe
+from zeroskip.hw.scnn import array as scnn
+from zeroskip.hw.scnn import formats as scnn_formats
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.pe import ScnnPe
 
 __all__ = ["ENGINES", "Export", "export"]
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from compiler.api import compile_quantized
-from compiler.image import Image
-from compiler.presets import PRESETS
-from sim.benchmarks.eie_layers import EIE_LAYERS
-from sim.cycles.image import image_segments, placed_inputs
-from sim.cycles.program import run_program
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.presets import PRESETS
+from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
+from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs
+from zeroskip.sim.eie.cycles.program import run_program
 
 __all__ = ["array_rate", "main"]
 

@@ -5,13 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from compiler import EieParams, Image, compile_pt2
-from compiler.errors import InputError
-from scripts.cli.guard import exit_with
-from scripts.cli.options import JsonOption
-from scripts.cli.output import Steps, print_json, print_line
-from scripts.cli.tables import print_metrics
-from scripts.cli.verify import verdict
 from scripts.demo_parts import (
     DemoFiles,
     accuracies,
@@ -21,8 +14,15 @@ from scripts.demo_parts import (
     print_by_hand,
     training_progress,
 )
-from sim import run, verify
-from sim.metrics import measure
+from zeroskip.base.errors import InputError
+from zeroskip.cli.guard import exit_with
+from zeroskip.cli.options import JsonOption
+from zeroskip.cli.output import Steps, print_json, print_line
+from zeroskip.cli.tables import print_metrics
+from zeroskip.cli.verify import verdict
+from zeroskip.compiler import EieParams, Image, compile_pt2
+from zeroskip.sim import run, verify
+from zeroskip.sim.eie.metrics import measure
 
 __all__ = ["main", "run_demo"]
 
@@ -56,7 +56,7 @@ def run_demo(
 
     with Steps() as steps:
         import_torch(steps)
-        from compiler.compress.digits import compress_digits
+        from zeroskip.compiler.compress.digits import compress_digits
 
         say("Digits: 1,437 scans of 8 x 8 to train with, 360 to test; MLP 64-300-100-10")
         made = compress_digits(

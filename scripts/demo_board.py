@@ -6,17 +6,17 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from compiler import Image, compile_pt2
-from compiler.errors import InputError
-from hw.board.boards import BOARDS, board_of
-from hw.host.line import BAUD
-from scripts.cli.bitstream import make_bitstream
-from scripts.cli.files import read_npy
-from scripts.cli.guard import exit_with
-from scripts.cli.options import JsonOption
-from scripts.cli.output import Steps, print_line
 from scripts.demo_parts import DemoFiles, import_torch, training_progress
-from sim import run
+from zeroskip.base.errors import InputError
+from zeroskip.cli.bitstream import make_bitstream
+from zeroskip.cli.files import read_npy
+from zeroskip.cli.guard import exit_with
+from zeroskip.cli.options import JsonOption
+from zeroskip.cli.output import Steps, print_line
+from zeroskip.compiler import Image, compile_pt2
+from zeroskip.flow.host.line import BAUD
+from zeroskip.hw.board.boards import BOARDS, board_of
+from zeroskip.sim import run
 
 __all__ = ["main", "make_demo_bitstream"]
 
@@ -43,11 +43,11 @@ def make_demo_bitstream(
     if net not in NETS:
         raise InputError(f"NET must be one of {', '.join(NETS)}, not {net!r}")
     # These take seconds to import.
-    from hw.board.build import check_tools
+    from zeroskip.flow.board.build import check_tools
 
     check_tools(target)
     folder.mkdir(parents=True, exist_ok=True)
-    from compiler.compress.digits import load_digits
+    from zeroskip.compiler.compress.digits import load_digits
 
     files = DemoFiles.of(folder, net)
     image = folder / f"{net}_{board}"
@@ -87,7 +87,7 @@ def make_demo_bitstream(
 def _train(files: DemoFiles, steps: Steps) -> None:
     """Train and compress the network as ``make sim`` does."""
     import_torch(steps)
-    from compiler.compress.digits import compress_digits
+    from zeroskip.compiler.compress.digits import compress_digits
 
     made = compress_digits(seed=0, progress=training_progress(steps))
     files.write(made.model, made.data, _INPUTS)

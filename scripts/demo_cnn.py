@@ -2,12 +2,6 @@
 
 from pathlib import Path
 
-from compiler import EieParams, compile_pt2
-from compiler.api import DEFAULT_SCNN_PRESET
-from compiler.scnn.image import CnnImage, load_image
-from hw.scnn.params import PRESETS
-from scripts.cli.cnn_run import cnn_verify_document, print_cnn_verification
-from scripts.cli.output import Steps, print_json, print_line
 from scripts.demo_parts import (
     DemoFiles,
     accuracies,
@@ -17,9 +11,15 @@ from scripts.demo_parts import (
     print_by_hand,
     training_progress,
 )
-from sim.scnn.metrics import measure_cnn
-from sim.scnn.run import run_cnn
-from sim.scnn.verify import verify_cnn
+from zeroskip.cli.cnn_run import cnn_verify_document, print_cnn_verification
+from zeroskip.cli.output import Steps, print_json, print_line
+from zeroskip.compiler import EieParams, compile_pt2
+from zeroskip.compiler.api import DEFAULT_SCNN_PRESET
+from zeroskip.compiler.scnn.image import CnnImage, load_image
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.scnn.metrics import measure_cnn
+from zeroskip.sim.scnn.run import run_cnn
+from zeroskip.sim.scnn.verify import verify_cnn
 
 __all__ = ["run_cnn_demo"]
 
@@ -46,7 +46,7 @@ def run_cnn_demo(params: EieParams, images: int, folder: Path, seed: int, *, as_
 
     with Steps() as steps:
         import_torch(steps)
-        from compiler.compress.digits_cnn import compress_digits_cnn
+        from zeroskip.compiler.compress.digits_cnn import compress_digits_cnn
 
         say("Digits: 1,437 scans of 8 x 8 to train with, 360 to test; CNN of LeNet-5's shape,")
         say("20 and 50 kernels of 3 x 3, each with ReLU and 2 x 2 pooling, then 200-500-10")

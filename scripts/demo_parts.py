@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.cli.files import write_npy
-from scripts.cli.output import Steps, print_line
+from zeroskip.cli.files import write_npy
+from zeroskip.cli.output import Steps, print_line
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from compiler.compress.digits import Digits
+    from zeroskip.compiler.compress.digits import Digits
 
 __all__ = [
     "DemoFiles",
@@ -54,7 +54,7 @@ class DemoFiles:
         """Write the network, the first ``images`` to test with, and all to train with."""
         import torch
 
-        from compiler.compress.module import export
+        from zeroskip.compiler.compress.module import export
 
         export(module, torch.from_numpy(data.train_x[:1]), self.model)
         write_npy(self.inputs, data.test_x[:images])

@@ -8,12 +8,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sim.api import run, verify
-    from sim.eie_verify import VerifyResult
-    from sim.errors import SimulationError, ToolError
-    from sim.result import RunResult
-    from sim.scnn.result import CnnResult
-    from sim.scnn.verify import CnnVerifyResult
+    from zeroskip.base.errors import SimulationError, ToolError
+    from zeroskip.sim.api import run, verify
+    from zeroskip.sim.eie.result import RunResult
+    from zeroskip.sim.eie.verify import VerifyResult
+    from zeroskip.sim.scnn.result import CnnResult
+    from zeroskip.sim.scnn.verify import CnnVerifyResult
 
 __all__ = [
     "CnnResult",
@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CnnResult": "sim.scnn.result",
-    "CnnVerifyResult": "sim.scnn.verify",
-    "RunResult": "sim.result",
-    "SimulationError": "sim.errors",
-    "ToolError": "sim.errors",
-    "VerifyResult": "sim.eie_verify",
-    "run": "sim.api",
-    "verify": "sim.api",
+    "CnnResult": "zeroskip.sim.scnn.result",
+    "CnnVerifyResult": "zeroskip.sim.scnn.verify",
+    "RunResult": "zeroskip.sim.eie.result",
+    "SimulationError": "zeroskip.base.errors",
+    "ToolError": "zeroskip.base.errors",
+    "VerifyResult": "zeroskip.sim.eie.verify",
+    "run": "zeroskip.sim.api",
+    "verify": "zeroskip.sim.api",
 }
 
 

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any, overload
 
 from numpy.typing import ArrayLike
 
-from compiler.errors import InputError
-from compiler.image import Image
-from compiler.progress import Progress
-from compiler.scnn.image import CnnImage
-from sim.eie_run import Target, run_eie
-from sim.eie_verify import VerifyResult, verify_eie
-from sim.result import RunResult
-from sim.scnn.result import CnnResult
-from sim.scnn.run import run_cnn
-from sim.scnn.verify import CnnVerifyResult, verify_cnn
+from zeroskip.base.errors import InputError
+from zeroskip.base.progress import Progress
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.sim.eie.result import RunResult
+from zeroskip.sim.eie.run import Target, run_eie
+from zeroskip.sim.eie.verify import VerifyResult, verify_eie
+from zeroskip.sim.scnn.result import CnnResult
+from zeroskip.sim.scnn.run import run_cnn
+from zeroskip.sim.scnn.verify import CnnVerifyResult, verify_cnn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,14 +69,14 @@ def run(
     ----------
     image : the compiled network.
     x : (n, *input_shape) or one sample (*input_shape), real numbers: array, tensor or lists.
-    on : see :data:`sim.eie_run.Target`.
-    waves : with RTL, where to leave the waves (VCD); see :func:`sim.scnn.run.run_cnn` of what.
-    progress : see :data:`compiler.progress.Progress`.
+    on : see :data:`.Target`.
+    waves : with RTL, where to leave the waves (VCD); see :func:`.run_cnn` of what.
+    progress : see :data:`.Progress`.
 
     Returns
     -------
     Outputs of ``n`` inputs (1 if one sample was given), and what else the models or the RTL tell;
-    every attribute of a :class:`sim.result.RunResult` is one of a :class:`CnnResult`, too.
+    every attribute of a :class:`.RunResult` is one of a :class:`CnnResult`, too.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def verify(
 
     Returns
     -------
-    What was compared, on both engines; every attribute of a :class:`sim.eie_verify.VerifyResult` is
+    What was compared, on both engines; every attribute of a :class:`.VerifyResult` is
     one of a :class:`CnnVerifyResult`, too.
 
     Raises

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.result import RunResult
-from sim.rtl.waves import Waves
-from sim.scnn.result import CnnResult
+from zeroskip.sim.eie.result import RunResult
+from zeroskip.sim.rtl.waves import Waves
+from zeroskip.sim.scnn.result import CnnResult
 
 if TYPE_CHECKING:
-    from compiler.scnn.image import CnnImage
+    from zeroskip.compiler.scnn.image import CnnImage
 
 __all__ = ["cnn_waves", "eie_waves"]
 

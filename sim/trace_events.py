@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from compiler.staging import replaced_file
+from zeroskip.base.staging import replaced_file
 
 __all__ = ["Event", "name_process", "slice_event", "write_events"]
 

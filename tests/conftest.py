@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 from scipy.sparse import csc_array
 
-from compiler.network import QuantLayer, QuantNetwork
+from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
 
 settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")

@@ -5,14 +5,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
-from compiler.bounded import parse_json
-from compiler.compress.config import Auto, Config
-from compiler.compress.layers import layers_of
-from compiler.compress.pack import PackReport, pack
-from compiler.compress.run_folder import write_file
-from compiler.compress.stages import BASE, FLOWS, Stages
-from compiler.compress.task import Score, evaluate
-from compiler.errors import InputError
+from zeroskip.base.bounded import parse_json
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.config import Auto, Config
+from zeroskip.compiler.compress.layers import layers_of
+from zeroskip.compiler.compress.pack import PackReport, pack
+from zeroskip.compiler.compress.run_folder import write_file
+from zeroskip.compiler.compress.stages import BASE, FLOWS, Stages
+from zeroskip.compiler.compress.task import Score, evaluate
 
 __all__ = ["Attempt", "auto", "guess_scale", "next_scale", "scaled"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from compiler.compress.users_code import running
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.users_code import running
 
 __all__ = ["Loader", "check_batch"]
 
@@ -20,7 +20,7 @@ class Loader:
     make : returns the user's loader: a ``DataLoader``, a list of pairs, or an iterator, which a new
         call must then give anew.
     what : for messages, like ``hooks: train_loader()``.
-    file : see :func:`compiler.compress.users_code.running`.
+    file : see :func:`.running`.
     """
 
     def __init__(self, make: Any, what: str, file: Path | None = None) -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compiler.compress.config import Init, Share
-from compiler.compress.layers import Layer, Shared, hold
-from compiler.share import cluster
+from zeroskip.compiler.compress.config import Init, Share
+from zeroskip.compiler.compress.layers import Layer, Shared, hold
+from zeroskip.compiler.passes.share import cluster
 
 __all__ = ["share_layers", "share_weights", "start_centroids"]
 

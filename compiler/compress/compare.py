@@ -7,13 +7,13 @@ from typing import Literal, get_args
 
 from torch import nn
 
-from compiler.compress.config_file import override
-from compiler.compress.layers import density_of, layers_of
-from compiler.compress.pack import pack
-from compiler.compress.run_folder import RunFolder
-from compiler.compress.stages import BASE, FLOWS, Stages
-from compiler.compress.task import evaluate
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.config_file import override
+from zeroskip.compiler.compress.layers import density_of, layers_of
+from zeroskip.compiler.compress.pack import pack
+from zeroskip.compiler.compress.run_folder import RunFolder
+from zeroskip.compiler.compress.stages import BASE, FLOWS, Stages
+from zeroskip.compiler.compress.task import evaluate
 
 __all__ = ["Aspect", "Cost", "Measure", "Outcome", "compare", "variants_of"]
 

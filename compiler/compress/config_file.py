@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from compiler.compress.config import Config
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.config import Config
 
 __all__ = ["dump_config", "load_config", "override", "parse_config"]
 

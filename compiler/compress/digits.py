@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from compiler.compress.finetune import Objective, finetune
-from compiler.compress.module import linear_layers
-from compiler.compress.pipeline import CompressReport, Step, compress
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.finetune import Objective, finetune
+from zeroskip.compiler.compress.module import linear_layers
+from zeroskip.compiler.compress.pipeline import CompressReport, Step, compress
 
 __all__ = ["DIGITS_DENSITIES", "Digits", "DigitsModel", "compress_digits", "load_digits"]
 

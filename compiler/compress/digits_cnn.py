@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from compiler.compress.digits import Digits, load_digits
-from compiler.compress.finetune import Objective, WeightLayer, finetune
-from compiler.compress.pipeline import CompressReport, Step, compress_module, layers_of
+from zeroskip.compiler.compress.digits import Digits, load_digits
+from zeroskip.compiler.compress.finetune import Objective, WeightLayer, finetune
+from zeroskip.compiler.compress.pipeline import CompressReport, Step, compress_module, layers_of
 
 __all__ = ["CNN_CODES", "CNN_DENSITIES", "compress_digits_cnn"]
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from compiler.share import cluster
+from zeroskip.compiler.passes.share import cluster
 
 __all__ = ["Objective", "SharedWeight", "WeightLayer", "finetune", "share"]
 

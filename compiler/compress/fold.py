@@ -14,11 +14,11 @@ from typing import Literal
 import torch
 from torch import nn
 
-from compiler import frontend_ops as ops
-from compiler.compress.layers import Layer
-from compiler.errors import ZeroskipError
-from compiler.frontend_graph import Graph, Node, Ref
-from compiler.frontend_trace import graph_of_module
+from zeroskip.base.errors import ZeroskipError
+from zeroskip.compiler.compress.layers import Layer
+from zeroskip.compiler.frontend import ops as ops
+from zeroskip.compiler.frontend.program import Graph, Node, Ref
+from zeroskip.compiler.frontend.trace import graph_of_module
 
 __all__ = ["Fold", "apply_folds", "find_folds", "kept_norms"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from compiler.compress.task import Task
-from compiler.compress.users_code import running
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.task import Task
+from zeroskip.compiler.compress.users_code import running
 
 __all__ = ["load_hooks"]
 

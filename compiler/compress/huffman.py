@@ -7,7 +7,7 @@ the order of their symbols, shorter codes come first (as in DEFLATE, RFC 1951 se
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
 
 __all__ = ["MAX_LENGTH", "code_lengths", "decode", "encode", "entropy"]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.compress.runs import from_entries
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.runs import from_entries
 
 __all__ = ["KNOWN_NETS", "NetLayer", "parse_layers", "read_net"]
 

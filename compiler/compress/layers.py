@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
 
 __all__ = [
     "Layer", "Masked", "Shared", "bake", "density_of", "hold", "layers_of", "tied_names",

@@ -2,8 +2,8 @@
 
 import torch
 
-from compiler.compress.config import Granularity
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.config import Granularity
 
 __all__ = ["VECTOR", "group_sums", "kept_weights", "make_mask"]
 

@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from compiler.bounded import inflate
-from compiler.errors import InputError
+from zeroskip.base.bounded import inflate
+from zeroskip.base.errors import InputError
 
 __all__ = ["Distort", "Mnist", "load_mnist", "loader", "loader_in_order", "read_idx"]
 

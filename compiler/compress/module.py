@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from compiler.errors import InputError
-from compiler.frontend import import_module, import_program, import_pt2
-from compiler.frontend_zsk import import_zsk
-from compiler.graph import FloatCnn
-from compiler.network import FloatNetwork
-from compiler.staging import replaced_path
+from zeroskip.base.errors import InputError
+from zeroskip.base.staging import replaced_path
+from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
+from zeroskip.compiler.frontend.zsk import import_zsk
+from zeroskip.compiler.ir.graph import FloatCnn
+from zeroskip.compiler.ir.network import FloatNetwork
 
 __all__ = ["Model", "export", "linear_layers", "read_model", "weight_layers"]
 
@@ -28,7 +28,7 @@ def read_model(model: Model, example_input: Any) -> FloatNetwork | FloatCnn:
     Raises
     ------
     InputError, CompileError
-        As the functions of :mod:`compiler.frontend` do.
+        As the functions of :mod:`zeroskip.compiler.frontend.networks` do.
     """
     if isinstance(model, (FloatNetwork, FloatCnn)):
         return model
@@ -65,7 +65,7 @@ def export(module: nn.Module, example_input: torch.Tensor, path: str | Path) -> 
     InputError
         If ``path`` cannot be written.
     """
-    from compiler.frontend_trace import evaluating
+    from zeroskip.compiler.frontend.trace import evaluating
 
     path = Path(path)
     if path.suffix != ".pt2":

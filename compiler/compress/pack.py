@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from compiler.compress.layers import bake, layers_of
-from compiler.compress.run_folder import write_file
-from compiler.compress.zsk import Container, dumps, load, loads
-from compiler.compress.zsk_graph import graph_to_json
-from compiler.compress.zsk_tensor import DTYPES, StoredTensor, encode_tensor
-from compiler.errors import CompileError, InputError
-from compiler.frontend_graph import Graph
-from compiler.frontend_lower import lower
-from compiler.frontend_trace import graph_of_module
-from compiler.graph import FloatCnn, FloatConv
+from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.compress.layers import bake, layers_of
+from zeroskip.compiler.compress.run_folder import write_file
+from zeroskip.compiler.compress.zsk import Container, dumps, load, loads
+from zeroskip.compiler.compress.zsk_graph import graph_to_json
+from zeroskip.compiler.compress.zsk_tensor import DTYPES, StoredTensor, encode_tensor
+from zeroskip.compiler.frontend.lower import lower
+from zeroskip.compiler.frontend.program import Graph
+from zeroskip.compiler.frontend.trace import graph_of_module
+from zeroskip.compiler.ir.graph import FloatCnn, FloatConv
 
 __all__ = ["LayerSize", "PackReport", "pack", "pack_state", "state_of_zsk", "to_array"]
 
@@ -174,7 +174,7 @@ def state_of_zsk(path: Path | str) -> dict[str, torch.Tensor]:
     Raises
     ------
     InputError
-        As :func:`compiler.compress.zsk.load` does.
+        As :func:`.load` does.
     """
     container = load(path)
     dtypes = container.dtypes()

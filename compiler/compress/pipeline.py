@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from compiler.compress.finetune import Objective, WeightLayer, finetune, share
-from compiler.compress.module import Model, read_model, weight_layers
-from compiler.compress.prune import densities_of, prune
-from compiler.compress.rebuild import to_module
-from compiler.errors import CompileError, InputError
-from compiler.fixed_point import check_input
-from compiler.graph import FloatCnn, FloatConv
-from compiler.network import FloatNetwork
+from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.compress.finetune import Objective, WeightLayer, finetune, share
+from zeroskip.compiler.compress.module import Model, read_model, weight_layers
+from zeroskip.compiler.compress.prune import densities_of, prune
+from zeroskip.compiler.compress.rebuild import to_module
+from zeroskip.compiler.ir.graph import FloatCnn, FloatConv
+from zeroskip.compiler.ir.network import FloatNetwork
+from zeroskip.compiler.passes.fixed_point import check_input
 
 __all__ = ["CompressReport", "CompressedLayer", "Step", "compress", "compress_module", "layers_of"]
 
@@ -104,7 +104,7 @@ def compress(
     Parameters
     ----------
     model : a module, an exported program, a network, or the path of a ``.pt2`` or ``.zsk`` file:
-        whatever :func:`compiler.api.compile` takes.
+        whatever :func:`.compile` takes.
     inputs : (samples, *input_shape) floats to train with.
     labels : (samples,) whole numbers, the classes; without them the result learns to compute
         what ``model`` computes.
@@ -121,7 +121,7 @@ def compress(
 
     Returns
     -------
-    The network in float32 and eval mode, see :func:`compiler.compress.rebuild.to_module`, and the
+    The network in float32 and eval mode, see :func:`.to_module`, and the
     report.
 
     Raises

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from compiler.compress.importers import plain_module
-from compiler.compress.layers import layers_of
-from compiler.compress.task import Task
-from compiler.compress.users_code import running
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.importers import plain_module
+from zeroskip.compiler.compress.layers import layers_of
+from zeroskip.compiler.compress.task import Task
+from zeroskip.compiler.compress.users_code import running
 
 __all__ = ["ready_module"]
 

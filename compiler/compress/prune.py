@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from compiler.compress.finetune import WeightLayer
-from compiler.compress.masks import make_mask
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.finetune import WeightLayer
+from zeroskip.compiler.compress.masks import make_mask
 
 __all__ = ["densities_of", "prune"]
 

@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 
-from compiler.compress.config import Config, Prune
-from compiler.compress.layers import Layer, Masked, hold, layers_of, tied_names
-from compiler.compress.masks import kept_weights, make_mask
-from compiler.compress.task import Task
-from compiler.errors import InputError, ZeroskipError
+from zeroskip.base.errors import InputError, ZeroskipError
+from zeroskip.compiler.compress.config import Config, Prune
+from zeroskip.compiler.compress.layers import Layer, Masked, hold, layers_of, tied_names
+from zeroskip.compiler.compress.masks import kept_weights, make_mask
+from zeroskip.compiler.compress.task import Task
 
 __all__ = ["Pruner", "choose_densities"]
 
@@ -120,7 +120,7 @@ def choose_densities(module: nn.Module, task: Task, config: Config) -> dict[str,
         )
     chosen = dict.fromkeys(names, prune.density)
     if prune.sensitivity:
-        from compiler.compress.sensitivity import analyze, scale_densities
+        from zeroskip.compiler.compress.sensitivity import analyze, scale_densities
 
         _, found = analyze(
             module, task, config.analyze, seed=config.seed, granularity=prune.granularity

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from compiler.errors import CompileError
-from compiler.graph import (
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
     FloatCnn,
@@ -18,7 +18,7 @@ from compiler.graph import (
     FloatNode,
     FloatPool,
 )
-from compiler.network import FloatNetwork
+from zeroskip.compiler.ir.network import FloatNetwork
 
 __all__ = ["to_module"]
 

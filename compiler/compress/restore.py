@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from compiler.compress.fold import apply_folds, find_folds
-from compiler.compress.layers import Masked, Shared, bake, hold, layers_of
-from compiler.compress.prepare import ready_module
-from compiler.compress.task import Task
-from compiler.compress.ttq import Ternary
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.fold import apply_folds, find_folds
+from zeroskip.compiler.compress.layers import Masked, Shared, bake, hold, layers_of
+from zeroskip.compiler.compress.prepare import ready_module
+from zeroskip.compiler.compress.task import Task
+from zeroskip.compiler.compress.ttq import Ternary
 
 __all__ = ["misfit", "network_with", "restore"]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from compiler.bounded import parse_json
-from compiler.compress.config import Config
-from compiler.compress.config_file import dump_config, load_config
-from compiler.errors import InputError
-from compiler.staging import replaced_path
+from zeroskip.base.bounded import parse_json
+from zeroskip.base.errors import InputError
+from zeroskip.base.staging import replaced_path
+from zeroskip.compiler.compress.config import Config
+from zeroskip.compiler.compress.config_file import dump_config, load_config
 
 __all__ = ["STAGES", "RunFolder", "write_file"]
 

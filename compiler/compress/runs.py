@@ -8,7 +8,7 @@ are not written, unless there are very many.
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
 
 __all__ = ["MOST_TRAILING", "from_entries", "to_entries"]
 

@@ -9,11 +9,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from torch import nn
 
-from compiler.compress.layers import layers_of
-from compiler.compress.run_folder import RunFolder
-from compiler.compress.stages import BASE, FLOWS, Stages
-from compiler.compress.task import evaluate
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.layers import layers_of
+from zeroskip.compiler.compress.run_folder import RunFolder
+from zeroskip.compiler.compress.stages import BASE, FLOWS, Stages
+from zeroskip.compiler.compress.task import evaluate
 
 __all__ = ["Trial", "search"]
 

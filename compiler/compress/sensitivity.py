@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from compiler.compress.config import Analyze, Granularity
-from compiler.compress.layers import layers_of
-from compiler.compress.masks import make_mask
-from compiler.compress.task import Score, Task, evaluate
+from zeroskip.compiler.compress.config import Analyze, Granularity
+from zeroskip.compiler.compress.layers import layers_of
+from zeroskip.compiler.compress.masks import make_mask
+from zeroskip.compiler.compress.task import Score, Task, evaluate
 
 __all__ = ["Sensitivity", "analyze", "scale_densities"]
 

@@ -7,20 +7,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from compiler.compress.cluster import share_layers
-from compiler.compress.config import Config, Phase
-from compiler.compress.fold import Fold, apply_folds, find_folds, kept_norms
-from compiler.compress.layers import Masked, bake, hold, layers_of, tied_names
-from compiler.compress.masks import make_mask
-from compiler.compress.prepare import ready_module
-from compiler.compress.pruner import Pruner, choose_densities
-from compiler.compress.restore import restore
-from compiler.compress.run_folder import RunFolder
-from compiler.compress.task import Score, Task, evaluate
-from compiler.compress.train import Progress, Trainer, frozen_copy
-from compiler.compress.trial import try_task
-from compiler.compress.ttq import hold_ternary
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.cluster import share_layers
+from zeroskip.compiler.compress.config import Config, Phase
+from zeroskip.compiler.compress.fold import Fold, apply_folds, find_folds, kept_norms
+from zeroskip.compiler.compress.layers import Masked, bake, hold, layers_of, tied_names
+from zeroskip.compiler.compress.masks import make_mask
+from zeroskip.compiler.compress.prepare import ready_module
+from zeroskip.compiler.compress.pruner import Pruner, choose_densities
+from zeroskip.compiler.compress.restore import restore
+from zeroskip.compiler.compress.run_folder import RunFolder
+from zeroskip.compiler.compress.task import Score, Task, evaluate
+from zeroskip.compiler.compress.train import Progress, Trainer, frozen_copy
+from zeroskip.compiler.compress.trial import try_task
+from zeroskip.compiler.compress.ttq import hold_ternary
 
 __all__ = ["BASE", "FLOWS", "Stages"]
 

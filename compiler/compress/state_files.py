@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from compiler.compress.importers import plain_state
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.importers import plain_state
 
 __all__ = ["read_state"]
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from compiler.compress.batches import Loader
-from compiler.compress.users_code import running
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.batches import Loader
+from zeroskip.compiler.compress.users_code import running
 
 __all__ = ["Batches", "Loss", "Score", "Task", "computing", "evaluate", "loss_of"]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from compiler.compress.config import Config
-from compiler.compress.config_file import parse_config
-from compiler.compress.digits import load_digits
-from compiler.compress.mnist import Distort, load_mnist, loader, loader_in_order
-from compiler.compress.task import Task
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.config import Config
+from zeroskip.compiler.compress.config_file import parse_config
+from zeroskip.compiler.compress.digits import load_digits
+from zeroskip.compiler.compress.mnist import Distort, load_mnist, loader, loader_in_order
+from zeroskip.compiler.compress.task import Task
 
 __all__ = ["TASKS", "lenet5", "lenet_300_100", "task_config", "task_of"]
 
@@ -84,7 +84,7 @@ def task_of(name: str, data: Path | str | None = None) -> Task:
 
 def task_config(name: str) -> Config:
     """Return the configuration of a task."""
-    text = (resources.files("compiler.compress") / "presets" / f"{name}.toml").read_text()
+    text = (resources.files("zeroskip.compiler.compress") / "presets" / f"{name}.toml").read_text()
     return parse_config(text, f"of {name}")
 
 

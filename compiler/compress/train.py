@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from compiler.compress.config import Phase
-from compiler.compress.layers import Layer, density_of, layers_of
-from compiler.compress.task import Score, Task, computing, evaluate, loss_of
-from compiler.errors import InputError, ZeroskipError
+from zeroskip.base.errors import InputError, ZeroskipError
+from zeroskip.compiler.compress.config import Phase
+from zeroskip.compiler.compress.layers import Layer, density_of, layers_of
+from zeroskip.compiler.compress.task import Score, Task, computing, evaluate, loss_of
 
 __all__ = ["Progress", "Step", "Trainer", "TrainingError", "frozen_copy"]
 

@@ -5,8 +5,8 @@ import copy
 import torch
 from torch import nn
 
-from compiler.compress.task import Task, computing, loss_of
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.task import Task, computing, loss_of
 
 __all__ = ["try_task"]
 

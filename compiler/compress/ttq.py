@@ -6,7 +6,7 @@ To everything behind it, it is a codebook of two values.
 import torch
 from torch import nn
 
-from compiler.compress.layers import hold
+from zeroskip.compiler.compress.layers import hold
 
 __all__ = ["Ternary", "hold_ternary"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
-from compiler.errors import InputError, ZeroskipError
+from zeroskip.base.errors import InputError, ZeroskipError
 
 __all__ = ["first_words", "running"]
 

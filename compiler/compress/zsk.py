@@ -10,7 +10,7 @@ Layout, all numbers little-endian::
     ...       the sections of every tensor in the header's order, each followed by its CRC-32
     32 bytes  SHA-256 of all before
 
-The header has ``tensors`` (see :mod:`compiler.compress.zsk_tensor`, with the ``bytes`` of each
+The header has ``tensors`` (see :mod:`.zsk_tensor`, with the ``bytes`` of each
 section), ``graph`` (the exported program without its tensors, or null) and ``meta``.
 """
 
@@ -26,9 +26,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.bounded import inflate, parse_json
-from compiler.compress.zsk_tensor import DTYPES, StoredTensor, check_elements, decode_tensor
-from compiler.errors import InputError
+from zeroskip.base.bounded import inflate, parse_json
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.zsk_tensor import (
+    DTYPES,
+    StoredTensor,
+    check_elements,
+    decode_tensor,
+)
 
 __all__ = ["MAGIC", "VERSION", "Container", "dumps", "load", "loads"]
 
@@ -48,7 +53,7 @@ class Container:
     Parameters
     ----------
     tensors : encoded, in the order of the state dict.
-    graph : see :mod:`compiler.compress.zsk_graph`; None if the file has none.
+    graph : see :mod:`zeroskip.compiler.compress.zsk_graph`; None if the file has none.
     meta : anything about the network that JSON can say.
     """
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import InputError
-from compiler.frontend_graph import Graph, Node, Ref, Tensor, Value
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.frontend.program import Graph, Node, Ref, Tensor, Value
 
 __all__ = ["graph_from_json", "graph_to_json", "replace_tensors"]
 

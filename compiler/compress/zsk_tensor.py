@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.bounded import inflate, inflated_limit
-from compiler.compress import huffman
-from compiler.compress.runs import from_entries, to_entries
-from compiler.errors import InputError
+from zeroskip.base.bounded import inflate, inflated_limit
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress import huffman
+from zeroskip.compiler.compress.runs import from_entries, to_entries
 
 __all__ = ["DTYPES", "StoredTensor", "check_elements", "decode_tensor", "encode_tensor"]
 
@@ -26,7 +26,7 @@ DTYPES = {
 _MAX_CODE_BITS = 8
 _TRAILING = 1 << 24
 """Zeros behind the last entry that the tensors of a file may have together: those of 4,096 tensors,
-see :data:`compiler.compress.runs.MOST_TRAILING`."""
+see :data:`.MOST_TRAILING`."""
 
 _MIN_SHARED = 64
 """Elements a tensor has at least for a codebook to pay."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NoReturn
 
-from compiler.errors import CompileError
-from compiler.network import QuantLayer
-from hw.eie.params import EieParams
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.network import QuantLayer
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["check_arithmetic", "check_pointers", "refuse_source_row"]
 

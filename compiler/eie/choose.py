@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.network import FloatNetwork
-from compiler.share import bits_for, distinct_values
-from hw.eie.params import EieParams
+from zeroskip.compiler.ir.network import FloatNetwork
+from zeroskip.compiler.passes.share import bits_for, distinct_values
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["FREE", "FreeParams", "Pattern", "RunChoice", "choose_params", "run_choices"]
 
@@ -38,7 +38,7 @@ class Pattern:
     Parameters
     ----------
     columns, positions : (nnz,) of each weight its column, and the position of its row, see
-        :data:`compiler.eie.place.Placement`.
+        :data:`.Placement`.
     """
 
     columns: NDArray[np.int64]
@@ -163,7 +163,7 @@ def run_choices(
 
 
 def _window(height: int, params: EieParams) -> int:
-    """Return the local rows of a pass, as :func:`compiler.eie.window.windows` cuts them."""
+    """Return the local rows of a pass, as :func:`.windows` cuts them."""
     most = min(params.num_accs, params.num_biases, max(1, height))
     return min(most, params.num_acts) if height > params.num_acts else most
 

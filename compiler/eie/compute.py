@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from compiler.fixed_point import requantize
+from zeroskip.compiler.passes.fixed_point import requantize
 
 __all__ = ["run_layer"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from compiler.eie.segment import Descriptor
+from zeroskip.compiler.eie.segment import Descriptor
 
 __all__ = ["Steps", "covered_rows", "must_be"]
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from hw.eie.formats import entry_shifts, pointer_layout
-from hw.eie.params import EieParams
+from zeroskip.hw.eie.formats import entry_shifts, pointer_layout
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["EncodedPass", "encode", "pack_entries", "pack_pointers"]
 

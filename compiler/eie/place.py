@@ -7,10 +7,10 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.eie.order import order_columns, order_columns_of_pes
-from compiler.errors import CompileError
-from compiler.network import QuantLayer, QuantNetwork
-from hw.eie.params import EieParams
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.eie.order import order_columns, order_columns_of_pes
+from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Activity", "Placement", "Strategy", "is_interleaved", "local_rows", "place"]
 

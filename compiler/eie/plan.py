@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.eie.place import Placement, local_rows
-from compiler.eie.segment import Descriptor
-from compiler.eie.window import Window
-from compiler.network import QuantNetwork
-from hw.eie.params import EieParams
+from zeroskip.compiler.eie.place import Placement, local_rows
+from zeroskip.compiler.eie.segment import Descriptor
+from zeroskip.compiler.eie.window import Window
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Draft", "EntriesPart", "Memory", "Planner", "PointersPart"]
 
@@ -53,7 +53,7 @@ class Draft:
     Parameters
     ----------
     program : descriptors; none has ``last`` yet.
-    passes, load, store : see :class:`compiler.eie.segment.Segment`.
+    passes, load, store : see :class:`.Segment`.
     parts : of each memory that is loaded before this segment, what it then holds for this one
         and those after it: :class:`EntriesPart`, :class:`PointersPart`, windows (of biases) or
         layers (of codebooks).

@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.eie.check import check_arithmetic, check_pointers
-from compiler.eie.encode import pack_entries, pack_pointers
-from compiler.eie.place import Placement, local_rows
-from compiler.eie.plan import Draft, EntriesPart, Memory, Planner, PointersPart
-from compiler.eie.segment import Segment, SramData, program_words
-from compiler.eie.window import Window, windows
-from compiler.network import QuantNetwork
-from hw.eie.formats import bias_word, sram_files
-from hw.eie.params import EieParams
+from zeroskip.compiler.eie.check import check_arithmetic, check_pointers
+from zeroskip.compiler.eie.encode import pack_entries, pack_pointers
+from zeroskip.compiler.eie.place import Placement, local_rows
+from zeroskip.compiler.eie.plan import Draft, EntriesPart, Memory, Planner, PointersPart
+from zeroskip.compiler.eie.segment import Segment, SramData, program_words
+from zeroskip.compiler.eie.window import Window, windows
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.formats import bias_word, sram_files
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["build"]
 
@@ -30,12 +30,12 @@ def build(
     A layer is one pass, or several where it has more local rows than ``num_accs``, each of
     which then scans the same source and writes its own rows of the destination. What the
     memories do not hold at once is split to further passes, and these to segments, see
-    :class:`compiler.eie.plan.Planner`.
+    :class:`.Planner`.
 
     Parameters
     ----------
     network : layers in fixed point.
-    placement : positions as :func:`compiler.eie.place.place` gives them.
+    placement : positions as :func:`.place` gives them.
     params : sizes of the array.
     progress : called with the local rows done, over all layers, and their number.
 

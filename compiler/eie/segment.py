@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout, pack
-from hw.eie.params import EieParams
+from zeroskip.hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout, pack
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Descriptor", "Segment", "SramData", "program_words"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Descriptor:
-    """One pass over a matrix; the fields are those of :func:`hw.eie.formats.descriptor_layout`."""
+    """One pass over a matrix; the fields are those of :func:`.descriptor_layout`."""
 
     src_base: int
     src_rows: int
@@ -56,7 +56,7 @@ class Segment:
     ----------
     program : descriptors, in order; the last of them, and no other, has ``last``.
     passes : the layer of each descriptor.
-    srams : what the host loads before the run, by name, see :func:`hw.eie.formats.sram_files`.
+    srams : what the host loads before the run, by name, see :func:`.sram_files`.
     load : first row, and number of rows, of the input of layer ``passes[0]`` that the host then
         writes to the source file, from row 0 up; None to leave the file.
     store : first row, and number of rows, of the output of layer ``passes[-1]`` that the host

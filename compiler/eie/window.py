@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from compiler.eie.check import refuse_source_row
-from compiler.eie.encode import EncodedPass, encode
-from compiler.eie.place import Placement, local_rows
-from compiler.network import QuantNetwork
-from hw.eie.params import EieParams
+from zeroskip.compiler.eie.check import refuse_source_row
+from zeroskip.compiler.eie.encode import EncodedPass, encode
+from zeroskip.compiler.eie.place import Placement, local_rows
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Window", "windows"]
 

@@ -12,10 +12,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import CompileError
-from compiler.graph import QuantConv
-from compiler.scnn.geometry import Region, cut
-from compiler.scnn.run import ActLoad, ActStore, ScnnRun
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.geometry import Region, cut
+from zeroskip.compiler.scnn.run import ActLoad, ActStore, ScnnRun
 
 __all__ = ["Divided", "area_layers", "check_areas", "divided_areas", "move_runs"]
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from compiler.graph import QuantConv
-from compiler.scnn.layer import LayerPlan
-from compiler.scnn.mapping import Mapping, Room
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.layer import LayerPlan
+from zeroskip.compiler.scnn.mapping import Mapping, Room
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["MAX_REGIONS", "Site", "candidates", "is_whole", "site_of", "site_plans", "strides"]
 

@@ -1,11 +1,11 @@
 """Refuse layers that the array has no bits for."""
 
-from compiler.errors import CompileError, ScnnCompileError
-from compiler.graph import QuantConv
-from compiler.scnn.areas import area_layers, check_areas
-from compiler.scnn.fields import stored_fields
-from hw.eie.params import EieParams
-from hw.scnn.params import ScnnParams
+from zeroskip.base.errors import CompileError, ScnnCompileError
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.areas import area_layers, check_areas
+from zeroskip.compiler.scnn.fields import stored_fields
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["check_layer", "check_tail"]
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.graph import QuantConv
-from compiler.scnn.geometry import kernel_pieces, phase_taps, sample_regions
-from compiler.scnn.layer import LayerPlan
-from compiler.scnn.tiles import stored_places
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.geometry import kernel_pieces, phase_taps, sample_regions
+from zeroskip.compiler.scnn.layer import LayerPlan
+from zeroskip.compiler.scnn.tiles import stored_places
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["keeps_clear"]
 

@@ -6,19 +6,19 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.eie.segment import SramData
-from compiler.scnn.encode import move_taps
-from compiler.scnn.lanes import unsigned_field
-from compiler.scnn.passes import Pass
-from compiler.scnn.run import ScnnDescriptor
-from hw.scnn.formats import (
+from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.scnn.encode import move_taps
+from zeroskip.compiler.scnn.lanes import unsigned_field
+from zeroskip.compiler.scnn.passes import Pass
+from zeroskip.compiler.scnn.run import ScnnDescriptor
+from zeroskip.hw.scnn.formats import (
     DESCRIPTOR_WORD_BITS,
     DESCRIPTOR_WORDS,
     descriptor_layout,
     pack,
     sram_files,
 )
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["collect", "program_words"]
 

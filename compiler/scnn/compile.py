@@ -4,23 +4,23 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from compiler.eie.compute import run_layer
-from compiler.eie.place import Activity, Strategy, place
-from compiler.eie.program import build as build_tail
-from compiler.graph import FloatCnn, QuantCnn, QuantGraph
-from compiler.image import Image
-from compiler.progress import Progress, silent
-from compiler.scnn.check import check_tail
-from compiler.scnn.handoff import find_handoff
-from compiler.scnn.image import CnnImage
-from compiler.scnn.order import balance_channels
-from compiler.scnn.program import build, many_runs
-from compiler.scnn.quantize import quantize
-from compiler.scnn.quantize_report import fixed_point_errors
-from compiler.scnn.run import ScnnRun
-from compiler.scnn.strides import choose_strides
-from hw.eie.params import EieParams
-from hw.scnn.params import ScnnParams
+from zeroskip.base.progress import Progress, silent
+from zeroskip.compiler.eie.compute import run_layer
+from zeroskip.compiler.eie.place import Activity, Strategy, place
+from zeroskip.compiler.eie.program import build as build_tail
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.graph import FloatCnn, QuantCnn, QuantGraph
+from zeroskip.compiler.scnn.check import check_tail
+from zeroskip.compiler.scnn.handoff import find_handoff
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.compiler.scnn.order import balance_channels
+from zeroskip.compiler.scnn.program import build, many_runs
+from zeroskip.compiler.scnn.quantize import quantize
+from zeroskip.compiler.scnn.quantize_report import fixed_point_errors
+from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.compiler.scnn.strides import choose_strides
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["compile_cnn", "compile_quantized_cnn"]
 
@@ -40,10 +40,10 @@ def compile_cnn(
 
     Parameters
     ----------
-    cnn : see :class:`compiler.graph.FloatCnn`.
+    cnn : see :class:`.FloatCnn`.
     calibration : (samples, C, H, W) floats like those of real use; formats are chosen, and errors
         measured, on them.
-    share : see :func:`compiler.scnn.quantize.quantize`.
+    share : see :func:`.quantize`.
     params, tail_params, placement, name, progress : see :func:`compile_quantized_cnn`.
 
     Raises
@@ -89,19 +89,19 @@ def compile_quantized_cnn(
 
     The columns of EIE's first layer stand in the order in which SCNN's outputs come if they can go
     to EIE without the host. Output channels of layers are renumbered where that saves cycles, see
-    :func:`compiler.scnn.order.balance_channels`; the report's ``channel_order`` says how.
+    :func:`.balance_channels`; the report's ``channel_order`` says how.
     Kernels that have one place only get the stride that is fastest. The report's ``many_runs`` says
-    which layers are cut into more than :data:`compiler.scnn.program.MANY_RUNS` runs.
+    which layers are cut into more than :data:`.MANY_RUNS` runs.
 
     Parameters
     ----------
-    network : see :class:`compiler.graph.QuantCnn`.
+    network : see :class:`.QuantCnn`.
     params : of the SCNN array.
     tail_params : of the EIE array; needed if there is a tail.
-    placement : of the tail's rows, see :data:`compiler.eie.place.Strategy`.
+    placement : of the tail's rows, see :data:`.Strategy`.
     name : of the image.
-    densities : see :func:`compiler.scnn.program.build`.
-    activity : of the tail, see :func:`compiler.eie.place.place`.
+    densities : see :func:`.build`.
+    activity : of the tail, see :func:`.place`.
     report : more to go into the image's report.
     progress : called with a step's name, how much of it is done, and of how much.
 

@@ -7,11 +7,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from compiler.graph import QuantConv
-from compiler.scnn.estimate import RUN_CYCLES, Work, estimate_pass
-from compiler.scnn.geometry import cut_axis, reach
-from compiler.scnn.layer import LayerPlan, input_channels, output_slices
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.estimate import RUN_CYCLES, Work, estimate_pass
+from zeroskip.compiler.scnn.geometry import cut_axis, reach
+from zeroskip.compiler.scnn.layer import LayerPlan, input_channels, output_slices
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["LOAD_WORDS", "Expected", "axis_kinds", "count_runs", "estimate", "load_cycles", "rough"]
 
@@ -34,7 +34,7 @@ class Expected:
 
 
 def estimate(conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected) -> float:
-    """Estimate the cycles of a layer; see :func:`compiler.scnn.estimate.estimate_pass`."""
+    """Estimate the cycles of a layer; see :func:`.estimate_pass`."""
     return sum(
         count * (RUN_CYCLES * runs + estimate_pass(work, params))
         for work, count, runs in _works(conv, plan, params, expected)

@@ -7,11 +7,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from compiler.graph import QuantConv
-from compiler.scnn.geometry import Tap
-from compiler.scnn.lanes import pack_lanes
-from hw.scnn.formats import block_layout
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.geometry import Tap
+from zeroskip.compiler.scnn.lanes import pack_lanes
+from zeroskip.hw.scnn.formats import block_layout
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["StreamWords", "encode_weights", "move_taps", "tap_words"]
 
@@ -63,8 +63,8 @@ def encode_weights(
     Parameters
     ----------
     conv : the layer; its groups are made of blocks that only some outputs have.
-    fields : of all the layer's weights, from :func:`compiler.scnn.fields.stored_fields`.
-    phases : taps of each phase, from :func:`compiler.scnn.geometry.phase_taps`.
+    fields : of all the layer's weights, from :func:`.stored_fields`.
+    phases : taps of each phase, from :func:`.phase_taps`.
     outputs : output channels of each stream; group ``g`` are those from ``g * kc`` on.
     channels : input channels.
     kc, groups : output channels of a group, and groups of every stream.

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["RUN_CYCLES", "Work", "estimate_pass"]
 

@@ -6,9 +6,17 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from compiler.errors import CompileError
-from compiler.fixed_point import check_range
-from compiler.graph import INPUT, FloatAdd, FloatConcat, FloatConv, FloatGraph, FloatNode, FloatPool
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.graph import (
+    INPUT,
+    FloatAdd,
+    FloatConcat,
+    FloatConv,
+    FloatGraph,
+    FloatNode,
+    FloatPool,
+)
+from zeroskip.compiler.passes.fixed_point import check_range
 
 __all__ = ["Pair", "convolve", "divisors", "elements", "maxima", "run_nodes", "shapes"]
 

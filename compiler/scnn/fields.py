@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import ScnnCompileError
-from compiler.graph import QuantConv
-from compiler.scnn.lanes import unsigned_field
-from hw.eie.formats import bias_word
-from hw.scnn.params import ScnnParams
+from zeroskip.base.errors import ScnnCompileError
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.lanes import unsigned_field
+from zeroskip.hw.eie.formats import bias_word
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["bias_words", "stored_fields"]
 

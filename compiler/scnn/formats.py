@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.errors import ScnnCompileError
-from compiler.fixed_point import largest_frac, limits
-from compiler.graph import INPUT, QuantConv
-from compiler.overflow import AccumulatorRange
-from compiler.scnn.steps import Step, Steps
-from compiler.scnn.weights import Rounded, round_weights
-from hw.scnn.params import ScnnParams
+from zeroskip.base.errors import ScnnCompileError
+from zeroskip.compiler.ir.graph import INPUT, QuantConv
+from zeroskip.compiler.passes.fixed_point import largest_frac, limits
+from zeroskip.compiler.passes.overflow import AccumulatorRange
+from zeroskip.compiler.scnn.steps import Step, Steps
+from zeroskip.compiler.scnn.weights import Rounded, round_weights
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Formats", "choose_formats"]
 
@@ -55,7 +55,7 @@ def choose_formats(
     Raises
     ------
     CompileError
-        If a layer has no safe format, see :func:`compiler.scnn.weights.round_weights`.
+        If a layer has no safe format, see :func:`.round_weights`.
     """
     nodes = {INPUT: INPUT} | {step.name: step.node for step in steps.steps}
     same = _same_format(steps)

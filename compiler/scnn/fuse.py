@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.graph import QuantConv, QuantGraph
-from compiler.scnn.collect import collect
-from compiler.scnn.fields import stored_fields
-from compiler.scnn.geometry import cut, least_tile
-from compiler.scnn.layer import LayerPlan
-from compiler.scnn.levels import Level
-from compiler.scnn.mapping import Room
-from compiler.scnn.passes import Encoder, Pass, Share
-from compiler.scnn.plan import plan_tile
-from compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
+from zeroskip.compiler.scnn.collect import collect
+from zeroskip.compiler.scnn.fields import stored_fields
+from zeroskip.compiler.scnn.geometry import cut, least_tile
+from zeroskip.compiler.scnn.layer import LayerPlan
+from zeroskip.compiler.scnn.levels import Level
+from zeroskip.compiler.scnn.mapping import Room
+from zeroskip.compiler.scnn.passes import Encoder, Pass, Share
+from zeroskip.compiler.scnn.plan import plan_tile
+from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["fused_run"]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from compiler.graph import QuantConv
+from zeroskip.compiler.ir.graph import QuantConv
 
 __all__ = [
     "Region",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.graph import QuantGraph
-from compiler.scnn.run import ActStore, ScnnRun
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.ir.graph import QuantGraph
+from zeroskip.compiler.scnn.run import ActStore, ScnnRun
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Handoff", "find_handoff"]
 
@@ -19,7 +19,7 @@ class Handoff:
 
     Parameters
     ----------
-    fields : of :func:`hw.cnn.formats.handoff_layout`.
+    fields : of :func:`.handoff_layout`.
     order : (positions,) int64, for each position the element of the graph's output, flattened in
         the order of (C, H, W); -1 where there is none, since a block has fewer channels.
     """

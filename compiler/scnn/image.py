@@ -9,12 +9,17 @@ from typing import Any, Self
 import numpy as np
 from pydantic import ValidationError
 
-from compiler.bounded import parse_json
-from compiler.errors import ImageError
-from compiler.graph import QuantCnn
-from compiler.image import Image
-from compiler.image_files import CNN_FORMAT, MANIFEST, TENSORS, check_files, read, read_intact
-from compiler.image_folder import (
+from zeroskip.base.bounded import parse_json
+from zeroskip.base.errors import ImageError
+from zeroskip.compiler.image.files import (
+    CNN_FORMAT,
+    MANIFEST,
+    TENSORS,
+    check_files,
+    read,
+    read_intact,
+)
+from zeroskip.compiler.image.folder import (
     blame,
     file_entries,
     image_root,
@@ -23,17 +28,19 @@ from compiler.image_folder import (
     staged_image,
     write_contents,
 )
-from compiler.manifest import zeroskip_version
-from compiler.readmem import to_hex
-from compiler.scnn.check import check_layer
-from compiler.scnn.collect import program_words
-from compiler.scnn.handoff import Handoff, find_handoff
-from compiler.scnn.manifest import CnnManifest, RunEntry
-from compiler.scnn.order import Order, tensor_orders
-from compiler.scnn.run import ScnnRun
-from compiler.scnn.tensors import entry_of, pack_graph, unpack_graph
-from hw.scnn.formats import sram_files
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.image.manifest import zeroskip_version
+from zeroskip.compiler.image.readmem import to_hex
+from zeroskip.compiler.ir.graph import QuantCnn
+from zeroskip.compiler.scnn.check import check_layer
+from zeroskip.compiler.scnn.collect import program_words
+from zeroskip.compiler.scnn.handoff import Handoff, find_handoff
+from zeroskip.compiler.scnn.manifest import CnnManifest, RunEntry
+from zeroskip.compiler.scnn.order import Order, tensor_orders
+from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.compiler.scnn.tensors import entry_of, pack_graph, unpack_graph
+from zeroskip.hw.scnn.formats import sram_files
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["CnnImage", "load_image"]
 
@@ -108,7 +115,7 @@ class CnnImage:
     ) -> None:
         """Write the image as a directory, whole or not at all.
 
-        Parameters and errors are those of :meth:`compiler.image.Image.save`.
+        Parameters and errors are those of :meth:`.Image.save`.
         """
         contents = {f"{_SCNN}/{TENSORS}": pack_graph(self.network.graph)}
         for number, run in enumerate(self.runs):
@@ -219,7 +226,7 @@ def load_image(path: Path | str) -> Image | CnnImage:
     Raises
     ------
     ImageError
-        As :meth:`compiler.image.Image.load_eie` and :meth:`CnnImage.load` do.
+        As :meth:`.Image.load_eie` and :meth:`CnnImage.load` do.
     """
     root = image_root(path)
     try:

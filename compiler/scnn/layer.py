@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.eie.segment import SramData
-from compiler.graph import QuantConv
-from compiler.scnn.collect import collect
-from compiler.scnn.fields import stored_fields
-from compiler.scnn.geometry import Region, cut, kernel_pieces
-from compiler.scnn.mapping import Mapping, Room
-from compiler.scnn.passes import Encoder, Pass, Share
-from compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.collect import collect
+from zeroskip.compiler.scnn.fields import stored_fields
+from zeroskip.compiler.scnn.geometry import Region, cut, kernel_pieces
+from zeroskip.compiler.scnn.mapping import Mapping, Room
+from zeroskip.compiler.scnn.passes import Encoder, Pass, Share
+from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = [
     "LayerPlan",

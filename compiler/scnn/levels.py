@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from compiler.graph import QuantGraph
+from zeroskip.compiler.ir.graph import QuantGraph
 
 __all__ = ["Level", "levels_from"]
 

@@ -11,13 +11,13 @@ from pydantic import (
     model_validator,
 )
 
-from compiler.eie.coverage import must_be
-from compiler.graph import INPUT, Area
-from compiler.image_files import CNN_FORMAT
-from compiler.manifest import SignedManifest, StrictEntry
-from compiler.scnn.run import ActLoad, ActStore, Channels, PassOutput, ScnnDescriptor
-from hw.scnn.formats import sram_files
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.eie.coverage import must_be
+from zeroskip.compiler.image.files import CNN_FORMAT
+from zeroskip.compiler.image.manifest import SignedManifest, StrictEntry
+from zeroskip.compiler.ir.graph import INPUT, Area
+from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, PassOutput, ScnnDescriptor
+from zeroskip.hw.scnn.formats import sram_files
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["CNN_SCHEMA", "CnnManifest", "ConvEntry", "RunEntry"]
 
@@ -31,7 +31,7 @@ _Shape = tuple[_Size, _Size, _Size]
 
 
 class ConvEntry(StrictEntry):
-    """A :class:`compiler.graph.QuantConv` without its numbers, which are in ``tensors.npz``.
+    """A :class:`.QuantConv` without its numbers, which are in ``tensors.npz``.
 
     ``kernel`` are the rows and columns of its weights; ``codebook`` the weights in its codebook,
     None if weights are stored as they are. ``areas`` are left out where there are none, and
@@ -73,7 +73,7 @@ class ConvEntry(StrictEntry):
 
 
 class RunEntry(StrictEntry):
-    """A :class:`compiler.scnn.run.ScnnRun`, with the names of the SRAMs that it loads."""
+    """A :class:`.ScnnRun`, with the names of the SRAMs that it loads."""
 
     program: Annotated[tuple[ScnnDescriptor, ...], Field(min_length=1)]
     passes: tuple[_Count, ...]
@@ -88,7 +88,7 @@ class CnnManifest(SignedManifest):
 
     Fields
     ------
-    format, schema_version : see :data:`compiler.image_files.CNN_FORMAT` and :data:`CNN_SCHEMA`.
+    format, schema_version : see :data:`.CNN_FORMAT` and :data:`CNN_SCHEMA`.
     zeroskip : version of the program that wrote the image.
     name : of the network.
     params : of the SCNN array.

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from compiler.graph import QuantConv
-from compiler.scnn.geometry import Region, axis_needs, reach
-from compiler.scnn.run import TileLayout
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.geometry import Region, axis_needs, reach
+from zeroskip.compiler.scnn.run import TileLayout
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Mapping", "Room"]
 

@@ -12,13 +12,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import CompileError
-from compiler.graph import INPUT, QuantConv, QuantGraph
-from compiler.progress import Progress, silent
-from compiler.scnn.geometry import phase_taps
-from compiler.scnn.layer import LayerPlan, output_slices
-from compiler.scnn.plan import plan_layer
-from hw.scnn.params import ScnnParams
+from zeroskip.base.errors import CompileError
+from zeroskip.base.progress import Progress, silent
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.geometry import phase_taps
+from zeroskip.compiler.scnn.layer import LayerPlan, output_slices
+from zeroskip.compiler.scnn.plan import plan_layer
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = [
     "Order",

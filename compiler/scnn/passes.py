@@ -7,14 +7,14 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import ScnnCompileError
-from compiler.graph import QuantConv
-from compiler.scnn.encode import StreamWords, encode_weights, tap_words
-from compiler.scnn.fields import bias_words
-from compiler.scnn.geometry import Region, phase_taps
-from compiler.scnn.mapping import Mapping, Room
-from compiler.scnn.run import Channels, PassOutput, ScnnDescriptor
-from hw.scnn.params import ScnnParams
+from zeroskip.base.errors import ScnnCompileError
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.encode import StreamWords, encode_weights, tap_words
+from zeroskip.compiler.scnn.fields import bias_words
+from zeroskip.compiler.scnn.geometry import Region, phase_taps
+from zeroskip.compiler.scnn.mapping import Mapping, Room
+from zeroskip.compiler.scnn.run import Channels, PassOutput, ScnnDescriptor
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Encoder", "Pass", "Share"]
 
@@ -47,7 +47,7 @@ class Pass:
     ----------
     descriptor : as if this pass were alone in the SRAMs and in the activation RAMs.
     layer : number of the layer in the graph.
-    output : see :class:`compiler.scnn.run.PassOutput`; None if sums stay.
+    output : see :class:`.PassOutput`; None if sums stay.
     taps : (taps,) uint64.
     codebook : (weights,) int64, or None for plain values.
     streams : what each stream reads, also those that no PE listens to.
@@ -69,7 +69,7 @@ class Encoder:
     Parameters
     ----------
     conv : the layer.
-    fields : of its weights, from :func:`compiler.scnn.fields.stored_fields`.
+    fields : of its weights, from :func:`.stored_fields`.
     mapping : of all parts.
     params : of the array.
     room : of all parts, if sums go on from one part to another of another kernel; unless given,
@@ -135,7 +135,7 @@ class Encoder:
         out_y_stride : row stride of their positions; None: no room between rows.
         out_dense : store zeros, too.
         numbers : where the input channels stand, see
-            :func:`compiler.scnn.encode.encode_weights`; a part must always have the same.
+            :func:`.encode_weights`; a part must always have the same.
         """
         conv, mapping, params = self.conv, self._mapping, self.params
         region = share.region

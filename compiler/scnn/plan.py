@@ -5,16 +5,16 @@ from dataclasses import replace
 from itertools import islice
 from typing import NoReturn
 
-from compiler.errors import ScnnCompileError
-from compiler.graph import QuantConv
-from compiler.scnn.candidates import MAX_REGIONS, candidates, is_whole, site_of, site_plans
-from compiler.scnn.clear import keeps_clear
-from compiler.scnn.cost import Expected, count_runs, load_cycles, rough
-from compiler.scnn.cost import estimate as _estimate
-from compiler.scnn.layer import LayerPlan
-from compiler.scnn.mapping import Mapping
-from hw.common.params import ParamError
-from hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.base.errors import ScnnCompileError
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.candidates import MAX_REGIONS, candidates, is_whole, site_of, site_plans
+from zeroskip.compiler.scnn.clear import keeps_clear
+from zeroskip.compiler.scnn.cost import Expected, count_runs, load_cycles, rough
+from zeroskip.compiler.scnn.cost import estimate as _estimate
+from zeroskip.compiler.scnn.layer import LayerPlan
+from zeroskip.compiler.scnn.mapping import Mapping
+from zeroskip.hw.common.params import ParamError
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
 __all__ = ["MAX_RUNS", "estimate", "plan_layer", "plan_tile"]
 
@@ -90,7 +90,7 @@ def _has_plan(conv: QuantConv, params: ScnnParams) -> bool:
 def estimate(
     conv: QuantConv, plan: LayerPlan, params: ScnnParams, act_density: float = 1.0
 ) -> float:
-    """Estimate the cycles of a layer; see :func:`compiler.scnn.estimate.estimate_pass`."""
+    """Estimate the cycles of a layer; see :func:`.estimate_pass`."""
     return _estimate(conv, plan, params, Expected.of(conv, act_density))
 
 

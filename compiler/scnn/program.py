@@ -3,17 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from compiler.graph import INPUT, QuantGraph
-from compiler.progress import Progress, silent
-from compiler.scnn.areas import area_layers, move_runs
-from compiler.scnn.check import check_layer
-from compiler.scnn.cost import count_runs
-from compiler.scnn.fuse import fused_run
-from compiler.scnn.layer import layer_runs, only_changes
-from compiler.scnn.levels import levels_from
-from compiler.scnn.plan import plan_layer
-from compiler.scnn.run import Channels, ScnnRun
-from hw.scnn.params import ScnnParams
+from zeroskip.base.progress import Progress, silent
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph
+from zeroskip.compiler.scnn.areas import area_layers, move_runs
+from zeroskip.compiler.scnn.check import check_layer
+from zeroskip.compiler.scnn.cost import count_runs
+from zeroskip.compiler.scnn.fuse import fused_run
+from zeroskip.compiler.scnn.layer import layer_runs, only_changes
+from zeroskip.compiler.scnn.levels import levels_from
+from zeroskip.compiler.scnn.plan import plan_layer
+from zeroskip.compiler.scnn.run import Channels, ScnnRun
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["MANY_RUNS", "build", "many_runs"]
 

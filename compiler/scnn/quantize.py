@@ -7,22 +7,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.clipping import calibration_warnings
-from compiler.fixed_point import check_planes
-from compiler.graph import INPUT, FloatAdd, FloatCnn, FloatConv, FloatGraph, QuantCnn, QuantGraph
-from compiler.network import QuantNetwork
-from compiler.quality import folding_warning
-from compiler.quantize import quantize as quantize_chain
-from compiler.quantize_report import QuantReport
-from compiler.scnn.check import check_tail
-from compiler.scnn.evaluate import run_nodes, shapes
-from compiler.scnn.formats import choose_formats
-from compiler.scnn.quantize_report import CnnReport, ConvReport, layer_report
-from compiler.scnn.steps import make_steps
-from compiler.scnn.weights import leaves_room_for_one
-from compiler.share import cluster
-from hw.eie.params import EieParams
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.ir.graph import (
+    INPUT,
+    FloatAdd,
+    FloatCnn,
+    FloatConv,
+    FloatGraph,
+    QuantCnn,
+    QuantGraph,
+)
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.passes.clipping import calibration_warnings
+from zeroskip.compiler.passes.fixed_point import check_planes
+from zeroskip.compiler.passes.quality import folding_warning
+from zeroskip.compiler.passes.quantize import quantize as quantize_chain
+from zeroskip.compiler.passes.report import QuantReport
+from zeroskip.compiler.passes.share import cluster
+from zeroskip.compiler.scnn.check import check_tail
+from zeroskip.compiler.scnn.evaluate import run_nodes, shapes
+from zeroskip.compiler.scnn.formats import choose_formats
+from zeroskip.compiler.scnn.quantize_report import CnnReport, ConvReport, layer_report
+from zeroskip.compiler.scnn.steps import make_steps
+from zeroskip.compiler.scnn.weights import leaves_room_for_one
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["quantize"]
 
@@ -46,7 +54,7 @@ def quantize(
 
     Parameters
     ----------
-    cnn : see :class:`compiler.graph.FloatCnn`.
+    cnn : see :class:`.FloatCnn`.
     calibration : (samples, C, H, W) floats like those of real use.
     params : widths of the SCNN array.
     tail_params : widths of the EIE array, needed if ``cnn`` has a tail.
@@ -56,7 +64,7 @@ def quantize(
     Returns
     -------
     The network, and a report in which errors on the calibration data are still missing; see
-    :func:`compiler.scnn.quantize_report.fixed_point_errors`.
+    :func:`.fixed_point_errors`.
 
     Raises
     ------

@@ -7,21 +7,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.fixed_point import check_planes, dequantize, quantize_input, requantize
-from compiler.graph import INPUT, FloatCnn, QuantCnn, QuantConv, QuantGraph
-from compiler.quality import snr_warnings
-from compiler.quantize_report import (
+from zeroskip.compiler.ir.graph import INPUT, FloatCnn, QuantCnn, QuantConv, QuantGraph
+from zeroskip.compiler.passes.fixed_point import (
+    check_planes,
+    dequantize,
+    quantize_input,
+    requantize,
+)
+from zeroskip.compiler.passes.quality import snr_warnings
+from zeroskip.compiler.passes.report import (
     ErrorMeter,
     FixedPointError,
     QuantReport,
     RunLayer,
     add_errors,
 )
-from compiler.scnn.evaluate import convolve, maxima, run_nodes
-from compiler.scnn.formats import Formats
-from compiler.scnn.steps import Step
-from hw.eie.params import EieParams
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.scnn.evaluate import convolve, maxima, run_nodes
+from zeroskip.compiler.scnn.formats import Formats
+from zeroskip.compiler.scnn.steps import Step
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["CnnReport", "ConvReport", "fixed_point_errors", "layer_report", "run_fixed"]
 
@@ -35,7 +40,7 @@ class ConvReport:
 
     Parameters
     ----------
-    name, kind : as in :class:`compiler.graph.QuantConv`.
+    name, kind : as in :class:`.QuantConv`.
     node : name of the float node whose output it is; another one if it has an addition in it.
     in_shape, out_shape : (C, H, W).
     weights : how many there are.
@@ -178,9 +183,9 @@ def fixed_point_errors(
     Parameters
     ----------
     cnn : before quantization, and before clustering if that was done.
-    quant, report : what :func:`compiler.scnn.quantize.quantize` made of it.
+    quant, report : what :func:`.quantize` made of it.
     calibration : (samples, C, H, W) floats.
-    run_layer : golden model of EIE's layers, see :data:`compiler.quantize_report.RunLayer`.
+    run_layer : golden model of EIE's layers, see :data:`.RunLayer`.
     params, tail_params : widths of the hardware.
 
     Returns

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from compiler.eie.segment import SramData
+from zeroskip.compiler.eie.segment import SramData
 
 __all__ = [
     "ActLoad",
@@ -17,7 +17,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class ScnnDescriptor:
-    """One pass; the fields are those of :func:`hw.scnn.formats.descriptor_layout`."""
+    """One pass; the fields are those of :func:`.descriptor_layout`."""
 
     groups: int
     kc: int
@@ -163,7 +163,7 @@ class ScnnRun:
     program : descriptors, in order; the last of them, and no other, has ``last``.
     passes : the layer of each descriptor, a number in ``QuantGraph.layers``.
     outputs : what each descriptor writes; None for one that does not drain.
-    srams : what the host loads before, by name, see :func:`hw.scnn.formats.sram_files`, without
+    srams : what the host loads before, by name, see :func:`.sram_files`, without
         activations and directories.
     loads, stores : what the host moves before and after.
     """

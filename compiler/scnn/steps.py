@@ -11,16 +11,23 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.graph import INPUT, FloatAdd, FloatConcat, FloatConv, FloatGraph, FloatPool
-from compiler.scnn.areas import Divided, divided_areas
-from compiler.scnn.evaluate import Pair, divisors, elements, shapes
+from zeroskip.compiler.ir.graph import (
+    INPUT,
+    FloatAdd,
+    FloatConcat,
+    FloatConv,
+    FloatGraph,
+    FloatPool,
+)
+from zeroskip.compiler.scnn.areas import Divided, divided_areas
+from zeroskip.compiler.scnn.evaluate import Pair, divisors, elements, shapes
 
 __all__ = ["Step", "Steps", "make_steps"]
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A layer of :class:`compiler.graph.QuantGraph` before its numbers are rounded.
+    """A layer of :class:`.QuantGraph` before its numbers are rounded.
 
     Parameters
     ----------
@@ -71,7 +78,7 @@ def make_steps(graph: FloatGraph, fusible: dict[str, bool]) -> Steps:
     Raises
     ------
     CompileError
-        If the graph is none, see :func:`compiler.scnn.evaluate.shapes`.
+        If the graph is none, see :func:`.shapes`.
     """
     return _Builder(graph, fusible).run()
 

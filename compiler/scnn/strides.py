@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from amaranth.hdl import Shape
 
-from compiler.errors import CompileError
-from compiler.graph import INPUT, QuantConv, QuantGraph
-from compiler.progress import Progress, silent
-from compiler.scnn.cost import LOAD_WORDS, load_cycles
-from compiler.scnn.plan import plan_layer
-from hw.scnn.formats import act_word_layout, directory_layout
-from hw.scnn.params import ScnnParams
+from zeroskip.base.errors import CompileError
+from zeroskip.base.progress import Progress, silent
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.cost import LOAD_WORDS, load_cycles
+from zeroskip.compiler.scnn.plan import plan_layer
+from zeroskip.hw.scnn.formats import act_word_layout, directory_layout
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["choose_strides"]
 

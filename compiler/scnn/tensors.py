@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from compiler.bounded import Expected, read_npz
-from compiler.graph import QuantConv, QuantGraph
-from compiler.scnn.manifest import ConvEntry
+from zeroskip.base.bounded import Expected, read_npz
+from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
+from zeroskip.compiler.scnn.manifest import ConvEntry
 
 __all__ = ["entry_of", "pack_graph", "unpack_graph"]
 

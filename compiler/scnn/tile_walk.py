@@ -1,4 +1,4 @@
-"""Walk through a PE's tile: the loops of :mod:`compiler.scnn.tiles`."""
+"""Walk through a PE's tile: the loops of :mod:`zeroskip.compiler.scnn.tiles`."""
 
 import numpy as np
 from numba import njit

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import InputError
-from compiler.scnn.lanes import pack_lanes, signed_field, unpack_lanes, unsigned_field
-from compiler.scnn.run import TileLayout
-from compiler.scnn.tile_walk import compress, expand
-from hw.scnn.params import ScnnParams
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.scnn.lanes import pack_lanes, signed_field, unpack_lanes, unsigned_field
+from zeroskip.compiler.scnn.run import TileLayout
+from zeroskip.compiler.scnn.tile_walk import compress, expand
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["EncodedTiles", "decode_tiles", "encode_tiles", "stored_places"]
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.errors import ScnnCompileError
-from compiler.fixed_point import largest_frac, limits
-from compiler.graph import Area
-from compiler.overflow import AccumulatorRange, largest_bias, too_large_bias
-from compiler.scnn.steps import Step
-from hw.scnn.params import ScnnParams
+from zeroskip.base.errors import ScnnCompileError
+from zeroskip.compiler.ir.graph import Area
+from zeroskip.compiler.passes.fixed_point import largest_frac, limits
+from zeroskip.compiler.passes.overflow import AccumulatorRange, largest_bias, too_large_bias
+from zeroskip.compiler.scnn.steps import Step
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Rounded", "leaves_room_for_one", "round_weights"]
 

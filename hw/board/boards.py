@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from compiler.errors import InputError
-from hw.board.families import FAMILIES, Family, MemoryKind
-from hw.eie.params import EieParams
-from sim.errors import ToolError
+from zeroskip.base.errors import InputError, ToolError
+from zeroskip.hw.board.families import FAMILIES, Family, MemoryKind
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["BOARDS", "FAMILIES", "Board", "Family", "MemoryKind", "board_of"]
 

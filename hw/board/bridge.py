@@ -7,8 +7,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.board.frame import BODY
-from hw.board.protocol import (
+from zeroskip.hw.board.frame import BODY
+from zeroskip.hw.board.protocol import (
     ARGUMENT_BYTES,
     FRAME_BYTES,
     HEADER_BYTES,
@@ -49,7 +49,7 @@ class Bridge(wiring.Component):
     Parameters
     ----------
     command : layout of the host port's commands, with fields as
-        :func:`hw.eie.formats.command_layout` has them.
+        :func:`.command_layout` has them.
     word_bits : width of the commands' data, and of the array's answers.
     identity : what IDENTIFY answers.
     num_pes : PEs are below this.

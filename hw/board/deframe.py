@@ -4,9 +4,9 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.board.crc import Crc32
-from hw.board.protocol import CRC_BYTES, FRAME_BYTES, HEADER_BYTES, Byte, Status
-from hw.common.sram import sram
+from zeroskip.hw.board.crc import Crc32
+from zeroskip.hw.board.protocol import CRC_BYTES, FRAME_BYTES, HEADER_BYTES, Byte, Status
+from zeroskip.hw.common.sram import sram
 
 __all__ = ["Deframe"]
 

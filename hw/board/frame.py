@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.board.crc import Crc32
-from hw.board.protocol import CRC_BYTES, Byte
+from zeroskip.hw.board.crc import Crc32
+from zeroskip.hw.board.protocol import CRC_BYTES, Byte
 
 __all__ = ["BODY", "Frame"]
 

@@ -1,6 +1,6 @@
 """Where the memories of an array are in a board's top."""
 
-from hw.board.top import BOARD_MODULE
+from zeroskip.hw.board.top import BOARD_MODULE
 
 __all__ = ["board_instance", "memory_path"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
 
 __all__ = ["Ecp5Pll", "Ice40Pll", "divisor_of", "ecp5_pll", "ice40_pll"]
 

@@ -6,10 +6,10 @@ from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Modul
 from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
 
-from compiler.errors import InputError
-from hw.board.boards import Board
-from hw.board.pll import ecp5_pll, ice40_pll
-from hw.board.top import BOARD_MODULE
+from zeroskip.base.errors import InputError
+from zeroskip.hw.board.boards import Board
+from zeroskip.hw.board.pll import ecp5_pll, ice40_pll
+from zeroskip.hw.board.top import BOARD_MODULE
 
 __all__ = ["TOP_INSTANCE", "Shell", "real_clock"]
 

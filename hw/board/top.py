@@ -7,14 +7,14 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from hw.board.bridge import Bridge
-from hw.board.deframe import Deframe
-from hw.board.frame import Frame
-from hw.board.protocol import ENGINE_EIE, FRAME_BYTES, IDENTITY, MAGIC, params_digest
-from hw.board.uart import UartRx, UartTx
-from hw.eie.array import EieArray
-from hw.eie.formats import VERSION, Space, command_layout, host_bits
-from hw.eie.params import EieParams
+from zeroskip.hw.board.bridge import Bridge
+from zeroskip.hw.board.deframe import Deframe
+from zeroskip.hw.board.frame import Frame
+from zeroskip.hw.board.protocol import ENGINE_EIE, FRAME_BYTES, IDENTITY, MAGIC, params_digest
+from zeroskip.hw.board.uart import UartRx, UartTx
+from zeroskip.hw.eie.array import EieArray
+from zeroskip.hw.eie.formats import VERSION, Space, command_layout, host_bits
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["BOARD_MODULE", "BoardTop", "identity"]
 

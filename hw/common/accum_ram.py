@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.add import add
-from hw.common.sram import sram
+from zeroskip.hw.common.add import add
+from zeroskip.hw.common.sram import sram
 
 __all__ = ["AccumRam"]
 

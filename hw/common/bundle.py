@@ -8,7 +8,7 @@ from typing import Any
 from amaranth.hdl import Shape, Value
 from amaranth.lib import data, wiring
 
-from hw.common.emit import SRAM_VERILOG, emit_verilog
+from zeroskip.hw.common.emit import SRAM_VERILOG, emit_verilog
 
 __all__ = ["Port", "bundle", "constants", "port_table", "ports"]
 

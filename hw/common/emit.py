@@ -7,9 +7,9 @@ from pathlib import Path
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-from hw.common.sram import SRAM_MODULES, SramPlatform
-from hw.common.verilog_names import plain_names
-from sim.errors import ToolError
+from zeroskip.base.errors import ToolError
+from zeroskip.hw.common.sram import SRAM_MODULES, SramPlatform
+from zeroskip.hw.common.verilog_names import plain_names
 
 __all__ = ["SRAM_VERILOG", "emit_verilog"]
 
@@ -39,7 +39,7 @@ def emit_verilog(
     Parameters
     ----------
     component, name : what to convert.
-    platform : which memories become SRAMs; those of :func:`hw.common.sram.sram` unless given.
+    platform : which memories become SRAMs; those of :func:`.sram` unless given.
     outside : what the names of modules begin with that are instances here and defined elsewhere.
 
     Raises

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, stream
 
-from hw.common.control import Command, Control, StatusBit
-from hw.common.params import address_bits
+from zeroskip.hw.common.control import Command, Control, StatusBit
+from zeroskip.hw.common.params import address_bits
 
 __all__ = [
     "ADDR_BITS",

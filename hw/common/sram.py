@@ -5,7 +5,7 @@ import enum
 from amaranth.hdl import ClockSignal, Fragment, Instance, Shape, ShapeLike
 from amaranth.lib.memory import Memory
 
-from hw.common.memory import NamedMemory
+from zeroskip.hw.common.memory import NamedMemory
 
 __all__ = ["SRAM_MODULES", "Ports", "SramPlatform", "sram"]
 
@@ -46,7 +46,7 @@ class SramPlatform:
     Parameters
     ----------
     has_multipliers : leave products to the multipliers that an FPGA has, instead of making them
-        of gates, see :class:`hw.common.multiply.Multiply`.
+        of gates, see :class:`.Multiply`.
     """
 
     def __init__(self, *, has_multipliers: bool = False) -> None:

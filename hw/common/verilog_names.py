@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hw.common.sram import SRAM_MODULES
-from hw.common.verilog_keywords import KEYWORDS
+from zeroskip.hw.common.sram import SRAM_MODULES
+from zeroskip.hw.common.verilog_keywords import KEYWORDS
 
 __all__ = ["plain_names"]
 

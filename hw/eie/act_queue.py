@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.memory import NamedMemory
+from zeroskip.hw.common.memory import NamedMemory
 
 __all__ = ["ActQueue"]
 

@@ -4,10 +4,10 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.add import add
-from hw.common.saturate import saturate
-from hw.common.sram import Ports, sram
-from hw.eie.params import EieParams
+from zeroskip.hw.common.add import add
+from zeroskip.hw.common.saturate import saturate
+from zeroskip.hw.common.sram import Ports, sram
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["ActRw"]
 

@@ -4,9 +4,9 @@ from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.accum_ram import AccumRam
-from hw.common.multiply import Multiply, has_multipliers
-from hw.eie.params import EieParams
+from zeroskip.hw.common.accum_ram import AccumRam
+from zeroskip.hw.common.multiply import Multiply, has_multipliers
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Arithm"]
 

@@ -4,10 +4,10 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.host_port import serve_host
-from hw.eie.ccu import Ccu
-from hw.eie.control import Phase
-from hw.eie.formats import (
+from zeroskip.hw.common.host_port import serve_host
+from zeroskip.hw.eie.ccu import Ccu
+from zeroskip.hw.eie.control import Phase
+from zeroskip.hw.eie.formats import (
     COUNTER_BITS,
     VERSION,
     Space,
@@ -16,9 +16,9 @@ from hw.eie.formats import (
     host_layout,
     readable_rows,
 )
-from hw.eie.lnzd import LnzdTree
-from hw.eie.params import EieParams
-from hw.eie.scan import Scan
+from zeroskip.hw.eie.lnzd import LnzdTree
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.scan import Scan
 
 __all__ = ["ARRAY_MODULE", "PE_MODULE", "EieArray"]
 
@@ -30,7 +30,7 @@ class EieArray(wiring.Component):
     """N PEs under one control (EIE, figure 4).
 
     The PEs are instances of one Verilog module (``PE_MODULE``, converted on its own from
-    :class:`hw.eie.pe.Pe`): a design of 64 equal PEs then costs the text and the compile time of
+    :class:`.Pe`): a design of 64 equal PEs then costs the text and the compile time of
     one. Amaranth's simulator needs the PEs put in the places of the instances.
 
     Members

@@ -4,13 +4,13 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.eie.codebook_load import CodebookLoad
-from hw.eie.control import Phase, control_layout
-from hw.eie.counters import counter_addr_bits
-from hw.eie.descriptor_read import DescriptorRead
-from hw.eie.drain import Drain
-from hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout
-from hw.eie.params import EieParams
+from zeroskip.hw.eie.codebook_load import CodebookLoad
+from zeroskip.hw.eie.control import Phase, control_layout
+from zeroskip.hw.eie.counters import counter_addr_bits
+from zeroskip.hw.eie.descriptor_read import DescriptorRead
+from zeroskip.hw.eie.drain import Drain
+from zeroskip.hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Ccu"]
 

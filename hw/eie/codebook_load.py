@@ -4,8 +4,8 @@ from amaranth.hdl import C, Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import Ports, sram
-from hw.eie.params import EieParams
+from zeroskip.hw.common.sram import Ports, sram
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["CodebookLoad"]
 

@@ -2,8 +2,8 @@
 
 from amaranth.lib import data, enum
 
-from hw.eie.counters import counter_addr_bits
-from hw.eie.params import EieParams
+from zeroskip.hw.eie.counters import counter_addr_bits
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Phase", "control_layout"]
 

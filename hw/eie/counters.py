@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.accum_ram import AccumRam
-from hw.eie.formats import COUNTER_BITS, StallClass
-from hw.eie.params import EieParams
+from zeroskip.hw.common.accum_ram import AccumRam
+from zeroskip.hw.eie.formats import COUNTER_BITS, StallClass
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Counters", "counter_addr_bits"]
 

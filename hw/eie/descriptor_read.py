@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import Ports, sram
-from hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout
-from hw.eie.params import EieParams
+from zeroskip.hw.common.sram import Ports, sram
+from zeroskip.hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["DescriptorRead"]
 

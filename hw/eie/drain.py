@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.eie.params import EieParams
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Drain"]
 

@@ -11,9 +11,9 @@ from typing import Any
 from amaranth.hdl import Const, Shape, signed, unsigned
 from amaranth.lib import data, enum
 
-from hw.common import host_port
-from hw.common.host_port import ADDR_BITS, COUNTER_BITS, Command, Control, StatusBit
-from hw.eie.params import EieParams
+from zeroskip.hw.common import host_port
+from zeroskip.hw.common.host_port import ADDR_BITS, COUNTER_BITS, Command, Control, StatusBit
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = [
     "ADDR_BITS",

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.eie.params import EieParams
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["FAN_IN", "LnzdNode", "LnzdTree"]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hw.common.params import ArrayParams, ParamError, address_bits
+from zeroskip.hw.common.params import ArrayParams, ParamError, address_bits
 
 __all__ = ["EieParams"]
 

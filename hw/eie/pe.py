@@ -4,12 +4,12 @@ from amaranth.hdl import Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from hw.eie.act_queue import ActQueue
-from hw.eie.act_rw import ActRw
-from hw.eie.arithm import Arithm
-from hw.eie.control import Phase, control_layout
-from hw.eie.counters import Counters
-from hw.eie.formats import (
+from zeroskip.hw.eie.act_queue import ActQueue
+from zeroskip.hw.eie.act_rw import ActRw
+from zeroskip.hw.eie.arithm import Arithm
+from zeroskip.hw.eie.control import Phase, control_layout
+from zeroskip.hw.eie.counters import Counters
+from zeroskip.hw.eie.formats import (
     COUNTER_BITS,
     Space,
     StallClass,
@@ -17,9 +17,9 @@ from hw.eie.formats import (
     host_layout,
     work_layout,
 )
-from hw.eie.params import EieParams
-from hw.eie.ptr_read import PtrRead
-from hw.eie.spmat_read import SpmatRead
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.ptr_read import PtrRead
+from zeroskip.hw.eie.spmat_read import SpmatRead
 
 __all__ = ["Pe"]
 

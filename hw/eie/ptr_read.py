@@ -4,9 +4,9 @@ from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import Ports, sram
-from hw.eie.formats import broadcast_layout, pointer_layout, work_layout
-from hw.eie.params import EieParams
+from zeroskip.hw.common.sram import Ports, sram
+from zeroskip.hw.eie.formats import broadcast_layout, pointer_layout, work_layout
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["PtrRead"]
 

@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.eie.formats import broadcast_layout
-from hw.eie.params import EieParams
+from zeroskip.hw.eie.formats import broadcast_layout
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Scan"]
 

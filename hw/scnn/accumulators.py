@@ -6,9 +6,9 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import sram
-from hw.scnn.params import ScnnParams
-from hw.scnn.products import addend_layout, head_signature
+from zeroskip.hw.common.sram import sram
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.products import addend_layout, head_signature
 
 __all__ = ["Accumulators"]
 

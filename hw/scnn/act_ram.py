@@ -4,9 +4,9 @@ from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import sram
-from hw.scnn.formats import ADDR_BITS, act_word_layout, directory_layout, host_bits
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.common.sram import sram
+from zeroskip.hw.scnn.formats import ADDR_BITS, act_word_layout, directory_layout, host_bits
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["ActRam"]
 

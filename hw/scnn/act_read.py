@@ -4,11 +4,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.eie.act_queue import ActQueue
-from hw.scnn.coordinates import Coordinates
-from hw.scnn.formats import act_word_layout, directory_layout
-from hw.scnn.params import ScnnParams
-from hw.scnn.weight_fifo import header_layout, place_layout, vector_number_bits
+from zeroskip.hw.eie.act_queue import ActQueue
+from zeroskip.hw.scnn.coordinates import Coordinates
+from zeroskip.hw.scnn.formats import act_word_layout, directory_layout
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.weight_fifo import header_layout, place_layout, vector_number_bits
 
 __all__ = ["ACT_QUEUE_DEPTH", "ActRead", "act_layout", "acts_layout"]
 

@@ -15,11 +15,11 @@ from amaranth.hdl import (
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from hw.common.host_port import serve_host
-from hw.scnn.broadcast import Broadcast
-from hw.scnn.control import Phase
-from hw.scnn.drain import Drain
-from hw.scnn.formats import (
+from zeroskip.hw.common.host_port import serve_host
+from zeroskip.hw.scnn.broadcast import Broadcast
+from zeroskip.hw.scnn.control import Phase
+from zeroskip.hw.scnn.drain import Drain
+from zeroskip.hw.scnn.formats import (
     VERSION,
     Space,
     command_layout,
@@ -27,10 +27,10 @@ from hw.scnn.formats import (
     host_layout,
     readable_rows,
 )
-from hw.scnn.params import ScnnParams
-from hw.scnn.ppu import NEIGHBOURS
-from hw.scnn.sequencer import Sequencer
-from hw.scnn.weight_stream import WeightStream
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.ppu import NEIGHBOURS
+from zeroskip.hw.scnn.sequencer import Sequencer
+from zeroskip.hw.scnn.weight_stream import WeightStream
 
 __all__ = ["ARRAY_MODULE", "PE_MODULE", "ScnnArray"]
 
@@ -42,7 +42,7 @@ class ScnnArray(wiring.Component):
     """A grid of PEs under one control (Parashar et al., figure 5).
 
     The PEs are instances of one Verilog module (``PE_MODULE``, converted on its own from
-    :class:`hw.scnn.pe.ScnnPe`): a design of 64 equal PEs then costs the text and the compile time
+    :class:`.ScnnPe`): a design of 64 equal PEs then costs the text and the compile time
     of one. Amaranth's simulator needs the PEs put in the places of the instances.
 
     Members

@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.scnn.formats import descriptor_layout, item_layout
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.formats import descriptor_layout, item_layout
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Broadcast", "stream_numbers"]
 

@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.accum_ram import AccumRam
-from hw.scnn.formats import COUNTER_BITS, StallClass
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.common.accum_ram import AccumRam
+from zeroskip.hw.scnn.formats import COUNTER_BITS, StallClass
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Counters", "counter_addr_bits"]
 

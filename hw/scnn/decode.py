@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import Ports, sram
-from hw.scnn.formats import (
+from zeroskip.hw.common.sram import Ports, sram
+from zeroskip.hw.scnn.formats import (
     Space,
     block_layout,
     descriptor_layout,
@@ -13,7 +13,7 @@ from hw.scnn.formats import (
     item_layout,
     weight_word_layout,
 )
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Decode"]
 

@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import Ports, sram
-from hw.scnn.formats import DESCRIPTOR_WORD_BITS, DESCRIPTOR_WORDS, descriptor_layout
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.common.sram import Ports, sram
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORD_BITS, DESCRIPTOR_WORDS, descriptor_layout
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["DescriptorRead"]
 

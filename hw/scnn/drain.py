@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.scnn.formats import descriptor_layout, step_layout
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.formats import descriptor_layout, step_layout
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Drain"]
 

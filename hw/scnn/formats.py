@@ -8,10 +8,10 @@ import enum as py_enum
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data, enum
 
-from hw.common import host_port
-from hw.common.host_port import ADDR_BITS, COUNTER_BITS, Command, Control, StatusBit
-from hw.eie.formats import bias_word, pack
-from hw.scnn.params import DESCRIPTOR_BITS, ScnnParams
+from zeroskip.hw.common import host_port
+from zeroskip.hw.common.host_port import ADDR_BITS, COUNTER_BITS, Command, Control, StatusBit
+from zeroskip.hw.eie.formats import bias_word, pack
+from zeroskip.hw.scnn.params import DESCRIPTOR_BITS, ScnnParams
 
 __all__ = [
     "ADDR_BITS",

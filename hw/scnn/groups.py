@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Groups"]
 

@@ -6,11 +6,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.scnn.act_read import acts_layout
-from hw.scnn.formats import item_layout
-from hw.scnn.params import ScnnParams
-from hw.scnn.products import product_signature
-from hw.scnn.weight_fifo import place_layout, vector_number_bits
+from zeroskip.hw.scnn.act_read import acts_layout
+from zeroskip.hw.scnn.formats import item_layout
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.products import product_signature
+from zeroskip.hw.scnn.weight_fifo import place_layout, vector_number_bits
 
 __all__ = ["MultiplierArray"]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hw.common.params import ArrayParams, ParamError, address_bits
+from zeroskip.hw.common.params import ArrayParams, ParamError, address_bits
 
 __all__ = ["DESCRIPTOR_BITS", "PRESETS", "ScnnParams"]
 
@@ -129,7 +129,7 @@ class ScnnParams(ArrayParams):
 
     @property
     def descriptor_bits(self) -> int:
-        """Width of a descriptor, see :func:`hw.scnn.formats.descriptor_layout`."""
+        """Width of a descriptor, see :func:`.descriptor_layout`."""
         return 14 * self.acc_addr_bits + self._other_descriptor_bits
 
     @property

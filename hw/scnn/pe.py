@@ -4,12 +4,12 @@ from amaranth.hdl import Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.scnn.accumulators import Accumulators
-from hw.scnn.act_ram import ActRam
-from hw.scnn.act_read import ActRead
-from hw.scnn.control import Phase
-from hw.scnn.counters import Counters, counter_addr_bits
-from hw.scnn.formats import (
+from zeroskip.hw.scnn.accumulators import Accumulators
+from zeroskip.hw.scnn.act_ram import ActRam
+from zeroskip.hw.scnn.act_read import ActRead
+from zeroskip.hw.scnn.control import Phase
+from zeroskip.hw.scnn.counters import Counters, counter_addr_bits
+from zeroskip.hw.scnn.formats import (
     Space,
     StallClass,
     descriptor_layout,
@@ -18,12 +18,12 @@ from hw.scnn.formats import (
     item_layout,
     step_layout,
 )
-from hw.scnn.groups import Groups
-from hw.scnn.multiplier_array import MultiplierArray
-from hw.scnn.params import ScnnParams
-from hw.scnn.ppu import Ppu
-from hw.scnn.scatter import Scatter
-from hw.scnn.weight_fifo import WeightFifo
+from zeroskip.hw.scnn.groups import Groups
+from zeroskip.hw.scnn.multiplier_array import MultiplierArray
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.ppu import Ppu
+from zeroskip.hw.scnn.scatter import Scatter
+from zeroskip.hw.scnn.weight_fifo import WeightFifo
 
 __all__ = ["ScnnPe"]
 

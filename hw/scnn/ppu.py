@@ -4,10 +4,15 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.saturate import saturate
-from hw.scnn.compress import Compress
-from hw.scnn.formats import act_word_layout, descriptor_layout, directory_layout, step_layout
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.common.saturate import saturate
+from zeroskip.hw.scnn.compress import Compress
+from zeroskip.hw.scnn.formats import (
+    act_word_layout,
+    descriptor_layout,
+    directory_layout,
+    step_layout,
+)
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["NEIGHBOURS", "Ppu"]
 

@@ -6,7 +6,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["addend_layout", "head_signature", "product_signature", "value_shape"]
 

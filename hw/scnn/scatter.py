@@ -9,9 +9,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.memory import NamedMemory
-from hw.scnn.params import ScnnParams
-from hw.scnn.products import addend_layout, head_signature, product_signature, value_shape
+from zeroskip.hw.common.memory import NamedMemory
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.products import addend_layout, head_signature, product_signature, value_shape
 
 __all__ = ["Scatter"]
 

@@ -4,11 +4,11 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.scnn.control import Phase
-from hw.scnn.counters import counter_addr_bits
-from hw.scnn.descriptor_read import DescriptorRead
-from hw.scnn.formats import DESCRIPTOR_WORD_BITS, descriptor_layout
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.control import Phase
+from zeroskip.hw.scnn.counters import counter_addr_bits
+from zeroskip.hw.scnn.descriptor_read import DescriptorRead
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORD_BITS, descriptor_layout
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Sequencer"]
 

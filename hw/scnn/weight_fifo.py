@@ -4,10 +4,10 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.memory import NamedMemory
-from hw.eie.act_queue import ActQueue
-from hw.scnn.formats import item_layout
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.common.memory import NamedMemory
+from zeroskip.hw.eie.act_queue import ActQueue
+from zeroskip.hw.scnn.formats import item_layout
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["WeightFifo", "header_layout", "place_layout", "vector_number_bits"]
 

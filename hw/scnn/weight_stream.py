@@ -4,9 +4,9 @@ from amaranth.hdl import Module, Shape, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.sram import Ports, sram
-from hw.scnn.decode import Decode
-from hw.scnn.formats import (
+from zeroskip.hw.common.sram import Ports, sram
+from zeroskip.hw.scnn.decode import Decode
+from zeroskip.hw.scnn.formats import (
     Space,
     block_layout,
     descriptor_layout,
@@ -14,7 +14,7 @@ from hw.scnn.formats import (
     item_layout,
     weight_word_layout,
 )
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["WeightStream"]
 

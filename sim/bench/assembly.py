@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Elaboratable, Fragment, Instance, Module, Signal, 
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 
-from hw.common.host_port import Command, Control
+from zeroskip.hw.common.host_port import Command, Control
 
 __all__ = ["ArrayBench", "Watch", "assemble", "count_reads"]
 
@@ -120,7 +120,7 @@ class ArrayBench:
 
     Attributes
     ----------
-    dut : the array as a whole, for :func:`sim.bench.pysim.simulate`.
+    dut : the array as a whole, for :func:`.simulate`.
     reads : cycles in which a port of each memory was told to read, by the memory's name.
     """
 

@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotb.types import LogicArray
 
-from sim.bench.four_state import start_watch
+from zeroskip.sim.bench.four_state import start_watch
 
 __all__ = ["PERIOD_NS", "read_job", "record", "reset", "unsigned"]
 
@@ -18,7 +18,7 @@ PERIOD_NS = 10
 
 
 def read_job() -> tuple[Path, dict[str, Any]]:
-    """Return the job's folder, and its description, see :mod:`sim.rtl.jobs`."""
+    """Return the job's folder, and its description, see :mod:`zeroskip.sim.rtl.jobs`."""
     folder = Path(os.environ["ZEROSKIP_JOB"])
     return folder, json.loads((folder / "job.json").read_text())
 

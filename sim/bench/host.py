@@ -8,8 +8,8 @@ from amaranth.lib import data
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 from numpy.typing import NDArray
 
-from hw.eie.formats import Command, Control, Space, StatusBit, command_layout
-from hw.eie.params import EieParams
+from zeroskip.hw.eie.formats import Command, Control, Space, StatusBit, command_layout
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Host", "HostPort"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from hw.eie.formats import Control, Space, StatusBit
-from sim.bench.host import HostPort
+from zeroskip.hw.eie.formats import Control, Space, StatusBit
+from zeroskip.sim.bench.host import HostPort
 
 __all__ = ["Disturbed", "check_recovery", "check_restart", "check_stalls"]
 

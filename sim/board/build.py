@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hw.board.sources import board_verilog
-from hw.eie.params import EieParams
-from sim.cache import cache_dir, writing_cache
-from sim.rtl.tools import verilate
+from zeroskip.base.cache import cache_dir, writing_cache
+from zeroskip.flow.board.sources import board_verilog
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.rtl.tools import verilate
 
 __all__ = ["CLOCK_HZ", "SIM_DIVISOR", "TIMEOUT", "BoardModel", "build_board", "compile_model"]
 

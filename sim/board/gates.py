@@ -6,14 +6,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw.board.boards import FAMILIES, Board
-from hw.board.sources import board_verilog
-from hw.board.synthesize import check_log, netlist_commands
-from hw.common.emit import SRAM_VERILOG
-from hw.eie.params import EieParams
-from hw.synth.yosys import check_yosys, run_yosys
-from sim.board.build import CLOCK_HZ, SIM_DIVISOR, TIMEOUT, BoardModel, compile_model
-from sim.cache import cache_dir
+from zeroskip.base.cache import cache_dir
+from zeroskip.flow.board.sources import board_verilog
+from zeroskip.flow.board.synthesize import check_log, netlist_commands
+from zeroskip.flow.synth.yosys import check_yosys, run_yosys
+from zeroskip.hw.board.boards import FAMILIES, Board
+from zeroskip.hw.common.emit import SRAM_VERILOG
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.board.build import CLOCK_HZ, SIM_DIVISOR, TIMEOUT, BoardModel, compile_model
 
 __all__ = ["ECP5_CELLS", "YOSYS_OPTIONS", "board_netlist", "build_board_gates", "cell_models"]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.board.build import CLOCK_HZ, BoardModel
-from sim.cache import cache_dir, writing_cache
-from sim.environment import clean_environment
-from sim.errors import SimulationError
+from zeroskip.base.cache import cache_dir, writing_cache
+from zeroskip.base.environment import clean_environment
+from zeroskip.base.errors import SimulationError
+from zeroskip.sim.board.build import CLOCK_HZ, BoardModel
 
 __all__ = ["SimulatedBoard", "board_clock", "simulated_board"]
 
@@ -52,7 +52,7 @@ def simulated_board(
 
     Parameters
     ----------
-    model : see :func:`sim.board.build.build_board`.
+    model : see :func:`.build_board`.
     sram_dir : a folder of ``<instance path>.hex`` files that the SRAMs hold at first, as after
         the configuration of a board.
 

@@ -11,10 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from compiler.errors import InputError
-from hw.synth.baseline import BASELINE, parse_baseline
-from sim.errors import ToolError
-from sim.plots.style import COLOURS, MARKERS, OTHERS, panels
+from zeroskip.base.errors import InputError, ToolError
+from zeroskip.flow.synth.baseline import BASELINE, parse_baseline
+from zeroskip.sim.plots.style import COLOURS, MARKERS, OTHERS, panels
 
 __all__ = ["Commit", "draw_area", "read_history"]
 

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from compiler.errors import InputError
-from sim.plots.figures import FIGURES, FigureKind, Reference
-from sim.plots.style import COLOURS, MARKERS, OTHERS, panels
-from sim.sweep.grid import AXES
+from zeroskip.base.errors import InputError
+from zeroskip.sim.plots.figures import FIGURES, FigureKind, Reference
+from zeroskip.sim.plots.style import COLOURS, MARKERS, OTHERS, panels
+from zeroskip.sim.sweep.grid import AXES
 
 __all__ = ["draw_figure"]
 
@@ -20,8 +20,8 @@ def draw_figure(name: str, table: pl.DataFrame) -> Figure:
 
     Parameters
     ----------
-    name : of :data:`sim.plots.figures.FIGURES`.
-    table : as :func:`sim.sweep.table.read_table` gives it.
+    name : of :data:`.FIGURES`.
+    table : as :func:`.read_table` gives it.
 
     Raises
     ------

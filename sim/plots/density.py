@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from compiler.errors import InputError
-from sim.benchmarks.scnn_layers import NETWORK_NAMES
-from sim.plots.style import COLOURS, MARKERS, OTHERS, panels
-from sim.sweep.scnn import MACHINES
+from zeroskip.base.errors import InputError
+from zeroskip.sim.plots.style import COLOURS, MARKERS, OTHERS, panels
+from zeroskip.sim.scnn.benchmark.layers import NETWORK_NAMES
+from zeroskip.sim.scnn.sweep import MACHINES
 
 __all__ = ["PAPER_DENSITY_SPEED", "draw_density"]
 
@@ -30,7 +30,7 @@ def draw_density(table: pl.DataFrame) -> Figure:
 
     Parameters
     ----------
-    table : as :func:`sim.sweep.table.read_table` gives it for a sweep over ``density``.
+    table : as :func:`.read_table` gives it for a sweep over ``density``.
 
     Raises
     ------

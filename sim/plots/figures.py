@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from sim.benchmarks import eie_paper as paper
+from zeroskip.sim.eie.benchmark import paper as paper
 
 __all__ = ["FIGURES", "FigureKind", "Reference"]
 

@@ -8,12 +8,12 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from compiler.image import Image
-from compiler.scnn.image import CnnImage
-from hw.eie.formats import StallClass as EieStallClass
-from hw.scnn.formats import StallClass as ScnnStallClass
-from sim.result import RunResult
-from sim.scnn.result import CnnResult
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.eie.formats import StallClass as EieStallClass
+from zeroskip.hw.scnn.formats import StallClass as ScnnStallClass
+from zeroskip.sim.eie.result import RunResult
+from zeroskip.sim.scnn.result import CnnResult
 
 __all__ = ["HeatMap", "cnn_maps", "draw_heat", "eie_maps"]
 

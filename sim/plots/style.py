@@ -9,8 +9,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from compiler.errors import InputError
-from compiler.staging import replaced_path
+from zeroskip.base.errors import InputError
+from zeroskip.base.staging import replaced_path
 
 __all__ = ["COLOURS", "MARKERS", "OTHERS", "PICTURES", "check_picture", "panels", "save"]
 

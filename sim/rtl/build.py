@@ -14,13 +14,13 @@ from typing import Any
 
 import cocotb_tools.config
 
-from hw.common.emit import SRAM_VERILOG, emit_verilog
-from hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
-from hw.eie.params import EieParams
-from hw.eie.pe import Pe
-from sim.cache import cache_dir, writing_cache
-from sim.rtl import tools
-from sim.rtl.tools import LINKS, verilate
+from zeroskip.base.cache import cache_dir, writing_cache
+from zeroskip.hw.common.emit import SRAM_VERILOG, emit_verilog
+from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.pe import Pe
+from zeroskip.sim.rtl import tools
+from zeroskip.sim.rtl.tools import LINKS, verilate
 
 __all__ = ["build_array", "build_design", "build_model"]
 

@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from sim.environment import clean_environment
-from sim.errors import ToolError
+from zeroskip.base.environment import clean_environment
+from zeroskip.base.errors import ToolError
 
 __all__ = ["build_icarus", "has_icarus", "icarus_ports", "icarus_top"]
 

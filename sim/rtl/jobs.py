@@ -7,12 +7,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from compiler.errors import InputError
-from compiler.progress import Progress, silent
-from sim.cache import cache_dir, writing_cache
-from sim.errors import SimulationError
-from sim.rtl.launch import launch
-from sim.rtl.waves import Waves, expected_bytes, write_save_files
+from zeroskip.base.cache import cache_dir, writing_cache
+from zeroskip.base.errors import InputError, SimulationError
+from zeroskip.base.progress import Progress, silent
+from zeroskip.sim.rtl.launch import launch
+from zeroskip.sim.rtl.waves import Waves, expected_bytes, write_save_files
 
 __all__ = ["job_folder", "run_bench", "simulate"]
 

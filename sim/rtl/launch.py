@@ -13,11 +13,11 @@ import cocotb_tools.config
 import find_libpython
 from cocotb_tools.check_results import get_results
 
-from sim.bench.four_state import WATCHED
-from sim.environment import python_environment
-from sim.errors import SimulationError, ToolError
-from sim.rtl.icarus import icarus_ports, icarus_top
-from sim.rtl.tools import ended_by
+from zeroskip.base.environment import python_environment
+from zeroskip.base.errors import SimulationError, ToolError
+from zeroskip.sim.bench.four_state import WATCHED
+from zeroskip.sim.rtl.icarus import icarus_ports, icarus_top
+from zeroskip.sim.rtl.tools import ended_by
 
 __all__ = ["launch"]
 
@@ -40,7 +40,7 @@ def launch(
     Memory rows that nobody loads, and registers without reset, start with noise of ``seed``:
     what a design reads it must have written. In a simulation for Icarus Verilog they start with
     X, which must never come to a port that is to mean something. Nothing of the user's
-    environment reaches the bench but what :mod:`sim.environment` names.
+    environment reaches the bench but what :mod:`zeroskip.base.environment` names.
 
     Raises
     ------

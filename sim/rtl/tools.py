@@ -12,8 +12,8 @@ from pathlib import Path
 
 import cocotb_tools.config
 
-from sim.environment import clean_environment
-from sim.errors import ToolError
+from zeroskip.base.environment import clean_environment
+from zeroskip.base.errors import ToolError
 
 __all__ = ["LINKS", "call_tool", "ended_by", "tool_environment", "verilate"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vcd.gtkw import GTKWSave, make_translation_filter
 
-from hw.cnn.top import CHIP_MODULE, EIE_MODULE, SCNN_MODULE
-from sim.rtl.enums import Modules, read_modules
+from zeroskip.hw.chip.top import CHIP_MODULE, EIE_MODULE, SCNN_MODULE
+from zeroskip.sim.rtl.enums import Modules, read_modules
 
 __all__ = ["Waves", "expected_bytes", "save_paths", "write_save_files"]
 

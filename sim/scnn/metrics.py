@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from compiler.graph import INPUT, QuantConv
-from hw.scnn.formats import StallClass
-from sim.golden.scnn import concatenate, run_layer
-from sim.metrics import RunMetrics, WorkMetrics, measure_columns
-from sim.scnn.run import cnn_inputs, graph_output
-from sim.scnn.verify import CnnVerifyResult
+from zeroskip.compiler.ir.graph import INPUT, QuantConv
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.sim.eie.metrics import RunMetrics, WorkMetrics, measure_columns
+from zeroskip.sim.scnn.golden import concatenate, run_layer
+from zeroskip.sim.scnn.run import cnn_inputs, graph_output
+from zeroskip.sim.scnn.verify import CnnVerifyResult
 
 if TYPE_CHECKING:
-    from compiler.scnn.image import CnnImage
+    from zeroskip.compiler.scnn.image import CnnImage
 
 __all__ = ["CnnMetrics", "ConvMetrics", "dense_macs", "measure_cnn", "useful_macs"]
 
@@ -34,7 +34,7 @@ class ConvMetrics(WorkMetrics):
     kernel, stride : (down, across).
     groups : as in ``torch.nn.Conv2d``.
     dense_macs : a weight for every output, those on padding included.
-    stalls : by :class:`hw.scnn.formats.StallClass`; see :class:`WorkMetrics` for the others.
+    stalls : by :class:`.StallClass`; see :class:`WorkMetrics` for the others.
     """
 
     kind: str
@@ -99,7 +99,7 @@ def measure_cnn(image: "CnnImage", x: ArrayLike, result: CnnVerifyResult) -> Cnn
     ----------
     image : that was run.
     x : its inputs.
-    result : what :func:`sim.scnn.verify.verify_cnn` gave for them.
+    result : what :func:`.verify_cnn` gave for them.
     """
     planes, graph = cnn_inputs(image, x), image.network.graph
     places = [at for at, layer in enumerate(graph.layers) if layer.name in result.layers]

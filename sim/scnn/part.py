@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from compiler.eie.segment import SramData
-from compiler.errors import InputError
-from compiler.graph import INPUT
-from compiler.scnn.layer import only_changes
-from compiler.scnn.run import ScnnRun
-from hw.scnn.formats import StallClass
-from sim.contents import cnn_problems
-from sim.cycles.scnn.image import run_cnn_image
-from sim.eie_run import Progress, Target, run_columns
-from sim.rtl.scnn import ScnnResult, run_scnn_jobs
-from sim.rtl.scnn_build import build_scnn
-from sim.scnn.result import CnnResult, by_conv_layer
-from sim.scnn.run import cnn_inputs, cnn_job, graph_output, run_cnn, written_tensors
-from sim.scnn.verify import CnnVerifyResult, compare_cnn
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.scnn.layer import only_changes
+from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.sim.eie.contents import cnn_problems
+from zeroskip.sim.eie.run import Progress, Target, run_columns
+from zeroskip.sim.scnn.cycles.image import run_cnn_image
+from zeroskip.sim.scnn.result import CnnResult, by_conv_layer
+from zeroskip.sim.scnn.rtl import ScnnResult, run_scnn_jobs
+from zeroskip.sim.scnn.rtl_build import build_scnn
+from zeroskip.sim.scnn.run import cnn_inputs, cnn_job, graph_output, run_cnn, written_tensors
+from zeroskip.sim.scnn.verify import CnnVerifyResult, compare_cnn
 
 if TYPE_CHECKING:
-    from compiler.scnn.image import CnnImage
+    from zeroskip.compiler.scnn.image import CnnImage
 
 __all__ = ["CnnPart", "take_layers", "verify_layers"]
 
@@ -113,15 +113,15 @@ def verify_layers(
 
     Parameters
     ----------
-    image, x, max_differences, progress : as in :func:`sim.scnn.verify.verify_cnn`.
+    image, x, max_differences, progress : as in :func:`.verify_cnn`.
     names : see :func:`take_layers`.
 
     Raises
     ------
     InputError
-        As :func:`take_layers` and :func:`sim.scnn.run.run_cnn` do.
+        As :func:`take_layers` and :func:`.run_cnn` do.
     ToolError, SimulationError
-        As :func:`sim.scnn.run.run_cnn` does.
+        As :func:`.run_cnn` does.
     """
     part = take_layers(image, names)
     planes, golden = cnn_inputs(image, x), run_cnn(image, x)

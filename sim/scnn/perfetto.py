@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from compiler.errors import InputError
-from compiler.graph import INPUT
-from compiler.scnn.image import CnnImage
-from sim.cycles.scnn.trace import TracedScnnPass, trace_cnn_image
-from sim.perfetto import EieTrace
-from sim.scnn.result import CnnResult
-from sim.scnn.run import cnn_inputs, graph_output
-from sim.trace_events import Event, name_process, slice_event, write_events
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.sim.eie.perfetto import EieTrace
+from zeroskip.sim.scnn.cycles.trace import TracedScnnPass, trace_cnn_image
+from zeroskip.sim.scnn.result import CnnResult
+from zeroskip.sim.scnn.run import cnn_inputs, graph_output
+from zeroskip.sim.trace_events import Event, name_process, slice_event, write_events
 
 __all__ = ["write_cnn_trace"]
 
@@ -31,12 +31,12 @@ def write_cnn_trace(
     A cycle is a microsecond of the trace. Of SCNN, the sequencer's track has the passes, the
     drain's the groups that it writes, and each PE's the blocks of weights, by the directory entry
     of their channel, from the first pair that it issues to the last. EIE begins when SCNN is done;
-    its tracks are those of :func:`sim.perfetto.write_trace`.
+    its tracks are those of :func:`.write_trace`.
 
     Parameters
     ----------
     image : the compiled network.
-    x : the inputs, as for :func:`sim.scnn.run.run_cnn`.
+    x : the inputs, as for :func:`.run_cnn`.
     result : what the golden or the cycle model gave for them.
     path : a file there is replaced, once the new one is complete.
     sample : which input.
@@ -44,7 +44,7 @@ def write_cnn_trace(
     Raises
     ------
     ImageError
-        As :func:`sim.cycles.scnn.trace.trace_cnn_image` does.
+        As :func:`.trace_cnn_image` does.
     InputError
         If there is no such input, or the file cannot be written.
     """

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.eie.segment import SramData
-from compiler.scnn.run import ActLoad, ActStore
-from compiler.scnn.tiles import EncodedTiles, encode_tiles
-from hw.scnn.params import ScnnParams
-from sim.reload import READ_CYCLES
-from sim.rtl.scnn_loads import block_members, encode_loads
+from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.scnn.run import ActLoad, ActStore
+from zeroskip.compiler.scnn.tiles import EncodedTiles, encode_tiles
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.eie.reload import READ_CYCLES
+from zeroskip.sim.scnn.loads import block_members, encode_loads
 
 if TYPE_CHECKING:
-    from compiler.scnn.image import CnnImage
+    from zeroskip.compiler.scnn.image import CnnImage
 
 __all__ = ["conv_reload_cycles"]
 
@@ -22,7 +22,7 @@ Tensors = Mapping[str, NDArray[np.int64]]
 
 
 def conv_reload_cycles(image: "CnnImage", tensors: Tensors) -> NDArray[np.int64]:
-    """Return, per input, the cycles that :class:`sim.rtl.scnn_files.ScnnResult` counts.
+    """Return, per input, the cycles that :class:`.ScnnResult` counts.
 
     Parameters
     ----------

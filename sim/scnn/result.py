@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.clipping import Clipping
-from compiler.scnn.order import Order
-from compiler.scnn.run import ScnnRun
-from sim.result import RunResult
-from sim.rtl.scnn_files import ScnnResult
+from zeroskip.compiler.passes.clipping import Clipping
+from zeroskip.compiler.scnn.order import Order
+from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.sim.eie.result import RunResult
+from zeroskip.sim.scnn.rtl_files import ScnnResult
 
 __all__ = ["CnnResult", "by_conv_layer"]
 
@@ -27,11 +27,11 @@ class CnnResult:
     held : every layer's output by name, (n, C, H, W) int64, as the hardware holds it: channels
         of inner layers may be renumbered. From RTL as each pass wrote it.
     orders : by name, of each of those channels, which it is in the network;
-        :attr:`compiler.scnn.image.CnnImage.channel_orders`.
+        :attr:`.CnnImage.channel_orders`.
     conv_saturated : per layer on SCNN (n,) int64 outputs that saturation changed; None from RTL.
     run_cycles : (n, runs) int64, SCNN's cycles from start to end of each run; None from golden.
     counters : (n, layers, num_pes, stall classes) int64 multiplier-cycles of SCNN, see
-        :class:`hw.scnn.formats.StallClass`; None from golden, and from RTL without counters.
+        :class:`.StallClass`; None from golden, and from RTL without counters.
     conv_reload_cycles : (n,) int64 cycles of the host's commands between SCNN's runs, which
         ``run_cycles`` does not count; None from golden.
     conv_seconds : (n,) float64 wall-clock time of SCNN's runs on RTL; None from the models.

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from compiler.clipping import Clipping, count_clipped
-from compiler.errors import InputError
-from compiler.fixed_point import check_planes, dequantize, quantize_input
-from compiler.graph import INPUT, QuantGraph
-from compiler.progress import Progress, silent
-from sim.cycles.scnn.image import run_cnn_image
-from sim.eie_run import Target, run_columns
-from sim.expected_waves import cnn_waves
-from sim.golden.scnn import layer_results
-from sim.rtl.chip import ChipJob, run_chip
-from sim.rtl.image import image_job, image_result
-from sim.rtl.scnn import ScnnJob, ScnnResult, run_scnn_jobs
-from sim.rtl.waves import Waves
-from sim.scnn.reload import conv_reload_cycles
-from sim.scnn.result import CnnResult, by_conv_layer
-from sim.scnn.walk import map_pass
+from zeroskip.base.errors import InputError
+from zeroskip.base.progress import Progress, silent
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph
+from zeroskip.compiler.passes.clipping import Clipping, count_clipped
+from zeroskip.compiler.passes.fixed_point import check_planes, dequantize, quantize_input
+from zeroskip.sim.chip.rtl import ChipJob, run_chip
+from zeroskip.sim.eie.rtl_image import image_job, image_result
+from zeroskip.sim.eie.run import Target, run_columns
+from zeroskip.sim.expected_waves import cnn_waves
+from zeroskip.sim.rtl.waves import Waves
+from zeroskip.sim.scnn.cycles.image import run_cnn_image
+from zeroskip.sim.scnn.golden import layer_results
+from zeroskip.sim.scnn.reload import conv_reload_cycles
+from zeroskip.sim.scnn.result import CnnResult, by_conv_layer
+from zeroskip.sim.scnn.rtl import ScnnJob, ScnnResult, run_scnn_jobs
+from zeroskip.sim.scnn.walk import map_pass
 
 if TYPE_CHECKING:
-    from compiler.scnn.image import CnnImage
+    from zeroskip.compiler.scnn.image import CnnImage
 
 __all__ = ["cnn_inputs", "cnn_job", "cnn_result", "graph_output", "run_cnn", "written_tensors"]
 
@@ -50,10 +50,10 @@ def run_cnn(
     ----------
     image : the compiled network.
     x : (n, C, H, W) or one sample (C, H, W), real numbers.
-    on : see :data:`sim.eie_run.Target`.
+    on : see :data:`.Target`.
     waves : with RTL, where to leave the waves (VCD): of the chip, or if the host carries SCNN's
         outputs to EIE, of SCNN.
-    progress : see :data:`compiler.progress.Progress`.
+    progress : see :data:`.Progress`.
 
     Raises
     ------

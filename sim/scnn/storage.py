@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.scnn.image import CnnImage
-from sim.storage import MemoryUse
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.sim.eie.storage import MemoryUse
 
 __all__ = ["LayerMapping", "layer_mappings", "scnn_memory_use"]
 

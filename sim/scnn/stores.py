@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.graph import INPUT
-from compiler.scnn.run import ActStore
-from compiler.scnn.tiles import encode_tiles
-from hw.scnn.params import ScnnParams
-from sim.rtl.scnn_files import BlockStore, ScnnResult
-from sim.scnn.differences import StoreDifference
-from sim.scnn.result import CnnResult
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.scnn.run import ActStore
+from zeroskip.compiler.scnn.tiles import encode_tiles
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.scnn.differences import StoreDifference
+from zeroskip.sim.scnn.result import CnnResult
+from zeroskip.sim.scnn.rtl_files import BlockStore, ScnnResult
 
 if TYPE_CHECKING:
-    from compiler.scnn.image import CnnImage
+    from zeroskip.compiler.scnn.image import CnnImage
 
 __all__ = ["compare_stores"]
 

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from compiler.scnn.run import ScnnRun
-from hw.scnn.formats import StallClass
-from sim.contents import cnn_problems
-from sim.eie_run import Progress
-from sim.eie_verify import CycleDifference, Difference, VerifyResult, compare
-from sim.rtl.scnn_files import ScnnResult
-from sim.scnn.differences import CnnDifference, StoreDifference
-from sim.scnn.result import CnnResult
-from sim.scnn.run import graph_output, run_cnn
-from sim.scnn.stores import compare_stores
-from sim.scnn.walk import map_pass
+from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.sim.eie.contents import cnn_problems
+from zeroskip.sim.eie.run import Progress
+from zeroskip.sim.eie.verify import CycleDifference, Difference, VerifyResult, compare
+from zeroskip.sim.scnn.differences import CnnDifference, StoreDifference
+from zeroskip.sim.scnn.result import CnnResult
+from zeroskip.sim.scnn.rtl_files import ScnnResult
+from zeroskip.sim.scnn.run import graph_output, run_cnn
+from zeroskip.sim.scnn.stores import compare_stores
+from zeroskip.sim.scnn.walk import map_pass
 
 if TYPE_CHECKING:
-    from compiler.scnn.image import CnnImage
+    from zeroskip.compiler.scnn.image import CnnImage
 
 __all__ = ["CnnVerifyResult", "ScnnComparison", "compare_cnn", "verify_cnn"]
 
@@ -123,13 +123,13 @@ def verify_cnn(
 
     Parameters
     ----------
-    image, x, progress : as in :func:`sim.scnn.run.run_cnn`.
+    image, x, progress : as in :func:`.run_cnn`.
     max_differences : list so many of each kind; all are counted.
 
     Raises
     ------
     InputError, ToolError, SimulationError
-        As :func:`sim.scnn.run.run_cnn` does.
+        As :func:`.run_cnn` does.
     """
     model = run_cnn(image, x, "cycles", progress=progress)
     rtl = run_cnn(image, x, "rtl", progress=progress)

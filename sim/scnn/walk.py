@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.scnn.run import PassOutput, ScnnDescriptor
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.scnn.run import PassOutput, ScnnDescriptor
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["PassMap", "map_pass", "walk"]
 

@@ -7,12 +7,11 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from compiler.errors import InputError
-from compiler.manifest import zeroskip_version
-from sim.errors import ToolError
-from sim.sweep.grid import Point
-from sim.sweep.measure import Row, measure_points
-from sim.sweep.work import ImageWork, Work
+from zeroskip.base.errors import InputError, ToolError
+from zeroskip.compiler.image.manifest import zeroskip_version
+from zeroskip.sim.sweep.grid import Point
+from zeroskip.sim.sweep.measure import Row, measure_points
+from zeroskip.sim.sweep.work import ImageWork, Work
 
 __all__ = ["AnyJob", "Job", "on_cluster", "on_cores"]
 
@@ -45,7 +44,7 @@ class Job:
     points: tuple[Point, ...]
 
     def measure(self) -> list[list[Row]]:
-        """Measure them, see :func:`sim.sweep.measure.measure_points`."""
+        """Measure them, see :func:`.measure_points`."""
         return measure_points(self.work, self.points)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from compiler.eie.place import Strategy
-from compiler.errors import InputError
-from hw.common.params import ParamError
-from hw.eie.params import EieParams
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.eie.place import Strategy
+from zeroskip.hw.common.params import ParamError
+from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["AXES", "Memories", "Point", "grid", "image_key"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from compiler.bounded import parse_json
-from compiler.errors import InputError
-from sim.sweep.measure import Row
+from zeroskip.base.bounded import parse_json
+from zeroskip.base.errors import InputError
+from zeroskip.sim.sweep.measure import Row
 
 __all__ = ["Journal"]
 

@@ -8,23 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.api import compile_quantized
-from compiler.errors import CompileError
-from compiler.fixed_point import quantize_input
-from compiler.image import Image
-from hw.common.params import ParamError
-from hw.eie.formats import StallClass
-from sim.cycles.image import image_segments, placed_inputs, run_image
-from sim.golden.eie import run_network
-from sim.result import by_layer
-from sim.storage import layer_storage, per_nonzero, pointer_bits
-from sim.sweep.grid import Point
-from sim.sweep.work import Work
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.passes.fixed_point import quantize_input
+from zeroskip.hw.common.params import ParamError
+from zeroskip.hw.eie.formats import StallClass
+from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, run_image
+from zeroskip.sim.eie.golden import run_network
+from zeroskip.sim.eie.result import by_layer
+from zeroskip.sim.eie.storage import layer_storage, per_nonzero, pointer_bits
+from zeroskip.sim.sweep.grid import Point
+from zeroskip.sim.sweep.work import Work
 
 __all__ = ["Row", "measure_points"]
 
 Row = dict[str, Any]
-"""A row of the table by column, see :data:`sim.sweep.table.COLUMNS`."""
+"""A row of the table by column, see :data:`.COLUMNS`."""
 
 _ISSUED = [StallClass.USEFUL, StallClass.PADDING]
 
@@ -35,7 +35,7 @@ def measure_points(work: Work, points: Sequence[Point]) -> list[list[Row]]:
     Parameters
     ----------
     work : what to run.
-    points : see :func:`sim.sweep.grid.image_key`.
+    points : see :func:`.image_key`.
 
     Returns
     -------

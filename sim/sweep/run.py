@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from compiler.errors import InputError
-from compiler.manifest import zeroskip_version
-from compiler.progress import Progress, silent
-from compiler.staging import check_output_file
-from sim.sweep.execute import AnyJob, Job, on_cluster, on_cores
-from sim.sweep.grid import Point, image_key
-from sim.sweep.journal import Journal
-from sim.sweep.measure import Row
-from sim.sweep.table import EIE_COLUMNS, Columns, check_suffix, read_table, write_table
-from sim.sweep.work import Work
+from zeroskip.base.errors import InputError
+from zeroskip.base.progress import Progress, silent
+from zeroskip.base.staging import check_output_file
+from zeroskip.compiler.image.manifest import zeroskip_version
+from zeroskip.sim.sweep.execute import AnyJob, Job, on_cluster, on_cores
+from zeroskip.sim.sweep.grid import Point, image_key
+from zeroskip.sim.sweep.journal import Journal
+from zeroskip.sim.sweep.measure import Row
+from zeroskip.sim.sweep.table import EIE_COLUMNS, Columns, check_suffix, read_table, write_table
+from zeroskip.sim.sweep.work import Work
 
 __all__ = ["AnySweep", "Sweep", "SweepResult", "journal_path", "run_sweep"]
 
@@ -137,7 +137,7 @@ def run_sweep(
     InputError
         If ``output`` cannot be written, or holds something else.
     ToolError
-        As :func:`sim.sweep.execute.on_cluster` does.
+        As :func:`.on_cluster` does.
     """
     check_suffix(output)
     if jobs < 1 and jobs != -1:

@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from compiler.errors import InputError
-from compiler.staging import replaced_path
-from hw.eie.formats import StallClass
+from zeroskip.base.errors import InputError
+from zeroskip.base.staging import replaced_path
+from zeroskip.hw.eie.formats import StallClass
 
 __all__ = [
     "COLUMNS",

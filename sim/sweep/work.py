@@ -7,10 +7,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from compiler.fixed_point import check_input
-from compiler.image import Image
-from compiler.network import QuantNetwork
-from sim.benchmarks.eie_layers import EIE_LAYERS
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.passes.fixed_point import check_input
+from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
 
 __all__ = ["ImageWork", "PaperWork", "Work"]
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from compiler.eie.place import Placement, Strategy, place
-from compiler.eie.program import build
-from compiler.image import Image
-from compiler.network import QuantLayer, QuantNetwork
-from hw.eie.params import EieParams
+from zeroskip.compiler.eie.place import Placement, Strategy, place
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.hw.eie.params import EieParams
 
 _SMALL: dict[str, Any] = {
     "spmat_words": 2048,

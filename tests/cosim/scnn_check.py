@@ -8,17 +8,17 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from compiler.graph import INPUT, QuantCnn, QuantGraph
-from compiler.scnn.image import CnnImage
-from compiler.scnn.run import ScnnRun
-from hw.scnn.formats import StallClass
-from hw.scnn.params import ScnnParams
-from sim.cycles.scnn.image import run_cnn_image
-from sim.golden.scnn import run_graph
-from sim.rtl.scnn import run_scnn_jobs
-from sim.scnn.result import CnnResult, by_conv_layer
-from sim.scnn.run import cnn_job, cnn_result
-from sim.scnn.verify import compare_cnn
+from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantGraph
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.scnn.cycles.image import run_cnn_image
+from zeroskip.sim.scnn.golden import run_graph
+from zeroskip.sim.scnn.result import CnnResult, by_conv_layer
+from zeroskip.sim.scnn.rtl import run_scnn_jobs
+from zeroskip.sim.scnn.run import cnn_job, cnn_result
+from zeroskip.sim.scnn.verify import compare_cnn
 
 __all__ = ["Trial", "check_trials", "integer_torch"]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.graph import INPUT, Area, QuantConv, QuantGraph
-from hw.scnn.params import ScnnParams
+from zeroskip.compiler.ir.graph import INPUT, Area, QuantConv, QuantGraph
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["draw_graph", "draw_layer", "draw_planes"]
 

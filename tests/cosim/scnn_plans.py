@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.errors import CompileError
-from compiler.graph import QuantConv
-from compiler.scnn.areas import area_layers, move_runs
-from compiler.scnn.clear import keeps_clear
-from compiler.scnn.geometry import layer_regions, least_tile
-from compiler.scnn.layer import LayerPlan, input_channels, layer_runs, only_changes
-from compiler.scnn.mapping import Mapping, Room
-from compiler.scnn.run import ScnnRun
-from hw.scnn.params import ScnnParams
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.areas import area_layers, move_runs
+from zeroskip.compiler.scnn.clear import keeps_clear
+from zeroskip.compiler.scnn.geometry import layer_regions, least_tile
+from zeroskip.compiler.scnn.layer import LayerPlan, input_channels, layer_runs, only_changes
+from zeroskip.compiler.scnn.mapping import Mapping, Room
+from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["draw_plan", "draw_runs"]
 

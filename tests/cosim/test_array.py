@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from hw.eie.formats import StallClass
-from hw.eie.params import EieParams
-from sim.eie_run import run_eie
-from sim.eie_verify import compare
-from sim.rtl.eie import run_jobs
-from sim.rtl.image import image_job, image_result
+from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.rtl import run_jobs
+from zeroskip.sim.eie.rtl_image import image_job, image_result
+from zeroskip.sim.eie.run import run_eie
+from zeroskip.sim.eie.verify import compare
 
 # When a check fails, Hypothesis would print whole images.
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from compiler.readmem import to_hex
-from hw.board.instances import board_instance
-from hw.board.protocol import FRAME_BYTES, Byte, Opcode, Status
-from hw.eie.params import EieParams
-from hw.host import Board, HostError, Line, load_image, run_image
-from hw.host.codec import Answer, Frames, answer, frame
-from hw.host.errors import NoAnswerError
-from hw.host.spaces import Command, Control, Space
-from sim.board.build import build_board
-from sim.board.process import SimulatedBoard, simulated_board
-from sim.eie_run import run_eie
+from zeroskip.compiler.image.readmem import to_hex
+from zeroskip.flow.host import Board, HostError, Line, load_image, run_image
+from zeroskip.flow.host.codec import Answer, Frames, answer, frame
+from zeroskip.flow.host.errors import NoAnswerError
+from zeroskip.flow.host.spaces import Command, Control, Space
+from zeroskip.hw.board.instances import board_instance
+from zeroskip.hw.board.protocol import FRAME_BYTES, Byte, Opcode, Status
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.board.build import build_board
+from zeroskip.sim.board.process import SimulatedBoard, simulated_board
+from zeroskip.sim.eie.run import run_eie
 
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]
 

@@ -15,18 +15,18 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compiler.image import Image
-from hw.board.boards import BOARDS
-from hw.board.fit import is_single, memory_needs
-from hw.board.sources import board_verilog
-from hw.board.synthesize import netlist_commands
-from hw.eie.params import EieParams
-from hw.host import Board, HostError, Line, load_image, run_image
-from sim.board.build import BoardModel
-from sim.board.gates import board_netlist, build_board_gates
-from sim.board.process import simulated_board
-from sim.eie_run import run_eie
-from sim.rtl.gates import draw_network
+from zeroskip.compiler.image.image import Image
+from zeroskip.flow.board.fit import is_single, memory_needs
+from zeroskip.flow.board.sources import board_verilog
+from zeroskip.flow.board.synthesize import netlist_commands
+from zeroskip.flow.host import Board, HostError, Line, load_image, run_image
+from zeroskip.hw.board.boards import BOARDS
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.board.build import BoardModel
+from zeroskip.sim.board.gates import board_netlist, build_board_gates
+from zeroskip.sim.board.process import simulated_board
+from zeroskip.sim.eie.gates import draw_network
+from zeroskip.sim.eie.run import run_eie
 
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hw.board.boards import BOARDS
-from hw.synth.yosys import run_yosys
-from sim.board.gates import ECP5_CELLS, YOSYS_OPTIONS, cell_models
-from sim.rtl.tools import tool_environment
+from zeroskip.flow.synth.yosys import run_yosys
+from zeroskip.hw.board.boards import BOARDS
+from zeroskip.sim.board.gates import ECP5_CELLS, YOSYS_OPTIONS, cell_models
+from zeroskip.sim.rtl.tools import tool_environment
 
 pytestmark = pytest.mark.cosim
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from hw.eie.array import ARRAY_MODULE, PE_MODULE
-from hw.eie.params import EieParams
-from hw.synth.eie import EieNetlists, eie_netlists
-from hw.synth.liberty import OWN_LIBERTY, read_liberty
-from hw.synth.report import digest
-from sim.errors import SimulationError
-from sim.rtl.gates import check_gates, passed_gates
+from zeroskip.base.errors import SimulationError
+from zeroskip.flow.synth.eie import EieNetlists, eie_netlists
+from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
+from zeroskip.flow.synth.report import digest
+from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.gates import check_gates, passed_gates
 
 pytestmark = pytest.mark.cosim
 
@@ -41,7 +41,7 @@ def netlists() -> EieNetlists:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep records of passed netlists out of the cache of others."""
-    monkeypatch.setattr("sim.rtl.gates.cache_dir", lambda: tmp_path)
+    monkeypatch.setattr("zeroskip.sim.eie.gates.cache_dir", lambda: tmp_path)
 
 
 @pytest.mark.usefixtures("cache")

@@ -15,20 +15,20 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from compiler import EieParams, compile
-from compiler.fixed_point import quantize_input
-from compiler.image import Image
-from compiler.scnn.image import CnnImage
-from hw.export import export
-from hw.scnn.params import PRESETS
-from sim.bench.four_state import guard_of
-from sim.eie_run import run_eie
-from sim.eie_verify import compare
-from sim.errors import SimulationError
-from sim.rtl.eie import run_jobs
-from sim.rtl.icarus import build_icarus, has_icarus
-from sim.rtl.image import image_job, image_result
-from sim.scnn.verify import verify_cnn
+from zeroskip.base.errors import SimulationError
+from zeroskip.compiler import EieParams, compile
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.passes.fixed_point import quantize_input
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.export import export
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.bench.four_state import guard_of
+from zeroskip.sim.eie.rtl import run_jobs
+from zeroskip.sim.eie.rtl_image import image_job, image_result
+from zeroskip.sim.eie.run import run_eie
+from zeroskip.sim.eie.verify import compare
+from zeroskip.sim.rtl.icarus import build_icarus, has_icarus
+from zeroskip.sim.scnn.verify import verify_cnn
 
 pytestmark = [
     pytest.mark.cosim,
@@ -81,7 +81,7 @@ def program(
     def use(engine: str, change: Change = str) -> Path:
         made = _program(engine, tmp_path, change)
         for build in ("eie.build_array", "scnn.build_scnn", "chip.build_chip"):
-            monkeypatch.setattr(f"sim.rtl.{build}", lambda *_, **__: made)
+            monkeypatch.setattr(f"zeroskip.sim.rtl.{build}", lambda *_, **__: made)
         return made
 
     return use

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.eie.place import place
-from compiler.eie.program import build
-from compiler.image import Image
-from compiler.network import QuantNetwork
-from hw.eie.params import EieParams
-from sim.rtl.build import build_array
-from sim.rtl.eie import write_jobs
-from sim.rtl.image import image_job
-from sim.rtl.jobs import run_bench
+from zeroskip.compiler.eie.place import place
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.rtl import write_jobs
+from zeroskip.sim.eie.rtl_image import image_job
+from zeroskip.sim.rtl.build import build_array
+from zeroskip.sim.rtl.jobs import run_bench
 
 
 @pytest.mark.cosim
@@ -28,4 +28,4 @@ def test_recover(
     )
     x = np.random.default_rng(3).integers(-500, 500, (1, 20))
     write_jobs(tmp_path, paper_array, [image_job(image, x)])
-    run_bench(build_array(paper_array), tmp_path, "sim.bench.tb_eie_recover")
+    run_bench(build_array(paper_array), tmp_path, "zeroskip.sim.eie.tb_recover")

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.graph import INPUT
-from hw.scnn.params import PRESETS, ScnnParams
-from sim.cycles.scnn.program import RunCount, ScnnCycles
-from sim.golden.scnn import run_layer
-from sim.rtl.scnn import ScnnJob, run_scnn_jobs
 from tests.cosim.scnn_draw import draw_layer, draw_planes
 from tests.cosim.scnn_plans import draw_runs
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
+from zeroskip.sim.scnn.golden import run_layer
+from zeroskip.sim.scnn.rtl import ScnnJob, run_scnn_jobs
 
 _ARRAYS = {
     "tiny": PRESETS["tiny"],

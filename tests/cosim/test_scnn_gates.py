@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from hw.scnn.params import PRESETS
-from hw.synth.liberty import OWN_LIBERTY, read_liberty
-from hw.synth.scnn import scnn_netlist
-from sim.rtl.gates import passed_gates
-from sim.rtl.scnn_gates import check_scnn_gates
+from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
+from zeroskip.flow.synth.scnn import scnn_netlist
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.eie.gates import passed_gates
+from zeroskip.sim.scnn.gates import check_scnn_gates
 
 # The least PE that has every unit: gates take long to compile.
 PARAMS = replace(
@@ -29,7 +29,7 @@ PARAMS = replace(
 
 @pytest.mark.cosim
 def test_netlist_is_bit_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sim.rtl.gates.cache_dir", lambda: tmp_path)
+    monkeypatch.setattr("zeroskip.sim.eie.gates.cache_dir", lambda: tmp_path)
     netlist = scnn_netlist(PARAMS, read_liberty(OWN_LIBERTY), path=False)
     report = check_scnn_gates(PARAMS, netlist)
     assert report["passed"]

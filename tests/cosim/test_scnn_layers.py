@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.errors import CompileError
-from compiler.graph import INPUT, QuantGraph
-from compiler.scnn.program import build
-from compiler.scnn.run import ScnnDescriptor
-from hw.scnn.formats import StallClass
-from hw.scnn.params import PRESETS, ScnnParams
 from tests.cosim.scnn_check import Trial, check_trials
 from tests.cosim.scnn_draw import draw_graph, draw_layer, draw_planes
 from tests.cosim.scnn_plans import draw_runs
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph
+from zeroskip.compiler.scnn.program import build
+from zeroskip.compiler.scnn.run import ScnnDescriptor
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
 pytestmark = pytest.mark.cosim
 

@@ -9,16 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from compiler import EieParams, compile
-from compiler.graph import INPUT, QuantCnn, QuantConv, QuantGraph
-from compiler.scnn.compile import compile_quantized_cnn
-from compiler.scnn.image import CnnImage
-from hw.scnn.params import PRESETS, ScnnParams
-from sim.scnn.differences import CnnDifference
-from sim.scnn.metrics import measure_cnn
-from sim.scnn.part import verify_layers
-from sim.scnn.run import cnn_inputs, run_cnn
-from sim.scnn.verify import compare_cnn, verify_cnn
 from tests.cosim.scnn_check import integer_torch
 from tests.unit.compiler.cnn_networks import (
     GoogLeNet,
@@ -27,6 +17,16 @@ from tests.unit.compiler.cnn_networks import (
     SqueezeNet,
     depthwise,
 )
+from zeroskip.compiler import EieParams, compile
+from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.compile import compile_quantized_cnn
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.sim.scnn.differences import CnnDifference
+from zeroskip.sim.scnn.metrics import measure_cnn
+from zeroskip.sim.scnn.part import verify_layers
+from zeroskip.sim.scnn.run import cnn_inputs, run_cnn
+from zeroskip.sim.scnn.verify import compare_cnn, verify_cnn
 
 pytestmark = pytest.mark.cosim
 

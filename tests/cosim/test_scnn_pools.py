@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-import compiler
-from compiler.scnn.image import CnnImage
-from compiler.scnn.run import ScnnRun
-from hw.eie.params import EieParams
-from hw.scnn.params import PRESETS
-from sim.scnn.metrics import measure_cnn
-from sim.scnn.part import verify_layers
-from sim.scnn.run import cnn_inputs, run_cnn
-from sim.scnn.verify import verify_cnn
 from tests.cosim.scnn_check import Trial, check_trials
 from tests.cosim.scnn_plans import draw_runs
 from tests.unit.compiler.pool_modules import draw_pool
+from zeroskip import compiler
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.scnn.metrics import measure_cnn
+from zeroskip.sim.scnn.part import verify_layers
+from zeroskip.sim.scnn.run import cnn_inputs, run_cnn
+from zeroskip.sim.scnn.verify import verify_cnn
 
 pytestmark = pytest.mark.cosim
 

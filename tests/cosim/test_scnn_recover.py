@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.graph import INPUT
-from compiler.scnn.program import build
-from hw.scnn.params import PRESETS
-from sim.rtl.jobs import run_bench
-from sim.rtl.scnn import ScnnJob, write_scnn_jobs
-from sim.rtl.scnn_build import build_scnn
 from tests.cosim.scnn_draw import draw_graph, draw_planes
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.scnn.program import build
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.rtl.jobs import run_bench
+from zeroskip.sim.scnn.rtl import ScnnJob, write_scnn_jobs
+from zeroskip.sim.scnn.rtl_build import build_scnn
 
 
 @pytest.mark.cosim
@@ -31,4 +31,4 @@ def test_recover(tmp_path: Path) -> None:
         max_cycles=[10_000],
     )
     write_scnn_jobs(tmp_path, p, [job])
-    run_bench(build_scnn(p), tmp_path, "sim.bench.tb_scnn_recover")
+    run_bench(build_scnn(p), tmp_path, "zeroskip.sim.scnn.tb_recover")

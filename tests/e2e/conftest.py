@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import nn
 
-from compiler.compress.module import export
-from scripts.cli.guard import run_guarded
-from scripts.zeroskip import app
-from sim.cache import VARIABLE, cache_dir
+from zeroskip.base.cache import VARIABLE, cache_dir
+from zeroskip.cli.app import app
+from zeroskip.cli.guard import run_guarded
+from zeroskip.compiler.compress.module import export
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hw.synth.baseline import read_baseline
-from scripts.cli.guard import FAILED, REFUSED
+from zeroskip.cli.guard import FAILED, REFUSED
+from zeroskip.flow.synth.baseline import read_baseline
 
 Cli = Callable[..., Any]
 Refused = Callable[..., None]
@@ -51,7 +51,7 @@ def test_scnn_outgrows_a_baseline(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
     """All of its units are as large as agreed on, but one, which was agreed on by mistake."""
     agreed = read_baseline()
     agreed["scnn tiny"]["units"]["pe scatter"]["logic_ge"] *= 0.97
-    monkeypatch.setattr("hw.synth.baseline.read_baseline", lambda path: agreed)
+    monkeypatch.setattr("zeroskip.flow.synth.baseline.read_baseline", lambda path: agreed)
     result = cli("area", "--engine", "scnn", "--preset", "tiny", "--baseline")
     assert result.code == FAILED
     lines = result.out.splitlines()

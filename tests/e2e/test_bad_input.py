@@ -17,9 +17,9 @@ import pytest
 import torch
 from torch import nn
 
-from compiler import Image
-from compiler.compress.module import export
-from sim.environment import source_root
+from zeroskip.base.environment import source_root
+from zeroskip.compiler import Image
+from zeroskip.compiler.compress.module import export
 
 Cli = Callable[..., Any]
 Refused = Callable[..., None]
@@ -433,7 +433,7 @@ def test_errors_are_json_too(cli: Cli, files: Any, tmp_path: Path) -> None:
 
 def test_a_process_exits_without_a_traceback(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.zeroskip", "info", str(tmp_path / "none")],
+        [sys.executable, "-m", "zeroskip", "info", str(tmp_path / "none")],
         capture_output=True,
         text=True,
         env=dict(os.environ),
@@ -452,7 +452,7 @@ def test_the_home_of_another_python(tmp_path: Path) -> None:
         if path.name != "lib-dynload":
             (theirs / path.name).symlink_to(path)
     done = subprocess.run(
-        [sys.executable, str(source_root() / "zeroskip_command.py"), "info", str(tmp_path / "x")],
+        [sys.executable, "-m", "zeroskip", "info", str(tmp_path / "x")],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONHOME": str(tmp_path)},
@@ -469,7 +469,7 @@ def test_files_that_may_not_grow(command: str, files: Any, tmp_path: Path) -> No
     arguments = files.compile(output) if command == "compile" else run
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200));"
-        "sys.argv[0] = 'zeroskip'; from scripts.zeroskip import main; main()"
+        "sys.argv[0] = 'zeroskip'; from zeroskip.__main__ import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-B", "-c", code, *map(str, arguments)],

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from compiler import Image
-from hw.board.boards import BOARDS, Board
-from hw.board.contents import BLOCK_BITS, read_blocks, skeleton
-from hw.board.route import unpack
 from scripts import demo_board
-from scripts.cli.bitstream import CLOCK_MISSED
-from scripts.cli.guard import run_guarded
+from zeroskip.cli.bitstream import CLOCK_MISSED
+from zeroskip.cli.guard import run_guarded
+from zeroskip.compiler import Image
+from zeroskip.flow.board.contents import BLOCK_BITS, read_blocks, skeleton
+from zeroskip.flow.board.route import unpack
+from zeroskip.hw.board.boards import BOARDS, Board
 
 Cli = Callable[..., Any]
 Refused = Callable[..., None]

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from compiler import EieParams, Image
-from hw.eie import ccu
-from hw.eie.control import Phase
-from hw.eie.formats import StallClass
 from tests.e2e.waves import check_waves
+from zeroskip.compiler import EieParams, Image
+from zeroskip.hw.eie import ccu
+from zeroskip.hw.eie.control import Phase
+from zeroskip.hw.eie.formats import StallClass
 
 COMMANDS = ("compress", "compile", "run", "verify", "info")
 
@@ -205,7 +205,7 @@ def test_compress_prunes_and_shares(cli: Callable[..., Any], files: Any, tmp_pat
 def _interrupt_at(step: str, arguments: list[str], cache: Path, wait: float = 0) -> list[str]:
     """Run a command until it prints ``step``, wait, press Ctrl-C, return what it then says."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.zeroskip", *arguments],
+        [sys.executable, "-m", "zeroskip", *arguments],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "ZEROSKIP_CACHE": str(cache)},

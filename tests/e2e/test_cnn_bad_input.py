@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from compiler.compress.module import export
+from zeroskip.compiler.compress.module import export
 
 Cli = Callable[..., Any]
 Refused = Callable[..., None]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from compiler.scnn.image import CnnImage, load_image
-from hw.scnn import sequencer
-from hw.scnn.control import Phase
-from hw.scnn.formats import StallClass
-from hw.scnn.params import PRESETS, ScnnParams
 from tests.e2e.waves import check_waves
+from zeroskip.compiler.scnn.image import CnnImage, load_image
+from zeroskip.hw.scnn import sequencer
+from zeroskip.hw.scnn.control import Phase
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
 Cli = Callable[..., Any]
 

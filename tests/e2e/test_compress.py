@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from compiler.compress.config import Config
-from compiler.compress.config_file import dump_config
-from compiler.compress.zsk import load
-from compiler.frontend import as_chain, import_pt2
-from compiler.frontend_zsk import import_zsk
+from zeroskip.compiler.compress.config import Config
+from zeroskip.compiler.compress.config_file import dump_config
+from zeroskip.compiler.compress.zsk import load
+from zeroskip.compiler.frontend.networks import as_chain, import_pt2
+from zeroskip.compiler.frontend.zsk import import_zsk
 
 Cli = Callable[..., Any]
 
@@ -32,7 +32,7 @@ GUIDE = (ROOT / "docs" / "compress.md").read_text()
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "scripts.zeroskip", *map(str, arguments)]
+    return [sys.executable, "-m", "zeroskip", *map(str, arguments)]
 
 
 @pytest.fixture(name="whole", scope="module")
@@ -113,8 +113,8 @@ def test_decompressed_files_are_the_network(cli: Cli, whole: Path, tmp_path: Pat
 
 
 def test_zsk_files_compile_alone_and_with_a_graph(cli: Cli, whole: Path, tmp_path: Path) -> None:
-    from compiler.compress.module import export
-    from compiler.compress.tasks import lenet_300_100
+    from zeroskip.compiler.compress.module import export
+    from zeroskip.compiler.compress.tasks import lenet_300_100
 
     model = whole / "model.zsk"
     graph = tmp_path / "graph.pt2"

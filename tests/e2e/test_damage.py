@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compiler import Image
-from compiler.manifest import FileEntry, Manifest
+from zeroskip.compiler import Image
+from zeroskip.compiler.image.manifest import FileEntry, Manifest
 
 Cli = Callable[..., Any]
 Refused = Callable[..., None]
@@ -106,7 +106,7 @@ def test_flipped_weight_is_found_by_comparing_words(cli: Cli, files: Any, tmp_pa
     assert difference["expected"] != difference["got"]
     # What verify says golden expects is what golden computes.
     x = np.load(files.inputs)
-    from sim import run
+    from zeroskip.sim import run
 
     golden = run(Image.load_eie(files.image), x).layer_outputs[0]
     assert golden[difference["sample"], difference["row"]] == difference["expected"]

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from compiler.scnn.image import CnnImage, load_image
+from zeroskip.compiler.scnn.image import CnnImage, load_image
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 

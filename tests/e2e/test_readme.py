@@ -61,7 +61,7 @@ def test_readme_runs() -> None:
 
 _CNN = """
 from dataclasses import replace
-from hw.scnn.params import PRESETS
+from zeroskip.hw.scnn.params import PRESETS
 from pathlib import Path
 from tempfile import TemporaryDirectory
 

@@ -37,8 +37,8 @@ def test_a_sweep_of_an_image_and_its_picture(
 # Kills itself once two points are kept.
 KILLED = """
 import os, signal
-from scripts.zeroskip import main
-from sim.sweep.journal import Journal
+from zeroskip.__main__ import main
+from zeroskip.sim.sweep.journal import Journal
 add = Journal.add
 def add_and_die(self, number, rows):
     add(self, number, rows)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scripts.cli import output
-from scripts.cli.table_layout import format_table
+from zeroskip.cli import output
+from zeroskip.cli.table_layout import format_table
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[object]]]
 

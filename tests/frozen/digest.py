@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.eie.segment import SramData
-from compiler.image import Image
-from compiler.scnn.image import CnnImage
-from sim.eie_run import run_eie
-from sim.scnn.run import run_cnn
+from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.sim.eie.run import run_eie
+from zeroskip.sim.scnn.run import run_cnn
 
 __all__ = ["DIGESTS", "digest"]
 

@@ -13,13 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from compiler import EieParams, compile
-from compiler.eie.place import Strategy
-from compiler.image import Image
-from compiler.presets import PRESETS as EIE
-from compiler.scnn.image import CnnImage
-from hw.scnn.params import PRESETS as SCNN
-from hw.scnn.params import ScnnParams
 from tests.unit.compiler.cnn_networks import (
     Dense,
     GoogLeNet,
@@ -29,6 +22,13 @@ from tests.unit.compiler.cnn_networks import (
     SqueezeNet,
     depthwise,
 )
+from zeroskip.compiler import EieParams, compile
+from zeroskip.compiler.eie.place import Strategy
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.presets import PRESETS as EIE
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.scnn.params import PRESETS as SCNN
+from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["NETWORKS", "Frozen"]
 

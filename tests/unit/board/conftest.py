@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from amaranth.lib import data, enum
 
-from hw.board.protocol import Status
-from hw.board.top import identity
-from hw.eie.params import EieParams
+from zeroskip.hw.board.protocol import Status
+from zeroskip.hw.board.top import identity
+from zeroskip.hw.eie.params import EieParams
 
 
 class Space(enum.Enum, shape=4):

@@ -11,20 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.errors import InputError
-from hw.board import gowin
-from hw.board.boards import BOARDS, FAMILIES, board_of
-from hw.board.contents import BLOCK_BITS, read_blocks, skeleton, write_blocks
-from hw.board.fit import check_fit, is_single, memory_needs
-from hw.board.instances import memory_path
-from hw.board.pll import divisor_of, ecp5_pll, ice40_pll
-from hw.board.route import count_cells, unpack
-from hw.board.shell import Shell, real_clock
-from hw.board.sources import board_verilog
-from hw.board.synthesize import TOP
-from hw.common.sram import Ports
-from hw.eie.params import EieParams
-from sim.errors import ToolError
+from zeroskip.base.errors import InputError, ToolError
+from zeroskip.flow.board import gowin
+from zeroskip.flow.board.contents import BLOCK_BITS, read_blocks, skeleton, write_blocks
+from zeroskip.flow.board.fit import check_fit, is_single, memory_needs
+from zeroskip.flow.board.route import count_cells, unpack
+from zeroskip.flow.board.sources import board_verilog
+from zeroskip.flow.board.synthesize import TOP
+from zeroskip.hw.board.boards import BOARDS, FAMILIES, board_of
+from zeroskip.hw.board.instances import memory_path
+from zeroskip.hw.board.pll import divisor_of, ecp5_pll, ice40_pll
+from zeroskip.hw.board.shell import Shell, real_clock
+from zeroskip.hw.common.sram import Ports
+from zeroskip.hw.eie.params import EieParams
 
 
 @pytest.mark.parametrize("name", BOARDS)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from amaranth.hdl import Module
 
-from hw.board.bridge import Bridge
-from hw.board.frame import Frame
-from hw.board.protocol import MAGIC, Opcode, Status
-from hw.host.codec import Answer, Frames, answer
-from sim.bench.pysim import simulate
+from zeroskip.flow.host.codec import Answer, Frames, answer
+from zeroskip.hw.board.bridge import Bridge
+from zeroskip.hw.board.frame import Frame
+from zeroskip.hw.board.protocol import MAGIC, Opcode, Status
+from zeroskip.sim.bench.pysim import simulate
 
 Command = tuple[int, int, int, int, int]
 """Write or not, space, PE, row, data."""

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.board.deframe import Deframe
-from hw.board.protocol import FRAME_BYTES, Byte, Status
-from hw.host.codec import Frames, frame
-from sim.bench.pysim import simulate
+from zeroskip.flow.host.codec import Frames, frame
+from zeroskip.hw.board.deframe import Deframe
+from zeroskip.hw.board.protocol import FRAME_BYTES, Byte, Status
+from zeroskip.sim.bench.pysim import simulate
 
 TIMEOUT = 400
 END, ESC = int(Byte.END), int(Byte.ESC)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hw.board.protocol import FRAME_BYTES
-from hw.eie import formats
-from hw.host import spaces
-from hw.host.codec import Frames, answer, frame, request
+from zeroskip.flow.host import spaces
+from zeroskip.flow.host.codec import Frames, answer, frame, request
+from zeroskip.hw.board.protocol import FRAME_BYTES
+from zeroskip.hw.eie import formats
 
 ROOT = Path(__file__).parents[3]
 
@@ -25,7 +25,7 @@ def test_as_many_stall_classes_as_the_hardware() -> None:
 
 def test_needs_neither_amaranth_nor_torch() -> None:
     code = (
-        "import sys, hw.host, hw.host.run, hw.host.line\n"
+        "import sys, zeroskip.flow.host, zeroskip.flow.host.run, zeroskip.flow.host.line\n"
         "bad = {'amaranth', 'torch', 'scipy', 'numba', 'cocotb'} & set(sys.modules)\n"
         "sys.exit(f'{bad} imported' if bad else 0)"
     )

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw.board.boards import FAMILIES
-from hw.board.contents import BLOCK_BITS, place_of_cell, read_blocks, write_blocks
-from hw.board.place_map import map_memories
-from hw.board.tools import run_tool
-from hw.synth.yosys import run_yosys
+from zeroskip.flow.board.contents import BLOCK_BITS, place_of_cell, read_blocks, write_blocks
+from zeroskip.flow.board.place_map import map_memories
+from zeroskip.flow.board.tools import run_tool
+from zeroskip.flow.synth.yosys import run_yosys
+from zeroskip.hw.board.boards import FAMILIES
 
 # Shapes of images' memories: a row in one block and in several, and rows that share one.
 _SHAPES = {

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hw.board.protocol import (
+from zeroskip.flow.host.line import BAUD
+from zeroskip.flow.host.spaces import Command, Control, Space, StatusBit
+from zeroskip.hw.board.protocol import (
     ARGUMENT_BYTES,
     CRC_BYTES,
     ENGINE_EIE,
@@ -20,9 +22,7 @@ from hw.board.protocol import (
     Opcode,
     Status,
 )
-from hw.host.line import BAUD
-from hw.host.spaces import Command, Control, Space, StatusBit
-from sim.board.build import SIM_DIVISOR, BoardModel
+from zeroskip.sim.board.build import SIM_DIVISOR, BoardModel
 
 TEXT = (Path(__file__).parents[3] / "docs/protocol.md").read_text()
 # Sentences do not end where lines do.

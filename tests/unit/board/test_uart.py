@@ -4,8 +4,8 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.sim import Simulator
 
-from hw.board.uart import UartRx, UartTx, check_divisor
-from sim.bench.pysim import simulate
+from zeroskip.hw.board.uart import UartRx, UartTx, check_divisor
+from zeroskip.sim.bench.pysim import simulate
 
 BYTES = [0x00, 0xFF, 0x55, 0xAA, 0x01, 0x80, 0xC0, 0xDB]
 

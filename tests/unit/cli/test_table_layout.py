@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from scripts.cli.table_layout import format_table
+from zeroskip.cli.table_layout import format_table
 
 HEADER = ["layer", "rows x cols", "density", "entries", "useful MACs", "outputs"]
 LONG = "features.denseblock3.denselayer12.conv2"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from compiler.eie.place import Strategy, place
-from compiler.eie.program import build
-from compiler.image import Image
-from compiler.network import QuantNetwork
-from hw.eie.params import EieParams
+from zeroskip.compiler.eie.place import Strategy, place
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.params import EieParams
 
 
 def _compile_image(

@@ -7,7 +7,7 @@ import torch
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from compiler.graph import (
+from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
     FloatCnn,
@@ -17,8 +17,8 @@ from compiler.graph import (
     FloatNode,
     FloatPool,
 )
-from compiler.network import FloatLayer, FloatNetwork
-from compiler.scnn.evaluate import shapes
+from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
+from zeroskip.compiler.scnn.evaluate import shapes
 
 __all__ = ["chains", "networks", "networks_with_tails"]
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from compiler.graph import (
+from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
     FloatCnn,

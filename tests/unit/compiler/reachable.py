@@ -7,9 +7,9 @@ if the elements of a layer's input could be chosen one by one.
 
 from dataclasses import dataclass
 
-from compiler.graph import QuantCnn, QuantConv
-from compiler.network import QuantLayer
 from tests.unit.golden.unbounded import windows
+from zeroskip.compiler.ir.graph import QuantCnn, QuantConv
+from zeroskip.compiler.ir.network import QuantLayer
 
 __all__ = ["Reach", "of_chain", "of_cnn"]
 

@@ -15,11 +15,19 @@ from hypothesis import strategies as st
 from scipy.sparse import csc_array
 from torch import nn
 
-from compiler import CnnImage, CompileError, EieParams, Image, compile, compile_pt2, load_image
-from compiler.compress.module import export
-from compiler.eie.compute import run_layer as compute_layer
-from hw.scnn.params import PRESETS
-from sim.golden.eie import run_layer
+from zeroskip.compiler import (
+    CnnImage,
+    CompileError,
+    EieParams,
+    Image,
+    compile,
+    compile_pt2,
+    load_image,
+)
+from zeroskip.compiler.compress.module import export
+from zeroskip.compiler.eie.compute import run_layer as compute_layer
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.eie.golden import run_layer
 
 PARAMS = EieParams(num_pes=2, spmat_words=64, num_pointers=64, num_acts=16, num_accs=16)
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_array
 
-from compiler.eie.place import Strategy, place
-from compiler.eie.program import build
-from compiler.errors import CompileError
-from compiler.network import QuantNetwork
-from hw.eie.params import EieParams
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.eie.place import Strategy, place
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.params import EieParams
 
 DrawNetwork = Callable[..., QuantNetwork]
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler import EieParams
-from compiler.api import compile_any
-from compiler.eie.choose import FreeParams, choose_params
-from compiler.errors import CompileError
-from compiler.image import Image
-from compiler.network import FloatLayer, FloatNetwork
-from scripts.cli.run_table import run_choice_document
-from sim.storage import layer_storage, stored_bits
+from zeroskip.base.errors import CompileError
+from zeroskip.cli.run_table import run_choice_document
+from zeroskip.compiler import EieParams
+from zeroskip.compiler.api import compile_any
+from zeroskip.compiler.eie.choose import FreeParams, choose_params
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
+from zeroskip.sim.eie.storage import layer_storage, stored_bits
 
 
 def network(

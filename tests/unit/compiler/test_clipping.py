@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.clipping import WARN_SHARE, calibration_warnings, count_clipped
-from compiler.errors import CompileError
-from compiler.fixed_point import limits, quantize_input, round_half_up
-from compiler.network import FloatLayer, FloatNetwork
-from compiler.quality import MIN_SNR_DB, snr_warnings
-from compiler.quantize import fixed_point_errors, quantize
-from compiler.quantize_report import FixedPointError, QuantReport
-from hw.eie.params import EieParams
-from sim.golden.eie import run_layer
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
+from zeroskip.compiler.passes.clipping import WARN_SHARE, calibration_warnings, count_clipped
+from zeroskip.compiler.passes.fixed_point import limits, quantize_input, round_half_up
+from zeroskip.compiler.passes.quality import MIN_SNR_DB, snr_warnings
+from zeroskip.compiler.passes.quantize import fixed_point_errors, quantize
+from zeroskip.compiler.passes.report import FixedPointError, QuantReport
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.golden import run_layer
 
 
 @given(

@@ -9,22 +9,27 @@ import pytest
 import torch
 from torch import nn
 
-from compiler.compress.digits import DIGITS_DENSITIES, DigitsModel, compress_digits, load_digits
-from compiler.compress.digits_cnn import CNN_CODES, CNN_DENSITIES, compress_digits_cnn
-from compiler.compress.finetune import Objective, SharedWeight, finetune
-from compiler.compress.masks import make_mask
-from compiler.compress.module import export, linear_layers
-from compiler.compress.pipeline import Step, compress
-from compiler.compress.prune import densities_of, prune
-from compiler.compress.rebuild import to_module
-from compiler.errors import CompileError, InputError
-from compiler.frontend import as_chain, import_module, import_program, import_pt2
-from compiler.graph import INPUT, FloatCnn, FloatConv, FloatGraph
-from compiler.network import FloatLayer, FloatNetwork
-from compiler.quantize import fixed_point_errors, quantize
-from compiler.share import share_layer
-from hw.eie.params import EieParams
-from sim.golden.eie import run_layer
+from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.compress.digits import (
+    DIGITS_DENSITIES,
+    DigitsModel,
+    compress_digits,
+    load_digits,
+)
+from zeroskip.compiler.compress.digits_cnn import CNN_CODES, CNN_DENSITIES, compress_digits_cnn
+from zeroskip.compiler.compress.finetune import Objective, SharedWeight, finetune
+from zeroskip.compiler.compress.masks import make_mask
+from zeroskip.compiler.compress.module import export, linear_layers
+from zeroskip.compiler.compress.pipeline import Step, compress
+from zeroskip.compiler.compress.prune import densities_of, prune
+from zeroskip.compiler.compress.rebuild import to_module
+from zeroskip.compiler.frontend.networks import as_chain, import_module, import_program, import_pt2
+from zeroskip.compiler.ir.graph import INPUT, FloatCnn, FloatConv, FloatGraph
+from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
+from zeroskip.compiler.passes.quantize import fixed_point_errors, quantize
+from zeroskip.compiler.passes.share import share_layer
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.golden import run_layer
 
 
 def network() -> nn.Sequential:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from compiler.eie.encode import EncodedPass, encode, pack_entries, pack_pointers
-from hw.eie.formats import entry_layout, pack, pointer_layout
-from hw.eie.params import EieParams
+from zeroskip.compiler.eie.encode import EncodedPass, encode, pack_entries, pack_pointers
+from zeroskip.hw.eie.formats import entry_layout, pack, pointer_layout
+from zeroskip.hw.eie.params import EieParams
 
 
 def encode_whole(dense: NDArray[np.uint8], params: EieParams) -> EncodedPass:

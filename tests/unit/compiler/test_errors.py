@@ -1,6 +1,6 @@
 """Texts of errors."""
 
-from compiler.errors import CompileError, InputError
+from zeroskip.base.errors import CompileError, InputError
 
 
 def test_long_numbers_are_cut_everywhere() -> None:

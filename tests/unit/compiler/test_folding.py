@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from compiler import EieParams, compile
-from compiler.frontend import import_module
-from compiler.graph import FloatCnn, FloatConv
-from compiler.scnn.image import CnnImage
-from hw.scnn.params import PRESETS
+from zeroskip.compiler import EieParams, compile
+from zeroskip.compiler.frontend.networks import import_module
+from zeroskip.compiler.ir.graph import FloatCnn, FloatConv
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.scnn.params import PRESETS
 
 WAY_OUT = "fold before sharing, as zeroskip compress does"
 

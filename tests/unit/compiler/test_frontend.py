@@ -16,10 +16,10 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import prune
 
-from compiler import frontend
-from compiler.errors import CompileError, InputError
-from compiler.frontend import as_chain
-from compiler.network import FloatNetwork
+from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.frontend import networks as frontend
+from zeroskip.compiler.frontend.networks import as_chain
+from zeroskip.compiler.ir.network import FloatNetwork
 
 
 def import_module(module: nn.Module, example: torch.Tensor | np.ndarray) -> FloatNetwork:

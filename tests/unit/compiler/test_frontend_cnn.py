@@ -11,19 +11,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from compiler import compile
-from compiler.errors import CompileError
-from compiler.frontend import as_chain, import_module, import_program, import_pt2
-from compiler.graph import (
-    INPUT,
-    FloatCnn,
-    FloatConv,
-    FloatGraph,
-)
-from compiler.network import FloatNetwork
-from compiler.scnn.evaluate import run_nodes
-from compiler.scnn.image import CnnImage
-from sim.scnn.metrics import dense_macs
 from tests.unit.compiler.cnn_networks import (
     Dense,
     GoogLeNet,
@@ -37,6 +24,19 @@ from tests.unit.compiler.cnn_networks import (
     seq,
 )
 from tests.unit.compiler.float_nodes import forward, kinds, prepared
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler import compile
+from zeroskip.compiler.frontend.networks import as_chain, import_module, import_program, import_pt2
+from zeroskip.compiler.ir.graph import (
+    INPUT,
+    FloatCnn,
+    FloatConv,
+    FloatGraph,
+)
+from zeroskip.compiler.ir.network import FloatNetwork
+from zeroskip.compiler.scnn.evaluate import run_nodes
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.sim.scnn.metrics import dense_macs
 
 
 def program_of(module: nn.Module, example: torch.Tensor) -> torch.export.ExportedProgram:

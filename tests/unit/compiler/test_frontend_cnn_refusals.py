@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from compiler.errors import CompileError
-from compiler.frontend import import_module, import_pt2
 from tests.unit.compiler.cnn_networks import Lambda, conv, fun, seq
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.frontend.networks import import_module, import_pt2
 
 
 def _nan(bias: int) -> nn.Module:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.eie.place import Strategy
-from compiler.errors import ImageError
-from compiler.image import Image
-from compiler.network import QuantNetwork
-from hw.eie.formats import sram_files
+from zeroskip.base.errors import ImageError
+from zeroskip.compiler.eie.place import Strategy
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.formats import sram_files
 
 CompileImage = Callable[..., Image]
 Contents = Callable[[Path], dict[str, bytes]]

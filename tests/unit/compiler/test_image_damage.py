@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compiler.errors import ImageError
-from compiler.image import Image
+from zeroskip.base.errors import ImageError
+from zeroskip.compiler.image.image import Image
 
 Contents = Callable[[Path], dict[str, bytes]]
 Edit = Callable[..., None]

@@ -10,20 +10,21 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csc_array
 
-from compiler.errors import CompileError
-from compiler.fixed_point import limits
-from compiler.graph import FloatCnn, FloatConv, FloatGraph, QuantConv
-from compiler.network import FloatLayer, FloatNetwork, QuantLayer
-from compiler.quantize import quantize as quantize_chain
-from compiler.quantize_report import LayerReport
-from compiler.scnn.quantize import quantize
-from compiler.scnn.quantize_report import ConvReport, fixed_point_errors
-from hw.eie.params import EieParams
-from hw.scnn.params import ScnnParams
-from sim.golden import eie, scnn
 from tests.unit.compiler.drawn_graphs import chains, networks_with_tails
 from tests.unit.compiler.reachable import Reach, of_chain, of_cnn
 from tests.unit.golden.unbounded import run_conv, run_linear
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.graph import FloatCnn, FloatConv, FloatGraph, QuantConv
+from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork, QuantLayer
+from zeroskip.compiler.passes.fixed_point import limits
+from zeroskip.compiler.passes.quantize import quantize as quantize_chain
+from zeroskip.compiler.passes.report import LayerReport
+from zeroskip.compiler.scnn.quantize import quantize
+from zeroskip.compiler.scnn.quantize_report import ConvReport, fixed_point_errors
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.eie import golden as eie
+from zeroskip.sim.scnn import golden as scnn
 
 
 def hold(facts: LayerReport | ConvReport, true: Reach, acc_bits: int) -> None:

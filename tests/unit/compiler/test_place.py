@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csc_array
 
-from compiler.eie.place import is_interleaved, local_rows, place
-from compiler.errors import CompileError
-from compiler.network import QuantLayer, QuantNetwork
-from hw.eie.params import EieParams
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.eie.place import is_interleaved, local_rows, place
+from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.hw.eie.params import EieParams
 
 DrawNetwork = Callable[..., QuantNetwork]
 

@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compiler.eie.coverage import covered_rows
-from compiler.eie.place import Strategy, place
-from compiler.eie.program import build
-from compiler.eie.segment import Segment
-from compiler.image import Image
-from compiler.network import QuantNetwork
-from hw.eie.formats import sram_files
-from hw.eie.params import EieParams
-from sim.golden.decode import decode
-from sim.golden.streams import Loading
+from zeroskip.compiler.eie.coverage import covered_rows
+from zeroskip.compiler.eie.place import Strategy, place
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.eie.segment import Segment
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.formats import sram_files
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.decode import decode
+from zeroskip.sim.eie.streams import Loading
 
 DrawNetwork = Callable[..., QuantNetwork]
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 import numpy as np
 from amaranth.lib import data
 
-from compiler.eie.place import Strategy, place
-from compiler.eie.program import build
-from compiler.eie.segment import Descriptor, SramData
-from compiler.network import QuantNetwork
-from hw.eie.formats import bias_word, descriptor_layout, pointer_layout, sram_files
-from hw.eie.params import EieParams
+from zeroskip.compiler.eie.place import Strategy, place
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.eie.segment import Descriptor, SramData
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.formats import bias_word, descriptor_layout, pointer_layout, sram_files
+from zeroskip.hw.eie.params import EieParams
 
 DrawNetwork = Callable[..., QuantNetwork]
 Built = tuple[tuple[Descriptor, ...], tuple[int, ...], dict[str, SramData]]

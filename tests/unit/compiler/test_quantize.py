@@ -11,18 +11,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from compiler.errors import CompileError, InputError
-from compiler.fixed_point import largest_frac, limits
-from compiler.network import FloatLayer, FloatNetwork, QuantLayer, QuantNetwork
-from compiler.quantize import (
+from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork, QuantLayer, QuantNetwork
+from zeroskip.compiler.passes.fixed_point import largest_frac, limits
+from zeroskip.compiler.passes.quantize import (
     check_input,
     dequantize,
     fixed_point_errors,
     quantize,
     quantize_input,
 )
-from hw.eie.params import EieParams
-from sim.golden.eie import run_layer
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.golden import run_layer
 
 PARAMS = EieParams()
 

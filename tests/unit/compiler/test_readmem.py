@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.readmem import from_hex, to_hex
+from zeroskip.compiler.image.readmem import from_hex, to_hex
 
 
 def test_rows_are_lines_of_fixed_length() -> None:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.errors import CompileError
-from compiler.network import FloatLayer
-from compiler.share import SharedWeights, cluster, share_layer
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.network import FloatLayer
+from zeroskip.compiler.passes.share import SharedWeights, cluster, share_layer
 
 
 def layer_of(weight: np.ndarray, folded: tuple[str, ...] = ()) -> FloatLayer:

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from compiler.compress.config import Config
-from compiler.compress.run_folder import RunFolder
-from compiler.compress.stages import Stages
-from compiler.compress.task import Task
+from zeroskip.compiler.compress.config import Config
+from zeroskip.compiler.compress.run_folder import RunFolder
+from zeroskip.compiler.compress.stages import Stages
+from zeroskip.compiler.compress.task import Task
 
 MakeStages = Callable[..., Stages]
 

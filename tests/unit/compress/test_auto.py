@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from compiler.compress.auto import Attempt, auto, guess_scale, next_scale, scaled
-from compiler.compress.compare import Cost, compare, variants_of
-from compiler.compress.config import Auto
-from compiler.compress.layers import density_of, layers_of
-from compiler.compress.pack import state_of_zsk
-from compiler.compress.search import search
-from compiler.compress.stages import Stages
-from compiler.compress.task import evaluate
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.auto import Attempt, auto, guess_scale, next_scale, scaled
+from zeroskip.compiler.compress.compare import Cost, compare, variants_of
+from zeroskip.compiler.compress.config import Auto
+from zeroskip.compiler.compress.layers import density_of, layers_of
+from zeroskip.compiler.compress.pack import state_of_zsk
+from zeroskip.compiler.compress.search import search
+from zeroskip.compiler.compress.stages import Stages
+from zeroskip.compiler.compress.task import evaluate
 
 
 def attempt(scale: float, ratio: float, *, met: bool) -> Attempt:

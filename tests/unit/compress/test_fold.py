@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from compiler.compress.auto import auto
-from compiler.compress.config import Config
-from compiler.compress.fold import apply_folds, find_folds, kept_norms
-from compiler.compress.pack import state_of_zsk
-from compiler.compress.restore import network_with
-from compiler.compress.run_folder import RunFolder
-from compiler.compress.stages import Stages
-from compiler.compress.task import Task, evaluate
-from compiler.frontend_zsk import import_zsk
-from compiler.graph import FloatCnn, FloatConv
+from zeroskip.compiler.compress.auto import auto
+from zeroskip.compiler.compress.config import Config
+from zeroskip.compiler.compress.fold import apply_folds, find_folds, kept_norms
+from zeroskip.compiler.compress.pack import state_of_zsk
+from zeroskip.compiler.compress.restore import network_with
+from zeroskip.compiler.compress.run_folder import RunFolder
+from zeroskip.compiler.compress.stages import Stages
+from zeroskip.compiler.compress.task import Task, evaluate
+from zeroskip.compiler.frontend.zsk import import_zsk
+from zeroskip.compiler.ir.graph import FloatCnn, FloatConv
 
 
 class Residual(nn.Module):

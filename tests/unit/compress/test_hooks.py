@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from compiler.compress.batches import Loader
-from compiler.compress.config import Config
-from compiler.compress.hooks import load_hooks
-from compiler.compress.layers import layers_of
-from compiler.compress.run_folder import RunFolder
-from compiler.compress.stages import Stages
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.batches import Loader
+from zeroskip.compiler.compress.config import Config
+from zeroskip.compiler.compress.hooks import load_hooks
+from zeroskip.compiler.compress.layers import layers_of
+from zeroskip.compiler.compress.run_folder import RunFolder
+from zeroskip.compiler.compress.stages import Stages
 
 # Of torch, about what users' files do.
 pytestmark = [

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.compress import huffman
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress import huffman
 
 SYMBOLS = st.lists(st.integers(0, 31), max_size=300)
 

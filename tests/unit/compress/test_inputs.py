@@ -13,18 +13,18 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils import prune
 
-from compiler.compress.config import Config
-from compiler.compress.config_file import dump_config, load_config, override, parse_config
-from compiler.compress.hooks import load_hooks
-from compiler.compress.import_net import KNOWN_NETS, NetLayer, parse_layers, read_net
-from compiler.compress.importers import plain_module, plain_state
-from compiler.compress.mnist import Distort, load_mnist, loader, read_idx
-from compiler.compress.pack import pack_state, state_of_zsk
-from compiler.compress.runs import to_entries
-from compiler.compress.state_files import read_state
-from compiler.compress.task import evaluate
-from compiler.compress.tasks import TASKS, lenet5, lenet_300_100, task_config, task_of
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.config import Config
+from zeroskip.compiler.compress.config_file import dump_config, load_config, override, parse_config
+from zeroskip.compiler.compress.hooks import load_hooks
+from zeroskip.compiler.compress.import_net import KNOWN_NETS, NetLayer, parse_layers, read_net
+from zeroskip.compiler.compress.importers import plain_module, plain_state
+from zeroskip.compiler.compress.mnist import Distort, load_mnist, loader, read_idx
+from zeroskip.compiler.compress.pack import pack_state, state_of_zsk
+from zeroskip.compiler.compress.runs import to_entries
+from zeroskip.compiler.compress.state_files import read_state
+from zeroskip.compiler.compress.task import evaluate
+from zeroskip.compiler.compress.tasks import TASKS, lenet5, lenet_300_100, task_config, task_of
 
 HOOKS = """
 import torch

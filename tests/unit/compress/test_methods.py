@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from torch import nn
 
-from compiler.compress.cluster import share_weights, start_centroids
-from compiler.compress.config import Analyze, Granularity
-from compiler.compress.layers import layers_of
-from compiler.compress.masks import VECTOR, make_mask
-from compiler.compress.sensitivity import Sensitivity, analyze, scale_densities
-from compiler.compress.stages import Stages
-from compiler.compress.task import Task
-from compiler.compress.ttq import hold_ternary
-from compiler.errors import InputError
-from compiler.share import cluster
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.cluster import share_weights, start_centroids
+from zeroskip.compiler.compress.config import Analyze, Granularity
+from zeroskip.compiler.compress.layers import layers_of
+from zeroskip.compiler.compress.masks import VECTOR, make_mask
+from zeroskip.compiler.compress.sensitivity import Sensitivity, analyze, scale_densities
+from zeroskip.compiler.compress.stages import Stages
+from zeroskip.compiler.compress.task import Task
+from zeroskip.compiler.compress.ttq import hold_ternary
+from zeroskip.compiler.passes.share import cluster
 
 
 @pytest.mark.parametrize("init", ["linear", "density", "forgy"])

@@ -11,15 +11,15 @@ import pytest
 import torch
 from torch import nn
 
-from compiler.compress.config import Config
-from compiler.compress.layers import Masked, bake, density_of, hold, layers_of
-from compiler.compress.pack import pack, state_of_zsk
-from compiler.compress.restore import network_with
-from compiler.compress.run_folder import RunFolder
-from compiler.compress.stages import FLOWS, Stages
-from compiler.compress.task import Task, evaluate
-from compiler.compress.train import TrainingError
-from compiler.errors import InputError, ZeroskipError
+from zeroskip.base.errors import InputError, ZeroskipError
+from zeroskip.compiler.compress.config import Config
+from zeroskip.compiler.compress.layers import Masked, bake, density_of, hold, layers_of
+from zeroskip.compiler.compress.pack import pack, state_of_zsk
+from zeroskip.compiler.compress.restore import network_with
+from zeroskip.compiler.compress.run_folder import RunFolder
+from zeroskip.compiler.compress.stages import FLOWS, Stages
+from zeroskip.compiler.compress.task import Task, evaluate
+from zeroskip.compiler.compress.train import TrainingError
 
 
 class StopError(Exception):
@@ -206,7 +206,9 @@ def test_any_number_of_steps_reaches_the_density(
 def test_a_density_that_is_not_reached_is_an_error(
     stages: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("compiler.compress.pruner.make_mask", lambda weight, *_: weight != 0)
+    monkeypatch.setattr(
+        "zeroskip.compiler.compress.pruner.make_mask", lambda weight, *_: weight != 0
+    )
     with pytest.raises(ZeroskipError, match="layer '0' was to keep 11 of its 36 weights, but has"):
         stages().run("prune")
 

@@ -13,11 +13,11 @@ from torch import nn
 from torch.nn import utils
 from torch.nn.utils import parametrizations
 
-from compiler.compress.pack import pack_state, state_of_zsk
-from compiler.compress.restore import network_with
-from compiler.compress.state_files import read_state
-from compiler.compress.task import Task
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.pack import pack_state, state_of_zsk
+from zeroskip.compiler.compress.restore import network_with
+from zeroskip.compiler.compress.state_files import read_state
+from zeroskip.compiler.compress.task import Task
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),

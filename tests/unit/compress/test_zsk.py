@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from compiler.compress.runs import from_entries, to_entries
-from compiler.compress.zsk import Container, dumps, load, loads
-from compiler.compress.zsk_tensor import DTYPES, decode_tensor, encode_tensor
-from compiler.errors import InputError
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.runs import from_entries, to_entries
+from zeroskip.compiler.compress.zsk import Container, dumps, load, loads
+from zeroskip.compiler.compress.zsk_tensor import DTYPES, decode_tensor, encode_tensor
 
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=9)
 
@@ -198,12 +198,12 @@ import sys
 class Block:
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        allowed = {{"numpy", "compiler", *sys.stdlib_module_names}}
+        allowed = {{"numpy", "zeroskip", *sys.stdlib_module_names}}
         # NumPy looks for a few others, and does without.
         if top not in allowed:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Block())
-from compiler.compress.zsk import load
+from zeroskip.compiler.compress.zsk import load
 print(sorted(load({str(path)!r}).arrays()))
 """
     run = subprocess.run(

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from compiler.errors import ZeroskipError
 from tests.unit.files.mutants import mutate_bytes, mutate_json, mutate_npz, to_text
+from zeroskip.base.errors import ZeroskipError
 
 _ROOM = 768 << 20
 """Bytes that reading may take beside what the process had before."""
@@ -66,9 +66,9 @@ def _used() -> int:
 
 def _image(folder: Path) -> Case:
     """Load and run an image of either kind on both models, its checksums made right again."""
-    from compiler.scnn.image import CnnImage, load_image
-    from sim.api import run
-    from sim.scnn.run import run_cnn
+    from zeroskip.compiler.scnn.image import CnnImage, load_image
+    from zeroskip.sim.api import run
+    from zeroskip.sim.scnn.run import run_cnn
 
     good = {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -125,8 +125,8 @@ def _signed(document: dict[str, Any], depth: int) -> bytes:
 
 def _zsk(folder: Path) -> Case:
     """Read a compressed network with its graph."""
-    from compiler.compress import zsk
-    from compiler.frontend_zsk import import_zsk
+    from zeroskip.compiler.compress import zsk
+    from zeroskip.compiler.frontend.zsk import import_zsk
 
     path = folder / "model.zsk"
     good = path.read_bytes()
@@ -196,8 +196,8 @@ def _pt2(folder: Path) -> Case:
     import io
     import zipfile
 
-    from compiler.frontend_lower import lower
-    from compiler.frontend_pt2 import read_pt2, reporting_damage
+    from zeroskip.compiler.frontend.lower import lower
+    from zeroskip.compiler.frontend.pt2 import read_pt2, reporting_damage
 
     path = folder / "model.pt2"
     good = path.read_bytes()
@@ -232,7 +232,7 @@ def _pt2(folder: Path) -> Case:
 
 def _npy(folder: Path) -> Case:
     """Read an array of inputs."""
-    from scripts.cli.files import read_npy
+    from zeroskip.cli.files import read_npy
 
     path = folder / "x.npy"
     good = path.read_bytes()
@@ -253,12 +253,12 @@ def _npy(folder: Path) -> Case:
 
 def _text(folder: Path) -> Case:
     """Read texts of other kinds, by the ending of the one file that is there."""
-    from compiler.compress.config_file import load_config
-    from compiler.compress.import_net import parse_layers, read_net
-    from hw.synth.baseline import read_baseline
-    from hw.synth.liberty import read_liberty
-    from sim.sweep.journal import Journal
-    from sim.sweep.table import read_table
+    from zeroskip.compiler.compress.config_file import load_config
+    from zeroskip.compiler.compress.import_net import parse_layers, read_net
+    from zeroskip.flow.synth.baseline import read_baseline
+    from zeroskip.flow.synth.liberty import read_liberty
+    from zeroskip.sim.sweep.journal import Journal
+    from zeroskip.sim.sweep.table import read_table
 
     (path,) = folder.iterdir()
     good = path.read_bytes()

@@ -14,18 +14,18 @@ import pytest
 import torch
 from torch import nn
 
-from compiler import EieParams, compile
-from compiler.compress.config import Config
-from compiler.compress.config_file import dump_config
-from compiler.compress.import_net import parse_layers
-from compiler.compress.pack import pack
-from compiler.scnn.image import CnnImage
-from hw.scnn.params import PRESETS
-from hw.synth.baseline import BASELINE
-from hw.synth.liberty import OWN_LIBERTY
-from sim.sweep.journal import Journal
-from sim.sweep.table import write_table
 from tests.unit.compress.test_inputs import write_net
+from zeroskip.compiler import EieParams, compile
+from zeroskip.compiler.compress.config import Config
+from zeroskip.compiler.compress.config_file import dump_config
+from zeroskip.compiler.compress.import_net import parse_layers
+from zeroskip.compiler.compress.pack import pack
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.flow.synth.baseline import BASELINE
+from zeroskip.flow.synth.liberty import OWN_LIBERTY
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.sweep.journal import Journal
+from zeroskip.sim.sweep.table import write_table
 
 _ROOT = Path(__file__).parents[3]
 

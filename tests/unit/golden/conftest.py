@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from compiler.eie.place import Placement, Strategy, place
-from compiler.eie.program import build
-from compiler.network import QuantLayer, QuantNetwork
-from hw.eie.params import EieParams
+from zeroskip.compiler.eie.place import Placement, Strategy, place
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.hw.eie.params import EieParams
 
 
 def _compile_srams(

@@ -6,13 +6,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compiler.eie.place import Placement, Strategy
-from compiler.eie.program import build
-from compiler.network import QuantLayer, QuantNetwork
-from hw.eie.params import EieParams
-from sim.golden.decode import DecodedLayer, decode
-from sim.golden.eie import run_network
-from sim.golden.streams import Loading, column_streams, read_program
+from zeroskip.compiler.eie.place import Placement, Strategy
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.decode import DecodedLayer, decode
+from zeroskip.sim.eie.golden import run_network
+from zeroskip.sim.eie.streams import Loading, column_streams, read_program
 
 DrawNetwork = Callable[..., QuantNetwork]
 CompileSrams = Callable[..., tuple[dict[str, NDArray[np.uint64]], Placement]]

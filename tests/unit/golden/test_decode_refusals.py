@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from compiler.eie.place import Placement
-from compiler.network import QuantNetwork
-from hw.eie.formats import descriptor_layout, entry_shifts, pointer_layout
-from hw.eie.params import EieParams
-from sim.golden.decode import decode
-from sim.golden.streams import Loading
+from zeroskip.compiler.eie.place import Placement
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.formats import descriptor_layout, entry_shifts, pointer_layout
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.decode import decode
+from zeroskip.sim.eie.streams import Loading
 
 Srams = dict[str, NDArray[np.uint64]]
 CompileSrams = Callable[..., tuple[Srams, Placement]]

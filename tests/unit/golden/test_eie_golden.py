@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from compiler.network import QuantNetwork
-from sim.golden.eie import run_layer, run_network
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.sim.eie.golden import run_layer, run_network
 
 DrawNetwork = Callable[..., QuantNetwork]
 

@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.eie.segment import SramData
-from compiler.errors import CompileError
-from compiler.graph import INPUT, QuantConv, QuantGraph
-from compiler.scnn.program import build
-from compiler.scnn.run import ScnnRun
-from hw.scnn.params import PRESETS, ScnnParams
-from sim.golden.scnn import layer_results
-from sim.golden.scnn_decode import decode
-from sim.golden.scnn_landing import Landing
-from sim.golden.scnn_parts import DecodedConv, Part, as_decoded, assemble
-from sim.golden.scnn_streams import PassFields, StreamReader, read_program
 from tests.cosim.scnn_check import integer_torch
 from tests.cosim.scnn_draw import draw_graph, draw_planes
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.program import build
+from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.sim.scnn.decode import decode
+from zeroskip.sim.scnn.decoded import DecodedConv, Part, as_decoded, assemble
+from zeroskip.sim.scnn.golden import layer_results
+from zeroskip.sim.scnn.landing import Landing
+from zeroskip.sim.scnn.streams import PassFields, StreamReader, read_program
 
 TINY = PRESETS["tiny"]
 ARRAYS = {

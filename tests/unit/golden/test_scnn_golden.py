@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from compiler.graph import INPUT, QuantConv, QuantGraph
-from sim.golden.scnn import layer_results, run_graph, run_layer
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
+from zeroskip.sim.scnn.golden import layer_results, run_graph, run_layer
 
 
 def conv(**change: Any) -> QuantConv:
@@ -210,7 +210,7 @@ def test_samples_do_not_depend_on_how_many_go_at_a_time(monkeypatch: pytest.Monk
     )
     x = rng.integers(-9, 9, (5, 3, 8, 8))
     whole = run_layer(layer, x, acc_bits=32, act_bits=16)[0]
-    monkeypatch.setattr("sim.golden.scnn._BLOCK", 3 * 9 * 8 * 3)
+    monkeypatch.setattr("zeroskip.sim.scnn.golden._BLOCK", 3 * 9 * 8 * 3)
     np.testing.assert_array_equal(run_layer(layer, x, acc_bits=32, act_bits=16)[0], whole)
 
 

@@ -6,10 +6,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from compiler import EieParams, Image, compile
-from compiler.frontend import as_chain, import_module
-from compiler.network import FloatNetwork
-from sim import run
+from zeroskip.compiler import EieParams, Image, compile
+from zeroskip.compiler.frontend.networks import as_chain, import_module
+from zeroskip.compiler.ir.network import FloatNetwork
+from zeroskip.sim import run
 
 PARAMS = EieParams(num_pes=3)
 

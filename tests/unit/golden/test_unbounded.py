@@ -4,20 +4,20 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from compiler.eie.compute import run_layer
-from compiler.errors import CompileError
-from compiler.fixed_point import quantize_input
-from compiler.graph import FloatCnn, QuantCnn
-from compiler.network import FloatNetwork
-from compiler.quantize import quantize as quantize_chain
-from compiler.scnn.quantize import quantize
-from compiler.scnn.quantize_report import run_fixed
-from hw.eie.params import EieParams
-from hw.scnn.params import ScnnParams
-from sim.golden.eie import run_network
-from sim.golden.scnn import concatenate, layer_results
 from tests.unit.compiler.drawn_graphs import chains, networks_with_tails
 from tests.unit.golden.unbounded import run_chain, run_cnn
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.eie.compute import run_layer
+from zeroskip.compiler.ir.graph import FloatCnn, QuantCnn
+from zeroskip.compiler.ir.network import FloatNetwork
+from zeroskip.compiler.passes.fixed_point import quantize_input
+from zeroskip.compiler.passes.quantize import quantize as quantize_chain
+from zeroskip.compiler.scnn.quantize import quantize
+from zeroskip.compiler.scnn.quantize_report import run_fixed
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.eie.golden import run_network
+from zeroskip.sim.scnn.golden import concatenate, layer_results
 
 
 @settings(max_examples=120, deadline=None)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.graph import QuantCnn, QuantConv
-from compiler.network import QuantLayer
+from zeroskip.compiler.ir.graph import QuantCnn, QuantConv
+from zeroskip.compiler.ir.network import QuantLayer
 
 __all__ = ["Layer", "run_chain", "run_cnn", "run_conv", "run_linear", "windows"]
 

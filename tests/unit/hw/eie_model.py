@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from compiler.eie.place import place
-from compiler.eie.program import build
-from compiler.eie.segment import Descriptor, program_words
-from compiler.network import QuantLayer, QuantNetwork
-from hw.eie.formats import VERSION, Command, Control, Space, readable_rows
-from hw.eie.params import EieParams
-from sim.cycles.program import PassModel, run_program
-from sim.cycles.work import column_work
-from sim.golden.streams import column_streams, read_program
-from sim.rtl.eie import host_writes
 from tests.unit.hw.host_bench import Told
 from tests.unit.hw.host_model import ArrayModel
+from zeroskip.compiler.eie.place import place
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.eie.segment import Descriptor, program_words
+from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.hw.eie.formats import VERSION, Command, Control, Space, readable_rows
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.cycles.program import PassModel, run_program
+from zeroskip.sim.eie.cycles.work import column_work
+from zeroskip.sim.eie.rtl import host_writes
+from zeroskip.sim.eie.streams import column_streams, read_program
 
 P = EieParams(
     num_pes=2,

@@ -7,7 +7,7 @@ from typing import Any
 
 from amaranth.hdl import Module
 
-from sim.bench.pysim import simulate
+from zeroskip.sim.bench.pysim import simulate
 
 __all__ = ["Told", "play", "watched", "with_gaps"]
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hw.common.control import Command, Control, StatusBit
 from tests.unit.hw.host_bench import Told
+from zeroskip.hw.common.control import Command, Control, StatusBit
 
 __all__ = ["ArrayModel", "check_in_order"]
 

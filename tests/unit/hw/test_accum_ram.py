@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from amaranth.hdl import signed
 
-from hw.common.accum_ram import AccumRam
-from sim.bench.pysim import simulate
+from zeroskip.hw.common.accum_ram import AccumRam
+from zeroskip.sim.bench.pysim import simulate
 
 BITS = 10
 DEPTH = 5

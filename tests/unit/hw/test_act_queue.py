@@ -7,8 +7,8 @@ from amaranth.lib import data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.eie.act_queue import ActQueue
-from sim.bench.pysim import get, put, random_gaps, simulate
+from zeroskip.hw.eie.act_queue import ActQueue
+from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
 
 DEPTHS = [1, 2, 3, 8]
 

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from hw.eie.act_rw import ActRw
-from hw.eie.formats import bias_word
-from hw.eie.params import EieParams
-from sim.bench.pysim import simulate
+from zeroskip.hw.eie.act_rw import ActRw
+from zeroskip.hw.eie.formats import bias_word
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.bench.pysim import simulate
 
 P = EieParams(num_acts=12, num_biases=40, act_bits=8, acc_bits=24)
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from amaranth.hdl import Fragment
 
-from hw.eie.arithm import Arithm
-from hw.eie.params import EieParams
-from sim.bench.pysim import simulate
+from zeroskip.hw.eie.arithm import Arithm
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.bench.pysim import simulate
 
 P = EieParams(num_accs=12, weight_bits=12, act_bits=10, acc_bits=20)
 

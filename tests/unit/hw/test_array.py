@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from compiler.eie.place import place
-from compiler.eie.program import build
-from compiler.image import Image
-from compiler.network import QuantNetwork
-from hw.eie.array import PE_MODULE, EieArray
-from hw.eie.formats import Command, Control, Space, StallClass
-from hw.eie.params import EieParams
-from hw.eie.pe import Pe
-from sim.bench.assembly import ArrayBench
-from sim.bench.pysim import simulate
-from sim.cycles.image import image_segments, placed_inputs
-from sim.cycles.program import run_program
-from sim.eie_run import run_columns
+from zeroskip.compiler.eie.place import place
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.array import PE_MODULE, EieArray
+from zeroskip.hw.eie.formats import Command, Control, Space, StallClass
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.pe import Pe
+from zeroskip.sim.bench.assembly import ArrayBench
+from zeroskip.sim.bench.pysim import simulate
+from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs
+from zeroskip.sim.eie.cycles.program import run_program
+from zeroskip.sim.eie.run import run_columns
 
 DrawNetwork = Callable[..., QuantNetwork]
 

@@ -4,15 +4,15 @@ from pathlib import Path
 import pytest
 from amaranth.lib import wiring
 
-from hw.cnn.top import Chip
-from hw.common.bundle import bundle, constants, port_table, ports
-from hw.eie import formats
-from hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
-from hw.eie.params import EieParams
-from hw.eie.pe import Pe
-from hw.scnn.array import ScnnArray
-from hw.scnn.params import ScnnParams
-from sim.rtl.tools import tool_environment
+from zeroskip.hw.chip.top import Chip
+from zeroskip.hw.common.bundle import bundle, constants, port_table, ports
+from zeroskip.hw.eie import formats
+from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.pe import Pe
+from zeroskip.hw.scnn.array import ScnnArray
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.rtl.tools import tool_environment
 
 ROOT = Path(__file__).parents[3]
 SMALL = EieParams(num_pes=3, spmat_words=64, num_pointers=64, counters=False)

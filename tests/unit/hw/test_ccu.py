@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from hw.eie.ccu import Ccu
-from hw.eie.control import Phase
-from hw.eie.counters import counter_addr_bits
-from hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout, pack
-from hw.eie.params import EieParams
-from sim.bench.pysim import simulate
+from zeroskip.hw.eie.ccu import Ccu
+from zeroskip.hw.eie.control import Phase
+from zeroskip.hw.eie.counters import counter_addr_bits
+from zeroskip.hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout, pack
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.bench.pysim import simulate
 
 P = EieParams(
     num_pes=2,

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from amaranth.hdl import Fragment
 
-from hw.eie.codebook_load import CodebookLoad
-from hw.eie.params import EieParams
-from sim.bench.assembly import Watch, count_reads
-from sim.bench.pysim import simulate
+from zeroskip.hw.eie.codebook_load import CodebookLoad
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.bench.assembly import Watch, count_reads
+from zeroskip.sim.bench.pysim import simulate
 
 P = EieParams(num_descriptors=4, code_bits=3, weight_bits=10)
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from hw.eie.counters import Counters, counter_addr_bits
-from hw.eie.formats import StallClass
-from hw.eie.params import EieParams
-from sim.bench.pysim import simulate
+from zeroskip.hw.eie.counters import Counters, counter_addr_bits
+from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.bench.pysim import simulate
 
 P = EieParams(num_descriptors=3)
 ROWS = 1 << counter_addr_bits(P)

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from amaranth.hdl import Shape
 
-from hw.eie.descriptor_read import DescriptorRead
-from hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout
-from hw.eie.params import EieParams
-from sim.bench.pysim import simulate
+from zeroskip.hw.eie.descriptor_read import DescriptorRead
+from zeroskip.hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.bench.pysim import simulate
 
 # Descriptors of less than a half, of more, and the widest.
 SMALL = EieParams(num_descriptors=4, num_pointers=4, num_acts=2, num_accs=2, num_biases=2)

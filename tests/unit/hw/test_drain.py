@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from hw.eie.drain import Drain
-from hw.eie.params import EieParams
-from sim.bench.pysim import simulate
+from zeroskip.hw.eie.drain import Drain
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.bench.pysim import simulate
 
 P = EieParams(num_accs=8, num_acts=16, num_biases=32)
 

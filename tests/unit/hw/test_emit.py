@@ -8,11 +8,11 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.common.emit import SRAM_VERILOG, emit_verilog
-from hw.common.sram import sram
-from hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
-from hw.eie.params import EieParams
-from hw.eie.pe import Pe
+from zeroskip.hw.common.emit import SRAM_VERILOG, emit_verilog
+from zeroskip.hw.common.sram import sram
+from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.pe import Pe
 
 SIZES: dict[str, dict[str, Any]] = {
     "default": {},

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from hw.common.emit import SRAM_VERILOG
-from hw.common.verilog_keywords import KEYWORDS
-from hw.eie.params import EieParams
-from hw.export import ENGINES, export
-from hw.scnn.params import PRESETS
-from sim.rtl.tools import tool_environment
+from zeroskip.hw.common.emit import SRAM_VERILOG
+from zeroskip.hw.common.verilog_keywords import KEYWORDS
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.export import ENGINES, export
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.rtl.tools import tool_environment
 
 _EIE = EieParams(num_pes=9, spmat_words=64, num_pointers=64, skip_padding=True, pointers_first=True)
 _SCNN = PRESETS["tiny"]

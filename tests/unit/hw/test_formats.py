@@ -8,7 +8,7 @@ from amaranth.lib import data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw.eie.formats import (
+from zeroskip.hw.eie.formats import (
     ADDR_BITS,
     DESCRIPTOR_HALF_BITS,
     Control,
@@ -27,7 +27,7 @@ from hw.eie.formats import (
     sram_files,
     work_layout,
 )
-from hw.eie.params import EieParams
+from zeroskip.hw.eie.params import EieParams
 
 PARAMS = [
     EieParams(),

@@ -6,12 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from compiler.eie.place import place
-from hw.eie.array import PE_MODULE, EieArray
-from hw.eie.formats import Space
-from hw.eie.pe import Pe
-from sim.bench.assembly import assemble
-from sim.golden.eie import run_network
 from tests.unit.hw.eie_model import (
     ACT,
     SIZES,
@@ -24,6 +18,12 @@ from tests.unit.hw.eie_model import (
 )
 from tests.unit.hw.host_bench import Told, play, watched, with_gaps
 from tests.unit.hw.host_model import check_in_order
+from zeroskip.compiler.eie.place import place
+from zeroskip.hw.eie.array import PE_MODULE, EieArray
+from zeroskip.hw.eie.formats import Space
+from zeroskip.hw.eie.pe import Pe
+from zeroskip.sim.bench.assembly import assemble
+from zeroskip.sim.eie.golden import run_network
 
 
 def test_model_is_golden() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from amaranth.sim import Simulator
 
-from hw.eie.lnzd import LnzdTree
-from hw.eie.params import EieParams
+from zeroskip.hw.eie.lnzd import LnzdTree
+from zeroskip.hw.eie.params import EieParams
 
 
 def check(num_pes: int, patterns: Iterable[int]) -> None:

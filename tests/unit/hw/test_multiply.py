@@ -8,11 +8,11 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.add import add
-from hw.common.emit import emit_verilog
-from hw.common.multiply import Multiply
-from hw.common.sram import SramPlatform
-from sim.bench.pysim import simulate
+from zeroskip.hw.common.add import add
+from zeroskip.hw.common.emit import emit_verilog
+from zeroskip.hw.common.multiply import Multiply
+from zeroskip.hw.common.sram import SramPlatform
+from zeroskip.sim.bench.pysim import simulate
 
 
 def numbers(bits: int) -> range:

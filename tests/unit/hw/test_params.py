@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from hw.common.params import ParamError
-from hw.eie.params import EieParams
+from zeroskip.hw.common.params import ParamError
+from zeroskip.hw.eie.params import EieParams
 
 RANGES = {
     "num_pes": (1, 256),

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from amaranth.hdl import Fragment
 
-from hw.eie.control import Phase
-from hw.eie.formats import Space, StallClass, bias_word, entry_layout, pack, pointer_layout
-from hw.eie.params import EieParams
-from hw.eie.pe import Pe
-from sim.bench.assembly import Watch, count_reads
-from sim.bench.pysim import simulate
+from zeroskip.hw.eie.control import Phase
+from zeroskip.hw.eie.formats import Space, StallClass, bias_word, entry_layout, pack, pointer_layout
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.pe import Pe
+from zeroskip.sim.bench.assembly import Watch, count_reads
+from zeroskip.sim.bench.pysim import simulate
 
 ROWS, COLUMNS = 6, 9
 CODEBOOK = [0, 3, -7, 100, -128, 1, 50, 127]
@@ -314,7 +314,7 @@ def test_candidates(source: int) -> None:
 def test_flush_in_every_cycle(sizes: dict[str, Any], flushed: Callable[[str], Any]) -> None:
     """Nothing is left of what a flush finds, whenever it comes."""
     p = params(**sizes)
-    parts = flushed("hw.eie.pe")
+    parts = flushed("zeroskip.hw.eie.pe")
     bench = Bench(p, Random(4))
     dut = bench.dut
     assert parts.kinds == ["ActQueue", "PtrRead", "SpmatRead", "Arithm", "ActRw"]

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from hw.eie.formats import pack, pointer_layout
-from hw.eie.params import EieParams
-from hw.eie.ptr_read import PtrRead
-from sim.bench.pysim import get, put, random_gaps, simulate
+from zeroskip.hw.eie.formats import pack, pointer_layout
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.ptr_read import PtrRead
+from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
 
 P = EieParams(num_pointers=32, spmat_words=16, act_bits=8)
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from amaranth.lib import wiring
 
-from hw.cnn.top import Chip
-from hw.common.emit import emit_verilog
-from hw.common.params import ArrayParams, ParamError
-from hw.eie.array import EieArray
-from hw.eie.params import EieParams
-from hw.eie.pe import Pe
-from hw.scnn.array import ScnnArray
-from hw.scnn.params import ScnnParams
-from hw.scnn.pe import ScnnPe
+from zeroskip.hw.chip.top import Chip
+from zeroskip.hw.common.emit import emit_verilog
+from zeroskip.hw.common.params import ArrayParams, ParamError
+from zeroskip.hw.eie.array import EieArray
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.pe import Pe
+from zeroskip.hw.scnn.array import ScnnArray
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.pe import ScnnPe
 
 # What more of it would be more of the same text.
 _MANY = {

@@ -5,8 +5,8 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.saturate import saturate
-from sim.bench.pysim import simulate
+from zeroskip.hw.common.saturate import saturate
+from zeroskip.sim.bench.pysim import simulate
 
 
 class Clip(wiring.Component):

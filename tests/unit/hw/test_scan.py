@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from hw.eie.params import EieParams
-from hw.eie.scan import Scan
-from sim.bench.pysim import simulate
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.scan import Scan
+from zeroskip.sim.bench.pysim import simulate
 
 P = EieParams(num_pes=4, num_acts=16, num_pointers=256, act_bits=8)
 

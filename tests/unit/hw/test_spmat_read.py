@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.eie.formats import entry_layout, pack
-from hw.eie.params import EieParams
-from hw.eie.spmat_read import SpmatRead
-from sim.bench.pysim import put, random_gaps, simulate
+from zeroskip.hw.eie.formats import entry_layout, pack
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.spmat_read import SpmatRead
+from zeroskip.sim.bench.pysim import put, random_gaps, simulate
 
 Entry = tuple[int, int]
 """Code, run."""

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from compiler import EieParams, Image, InputError, compile
-from compiler.scnn.image import CnnImage
-from hw.scnn.params import PRESETS
-from sim import CnnResult, CnnVerifyResult, RunResult, VerifyResult, run
+from zeroskip.compiler import EieParams, Image, InputError, compile
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim import CnnResult, CnnVerifyResult, RunResult, VerifyResult, run
 
 
 def _names(kind: type) -> set[str]:

@@ -3,11 +3,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from compiler.api import compile_quantized
-from compiler.network import QuantNetwork
-from hw.eie.params import EieParams
-from sim.balance import layer_balance
-from sim.storage import layer_storage
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.balance import layer_balance
+from zeroskip.sim.eie.storage import layer_storage
 
 
 @pytest.mark.parametrize("num_accs", [16, 4])

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from compiler import EieParams, compile
-from compiler.image import Image
-from hw.scnn.params import PRESETS
-from sim.api import run
-from sim.eie_run import Target
-from sim.scnn.run import run_cnn
+from zeroskip.compiler import EieParams, compile
+from zeroskip.compiler.image.image import Image
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.api import run
+from zeroskip.sim.eie.run import Target
+from zeroskip.sim.scnn.run import run_cnn
 
 
 @pytest.mark.parametrize("on", ["golden", "cycles"])

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from compiler import EieParams, compile
-from compiler.eie.segment import SramData
-from compiler.image import Image
-from compiler.scnn.image import CnnImage
-from hw.scnn.params import PRESETS
-from sim.contents import cnn_problems, eie_problems
+from zeroskip.compiler import EieParams, compile
+from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.eie.contents import cnn_problems, eie_problems
 
 
 def _few(net: nn.Sequential) -> nn.Sequential:

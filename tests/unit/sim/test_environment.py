@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sim.cache import cache_dir, writing_cache
-from sim.environment import clean_environment, python_environment, source_root
-from sim.errors import ToolError
-from sim.rtl.build import build_model
-from sim.rtl.tools import tool_environment
+from zeroskip.base.cache import cache_dir, writing_cache
+from zeroskip.base.environment import clean_environment, python_environment, source_root
+from zeroskip.base.errors import ToolError
+from zeroskip.sim.rtl.build import build_model
+from zeroskip.sim.rtl.tools import tool_environment
 
 # What other projects leave in a shell, and what it would do to a simulation.
 FOREIGN = {
@@ -49,7 +49,7 @@ def test_our_packages_come_before_those_of_a_user(
     monkeypatch.setenv("PYTHONPATH", ".")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     code = (
-        "import sim, hw, compiler, scripts, cocotb; from sim.bench import tb_eie_run;"
+        "import cocotb; from zeroskip import sim; from zeroskip.sim.eie import tb_run;"
         "print(sim.__file__)"
     )
     # The Python inside a simulator does not put the folder of a script on its path.
@@ -59,8 +59,10 @@ def test_our_packages_come_before_those_of_a_user(
         capture_output=True,
         text=True,
     )
-    assert done.stdout.strip() == str(source_root() / "sim" / "__init__.py"), done.stderr
-    entry = f"import sys; sys.path += [{str(source_root())!r}]; from zeroskip_command import main;"
+    assert done.stdout.strip() == str(source_root() / "zeroskip" / "sim" / "__init__.py"), (
+        done.stderr
+    )
+    entry = f"import sys; sys.path += [{str(source_root())!r}]; from zeroskip.__main__ import main;"
     done = subprocess.run(
         [sys.executable, "-c", f"{entry} main()", "--version"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

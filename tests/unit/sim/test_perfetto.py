@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compiler.api import compile_quantized
-from compiler.errors import InputError
-from compiler.image import Image
-from compiler.network import QuantNetwork
-from hw.eie.formats import StallClass
-from hw.eie.params import EieParams
-from sim.eie_run import run_eie
-from sim.perfetto import write_trace
-from sim.result import RunResult
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.perfetto import write_trace
+from zeroskip.sim.eie.result import RunResult
+from zeroskip.sim.eie.run import run_eie
 
 SIZES = (50, 40, 9)
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sim.plots.area import Commit, draw_area
-from sim.plots.style import panels
+from zeroskip.sim.plots.area import Commit, draw_area
+from zeroskip.sim.plots.style import panels
 
 
 def test_every_axis_has_numbers() -> None:

@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compiler.graph import INPUT, QuantConv
-from compiler.scnn.lanes import signed_field, unpack_lanes
-from compiler.scnn.layer import layer_runs
-from compiler.scnn.plan import plan_layer
-from compiler.scnn.run import ScnnRun, TileLayout
-from compiler.scnn.tiles import encode_tiles
-from hw.scnn.formats import StallClass
-from hw.scnn.params import PRESETS, ScnnParams
-from sim.cycles.scnn.acts import ActStorage
-from sim.cycles.scnn.drain import drain_exchanges, pe_streams
-from sim.cycles.scnn.program import RunCount, ScnnCycles
+from zeroskip.compiler.ir.graph import INPUT, QuantConv
+from zeroskip.compiler.scnn.lanes import signed_field, unpack_lanes
+from zeroskip.compiler.scnn.layer import layer_runs
+from zeroskip.compiler.scnn.plan import plan_layer
+from zeroskip.compiler.scnn.run import ScnnRun, TileLayout
+from zeroskip.compiler.scnn.tiles import encode_tiles
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.sim.scnn.cycles.acts import ActStorage
+from zeroskip.sim.scnn.cycles.drain import drain_exchanges, pe_streams
+from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
 
 TINY, TILE = PRESETS["tiny"], PRESETS["tile"]
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from compiler import EieParams, compile
-from compiler.errors import InputError
-from compiler.scnn.image import CnnImage
-from hw.scnn.params import PRESETS
-from sim.scnn.part import take_layers
+from zeroskip.base.errors import InputError
+from zeroskip.compiler import EieParams, compile
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.scnn.part import take_layers
 
 
 @pytest.fixture(scope="module")

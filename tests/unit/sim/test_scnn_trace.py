@@ -11,22 +11,22 @@ import pytest
 import torch
 from torch import nn
 
-from compiler import EieParams, compile
-from compiler.errors import ImageError, InputError
-from compiler.graph import INPUT
-from compiler.scnn.image import CnnImage
-from hw.eie.formats import StallClass as EieStallClass
-from hw.scnn.formats import StallClass
-from hw.scnn.params import PRESETS, ScnnParams
-from sim.cycles.scnn.drain import drain_exchanges, pe_streams
-from sim.cycles.scnn.passes import PassTrace
-from sim.cycles.scnn.program import RunCount, ScnnCycles
-from sim.cycles.scnn.trace import trace_cnn_image
-from sim.scnn.perfetto import write_cnn_trace
-from sim.scnn.result import CnnResult
-from sim.scnn.run import cnn_inputs, run_cnn
 from tests.cosim.scnn_draw import draw_layer, draw_planes
 from tests.cosim.scnn_plans import draw_runs
+from zeroskip.base.errors import ImageError, InputError
+from zeroskip.compiler import EieParams, compile
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.eie.formats import StallClass as EieStallClass
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.sim.scnn.cycles.drain import drain_exchanges, pe_streams
+from zeroskip.sim.scnn.cycles.passes import PassTrace
+from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
+from zeroskip.sim.scnn.cycles.trace import trace_cnn_image
+from zeroskip.sim.scnn.perfetto import write_cnn_trace
+from zeroskip.sim.scnn.result import CnnResult
+from zeroskip.sim.scnn.run import cnn_inputs, run_cnn
 
 _P = replace(PRESETS["tiny"], num_streams=4)
 _PAIRS = slice(StallClass.USEFUL, StallClass.FRAGMENTATION + 1)

@@ -7,20 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.graph import INPUT, QuantCnn, QuantGraph
-from compiler.scnn.image import CnnImage
-from compiler.scnn.program import build
-from compiler.scnn.tiles import encode_tiles
-from hw.scnn.params import PRESETS
-from sim.cycles.scnn.image import run_cnn_image
-from sim.golden.scnn import run_graph
-from sim.rtl.scnn_files import BlockStore, ScnnResult
-from sim.scnn.differences import CnnDifference, StoreDifference
-from sim.scnn.result import CnnResult, by_conv_layer
-from sim.scnn.run import cnn_result
-from sim.scnn.verify import compare_cnn
-from sim.scnn.walk import map_pass
 from tests.cosim.scnn_draw import draw_layer, draw_planes
+from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantGraph
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.compiler.scnn.program import build
+from zeroskip.compiler.scnn.tiles import encode_tiles
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.scnn.cycles.image import run_cnn_image
+from zeroskip.sim.scnn.differences import CnnDifference, StoreDifference
+from zeroskip.sim.scnn.golden import run_graph
+from zeroskip.sim.scnn.result import CnnResult, by_conv_layer
+from zeroskip.sim.scnn.rtl_files import BlockStore, ScnnResult
+from zeroskip.sim.scnn.run import cnn_result
+from zeroskip.sim.scnn.verify import compare_cnn
+from zeroskip.sim.scnn.walk import map_pass
 
 _P = replace(PRESETS["tiny"], num_streams=4)
 

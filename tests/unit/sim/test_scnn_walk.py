@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.graph import INPUT
-from compiler.scnn.run import Channels, PassOutput
-from hw.scnn.params import PRESETS
-from sim.scnn.walk import map_pass, walk
 from tests.cosim.scnn_draw import draw_layer
 from tests.cosim.scnn_plans import draw_runs
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.scnn.run import Channels, PassOutput
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.scnn.walk import map_pass, walk
 
 _ARRAY = replace(PRESETS["tiny"], num_streams=4)
 

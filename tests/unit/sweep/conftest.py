@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compiler.network import QuantNetwork
-from hw.eie.params import EieParams
-from sim.sweep.grid import Point, grid
-from sim.sweep.run import Sweep
-from sim.sweep.work import ImageWork
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.sweep.grid import Point, grid
+from zeroskip.sim.sweep.run import Sweep
+from zeroskip.sim.sweep.work import ImageWork
 
 BASE = Point(
     EieParams(

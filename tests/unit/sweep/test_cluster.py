@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.errors import ToolError
-from sim.sweep.run import Sweep, run_sweep
+from zeroskip.base.errors import ToolError
+from zeroskip.sim.sweep.run import Sweep, run_sweep
 
 ROOT = Path(__file__).parents[3]
 CLUSTER = """
@@ -64,6 +64,6 @@ def test_a_cluster_gives_the_same_rows(
 def test_a_scheduler_without_workers_is_told(
     sweep: Sweep, tmp_path: Path, no_worker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sim.sweep.execute._FIRST_WORKER", 1)
+    monkeypatch.setattr("zeroskip.sim.sweep.execute._FIRST_WORKER", 1)
     with pytest.raises(ToolError, match="has no workers"):
         run_sweep(sweep, tmp_path / "t.csv", scheduler=no_worker)

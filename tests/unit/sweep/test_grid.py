@@ -1,8 +1,8 @@
 import pytest
 
-from compiler.errors import InputError
-from hw.eie.params import EieParams
-from sim.sweep.grid import Point, grid, image_key
+from zeroskip.base.errors import InputError
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.sweep.grid import Point, grid, image_key
 
 BASE = Point(EieParams(num_pes=64, spmat_words=1000, num_acts=512, num_accs=64), "interleave")
 

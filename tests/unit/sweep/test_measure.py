@@ -2,14 +2,14 @@ import dataclasses
 
 import numpy as np
 
-from compiler.api import compile_quantized
-from hw.eie.formats import StallClass
-from sim.eie_run import run_eie
-from sim.golden.streams import column_streams
-from sim.sweep.grid import Point, grid
-from sim.sweep.measure import measure_points
-from sim.sweep.work import ImageWork
 from tests.unit.sweep.conftest import BASE
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.hw.eie.formats import StallClass
+from zeroskip.sim.eie.run import run_eie
+from zeroskip.sim.eie.streams import column_streams
+from zeroskip.sim.sweep.grid import Point, grid
+from zeroskip.sim.sweep.measure import measure_points
+from zeroskip.sim.sweep.work import ImageWork
 
 
 def _points() -> list[Point]:

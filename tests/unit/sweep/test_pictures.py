@@ -6,17 +6,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from compiler.errors import InputError
-from hw.eie.formats import StallClass
-from hw.eie.params import EieParams
-from sim.plots.curves import draw_figure
-from sim.plots.figures import FIGURES
-from sim.plots.heat import HeatMap, draw_heat
-from sim.plots.style import save
-from sim.sweep.grid import Point, grid
-from sim.sweep.run import Sweep, run_sweep
-from sim.sweep.table import read_table
-from sim.sweep.work import PaperWork
+from zeroskip.base.errors import InputError
+from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.plots.curves import draw_figure
+from zeroskip.sim.plots.figures import FIGURES
+from zeroskip.sim.plots.heat import HeatMap, draw_heat
+from zeroskip.sim.plots.style import save
+from zeroskip.sim.sweep.grid import Point, grid
+from zeroskip.sim.sweep.run import Sweep, run_sweep
+from zeroskip.sim.sweep.table import read_table
+from zeroskip.sim.sweep.work import PaperWork
 
 SMALL = Point(EieParams(num_pes=64, num_accs=64, num_acts=512), "interleave")
 

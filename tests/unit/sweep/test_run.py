@@ -7,12 +7,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from compiler.errors import InputError
-from sim.errors import ToolError
-from sim.sweep import run as run_module
-from sim.sweep.journal import Journal
-from sim.sweep.run import Sweep, journal_path, run_sweep
-from sim.sweep.table import COLUMNS, read_table
+from zeroskip.base.errors import InputError, ToolError
+from zeroskip.sim.sweep import run as run_module
+from zeroskip.sim.sweep.journal import Journal
+from zeroskip.sim.sweep.run import Sweep, journal_path, run_sweep
+from zeroskip.sim.sweep.table import COLUMNS, read_table
 
 
 def test_both_formats_hold_all_points(sweep: Sweep, tmp_path: Path) -> None:

@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from compiler.errors import CompileError, InputError
-from hw.scnn.params import ScnnParams
-from sim.benchmarks.scnn import BENCH_PARAMS, measure_layer
-from sim.benchmarks.scnn_layers import ConvLayer, scnn_layers
-from sim.benchmarks.scnn_result import ConvBench
-from sim.plots.density import PAPER_DENSITY_SPEED, draw_density
-from sim.plots.style import save
-from sim.sweep.run import journal_path, run_sweep
-from sim.sweep.scnn import ScnnSweep, scnn_grid
-from sim.sweep.scnn_table import SCNN_COLUMNS
-from sim.sweep.table import read_table
+from zeroskip.base.errors import CompileError, InputError
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.plots.density import PAPER_DENSITY_SPEED, draw_density
+from zeroskip.sim.plots.style import save
+from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, measure_layer
+from zeroskip.sim.scnn.benchmark.layers import ConvLayer, scnn_layers
+from zeroskip.sim.scnn.benchmark.result import ConvBench
+from zeroskip.sim.scnn.sweep import ScnnSweep, scnn_grid
+from zeroskip.sim.scnn.sweep_table import SCNN_COLUMNS
+from zeroskip.sim.sweep.run import journal_path, run_sweep
+from zeroskip.sim.sweep.table import read_table
 
 LAYERS = ["googlenet/5b/5x5_reduce", "googlenet/5b/5x5"]
 AXES = {"density": [0.2, 1.0], "machine": ["scnn", "weight-only"]}
@@ -101,7 +101,7 @@ def test_impossible_points_have_their_reason(
             raise CompileError("the array is too small")
         return measure_layer(layer, params)
 
-    monkeypatch.setattr("sim.sweep.scnn.measure_layer", refuse)
+    monkeypatch.setattr("zeroskip.sim.scnn.sweep.measure_layer", refuse)
     sweep = ScnnSweep(LAYERS[:1], scnn_grid({"act_words": [32, 1024]}))
     rows = run_sweep(sweep, tmp_path / "t.csv", jobs=1).rows
     assert [row["possible"] for row in rows] == [False, True]

@@ -7,13 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compiler.errors import InputError
-from hw.synth.baseline import BASELINE, agreed_gates, growth, read_baseline, renew_baseline
-from hw.synth.netlist import Sram
-from hw.synth.path import LongestPath
-from hw.synth.report import AreaReport, Unit, models_digest
-from sim.plots.area import draw_area, read_history
-from sim.plots.style import save
+from zeroskip.base.errors import InputError
+from zeroskip.flow.synth.baseline import (
+    BASELINE,
+    agreed_gates,
+    growth,
+    read_baseline,
+    renew_baseline,
+)
+from zeroskip.flow.synth.netlist import Sram
+from zeroskip.flow.synth.path import LongestPath
+from zeroskip.flow.synth.report import AreaReport, Unit, models_digest
+from zeroskip.sim.plots.area import draw_area, read_history
+from zeroskip.sim.plots.style import save
 
 PATH = LongestPath("register a", "register b", 9, None, None)
 NETLISTS = {"eie_pe": "0" * 64}
@@ -64,7 +70,7 @@ def test_netlists_that_have_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert agreed_gates(report(gates=None), path) == report().gates
     assert agreed_gates(report(preset="best"), path) is None
     assert agreed_gates(report(netlists={"eie_pe": "1" * 64}), path) is None
-    monkeypatch.setattr("hw.synth.baseline.models_digest", lambda: "other cells")
+    monkeypatch.setattr("zeroskip.flow.synth.baseline.models_digest", lambda: "other cells")
     assert agreed_gates(report(), path) is None
     monkeypatch.undo()
     renew_baseline(report(gates={**(report().gates or {}), "passed": False}), path)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.errors import InputError
-from hw.synth.liberty import OWN_LIBERTY, OWN_MODELS, read_liberty
+from zeroskip.base.errors import InputError
+from zeroskip.flow.synth.liberty import OWN_LIBERTY, OWN_MODELS, read_liberty
 
 SMALLEST = """
 library ("small") {

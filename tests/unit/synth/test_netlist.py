@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from hw.synth.liberty import OWN_LIBERTY, read_liberty
-from hw.synth.netlist import Netlist, Sram, synthesize
-from hw.synth.report import units_of
-from hw.synth.sram_area import sram_area
-from hw.synth.yosys import run_yosys
-from sim.errors import ToolError
+from zeroskip.base.errors import ToolError
+from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
+from zeroskip.flow.synth.netlist import Netlist, Sram, synthesize
+from zeroskip.flow.synth.report import units_of
+from zeroskip.flow.synth.sram_area import sram_area
+from zeroskip.flow.synth.yosys import run_yosys
 
 OWN = read_liberty(OWN_LIBERTY)
 

@@ -8,10 +8,10 @@ import pytest
 from amaranth.lib import data
 from numpy.typing import NDArray
 
-from compiler.graph import QuantConv
-from compiler.scnn.run import ActLoad, ActStore, ScnnRun
-from compiler.scnn.tiles import decode_tiles, encode_tiles
-from hw.scnn.formats import (
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.run import ActLoad, ActStore, ScnnRun
+from zeroskip.compiler.scnn.tiles import decode_tiles, encode_tiles
+from zeroskip.hw.scnn.formats import (
     DESCRIPTOR_WORD_BITS,
     DESCRIPTOR_WORDS,
     act_entry_layout,
@@ -21,7 +21,7 @@ from hw.scnn.formats import (
     sram_files,
     weight_entry_layout,
 )
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.params import ScnnParams
 
 Tensors = dict[str, NDArray[np.int64]]
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from compiler.errors import CompileError, ImageError
-from compiler.graph import INPUT, QuantCnn, QuantConv, QuantGraph
-from compiler.image import Image
-from compiler.network import QuantNetwork
-from compiler.scnn.compile import compile_quantized_cnn
-from compiler.scnn.image import CnnImage, load_image
-from hw.eie.params import EieParams
-from hw.scnn.params import PRESETS
+from zeroskip.base.errors import CompileError, ImageError
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantConv, QuantGraph
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.scnn.compile import compile_quantized_cnn
+from zeroskip.compiler.scnn.image import CnnImage, load_image
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.scnn.params import PRESETS
 
 PARAMS = replace(PRESETS["tile"], pes_x=2, pes_y=2, num_streams=4)
 TAIL = EieParams(num_pes=3, acc_bits=40)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from compiler import compile
-from compiler.scnn.image import CnnImage
-from hw.scnn.params import PRESETS
-from sim.scnn.run import run_cnn
+from zeroskip.compiler import compile
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.scnn.run import run_cnn
 
 small = st.integers(1, 3)
 

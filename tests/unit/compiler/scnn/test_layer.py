@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compiler.graph import QuantConv
-from compiler.scnn.geometry import kernel_pieces, layer_regions, least_tile
-from compiler.scnn.layer import LayerPlan, layer_runs
-from compiler.scnn.mapping import Mapping, Room
-from hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.geometry import kernel_pieces, layer_regions, least_tile
+from zeroskip.compiler.scnn.layer import LayerPlan, layer_runs
+from zeroskip.compiler.scnn.mapping import Mapping, Room
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
 Convolve = Callable[[QuantConv, NDArray[np.int64], ScnnParams], NDArray[np.int64]]
 

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.errors import ImageError
-from compiler.graph import INPUT, QuantCnn, QuantConv, QuantGraph
-from compiler.scnn.compile import compile_quantized_cnn
-from compiler.scnn.image import CnnImage
-from compiler.scnn.order import channel_cuts, permute_channels
-from compiler.scnn.program import build
-from hw.scnn.params import PRESETS
-from sim.contents import cnn_problems
-from sim.golden.scnn import layer_results
-from sim.scnn.run import run_cnn
 from tests.cosim.scnn_draw import draw_graph, draw_planes
+from zeroskip.base.errors import ImageError
+from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.compile import compile_quantized_cnn
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.compiler.scnn.order import channel_cuts, permute_channels
+from zeroskip.compiler.scnn.program import build
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.eie.contents import cnn_problems
+from zeroskip.sim.scnn.golden import layer_results
+from zeroskip.sim.scnn.run import run_cnn
 
 _ARRAY = replace(PRESETS["tiny"], num_streams=4, act_words=256, num_channels=64)
 # Too many channels for all layers in one run, and so blocks of PEs with streams of their own.

@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compiler.errors import CompileError
-from compiler.graph import QuantCnn, QuantConv, QuantGraph
-from compiler.scnn import cost, geometry
-from compiler.scnn.clear import keeps_clear
-from compiler.scnn.compile import compile_quantized_cnn
-from compiler.scnn.cost import count_runs
-from compiler.scnn.geometry import cut_axis, layer_regions, least_tile
-from compiler.scnn.layer import LayerPlan, layer_runs
-from compiler.scnn.mapping import Mapping
-from compiler.scnn.plan import MAX_RUNS, estimate, plan_layer
-from compiler.scnn.program import MANY_RUNS
-from hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.graph import QuantCnn, QuantConv, QuantGraph
+from zeroskip.compiler.scnn import cost, geometry
+from zeroskip.compiler.scnn.clear import keeps_clear
+from zeroskip.compiler.scnn.compile import compile_quantized_cnn
+from zeroskip.compiler.scnn.cost import count_runs
+from zeroskip.compiler.scnn.geometry import cut_axis, layer_regions, least_tile
+from zeroskip.compiler.scnn.layer import LayerPlan, layer_runs
+from zeroskip.compiler.scnn.mapping import Mapping
+from zeroskip.compiler.scnn.plan import MAX_RUNS, estimate, plan_layer
+from zeroskip.compiler.scnn.program import MANY_RUNS
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
 TINY, PAPER = PRESETS["tiny"], PRESETS["paper"]
 

@@ -12,20 +12,20 @@ from hypothesis import given, settings
 from numpy.typing import NDArray
 from torch import nn
 
-import compiler
-from compiler.errors import CompileError
-from compiler.graph import Area, QuantConv
-from compiler.scnn.areas import area_layers
-from compiler.scnn.check import check_layer
-from compiler.scnn.image import CnnImage
-from compiler.scnn.program import build
-from hw.scnn.params import PRESETS
-from sim.golden.scnn import run_layer
-from sim.golden.scnn_decode import decode
-from sim.golden.scnn_parts import as_decoded
-from sim.scnn.run import cnn_inputs, run_cnn
 from tests.cosim.scnn_check import integer_torch
 from tests.unit.compiler.pool_modules import pools
+from zeroskip import compiler
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.graph import Area, QuantConv
+from zeroskip.compiler.scnn.areas import area_layers
+from zeroskip.compiler.scnn.check import check_layer
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.compiler.scnn.program import build
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.scnn.decode import decode
+from zeroskip.sim.scnn.decoded import as_decoded
+from zeroskip.sim.scnn.golden import run_layer
+from zeroskip.sim.scnn.run import cnn_inputs, run_cnn
 
 PARAMS = dataclasses.replace(PRESETS["tiny"], num_streams=4)
 

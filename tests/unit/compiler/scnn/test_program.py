@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compiler.errors import CompileError
-from compiler.graph import INPUT, QuantConv, QuantGraph
-from compiler.scnn.program import build
-from hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.program import build
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
 Convolve = Callable[[QuantConv, NDArray[np.int64], ScnnParams], NDArray[np.int64]]
 

@@ -14,9 +14,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from compiler.errors import CompileError, InputError
-from compiler.fixed_point import limits, quantize_input
-from compiler.graph import (
+from tests.unit.compiler.drawn_graphs import networks
+from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
     FloatCnn,
@@ -28,15 +28,15 @@ from compiler.graph import (
     QuantConv,
     QuantGraph,
 )
-from compiler.network import FloatLayer, FloatNetwork
-from compiler.scnn.evaluate import run_nodes
-from compiler.scnn.quantize import quantize
-from compiler.scnn.quantize_report import fixed_point_errors, run_fixed
-from hw.eie.params import EieParams
-from hw.scnn.params import ScnnParams
-from sim.golden.eie import run_layer as run_eie_layer
-from sim.golden.scnn import concatenate, layer_results, run_graph, run_layer
-from tests.unit.compiler.drawn_graphs import networks
+from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
+from zeroskip.compiler.passes.fixed_point import limits, quantize_input
+from zeroskip.compiler.scnn.evaluate import run_nodes
+from zeroskip.compiler.scnn.quantize import quantize
+from zeroskip.compiler.scnn.quantize_report import fixed_point_errors, run_fixed
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.eie.golden import run_layer as run_eie_layer
+from zeroskip.sim.scnn.golden import concatenate, layer_results, run_graph, run_layer
 
 PARAMS = ScnnParams()
 

@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from compiler import EieParams, compile
-from compiler.graph import QuantGraph
-from compiler.scnn.image import CnnImage
-from compiler.scnn.program import build
-from compiler.scnn.strides import choose_strides
-from hw.scnn.params import PRESETS, ScnnParams
-from sim.scnn.run import run_cnn
+from zeroskip.compiler import EieParams, compile
+from zeroskip.compiler.ir.graph import QuantGraph
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.compiler.scnn.program import build
+from zeroskip.compiler.scnn.strides import choose_strides
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.sim.scnn.run import run_cnn
 
 _PARAMS = replace(PRESETS["tile"], pes_x=2, pes_y=2, num_streams=4)
 

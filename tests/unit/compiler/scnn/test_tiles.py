@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compiler.errors import InputError
-from compiler.scnn.lanes import unpack_lanes
-from compiler.scnn.run import TileLayout
-from compiler.scnn.tiles import EncodedTiles, decode_tiles, encode_tiles
-from hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.scnn.lanes import unpack_lanes
+from zeroskip.compiler.scnn.run import TileLayout
+from zeroskip.compiler.scnn.tiles import EncodedTiles, decode_tiles, encode_tiles
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
 TINY = PRESETS["tiny"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from hw.scnn.formats import Command, Control, Space
 from tests.unit.hw.host_bench import Told
 from tests.unit.hw.scnn.scnn_model import FILE, Network, P, input_writes, loading, program_writes
+from zeroskip.hw.scnn.formats import Command, Control, Space
 
 __all__ = ["draw_commands"]
 

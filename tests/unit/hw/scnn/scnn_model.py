@@ -7,11 +7,13 @@ import numpy as np
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
-from compiler.graph import INPUT, QuantConv, QuantGraph
-from compiler.scnn.program import build
-from compiler.scnn.run import ScnnRun
-from compiler.scnn.tiles import decode_tiles, encode_tiles
-from hw.scnn.formats import (
+from tests.unit.hw.host_bench import Told
+from tests.unit.hw.host_model import ArrayModel
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.program import build
+from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.compiler.scnn.tiles import decode_tiles, encode_tiles
+from zeroskip.hw.scnn.formats import (
     DESCRIPTOR_WORD_BITS,
     DESCRIPTOR_WORDS,
     VERSION,
@@ -21,13 +23,11 @@ from hw.scnn.formats import (
     directory_layout,
     readable_rows,
 )
-from hw.scnn.params import ScnnParams
-from sim.cycles.scnn.program import ScnnCycles
-from sim.golden.scnn import run_graph
-from sim.golden.words import read_descriptors
-from sim.rtl.scnn_files import scnn_host_writes
-from tests.unit.hw.host_bench import Told
-from tests.unit.hw.host_model import ArrayModel
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.golden.words import read_descriptors
+from zeroskip.sim.scnn.cycles.program import ScnnCycles
+from zeroskip.sim.scnn.golden import run_graph
+from zeroskip.sim.scnn.rtl_files import scnn_host_writes
 
 P = ScnnParams(
     pes_x=2,

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from hw.scnn.accumulators import Accumulators
-from hw.scnn.params import ScnnParams
-from sim.bench.pysim import simulate
+from zeroskip.hw.scnn.accumulators import Accumulators
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.bench.pysim import simulate
 
 SIZES = [(1, 2), (2, 4), (8, 2), (4, 16)]
 

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from hw.scnn.act_ram import ActRam
-from hw.scnn.params import ScnnParams
-from sim.bench.pysim import simulate
+from zeroskip.hw.scnn.act_ram import ActRam
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.bench.pysim import simulate
 
 
 @pytest.mark.parametrize("source", [0, 1])

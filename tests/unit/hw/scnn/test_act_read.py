@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from hw.scnn.act_read import ACT_QUEUE_DEPTH, ActRead
-from hw.scnn.params import ScnnParams
-from sim.bench.pysim import get, put, random_gaps, simulate
+from zeroskip.hw.scnn.act_read import ACT_QUEUE_DEPTH, ActRead
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
 
 
 class Channels:

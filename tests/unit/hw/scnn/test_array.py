@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from compiler.graph import INPUT, QuantConv
-from compiler.scnn.layer import layer_runs
-from compiler.scnn.plan import plan_layer
-from compiler.scnn.run import ScnnRun
-from compiler.scnn.tiles import decode_tiles
-from hw.scnn.array import PE_MODULE, ScnnArray
-from hw.scnn.formats import Command, Control, Space, directory_layout
-from hw.scnn.params import ScnnParams
-from hw.scnn.pe import ScnnPe
-from sim.bench.assembly import ArrayBench
-from sim.bench.pysim import simulate
-from sim.cycles.scnn.program import ScnnCycles
-from sim.cycles.scnn.weights import stream_work
-from sim.golden.scnn import run_layer
-from sim.rtl.scnn_loads import block_members, encode_loads
-from sim.scnn.walk import map_pass
+from zeroskip.compiler.ir.graph import INPUT, QuantConv
+from zeroskip.compiler.scnn.layer import layer_runs
+from zeroskip.compiler.scnn.plan import plan_layer
+from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.compiler.scnn.tiles import decode_tiles
+from zeroskip.hw.scnn.array import PE_MODULE, ScnnArray
+from zeroskip.hw.scnn.formats import Command, Control, Space, directory_layout
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.pe import ScnnPe
+from zeroskip.sim.bench.assembly import ArrayBench
+from zeroskip.sim.bench.pysim import simulate
+from zeroskip.sim.scnn.cycles.program import ScnnCycles
+from zeroskip.sim.scnn.cycles.weights import stream_work
+from zeroskip.sim.scnn.golden import run_layer
+from zeroskip.sim.scnn.loads import block_members, encode_loads
+from zeroskip.sim.scnn.walk import map_pass
 
 
 def params(**sizes: Any) -> ScnnParams:

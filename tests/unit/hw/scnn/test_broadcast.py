@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from hw.common.emit import emit_verilog
-from hw.scnn.broadcast import Broadcast, stream_numbers
-from hw.scnn.params import ScnnParams
-from sim.bench.pysim import simulate
+from zeroskip.hw.common.emit import emit_verilog
+from zeroskip.hw.scnn.broadcast import Broadcast, stream_numbers
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.bench.pysim import simulate
 
 GRIDS = [(1, 1, 1), (2, 2, 4), (3, 2, 6), (3, 2, 2), (4, 4, 5), (5, 1, 3)]
 """PEs across and down, and streams."""

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from amaranth.sim import Simulator
 
-from hw.scnn.coordinates import Coordinates
-from hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.coordinates import Coordinates
+from zeroskip.hw.scnn.params import ScnnParams
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 4, 8])

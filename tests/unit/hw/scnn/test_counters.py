@@ -4,11 +4,11 @@ from typing import Any
 
 from amaranth.hdl import Fragment
 
-from hw.scnn.counters import Counters
-from hw.scnn.formats import StallClass
-from hw.scnn.params import ScnnParams
-from sim.bench.assembly import Watch, count_reads
-from sim.bench.pysim import simulate
+from zeroskip.hw.scnn.counters import Counters
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.bench.assembly import Watch, count_reads
+from zeroskip.sim.bench.pysim import simulate
 
 
 def test_every_counted_cycle_adds_all_multipliers() -> None:

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from amaranth.hdl import Shape
 
-from hw.scnn.descriptor_read import DescriptorRead
-from hw.scnn.formats import DESCRIPTOR_WORD_BITS, DESCRIPTOR_WORDS, descriptor_layout
-from hw.scnn.params import PRESETS, ScnnParams
-from sim.bench.pysim import simulate
+from zeroskip.hw.scnn.descriptor_read import DescriptorRead
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORD_BITS, DESCRIPTOR_WORDS, descriptor_layout
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.sim.bench.pysim import simulate
 
 SIZES = [PRESETS["tiny"], ScnnParams(num_descriptors=5), PRESETS["paper"]]
 

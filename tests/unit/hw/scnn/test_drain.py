@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.common.emit import emit_verilog
-from hw.scnn.drain import Drain
-from hw.scnn.params import ScnnParams
-from sim.bench.pysim import simulate
+from zeroskip.hw.common.emit import emit_verilog
+from zeroskip.hw.scnn.drain import Drain
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.bench.pysim import simulate
 
 P = ScnnParams(banks=8, bank_entries=32, num_biases=64)
 FIELDS = (

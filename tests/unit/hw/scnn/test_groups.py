@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from hw.scnn.groups import Groups
-from hw.scnn.params import ScnnParams
-from sim.bench.pysim import simulate
+from zeroskip.hw.scnn.groups import Groups
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.bench.pysim import simulate
 
 
 def test_goes_on_in_the_other_set_while_one_is_drained() -> None:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from hw.scnn.multiplier_array import MultiplierArray
-from hw.scnn.params import ScnnParams
-from sim.bench.pysim import simulate
+from zeroskip.hw.scnn.multiplier_array import MultiplierArray
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.bench.pysim import simulate
 
 Vector = dict[str, Any]
 

@@ -8,11 +8,11 @@ import pytest
 from amaranth.hdl import Const
 from amaranth.lib import data
 
-from hw.scnn.control import Phase
-from hw.scnn.formats import Space, StallClass, act_word_layout, directory_layout
-from hw.scnn.params import ScnnParams
-from hw.scnn.pe import ScnnPe
-from sim.bench.pysim import put, random_gaps, simulate
+from zeroskip.hw.scnn.control import Phase
+from zeroskip.hw.scnn.formats import Space, StallClass, act_word_layout, directory_layout
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.pe import ScnnPe
+from zeroskip.sim.bench.pysim import put, random_gaps, simulate
 
 Plane = dict[int, int]  # value by position, zeros that are stored included
 
@@ -374,7 +374,7 @@ def test_cycles_of_a_group(weights: list[tuple[int, int]], ready: int) -> None:
 def test_flush_in_every_cycle(flushed: Callable[[str], Any]) -> None:
     """Nothing is left of what a flush finds, whenever it comes: in the pass and in its drain."""
     p, rng = params(), Random(9)
-    parts = flushed("hw.scnn.pe")
+    parts = flushed("zeroskip.hw.scnn.pe")
     bench = Bench(p, [], rng, gaps=0)
     dut = bench.dut
     assert parts.kinds == []  # The PE has not been elaborated.

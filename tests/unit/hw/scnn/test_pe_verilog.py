@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hw.common.emit import SRAM_VERILOG, emit_verilog
-from hw.scnn.params import PRESETS, ScnnParams
-from hw.scnn.pe import ScnnPe
-from sim.rtl.tools import tool_environment
+from zeroskip.hw.common.emit import SRAM_VERILOG, emit_verilog
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.hw.scnn.pe import ScnnPe
+from zeroskip.sim.rtl.tools import tool_environment
 
 SIZES: dict[str, ScnnParams] = {
     "tiny": PRESETS["tiny"],

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.common.emit import emit_verilog
-from hw.scnn.formats import bias_word
-from hw.scnn.params import ScnnParams
-from hw.scnn.ppu import NEIGHBOURS, Ppu
-from sim.bench.pysim import simulate
+from zeroskip.hw.common.emit import emit_verilog
+from zeroskip.hw.scnn.formats import bias_word
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.ppu import NEIGHBOURS, Ppu
+from zeroskip.sim.bench.pysim import simulate
 
 P = ScnnParams(
     pes_x=3,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.scnn.params import ScnnParams
-from hw.scnn.scatter import Scatter
-from sim.bench.pysim import simulate
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.scatter import Scatter
+from zeroskip.sim.bench.pysim import simulate
 
 Product = tuple[int, int]  # address, value
 Pair = list[list[Product | None]]  # [f][i]; None: not used

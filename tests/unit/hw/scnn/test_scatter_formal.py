@@ -15,10 +15,10 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.common.emit import emit_verilog
-from hw.scnn.params import ScnnParams
-from hw.scnn.scatter import Scatter
-from hw.synth.yosys import run_yosys
+from zeroskip.flow.synth.yosys import run_yosys
+from zeroskip.hw.common.emit import emit_verilog
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.scatter import Scatter
 
 pytest.importorskip("pyosys")
 

@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 
-from hw.scnn.control import Phase
-from hw.scnn.counters import counter_addr_bits
-from hw.scnn.formats import DESCRIPTOR_WORD_BITS, DESCRIPTOR_WORDS, descriptor_layout, pack
-from hw.scnn.params import ScnnParams
-from hw.scnn.sequencer import Sequencer
-from sim.bench.pysim import simulate
+from zeroskip.hw.scnn.control import Phase
+from zeroskip.hw.scnn.counters import counter_addr_bits
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORD_BITS, DESCRIPTOR_WORDS, descriptor_layout, pack
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.sequencer import Sequencer
+from zeroskip.sim.bench.pysim import simulate
 
 P = ScnnParams(banks=4, bank_entries=16, num_descriptors=4)
 SWEEP = 1 << max(P.entry_addr_bits, counter_addr_bits(P))

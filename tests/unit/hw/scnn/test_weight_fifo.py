@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from hw.scnn.params import ScnnParams
-from hw.scnn.weight_fifo import WeightFifo
-from sim.bench.pysim import simulate
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.weight_fifo import WeightFifo
+from zeroskip.sim.bench.pysim import simulate
 
 SIZES: list[dict[str, Any]] = [
     {"weight_depth": 2, "block_depth": 2},

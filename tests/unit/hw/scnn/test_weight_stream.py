@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
-from hw.common.emit import emit_verilog
-from hw.scnn.formats import Space
-from hw.scnn.params import ScnnParams
-from hw.scnn.weight_stream import WeightStream
-from sim.bench.pysim import get, random_gaps, simulate
+from zeroskip.hw.common.emit import emit_verilog
+from zeroskip.hw.scnn.formats import Space
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.weight_stream import WeightStream
+from zeroskip.sim.bench.pysim import get, random_gaps, simulate
 
 P = ScnnParams(
     mult_f=3,

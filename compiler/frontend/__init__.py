@@ -1,0 +1,1 @@
+"""Front ends: from PyTorch networks to the intermediate representation."""

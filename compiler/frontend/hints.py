@@ -1,0 +1,58 @@
+"""Why the arrays cannot do what an operator does, and what to do instead."""
+
+from zeroskip.compiler.frontend.ops import base_name
+from zeroskip.compiler.frontend.program import Node
+
+__all__ = ["hint", "why_not_planes"]
+
+_HINTS = {
+    "softmax": "leave it out: it does not change which output is the largest",
+    "hardswish": "its result is not that of a ReLU; use ReLU",
+    "hardsigmoid": "its result is not that of a ReLU; use ReLU",
+    "silu": "its result is not that of a ReLU; use ReLU",
+    "leaky": "negative outputs are clipped to 0 or kept; use ReLU",
+    "conv_transpose": "the array's convolutions make planes smaller, not larger; a convolution of "
+    "the same size, with the larger planes before it, can take its place",
+    "conv3d": "only convolutions in one or two dimensions",
+    "conv": "only convolutions of feature maps, before any Linear layer",
+    "pow": "the arrays multiply by constants only, so neither powers nor LPPool; use AvgPool2d or "
+    "MaxPool2d and fine-tune",
+    "upsample": "it mixes neighbours with weights that differ from place to place; use "
+    "mode='nearest' right before Flatten and Linear, or leave it out",
+    "fractional_max_pool": "its windows are random; use MaxPool2d",
+    "pool3d": "only pooling in one or two dimensions",
+    "pool": "only pooling of feature maps, before any Linear layer",
+    "group_norm": "it needs the mean and variance of each input, which the array does not compute; "
+    "use BatchNorm",
+    "layer_norm": "it needs the mean and variance of each input, which the array does not compute; "
+    "use BatchNorm",
+    "instance_norm": "it needs the mean and variance of each input, which the array does not "
+    "compute; use BatchNorm",
+}
+
+
+def hint(base: str) -> str:
+    """Return advice for an operator that is not supported, or nothing."""
+    return next((text for key, text in _HINTS.items() if key in base), "")
+
+
+def why_not_planes(node: Node, own: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """Return why the array cannot make planes of ``shape`` of those of shape ``own`` with it."""
+    base = base_name(node.op)
+    before_linear = "only where nothing but reshaping stands between it and a Linear layer"
+    if "pad" in base:
+        return (
+            f"it pads with values of the plane ({node.args.get('mode') or base}), and around a "
+            "plane the array has zeros only; pad with zeros (padding_mode='zeros', nn.ZeroPad2d) "
+            "and fine-tune"
+        )
+    if "upsample" in base or "adaptive" in base or base in ("pixel_shuffle", "repeat", "expand"):
+        return (
+            f"it makes planes of shape {own} larger, {shape}, and the array's layers make none "
+            f"larger than what they read with its padding; {before_linear}, which takes it in"
+        )
+    return (
+        f"it makes samples of shape {shape} (channels, rows, columns) of planes of shape {own}, "
+        "which the array can only pad, cut, thin out and exchange as a whole; otherwise, "
+        f"{before_linear}"
+    )

@@ -1,0 +1,251 @@
+"""What the operators of a traced graph mean: constants, scalings and products."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.frontend.program import Node, Ref
+
+__all__ = [
+    "NORMS",
+    "PRODUCTS",
+    "REDUCTIONS",
+    "RELUS",
+    "RESHAPES",
+    "SAME",
+    "SCALINGS",
+    "SUPPORTED",
+    "VIEWS",
+    "arithmetic",
+    "base_name",
+    "batch_norm",
+    "check_eval",
+    "is_inplace",
+    "keeps_order",
+    "limits",
+    "node_error",
+    "product",
+    "rearrange",
+    "reduced_dims",
+    "scaling",
+]
+
+Number = Callable[[Any], Any]
+"""Returns the array or number that an argument is, or None if it depends on the input."""
+
+SUPPORTED = (
+    "a chain of Linear, ReLU, Flatten/view/reshape, Dropout and BatchNorm1d, and before it Conv1d "
+    "or Conv2d, BatchNorm, ReLU, zero padding, max and average pooling, concatenation and addition"
+)
+
+# Operators by their names without overload and without the "_" of in-place forms.
+SAME = {
+    "alias", "clone", "contiguous", "detach", "lift_fresh_copy", "to", "_to_copy", "dropout",
+    "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout", "type_as",
+}  # fmt: skip
+_MOVES = {
+    "permute", "transpose", "t", "numpy_T", "mT", "mH", "swapaxes", "swapdims", "movedim",
+    "moveaxis",
+}  # fmt: skip
+RESHAPES = {
+    "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view", *_MOVES
+}  # fmt: skip
+RELUS = {"relu", "clamp_min", "clamp_max", "clamp", "hardtanh", "threshold"}
+_HARDTANH = (-1.0, 1.0)
+REDUCTIONS = {"mean": "avg", "sum": "avg", "amax": "max", "max": "max"}
+"""Over dimensions, and the pooling that they are."""
+NORMS = {"batch_norm", "_native_batch_norm_legit_no_training", "native_batch_norm"}
+SCALINGS = {
+    "add": lambda left, right, alpha: left + alpha * right,
+    "sub": lambda left, right, alpha: left - alpha * right,
+    "rsub": lambda left, right, alpha: right - alpha * left,
+    "mul": lambda left, right, _: left * right,
+    "div": lambda left, right, _: left / right,
+}
+PRODUCTS = {
+    "linear": ("input", "weight", "bias"),
+    "addmm": ("mat1", "mat2", "self"),
+    "mm": ("self", "mat2", ""),
+    "matmul": ("self", "other", ""),
+}
+"""Arguments of a product: the activation, the matrix, the bias."""
+VIEWS = {"alias", "detach", "view", "squeeze", "unsqueeze", "permute", "transpose", "t"}
+"""These give their input's own memory, so both names stay valid for what comes after."""
+
+
+def base_name(op: str) -> str:
+    """Return the operator's name without namespace, overload and the ``_`` of in-place forms."""
+    parts = op.split(".")
+    name = parts[1] if parts[0] == "aten" and len(parts) > 1 else op
+    return name[:-1] if name.endswith("_") and not name.endswith("__") else name
+
+
+def is_inplace(op: str) -> bool:
+    """Say whether the operator changes its first argument."""
+    return op.startswith("aten.") and op.split(".")[1] != base_name(op)
+
+
+def node_error(node: Node, why: str) -> CompileError:
+    """Return the error that ``node`` is not supported, for the reason ``why``."""
+    place = f", in module {node.module!r}" if node.module else ""
+    return CompileError(
+        f"node {node.name!r} ({node.op}{place}) is not supported"
+        f"{': ' + why if why else ''}; supported is {SUPPORTED}"
+    )
+
+
+def check_eval(node: Node, flag: str) -> None:
+    """Refuse ``node`` if its argument ``flag`` says that it trains."""
+    if node.args.get(flag):
+        raise node_error(node, "it is in training mode; call .eval() before torch.export.export")
+
+
+def limits(node: Node, number: Number) -> tuple[float | None, float | None]:
+    """Return the lowest and the highest result of an operator that clips; None: there is none."""
+    base, args = base_name(node.op), node.args
+    if base == "relu":
+        return 0.0, None
+    if base == "threshold":
+        if (args.get("threshold"), args.get("value")) != (0, 0):
+            raise node_error(node, "only with a threshold and a value of 0, which is ReLU")
+        return 0.0, None
+    names = ("min_val", "max_val") if base == "hardtanh" else ("min", "max")
+    found: list[float | None] = []
+    for name, default in zip(names, _HARDTANH if base == "hardtanh" else (None, None), strict=True):
+        limit = args.get(name, default)
+        value = None if limit is None else number(limit)
+        if limit is not None and (value is None or np.size(value) != 1 or not np.isfinite(value)):
+            raise node_error(node, f"its limit {name} is not one number")
+        found.append(None if value is None else float(np.ravel(value)[0]))
+    low, high = found
+    if low is not None and high is not None and low > high:
+        raise node_error(node, f"its lower limit {low} is above its upper one, {high}")
+    return low, high
+
+
+def reduced_dims(node: Node, ndim: int) -> tuple[set[int], bool]:
+    """Return which dimensions of samples of ``ndim`` a reduction is over, and if they stay."""
+    dims = node.args.get("dim")
+    numbers = [one for one in _list(dims) if isinstance(one, int)]
+    if not numbers:
+        raise node_error(
+            node, "it is over the whole batch; say which dimensions, such as (2, 3) for planes"
+        )
+    found = {dim % (ndim + 1) for dim in numbers}
+    if 0 in found:
+        raise node_error(node, "the first dimension must stay the batch")
+    return {dim - 1 for dim in found}, bool(node.args.get("keepdim", False))
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def keeps_order(base: str) -> bool:
+    """Say whether an operator of :data:`RESHAPES` leaves elements in their order."""
+    return base not in _MOVES
+
+
+def rearrange(
+    node: Node, base: str, array: NDArray[Any], shape: tuple[int | None, ...]
+) -> NDArray[Any]:
+    """Return ``array`` in the order, or in the ``shape``, that the operator gives it."""
+    args = node.args
+    if base in ("t", "numpy_T"):
+        return array.T
+    if base in ("mT", "mH"):
+        return array.swapaxes(-1, -2)
+    if base == "permute":
+        return array.transpose([int(dim) for dim in args["dims"]])
+    if base in ("movedim", "moveaxis"):
+        return np.moveaxis(array, *list(args.values())[1:3])
+    if base in _MOVES:
+        first, second = (int(dim) for dim in list(args.values())[1:3])
+        return array.swapaxes(first, second)
+    return array.reshape([size or 0 for size in shape])
+
+
+def arithmetic(node: Node, base: str, left: Any, right: Any) -> NDArray[np.float64]:
+    """Return the result of an elementwise operator on numbers."""
+    if node.args.get("rounding_mode") is not None:
+        raise node_error(node, "a division that rounds")
+    left, right = np.asarray(left, np.float64), np.asarray(right, np.float64)
+    with np.errstate(all="ignore"):
+        return np.asarray(SCALINGS[base](left, right, node.args.get("alpha", 1)))
+
+
+def scaling(
+    node: Node, base: str, number: Number
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return scale and shift of an elementwise operator with a constant."""
+    left, right = (number(arg) for arg in list(node.args.values())[:2])
+    if (left is None) == (right is None) or (base == "div" and right is None):
+        raise node_error(node, "only with a constant")
+    if base in ("mul", "div"):
+        one = arithmetic(node, base, *((1.0, right) if left is None else (left, 1.0)))
+        return one, np.zeros(1)
+    # The scale is exactly 1, -1 or alpha, whatever the constant: no difference of two results.
+    scale = arithmetic(node, base, *((1.0, 0.0) if left is None else (0.0, 1.0)))
+    return scale, arithmetic(node, base, *((0.0, right) if left is None else (left, 0.0)))
+
+
+def batch_norm(
+    node: Node, number: Number, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return scale and shift of a batch norm, shaped to apply to samples of ``shape``."""
+    check_eval(node, "training")
+    mean, var, gain, offset = (
+        number(node.args.get(key)) for key in ("running_mean", "running_var", "weight", "bias")
+    )
+    if mean is None or var is None:
+        raise node_error(node, "it has no running statistics (track_running_stats=False)")
+    with np.errstate(all="ignore"):
+        scale = (1.0 if gain is None else gain) / np.sqrt(var + node.args["eps"])
+        shift = (0.0 if offset is None else offset) - mean * scale
+    # One value per channel, which is the first dimension of a sample.
+    column = (-1,) + (1,) * (len(shape) - 1)
+    return scale.reshape(column), shift.reshape(column)
+
+
+def product(
+    node: Node, base: str, source: str, shape: tuple[int, ...], number: Number
+) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+    """Return matrix (rows, cols), bias (rows,) and the matrix's name in the graph.
+
+    ``source`` is the activation, whose samples have ``shape``.
+    """
+    args = node.args
+    x, matrix, bias = (args.get(key) for key in PRODUCTS[base])
+    weight = number(matrix)
+    if not isinstance(x, Ref) or x.name != source or not isinstance(weight, np.ndarray):
+        raise node_error(node, "only with the activation first and constant weights")
+    if weight.ndim != 2:
+        raise node_error(node, f"its weights have {weight.ndim} dimensions instead of 2")
+    offset = 0.0 if bias is None else number(bias)
+    if offset is None:
+        raise node_error(node, "its bias is not constant")
+    weight = weight if base == "linear" else weight.T
+    if base == "addmm":
+        alpha, beta = args.get("alpha", 1), args.get("beta", 1)
+        weight, offset = (weight if alpha == 1 else weight * alpha), offset * beta
+    if shape[-1:] != (weight.shape[1],):
+        raise node_error(
+            node,
+            f"it takes {weight.shape[1]} values, but a sample here has shape {shape}; the first "
+            "dimension must be the batch",
+        )
+    if math.prod(shape[:-1]) != 1:
+        raise node_error(
+            node,
+            f"it would apply to {math.prod(shape[:-1])} vectors per sample (shape {shape}); "
+            "flatten the sample first",
+        )
+    offset = np.asarray(offset, np.float64)
+    if offset.ndim > 1 and offset.size != offset.shape[-1]:
+        raise node_error(node, "its bias is not the same for every sample")
+    name = matrix.name if isinstance(matrix, Ref) else ""
+    return weight, np.broadcast_to(offset.ravel(), weight.shape[:1]), name

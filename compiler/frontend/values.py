@@ -1,0 +1,182 @@
+"""What the values of a traced graph are made of, while tensors are made of them."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.frontend import ops as ops
+from zeroskip.compiler.frontend.hints import why_not_planes
+from zeroskip.compiler.frontend.moves import COPIES, MOVES, Places, in_order
+from zeroskip.compiler.frontend.planes import Planes
+from zeroskip.compiler.frontend.program import Node
+from zeroskip.compiler.frontend.select import copies
+from zeroskip.compiler.frontend.traced import Reader
+from zeroskip.compiler.ir.graph import INPUT
+
+__all__ = ["Held", "Shape", "Values", "planes_of"]
+
+_MAYBE_VIEWS = ops.SAME | (MOVES - COPIES)
+"""These may give their input's own memory, or a copy."""
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What a value of the graph is made of.
+
+    Parameters
+    ----------
+    tensor : whose elements it has.
+    places : which of them, in the shape of the value's samples.
+    mover : the node that put them there.
+    """
+
+    tensor: str
+    places: Places
+    mover: Node | None = None
+
+
+class Values:
+    """The values of a graph that are known, and the tensors under construction.
+
+    Parameters
+    ----------
+    reader : of the graph.
+    shape : of a sample of the input: planes, lines, or numbers that the graph makes planes of.
+
+    Raises
+    ------
+    CompileError
+        If the input is nothing of that.
+    """
+
+    def __init__(self, reader: Reader, shape: tuple[int, ...]) -> None:
+        planes = planes_of(shape)
+        if planes is None:
+            text = ", ".join(["batch", *map(str, shape)])
+            raise CompileError(
+                f"the input has shape ({text}), but a network with convolutions must have an input "
+                "of (batch, channels, rows, columns), or (batch, channels, length)"
+            )
+        self._reader = reader
+        self._planes = Planes(planes)
+        self._sample_shape = shape
+        source = reader.graph.inputs[0]
+        self._values = {source: Held(INPUT, in_order(shape))}
+        # Values that surely, and that perhaps, share memory have the same numbers.
+        self._memory = {source: 0}
+        self._region = {source: 0}
+        self._count = 0
+        # Of tensors made for elements that were copied or averaged: source, and the weights.
+        self._made_of: dict[str, tuple[str, NDArray[np.float64]]] = {}
+
+    def shape(self, tensor: str) -> Shape:
+        """Return the shape (C, H, W) of a tensor."""
+        return self._planes.shape(tensor)
+
+    def _tensor(self, node: Node, value: str) -> tuple[str, Shape]:
+        """Return a tensor that has the elements of ``value`` as planes, and its shape."""
+        held = self._values[value]
+        shape = planes_of(held.places.shape)
+        if shape is None:
+            raise ops.node_error(
+                node,
+                f"it takes samples of shape {held.places.shape}; only of (channels, rows, columns) "
+                "or (channels, length)",
+            )
+        own, places = self._planes.shape(held.tensor), held.places.reshape(shape)
+        if np.array_equal(places.ravel(), in_order(own).ravel()) and (
+            shape == own or (held.tensor == INPUT and self._planes.reshape_input(shape))
+        ):
+            return held.tensor, shape
+        mover = held.mover or node
+        name = mover.module or mover.name
+        made = self._planes.select(name, held.tensor, places)
+        if made is None and shape[1:] == (1, 1):
+            weight = copies(own, places)
+            made = None if weight is None else self._spread(name, held.tensor, weight)
+        if made is None:
+            raise ops.node_error(mover, why_not_planes(mover, own, shape))
+        self._values[value] = Held(made, in_order(held.places.shape), mover)
+        return made, shape
+
+    def _copied(self, held: Held) -> Held:
+        """Make a tensor of elements of another one some of which are there several times."""
+        weight = copies(self.shape(held.tensor), held.places)
+        if weight is None:
+            return held
+        node = held.mover
+        name = (node.module or node.name) if node else held.tensor
+        return Held(self._spread(name, held.tensor, weight), in_order(held.places.shape), node)
+
+    def _spread(self, name: str, tensor: str, weight: NDArray[np.float64]) -> str:
+        """Add a convolution of whole planes, and note of what its outputs are made."""
+        made = self._planes.spread(name, tensor, weight)
+        self._made_of[made] = tensor, weight
+        return made
+
+    def _made(self, node: Node, tensor: str) -> Held:
+        """Hold a whole tensor in the shape that the graph says."""
+        shape = self._reader.sample_shape(node.outputs[0], node)
+        own = self.shape(tensor)
+        if planes_of(shape) != own or min(own) < 1:
+            raise ops.node_error(
+                node,
+                f"it makes samples of shape {shape} out of {own}; the first dimension must stay "
+                "the batch",
+            )
+        return Held(tensor, in_order(shape), node)
+
+    def _check_result(self, node: Node, made: Held) -> None:
+        """Refuse results that are not what the graph says, or no numbers."""
+        value = self._reader.graph.values[node.outputs[0]]
+        shape = self._reader.sample_shape(node.outputs[0], node)
+        if shape != made.places.shape:
+            raise ops.node_error(
+                node,
+                f"it makes samples of shape {shape} out of {made.places.shape}; the first "
+                "dimension must stay the batch",
+            )
+        if not value.floating:
+            raise ops.node_error(node, "its result is not a floating-point tensor")
+
+    def _remember(self, node: Node, base: str, source: str, output: str, held: Held) -> None:
+        """Note what the result ``output`` of ``node`` is, and who shares its memory."""
+        self._count += 1
+        inplace = ops.is_inplace(node.op)
+        shares = inplace or base in ops.VIEWS
+        self._memory[output] = self._memory[source] if shares else self._count
+        may_share = shares or base in _MAYBE_VIEWS
+        self._region[output] = self._region[source] if may_share else self._count
+        before = self._values[source]
+        self._values[output] = held
+        if inplace and held.tensor != before.tensor:
+            for name in [n for n in self._values if self._region[n] == self._region[source]]:
+                one = self._values[name]
+                if name == output:
+                    continue
+                if self._memory[name] == self._memory[source] and one.tensor == before.tensor:
+                    self._values[name] = dataclasses.replace(one, tensor=held.tensor)
+                else:
+                    del self._values[name]
+
+    def _first(self, node: Node) -> str:
+        """Return the name of the first value that a node reads and that depends on the input."""
+        refs = node.refs()
+        values = [name for name in refs if name in self._values]
+        if ops.is_inplace(node.op) and refs[0] != values[0]:
+            raise ops.node_error(node, "it changes a parameter in place")
+        return values[0]
+
+
+def planes_of(shape: tuple[int, ...]) -> Shape | None:
+    """Return the planes that samples of ``shape`` are: lines are planes of one row."""
+    if not 1 <= len(shape) <= 3 or min(shape) < 1:
+        return None
+    if len(shape) == 3:
+        return shape[0], shape[1], shape[2]
+    return (shape[0], 1, shape[1]) if len(shape) == 2 else (shape[0], 1, 1)

@@ -1,0 +1,45 @@
+"""Read compressed networks: a ``.zsk`` file, alone or with the ``.pt2`` file of its graph."""
+
+from pathlib import Path
+
+import numpy as np
+
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.zsk import load
+from zeroskip.compiler.compress.zsk_graph import graph_from_json, replace_tensors
+from zeroskip.compiler.frontend.lower import lower
+from zeroskip.compiler.frontend.pt2 import read_pt2, reporting_damage
+from zeroskip.compiler.ir.graph import FloatCnn
+from zeroskip.compiler.ir.network import FloatNetwork
+
+__all__ = ["import_zsk"]
+
+
+def import_zsk(path: Path | str, graph: Path | str | None = None) -> FloatNetwork | FloatCnn:
+    """Read the network in a ``.zsk`` file, without torch.
+
+    Parameters
+    ----------
+    path : of the ``.zsk`` file.
+    graph : a ``.pt2`` file of the same network, whose tensors are replaced; the graph that the
+        file carries, if None.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, there is no graph, or it is of another network.
+    CompileError
+        As for :func:`.import_module`.
+    """
+    container = load(path)
+    arrays = container.arrays()
+    for name, dtype in container.dtypes().items():
+        if dtype == "bfloat16":
+            # The upper half of a float32.
+            arrays[name] = (arrays[name].astype(np.uint32) << np.uint32(16)).view(np.float32)
+    if graph is not None:
+        return lower(replace_tensors(read_pt2(graph), arrays))
+    if container.graph is None:
+        raise InputError(f"{path} carries no graph; give the network's .pt2 file with --graph")
+    with reporting_damage(path):
+        return lower(graph_from_json(container.graph, arrays))

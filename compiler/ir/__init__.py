@@ -1,0 +1,1 @@
+"""The network between the passes of the compiler."""

@@ -1,0 +1,281 @@
+"""The convolutional part of a network between the passes of the compiler."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.compiler.ir.network import FloatNetwork, QuantNetwork
+
+__all__ = [
+    "INPUT",
+    "Area",
+    "FloatAdd",
+    "FloatCnn",
+    "FloatConcat",
+    "FloatConv",
+    "FloatGraph",
+    "FloatNode",
+    "FloatPool",
+    "QuantCnn",
+    "QuantConv",
+    "QuantGraph",
+]
+
+INPUT = "input"
+"""Name of the tensor that is the network's input; no node has it."""
+
+
+@dataclass(frozen=True, eq=False)
+class FloatConv:
+    """A convolution, BatchNorm folded in, then ReLU if ``relu``.
+
+    Parameters
+    ----------
+    name : the module's path in the network, unique; also the name of its output tensor.
+    inputs : name of the tensor that it reads.
+    weight : (K, C // groups, R, S) float64, zeros are pruned weights.
+    bias : (K,) float64.
+    stride, padding : (down, across); padding above and to the left.
+    groups : as in ``torch.nn.Conv2d``.
+    relu : clip negative outputs to 0.
+    folded : names of the scaling steps that were folded into the weights.
+    values : as in :class:`.FloatLayer`.
+    after : padding below and to the right; negative where the last rows or columns are not read;
+        None: as ``padding``.
+    dilation : (down, across); ``weight`` has zeros in the holes, which are no pruned weights.
+    """
+
+    name: str
+    inputs: tuple[str]
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    groups: int
+    relu: bool
+    folded: tuple[str, ...] = ()
+    after: tuple[int, int] | None = None
+    values: int | None = None
+    dilation: tuple[int, int] = (1, 1)
+
+    @property
+    def padded(self) -> bool:
+        """Whether a window can reach beyond the plane."""
+        return max(*self.padding, *(self.after or ())) > 0
+
+    def places(self, plane: tuple[int, int]) -> tuple[int, int]:
+        """Return how many places the kernel has in a padded plane: rows and columns of outputs."""
+        down, across = (
+            (size + before + behind - width) // step + 1
+            for size, before, behind, width, step in zip(
+                plane,
+                self.padding,
+                self.padding if self.after is None else self.after,
+                self.weight.shape[2:],
+                self.stride,
+                strict=True,
+            )
+        )
+        return down, across
+
+
+@dataclass(frozen=True)
+class FloatPool:
+    """Pooling; windows may hang over the padded plane (``ceil_mode``).
+
+    Parameters
+    ----------
+    name, inputs : as in :class:`FloatConv`.
+    kind : ``max``, or ``avg``, which divides by the number of elements that torch counts.
+    kernel, stride, padding : (down, across).
+    out_size : rows and columns of the output, which says whether ``ceil_mode`` was set.
+    count_include_pad : as in ``torch.nn.AvgPool2d``.
+    relu : clip negative outputs to 0.
+    divisor : what an average divides by instead of counting; None: it counts.
+    """
+
+    name: str
+    inputs: tuple[str]
+    kind: Literal["max", "avg"]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    out_size: tuple[int, int]
+    count_include_pad: bool = True
+    relu: bool = False
+    divisor: int | None = None
+
+
+@dataclass(frozen=True)
+class FloatConcat:
+    """Tensors side by side along the channels."""
+
+    name: str
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FloatAdd:
+    """Sum of two tensors of the same shape, then ReLU if ``relu``."""
+
+    name: str
+    inputs: tuple[str, str]
+    relu: bool
+
+
+FloatNode = FloatConv | FloatPool | FloatConcat | FloatAdd
+
+
+@dataclass(frozen=True, eq=False)
+class FloatGraph:
+    """Nodes in an order in which every tensor is made before it is read.
+
+    Parameters
+    ----------
+    input_shape : (C, H, W) of the network's input, the tensor :data:`INPUT`.
+    nodes : at least one; names are unique.
+    output : name of the tensor that leaves; flattened in the order of (C, H, W) it is the input of
+        the first Linear layer, if there is one.
+    sample_shape : of a sample as users give it, which has the elements of ``input_shape`` in the
+        same order; None: it is the same.
+    """
+
+    input_shape: tuple[int, int, int]
+    nodes: tuple[FloatNode, ...]
+    output: str
+    sample_shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FloatCnn:
+    """A convolutional part, for SCNN, and the Linear layers after it, for EIE, if there are any.
+
+    ``tail.input_shape`` is then the shape of the tensor that leaves ``graph``.
+    """
+
+    graph: FloatGraph
+    tail: FloatNetwork | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Area:
+    """Outputs of an average whose windows are divided by the same number.
+
+    Parameters
+    ----------
+    y0, x0, height, width : the rectangle of the output plane.
+    weight : of all elements of its windows, as in :class:`QuantConv`.
+    """
+
+    y0: int
+    x0: int
+    height: int
+    width: int
+    weight: int
+
+
+@dataclass(frozen=True, eq=False)
+class QuantConv:
+    """What one layer of the SCNN engine computes, in its arithmetic; see ``docs/scnn.md``.
+
+    ``y = saturate((sum(w * x) + bias + half) >> shift)``, then ReLU, over the concatenation of
+    ``inputs`` along the channels; sums wrap at ``acc_bits``. With ``op`` "max" the sum is a maximum
+    over the elements inside the plane, weights are 1, and bias and shift 0.
+
+    Parameters
+    ----------
+    name : of the layer and of its output tensor.
+    kind : what it was in the network, for tables.
+    inputs : tensors whose channels it reads, in this order.
+    in_shape, out_shape : (C, H, W) of all inputs together and of the output.
+    weight : (K, C // groups, R, S) int64, ``value = integer * 2**-weight_frac``.
+    codebook : (n,) int64, entry 0 is 0, that holds every weight; None for plain values.
+    bias : (K,) int64 with ``in_frac + weight_frac`` fraction bits.
+    stride, padding : (down, across); padding above and to the left. What hangs over the plane
+        below and to the right (padding there, ``ceil_mode``) is what ``out_shape`` says.
+    groups : input channel ``c`` reaches output channels of group ``c // (C // groups)`` only.
+    relu : clip negative outputs to 0.
+    op : ``add`` or ``max``.
+    signed_input : an input may be negative (then a maximum must look at zeros, too).
+    in_frac, weight_frac, out_frac : fraction bits; all inputs have the same.
+    areas : of an average that divides by different numbers: they cover the output plane, each
+        once, and have their own weights instead of ``weight``, which is that of the largest.
+    dilation : (down, across); ``weight`` has zeros in the holes, which are no pruned weights.
+    """
+
+    name: str
+    kind: Literal["conv", "max", "avg", "add"]
+    inputs: tuple[str, ...]
+    in_shape: tuple[int, int, int]
+    out_shape: tuple[int, int, int]
+    weight: NDArray[np.int64]
+    codebook: NDArray[np.int64] | None
+    bias: NDArray[np.int64]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    groups: int
+    relu: bool
+    op: Literal["add", "max"]
+    signed_input: bool
+    in_frac: int
+    weight_frac: int
+    out_frac: int
+    areas: tuple[Area, ...] = ()
+    dilation: tuple[int, int] = (1, 1)
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """Rows and columns of the kernel without the holes of its dilation."""
+        rows, columns = self.weight.shape[2:]
+        down, across = self.dilation
+        return (rows - 1) // down + 1, (columns - 1) // across + 1
+
+    @property
+    def num_weights(self) -> int:
+        """Weights of the layer, pruned ones included and holes of its dilation not."""
+        return int(np.prod(self.weight.shape[:2])) * int(np.prod(self.kernel))
+
+    @property
+    def shift(self) -> int:
+        """Right shift from accumulator to output."""
+        return self.in_frac + self.weight_frac - self.out_frac
+
+
+@dataclass(frozen=True, eq=False)
+class QuantGraph:
+    """Layers in order; each reads :data:`INPUT` or outputs of layers before it.
+
+    Parameters
+    ----------
+    input_shape : (C, H, W).
+    layers : at least one; names are unique.
+    outputs : tensors whose channels, one after the other, are the graph's output.
+    sample_shape : as in :class:`FloatGraph`.
+    """
+
+    input_shape: tuple[int, int, int]
+    layers: tuple[QuantConv, ...]
+    outputs: tuple[str, ...]
+    sample_shape: tuple[int, ...] | None = None
+
+    def shape(self, tensor: str) -> tuple[int, int, int]:
+        """Shape (C, H, W) of a tensor.
+
+        Raises
+        ------
+        KeyError
+            If there is no such tensor.
+        """
+        return ({INPUT: self.input_shape} | {one.name: one.out_shape for one in self.layers})[
+            tensor
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class QuantCnn:
+    """A :class:`FloatCnn` in fixed point; ``tail``'s first layer takes what leaves ``graph``."""
+
+    graph: QuantGraph
+    tail: QuantNetwork | None

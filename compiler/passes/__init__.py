@@ -1,0 +1,1 @@
+"""Passes that every engine's compilation shares."""

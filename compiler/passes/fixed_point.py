@@ -1,0 +1,203 @@
+"""Fixed-point numbers: ``value = integer * 2**-frac``, with integers of a given width."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.ir.graph import FloatGraph, QuantGraph
+
+__all__ = [
+    "check_input",
+    "check_planes",
+    "check_range",
+    "dequantize",
+    "largest_frac",
+    "limits",
+    "quantize_input",
+    "requantize",
+    "round_half_up",
+]
+
+_LARGEST = 1e150
+"""Outputs beyond this, squared and added up, would overflow float64."""
+
+_MAX_FRAC = 256
+"""Fractions stay within this either way; float32 numbers need no more."""
+
+
+def limits(bits: int) -> tuple[int, int]:
+    """Return the smallest and the largest integer of ``bits`` bits, two's complement."""
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def round_half_up(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the nearest whole numbers; halves go up, as in the hardware."""
+    floor = np.floor(x)
+    # x + 0.5 may itself round, so the fraction is compared instead.
+    return floor + (x - floor >= 0.5)
+
+
+def largest_frac(low: float, high: float, bits: int) -> int:
+    """Return the most fraction bits with which ``low`` to ``high`` fit ``bits`` bits.
+
+    Rounding included. All of nothing but zeros gives ``bits - 1``, as for numbers below 1.
+    """
+    least, most = limits(bits)
+    largest = max(abs(low), abs(high))
+    frac = bits - int(np.frexp(largest)[1]) if largest else bits - 1
+    frac = max(-_MAX_FRAC, min(_MAX_FRAC, frac))
+    while not (
+        round_half_up(np.ldexp(high, frac)) <= most and round_half_up(np.ldexp(low, frac)) >= least
+    ):
+        frac -= 1
+    return frac
+
+
+def quantize_input(x: NDArray[np.floating[Any]], frac: int, act_bits: int) -> NDArray[np.int64]:
+    """Return ``x`` in steps of ``2**-frac``: rounded half up, saturated to ``act_bits``.
+
+    Parameters
+    ----------
+    x : finite floats of any shape.
+    frac : fraction bits.
+    act_bits : width of an activation, signed.
+
+    Returns
+    -------
+    int64 of the shape of ``x``.
+    """
+    # What overflows on the way is clipped as what only just does not fit.
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = round_half_up(np.ldexp(np.asarray(x, np.float64), frac))
+    return np.clip(scaled, *limits(act_bits)).astype(np.int64)
+
+
+def requantize(
+    sums: NDArray[np.int64],
+    added: NDArray[np.int64],
+    shift: int,
+    relu: bool,
+    *,
+    act_bits: int,
+    acc_bits: int,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Make outputs of sums, as the end of every layer of either engine does.
+
+    Parameters
+    ----------
+    sums : sums of products, right modulo ``2**acc_bits``.
+    added : biases in steps of the accumulator, of a shape that broadcasts.
+    shift : right shift from accumulator to output, rounding half up.
+    relu : clip negative outputs to 0.
+    act_bits, acc_bits : widths of an activation and of an accumulator, which wraps.
+
+    Returns
+    -------
+    The outputs, and which of them saturation changed.
+    """
+    # Unsigned arithmetic is the one that C defines to wrap.
+    half, unused = np.uint64((1 << shift) >> 1), 64 - acc_bits
+    total = sums.view(np.uint64) + added.view(np.uint64) + half
+    y = (total << np.uint64(unused)).view(np.int64) >> np.int64(unused) >> np.int64(shift)
+    low, high = limits(act_bits)
+    clipped = y > high if relu else (y > high) | (y < low)
+    return np.clip(y, 0 if relu else low, high), clipped
+
+
+def dequantize(q: NDArray[np.int64], frac: int) -> NDArray[np.float64]:
+    """Return the values that the integers ``q`` with ``frac`` fraction bits stand for."""
+    return np.ldexp(np.asarray(q, np.float64), -frac)
+
+
+def check_range(layer: str, y: NDArray[np.float64]) -> None:
+    """Check that errors of outputs ``y`` in float can be measured.
+
+    Raises
+    ------
+    CompileError
+        If outputs are so large that they, or their squares, overflow float64.
+    """
+    if not np.abs(y).max(initial=0.0) <= _LARGEST:
+        raise CompileError(
+            f"layer {layer!r} overflows float64 on the calibration data: scale the data as in "
+            "training, or the weights down"
+        )
+
+
+def check_planes(
+    x: Any, graph: FloatGraph | QuantGraph, what: str, *, single: bool = False
+) -> NDArray[np.float64]:
+    """Check data for a graph of feature maps; return (samples, C, H, W).
+
+    Parameters and errors are those of :func:`check_input`, in the shape that users give.
+    """
+    samples = check_input(x, graph.sample_shape or graph.input_shape, what, single=single)
+    return samples.reshape(len(samples), *graph.input_shape)
+
+
+def check_input(
+    x: Any, input_shape: tuple[int, ...], what: str, *, single: bool = False
+) -> NDArray[np.float64]:
+    """Return ``x`` as float64 if it is a batch of samples that a network can take.
+
+    Parameters
+    ----------
+    x : what a user gave: an array, a tensor or lists.
+    input_shape : shape of one sample.
+    what : what to call ``x`` in messages.
+    single : take one sample without a batch, too.
+
+    Returns
+    -------
+    (samples, *input_shape), at least one sample, all finite.
+
+    Raises
+    ------
+    InputError
+        If ``x`` is of another shape or type, empty, or not finite.
+    """
+    try:
+        array = np.asarray(_plain(x))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{what} must be an array of floating-point numbers, all samples of one shape, but "
+            f"NumPy makes none of this {type(x).__name__}"
+        ) from error
+    if array.dtype.kind != "f":
+        raise InputError(
+            f"{what} must be an array of floating-point numbers, not of {array.dtype}; convert it "
+            "to float32, scaled as in training"
+        )
+    if single and array.shape == input_shape:
+        array = array[None]
+    if array.shape[1:] != input_shape or not array.ndim:
+        shape = ", ".join(["samples", *map(str, input_shape)])
+        raise InputError(f"{what} must have shape ({shape}), not {array.shape}")
+    if not len(array):
+        raise InputError(f"{what} has no samples")
+    samples = array.astype(np.float64)
+    bad = ~np.isfinite(samples)
+    if bad.any():
+        raise InputError(
+            f"{what} has {np.count_nonzero(bad)} values that are NaN or infinite, the first in "
+            f"sample {np.argwhere(bad)[0][0]}"
+        )
+    return samples
+
+
+def _plain(x: Any) -> Any:
+    """Turn tensors into what NumPy reads: whatever their device, gradient or floating type."""
+    if isinstance(x, list | tuple):
+        # Lists of numbers stay as they are.
+        return [_plain(one) for one in x] if any(map(_is_tensor, x)) else x
+    if not _is_tensor(x):
+        return x
+    values = x.detach().cpu()
+    return values.double() if values.is_floating_point() else values
+
+
+def _is_tensor(x: Any) -> bool:
+    # Not by its class: torch need not be installed.
+    return hasattr(x, "detach") and hasattr(x, "is_floating_point")

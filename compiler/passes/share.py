@@ -1,0 +1,199 @@
+"""Weight sharing: read it off a layer's weights, or make it by clustering."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.network import FloatLayer
+from zeroskip.hw.eie.params import EieParams
+
+__all__ = ["SharedWeights", "bits_for", "cluster", "distinct_values", "share_layer"]
+
+_SAMPLE = 4096
+"""Weights looked at first for distinct values; layers without sharing show in them."""
+
+_MAX_STEPS = 300
+"""Most steps of k-means, which nearly always stops by itself long before."""
+
+
+@dataclass(frozen=True, eq=False)
+class SharedWeights:
+    """A weight matrix as codes of shared values.
+
+    Parameters
+    ----------
+    codes : (rows, cols) uint8, compressed columns with sorted rows; only non-zero codes stored.
+    values : (count,) float64, ascending; code ``k`` stands for ``values[k - 1]``.
+    clustered : the values are centroids, not the layer's own.
+    distinct : how many values the layer had.
+    snr_db : how far its weights are above what clustering changed; None if nothing.
+    """
+
+    codes: csc_array
+    values: NDArray[np.float64]
+    clustered: bool
+    distinct: int
+    snr_db: float | None = None
+
+
+def bits_for(values: int) -> int:
+    """Return the width of codes for ``values`` values besides 0."""
+    return max(1, values.bit_length())
+
+
+def distinct_values(weight: NDArray[np.float64], limit: int) -> int:
+    """Count the distinct values of weights that are not 0; ``limit + 1`` if there are more."""
+    nonzero = np.ravel(weight)
+    values = _few_values(nonzero[nonzero != 0], limit)
+    return limit + 1 if values is None else values.size
+
+
+def share_layer(layer: FloatLayer, code_bits: int, *, share: bool = False) -> SharedWeights:
+    """Return the weights of ``layer`` as codes of at most ``2**code_bits - 1`` shared values.
+
+    Zeros stay zeros. A layer that has few enough values keeps them exactly; another is clustered
+    if ``share``.
+
+    Raises
+    ------
+    CompileError
+        If the layer has more values and ``share`` is False.
+    """
+    limit = (1 << code_bits) - 1
+    weight = np.ascontiguousarray(layer.weight, np.float64).ravel()
+    position = np.flatnonzero(weight)
+    nonzero = weight[position]
+    values = _few_values(nonzero, limit)
+    clustered = values is None
+    distinct, snr_db = (np.unique(nonzero).size, None) if values is None else (values.size, None)
+    if values is None:
+        values = cluster(nonzero, limit)
+        snr_db = _snr_db(nonzero, values[np.searchsorted(_midpoints(values), nonzero)])
+        if not share:
+            raise CompileError(_too_many(layer, distinct, limit, snr_db))
+    codes = np.zeros(weight.size, np.uint8)
+    # Own values are looked up as they are: a midpoint of two neighbours may round to either.
+    codes[position] = np.searchsorted(_midpoints(values) if clustered else values, nonzero) + 1
+    return SharedWeights(_columns(codes.reshape(layer.shape)), values, clustered, distinct, snr_db)
+
+
+def cluster(
+    weights: NDArray[np.float64], count: int, start: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Return at most ``count`` centroids of k-means in one dimension, ascending.
+
+    Centroids start evenly spaced from the smallest to the largest weight, which keeps the few
+    large weights that matter most (Han et al., "Deep Compression", ICLR 2016, section 3.2).
+    Deterministic; exact, in that each step assigns every weight.
+
+    Parameters
+    ----------
+    weights : (n,) any order.
+    count : centroids, at least 1.
+    start : (at most count,) centroids to start from instead.
+    """
+    if not weights.size:
+        return np.zeros(0)
+    ordered = np.sort(weights)
+    # A cluster is a range of the ordered weights, so its mean is a difference of running sums.
+    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    centroids = np.linspace(ordered[0], ordered[-1], count) if count > 1 else ordered[:1]
+    if start is not None:
+        centroids = np.unique(start)
+    for _ in range(_MAX_STEPS):
+        inner = np.searchsorted(ordered, _midpoints(centroids), side="right")
+        bounds = np.concatenate([[0], inner, [ordered.size]])
+        sizes = np.diff(bounds)
+        kept = sizes > 0
+        means = np.diff(sums[bounds])[kept] / sizes[kept]
+        # An empty cluster is given half of the one that spreads most.
+        while means.size < count:
+            split = _split(ordered, means)
+            if split is None:
+                break
+            means = split
+        if np.array_equal(means, centroids):
+            break
+        centroids = means
+    # Differences of running sums lose digits beside far larger weights; the result need not.
+    bounds = [0, *np.searchsorted(ordered, _midpoints(centroids), side="right"), ordered.size]
+    parts = [ordered[a:b] for a, b in itertools.pairwise(bounds) if a < b]
+    return np.array([np.clip(part.mean(), part[0], part[-1]) for part in parts])
+
+
+def _columns(codes: NDArray[np.uint8]) -> csc_array:
+    """Return a dense matrix in compressed columns, in a quarter of the memory SciPy takes."""
+    rows, cols = codes.shape
+    by_column = np.ascontiguousarray(codes.T)
+    ends = np.cumsum(np.count_nonzero(by_column, axis=1))
+    position = np.flatnonzero(by_column)
+    data = by_column.ravel()[position]
+    position %= rows
+    pointers = np.concatenate([[0], ends]).astype(np.int32)
+    return csc_array((data, position.astype(np.int32), pointers), shape=(rows, cols))
+
+
+def _split(ordered: NDArray[np.float64], centroids: NDArray[np.float64]) -> NDArray | None:
+    """Return one centroid more, by halving the widest cluster, or None if all are points."""
+    inner = np.searchsorted(ordered, _midpoints(centroids), side="right")
+    first = np.concatenate([[0], inner])
+    last = np.concatenate([inner, [ordered.size]]) - 1
+    width = np.where(last >= first, ordered[last] - ordered[np.minimum(first, last)], 0.0)
+    widest = int(np.argmax(width))
+    if width[widest] <= 0.0:
+        return None
+    low, high = ordered[first[widest]], ordered[last[widest]]
+    rest = np.delete(centroids, widest)
+    return np.sort(np.concatenate([rest, [low + 0.25 * (high - low), low + 0.75 * (high - low)]]))
+
+
+def _midpoints(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the borders between ascending ``values``; a weight on a border takes the lower."""
+    return values[:-1] + (values[1:] - values[:-1]) / 2
+
+
+def _few_values(nonzero: NDArray[np.float64], limit: int) -> NDArray[np.float64] | None:
+    """Return the distinct values, ascending, or None if there are more than ``limit``."""
+    values = np.unique(nonzero[:_SAMPLE])
+    # Sorting millions of weights to find 15 values takes seconds; looking each up takes less.
+    while values.size <= limit:
+        if not values.size:
+            return values
+        index = np.minimum(np.searchsorted(values, nonzero), values.size - 1)
+        new = nonzero[values[index] != nonzero]
+        if not new.size:
+            return values
+        values = np.union1d(values, new[:_SAMPLE])
+    return None
+
+
+def _snr_db(exact: NDArray[np.float64], changed: NDArray[np.float64]) -> float:
+    """Return how far ``exact`` is above its difference from ``changed``, which is not all 0."""
+    scale = np.abs(exact).max()  # squares of very small and very large weights stay finite
+    signal, error = np.sum((exact / scale) ** 2), np.sum(((exact - changed) / scale) ** 2)
+    return float(10 * np.log10(signal / max(error, np.finfo(float).tiny)))
+
+
+def _too_many(layer: FloatLayer, count: int, limit: int, snr_db: float) -> str:
+    """Return the sentence that refuses a layer of ``count`` distinct values."""
+    why = ""
+    if layer.folded:
+        why = (
+            f"; {', '.join(layer.folded)} was folded into them, which gives rows or columns values "
+            "of their own, so share weights after folding"
+        )
+    cluster = (
+        f"cluster them with --share, which leaves weights {snr_db:.1f} dB above their error, or "
+        "with zeroskip compress, which also prunes and fine-tunes"
+    )
+    bits = bits_for(count)
+    if bits <= EieParams.ranges["code_bits"][1]:
+        cluster = f"give code_bits = {bits}, which holds all of them without error, or {cluster}"
+    return (
+        f"layer {layer.name!r} has {count} distinct non-zero weights, but a codebook holds "
+        f"{limit}{why}; {cluster}"
+    )

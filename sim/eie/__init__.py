@@ -1,0 +1,1 @@
+"""EIE, simulated."""

@@ -1,0 +1,107 @@
+"""Cycles of a compiled image, from the activations that the golden model gives it."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import ImageError
+from zeroskip.compiler.image.image import Image
+from zeroskip.hw.eie.formats import StallClass
+from zeroskip.sim.eie.cycles.program import PassModel, run_program
+from zeroskip.sim.eie.cycles.work import column_work
+from zeroskip.sim.eie.loadings import image_loadings
+from zeroskip.sim.eie.streams import column_streams, held, read_program
+
+__all__ = ["image_segments", "placed_inputs", "run_image"]
+
+
+def run_image(
+    image: Image,
+    layer_inputs: Sequence[NDArray[np.int64]],
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count the cycles of every input.
+
+    Parameters
+    ----------
+    image : the compiled network.
+    layer_inputs : per layer (n, cols) int64, as the hardware holds them.
+    progress : called after each input with the inputs done and their number.
+
+    Returns
+    -------
+    (n,) cycles, summed over the runs of all segments, and (n, descriptors, num_pes, stall
+    classes) of them.
+    """
+    p = image.params
+    segments, vectors = image_segments(image), placed_inputs(image, layer_inputs)
+    samples = len(layer_inputs[0])
+    cycles = np.zeros(samples, np.int64)
+    counters = np.zeros((samples, len(image.program), p.num_pes, len(StallClass)), np.int64)
+    for sample in range(samples):
+        first = 0
+        for passes, scans in segments:
+            nonzero = [vectors[layer][sample, rows] for layer, rows in scans]
+            spent, detail = run_program(passes, nonzero, p)
+            cycles[sample] += spent
+            counters[sample, first : first + len(passes)] = detail
+            first += len(passes)
+        if progress is not None:
+            progress(sample + 1, samples)
+    return cycles, counters
+
+
+def image_segments(image: Image) -> list[tuple[list[PassModel], list[tuple[int, slice]]]]:
+    """Give per segment its passes, and for each the layer and rows of the input it scans.
+
+    Raises
+    ------
+    ImageError
+        If pointers or entries make no sense.
+    """
+    try:
+        return _segments(image)
+    except ValueError as error:
+        raise ImageError(f"image {image.name!r} is damaged: {error}") from error
+
+
+def _segments(image: Image) -> list[tuple[list[PassModel], list[tuple[int, slice]]]]:
+    found = []
+    row = 0  # of the vector, in row 0 of the source file
+    contents = held(image_loadings(image))
+    for segment, srams in zip(image.segments, contents, strict=True):
+        if segment.load is not None:
+            row = segment.load[0]
+        passes, scans = [], []
+        program = read_program(srams["program"], image.params)
+        streams = column_streams(srams, image.params, program)
+        for one, layer, stream in zip(program, segment.passes, streams, strict=True):
+            rows = one.drain_rows if one.drain else 0
+            passes.append(
+                PassModel(one.codebook, one.last_code, rows, column_work(stream, image.params))
+            )
+            begin = row + one.src_base
+            scans.append((layer, slice(begin, begin + one.src_rows)))
+            if one.swap:
+                row = 0
+        found.append((passes, scans))
+    return found
+
+
+def placed_inputs(
+    image: Image, layer_inputs: Sequence[NDArray[np.int64]]
+) -> list[NDArray[np.bool_]]:
+    """Give per layer (n, rows, num_pes), which activations are not 0, where they stand."""
+    return [
+        _rows(x, positions, image.params.num_pes)
+        for x, positions in zip(layer_inputs, image.placement, strict=False)
+    ]
+
+
+def _rows(x: NDArray[np.int64], positions: NDArray[np.int64], num_pes: int) -> NDArray[np.bool_]:
+    """Place what is not 0: (n, rows, num_pes)."""
+    rows = int(positions.max()) // num_pes + 1
+    placed = np.zeros((len(x), rows * num_pes), np.bool_)
+    placed[:, positions] = x != 0
+    return placed.reshape(len(x), rows, num_pes)

@@ -1,0 +1,156 @@
+"""The array cycle by cycle: registers and conditions of the RTL, without its data.
+
+Every variable that lives from cycle to cycle is a register of the RTL, or a count that follows
+from some; names are those of ``zeroskip.hw.eie``. Tests compare every counter with the RTL's.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from zeroskip.hw.eie.formats import StallClass
+
+__all__ = ["compute"]
+
+# Cycles from issue to the write of the sum: codebook, multiply, add.
+_ARITHM_STAGES = 3
+
+_USEFUL, _PADDING, _FETCH = int(StallClass.USEFUL), int(StallClass.PADDING), int(StallClass.FETCH)
+_BLOCKED, _STARVED = int(StallClass.BLOCKED), int(StallClass.STARVED)
+_TAIL, _SETUP = int(StallClass.TAIL), int(StallClass.SETUP)
+
+
+@njit(cache=True)
+def compute(
+    issue: NDArray[np.int32],
+    padding: NDArray[np.int32],
+    after: NDArray[np.int32],
+    columns: NDArray[np.int32],
+    row_counts: NDArray[np.int32],
+    queue_depth: int,
+    pointers_first: bool,
+    hold: int,
+    counters: NDArray[np.int64],
+    log: NDArray[np.int32] | None = None,
+) -> int:
+    """Run the COMPUTE state of a pass.
+
+    Parameters
+    ----------
+    issue, padding, after : (positions, pes) cycles of columns, see ``ColumnWork``.
+    columns : positions of the non-zero activations, in the order of the scan.
+    row_counts : (rows,) how many of them are in each scanned row.
+    queue_depth, pointers_first : parameters of the array.
+    hold : cycles until the codebook is complete.
+    counters : (pes, stall classes); what the cycles were spent on is added.
+    log : (3, positions, pes) or None; gets the cycle in which a column enters a PE's queue,
+        leaves it, and issues its last entry, see :class:`.PassTrace`. Without
+        it, the compiled loop has none of this.
+
+    Returns
+    -------
+    The cycles it took.
+    """
+    pes = issue.shape[1]
+    queue = np.zeros((pes, queue_depth), np.int32)
+    first, level = np.zeros(pes, np.int32), np.zeros(pes, np.int32)
+    p_full, p_column = np.zeros(pes, np.bool_), np.zeros(pes, np.int32)
+    p_issue = np.zeros(pes, np.int32)  # cycles of the column in it
+    # Cycles that the column at work still issues in, and its number.
+    left, column = np.zeros(pes, np.int32), np.zeros(pes, np.int32)
+    issued_at = np.full(pes, -_ARITHM_STAGES - 1, np.int64)
+
+    rows_left, row, r_valid, pending = len(row_counts), 0, False, 0
+    b_valid, broadcast, taken = False, 0, 0
+    now = 0
+    num_full = 0  # queues without room
+    while True:
+        room = num_full == 0
+        broadcast_en, blocked = b_valid and room, b_valid and not room
+        grant = pending > 0 and not blocked
+        take = r_valid and (pending == 0 or (grant and pending == 1))
+        read = rows_left > 0 and (not r_valid or take)
+        done = rows_left == 0 and not r_valid and pending == 0 and not b_valid
+        ready = now >= hold
+        idle_class = _TAIL if done else (_BLOCKED if blocked else _STARVED)
+
+        if done and ready:
+            busy = False
+            for pe in range(pes):
+                busy = busy or level[pe] > 0 or p_full[pe] or left[pe] > 0
+                busy = busy or now - issued_at[pe] <= _ARITHM_STAGES
+        else:
+            busy = True
+
+        num_full = 0
+        for pe in range(pes):
+            if not ready:
+                counters[pe, _SETUP] += 1
+            elif left[pe] == 0:
+                waiting = level[pe] > 0 or p_full[pe]
+                counters[pe, _FETCH if waiting else idle_class] += 1
+            if left[pe] > 0 and ready:
+                left[pe] -= 1
+                if left[pe] == 0:
+                    at = column[pe]
+                    if log is not None:
+                        log[2, at, pe] = now
+                    if after[at, pe] < issue[at, pe]:
+                        issued_at[pe] = now - after[at, pe]
+            free = left[pe] == 0
+            leaves = p_issue[pe] > 0  # else the column is empty, or there is none
+            head, held = first[pe], level[pe]
+            pop = push = False
+            if pointers_first:
+                pop, push, pushed = free and held > 0, leaves, p_column[pe]
+                if pop:
+                    column[pe] = queue[pe, head]
+                    left[pe] = issue[column[pe], pe]
+                p_full[pe], p_column[pe] = broadcast_en, broadcast
+                p_issue[pe] = issue[broadcast, pe] if broadcast_en else 0
+            else:
+                advance = not leaves or free
+                pop, push, pushed = advance and held > 0, broadcast_en, broadcast
+                if leaves and free:
+                    column[pe], left[pe] = p_column[pe], p_issue[pe]
+                if advance:
+                    p_full[pe], p_column[pe] = pop, queue[pe, head]
+                    p_issue[pe] = issue[p_column[pe], pe] if pop else 0
+            if log is not None:
+                if push:
+                    log[0, pushed, pe] = now
+                if pop:
+                    log[1, queue[pe, head], pe] = now
+            if push:
+                tail = head + held
+                queue[pe, tail if tail < queue_depth else tail - queue_depth] = pushed
+                held += 1
+            if pop:
+                first[pe] = head + 1 if head + 1 < queue_depth else 0
+                held -= 1
+            level[pe] = held
+            num_full += held + (p_full[pe] if pointers_first else 0) >= queue_depth
+
+        if grant:
+            b_valid, broadcast = True, columns[taken]
+            taken += 1
+            pending -= 1
+        elif broadcast_en:
+            b_valid = False
+        if take:
+            pending = row_counts[row]
+            row += 1
+        if read:
+            rows_left -= 1
+            r_valid = True
+        elif take:
+            r_valid = False
+        now += 1
+        if done and ready and not busy:
+            break
+    # Every column has been issued in full by every PE.
+    for at in columns:
+        for pe in range(pes):
+            counters[pe, _USEFUL] += issue[at, pe] - padding[at, pe]
+            counters[pe, _PADDING] += padding[at, pe]
+    return now

@@ -1,0 +1,70 @@
+"""What every PE worked on and when, for one input of an image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.compiler.image.image import Image
+from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs
+from zeroskip.sim.eie.cycles.program import PassTrace, run_program
+from zeroskip.sim.eie.cycles.work import ColumnWork
+
+__all__ = ["TracedPass", "trace_image"]
+
+
+@dataclass(frozen=True, eq=False)
+class TracedPass:
+    """A pass of the program in time.
+
+    Parameters
+    ----------
+    layer : number of its layer.
+    offset : cycles of the image's segments before this one.
+    times : see :class:`.PassTrace`.
+    work : cycles of each column, by position.
+    columns : (positions,) index, in the layer, of the column at each position; -1 if none is.
+    """
+
+    layer: int
+    offset: int
+    times: PassTrace
+    work: ColumnWork
+    columns: NDArray[np.int64]
+
+
+def trace_image(
+    image: Image, layer_inputs: Sequence[NDArray[np.int64]], sample: int = 0
+) -> list[TracedPass]:
+    """Trace the run of one input.
+
+    Parameters
+    ----------
+    image : the compiled network.
+    layer_inputs : per layer (n, cols) int64, as for :func:`.run_image`.
+    sample : which of the ``n``.
+
+    Returns
+    -------
+    The passes of all segments, in order.
+    """
+    vectors = placed_inputs(image, layer_inputs)
+    index = [_columns_at(v[sample].size, p) for v, p in zip(vectors, image.placement, strict=False)]
+    found: list[TracedPass] = []
+    offset = 0
+    for passes, scans in image_segments(image):
+        times: list[PassTrace] = []
+        nonzero = [vectors[layer][sample, rows] for layer, rows in scans]
+        spent, _ = run_program(passes, nonzero, image.params, times)
+        for one, time, (layer, rows) in zip(passes, times, scans, strict=True):
+            columns = index[layer].reshape(-1, image.params.num_pes)[rows].reshape(-1)
+            found.append(TracedPass(layer, offset, time, one.work, columns))
+        offset += spent
+    return found
+
+
+def _columns_at(size: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    columns = np.full(size, -1, np.int64)
+    columns[positions] = np.arange(len(positions))
+    return columns

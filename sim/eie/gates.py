@@ -1,0 +1,195 @@
+"""Run netlists of EIE's gates on the vectors that the RTL runs on, and compare every bit."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from zeroskip.base.cache import cache_dir, writing_cache
+from zeroskip.base.progress import Progress, silent
+from zeroskip.base.staging import replaced_file
+from zeroskip.compiler.eie.place import place
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.flow.synth.eie import EieNetlists, eie_netlists
+from zeroskip.flow.synth.liberty import OWN_LIBERTY, OWN_MODELS, read_liberty
+from zeroskip.flow.synth.report import digest, models_digest
+from zeroskip.hw.common.emit import emit_verilog
+from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.pe import Pe
+from zeroskip.sim.eie.rtl import run_jobs
+from zeroskip.sim.eie.rtl_image import image_job, image_result
+from zeroskip.sim.eie.run import run_eie
+from zeroskip.sim.eie.verify import compare
+from zeroskip.sim.rtl.build import build_design
+
+__all__ = ["build_gates", "check_gates", "draw_network", "passed_gates", "recorded"]
+
+_FEW = 3
+
+# Gates that drive bits of one vector look like a loop to Verilator, which says so.
+_QUIET = "/* verilator lint_off UNOPTFLAT */\n"
+
+
+def build_gates(
+    name: str,
+    verilog: Mapping[str, str],
+    top: str,
+    shared: tuple[str, ...],
+    progress: Progress | None = None,
+) -> Path:
+    """Build a simulation of a design that is, in part or whole, a netlist of our own cells.
+
+    Parameters
+    ----------
+    name : begins the name of the build's folder.
+    verilog : text by file name.
+    top, shared : see :func:`.build_design`.
+    progress : see :data:`.Progress`.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or the compilation fails.
+    """
+    texts = {file: _QUIET + text for file, text in verilog.items()}
+    report = progress or silent
+    step = f"build simulator {name}"
+    report(step, 0, 1)
+    program = build_design(
+        name,
+        {file: hashlib.sha256(text.encode()).hexdigest() for file, text in texts.items()},
+        ("verilog", "synth"),
+        lambda: {**texts, OWN_MODELS.name: OWN_MODELS.read_text()},
+        top,
+        shared,
+        optimize=False,
+    )
+    report(step, 1, 1)
+    return program
+
+
+def check_gates(
+    params: EieParams,
+    netlists: EieNetlists,
+    *,
+    networks: int = 2,
+    progress: Progress | None = None,
+) -> Mapping[str, Any]:
+    """Run drawn networks, three inputs each, on the netlists of an array.
+
+    Every output word and every counter is compared with golden and the cycle model. Registers
+    and SRAMs start with noise. An array of more than a few PEs is run in two parts, as its
+    simulation would take long to build: a few PEs of gates, and what is around all of them with
+    PEs of RTL.
+
+    Returns
+    -------
+    How many ``networks`` and ``inputs`` were run, ``words`` and ``counters`` compared, how many
+    of them ``differ``, the ``netlists`` by digest, that of the cells' ``models``, and ``passed``.
+
+    Raises
+    ------
+    ToolError, SimulationError
+        If a simulation cannot be built, or does not come to its end.
+    """
+    report: dict[str, Any] = dict.fromkeys(("networks", "inputs", "words", "counters", "differ"), 0)
+    for part, verilog in _parts(params, netlists):
+        drawn = [draw_network(part, seed) for seed in range(networks)]
+        jobs = [image_job(image, inputs) for image, inputs in drawn]
+        name = f"eie_gates_{part.num_pes}"
+        program = build_gates(name, verilog, ARRAY_MODULE, (PE_MODULE,), progress)
+        done = run_jobs(part, jobs, host_load=True, program=program, progress=progress)
+        for (image, inputs), raw in zip(drawn, done, strict=True):
+            model = run_eie(image, inputs.astype(np.float64), "cycles")
+            result = compare(image, model, image_result(image, raw), 0)
+            report["networks"] += 1
+            report["inputs"] += len(inputs)
+            report["words"] += result.words
+            report["counters"] += result.counters
+            report["differ"] += result.differ + result.cycles_differ
+    return recorded(report, {PE_MODULE: digest(netlists.pe), ARRAY_MODULE: digest(netlists.array)})
+
+
+def _parts(
+    params: EieParams, netlists: EieNetlists
+) -> Iterator[tuple[EieParams, Mapping[str, str]]]:
+    """Give the arrays to simulate, such that each netlist is in one of them."""
+    few = replace(params, num_pes=min(params.num_pes, _FEW))
+    if few == params:
+        yield params, netlists.verilog
+        return
+    small = eie_netlists(few, read_liberty(OWN_LIBERTY), path=False)
+    if small.pe.verilog != netlists.pe.verilog:
+        raise RuntimeError("the PE's netlist depends on how many PEs there are")
+    yield few, small.verilog
+    rtl = emit_verilog(Pe(params), PE_MODULE)
+    yield params, {"pe.v": rtl, "array.v": netlists.array.verilog}
+
+
+def recorded(report: Mapping[str, Any], netlists: Mapping[str, str]) -> Mapping[str, Any]:
+    """Complete the report on ``netlists``, and remember that they passed, if they did."""
+    passed = report["differ"] == 0 and report["words"] > 0
+    report = {**report, "netlists": netlists, "models": models_digest(), "passed": passed}
+    if passed:
+        with replaced_file(_record(netlists)) as file:
+            json.dump(report, file)
+    return report
+
+
+def passed_gates(netlists: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """Return what a check said of netlists, by digest; None if they have not passed."""
+    try:
+        return json.loads(_record(netlists).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _record(netlists: Mapping[str, str]) -> Path:
+    """Name the file that says that netlists passed; another netlist has another name."""
+    folder = cache_dir() / "gates"
+    with writing_cache():
+        folder.mkdir(parents=True, exist_ok=True)
+    key = f"{sorted(netlists.items())}{models_digest()}"
+    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+
+
+def draw_network(p: EieParams, seed: int) -> tuple[Image, NDArray[np.int64]]:
+    """Draw a network of three layers and inputs for it; between them they use the full range."""
+    rng = np.random.default_rng(seed)
+    most = min(3 * p.num_pes + 20, p.num_pes * min(p.num_accs, p.num_acts), p.num_pointers // 4)
+    sizes = [*rng.integers(most // 2 + 1, most, 3, endpoint=True).tolist(), 7]
+    layers = []
+    for cols, rows in itertools.pairwise(sizes):
+        codes = rng.integers(0, p.num_codes, (rows, cols))
+        codes *= rng.random((rows, cols)) < 0.3
+        half = 1 << p.weight_bits - 1
+        codebook = rng.integers(-half, half, p.num_codes)
+        codebook[0] = 0
+        layers.append(
+            QuantLayer(
+                name=f"{rows}x{cols}",
+                codes=csc_array(codes.astype(np.uint8)),
+                codebook=codebook,
+                bias=rng.integers(-1000, 1000, rows),
+                relu=rows != 7,
+                in_frac=0,
+                weight_frac=p.weight_bits - 2,
+                out_frac=0,
+            )
+        )
+    network = QuantNetwork((sizes[0],), tuple(layers))
+    placement = place(network, p, "interleave")
+    image = Image("gates", p, network, placement, build(network, placement, p))
+    inputs = rng.integers(p.min_act, p.max_act, (3, sizes[0]), endpoint=True)
+    inputs[1] *= rng.random(sizes[0]) < 0.3
+    return image, inputs

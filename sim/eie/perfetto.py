@@ -1,0 +1,141 @@
+"""Write a run of the cycle model as a trace for Perfetto or ``chrome://tracing``."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.passes.fixed_point import check_input, quantize_input
+from zeroskip.sim.eie.cycles.trace import TracedPass, trace_image
+from zeroskip.sim.eie.result import RunResult
+from zeroskip.sim.trace_events import Event, name_process, slice_event, write_events
+
+__all__ = ["EieTrace", "write_trace"]
+
+_CCU = 0
+"""Thread of the control unit; PE n is thread n + 1."""
+
+
+class EieTrace:
+    """What the array does with one input, as processes of a trace.
+
+    Parameters
+    ----------
+    image : the compiled network.
+    layer_inputs : per layer (1, cols) int64, as the hardware holds them.
+    name : of the array.
+    pid : number of the process with the array's units; the next one has the queues.
+    begin : cycle of the trace in which the array starts.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        layer_inputs: Sequence[NDArray[np.int64]],
+        name: str,
+        pid: int = 1,
+        begin: int = 0,
+    ) -> None:
+        self._image, self._name = image, name
+        self._array, self._queues = pid, pid + 1
+        self._begin = begin
+        self._passes = trace_image(image, layer_inputs)
+
+    def names(self) -> Iterator[str]:
+        """Name and order the tracks."""
+        tracks = ["control unit", *(f"PE {pe}" for pe in range(self._image.params.num_pes))]
+        yield from name_process(self._array, self._name, tracks)
+        yield from name_process(self._queues, "activation queues")
+
+    def parts(self) -> Iterator[Iterator[Event]]:
+        """Give the events of each pass, in any order."""
+        for number, one in enumerate(self._passes):
+            yield self._events(one, number)
+
+    def _events(self, one: TracedPass, number: int) -> Iterator[Event]:
+        times, base = one.times, self._begin + one.offset
+        layer = self._image.network.layers[one.layer].name
+        phases = {
+            "setup": (times.start, times.ready),
+            "compute": (times.ready, times.drain),
+            "drain": (times.drain, times.end),
+        }
+        for name, (begin, end) in phases.items():
+            if end > begin:
+                args = {"layer": layer, "pass": number}
+                where = self._array, _CCU, base + begin, base + end
+                yield slice_event(*where, f"{name} {layer}", args)
+        yield from self._columns(one, base)
+        width = len(str(self._image.params.num_pes - 1))
+        for pe in range(self._image.params.num_pes):
+            head = f'{{"ph":"C","pid":{self._queues},"name":"queue of PE {pe:0{width}}","ts":'
+            for time, level in _levels(times.entered[:, pe], times.popped[:, pe]):
+                yield base + time, f'{head}{base + time},"args":{{"entries":{level}}}}}'
+
+    def _columns(self, one: TracedPass, base: int) -> Iterator[Event]:
+        work = one.work
+        at, pes = np.nonzero(one.times.issued >= 0)
+        cycles = work.issue[at, pes]
+        entries = work.entries[at, pes]
+        # Padding that went along with the entry after it took no cycle, but is stored.
+        padding = entries - (cycles - work.padding[at, pes])
+        begins = base + one.times.issued[at, pes] - cycles + 1
+        fields = (pes + 1, begins, cycles, one.columns[at], entries, padding)
+        for tid, ts, dur, column, stored, pads in zip(*(f.tolist() for f in fields), strict=True):
+            # There may be millions, and json.dumps takes ten times as long.
+            text = (
+                f'{{"ph":"X","pid":{self._array},"tid":{tid},"ts":{ts},"dur":{dur},'
+                f'"name":"{column}","args":{{"entries":{stored},"padding":{pads}}}}}'
+            )
+            yield ts, text
+
+
+def write_trace(image: Image, x: ArrayLike, result: RunResult, path: Path, sample: int = 0) -> None:
+    """Write one input's run, in the Trace Event Format (JSON).
+
+    A cycle is a microsecond of the trace. The control unit's track has the phases of each pass,
+    each PE's the columns in the cycles that issue their entries, and each queue is a counter.
+
+    Parameters
+    ----------
+    image : the compiled network.
+    x : the inputs, as for :func:`.run`.
+    result : what the golden or the cycle model gave for them.
+    path : a file there is replaced, once the new one is complete.
+    sample : which input.
+
+    Raises
+    ------
+    InputError
+        If there is no such input, or the file cannot be written.
+    """
+    samples = check_input(x, image.network.input_shape, "input", single=True)
+    if not 0 <= sample < len(samples):
+        raise InputError(f"input {sample} cannot be traced: there are {len(samples)}, from 0 up")
+    first = quantize_input(
+        samples[sample : sample + 1].reshape(1, -1),
+        image.network.layers[0].in_frac,
+        image.params.act_bits,
+    )
+    later = [y[sample : sample + 1] for y in result.layer_outputs[:-1]]
+    trace = EieTrace(image, [first, *later], f"array of {image.name}")
+    about = {
+        "image": image.name,
+        "input": sample,
+        "time": "1 us of the trace is 1 cycle of the array",
+        "left_out": "cycles in which the host loads memories between runs of the program",
+    }
+    write_events(path, about, trace.names(), trace.parts())
+
+
+def _levels(entered: NDArray[np.int64], popped: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Give the queue's new length, and the cycle that begins with it, at every change."""
+    entered, popped = entered[entered >= 0], popped[popped >= 0]
+    times, where = np.unique(np.concatenate([entered, popped]), return_inverse=True)
+    change = np.bincount(where[: len(entered)], minlength=len(times))
+    change -= np.bincount(where[len(entered) :], minlength=len(times))
+    changed = change != 0
+    yield from zip((times[changed] + 1).tolist(), np.cumsum(change[changed]).tolist(), strict=True)

@@ -1,0 +1,161 @@
+"""What an image keeps in the memories of the array, and how evenly."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Shape
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import ImageError
+from zeroskip.compiler.image.image import Image
+from zeroskip.hw.eie.formats import pointer_layout
+from zeroskip.sim.eie.loadings import image_loadings
+from zeroskip.sim.eie.streams import ColumnStream, column_streams, held, read_program
+
+__all__ = [
+    "LayerStorage",
+    "MemoryUse",
+    "layer_storage",
+    "memory_use",
+    "per_nonzero",
+    "pointer_bits",
+    "stored_bits",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerStorage:
+    """Entries of a layer in the Spmat SRAMs.
+
+    Parameters
+    ----------
+    name : of the layer.
+    rows, cols, nnz : of its matrix; nnz counts non-zero weights.
+    entries : (num_pes,) stored entries, padding included.
+    padding : (num_pes,) entries that stand for no weight, only for zeros.
+    """
+
+    name: str
+    rows: int
+    cols: int
+    nnz: int
+    entries: NDArray[np.int64]
+    padding: NDArray[np.int64]
+
+    @property
+    def balance(self) -> float:
+        """Mean over largest number of entries per PE: 1 if all PEs have the same work."""
+        return float(self.entries.mean() / self.entries.max()) if self.entries.any() else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryUse:
+    """Rows of a memory in use, in each PE that has one.
+
+    Parameters
+    ----------
+    name : of the parameter that sizes the memory.
+    used : (copies,) rows, for the memory of each PE or for the one of the array.
+    size : rows there are.
+    """
+
+    name: str
+    used: NDArray[np.int64]
+    size: int
+
+
+def layer_storage(image: Image) -> tuple[LayerStorage, ...]:
+    """Count the entries of each layer by what the SRAMs hold.
+
+    Raises
+    ------
+    ImageError
+        If pointers or entries make no sense.
+    """
+    passes: list[Sequence[ColumnStream]] = []
+    try:
+        for words in held(image_loadings(image)):
+            program = read_program(words["program"], image.params)
+            passes += column_streams(words, image.params, program)
+    except ValueError as error:
+        raise ImageError(f"image {image.name!r} is damaged: {error}") from error
+    shape = len(image.network.layers), image.params.num_pes
+    entries, padding = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    for number, streams in zip(image.passes, passes, strict=True):
+        for pe, stream in enumerate(streams):
+            codes = stream.codes[stream.pointers[0] : stream.pointers[-1]]
+            entries[number, pe] += len(codes)
+            padding[number, pe] += np.count_nonzero(codes == 0)
+    return tuple(
+        LayerStorage(layer.name, *layer.shape, int(layer.codes.nnz), entries[i], padding[i])
+        for i, layer in enumerate(image.network.layers)
+    )
+
+
+def memory_use(image: Image) -> tuple[MemoryUse, ...]:
+    """Count the rows that an image uses of every memory."""
+    p = image.params
+
+    acts = min(max(image.heights), p.num_acts)
+    accs = max(one.drain_rows for one in image.program)
+    every = np.ones(p.num_pes, np.int64)
+    return (
+        MemoryUse("spmat_words", _loaded(image, "spmat").max(axis=0), p.spmat_words),
+        MemoryUse(
+            "num_pointers", _loaded(image, "ptr_even", "ptr_odd").max(axis=0), p.num_pointers
+        ),
+        MemoryUse("num_biases", _loaded(image, "bias").max(axis=0), p.num_biases),
+        MemoryUse("num_acts", acts * every, p.num_acts),
+        MemoryUse("num_accs", accs * every, p.num_accs),
+        MemoryUse(
+            "num_descriptors",
+            np.array([max(len(one.program) for one in image.segments)]),
+            p.num_descriptors,
+        ),
+    )
+
+
+def stored_bits(image: Image) -> dict[str, int]:
+    """Count the bits of SRAM rows in use that say where which weight is."""
+    p = image.params
+    pointer = Shape.cast(pointer_layout(p)).width
+    return {
+        "entries": int(_loaded(image, "spmat").sum()) * p.word_bits,
+        "pointers": int(_loaded(image, "ptr_even", "ptr_odd").sum()) * pointer,
+        "codebooks": len(image.network.layers) * p.num_codes * p.weight_bits,
+    }
+
+
+def pointer_bits(image: Image, layer: int) -> int:
+    """Count the bits of the pointers that the passes of a layer read."""
+    p = image.params
+    columns = [
+        one.src_rows * p.num_pes
+        for one, number in zip(image.program, image.passes, strict=True)
+        if number == layer
+    ]
+    width = Shape.cast(pointer_layout(p)).width
+    # Each column ends where the next begins; the last has a pointer more.
+    return p.num_pes * sum(count + 1 for count in columns) * width
+
+
+def per_nonzero(bits: Mapping[str, int], nnz: int) -> dict[str, float]:
+    """Return :func:`stored_bits` over the number of non-zero weights, and their ``sum``."""
+    parts = {name: count / nnz for name, count in bits.items()}
+    return {**parts, "sum": sum(parts.values())}
+
+
+def _loaded(image: Image, *names: str) -> NDArray[np.int64]:
+    """Count the rows that each segment loads to memories of each PE: (segments, num_pes)."""
+    return np.array([
+        [
+            sum(
+                len(segment.srams[path].words)
+                for path in (f"pe_{pe}/{name}" for name in names)
+                if path in segment.srams
+            )
+            for pe in range(image.params.num_pes)
+        ]
+        for segment in image.segments
+    ])

@@ -1,0 +1,162 @@
+"""Run a compiled image on the EIE array: inputs in, every output word and counter out.
+
+Not a test of its own: it records what the hardware did, for the caller to compare.
+"""
+
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import SimTimeoutError, with_timeout
+from cocotb.utils import get_sim_time
+from numpy.typing import NDArray
+
+from zeroskip.hw.eie.formats import Control, Space, StallClass
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.bench.begin import PERIOD_NS, read_job, record, reset
+from zeroskip.sim.bench.host import Host
+
+__all__ = ["read_counters", "read_result", "split_outputs"]
+
+
+@cocotb.test()
+async def run_image(dut: Any) -> None:
+    """Run every input of the job; write ``results.npz`` beside it."""
+    folder, job = read_job()
+    params = EieParams.from_dict(job["params"])
+    host = Host(dut, params)
+    await reset(dut)
+    recorded: list[tuple[int, ...]] = []
+    fields = dut.out_pass, dut.out_row, dut.out_data
+    cocotb.start_soon(record(dut.clk, dut.out_valid, fields, recorded))
+
+    for number, one in enumerate(job["jobs"]):
+        runs = _Runs(host, params, recorded, one["segments"], folder, number)
+        await host.write_all(runs.writes("begin"))
+        samples: list[dict[str, Any]] = []
+        for rows in np.load(folder / f"inputs_{number}.npy", allow_pickle=False):
+            await host.clear()
+            try:
+                samples.append(await runs.run(rows, one["max_cycles"], again=bool(samples)))
+            except SimTimeoutError:
+                (folder / "hang").write_text(f"input {len(samples)}")
+                return
+            with open(folder / "progress", "a") as file:
+                file.write("\n")
+        arrays = {key: np.array([got[key] for got in samples], np.int64) for key in samples[0]}
+        np.savez(folder / f"results_{number}.npz", allow_pickle=False, **arrays)
+
+
+class _Runs:
+    """The segments of a job, run one after the other for each input."""
+
+    def __init__(
+        self,
+        host: Host,
+        params: EieParams,
+        recorded: list[tuple[int, ...]],
+        segments: list[dict[str, Any]],
+        folder: Path,
+        number: int,
+    ) -> None:
+        self._host, self._params, self._recorded = host, params, recorded
+        self._segments = segments
+        self._folder, self._number = folder, number
+
+    def writes(self, key: str) -> NDArray[np.uint64]:
+        """Return the commands that load the SRAMs at some point, see ``host_writes``."""
+        return np.load(self._folder / f"writes_{self._number}_{key}.npy", allow_pickle=False)
+
+    async def run(self, rows: NDArray[np.int64], max_cycles: int, *, again: bool) -> dict[str, Any]:
+        """Run one input; return what the hardware did with it.
+
+        Parameters
+        ----------
+        rows : (rows, num_pes) of the network's input.
+        max_cycles : for each segment.
+        again : the SRAMs have been used for another input.
+        """
+        host, params = self._host, self._params
+        vectors = {0: rows}
+        outputs: list[list[int]] = []
+        counters: list[Any] = []
+        cycles = reload_cycles = nanoseconds = last_layer = 0
+        if again:
+            reload_cycles += await self._timed(host.write_all(self.writes("again")))
+        for at, segment in enumerate(self._segments):
+            final = at == len(self._segments) - 1
+            first_layer, last_layer = segment["layers"]
+            if at:
+                reload_cycles += await self._timed(host.write_all(self.writes(str(at))))
+                await host.clear_counters()
+            if segment["load"]:
+                first, count = segment["load"]
+                part = vectors[first_layer][first : first + count]
+                spent = await self._timed(host.load_acts(part, await host.source()))
+                reload_cycles += spent if at else 0
+            self._recorded.clear()
+            begin = time.perf_counter_ns()
+            await with_timeout(host.run(keep=at > 0), max_cycles * PERIOD_NS, "ns")
+            nanoseconds += time.perf_counter_ns() - begin
+            written = [[number, row] for number, row, _ in self._recorded]
+            if written != segment["drained"]:
+                raise RuntimeError(f"segment {at}: passes and rows {written} were written")
+            outputs += [split_outputs(data, params) for _, _, data in self._recorded]
+            cycles += await host.read(Space.CONTROL, Control.CYCLES)
+            counters += await read_counters(host, params, segment["num_passes"])
+            if segment["store"]:
+                first, count = segment["store"]
+                file = await host.source() ^ (not segment["swapped"])
+                part = np.zeros((count, params.num_pes), np.int64)
+                spent = await self._timed(self._read(part, file))
+                reload_cycles += 0 if final else spent
+                before = vectors.get(last_layer + 1, part[:0])[:first]
+                vectors[last_layer + 1] = np.concatenate([before, part])
+        return {
+            "outputs": outputs,
+            "results": vectors[last_layer + 1],
+            "cycles": cycles,
+            "reload_cycles": reload_cycles,
+            "nanoseconds": nanoseconds,
+            "counters": counters,
+        }
+
+    async def _read(self, part: NDArray[np.int64], file: int) -> None:
+        part[:] = await self._host.read_acts(len(part), file)
+
+    async def _timed(self, work: Coroutine[Any, Any, None]) -> int:
+        """Do ``work``; return the cycles it took."""
+        begin = get_sim_time("ns")
+        await work
+        return round((get_sim_time("ns") - begin) / PERIOD_NS)
+
+
+def split_outputs(data: int, params: EieParams) -> list[int]:
+    """Take the outputs of all PEs out of one word."""
+    mask, sign = (1 << params.act_bits) - 1, 1 << (params.act_bits - 1)
+    words = (data >> pe * params.act_bits & mask for pe in range(params.num_pes))
+    return [(word ^ sign) - sign for word in words]
+
+
+async def read_result(host: Host, rows: int) -> list[list[int]]:
+    """Read the result of a program that fits one segment, ``[row][pe]``."""
+    return await host.read_acts(rows, await host.source())
+
+
+async def read_counters(host: Host, params: EieParams, passes: int) -> list[list[list[int]]]:
+    """Read the cycle counters, ``[pass][pe][stall class]``."""
+    if not params.counters:
+        return [[[0] * len(StallClass)] * params.num_pes] * passes
+    return [
+        [
+            [
+                await host.read(Space.COUNTER, at * len(StallClass) + stall, pe)
+                for stall in StallClass
+            ]
+            for pe in range(params.num_pes)
+        ]
+        for at in range(passes)
+    ]

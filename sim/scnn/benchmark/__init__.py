@@ -1,0 +1,1 @@
+"""SCNN's evaluation, run again."""

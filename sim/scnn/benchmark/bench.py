@@ -1,0 +1,160 @@
+"""SCNN's evaluation again: AlexNet, GoogLeNet and VGG-16 on the cycle model, some on RTL."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, replace
+
+from zeroskip.base.progress import Progress, silent
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.sim.scnn.benchmark.layers import MERGED, NETWORKS, ConvLayer, scnn_layers
+from zeroskip.sim.scnn.benchmark.machines import dense_cycles, useful_products
+from zeroskip.sim.scnn.benchmark.result import ConvBench, NetworkBench, ScnnBench
+from zeroskip.sim.scnn.benchmark.run import (
+    compile_layer,
+    count_layer,
+    dense_operand,
+    most_rows,
+    run_on_rtl,
+)
+from zeroskip.sim.scnn.benchmark.storage import scnn_storage
+
+__all__ = ["BENCH_PARAMS", "bench_scnn", "measure_layer"]
+
+BENCH_PARAMS = PRESETS["paper"]
+"""The array of the evaluation: 64 PEs of 4 x 4 multipliers."""
+
+# Which operands lose their zeros: activations, weights.
+_OTHERS = {
+    "sparse_w_cycles": (True, False),
+    "sparse_a_cycles": (False, True),
+    "dense_operand_cycles": (True, True),
+}
+
+
+def bench_scnn(
+    networks: Mapping[str, Sequence[ConvLayer]] = NETWORKS,
+    *,
+    others: bool = True,
+    rtl: Sequence[str] = (),
+    params: ScnnParams = BENCH_PARAMS,
+    progress: Progress | None = None,
+) -> ScnnBench:
+    """Run layers on the cycle model, beside other machines.
+
+    Parameters
+    ----------
+    networks : layers by network.
+    others : also run the one-sided machines, and the array on dense operands.
+    rtl : full names of layers to run on the RTL, too, as
+        :data:`.RTL_LAYERS`.
+    params : of the array.
+    progress : called with a step's name, how much of it is done, and of how much.
+
+    Raises
+    ------
+    CompileError
+        If the array is too small for a layer.
+    ToolError, SimulationError
+        As :func:`.run_scnn_jobs` does.
+    """
+    report = progress or silent
+    layers = [one for layers in networks.values() for one in layers]
+    names = {one.full_name for one in layers}
+    layers += [one for one in MERGED if names.issuperset(one.merged)]
+    work = [(one, "") for one in layers]
+    work += [(one, machine) for one in layers for machine in _OTHERS if others]
+    # The longest first, so that none is left over at the end.
+    work.sort(key=lambda task: -_products(_variant(*task)))
+    found: dict[str, ConvBench] = {}
+    cycles: dict[str, dict[str, int]] = {one.full_name: {} for one in layers}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting = {pool.submit(_work, *task, params): task for task in work}
+        report("layers", 0, len(work))
+        for number, done in enumerate(as_completed(waiting), 1):
+            layer, machine = waiting[done]
+            result = done.result()
+            if isinstance(result, ConvBench):
+                found[layer.full_name] = result
+            else:
+                cycles[layer.full_name][machine] = result
+            report("layers", number, len(work))
+    rows = {name: replace(one, **cycles[name]) for name, one in found.items()}
+    return ScnnBench(
+        networks={
+            name: NetworkBench(name, tuple(rows[one.full_name] for one in layers))
+            for name, layers in networks.items()
+        },
+        merged=tuple(rows[one.full_name] for one in layers if one.merged),
+        storage=scnn_storage(params),
+        rtl=tuple(run_on_rtl(scnn_layers()[name], params, progress) for name in rtl),
+    )
+
+
+def measure_layer(layer: ConvLayer, params: ScnnParams = BENCH_PARAMS) -> ConvBench:
+    """Run a layer on the cycle model, without the machines beside it.
+
+    Raises
+    ------
+    CompileError
+        If the array is too small for it.
+    """
+    one = compile_layer(layer, params)
+    count = count_layer(one)
+    products = useful_products(layer, one.acts, one.conv.weight)
+    spent = count.counters.sum(axis=(0, 1))
+    useful, issued = spent[StallClass.USEFUL], spent[: StallClass.FRAGMENTATION + 1].sum()
+    with_pair = issued + spent[StallClass.CONFLICT]
+    mapping = one.plan.mapping
+    return ConvBench(
+        name=layer.name,
+        in_shape=layer.in_shape,
+        out_shape=layer.out_shape,
+        kernel=layer.kernel,
+        stride=layer.stride,
+        padding=layer.padding,
+        groups=layer.groups,
+        act_density=layer.act_density,
+        weight_density=layer.weight_density,
+        assumed=layer.assumed,
+        products=products,
+        cycles=int(count.cycles.sum()),
+        dense_cycles=dense_cycles(layer),
+        oracle_cycles=products / (params.num_pes * params.mults),
+        utilisation=float(useful / spent.sum()),
+        utilisation_issuing=float(useful / issued) if issued else 0.0,
+        conflict=float(spent[StallClass.CONFLICT] / with_pair) if with_pair else 0.0,
+        stalls={c.name.lower(): float(spent[c] / spent.sum()) for c in StallClass},
+        runs=len(one.runs),
+        plan={
+            "block_x": mapping.block_x,
+            "block_y": mapping.block_y,
+            "wo": mapping.wo,
+            "ho": mapping.ho,
+            "kc": mapping.kc,
+            "region_h": one.plan.region_h,
+            "region_w": one.plan.region_w,
+            "k_step": one.plan.k_step,
+            "c_step": one.plan.c_step,
+        },
+        references=asdict(count.references),
+        weight_rows=most_rows(one.runs, "weight"),
+        header_rows=most_rows(one.runs, "block"),
+    )
+
+
+def _work(layer: ConvLayer, machine: str, params: ScnnParams) -> ConvBench | int:
+    """Measure a layer on the array, or count its cycles on another machine."""
+    if not machine:
+        return measure_layer(layer, params)
+    return int(count_layer(compile_layer(_variant(layer, machine), params)).cycles.sum())
+
+
+def _variant(layer: ConvLayer, machine: str) -> ConvLayer:
+    acts, weights = _OTHERS.get(machine, (False, False))
+    return dense_operand(layer, acts=acts, weights=weights)
+
+
+def _products(layer: ConvLayer) -> float:
+    return layer.macs * layer.act_density * layer.weight_density

@@ -1,0 +1,181 @@
+"""What a run of SCNN's evaluation gives."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from zeroskip.sim.scnn.benchmark.layers import PAPER_SPEEDUP
+from zeroskip.sim.scnn.benchmark.run import LayerRtl
+from zeroskip.sim.scnn.benchmark.storage import MemoryBits
+
+__all__ = ["ConvBench", "NetworkBench", "ScnnBench"]
+
+_LATE_1X1 = ("1x1", "3x3_reduce", "5x5_reduce", "pool_proj")
+
+
+@dataclass(frozen=True)
+class ConvBench:
+    """A layer.
+
+    Parameters
+    ----------
+    name : in its network.
+    in_shape, out_shape, kernel, stride, padding, groups, act_density, weight_density, assumed : see
+        :class:`.ConvLayer`.
+    products : of two operands that are not 0, that outputs need.
+    cycles : of all runs of the array, from START to end; what the host does between them is not
+        part of it.
+    dense_cycles : of the dense machine of as many multipliers.
+    oracle_cycles : ``products`` over all multipliers.
+    sparse_w_cycles, sparse_a_cycles : of the same array if activations, or weights, are not
+        compressed, each with its own best mapping. None if not run.
+    dense_operand_cycles : of the same array if no operand is 0. None if not run.
+    utilisation : share of multiplier-cycles that multiply two operands that are not 0.
+    utilisation_issuing : the same, of the cycles that issue a pair of vectors.
+    conflict : share of cycles with a pair in which it waited for full queues before banks.
+    stalls : share of multiplier-cycles by stall class; sums to 1.
+    runs, plan : of the array, and how the layer is laid on it.
+    references : to memories, see :class:`.References`.
+    weight_rows, header_rows : of the fullest stream's memories in any run.
+    """
+
+    name: str
+    in_shape: tuple[int, int, int]
+    out_shape: tuple[int, int, int]
+    kernel: int
+    stride: int
+    padding: int
+    groups: int
+    act_density: float
+    weight_density: float
+    assumed: str
+    products: int
+    cycles: int
+    dense_cycles: int
+    oracle_cycles: float
+    utilisation: float
+    utilisation_issuing: float
+    conflict: float
+    stalls: dict[str, float]
+    runs: int
+    plan: dict[str, int]
+    references: dict[str, int]
+    weight_rows: int
+    header_rows: int
+    sparse_w_cycles: int | None = None
+    sparse_a_cycles: int | None = None
+    dense_operand_cycles: int | None = None
+
+    @property
+    def speedup(self) -> float:
+        """Over the dense machine."""
+        return self.dense_cycles / self.cycles
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        return {**asdict(self), "speedup": self.speedup}
+
+
+@dataclass(frozen=True)
+class NetworkBench:
+    """Layers of a network.
+
+    Parameters
+    ----------
+    name : of the network.
+    layers : in its order.
+    """
+
+    name: str
+    layers: tuple[ConvBench, ...]
+
+    def over_dense(self, cycles: str = "cycles", *, published: bool = False) -> float | None:
+        """Give the dense machine's cycles over those of a machine, all layers together.
+
+        Parameters
+        ----------
+        cycles : field of :class:`ConvBench`.
+        published : only layers whose densities are published.
+
+        Returns
+        -------
+        None if there is no such layer, or the machine was not run.
+        """
+        layers = [one for one in self.layers if not (published and one.assumed)]
+        spent = [getattr(one, cycles) for one in layers]
+        if not spent or None in spent:
+            return None
+        return sum(one.dense_cycles for one in layers) / sum(spent)
+
+    @property
+    def late_1x1(self) -> dict[str, float] | None:
+        """Utilisation of the 1 x 1 layers of GoogLeNet's last module, 5b, together.
+
+        None if not all four are there. Keys are those of :class:`ConvBench`.
+        """
+        late = [one for one in self.layers if one.name.startswith("5b/") and one.kernel == 1]
+        if len(late) < len(_LATE_1X1):
+            return None
+        useful, issued = (
+            sum(sum(one.stalls[name] for name in names) * one.cycles for one in late)
+            for names in (("useful",), ("useful", "fragmentation"))
+        )
+        cycles = sum(one.cycles for one in late)
+        return {"utilisation": useful / cycles, "utilisation_issuing": useful / issued}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        return {
+            "speedup": self.over_dense(),
+            "speedup_published_densities": self.over_dense(published=True),
+            "speedup_paper": PAPER_SPEEDUP[self.name],
+            "speedup_oracle": self.over_dense("oracle_cycles"),
+            "speedup_sparse_w": self.over_dense("sparse_w_cycles"),
+            "speedup_sparse_a": self.over_dense("sparse_a_cycles"),
+            "dense_operands": self.over_dense("dense_operand_cycles"),
+            **({"5b_1x1": late} if (late := self.late_1x1) else {}),
+            "layers": [one.to_dict() for one in self.layers],
+        }
+
+
+@dataclass(frozen=True)
+class ScnnBench:
+    """All networks.
+
+    Parameters
+    ----------
+    networks : by name.
+    merged : layers that read the same tensor, as one.
+    storage : bits of the array's memories.
+    rtl : layers on the RTL, if any were run.
+    """
+
+    networks: dict[str, NetworkBench]
+    merged: tuple[ConvBench, ...]
+    storage: tuple[MemoryBits, ...]
+    rtl: tuple[LayerRtl, ...]
+
+    @property
+    def conflict(self) -> float:
+        """Share of all cycles with a pair in which it waited for full queues before banks."""
+        layers = [one for network in self.networks.values() for one in network.layers]
+        waited = sum(one.stalls["conflict"] * one.cycles for one in layers)
+        issued = sum(
+            (one.stalls["useful"] + one.stalls["fragmentation"]) * one.cycles for one in layers
+        )
+        return waited / (waited + issued) if issued else 0.0
+
+    @property
+    def exact(self) -> bool:
+        """Whether no word and no counter of the RTL differs."""
+        return not any(one.differ or one.cycles_differ for one in self.rtl)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        return {
+            "networks": {name: one.to_dict() for name, one in self.networks.items()},
+            "merged": [one.to_dict() for one in self.merged],
+            "conflict": self.conflict,
+            "storage": [asdict(one) for one in self.storage],
+            "rtl": [asdict(one) for one in self.rtl],
+            "exact": self.exact,
+        }

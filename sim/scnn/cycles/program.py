@@ -1,0 +1,235 @@
+"""A run of the array: its passes, and what the sequencer spends between them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.compiler.scnn.run import Channels, PassOutput, ScnnDescriptor, ScnnRun, TileLayout
+from zeroskip.hw.scnn.act_read import ACT_QUEUE_DEPTH
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.scnn.cycles.acts import ActStorage
+from zeroskip.sim.scnn.cycles.drain import drain_exchanges, pe_streams
+from zeroskip.sim.scnn.cycles.machine import PassWork, run_pass
+from zeroskip.sim.scnn.cycles.passes import PassTrace
+from zeroskip.sim.scnn.cycles.references import References, pass_references
+from zeroskip.sim.scnn.cycles.weights import StreamWork, stream_work
+
+__all__ = ["RunCount", "ScnnCycles"]
+
+# Cycles of SETUP: from START until descriptor 0 is there, which then always is; to take a
+# descriptor over, and to begin the pass.
+_START, _TAKE_OVER, _BEGIN = 6, 1, 1
+# Cycles of the RUN phase until a stream has its first item.
+_STREAM_LATENCY = 5
+
+
+@dataclass(frozen=True, eq=False)
+class RunCount:
+    """What a run takes.
+
+    Parameters
+    ----------
+    cycles : from start to end of the program.
+    counters : (passes, num_pes, stall classes) int64 multiplier-cycles.
+    references : of each pass.
+    """
+
+    cycles: int
+    counters: NDArray[np.int64]
+    references: tuple[References, ...]
+
+
+class ScnnCycles:
+    """Counts the cycles of runs one after the other, as the host starts them.
+
+    Parameters
+    ----------
+    params : of the array.
+    runs : all runs of a program, in order; weights are read off their SRAMs once.
+
+    Raises
+    ------
+    ValueError
+        If a stream has too few groups or vectors.
+    """
+
+    def __init__(self, params: ScnnParams, runs: Sequence[ScnnRun]) -> None:
+        self._p = params
+        self._runs = tuple(runs)
+        self._streams: list[list[StreamWork]] = []
+        contents: dict[str, NDArray[np.uint64]] = {}
+        for run in runs:
+            contents |= {name: sram.words for name, sram in run.srams.items()}
+            self._streams.append(stream_work(params, run.program, contents))
+        self._read = _read_later(runs)
+        self._rams = ActStorage(params), ActStorage(params)
+        self._source = 0
+
+    def count(
+        self,
+        number: int,
+        tensors: Mapping[str, NDArray[np.int64]],
+        trace: list[PassTrace] | None = None,
+    ) -> RunCount:
+        """Count the cycles of a run; those before it must have been counted.
+
+        Parameters
+        ----------
+        number : of the run.
+        tensors : (C, H, W) by name, all that the run loads, and all that it makes for passes that
+            read it from the RAMs.
+        trace : gets a trace of each pass; without it, none is recorded.
+        """
+        p, run = self._p, self._runs[number]
+        if run.loads:
+            self._source = 0
+            self._rams[0].clear()
+        for load in run.loads:
+            region = _region(tensors, load.channels, load.layout)
+            blocks = [region] * _blocks(p, load.layout.block_x, load.layout.block_y)
+            self._rams[0].put(load.layout, load.base, blocks)
+        counters = np.zeros((len(run.program), p.num_pes, len(StallClass)), np.int64)
+        references: list[References] = []
+        cycles = 0
+        for at, (descriptor, output) in enumerate(zip(run.program, run.outputs, strict=True)):
+            setup = _TAKE_OVER + (p.bank_entries if descriptor.wipe else 0) + _BEGIN
+            setup += 0 if at else _START
+            counters[at, :, StallClass.SETUP] = setup * p.mults
+            source, destination = self._rams[self._source], self._rams[1 - self._source]
+            work = self._work(descriptor, self._streams[number][at], source)
+            spent, log = self._pass(descriptor, work, counters[at], traced=trace is not None)
+            if trace is not None:
+                begin = cycles + setup
+                issued, drained = (np.where(one < 0, -1, begin + one) for one in log)
+                pairs = _pairs(work, issued[0] >= 0)
+                end = begin + spent
+                trace.append(PassTrace(cycles, begin, end, work.channel, pairs, issued, drained))
+            cycles += setup + spent
+            references.append(pass_references(p, descriptor, work, counters[at]))
+            if output is not None and self._read[number][at]:
+                _store(p, destination, descriptor, output, tensors)
+            if descriptor.swap:
+                self._source = 1 - self._source
+        return RunCount(cycles, counters, tuple(references))
+
+    def _work(
+        self, descriptor: ScnnDescriptor, streams: StreamWork, source: ActStorage
+    ) -> PassWork:
+        banks = source.banks(keep_zeros=descriptor.keep_zeros)
+        return PassWork(
+            begin=streams.begin,
+            channel=streams.channel + descriptor.src_base,
+            vectors=streams.count,
+            last=streams.last,
+            first=streams.first,
+            weight_banks=streams.banks,
+            weight_used=streams.used,
+            act_start=source.start,
+            act_count=source.count,
+            act_banks=banks,
+            act_used=(banks >= 0).sum(axis=1),
+            act_apart=_apart(banks),
+        )
+
+    def _pass(
+        self,
+        descriptor: ScnnDescriptor,
+        work: PassWork,
+        counters: NDArray[np.int64],
+        *,
+        traced: bool,
+    ) -> tuple[int, tuple[NDArray[np.int64], ...]]:
+        """Return the cycles of the RUN phase, and if ``traced`` when pairs and steps were."""
+        p = self._p
+        log: tuple[NDArray[np.int64], ...] = ()
+        if traced:
+            shapes = (2, p.num_pes, len(work.channel)), (2, descriptor.groups)
+            log = tuple(np.full(shape, -1) for shape in shapes)
+        spent = run_pass(
+            work,
+            pe_streams(p, descriptor),
+            drain_exchanges(descriptor),
+            (descriptor.groups, descriptor.kc, descriptor.kc_last),
+            descriptor.drain,
+            (p.banks, p.scatter_depth, p.weight_depth, p.block_depth, ACT_QUEUE_DEPTH),
+            _STREAM_LATENCY,
+            counters,
+            *log,
+        )
+        return spent, log
+
+
+def _read_later(runs: Sequence[ScnnRun]) -> list[list[bool]]:
+    """Tell, of each pass of each run, whether a later pass may read what it writes."""
+    found: list[list[bool]] = []
+    swapped = False
+    for number in reversed(range(len(runs))):
+        mine = []
+        for descriptor in reversed(runs[number].program):
+            swapped |= descriptor.swap
+            mine.append(swapped)
+        found.append(mine[::-1])
+        if runs[number].loads:
+            swapped = False
+    return found[::-1]
+
+
+def _apart(banks: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Tell vectors of activations, (vectors, I), that are all for different banks."""
+    ordered = np.sort(banks, axis=1)
+    same = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    return (~same.any(axis=1)).astype(np.int64)
+
+
+def _pairs(work: PassWork, issued: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count the pairs of vectors, (pes, blocks), of blocks that PEs have issued."""
+    words = -(-work.act_count[:, work.channel] // work.act_banks.shape[1])
+    return np.where(issued, words * work.vectors, 0)
+
+
+def _blocks(params: ScnnParams, block_x: int, block_y: int) -> int:
+    return -(-params.pes_x >> block_x) * -(-params.pes_y >> block_y)
+
+
+def _region(
+    tensors: Mapping[str, NDArray[np.int64]], channels: Sequence[Channels], layout: TileLayout
+) -> NDArray[np.int64]:
+    rows = slice(layout.y0, layout.y0 + layout.height)
+    columns = slice(layout.x0, layout.x0 + layout.width)
+    return np.concatenate([
+        tensors[one.tensor][one.start : one.stop, rows, columns] for one in channels
+    ])
+
+
+def _store(
+    params: ScnnParams,
+    ram: ActStorage,
+    descriptor: ScnnDescriptor,
+    output: PassOutput,
+    tensors: Mapping[str, NDArray[np.int64]],
+) -> None:
+    """Put what a pass writes into the destination RAM."""
+    d = descriptor
+    if not d.append:
+        ram.clear()
+    layout = TileLayout(
+        block_x=d.block_x,
+        block_y=d.block_y,
+        tile_h=d.ho,
+        tile_w=d.wo,
+        sy=d.out_sy,
+        sx=d.out_sx,
+        y_stride=d.out_y_stride,
+        y0=output.y0,
+        x0=output.x0,
+        height=output.height,
+        width=output.width,
+        dense=d.out_dense,
+    )
+    blocks = [
+        _region(tensors, [one], layout) if one.start < one.stop else None for one in output.blocks
+    ]
+    ram.put(layout, d.dst_base, blocks)

@@ -1,0 +1,84 @@
+"""References to the memories of the SCNN array."""
+
+from dataclasses import asdict, astuple, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.compiler.scnn.run import ScnnDescriptor
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.scnn.cycles.drain import drain_exchanges, pe_streams
+from zeroskip.sim.scnn.cycles.machine import PassWork
+
+__all__ = ["References", "pass_references"]
+
+
+@dataclass(frozen=True)
+class References:
+    """How often memories are read or written, all PEs or all streams together.
+
+    Parameters
+    ----------
+    weight_sram : vectors of F weights that streams read.
+    weight_fifo_writes, weight_fifo_reads : vectors of F weights, of the PEs' FIFOs; a read for
+        every pair of vectors.
+    directory : entries of the source directory that are looked up; of blocks without weights, that
+        end a group, there is none.
+    act_ram : words of I activations that are read.
+    accumulators : products that are added, each a read and a write.
+    drained : accumulators that the drain reads, each a read and a write.
+    """
+
+    weight_sram: int = 0
+    weight_fifo_writes: int = 0
+    weight_fifo_reads: int = 0
+    directory: int = 0
+    act_ram: int = 0
+    accumulators: int = 0
+    drained: int = 0
+
+    @property
+    def total(self) -> int:
+        """All together; what is read and written counts once."""
+        return sum(astuple(self))
+
+    def __add__(self, other: "References") -> "References":
+        """Add up, memory by memory."""
+        theirs = asdict(other)
+        return References(**{name: mine + theirs[name] for name, mine in asdict(self).items()})
+
+
+def pass_references(
+    params: ScnnParams, descriptor: ScnnDescriptor, work: PassWork, counters: NDArray[np.int64]
+) -> References:
+    """Count the references of a pass.
+
+    Parameters
+    ----------
+    params, descriptor : array and pass.
+    work : as the cycle model has it.
+    counters : (num_pes, stall classes) that it counted.
+    """
+    listeners = np.bincount(pe_streams(params, descriptor), minlength=len(work.begin) - 1)
+    blocks = np.diff(work.begin)
+    stream = np.repeat(np.arange(len(blocks)), blocks)
+    brought = np.bincount(stream, weights=work.vectors, minlength=len(blocks)).astype(np.int64)
+    filled = np.bincount(stream[work.vectors > 0], minlength=len(blocks))
+    issued = counters[:, StallClass.USEFUL] + counters[:, StallClass.FRAGMENTATION]
+    words = 0
+    for pe, mine in enumerate(pe_streams(params, descriptor).tolist()):
+        here = slice(work.begin[mine], work.begin[mine + 1])
+        counts = work.act_count[pe, work.channel[here][work.vectors[here] > 0]]
+        words += int((-(-counts // params.mult_i)).sum())
+    channels = (descriptor.groups - 1) * descriptor.kc + descriptor.kc_last
+    steps = len(drain_exchanges(descriptor)) * channels if descriptor.drain else 0
+    return References(
+        weight_sram=int(brought.sum()),
+        weight_fifo_writes=int((brought * listeners).sum()),
+        weight_fifo_reads=int(issued.sum()) // params.mults,
+        directory=int((filled * listeners).sum()),
+        act_ram=words,
+        accumulators=int(counters[:, StallClass.USEFUL].sum()),
+        drained=steps * params.num_pes,
+    )

@@ -1,0 +1,73 @@
+"""What every PE of SCNN worked on and when, for one input of an image."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import ImageError
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.sim.scnn.cycles.passes import PassTrace
+from zeroskip.sim.scnn.cycles.program import ScnnCycles
+
+__all__ = ["TracedScnnPass", "trace_cnn_image"]
+
+
+@dataclass(frozen=True, eq=False)
+class TracedScnnPass:
+    """A pass in time.
+
+    Parameters
+    ----------
+    layer : number of its layer in the graph.
+    run : number of its run.
+    offset : cycles of the runs before.
+    times : see :class:`.PassTrace`.
+    """
+
+    layer: int
+    run: int
+    offset: int
+    times: PassTrace
+
+    @property
+    def end(self) -> int:
+        """Cycles of all runs up to the end of this pass."""
+        return self.offset + self.times.end
+
+
+def trace_cnn_image(
+    image: CnnImage, tensors: Mapping[str, NDArray[np.int64]]
+) -> list[TracedScnnPass]:
+    """Trace the runs of one input.
+
+    Parameters
+    ----------
+    image : the compiled network.
+    tensors : (C, H, W) int64 by name: the input and every layer's output.
+
+    Returns
+    -------
+    The passes of all runs, in order.
+
+    Raises
+    ------
+    ImageError
+        If weights, activations or the program make no sense.
+    """
+    found: list[TracedScnnPass] = []
+    offset = 0
+    try:
+        model = ScnnCycles(image.params, image.runs)
+        for number, run in enumerate(image.runs):
+            times: list[PassTrace] = []
+            spent = model.count(number, tensors, times).cycles
+            found += [
+                TracedScnnPass(layer, number, offset, one)
+                for layer, one in zip(run.passes, times, strict=True)
+            ]
+            offset += spent
+    except ValueError as error:
+        raise ImageError(f"image {image.name!r} is damaged: {error}") from error
+    return found

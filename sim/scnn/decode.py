@@ -1,0 +1,286 @@
+"""Read convolutions back from SRAM contents, to show that an image says what its network says.
+
+A program says which stored activation (channel, phase) a weight works on, and the addresses of
+accumulators say which output that is for. From the two follows the place in the kernel: input
+row less output row. So nothing of the compiler's own geometry is used here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
+from zeroskip.compiler.scnn.run import Channels, PassOutput, ScnnRun
+from zeroskip.hw.scnn.formats import bias_word
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.scnn.decoded import DecodedConv, Part, assemble, source_channels
+from zeroskip.sim.scnn.directory import Directories, Entry
+from zeroskip.sim.scnn.landing import Landing
+from zeroskip.sim.scnn.streams import (
+    Block,
+    PassFields,
+    StreamReader,
+    read_program,
+    signed,
+    weight_values,
+)
+
+__all__ = ["decode"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Products:
+    """Weights of one block that a stream adds up.
+
+    Parameters
+    ----------
+    outputs : (n,) output channels of the pass.
+    entry : of the activations that they meet.
+    moves : (2, n) rows and columns from an activation, counted in its phase, to its output.
+    values : (n,) weights.
+    """
+
+    outputs: NDArray[np.int64]
+    entry: Entry
+    moves: NDArray[np.int64]
+    values: NDArray[np.int64]
+
+    def reaching(self, output: PassOutput, depth: int) -> "_Products":
+        """Leave out what meets no activation on its way to one of ``depth`` outputs."""
+        there = self.outputs < depth
+        for axis, rows in enumerate((output.height, output.width)):
+            step, phase = self.entry.steps[axis], self.entry.phase[axis]
+            # The activations of the phase are 0 up to, not with, this one.
+            stop = -(-(self.entry.size[axis] - phase) // step)
+            move = self.moves[axis]
+            there = there & (np.maximum(0, -move) < np.minimum(stop, rows - move))
+        return replace(
+            self,
+            outputs=self.outputs[there],
+            moves=self.moves[:, there],
+            values=self.values[there],
+        )
+
+    def places(self, conv: QuantConv, output: PassOutput) -> NDArray[np.int64]:
+        """Return (2, n) rows and columns of the kernel: input less stride times output."""
+        found = np.empty_like(self.moves)
+        for axis, first in enumerate((output.y0, output.x0)):
+            base = self.entry.first[axis] + self.entry.phase[axis] + conv.padding[axis]
+            found[axis] = base - (self.moves[axis] + first) * conv.stride[axis]
+        return found
+
+
+def decode(
+    runs: Sequence[ScnnRun], graph: QuantGraph, params: ScnnParams
+) -> tuple[DecodedConv, ...]:
+    """Decode every layer of a program.
+
+    Parameters
+    ----------
+    runs : contents of SRAMs, and what the host does, run by run.
+    graph : which tensors there are, and the layers' strides and paddings; neither weights, nor
+        biases, nor what follows the sum, are looked at.
+    params : sizes of the array.
+
+    Returns
+    -------
+    Of each layer; see :class:`.DecodedConv`.
+
+    Raises
+    ------
+    ValueError
+        If the contents do not compute the graph's layers: a stream ends early, a weight works on
+        an activation that is not there or is outside the kernel, passes of a layer disagree, an
+        output is computed twice or never.
+    """
+    reader = _Reader(graph, params)
+    for run in runs:
+        reader.run(run)
+    return tuple(assemble(layer, reader.parts[at]) for at, layer in enumerate(graph.layers))
+
+
+class _Reader:
+    """The state of one walk through all runs."""
+
+    def __init__(self, graph: QuantGraph, params: ScnnParams) -> None:
+        self._graph, self._params = graph, params
+        self._srams: dict[str, NDArray[np.uint64]] = {}
+        self._directories = Directories(params)
+        # Sums that stay in the accumulators, and how those are laid out.
+        self._open: dict[int, list[_Products]] = {}
+        self._landing: Landing | None = None
+        self.parts: list[list[Part]] = [[] for _ in graph.layers]
+
+    def run(self, run: ScnnRun) -> None:
+        """Go through a run."""
+        self._srams |= {name: sram.words for name, sram in run.srams.items()}
+        self._directories.load(run.loads)
+        program = read_program(self._srams["program"], self._params)
+        if not len(program) == len(run.passes) == len(run.outputs):
+            raise ValueError(
+                f"a run must have as many descriptors as passes and outputs, not {len(program)}, "
+                f"{len(run.passes)} and {len(run.outputs)}"
+            )
+        streams = [self._stream(number) for number in range(self._params.num_streams)]
+        for one, layer, output in zip(program, run.passes, run.outputs, strict=True):
+            self._pass(one, layer, output, streams)
+            if one.swap:
+                self._directories.swap()
+
+    def _stream(self, number: int) -> StreamReader:
+        name = f"stream_{number}"
+        parts: list[NDArray[np.uint64]] = []
+        for what in ("weight", "block"):
+            # A stream that nobody listens to may have nothing at all.
+            parts.append(self._srams.get(f"{name}/{what}", np.zeros((0, 1), np.uint64)))
+        return StreamReader(parts[0], parts[1], name, self._params)
+
+    def _pass(
+        self,
+        one: PassFields,
+        layer: int,
+        output: PassOutput | None,
+        streams: Sequence[StreamReader],
+    ) -> None:
+        """Go through a pass."""
+        conv, blocks = self._graph.layers[layer], self._directories.blocks(one)
+        landing = Landing.of(one, self._params)
+        if one.wipe:
+            self._open, self._landing = {}, landing
+        elif landing != self._landing:
+            raise ValueError(f"sums of layer {conv.name!r} must stay where they are, or be wiped")
+        if one.init_min != one.keep_zeros:
+            raise ValueError(
+                f"a pass of layer {conv.name!r} must begin with the least number where it looks at "
+                "zeros, and there only"
+            )
+        if not one.drain and one.groups != 1:
+            raise ValueError(f"a pass without drain must have one group, not {one.groups}")
+        entries = self._directories.source(one)
+        for stream in range(blocks):
+            products = self._open.setdefault(stream, [])
+            for group in range(one.groups):
+                for block in streams[stream].group(one.log_kc):
+                    made = self._products(one, conv, landing, entries[stream], block)
+                    products.append(replace(made, outputs=made.outputs + group * one.kc))
+        for stream in streams[blocks:]:
+            for _ in range(one.groups):
+                list(stream.group(one.log_kc))
+        if not one.drain:
+            if output is not None:
+                raise ValueError(f"a pass of layer {conv.name!r} without drain has outputs")
+            return
+        if output is None:
+            raise ValueError(f"a pass of layer {conv.name!r} must say what it writes")
+        self._drain(one, layer, output, blocks)
+
+    def _products(
+        self,
+        one: PassFields,
+        conv: QuantConv,
+        landing: Landing,
+        entries: Mapping[int, Entry],
+        block: Block,
+    ) -> _Products:
+        """Find out what the weights of a block are for."""
+        entry = entries.get(one.src_base + block.channel)
+        if entry is None:
+            raise ValueError(
+                f"weights of layer {conv.name!r} work on directory entry "
+                f"{one.src_base + block.channel}, which has nothing"
+            )
+        tile = one.ho * conv.stride[0], one.wo * conv.stride[1]
+        if (entry.steps, entry.tile, entry.y_stride) != (conv.stride, tile, one.y_stride):
+            raise ValueError(
+                f"layer {conv.name!r} must read {conv.stride} phases of tiles of {tile} with a row "
+                f"stride of {one.y_stride}, not {entry.steps} of {entry.tile} with {entry.y_stride}"
+            )
+        if one.keep_zeros and not entry.dense:
+            raise ValueError(
+                f"layer {conv.name!r} looks at zeros, but those of {entry.tensor!r} are not stored"
+            )
+        values = weight_values(block.fields, self._srams, one, self._params)
+        if block.taps.max(initial=-1) >= len(self._srams.get("tap", ())):
+            raise ValueError(f"weights of layer {conv.name!r} have taps beyond the table")
+        taps = self._srams["tap"][block.taps, 0].astype(np.int64) if block.taps.size else block.taps
+        down, across = landing.moves(taps, block.outputs)
+        # What never reaches an output that is read does not matter.
+        there = (down < landing.nowhere) & (values != 0)
+        return _Products(
+            outputs=block.outputs[there],
+            entry=entry,
+            moves=np.stack([down[there], across[there]]),
+            values=values[there],
+        )
+
+    def _drain(self, one: PassFields, layer: int, output: PassOutput, blocks: int) -> None:
+        """Close the sums: they are the outputs that ``output`` says."""
+        conv = self._graph.layers[layer]
+        size = one.full_y * one.ho + one.rem_y, one.full_x * one.wo + one.rem_x
+        if size != (output.height, output.width) or len(output.blocks) != blocks:
+            raise ValueError(
+                f"a pass of layer {conv.name!r} must write {size} outputs of {blocks} "
+                f"blocks, not {(output.height, output.width)} of {len(output.blocks)}"
+            )
+        made = (one.groups - 1) * one.kc + one.kc_last
+        for stream, part in enumerate(output.blocks):
+            if part.stop - part.start > made or (
+                part.start < part.stop and part.tensor != conv.name
+            ):
+                raise ValueError(
+                    f"a pass of layer {conv.name!r} makes {made} of its channels, not {part}"
+                )
+            if part.start < part.stop:
+                self.parts[layer].append(self._part(one, conv, output, stream, part))
+        self._open = {}
+        self._directories.write(one, output, made)
+
+    def _part(
+        self, one: PassFields, conv: QuantConv, output: PassOutput, stream: int, part: Channels
+    ) -> Part:
+        """Put weights and biases of one stream in their places."""
+        depth = part.stop - part.start
+        kernel = conv.weight.shape[2], conv.weight.shape[3]
+        weight = np.zeros((depth, conv.in_shape[0], *kernel), np.int64)
+        times = np.zeros_like(weight)
+        for made in (products.reaching(output, depth) for products in self._open[stream]):
+            rows, columns = made.places(conv, output)
+            inside = (rows >= 0) & (rows < kernel[0]) & (columns >= 0) & (columns < kernel[1])
+            if not inside.all():
+                raise ValueError(
+                    f"layer {conv.name!r} has a weight at {rows[~inside][0], columns[~inside][0]}, "
+                    f"outside its kernel of {kernel}"
+                )
+            channel = _channel(self._graph, conv, made.entry)
+            where = made.outputs, rows, columns
+            np.add.at(times[:, channel], where, 1)
+            np.add.at(weight[:, channel], where, made.values)
+        # A tensor that is read twice has two weights a place, which work on the same activations.
+        most = np.bincount(source_channels(conv, self._graph), minlength=conv.in_shape[0])
+        if (times > most[:, None, None]).any():
+            raise ValueError(f"layer {conv.name!r} has two weights in the same place")
+        words = self._srams[f"stream_{stream}/bias"][one.bias_base : one.bias_base + depth, 0]
+        if len(words) < depth:
+            raise ValueError(f"stream_{stream}/bias must have {one.bias_base + depth} rows")
+        half = np.uint64(bias_word(0, one.shift))
+        return Part(
+            channels=range(part.start, part.stop),
+            first=(output.y0, output.x0),
+            size=(output.height, output.width),
+            weight=weight,
+            bias=signed(words - half, self._params.acc_bits),
+            shift=one.shift,
+            relu=bool(one.relu),
+            maximum=bool(one.maximum),
+            keep_zeros=bool(one.keep_zeros),
+        )
+
+
+def _channel(graph: QuantGraph, conv: QuantConv, entry: Entry) -> int:
+    """Return the number of an entry's channel among all inputs of a layer, the first if several."""
+    if entry.tensor not in conv.inputs:
+        raise ValueError(f"layer {conv.name!r} must read {conv.inputs}, not {entry.tensor!r}")
+    before = conv.inputs[: conv.inputs.index(entry.tensor)]
+    return sum(graph.shape(name)[0] for name in before) + entry.channel

@@ -1,0 +1,137 @@
+"""Run the netlist of an SCNN PE on the vectors that the RTL runs on, and compare every bit."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from zeroskip.base.progress import Progress
+from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.compile import compile_quantized_cnn
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.flow.synth.netlist import Netlist
+from zeroskip.flow.synth.report import digest
+from zeroskip.hw.common.emit import emit_verilog
+from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.eie.gates import build_gates, recorded
+from zeroskip.sim.scnn.rtl import run_scnn_jobs
+from zeroskip.sim.scnn.run import cnn_inputs, cnn_job, cnn_result, run_cnn
+from zeroskip.sim.scnn.verify import compare_cnn
+
+__all__ = ["check_scnn_gates"]
+
+
+def check_scnn_gates(
+    params: ScnnParams,
+    netlist: Netlist,
+    *,
+    networks: int = 2,
+    progress: Progress | None = None,
+) -> Mapping[str, Any]:
+    """Run drawn networks, three inputs each, on an array whose PEs are the netlist.
+
+    Every output word and every counter is compared with golden and the cycle model. What is
+    around the PEs is RTL. Registers and SRAMs start with noise.
+
+    Returns
+    -------
+    As :func:`.check_gates`.
+
+    Raises
+    ------
+    ToolError, SimulationError
+        If the simulation cannot be built, or does not come to its end.
+    """
+    array = emit_verilog(ScnnArray(params), ARRAY_MODULE)
+    program = build_gates(
+        f"scnn_gates_{params.num_pes}",
+        {"pe.v": netlist.verilog, "array.v": array},
+        ARRAY_MODULE,
+        (PE_MODULE,),
+        progress,
+    )
+    report: dict[str, Any] = dict.fromkeys(("networks", "inputs", "words", "counters", "differ"), 0)
+    for seed in range(networks):
+        rng = np.random.default_rng(seed)
+        image = _draw(params, rng)
+        x = rng.integers(-(1 << 9), 1 << 9, (3, *image.network.graph.input_shape)) / (1 << 4)
+        x[1] *= rng.random(x[1].shape) < 0.3
+        model = run_cnn(image, x, "cycles")
+        assert model.run_cycles is not None
+        job = cnn_job(image, cnn_inputs(image, x), model.run_cycles.max(axis=0))
+        (raw,) = run_scnn_jobs(params, [job], host_load=True, program=program, progress=progress)
+        result = compare_cnn(image, model, cnn_result(image, raw))
+        report["networks"] += 1
+        report["inputs"] += len(x)
+        report["words"] += result.words
+        report["counters"] += result.counters
+        report["differ"] += result.differ + result.cycles_differ
+    return recorded(report, {PE_MODULE: digest(netlist)})
+
+
+def _draw(p: ScnnParams, rng: np.random.Generator) -> CnnImage:
+    """Draw a network of a convolution, a pooling and a strided convolution."""
+    channels, size = int(rng.integers(2, 5)), int(rng.integers(7, 10))
+    first = _conv(p, rng, "first", INPUT, (channels, size, size), 6, kernel=3, stride=1, relu=True)
+    half = -(-size // 2)
+    pool = QuantConv(
+        name="pool",
+        kind="max",
+        inputs=("first",),
+        in_shape=first.out_shape,
+        out_shape=(6, half, half),
+        weight=np.ones((6, 1, 3, 3), np.int64),
+        codebook=np.array([0, 1]),
+        bias=np.zeros(6, np.int64),
+        stride=(2, 2),
+        padding=(1, 1),
+        groups=6,
+        relu=False,
+        signed_input=False,
+        op="max",
+        in_frac=4,
+        weight_frac=0,
+        out_frac=4,
+    )
+    last = _conv(p, rng, "last", "pool", pool.out_shape, 5, kernel=3, stride=2, relu=False)
+    graph = QuantGraph((channels, size, size), (first, pool, last), ("last",))
+    return compile_quantized_cnn(QuantCnn(graph, None), p, name="gates")
+
+
+def _conv(
+    p: ScnnParams,
+    rng: np.random.Generator,
+    name: str,
+    source: str,
+    shape: tuple[int, int, int],
+    depth: int,
+    *,
+    kernel: int,
+    stride: int,
+    relu: bool,
+) -> QuantConv:
+    """Draw a convolution with padding 1, a third of its weights not 0."""
+    half = 1 << min(p.weight_bits, p.field_bits) - 1
+    weight = rng.integers(-half, half, (depth, shape[0], kernel, kernel))
+    weight[rng.random(weight.shape) > 0.35] = 0
+    out = tuple((side + 2 - kernel) // stride + 1 for side in shape[1:])
+    return QuantConv(
+        name=name,
+        kind="conv",
+        inputs=(source,),
+        in_shape=shape,
+        out_shape=(depth, out[0], out[1]),
+        weight=weight,
+        codebook=None,
+        bias=rng.integers(-500, 500, depth),
+        stride=(stride, stride),
+        padding=(1, 1),
+        groups=1,
+        relu=relu,
+        signed_input=source == INPUT,
+        op="add",
+        in_frac=4,
+        weight_frac=p.weight_bits - 3,
+        out_frac=4,
+    )

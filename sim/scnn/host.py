@@ -1,0 +1,141 @@
+"""Host of the SCNN array, driven from cocotb: compressed tensors in and out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Shape
+from numpy.typing import NDArray
+
+from zeroskip.compiler.scnn.run import ActLoad, ActStore
+from zeroskip.compiler.scnn.tiles import decode_tiles
+from zeroskip.hw.scnn.formats import Space, StallClass, StatusBit, act_word_layout, command_layout
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.bench.host import HostPort
+from zeroskip.sim.scnn.loads import block_members, encode_loads
+
+__all__ = ["ScnnHost", "Stored", "put_stored"]
+
+_LIMB_BITS = 64
+
+
+class Stored:
+    """What the RAMs hold of a store, for each of its blocks.
+
+    Parameters
+    ----------
+    words : per block and PE, (rows, limbs) uint64, the activation RAM from row 0 on; rows that
+        no entry is in are 0.
+    directories : per block, (PEs, entries) uint64.
+    """
+
+    def __init__(self) -> None:
+        self.words: list[list[NDArray[np.uint64]]] = []
+        self.directories: list[NDArray[np.uint64]] = []
+
+
+class ScnnHost(HostPort):
+    """Commands to the SCNN array."""
+
+    def __init__(self, dut: Any, params: ScnnParams, constant: int = 0) -> None:
+        super().__init__(dut, command_layout(params), constant)
+        self._params = params
+
+    async def load_tensors(
+        self, loads: tuple[ActLoad, ...], tensors: Mapping[str, NDArray[np.int64]]
+    ) -> None:
+        """Compress what a run reads into activation RAM 0 of all PEs."""
+        p = self._params
+        for load, tiles in encode_loads(p, loads, tensors):
+            directory = tiles.directory(p)
+            first = tiles.starts[:, 0]
+            commands = []
+            for _, pe, place in block_members(p, load.layout):
+                words = tiles.words[place]
+                commands += [
+                    _commands(Space.ACT, pe, int(first[place]), words),
+                    _commands(Space.DIRECTORY, pe, load.base, directory[place][:, None]),
+                ]
+            widest = max(part.shape[1] for part in commands)
+            for part in commands:
+                await self.write_all(np.pad(part, ((0, 0), (0, widest - part.shape[1]))))
+
+    async def read_store(self, store: ActStore, ram: int) -> Stored:
+        """Read directories and words of outputs from activation RAM ``ram``."""
+        p, layout, stored = self._params, store.layout, Stored()
+        pes = 1 << layout.block_x + layout.block_y
+        phases = layout.sy * layout.sx
+        for block in store.blocks:
+            entries = (block.stop - block.start) * phases
+            stored.directories.append(np.zeros((pes, entries), np.uint64))
+            stored.words.append([np.zeros((0, self._limbs()), np.uint64)] * pes)
+        for block, pe, place in block_members(p, layout):
+            if block >= len(store.blocks):
+                continue
+            directory = stored.directories[block][place]
+            for at in range(len(directory)):
+                row = (ram << p.channel_bits) + store.base + at
+                directory[at] = await self.read(Space.DIRECTORY, row, pe)
+            stored.words[block][place] = await self._read_words(directory, ram, pe)
+        return stored
+
+    async def overflow(self) -> bool:
+        """Read whether outputs of the last run found no room."""
+        return bool(await self.status() & StatusBit.LOST)
+
+    async def read_counters(self, passes: int) -> NDArray[np.int64]:
+        """Read the counters of a run: (passes, num_pes, stall classes) multiplier-cycles."""
+        p = self._params
+        counters = np.zeros((passes, p.num_pes, len(StallClass)), np.int64)
+        if p.counters:
+            for at, pe, stall in np.ndindex(counters.shape):
+                row = at * len(StallClass) + stall
+                counters[at, pe, stall] = await self.read(Space.COUNTER, row, pe)
+        return counters
+
+    async def _read_words(
+        self, directory: NDArray[np.uint64], ram: int, pe: int
+    ) -> NDArray[np.uint64]:
+        """Read what a PE's directory entries point at."""
+        p = self._params
+        starts = (directory & np.uint64((1 << p.act_addr_bits) - 1)).astype(np.int64)
+        counts = (directory >> np.uint64(p.act_addr_bits)).astype(np.int64)
+        ends = np.minimum(starts + -(-counts // p.mult_i), p.act_words)
+        used = counts > 0
+        words = np.zeros((ends[used].max(initial=0), self._limbs()), np.uint64)
+        for row in range(starts[used].min(initial=len(words)), len(words)):
+            word = await self.read(Space.ACT, (ram << p.act_addr_bits) + row, pe)
+            for limb in range(words.shape[1]):
+                words[row, limb] = word >> _LIMB_BITS * limb & (1 << _LIMB_BITS) - 1
+        return words
+
+    def _limbs(self) -> int:
+        return -(-Shape.cast(act_word_layout(self._params)).width // _LIMB_BITS)
+
+
+def put_stored(
+    params: ScnnParams, store: ActStore, stored: Stored, tensors: Mapping[str, NDArray[np.int64]]
+) -> None:
+    """Expand what was read into the tensors that it is a part of.
+
+    Raises
+    ------
+    ValueError
+        If it makes no sense.
+    """
+    layout = store.layout
+    rows = slice(layout.y0, layout.y0 + layout.height)
+    columns = slice(layout.x0, layout.x0 + layout.width)
+    for block, words, directory in zip(store.blocks, stored.words, stored.directories, strict=True):
+        if block.start < block.stop:
+            region = decode_tiles(params, layout, words, directory)
+            tensors[block.tensor][block.start : block.stop, rows, columns] = region
+
+
+def _commands(space: Space, pe: int, row: int, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    commands = np.empty((len(words), 3 + words.shape[1]), np.uint64)
+    commands[:, 0] = space.value
+    commands[:, 1] = pe
+    commands[:, 2] = row + np.arange(len(words))
+    commands[:, 3:] = words
+    return commands

@@ -1,0 +1,71 @@
+"""What the host puts into the activation RAMs of the SCNN array."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from amaranth.hdl import Shape
+from numpy.typing import NDArray
+
+from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.scnn.run import ActLoad, TileLayout
+from zeroskip.compiler.scnn.tiles import EncodedTiles, encode_tiles
+from zeroskip.hw.scnn.formats import act_word_layout, directory_layout
+from zeroskip.hw.scnn.params import ScnnParams
+
+__all__ = ["block_members", "encode_loads", "loaded_rams"]
+
+
+def block_members(params: ScnnParams, layout: TileLayout) -> Iterator[tuple[int, int, int]]:
+    """Give the block of each PE, its number in the grid, and its place in the block."""
+    across = -(-params.pes_x >> layout.block_x)
+    for pe in range(params.num_pes):
+        y, x = divmod(pe, params.pes_x)
+        block = (y >> layout.block_y) * across + (x >> layout.block_x)
+        inside_y, inside_x = y % (1 << layout.block_y), x % (1 << layout.block_x)
+        yield block, pe, (inside_y << layout.block_x) + inside_x
+
+
+def encode_loads(
+    params: ScnnParams, loads: Sequence[ActLoad], tensors: Mapping[str, NDArray[np.int64]]
+) -> Iterator[tuple[ActLoad, EncodedTiles]]:
+    """Compress what a run reads, (C, H, W) by name: each load behind the one before."""
+    ends: NDArray[np.int64] | int = 0
+    for load in loads:
+        parts = [tensors[one.tensor][one.start : one.stop] for one in load.channels]
+        tiles = encode_tiles(params, load.layout, np.concatenate(parts), ends)
+        ends = tiles.ends
+        yield load, tiles
+
+
+def loaded_rams(
+    params: ScnnParams, loads: Sequence[ActLoad], tensors: Mapping[str, NDArray[np.int64]]
+) -> dict[tuple[int, str], SramData]:
+    """Return what the source RAM of each PE and its directory hold once all is loaded.
+
+    Returns
+    -------
+    By number of the PE, and ``act`` or ``directory``.
+    """
+    widths = {
+        "act": Shape.cast(act_word_layout(params)).width,
+        "directory": Shape.cast(directory_layout(params)).width,
+    }
+    rams = {
+        (pe, name): np.zeros((0, -(-width // 64)), np.uint64)
+        for pe in range(params.num_pes)
+        for name, width in widths.items()
+    }
+    for load, tiles in encode_loads(params, loads, tensors):
+        directory = tiles.directory(params)
+        for _, pe, place in block_members(params, load.layout):
+            parts = {
+                "act": (int(tiles.starts[place, 0]), tiles.words[place]),
+                "directory": (load.base, directory[place][:, None]),
+            }
+            for name, (row, words) in parts.items():
+                held = rams[pe, name]
+                grown = np.zeros((max(len(held), row + len(words)), held.shape[1]), np.uint64)
+                grown[: len(held)] = held
+                grown[row : row + len(words), : words.shape[1]] = words
+                rams[pe, name] = grown
+    return {key: SramData(words, widths[key[1]]) for key, words in rams.items()}

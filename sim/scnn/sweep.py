@@ -1,0 +1,217 @@
+"""Sweeps over densities and SCNN arrays, on the cycle model."""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.image.manifest import zeroskip_version
+from zeroskip.hw.common.params import ParamError
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, measure_layer
+from zeroskip.sim.scnn.benchmark.layers import ConvLayer, scnn_layers
+from zeroskip.sim.scnn.benchmark.run import dense_operand
+from zeroskip.sim.scnn.sweep_table import SCNN_COLUMNS
+from zeroskip.sim.sweep.measure import Row
+from zeroskip.sim.sweep.table import Columns
+
+__all__ = ["MACHINES", "SCNN_AXES", "Machine", "ScnnJob", "ScnnPoint", "ScnnSweep", "scnn_grid"]
+
+_TABLE = 1
+"""Raised with every change of what columns mean."""
+
+Machine = Literal["scnn", "weight-only", "activation-only"]
+"""SCNN, or the same array if it compresses weights, or activations, only."""
+
+MACHINES: tuple[Machine, ...] = get_args(Machine)
+
+_PARAMS = ("num_streams", "act_words", "banks", "scatter_depth", "weight_depth", "block_depth")
+SCNN_AXES = ("density", "act_density", "weight_density", "machine", *_PARAMS)
+"""What can be swept, in the order of the table's rows: the last changes fastest. ``density`` is
+that of both operands."""
+
+
+@dataclass(frozen=True)
+class ScnnPoint:
+    """Densities, a machine and an array.
+
+    Parameters
+    ----------
+    act_density, weight_density : None leaves those of the layer.
+    machine : what is compressed.
+    params : of the array.
+    """
+
+    act_density: float | None
+    weight_density: float | None
+    machine: Machine
+    params: ScnnParams
+
+    def of(self, layer: ConvLayer) -> ConvLayer:
+        """Give the layer at the point's densities."""
+        chosen = {"act_density": self.act_density, "weight_density": self.weight_density}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        return dataclasses.replace(layer, **given)
+
+
+def scnn_grid(
+    axes: Mapping[str, Sequence[Any]], params: ScnnParams = BENCH_PARAMS
+) -> list[ScnnPoint]:
+    """List the points.
+
+    Parameters
+    ----------
+    axes : values by name, see :data:`SCNN_AXES`.
+    params : what the axes leave as it is; with other ``banks``, accumulators are as many.
+
+    Raises
+    ------
+    InputError
+        If an axis is unknown or has no value, one twice, or one that makes no sense.
+    """
+    if unknown := sorted(set(axes) - set(SCNN_AXES)):
+        raise InputError(f"there is no axis {unknown[0]!r}; there are {', '.join(SCNN_AXES)}")
+    if "density" in axes and {"act_density", "weight_density"} & set(axes):
+        raise InputError("density is that of both operands: leave out act_density, weight_density")
+    names = [name for name in SCNN_AXES if name in axes]
+    for name in names:
+        _check(name, list(axes[name]), params)
+    points = []
+    for values in itertools.product(*(axes[name] for name in names)):
+        chosen = dict(zip(names, values, strict=True))
+        both = chosen.get("density")
+        points.append(
+            ScnnPoint(
+                chosen.get("act_density", both),
+                chosen.get("weight_density", both),
+                chosen.get("machine", "scnn"),
+                _array(params, {name: chosen[name] for name in _PARAMS if name in chosen}),
+            )
+        )
+    return points
+
+
+def _check(name: str, values: list[Any], params: ScnnParams) -> None:
+    if not values:
+        raise InputError(f"{name} must have at least one value")
+    for value in values:
+        if values.count(value) > 1:
+            raise InputError(f"{name} must have each value once, not {value!r} twice")
+        if name == "machine":
+            if value not in MACHINES:
+                raise InputError(f"machine must be one of {', '.join(MACHINES)}, not {value!r}")
+        elif name in _PARAMS:
+            try:
+                _array(params, {name: value})
+            except ParamError as error:
+                raise InputError(str(error)) from error
+        elif not 0 < value <= 1:
+            raise InputError(f"{name} must be above 0 and at most 1, not {value!r}")
+
+
+def _array(params: ScnnParams, chosen: Mapping[str, int]) -> ScnnParams:
+    entries = {}
+    if chosen.get("banks"):
+        entries = {"bank_entries": max(2, params.accs // chosen["banks"])}
+    return dataclasses.replace(params, **{**entries, **chosen})
+
+
+@dataclass(frozen=True)
+class ScnnJob:
+    """One layer at one point; a name is all that is sent of the layer."""
+
+    layer: str
+    point: ScnnPoint
+    number: int
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Its number in the sweep."""
+        return (self.number,)
+
+    def measure(self) -> list[list[Row]]:
+        """Compile the layer and run it on the cycle model."""
+        point, original = self.point, scnn_layers()[self.layer]
+        layer = point.of(original)
+        row: Row = {
+            "network": layer.network,
+            "layer": layer.name,
+            "machine": point.machine,
+            "act_density": layer.act_density,
+            "weight_density": layer.weight_density,
+            **{name: getattr(point.params, name) for name in _PARAMS},
+        }
+        stored = dense_operand(
+            layer,
+            acts=point.machine == "weight-only",
+            weights=point.machine == "activation-only",
+        )
+        begin = time.perf_counter()
+        try:
+            found = measure_layer(stored, point.params)
+        except (CompileError, ParamError) as error:
+            return [[{**row, "possible": False, "reason": str(error)}]]
+        row |= {
+            "possible": True,
+            "reason": None,
+            "cycles": found.cycles,
+            "dense_cycles": found.dense_cycles,
+            "oracle_cycles": found.oracle_cycles,
+            "speedup": found.speedup,
+            "utilisation": found.utilisation,
+            "utilisation_issuing": found.utilisation_issuing,
+            "conflict": found.conflict,
+            **{f"{name}_share": value for name, value in found.stalls.items()},
+            "runs": found.runs,
+            **{f"{name}_references": value for name, value in found.references.items()},
+            "model_seconds": time.perf_counter() - begin,
+        }
+        return [[row]]
+
+
+@dataclass(frozen=True, eq=False)
+class ScnnSweep:
+    """Every layer, by its full name, at every point."""
+
+    layers: Sequence[str]
+    points: Sequence[ScnnPoint]
+
+    @property
+    def columns(self) -> Columns:
+        """Of the table."""
+        return SCNN_COLUMNS
+
+    @property
+    def size(self) -> int:
+        """Number of points, of all layers."""
+        return len(self.layers) * len(self.points)
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this sweep from others."""
+        settings = {
+            "scnn": _TABLE,
+            "zeroskip": zeroskip_version(),
+            "layers": list(self.layers),
+            "points": [asdict(point) for point in self.points],
+        }
+        return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+
+    def jobs(self, done: set[int]) -> list[ScnnJob]:
+        """List the points that are not done yet, those that take longest first."""
+        found = [
+            ScnnJob(name, point, number)
+            for number, (name, point) in enumerate(itertools.product(self.layers, self.points))
+            if number not in done
+        ]
+        return sorted(found, key=lambda job: -_length(job))
+
+
+def _length(job: ScnnJob) -> float:
+    layer = job.point.of(scnn_layers()[job.layer])
+    return layer.macs * layer.act_density * layer.weight_density

@@ -1,0 +1,66 @@
+"""Zeroskip: from a pruned, weight-shared PyTorch network to bit-exact sparse-inference RTL.
+
+>>> import zeroskip as zs
+>>> image = zs.compile(model, example_input, calibration)
+>>> zs.verify(image, calibration).passed
+True
+
+Names below are imported when they are used: whoever only reads an image needs NumPy only.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zeroskip.base.errors import (
+        CompileError,
+        ImageError,
+        InputError,
+        SimulationError,
+        ToolError,
+        ZeroskipError,
+    )
+    from zeroskip.compiler.api import compile, compile_pt2
+    from zeroskip.compiler.scnn.image import load_image as load
+    from zeroskip.hw.eie.params import EieParams
+    from zeroskip.hw.scnn.params import ScnnParams
+    from zeroskip.sim.api import run, verify
+
+__all__ = [
+    "CompileError",
+    "EieParams",
+    "ImageError",
+    "InputError",
+    "ScnnParams",
+    "SimulationError",
+    "ToolError",
+    "ZeroskipError",
+    "compile",
+    "compile_pt2",
+    "load",
+    "run",
+    "verify",
+]
+
+_HOMES = {
+    "CompileError": "zeroskip.base.errors:CompileError",
+    "EieParams": "zeroskip.hw.eie.params:EieParams",
+    "ImageError": "zeroskip.base.errors:ImageError",
+    "InputError": "zeroskip.base.errors:InputError",
+    "ScnnParams": "zeroskip.hw.scnn.params:ScnnParams",
+    "SimulationError": "zeroskip.base.errors:SimulationError",
+    "ToolError": "zeroskip.base.errors:ToolError",
+    "ZeroskipError": "zeroskip.base.errors:ZeroskipError",
+    "compile": "zeroskip.compiler.api:compile",
+    "compile_pt2": "zeroskip.compiler.api:compile_pt2",
+    "load": "zeroskip.compiler.scnn.image:load_image",
+    "run": "zeroskip.sim.api:run",
+    "verify": "zeroskip.sim.api:verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,25 @@
+"""Start the command line: ``python -m zeroskip``, and the script that is installed."""
+
+import os
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    # That of another Python has other libraries; all that is imported so far needs none of them.
+    if os.environ.pop("PYTHONHOME", None) is not None:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    # Not before.
+    from zeroskip.base.environment import own_path
+
+    # A user's folder, on PYTHONPATH or where he works, may have a cocotb.py of its own.
+    sys.path[:] = own_path()
+    from zeroskip.cli.app import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

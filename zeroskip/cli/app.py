@@ -1,0 +1,74 @@
+"""The command line: ``zeroskip compress | compile | run | verify | info | bench``."""
+
+from typing import Annotated
+
+import typer
+
+from zeroskip.cli import (
+    area,
+    bench,
+    bitstream,
+    compile,
+    compress_group,
+    decompress,
+    host,
+    info,
+    patch,
+    plot,
+    sweep,
+    verify,
+    verilog,
+)
+from zeroskip.cli import (
+    run as run_command,
+)
+from zeroskip.cli.guard import exit_with
+from zeroskip.compiler.image.manifest import zeroskip_version
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="zeroskip",
+    help="From a pruned, weight-shared PyTorch network to bit-exact sparse-inference RTL.",
+    epilog="Exit codes: 0 done, 1 the RTL differs or hangs, 2 bad input or missing tool, 3 the "
+    "clock of a bitstream is not met.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(compress_group.app, name="compress")
+app.command("decompress", epilog=decompress.EXAMPLES)(decompress.decompress_model)
+app.command("compile", epilog=compile.EXAMPLES)(compile.compile_model)
+app.command("run", epilog=run_command.EXAMPLES)(run_command.run_image)
+app.command("verify", epilog=verify.EXAMPLES)(verify.verify_image)
+app.command("info", epilog=info.EXAMPLES)(info.show_image)
+app.command("area", epilog=area.EXAMPLES)(area.measure_area)
+app.command("verilog", epilog=verilog.EXAMPLES)(verilog.write_verilog)
+app.command("bitstream", epilog=bitstream.EXAMPLES)(bitstream.make_bitstream)
+app.command("patch", epilog=patch.EXAMPLES)(patch.patch_bitstream)
+app.add_typer(bench.app, name="bench")
+app.add_typer(host.app, name="host")
+app.add_typer(sweep.app, name="sweep")
+app.add_typer(plot.app, name="plot")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"zeroskip {zeroskip_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    del version
+
+
+def run() -> None:
+    """Run the command line and exit."""
+    exit_with(app, "zeroskip")

@@ -1,0 +1,112 @@
+"""``zeroskip compress evaluate``: what a ``.zsk`` file does on test data, float and fixed point."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from zeroskip.base.errors import CompileError
+from zeroskip.cli.compress_options import DataOption, HooksOption, TaskOption
+from zeroskip.cli.compress_run import Training, task_given
+from zeroskip.cli.options import JsonOption, with_params
+from zeroskip.cli.output import print_json, print_line
+from zeroskip.cli.scnn_options import with_scnn_params
+from zeroskip.compiler import EieParams
+from zeroskip.compiler.api import compile_any
+from zeroskip.compiler.eie.place import Strategy
+from zeroskip.compiler.frontend.zsk import import_zsk
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim import run
+from zeroskip.sim.scnn.run import run_cnn
+
+if TYPE_CHECKING:
+    from zeroskip.compiler.compress.task import Task
+
+__all__ = ["EXAMPLES", "compress_evaluate"]
+
+EXAMPLES = """Examples:
+
+zeroskip compress evaluate out/bench/lenet300/model.zsk --task lenet300 --data mnist --golden
+
+zeroskip compress evaluate out/bench/lenet5/model.zsk --task lenet5 --data mnist --golden
+
+zeroskip compress evaluate model.zsk --hooks hooks.py
+"""
+
+
+@with_scnn_params
+@with_params
+def compress_evaluate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.zsk", help="Written by compress.")],
+    params: EieParams,
+    placement: Strategy,
+    scnn_params: ScnnParams | None = None,
+    task: TaskOption = None,
+    data: DataOption = None,
+    hooks: HooksOption = None,
+    golden: Annotated[
+        bool,
+        typer.Option("--golden", help="Also in fixed point, as the arrays compute, all inputs."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Decompress a file, put it into a fresh network, and measure it on the test data.
+
+    With --golden it is compiled, its formats chosen on training data, and every test input goes
+    through the integer models, convolutions included.
+    """
+    with Training() as training:
+        training.print("import torch")
+        from zeroskip.compiler.compress.pack import state_of_zsk
+        from zeroskip.compiler.compress.restore import network_with
+        from zeroskip.compiler.compress.task import evaluate
+
+        state = state_of_zsk(model)
+        chosen = task_given(task, data, hooks)
+        module = network_with(chosen, state, str(model))
+        score = evaluate(module, chosen)
+        training.print(f"float: error {score.error:.4g} on {score.samples} inputs")
+        fixed = _golden(model, chosen, params, placement, scnn_params) if golden else None
+    document: dict[str, Any] = {
+        "model": str(model),
+        "bytes": model.stat().st_size,
+        "samples": score.samples,
+        "error": score.error,
+        "golden_error": fixed,
+    }
+    if as_json:
+        print_json(document)
+        return
+    print_line(f"{model}: {document['bytes']} bytes, {score.samples} test inputs")
+    print_line(f"error, float: {score.error:.4g}")
+    if fixed is not None:
+        print_line(f"error, {params.act_bits}-bit fixed point (golden): {fixed:.4g}")
+
+
+def _golden(
+    model: Path,
+    task: "Task",
+    params: EieParams,
+    placement: Strategy,
+    scnn_params: ScnnParams | None,
+) -> float:
+    """Return percent classified wrong in fixed point."""
+    calibration = task.training().first()[0].numpy()
+    network = import_zsk(model)
+    image = compile_any(
+        network, calibration, params, scnn=scnn_params, placement=placement, name=model.stem
+    )
+    wrong = samples = 0
+    for inputs, targets in task.testing():
+        if targets.is_floating_point():
+            raise CompileError("--golden counts wrong classes, and the targets are no classes")
+        if isinstance(image, CnnImage):
+            outputs = run_cnn(image, inputs.numpy()).outputs
+        else:
+            outputs = run(image, inputs.numpy()).outputs
+        outputs = outputs.reshape(len(outputs), -1)
+        wrong += int(np.count_nonzero(outputs.argmax(1) != targets.numpy()))
+        samples += len(inputs)
+    return 100 * wrong / samples

@@ -1,0 +1,188 @@
+"""``zeroskip compress compare`` and ``search``: ways of compression, judged on the array too."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zeroskip.base.errors import CompileError
+from zeroskip.cli.compress_options import RunOptions, with_run
+from zeroskip.cli.compress_run import Training, open_run
+from zeroskip.cli.options import JsonOption, with_params
+from zeroskip.cli.output import print_json, print_line, print_table
+from zeroskip.cli.scnn_options import with_scnn_params
+from zeroskip.compiler import EieParams
+from zeroskip.compiler.api import compile_any
+from zeroskip.compiler.eie.place import Strategy
+from zeroskip.compiler.frontend.networks import import_module
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim import run
+from zeroskip.sim.scnn.cycles.image import cnn_references
+from zeroskip.sim.scnn.run import cnn_inputs, run_cnn
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zeroskip.compiler.compress.compare import Cost
+    from zeroskip.compiler.compress.search import Trial
+    from zeroskip.compiler.compress.task import Task
+
+__all__ = ["EXAMPLES", "compress_compare", "compress_search"]
+
+EXAMPLES = """Examples:
+
+zeroskip compress compare --what granularity --task digits -o out/granularity
+
+zeroskip compress compare --what balance --task lenet300 --data mnist --pes 64 -o out/balance
+
+zeroskip compress search --task digits --pes 8 --trials 20 -o out/search
+"""
+
+_SAMPLES = 20
+"""Inputs whose cycles are counted."""
+
+
+@with_scnn_params
+@with_params
+@with_run
+def compress_compare(
+    options: RunOptions,
+    params: EieParams,
+    placement: Strategy,
+    what: Annotated[
+        str, typer.Option(metavar="W", help="granularity, balance, init, flow or codes.")
+    ],
+    scnn_params: ScnnParams | None = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compress one float network in several ways: accuracy, stored bits, cycles, references.
+
+    Each way has a folder of its own in the run's, and goes on where it was stopped.
+    """
+    from zeroskip.compiler.compress.compare import compare, variants_of
+
+    variants = variants_of(what, params.num_pes)
+    with Training() as training:
+        stages = open_run(options, training, resume=True, part=True)
+        cost = _cost(stages.task, params, scnn_params, placement, training)
+        outcomes = compare(stages, variants, cost)
+    if as_json:
+        print_json({"what": what, "pes": params.num_pes, "ways": [asdict(o) for o in outcomes]})
+        return
+    print_table(
+        f"By {what} (cycles, and references to SCNN's memories: mean of {_SAMPLES} inputs)",
+        ["way", "error", "density", "bits a weight", "file bytes", "ratio", "cycles", "references"],
+        [
+            [
+                one.name,
+                f"{one.error:.4g}",
+                f"{100 * one.density:.2f} %",
+                f"{one.stored_bits:.2f}",
+                one.file_bytes,
+                f"{one.ratio:.1f}x",
+                "-" if one.cycles is None else f"{one.cycles:.1f}",
+                "-" if one.references is None else f"{one.references:.1f}",
+            ]
+            for one in outcomes
+        ],
+    )
+
+
+@with_scnn_params
+@with_params
+@with_run
+def compress_search(
+    options: RunOptions,
+    params: EieParams,
+    placement: Strategy,
+    trials: Annotated[
+        int, typer.Option(min=1, metavar="N", help="To have in the end, earlier ones included.")
+    ] = 20,
+    low: Annotated[float, typer.Option(metavar="D", help="Smallest density.")] = 0.01,
+    high: Annotated[float, typer.Option(metavar="D", help="Largest density.")] = 0.5,
+    scnn_params: ScnnParams | None = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search densities per layer for few errors and few cycles on the array; goes on if stopped."""
+    with Training() as training:
+        stages = open_run(options, training, resume=True, part=True)
+        from zeroskip.compiler.compress.search import search
+
+        measure = _cost(stages.task, params, scnn_params, placement, training)
+
+        def cost(module: "nn.Module") -> float:
+            found = measure(module)
+            if found is None:
+                raise CompileError("the network does not run on the array: nothing to search for")
+            return found.cycles
+
+        def on_trial(trial: "Trial") -> None:
+            training.print(
+                f"trial {trial.number}: error {trial.error:.4g}, {trial.cost:.1f} cycles"
+            )
+
+        found = search(stages, cost, trials, low=low, high=high, on_trial=on_trial)
+    if as_json:
+        print_json({"pes": params.num_pes, "trials": [asdict(trial) for trial in found]})
+        return
+    best = sorted((trial for trial in found if trial.best), key=lambda trial: trial.cost)
+    print_table(
+        f"Best of {len(found)} trials on {params.num_pes} PEs (none is better in both)",
+        ["trial", "error", "cycles", *best[0].densities],
+        [
+            [
+                trial.number,
+                f"{trial.error:.4g}",
+                f"{trial.cost:.1f}",
+                *(f"{100 * density:.1f} %" for density in trial.densities.values()),
+            ]
+            for trial in best
+        ],
+    )
+    print_line(f"all trials in {options.output / 'search.log'}")
+
+
+def _cost(
+    task: "Task",
+    params: EieParams,
+    scnn_params: ScnnParams | None,
+    placement: Strategy,
+    training: Training,
+) -> Callable[["nn.Module"], "Cost | None"]:
+    """Return what counts a network's mean cycles, or gives None if the arrays cannot run it."""
+    inputs, _ = task.testing().first()
+    samples = inputs[:200].cpu().numpy()
+
+    def count(module: "nn.Module") -> "Cost | None":
+        from zeroskip.compiler.compress.compare import Cost
+        from zeroskip.compiler.compress.layers import bake
+
+        plain = bake(copy.deepcopy(module)).cpu().eval()
+        try:
+            image = compile_any(
+                import_module(plain, samples[:1]),
+                samples,
+                params,
+                scnn=scnn_params,
+                placement=placement,
+                name="compressed",
+            )
+        except CompileError as error:
+            training.print(f"no cycles: {error}")
+            return None
+        some = samples[:_SAMPLES]
+        if not isinstance(image, CnnImage):
+            result = run(image, some, on="cycles")
+            return None if result.cycles is None else Cost(float(result.cycles.mean()))
+        found = run_cnn(image, some, "cycles")
+        if found.cycles is None:
+            return None
+        tensors = {INPUT: cnn_inputs(image, some), **found.held}
+        references = sum(one.total for one in cnn_references(image, tensors))
+        return Cost(float(found.cycles.mean()), references / len(some))
+
+    return count

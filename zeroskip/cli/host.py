@@ -1,0 +1,285 @@
+"""``zeroskip host``: a board at a serial port."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from zeroskip.base.cache import cache_dir, writing_cache
+from zeroskip.base.errors import InputError
+from zeroskip.base.staging import check_output_file, replaced_file
+from zeroskip.cli.files import read_npy, write_npy
+from zeroskip.cli.options import ImageArgument, JsonOption, number, whole_number
+from zeroskip.cli.output import Steps, print_json, print_line, print_table
+from zeroskip.compiler import Image
+from zeroskip.compiler.passes.clipping import count_clipped
+from zeroskip.compiler.passes.fixed_point import check_input, dequantize, quantize_input
+from zeroskip.flow.host import Board, BoardResult, Line, load_image
+from zeroskip.flow.host.line import BAUD
+from zeroskip.flow.host.run import check_board
+from zeroskip.flow.host.run import run_image as run_on_board
+from zeroskip.sim.board.build import build_board
+from zeroskip.sim.board.process import board_clock, simulated_board
+from zeroskip.sim.eie.run import run_eie
+
+__all__ = ["app"]
+
+_EXAMPLES = """Examples:
+
+zeroskip host --port /dev/ttyUSB1 identify
+
+zeroskip host --port /dev/ttyUSB1 load out/bitstream/image
+
+zeroskip host --port /dev/ttyUSB1 run x.npy --verify
+
+zeroskip host simulate out/digits
+"""
+
+app = typer.Typer(
+    help="Drive a board at a serial port, or a simulated one at a pseudo-terminal.",
+    epilog=_EXAMPLES,
+    no_args_is_help=True,
+)
+
+_SHOWN = 10
+"""Inputs whose outputs are printed."""
+
+
+@dataclass
+class _Port:
+    """What goes before the subcommand."""
+
+    port: str | None
+    baud: int
+    patience: float
+
+    @contextmanager
+    def board(self) -> Iterator[Board]:
+        port = self._check()
+        with Line(port, self.baud, board_clock(port) or time.monotonic) as line:
+            yield Board(line, patience=self.patience)
+
+    def _check(self) -> str:
+        if self.port is None:
+            raise InputError("--port must name a serial port, such as /dev/ttyUSB1: it is missing")
+        return self.port
+
+    def remembered(self) -> Path:
+        """Return the file that says which image was loaded at the port."""
+        return cache_dir() / "host" / f"{self._check().strip('/').replace('/', '_')}.json"
+
+
+@app.callback()
+def _group(
+    context: typer.Context,
+    port: Annotated[
+        str | None, typer.Option(metavar="PORT", help="Serial port, such as /dev/ttyUSB1.")
+    ] = None,
+    baud: Annotated[
+        int,
+        typer.Option(metavar="N", parser=whole_number, help="As the bitstream was made for."),
+    ] = BAUD,
+    patience: Annotated[
+        float,
+        typer.Option(metavar="S", parser=number, help="Seconds to wait for an answer."),
+    ] = 1.0,
+) -> None:
+    if baud < 1:
+        raise InputError(f"--baud must be at least 1, not {baud}")
+    if not 0 < patience < 1e6:
+        raise InputError(f"--patience must be above 0 and below 1000000 seconds, not {patience:g}")
+    context.obj = _Port(port, baud, patience)
+
+
+@app.command()
+def identify(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Ask the board what it is."""
+    with context.obj.board() as board:
+        identity = board.identify()
+    document = {
+        "port": context.obj.port,
+        "engine": "eie",
+        "host_interface": identity.version,
+        "num_pes": identity.num_pes,
+        "clock_hz": identity.clock_hz,
+        "params_digest": identity.digest.hex(),
+    }
+    if as_json:
+        print_json(document)
+        return
+    print_line(
+        f"EIE array of {identity.num_pes} PEs at {identity.clock_hz / 1e6:g} MHz, host interface "
+        f"{identity.version}, parameters {identity.digest.hex()}"
+    )
+
+
+@app.command()
+def load(context: typer.Context, image: ImageArgument, as_json: JsonOption = False) -> None:
+    """Write an image to the board's memories."""
+    compiled = Image.load_eie(image)
+    with Steps() as steps, context.obj.board() as board:
+        load_image(board, compiled, progress=steps)
+    words = sum(len(sram.words) for sram in compiled.srams.values())
+    _remember(context.obj, image)
+    if as_json:
+        print_json({"image": str(image), "words": words, "retries": board.retries})
+        return
+    print_line(f"image {compiled.name!r} loaded: {words} words")
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    inputs: Annotated[
+        Path, typer.Argument(metavar="X.npy", help="Inputs, floats (samples, *input shape).")
+    ],
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="IMAGE", help="What the board holds; the one last loaded there unless given."
+        ),
+    ] = None,
+    load_first: Annotated[bool, typer.Option("--load", help="Load the image first.")] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Compare outputs and cycles with the models; exit with 1."),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="Y.npy", help="Write the outputs (float64)."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Run inputs on the board: send them, start, and read outputs, cycles and counters."""
+    compiled = Image.load_eie(image or _recall(context.obj))
+    shape = compiled.network.input_shape
+    samples = check_input(read_npy(inputs, "input"), shape, "input", single=True)
+    if output is not None:
+        check_output_file(output)
+    first, last = compiled.network.layers[0], compiled.network.layers[-1]
+    columns = quantize_input(
+        samples.reshape(len(samples), -1), first.in_frac, compiled.params.act_bits
+    )
+    with Steps() as steps, context.obj.board() as board:
+        check_board(board, compiled)
+        if load_first:
+            load_image(board, compiled, check=False, progress=steps)
+            if image is not None:
+                _remember(context.obj, image)
+        result = run_on_board(board, compiled, columns, progress=steps)
+    outputs = dequantize(result.result, last.out_frac)
+    clipped = count_clipped(samples, first.in_frac, compiled.params.act_bits)
+    differ = _differ(compiled, samples, result) if verify else None
+    if output is not None:
+        write_npy(output, outputs)
+    if as_json:
+        document = _document(outputs, result, differ, output, board.retries)
+        print_json({**document, "clipped_inputs": clipped.to_dict()})
+    else:
+        _print_result(outputs, result)
+        for line in clipped.lines():
+            print_line(line)
+        if differ is not None:
+            exact = "NOT bit-exact" if any(differ) else "bit-exact"
+            print_line(
+                f"{exact}: {result.result.size} words and {len(result.cycles)} cycle counts "
+                f"compared, {sum(differ)} differ"
+            )
+    return int(differ is not None and any(differ))
+
+
+@app.command()
+def simulate(
+    image: ImageArgument,
+    single_bits: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number,
+            metavar="N",
+            help="SRAMs of N bits and more have one port, as on the iCEBreaker; 0 for none.",
+        ),
+    ] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the board's top with an image's array under Verilator, until interrupted.
+
+    Prints the name of a pseudo-terminal, to be given as --port. The memories hold noise: load
+    the image. SIGUSR1 presses the reset button.
+    """
+    compiled = Image.load_eie(image)
+    with Steps() as steps:
+        steps("build simulator", 0, 1)
+        model = build_board(compiled.params, single_bits=single_bits)
+        steps("build simulator", 1, 1)
+    with simulated_board(model) as board:
+        # The reset button of the board.
+        signal.signal(signal.SIGUSR1, lambda *_: board.press_reset())
+        if as_json:
+            print(json.dumps({"port": board.port}), flush=True)
+        else:
+            print_line(board.port)
+        board.process.wait()
+
+
+def _remember(port: _Port, image: Path) -> None:
+    file = port.remembered()
+    with writing_cache():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replaced_file(file) as text:
+            json.dump({"image": str(image.resolve())}, text)
+
+
+def _recall(port: _Port) -> Path:
+    try:
+        return Path(json.loads(port.remembered().read_text())["image"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"it is not known what the board at {port.port} holds: name it with --image, and add "
+            "--load unless its bitstream has it"
+        ) from error
+
+
+def _differ(image: Image, samples: NDArray[np.float64], result: BoardResult) -> tuple[int, int]:
+    """Count outputs that are not golden's, and cycles that are not the cycle model's."""
+    model: Any = run_eie(image, samples, "cycles")
+    words = np.count_nonzero(model.layer_outputs[-1] != result.result)
+    return int(words), int(np.count_nonzero(model.cycles != result.cycles))
+
+
+def _document(
+    outputs: NDArray[np.float64],
+    result: BoardResult,
+    differ: tuple[int, int] | None,
+    output: Path | None,
+    retries: int,
+) -> dict[str, Any]:
+    return {
+        "inputs": len(outputs),
+        "outputs": outputs.tolist() if output is None else None,
+        "output_file": None if output is None else str(output),
+        "classes": outputs.reshape(len(outputs), -1).argmax(axis=1).tolist(),
+        "cycles": result.cycles.tolist(),
+        "counters": None if result.counters is None else result.counters.sum(axis=0).tolist(),
+        "words_differ": None if differ is None else differ[0],
+        "cycles_differ": None if differ is None else differ[1],
+        "retries": retries,
+    }
+
+
+def _print_result(outputs: NDArray[np.float64], result: BoardResult) -> None:
+    rows: list[list[object]] = []
+    for at, y in enumerate(outputs[:_SHOWN]):
+        values = " ".join(f"{value:.4g}" for value in y[:_SHOWN])
+        more = " ..." if len(y) > _SHOWN else ""
+        rows.append([at, int(result.cycles[at]), int(np.argmax(y)), values + more])
+    print_table("Outputs", ["input", "cycles", "largest", "outputs"], rows)
+    if len(outputs) > _SHOWN:
+        print_line(f"... and {len(outputs) - _SHOWN} inputs more; write all with -o Y.npy")

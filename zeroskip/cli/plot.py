@@ -1,0 +1,129 @@
+"""``zeroskip plot``: pictures of sweeps and of runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zeroskip.base.staging import check_output_file
+from zeroskip.cli.files import read_npy
+from zeroskip.cli.options import ImageArgument, InputOption, JsonOption
+from zeroskip.cli.output import Steps, print_json, print_line
+from zeroskip.compiler import Image
+from zeroskip.compiler.scnn.image import load_image
+from zeroskip.sim import run
+from zeroskip.sim.scnn.run import run_cnn
+
+__all__ = ["EXAMPLES", "app"]
+
+EXAMPLES = """Examples:
+
+zeroskip sweep eie --queue-depth 1,2,4,8,16,32,64,128,256 -o depth.parquet
+
+zeroskip plot fig8 depth.parquet -o fig8.png
+
+zeroskip sweep scnn --density 0.1,0.2,0.5,1 -o density.csv
+
+zeroskip plot density density.csv -o density.png
+
+zeroskip plot heat out/model --input x.npy -o heat.svg
+
+zeroskip plot area -o area.svg
+"""
+
+app = typer.Typer(help="Draw sweeps and runs, as PNG or SVG.", no_args_is_help=True)
+
+OutputOption = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="FILE", help="A .png or .svg file; one is replaced."),
+]
+TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="Written by zeroskip sweep.")]
+
+_HELPS = {
+    "fig8": "Load balance by queue depth, as the paper's figure 8.",
+    "fig9": "Spmat reads by width of a word, as the paper's figure 9 counts them.",
+    "fig11": "Speed by number of PEs, as the paper's figure 11.",
+    "fig12": "Share of work that is no padding by number of PEs, as the paper's figure 12.",
+    "fig13": "Load balance by number of PEs, as the paper's figure 13.",
+}
+
+
+def _figure(name: str) -> Callable[..., None]:
+    def draw(table: TableArgument, output: OutputOption, as_json: JsonOption = False) -> None:
+        # The libraries take a second to import; mistakes in options are told at once.
+        from zeroskip.sim.plots.curves import draw_figure
+        from zeroskip.sim.plots.style import check_picture, save
+        from zeroskip.sim.sweep.table import read_table
+
+        check_picture(output)
+        check_output_file(output)
+        save(draw_figure(name, read_table(table)), output)
+        _done(name, output, as_json)
+
+    draw.__doc__ = _HELPS[name]
+    return draw
+
+
+for _name in _HELPS:
+    app.command(_name, epilog=EXAMPLES)(_figure(_name))
+
+
+@app.command("density", epilog=EXAMPLES)
+def plot_density(table: TableArgument, output: OutputOption, as_json: JsonOption = False) -> None:
+    """Speed of SCNN by density of its operands, beside a dense machine: where sparsity pays."""
+    from zeroskip.sim.plots.density import draw_density
+    from zeroskip.sim.plots.style import check_picture, save
+    from zeroskip.sim.scnn.sweep_table import SCNN_COLUMNS
+    from zeroskip.sim.sweep.table import read_table
+
+    check_picture(output)
+    check_output_file(output)
+    save(draw_density(read_table(table, SCNN_COLUMNS)), output)
+    _done("density", output, as_json)
+
+
+@app.command("heat", epilog=EXAMPLES)
+def plot_heat(
+    image: ImageArgument,
+    inputs: InputOption,
+    output: OutputOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what every PE did in how many of its cycles, layer by layer, on the cycle model.
+
+    Cycles are sums over all inputs. Layers on SCNN come first, then those on EIE.
+    """
+    from zeroskip.sim.plots.heat import cnn_maps, draw_heat, eie_maps
+    from zeroskip.sim.plots.style import check_picture, save
+
+    check_picture(output)
+    check_output_file(output)
+    compiled = load_image(image)
+    x = read_npy(inputs, "input")
+    with Steps() as steps:
+        if isinstance(compiled, Image):
+            maps = eie_maps(compiled, run(compiled, x, "cycles", progress=steps))
+        else:
+            maps = cnn_maps(compiled, run_cnn(compiled, x, "cycles", progress=steps))
+    save(draw_heat(compiled.name, maps), output)
+    _done("heat", output, as_json)
+
+
+@app.command("area", epilog=EXAMPLES)
+def plot_area(output: OutputOption, as_json: JsonOption = False) -> None:
+    """Show how the area of each design went, from the versions of the baseline in git."""
+    from zeroskip.sim.plots.area import draw_area, read_history
+    from zeroskip.sim.plots.style import check_picture, save
+
+    check_picture(output)
+    check_output_file(output)
+    save(draw_area(read_history()), output)
+    _done("area", output, as_json)
+
+
+def _done(name: str, output: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({"figure": name, "picture": str(output)})
+    else:
+        print_line(f"{name} in {output}")

@@ -1,0 +1,192 @@
+"""``zeroskip run``: inputs through an image, on golden, on the cycle model or on RTL."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+from zeroskip.base.errors import InputError
+from zeroskip.base.staging import check_output_file
+from zeroskip.cli.cnn_run import cnn_run_fields
+from zeroskip.cli.eie_run import pe_cycles, print_clipped, print_moves
+from zeroskip.cli.files import read_npy, write_npy
+from zeroskip.cli.options import ImageArgument, InputOption, JsonOption, whole_number
+from zeroskip.cli.output import Steps, print_json, print_line, print_table
+from zeroskip.compiler import Image
+from zeroskip.compiler.scnn.image import CnnImage, load_image
+from zeroskip.sim import RunResult, run
+from zeroskip.sim.eie.perfetto import write_trace
+from zeroskip.sim.rtl.waves import save_paths
+from zeroskip.sim.scnn.perfetto import write_cnn_trace
+from zeroskip.sim.scnn.result import CnnResult
+
+__all__ = ["EXAMPLES", "run_image"]
+
+EXAMPLES = """Examples:
+
+zeroskip run out/model --input x.npy --on golden -o y.npy
+
+zeroskip run out/model --input x.npy --on rtl --waves
+
+zeroskip run out/model --input x.npy --on cycles --trace t.json
+
+zeroskip run out/model --input x.npy --on rtl --json
+"""
+
+_SHOWN = 10
+"""Inputs whose outputs are printed."""
+
+
+def run_image(
+    image: ImageArgument,
+    inputs: InputOption,
+    on: Annotated[
+        Literal["golden", "cycles", "rtl"],
+        typer.Option(
+            help="The NumPy model; the same with the cycles that the hardware takes; or the "
+            "hardware under Verilator."
+        ),
+    ] = "golden",
+    waves: Annotated[
+        bool, typer.Option("--waves", help="With rtl: record all signals to IMAGE.vcd.")
+    ] = False,
+    vcd: Annotated[
+        Path | None,
+        typer.Option("--vcd", metavar="FILE", help="Record all signals to FILE instead."),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            "--inputs",
+            metavar="N",
+            parser=whole_number,
+            help="Run the first N inputs only. All unless given; with waves, which are large, 1.",
+        ),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace",
+            metavar="T.json",
+            help="With cycles: what every PE did and when, for the first input, to open in "
+            "Perfetto; 1 us is 1 cycle. EIE begins where SCNN ends: what the host does between "
+            "runs, and what brings SCNN's outputs to EIE, is left out.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="Y.npy", help="Write the outputs (float64)."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run inputs through an image and print or write the outputs."""
+    if waves and vcd is None:
+        # Beside the image: nothing foreign may be inside.
+        vcd = image.resolve().with_name(f"{image.resolve().name}.vcd")
+    if vcd is not None and on != "rtl":
+        raise typer.BadParameter("waves are recorded with --on rtl only")
+    if trace is not None and on != "cycles":
+        raise typer.BadParameter("a trace is recorded with --on cycles only")
+    for path in (output, vcd, trace):
+        if path is not None:
+            check_output_file(path)
+    compiled = load_image(image)
+    if count is not None and count < 1:
+        raise InputError(f"--inputs must be at least 1, not {count}")
+    x = read_npy(inputs, "input")
+    given = len(x)
+    if (vcd is not None or count is not None) and x.ndim > len(_sample_shape(compiled)):
+        x = x[: count or 1]
+    with Steps() as steps:
+        if vcd is not None and x.ndim > len(_sample_shape(compiled)) and given > 1:
+            steps(f"waves are of {len(x)} of {given} inputs, see --inputs N", 1, 1)
+        steps(f"run on {on}", 0, 1)
+        result = run(compiled, x, on, waves=vcd, progress=steps)
+        steps(f"run on {on}", 1, 1)
+        if trace is not None:
+            steps("write the trace", 0, 1)
+            if isinstance(compiled, CnnImage) and isinstance(result, CnnResult):
+                write_cnn_trace(compiled, x, result, trace)
+            elif isinstance(compiled, Image) and isinstance(result, RunResult):
+                write_trace(compiled, x, result, trace)
+            steps("write the trace", 1, 1)
+    if output is not None:
+        write_npy(output, result.outputs)
+    if as_json:
+        print_json(_document(compiled, image, on, vcd, trace, output, result))
+        return
+    _print_result(result)
+    if output is not None:
+        print_line(f"outputs {result.outputs.shape} written to {output}")
+    if trace is not None:
+        print_line(f"trace of input 0 written to {trace}: 1 us in it is 1 cycle")
+    if vcd is not None:
+        size = vcd.stat().st_size / 1e6
+        recorded = len(result.outputs)
+        what = "1 input" if recorded == 1 else f"{recorded} inputs"
+        print_line(f"waves of {what} written to {vcd}: {size:.1f} MB")
+        gtkw, sucl = save_paths(vcd)
+        print_line(f"signals to begin with: {gtkw} for GTKWave, {sucl} for Surfer")
+
+
+def _sample_shape(image: Image | CnnImage) -> tuple[int, ...]:
+    """Return the shape of one sample as users give it."""
+    if isinstance(image, Image):
+        return image.network.input_shape
+    graph = image.network.graph
+    return graph.sample_shape or graph.input_shape
+
+
+def _document(
+    compiled: Image | CnnImage,
+    image: Path,
+    on: str,
+    vcd: Path | None,
+    trace: Path | None,
+    output: Path | None,
+    result: RunResult | CnnResult,
+) -> dict[str, Any]:
+    if isinstance(compiled, CnnImage):
+        assert isinstance(result, CnnResult)
+        fields = cnn_run_fields(compiled, result)
+    else:
+        assert isinstance(result, RunResult)
+        saturated = result.saturated
+        fields = {
+            "saturated": None if saturated is None else [int(part.sum()) for part in saturated],
+            "cycles": None if result.cycles is None else result.cycles.tolist(),
+            "reload_cycles": None
+            if result.reload_cycles is None
+            else result.reload_cycles.tolist(),
+            "pe_cycles": pe_cycles(compiled, result),
+        }
+    return {
+        "image": str(image),
+        "on": on,
+        "inputs": len(result.outputs),
+        "shape": list(result.outputs.shape),
+        "clipped_inputs": None if result.clipped is None else result.clipped.to_dict(),
+        "outputs": result.outputs.tolist() if output is None else None,
+        "output_file": None if output is None else str(output),
+        "waves": None if vcd is None else str(vcd),
+        "trace": None if trace is None else str(trace),
+        **fields,
+    }
+
+
+def _print_result(result: RunResult | CnnResult) -> None:
+    rows: list[list[object]] = []
+    flat = result.outputs.reshape(len(result.outputs), -1)
+    for number, y in enumerate(flat[:_SHOWN]):
+        values = " ".join(f"{value:.4g}" for value in y[:_SHOWN])
+        more = " ..." if len(y) > _SHOWN else ""
+        cycles = "-" if result.cycles is None else int(result.cycles[number])
+        rows.append([number, cycles, int(np.argmax(y)), values + more])
+    print_table("Outputs", ["input", "cycles", "largest", "outputs"], rows)
+    if len(result.outputs) > _SHOWN:
+        print_line(f"... and {len(result.outputs) - _SHOWN} inputs more; write all with -o Y.npy")
+    print_moves(result)
+    print_clipped(result)
+    if result.saturated is not None:
+        print_line(f"saturated outputs: {sum(int(part.sum()) for part in result.saturated)}")

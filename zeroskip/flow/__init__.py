@@ -1,0 +1,1 @@
+"""Flows around the RTL: synthesis, boards, the host at a board's serial line."""

@@ -1,0 +1,134 @@
+"""From a board's top to a netlist of the FPGA's cells."""
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from zeroskip.base.errors import ToolError
+from zeroskip.flow.board.fit import in_blocks, is_single, memory_needs
+from zeroskip.flow.synth.yosys import run_yosys
+from zeroskip.hw.board.boards import FAMILIES, Board
+from zeroskip.hw.board.instances import memory_path
+from zeroskip.hw.board.shell import TOP_INSTANCE
+from zeroskip.hw.board.top import BOARD_MODULE
+from zeroskip.hw.eie.params import EieParams
+
+__all__ = ["NETLIST", "TOP", "check_log", "netlist_commands", "synthesize"]
+
+TOP = "top"
+"""Name of the whole design, and of its files."""
+
+NETLIST = "netlist.json"
+
+# Yosys 0.70's `ice40_dsp` loses the product where two registers follow the multiplier ("Resolved
+# using constant"), so multipliers are mapped here, without registers inside.
+_MULTIPLIER = (
+    "-D DSP_A_MAXWIDTH=16 -D DSP_B_MAXWIDTH=16 -D DSP_A_MINWIDTH=2 -D DSP_B_MINWIDTH=2 "
+    "-D DSP_Y_MINWIDTH=11 -D DSP_NAME=$__MUL16X16"
+)
+_ICE40_MULTIPLIERS = [
+    "memory_dff",
+    "wreduce t:$mul",
+    f"techmap -map +/mul2dsp.v -map +/ice40/dsp_map.v {_MULTIPLIER}",
+    "select a:mul2dsp",
+    "setattr -unset mul2dsp",
+    "opt_expr -fine",
+    "wreduce",
+    "select -clear",
+    "chtype -set $mul t:$__soft_mul",
+    "opt_clean",
+]
+
+# The netlist's LUTs by abc, whose default script takes 5 % fewer of them than abc9's, which is made
+# for speed.
+_ICE40_LUTS = [
+    "techmap -map +/ice40/latches_map.v",
+    "abc -dress -lut 4",
+    "ice40_wrapcarry -unwrap",
+    "techmap -map +/ice40/ff_map.v",
+    "clean",
+    "opt_lut -tech ice40",
+]
+
+# Block memories of ECP5 are slow and stand far apart; accumulators are in a loop with an adder.
+_FEW_ROWS = 64
+
+# What must never be in a log: the netlist is then not the design.
+_WRONG = re.compile(
+    r"^Warning: (.*(?:conflict|no driver|multiple.*driver|undriven|logic loop|latch).*)$",
+    re.MULTILINE | re.IGNORECASE,
+)
+
+
+def netlist_commands(
+    board: Board, p: EieParams, sources: Sequence[str], *, shell: bool = True
+) -> list[str]:
+    """Return what Yosys does to make a netlist of Verilog ``sources``.
+
+    Parameters
+    ----------
+    shell : with what is around the board's top, in ``top.il``; else the board's top by itself,
+        which can be simulated.
+    """
+    top = TOP if shell else BOARD_MODULE
+    commands = [
+        f"read_verilog -sv -DSYNTHESIS -DSRAM_SINGLE_BITS={board.single_bits} {' '.join(sources)}",
+        *([f"read_rtlil {TOP}.il"] if shell else []),
+        f"hierarchy -top {top}",
+        "proc",
+        "flatten",
+    ]
+    for need in memory_needs(p):
+        style = "huge" if is_single(board, need) else "block" if need.content else ""
+        if board.family == "ecp5" and not style and need.depth <= _FEW_ROWS:
+            style = "distributed"
+        if board.family == "gowin":
+            style = "block" if in_blocks(board, need) else "distributed"
+        if style:
+            path = f"{TOP_INSTANCE}." * shell + f"{memory_path(need.name)}.rows"
+            commands.append(f'setattr -set ram_style "{style}" {top}/m:{path}')
+    synth = f"{FAMILIES[board.family].synth} -top {top}"
+    if board.family == "ice40":
+        commands += ["opt_clean", *_ICE40_MULTIPLIERS]
+        commands += [f"{synth} -run :map_luts", *_ICE40_LUTS, f"{synth} -run map_cells:"]
+    elif memories := FAMILIES[board.family].memories:
+        commands += [f"{synth} -run :map_ram", *memories, f"{synth} -run map_ffram:"]
+    else:
+        commands.append(synth)
+    return [*commands, "check -assert"]
+
+
+def synthesize(
+    board: Board, p: EieParams, sources: Sequence[str], folder: Path
+) -> tuple[Any, float]:
+    """Synthesize ``sources`` and the shell ``top.il`` in ``folder`` to ``netlist.json`` there.
+
+    Returns
+    -------
+    The netlist's top module as Yosys writes it to JSON, and the seconds it took.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is not there or fails, or has dropped or joined something.
+    """
+    begin = time.monotonic()
+    log = run_yosys([*netlist_commands(board, p, sources), f"write_json {NETLIST}"], folder)
+    check_log(log, folder)
+    netlist = json.loads((folder / NETLIST).read_text())["modules"][TOP]
+    return netlist, time.monotonic() - begin
+
+
+def check_log(log: str, folder: Path) -> None:
+    """Check that Yosys made no other design than it was given.
+
+    Raises
+    ------
+    ToolError
+        With what it says.
+    """
+    if wrong := _WRONG.search(log):
+        raise ToolError(f"Yosys has changed the design: {wrong[1]} (see {folder / 'yosys.log'})")

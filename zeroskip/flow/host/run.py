@@ -1,0 +1,204 @@
+"""Compiled images on a board: load them, run inputs, read everything there is to read.
+
+Images are taken as they are (:class:`.Image`), but only looked at: this module
+needs nothing of the compiler but its plain data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.flow.host.board import Board
+from zeroskip.flow.host.errors import HostError
+from zeroskip.flow.host.spaces import NUM_STALL_CLASSES, Control, Space, place_of
+from zeroskip.hw.board.protocol import params_digest
+
+if TYPE_CHECKING:
+    from zeroskip.compiler.eie.segment import Segment, SramData
+    from zeroskip.compiler.image.image import Image
+
+__all__ = ["BoardResult", "check_board", "load_image", "run_image"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with a step's name, how much of it is done, and of how much."""
+
+
+@dataclass(frozen=True, eq=False)
+class BoardResult:
+    """What a board did with ``n`` inputs.
+
+    Parameters
+    ----------
+    result : (n, columns) int64, the last layer's outputs, in the network's order.
+    cycles : (n,) int64, from start to the end of the program, summed over segments.
+    counters : (n, passes, num_pes, stall classes) int64 cycles; None if the array has none.
+    """
+
+    result: NDArray[np.int64]
+    cycles: NDArray[np.int64]
+    counters: NDArray[np.int64] | None
+
+
+def check_board(board: Board, image: Image) -> None:
+    """Check that a board holds the array that an image was compiled for.
+
+    Raises
+    ------
+    HostError
+        If not.
+    """
+    identity = board.identify()
+    if identity.digest != params_digest(dataclasses.asdict(image.params)):
+        raise HostError(
+            f"the board has another array ({identity.num_pes} PEs) than image {image.name!r} was "
+            f"compiled for ({image.params.num_pes} PEs): make a bitstream of this image, or "
+            "compile the network with the board's parameters"
+        )
+
+
+def load_image(
+    board: Board, image: Image, *, check: bool = True, progress: Progress | None = None
+) -> None:
+    """Write what an image has in the SRAMs at first.
+
+    Parameters
+    ----------
+    check : ask the board whether it has the right array.
+    progress : see :data:`Progress`.
+
+    Raises
+    ------
+    HostError
+        If the board has another array, refuses or does not answer.
+    """
+    if check:
+        check_board(board, image)
+    _load(board, image.segments[0].srams, progress)
+
+
+def run_image(
+    board: Board,
+    image: Image,
+    columns: NDArray[np.int64],
+    *,
+    counters: bool = True,
+    progress: Progress | None = None,
+) -> BoardResult:
+    """Run inputs through an image that was loaded.
+
+    Parameters
+    ----------
+    columns : (n, columns) quantised inputs, see :func:`.quantize_input`.
+    counters : read the cycle counters, if the array has some.
+    progress : see :data:`Progress`.
+
+    Raises
+    ------
+    HostError
+        If the board refuses or does not answer, or a run does not end.
+    """
+    p, report = image.params, progress or (lambda *_: None)
+    inputs = np.zeros((len(columns), image.heights[0] * p.num_pes), np.int64)
+    inputs[:, image.placement[0]] = columns
+    runs = _Runs(board, image, counters=counters and p.counters)
+    results: list[NDArray[np.int64]] = []
+    cycles: list[int] = []
+    counted: list[NDArray[np.int64]] = []
+    for number, one in enumerate(inputs.reshape(len(columns), -1, p.num_pes)):
+        report("run", number, len(columns))
+        vector, spent, classes = runs.run(one, again=number > 0)
+        results.append(vector.ravel()[image.placement[-1]])
+        cycles.append(spent)
+        counted.append(classes)
+    report("run", len(columns), len(columns))
+    return BoardResult(
+        np.array(results),
+        np.array(cycles, np.int64),
+        np.array(counted) if runs.counters else None,
+    )
+
+
+class _Runs:
+    """The segments of an image, run one after the other for each input."""
+
+    def __init__(self, board: Board, image: Image, *, counters: bool) -> None:
+        self.counters = counters
+        self._board, self._p = board, image.params
+        self._segments = image.segments
+        replaced = {name for segment in image.segments[1:] for name in segment.srams}
+        # What later segments have replaced when the next input comes.
+        self._again = {name: s for name, s in image.segments[0].srams.items() if name in replaced}
+
+    def run(
+        self, rows: NDArray[np.int64], *, again: bool
+    ) -> tuple[NDArray[np.int64], int, NDArray[np.int64]]:
+        """Run one input, (rows, num_pes); return the last layer's rows, cycles and counters."""
+        board = self._board
+        board.clear()
+        if again:
+            _load(board, self._again, None)
+        vectors, cycles, layer = {0: rows}, 0, 0
+        counted: list[NDArray[np.int64]] = []
+        for at, segment in enumerate(self._segments):
+            if at:
+                _load(board, segment.srams, None)
+                board.clear_counters()
+            if segment.load:
+                first, count = segment.load
+                part = vectors[segment.passes[0]][first : first + count]
+                self._write_acts(part, board.source())
+            board.run(keep=at > 0)
+            layer = segment.passes[-1] + 1
+            cycles += board.control(Control.CYCLES)
+            if self.counters:
+                counted.append(self._read_counters(segment))
+            if segment.store:
+                first, count = segment.store
+                file = board.source() ^ (not segment.program[-1].swap)
+                part = self._read_acts(count, file)
+                vectors[layer] = np.concatenate([vectors.get(layer, part[:0])[:first], part])
+        shape = (0, self._p.num_pes, NUM_STALL_CLASSES)
+        return vectors[layer], cycles, np.concatenate([np.zeros(shape, np.int64), *counted])
+
+    def _write_acts(self, rows: NDArray[np.int64], file: int) -> None:
+        p = self._p
+        words = rows.reshape(-1, 1).view(np.uint64)
+        self._board.write(
+            Space.ACT, file << p.act_addr_bits, words, size=-(-p.act_bits // 8), across=p.num_pes
+        )
+
+    def _read_acts(self, rows: int, file: int) -> NDArray[np.int64]:
+        p = self._p
+        size = -(-p.act_bits // 8)
+        words = self._board.read(
+            Space.ACT, file << p.act_addr_bits, rows * p.num_pes, size=size, across=p.num_pes
+        )
+        # Bits above the activation's may be its sign or not; only its own count.
+        unused = np.uint64(64 - p.act_bits)
+        acts = (words << unused).view(np.int64) >> unused.astype(np.int64)
+        return acts.reshape(rows, p.num_pes)
+
+    def _read_counters(self, segment: Segment) -> NDArray[np.int64]:
+        p, passes = self._p, len(segment.program)
+        count = passes * NUM_STALL_CLASSES
+        words = self._board.read(Space.COUNTER, 0, count * p.num_pes, size=4, across=p.num_pes)
+        by_pe = words.astype(np.int64).reshape(passes, NUM_STALL_CLASSES, p.num_pes)
+        return by_pe.transpose(0, 2, 1)
+
+
+def _load(board: Board, srams: Mapping[str, SramData], progress: Progress | None) -> None:
+    report: Any = progress or (lambda *_: None)
+    total = sum(len(sram.words) for sram in srams.values())
+    done = 0
+    for name, sram in srams.items():
+        report("load", done, total)
+        space, pe, row, step = place_of(name)
+        board.write(space, row, sram.words, size=-(-sram.width // 8), pe=pe, step=step)
+        done += len(sram.words)
+    report("load", total, total)

@@ -1,0 +1,114 @@
+"""Area and timing of an SCNN PE, each part beside the area of its multipliers."""
+
+from dataclasses import asdict
+
+from zeroskip.flow.synth.liberty import Liberty
+from zeroskip.flow.synth.netlist import DEFAULT_CLOCK_PS, Netlist, synthesize
+from zeroskip.flow.synth.report import AreaReport, Unit, digest, sum_units, units_of
+from zeroskip.flow.synth.sram_area import sram_area
+from zeroskip.flow.synth.yosys import Progress
+from zeroskip.hw.common.emit import emit_verilog
+from zeroskip.hw.scnn.array import PE_MODULE
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.pe import ScnnPe
+
+__all__ = ["over_multipliers", "scnn_netlist", "scnn_report"]
+
+_MULTIPLIERS = "multipliers"
+
+# SCNN, section VI: mm2 at 16 nm.
+_PAPER_MM2 = {
+    "act_ram": 0.031,
+    "weight_fifo": 0.004,
+    "multiplier_array": 0.008,
+    "scatter": 0.026,
+    "accumulators": 0.036,
+}
+
+
+def scnn_netlist(
+    params: ScnnParams,
+    liberty: Liberty,
+    *,
+    clock_ps: int = DEFAULT_CLOCK_PS,
+    path: bool = True,
+    progress: Progress | None = None,
+) -> Netlist:
+    """Synthesize a PE.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is missing or fails.
+    """
+    text = emit_verilog(ScnnPe(params), PE_MODULE)
+    return synthesize(
+        {"pe.v": text}, PE_MODULE, liberty, clock_ps=clock_ps, path=path, progress=progress
+    )
+
+
+def scnn_report(
+    preset: str,
+    params: ScnnParams,
+    liberty: Liberty,
+    *,
+    clock_ps: int = DEFAULT_CLOCK_PS,
+    progress: Progress | None = None,
+) -> tuple[AreaReport, Netlist]:
+    """Measure a PE; what the array has around its PEs is not in the report.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is missing or fails.
+    """
+    netlist = scnn_netlist(params, liberty, clock_ps=clock_ps, progress=progress)
+    assert netlist.path is not None
+    units = units_of(netlist, liberty, own="control")
+    return (
+        AreaReport(
+            "scnn",
+            preset,
+            asdict(params),
+            liberty.name,
+            liberty.ge,
+            clock_ps,
+            units,
+            params.num_pes,
+            (),
+            (_multipliers(params, liberty),),
+            {"pe": netlist.path},
+            {PE_MODULE: digest(netlist)},
+        ),
+        netlist,
+    )
+
+
+def over_multipliers(report: AreaReport) -> dict[str, dict[str, float | None]]:
+    """Divide areas of a PE's units, and of the PE, by that of its multipliers alone.
+
+    Returns
+    -------
+    By unit: ``logic``; ``all``, its SRAMs with it; ``paper``, the same of the paper's part, over
+    its multiplier array; None where it has none.
+    """
+    (multipliers,) = (one for one in report.parts if one.name == _MULTIPLIERS)
+    base = multipliers.logic_um2
+    paper = {name: area / _PAPER_MM2["multiplier_array"] for name, area in _PAPER_MM2.items()}
+    return {
+        one.name: {
+            "logic": one.logic_um2 / base,
+            "all": (one.logic_um2 + sram_area(one.srams).model) / base,
+            "paper": paper.get(one.name),
+        }
+        for one in [*report.pe, sum_units("PE", report.pe)]
+    }
+
+
+def _multipliers(p: ScnnParams, liberty: Liberty) -> Unit:
+    """Synthesize one multiplier alone, and count it as often as the PE has one."""
+    factors = f"input signed [{p.weight_bits - 1}:0] a, input signed [{p.act_bits - 1}:0] b"
+    product = f"output signed [{p.weight_bits + p.act_bits - 1}:0] y"
+    text = f"module multiplier ({factors}, {product}); assign y = a * b; endmodule\n"
+    (one,) = synthesize({"one.v": text}, "multiplier", liberty, path=False).modules.values()
+    return Unit(_MULTIPLIERS, 0, 0.0, p.mults * one.combinational / liberty.ge)
