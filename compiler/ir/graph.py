@@ -1,10 +1,11 @@
-"""The convolutional part of a network between the passes of the compiler."""
+"""The network between the passes of the compiler: a graph, in float and then in fixed point."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array
 
 from zeroskip.compiler.ir.network import FloatNetwork, QuantNetwork
 
@@ -16,11 +17,13 @@ __all__ = [
     "FloatConcat",
     "FloatConv",
     "FloatGraph",
+    "FloatLinear",
     "FloatNode",
     "FloatPool",
     "QuantCnn",
     "QuantConv",
     "QuantGraph",
+    "QuantLinear",
 ]
 
 INPUT = "input"
@@ -125,7 +128,39 @@ class FloatAdd:
     relu: bool
 
 
-FloatNode = FloatConv | FloatPool | FloatConcat | FloatAdd
+@dataclass(frozen=True, eq=False)
+class FloatLinear:
+    """``y = W x + b``, then ReLU if ``relu``: a convolution whose kernel is as large as its input.
+
+    Parameters
+    ----------
+    name : the module's path in the network, unique; also the name of its output tensor, whose
+        shape is (rows, 1, 1).
+    inputs : name of the tensor that it reads; its elements, in the order of (C, H, W), are the
+        columns.
+    weight : (rows, columns) float64, zeros are pruned weights.
+    bias : (rows,) float64.
+    relu : clip negative outputs to 0.
+    folded : names of the scaling steps that were folded into the weights, which may have given
+        every row or column values of its own.
+    values : different weights but 0 that there were before that, if a codebook could hold them.
+    """
+
+    name: str
+    inputs: tuple[str]
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    relu: bool
+    folded: tuple[str, ...] = ()
+    values: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.weight.shape[0], self.weight.shape[1]
+
+
+FloatNode = FloatConv | FloatLinear | FloatPool | FloatConcat | FloatAdd
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,8 +279,66 @@ class QuantConv:
 
 
 @dataclass(frozen=True, eq=False)
-class QuantGraph:
+class QuantLinear:
+    """A matrix in fixed point: what one layer of the EIE engine computes.
+
+    ``y = saturate((codebook[codes] x + bias + half) >> shift)``, then ReLU; sums wrap at
+    ``acc_bits``.
+
+    Parameters
+    ----------
+    name, relu : as in :class:`FloatLinear`.
+    inputs : tensors whose channels, one after the other, are its input.
+    in_shape : (C, H, W) of the input.
+    codes : (rows, columns) uint8, compressed columns with sorted rows; only non-zero codes stored.
+    codebook : (2**code_bits,) int64 weights, entry 0 is 0, unused entries are 0.
+    bias : (rows,) int64, with ``in_frac + weight_frac`` fraction bits.
+    in_frac, weight_frac, out_frac : fraction bits of input, weights and output; may be negative.
+    """
+
+    kind: ClassVar[Literal["linear"]] = "linear"
+
+    name: str
+    inputs: tuple[str, ...]
+    in_shape: tuple[int, int, int]
+    codes: csc_array
+    codebook: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    relu: bool
+    in_frac: int
+    weight_frac: int
+    out_frac: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.bias.size, self.codes.indptr.size - 1
+
+    @property
+    def out_shape(self) -> tuple[int, int, int]:
+        """(rows, 1, 1)."""
+        return self.bias.size, 1, 1
+
+    @property
+    def num_weights(self) -> int:
+        """Weights of the layer, pruned ones included."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def shift(self) -> int:
+        """Right shift from accumulator to output."""
+        return self.in_frac + self.weight_frac - self.out_frac
+
+
+LayerT = TypeVar("LayerT", bound=QuantConv | QuantLinear, covariant=True)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantGraph(Generic[LayerT]):
     """Layers in order; each reads :data:`INPUT` or outputs of layers before it.
+
+    An engine's part of a network is a graph whose layers are all of the engine's kind, for
+    instance ``QuantGraph[QuantConv]``.
 
     Parameters
     ----------
@@ -256,7 +349,7 @@ class QuantGraph:
     """
 
     input_shape: tuple[int, int, int]
-    layers: tuple[QuantConv, ...]
+    layers: tuple[LayerT, ...]
     outputs: tuple[str, ...]
     sample_shape: tuple[int, ...] | None = None
 

@@ -13,6 +13,7 @@ from zeroskip.compiler.ir.graph import (
     FloatConcat,
     FloatConv,
     FloatGraph,
+    FloatLinear,
     FloatNode,
     FloatPool,
 )
@@ -66,6 +67,13 @@ def _shape(node: FloatNode, inputs: list[Shape]) -> Shape:
                 f"layer {node.name!r} takes {fan * node.groups} channels, but gets {channels}"
             )
         out = (depth, *node.places((height, width)))
+    elif isinstance(node, FloatLinear):
+        rows, columns = node.shape
+        if channels * height * width != columns:
+            raise CompileError(
+                f"layer {node.name!r} takes {columns} values, but gets {channels * height * width}"
+            )
+        out = (rows, 1, 1)
     elif isinstance(node, FloatPool):
         out = (channels, *node.out_size)
     elif isinstance(node, FloatConcat):
@@ -122,6 +130,8 @@ def _run(node: FloatNode, inputs: list[NDArray[np.float64]], shape: Shape) -> ND
         return np.concatenate(inputs, axis=1)
     if isinstance(node, FloatAdd):
         y = inputs[0] + inputs[1]
+    elif isinstance(node, FloatLinear):
+        y = (inputs[0].reshape(len(inputs[0]), -1) @ node.weight.T + node.bias)[:, :, None, None]
     elif isinstance(node, FloatConv):
         y = convolve(inputs[0], node.weight, node.stride, node.padding, plane, node.groups)
         y += node.bias[:, None, None]

@@ -17,6 +17,7 @@ from zeroskip.compiler.ir.graph import (
     FloatConcat,
     FloatConv,
     FloatGraph,
+    FloatLinear,
     FloatPool,
 )
 from zeroskip.compiler.scnn.areas import Divided, divided_areas
@@ -114,6 +115,8 @@ class _Builder:
                 step = self._convolution(node)
             elif isinstance(node, FloatPool):
                 step = self._pool(node)
+            elif isinstance(node, FloatLinear):
+                raise AssertionError("Linear layers come behind the graph until it takes them")
             elif node.name in self._hosts:
                 step = self._sum(node, self._hosts[node.name])
             else:

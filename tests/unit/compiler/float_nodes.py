@@ -11,6 +11,7 @@ from zeroskip.compiler.ir.graph import (
     FloatCnn,
     FloatConcat,
     FloatConv,
+    FloatLinear,
     FloatNode,
     FloatPool,
 )
@@ -22,6 +23,9 @@ def run_node(node: FloatNode, x: list[torch.Tensor]) -> torch.Tensor:
         return torch.cat(x, dim=1)
     if isinstance(node, FloatAdd):
         y = x[0] + x[1]
+    elif isinstance(node, FloatLinear):
+        weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
+        y = functional.linear(x[0].flatten(1), weight, bias)[:, :, None, None]
     elif isinstance(node, FloatConv):
         weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
         (top, left), (bottom, right) = node.padding, node.after or node.padding

@@ -1,0 +1,158 @@
+"""Join and split networks at the last seams between a chain of layers and a graph.
+
+Until every pass takes graphs, those that do not are given what :func:`split_float` and
+:func:`split_quant` make, and what they make is joined again.
+"""
+
+import math
+from dataclasses import replace
+
+from zeroskip.compiler.ir.graph import (
+    INPUT,
+    FloatCnn,
+    FloatGraph,
+    FloatLinear,
+    FloatNode,
+    QuantCnn,
+    QuantConv,
+    QuantGraph,
+    QuantLinear,
+)
+from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork, QuantLayer, QuantNetwork
+
+__all__ = ["join_float", "join_quant", "split_float", "split_quant"]
+
+Shape = tuple[int, int, int]
+
+
+def join_float(network: FloatNetwork | FloatCnn) -> FloatGraph:
+    """Return a network of either kind as one graph, with Linear layers as nodes."""
+    if isinstance(network, FloatNetwork):
+        shape = plane_shape(network.input_shape)
+        nodes = _chained(network.layers, INPUT)
+        sample = None if shape == network.input_shape else network.input_shape
+        return FloatGraph(shape, nodes, nodes[-1].name, sample)
+    graph = network.graph
+    if network.tail is None:
+        return graph
+    tail = _chained(network.tail.layers, graph.output)
+    return replace(graph, nodes=(*graph.nodes, *tail), output=tail[-1].name)
+
+
+def split_float(graph: FloatGraph) -> FloatNetwork | FloatCnn:
+    """Return a graph as a chain of Linear layers, or as convolutions with such a chain behind."""
+    linear: list[FloatLinear] = []
+    rest = list(graph.nodes)
+    while rest and isinstance(rest[-1], FloatLinear):
+        linear.insert(0, rest.pop())
+    assert not any(isinstance(node, FloatLinear) for node in rest)
+    layers = tuple(
+        FloatLayer(
+            name=one.name,
+            weight=one.weight,
+            bias=one.bias,
+            relu=one.relu,
+            folded=one.folded,
+            values=one.values,
+        )
+        for one in linear
+    )
+    if not rest:
+        return FloatNetwork(graph.sample_shape or graph.input_shape, layers)
+    if not linear:
+        return FloatCnn(graph, None)
+    # What the chain reads has the shape that its producer gives; the quantizer checks it.
+    from zeroskip.compiler.scnn.evaluate import shapes
+
+    made = replace(graph, nodes=tuple(rest), output=linear[0].inputs[0])
+    return FloatCnn(made, FloatNetwork(shapes(made)[made.output], layers))
+
+
+def join_quant(network: QuantNetwork | QuantCnn) -> QuantGraph:
+    """Return a network of either kind as one graph, with Linear layers as layers of it."""
+    if isinstance(network, QuantNetwork):
+        shape = plane_shape(network.input_shape)
+        sample = None if shape == network.input_shape else network.input_shape
+        layers = _quant_chain(network.layers, (INPUT,), shape)
+        return QuantGraph(shape, layers, (layers[-1].name,), sample)
+    graph = network.graph
+    if network.tail is None:
+        return graph
+    ends = [graph.shape(name) for name in graph.outputs]
+    shape = (sum(one[0] for one in ends), *ends[0][1:])
+    tail = _quant_chain(network.tail.layers, graph.outputs, shape)
+    return replace(graph, layers=(*graph.layers, *tail), outputs=(tail[-1].name,))
+
+
+def split_quant(graph: QuantGraph) -> QuantNetwork | QuantCnn:
+    """Return a graph as a chain of Linear layers, or as convolutions with such a chain behind."""
+    linear: list[QuantLinear] = [one for one in graph.layers if isinstance(one, QuantLinear)]
+    convs = tuple(one for one in graph.layers if isinstance(one, QuantConv))
+    assert graph.layers == (*convs, *linear)
+    layers = tuple(
+        QuantLayer(
+            name=one.name,
+            codes=one.codes,
+            codebook=one.codebook,
+            bias=one.bias,
+            relu=one.relu,
+            in_frac=one.in_frac,
+            weight_frac=one.weight_frac,
+            out_frac=one.out_frac,
+        )
+        for one in linear
+    )
+    if not convs:
+        return QuantNetwork(graph.sample_shape or graph.input_shape, layers)
+    if not linear:
+        return QuantCnn(graph, None)
+    made = replace(graph, layers=convs, outputs=linear[0].inputs)
+    return QuantCnn(made, QuantNetwork(linear[0].in_shape, layers))
+
+
+def plane_shape(sample: tuple[int, ...]) -> Shape:
+    """Return the shape (C, H, W) of a tensor that holds a sample of any shape."""
+    if len(sample) == 3:
+        return sample[0], sample[1], sample[2]
+    return math.prod(sample), 1, 1
+
+
+def _chained(layers: tuple[FloatLayer, ...], source: str) -> tuple[FloatNode, ...]:
+    nodes: list[FloatNode] = []
+    for one in layers:
+        nodes.append(
+            FloatLinear(
+                name=one.name,
+                inputs=(source,),
+                weight=one.weight,
+                bias=one.bias,
+                relu=one.relu,
+                folded=one.folded,
+                values=one.values,
+            )
+        )
+        source = one.name
+    return tuple(nodes)
+
+
+def _quant_chain(
+    layers: tuple[QuantLayer, ...], inputs: tuple[str, ...], shape: Shape
+) -> tuple[QuantLinear, ...]:
+    made: list[QuantLinear] = []
+    for one in layers:
+        made.append(
+            QuantLinear(
+                name=one.name,
+                inputs=inputs,
+                in_shape=shape,
+                codes=one.codes,
+                codebook=one.codebook,
+                bias=one.bias,
+                relu=one.relu,
+                in_frac=one.in_frac,
+                weight_frac=one.weight_frac,
+                out_frac=one.out_frac,
+            )
+        )
+        inputs, shape = (one.name,), made[-1].out_shape
+    return tuple(made)
