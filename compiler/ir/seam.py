@@ -7,6 +7,7 @@ Until every pass takes graphs, those that do not are given what :func:`split_flo
 import math
 from dataclasses import replace
 
+from zeroskip.compiler.ir.compute import shapes
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatCnn,
@@ -62,8 +63,6 @@ def split_float(graph: FloatGraph) -> FloatNetwork | FloatCnn:
     if not linear:
         return FloatCnn(graph, None)
     # What the chain reads has the shape that its producer gives; the quantizer checks it.
-    from zeroskip.compiler.scnn.evaluate import shapes
-
     made = replace(graph, nodes=tuple(rest), output=linear[0].inputs[0])
     return FloatCnn(made, FloatNetwork(shapes(made)[made.output], layers))
 

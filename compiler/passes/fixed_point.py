@@ -5,13 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.base.errors import CompileError, InputError
+from zeroskip.base.errors import InputError
 from zeroskip.compiler.ir.graph import FloatGraph, QuantGraph
 
 __all__ = [
     "check_input",
     "check_planes",
-    "check_range",
     "dequantize",
     "largest_frac",
     "limits",
@@ -19,9 +18,6 @@ __all__ = [
     "requantize",
     "round_half_up",
 ]
-
-_LARGEST = 1e150
-"""Outputs beyond this, squared and added up, would overflow float64."""
 
 _MAX_FRAC = 256
 """Fractions stay within this either way; float32 numbers need no more."""
@@ -109,21 +105,6 @@ def requantize(
 def dequantize(q: NDArray[np.int64], frac: int) -> NDArray[np.float64]:
     """Return the values that the integers ``q`` with ``frac`` fraction bits stand for."""
     return np.ldexp(np.asarray(q, np.float64), -frac)
-
-
-def check_range(layer: str, y: NDArray[np.float64]) -> None:
-    """Check that errors of outputs ``y`` in float can be measured.
-
-    Raises
-    ------
-    CompileError
-        If outputs are so large that they, or their squares, overflow float64.
-    """
-    if not np.abs(y).max(initial=0.0) <= _LARGEST:
-        raise CompileError(
-            f"layer {layer!r} overflows float64 on the calibration data: scale the data as in "
-            "training, or the weights down"
-        )
 
 
 def check_planes(

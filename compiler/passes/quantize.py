@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.compute import check_range
 from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork, QuantLayer, QuantNetwork
 from zeroskip.compiler.passes.clipping import calibration_warnings
 from zeroskip.compiler.passes.fixed_point import (
     check_input,
-    check_range,
     dequantize,
     largest_frac,
     limits,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.ir.compute import run_nodes, shapes
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
@@ -24,7 +25,6 @@ from zeroskip.compiler.passes.quantize import quantize as quantize_chain
 from zeroskip.compiler.passes.report import QuantReport
 from zeroskip.compiler.passes.share import cluster
 from zeroskip.compiler.scnn.check import check_tail
-from zeroskip.compiler.scnn.evaluate import run_nodes, shapes
 from zeroskip.compiler.scnn.formats import choose_formats
 from zeroskip.compiler.scnn.quantize_report import CnnReport, ConvReport, layer_report
 from zeroskip.compiler.scnn.steps import make_steps

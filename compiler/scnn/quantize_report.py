@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.ir.compute import convolve, maxima, run_nodes
 from zeroskip.compiler.ir.graph import INPUT, FloatCnn, QuantCnn, QuantConv, QuantGraph
 from zeroskip.compiler.passes.fixed_point import (
     check_planes,
@@ -22,7 +23,6 @@ from zeroskip.compiler.passes.report import (
     RunLayer,
     add_errors,
 )
-from zeroskip.compiler.scnn.evaluate import convolve, maxima, run_nodes
 from zeroskip.compiler.scnn.formats import Formats
 from zeroskip.compiler.scnn.steps import Step
 from zeroskip.hw.eie.params import EieParams

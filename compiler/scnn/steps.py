@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.ir.compute import Pair, divisors, elements, shapes
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
@@ -21,7 +22,6 @@ from zeroskip.compiler.ir.graph import (
     FloatPool,
 )
 from zeroskip.compiler.scnn.areas import Divided, divided_areas
-from zeroskip.compiler.scnn.evaluate import Pair, divisors, elements, shapes
 
 __all__ = ["Step", "Steps", "make_steps"]
 

@@ -7,6 +7,7 @@ import torch
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from zeroskip.compiler.ir.compute import shapes
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
@@ -18,7 +19,6 @@ from zeroskip.compiler.ir.graph import (
     FloatPool,
 )
 from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
-from zeroskip.compiler.scnn.evaluate import shapes
 
 __all__ = ["chains", "networks", "networks_with_tails"]
 

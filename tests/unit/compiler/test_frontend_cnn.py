@@ -27,6 +27,7 @@ from tests.unit.compiler.float_nodes import forward, kinds, prepared
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler import compile
 from zeroskip.compiler.frontend.networks import as_chain, import_module, import_program, import_pt2
+from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatCnn,
@@ -34,7 +35,6 @@ from zeroskip.compiler.ir.graph import (
     FloatGraph,
 )
 from zeroskip.compiler.ir.network import FloatNetwork
-from zeroskip.compiler.scnn.evaluate import run_nodes
 from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.sim.scnn.metrics import dense_macs
 

@@ -15,9 +15,9 @@ from tests.unit.compiler.cnn_networks import conv, fun, seq
 from tests.unit.compiler.float_nodes import forward, kinds, prepared
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
+from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import FloatCnn, FloatConv
 from zeroskip.compiler.ir.network import FloatNetwork
-from zeroskip.compiler.scnn.evaluate import run_nodes
 
 
 def box(inputs: int, outputs: int, size: tuple[int, int], **words: Any) -> nn.Conv2d:

@@ -8,10 +8,10 @@ from torch import nn
 from tests.unit.compiler.float_nodes import forward
 from zeroskip.compiler.api import compile
 from zeroskip.compiler.frontend.networks import import_module
+from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import FloatCnn, QuantCnn
 from zeroskip.compiler.ir.network import FloatNetwork, QuantNetwork
 from zeroskip.compiler.ir.seam import join_float, join_quant, split_float, split_quant
-from zeroskip.compiler.scnn.evaluate import run_nodes
 from zeroskip.compiler.scnn.image import CnnImage
 
 NETWORKS = {

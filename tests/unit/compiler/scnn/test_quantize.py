@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from tests.unit.compiler.drawn_graphs import networks
 from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
@@ -30,7 +31,6 @@ from zeroskip.compiler.ir.graph import (
 )
 from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
 from zeroskip.compiler.passes.fixed_point import limits, quantize_input
-from zeroskip.compiler.scnn.evaluate import run_nodes
 from zeroskip.compiler.scnn.quantize import quantize
 from zeroskip.compiler.scnn.quantize_report import fixed_point_errors, run_fixed
 from zeroskip.hw.eie.params import EieParams

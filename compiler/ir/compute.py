@@ -1,4 +1,4 @@
-"""Shapes and float64 arithmetic of convolutions and pooling, for calibration and reports."""
+"""Compute networks in float64, for calibration and reports."""
 
 from collections.abc import Iterator
 
@@ -17,14 +17,25 @@ from zeroskip.compiler.ir.graph import (
     FloatNode,
     FloatPool,
 )
-from zeroskip.compiler.passes.fixed_point import check_range
 
-__all__ = ["Pair", "convolve", "divisors", "elements", "maxima", "run_nodes", "shapes"]
+__all__ = [
+    "Pair",
+    "check_range",
+    "convolve",
+    "divisors",
+    "elements",
+    "maxima",
+    "run_nodes",
+    "shapes",
+]
 
 Pair = tuple[int, int]
 """Down, across."""
 
 Shape = tuple[int, int, int]
+
+_LARGEST = 1e150
+"""Outputs beyond this, squared and added up, would overflow float64."""
 
 _BLOCK = 1 << 22
 """Elements of unfolded windows at a time, to bound memory."""
@@ -122,6 +133,21 @@ def run_nodes(
             if last[name] == at:
                 del tensors[name]
         yield node, y
+
+
+def check_range(layer: str, y: NDArray[np.float64]) -> None:
+    """Check that errors of outputs ``y`` in float can be measured.
+
+    Raises
+    ------
+    CompileError
+        If outputs are so large that they, or their squares, overflow float64.
+    """
+    if not np.abs(y).max(initial=0.0) <= _LARGEST:
+        raise CompileError(
+            f"layer {layer!r} overflows float64 on the calibration data: scale the data as in "
+            "training, or the weights down"
+        )
 
 
 def _run(node: FloatNode, inputs: list[NDArray[np.float64]], shape: Shape) -> NDArray[np.float64]:
