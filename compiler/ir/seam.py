@@ -44,8 +44,9 @@ def split_float(graph: FloatGraph) -> FloatNetwork | FloatCnn:
     """Return a graph as a chain of Linear layers, or as convolutions with such a chain behind."""
     linear: list[FloatLinear] = []
     rest = list(graph.nodes)
-    while rest and isinstance(rest[-1], FloatLinear):
-        linear.insert(0, rest.pop())
+    while rest and isinstance(last := rest[-1], FloatLinear):
+        linear.insert(0, last)
+        rest.pop()
     assert not any(isinstance(node, FloatLinear) for node in rest)
     layers = tuple(
         FloatLayer(
