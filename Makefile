@@ -17,10 +17,10 @@ area = $(BIN)/zeroskip area --engine $(firstword $(subst -, ,$(1))) \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help sim test area gates verilog bitstream lint clean venv tools
+.PHONY: help docs evaluations sim test area gates verilog bitstream lint clean venv tools
 
 help:  ## Show this.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-9s %s\n' "$$t" "$$d"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-11s %s\n' "$$t" "$$d"; done
 
 sim: tools $(STAMP)  ## Train, compress and compile a network, run it on RTL, compare every word (NET=digits or cnn).
 	@$(BIN)/python -m scripts.demo --net '$(NET)'
@@ -41,6 +41,12 @@ verilog: $(STAMP)  ## Write the EIE array as Verilog that needs nothing else, to
 
 bitstream: $(STAMP)  ## Make a board's bitstream with a network in it (BOARD=icebreaker, NET=digits; minutes).
 	@$(BIN)/python -m scripts.demo_board --board '$(BOARD)' --net '$(NET)'
+
+docs: $(STAMP)  ## Build the site of the documentation, out/docs/index.html; a broken link is an error.
+	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs out/docs
+
+evaluations: tools $(STAMP)  ## Measure again what the site's evaluations show (long).
+	@$(BIN)/python docs/generate/renew.py
 
 lint: $(STAMP)  ## Check style and types.
 	$(BIN)/ruff check
@@ -70,7 +76,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing into .venv (once; some minutes)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[torch,sweep,synth,fpga,dev]'
+		--constraint constraints.txt --editable '.[torch,sweep,synth,fpga,docs,dev]'
 	@test -n "$$($(BIN)/python -m find_libpython)" || { \
 		echo "make: $(PYTHON) has no shared libpython, which cocotb loads:" \
 			"install it, for instance with 'apt install libpython3-dev'" >&2; exit 2; }

@@ -1,0 +1,1 @@
+"""What pages of the site take from the code and from measurements."""

@@ -1,0 +1,53 @@
+"""Definitions of figures that stand in the code."""
+
+import ast
+import inspect
+from enum import IntEnum
+
+from zeroskip.hw.eie.formats import StallClass as EieStall
+from zeroskip.hw.scnn.formats import StallClass as ScnnStall
+from zeroskip.sim.scnn.sweep_table import SCNN_COLUMNS
+from zeroskip.sim.sweep.table import EIE_COLUMNS
+
+__all__ = ["eie_columns", "eie_stall_classes", "scnn_columns", "scnn_stall_classes"]
+
+
+def eie_stall_classes() -> str:
+    """Return a table of what a PE of EIE does in a cycle."""
+    return _members(EieStall)
+
+
+def scnn_stall_classes() -> str:
+    """Return a table of what the multipliers of a PE of SCNN do in a cycle."""
+    return _members(ScnnStall)
+
+
+def eie_columns() -> str:
+    """Return a table of the columns of ``sweep eie``."""
+    return _table("column", {name: what for name, (_, what) in EIE_COLUMNS.items()})
+
+
+def scnn_columns() -> str:
+    """Return a table of the columns of ``sweep scnn``."""
+    return _table("column", {name: what for name, (_, what) in SCNN_COLUMNS.items()})
+
+
+def _members(kind: type[IntEnum]) -> str:
+    """Return the docstrings of an enumeration's members, which only the source has."""
+    (node,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(node, ast.ClassDef)
+    found: dict[str, str] = {}
+    for before, after in zip(node.body, node.body[1:], strict=False):
+        match before, after:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)]),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name.lower()] = " ".join(text.split())
+    assert list(found) == [one.name.lower() for one in kind]
+    return _table("class", found)
+
+
+def _table(head: str, rows: dict[str, str]) -> str:
+    lines = [f"| `{name}` | {what.replace('|', chr(92) + '|')} |" for name, what in rows.items()]
+    return "\n".join([f"| {head} | meaning |", "|---|---|", *lines])
