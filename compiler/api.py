@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.eie.choose import FreeParams, choose_params
-from zeroskip.compiler.eie.compute import run_layer
 from zeroskip.compiler.eie.place import Activity, Strategy, place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.frontend.networks import import_module, import_pt2
@@ -187,7 +186,7 @@ def compile_network(
     report("choose formats", 0, 2)
     rounded, numbers = quantize(network, calibration, params, share=share)
     report("choose formats", 1, 2)
-    errors = fixed_point_errors(network, rounded, calibration, run_layer, params)
+    errors = fixed_point_errors(network, rounded, calibration, params)
     report("choose formats", 2, 2)
     return compile_quantized(
         rounded,

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from zeroskip.compiler.frontend.moves import ZERO, Places
-from zeroskip.compiler.ir.compute import divisors
 from zeroskip.compiler.ir.graph import FloatConv, FloatPool
+from zeroskip.compiler.ir.windows import divisors
 
 __all__ = ["pad_conv", "pad_pool", "windows_of"]
 

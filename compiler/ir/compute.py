@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError
@@ -17,28 +16,14 @@ from zeroskip.compiler.ir.graph import (
     FloatNode,
     FloatPool,
 )
+from zeroskip.compiler.ir.windows import convolve, divisors, maxima
 
-__all__ = [
-    "Pair",
-    "check_range",
-    "convolve",
-    "divisors",
-    "elements",
-    "maxima",
-    "run_nodes",
-    "shapes",
-]
-
-Pair = tuple[int, int]
-"""Down, across."""
+__all__ = ["check_range", "run_nodes", "shapes"]
 
 Shape = tuple[int, int, int]
 
 _LARGEST = 1e150
 """Outputs beyond this, squared and added up, would overflow float64."""
-
-_BLOCK = 1 << 22
-"""Elements of unfolded windows at a time, to bound memory."""
 
 
 def shapes(graph: FloatGraph) -> dict[str, Shape]:
@@ -169,94 +154,3 @@ def _run(node: FloatNode, inputs: list[NDArray[np.float64]], shape: Shape) -> ND
         y = convolve(inputs[0], ones, node.stride, node.padding, plane, channels)
         y /= divisors(node, inputs[0].shape[2:])
     return np.maximum(y, 0.0) if node.relu else y
-
-
-def convolve(
-    x: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    stride: Pair,
-    padding: Pair,
-    out_size: Pair,
-    groups: int,
-) -> NDArray[np.float64]:
-    """Return the sums of a convolution.
-
-    Parameters
-    ----------
-    x : (samples, C, H, W).
-    weight : (K, C // groups, R, S).
-    stride, padding : down and across; padding above and to the left.
-    out_size : rows and columns of the output, which may need zeros below and to the right.
-    groups : as in ``torch.nn.Conv2d``.
-
-    Returns
-    -------
-    (samples, K, *out_size).
-    """
-    depth, fan, *kernel = weight.shape
-    taps = fan * kernel[0] * kernel[1]
-    windows = _windows(x, (kernel[0], kernel[1]), stride, padding, out_size, 0.0)
-    matrix = weight.reshape(groups, depth // groups, taps)
-    y = np.empty((len(x), depth, *out_size))
-    step = max(1, _BLOCK // (groups * taps * out_size[1]))
-    for sample, planes in enumerate(windows):
-        for top in range(0, out_size[0], step):
-            part = planes[:, top : top + step].transpose(0, 3, 4, 1, 2)
-            sums = matrix @ part.reshape(groups, taps, -1)
-            y[sample, :, top : top + step] = sums.reshape(depth, -1, out_size[1])
-    return y
-
-
-def maxima(
-    x: NDArray[np.float64], kernel: Pair, stride: Pair, padding: Pair, out_size: Pair
-) -> NDArray[np.float64]:
-    """Return the largest element inside the plane of each window; sizes as in :func:`convolve`."""
-    windows = _windows(x, kernel, stride, padding, out_size, -np.inf)
-    y = np.full(windows.shape[:4], -np.inf)
-    for r, s in np.ndindex(*kernel):
-        np.maximum(y, windows[..., r, s], out=y)
-    return y
-
-
-def _windows(
-    x: NDArray[np.float64],
-    kernel: Pair,
-    stride: Pair,
-    padding: Pair,
-    out_size: Pair,
-    fill: float,
-) -> NDArray[np.float64]:
-    """Return a view (samples, C, P, Q, R, S), with ``fill`` outside the plane."""
-    need = [(n - 1) * s + k for n, s, k in zip(out_size, stride, kernel, strict=True)]
-    after = [
-        max(0, n - size - pad) for n, size, pad in zip(need, x.shape[2:], padding, strict=True)
-    ]
-    sides = ((0, 0), (0, 0), (padding[0], after[0]), (padding[1], after[1]))
-    padded = np.pad(x, sides, constant_values=fill)[:, :, : need[0], : need[1]]
-    return sliding_window_view(padded, kernel, axis=(2, 3))[:, :, :: stride[0], :: stride[1]]
-
-
-def divisors(pool: FloatPool, plane: Pair) -> NDArray[np.int64]:
-    """Return what torch divides each window of an average by, (P, Q)."""
-    if pool.divisor is not None:
-        return np.full(pool.out_size, pool.divisor)
-    return _elements(pool, plane, padding=pool.count_include_pad)
-
-
-def elements(pool: FloatPool, plane: Pair) -> NDArray[np.int64]:
-    """Return how many elements of each window are inside the plane, (P, Q)."""
-    return _elements(pool, plane, padding=False)
-
-
-def _elements(pool: FloatPool, plane: Pair, *, padding: bool) -> NDArray[np.int64]:
-    """Count elements of windows, with those on padding or without."""
-    sides = []
-    for size, k, s, pad, n in zip(
-        plane, pool.kernel, pool.stride, pool.padding, pool.out_size, strict=True
-    ):
-        first = np.arange(n) * s - pad
-        last = np.minimum(first + k, size + pad)
-        if not padding:
-            first, last = np.maximum(first, 0), np.minimum(last, size)
-        sides.append(last - first)
-    return np.outer(*sides)

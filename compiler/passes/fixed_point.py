@@ -15,7 +15,6 @@ __all__ = [
     "largest_frac",
     "limits",
     "quantize_input",
-    "requantize",
     "round_half_up",
 ]
 
@@ -68,38 +67,6 @@ def quantize_input(x: NDArray[np.floating[Any]], frac: int, act_bits: int) -> ND
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = round_half_up(np.ldexp(np.asarray(x, np.float64), frac))
     return np.clip(scaled, *limits(act_bits)).astype(np.int64)
-
-
-def requantize(
-    sums: NDArray[np.int64],
-    added: NDArray[np.int64],
-    shift: int,
-    relu: bool,
-    *,
-    act_bits: int,
-    acc_bits: int,
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Make outputs of sums, as the end of every layer of either engine does.
-
-    Parameters
-    ----------
-    sums : sums of products, right modulo ``2**acc_bits``.
-    added : biases in steps of the accumulator, of a shape that broadcasts.
-    shift : right shift from accumulator to output, rounding half up.
-    relu : clip negative outputs to 0.
-    act_bits, acc_bits : widths of an activation and of an accumulator, which wraps.
-
-    Returns
-    -------
-    The outputs, and which of them saturation changed.
-    """
-    # Unsigned arithmetic is the one that C defines to wrap.
-    half, unused = np.uint64((1 << shift) >> 1), 64 - acc_bits
-    total = sums.view(np.uint64) + added.view(np.uint64) + half
-    y = (total << np.uint64(unused)).view(np.int64) >> np.int64(unused) >> np.int64(shift)
-    low, high = limits(act_bits)
-    clipped = y > high if relu else (y > high) | (y < low)
-    return np.clip(y, 0 if relu else low, high), clipped
 
 
 def dequantize(q: NDArray[np.int64], frac: int) -> NDArray[np.float64]:

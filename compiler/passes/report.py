@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.ir.network import FloatNetwork, QuantNetwork
 from zeroskip.compiler.passes.fixed_point import check_input, dequantize, quantize_input
 from zeroskip.compiler.passes.quality import snr_warnings
@@ -19,17 +20,12 @@ __all__ = [
     "FixedPointError",
     "LayerReport",
     "QuantReport",
-    "RunLayer",
     "add_errors",
     "fixed_point_errors",
 ]
 
 _BATCH = 64
 """Samples at a time, to bound memory."""
-
-RunLayer = Callable[..., tuple[NDArray[np.int64], NDArray[np.int64]]]
-"""``run_layer(codes, codebook, bias, shift, relu, x, *, act_bits, acc_bits)`` of the golden model:
-(cols, batch) int64 to (rows, batch) int64 and (batch,) saturated outputs."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +160,6 @@ def fixed_point_errors(
     float_network: FloatNetwork,
     quant_network: QuantNetwork,
     calibration: Any,
-    run_layer: RunLayer,
     params: EieParams,
 ) -> tuple[FixedPointError, ...]:
     """Compare each layer's outputs in float and in fixed point; errors add up along the chain.
@@ -174,7 +169,6 @@ def fixed_point_errors(
     float_network : before quantization, and before clustering if that was done.
     quant_network : after it.
     calibration : (samples, *input_shape) floats.
-    run_layer : the golden model, passed in because the compiler does not import ``sim``.
     params : widths of the hardware.
 
     Raises
@@ -187,7 +181,7 @@ def fixed_point_errors(
     for start in range(0, len(samples), _BATCH):
         exact = samples[start : start + _BATCH].reshape(len(samples[start : start + _BATCH]), -1).T
         fixed = quantize_input(exact, quant_network.layers[0].in_frac, params.act_bits)
-        add_errors(meters, float_network, quant_network, exact, fixed, run_layer, params)
+        add_errors(meters, float_network, quant_network, exact, fixed, params)
     return tuple(meter.result() for meter in meters)
 
 
@@ -197,7 +191,6 @@ def add_errors(
     quant_network: QuantNetwork,
     exact: NDArray[np.float64],
     fixed: NDArray[np.int64],
-    run_layer: RunLayer,
     params: EieParams,
 ) -> None:
     """Run ``exact`` in float and ``fixed`` in fixed point, (cols, batch), with a meter a layer.
@@ -208,14 +201,6 @@ def add_errors(
     for meter, layer, rounded in layers:
         exact = layer.weight @ exact + layer.bias[:, None]
         exact = np.maximum(exact, 0.0) if layer.relu else exact
-        fixed, clipped = run_layer(
-            rounded.codes,
-            rounded.codebook,
-            rounded.bias,
-            rounded.shift,
-            rounded.relu,
-            fixed,
-            act_bits=params.act_bits,
-            acc_bits=params.acc_bits,
-        )
+        y, clipped = run_layer(rounded, fixed.T, act_bits=params.act_bits, acc_bits=params.acc_bits)
+        fixed = y[:, :, 0, 0].T
         meter.add(exact, fixed, rounded.out_frac, int(clipped.sum()))

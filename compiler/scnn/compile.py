@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from zeroskip.base.progress import Progress, silent
-from zeroskip.compiler.eie.compute import run_layer
 from zeroskip.compiler.eie.place import Activity, Strategy, place
 from zeroskip.compiler.eie.program import build as build_tail
 from zeroskip.compiler.image.image import Image
@@ -58,7 +57,7 @@ def compile_cnn(
     tail_params = tail_params if cnn.tail is not None else None
     network, numbers = quantize(cnn, calibration, params, tail_params, share=share)
     tell("choose formats", 1, 2)
-    numbers = fixed_point_errors(cnn, network, numbers, calibration, run_layer, params, tail_params)
+    numbers = fixed_point_errors(cnn, network, numbers, calibration, params, tail_params)
     tell("choose formats", 2, 2)
     return compile_quantized_cnn(
         network,

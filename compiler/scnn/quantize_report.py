@@ -7,20 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.ir.compute import convolve, maxima, run_nodes
+from zeroskip.compiler.ir.compute import run_nodes
+from zeroskip.compiler.ir.fixed import layer_results
 from zeroskip.compiler.ir.graph import INPUT, FloatCnn, QuantCnn, QuantConv, QuantGraph
 from zeroskip.compiler.passes.fixed_point import (
     check_planes,
     dequantize,
     quantize_input,
-    requantize,
 )
 from zeroskip.compiler.passes.quality import snr_warnings
 from zeroskip.compiler.passes.report import (
     ErrorMeter,
     FixedPointError,
     QuantReport,
-    RunLayer,
     add_errors,
 )
 from zeroskip.compiler.scnn.formats import Formats
@@ -28,7 +27,7 @@ from zeroskip.compiler.scnn.steps import Step
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["CnnReport", "ConvReport", "fixed_point_errors", "layer_report", "run_fixed"]
+__all__ = ["CnnReport", "ConvReport", "fixed_point_errors", "layer_report"]
 
 _BATCH_ELEMENTS = 1 << 22
 """Elements of the largest tensor at a time, to bound memory."""
@@ -174,7 +173,6 @@ def fixed_point_errors(
     quant: QuantCnn,
     report: CnnReport,
     calibration: Any,
-    run_layer: RunLayer,
     params: ScnnParams,
     tail_params: EieParams | None = None,
 ) -> CnnReport:
@@ -185,7 +183,6 @@ def fixed_point_errors(
     cnn : before quantization, and before clustering if that was done.
     quant, report : what :func:`.quantize` made of it.
     calibration : (samples, C, H, W) floats.
-    run_layer : golden model of EIE's layers, see :data:`.RunLayer`.
     params, tail_params : widths of the hardware.
 
     Returns
@@ -222,7 +219,7 @@ def fixed_point_errors(
             entering = np.concatenate([fixed[name] for name in graph.outputs], axis=1)
             exact = leaving.reshape(len(part), -1).T
             entering = entering.reshape(len(part), -1).T
-            add_errors(rests, cnn.tail, quant.tail, exact, entering, run_layer, tail_params)
+            add_errors(rests, cnn.tail, quant.tail, exact, entering, tail_params)
     total = {name: len(samples) * count for name, count in elements.items()}
     layers = tuple(
         dataclasses.replace(
@@ -253,44 +250,8 @@ def _run(
     graph: QuantGraph, x: NDArray[np.int64], params: ScnnParams
 ) -> tuple[dict[str, NDArray[np.int64]], dict[str, int]]:
     """Return every tensor, and how many outputs of each layer saturation changed."""
-    tensors, saturated = {INPUT: x}, {}
-    for layer in graph.layers:
-        inputs = np.concatenate([tensors[name] for name in layer.inputs], axis=1)
-        tensors[layer.name], saturated[layer.name] = run_fixed(layer, inputs, params)
+    tensors, saturated = {INPUT: x}, dict[str, int]()
+    for result in layer_results(graph, x, params.acc_bits, params.act_bits):
+        tensors[result.layer.name] = result.output
+        saturated[result.layer.name] = int(result.saturated.sum())
     return tensors, saturated
-
-
-def run_fixed(
-    layer: QuantConv, x: NDArray[np.int64], params: ScnnParams
-) -> tuple[NDArray[np.int64], int]:
-    """Compute a layer, with sums that wrap at ``acc_bits`` as the hardware's do.
-
-    Quantization has proven that none does, but a report that took this for granted could not
-    show a proof that is wrong. The golden model is the law and says the same (a test compares
-    them), but belongs to ``sim``, which the compiler does not import. Sums of less than 2**22
-    products of at most 30 bits are exact in float64.
-
-    Returns
-    -------
-    The outputs, and how many of them saturation changed.
-    """
-    kernel = layer.weight.shape[2], layer.weight.shape[3]
-    planes, size = x.astype(np.float64), (layer.out_shape[1], layer.out_shape[2])
-    if layer.op == "max":
-        sums = maxima(planes, kernel, layer.stride, layer.padding, size)
-    else:
-        weight = layer.weight.astype(np.float64)
-        if layer.areas:
-            weight[:] = 1.0
-        sums = convolve(planes, weight, layer.stride, layer.padding, size, layer.groups)
-    for one in layer.areas:
-        sums[:, :, one.y0 : one.y0 + one.height, one.x0 : one.x0 + one.width] *= one.weight
-    y, clipped = requantize(
-        sums.astype(np.int64),
-        layer.bias[:, None, None],
-        layer.shift,
-        layer.relu,
-        act_bits=params.act_bits,
-        acc_bits=params.acc_bits,
-    )
-    return y, int(np.count_nonzero(clipped))

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.ir.compute import Pair, divisors, elements, shapes
+from zeroskip.compiler.ir.compute import shapes
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
@@ -21,6 +21,7 @@ from zeroskip.compiler.ir.graph import (
     FloatLinear,
     FloatPool,
 )
+from zeroskip.compiler.ir.windows import Pair, divisors, elements
 from zeroskip.compiler.scnn.areas import Divided, divided_areas
 
 __all__ = ["Step", "Steps", "make_steps"]

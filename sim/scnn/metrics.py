@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from zeroskip.compiler.ir.fixed import concatenate, run_layer
 from zeroskip.compiler.ir.graph import INPUT, QuantConv
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.sim.eie.metrics import RunMetrics, WorkMetrics, measure_columns
-from zeroskip.sim.scnn.golden import concatenate, run_layer
 from zeroskip.sim.scnn.run import cnn_inputs, graph_output
 from zeroskip.sim.scnn.verify import CnnVerifyResult
 

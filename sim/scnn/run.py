@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.progress import Progress, silent
+from zeroskip.compiler.ir.fixed import layer_results
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph
 from zeroskip.compiler.passes.clipping import Clipping, count_clipped
 from zeroskip.compiler.passes.fixed_point import check_planes, dequantize, quantize_input
@@ -18,7 +19,6 @@ from zeroskip.sim.eie.run import Target, run_columns
 from zeroskip.sim.expected_waves import cnn_waves
 from zeroskip.sim.rtl.waves import Waves
 from zeroskip.sim.scnn.cycles.image import run_cnn_image
-from zeroskip.sim.scnn.golden import layer_results
 from zeroskip.sim.scnn.reload import conv_reload_cycles
 from zeroskip.sim.scnn.result import CnnResult, by_conv_layer
 from zeroskip.sim.scnn.rtl import ScnnJob, ScnnResult, run_scnn_jobs

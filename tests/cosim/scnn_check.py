@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from zeroskip.compiler.ir.fixed import run_graph
 from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantGraph
 from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.cycles.image import run_cnn_image
-from zeroskip.sim.scnn.golden import run_graph
 from zeroskip.sim.scnn.result import CnnResult, by_conv_layer
 from zeroskip.sim.scnn.rtl import run_scnn_jobs
 from zeroskip.sim.scnn.run import cnn_job, cnn_result

@@ -7,10 +7,10 @@ import pytest
 
 from tests.cosim.scnn_draw import draw_layer, draw_planes
 from tests.cosim.scnn_plans import draw_runs
+from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
-from zeroskip.sim.scnn.golden import run_layer
 from zeroskip.sim.scnn.rtl import ScnnJob, run_scnn_jobs
 
 _ARRAYS = {

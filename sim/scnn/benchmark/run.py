@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.progress import Progress
+from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.ir.graph import INPUT, QuantConv
 from zeroskip.compiler.scnn.layer import LayerPlan, layer_runs
 from zeroskip.compiler.scnn.plan import plan_layer
@@ -18,7 +19,6 @@ from zeroskip.sim.scnn.benchmark.layers import ConvLayer
 from zeroskip.sim.scnn.cycles.acts import ActStorage
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.cycles.references import References
-from zeroskip.sim.scnn.golden import run_layer
 from zeroskip.sim.scnn.rtl import ScnnJob, run_scnn_jobs
 
 __all__ = [

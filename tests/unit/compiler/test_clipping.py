@@ -16,7 +16,6 @@ from zeroskip.compiler.passes.quality import MIN_SNR_DB, snr_warnings
 from zeroskip.compiler.passes.quantize import fixed_point_errors, quantize
 from zeroskip.compiler.passes.report import FixedPointError, QuantReport
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.golden import run_layer
 
 
 @given(
@@ -68,7 +67,7 @@ def measured(weight: np.ndarray, x: np.ndarray, **params: Any) -> QuantReport:
     network = FloatNetwork((2,), (FloatLayer("fc", weight, np.zeros(len(weight)), relu=False),))
     array = EieParams(**params)
     rounded, report = quantize(network, x, array, share=True)
-    return report.with_errors(fixed_point_errors(network, rounded, x, run_layer, array))
+    return report.with_errors(fixed_point_errors(network, rounded, x, array))
 
 
 def test_warns_of_outputs_little_above_their_error() -> None:

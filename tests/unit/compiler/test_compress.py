@@ -29,7 +29,6 @@ from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
 from zeroskip.compiler.passes.quantize import fixed_point_errors, quantize
 from zeroskip.compiler.passes.share import share_layer
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.golden import run_layer
 
 
 def network() -> nn.Sequential:
@@ -448,7 +447,7 @@ def test_digits_in_fixed_point(digits: DigitsModel) -> None:
     network = as_chain(import_module(digits.model, digits.data.test_x[:1]))
     assert [layer.name for layer in network.layers] == ["fc1", "fc2", "fc3"]
     rounded, report = quantize(network, digits.data.train_x, params)
-    errors = fixed_point_errors(network, rounded, digits.data.test_x, run_layer, params)
+    errors = fixed_point_errors(network, rounded, digits.data.test_x, params)
     assert not any(layer.clustered for layer in report.layers)
     assert all(error.snr_db is not None and error.snr_db > 40 for error in errors)
 

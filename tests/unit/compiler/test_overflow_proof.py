@@ -14,6 +14,7 @@ from tests.unit.compiler.drawn_graphs import chains, networks_with_tails
 from tests.unit.compiler.reachable import Reach, of_chain, of_cnn
 from tests.unit.golden.unbounded import run_conv, run_linear
 from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.ir.graph import FloatCnn, FloatConv, FloatGraph, QuantConv
 from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork, QuantLayer
 from zeroskip.compiler.passes.fixed_point import limits
@@ -23,8 +24,6 @@ from zeroskip.compiler.scnn.quantize import quantize
 from zeroskip.compiler.scnn.quantize_report import ConvReport, fixed_point_errors
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.eie import golden as eie
-from zeroskip.sim.scnn import golden as scnn
 
 
 def hold(facts: LayerReport | ConvReport, true: Reach, acc_bits: int) -> None:
@@ -58,17 +57,8 @@ def drive_linear(layer: QuantLayer, facts: LayerReport, acc_bits: int, act_bits:
 def _same_as_golden_linear(
     layer: QuantLayer, x: list[int], outputs: list[int], acc_bits: int, act_bits: int
 ) -> None:
-    y, _ = eie.run_layer(
-        layer.codes,
-        layer.codebook,
-        layer.bias,
-        layer.shift,
-        layer.relu,
-        np.array(x)[:, None],
-        act_bits=act_bits,
-        acc_bits=acc_bits,
-    )
-    assert y[:, 0].tolist() == outputs
+    y, _ = run_layer(layer, np.array([x]), act_bits=act_bits, acc_bits=acc_bits)
+    assert y.ravel().tolist() == outputs
 
 
 def drive_conv(
@@ -101,7 +91,7 @@ def drive_conv(
                 x[c] = np.where(sign * layer.weight[k, c - first] > 0, choices[1], choices[0])
         made = run_conv(one, x, act_bits, acc_bits)
         reached += [*made.sums, *made.totals]
-        y, _ = scnn.run_layer(one, x[None], acc_bits=acc_bits, act_bits=act_bits)
+        y, _ = run_layer(one, x[None], acc_bits=acc_bits, act_bits=act_bits)
         assert y.ravel().tolist() == made.outputs
     assert (facts.acc_lowest, facts.acc_highest) == (min(reached), max(reached))
 
@@ -197,7 +187,7 @@ def test_a_hidden_layer_reaches_what_the_output_of_convolutions_does_not() -> No
         (-32768, 0),
         (0, 32767),
     ]
-    report = fixed_point_errors(network, cnn, report, x, eie.run_layer, ScnnParams(), EieParams())
+    report = fixed_point_errors(network, cnn, report, x, ScnnParams(), EieParams())
     assert report.tail is not None
     error = report.tail.layers[1].error
     assert error is not None
@@ -212,9 +202,7 @@ def test_the_report_shows_a_sum_that_wraps(engine: str) -> None:
     cnn, report = quantize(network, x, ScnnParams(), EieParams())
     narrow: dict[str, Any] = {"scnn": ScnnParams(), "eie": EieParams()}
     narrow[engine] = dataclasses.replace(narrow[engine], acc_bits=24)
-    report = fixed_point_errors(
-        network, cnn, report, x, eie.run_layer, narrow["scnn"], narrow["eie"]
-    )
+    report = fixed_point_errors(network, cnn, report, x, narrow["scnn"], narrow["eie"])
     assert report.tail is not None
     rows = {"eie": report.tail.layers, "scnn": report.layers}
     wrong = [one.error.max_abs for one in rows[engine] if one.error is not None]

@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork, QuantLayer, QuantNetwork
 from zeroskip.compiler.passes.fixed_point import largest_frac, limits
 from zeroskip.compiler.passes.quantize import (
@@ -22,7 +23,6 @@ from zeroskip.compiler.passes.quantize import (
     quantize_input,
 )
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.golden import run_layer
 
 PARAMS = EieParams()
 
@@ -154,7 +154,7 @@ def test_calibration_does_not_saturate() -> None:
     frac = rounded.layers[0].in_frac
     assert np.abs(np.floor(x * 2.0**frac + 0.5)).max() <= 32768
     assert np.abs(x * 2.0 ** (frac + 1)).max() > 32767
-    errors = fixed_point_errors(network, rounded, x, run_layer, PARAMS)
+    errors = fixed_point_errors(network, rounded, x, PARAMS)
     assert [error.saturated for error in errors] == [0, 0]
     assert report.input_frac == frac
     assert report.samples == 50
@@ -164,18 +164,15 @@ def test_report() -> None:
     network = random_network(7, [30, 20, 10], density=0.3)
     x = samples(network, 200)
     rounded, report = quantize(network, x, PARAMS)
-    report = report.with_errors(fixed_point_errors(network, rounded, x, run_layer, PARAMS))
+    report = report.with_errors(fixed_point_errors(network, rounded, x, PARAMS))
     assert json.loads(json.dumps(report.to_dict(), allow_nan=False)) == report.to_dict()
 
-    y, exact = quantize_input(x, report.input_frac, 16).T, x.T
+    y, exact = quantize_input(x, report.input_frac, 16), x.T
     for layer, quant, facts in zip(network.layers, rounded.layers, report.layers, strict=True):
         exact = layer.weight @ exact + layer.bias[:, None]
         exact = np.maximum(exact, 0) if layer.relu else exact
-        y, _ = run_layer(
-            quant.codes, quant.codebook, quant.bias, quant.shift, quant.relu, y,
-            act_bits=16, acc_bits=32,
-        )  # fmt: skip
-        error = y * 2.0**-quant.out_frac - exact
+        y, _ = run_layer(quant, y, act_bits=16, acc_bits=32)
+        error = y[:, :, 0, 0].T * 2.0**-quant.out_frac - exact
         assert facts.error is not None
         assert facts.error.max_abs == pytest.approx(np.abs(error).max())
         assert facts.error.rms == pytest.approx(np.sqrt(np.mean(error**2)))
@@ -197,11 +194,11 @@ def test_report() -> None:
 def test_saturation_is_counted() -> None:
     network = FloatNetwork((1,), (FloatLayer("a", np.ones((1, 1)), np.zeros(1), relu=False),))
     rounded, _ = quantize(network, np.array([[0.9]]), PARAMS)
-    (error,) = fixed_point_errors(network, rounded, np.array([[0.5]]), run_layer, PARAMS)
+    (error,) = fixed_point_errors(network, rounded, np.array([[0.5]]), PARAMS)
     assert (error.saturated, error.max_abs, error.snr_db) == (0, 0.0, None)
     layer = dataclasses.replace(rounded.layers[0], bias=np.array([1 << 30]))
     rounded = QuantNetwork((1,), (layer,))
-    (error,) = fixed_point_errors(network, rounded, np.array([[0.9], [0.1]]), run_layer, PARAMS)
+    (error,) = fixed_point_errors(network, rounded, np.array([[0.9], [0.1]]), PARAMS)
     assert error.saturated == 2
 
 
@@ -226,7 +223,7 @@ def test_small_weights_are_dropped() -> None:
 def test_zero_layer(bias: float, relu: bool) -> None:
     network = FloatNetwork((3,), (FloatLayer("a", np.zeros((2, 3)), np.full(2, bias), relu),))
     rounded, report = quantize(network, np.zeros((4, 3)), PARAMS)
-    (error,) = fixed_point_errors(network, rounded, np.zeros((4, 3)), run_layer, PARAMS)
+    (error,) = fixed_point_errors(network, rounded, np.zeros((4, 3)), PARAMS)
     assert report.layers[0].nnz == report.layers[0].values == 0
     assert error.max_abs <= 1e-12
 
@@ -248,7 +245,7 @@ def test_share() -> None:
     rounded, report = quantize(network, samples(network), PARAMS, share=True)
     assert report.layers[0].clustered
     assert report.layers[0].values == 15
-    (error,) = fixed_point_errors(network, rounded, samples(network), run_layer, PARAMS)
+    (error,) = fixed_point_errors(network, rounded, samples(network), PARAMS)
     assert error.snr_db is not None
     assert 10 < error.snr_db < 60
 

@@ -14,13 +14,13 @@ from tests.cosim.scnn_check import integer_torch
 from tests.cosim.scnn_draw import draw_graph, draw_planes
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.ir.fixed import layer_results
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.sim.scnn.decode import decode
 from zeroskip.sim.scnn.decoded import DecodedConv, Part, as_decoded, assemble
-from zeroskip.sim.scnn.golden import layer_results
 from zeroskip.sim.scnn.landing import Landing
 from zeroskip.sim.scnn.streams import PassFields, StreamReader, read_program
 

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
+from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.scnn.layer import layer_runs
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.tiles import encode_tiles
@@ -15,7 +16,6 @@ from zeroskip.sim.scnn.benchmark.layers import MERGED, NETWORKS, RTL_LAYERS, Con
 from zeroskip.sim.scnn.benchmark.machines import dense_cycles, useful_products
 from zeroskip.sim.scnn.benchmark.run import compile_layer, dense_operand, most_rows
 from zeroskip.sim.scnn.benchmark.storage import scnn_storage
-from zeroskip.sim.scnn.golden import run_layer
 
 SMALL = ConvLayer("vgg16", "small", (6, 9, 9), 10, 3, 1, 1, 1, 0.5, 0.3)
 GROUPS = ConvLayer("alexnet", "groups", (8, 11, 11), 6, 5, 2, 2, 2, 0.4, 0.6, "a guess")

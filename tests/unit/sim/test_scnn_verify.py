@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.cosim.scnn_draw import draw_layer, draw_planes
+from zeroskip.compiler.ir.fixed import run_graph
 from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantGraph
 from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.compiler.scnn.program import build
@@ -15,7 +16,6 @@ from zeroskip.compiler.scnn.tiles import encode_tiles
 from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.scnn.cycles.image import run_cnn_image
 from zeroskip.sim.scnn.differences import CnnDifference, StoreDifference
-from zeroskip.sim.scnn.golden import run_graph
 from zeroskip.sim.scnn.result import CnnResult, by_conv_layer
 from zeroskip.sim.scnn.rtl_files import BlockStore, ScnnResult
 from zeroskip.sim.scnn.run import cnn_result

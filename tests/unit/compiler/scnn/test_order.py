@@ -9,6 +9,7 @@ import pytest
 
 from tests.cosim.scnn_draw import draw_graph, draw_planes
 from zeroskip.base.errors import ImageError
+from zeroskip.compiler.ir.fixed import layer_results
 from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.compile import compile_quantized_cnn
 from zeroskip.compiler.scnn.image import CnnImage
@@ -16,7 +17,6 @@ from zeroskip.compiler.scnn.order import channel_cuts, permute_channels
 from zeroskip.compiler.scnn.program import build
 from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.eie.contents import cnn_problems
-from zeroskip.sim.scnn.golden import layer_results
 from zeroskip.sim.scnn.run import run_cnn
 
 _ARRAY = replace(PRESETS["tiny"], num_streams=4, act_words=256, num_channels=64)

@@ -16,6 +16,7 @@ from tests.cosim.scnn_check import integer_torch
 from tests.unit.compiler.pool_modules import pools
 from zeroskip import compiler
 from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.ir.graph import Area, QuantConv
 from zeroskip.compiler.scnn.areas import area_layers
 from zeroskip.compiler.scnn.check import check_layer
@@ -24,7 +25,6 @@ from zeroskip.compiler.scnn.program import build
 from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.scnn.decode import decode
 from zeroskip.sim.scnn.decoded import as_decoded
-from zeroskip.sim.scnn.golden import run_layer
 from zeroskip.sim.scnn.run import cnn_inputs, run_cnn
 
 PARAMS = dataclasses.replace(PRESETS["tiny"], num_streams=4)

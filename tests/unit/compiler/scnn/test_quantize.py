@@ -17,6 +17,7 @@ from torch.nn import functional
 from tests.unit.compiler.drawn_graphs import networks
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.ir.compute import run_nodes
+from zeroskip.compiler.ir.fixed import layer_results, run_graph, run_layer
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
@@ -32,11 +33,9 @@ from zeroskip.compiler.ir.graph import (
 from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
 from zeroskip.compiler.passes.fixed_point import limits, quantize_input
 from zeroskip.compiler.scnn.quantize import quantize
-from zeroskip.compiler.scnn.quantize_report import fixed_point_errors, run_fixed
+from zeroskip.compiler.scnn.quantize_report import fixed_point_errors
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.eie.golden import run_layer as run_eie_layer
-from zeroskip.sim.scnn.golden import concatenate, layer_results, run_graph, run_layer
 
 PARAMS = ScnnParams()
 
@@ -168,11 +167,8 @@ def test_proven_formats(
     fixed = quantize_input(x, report.input_frac, act_bits)
     tensors = run_graph(graph, fixed, acc_bits, act_bits)
     for layer, result in zip(graph.layers, layer_results(graph, fixed, 64, act_bits), strict=True):
-        # No sum wraps; the compiler computes what golden does; calibration does not saturate.
+        # No sum wraps; calibration does not saturate.
         np.testing.assert_array_equal(result.output, tensors[layer.name])
-        mine, clipped = run_fixed(layer, concatenate(tensors, layer.inputs), params)
-        np.testing.assert_array_equal(mine, result.output)
-        assert clipped == result.saturated.sum()
         low, high = ends[layer.name]
         assert low <= result.output.min()
         assert result.output.max() <= high
@@ -443,7 +439,7 @@ def test_report_has_errors_of_golden() -> None:
     network, x = FloatCnn(graph, tail), normal(8, 2, 6, 6)
     eie = EieParams()
     quant, report = quantize(network, x, PARAMS, eie)
-    report = fixed_point_errors(network, quant, report, x, run_eie_layer, PARAMS, eie)
+    report = fixed_point_errors(network, quant, report, x, PARAMS, eie)
     exact = floats(graph, x)
     fixed = run_graph(quant.graph, quantize_input(x, report.input_frac, 16), 32, 16)
     for row in report.layers:

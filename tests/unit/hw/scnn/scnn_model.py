@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tests.unit.hw.host_bench import Told
 from tests.unit.hw.host_model import ArrayModel
+from zeroskip.compiler.ir.fixed import run_graph
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.scnn.run import ScnnRun
@@ -26,7 +27,6 @@ from zeroskip.hw.scnn.formats import (
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.golden.words import read_descriptors
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
-from zeroskip.sim.scnn.golden import run_graph
 from zeroskip.sim.scnn.rtl_files import scnn_host_writes
 
 P = ScnnParams(

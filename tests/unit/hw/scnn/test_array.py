@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.ir.graph import INPUT, QuantConv
 from zeroskip.compiler.scnn.layer import layer_runs
 from zeroskip.compiler.scnn.plan import plan_layer
@@ -21,7 +22,6 @@ from zeroskip.sim.bench.assembly import ArrayBench
 from zeroskip.sim.bench.pysim import simulate
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.cycles.weights import stream_work
-from zeroskip.sim.scnn.golden import run_layer
 from zeroskip.sim.scnn.loads import block_members, encode_loads
 from zeroskip.sim.scnn.walk import map_pass
 

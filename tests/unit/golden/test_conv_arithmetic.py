@@ -1,4 +1,4 @@
-"""Golden of the SCNN engine against PyTorch on integers, and by hand."""
+"""The arithmetic of convolutions against PyTorch on integers, and by hand."""
 
 import dataclasses
 import re
@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from zeroskip.compiler.ir.fixed import layer_results, run_graph, run_layer
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
-from zeroskip.sim.scnn.golden import layer_results, run_graph, run_layer
 
 
 def conv(**change: Any) -> QuantConv:
@@ -210,7 +210,7 @@ def test_samples_do_not_depend_on_how_many_go_at_a_time(monkeypatch: pytest.Monk
     )
     x = rng.integers(-9, 9, (5, 3, 8, 8))
     whole = run_layer(layer, x, acc_bits=32, act_bits=16)[0]
-    monkeypatch.setattr("zeroskip.sim.scnn.golden._BLOCK", 3 * 9 * 8 * 3)
+    monkeypatch.setattr("zeroskip.compiler.ir.windows._BLOCK", 3 * 9 * 8 * 3)
     np.testing.assert_array_equal(run_layer(layer, x, acc_bits=32, act_bits=16)[0], whole)
 
 
@@ -227,11 +227,11 @@ def test_results_come_in_order_with_saturation() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"in_shape": (2, 2, 2)}, "must get whole numbers in the shape (samples, *(2, 2, 2))"),
+        ({"in_shape": (2, 2, 2)}, "must get (samples, *(2, 2, 2))"),
         ({"groups": 2}, "must have groups that divide 1 channels and 1 output channels, not 2"),
         ({"weight": np.ones((2, 1, 1, 1), np.int64)}, "must have weights (1, 1, R, S)"),
         ({"bias": np.zeros(2, np.int64)}, "must have 1 biases, not (2,)"),
-        ({"out_frac": 1}, "must have a shift from 0 to 63, not -1"),
+        ({"out_frac": 1}, "shift must be from 0 to 63, not -1"),
         ({"op": "max", "bias": np.ones(1, np.int64)}, "weights 1, no bias and no shift"),
         ({"op": "max", "padding": (1, 1)}, "has windows that lie outside the plane"),
         ({"inputs": ("b",)}, "tensor 'b' must be made before it is read"),
@@ -245,7 +245,7 @@ def test_refuses(change: dict[str, Any], message: str) -> None:
 
 def test_refuses_activations_that_are_too_wide() -> None:
     graph = QuantGraph((1, 2, 2), (conv(),), ("one",))
-    with pytest.raises(ValueError, match="must get -8 to 7, not 0 to 8"):
+    with pytest.raises(ValueError, match=re.escape("must be from -8 to 7 (4 bits), not 0 to 8")):
         run_graph(graph, np.array([[[[0, 0], [0, 8]]]]), 32, 4)
     with pytest.raises(ValueError, match=re.escape("inputs must be (samples, 1, 2, 2)")):
         run_graph(graph, np.zeros((1, 2, 2), np.int64), 32, 4)

@@ -1,0 +1,311 @@
+"""Compute layers and graphs in fixed point, bit for bit as the hardware does."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.windows import convolve, maxima
+from zeroskip.compiler.passes.fixed_point import limits
+
+__all__ = [
+    "LayerResult",
+    "Matrix",
+    "concatenate",
+    "layer_results",
+    "run_graph",
+    "run_layer",
+]
+
+_EXACT = 2.0**52
+"""float64 holds every whole number below twice this, so sums that stay below it are exact, also
+if the bound itself was rounded."""
+
+_WORD_BITS = 64
+
+
+class Matrix(Protocol):
+    """What the arithmetic needs of a Linear layer, see :class:`.QuantLinear`."""
+
+    @property
+    def codes(self) -> csc_array: ...
+
+    @property
+    def codebook(self) -> NDArray[np.int64]: ...
+
+    @property
+    def bias(self) -> NDArray[np.int64]: ...
+
+    @property
+    def shift(self) -> int: ...
+
+    @property
+    def relu(self) -> bool: ...
+
+
+LayerT = TypeVar("LayerT", bound=QuantConv | QuantLinear)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerResult(Generic[LayerT]):
+    """What a layer made.
+
+    Parameters
+    ----------
+    layer : which.
+    output : (samples, K, P, Q) int64.
+    saturated : (samples,) int64, outputs that saturation changed; a negative output that ReLU
+        clips anyway is not one of them.
+    """
+
+    layer: LayerT
+    output: NDArray[np.int64]
+    saturated: NDArray[np.int64]
+
+
+def run_graph(
+    graph: QuantGraph, inputs: NDArray[np.int64], acc_bits: int | Mapping[str, int], act_bits: int
+) -> dict[str, NDArray[np.int64]]:
+    """Run all layers.
+
+    Parameters
+    ----------
+    graph : what to compute.
+    inputs : (samples, C, H, W) integers within ``act_bits``.
+    acc_bits : width of an accumulator, at most 64; or that of each layer by name.
+    act_bits : width of an activation, signed.
+
+    Returns
+    -------
+    (samples, K, P, Q) int64 of every tensor by name, the input included.
+
+    Raises
+    ------
+    ValueError
+        As :func:`run_layer` does.
+    """
+    tensors = {INPUT: np.asarray(inputs)}
+    for result in layer_results(graph, inputs, acc_bits, act_bits):
+        tensors[result.layer.name] = result.output
+    return tensors
+
+
+def layer_results(
+    graph: QuantGraph[LayerT],
+    inputs: NDArray[np.int64],
+    acc_bits: int | Mapping[str, int],
+    act_bits: int,
+) -> Iterator[LayerResult[LayerT]]:
+    """Yield every layer's result, in order; tensors that no later layer reads are let go.
+
+    Parameters and errors are those of :func:`run_graph`.
+    """
+    inputs = np.asarray(inputs)
+    if inputs.ndim != 4 or inputs.shape[1:] != graph.input_shape:
+        shape = ", ".join(["samples", *map(str, graph.input_shape)])
+        raise ValueError(f"inputs must be ({shape}), not {inputs.shape}")
+    last = {name: at for at, layer in enumerate(graph.layers) for name in layer.inputs}
+    tensors = {INPUT: inputs}
+    for at, layer in enumerate(graph.layers):
+        x = concatenate(tensors, layer.inputs)
+        bits = acc_bits if isinstance(acc_bits, int) else acc_bits[layer.name]
+        output, saturated = run_layer(layer, x, acc_bits=bits, act_bits=act_bits)
+        tensors[layer.name] = output
+        for name in layer.inputs:
+            if last[name] == at:
+                tensors.pop(name, None)
+        yield LayerResult(layer, output, saturated)
+
+
+def concatenate(
+    tensors: Mapping[str, NDArray[np.int64]], names: tuple[str, ...]
+) -> NDArray[np.int64]:
+    """Put tensors (samples, C, H, W) side by side along the channels."""
+    if missing := [name for name in names if name not in tensors]:
+        raise ValueError(f"tensor {missing[0]!r} must be made before it is read")
+    if len(names) == 1:
+        return tensors[names[0]]
+    return np.concatenate([tensors[name] for name in names], axis=1)
+
+
+def run_layer(
+    layer: QuantConv | Matrix, x: NDArray[np.int64], *, acc_bits: int, act_bits: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Compute ``y = saturate((sum(w * x) + bias + half) >> shift)``, then ReLU.
+
+    The accumulator wraps at ``acc_bits``, so products may be added in any order. ``half`` is half
+    an output step: the shift rounds half up (towards plus infinity). Of a maximum, the sum is the
+    largest element of the window that lies inside the plane. This is the law that every engine's
+    RTL is held to. Quantization has proven that no sum wraps; that it would here is what makes
+    reports of errors show a proof that is wrong.
+
+    Parameters
+    ----------
+    layer : what to compute.
+    x : (samples, C, H, W) activations within ``act_bits``; of a Linear, (samples, ...).
+    acc_bits : width of the accumulator, at most 64.
+    act_bits : width of an activation, signed.
+
+    Returns
+    -------
+    (samples, K, P, Q) outputs, and (samples,) how many of a sample's outputs saturation changed;
+    a negative output that ReLU clips anyway is not one of them.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, or a code, a shift or an activation is out of range.
+    """
+    x = np.asarray(x)
+    _check_activations(x, act_bits)
+    if not 0 <= layer.shift < _WORD_BITS:
+        raise ValueError(f"shift must be from 0 to {_WORD_BITS - 1}, not {layer.shift}")
+    x = x.astype(np.int64, copy=False)
+    sums = _conv_sums(layer, x) if isinstance(layer, QuantConv) else _linear_sums(layer, x)
+    y, clipped = _requantize(
+        sums, layer.bias, layer.shift, layer.relu, act_bits=act_bits, acc_bits=acc_bits
+    )
+    return y, np.count_nonzero(clipped, axis=(1, 2, 3)).astype(np.int64)
+
+
+def _requantize(
+    sums: NDArray[np.uint64],
+    bias: NDArray[np.int64],
+    shift: int,
+    relu: bool,
+    *,
+    act_bits: int,
+    acc_bits: int,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Make outputs of sums, as the end of every layer of either engine does.
+
+    Parameters
+    ----------
+    sums : (samples, K, P, Q) sums of products, right modulo ``2**acc_bits``.
+    bias : (K,) in steps of the accumulator.
+    shift : right shift from accumulator to output, rounding half up.
+    relu : clip negative outputs to 0.
+    act_bits, acc_bits : widths of an activation and of an accumulator, which wraps.
+
+    Returns
+    -------
+    The outputs, and which of them saturation changed.
+    """
+    # Unsigned arithmetic is the one that C defines to wrap.
+    added = bias.astype(np.int64).view(np.uint64) + np.uint64((1 << shift) >> 1)
+    unused = _WORD_BITS - acc_bits
+    y = (sums + added[:, None, None] << np.uint64(unused)).view(np.int64)
+    y = y >> np.int64(unused) >> np.int64(shift)
+    low, high = limits(act_bits)
+    clipped = y > high if relu else (y > high) | (y < low)
+    return np.clip(y, 0 if relu else low, high), clipped
+
+
+def _check_activations(x: NDArray[np.int64], act_bits: int) -> None:
+    low, high = limits(act_bits)
+    if x.dtype.kind not in "iu":
+        raise ValueError(f"activations must be whole numbers, not of {x.dtype}")
+    if x.size and (x.min() < low or x.max() > high):
+        raise ValueError(
+            f"activations must be from {low} to {high} ({act_bits} bits), "
+            f"not {x.min()} to {x.max()}"
+        )
+
+
+def _linear_sums(layer: Matrix, x: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return (samples, rows, 1, 1) sums of products, modulo ``2**64``."""
+    codes: Any = layer.codes
+    columns, rows = codes.indptr.size - 1, layer.bias.size
+    x = x.reshape(len(x), math.prod(x.shape[1:]))
+    if x.shape[1] != columns:
+        raise ValueError(f"a Linear layer of {columns} columns must not get {x.shape[1]} values")
+    if codes.shape != (rows, columns):
+        raise ValueError(f"bias must be ({codes.shape[0]},), not {layer.bias.shape}")
+    if codes.data.max(initial=0) >= len(layer.codebook):
+        raise ValueError(
+            f"codes must be below {len(layer.codebook)}, the codebook's size, "
+            f"not {codes.data.max()}"
+        )
+    values = layer.codebook.astype(np.int64).view(np.uint64)[codes.data]
+    matrix = csc_array((values, codes.indices, codes.indptr), shape=(rows, columns))
+    sums: NDArray[np.uint64] = matrix @ np.ascontiguousarray(x.T).view(np.uint64)
+    return np.ascontiguousarray(sums.T)[:, :, None, None]
+
+
+def _conv_sums(layer: QuantConv, x: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return (samples, K, P, Q) sums of products or maxima, modulo ``2**64``."""
+    _check_conv(layer, x)
+    plane = layer.out_shape[1:]
+    if layer.op == "max":
+        kernel = layer.weight.shape[2], layer.weight.shape[3]
+        best = maxima(x, kernel, layer.stride, layer.padding, plane)
+        if best.size and best.min() == np.iinfo(np.int64).min:
+            raise ValueError(f"layer {layer.name!r} has windows that lie outside the plane")
+        return best.view(np.uint64)
+    if not layer.areas:
+        return _products(layer, layer.weight.astype(np.int64), x)
+    # What is summed over a window is weighted afterwards, by the weight of its area.
+    sums = _products(layer, np.ones_like(layer.weight), x)
+    return sums * _area_weights(layer).view(np.uint64)
+
+
+def _products(
+    layer: QuantConv, weight: NDArray[np.int64], x: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """Return (samples, K, P, Q) sums of products, in float64 where that is exact, and fast."""
+    places = layer.stride, layer.padding, layer.out_shape[1:], layer.groups
+    largest = max(-float(x.min(initial=0)), float(x.max(initial=0)))
+    exact = weight.astype(np.float64)
+    # No partial sum is beyond this.
+    if np.abs(exact).sum(axis=(1, 2, 3)).max(initial=0) * largest < _EXACT:
+        sums = convolve(x.astype(np.float64), exact, *places)
+        return sums.astype(np.int64).view(np.uint64)
+    return convolve(x.view(np.uint64), weight.view(np.uint64), *places)
+
+
+def _area_weights(layer: QuantConv) -> NDArray[np.int64]:
+    """Return (P, Q), by what the sum over each window is multiplied."""
+    weights = np.zeros(layer.out_shape[1:], np.int64)
+    covered = np.zeros(weights.shape, np.int64)
+    for one in layer.areas:
+        place = slice(one.y0, one.y0 + one.height), slice(one.x0, one.x0 + one.width)
+        weights[place] = one.weight
+        covered[place] += 1
+    size = sum(one.height * one.width for one in layer.areas)
+    alike = layer.weight.shape[1] == np.unique(layer.weight).size == 1
+    if (covered != 1).any() or size != covered.size or not alike:
+        raise ValueError(
+            f"layer {layer.name!r} has areas: they must cover each output once, and each of its "
+            "channels must have the same weights, and be by itself"
+        )
+    return weights
+
+
+def _check_conv(layer: QuantConv, x: NDArray[np.int64]) -> None:
+    name = f"layer {layer.name!r}"
+    channels, depth = layer.in_shape[0], layer.out_shape[0]
+    if x.shape[1:] != layer.in_shape:
+        raise ValueError(f"{name} must get (samples, *{layer.in_shape}), not {x.shape}")
+    if layer.groups < 1 or channels % layer.groups or depth % layer.groups:
+        raise ValueError(
+            f"{name} must have groups that divide {channels} channels and {depth} output "
+            f"channels, not {layer.groups}"
+        )
+    wanted = depth, channels // layer.groups
+    if layer.weight.ndim != 4 or layer.weight.shape[:2] != wanted:
+        raise ValueError(
+            f"{name} must have weights ({wanted[0]}, {wanted[1]}, R, S), not {layer.weight.shape}"
+        )
+    if layer.bias.shape != (depth,):
+        raise ValueError(f"{name} must have {depth} biases, not {layer.bias.shape}")
+    if layer.op == "max" and (
+        layer.shift or layer.bias.any() or (layer.weight != 1).any() or layer.weight.shape[1] != 1
+    ):
+        raise ValueError(f"{name} is a maximum: it must have weights 1, no bias and no shift")
+    if layer.op == "max" and not layer.groups == channels == depth:
+        raise ValueError(f"{name} is a maximum: it must keep its channels apart")
