@@ -17,16 +17,21 @@ area = $(BIN)/zeroskip area --engine $(firstword $(subst -, ,$(1))) \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help docs evaluations sim test area gates verilog bitstream lint clean venv tools
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+.PHONY: help docs evaluations sim test test-all area gates verilog bitstream lint clean venv tools
 
 help:  ## Show this.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-11s %s\n' "$$t" "$$d"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-11s %s\n' "$$t" "$$d"; done
 
 sim: tools $(STAMP)  ## Train, compress and compile a network, run it on RTL, compare every word (NET=digits or cnn).
 	@$(BIN)/python -m scripts.demo --net '$(NET)'
 
-test: tools $(STAMP)  ## Run all tests.
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+test: tools $(STAMP)  ## Run the short tier of tests: every unit, RTL of one array per engine (minutes).
+	@$(PYTEST) --tier short
+
+test-all: test  ## Run the tests of make test, then the long tier (docs/tests.md; under half an hour).
+	@$(PYTEST) --tier long
 
 area: $(STAMP)  ## Synthesize EIE's array and a PE of SCNN, compare with the baseline, write out/area.
 	@mkdir -p out/area

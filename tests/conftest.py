@@ -1,17 +1,15 @@
-"""What the unit tests share: reproducible Hypothesis runs, and networks to try things on."""
+"""What all tests share: the two tiers, what a run prints at its end, and networks to try on."""
 
 import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import settings
 from scipy.sparse import csc_array
 
 from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
 
-settings.register_profile("reproducible", derandomize=True, deadline=None)
-settings.load_profile("reproducible")
+pytest_plugins = ["tests.support.tiers", "tests.support.times"]
 
 
 def _draw_network(

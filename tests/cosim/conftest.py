@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from tests.support.arrays import EIE, EIE_GROUP
 from zeroskip.compiler.eie.place import Placement, Strategy, place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.image.image import Image
@@ -28,6 +29,7 @@ _SMALL: dict[str, Any] = {
 
 # Each is a build of its own (some 15 s); together they have every parameter at its edges.
 _ARRAYS = {
+    "small": EIE,
     "paper": EieParams(num_pes=4, **_SMALL),
     "least": EieParams(num_pes=1, queue_depth=1, run_bits=1, code_bits=1, **_SMALL),
     "best": EieParams(
@@ -149,13 +151,15 @@ def _trials(draw: st.DrawFn, params: EieParams) -> Trial:
     return Trial(image, inputs.astype(np.float64))
 
 
-@pytest.fixture
-def paper_array() -> EieParams:
-    """Give the parameters of an array like the paper's, but of 4 PEs."""
-    return _ARRAYS["paper"]
+_LONG = pytest.mark.long("builds another simulator")
 
 
-@pytest.fixture(params=_ARRAYS)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=(EIE_GROUP,) if params is EIE else (_LONG,))
+        for name, params in _ARRAYS.items()
+    ]
+)
 def array(request: pytest.FixtureRequest) -> EieParams:
     """Give the parameters of each array."""
     return _ARRAYS[request.param]

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.tiers import simulated
 from zeroskip.hw.eie.formats import StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.rtl import run_jobs
@@ -25,13 +26,7 @@ def test_drawn_networks(
     """Every output word is golden's; every counter of every layer and PE is the model's."""
 
     # One example is one run of the simulator, of many networks: no time to shrink them.
-    @settings(
-        max_examples=3,
-        derandomize=True,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @simulated(3)
     @given(st.lists(trials(array), min_size=12, max_size=12))
     def check(drawn: list[Any]) -> None:
         jobs = [image_job(t.image, t.inputs.astype(np.int64)) for t in drawn]

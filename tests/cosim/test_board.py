@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.tiers import simulated
 from zeroskip.compiler.image.readmem import to_hex
 from zeroskip.flow.host import Board, HostError, Line, load_image, run_image
 from zeroskip.flow.host.codec import Answer, Frames, answer, frame
@@ -87,19 +88,14 @@ def assert_golden(board: Board, trial: Any, *, loaded: bool = False) -> None:
         np.testing.assert_array_equal(got.counters.sum(axis=1), model.counters.sum(axis=1))
 
 
+@pytest.mark.long("builds the simulator of a board")
 @pytest.mark.parametrize("name", _ARRAYS)
 def test_images_through_the_terminal(
     name: str, trials: Callable[[EieParams], st.SearchStrategy[Any]]
 ) -> None:
     """Images are loaded one after the other, each run bit for bit as golden has it."""
 
-    @settings(
-        max_examples=2,
-        derandomize=True,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @simulated(2)
     @given(st.lists(trials(_ARRAYS[name]), min_size=3, max_size=3))
     def check(drawn: list[Any]) -> None:
         with board_of(name) as (_, board):
@@ -112,6 +108,7 @@ def test_images_through_the_terminal(
     check()
 
 
+@pytest.mark.long("builds the simulator of a board")
 def test_contents_from_configuration(
     tmp_path: Path, trials: Callable[[EieParams], st.SearchStrategy[Any]]
 ) -> None:
@@ -124,6 +121,7 @@ def test_contents_from_configuration(
         assert_golden(board, trial, loaded=True)
 
 
+@pytest.mark.long("builds the simulator of a board")
 def test_wrong_image_is_refused(trials: Callable[[EieParams], st.SearchStrategy[Any]]) -> None:
     trial = _first(trials(_ARRAYS["whole"]))
     with (
@@ -133,6 +131,7 @@ def test_wrong_image_is_refused(trials: Callable[[EieParams], st.SearchStrategy[
         load_image(board, trial.image)
 
 
+@pytest.mark.long("builds the simulator of a board")
 def test_reset_in_the_middle(trials: Callable[[EieParams], st.SearchStrategy[Any]]) -> None:
     """Whatever a reset cuts short, the board and the host find together again."""
     trial = _first(trials(_ARRAYS["segments"]))
@@ -267,6 +266,7 @@ def state_of(board: Board) -> tuple[list[int], int, int]:
     return acts, board.control(Control.STATUS), board.control(Control.CYCLES)
 
 
+@pytest.mark.long("builds the simulator of a board")
 @pytest.mark.parametrize("seed", range(2))
 def test_bad_frames(seed: int) -> None:
     """10,000 bad frames in all: an error each, nothing executed, and the next frame is good."""
@@ -300,13 +300,7 @@ def _first(strategy: st.SearchStrategy[Any]) -> Any:
     """Draw one example, always the same."""
     drawn: list[Any] = []
 
-    @settings(
-        max_examples=1,
-        derandomize=True,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @simulated(1)
     @given(strategy)
     def take(one: Any) -> None:
         drawn.append(one)

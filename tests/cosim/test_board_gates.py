@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.support.tiers import simulated
 from zeroskip.compiler.image.image import Image
 from zeroskip.flow.board.fit import is_single, memory_needs
 from zeroskip.flow.board.sources import board_verilog
@@ -58,13 +59,7 @@ def _cases(p: EieParams, trials: Trials) -> list[tuple[Image, NDArray[Any]]]:
     drawn: list[list[Any]] = []
 
     # The first example is the least there is: no weight.
-    @settings(
-        max_examples=2,
-        derandomize=True,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @simulated(2)
     @given(st.lists(trials(p), min_size=3, max_size=3))
     def draw(some: list[Any]) -> None:
         drawn.append(some)
@@ -104,6 +99,7 @@ def _compare(
     return counts
 
 
+@pytest.mark.long("makes and compiles the netlist of a board")
 @pytest.mark.parametrize("name", _ARRAYS)
 def test_netlist_computes_what_golden_does(name: str, trials: Trials) -> None:
     model = build_board_gates(BOARDS[name], _ARRAYS[name], optimize=False)
@@ -113,12 +109,14 @@ def test_netlist_computes_what_golden_does(name: str, trials: Trials) -> None:
     assert counts["differ"] == 0
 
 
+@pytest.mark.long("makes and compiles the netlist of a board")
 def test_netlist_has_every_kind_of_memory() -> None:
     board, array = BOARDS["icebreaker"], _ARRAYS["icebreaker"]
     singles = [need.name for need in memory_needs(array) if is_single(board, need)]
     assert singles == ["pe_0/spmat", "pe_1/spmat"]
 
 
+@pytest.mark.long("makes and compiles the netlist of a board")
 def test_wrong_port_is_found() -> None:
     """Two data inputs of the memory that a PE's matrix is in change places."""
     board = BOARDS["ulx3s-85f"]

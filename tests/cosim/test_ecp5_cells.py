@@ -151,6 +151,7 @@ def _verilate(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.long("makes and compiles a netlist")
 def test_memories_and_products(tmp_path: Path) -> None:
     design = tmp_path / "design"
     design.mkdir()

@@ -14,7 +14,7 @@ from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.gates import check_gates, passed_gates
 
-pytestmark = pytest.mark.cosim
+pytestmark = [pytest.mark.cosim, pytest.mark.long("compiles gates")]
 
 # Small, for gates take long to compile; every unit is there, and no width is a power of two.
 PARAMS = EieParams(

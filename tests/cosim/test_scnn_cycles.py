@@ -37,6 +37,7 @@ def _draw(rng: np.random.Generator, p: ScnnParams) -> tuple[ScnnJob, list[RunCou
     return job, found, golden
 
 
+@pytest.mark.long("builds another simulator")
 @pytest.mark.parametrize("name", _ARRAYS)
 def test_the_model_is_exact_on_drawn_layers(name: str) -> None:
     p, rng = _ARRAYS[name], np.random.default_rng(len(name))

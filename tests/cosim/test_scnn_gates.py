@@ -28,6 +28,7 @@ PARAMS = replace(
 
 
 @pytest.mark.cosim
+@pytest.mark.long("compiles gates")
 def test_netlist_is_bit_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zeroskip.sim.eie.gates.cache_dir", lambda: tmp_path)
     netlist = scnn_netlist(PARAMS, read_liberty(OWN_LIBERTY), path=False)

@@ -9,6 +9,7 @@ import pytest
 from tests.cosim.scnn_check import Trial, check_trials
 from tests.cosim.scnn_draw import draw_graph, draw_layer, draw_planes
 from tests.cosim.scnn_plans import draw_runs
+from tests.support.arrays import SCNN, SCNN_GROUP
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph
 from zeroskip.compiler.scnn.program import build
@@ -17,11 +18,11 @@ from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
 pytestmark = pytest.mark.cosim
+_LONG = pytest.mark.long("builds another simulator")
 
 # Each is a build of its own (some 15 s).
 _ARRAYS = {
-    # Blocks of 2 x 2, 2 x 1, 1 x 2 and single PEs.
-    "blocks": replace(PRESETS["tiny"], num_streams=4),
+    "blocks": SCNN,
     # Nothing is a power of two, queues are as short and numbers as narrow as they can be, that
     # of a pass (one bit) included.
     "narrow": replace(
@@ -66,7 +67,13 @@ def _passes(trials: list[Trial]) -> list[ScnnDescriptor]:
     return [one for trial in trials for run in trial.runs for one in run.program]
 
 
-@pytest.mark.parametrize("name", _ARRAYS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("blocks", marks=SCNN_GROUP),
+        pytest.param("narrow", marks=_LONG),
+    ],
+)
 def test_drawn_layers(name: str) -> None:
     """Any kernel, stride, padding and grouping; any blocks, tiles, regions and kept sums."""
     p = _ARRAYS[name]
@@ -77,6 +84,7 @@ def test_drawn_layers(name: str) -> None:
     assert (seen > 0).all(), [one.name for one in StallClass if not seen[one]]
 
 
+@SCNN_GROUP
 def test_drawn_networks() -> None:
     """Several layers in a run, branches, additions, phases for the next layer's stride."""
     p = _ARRAYS["blocks"]
@@ -96,6 +104,7 @@ def test_drawn_networks() -> None:
     check_trials(p, trials)
 
 
+@SCNN_GROUP
 @pytest.mark.parametrize("kind", ["conv", "max"])
 def test_halos_on_every_border_and_corner(kind: str) -> None:
     """Two by two PEs share a plane, most of whose outputs lie where tiles meet."""

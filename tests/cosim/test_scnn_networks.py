@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from tests.cosim.scnn_check import integer_torch
+from tests.support.arrays import CHIP_EIE, CHIP_GROUP, CHIP_SCNN, SCNN, SCNN_GROUP
 from tests.unit.compiler.cnn_networks import (
     GoogLeNet,
     LeNet,
@@ -17,11 +18,11 @@ from tests.unit.compiler.cnn_networks import (
     SqueezeNet,
     depthwise,
 )
-from zeroskip.compiler import EieParams, compile
+from zeroskip.compiler import compile
 from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.compile import compile_quantized_cnn
 from zeroskip.compiler.scnn.image import CnnImage
-from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.differences import CnnDifference
 from zeroskip.sim.scnn.metrics import measure_cnn
 from zeroskip.sim.scnn.part import verify_layers
@@ -30,11 +31,7 @@ from zeroskip.sim.scnn.verify import compare_cnn, verify_cnn
 
 pytestmark = pytest.mark.cosim
 
-# With Linear layers behind, both engines are on one chip.
-_CHIP = replace(PRESETS["tile"], pes_x=2, pes_y=2, num_streams=4, mult_f=2, mult_i=2, banks=16)
-_EIE = EieParams(num_pes=4)
-# The array of test_scnn_layers.py, so built once; so small that layers are split in every way.
-_ALONE = replace(PRESETS["tiny"], num_streams=4)
+_LONG = pytest.mark.long("runs a large network for minutes")
 
 
 def _mobile() -> nn.Module:
@@ -60,12 +57,12 @@ def _patches() -> nn.Module:
 
 
 _NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], ScnnParams]] = {
-    "lenet": (LeNet, (1, 28, 28), _CHIP),
-    "googlenet": (GoogLeNet, (3, 32, 32), _CHIP),
-    "resnet": (ResNet, (3, 32, 32), _CHIP),
-    "squeezenet": (lambda: SqueezeNet("1.1"), (3, 32, 32), _ALONE),
-    "mobile": (_mobile, (3, 17, 17), _ALONE),
-    "patches": (_patches, (3, 39, 40), _ALONE),
+    "lenet": (LeNet, (1, 28, 28), CHIP_SCNN),
+    "googlenet": (GoogLeNet, (3, 32, 32), CHIP_SCNN),
+    "resnet": (ResNet, (3, 32, 32), CHIP_SCNN),
+    "squeezenet": (lambda: SqueezeNet("1.1"), (3, 32, 32), SCNN),
+    "mobile": (_mobile, (3, 17, 17), SCNN),
+    "patches": (_patches, (3, 39, 40), SCNN),
 }
 
 
@@ -89,12 +86,22 @@ def _compile(name: str) -> tuple[CnnImage, nn.Module, torch.Tensor]:
     module = make().eval()
     _prune(module)
     x = torch.randn(6, *shape)
-    image = compile(copy.deepcopy(module), x[:1], x.numpy(), _EIE, scnn=params, share=True)
+    image = compile(copy.deepcopy(module), x[:1], x.numpy(), CHIP_EIE, scnn=params, share=True)
     assert isinstance(image, CnnImage)
     return image, module, x
 
 
-@pytest.mark.parametrize("name", _NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("lenet", marks=CHIP_GROUP),
+        pytest.param("googlenet", marks=_LONG),
+        pytest.param("resnet", marks=_LONG),
+        pytest.param("squeezenet", marks=_LONG),
+        pytest.param("mobile", marks=SCNN_GROUP),
+        pytest.param("patches", marks=SCNN_GROUP),
+    ],
+)
 def test_networks(name: str) -> None:
     """Every word of RTL is golden's, golden is PyTorch's on integers, and near the floats."""
     image, module, x = _compile(name)
@@ -119,6 +126,7 @@ def test_networks(name: str) -> None:
     assert error <= 0.02 * np.abs(expected).max()
 
 
+@SCNN_GROUP
 def test_renumbered_channels() -> None:
     """Inner channels that stand in another order on the array come in the user's."""
     rng = np.random.default_rng(4)
@@ -151,7 +159,7 @@ def test_renumbered_channels() -> None:
         )
         source = name
     graph = QuantGraph((16, 6, 6), tuple(layers), ("second",))
-    image = compile_quantized_cnn(QuantCnn(graph, None), _ALONE, name="renumbered")
+    image = compile_quantized_cnn(QuantCnn(graph, None), SCNN, name="renumbered")
     order = image.channel_orders["first"]
     assert (order != np.arange(64)).any()
     x = rng.normal(size=(2, 16, 6, 6)) * 4
@@ -159,7 +167,7 @@ def test_renumbered_channels() -> None:
     assert result.ok
     assert result.words > 0
     assert result.counters > 0
-    reference = integer_torch(graph, cnn_inputs(image, x), _ALONE)
+    reference = integer_torch(graph, cnn_inputs(image, x), SCNN)
     for name, tensor in result.rtl.tensors.items():
         np.testing.assert_array_equal(tensor, reference[name], name)
     np.testing.assert_array_equal(result.rtl.held["first"], reference["first"][:, order])
@@ -171,6 +179,7 @@ def test_renumbered_channels() -> None:
     assert (one.layer, one.channel, one.y, one.x) == ("first", order[5], 2, 3)
 
 
+@pytest.mark.long("runs a large network for minutes")
 def test_single_layers() -> None:
     """Layers that are run alone take as long, and make the same, as in the whole network."""
     image, _, x = _compile("squeezenet")

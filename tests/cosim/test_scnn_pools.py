@@ -1,7 +1,6 @@
 """The SCNN array's RTL on pooling of every kind that torch has, laid on it in several ways."""
 
 import copy
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,12 +9,11 @@ from torch import nn
 
 from tests.cosim.scnn_check import Trial, check_trials
 from tests.cosim.scnn_plans import draw_runs
+from tests.support.arrays import CHIP_EIE, CHIP_GROUP, CHIP_SCNN, SCNN, SCNN_GROUP
 from tests.unit.compiler.pool_modules import draw_pool
 from zeroskip import compiler
 from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.compiler.scnn.run import ScnnRun
-from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.scnn.metrics import measure_cnn
 from zeroskip.sim.scnn.part import verify_layers
 from zeroskip.sim.scnn.run import cnn_inputs, run_cnn
@@ -23,8 +21,6 @@ from zeroskip.sim.scnn.verify import verify_cnn
 
 pytestmark = pytest.mark.cosim
 
-# The array of test_scnn_layers.py, so built once.
-_PARAMS = replace(PRESETS["tiny"], num_streams=4)
 _POOLS = 60
 
 
@@ -47,17 +43,18 @@ def _draw(seed: int) -> Trial:
     """Draw a pooling; the compiler's mapping, or for one in two a drawn one."""
     rng = np.random.default_rng(seed)
     pool, shape, x = draw_pool(rng)
-    image = compiler.compile(copy.deepcopy(pool), torch.from_numpy(x[:1]), x, scnn=_PARAMS)
+    image = compiler.compile(copy.deepcopy(pool), torch.from_numpy(x[:1]), x, scnn=SCNN)
     assert isinstance(image, CnnImage)
     runs: tuple[ScnnRun, ...] | None = None
     layer, *others = image.network.graph.layers
     taps = layer.weight.shape[2] * layer.weight.shape[3]
-    if seed % 2 and not others and taps <= _PARAMS.num_taps:
-        runs = draw_runs(rng, layer, _PARAMS)
+    if seed % 2 and not others and taps <= SCNN.num_taps:
+        runs = draw_runs(rng, layer, SCNN)
     name = f"seed {seed}: {pool} of {shape}"
     return Trial(name, image.network.graph, runs or image.runs, cnn_inputs(image, x[:1]))
 
 
+@SCNN_GROUP
 def test_drawn_pools() -> None:
     """Every word and cycle: areas of averages, maxima beside padding, divisors of their own."""
     trials = [_draw(seed) for seed in range(_POOLS)]
@@ -65,9 +62,10 @@ def test_drawn_pools() -> None:
     assert sum(bool(one.areas) for one in layers) > 15
     assert sum(one.op == "max" for one in layers) > 10
     assert any((trial.planes < 0).all() for trial in trials)
-    check_trials(_PARAMS, trials)
+    check_trials(SCNN, trials)
 
 
+@SCNN_GROUP
 def test_windows_of_padding_only() -> None:
     """Padding of a convolution may be wider than its kernel: some outputs are the bias."""
     torch.manual_seed(0)
@@ -79,24 +77,25 @@ def test_windows_of_padding_only() -> None:
         (nn.Conv2d(1, 2, 2, stride=3, padding=9), (1, 1, 2)),
     ):
         x = torch.randn(2, *shape)
-        image = compiler.compile(copy.deepcopy(layer).eval(), x[:1], x.numpy(), scnn=_PARAMS)
+        image = compiler.compile(copy.deepcopy(layer).eval(), x[:1], x.numpy(), scnn=SCNN)
         assert isinstance(image, CnnImage)
         planes = cnn_inputs(image, x.numpy())
         trials.append(Trial(str(layer), image.network.graph, image.runs, planes))
         with torch.no_grad():
             error = np.abs(run_cnn(image, x.numpy()).outputs - layer(x).numpy()).max()
         assert error <= 1e-3
-    check_trials(_PARAMS, trials)
+    check_trials(SCNN, trials)
 
 
-def test_network(paper_array: EieParams) -> None:
+@CHIP_GROUP
+def test_network() -> None:
     """Averages in areas between convolutions, concatenated, and before Linear layers."""
     torch.manual_seed(0)
     network = _Branches().eval()
     with torch.no_grad():
         network.fc.weight.copy_(network.fc.weight.sign() / 8)  # EIE shares weights.
     x = torch.randn(6, 2, 9, 10)
-    image = compiler.compile(copy.deepcopy(network), x[:1], x.numpy(), paper_array, scnn=_PARAMS)
+    image = compiler.compile(copy.deepcopy(network), x[:1], x.numpy(), CHIP_EIE, scnn=CHIP_SCNN)
     assert isinstance(image, CnnImage)
     assert [len(layer.areas) for layer in image.network.graph.layers] == [0, 9, 0, 2]
     result = verify_cnn(image, x[:2].numpy())

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from tests.cosim.scnn_draw import draw_graph, draw_planes
+from tests.support.arrays import SCNN, SCNN_GROUP
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.scnn.program import build
-from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.rtl.jobs import run_bench
 from zeroskip.sim.scnn.rtl import ScnnJob, write_scnn_jobs
 from zeroskip.sim.scnn.rtl_build import build_scnn
 
 
 @pytest.mark.cosim
+@SCNN_GROUP
 def test_recover(tmp_path: Path) -> None:
-    p = PRESETS["tiny"]
+    p = SCNN
     rng = np.random.default_rng(1)
     graph, runs = None, ()
     # Several passes in one run: then the RAMs swap roles in its midst.

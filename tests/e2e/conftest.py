@@ -15,19 +15,25 @@ import pytest
 import torch
 from torch import nn
 
+from tests.support.arrays import EIE
 from zeroskip.base.cache import VARIABLE, cache_dir
 from zeroskip.cli.app import app
 from zeroskip.cli.guard import run_guarded
+from zeroskip.compiler import Image
 from zeroskip.compiler.compress.module import export
 
 ROOT = Path(__file__).parents[2]
 
-# One small array for all of these tests: each other one would be another simulator to build.
+# One small array for all of these tests, EIE of tests/support/arrays.py: each other one would be
+# another simulator to build.
 _SIZES = {
     "pes": 2, "queue-depth": 4, "spmat-words": 256, "pointers": 128, "acts": 32, "accs": 16,
     "biases": 64, "descriptors": 8,
 }  # fmt: skip
-ARRAY = [text for name, size in _SIZES.items() for text in (f"--{name}", str(size))]
+ARRAY = [
+    *(text for name, size in _SIZES.items() for text in (f"--{name}", str(size))),
+    *("--pointers-first", "--skip-padding"),
+]
 
 # Arrays of CNNs that the co-simulations build, too: both engines on a chip, and SCNN alone.
 CHIP = [
@@ -146,6 +152,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     np.save(made.inputs, rng.normal(size=(5, 24)).astype(np.float32))
     result = _cli(*made.compile(made.image))
     assert result.code == 0, result.err
+    assert Image.load_eie(made.image).params == EIE
     return made
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import re
 import shutil
 import subprocess
@@ -111,91 +110,32 @@ def test_bad_models(
     assert sorted(tmp_path.iterdir()) == before
 
 
-# Data files, which compile, run, verify and compress all read.
+# Data files: `tests/unit/cli/test_files.py` and those of `check_input` have all that can be wrong.
 
 
-def _npz(path: Path) -> None:
-    with path.open("wb") as file:
-        np.savez(file, x=np.zeros(3))
-
-
-def _pickle(path: Path) -> None:
-    path.write_bytes(pickle.dumps([1.0, 2.0]))
-
-
-def _objects(path: Path) -> None:
-    np.save(path, np.array([[1.0], "x"], object), allow_pickle=True)
-
-
-def _cut(path: Path) -> None:
-    np.save(path, np.zeros((8, 24), np.float32))
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def _cut_header(path: Path) -> None:
-    np.save(path, np.zeros((8, 24), np.float32))
-    path.write_bytes(path.read_bytes()[:40])
-
-
-def _huge(path: Path) -> None:
-    np.save(path, np.zeros((8, 24), np.float32))
-    path.write_bytes(path.read_bytes().replace(b"(8, 24), }    ", b"(1 << 60, 24) }"[:14]))
-
-
-def _spotted(value: float) -> Callable[[Path], None]:
-    def save(path: Path) -> None:
-        x = np.zeros((8, 24), np.float32)
-        x[3, 5] = value
-        np.save(path, x)
-
-    return save
-
-
-def _array(shape: tuple[int, ...], dtype: Any) -> Callable[[Path], None]:
-    return lambda path: np.save(path, np.zeros(shape, dtype))
-
-
-BAD_DATA = {
-    "missing": (lambda path: None, ["bad.npy does not exist"]),
-    "folder": (lambda path: path.mkdir(), ["bad.npy is a folder"]),
-    "text": (lambda path: path.write_text("1 2 3\n"), ["bad.npy is no .npy file"]),
-    "empty file": (lambda path: path.write_bytes(b""), ["bad.npy is no .npy file"]),
-    "npz": (_npz, ["bad.npy is an .npz archive", "numpy.save"]),
-    "pickle": (_pickle, ["bad.npy is no .npy file"]),
-    "objects": (_objects, ["bad.npy holds Python objects"]),
-    "truncated": (_cut, ["bad.npy is truncated", "796 of 896 bytes"]),
-    "truncated header": (_cut_header, ["bad.npy is damaged"]),
-    "damaged header": (_huge, ["bad.npy"]),
-    "nan": (_spotted(float("nan")), ["NaN or infinite", "sample 3"]),
-    "infinite": (_spotted(float("-inf")), ["NaN or infinite", "sample 3"]),
-    "shape": (_array((8, 23), np.float32), ["(samples, 24), not (8, 23)"]),
-    "one sample": (_array((23,), np.float32), ["(samples, 24), not (23,)"]),
-    "scalar": (_array((), np.float32), ["shape (samples, ", "not ()"]),
-    "integers": (_array((8, 24), np.uint8), ["floating-point", "uint8", "float32"]),
-    "complex": (_array((8, 24), np.complex64), ["floating-point", "complex64"]),
-    "strings": (_array((8, 24), "U3"), ["floating-point", "<U3"]),
-    "no samples": (_array((0, 24), np.float32), ["no samples"]),
-}
-
-
-@pytest.mark.parametrize("command", ["compile", "run", "verify", "compress"])
-@pytest.mark.parametrize("kind", BAD_DATA)
-def test_bad_data(
-    kind: str, command: str, cli: Cli, refused: Refused, files: Any, tmp_path: Path
-) -> None:
-    make, says = BAD_DATA[kind]
-    bad = tmp_path / "bad.npy"
-    make(bad)
+@pytest.mark.parametrize("command", ["compile", "run", "verify", "compress", "sweep"])
+def test_bad_data(command: str, cli: Cli, refused: Refused, files: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "nan.npy", np.full((4, 24), np.nan, np.float32))
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "nan.npy").read_bytes()[:-1])
     before = sorted(tmp_path.iterdir())
-    if command == "compile":
-        result = cli(*files.compile(tmp_path / "image"), "--calibration", bad)
-    elif command == "compress":
-        model = ["--model", files.model]
-        result = cli("compress", *model, "--data", bad, "-o", tmp_path / "small.pt2")
-    else:
-        result = cli(command, files.image, "--input", bad)
-    refused(result, *says)
-    assert sorted(tmp_path.iterdir()) == before
+    for name, says in (
+        ("nan.npy", "NaN or infinite, the first in sample 0"),
+        ("cut.npy", "is truncated"),
+    ):
+        bad = tmp_path / name
+        if command == "compile":
+            result = cli(*files.compile(tmp_path / "image"), "--calibration", bad)
+        elif command == "compress":
+            model = ["--model", files.model]
+            result = cli("compress", *model, "--data", bad, "-o", tmp_path / "small.pt2")
+        elif command == "sweep":
+            result = cli(
+                "sweep", "eie", "--image", files.image, "--input", bad, "-o", tmp_path / "t.csv"
+            )
+        else:
+            result = cli(command, files.image, "--input", bad)
+        refused(result, says)
+        assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,7 @@ def check_words(made: Made, file: Path, image: Path, tmp_path: Path, least: int)
             np.testing.assert_array_equal(found[name], wanted, name)
 
 
+@pytest.mark.long("places and routes an array")
 def test_icebreaker(icebreaker: Made, tmp_path: Path) -> None:
     assert icebreaker.result.code == 0, icebreaker.result.err
     document = icebreaker.result.document
@@ -143,6 +144,7 @@ def test_icebreaker(icebreaker: Made, tmp_path: Path) -> None:
     check_words(icebreaker, icebreaker.file, icebreaker.image, tmp_path, 4 * 3 + 1)
 
 
+@pytest.mark.long("places and routes an array")
 def test_clock_that_is_not_met(ulx3s: Made, cli: Cli, tmp_path: Path) -> None:
     assert ulx3s.result.code == CLOCK_MISSED, ulx3s.result.err
     document = ulx3s.result.document
@@ -163,6 +165,7 @@ def test_clock_that_is_not_met(ulx3s: Made, cli: Cli, tmp_path: Path) -> None:
     check_words(ulx3s, tmp_path / "again/ulx3s-85f.bit", ulx3s.other, tmp_path, 2 * 4 + 2)
 
 
+@pytest.mark.long("places and routes an array")
 @pytest.mark.parametrize("name", ["icebreaker", "ulx3s"])
 def test_patch(name: str, cli: Cli, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     made: Made = request.getfixturevalue(name)
@@ -192,6 +195,7 @@ def test_patch(name: str, cli: Cli, request: pytest.FixtureRequest, tmp_path: Pa
     assert copy.read_bytes() == made.file.read_bytes()
 
 
+@pytest.mark.long("places and routes an array")
 def test_patches_that_are_refused(
     icebreaker: Made, ulx3s: Made, cli: Cli, refused: Refused, tmp_path: Path
 ) -> None:

@@ -16,10 +16,13 @@ import pytest
 import torch
 
 from tests.e2e.waves import check_waves
+from tests.support.arrays import EIE_GROUP
 from zeroskip.compiler import EieParams, Image
 from zeroskip.hw.eie import ccu
 from zeroskip.hw.eie.control import Phase
 from zeroskip.hw.eie.formats import StallClass
+
+pytestmark = EIE_GROUP
 
 COMMANDS = ("compress", "compile", "run", "verify", "info")
 
@@ -111,6 +114,7 @@ def test_verify_compares_every_word(cli: Callable[..., Any], files: Any) -> None
         assert layer["speedup"] == pytest.approx(layer["dense_macs"] / 2 / layer["cycles"])
 
 
+@pytest.mark.long("builds a simulator that records waves")
 @pytest.mark.cosim
 def test_waves_lie_beside_the_image(cli: Callable[..., Any], files: Any) -> None:
     result = cli("run", files.image, "--input", files.inputs, "--on", "rtl", "--waves", "--json")

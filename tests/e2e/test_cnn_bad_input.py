@@ -19,46 +19,29 @@ Cli = Callable[..., Any]
 Refused = Callable[..., None]
 
 
-def _spotted(value: float) -> Any:
-    x = np.zeros((4, 2, 8, 8), np.float32)
-    x[2, 1, 3, 3] = value
-    return x
-
-
-BAD_DATA = {
-    "missing": (None, ["bad.npy does not exist"]),
-    "nan": (_spotted(float("nan")), ["NaN or infinite", "sample 2"]),
-    "infinite": (_spotted(float("inf")), ["NaN or infinite", "sample 2"]),
-    "one plane": (np.zeros((8, 8)), ["2, 8, 8)", "not (8, 8)"]),
-    "flat": (np.zeros((4, 128)), ["(samples, 2, 8, 8), not (4, 128)"]),
-    "channels last": (np.zeros((4, 8, 8, 2)), ["(samples, 2, 8, 8), not (4, 8, 8, 2)"]),
-    "larger plane": (np.zeros((4, 2, 9, 8)), ["(samples, 2, 8, 8), not (4, 2, 9, 8)"]),
-    "integers": (np.zeros((4, 2, 8, 8), np.uint8), ["floating-point", "uint8"]),
-    "no samples": (np.zeros((0, 2, 8, 8)), ["no samples"]),
-}
-
-
 @pytest.mark.parametrize("command", ["compile", "run", "cycles", "verify", "heat"])
-@pytest.mark.parametrize("kind", BAD_DATA)
-def test_bad_data(
-    kind: str, command: str, cli: Cli, refused: Refused, cnn: Any, tmp_path: Path
-) -> None:
-    array, says = BAD_DATA[kind]
-    bad = tmp_path / "bad.npy"
-    if array is not None:
-        np.save(bad, array)
+def test_bad_data(command: str, cli: Cli, refused: Refused, cnn: Any, tmp_path: Path) -> None:
+    x = np.zeros((4, 2, 8, 8), np.float32)
+    x[2, 1, 3, 3] = np.inf
+    np.save(tmp_path / "infinite.npy", x)
+    np.save(tmp_path / "turned.npy", np.moveaxis(x, 1, 3))
     before = sorted(tmp_path.iterdir())
-    if command == "compile":
-        result = cli(*cnn.compile(tmp_path / "image"), "--calibration", bad)
-    elif command == "heat":
-        result = cli("plot", "heat", cnn.image, "--input", bad, "-o", tmp_path / "heat.png")
-    elif command == "cycles":
-        given = ["--on", "cycles", "--trace", tmp_path / "t.json", "-o", tmp_path / "y.npy"]
-        result = cli("run", cnn.image, "--input", bad, *given)
-    else:
-        result = cli(command, cnn.image, "--input", bad)
-    refused(result, *says)
-    assert sorted(tmp_path.iterdir()) == before
+    for name, says in (
+        ("infinite.npy", "NaN or infinite, the first in sample 2"),
+        ("turned.npy", "(samples, 2, 8, 8), not (4, 8, 8, 2)"),
+    ):
+        bad = tmp_path / name
+        if command == "compile":
+            result = cli(*cnn.compile(tmp_path / "image"), "--calibration", bad)
+        elif command == "heat":
+            result = cli("plot", "heat", cnn.image, "--input", bad, "-o", tmp_path / "heat.png")
+        elif command == "cycles":
+            given = ["--on", "cycles", "--trace", tmp_path / "t.json", "-o", tmp_path / "y.npy"]
+            result = cli("run", cnn.image, "--input", bad, *given)
+        else:
+            result = cli(command, cnn.image, "--input", bad)
+        refused(result, says)
+        assert sorted(tmp_path.iterdir()) == before
 
 
 def _conv(value: float | None = None, **words: Any) -> nn.Module:

@@ -11,11 +11,14 @@ import pytest
 import torch
 
 from tests.e2e.waves import check_waves
+from tests.support.arrays import CHIP_GROUP
 from zeroskip.compiler.scnn.image import CnnImage, load_image
 from zeroskip.hw.scnn import sequencer
 from zeroskip.hw.scnn.control import Phase
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+
+pytestmark = CHIP_GROUP
 
 Cli = Callable[..., Any]
 
@@ -210,6 +213,7 @@ def test_layers_that_are_not_there_are_named(cli: Cli, cnn: Any, files: Any) -> 
     assert "has no convolutions" in result.err
 
 
+@pytest.mark.long("builds a simulator that records waves")
 @pytest.mark.cosim
 def test_waves_lie_beside_the_image(cli: Cli, cnn: Any, tmp_path: Path) -> None:
     one, image = tmp_path / "one.npy", tmp_path / "image"

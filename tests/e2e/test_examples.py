@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from zeroskip.compiler.scnn.image import CnnImage, load_image
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+@pytest.mark.long("compiles a large network")
 def test_squeezenet(tmp_path: Path) -> None:
     """All layers of SqueezeNet are compiled and counted; fixed point finds the same class."""
     target = tmp_path / "net"

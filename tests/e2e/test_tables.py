@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.arrays import CHIP_GROUP
 from zeroskip.cli import output
 from zeroskip.cli.table_layout import format_table
 
@@ -52,6 +53,7 @@ def test_tables_of_images(
 
 
 @pytest.mark.cosim
+@CHIP_GROUP
 def test_tables_of_a_verification(
     cli: Callable[..., Any], files: Any, cnn: Any, tables: list[Table]
 ) -> None:

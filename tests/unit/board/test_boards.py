@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.tiers import examples
 from zeroskip.base.errors import InputError, ToolError
 from zeroskip.flow.board import gowin
 from zeroskip.flow.board.contents import BLOCK_BITS, read_blocks, skeleton, write_blocks
@@ -170,7 +171,7 @@ def _used(family: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("family", BLOCK_BITS)
-@settings(max_examples=20)
+@examples(20)
 @given(seed=st.integers(0, 1 << 32))
 def test_blocks_come_back_as_they_were_written(family: str, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -3,9 +3,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.tiers import examples
 from zeroskip.flow.host.codec import Frames, frame
 from zeroskip.hw.board.deframe import Deframe
 from zeroskip.hw.board.protocol import FRAME_BYTES, Byte, Status
@@ -110,7 +111,7 @@ def test_bytes_into_a_full_buffer_are_lost_and_told(send_bytes: Callable[..., An
 
 
 def test_no_garbage_hides_the_next_frame(send_bytes: Callable[..., Any]) -> None:
-    @settings(max_examples=15)
+    @examples(15)
     @given(st.lists(st.binary(max_size=40), max_size=6), st.binary(min_size=3, max_size=40))
     def check(lines: list[bytes], body: bytes) -> None:
         frames, errors = run(send_bytes, *(line + bytes([END]) for line in lines), frame(body))

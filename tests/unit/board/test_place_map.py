@@ -62,6 +62,7 @@ endmodule
 """
 
 
+@pytest.mark.long("places and routes")
 @pytest.mark.parametrize("name", _SHAPES)
 def test_contents_are_where_the_tools_put_them(name: str, tmp_path: Path) -> None:
     family, shapes = FAMILIES[name], _SHAPES[name]

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.tiers import examples
 from zeroskip.base.errors import CompileError
 from zeroskip.cli.run_table import run_choice_document
 from zeroskip.compiler import EieParams
@@ -93,7 +94,7 @@ def test_no_linear_layers_choose_nothing() -> None:
     assert choose_params(FreeParams(EieParams()), None, share=False) == (EieParams(), ())
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     seed=st.integers(0, 1000),
     rows=st.integers(1, 300),

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.sparse import csc_array
 
+from tests.support.tiers import examples
 from tests.unit.compiler.drawn_graphs import chains, networks_with_tails
 from tests.unit.compiler.reachable import Reach, of_chain, of_cnn
 from tests.unit.golden.unbounded import run_conv, run_linear
@@ -96,7 +97,7 @@ def drive_conv(
     assert (facts.acc_lowest, facts.acc_highest) == (min(reached), max(reached))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     drawn=networks_with_tails(),
     act_bits=st.integers(4, 16),
@@ -130,7 +131,7 @@ def test_networks_of_both_engines(
         drive_linear(layer, facts, eie_acc, act_bits)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     data=st.data(),
     inputs=st.integers(1, 8),

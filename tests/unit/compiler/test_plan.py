@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.support.tiers import examples
 from zeroskip.compiler.eie.coverage import covered_rows
 from zeroskip.compiler.eie.place import Strategy, place
 from zeroskip.compiler.eie.program import build
@@ -77,7 +78,7 @@ def assert_within(segments: Sequence[Segment], params: EieParams) -> None:
                 assert one.bias_base + one.drain_rows <= held["pe_0/bias"]
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(
     sizes=st.lists(st.integers(1, 50), min_size=2, max_size=4),
     num_pes=st.integers(1, 5),

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.support.tiers import examples
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork, QuantLayer, QuantNetwork
@@ -64,7 +65,7 @@ def lowest_inputs(network: QuantNetwork, params: EieParams) -> list[int]:
     return [0 if relu else limits(params.act_bits)[0] for relu in relus[:-1]]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     seed=st.integers(0, 2**32 - 1),
     sizes=st.lists(st.integers(1, 12), min_size=2, max_size=4),

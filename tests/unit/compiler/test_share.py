@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroskip.base.errors import CompileError
@@ -114,7 +114,6 @@ def test_clustered_layer() -> None:
     assert np.array_equal(again.values, shared.values)
 
 
-@settings(deadline=None)
 @given(
     weights=st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=60),
     count=st.integers(1, 15),

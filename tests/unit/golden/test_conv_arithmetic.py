@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from tests.support.tiers import examples
 from zeroskip.compiler.ir.fixed import layer_results, run_graph, run_layer
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 
@@ -152,7 +153,7 @@ def networks(draw: st.DrawFn) -> tuple[QuantGraph, dict[str, Any], np.ndarray, i
     return QuantGraph(shape, tuple(layers), (layers[-1].name,)), modes, x, acc_bits, act_bits
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@examples(300)
 @given(networks())
 def test_same_bits_as_torch(drawn: Any) -> None:
     graph, modes, x, acc_bits, act_bits = drawn

@@ -2,10 +2,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.support.tiers import examples
 from zeroskip.compiler.eie.place import Placement, Strategy
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
@@ -28,7 +29,7 @@ def assert_same(decoded: Sequence[DecodedLayer], layers: Sequence[QuantLayer]) -
         assert (got.shift, got.relu) == (layer.shift, layer.relu)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     sizes=st.lists(st.integers(1, 60), min_size=2, max_size=4),
     num_pes=st.integers(1, 12) | st.sampled_from([16, 64, 255, 256]),

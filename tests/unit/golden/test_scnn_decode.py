@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cosim.scnn_check import integer_torch
 from tests.cosim.scnn_draw import draw_graph, draw_planes
+from tests.support.tiers import examples
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.eie.segment import SramData
 from zeroskip.compiler.ir.fixed import layer_results
@@ -68,7 +69,7 @@ def check(made: DecodedConv, layer: QuantConv, graph: QuantGraph | None = None) 
         np.testing.assert_array_equal(getattr(made, field.name), getattr(expected, field.name))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@examples(100)
 @given(
     seed=st.integers(0, 2**32 - 1), array=st.sampled_from(sorted(ARRAYS)), layers=st.integers(1, 4)
 )

@@ -1,9 +1,10 @@
 """Golden of whole networks against unbounded integers that wrap only where the hardware does."""
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.support.tiers import examples
 from tests.unit.compiler.drawn_graphs import chains, networks_with_tails
 from tests.unit.golden.unbounded import run_chain, run_cnn
 from zeroskip.base.errors import CompileError
@@ -18,7 +19,7 @@ from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.eie.golden import run_network
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(
     drawn=networks_with_tails(),
     act_bits=st.integers(4, 16),
@@ -57,7 +58,7 @@ def _compare(cnn: QuantCnn, fixed: np.ndarray, act_bits: int, acc_bits: int) -> 
         assert saturated.tolist() == [one[layer.name].saturated for one in wanted]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     data=st.data(),
     inputs=st.integers(1, 8),

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 from amaranth.lib import data
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.tiers import examples
 from zeroskip.hw.eie.act_queue import ActQueue
 from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
 
@@ -55,7 +56,7 @@ def test_both_sides_at_once_at_every_level(depth: int) -> None:
         run_cycles(depth, cycles + [(False, True)] * (depth + 1))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     st.sampled_from(DEPTHS),
     st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60),

@@ -3,9 +3,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.tiers import examples
 from zeroskip.hw.eie.formats import entry_layout, pack
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.spmat_read import SpmatRead
@@ -230,7 +231,7 @@ def test_last_row() -> None:
     assert [row for _, _, row, _ in issued] == [15, 31, 0]
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     code_bits=st.integers(1, 8),
     run_bits=st.integers(1, 8),

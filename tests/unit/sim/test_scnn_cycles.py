@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.support.tiers import examples
 from zeroskip.compiler.ir.graph import INPUT, QuantConv
 from zeroskip.compiler.scnn.lanes import signed_field, unpack_lanes
 from zeroskip.compiler.scnn.layer import layer_runs
@@ -94,7 +95,7 @@ def test_products_for_one_bank_wait() -> None:
     assert found.cycles - (p.bank_entries - TILE.bank_entries) - wide.cycles == 15
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@examples(60)
 @given(st.integers(0, 1 << 32))
 def test_counters_sum_to_all_cycles(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -126,7 +127,7 @@ def test_counters_sum_to_all_cycles(seed: int) -> None:
 
 
 @pytest.mark.parametrize("dense", [False, True])
-@settings(max_examples=40, deadline=None, derandomize=True)
+@examples(40)
 @given(seed=st.integers(0, 1 << 32))
 def test_acts_are_stored_as_the_compiler_stores_them(seed: int, dense: bool) -> None:
     rng = np.random.default_rng(seed)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from tests.support.tiers import examples
 from zeroskip.compiler import compile
 from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.hw.scnn.params import PRESETS
@@ -64,7 +65,7 @@ def networks(draw: st.DrawFn) -> tuple[Drawn, tuple[int, ...]]:
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even:UserWarning")
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(networks())
 def test_golden_has_the_numbers_of_torch(drawn: tuple[Drawn, tuple[int, ...]]) -> None:
     module, shape = drawn

@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.support.tiers import examples
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.geometry import kernel_pieces, layer_regions, least_tile
 from zeroskip.compiler.scnn.layer import LayerPlan, layer_runs
@@ -146,7 +147,7 @@ def cases(draw: st.DrawFn) -> tuple[QuantConv, LayerPlan, ScnnParams, NDArray[np
     return conv, plan, params, values
 
 
-@settings(deadline=None, derandomize=True, max_examples=250, report_multiple_bugs=False)
+@examples(250)
 @given(case=cases())
 def test_computes_the_convolution(
     case: tuple[QuantConv, LayerPlan, ScnnParams, NDArray[np.int64]],

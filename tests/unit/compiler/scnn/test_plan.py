@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.support.tiers import examples
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import QuantCnn, QuantConv, QuantGraph
 from zeroskip.compiler.scnn import cost, geometry
@@ -102,7 +103,7 @@ def cases(draw: st.DrawFn) -> tuple[QuantConv, ScnnParams, NDArray[np.int64]]:
     return conv, params, values
 
 
-@settings(deadline=None, derandomize=True, max_examples=100, report_multiple_bugs=False)
+@examples(100)
 @given(case=cases())
 def test_any_layer_fits_small_memories(
     case: tuple[QuantConv, ScnnParams, NDArray[np.int64]],

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from numpy.typing import NDArray
 from torch import nn
 
 from tests.cosim.scnn_check import integer_torch
+from tests.support.tiers import examples
 from tests.unit.compiler.pool_modules import pools
 from zeroskip import compiler
 from zeroskip.base.errors import CompileError
@@ -55,7 +56,7 @@ def divisors(pool: nn.AvgPool2d, x: NDArray[np.float32]) -> NDArray[np.float64]:
     return (sums(whole) / pool(whole)).numpy()[0, 0]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@examples(150)
 @given(pools())
 def test_pools(drawn: tuple[nn.Module, tuple[int, int, int], NDArray[np.float32]]) -> None:
     pool, _, x = drawn

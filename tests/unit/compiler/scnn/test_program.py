@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.support.tiers import examples
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.program import build
@@ -181,7 +182,7 @@ def graphs(draw: st.DrawFn) -> QuantGraph:
     return net.graph(made[-1])
 
 
-@settings(deadline=None, derandomize=True, max_examples=40, report_multiple_bugs=False)
+@examples(40)
 @given(
     graph=graphs(),
     pes=st.tuples(st.integers(1, 3), st.integers(1, 3)),

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from tests.support.tiers import examples
 from tests.unit.compiler.drawn_graphs import networks
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.ir.compute import run_nodes
@@ -95,7 +96,7 @@ def reach(layer: QuantConv, lows: list[int], highs: list[int]) -> tuple[int, int
     return min(sums), max(sums)
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@examples(120)
 @given(
     drawn=networks(),
     code_bits=st.integers(1, 4),

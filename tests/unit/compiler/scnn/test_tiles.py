@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -90,7 +90,6 @@ def _stored(params: ScnnParams, tiles: EncodedTiles, pe: int, entry: int) -> lis
     return [(v, word >> params.act_bits) for v, word in zip(values, words, strict=True)]
 
 
-@settings(deadline=None, derandomize=True)
 @given(cases())
 def test_follows_the_rules(case: tuple[ScnnParams, TileLayout, NDArray[np.int64]]) -> None:
     params, layout, values = case
@@ -105,7 +104,6 @@ def test_follows_the_rules(case: tuple[ScnnParams, TileLayout, NDArray[np.int64]
                     entry += 1
 
 
-@settings(deadline=None, derandomize=True)
 @given(cases())
 def test_comes_back(case: tuple[ScnnParams, TileLayout, NDArray[np.int64]]) -> None:
     params, layout, values = case

@@ -2,9 +2,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.tiers import examples
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.scnn.drain import Drain
 from zeroskip.hw.scnn.params import ScnnParams
@@ -163,7 +164,7 @@ def descriptors(draw: st.DrawFn) -> dict[str, int]:
     }  # fmt: skip
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.lists(descriptors(), min_size=1, max_size=3), st.integers(0, 99))
 def test_any_walk(passes: list[dict[str, int]], seed: int) -> None:
     rng = Random(seed)

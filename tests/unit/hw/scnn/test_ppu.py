@@ -3,9 +3,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.tiers import examples
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.scnn.formats import bias_word
 from zeroskip.hw.scnn.params import ScnnParams
@@ -202,7 +203,7 @@ def fields(rng: Random) -> Fields:
     }  # fmt: skip
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(0, 1 << 30))
 def test_against_encoder(seed: int) -> None:
     rng = Random(seed)

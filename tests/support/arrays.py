@@ -1,0 +1,38 @@
+"""The arrays whose simulators the short tier builds: one of each engine, and the chip of both.
+
+A simulator takes up to a minute to build, so tests share these; the long tier has others.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.scnn.params import PRESETS
+
+__all__ = ["CHIP_EIE", "CHIP_GROUP", "CHIP_SCNN", "EIE", "EIE_GROUP", "SCNN", "SCNN_GROUP"]
+
+EIE = EieParams(
+    num_pes=2,
+    queue_depth=4,
+    spmat_words=256,
+    num_pointers=128,
+    num_acts=32,
+    num_accs=16,
+    num_biases=64,
+    num_descriptors=8,
+    pointers_first=True,
+    skip_padding=True,
+)
+"""Small enough that drawn networks are cut to segments."""
+
+SCNN = replace(PRESETS["tiny"], num_streams=4)
+"""With blocks of 2 x 2, 2 x 1, 1 x 2 and single PEs; layers are cut in every way."""
+
+CHIP_SCNN = replace(PRESETS["tile"], pes_x=2, pes_y=2, num_streams=4, mult_f=2, mult_i=2, banks=16)
+CHIP_EIE = EieParams(num_pes=4)
+
+# Marks of the tests that use a simulator: one process runs them, so that none waits for its build.
+EIE_GROUP = pytest.mark.xdist_group("EIE")
+SCNN_GROUP = pytest.mark.xdist_group("SCNN")
+CHIP_GROUP = pytest.mark.xdist_group("chip")

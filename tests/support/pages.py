@@ -1,0 +1,144 @@
+"""The code blocks of README.md and of docs: what is run, and what it must print.
+
+A block of ``sh`` or ``python`` is run, in the order of its page. A block of ``text`` behind it,
+under the same heading, is what it prints: all lines, in order; ``...`` stands for any number of
+lines. A Python block that begins with ``# NAME.py`` is a file of that name.
+``<!-- not run: REASON -->`` before a block keeps it from being run, ``<!-- drawing -->`` a text
+from being compared, and a page with ``<!-- after: PAGE.md -->`` needs what the other's blocks make.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["PAGES", "Block", "Sandbox", "needed_blocks", "read_blocks", "shown_in"]
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+_BLOCK = re.compile(
+    r"^(?P<heading>#+ )"
+    r"|(?:^<!-- (?P<note>[^\n]*) -->\n+)?^```(?P<kind>\w*)[^\n]*\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_RUN = ("sh", "python")
+_AFTER = re.compile(r"^<!-- after: (\S+) -->$", re.MULTILINE)
+# Not these tests within themselves.
+_OWN = re.compile(r"^make test(-all)?$\n", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Block that is run.
+
+    Parameters
+    ----------
+    page : its file.
+    line : of the page, counted from 1.
+    kind : its language.
+    text : what is run.
+    printed : blocks of text that must be in its output.
+    skipped : why it is not run; empty if it is.
+    """
+
+    page: Path
+    line: int
+    kind: str
+    text: str
+    printed: tuple[str, ...]
+    skipped: str
+
+    @property
+    def name(self) -> str:
+        """Name of the case."""
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def read_blocks(page: Path) -> list[Block]:
+    """Read the blocks of a page that are run, or would be if it could be done here."""
+    text = page.read_text()
+    blocks: list[Block] = []
+    behind = False
+    for found in _BLOCK.finditer(text):
+        kind, note = found["kind"], found["note"] or ""
+        if found["heading"]:
+            behind = False
+        elif kind in _RUN:
+            line = text[: found.start("text")].count("\n")
+            skipped = note.removeprefix("not run: ") if note.startswith("not run: ") else ""
+            code = _OWN.sub("", found["text"])
+            blocks.append(Block(page, line, kind, code, (), skipped))
+            behind = True
+        elif kind == "text" and behind and note != "drawing":
+            last = blocks[-1]
+            printed = (*last.printed, found["text"])
+            blocks[-1] = Block(page, last.line, last.kind, last.text, printed, last.skipped)
+    return blocks
+
+
+def needed_blocks(page: Path) -> list[Block]:
+    """Read the blocks of the pages that a page needs, and its own."""
+    others = [page.parent / name for name in _AFTER.findall(page.read_text())]
+    return [block for other in others for block in needed_blocks(other)] + read_blocks(page)
+
+
+def shown_in(printed: str, output: str) -> str | None:
+    """Look for the lines of ``printed`` in an output, in their order.
+
+    Returns
+    -------
+    The first line that is not there; None if all are.
+    """
+    lines = iter([line.rstrip() for line in output.splitlines()])
+    for wanted in printed.splitlines():
+        if wanted.strip() and wanted.strip() != "..." and wanted.rstrip() not in lines:
+            return wanted
+    return None
+
+
+class Sandbox:
+    """Folder like that of the repository, in which the blocks of a page are run, each once.
+
+    What is tracked is linked; ``out`` is empty.
+    """
+
+    def __init__(self, folder: Path, blocks: Sequence[Block]) -> None:
+        self._folder, self._blocks = folder, blocks
+        self._outputs: list[str] = []
+        for path in ROOT.iterdir():
+            if path.name not in ("out", ".git"):
+                (folder / path.name).symlink_to(path)
+
+    def run(self, block: Block) -> str:
+        """Run a block, and before it those above it that were not run yet; return its stdout."""
+        at = self._blocks.index(block)
+        while len(self._outputs) <= at:
+            self._outputs.append(self._run(self._blocks[len(self._outputs)]))
+        return self._outputs[at]
+
+    def _run(self, block: Block) -> str:
+        if block.skipped:
+            return ""
+        name = re.match(r"# (\w+\.py)\n", block.text) if block.kind == "python" else None
+        if name:
+            (self._folder / name[1]).write_text(block.text)
+            return ""
+        command = [sys.executable, "-"] if block.kind == "python" else ["bash", "-eu"]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        # A make that runs these tests is not the reader's.
+        own = {key: text for key, text in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
+        done = subprocess.run(
+            command,
+            input=block.text,
+            cwd=self._folder,
+            env={**own, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block.text}\n{done.stdout}\n{done.stderr}"
+        return done.stdout

@@ -1,0 +1,147 @@
+"""The two tiers of tests: ``make test`` takes minutes, ``make test-all`` runs the rest as well.
+
+A test is of the long tier if it is marked ``long``, with the reason. Properties are of both tiers:
+the long one draws more examples. The list of the long tier is in ``docs/tests.md``.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
+
+__all__ = ["LIST", "LongTest", "examples", "listed_tests", "long_tests", "simulated"]
+
+ROOT = Path(__file__).parents[2]
+LIST = ROOT / "docs" / "tests.md"
+
+_SHORT, _LONG = "short", "long"
+_SHORT_EXAMPLES = 25
+for _name, _number in ((_SHORT, _SHORT_EXAMPLES), (_LONG, 100)):
+    # Derandomized, a failure comes back.
+    settings.register_profile(
+        _name, derandomize=True, deadline=None, max_examples=_number, report_multiple_bugs=False
+    )
+
+
+def examples(number: int) -> settings:
+    """Return the settings of a property that needs ``number`` examples; the short tier draws 25."""
+    short = settings.get_current_profile_name() == _SHORT
+    return settings(max_examples=min(number, _SHORT_EXAMPLES) if short else number)
+
+
+def simulated(number: int) -> settings:
+    """Return the settings of a property whose ``number`` examples are a run of RTL each.
+
+    Nobody has the time to shrink them.
+    """
+    return settings(
+        max_examples=number,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
+class LongTest(NamedTuple):
+    """Test of the long tier: a function, or a case of one whose other cases are short."""
+
+    file: str
+    reason: str
+    name: str
+
+
+_LONG_TESTS = pytest.StashKey[set[LongTest]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--tier",
+        choices=(_SHORT, _LONG, "all"),
+        help="tests to run: of the short tier (by default), those that the long one adds, or all "
+        "(by default where files are named)",
+    )
+    parser.addoption(
+        "--renew-list", action="store_true", help=f"write the list of the long tier to {LIST.name}"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Workers are given the options of the process that started them, and so its choice.
+    if config.option.tier is None:
+        named = any(".py" in argument for argument in config.args)
+        config.option.tier = "all" if named else _SHORT
+    settings.load_profile(_SHORT if config.option.tier == _SHORT else _LONG)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.stash[_LONG_TESTS] = _find_long_tests(items)
+    for item in items:
+        # A worker that has built what the tests of a file share runs all of them; tests of one
+        # simulator in several files have a mark of their own.
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
+    tier = config.option.tier
+    chosen = [item for item in items if tier == "all" or _is_of(item, tier)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if session.config.option.renew_list:
+        _write_list(long_tests(session.config))
+
+
+def _is_of(item: pytest.Item, tier: str) -> bool:
+    is_long = item.get_closest_marker("long") is not None
+    if tier == _SHORT:
+        return not is_long
+    return is_long or is_hypothesis_test(getattr(item, "obj", None))
+
+
+def _find_long_tests(items: Iterable[pytest.Item]) -> set[LongTest]:
+    reasons: dict[tuple[str, str], dict[str, str | None]] = defaultdict(dict)
+    for item in items:
+        mark = item.get_closest_marker("long")
+        if mark is not None and len(mark.args) != 1:
+            raise pytest.UsageError(f"{item.nodeid}: say why it is long: long(REASON)")
+        file = item.path.relative_to(ROOT).as_posix()
+        function = getattr(item, "originalname", item.name)
+        reasons[file, function][item.name] = mark.args[0] if mark else None
+    found: set[LongTest] = set()
+    for (file, function), cases in reasons.items():
+        same = len(set(cases.values())) == 1
+        for name, reason in cases.items():
+            if reason is not None:
+                found.add(LongTest(file, reason, function if same else name))
+    return found
+
+
+def long_tests(config: pytest.Config) -> set[LongTest]:
+    """Return the long tests of all collected files, whichever tier runs."""
+    return config.stash[_LONG_TESTS]
+
+
+_ROW = re.compile(r"^\| `(tests/[^`]+)` \| (.+?) \| (.+) \|$", re.MULTILINE)
+
+
+def listed_tests() -> set[LongTest]:
+    """Return the long tests in the list for readers."""
+    return {
+        LongTest(file, reason, name)
+        for file, names, reason in _ROW.findall(LIST.read_text())
+        for name in re.findall(r"`([^`]+)`", names)
+    }
+
+
+def _write_list(tests: Iterable[LongTest]) -> None:
+    rows: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for test in sorted(tests):
+        rows[test.file, test.reason].append(f"`{test.name}`")
+    lines = [f"| `{file}` | {', '.join(names)} | {why} |" for (file, why), names in rows.items()]
+    text = LIST.read_text()
+    head = text[: text.index("| File |")]
+    LIST.write_text("\n".join([f"{head}| File | Tests | Reason |", "|---|---|---|", *lines, ""]))
