@@ -1,4 +1,4 @@
-"""Refuse what the array has no bits for, or cannot even do bit by bit; say what would fit it."""
+"""Refuse layers that the array has no bits for; say which parameters would fit them."""
 
 from collections.abc import Sequence
 from typing import NoReturn

@@ -33,7 +33,7 @@ class FreeParams:
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """Where the non-zero weights of a layer are.
+    """Positions of the non-zero weights of a layer.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class RunChoice:
-    """What a network takes with runs of a width.
+    """Entries and bits that a network takes with run lengths of a width.
 
     Parameters
     ----------

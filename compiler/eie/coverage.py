@@ -9,7 +9,7 @@ __all__ = ["Steps", "covered_rows", "must_be"]
 
 
 class Steps(Protocol):
-    """What matters here of a segment, or of its entry in a manifest."""
+    """Interface of a segment, or of its entry in a manifest."""
 
     @property
     def program(self) -> tuple[Descriptor, ...]:

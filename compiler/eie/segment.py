@@ -1,4 +1,4 @@
-"""What the hardware is given: descriptors, contents of SRAMs, and the segments they make."""
+"""Define descriptors, SRAM contents, and the segments that they make up."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -33,7 +33,7 @@ class Descriptor:
 
 @dataclass(frozen=True, eq=False)
 class SramData:
-    """What an SRAM holds from row 0 up; the rows after that never matter.
+    """Contents of an SRAM from row 0 up; the rows after that never matter.
 
     Parameters
     ----------

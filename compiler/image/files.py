@@ -1,4 +1,4 @@
-"""The files of an image: which there must be, what may be replaced, whether they are intact."""
+"""Check the files of an image: that all are there and intact, and what may be replaced."""
 
 import hashlib
 from collections.abc import Iterable

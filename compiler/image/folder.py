@@ -1,4 +1,4 @@
-"""The folder of an image: how one is written, and read, whatever kind of network it holds."""
+"""Write and read the folder of an image, whatever kind of network it holds."""
 
 import hashlib
 import json

@@ -16,7 +16,7 @@ class _Error(Protocol):
 
 
 class MeasuredLayer(Protocol):
-    """What is looked at of a report's layer, of either engine."""
+    """Interface of a layer in the report of errors, of either engine."""
 
     @property
     def name(self) -> str: ...

@@ -1,4 +1,4 @@
-"""Whether stored zeros that lie outside the plane stay away from the outputs inside."""
+"""Check that stored zeros outside of the plane never reach an output inside."""
 
 from dataclasses import replace
 

@@ -89,8 +89,8 @@ def compile_quantized_cnn(
     The columns of EIE's first layer stand in the order in which SCNN's outputs come if they can go
     to EIE without the host. Output channels of layers are renumbered where that saves cycles, see
     :func:`.balance_channels`; the report's ``channel_order`` says how.
-    Kernels that have one place only get the stride that is fastest. The report's ``many_runs`` says
-    which layers are cut into more than :data:`.MANY_RUNS` runs.
+    Kernels as large as their padded input get the stride that is fastest. The report's
+    ``many_runs`` says which layers are cut into more than :data:`.MANY_RUNS` runs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a plan costs: roughly, for a first choice, and by a model, for the last one."""
+"""Estimate the cycles of a plan: roughly at first, by the cycle model for the last choice."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -158,7 +158,7 @@ def _held(inputs: int, stride: int, tile: int, pes: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class _Axis:
-    """What a region and a part of the kernel have in one direction.
+    """Extent of a region and of a part of the kernel in one direction.
 
     Parameters
     ----------

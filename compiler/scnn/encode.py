@@ -18,7 +18,7 @@ __all__ = ["StreamWords", "encode_weights", "move_taps", "tap_words"]
 
 @dataclass(frozen=True, eq=False)
 class StreamWords:
-    """What a stream reads in a pass.
+    """Headers and vectors that a stream reads in a pass.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ _MAX_CHANNELS = 512
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a pass has to do.
+    """Work of a pass: its stored weights and activations.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the memories store of a layer's weights and biases."""
+"""Turn a layer's weights and biases into the fields that the memories store."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Where a region of a convolution lies on a block of PEs: taps, halos, accumulators."""
+"""Lay a region of a convolution on a block of PEs: taps, halos, accumulators."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Where SCNN's outputs are when they go to EIE without the host, and in which order they go."""
+"""Find the places and the order in which SCNN's outputs are handed over to EIE."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class LayerPlan:
-    """How one layer is computed.
+    """Plan of one layer: its runs and mappings.
 
     Parameters
     ----------

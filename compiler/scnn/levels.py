@@ -1,4 +1,4 @@
-"""Find layers that could do without the host in between."""
+"""Group consecutive layers whose tensors stay on the array, without the host in between."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How a layer is laid on the array."""
+"""Define the mapping of a layer to the array."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ class Room:
 
 @dataclass(frozen=True, kw_only=True)
 class Mapping:
-    """Where a layer's outputs go; see ``docs/scnn.md``.
+    """Mapping of a layer's outputs to PEs and accumulators; see ``docs/scnn.md``.
 
     Parameters
     ----------

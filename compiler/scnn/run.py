@@ -1,4 +1,4 @@
-"""What the SCNN array is given: descriptors, contents of SRAMs, and what the host moves."""
+"""Define the runs of SCNN: descriptors, SRAM contents, and the activations that the host moves."""
 
 from dataclasses import dataclass
 

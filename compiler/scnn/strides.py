@@ -1,4 +1,4 @@
-"""Choose the stride of kernels that have one place only, and so never move."""
+"""Choose the stride of kernels as large as their padded input."""
 
 import math
 from collections.abc import Mapping

@@ -17,7 +17,7 @@ __all__ = ["EncodedTiles", "decode_tiles", "encode_tiles", "stored_places"]
 
 @dataclass(frozen=True, eq=False)
 class EncodedTiles:
-    """What the PEs of one block store; inside the block, PE (x, y) is ``y * 2**block_x + x``.
+    """Activations that the PEs of one block store; PE (x, y) of it is ``y * 2**block_x + x``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How every bench begins: the job it is to run, a clock and a reset, a record of outputs."""
+"""Begin a bench: read its job, start clock and reset, record the outputs."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How evenly a placement spreads the entries of each layer, beside what it replaced."""
+"""Measure how evenly a placement spreads the entries of each layer over the PEs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the host spends on an image whose segments need it, in cycles."""
+"""Count the cycles that the host takes to reload memories between segments."""
 
 from collections.abc import Mapping
 

@@ -24,7 +24,7 @@ _HALVES = 2
 
 @dataclass(frozen=True, eq=False)
 class Loading:
-    """What a host does about one run of the program.
+    """Words that the host loads for one run of the program.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Pass:
 
 
 class Scan(Protocol):
-    """What matters of a pass for what it reads; the compiler's descriptors have it, too."""
+    """Interface of a descriptor: the fields that say what a pass reads."""
 
     @property
     def src_rows(self) -> int:
@@ -83,7 +83,7 @@ class Scan(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ColumnStream:
-    """What one PE reads in one pass.
+    """Pointers and entries that one PE reads in one pass.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How the area of designs went from commit to commit, as git has kept it."""
+"""Draw the area of designs from commit to commit, from the history of the baseline."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Where the cycles of every PE went, as a picture."""
+"""Draw where the cycles of every PE went."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

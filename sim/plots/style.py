@@ -1,4 +1,4 @@
-"""What pictures have in common: colours, panels, files."""
+"""Style of all pictures: colours, panels, files."""
 
 import textwrap
 from collections.abc import Sequence

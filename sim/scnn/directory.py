@@ -1,4 +1,4 @@
-"""What stands in the directories of the activation RAMs, pass after pass."""
+"""Follow the contents of the directories of the activation RAMs from pass to pass."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["Directories", "Entry"]
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What a directory entry of a block of PEs is about.
+    """Tensor, channel and phase that a directory entry of a block of PEs stands for.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Entry:
 
 
 class Directories:
-    """Those of both activation RAMs, of every block of PEs.
+    """Directories of both activation RAMs, of every block of PEs.
 
     Parameters
     ----------

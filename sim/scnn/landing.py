@@ -1,4 +1,4 @@
-"""Which output a product is for, told by the address of its accumulator alone."""
+"""Find the output that a product belongs to from the address of its accumulator."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +20,7 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class Landing:
-    """How a pass lays out its accumulators.
+    """Layout of the accumulators in a pass.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the host puts into the activation RAMs of the SCNN array."""
+"""Make the words that the host loads into the activation RAMs of the SCNN array."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What the host spends between the runs of an image for SCNN, in cycles."""
+"""Count the cycles that the host takes between the runs of an image for SCNN."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING

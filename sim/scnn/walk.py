@@ -1,4 +1,4 @@
-"""Which output of a layer a PE makes when; the order in which the array drains its sums."""
+"""Follow the drain: which output of a layer a PE makes in which step."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ __all__ = ["PassMap", "map_pass", "walk"]
 
 @dataclass(frozen=True, eq=False)
 class PassMap:
-    """What the outputs of a pass are, for every step of the walk and every PE.
+    """Outputs of a pass, for every step of the drain and every PE.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def walk(descriptor: ScnnDescriptor) -> NDArray[np.int64]:
 
 
 def map_pass(params: ScnnParams, descriptor: ScnnDescriptor, output: PassOutput) -> PassMap:
-    """Say what every output of a pass is.
+    """Find the output of the layer that each step of the drain makes in each PE.
 
     Raises
     ------

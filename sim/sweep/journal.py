@@ -1,4 +1,4 @@
-"""What a sweep has finished, kept so that a killed sweep goes on where it was."""
+"""Keep the finished points of a sweep, so that a killed sweep goes on where it was."""
 
 import fcntl
 import json

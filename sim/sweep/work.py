@@ -1,4 +1,4 @@
-"""What a sweep runs: layers of the paper, or the network of an image, with inputs."""
+"""Choose the work of a sweep: layers of the paper, or the network of an image, with inputs."""
 
 import hashlib
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class PaperWork:
 
     @property
     def digest(self) -> str:
-        """What tells this from other work."""
+        """Digest that tells this work from other work."""
         return self.name
 
     def load(self) -> tuple[QuantNetwork, NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""How long work tells how far it is."""
+"""Progress callback of long operations."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What is known of the figures of the EIE paper (Han et al., ISCA 2016), as numbers.
+"""Keep the figures of the EIE paper (Han et al., ISCA 2016) as numbers.
 
 The paper gives the bars of its figures 8, 11, 12 and 13 in no text or table, so what stands here
 comes from its prose and tables, or was measured on the simulator and data that its authors

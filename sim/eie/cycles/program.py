@@ -38,7 +38,7 @@ class PassModel:
 
 @dataclass(frozen=True, eq=False)
 class PassTrace:
-    """When a pass did what, in cycles from the start of the program.
+    """Timeline of a pass, in cycles from the start of the program.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What every PE worked on and when, for one input of an image."""
+"""Trace the columns that every PE worked on, and when, for one input of an image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How long each column keeps each PE, read off the SRAMs."""
+"""Count the cycles that each column takes in each PE, from the SRAMs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["ColumnWork", "column_work"]
 
 @dataclass(frozen=True, eq=False)
 class ColumnWork:
-    """What the columns of a pass cost, (positions, num_pes) int32 each.
+    """Cycles of the columns of a pass, (positions, num_pes) int32 each.
 
     Parameters
     ----------

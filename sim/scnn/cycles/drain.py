@@ -1,4 +1,4 @@
-"""Which stream each PE listens to, and what the drain does for an output channel."""
+"""Find the stream of each PE, and the steps of the drain for an output channel."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -46,7 +46,7 @@ _Q_BLOCK, _Q_WORD, _Q_NONE, _Q_LAST, _Q_SIZE = 0, 1, 2, 3, 4
 
 
 class PassWork(NamedTuple):
-    """What a pass is about.
+    """Work of a pass: its descriptor, stored weights and stored activations.
 
     Parameters
     ----------

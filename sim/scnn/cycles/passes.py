@@ -1,4 +1,4 @@
-"""What a pass did and when."""
+"""Keep the timeline of a pass."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ __all__ = ["PassTrace"]
 
 @dataclass(frozen=True, eq=False)
 class PassTrace:
-    """When a pass did what, in cycles from the start of the run.
+    """Timeline of a pass, in cycles from the start of the run.
 
     Parameters
     ----------

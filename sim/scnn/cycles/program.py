@@ -28,7 +28,7 @@ _STREAM_LATENCY = 5
 
 @dataclass(frozen=True, eq=False)
 class RunCount:
-    """What a run takes.
+    """Cycles and counters of a run.
 
     Parameters
     ----------

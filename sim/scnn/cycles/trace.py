@@ -1,4 +1,4 @@
-"""What every PE of SCNN worked on and when, for one input of an image."""
+"""Trace the groups that every PE of SCNN worked on, and when, for one input of an image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

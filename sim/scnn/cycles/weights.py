@@ -1,4 +1,4 @@
-"""What each weight stream brings in a pass, read off its SRAMs."""
+"""Read the vectors that each weight stream sends in a pass, from its SRAMs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

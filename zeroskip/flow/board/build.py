@@ -1,4 +1,4 @@
-"""A board's configuration without contents: made once for an array, used for every image."""
+"""Make a board's configuration without contents: once for an array, used for every image."""
 
 import fcntl
 import hashlib

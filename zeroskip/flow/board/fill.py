@@ -1,4 +1,4 @@
-"""An image's SRAMs into a configuration: block memories without routing again."""
+"""Fill an image's SRAMs into the block memories of a configuration, without routing again."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Does an array fit a board? Asked before anything is synthesized."""
+"""Check that an array fits a board, before anything is synthesized."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Where the bits of a memory are in the blocks that Yosys makes of it.
+"""Find the place of each bit of a memory in the blocks that Yosys makes of it.
 
 Found by experiment rather than by rule: every bit of a memory gets a number, and the memory is
 mapped once for each bit of these numbers, with contents that are that bit. What ends at a place
@@ -25,7 +25,7 @@ __all__ = ["BlockMap", "map_memories", "settings_of"]
 
 @dataclass(frozen=True, eq=False)
 class BlockMap:
-    """How a memory of some shape is cut into blocks.
+    """Map from the bits of a memory of some shape to blocks.
 
     Parameters
     ----------

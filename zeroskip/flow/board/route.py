@@ -28,7 +28,7 @@ _ROUTING = re.compile(r"^Info: (Routing\b|Running router)")
 
 @dataclass(frozen=True)
 class Routed:
-    """What place and route gave.
+    """Result of place and route.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ _RETRY = (
 
 @dataclass(frozen=True)
 class Identity:
-    """What a board says it is.
+    """Identity of a board, as it answers IDENTIFY.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ _PLAIN: dict[int, int] = {Byte.ESC_END: Byte.END, Byte.ESC_ESC: Byte.ESC}
 
 @dataclass(frozen=True)
 class Answer:
-    """What a board answered.
+    """Answer of a board to a request.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a host can reach in an EIE array: the numbers of :mod:`hw.eie.formats`, in plain Python.
+"""Number the spaces and rows of an EIE array that a host can reach, in plain Python.
 
 There they are part of the hardware description, which a host need not have. A test holds the two
 together.

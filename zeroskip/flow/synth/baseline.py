@@ -1,4 +1,4 @@
-"""What designs took when somebody last agreed to it, to compare with."""
+"""Compare areas with a baseline: those that somebody last agreed to."""
 
 import json
 from collections.abc import Mapping

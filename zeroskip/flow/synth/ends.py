@@ -1,4 +1,4 @@
-"""Where paths begin and end: the registers, SRAMs and ports behind the names of signals."""
+"""Find the registers, SRAMs and ports at which paths begin and end."""
 
 import re
 from collections.abc import Mapping

@@ -36,7 +36,7 @@ class Sram:
 
 @dataclass(frozen=True)
 class Module:
-    """What stands in a module itself, without the modules in it.
+    """Cells of a module itself, without those of the modules in it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What synthesis found of an engine: its units, its totals, its longest paths."""
+"""Report of a synthesis: the units of an engine, its totals, its longest paths."""
 
 import hashlib
 from collections.abc import Iterable, Mapping

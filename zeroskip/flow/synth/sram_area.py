@@ -1,4 +1,4 @@
-"""How much room SRAMs take at 45 nm. No memory compiler is at hand: these are estimates."""
+"""Estimate the area of SRAMs at 45 nm; no memory compiler is at hand."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
