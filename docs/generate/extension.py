@@ -48,10 +48,22 @@ def _describe(
     """Put descriptions below parameters: types are in the signature, not in the docstring."""
     del app, kind, name, thing, options
     done: list[str] = []
-    for line in lines:
+    for line in _join_returns(lines):
         found = _PARAMETER.match(line)
         done += [found[1], f"    {found[2]}"] if found else [line]
     lines[:] = [line if ">>>" in line else _plain(line) for line in done]
+
+
+def _join_returns(lines: list[str]) -> list[str]:
+    """Make what stands under "Returns" one paragraph: its type is in the signature."""
+    if "Returns" not in lines:
+        return lines
+    begin = lines.index("Returns")
+    end = begin + 2
+    while end < len(lines) and not (end + 1 < len(lines) and lines[end + 1].startswith("---")):
+        end += 1
+    text = " ".join(line.strip() for line in lines[begin + 2 : end])
+    return [*lines[: begin + 2], text.strip().replace(" : ", ": "), "", *lines[end:]]
 
 
 def _plain(line: str) -> str:

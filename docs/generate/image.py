@@ -11,26 +11,48 @@ from amaranth.lib import data
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["layouts", "model"]
+__all__ = ["layouts", "manifest"]
 
 _ARRAYS = {"zeroskip.hw.eie.formats": EieParams(), "zeroskip.hw.scnn.formats": ScnnParams()}
 # What the SRAM files and the host's commands have; others are between units only.
 _SHOWN = re.compile(r"(entry|pointer|descriptor|block|directory|command)_layout$")
 
 
-def model(where: str) -> str:
-    """Return a table of the fields of ``module:class``, a model of a manifest or a part of it."""
+def manifest(where: str) -> str:
+    """Return tables of the fields of ``module:class``, and of every kind of entry in it."""
     module, _, name = where.partition(":")
-    kind: Any = getattr(importlib.import_module(module), name)
-    _, _, text = (inspect.getdoc(kind) or "").partition("Fields\n------\n")
+    schema = getattr(importlib.import_module(module), name).model_json_schema()
+    tables = []
+    for title, kind in [(name, schema), *schema.get("$defs", {}).items()]:
+        # Parameters of arrays have a page of their own.
+        if "properties" in kind and not title.endswith("Params"):
+            about = kind.get("description", "")
+            meanings = _meanings(about)
+            rows = [
+                (f"`{field}`", _type(one), meanings.get(field, ""))
+                for field, one in kind["properties"].items()
+            ]
+            summary = _plain(about.partition("\n\n")[0])
+            tables.append(f"**{title}**: {summary}\n\n{_table('field', 'type', rows)}")
+    return "\n\n".join(tables)
+
+
+def _meanings(text: str) -> dict[str, str]:
+    """Return what the list of fields or parameters of a docstring says of each."""
+    _, _, text = re.sub(r"\n-{3,}\n", "\n---\n", text).partition("\n---\n")
     meanings: dict[str, str] = {}
     for names, about in re.findall(r"(?m)^(\w[\w, ]*) : (.*(?:\n .*)*)", text):
         meanings |= dict.fromkeys(names.split(", "), _plain(about))
-    lines = ["| field | type | meaning |", "|---|---|---|"]
-    for field, info in kind.model_fields.items():
-        lines.append(
-            f"| `{info.alias or field}` | {_type(info.annotation)} | {meanings.get(field, '')} |"
-        )
+    return meanings
+
+
+def _table(first: str, second: str, rows: list[tuple[str, str, str]]) -> str:
+    """Return a table with a column of meanings, if there is one to tell."""
+    if not any(row[2] for row in rows):
+        lines = [f"| {first} | {second} |", "|---|---|", *(f"| {a} | {b} |" for a, b, _ in rows)]
+    else:
+        lines = [f"| {first} | {second} | meaning |", "|---|---|---|"]
+        lines += [f"| {a} | {b} | {c} |" for a, b, c in rows]
     return "\n".join(lines)
 
 
@@ -42,12 +64,13 @@ def layouts(module_name: str) -> str:
         if not _SHOWN.search(name):
             continue
         function = getattr(module, name)
-        about = _plain((inspect.getdoc(function) or "").partition("\n")[0])
-        layout = function(params)
-        lines = [f"`{module_name.removeprefix('zeroskip.')}.{name}`: {about}", ""]
-        lines += ["| field | bits |", "|---|---:|"]
-        lines += [f"| `{field}` | {span} |" for field, span in _fields(layout)]
-        parts.append("\n".join(lines))
+        about = inspect.getdoc(function) or ""
+        meanings = _meanings(about)
+        fields = _fields(function(params))
+        rows = [(f"`{field}`", bits, meanings.get(field, "")) for field, bits in fields]
+        title = f"`{module_name.removeprefix('zeroskip.')}.{name}`"
+        summary = _plain(about.partition("\n")[0])
+        parts.append(f"{title}: {summary}\n\n{_table('field', 'bits', rows)}")
     return "\n\n".join(parts)
 
 
@@ -61,13 +84,27 @@ def _fields(layout: data.Layout) -> list[tuple[str, str]]:
     return found
 
 
-def _type(annotation: Any) -> str:
-    """Return a type as a reader of JSON would say it."""
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    text = re.sub(r"\b(?:\w+\.)+(\w)", r"\1", text)
-    text = re.sub(r", (FieldInfo|Ge|MinLen|Strict)\(.*?\)\]", "]", text)
-    text = re.sub(r"Annotated\[(\w+)[^\[\]]*\]", r"\1", text)
-    return "`" + text.replace("|", "or").replace("NoneType", "None") + "`"
+def _type(kind: dict[str, Any]) -> str:
+    """Return what a value is in JSON."""
+    match kind:
+        case {"$ref": str(name)}:
+            return name.rpartition("/")[2]
+        case {"const": value}:
+            return f"`{value}`"
+        case {"enum": values}:
+            return " or ".join(f"`{value}`" for value in values)
+        case {"anyOf": kinds}:
+            return " or ".join(_type(one) for one in kinds)
+        case {"type": "array", "items": dict(items)}:
+            return f"list of {_type(items)}"
+        case {"type": "array", "prefixItems": items}:
+            return f"list of {len(items)}: {', '.join(dict.fromkeys(map(_type, items)))}"
+        case {"type": "object", "additionalProperties": dict(values)}:
+            return f"object of {_type(values)}"
+        case {"type": str(name)}:
+            return "text" if name == "string" else name
+        case _:
+            return "any"
 
 
 def _plain(text: str) -> str:
