@@ -12,6 +12,7 @@ from zeroskip.compiler.eie.place import Placement, local_rows
 from zeroskip.compiler.eie.segment import Descriptor
 from zeroskip.compiler.eie.window import Window
 from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Draft", "EntriesPart", "Memory", "Planner", "PointersPart"]
@@ -193,7 +194,7 @@ class Planner:
                 bias_base=used[Memory.BIASES] if drain else 0,
                 shift=int(layer.shift),
                 drain=drain,
-                relu=bool(layer.relu),
+                activation=Activation.RELU if layer.relu else Activation.IDENTITY,
                 swap=drain and window.after == height and not stored,
                 last=False,
             )

@@ -13,7 +13,8 @@ from zeroskip.compiler.eie.plan import Draft, EntriesPart, Memory, Planner, Poin
 from zeroskip.compiler.eie.segment import Segment, SramData, program_words
 from zeroskip.compiler.eie.window import Window, windows
 from zeroskip.compiler.ir.network import QuantNetwork
-from zeroskip.hw.eie.formats import bias_word, sram_files
+from zeroskip.hw.common.formats import bias_word
+from zeroskip.hw.eie.formats import sram_files
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["build"]

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout, pack
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, Activation, pack
+from zeroskip.hw.eie.formats import descriptor_layout
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Descriptor", "Segment", "SramData", "program_words"]
@@ -26,7 +27,7 @@ class Descriptor:
     bias_base: int
     shift: int
     drain: bool
-    relu: bool
+    activation: Activation
     swap: bool
     last: bool
 
@@ -82,6 +83,6 @@ def program_words(program: Sequence[Descriptor], params: EieParams) -> NDArray[n
     halves: list[int] = []
     for descriptor in program:
         fields = {name: int(value) for name, value in asdict(descriptor).items()}
-        high, low = divmod(pack(descriptor_layout(params), **fields), 1 << DESCRIPTOR_HALF_BITS)
+        high, low = divmod(pack(descriptor_layout(params), **fields), 1 << DESCRIPTOR_WORD_BITS)
         halves += [low, high]
     return np.array(halves, np.uint64)

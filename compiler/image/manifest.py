@@ -13,6 +13,7 @@ from zeroskip.base.bounded import parse_json
 from zeroskip.base.errors import ImageError
 from zeroskip.compiler.eie.coverage import covered_rows, must_be
 from zeroskip.compiler.eie.segment import Descriptor
+from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.eie.formats import sram_files
 from zeroskip.hw.eie.params import EieParams
 
@@ -40,7 +41,7 @@ _KINDS = {
     CNN_FORMAT: "an image of a network with convolutions for SCNN",
 }
 
-SCHEMA = 3
+SCHEMA = 4
 """Raised with every change of the files' names, layouts or meaning."""
 
 _Count = Annotated[int, Field(ge=0)]
@@ -218,7 +219,8 @@ class Manifest(SignedManifest):
             for index, (layer, one) in enumerate(zip(segment.passes, segment.program, strict=True)):
                 here, mine = f"segments.{number}.program.{index}", self.layers[layer]
                 shift = mine.in_frac + mine.weight_frac - mine.out_frac
-                must_be(f"{here}.relu", one.relu, f"layers.{layer}.relu", mine.relu)
+                function = Activation(mine.relu)
+                must_be(f"{here}.activation", one.activation, f"that of layers.{layer}", function)
                 rule = f"what the fraction bits of layers.{layer} say"
                 must_be(f"{here}.shift", one.shift, rule, shift)
         return self

@@ -11,13 +11,8 @@ from zeroskip.compiler.scnn.encode import move_taps
 from zeroskip.compiler.scnn.lanes import unsigned_field
 from zeroskip.compiler.scnn.passes import Pass
 from zeroskip.compiler.scnn.run import ScnnDescriptor
-from zeroskip.hw.scnn.formats import (
-    DESCRIPTOR_WORD_BITS,
-    DESCRIPTOR_WORDS,
-    descriptor_layout,
-    pack,
-    sram_files,
-)
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, pack
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_files
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["collect", "program_words"]

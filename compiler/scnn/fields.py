@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from zeroskip.base.errors import ScnnCompileError
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.lanes import unsigned_field
-from zeroskip.hw.eie.formats import bias_word
+from zeroskip.hw.common.formats import bias_word
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["bias_words", "stored_fields"]

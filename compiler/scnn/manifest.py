@@ -16,12 +16,13 @@ from zeroskip.compiler.image.files import CNN_FORMAT
 from zeroskip.compiler.image.manifest import SignedManifest, StrictEntry
 from zeroskip.compiler.ir.graph import INPUT, Area
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, PassOutput, ScnnDescriptor
+from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.scnn.formats import sram_files
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["CNN_SCHEMA", "CnnManifest", "ConvEntry", "RunEntry"]
 
-CNN_SCHEMA = 1
+CNN_SCHEMA = 2
 """Raised with every change of the files' names, layouts or meaning."""
 
 _Count = Annotated[int, Field(ge=0)]
@@ -182,7 +183,8 @@ class CnnManifest(SignedManifest):
                 shift = mine.in_frac + mine.weight_frac - mine.out_frac
                 rule = f"what the fraction bits of layers.{layer} say"
                 must_be(f"{at}.shift", one.shift, rule, shift)
-                must_be(f"{at}.relu", one.relu, f"layers.{layer}.relu", mine.relu)
+                function = Activation(mine.relu)
+                must_be(f"{at}.activation", one.activation, f"that of layers.{layer}", function)
                 must_be(f"{at}.last", one.last, "true at the end only, here", index == count - 1)
                 output = run.outputs[index]
                 made[layer] += _outputs(f"{here}.outputs.{index}", output, one, self.params)

@@ -14,6 +14,7 @@ from zeroskip.compiler.scnn.fields import bias_words
 from zeroskip.compiler.scnn.geometry import Region, phase_taps
 from zeroskip.compiler.scnn.mapping import Mapping, Room
 from zeroskip.compiler.scnn.run import Channels, PassOutput, ScnnDescriptor
+from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Encoder", "Pass", "Share"]
@@ -176,7 +177,7 @@ class Encoder:
             shift=conv.shift,
             codebook=0,
             plain=conv.codebook is None,
-            relu=conv.relu,
+            activation=Activation.RELU if conv.relu else Activation.IDENTITY,
             maximum=maximum,
             init_min=maximum and conv.signed_input,
             keep_zeros=maximum and conv.signed_input,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from zeroskip.compiler.eie.segment import SramData
+from zeroskip.hw.common.formats import Activation
 
 __all__ = [
     "ActLoad",
@@ -48,7 +49,7 @@ class ScnnDescriptor:
     shift: int
     codebook: int
     plain: bool
-    relu: bool
+    activation: Activation
     maximum: bool
     init_min: bool
     keep_zeros: bool

@@ -5,7 +5,6 @@ import enum as py_enum
 from amaranth.hdl import Shape, unsigned
 from amaranth.lib import data, enum
 
-from zeroskip.hw.common.host_port import StatusBit
 from zeroskip.hw.eie import formats as eie
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn import formats as scnn
@@ -16,7 +15,6 @@ __all__ = [
     "Engine",
     "Go",
     "Register",
-    "StatusBit",
     "chip_command_layout",
     "chip_host_bits",
     "handoff_layout",

@@ -7,6 +7,7 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.chip.formats import handoff_layout
+from zeroskip.hw.common.control import Control, StatusBit
 from zeroskip.hw.common.params import address_bits
 from zeroskip.hw.eie import formats as eie
 from zeroskip.hw.eie.params import EieParams
@@ -130,7 +131,7 @@ class Handoff(wiring.Component):
                     to_row.eq(0),
                 ]
             with m.Case(_State.RAM):
-                m.d.comb += [ask.space.eq(scnn.Space.CONTROL), ask.addr.eq(scnn.Control.STATUS)]
+                m.d.comb += [ask.space.eq(scnn.Space.CONTROL), ask.addr.eq(Control.STATUS)]
             with m.Case(_State.PE):
                 m.d.sync += channel.eq(0)
                 with m.If((columns != 0) & (rows != 0) & (config.channels != 0)):
@@ -212,7 +213,7 @@ class Handoff(wiring.Component):
         """Take SCNN's answer to what was asked in state ``after``."""
         with m.Switch(after):
             with m.Case(_State.RAM):
-                source = (answer & scnn.StatusBit.SOURCE).any()
+                source = (answer & StatusBit.SOURCE).any()
                 m.d.sync += [ram.eq(source ^ ~self.config.swapped), state.eq(_State.PE)]
             with m.Case(_State.ENTRY):
                 found_layout = scnn.directory_layout(self._s)

@@ -9,13 +9,13 @@ from zeroskip.hw.chip.formats import (
     Engine,
     Go,
     Register,
-    StatusBit,
     chip_command_layout,
     chip_host_bits,
     handoff_layout,
     register_layout,
 )
 from zeroskip.hw.chip.handoff import Handoff
+from zeroskip.hw.common.control import Command, Control, StatusBit
 from zeroskip.hw.common.host_port import status_word
 from zeroskip.hw.eie import formats as eie
 from zeroskip.hw.eie.params import EieParams
@@ -153,12 +153,12 @@ class Chip(wiring.Component):
         m.d.comb += [
             start_scnn.command.write.eq(1),
             start_scnn.command.space.eq(scnn.Space.CONTROL),
-            start_scnn.command.addr.eq(scnn.Control.COMMAND),
-            start_scnn.command.data.eq(scnn.Command.START | Mux(keep, scnn.Command.KEEP, 0)),
+            start_scnn.command.addr.eq(Control.COMMAND),
+            start_scnn.command.data.eq(Command.START | Mux(keep, Command.KEEP, 0)),
             start_eie.command.write.eq(1),
             start_eie.command.space.eq(eie.Space.CONTROL),
-            start_eie.command.addr.eq(eie.Control.COMMAND),
-            start_eie.command.data.eq(eie.Command.START),
+            start_eie.command.addr.eq(Control.COMMAND),
+            start_eie.command.data.eq(Command.START),
         ]
         with m.If(starting):
             m.d.comb += [

@@ -1,56 +1,23 @@
-"""The host's port of an array: layouts of commands, and how they are served."""
+"""The host's port of an array: how commands are served."""
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import Any, Protocol
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, enum, stream
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import stream
 
 from zeroskip.hw.common.control import Command, Control, StatusBit
+from zeroskip.hw.common.formats import COUNTER_BITS
 from zeroskip.hw.common.params import address_bits
 
 __all__ = [
-    "ADDR_BITS",
-    "COUNTER_BITS",
-    "Command",
-    "Control",
     "Controlled",
     "Served",
-    "StatusBit",
-    "command_layout",
-    "host_layout",
     "serve_host",
     "status_word",
 ]
-
-COUNTER_BITS = 32
-"""Width of a cycle counter, which wraps."""
-
-ADDR_BITS = 24
-"""Width of a host address."""
-
-
-def host_layout(bits: int, space: type[enum.Enum]) -> data.StructLayout:
-    """Lay out a host command as a PE sees it: write ``data`` to row ``addr`` of a space, or read.
-
-    Parameters
-    ----------
-    bits : width of the data.
-    space : address spaces; ``CONTROL`` is one of them.
-    """
-    return data.StructLayout({
-        "data": unsigned(bits),
-        "addr": unsigned(ADDR_BITS),
-        "space": space,
-        "write": unsigned(1),
-    })
-
-
-def command_layout(host: data.StructLayout) -> data.StructLayout:
-    """Lay out a host command, and the number of the PE (or stream) whose memory is meant."""
-    return data.StructLayout({"command": host, "pe": unsigned(8)})
 
 
 class Controlled(Protocol):
@@ -101,7 +68,7 @@ def serve_host(
     m : of the array; what serves the host is added.
     array : whose port it is; ``running`` is driven, too.
     sequencer : what a :class:`Command` goes to.
-    host, host_pe, host_valid : the command in hand, see :func:`host_layout`, the number that came
+    host, host_pe, host_valid : the command in hand, see :func:`.host_layout`, the number that came
         with it, and whether it is new.
     answers : of the PEs, a cycle after the command.
     counting : this cycle is one of the run.

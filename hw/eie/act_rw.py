@@ -5,7 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.add import add
-from zeroskip.hw.common.saturate import saturate
+from zeroskip.hw.common.formats import Activation
+from zeroskip.hw.common.requantize import requantize
 from zeroskip.hw.common.sram import Ports, sram
 from zeroskip.hw.eie.params import EieParams
 
@@ -18,8 +19,8 @@ class ActRw(wiring.Component):
     Scan: all PEs read the same row of their source file; a row waits in the file's output until
     it is taken as the PE's candidate, which then is ``pending`` until granted, unless it is 0.
 
-    Drain, one accumulator per cycle, three stages: read accumulator and bias; add; shift,
-    saturate, ReLU and write. The rounding half is part of the bias (``formats.bias_word``).
+    Drain, one accumulator per cycle, three stages: read accumulator and bias; add; requantize
+    and write.
 
     Members
     -------
@@ -30,7 +31,7 @@ class ActRw(wiring.Component):
     pending, candidate : Out, a non-zero activation to broadcast.
     bias_read, bias_row : In, read a bias, in the cycle in which the accumulator is read.
     acc : In, the accumulator, one cycle after it was read.
-    shift, relu : In, how to make an output of a sum.
+    shift, activation : In, how to make an output of a sum, see :func:`.requantize`.
     write, write_row : In, write the output to the destination file, two cycles after the read.
     output_data : Out, the output that ``write`` writes.
     load_act, load_bias, load_row, load_data : In, write an activation (the row's highest bit
@@ -50,7 +51,7 @@ class ActRw(wiring.Component):
     bias_row: Signal
     acc: Signal
     shift: Signal
-    relu: Signal
+    activation: Signal
     write: Signal
     write_row: Signal
     output_data: Signal
@@ -76,7 +77,7 @@ class ActRw(wiring.Component):
             "bias_row": In(params.bias_addr_bits),
             "acc": In(signed(params.acc_bits)),
             "shift": In(6),
-            "relu": In(1),
+            "activation": In(Activation),
             "write": In(1),
             "write_row": In(row),
             "output_data": Out(act),
@@ -123,16 +124,14 @@ class ActRw(wiring.Component):
         m.submodules.bias = biases = sram(signed(p.acc_bits), p.num_biases, "bias", Ports.SHARED)
         bias, bias_load = biases.read_port(), biases.write_port()
         total = Signal(signed(p.acc_bits), reset_less=True)
-        shifted = Signal(signed(p.acc_bits))
         m.d.comb += [
             bias.en.eq(self.bias_read),
             bias.addr.eq(self.bias_row),
             bias_load.en.eq(self.load_bias),
             bias_load.addr.eq(self.load_row[: p.bias_addr_bits]),
             bias_load.data.eq(self.load_data[: p.acc_bits]),
-            shifted.eq(total >> self.shift),
         ]
         m.d.sync += total.eq(add(m, self.acc, bias.data, p.acc_bits))
-        clipped = saturate(shifted, p.act_bits)
-        m.d.comb += self.output_data.eq(Mux(self.relu & shifted[-1], 0, clipped))
+        output = requantize(m, total, self.shift, self.activation, p.act_bits)
+        m.d.comb += self.output_data.eq(output)
         return m

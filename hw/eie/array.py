@@ -4,11 +4,11 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from zeroskip.hw.common.formats import COUNTER_BITS
 from zeroskip.hw.common.host_port import serve_host
 from zeroskip.hw.eie.ccu import Ccu
 from zeroskip.hw.eie.control import Phase
 from zeroskip.hw.eie.formats import (
-    COUNTER_BITS,
     VERSION,
     Space,
     command_layout,

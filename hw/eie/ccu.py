@@ -4,12 +4,13 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from zeroskip.hw.common.counters import counter_addr_bits
+from zeroskip.hw.common.descriptor_read import DescriptorRead
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS
 from zeroskip.hw.eie.codebook_load import CodebookLoad
 from zeroskip.hw.eie.control import Phase, control_layout
-from zeroskip.hw.eie.counters import counter_addr_bits
-from zeroskip.hw.eie.descriptor_read import DescriptorRead
 from zeroskip.hw.eie.drain import Drain
-from zeroskip.hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout
+from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, StallClass, descriptor_layout
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Ccu"]
@@ -86,16 +87,18 @@ class Ccu(wiring.Component):
             "load_program": In(1),
             "load_codebook": In(1),
             "load_row": In(params.descriptor_addr_bits + params.code_bits),
-            "load_data": In(DESCRIPTOR_HALF_BITS),
+            "load_data": In(DESCRIPTOR_WORD_BITS),
         })
 
     def elaborate(self, platform: object) -> Module:
-        p = self._p
+        p, layout = self._p, descriptor_layout(self._p)
         m = Module()
-        m.submodules.descriptor_read = reader = DescriptorRead(p)
+        m.submodules.descriptor_read = reader = DescriptorRead(
+            layout, DESCRIPTOR_WORDS, p.num_descriptors
+        )
         m.submodules.codebook_load = codebooks = CodebookLoad(p)
         m.submodules.drain = drain = Drain(p)
-        now = Signal(descriptor_layout(p), reset_less=True)
+        now = Signal(layout, reset_less=True)
         ahead = reader.descriptor
         flush = Signal()
         c = self.control
@@ -108,7 +111,7 @@ class Ccu(wiring.Component):
         gentle = Signal()
         # Sums and source file are those that the last run left.
         intact = ~self.running | (gentle & ~restart)
-        sweep = Signal(max(p.acc_addr_bits, counter_addr_bits(p)))
+        sweep = Signal(max(p.acc_addr_bits, counter_addr_bits(p, StallClass)))
         m.d.comb += [
             reader.flush.eq(flush),
             reader.load_en.eq(self.load_program),
@@ -138,7 +141,7 @@ class Ccu(wiring.Component):
             c.act_row.eq(drain.write_row),
             c.counter_row.eq(sweep),
             c.shift.eq(now.shift),
-            c.relu.eq(now.relu),
+            c.activation.eq(now.activation),
             c.descriptor.eq(number),
         ]
         m.d.comb += self.running.eq(state != _State.IDLE)

@@ -2,7 +2,9 @@
 
 from amaranth.lib import data, enum
 
-from zeroskip.hw.eie.counters import counter_addr_bits
+from zeroskip.hw.common.counters import counter_addr_bits
+from zeroskip.hw.common.formats import Activation
+from zeroskip.hw.eie.formats import StallClass
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Phase", "control_layout"]
@@ -30,7 +32,7 @@ def control_layout(p: EieParams) -> data.StructLayout:
     clear, clear_row : clear an accumulator.
     counter_clear, counter_row : clear a counter.
     act_write, act_row : write the output that is at the end of the drain pipeline.
-    shift, relu : output arithmetic.
+    shift, activation : output arithmetic.
     phase, descriptor : for the cycle counters.
     """
     return data.StructLayout({
@@ -43,11 +45,11 @@ def control_layout(p: EieParams) -> data.StructLayout:
         "clear": 1,
         "clear_row": p.acc_addr_bits,
         "counter_clear": 1,
-        "counter_row": counter_addr_bits(p),
+        "counter_row": counter_addr_bits(p, StallClass),
         "act_write": 1,
         "act_row": p.act_addr_bits,
         "shift": 6,
-        "relu": 1,
+        "activation": Activation,
         "phase": Phase,
         "descriptor": p.descriptor_addr_bits,
     })

@@ -1,31 +1,24 @@
 """Bit layouts of the EIE array: what the compiler writes and what the RTL reads.
 
-Each layout stands here once. RTL views signals through the layouts; software packs with the
-``pack`` functions or, for whole SRAMs, with the fields' offsets (:func:`entry_shifts`).
+Each layout stands here once. RTL views signals through the layouts; software packs with
+:func:`.pack` or, for whole SRAMs, with the fields' offsets (:func:`entry_shifts`).
 """
 
 import enum as py_enum
 from collections.abc import Mapping
-from typing import Any
 
-from amaranth.hdl import Const, Shape, signed, unsigned
+from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data, enum
 
-from zeroskip.hw.common import host_port
-from zeroskip.hw.common.host_port import ADDR_BITS, COUNTER_BITS, Command, Control, StatusBit
+from zeroskip.hw.common import formats as common
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, Activation
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = [
-    "ADDR_BITS",
-    "COUNTER_BITS",
-    "DESCRIPTOR_HALF_BITS",
+    "DESCRIPTOR_WORDS",
     "VERSION",
-    "Command",
-    "Control",
     "Space",
     "StallClass",
-    "StatusBit",
-    "bias_word",
     "broadcast_layout",
     "command_layout",
     "descriptor_layout",
@@ -33,15 +26,14 @@ __all__ = [
     "entry_shifts",
     "host_bits",
     "host_layout",
-    "pack",
     "pointer_layout",
     "readable_rows",
     "sram_files",
     "work_layout",
 ]
 
-DESCRIPTOR_HALF_BITS = 64
-"""A descriptor is two words of this width in the program memory, low half first."""
+DESCRIPTOR_WORDS = 2
+"""A descriptor is this many words of the program memory, lowest first."""
 
 
 class StallClass(py_enum.IntEnum):
@@ -142,7 +134,7 @@ def descriptor_layout(p: EieParams) -> data.StructLayout:
     dst_base : first row of the destination activation file that is written.
     bias_base : first bias.
     shift : right shift of the accumulator.
-    relu : clip negative outputs to 0.
+    activation : the :class:`.Activation` of outputs.
     swap : source and destination files change roles after this pass.
     last : the program ends here.
     """
@@ -157,12 +149,12 @@ def descriptor_layout(p: EieParams) -> data.StructLayout:
         "bias_base": unsigned(p.bias_addr_bits),
         "shift": unsigned(6),
         "drain": unsigned(1),
-        "relu": unsigned(1),
+        "activation": Activation,
         "swap": unsigned(1),
         "last": unsigned(1),
     })
-    if Shape.cast(layout).width > 2 * DESCRIPTOR_HALF_BITS:
-        raise ValueError("a descriptor does not fit its two words")
+    if Shape.cast(layout).width > DESCRIPTOR_WORDS * DESCRIPTOR_WORD_BITS:
+        raise ValueError("a descriptor does not fit its words")
     return layout
 
 
@@ -177,12 +169,12 @@ def host_layout(p: EieParams) -> data.StructLayout:
     In space ACT the row is an address of an activation file, above it the file's number. COUNTER
     has row ``descriptor * 8 + StallClass``.
     """
-    return host_port.host_layout(host_bits(p), Space)
+    return common.host_layout(host_bits(p), Space)
 
 
 def command_layout(p: EieParams) -> data.StructLayout:
     """Lay out a host command, and the PE whose memory is meant."""
-    return host_port.command_layout(host_layout(p))
+    return common.command_layout(host_layout(p))
 
 
 def readable_rows(p: EieParams) -> dict[Space, tuple[int, int]]:
@@ -191,33 +183,6 @@ def readable_rows(p: EieParams) -> dict[Space, tuple[int, int]]:
     if p.counters:
         rows[Space.COUNTER] = p.num_descriptors * len(StallClass), 1
     return rows
-
-
-def pack(layout: data.StructLayout, **fields: Any) -> int:
-    """Pack ``fields`` to the integer that the RTL sees; unnamed fields are 0.
-
-    Raises
-    ------
-    ValueError
-        If a field is unknown or its value does not fit.
-    """
-    for name, value in fields.items():
-        shape = layout[name].shape
-        if isinstance(shape, Shape) and isinstance(value, int):
-            low = -(1 << shape.width - 1) if shape.signed else 0
-            high = (1 << shape.width - shape.signed) - 1
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, not {value}")
-    init: dict[int | str, Any] = {**fields}
-    return Const.cast(layout.const(init)).value & ((1 << Shape.cast(layout).width) - 1)
-
-
-def bias_word(bias: int, shift: int) -> int:
-    """Return what the bias SRAM holds: the bias plus half an output step.
-
-    The hardware then rounds half up by adding this word and shifting right.
-    """
-    return bias + ((1 << shift) >> 1)
 
 
 def sram_files(p: EieParams) -> dict[str, tuple[int, int]]:
@@ -229,7 +194,7 @@ def sram_files(p: EieParams) -> dict[str, tuple[int, int]]:
     half = p.num_pointers // 2
     pointer = Shape.cast(pointer_layout(p)).width
     files = {
-        "program": (2 * p.num_descriptors, DESCRIPTOR_HALF_BITS),
+        "program": (DESCRIPTOR_WORDS * p.num_descriptors, DESCRIPTOR_WORD_BITS),
         "codebook": (p.num_descriptors * p.num_codes, p.weight_bits),
     }
     for pe in range(p.num_pes):

@@ -4,19 +4,13 @@ from amaranth.hdl import Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from zeroskip.hw.eie.act_queue import ActQueue
+from zeroskip.hw.common.counters import Counters
+from zeroskip.hw.common.formats import COUNTER_BITS
+from zeroskip.hw.common.queue import Queue
 from zeroskip.hw.eie.act_rw import ActRw
 from zeroskip.hw.eie.arithm import Arithm
 from zeroskip.hw.eie.control import Phase, control_layout
-from zeroskip.hw.eie.counters import Counters
-from zeroskip.hw.eie.formats import (
-    COUNTER_BITS,
-    Space,
-    StallClass,
-    broadcast_layout,
-    host_layout,
-    work_layout,
-)
+from zeroskip.hw.eie.formats import Space, StallClass, broadcast_layout, host_layout, work_layout
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.ptr_read import PtrRead
 from zeroskip.hw.eie.spmat_read import SpmatRead
@@ -93,7 +87,7 @@ class Pe(wiring.Component):
         flushed = ResetInserter(c.flush)
         queue_layout = work_layout(p) if p.pointers_first else broadcast_layout(p)
         # Whether a column has entries is known late in the cycle in which its pointers are read.
-        queue = ActQueue(queue_layout, p.queue_depth, late=p.pointers_first)
+        queue = Queue(queue_layout, p.queue_depth, late=p.pointers_first)
         pointers, spmat, arithm, acts = PtrRead(p), SpmatRead(p), Arithm(p), ActRw(p)
         m.submodules.act_queue = flushed(queue)
         m.submodules.ptr_read = flushed(pointers)
@@ -144,22 +138,24 @@ class Pe(wiring.Component):
             acts.bias_row.eq(c.bias_row),
             acts.acc.eq(arithm.read_data),
             acts.shift.eq(c.shift),
-            acts.relu.eq(c.relu),
+            acts.activation.eq(c.activation),
             acts.write.eq(c.act_write),
             acts.write_row.eq(c.act_row),
             self.output_data.eq(acts.output_data),
         ]
         self._connect_host(m, pointers, spmat, acts)
         if p.counters:
-            m.submodules.counters = counters = Counters(p)
+            m.submodules.counters = counters = Counters(p, StallClass)
             stall_class = Signal(StallClass)
             with m.If(c.phase == Phase.SETUP):
                 m.d.comb += stall_class.eq(StallClass.SETUP)
             with m.Elif(c.phase == Phase.DRAIN):
                 m.d.comb += stall_class.eq(StallClass.DRAIN)
             with m.Elif(spmat.issued):
-                padding = spmat.padding
-                m.d.comb += stall_class.eq(Mux(padding, StallClass.PADDING, StallClass.USEFUL))
+                m.d.comb += [
+                    counters.useful.eq(~spmat.padding),
+                    stall_class.eq(Mux(spmat.padding, StallClass.PADDING, StallClass.USEFUL)),
+                ]
             with m.Elif(waiting):
                 m.d.comb += stall_class.eq(StallClass.FETCH)
             with m.Elif(self.scanned):

@@ -4,8 +4,9 @@ from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from zeroskip.hw.common.formats import ADDR_BITS
 from zeroskip.hw.common.sram import sram
-from zeroskip.hw.scnn.formats import ADDR_BITS, act_word_layout, directory_layout, host_bits
+from zeroskip.hw.scnn.formats import act_word_layout, directory_layout, host_bits
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["ActRam"]

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from zeroskip.hw.eie.act_queue import ActQueue
+from zeroskip.hw.common.queue import Queue
 from zeroskip.hw.scnn.coordinates import Coordinates
 from zeroskip.hw.scnn.formats import act_word_layout, directory_layout
 from zeroskip.hw.scnn.params import ScnnParams
@@ -98,7 +98,7 @@ class ActRead(wiring.Component):
         p = self._p
         m = Module()
         m.submodules.coordinates = coordinates = Coordinates(p)
-        m.submodules.queue = queue = ActQueue(acts_layout(p), ACT_QUEUE_DEPTH)
+        m.submodules.queue = queue = Queue(acts_layout(p), ACT_QUEUE_DEPTH)
 
         # d_: the directory entry at the RAM's output.
         d_valid = Signal()

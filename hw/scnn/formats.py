@@ -8,25 +8,17 @@ import enum as py_enum
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data, enum
 
-from zeroskip.hw.common import host_port
-from zeroskip.hw.common.host_port import ADDR_BITS, COUNTER_BITS, Command, Control, StatusBit
-from zeroskip.hw.eie.formats import bias_word, pack
+from zeroskip.hw.common import formats as common
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, Activation
 from zeroskip.hw.scnn.params import DESCRIPTOR_BITS, ScnnParams
 
 __all__ = [
-    "ADDR_BITS",
-    "COUNTER_BITS",
     "DESCRIPTOR_WORDS",
-    "DESCRIPTOR_WORD_BITS",
     "VERSION",
-    "Command",
-    "Control",
     "Space",
     "StallClass",
-    "StatusBit",
     "act_entry_layout",
     "act_word_layout",
-    "bias_word",
     "block_layout",
     "command_layout",
     "descriptor_layout",
@@ -34,7 +26,6 @@ __all__ = [
     "host_bits",
     "host_layout",
     "item_layout",
-    "pack",
     "readable_rows",
     "sram_files",
     "step_layout",
@@ -44,9 +35,6 @@ __all__ = [
 
 VERSION = 2
 """Version of the host interface and of the layouts, read from ``Control.VERSION``."""
-
-DESCRIPTOR_WORD_BITS = 64
-"""Width of a word of the program memory."""
 
 DESCRIPTOR_WORDS = DESCRIPTOR_BITS // DESCRIPTOR_WORD_BITS
 """A descriptor is this many words of the program memory, lowest first."""
@@ -216,7 +204,7 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
     bias_base : bias of output channel 0 of the pass.
     shift : right shift of the sum.
     codebook : which codebook; ``plain``: stored weights are values, sign-extended.
-    relu : clip negative outputs to 0.
+    activation : the :class:`.Activation` of outputs.
     maximum : accumulate the maximum instead of the sum; ``init_min``: from the smallest number
         instead of 0.
     keep_zeros : stored zeros of the source are activations; ``out_dense``: store every output.
@@ -256,7 +244,7 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
         "shift": unsigned(6),
         "codebook": unsigned(p.codebook_bits),
         "plain": unsigned(1),
-        "relu": unsigned(1),
+        "activation": Activation,
         "maximum": unsigned(1),
         "init_min": unsigned(1),
         "keep_zeros": unsigned(1),
@@ -282,12 +270,12 @@ def host_layout(p: ScnnParams) -> data.StructLayout:
     In spaces ACT and DIRECTORY the row has the RAM's number (0 or 1) above it, at bit
     ``act_addr_bits`` and ``channel_bits``. COUNTER has row ``descriptor * 8 + StallClass``.
     """
-    return host_port.host_layout(host_bits(p), Space)
+    return common.host_layout(host_bits(p), Space)
 
 
 def command_layout(p: ScnnParams) -> data.StructLayout:
     """Lay out a host command, and the number of the PE (y * pes_x + x) or stream it is for."""
-    return host_port.command_layout(host_layout(p))
+    return common.command_layout(host_layout(p))
 
 
 def readable_rows(p: ScnnParams) -> dict[Space, tuple[int, int]]:

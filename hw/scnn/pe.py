@@ -4,11 +4,11 @@ from amaranth.hdl import Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from zeroskip.hw.common.counters import Counters, counter_addr_bits
 from zeroskip.hw.scnn.accumulators import Accumulators
 from zeroskip.hw.scnn.act_ram import ActRam
 from zeroskip.hw.scnn.act_read import ActRead
 from zeroskip.hw.scnn.control import Phase
-from zeroskip.hw.scnn.counters import Counters, counter_addr_bits
 from zeroskip.hw.scnn.formats import (
     Space,
     StallClass,
@@ -120,7 +120,7 @@ class ScnnPe(wiring.Component):
             "host_en": In(1),
             "host_data": Out(host_bits(p)),
             "counter_clear": In(1),
-            "counter_row": In(counter_addr_bits(p)),
+            "counter_row": In(counter_addr_bits(p, StallClass)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -227,7 +227,7 @@ class ScnnPe(wiring.Component):
     def _count(self, m: Module, mults: MultiplierArray, groups: Groups, rams: ActRam) -> None:
         """Attribute the cycle to a stall class, and answer the host's reads of counters."""
         p = self._p
-        m.submodules.counters = counters = Counters(p)
+        m.submodules.counters = counters = Counters(p, StallClass, p.mults)
         stall_class = Signal(StallClass)
         exchange = self.step.valid & ((self.step.dx != 0) | (self.step.dy != 0))
         with m.If(self.phase == Phase.SETUP):

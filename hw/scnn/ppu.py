@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from zeroskip.hw.common.saturate import saturate
+from zeroskip.hw.common.requantize import requantize
 from zeroskip.hw.scnn.compress import Compress
 from zeroskip.hw.scnn.formats import (
     act_word_layout,
@@ -24,9 +24,8 @@ class Ppu(wiring.Component):
     """Make outputs of drained sums (Parashar et al., section IV, "PPU").
 
     Takes a step a cycle with what it has read; an output is there two cycles after its last step,
-    and is written in the cycle after that: combine; bias; shift, saturate, ReLU; compress. The
-    rounding half is part of the bias (``formats.bias_word``). Neighbours outside the grid or the
-    block have no part. After a reset, a pass that appends writes from row 0.
+    and is written in the cycle after that: combine; bias; requantize; compress. Neighbours outside
+    the grid or the block have no part. After a reset, a pass that appends writes from row 0.
 
     Members
     -------
@@ -133,7 +132,6 @@ class Ppu(wiring.Component):
         w_valid = Signal()
         w_flags = Signal(3, reset_less=True)
         w_total = Signal(acc, reset_less=True)
-        shifted = Signal(acc)
         m.d.sync += [
             s_valid.eq(step.valid & step.last),
             s_flags.eq(flags),
@@ -142,10 +140,9 @@ class Ppu(wiring.Component):
             w_flags.eq(s_flags),
             w_total.eq(total + s_bias),
         ]
-        m.d.comb += shifted.eq(w_total >> d.shift)
+        output = requantize(m, w_total, d.shift, d.activation, p.act_bits)
         with m.If(w_flags[0]):
-            clipped = saturate(shifted, p.act_bits)
-            m.d.comb += self.output_data.eq(Mux(d.relu & shifted[-1], 0, clipped))
+            m.d.comb += self.output_data.eq(output)
         m.submodules.compress = compress = Compress(p)
         m.d.comb += [
             self.output_valid.eq(w_valid),

@@ -4,10 +4,11 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from zeroskip.hw.common.counters import counter_addr_bits
+from zeroskip.hw.common.descriptor_read import DescriptorRead
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS
 from zeroskip.hw.scnn.control import Phase
-from zeroskip.hw.scnn.counters import counter_addr_bits
-from zeroskip.hw.scnn.descriptor_read import DescriptorRead
-from zeroskip.hw.scnn.formats import DESCRIPTOR_WORD_BITS, descriptor_layout
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, StallClass, descriptor_layout
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Sequencer"]
@@ -103,16 +104,18 @@ class Sequencer(wiring.Component):
             "wipe": Out(1),
             "wipe_entry": Out(params.entry_addr_bits),
             "counter_clear": Out(1),
-            "counter_row": Out(counter_addr_bits(params)),
+            "counter_row": Out(counter_addr_bits(params, StallClass)),
             "load_en": In(1),
             "load_row": In(params.descriptor_addr_bits + 2),
             "load_data": In(DESCRIPTOR_WORD_BITS),
         })
 
     def elaborate(self, platform: object) -> Module:
-        p, now = self._p, self.descriptor
+        p, now, layout = self._p, self.descriptor, descriptor_layout(self._p)
         m = Module()
-        m.submodules.descriptor_read = reader = DescriptorRead(p)
+        m.submodules.descriptor_read = reader = DescriptorRead(
+            layout, DESCRIPTOR_WORDS, p.num_descriptors
+        )
         ahead, number = reader.descriptor, self.descriptor_number
         state = Signal(_State, init=_State.FLUSH)
         # What a clearing is for: to start anew, and (gentle) to clear the counters only.
@@ -120,15 +123,21 @@ class Sequencer(wiring.Component):
         gentle = Signal()
         # Sums, the source RAM and its end are those that the last run left.
         intact = ~self.running | (gentle & ~restart)
-        sweep = Signal(max(p.entry_addr_bits, counter_addr_bits(p)))
+        sweep = Signal(max(p.entry_addr_bits, counter_addr_bits(p, StallClass)))
         m.d.comb += [
-            reader.flush.eq(self.flush),
+            # The last run's last descriptor is still there when the next run starts.
+            reader.flush.eq(self.flush | self.restart),
             reader.load_en.eq(self.load_en),
             reader.load_row.eq(self.load_row),
             reader.load_data.eq(self.load_data),
             self.running.eq(state != _State.IDLE),
             self.wipe_entry.eq(sweep),
             self.counter_row.eq(sweep),
+        ]
+        # Registers keep what begins a pass out of the program memory's address path.
+        m.d.sync += [
+            reader.first.eq(self.restart),
+            reader.next.eq(self.pass_start & ~now.last),
         ]
         with m.If(self.lost):
             m.d.sync += self.overflow.eq(1)
@@ -143,7 +152,7 @@ class Sequencer(wiring.Component):
                 with m.If(sweep.all()):
                     m.d.sync += [gentle.eq(0), state.eq(Mux(restart, _State.START, _State.IDLE))]
             with m.Case(_State.START):
-                m.d.comb += [self.phase.eq(Phase.SETUP), reader.first.eq(1), self.restart.eq(1)]
+                m.d.comb += [self.phase.eq(Phase.SETUP), self.restart.eq(1)]
                 m.d.sync += [self.overflow.eq(0), state.eq(_State.TURN)]
             with m.Case(_State.TURN):
                 m.d.comb += self.phase.eq(Phase.SETUP)
@@ -157,7 +166,6 @@ class Sequencer(wiring.Component):
                     m.d.sync += state.eq(_State.BEGIN)
             with m.Case(_State.BEGIN):
                 m.d.comb += [self.phase.eq(Phase.SETUP), self.pass_start.eq(1)]
-                m.d.comb += reader.next.eq(~now.last)
                 m.d.sync += state.eq(_State.RUN)
             with m.Case(_State.RUN):
                 m.d.comb += self.phase.eq(Phase.RUN)

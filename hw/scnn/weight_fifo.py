@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.memory import NamedMemory
-from zeroskip.hw.eie.act_queue import ActQueue
+from zeroskip.hw.common.queue import Queue
 from zeroskip.hw.scnn.formats import item_layout
 from zeroskip.hw.scnn.params import ScnnParams
 
@@ -91,7 +91,7 @@ class WeightFifo(wiring.Component):
             "count": unsigned(p.weight_count_bits),
             "last": unsigned(1),
         })
-        m.submodules.headers = headers = ActQueue(queued, p.block_depth)
+        m.submodules.headers = headers = Queue(queued, p.block_depth)
         # Flip-flops: a vector is read in the cycle that issues it.
         m.submodules.vectors = vectors = NamedMemory(
             item_layout(p)["weights"].shape, p.weight_depth, "vectors"

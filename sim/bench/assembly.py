@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Elaboratable, Fragment, Instance, Module, Signal, 
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 
-from zeroskip.hw.common.host_port import Command, Control
+from zeroskip.hw.common.control import Command, Control
 
 __all__ = ["ArrayBench", "Watch", "assemble", "count_reads"]
 

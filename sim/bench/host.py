@@ -8,7 +8,8 @@ from amaranth.lib import data
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 from numpy.typing import NDArray
 
-from zeroskip.hw.eie.formats import Command, Control, Space, StatusBit, command_layout
+from zeroskip.hw.common.control import Command, Control, StatusBit
+from zeroskip.hw.eie.formats import Space, command_layout
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Host", "HostPort"]

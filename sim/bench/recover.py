@@ -8,7 +8,8 @@ from typing import Any
 import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from zeroskip.hw.eie.formats import Control, Space, StatusBit
+from zeroskip.hw.common.control import Control, StatusBit
+from zeroskip.hw.eie.formats import Space
 from zeroskip.sim.bench.host import HostPort
 
 __all__ = ["Disturbed", "check_recovery", "check_restart", "check_stalls"]

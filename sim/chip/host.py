@@ -10,12 +10,12 @@ from zeroskip.hw.chip.formats import (
     Engine,
     Go,
     Register,
-    StatusBit,
     chip_command_layout,
     handoff_layout,
     register_layout,
 )
-from zeroskip.hw.eie.formats import pack
+from zeroskip.hw.common.control import StatusBit
+from zeroskip.hw.common.formats import pack
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.bench.host import Host

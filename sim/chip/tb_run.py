@@ -11,8 +11,9 @@ from cocotb.triggers import SimTimeoutError
 from cocotb.utils import get_sim_time
 from numpy.typing import NDArray
 
-from zeroskip.hw.chip.formats import Go, StatusBit
-from zeroskip.hw.eie.formats import Control, Space
+from zeroskip.hw.chip.formats import Go
+from zeroskip.hw.common.control import Control, StatusBit
+from zeroskip.hw.eie.formats import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.bench.begin import PERIOD_NS, read_job, record, reset

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array
 
-from zeroskip.hw.eie.formats import bias_word
+from zeroskip.hw.common.formats import Activation, bias_word
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.streams import (
     ColumnStream,
@@ -86,17 +86,20 @@ def decode(
         cols, rows = placement[index], placement[index + 1]
         books = [_codebook(step.srams["codebook"], step.one, params) for step in mine]
         kinds = {
-            (step.one.shift, step.one.relu, *book) for step, book in zip(mine, books, strict=True)
+            (step.one.shift, step.one.activation, *book)
+            for step, book in zip(mine, books, strict=True)
         }
         if len(kinds) > 1:
-            raise ValueError(f"passes {begin} to {end - 1} must share shift, relu and codebook")
+            raise ValueError(
+                f"passes {begin} to {end - 1} must share shift, activation and codebook"
+            )
         layers.append(
             DecodedLayer(
                 codes=_codes(mine, cols, rows, params),
                 codebook=books[0],
                 bias=_bias(mine, rows, params),
                 shift=mine[0].one.shift,
-                relu=bool(mine[0].one.relu),
+                relu=mine[0].one.activation == Activation.RELU,
             )
         )
     return tuple(layers)

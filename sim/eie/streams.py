@@ -13,13 +13,16 @@ import numpy as np
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
-from zeroskip.hw.eie.formats import descriptor_layout, entry_shifts, pointer_layout
+from zeroskip.hw.eie.formats import (
+    DESCRIPTOR_WORDS,
+    descriptor_layout,
+    entry_shifts,
+    pointer_layout,
+)
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.golden.words import Srams, read_descriptors, take_bits
 
 __all__ = ["ColumnStream", "Loading", "Pass", "column_streams", "held", "read_program"]
-
-_HALVES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +65,7 @@ class Pass:
     bias_base: int
     shift: int
     drain: int
-    relu: int
+    activation: int
     swap: int
     last: int
 
@@ -110,7 +113,7 @@ def read_program(words: NDArray[np.uint64], params: EieParams) -> tuple[Pass, ..
     ValueError
         If none ends it, or two passes in a row load different parts of one codebook.
     """
-    found = read_descriptors(words, descriptor_layout(params), _HALVES)
+    found = read_descriptors(words, descriptor_layout(params), DESCRIPTOR_WORDS)
     program = tuple(Pass(**fields) for fields in found)
     for before, one in pairwise(program):
         if one.codebook == before.codebook and one.last_code != before.last_code:

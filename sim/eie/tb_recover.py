@@ -5,7 +5,8 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from zeroskip.hw.eie.formats import Control, Space
+from zeroskip.hw.common.control import Control
+from zeroskip.hw.eie.formats import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.begin import read_job, reset
 from zeroskip.sim.bench.host import Host

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
 from zeroskip.compiler.scnn.run import Channels, PassOutput, ScnnRun
-from zeroskip.hw.scnn.formats import bias_word
+from zeroskip.hw.common.formats import Activation, bias_word
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.decoded import DecodedConv, Part, assemble, source_channels
 from zeroskip.sim.scnn.directory import Directories, Entry
@@ -272,7 +272,7 @@ class _Reader:
             weight=weight,
             bias=signed(words - half, self._params.acc_bits),
             shift=one.shift,
-            relu=bool(one.relu),
+            relu=one.activation == Activation.RELU,
             maximum=bool(one.maximum),
             keep_zeros=bool(one.keep_zeros),
         )

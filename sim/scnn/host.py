@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.scnn.run import ActLoad, ActStore
 from zeroskip.compiler.scnn.tiles import decode_tiles
-from zeroskip.hw.scnn.formats import Space, StallClass, StatusBit, act_word_layout, command_layout
+from zeroskip.hw.common.control import StatusBit
+from zeroskip.hw.scnn.formats import Space, StallClass, act_word_layout, command_layout
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.bench.host import HostPort
 from zeroskip.sim.scnn.loads import block_members, encode_loads

@@ -6,7 +6,8 @@ import cocotb
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.hw.scnn.formats import Control, Space
+from zeroskip.hw.common.control import Control
+from zeroskip.hw.scnn.formats import Space
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.bench.begin import read_job, reset
 from zeroskip.sim.bench.recover import Disturbed, check_recovery, check_restart, check_stalls

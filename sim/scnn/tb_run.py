@@ -15,7 +15,8 @@ from cocotb.utils import get_sim_time
 from numpy.typing import NDArray
 
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, TileLayout
-from zeroskip.hw.scnn.formats import Control, Space
+from zeroskip.hw.common.control import Control
+from zeroskip.hw.scnn.formats import Space
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.bench.begin import PERIOD_NS, read_job, record, reset
 from zeroskip.sim.scnn.host import ScnnHost, put_stored

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from zeroskip.compiler.eie.encode import EncodedPass, encode, pack_entries, pack_pointers
-from zeroskip.hw.eie.formats import entry_layout, pack, pointer_layout
+from zeroskip.hw.common.formats import pack
+from zeroskip.hw.eie.formats import entry_layout, pointer_layout
 from zeroskip.hw.eie.params import EieParams
 
 

@@ -55,7 +55,7 @@ def test_an_image_has_a_file_for_every_sram(image: Image, saved: Path, contents:
     assert set(contents(saved)) == {"manifest.json", "tensors.npz"} | srams
     manifest = json.loads((saved / "manifest.json").read_bytes())
     assert manifest["format"] == "zeroskip-image"
-    assert manifest["schema"] == 3
+    assert manifest["schema"] == 4
     assert manifest["placement"] == "tensors.npz"
 
 

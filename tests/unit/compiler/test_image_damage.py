@@ -93,7 +93,7 @@ def test_a_manifest_that_is_not_json_is_named(saved: Path, text: bytes) -> None:
         Image.load_eie(saved)
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"format": "other", "schema": 3}'])
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": "other", "schema": 4}'])
 def test_another_format_is_refused(saved: Path, text: str) -> None:
     (saved / "manifest.json").write_text(text)
     with pytest.raises(
@@ -103,13 +103,13 @@ def test_another_format_is_refused(saved: Path, text: str) -> None:
         Image.load_eie(saved)
 
 
-@pytest.mark.parametrize("schema", [0, 1, 2, "3", None])
+@pytest.mark.parametrize("schema", [0, 1, 2, 3, "4", None])
 def test_another_schema_is_refused(saved: Path, schema: object, edit: Edit) -> None:
     edit(saved, lambda manifest: manifest.update(schema=schema, zeroskip="7.0.1"))
     with pytest.raises(
         ImageError,
         match=rf"manifest.json has schema {schema!r}, written by zeroskip 7.0.1, but zeroskip "
-        r"\S+ reads schema 3: compile the model again with `zeroskip compile`$",
+        r"\S+ reads schema 4: compile the model again with `zeroskip compile`$",
     ):
         Image.load_eie(saved)
 
@@ -145,7 +145,7 @@ EDITS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     ),
     (
         _set("layers", 0, "relu", value=False),
-        r"segments.0.program.0.relu must be layers.0.relu = False, not True",
+        r"segments.0.program.0.activation must be that of layers.0 = 0, not 1",
     ),
     (_set("layers", 0, "relu", value=1), r"layers.0.relu: input should be a valid boolean"),
     (

@@ -8,7 +8,8 @@ from zeroskip.compiler.eie.place import Strategy, place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.eie.segment import Descriptor, SramData
 from zeroskip.compiler.ir.network import QuantNetwork
-from zeroskip.hw.eie.formats import bias_word, descriptor_layout, pointer_layout, sram_files
+from zeroskip.hw.common.formats import Activation, bias_word
+from zeroskip.hw.eie.formats import descriptor_layout, pointer_layout, sram_files
 from zeroskip.hw.eie.params import EieParams
 
 DrawNetwork = Callable[..., QuantNetwork]
@@ -53,12 +54,12 @@ def test_a_layer_is_one_pass_where_its_rows_fit(draw_network: DrawNetwork) -> No
         bias_base=0,
         shift=5,
         drain=True,
-        relu=True,
+        activation=Activation.RELU,
         swap=True,
         last=False,
     )
     assert (second.src_rows, second.ptr_base, second.bias_base) == (2, 12, 2)
-    assert (second.relu, second.swap, second.last) == (False, True, True)
+    assert (second.activation, second.swap, second.last) == (Activation.IDENTITY, True, True)
     # 12 + 8 positions, and the end.
     assert len(rows_of(srams, "pe_0/ptr_even")) == 11
     assert len(rows_of(srams, "pe_0/ptr_odd")) == 10

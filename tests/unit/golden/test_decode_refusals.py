@@ -170,7 +170,9 @@ def test_passes_of_a_layer_must_agree(compile_srams: CompileSrams, one_layer: On
     srams, placement = compile_srams(one_layer(np.ones((4, 1), np.uint8)), params)
     at = descriptor_layout(params)["shift"]
     srams["program"][at.offset // 64, 0] ^= np.uint64(1 << at.offset % 64)
-    with pytest.raises(ValueError, match=r"^passes 0 to 1 must share shift, relu and codebook$"):
+    with pytest.raises(
+        ValueError, match=r"^passes 0 to 1 must share shift, activation and codebook$"
+    ):
         decode([Loading(srams)], params, placement)
 
 

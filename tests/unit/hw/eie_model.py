@@ -15,7 +15,8 @@ from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.eie.segment import Descriptor, program_words
 from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
-from zeroskip.hw.eie.formats import VERSION, Command, Control, Space, readable_rows
+from zeroskip.hw.common.control import Command, Control
+from zeroskip.hw.eie.formats import VERSION, Space, readable_rows
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.program import PassModel, run_program
 from zeroskip.sim.eie.cycles.work import column_work
@@ -137,7 +138,7 @@ class EieModel(ArrayModel):
                 bias = self.memory[Space.BIAS, pe, one.bias_base + row]
                 total = signed(self.sums[pe, row] + signed(bias or 0, P.acc_bits), P.acc_bits)
                 result = max(P.min_act, min(P.max_act, total >> one.shift))
-                result = 0 if one.relu and total < 0 else result
+                result = 0 if one.activation and total < 0 else result
                 place = Space.ACT, pe, (1 - self.source) * ACT + one.dst_base + row
                 self.memory[place] = result & 0xFFFFFFFF if known else None
                 self.written.append(place)

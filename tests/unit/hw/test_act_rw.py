@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
+from zeroskip.hw.common.formats import Activation, bias_word
 from zeroskip.hw.eie.act_rw import ActRw
-from zeroskip.hw.eie.formats import bias_word
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.pysim import simulate
 
@@ -153,7 +153,7 @@ def outputs_of(
         await load_file(ctx, dut, p, source, keep)
         ctx.set(dut.source, source)
         ctx.set(dut.shift, shift)
-        ctx.set(dut.relu, relu)
+        ctx.set(dut.activation, Activation(relu))
         for cycle in range(count + 2):
             ctx.set(dut.bias_read, cycle < count)
             ctx.set(dut.bias_row, min(cycle, count - 1))

@@ -13,8 +13,9 @@ from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.hw.common.control import Command, Control
 from zeroskip.hw.eie.array import PE_MODULE, EieArray
-from zeroskip.hw.eie.formats import Command, Control, Space, StallClass
+from zeroskip.hw.eie.formats import Space, StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.sim.bench.assembly import ArrayBench

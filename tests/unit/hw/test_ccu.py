@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from zeroskip.hw.common.counters import counter_addr_bits
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, pack
 from zeroskip.hw.eie.ccu import Ccu
 from zeroskip.hw.eie.control import Phase
-from zeroskip.hw.eie.counters import counter_addr_bits
-from zeroskip.hw.eie.formats import DESCRIPTOR_HALF_BITS, descriptor_layout, pack
+from zeroskip.hw.eie.formats import StallClass, descriptor_layout
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.pysim import simulate
 
@@ -22,14 +23,14 @@ P = EieParams(
     code_bits=2,
     weight_bits=8,
 )
-SWEEP = 1 << max(P.acc_addr_bits, counter_addr_bits(P))
+SWEEP = 1 << max(P.acc_addr_bits, counter_addr_bits(P, StallClass))
 BOOKS = [[0, 10 * k + 1, -10 * k - 2, 10 * k + 3] for k in range(P.num_descriptors)]
 # The first pass keeps its sums for the second; the third's codebook is read while the second
 # drains; the fourth has another one again.
 PROGRAM = [
     {"src_rows": 2, "codebook": 1, "last_code": 3, "drain_rows": 1, "swap": 0},
     {"src_base": 2, "src_rows": 1, "ptr_base": 9, "codebook": 1, "last_code": 3, "drain": 1,
-     "drain_rows": 8, "dst_base": 0, "bias_base": 3, "shift": 5, "relu": 1, "swap": 1},
+     "drain_rows": 8, "dst_base": 0, "bias_base": 3, "shift": 5, "activation": 1, "swap": 1},
     {"src_rows": 8, "ptr_base": 30, "codebook": 3, "last_code": 3, "drain": 1, "drain_rows": 1,
      "dst_base": 7, "bias_base": 11, "shift": 0, "swap": 1},
     {"src_rows": 1, "codebook": 2, "last_code": 3, "drain": 1, "drain_rows": 2, "dst_base": 4,
@@ -72,7 +73,7 @@ class Array:
         dut, layout = self.dut, descriptor_layout(P)
         ctx.set(dut.load_program, 1)
         for number, fields in enumerate(PROGRAM):
-            high, low = divmod(pack(layout, **fields), 1 << DESCRIPTOR_HALF_BITS)
+            high, low = divmod(pack(layout, **fields), 1 << DESCRIPTOR_WORD_BITS)
             for half, word in enumerate((low, high)):
                 ctx.set(dut.load_row, 2 * number + half)
                 ctx.set(dut.load_data, word)
@@ -137,7 +138,7 @@ def seen(ctx: Any, dut: Ccu) -> Cycle:
         acc_read=(c.acc_row, c.bias_row) if c.acc_read else None,
         clear=c.clear_row if c.clear else None,
         counter_clear=c.counter_row if c.counter_clear else None,
-        act_write=(c.act_row, c.shift, c.relu) if c.act_write else None,
+        act_write=(c.act_row, c.shift, c.activation) if c.act_write else None,
         codebook=held(ctx, dut),
     )
 
@@ -173,7 +174,7 @@ def check_run(trace: list[Cycle], source: int = 0) -> None:
         assert {cycle.descriptor for cycle in cycles if cycle.phase != Phase.SETUP} == {number}
         rows = range(fields["drain_rows"] if fields.get("drain") else 0)
         reads = [(row, fields["bias_base"] + row) for row in rows]
-        how = fields.get("shift", 0), fields.get("relu", 0)
+        how = fields.get("shift", 0), fields.get("activation", 0)
         writes = [(fields["dst_base"] + row, *how) for row in rows]
         assert [cycle.acc_read for cycle in cycles if cycle.acc_read] == reads
         assert [cycle.clear for cycle in cycles if cycle.clear is not None] == list(rows)
@@ -410,8 +411,8 @@ def test_start_takes_what_the_host_has_written_since() -> None:
         ctx.set(dut.load_program, 1)
         for half in range(2):
             ctx.set(dut.load_row, half)
-            word = pack(descriptor_layout(P), **fields) >> DESCRIPTOR_HALF_BITS * half
-            ctx.set(dut.load_data, word & (1 << DESCRIPTOR_HALF_BITS) - 1)
+            word = pack(descriptor_layout(P), **fields) >> DESCRIPTOR_WORD_BITS * half
+            ctx.set(dut.load_data, word & (1 << DESCRIPTOR_WORD_BITS) - 1)
             await ctx.tick()
         ctx.set(dut.load_program, 0)
         for book in (first, second):

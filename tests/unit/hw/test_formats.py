@@ -8,13 +8,11 @@ from amaranth.lib import data
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zeroskip.hw.common.control import Control
+from zeroskip.hw.common.formats import ADDR_BITS, DESCRIPTOR_WORD_BITS, bias_word, pack
 from zeroskip.hw.eie.formats import (
-    ADDR_BITS,
-    DESCRIPTOR_HALF_BITS,
-    Control,
     Space,
     StallClass,
-    bias_word,
     broadcast_layout,
     command_layout,
     descriptor_layout,
@@ -22,7 +20,6 @@ from zeroskip.hw.eie.formats import (
     entry_shifts,
     host_bits,
     host_layout,
-    pack,
     pointer_layout,
     sram_files,
     work_layout,
@@ -124,7 +121,7 @@ def test_pointer_reaches_one_past_the_last_word(p: EieParams) -> None:
 @pytest.mark.parametrize("p", [*PARAMS, LARGEST])
 def test_descriptor_fits_and_counts_whole_memories(p: EieParams) -> None:
     layout = descriptor_layout(p)
-    assert Shape.cast(layout).width <= 2 * DESCRIPTOR_HALF_BITS
+    assert Shape.cast(layout).width <= 2 * DESCRIPTOR_WORD_BITS
     pack(
         layout,
         src_rows=p.num_acts,

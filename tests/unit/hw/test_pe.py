@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from amaranth.hdl import Fragment
 
+from zeroskip.hw.common.formats import bias_word, pack
 from zeroskip.hw.eie.control import Phase
-from zeroskip.hw.eie.formats import Space, StallClass, bias_word, entry_layout, pack, pointer_layout
+from zeroskip.hw.eie.formats import Space, StallClass, entry_layout, pointer_layout
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.sim.bench.assembly import Watch, count_reads
@@ -194,7 +195,7 @@ class Bench:
         dut, c, outputs = self.dut, self.dut.control, []
         ctx.set(c.phase, Phase.DRAIN)
         ctx.set(c.shift, SHIFT)
-        ctx.set(c.relu, relu)
+        ctx.set(c.activation, relu)
         for cycle in range(ROWS + 2):
             ctx.set(c.acc_read, cycle < ROWS)
             ctx.set(c.acc_row, cycle)
@@ -317,7 +318,7 @@ def test_flush_in_every_cycle(sizes: dict[str, Any], flushed: Callable[[str], An
     parts = flushed("zeroskip.hw.eie.pe")
     bench = Bench(p, Random(4))
     dut = bench.dut
-    assert parts.kinds == ["ActQueue", "PtrRead", "SpmatRead", "Arithm", "ActRw"]
+    assert parts.kinds == ["Queue", "PtrRead", "SpmatRead", "Arithm", "ActRw"]
 
     async def run(ctx: Any) -> None:
         await bench.load(ctx)
@@ -342,7 +343,7 @@ def test_flush_in_every_cycle(sizes: dict[str, Any], flushed: Callable[[str], An
 
     simulate(bench.whole, run)
     told = {
-        "ActQueue level", "ActQueue o.valid", "PtrRead full", "PtrRead o.valid", "SpmatRead full",
+        "Queue level", "Queue o.valid", "PtrRead full", "PtrRead o.valid", "SpmatRead full",
         "SpmatRead issued", "Arithm busy", "ActRw pending",
     }  # fmt: skip
     assert told <= parts.seen

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from zeroskip.hw.eie.formats import pack, pointer_layout
+from zeroskip.hw.common.formats import pack
+from zeroskip.hw.eie.formats import pointer_layout
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.ptr_read import PtrRead
 from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.tiers import examples
-from zeroskip.hw.eie.formats import entry_layout, pack
+from zeroskip.hw.common.formats import pack
+from zeroskip.hw.eie.formats import entry_layout
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.spmat_read import SpmatRead
 from zeroskip.sim.bench.pysim import put, random_gaps, simulate

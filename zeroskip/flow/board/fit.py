@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from zeroskip.base.errors import InputError
 from zeroskip.hw.board.boards import FAMILIES, Board
 from zeroskip.hw.board.protocol import FRAME_BYTES
-from zeroskip.hw.eie.counters import counter_addr_bits
-from zeroskip.hw.eie.formats import COUNTER_BITS, sram_files
+from zeroskip.hw.common.counters import counter_addr_bits
+from zeroskip.hw.common.formats import COUNTER_BITS
+from zeroskip.hw.eie.formats import StallClass, sram_files
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Need", "check_fit", "in_blocks", "is_single", "memory_needs"]
@@ -50,7 +51,7 @@ def memory_needs(p: EieParams) -> list[Need]:
         ]
         needs.append(Need(f"pe_{pe}/accs", p.num_accs, p.acc_bits, content=False, shared=False))
         if p.counters:
-            rows = 1 << counter_addr_bits(p)
+            rows = 1 << counter_addr_bits(p, StallClass)
             needs.append(Need(f"pe_{pe}/counters", rows, COUNTER_BITS, content=False, shared=False))
     return [*needs, Need("buffer", FRAME_BYTES, 8, content=False, shared=False)]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, ScnnRun
 from zeroskip.compiler.scnn.tiles import decode_tiles, encode_tiles
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS
 from zeroskip.hw.scnn.formats import (
-    DESCRIPTOR_WORD_BITS,
     DESCRIPTOR_WORDS,
     act_entry_layout,
     block_layout,
@@ -352,7 +352,7 @@ class Machine:
             return 0
         value = _signed(total + bias, p.acc_bits) >> d["shift"]
         value = min(max(value, -(1 << p.act_bits - 1)), (1 << p.act_bits - 1) - 1)
-        return max(value, 0) if d["relu"] else value
+        return max(value, 0) if d["activation"] else value
 
     @staticmethod
     def _inside(d: dict[str, int], place: tuple[int, int, int, int, int], y: int, x: int) -> bool:

@@ -173,14 +173,14 @@ def _forge(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(schema=99), "has schema 99, written by zeroskip .* reads schema 1"),
+        (lambda m: m.update(schema=99), "has schema 99, written by zeroskip .* reads schema 2"),
         (lambda m: m["params"].update(banks=7), "banks must be a power of two, not 7"),
         (lambda m: m["layers"][1].update(inputs=["x"]), "layers.1.inputs must be made before"),
         (lambda m: m["layers"][0].update(name="input"), "layers.0.name must be of no other"),
         (lambda m: m["layers"][1].update(in_shape=[5, 5, 5]), r"layers.1.in_shape must be that of"),
         (lambda m: m["layers"][0].update(groups=3), "layers.0.groups must divide the channels"),
         (lambda m: m.update(outputs=["y"]), "outputs must be tensors of the network, not 'y'"),
-        (lambda m: m["runs"][0]["program"][0].update(relu=False), "program.0.relu must be"),
+        (lambda m: m["runs"][0]["program"][0].update(activation=0), "program.0.activation must be"),
         (lambda m: m["runs"][0]["program"][0].update(wo=9), "program must be what scnn/run_0/prog"),
         (lambda m: m["runs"][0]["passes"].reverse(), "runs.0.passes.0 must be the layer bef"),
         (lambda m: m["runs"][0]["srams"].append("pe_9/spmat"), "srams must not name pe_9/spmat"),

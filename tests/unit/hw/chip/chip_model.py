@@ -12,10 +12,10 @@ from zeroskip.hw.chip.formats import (
     Engine,
     Go,
     Register,
-    StatusBit,
     handoff_layout,
     register_layout,
 )
+from zeroskip.hw.common.control import Command, StatusBit
 from zeroskip.hw.eie import formats as eie
 from zeroskip.hw.scnn import formats as scnn
 
@@ -96,14 +96,14 @@ class ChipModel:
 
     def _go(self, what: Go) -> None:
         if what & Go.SCNN:
-            kept = scnn.Command.KEEP if what & Go.KEEP else scnn.Command(0)
-            self.scnn.command(scnn.Command.START | kept)
+            kept = Command.KEEP if what & Go.KEEP else Command(0)
+            self.scnn.command(Command.START | kept)
         if self.scnn.lost and what & (Go.SCNN | Go.HANDOFF):
             return
         if what & Go.HANDOFF:
             self._hand_over()
         if what & Go.EIE:
-            self.eie.command(eie.Command.START)
+            self.eie.command(Command.START)
 
     def _hand_over(self) -> None:
         x = self.scnn.input(self.scnn.networks[0])

@@ -9,6 +9,7 @@ from zeroskip.compiler.scnn.run import TileLayout
 from zeroskip.compiler.scnn.tiles import encode_tiles
 from zeroskip.hw.chip.formats import handoff_layout
 from zeroskip.hw.chip.handoff import Handoff
+from zeroskip.hw.common.control import Control, StatusBit
 from zeroskip.hw.eie import formats as eie
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn import formats as scnn
@@ -81,9 +82,9 @@ def test_copies_every_position_in_order(
 
     def read(space: Any, pe: int, addr: int) -> int:
         if space == scnn.Space.CONTROL:
-            assert addr == scnn.Control.STATUS
+            assert addr == Control.STATUS
             source = ram if swapped else 1 - ram
-            return scnn.StatusBit.SOURCE if source else 0
+            return StatusBit.SOURCE if source else 0
         place = (pe // S.pes_x % (1 << block_y) << block_x) + pe % S.pes_x % (1 << block_x)
         bits = S.channel_bits if space == scnn.Space.DIRECTORY else S.act_addr_bits
         assert addr >> bits == ram

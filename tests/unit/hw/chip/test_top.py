@@ -17,9 +17,9 @@ from tests.unit.hw.scnn.scnn_commands import draw_commands as draw_conv_commands
 from zeroskip.hw.chip.formats import (
     Go,
     Register,
-    StatusBit,
 )
 from zeroskip.hw.chip.top import EIE_MODULE, SCNN_MODULE, Chip
+from zeroskip.hw.common.control import Command, Control, StatusBit
 from zeroskip.hw.eie import formats as eie
 from zeroskip.hw.eie.array import PE_MODULE as EIE_PE_MODULE
 from zeroskip.hw.eie.array import EieArray
@@ -70,8 +70,8 @@ def mixed(rng: Random, convs: list[list[Told]], linears: list[list[Told]]) -> li
     """Draw commands to the chip, and put them between those to its engines."""
     everything = Go.SCNN | Go.HANDOFF | Go.EIE
     status = [chip(Register.STATUS)]
-    cycles = of("eie", [Told(eie.Space.CONTROL, eie.Control.CYCLES)])
-    start = [Told(scnn.Space.CONTROL, scnn.Control.COMMAND, 0, scnn.Command.START)]
+    cycles = of("eie", [Told(eie.Space.CONTROL, Control.CYCLES)])
+    start = [Told(scnn.Space.CONTROL, Control.COMMAND, 0, Command.START)]
     kinds = [
         lambda: go(everything) + result() + cycles,
         lambda: go(everything) + status * 3,
@@ -128,7 +128,7 @@ def test_lost_outputs_are_not_handed_over() -> None:
         *configure(),
     ]
     everything, status = Go.SCNN | Go.HANDOFF | Go.EIE, chip(Register.STATUS)
-    cycles = Told(eie.Space.CONTROL, eie.Control.CYCLES, engine="eie")
+    cycles = Told(eie.Space.CONTROL, Control.CYCLES, engine="eie")
 
     def looks() -> list[Told]:
         """Wait for the end, and look at all that may have changed."""

@@ -8,7 +8,8 @@ import numpy as np
 
 from tests.unit.hw.host_bench import Told
 from tests.unit.hw.scnn.scnn_model import FILE, Network, P, input_writes, loading, program_writes
-from zeroskip.hw.scnn.formats import Command, Control, Space
+from zeroskip.hw.common.control import Command, Control
+from zeroskip.hw.scnn.formats import Space
 
 __all__ = ["draw_commands"]
 

@@ -14,8 +14,8 @@ from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.compiler.scnn.tiles import decode_tiles, encode_tiles
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS
 from zeroskip.hw.scnn.formats import (
-    DESCRIPTOR_WORD_BITS,
     DESCRIPTOR_WORDS,
     VERSION,
     Space,

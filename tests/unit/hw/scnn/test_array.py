@@ -14,8 +14,9 @@ from zeroskip.compiler.scnn.layer import layer_runs
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.compiler.scnn.tiles import decode_tiles
+from zeroskip.hw.common.control import Command, Control
 from zeroskip.hw.scnn.array import PE_MODULE, ScnnArray
-from zeroskip.hw.scnn.formats import Command, Control, Space, directory_layout
+from zeroskip.hw.scnn.formats import Space, directory_layout
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.pe import ScnnPe
 from zeroskip.sim.bench.assembly import ArrayBench

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.support.tiers import examples
 from zeroskip.hw.common.emit import emit_verilog
-from zeroskip.hw.scnn.formats import bias_word
+from zeroskip.hw.common.formats import bias_word
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.ppu import NEIGHBOURS, Ppu
 from zeroskip.sim.bench.pysim import simulate
@@ -73,7 +73,7 @@ def output(parts: list[int], bias: int, d: Fields) -> int:
     """Give the output that a PE makes of the parts of a sum."""
     total = max(parts) if d["maximum"] else wrap(sum(parts))
     shifted = wrap(total + bias) >> d["shift"]
-    return max(0 if d["relu"] else P.min_act, min(P.max_act, shifted))
+    return max(0 if d["activation"] else P.min_act, min(P.max_act, shifted))
 
 
 def draw_walk(rng: Random, d: Fields) -> list[Any]:
@@ -199,7 +199,7 @@ def fields(rng: Random) -> Fields:
         "rem_x": rng.randrange(wo), "rem_y": rng.randrange(ho),
         "block_x": rng.randrange(4), "block_y": rng.randrange(4),
         "dst_base": rng.randrange(8), "append": rng.randrange(2), "shift": rng.randrange(6),
-        "relu": rng.randrange(2), "maximum": rng.randrange(2), "out_dense": rng.randrange(2),
+        "activation": rng.randrange(2), "maximum": rng.randrange(2), "out_dense": rng.randrange(2),
     }  # fmt: skip
 
 
@@ -221,7 +221,7 @@ def test_missing_neighbours(place: tuple[int, int]) -> None:
     rng = Random(str(place))
     d = fields(rng) | {
         "wo": 4, "ho": 4, "out_sx": 1, "out_sy": 1, "out_y_stride": 5, "full_x": 2, "full_y": 2,
-        "block_x": 1, "block_y": 1, "shift": 0, "relu": 0, "maximum": 0, "append": 0,
+        "block_x": 1, "block_y": 1, "shift": 0, "activation": 0, "maximum": 0, "append": 0,
     }  # fmt: skip
     steps = []
     for at, neighbour in enumerate([*NEIGHBOURS] * 2):

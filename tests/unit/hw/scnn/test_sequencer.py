@@ -3,15 +3,16 @@ from typing import Any
 
 import pytest
 
+from zeroskip.hw.common.counters import counter_addr_bits
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, pack
 from zeroskip.hw.scnn.control import Phase
-from zeroskip.hw.scnn.counters import counter_addr_bits
-from zeroskip.hw.scnn.formats import DESCRIPTOR_WORD_BITS, DESCRIPTOR_WORDS, descriptor_layout, pack
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, StallClass, descriptor_layout
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.sequencer import Sequencer
 from zeroskip.sim.bench.pysim import simulate
 
 P = ScnnParams(banks=4, bank_entries=16, num_descriptors=4)
-SWEEP = 1 << max(P.entry_addr_bits, counter_addr_bits(P))
+SWEEP = 1 << max(P.entry_addr_bits, counter_addr_bits(P, StallClass))
 PROGRAM = [
     {"groups": 3, "wipe": 1, "init_min": 1, "swap": 1, "k_stride": 9},
     {"groups": 1, "wipe": 0, "swap": 0, "kc": 7},

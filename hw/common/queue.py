@@ -1,4 +1,4 @@
-"""Activation queue: lets a PE fall behind the broadcast by some columns."""
+"""Queue: first in, first out, for work whose sides go at their own pace."""
 
 from amaranth.hdl import Module, Mux, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
@@ -6,11 +6,11 @@ from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.memory import NamedMemory
 
-__all__ = ["ActQueue"]
+__all__ = ["Queue"]
 
 
-class ActQueue(wiring.Component):
-    """First in, first out; evens out load between PEs (EIE, section IV, "Activation Queue").
+class Queue(wiring.Component):
+    """Keep work in its order; as EIE's activation queue it evens out load between PEs.
 
     All ``depth`` entries can be used. A transfer at ``i`` is visible at ``o`` in the next cycle.
 

@@ -6,6 +6,7 @@ from amaranth.lib import wiring
 
 from zeroskip.hw.chip.top import Chip
 from zeroskip.hw.common.bundle import bundle, constants, port_table, ports
+from zeroskip.hw.common.control import Command, Control
 from zeroskip.hw.eie import formats
 from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
 from zeroskip.hw.eie.params import EieParams
@@ -14,7 +15,7 @@ from zeroskip.hw.scnn.array import ScnnArray
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.rtl.tools import tool_environment
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SMALL = EieParams(num_pes=3, spmat_words=64, num_pointers=64, counters=False)
 
 
@@ -33,7 +34,7 @@ def lint(top: str, *files: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("params", [EieParams(), SMALL])
 def test_example_and_files_stand_alone(params: EieParams, tmp_path: Path) -> None:
     pe, array = Pe(params), EieArray(params)
-    enums = (formats.Space, formats.Control, formats.Command)
+    enums = (formats.Space, Control, Command)
     (tmp_path / "eie_array.vh").write_text(constants("EIE", ports(array), enums))
     file = tmp_path / "eie_array.sv"
     file.write_text(bundle([(PE_MODULE, pe), (ARRAY_MODULE, array)], [params], "test"))

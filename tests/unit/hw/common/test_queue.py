@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.tiers import examples
-from zeroskip.hw.eie.act_queue import ActQueue
+from zeroskip.hw.common.queue import Queue
 from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
 
 DEPTHS = [1, 2, 3, 8]
@@ -16,7 +16,7 @@ DEPTHS = [1, 2, 3, 8]
 
 def run_cycles(depth: int, cycles: list[tuple[bool, bool]], *, late: bool = False) -> None:
     """Offer and take as told, cycle by cycle, and compare every output with a deque's."""
-    dut = ActQueue(16, depth, late=late)
+    dut = Queue(16, depth, late=late)
     model: deque[int] = deque()
 
     async def bench(ctx: Any) -> None:
@@ -69,7 +69,7 @@ def test_any_traffic(depth: int, cycles: list[tuple[bool, bool]], late: bool) ->
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize(("in_gap", "out_gap"), [(0, 0), (3, 0), (0, 3), (3, 3)])
 def test_order_of_structs_with_stalls(depth: int, in_gap: int, out_gap: int) -> None:
-    dut = ActQueue(data.StructLayout({"a": 7, "b": 9}), depth)
+    dut = Queue(data.StructLayout({"a": 7, "b": 9}), depth)
     sent = [{"a": k % 128, "b": 511 - k} for k in range(50)]
     got: list[Any] = []
 
@@ -85,7 +85,7 @@ def test_order_of_structs_with_stalls(depth: int, in_gap: int, out_gap: int) -> 
 
 @pytest.mark.parametrize("depth", [2, 3, 8])
 def test_one_item_per_cycle(depth: int) -> None:
-    dut = ActQueue(8, depth)
+    dut = Queue(8, depth)
     cycles = 0
 
     async def source(ctx: Any) -> None:

@@ -1,0 +1,85 @@
+"""Bit layouts that all arrays share, and how values become words of them."""
+
+import enum
+from typing import Any
+
+from amaranth.hdl import Const, Shape, unsigned
+from amaranth.lib import data
+from amaranth.lib import enum as hdl_enum
+
+__all__ = [
+    "ADDR_BITS",
+    "COUNTER_BITS",
+    "DESCRIPTOR_WORD_BITS",
+    "Activation",
+    "bias_word",
+    "command_layout",
+    "host_layout",
+    "pack",
+]
+
+DESCRIPTOR_WORD_BITS = 64
+"""Width of a word of a program memory; a descriptor is several of them, lowest first."""
+
+COUNTER_BITS = 32
+"""Width of a cycle counter, which wraps."""
+
+ADDR_BITS = 24
+"""Width of a host address."""
+
+
+class Activation(enum.IntEnum):
+    """Activation function of a layer: what becomes of its rounded outputs."""
+
+    IDENTITY = 0
+    """Outputs stay as they are."""
+    RELU = 1
+    """Negative outputs become 0."""
+
+
+def host_layout(bits: int, space: type[hdl_enum.Enum]) -> data.StructLayout:
+    """Lay out a host command as a PE sees it: write ``data`` to row ``addr`` of a space, or read.
+
+    Parameters
+    ----------
+    bits : width of the data.
+    space : address spaces; ``CONTROL`` is one of them.
+    """
+    return data.StructLayout({
+        "data": unsigned(bits),
+        "addr": unsigned(ADDR_BITS),
+        "space": space,
+        "write": unsigned(1),
+    })
+
+
+def command_layout(host: data.StructLayout) -> data.StructLayout:
+    """Lay out a host command, and the number of the PE (or stream) whose memory is meant."""
+    return data.StructLayout({"command": host, "pe": unsigned(8)})
+
+
+def pack(layout: data.StructLayout, **fields: Any) -> int:
+    """Pack ``fields`` to the integer that the RTL sees; unnamed fields are 0.
+
+    Raises
+    ------
+    ValueError
+        If a field is unknown or its value does not fit.
+    """
+    for name, value in fields.items():
+        if isinstance(value, int):
+            shape = Shape.cast(layout[name].shape)
+            low = -(1 << shape.width - 1) if shape.signed else 0
+            high = (1 << shape.width - shape.signed) - 1
+            if not low <= value <= high:
+                raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+    init: dict[int | str, Any] = {**fields}
+    return Const.cast(layout.const(init)).value & ((1 << Shape.cast(layout).width) - 1)
+
+
+def bias_word(bias: int, shift: int) -> int:
+    """Return what the bias SRAM holds: the bias plus half an output step.
+
+    The hardware then rounds half up by adding this word and shifting right.
+    """
+    return bias + ((1 << shift) >> 1)
