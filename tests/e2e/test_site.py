@@ -78,6 +78,16 @@ def _measure(cli: Callable[..., Any], command: str, *more: str) -> Any:
     return result.document
 
 
+def test_readme_has_the_numbers_of_the_evaluations() -> None:
+    over = _stored("eie")["all"]["result"]["cycles_over_bound"]
+    alexnet = _stored("scnn")["all"]["result"]["networks"]["alexnet"]
+    for numbers in (
+        f"| {over['paper']:.3f} | {over['best']:.3f} |",
+        f"| {alexnet['speedup_paper']:.2f} | {alexnet['speedup']:.2f} |",
+    ):
+        assert numbers in README
+
+
 def test_one_layer_of_each_evaluation_is_todays(
     cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
