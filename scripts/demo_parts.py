@@ -123,7 +123,7 @@ def print_by_hand(files: DemoFiles, image: Path) -> None:
     model, inputs, calibration = files.model, files.inputs, files.calibration
     print_line("\nEach step again, by hand:")
     for line in (
-        f"zeroskip compile {model} --calibration {calibration} --placement balance -o {image}",
+        f"zeroskip compile {model} --data {calibration} --set placement=balance -o {image}",
         f"zeroskip info {image}",
         f"zeroskip run {image} --input {inputs} --on golden",
         f"zeroskip verify {image} --input {inputs}",

@@ -53,7 +53,7 @@ class Clipping:
         return (
             f"{100 * self.share:.1f} % of the numbers in the inputs are beyond what calibration "
             f"made room for ({self.lowest:.6g} to {self.highest:.6g}) and were clipped, so "
-            "outputs may be wrong: compile again with --calibration data like this"
+            "outputs may be wrong: compile again with calibration data like this"
         )
 
     def __str__(self) -> str:

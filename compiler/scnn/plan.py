@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import NoReturn
 
-from zeroskip.base.errors import ScnnCompileError
+from zeroskip.base.errors import ParameterError, ScnnCompileError
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.candidates import MAX_REGIONS, candidates, is_whole, site_of, site_plans
 from zeroskip.compiler.scnn.clear import keeps_clear
@@ -13,7 +13,6 @@ from zeroskip.compiler.scnn.cost import Expected, count_runs, load_cycles, rough
 from zeroskip.compiler.scnn.cost import estimate as _estimate
 from zeroskip.compiler.scnn.layer import LayerPlan
 from zeroskip.compiler.scnn.mapping import Mapping
-from zeroskip.hw.common.params import ParamError
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
 __all__ = ["MAX_RUNS", "estimate", "plan_layer", "plan_tile"]
@@ -192,7 +191,7 @@ def _way_out(
     def array(change: dict[str, int]) -> ScnnParams | None:
         try:
             return replace(params, **change)
-        except ParamError:  # beyond its range, or too much beside the other parameters
+        except ParameterError:  # beyond its range, or too much beside the other parameters
             return None
 
     def fits(change: dict[str, int]) -> bool:

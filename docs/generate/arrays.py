@@ -1,9 +1,6 @@
 """Presets and parameters of the arrays."""
 
-import dataclasses
 import importlib
-import inspect
-import re
 from typing import Any
 
 from zeroskip.compiler.presets import PRESETS as EIE_PRESETS
@@ -36,16 +33,13 @@ def parameters(where: str) -> str:
     """
     module, _, name = where.partition(":")
     kind: Any = getattr(importlib.import_module(module), name)
-    _, _, text = (inspect.getdoc(kind) or "").partition("Parameters\n----------\n")
-    meanings: dict[str, str] = {}
-    for names, about in re.findall(r"(?m)^(\w[\w, ]*) : (.*(?:\n .*)*)", text):
-        meanings |= dict.fromkeys(names.split(", "), " ".join(about.split()))
     lines = ["| parameter | default | range | meaning |", "|---|---:|---:|---|"]
-    for one in dataclasses.fields(kind):
-        if one.name in kind.ranges:
-            low, high = kind.ranges[one.name]
-            value, span = one.default, f"{low:,} to {high:,}"
+    for one in kind.fields():
+        low, high = one.choices
+        default = getattr(kind(), one.name)
+        if isinstance(low, bool):
+            value, span = "yes" if default else "no", "yes, no"
         else:
-            value, span = "yes" if one.default else "no", "yes, no"
-        lines.append(f"| `{one.name}` | {value} | {span} | {meanings[one.name]} |")
+            value, span = default, f"{low:,} to {high:,}"
+        lines.append(f"| `{one.name}` | {value} | {span} | {one.about} |")
     return "\n".join(lines)

@@ -23,12 +23,12 @@ def scnn_stall_classes() -> str:
 
 
 def eie_columns() -> str:
-    """Return a table of the columns of ``sweep eie``."""
+    """Return a table of the columns of sweeps of EIE."""
     return _table("column", {name: what for name, (_, what) in EIE_COLUMNS.items()})
 
 
 def scnn_columns() -> str:
-    """Return a table of the columns of ``sweep scnn``."""
+    """Return a table of the columns of sweeps of SCNN."""
     return _table("column", {name: what for name, (_, what) in SCNN_COLUMNS.items()})
 
 

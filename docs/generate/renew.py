@@ -18,37 +18,37 @@ DATA = Path(__file__).parents[1] / "data"
 SWEPT = ("layer", "cycles", "bound_no_padding_cycles", "nonzeros", "entry_bits_per_nonzero")
 """What is kept of the rows of a sweep."""
 
-_FIVE = "--preset paper --run-bits 5"
-_FIRST = f"{_FIVE} --pointers-first yes"
+_FIVE = "--preset paper --set run_bits=5"
+_FIRST = f"{_FIVE} --set pointers_first=yes"
 
 COMMANDS: dict[str, dict[str, str]] = {
-    "eie": {"all": "bench eie --on cycles"},
-    "eie-rtl": {"all": "bench eie"},
+    "eie": {"all": "bench --engine eie"},
+    "eie-rtl": {"all": "bench --engine eie --on rtl"},
     # One idea after the other, from the paper's array to the best one, and what does not pay.
     "eie-steps": {
-        title: f"sweep eie {options} -o TABLE.csv"
+        title: f"sweep {options} -o TABLE.csv"
         for title, options in {
             "`paper` preset": "--preset paper",
             "5-bit runs": _FIVE,
-            "rows balanced over PEs": f"{_FIVE} --placement balance",
+            "rows balanced over PEs": f"{_FIVE} --set placement=balance",
             "pointers read before the queue, so that empty columns take no entry": (
-                f"{_FIRST} --placement balance"
+                f"{_FIRST} --set placement=balance"
             ),
-            "queues of 16": f"{_FIRST} --placement balance --queue-depth 16",
+            "queues of 16": f"{_FIRST} --set placement=balance --set queue_depth=16",
             "padding taken together with the entry after it": (
-                f"{_FIRST} --placement balance --queue-depth 16 --skip-padding yes"
+                f"{_FIRST} --set placement=balance --set queue_depth=16 --set skip_padding=yes"
             ),
             "columns in an order that keeps the PEs abreast: the `best` preset": "--preset best",
-            "`best` with 4-bit runs": "--preset best --run-bits 4",
-            "`best` with 6-bit runs: a little faster, too many bits": "--preset best --run-bits 6",
-            "`best` with the queue before the pointers": "--preset best --pointers-first no",
+            "`best` with 4-bit runs": "--preset best --set run_bits=4",
+            "`best` with 6-bit runs: a little faster, too many bits": "--preset best --set run_bits=6",
+            "`best` with the queue before the pointers": "--preset best --set pointers_first=no",
             "`best` with queues of 256: what queues can still buy": (
-                "--preset best --queue-depth 256"
+                "--preset best --set queue_depth=256"
             ),
         }.items()
     },
-    "scnn": {"all": "bench scnn"},
-    "scnn-rtl": {"all": "bench scnn --alone --rtl"},
+    "scnn": {"all": "bench --engine scnn"},
+    "scnn-rtl": {"all": "bench --engine scnn --alone --on rtl"},
 }
 
 

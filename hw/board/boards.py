@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from zeroskip.base.errors import InputError, ToolError
+from zeroskip.base.errors import ParameterError, ToolError
 from zeroskip.hw.board.families import FAMILIES, Family, MemoryKind
 from zeroskip.hw.eie.params import EieParams
 
@@ -195,9 +195,9 @@ def board_of(name: str) -> Board:
 
     Raises
     ------
-    InputError
+    ParameterError
         If there is none; the message lists what there is.
     """
     if name not in BOARDS:
-        raise InputError(f"--board must be one of {', '.join(BOARDS)}, not {name!r}")
+        raise ParameterError.of_names("board", name, list(BOARDS))
     return BOARDS[name]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from zeroskip.base.errors import InputError
+from zeroskip.base.errors import ParameterError
 
 __all__ = ["Ecp5Pll", "Ice40Pll", "divisor_of", "ecp5_pll", "ice40_pll"]
 
@@ -45,7 +45,7 @@ def ice40_pll(source: float, wanted: float) -> Ice40Pll:
 
     Raises
     ------
-    InputError
+    ParameterError
         If nothing within 1 % can be made.
     """
     best: Ice40Pll | None = None
@@ -74,7 +74,7 @@ def ecp5_pll(source: float, wanted: float) -> Ecp5Pll:
 
     Raises
     ------
-    InputError
+    ParameterError
         If nothing within 1 % can be made.
     """
     best = _nearest(wanted, _one_output(source))
@@ -119,15 +119,13 @@ def divisor_of(hz: float, baud: int) -> int:
 
     Raises
     ------
-    InputError
+    ParameterError
         If the rate cannot be made of the clock.
     """
     divisor = round(hz / baud) if baud > 0 else 0
     if divisor < 4 or abs(hz / divisor / baud - 1) > _MOST_BAUD_ERROR:
-        raise InputError(
-            f"--baud must be a rate that a clock of {hz / 1e6:g} MHz can make within 2 %, at most "
-            f"{hz / 4:.0f}, not {baud}"
-        )
+        rule = f"a rate that a clock of {hz / 1e6:g} MHz can make within 2 %, at most {hz / 4:.0f}"
+        raise ParameterError("baud", baud, rule)
     return divisor
 
 
@@ -137,8 +135,7 @@ def _filter_range(phase: float) -> int:
     return 1 + sum(phase >= bound for bound in bounds)
 
 
-def _no_clock(source: float, wanted: float, nearest: float | None) -> InputError:
-    near = f"; the nearest is {nearest / 1e6:g} MHz" if nearest else ""
-    return InputError(
-        f"--clock {wanted / 1e6:g} MHz cannot be made of the board's {source / 1e6:g} MHz{near}"
-    )
+def _no_clock(source: float, wanted: float, nearest: float | None) -> ParameterError:
+    near = f"the nearest is {nearest / 1e6:g} MHz" if nearest else ""
+    rule = f"a rate that can be made of the board's {source / 1e6:g} MHz"
+    return ParameterError("clock_mhz", wanted / 1e6, rule, near)

@@ -6,7 +6,7 @@ from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Modul
 from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
 
-from zeroskip.base.errors import InputError
+from zeroskip.base.errors import ParameterError
 from zeroskip.hw.board.boards import Board
 from zeroskip.hw.board.pll import ecp5_pll, ice40_pll
 from zeroskip.hw.board.top import BOARD_MODULE
@@ -25,7 +25,7 @@ def real_clock(board: Board, platform: Any, wanted_hz: float) -> float:
 
     Raises
     ------
-    InputError
+    ParameterError
         If it can make none within 1 %.
     """
     source = platform.default_clk_frequency
@@ -35,8 +35,8 @@ def real_clock(board: Board, platform: Any, wanted_hz: float) -> float:
         return ice40_pll(source, wanted_hz).hz
     if board.family == "ecp5":
         return ecp5_pll(source, wanted_hz).hz
-    raise InputError(
-        f"--clock on {board.name} must be {source / 1e6:g} MHz, not {wanted_hz / 1e6:g}"
+    raise ParameterError(
+        "clock_mhz", wanted_hz / 1e6, f"{source / 1e6:g} on {board.name}, which has no PLL here"
     )
 
 

@@ -1,14 +1,14 @@
 """What the parameters of every array have in common: ranges, and what follows from widths."""
 
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-__all__ = ["ArrayParams", "ParamError", "address_bits"]
+from zeroskip.base.errors import ParameterError
+from zeroskip.base.fields import Field
 
-
-class ParamError(ValueError):
-    """A parameter lies outside what the hardware can be built with."""
+__all__ = ["ArrayParams", "address_bits"]
 
 
 def address_bits(count: int) -> int:
@@ -38,17 +38,13 @@ class ArrayParams:
         for name, value in vars(self).items():
             if name not in self.ranges:
                 if not isinstance(value, bool):
-                    raise ParamError(f"{name} must be true or false, not {value!r}")
+                    raise ParameterError(name, value, "true or false")
                 continue
             low, high = self.ranges[name]
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ParamError(
-                    f"{name} must be a whole number from {low} to {high}, not {value!r}"
-                )
+                raise ParameterError(name, value, f"a whole number from {low} to {high}")
         if self.acc_bits < self.act_bits:
-            raise ParamError(
-                f"acc_bits must be at least act_bits = {self.act_bits}, not {self.acc_bits}"
-            )
+            raise ParameterError("acc_bits", self.acc_bits, f"at least act_bits = {self.act_bits}")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -56,13 +52,25 @@ class ArrayParams:
 
         Raises
         ------
-        ParamError
+        ParameterError
             If one is unknown or out of range.
         """
         names = list(inspect.signature(cls).parameters)
         if unknown := sorted(set(values) - set(names)):
-            raise ParamError(f"unknown parameter {unknown[0]!r}; there are {', '.join(names)}")
+            raise ParameterError.of_names("a parameter", unknown[0], names)
         return cls(**values)
+
+    @classmethod
+    def fields(cls) -> tuple[Field, ...]:
+        """Return every parameter with its range, and with what the docstring says of it."""
+        about: dict[str, str] = {}
+        entry = r"^(\w+(?:, \w+)*) : (.+(?:\n +.+)*)"
+        for names, text in re.findall(entry, inspect.getdoc(cls) or "", re.MULTILINE):
+            about |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+        return tuple(
+            Field(name, cls.ranges.get(name, (False, True)), about[name])
+            for name in inspect.signature(cls).parameters
+        )
 
     @property
     def max_run(self) -> int:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from zeroskip.hw.common.params import ArrayParams, ParamError, address_bits
+from zeroskip.base.errors import ParameterError
+from zeroskip.hw.common.params import ArrayParams, address_bits
 
 __all__ = ["EieParams"]
 
@@ -33,7 +34,7 @@ _RANGES = {
 class EieParams(ArrayParams):
     """Sizes of an EIE array (Han et al., ISCA 2016, section III and IV).
 
-    Every memory size counts rows of one PE. Wrong values raise :class:`ParamError`.
+    Every memory size counts rows of one PE. Wrong values raise :class:`.ParameterError`.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ class EieParams(ArrayParams):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.num_pointers % 2:
-            raise ParamError(f"num_pointers must be even (two banks), not {self.num_pointers}")
+            raise ParameterError("num_pointers", self.num_pointers, "even (two banks)")
 
     @property
     def entry_bits(self) -> int:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from zeroskip.hw.common.params import ArrayParams, ParamError, address_bits
+from zeroskip.base.errors import ParameterError
+from zeroskip.hw.common.params import ArrayParams, address_bits
 
 __all__ = ["DESCRIPTOR_BITS", "PRESETS", "ScnnParams"]
 
@@ -44,7 +45,7 @@ _RANGES = {
 class ScnnParams(ArrayParams):
     """Sizes of an SCNN array (Parashar et al., ISCA 2017, sections IV and V).
 
-    Wrong values raise :class:`ParamError`.
+    Wrong values raise :class:`.ParameterError`.
 
     Parameters
     ----------
@@ -105,27 +106,26 @@ class ScnnParams(ArrayParams):
         super().__post_init__()
         for name in ("banks", "bank_entries"):
             if getattr(self, name) & (getattr(self, name) - 1):
-                raise ParamError(f"{name} must be a power of two, not {getattr(self, name)}")
+                raise ParameterError(name, getattr(self, name), "a power of two")
         if self.field_bits < self.code_bits:
-            raise ParamError(
-                f"code_bits must be at most field_bits = {self.field_bits}, not {self.code_bits}"
+            raise ParameterError(
+                "code_bits", self.code_bits, f"at most field_bits = {self.field_bits}"
             )
         if self.field_bits > self.weight_bits:
-            raise ParamError(
-                f"field_bits must be at most weight_bits = {self.weight_bits}, "
-                f"not {self.field_bits}"
+            raise ParameterError(
+                "field_bits", self.field_bits, f"at most weight_bits = {self.weight_bits}"
             )
         if self.descriptor_bits > DESCRIPTOR_BITS:
-            raise ParamError(
-                f"banks * bank_entries must be at most {1 << self._most_acc_addr_bits}, not "
-                f"{self.accs}: a descriptor of {DESCRIPTOR_BITS} bits has no room for more, with "
+            raise ParameterError(
+                "banks * bank_entries",
+                self.accs,
+                f"at most {1 << self._most_acc_addr_bits}",
+                f"a descriptor of {DESCRIPTOR_BITS} bits has no room for more, with "
                 f"num_channels = {self.num_channels}, num_biases = {self.num_biases} and "
-                f"num_codebooks = {self.num_codebooks}"
+                f"num_codebooks = {self.num_codebooks}",
             )
         if self.num_streams > self.num_pes:
-            raise ParamError(
-                f"num_streams must be at most the {self.num_pes} PEs, not {self.num_streams}"
-            )
+            raise ParameterError("num_streams", self.num_streams, f"at most the {self.num_pes} PEs")
 
     @property
     def descriptor_bits(self) -> int:

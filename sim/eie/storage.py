@@ -16,6 +16,7 @@ from zeroskip.sim.eie.streams import ColumnStream, column_streams, held, read_pr
 __all__ = [
     "LayerStorage",
     "MemoryUse",
+    "describe_bits",
     "layer_storage",
     "memory_use",
     "per_nonzero",
@@ -159,3 +160,9 @@ def _loaded(image: Image, *names: str) -> NDArray[np.int64]:
         ]
         for segment in image.segments
     ])
+
+
+def describe_bits(per_nonzero: Mapping[str, float]) -> str:
+    """Write stored bits per non-zero weight: what they are of, and their sum."""
+    parts = [f"{name} {bits:.2f}" for name, bits in per_nonzero.items() if name != "sum"]
+    return f"{' + '.join(parts)} = {per_nonzero['sum']:.2f}"

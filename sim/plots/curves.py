@@ -30,11 +30,9 @@ def draw_figure(name: str, table: pl.DataFrame) -> Figure:
     """
     kind = FIGURES[name]
     table = table.filter("possible")
-    option = kind.axis.removeprefix("num_").replace("_", "-")
     if table[kind.axis].n_unique() < 2:
         raise InputError(
-            f"{name} needs a table with several values of {kind.axis}: "
-            f"sweep them with --{option} first"
+            f"{name} needs a table with several values of {kind.axis}: sweep them first"
         )
     others = [a for a in AXES if a != kind.axis and table[a].n_unique() > 1]
     variants = table.select(others).unique(maintain_order=True).to_dicts() if others else [{}]

@@ -40,13 +40,12 @@ def draw_density(table: pl.DataFrame) -> Figure:
     table = table.filter(pl.col("possible") & (pl.col("act_density") == pl.col("weight_density")))
     if table["act_density"].n_unique() < 2:
         raise InputError(
-            "density needs a table with several densities of both operands: "
-            "sweep them with --density first"
+            "density needs a table with several densities of both operands: sweep density first"
         )
     keys = ["network", "layer", "machine", "act_density"]
     if table.select(keys).is_duplicated().any():
         raise InputError(
-            "density needs a table of one array: sweep --density and --machine, nothing else"
+            "density needs a table of one array: sweep density and machine, nothing else"
         )
     networks = table["network"].unique(maintain_order=True).to_list()
     figure, axes = panels(

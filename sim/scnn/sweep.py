@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from zeroskip.base.errors import CompileError, InputError
+from zeroskip.base.errors import CompileError, InputError, ParameterError
 from zeroskip.compiler.image.manifest import zeroskip_version
-from zeroskip.hw.common.params import ParamError
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, measure_layer
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer, scnn_layers
@@ -104,14 +103,11 @@ def _check(name: str, values: list[Any], params: ScnnParams) -> None:
             raise InputError(f"{name} must have each value once, not {value!r} twice")
         if name == "machine":
             if value not in MACHINES:
-                raise InputError(f"machine must be one of {', '.join(MACHINES)}, not {value!r}")
+                raise ParameterError.of_names("machine", value, MACHINES)
         elif name in _PARAMS:
-            try:
-                _array(params, {name: value})
-            except ParamError as error:
-                raise InputError(str(error)) from error
+            _array(params, {name: value})
         elif not 0 < value <= 1:
-            raise InputError(f"{name} must be above 0 and at most 1, not {value!r}")
+            raise ParameterError(name, value, "above 0 and at most 1")
 
 
 def _array(params: ScnnParams, chosen: Mapping[str, int]) -> ScnnParams:
@@ -154,7 +150,7 @@ class ScnnJob:
         begin = time.perf_counter()
         try:
             found = measure_layer(stored, point.params)
-        except (CompileError, ParamError) as error:
+        except (CompileError, ParameterError) as error:
             return [[{**row, "possible": False, "reason": str(error)}]]
         row |= {
             "possible": True,

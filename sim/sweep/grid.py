@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from zeroskip.base.errors import InputError
+from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.compiler.eie.place import Strategy
-from zeroskip.hw.common.params import ParamError
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["AXES", "Memories", "Point", "grid", "image_key"]
@@ -91,13 +90,9 @@ def _check(base: Point, name: str, values: list[Any]) -> None:
             raise InputError(f"{name} must have each value once, not {value!r} twice")
         if name == "placement":
             if value not in get_args(Strategy):
-                known = ", ".join(get_args(Strategy))
-                raise InputError(f"placement must be one of {known}, not {value!r}")
+                raise ParameterError.of_names("placement", value, get_args(Strategy))
         else:
-            try:
-                dataclasses.replace(base.params, **{name: value})
-            except ParamError as error:
-                raise InputError(str(error)) from error
+            dataclasses.replace(base.params, **{name: value})
 
 
 def _memories(base: EieParams, chosen: Mapping[str, Any], memories: Memories) -> dict[str, int]:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.base.errors import CompileError
+from zeroskip.base.errors import CompileError, ParameterError
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.passes.fixed_point import quantize_input
-from zeroskip.hw.common.params import ParamError
 from zeroskip.hw.eie.formats import StallClass
 from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, run_image
 from zeroskip.sim.eie.golden import run_network
@@ -45,7 +44,7 @@ def measure_points(work: Work, points: Sequence[Point]) -> list[list[Row]]:
     first, placement = points[0].params, points[0].placement
     try:
         image = compile_quantized(network, first, placement=placement, name=work.name)
-    except (CompileError, ParamError) as error:
+    except (CompileError, ParameterError) as error:
         return [
             [_settings(name, point, len(x)) | _impossible(error) for name in work.layers]
             for point in points

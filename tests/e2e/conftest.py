@@ -27,20 +27,16 @@ ROOT = Path(__file__).parents[2]
 # One small array for all of these tests, EIE of tests/support/arrays.py: each other one would be
 # another simulator to build.
 _SIZES = {
-    "pes": 2, "queue-depth": 4, "spmat-words": 256, "pointers": 128, "acts": 32, "accs": 16,
-    "biases": 64, "descriptors": 8,
+    "num_pes": 2, "queue_depth": 4, "spmat_words": 256, "num_pointers": 128, "num_acts": 32,
+    "num_accs": 16, "num_biases": 64, "num_descriptors": 8, "pointers_first": "yes",
+    "skip_padding": "yes",
 }  # fmt: skip
-ARRAY = [
-    *(text for name, size in _SIZES.items() for text in (f"--{name}", str(size))),
-    *("--pointers-first", "--skip-padding"),
-]
+ARRAY = [text for name, size in _SIZES.items() for text in ("--set", f"eie.{name}={size}")]
 
 # Arrays of CNNs that the co-simulations build, too: both engines on a chip, and SCNN alone.
-CHIP = [
-    *("--pes-x", "2", "--pes-y", "2", "--streams", "4", "--mult-f", "2", "--mult-i", "2"),
-    *("--banks", "16", "--pes", "4"),
-]
-SCNN_ALONE = ["--scnn-preset", "tiny", "--streams", "4"]
+_CHIP = ("pes_x=2", "pes_y=2", "num_streams=4", "mult_f=2", "mult_i=2", "banks=16", "num_pes=4")
+CHIP = [text for setting in _CHIP for text in ("--set", setting)]
+SCNN_ALONE = ["--preset", "tiny", "--set", "num_streams=4"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ class Files:
 
     def compile(self, output: Path, *options: str) -> list[str]:
         """Return the command that compiles the model to ``output``."""
-        given = ["--calibration", str(self.calibration), "-o", str(output)]
+        given = ["--data", str(self.calibration), "-o", str(output)]
         return ["compile", str(self.model), *given, *ARRAY, *options]
 
 
@@ -178,7 +174,7 @@ class CnnFiles:
         return [*self._given(self.model_alone, output), *SCNN_ALONE, *options]
 
     def _given(self, model: Path, output: Path) -> list[str]:
-        return ["compile", str(model), "--calibration", str(self.calibration), "-o", str(output)]
+        return ["compile", str(model), "--data", str(self.calibration), "-o", str(output)]
 
 
 @pytest.fixture(scope="session")

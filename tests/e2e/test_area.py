@@ -63,7 +63,7 @@ def test_scnn_outgrows_a_baseline(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_liberty_with_delays(cli: Cli, small_liberty: Path) -> None:
-    result = cli("area", "--pes", 1, "--liberty", small_liberty, "--clock-ps", 900)
+    result = cli("area", "--set", "num_pes=1", "--liberty", small_liberty, "--clock-ps", 900)
     assert result.code == 0
     lines = result.out.splitlines()
     # Delays are not put below areas as if both were of one netlist.
@@ -114,19 +114,18 @@ def small_liberty(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (["--preset", "huge"], "--preset must be one of small, paper, best for eie, not 'huge'"),
-        (["--engine", "scnn", "--preset", "best"], "must be one of paper, tile, tiny for scnn"),
-        (["--preset", ""], "--preset must be one of small, paper, best for eie, not ''"),
-        (["--engine", "tpu"], "tpu"),
+        (["--preset", "huge"], "--preset must be one of small, paper, best, icebreaker"),
+        (["--engine", "scnn", "--preset", "best"], "must be one of paper, tile, tiny, not 'best'"),
+        (["--preset", ""], "--preset must be one of small, paper, best"),
+        (["--engine", "ei"], "--engine must be one of eie, scnn, not 'ei': did you mean 'eie'?"),
         (["--engine", "scnn", "--preset", "paper", "--check"], "arrays of at most 4 SCNN PEs"),
         (["--netlists", "/dev/null/x"], "folder /dev/null/x cannot be made"),
-        (["--engine", "scnn", "--pes", "2"], "--pes is for eie"),
-        (["--pes", "0"], "--pes must be a whole number from 1 to 256, not 0"),
-        (["--pes", "many"], "it must be a whole number, not 'many'"),
+        (["--engine", "scnn", "--set", "num_pes=2"], "scnn cannot set 'num_pes'"),
+        (["--set", "num_pes=0"], "--set eie.num_pes must be a whole number from 1 to 256, not 0"),
         (["--clock-ps", "0"], "--clock-ps must be from 1 to 1000000, not 0"),
         (["--liberty", "/none.lib"], "liberty file /none.lib does not exist"),
         (["-o", "/none/area.json"], "there is no folder /none"),
-        (["--pes", "2", "--baseline"], "leave --pes out"),
+        (["--set", "num_pes=2", "--baseline"], "leave --set out"),
     ],
 )
 def test_refused(cli: Cli, refused: Refused, arguments: list[str], what: str) -> None:

@@ -124,14 +124,13 @@ def test_bad_data(command: str, cli: Cli, refused: Refused, files: Any, tmp_path
     ):
         bad = tmp_path / name
         if command == "compile":
-            result = cli(*files.compile(tmp_path / "image"), "--calibration", bad)
+            result = cli(*files.compile(tmp_path / "image"), "--data", bad)
         elif command == "compress":
             model = ["--model", files.model]
             result = cli("compress", *model, "--data", bad, "-o", tmp_path / "small.pt2")
         elif command == "sweep":
-            result = cli(
-                "sweep", "eie", "--image", files.image, "--input", bad, "-o", tmp_path / "t.csv"
-            )
+            given = ["--image", files.image, "--input", bad]
+            result = cli("sweep", *given, "-o", tmp_path / "t.csv")
         else:
             result = cli(command, files.image, "--input", bad)
         refused(result, says)
@@ -141,16 +140,22 @@ def test_bad_data(command: str, cli: Cli, refused: Refused, files: Any, tmp_path
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--placement", "random"], ["--placement", "random", "interleave", "balance"]),
-        (["--pes", "0"], ["--pes must be a whole number from 1 to 256, not 0"]),
-        (["--pes", "257"], ["--pes must be a whole number from 1 to 256, not 257"]),
-        (["--pes", "many"], ["--pes", "many"]),
-        (["--pes", "2.5"], ["--pes", "2.5"]),
-        (["--queue-depth", "-1"], ["--queue-depth must be a whole number", "not -1"]),
-        (["--pointers", "127"], ["--pointers must be even", "127"]),
-        (["--word-bits", "16", "--code-bits", "8", "--run-bits", "9"], ["--run-bits", "9"]),
-        (["--acc-bits", "15"], ["--acc-bits must be at least --act-bits 16, not 15"]),
-        (["--no-such-option", "1"], ["--no-such-option"]),
+        (["--set", "placement=random"], ["--set eie.placement must be one of interleave, balance"]),
+        (["--set", "num_pes=0"], ["--set eie.num_pes must be a whole number from 1 to 256, not 0"]),
+        (["--set", "num_pes=many"], ["--set eie.num_pes must be a whole number", "not 'many'"]),
+        (["--set", "eie.num_pes=2.5"], ["--set eie.num_pes", "not '2.5'"]),
+        (["--set", "num_pes=-1"], ["--set eie.num_pes must be a whole number", "not -1"]),
+        (["--set", "num_pointers=127"], ["--set eie.num_pointers must be even (two banks)", "127"]),
+        (["--set", "run_bits=9"], ["--set eie.run_bits", "9"]),
+        (["--set", "eie.acc_bits=15"], ["--set eie.acc_bits must be at least act_bits = 16"]),
+        (["--set", "skip_padding=maybe"], ["--set eie.skip_padding must be yes or no"]),
+        (["--set", "pes=4"], ["did you mean 'num_pes'?", "zeroskip engines eie"]),
+        (["--set", "num_pes"], ["--set must be [ENGINE.]FIELD=VALUE, not 'num_pes'"]),
+        (["--set", "iee.num_pes=4"], ["one of eie, scnn, not 'iee': did you mean 'eie'?"]),
+        (["--preset", "pest"], ["--preset must be one of small, paper, best", "mean 'best'?"]),
+        (["--preset", "scnn=best"], ["--preset must be one of paper, tile, tiny, not 'best'"]),
+        (["--calibratoin", "1"], ["--calibratoin"]),
+        (["--nmae", "x"], ["--nmae", "--name"]),
         (["surplus"], ["surplus"]),
         (["--name"], ["--name"]),
     ],
@@ -170,32 +175,32 @@ def test_missing_arguments(command: list[str], cli: Cli, refused: Refused) -> No
 
 
 @pytest.mark.parametrize(
-    ("option", "small", "what"),
+    ("field", "small", "what"),
     [
-        ("--spmat-words", 8, "words of Spmat SRAM"),
-        ("--acts", 8, "rows of the activation files"),
-        ("--pointers", 16, "column pointers"),
-        ("--biases", 8, "biases per PE"),
-        ("--descriptors", 2, "descriptors"),
+        ("spmat_words", 8, "words of Spmat SRAM"),
+        ("num_acts", 8, "rows of the activation files"),
+        ("num_pointers", 16, "column pointers"),
+        ("num_biases", 8, "biases per PE"),
+        ("num_descriptors", 2, "descriptors"),
     ],
 )
 def test_refusal_of_a_large_layer_names_what_fits(
-    option: str, small: int, what: str, cli: Cli, refused: Refused, files: Any, tmp_path: Path
+    field: str, small: int, what: str, cli: Cli, refused: Refused, files: Any, tmp_path: Path
 ) -> None:
-    command = [*files.compile(tmp_path / "image"), option, str(small)]
+    command = files.compile(tmp_path / "image", "--set", f"{field}={small}")
     result = cli(*command)
     if result.code == 0:
         # Networks too large for a memory may run in several parts.
         assert Image.load_eie(tmp_path / "image").name == "small"
         return
-    refused(result, what, f"{option} is {small}", "layer 'fc")
+    refused(result, what, f"{field} is {small}", "layer 'fc")
     needs = re.search(r"needs (\d+)", result.errors[0])
     assert needs is not None
     assert int(needs[1]) > small
-    remedy = re.search(r"compile with (--[a-z-]+) (\d+)", result.errors[0])
+    remedy = re.search(r"compile with ([a-z_]+=\d+)", result.errors[0])
     assert remedy is not None
     assert list(tmp_path.iterdir()) == []
-    assert cli(*command, remedy[1], remedy[2]).code == 0
+    assert cli(*command, "--set", remedy[1]).code == 0
 
 
 def test_too_many_weights_are_clustered_on_request(
@@ -225,11 +230,12 @@ def test_codes_become_wider_unless_their_width_is_given(
     document = cli("info", image, "--json").document
     assert document["params"]["code_bits"] == 8
     assert document["run_choices"][0]["run_bits"] == 4
-    for given in (["--code-bits", "4"], ["--preset", "small"]):
-        refused(cli(*command, *given), "144 distinct", "give --code-bits 8, which holds all of")
+    for given in (["--set", "code_bits=4"], ["--preset", "small"]):
+        refused(cli(*command, *given), "144 distinct", "give code_bits = 8, which holds all of")
     result = cli(*command, "--share")
     assert "warning: the 144 values of layer '0' were clustered to 15" in result.out
-    assert cli(*command, "--code-bits", "8", "--run-bits", "4").out.count("chosen:") == 0
+    widths = ["--set", "code_bits=8", "--set", "run_bits=4"]
+    assert cli(*command, *widths).out.count("chosen:") == 0
 
 
 def test_output_folder_that_is_not_ours(
@@ -424,17 +430,18 @@ def test_files_that_may_not_grow(command: str, files: Any, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_words_of_the_user_stay(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_data(cli: Cli, files: Any, tmp_path: Path) -> None:
+    result = cli(*files.compile(tmp_path / "image", "--set", "num_pes=0", "--json"))
+    assert result.document == {
+        "error": "--set eie.num_pes must be a whole number from 1 to 256, not 0",
+        "parameter": "--set eie.num_pes",
+        "value": "0",
+        "rule": "a whole number from 1 to 256",
+        "exit_code": 2,
+    }
+
+
+def test_words_of_the_user_stay(cli: Cli) -> None:
     """Parameters become options in what we say, not in what the user said."""
     assert "num_pes = 4 is no image" in cli("info", "num_pes = 4").err
-    assert "--layers" not in cli("bench", "eie", "--layers", "my acc_bits").err
-    assert "there is no layer 'my acc_bits'" in cli("bench", "eie", "--layers", "my acc_bits").err
-    folder = tmp_path / "act_bits = 8"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    given = "--calibration=run_bits.npy"
-    result = cli("compile", "x.pt2", given, "-o", "image", "--acc-bits", 15)
-    assert "--acc-bits must be at least --act-bits 16, not 15" in result.err
-    assert "code_bits 4 is no image" in cli("run", "code_bits 4", "--input", "x.npy").err
-    result = cli("compile", "x.pt2", "--calibration=run_bits=3.npy", "-o", "image")
-    assert "calibration file run_bits=3.npy does not exist" in result.err
+    assert "not 'my acc_bits'" in cli("bench", "--layers", "my acc_bits").err

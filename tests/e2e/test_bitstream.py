@@ -53,7 +53,7 @@ def icebreaker(cli: Cli, files: Any, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("icebreaker")
     compile_image(cli, files, folder / "image", "--preset", "icebreaker")
     compile_image(
-        cli, files, folder / "other", "--preset", "icebreaker", "--placement", "interleave"
+        cli, files, folder / "other", "--preset", "icebreaker", "--set", "placement=interleave"
     )
     result = cli(
         "bitstream", folder / "image", "--board", "icebreaker", "-o", folder / "out", "--json"
@@ -64,7 +64,7 @@ def icebreaker(cli: Cli, files: Any, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def ulx3s(cli: Cli, files: Any, tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("ulx3s")
-    result = cli(*files.compile(folder / "other", "--placement", "interleave"))
+    result = cli(*files.compile(folder / "other", "--set", "placement=interleave"))
     assert result.code == 0, result.err
     result = cli(
         "bitstream", files.image, "--board", "ulx3s-85f", "-o", folder / "out", "--clock", 200,
@@ -74,7 +74,7 @@ def ulx3s(cli: Cli, files: Any, tmp_path_factory: pytest.TempPathFactory) -> Mad
 
 
 def compile_image(cli: Cli, files: Any, target: Path, *options: object) -> None:
-    result = cli("compile", files.model, "--calibration", files.calibration, "-o", target, *options)
+    result = cli("compile", files.model, "--data", files.calibration, "-o", target, *options)
     assert result.code == 0, result.err
 
 
@@ -208,7 +208,8 @@ def test_patches_that_are_refused(
         return cli("patch", image, "--bitstream", file, *options)
 
     refused(
-        patch(icebreaker.image), "the bitstream's array has --pes 2, and the image is for --pes 4"
+        patch(icebreaker.image),
+        "the bitstream's array has num_pes 2, and the image is for num_pes 4",
     )
     refused(cli("patch", ulx3s.image, "--bitstream", tmp_path / "none.bit"), "does not exist")
     refused(patch(ulx3s.image, "-o", "/none/x.bit"), "there is no folder /none")
@@ -240,7 +241,10 @@ def test_patches_that_are_refused(
         (["--board", "iceb"], f"--board must be one of {', '.join(BOARDS)}, not 'iceb'"),
         (["--board", "ulx3s-85f", "--clock", "0"], "--clock must be from 1 to 1000 MHz, not 0"),
         (["--board", "ulx3s-85f", "--clock", "fast"], "it must be a number, not 'fast'"),
-        (["--board", "ulx3s-85f", "--clock", "1"], "--clock 1 MHz cannot be made of the board's"),
+        (
+            ["--board", "ulx3s-85f", "--clock", "1"],
+            "--clock must be a rate that can be made of",
+        ),
         (["--board", "ulx3s-85f", "--baud", "0"], "--baud must be a rate"),
         (["--board", "ulx3s-85f", "--baud", "20000000"], "--baud must be a rate"),
     ],
@@ -253,7 +257,7 @@ def test_refused(
 
 
 def test_too_large_for_the_board(cli: Cli, refused: Refused, files: Any, tmp_path: Path) -> None:
-    compile_image(cli, files, tmp_path / "image", "--preset", "icebreaker", "--pes", 8)
+    compile_image(cli, files, tmp_path / "image", "--preset", "icebreaker", "--set", "num_pes=8")
     refused(
         cli("bitstream", tmp_path / "image", "--board", "icebreaker", "-o", tmp_path / "out"),
         "the array does not fit icebreaker: its memories need ",

@@ -63,7 +63,7 @@ def test_clipped_inputs_are_told(cli: Callable[..., Any], files: Any, tmp_path: 
     np.save(inputs, 1000 * np.load(files.inputs))
     document = cli("run", files.image, "--input", inputs, "--json").document["clipped_inputs"]
     assert document["share"] > 0.9
-    assert document["warning"].endswith("compile again with --calibration data like this")
+    assert document["warning"].endswith("compile again with calibration data like this")
     text = cli("run", files.image, "--input", inputs).out
     assert f"clipped inputs: {document['clipped']} of {5 * 24} (" in text
     assert f"warning: {document['warning']}\n" in text
@@ -71,7 +71,7 @@ def test_clipped_inputs_are_told(cli: Callable[..., Any], files: Any, tmp_path: 
     assert f"of {5 * 24} (" in text
     assert "warning" not in text
     np.save(inputs, np.zeros((2, 24), np.float32))
-    command = [*files.compile(image), "--calibration", str(inputs)]
+    command = [*files.compile(image), "--data", str(inputs)]
     for text in (cli(*command).out, cli("info", image).out):
         assert "warning: all numbers of the calibration data are 0, which says nothing" in text
         assert "inputs: -1 to 0.999969 are not clipped; calibration data are 0 to 0" in text
@@ -119,7 +119,7 @@ def test_verify_compares_every_word(cli: Callable[..., Any], files: Any) -> None
 def test_waves_lie_beside_the_image(cli: Callable[..., Any], files: Any) -> None:
     result = cli("run", files.image, "--input", files.inputs, "--on", "rtl", "--waves", "--json")
     assert result.code == 0, result.err
-    assert "waves are of 1 of 5 inputs, see --inputs N" in result.err
+    assert "waves are of 1 of 5 inputs, see --first N" in result.err
     waves = Path(result.document["waves"])
     assert waves == files.image.with_name("image.vcd")
     stalls = {f"eie_array.pe_{pe}.stall_class": StallClass for pe in range(2)}
@@ -147,26 +147,53 @@ def test_json_of_compile_reports_formats_and_errors(
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(EieParams), ids=lambda field: field.name)
-def test_every_parameter_is_an_option(
+def test_every_parameter_can_be_set(
     field: Any, cli: Callable[..., Any], files: Any, tmp_path: Path
 ) -> None:
-    option = "--" + field.name.removeprefix("num_").replace("_", "-")
     base = getattr(Image.load_eie(files.image).params, field.name)
     if field.type is bool:
-        value, given = not base, [option if not base else f"--no-{option[2:]}"]
+        value = not base
     else:
         value = {"run_bits": 3, "code_bits": 5, "acc_bits": 40}.get(field.name, base + 2)
-        given = [option, str(value)]
-    result = cli(*files.compile(tmp_path / "image", *given))
+    text = ("yes" if value else "no") if field.type is bool else str(value)
+    result = cli(*files.compile(tmp_path / "image", "--set", f"{field.name}={text}"))
     assert result.code == 0, result.err
     assert getattr(Image.load_eie(tmp_path / "image").params, field.name) == value
-    text = cli("compile", "--help").out
-    assert option[:18] in text
+
+
+def test_engines_are_listed(cli: Callable[..., Any]) -> None:
+    text = cli("engines").out
+    for part in ("eie: Linear", "scnn: convolutions", "--preset best", "--preset icebreaker"):
+        assert part in text
+    text = cli("engines", "eie", "--preset", "best").out
+    for name in [field.name for field in dataclasses.fields(EieParams)] + ["placement"]:
+        assert re.search(rf"^  {name} .*\w", text, re.MULTILINE)
+    (eie,) = cli("engines", "eie", "--preset", "best", "--json").document["engines"]
+    values = {one["name"]: (one["value"], one["choices"]) for one in eie["fields"]}
+    assert values["num_pes"] == (64, [1, 256])
+    assert values["placement"] == ("schedule", ["interleave", "balance", "schedule"])
+    assert values["skip_padding"] == (True, [False, True])
+
+
+@pytest.mark.parametrize("command", ["compile", "verilog", "area", "sweep", "bench", "run", "info"])
+def test_help_fits_two_screens(command: str, cli: Callable[..., Any]) -> None:
+    text = cli(command, "--help").out
+    assert len(text.splitlines()) < 100
+    assert "Examples:" in text
+
+
+def test_help_shows_the_preset_in_force(cli: Callable[..., Any]) -> None:
+    text = " ".join(cli("compile", "--preset", "best", "--help").out.split())
+    assert "eie, preset best: num_pes=64 queue_depth=16" in text
+    assert "scnn, preset tile: pes_x=1" in text
+    text = " ".join(cli("verilog", "--help", "--engine=scnn", "--preset=paper").out.split())
+    assert "scnn, preset paper: pes_x=8" in text
+    assert "eie, preset" not in text
 
 
 def test_image_is_replaced_by_an_image(cli: Callable[..., Any], files: Any, tmp_path: Path) -> None:
     for placement in ("interleave", "balance"):
-        assert cli(*files.compile(tmp_path / "image", "--placement", placement)).code == 0
+        assert cli(*files.compile(tmp_path / "image", "--set", f"placement={placement}")).code == 0
         assert Image.load_eie(tmp_path / "image").report["placement"] == placement
     assert [path.name for path in tmp_path.iterdir()] == ["image"]
 
@@ -199,7 +226,7 @@ def test_compress_prunes_and_shares(cli: Callable[..., Any], files: Any, tmp_pat
     assert [layer["density"] for layer in layers] == pytest.approx([0.2, 0.2, 0.3], abs=0.01)
     assert all(layer["values"] <= 7 for layer in layers)
     image = tmp_path / "image"
-    given = ["--calibration", files.calibration, "-o", image]
+    given = ["--data", files.calibration, "-o", image]
     assert cli("compile", small, *given).code == 0
     without = cli(*command, "--epochs", 1)
     assert without.code == 0

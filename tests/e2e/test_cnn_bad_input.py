@@ -32,7 +32,7 @@ def test_bad_data(command: str, cli: Cli, refused: Refused, cnn: Any, tmp_path: 
     ):
         bad = tmp_path / name
         if command == "compile":
-            result = cli(*cnn.compile(tmp_path / "image"), "--calibration", bad)
+            result = cli(*cnn.compile(tmp_path / "image"), "--data", bad)
         elif command == "heat":
             result = cli("plot", "heat", cnn.image, "--input", bad, "-o", tmp_path / "heat.png")
         elif command == "cycles":
@@ -121,14 +121,15 @@ def test_models_that_are_none(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--scnn-preset", "huge"], ["--scnn-preset must be one of paper, tile, tiny"]),
-        (["--pes-x", "0"], ["--pes-x must be a whole number from 1 to", "not 0"]),
-        (["--banks", "12"], ["--banks must be a power of two, not 12"]),
-        (["--bank-entries", "few"], ["--bank-entries", "few"]),
-        (["--streams", "5"], ["--streams must be at most the 4 PEs, not 5"]),
-        (["--scnn-acc-bits", "15"], ["--scnn-acc-bits must be at least --scnn-act-bits 16"]),
-        (["--field-bits", "4"], ["--scnn-code-bits must be at most --field-bits 4, not 8"]),
-        (["--scnn-acc-bits", "16"], ["--scnn-acc-bits 16; raise --scnn-acc-bits"]),
+        (["--preset", "scnn=huge"], ["--preset must be one of paper, tile, tiny, not 'huge'"]),
+        (["--set", "pes_x=0"], ["--set scnn.pes_x must be a whole number from 1 to", "not 0"]),
+        (["--set", "banks=12"], ["--set scnn.banks must be a power of two, not 12"]),
+        (["--set", "bank_entries=few"], ["--set scnn.bank_entries", "few"]),
+        (["--set", "num_streams=5"], ["--set scnn.num_streams must be at most the 4 PEs, not 5"]),
+        (["--set", "scnn.acc_bits=15"], ["--set scnn.acc_bits must be at least act_bits = 16"]),
+        (["--set", "field_bits=4"], ["scnn.code_bits must be at most field_bits = 4, not 8"]),
+        (["--set", "acc_bits=16"], ["acc_bits = 16", "raise acc_bits"]),
+        (["--set", "num_pes=4"], ["alone.pt2 has no layers for eie"]),
     ],
 )
 def test_bad_options(
@@ -141,24 +142,24 @@ def test_bad_options(
 def test_options_of_an_array_that_is_not_used(
     cli: Cli, refused: Refused, files: Any, tmp_path: Path
 ) -> None:
-    result = cli(*files.compile(tmp_path / "image"), "--banks", "16")
-    refused(result, "small.pt2 has no convolutions: leave the options of the SCNN array out")
+    result = cli(*files.compile(tmp_path / "image"), "--set", "banks=16")
+    refused(result, "small.pt2 has no layers for scnn: leave its --preset and --set out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_engines_of_different_widths(cli: Cli, refused: Refused, cnn: Any, tmp_path: Path) -> None:
-    command = [*cnn.compile(tmp_path / "image"), "--scnn-act-bits", "8"]
+    command = cnn.compile(tmp_path / "image", "--set", "scnn.act_bits=8")
     result = cli(*command)
-    refused(result, "EIE must have activations of 8 bits as SCNN has, not 16", "--act-bits 8")
+    refused(result, "EIE must have activations of 8 bits as SCNN has, not 16", "act_bits = 8")
     assert list(tmp_path.iterdir()) == []
-    assert cli(*command, "--act-bits", "8").code == 0
+    assert cli(*command, "--set", "act_bits=8").code == 0
 
 
 def _large(kernel: int, cnn: Any, folder: Path) -> list[str]:
     model = folder / "large.pt2"
     module = nn.Sequential(nn.Conv2d(2, 3, kernel, padding=kernel // 2))
     export(module.eval(), torch.zeros(2, 2, 8, 8), model)
-    command = cnn.compile_alone(folder / "image", "--bank-entries", "4")
+    command = cnn.compile_alone(folder / "image", "--set", "bank_entries=4")
     command[1] = str(model)
     return command
 
@@ -167,20 +168,20 @@ def test_refusal_of_a_large_layer_names_what_fits(
     cli: Cli, refused: Refused, cnn: Any, tmp_path: Path
 ) -> None:
     """Layers are cut to the memories; this cannot be, as one piece of it does not fit."""
-    command = [*_large(3, cnn, tmp_path), "--weight-words", "4"]
+    command = [*_large(3, cnn, tmp_path), "--set", "weight_words=4"]
     result = cli(*command)
     refused(result, "layer '0'")
-    found = re.search(r"needs (\d+) words .* but --weight-words is 4", result.errors[0])
+    found = re.search(r"needs (\d+) words .* but weight_words is 4", result.errors[0])
     assert found is not None, result.errors[0]
     assert [path.name for path in tmp_path.iterdir()] == ["large.pt2"]
-    assert cli(*command, "--weight-words", found[1]).code == 0
+    assert cli(*command, "--set", f"weight_words={found[1]}").code == 0
 
 
-@pytest.mark.parametrize("options", [["--banks", "2"], ["--streams", "1", "--bank-entries", "2"]])
+@pytest.mark.parametrize("options", [["banks=2"], ["num_streams=1", "bank_entries=2"]])
 def test_a_kernel_that_reaches_far_is_cut(
     options: list[str], cli: Cli, cnn: Any, tmp_path: Path
 ) -> None:
-    assert cli(*_large(7, cnn, tmp_path), *options).code == 0
+    assert cli(*_large(7, cnn, tmp_path), *(t for one in options for t in ("--set", one))).code == 0
 
 
 @pytest.mark.parametrize("engine", ["scnn", "eie"])
@@ -209,7 +210,7 @@ def test_images_of_the_other_kind(
     cnn_needed = cli("verify", files.image, "--input", files.inputs, "--layer", "fc1")
     refused(cnn_needed, f"{files.image} has no convolutions")
     eie_needed = [
-        ("sweep", "eie", "--image", cnn.image, "--input", cnn.inputs, "-o", tmp_path / "t.csv"),
+        ("sweep", "--image", cnn.image, "--input", cnn.inputs, "-o", tmp_path / "t.csv"),
         ("host", "simulate", cnn.image),
     ]
     for command in eie_needed:

@@ -52,22 +52,17 @@ def test_compile_says_what_runs_where(cli: Cli, cnn: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(ScnnParams), ids=lambda field: field.name)
-def test_every_parameter_of_scnn_is_an_option(
-    field: Any, cli: Cli, cnn: Any, tmp_path: Path
-) -> None:
-    option = "--scnn-" + field.name.replace("_", "-")
+def test_every_parameter_of_scnn_can_be_set(field: Any, cli: Cli, cnn: Any, tmp_path: Path) -> None:
     base = getattr(dataclasses.replace(PRESETS["tiny"], num_streams=4), field.name)
-    if field.type is bool:
-        value, given = not base, [f"--no-{option[2:]}"]
-    else:
-        others = {
-            "banks": 16, "bank_entries": 32, "num_streams": 2, "field_bits": 12, "code_bits": 7,
-            "act_bits": 15, "weight_bits": 15,
-        }  # fmt: skip
-        value = others.get(field.name, base + 1)
-        given = [option, str(value)]
+    others = {
+        "banks": 16, "bank_entries": 32, "num_streams": 2, "field_bits": 12, "code_bits": 7,
+        "act_bits": 15, "weight_bits": 15,
+    }  # fmt: skip
+    value = not base if field.type is bool else others.get(field.name, base + 1)
+    text = ("yes" if value else "no") if field.type is bool else str(value)
+    given = ["--set", f"scnn.{field.name}={text}"]
     if field.name == "weight_bits":
-        given += ["--field-bits", "12"]  # not wider than a weight
+        given += ["--set", "field_bits=12"]  # not wider than a weight
     result = cli(*cnn.compile_alone(tmp_path / "image", *given))
     assert result.code == 0, result.err
     image = load_image(tmp_path / "image")
@@ -220,7 +215,13 @@ def test_waves_lie_beside_the_image(cli: Cli, cnn: Any, tmp_path: Path) -> None:
     np.save(one, np.load(cnn.inputs)[:1])
     # A single PE: with waves, larger arrays take long to build.
     assert (
-        cli(*cnn.compile_alone(image, "--pes-x", "1", "--pes-y", "1", "--streams", "1")).code == 0
+        cli(
+            *cnn.compile_alone(
+                image,
+                *(t for name in ("pes_x", "pes_y", "num_streams") for t in ("--set", f"{name}=1")),
+            )
+        ).code
+        == 0
     )
     result = cli("run", image, "--input", one, "--on", "rtl", "--waves", "--json")
     assert result.code == 0, result.err

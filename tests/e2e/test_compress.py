@@ -128,7 +128,7 @@ def test_zsk_files_compile_alone_and_with_a_graph(cli: Cli, whole: Path, tmp_pat
     assert not np.array_equal(alone.layers[0].weight, before.layers[0].weight)
     calibration = tmp_path / "x.npy"
     np.save(calibration, np.random.default_rng(0).random((20, 1, 8, 8)).astype(np.float32))
-    command = ["compile", model, "--calibration", calibration]
+    command = ["compile", model, "--data", calibration]
     result = cli(*command, "-o", tmp_path / "image")
     assert result.code == 0, result.err
     assert cli(*command, "--graph", graph, "-o", tmp_path / "other").code == 0
@@ -181,7 +181,7 @@ def test_a_compressed_cnn_has_the_same_error_on_golden(cli: Cli, tmp_path: Path)
     assert evaluated.document["samples"] == 360
     assert evaluated.document["error"] < 15
     assert abs(evaluated.document["golden_error"] - evaluated.document["error"]) < 0.6
-    narrow = cli(*command, "--act-bits", "8")
+    narrow = cli(*command, "--set", "eie.act_bits=8")
     assert narrow.code == 2
     assert "so EIE must have activations of 16 bits as SCNN has, not 8" in narrow.err
 
@@ -246,7 +246,7 @@ def test_damaged_files_are_refused_by_every_command(cli: Cli, whole: Path, tmp_p
     np.save(tmp_path / "x.npy", np.zeros((4, 1, 8, 8), np.float32))
     commands = [
         ["decompress", bad, "-o", tmp_path / "x.npz"],
-        ["compile", bad, "--calibration", tmp_path / "x.npy", "-o", tmp_path / "image"],
+        ["compile", bad, "--data", tmp_path / "x.npy", "-o", tmp_path / "image"],
         ["compress", "evaluate", bad, *TASK],
     ]
     for arguments in commands:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-AXES = ("--pes", "1,2,4,8,16,32", "--layers", "NT-LSTM", "--jobs", "1")
+AXES = ("--set", "num_pes=1,2,4,8,16,32", "--layers", "NT-LSTM", "--jobs", "1")
 
 
 def test_a_sweep_of_an_image_and_its_picture(
@@ -19,8 +19,8 @@ def test_a_sweep_of_an_image_and_its_picture(
 ) -> None:
     table, picture = tmp_path / "t.parquet", tmp_path / "fig13.png"
     command = (
-        "sweep", "eie", "--image", files.image, "--input", files.inputs, "--pes", "2,4,256",
-        "--placement", "interleave,balance", "--jobs", "1", "-o", table,
+        "sweep", "--image", files.image, "--input", files.inputs, "--set", "num_pes=2,4,256",
+        "--set", "placement=interleave,balance", "--jobs", "1", "-o", table,
     )  # fmt: skip
     result = cli(*command, "--json")
     assert result.code == 0, result.err
@@ -51,16 +51,16 @@ main()
 
 def test_a_killed_sweep_goes_on(cli: Callable[..., Any], tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
-    arguments = ["sweep", "eie", *AXES, "-o", str(table)]
+    arguments = ["sweep", *AXES, "-o", str(table)]
     journal = tmp_path / "t.csv.partial"
     done = subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert not table.exists()
-    result = cli("sweep", "eie", *AXES, "-o", table, "--json")
+    result = cli("sweep", *AXES, "-o", table, "--json")
     assert result.code == 0, result.err
     resumed = result.document
     assert resumed["resumed"] == 2
-    whole = cli("sweep", "eie", *AXES, "-o", tmp_path / "whole.csv", "--json").document
+    whole = cli("sweep", *AXES, "-o", tmp_path / "whole.csv", "--json").document
     for rows in (resumed["rows"], whole["rows"]):
         for row in rows:
             del row["model_seconds"]
@@ -95,15 +95,19 @@ def test_info_compares_placements(cli: Callable[..., Any], files: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--layers", "NT-Wx"], "there is no layer 'NT-Wx'; there are Alex-6, "),
-        (["--pes", "1,two"], "--pes must be whole numbers with commas, not 'two'"),
-        (["--pes", "1,,2"], "--pes must be whole numbers with commas, not ''"),
-        (["--pes", "0"], "--pes must be a whole number from 1 to 256, not 0"),
-        (["--placement", "best"], "placement must be one of interleave, balance, schedule"),
-        (["--skip-padding", "maybe"], "--skip-padding must be yes, no or yes,no, not 'maybe'"),
-        (["--preset", "huge"], "there is no preset 'huge'; there are small, paper, best"),
+        (["--layers", "NT-Wx"], "--layers must be one of Alex-6, "),
+        (
+            ["--set", "num_pes=1,two"],
+            "--set num_pes must be a whole number from",
+        ),
+        (["--set", "num_pes=1,,2"], "--set num_pes must be a whole number from 1 to 256, not ''"),
+        (["--set", "num_pes=0"], "num_pes must be a whole number from 1 to 256, not 0"),
+        (["--set", "placement=best"], "--set placement must be one of interleave, balance, sched"),
+        (["--set", "skip_padding=maybe"], "--set skip_padding must be yes or no, not 'maybe'"),
+        (["--set", "num_accs=8,16"], "there is no axis 'num_accs'; there are num_pes, "),
+        (["--preset", "huge"], "--preset must be one of small, paper, best"),
         (["--jobs", "0"], "jobs must be at least 1, or -1 for one per core, not 0"),
-        (["--input", "x.npy"], "--input is for --image"),
+        (["--input", "x.npy"], "--image and --input go together"),
         (["--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler at tcp://127.0.0.1:1"),
         (["--colour", "1"], "No such option: --colour"),
     ],
@@ -111,7 +115,7 @@ def test_info_compares_placements(cli: Callable[..., Any], files: Any) -> None:
 def test_bad_sweeps_are_refused_in_one_sentence(
     cli: Callable[..., Any], tmp_path: Path, options: list[str], sentence: str
 ) -> None:
-    result = cli("sweep", "eie", "-o", tmp_path / "t.csv", *options)
+    result = cli("sweep", "-o", tmp_path / "t.csv", *options)
     assert result.code == 2
     (error,) = result.errors
     assert sentence in error
@@ -124,7 +128,7 @@ def test_bad_pictures_are_refused_in_one_sentence(
     table, foreign = tmp_path / "t.csv", tmp_path / "mine.csv"
     foreign.write_text("a,b\n1,2\n")
     axes = ("--layers", "NT-We", "--jobs", "1")
-    assert cli("sweep", "eie", *axes, "-o", table).code == 0
+    assert cli("sweep", *axes, "-o", table).code == 0
     cases = [
         (("fig8", table, "-o", tmp_path / "f.png"), "fig8 needs a table with several values"),
         (("fig8", foreign, "-o", tmp_path / "f.png"), "is no table of a sweep"),
@@ -136,7 +140,7 @@ def test_bad_pictures_are_refused_in_one_sentence(
         result = cli("plot", *arguments)
         assert result.code == 2
         assert sentence in result.errors[0]
-    result = cli("sweep", "eie", *axes, "-o", foreign)
+    result = cli("sweep", *axes, "-o", foreign)
     assert result.code == 2
     assert "exists and is no table of a sweep" in result.errors[0]
     traced = cli("run", files.image, "--input", files.inputs, "--trace", tmp_path / "t.json")

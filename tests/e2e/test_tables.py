@@ -64,6 +64,6 @@ def test_tables_of_a_verification(
 
 
 def test_tables_of_benches(cli: Callable[..., Any], tables: list[Table]) -> None:
-    assert cli("bench", "eie", "--layers", "NT-We", "--on", "cycles").code == 0
+    assert cli("bench", "--layers", "NT-We").code == 0
     assert tables
     _check(tables)

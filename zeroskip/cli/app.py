@@ -1,4 +1,4 @@
-"""The command line: ``zeroskip compress | compile | run | verify | info | bench``."""
+"""The command line: ``zeroskip compress | compile | run | verify | info | engines ...``."""
 
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from zeroskip.cli import (
     compile,
     compress_group,
     decompress,
+    engines,
     host,
     info,
     patch,
@@ -22,6 +23,7 @@ from zeroskip.cli import (
 from zeroskip.cli import (
     run as run_command,
 )
+from zeroskip.cli.command import Command
 from zeroskip.cli.guard import exit_with
 from zeroskip.compiler.image.manifest import zeroskip_version
 
@@ -38,18 +40,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(compress_group.app, name="compress")
-app.command("decompress", epilog=decompress.EXAMPLES)(decompress.decompress_model)
-app.command("compile", epilog=compile.EXAMPLES)(compile.compile_model)
-app.command("run", epilog=run_command.EXAMPLES)(run_command.run_image)
-app.command("verify", epilog=verify.EXAMPLES)(verify.verify_image)
-app.command("info", epilog=info.EXAMPLES)(info.show_image)
-app.command("area", epilog=area.EXAMPLES)(area.measure_area)
-app.command("verilog", epilog=verilog.EXAMPLES)(verilog.write_verilog)
-app.command("bitstream", epilog=bitstream.EXAMPLES)(bitstream.make_bitstream)
-app.command("patch", epilog=patch.EXAMPLES)(patch.patch_bitstream)
-app.add_typer(bench.app, name="bench")
+app.command("decompress", cls=Command, epilog=decompress.EXAMPLES)(decompress.decompress_model)
+app.command("compile", cls=Command, epilog=compile.EXAMPLES)(compile.compile_model)
+app.command("run", cls=Command, epilog=run_command.EXAMPLES)(run_command.run_image)
+app.command("verify", cls=Command, epilog=verify.EXAMPLES)(verify.verify_image)
+app.command("info", cls=Command, epilog=info.EXAMPLES)(info.show_image)
+app.command("engines", cls=Command, epilog=engines.EXAMPLES)(engines.show_engines)
+app.command("area", cls=Command, epilog=area.EXAMPLES)(area.measure_area)
+app.command("verilog", cls=Command, epilog=verilog.EXAMPLES)(verilog.write_verilog)
+app.command("bitstream", cls=Command, epilog=bitstream.EXAMPLES)(bitstream.make_bitstream)
+app.command("patch", cls=Command, epilog=patch.EXAMPLES)(patch.patch_bitstream)
+app.command("bench", cls=Command, epilog=bench.EXAMPLES)(bench.run_evaluation)
+app.command("sweep", cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep_arrays)
 app.add_typer(host.app, name="host")
-app.add_typer(sweep.app, name="sweep")
 app.add_typer(plot.app, name="plot")
 
 

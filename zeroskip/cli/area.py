@@ -4,22 +4,20 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from zeroskip.base.errors import InputError, ToolError
+from zeroskip.base.errors import InputError, ParameterError, ToolError
 from zeroskip.base.staging import check_output_file
 from zeroskip.cli.area_tables import print_report
+from zeroskip.cli.arrays import Array, EngineOption, PresetOption, SetOption, choose_array
 from zeroskip.cli.options import JsonOption, whole_number
 from zeroskip.cli.output import Steps, print_json, print_line
-from zeroskip.compiler.presets import DEFAULT_PRESET, PRESETS
 from zeroskip.flow.synth.report import AreaReport
-from zeroskip.hw.scnn.params import PRESETS as SCNN_PRESETS
 
 __all__ = ["EXAMPLES", "measure_area"]
 
-_SCNN_DEFAULT = "tile"
 _MOST_GATES = 4
 
 # A report, its netlists by file name, and what runs them.
@@ -38,25 +36,9 @@ zeroskip area --preset paper --liberty sg13g2_typ.lib.gz --json
 
 
 def measure_area(
-    engine: Annotated[
-        Literal["eie", "scnn"],
-        typer.Option("--engine", help="EIE's array, or one PE of SCNN's."),
-    ] = "eie",
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            metavar="NAME",
-            help=f"Of eie one of {', '.join(PRESETS)}; of scnn one of {', '.join(SCNN_PRESETS)}. "
-            f"Unless given, {DEFAULT_PRESET} and {_SCNN_DEFAULT}.",
-        ),
-    ] = None,
-    pes: Annotated[
-        int | None,
-        typer.Option(
-            "--pes", metavar="N", parser=whole_number, help="Of eie; the preset's unless given."
-        ),
-    ] = None,
+    engine: EngineOption = "eie",
+    preset: PresetOption = None,
+    settings: SetOption = None,
     liberty: Annotated[
         Path | None,
         typer.Option(
@@ -110,17 +92,9 @@ def measure_area(
     from zeroskip.flow.synth.yosys import check_yosys
     from zeroskip.sim.eie.gates import passed_gates
 
-    presets = PRESETS if engine == "eie" else SCNN_PRESETS
-    if preset is None:
-        preset = DEFAULT_PRESET if engine == "eie" else _SCNN_DEFAULT
-    if preset not in presets:
-        raise InputError(
-            f"--preset must be one of {', '.join(presets)} for {engine}, not {preset!r}"
-        )
-    if pes is not None and engine != "eie":
-        raise InputError("--pes is for eie: the report of scnn is of one PE")
+    array = choose_array(engine, preset, settings)
     if not 1 <= clock_ps <= 1_000_000:
-        raise InputError(f"--clock-ps must be from 1 to 1000000, not {clock_ps}")
+        raise ParameterError("clock_ps", clock_ps, "from 1 to 1000000")
     own = liberty is None
     for option, wanted in (
         ("--check", check),
@@ -129,12 +103,12 @@ def measure_area(
     ):
         if wanted and not own:
             raise InputError(f"{option} is for the project's own cells: leave --liberty out")
-        if wanted and pes is not None and option != "--check":
-            raise InputError(f"{option} is for presets as they are: leave --pes out")
-    if engine == "scnn" and check and (count := SCNN_PRESETS[preset].num_pes) > _MOST_GATES:
+        if wanted and settings and option != "--check":
+            raise InputError(f"{option} is for presets as they are: leave --set out")
+    if engine == "scnn" and check and (count := array.params.num_pes) > _MOST_GATES:
         raise InputError(
-            f"--check simulates arrays of at most {_MOST_GATES} SCNN PEs, and preset {preset!r} "
-            f"has {count}: check 'tile', whose PE differs in its sizes"
+            f"--check simulates arrays of at most {_MOST_GATES} SCNN PEs, and this has {count}: "
+            "check preset tile, whose PE differs in its sizes"
         )
     if output is not None:
         check_output_file(output)
@@ -145,7 +119,7 @@ def measure_area(
     with Steps() as steps:
         measure = _measure_eie if engine == "eie" else _measure_scnn
         try:
-            report, verilog, check_all = measure(preset, pes, library, clock_ps, steps)
+            report, verilog, check_all = measure(array, library, clock_ps, steps)
         except ToolError as error:
             if own:
                 raise
@@ -181,27 +155,21 @@ def measure_area(
     return int(bool(outgrown) or differs)
 
 
-def _measure_eie(
-    preset: str, pes: int | None, library: Any, clock_ps: int, steps: Steps
-) -> _Measured:
+def _measure_eie(array: Array, library: Any, clock_ps: int, steps: Steps) -> _Measured:
     from zeroskip.flow.synth.eie import eie_report
     from zeroskip.sim.eie.gates import check_gates
 
-    params = PRESETS[preset].params
-    if pes is not None:
-        params = dataclasses.replace(params, num_pes=pes)
-    report, netlists = eie_report(preset, params, library, clock_ps=clock_ps, progress=steps)
+    params = array.params
+    report, netlists = eie_report(array.name, params, library, clock_ps=clock_ps, progress=steps)
     return report, netlists.verilog, lambda steps: check_gates(params, netlists, progress=steps)
 
 
-def _measure_scnn(
-    preset: str, pes: int | None, library: Any, clock_ps: int, steps: Steps
-) -> _Measured:
+def _measure_scnn(array: Array, library: Any, clock_ps: int, steps: Steps) -> _Measured:
     from zeroskip.flow.synth.scnn import scnn_report
     from zeroskip.sim.scnn.gates import check_scnn_gates
 
-    params = SCNN_PRESETS[preset]
-    report, netlist = scnn_report(preset, params, library, clock_ps=clock_ps, progress=steps)
+    params = array.params
+    report, netlist = scnn_report(array.name, params, library, clock_ps=clock_ps, progress=steps)
     return (
         report,
         {"pe.v": netlist.verilog},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zeroskip.base.cache import cache_dir
-from zeroskip.base.errors import InputError
+from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.staging import replaced_path, staged_directory
 from zeroskip.cli.options import ImageArgument, JsonOption, number, whole_number
 from zeroskip.cli.output import Steps, print_json, print_line, print_table
@@ -71,7 +71,7 @@ def make_bitstream(
     from zeroskip.flow.board.fill import loaded_by_host
 
     if clock_mhz is not None and not 1 <= clock_mhz <= 1000:
-        raise InputError(f"--clock must be from 1 to 1000 MHz, not {clock_mhz:g}")
+        raise ParameterError("clock_mhz", clock_mhz, "from 1 to 1000 MHz")
     with Steps() as steps:
         base = build_base(
             target_board,

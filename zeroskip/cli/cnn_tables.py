@@ -1,7 +1,8 @@
 """Tables of metrics of CNNs, for every command that runs the RTL of both engines."""
 
+from zeroskip.base.tables import percent
 from zeroskip.cli.output import print_table
-from zeroskip.cli.tables import WORK_COLUMNS, percent, print_metrics, print_stalls, work_cells
+from zeroskip.cli.tables import WORK_COLUMNS, print_metrics, print_stalls, work_cells
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.sim.scnn.metrics import CnnMetrics, ConvMetrics
 

@@ -6,42 +6,30 @@ from typing import Annotated
 import typer
 
 from zeroskip.base.errors import InputError
+from zeroskip.cli.arrays import Arrays, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.files import read_npy
 from zeroskip.cli.format_tables import describe_arrays, print_image_formats
-from zeroskip.cli.options import JsonOption, with_params
+from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import Steps, print_json, print_line
-from zeroskip.cli.scnn_options import with_scnn_params
-from zeroskip.compiler.api import DEFAULT_SCNN_PRESET, compile_any
-from zeroskip.compiler.eie.choose import FreeParams
-from zeroskip.compiler.eie.place import Strategy
+from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.frontend.networks import import_pt2
 from zeroskip.compiler.frontend.zsk import import_zsk
 from zeroskip.compiler.image.files import check_target
 from zeroskip.compiler.ir.graph import FloatCnn
 from zeroskip.compiler.ir.network import FloatNetwork
-from zeroskip.hw.scnn.params import PRESETS as SCNN_PRESETS
-from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["EXAMPLES", "compile_model"]
 
 EXAMPLES = """Examples:
 
-zeroskip compile model.pt2 --calibration x.npy -o out/model
+zeroskip compile model.pt2 --data x.npy -o out/model
 
-zeroskip compile model.pt2 --calibration x.npy -o out/model --pes 16 --placement balance
+zeroskip compile model.pt2 --data x.npy -o out/model --preset best --set num_pes=16
 
-zeroskip compile model.pt2 --calibration x.npy -o out/model --preset best
-
-zeroskip compile model.pt2 --calibration x.npy -o out/model --share --json
-
-zeroskip compile model.zsk --calibration x.npy -o out/model
-
-zeroskip compile cnn.pt2 --calibration x.npy -o out/cnn --scnn-preset paper --pes 16
+zeroskip compile cnn.pt2 --data x.npy -o out/cnn --preset scnn=paper --set act_bits=8 --share
 """
 
 
-@with_scnn_params
-@with_params
 def compile_model(
     model: Annotated[
         Path,
@@ -49,9 +37,10 @@ def compile_model(
             metavar="MODEL", help="A .pt2 file (torch.export.save), or a .zsk file of compress."
         ),
     ],
-    calibration: Annotated[
+    data: Annotated[
         Path,
         typer.Option(
+            "--data",
             metavar="X.npy",
             help="Samples like those of real use, floats (samples, *input shape): fixed-point "
             "formats are chosen, and errors measured, on them.",
@@ -61,9 +50,8 @@ def compile_model(
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="Folder of the image; one is replaced."),
     ],
-    params: FreeParams,
-    placement: Strategy,
-    scnn_params: ScnnParams | None = None,
+    preset: PresetOption = None,
+    settings: SetOption = None,
     graph: Annotated[
         Path | None,
         typer.Option(metavar="G.pt2", help="The network of a .zsk file that carries no graph."),
@@ -79,25 +67,24 @@ def compile_model(
 ) -> None:
     """Compile a network to an image: fixed point, placement, SRAM contents, program.
 
-    Convolutions and pooling are for the SCNN array, Linear layers for EIE.
+    Convolutions and pooling are for SCNN, Linear layers for EIE, whose code_bits and run_bits the
+    network chooses unless they or a preset of EIE are given.
     """
+    arrays = choose_arrays(preset, settings)
     check_target(output.resolve(), replace=True)
-    samples = read_npy(calibration, "calibration")
+    samples = read_npy(data, "calibration")
     with Steps() as steps:
         steps("read the model", 0, 1)
         network = _read(model, graph)
         steps("read the model", 1, 1)
-        if scnn_params is not None and isinstance(network, FloatNetwork):
-            raise InputError(
-                f"{model.name} has no convolutions: leave the options of the SCNN array out"
-            )
+        used = _used(arrays, network, model)
         image = compile_any(
             network,
             samples,
-            params,
-            scnn=scnn_params or SCNN_PRESETS[DEFAULT_SCNN_PRESET],
+            arrays["eie"].free_params if "eie" in used else None,
+            scnn=arrays["scnn"].params if "scnn" in used else None,
             share=share,
-            placement=placement,
+            placement=arrays["eie"].option("placement"),
             name=name or model.stem,
             progress=steps,
         )
@@ -119,3 +106,15 @@ def _read(model: Path, graph: Path | None) -> FloatNetwork | FloatCnn:
     if graph is not None:
         raise InputError(f"--graph goes with a .zsk file, and {model.name} is none")
     return import_pt2(model)
+
+
+def _used(arrays: Arrays, network: FloatNetwork | FloatCnn, model: Path) -> set[str]:
+    """Return the engines that a network has layers for; refuse arrays of others."""
+    used = {"eie"} if isinstance(network, FloatNetwork) else {"scnn"}
+    if isinstance(network, FloatCnn) and network.tail is not None:
+        used.add("eie")
+    for engine in sorted(arrays.named - used):
+        raise InputError(
+            f"{model.name} has no layers for {engine}: leave its --preset and --set out"
+        )
+    return used

@@ -7,17 +7,14 @@ import numpy as np
 import typer
 
 from zeroskip.base.errors import CompileError
+from zeroskip.cli.arrays import Arrays, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.compress_options import DataOption, HooksOption, TaskOption
 from zeroskip.cli.compress_run import Training, task_given
-from zeroskip.cli.options import JsonOption, with_params
+from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import print_json, print_line
-from zeroskip.cli.scnn_options import with_scnn_params
-from zeroskip.compiler import EieParams
 from zeroskip.compiler.api import compile_any
-from zeroskip.compiler.eie.place import Strategy
 from zeroskip.compiler.frontend.zsk import import_zsk
 from zeroskip.compiler.scnn.image import CnnImage
-from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim import run
 from zeroskip.sim.scnn.run import run_cnn
 
@@ -36,13 +33,10 @@ zeroskip compress evaluate model.zsk --hooks hooks.py
 """
 
 
-@with_scnn_params
-@with_params
 def compress_evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL.zsk", help="Written by compress.")],
-    params: EieParams,
-    placement: Strategy,
-    scnn_params: ScnnParams | None = None,
+    preset: PresetOption = None,
+    settings: SetOption = None,
     task: TaskOption = None,
     data: DataOption = None,
     hooks: HooksOption = None,
@@ -57,6 +51,7 @@ def compress_evaluate(
     With --golden it is compiled, its formats chosen on training data, and every test input goes
     through the integer models, convolutions included.
     """
+    arrays = choose_arrays(preset, settings)
     with Training() as training:
         training.print("import torch")
         from zeroskip.compiler.compress.pack import state_of_zsk
@@ -68,7 +63,7 @@ def compress_evaluate(
         module = network_with(chosen, state, str(model))
         score = evaluate(module, chosen)
         training.print(f"float: error {score.error:.4g} on {score.samples} inputs")
-        fixed = _golden(model, chosen, params, placement, scnn_params) if golden else None
+        fixed = _golden(model, chosen, arrays) if golden else None
     document: dict[str, Any] = {
         "model": str(model),
         "bytes": model.stat().st_size,
@@ -82,21 +77,20 @@ def compress_evaluate(
     print_line(f"{model}: {document['bytes']} bytes, {score.samples} test inputs")
     print_line(f"error, float: {score.error:.4g}")
     if fixed is not None:
-        print_line(f"error, {params.act_bits}-bit fixed point (golden): {fixed:.4g}")
+        print_line(f"error, {arrays['eie'].params.act_bits}-bit fixed point (golden): {fixed:.4g}")
 
 
-def _golden(
-    model: Path,
-    task: "Task",
-    params: EieParams,
-    placement: Strategy,
-    scnn_params: ScnnParams | None,
-) -> float:
+def _golden(model: Path, task: "Task", arrays: Arrays) -> float:
     """Return percent classified wrong in fixed point."""
     calibration = task.training().first()[0].numpy()
     network = import_zsk(model)
     image = compile_any(
-        network, calibration, params, scnn=scnn_params, placement=placement, name=model.stem
+        network,
+        calibration,
+        arrays["eie"].params,
+        scnn=arrays["scnn"].params,
+        placement=arrays["eie"].option("placement"),
+        name=model.stem,
     )
     wrong = samples = 0
     for inputs, targets in task.testing():

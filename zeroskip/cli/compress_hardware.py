@@ -2,24 +2,21 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zeroskip.base.errors import CompileError
+from zeroskip.cli.arrays import Arrays, PresetOption, choose_arrays, split_settings
 from zeroskip.cli.compress_options import RunOptions, with_run
 from zeroskip.cli.compress_run import Training, open_run
-from zeroskip.cli.options import JsonOption, with_params
+from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import print_json, print_line, print_table
-from zeroskip.cli.scnn_options import with_scnn_params
-from zeroskip.compiler import EieParams
 from zeroskip.compiler.api import compile_any
-from zeroskip.compiler.eie.place import Strategy
 from zeroskip.compiler.frontend.networks import import_module
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.scnn.image import CnnImage
-from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim import run
 from zeroskip.sim.scnn.cycles.image import cnn_references
 from zeroskip.sim.scnn.run import cnn_inputs, run_cnn
@@ -37,26 +34,23 @@ EXAMPLES = """Examples:
 
 zeroskip compress compare --what granularity --task digits -o out/granularity
 
-zeroskip compress compare --what balance --task lenet300 --data mnist --pes 64 -o out/balance
+zeroskip compress compare --what balance --task lenet300 --data mnist --set eie.num_pes=64
+-o out/balance
 
-zeroskip compress search --task digits --pes 8 --trials 20 -o out/search
+zeroskip compress search --task digits --set eie.num_pes=8 --trials 20 -o out/search
 """
 
 _SAMPLES = 20
 """Inputs whose cycles are counted."""
 
 
-@with_scnn_params
-@with_params
 @with_run
 def compress_compare(
     options: RunOptions,
-    params: EieParams,
-    placement: Strategy,
     what: Annotated[
         str, typer.Option(metavar="W", help="granularity, balance, init, flow or codes.")
     ],
-    scnn_params: ScnnParams | None = None,
+    preset: PresetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compress one float network in several ways: accuracy, stored bits, cycles, references.
@@ -65,13 +59,15 @@ def compress_compare(
     """
     from zeroskip.compiler.compress.compare import compare, variants_of
 
-    variants = variants_of(what, params.num_pes)
+    arrays, options = _arrays(options, preset)
+    num_pes = arrays["eie"].params.num_pes
+    variants = variants_of(what, num_pes)
     with Training() as training:
         stages = open_run(options, training, resume=True, part=True)
-        cost = _cost(stages.task, params, scnn_params, placement, training)
+        cost = _cost(stages.task, arrays, training)
         outcomes = compare(stages, variants, cost)
     if as_json:
-        print_json({"what": what, "pes": params.num_pes, "ways": [asdict(o) for o in outcomes]})
+        print_json({"what": what, "pes": num_pes, "ways": [asdict(o) for o in outcomes]})
         return
     print_table(
         f"By {what} (cycles, and references to SCNN's memories: mean of {_SAMPLES} inputs)",
@@ -92,27 +88,25 @@ def compress_compare(
     )
 
 
-@with_scnn_params
-@with_params
 @with_run
 def compress_search(
     options: RunOptions,
-    params: EieParams,
-    placement: Strategy,
     trials: Annotated[
         int, typer.Option(min=1, metavar="N", help="To have in the end, earlier ones included.")
     ] = 20,
     low: Annotated[float, typer.Option(metavar="D", help="Smallest density.")] = 0.01,
     high: Annotated[float, typer.Option(metavar="D", help="Largest density.")] = 0.5,
-    scnn_params: ScnnParams | None = None,
+    preset: PresetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search densities per layer for few errors and few cycles on the array; goes on if stopped."""
+    arrays, options = _arrays(options, preset)
+    num_pes = arrays["eie"].params.num_pes
     with Training() as training:
         stages = open_run(options, training, resume=True, part=True)
         from zeroskip.compiler.compress.search import search
 
-        measure = _cost(stages.task, params, scnn_params, placement, training)
+        measure = _cost(stages.task, arrays, training)
 
         def cost(module: "nn.Module") -> float:
             found = measure(module)
@@ -127,11 +121,11 @@ def compress_search(
 
         found = search(stages, cost, trials, low=low, high=high, on_trial=on_trial)
     if as_json:
-        print_json({"pes": params.num_pes, "trials": [asdict(trial) for trial in found]})
+        print_json({"pes": num_pes, "trials": [asdict(trial) for trial in found]})
         return
     best = sorted((trial for trial in found if trial.best), key=lambda trial: trial.cost)
     print_table(
-        f"Best of {len(found)} trials on {params.num_pes} PEs (none is better in both)",
+        f"Best of {len(found)} trials on {num_pes} PEs (none is better in both)",
         ["trial", "error", "cycles", *best[0].densities],
         [
             [
@@ -146,12 +140,14 @@ def compress_search(
     print_line(f"all trials in {options.output / 'search.log'}")
 
 
+def _arrays(options: RunOptions, preset: list[str] | None) -> tuple[Arrays, RunOptions]:
+    """Take the arrays out of --set, which is for stages of compression, too."""
+    arrays, settings = split_settings(options.settings)
+    return choose_arrays(preset, arrays), replace(options, settings=settings)
+
+
 def _cost(
-    task: "Task",
-    params: EieParams,
-    scnn_params: ScnnParams | None,
-    placement: Strategy,
-    training: Training,
+    task: "Task", arrays: Arrays, training: Training
 ) -> Callable[["nn.Module"], "Cost | None"]:
     """Return what counts a network's mean cycles, or gives None if the arrays cannot run it."""
     inputs, _ = task.testing().first()
@@ -166,9 +162,9 @@ def _cost(
             image = compile_any(
                 import_module(plain, samples[:1]),
                 samples,
-                params,
-                scnn=scnn_params,
-                placement=placement,
+                arrays["eie"].params,
+                scnn=arrays["scnn"].params,
+                placement=arrays["eie"].option("placement"),
                 name="compressed",
             )
         except CompileError as error:

@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import re
 import signal
 import sys
 import warnings
@@ -14,11 +13,8 @@ from typing import Any
 import typer
 
 from zeroskip.base.cache import VARIABLE
-from zeroskip.base.errors import ScnnCompileError, SimulationError, ToolError, ZeroskipError
-from zeroskip.cli.options import name_options
+from zeroskip.base.errors import ParameterError, SimulationError, ToolError, ZeroskipError
 from zeroskip.cli.output import print_json
-from zeroskip.cli.scnn_options import name_scnn_options
-from zeroskip.hw.common.params import ParamError
 
 __all__ = ["CLOSED", "FAILED", "INTERRUPTED", "REFUSED", "exit_with", "run_guarded"]
 
@@ -36,18 +32,18 @@ def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     Errors that a user can act on are one sentence on stderr; with ``--json`` also a document on
     stdout. Others are bugs and keep their traceback.
     """
-    message, code = "", 0
+    message, code, details = "", 0, {}
     try:
         code = int(app(list(arguments), prog_name=name, standalone_mode=False) or 0)
     except (KeyboardInterrupt, typer.Abort):
         message, code = "interrupted", INTERRUPTED
     except SimulationError as error:
         message, code = f"the simulation failed: {_first_line(error)}", FAILED
-    except (ZeroskipError, ToolError, ParamError) as error:
-        # Of parameters that both arrays have, EIE's are meant, unless the error is SCNN's.
-        unique = not isinstance(error, ScnnCompileError)
-        message = _as_options(_first_line(error), arguments, unique=unique)
-        code = REFUSED
+    except ParameterError as error:
+        message, code = str(error), REFUSED
+        details = {"parameter": error.field, "value": str(error.value), "rule": error.rule}
+    except (ZeroskipError, ToolError) as error:
+        message, code = _first_line(error), REFUSED
     except BrokenPipeError:
         # Whoever read the output has enough of it; nothing is left to say to them.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -74,24 +70,8 @@ def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     if message:
         print(f"{name}: {message}", file=sys.stderr)
         if "--json" in arguments:
-            print_json({"error": message, "exit_code": code})
+            print_json({"error": message, **details, "exit_code": code})
     return code
-
-
-def _as_options(message: str, arguments: Sequence[str], *, unique: bool) -> str:
-    """Name parameters as the options that set them, but leave the user's own words alone.
-
-    These are what was given, where the command runs, and what stands in quotes: names of layers.
-    """
-
-    def renamed(text: str) -> str:
-        return name_options(name_scnn_options(text, unique=unique))
-
-    words = {*arguments, *(one.partition("=")[2] for one in arguments), os.getcwd()}
-    own = sorted((word for word in words if renamed(word) != word), key=len, reverse=True)
-    pattern = "|".join([*map(re.escape, own), r"(?<!\w)'[^']*'(?!\w)"])
-    parts = re.split(f"({pattern})", message)
-    return "".join(part if at % 2 else renamed(part) for at, part in enumerate(parts))
 
 
 def _system_error(error: OSError) -> str:

@@ -14,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from zeroskip.base.cache import cache_dir, writing_cache
-from zeroskip.base.errors import InputError
+from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.staging import check_output_file, replaced_file
 from zeroskip.cli.files import read_npy, write_npy
 from zeroskip.cli.options import ImageArgument, JsonOption, number, whole_number
@@ -93,9 +93,9 @@ def _group(
     ] = 1.0,
 ) -> None:
     if baud < 1:
-        raise InputError(f"--baud must be at least 1, not {baud}")
+        raise ParameterError("--baud", baud, "at least 1")
     if not 0 < patience < 1e6:
-        raise InputError(f"--patience must be above 0 and below 1000000 seconds, not {patience:g}")
+        raise ParameterError("--patience", patience, "above 0 and below 1000000 seconds")
     context.obj = _Port(port, baud, patience)
 
 

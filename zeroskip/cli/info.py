@@ -12,12 +12,17 @@ from zeroskip.cli.format_tables import print_image_formats
 from zeroskip.cli.options import ImageArgument, JsonOption
 from zeroskip.cli.output import print_json, print_line, print_table
 from zeroskip.cli.run_table import print_run_choices, run_choice_document
-from zeroskip.cli.tables import describe_bits
 from zeroskip.compiler import Image
 from zeroskip.compiler.scnn.image import CnnImage, load_image
 from zeroskip.sim.eie.balance import layer_balance
 from zeroskip.sim.eie.reload import reload_cycles
-from zeroskip.sim.eie.storage import layer_storage, memory_use, per_nonzero, stored_bits
+from zeroskip.sim.eie.storage import (
+    describe_bits,
+    layer_storage,
+    memory_use,
+    per_nonzero,
+    stored_bits,
+)
 
 __all__ = ["EXAMPLES", "show_image"]
 

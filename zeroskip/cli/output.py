@@ -21,10 +21,12 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
+from zeroskip.base.tables import Report, Table
 from zeroskip.cli.table_layout import format_table
 
 __all__ = [
-    "Shown", "Steps", "others_to_stderr", "print_json", "print_line", "print_table",
+    "Shown", "Steps", "others_to_stderr", "print_json", "print_line", "print_report",
+    "print_table",
 ]  # fmt: skip
 
 
@@ -64,10 +66,20 @@ def print_line(text: str = "") -> None:
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; the first column is text, the others are numbers."""
+    print_report([Table(title, header, rows)])
+
+
+def print_report(report: Report) -> None:
+    """Print tables and sentences of the library."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(
-        format_table(title, header, rows, _terminal_width(), encoding=encoding), end="", flush=True
-    )
+    for entry in report:
+        if isinstance(entry, str):
+            print_line(entry)
+            continue
+        text = format_table(
+            entry.title, entry.header, entry.rows, _terminal_width(), encoding=encoding
+        )
+        print(text, end="", flush=True)
 
 
 def _terminal_width() -> int | None:

@@ -19,11 +19,11 @@ __all__ = ["EXAMPLES", "app"]
 
 EXAMPLES = """Examples:
 
-zeroskip sweep eie --queue-depth 1,2,4,8,16,32,64,128,256 -o depth.parquet
+zeroskip sweep --set queue_depth=1,2,4,8,16,32,64,128,256 -o depth.parquet
 
 zeroskip plot fig8 depth.parquet -o fig8.png
 
-zeroskip sweep scnn --density 0.1,0.2,0.5,1 -o density.csv
+zeroskip sweep --engine scnn --set density=0.1,0.2,0.5,1 -o density.csv
 
 zeroskip plot density density.csv -o density.png
 

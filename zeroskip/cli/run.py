@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
-from zeroskip.base.errors import InputError
+from zeroskip.base.errors import ParameterError
 from zeroskip.base.staging import check_output_file
 from zeroskip.cli.cnn_run import cnn_run_fields
 from zeroskip.cli.eie_run import pe_cycles, print_clipped, print_moves
@@ -58,7 +58,7 @@ def run_image(
     count: Annotated[
         int | None,
         typer.Option(
-            "--inputs",
+            "--first",
             metavar="N",
             parser=whole_number,
             help="Run the first N inputs only. All unless given; with waves, which are large, 1.",
@@ -93,14 +93,14 @@ def run_image(
             check_output_file(path)
     compiled = load_image(image)
     if count is not None and count < 1:
-        raise InputError(f"--inputs must be at least 1, not {count}")
+        raise ParameterError("count", count, "at least 1")
     x = read_npy(inputs, "input")
     given = len(x)
     if (vcd is not None or count is not None) and x.ndim > len(_sample_shape(compiled)):
         x = x[: count or 1]
     with Steps() as steps:
         if vcd is not None and x.ndim > len(_sample_shape(compiled)) and given > 1:
-            steps(f"waves are of {len(x)} of {given} inputs, see --inputs N", 1, 1)
+            steps(f"waves are of {len(x)} of {given} inputs, see --first N", 1, 1)
         steps(f"run on {on}", 0, 1)
         result = run(compiled, x, on, waves=vcd, progress=steps)
         steps(f"run on {on}", 1, 1)

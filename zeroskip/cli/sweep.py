@@ -1,83 +1,57 @@
 """``zeroskip sweep``: many arrays, on the cycle model."""
 
-import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from zeroskip.base.errors import InputError
-from zeroskip.cli.axes import Axis, with_axes
+from zeroskip.cli.arrays import (
+    EngineOption,
+    PresetOption,
+    choose_array,
+    engine_of,
+    read_settings,
+)
 from zeroskip.cli.files import read_npy
-from zeroskip.cli.options import JsonOption
-from zeroskip.cli.output import print_table
-from zeroskip.cli.sweep_run import JobsOption, SchedulerOption, TableOption, measure_points
-from zeroskip.cli.sweep_scnn import SCNN_SWEEP_EXAMPLES, sweep_scnn
-from zeroskip.compiler import Image
-from zeroskip.compiler.presets import PRESETS
-from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
-from zeroskip.sim.sweep.grid import AXES, Memories, Point, grid
-from zeroskip.sim.sweep.work import ImageWork, PaperWork, Work
+from zeroskip.cli.options import JsonOption, LayersOption
+from zeroskip.cli.output import Steps, print_json, print_line, print_report
+from zeroskip.sim.evaluation import find_evaluation
 
-__all__ = ["EXAMPLES", "app"]
+__all__ = ["EXAMPLES", "sweep_arrays"]
 
 EXAMPLES = """Examples:
 
-zeroskip sweep eie --queue-depth 1,2,4,8,16,32,64,128,256 -o depth.parquet
+zeroskip sweep --set queue_depth=1,2,4,8,16,32,64,128,256 -o depth.parquet
 
-zeroskip sweep eie --pes 1,2,4,8,16,32,64,128,256 --layers NT-We,Alex-7 -o pes.csv
+zeroskip sweep --image out/model --input x.npy --set num_pes=1,2,4 --set memories=per-pe -o pes.csv
 
-zeroskip sweep eie --image out/model --input x.npy --placement interleave,balance -o mine.csv
-
-zeroskip sweep eie --word-bits 32,64,128 --scheduler tcp://10.0.0.1:8786 -o width.parquet
+zeroskip sweep --engine scnn --layers vgg16 --set density=0.1,0.5,1 -o density.csv
 """
 
-_AXES = {
-    "num_pes": Axis(int, "Numbers of PEs.", "--pes"),
-    "queue_depth": Axis(int, "Entries of a queue."),
-    "run_bits": Axis(int, "Widths of the zero count."),
-    "word_bits": Axis(int, "Widths of a Spmat word."),
-    "placement": Axis(str, "interleave, balance, schedule."),
-    "pointers_first": Axis(bool, "Read pointers before the queue, or after."),
-    "skip_padding": Axis(bool, "Take padding with the next entry, or alone."),
-}
 
-app = typer.Typer(help="Measure many arrays on the cycle model.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    pass
-
-
-@app.command("eie", epilog=EXAMPLES)
-@with_axes(_AXES)
-def sweep_eie(
-    output: TableOption,
-    axes: dict[str, list[Any]],
-    preset: Annotated[
-        str | None,
+def sweep_arrays(
+    output: Annotated[
+        Path,
         typer.Option(
-            "--preset",
-            metavar="NAME",
-            help="The array and placement for all that is not swept: "
-            f"{', '.join(PRESETS)}. Else paper, or that of the image.",
+            "--output",
+            "-o",
+            metavar="TABLE",
+            help="A .csv or .parquet file. Finished points are kept beside it until it is "
+            "complete: the same command goes on where it was stopped.",
+        ),
+    ],
+    engine: EngineOption = "eie",
+    preset: PresetOption = None,
+    axes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="[ENGINE.]FIELD=VALUE,...",
+            help="Values to go through; with several of these, every combination.",
         ),
     ] = None,
-    memories: Annotated[
-        Memories,
-        typer.Option(
-            help="total: the array keeps its bits of memory, whatever the number of PEs. per-pe: "
-            "each PE keeps its rows."
-        ),
-    ] = "total",
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            "--layers", metavar="NAME,...", help="Layers of the paper; all nine unless given."
-        ),
-    ] = None,
+    layers: LayersOption = None,
     image: Annotated[
         Path | None,
         typer.Option(
@@ -88,118 +62,47 @@ def sweep_eie(
         Path | None,
         typer.Option("--input", "-i", metavar="X.npy", help="Inputs of the image's network."),
     ] = None,
-    jobs: JobsOption = -1,
-    scheduler: SchedulerOption = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", metavar="N", help="Processes; -1 is one per core.")
+    ] = -1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster instead."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure every combination of the values given, and write one table.
+    """Measure layers on every combination of the values given, and write one table.
 
-    Points that cannot be mapped have their reason in the table.
+    Layers are those of the engine's paper, on its array unless a preset is given. Points that
+    cannot be mapped have their reason in the table.
     """
-    from zeroskip.sim.sweep.run import Sweep
+    from zeroskip.sim.sweep.run import run_sweep
 
-    works, base = _works(layers, image, inputs, preset)
-    sweep = Sweep(works, grid(base, axes, memories))
-    # A point has a row per layer, and is impossible for all of them or none.
-    first = {work.layers[0] for work in works}
-    measure_points(
-        sweep,
-        output,
-        jobs=jobs,
-        scheduler=scheduler,
-        as_json=as_json,
-        impossible=lambda row: not row["possible"] and row["layer"] in first,
-        show=_print,
-    )
-
-
-app.command("scnn", epilog=SCNN_SWEEP_EXAMPLES)(sweep_scnn)
-
-
-def _works(
-    layers: str | None, image: Path | None, inputs: Path | None, preset: str | None
-) -> tuple[Sequence[Work], Point]:
-    """Find out what to run, and on what unless an axis says otherwise."""
-    if preset is not None and preset not in PRESETS:
-        raise InputError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
-    if image is None:
-        if inputs is not None:
-            raise InputError("--input is for --image; layers of the paper have inputs of their own")
-        chosen = PRESETS[preset or "paper"]
-        return _paper(layers), Point(chosen.params, chosen.placement)
-    if layers is not None:
-        raise InputError("--layers are of the paper: leave it out with --image")
-    if inputs is None:
-        raise InputError("--image needs --input, which activations are 0 decides about cycles")
-    compiled = Image.load_eie(image)
-    base = Point(compiled.params, _placement(compiled))
-    if preset is not None:
-        # The network is quantized for the widths of the image's arithmetic.
-        widths = ("code_bits", "weight_bits", "act_bits", "acc_bits")
-        same = {name: getattr(compiled.params, name) for name in widths}
-        chosen = PRESETS[preset]
-        base = Point(dataclasses.replace(chosen.params, **same), chosen.placement)
-    return [ImageWork.of(compiled, read_npy(inputs, "input"))], base
-
-
-def _placement(image: Image) -> Literal["interleave", "balance", "schedule"]:
-    """Return how an image was placed, as far as its report tells."""
-    known = image.report.get("placement")
-    for name in ("balance", "schedule"):
-        if known == name:
-            return name
-    return "interleave"
-
-
-def _paper(names: str | None) -> list[Work]:
-    known = {layer.name.lower(): layer.name for layer in EIE_LAYERS}
-    if names is None:
-        return [PaperWork(name) for name in known.values()]
-    wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
-    for name in wanted:
-        if name.lower() not in known:
-            raise InputError(f"there is no layer {name!r}; there are {', '.join(known.values())}")
-    return [PaperWork(known[name.lower()]) for name in wanted]
-
-
-def _print(rows: Sequence[dict[str, Any]]) -> None:
-    """Print, per layer, the point with the fewest cycles."""
-    table: list[list[object]] = []
-    for name in dict.fromkeys(row["layer"] for row in rows):
-        mine = [row for row in rows if row["layer"] == name]
-        done = [row for row in mine if row["possible"]]
-        if not done:
-            table.append([name, len(mine), len(mine), *["-"] * 6, f"{mine[0]['reason']}"])
-            continue
-        best = min(done, key=lambda row: row["cycles"])
-        table.append([
-            name,
-            len(mine),
-            len(mine) - len(done),
-            best["cycles"],
-            f"{best['cycles'] / best['bound_no_padding_cycles']:.3f}"
-            if best["bound_no_padding_cycles"]
-            else "-",
-            f"{100 * best['load_balance']:.1f} %",
-            *(
-                "-" if best[name] is None else f"{best[name]:.2f}"
-                for name in (
-                    "entry_bits_per_nonzero",
-                    "pointer_bits_per_nonzero",
-                    "stored_bits_per_nonzero",
-                )
-            ),
-            " ".join(f"{axis}={best[axis]}" for axis in AXES if _varies(rows, axis)) or "the only",
-        ])
-    print_table(
-        "Of each layer, the point with the fewest cycles",
-        [
-            "layer", "points", "impossible", "cycles", "x bound", "load balance",
-            "entry bits / non-zero", "pointer bits / non-zero", "stored bits / non-zero", "point",
-        ],
-        table,
-    )  # fmt: skip
-
-
-def _varies(rows: Sequence[dict[str, Any]], axis: str) -> bool:
-    return len({row[axis] for row in rows}) > 1
+    known = engine_of(engine)
+    evaluation = find_evaluation(known.name)
+    fields = known.fields | {one.name: one for one in evaluation.fields}
+    values: dict[str, list[Any]] = {}
+    for _, name, text in read_settings(axes, {engine: known}, evaluation.fields):
+        where = f"--set {name}"
+        values[name] = [fields[name].read(one.strip(), where) for one in text.split(",")]
+    array = choose_array(engine, preset, None) if preset else None
+    base = array and (array.params, array.engine.presets[array.name][2])
+    if (image is None) != (inputs is None):
+        raise InputError("--image and --input go together: which activations are 0 decides")
+    network = None if image is None or inputs is None else (image, read_npy(inputs, "input"))
+    sweep = evaluation.sweep(values, base, layers, network)
+    with Steps() as steps:
+        result = run_sweep(sweep, output, jobs=jobs, scheduler=scheduler, progress=steps)
+    if as_json:
+        print_json({
+            "table": str(output),
+            "sweep": sweep.fingerprint,
+            "points": sweep.size,
+            "resumed": result.resumed,
+            "impossible": evaluation.impossible(sweep, result.rows),
+            "rows": result.rows,
+        })
+        return
+    print_report([evaluation.summary(result.rows, list(values))])
+    kept = f", {result.resumed} of them from before" if result.resumed else ""
+    print_line(f"{sweep.size} points{kept}: table in {output}")

@@ -1,16 +1,15 @@
 """Tables of metrics, for every command that runs the RTL."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 
+from zeroskip.base.tables import percent
 from zeroskip.cli.output import print_table
 from zeroskip.hw.eie.formats import StallClass
 from zeroskip.sim.eie.metrics import RunMetrics, WorkMetrics
 
 __all__ = [
     "WORK_COLUMNS",
-    "describe_bits",
-    "percent",
     "print_metrics",
     "print_stalls",
     "work_cells",
@@ -66,17 +65,6 @@ def print_stalls(title: str, every: Sequence[WorkMetrics], classes: type[IntEnum
             for m in every
         ],
     )
-
-
-def describe_bits(per_nonzero: Mapping[str, float]) -> str:
-    """Write stored bits per non-zero weight: what they are of, and their sum."""
-    parts = [f"{name} {bits:.2f}" for name, bits in per_nonzero.items() if name != "sum"]
-    return f"{' + '.join(parts)} = {per_nonzero['sum']:.2f}"
-
-
-def percent(share: float) -> str:
-    """Write a share as tables do."""
-    return f"{100 * share:.1f} %"
 
 
 def _or_dash(value: float | None, text: Callable[[float], str]) -> str:

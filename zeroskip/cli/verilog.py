@@ -3,18 +3,16 @@
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
-from zeroskip.base.errors import InputError
+from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.staging import staged_directory
-from zeroskip.cli.options import JsonOption, with_params
+from zeroskip.cli.arrays import ENGINES, PresetOption, SetOption, choose_arrays
+from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import print_json, print_line
-from zeroskip.cli.scnn_options import with_scnn_params
 from zeroskip.compiler.image.manifest import zeroskip_version
-from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["EXAMPLES", "write_verilog"]
 
@@ -22,27 +20,27 @@ EXAMPLES = """Examples:
 
 zeroskip verilog -o out/verilog
 
-zeroskip verilog --preset paper --pes 16 -o out/eie16
+zeroskip verilog --preset paper --set num_pes=16 -o out/eie16
 
-zeroskip verilog --engine scnn --scnn-preset tile -o out/scnn
-
-zeroskip verilog --engine chip --prefix my_ -o out/chip
+zeroskip verilog --engine chip --preset scnn=paper --prefix my_ -o out/chip
 """
 
 _MARK = "ports.json"
+_CHIP = "chip"
 
 
-@with_scnn_params
-@with_params
 def write_verilog(
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    params: EieParams,
-    placement: Any,
-    scnn_params: ScnnParams | None,
     engine: Annotated[
-        Literal["eie", "scnn", "chip"],
-        typer.Option("--engine", help="Which; chip: both, and what joins them."),
+        str,
+        typer.Option(
+            "--engine",
+            metavar="ENGINE",
+            help=f"One of {', '.join(ENGINES)}, or chip: all, and what joins them.",
+        ),
     ] = "eie",
+    preset: PresetOption = None,
+    settings: SetOption = None,
     prefix: Annotated[
         str, typer.Option("--prefix", help="What the names of all modules begin with.")
     ] = "",
@@ -53,14 +51,17 @@ def write_verilog(
     Beside them a header of macros for the host port's fields, and the ports as JSON. A folder
     that an earlier call wrote is replaced.
     """
-    del placement
     from zeroskip.hw.export import export
 
+    if engine not in (*ENGINES, _CHIP):
+        raise ParameterError.of_names("engine", engine, [*ENGINES, _CHIP])
+    given = choose_arrays(preset, settings, tuple(ENGINES) if engine == _CHIP else (engine,))
     if prefix and not re.fullmatch(r"[A-Za-z_]\w*", prefix, re.ASCII):
-        raise InputError(
-            f"--prefix must be a letter or _, and then letters, digits and _, not {prefix!r}"
-        )
-    exported = export(engine, params, scnn_params or ScnnParams(), zeroskip_version(), prefix)
+        raise ParameterError("prefix", prefix, "a letter or _, and then letters, digits and _")
+    arrays = {**choose_arrays(None, None), **given}
+    exported = export(
+        engine, arrays["eie"].params, arrays["scnn"].params, zeroskip_version(), prefix
+    )
     texts = dict(exported.files)
     document = {
         "engine": engine,

@@ -50,7 +50,7 @@ def test_warns_of_more_than_a_share(beyond: int) -> None:
     if clipped.warning is not None:
         assert "2.0 % of the numbers" in clipped.warning
         assert "(-1 to 0.999969)" in clipped.warning
-        assert "--calibration data like this" in clipped.warning
+        assert "calibration data like this" in clipped.warning
         assert clipped.lines() == [str(clipped), f"warning: {clipped.warning}"]
     document = json.loads(json.dumps(clipped.to_dict()))
     assert (document["clipped"], document["per_input"]) == (beyond, [beyond, 0])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from zeroskip.hw.common.params import ParamError
+from zeroskip.base.errors import ParameterError
 from zeroskip.hw.eie.params import EieParams
 
 RANGES = {
@@ -27,7 +27,7 @@ SWITCHES = ["pointers_first", "skip_padding", "counters"]
 
 
 def refusal(**values: Any) -> str:
-    with pytest.raises(ParamError) as error:
+    with pytest.raises(ParameterError) as error:
         EieParams(**values)
     return str(error.value)
 
@@ -79,8 +79,8 @@ def test_dictionary_round_trip() -> None:
 
 def test_unknown_name_in_a_dictionary() -> None:
     names = ", ".join(field.name for field in dataclasses.fields(EieParams))
-    text = f"unknown parameter 'num_pe'; there are {names}"
-    with pytest.raises(ParamError, match=f"^{re.escape(text)}$"):
+    text = f"a parameter must be one of {names}, not 'num_pe': did you mean 'num_pes'?"
+    with pytest.raises(ParameterError, match=f"^{re.escape(text)}$"):
         EieParams.from_dict({"num_pe": 4, "queue_depth": 2, "zeros": 1})
 
 

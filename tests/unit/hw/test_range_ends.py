@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from amaranth.lib import wiring
 
+from zeroskip.base.errors import ParameterError
 from zeroskip.hw.chip.top import Chip
 from zeroskip.hw.common.emit import emit_verilog
-from zeroskip.hw.common.params import ArrayParams, ParamError
+from zeroskip.hw.common.params import ArrayParams
 from zeroskip.hw.eie.array import EieArray
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
@@ -46,7 +47,7 @@ def ends(kind: type[ArrayParams]) -> dict[str, tuple[Any, Any]]:
 def accepted(kind: type[ArrayParams], values: Mapping[str, Any]) -> bool:
     try:
         kind(**values)
-    except ParamError:
+    except ParameterError:
         return False
     return True
 
@@ -139,7 +140,7 @@ def test_any_ends_of_both_engines_make_a_chip() -> None:
 
 def test_combinations_that_are_refused() -> None:
     with pytest.raises(
-        ParamError,
+        ParameterError,
         match=r"^banks \* bank_entries must be at most 2048, not 131072: a descriptor of 256 bits ",
     ):
         ScnnParams(banks=128, bank_entries=1024)

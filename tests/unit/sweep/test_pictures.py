@@ -63,7 +63,7 @@ def test_variants_are_told_apart(table: pl.DataFrame) -> None:
 
 
 def test_tables_without_what_is_shown_are_refused(table: pl.DataFrame) -> None:
-    with pytest.raises(InputError, match=r"fig8 needs .* of queue_depth: .* --queue-depth first"):
+    with pytest.raises(InputError, match=r"fig8 needs .* of queue_depth: sweep them first"):
         draw_figure("fig8", table.filter(queue_depth=8))
     many = pl.concat(table.with_columns(run_bits=pl.lit(bits, pl.Int64)) for bits in range(1, 8))
     with pytest.raises(InputError, match="fig8 shows at most 6 variants, but the table has 28"):

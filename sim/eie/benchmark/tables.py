@@ -1,0 +1,77 @@
+"""What EIE's evaluation shows."""
+
+from collections.abc import Iterator
+
+from zeroskip.base.tables import Table, percent
+from zeroskip.hw.eie.formats import StallClass
+from zeroskip.sim.eie.benchmark.bench import EieBench
+from zeroskip.sim.eie.storage import describe_bits, per_nonzero
+
+__all__ = ["bench_tables"]
+
+
+def bench_tables(result: EieBench) -> Iterator[Table | str]:
+    """Give cycles beside the paper's, bounds, storage, and where cycles went."""
+    yield Table(
+        f"EIE at 64 PEs: cycles on {result.target} beside the paper's (its us at 800 MHz)",
+        [
+            "layer", "paper theoretical", "paper actual", "no-padding bound",
+            "paper preset", "x bound", "best preset", "x bound", "best / paper actual",
+        ],
+        [
+            [
+                one.name,
+                one.paper_theoretical_cycles,
+                one.paper_actual_cycles,
+                round(one.bound_no_padding),
+                one.paper.cycles,
+                f"{one.paper.cycles / one.bound_no_padding:.3f}",
+                one.best.cycles,
+                f"{one.best.cycles / one.bound_no_padding:.3f}",
+                f"{one.best.cycles / one.paper_actual_cycles:.3f}",
+            ]
+            for one in result.layers
+        ],
+    )  # fmt: skip
+    for preset in ("paper", "best"):
+        yield Table(
+            f"The {preset} preset: bounds in cycles, storage, and where the PEs' cycles went",
+            [
+                "layer", "padded bound", "max-PE bound", "reload", "padding",
+                "entry bits / non-zero", "pointer bits / non-zero", "stored bits / non-zero",
+                *(stall.name.lower() for stall in StallClass),
+            ],
+            [
+                [
+                    one.name,
+                    round((array := getattr(one, preset)).bound_padding),
+                    array.max_pe,
+                    array.reload_cycles,
+                    percent(array.padding),
+                    *(
+                        f"{bits[name]:.2f}"
+                        for bits in [per_nonzero(array.stored_bits, one.nonzeros)]
+                        for name in ("entries", "pointers", "sum")
+                    ),
+                    *(percent(share) for share in array.stalls.values()),
+                ]
+                for one in result.layers
+            ],
+        )  # fmt: skip
+    for preset in ("paper", "best"):
+        yield (
+            f"{preset} preset: {result.over_bound(preset):.3f} x the no-padding bound (geometric "
+            f"mean of {len(result.layers)}); stored bits per non-zero weight: "
+            f"{describe_bits(result.stored_bits_per_nonzero(preset))}"
+        )
+    slower = ", ".join(result.slower) or "none"
+    yield f"layers on which the best preset is not faster than the paper's EIE: {slower}"
+    if result.target == "rtl":
+        arrays = [array for one in result.layers for array in (one.paper, one.best)]
+        counters = sum(array.cycles_differ for array in arrays)
+        words, differ = sum(a.words for a in arrays), sum(a.differ for a in arrays)
+        speeds = sorted(array.cycles_per_second or 0.0 for array in arrays)
+        yield f"simulation: {speeds[len(speeds) // 2]:,.0f} cycles/s of the RTL (median)"
+        yield f"cycle model: {counters} counters differ from the RTL's"
+        exact = "NOT bit-exact" if differ else "bit-exact"
+        yield f"{exact}: {words} words compared, {differ} differ"

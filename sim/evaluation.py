@@ -1,0 +1,101 @@
+"""What an engine's folder offers of its published evaluation, found by the engine's name."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from numpy.typing import NDArray
+
+from zeroskip.base.fields import Field
+from zeroskip.base.progress import Progress
+from zeroskip.base.tables import Report, Table
+from zeroskip.sim.sweep.run import AnySweep
+
+__all__ = ["Bench", "Evaluation", "find_evaluation"]
+
+
+class Bench(Protocol):
+    """What a run of an evaluation found."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether no word and no cycle counter of the RTL differs."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        ...
+
+
+class Evaluation(Protocol):
+    """The layers of an engine's paper, on this array and beside others."""
+
+    fields: tuple[Field, ...]
+    """What can be set of a sweep beside the engine's own fields."""
+
+    def bench(
+        self,
+        layers: str | None,
+        on: Literal["cycles", "rtl"],
+        *,
+        alone: bool = False,
+        progress: Progress | None = None,
+    ) -> Bench:
+        """Run the evaluation.
+
+        Parameters
+        ----------
+        layers : names with commas between; None for all.
+        on : cycle model, or RTL with every word and every counter compared.
+        alone : leave out the machines that the array is compared with.
+        progress : see :data:`.Progress`.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such layer.
+        """
+        ...
+
+    def report(self, bench: Any) -> Report:
+        """Return the tables of what :meth:`bench` found."""
+        ...
+
+    def sweep(
+        self,
+        axes: Mapping[str, Sequence[Any]],
+        preset: tuple[Any, Mapping[str, str]] | None,
+        layers: str | None,
+        image: tuple[Path, NDArray[Any]] | None,
+    ) -> AnySweep:
+        """Make a sweep.
+
+        Parameters
+        ----------
+        axes : values by name.
+        preset : parameters, and options of the compiler, that axes leave as they are; None for
+            those of the evaluation, or of the image.
+        layers : as for :meth:`bench`.
+        image : folder of an image whose network is swept in place of the paper's layers, and its
+            inputs.
+
+        Raises
+        ------
+        InputError
+            If something does not go together.
+        """
+        ...
+
+    def impossible(self, sweep: AnySweep, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Count the points that cannot be mapped."""
+        ...
+
+    def summary(self, rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Table:
+        """Return what is to be seen first in the rows of a sweep."""
+        ...
+
+
+def find_evaluation(engine: str) -> Evaluation:
+    """Return the evaluation in an engine's folder."""
+    return importlib.import_module(f"zeroskip.sim.{engine}.evaluation").EVALUATION

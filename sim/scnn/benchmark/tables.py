@@ -1,0 +1,140 @@
+"""What SCNN's evaluation shows."""
+
+from collections.abc import Iterator
+
+from zeroskip.base.tables import Table, percent
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.sim.scnn.benchmark.layers import NETWORK_NAMES
+from zeroskip.sim.scnn.benchmark.result import ConvBench, NetworkBench, ScnnBench
+
+__all__ = ["bench_tables"]
+
+
+def bench_tables(result: ScnnBench) -> Iterator[Table | str]:
+    """Give cycles and speed-up of every layer, where cycles went, and the memories."""
+    for network in result.networks.values():
+        yield from _network(network)
+    if result.merged:
+        yield from _cycles(
+            "Layers of GoogLeNet that read the same tensor, as one layer", result.merged
+        )
+    yield from _summary(result)
+    most = {
+        "weights": max(o.weight_rows for n in result.networks.values() for o in n.layers),
+        "headers of blocks of weights": max(
+            o.header_rows for n in result.networks.values() for o in n.layers
+        ),
+    }
+    yield Table(
+        "Memories in bits, beside the paper's PE",
+        ["memory", "of each PE", "paper", "here", "rows of a stream in use", "how"],
+        [
+            [
+                one.name,
+                "yes" if one.per_pe else "no",
+                "-" if one.paper is None else f"{one.paper:,}",
+                f"{one.here:,}",
+                most.get(one.name, "-"),
+                one.about,
+            ]
+            for one in result.storage
+        ],
+    )
+    for one in result.rtl:
+        yield (
+            f"{one.name} on RTL: {one.cycles:,} cycles, {one.words} words compared, {one.differ} "
+            f"differ, {one.cycles_differ} counters differ from the cycle model's; "
+            f"{one.cycles_per_second:,.0f} cycles/s; host commands between runs: "
+            f"{one.reload_cycles:,}"
+        )
+    if result.rtl:
+        yield "bit-exact" if result.exact else "NOT bit-exact"
+
+
+def _network(network: NetworkBench) -> Iterator[Table | str]:
+    name = NETWORK_NAMES[network.name]
+    yield from _cycles(f"{name}: cycles at 64 PEs of 4 x 4 multipliers", network.layers)
+    yield Table(
+        f"{name}: where the multiplier-cycles went",
+        ["layer", "block", "tile", "kc", "runs", *(stall.name.lower() for stall in StallClass)],
+        [
+            [
+                one.name,
+                f"{1 << one.plan['block_x']} x {1 << one.plan['block_y']}",
+                f"{one.plan['wo']} x {one.plan['ho']}",
+                one.plan["kc"],
+                one.runs,
+                *(percent(share) for share in one.stalls.values()),
+            ]
+            for one in network.layers
+        ],
+    )
+
+
+def _cycles(title: str, layers: tuple[ConvBench, ...]) -> Iterator[Table | str]:
+    yield Table(
+        title,
+        [
+            "layer", "act / weight", "dense machine", "SCNN", "speed-up", "useful", "of issued",
+            "conflicts", "W only", "A only", "no zeros", "oracle",
+        ],
+        [
+            [
+                one.name,
+                f"{one.act_density:.3g} / {one.weight_density:.3g}{' *' * bool(one.assumed)}",
+                one.dense_cycles,
+                one.cycles,
+                f"{one.speedup:.2f}",
+                percent(one.utilisation),
+                percent(one.utilisation_issuing),
+                f"{100 * one.conflict:.2f} %",
+                *(
+                    "-" if cycles is None else cycles
+                    for cycles in (
+                        one.sparse_w_cycles, one.sparse_a_cycles, one.dense_operand_cycles,
+                    )
+                ),
+                round(one.oracle_cycles),
+            ]
+            for one in layers
+        ],
+    )  # fmt: skip
+    if any(one.assumed for one in layers):
+        yield "* not published: between those of 3a and 5b, or of layers like it"
+
+
+def _summary(result: ScnnBench) -> Iterator[Table | str]:
+    def times(value: float | None) -> str:
+        return "-" if value is None else f"{value:.2f}"
+
+    yield Table(
+        "Speed-up over the dense machine of as many multipliers",
+        [
+            "network", "paper", "here", "published densities only", "W only", "A only", "no zeros",
+            "oracle",
+        ],
+        [
+            [
+                NETWORK_NAMES[name],
+                document["speedup_paper"],
+                *(
+                    times(document[key])
+                    for key in (
+                        "speedup", "speedup_published_densities", "speedup_sparse_w",
+                        "speedup_sparse_a", "dense_operands", "speedup_oracle",
+                    )
+                ),
+            ]
+            for name, document in ((n, one.to_dict()) for n, one in result.networks.items())
+        ],
+    )  # fmt: skip
+    yield "act / weight: densities; W only, A only: the array if it compresses weights, or"
+    yield "activations, only; no zeros: the array if no operand is 0"
+    for name, one in result.networks.items():
+        if (late := one.late_1x1) is not None:
+            yield (
+                f"{NETWORK_NAMES[name]} 5b, its 1 x 1 layers together: "
+                f"{100 * late['utilisation']:.1f} % of all multiplier-cycles useful, "
+                f"{100 * late['utilisation_issuing']:.1f} % of those that issue (paper: below 20 %)"
+            )
+    yield (f"cycles with a pair that were lost to bank conflicts: {100 * result.conflict:.3f} %")

@@ -1,0 +1,113 @@
+"""SCNN's evaluation: the convolutions of the paper's networks, and sweeps of the array."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import InputError, ParameterError, near_name
+from zeroskip.base.fields import Field
+from zeroskip.base.progress import Progress
+from zeroskip.base.tables import Report, Table, percent
+from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, bench_scnn
+from zeroskip.sim.scnn.benchmark.layers import NETWORKS, RTL_LAYERS, ConvLayer, scnn_layers
+from zeroskip.sim.scnn.benchmark.result import ScnnBench
+from zeroskip.sim.scnn.benchmark.tables import bench_tables
+from zeroskip.sim.scnn.sweep import MACHINES, ScnnSweep, scnn_grid
+from zeroskip.sim.sweep.run import AnySweep
+
+__all__ = ["EVALUATION"]
+
+_SWEPT = "googlenet"
+"""The network of sweeps in which nothing is chosen."""
+
+
+class _ScnnEvaluation:
+    fields = (
+        Field("density", (0.0, 1.0), "of weights and of activations; published ones unless given"),
+        Field("act_density", (0.0, 1.0), "of activations"),
+        Field("weight_density", (0.0, 1.0), "of weights"),
+        Field("machine", MACHINES, "what is compressed: scnn is both"),
+    )
+
+    def bench(
+        self,
+        layers: str | None,
+        on: Literal["cycles", "rtl"],
+        *,
+        alone: bool = False,
+        progress: Progress | None = None,
+    ) -> ScnnBench:
+        chosen = _choose(layers)
+        names = [one.full_name for some in chosen.values() for one in some]
+        named = {name.strip().lower() for name in (layers or "").split(",")}
+        # In full, all layers of a network would take days.
+        rtl = [name for name in names if name in RTL_LAYERS or name.lower() in named]
+        return bench_scnn(
+            chosen, others=not alone, rtl=rtl if on == "rtl" else [], progress=progress
+        )
+
+    def report(self, bench: ScnnBench) -> Report:
+        return bench_tables(bench)
+
+    def sweep(
+        self,
+        axes: Mapping[str, Sequence[Any]],
+        preset: tuple[Any, Mapping[str, str]] | None,
+        layers: str | None,
+        image: tuple[Path, NDArray[Any]] | None,
+    ) -> ScnnSweep:
+        if image is not None:
+            raise InputError("--image is for sweeps of other engines: SCNN's are of --layers")
+        chosen = _choose(layers or _SWEPT)
+        names = [one.full_name for some in chosen.values() for one in some]
+        return ScnnSweep(names, scnn_grid(axes, preset[0] if preset else BENCH_PARAMS))
+
+    def impossible(self, sweep: AnySweep, rows: Sequence[Mapping[str, Any]]) -> int:
+        return sum(not row["possible"] for row in rows)
+
+    def summary(self, rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Table:
+        both = ("act_density", "weight_density")
+        names = [name for axis in axes for name in (both if axis == "density" else (axis,))]
+        points: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+        for row in rows:
+            points.setdefault((row["network"], *(row[name] for name in names)), []).append(row)
+        return Table(
+            "Layers of each network together, beside the dense machine",
+            ["network", *names, "layers", "impossible", "cycles", "speed-up", "utilisation"],
+            [[*point, *_together(layers)] for point, layers in points.items()],
+        )
+
+
+EVALUATION = _ScnnEvaluation()
+
+
+def _together(rows: Sequence[Mapping[str, Any]]) -> list[object]:
+    """Return the cells for all layers of a network at a point."""
+    done = [row for row in rows if row["possible"]]
+    cycles = sum(row["cycles"] for row in done)
+    dense = sum(row["dense_cycles"] for row in done)
+    useful = sum(row["utilisation"] * row["cycles"] for row in done)
+    speed = [f"{dense / cycles:.3f}", percent(useful / cycles)] if cycles else ["-", "-"]
+    return [len(rows), len(rows) - len(done), cycles, *speed]
+
+
+def _choose(names: str | None) -> dict[str, tuple[ConvLayer, ...]]:
+    """Read names of networks, and of layers with their network's; None is all."""
+    if names is None:
+        return dict(NETWORKS)
+    layers = {name.lower(): one for name, one in scnn_layers().items()}
+    wanted: set[str] = set()
+    for text in names.split(","):
+        name = text.strip().lower()
+        if name not in layers and name not in NETWORKS:
+            near = near_name(name, [*NETWORKS, *layers])
+            rule = f"{', '.join(NETWORKS)}, or layers of them, as vgg16/conv5_1"
+            raise ParameterError("layers", text.strip(), rule, near and f"did you mean {near!r}?")
+        wanted |= {one.full_name for one in NETWORKS.get(name, ())} or {layers[name].full_name}
+    chosen = {
+        network: tuple(one for one in every if one.full_name in wanted)
+        for network, every in NETWORKS.items()
+    }
+    return {network: some for network, some in chosen.items() if some}

@@ -1,0 +1,59 @@
+"""A command: words errors as its options, and shows in its help which array is in force."""
+
+from typing import Any
+
+from typer.core import TyperCommand
+
+from zeroskip.base.errors import ParameterError
+from zeroskip.cli.arrays import ENGINES, describe_arrays
+
+__all__ = ["Command"]
+
+
+class Command(TyperCommand):
+    """A command of ``zeroskip``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep the arguments for the help, which is asked for before they are read."""
+        ctx.meta[__name__] = list(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; parameters in errors are called by the option that sets them."""
+        try:
+            return super().invoke(ctx)
+        except ParameterError as error:
+            for option in self.params:
+                if option.name == error.field:
+                    raise error.renamed(max(option.opts, key=len)) from error
+            raise
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Show the help, and at its end the values of the arrays in force."""
+        names = {str(option.name) for option in self.params}
+        examples = self.epilog or ""
+        if "settings" in names:
+            self.epilog = "\n\n".join([*self._arrays(ctx, names), examples])
+        super().format_help(ctx, formatter)
+        self.epilog = examples
+
+    def _arrays(self, ctx: Any, names: set[str]) -> list[str]:
+        given = _values(ctx.meta.get(__name__, []))
+        engines = list(ENGINES)
+        if "engine" in names:
+            default = next(one.default for one in self.params if one.name == "engine")
+            name = given.get("--engine", [str(default)])[-1]
+            engines = [name] if name in ENGINES else engines
+        return describe_arrays(given.get("--preset", []), engines)
+
+
+def _values(arguments: list[str]) -> dict[str, list[str]]:
+    """Return the values of each option, whatever else is there."""
+    found: dict[str, list[str]] = {}
+    for index, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if equals:
+            found.setdefault(name, []).append(value)
+        elif argument.startswith("--") and index + 1 < len(arguments):
+            found.setdefault(argument, []).append(arguments[index + 1])
+    return found
