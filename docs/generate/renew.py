@@ -40,7 +40,9 @@ COMMANDS: dict[str, dict[str, str]] = {
             ),
             "columns in an order that keeps the PEs abreast: the `best` preset": "--preset best",
             "`best` with 4-bit runs": "--preset best --set run_bits=4",
-            "`best` with 6-bit runs: a little faster, too many bits": "--preset best --set run_bits=6",
+            "`best` with 6-bit runs: a little faster, too many bits": (
+                "--preset best --set run_bits=6"
+            ),
             "`best` with the queue before the pointers": "--preset best --set pointers_first=no",
             "`best` with queues of 256: what queues can still buy": (
                 "--preset best --set queue_depth=256"
