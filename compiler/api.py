@@ -10,8 +10,9 @@ from zeroskip.compiler.eie.place import Activity, Strategy, place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.frontend.networks import import_module, import_pt2
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.graph import FloatCnn
+from zeroskip.compiler.ir.graph import FloatGraph
 from zeroskip.compiler.ir.network import FloatNetwork, QuantNetwork
+from zeroskip.compiler.ir.seam import split_float
 from zeroskip.compiler.passes.quantize import fixed_point_errors, quantize
 from zeroskip.compiler.presets import DEFAULT_PRESET, PRESETS
 from zeroskip.compiler.scnn.compile import compile_cnn
@@ -52,8 +53,7 @@ def compile(
 
     Parameters
     ----------
-    module : a chain of Linear, ReLU, Flatten, Dropout and BatchNorm1d, however written; before it,
-        convolutions, see :func:`.import_module`.
+    module : of what :func:`.import_module` knows.
     example_input : (batch, *input_shape) tensor or array; only its shape matters.
     calibration : (samples, *input_shape) floats like those of real use; formats are chosen, and
         errors measured, on them.
@@ -128,7 +128,7 @@ def compile_pt2(
 
 
 def compile_any(
-    network: FloatNetwork | FloatCnn,
+    graph: FloatGraph,
     calibration: Any,
     params: EieParams | FreeParams | None = None,
     *,
@@ -138,11 +138,12 @@ def compile_any(
     name: str,
     progress: Progress | None = None,
 ) -> Image | CnnImage:
-    """Compile a network of either kind that a front end has read.
+    """Compile a network that a front end has read.
 
     Parameters and errors are those of :func:`compile`, and ``params`` can also say of which of
     its fields the network may choose.
     """
+    network = split_float(graph)
     if isinstance(network, FloatNetwork):
         return compile_network(
             network,
@@ -178,7 +179,7 @@ def compile_network(
     name: str,
     progress: Progress | None = None,
 ) -> Image:
-    """Compile a network that a front end has read; see :func:`compile_any`."""
+    """Compile a chain of Linear layers; see :func:`compile_any`."""
     preset = PRESETS[DEFAULT_PRESET]
     params, chosen = choose_params(params or FreeParams(preset.params), network, share=share)
     placement = placement or preset.placement

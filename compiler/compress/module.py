@@ -13,16 +13,15 @@ from zeroskip.base.errors import InputError
 from zeroskip.base.staging import replaced_path
 from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
 from zeroskip.compiler.frontend.zsk import import_zsk
-from zeroskip.compiler.ir.graph import FloatCnn
-from zeroskip.compiler.ir.network import FloatNetwork
+from zeroskip.compiler.ir.graph import FloatGraph
 
 __all__ = ["Model", "export", "linear_layers", "read_model", "weight_layers"]
 
-Model = nn.Module | ExportedProgram | FloatNetwork | FloatCnn | str | Path
+Model = nn.Module | ExportedProgram | FloatGraph | str | Path
 """Whatever the front end reads; text is the path of a ``.pt2`` or ``.zsk`` file."""
 
 
-def read_model(model: Model, example_input: Any) -> FloatNetwork | FloatCnn:
+def read_model(model: Model, example_input: Any) -> FloatGraph:
     """Read ``model``; only a module needs ``example_input``.
 
     Raises
@@ -30,7 +29,7 @@ def read_model(model: Model, example_input: Any) -> FloatNetwork | FloatCnn:
     InputError, CompileError
         As the functions of :mod:`zeroskip.compiler.frontend.networks` do.
     """
-    if isinstance(model, (FloatNetwork, FloatCnn)):
+    if isinstance(model, FloatGraph):
         return model
     if isinstance(model, ExportedProgram):
         return import_program(model)

@@ -19,7 +19,7 @@ from zeroskip.compiler.compress.zsk_tensor import DTYPES, StoredTensor, encode_t
 from zeroskip.compiler.frontend.lower import lower
 from zeroskip.compiler.frontend.program import Graph
 from zeroskip.compiler.frontend.trace import graph_of_module
-from zeroskip.compiler.ir.graph import FloatCnn, FloatConv
+from zeroskip.compiler.ir.graph import FloatConv, FloatLinear
 
 __all__ = ["LayerSize", "PackReport", "pack", "pack_state", "state_of_zsk", "to_array"]
 
@@ -209,12 +209,11 @@ def _scaled_layers(module: nn.Module, graph: Graph) -> list[str]:
         network = lower(graph)
     except (CompileError, InputError):
         return []  # It does not compile: the user's to know, whoever wants the file alone.
-    cnn = isinstance(network, FloatCnn)
-    tail = network.tail if cnn else network
-    convs = [n for n in network.graph.nodes if isinstance(n, FloatConv)] if cnn else []
     shared = {name: layer.weight for name, layer in layers_of(module).items()}
     warnings: list[str] = []
-    for layer in (*convs, *(tail.layers if tail is not None else ())):
+    for layer in network.nodes:
+        if not isinstance(layer, (FloatConv, FloatLinear)):
+            continue
         if not layer.folded or layer.name not in shared:
             continue
         values = int(shared[layer.name].unique().numel())

@@ -15,8 +15,7 @@ from zeroskip.compiler.compress.finetune import Objective, WeightLayer, finetune
 from zeroskip.compiler.compress.module import Model, read_model, weight_layers
 from zeroskip.compiler.compress.prune import densities_of, prune
 from zeroskip.compiler.compress.rebuild import to_module
-from zeroskip.compiler.ir.graph import FloatCnn, FloatConv
-from zeroskip.compiler.ir.network import FloatNetwork
+from zeroskip.compiler.ir.graph import FloatConv, FloatGraph, FloatLinear
 from zeroskip.compiler.passes.fixed_point import check_input
 
 __all__ = ["CompressReport", "CompressedLayer", "Step", "compress", "compress_module", "layers_of"]
@@ -274,22 +273,16 @@ def _samples(name: str, data: Any) -> np.ndarray:
     return array
 
 
-def _names(network: FloatNetwork | FloatCnn) -> list[str]:
+def _names(network: FloatGraph) -> list[str]:
     """Return the names of the layers with weights, in order."""
-    names: list[str] = []
-    if isinstance(network, FloatCnn):
-        names = [node.name for node in network.graph.nodes if isinstance(node, FloatConv)]
-    tail = network.tail if isinstance(network, FloatCnn) else network
-    return names + [layer.name for layer in (tail.layers if tail is not None else ())]
+    return [node.name for node in network.nodes if isinstance(node, (FloatConv, FloatLinear))]
 
 
 def _objective(
-    module: nn.Module, network: FloatNetwork | FloatCnn, inputs: np.ndarray, labels: Any, what: str
+    module: nn.Module, network: FloatGraph, inputs: np.ndarray, labels: Any, what: str
 ) -> Objective:
     """Check data and return what to aim at; without ``labels``, the outputs of ``module``."""
-    shape = network.graph.input_shape if isinstance(network, FloatCnn) else network.input_shape
-    if isinstance(network, FloatCnn):
-        shape = network.graph.sample_shape or shape
+    shape = network.sample_shape or network.input_shape
     x = torch.from_numpy(check_input(inputs, shape, what).astype(np.float32))
     if labels is None:
         with torch.no_grad():

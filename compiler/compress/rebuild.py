@@ -8,93 +8,68 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import (
     INPUT,
-    FloatAdd,
-    FloatCnn,
     FloatConcat,
     FloatConv,
+    FloatGraph,
+    FloatLinear,
     FloatNode,
     FloatPool,
 )
-from zeroskip.compiler.ir.network import FloatNetwork
 
 __all__ = ["to_module"]
 
 
-def to_module(network: FloatNetwork | FloatCnn) -> nn.Module:
-    """Return ``network`` in float32, in eval mode.
+def to_module(graph: FloatGraph) -> nn.Module:
+    """Return a network in float32, in eval mode.
 
-    A chain is a Sequential of Flatten, Linear and ReLU. Linears and convolutions carry the names of
-    their layers, with ``_`` for what a name cannot have.
-
-    Raises
-    ------
-    CompileError
-        If it has a node of a kind that torch has no module for.
+    A chain of Linear layers is a Sequential of Flatten, Linear and ReLU. Linears and convolutions
+    carry the names of their layers, with ``_`` for what a name cannot have.
     """
-    if isinstance(network, FloatCnn):
-        return _Cnn(network).eval()
+    if not all(isinstance(node, FloatLinear) for node in graph.nodes):
+        return _Network(graph).eval()
     module = nn.Sequential()
-    _append(module, network)
+    if len(graph.sample_shape or graph.input_shape) != 1:
+        module.add_module("flatten", nn.Flatten())
+    for node in graph.nodes:
+        if isinstance(node, FloatLinear):
+            name = _free_name(node.name, module)
+            module.add_module(name, _linear(node))
+            if node.relu:
+                module.add_module(_free_name(f"{name}_relu", module), nn.ReLU())
     return module.eval()
 
 
-def _append(module: nn.Module, chain: FloatNetwork) -> list[str]:
-    """Add the parts of a chain to ``module`` and return their names."""
-    before = set(module._modules)
-    if len(chain.input_shape) != 1:
-        module.add_module("flatten", nn.Flatten())
-    for layer in chain.layers:
-        name = _free_name(layer.name, module)
-        linear = nn.Linear(layer.shape[1], layer.shape[0], bias=bool(layer.bias.any()))
-        _copy(linear, layer.weight, layer.bias)
-        module.add_module(name, linear)
-        if layer.relu:
-            module.add_module(_free_name(f"{name}_relu", module), nn.ReLU())
-    return [name for name in module._modules if name not in before]
+class _Network(nn.Module):
+    """The nodes of a graph, in order."""
 
-
-class _Cnn(nn.Module):
-    """The nodes of a graph, in order, and a chain behind them."""
-
-    def __init__(self, network: FloatCnn) -> None:
+    def __init__(self, graph: FloatGraph) -> None:
         super().__init__()
-        graph = network.graph
         self._nodes, self._output = graph.nodes, graph.output
         self._shape = graph.input_shape
-        self._convs: dict[str, str] = {}
-        self._rest: list[str] = []
+        self._layers: dict[str, str] = {}
         for node in graph.nodes:
-            if isinstance(node, FloatConv):
+            if isinstance(node, (FloatConv, FloatLinear)):
                 name = _free_name(node.name, self)
-                self.add_module(name, _convolution(node))
-                self._convs[node.name] = name
-        if network.tail is not None:
-            self._rest = _append(self, network.tail)
-        elif self._is_vector():
-            # What is one element high and wide is no plane to whoever made the network.
-            self.add_module("flatten", nn.Flatten())
-            self._rest = ["flatten"]
+                made = _linear(node) if isinstance(node, FloatLinear) else _convolution(node)
+                self.add_module(name, made)
+                self._layers[node.name] = name
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         values = {INPUT: x if x.shape[1:] == self._shape else x.reshape(-1, *self._shape)}
         for node in self._nodes:
             values[node.name] = self._run(node, *(values[name] for name in node.inputs))
         y = values[self._output]
-        for name in self._rest:
-            y = self.get_submodule(name)(y)
-        return y
-
-    def _is_vector(self) -> bool:
-        """Say whether the output has one row and one column."""
-        with torch.no_grad():
-            return self(torch.zeros(1, *self._shape)).shape[2:] == (1, 1)
+        # What is one element high and wide is no plane to whoever made the network.
+        return y.flatten(1) if y.shape[2:] == (1, 1) else y
 
     def _run(self, node: FloatNode, *inputs: torch.Tensor) -> torch.Tensor:
-        if isinstance(node, FloatConv):
-            conv = self.get_submodule(self._convs[node.name])
+        if isinstance(node, FloatLinear):
+            linear = self.get_submodule(self._layers[node.name])
+            y = linear(inputs[0].flatten(1))[:, :, None, None]
+        elif isinstance(node, FloatConv):
+            conv = self.get_submodule(self._layers[node.name])
             (down, across), after = node.padding, node.after
             if after is not None:
                 sides = (across, after[1], down, after[0])
@@ -104,11 +79,15 @@ class _Cnn(nn.Module):
             y = _pool(node, *inputs)
         elif isinstance(node, FloatConcat):
             return torch.cat(inputs, 1)
-        elif isinstance(node, FloatAdd):
-            y = inputs[0] + inputs[1]
         else:
-            raise CompileError(f"{node.name!r} is of a kind that compression has no module for")
+            y = inputs[0] + inputs[1]
         return torch.relu(y) if node.relu else y
+
+
+def _linear(node: FloatLinear) -> nn.Linear:
+    linear = nn.Linear(node.shape[1], node.shape[0], bias=bool(node.bias.any()))
+    _copy(linear, node.weight, node.bias)
+    return linear
 
 
 def _convolution(node: FloatConv) -> nn.Conv2d:

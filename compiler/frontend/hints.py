@@ -13,15 +13,13 @@ _HINTS = {
     "leaky": "negative outputs are clipped to 0 or kept; use ReLU",
     "conv_transpose": "the array's convolutions make planes smaller, not larger; a convolution of "
     "the same size, with the larger planes before it, can take its place",
-    "conv3d": "only convolutions in one or two dimensions",
-    "conv": "only convolutions of feature maps, before any Linear layer",
+    "conv": "only convolutions in one or two dimensions",
     "pow": "the arrays multiply by constants only, so neither powers nor LPPool; use AvgPool2d or "
     "MaxPool2d and fine-tune",
     "upsample": "it mixes neighbours with weights that differ from place to place; use "
     "mode='nearest' right before Flatten and Linear, or leave it out",
     "fractional_max_pool": "its windows are random; use MaxPool2d",
-    "pool3d": "only pooling in one or two dimensions",
-    "pool": "only pooling of feature maps, before any Linear layer",
+    "pool": "only maximum and average pooling, in one or two dimensions",
     "group_norm": "it needs the mean and variance of each input, which the array does not compute; "
     "use BatchNorm",
     "layer_norm": "it needs the mean and variance of each input, which the array does not compute; "

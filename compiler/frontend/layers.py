@@ -1,4 +1,4 @@
-"""What the operators on feature maps add to a graph under construction."""
+"""What operators add to a graph under construction."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.frontend import ops as ops
-from zeroskip.compiler.frontend import plane_ops as cnn_ops
+from zeroskip.compiler.frontend import plane_ops
 from zeroskip.compiler.frontend.moves import ZERO, Places, in_order, padded_sides
 from zeroskip.compiler.frontend.program import Node, Ref
 from zeroskip.compiler.frontend.values import Held, Values, planes_of
@@ -19,34 +19,40 @@ __all__ = ["Layers"]
 class Layers(Values):
     """Values of a graph, with what each kind of operator makes of them."""
 
-    def _clamp(self, node: Node, name: str, held: Held) -> Held:
+    def _product(self, node: Node, base: str, value: str) -> Held:
+        """Add a Linear layer."""
+        number, shape = self._reader.number, self._values[value].places.shape
+        weight, bias, matrix = ops.product(node, base, value, shape, number)
+        held = self._copied(self._values[value])
+        mover = held.mover.layer if held.mover else ""
+        owner = self._reader.owner(matrix, node)
+        made = self._draft.linear(owner, held.tensor, weight, bias, held.places.ravel(), mover)
+        return Held(made, in_order(self._reader.sample_shape(node.outputs[0], node)), node)
+
+    def _clamp(self, node: Node, name: str, value: str) -> Held:
         """Add a ReLU, or what has other limits: what is beyond them is cut off by two ReLUs."""
         low, high = ops.limits(node, self._reader.number)
-        tensor = held.tensor
+        held = self._values[value]
         if (low or high) and (held.places == ZERO).any():
-            raise ops.node_error(node, "it clips zeros that were put around planes before")
-        ones = np.ones(self._planes.shape(tensor)[0])
+            held = self._whole(node, value)
+        draft, tensor = self._draft, held.tensor
         if low is not None:
-            tensor = self._planes.affine(name, tensor, ones, -low * ones) if low else tensor
-            tensor = self._planes.relu(name, tensor)
-            tensor = self._planes.affine(name, tensor, ones, low * ones) if low else tensor
+            tensor = draft.affine(name, tensor, 1.0, -low) if low else tensor
+            tensor = draft.relu(name, tensor)
+            tensor = draft.affine(name, tensor, 1.0, low) if low else tensor
         if high is not None:
-            tensor = self._planes.affine(name, tensor, -ones, high * ones)
-            tensor = self._planes.relu(name, tensor)
-            tensor = self._planes.affine(name, tensor, -ones, high * ones, stays=True)
+            tensor = draft.affine(name, tensor, -1.0, high)
+            tensor = draft.relu(name, tensor)
+            tensor = draft.affine(name, tensor, -1.0, high, stays=True)
         return dataclasses.replace(held, tensor=tensor)
 
     def _affine(
         self, node: Node, value: str, numbers: tuple[NDArray[np.float64], NDArray[np.float64]]
     ) -> Held:
-        """Add a scaling, which must be the same all over a channel."""
-        held = self._values[value]
-        if not np.array_equal(
-            np.sort(held.places.ravel()), in_order(self._planes.shape(held.tensor)).ravel()
-        ):
-            self._tensor(node, value)
-            held = self._values[value]
-        channels = self._planes.shape(held.tensor)[0]
+        """Add a scaling: of planes it must be the same all over a channel, of a vector need not."""
+        held = self._whole(node, value)
+        flat = held.places.ndim == 1 or self._draft.flat(held.tensor)
+        channels = held.places.size if flat else self._draft.shape(held.tensor)[0]
         per_channel: list[NDArray[np.float64]] = []
         for array in self._reader.spread(node, *numbers):
             if array.shape != held.places.shape:
@@ -57,7 +63,7 @@ class Layers(Values):
             if np.any(whole != whole[:, :1]):
                 raise ops.node_error(node, "its constant differs inside a channel")
             per_channel.append(whole[:, 0].copy())
-        tensor = self._planes.affine(node.module or node.name, held.tensor, *per_channel)
+        tensor = self._draft.affine(node.layer, held.tensor, *per_channel, flat=flat)
         return dataclasses.replace(held, tensor=tensor)
 
     def _scaling(self, node: Node, base: str) -> Held:
@@ -75,18 +81,18 @@ class Layers(Values):
                 f"it adds samples of different shapes, {one.places.shape} and {other.places.shape}",
             )
         left, right, result = one.tensor, other.tensor, one
-        if not np.array_equal(one.places, other.places) or self.shape(left) != self.shape(right):
-            (left, _), (right, _) = (self._tensor(node, value) for value in values)
+        shape = self._draft.shape(left)
+        if not np.array_equal(one.places, other.places) or shape != self._draft.shape(right):
+            (left, shape), (right, _) = (self._tensor(node, value) for value in values)
             result = self._values[values[0]]
-        shape = self.shape(left)
-        name, ones = node.module or node.name, np.ones(shape[0])
+        name = node.layer
         factor = float(node.args.get("alpha", 1)) * (1 if base == "add" else -1)
         if left == right:
-            tensor = self._planes.affine(name, left, ones * (1 + factor), 0 * ones)
+            tensor = self._draft.affine(name, left, 1 + factor, 0.0)
         else:
             if factor != 1:
-                right = self._planes.affine(name, right, ones * factor, 0 * ones)
-            tensor = self._planes.add(FloatAdd(name, (left, right), relu=False), shape)
+                right = self._draft.affine(name, right, factor, 0.0)
+            tensor = self._draft.add(FloatAdd(name, (left, right), relu=False), shape)
         return dataclasses.replace(result, tensor=tensor)
 
     def _convolution(self, node: Node, value: str) -> Held:
@@ -94,43 +100,43 @@ class Layers(Values):
         owner = self._reader.owner(weight.name if isinstance(weight, Ref) else "", node)
         held = self._values[value]
         shape = planes_of(held.places.shape)
-        sides = shape and padded_sides(held.places.reshape(shape), self.shape(held.tensor))
+        sides = shape and padded_sides(held.places.reshape(shape), self._draft.shape(held.tensor))
         conv = None
         if shape and sides:
-            plain = cnn_ops.convolution(node, owner, held.tensor, shape, self._reader.number)
+            plain = plane_ops.convolution(node, owner, held.tensor, shape, self._reader.number)
             conv = pad_conv(plain, sides) if any(sides) else plain
         if conv is None:
             tensor, shape = self._tensor(node, value)
-            conv = cnn_ops.convolution(node, owner, tensor, shape, self._reader.number)
-        size = conv.places(self.shape(conv.inputs[0])[1:])
-        return self._made(node, self._planes.add(conv, (len(conv.weight), *size)))
+            conv = plane_ops.convolution(node, owner, tensor, shape, self._reader.number)
+        size = conv.places(self._draft.shape(conv.inputs[0])[1:])
+        return self._made(node, self._draft.add(conv, (len(conv.weight), *size)))
 
     def _pool(self, node: Node, name: str, value: str) -> Held:
         held = self._values[value]
         shape = planes_of(held.places.shape)
-        sides = shape and padded_sides(held.places.reshape(shape), self.shape(held.tensor))
+        sides = shape and padded_sides(held.places.reshape(shape), self._draft.shape(held.tensor))
         if shape and sides and any(sides):
-            plain = cnn_ops.pool(node, name, held.tensor, shape)
-            clipped = self._planes.never_negative(held.tensor)
+            plain = plane_ops.pool(node, name, held.tensor, shape)
+            clipped = self._draft.never_negative(held.tensor)
             pool = pad_pool(plain, shape[1:], sides, never_negative=clipped)
             if pool is not None:
-                return self._made(node, self._planes.add(pool, (shape[0], *pool.out_size)))
+                return self._made(node, self._draft.add(pool, (shape[0], *pool.out_size)))
         tensor, shape = self._tensor(node, value)
-        pool = cnn_ops.pool(node, name, tensor, shape)
-        return self._made(node, self._planes.add(pool, (shape[0], *pool.out_size)))
+        pool = plane_ops.pool(node, name, tensor, shape)
+        return self._made(node, self._draft.add(pool, (shape[0], *pool.out_size)))
 
     def _adaptive(self, node: Node, base: str, name: str, value: str) -> Held:
         """Add a pooling to a given size."""
         tensor, shape = self._tensor(node, value)
-        kind = cnn_ops.ADAPTIVE[base]
-        size, windows = cnn_ops.adaptive(node, shape[1:])
-        down, across = (cnn_ops.even_windows(some) for some in windows)
+        kind = plane_ops.ADAPTIVE[base]
+        size, windows = plane_ops.adaptive(node, shape[1:])
+        down, across = (plane_ops.even_windows(some) for some in windows)
         if size == shape[1:]:
             return self._values[value]
         if down and across:
             kernel, stride = (down[0], across[0]), (down[1], across[1])
             pool = _pooling(name, tensor, kind, kernel, stride, size)
-            return self._made(node, self._planes.add(pool, (shape[0], *size)))
+            return self._made(node, self._draft.add(pool, (shape[0], *size)))
         rows, columns = windows
         if all(one.stop - one.start == 1 for one in (*rows, *columns)):
             y, x = (np.array([one.start for one in some]) for some in windows)
@@ -152,18 +158,18 @@ class Layers(Values):
             part = weight[p, q, across_rows, across_columns]
             part[...] = 1.0 / part.size
         taps = np.tile(weight.reshape(-1, 1, *shape[1:]), (shape[0], 1, 1, 1))
-        made = self._spread(name, tensor, taps)
+        made = self._draft.spread(name, tensor, taps)
         return Held(made, in_order(self._reader.sample_shape(node.outputs[0], node)), node)
 
     def _reduction(self, node: Node, base: str, name: str, value: str) -> Held:
         """Add a mean, sum or maximum over rows, columns or both."""
         held = self._values[value]
         dims, keep = ops.reduced_dims(node, held.places.ndim)
-        found = windows_of(held.places, dims, self.shape(held.tensor))
+        found = windows_of(held.places, dims, self._draft.shape(held.tensor))
         if found is None:
             self._tensor(node, value)
             held = self._values[value]
-            found = windows_of(held.places, dims, self.shape(held.tensor))
+            found = windows_of(held.places, dims, self._draft.shape(held.tensor))
         if found is None:
             raise ops.node_error(
                 node,
@@ -175,7 +181,7 @@ class Layers(Values):
             places = np.expand_dims(places, dim)
         divisor = 1 if base == "sum" else None
         pool = _pooling(name, held.tensor, ops.REDUCTIONS[base], kernel, stride, size, divisor)
-        tensor = self._planes.add(pool, (self.shape(held.tensor)[0], *size))
+        tensor = self._draft.add(pool, (self._draft.shape(held.tensor)[0], *size))
         return Held(tensor, places, node)
 
     def _concat(self, node: Node, name: str) -> Held:
@@ -201,11 +207,8 @@ class Layers(Values):
             return Held(sources[0], np.concatenate(places, axis=dim - 1), node)
         if len(helds) < len(parts):
             raise ops.node_error(node, "of zeros, only with parts of one tensor")
-        whole = all(
-            np.array_equal(np.sort(one.places.ravel()), in_order(self.shape(one.tensor)).ravel())
-            for one in helds
-        )
-        planes = {self.shape(one.tensor)[1:] for one in helds}
+        whole = all(map(self._is_whole, helds))
+        planes = {self._draft.shape(one.tensor)[1:] for one in helds}
         if not (whole and len(planes) == 1 and len(sources) == len(helds)):
             values = [one.name for one in tensors if isinstance(one, Ref)]
             made = [self._tensor(node, value) for value in values]
@@ -216,9 +219,9 @@ class Layers(Values):
             helds = [self._values[value] for value in values]
         sizes = [0, *np.cumsum([one.places.size for one in helds])]
         places = [one.places + start for one, start in zip(helds, sizes, strict=False)]
-        channels = sum(self.shape(one.tensor)[0] for one in helds)
-        plane = self.shape(helds[0].tensor)[1:]
-        tensor = self._planes.add(
+        channels = sum(self._draft.shape(one.tensor)[0] for one in helds)
+        plane = self._draft.shape(helds[0].tensor)[1:]
+        tensor = self._draft.add(
             FloatConcat(name, tuple(one.tensor for one in helds)), (channels, *plane)
         )
         return Held(tensor, np.concatenate(places, axis=dim - 1), node)

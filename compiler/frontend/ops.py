@@ -38,8 +38,8 @@ Number = Callable[[Any], Any]
 """Returns the array or number that an argument is, or None if it depends on the input."""
 
 SUPPORTED = (
-    "a chain of Linear, ReLU, Flatten/view/reshape, Dropout and BatchNorm1d, and before it Conv1d "
-    "or Conv2d, BatchNorm, ReLU, zero padding, max and average pooling, concatenation and addition"
+    "Linear, Conv1d and Conv2d, ReLU, BatchNorm, max and average pooling, concatenation, addition, "
+    "zero padding, Dropout, and what moves whole elements (Flatten, view, permute, slices)"
 )
 
 # Operators by their names without overload and without the "_" of in-place forms.

@@ -57,6 +57,11 @@ class Node:
     outputs: tuple[str, ...]
     module: str = ""
 
+    @property
+    def layer(self) -> str:
+        """Name of a layer that it makes."""
+        return self.module or self.name
+
     def refs(self) -> list[str]:
         """Names of all values that the arguments refer to, in order."""
         found: list[str] = []

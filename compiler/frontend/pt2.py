@@ -2,7 +2,7 @@
 
 ``torch.export.load`` runs what a file tells it to: it unpickles weights and constants, evaluates
 strings as expressions, imports modules by name and loads compiled libraries. Nothing of that is
-needed to read a chain of layers, so this reads the archive itself: a zip file with a graph in
+needed to read a network, so this reads the archive itself: a zip file with a graph in
 JSON and one raw file per tensor.
 """
 

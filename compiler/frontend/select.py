@@ -16,8 +16,9 @@ Shape = tuple[int, int, int]
 def selections(name: str, source: str, shape: Shape, places: Places) -> list[FloatConv] | None:
     """Return convolutions, one after the other, that move elements of planes.
 
-    They can pad planes with zeros, cut them, take every n-th row or column, and put channels into
-    another order, with an offset of its own for each; all exactly, and zeros stay zeros.
+    They can pad planes with zeros, cut them, take every n-th row or column, put channels into
+    another order, with an offset of its own for each, and make planes of vectors; all exactly, and
+    zeros stay zeros.
 
     Parameters
     ----------
@@ -31,6 +32,8 @@ def selections(name: str, source: str, shape: Shape, places: Places) -> list[Flo
     """
     if (one := _selection(name, source, shape, places)) is not None:
         return [one]
+    if shape[1:] == (1, 1):
+        return [_unfolded(name, source, shape[0], places)]
     where = np.argwhere((places != ZERO).any(axis=0))
     if not len(where):
         return None
@@ -124,6 +127,23 @@ def _selection(name: str, source: str, shape: Shape, places: Places) -> FloatCon
     )
     plain = _plain(name, source, weight, groups=channels if apart else 1)
     return replace(plain, stride=(down, across), padding=(top, left), after=after)
+
+
+def _unfolded(name: str, source: str, channels: int, places: Places) -> FloatConv:
+    """Return the convolution that makes ``places`` of a vector.
+
+    The vector's one place moves over the whole kernel if there are enough zeros around it, and so
+    each output element has a weight of its own for each of ``channels``.
+    """
+    depth, rows, columns = places.shape
+    k, y, x = np.nonzero(places != ZERO)
+    chosen, fan = places[k, y, x], channels // depth
+    # Often each plane is made of channels of its own.
+    apart = fan * depth == channels and np.array_equal(chosen // fan, k)
+    weight = np.zeros((depth, fan if apart else channels, rows, columns))
+    weight[k, chosen - k * fan if apart else chosen, rows - 1 - y, columns - 1 - x] = 1.0
+    plain = _plain(name, source, weight, groups=depth if apart else 1)
+    return replace(plain, padding=(rows - 1, columns - 1))
 
 
 def _origin(channel: Places, shape: Shape) -> tuple[int, int, int, int, int, int, int] | None:

@@ -1,16 +1,15 @@
 """What the values of a traced graph are made of, while tensors are made of them."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from zeroskip.base.errors import CompileError
 from zeroskip.compiler.frontend import ops as ops
+from zeroskip.compiler.frontend.draft import DraftGraph
 from zeroskip.compiler.frontend.hints import why_not_planes
 from zeroskip.compiler.frontend.moves import COPIES, MOVES, Places, in_order
-from zeroskip.compiler.frontend.planes import Planes
 from zeroskip.compiler.frontend.program import Node
 from zeroskip.compiler.frontend.select import copies
 from zeroskip.compiler.frontend.traced import Reader
@@ -46,37 +45,23 @@ class Values:
     Parameters
     ----------
     reader : of the graph.
-    shape : of a sample of the input: planes, lines, or numbers that the graph makes planes of.
-
-    Raises
-    ------
-    CompileError
-        If the input is nothing of that.
+    flat : Linear layers, and not convolutions, take in what is done to the input.
     """
 
-    def __init__(self, reader: Reader, shape: tuple[int, ...]) -> None:
-        planes = planes_of(shape)
-        if planes is None:
-            text = ", ".join(["batch", *map(str, shape)])
-            raise CompileError(
-                f"the input has shape ({text}), but a network with convolutions must have an input "
-                "of (batch, channels, rows, columns), or (batch, channels, length)"
-            )
-        self._reader = reader
-        self._planes = Planes(planes)
-        self._sample_shape = shape
+    def __init__(self, reader: Reader, *, flat: bool) -> None:
         source = reader.graph.inputs[0]
+        shape = reader.sample_shape(source, None)
+        planes = planes_of(shape)
+        if planes is None or (flat and len(shape) < 3):
+            planes = math.prod(shape), 1, 1
+        self._reader = reader
+        self._draft = DraftGraph(planes, flat=flat)
+        self._sample_shape = shape
         self._values = {source: Held(INPUT, in_order(shape))}
         # Values that surely, and that perhaps, share memory have the same numbers.
         self._memory = {source: 0}
         self._region = {source: 0}
         self._count = 0
-        # Of tensors made for elements that were copied or averaged: source, and the weights.
-        self._made_of: dict[str, tuple[str, NDArray[np.float64]]] = {}
-
-    def shape(self, tensor: str) -> Shape:
-        """Return the shape (C, H, W) of a tensor."""
-        return self._planes.shape(tensor)
 
     def _tensor(self, node: Node, value: str) -> tuple[str, Shape]:
         """Return a tensor that has the elements of ``value`` as planes, and its shape."""
@@ -88,41 +73,58 @@ class Values:
                 f"it takes samples of shape {held.places.shape}; only of (channels, rows, columns) "
                 "or (channels, length)",
             )
-        own, places = self._planes.shape(held.tensor), held.places.reshape(shape)
+        own, places = self._draft.shape(held.tensor), held.places.reshape(shape)
         if np.array_equal(places.ravel(), in_order(own).ravel()) and (
-            shape == own or (held.tensor == INPUT and self._planes.reshape_input(shape))
+            shape == own or (held.tensor == INPUT and self._draft.reshape_input(shape))
         ):
             return held.tensor, shape
         mover = held.mover or node
-        name = mover.module or mover.name
-        made = self._planes.select(name, held.tensor, places)
+        made = self._draft.select(mover.layer, held.tensor, places)
         if made is None and shape[1:] == (1, 1):
             weight = copies(own, places)
-            made = None if weight is None else self._spread(name, held.tensor, weight)
+            made = None if weight is None else self._draft.spread(mover.layer, held.tensor, weight)
         if made is None:
             raise ops.node_error(mover, why_not_planes(mover, own, shape))
         self._values[value] = Held(made, in_order(held.places.shape), mover)
         return made, shape
 
+    def _whole(self, node: Node, value: str) -> Held:
+        """Hold ``value`` so that it has each element of a tensor once, in any order."""
+        held = self._values[value]
+        flat = held.places.ndim == 1 or self._draft.flat(held.tensor)
+        held = self._copied(held) if flat else held
+        if not self._is_whole(held):
+            if flat:
+                mover = held.mover or node
+                made = self._draft.arrange(mover.layer, held.tensor, held.places)
+                held = Held(made, in_order(held.places.shape), held.mover)
+            else:
+                self._tensor(node, value)
+                held = self._values[value]
+        self._values[value] = held
+        return held
+
+    def _is_whole(self, held: Held) -> bool:
+        """Say whether each element of a tensor is held once."""
+        whole = in_order(self._draft.shape(held.tensor)).ravel()
+        return np.array_equal(np.sort(held.places.ravel()), whole)
+
     def _copied(self, held: Held) -> Held:
-        """Make a tensor of elements of another one some of which are there several times."""
-        weight = copies(self.shape(held.tensor), held.places)
+        """Hold a tensor of copies where elements of planes are there several times."""
+        repeated = np.unique(held.places).size < held.places.size
+        if self._draft.flat(held.tensor) or not repeated:
+            return held
+        weight = copies(self._draft.shape(held.tensor), held.places)
         if weight is None:
             return held
-        node = held.mover
-        name = (node.module or node.name) if node else held.tensor
-        return Held(self._spread(name, held.tensor, weight), in_order(held.places.shape), node)
-
-    def _spread(self, name: str, tensor: str, weight: NDArray[np.float64]) -> str:
-        """Add a convolution of whole planes, and note of what its outputs are made."""
-        made = self._planes.spread(name, tensor, weight)
-        self._made_of[made] = tensor, weight
-        return made
+        name = held.mover.layer if held.mover else held.tensor
+        made = self._draft.spread(name, held.tensor, weight)
+        return Held(made, in_order(held.places.shape), held.mover)
 
     def _made(self, node: Node, tensor: str) -> Held:
         """Hold a whole tensor in the shape that the graph says."""
         shape = self._reader.sample_shape(node.outputs[0], node)
-        own = self.shape(tensor)
+        own = self._draft.shape(tensor)
         if planes_of(shape) != own or min(own) < 1:
             raise ops.node_error(
                 node,

@@ -9,13 +9,12 @@ from zeroskip.compiler.compress.zsk import load
 from zeroskip.compiler.compress.zsk_graph import graph_from_json, replace_tensors
 from zeroskip.compiler.frontend.lower import lower
 from zeroskip.compiler.frontend.pt2 import read_pt2, reporting_damage
-from zeroskip.compiler.ir.graph import FloatCnn
-from zeroskip.compiler.ir.network import FloatNetwork
+from zeroskip.compiler.ir.graph import FloatGraph
 
 __all__ = ["import_zsk"]
 
 
-def import_zsk(path: Path | str, graph: Path | str | None = None) -> FloatNetwork | FloatCnn:
+def import_zsk(path: Path | str, graph: Path | str | None = None) -> FloatGraph:
     """Read the network in a ``.zsk`` file, without torch.
 
     Parameters

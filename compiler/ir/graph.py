@@ -44,7 +44,7 @@ class FloatConv:
     groups : as in ``torch.nn.Conv2d``.
     relu : clip negative outputs to 0.
     folded : names of the scaling steps that were folded into the weights.
-    values : as in :class:`.FloatLayer`.
+    values : as in :class:`FloatLinear`.
     after : padding below and to the right; negative where the last rows or columns are not read;
         None: as ``padding``.
     dilation : (down, across); ``weight`` has zeros in the holes, which are no pruned weights.
@@ -171,8 +171,7 @@ class FloatGraph:
     ----------
     input_shape : (C, H, W) of the network's input, the tensor :data:`INPUT`.
     nodes : at least one; names are unique.
-    output : name of the tensor that leaves; flattened in the order of (C, H, W) it is the input of
-        the first Linear layer, if there is one.
+    output : name of the tensor that leaves.
     sample_shape : of a sample as users give it, which has the elements of ``input_shape`` in the
         same order; None: it is the same.
     """

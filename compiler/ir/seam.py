@@ -7,6 +7,7 @@ Until every pass takes graphs, those that do not are given what :func:`split_flo
 import math
 from dataclasses import replace
 
+from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.compute import shapes
 from zeroskip.compiler.ir.graph import (
     INPUT,
@@ -41,13 +42,27 @@ def join_float(network: FloatNetwork | FloatCnn) -> FloatGraph:
 
 
 def split_float(graph: FloatGraph) -> FloatNetwork | FloatCnn:
-    """Return a graph as a chain of Linear layers, or as convolutions with such a chain behind."""
+    """Return a graph as a chain of Linear layers, or as convolutions with such a chain behind.
+
+    Raises
+    ------
+    CompileError
+        If anything else reads what a Linear layer makes; names the layer.
+    """
     linear: list[FloatLinear] = []
     rest = list(graph.nodes)
     while rest and isinstance(last := rest[-1], FloatLinear):
         linear.insert(0, last)
         rest.pop()
-    assert not any(isinstance(node, FloatLinear) for node in rest)
+    early = {node.name for node in rest if isinstance(node, FloatLinear)}
+    for node in rest:
+        if not isinstance(node, FloatLinear) and early.intersection(node.inputs):
+            (name, *_) = (one for one in node.inputs if one in early)
+            raise CompileError(
+                f"layer {node.name!r} reads what the Linear layer {name!r} makes, but in an image "
+                "only a chain of Linear layers can come after a Linear layer; compile what comes "
+                f"after {name!r} as a network of its own"
+            )
     layers = tuple(
         FloatLayer(
             name=one.name,

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.unit.compiler.float_nodes import chain
 from zeroskip.compiler.compress.config import Config
 from zeroskip.compiler.compress.config_file import dump_config
 from zeroskip.compiler.compress.zsk import load
-from zeroskip.compiler.frontend.networks import as_chain, import_pt2
+from zeroskip.compiler.frontend.networks import import_pt2
 from zeroskip.compiler.frontend.zsk import import_zsk
 
 Cli = Callable[..., Any]
@@ -119,13 +120,13 @@ def test_zsk_files_compile_alone_and_with_a_graph(cli: Cli, whole: Path, tmp_pat
     model = whole / "model.zsk"
     graph = tmp_path / "graph.pt2"
     export(lenet_300_100(64), torch.zeros(2, 1, 8, 8), graph)
-    alone, given = as_chain(import_zsk(model)), as_chain(import_zsk(model, graph))
-    for one, two in zip(alone.layers, given.layers, strict=True):
+    alone, given = chain(import_zsk(model)), chain(import_zsk(model, graph))
+    for one, two in zip(alone, given, strict=True):
         assert np.array_equal(one.weight, two.weight)
         assert np.array_equal(one.bias, two.bias)
         assert one.relu == two.relu
-    before = as_chain(import_pt2(graph))
-    assert not np.array_equal(alone.layers[0].weight, before.layers[0].weight)
+    before = chain(import_pt2(graph))
+    assert not np.array_equal(alone[0].weight, before[0].weight)
     calibration = tmp_path / "x.npy"
     np.save(calibration, np.random.default_rng(0).random((20, 1, 8, 8)).astype(np.float32))
     command = ["compile", model, "--data", calibration]

@@ -15,8 +15,7 @@ from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.frontend.networks import import_pt2
 from zeroskip.compiler.frontend.zsk import import_zsk
 from zeroskip.compiler.image.files import check_target
-from zeroskip.compiler.ir.graph import FloatCnn
-from zeroskip.compiler.ir.network import FloatNetwork
+from zeroskip.compiler.ir.graph import FloatGraph, FloatLinear
 
 __all__ = ["EXAMPLES", "compile_model"]
 
@@ -100,7 +99,7 @@ def compile_model(
     print_line(f"image {image.name!r} for {describe_arrays(image)} in {output}")
 
 
-def _read(model: Path, graph: Path | None) -> FloatNetwork | FloatCnn:
+def _read(model: Path, graph: Path | None) -> FloatGraph:
     if model.suffix == ".zsk":
         return import_zsk(model, graph)
     if graph is not None:
@@ -108,11 +107,9 @@ def _read(model: Path, graph: Path | None) -> FloatNetwork | FloatCnn:
     return import_pt2(model)
 
 
-def _used(arrays: Arrays, network: FloatNetwork | FloatCnn, model: Path) -> set[str]:
+def _used(arrays: Arrays, network: FloatGraph, model: Path) -> set[str]:
     """Return the engines that a network has layers for; refuse arrays of others."""
-    used = {"eie"} if isinstance(network, FloatNetwork) else {"scnn"}
-    if isinstance(network, FloatCnn) and network.tail is not None:
-        used.add("eie")
+    used = {"eie" if isinstance(node, FloatLinear) else "scnn" for node in network.nodes}
     for engine in sorted(arrays.named - used):
         raise InputError(
             f"{model.name} has no layers for {engine}: leave its --preset and --set out"

@@ -8,9 +8,9 @@ from torch.nn import functional
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
-    FloatCnn,
     FloatConcat,
     FloatConv,
+    FloatGraph,
     FloatLinear,
     FloatNode,
     FloatPool,
@@ -57,20 +57,24 @@ def run_node(node: FloatNode, x: list[torch.Tensor]) -> torch.Tensor:
     return y.clamp(min=0) if node.relu else y
 
 
-def forward(cnn: FloatCnn, x: np.ndarray) -> np.ndarray:
-    """Run a network in float64; a tail takes the output flattened."""
-    tensors = {INPUT: torch.from_numpy(x.reshape(len(x), *cnn.graph.input_shape))}
-    for node in cnn.graph.nodes:
+def forward(graph: FloatGraph, x: np.ndarray) -> np.ndarray:
+    """Run a network in float64; what it gives is (samples, C, H, W)."""
+    tensors = {INPUT: torch.from_numpy(x.reshape(len(x), *graph.input_shape))}
+    for node in graph.nodes:
         tensors[node.name] = run_node(node, [tensors[name] for name in node.inputs])
-    y = tensors[cnn.graph.output].numpy()
-    if cnn.tail is None:
-        return y
-    assert y.shape[1:] == cnn.tail.input_shape
-    y = y.reshape(len(y), -1)
-    for layer in cnn.tail.layers:
-        y = y @ layer.weight.T + layer.bias
-        y = np.maximum(y, 0) if layer.relu else y
-    return y
+    return tensors[graph.output].numpy()
+
+
+def chain(graph: FloatGraph) -> tuple[FloatLinear, ...]:
+    """Return the layers of a network that is a chain of Linear layers."""
+    source, layers = INPUT, []
+    for node in graph.nodes:
+        assert isinstance(node, FloatLinear)
+        assert node.inputs == (source,)
+        source = node.name
+        layers.append(node)
+    assert graph.output == source
+    return tuple(layers)
 
 
 def prepared(module: nn.Module) -> nn.Module:
@@ -89,14 +93,11 @@ def prepared(module: nn.Module) -> nn.Module:
     return module.double().eval()
 
 
-def kinds(cnn: FloatCnn) -> str:
+def kinds(graph: FloatGraph) -> str:
     """Return what the nodes are, in a few letters."""
-    letters = []
-    for node in cnn.graph.nodes:
-        kind = {FloatConv: "c", FloatAdd: "s", FloatConcat: "|"}.get(type(node), "")
-        if isinstance(node, FloatPool):
-            kind = node.kind[0]
-        letters.append(kind + "+" * getattr(node, "relu", False))
-    if cnn.tail is not None:
-        letters += ["/", *("L" + "+" * layer.relu for layer in cnn.tail.layers)]
-    return " ".join(letters)
+    letters = {FloatConv: "c", FloatLinear: "L", FloatAdd: "s", FloatConcat: "|"}
+    return " ".join(
+        (node.kind[0] if isinstance(node, FloatPool) else letters[type(node)])
+        + "+" * getattr(node, "relu", False)
+        for node in graph.nodes
+    )

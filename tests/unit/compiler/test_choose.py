@@ -15,6 +15,7 @@ from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.eie.choose import FreeParams, choose_params
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
+from zeroskip.compiler.ir.seam import join_float
 from zeroskip.sim.eie.storage import layer_storage, stored_bits
 
 
@@ -29,7 +30,7 @@ def network(
 
 def build(net: FloatNetwork, params: EieParams | FreeParams | None = None, **words: Any) -> Image:
     x = np.random.default_rng(1).normal(size=(20, *net.input_shape))
-    image = compile_any(net, x, params, name="net", **words)
+    image = compile_any(join_float(net), x, params, name="net", **words)
     assert isinstance(image, Image)
     return image
 

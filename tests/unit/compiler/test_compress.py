@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.unit.compiler.float_nodes import chain
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.compress.digits import (
     DIGITS_DENSITIES,
@@ -23,9 +24,10 @@ from zeroskip.compiler.compress.module import export, linear_layers
 from zeroskip.compiler.compress.pipeline import Step, compress
 from zeroskip.compiler.compress.prune import densities_of, prune
 from zeroskip.compiler.compress.rebuild import to_module
-from zeroskip.compiler.frontend.networks import as_chain, import_module, import_program, import_pt2
-from zeroskip.compiler.ir.graph import INPUT, FloatCnn, FloatConv, FloatGraph
-from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
+from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
+from zeroskip.compiler.ir.graph import INPUT, FloatConv, FloatGraph, FloatLinear
+from zeroskip.compiler.ir.network import FloatNetwork
+from zeroskip.compiler.ir.seam import split_float
 from zeroskip.compiler.passes.quantize import fixed_point_errors, quantize
 from zeroskip.compiler.passes.share import share_layer
 from zeroskip.hw.eie.params import EieParams
@@ -199,8 +201,8 @@ def test_every_kind_of_model(tmp_path: Path) -> None:
         for model in (
             module,
             program,
-            as_chain(import_module(module, example)),
-            as_chain(import_program(program)),
+            import_module(module, example),
+            import_program(program),
             tmp_path / "model.pt2",
             str(tmp_path / "model.pt2"),
         )
@@ -227,7 +229,7 @@ def test_all_zero_layer() -> None:
     x, y = task(60)
     small, report = compress(module, x, y, density=0.5, epochs=1)
     assert report.layers[1].nnz == report.layers[1].values == 0
-    assert as_chain(import_module(small, x[:1])).layers[1].shape == (4, 20)
+    assert chain(import_module(small, x[:1]))[1].shape == (4, 20)
 
 
 def test_module_names() -> None:
@@ -237,7 +239,7 @@ def test_module_names() -> None:
     model = nn.Sequential()
     model.add_module("a", chain)
     model.add_module("a_0_relu", nn.Linear(3, 3, bias=False))
-    built = to_module(as_chain(import_module(model, torch.zeros(1, 3))))
+    built = to_module(import_module(model, torch.zeros(1, 3)))
     names = [name for name, _ in built.named_children()]
     assert names == ["a_0", "a_0_relu", "a_0_relu_", "a_0_relu__"]
     assert [part.bias is None for part in linear_layers(built)] == [False, False, True]
@@ -290,9 +292,7 @@ def test_networks_with_convolutions(linear: bool, tmp_path: Path) -> None:
         assert [layer.density for layer in report.layers] == [0.5] * len(names)
         export(small, x[:2], tmp_path / "small.pt2")
         read = import_pt2(tmp_path / "small.pt2")
-        assert isinstance(read, FloatCnn)
-        convs = [node for node in read.graph.nodes if isinstance(node, FloatConv)]
-        layers = [*convs, *(read.tail.layers if read.tail is not None else ())]
+        layers = [node for node in read.nodes if isinstance(node, (FloatConv, FloatLinear))]
         assert [layer.name for layer in layers] == names
         for layer, told in zip(layers, report.layers, strict=True):
             assert np.count_nonzero(layer.weight) == told.nnz
@@ -305,7 +305,7 @@ def test_dilated_kernels_have_no_more_weights() -> None:
     conv = FloatConv(
         "c", (INPUT,), weight, np.zeros(3), (1, 1), (2, 0), 1, relu=False, dilation=(2, 1)
     )
-    module = to_module(FloatCnn(FloatGraph((2, 6, 6), (conv,), "c"), None))
+    module = to_module(FloatGraph((2, 6, 6), (conv,), "c"))
     (built,) = module.children()
     assert isinstance(built, nn.Conv2d)
     assert (built.kernel_size, built.dilation, built.weight.numel()) == ((3, 1), (2, 1), 18)
@@ -372,8 +372,8 @@ def test_unsupported_model() -> None:
 
 
 def test_reserved_name() -> None:
-    layer = FloatLayer("append", np.eye(2), np.ones(2), relu=True)
-    built = to_module(FloatNetwork((2,), (layer,)))
+    layer = FloatLinear("append", (INPUT,), np.eye(2), np.ones(2), relu=True)
+    built = to_module(FloatGraph((2, 1, 1), (layer,), "append", (2,)))
     assert [name for name, _ in built.named_children()] == ["append_", "append__relu"]
 
 
@@ -388,8 +388,10 @@ def test_export(tmp_path: Path) -> None:
     export(small, torch.from_numpy(x[:1]), tmp_path / "model.pt2")
     assert small.training
     assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
-    read = as_chain(import_pt2(tmp_path / "model.pt2"))
-    whole = as_chain(import_module(small, x[:1]))
+    read = split_float(import_pt2(tmp_path / "model.pt2"))
+    whole = split_float(import_module(small, x[:1]))
+    assert isinstance(read, FloatNetwork)
+    assert isinstance(whole, FloatNetwork)
     for one, other in zip(read.layers, whole.layers, strict=True):
         assert np.array_equal(one.weight, other.weight)
         assert np.array_equal(one.bias, other.bias)
@@ -444,7 +446,8 @@ def test_digits(digits: DigitsModel) -> None:
 def test_digits_in_fixed_point(digits: DigitsModel) -> None:
     """Fixed point costs no accuracy."""
     params = EieParams()
-    network = as_chain(import_module(digits.model, digits.data.test_x[:1]))
+    network = split_float(import_module(digits.model, digits.data.test_x[:1]))
+    assert isinstance(network, FloatNetwork)
     assert [layer.name for layer in network.layers] == ["fc1", "fc2", "fc3"]
     rounded, report = quantize(network, digits.data.train_x, params)
     errors = fixed_point_errors(network, rounded, digits.data.test_x, params)

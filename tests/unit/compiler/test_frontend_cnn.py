@@ -24,17 +24,15 @@ from tests.unit.compiler.cnn_networks import (
     seq,
 )
 from tests.unit.compiler.float_nodes import forward, kinds, prepared
-from zeroskip.base.errors import CompileError
 from zeroskip.compiler import compile
-from zeroskip.compiler.frontend.networks import as_chain, import_module, import_program, import_pt2
+from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
 from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import (
     INPUT,
-    FloatCnn,
     FloatConv,
     FloatGraph,
+    FloatLinear,
 )
-from zeroskip.compiler.ir.network import FloatNetwork
 from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.sim.scnn.metrics import dense_macs
 
@@ -45,16 +43,9 @@ def program_of(module: nn.Module, example: torch.Tensor) -> torch.export.Exporte
         return torch.export.export(module.eval(), (example,))
 
 
-def same(one: FloatCnn, other: FloatCnn) -> None:
+def same(one: FloatGraph, other: FloatGraph) -> None:
     """Check that two networks are the same, number by number."""
-    assert repr_of(one.graph) == repr_of(other.graph)
-    assert (one.tail is None) == (other.tail is None)
-    if one.tail is not None and other.tail is not None:
-        assert one.tail.input_shape == other.tail.input_shape
-        for layer, twin in zip(one.tail.layers, other.tail.layers, strict=True):
-            assert (layer.name, layer.relu) == (twin.name, twin.relu)
-            np.testing.assert_array_equal(layer.weight, twin.weight)
-            np.testing.assert_array_equal(layer.bias, twin.bias)
+    assert repr_of(one) == repr_of(other)
 
 
 def repr_of(graph: FloatGraph) -> list[Any]:
@@ -62,7 +53,7 @@ def repr_of(graph: FloatGraph) -> list[Any]:
     for node in graph.nodes:
         fields = (
             dict(vars(node))
-            if not isinstance(node, FloatConv)
+            if not isinstance(node, (FloatConv, FloatLinear))
             else {**vars(node), "weight": node.weight.tolist(), "bias": node.bias.tolist()}
         )
         rows.append((type(node).__name__, fields))
@@ -71,7 +62,7 @@ def repr_of(graph: FloatGraph) -> list[Any]:
 
 IMAGE = (3, 33, 33)
 
-# name: (module, sample shape, kinds of the nodes, with + for a ReLU, and those of the tail)
+# name: (module, sample shape, kinds of the nodes, with + for a ReLU)
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] = {
     "squeezenet 1.0": (
         lambda: SqueezeNet("1.0"),
@@ -86,14 +77,14 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] =
     "googlenet": (
         GoogLeNet,
         IMAGE,
-        "c+ m c+ c+ c+ c+ c+ m c+ | c+ c+ c+ c+ c+ m c+ | m a / L",
+        "c+ m c+ c+ c+ c+ c+ m c+ | c+ c+ c+ c+ c+ m c+ | m a L",
     ),
     "resnet": (
         ResNet,
         IMAGE,
-        "c+ m c+ c s+ c+ c s+ c+ c c s+ c+ c s+ a / L",
+        "c+ m c+ c s+ c+ c s+ c+ c c s+ c+ c s+ a L",
     ),
-    "lenet": (LeNet, (1, 28, 28), "c m c m / L+ L"),
+    "lenet": (LeNet, (1, 28, 28), "c m c m L+ L"),
     "vgg": (
         seq(
             conv(3, 4, 3, padding=1),
@@ -113,7 +104,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] =
             nn.Linear(8, 5),
         ),
         (3, 16, 16),
-        "c+ c+ m c+ m / L+ L",
+        "c+ c+ m c+ m L+ L",
     ),
     "mobilenet": (
         seq(
@@ -125,7 +116,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] =
             nn.Linear(8, 5),
         ),
         IMAGE,
-        "c c+ c+ c+ c+ a / L",
+        "c c+ c+ c+ c+ a L",
     ),
     "pre-activation": (
         seq(conv(3, 4, 3), PreActivation(4), PreActivation(4)),
@@ -280,12 +271,12 @@ PIECES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] = {
     "flatten, relu": (
         seq(conv(2, 3, 3), nn.Flatten(), nn.ReLU(), nn.Linear(48, 5)),
         (2, 6, 6),
-        "c+ / L",
+        "c+ L",
     ),
     "flatten, norm": (
         seq(conv(2, 3, 3), nn.Flatten(), nn.BatchNorm1d(48), nn.Linear(48, 5)),
         (2, 6, 6),
-        "c / L",
+        "c L",
     ),
     "reshapes": (
         fun(
@@ -297,7 +288,7 @@ PIECES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] = {
             f=nn.Linear(48, 1),
         ),
         (2, 6, 6),
-        "c c / L",
+        "c c L",
     ),
     "functional": (
         fun(
@@ -318,24 +309,18 @@ PIECES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] = {
 ALL = {**NETWORKS, **PIECES}
 
 
-def read(module: nn.Module, example: torch.Tensor) -> FloatCnn:
-    cnn = import_module(module, example)
-    assert isinstance(cnn, FloatCnn)
-    return cnn
-
-
 @pytest.mark.parametrize("name", ALL)
 def test_computes_what_torch_does(name: str) -> None:
     build, shape, nodes = ALL[name]
     module = prepared(build())
     x = torch.randn(3, *shape, dtype=torch.float64)
-    cnn = read(module, x)
+    cnn = import_module(module, x)
     with torch.no_grad():
         exact = module(x).numpy()
     made = forward(cnn, x.numpy())
     assert kinds(cnn) == nodes
     np.testing.assert_allclose(made.reshape(exact.shape), exact, rtol=1e-9, atol=1e-9)
-    names = [node.name for node in cnn.graph.nodes]
+    names = [node.name for node in cnn.nodes]
     assert len(set(names)) == len(names)
     assert INPUT not in names
 
@@ -344,14 +329,10 @@ def test_computes_what_torch_does(name: str) -> None:
 def test_evaluates_as_torch_does(name: str) -> None:
     build, shape, _ = ALL[name]
     x = torch.randn(2, *shape, dtype=torch.float64)
-    cnn = read(prepared(build()), x)
-    for node, y in run_nodes(cnn.graph, x.numpy()):
-        if node.name == cnn.graph.output:
-            whole = forward(FloatCnn(cnn.graph, None), x.numpy())
-            np.testing.assert_allclose(y, whole, rtol=1e-9, atol=1e-9)
-            break
-    else:
-        raise AssertionError("the output is missing")
+    cnn = import_module(prepared(build()), x)
+    *_, (node, y) = run_nodes(cnn, x.numpy())
+    assert node.name == cnn.output
+    np.testing.assert_allclose(y, forward(cnn, x.numpy()), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -364,27 +345,25 @@ def test_module_program_and_file_are_the_same(name: str, tmp_path: Path) -> None
         warnings.simplefilter("ignore")
         torch.export.save(program, tmp_path / "model.pt2")
         lowered = program.run_decompositions()
-    expected = read(module, x)
+    expected = import_module(module, x)
     for made in (import_program(program), import_pt2(tmp_path / "model.pt2")):
-        assert isinstance(made, FloatCnn)
         same(made, expected)
     # With other operators for the same.
     core = import_program(lowered)
-    assert isinstance(core, FloatCnn)
     assert kinds(core) == kinds(expected)
     np.testing.assert_allclose(forward(core, x.numpy()), forward(expected, x.numpy()), atol=1e-9)
 
 
 def test_names_are_paths_in_the_module() -> None:
-    cnn = read(prepared(ResNet()), torch.zeros(1, *IMAGE))
-    names = [node.name for node in cnn.graph.nodes]
+    cnn = import_module(prepared(ResNet()), torch.zeros(1, *IMAGE))
+    names = [node.name for node in cnn.nodes]
     assert names[:5] == ["conv1", "maxpool", "layer1.0.conv1", "layer1.0.conv2", "layer1.0"]
-    assert names[-1] == cnn.graph.output == "avgpool"
-    first = cnn.graph.nodes[0]
+    assert names[-2:] == ["avgpool", "fc"]
+    assert cnn.output == "fc"
+    first = cnn.nodes[0]
     assert isinstance(first, FloatConv)
     assert (first.folded, first.inputs) == (("bn1",), (INPUT,))
-    assert cnn.tail is not None
-    assert (cnn.tail.input_shape, cnn.tail.layers[0].name) == ((6, 1, 1), "fc")
+    assert cnn.nodes[-1].inputs == ("avgpool",)
 
 
 def test_holes_of_a_dilated_kernel_are_no_weights(tmp_path: Path) -> None:
@@ -405,16 +384,7 @@ def test_exact_sparse_weights_stay() -> None:
     module = nn.Sequential(conv0, nn.BatchNorm2d(3))
     with torch.no_grad():
         conv0.weight.mul_(torch.rand(conv0.weight.shape) < 0.3)
-    node = read(module, torch.zeros(1, 2, 5, 5)).graph.nodes[0]
+    node = import_module(module, torch.zeros(1, 2, 5, 5)).nodes[0]
     assert isinstance(node, FloatConv)
     np.testing.assert_array_equal(node.weight != 0, conv0.weight.detach().numpy() != 0)
     assert node.folded == ("1",)
-
-
-def test_chains_stay_chains() -> None:
-    network = import_module(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), torch.zeros(1, 1, 4, 4))
-    assert isinstance(network, FloatNetwork)
-    with pytest.raises(
-        CompileError, match=r"has convolutions or pooling \('0'\), but only a chain"
-    ):
-        as_chain(import_module(nn.Sequential(nn.Conv2d(1, 1, 1)), torch.zeros(1, 1, 4, 4)))

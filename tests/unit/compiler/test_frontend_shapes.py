@@ -16,8 +16,7 @@ from tests.unit.compiler.float_nodes import forward, kinds, prepared
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
 from zeroskip.compiler.ir.compute import run_nodes
-from zeroskip.compiler.ir.graph import FloatCnn, FloatConv
-from zeroskip.compiler.ir.network import FloatNetwork
+from zeroskip.compiler.ir.graph import FloatConv, FloatLinear
 
 
 def box(inputs: int, outputs: int, size: tuple[int, int], **words: Any) -> nn.Conv2d:
@@ -30,7 +29,7 @@ def line(inputs: int, outputs: int, size: int, **words: Any) -> nn.Conv1d:
 
 Case = tuple[Callable[[], nn.Module], tuple[int, ...], str]
 
-# name: (module, sample shape, kinds of the nodes, with + for a ReLU, and those of the tail)
+# name: (module, sample shape, kinds of the nodes, with + for a ReLU)
 PADDED: dict[str, Case] = {
     "before": (seq(nn.ZeroPad2d((0, 1, 2, 3)), conv(2, 3, 3, stride=2)), (2, 6, 7), "c"),
     "constant": (seq(nn.ConstantPad2d(1, 0.0), conv(2, 3, 3, padding=1)), (2, 6, 6), "c"),
@@ -134,7 +133,7 @@ MOVED: dict[str, Case] = {
             f=nn.Linear(48, 4),
         ),
         (2, 6, 6),
-        "c / L",
+        "c L",
     ),
     "shuffled": (
         seq(conv(2, 4, 1), nn.ReLU(), nn.ChannelShuffle(2), conv(4, 4, 3, groups=2)),
@@ -153,22 +152,22 @@ MOVED: dict[str, Case] = {
     "pixel shuffle": (
         seq(conv(2, 4, 3), nn.PixelShuffle(2), nn.Flatten(), nn.Linear(64, 3)),
         (2, 6, 6),
-        "c / L",
+        "c L",
     ),
     "nearest": (
         seq(conv(2, 3, 3), nn.Upsample(scale_factor=2), nn.Flatten(), nn.Linear(192, 3)),
         (2, 6, 6),
-        "c / L",
+        "c L",
     ),
     "nearest, uneven": (
         seq(conv(2, 3, 3), nn.Upsample((5, 7)), nn.Flatten(), nn.Linear(105, 3)),
         (2, 6, 6),
-        "c / L",
+        "c L",
     ),
     "reflected": (
         seq(conv(2, 3, 3), nn.ReflectionPad2d(1), nn.Flatten(), nn.Linear(108, 3)),
         (2, 6, 6),
-        "c / L",
+        "c L",
     ),
     "halves": (
         fun(
@@ -188,7 +187,7 @@ MOVED: dict[str, Case] = {
             f=nn.Linear(120, 3),
         ),
         (2, 6, 6),
-        "c c c | / L",
+        "c c c | L",
     ),
     "sum of vectors": (
         fun(lambda m, x: m.c(x).flatten(1) + x.flatten(1), c=conv(2, 2, 1)),
@@ -200,7 +199,7 @@ MOVED: dict[str, Case] = {
             lambda m, x: m.f(m.c(x)[:, :, 1:3, :2].flatten(1)), c=conv(2, 3, 3), f=nn.Linear(12, 4)
         ),
         (2, 6, 6),
-        "c / L",
+        "c L",
     ),
     "a flat picture": (seq(nn.Unflatten(1, (1, 6, 6)), conv(1, 2, 3)), (36,), "c"),
     "clipped at 6": (seq(conv(2, 3, 3), nn.ReLU6(), conv(3, 2, 3)), (2, 6, 6), "c+ c+ c c"),
@@ -221,7 +220,7 @@ LINES: dict[str, Case] = {
             nn.Linear(6, 5),
         ),
         (4, 10),
-        "c+ c / L",
+        "c+ c L",
     ),
     "groups, norm": (seq(line(4, 4, 2, padding="same", groups=4), nn.BatchNorm1d(4)), (4, 9), "c"),
     "pools": (
@@ -240,7 +239,7 @@ LINES: dict[str, Case] = {
         (2, 4, 9),
         "c c",
     ),
-    "pool alone": (seq(nn.MaxPool1d(2), nn.Flatten(), nn.Linear(20, 5)), (4, 10), "m / L"),
+    "pool alone": (seq(nn.MaxPool1d(2), nn.Flatten(), nn.Linear(20, 5)), (4, 10), "m L"),
 }
 
 WHOLE: dict[str, Case] = {
@@ -276,7 +275,7 @@ WHOLE: dict[str, Case] = {
     "sum, Linear": (
         fun(lambda m, x: m.f(m.c(x).sum((2, 3)) / 24), c=conv(2, 3, 3), f=nn.Linear(3, 4)),
         (2, 6, 8),
-        "c a / L",
+        "c a L",
     ),
     "rows of a part": (
         fun(lambda m, x: m.c(x)[:, :, 1:].mean(2), c=conv(2, 3, 3)),
@@ -292,13 +291,13 @@ WHOLE: dict[str, Case] = {
     "uneven": (
         seq(conv(2, 3, 3), nn.AdaptiveAvgPool2d((3, 4)), nn.Flatten(), nn.Linear(36, 4)),
         (2, 7, 8),
-        "c c / L",
+        "c c L",
     ),
     "uneven, at the end": (seq(conv(2, 3, 3), nn.AdaptiveAvgPool2d(3)), (2, 7, 8), "c c"),
     "uneven, Linear of many values": (
         seq(conv(2, 3, 3), nn.AdaptiveAvgPool2d((3, 4)), nn.Flatten(), nn.Linear(36, 9)),
         (2, 7, 8),
-        "c / L",
+        "c L",
     ),
 }
 
@@ -402,22 +401,12 @@ def test_computes_what_torch_does(name: str, tmp_path: Path) -> None:
         program = torch.export.export(module, (x,))
         torch.export.save(program, tmp_path / "model.pt2")
     for network in (import_program(program), import_pt2(tmp_path / "model.pt2")):
-        if isinstance(network, FloatNetwork):
-            made = x.numpy()
-            for layer in network.layers:
-                made = made @ layer.weight.T + layer.bias
-            assert nodes == "L"
-        else:
-            made = forward(network, x.numpy())
-            assert kinds(network) == nodes
-            given = network.graph.sample_shape or network.graph.input_shape
-            assert given == shape
-            for node, y in run_nodes(
-                network.graph, x.numpy().reshape(3, *network.graph.input_shape)
-            ):
-                if node.name == network.graph.output:
-                    whole = forward(FloatCnn(network.graph, None), x.numpy())
-                    np.testing.assert_allclose(y, whole, rtol=1e-9, atol=1e-9)
+        made = forward(network, x.numpy())
+        assert kinds(network) == nodes
+        assert (network.sample_shape or network.input_shape) == shape
+        *_, (node, y) = run_nodes(network, x.numpy().reshape(3, *network.input_shape))
+        assert node.name == network.output
+        np.testing.assert_allclose(y, made, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(made.reshape(exact.shape), exact, rtol=1e-9, atol=1e-9)
 
 
@@ -425,8 +414,7 @@ def test_zeros_of_a_cut_are_zeros() -> None:
     """A kernel is shifted by zeros, which cost no multiplication."""
     module = nn.Sequential(nn.ZeroPad2d((-1, 0, -2, 0)), nn.Conv2d(1, 1, 2)).double()
     cnn = import_module(module, torch.zeros(1, 1, 6, 6))
-    assert isinstance(cnn, FloatCnn)
-    (node,) = cnn.graph.nodes
+    (node,) = cnn.nodes
     assert isinstance(node, FloatConv)
     assert node.weight.shape == (1, 1, 4, 3)
     assert np.count_nonzero(node.weight) == 4
@@ -443,7 +431,6 @@ def test_copy_changed_in_place() -> None:
     module = prepared(fun(lambda m, x: (y := m.c(x)) + y.flip(1).relu_(), c=conv(2, 2, 3))())
     x = torch.randn(2, 2, 5, 5, dtype=torch.float64)
     cnn = import_module(module, x)
-    assert isinstance(cnn, FloatCnn)
     with torch.no_grad():
         np.testing.assert_allclose(forward(cnn, x.numpy()), module(x).numpy(), atol=1e-9)
 
@@ -454,13 +441,13 @@ def test_copies_do_not_undo_sharing(size: int) -> None:
     layer = nn.Linear(147, 3).double()
     module = nn.Sequential(conv(2, 3, 3), nn.AdaptiveAvgPool2d(7), nn.Flatten(), layer).double()
     x = torch.randn(2, 2, size, size, dtype=torch.float64)
-    for values, nodes in ((3, "c c / L"), (1000, "c / L")):
+    for values, nodes in ((3, "c c L"), (1000, "c L")):
         with torch.no_grad():
             layer.weight.copy_(torch.randint(1, values, layer.weight.shape) / 8)
             exact = module(x).numpy()
         cnn = import_module(module, x)
-        assert isinstance(cnn, FloatCnn)
         assert kinds(cnn) == nodes
-        np.testing.assert_allclose(forward(cnn, x.numpy()), exact, atol=1e-9)
-        assert cnn.tail is not None
-        assert bool(cnn.tail.layers[0].folded) == (values > 3)
+        np.testing.assert_allclose(forward(cnn, x.numpy()).reshape(2, 3), exact, atol=1e-9)
+        head = cnn.nodes[-1]
+        assert isinstance(head, FloatLinear)
+        assert bool(head.folded) == (values > 3)

@@ -6,9 +6,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from tests.unit.compiler.float_nodes import chain
 from zeroskip.compiler import EieParams, Image, compile
-from zeroskip.compiler.frontend.networks import as_chain, import_module
-from zeroskip.compiler.ir.network import FloatNetwork
+from zeroskip.compiler.frontend.networks import import_module
+from zeroskip.compiler.ir.graph import FloatLinear
 from zeroskip.sim import run
 
 PARAMS = EieParams(num_pes=3)
@@ -41,11 +42,13 @@ def _network(seed: int) -> nn.Sequential:
     return module.eval()
 
 
-def _error_bound(exact: FloatNetwork, image: Image, x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _error_bound(
+    exact: tuple[FloatLinear, ...], image: Image, x: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Bound the difference of the outputs: (rows, samples)."""
     value = x.T
     error = np.full_like(value, 2.0 ** -(image.network.layers[0].in_frac + 1))
-    for layer, rounded in zip(exact.layers, image.network.layers, strict=True):
+    for layer, rounded in zip(exact, image.network.layers, strict=True):
         codes = rounded.codes.toarray()
         weight = rounded.codebook[codes] * 2.0**-rounded.weight_frac
         bias = rounded.bias * 2.0 ** -(rounded.in_frac + rounded.weight_frac)
@@ -73,7 +76,7 @@ def test_golden_computes_what_torch_does(seed: int) -> None:
         exact = module(torch.from_numpy(x)).numpy()
     assert exact.dtype == np.float64
     difference = np.abs(result.outputs - exact)
-    network = as_chain(import_module(module, x[:2]))
+    network = chain(import_module(module, x[:2]))
     bound = _error_bound(network, image, x.reshape(50, -1)).T
     # The last digits of float64 aside.
     assert (difference <= bound * (1 + 1e-9) + 1e-12).all()

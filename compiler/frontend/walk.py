@@ -1,0 +1,114 @@
+"""Walk over a traced graph, and add what each of its nodes does to a graph under construction."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.frontend import ops as ops
+from zeroskip.compiler.frontend import plane_ops
+from zeroskip.compiler.frontend.hints import hint
+from zeroskip.compiler.frontend.layers import Layers
+from zeroskip.compiler.frontend.moves import MOVES, in_order, moved
+from zeroskip.compiler.frontend.program import Node, Ref
+from zeroskip.compiler.frontend.traced import Reader
+from zeroskip.compiler.frontend.values import Held
+from zeroskip.compiler.ir.graph import FloatGraph
+
+__all__ = ["Walk"]
+
+
+class Walk(Layers):
+    """The state of one walk over a graph; see :class:`.Values`.
+
+    Parameters
+    ----------
+    reader : of the graph.
+    nodes : that the output depends on, in order.
+    """
+
+    def __init__(self, reader: Reader, nodes: Sequence[Node]) -> None:
+        super().__init__(reader, flat=not any(_needs_planes(reader, node) for node in nodes))
+        self._nodes = nodes
+
+    def run(self) -> FloatGraph:
+        """Return what the graph computes.
+
+        Raises
+        ------
+        CompileError
+            If a node is not supported; names it.
+        """
+        for node in self._nodes:
+            if not node.outputs:
+                continue  # A check that export left in, or arithmetic on the batch size.
+            acts = self._reader.activations(node)
+            if not acts:
+                self._reader.fold(node)
+                continue
+            if changed := sorted(acts - set(self._values)):
+                raise ops.node_error(
+                    node,
+                    f"it reads {changed[0]}, which an operation in place may have changed, or "
+                    "which is no result that the array has",
+                )
+            self._apply(node)
+        output = self._reader.graph.outputs[0]
+        if output not in self._values:
+            raise CompileError(
+                f"the output {output} is not a result of the network; supported is {ops.SUPPORTED}"
+            )
+        held = self._values[output]
+        whole = in_order(self._draft.shape(held.tensor)).ravel()
+        node = held.mover or self._nodes[-1]
+        if not self._draft.flat(held.tensor) and not np.array_equal(held.places.ravel(), whole):
+            self._tensor(node, output)
+            held = self._values[output]
+        return self._draft.finish(held.tensor, held.places, node.layer, self._sample_shape)
+
+    def _apply(self, node: Node) -> None:
+        """Add what ``node`` does, and note what its results are made of."""
+        base, source = ops.base_name(node.op), self._first(node)
+        number, name, held = self._reader.number, node.layer, self._values[source]
+        if base in ops.SAME:
+            ops.check_eval(node, "train")
+            made = [held]
+        elif base in MOVES:
+            shapes = [self._reader.sample_shape(one, node) for one in node.outputs]
+            made = [
+                Held(held.tensor, places, node)
+                for places in moved(node, base, held.places, shapes, number)
+            ]
+        elif base in ops.RELUS:
+            made = [self._clamp(node, name, source)]
+        elif base in ops.NORMS:
+            numbers = ops.batch_norm(node, number, held.places.shape)
+            made = [self._affine(node, source, numbers)]
+        elif base in ops.SCALINGS:
+            made = [self._scaling(node, base)]
+        elif base in ops.PRODUCTS:
+            made = [self._product(node, base, source)]
+        elif base in plane_ops.CONVS:
+            made = [self._convolution(node, source)]
+        elif base in plane_ops.POOLS:
+            made = [self._pool(node, name, source)]
+        elif base in plane_ops.ADAPTIVE:
+            made = [self._adaptive(node, base, name, source)]
+        elif base in ops.REDUCTIONS:
+            made = [self._reduction(node, base, name, source)]
+        elif base in plane_ops.CONCATS:
+            made = [self._concat(node, name)]
+        else:
+            raise ops.node_error(node, hint(base))
+        self._check_result(node, made[0])
+        for output, one in zip(node.outputs, made, strict=False):
+            self._remember(node, base, source, output, one)
+
+
+def _needs_planes(reader: Reader, node: Node) -> bool:
+    """Say whether ``node`` is a convolution or pooling of feature maps."""
+    base, source = ops.base_name(node.op), node.args.get("self")
+    if base in ops.REDUCTIONS and isinstance(source, Ref):
+        value = reader.graph.values.get(source.name)
+        return value is not None and len(value.shape) in (3, 4)
+    return base in plane_ops.CONVS or base in plane_ops.POOLS or base in plane_ops.ADAPTIVE
