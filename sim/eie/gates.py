@@ -1,27 +1,22 @@
 """Run netlists of EIE's gates on the vectors that the RTL runs on, and compare every bit."""
 
-import hashlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from zeroskip.base.cache import cache_dir, writing_cache
-from zeroskip.base.progress import Progress, silent
-from zeroskip.base.staging import replaced_file
+from zeroskip.base.progress import Progress
 from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
 from zeroskip.flow.synth.eie import EieNetlists, eie_netlists
-from zeroskip.flow.synth.liberty import OWN_LIBERTY, OWN_MODELS, read_liberty
-from zeroskip.flow.synth.report import digest, models_digest
+from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
+from zeroskip.flow.synth.report import digest
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE
 from zeroskip.hw.eie.params import EieParams
@@ -30,52 +25,11 @@ from zeroskip.sim.eie.rtl import run_jobs
 from zeroskip.sim.eie.rtl_image import image_job, image_result
 from zeroskip.sim.eie.run import run_eie
 from zeroskip.sim.eie.verify import compare
-from zeroskip.sim.rtl.build import build_design
+from zeroskip.sim.gates import build_gates, recorded
 
-__all__ = ["build_gates", "check_gates", "draw_network", "passed_gates", "recorded"]
+__all__ = ["check_gates", "draw_network"]
 
 _FEW = 3
-
-# Gates that drive bits of one vector look like a loop to Verilator, which says so.
-_QUIET = "/* verilator lint_off UNOPTFLAT */\n"
-
-
-def build_gates(
-    name: str,
-    verilog: Mapping[str, str],
-    top: str,
-    shared: tuple[str, ...],
-    progress: Progress | None = None,
-) -> Path:
-    """Build a simulation of a design that is, in part or whole, a netlist of our own cells.
-
-    Parameters
-    ----------
-    name : begins the name of the build's folder.
-    verilog : text by file name.
-    top, shared : see :func:`.build_design`.
-    progress : see :data:`.Progress`.
-
-    Raises
-    ------
-    ToolError
-        If a tool is missing or the compilation fails.
-    """
-    texts = {file: _QUIET + text for file, text in verilog.items()}
-    report = progress or silent
-    step = f"build simulator {name}"
-    report(step, 0, 1)
-    program = build_design(
-        name,
-        {file: hashlib.sha256(text.encode()).hexdigest() for file, text in texts.items()},
-        ("verilog", "synth"),
-        lambda: {**texts, OWN_MODELS.name: OWN_MODELS.read_text()},
-        top,
-        shared,
-        optimize=False,
-    )
-    report(step, 1, 1)
-    return program
 
 
 def check_gates(
@@ -134,33 +88,6 @@ def _parts(
     yield few, small.verilog
     rtl = emit_verilog(Pe(params), PE_MODULE)
     yield params, {"pe.v": rtl, "array.v": netlists.array.verilog}
-
-
-def recorded(report: Mapping[str, Any], netlists: Mapping[str, str]) -> Mapping[str, Any]:
-    """Complete the report on ``netlists``, and remember that they passed, if they did."""
-    passed = report["differ"] == 0 and report["words"] > 0
-    report = {**report, "netlists": netlists, "models": models_digest(), "passed": passed}
-    if passed:
-        with replaced_file(_record(netlists)) as file:
-            json.dump(report, file)
-    return report
-
-
-def passed_gates(netlists: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """Return what a check said of netlists, by digest; None if they have not passed."""
-    try:
-        return json.loads(_record(netlists).read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _record(netlists: Mapping[str, str]) -> Path:
-    """Name the file that says that netlists passed; another netlist has another name."""
-    folder = cache_dir() / "gates"
-    with writing_cache():
-        folder.mkdir(parents=True, exist_ok=True)
-    key = f"{sorted(netlists.items())}{models_digest()}"
-    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
 
 def draw_network(p: EieParams, seed: int) -> tuple[Image, NDArray[np.int64]]:

@@ -14,15 +14,18 @@ from zeroskip.flow.synth.report import digest
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.eie.gates import build_gates, recorded
+from zeroskip.sim.gates import build_gates, recorded
 from zeroskip.sim.scnn.rtl import run_scnn_jobs
 from zeroskip.sim.scnn.run import cnn_inputs, cnn_job, cnn_result, run_cnn
 from zeroskip.sim.scnn.verify import compare_cnn
 
-__all__ = ["check_scnn_gates"]
+__all__ = ["MOST_PES", "check_gates"]
+
+MOST_PES = 4
+"""PEs of an array whose gates can be simulated."""
 
 
-def check_scnn_gates(
+def check_gates(
     params: ScnnParams,
     netlist: Netlist,
     *,
@@ -36,7 +39,7 @@ def check_scnn_gates(
 
     Returns
     -------
-    As :func:`.check_gates`.
+    As :func:`.eie.gates.check_gates`.
 
     Raises
     ------

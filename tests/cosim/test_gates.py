@@ -12,7 +12,8 @@ from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
 from zeroskip.flow.synth.report import digest
 from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.gates import check_gates, passed_gates
+from zeroskip.sim.eie.gates import check_gates
+from zeroskip.sim.gates import passed_gates
 
 pytestmark = [pytest.mark.cosim, pytest.mark.long("compiles gates")]
 
@@ -41,7 +42,7 @@ def netlists() -> EieNetlists:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep records of passed netlists out of the cache of others."""
-    monkeypatch.setattr("zeroskip.sim.eie.gates.cache_dir", lambda: tmp_path)
+    monkeypatch.setattr("zeroskip.sim.gates.cache_dir", lambda: tmp_path)
 
 
 @pytest.mark.usefixtures("cache")

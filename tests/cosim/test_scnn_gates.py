@@ -8,8 +8,8 @@ import pytest
 from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
 from zeroskip.flow.synth.scnn import scnn_netlist
 from zeroskip.hw.scnn.params import PRESETS
-from zeroskip.sim.eie.gates import passed_gates
-from zeroskip.sim.scnn.gates import check_scnn_gates
+from zeroskip.sim.gates import passed_gates
+from zeroskip.sim.scnn.gates import check_gates
 
 # The least PE that has every unit: gates take long to compile.
 PARAMS = replace(
@@ -30,9 +30,9 @@ PARAMS = replace(
 @pytest.mark.cosim
 @pytest.mark.long("compiles gates")
 def test_netlist_is_bit_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zeroskip.sim.eie.gates.cache_dir", lambda: tmp_path)
+    monkeypatch.setattr("zeroskip.sim.gates.cache_dir", lambda: tmp_path)
     netlist = scnn_netlist(PARAMS, read_liberty(OWN_LIBERTY), path=False)
-    report = check_scnn_gates(PARAMS, netlist)
+    report = check_gates(PARAMS, netlist)
     assert report["passed"]
     assert report["inputs"] == 6
     assert report["words"] > 1000

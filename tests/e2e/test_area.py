@@ -118,7 +118,7 @@ def small_liberty(tmp_path: Path) -> Path:
         (["--engine", "scnn", "--preset", "best"], "must be one of paper, tile, tiny, not 'best'"),
         (["--preset", ""], "--preset must be one of small, paper, best"),
         (["--engine", "ei"], "--engine must be one of eie, scnn, not 'ei': did you mean 'eie'?"),
-        (["--engine", "scnn", "--preset", "paper", "--check"], "arrays of at most 4 SCNN PEs"),
+        (["--engine", "scnn", "--preset", "paper", "--check"], "arrays of at most 4 PEs of scnn"),
         (["--netlists", "/dev/null/x"], "folder /dev/null/x cannot be made"),
         (["--engine", "scnn", "--set", "num_pes=2"], "scnn cannot set 'num_pes'"),
         (["--set", "num_pes=0"], "--set eie.num_pes must be a whole number from 1 to 256, not 0"),

@@ -2,26 +2,18 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from zeroskip.base.errors import InputError, ParameterError, ToolError
-from zeroskip.base.staging import check_output_file
-from zeroskip.cli.area_tables import print_report
-from zeroskip.cli.arrays import Array, EngineOption, PresetOption, SetOption, choose_array
+from zeroskip.base.errors import InputError, ParameterError
+from zeroskip.base.staging import check_output_file, replaced_file
+from zeroskip.cli.arrays import EngineOption, PresetOption, SetOption, choose_array
 from zeroskip.cli.options import JsonOption, whole_number
-from zeroskip.cli.output import Steps, print_json, print_line
-from zeroskip.flow.synth.report import AreaReport
+from zeroskip.cli.output import Steps, print_json, print_line, print_report
 
 __all__ = ["EXAMPLES", "measure_area"]
-
-_MOST_GATES = 4
-
-# A report, its netlists by file name, and what runs them.
-_Measured = tuple[AreaReport, Mapping[str, str], Callable[[Steps], Mapping[str, Any]]]
 
 EXAMPLES = """Examples:
 
@@ -88,9 +80,8 @@ def measure_area(
     outgrown the baseline.
     """
     from zeroskip.flow.synth.baseline import agreed_gates, growth, renew_baseline
-    from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
-    from zeroskip.flow.synth.yosys import check_yosys
-    from zeroskip.sim.eie.gates import passed_gates
+    from zeroskip.flow.synth.measure import area_document, area_tables, measure_area
+    from zeroskip.sim.gates import check_gates, check_size, passed_gates
 
     array = choose_array(engine, preset, settings)
     if not 1 <= clock_ps <= 1_000_000:
@@ -105,46 +96,40 @@ def measure_area(
             raise InputError(f"{option} is for the project's own cells: leave --liberty out")
         if wanted and settings and option != "--check":
             raise InputError(f"{option} is for presets as they are: leave --set out")
-    if engine == "scnn" and check and (count := array.params.num_pes) > _MOST_GATES:
-        raise InputError(
-            f"--check simulates arrays of at most {_MOST_GATES} SCNN PEs, and this has {count}: "
-            "check preset tile, whose PE differs in its sizes"
-        )
+    if check:
+        check_size(engine, array.params.num_pes)
     if output is not None:
         check_output_file(output)
     if netlists is not None:
         _make_folder(netlists)
-    check_yosys()
-    library = read_liberty(liberty or OWN_LIBERTY)
     with Steps() as steps:
-        measure = _measure_eie if engine == "eie" else _measure_scnn
-        try:
-            report, verilog, check_all = measure(array, library, clock_ps, steps)
-        except ToolError as error:
-            if own:
-                raise
-            # What Yosys and abc say does not name the file.
-            raise InputError(f"nothing can be mapped to liberty file {liberty}: {error}") from error
+        made = measure_area(
+            engine, array.name, array.params, liberty=liberty, clock_ps=clock_ps, progress=steps
+        )
+        report = made.report
         if own:
-            if check:
-                gates = check_all(steps)
-            else:
-                gates = passed_gates(report.netlists) or agreed_gates(report)
+            gates = (
+                check_gates(made, steps)
+                if check
+                else passed_gates(report.netlists) or agreed_gates(report)
+            )
             report = dataclasses.replace(report, gates=gates)
     if renew and (report.gates is None or not report.gates["passed"]):
         raise InputError("the baseline is of netlists that passed: give --check, too")
     outgrown = growth(report) if baseline else []
     if renew:
         renew_baseline(report)
-    document = {**report.to_dict(), **_beside_papers(report), "outgrown": outgrown}
-    if netlists is not None:
-        _write_netlists(netlists, verilog)
+    document = {**area_document(report), "outgrown": outgrown}
+    texts = {} if netlists is None else {netlists / name: t for name, t in made.verilog.items()}
     if output is not None:
-        _write(output, document)
+        texts[output] = json.dumps(document, indent=1) + "\n"
+    for path, text in texts.items():
+        with replaced_file(path) as file:
+            file.write(text)
     if as_json:
         print_json(document)
     else:
-        print_report(report, own=own, ran=check)
+        print_report(area_tables(report, own=own, ran=check))
         for line in outgrown:
             print_line(line)
         if baseline and not outgrown:
@@ -155,56 +140,8 @@ def measure_area(
     return int(bool(outgrown) or differs)
 
 
-def _measure_eie(array: Array, library: Any, clock_ps: int, steps: Steps) -> _Measured:
-    from zeroskip.flow.synth.eie import eie_report
-    from zeroskip.sim.eie.gates import check_gates
-
-    params = array.params
-    report, netlists = eie_report(array.name, params, library, clock_ps=clock_ps, progress=steps)
-    return report, netlists.verilog, lambda steps: check_gates(params, netlists, progress=steps)
-
-
-def _measure_scnn(array: Array, library: Any, clock_ps: int, steps: Steps) -> _Measured:
-    from zeroskip.flow.synth.scnn import scnn_report
-    from zeroskip.sim.scnn.gates import check_scnn_gates
-
-    params = array.params
-    report, netlist = scnn_report(array.name, params, library, clock_ps=clock_ps, progress=steps)
-    return (
-        report,
-        {"pe.v": netlist.verilog},
-        lambda steps: check_scnn_gates(params, netlist, progress=steps),
-    )
-
-
-def _beside_papers(report: AreaReport) -> dict[str, Any]:
-    """Return what is compared with a paper, but not unit by unit in um2."""
-    from zeroskip.flow.synth.eie import PAPER_LOGIC, PAPER_TOTAL
-    from zeroskip.flow.synth.scnn import over_multipliers
-
-    if report.engine == "scnn":
-        return {"over_multipliers": over_multipliers(report)}
-    return {"paper_pe_um2": PAPER_TOTAL, "paper_pe_logic_um2": PAPER_LOGIC}
-
-
-def _write(path: Path, document: Any) -> None:
-    from zeroskip.base.staging import replaced_file
-
-    with replaced_file(path) as file:
-        json.dump(document, file, indent=1)
-        file.write("\n")
-
-
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"folder {folder} cannot be made: {error.strerror or error}") from error
-
-
-def _write_netlists(folder: Path, verilog: Mapping[str, str]) -> None:
-    from zeroskip.base.staging import replaced_file
-
-    for name, text in verilog.items():
-        with replaced_file(folder / name) as file:
-            file.write(text)

@@ -1,17 +1,24 @@
 """Area and timing of the EIE engine, beside table II of its paper."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
+from zeroskip.base.tables import Table
 from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.flow.synth.netlist import DEFAULT_CLOCK_PS, Netlist, synthesize
 from zeroskip.flow.synth.report import AreaReport, Unit, digest, sum_units, units_of
+from zeroskip.flow.synth.tables import HEADER, unit_row
 from zeroskip.flow.synth.yosys import Progress
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 
-__all__ = ["PAPER_LOGIC", "PAPER_TOTAL", "PAPER_UNITS", "EieNetlists", "eie_netlists", "eie_report"]
+__all__ = [
+    "PAPER_LOGIC", "PAPER_TOTAL", "PAPER_UNITS", "EieNetlists", "area_report",
+    "beside_paper", "eie_netlists", "paper_tables",
+]  # fmt: skip
 
 PAPER_UNITS = {
     "act_queue": 758.0,
@@ -74,7 +81,7 @@ def eie_netlists(
     )
 
 
-def eie_report(
+def area_report(
     preset: str,
     params: EieParams,
     liberty: Liberty,
@@ -123,3 +130,22 @@ def _nodes(array: Netlist, liberty: Liberty) -> tuple[Unit, ...]:
     nodes = units_of(array, liberty, own="", top=tree)[:-1]
     largest = max(nodes, key=lambda one: one.logic_ge)
     return (sum_units("lnzd node", [largest], PAPER_UNITS["lnzd node"]),)
+
+
+def beside_paper(report: AreaReport) -> dict[str, Any]:
+    """Return what the paper has of a PE as a whole."""
+    del report
+    return {"paper_pe_um2": PAPER_TOTAL, "paper_pe_logic_um2": PAPER_LOGIC}
+
+
+def paper_tables(report: AreaReport) -> Iterator[Table | str]:
+    """Give the array, and the PE's logic beside the paper's."""
+    pe = sum_units("PE", report.pe)
+    yield (
+        f"PE without SRAMs: {pe.logic_um2:,.0f} um2; the paper's registers and gates: "
+        f"{PAPER_LOGIC:,.0f} um2, its activation registers among them"
+    )
+    units = [*report.array, report.all_pes, report.total]
+    yield Table(
+        f"Array of {report.num_pes} PEs", HEADER[:-1], [unit_row(unit)[:-1] for unit in units]
+    )

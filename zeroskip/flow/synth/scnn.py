@@ -1,7 +1,10 @@
 """Area and timing of an SCNN PE, each part beside the area of its multipliers."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Any
 
+from zeroskip.base.tables import Table
 from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.flow.synth.netlist import DEFAULT_CLOCK_PS, Netlist, synthesize
 from zeroskip.flow.synth.report import AreaReport, Unit, digest, sum_units, units_of
@@ -12,7 +15,7 @@ from zeroskip.hw.scnn.array import PE_MODULE
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.pe import ScnnPe
 
-__all__ = ["over_multipliers", "scnn_netlist", "scnn_report"]
+__all__ = ["area_report", "beside_paper", "over_multipliers", "paper_tables", "scnn_netlist"]
 
 _MULTIPLIERS = "multipliers"
 
@@ -47,7 +50,7 @@ def scnn_netlist(
     )
 
 
-def scnn_report(
+def area_report(
     preset: str,
     params: ScnnParams,
     liberty: Liberty,
@@ -112,3 +115,23 @@ def _multipliers(p: ScnnParams, liberty: Liberty) -> Unit:
     text = f"module multiplier ({factors}, {product}); assign y = a * b; endmodule\n"
     (one,) = synthesize({"one.v": text}, "multiplier", liberty, path=False).modules.values()
     return Unit(_MULTIPLIERS, 0, 0.0, p.mults * one.combinational / liberty.ge)
+
+
+def beside_paper(report: AreaReport) -> dict[str, Any]:
+    """Return areas over that of the multipliers, as the paper's can be compared."""
+    return {"over_multipliers": over_multipliers(report)}
+
+
+def paper_tables(report: AreaReport) -> Iterator[Table | str]:
+    """Give areas over that of the multipliers, beside the paper's."""
+    yield Table(
+        "Over the area of the PE's multipliers",
+        ["unit", "logic", "all", "paper, all"],
+        [
+            [name, *("-" if ratio is None else f"{ratio:.2f}" for ratio in ratios.values())]
+            for name, ratios in over_multipliers(report).items()
+        ],
+    )
+    yield (
+        "paper: mm2 at 16 nm over that of its multiplier array; what is around PEs is left out here"
+    )

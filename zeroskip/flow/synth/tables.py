@@ -1,36 +1,24 @@
-"""How ``zeroskip area`` shows what it found."""
+"""What the report of an engine's area shows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
-from zeroskip.cli.output import print_line, print_table
-from zeroskip.flow.synth.eie import PAPER_LOGIC, PAPER_TOTAL
+from zeroskip.base.tables import Table
 from zeroskip.flow.synth.liberty import UM2_PER_GE
-from zeroskip.flow.synth.report import AreaReport, Unit, sum_units
-from zeroskip.flow.synth.scnn import over_multipliers
+from zeroskip.flow.synth.report import AreaReport, Unit
 from zeroskip.flow.synth.sram_area import SOURCES, sram_area
 
-__all__ = ["print_report"]
+__all__ = ["HEADER", "area_notes", "path_table", "unit_row"]
 
-_HEADER = [
+HEADER = [
     "unit", "flip-flops", "registers GE", "gates GE", "logic GE", "logic um2", "SRAM kbit",
     "SRAM um2", "at worst", "all um2", "paper um2",
 ]  # fmt: skip
+"""Columns of :func:`unit_row`."""
 
 
-def print_report(report: AreaReport, *, own: bool, ran: bool) -> None:
-    """Print a report; ``own``: it is of the project's own cells; ``ran``: just now, they did."""
-    pe = sum_units("PE", report.pe, PAPER_TOTAL if report.engine == "eie" else None)
-    print_table(
-        f"{report.engine.upper()} PE, preset {report.preset}: 45 nm, mapped for area; SRAMs "
-        "estimated",
-        _HEADER,
-        [_row(one) for one in [*report.pe, pe, *report.parts]],
-    )
-    if report.engine == "eie":
-        _print_eie(report, pe)
-    else:
-        _print_scnn(report)
-    print_table(
+def path_table(report: AreaReport) -> Table:
+    """Return the longest paths."""
+    return Table(
         "Longest paths, in netlists of their own: mapped for speed, modules dissolved",
         ["of the", "gates", "ns", "gates GE", "from", "to"],
         [
@@ -45,44 +33,10 @@ def print_report(report: AreaReport, *, own: bool, ran: bool) -> None:
             for name, path in report.paths.items()
         ],
     )
-    for line in _notes(report, own=own, ran=ran):
-        print_line(line)
 
 
-def _print_eie(report: AreaReport, pe: Unit) -> None:
-    print_line(
-        f"PE without SRAMs: {pe.logic_um2:,.0f} um2; the paper's registers and gates: "
-        f"{PAPER_LOGIC:,.0f} um2, its activation registers among them"
-    )
-    print_table(
-        f"Array of {report.num_pes} PEs",
-        _HEADER[:-1],
-        [
-            _row(one)[:-1]
-            for one in [
-                *report.array,
-                report.all_pes,
-                report.total,
-            ]
-        ],
-    )
-
-
-def _print_scnn(report: AreaReport) -> None:
-    print_table(
-        "Over the area of the PE's multipliers",
-        ["unit", "logic", "all", "paper, all"],
-        [
-            [name, *("-" if ratio is None else f"{ratio:.2f}" for ratio in ratios.values())]
-            for name, ratios in over_multipliers(report).items()
-        ],
-    )
-    print_line(
-        "paper: mm2 at 16 nm over that of its multiplier array; what is around PEs is left out here"
-    )
-
-
-def _notes(report: AreaReport, *, own: bool, ran: bool) -> Iterable[str]:
+def area_notes(report: AreaReport, *, own: bool, ran: bool) -> Iterator[str]:
+    """Say what figures are of; ``own``: the project's own cells; ``ran``: just now, they did."""
     if own:
         yield (
             "cells: gate equivalents, NAND2 = 1 GE; um2: an estimate, "
@@ -111,7 +65,8 @@ def _notes(report: AreaReport, *, own: bool, ran: bool) -> Iterable[str]:
         )
 
 
-def _row(unit: Unit) -> list[str]:
+def unit_row(unit: Unit) -> list[str]:
+    """Return the cells of a unit."""
     srams = sram_area(unit.srams)
     bits = sum(one.bits for one in unit.srams)
     return [

@@ -1,0 +1,107 @@
+"""Simulate netlists of gates, and remember which of them passed."""
+
+import hashlib
+import importlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zeroskip.base.cache import cache_dir, writing_cache
+from zeroskip.base.errors import InputError
+from zeroskip.base.progress import Progress, silent
+from zeroskip.base.staging import replaced_file
+from zeroskip.flow.synth.liberty import OWN_MODELS
+from zeroskip.flow.synth.measure import Synthesis
+from zeroskip.flow.synth.report import models_digest
+from zeroskip.sim.rtl.build import build_design
+
+__all__ = ["build_gates", "check_gates", "check_size", "passed_gates", "recorded"]
+
+# Gates that drive bits of one vector look like a loop to Verilator, which says so.
+_QUIET = "/* verilator lint_off UNOPTFLAT */\n"
+
+
+def check_size(engine: str, num_pes: int) -> None:
+    """Raise InputError if an array has more PEs than can be simulated as gates."""
+    most = getattr(_folder(engine), "MOST_PES", num_pes)
+    if num_pes > most:
+        raise InputError(
+            f"gates are simulated in arrays of at most {most} PEs of {engine}, and this has "
+            f"{num_pes}: check a smaller preset, whose PE differs in its sizes"
+        )
+
+
+def check_gates(synthesis: Synthesis, progress: Progress | None = None) -> Mapping[str, Any]:
+    """Run the netlists of an engine as its folder does; see :func:`.eie.gates.check_gates`."""
+    gates = _folder(synthesis.report.engine)
+    return gates.check_gates(synthesis.params, synthesis.netlists, progress=progress)
+
+
+def build_gates(
+    name: str,
+    verilog: Mapping[str, str],
+    top: str,
+    shared: tuple[str, ...],
+    progress: Progress | None = None,
+) -> Path:
+    """Build a simulation of a design that is, in part or whole, a netlist of our own cells.
+
+    Parameters
+    ----------
+    name : begins the name of the build's folder.
+    verilog : text by file name.
+    top, shared : see :func:`.build_design`.
+    progress : see :data:`.Progress`.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or the compilation fails.
+    """
+    texts = {file: _QUIET + text for file, text in verilog.items()}
+    report = progress or silent
+    step = f"build simulator {name}"
+    report(step, 0, 1)
+    program = build_design(
+        name,
+        {file: hashlib.sha256(text.encode()).hexdigest() for file, text in texts.items()},
+        ("verilog", "synth"),
+        lambda: {**texts, OWN_MODELS.name: OWN_MODELS.read_text()},
+        top,
+        shared,
+        optimize=False,
+    )
+    report(step, 1, 1)
+    return program
+
+
+def recorded(report: Mapping[str, Any], netlists: Mapping[str, str]) -> Mapping[str, Any]:
+    """Complete the report on ``netlists``, and remember that they passed, if they did."""
+    passed = report["differ"] == 0 and report["words"] > 0
+    report = {**report, "netlists": netlists, "models": models_digest(), "passed": passed}
+    if passed:
+        with replaced_file(_record(netlists)) as file:
+            json.dump(report, file)
+    return report
+
+
+def passed_gates(netlists: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """Return what a check said of netlists, by digest; None if they have not passed."""
+    try:
+        return json.loads(_record(netlists).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _record(netlists: Mapping[str, str]) -> Path:
+    """Name the file that says that netlists passed; another netlist has another name."""
+    folder = cache_dir() / "gates"
+    with writing_cache():
+        folder.mkdir(parents=True, exist_ok=True)
+    key = f"{sorted(netlists.items())}{models_digest()}"
+    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+
+
+def _folder(engine: str) -> Any:
+    return importlib.import_module(f"zeroskip.sim.{engine}.gates")
