@@ -48,12 +48,13 @@ PRESETS = {
     "paper": Preset(
         _PAPER,
         "interleave",
-        "64 PEs as in the EIE paper: 4-bit runs, interleaved rows, queues of 8",
+        "64 PEs as in the EIE paper: run lengths of 4 bits, interleaved rows, queues of 8",
     ),
     "best": Preset(
         _BEST,
         "schedule",
-        "the paper's PEs and SRAMs: 5-bit runs, pointers before queues of 16, padding skipped, "
+        "the paper's PEs and SRAMs: run lengths of 5 bits, pointers before queues of 16, padding "
+        "skipped, "
         "rows balanced and columns scheduled",
     ),
 }

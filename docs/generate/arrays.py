@@ -34,12 +34,12 @@ def parameters(where: str) -> str:
     module, _, name = where.partition(":")
     kind: Any = getattr(importlib.import_module(module), name)
     lines = ["| parameter | default | range | meaning |", "|---|---:|---:|---|"]
-    for one in kind.fields():
-        low, high = one.choices
-        default = getattr(kind(), one.name)
+    for field in kind.fields():
+        low, high = field.choices
+        default = getattr(kind(), field.name)
         if isinstance(low, bool):
             value, span = "yes" if default else "no", "yes, no"
         else:
             value, span = default, f"{low:,} to {high:,}"
-        lines.append(f"| `{one.name}` | {value} | {span} | {one.about} |")
+        lines.append(f"| `{field.name}` | {value} | {span} | {field.about} |")
     return "\n".join(lines)

@@ -23,12 +23,12 @@ def _sections(command: Any, name: str, level: int) -> Iterator[str]:
     if not subcommands or getattr(command, "invoke_without_command", False):
         yield f"```text\n{_usage(command, name)}\n```\n"
     yield from _parameters(command)
-    heading, _, text = (command.epilog or "").partition("\n")
-    if heading == "Examples:":
+    notes, _, text = (command.epilog or "").partition("Examples:")
+    if notes:
+        yield _escape(notes) + "\n"
+    if text:
         examples = re.sub(r"\n\n+", "\n", text.strip())
         yield f"Examples:\n\n```text\n{examples}\n```\n"
-    elif command.epilog:
-        yield _escape(command.epilog) + "\n"
     for key in sorted(subcommands):
         if not subcommands[key].hidden:
             yield from _sections(subcommands[key], f"{name} {key}", level + 1)
@@ -36,53 +36,53 @@ def _sections(command: Any, name: str, level: int) -> Iterator[str]:
 
 def _usage(command: Any, name: str) -> str:
     words = [name]
-    for one in _shown(command):
-        if _is_argument(one):
-            words.append(_value(one) if one.required else f"[{_value(one)}]")
-        elif one.required:
-            words.append(f"{one.opts[0]} {_value(one)}")
+    for parameter in _shown(command):
+        if _is_argument(parameter):
+            words.append(_value(parameter) if parameter.required else f"[{_value(parameter)}]")
+        elif parameter.required:
+            words.append(f"{parameter.opts[0]} {_value(parameter)}")
     return " ".join([*words, "[OPTIONS]"])
 
 
 def _parameters(command: Any) -> Iterator[str]:
     panels: dict[str, list[Any]] = {}
-    for one in _shown(command):
-        panels.setdefault(one.rich_help_panel or "", []).append(one)
+    for parameter in _shown(command):
+        panels.setdefault(parameter.rich_help_panel or "", []).append(parameter)
     for title, some in panels.items():
         if title:
             yield f"**{_escape(title)}**\n"
-        for one in some:
-            yield from _parameter(one)
+        for parameter in some:
+            yield from _parameter(parameter)
 
 
-def _parameter(one: Any) -> Iterator[str]:
-    if _is_argument(one):
-        names = f"`{_value(one)}`"
+def _parameter(parameter: Any) -> Iterator[str]:
+    if _is_argument(parameter):
+        names = f"`{_value(parameter)}`"
     else:
-        names = ", ".join(f"`{name}`" for name in [*one.opts, *one.secondary_opts])
-        names += "" if one.is_flag else f" `{_value(one)}`"
-    notes = "Required." if one.required else _default(one)
-    more = " May be given more than once." if one.multiple else ""
-    yield f"{names}\n: {_escape(one.help or '')} {notes}{more}".rstrip() + "\n"
+        names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
+        names += "" if parameter.is_flag else f" `{_value(parameter)}`"
+    notes = "Required." if parameter.required else _default(parameter)
+    more = " May be given more than once." if parameter.multiple else ""
+    yield f"{names}\n: {_escape(parameter.help or '')} {notes}{more}".rstrip() + "\n"
 
 
-def _default(one: Any) -> str:
-    value = one.default
+def _default(parameter: Any) -> str:
+    value = parameter.default
     if value is None or value is False or callable(value) or value in ("", (), []):
         return ""
-    if isinstance(one.show_default, str):
-        return f"Default: {_escape(one.show_default)}."
+    if isinstance(parameter.show_default, str):
+        return f"Default: {_escape(parameter.show_default)}."
     return f"Default: `{'yes' if value is True else getattr(value, 'value', value)}`."
 
 
-def _value(one: Any) -> str:
+def _value(parameter: Any) -> str:
     """Return what stands for the value: its metavar, its choices, or its type."""
-    choices = getattr(getattr(one, "type", None), "choices", None)
-    if one.metavar:
-        return one.metavar
+    choices = getattr(getattr(parameter, "type", None), "choices", None)
+    if parameter.metavar:
+        return parameter.metavar
     if choices:
         return "|".join(str(getattr(choice, "value", choice)) for choice in choices)
-    annotation = one.type_descriptor.annotation
+    annotation = parameter.type_descriptor.annotation
     literal = getattr(annotation, "__args__", ())
     if literal and all(isinstance(choice, str) for choice in literal):
         return "|".join(literal)
@@ -91,12 +91,12 @@ def _value(one: Any) -> str:
     )
 
 
-def _is_argument(one: Any) -> bool:
-    return not one.opts[0].startswith("-")
+def _is_argument(parameter: Any) -> bool:
+    return not parameter.opts[0].startswith("-")
 
 
 def _shown(command: Any) -> list[Any]:
-    return [one for one in command.params if not getattr(one, "hidden", False)]
+    return [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
 
 
 def _escape(text: str) -> str:

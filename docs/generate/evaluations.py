@@ -39,14 +39,14 @@ def eie_cycles() -> str:
     """Return the cycles of the nine layers beside the paper's."""
     rows = [
         [
-            one["name"],
-            f"{one['paper_actual_cycles']:,}",
-            f"{one['bound_no_padding']:,.0f}",
-            f"{one['paper']['cycles']:,}",
-            f"{one['best']['cycles']:,}",
-            f"{one['best']['cycles'] / one['bound_no_padding']:.3f}",
+            record["name"],
+            f"{record['paper_actual_cycles']:,}",
+            f"{record['bound_no_padding']:,.0f}",
+            f"{record['paper']['cycles']:,}",
+            f"{record['best']['cycles']:,}",
+            f"{record['best']['cycles'] / record['bound_no_padding']:.3f}",
         ]
-        for one in _result("eie")["layers"]
+        for record in _result("eie")["layers"]
     ]
     header = ["layer", "paper, actual", "bound", "`paper` preset", "`best` preset", "best / bound"]
     return _table(header, rows)
@@ -64,7 +64,7 @@ def eie_bits(preset: str, what: str) -> str:
 
 def eie_reload(layer: str) -> str:
     """Return the cycles in which the host loads, between runs, what did not fit at once."""
-    (found,) = (one for one in _result("eie")["layers"] if one["name"] == layer)
+    (found,) = (record for record in _result("eie")["layers"] if record["name"] == layer)
     return f"{found['best']['reload_cycles']:,}"
 
 
@@ -73,8 +73,8 @@ def eie_stalls(preset: str) -> str:
     layers = _result("eie")["layers"]
     classes = list(layers[0][preset]["stalls"])
     rows = [
-        [one["name"], *(f"{100 * one[preset]['stalls'][name]:.1f} %" for name in classes)]
-        for one in layers
+        [record["name"], *(f"{100 * record[preset]['stalls'][name]:.1f} %" for name in classes)]
+        for record in layers
     ]
     return _table(["layer", *classes], rows)
 
@@ -84,13 +84,16 @@ def eie_steps() -> str:
     rows = []
     for title in COMMANDS["eie-steps"]:
         layers = stored("eie-steps")["runs"][title]["result"]
-        over = {one["layer"]: one["cycles"] / one["bound_no_padding_cycles"] for one in layers}
-        bits = sum(one["entry_bits_per_nonzero"] * one["nonzeros"] for one in layers)
+        over = {
+            record["layer"]: record["cycles"] / record["bound_no_padding_cycles"]
+            for record in layers
+        }
+        bits = sum(record["entry_bits_per_nonzero"] * record["nonzeros"] for record in layers)
         rows.append([
             title,
             f"{np.exp(np.mean(np.log(list(over.values())))):.3f}",
             f"{over['NT-We']:.3f}",
-            f"{bits / sum(one['nonzeros'] for one in layers):.2f}",
+            f"{bits / sum(record['nonzeros'] for record in layers):.2f}",
         ])
     return _table(["change", "all nine", "NT-We", "entry bits / non-zero"], rows)
 
@@ -98,7 +101,7 @@ def eie_steps() -> str:
 def eie_exact() -> str:
     """Return what the comparison of the RTL with golden and the cycle model gave."""
     result = _result("eie-rtl")
-    runs = [one[preset] for one in result["layers"] for preset in ("paper", "best")]
+    runs = [record[preset] for record in result["layers"] for preset in ("paper", "best")]
     words, differ, cycles = (
         sum(run[key] for run in runs) for key in ("words", "differ", "cycles_differ")
     )
@@ -124,8 +127,8 @@ def scnn_speedups() -> str:
         "network", "paper", "here", "weight-only", "activation-only", "dense operands", "oracle",
     ]  # fmt: skip
     rows = [
-        [f"{_NAMES[name]}, {len(one['layers'])} layers", *(_times(one[key]) for key in keys)]
-        for name, one in _result("scnn")["networks"].items()
+        [f"{_NAMES[name]}, {len(record['layers'])} layers", *(_times(record[key]) for key in keys)]
+        for name, record in _result("scnn")["networks"].items()
     ]
     return _table(header, rows)
 
@@ -135,15 +138,16 @@ def scnn_layers(network: str) -> str:
     star = " \\*"
     rows = [
         [
-            one["name"],
-            f"{one['act_density']:.3g} / {one['weight_density']:.3g}{star * bool(one['assumed'])}",
-            f"{one['dense_cycles']:,}",
-            f"{one['cycles']:,}",
-            f"{one['speedup']:.2f}",
-            f"{100 * one['utilisation']:.1f} %",
-            f"{one['oracle_cycles']:,.0f}",
+            record["name"],
+            f"{record['act_density']:.3g} / {record['weight_density']:.3g}"
+            + star * bool(record["assumed"]),
+            f"{record['dense_cycles']:,}",
+            f"{record['cycles']:,}",
+            f"{record['speedup']:.2f}",
+            f"{100 * record['utilisation']:.1f} %",
+            f"{record['oracle_cycles']:,.0f}",
         ]
-        for one in _result("scnn")["networks"][network]["layers"]
+        for record in _result("scnn")["networks"][network]["layers"]
     ]
     header = [
         "layer", "density of activations / weights", "dense machine", "SCNN", "speed-up",
@@ -157,7 +161,8 @@ def scnn_stalls(network: str) -> str:
     layers = _result("scnn")["networks"][network]["layers"]
     classes = list(layers[0]["stalls"])
     rows = [
-        [one["name"], *(f"{100 * one['stalls'][name]:.1f} %" for name in classes)] for one in layers
+        [record["name"], *(f"{100 * record['stalls'][name]:.1f} %" for name in classes)]
+        for record in layers
     ]
     return _table(["layer", *classes], rows)
 
@@ -166,10 +171,10 @@ def scnn_conflict(network: str) -> str:
     """Return the share of cycles with a pair of vectors that bank conflicts cost, in percent."""
     layers = _result("scnn")["networks"][network]["layers"]
     lost = issued = 0.0
-    for one in layers:
-        stalls = one["stalls"]
-        lost += stalls["conflict"] * one["cycles"]
-        issued += (stalls["useful"] + stalls["fragmentation"]) * one["cycles"]
+    for record in layers:
+        stalls = record["stalls"]
+        lost += stalls["conflict"] * record["cycles"]
+        issued += (stalls["useful"] + stalls["fragmentation"]) * record["cycles"]
     return f"{100 * lost / (lost + issued):.2f} %"
 
 
@@ -182,12 +187,12 @@ def scnn_storage() -> str:
     """Return the bits of the memories beside the paper's."""
     rows = [
         [
-            one["name"],
-            "yes" if one["per_pe"] else "no",
-            "-" if one["paper"] is None else f"{one['paper']:,}",
-            f"{one['here']:,}",
+            record["name"],
+            "yes" if record["per_pe"] else "no",
+            "-" if record["paper"] is None else f"{record['paper']:,}",
+            f"{record['here']:,}",
         ]
-        for one in _result("scnn")["storage"]
+        for record in _result("scnn")["storage"]
     ]
     return _table(["memory", "of each PE", "paper, bits", "here, bits"], rows)
 
@@ -196,14 +201,14 @@ def scnn_rtl() -> str:
     """Return the layers that ran on the RTL of the 64 PEs, each word and counter compared."""
     rows = [
         [
-            one["name"],
-            f"{one['words']:,}",
-            one["differ"],
-            f"{one['cycles']:,}",
-            one["cycles_differ"],
-            f"{one['cycles_per_second']:,.0f}",
+            record["name"],
+            f"{record['words']:,}",
+            record["differ"],
+            f"{record['cycles']:,}",
+            record["cycles_differ"],
+            f"{record['cycles_per_second']:,.0f}",
         ]
-        for one in _result("scnn-rtl")["rtl"]
+        for record in _result("scnn-rtl")["rtl"]
     ]
     header = ["layer", "words", "differ", "cycles", "counters that differ", "cycles/s"]
     return _table(header, rows)

@@ -29,8 +29,8 @@ def manifest(where: str) -> str:
             about = kind.get("description", "")
             meanings = _meanings(about)
             rows = [
-                (f"`{field}`", _type(one), meanings.get(field, ""))
-                for field, one in kind["properties"].items()
+                (f"`{field}`", _type(value), meanings.get(field, ""))
+                for field, value in kind["properties"].items()
             ]
             summary = _plain(about.partition("\n\n")[0])
             tables.append(f"**{title}**: {summary}\n\n{_table('field', 'type', rows)}")
@@ -94,7 +94,7 @@ def _type(kind: dict[str, Any]) -> str:
         case {"enum": values}:
             return " or ".join(f"`{value}`" for value in values)
         case {"anyOf": kinds}:
-            return " or ".join(_type(one) for one in kinds)
+            return " or ".join(_type(choice) for choice in kinds)
         case {"type": "array", "items": dict(items)}:
             return f"list of {_type(items)}"
         case {"type": "array", "prefixItems": items}:

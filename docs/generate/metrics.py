@@ -44,7 +44,7 @@ def _members(kind: type[IntEnum]) -> str:
                 ast.Expr(value=ast.Constant(value=str(text))),
             ):
                 found[name.lower()] = " ".join(text.split())
-    assert list(found) == [one.name.lower() for one in kind]
+    assert list(found) == [member.name.lower() for member in kind]
     return _table("class", found)
 
 

@@ -29,7 +29,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         title: f"sweep {options} -o TABLE.csv"
         for title, options in {
             "`paper` preset": "--preset paper",
-            "5-bit runs": _FIVE,
+            "run lengths of 5 bits": _FIVE,
             "rows balanced over PEs": f"{_FIVE} --set placement=balance",
             "pointers read before the queue, so that empty columns take no entry": (
                 f"{_FIRST} --set placement=balance"
@@ -39,8 +39,8 @@ COMMANDS: dict[str, dict[str, str]] = {
                 f"{_FIRST} --set placement=balance --set queue_depth=16 --set skip_padding=yes"
             ),
             "columns in an order that keeps the PEs abreast: the `best` preset": "--preset best",
-            "`best` with 4-bit runs": "--preset best --set run_bits=4",
-            "`best` with 6-bit runs: a little faster, too many bits": (
+            "`best` with run lengths of 4 bits": "--preset best --set run_bits=4",
+            "`best` with run lengths of 6 bits: a little faster, too many bits": (
                 "--preset best --set run_bits=6"
             ),
             "`best` with the queue before the pointers": "--preset best --set pointers_first=no",

@@ -93,7 +93,7 @@ def test_one_layer_of_each_evaluation_is_todays(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run = _stored("eie")["all"]
-    (there,) = (one for one in run["result"]["layers"] if one["name"] == "NT-We")
+    (there,) = (record for record in run["result"]["layers"] if record["name"] == "NT-We")
     assert _measure(cli, run["command"], "--layers", "NT-We")["layers"] == [there]
     for title, run in _stored("eie-steps").items():
         (there,) = (row for row in run["result"] if row["layer"] == "NT-We")
@@ -102,7 +102,7 @@ def test_one_layer_of_each_evaluation_is_todays(
         (tmp_path / "TABLE.csv").unlink()
     run = _stored("scnn")["all"]
     layers = run["result"]["networks"]["googlenet"]["layers"]
-    (there,) = (one for one in layers if one["name"] == "5b/1x1")
+    (there,) = (record for record in layers if record["name"] == "5b/1x1")
     document = _measure(cli, run["command"], "--alone", "--layers", "googlenet/5b/1x1")
     (row,) = document["networks"]["googlenet"]["layers"]
     # The other machines are left out of this run.
