@@ -1,0 +1,223 @@
+"""An image on a board: its bitstream, what patches need beside it, and a report."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from zeroskip.base.cache import cache_dir
+from zeroskip.base.errors import InputError
+from zeroskip.base.progress import Progress, silent
+from zeroskip.base.staging import replaced_path, staged_directory
+from zeroskip.base.tables import Table
+from zeroskip.compiler.image.image import Image
+from zeroskip.flow.board.build import LAYOUT, PLACES, Base, build_base, skeleton_digest
+from zeroskip.flow.board.fill import check_words, fill, loaded_by_host, read_layout
+from zeroskip.flow.board.route import CONFIGURATION, pack, unpack
+from zeroskip.hw.board.boards import FAMILIES, Board
+
+__all__ = [
+    "bitstream_tables",
+    "make_bitstream",
+    "name_image_in_report",
+    "name_some",
+]
+
+_REPORT, _TEXT = "report.json", "report.txt"
+
+
+def make_bitstream(
+    path: Path,
+    image: Image,
+    board: Board,
+    output: Path,
+    *,
+    clock_mhz: float | None,
+    baud: int,
+    again: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write a folder with a bitstream of an image's array, its contents in block memories.
+
+    Parameters
+    ----------
+    path, image : the compiled network, and its folder, for the report.
+    board : see :data:`.BOARDS`.
+    output : folder to write; one that was written before is replaced.
+    clock_mhz : None for the board's own.
+    baud : of the serial line.
+    again : place and route even if that was done before.
+    progress : see :data:`.Progress`.
+
+    Returns
+    -------
+    The report, which is in the folder, too. ``clock_met`` says whether the clock is met.
+
+    Raises
+    ------
+    InputError
+        If the array does not fit the board, or the folder cannot be written.
+    ToolError
+        If a tool is missing or fails.
+    """
+    target, step = output.resolve(), progress or silent
+    _check_target(output, target)
+    base = build_base(
+        board,
+        image.params,
+        cache_dir(),
+        clock_mhz=clock_mhz or board.clock_mhz,
+        baud=baud,
+        again=again,
+        progress=step,
+    )
+    name = f"{board.name}{FAMILIES[board.family].suffix}"
+    step("pack", 0, 1)
+    try:
+        with staged_directory(target) as stage:
+            logs = stage / "logs"
+            logs.mkdir()
+            for log in base.folder.glob("*.log"):
+                shutil.copy(log, logs)
+            seconds = _write(board, base, image, stage, name)
+            for log in stage.glob("*.log"):
+                log.rename(logs / log.name)
+            report = _report(path, image, base.layout, output / name)
+            report |= {
+                "bytes": (stage / name).stat().st_size,
+                "routed_before": base.cached,
+                "loaded_by_host": loaded_by_host(base.layout),
+            }
+            report["seconds"] |= seconds
+            _write_report(report, stage)
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror or error}") from error
+    step("pack", 1, 1)
+    return report
+
+
+def _write(board: Board, base: Base, image: Image, stage: Path, name: str) -> dict[str, float]:
+    """Write the bitstream and what patches need; return the seconds of each step.
+
+    The finished bitstream is unpacked, and every word of it compared with the image.
+    """
+    begin = time.monotonic()
+    layout = dict(base.layout)
+    _, places = read_layout(base.folder)
+    configuration = CONFIGURATION[board.family]
+    text = (base.folder / configuration).read_text()
+    words = {key: sram.words for key, sram in image.srams.items()}
+    (stage / configuration).write_text(fill(text, layout, places, words))
+    filled = time.monotonic() - begin
+    packed = pack(board, stage, name)
+    begin = time.monotonic()
+    text = unpack(board, stage, name)
+    check_words(text, layout, places, words)
+    layout["unpacked"] = skeleton_digest(board.family, text)
+    (stage / configuration).unlink()
+    shutil.copy(base.folder / PLACES, stage)
+    (stage / LAYOUT).write_text(json.dumps(layout, indent=1) + "\n")
+    checked = time.monotonic() - begin
+    return {"fill": round(filled, 1), "pack": round(packed, 1), "unpack": round(checked, 1)}
+
+
+def _check_target(output: Path, target: Path) -> None:
+    """Refuse to replace a folder that is not ours."""
+    if target.is_file():
+        raise InputError(f"{output} is a file: name a folder to write")
+    if target.exists() and any(target.iterdir()) and not (target / _REPORT).is_file():
+        raise InputError(f"{output} is not a folder that this command wrote: name another")
+
+
+def _report(path: Path, image: Image, layout: dict[str, Any], file: Path) -> dict[str, Any]:
+    mhz = layout["clock_hz"] / 1e6
+    return {
+        "board": layout["board"],
+        "image": str(path),
+        "name": image.name,
+        "num_pes": image.params.num_pes,
+        "params": layout["params"],
+        "bitstream": str(file),
+        "clock_mhz": mhz,
+        "fmax_mhz": layout["fmax_mhz"],
+        "clock_met": layout["fmax_mhz"] >= mhz,
+        "baud": layout["baud"],
+        "resources": {
+            name: {"used": used, "available": there}
+            for name, (used, there) in layout["resources"].items()
+        },
+        "seconds": dict(layout["seconds"]),
+        "cpu_seconds": dict(layout["cpu_seconds"]),
+    }
+
+
+def _write_report(report: dict[str, Any], folder: Path) -> None:
+    with replaced_path(folder / _REPORT) as draft:
+        draft.write_text(json.dumps(report, indent=1) + "\n")
+    with replaced_path(folder / _TEXT) as draft:
+        draft.write_text("\n".join(_lines(report)) + "\n")
+
+
+def name_image_in_report(path: Path, image: Image, bitstream: Path) -> None:
+    """Say in the report beside a bitstream, if it is that one's, which image it now has."""
+    try:
+        report = json.loads((bitstream.parent / _REPORT).read_text())
+        is_its = Path(report["bitstream"]).name == bitstream.name
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # it may be gone, or somebody else's
+    if is_its:
+        _write_report(report | {"image": str(path), "name": image.name}, bitstream.parent)
+
+
+def _lines(report: dict[str, Any]) -> list[str]:
+    """Put a report in words, but for its tables."""
+    met = "met" if report["clock_met"] else "NOT met"
+    what = f"image {report['name']!r}, {report['num_pes']} PEs, on {report['board']}"
+    clock = f"clock {report['clock_mhz']:g} MHz, {met}: Fmax {report['fmax_mhz']:g} MHz"
+    cpu = report["cpu_seconds"]
+    seconds = [
+        f"{step} {taken:g}" + (f" ({cpu[step]:g} of CPU)" if step in cpu else "")
+        for step, taken in report["seconds"].items()
+    ]
+    lines = [
+        f"{what}: {report['bitstream']}, {report['bytes']} bytes",
+        f"{clock} (nextpnr's estimate)",
+        *(
+            f"{name}: {counts['used']} of {counts['available']}"
+            for name, counts in report["resources"].items()
+        ),
+        f"seconds: {', '.join(seconds)}"
+        + (" (placed and routed before)" if report["routed_before"] else ""),
+    ]
+    if report["loaded_by_host"]:
+        lines.append(
+            "not in the bitstream, to be loaded by 'zeroskip host load': "
+            f"{name_some(report['loaded_by_host'])}"
+        )
+    return lines
+
+
+def name_some(names: Sequence[str]) -> str:
+    """Name at most four."""
+    more = len(names) - 4
+    return ", ".join(names[:4]) + (f" and {more} more" if more > 0 else "")
+
+
+def bitstream_tables(report: dict[str, Any]) -> Iterator[Table | str]:
+    """Give a report in words, and its resources as a table."""
+    first, clock, *_ = lines = _lines(report)
+    yield first
+    yield clock
+    resources = report["resources"]
+    yield Table(
+        "Resources",
+        ["resource", "used", "there", "share"],
+        [
+            [name, counts["used"], counts["available"],
+             f"{100 * counts['used'] / max(1, counts['available']):.0f} %"]
+            for name, counts in resources.items()
+        ],
+    )  # fmt: skip
+    yield from lines[2 + len(resources) :]
