@@ -39,6 +39,6 @@ def import_zsk(path: Path | str, graph: Path | str | None = None) -> FloatGraph:
     if graph is not None:
         return lower(replace_tensors(read_pt2(graph), arrays))
     if container.graph is None:
-        raise InputError(f"{path} carries no graph; give the network's .pt2 file with --graph")
+        raise InputError(f"{path} carries no graph; give the network's .pt2 file (graph)")
     with reporting_damage(path):
         return lower(graph_from_json(container.graph, arrays))

@@ -45,7 +45,7 @@ class _EieEvaluation:
         progress: Progress | None = None,
     ) -> EieBench:
         if alone:
-            raise InputError("--alone leaves other machines out, and EIE's evaluation has none")
+            raise InputError("EIE's evaluation has no other machines to leave out (alone)")
         names = _names(layers)
         return bench_eie([layer for layer in EIE_LAYERS if layer.name in names], on, progress)
 
@@ -68,7 +68,7 @@ class _EieEvaluation:
             base = chosen or Point(PRESETS["paper"].params, PRESETS["paper"].placement)
             return Sweep([PaperWork(name) for name in _names(layers)], grid(base, others, memories))
         if layers is not None:
-            raise InputError("--layers are of the paper: leave it out with --image")
+            raise InputError("layers are of the paper, and exclude the network of an image")
         compiled = Image.load_eie(image[0])
         base = Point(compiled.params, _strategy(compiled.report.get("placement")))
         if chosen is not None:

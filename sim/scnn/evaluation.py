@@ -59,7 +59,7 @@ class _ScnnEvaluation:
         image: tuple[Path, NDArray[Any]] | None,
     ) -> ScnnSweep:
         if image is not None:
-            raise InputError("--image is for sweeps of other engines: SCNN's are of --layers")
+            raise InputError("sweeps of SCNN are of layers of the paper, not of an image")
         chosen = _choose(layers or _SWEPT)
         names = [one.full_name for some in chosen.values() for one in some]
         return ScnnSweep(names, scnn_grid(axes, preset[0] if preset else BENCH_PARAMS))

@@ -13,22 +13,23 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from zeroskip.base.cache import cache_dir, writing_cache
 from zeroskip.base.errors import InputError, ParameterError
-from zeroskip.base.staging import check_output_file, replaced_file
+from zeroskip.base.staging import check_output_file
 from zeroskip.cli.files import read_npy, write_npy
-from zeroskip.cli.options import ImageArgument, JsonOption, number, whole_number
-from zeroskip.cli.output import Steps, print_json, print_line, print_table
+from zeroskip.cli.options import ImageArgument, InputOption, JsonOption, number, whole_number
+from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler import Image
 from zeroskip.compiler.passes.clipping import count_clipped
 from zeroskip.compiler.passes.fixed_point import check_input, dequantize, quantize_input
 from zeroskip.flow.host import Board, BoardResult, Line, load_image
 from zeroskip.flow.host.line import BAUD
+from zeroskip.flow.host.loaded import loaded_image, remember_image
 from zeroskip.flow.host.run import check_board
 from zeroskip.flow.host.run import run_image as run_on_board
 from zeroskip.sim.board.build import build_board
+from zeroskip.sim.board.compare import count_differences
 from zeroskip.sim.board.process import board_clock, simulated_board
-from zeroskip.sim.eie.run import run_eie
+from zeroskip.sim.tables import outputs_table
 
 __all__ = ["app"]
 
@@ -38,7 +39,7 @@ zeroskip host --port /dev/ttyUSB1 identify
 
 zeroskip host --port /dev/ttyUSB1 load out/bitstream/image
 
-zeroskip host --port /dev/ttyUSB1 run x.npy --verify
+zeroskip host --port /dev/ttyUSB1 run --input x.npy --verify
 
 zeroskip host simulate out/digits
 """
@@ -48,9 +49,6 @@ app = typer.Typer(
     epilog=_EXAMPLES,
     no_args_is_help=True,
 )
-
-_SHOWN = 10
-"""Inputs whose outputs are printed."""
 
 
 @dataclass
@@ -63,18 +61,21 @@ class _Port:
 
     @contextmanager
     def board(self) -> Iterator[Board]:
-        port = self._check()
+        port = self.name()
         with Line(port, self.baud, board_clock(port) or time.monotonic) as line:
             yield Board(line, patience=self.patience)
 
-    def _check(self) -> str:
+    def name(self) -> str:
+        """Return the port.
+
+        Raises
+        ------
+        InputError
+            If none was named.
+        """
         if self.port is None:
             raise InputError("--port must name a serial port, such as /dev/ttyUSB1: it is missing")
         return self.port
-
-    def remembered(self) -> Path:
-        """Return the file that says which image was loaded at the port."""
-        return cache_dir() / "host" / f"{self._check().strip('/').replace('/', '_')}.json"
 
 
 @app.callback()
@@ -128,7 +129,7 @@ def load(context: typer.Context, image: ImageArgument, as_json: JsonOption = Fal
     with Steps() as steps, context.obj.board() as board:
         load_image(board, compiled, progress=steps)
     words = sum(len(sram.words) for sram in compiled.srams.values())
-    _remember(context.obj, image)
+    remember_image(context.obj.name(), image)
     if as_json:
         print_json({"image": str(image), "words": words, "retries": board.retries})
         return
@@ -138,9 +139,7 @@ def load(context: typer.Context, image: ImageArgument, as_json: JsonOption = Fal
 @app.command()
 def run(
     context: typer.Context,
-    inputs: Annotated[
-        Path, typer.Argument(metavar="X.npy", help="Inputs, floats (samples, *input shape).")
-    ],
+    inputs: InputOption,
     image: Annotated[
         Path | None,
         typer.Option(
@@ -159,7 +158,7 @@ def run(
     as_json: JsonOption = False,
 ) -> int:
     """Run inputs on the board: send them, start, and read outputs, cycles and counters."""
-    compiled = Image.load_eie(image or _recall(context.obj))
+    compiled = Image.load_eie(image or loaded_image(context.obj.name()))
     shape = compiled.network.input_shape
     samples = check_input(read_npy(inputs, "input"), shape, "input", single=True)
     if output is not None:
@@ -173,20 +172,18 @@ def run(
         if load_first:
             load_image(board, compiled, check=False, progress=steps)
             if image is not None:
-                _remember(context.obj, image)
+                remember_image(context.obj.name(), image)
         result = run_on_board(board, compiled, columns, progress=steps)
     outputs = dequantize(result.result, last.out_frac)
     clipped = count_clipped(samples, first.in_frac, compiled.params.act_bits)
-    differ = _differ(compiled, samples, result) if verify else None
+    differ = count_differences(compiled, samples, result) if verify else None
     if output is not None:
         write_npy(output, outputs)
     if as_json:
         document = _document(outputs, result, differ, output, board.retries)
         print_json({**document, "clipped_inputs": clipped.to_dict()})
     else:
-        _print_result(outputs, result)
-        for line in clipped.lines():
-            print_line(line)
+        print_report([*outputs_table(outputs, result.cycles), *clipped.lines()])
         if differ is not None:
             exact = "NOT bit-exact" if any(differ) else "bit-exact"
             print_line(
@@ -229,31 +226,6 @@ def simulate(
         board.process.wait()
 
 
-def _remember(port: _Port, image: Path) -> None:
-    file = port.remembered()
-    with writing_cache():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with replaced_file(file) as text:
-            json.dump({"image": str(image.resolve())}, text)
-
-
-def _recall(port: _Port) -> Path:
-    try:
-        return Path(json.loads(port.remembered().read_text())["image"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"it is not known what the board at {port.port} holds: name it with --image, and add "
-            "--load unless its bitstream has it"
-        ) from error
-
-
-def _differ(image: Image, samples: NDArray[np.float64], result: BoardResult) -> tuple[int, int]:
-    """Count outputs that are not golden's, and cycles that are not the cycle model's."""
-    model: Any = run_eie(image, samples, "cycles")
-    words = np.count_nonzero(model.layer_outputs[-1] != result.result)
-    return int(words), int(np.count_nonzero(model.cycles != result.cycles))
-
-
 def _document(
     outputs: NDArray[np.float64],
     result: BoardResult,
@@ -272,14 +244,3 @@ def _document(
         "cycles_differ": None if differ is None else differ[1],
         "retries": retries,
     }
-
-
-def _print_result(outputs: NDArray[np.float64], result: BoardResult) -> None:
-    rows: list[list[object]] = []
-    for at, y in enumerate(outputs[:_SHOWN]):
-        values = " ".join(f"{value:.4g}" for value in y[:_SHOWN])
-        more = " ..." if len(y) > _SHOWN else ""
-        rows.append([at, int(result.cycles[at]), int(np.argmax(y)), values + more])
-    print_table("Outputs", ["input", "cycles", "largest", "outputs"], rows)
-    if len(outputs) > _SHOWN:
-        print_line(f"... and {len(outputs) - _SHOWN} inputs more; write all with -o Y.npy")

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import typer
 
 from zeroskip.base.errors import ParameterError
@@ -12,7 +11,7 @@ from zeroskip.cli.cnn_run import cnn_run_fields
 from zeroskip.cli.eie_run import pe_cycles, print_clipped, print_moves
 from zeroskip.cli.files import read_npy, write_npy
 from zeroskip.cli.options import ImageArgument, InputOption, JsonOption, whole_number
-from zeroskip.cli.output import Steps, print_json, print_line, print_table
+from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler import Image
 from zeroskip.compiler.scnn.image import CnnImage, load_image
 from zeroskip.sim import RunResult, run
@@ -20,6 +19,7 @@ from zeroskip.sim.eie.perfetto import write_trace
 from zeroskip.sim.rtl.waves import save_paths
 from zeroskip.sim.scnn.perfetto import write_cnn_trace
 from zeroskip.sim.scnn.result import CnnResult
+from zeroskip.sim.tables import outputs_table
 
 __all__ = ["EXAMPLES", "run_image"]
 
@@ -33,9 +33,6 @@ zeroskip run out/model --input x.npy --on cycles --trace t.json
 
 zeroskip run out/model --input x.npy --on rtl --json
 """
-
-_SHOWN = 10
-"""Inputs whose outputs are printed."""
 
 
 def run_image(
@@ -176,16 +173,7 @@ def _document(
 
 
 def _print_result(result: RunResult | CnnResult) -> None:
-    rows: list[list[object]] = []
-    flat = result.outputs.reshape(len(result.outputs), -1)
-    for number, y in enumerate(flat[:_SHOWN]):
-        values = " ".join(f"{value:.4g}" for value in y[:_SHOWN])
-        more = " ..." if len(y) > _SHOWN else ""
-        cycles = "-" if result.cycles is None else int(result.cycles[number])
-        rows.append([number, cycles, int(np.argmax(y)), values + more])
-    print_table("Outputs", ["input", "cycles", "largest", "outputs"], rows)
-    if len(result.outputs) > _SHOWN:
-        print_line(f"... and {len(result.outputs) - _SHOWN} inputs more; write all with -o Y.npy")
+    print_report(outputs_table(result.outputs, result.cycles))
     print_moves(result)
     print_clipped(result)
     if result.saturated is not None:
