@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 __all__ = ["fill_in", "setup"]
 
 _PAGES = {
+    "add-an-engine": "generate.engines",
     "area": "generate.area",
     "cli": "generate.commands",
     "python": "generate.api",

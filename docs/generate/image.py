@@ -3,34 +3,53 @@
 import importlib
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 from amaranth.hdl import Shape
 from amaranth.lib import data
 
+import zeroskip.compiler
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["layouts", "manifest"]
+__all__ = ["layouts", "manifests"]
 
 _ARRAYS = {"zeroskip.hw.eie.formats": EieParams(), "zeroskip.hw.scnn.formats": ScnnParams()}
 # What the SRAM files and the host's commands have; others are between units only.
 _SHOWN = re.compile(r"(entry|pointer|descriptor|block|directory|command)_layout$")
 
 
-def manifest(where: str) -> str:
-    """Return tables of the fields of ``module:class``, and of every kind of entry in it."""
-    module, _, name = where.partition(":")
-    schema = getattr(importlib.import_module(module), name).model_json_schema()
+def manifests() -> str:
+    """Return a section for the manifest, and one for what each engine has in it.
+
+    They are the classes that the modules ``manifest`` and ``entry`` of the compiler give under
+    the name of a manifest, or of the engine whose folder it is.
+    """
+    sections = []
+    folder = Path(zeroskip.compiler.__path__[0])
+    paths = [*folder.glob("*/manifest.py"), *folder.glob("*/entry.py")]
+    for path in sorted(paths, key=lambda path: (path.parent.name != "image", path)):
+        module = importlib.import_module(f"zeroskip.compiler.{path.parent.name}.{path.stem}")
+        for name in module.__all__:
+            whole = name.endswith("Manifest") and name != "SignedManifest"
+            if whole or name.lower() == f"{path.parent.name}entry":
+                sections.append(f"## {name}\n\n{_manifest(name, getattr(module, name))}")
+    return "\n\n".join(sections)
+
+
+def _manifest(name: str, kind: Any) -> str:
+    """Return tables of the fields of a model, and of every kind of entry in it."""
+    schema = kind.model_json_schema()
     tables = []
-    for title, kind in [(name, schema), *schema.get("$defs", {}).items()]:
+    for title, entry in [(name, schema), *schema.get("$defs", {}).items()]:
         # Parameters of arrays have a page of their own.
-        if "properties" in kind and not title.endswith("Params"):
-            about = kind.get("description", "")
+        if "properties" in entry and not title.endswith("Params"):
+            about = entry.get("description", "")
             meanings = _meanings(about)
             rows = [
                 (f"`{field}`", _type(value), meanings.get(field, ""))
-                for field, value in kind["properties"].items()
+                for field, value in entry["properties"].items()
             ]
             summary = _plain(about.partition("\n\n")[0])
             tables.append(f"**{title}**: {summary}\n\n{_table('field', 'type', rows)}")
