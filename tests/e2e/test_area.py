@@ -18,6 +18,7 @@ Refused = Callable[..., None]
 UNITS = {"act_queue", "ptr_read", "spmat_read", "arithm", "act_rw", "counters", "control"}
 
 
+@pytest.mark.long("synthesizes the array of 64 PEs")
 def test_eie_against_the_baseline(cli: Cli, tmp_path: Path) -> None:
     out, folder = tmp_path / "area.json", tmp_path / "netlists"
     result = cli(
@@ -47,6 +48,7 @@ def test_eie_against_the_baseline(cli: Cli, tmp_path: Path) -> None:
     assert "module eie_pe" in (folder / "pe.v").read_text()
 
 
+@pytest.mark.long("synthesizes an array and a PE")
 def test_scnn_outgrows_a_baseline(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of its units are as large as agreed on, but one, which was agreed on by mistake."""
     agreed = read_baseline()

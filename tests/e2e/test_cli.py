@@ -257,7 +257,10 @@ def _interrupt_at(step: str, arguments: list[str], cache: Path, wait: float = 0)
     return [line for line in err.splitlines() if not line.startswith("[")]
 
 
-@pytest.mark.parametrize("wait", [0.0, 0.3, 2.0])
+@pytest.mark.parametrize(
+    "wait",
+    [0.0, *(pytest.param(s, marks=pytest.mark.long("the same, later")) for s in (0.3, 2.0))],
+)
 def test_interrupted_build(wait: float, files: Any, tmp_path: Path) -> None:
     command = ["verify", str(files.image), "--input", str(files.inputs)]
     assert _interrupt_at("build simulator", command, tmp_path, wait) == ["zeroskip: interrupted"]

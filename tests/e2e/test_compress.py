@@ -48,6 +48,7 @@ def _whole(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long("trains after each kill")
 def test_a_killed_run_resumes_to_the_same_file(cli: Cli, whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     arguments = ["compress", "auto", *TASK, *SHORT, "-o", folder]
@@ -73,6 +74,7 @@ def test_a_killed_run_resumes_to_the_same_file(cli: Cli, whole: Path, tmp_path: 
     assert "holds a run with another configuration: seed was 0, now 9" in other.err
 
 
+@pytest.mark.long("trains a network again")
 def test_stages_one_by_one_give_the_same_file(cli: Cli, whole: Path, tmp_path: Path) -> None:
     run = [*TASK, "--threads", "1", "-o", tmp_path]
     analysis = cli("compress", "analyze", *run, *SHORT[2:], "--json")
@@ -169,6 +171,7 @@ def test_loader():
 """
 
 
+@pytest.mark.long("trains a CNN")
 def test_a_compressed_cnn_has_the_same_error_on_golden(cli: Cli, tmp_path: Path) -> None:
     hooks = tmp_path / "hooks.py"
     hooks.write_text(CNN_HOOKS)
@@ -187,6 +190,7 @@ def test_a_compressed_cnn_has_the_same_error_on_golden(cli: Cli, tmp_path: Path)
     assert "so EIE must have activations of 16 bits as SCNN has, not 8" in narrow.err
 
 
+@pytest.mark.long("trains a network")
 def test_the_hooks_of_the_guide_work(cli: Cli, tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n# hooks\.py\n(.*?)```", GUIDE, re.DOTALL)
     hooks = tmp_path / "hooks.py"

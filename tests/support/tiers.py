@@ -1,9 +1,10 @@
 """The two tiers of tests: ``make test`` takes minutes, ``make test-all`` runs the rest as well.
 
-A test is of the long tier if it is marked ``long``, with the reason. Properties are of both tiers:
-the long one draws more examples. The list of the long tier is in ``docs/tests.md``.
+A test is of the long tier if it is marked ``long``, with the reason. Properties, and tests marked
+``drawn``, are of both tiers: the long one draws more examples. The list is in ``docs/tests.md``.
 """
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
 
-__all__ = ["LIST", "LongTest", "examples", "listed_tests", "long_tests", "simulated"]
+__all__ = ["LIST", "LongTest", "drawn", "examples", "listed_tests", "long_tests", "simulated"]
 
 ROOT = Path(__file__).parents[2]
 LIST = ROOT / "docs" / "tests.md"
@@ -27,10 +28,15 @@ for _name, _number in ((_SHORT, _SHORT_EXAMPLES), (_LONG, 100)):
     )
 
 
+def drawn(number: int) -> int:
+    """Return how many of ``number`` cases a test marked ``drawn`` draws: 25 in the short tier."""
+    short = settings.get_current_profile_name() == _SHORT
+    return min(number, _SHORT_EXAMPLES) if short else number
+
+
 def examples(number: int) -> settings:
     """Return the settings of a property that needs ``number`` examples; the short tier draws 25."""
-    short = settings.get_current_profile_name() == _SHORT
-    return settings(max_examples=min(number, _SHORT_EXAMPLES) if short else number)
+    return settings(max_examples=drawn(number))
 
 
 def simulated(number: int) -> settings:
@@ -73,6 +79,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.tier is None:
         named = any(".py" in argument for argument in config.args)
         config.option.tier = "all" if named else _SHORT
+    # Workers share the cores: threads of torch in each would only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     settings.load_profile(_SHORT if config.option.tier == _SHORT else _LONG)
 
 
@@ -99,7 +107,8 @@ def _is_of(item: pytest.Item, tier: str) -> bool:
     is_long = item.get_closest_marker("long") is not None
     if tier == _SHORT:
         return not is_long
-    return is_long or is_hypothesis_test(getattr(item, "obj", None))
+    is_drawn = item.get_closest_marker("drawn") is not None
+    return is_long or is_drawn or is_hypothesis_test(getattr(item, "obj", None))
 
 
 def _find_long_tests(items: Iterable[pytest.Item]) -> set[LongTest]:

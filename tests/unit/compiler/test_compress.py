@@ -455,6 +455,7 @@ def test_digits_in_fixed_point(digits: DigitsModel) -> None:
     assert all(error.snr_db is not None and error.snr_db > 40 for error in errors)
 
 
+@pytest.mark.long("trains a CNN")
 def test_digits_cnn() -> None:
     model, data, report = compress_digits_cnn(seed=0)
     assert [step.name for step in report.steps][-1] == "shared, fine-tuned"

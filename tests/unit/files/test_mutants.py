@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.support.tiers import drawn
 from tests.unit.compress.test_inputs import write_net
 from zeroskip.compiler import EieParams, compile
 from zeroskip.compiler.compress.config import Config
@@ -108,6 +109,7 @@ def _config(folder: Path) -> None:
     (folder / "x.toml").write_text(dump_config(Config()))
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize(
     ("kind", "make", "count"),
     [
@@ -131,7 +133,7 @@ def test_mutants(kind: str, make: Callable[[Path], None], count: int, tmp_path: 
     folder.mkdir()
     make(folder)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.files.child", kind, str(folder), str(count)],
+        [sys.executable, "-m", "tests.unit.files.child", kind, str(folder), str(drawn(count))],
         cwd=_ROOT,
         capture_output=True,
         text=True,

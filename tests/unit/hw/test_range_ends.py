@@ -117,6 +117,7 @@ def assert_sound(component: wiring.Component) -> str:
     return text
 
 
+@pytest.mark.long("converts dozens of arrays to Verilog")
 @pytest.mark.parametrize("kind", [EieParams, ScnnParams])
 def test_any_two_ends_go_together(kind: type[EieParams | ScnnParams]) -> None:
     sets = list(covering(kind))
@@ -132,6 +133,7 @@ def test_any_two_ends_go_together(kind: type[EieParams | ScnnParams]) -> None:
             assert_sound(part)
 
 
+@pytest.mark.long("converts dozens of arrays to Verilog")
 def test_any_ends_of_both_engines_make_a_chip() -> None:
     both = itertools.zip_longest(covering(ScnnParams), covering(EieParams), fillvalue={})
     for scnn, eie in both:

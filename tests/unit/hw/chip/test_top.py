@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.unit.hw import eie_model
 from tests.unit.hw.chip.chip_model import ChipModel, E, S, chip, configure, encode, go, of
@@ -93,6 +94,7 @@ def mixed(rng: Random, convs: list[list[Told]], linears: list[list[Told]]) -> li
     return parts
 
 
+@pytest.mark.long("simulates the chip in Python")
 def test_commands_take_effect_in_their_order() -> None:
     seen: Counter[str] = Counter()
     for seed in range(2):
