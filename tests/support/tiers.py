@@ -7,14 +7,23 @@ A test is of the long tier if it is marked ``long``, with the reason. Properties
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
 
-__all__ = ["LIST", "LongTest", "drawn", "examples", "listed_tests", "long_tests", "simulated"]
+__all__ = [
+    "LIST",
+    "LongTest",
+    "cases",
+    "drawn",
+    "examples",
+    "listed_tests",
+    "long_tests",
+    "simulated",
+]
 
 ROOT = Path(__file__).parents[2]
 LIST = ROOT / "docs" / "tests.md"
@@ -49,6 +58,12 @@ def simulated(number: int) -> settings:
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
+
+
+def cases(values: Iterable[Any], long: Collection[Any], reason: str) -> list[Any]:
+    """Return the parameters of a test, with those in ``long`` marked as of the long tier."""
+    mark = pytest.mark.long(reason)
+    return [pytest.param(one, marks=mark) if one in long else one for one in values]
 
 
 class LongTest(NamedTuple):

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import prune
 
+from tests.support.tiers import cases
 from tests.unit.compiler.float_nodes import chain, forward
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
@@ -195,7 +196,7 @@ CHAINS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
 
 
 @pytest.mark.parametrize("name", CHAINS)
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("batch", cases([1, 3], [1], "exports each chain again"))
 def test_chain(name: str, batch: int, tmp_path: Path) -> None:
     """Module, exported program and file give the network that torch computes."""
     torch.manual_seed(1)

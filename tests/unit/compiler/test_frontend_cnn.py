@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from tests.support.tiers import cases
 from tests.unit.compiler.cnn_networks import (
     Dense,
     GoogLeNet,
@@ -335,7 +336,10 @@ def test_evaluates_as_torch_does(name: str) -> None:
     np.testing.assert_allclose(y, forward(cnn, x.numpy()), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    cases(NETWORKS, ["squeezenet 1.0", "squeezenet 1.1", "googlenet"], "exports a large network"),
+)
 def test_module_program_and_file_are_the_same(name: str, tmp_path: Path) -> None:
     build, shape, _ = NETWORKS[name]
     module = prepared(build())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.tiers import cases
 from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.image.image import Image
@@ -206,7 +207,7 @@ class Bench(ArrayBench):
             assert got & 0xFF == int(act) & 0xFF
 
 
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("sizes", cases(SIZES, [SIZES[2]], "simulates 5 PEs in Python"), ids=str)
 def test_networks(sizes: dict[str, Any], draw_network: DrawNetwork) -> None:
     """Two networks, one after the other; the second runs again, and nothing has been cleared."""
     p = params(**sizes)

@@ -56,6 +56,7 @@ def test_every_name_is_plain_and_no_keyword(
             assert not [one for one in names if "anonymous" in one or "port_" in one], name
 
 
+@pytest.mark.long("reads all files with two simulators")
 def test_files_of_all_go_together(texts: Mapping[str, Mapping[str, str]], tmp_path: Path) -> None:
     """Of both engines, the chip, and a second array under a prefix."""
     other = export("eie", EieParams(num_pes=2), _SCNN, "test", "second_").files

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.unit.hw.eie_model import (
     ACT,
@@ -49,6 +50,7 @@ def test_model_is_golden() -> None:
     assert [signed(word or 0, P.act_bits) for word in got] == golden.outputs[-1][:, 0].tolist()
 
 
+@pytest.mark.long("simulates an array in Python")
 def test_commands_take_effect_in_their_order() -> None:
     seen: Counter[str] = Counter()
     for seed in range(4):

@@ -95,6 +95,7 @@ def test_a_cache_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None
         cache_dir().mkdir(parents=True)
 
 
+@pytest.mark.long("builds a simulator")
 @pytest.mark.cosim
 def test_models_are_built_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in FOREIGN.items():

@@ -67,6 +67,7 @@ def _check_pass(descriptor: Any, times: PassTrace, counters: np.ndarray, p: Scnn
     assert begins[-1] > last.max()
 
 
+@pytest.mark.long("draws many layers")
 def test_passes_of_drawn_layers_are_what_the_counters_say() -> None:
     rng = np.random.default_rng(3)
     kept, several, waited = 0, 0, 0

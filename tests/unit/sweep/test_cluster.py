@@ -61,6 +61,7 @@ def test_a_cluster_gives_the_same_rows(
     assert same(here.rows, there.rows)
 
 
+@pytest.mark.long("waits for workers that do not come")
 def test_a_scheduler_without_workers_is_told(
     sweep: Sweep, tmp_path: Path, no_worker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from tests.support.tiers import cases
 from zeroskip.hw.common.emit import SRAM_VERILOG, emit_verilog
 from zeroskip.hw.common.sram import sram
 from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
@@ -119,7 +120,7 @@ def assert_sound(text: str) -> None:
 
 
 @pytest.mark.parametrize("switches", [False, True])
-@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("sizes", cases(SIZES, ["largest"], "converts a large PE"))
 def test_pe(sizes: str, switches: bool) -> None:
     more = {"pointers_first": switches, "skip_padding": switches}
     p = EieParams.from_dict({**SIZES[sizes], **more})
@@ -131,7 +132,7 @@ def test_pe(sizes: str, switches: bool) -> None:
     assert_sound(text)
 
 
-@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("sizes", cases(SIZES, ["largest"], "converts a large array"))
 def test_array(sizes: str) -> None:
     p = EieParams(**SIZES[sizes])
     text = emit_verilog(EieArray(p), ARRAY_MODULE)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.tiers import cases
 from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.ir.graph import INPUT, QuantConv
 from zeroskip.compiler.scnn.layer import layer_runs
@@ -243,7 +244,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", cases(CASES, CASES.keys() - {"plain", "row"}, "simulates an array in Python")
+)
 def test_layers(name: str) -> None:
     """Words, cycles and counters are the models', and nothing is read that is not used."""
     case, rng = CASES[name], np.random.default_rng(7)

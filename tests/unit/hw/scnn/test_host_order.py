@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.unit.hw.host_bench import play, watched, with_gaps
 from tests.unit.hw.host_model import check_in_order
@@ -15,6 +16,7 @@ from zeroskip.hw.scnn.pe import ScnnPe
 from zeroskip.sim.bench.assembly import assemble
 
 
+@pytest.mark.long("simulates an array in Python")
 def test_commands_take_effect_in_their_order() -> None:
     seen: Counter[str] = Counter()
     for seed in range(3):

@@ -8,6 +8,7 @@ import pytest
 from amaranth.hdl import Const
 from amaranth.lib import data
 
+from tests.support.tiers import cases
 from zeroskip.hw.scnn.control import Phase
 from zeroskip.hw.scnn.formats import Space, StallClass, act_word_layout, directory_layout
 from zeroskip.hw.scnn.params import ScnnParams
@@ -305,7 +306,9 @@ SIZES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize(
+    "sizes", cases(SIZES, [SIZES[2]], "simulates a large PE in Python"), ids=str
+)
 @pytest.mark.parametrize("gaps", [0, 3])
 def test_passes(sizes: dict[str, Any], gaps: int) -> None:
     """Random passes, one after the other, in sums and maxima, with wipes and without."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tiers import cases
 from zeroskip.hw.common.emit import SRAM_VERILOG, emit_verilog
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.hw.scnn.pe import ScnnPe
@@ -51,7 +52,7 @@ def srams_of(text: str) -> list[str]:
     return sorted(re.findall(r"sram_\w+ #\([^;]*?\n\s*\) (\S+)", text))
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", cases(SIZES, ["paper"], "converts a large PE"))
 def test_verilog_is_sound(size: str, tmp_path: Path) -> None:
     """No latch, no lost name, no signal of 0 bits; and Verilator has nothing to say."""
     p = SIZES[size]
