@@ -1,33 +1,60 @@
-"""A graph under construction, which takes in scalings and ReLUs when it is finished."""
+"""A graph under construction, in which scalings and ReLUs are nodes of their own."""
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.frontend.folding import Affine, Draft, Folding, Relu, arrangement, gathered
 from zeroskip.compiler.frontend.moves import ZERO, Places
-from zeroskip.compiler.frontend.select import selections
+from zeroskip.compiler.frontend.select import copies, grouped, selections
 from zeroskip.compiler.frontend.sharing import values_before
-from zeroskip.compiler.ir.graph import (
-    INPUT,
-    FloatConv,
-    FloatGraph,
-    FloatLinear,
-    FloatNode,
-    FloatPool,
-)
+from zeroskip.compiler.ir.compute import shape_of
+from zeroskip.compiler.ir.graph import INPUT, FloatConv, FloatLinear, FloatNode, FloatPool
 
-__all__ = ["DraftGraph"]
+__all__ = ["Affine", "Draft", "DraftGraph", "Relu", "check_own", "layer_name"]
 
 Shape = tuple[int, int, int]
 
+_LARGEST_OWN = 8192
+"""Most inputs of a Linear layer made for a step alone; its matrix is dense in memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """``y = scale * x + shift``, (C,) each, until it is part of a layer.
+
+    Parameters
+    ----------
+    name, inputs, scale, shift : of the first step, and of all that it took in.
+    folded : names of the steps that change weights.
+    stays : it is not part of a layer after it.
+    """
+
+    name: str
+    inputs: tuple[str]
+    scale: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    folded: tuple[str, ...]
+    stays: bool = False
+
+
+@dataclass(frozen=True)
+class Relu:
+    """``y = max(x, 0)``, until it is part of what made x."""
+
+    name: str
+    inputs: tuple[str]
+
+
+Draft = FloatNode | Affine | Relu
+
 
 class DraftGraph:
-    """Nodes in the order in which they were added, and the tensors that they make.
+    """Nodes in the order in which they were added; tensors have the names of their nodes.
 
     A tensor is *flat* if Linear layers take in what is done to it: one that a Linear layer made,
     and a vector that was scaled. Others are planes, of which convolutions do.
@@ -36,30 +63,30 @@ class DraftGraph:
     ----------
     shape : (C, H, W) of the tensor :data:`.INPUT`.
     flat : the input is flat.
+
+    Attributes
+    ----------
+    nodes : by their names.
+    shapes : (C, H, W) of each tensor.
+    flat : names of the flat tensors.
+    spread : names of convolutions that copy elements, or average some.
+    output : name of the tensor that leaves.
     """
 
     def __init__(self, shape: Shape, *, flat: bool) -> None:
-        self._shapes = {INPUT: shape}
-        self._flat = {INPUT} if flat else set[str]()
-        self._nodes: dict[str, Draft] = {}
-        self._names: dict[str, str] = {}
-        self._spread: set[str] = set()
+        self.nodes: dict[str, Draft] = {}
+        self.shapes = {INPUT: shape}
+        self.flat = {INPUT} if flat else set[str]()
+        self.spread: set[str] = set()
+        self.output = INPUT
 
-    def shape(self, tensor: str) -> Shape:
-        """Return the shape (C, H, W) of a tensor."""
-        return self._shapes[tensor]
-
-    def flat(self, tensor: str) -> bool:
-        """Say whether Linear layers take in what is done to a tensor."""
-        return tensor in self._flat
-
-    def add(self, node: FloatNode, shape: Shape) -> str:
-        """Append ``node``, which makes a tensor of ``shape``, and return the tensor's name.
+    def add(self, node: FloatNode) -> str:
+        """Append ``node`` and return the name of its tensor.
 
         Raises
         ------
         CompileError
-            If a weight or bias is not finite.
+            If a weight or bias is not finite, or the node does not fit what it reads.
         """
         if isinstance(node, (FloatConv, FloatLinear)):
             bad_weights, bad_biases = (
@@ -72,8 +99,8 @@ class DraftGraph:
                     "are NaN or infinite; was the network trained to the end?"
                 )
         planes = isinstance(node, (FloatConv, FloatPool))
-        flat = isinstance(node, FloatLinear) or (not planes and all(map(self.flat, node.inputs)))
-        return self._append(node, shape, flat=flat)
+        flat = isinstance(node, FloatLinear) or not (planes or {*node.inputs} - self.flat)
+        return self._append(node, shape_of(node, [self.shapes[n] for n in node.inputs]), flat=flat)
 
     def linear(
         self,
@@ -102,18 +129,20 @@ class DraftGraph:
             raise CompileError(f"layer {name!r} has a matrix of shape {weight.shape}: empty")
         weight, bias = np.ascontiguousarray(weight, np.float64), np.array(bias, np.float64)
         node = FloatLinear(name, (source,), weight, bias, relu=False)
-        made = self.add(node, (len(weight), 1, 1))
-        size = math.prod(self._shapes[source])
+        size = math.prod(self.shapes[source])
         if not np.array_equal(places, np.arange(size)):
-            added = (mover,) if np.unique(places).size < places.size and mover else ()
-            self._nodes[made] = dataclasses.replace(
+            repeated = bool(mover) and np.unique(places).size < places.size
+            there = np.flatnonzero(places != ZERO)
+            ones = np.ones(there.size)
+            moves = csr_array((ones, (there, places[there])), shape=(places.size, size))
+            node = dataclasses.replace(
                 node,
-                name=made,
-                weight=np.ascontiguousarray(gathered(weight, places, size)),
-                folded=added,
-                values=values_before(node) if added else None,
+                # A column for each element: the sum of those that stand for it.
+                weight=np.ascontiguousarray((moves.T @ weight.T).T),
+                folded=(mover,) if repeated else (),
+                values=values_before(node) if repeated else None,
             )
-        return made
+        return self.add(node)
 
     def affine(
         self,
@@ -134,65 +163,62 @@ class DraftGraph:
         flat : the result is, whatever x is.
         stays : what comes after it reads its zeros, instead of taking it in.
         """
-        flat = flat or self.flat(source)
+        flat = flat or source in self.flat
         shape = self._done_to(source, flat=flat)
         scales, shifts = (np.full(shape[0], one, np.float64) for one in (scale, shift))
         # A bare shift, as of a bias added by hand, leaves weights as they are.
         folded = (name,) if np.any(scales != 1.0) else ()
-        node = Affine(name, (source,), scales, shifts, flat, folded, stays)
-        return self._append(node, shape, flat=flat)
+        return self._append(
+            Affine(name, (source,), scales, shifts, folded, stays), shape, flat=flat
+        )
 
     def relu(self, name: str, source: str) -> str:
         """Append a ReLU and return the tensor's name."""
-        flat = self.flat(source)
-        return self._append(
-            Relu(name, (source,), flat), self._done_to(source, flat=flat), flat=flat
-        )
+        flat = source in self.flat
+        return self._append(Relu(name, (source,)), self._done_to(source, flat=flat), flat=flat)
 
     def arrange(self, name: str, source: str, places: Places) -> str:
         """Append a Linear layer that gives what stands at ``places`` of ``source``."""
-        node = arrangement(name, source, places, math.prod(self._shapes[source]))
-        return self.add(node, (places.size, 1, 1))
+        count = places.size
+        check_own(name, "moves", max(count, math.prod(self.shapes[source])))
+        return self.linear(name, source, np.eye(count), np.zeros(count), places.ravel())
 
     def select(self, name: str, source: str, places: Places) -> str | None:
         """Append what makes ``places`` (C, H, W) of ``source``; None if no convolution can."""
-        made = selections(name, source, self._shapes[source], places)
+        made = selections(name, source, self.shapes[source], places)
         for one in made or ():
-            source = self.add(
-                dataclasses.replace(one, inputs=(source,)),
-                (len(one.weight), *one.places(self._shapes[source][1:])),
-            )
+            source = self.add(dataclasses.replace(one, inputs=(source,)))
         return source if made else None
 
-    def spread(self, name: str, source: str, weight: NDArray[np.float64]) -> str:
+    def copy(self, name: str, source: str, places: Places) -> str | None:
+        """Append what makes a channel of each of ``places``, as :meth:`spread_out` does.
+
+        Returns
+        -------
+        None if not each channel of ``source``, in order, is copied equally often.
+        """
+        weight = copies(self.shapes[source], places)
+        return None if weight is None else self.spread_out(name, source, weight)
+
+    def spread_out(self, name: str, source: str, weight: NDArray[np.float64]) -> str:
         """Append a convolution over whole planes, (K, 1, H, W), K a multiple of the channels.
 
         Linear layers that read it take it in, unless that undid the sharing of their weights.
         """
-        node = FloatConv(
-            name=name,
-            inputs=(source,),
-            weight=weight,
-            bias=np.zeros(len(weight)),
-            stride=(1, 1),
-            padding=(0, 0),
-            groups=self._shapes[source][0],
-            relu=False,
-        )
-        made = self.add(node, (len(weight), 1, 1))
-        self._spread.add(made)
+        made = self.add(grouped(name, source, weight, self.shapes[source][0]))
+        self.spread.add(made)
         return made
 
     def reshape_input(self, shape: Shape) -> bool:
         """Give the input another shape, of as many elements, if nothing has read it yet."""
-        if any(INPUT in node.inputs for node in self._nodes.values()):
+        if any(INPUT in node.inputs for node in self.nodes.values()):
             return False
-        self._shapes[INPUT] = shape
+        self.shapes[INPUT] = shape
         return True
 
     def never_negative(self, tensor: str) -> bool:
         """Say whether no element of a tensor can be negative, whatever the input."""
-        node = self._nodes.get(tensor)
+        node = self.nodes.get(tensor)
         if isinstance(node, Relu) or getattr(node, "relu", False):
             return True
         if isinstance(node, FloatPool) and (node.divisor or 1) < 0:
@@ -205,78 +231,55 @@ class DraftGraph:
             return False
         return all(map(self.never_negative, node.inputs))
 
-    def finish(
-        self, output: str, places: Places, mover: str, sample_shape: tuple[int, ...]
-    ) -> FloatGraph:
-        """Return what makes the tensor ``output``, with scalings and ReLUs in other nodes.
+    def readers(self, tensor: str) -> list[str]:
+        """Return the names of the nodes that read a tensor; "" is whoever takes the output."""
+        names = [n.name for n in self.nodes.values() for name in n.inputs if name == tensor]
+        return [*names, ""] if tensor == self.output else names
 
-        Parameters
-        ----------
-        output : its name.
-        places : which of its elements the network gives, in order.
-        mover : what put them there.
-        sample_shape : of the network's input.
+    def replace(self, *nodes: Draft) -> None:
+        """Put nodes in the place of those with their names."""
+        self.nodes |= {node.name: node for node in nodes}
 
-        Raises
-        ------
-        CompileError
-            If nothing is left that computes.
-        """
-        nodes, output = Folding(self._nodes, self._shapes, self._spread, self._names).run(output)
-        if not np.array_equal(places.ravel(), np.arange(math.prod(self._shapes[output]))):
-            output = self._arrange_output(nodes, output, places.ravel(), mover)
-        if not nodes:
-            raise CompileError("the network has no layer: nothing in it computes")
-        names = self._numbered(nodes)
-        renamed = (
-            dataclasses.replace(
-                node, name=names[key], inputs=tuple(names[one] for one in node.inputs)
-            )
-            for key, node in nodes.items()
-        )
-        shape = self._shapes[INPUT]
-        given = None if sample_shape == shape else sample_shape
-        return FloatGraph(shape, tuple(renamed), names[output], given)
-
-    def _arrange_output(
-        self, nodes: dict[str, FloatNode], output: str, places: Places, mover: str
-    ) -> str:
-        """Put what stands at ``places`` of the tensor ``output`` in order; return its name."""
-        last = nodes.get(output)
-        if isinstance(last, FloatLinear) and all(output not in n.inputs for n in nodes.values()):
-            # Rows in another order cost nothing.
-            there = places != ZERO
-            weight, bias = last.weight[places] * there[:, None], last.bias[places] * there
-            nodes[output] = dataclasses.replace(last, weight=weight, bias=bias)
-            return output
-        made = arrangement(mover, output, places, math.prod(self._shapes[output]))
-        name = self._append(made, (places.size, 1, 1), flat=True)
-        nodes[name] = dataclasses.replace(made, name=name)
-        return name
+    def bypass(self, node: Draft) -> None:
+        """Drop ``node``: its readers read its input."""
+        source = node.inputs[0]
+        del self.nodes[node.name]
+        for name, reader in self.nodes.items():
+            if node.name in reader.inputs:
+                inputs = tuple(source if one == node.name else one for one in reader.inputs)
+                self.nodes[name] = dataclasses.replace(reader, inputs=inputs)
+        if self.output == node.name:
+            self.output = source
 
     def _append(self, node: Draft, shape: Shape, *, flat: bool) -> str:
-        key = f"{node.name}#{len(self._nodes)}"
-        self._nodes[key] = dataclasses.replace(node, name=key)
-        self._names[key], self._shapes[key] = node.name, shape
+        key = f"{node.name}#{len(self.nodes)}"
+        self.nodes[key] = dataclasses.replace(node, name=key)
+        self.shapes[key] = shape
         if flat:
-            self._flat.add(key)
+            self.flat.add(key)
         return key
-
-    def _numbered(self, keys: Iterable[str]) -> dict[str, str]:
-        """Return the names that nodes have in the end, by those that they have here.
-
-        A module that makes several layers has its path in the names of all, with a number.
-        """
-        names = {INPUT: INPUT}
-        for key in keys:
-            name, count = self._names[key], 1
-            while name in names.values():
-                count += 1
-                name = f"{self._names[key]}#{count}"
-            names[key] = name
-        return names
 
     def _done_to(self, tensor: str, *, flat: bool) -> Shape:
         """Return the shape of a scaling of a tensor, or of its ReLU."""
-        shape = self._shapes[tensor]
+        shape = self.shapes[tensor]
         return (math.prod(shape), 1, 1) if flat else shape
+
+
+def layer_name(node: Draft) -> str:
+    """Return the name of the layer that a node of a graph under construction becomes."""
+    return node.name.rpartition("#")[0]
+
+
+def check_own(name: str, does: str, count: int) -> None:
+    """Refuse a Linear layer that is made for a step alone and too large.
+
+    Raises
+    ------
+    CompileError
+        If it has more than 8192 inputs or outputs.
+    """
+    if count > _LARGEST_OWN:
+        raise CompileError(
+            f"{name!r} {does} {count} values with no Linear to be part of; such a layer of its own "
+            f"can have at most {_LARGEST_OWN}"
+        )

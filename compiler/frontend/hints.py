@@ -2,6 +2,7 @@
 
 from zeroskip.compiler.frontend.ops import base_name
 from zeroskip.compiler.frontend.program import Node
+from zeroskip.compiler.frontend.select import MOST_WEIGHTS
 
 __all__ = ["hint", "why_not_planes"]
 
@@ -43,6 +44,12 @@ def why_not_planes(node: Node, own: tuple[int, ...], shape: tuple[int, ...]) -> 
             f"it pads with values of the plane ({node.args.get('mode') or base}), and around a "
             "plane the array has zeros only; pad with zeros (padding_mode='zeros', nn.ZeroPad2d) "
             "and fine-tune"
+        )
+    if own[1:] == (1, 1) and shape[1:] != (1, 1):
+        return (
+            f"it makes planes of shape {shape} of {own[0]} numbers; the kernel that does so is as "
+            f"large as a plane, and would have more than {MOST_WEIGHTS:,} weights, zeros included; "
+            "make smaller planes"
         )
     if "upsample" in base or "adaptive" in base or base in ("pixel_shuffle", "repeat", "expand"):
         return (

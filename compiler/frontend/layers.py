@@ -51,8 +51,8 @@ class Layers(Values):
     ) -> Held:
         """Add a scaling: of planes it must be the same all over a channel, of a vector need not."""
         held = self._whole(node, value)
-        flat = held.places.ndim == 1 or self._draft.flat(held.tensor)
-        channels = held.places.size if flat else self._draft.shape(held.tensor)[0]
+        flat = held.places.ndim == 1 or held.tensor in self._draft.flat
+        channels = held.places.size if flat else self._draft.shapes[held.tensor][0]
         per_channel: list[NDArray[np.float64]] = []
         for array in self._reader.spread(node, *numbers):
             if array.shape != held.places.shape:
@@ -81,9 +81,9 @@ class Layers(Values):
                 f"it adds samples of different shapes, {one.places.shape} and {other.places.shape}",
             )
         left, right, result = one.tensor, other.tensor, one
-        shape = self._draft.shape(left)
-        if not np.array_equal(one.places, other.places) or shape != self._draft.shape(right):
-            (left, shape), (right, _) = (self._tensor(node, value) for value in values)
+        shapes = self._draft.shapes
+        if not np.array_equal(one.places, other.places) or shapes[left] != shapes[right]:
+            left, right = (self._tensor(node, value)[0] for value in values)
             result = self._values[values[0]]
         name = node.layer
         factor = float(node.args.get("alpha", 1)) * (1 if base == "add" else -1)
@@ -92,7 +92,7 @@ class Layers(Values):
         else:
             if factor != 1:
                 right = self._draft.affine(name, right, factor, 0.0)
-            tensor = self._draft.add(FloatAdd(name, (left, right), relu=False), shape)
+            tensor = self._draft.add(FloatAdd(name, (left, right), relu=False))
         return dataclasses.replace(result, tensor=tensor)
 
     def _convolution(self, node: Node, value: str) -> Held:
@@ -100,7 +100,7 @@ class Layers(Values):
         owner = self._reader.owner(weight.name if isinstance(weight, Ref) else "", node)
         held = self._values[value]
         shape = planes_of(held.places.shape)
-        sides = shape and padded_sides(held.places.reshape(shape), self._draft.shape(held.tensor))
+        sides = shape and padded_sides(held.places.reshape(shape), self._draft.shapes[held.tensor])
         conv = None
         if shape and sides:
             plain = plane_ops.convolution(node, owner, held.tensor, shape, self._reader.number)
@@ -108,22 +108,21 @@ class Layers(Values):
         if conv is None:
             tensor, shape = self._tensor(node, value)
             conv = plane_ops.convolution(node, owner, tensor, shape, self._reader.number)
-        size = conv.places(self._draft.shape(conv.inputs[0])[1:])
-        return self._made(node, self._draft.add(conv, (len(conv.weight), *size)))
+        return self._made(node, self._draft.add(conv))
 
     def _pool(self, node: Node, name: str, value: str) -> Held:
         held = self._values[value]
         shape = planes_of(held.places.shape)
-        sides = shape and padded_sides(held.places.reshape(shape), self._draft.shape(held.tensor))
+        sides = shape and padded_sides(held.places.reshape(shape), self._draft.shapes[held.tensor])
         if shape and sides and any(sides):
             plain = plane_ops.pool(node, name, held.tensor, shape)
             clipped = self._draft.never_negative(held.tensor)
             pool = pad_pool(plain, shape[1:], sides, never_negative=clipped)
             if pool is not None:
-                return self._made(node, self._draft.add(pool, (shape[0], *pool.out_size)))
+                return self._made(node, self._draft.add(pool))
         tensor, shape = self._tensor(node, value)
         pool = plane_ops.pool(node, name, tensor, shape)
-        return self._made(node, self._draft.add(pool, (shape[0], *pool.out_size)))
+        return self._made(node, self._draft.add(pool))
 
     def _adaptive(self, node: Node, base: str, name: str, value: str) -> Held:
         """Add a pooling to a given size."""
@@ -136,7 +135,7 @@ class Layers(Values):
         if down and across:
             kernel, stride = (down[0], across[0]), (down[1], across[1])
             pool = _pooling(name, tensor, kind, kernel, stride, size)
-            return self._made(node, self._draft.add(pool, (shape[0], *size)))
+            return self._made(node, self._draft.add(pool))
         rows, columns = windows
         if all(one.stop - one.start == 1 for one in (*rows, *columns)):
             y, x = (np.array([one.start for one in some]) for some in windows)
@@ -158,18 +157,18 @@ class Layers(Values):
             part = weight[p, q, across_rows, across_columns]
             part[...] = 1.0 / part.size
         taps = np.tile(weight.reshape(-1, 1, *shape[1:]), (shape[0], 1, 1, 1))
-        made = self._draft.spread(name, tensor, taps)
+        made = self._draft.spread_out(name, tensor, taps)
         return Held(made, in_order(self._reader.sample_shape(node.outputs[0], node)), node)
 
     def _reduction(self, node: Node, base: str, name: str, value: str) -> Held:
         """Add a mean, sum or maximum over rows, columns or both."""
         held = self._values[value]
         dims, keep = ops.reduced_dims(node, held.places.ndim)
-        found = windows_of(held.places, dims, self._draft.shape(held.tensor))
+        found = windows_of(held.places, dims, self._draft.shapes[held.tensor])
         if found is None:
             self._tensor(node, value)
             held = self._values[value]
-            found = windows_of(held.places, dims, self._draft.shape(held.tensor))
+            found = windows_of(held.places, dims, self._draft.shapes[held.tensor])
         if found is None:
             raise ops.node_error(
                 node,
@@ -181,7 +180,7 @@ class Layers(Values):
             places = np.expand_dims(places, dim)
         divisor = 1 if base == "sum" else None
         pool = _pooling(name, held.tensor, ops.REDUCTIONS[base], kernel, stride, size, divisor)
-        tensor = self._draft.add(pool, (self._draft.shape(held.tensor)[0], *size))
+        tensor = self._draft.add(pool)
         return Held(tensor, places, node)
 
     def _concat(self, node: Node, name: str) -> Held:
@@ -208,7 +207,7 @@ class Layers(Values):
         if len(helds) < len(parts):
             raise ops.node_error(node, "of zeros, only with parts of one tensor")
         whole = all(map(self._is_whole, helds))
-        planes = {self._draft.shape(one.tensor)[1:] for one in helds}
+        planes = {self._draft.shapes[one.tensor][1:] for one in helds}
         if not (whole and len(planes) == 1 and len(sources) == len(helds)):
             values = [one.name for one in tensors if isinstance(one, Ref)]
             made = [self._tensor(node, value) for value in values]
@@ -219,11 +218,7 @@ class Layers(Values):
             helds = [self._values[value] for value in values]
         sizes = [0, *np.cumsum([one.places.size for one in helds])]
         places = [one.places + start for one, start in zip(helds, sizes, strict=False)]
-        channels = sum(self._draft.shape(one.tensor)[0] for one in helds)
-        plane = self._draft.shape(helds[0].tensor)[1:]
-        tensor = self._draft.add(
-            FloatConcat(name, tuple(one.tensor for one in helds)), (channels, *plane)
-        )
+        tensor = self._draft.add(FloatConcat(name, tuple(one.tensor for one in helds)))
         return Held(tensor, np.concatenate(places, axis=dim - 1), node)
 
 

@@ -48,11 +48,18 @@ _PAD_MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {
 _PARTS = {"chunk", "split", "split_with_sizes", "unbind", "tensor_split", "unsafe_chunk"} | {
     "unsafe_split", "unsafe_split_with_sizes",
 }  # fmt: skip
+_ORDERS = {
+    "permute", "transpose", "t", "numpy_T", "mT", "mH", "swapaxes", "swapdims", "movedim",
+    "moveaxis",
+}  # fmt: skip
+_RESHAPES = {"view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view"}
 _UPSAMPLES = {"upsample_nearest1d", "upsample_nearest2d"}
 _SHUFFLES = {"pixel_shuffle", "pixel_unshuffle", "channel_shuffle"}
 COPIES = {"flip", "roll", "repeat", "index", "index_select", *_SHUFFLES, *_PADS, *_UPSAMPLES}
 """Operators whose results never share memory with what they read."""
-MOVES = ops.RESHAPES | COPIES | _PARTS | {"slice", "select", "narrow", "expand", "expand_as"}
+MOVES = {"slice", "select", "narrow", "expand", "expand_as"} | (
+    _ORDERS | _RESHAPES | COPIES | _PARTS
+)
 """Operators that :func:`moved` knows."""
 
 
@@ -141,15 +148,17 @@ def _apply(
     """Do what the operator does to numbers; results have ``shapes``."""
     args, ndim = node.args, array.ndim
     dim = int(args["dim"]) if isinstance(args.get("dim"), int) else 0
-    if base in ops.RESHAPES:
+    if base in _ORDERS:
+        return [_reordered(base, array, args)]
+    if base in _RESHAPES:
         size = math.prod(shapes[0])
-        if array.size != size and ops.keeps_order(base):
+        if array.size != size:
             raise ops.node_error(
                 node,
                 f"it makes {size // 2} values per sample out of {array.size // 2}; the first "
                 "dimension must stay the batch",
             )
-        return [ops.rearrange(node, base, array, shapes[0])]
+        return [array.reshape(shapes[0])]
     if base in _PADS:
         return [_pad(node, base, array, number)]
     if base in _PARTS:
@@ -178,6 +187,20 @@ def _apply(
     if base in _UPSAMPLES:
         return [_upsample(node, array, shapes[0])]
     return [_shuffle(node, base, array)]
+
+
+def _reordered(base: str, array: NDArray[np.int64], args: dict[str, Any]) -> NDArray[np.int64]:
+    """Put dimensions in another order."""
+    if base in ("t", "numpy_T"):
+        return array.T
+    if base in ("mT", "mH"):
+        return array.swapaxes(-1, -2)
+    if base == "permute":
+        return array.transpose([int(dim) for dim in args["dims"]])
+    if base in ("movedim", "moveaxis"):
+        return np.moveaxis(array, *list(args.values())[1:3])
+    first, second = (int(dim) for dim in list(args.values())[1:3])
+    return array.swapaxes(first, second)
 
 
 def _size(node: Node, value: Any) -> int | None:

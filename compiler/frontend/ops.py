@@ -15,7 +15,6 @@ __all__ = [
     "PRODUCTS",
     "REDUCTIONS",
     "RELUS",
-    "RESHAPES",
     "SAME",
     "SCALINGS",
     "SUPPORTED",
@@ -25,11 +24,9 @@ __all__ = [
     "batch_norm",
     "check_eval",
     "is_inplace",
-    "keeps_order",
     "limits",
     "node_error",
     "product",
-    "rearrange",
     "reduced_dims",
     "scaling",
 ]
@@ -46,13 +43,6 @@ SUPPORTED = (
 SAME = {
     "alias", "clone", "contiguous", "detach", "lift_fresh_copy", "to", "_to_copy", "dropout",
     "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout", "type_as",
-}  # fmt: skip
-_MOVES = {
-    "permute", "transpose", "t", "numpy_T", "mT", "mH", "swapaxes", "swapdims", "movedim",
-    "moveaxis",
-}  # fmt: skip
-RESHAPES = {
-    "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view", *_MOVES
 }  # fmt: skip
 RELUS = {"relu", "clamp_min", "clamp_max", "clamp", "hardtanh", "threshold"}
 _HARDTANH = (-1.0, 1.0)
@@ -130,7 +120,8 @@ def limits(node: Node, number: Number) -> tuple[float | None, float | None]:
 def reduced_dims(node: Node, ndim: int) -> tuple[set[int], bool]:
     """Return which dimensions of samples of ``ndim`` a reduction is over, and if they stay."""
     dims = node.args.get("dim")
-    numbers = [one for one in _list(dims) if isinstance(one, int)]
+    dims = dims if isinstance(dims, (list, tuple)) else [dims]
+    numbers = [one for one in dims if isinstance(one, int)]
     if not numbers:
         raise node_error(
             node, "it is over the whole batch; say which dimensions, such as (2, 3) for planes"
@@ -139,34 +130,6 @@ def reduced_dims(node: Node, ndim: int) -> tuple[set[int], bool]:
     if 0 in found:
         raise node_error(node, "the first dimension must stay the batch")
     return {dim - 1 for dim in found}, bool(node.args.get("keepdim", False))
-
-
-def _list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def keeps_order(base: str) -> bool:
-    """Say whether an operator of :data:`RESHAPES` leaves elements in their order."""
-    return base not in _MOVES
-
-
-def rearrange(
-    node: Node, base: str, array: NDArray[Any], shape: tuple[int | None, ...]
-) -> NDArray[Any]:
-    """Return ``array`` in the order, or in the ``shape``, that the operator gives it."""
-    args = node.args
-    if base in ("t", "numpy_T"):
-        return array.T
-    if base in ("mT", "mH"):
-        return array.swapaxes(-1, -2)
-    if base == "permute":
-        return array.transpose([int(dim) for dim in args["dims"]])
-    if base in ("movedim", "moveaxis"):
-        return np.moveaxis(array, *list(args.values())[1:3])
-    if base in _MOVES:
-        first, second = (int(dim) for dim in list(args.values())[1:3])
-        return array.swapaxes(first, second)
-    return array.reshape([size or 0 for size in shape])
 
 
 def arithmetic(node: Node, base: str, left: Any, right: Any) -> NDArray[np.float64]:

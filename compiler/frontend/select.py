@@ -1,5 +1,6 @@
 """Write values whose elements were moved as convolutions with one weight, a 1, a channel."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,9 +9,12 @@ from numpy.typing import NDArray
 from zeroskip.compiler.frontend.moves import ZERO, Places, in_order
 from zeroskip.compiler.ir.graph import FloatConv
 
-__all__ = ["copies", "selections"]
+__all__ = ["MOST_WEIGHTS", "copies", "grouped", "selections"]
 
 Shape = tuple[int, int, int]
+
+MOST_WEIGHTS = 1 << 24
+"""Of a kernel that makes planes of a vector, most of which are zeros."""
 
 
 def selections(name: str, source: str, shape: Shape, places: Places) -> list[FloatConv] | None:
@@ -33,7 +37,8 @@ def selections(name: str, source: str, shape: Shape, places: Places) -> list[Flo
     if (one := _selection(name, source, shape, places)) is not None:
         return [one]
     if shape[1:] == (1, 1):
-        return [_unfolded(name, source, shape[0], places)]
+        made = _unfolded(name, source, shape[0], places)
+        return None if made is None else [made]
     where = np.argwhere((places != ZERO).any(axis=0))
     if not len(where):
         return None
@@ -48,6 +53,20 @@ def selections(name: str, source: str, shape: Shape, places: Places) -> list[Flo
     middle = inner.shape[0], inner.shape[1], inner.shape[2]
     pad = _selection(name, f"{name}.cut", middle, again)
     return None if cut is None or pad is None else [cut, pad]
+
+
+def grouped(name: str, source: str, weight: NDArray[np.float64], groups: int) -> FloatConv:
+    """Return a convolution of ``groups``, without bias, stride and padding."""
+    return FloatConv(
+        name=name,
+        inputs=(source,),
+        weight=weight,
+        bias=np.zeros(len(weight)),
+        stride=(1, 1),
+        padding=(0, 0),
+        groups=groups,
+        relu=False,
+    )
 
 
 def copies(shape: Shape, places: Places) -> NDArray[np.float64] | None:
@@ -73,93 +92,63 @@ def copies(shape: Shape, places: Places) -> NDArray[np.float64] | None:
     return weight.reshape(flat.size, 1, *shape[1:])
 
 
-def _plain(name: str, source: str, weight: NDArray[np.float64], groups: int) -> FloatConv:
-    return FloatConv(
-        name=name,
-        inputs=(source,),
-        weight=weight,
-        bias=np.zeros(len(weight)),
-        stride=(1, 1),
-        padding=(0, 0),
-        groups=groups,
-        relu=False,
-    )
-
-
 def _selection(name: str, source: str, shape: Shape, places: Places) -> FloatConv | None:
     """Return the convolution that makes ``places``, if one can."""
     channels, height, width = shape
-    found = [_origin(channel, shape) for channel in places]
-    origins = [one for one in found if one is not None]
-    if not origins:
+    depth, rows, columns = places.shape
+    k, p, q = np.nonzero(places != ZERO)
+    if not k.size:
         return None
-    down, across = (max(one[axis] for one in origins) for axis in (3, 4))
-    # What has one row only says nothing of the stride.
-    starts = [
-        (one[0], one[1] - one[5] * down, one[2] - one[6] * across) if one else None for one in found
-    ]
-    rows, columns = (np.arange(size) for size in places.shape[1:])
-    for start, channel in zip(starts, places, strict=True):
-        made = np.full(channel.shape, ZERO)
-        if start is not None:
-            c, dy, dx = start
-            y, x = (rows * down + dy)[:, None], (columns * across + dx)[None]
-            inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-            made = np.where(inside, (c * height + y) * width + x, ZERO)
-        if not np.array_equal(made, channel):
-            return None
-    (top, bottom), (left, right) = (
-        (max(0, -min(offsets)), max(offsets))
-        for offsets in ([one[axis] for one in starts if one] for axis in (1, 2))
-    )
-    kernel = bottom + top + 1, right + left + 1
-    apart = len(places) == channels and all(
-        start is None or start[0] == number for number, start in enumerate(starts)
-    )
-    weight = np.zeros((len(places), 1 if apart else channels, *kernel))
-    for number, start in enumerate(starts):
-        if start is not None:
-            c, dy, dx = start
-            weight[number, 0 if apart else c, dy + top, dx + left] = 1.0
+    c, y, x = np.unravel_index(places[k, p, q], shape)
+    down, across = _stride(k, p, y), _stride(k, q, x)
+    # Each output channel is one of the source with an offset of its own, as its first element says.
+    kept, first = np.unique(k, return_index=True)
+    c, top, left = c[first], (y - p * down)[first], (x - q * across)[first]
+    y = top[:, None, None] + (np.arange(rows) * down)[:, None]
+    x = left[:, None, None] + np.arange(columns) * across
+    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    made = np.full(places.shape, ZERO)
+    made[kept] = np.where(inside, (c[:, None, None] * height + y) * width + x, ZERO)
+    if not np.array_equal(made, places):
+        return None
+    above, before = max(0, -int(top.min())), max(0, -int(left.min()))
+    kernel = int(top.max()) + above + 1, int(left.max()) + before + 1
+    apart = depth == channels and np.array_equal(c, kept)
+    weight = np.zeros((depth, 1 if apart else channels, *kernel))
+    weight[kept, 0 if apart else c, top + above, left + before] = 1.0
     after = (
-        (len(rows) - 1) * down + kernel[0] - height - top,
-        (len(columns) - 1) * across + kernel[1] - width - left,
+        (rows - 1) * down + kernel[0] - height - above,
+        (columns - 1) * across + kernel[1] - width - before,
     )
-    plain = _plain(name, source, weight, groups=channels if apart else 1)
-    return replace(plain, stride=(down, across), padding=(top, left), after=after)
+    plain = grouped(name, source, weight, groups=channels if apart else 1)
+    return replace(plain, stride=(down, across), padding=(above, before), after=after)
 
 
-def _unfolded(name: str, source: str, channels: int, places: Places) -> FloatConv:
+def _stride(channel: Places, at: Places, origin: Places) -> int:
+    """Return how far apart in the source those elements are that are next to each other."""
+    steps = (np.diff(channel) == 0) & (np.diff(at) > 0)
+    return int((np.diff(origin)[steps] // np.diff(at)[steps]).max(initial=1))
+
+
+def _unfolded(name: str, source: str, channels: int, places: Places) -> FloatConv | None:
     """Return the convolution that makes ``places`` of a vector.
 
     The vector's one place moves over the whole kernel if there are enough zeros around it, and so
     each output element has a weight of its own for each of ``channels``.
+
+    Returns
+    -------
+    None if that would be too many weights, zeros included.
     """
     depth, rows, columns = places.shape
     k, y, x = np.nonzero(places != ZERO)
     chosen, fan = places[k, y, x], channels // depth
     # Often each plane is made of channels of its own.
     apart = fan * depth == channels and np.array_equal(chosen // fan, k)
-    weight = np.zeros((depth, fan if apart else channels, rows, columns))
-    weight[k, chosen - k * fan if apart else chosen, rows - 1 - y, columns - 1 - x] = 1.0
-    plain = _plain(name, source, weight, groups=depth if apart else 1)
-    return replace(plain, padding=(rows - 1, columns - 1))
-
-
-def _origin(channel: Places, shape: Shape) -> tuple[int, int, int, int, int, int, int] | None:
-    """Return where an output channel's first element comes from, with which strides, and its place.
-
-    Returns
-    -------
-    Channel, row, column, (down, across), row and column in the output; None if it is all zeros.
-    """
-    where = np.argwhere(channel != ZERO)
-    if not len(where):
+    sizes = depth, fan if apart else channels, rows, columns
+    if math.prod(sizes) > MOST_WEIGHTS:
         return None
-    first, last = where[0], where[-1]
-    c, y, x = (int(n) for n in np.unravel_index(channel[tuple(first)], shape))
-    _, y1, x1 = (int(n) for n in np.unravel_index(channel[tuple(last)], shape))
-    rows, columns = (int(n) for n in last - first)
-    down = max(1, (y1 - y) // rows) if rows > 0 else 1
-    across = max(1, (x1 - x) // columns) if columns > 0 else 1
-    return c, y, x, down, across, int(first[0]), int(first[1])
+    weight = np.zeros(sizes)
+    weight[k, chosen - k * fan if apart else chosen, rows - 1 - y, columns - 1 - x] = 1.0
+    plain = grouped(name, source, weight, groups=depth if apart else 1)
+    return replace(plain, padding=(rows - 1, columns - 1))

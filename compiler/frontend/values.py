@@ -11,7 +11,6 @@ from zeroskip.compiler.frontend.draft import DraftGraph
 from zeroskip.compiler.frontend.hints import why_not_planes
 from zeroskip.compiler.frontend.moves import COPIES, MOVES, Places, in_order
 from zeroskip.compiler.frontend.program import Node
-from zeroskip.compiler.frontend.select import copies
 from zeroskip.compiler.frontend.traced import Reader
 from zeroskip.compiler.ir.graph import INPUT
 
@@ -73,7 +72,7 @@ class Values:
                 f"it takes samples of shape {held.places.shape}; only of (channels, rows, columns) "
                 "or (channels, length)",
             )
-        own, places = self._draft.shape(held.tensor), held.places.reshape(shape)
+        own, places = self._draft.shapes[held.tensor], held.places.reshape(shape)
         if np.array_equal(places.ravel(), in_order(own).ravel()) and (
             shape == own or (held.tensor == INPUT and self._draft.reshape_input(shape))
         ):
@@ -81,8 +80,7 @@ class Values:
         mover = held.mover or node
         made = self._draft.select(mover.layer, held.tensor, places)
         if made is None and shape[1:] == (1, 1):
-            weight = copies(own, places)
-            made = None if weight is None else self._draft.spread(mover.layer, held.tensor, weight)
+            made = self._draft.copy(mover.layer, held.tensor, places)
         if made is None:
             raise ops.node_error(mover, why_not_planes(mover, own, shape))
         self._values[value] = Held(made, in_order(held.places.shape), mover)
@@ -91,7 +89,7 @@ class Values:
     def _whole(self, node: Node, value: str) -> Held:
         """Hold ``value`` so that it has each element of a tensor once, in any order."""
         held = self._values[value]
-        flat = held.places.ndim == 1 or self._draft.flat(held.tensor)
+        flat = held.places.ndim == 1 or held.tensor in self._draft.flat
         held = self._copied(held) if flat else held
         if not self._is_whole(held):
             if flat:
@@ -106,26 +104,22 @@ class Values:
 
     def _is_whole(self, held: Held) -> bool:
         """Say whether each element of a tensor is held once."""
-        whole = in_order(self._draft.shape(held.tensor)).ravel()
+        whole = in_order(self._draft.shapes[held.tensor]).ravel()
         return np.array_equal(np.sort(held.places.ravel()), whole)
 
     def _copied(self, held: Held) -> Held:
         """Hold a tensor of copies where elements of planes are there several times."""
         repeated = np.unique(held.places).size < held.places.size
-        if self._draft.flat(held.tensor) or not repeated:
+        if held.mover is None or held.tensor in self._draft.flat or not repeated:
             return held
-        weight = copies(self._draft.shape(held.tensor), held.places)
-        if weight is None:
-            return held
-        name = held.mover.layer if held.mover else held.tensor
-        made = self._draft.spread(name, held.tensor, weight)
-        return Held(made, in_order(held.places.shape), held.mover)
+        made = self._draft.copy(held.mover.layer, held.tensor, held.places)
+        return held if made is None else Held(made, in_order(held.places.shape), held.mover)
 
     def _made(self, node: Node, tensor: str) -> Held:
         """Hold a whole tensor in the shape that the graph says."""
         shape = self._reader.sample_shape(node.outputs[0], node)
-        own = self._draft.shape(tensor)
-        if planes_of(shape) != own or min(own) < 1:
+        own = self._draft.shapes[tensor]
+        if planes_of(shape) != own:
             raise ops.node_error(
                 node,
                 f"it makes samples of shape {shape} out of {own}; the first dimension must stay "

@@ -7,6 +7,7 @@ import numpy as np
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.frontend import ops as ops
 from zeroskip.compiler.frontend import plane_ops
+from zeroskip.compiler.frontend.finish import finish
 from zeroskip.compiler.frontend.hints import hint
 from zeroskip.compiler.frontend.layers import Layers
 from zeroskip.compiler.frontend.moves import MOVES, in_order, moved
@@ -59,12 +60,12 @@ class Walk(Layers):
                 f"the output {output} is not a result of the network; supported is {ops.SUPPORTED}"
             )
         held = self._values[output]
-        whole = in_order(self._draft.shape(held.tensor)).ravel()
+        whole = in_order(self._draft.shapes[held.tensor]).ravel()
         node = held.mover or self._nodes[-1]
-        if not self._draft.flat(held.tensor) and not np.array_equal(held.places.ravel(), whole):
+        if held.tensor not in self._draft.flat and not np.array_equal(held.places.ravel(), whole):
             self._tensor(node, output)
             held = self._values[output]
-        return self._draft.finish(held.tensor, held.places, node.layer, self._sample_shape)
+        return finish(self._draft, held.tensor, held.places, node.layer, self._sample_shape)
 
     def _apply(self, node: Node) -> None:
         """Add what ``node`` does, and note what its results are made of."""

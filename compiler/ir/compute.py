@@ -1,6 +1,6 @@
 """Compute networks in float64, for calibration and reports."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,14 +42,20 @@ def shapes(graph: FloatGraph) -> dict[str, Shape]:
             )
         if node.name in found:
             raise CompileError(f"two layers have the name {node.name!r}; names must be unique")
-        found[node.name] = _shape(node, [found[name] for name in node.inputs])
+        found[node.name] = shape_of(node, [found[name] for name in node.inputs])
     if graph.output not in found:
         raise CompileError(f"the network's output {graph.output!r} is not made by any layer")
     return found
 
 
-def _shape(node: FloatNode, inputs: list[Shape]) -> Shape:
-    """Return the shape of what ``node`` makes of tensors of shapes ``inputs``."""
+def shape_of(node: FloatNode, inputs: Sequence[Shape]) -> Shape:
+    """Return the shape of what ``node`` makes of tensors of shapes ``inputs``.
+
+    Raises
+    ------
+    CompileError
+        If it does not fit them; names it.
+    """
     channels, height, width = inputs[0]
     if isinstance(node, FloatConv):
         depth, fan, *_ = node.weight.shape

@@ -260,6 +260,15 @@ def test_planes_of_a_vector_cost_a_weight_an_element() -> None:
     assert (planes.groups, planes.padding, np.count_nonzero(planes.weight)) == (3, (3, 3), 48)
 
 
+def test_planes_too_large_for_a_vector() -> None:
+    module = seq(fc(1, 19200), nn.Unflatten(1, (3, 80, 80)), conv(3, 2, 3))()
+    with pytest.raises(
+        CompileError,
+        match=r"planes of shape \(3, 80, 80\) of 19200 numbers; .* make smaller planes",
+    ):
+        import_module(module, torch.zeros(1, 1))
+
+
 def test_names_count_layers() -> None:
     """A module that clips makes several layers, of which only those that stay have numbers."""
     act = nn.Hardtanh(-1.0, 2.0)

@@ -1,0 +1,86 @@
+"""Turn a graph under construction into a network."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.frontend.clipping import fold_relus
+from zeroskip.compiler.frontend.draft import Affine, DraftGraph, Relu, layer_name
+from zeroskip.compiler.frontend.folding import fold_scalings, merge_copies
+from zeroskip.compiler.frontend.moves import ZERO, Places
+from zeroskip.compiler.ir.graph import INPUT, FloatGraph, FloatLinear
+
+__all__ = ["finish"]
+
+
+def finish(
+    draft: DraftGraph, output: str, places: Places, mover: str, sample_shape: tuple[int, ...]
+) -> FloatGraph:
+    """Return the nodes that an output depends on, with scalings and ReLUs in other nodes.
+
+    Parameters
+    ----------
+    draft : is changed.
+    output : name of the tensor that leaves.
+    places : which of its elements the network gives, in order.
+    mover : what put them there.
+    sample_shape : of the network's input.
+
+    Raises
+    ------
+    CompileError
+        If nothing is left that computes.
+    """
+    draft.output = output
+    needed = {output}
+    for node in reversed(draft.nodes.values()):
+        if node.name in needed:
+            needed.update(node.inputs)
+    draft.nodes = {name: node for name, node in draft.nodes.items() if name in needed}
+    for fold in (fold_scalings, fold_relus, merge_copies):
+        fold(draft)
+    _arrange_output(draft, places.ravel(), mover)
+    if not draft.nodes:
+        raise CompileError("the network has no layer: nothing in it computes")
+    names = _numbered(draft)
+    nodes = tuple(
+        dataclasses.replace(
+            node, name=names[node.name], inputs=tuple(names[name] for name in node.inputs)
+        )
+        for node in draft.nodes.values()
+        if not isinstance(node, (Affine, Relu))
+    )
+    shape = draft.shapes[INPUT]
+    given = None if sample_shape == shape else sample_shape
+    return FloatGraph(shape, nodes, names[draft.output], given)
+
+
+def _arrange_output(draft: DraftGraph, places: Places, mover: str) -> None:
+    """Put what stands at ``places`` of the output in order."""
+    if np.array_equal(places, np.arange(math.prod(draft.shapes[draft.output]))):
+        return
+    last = draft.nodes.get(draft.output)
+    if not isinstance(last, FloatLinear) or draft.readers(last.name) != [""]:
+        draft.output = draft.arrange(mover, draft.output, places)
+        return
+    # Rows in another order cost nothing.
+    there = places != ZERO
+    weight, bias = last.weight[places] * there[:, None], last.bias[places] * there
+    draft.replace(dataclasses.replace(last, weight=weight, bias=bias))
+
+
+def _numbered(draft: DraftGraph) -> dict[str, str]:
+    """Return the names that layers have in the end, by those of the nodes.
+
+    A module that makes several layers has its path in the names of all, with a number.
+    """
+    names = {INPUT: INPUT}
+    for node in draft.nodes.values():
+        name, count = layer_name(node), 1
+        while name in names.values():
+            count += 1
+            name = f"{layer_name(node)}#{count}"
+        names[node.name] = name
+    return names
