@@ -1,6 +1,5 @@
 """Compile a network: from a module or a ``.pt2`` file to an image, in one call."""
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,13 @@ from zeroskip.compiler.frontend.networks import import_module, import_pt2
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import FloatGraph
 from zeroskip.compiler.ir.network import FloatNetwork, QuantNetwork
-from zeroskip.compiler.ir.seam import split_float
-from zeroskip.compiler.passes.quantize import fixed_point_errors, quantize
+from zeroskip.compiler.ir.seam import split_float, split_quant
+from zeroskip.compiler.ir.verify import verify_graph
+from zeroskip.compiler.passes.errors import fixed_point_errors
+from zeroskip.compiler.passes.partition import arithmetics
+from zeroskip.compiler.passes.quantize import quantize
 from zeroskip.compiler.presets import DEFAULT_PRESET, PRESETS
-from zeroskip.compiler.scnn.compile import compile_cnn
+from zeroskip.compiler.scnn.compile import compile_quantized_cnn
 from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import PRESETS as SCNN_PRESETS
@@ -28,7 +30,6 @@ __all__ = [
     "DEFAULT_SCNN_PRESET",
     "compile",
     "compile_any",
-    "compile_network",
     "compile_pt2",
     "compile_quantized",
 ]
@@ -143,59 +144,40 @@ def compile_any(
     Parameters and errors are those of :func:`compile`, and ``params`` can also say of which of
     its fields the network may choose.
     """
+    preset, tell = PRESETS[DEFAULT_PRESET], progress or silent
+    scnn, placement = scnn or SCNN_PRESETS[DEFAULT_SCNN_PRESET], placement or preset.placement
     network = split_float(graph)
-    if isinstance(network, FloatNetwork):
-        return compile_network(
-            network,
-            calibration,
-            params,
-            share=share,
+    chain = network if isinstance(network, FloatNetwork) else network.tail
+    array, chosen = choose_params(params or FreeParams(preset.params), chain, share=share)
+    tell("choose formats", 0, 2)
+    widths = arithmetics(graph, array, scnn)
+    rounded, numbers = quantize(graph, calibration, widths, share=share)
+    verify_graph(rounded, "quantization")
+    tell("choose formats", 1, 2)
+    numbers = fixed_point_errors(graph, rounded, numbers, calibration, widths)
+    tell("choose formats", 2, 2)
+    fixed = split_quant(rounded)
+    activity = tuple(numbers.activity.values())
+    report = {"quantization": numbers.to_dict(), **_chosen(chosen)}
+    if isinstance(fixed, QuantNetwork):
+        return compile_quantized(
+            fixed,
+            array,
             placement=placement,
             name=name,
+            activity=activity,
+            report=report,
             progress=progress,
         )
-    preset = PRESETS[DEFAULT_PRESET]
-    array, chosen = choose_params(params or FreeParams(preset.params), network.tail, share=share)
-    image = compile_cnn(
-        network,
-        calibration,
-        scnn or SCNN_PRESETS[DEFAULT_SCNN_PRESET],
-        array,
-        share=share,
-        placement=placement or preset.placement,
-        name=name,
-        progress=progress,
-    )
-    return dataclasses.replace(image, report={**image.report, **_chosen(chosen)})
-
-
-def compile_network(
-    network: FloatNetwork,
-    calibration: Any,
-    params: EieParams | FreeParams | None = None,
-    *,
-    share: bool = False,
-    placement: Strategy | None = None,
-    name: str,
-    progress: Progress | None = None,
-) -> Image:
-    """Compile a chain of Linear layers; see :func:`compile_any`."""
-    preset = PRESETS[DEFAULT_PRESET]
-    params, chosen = choose_params(params or FreeParams(preset.params), network, share=share)
-    placement = placement or preset.placement
-    report = progress or silent
-    report("choose formats", 0, 2)
-    rounded, numbers = quantize(network, calibration, params, share=share)
-    report("choose formats", 1, 2)
-    errors = fixed_point_errors(network, rounded, calibration, params)
-    report("choose formats", 2, 2)
-    return compile_quantized(
-        rounded,
-        params,
+    return compile_quantized_cnn(
+        fixed,
+        scnn,
+        array if activity else None,
         placement=placement,
         name=name,
-        activity=numbers.activity,
-        report={"quantization": numbers.with_errors(errors).to_dict(), **_chosen(chosen)},
+        densities=numbers.densities,
+        activity=activity,
+        report=report,
         progress=progress,
     )
 

@@ -1,31 +1,19 @@
 """What rounding to fixed point did to a network, in numbers."""
 
 import dataclasses
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.ir.fixed import run_layer
-from zeroskip.compiler.ir.network import FloatNetwork, QuantNetwork
-from zeroskip.compiler.passes.fixed_point import check_input, dequantize, quantize_input
-from zeroskip.compiler.passes.quality import snr_warnings
-from zeroskip.hw.eie.params import EieParams
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantLinear
+from zeroskip.compiler.passes.fixed_point import dequantize
+from zeroskip.compiler.passes.lowering import LoweredLayer
+from zeroskip.compiler.passes.weights import Rounded
 
-__all__ = [
-    "ErrorMeter",
-    "FixedPointError",
-    "LayerReport",
-    "QuantReport",
-    "add_errors",
-    "fixed_point_errors",
-]
-
-_BATCH = 64
-"""Samples at a time, to bound memory."""
+__all__ = ["FixedPointError", "LayerReport", "QuantReport", "layer_report"]
 
 
 @dataclass(frozen=True)
@@ -47,64 +35,46 @@ class FixedPointError:
     outputs: int
 
 
-class ErrorMeter:
-    """Adds up differences between float and fixed-point outputs of a layer."""
-
-    def __init__(self) -> None:
-        self._largest = self._errors = self._signals = 0.0
-        self._saturated = self._outputs = 0
-
-    def add(
-        self, exact: NDArray[np.float64], fixed: NDArray[np.int64], frac: int, saturated: int
-    ) -> None:
-        """Take in outputs of the same shape; ``fixed`` has ``frac`` fraction bits."""
-        difference = dequantize(fixed, frac) - exact
-        self._largest = max(self._largest, float(np.abs(difference).max(initial=0.0)))
-        self._errors += float(np.square(difference).sum())
-        self._signals += float(np.square(exact).sum())
-        self._saturated += saturated
-        self._outputs += exact.size
-
-    def result(self) -> FixedPointError:
-        """Return what was added up, at least one output."""
-        errors, signals = self._errors, self._signals
-        return FixedPointError(
-            max_abs=self._largest,
-            rms=math.sqrt(errors / self._outputs),
-            snr_db=10 * math.log10(signals / errors) if errors and signals else None,
-            saturated=self._saturated,
-            outputs=self._outputs,
-        )
-
-
 @dataclass(frozen=True)
 class LayerReport:
     """A layer in fixed point.
 
     Parameters
     ----------
-    name : as in the network.
-    rows, cols : shape of the matrix.
+    name, kind : as in :class:`.QuantConv` and :class:`.QuantLinear`.
+    engine : that computes it.
+    node : name of the float node whose output it is; another one if it has an addition in it.
+    in_shape, out_shape : (C, H, W).
+    weights : how many there are.
     nnz : weights that are not 0 in fixed point.
     density : ``nnz`` over all.
-    values : distinct shared weights that are not 0 in fixed point.
-    clustered : the weights were clustered here; else they were shared already.
+    values : different weights that are not 0 in fixed point.
+    codebook : weights are stored as codes, else as they are.
+    clustered : the weights were clustered here.
     in_frac, weight_frac, out_frac : fraction bits.
     shift : right shift from accumulator to output.
     acc_bits_needed : width that no partial sum of any input can overflow.
-    in_lowest, in_highest : integers between which every input is, 0 among them.
+    in_lowest, in_highest : integers between which every input is.
     acc_lowest, acc_highest : the partial sums that such inputs can reach.
-    codebook_error : largest rounding error of a shared weight, in units of the weights.
-    rounded_to_zero : weights whose shared value rounds to 0 and that were dropped.
+    out_lowest, out_highest : the outputs that they can reach.
+    weight_error : largest rounding error of a weight, in units of the weights.
+    rounded_to_zero : weights that were not 0 before.
+    in_density, out_density : share of its inputs, and of its outputs, that are not 0 on the
+        calibration data, if computed.
     error : on the calibration data, if computed.
     """
 
     name: str
-    rows: int
-    cols: int
+    kind: str
+    engine: str
+    node: str
+    in_shape: tuple[int, int, int]
+    out_shape: tuple[int, int, int]
+    weights: int
     nnz: int
     density: float
     values: int
+    codebook: bool
     clustered: bool
     in_frac: int
     weight_frac: int
@@ -115,8 +85,12 @@ class LayerReport:
     in_highest: int
     acc_lowest: int
     acc_highest: int
-    codebook_error: float
+    out_lowest: int
+    out_highest: int
+    weight_error: float
     rounded_to_zero: int
+    in_density: float | None = None
+    out_density: float | None = None
     error: FixedPointError | None = None
 
 
@@ -130,7 +104,8 @@ class QuantReport:
     input_frac : fraction bits of the input.
     input_low, input_high : smallest and largest calibration input.
     layers : in order.
-    activity : per layer (cols,), how often each input of the layer was not 0; not for JSON.
+    activity : per Linear layer (columns,), how often each of its inputs was not 0; not for JSON.
+    input_density : share of the calibration input that is not 0 in fixed point, if computed.
     warnings : sentences about the calibration data, and about errors, if computed.
     """
 
@@ -139,68 +114,76 @@ class QuantReport:
     input_low: float
     input_high: float
     layers: tuple[LayerReport, ...]
-    activity: tuple[NDArray[np.float64], ...] = dataclasses.field(repr=False, compare=False)
+    activity: Mapping[str, NDArray[np.float64]] = field(repr=False, compare=False)
+    input_density: float | None = None
     warnings: tuple[str, ...] = ()
 
-    def with_errors(self, errors: tuple[FixedPointError, ...]) -> "QuantReport":
-        """Return the report with an error for each layer, and a warning of those too large."""
-        pairs = zip(self.layers, errors, strict=True)
-        layers = tuple(dataclasses.replace(layer, error=e) for layer, e in pairs)
-        warnings = *self.warnings, *snr_warnings(layers)
-        return dataclasses.replace(self, layers=layers, warnings=warnings)
+    @property
+    def densities(self) -> dict[str, float]:
+        """Share of every tensor, by name, that is not 0; nothing if not computed."""
+        known = {INPUT: self.input_density} | {one.name: one.out_density for one in self.layers}
+        return {name: density for name, density in known.items() if density is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON has it."""
-        fields = dataclasses.asdict(self)
+        fields = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
         del fields["activity"]
-        return {**fields, "layers": list(fields["layers"]), "warnings": list(self.warnings)}
+        layers = [dataclasses.asdict(layer) for layer in self.layers]
+        return {**fields, "layers": layers, "warnings": list(self.warnings)}
 
 
-def fixed_point_errors(
-    float_network: FloatNetwork,
-    quant_network: QuantNetwork,
-    calibration: Any,
-    params: EieParams,
-) -> tuple[FixedPointError, ...]:
-    """Compare each layer's outputs in float and in fixed point; errors add up along the chain.
+def layer_report(
+    layer: QuantConv | QuantLinear,
+    lowered: LoweredLayer,
+    rounded: Rounded,
+    limits: Mapping[str, tuple[int, int]],
+    engine: str,
+) -> LayerReport:
+    """Describe a layer.
 
     Parameters
     ----------
-    float_network : before quantization, and before clustering if that was done.
-    quant_network : after it.
-    calibration : (samples, *input_shape) floats.
-    params : widths of the hardware.
-
-    Raises
-    ------
-    InputError
-        If ``calibration`` is unusable.
+    layer, lowered, rounded : in fixed point, before, and its numbers.
+    limits : smallest and largest integer of each tensor.
+    engine : that computes it.
     """
-    samples = check_input(calibration, float_network.input_shape, "calibration")
-    meters = [ErrorMeter() for _ in float_network.layers]
-    for start in range(0, len(samples), _BATCH):
-        exact = samples[start : start + _BATCH].reshape(len(samples[start : start + _BATCH]), -1).T
-        fixed = quantize_input(exact, quant_network.layers[0].in_frac, params.act_bits)
-        add_errors(meters, float_network, quant_network, exact, fixed, params)
-    return tuple(meter.result() for meter in meters)
-
-
-def add_errors(
-    meters: Sequence[ErrorMeter],
-    float_network: FloatNetwork,
-    quant_network: QuantNetwork,
-    exact: NDArray[np.float64],
-    fixed: NDArray[np.int64],
-    params: EieParams,
-) -> None:
-    """Run ``exact`` in float and ``fixed`` in fixed point, (cols, batch), with a meter a layer.
-
-    The other parameters are those of :func:`fixed_point_errors`.
-    """
-    layers = zip(meters, float_network.layers, quant_network.layers, strict=True)
-    for meter, layer, rounded in layers:
-        exact = layer.weight @ exact + layer.bias[:, None]
-        exact = np.maximum(exact, 0.0) if layer.relu else exact
-        y, clipped = run_layer(rounded, fixed.T, act_bits=params.act_bits, acc_bits=params.acc_bits)
-        fixed = y[:, :, 0, 0].T
-        meter.add(exact, fixed, rounded.out_frac, int(clipped.sum()))
+    shared, numbers = lowered.weights, rounded.values
+    exact = shared.values
+    nonzero = int(np.count_nonzero(shared.codes))
+    kept = nonzero
+    if not numbers.all():
+        kept = int(np.count_nonzero(np.concatenate([[False], numbers != 0])[shared.codes]))
+    if lowered.areas:
+        numbers = np.array([area.weight for area in rounded.areas])
+        exact = 1.0 / np.array([area.divisor for area in lowered.areas])
+    different = np.unique(np.append(numbers, rounded.one))
+    error = np.abs(dequantize(numbers, rounded.weight_frac) - exact).max(initial=0.0)
+    nnz = kept + lowered.identity * layer.out_shape[0]
+    ends = [limits[name] for name in layer.inputs]
+    return LayerReport(
+        name=layer.name,
+        kind=layer.kind,
+        engine=engine,
+        node=lowered.node,
+        in_shape=layer.in_shape,
+        out_shape=layer.out_shape,
+        weights=layer.num_weights,
+        nnz=nnz,
+        density=nnz / max(1, layer.num_weights),
+        values=int(np.count_nonzero(different)),
+        codebook=rounded.codebook is not None,
+        clustered=shared.clustered,
+        in_frac=layer.in_frac,
+        weight_frac=layer.weight_frac,
+        out_frac=layer.out_frac,
+        shift=layer.shift,
+        acc_bits_needed=rounded.reach.bits,
+        in_lowest=min(low for low, _ in ends),
+        in_highest=max(high for _, high in ends),
+        acc_lowest=rounded.reach.low,
+        acc_highest=rounded.reach.high,
+        out_lowest=rounded.limits[0],
+        out_highest=rounded.limits[1],
+        weight_error=float(error) if lowered.op == "add" else 0.0,
+        rounded_to_zero=nonzero - kept,
+    )

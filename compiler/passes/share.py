@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array
 
-from zeroskip.base.errors import CompileError
-from zeroskip.compiler.ir.network import FloatLayer
-from zeroskip.hw.eie.params import EieParams
+from zeroskip.compiler.ir.graph import FloatConv, FloatLinear
+from zeroskip.compiler.passes.arithmetic import Arithmetic
 
 __all__ = ["SharedWeights", "bits_for", "cluster", "distinct_values", "share_layer"]
 
@@ -22,22 +20,32 @@ _MAX_STEPS = 300
 
 @dataclass(frozen=True, eq=False)
 class SharedWeights:
-    """A weight matrix as codes of shared values.
+    """Weights as codes of shared values.
 
     Parameters
     ----------
-    codes : (rows, cols) uint8, compressed columns with sorted rows; only non-zero codes stored.
+    codes : whole numbers of the weights' shape, as narrow as they can be; 0 is weight 0.
     values : (count,) float64, ascending; code ``k`` stands for ``values[k - 1]``.
     clustered : the values are centroids, not the layer's own.
     distinct : how many values the layer had.
     snr_db : how far its weights are above what clustering changed; None if nothing.
     """
 
-    codes: csc_array
+    codes: NDArray[np.unsignedinteger]
     values: NDArray[np.float64]
-    clustered: bool
-    distinct: int
+    clustered: bool = False
+    distinct: int = 1
     snr_db: float | None = None
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """The weights that the codes stand for."""
+        return np.concatenate([[0.0], self.values])[self.codes]
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Smallest and largest weight, 0 among them."""
+        return float(self.values.min(initial=0.0)), float(self.values.max(initial=0.0))
 
 
 def bits_for(values: int) -> int:
@@ -52,33 +60,49 @@ def distinct_values(weight: NDArray[np.float64], limit: int) -> int:
     return limit + 1 if values is None else values.size
 
 
-def share_layer(layer: FloatLayer, code_bits: int, *, share: bool = False) -> SharedWeights:
-    """Return the weights of ``layer`` as codes of at most ``2**code_bits - 1`` shared values.
+def share_layer(
+    layer: FloatConv | FloatLinear,
+    arithmetic: Arithmetic,
+    *,
+    share: bool = False,
+    reserved: int = 0,
+) -> SharedWeights:
+    """Return the weights of ``layer`` as codes of shared values.
 
-    Zeros stay zeros. A layer that has few enough values keeps them exactly; another is clustered
-    if ``share``.
+    Zeros stay zeros. A layer that has as few values as a codebook holds keeps them exactly;
+    another is clustered if ``share``. Otherwise it keeps all its values, to be stored plain.
+
+    Parameters
+    ----------
+    layer : the layer.
+    arithmetic : of the array that computes it.
+    share : cluster the weights of a layer that has too many values.
+    reserved : entries of the codebook to leave when clustering.
 
     Raises
     ------
     CompileError
-        If the layer has more values and ``share`` is False.
+        If the layer has more values, is not to be clustered, and the array has no plain weights.
     """
-    limit = (1 << code_bits) - 1
+    limit = arithmetic.max_values
+    few = max(1, limit - reserved) if share else limit
     weight = np.ascontiguousarray(layer.weight, np.float64).ravel()
     position = np.flatnonzero(weight)
     nonzero = weight[position]
-    values = _few_values(nonzero, limit)
-    clustered = values is None
-    distinct, snr_db = (np.unique(nonzero).size, None) if values is None else (values.size, None)
-    if values is None:
-        values = cluster(nonzero, limit)
+    values = _few_values(nonzero, few)
+    clustered = values is None and (share or not arithmetic.plain_bits)
+    snr_db: float | None = None
+    values = np.unique(nonzero) if values is None else values
+    distinct = values.size
+    if clustered:
+        values = cluster(nonzero, few)
         snr_db = _snr_db(nonzero, values[np.searchsorted(_midpoints(values), nonzero)])
         if not share:
-            raise CompileError(_too_many(layer, distinct, limit, snr_db))
-    codes = np.zeros(weight.size, np.uint8)
+            raise arithmetic.error(_too_many(layer, distinct, snr_db, arithmetic))
+    codes = np.zeros(weight.size, np.min_scalar_type(values.size))
     # Own values are looked up as they are: a midpoint of two neighbours may round to either.
     codes[position] = np.searchsorted(_midpoints(values) if clustered else values, nonzero) + 1
-    return SharedWeights(_columns(codes.reshape(layer.shape)), values, clustered, distinct, snr_db)
+    return SharedWeights(codes.reshape(layer.weight.shape), values, clustered, distinct, snr_db)
 
 
 def cluster(
@@ -125,18 +149,6 @@ def cluster(
     return np.array([np.clip(part.mean(), part[0], part[-1]) for part in parts])
 
 
-def _columns(codes: NDArray[np.uint8]) -> csc_array:
-    """Return a dense matrix in compressed columns, in a quarter of the memory SciPy takes."""
-    rows, cols = codes.shape
-    by_column = np.ascontiguousarray(codes.T)
-    ends = np.cumsum(np.count_nonzero(by_column, axis=1))
-    position = np.flatnonzero(by_column)
-    data = by_column.ravel()[position]
-    position %= rows
-    pointers = np.concatenate([[0], ends]).astype(np.int32)
-    return csc_array((data, position.astype(np.int32), pointers), shape=(rows, cols))
-
-
 def _split(ordered: NDArray[np.float64], centroids: NDArray[np.float64]) -> NDArray | None:
     """Return one centroid more, by halving the widest cluster, or None if all are points."""
     inner = np.searchsorted(ordered, _midpoints(centroids), side="right")
@@ -178,7 +190,9 @@ def _snr_db(exact: NDArray[np.float64], changed: NDArray[np.float64]) -> float:
     return float(10 * np.log10(signal / max(error, np.finfo(float).tiny)))
 
 
-def _too_many(layer: FloatLayer, count: int, limit: int, snr_db: float) -> str:
+def _too_many(
+    layer: FloatConv | FloatLinear, count: int, snr_db: float, arithmetic: Arithmetic
+) -> str:
     """Return the sentence that refuses a layer of ``count`` distinct values."""
     why = ""
     if layer.folded:
@@ -191,9 +205,9 @@ def _too_many(layer: FloatLayer, count: int, limit: int, snr_db: float) -> str:
         "with zeroskip compress, which also prunes and fine-tunes"
     )
     bits = bits_for(count)
-    if bits <= EieParams.ranges["code_bits"][1]:
+    if bits <= arithmetic.code_bits_limit:
         cluster = f"give code_bits = {bits}, which holds all of them without error, or {cluster}"
     return (
         f"layer {layer.name!r} has {count} distinct non-zero weights, but a codebook holds "
-        f"{limit}{why}; {cluster}"
+        f"{arithmetic.max_values}{why}; {cluster}"
     )

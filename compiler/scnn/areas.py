@@ -1,71 +1,19 @@
-"""Averages that divide by different numbers: rectangles of outputs, each a layer of its own.
-
-Windows that hang over the plane (``ceil_mode``), or over padding that does not count, have fewer
-elements than the others. The array multiplies instead of dividing, so their weights are larger.
-"""
+"""Averages that divide by different numbers: rectangles of outputs, each a layer of its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.geometry import Region, cut
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, ScnnRun
 
-__all__ = ["Divided", "area_layers", "check_areas", "divided_areas", "move_runs"]
+__all__ = ["area_layers", "check_areas", "move_runs"]
 
 _Move = TypeVar("_Move", ActLoad, ActStore)
-
-
-@dataclass(frozen=True)
-class Divided:
-    """Outputs of an average that are divided by the same number.
-
-    Parameters
-    ----------
-    y0, x0, height, width : the rectangle of the output plane.
-    divisor : what they are divided by.
-    elements : at most so many elements of a window are inside the plane.
-    """
-
-    y0: int
-    x0: int
-    height: int
-    width: int
-    divisor: int
-    elements: int
-
-
-def divided_areas(divisors: NDArray[np.int64], elements: NDArray[np.int64]) -> tuple[Divided, ...]:
-    """Cut an output plane where the divisor changes.
-
-    Parameters
-    ----------
-    divisors : (P, Q), of each output; a product of one number for its row and one for its column.
-    elements : (P, Q), how many elements of each window are inside the plane.
-
-    Returns
-    -------
-    Rectangles that cover the plane, row-major.
-    """
-    rows, columns = _changes(divisors[:, 0]), _changes(divisors[0])
-    found: list[Divided] = []
-    for top, bottom in pairwise(rows):
-        for left, right in pairwise(columns):
-            inside = elements[top:bottom, left:right]
-            size = bottom - top, right - left
-            found.append(Divided(top, left, *size, int(divisors[top, left]), int(inside.max())))
-    return tuple(found)
-
-
-def _changes(numbers: NDArray[np.int64]) -> list[int]:
-    """Return where each run of equal numbers begins, and the end."""
-    return [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
 
 
 def check_areas(conv: QuantConv) -> None:

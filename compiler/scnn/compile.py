@@ -1,4 +1,4 @@
-"""Compile a network with convolutions, in float or in fixed point, to an image."""
+"""Compile a network with convolutions that is in fixed point to an image."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,68 +8,18 @@ from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.eie.place import Activity, Strategy, place
 from zeroskip.compiler.eie.program import build as build_tail
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.graph import FloatCnn, QuantCnn, QuantGraph
+from zeroskip.compiler.ir.graph import QuantCnn, QuantGraph
 from zeroskip.compiler.scnn.check import check_tail
 from zeroskip.compiler.scnn.handoff import find_handoff
 from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.compiler.scnn.order import balance_channels
 from zeroskip.compiler.scnn.program import build, many_runs
-from zeroskip.compiler.scnn.quantize import quantize
-from zeroskip.compiler.scnn.quantize_report import fixed_point_errors
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.compiler.scnn.strides import choose_strides
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["compile_cnn", "compile_quantized_cnn"]
-
-
-def compile_cnn(
-    cnn: FloatCnn,
-    calibration: Any,
-    params: ScnnParams,
-    tail_params: EieParams | None = None,
-    *,
-    share: bool = False,
-    placement: Strategy = "interleave",
-    name: str,
-    progress: Progress | None = None,
-) -> CnnImage:
-    """Compile a network that a front end has read.
-
-    Parameters
-    ----------
-    cnn : see :class:`.FloatCnn`.
-    calibration : (samples, C, H, W) floats like those of real use; formats are chosen, and errors
-        measured, on them.
-    share : see :func:`.quantize`.
-    params, tail_params, placement, name, progress : see :func:`compile_quantized_cnn`.
-
-    Raises
-    ------
-    InputError
-        If ``calibration`` is unusable.
-    CompileError
-        If the network does not fit the arrays.
-    """
-    tell = progress or silent
-    tell("choose formats", 0, 2)
-    tail_params = tail_params if cnn.tail is not None else None
-    network, numbers = quantize(cnn, calibration, params, tail_params, share=share)
-    tell("choose formats", 1, 2)
-    numbers = fixed_point_errors(cnn, network, numbers, calibration, params, tail_params)
-    tell("choose formats", 2, 2)
-    return compile_quantized_cnn(
-        network,
-        params,
-        tail_params,
-        placement=placement,
-        name=name,
-        densities=numbers.densities,
-        activity=None if numbers.tail is None else numbers.tail.activity,
-        report={"quantization": numbers.to_dict()},
-        progress=progress,
-    )
+__all__ = ["compile_quantized_cnn"]
 
 
 def compile_quantized_cnn(

@@ -26,73 +26,35 @@ def print_image_formats(image: Image | CnnImage) -> None:
     quantization: Any = image.report.get("quantization")
     if not quantization:
         return
-    if isinstance(image, Image):
-        _print_linear(quantization)
-    else:
-        _print_conv(quantization)
-        if quantization["tail"]:
-            _print_linear(quantization["tail"])
-    _print_input(quantization, image.params.act_bits)
-
-
-def _print_input(quantization: Any, act_bits: int) -> None:
-    """Print what inputs may be, and what to be warned of."""
-    ends = [math.ldexp(end, -quantization["input_frac"]) for end in limits(act_bits)]
+    print_table(
+        f"Fixed point (errors against float on {quantization['samples']} calibration samples)",
+        [
+            "layer", "kind", "output", "density", "values", "to zero", "in frac", "w frac",
+            "out frac", "shift", "acc bits", "max error", "SNR dB", "saturated",
+        ],
+        [_row(layer) for layer in quantization["layers"]],
+    )  # fmt: skip
+    ends = [math.ldexp(end, -quantization["input_frac"]) for end in limits(image.params.act_bits)]
     print_line(
         f"inputs: {ends[0]:.6g} to {ends[1]:.6g} are not clipped; calibration data are "
         f"{quantization['input_low']:.6g} to {quantization['input_high']:.6g}"
     )
-    # Images of before have none.
-    for warning in quantization.get("warnings", ()):
+    for warning in quantization["warnings"]:
         print_line(f"warning: {warning}")
 
 
-def _print_conv(quantization: Any) -> None:
-    rows: list[list[object]] = []
-    for layer in quantization["layers"]:
-        values = str(layer["values"]) if layer["codebook"] else "plain"
-        rows.append([
-            layer["name"],
-            layer["kind"],
-            " x ".join(map(str, layer["out_shape"])),
-            f"{100 * layer['density']:.1f} %",
-            f"{values}{' (clustered)' if layer['clustered'] else ''}",
-            *_rounding(layer),
-        ])
-    print_table(
-        f"Fixed point (errors against float on {quantization['samples']} calibration samples)",
-        [
-            "layer", "kind", "output", "density", "values", "to zero", "in frac",
-            "w frac", "out frac", "shift", "acc bits", "max error", "SNR dB", "saturated",
-        ],
-        rows,
-    )  # fmt: skip
-
-
-def _print_linear(quantization: Any) -> None:
-    rows: list[list[object]] = []
-    for layer in quantization["layers"]:
-        rows.append([
-            layer["name"],
-            f"{layer['rows']} x {layer['cols']}",
-            f"{100 * layer['density']:.1f} %",
-            f"{layer['values']}{' (clustered)' if layer['clustered'] else ''}",
-            *_rounding(layer),
-        ])
-    print_table(
-        f"Fixed point (errors against float on {quantization['samples']} calibration samples)",
-        [
-            "layer", "rows x cols", "density", "values", "to zero", "in frac", "w frac",
-            "out frac", "shift", "acc bits", "max error", "SNR dB", "saturated",
-        ],
-        rows,
-    )  # fmt: skip
-
-
-def _rounding(layer: Any) -> list[object]:
+def _row(layer: Any) -> list[object]:
     error = layer["error"] or {}
     snr = error.get("snr_db")
+    values = str(layer["values"]) if layer["codebook"] else "plain"
+    # A Linear layer makes (rows, 1, 1).
+    shape = layer["out_shape"][:1] if layer["kind"] == "linear" else layer["out_shape"]
     return [
+        layer["name"],
+        layer["kind"],
+        " x ".join(map(str, shape)),
+        f"{100 * layer['density']:.1f} %",
+        f"{values}{' (clustered)' if layer['clustered'] else ''}",
         layer["rounded_to_zero"],
         layer["in_frac"],
         layer["weight_frac"],

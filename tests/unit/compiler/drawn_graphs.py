@@ -1,44 +1,41 @@
-"""Random networks in float, with branches and Linear layers behind, for tests of the compiler."""
-
-import itertools
+"""Random networks in float, with branches and Linear layers anywhere, to test the compiler."""
 
 import numpy as np
 import torch
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from zeroskip.compiler.ir.compute import shapes
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
-    FloatCnn,
     FloatConcat,
     FloatConv,
     FloatGraph,
+    FloatLinear,
     FloatNode,
     FloatPool,
 )
-from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
 
-__all__ = ["chains", "networks", "networks_with_tails"]
+__all__ = ["chain", "chains", "networks"]
 
 
 @st.composite
-def networks(draw: st.DrawFn) -> tuple[FloatCnn, np.ndarray]:
-    """Draw a network with branches, and samples."""
+def networks(draw: st.DrawFn, *, linear: bool = False) -> tuple[FloatGraph, np.ndarray]:
+    """Draw a network with branches, with Linear layers in it or without, and samples."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     scale = draw(st.sampled_from([1e-3, 1.0, 1e3]))
     shapes: dict[str, tuple[int, int, int]] = {
         INPUT: (draw(st.integers(1, 3)), draw(st.integers(2, 6)), draw(st.integers(2, 6)))
     }
     nodes: list[FloatNode] = []
+    kinds = ["conv", "conv", "max", "avg", "cat", "add", *(["linear"] * 3 if linear else [])]
     for index in range(draw(st.integers(1, 6))):
         name, source = f"n{index}", draw(st.sampled_from(sorted(shapes)))
         c, h, w = shapes[source]
         mates = [one for one in shapes if shapes[one][1:] == (h, w)]
         twins = [one for one in shapes if shapes[one] == (c, h, w)]
         kind, relu = (
-            draw(st.sampled_from(["conv", "conv", "max", "avg", "cat", "add"])),
+            draw(st.sampled_from(kinds)),
             draw(st.booleans()),
         )
         if kind == "cat":
@@ -48,6 +45,10 @@ def networks(draw: st.DrawFn) -> tuple[FloatCnn, np.ndarray]:
         elif kind == "add":
             nodes.append(FloatAdd(name, (source, draw(st.sampled_from(twins))), relu))
             shapes[name] = (c, h, w)
+        elif kind == "linear":
+            node = draw_linear(draw, name, source, c * h * w)
+            nodes.append(node)
+            shapes[name] = (node.shape[0], 1, 1)
         elif kind == "conv":
             r = draw(st.sampled_from([1, 3]))
             groups = draw(st.sampled_from([1, c]))
@@ -87,28 +88,31 @@ def networks(draw: st.DrawFn) -> tuple[FloatCnn, np.ndarray]:
             )
             shapes[name] = (c, *size)
     x = rng.normal(size=(4, *shapes[INPUT]))
-    return FloatCnn(FloatGraph(shapes[INPUT], tuple(nodes), nodes[-1].name), None), x
+    return FloatGraph(shapes[INPUT], tuple(nodes), nodes[-1].name), x
 
 
-@st.composite
-def chains(draw: st.DrawFn, inputs: int, values: int = 15) -> tuple[FloatLayer, ...]:
-    """Draw one to four Linear layers of at most ``values`` weights, often all of one sign."""
+def draw_linear(draw: st.DrawFn, name: str, source: str, columns: int) -> FloatLinear:
+    """Draw a Linear layer of at most 15 weights, often all of one sign."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    sizes = [inputs, *draw(st.lists(st.integers(1, 8), min_size=1, max_size=4))]
-    layers: list[FloatLayer] = []
-    for at, (cols, rows) in enumerate(itertools.pairwise(sizes)):
-        book = rng.normal(size=values) * draw(st.sampled_from([1e-3, 1.0, 1e3]))
-        book = draw(st.sampled_from([book, np.abs(book), -np.abs(book)]))
-        weight = rng.choice(book, (rows, cols)) * (rng.random((rows, cols)) < 0.7)
-        bias = rng.normal(size=rows) * draw(st.sampled_from([0.0, 1.0, 30.0]))
-        layers.append(FloatLayer(f"fc{at}", weight, bias, draw(st.booleans())))
-    return tuple(layers)
+    rows = draw(st.integers(1, 8))
+    book = rng.normal(size=15) * draw(st.sampled_from([1e-3, 1.0, 1e3]))
+    book = draw(st.sampled_from([book, np.abs(book), -np.abs(book)]))
+    weight = rng.choice(book, (rows, columns)) * (rng.random((rows, columns)) < 0.7)
+    bias = rng.normal(size=rows) * draw(st.sampled_from([0.0, 1.0, 30.0]))
+    return FloatLinear(name, (source,), weight, bias, draw(st.booleans()))
 
 
 @st.composite
-def networks_with_tails(draw: st.DrawFn) -> tuple[FloatCnn, np.ndarray]:
-    """Draw a network as :func:`networks` does, and Linear layers behind it."""
-    cnn, x = draw(networks())
-    shape = shapes(cnn.graph)[cnn.graph.output]
-    tail = FloatNetwork(shape, draw(chains(int(np.prod(shape)))))
-    return FloatCnn(cnn.graph, tail), x
+def chains(draw: st.DrawFn, inputs: int) -> FloatGraph:
+    """Draw one to four Linear layers, one after the other."""
+    nodes: list[FloatLinear] = []
+    source, columns = INPUT, inputs
+    for at in range(draw(st.integers(1, 4))):
+        nodes.append(draw_linear(draw, f"fc{at}", source, columns))
+        source, columns = nodes[-1].name, nodes[-1].shape[0]
+    return chain(*nodes)
+
+
+def chain(*nodes: FloatLinear, sample_shape: tuple[int, ...] | None = None) -> FloatGraph:
+    """Return Linear layers as a network whose output the last one makes."""
+    return FloatGraph((nodes[0].shape[1], 1, 1), nodes, nodes[-1].name, sample_shape)

@@ -8,10 +8,9 @@ if the elements of a layer's input could be chosen one by one.
 from dataclasses import dataclass
 
 from tests.unit.golden.unbounded import windows
-from zeroskip.compiler.ir.graph import QuantCnn, QuantConv
-from zeroskip.compiler.ir.network import QuantLayer
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph, QuantLinear
 
-__all__ = ["Reach", "of_chain", "of_cnn"]
+__all__ = ["Reach", "of_graph"]
 
 Range = tuple[int, int]
 
@@ -51,20 +50,18 @@ def _hull(ranges: list[Range]) -> Range:
     return min(low for low, _ in ranges), max(high for _, high in ranges)
 
 
-def of_chain(layers: tuple[QuantLayer, ...], inputs: list[Range], act_bits: int) -> list[Reach]:
-    """Return what the numbers of Linear layers can be, from the ranges of the first's inputs."""
-    found: list[Reach] = []
-    for layer in layers:
-        sums, outputs = [], []
-        rows = layer.codebook[layer.codes.toarray()].tolist()
-        for row, bias in zip(rows, layer.bias.tolist(), strict=True):
-            added = bias + 2**layer.shift // 2
-            part, whole = _sum(list(zip(row, inputs, strict=True)), added)
-            sums.append(part)
-            outputs.append(_output(whole, layer.shift, layer.relu, act_bits))
-        found.append(Reach(_hull(inputs), _hull(sums), _hull(outputs)))
-        inputs = outputs
-    return found
+def _of_linear(
+    layer: QuantLinear, inputs: list[Range], act_bits: int
+) -> tuple[Reach, list[list[list[Range]]]]:
+    """Return what the numbers of a matrix can be, and the ranges of its outputs [rows][1][1]."""
+    sums, outputs = [], []
+    rows = layer.codebook[layer.codes.toarray()].tolist()
+    for row, bias in zip(rows, layer.bias.tolist(), strict=True):
+        added = bias + 2**layer.shift // 2
+        part, whole = _sum(list(zip(row, inputs, strict=True)), added)
+        sums.append(part)
+        outputs.append(_output(whole, layer.shift, layer.relu, act_bits))
+    return Reach(_hull(inputs), _hull(sums), _hull(outputs)), [[[one]] for one in outputs]
 
 
 def _of_conv(
@@ -88,23 +85,17 @@ def _of_conv(
     return Reach(_hull(everything), _hull(sums), _hull(made)), outputs
 
 
-def of_cnn(cnn: QuantCnn, act_bits: int) -> dict[str, Reach]:
+def of_graph(graph: QuantGraph, act_bits: int) -> dict[str, Reach]:
     """Return what the numbers of every layer of a network can be."""
-    channels, height, width = cnn.graph.input_shape
+    channels, height, width = graph.input_shape
     anything = -(2 ** (act_bits - 1)), 2 ** (act_bits - 1) - 1
-    tensors = {"input": [[[anything] * width for _ in range(height)] for _ in range(channels)]}
+    tensors = {INPUT: [[[anything] * width for _ in range(height)] for _ in range(channels)]}
     found: dict[str, Reach] = {}
-    for layer in cnn.graph.layers:
+    for layer in graph.layers:
         planes = [plane for name in layer.inputs for plane in tensors[name]]
-        found[layer.name], tensors[layer.name] = _of_conv(layer, planes, act_bits)
-    if cnn.tail is not None:
-        leaving = [
-            one
-            for name in cnn.graph.outputs
-            for plane in tensors[name]
-            for line in plane
-            for one in line
-        ]
-        rest = of_chain(cnn.tail.layers, leaving, act_bits)
-        found |= {one.name: reach for one, reach in zip(cnn.tail.layers, rest, strict=True)}
+        if isinstance(layer, QuantLinear):
+            elements = [one for plane in planes for line in plane for one in line]
+            found[layer.name], tensors[layer.name] = _of_linear(layer, elements, act_bits)
+        else:
+            found[layer.name], tensors[layer.name] = _of_conv(layer, planes, act_bits)
     return found

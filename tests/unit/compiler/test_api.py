@@ -89,8 +89,8 @@ def test_report_has_formats_and_errors(module: nn.Module, samples: Any) -> None:
     assert [layer["name"] for layer in layers] == ["first", "second"]
     for layer in layers:
         assert layer["rounded_to_zero"] == 0
-        assert layer["codebook_error"] == 0
-        assert layer["density"] == layer["nnz"] / (layer["rows"] * layer["cols"])
+        assert layer["weight_error"] == 0
+        assert layer["density"] == layer["nnz"] / layer["weights"]
         assert 0 < layer["error"]["max_abs"] < 1e-2
 
 
@@ -155,8 +155,8 @@ def test_convolutions_go_to_scnn(tmp_path: Path) -> None:
     assert len(image.runs) == 1
     assert image.handoff is not None
     layers = image.report["quantization"]["layers"]
-    assert [layer["kind"] for layer in layers] == ["conv", "max", "conv", "max"]
-    assert all(layer["error"]["snr_db"] > 30 for layer in layers)
+    assert [layer["kind"] for layer in layers] == ["conv", "max", "conv", "max", "linear"]
+    assert all(one["error"]["snr_db"] > 30 for one in layers if one["engine"] == "scnn")
     image.save(tmp_path / "cnn")
     loaded = load_image(tmp_path / "cnn")
     assert isinstance(loaded, CnnImage)

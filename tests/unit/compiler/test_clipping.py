@@ -1,5 +1,6 @@
 """Numbers that do not fit their format are counted, and what is told about calibration data."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -8,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.compiler.drawn_graphs import chain
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
+from zeroskip.compiler.ir.graph import INPUT, FloatLinear
 from zeroskip.compiler.passes.clipping import WARN_SHARE, calibration_warnings, count_clipped
+from zeroskip.compiler.passes.errors import fixed_point_errors
 from zeroskip.compiler.passes.fixed_point import limits, quantize_input, round_half_up
+from zeroskip.compiler.passes.partition import arithmetics
 from zeroskip.compiler.passes.quality import MIN_SNR_DB, snr_warnings
-from zeroskip.compiler.passes.quantize import fixed_point_errors, quantize
+from zeroskip.compiler.passes.quantize import quantize
 from zeroskip.compiler.passes.report import FixedPointError, QuantReport
 from zeroskip.hw.eie.params import EieParams
 
@@ -64,10 +68,11 @@ def test_warns_of_calibration_data_that_are_all_the_same(value: float) -> None:
 
 
 def measured(weight: np.ndarray, x: np.ndarray, **params: Any) -> QuantReport:
-    network = FloatNetwork((2,), (FloatLayer("fc", weight, np.zeros(len(weight)), relu=False),))
-    array = EieParams(**params)
-    rounded, report = quantize(network, x, array, share=True)
-    return report.with_errors(fixed_point_errors(network, rounded, x, array))
+    layer = FloatLinear("fc", (INPUT,), weight, np.zeros(len(weight)), relu=False)
+    network = chain(layer, sample_shape=(2,))
+    widths = arithmetics(network, EieParams(**params))
+    rounded, report = quantize(network, x, widths, share=True)
+    return fixed_point_errors(network, rounded, report, x, widths)
 
 
 def test_warns_of_outputs_little_above_their_error() -> None:
@@ -87,7 +92,8 @@ def test_the_limit_of_the_warning() -> None:
     report = measured(rng.normal(size=(8, 2)), rng.normal(size=(20, 2)), code_bits=8)
     for snr, warned in ((None, 0), (MIN_SNR_DB, 0), (MIN_SNR_DB - 0.1, 1)):
         error = FixedPointError(max_abs=1.0, rms=1.0, snr_db=snr, saturated=0, outputs=1)
-        assert len(snr_warnings(report.with_errors((error,)).layers)) == warned
+        layers = [dataclasses.replace(layer, error=error) for layer in report.layers]
+        assert len(snr_warnings(layers)) == warned
 
 
 @pytest.mark.parametrize("scale", [1e160, 1e300])

@@ -28,8 +28,10 @@ from zeroskip.compiler.frontend.networks import import_module, import_program, i
 from zeroskip.compiler.ir.graph import INPUT, FloatConv, FloatGraph, FloatLinear
 from zeroskip.compiler.ir.network import FloatNetwork
 from zeroskip.compiler.ir.seam import split_float
-from zeroskip.compiler.passes.quantize import fixed_point_errors, quantize
-from zeroskip.compiler.passes.share import share_layer
+from zeroskip.compiler.passes.errors import fixed_point_errors
+from zeroskip.compiler.passes.partition import arithmetics
+from zeroskip.compiler.passes.quantize import quantize
+from zeroskip.compiler.passes.share import distinct_values
 from zeroskip.hw.eie.params import EieParams
 
 
@@ -395,7 +397,7 @@ def test_export(tmp_path: Path) -> None:
     for one, other in zip(read.layers, whole.layers, strict=True):
         assert np.array_equal(one.weight, other.weight)
         assert np.array_equal(one.bias, other.bias)
-        assert not share_layer(one, 4).clustered
+        assert distinct_values(one.weight, 15) <= 15
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.export.load(tmp_path / "model.pt2").module()
@@ -445,14 +447,13 @@ def test_digits(digits: DigitsModel) -> None:
 
 def test_digits_in_fixed_point(digits: DigitsModel) -> None:
     """Fixed point costs no accuracy."""
-    params = EieParams()
-    network = split_float(import_module(digits.model, digits.data.test_x[:1]))
-    assert isinstance(network, FloatNetwork)
-    assert [layer.name for layer in network.layers] == ["fc1", "fc2", "fc3"]
-    rounded, report = quantize(network, digits.data.train_x, params)
-    errors = fixed_point_errors(network, rounded, digits.data.test_x, params)
+    graph = import_module(digits.model, digits.data.test_x[:1])
+    assert [node.name for node in graph.nodes] == ["fc1", "fc2", "fc3"]
+    widths = arithmetics(graph, EieParams())
+    rounded, report = quantize(graph, digits.data.train_x, widths)
+    report = fixed_point_errors(graph, rounded, report, digits.data.test_x, widths)
     assert not any(layer.clustered for layer in report.layers)
-    assert all(error.snr_db is not None and error.snr_db > 40 for error in errors)
+    assert all(layer.error and (layer.error.snr_db or 0) > 40 for layer in report.layers)
 
 
 @pytest.mark.long("trains a CNN")

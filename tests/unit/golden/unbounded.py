@@ -1,19 +1,18 @@
-"""The arithmetic of both engines in Python's unbounded integers, one output after the other.
+"""The arithmetic of layers in Python's unbounded integers, one output after the other.
 
 Sums are wrapped in one place, where the hardware has a register of ``acc_bits``; nothing else is
 ever cut but by saturation. Nothing here is shared with golden or with the compiler.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.ir.graph import QuantCnn, QuantConv
-from zeroskip.compiler.ir.network import QuantLayer
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph, QuantLinear
 
-__all__ = ["Layer", "run_chain", "run_cnn", "run_conv", "run_linear", "windows"]
+__all__ = ["Layer", "run_conv", "run_graph", "run_linear", "windows"]
 
 
 @dataclass
@@ -51,8 +50,8 @@ class Layer:
         self.outputs.append(kept)
 
 
-def run_linear(layer: QuantLayer, x: list[int], act_bits: int, acc_bits: int) -> Layer:
-    """Run a layer of EIE on one sample."""
+def run_linear(layer: QuantLinear, x: list[int], act_bits: int, acc_bits: int) -> Layer:
+    """Run a matrix on the elements of one sample."""
     made = Layer()
     rows = layer.codebook[layer.codes.toarray()].tolist()
     for row, bias in zip(rows, layer.bias.tolist(), strict=True):
@@ -83,7 +82,7 @@ def windows(layer: QuantConv) -> Iterator[tuple[int, int, int, list[tuple[int, i
 
 
 def run_conv(layer: QuantConv, planes: NDArray[np.int64], act_bits: int, acc_bits: int) -> Layer:
-    """Run a layer of SCNN on one sample (C, H, W)."""
+    """Run a convolution, pooling or an addition on one sample (C, H, W)."""
     made, values, bias = Layer(), planes.tolist(), layer.bias.tolist()
     for k, _, _, window in windows(layer):
         products = [values[c][y][x] * w for c, y, x, w in window]
@@ -92,29 +91,17 @@ def run_conv(layer: QuantConv, planes: NDArray[np.int64], act_bits: int, acc_bit
     return made
 
 
-def run_chain(
-    layers: tuple[QuantLayer, ...], x: list[int], act_bits: int, acc_bits: int
-) -> list[Layer]:
-    """Run Linear layers one after the other on one sample."""
-    made: list[Layer] = []
-    for layer in layers:
-        made.append(run_linear(layer, x, act_bits, acc_bits))
-        x = made[-1].outputs
-    return made
-
-
-def run_cnn(
-    cnn: QuantCnn, planes: NDArray[np.int64], act_bits: int, scnn_acc: int, eie_acc: int
+def run_graph(
+    graph: QuantGraph, planes: NDArray[np.int64], act_bits: int, acc_bits: Mapping[str, int]
 ) -> dict[str, Layer]:
-    """Run a whole network on one sample (C, H, W)."""
-    tensors, made = {"input": planes}, dict[str, Layer]()
-    for layer in cnn.graph.layers:
+    """Run a whole network on one sample (C, H, W); ``acc_bits`` of each layer by name."""
+    tensors, made = {INPUT: planes}, dict[str, Layer]()
+    for layer in graph.layers:
         x = np.concatenate([tensors[name] for name in layer.inputs])
-        made[layer.name] = run_conv(layer, x, act_bits, scnn_acc)
-        outputs = np.array(made[layer.name].outputs, np.int64)
-        tensors[layer.name] = outputs.reshape(layer.out_shape)
-    if cnn.tail is not None:
-        x = np.concatenate([tensors[name] for name in cnn.graph.outputs]).ravel().tolist()
-        rest = run_chain(cnn.tail.layers, x, act_bits, eie_acc)
-        made |= {one.name: layer for one, layer in zip(cnn.tail.layers, rest, strict=True)}
+        if isinstance(layer, QuantLinear):
+            done = run_linear(layer, x.ravel().tolist(), act_bits, acc_bits[layer.name])
+        else:
+            done = run_conv(layer, x, act_bits, acc_bits[layer.name])
+        tensors[layer.name] = np.array(done.outputs, np.int64).reshape(layer.out_shape)
+        made[layer.name] = done
     return made

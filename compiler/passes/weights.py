@@ -1,0 +1,228 @@
+"""Choose a layer's fixed-point weights so that no sum can overflow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.compiler.ir.graph import Area
+from zeroskip.compiler.passes.arithmetic import Arithmetic
+from zeroskip.compiler.passes.fixed_point import largest_frac, limits
+from zeroskip.compiler.passes.lowering import LoweredLayer
+from zeroskip.compiler.passes.overflow import (
+    AccumulatorRange,
+    bound_sums,
+    largest_bias,
+    too_large_bias,
+)
+from zeroskip.compiler.passes.share import SharedWeights
+
+__all__ = ["Rounded", "leaves_room_for_one", "round_weights"]
+
+_MIN_FRAC = -320
+"""Where the search for a weight format ends: below the fraction of every float32."""
+
+_ENOUGH_BITS = 9
+"""Weights that have this many bits, sign included, may lose further ones to an identity."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rounded:
+    """A layer's numbers, for inputs and outputs of given fractions.
+
+    Parameters
+    ----------
+    values : (n,) int64, of each shared value.
+    one : the weight of an identity; 0 if there is none.
+    codebook : (n,) int64 with every weight, 0 first; None if weights are stored as they are.
+    bias : (K,) int64.
+    weight_frac : fraction bits of the weights.
+    out_frac : fraction bits of the outputs, at most what was asked for.
+    reach : all that accumulators can hold.
+    limits : smallest and largest output.
+    areas : of an average that divides by different numbers.
+    """
+
+    values: NDArray[np.int64]
+    one: int
+    codebook: NDArray[np.int64] | None
+    bias: NDArray[np.int64]
+    weight_frac: int
+    out_frac: int
+    reach: AccumulatorRange
+    limits: tuple[int, int]
+    areas: tuple[Area, ...] = ()
+
+
+def leaves_room_for_one(weights: SharedWeights, arithmetic: Arithmetic) -> bool:
+    """Say whether the format of weights can also hold 1, without losing bits that matter."""
+    first = largest_frac(*weights.ends, arithmetic.weight_bits)
+    few = weights.values.size < arithmetic.max_values
+    bits = arithmetic.weight_bits if few else arithmetic.plain_bits
+    # 2**frac must fit the bits, which takes a sign and one bit more than the fraction.
+    return first - (bits - 2) <= max(0, bits - _ENOUGH_BITS)
+
+
+def round_weights(
+    layer: LoweredLayer,
+    in_frac: int,
+    out_frac: int,
+    in_limits: NDArray[np.int64],
+    arithmetic: Arithmetic,
+) -> Rounded:
+    """Return the finest weights with which no accumulator can overflow, for any input.
+
+    An average takes, of all such weights, those that divide most exactly.
+
+    Parameters
+    ----------
+    layer : the layer.
+    in_frac : fraction bits of its inputs.
+    out_frac : of its outputs, at most.
+    in_limits : (tensors, 2), smallest and largest element of each tensor that it reads.
+    arithmetic : of the array that computes it.
+
+    Raises
+    ------
+    CompileError
+        If there are none.
+    """
+    if layer.op == "max":
+        return _maximum(layer, in_frac, in_limits)
+    shared, a = layer.weights.values, arithmetic
+    first = largest_frac(*layer.weights.ends, a.weight_bits)
+    if layer.kind == "add":
+        first = 0  # A sum of inputs is no finer than they are.
+    if layer.identity:
+        first = min(first, a.weight_bits - 2)
+    why = (
+        f"weights of at most {np.abs(shared).max(initial=0):.3g} round to 0 beside outputs of "
+        f"{out_frac} fraction bits, with a shift of at most {a.max_shift}"
+    )
+    found: list[Rounded] = []
+    for frac in range(first, _MIN_FRAC, -1):
+        if layer.identity and frac < 0:
+            why = "the weight of 1 for an addition rounds to 0"
+            break
+        # Halves go to the even neighbour.
+        values = np.rint(np.ldexp(shared, frac)).astype(np.int64)
+        one = 1 << frac if layer.identity else 0
+        areas = _areas(layer, frac)
+        if (values.size and not (values.any() or one)) or not all(made.weight for made in areas):
+            break
+        codebook = _codebook(np.append(values, one), a.max_values)
+        # Without a codebook, weights are stored plain.
+        least, most = limits(a.weight_bits if codebook is not None else a.plain_bits)
+        largest = max([one, int(values.max(initial=0)), *(made.weight for made in areas)])
+        if values.min(initial=0) < least or largest > most:
+            continue
+        # Outputs cannot be finer than the accumulator.
+        shift = in_frac + frac - min(out_frac, in_frac + frac)
+        bias = np.rint(np.ldexp(layer.bias, in_frac + frac))
+        if shift > a.max_shift:
+            continue
+        if np.abs(bias).max(initial=0.0) >= largest_bias(a.acc_bits):
+            why = too_large_bias(layer.bias, a.acc_bits)
+            continue
+        steps = bias.astype(np.int64)
+        low, high = bound_sums(*_products(layer, values, one, areas), in_limits)
+        # Python integers: int64 holds not every sum with every bias.
+        added = steps.astype(object) + ((1 << shift) >> 1)
+        ends = int((low + added).min()), int((high + added).max())
+        reach = AccumulatorRange(min(int(low.min()), ends[0]), max(int(high.max()), ends[1]))
+        if reach.bits > a.acc_bits:
+            why = (
+                f"its sums could need {reach.bits} bits even with weights of at most "
+                f"{max(one, np.abs(values).max(initial=0))} steps, and accumulators have acc_bits "
+                f"= {a.acc_bits}"
+            )
+            continue
+        floor, top = limits(a.act_bits)
+        outputs = np.clip([end >> shift for end in ends], 0 if layer.relu else floor, top)
+        found.append(
+            Rounded(
+                values=values,
+                one=one,
+                codebook=codebook,
+                bias=steps,
+                weight_frac=frac,
+                out_frac=in_frac + frac - shift,
+                reach=reach,
+                limits=(int(outputs[0]), int(outputs[1])),
+                areas=areas,
+            )
+        )
+        if layer.kind != "avg":
+            return found[0]
+    if found:
+        return min(found, key=lambda rounded: _inexactness(layer, rounded))
+    raise a.error(
+        f"layer {layer.name!r} has no fixed-point format that cannot overflow: {why}; raise "
+        "acc_bits or lower act_bits"
+    )
+
+
+def _maximum(layer: LoweredLayer, in_frac: int, in_limits: NDArray[np.int64]) -> Rounded:
+    """Return the ones of a maximum, which changes no number but those that a ReLU does."""
+    low, high = int(in_limits[:, 0].min()), int(in_limits[:, 1].max())
+    return Rounded(
+        values=np.ones(1, np.int64),
+        one=0,
+        codebook=np.array([0, 1]),
+        bias=np.zeros(layer.bias.shape, np.int64),
+        weight_frac=0,
+        out_frac=in_frac,
+        reach=AccumulatorRange(low, high),
+        limits=(max(low, 0) if layer.relu else low, max(high, 0) if layer.relu else high),
+    )
+
+
+def _areas(layer: LoweredLayer, frac: int) -> tuple[Area, ...]:
+    """Round the weights of each area of an average."""
+    return tuple(
+        Area(
+            y0=area.y0,
+            x0=area.x0,
+            height=area.height,
+            width=area.width,
+            weight=int(np.rint(np.ldexp(1.0 / area.divisor, frac))),
+        )
+        for area in layer.areas
+    )
+
+
+def _products(
+    layer: LoweredLayer, values: NDArray[np.int64], one: int, areas: tuple[Area, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return positive and negative weights of each output and tensor, see :func:`.bound_sums`."""
+    outputs = np.arange(layer.out_shape[0])
+    # Output channel k of an average reads channel k; an identity's are the last of the input.
+    sources = layer.sources[-len(outputs) :]
+    if areas:
+        # Windows that have few elements have large weights: the fullest windows count.
+        pairs = zip(areas, layer.areas, strict=True)
+        positive = np.zeros((len(outputs), len(layer.depths)), np.int64)
+        positive[outputs, sources] = max(made.weight * area.elements for made, area in pairs)
+        return positive, np.zeros_like(positive)
+    positive, negative = layer.products.sums(values)
+    if one:
+        positive[outputs, sources] += one
+    return positive, negative
+
+
+def _codebook(weights: NDArray[np.int64], max_values: int) -> NDArray[np.int64] | None:
+    """Return the different weights, 0 first, or None if a codebook cannot hold them."""
+    values = np.unique(weights[weights != 0])
+    return np.concatenate([[0], values]) if values.size <= max_values else None
+
+
+def _inexactness(layer: LoweredLayer, rounded: Rounded) -> float:
+    """Return by how much the weights of an average miss their value at most, relative to it."""
+    pairs = [(float(rounded.values[0]), float(layer.weights.values[0]))]
+    pairs += [
+        (made.weight, 1.0 / area.divisor)
+        for made, area in zip(rounded.areas, layer.areas, strict=True)
+    ]
+    return max(
+        abs(np.ldexp(made, -rounded.weight_frac) - exact) / abs(exact) for made, exact in pairs
+    )
