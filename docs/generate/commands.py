@@ -62,7 +62,8 @@ def _parameter(parameter: Any) -> Iterator[str]:
         names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
         names += "" if parameter.is_flag else f" `{_value(parameter)}`"
     notes = "Required." if parameter.required else _default(parameter)
-    more = " May be given more than once." if parameter.multiple else ""
+    said = re.search("repeated|several times", parameter.help or "")
+    more = " May be repeated." if parameter.multiple and not said else ""
     yield f"{names}\n: {_escape(parameter.help or '')} {notes}{more}".rstrip() + "\n"
 
 

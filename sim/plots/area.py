@@ -90,23 +90,25 @@ def draw_area(history: Sequence[Commit]) -> Figure:
         "registers and gates in gate equivalents (NAND2 = 1), SRAMs left out; "
         f"{history[0].day} to {history[-1].day}",
     )
-    for design, one in zip(designs, axes, strict=True):
-        _panel(one, history, design)
+    for design, panel in zip(designs, axes, strict=True):
+        _panel(panel, history, design)
     # Once all are drawn: they share their range.
-    for one in axes:
-        _name_curves(one)
+    for panel in axes:
+        _name_curves(panel)
     figure.supylabel("area (GE)", fontsize=9)
     return figure
 
 
-def _name_curves(one: Axes) -> None:
+def _name_curves(panel: Axes) -> None:
     """Write each curve's name at its end, above those that would be under it."""
-    low, high = np.log10(one.get_ylim())
+    low, high = np.log10(panel.get_ylim())
     apart, below = _LINE * (high - low), low
-    for curve in sorted(one.get_lines(), key=lambda curve: float(np.ravel(curve.get_ydata())[-1])):
+    for curve in sorted(
+        panel.get_lines(), key=lambda curve: float(np.ravel(curve.get_ydata())[-1])
+    ):
         x, y = (float(np.ravel(data)[-1]) for data in (curve.get_xdata(), curve.get_ydata()))
         below = max(np.log10(y), below + apart)
-        one.annotate(
+        panel.annotate(
             str(curve.get_label()),
             (x, y),
             xytext=(x + 0.3, 10**below),
@@ -116,7 +118,7 @@ def _name_curves(one: Axes) -> None:
         )
 
 
-def _panel(one: Axes, history: Sequence[Commit], design: str) -> None:
+def _panel(panel: Axes, history: Sequence[Commit], design: str) -> None:
     versions = {
         at: commit.designs[design]["units"]
         for at, commit in enumerate(history)
@@ -131,7 +133,7 @@ def _panel(one: Axes, history: Sequence[Commit], design: str) -> None:
     ]:
         label = "whole PE" if name == "pe" else name.removeprefix("pe ")
         points = {at: v[name]["logic_ge"] for at, v in versions.items() if name in v}
-        one.plot(
+        panel.plot(
             [*points],
             [*points.values()],
             color=colour,
@@ -140,10 +142,10 @@ def _panel(one: Axes, history: Sequence[Commit], design: str) -> None:
             linewidth=1.2,
             label=label,
         )
-    one.set_yscale("log")
+    panel.set_yscale("log")
     # Not every commit has room for its name.
     step = -(-len(history) // 8)
     shown = range(0, len(history), step)
-    one.set_xticks(shown, [history[at].name for at in shown], rotation=45, ha="right", fontsize=7)
+    panel.set_xticks(shown, [history[at].name for at in shown], rotation=45, ha="right", fontsize=7)
     # Room for the names of the curves.
-    one.set_xlim(-0.3, len(history) - 1 + max(1.0, 0.45 * len(history)))
+    panel.set_xlim(-0.3, len(history) - 1 + max(1.0, 0.45 * len(history)))

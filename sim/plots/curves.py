@@ -43,17 +43,17 @@ def draw_figure(name: str, table: pl.DataFrame) -> Figure:
         )
     layers = table["layer"].unique(maintain_order=True).to_list()
     figure, axes = panels(layers, kind.title, kind.about + kind.note(table))
-    for layer, one in zip(layers, axes, strict=True):
+    for layer, panel in zip(layers, axes, strict=True):
         for number, variant in enumerate(variants):
             rows = table.filter(pl.col("layer") == layer, **variant).sort(kind.axis)
             if len(rows):
-                _curve(one, kind, rows, number, _label(variant))
+                _curve(panel, kind, rows, number, _label(variant))
         for reference in kind.references:
-            _reference(one, kind, layer, reference, set(table[kind.axis]))
-        _axes(one, kind, table)
-    for one in axes:
-        if one.xaxis.get_tick_params()["labelbottom"]:
-            one.set_xlabel(kind.x_label)
+            _reference(panel, kind, layer, reference, set(table[kind.axis]))
+        _axes(panel, kind, table)
+    for panel in axes:
+        if panel.xaxis.get_tick_params()["labelbottom"]:
+            panel.set_xlabel(kind.x_label)
     figure.supylabel(kind.y_label, fontsize=9)
     _legend(figure, axes)
     return figure
@@ -67,12 +67,12 @@ def _text(value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def _curve(one: Axes, kind: FigureKind, rows: pl.DataFrame, number: int, label: str) -> None:
+def _curve(panel: Axes, kind: FigureKind, rows: pl.DataFrame, number: int, label: str) -> None:
     x = rows[kind.axis].to_list()
     if kind.ideal and not number:
-        one.plot(x, [at / x[0] for at in x], ":", color=OTHERS, linewidth=1)
+        panel.plot(x, [at / x[0] for at in x], ":", color=OTHERS, linewidth=1)
     y = kind.value(rows) * (100 if kind.percent else 1)
-    one.plot(
+    panel.plot(
         x,
         y.to_list(),
         color=COLOURS[number],
@@ -84,7 +84,7 @@ def _curve(one: Axes, kind: FigureKind, rows: pl.DataFrame, number: int, label: 
 
 
 def _reference(
-    one: Axes, kind: FigureKind, layer: str, reference: Reference, shown: set[int]
+    panel: Axes, kind: FigureKind, layer: str, reference: Reference, shown: set[int]
 ) -> None:
     points = {x: y for x, y in reference.values.get(layer, {}).items() if x in shown}
     if not points:
@@ -94,29 +94,29 @@ def _reference(
         look: dict[str, Any] = {"linestyle": "--", "linewidth": 1, "marker": ".", "markersize": 4}
     else:
         look = {"linestyle": "", "marker": "x", "markersize": 7, "markeredgewidth": 1.8}
-    one.plot([*points], y, color=OTHERS, label=reference.label, zorder=3, **look)
+    panel.plot([*points], y, color=OTHERS, label=reference.label, zorder=3, **look)
 
 
-def _axes(one: Axes, kind: FigureKind, table: pl.DataFrame) -> None:
+def _axes(panel: Axes, kind: FigureKind, table: pl.DataFrame) -> None:
     """Put a mark at each value that was swept: all are powers of two, or near."""
     values = sorted(set(table[kind.axis]))
-    one.set_xscale("log", base=2)
-    one.set_xticks(values, [str(value) for value in values], fontsize=8)
-    one.xaxis.set_minor_locator(NullLocator())
+    panel.set_xscale("log", base=2)
+    panel.set_xticks(values, [str(value) for value in values], fontsize=8)
+    panel.xaxis.set_minor_locator(NullLocator())
     if kind.percent:
-        one.set_ylim(0, 104)
-        one.set_yticks(range(0, 101, 20))
+        panel.set_ylim(0, 104)
+        panel.set_yticks(range(0, 101, 20))
     else:
-        one.set_yscale("log", base=2)
-        one.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        one.yaxis.set_minor_locator(NullLocator())
+        panel.set_yscale("log", base=2)
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.yaxis.set_minor_locator(NullLocator())
 
 
 def _legend(figure: Figure, axes: list[Axes]) -> None:
     """Explain each look once, under the panels."""
     looks: dict[str, Any] = {}
-    for one in axes:
-        for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
+    for panel in axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             looks.setdefault(label, handle)
     figure.legend(
         looks.values(), looks.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=9

@@ -54,8 +54,8 @@ def draw_density(table: pl.DataFrame) -> Figure:
         "cycles of a dense machine of as many multipliers over cycles of 64 PEs of 4 x 4 "
         "multipliers, all layers of the table together; above the dotted line sparsity pays",
     )
-    for network, one in zip(networks, axes, strict=True):
-        _panel(one, network, table.filter(network=network))
+    for network, panel in zip(networks, axes, strict=True):
+        _panel(panel, network, table.filter(network=network))
     handles, labels = axes[0].get_legend_handles_labels()
     for other in axes[1:]:
         for handle, label in zip(*other.get_legend_handles_labels(), strict=True):
@@ -67,7 +67,7 @@ def draw_density(table: pl.DataFrame) -> Figure:
     return figure
 
 
-def _panel(one: Axes, network: str, table: pl.DataFrame) -> None:
+def _panel(panel: Axes, network: str, table: pl.DataFrame) -> None:
     for number, machine in enumerate(MACHINES):
         rows = (
             table
@@ -77,7 +77,7 @@ def _panel(one: Axes, network: str, table: pl.DataFrame) -> None:
             .sort("act_density")
         )
         if len(rows):
-            one.plot(
+            panel.plot(
                 rows["act_density"].to_list(),
                 (rows["dense_cycles"] / rows["cycles"]).to_list(),
                 color=COLOURS[number],
@@ -86,9 +86,9 @@ def _panel(one: Axes, network: str, table: pl.DataFrame) -> None:
                 linewidth=1.5,
                 label=_LABELS[machine],
             )
-    one.axhline(1, linestyle=":", color=OTHERS, linewidth=1)
+    panel.axhline(1, linestyle=":", color=OTHERS, linewidth=1)
     if network == "googlenet":
-        one.plot(
+        panel.plot(
             [*PAPER_DENSITY_SPEED],
             [*PAPER_DENSITY_SPEED.values()],
             color=OTHERS,
@@ -98,9 +98,9 @@ def _panel(one: Axes, network: str, table: pl.DataFrame) -> None:
             markeredgewidth=1.8,
             label="SCNN, the paper",
         )
-    one.set_yscale("log")
-    one.set_yticks([0.5, 1, 2, 5, 10, 20, 50])
-    one.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    one.yaxis.set_minor_locator(NullLocator())
-    one.set_xticks([tick / 10 for tick in range(0, 11, 2)])
-    one.set_xlabel("density")
+    panel.set_yscale("log")
+    panel.set_yticks([0.5, 1, 2, 5, 10, 20, 50])
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.set_xticks([tick / 10 for tick in range(0, 11, 2)])
+    panel.set_xlabel("density")

@@ -66,7 +66,7 @@ def cnn_maps(image: CnnImage, result: CnnResult) -> list[HeatMap]:
     if image.tail is None or result.tail is None:
         return maps
     behind = eie_maps(image.tail, result.tail)
-    return maps + [replace(one, name=f"{one.name} on EIE") for one in behind]
+    return maps + [replace(layer, name=f"{layer.name} on EIE") for layer in behind]
 
 
 def draw_heat(title: str, layers: Sequence[HeatMap]) -> Figure:
@@ -86,18 +86,18 @@ def draw_heat(title: str, layers: Sequence[HeatMap]) -> Figure:
     # Most classes are small beside the useful cycles: the root keeps their differences visible.
     norm = PowerNorm(0.5, 0, 100)
     picture = None
-    for layer, one in zip(layers, grid, strict=True):
+    for layer, panel in zip(layers, grid, strict=True):
         spent = layer.counters[0].sum()
         shares = 100 * layer.counters.T / max(1, spent)
-        picture = one.imshow(
+        picture = panel.imshow(
             shares, aspect="auto", interpolation="nearest", cmap="cividis", norm=norm
         )
         cycles = spent // layer.multipliers
-        one.set_title(f"{layer.name}: {cycles:,} cycles", loc="left", fontsize=10)
-        one.set_yticks(range(len(layer.classes)), layer.classes)
-        one.set_xticks(_ticks(len(layer.counters)))
-        one.set_ylabel("stall class")
-        means = one.secondary_yaxis("right")
+        panel.set_title(f"{layer.name}: {cycles:,} cycles", loc="left", fontsize=10)
+        panel.set_yticks(range(len(layer.classes)), layer.classes)
+        panel.set_xticks(_ticks(len(layer.counters)))
+        panel.set_ylabel("stall class")
+        means = panel.secondary_yaxis("right")
         means.set_yticks(
             range(len(layer.classes)), [f"{mean:.1f} %" for mean in shares.mean(axis=1)]
         )

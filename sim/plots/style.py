@@ -75,10 +75,10 @@ def panels(names: Sequence[str], title: str, about: str) -> tuple[Figure, list[A
         figure.suptitle(f"$\\bf{{{_bold(title)}}}$\n{about}", fontsize=10, x=0.01, ha="left")
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     axes = list(grid.flat)
-    for name, one in zip(names, axes, strict=False):
-        one.set_title(name, loc="left")
+    for name, panel in zip(names, axes, strict=False):
+        panel.set_title(name, loc="left")
         # Axes are shared, but each shows its numbers.
-        one.tick_params(labelbottom=True, labelleft=True)
+        panel.tick_params(labelbottom=True, labelleft=True)
     for unused in axes[len(names) :]:
         unused.set_visible(False)
     return figure, axes[: len(names)]

@@ -209,7 +209,7 @@ def _make(
         "skeleton": skeleton_digest(board.family, text),
         "memories": blocks,
     }
-    return layout, {f"{d}_{w}": one.places for (d, w), one in maps.items()}
+    return layout, {f"{d}_{w}": blocks.places for (d, w), blocks in maps.items()}
 
 
 def _cpu_seconds() -> float:
@@ -241,9 +241,9 @@ def _check_blocks(need: Need, found: BlockMap, cells: Any) -> None:
 
 def _routed_cell(cells: Any, name: str) -> Any:
     """Return what nextpnr made of a block; on iCE40 it has a new name."""
-    for one in (name, f"{name}_RAM"):
-        if one in cells:
-            return cells[one]
+    for cell in (name, f"{name}_RAM"):
+        if cell in cells:
+            return cells[cell]
     raise ToolError(f"nextpnr has dropped the memory block {name}")
 
 

@@ -106,9 +106,11 @@ def check_frames(text: str) -> None:
     InputError
         If it is not.
     """
-    one = _Bitstream.of(text)
+    bitstream = _Bitstream.of(text)
     # The first has in its checksum what is before the frames.
-    wrong = (one.frames[1:, _DATA : _DATA + _CHECKSUM] != _checksums(one.frames[1:])).any(axis=1)
+    wrong = (
+        bitstream.frames[1:, _DATA : _DATA + _CHECKSUM] != _checksums(bitstream.frames[1:])
+    ).any(axis=1)
     if wrong.any():
         raise InputError(f"the checksum of frame {1 + int(wrong.argmax())} is wrong")
 
@@ -132,13 +134,13 @@ def write_blocks(text: str, blocks: Mapping[str, NDArray[np.bool_]]) -> str:
     InputError
         If it has no such block.
     """
-    one, places = _Bitstream.of(text), _places()
-    if wrong := sorted(set(blocks) - set(places if len(one.contents) else ())):
+    bitstream, places = _Bitstream.of(text), _places()
+    if wrong := sorted(set(blocks) - set(places if len(bitstream.contents) else ())):
         raise InputError(f"the configuration has no memory block {wrong[0]}")
     for name, bits in blocks.items():
-        _columns(one.contents)[places[name]] = bits + np.uint8(ord("0"))
-    one.contents[:, _DATA : _DATA + _CHECKSUM] = _checksums(one.contents)
-    return one.text()
+        _columns(bitstream.contents)[places[name]] = bits + np.uint8(ord("0"))
+    bitstream.contents[:, _DATA : _DATA + _CHECKSUM] = _checksums(bitstream.contents)
+    return bitstream.text()
 
 
 def skeleton(text: str) -> str:

@@ -36,7 +36,7 @@ def frame(body: bytes) -> bytes:
     """Return ``body`` with its checksum, escaped, between END bytes."""
     whole = body + zlib.crc32(body).to_bytes(CRC_BYTES, "little")
     end = bytes([Byte.END])
-    return end + b"".join(_ESCAPES.get(one) or bytes([one]) for one in whole) + end
+    return end + b"".join(_ESCAPES.get(byte) or bytes([byte]) for byte in whole) + end
 
 
 def request(sequence: int, opcode: int, arguments: bytes = b"") -> bytes:
@@ -76,18 +76,18 @@ class Frames:
     def feed(self, data: bytes) -> list[bytes]:
         """Return the bodies, with checksums, of the frames that ``data`` ends; bad ones are b""."""
         bodies: list[bytes] = []
-        for one in data:
-            if one == Byte.END:
+        for byte in data:
+            if byte == Byte.END:
                 if self._body or self._bad or self._escaped:
                     bodies.append(b"" if self._bad or self._escaped else bytes(self._body))
                 self._body.clear()
                 self._escaped = self._bad = False
             elif self._escaped:
                 self._escaped = False
-                self._bad |= one not in _PLAIN
-                self._body.append(_PLAIN.get(one, one))
-            elif one == Byte.ESC:
+                self._bad |= byte not in _PLAIN
+                self._body.append(_PLAIN.get(byte, byte))
+            elif byte == Byte.ESC:
                 self._escaped = True
             else:
-                self._body.append(one)
+                self._body.append(byte)
         return bodies

@@ -73,7 +73,7 @@ def renew_baseline(report: AreaReport, path: Path = BASELINE) -> None:
     document = read_baseline(path) if path.exists() else {}
     document[_name(report)] = {
         "units": _units(report),
-        "levels": {name: one.levels for name, one in report.paths.items()},
+        "levels": {name: path.levels for name, path in report.paths.items()},
         "netlists": dict(report.netlists),
         "gates": None if report.gates is None else dict(report.gates),
     }
@@ -127,16 +127,16 @@ def _name(report: AreaReport) -> str:
 
 
 def _units(report: AreaReport) -> dict[str, dict[str, float]]:
-    named = [(f"pe {one.name}", one) for one in report.pe]
+    named = [(f"pe {unit.name}", unit) for unit in report.pe]
     named += [("pe", sum_units("pe", report.pe))]
-    named += [(f"array {one.name}", one) for one in report.array]
+    named += [(f"array {unit.name}", unit) for unit in report.array]
     if report.array:
         named += [("array", report.total)]
-    named += [(one.name, one) for one in report.parts]
+    named += [(unit.name, unit) for unit in report.parts]
     return {
         name: {
-            "logic_ge": round(one.logic_ge, 2),
-            "sram_bits": sum(sram.bits for sram in one.srams),
+            "logic_ge": round(unit.logic_ge, 2),
+            "sram_bits": sum(sram.bits for sram in unit.srams),
         }
-        for name, one in named
+        for name, unit in named
     }

@@ -128,7 +128,7 @@ def _nodes(array: Netlist, liberty: Liberty) -> tuple[Unit, ...]:
         if instance == "lnzd"
     )
     nodes = units_of(array, liberty, own="", top=tree)[:-1]
-    largest = max(nodes, key=lambda one: one.logic_ge)
+    largest = max(nodes, key=lambda node: node.logic_ge)
     return (sum_units("lnzd node", [largest], PAPER_UNITS["lnzd node"]),)
 
 

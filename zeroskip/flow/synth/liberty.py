@@ -94,11 +94,11 @@ def read_liberty(path: Path) -> Liberty:
     """
     text = _read(path)
     library = _parse(text, path)
-    groups = [one for one in library.groups if one.kind == "cell"]
-    cells = {one.name: _cell(one, path) for one in groups if not _is_avoided(one)}
-    for one in reversed(groups):
-        if one.name not in cells:
-            text = text[: one.begin] + text[one.end :]
+    groups = [group for group in library.groups if group.kind == "cell"]
+    cells = {group.name: _cell(group, path) for group in groups if not _is_avoided(group)}
+    for group in reversed(groups):
+        if group.name not in cells:
+            text = text[: group.begin] + text[group.end :]
     if not groups:
         raise InputError(f"liberty file {path} has no cells; name a standard-cell library")
     nand2 = [c.area for c in cells.values() if _is(c, 2, lambda a, b: not (a and b))]
@@ -179,7 +179,7 @@ def _parse(text: str, path: Path) -> _Group:
         raise InputError(
             f"liberty file {path} does not parse: braces do not match, as if it were cut off"
         )
-    libraries = [one for one in root.groups if one.kind == "library"]
+    libraries = [group for group in root.groups if group.kind == "library"]
     if len(libraries) != 1:
         count = len(libraries) or "no"
         raise InputError(
@@ -196,7 +196,9 @@ def _is_avoided(cell: _Group) -> bool:
     """
     if any(cell.value(name) not in (None, "false") for name in _AVOIDED):
         return True
-    does = any(one.kind == "pin" and one.value("direction") == "output" for one in cell.groups)
+    does = any(
+        group.kind == "pin" and group.value("direction") == "output" for group in cell.groups
+    )
     try:
         return does and float(cell.value("area") or 1) == 0
     except ValueError:
@@ -204,14 +206,14 @@ def _is_avoided(cell: _Group) -> bool:
 
 
 def _cell(group: _Group, path: Path) -> Cell:
-    pins = [one for one in group.groups if one.kind == "pin"]
-    outputs = [one for one in pins if one.value("direction") == "output"]
+    pins = [pin for pin in group.groups if pin.kind == "pin"]
+    outputs = [pin for pin in pins if pin.value("direction") == "output"]
     return Cell(
         _area(group, path, needed=bool(outputs)),
-        any(one.kind in ("ff", "latch") for one in group.groups),
-        tuple(one.name for one in pins if one.value("direction") == "input"),
-        {one.name: one.value("function") or "" for one in outputs},
-        any(inner.kind == "timing" for one in outputs for inner in one.groups),
+        any(inner.kind in ("ff", "latch") for inner in group.groups),
+        tuple(pin.name for pin in pins if pin.value("direction") == "input"),
+        {pin.name: pin.value("function") or "" for pin in outputs},
+        any(inner.kind == "timing" for pin in outputs for inner in pin.groups),
     )
 
 

@@ -75,7 +75,7 @@ class Netlist:
     def below(self, name: str) -> list[str]:
         """Return a module's name and those of all instances in it, once per instance."""
         inner = (self.below(child) for child in self.modules[name].children.values())
-        return [name, *(one for names in inner for one in names)]
+        return [name, *(unit for names in inner for unit in names)]
 
 
 def synthesize(
@@ -160,27 +160,27 @@ def _modules(
         if name in boxes:
             continue
         counts: dict[str, int] = stat["num_cells_by_type"]
-        mine = {cell: n for cell, n in counts.items() if cell in liberty.cells}
-        storing = {cell: n for cell, n in mine.items() if liberty.cells[cell].sequential}
-        area = sum(n * liberty.cells[cell].area for cell, n in mine.items())
+        gates = {cell: n for cell, n in counts.items() if cell in liberty.cells}
+        storing = {cell: n for cell, n in gates.items() if liberty.cells[cell].sequential}
+        area = sum(n * liberty.cells[cell].area for cell, n in gates.items())
         registers = sum(n * liberty.cells[cell].area for cell, n in storing.items())
         instances = {
-            key: one for key, one in design[name]["cells"].items() if one["type"] not in mine
+            key: cell for key, cell in design[name]["cells"].items() if cell["type"] not in gates
         }
         modules[name] = Module(
             registers,
             area - registers,
-            sum(mine.values()),
+            sum(gates.values()),
             sum(storing.values()),
             tuple(
-                Sram(key, *(int(one["parameters"][p], 2) for p in ("DEPTH", "WIDTH")))
-                for key, one in instances.items()
-                if one["type"] in SRAM_MODULES
+                Sram(key, *(int(cell["parameters"][p], 2) for p in ("DEPTH", "WIDTH")))
+                for key, cell in instances.items()
+                if cell["type"] in SRAM_MODULES
             ),
             {
-                key: one["type"]
-                for key, one in instances.items()
-                if one["type"] not in SRAM_MODULES and one["type"] not in boxes
+                key: cell["type"]
+                for key, cell in instances.items()
+                if cell["type"] not in SRAM_MODULES and cell["type"] not in boxes
             },
         )
     return modules

@@ -106,9 +106,9 @@ def read_path(folder: Path, liberty: Liberty) -> LongestPath:
     """
     text = (folder / "path.txt").read_text()
     (module,) = (
-        one
-        for one in json.loads((folder / "flat.json").read_text())["modules"].values()
-        if "top" in one["attributes"]
+        module
+        for module in json.loads((folder / "flat.json").read_text())["modules"].values()
+        if "top" in module["attributes"]
     )
     where = Ends(module)
     if liberty.has_timing:

@@ -53,8 +53,8 @@ class Unit:
             "combinational_ge": round(self.combinational_ge, 2),
             "logic_ge": round(self.logic_ge, 2),
             "logic_um2": round(self.logic_um2, 1),
-            "srams": [asdict(one) for one in self.srams],
-            "sram_bits": sum(one.bits for one in self.srams),
+            "srams": [asdict(sram) for sram in self.srams],
+            "sram_bits": sum(sram.bits for sram in self.srams),
             "sram_um2": round(srams.model, 1),
             "sram_um2_bound": round(srams.bound, 1),
             "all_um2": round(self.logic_um2 + srams.model, 1),
@@ -116,13 +116,13 @@ class AreaReport:
             "um2_per_ge": UM2_PER_GE,
             "clock_ps": self.clock_ps,
             "estimates": SOURCES,
-            "pe": [one.to_dict() for one in self.pe],
+            "pe": [unit.to_dict() for unit in self.pe],
             "pe_total": sum_units("pe", self.pe).to_dict(),
             "num_pes": self.num_pes,
-            "array": [one.to_dict() for one in self.array],
+            "array": [unit.to_dict() for unit in self.array],
             "all_pes": {**self.all_pes.to_dict(), "srams": None},
             "array_total": {**self.total.to_dict(), "srams": None},
-            "parts": [one.to_dict() for one in self.parts],
+            "parts": [unit.to_dict() for unit in self.parts],
             "paths": {name: asdict(path) for name, path in self.paths.items()},
             "netlists": dict(self.netlists),
             "gates": None if self.gates is None else dict(self.gates),
@@ -153,10 +153,10 @@ def units_of(
         inside = [netlist.modules[module] for module in modules]
         return Unit(
             name,
-            sum(one.flipflops for one in inside),
-            sum(one.registers for one in inside) / liberty.ge,
-            sum(one.combinational for one in inside) / liberty.ge,
-            tuple(sram for one in inside for sram in one.srams),
+            sum(module.flipflops for module in inside),
+            sum(module.registers for module in inside) / liberty.ge,
+            sum(module.combinational for module in inside) / liberty.ge,
+            tuple(sram for module in inside for sram in module.srams),
             paper.get(name),
         )
 
@@ -172,10 +172,10 @@ def sum_units(name: str, units: Iterable[Unit], paper_um2: float | None = None) 
     units = list(units)
     return Unit(
         name,
-        sum(one.flipflops for one in units),
-        sum(one.registers_ge for one in units),
-        sum(one.combinational_ge for one in units),
-        tuple(sram for one in units for sram in one.srams),
+        sum(unit.flipflops for unit in units),
+        sum(unit.registers_ge for unit in units),
+        sum(unit.combinational_ge for unit in units),
+        tuple(sram for unit in units for sram in unit.srams),
         paper_um2,
     )
 

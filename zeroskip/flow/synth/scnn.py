@@ -95,16 +95,16 @@ def over_multipliers(report: AreaReport) -> dict[str, dict[str, float | None]]:
     By unit: ``logic``; ``all``, its SRAMs with it; ``paper``, the same of the paper's part, over
     its multiplier array; None where it has none.
     """
-    (multipliers,) = (one for one in report.parts if one.name == _MULTIPLIERS)
+    (multipliers,) = (unit for unit in report.parts if unit.name == _MULTIPLIERS)
     base = multipliers.logic_um2
     paper = {name: area / _PAPER_MM2["multiplier_array"] for name, area in _PAPER_MM2.items()}
     return {
-        one.name: {
-            "logic": one.logic_um2 / base,
-            "all": (one.logic_um2 + sram_area(one.srams).model) / base,
-            "paper": paper.get(one.name),
+        unit.name: {
+            "logic": unit.logic_um2 / base,
+            "all": (unit.logic_um2 + sram_area(unit.srams).model) / base,
+            "paper": paper.get(unit.name),
         }
-        for one in [*report.pe, sum_units("PE", report.pe)]
+        for unit in [*report.pe, sum_units("PE", report.pe)]
     }
 
 
@@ -113,8 +113,9 @@ def _multipliers(p: ScnnParams, liberty: Liberty) -> Unit:
     factors = f"input signed [{p.weight_bits - 1}:0] a, input signed [{p.act_bits - 1}:0] b"
     product = f"output signed [{p.weight_bits + p.act_bits - 1}:0] y"
     text = f"module multiplier ({factors}, {product}); assign y = a * b; endmodule\n"
-    (one,) = synthesize({"one.v": text}, "multiplier", liberty, path=False).modules.values()
-    return Unit(_MULTIPLIERS, 0, 0.0, p.mults * one.combinational / liberty.ge)
+    run = synthesize({"multiplier.v": text}, "multiplier", liberty, path=False)
+    (multiplier,) = run.modules.values()
+    return Unit(_MULTIPLIERS, 0, 0.0, p.mults * multiplier.combinational / liberty.ge)
 
 
 def beside_paper(report: AreaReport) -> dict[str, Any]:

@@ -42,13 +42,13 @@ def sram_area(srams: Iterable[Sram]) -> SramArea:
         If Yosys is missing or fails.
     """
     total = SramArea(0.0, 0.0)
-    for one in srams:
-        dense = _EIE_UM2_PER_BIT if one.bits >= _LARGE_BITS else _OPENRAM_UM2_PER_BIT
-        if one.bits < _SMALL_BITS:
-            bound = _as_flipflops(one.depth, one.width)
+    for sram in srams:
+        dense = _EIE_UM2_PER_BIT if sram.bits >= _LARGE_BITS else _OPENRAM_UM2_PER_BIT
+        if sram.bits < _SMALL_BITS:
+            bound = _as_flipflops(sram.depth, sram.width)
         else:
-            bound = one.bits * _OPENRAM_UM2_PER_BIT
-        total += SramArea(min(one.bits * dense, bound), bound)
+            bound = sram.bits * _OPENRAM_UM2_PER_BIT
+        total += SramArea(min(sram.bits * dense, bound), bound)
     return total
 
 

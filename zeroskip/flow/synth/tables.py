@@ -68,7 +68,7 @@ def area_notes(report: AreaReport, *, own: bool, ran: bool) -> Iterator[str]:
 def unit_row(unit: Unit) -> list[str]:
     """Return the cells of a unit."""
     srams = sram_area(unit.srams)
-    bits = sum(one.bits for one in unit.srams)
+    bits = sum(sram.bits for sram in unit.srams)
     return [
         unit.name,
         f"{unit.flipflops:,}",
