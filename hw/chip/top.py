@@ -1,13 +1,15 @@
 """The chip: SCNN, EIE, what hands activations over between them, and one host port."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from amaranth.hdl import ClockSignal, Instance, Module, Mux, ResetSignal, Shape, Signal, Value
-from amaranth.lib import data, enum, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from zeroskip.hw.chip.formats import (
     HANDOFF_WORDS,
     Engine,
-    Go,
     Register,
     chip_command_layout,
     chip_host_bits,
@@ -15,6 +17,7 @@ from zeroskip.hw.chip.formats import (
     register_layout,
 )
 from zeroskip.hw.chip.handoff import Handoff
+from zeroskip.hw.chip.sequence import Sequence
 from zeroskip.hw.common.control import Command, Control, StatusBit
 from zeroskip.hw.common.host_port import status_word
 from zeroskip.hw.eie import formats as eie
@@ -29,13 +32,14 @@ EIE_MODULE = "eie_array"
 SCNN_MODULE = "scnn_array"
 
 
-class _State(enum.Enum, shape=3):
-    IDLE = 0
-    SCNN_START = 1
-    SCNN_RUN = 2
-    HANDOFF = 3
-    EIE_START = 4
-    EIE_RUN = 5
+@dataclass(frozen=True)
+class _Engine:
+    """An engine's host port, whether it is at work, and the command that starts it."""
+
+    cmd: stream.Interface
+    rsp: stream.Interface
+    running: Signal
+    start: data.View
 
 
 class Chip(wiring.Component):
@@ -43,7 +47,6 @@ class Chip(wiring.Component):
 
     Commands take effect in their order. While a sequence is under way, those to the engines wait,
     so the host may send the commands that read its result at once; the chip's status does not.
-    Outputs that SCNN has lost are not handed over: the sequence then ends, see ``Go``.
 
     Members
     -------
@@ -83,145 +86,159 @@ class Chip(wiring.Component):
         s, e = self._s, self._e
         m = Module()
         m.submodules.handoff = handoff = Handoff(s, e)
-        scnn_cmd = stream.Signature(scnn.command_layout(s)).create(path=("scnn_cmd",))
-        scnn_rsp = stream.Signature(scnn.host_bits(s)).create(path=("scnn_rsp",))
-        eie_cmd = stream.Signature(eie.command_layout(e)).create(path=("eie_cmd",))
-        eie_rsp = stream.Signature(eie.host_bits(e)).create(path=("eie_rsp",))
-        scnn_running = Signal()
-        scnn_lost = Signal()
-        eie_running = Signal()
-        for name, module, cmd, rsp, running, outs in (
-            ("scnn", SCNN_MODULE, scnn_cmd, scnn_rsp, scnn_running, ("valid", "pass", "data")),
-            ("eie", EIE_MODULE, eie_cmd, eie_rsp, eie_running, ("valid", "pass", "row", "data")),
+        m.submodules.sequence = sequence = Sequence()
+        lost = Signal(name="scnn_lost")
+        to_scnn = self._make_engine(
+            m, "scnn", SCNN_MODULE, (scnn.command_layout(s), scnn.host_bits(s)), {"o_lost": lost}
+        )
+        to_eie = self._make_engine(
+            m, "eie", EIE_MODULE, (eie.command_layout(e), eie.host_bits(e)), {}
+        )
+        for engine, space, command in (
+            (to_scnn, scnn.Space, Command.START | Mux(sequence.scnn_keep, Command.KEEP, 0)),
+            (to_eie, eie.Space, Command.START),
         ):
-            observed = {f"o_out_{out}": getattr(self, f"{name}_out_{out}") for out in outs}
-            if name == "scnn":
-                observed["o_lost"] = scnn_lost
-            m.submodules[name] = Instance(
-                module,
-                i_clk=ClockSignal(),
-                i_rst=ResetSignal(),
-                i_cmd__payload=Value.cast(cmd.payload),
-                i_cmd__valid=cmd.valid,
-                o_cmd__ready=cmd.ready,
-                o_rsp__payload=Value.cast(rsp.payload),
-                o_rsp__valid=rsp.valid,
-                i_rsp__ready=rsp.ready,
-                o_running=running,
-                **observed,
-            )
-
-        state = Signal(_State)
-        todo = Signal(3)
-        keep = Signal()
-        config = Signal(64 * HANDOFF_WORDS)
-        idle = state == _State.IDLE
-        starting = (state == _State.SCNN_START) | (state == _State.EIE_START)
+            start: Any = engine.start.command
+            m.d.comb += [
+                start.write.eq(1),
+                start.space.eq(space.CONTROL),
+                start.addr.eq(Control.COMMAND),
+                start.data.eq(command),
+            ]
         m.d.comb += [
-            handoff.config.eq(config[: Shape.cast(handoff_layout(s)).width]),
-            self.running.eq(~idle | scnn_running | eie_running),
+            sequence.scnn_ready.eq(to_scnn.cmd.ready),
+            sequence.scnn_running.eq(to_scnn.running),
+            sequence.scnn_lost.eq(lost),
+            sequence.handoff_busy.eq(handoff.busy),
+            sequence.eie_ready.eq(to_eie.cmd.ready),
+            sequence.eie_running.eq(to_eie.running),
+            handoff.go.eq(sequence.handoff_go),
+            handoff.scnn_rsp.payload.eq(to_scnn.rsp.payload),
+            handoff.scnn_rsp.valid.eq(to_scnn.rsp.valid & handoff.busy),
+            self.running.eq(sequence.busy | to_scnn.running | to_eie.running),
         ]
 
         # A read is answered before the next command is taken, so answers keep their order.
-        asked = Signal(Engine)
         reading = Signal()
+        asked = Signal(Engine)
         engine, command = self.cmd.payload.engine, self.cmd.payload.command
         register = data.View(register_layout(), command[: register_layout().size])
         writes = Signal()
-        free = idle & ~reading
+        free = ~sequence.busy & ~reading
         with m.Switch(engine):
-            with m.Case(Engine.SCNN):
-                m.d.comb += [
-                    writes.eq(scnn_cmd.payload.command.write),
-                    self.cmd.ready.eq(free & scnn_cmd.ready),
-                ]
-            with m.Case(Engine.EIE):
-                m.d.comb += [
-                    writes.eq(eie_cmd.payload.command.write),
-                    self.cmd.ready.eq(free & eie_cmd.ready),
-                ]
+            for number, port in ((Engine.SCNN, to_scnn), (Engine.EIE, to_eie)):
+                with m.Case(number):
+                    m.d.comb += [
+                        writes.eq(port.cmd.payload.command.write),
+                        self.cmd.ready.eq(free & port.cmd.ready),
+                    ]
             with m.Default():
                 m.d.comb += [
                     writes.eq(register.write),
-                    self.cmd.ready.eq(~reading & (idle | ~register.write)),
+                    self.cmd.ready.eq(~reading & (~sequence.busy | ~register.write)),
                 ]
-        with m.If(self.cmd.valid & self.cmd.ready & ~writes):
+        taken = self.cmd.valid & self.cmd.ready
+        with m.If(taken & ~writes):
             m.d.sync += [reading.eq(1), asked.eq(engine)]
+        starting = sequence.scnn_start | sequence.eie_start
+        for number, port, starts, handed in (
+            (Engine.SCNN, to_scnn, sequence.scnn_start, handoff.scnn_cmd),
+            (Engine.EIE, to_eie, sequence.eie_start, handoff.eie_cmd),
+        ):
+            with m.If(starting):
+                m.d.comb += [port.cmd.payload.eq(port.start), port.cmd.valid.eq(starts)]
+            with m.Elif(handoff.busy):
+                connect(m, handed, flipped(port.cmd))
+            with m.Else():
+                m.d.comb += [
+                    port.cmd.payload.eq(command),
+                    port.cmd.valid.eq(self.cmd.valid & free & (engine == number)),
+                ]
 
-        start_scnn = Signal(scnn.command_layout(s))
-        start_eie = Signal(eie.command_layout(e))
-        m.d.comb += [
-            start_scnn.command.write.eq(1),
-            start_scnn.command.space.eq(scnn.Space.CONTROL),
-            start_scnn.command.addr.eq(Control.COMMAND),
-            start_scnn.command.data.eq(Command.START | Mux(keep, Command.KEEP, 0)),
-            start_eie.command.write.eq(1),
-            start_eie.command.space.eq(eie.Space.CONTROL),
-            start_eie.command.addr.eq(Control.COMMAND),
-            start_eie.command.data.eq(Command.START),
-        ]
-        with m.If(starting):
-            m.d.comb += [
-                scnn_cmd.payload.eq(start_scnn),
-                scnn_cmd.valid.eq(state == _State.SCNN_START),
-                eie_cmd.payload.eq(start_eie),
-                eie_cmd.valid.eq(state == _State.EIE_START),
-            ]
-        with m.Elif(handoff.busy):
-            m.d.comb += [
-                scnn_cmd.payload.eq(handoff.scnn_cmd.payload),
-                scnn_cmd.valid.eq(handoff.scnn_cmd.valid),
-                handoff.scnn_cmd.ready.eq(scnn_cmd.ready),
-                eie_cmd.payload.eq(handoff.eie_cmd.payload),
-                eie_cmd.valid.eq(handoff.eie_cmd.valid),
-                handoff.eie_cmd.ready.eq(eie_cmd.ready),
-            ]
-        with m.Else():
-            m.d.comb += [
-                scnn_cmd.payload.eq(command),
-                scnn_cmd.valid.eq(self.cmd.valid & free & (engine == Engine.SCNN)),
-                eie_cmd.payload.eq(command),
-                eie_cmd.valid.eq(self.cmd.valid & free & (engine == Engine.EIE)),
-            ]
-        m.d.comb += [
-            handoff.scnn_rsp.payload.eq(scnn_rsp.payload),
-            handoff.scnn_rsp.valid.eq(scnn_rsp.valid & handoff.busy),
-        ]
-
-        answer = Signal(64)
+        of_chip = (engine != Engine.SCNN) & (engine != Engine.EIE)
+        answer = self._serve_registers(m, taken & of_chip, register, sequence, lost, handoff)
         with m.If(handoff.busy):
-            m.d.comb += scnn_rsp.ready.eq(handoff.scnn_rsp.ready)
+            m.d.comb += to_scnn.rsp.ready.eq(handoff.scnn_rsp.ready)
         with m.If(reading):
             with m.Switch(asked):
-                with m.Case(Engine.SCNN):
-                    m.d.comb += [
-                        self.rsp.payload.eq(scnn_rsp.payload),
-                        self.rsp.valid.eq(scnn_rsp.valid),
-                        scnn_rsp.ready.eq(self.rsp.ready),
-                    ]
-                with m.Case(Engine.EIE):
-                    m.d.comb += [
-                        self.rsp.payload.eq(eie_rsp.payload),
-                        self.rsp.valid.eq(eie_rsp.valid),
-                        eie_rsp.ready.eq(self.rsp.ready),
-                    ]
+                for number, port in ((Engine.SCNN, to_scnn), (Engine.EIE, to_eie)):
+                    with m.Case(number):
+                        m.d.comb += [
+                            self.rsp.payload.eq(port.rsp.payload),
+                            self.rsp.valid.eq(port.rsp.valid),
+                            port.rsp.ready.eq(self.rsp.ready),
+                        ]
                 with m.Default():
                     m.d.comb += [self.rsp.payload.eq(answer), self.rsp.valid.eq(1)]
             with m.If(self.rsp.valid & self.rsp.ready):
                 m.d.sync += reading.eq(0)
+        return m
 
-        taken = self.cmd.valid & self.cmd.ready
-        written = taken & (engine == Engine.CHIP) & register.write
+    def _make_engine(
+        self,
+        m: Module,
+        name: str,
+        module: str,
+        port: tuple[data.StructLayout, int],
+        others: dict[str, Signal],
+    ) -> _Engine:
+        """Instantiate an engine, whose port has (layout of commands, bits of an answer)."""
+        layout, bits = port
+        cmd = stream.Signature(layout).create(path=(f"{name}_cmd",))
+        rsp = stream.Signature(bits).create(path=(f"{name}_rsp",))
+        running = Signal(name=f"{name}_running")
+        outs = {
+            f"o_{member.removeprefix(f'{name}_')}": getattr(self, member)
+            for member in self.signature.members
+            if member.startswith(f"{name}_out_")
+        }
+        m.submodules[name] = Instance(
+            module,
+            i_clk=ClockSignal(),
+            i_rst=ResetSignal(),
+            i_cmd__payload=Value.cast(cmd.payload),
+            i_cmd__valid=cmd.valid,
+            o_cmd__ready=cmd.ready,
+            o_rsp__payload=Value.cast(rsp.payload),
+            o_rsp__valid=rsp.valid,
+            i_rsp__ready=rsp.ready,
+            o_running=running,
+            **outs,
+            **others,
+        )
+        return _Engine(cmd, rsp, running, Signal(layout, name=f"start_{name}"))
+
+    def _serve_registers(
+        self,
+        m: Module,
+        taken: Value,
+        register: Any,
+        sequence: Sequence,
+        lost: Signal,
+        handoff: Handoff,
+    ) -> Signal:
+        """Carry out commands to the chip itself; return the answer to the last read.
+
+        An engine that does not exist has no registers: to read one of them is a bad read.
+        """
+        answer = Signal(64)
         bad_read = Signal()
-        of_chip = (engine != Engine.SCNN) & (engine != Engine.EIE)
-        with m.If(taken & of_chip & ~register.write):
-            with m.If((engine == Engine.CHIP) & (register.addr == Register.STATUS)):
+        config = Signal(64 * HANDOFF_WORDS)
+        of_chip = self.cmd.payload.engine == Engine.CHIP
+        written = taken & of_chip & register.write
+        m.d.comb += [
+            handoff.config.eq(config[: Shape.cast(handoff_layout(self._s)).width]),
+            sequence.go.eq(written & (register.addr == Register.COMMAND)),
+            sequence.parts.eq(register.data),
+        ]
+        with m.If(taken & ~register.write):
+            with m.If(of_chip & (register.addr == Register.STATUS)):
                 m.d.sync += answer.eq(
                     status_word({
                         StatusBit.RUNNING: self.running,
-                        StatusBit.LOST: scnn_lost,
+                        StatusBit.LOST: lost,
                         StatusBit.BAD_READ: bad_read,
-                        StatusBit.SEQUENCE: ~idle,
+                        StatusBit.SEQUENCE: sequence.busy,
                     })
                 )
             with m.Else():
@@ -232,34 +249,4 @@ class Chip(wiring.Component):
             for word in range(HANDOFF_WORDS):
                 with m.If(register.addr == Register.HANDOFF + word):
                     m.d.sync += config.word_select(word, 64).eq(register.data)
-
-        begun = Signal()
-        with m.Switch(state):
-            with m.Case(_State.IDLE), m.If(written & (register.addr == Register.COMMAND)):
-                m.d.sync += [todo.eq(register.data), keep.eq((register.data & Go.KEEP).any())]
-                m.d.sync += state.eq(_first(register.data))
-            # An engine says that it runs from the cycle after it took the command.
-            with m.Case(_State.SCNN_START), m.If(scnn_cmd.ready):
-                m.d.sync += state.eq(_State.SCNN_RUN)
-            with m.Case(_State.SCNN_RUN), m.If(~scnn_running):
-                m.d.sync += state.eq(Mux(scnn_lost, _State.IDLE, _first(todo & ~Go.SCNN)))
-            # SCNN may be in a run that was started by a command of its own.
-            with m.Case(_State.HANDOFF), m.If(~scnn_running & ~handoff.busy):
-                m.d.comb += handoff.go.eq(~begun & ~scnn_lost)
-                m.d.sync += begun.eq(handoff.go)
-                with m.If(~handoff.go):
-                    m.d.sync += state.eq(Mux(scnn_lost, _State.IDLE, _first(todo & Go.EIE)))
-            with m.Case(_State.EIE_START), m.If(eie_cmd.ready):
-                m.d.sync += state.eq(_State.EIE_RUN)
-            with m.Case(_State.EIE_RUN), m.If(~eie_running):
-                m.d.sync += state.eq(_State.IDLE)
-        return m
-
-
-def _first(todo: Value) -> Value:
-    """Find the state that begins the first part of a sequence; IDLE if there is none."""
-    return Mux(
-        todo[0],
-        _State.SCNN_START,
-        Mux(todo[1], _State.HANDOFF, Mux(todo[2], _State.EIE_START, _State.IDLE)),
-    )
+        return answer

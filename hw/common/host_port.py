@@ -13,22 +13,10 @@ from zeroskip.hw.common.formats import COUNTER_BITS
 from zeroskip.hw.common.params import address_bits
 
 __all__ = [
-    "Controlled",
     "Served",
     "serve_host",
     "status_word",
 ]
-
-
-class Controlled(Protocol):
-    """What runs the program of an array."""
-
-    start: Signal
-    keep: Signal
-    clear: Signal
-    clear_counters: Signal
-    running: Signal
-    source: Signal
 
 
 class Served(Protocol):
@@ -47,13 +35,12 @@ def status_word(bits: Mapping[StatusBit, Value]) -> Value:
 def serve_host(
     m: Module,
     array: Served,
-    sequencer: Controlled,
+    run: Any,
     host: Any,
     host_pe: Signal,
     host_valid: Signal,
     answers: Sequence[Signal],
     *,
-    counting: Value,
     readable: Mapping[Any, tuple[int, int]],
     version: int,
     lost: Value | None = None,
@@ -67,11 +54,10 @@ def serve_host(
     ----------
     m : of the array; what serves the host is added.
     array : whose port it is; ``running`` is driven, too.
-    sequencer : what a :class:`Command` goes to.
+    run : what a :class:`.Command` goes to, see :class:`.RunSignature`.
     host, host_pe, host_valid : the command in hand, see :func:`.host_layout`, the number that came
         with it, and whether it is new.
     answers : of the PEs, a cycle after the command.
-    counting : this cycle is one of the run.
     readable : rows of a memory that can be read, and how many such there are (files, one above the
         other in the address), by space. All else is answered with 0 and ``StatusBit.BAD_READ``.
     version : read from ``Control.VERSION``.
@@ -103,26 +89,26 @@ def serve_host(
     written = host_valid & host.write & (host.space == control_space)
     control = written & (host.addr == Control.COMMAND)
     m.d.comb += [
-        sequencer.start.eq(control & (host.data & Command.START).any()),
-        sequencer.keep.eq((host.data & Command.KEEP).any()),
-        sequencer.clear.eq(control & (host.data & Command.CLEAR).any()),
-        sequencer.clear_counters.eq(control & (host.data & Command.CLEAR_COUNTERS).any()),
+        run.start.eq(control & (host.data & Command.START).any()),
+        run.keep.eq((host.data & Command.KEEP).any()),
+        run.clear.eq(control & (host.data & Command.CLEAR).any()),
+        run.clear_counters.eq(control & (host.data & Command.CLEAR_COUNTERS).any()),
     ]
-    # The sequencer runs from the next cycle on, but the command behind must not slip in.
-    told = sequencer.start | sequencer.clear | sequencer.clear_counters
-    m.d.comb += array.running.eq(told | sequencer.running)
+    # A run is under way from the next cycle on, but the command behind must not slip in.
+    begins = run.start | run.clear | run.clear_counters
+    m.d.comb += array.running.eq(begins | run.running)
 
     cycles = Signal(COUNTER_BITS)
-    with m.If(sequencer.start):
+    with m.If(run.start):
         m.d.sync += cycles.eq(0)
-    with m.Elif(counting):
+    with m.Elif(run.counting):
         m.d.sync += cycles.eq(cycles + 1)
 
     is_row, in_memory = Signal(name="is_row"), Signal(name="in_memory")
     bad_read = Signal()
     status = status_word({
         StatusBit.RUNNING: array.running,
-        StatusBit.SOURCE: sequencer.source,
+        StatusBit.SOURCE: run.source,
         StatusBit.LOST: Const(0, 1) if lost is None else lost,
         StatusBit.BAD_READ: bad_read,
     })

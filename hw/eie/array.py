@@ -7,7 +7,6 @@ from amaranth.lib.wiring import In, Out
 from zeroskip.hw.common.formats import COUNTER_BITS
 from zeroskip.hw.common.host_port import serve_host
 from zeroskip.hw.eie.ccu import Ccu
-from zeroskip.hw.eie.control import Phase
 from zeroskip.hw.eie.formats import (
     VERSION,
     Space,
@@ -127,12 +126,11 @@ class EieArray(wiring.Component):
         serve_host(
             m,
             self,
-            ccu,
+            ccu.run,
             host,
             host_pe,
             host_valid,
             answers,
-            counting=c.phase != Phase.IDLE,
             readable=readable_rows(p),
             version=VERSION,
         )

@@ -9,7 +9,6 @@ from amaranth.hdl import (
     ResetInserter,
     ResetSignal,
     Signal,
-    Value,
     signed,
 )
 from amaranth.lib import data, stream, wiring
@@ -17,7 +16,6 @@ from amaranth.lib.wiring import In, Out, connect
 
 from zeroskip.hw.common.host_port import serve_host
 from zeroskip.hw.scnn.broadcast import Broadcast
-from zeroskip.hw.scnn.control import Phase
 from zeroskip.hw.scnn.drain import Drain
 from zeroskip.hw.scnn.formats import (
     VERSION,
@@ -81,8 +79,9 @@ class ScnnArray(wiring.Component):
         p = self._p
         m = Module()
         m.submodules.sequencer = sequencer = Sequencer(p)
+        c = sequencer.control
         drain = Drain(p)
-        m.submodules.drain = ResetInserter(sequencer.flush)(drain)
+        m.submodules.drain = ResetInserter(c.flush)(drain)
         host = Signal(host_layout(p))
         host_pe = Signal(8)
         host_valid = Signal()
@@ -112,14 +111,7 @@ class ScnnArray(wiring.Component):
                 i_rst=ResetSignal(),
                 i_pe_x=Const(x, 4),
                 i_pe_y=Const(y, 4),
-                i_flush=sequencer.flush,
-                i_descriptor=sequencer.descriptor.as_value(),
-                i_descriptor_number=sequencer.descriptor_number,
-                i_source=sequencer.source,
-                i_start=sequencer.pass_start,
-                i_phase=Value.cast(sequencer.phase),
-                i_wipe=sequencer.wipe,
-                i_wipe_entry=sequencer.wipe_entry,
+                i_control=c.as_value(),
                 i_weights__payload=listeners.pe_items[pe].payload.as_value(),
                 i_weights__valid=listeners.pe_items[pe].valid,
                 o_weights__ready=listeners.pe_items[pe].ready,
@@ -137,12 +129,10 @@ class ScnnArray(wiring.Component):
                 i_host=host.as_value(),
                 i_host_en=host_en,
                 o_host_data=answers[pe],
-                i_counter_clear=sequencer.counter_clear,
-                i_counter_row=sequencer.counter_row,
             )
         m.d.comb += [
-            drain.descriptor.eq(sequencer.descriptor),
-            drain.start.eq(sequencer.pass_start),
+            drain.descriptor.eq(c.descriptor),
+            drain.start.eq(c.start),
             drain.ready.eq(group_ready.all()),
             # All PEs make the same outputs in the same cycles.
             draining.eq(drain.step.valid | ppu_busy[0]),
@@ -151,17 +141,16 @@ class ScnnArray(wiring.Component):
             sequencer.lost.eq(overflow.any()),
             self.lost.eq(sequencer.overflow),
             self.out_valid.eq(output_valid[0]),
-            self.out_pass.eq(sequencer.descriptor_number),
+            self.out_pass.eq(c.number),
         ]
         serve_host(
             m,
             self,
-            sequencer,
+            sequencer.run,
             host,
             host_pe,
             host_valid,
             answers,
-            counting=Value.cast(sequencer.phase) != Phase.IDLE.value,
             readable=readable_rows(p),
             version=VERSION,
             lost=sequencer.overflow,
@@ -185,22 +174,22 @@ class ScnnArray(wiring.Component):
         host_valid: Signal,
     ) -> Broadcast:
         """Make the weight streams, each with its bit of ``streaming``, and what leads to PEs."""
-        p = self._p
+        p, c = self._p, sequencer.control
         m.submodules.broadcast = broadcast = Broadcast(p)
         m.d.comb += [
-            broadcast.descriptor.eq(sequencer.descriptor),
-            broadcast.start.eq(sequencer.pass_start),
+            broadcast.descriptor.eq(c.descriptor),
+            broadcast.start.eq(c.start),
         ]
         # Codebooks and taps are the same in all streams.
         shared = (host.space == Space.CODEBOOK) | (host.space == Space.TAP)
         for number in range(p.num_streams):
             weights = WeightStream(p)
-            m.submodules[f"stream_{number}"] = ResetInserter(sequencer.flush)(weights)
+            m.submodules[f"stream_{number}"] = ResetInserter(c.flush)(weights)
             connect(m, weights.o, broadcast.items[number])
             m.d.comb += [
-                weights.descriptor.eq(sequencer.descriptor),
+                weights.descriptor.eq(c.descriptor),
                 weights.restart.eq(sequencer.restart),
-                weights.start.eq(sequencer.pass_start & broadcast.used[number]),
+                weights.start.eq(c.start & broadcast.used[number]),
                 streaming[number].eq(weights.busy),
                 weights.bias_read.eq(drain.bias_read & broadcast.used[number]),
                 weights.bias_row.eq(drain.bias_row),

@@ -4,15 +4,14 @@ from amaranth.hdl import Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from zeroskip.hw.common.counters import Counters, counter_addr_bits
+from zeroskip.hw.common.counters import Counters
 from zeroskip.hw.scnn.accumulators import Accumulators
 from zeroskip.hw.scnn.act_ram import ActRam
 from zeroskip.hw.scnn.act_read import ActRead
-from zeroskip.hw.scnn.control import Phase
+from zeroskip.hw.scnn.control import Phase, control_layout
 from zeroskip.hw.scnn.formats import (
     Space,
     StallClass,
-    descriptor_layout,
     host_bits,
     host_layout,
     item_layout,
@@ -38,13 +37,7 @@ class ScnnPe(wiring.Component):
     Members
     -------
     pe_x, pe_y : In, place in the grid, constant.
-    flush : In, empty all queues and pipelines; memories keep their contents.
-    descriptor : In, the pass at work, from the cycle of ``start`` until the next ``start``.
-    descriptor_number : In, its number, for the counters.
-    source : In, which activation RAM is the source.
-    start : In, the pass begins with the next cycle.
-    phase : In, for the counters.
-    wipe, wipe_entry : In, set an entry of all banks to the initial value; a cycle later it is.
+    control : In, from the sequencer, see ``control_layout``.
     weights : ``In(stream(item_layout))``, the broadcast; ``ready`` depends on the state alone.
     group_ready : Out, a finished set of accumulators waits to be drained.
     drained : In, it has been.
@@ -59,19 +52,11 @@ class ScnnPe(wiring.Component):
         PEs.
     host, host_en : In, a host command for this PE; only while there is no run.
     host_data : Out, answer to a command that read in the cycle before.
-    counter_clear, counter_row : In, clear a counter.
     """
 
     pe_x: Signal
     pe_y: Signal
-    flush: Signal
-    descriptor: data.View
-    descriptor_number: Signal
-    source: Signal
-    start: Signal
-    phase: Signal
-    wipe: Signal
-    wipe_entry: Signal
+    control: data.View
     weights: stream.Interface
     group_ready: Signal
     drained: Signal
@@ -87,8 +72,6 @@ class ScnnPe(wiring.Component):
     host: data.View
     host_en: Signal
     host_data: Signal
-    counter_clear: Signal
-    counter_row: Signal
 
     def __init__(self, params: ScnnParams) -> None:
         self._p = p = params
@@ -96,14 +79,7 @@ class ScnnPe(wiring.Component):
         super().__init__({
             "pe_x": In(4),
             "pe_y": In(4),
-            "flush": In(1),
-            "descriptor": In(descriptor_layout(p)),
-            "descriptor_number": In(p.descriptor_addr_bits),
-            "source": In(1),
-            "start": In(1),
-            "phase": In(Phase),
-            "wipe": In(1),
-            "wipe_entry": In(p.entry_addr_bits),
+            "control": In(control_layout(p)),
             "weights": In(stream.Signature(item_layout(p))),
             "group_ready": Out(1),
             "drained": In(1),
@@ -119,15 +95,12 @@ class ScnnPe(wiring.Component):
             "host": In(host_layout(p)),
             "host_en": In(1),
             "host_data": Out(host_bits(p)),
-            "counter_clear": In(1),
-            "counter_row": In(counter_addr_bits(p, StallClass)),
         })
 
     def elaborate(self, platform: object) -> Module:
-        p = self._p
+        p, c, work = self._p, self.control, self.control.descriptor
         m = Module()
-        work = self.descriptor
-        flushed = ResetInserter(self.flush)
+        flushed = ResetInserter(c.flush)
         fifo, acts, mults, scatter = WeightFifo(p), ActRead(p), MultiplierArray(p), Scatter(p)
         accs, groups, rams, ppu = Accumulators(p), Groups(p), ActRam(p), Ppu(p)
         m.submodules.weight_fifo = flushed(fifo)
@@ -164,7 +137,7 @@ class ScnnPe(wiring.Component):
         for to, head in zip(accs.heads, scatter.heads, strict=True):
             connect(m, head, to)
         m.d.comb += [
-            groups.start.eq(self.start),
+            groups.start.eq(c.start),
             groups.groups.eq(work.groups),
             groups.swap.eq(work.drain),
             groups.ended.eq(mults.ended),
@@ -176,8 +149,8 @@ class ScnnPe(wiring.Component):
             accs.read.eq(self.step.valid),
             accs.read_addr.eq(self.step.addr),
             accs.read_set.eq(groups.finished_set),
-            accs.wipe.eq(self.wipe),
-            accs.wipe_entry.eq(self.wipe_entry),
+            accs.wipe.eq(c.wipe),
+            accs.wipe_entry.eq(c.wipe_entry),
         ]
 
         # The step goes on with what it has read.
@@ -189,7 +162,7 @@ class ScnnPe(wiring.Component):
             ppu.pe_x.eq(self.pe_x),
             ppu.pe_y.eq(self.pe_y),
             ppu.descriptor.eq(work),
-            ppu.start.eq(self.start),
+            ppu.start.eq(c.start),
             self.ppu_busy.eq(ppu.busy),
             self.overflow.eq(ppu.overflow),
             self.output_valid.eq(ppu.output_valid),
@@ -206,7 +179,7 @@ class ScnnPe(wiring.Component):
         """Let the activation RAMs be read, written, and served to the host."""
         host = self.host
         m.d.comb += [
-            rams.source.eq(self.source),
+            rams.source.eq(self.control.source),
             rams.directory_en.eq(acts.directory_en),
             rams.directory_row.eq(acts.directory_row),
             rams.word_en.eq(acts.word_en),
@@ -226,11 +199,11 @@ class ScnnPe(wiring.Component):
 
     def _count(self, m: Module, mults: MultiplierArray, groups: Groups, rams: ActRam) -> None:
         """Attribute the cycle to a stall class, and answer the host's reads of counters."""
-        p = self._p
+        p, c = self._p, self.control
         m.submodules.counters = counters = Counters(p, StallClass, p.mults)
         stall_class = Signal(StallClass)
         exchange = self.step.valid & ((self.step.dx != 0) | (self.step.dy != 0))
-        with m.If(self.phase == Phase.SETUP):
+        with m.If(c.phase == Phase.SETUP):
             m.d.comb += stall_class.eq(StallClass.SETUP)
         with m.Elif(mults.issued):
             m.d.comb += stall_class.eq(StallClass.FRAGMENTATION)
@@ -243,14 +216,14 @@ class ScnnPe(wiring.Component):
         with m.Else():
             m.d.comb += stall_class.eq(StallClass.BARRIER)
         m.d.comb += [
-            counters.count.eq(self.phase != Phase.IDLE),
-            counters.descriptor.eq(self.descriptor_number),
+            counters.count.eq(c.phase != Phase.IDLE),
+            counters.descriptor.eq(c.number),
             counters.useful.eq(Mux(mults.issued, mults.useful, 0)),
             counters.stall_class.eq(stall_class),
-            counters.clear.eq(self.counter_clear),
+            counters.clear.eq(c.counter_clear),
             # Not in other spaces: control is read in the midst of runs, which count.
             counters.read.eq(self.host_en & ~self.host.write & (self.host.space == Space.COUNTER)),
-            counters.addr.eq(Mux(self.counter_clear, self.counter_row, self.host.addr)),
+            counters.addr.eq(Mux(c.counter_clear, c.counter_row, self.host.addr)),
         ]
         answer_counter = Signal()
         m.d.sync += answer_counter.eq(self.host.space == Space.COUNTER)

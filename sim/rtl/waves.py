@@ -14,14 +14,14 @@ from zeroskip.sim.rtl.enums import Modules, read_modules
 __all__ = ["Waves", "expected_bytes", "save_paths", "write_save_files"]
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
-    CHIP_MODULE: ("state", "handoff.state"),
+    CHIP_MODULE: ("sequence.state", "handoff.state"),
     SCNN_MODULE: (
-        "running", "sequencer.state", "phase", "out_valid", "out_pass", "out_data",
-        "pe_*.stall_class",
+        "running", "sequencer.run_control.state", "control__phase", "out_valid", "out_pass",
+        "out_data", "pe_*.stall_class",
     ),
     EIE_MODULE: (
-        "running", "ccu.state", "control__phase", "out_valid", "out_pass", "out_row", "out_data",
-        "pe_0.broadcast", "pe_0.broadcast_en", "pe_0.room", "pe_*.stall_class",
+        "running", "ccu.run_control.state", "control__phase", "out_valid", "out_pass", "out_row",
+        "out_data", "pe_0.broadcast", "pe_0.broadcast_en", "pe_0.room", "pe_*.stall_class",
     ),
 }  # fmt: skip
 """Of each module, the signals to begin with; those that a design was made without are left out."""

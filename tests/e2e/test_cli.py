@@ -18,7 +18,7 @@ import torch
 from tests.e2e.waves import check_waves
 from tests.support.arrays import EIE_GROUP
 from zeroskip.compiler import EieParams, Image
-from zeroskip.hw.eie import ccu
+from zeroskip.hw.common import run_control
 from zeroskip.hw.eie.control import Phase
 from zeroskip.hw.eie.formats import StallClass
 
@@ -123,9 +123,9 @@ def test_waves_lie_beside_the_image(cli: Callable[..., Any], files: Any) -> None
     waves = Path(result.document["waves"])
     assert waves == files.image.with_name("image.vcd")
     stalls = {f"eie_array.pe_{pe}.stall_class": StallClass for pe in range(2)}
-    states = vars(ccu)["_State"]
-    named = {"eie_array.ccu.state": states, "eie_array.control__phase": Phase, **stalls}
-    check_waves(waves, result.err, named)
+    states = vars(run_control)["_State"]
+    named = {"eie_array.ccu.run_control.state": states, "eie_array.control__phase": Phase}
+    check_waves(waves, result.err, named | stalls)
     # The image is still one.
     assert cli("info", files.image).code == 0
 

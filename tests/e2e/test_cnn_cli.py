@@ -13,7 +13,7 @@ import torch
 from tests.e2e.waves import check_waves
 from tests.support.arrays import CHIP_GROUP
 from zeroskip.compiler.scnn.image import CnnImage, load_image
-from zeroskip.hw.scnn import sequencer
+from zeroskip.hw.common import run_control
 from zeroskip.hw.scnn.control import Phase
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
@@ -227,10 +227,10 @@ def test_waves_lie_beside_the_image(cli: Cli, cnn: Any, tmp_path: Path) -> None:
     assert result.code == 0, result.err
     waves = Path(result.document["waves"])
     assert waves == tmp_path / "image.vcd"
-    states = vars(sequencer)["_State"]
+    states = vars(run_control)["_State"]
     named = {
-        "scnn_array.sequencer.state": states,
-        "scnn_array.phase": Phase,
+        "scnn_array.sequencer.run_control.state": states,
+        "scnn_array.control__phase": Phase,
         "scnn_array.pe_0.stall_class": StallClass,
     }
     check_waves(waves, result.err, named)

@@ -110,7 +110,8 @@ def play(
         signals = [port.cmd.valid, port.cmd.ready, port.running]
         signals += [port.rsp.valid, port.rsp.ready, port.rsp.payload]
         for one in sequencers.values():
-            signals += [one.running, one.start | one.clear | one.clear_counters]
+            run = one.run
+            signals += [run.running, run.start | run.clear | run.clear_counters]
         coming = iter(commands)
         asked: list[Told] = []
         taken: Told | None = None

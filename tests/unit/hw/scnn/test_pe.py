@@ -161,7 +161,7 @@ class Bench:
 
     async def count(self, ctx: Any) -> None:
         while True:
-            _, _, phase = await ctx.tick().sample(self.dut.phase)
+            _, _, phase = await ctx.tick().sample(self.dut.control.phase)
             self.cycles += phase != Phase.IDLE
 
     async def command(self, ctx: Any, space: Space, addr: int, word: int | None = None) -> int:
@@ -198,9 +198,9 @@ class Bench:
         dut = self.dut
         await self.load(ctx, work)
         self.describe(ctx, 0, work)
-        ctx.set(dut.start, 1)
+        ctx.set(dut.control.start, 1)
         await ctx.tick()
-        ctx.set(dut.start, 0)
+        ctx.set(dut.control.start, 0)
         items = list(work.items(self.p))
         for _ in range(cycles):
             ctx.set(dut.weights.valid, bool(items))
@@ -208,16 +208,16 @@ class Bench:
             _, _, ready = await ctx.tick().sample(dut.weights.ready)
             del items[: int(ready)]
         ctx.set(dut.weights.valid, 0)
-        ctx.set(dut.flush, 1)
+        ctx.set(dut.control.flush, 1)
         await ctx.tick()
-        ctx.set(dut.flush, 0)
+        ctx.set(dut.control.flush, 0)
         assert not ctx.get(dut.group_ready)
 
     def describe(self, ctx: Any, number: int, work: Pass) -> None:
         """Set the descriptor."""
         dut = self.dut
-        ctx.set(dut.source, work.source)
-        ctx.set(dut.descriptor_number, number)
+        ctx.set(dut.control.source, work.source)
+        ctx.set(dut.control.number, number)
         for name, value in {
             "groups": len(work.groups),
             "src_base": work.src_base,
@@ -226,35 +226,35 @@ class Bench:
             "keep_zeros": work.keep_zeros,
             "drain": work.drain,
         }.items():
-            ctx.set(getattr(dut.descriptor, name), value)
+            ctx.set(getattr(dut.control.descriptor, name), value)
 
     async def control(self, ctx: Any) -> None:
         """Be the sequencer and the drain."""
         dut, p = self.dut, self.p
         for work, cycles in self.abandoned:
             await self.abandon(ctx, work, cycles)
-        ctx.set(dut.counter_clear, 1)
+        ctx.set(dut.control.counter_clear, 1)
         for row in range(8 * p.num_descriptors):
-            ctx.set(dut.counter_row, row)
+            ctx.set(dut.control.counter_row, row)
             await ctx.tick()
-        ctx.set(dut.counter_clear, 0)
+        ctx.set(dut.control.counter_clear, 0)
         sums: list[int] = []
         for number, work in enumerate(self.passes):
             await self.load(ctx, work)
-            ctx.set(dut.phase, Phase.SETUP)
+            ctx.set(dut.control.phase, Phase.SETUP)
             self.describe(ctx, number, work)
             initial = p.min_acc if work.maximum else 0
             if work.wipe:
                 for entry in range(p.bank_entries):
-                    ctx.set(dut.wipe, 1)
-                    ctx.set(dut.wipe_entry, entry)
+                    ctx.set(dut.control.wipe, 1)
+                    ctx.set(dut.control.wipe_entry, entry)
                     await ctx.tick()
-                ctx.set(dut.wipe, 0)
+                ctx.set(dut.control.wipe, 0)
                 sums = [initial] * p.accs
-            ctx.set(dut.start, 1)
+            ctx.set(dut.control.start, 1)
             await ctx.tick()
-            ctx.set(dut.start, 0)
-            ctx.set(dut.phase, Phase.RUN)
+            ctx.set(dut.control.start, 0)
+            ctx.set(dut.control.phase, Phase.RUN)
             self.started = number + 1
             products = 0
             for group in range(len(work.groups)):
@@ -268,7 +268,7 @@ class Bench:
                 await ctx.tick()
                 ctx.set(dut.drained, 0)
             assert not ctx.get(dut.group_ready)
-            ctx.set(dut.phase, Phase.IDLE)
+            ctx.set(dut.control.phase, Phase.IDLE)
             await ctx.tick().repeat(3)
             for stall in StallClass:
                 read = await self.command(ctx, Space.COUNTER, number * 8 + stall)
@@ -351,13 +351,13 @@ def test_cycles_of_a_group(weights: list[tuple[int, int]], ready: int) -> None:
         await bench.load(ctx, work)
         bench.describe(ctx, 0, work)
         for entry in range(p.bank_entries):
-            ctx.set(dut.wipe, 1)
-            ctx.set(dut.wipe_entry, entry)
+            ctx.set(dut.control.wipe, 1)
+            ctx.set(dut.control.wipe_entry, entry)
             await ctx.tick()
-        ctx.set(dut.wipe, 0)
-        ctx.set(dut.start, 1)
+        ctx.set(dut.control.wipe, 0)
+        ctx.set(dut.control.start, 1)
         await ctx.tick()
-        ctx.set(dut.start, 0)
+        ctx.set(dut.control.start, 0)
         items = list(work.items(p))
         for cycle in range(20):
             ctx.set(dut.weights.valid, cycle < len(items))
@@ -390,16 +390,16 @@ def test_flush_in_every_cycle(flushed: Callable[[str], Any]) -> None:
     async def run(ctx: Any) -> None:
         await bench.load(ctx, work)
         bench.describe(ctx, 0, work)
-        ctx.set(dut.descriptor.wo, 4)
-        ctx.set(dut.descriptor.full_x, 1)
-        ctx.set(dut.descriptor.ho, 1)
-        ctx.set(dut.descriptor.full_y, 1)
+        ctx.set(dut.control.descriptor.wo, 4)
+        ctx.set(dut.control.descriptor.full_x, 1)
+        ctx.set(dut.control.descriptor.ho, 1)
+        ctx.set(dut.control.descriptor.full_y, 1)
         for cycles in range(60):
             left, drain = list(items), 0
-            ctx.set(dut.start, cycles > 0)
+            ctx.set(dut.control.start, cycles > 0)
             for _ in range(cycles):
                 await ctx.tick()
-                ctx.set(dut.start, 0)
+                ctx.set(dut.control.start, 0)
                 if ctx.get(dut.group_ready) and not drain:
                     drain = 4
                 step = {"valid": drain > 0, "addr": drain, "x": 4 - drain, "first": 1, "last": 1,
@@ -410,11 +410,11 @@ def test_flush_in_every_cycle(flushed: Callable[[str], Any]) -> None:
                 ctx.set(dut.weights.valid, bool(left))
                 ctx.set(dut.weights.payload, left[0] if left else {})
                 del left[: int(ctx.get(dut.weights.ready))]
-            ctx.set(dut.start, 0)
+            ctx.set(dut.control.start, 0)
             ctx.set(dut.weights.valid, 0)
             ctx.set(dut.step, {})
             ctx.set(dut.drained, 0)
-            await parts.flush(ctx, dut.flush)
+            await parts.flush(ctx, dut.control.flush)
             for port in (dut.group_ready, dut.ppu_busy, dut.overflow, dut.output_valid):
                 assert not ctx.get(port)
 
@@ -449,10 +449,10 @@ def test_outputs_go_to_the_destination(source: int) -> None:
             "wo": wo, "ho": 1, "full_x": 1, "full_y": 1, "dst_base": base, "shift": 1,
             "out_y_stride": wo,
         }.items():  # fmt: skip
-            ctx.set(getattr(dut.descriptor, name), value)
-        ctx.set(dut.start, 1)
+            ctx.set(getattr(dut.control.descriptor, name), value)
+        ctx.set(dut.control.start, 1)
         await ctx.tick()
-        ctx.set(dut.start, 0)
+        ctx.set(dut.control.start, 0)
         await put(ctx, dut.weights, work.items(p), repeat(0))
         await ctx.tick().until(dut.group_ready)
         for channel in range(channels):

