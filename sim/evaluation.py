@@ -3,14 +3,17 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
 from zeroskip.base.fields import Field
 from zeroskip.base.progress import Progress
 from zeroskip.base.tables import Report, Table
-from zeroskip.sim.sweep.run import AnySweep
+
+if TYPE_CHECKING:
+    # Tables need Polars, which not every installation has.
+    from zeroskip.sim.sweep.run import AnySweep
 
 __all__ = ["Bench", "Evaluation", "find_evaluation"]
 
@@ -31,6 +34,8 @@ class Bench(Protocol):
 class Evaluation(Protocol):
     """The layers of an engine's paper, on this array and beside others."""
 
+    axes: Sequence[str]
+    """What a sweep can go through: fields of the engine, and of ``fields``."""
     fields: tuple[Field, ...]
     """What can be set of a sweep beside the engine's own fields."""
 
@@ -68,7 +73,7 @@ class Evaluation(Protocol):
         preset: tuple[Any, Mapping[str, str]] | None,
         layers: str | None,
         image: tuple[Path, NDArray[Any]] | None,
-    ) -> AnySweep:
+    ) -> "AnySweep":
         """Make a sweep.
 
         Parameters
@@ -87,7 +92,7 @@ class Evaluation(Protocol):
         """
         ...
 
-    def impossible(self, sweep: AnySweep, rows: Sequence[Mapping[str, Any]]) -> int:
+    def impossible(self, sweep: "AnySweep", rows: Sequence[Mapping[str, Any]]) -> int:
         """Count the points that cannot be mapped."""
         ...
 

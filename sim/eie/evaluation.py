@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from numpy.typing import NDArray
 
@@ -18,8 +18,10 @@ from zeroskip.sim.eie.benchmark.bench import EieBench, bench_eie
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
 from zeroskip.sim.eie.benchmark.tables import bench_tables
 from zeroskip.sim.sweep.grid import AXES, Memories, Point, grid
-from zeroskip.sim.sweep.run import AnySweep, Sweep
 from zeroskip.sim.sweep.work import ImageWork, PaperWork
+
+if TYPE_CHECKING:
+    from zeroskip.sim.sweep.run import AnySweep, Sweep
 
 __all__ = ["EVALUATION"]
 
@@ -27,6 +29,7 @@ _WIDTHS = ("code_bits", "weight_bits", "act_bits", "acc_bits")
 
 
 class _EieEvaluation:
+    axes = AXES
     fields = (
         Field(
             "memories",
@@ -58,7 +61,9 @@ class _EieEvaluation:
         preset: tuple[Any, Mapping[str, str]] | None,
         layers: str | None,
         image: tuple[Path, NDArray[Any]] | None,
-    ) -> Sweep:
+    ) -> "Sweep":
+        from zeroskip.sim.sweep.run import Sweep
+
         others = dict(axes)
         memories, *more = others.pop("memories", ["total"])
         if more:
@@ -77,10 +82,10 @@ class _EieEvaluation:
             base = Point(dataclasses.replace(chosen.params, **same), chosen.placement)
         return Sweep([ImageWork.of(compiled, image[1])], grid(base, others, memories))
 
-    def impossible(self, sweep: AnySweep, rows: Sequence[Mapping[str, Any]]) -> int:
-        assert isinstance(sweep, Sweep)
+    def impossible(self, sweep: "AnySweep", rows: Sequence[Mapping[str, Any]]) -> int:
+        eie: Any = sweep
         # A point has a row per layer, and is impossible for all of them or none.
-        first = {work.layers[0] for work in sweep.works}
+        first = {work.layers[0] for work in eie.works}
         return sum(not row["possible"] and row["layer"] in first for row in rows)
 
     def summary(self, rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Table:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import NDArray
 
@@ -14,8 +14,10 @@ from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, bench_scnn
 from zeroskip.sim.scnn.benchmark.layers import NETWORKS, RTL_LAYERS, ConvLayer, scnn_layers
 from zeroskip.sim.scnn.benchmark.result import ScnnBench
 from zeroskip.sim.scnn.benchmark.tables import bench_tables
-from zeroskip.sim.scnn.sweep import MACHINES, ScnnSweep, scnn_grid
-from zeroskip.sim.sweep.run import AnySweep
+from zeroskip.sim.scnn.sweep import MACHINES, SCNN_AXES, ScnnSweep, scnn_grid
+
+if TYPE_CHECKING:
+    from zeroskip.sim.sweep.run import AnySweep
 
 __all__ = ["EVALUATION"]
 
@@ -24,6 +26,7 @@ _SWEPT = "googlenet"
 
 
 class _ScnnEvaluation:
+    axes = SCNN_AXES
     fields = (
         Field("density", (0.0, 1.0), "of weights and of activations; published ones unless given"),
         Field("act_density", (0.0, 1.0), "of activations"),
@@ -64,7 +67,7 @@ class _ScnnEvaluation:
         names = [one.full_name for some in chosen.values() for one in some]
         return ScnnSweep(names, scnn_grid(axes, preset[0] if preset else BENCH_PARAMS))
 
-    def impossible(self, sweep: AnySweep, rows: Sequence[Mapping[str, Any]]) -> int:
+    def impossible(self, sweep: "AnySweep", rows: Sequence[Mapping[str, Any]]) -> int:
         return sum(not row["possible"] for row in rows)
 
     def summary(self, rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Table:

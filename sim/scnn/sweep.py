@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from zeroskip.base.errors import CompileError, InputError, ParameterError
 from zeroskip.compiler.image.manifest import zeroskip_version
@@ -15,9 +15,10 @@ from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, measure_layer
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer, scnn_layers
 from zeroskip.sim.scnn.benchmark.run import dense_operand
-from zeroskip.sim.scnn.sweep_table import SCNN_COLUMNS
 from zeroskip.sim.sweep.measure import Row
-from zeroskip.sim.sweep.table import Columns
+
+if TYPE_CHECKING:
+    from zeroskip.sim.sweep.table import Columns
 
 __all__ = ["MACHINES", "SCNN_AXES", "Machine", "ScnnJob", "ScnnPoint", "ScnnSweep", "scnn_grid"]
 
@@ -178,8 +179,10 @@ class ScnnSweep:
     points: Sequence[ScnnPoint]
 
     @property
-    def columns(self) -> Columns:
+    def columns(self) -> "Columns":
         """Of the table."""
+        from zeroskip.sim.scnn.sweep_table import SCNN_COLUMNS
+
         return SCNN_COLUMNS
 
     @property

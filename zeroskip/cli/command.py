@@ -6,6 +6,7 @@ from typer.core import TyperCommand
 
 from zeroskip.base.errors import ParameterError
 from zeroskip.cli.arrays import ENGINES, describe_arrays
+from zeroskip.sim.evaluation import find_evaluation
 
 __all__ = ["Command"]
 
@@ -29,22 +30,28 @@ class Command(TyperCommand):
             raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Show the help, and at its end the values of the arrays in force."""
-        names = {str(option.name) for option in self.params}
-        examples = self.epilog or ""
-        if "settings" in names:
-            self.epilog = "\n\n".join([*self._arrays(ctx, names), examples])
+        """Show the help, and at its end what is in force, or what can be swept."""
+        kept = self.help, self.epilog
+        # The library keeps the ends of lines of all paragraphs but the first.
+        self.help = "\n\n".join(" ".join(part.split()) for part in (self.help or "").split("\n\n"))
+        self.epilog = "\n\n".join([*self._notes(ctx), self.epilog or ""])
         super().format_help(ctx, formatter)
-        self.epilog = examples
+        self.help, self.epilog = kept
 
-    def _arrays(self, ctx: Any, names: set[str]) -> list[str]:
+    def _notes(self, ctx: Any) -> list[str]:
+        options = {option.name: option for option in self.params}
         given = _values(ctx.meta.get(__name__, []))
         engines = list(ENGINES)
-        if "engine" in names:
-            default = next(one.default for one in self.params if one.name == "engine")
-            name = given.get("--engine", [str(default)])[-1]
+        if "engine" in options:
+            name = given.get("--engine", [str(options["engine"].default)])[-1]
             engines = [name] if name in ENGINES else engines
-        return describe_arrays(given.get("--preset", []), engines)
+        if "axes" in options:
+            evaluations = {name: find_evaluation(name) for name in engines}
+            return [
+                f"Values of {name} to go through: {', '.join(found.axes)}"
+                for name, found in evaluations.items()
+            ]
+        return describe_arrays(given.get("--preset", []), engines) if "settings" in options else []
 
 
 def _values(arguments: list[str]) -> dict[str, list[str]]:
