@@ -6,9 +6,10 @@ from typing import Any
 
 from amaranth.lib import wiring
 
-from zeroskip.hw.chip import formats as chip_formats
+from zeroskip.hw.chip.formats import Engine, Go, Register
 from zeroskip.hw.chip.top import CHIP_MODULE, Chip
 from zeroskip.hw.common.bundle import Port, bundle, constants, ports
+from zeroskip.hw.common.control import Command, Control, StatusBit
 from zeroskip.hw.eie import array as eie
 from zeroskip.hw.eie import formats as eie_formats
 from zeroskip.hw.eie.params import EieParams
@@ -23,8 +24,8 @@ __all__ = ["ENGINES", "Export", "export"]
 ENGINES = ("eie", "scnn", "chip")
 """What can be exported."""
 
-_ENUMS = ("Space", "Control", "Command", "StatusBit", "StallClass")
-_CHIP_ENUMS = ("Engine", "Register", "Go", "StatusBit")
+_HOST_ENUMS = (Control, Command, StatusBit)
+_CHIP_ENUMS = (Engine, Register, Go, StatusBit)
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ def export(
     if engine == "chip":
         chip = Chip(scnn_params, eie_params)
         parts.append((prefix + CHIP_MODULE, chip))
-        enums = tuple(getattr(chip_formats, one) for one in _CHIP_ENUMS)
-        header += constants((prefix + CHIP_MODULE).upper(), ports(chip), enums)
+        header += constants((prefix + CHIP_MODULE).upper(), ports(chip), _CHIP_ENUMS)
     # Of an engine its PE by itself, too.
     exported = [parts] if engine == "chip" else [parts[:1], parts]
     files = {
@@ -84,5 +84,6 @@ def export(
 
 def _macros(name: str, array: wiring.Component, formats: Any, *, inner: bool) -> str:
     """Write the macros of an array; of one that is ``inner``, only of the commands to it."""
-    listed = [one for one in ports(array) if not inner or one.name == "cmd__payload"]
-    return constants(name.upper(), listed, [getattr(formats, one) for one in _ENUMS])
+    listed = [port for port in ports(array) if not inner or port.name == "cmd__payload"]
+    enums = (formats.Space, *_HOST_ENUMS, formats.StallClass)
+    return constants(name.upper(), listed, enums)
