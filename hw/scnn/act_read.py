@@ -1,8 +1,10 @@
 """Activation read unit: from headers of weight blocks to vectors of activations of the channel."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from zeroskip.hw.common.queue import Queue
 from zeroskip.hw.scnn.coordinates import Coordinates
@@ -95,97 +97,120 @@ class ActRead(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
-        p = self._p
         m = Module()
-        m.submodules.coordinates = coordinates = Coordinates(p)
-        m.submodules.queue = queue = Queue(acts_layout(p), ACT_QUEUE_DEPTH)
+        m.submodules.queue = queue = Queue(acts_layout(self._p), ACT_QUEUE_DEPTH)
+        channel = stream.Signature(_channel_layout(self._p)).create(path=("channel",))
+        word = stream.Signature(_word_layout(self._p)).create(path=("read",))
+        blocks = [
+            self._look_up(m, channel),
+            self._read_words(m, channel, word),
+            (word.valid, word.payload.place),
+            (queue.o.valid, queue.o.payload.place),
+        ]
+        self._place(m, word, queue.i)
+        connect(m, queue.o, flipped(self.o))
+        # Everything before the oldest block that is anywhere here is done with.
+        oldest: Value = self.next_block
+        for valid, block in blocks:
+            oldest = Mux(valid, block.number, oldest)
+        m.d.comb += self.needed.eq(oldest)
+        return m
 
-        # d_: the directory entry at the RAM's output.
-        d_valid = Signal()
-        d_done = Signal()
-        d_drop = Signal()
-        d_place = Signal(place_layout(p), reset_less=True)
-        d_count = Signal(p.act_count_bits)
-        # w_: the words after the first of a channel, while the next entry is looked up.
-        w_valid = Signal()
-        w_row = Signal(p.act_addr_bits, reset_less=True)
-        w_count = Signal(p.act_count_bits, reset_less=True)
-        w_place = Signal(place_layout(p), reset_less=True)
-        # The word that is read: row, entries from there on, whether they are the last.
-        row = Signal.like(w_row)
-        count = Signal.like(w_count)
-        fetch = Signal()
-        final = Signal()
-        place = Signal(place_layout(p))
-        # a_: the word at the RAM's output.
-        a_valid = Signal()
-        a_go = Signal()
-        a_first = Signal(reset_less=True)
-        a_place = Signal(place_layout(p), reset_less=True)
-        a_lanes = Signal(p.mult_i, reset_less=True)
-        a_base = Signal(p.acc_addr_bits, reset_less=True)
-
+    def _look_up(self, m: Module, channel: Any) -> tuple[Signal, data.View]:
+        """Read the directory entry of each block's channel; return the block at its output."""
+        valid = Signal(name="d_valid")
+        block = Signal(place_layout(self._p), name="d_place", reset_less=True)
+        drop = Signal()
+        entry = channel.payload
         m.d.comb += [
+            entry.place.eq(block),
+            entry.start.eq(self.directory.start),
             # Without weights (count 0: end of a group) activations do not matter.
-            d_count.eq(Mux(d_place.count == 0, 0, self.directory.count)),
-            d_drop.eq((d_count == 0) & ~d_place.last),
-            d_done.eq(d_drop | (a_go & ~w_valid)),
-            self.i.ready.eq(~d_valid | d_done),
+            entry.count.eq(Mux(block.count == 0, 0, self.directory.count)),
+            drop.eq((entry.count == 0) & ~block.last),
+            channel.valid.eq(valid & ~drop),
+            self.i.ready.eq(~valid | drop | channel.ready),
             self.directory_en.eq(self.i.valid & self.i.ready & (self.i.payload.place.count != 0)),
             self.directory_row.eq(self.src_base + self.i.payload.channel),
-            row.eq(Mux(w_valid, w_row, self.directory.start)),
-            count.eq(Mux(w_valid, w_count, d_count)),
-            place.eq(Mux(w_valid, w_place, d_place)),
-            final.eq(count <= p.mult_i),
-            a_go.eq(~a_valid | queue.i.ready),
-            fetch.eq(w_valid | (d_valid & ~d_drop)),
-            self.word_en.eq(a_go & fetch & (count != 0)),
-            self.word_row.eq(row),
         ]
         with m.If(self.i.ready):
-            m.d.sync += [d_valid.eq(self.i.valid), d_place.eq(self.i.payload.place)]
-        with m.If(a_go):
+            m.d.sync += [valid.eq(self.i.valid), block.eq(self.i.payload.place)]
+        return valid, block
+
+    def _read_words(self, m: Module, channel: Any, word: Any) -> tuple[Signal, data.View]:
+        """Read the words of each channel; return the block that has words after its first."""
+        p = self._p
+        # w_: the words after the first of a channel, while the next entry is looked up.
+        w_valid = Signal()
+        w_rest = Signal(_channel_layout(p), reset_less=True)
+        # From the word that is read on: its row, entries, and whether no word is after it.
+        rest = Signal(_channel_layout(p))
+        final = Signal()
+        fetch = Signal()
+        go = Signal()
+        # a_: the word at the RAM's output.
+        a_word = Signal(_word_layout(p), reset_less=True)
+        m.d.comb += [
+            rest.eq(Mux(w_valid, w_rest, channel.payload)),
+            final.eq(rest.count <= p.mult_i),
+            fetch.eq(w_valid | channel.valid),
+            go.eq(~word.valid | word.ready),
+            channel.ready.eq(go & ~w_valid),
+            self.word_en.eq(go & fetch & (rest.count != 0)),
+            self.word_row.eq(rest.start),
+            word.payload.eq(a_word),
+        ]
+        with m.If(go):
             m.d.sync += [
                 w_valid.eq(fetch & ~final),
-                w_row.eq(row + 1),
-                w_count.eq(count - p.mult_i),
-                w_place.eq(place),
-                a_valid.eq(fetch),
-                a_first.eq(~w_valid),
-                a_place.eq(place),
-                a_place.count.eq(Mux(count == 0, 0, place.count)),
-                a_place.last.eq(place.last & final),
-                a_lanes.eq(Cat(count > lane for lane in range(p.mult_i))),
+                w_rest.place.eq(rest.place),
+                w_rest.start.eq(rest.start + 1),
+                w_rest.count.eq(rest.count - p.mult_i),
+                word.valid.eq(fetch),
+                a_word.first.eq(~w_valid),
+                a_word.place.eq(rest.place),
+                a_word.place.count.eq(Mux(rest.count == 0, 0, rest.place.count)),
+                a_word.place.last.eq(rest.place.last & final),
+                a_word.lanes.eq(Cat(rest.count > lane for lane in range(p.mult_i))),
             ]
-        with m.If(queue.i.valid & queue.i.ready):
-            m.d.sync += a_base.eq(coordinates.after)
+        return w_valid, w_rest.place
 
+    def _place(self, m: Module, word: Any, acts: Any) -> None:
+        """Give the activations of a word their positions."""
+        m.submodules.coordinates = coordinates = Coordinates(self._p)
+        # Behind the last activation of the word before.
+        base = Signal(self._p.acc_addr_bits, name="a_base", reset_less=True)
+        with m.If(acts.valid & acts.ready):
+            m.d.sync += base.eq(coordinates.after)
         m.d.comb += [
             coordinates.word.eq(self.word),
-            coordinates.base.eq(Mux(a_first, 0, a_base)),
-            queue.i.valid.eq(a_valid),
-            queue.i.payload.place.eq(a_place),
-            self.o.valid.eq(queue.o.valid),
-            self.o.payload.eq(queue.o.payload),
-            queue.o.ready.eq(self.o.ready),
+            coordinates.base.eq(Mux(word.payload.first, 0, base)),
+            acts.valid.eq(word.valid),
+            word.ready.eq(acts.ready),
+            acts.payload.place.eq(word.payload.place),
         ]
-        for lane in range(p.mult_i):
-            act, value = queue.i.payload.acts[lane], self.word[lane].value
+        for lane in range(self._p.mult_i):
+            act, value = acts.payload.acts[lane], self.word[lane].value
             m.d.comb += [
                 act.value.eq(value),
                 act.position.eq(coordinates.positions[lane]),
-                act.used.eq(a_lanes[lane] & ((value != 0) | self.keep_zeros)),
+                act.used.eq(word.payload.lanes[lane] & ((value != 0) | self.keep_zeros)),
             ]
 
-        # Everything before the oldest block that is anywhere here is done with.
-        with m.If(queue.o.valid):
-            m.d.comb += self.needed.eq(queue.o.payload.place.number)
-        with m.Elif(a_valid):
-            m.d.comb += self.needed.eq(a_place.number)
-        with m.Elif(w_valid):
-            m.d.comb += self.needed.eq(w_place.number)
-        with m.Elif(d_valid):
-            m.d.comb += self.needed.eq(d_place.number)
-        with m.Else():
-            m.d.comb += self.needed.eq(self.next_block)
-        return m
+
+def _channel_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out a channel's activations, from a word on: ``count`` entries from row ``start``."""
+    return data.StructLayout({
+        "place": place_layout(p),
+        "start": unsigned(p.act_addr_bits),
+        "count": unsigned(p.act_count_bits),
+    })
+
+
+def _word_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out what is known of a word: its block, lanes with entries, first of its channel."""
+    return data.StructLayout({
+        "place": place_layout(p),
+        "lanes": unsigned(p.mult_i),
+        "first": unsigned(1),
+    })
