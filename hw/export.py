@@ -1,4 +1,4 @@
-"""What ``zeroskip verilog`` writes: the modules of an engine, or of the chip that has both."""
+"""Export the modules of an engine, or of the chip that has both, as Verilog."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

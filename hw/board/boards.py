@@ -1,4 +1,4 @@
-"""Boards that bitstreams can be made for, and what their FPGAs hold."""
+"""List the boards that bitstreams can be made for, and the resources of their FPGAs."""
 
 import copy
 import importlib

@@ -1,4 +1,4 @@
-"""Requests in frames to commands of the array's host port, and back."""
+"""Bridge: turns requests in frames into commands of the array's host port, and answers back."""
 
 import struct
 from collections.abc import Collection

@@ -27,7 +27,7 @@ class MemoryKind:
 
 @dataclass(frozen=True)
 class Family:
-    """What the FPGAs of a family have in common.
+    """Description of a family of FPGAs: its synthesis, its memories and its cells.
 
     Parameters
     ----------

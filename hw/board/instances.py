@@ -1,4 +1,4 @@
-"""Where the memories of an array are in a board's top."""
+"""Name the instances of an array's memories in a board's top."""
 
 from zeroskip.hw.board.top import BOARD_MODULE
 

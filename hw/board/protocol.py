@@ -1,4 +1,4 @@
-"""What goes over the serial line between host and board; docs/protocol.md tells it in full.
+"""Define the serial protocol between host and board; docs/protocol.md tells it in full.
 
 Plain Python: the host's end needs no hardware description, the board's end takes its constants
 from here.
@@ -61,7 +61,7 @@ class Byte(enum.IntEnum):
 
 
 class Opcode(enum.IntEnum):
-    """What a request asks for."""
+    """Operation that a request asks for."""
 
     IDENTIFY = 1
     WRITE = 2
@@ -69,7 +69,7 @@ class Opcode(enum.IntEnum):
 
 
 class Status(enum.IntEnum):
-    """What an answer says; with anything but OK, nothing was executed."""
+    """Outcome that an answer reports; with anything but OK, nothing was executed."""
 
     OK = 0
     BAD_CRC = 1

@@ -1,4 +1,4 @@
-"""What is around a board's top in a bitstream: clock, reset, pins."""
+"""Shell: the clock, reset and pins around a board's top in a bitstream."""
 
 from typing import Any
 

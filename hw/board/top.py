@@ -1,4 +1,4 @@
-"""What goes into a board's bitstream, and is simulated as it is: serial line, bridge, array."""
+"""Top of a board's bitstream, also simulated as it is: serial line, bridge, array."""
 
 import dataclasses
 import struct

@@ -45,7 +45,7 @@ class Register(py_enum.IntEnum):
 
 
 class Go(py_enum.IntFlag):
-    """What can be written to ``Register.COMMAND``; the parts are done in this order.
+    """Commands that can be written to ``Register.COMMAND``; the parts are done in this order.
 
     Where SCNN has lost outputs (``StatusBit.LOST``), neither HANDOFF nor EIE behind it is done.
     """

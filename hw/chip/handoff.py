@@ -1,4 +1,4 @@
-"""Outputs of SCNN become source activations of EIE, without leaving the chip."""
+"""Hand-over: moves outputs of SCNN into the source activation files of EIE, on the chip."""
 
 from typing import Any
 

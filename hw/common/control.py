@@ -23,7 +23,7 @@ class Control(enum.IntEnum):
 
 
 class Command(enum.IntFlag):
-    """What can be written to ``Control.COMMAND``.
+    """Commands that can be written to ``Control.COMMAND``.
 
     They take effect in their order, and commands to memories behind one of them wait until what it
     began is over. None of these waits: it cuts short the run, or the clearing of all, that is
@@ -44,7 +44,7 @@ class Command(enum.IntFlag):
 
 
 class StatusBit(enum.IntFlag):
-    """What a status says, that of an array (``Control.STATUS``) or of a chip of two engines."""
+    """Bits of a status, that of an array (``Control.STATUS``) or of a chip of two engines."""
 
     RUNNING = 1
     """A run or a clearing is under way; on a chip in one of the engines, or in between."""

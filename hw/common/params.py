@@ -1,4 +1,4 @@
-"""What the parameters of every array have in common: ranges, and what follows from widths."""
+"""Base of the parameters of every array: ranges, and the widths that follow from them."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""What the central control unit tells the PEs."""
+"""Signals from the central control unit to the PEs."""
 
 from amaranth.lib import data, enum
 
@@ -11,7 +11,7 @@ __all__ = ["Phase", "control_layout"]
 
 
 class Phase(enum.Enum, shape=2):
-    """What the array does; decides the stall class of a PE that issues nothing."""
+    """Phase of a run; decides the stall class of a PE that issues nothing."""
 
     IDLE = 0
     SETUP = 1

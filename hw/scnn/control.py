@@ -10,7 +10,7 @@ __all__ = ["Phase", "control_layout"]
 
 
 class Phase(enum.Enum, shape=2):
-    """What the array does; cycles of PEs are counted unless it is idle."""
+    """Phase of a run; cycles of PEs are counted unless it is idle."""
 
     IDLE = 0
     """No run."""

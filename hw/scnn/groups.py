@@ -1,4 +1,4 @@
-"""Which set of accumulators computes, which is finished, and whether the next group may begin."""
+"""Track the two sets of accumulators: which computes, which is finished, when a group may begin."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring

@@ -70,7 +70,8 @@ class Scatter(wiring.Component):
         left, left_sets = ([*words[1:], Const(0, p.banks)] for words in (taken, sets))
         entering, ranks, counts = self._admit(m, offered, left)
         for e in range(p.scatter_depth):
-            # Taken by the k-th product that enters if k - 1 more were free before it, at most.
+            # Place e is taken in the next cycle if it still is, or if place e - k still is and at
+            # least k products enter: behind places 0 and 1, the first product takes place 2.
             ends = [counts[k - 1] & left[e - k] for k in range(1, min(p.mult_f, e) + 1)]
             ends += [counts[e]] if e < p.mult_f else []
             m.d.sync += [
