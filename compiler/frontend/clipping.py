@@ -62,7 +62,7 @@ def _clipped(draft: DraftGraph, tensor: str) -> bool:
     if isinstance(node, FloatPool) and (node.divisor or 1) < 0:
         return node.relu
     if isinstance(node, (FloatPool, FloatConcat)):
-        return getattr(node, "relu", False) or all(_clipped(draft, one) for one in node.inputs)
+        return getattr(node, "relu", False) or all(_clipped(draft, name) for name in node.inputs)
     return isinstance(node, _CLIPS) and node.relu
 
 

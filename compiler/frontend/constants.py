@@ -96,14 +96,14 @@ def _computed(node: Node, base: str, number: ops.Number, shape: tuple[int, ...])
     args = node.args
     operands = [number(arg) for arg in args.values()]
     first = operands[0] if operands else None
-    two = len(operands) > 1 and all(one is not None for one in operands[:2])
+    two = len(operands) > 1 and all(value is not None for value in operands[:2])
     if base in ops.SCALINGS and two:
         return ops.arithmetic(node, base, *operands[:2])
     if base in _TWO and two:
         return _TWO[base](np.asarray(first, np.float64), operands[1])
     if base in ("cat", "concat", "stack"):
         return _joined(node, base, number)
-    if base == "where" and len(operands) == 3 and all(one is not None for one in operands):
+    if base == "where" and len(operands) == 3 and all(value is not None for value in operands):
         return np.where(np.asarray(first) != 0, operands[1], operands[2])
     if base in ("full", "zeros", "ones", "scalar_tensor", "arange", "eye"):
         return _created(base, args, shape)
@@ -125,11 +125,11 @@ def _computed(node: Node, base: str, number: ops.Number, shape: tuple[int, ...])
 
 
 def _joined(node: Node, base: str, number: ops.Number) -> Numbers | None:
-    parts = [number(one) for one in node.args["tensors"]]
-    if any(not isinstance(one, np.ndarray) for one in parts):
+    arrays = [number(tensor) for tensor in node.args["tensors"]]
+    if any(not isinstance(array, np.ndarray) for array in arrays):
         return None
     dim = int(node.args.get("dim", 0))
-    return np.stack(parts, dim) if base == "stack" else np.concatenate(parts, dim)
+    return np.stack(arrays, dim) if base == "stack" else np.concatenate(arrays, dim)
 
 
 def _created(base: str, args: dict[str, Any], shape: tuple[int, ...]) -> Numbers | None:

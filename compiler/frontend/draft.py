@@ -165,7 +165,7 @@ class DraftGraph:
         """
         flat = flat or source in self.flat
         shape = self._done_to(source, flat=flat)
-        scales, shifts = (np.full(shape[0], one, np.float64) for one in (scale, shift))
+        scales, shifts = (np.full(shape[0], value, np.float64) for value in (scale, shift))
         # A bare shift, as of a bias added by hand, leaves weights as they are.
         folded = (name,) if np.any(scales != 1.0) else ()
         return self._append(
@@ -186,8 +186,8 @@ class DraftGraph:
     def select(self, name: str, source: str, places: Places) -> str | None:
         """Append what makes ``places`` (C, H, W) of ``source``; None if no convolution can."""
         made = selections(name, source, self.shapes[source], places)
-        for one in made or ():
-            source = self.add(dataclasses.replace(one, inputs=(source,)))
+        for conv in made or ():
+            source = self.add(dataclasses.replace(conv, inputs=(source,)))
         return source if made else None
 
     def copy(self, name: str, source: str, places: Places) -> str | None:
@@ -244,10 +244,10 @@ class DraftGraph:
         """Drop ``node``: its readers read its input."""
         source = node.inputs[0]
         del self.nodes[node.name]
-        for name, reader in self.nodes.items():
+        for key, reader in self.nodes.items():
             if node.name in reader.inputs:
-                inputs = tuple(source if one == node.name else one for one in reader.inputs)
-                self.nodes[name] = dataclasses.replace(reader, inputs=inputs)
+                inputs = tuple(source if name == node.name else name for name in reader.inputs)
+                self.nodes[key] = dataclasses.replace(reader, inputs=inputs)
         if self.output == node.name:
             self.output = source
 

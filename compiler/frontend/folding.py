@@ -39,7 +39,7 @@ def merge_copies(draft: DraftGraph) -> None:
 
 def _pass_on(draft: DraftGraph, node: Draft, made: list[Draft | None]) -> None:
     """Drop ``node`` if all that read it, and only then, could be made to take it in."""
-    layers = [one for one in made if one is not None]
+    layers = [layer for layer in made if layer is not None]
     if layers and len(layers) == len(made):
         draft.replace(*layers)
         draft.bypass(node)

@@ -9,7 +9,7 @@ from zeroskip.compiler.frontend import ops as ops
 from zeroskip.compiler.frontend import plane_ops
 from zeroskip.compiler.frontend.moves import ZERO, Places, in_order, padded_sides
 from zeroskip.compiler.frontend.program import Node, Ref
-from zeroskip.compiler.frontend.values import Held, Values, planes_of
+from zeroskip.compiler.frontend.values import Values, View, planes_of
 from zeroskip.compiler.frontend.windows import pad_conv, pad_pool, windows_of
 from zeroskip.compiler.ir.graph import FloatAdd, FloatConcat, FloatPool
 
@@ -19,23 +19,23 @@ __all__ = ["Layers"]
 class Layers(Values):
     """Values of a graph, with what each kind of operator makes of them."""
 
-    def _product(self, node: Node, base: str, value: str) -> Held:
+    def _product(self, node: Node, base: str, value: str) -> View:
         """Add a Linear layer."""
         number, shape = self._reader.number, self._values[value].places.shape
         weight, bias, matrix = ops.product(node, base, value, shape, number)
-        held = self._copied(self._values[value])
-        mover = held.mover.layer if held.mover else ""
+        view = self._copied(self._values[value])
+        mover = view.mover.layer if view.mover else ""
         owner = self._reader.owner(matrix, node)
-        made = self._draft.linear(owner, held.tensor, weight, bias, held.places.ravel(), mover)
-        return Held(made, in_order(self._reader.sample_shape(node.outputs[0], node)), node)
+        made = self._draft.linear(owner, view.tensor, weight, bias, view.places.ravel(), mover)
+        return View(made, in_order(self._reader.sample_shape(node.outputs[0], node)), node)
 
-    def _clamp(self, node: Node, name: str, value: str) -> Held:
+    def _clamp(self, node: Node, name: str, value: str) -> View:
         """Add a ReLU, or what has other limits: what is beyond them is cut off by two ReLUs."""
         low, high = ops.limits(node, self._reader.number)
-        held = self._values[value]
-        if (low or high) and (held.places == ZERO).any():
-            held = self._whole(node, value)
-        draft, tensor = self._draft, held.tensor
+        view = self._values[value]
+        if (low or high) and (view.places == ZERO).any():
+            view = self._whole(node, value)
+        draft, tensor = self._draft, view.tensor
         if low is not None:
             tensor = draft.affine(name, tensor, 1.0, -low) if low else tensor
             tensor = draft.relu(name, tensor)
@@ -44,45 +44,46 @@ class Layers(Values):
             tensor = draft.affine(name, tensor, -1.0, high)
             tensor = draft.relu(name, tensor)
             tensor = draft.affine(name, tensor, -1.0, high, stays=True)
-        return dataclasses.replace(held, tensor=tensor)
+        return dataclasses.replace(view, tensor=tensor)
 
     def _affine(
         self, node: Node, value: str, numbers: tuple[NDArray[np.float64], NDArray[np.float64]]
-    ) -> Held:
+    ) -> View:
         """Add a scaling: of planes it must be the same all over a channel, of a vector need not."""
-        held = self._whole(node, value)
-        flat = held.places.ndim == 1 or held.tensor in self._draft.flat
-        channels = held.places.size if flat else self._draft.shapes[held.tensor][0]
+        view = self._whole(node, value)
+        flat = view.places.ndim == 1 or view.tensor in self._draft.flat
+        channels = view.places.size if flat else self._draft.shapes[view.tensor][0]
         per_channel: list[NDArray[np.float64]] = []
         for array in self._reader.spread(node, *numbers):
-            if array.shape != held.places.shape:
+            if array.shape != view.places.shape:
                 raise ops.node_error(node, "its constant has more dimensions than the sample")
             whole = np.empty(array.size)
-            whole[held.places.ravel()] = array.ravel()
+            whole[view.places.ravel()] = array.ravel()
             whole = whole.reshape(channels, -1)
             if np.any(whole != whole[:, :1]):
                 raise ops.node_error(node, "its constant differs inside a channel")
             per_channel.append(whole[:, 0].copy())
-        tensor = self._draft.affine(node.layer, held.tensor, *per_channel, flat=flat)
-        return dataclasses.replace(held, tensor=tensor)
+        tensor = self._draft.affine(node.layer, view.tensor, *per_channel, flat=flat)
+        return dataclasses.replace(view, tensor=tensor)
 
-    def _scaling(self, node: Node, base: str) -> Held:
+    def _scaling(self, node: Node, base: str) -> View:
         """Add an elementwise operator: with a constant, or the sum of two tensors."""
-        first, second = list(node.args.values())[:2]
-        values = [a.name for a in (first, second) if isinstance(a, Ref) and a.name in self._values]
+        operands = list(node.args.values())[:2]
+        values = [a.name for a in operands if isinstance(a, Ref) and a.name in self._values]
         if len(values) < 2:
             return self._affine(node, values[0], ops.scaling(node, base, self._reader.number))
         if base not in ("add", "sub"):
             raise ops.node_error(node, "only additions of two tensors")
-        one, other = (self._values[value] for value in values)
-        if one.places.shape != other.places.shape:
+        first, second = (self._values[value] for value in values)
+        if first.places.shape != second.places.shape:
             raise ops.node_error(
                 node,
-                f"it adds samples of different shapes, {one.places.shape} and {other.places.shape}",
+                f"it adds samples of different shapes, {first.places.shape} and "
+                f"{second.places.shape}",
             )
-        left, right, result = one.tensor, other.tensor, one
+        left, right, result = first.tensor, second.tensor, first
         shapes = self._draft.shapes
-        if not np.array_equal(one.places, other.places) or shapes[left] != shapes[right]:
+        if not np.array_equal(first.places, second.places) or shapes[left] != shapes[right]:
             left, right = (self._tensor(node, value)[0] for value in values)
             result = self._values[values[0]]
         name = node.layer
@@ -95,28 +96,28 @@ class Layers(Values):
             tensor = self._draft.add(FloatAdd(name, (left, right), relu=False))
         return dataclasses.replace(result, tensor=tensor)
 
-    def _convolution(self, node: Node, value: str) -> Held:
+    def _convolution(self, node: Node, value: str) -> View:
         weight = node.args.get("weight")
         owner = self._reader.owner(weight.name if isinstance(weight, Ref) else "", node)
-        held = self._values[value]
-        shape = planes_of(held.places.shape)
-        sides = shape and padded_sides(held.places.reshape(shape), self._draft.shapes[held.tensor])
+        view = self._values[value]
+        shape = planes_of(view.places.shape)
+        sides = shape and padded_sides(view.places.reshape(shape), self._draft.shapes[view.tensor])
         conv = None
         if shape and sides:
-            plain = plane_ops.convolution(node, owner, held.tensor, shape, self._reader.number)
+            plain = plane_ops.convolution(node, owner, view.tensor, shape, self._reader.number)
             conv = pad_conv(plain, sides) if any(sides) else plain
         if conv is None:
             tensor, shape = self._tensor(node, value)
             conv = plane_ops.convolution(node, owner, tensor, shape, self._reader.number)
         return self._made(node, self._draft.add(conv))
 
-    def _pool(self, node: Node, name: str, value: str) -> Held:
-        held = self._values[value]
-        shape = planes_of(held.places.shape)
-        sides = shape and padded_sides(held.places.reshape(shape), self._draft.shapes[held.tensor])
+    def _pool(self, node: Node, name: str, value: str) -> View:
+        view = self._values[value]
+        shape = planes_of(view.places.shape)
+        sides = shape and padded_sides(view.places.reshape(shape), self._draft.shapes[view.tensor])
         if shape and sides and any(sides):
-            plain = plane_ops.pool(node, name, held.tensor, shape)
-            clipped = self._draft.never_negative(held.tensor)
+            plain = plane_ops.pool(node, name, view.tensor, shape)
+            clipped = self._draft.never_negative(view.tensor)
             pool = pad_pool(plain, shape[1:], sides, never_negative=clipped)
             if pool is not None:
                 return self._made(node, self._draft.add(pool))
@@ -124,12 +125,12 @@ class Layers(Values):
         pool = plane_ops.pool(node, name, tensor, shape)
         return self._made(node, self._draft.add(pool))
 
-    def _adaptive(self, node: Node, base: str, name: str, value: str) -> Held:
+    def _adaptive(self, node: Node, base: str, name: str, value: str) -> View:
         """Add a pooling to a given size."""
         tensor, shape = self._tensor(node, value)
         kind = plane_ops.ADAPTIVE[base]
         size, windows = plane_ops.adaptive(node, shape[1:])
-        down, across = (plane_ops.even_windows(some) for some in windows)
+        down, across = (plane_ops.even_windows(side) for side in windows)
         if size == shape[1:]:
             return self._values[value]
         if down and across:
@@ -137,10 +138,10 @@ class Layers(Values):
             pool = _pooling(name, tensor, kind, kernel, stride, size)
             return self._made(node, self._draft.add(pool))
         rows, columns = windows
-        if all(one.stop - one.start == 1 for one in (*rows, *columns)):
-            y, x = (np.array([one.start for one in some]) for some in windows)
+        if all(window.stop - window.start == 1 for window in (*rows, *columns)):
+            y, x = (np.array([window.start for window in side]) for side in windows)
             places = in_order(shape)[:, y[:, None], x]
-            return Held(
+            return View(
                 tensor, places.reshape(self._reader.sample_shape(node.outputs[0], node)), node
             )
         if kind == "max":
@@ -154,72 +155,72 @@ class Layers(Values):
         for (p, across_rows), (q, across_columns) in (
             (a, b) for a in enumerate(rows) for b in enumerate(columns)
         ):
-            part = weight[p, q, across_rows, across_columns]
-            part[...] = 1.0 / part.size
+            window = weight[p, q, across_rows, across_columns]
+            window[...] = 1.0 / window.size
         taps = np.tile(weight.reshape(-1, 1, *shape[1:]), (shape[0], 1, 1, 1))
         made = self._draft.spread_out(name, tensor, taps)
-        return Held(made, in_order(self._reader.sample_shape(node.outputs[0], node)), node)
+        return View(made, in_order(self._reader.sample_shape(node.outputs[0], node)), node)
 
-    def _reduction(self, node: Node, base: str, name: str, value: str) -> Held:
+    def _reduction(self, node: Node, base: str, name: str, value: str) -> View:
         """Add a mean, sum or maximum over rows, columns or both."""
-        held = self._values[value]
-        dims, keep = ops.reduced_dims(node, held.places.ndim)
-        found = windows_of(held.places, dims, self._draft.shapes[held.tensor])
+        view = self._values[value]
+        dims, keep = ops.reduced_dims(node, view.places.ndim)
+        found = windows_of(view.places, dims, self._draft.shapes[view.tensor])
         if found is None:
             self._tensor(node, value)
-            held = self._values[value]
-            found = windows_of(held.places, dims, self._draft.shapes[held.tensor])
+            view = self._values[value]
+            found = windows_of(view.places, dims, self._draft.shapes[view.tensor])
         if found is None:
             raise ops.node_error(
                 node,
                 f"it is over dimensions {sorted(dim + 1 for dim in dims)} of samples of shape "
-                f"{held.places.shape}; only over rows, columns or both, each channel by itself",
+                f"{view.places.shape}; only over rows, columns or both, each channel by itself",
             )
         kernel, stride, size, places = found
         for dim in sorted(dims) if keep else ():
             places = np.expand_dims(places, dim)
         divisor = 1 if base == "sum" else None
-        pool = _pooling(name, held.tensor, ops.REDUCTIONS[base], kernel, stride, size, divisor)
+        pool = _pooling(name, view.tensor, ops.REDUCTIONS[base], kernel, stride, size, divisor)
         tensor = self._draft.add(pool)
-        return Held(tensor, places, node)
+        return View(tensor, places, node)
 
-    def _concat(self, node: Node, name: str) -> Held:
+    def _concat(self, node: Node, name: str) -> View:
         tensors = node.args["tensors"]
         dim = int(node.args.get("dim", 0)) % (
             1 + len(self._reader.sample_shape(node.outputs[0], node))
         )
         if not dim:
             raise ops.node_error(node, "the first dimension must stay the batch")
-        parts: list[Held | Places] = []
-        for one in tensors:
-            constant = self._reader.number(one)
-            if isinstance(one, Ref) and one.name in self._values:
-                parts.append(self._values[one.name])
+        parts: list[View | Places] = []
+        for tensor in tensors:
+            constant = self._reader.number(tensor)
+            if isinstance(tensor, Ref) and tensor.name in self._values:
+                parts.append(self._values[tensor.name])
             elif isinstance(constant, np.ndarray) and not constant.any():
                 parts.append(np.full(constant.shape[1:], ZERO))
             else:
                 raise ops.node_error(node, "only of tensors that depend on the input, or of zeros")
-        helds = [one for one in parts if isinstance(one, Held)]
-        sources = list(dict.fromkeys(one.tensor for one in helds))
+        views = [view for view in parts if isinstance(view, View)]
+        sources = list(dict.fromkeys(view.tensor for view in views))
         if len(sources) == 1:
-            places = [one.places if isinstance(one, Held) else one for one in parts]
-            return Held(sources[0], np.concatenate(places, axis=dim - 1), node)
-        if len(helds) < len(parts):
+            places = [part.places if isinstance(part, View) else part for part in parts]
+            return View(sources[0], np.concatenate(places, axis=dim - 1), node)
+        if len(views) < len(parts):
             raise ops.node_error(node, "of zeros, only with parts of one tensor")
-        whole = all(map(self._is_whole, helds))
-        planes = {self._draft.shapes[one.tensor][1:] for one in helds}
-        if not (whole and len(planes) == 1 and len(sources) == len(helds)):
-            values = [one.name for one in tensors if isinstance(one, Ref)]
-            made = [self._tensor(node, value) for value in values]
-            if dim != 1 or len({shape[1:] for _, shape in made}) > 1:
+        whole = all(map(self._is_whole, views))
+        planes = {self._draft.shapes[view.tensor][1:] for view in views}
+        if not (whole and len(planes) == 1 and len(sources) == len(views)):
+            values = [tensor.name for tensor in tensors if isinstance(tensor, Ref)]
+            shapes = [self._tensor(node, value)[1] for value in values]
+            if dim != 1 or len({shape[1:] for shape in shapes}) > 1:
                 raise ops.node_error(
                     node, f"it is along dimension {dim}; only along the channels, 1"
                 )
-            helds = [self._values[value] for value in values]
-        sizes = [0, *np.cumsum([one.places.size for one in helds])]
-        places = [one.places + start for one, start in zip(helds, sizes, strict=False)]
-        tensor = self._draft.add(FloatConcat(name, tuple(one.tensor for one in helds)))
-        return Held(tensor, np.concatenate(places, axis=dim - 1), node)
+            views = [self._values[value] for value in values]
+        sizes = [0, *np.cumsum([view.places.size for view in views])]
+        places = [view.places + start for view, start in zip(views, sizes, strict=False)]
+        made = self._draft.add(FloatConcat(name, tuple(view.tensor for view in views)))
+        return View(made, np.concatenate(places, axis=dim - 1), node)
 
 
 def _pooling(

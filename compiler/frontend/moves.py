@@ -108,7 +108,7 @@ def rearranged(
 ) -> list[NDArray[Any]]:
     """Return the results of a node that moves elements of a parameter; they have ``shapes``."""
     found = _apply(node, base, in_order(array.shape), shapes, number)
-    return [np.where(one == ZERO, 0.0, array.ravel()[one]) for one in found]
+    return [np.where(places == ZERO, 0.0, array.ravel()[places]) for places in found]
 
 
 def padded_sides(places: Places, shape: tuple[int, int, int]) -> tuple[int, int, int, int] | None:
@@ -241,7 +241,9 @@ def _index(
         chosen = {int(node.args["dim"]): number(node.args["index"])}
     else:
         chosen = {
-            dim: number(one) for dim, one in enumerate(node.args["indices"]) if one is not None
+            dim: number(index)
+            for dim, index in enumerate(node.args["indices"])
+            if index is not None
         }
     if len(chosen) != 1 or not isinstance(next(iter(chosen.values())), np.ndarray):
         raise ops.node_error(node, "only with constant indices along one dimension")

@@ -121,7 +121,7 @@ def reduced_dims(node: Node, ndim: int) -> tuple[set[int], bool]:
     """Return which dimensions of samples of ``ndim`` a reduction is over, and if they stay."""
     dims = node.args.get("dim")
     dims = dims if isinstance(dims, (list, tuple)) else [dims]
-    numbers = [one for one in dims if isinstance(one, int)]
+    numbers = [dim for dim in dims if isinstance(dim, int)]
     if not numbers:
         raise node_error(
             node, "it is over the whole batch; say which dimensions, such as (2, 3) for planes"
@@ -149,8 +149,8 @@ def scaling(
     if (left is None) == (right is None) or (base == "div" and right is None):
         raise node_error(node, "only with a constant")
     if base in ("mul", "div"):
-        one = arithmetic(node, base, *((1.0, right) if left is None else (left, 1.0)))
-        return one, np.zeros(1)
+        scale = arithmetic(node, base, *((1.0, right) if left is None else (left, 1.0)))
+        return scale, np.zeros(1)
     # The scale is exactly 1, -1 or alpha, whatever the constant: no difference of two results.
     scale = arithmetic(node, base, *((1.0, 0.0) if left is None else (0.0, 1.0)))
     return scale, arithmetic(node, base, *((0.0, right) if left is None else (left, 0.0)))

@@ -197,8 +197,8 @@ def adaptive(node: Node, plane: Pair) -> tuple[Pair, tuple[list[slice], list[sli
 
 def even_windows(windows: list[slice]) -> Pair | None:
     """Return size and distance of windows; None if they are not all the same."""
-    sizes = {one.stop - one.start for one in windows}
-    steps = {then.start - one.start for one, then in pairwise(windows)}
+    sizes = {window.stop - window.start for window in windows}
+    steps = {after.start - before.start for before, after in pairwise(windows)}
     if len(sizes) != 1 or len(steps) > 1 or 0 in steps:
         return None
     # A kernel that has one place only does not move.

@@ -34,8 +34,8 @@ def selections(name: str, source: str, shape: Shape, places: Places) -> list[Flo
     One, or two where something is cut away and zeros are put in its place; None if that is not
     all that is done.
     """
-    if (one := _selection(name, source, shape, places)) is not None:
-        return [one]
+    if (moved := _selection(name, source, shape, places)) is not None:
+        return [moved]
     if shape[1:] == (1, 1):
         made = _unfolded(name, source, shape[0], places)
         return None if made is None else [made]

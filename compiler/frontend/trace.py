@@ -181,9 +181,9 @@ def _results(node: FxNode) -> dict[str, torch.Tensor]:
         return {}
     picks = {user.args[1]: user.name for user in node.users if user.target is operator.getitem}
     return {
-        picks.get(at, f"{node.name}[{at}]"): one
-        for at, one in enumerate(value)
-        if isinstance(one, torch.Tensor)
+        picks.get(index, f"{node.name}[{index}]"): tensor
+        for index, tensor in enumerate(value)
+        if isinstance(tensor, torch.Tensor)
     }
 
 

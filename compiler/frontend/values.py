@@ -1,4 +1,4 @@
-"""What the values of a traced graph are made of, while tensors are made of them."""
+"""Values of a traced graph as views of tensors, while these are made."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from zeroskip.compiler.frontend.program import Node
 from zeroskip.compiler.frontend.traced import Reader
 from zeroskip.compiler.ir.graph import INPUT
 
-__all__ = ["Held", "Shape", "Values", "planes_of"]
+__all__ = ["Shape", "Values", "View", "planes_of"]
 
 _MAYBE_VIEWS = ops.SAME | (MOVES - COPIES)
 """These may give their input's own memory, or a copy."""
@@ -23,8 +23,8 @@ Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
-    """What a value of the graph is made of.
+class View:
+    """Elements of a tensor that a value of the graph is.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Values:
         self._reader = reader
         self._draft = DraftGraph(planes, flat=flat)
         self._sample_shape = shape
-        self._values = {source: Held(INPUT, in_order(shape))}
+        self._values = {source: View(INPUT, in_order(shape))}
         # Values that surely, and that perhaps, share memory have the same numbers.
         self._memory = {source: 0}
         self._region = {source: 0}
@@ -64,59 +64,59 @@ class Values:
 
     def _tensor(self, node: Node, value: str) -> tuple[str, Shape]:
         """Return a tensor that has the elements of ``value`` as planes, and its shape."""
-        held = self._values[value]
-        shape = planes_of(held.places.shape)
+        view = self._values[value]
+        shape = planes_of(view.places.shape)
         if shape is None:
             raise ops.node_error(
                 node,
-                f"it takes samples of shape {held.places.shape}; only of (channels, rows, columns) "
+                f"it takes samples of shape {view.places.shape}; only of (channels, rows, columns) "
                 "or (channels, length)",
             )
-        own, places = self._draft.shapes[held.tensor], held.places.reshape(shape)
+        own, places = self._draft.shapes[view.tensor], view.places.reshape(shape)
         if np.array_equal(places.ravel(), in_order(own).ravel()) and (
-            shape == own or (held.tensor == INPUT and self._draft.reshape_input(shape))
+            shape == own or (view.tensor == INPUT and self._draft.reshape_input(shape))
         ):
-            return held.tensor, shape
-        mover = held.mover or node
-        made = self._draft.select(mover.layer, held.tensor, places)
+            return view.tensor, shape
+        mover = view.mover or node
+        made = self._draft.select(mover.layer, view.tensor, places)
         if made is None and shape[1:] == (1, 1):
-            made = self._draft.copy(mover.layer, held.tensor, places)
+            made = self._draft.copy(mover.layer, view.tensor, places)
         if made is None:
             raise ops.node_error(mover, why_not_planes(mover, own, shape))
-        self._values[value] = Held(made, in_order(held.places.shape), mover)
+        self._values[value] = View(made, in_order(view.places.shape), mover)
         return made, shape
 
-    def _whole(self, node: Node, value: str) -> Held:
-        """Hold ``value`` so that it has each element of a tensor once, in any order."""
-        held = self._values[value]
-        flat = held.places.ndim == 1 or held.tensor in self._draft.flat
-        held = self._copied(held) if flat else held
-        if not self._is_whole(held):
+    def _whole(self, node: Node, value: str) -> View:
+        """View ``value`` so that it has each element of a tensor once, in any order."""
+        view = self._values[value]
+        flat = view.places.ndim == 1 or view.tensor in self._draft.flat
+        view = self._copied(view) if flat else view
+        if not self._is_whole(view):
             if flat:
-                mover = held.mover or node
-                made = self._draft.arrange(mover.layer, held.tensor, held.places)
-                held = Held(made, in_order(held.places.shape), held.mover)
+                mover = view.mover or node
+                made = self._draft.arrange(mover.layer, view.tensor, view.places)
+                view = View(made, in_order(view.places.shape), view.mover)
             else:
                 self._tensor(node, value)
-                held = self._values[value]
-        self._values[value] = held
-        return held
+                view = self._values[value]
+        self._values[value] = view
+        return view
 
-    def _is_whole(self, held: Held) -> bool:
-        """Say whether each element of a tensor is held once."""
-        whole = in_order(self._draft.shapes[held.tensor]).ravel()
-        return np.array_equal(np.sort(held.places.ravel()), whole)
+    def _is_whole(self, view: View) -> bool:
+        """Say whether a view has each element of its tensor once."""
+        whole = in_order(self._draft.shapes[view.tensor]).ravel()
+        return np.array_equal(np.sort(view.places.ravel()), whole)
 
-    def _copied(self, held: Held) -> Held:
-        """Hold a tensor of copies where elements of planes are there several times."""
-        repeated = np.unique(held.places).size < held.places.size
-        if held.mover is None or held.tensor in self._draft.flat or not repeated:
-            return held
-        made = self._draft.copy(held.mover.layer, held.tensor, held.places)
-        return held if made is None else Held(made, in_order(held.places.shape), held.mover)
+    def _copied(self, view: View) -> View:
+        """View a tensor of copies where elements of planes are there several times."""
+        repeated = np.unique(view.places).size < view.places.size
+        if view.mover is None or view.tensor in self._draft.flat or not repeated:
+            return view
+        made = self._draft.copy(view.mover.layer, view.tensor, view.places)
+        return view if made is None else View(made, in_order(view.places.shape), view.mover)
 
-    def _made(self, node: Node, tensor: str) -> Held:
-        """Hold a whole tensor in the shape that the graph says."""
+    def _made(self, node: Node, tensor: str) -> View:
+        """View a whole tensor in the shape that the graph says."""
         shape = self._reader.sample_shape(node.outputs[0], node)
         own = self._draft.shapes[tensor]
         if planes_of(shape) != own:
@@ -125,9 +125,9 @@ class Values:
                 f"it makes samples of shape {shape} out of {own}; the first dimension must stay "
                 "the batch",
             )
-        return Held(tensor, in_order(shape), node)
+        return View(tensor, in_order(shape), node)
 
-    def _check_result(self, node: Node, made: Held) -> None:
+    def _check_result(self, node: Node, made: View) -> None:
         """Refuse results that are not what the graph says, or no numbers."""
         value = self._reader.graph.values[node.outputs[0]]
         shape = self._reader.sample_shape(node.outputs[0], node)
@@ -140,7 +140,7 @@ class Values:
         if not value.floating:
             raise ops.node_error(node, "its result is not a floating-point tensor")
 
-    def _remember(self, node: Node, base: str, source: str, output: str, held: Held) -> None:
+    def _remember(self, node: Node, base: str, source: str, output: str, view: View) -> None:
         """Note what the result ``output`` of ``node`` is, and who shares its memory."""
         self._count += 1
         inplace = ops.is_inplace(node.op)
@@ -149,14 +149,14 @@ class Values:
         may_share = shares or base in _MAYBE_VIEWS
         self._region[output] = self._region[source] if may_share else self._count
         before = self._values[source]
-        self._values[output] = held
-        if inplace and held.tensor != before.tensor:
+        self._values[output] = view
+        if inplace and view.tensor != before.tensor:
             for name in [n for n in self._values if self._region[n] == self._region[source]]:
-                one = self._values[name]
+                alias = self._values[name]
                 if name == output:
                     continue
-                if self._memory[name] == self._memory[source] and one.tensor == before.tensor:
-                    self._values[name] = dataclasses.replace(one, tensor=held.tensor)
+                if self._memory[name] == self._memory[source] and alias.tensor == before.tensor:
+                    self._values[name] = dataclasses.replace(alias, tensor=view.tensor)
                 else:
                     del self._values[name]
 

@@ -13,7 +13,7 @@ from zeroskip.compiler.frontend.layers import Layers
 from zeroskip.compiler.frontend.moves import MOVES, in_order, moved
 from zeroskip.compiler.frontend.program import Node, Ref
 from zeroskip.compiler.frontend.traced import Reader
-from zeroskip.compiler.frontend.values import Held
+from zeroskip.compiler.frontend.values import View
 from zeroskip.compiler.ir.graph import FloatGraph
 
 __all__ = ["Walk"]
@@ -59,31 +59,31 @@ class Walk(Layers):
             raise CompileError(
                 f"the output {output} is not a result of the network; supported is {ops.SUPPORTED}"
             )
-        held = self._values[output]
-        whole = in_order(self._draft.shapes[held.tensor]).ravel()
-        node = held.mover or self._nodes[-1]
-        if held.tensor not in self._draft.flat and not np.array_equal(held.places.ravel(), whole):
+        view = self._values[output]
+        whole = in_order(self._draft.shapes[view.tensor]).ravel()
+        node = view.mover or self._nodes[-1]
+        if view.tensor not in self._draft.flat and not np.array_equal(view.places.ravel(), whole):
             self._tensor(node, output)
-            held = self._values[output]
-        return finish(self._draft, held.tensor, held.places, node.layer, self._sample_shape)
+            view = self._values[output]
+        return finish(self._draft, view.tensor, view.places, node.layer, self._sample_shape)
 
     def _apply(self, node: Node) -> None:
         """Add what ``node`` does, and note what its results are made of."""
         base, source = ops.base_name(node.op), self._first(node)
-        number, name, held = self._reader.number, node.layer, self._values[source]
+        number, name, view = self._reader.number, node.layer, self._values[source]
         if base in ops.SAME:
             ops.check_eval(node, "train")
-            made = [held]
+            made = [view]
         elif base in MOVES:
-            shapes = [self._reader.sample_shape(one, node) for one in node.outputs]
+            shapes = [self._reader.sample_shape(output, node) for output in node.outputs]
             made = [
-                Held(held.tensor, places, node)
-                for places in moved(node, base, held.places, shapes, number)
+                View(view.tensor, places, node)
+                for places in moved(node, base, view.places, shapes, number)
             ]
         elif base in ops.RELUS:
             made = [self._clamp(node, name, source)]
         elif base in ops.NORMS:
-            numbers = ops.batch_norm(node, number, held.places.shape)
+            numbers = ops.batch_norm(node, number, view.places.shape)
             made = [self._affine(node, source, numbers)]
         elif base in ops.SCALINGS:
             made = [self._scaling(node, base)]
@@ -102,8 +102,8 @@ class Walk(Layers):
         else:
             raise ops.node_error(node, hint(base))
         self._check_result(node, made[0])
-        for output, one in zip(node.outputs, made, strict=False):
-            self._remember(node, base, source, output, one)
+        for output, result in zip(node.outputs, made, strict=False):
+            self._remember(node, base, source, output, result)
 
 
 def _needs_planes(reader: Reader, node: Node) -> bool:

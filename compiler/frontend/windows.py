@@ -76,10 +76,10 @@ def pad_conv(conv: FloatConv, sides: Sides) -> FloatConv | None:
     own = conv.padding, conv.padding if conv.after is None else conv.after
     given = (sides[0], sides[2]), (sides[1], sides[3])
     for pads, more in zip(own, given, strict=True):
-        if any(one < 0 < pad for pad, one in zip(pads, more, strict=True)):
+        if any(side < 0 < pad for pad, side in zip(pads, more, strict=True)):
             return None
     before, after = (
-        tuple(pad + one for pad, one in zip(pads, more, strict=True))
+        tuple(pad + side for pad, side in zip(pads, more, strict=True))
         for pads, more in zip(own, given, strict=True)
     )
     # Zeros in the kernel stand for rows and columns at the beginning that are cut away.

@@ -80,7 +80,7 @@ def _verify_quant(graph: QuantGraph[QuantLayer]) -> None:
             raise CompileError(f"two layers have the name {layer.name!r}; names must be unique")
         first = made[layer.inputs[0]]
         read = (sum(made[name][0] for name in layer.inputs), *first[1:])
-        if read != layer.in_shape or any(made[one][1:] != first[1:] for one in layer.inputs):
+        if read != layer.in_shape or any(made[name][1:] != first[1:] for name in layer.inputs):
             raise CompileError(f"layer {layer.name!r} takes {layer.in_shape}, but gets {read}")
         for name in layer.inputs:
             # The first that reads the network's input says which fraction that has.
