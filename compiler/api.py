@@ -9,9 +9,9 @@ from zeroskip.compiler.eie.place import Activity, Strategy, place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.frontend.networks import import_module, import_pt2
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.graph import FloatGraph
-from zeroskip.compiler.ir.network import FloatNetwork, QuantNetwork
-from zeroskip.compiler.ir.seam import split_float, split_quant
+from zeroskip.compiler.ir.graph import FloatGraph, FloatLinear
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.seam import check_order, split_quant
 from zeroskip.compiler.ir.verify import verify_graph
 from zeroskip.compiler.passes.errors import fixed_point_errors
 from zeroskip.compiler.passes.partition import arithmetics
@@ -146,9 +146,9 @@ def compile_any(
     """
     preset, tell = PRESETS[DEFAULT_PRESET], progress or silent
     scnn, placement = scnn or SCNN_PRESETS[DEFAULT_SCNN_PRESET], placement or preset.placement
-    network = split_float(graph)
-    chain = network if isinstance(network, FloatNetwork) else network.tail
-    array, chosen = choose_params(params or FreeParams(preset.params), chain, share=share)
+    check_order(graph)
+    linear = [node for node in graph.nodes if isinstance(node, FloatLinear)]
+    array, chosen = choose_params(params or FreeParams(preset.params), linear, share=share)
     tell("choose formats", 0, 2)
     widths = arithmetics(graph, array, scnn)
     rounded, numbers = quantize(graph, calibration, widths, share=share)

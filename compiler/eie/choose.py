@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.ir.network import FloatNetwork
+from zeroskip.compiler.ir.graph import FloatLinear
 from zeroskip.compiler.passes.share import bits_for, distinct_values
 from zeroskip.hw.eie.params import EieParams
 
@@ -68,9 +68,9 @@ class RunChoice:
 
 
 def choose_params(
-    params: EieParams | FreeParams, network: FloatNetwork | None, *, share: bool
+    params: EieParams | FreeParams, layers: Sequence[FloatLinear], *, share: bool
 ) -> tuple[EieParams, tuple[str, ...]]:
-    """Return an array for a chain of Linear layers, and say what was chosen and why.
+    """Return an array for Linear layers, and say what was chosen and why.
 
     Codes become as wide as the layer with most values needs, unless that is more than codes can
     be; runs so wide that the weights take the fewest bits, padding included.
@@ -78,31 +78,31 @@ def choose_params(
     Parameters
     ----------
     params : what is given.
-    network : the layers; None if there are none.
+    layers : all of a network; there may be none.
     share : layers of too many values are to be clustered, which needs no wider codes.
     """
     if isinstance(params, EieParams):
         return params, ()
     chosen, free = params.params, params.free
-    if network is None:
+    if not layers:
         return chosen, ()
     why: list[str] = []
     if "code_bits" in free:
-        chosen, sentence = _with_code_bits(chosen, network, share=share)
+        chosen, sentence = _with_code_bits(chosen, layers, share=share)
         why.append(sentence)
     if "run_bits" in free:
-        chosen, sentence = _with_run_bits(chosen, network)
+        chosen, sentence = _with_run_bits(chosen, layers)
         why.append(sentence)
     return chosen, tuple(why)
 
 
 def _with_code_bits(
-    params: EieParams, network: FloatNetwork, *, share: bool
+    params: EieParams, layers: Sequence[FloatLinear], *, share: bool
 ) -> tuple[EieParams, str]:
     if share:
         return params, f"code_bits = {params.code_bits}: layers of more values are clustered"
     limit = (1 << EieParams.ranges["code_bits"][1]) - 1
-    most, name = max((distinct_values(layer.weight, limit), layer.name) for layer in network.layers)
+    most, name = max((distinct_values(layer.weight, limit), layer.name) for layer in layers)
     if most > limit:  # No codes are wide enough; who compiles says so.
         return params, f"code_bits = {params.code_bits}"
     bits = max(params.code_bits, bits_for(most))
@@ -112,9 +112,9 @@ def _with_code_bits(
     )
 
 
-def _with_run_bits(params: EieParams, network: FloatNetwork) -> tuple[EieParams, str]:
+def _with_run_bits(params: EieParams, layers: Sequence[FloatLinear]) -> tuple[EieParams, str]:
     heights, patterns = [], []
-    for layer in network.layers:
+    for layer in layers:
         rows, columns = np.nonzero(layer.weight)
         # Where rows will stand is not known yet; how far apart weights are differs little.
         patterns.append(Pattern(columns, rows))

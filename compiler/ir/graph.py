@@ -7,13 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from zeroskip.compiler.ir.network import FloatNetwork, QuantNetwork
+from zeroskip.compiler.ir.network import QuantNetwork
 
 __all__ = [
     "INPUT",
     "Area",
     "FloatAdd",
-    "FloatCnn",
     "FloatConcat",
     "FloatConv",
     "FloatGraph",
@@ -180,17 +179,6 @@ class FloatGraph:
     nodes: tuple[FloatNode, ...]
     output: str
     sample_shape: tuple[int, ...] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class FloatCnn:
-    """A convolutional part, for SCNN, and the Linear layers after it, for EIE, if there are any.
-
-    ``tail.input_shape`` is then the shape of the tensor that leaves ``graph``.
-    """
-
-    graph: FloatGraph
-    tail: FloatNetwork | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -367,7 +355,10 @@ class QuantGraph(Generic[LayerT]):
 
 @dataclass(frozen=True, eq=False)
 class QuantCnn:
-    """A :class:`FloatCnn` in fixed point; ``tail``'s first layer takes what leaves ``graph``."""
+    """Convolutions, for SCNN, and Linear layers after them, for EIE, if there are any.
+
+    ``tail``'s first layer takes what leaves ``graph``.
+    """
 
     graph: QuantGraph
     tail: QuantNetwork | None

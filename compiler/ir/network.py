@@ -1,4 +1,4 @@
-"""A network between the passes of the compiler: in float, then in fixed point."""
+"""A chain of Linear layers in fixed point."""
 
 from dataclasses import dataclass
 
@@ -6,50 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-__all__ = ["FloatLayer", "FloatNetwork", "QuantLayer", "QuantNetwork"]
-
-
-@dataclass(frozen=True)
-class FloatLayer:
-    """``y = W x + b``, then ReLU if ``relu``.
-
-    Parameters
-    ----------
-    name : the module's path in the network, for messages and tables.
-    weight : (rows, cols) float64, zeros are pruned weights.
-    bias : (rows,) float64.
-    relu : clip negative outputs to 0.
-    folded : names of the BatchNorm and other scaling steps that were folded into the weights,
-        which may have given every row or column values of its own.
-    values : different weights but 0 that there were before that, if a codebook could hold them.
-    """
-
-    name: str
-    weight: NDArray[np.float64]
-    bias: NDArray[np.float64]
-    relu: bool
-    folded: tuple[str, ...] = ()
-    values: int | None = None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.weight.shape[0], self.weight.shape[1]
-
-
-@dataclass(frozen=True)
-class FloatNetwork:
-    """A chain of layers.
-
-    Parameters
-    ----------
-    input_shape : shape of one sample, without the batch; its elements in C order are the
-        first layer's columns.
-    layers : at least one.
-    """
-
-    input_shape: tuple[int, ...]
-    layers: tuple[FloatLayer, ...]
+__all__ = ["QuantLayer", "QuantNetwork"]
 
 
 @dataclass(frozen=True)
@@ -61,11 +18,11 @@ class QuantLayer:
 
     Parameters
     ----------
-    name : as in :class:`FloatLayer`.
+    name : the module's path in the network, for messages and tables.
     codes : (rows, cols) uint8, compressed columns with sorted rows; only non-zero codes stored.
     codebook : (2**code_bits,) int64 weights, entry 0 is 0, unused entries are 0.
     bias : (rows,) int64, with ``in_frac + weight_frac`` fraction bits.
-    relu : as in :class:`FloatLayer`.
+    relu : clip negative outputs to 0.
     in_frac, weight_frac, out_frac : fraction bits of input, weights and output; may be negative.
     """
 

@@ -1,86 +1,46 @@
 """Join and split networks at the last seams between a chain of layers and a graph.
 
-Until every pass takes graphs, those that do not are given what :func:`split_float` and
-:func:`split_quant` make, and what they make is joined again.
+Until every pass takes graphs, those that do not are given what :func:`split_quant` makes, and what
+they make is joined again.
 """
 
 import math
 from dataclasses import replace
 
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.ir.compute import shapes
 from zeroskip.compiler.ir.graph import (
     INPUT,
-    FloatCnn,
     FloatGraph,
     FloatLinear,
-    FloatNode,
     QuantCnn,
     QuantConv,
     QuantGraph,
     QuantLinear,
 )
-from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork, QuantLayer, QuantNetwork
+from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
 
-__all__ = ["join_float", "join_quant", "split_float", "split_quant"]
+__all__ = ["check_order", "join_quant", "split_quant"]
 
 Shape = tuple[int, int, int]
 
 
-def join_float(network: FloatNetwork | FloatCnn) -> FloatGraph:
-    """Return a network of either kind as one graph, with Linear layers as nodes."""
-    if isinstance(network, FloatNetwork):
-        shape = plane_shape(network.input_shape)
-        nodes = _chained(network.layers, INPUT)
-        sample = None if shape == network.input_shape else network.input_shape
-        return FloatGraph(shape, nodes, nodes[-1].name, sample)
-    graph = network.graph
-    if network.tail is None:
-        return graph
-    tail = _chained(network.tail.layers, graph.output)
-    return replace(graph, nodes=(*graph.nodes, *tail), output=tail[-1].name)
-
-
-def split_float(graph: FloatGraph) -> FloatNetwork | FloatCnn:
-    """Return a graph as a chain of Linear layers, or as convolutions with such a chain behind.
+def check_order(graph: FloatGraph) -> None:
+    """Check that :func:`split_quant` can split a network, before it is quantized.
 
     Raises
     ------
     CompileError
-        If anything else reads what a Linear layer makes; names the layer.
+        If anything but a chain of Linear layers comes after a Linear layer; names it.
     """
-    linear: list[FloatLinear] = []
-    rest = list(graph.nodes)
-    while rest and isinstance(last := rest[-1], FloatLinear):
-        linear.insert(0, last)
-        rest.pop()
-    early = {node.name for node in rest if isinstance(node, FloatLinear)}
-    for node in rest:
-        if not isinstance(node, FloatLinear) and early.intersection(node.inputs):
-            (name, *_) = (one for one in node.inputs if one in early)
+    linear = {node.name for node in graph.nodes if isinstance(node, FloatLinear)}
+    for node in graph.nodes:
+        if node.name not in linear and linear.intersection(node.inputs):
+            (name, *_) = (name for name in node.inputs if name in linear)
             raise CompileError(
                 f"layer {node.name!r} reads what the Linear layer {name!r} makes, but in an image "
                 "only a chain of Linear layers can come after a Linear layer; compile what comes "
                 f"after {name!r} as a network of its own"
             )
-    layers = tuple(
-        FloatLayer(
-            name=one.name,
-            weight=one.weight,
-            bias=one.bias,
-            relu=one.relu,
-            folded=one.folded,
-            values=one.values,
-        )
-        for one in linear
-    )
-    if not rest:
-        return FloatNetwork(graph.sample_shape or graph.input_shape, layers)
-    if not linear:
-        return FloatCnn(graph, None)
-    # What the chain reads has the shape that its producer gives; the quantizer checks it.
-    made = replace(graph, nodes=tuple(rest), output=linear[0].inputs[0])
-    return FloatCnn(made, FloatNetwork(shapes(made)[made.output], layers))
 
 
 def join_quant(network: QuantNetwork | QuantCnn) -> QuantGraph:
@@ -130,24 +90,6 @@ def plane_shape(sample: tuple[int, ...]) -> Shape:
     if len(sample) == 3:
         return sample[0], sample[1], sample[2]
     return math.prod(sample), 1, 1
-
-
-def _chained(layers: tuple[FloatLayer, ...], source: str) -> tuple[FloatNode, ...]:
-    nodes: list[FloatNode] = []
-    for one in layers:
-        nodes.append(
-            FloatLinear(
-                name=one.name,
-                inputs=(source,),
-                weight=one.weight,
-                bias=one.bias,
-                relu=one.relu,
-                folded=one.folded,
-                values=one.values,
-            )
-        )
-        source = one.name
-    return tuple(nodes)
 
 
 def _quant_chain(

@@ -14,23 +14,23 @@ from zeroskip.compiler import EieParams
 from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.eie.choose import FreeParams, choose_params
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.network import FloatLayer, FloatNetwork
-from zeroskip.compiler.ir.seam import join_float
+from zeroskip.compiler.ir.graph import INPUT, FloatGraph, FloatLinear
 from zeroskip.sim.eie.storage import layer_storage, stored_bits
 
 
 def network(
     values: int, shape: tuple[int, int] = (32, 24), density: float = 1.0, seed: int = 0
-) -> FloatNetwork:
+) -> FloatGraph:
     """Return a layer that has ``values`` values."""
     rng = np.random.default_rng(seed)
     weight = np.resize(np.linspace(0.1, 1.0, values), shape) * (rng.random(shape) < density)
-    return FloatNetwork((shape[1],), (FloatLayer("fc", weight, np.zeros(shape[0]), relu=False),))
+    layer = FloatLinear("fc", (INPUT,), weight, np.zeros(shape[0]), relu=False)
+    return FloatGraph((shape[1], 1, 1), (layer,), "fc", (shape[1],))
 
 
-def build(net: FloatNetwork, params: EieParams | FreeParams | None = None, **words: Any) -> Image:
-    x = np.random.default_rng(1).normal(size=(20, *net.input_shape))
-    image = compile_any(join_float(net), x, params, name="net", **words)
+def build(net: FloatGraph, params: EieParams | FreeParams | None = None, **words: Any) -> Image:
+    x = np.random.default_rng(1).normal(size=(20, *(net.sample_shape or ())))
+    image = compile_any(net, x, params, name="net", **words)
     assert isinstance(image, Image)
     return image
 
@@ -92,7 +92,7 @@ def test_runs_become_wider_where_weights_are_few(density: float, wider: bool) ->
 
 
 def test_no_linear_layers_choose_nothing() -> None:
-    assert choose_params(FreeParams(EieParams()), None, share=False) == (EieParams(), ())
+    assert choose_params(FreeParams(EieParams()), (), share=False) == (EieParams(), ())
 
 
 @examples(40)

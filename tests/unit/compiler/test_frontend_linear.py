@@ -15,6 +15,12 @@ from zeroskip.compiler.api import compile
 from zeroskip.compiler.frontend.networks import import_module
 from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import FloatConv, FloatLinear
+from zeroskip.compiler.ir.verify import verify_graph
+from zeroskip.compiler.passes.errors import fixed_point_errors
+from zeroskip.compiler.passes.partition import arithmetics
+from zeroskip.compiler.passes.quantize import quantize
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.scnn.params import PRESETS
 
 Case = tuple[Callable[[], nn.Module], tuple[int, ...], str]
 
@@ -249,6 +255,22 @@ def test_computes_what_torch_does(name: str) -> None:
     np.testing.assert_allclose(made.reshape(exact.shape), exact, rtol=1e-9, atol=1e-9)
     *_, (_, y) = run_nodes(graph, x.numpy().reshape(3, *graph.input_shape))
     np.testing.assert_allclose(y, made, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_rounds_to_fixed_point(name: str) -> None:
+    build, shape, _ = NETWORKS[name]
+    module = prepared(build())
+    x = torch.randn(16, *shape, dtype=torch.float64).numpy()
+    graph = import_module(module, x[:1])
+    # Linear layers of all values: codes as wide as there are weights.
+    widths = arithmetics(graph, EieParams(code_bits=8), PRESETS["tile"])
+    rounded, numbers = quantize(graph, x, widths, share=True)
+    verify_graph(rounded, "quantization")
+    report = fixed_point_errors(graph, rounded, numbers, x, widths)
+    for layer in report.to_dict()["layers"]:
+        assert layer["error"]["saturated"] == 0
+        assert layer["error"]["snr_db"] is None or layer["error"]["snr_db"] > 30, layer["name"]
 
 
 def test_planes_of_a_vector_cost_a_weight_an_element() -> None:

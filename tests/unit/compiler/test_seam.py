@@ -1,17 +1,15 @@
 """Chains and graphs with a chain behind are the same network as one graph."""
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from tests.unit.compiler.float_nodes import forward, kinds
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.api import compile
 from zeroskip.compiler.frontend.networks import import_module
-from zeroskip.compiler.ir.graph import FloatCnn, QuantCnn
-from zeroskip.compiler.ir.network import FloatNetwork, QuantNetwork
-from zeroskip.compiler.ir.seam import join_float, join_quant, split_float, split_quant
+from zeroskip.compiler.ir.graph import QuantCnn
+from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.seam import check_order, join_quant, split_quant
 from zeroskip.compiler.scnn.image import CnnImage
 
 NETWORKS = {
@@ -29,16 +27,6 @@ def test_joined_and_split(name: str) -> None:
     module, shape = NETWORKS[name]
     torch.manual_seed(0)
     x = torch.randn(8, *shape)
-    graph = import_module(module.eval(), x[:1])
-    split = split_float(graph)
-    assert isinstance(split, FloatNetwork if name == "chain" else FloatCnn)
-    again = join_float(split)
-    assert (again.input_shape, again.sample_shape) == (graph.input_shape, graph.sample_shape)
-    assert again.output == graph.output
-    assert kinds(again) == kinds(graph)
-    planes = x.numpy().astype(np.float64).reshape(8, *graph.input_shape)
-    np.testing.assert_array_equal(forward(again, planes), forward(graph, planes))
-
     image = compile(module, x[:1], x)
     made = image.network
     back = split_quant(join_quant(made))
@@ -59,9 +47,8 @@ def test_joined_and_split(name: str) -> None:
 
 def test_what_cannot_be_split() -> None:
     module = nn.Sequential(nn.Linear(6, 8), nn.Unflatten(1, (2, 2, 2)), nn.Conv2d(2, 1, 1))
-    graph = import_module(module, torch.zeros(1, 6))
     with pytest.raises(
         CompileError,
         match=r"layer '1' reads what the Linear layer '0' makes, .* compile what comes after '0'",
     ):
-        split_float(graph)
+        check_order(import_module(module, torch.zeros(1, 6)))
