@@ -16,7 +16,7 @@ from zeroskip.compiler.scnn.image import CnnImage, load_image
 from zeroskip.hw.common import run_control
 from zeroskip.hw.scnn.control import Phase
 from zeroskip.hw.scnn.formats import StallClass
-from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.hw.scnn.params import PRESETS
 
 pytestmark = CHIP_GROUP
 
@@ -51,23 +51,16 @@ def test_compile_says_what_runs_where(cli: Cli, cnn: Any, tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["image"]
 
 
-@pytest.mark.parametrize("field", dataclasses.fields(ScnnParams), ids=lambda field: field.name)
-def test_every_parameter_of_scnn_can_be_set(field: Any, cli: Cli, cnn: Any, tmp_path: Path) -> None:
-    base = getattr(dataclasses.replace(PRESETS["tiny"], num_streams=4), field.name)
-    others = {
-        "banks": 16, "bank_entries": 32, "num_streams": 2, "field_bits": 12, "code_bits": 7,
-        "act_bits": 15, "weight_bits": 15,
-    }  # fmt: skip
-    value = not base if field.type is bool else others.get(field.name, base + 1)
-    text = ("yes" if value else "no") if field.type is bool else str(value)
-    given = ["--set", f"scnn.{field.name}={text}"]
-    if field.name == "weight_bits":
-        given += ["--set", "field_bits=12"]  # not wider than a weight
+def test_what_is_set_reaches_the_array(cli: Cli, cnn: Any, tmp_path: Path) -> None:
+    given = ["--set", "scnn.banks=16", "--set", "act_words=65", "--set", "scnn.counters=no"]
     result = cli(*cnn.compile_alone(tmp_path / "image", *given))
     assert result.code == 0, result.err
     image = load_image(tmp_path / "image")
     assert isinstance(image, CnnImage)
-    assert getattr(image.params, field.name) == value
+    expected = dataclasses.replace(
+        PRESETS["tiny"], num_streams=4, banks=16, act_words=65, counters=False
+    )
+    assert image.params == expected
 
 
 def test_info_is_of_both_engines(cli: Cli, cnn: Any) -> None:

@@ -3,11 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from zeroskip.base.errors import InputError, ParameterError
-from zeroskip.cli.arrays import ENGINES, choose_array, choose_arrays, describe_arrays
+from zeroskip.cli.arrays import ENGINES, choose_array, choose_arrays, describe_arrays, show_value
 from zeroskip.compiler.eie.choose import FREE
 
 
@@ -30,6 +31,29 @@ def test_an_engine_in_front_means_this_one_only() -> None:
 
 def test_the_last_value_counts() -> None:
     assert choose_array("eie", None, ["num_pes=2", "eie.num_pes=3"]).params.num_pes == 3
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_field_can_be_set(name: str) -> None:
+    before = choose_array(name, ["paper"], None).values()
+    for one in ENGINES[name].fields.values():
+        # Powers of two for banks; next to the value that is there, so that others still fit.
+        near = [one.choices[0], one.choices[-1], *one.choices]
+        if not isinstance(one.choices[0], bool | str):
+            value = before[one.name]
+            near = [value + 1, value - 1, value * 2, value // 2]
+        settings = [[f"{name}.{one.name}={show_value(value)}"] for value in near]
+        changed = [array for given in settings if (array := _values(name, given))]
+        assert any(array != before for array in changed), one.name
+        for array in changed:
+            assert {key for key in before if array[key] != before[key]} <= {one.name}
+
+
+def _values(name: str, settings: Sequence[str]) -> dict[str, Any] | None:
+    try:
+        return choose_array(name, ["paper"], settings).values()
+    except ParameterError:
+        return None
 
 
 def test_the_network_may_choose_what_was_not_said() -> None:
