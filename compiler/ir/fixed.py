@@ -11,13 +11,13 @@ from scipy.sparse import csc_array
 
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph, QuantLinear
 from zeroskip.compiler.ir.windows import convolve, maxima
-from zeroskip.compiler.passes.fixed_point import limits
 
 __all__ = [
     "LayerResult",
     "Matrix",
     "concatenate",
     "layer_results",
+    "limits",
     "run_graph",
     "run_layer",
 ]
@@ -27,6 +27,11 @@ _EXACT = 2.0**52
 if the bound itself was rounded."""
 
 _WORD_BITS = 64
+
+
+def limits(bits: int) -> tuple[int, int]:
+    """Return the smallest and the largest integer of ``bits`` bits, two's complement."""
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
 
 class Matrix(Protocol):

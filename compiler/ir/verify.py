@@ -92,6 +92,11 @@ def _verify_quant(graph: QuantGraph[QuantLayer]) -> None:
         _check_weights(layer)
         made[layer.name], fractions[layer.name] = layer.out_shape, layer.out_frac
     _check_made("the network gives", graph.outputs, made)
+    if len({fractions.get(name) for name in graph.outputs}) > 1:
+        raise CompileError(
+            f"the network gives {', '.join(map(repr, graph.outputs))} side by side, which have "
+            "different fractions"
+        )
 
 
 def _check_made(who: str, names: Sequence[str], made: dict[str, Shape]) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.passes.fixed_point import limits, round_half_up
+from zeroskip.compiler.ir.fixed import limits
+from zeroskip.compiler.passes.fixed_point import round_half_up
 
 __all__ = ["WARN_SHARE", "Clipping", "calibration_warnings", "count_clipped"]
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import InputError
+from zeroskip.compiler.ir.fixed import limits
 from zeroskip.compiler.ir.graph import FloatGraph, QuantGraph
 
 __all__ = [
@@ -13,18 +14,12 @@ __all__ = [
     "check_planes",
     "dequantize",
     "largest_frac",
-    "limits",
     "quantize_input",
     "round_half_up",
 ]
 
 _MAX_FRAC = 256
 """Fractions stay within this either way; float32 numbers need no more."""
-
-
-def limits(bits: int) -> tuple[int, int]:
-    """Return the smallest and the largest integer of ``bits`` bits, two's complement."""
-    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
 
 def round_half_up(x: NDArray[np.float64]) -> NDArray[np.float64]:

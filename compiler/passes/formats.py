@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.ir.fixed import limits
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.passes.arithmetic import Arithmetic, common_act_bits
-from zeroskip.compiler.passes.fixed_point import largest_frac, limits
+from zeroskip.compiler.passes.fixed_point import largest_frac
 from zeroskip.compiler.passes.lowering import Lowered
 from zeroskip.compiler.passes.weights import Rounded, round_weights
 

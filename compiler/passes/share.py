@@ -89,13 +89,15 @@ def share_layer(
     weight = np.ascontiguousarray(layer.weight, np.float64).ravel()
     position = np.flatnonzero(weight)
     nonzero = weight[position]
-    values = _few_values(nonzero, few)
+    values, ordered = _few_values(nonzero, few), nonzero
     clustered = values is None and (share or not arithmetic.plain_bits)
     snr_db: float | None = None
-    values = np.unique(nonzero) if values is None else values
+    if values is None:
+        ordered = np.sort(nonzero)
+        values = ordered[np.append(True, ordered[1:] != ordered[:-1])]
     distinct = values.size
     if clustered:
-        values = cluster(nonzero, few)
+        values = cluster(ordered, few)
         snr_db = _snr_db(nonzero, values[np.searchsorted(_midpoints(values), nonzero)])
         if not share:
             raise arithmetic.error(_too_many(layer, distinct, snr_db, arithmetic))
@@ -122,7 +124,7 @@ def cluster(
     """
     if not weights.size:
         return np.zeros(0)
-    ordered = np.sort(weights)
+    ordered = weights if (weights[1:] >= weights[:-1]).all() else np.sort(weights)
     # A cluster is a range of the ordered weights, so its mean is a difference of running sums.
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
     centroids = np.linspace(ordered[0], ordered[-1], count) if count > 1 else ordered[:1]

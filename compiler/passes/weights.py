@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.ir.fixed import limits
 from zeroskip.compiler.ir.graph import Area
 from zeroskip.compiler.passes.arithmetic import Arithmetic
-from zeroskip.compiler.passes.fixed_point import largest_frac, limits
+from zeroskip.compiler.passes.fixed_point import largest_frac
 from zeroskip.compiler.passes.lowering import LoweredLayer
 from zeroskip.compiler.passes.overflow import (
     AccumulatorRange,

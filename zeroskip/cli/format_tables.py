@@ -5,7 +5,7 @@ from typing import Any
 
 from zeroskip.cli.output import print_line, print_table
 from zeroskip.compiler import Image
-from zeroskip.compiler.passes.fixed_point import limits
+from zeroskip.compiler.ir.fixed import limits
 from zeroskip.compiler.scnn.image import CnnImage
 
 __all__ = ["describe_arrays", "print_image_formats"]

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from tests.unit.compiler.drawn_graphs import chain
 from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.fixed import limits
 from zeroskip.compiler.ir.graph import INPUT, FloatLinear
 from zeroskip.compiler.passes.clipping import WARN_SHARE, calibration_warnings, count_clipped
 from zeroskip.compiler.passes.errors import fixed_point_errors
-from zeroskip.compiler.passes.fixed_point import limits, quantize_input, round_half_up
+from zeroskip.compiler.passes.fixed_point import quantize_input, round_half_up
 from zeroskip.compiler.passes.partition import arithmetics
 from zeroskip.compiler.passes.quality import MIN_SNR_DB, snr_warnings
 from zeroskip.compiler.passes.quantize import quantize

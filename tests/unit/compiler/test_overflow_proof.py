@@ -15,7 +15,7 @@ from tests.unit.compiler.drawn_graphs import chain, chains, networks
 from tests.unit.compiler.reachable import Reach, of_graph
 from tests.unit.golden.unbounded import run_conv, run_linear
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.ir.fixed import run_layer
+from zeroskip.compiler.ir.fixed import limits, run_layer
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
@@ -27,7 +27,6 @@ from zeroskip.compiler.ir.graph import (
     QuantLinear,
 )
 from zeroskip.compiler.passes.errors import fixed_point_errors
-from zeroskip.compiler.passes.fixed_point import limits
 from zeroskip.compiler.passes.partition import arithmetics
 from zeroskip.compiler.passes.quantize import quantize
 from zeroskip.compiler.passes.report import LayerReport, QuantReport

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.tiers import examples
 from zeroskip.base.errors import CompileError, InputError
-from zeroskip.compiler.ir.fixed import run_layer
+from zeroskip.compiler.ir.fixed import limits, run_layer
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatConv,
@@ -29,7 +29,6 @@ from zeroskip.compiler.passes.fixed_point import (
     check_input,
     dequantize,
     largest_frac,
-    limits,
     quantize_input,
 )
 from zeroskip.compiler.passes.quantize import quantize

@@ -18,7 +18,7 @@ from tests.support.tiers import examples
 from tests.unit.compiler.drawn_graphs import networks
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.ir.compute import run_nodes
-from zeroskip.compiler.ir.fixed import layer_results, run_graph, run_layer
+from zeroskip.compiler.ir.fixed import layer_results, limits, run_graph, run_layer
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
@@ -33,7 +33,7 @@ from zeroskip.compiler.ir.graph import (
     QuantLinear,
 )
 from zeroskip.compiler.passes.errors import fixed_point_errors
-from zeroskip.compiler.passes.fixed_point import limits, quantize_input
+from zeroskip.compiler.passes.fixed_point import quantize_input
 from zeroskip.compiler.passes.partition import arithmetics
 from zeroskip.compiler.passes.quantize import quantize
 from zeroskip.compiler.passes.report import QuantReport

@@ -105,3 +105,12 @@ def test_broken_in_fixed_point(at: int, fields: dict[str, Any], message: str) ->
 def test_outputs_in_fixed_point() -> None:
     with pytest.raises(CompileError, match="the network gives 'none', which is not made before"):
         verify_graph(replace(quant_graph(), outputs=("none",)), "the pass")
+
+
+def test_outputs_side_by_side_have_one_fraction() -> None:
+    graph = replace(quant_graph(), outputs=("0", "2"))
+    verify_graph(graph, "the pass")
+    finer = changed(graph, 1, out_frac=graph.layers[1].out_frac + 1)
+    finer = replace(finer, layers=finer.layers[:2])
+    with pytest.raises(CompileError, match="gives '0', '2' side by side, which have different"):
+        verify_graph(finer, "the pass")
