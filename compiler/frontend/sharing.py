@@ -1,10 +1,6 @@
 """What folding a scaling into a layer's weights did to their sharing."""
 
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-
+from zeroskip.compiler.ir.graph import FloatConv, FloatLinear
 from zeroskip.compiler.passes.share import distinct_values
 
 __all__ = ["MOST_VALUES", "values_before"]
@@ -13,18 +9,7 @@ MOST_VALUES = 255
 """Different weights but 0 that a codebook holds at most."""
 
 
-class _Layer(Protocol):
-    @property
-    def weight(self) -> NDArray[np.float64]: ...
-
-    @property
-    def folded(self) -> tuple[str, ...]: ...
-
-    @property
-    def values(self) -> int | None: ...
-
-
-def values_before(layer: _Layer) -> int | None:
+def values_before(layer: FloatConv | FloatLinear) -> int | None:
     """Return how many different weights a layer has, or had before something was folded in.
 
     None if there were more than a codebook holds.

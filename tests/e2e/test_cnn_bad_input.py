@@ -68,6 +68,18 @@ BAD_MODELS = {
         lambda: nn.Sequential(_conv(), nn.Upsample(scale_factor=2), nn.Conv2d(3, 2, 3)),
         ["upsample_nearest2d", "larger", "a Linear layer"],
     ),
+    "behind a Linear layer": (
+        lambda: nn.Sequential(
+            _conv(), nn.Flatten(), nn.Linear(108, 18), nn.Unflatten(1, (2, 3, 3)), _conv()
+        ),
+        ["layer '3' reads what the Linear layer '2' makes", "as a network of its own"],
+    ),
+    "planes of a large vector": (
+        lambda: nn.Sequential(
+            nn.Flatten(), nn.Linear(128, 9800), nn.Unflatten(1, (2, 70, 70)), _conv()
+        ),
+        ["(2, 70, 70) of 9800 numbers", "make smaller planes"],
+    ),
     "sigmoid": (lambda: nn.Sequential(_conv(), nn.Sigmoid()), ["sigmoid", "supported is"]),
     "upsampling": (lambda: nn.Sequential(nn.ConvTranspose2d(2, 3, 3)), ["planes smaller"]),
 }
