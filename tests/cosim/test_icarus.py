@@ -80,8 +80,8 @@ def program(
 
     def use(engine: str, change: Change = str) -> Path:
         made = _program(engine, tmp_path, change)
-        for build in ("eie.build_array", "scnn.build_scnn", "chip.build_chip"):
-            monkeypatch.setattr(f"zeroskip.sim.rtl.{build}", lambda *_, **__: made)
+        for build in ("eie.rtl.build_array", "scnn.rtl.build_scnn", "chip.rtl.build_chip"):
+            monkeypatch.setattr(f"zeroskip.sim.{build}", lambda *_, **__: made)
         return made
 
     return use
