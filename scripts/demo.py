@@ -1,5 +1,6 @@
 """The main job: a real network from PyTorch to bit-exact RTL, on an embedded default."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,11 +9,9 @@ import typer
 from scripts.demo_parts import (
     DemoFiles,
     accuracies,
-    import_torch,
-    percent,
     print_accuracies,
     print_by_hand,
-    training_progress,
+    train_digits,
 )
 from zeroskip.base.errors import InputError
 from zeroskip.cli.guard import exit_with
@@ -55,37 +54,27 @@ def run_demo(
             steps.print(text)
 
     with Steps() as steps:
-        import_torch(steps)
-        from zeroskip.compiler.compress.digits import compress_digits
-
         say("Digits: 1,437 scans of 8 x 8 to train with, 360 to test; MLP 64-300-100-10")
-        made = compress_digits(
-            seed=seed,
-            progress=training_progress(steps),
-            on_step=lambda step: say(f"  {step.name:28s} accuracy {percent(step.accuracy)}"),
-        )
-        data, target, files = made.data, folder / net, DemoFiles.of(folder, net)
-        files.write(made.model, data, images)
+        made, data = train_digits(net, steps, seed, say)
+        target, files = folder / net, DemoFiles.of(folder, net)
+        files.write(made, data, images)
+        test_x, test_y = data.test_x.numpy(), data.test_y.numpy()
         # From the file, as a user's own model would come.
         compile_pt2(
-            files.model, data.train_x, PARAMS, placement="balance", name=net, progress=steps
+            files.model, data.train_x.numpy(), PARAMS, placement="balance", name=net, progress=steps
         ).save(target)
         image = Image.load_eie(target)
-        fixed = run(image, data.test_x, "golden")
-        result = verify(image, data.test_x[:images], progress=steps)
-    metrics = measure(image, data.test_x[:images], result)
-    accuracy = {
-        "float": made.report.steps[0].accuracy,
-        "compressed": made.report.steps[-1].accuracy,
-        **accuracies(fixed.outputs, result.rtl.outputs, data.test_y),
-    }
+        fixed = run(image, test_x, "golden")
+        result = verify(image, test_x[:images], progress=steps)
+    metrics = measure(image, test_x[:images], result)
+    accuracy = accuracies(made, fixed.outputs, result.rtl.outputs, test_y)
     failed = not result.ok or bool(metrics.problems)
     if as_json:
-        print_json(_document(net, image, target, accuracy, result, metrics, made.report))
+        print_json(_document(net, image, target, accuracy, result, metrics, made.result))
         return int(failed)
     print_line()
     print_metrics(metrics)
-    print_accuracies(accuracy, len(data.test_y), metrics.inputs)
+    print_accuracies(accuracy, len(test_y), metrics.inputs)
     print_by_hand(files, target)
     for line in verdict(result, metrics):
         print_line(line)
@@ -106,7 +95,7 @@ def _document(
         "image": str(target),
         "num_pes": image.params.num_pes,
         "accuracy": accuracy,
-        "compress": report.to_dict(),
+        "compress": dataclasses.asdict(report),
         "words": result.words,
         "differ": result.differ,
         "differences": [str(one) for one in result.differences],

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from scripts.demo_parts import DemoFiles, import_torch, training_progress
+from scripts.demo_parts import DemoFiles, train_digits
 from zeroskip.base.errors import InputError
 from zeroskip.cli.bitstream import make_bitstream
 from zeroskip.cli.files import read_npy
@@ -47,13 +47,13 @@ def make_demo_bitstream(
 
     check_tools(target)
     folder.mkdir(parents=True, exist_ok=True)
-    from zeroskip.compiler.compress.digits import load_digits
+    from zeroskip.compiler.compress.images import load_digits
 
     files = DemoFiles.of(folder, net)
     image = folder / f"{net}_{board}"
     with Steps() as steps:
         if not files.exist():
-            _train(files, steps)
+            files.write(*train_digits(net, steps), _INPUTS)
         compiled = compile_pt2(
             files.model,
             read_npy(files.calibration, "calibration"),
@@ -66,8 +66,8 @@ def make_demo_bitstream(
             raise InputError(f"{files.model} has convolutions, and boards take EIE's images only")
         compiled.save(image)
         data = load_digits()
-        outputs = run(compiled, data.test_x, "golden").outputs
-        accuracy = np.mean(outputs.argmax(axis=1) == data.test_y)
+        outputs = run(compiled, data.test_x.numpy(), "golden").outputs
+        accuracy = np.mean(outputs.argmax(axis=1) == data.test_y.numpy())
     if not as_json:
         print_line(
             f"image {image} for {target.params().num_pes} PEs: accuracy {100 * accuracy:.2f} % on "
@@ -82,15 +82,6 @@ def make_demo_bitstream(
         again=False,
         as_json=as_json,
     )
-
-
-def _train(files: DemoFiles, steps: Steps) -> None:
-    """Train and compress the network as ``make sim`` does."""
-    import_torch(steps)
-    from zeroskip.compiler.compress.digits import compress_digits
-
-    made = compress_digits(seed=0, progress=training_progress(steps))
-    files.write(made.model, made.data, _INPUTS)
 
 
 def main() -> None:

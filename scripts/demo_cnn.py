@@ -1,15 +1,14 @@
 """The main job with convolutions: from pixels to classes on both engines of one chip."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from scripts.demo_parts import (
     DemoFiles,
     accuracies,
-    import_torch,
-    percent,
     print_accuracies,
     print_by_hand,
-    training_progress,
+    train_digits,
 )
 from zeroskip.cli.cnn_run import cnn_verify_document, print_cnn_verification
 from zeroskip.cli.output import Steps, print_json, print_line
@@ -45,22 +44,16 @@ def run_cnn_demo(params: EieParams, images: int, folder: Path, seed: int, *, as_
             steps.print(text)
 
     with Steps() as steps:
-        import_torch(steps)
-        from zeroskip.compiler.compress.digits_cnn import compress_digits_cnn
-
         say("Digits: 1,437 scans of 8 x 8 to train with, 360 to test; CNN of LeNet-5's shape,")
         say("20 and 50 kernels of 3 x 3, each with ReLU and 2 x 2 pooling, then 200-500-10")
-        model, data, report = compress_digits_cnn(
-            seed=seed,
-            progress=training_progress(steps),
-            on_step=lambda step: say(f"  {step.name:28s} accuracy {percent(step.accuracy)}"),
-        )
+        made, data = train_digits("digits_cnn", steps, seed, say)
         target, files = folder / "cnn", DemoFiles.of(folder, "cnn")
-        files.write(model, data, images)
+        files.write(made, data, images)
+        test_x, test_y = data.test_x.numpy(), data.test_y.numpy()
         # From the files, as a user's own model would come.
         compile_pt2(
             files.model,
-            data.train_x,
+            data.train_x.numpy(),
             params,
             scnn=PRESETS[DEFAULT_SCNN_PRESET],
             placement="balance",
@@ -69,23 +62,19 @@ def run_cnn_demo(params: EieParams, images: int, folder: Path, seed: int, *, as_
         ).save(target)
         image = load_image(target)
         assert isinstance(image, CnnImage)
-        fixed = run_cnn(image, data.test_x)
-        result = verify_cnn(image, data.test_x[:images], progress=steps)
-    metrics = measure_cnn(image, data.test_x[:images], result)
-    accuracy = {
-        "float": report.steps[0].accuracy,
-        "compressed": report.steps[-1].accuracy,
-        **accuracies(fixed.outputs, result.rtl.outputs, data.test_y),
-    }
+        fixed = run_cnn(image, test_x)
+        result = verify_cnn(image, test_x[:images], progress=steps)
+    metrics = measure_cnn(image, test_x[:images], result)
+    accuracy = accuracies(made, fixed.outputs, result.rtl.outputs, test_y)
     failed = not result.ok or bool(metrics.problems)
     if as_json:
         document = cnn_verify_document(target, image, result, metrics)
         print_json({
-            "net": "cnn", "accuracy": accuracy, "compress": report.to_dict(), **document,
+            "net": "cnn", "accuracy": accuracy, "compress": asdict(made.result), **document,
         })  # fmt: skip
         return int(failed)
     print_line()
-    print_accuracies(accuracy, len(data.test_y), metrics.inputs)
+    print_accuracies(accuracy, len(test_y), metrics.inputs)
     print_by_hand(files, target)
     print_cnn_verification(image, result, metrics)
     return int(failed)

@@ -12,18 +12,16 @@ from zeroskip.cli.files import write_npy
 from zeroskip.cli.output import Steps, print_line
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from zeroskip.compiler.compress.digits import Digits
+    from zeroskip.compiler.compress.api import Compressed
+    from zeroskip.compiler.compress.images import Images
 
 __all__ = [
     "DemoFiles",
     "accuracies",
-    "import_torch",
     "percent",
     "print_accuracies",
     "print_by_hand",
-    "training_progress",
+    "train_digits",
 ]
 
 
@@ -50,18 +48,14 @@ class DemoFiles:
         """Whether all are there."""
         return all(path.is_file() for path in (self.model, self.inputs, self.calibration))
 
-    def write(self, module: "nn.Module", data: "Digits", images: int) -> None:
+    def write(self, made: "Compressed", data: "Images", images: int) -> None:
         """Write the network, the first ``images`` to test with, and all to train with."""
-        import torch
-
-        from zeroskip.compiler.compress.module import export
-
-        export(module, torch.from_numpy(data.train_x[:1]), self.model)
-        write_npy(self.inputs, data.test_x[:images])
-        write_npy(self.calibration, data.train_x)
+        made.save(self.model)
+        write_npy(self.inputs, data.test_x[:images].numpy())
+        write_npy(self.calibration, data.train_x.numpy())
 
 
-def import_torch(steps: Steps) -> None:
+def _import_torch(steps: Steps) -> None:
     """Import torch, which takes seconds, and let it use one thread.
 
     Layers this small gain nothing from a second thread, and lose much where cores are busy; and
@@ -74,18 +68,44 @@ def import_torch(steps: Steps) -> None:
     steps("import torch", 1, 1)
 
 
-def training_progress(steps: Steps) -> Callable[[str, float], None]:
-    """Show how far training and compressing are, as a share of 1."""
-    return lambda _, done: steps("train and compress", round(100 * done), 100)
-
-
-def accuracies(
-    fixed: NDArray[np.float64], rtl: NDArray[np.float64], labels: NDArray[np.int64]
-) -> dict[str, float | None]:
-    """Return how often the largest output is the label.
+def train_digits(
+    task: str, steps: Steps, seed: int = 0, say: Callable[[str], None] = lambda text: None
+) -> "tuple[Compressed, Images]":
+    """Train a network on the digits and compress it, as ``zeroskip compress auto --task`` does.
 
     Parameters
     ----------
+    task : ``digits`` or ``digits_cnn``.
+    steps : to show how far it is.
+    seed : of initial weights, and of the order of samples.
+    say : called with a line when a stage is done.
+    """
+    _import_torch(steps)
+    from zeroskip.compiler.compress.api import compress_task
+    from zeroskip.compiler.compress.config_file import override, preset
+    from zeroskip.compiler.compress.images import load_digits
+    from zeroskip.compiler.compress.tasks import task_of
+
+    made = compress_task(
+        task_of(task),
+        override(preset(task), {"seed": seed}),
+        progress=steps,
+        on_stage=lambda stage, score, _: say(f"  {stage:10s} accuracy {percent(score.accuracy)}"),
+    )
+    return made, load_digits()
+
+
+def accuracies(
+    made: "Compressed",
+    fixed: NDArray[np.float64],
+    rtl: NDArray[np.float64],
+    labels: NDArray[np.int64],
+) -> dict[str, float | None]:
+    """Return how often the largest output is the label, before compression and after.
+
+    Parameters
+    ----------
+    made : the network.
     fixed : outputs of the golden model for all test images.
     rtl : outputs of the hardware for the first of them.
     labels : of all of them.
@@ -95,7 +115,10 @@ def accuracies(
         classes = outputs.reshape(len(outputs), -1).argmax(axis=1)
         return float(np.mean(classes == labels[: len(outputs)]))
 
+    scores = list(made.result.scores.values())
     return {
+        "float": scores[0].accuracy,
+        "compressed": scores[-1].accuracy,
         "fixed_point": share(fixed),
         "rtl": share(rtl),
         "fixed_point_of_rtl_inputs": share(fixed[: len(rtl)]),

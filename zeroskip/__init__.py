@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ZeroskipError,
     )
     from zeroskip.compiler.api import compile, compile_pt2
+    from zeroskip.compiler.compress.api import compress
     from zeroskip.compiler.scnn.image import load_image as load
     from zeroskip.hw.eie.params import EieParams
     from zeroskip.hw.scnn.params import ScnnParams
@@ -37,6 +38,7 @@ __all__ = [
     "ZeroskipError",
     "compile",
     "compile_pt2",
+    "compress",
     "load",
     "run",
     "verify",
@@ -53,6 +55,7 @@ _HOMES = {
     "ZeroskipError": "zeroskip.base.errors:ZeroskipError",
     "compile": "zeroskip.compiler.api:compile",
     "compile_pt2": "zeroskip.compiler.api:compile_pt2",
+    "compress": "zeroskip.compiler.compress.api:compress",
     "load": "zeroskip.compiler.scnn.image:load_image",
     "run": "zeroskip.sim.api:run",
     "verify": "zeroskip.sim.api:verify",

@@ -4,6 +4,10 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
 
 from zeroskip.base.bounded import parse_json
 from zeroskip.base.errors import InputError
@@ -11,10 +15,13 @@ from zeroskip.compiler.compress.config import Auto, Config
 from zeroskip.compiler.compress.layers import layers_of
 from zeroskip.compiler.compress.pack import PackReport, pack
 from zeroskip.compiler.compress.run_folder import write_file
-from zeroskip.compiler.compress.stages import BASE, FLOWS, Stages
+from zeroskip.compiler.compress.stages import Stages
 from zeroskip.compiler.compress.task import Score, evaluate
+from zeroskip.compiler.compress.users_code import first_words
 
-__all__ = ["Attempt", "auto", "guess_scale", "next_scale", "scaled"]
+__all__ = ["Attempt", "Result", "auto", "guess_scale", "next_scale", "scaled"]
+
+_T = TypeVar("_T")
 
 _CODE_BITS = 3.4
 """Bits of a coded code, for a first guess."""
@@ -42,19 +49,54 @@ class Attempt:
     met: bool
 
 
+@dataclass(frozen=True)
+class Result:
+    """What the best attempt made, which ``report.json`` in the run's folder says.
+
+    Parameters
+    ----------
+    attempt : the best.
+    densities : that it pruned each layer to.
+    scores : after each of its stages, on the test data; ``train`` has that of the float network.
+    sizes : what ``model.zsk`` takes.
+    """
+
+    attempt: Attempt
+    densities: dict[str, float]
+    scores: dict[str, Score]
+    sizes: PackReport
+
+    @classmethod
+    def read(cls, path: Path) -> "Result":
+        """Read ``report.json``.
+
+        Raises
+        ------
+        InputError
+            If it is missing or damaged.
+        """
+        return _read(cls, path)
+
+    def write(self, path: Path) -> None:
+        """Write ``report.json``."""
+        write_file(path, json.dumps(asdict(self), indent=1).encode())
+
+    def meta(self, task: str) -> dict[str, Any]:
+        """Return what ``model.zsk`` says of itself."""
+        return _meta(task, self.attempt.base_error, self.attempt.error)
+
+
 def auto(
     stages: Stages,
     *,
-    on_attempt: Callable[[Attempt], None] | None = None,
-    on_pack: Callable[[PackReport], None] | None = None,
-) -> Attempt:
+    on_attempt: Callable[[Attempt], None] = lambda attempt: None,
+) -> Result:
     """Run all stages of the flow, as often as the targets need; keep the best ``model.zsk``.
 
     Parameters
     ----------
     stages : on a folder; what is done there already is not done again.
     on_attempt : called with each attempt.
-    on_pack : called with the report of each file that is the best so far.
 
     Raises
     ------
@@ -64,49 +106,42 @@ def auto(
         If a loss becomes no number.
     """
     config, folder, task, goal = stages.config, stages.folder, stages.task, stages.config.auto
-    model, draft = folder.path / "model.zsk", folder.path / ".attempt.zsk"
-    for stage in BASE:
-        stages.run(stage)
-    flow = [stage for stage in FLOWS[config.flow] if stage not in BASE]
-    base_module = stages.base()
+    model, noted = folder.path / "model.zsk", folder.path / "attempts.json"
+    base_module = stages.run_base()
     base, densities = evaluate(base_module, task), stages.densities(base_module)
     sizes = {name: part.weight.numel() for name, part in layers_of(base_module).items()}
-    attempts = _read(stages)
+    attempts = _read(list[Attempt], noted) if noted.exists() else []
     while not _finished(attempts, config):
         if attempts:
             scale = next_scale(attempts, goal)
         else:
             scale = guess_scale(sizes, densities, goal.target_ratio)
-        going, module = stages.with_densities(scaled(densities, scale)), base_module
-        for stage in flow:
-            module = going.run(stage)
+        going = stages.with_densities(scaled(densities, scale))
+        module = going.run_rest()
         score = evaluate(module, task)
-        meta = {"task": task.name, "float_error": base.error, "error": score.error}
-        report = pack(module, draft, task.example(), meta)
+        draft = folder.path / ".attempt.zsk"
+        report = pack(module, draft, task.example(), _meta(task.name, base.error, score.error))
         attempt = _judge(scale, base, score, report.ratio, goal)
-        if max([*attempts, attempt], key=lambda one: _rank(one, goal)) is attempt:
+        if max([*attempts, attempt], key=lambda tried: _rank(tried, goal)) is attempt:
             draft.replace(model)
-            document = {**report.to_dict(), **asdict(attempt), "densities": going.chosen()}
-            write_file(folder.path / "report.json", json.dumps(document, indent=1).encode())
-            if on_pack is not None:
-                on_pack(report)
+            found = Result(attempt, scaled(densities, scale), stages.scores(), report)
+            found.write(folder.path / "report.json")
         draft.unlink(missing_ok=True)
         attempts.append(attempt)
-        if on_attempt is not None:
-            on_attempt(attempt)
+        on_attempt(attempt)
         # Before it is noted: an attempt must not find the stages of the one before.
         if not _finished(attempts, config):
             folder.forget("prune")
-        text = json.dumps([asdict(one) for one in attempts], indent=1)
-        write_file(folder.path / "attempts.json", text.encode())
-    best = max(attempts, key=lambda one: _rank(one, goal))
+        write_file(noted, json.dumps([asdict(tried) for tried in attempts], indent=1).encode())
+    result = Result.read(folder.path / "report.json")
+    best = result.attempt
     if not best.met:
         raise InputError(
             f"the target ({_words(goal)}) was not reached in {len(attempts)} attempts; the best "
             f"found is {best.ratio:.1f}x at an error of {best.error:.4g} "
             f"({best.increase:+.4g} over the float network), in {model}"
         )
-    return best
+    return result
 
 
 def scaled(densities: Mapping[str, float], scale: float) -> dict[str, float]:
@@ -156,6 +191,10 @@ def next_scale(attempts: list[Attempt], goal: Auto) -> float:
     return 0.7 * min(right) if right else 1.6 * max(wrong)
 
 
+def _meta(task: str, base_error: float, error: float) -> dict[str, Any]:
+    return {"task": task, "float_error": base_error, "error": error}
+
+
 def _finished(attempts: list[Attempt], config: Config) -> bool:
     goal = config.auto
     free = goal.max_error_increase is None and goal.target_ratio is None
@@ -190,14 +229,14 @@ def _rank(attempt: Attempt, goal: Auto) -> tuple[bool, float]:
     return False, -short
 
 
-def _read(stages: Stages) -> list[Attempt]:
-    path = stages.folder.path / "attempts.json"
-    if not path.exists():
-        return []
+def _read(kind: type[_T], path: Path) -> _T:
+    """Read what a file of the run says, as JSON."""
     try:
-        return [Attempt(**one) for one in parse_json(path.read_text())]
-    except (ValueError, TypeError, OSError) as error:
-        raise InputError(f"{path} is damaged: {error}; remove it and resume") from error
+        return TypeAdapter(kind).validate_python(parse_json(path.read_text()))
+    except (ValueError, OSError) as error:
+        raise InputError(
+            f"{path} is damaged: {first_words(error)}; remove it and resume"
+        ) from error
 
 
 def _words(goal: Auto) -> str:

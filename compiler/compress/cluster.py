@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from zeroskip.compiler.compress.config import Init, Share
-from zeroskip.compiler.compress.layers import Layer, Shared, hold
+from zeroskip.compiler.compress.layers import Shared, by_layer, hold, layers_of
 from zeroskip.compiler.passes.share import cluster
 
 __all__ = ["share_layers", "share_weights", "start_centroids"]
@@ -49,9 +50,16 @@ def share_weights(weight: torch.Tensor, count: int, init: Init = "linear", seed:
     return Shared(held, torch.from_numpy(values).to(weight))
 
 
-def share_layers(layers: dict[str, Layer], share: Share, seed: int = 0) -> None:
-    """Share the weights of each layer, which trains its values from now on."""
+def share_layers(module: nn.Module, share: Share, seed: int = 0) -> None:
+    """Share the weights of each layer of ``module``, which trains its values from now on.
+
+    Raises
+    ------
+    InputError
+        If ``share`` is not of the layers that ``module`` has.
+    """
+    layers = layers_of(module)
+    counts = by_layer(module, "share.layers", share.layers, dict.fromkeys(layers, share.codes))
     for name, layer in layers.items():
-        count = share.layers.get(name, share.codes)
         with torch.no_grad():
-            hold(layer, share_weights(layer.weight, count, share.init, seed))
+            hold(layer, share_weights(layer.weight, counts[name], share.init, seed))

@@ -1,18 +1,17 @@
 """One network compressed in several ways, side by side."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import nn
 
 from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.config import Flow, Granularity, Init
 from zeroskip.compiler.compress.config_file import override
 from zeroskip.compiler.compress.layers import density_of, layers_of
 from zeroskip.compiler.compress.pack import pack
-from zeroskip.compiler.compress.run_folder import RunFolder
-from zeroskip.compiler.compress.stages import BASE, FLOWS, Stages
+from zeroskip.compiler.compress.stages import Stages
 from zeroskip.compiler.compress.task import evaluate
 
 __all__ = ["Aspect", "Cost", "Measure", "Outcome", "compare", "variants_of"]
@@ -65,7 +64,7 @@ class Outcome:
     references: float | None
 
 
-def variants_of(aspect: str, pes: int = 8) -> dict[str, list[str]]:
+def variants_of(aspect: str, pes: int = 8) -> dict[str, dict[str, Any]]:
     """Return the settings of each way.
 
     Raises
@@ -73,22 +72,20 @@ def variants_of(aspect: str, pes: int = 8) -> dict[str, list[str]]:
     InputError
         If there is no such aspect.
     """
-    if aspect == "granularity":
-        return {g: [f"prune.granularity={g}"] for g in ("fine", "vector", "kernel", "filter")}
     if aspect == "balance":
-        return {"free": ["prune.balance_pes=0"], f"pes{pes}": [f"prune.balance_pes={pes}"]}
-    if aspect == "init":
-        return {init: [f"share.init={init}"] for init in ("linear", "density", "forgy")}
-    if aspect == "flow":
-        return {flow: [f"flow={flow}"] for flow in FLOWS}
+        return {"free": {"prune.balance_pes": 0}, f"pes{pes}": {"prune.balance_pes": pes}}
     if aspect == "codes":
-        return {f"codes{n}": [f"share.codes={n}"] for n in (3, 7, 15, 31, 63)}
-    raise InputError(f"--what must be one of {', '.join(get_args(Aspect))}, not {aspect!r}")
+        return {f"codes{n}": {"share.codes": n} for n in (3, 7, 15, 31, 63)}
+    kinds = {"granularity": Granularity, "init": Init, "flow": Flow}
+    if aspect not in kinds:
+        raise InputError(f"--what must be one of {', '.join(get_args(Aspect))}, not {aspect!r}")
+    setting = {"granularity": "prune.granularity", "init": "share.init", "flow": "flow"}[aspect]
+    return {way: {setting: way} for way in get_args(kinds[aspect])}
 
 
 def compare(
     stages: Stages,
-    variants: dict[str, list[str]],
+    variants: dict[str, dict[str, Any]],
     measure: Measure | None = None,
     *,
     on_outcome: Callable[[Outcome], None] | None = None,
@@ -102,22 +99,12 @@ def compare(
     measure : of the result; None where it is not wanted.
     on_outcome : called with each result.
     """
-    for stage in BASE:
-        stages.run(stage)
+    stages.run_base()
     example, outcomes = stages.task.example(), []
     for name, settings in variants.items():
-        folder = RunFolder(stages.folder.path / name)
-        config = override(stages.config, settings)
-        folder.begin(config, {"task": stages.task.name, "variant": name}, resume=True)
-        for stage in BASE:
-            source, target = (f.path / f"{stage}.pt" for f in (stages.folder, folder))
-            if not target.exists():
-                shutil.copyfile(source, target)
-        going = stages.on(folder, config)
-        module = going.base()
-        for stage in (one for one in FLOWS[config.flow] if one not in BASE):
-            module = going.run(stage)
-        report = pack(module, folder.path / "model.zsk", example)
+        going = stages.branch(name, override(stages.config, settings))
+        module = going.run_rest()
+        report = pack(module, going.folder.path / "model.zsk", example)
         cost = None if measure is None else measure(module)
         kept = max(1, sum(layer.kept for layer in report.layers))
         stored = sum(32 * layer.rate_coded * layer.weights for layer in report.layers)

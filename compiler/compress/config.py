@@ -1,10 +1,15 @@
 """Every number that steers compression: its default, its range, what it does."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-__all__ = ["Config", "Density", "Flow", "Granularity", "Init", "Phase", "Prune", "Share"]
+__all__ = ["TAGS", "Config", "Density", "Flow", "Granularity", "Init", "Phase", "Prune", "Share"]
+
+TAGS = ("<by name>", "<in order>")
+"""What pydantic calls the two kinds of values by layer, in places of errors."""
+
+_T = TypeVar("_T")
 
 Flow = Literal["deep-compression", "ttq"]
 Granularity = Literal["fine", "vector", "kernel", "filter"]
@@ -12,10 +17,15 @@ Init = Literal["linear", "density", "forgy"]
 
 Density = Annotated[float, Field(ge=0, le=1)]
 _Codes = Annotated[int, Field(ge=1, le=255)]
+_ByLayer = Annotated[
+    Annotated[dict[str, _T], Tag(TAGS[0])] | Annotated[list[_T], Tag(TAGS[1])],
+    Discriminator(lambda given: TAGS[isinstance(given, list)]),
+]
+"""A value for layers by their names, or one for each layer, in order."""
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Phase(_Section):
@@ -43,13 +53,20 @@ class Phase(_Section):
     temperature: float = Field(
         default=2.0, gt=0, description="of that distance; targets must be classes"
     )
+    noise: float = Field(
+        default=0.0, ge=0, description="standard deviation of normal noise added to inputs"
+    )
 
 
 class Prune(Phase):
     """Which weights go, and how fast."""
 
-    density: Density = Field(default=0.1, description="share of weights that stay, in every layer")
-    layers: dict[str, Density] = Field(default={}, description="the same, layer by layer")
+    density: Density = Field(
+        default=0.1, gt=0, description="share of weights that stay, in every layer"
+    )
+    layers: _ByLayer[Density] = Field(
+        default={}, description="the same, layer by layer: by name, or one for each in order"
+    )
     sensitivity: bool = Field(
         default=False,
         description="choose densities by sensitivity, scaled so that their mean is density",
@@ -78,7 +95,9 @@ class Share(_Section):
     codes: _Codes = Field(
         default=15, description="values per layer besides 0; 15 fit the 4 bits of EIE"
     )
-    layers: dict[str, _Codes] = Field(default={}, description="the same, layer by layer")
+    layers: _ByLayer[_Codes] = Field(
+        default={}, description="the same, layer by layer: by name, or one for each in order"
+    )
     init: Init = Field(
         default="linear",
         description="where centroids start: linear over the range, density, or forgy",

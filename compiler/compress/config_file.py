@@ -2,16 +2,20 @@
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from zeroskip.base.errors import InputError
-from zeroskip.compiler.compress.config import Config
+from zeroskip.compiler.compress.config import TAGS, Config
 
-__all__ = ["dump_config", "load_config", "override", "parse_config"]
+__all__ = [
+    "common_settings", "dump_config", "load_config", "override", "parse_config", "parse_settings",
+    "preset",
+]  # fmt: skip
 
 
 def load_config(path: Path | str) -> Config:
@@ -38,8 +42,14 @@ def parse_config(text: str, name: str) -> Config:
         raise InputError(f"configuration {name} is no TOML: {error}") from error
 
 
-def override(config: Config, settings: Sequence[str]) -> Config:
-    """Return ``config`` with settings like ``prune.density=0.05`` in place of its own.
+def preset(name: str) -> Config:
+    """Return a configuration that comes along: that of a task, or ``short``."""
+    text = (resources.files("zeroskip.compiler.compress") / "presets" / f"{name}.toml").read_text()
+    return parse_config(text, f"of {name}")
+
+
+def override(config: Config, settings: Mapping[str, Any]) -> Config:
+    """Return ``config`` with settings by name, like ``prune.density``, in place of its own.
 
     Raises
     ------
@@ -47,16 +57,69 @@ def override(config: Config, settings: Sequence[str]) -> Config:
         If a name or value is wrong.
     """
     document = config.model_dump()
-    for setting in settings:
-        path, equals, value = setting.partition("=")
-        *tables, key = path.strip().split(".")
+    for path, value in settings.items():
+        *tables, key = path.split(".")
         table: Any = document
         for part in tables:
             table = table.get(part) if isinstance(table, dict) else None
-        if not equals or not isinstance(table, dict):
-            raise InputError(f"a setting must be like prune.density=0.05, not {setting!r}")
-        table[key] = _value(value.strip())
+        if not isinstance(table, dict):
+            raise InputError(f"there is no setting {path!r}; one is prune.density")
+        table[key] = value
     return _validate(document, "given by settings")
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Return settings that are written like ``prune.density=0.05``, by name.
+
+    Raises
+    ------
+    InputError
+        If one is written otherwise.
+    """
+    settings: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise InputError(f"a setting must be like prune.density=0.05, not {text!r}")
+        try:
+            settings[name] = tomllib.loads(f"x = {value}")["x"]
+        except tomllib.TOMLDecodeError:
+            # A word without quotes, which shells take away.
+            settings[name] = value
+    return settings
+
+
+def common_settings(
+    *,
+    density: float | Sequence[float] | None = None,
+    codes: int | Sequence[int] | None = None,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """Return the settings that the few options of a short call stand for.
+
+    Parameters
+    ----------
+    density : share of weights to keep, one for all layers or one for each.
+    codes : shared values besides 0, alike.
+    epochs : while pruning; half as many after sharing.
+    learning_rate : while pruning; half of it after sharing, when few values move.
+    seed : of everything that is drawn.
+    """
+    settings: dict[str, Any] = {}
+    for stage, name, given in (("prune", "density", density), ("share", "codes", codes)):
+        if given is not None:
+            if isinstance(given, Sequence) and not isinstance(given, str):
+                settings[f"{stage}.layers"] = [*given]
+            else:
+                settings[f"{stage}.{name}"] = given
+    if epochs is not None:
+        settings |= {"prune.epochs": epochs, "finetune.epochs": epochs // 2}
+    if learning_rate is not None:
+        settings["prune.learning_rate"] = learning_rate
+        settings["finetune.learning_rate"] = learning_rate / 2
+    return settings if seed is None else {**settings, "seed": seed}
 
 
 def dump_config(config: Config) -> str:
@@ -66,20 +129,12 @@ def dump_config(config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
-        # A word without quotes, which shells take away.
-        return text
-
-
 def _validate(document: dict[str, Any], name: str) -> Config:
     try:
         return Config.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "it"
+        where = ".".join(str(part) for part in first["loc"] if part not in TAGS) or "it"
         if first["type"] == "extra_forbidden":
             raise InputError(f"configuration {name} has no setting {where!r}") from error
         raise InputError(

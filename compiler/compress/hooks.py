@@ -1,4 +1,4 @@
-"""Read a hook file: a user's network and data as functions of a Python file."""
+"""Read a user's network, and data, as functions of a Python file, which is run."""
 
 import importlib.util
 import inspect
@@ -12,7 +12,7 @@ from zeroskip.base.errors import InputError
 from zeroskip.compiler.compress.task import Task
 from zeroskip.compiler.compress.users_code import running
 
-__all__ = ["load_hooks"]
+__all__ = ["load_hooks", "load_maker"]
 
 _REQUIRED = ("model", "train_loader", "test_loader")
 
@@ -28,14 +28,7 @@ def load_hooks(path: Path | str) -> Task:
     InputError
         If the file cannot be run, or a function is missing or takes other arguments.
     """
-    path = Path(path)
-    if not path.is_file():
-        why = "is a folder; name the Python file in it" if path.is_dir() else "does not exist"
-        raise InputError(f"hook file {path} {why}")
-    if path.suffix != ".py":
-        raise InputError(f"hook file {path} must be Python and end in .py")
-    path = path.absolute()
-    module: Any = _run(path)
+    path, module = _run(path, "hook file")
     missing = [name for name in _REQUIRED if not callable(getattr(module, name, None))]
     if missing:
         raise InputError(
@@ -46,6 +39,23 @@ def load_hooks(path: Path | str) -> Task:
         _check_arguments(getattr(module, name), f"{path}: {name}()", ())
     loss = _loss(module, path)
     return Task(path.stem, module.model, module.train_loader, module.test_loader, loss, path)
+
+
+def load_maker(place: str) -> tuple[Callable[[], Any], Path]:
+    """Read ``FILE.py:NAME``, a function that makes a network; return it and the whole path.
+
+    Raises
+    ------
+    InputError
+        As for :func:`load_hooks`.
+    """
+    file, _, name = place.rpartition(":")
+    path, module = _run(file, "model file")
+    maker = getattr(module, name, None)
+    if not callable(maker):
+        raise InputError(f"model file {path} has no function {name!r}")
+    _check_arguments(maker, f"{path}: {name}()", ())
+    return maker, path
 
 
 def _loss(module: ModuleType, path: Path) -> Any:
@@ -62,8 +72,13 @@ def _loss(module: ModuleType, path: Path) -> Any:
     return loss
 
 
-def _run(path: Path) -> ModuleType:
-    """Run the file as a module and return it."""
+def _run(path: Path | str, what: str) -> tuple[Path, Any]:
+    """Run a user's file as a module; return its whole path and the module."""
+    path = Path(path)
+    if not path.is_file():
+        why = "is a folder; name the Python file in it" if path.is_dir() else "does not exist"
+        raise InputError(f"{what} {path} {why}")
+    path = path.absolute()
     # Under its own name, processes of data loaders find what is in it again.
     name, folder = path.stem, str(path.parent)
     known = sys.modules.get(name)
@@ -71,16 +86,16 @@ def _run(path: Path) -> ModuleType:
         name = f"zeroskip_hooks_{name}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise InputError(f"hook file {path} must be Python and end in .py")
+        raise InputError(f"{what} {path} must be Python and end in .py")
     module = importlib.util.module_from_spec(spec)
     module.__dict__["__zeroskip_hooks__"] = True
     sys.modules[name] = module
     if folder in sys.path:
         sys.path.remove(folder)
     sys.path.insert(0, folder)
-    with running(f"hook file {path}", path):
+    with running(f"{what} {path}", path):
         spec.loader.exec_module(module)
-    return module
+    return path, module
 
 
 def _check_arguments(function: Callable[..., Any], what: str, names: tuple[str, ...]) -> None:

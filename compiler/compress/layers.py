@@ -1,6 +1,7 @@
 """The layers of any module whose weights are compressed, and what they are held to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -9,8 +10,11 @@ from torch.nn.utils import parametrize
 from zeroskip.base.errors import InputError
 
 __all__ = [
-    "Layer", "Masked", "Shared", "bake", "density_of", "hold", "layers_of", "tied_names",
+    "Layer", "Masked", "Shared", "bake", "by_layer", "density_of", "hold", "layers_of",
+    "tied_names",
 ]  # fmt: skip
+
+T = TypeVar("T")
 
 _TIES = "_zeroskip_ties"
 """Attribute of a layer: the other places of its weight, as pairs of module and name."""
@@ -107,6 +111,43 @@ def tied_names(module: nn.Module) -> dict[str, str]:
         for layer_name, layer in layers_of(module).items()
         for part, name in getattr(layer, _TIES)
     }
+
+
+def by_layer(
+    module: nn.Module, setting: str, given: Mapping[str, T] | Sequence[T], others: Mapping[str, T]
+) -> dict[str, T]:
+    """Return the value of a setting for each layer of ``module``.
+
+    Parameters
+    ----------
+    module : whose layers are meant.
+    setting : its name, for messages.
+    given : values by the names of layers, or one for each layer, in order.
+    others : values of layers that ``given`` does not name.
+
+    Raises
+    ------
+    InputError
+        If there are not as many values as layers, or there is no layer of a name.
+    """
+    names = list(layers_of(module))
+    if not isinstance(given, Mapping):
+        if len(given) != len(names):
+            raise InputError(
+                f"{setting} has {len(given)} values, but there are {len(names)} layers: "
+                f"{', '.join(names)}"
+            )
+        return dict(zip(names, given, strict=True))
+    unknown = next((name for name in given if name not in names), None)
+    if unknown is not None:
+        ties = {name.rpartition(".")[0]: owner for name, owner in tied_names(module).items()}
+        if unknown in ties:
+            raise InputError(
+                f"{setting} names {unknown!r}, whose weight is that of {ties[unknown]!r}: name "
+                "that layer alone"
+            )
+        raise InputError(f"{setting} names {unknown!r}, but the layers are {', '.join(names)}")
+    return {**others, **given}
 
 
 def hold(layer: nn.Module, by: nn.Module) -> None:

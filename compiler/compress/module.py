@@ -1,9 +1,10 @@
 """Read networks of every kind, and write torch modules as ``.pt2`` files."""
 
+import copy
 import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -11,41 +12,52 @@ from torch.export import Dim, ExportedProgram
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.staging import replaced_path
-from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
+from zeroskip.compiler.compress.hooks import load_maker
+from zeroskip.compiler.compress.rebuild import to_module
+from zeroskip.compiler.frontend.networks import import_program, import_pt2
 from zeroskip.compiler.frontend.zsk import import_zsk
 from zeroskip.compiler.ir.graph import FloatGraph
 
-__all__ = ["Model", "export", "linear_layers", "read_model", "weight_layers"]
+__all__ = ["Model", "export", "read_model"]
 
 Model = nn.Module | ExportedProgram | FloatGraph | str | Path
-"""Whatever the front end reads; text is the path of a ``.pt2`` or ``.zsk`` file."""
+"""What can be compressed: whatever the front end reads; text is the path of a ``.pt2`` or ``.zsk``
+file, or like ``net.py:make``, a file, which is run, and its function that makes the module."""
 
 
-def read_model(model: Model, example_input: Any) -> FloatGraph:
-    """Read ``model``; only a module needs ``example_input``.
+def read_model(
+    model: Model,
+) -> tuple[Callable[[], nn.Module], tuple[int, ...] | None, Path | None]:
+    """Return what makes the module to compress, anew each time.
+
+    Returns
+    -------
+    The function, the shape of a sample if the model says it, and the user's file that is run.
 
     Raises
     ------
     InputError, CompileError
         As the functions of :mod:`zeroskip.compiler.frontend.networks` do.
     """
-    if isinstance(model, FloatGraph):
-        return model
-    if isinstance(model, ExportedProgram):
-        return import_program(model)
+    if isinstance(model, nn.Module):
+        return lambda: copy.deepcopy(model), None, None
+    if isinstance(model, str) and ".py:" in model:
+        maker, file = load_maker(model)
+        return maker, None, file
     if isinstance(model, (str, Path)):
-        return import_zsk(model) if Path(model).suffix == ".zsk" else import_pt2(model)
-    return import_module(model, example_input)
-
-
-def linear_layers(module: nn.Module) -> list[nn.Linear]:
-    """Return the Linears of ``module`` in order."""
-    return [part for part in module.modules() if isinstance(part, nn.Linear)]
-
-
-def weight_layers(module: nn.Module) -> list[nn.Linear | nn.Conv2d]:
-    """Return the Linears and convolutions of ``module`` in order."""
-    return [part for part in module.modules() if isinstance(part, nn.Linear | nn.Conv2d)]
+        path = Path(model)
+        network = import_zsk(path) if path.suffix == ".zsk" else import_pt2(path)
+    elif isinstance(model, ExportedProgram):
+        network = import_program(model)
+    elif isinstance(model, FloatGraph):
+        network = model
+    else:
+        raise InputError(
+            "model must be a torch.nn.Module, an exported program or the path of a .pt2 or .zsk "
+            f"file, not {type(model).__name__}"
+        )
+    shape = network.sample_shape or network.input_shape
+    return lambda: to_module(network), shape, None
 
 
 def export(module: nn.Module, example_input: torch.Tensor, path: str | Path) -> None:

@@ -243,7 +243,7 @@ def _size(name: str, weight: torch.Tensor, stored: StoredTensor) -> LayerSize:
         name=name,
         weights=total,
         kept=int(torch.count_nonzero(weight)),
-        values=record.get("values", int(weight.unique().numel())),
+        values=record.get("values", int(weight[weight != 0].unique().numel())),
         code_bits=code,
         coded_code_bits=coded / entries,
         run_bits=runs,

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from zeroskip.base.errors import InputError, ZeroskipError
+from zeroskip.base.errors import ZeroskipError
 from zeroskip.compiler.compress.config import Config, Prune
-from zeroskip.compiler.compress.layers import Layer, Masked, hold, layers_of, tied_names
+from zeroskip.compiler.compress.layers import Layer, Masked, by_layer, hold, layers_of
 from zeroskip.compiler.compress.masks import kept_weights, make_mask
 from zeroskip.compiler.compress.task import Task
 
@@ -103,22 +103,10 @@ def choose_densities(module: nn.Module, task: Task, config: Config) -> dict[str,
     Raises
     ------
     InputError
-        If it names a layer that ``module`` does not have.
+        If it is not of the layers that ``module`` has.
     """
     prune = config.prune
-    names = list(layers_of(module))
-    unknown = [name for name in prune.layers if name not in names]
-    if unknown:
-        ties = {name.rpartition(".")[0]: owner for name, owner in tied_names(module).items()}
-        if unknown[0] in ties:
-            raise InputError(
-                f"prune.layers names {unknown[0]!r}, whose weight is that of "
-                f"{ties[unknown[0]]!r}: name that layer alone"
-            )
-        raise InputError(
-            f"prune.layers names {unknown[0]!r}, but the layers are {', '.join(names)}"
-        )
-    chosen = dict.fromkeys(names, prune.density)
+    chosen = dict.fromkeys(layers_of(module), prune.density)
     if prune.sensitivity:
         from zeroskip.compiler.compress.sensitivity import analyze, scale_densities
 
@@ -126,4 +114,4 @@ def choose_densities(module: nn.Module, task: Task, config: Config) -> dict[str,
             module, task, config.analyze, seed=config.seed, granularity=prune.granularity
         )
         chosen = scale_densities(found, prune.density)
-    return {**chosen, **prune.layers}
+    return by_layer(module, "prune.layers", prune.layers, chosen)

@@ -7,13 +7,10 @@ import torch
 from torch import nn
 
 from zeroskip.base.errors import InputError
-from zeroskip.compiler.compress.fold import apply_folds, find_folds
 from zeroskip.compiler.compress.layers import Masked, Shared, bake, hold, layers_of
-from zeroskip.compiler.compress.prepare import ready_module
-from zeroskip.compiler.compress.task import Task
 from zeroskip.compiler.compress.ttq import Ternary
 
-__all__ = ["misfit", "network_with", "restore"]
+__all__ = ["misfit", "restore"]
 
 
 def restore(module: nn.Module, state: dict[str, Any]) -> None:
@@ -35,36 +32,6 @@ def restore(module: nn.Module, state: dict[str, Any]) -> None:
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise InputError(f"a checkpoint is of another network: {' '.join(lines[:2])}") from error
-
-
-def network_with(task: Task, state: Mapping[str, torch.Tensor], what: str) -> nn.Module:
-    """Return the network of ``task`` with the tensors of a file.
-
-    BatchNorm is folded where the file is of a network in which it was.
-
-    Parameters
-    ----------
-    task : gives the network.
-    state : tensors by name.
-    what : has them, for messages.
-
-    Raises
-    ------
-    InputError
-        If they are of another network.
-    """
-    module, _ = ready_module(task)
-    if misfit(module, state) is not None:
-        folded, _ = ready_module(task)
-        apply_folds(folded, find_folds(folded, task.example()))
-        if misfit(folded, state) is None:
-            module = folded
-    why = misfit(module, state)
-    if why is not None:
-        raise InputError(f"{what} is of another network than model(): {why}")
-    # Without their counts, which old files do not have, norms are the same.
-    module.load_state_dict(dict(state), strict=False)
-    return module
 
 
 def misfit(module: nn.Module, state: Mapping[str, torch.Tensor]) -> str | None:

@@ -80,11 +80,8 @@ class RunFolder:
             if not change:
                 _check_same(load_config(file), config, self.path)
 
-    def begin(
-        self, config: Config, identity: dict[str, Any], *, resume: bool, change: bool = False
-    ) -> None:
-        """Write what the run is, or check that it is the one to resume; see :meth:`check`."""
-        self.check(config, identity, resume=resume, change=change)
+    def begin(self, config: Config, identity: dict[str, Any]) -> None:
+        """Write what the run is, once :meth:`check` has let it pass."""
         self.make()
         note = self.path / "run.json"
         if not note.exists():

@@ -11,8 +11,7 @@ from torch import nn
 
 from zeroskip.base.errors import InputError
 from zeroskip.compiler.compress.layers import layers_of
-from zeroskip.compiler.compress.run_folder import RunFolder
-from zeroskip.compiler.compress.stages import BASE, FLOWS, Stages
+from zeroskip.compiler.compress.stages import Stages
 from zeroskip.compiler.compress.task import evaluate
 
 __all__ = ["Trial", "search"]
@@ -71,9 +70,7 @@ def search(
     if not 0 < low < high <= 1:
         raise InputError(f"densities must have 0 < low < high <= 1, not {low!r} and {high!r}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    for stage in BASE:
-        stages.run(stage)
-    base, folder = stages.base(), stages.folder
+    base, folder = stages.run_base(), stages.folder
     storage = JournalStorage(JournalFileBackend(str(folder.path / _LOG)))
     done = _done(storage)
     # A sampler has no memory of its own: another seed, or a resumed one would repeat itself.
@@ -94,7 +91,8 @@ def search(
         densities = {
             name: trial.suggest_float(name, low, high, log=True) for name in layers_of(base)
         }
-        module = _compress(stages, densities, folder.path / "trial")
+        going = stages.branch("trial", stages.config, resume=False).with_densities(densities)
+        module = going.run_rest()
         return evaluate(module, stages.task).error, cost(module)
 
     while _done(storage) < trials:
@@ -103,20 +101,6 @@ def search(
             on_trial(_trials(study)[-1])
     shutil.rmtree(folder.path / "trial", ignore_errors=True)
     return _trials(study)
-
-
-def _compress(stages: Stages, densities: dict[str, float], path: object) -> nn.Module:
-    """Compress the float network in a folder that is emptied first."""
-    folder = RunFolder(str(path))
-    folder.make()
-    folder.forget("train")
-    for stage in BASE:
-        shutil.copyfile(stages.folder.path / f"{stage}.pt", folder.path / f"{stage}.pt")
-    going = stages.on(folder, stages.config).with_densities(densities)
-    module = going.base()
-    for stage in (one for one in FLOWS["deep-compression"] if one not in BASE):
-        module = going.run(stage)
-    return module
 
 
 def _done(storage: JournalStorage) -> int:

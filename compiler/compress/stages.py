@@ -1,6 +1,7 @@
 """The stages of Deep Compression on a run folder: each can be done alone, and gone on with."""
 
 import copy
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -10,13 +11,12 @@ from torch import nn
 from zeroskip.base.errors import InputError
 from zeroskip.compiler.compress.cluster import share_layers
 from zeroskip.compiler.compress.config import Config, Phase
-from zeroskip.compiler.compress.fold import Fold, apply_folds, find_folds, kept_norms
-from zeroskip.compiler.compress.layers import Masked, bake, hold, layers_of, tied_names
+from zeroskip.compiler.compress.layers import Masked, bake, hold, layers_of
 from zeroskip.compiler.compress.masks import make_mask
-from zeroskip.compiler.compress.prepare import ready_module
+from zeroskip.compiler.compress.prepare import Network
 from zeroskip.compiler.compress.pruner import Pruner, choose_densities
 from zeroskip.compiler.compress.restore import restore
-from zeroskip.compiler.compress.run_folder import RunFolder
+from zeroskip.compiler.compress.run_folder import STAGES, RunFolder
 from zeroskip.compiler.compress.task import Score, Task, evaluate
 from zeroskip.compiler.compress.train import Progress, Trainer, frozen_copy
 from zeroskip.compiler.compress.trial import try_task
@@ -60,14 +60,26 @@ class Stages:
         *,
         device: str = "cpu",
         progress: Progress | None = None,
-        on_stage: Callable[[str, Score, nn.Module], None] | None = None,
-        on_note: Callable[[str], None] | None = None,
+        on_stage: Callable[[str, Score, nn.Module], None] = lambda *_: None,
+        on_note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.task, self.config, self.folder = task, config, folder
         self._device = device
         self._progress, self._on_stage, self._on_note = progress, on_stage, on_note
-        self._made: nn.Module | None = None
-        self._folds: list[Fold] | None = None
+        self.network = Network(task, seed=config.seed, device=device, on_note=on_note)
+
+    def begin(self, identity: dict[str, Any], *, resume: bool, change: bool = False) -> None:
+        """Try a batch, before anything that takes long, and write what the run is; see RunFolder.
+
+        Raises
+        ------
+        InputError
+            If the folder holds another run, the network or a batch cannot be made, or they do not
+            fit each other.
+        """
+        self.folder.check(self.config, identity, resume=resume, change=change)
+        self._try_batch()
+        self.folder.begin(self.config, identity)
 
     def on(self, folder: RunFolder, config: Config) -> "Stages":
         """Return stages of the same task on another folder, or with another configuration."""
@@ -81,7 +93,29 @@ class Stages:
             on_note=self._on_note,
         )
         if config.seed == self.config.seed:
-            other._made, other._folds = self._made, self._folds
+            other.network = self.network
+        return other
+
+    def branch(self, name: str, config: Config, *, resume: bool = True) -> "Stages":
+        """Return stages in a folder within this one, which begin with the same float network.
+
+        Parameters
+        ----------
+        name : of the folder.
+        config : what is done from there.
+        resume : stages that are done there are not done again.
+        """
+        folder = RunFolder(self.folder.path / name)
+        if not resume:
+            folder.forget(BASE[0])
+        other = self.on(folder, config)
+        identity = {"task": self.task.name, "variant": name}
+        folder.check(config, identity, resume=True, change=not resume)
+        folder.begin(config, identity)
+        for stage in BASE:
+            source, target = (f.path / f"{stage}.pt" for f in (self.folder, folder))
+            if source.exists() and not target.exists():
+                shutil.copyfile(source, target)
         return other
 
     def with_densities(self, densities: dict[str, float]) -> "Stages":
@@ -89,71 +123,55 @@ class Stages:
         prune = self.config.prune.model_copy(update={"layers": densities, "sensitivity": False})
         return self.on(self.folder, self.config.model_copy(update={"prune": prune}))
 
-    def chosen(self) -> dict[str, float]:
-        """Return the densities configured layer by layer."""
-        return dict(self.config.prune.layers)
-
-    def try_batch(self) -> None:
-        """Make the network and compute a batch with it, before anything that takes long.
-
-        Raises
-        ------
-        InputError
-            If the network or a batch cannot be made, or do not fit each other.
-        """
-        config = self.config
-        epochs = {stage: getattr(config, stage).epochs for stage in FLOWS[config.flow]
-                  if stage != "share"}  # fmt: skip
-        early = any(epochs[stage] for stage in BASE)
-        self._note(try_task(self.fresh(), self.task, train=early or config.prune.sensitivity))
-        if any(epochs.values()) and not early:
-            # What is trained has its norms folded, and may take a batch of one where they do not.
-            try_task(self.folded(self.fresh()), self.task, train=True)
-
-    def fresh(self) -> nn.Module:
-        """Return the network as the task gives it, but for what :func:`ready_module` changes."""
-        if self._made is None:
-            # Layers draw their weights from torch's global generator.
-            torch.manual_seed(self.config.seed)
-            self._made, notes = ready_module(self.task, self._device)
-            ties = tied_names(self._made)
-            self._note([
-                *notes,
-                *(f"{name!r} is the weight of layer {ties[name]!r}, and stays so" for name in ties),
-            ])
-        return copy.deepcopy(self._made)
-
-    def folded(self, module: nn.Module) -> nn.Module:
-        """Return ``module``, one of the network's kind, with BatchNorm folded in place."""
-        if self._folds is None:
-            fresh = self.fresh()
-            example = self.task.example().to(self._device)
-            self._folds = find_folds(fresh, example)
-            apply_folds(fresh, self._folds)
-            if self._folds:
-                names = ", ".join(fold.norm for fold in self._folds)
-                text = "BatchNorm folded before pruning, with its statistics of eval mode"
-                self._note([f"{text}: {names}"])
-            self._note([f"warning: {text}" for text in kept_norms(fresh)])
-        apply_folds(module, self._folds)
-        return module
-
     def result(self, *stages: str) -> nn.Module | None:
         """Return the network after the last of ``stages`` that is done, folded, or None."""
         for stage in reversed(stages):
             document = self.folder.load(stage)
             if document is not None:
                 module = self._restored(stage, document["model"])
-                return self.folded(module) if stage in BASE else module
+                return self.network.folded(module) if stage in BASE else module
         return None
 
     def base(self) -> nn.Module:
         """Return the float network, folded."""
-        return self.result(*BASE) or self.folded(self.fresh())
+        return self.result(*BASE) or self.network.folded()
+
+    def run_base(self) -> nn.Module:
+        """Do the stages that make the float network, and return it, folded."""
+        for stage in BASE:
+            if stage == "train" or self.config.dsd.epochs:
+                self.run(stage)
+        return self.base()
+
+    def run_rest(self) -> nn.Module:
+        """Do the other stages of the flow, and return the compressed network."""
+        module = self.base()
+        for stage in FLOWS[self.config.flow]:
+            if stage not in BASE:
+                module = self.run(stage)
+        return module
+
+    def scores(self) -> dict[str, Score]:
+        """Return the scores of the stages that are done, by their names, in order."""
+        done = {stage: self.folder.load(stage) for stage in STAGES}
+        return {name: Score(**d["score"]) for name, d in done.items() if d is not None}
+
+    def _try_batch(self) -> None:
+        """Make the network and compute a batch with it."""
+        config = self.config
+        epochs = {stage: getattr(config, stage).epochs for stage in FLOWS[config.flow]
+                  if stage != "share"}  # fmt: skip
+        early = any(epochs[stage] for stage in BASE)
+        train = early or config.prune.sensitivity
+        for text in try_task(self.network.fresh(), self.task, train=train):
+            self._on_note(text)
+        if any(epochs.values()) and not early:
+            # What is trained has its norms folded, and may take a batch of one where they do not.
+            try_task(self.network.folded(), self.task, train=True)
 
     def _restored(self, stage: str, state: dict[str, Any]) -> nn.Module:
         """Return the network of a checkpoint; the float network's have BatchNorm as it was."""
-        module = self.fresh() if stage in BASE else self.folded(self.fresh())
+        module = self.network.fresh() if stage in BASE else self.network.folded()
         restore(module, state)
         return module
 
@@ -170,17 +188,20 @@ class Stages:
         document = self.folder.load(stage)
         if document is not None:
             module = self._restored(stage, document["model"])
-            self._announce(stage, Score(**document["score"]), module)
+            self._on_stage(stage, Score(**document["score"]), module)
             return module
         return getattr(self, f"_{stage}")()
 
     def _train(self) -> nn.Module:
-        return self._finish("train", *self._fit("train", self.fresh(), self.config.train))
+        module = self.network.fresh()
+        return self._finish("train", *self._fit("train", module, self.config.train))
 
     def _dsd(self) -> nn.Module:
         """Prune, train sparse, then train all weights again (Han et al., "DSD", ICLR 2017)."""
         phase, document = self.config.dsd, self.folder.load("train")
-        module = self.fresh() if document is None else self._restored("train", document["model"])
+        module = self.network.fresh()
+        if document is not None:
+            restore(module, document["model"])
         if not phase.epochs:
             return self._finish("dsd", module, [])
         history: list[dict[str, Any]] = []
@@ -206,7 +227,8 @@ class Stages:
             return pruners[-1]
 
         module, history = self._fit("prune", module, prune, setup, frozen_copy(base))
-        self._note(pruners[-1].finish())
+        for text in pruners[-1].finish():
+            self._on_note(text)
         return self._finish("prune", module, history, densities=densities)
 
     def _share(self) -> nn.Module:
@@ -215,7 +237,7 @@ class Stages:
             # A network that comes pruned is shared as it is.
             module = self.base()
         bake(module)
-        share_layers(layers_of(module), self.config.share, self.config.seed)
+        share_layers(module, self.config.share, self.config.seed)
         return self._finish("share", module, [])
 
     def _finetune(self) -> nn.Module:
@@ -286,17 +308,8 @@ class Stages:
             stage,
             {"model": module.state_dict(), "score": vars(score), "history": history, **more},
         )
-        self._announce(stage, score, module)
+        self._on_stage(stage, score, module)
         return module
-
-    def _note(self, texts: list[str]) -> None:
-        if self._on_note is not None:
-            for text in texts:
-                self._on_note(text)
-
-    def _announce(self, stage: str, score: Score, module: nn.Module) -> None:
-        if self._on_stage is not None:
-            self._on_stage(stage, score, module)
 
     def _rounded(self, module: nn.Module) -> nn.Module:
         """Round what is not shared to half floats, if the configuration says so."""

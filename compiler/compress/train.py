@@ -118,6 +118,8 @@ class Trainer:
                 if self.before_step is not None:
                     self.before_step(done, total)
                 inputs, targets = batch[0].to(device), batch[1].to(device)
+                if phase.noise and inputs.is_floating_point():
+                    inputs = inputs + phase.noise * torch.randn_like(inputs)
                 with computing(self.task, inputs, targets):
                     loss = self._step(inputs, targets, layers)
                 if self.after_backward is not None:

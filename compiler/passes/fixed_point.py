@@ -81,14 +81,14 @@ def check_planes(
 
 
 def check_input(
-    x: Any, input_shape: tuple[int, ...], what: str, *, single: bool = False
+    x: Any, input_shape: tuple[int, ...] | None, what: str, *, single: bool = False
 ) -> NDArray[np.float64]:
     """Return ``x`` as float64 if it is a batch of samples that a network can take.
 
     Parameters
     ----------
     x : what a user gave: an array, a tensor or lists.
-    input_shape : shape of one sample.
+    input_shape : shape of one sample; None where any will do.
     what : what to call ``x`` in messages.
     single : take one sample without a batch, too.
 
@@ -115,8 +115,8 @@ def check_input(
         )
     if single and array.shape == input_shape:
         array = array[None]
-    if array.shape[1:] != input_shape or not array.ndim:
-        shape = ", ".join(["samples", *map(str, input_shape)])
+    if not array.ndim or input_shape not in (None, array.shape[1:]):
+        shape = ", ".join(["samples", *map(str, ("...",) if input_shape is None else input_shape)])
         raise InputError(f"{what} must have shape ({shape}), not {array.shape}")
     if not len(array):
         raise InputError(f"{what} has no samples")

@@ -328,7 +328,7 @@ def test_missing_tools(
         (["--density", "0"], ["density", "0"]),
         (["--density", "1.5"], ["density", "1.5"]),
         (["--density", "half"], ["--density", "half"]),
-        (["--density", "0.1,0.2"], ["density", "2"]),
+        (["--density", "0.1,0.2"], ["prune.layers has 2 values, but there are 3 layers"]),
         (["--codes", "0"], ["codes", "0"]),
         (["--codes", "x"], ["--codes", "x"]),
         (["--learning-rate", "x"], ["--learning-rate", "x"]),

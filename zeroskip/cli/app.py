@@ -9,7 +9,7 @@ from zeroskip.cli import (
     bench,
     bitstream,
     compile,
-    compress_group,
+    compress,
     decompress,
     engines,
     host,
@@ -39,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(compress_group.app, name="compress")
+app.add_typer(compress.app, name="compress")
 app.command("decompress", cls=Command, epilog=decompress.EXAMPLES)(decompress.decompress_model)
 app.command("compile", cls=Command, epilog=compile.EXAMPLES)(compile.compile_model)
 app.command("run", cls=Command, epilog=run_command.EXAMPLES)(run_command.run_image)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zeroskip.base.errors import InputError
-from zeroskip.cli.compress_options import RunOptions, with_run
+from zeroskip.cli.compress_options import RunOptions, with_fields
 from zeroskip.cli.compress_run import Training, open_run
 from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import Steps, others_to_stderr, print_json, print_line, print_table
@@ -27,7 +27,7 @@ zeroskip compress analyze --hooks hooks.py -o out/mine --plot sensitivity.svg
 """
 
 
-@with_run
+@with_fields(RunOptions)
 def compress_analyze(
     options: RunOptions,
     plot: Annotated[
@@ -43,13 +43,11 @@ def compress_analyze(
     if plot is not None and plot.suffix not in (".svg", ".png", ".pdf"):
         raise InputError(f"the plot must end in .svg, .png or .pdf, not {plot.name!r}")
     with Training() as training:
-        stages = open_run(options, training, resume=True, part=True)
+        stages = open_run(options, training, part=True)
         from zeroskip.compiler.compress.run_folder import write_file
         from zeroskip.compiler.compress.sensitivity import analyze, scale_densities
 
-        if stages.config.train.epochs:
-            stages.run("train")
-        module = stages.base()
+        module = stages.run_base() if stages.config.train.epochs else stages.base()
     with others_to_stderr(), Steps() as steps:
         base, found = analyze(
             module,

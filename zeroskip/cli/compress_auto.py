@@ -1,21 +1,16 @@
 """``zeroskip compress auto``: all stages, to a target."""
 
-import json
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import Annotated
 
 import typer
 
-from zeroskip.cli.compress_options import ResumeOption, RunOptions, with_run
+from zeroskip.cli.compress_options import ResumeOption, RunOptions, with_fields
 from zeroskip.cli.compress_run import Training, open_run
+from zeroskip.cli.compress_tables import print_result
 from zeroskip.cli.options import JsonOption
-from zeroskip.cli.output import print_json, print_line, print_table
 
-if TYPE_CHECKING:
-    from zeroskip.compiler.compress.auto import Attempt
-    from zeroskip.compiler.compress.pack import PackReport
-
-__all__ = ["EXAMPLES", "compress_auto", "print_sizes"]
+__all__ = ["EXAMPLES", "compress_auto"]
 
 EXAMPLES = """Examples:
 
@@ -27,7 +22,7 @@ zeroskip compress auto --task digits --set share.codes=7 -o out/digits --resume
 """
 
 
-@with_run
+@with_fields(RunOptions)
 def compress_auto(
     options: RunOptions,
     max_error_increase: Annotated[
@@ -46,65 +41,12 @@ def compress_auto(
     With targets, densities are tried until both are reached; if none do, the best is kept and the
     command exits with 2.
     """
-    given = list(options.settings or [])
-    if max_error_increase is not None:
-        given.append(f"auto.max_error_increase={max_error_increase}")
-    if target_ratio is not None:
-        given.append(f"auto.target_ratio={target_ratio}")
-    options = replace(options, settings=given)
+    targets = {"max_error_increase": max_error_increase, "target_ratio": target_ratio}
+    given = [f"auto.{name}={value}" for name, value in targets.items() if value is not None]
+    options = replace(options, settings=[*(options.settings or []), *given])
     with Training() as training:
-        training.print("import torch")
+        stages = open_run(options, training, resume=resume)
         from zeroskip.compiler.compress.auto import auto
 
-        stages = open_run(options, training, resume=resume, part=False)
-        reports: list[PackReport] = []
-
-        def on_attempt(attempt: "Attempt") -> None:
-            training.print(
-                f"attempt    scale {attempt.scale:.3f}: {attempt.ratio:.1f}x, error "
-                f"{attempt.error:.4g} ({attempt.increase:+.4g})"
-            )
-
-        best = auto(stages, on_attempt=on_attempt, on_pack=reports.append)
-    file = options.output / "model.zsk"
-    if as_json:
-        # A run that was finished before packs nothing, but its report is there.
-        report = json.loads((options.output / "report.json").read_text())
-        print_json({"model": str(file), **asdict(best), **report})
-        return
-    if reports:
-        print_sizes(reports[-1])
-    print_line(
-        f"error {best.base_error:.4g} -> {best.error:.4g}, {best.ratio:.1f}x smaller: {file}"
-    )
-
-
-def print_sizes(report: "PackReport") -> None:
-    """Print the paper's table of what the weights of each layer take."""
-    weights = sum(layer.weights for layer in report.layers)
-    kept = sum(layer.kept for layer in report.layers)
-    rows: list[list[object]] = [
-        [
-            layer.name,
-            layer.weights,
-            f"{100 * layer.kept / layer.weights:.1f} %",
-            layer.values,
-            f"{layer.code_bits:g} -> {layer.coded_code_bits:.2f}",
-            f"{layer.run_bits:g} -> {layer.coded_run_bits:.2f}",
-            f"{100 * layer.rate_shared:.2f} %",
-            f"{100 * layer.rate_coded:.2f} %",
-        ]
-        for layer in report.layers
-    ]
-    rows.append(["total", weights, f"{100 * kept / weights:.1f} %", "", "", "", "", ""])
-    print_table(
-        "Weights (bits of a code and of a run: before -> after Huffman coding)",
-        ["layer", "weights", "kept", "values", "code bits", "run bits", "P+Q", "P+Q+H"],
-        rows,
-    )
-    print_line(
-        f"{report.parameters} parameters of 4 bytes: {4 * report.parameters} bytes; file: "
-        f"{report.file_bytes} bytes, {report.ratio:.2f}x smaller"
-    )
-    for warning in report.warnings:
-        print_line(f"warning: {warning}")
+        result = auto(stages, on_attempt=training.attempt)
+    print_result(result, options.output / "model.zsk", as_json=as_json)

@@ -8,7 +8,7 @@ import typer
 
 from zeroskip.base.errors import CompileError
 from zeroskip.cli.arrays import Arrays, PresetOption, SetOption, choose_arrays
-from zeroskip.cli.compress_options import DataOption, HooksOption, TaskOption
+from zeroskip.cli.compress_options import SourceOptions, with_fields
 from zeroskip.cli.compress_run import Training, task_given
 from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import print_json, print_line
@@ -33,13 +33,12 @@ zeroskip compress evaluate model.zsk --hooks hooks.py
 """
 
 
+@with_fields(SourceOptions)
 def compress_evaluate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.zsk", help="Written by compress.")],
+    file: Annotated[Path, typer.Argument(metavar="MODEL.zsk", help="Written by compress.")],
+    options: SourceOptions,
     preset: PresetOption = None,
     settings: SetOption = None,
-    task: TaskOption = None,
-    data: DataOption = None,
-    hooks: HooksOption = None,
     golden: Annotated[
         bool,
         typer.Option("--golden", help="Also in fixed point, as the arrays compute, all inputs."),
@@ -55,18 +54,17 @@ def compress_evaluate(
     with Training() as training:
         training.print("import torch")
         from zeroskip.compiler.compress.pack import state_of_zsk
-        from zeroskip.compiler.compress.restore import network_with
+        from zeroskip.compiler.compress.prepare import Network
         from zeroskip.compiler.compress.task import evaluate
 
-        state = state_of_zsk(model)
-        chosen = task_given(task, data, hooks)
-        module = network_with(chosen, state, str(model))
-        score = evaluate(module, chosen)
+        state = state_of_zsk(file)
+        task = task_given(options)
+        score = evaluate(Network(task).holding(state, str(file)), task)
         training.print(f"float: error {score.error:.4g} on {score.samples} inputs")
-        fixed = _golden(model, chosen, arrays) if golden else None
+        fixed = _golden(file, task, arrays) if golden else None
     document: dict[str, Any] = {
-        "model": str(model),
-        "bytes": model.stat().st_size,
+        "model": str(file),
+        "bytes": file.stat().st_size,
         "samples": score.samples,
         "error": score.error,
         "golden_error": fixed,
@@ -74,7 +72,7 @@ def compress_evaluate(
     if as_json:
         print_json(document)
         return
-    print_line(f"{model}: {document['bytes']} bytes, {score.samples} test inputs")
+    print_line(f"{file}: {document['bytes']} bytes, {score.samples} test inputs")
     print_line(f"error, float: {score.error:.4g}")
     if fixed is not None:
         print_line(f"error, {arrays['eie'].params.act_bits}-bit fixed point (golden): {fixed:.4g}")

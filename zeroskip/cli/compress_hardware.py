@@ -9,7 +9,7 @@ import typer
 
 from zeroskip.base.errors import CompileError
 from zeroskip.cli.arrays import Arrays, PresetOption, choose_arrays, split_settings
-from zeroskip.cli.compress_options import RunOptions, with_run
+from zeroskip.cli.compress_options import RunOptions, with_fields
 from zeroskip.cli.compress_run import Training, open_run
 from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import print_json, print_line, print_table
@@ -44,7 +44,7 @@ _SAMPLES = 20
 """Inputs whose cycles are counted."""
 
 
-@with_run
+@with_fields(RunOptions)
 def compress_compare(
     options: RunOptions,
     what: Annotated[
@@ -63,7 +63,7 @@ def compress_compare(
     num_pes = arrays["eie"].params.num_pes
     variants = variants_of(what, num_pes)
     with Training() as training:
-        stages = open_run(options, training, resume=True, part=True)
+        stages = open_run(options, training, part=True)
         cost = _cost(stages.task, arrays, training)
         outcomes = compare(stages, variants, cost)
     if as_json:
@@ -88,7 +88,7 @@ def compress_compare(
     )
 
 
-@with_run
+@with_fields(RunOptions)
 def compress_search(
     options: RunOptions,
     trials: Annotated[
@@ -103,7 +103,7 @@ def compress_search(
     arrays, options = _arrays(options, preset)
     num_pes = arrays["eie"].params.num_pes
     with Training() as training:
-        stages = open_run(options, training, resume=True, part=True)
+        stages = open_run(options, training, part=True)
         from zeroskip.compiler.compress.search import search
 
         measure = _cost(stages.task, arrays, training)

@@ -7,8 +7,7 @@ import typer
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.staging import check_output_file
-from zeroskip.cli.compress_auto import print_sizes
-from zeroskip.cli.compress_options import HooksOption
+from zeroskip.cli.compress_tables import print_sizes
 from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import others_to_stderr, print_json, print_line
 
@@ -36,7 +35,10 @@ def compress_import(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="X.zsk", help="The file to write.")
     ],
-    hooks: HooksOption = None,
+    hooks: Annotated[
+        Path | None,
+        typer.Option(metavar="HOOKS.py", help="A Python file with model(), which is run."),
+    ] = None,
     layers: Annotated[
         str | None,
         typer.Option(
@@ -60,7 +62,7 @@ def compress_import(
     from zeroskip.compiler.compress.hooks import load_hooks
     from zeroskip.compiler.compress.import_net import parse_layers, read_net
     from zeroskip.compiler.compress.pack import pack, pack_state
-    from zeroskip.compiler.compress.restore import network_with
+    from zeroskip.compiler.compress.prepare import Network
     from zeroskip.compiler.compress.state_files import read_state
 
     if file.suffix == ".net":
@@ -73,7 +75,7 @@ def compress_import(
     else:
         with others_to_stderr():
             task = load_hooks(hooks)
-            module = network_with(task, state, str(file))
+            module = Network(task).holding(state, str(file))
             report = pack(module, output, task.example(), {"source": file.name})
     if as_json:
         print_json({"model": str(output), **report.to_dict()})

@@ -1,19 +1,21 @@
 """What the commands of ``zeroskip compress`` share: opening a run, and its progress."""
 
 import contextlib
-from pathlib import Path
+from dataclasses import fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from zeroskip.base.errors import InputError
-from zeroskip.cli.compress_options import RunOptions
+from zeroskip.cli.compress_options import RunOptions, SourceOptions
+from zeroskip.cli.files import read_npy
 from zeroskip.cli.output import Shown, others_to_stderr
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from zeroskip.compiler.compress.auto import Attempt
     from zeroskip.compiler.compress.stages import Stages
     from zeroskip.compiler.compress.task import Score, Task
     from zeroskip.compiler.compress.train import Step
@@ -78,6 +80,13 @@ class Training(Shown):
         )
         self.print(f"{name:<10} {_score(score)}  density {100 * density:.2f} % ({each})")
 
+    def attempt(self, attempt: "Attempt") -> None:
+        """Print a line when a network is packed."""
+        self.print(
+            f"attempt    scale {attempt.scale:.3f}: {attempt.ratio:.1f}x, error "
+            f"{attempt.error:.4g} ({attempt.increase:+.4g})"
+        )
+
     def note(self, text: str) -> None:
         """Print what a user should know about a network."""
         self.print(f"note       {text}")
@@ -90,23 +99,39 @@ class Training(Shown):
             self._line(text)
 
 
-def task_given(task: str | None, data: Path | None, hooks: Path | None) -> "Task":
-    """Return the network and data that ``--task`` or ``--hooks`` names.
+def task_given(options: SourceOptions) -> "Task":
+    """Return the network and data that options name.
 
     Raises
     ------
     InputError
-        If not one of the two is given, or it cannot be used.
+        If they name none or several, or what they name cannot be used.
     """
-    if (task is None) == (hooks is None):
-        raise InputError("give one of --task NAME and --hooks HOOKS.py")
-    from zeroskip.compiler.compress.hooks import load_hooks
-    from zeroskip.compiler.compress.tasks import task_of
+    ways = [options.task, options.model, options.hooks]
+    if sum(way is not None for way in ways) != 1:
+        raise InputError("give one of --task NAME, --hooks HOOKS.py and --model MODEL --data X.npy")
+    if options.model is None and options.labels is not None:
+        raise InputError("--labels belongs to --model MODEL --data X.npy")
+    if options.hooks is not None:
+        from zeroskip.compiler.compress.hooks import load_hooks
 
-    return load_hooks(hooks) if hooks is not None else task_of(task or "", data)
+        return load_hooks(options.hooks)
+    if options.task is not None:
+        from zeroskip.compiler.compress.tasks import task_of
+
+        return task_of(options.task, options.data)
+    if options.data is None:
+        raise InputError("--model needs samples to train with: --data X.npy")
+    x = read_npy(options.data, "data")
+    y = None if options.labels is None else read_npy(options.labels, "labels")
+    from zeroskip.compiler.compress.arrays import array_task
+
+    return array_task(options.model or "", x, y)
 
 
-def open_run(options: RunOptions, training: Training, *, resume: bool, part: bool) -> "Stages":
+def open_run(
+    options: RunOptions, training: Training, *, resume: bool = True, part: bool = False
+) -> "Stages":
     """Return the stages of a run on its folder.
 
     Parameters
@@ -117,22 +142,25 @@ def open_run(options: RunOptions, training: Training, *, resume: bool, part: boo
     part : the command does one stage, so that a run that is there is the usual case; its
         configuration changes if other settings are given.
     """
+    given = options.given()
+    training.print("import torch")
     import torch
 
     from zeroskip.compiler.compress.config import Config
-    from zeroskip.compiler.compress.config_file import load_config, override
+    from zeroskip.compiler.compress.config_file import load_config, override, preset
     from zeroskip.compiler.compress.run_folder import RunFolder
     from zeroskip.compiler.compress.stages import Stages
-    from zeroskip.compiler.compress.tasks import task_config
 
-    task = task_given(options.task, options.data, options.hooks)
-    config = Config() if options.task is None else task_config(options.task)
+    task = task_given(options)
     stored = options.output / "config.toml"
     if options.config is not None:
         config = load_config(options.config)
     elif (part or resume) and stored.exists():
         config = load_config(stored)
-    config = override(config, options.settings or [])
+    else:
+        name = "short" if options.model is not None else options.task
+        config = Config() if name is None else preset(name)
+    config = override(config, given)
     try:
         torch.zeros(1, device=options.device)
     except (RuntimeError, AssertionError) as error:
@@ -140,20 +168,19 @@ def open_run(options: RunOptions, training: Training, *, resume: bool, part: boo
         raise InputError(f"--device {options.device} cannot be used: {reason}") from error
     if options.threads:
         torch.set_num_threads(options.threads)
-    folder = RunFolder(options.output)
-    identity = {"task": options.task, "hooks": str(options.hooks) if options.hooks else None}
-    folder.check(config, identity, resume=resume or part, change=part)
+    sources = [field.name for field in fields(SourceOptions)]
+    identity = {name: value and str(value) for name, value in vars(options).items()
+                if name in sources}  # fmt: skip
     stages = Stages(
         task,
         config,
-        folder,
+        RunFolder(options.output),
         device=options.device,
         progress=training,
         on_stage=training.stage,
         on_note=training.note,
     )
-    stages.try_batch()
-    folder.begin(config, identity, resume=resume or part, change=part)
+    stages.begin(identity, resume=resume or part, change=part)
     return stages
 
 

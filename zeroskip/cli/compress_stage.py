@@ -7,17 +7,9 @@ from typing import Annotated
 import typer
 
 from zeroskip.base.errors import InputError
-from zeroskip.cli.compress_auto import print_sizes
-from zeroskip.cli.compress_options import (
-    DataOption,
-    HooksOption,
-    ResumeOption,
-    RunOption,
-    RunOptions,
-    TaskOption,
-    with_run,
-)
+from zeroskip.cli.compress_options import ResumeOption, RunOptions, with_fields
 from zeroskip.cli.compress_run import Training, open_run
+from zeroskip.cli.compress_tables import print_sizes
 from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import print_json, print_line
 
@@ -35,40 +27,31 @@ zeroskip compress pack --hooks hooks.py -o out/mine
 """
 
 
-@with_run
+@with_fields(RunOptions)
 def compress_prune(
-    options: RunOptions,
-    resume: ResumeOption = False,
-    as_json: JsonOption = False,
+    options: RunOptions, resume: ResumeOption = False, as_json: JsonOption = False
 ) -> None:
     """Train if need be, then prune while training: step by step, what is gone stays gone."""
     _stage("prune", options, resume=resume, as_json=as_json)
 
 
-@with_run
-def compress_share(
-    options: RunOptions,
-    as_json: JsonOption = False,
-) -> None:
+@with_fields(RunOptions)
+def compress_share(options: RunOptions, as_json: JsonOption = False) -> None:
     """Cluster the weights of each layer; a network that was not pruned here is taken as it is."""
     _stage("share", options, resume=False, as_json=as_json)
 
 
-@with_run
+@with_fields(RunOptions)
 def compress_finetune(
-    options: RunOptions,
-    resume: ResumeOption = False,
-    as_json: JsonOption = False,
+    options: RunOptions, resume: ResumeOption = False, as_json: JsonOption = False
 ) -> None:
     """Train the shared values, each by the sum of its weights' gradients."""
     _stage("finetune", options, resume=resume, as_json=as_json)
 
 
+@with_fields(RunOptions)
 def compress_pack(
-    output: RunOption,
-    task: TaskOption = None,
-    data: DataOption = None,
-    hooks: HooksOption = None,
+    options: RunOptions,
     file: Annotated[
         Path | None,
         typer.Option(metavar="X.zsk", help="The file to write; else model.zsk in the folder."),
@@ -76,41 +59,40 @@ def compress_pack(
     as_json: JsonOption = False,
 ) -> None:
     """Write the last stage that is done to a .zsk file, Huffman coded, and print what it takes."""
-    target = file or output / "model.zsk"
+    target = file or options.output / "model.zsk"
     if target.suffix != ".zsk":
         raise InputError(f"the file must end in .zsk, not {target.name!r}")
-    options = RunOptions(output, task, data, hooks)
     with Training() as training:
-        stages = open_run(options, training, resume=True, part=True)
+        stages = open_run(options, training, part=True)
         from zeroskip.compiler.compress.pack import pack
+        from zeroskip.compiler.compress.run_folder import STAGES
         from zeroskip.compiler.compress.task import evaluate
 
-        module = stages.result("train", "dsd", "prune", "share", "finetune", "ttq")
+        module = stages.result(*STAGES)
         if module is None:
-            raise InputError(f"{output} has no stage that is done: prune or share first")
-        score = evaluate(module, stages.task)
-        meta = {"task": stages.task.name, "error": score.error}
+            raise InputError(f"{options.output} has no stage that is done: prune or share first")
+        error = evaluate(module, stages.task).error
+        base = evaluate(stages.base(), stages.task).error
+        meta = {"task": stages.task.name, "float_error": base, "error": error}
         report = pack(module, target, stages.task.example(), meta)
     if as_json:
-        print_json({"model": str(target), "error": score.error, **report.to_dict()})
+        print_json({"model": str(target), "error": error, **report.to_dict()})
         return
     print_sizes(report)
-    print_line(f"error {score.error:.4g}: {target}")
+    print_line(f"error {error:.4g}: {target}")
 
 
 def _stage(stage: str, options: RunOptions, *, resume: bool, as_json: bool) -> None:
     with Training() as training:
-        training.print("import torch")
-        stages = open_run(options, training, resume=True, part=True)
+        stages = open_run(options, training, part=True)
         if not resume:
             stages.folder.forget(stage)
-        for before in ("train", "dsd") if stage == "prune" else ():
-            stages.run(before)
+        if stage == "prune":
+            stages.run_base()
         module = stages.run(stage)
         from zeroskip.compiler.compress.layers import density_of, layers_of
-        from zeroskip.compiler.compress.task import evaluate
 
-        score = evaluate(module, stages.task)
+        score = stages.scores()[stage]
         layers = layers_of(module)
         densities = {name: density_of([layer]) for name, layer in layers.items()}
     if as_json:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from zeroskip.base.errors import InputError
-from zeroskip.compiler.compress.auto import Attempt, auto, guess_scale, next_scale, scaled
+from zeroskip.compiler.compress.auto import Attempt, Result, auto, guess_scale, next_scale, scaled
 from zeroskip.compiler.compress.compare import Cost, compare, variants_of
 from zeroskip.compiler.compress.config import Auto
 from zeroskip.compiler.compress.layers import density_of, layers_of
@@ -25,27 +25,28 @@ def attempt(scale: float, ratio: float, *, met: bool) -> Attempt:
 
 def test_auto_without_targets_goes_once(stages: Any) -> None:
     run: Stages = stages()
-    best = auto(run)
-    assert (best.scale, best.met) == (1.0, True)
-    report = json.loads((run.folder.path / "report.json").read_text())
+    result = auto(run)
+    assert (result.attempt.scale, result.attempt.met) == (1.0, True)
+    assert Result.read(run.folder.path / "report.json") == result
     size = (run.folder.path / "model.zsk").stat().st_size
-    assert report["file_bytes"] == size
-    assert report["ratio"] == best.ratio == 4 * report["parameters"] / size
+    assert result.sizes.file_bytes == size
+    assert result.sizes.ratio == result.attempt.ratio == 4 * result.sizes.parameters / size
+    assert list(result.scores) == ["train", "prune", "share", "finetune"]
     # A finished run is not done again.
     before = (run.folder.path / "model.zsk").read_bytes()
-    assert auto(run) == best
+    assert auto(run) == result
     assert (run.folder.path / "model.zsk").read_bytes() == before
 
 
 def test_auto_reaches_a_ratio(stages: Any) -> None:
     run: Stages = stages(auto={"target_ratio": 1.2, "attempts": 5})
-    best = auto(run)
+    best = auto(run).attempt
     assert best.met
     assert best.ratio >= 1.2
     state = state_of_zsk(run.folder.path / "model.zsk")
     result = run.result("finetune")
     assert result is not None
-    assert set(state) == set(run.folded(run.fresh()).state_dict())
+    assert set(state) == set(run.network.folded().state_dict())
 
 
 def test_a_target_out_of_reach_names_the_best(stages: Any) -> None:
@@ -67,12 +68,11 @@ def test_densities_by_sensitivity(stages: Any) -> None:
     densities = run.densities(run.base())
     assert densities["6"] == 0.5
     assert densities["0"] != densities["3"]
-    best = auto(run)
-    document = json.loads((run.folder.path / "report.json").read_text())
-    assert document["densities"] == densities
-    kept = {layer["name"]: layer["kept"] / layer["weights"] for layer in document["layers"]}
+    result = auto(run)
+    assert result.densities == densities
+    kept = {layer.name: layer.kept / layer.weights for layer in result.sizes.layers}
     assert kept["3"] == pytest.approx(densities["3"], abs=0.01)
-    assert best.scale == 1.0
+    assert result.attempt.scale == 1.0
 
 
 def test_ternary_networks_are_codebooks_of_two(stages: Any) -> None:
@@ -128,8 +128,8 @@ def test_ways_side_by_side(stages: Any) -> None:
     with pytest.raises(InputError, match="--what must be one of granularity, balance"):
         variants_of("colour")
     assert variants_of("balance", 4) == {
-        "free": ["prune.balance_pes=0"],
-        "pes4": ["prune.balance_pes=4"],
+        "free": {"prune.balance_pes": 0},
+        "pes4": {"prune.balance_pes": 4},
     }
 
 

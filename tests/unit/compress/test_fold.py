@@ -12,7 +12,7 @@ from zeroskip.compiler.compress.auto import auto
 from zeroskip.compiler.compress.config import Config
 from zeroskip.compiler.compress.fold import apply_folds, find_folds, kept_norms
 from zeroskip.compiler.compress.pack import state_of_zsk
-from zeroskip.compiler.compress.restore import network_with
+from zeroskip.compiler.compress.prepare import Network
 from zeroskip.compiler.compress.run_folder import RunFolder
 from zeroskip.compiler.compress.stages import Stages
 from zeroskip.compiler.compress.task import Task, evaluate
@@ -157,8 +157,7 @@ def test_compile_finds_the_values_that_compress_reports(tmp_path: Path) -> None:
     })
     notes: list[str] = []
     stages = Stages(task, config, RunFolder(tmp_path / "run"), on_note=notes.append)
-    reports: list[int] = []
-    auto(stages, on_pack=lambda report: reports.extend(one.values for one in report.layers))
+    reports = [layer.values for layer in auto(stages).sizes.layers]
     assert [text.rpartition(": ")[2] for text in notes] == ["1, 5"]
     network = import_zsk(tmp_path / "run" / "model.zsk")
     compiled = [
@@ -168,9 +167,9 @@ def test_compile_finds_the_values_that_compress_reports(tmp_path: Path) -> None:
     ]
     assert compiled == reports == [15, 15, 15]
     # And the file goes into a fresh network of the task's, with norms, again.
-    back = network_with(task, state_of_zsk(tmp_path / "run" / "model.zsk"), "model.zsk")
+    back = Network(task).holding(state_of_zsk(tmp_path / "run" / "model.zsk"), "model.zsk")
     result = stages.result("finetune")
     assert result is not None
     assert evaluate(back, task) == evaluate(result, task)
     unfolded = model().state_dict()
-    assert network_with(task, unfolded, "state").state_dict().keys() == unfolded.keys()
+    assert Network(task).holding(unfolded, "state").state_dict().keys() == unfolded.keys()

@@ -55,7 +55,7 @@ def begin(tmp_path: Path, text: str, **settings: object) -> tuple[Stages, list[s
     config = Config.model_validate({"prune": {"epochs": 1}, "finetune": {"epochs": 1}} | settings)
     folder = RunFolder(tmp_path / "run")
     stages = Stages(load_hooks(path), config, folder, on_note=notes.append)
-    stages.try_batch()
+    stages.begin({}, resume=True)
     return stages, notes
 
 
@@ -163,7 +163,7 @@ def test_norms_of_weights_are_made_permanent(tmp_path: Path) -> None:
     ):  # fmt: skip
         text = f"M = {norm}(nn.Linear(16, 3)).eval()\nW = M(X).detach()\ndef model(): return M\n"
         stages, _ = begin(tmp_path, HOOKS + text)
-        module = stages.fresh()
+        module = stages.network.fresh()
         assert set(module.state_dict()) == {"weight", "bias"}
         x, wanted = vars(sys.modules["hooks"])["X"], vars(sys.modules["hooks"])["W"]
         torch.testing.assert_close(module(x), wanted)

@@ -15,9 +15,9 @@ from zeroskip.base.errors import InputError, ZeroskipError
 from zeroskip.compiler.compress.config import Config
 from zeroskip.compiler.compress.layers import Masked, bake, density_of, hold, layers_of
 from zeroskip.compiler.compress.pack import pack, state_of_zsk
-from zeroskip.compiler.compress.restore import network_with
+from zeroskip.compiler.compress.prepare import Network
 from zeroskip.compiler.compress.run_folder import RunFolder
-from zeroskip.compiler.compress.stages import FLOWS, Stages
+from zeroskip.compiler.compress.stages import Stages
 from zeroskip.compiler.compress.task import Task, evaluate
 from zeroskip.compiler.compress.train import TrainingError
 
@@ -31,10 +31,8 @@ def weights(module: nn.Module) -> dict[str, np.ndarray]:
 
 
 def run_all(stages: Stages) -> nn.Module:
-    module = stages.base()
-    for stage in FLOWS[stages.config.flow]:
-        module = stages.run(stage)
-    return module
+    stages.run_base()
+    return stages.run_rest()
 
 
 def test_whole_flow(stages: Any, task: Task, tmp_path: Path) -> None:
@@ -55,7 +53,7 @@ def test_whole_flow(stages: Any, task: Task, tmp_path: Path) -> None:
     assert report.file_bytes == (tmp_path / "model.zsk").stat().st_size
     # BatchNorm of 20 channels is folded: scale and shift are no parameters any more.
     assert report.parameters == sum(p.numel() for p in task.model().parameters()) - 40
-    other = network_with(task, state_of_zsk(tmp_path / "model.zsk"), "model.zsk")
+    other = Network(task).holding(state_of_zsk(tmp_path / "model.zsk"), "model.zsk")
     for name, tensor in bake(module).state_dict().items():
         assert tensor.numpy().tobytes() == other.state_dict()[name].numpy().tobytes()
     assert evaluate(other, task) == evaluate(module, task)

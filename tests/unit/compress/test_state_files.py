@@ -15,7 +15,7 @@ from torch.nn.utils import parametrizations
 
 from zeroskip.base.errors import InputError
 from zeroskip.compiler.compress.pack import pack_state, state_of_zsk
-from zeroskip.compiler.compress.restore import network_with
+from zeroskip.compiler.compress.prepare import Network
 from zeroskip.compiler.compress.state_files import read_state
 from zeroskip.compiler.compress.task import Task
 
@@ -135,7 +135,9 @@ def test_keys_that_do_not_fit_are_named() -> None:
     task = Task("t", model, lambda: data, lambda: data)
     state = model().state_dict()
     del state["1.num_batches_tracked"]
-    assert torch.equal(network_with(task, state, "f").state_dict()["0.weight"], state["0.weight"])
+    assert torch.equal(
+        Network(task).holding(state, "f").state_dict()["0.weight"], state["0.weight"]
+    )
     state["3.weight"] = torch.zeros(5, 2)
     state["head.weight"] = state.pop("0.bias")
     with pytest.raises(
@@ -143,4 +145,4 @@ def test_keys_that_do_not_fit_are_named() -> None:
         match=r"f is of another network than model\(\): it has no '0.bias'; model\(\) has no "
         r"'head.weight'; '3.weight' is \(5, 2\), but \(2, 2\) in model\(\)",
     ):
-        network_with(task, state, "f")
+        Network(task).holding(state, "f")

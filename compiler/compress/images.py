@@ -1,4 +1,4 @@
-"""MNIST from a folder that the user gives, checked, and distorted anew in every epoch."""
+"""Images of digits, scikit-learn's and MNIST's, and batches of them, distorted in every epoch."""
 
 import struct
 from dataclasses import dataclass
@@ -13,7 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 from zeroskip.base.bounded import inflate
 from zeroskip.base.errors import InputError
 
-__all__ = ["Distort", "Mnist", "load_mnist", "loader", "loader_in_order", "read_idx"]
+__all__ = [
+    "Distort", "Images", "load_digits", "load_mnist", "loader", "loader_in_order", "read_idx",
+]  # fmt: skip
 
 _FILES = {
     "train_x": ("train-images-idx3-ubyte", (60_000, 28, 28)),
@@ -23,11 +25,12 @@ _FILES = {
 }
 _UINT8 = 0x08
 _TEST_BATCH = 1000
+_TEST_DIGITS = 360
 
 
 @dataclass(frozen=True, eq=False)
-class Mnist:
-    """Images (samples, 1, 28, 28) float32, 0 to 1 and 0 outside the ink; classes int64."""
+class Images:
+    """Images (samples, 1, height, width) float32, 0 to 1 and 0 outside the ink; classes int64."""
 
     train_x: torch.Tensor
     train_y: torch.Tensor
@@ -74,7 +77,26 @@ class Distort:
         return functional.grid_sample(images, grid, align_corners=False)
 
 
-def load_mnist(folder: Path | str) -> Mnist:
+def load_digits() -> Images:
+    """Return scikit-learn's 1,797 scans of 8 x 8, shuffled: 1,437 to train and 360 to test.
+
+    Raises
+    ------
+    InputError
+        If scikit-learn is not installed.
+    """
+    try:
+        from sklearn import datasets
+    except ImportError as error:
+        raise InputError("the digits come with scikit-learn: pip install scikit-learn") from error
+    pixels, labels = datasets.load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(pixels))
+    x = torch.from_numpy((pixels[order] / 16).astype(np.float32).reshape(-1, 1, 8, 8))
+    y = torch.from_numpy(labels[order].astype(np.int64))
+    return Images(x[_TEST_DIGITS:], y[_TEST_DIGITS:], x[:_TEST_DIGITS], y[:_TEST_DIGITS])
+
+
+def load_mnist(folder: Path | str) -> Images:
     """Read the four idx files of MNIST, plain or with ``.gz``, from ``folder``.
 
     Raises
@@ -97,7 +119,7 @@ def load_mnist(folder: Path | str) -> Mnist:
         arrays[key] = arrays[key].long()
     for key in ("train_x", "test_x"):
         arrays[key] = arrays[key].unsqueeze(1).float() / 255
-    return Mnist(**arrays)
+    return Images(**arrays)
 
 
 def read_idx(folder: Path, name: str) -> np.ndarray:
@@ -125,7 +147,7 @@ def read_idx(folder: Path, name: str) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()
 
 
-class _Images(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+class _Batches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Images fetched by the batch, as distorting them one by one would take many times longer."""
 
     def __init__(self, x: torch.Tensor, y: torch.Tensor, distort: Distort | None) -> None:
@@ -143,18 +165,26 @@ class _Images(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
 
 def loader(
-    x: torch.Tensor, y: torch.Tensor, *, batch: int = 128, distort: Distort | None = None
+    x: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    batch: int = 128,
+    distort: Distort | None = None,
+    drop_last: bool = True,
 ) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
-    """Return shuffled batches of ``batch`` to train with."""
-    images = _Images(x, y, distort)
-    return DataLoader(images, batch, shuffle=True, drop_last=len(x) >= batch, collate_fn=_as_is)
+    """Return shuffled batches of ``batch`` to train with.
+
+    ``drop_last`` leaves out the samples that do not fill a batch, others each time.
+    """
+    images, drop_last = _Batches(x, y, distort), drop_last and len(x) >= batch
+    return DataLoader(images, batch, shuffle=True, drop_last=drop_last, collate_fn=_as_is)
 
 
 def loader_in_order(
     x: torch.Tensor, y: torch.Tensor
 ) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
     """Return batches in order, to measure with."""
-    return DataLoader(_Images(x, y, None), _TEST_BATCH, collate_fn=_as_is)
+    return DataLoader(_Batches(x, y, None), _TEST_BATCH, collate_fn=_as_is)
 
 
 def _as_is(batch: Any) -> Any:
