@@ -9,11 +9,13 @@ from zeroskip.sim.eie.storage import describe_bits, per_nonzero
 
 __all__ = ["bench_tables"]
 
+_TARGETS = {"cycles": "the cycle model", "rtl": "the RTL"}
+
 
 def bench_tables(result: EieBench) -> Iterator[Table | str]:
     """Give cycles beside the paper's, bounds, storage, and where cycles went."""
     yield Table(
-        f"EIE at 64 PEs: cycles on {result.target} beside the paper's (its us at 800 MHz)",
+        f"EIE at 64 PEs: cycles of {_TARGETS[result.target]} beside the paper's (us at 800 MHz)",
         [
             "layer", "paper theoretical", "paper actual", "no-padding bound",
             "paper preset", "x bound", "best preset", "x bound", "best / paper actual",
