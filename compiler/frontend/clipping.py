@@ -32,16 +32,7 @@ def _alone(draft: DraftGraph, name: str, source: str) -> FloatLinear | FloatPool
     if name in draft.flat:
         check_own(layer_name(draft.nodes[name]), "acts on", channels)
         return FloatLinear(name, (source,), np.eye(channels), np.zeros(channels), relu=True)
-    return FloatPool(
-        name=name,
-        inputs=(source,),
-        kind="max",
-        kernel=(1, 1),
-        stride=(1, 1),
-        padding=(0, 0),
-        out_size=(height, width),
-        relu=True,
-    )
+    return FloatPool(name, (source,), "max", (1, 1), (1, 1), (0, 0), (height, width), relu=True)
 
 
 def _clippable(draft: DraftGraph, tensor: str, reader: str) -> bool:

@@ -135,7 +135,7 @@ class Layers(Values):
             return self._values[value]
         if down and across:
             kernel, stride = (down[0], across[0]), (down[1], across[1])
-            pool = _pooling(name, tensor, kind, kernel, stride, size)
+            pool = FloatPool(name, (tensor,), kind, kernel, stride, (0, 0), size)
             return self._made(node, self._draft.add(pool))
         rows, columns = windows
         if all(window.stop - window.start == 1 for window in (*rows, *columns)):
@@ -179,10 +179,10 @@ class Layers(Values):
         kernel, stride, size, places = found
         for dim in sorted(dims) if keep else ():
             places = np.expand_dims(places, dim)
-        divisor = 1 if base == "sum" else None
-        pool = _pooling(name, view.tensor, ops.REDUCTIONS[base], kernel, stride, size, divisor)
-        tensor = self._draft.add(pool)
-        return View(tensor, places, node)
+        kind, divisor = ops.REDUCTIONS[base], 1 if base == "sum" else None
+        source = (view.tensor,)
+        pool = FloatPool(name, source, kind, kernel, stride, (0, 0), size, divisor=divisor)
+        return View(self._draft.add(pool), places, node)
 
     def _concat(self, node: Node, name: str) -> View:
         tensors = node.args["tensors"]
@@ -221,25 +221,3 @@ class Layers(Values):
         places = [view.places + start for view, start in zip(views, sizes, strict=False)]
         made = self._draft.add(FloatConcat(name, tuple(view.tensor for view in views)))
         return View(made, np.concatenate(places, axis=dim - 1), node)
-
-
-def _pooling(
-    name: str,
-    source: str,
-    kind: str,
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    size: tuple[int, int],
-    divisor: int | None = None,
-) -> FloatPool:
-    """Return a pooling whose windows begin in the corner and end inside the plane."""
-    return FloatPool(
-        name=name,
-        inputs=(source,),
-        kind="max" if kind == "max" else "avg",
-        kernel=kernel,
-        stride=stride,
-        padding=(0, 0),
-        out_size=size,
-        divisor=divisor,
-    )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,12 @@ SAME = {
 }  # fmt: skip
 RELUS = {"relu", "clamp_min", "clamp_max", "clamp", "hardtanh", "threshold"}
 _HARDTANH = (-1.0, 1.0)
-REDUCTIONS = {"mean": "avg", "sum": "avg", "amax": "max", "max": "max"}
+REDUCTIONS: dict[str, Literal["avg", "max"]] = {
+    "mean": "avg",
+    "sum": "avg",
+    "amax": "max",
+    "max": "max",
+}
 """Over dimensions, and the pooling that they are."""
 NORMS = {"batch_norm", "_native_batch_norm_legit_no_training", "native_batch_norm"}
 SCALINGS = {

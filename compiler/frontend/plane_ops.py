@@ -1,7 +1,7 @@
 """What the operators on feature maps mean: convolutions and pooling."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,10 @@ __all__ = [
     "pool",
 ]
 
+Kind = Literal["max", "avg"]
+
 CONVS = {"conv1d", "conv2d", "convolution"}
-POOLS = {
+POOLS: dict[str, Kind] = {
     "max_pool1d": "max",
     "max_pool1d_with_indices": "max",
     "max_pool2d": "max",
@@ -31,7 +33,7 @@ POOLS = {
     "avg_pool1d": "avg",
     "avg_pool2d": "avg",
 }
-ADAPTIVE = {
+ADAPTIVE: dict[str, Kind] = {
     "adaptive_avg_pool1d": "avg",
     "adaptive_avg_pool2d": "avg",
     "_adaptive_avg_pool2d": "avg",
@@ -134,7 +136,7 @@ def pool(node: Node, name: str, source: str, shape: Shape) -> FloatPool:
     stride = _pair(node, "stride", 0, line=line) if node.args.get("stride") else kernel
     if line:
         kernel, stride = (1, kernel[1]), (1, stride[1])
-    padding, kind = _pair(node, "padding", 0, line=line), POOLS[base]
+    padding = _pair(node, "padding", 0, line=line)
     if min(*kernel, *stride) < 1 or any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
         raise ops.node_error(
             node, f"its kernel {kernel}, stride {stride} and padding {padding} make no windows"
@@ -154,7 +156,7 @@ def pool(node: Node, name: str, source: str, shape: Shape) -> FloatPool:
     return FloatPool(
         name=name,
         inputs=(source,),
-        kind="max" if kind == "max" else "avg",
+        kind=POOLS[base],
         kernel=kernel,
         stride=stride,
         padding=padding,

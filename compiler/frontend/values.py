@@ -79,8 +79,6 @@ class Values:
             return view.tensor, shape
         mover = view.mover or node
         made = self._draft.select(mover.layer, view.tensor, places)
-        if made is None and shape[1:] == (1, 1):
-            made = self._draft.copy(mover.layer, view.tensor, places)
         if made is None:
             raise ops.node_error(mover, why_not_planes(mover, own, shape))
         self._values[value] = View(made, in_order(view.places.shape), mover)
