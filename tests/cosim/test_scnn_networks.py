@@ -202,6 +202,7 @@ def test_single_layers() -> None:
     assert [one.name for one in metrics.layers] == list(result.layers)
 
 
+@pytest.mark.long("builds another simulator")
 def test_linear_layers_alone() -> None:
     image, _, x = _compile("lenet")
     result = verify_layers(image, x[:2].numpy(), ["ip2"])
