@@ -244,14 +244,12 @@ def _linear_sums(layer: Matrix, x: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 def _conv_sums(layer: QuantConv, x: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return (samples, K, P, Q) sums of products or maxima, modulo ``2**64``."""
-    _check_conv(layer, x)
+    if x.shape[1:] != layer.in_shape:
+        raise ValueError(f"layer {layer.name!r} must get {layer.in_shape}, not {x.shape[1:]}")
     plane = layer.out_shape[1:]
     if layer.op == "max":
         kernel = layer.weight.shape[2], layer.weight.shape[3]
-        best = maxima(x, kernel, layer.stride, layer.padding, plane)
-        if best.size and best.min() == np.iinfo(np.int64).min:
-            raise ValueError(f"layer {layer.name!r} has windows that lie outside the plane")
-        return best.view(np.uint64)
+        return maxima(x, kernel, layer.stride, layer.padding, plane).view(np.uint64)
     if not layer.areas:
         return _products(layer, layer.weight.astype(np.int64), x)
     # What is summed over a window is weighted afterwards, by the weight of its area.
@@ -276,41 +274,6 @@ def _products(
 def _area_weights(layer: QuantConv) -> NDArray[np.int64]:
     """Return (P, Q), by what the sum over each window is multiplied."""
     weights = np.zeros(layer.out_shape[1:], np.int64)
-    covered = np.zeros(weights.shape, np.int64)
-    for one in layer.areas:
-        place = slice(one.y0, one.y0 + one.height), slice(one.x0, one.x0 + one.width)
-        weights[place] = one.weight
-        covered[place] += 1
-    size = sum(one.height * one.width for one in layer.areas)
-    alike = layer.weight.shape[1] == np.unique(layer.weight).size == 1
-    if (covered != 1).any() or size != covered.size or not alike:
-        raise ValueError(
-            f"layer {layer.name!r} has areas: they must cover each output once, and each of its "
-            "channels must have the same weights, and be by itself"
-        )
+    for area in layer.areas:
+        weights[area.y0 : area.y0 + area.height, area.x0 : area.x0 + area.width] = area.weight
     return weights
-
-
-def _check_conv(layer: QuantConv, x: NDArray[np.int64]) -> None:
-    name = f"layer {layer.name!r}"
-    channels, depth = layer.in_shape[0], layer.out_shape[0]
-    if x.shape[1:] != layer.in_shape:
-        raise ValueError(f"{name} must get (samples, *{layer.in_shape}), not {x.shape}")
-    if layer.groups < 1 or channels % layer.groups or depth % layer.groups:
-        raise ValueError(
-            f"{name} must have groups that divide {channels} channels and {depth} output "
-            f"channels, not {layer.groups}"
-        )
-    wanted = depth, channels // layer.groups
-    if layer.weight.ndim != 4 or layer.weight.shape[:2] != wanted:
-        raise ValueError(
-            f"{name} must have weights ({wanted[0]}, {wanted[1]}, R, S), not {layer.weight.shape}"
-        )
-    if layer.bias.shape != (depth,):
-        raise ValueError(f"{name} must have {depth} biases, not {layer.bias.shape}")
-    if layer.op == "max" and (
-        layer.shift or layer.bias.any() or (layer.weight != 1).any() or layer.weight.shape[1] != 1
-    ):
-        raise ValueError(f"{name} is a maximum: it must have weights 1, no bias and no shift")
-    if layer.op == "max" and not layer.groups == channels == depth:
-        raise ValueError(f"{name} is a maximum: it must keep its channels apart")

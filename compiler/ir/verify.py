@@ -17,10 +17,12 @@ from zeroskip.compiler.ir.graph import (
     QuantLinear,
 )
 
-__all__ = ["verify_graph"]
+__all__ = ["check_layer", "verify_graph"]
 
 Shape = tuple[int, int, int]
 QuantLayer = QuantConv | QuantLinear
+
+_WORD_BITS = 64
 
 
 def verify_graph(graph: FloatGraph | QuantGraph[QuantLayer], after: str) -> None:
@@ -89,7 +91,7 @@ def _verify_quant(graph: QuantGraph[QuantLayer]) -> None:
                     f"layer {layer.name!r} takes {layer.in_frac} fraction bits, but {name!r} has "
                     f"{fractions[name]}"
                 )
-        _check_weights(layer)
+        check_layer(layer)
         made[layer.name], fractions[layer.name] = layer.out_shape, layer.out_frac
     _check_made("the network gives", graph.outputs, made)
     if len({fractions.get(name) for name in graph.outputs}) > 1:
@@ -106,20 +108,80 @@ def _check_made(who: str, names: Sequence[str], made: dict[str, Shape]) -> None:
         raise CompileError(f"{who} nothing")
 
 
-def _check_weights(layer: QuantLayer) -> None:
-    """Check that weights are for the shapes of a layer, and in its codebook."""
+def check_layer(layer: QuantLayer) -> None:
+    """Check that a layer's weights, biases and shift are for its kind and its shapes.
+
+    Raises
+    ------
+    CompileError
+        Naming layer and value.
+    """
     channels, height, width = layer.in_shape
+    outputs = layer.out_shape[0]
     if isinstance(layer, QuantLinear):
-        fits = layer.codes.shape == (layer.out_shape[0], channels * height * width)
+        fits = layer.codes.shape == (outputs, channels * height * width)
         known = layer.codes.data.size == 0 or int(layer.codes.data.max()) < layer.codebook.size
     else:
-        depth, fan, *_ = layer.weight.shape
-        fits = (depth, fan * layer.groups) == (layer.out_shape[0], channels)
+        groups, kernels = layer.groups, layer.weight.shape[:2]
+        fits = layer.weight.ndim == 4 and groups > 0 and channels % groups == outputs % groups == 0
+        fits = fits and kernels == (outputs, channels // groups)
         known = layer.codebook is None or bool(np.isin(layer.weight, layer.codebook).all())
     if not fits or layer.bias.shape != layer.out_shape[:1]:
         raise CompileError(
-            f"layer {layer.name!r} has weights and biases for other shapes than "
+            f"layer {layer.name!r} has weights and biases for other shapes or groups than "
             f"{layer.in_shape} and {layer.out_shape}"
         )
     if not known:
         raise CompileError(f"layer {layer.name!r} has weights that its codebook has not")
+    if not 0 <= layer.shift < _WORD_BITS:
+        raise CompileError(
+            f"the shift of layer {layer.name!r} (in_frac + weight_frac - out_frac) must be from 0 "
+            f"to {_WORD_BITS - 1}, not {layer.shift}"
+        )
+    if isinstance(layer, QuantLinear):
+        return
+    if min(layer.stride) < 1:
+        raise CompileError(
+            f"the stride of layer {layer.name!r} must be at least 1, not {layer.stride}"
+        )
+    if layer.op == "max":
+        _check_maximum(layer)
+    if layer.areas:
+        _check_areas(layer)
+
+
+def _check_maximum(conv: QuantConv) -> None:
+    """Check that a maximum is one: of a channel, over inputs that are there."""
+    plain = not conv.shift and not conv.bias.any() and (conv.weight == 1).all()
+    if not plain or not conv.in_shape[0] == conv.out_shape[0] == conv.groups:
+        raise CompileError(
+            f"layer {conv.name!r} is a maximum: it must have weights 1, no bias and no shift, and "
+            "keep its channels apart"
+        )
+    for axis in range(2):
+        size, count = conv.in_shape[1 + axis], conv.out_shape[1 + axis]
+        first, stride = -conv.padding[axis], conv.stride[axis]
+        if first + conv.weight.shape[2 + axis] <= 0 or first + (count - 1) * stride >= size:
+            raise CompileError(
+                f"layer {conv.name!r} is a maximum: its windows must not lie in padding alone"
+            )
+
+
+def _check_areas(conv: QuantConv) -> None:
+    """Check that areas cover the plane of an average."""
+    made = np.zeros(conv.out_shape[1:], np.int64)
+    for area in conv.areas:
+        if min(area.y0, area.x0, area.height - 1, area.width - 1) < 0 or not area.weight:
+            raise CompileError(f"layer {conv.name!r} must have areas of outputs, not {area}")
+        made[area.y0 : area.y0 + area.height, area.x0 : area.x0 + area.width] += 1
+    size = sum(area.height * area.width for area in conv.areas)
+    if (made != 1).any() or size != made.size:
+        raise CompileError(
+            f"areas of layer {conv.name!r} must cover each of its {made.size} outputs once, but "
+            f"{np.count_nonzero(made != 1)} are in none or several, and all have {size}"
+        )
+    if conv.op != "add" or conv.weight.shape[1] != 1 or np.unique(conv.weight).size != 1:
+        raise CompileError(
+            f"layer {conv.name!r} has areas, so it must be an average: each channel by itself, "
+            "and all weights the same"
+        )

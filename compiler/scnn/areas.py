@@ -6,42 +6,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.geometry import Region, cut
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, ScnnRun
 
-__all__ = ["area_layers", "check_areas", "move_runs"]
+__all__ = ["area_layers", "move_runs"]
 
 _Move = TypeVar("_Move", ActLoad, ActStore)
-
-
-def check_areas(conv: QuantConv) -> None:
-    """Check that a layer's areas, if it has any, cover its plane, and that it is an average.
-
-    Raises
-    ------
-    CompileError
-        Naming layer and value.
-    """
-    if not conv.areas:
-        return
-    made = np.zeros(conv.out_shape[1:], np.int64)
-    for one in conv.areas:
-        if min(one.y0, one.x0, one.height - 1, one.width - 1) < 0 or not one.weight:
-            raise CompileError(f"layer {conv.name!r} must have areas of outputs, not {one}")
-        made[one.y0 : one.y0 + one.height, one.x0 : one.x0 + one.width] += 1
-    size = sum(one.height * one.width for one in conv.areas)
-    if (made != 1).any() or size != made.size:
-        raise CompileError(
-            f"areas of layer {conv.name!r} must cover each of its {made.size} outputs once, but "
-            f"{np.count_nonzero(made != 1)} are in none or several, and all have {size}"
-        )
-    if conv.op != "add" or conv.weight.shape[1] != 1 or np.unique(conv.weight).size != 1:
-        raise CompileError(
-            f"layer {conv.name!r} has areas, so it must be an average: each channel by itself, "
-            "and all weights the same"
-        )
 
 
 def area_layers(conv: QuantConv) -> tuple[tuple[Region, QuantConv], ...]:

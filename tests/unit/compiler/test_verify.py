@@ -91,6 +91,14 @@ def test_broken_as_a_whole(fields: dict[str, Any], message: str) -> None:
         (2, {"in_frac": 99}, "layer '4' takes 99 fraction bits, but '2' has"),
         (0, {"bias": np.zeros(7, np.int64)}, "layer '0' has weights and biases for other shapes"),
         (2, {"bias": np.zeros(7, np.int64)}, "layer '4' has weights and biases for other shapes"),
+        (0, {"groups": 2}, "layer '0' has weights and biases for other shapes or groups"),
+        (0, {"groups": 0}, "layer '0' has weights and biases for other shapes or groups"),
+        (0, {"weight": np.ones((3, 2), np.int64)}, "layer '0' has weights and biases for other"),
+        (0, {"stride": (0, 1)}, "the stride of layer '0' must be at least 1"),
+        (0, {"weight_frac": 99}, "the shift of layer '0' .* must be from 0 to 63, not"),
+        (2, {"out_frac": 99}, "the shift of layer '4' .* must be from 0 to 63, not -"),
+        (1, {"bias": np.ones(3, np.int64)}, "layer '2' is a maximum: it must have weights 1"),
+        (1, {"padding": (2, 0)}, "layer '2' is a maximum: its windows must not lie in padding"),
         (0, {"codebook": np.zeros(4, np.int64)}, "layer '0' has weights that its codebook has not"),
         (2, {"codebook": np.zeros(1, np.int64)}, "layer '4' has weights that its codebook has not"),
     ],
@@ -108,9 +116,9 @@ def test_outputs_in_fixed_point() -> None:
 
 
 def test_outputs_side_by_side_have_one_fraction() -> None:
-    graph = replace(quant_graph(), outputs=("0", "2"))
-    verify_graph(graph, "the pass")
-    finer = changed(graph, 1, out_frac=graph.layers[1].out_frac + 1)
-    finer = replace(finer, layers=finer.layers[:2])
-    with pytest.raises(CompileError, match="gives '0', '2' side by side, which have different"):
-        verify_graph(finer, "the pass")
+    graph = quant_graph()
+    frac = graph.layers[0].out_frac
+    same = replace(changed(graph, 2, out_frac=frac), outputs=("0", "4"))
+    verify_graph(same, "the pass")
+    with pytest.raises(CompileError, match="gives '0', '4' side by side, which have different"):
+        verify_graph(changed(same, 2, out_frac=frac - 1), "the pass")
