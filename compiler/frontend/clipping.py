@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from zeroskip.compiler.frontend.draft import DraftGraph, Relu, check_own, layer_name
+from zeroskip.compiler.frontend.draft import DraftGraph, check_own
+from zeroskip.compiler.frontend.steps import Relu, layer_name
 from zeroskip.compiler.ir.graph import FloatAdd, FloatConcat, FloatConv, FloatLinear, FloatPool
 
 __all__ = ["fold_relus"]

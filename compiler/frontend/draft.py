@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,45 +11,16 @@ from zeroskip.base.errors import CompileError
 from zeroskip.compiler.frontend.moves import ZERO, Places
 from zeroskip.compiler.frontend.select import copies, grouped, selections
 from zeroskip.compiler.frontend.sharing import values_before
+from zeroskip.compiler.frontend.steps import Affine, Draft, Relu
 from zeroskip.compiler.ir.compute import shape_of
 from zeroskip.compiler.ir.graph import INPUT, FloatConv, FloatLinear, FloatNode, FloatPool
 
-__all__ = ["Affine", "Draft", "DraftGraph", "Relu", "check_own", "layer_name"]
+__all__ = ["DraftGraph", "check_own"]
 
 Shape = tuple[int, int, int]
 
 _LARGEST_OWN = 8192
 """Most inputs of a Linear layer made for a step alone; its matrix is dense in memory."""
-
-
-@dataclass(frozen=True, eq=False)
-class Affine:
-    """``y = scale * x + shift``, (C,) each, until it is part of a layer.
-
-    Parameters
-    ----------
-    name, inputs, scale, shift : of the first step, and of all that it took in.
-    folded : names of the steps that change weights.
-    stays : it is not part of a layer after it.
-    """
-
-    name: str
-    inputs: tuple[str]
-    scale: NDArray[np.float64]
-    shift: NDArray[np.float64]
-    folded: tuple[str, ...]
-    stays: bool = False
-
-
-@dataclass(frozen=True)
-class Relu:
-    """``y = max(x, 0)``, until it is part of what made x."""
-
-    name: str
-    inputs: tuple[str]
-
-
-Draft = FloatNode | Affine | Relu
 
 
 class DraftGraph:
@@ -263,11 +233,6 @@ class DraftGraph:
         """Return the shape of a scaling of a tensor, or of its ReLU."""
         shape = self.shapes[tensor]
         return (math.prod(shape), 1, 1) if flat else shape
-
-
-def layer_name(node: Draft) -> str:
-    """Return the name of the layer that a node of a graph under construction becomes."""
-    return node.name.rpartition("#")[0]
 
 
 def check_own(name: str, does: str, count: int) -> None:

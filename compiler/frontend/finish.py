@@ -7,9 +7,10 @@ import numpy as np
 
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.frontend.clipping import fold_relus
-from zeroskip.compiler.frontend.draft import Affine, DraftGraph, Relu, layer_name
+from zeroskip.compiler.frontend.draft import DraftGraph
 from zeroskip.compiler.frontend.folding import fold_scalings, merge_copies
 from zeroskip.compiler.frontend.moves import ZERO, Places
+from zeroskip.compiler.frontend.steps import Affine, Relu, layer_name
 from zeroskip.compiler.ir.graph import INPUT, FloatGraph, FloatLinear
 
 __all__ = ["finish"]

@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from zeroskip.compiler.frontend.draft import Affine, Draft, DraftGraph, check_own, layer_name
+from zeroskip.compiler.frontend.draft import DraftGraph, check_own
 from zeroskip.compiler.frontend.select import grouped
 from zeroskip.compiler.frontend.sharing import MOST_VALUES, values_before
+from zeroskip.compiler.frontend.steps import Affine, Draft, layer_name
 from zeroskip.compiler.ir.graph import FloatConv, FloatLinear, FloatPool
 from zeroskip.compiler.passes.share import distinct_values
 

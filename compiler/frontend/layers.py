@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.frontend import ops as ops
 from zeroskip.compiler.frontend import plane_ops
-from zeroskip.compiler.frontend.moves import ZERO, Places, in_order, padded_sides
+from zeroskip.compiler.frontend.moves import ZERO, Places, in_order
 from zeroskip.compiler.frontend.program import Node, Ref
 from zeroskip.compiler.frontend.values import Values, View, planes_of
-from zeroskip.compiler.frontend.windows import pad_conv, pad_pool, windows_of
+from zeroskip.compiler.frontend.windows import pad_conv, pad_pool, padded_sides, windows_of
 from zeroskip.compiler.ir.graph import FloatAdd, FloatConcat, FloatPool
 
 __all__ = ["Layers"]

@@ -22,7 +22,6 @@ __all__ = [
     "Places",
     "in_order",
     "moved",
-    "padded_sides",
     "rearranged",
 ]
 
@@ -109,33 +108,6 @@ def rearranged(
     """Return the results of a node that moves elements of a parameter; they have ``shapes``."""
     found = _apply(node, base, in_order(array.shape), shapes, number)
     return [np.where(places == ZERO, 0.0, array.ravel()[places]) for places in found]
-
-
-def padded_sides(places: Places, shape: tuple[int, int, int]) -> tuple[int, int, int, int] | None:
-    """Return by how much planes are padded with zeros, or cut if negative.
-
-    Parameters
-    ----------
-    places : (C, rows, columns) of a value.
-    shape : (C, H, W) of the tensor that it is made of.
-
-    Returns
-    -------
-    (above, below, left, right), or None if the value is anything else.
-    """
-    if places.ndim != 3 or places.shape[0] != shape[0] or not (places != ZERO).any():
-        return None
-    first = np.argwhere(places[0] != ZERO)
-    if not len(first):
-        return None
-    y, x = (int(n) for n in first[0])
-    row, column = divmod(int(places[0, y, x]), shape[2])
-    top, left = y - row, x - column
-    bottom, right = (places.shape[1] - shape[1] - top, places.shape[2] - shape[2] - left)
-    sides = [(max(0, n), max(0, m)) for n, m in ((top, bottom), (left, right))]
-    whole = np.pad(in_order(shape), [(0, 0), *sides], constant_values=ZERO)
-    cut = whole[:, max(0, -top) :, max(0, -left) :][:, : places.shape[1], : places.shape[2]]
-    return (top, bottom, left, right) if np.array_equal(cut, places) else None
 
 
 def _apply(

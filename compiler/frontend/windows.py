@@ -4,16 +4,43 @@ from dataclasses import replace
 
 import numpy as np
 
-from zeroskip.compiler.frontend.moves import ZERO, Places
+from zeroskip.compiler.frontend.moves import ZERO, Places, in_order
 from zeroskip.compiler.ir.graph import FloatConv, FloatPool
 from zeroskip.compiler.ir.windows import divisors
 
-__all__ = ["pad_conv", "pad_pool", "windows_of"]
+__all__ = ["pad_conv", "pad_pool", "padded_sides", "windows_of"]
 
 Pair = tuple[int, int]
 Shape = tuple[int, int, int]
 Sides = tuple[int, int, int, int]
 """Zeros above, below, to the left and to the right of a plane; negative: it is cut there."""
+
+
+def padded_sides(places: Places, shape: Shape) -> Sides | None:
+    """Return by how much planes are padded with zeros, or cut if negative.
+
+    Parameters
+    ----------
+    places : (C, rows, columns) of a value.
+    shape : (C, H, W) of the tensor that it is made of.
+
+    Returns
+    -------
+    (above, below, left, right), or None if the value is anything else.
+    """
+    if places.ndim != 3 or places.shape[0] != shape[0] or not (places != ZERO).any():
+        return None
+    first = np.argwhere(places[0] != ZERO)
+    if not len(first):
+        return None
+    y, x = (int(n) for n in first[0])
+    row, column = divmod(int(places[0, y, x]), shape[2])
+    top, left = y - row, x - column
+    bottom, right = (places.shape[1] - shape[1] - top, places.shape[2] - shape[2] - left)
+    sides = [(max(0, n), max(0, m)) for n, m in ((top, bottom), (left, right))]
+    whole = np.pad(in_order(shape), [(0, 0), *sides], constant_values=ZERO)
+    cut = whole[:, max(0, -top) :, max(0, -left) :][:, : places.shape[1], : places.shape[2]]
+    return (top, bottom, left, right) if np.array_equal(cut, places) else None
 
 
 def windows_of(
