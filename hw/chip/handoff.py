@@ -188,13 +188,13 @@ class Handoff(wiring.Component):
         ]
         with m.If(asking & self.scnn_cmd.ready):
             m.d.sync += [after.eq(state), state.eq(_State.ANSWER)]
-        told = self.eie_cmd.payload
+        write = self.eie_cmd.payload
         m.d.comb += [
-            told.pe.eq(to_pe),
-            told.command.space.eq(eie.Space.ACT),
-            told.command.write.eq(1),
-            told.command.addr.eq(to_row),
-            told.command.data.eq(Mux(state == _State.FILL, 0, value)),
+            write.pe.eq(to_pe),
+            write.command.space.eq(eie.Space.ACT),
+            write.command.write.eq(1),
+            write.command.addr.eq(to_row),
+            write.command.data.eq(Mux(state == _State.FILL, 0, value)),
         ]
         return m
 

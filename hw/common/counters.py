@@ -1,8 +1,9 @@
 """Cycle counters: what each cycle of a run was spent on."""
 
 import enum
+from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -121,6 +122,30 @@ class Counters(wiring.Component):
             self.read_data.eq(Mux(was_useful, useful.read_data, others.read_data)),
         ]
         return m
+
+    def serve(
+        self, m: Module, control: Any, host: Any, host_en: Value, counter_space: Any, other: Value
+    ) -> Value:
+        """Let a PE's control and host clear and read the counters; return the PE's answer.
+
+        Parameters
+        ----------
+        m : of the PE.
+        control : what the PE is told, with ``counter_clear`` and ``counter_row``.
+        host, host_en : a host command, see :func:`.host_layout`, and whether it is for the PE.
+        counter_space : the address space of counters.
+        other : answer to commands to other spaces.
+        """
+        is_counter = host.space == counter_space
+        was_counter = Signal()
+        m.d.sync += was_counter.eq(is_counter)
+        m.d.comb += [
+            self.clear.eq(control.counter_clear),
+            # Not in other spaces: control is read in the midst of runs, which count.
+            self.read.eq(host_en & ~host.write & is_counter),
+            self.addr.eq(Mux(control.counter_clear, control.counter_row, host.addr)),
+        ]
+        return Mux(was_counter, self.read_data, other)
 
 
 def _class_bits(classes: type[enum.IntEnum]) -> int:

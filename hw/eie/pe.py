@@ -1,6 +1,6 @@
 """Processing element: one multiplier with its share of rows, and everything that feeds it."""
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal, signed
+from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -145,42 +145,7 @@ class Pe(wiring.Component):
         ]
         self._connect_host(m, pointers, spmat, acts)
         if p.counters:
-            m.submodules.counters = counters = Counters(p, StallClass)
-            stall_class = Signal(StallClass)
-            with m.If(c.phase == Phase.SETUP):
-                m.d.comb += stall_class.eq(StallClass.SETUP)
-            with m.Elif(c.phase == Phase.DRAIN):
-                m.d.comb += stall_class.eq(StallClass.DRAIN)
-            with m.Elif(spmat.issued):
-                m.d.comb += [
-                    counters.useful.eq(~spmat.padding),
-                    stall_class.eq(Mux(spmat.padding, StallClass.PADDING, StallClass.USEFUL)),
-                ]
-            with m.Elif(waiting):
-                m.d.comb += stall_class.eq(StallClass.FETCH)
-            with m.Elif(self.scanned):
-                m.d.comb += stall_class.eq(StallClass.TAIL)
-            with m.Else():
-                m.d.comb += stall_class.eq(
-                    Mux(self.blocked, StallClass.BLOCKED, StallClass.STARVED)
-                )
-            m.d.comb += [
-                counters.count.eq(c.phase != Phase.IDLE),
-                counters.descriptor.eq(c.descriptor),
-                counters.stall_class.eq(stall_class),
-                counters.clear.eq(c.counter_clear),
-                # Not in other spaces: control is read in the midst of runs, which count.
-                counters.read.eq(
-                    self.host_en & ~self.host.write & (self.host.space == Space.COUNTER)
-                ),
-                counters.addr.eq(Mux(c.counter_clear, c.counter_row, self.host.addr)),
-            ]
-            answer_counter = Signal()
-            m.d.sync += answer_counter.eq(self.host.space == Space.COUNTER)
-            with m.If(answer_counter):
-                m.d.comb += self.host_data.eq(counters.read_data)
-            with m.Else():
-                m.d.comb += self.host_data.eq(acts.host_data)
+            self._count(m, spmat, waiting, acts)
         else:
             m.d.comb += self.host_data.eq(acts.host_data)
         return m
@@ -202,3 +167,31 @@ class Pe(wiring.Component):
             acts.load_data.eq(host.data),
             acts.host_read.eq(self.host_en & ~host.write & (host.space == Space.ACT)),
         ]
+
+    def _count(self, m: Module, spmat: SpmatRead, waiting: Value, acts: ActRw) -> None:
+        """Attribute the cycle to a stall class, and answer the host's reads of counters."""
+        c = self.control
+        m.submodules.counters = counters = Counters(self._p, StallClass)
+        stall_class = Signal(StallClass)
+        with m.If(c.phase == Phase.SETUP):
+            m.d.comb += stall_class.eq(StallClass.SETUP)
+        with m.Elif(c.phase == Phase.DRAIN):
+            m.d.comb += stall_class.eq(StallClass.DRAIN)
+        with m.Elif(spmat.issued):
+            m.d.comb += [
+                counters.useful.eq(~spmat.padding),
+                stall_class.eq(Mux(spmat.padding, StallClass.PADDING, StallClass.USEFUL)),
+            ]
+        with m.Elif(waiting):
+            m.d.comb += stall_class.eq(StallClass.FETCH)
+        with m.Elif(self.scanned):
+            m.d.comb += stall_class.eq(StallClass.TAIL)
+        with m.Else():
+            m.d.comb += stall_class.eq(Mux(self.blocked, StallClass.BLOCKED, StallClass.STARVED))
+        m.d.comb += [
+            counters.count.eq(c.phase != Phase.IDLE),
+            counters.descriptor.eq(c.descriptor),
+            counters.stall_class.eq(stall_class),
+        ]
+        answer = counters.serve(m, c, self.host, self.host_en, Space.COUNTER, acts.host_data)
+        m.d.comb += self.host_data.eq(answer)

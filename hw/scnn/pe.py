@@ -220,11 +220,6 @@ class ScnnPe(wiring.Component):
             counters.descriptor.eq(c.number),
             counters.useful.eq(Mux(mults.issued, mults.useful, 0)),
             counters.stall_class.eq(stall_class),
-            counters.clear.eq(c.counter_clear),
-            # Not in other spaces: control is read in the midst of runs, which count.
-            counters.read.eq(self.host_en & ~self.host.write & (self.host.space == Space.COUNTER)),
-            counters.addr.eq(Mux(c.counter_clear, c.counter_row, self.host.addr)),
         ]
-        answer_counter = Signal()
-        m.d.sync += answer_counter.eq(self.host.space == Space.COUNTER)
-        m.d.comb += self.host_data.eq(Mux(answer_counter, counters.read_data, rams.host_answer))
+        answer = counters.serve(m, c, self.host, self.host_en, Space.COUNTER, rams.host_answer)
+        m.d.comb += self.host_data.eq(answer)
