@@ -7,16 +7,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import typer
 
 from tests.e2e.waves import check_waves
 from tests.support.arrays import EIE_GROUP
+from zeroskip.cli.app import app
 from zeroskip.cli.arrays import show_value
 from zeroskip.compiler import EieParams, Image
 from zeroskip.hw.common import run_control
@@ -170,11 +172,17 @@ def test_engines_are_listed(cli: Callable[..., Any]) -> None:
     assert values["skip_padding"] == (True, [False, True])
 
 
-@pytest.mark.parametrize("command", ["compile", "verilog", "area", "sweep", "bench", "run", "info"])
-def test_help_fits_two_screens(command: str, cli: Callable[..., Any]) -> None:
-    text = cli(command, "--help").out
-    assert len(text.splitlines()) < 100
-    assert "Examples:" in text
+def _commands(command: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield names
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _commands(inner, (*names, name))
+
+
+@pytest.mark.parametrize("names", [*_commands(typer.main.get_command(app))], ids=" ".join)
+def test_help_fits_two_screens(names: tuple[str, ...], cli: Callable[..., Any]) -> None:
+    text = cli(*names, "--help").out
+    assert 10 < len(text.splitlines()) < 100
+    assert "Example" in text or not names
 
 
 def test_help_shows_the_preset_in_force(cli: Callable[..., Any]) -> None:

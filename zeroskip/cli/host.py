@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.staging import check_output_file
+from zeroskip.cli.command import Command
 from zeroskip.cli.files import read_npy, write_npy
 from zeroskip.cli.options import ImageArgument, InputOption, JsonOption, number, whole_number
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
@@ -100,7 +101,7 @@ def _group(
     context.obj = _Port(port, baud, patience)
 
 
-@app.command()
+@app.command(cls=Command, epilog=_EXAMPLES)
 def identify(context: typer.Context, as_json: JsonOption = False) -> None:
     """Ask the board what it is."""
     with context.obj.board() as board:
@@ -122,7 +123,7 @@ def identify(context: typer.Context, as_json: JsonOption = False) -> None:
     )
 
 
-@app.command()
+@app.command(cls=Command, epilog=_EXAMPLES)
 def load(context: typer.Context, image: ImageArgument, as_json: JsonOption = False) -> None:
     """Write an image to the board's memories."""
     compiled = Image.load_eie(image)
@@ -136,7 +137,7 @@ def load(context: typer.Context, image: ImageArgument, as_json: JsonOption = Fal
     print_line(f"image {compiled.name!r} loaded: {words} words")
 
 
-@app.command()
+@app.command(cls=Command, epilog=_EXAMPLES)
 def run(
     context: typer.Context,
     inputs: InputOption,
@@ -193,7 +194,7 @@ def run(
     return int(differ is not None and any(differ))
 
 
-@app.command()
+@app.command(cls=Command, epilog=_EXAMPLES)
 def simulate(
     image: ImageArgument,
     single_bits: Annotated[

@@ -32,7 +32,9 @@ zeroskip plot heat out/model --input x.npy -o heat.svg
 zeroskip plot area -o area.svg
 """
 
-app = typer.Typer(help="Draw sweeps and runs, as PNG or SVG.", no_args_is_help=True)
+app = typer.Typer(
+    help="Draw sweeps and runs, as PNG or SVG.", epilog=EXAMPLES, no_args_is_help=True
+)
 
 OutputOption = Annotated[
     Path,
