@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from tests.support.tiers import cases
 from zeroskip.base.errors import SimulationError
 from zeroskip.compiler import EieParams, compile
 from zeroskip.compiler.image.image import Image
@@ -103,7 +104,7 @@ def _cnn(*behind: nn.Module) -> tuple[CnnImage, NDArray[np.float64]]:
     return image, samples[:1]
 
 
-@pytest.mark.parametrize("host_load", [False, True])
+@pytest.mark.parametrize("host_load", cases([False, True], [True], "loads the SRAMs word by word"))
 def test_eie(program: Callable[..., Path], host_load: bool) -> None:
     image, inputs = _eie()
     made = program("eie")
@@ -117,12 +118,14 @@ def test_eie(program: Callable[..., Path], host_load: bool) -> None:
     assert result.ok
 
 
+@pytest.mark.long("simulates four states of another engine")
 def test_scnn(program: Callable[..., Path]) -> None:
     image, inputs = _cnn()
     program("scnn")
     assert verify_cnn(image, inputs).ok
 
 
+@pytest.mark.long("simulates four states of both engines")
 def test_chip(program: Callable[..., Path]) -> None:
     image, inputs = _cnn(nn.Flatten(), nn.Linear(36, 7))
     assert image.handoff is not None
@@ -130,6 +133,7 @@ def test_chip(program: Callable[..., Path]) -> None:
     assert verify_cnn(image, inputs).ok
 
 
+@pytest.mark.long("simulates four states of a wrong array")
 def test_blocks_that_never_run_are_found(program: Callable[..., Path]) -> None:
     """As Yosys writes them, blocks whose sources are constant wait for ever."""
     image, inputs = _eie()
