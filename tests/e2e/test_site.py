@@ -114,9 +114,13 @@ def test_one_layer_of_each_evaluation_is_todays(
 def test_every_heading_of_a_table_is_defined() -> None:
     cells = re.findall(r"(?m)^\| ([^|]+) \|", (DOCS / "metrics.md").read_text())
     defined = {name.strip("` ") for cell in cells for name in [cell, *cell.split(", ")]}
-    for path in sorted((ROOT / "zeroskip/cli").glob("*.py")):
+    folders = ("zeroskip/cli", "zeroskip/flow", "sim")
+    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    for path in paths:
         for call in ast.walk(ast.parse(path.read_text())):
             match call:
-                case ast.Call(func=ast.Name("print_table"), args=[_, ast.List(elts=headings), _]):
-                    names = {one.value for one in headings if isinstance(one, ast.Constant)}
+                case ast.Call(
+                    func=ast.Name("print_table" | "Table"), args=[_, ast.List(elts=headings), *_]
+                ):
+                    names = {name.value for name in headings if isinstance(name, ast.Constant)}
                     assert names <= defined, f"docs/metrics.md does not define those of {path}"
