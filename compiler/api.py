@@ -1,77 +1,71 @@
 """Compile a network: from a module or a ``.pt2`` file to an image, in one call."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from zeroskip.base.progress import Progress, silent
-from zeroskip.compiler.eie.choose import FreeParams, choose_params
-from zeroskip.compiler.eie.place import Activity, Strategy, place
-from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.engine import Engine, HandOver, Job, engine
 from zeroskip.compiler.frontend.networks import import_module, import_pt2
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.graph import FloatGraph, FloatLinear
-from zeroskip.compiler.ir.network import QuantNetwork
-from zeroskip.compiler.ir.seam import check_order, split_quant
+from zeroskip.compiler.ir.graph import FloatGraph, QuantConv, QuantGraph, QuantLinear
 from zeroskip.compiler.ir.verify import verify_graph
+from zeroskip.compiler.passes.arithmetic import common_act_bits
 from zeroskip.compiler.passes.errors import fixed_point_errors
-from zeroskip.compiler.passes.partition import arithmetics
+from zeroskip.compiler.passes.partition import (
+    Arrays,
+    arithmetics,
+    by_engine,
+    default_params,
+    partition,
+    taker,
+)
+from zeroskip.compiler.passes.parts import cut
 from zeroskip.compiler.passes.quantize import quantize
-from zeroskip.compiler.presets import DEFAULT_PRESET, PRESETS
-from zeroskip.compiler.scnn.compile import compile_quantized_cnn
-from zeroskip.compiler.scnn.image import CnnImage
-from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.scnn.params import PRESETS as SCNN_PRESETS
-from zeroskip.hw.scnn.params import ScnnParams
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = [
-    "DEFAULT_SCNN_PRESET",
-    "compile",
-    "compile_any",
-    "compile_pt2",
-    "compile_quantized",
-]
+__all__ = ["Arrays", "compile", "compile_any", "compile_pt2", "compile_quantized"]
 
-DEFAULT_SCNN_PRESET = "tile"
-"""The SCNN array of networks that are compiled without one; see :data:`.PRESETS`."""
+Layer = QuantConv | QuantLinear
 
 
 def compile(
     module: "nn.Module",
     example_input: Any,
     calibration: Any,
-    params: EieParams | None = None,
+    arrays: Arrays = (),
     *,
-    scnn: ScnnParams | None = None,
     share: bool = False,
-    placement: Strategy | None = None,
+    options: Mapping[str, Any] | None = None,
     name: str | None = None,
     progress: Progress | None = None,
-) -> Image | CnnImage:
+) -> Image:
     """Compile a torch module.
 
     Parameters
     ----------
-    module : of what :func:`.import_module` knows.
+    module : layers as :func:`.import_module` takes them.
     example_input : (batch, *input_shape) tensor or array; only its shape matters.
     calibration : (samples, *input_shape) floats like those of real use; formats are chosen, and
         errors measured, on them.
-    params : of the EIE array, obeyed as they are; unless given, those of
-        ``DEFAULT_PRESET`` of its presets, with codes as wide as the values of the layers need,
-        and runs as wide as suits how sparse they are: ``report["chosen"]`` says why.
-    scnn : of the SCNN array, for networks with convolutions; unless given, those of
-        ``zeroskip.hw.scnn.params.PRESETS["tile"]``.
+    arrays : parameters of arrays, obeyed as they are, for instance ``EieParams(num_pes=4)``. What
+        their engines cannot compute goes to the default presets of the others, of which a network
+        may choose some parameters: ``report["chosen"]`` says which, and why.
     share : cluster the weights of layers that have more values than a codebook holds.
-    placement : see :data:`.Strategy`; unless given, the default preset's.
+    options : of engines, by name, for instance ``{"placement": "balance"}``; unless given, those
+        of the default presets.
     name : of the image; else the module's class.
     progress : see :data:`.Progress`.
 
     Returns
     -------
-    An image whose ``report`` has each layer's formats, density, rounding and error; a
-    :class:`CnnImage` if the network has convolutions or pooling.
+    An image whose ``report`` has each layer's formats, density, rounding and error.
 
     Raises
     ------
@@ -79,18 +73,22 @@ def compile(
         If an argument is unusable.
     CompileError
         If the network is not of the supported kind, or does not fit the array.
+
+    Examples
+    --------
+    >>> image = zs.compile(model, x[:1], x, zs.EieParams(num_pes=4), share=True)
+    >>> image.save("out/mine")
     """
     report = progress or silent
     report("read the model", 0, 1)
-    network = import_module(module, example_input)
+    graph = import_module(module, example_input)
     report("read the model", 1, 1)
     return compile_any(
-        network,
+        graph,
         calibration,
-        params,
-        scnn=scnn,
+        arrays,
         share=share,
-        placement=placement,
+        options=options,
         name=name or type(module).__name__,
         progress=progress,
     )
@@ -99,14 +97,13 @@ def compile(
 def compile_pt2(
     path: Path | str,
     calibration: Any,
-    params: EieParams | None = None,
+    arrays: Arrays = (),
     *,
-    scnn: ScnnParams | None = None,
     share: bool = False,
-    placement: Strategy | None = None,
+    options: Mapping[str, Any] | None = None,
     name: str | None = None,
     progress: Progress | None = None,
-) -> Image | CnnImage:
+) -> Image:
     """Compile a ``.pt2`` file (``torch.export.save``), without torch.
 
     Parameters and errors are those of :func:`compile`; the image is named after the file unless
@@ -114,15 +111,14 @@ def compile_pt2(
     """
     report = progress or silent
     report("read the model", 0, 1)
-    network = import_pt2(path)
+    graph = import_pt2(path)
     report("read the model", 1, 1)
     return compile_any(
-        network,
+        graph,
         calibration,
-        params,
-        scnn=scnn,
+        arrays,
         share=share,
-        placement=placement,
+        options=options,
         name=name or Path(path).stem,
         progress=progress,
     )
@@ -131,96 +127,95 @@ def compile_pt2(
 def compile_any(
     graph: FloatGraph,
     calibration: Any,
-    params: EieParams | FreeParams | None = None,
+    arrays: Arrays = (),
     *,
-    scnn: ScnnParams | None = None,
     share: bool = False,
-    placement: Strategy | None = None,
+    options: Mapping[str, Any] | None = None,
     name: str,
     progress: Progress | None = None,
-) -> Image | CnnImage:
-    """Compile a network that a front end has read.
-
-    Parameters and errors are those of :func:`compile`, and ``params`` can also say of which of
-    its fields the network may choose.
-    """
-    preset, tell = PRESETS[DEFAULT_PRESET], progress or silent
-    scnn, placement = scnn or SCNN_PRESETS[DEFAULT_SCNN_PRESET], placement or preset.placement
-    check_order(graph)
-    linear = [node for node in graph.nodes if isinstance(node, FloatLinear)]
-    array, chosen = choose_params(params or FreeParams(preset.params), linear, share=share)
+) -> Image:
+    """Compile a network that a front end has read; parameters and errors: :func:`compile`."""
+    tell, given = progress or silent, by_engine(arrays)
+    kinds = partition(graph, list(given))
+    chosen: dict[str, Any] = {}
+    why: list[str] = []
+    for kind in dict.fromkeys(kinds.values()):
+        nodes = [node for node in graph.nodes if kinds[node.name] == kind]
+        wanted = given.get(kind, default_params(kind))
+        chosen[kind], sentences = engine(kind).choose(wanted, nodes, share=share)
+        why += sentences
     tell("choose formats", 0, 2)
-    widths = arithmetics(graph, array, scnn)
+    widths = arithmetics(graph, *chosen.values())
     rounded, numbers = quantize(graph, calibration, widths, share=share)
     verify_graph(rounded, "quantization")
     tell("choose formats", 1, 2)
     numbers = fixed_point_errors(graph, rounded, numbers, calibration, widths)
     tell("choose formats", 2, 2)
-    fixed = split_quant(rounded)
-    activity = tuple(numbers.activity.values())
-    report = {"quantization": numbers.to_dict(), **_chosen(chosen)}
-    if isinstance(fixed, QuantNetwork):
-        return compile_quantized(
-            fixed,
-            array,
-            placement=placement,
-            name=name,
-            activity=activity,
-            report=report,
-            progress=progress,
-        )
-    return compile_quantized_cnn(
-        fixed,
-        scnn,
-        array if activity else None,
-        placement=placement,
+    return compile_quantized(
+        rounded,
+        chosen,
+        options=options,
         name=name,
         densities=numbers.densities,
-        activity=activity,
-        report=report,
+        activity=numbers.activity,
+        report={"quantization": numbers.to_dict(), **({"chosen": why} if why else {})},
         progress=progress,
     )
 
 
-def _chosen(sentences: tuple[str, ...]) -> dict[str, list[str]]:
-    """Return what a report has of what was chosen."""
-    return {"chosen": list(sentences)} if sentences else {}
-
-
 def compile_quantized(
-    network: QuantNetwork,
-    params: EieParams,
+    graph: QuantGraph[Layer],
+    arrays: Mapping[str, Any],
     *,
-    placement: Strategy,
+    options: Mapping[str, Any] | None = None,
     name: str,
-    activity: Activity | None = None,
-    report: dict[str, Any] | None = None,
+    densities: Mapping[str, float] | None = None,
+    activity: Mapping[str, NDArray[np.float64]] | None = None,
+    report: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Image:
     """Compile a network that is in fixed point already.
 
     Parameters
     ----------
-    network : see :class:`.QuantNetwork`.
-    params, placement, name, progress : as for :func:`compile`.
-    activity : see :func:`.place`.
+    graph : the network.
+    arrays : parameters by engine; an engine that is not named gets its default preset.
+    options : of engines, by name; unless given, those of their default presets.
+    name : of the image.
+    densities : by tensor, the share of its elements that are expected not to be 0.
+    activity : by Linear layer (columns,), how often each input is expected not to be 0.
     report : more to go into the image's report.
+    progress : see :data:`.Progress`.
 
     Raises
     ------
     CompileError
-        If the network does not fit the array.
+        If the network does not fit the arrays.
     """
-    tell = progress or silent
-    tell("place", 0, 1)
-    positions = place(network, params, placement, activity)
-    tell("place", 1, 1)
-    segments = build(network, positions, params, lambda done, total: tell("encode", done, total))
-    return Image(
-        name=name,
-        params=params,
-        network=network,
-        placement=positions,
-        segments=segments,
-        report={**(report or {}), "placement": placement},
-    )
+    more = dict(report or {})
+    by_name = {layer.name: layer for layer in graph.layers}
+    drafts = cut(graph, lambda name: taker(by_name[name], list(arrays)))
+    chosen = {one: arrays.get(one, _default(engine(one)).params) for one, _ in drafts}
+    common_act_bits(engine(kind).arithmetic(params) for kind, params in chosen.items())
+    handed: HandOver | None = None
+    parts: list[Any] = []
+    for number, (kind, part) in enumerate(drafts):
+        after = drafts[number + 1][1] if number + 1 < len(drafts) else None
+        job = Job(
+            options={**_default(engine(kind)).options, **(options or {})},
+            densities=densities or {},
+            activity=activity or {},
+            arriving=handed,
+            leaves=after is not None and after.layers[0].inputs == part.outputs,
+            report=more,
+            progress=progress or silent,
+        )
+        parts.append(engine(kind).compile(part, chosen[kind], job))
+        handed = parts[-1].leaving() if job.leaves else None
+    made = {layer.name: layer for part in parts for layer in part.graph.layers}
+    layers = tuple(made[layer.name] for layer in graph.layers)
+    return Image(name, dataclasses.replace(graph, layers=layers), tuple(parts), more)
+
+
+def _default(found: Engine[Any, Any]) -> Any:
+    return next(iter(found.presets.values()))

@@ -23,10 +23,9 @@ import typer
 from numpy.typing import NDArray
 from torch import nn
 
-from zeroskip.compiler import compile
-from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip import compile
 from zeroskip.hw.scnn.params import PRESETS
-from zeroskip.sim.scnn.run import run_cnn
+from zeroskip.sim.run import run
 
 DENSITY = 0.33
 SIZE = 227
@@ -118,27 +117,30 @@ def main(
 
     begin = time.perf_counter()
     # 255 shared values and 0 for each layer.
-    image = compile(model, x[:1], x, scnn=PRESETS[preset], share=True, name=f"squeezenet{version}")
-    assert isinstance(image, CnnImage)
+    image = compile(
+        model, x[:1], x, arrays=PRESETS[preset], share=True, name=f"squeezenet{version}"
+    )
     image.save(output)
     inputs = output.with_name(f"{output.name}_input.npy")
     np.save(inputs, x[:1])
-    print(f"compiled in {time.perf_counter() - begin:.1f} s: {len(image.runs)} runs, {output}")
+    part = image.part("scnn")
+    print(f"compiled in {time.perf_counter() - begin:.1f} s: {len(part.runs)} runs, {output}")
 
     begin = time.perf_counter()
-    result = run_cnn(image, x[:1], "cycles")
-    assert result.counters is not None
-    assert result.run_cycles is not None
+    result = run(image, x[:1], "cycles")
+    counted = result.part("scnn")
+    assert counted.counters is not None
+    assert counted.cycles is not None
     print(f"counted in {time.perf_counter() - begin:.1f} s:")
-    multipliers = image.params.num_pes * image.params.mults
-    per_layer = result.counters.sum(axis=(0, 2, 3)) // multipliers
-    for layer, cycles in zip(image.network.graph.layers, per_layer, strict=True):
+    multipliers = part.params.num_pes * part.params.mults
+    per_layer = counted.counters.sum(axis=(0, 2, 3)) // multipliers
+    for layer, cycles in zip(part.layers, per_layer, strict=True):
         density = np.count_nonzero(layer.weight) / layer.weight.size
         print(f"  {layer.name:22s} {layer.kind:5s} {100 * density:5.1f} % {cycles:9,} cycles")
     with torch.no_grad():
         exact = model(torch.from_numpy(x[:1])).numpy()
     error = np.abs(result.outputs.reshape(exact.shape) - exact).max() / np.abs(exact).max()
-    total = int(result.run_cycles.sum())
+    total = int(counted.cycles.sum())
     print(f"{total:,} cycles; class {result.outputs.argmax()}, in float {exact.argmax()};")
     print(f"largest difference {100 * error:.2f} % of the largest score. On RTL, layer by layer:")
     print(f"zeroskip verify {output} --input {inputs} --layer features.3.squeeze")

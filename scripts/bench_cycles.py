@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from zeroskip.compiler.api import compile_quantized
-from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.presets import PRESETS
+from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
 from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs
 from zeroskip.sim.eie.cycles.program import run_program
@@ -15,19 +15,19 @@ from zeroskip.sim.eie.cycles.program import run_program
 __all__ = ["array_rate", "main"]
 
 
-def array_rate(image: Image, x: Sequence[np.ndarray], repeats: int = 5) -> tuple[int, float]:
+def array_rate(part: EiePart, x: Sequence[np.ndarray], repeats: int = 5) -> tuple[int, float]:
     """Return the cycles of a run, and the fastest of some runs in cycles a second.
 
     Reading the SRAMs is left out: it is done once per image, whatever the number of inputs.
     """
-    segments, vectors = image_segments(image), placed_inputs(image, x)
+    segments, vectors = image_segments(part), placed_inputs(part, x)
     fastest, cycles = np.inf, 0
     for _ in range(repeats):
         start = time.process_time()
         cycles = 0
         for passes, scans in segments:
             nonzero = [vectors[layer][0, rows] for layer, rows in scans]
-            cycles += run_program(passes, nonzero, image.params)[0]
+            cycles += run_program(passes, nonzero, part.params)[0]
         fastest = min(fastest, time.process_time() - start)
     return cycles, cycles / fastest
 
@@ -39,9 +39,12 @@ def main() -> None:
         for layer in EIE_LAYERS:
             network, x = layer.draw()
             image = compile_quantized(
-                network, preset.params, placement=preset.placement, name=layer.name
+                network,
+                {"eie": preset.params},
+                options={"placement": preset.placement},
+                name=layer.name,
             )
-            cycles, rate = array_rate(image, [x.astype(np.int64)])
+            cycles, rate = array_rate(image.part("eie"), [x.astype(np.int64)])
             print(f"{name:5} {layer.name:7} {cycles:6} cycles  {rate / 1e6:6.2f} M cycles/s")
 
 

@@ -13,15 +13,14 @@ from scripts.demo_parts import (
     print_by_hand,
     train_digits,
 )
+from zeroskip import EieParams, compile_pt2, run, verify
 from zeroskip.base.errors import InputError
 from zeroskip.cli.guard import exit_with
 from zeroskip.cli.options import JsonOption
-from zeroskip.cli.output import Steps, print_json, print_line
-from zeroskip.cli.tables import print_metrics
-from zeroskip.cli.verify import verdict
-from zeroskip.compiler import EieParams, Image, compile_pt2
-from zeroskip.sim import run, verify
-from zeroskip.sim.eie.metrics import measure
+from zeroskip.cli.output import Steps, print_json, print_line, print_report
+from zeroskip.compiler.image.image import Image, load
+from zeroskip.sim.metrics import measure
+from zeroskip.sim.report import is_exact, metric_tables, verdict
 
 __all__ = ["main", "run_demo"]
 
@@ -61,23 +60,27 @@ def run_demo(
         test_x, test_y = data.test_x.numpy(), data.test_y.numpy()
         # From the file, as a user's own model would come.
         compile_pt2(
-            files.model, data.train_x.numpy(), PARAMS, placement="balance", name=net, progress=steps
+            files.model,
+            data.train_x.numpy(),
+            PARAMS,
+            options={"placement": "balance"},
+            name=net,
+            progress=steps,
         ).save(target)
-        image = Image.load_eie(target)
+        image = load(target)
         fixed = run(image, test_x, "golden")
         result = verify(image, test_x[:images], progress=steps)
-    metrics = measure(image, test_x[:images], result)
+    metrics = measure(test_x[:images], result)
     accuracy = accuracies(made, fixed.outputs, result.rtl.outputs, test_y)
-    failed = not result.ok or bool(metrics.problems)
+    failed = not is_exact(result, metrics)
     if as_json:
         print_json(_document(net, image, target, accuracy, result, metrics, made.result))
         return int(failed)
     print_line()
-    print_metrics(metrics)
+    print_report(metric_tables(metrics))
     print_accuracies(accuracy, len(test_y), metrics.inputs)
     print_by_hand(files, target)
-    for line in verdict(result, metrics):
-        print_line(line)
+    print_report(verdict(result, metrics))
     return int(failed)
 
 
@@ -93,7 +96,7 @@ def _document(
     return {
         "net": net,
         "image": str(target),
-        "num_pes": image.params.num_pes,
+        "num_pes": image.part("eie").params.num_pes,
         "accuracy": accuracy,
         "compress": dataclasses.asdict(report),
         "words": result.words,

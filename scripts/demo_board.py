@@ -7,16 +7,15 @@ import numpy as np
 import typer
 
 from scripts.demo_parts import DemoFiles, train_digits
+from zeroskip import compile_pt2, run
 from zeroskip.base.errors import InputError
 from zeroskip.cli.bitstream import make_bitstream
 from zeroskip.cli.files import read_npy
 from zeroskip.cli.guard import exit_with
 from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import Steps, print_line
-from zeroskip.compiler import Image, compile_pt2
 from zeroskip.flow.host.line import BAUD
 from zeroskip.hw.board.boards import BOARDS, board_of
-from zeroskip.sim import run
 
 __all__ = ["main", "make_demo_bitstream"]
 
@@ -58,12 +57,11 @@ def make_demo_bitstream(
             files.model,
             read_npy(files.calibration, "calibration"),
             target.params(),
-            placement="schedule",
+            options={"placement": "schedule"},
             name=net,
             progress=steps,
         )
-        if not isinstance(compiled, Image):
-            raise InputError(f"{files.model} has convolutions, and boards take EIE's images only")
+        compiled.alone("eie")
         compiled.save(image)
         data = load_digits()
         outputs = run(compiled, data.test_x.numpy(), "golden").outputs

@@ -10,15 +10,15 @@ from scripts.demo_parts import (
     print_by_hand,
     train_digits,
 )
-from zeroskip.cli.cnn_run import cnn_verify_document, print_cnn_verification
+from zeroskip import EieParams, compile_pt2
 from zeroskip.cli.output import Steps, print_json, print_line
-from zeroskip.compiler import EieParams, compile_pt2
-from zeroskip.compiler.api import DEFAULT_SCNN_PRESET
-from zeroskip.compiler.scnn.image import CnnImage, load_image
+from zeroskip.cli.verify import print_verification
+from zeroskip.compiler.image.image import load
 from zeroskip.hw.scnn.params import PRESETS
-from zeroskip.sim.scnn.metrics import measure_cnn
-from zeroskip.sim.scnn.run import run_cnn
-from zeroskip.sim.scnn.verify import verify_cnn
+from zeroskip.sim.metrics import measure
+from zeroskip.sim.report import is_exact, verify_document
+from zeroskip.sim.run import run
+from zeroskip.sim.verify import verify
 
 __all__ = ["run_cnn_demo"]
 
@@ -28,7 +28,7 @@ def run_cnn_demo(params: EieParams, images: int, folder: Path, seed: int, *, as_
 
     Parameters
     ----------
-    params : of the EIE array; SCNN's is the default of :func:`compiler.compile`.
+    params : of the EIE array; SCNN's is the default of :func:`.compile`.
     images : test images to run on RTL.
     folder : where files go; it exists.
     seed : of the training.
@@ -54,27 +54,28 @@ def run_cnn_demo(params: EieParams, images: int, folder: Path, seed: int, *, as_
         compile_pt2(
             files.model,
             data.train_x.numpy(),
-            params,
-            scnn=PRESETS[DEFAULT_SCNN_PRESET],
-            placement="balance",
+            [params, PRESETS["tile"]],
+            options={"placement": "balance"},
             name="cnn",
             progress=steps,
         ).save(target)
-        image = load_image(target)
-        assert isinstance(image, CnnImage)
-        fixed = run_cnn(image, test_x)
-        result = verify_cnn(image, test_x[:images], progress=steps)
-    metrics = measure_cnn(image, test_x[:images], result)
+        image = load(target)
+        fixed = run(image, test_x)
+        result = verify(image, test_x[:images], progress=steps)
+    metrics = measure(test_x[:images], result)
     accuracy = accuracies(made, fixed.outputs, result.rtl.outputs, test_y)
-    failed = not result.ok or bool(metrics.problems)
+    failed = not is_exact(result, metrics)
     if as_json:
-        document = cnn_verify_document(target, image, result, metrics)
         print_json({
-            "net": "cnn", "accuracy": accuracy, "compress": asdict(made.result), **document,
-        })  # fmt: skip
+            "net": "cnn",
+            "image": str(target),
+            "accuracy": accuracy,
+            "compress": asdict(made.result),
+            **verify_document(result, metrics),
+        })
         return int(failed)
     print_line()
     print_accuracies(accuracy, len(test_y), metrics.inputs)
     print_by_hand(files, target)
-    print_cnn_verification(image, result, metrics)
+    print_verification(result, metrics)
     return int(failed)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_array
 
-from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from tests.support.images import chain
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear
 
 pytest_plugins = ["tests.support.tiers", "tests.support.times"]
 
@@ -21,17 +22,19 @@ def _draw_network(
     weight_bits: int = 16,
     bias_bits: int = 16,
     shift: int = 4,
-) -> QuantNetwork:
+) -> QuantGraph[QuantLinear]:
     rng = np.random.default_rng(seed)
-    layers: list[QuantLayer] = []
+    layers: list[QuantLinear] = []
     for index, (cols, rows) in enumerate(itertools.pairwise(sizes)):
         dense = rng.integers(1, 1 << code_bits, (rows, cols)).astype(np.uint8)
         dense[rng.random((rows, cols)) >= density] = 0
         codebook = rng.integers(-(1 << weight_bits - 1), 1 << weight_bits - 1, 1 << code_bits)
         codebook[0] = 0
         layers.append(
-            QuantLayer(
+            QuantLinear(
                 name=f"fc{index + 1}",
+                inputs=(INPUT,),
+                in_shape=(cols, 1, 1),
                 codes=csc_array(dense),
                 codebook=codebook,
                 bias=rng.integers(-(1 << bias_bits - 1), 1 << bias_bits - 1, rows),
@@ -41,10 +44,10 @@ def _draw_network(
                 out_frac=8,
             )
         )
-    return QuantNetwork((sizes[0],), tuple(layers))
+    return chain(layers)
 
 
 @pytest.fixture(scope="session")
-def draw_network() -> Callable[..., QuantNetwork]:
+def draw_network() -> Callable[..., QuantGraph[QuantLinear]]:
     """Give a function that draws a network of layers of ``sizes``, the input's first."""
     return _draw_network

@@ -22,19 +22,24 @@ if TYPE_CHECKING:
     )
     from zeroskip.compiler.api import compile, compile_pt2
     from zeroskip.compiler.compress.api import compress
-    from zeroskip.compiler.scnn.image import load_image as load
+    from zeroskip.compiler.image.image import Image, load
     from zeroskip.hw.eie.params import EieParams
     from zeroskip.hw.scnn.params import ScnnParams
-    from zeroskip.sim.api import run, verify
+    from zeroskip.sim.result import Result
+    from zeroskip.sim.run import run
+    from zeroskip.sim.verify import VerifyResult, verify
 
 __all__ = [
     "CompileError",
     "EieParams",
+    "Image",
     "ImageError",
     "InputError",
+    "Result",
     "ScnnParams",
     "SimulationError",
     "ToolError",
+    "VerifyResult",
     "ZeroskipError",
     "compile",
     "compile_pt2",
@@ -47,18 +52,21 @@ __all__ = [
 _HOMES = {
     "CompileError": "zeroskip.base.errors:CompileError",
     "EieParams": "zeroskip.hw.eie.params:EieParams",
+    "Image": "zeroskip.compiler.image.image:Image",
     "ImageError": "zeroskip.base.errors:ImageError",
     "InputError": "zeroskip.base.errors:InputError",
+    "Result": "zeroskip.sim.result:Result",
     "ScnnParams": "zeroskip.hw.scnn.params:ScnnParams",
     "SimulationError": "zeroskip.base.errors:SimulationError",
     "ToolError": "zeroskip.base.errors:ToolError",
+    "VerifyResult": "zeroskip.sim.verify:VerifyResult",
     "ZeroskipError": "zeroskip.base.errors:ZeroskipError",
     "compile": "zeroskip.compiler.api:compile",
     "compile_pt2": "zeroskip.compiler.api:compile_pt2",
     "compress": "zeroskip.compiler.compress.api:compress",
-    "load": "zeroskip.compiler.scnn.image:load_image",
-    "run": "zeroskip.sim.api:run",
-    "verify": "zeroskip.sim.api:verify",
+    "load": "zeroskip.compiler.image.image:load",
+    "run": "zeroskip.sim.run:run",
+    "verify": "zeroskip.sim.verify:verify",
 }
 
 

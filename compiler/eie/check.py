@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.ir.network import QuantLayer
+from zeroskip.compiler.ir.graph import QuantLinear
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["check_arithmetic", "check_pointers", "refuse_source_row"]
@@ -12,7 +12,7 @@ __all__ = ["check_arithmetic", "check_pointers", "refuse_source_row"]
 _MAX_SHIFT = 63
 
 
-def check_arithmetic(layer: QuantLayer, params: EieParams) -> None:
+def check_arithmetic(layer: QuantLinear, params: EieParams) -> None:
     """Check a layer's weights, biases, codes and shift.
 
     Raises

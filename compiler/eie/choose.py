@@ -7,28 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.engine import FreeParams
 from zeroskip.compiler.ir.graph import FloatLinear
 from zeroskip.compiler.passes.share import bits_for, distinct_values
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["FREE", "FreeParams", "Pattern", "RunChoice", "choose_params", "run_choices"]
+__all__ = ["FREE", "Pattern", "RunChoice", "choose_params", "run_choices"]
 
 FREE = frozenset({"code_bits", "run_bits"})
 """Parameters that a network can choose."""
-
-
-@dataclass(frozen=True)
-class FreeParams:
-    """An array of which a network may choose some widths.
-
-    Parameters
-    ----------
-    params : all parameters; of those that may be chosen, the least.
-    free : names of those, of :data:`FREE`.
-    """
-
-    params: EieParams
-    free: frozenset[str] = FREE
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +55,7 @@ class RunChoice:
 
 
 def choose_params(
-    params: EieParams | FreeParams, layers: Sequence[FloatLinear], *, share: bool
+    wanted: FreeParams, layers: Sequence[FloatLinear], *, share: bool
 ) -> tuple[EieParams, tuple[str, ...]]:
     """Return an array for Linear layers, and say what was chosen and why.
 
@@ -77,13 +64,11 @@ def choose_params(
 
     Parameters
     ----------
-    params : what is given.
-    layers : all of a network; there may be none.
+    wanted : what is given.
+    layers : those of the network.
     share : layers of too many values are to be clustered, which needs no wider codes.
     """
-    if isinstance(params, EieParams):
-        return params, ()
-    chosen, free = params.params, params.free
+    chosen, free = wanted.params, wanted.free
     if not layers:
         return chosen, ()
     why: list[str] = []

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from zeroskip.compiler.eie.segment import Descriptor
+from zeroskip.compiler.image.strict import must_be
 
-__all__ = ["Steps", "covered_rows", "must_be"]
+__all__ = ["Steps", "covered_rows"]
 
 
 class Steps(Protocol):
@@ -78,9 +79,3 @@ def covered_rows(segments: Sequence[Steps]) -> list[int]:
                 layer, loaded, held, drained = layer + 1, 0, drained, 0
     must_be("the number of rows left without an output", scanned + drained, "none", 0)
     return heights
-
-
-def must_be(name: str, value: object, rule: str, expected: object) -> None:
-    """Raise ``ValueError`` unless ``value`` is ``expected`` by ``rule``."""
-    if value != expected:
-        raise ValueError(f"{name} must be {rule} = {expected}, not {value}")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.eie.order import order_columns, order_columns_of_pes
-from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Activity", "Placement", "Strategy", "is_interleaved", "local_rows", "place"]
@@ -31,7 +31,7 @@ so column j of layer l stands at position ``placement[l][j]``, its row i at
 
 
 def place(
-    network: QuantNetwork,
+    network: QuantGraph,
     params: EieParams,
     strategy: Strategy,
     activity: Activity | None = None,
@@ -94,7 +94,7 @@ def local_rows(positions: NDArray[np.int64], params: EieParams) -> int:
 
 
 def _work(
-    layer: QuantLayer, often: NDArray[np.float64], pes: NDArray[np.int64], num_pes: int
+    layer: QuantLinear, often: NDArray[np.float64], pes: NDArray[np.int64], num_pes: int
 ) -> NDArray[np.float32]:
     """Count the entries of each column in each PE, times how often it is broadcast."""
     cols = layer.shape[1]
@@ -104,7 +104,7 @@ def _work(
     return (counts * often[:, None]).astype(np.float32)
 
 
-def _balance(layer: QuantLayer, often: NDArray[np.float64], num_pes: int) -> NDArray[np.int64]:
+def _balance(layer: QuantLinear, often: NDArray[np.float64], num_pes: int) -> NDArray[np.int64]:
     """Give each row, the most work first, to the PE with the least work that has room.
 
     Room is ``ceil(rows / num_pes)`` rows, so that balance never costs accumulators or

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from zeroskip.compiler.eie.place import Placement, local_rows
 from zeroskip.compiler.eie.segment import Descriptor
 from zeroskip.compiler.eie.window import Window
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.eie.params import EieParams
 
@@ -75,7 +75,7 @@ class Planner:
     file stays with the host, which then loads and stores it by parts, and ends segments for it.
     """
 
-    def __init__(self, network: QuantNetwork, placement: Placement, params: EieParams) -> None:
+    def __init__(self, network: QuantGraph, placement: Placement, params: EieParams) -> None:
         self._p = params
         self._layers = network.layers
         self._heights = [local_rows(positions, params) for positions in placement]

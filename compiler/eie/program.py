@@ -10,9 +10,10 @@ from zeroskip.compiler.eie.check import check_arithmetic, check_pointers
 from zeroskip.compiler.eie.encode import pack_entries, pack_pointers
 from zeroskip.compiler.eie.place import Placement, local_rows
 from zeroskip.compiler.eie.plan import Draft, EntriesPart, Memory, Planner, PointersPart
-from zeroskip.compiler.eie.segment import Segment, SramData, program_words
+from zeroskip.compiler.eie.segment import Segment, program_words
 from zeroskip.compiler.eie.window import Window, windows
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.engine import SramData
+from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.hw.common.formats import bias_word
 from zeroskip.hw.eie.formats import sram_files
 from zeroskip.hw.eie.params import EieParams
@@ -21,7 +22,7 @@ __all__ = ["build"]
 
 
 def build(
-    network: QuantNetwork,
+    network: QuantGraph,
     placement: Placement,
     params: EieParams,
     progress: Callable[[int, int], None] | None = None,
@@ -87,7 +88,7 @@ def build(
 
 
 def _contents(
-    draft: Draft, network: QuantNetwork, placement: Placement, params: EieParams
+    draft: Draft, network: QuantGraph, placement: Placement, params: EieParams
 ) -> dict[str, NDArray[np.uint64]]:
     """Fill the SRAMs, but that of the program, that are loaded before a segment."""
     words: dict[str, NDArray[np.uint64]] = {}
@@ -130,7 +131,7 @@ def _join_pointers(parts: Sequence[PointersPart]) -> NDArray[np.int64]:
 
 
 def _bias_words(
-    parts: Sequence[Window], network: QuantNetwork, placement: Placement, params: EieParams
+    parts: Sequence[Window], network: QuantGraph, placement: Placement, params: EieParams
 ) -> NDArray[np.uint64]:
     """Fill the bias SRAMs: (num_pes, biases); local rows that a PE does not have hold 0."""
     words = np.zeros((params.num_pes, sum(window.rows for window in parts)), np.uint64)

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.engine import SramData
 from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, Activation, pack
 from zeroskip.hw.eie.formats import descriptor_layout
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["Descriptor", "Segment", "SramData", "program_words"]
+__all__ = ["Descriptor", "Segment", "program_words"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,20 +31,6 @@ class Descriptor:
     activation: Activation
     swap: bool
     last: bool
-
-
-@dataclass(frozen=True, eq=False)
-class SramData:
-    """Contents of an SRAM from row 0 up; the rows after that never matter.
-
-    Parameters
-    ----------
-    words : (rows, limbs) uint64, limbs of 64 bits, lowest first.
-    width : bits of a row.
-    """
-
-    words: NDArray[np.uint64]
-    width: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from zeroskip.compiler.eie.check import refuse_source_row
 from zeroskip.compiler.eie.encode import EncodedPass, encode
 from zeroskip.compiler.eie.place import Placement, local_rows
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Window", "windows"]
@@ -45,7 +45,7 @@ class Window:
         return self.ends.shape[1] - 1
 
 
-def windows(network: QuantNetwork, placement: Placement, params: EieParams) -> Iterator[Window]:
+def windows(network: QuantGraph, placement: Placement, params: EieParams) -> Iterator[Window]:
     """Yield the windows of all layers, in order.
 
     A window has as many rows as there are accumulators, and fewer where one row of the source
@@ -68,7 +68,7 @@ def windows(network: QuantNetwork, placement: Placement, params: EieParams) -> I
 
 
 def _encoded(
-    network: QuantNetwork,
+    network: QuantGraph,
     index: int,
     by_row: csr_array,
     placement: Placement,

@@ -6,26 +6,19 @@ from pathlib import Path
 
 from zeroskip.base.bounded import parse_json
 from zeroskip.base.errors import ImageError
-from zeroskip.compiler.image.manifest import CNN_FORMAT, FORMAT, SignedManifest
+from zeroskip.compiler.image.manifest import FORMAT, Manifest
 
 __all__ = [
-    "CNN_FORMAT",
     "MANIFEST",
     "TENSORS",
     "check_files",
     "check_target",
     "read",
     "read_intact",
-    "sram_path",
 ]
 
 MANIFEST = "manifest.json"
 TENSORS = "tensors.npz"
-
-
-def sram_path(name: str, segment: int = 0) -> str:
-    """Return the path, inside an image, of what a segment loads to an SRAM."""
-    return f"segment_{segment}/{name}.hex" if segment else f"sram/{name}.hex"
 
 
 def read(path: Path) -> bytes:
@@ -42,7 +35,7 @@ def read(path: Path) -> bytes:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def read_intact(root: Path, name: str, manifest: SignedManifest) -> bytes:
+def read_intact(root: Path, name: str, manifest: Manifest) -> bytes:
     """Read a file whose size and digest the manifest tells.
 
     Raises
@@ -60,7 +53,7 @@ def read_intact(root: Path, name: str, manifest: SignedManifest) -> bytes:
     return data
 
 
-def check_files(root: Path, manifest: SignedManifest, expected: Iterable[str]) -> None:
+def check_files(root: Path, manifest: Manifest, expected: Iterable[str]) -> None:
     """Check that an image has the expected files and no others.
 
     Raises
@@ -127,7 +120,7 @@ def _listed_files(root: Path) -> set[str] | None:
         raw = parse_json((root / MANIFEST).read_bytes())
     except (OSError, ValueError):
         return None
-    if not isinstance(raw, dict) or raw.get("format") not in (FORMAT, CNN_FORMAT):
+    if not isinstance(raw, dict) or raw.get("format") not in (FORMAT, "zeroskip-cnn"):
         return None
     files = raw.get("files")
     return set(files) if isinstance(files, dict) else set()

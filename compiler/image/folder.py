@@ -9,9 +9,9 @@ from typing import Any
 
 from zeroskip.base.errors import CompileError, ImageError
 from zeroskip.base.staging import staged_directory
-from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.image.files import MANIFEST, check_target, read_intact
-from zeroskip.compiler.image.manifest import FileEntry, SignedManifest
+from zeroskip.compiler.image.manifest import FileEntry, Manifest
 from zeroskip.compiler.image.readmem import from_hex
 
 __all__ = [
@@ -46,7 +46,7 @@ def staged_image(path: Path | str, *, replace: bool) -> Iterator[Path]:
 def write_contents(
     stage: Path,
     contents: Mapping[str, bytes],
-    manifest: SignedManifest,
+    manifest: Manifest,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Write the files of an image, and what lists them.
@@ -107,7 +107,7 @@ def image_root(path: Path | str) -> Path:
 
 def load_srams(
     root: Path,
-    manifest: SignedManifest,
+    manifest: Manifest,
     paths: Mapping[str, str],
     files: Mapping[str, tuple[int, int]],
 ) -> dict[str, SramData]:

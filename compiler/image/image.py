@@ -1,27 +1,20 @@
 """A compiled network as a directory: the only thing that golden, cycles and RTL are given."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from zeroskip.base.errors import ImageError
-from zeroskip.compiler.eie.check import check_arithmetic
-from zeroskip.compiler.eie.coverage import covered_rows
-from zeroskip.compiler.eie.place import Placement, is_interleaved, place
-from zeroskip.compiler.eie.segment import Descriptor, Segment, SramData, program_words
-from zeroskip.compiler.image.files import (
-    MANIFEST,
-    TENSORS,
-    check_files,
-    read,
-    read_intact,
-    sram_path,
-)
+from zeroskip.base.errors import CompileError, ImageError, InputError
+from zeroskip.compiler.engine import Engine, HandOver, Order, Part, SramData, engine
+from zeroskip.compiler.image.arrays import pack_layers, unpack_layers
+from zeroskip.compiler.image.files import MANIFEST, TENSORS, check_files, read, read_intact
 from zeroskip.compiler.image.folder import (
     blame,
     file_entries,
@@ -31,59 +24,143 @@ from zeroskip.compiler.image.folder import (
     staged_image,
     write_contents,
 )
-from zeroskip.compiler.image.manifest import LayerEntry, Manifest, SegmentEntry, zeroskip_version
+from zeroskip.compiler.image.layers import network_entry
+from zeroskip.compiler.image.manifest import Manifest, PartEntry, first_error, zeroskip_version
 from zeroskip.compiler.image.readmem import to_hex
-from zeroskip.compiler.image.tensors import pack_tensors, unpack_tensors
-from zeroskip.compiler.ir.network import QuantNetwork
-from zeroskip.hw.eie.formats import sram_files
-from zeroskip.hw.eie.params import EieParams
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.passes.parts import sub_graph
 
-if TYPE_CHECKING:
-    from zeroskip.compiler.scnn.image import CnnImage
+__all__ = ["Image", "Link", "load", "part_folder", "sram_path"]
 
-__all__ = ["Image"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """Two parts between which activations go without the host.
+
+    Parameters
+    ----------
+    first : number of the part that hands over; the next one takes.
+    handed : what, and how.
+    """
+
+    first: int
+    handed: HandOver
 
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """A network compiled for one array.
+    """A network compiled for one array or several.
 
     Parameters
     ----------
     name : of the network.
-    params : of the array.
-    network : in fixed point; the golden model computes with this.
-    placement : positions of input and outputs, see :data:`.Placement`.
-    segments : what the array does in one go, in order; one, if the network fits the memories.
+    graph : in fixed point, with channels as the arrays have them; golden computes with this.
+    parts : what each array does, in the order in which they run.
     report : what the compiler found out, JSON-able; free form.
     """
 
     name: str
-    params: EieParams
-    network: QuantNetwork
-    placement: Placement
-    segments: tuple[Segment, ...]
+    graph: QuantGraph[QuantConv | QuantLinear]
+    parts: tuple[Part, ...]
     report: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def program(self) -> tuple[Descriptor, ...]:
-        """Descriptors of all segments, in order."""
-        return tuple(one for segment in self.segments for one in segment.program)
+    def act_bits(self) -> int:
+        """Width of an activation, the same in all arrays."""
+        return self.parts[0].params.act_bits
 
     @property
-    def passes(self) -> tuple[int, ...]:
-        """The layer of each descriptor."""
-        return tuple(layer for segment in self.segments for layer in segment.passes)
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample as users give it, without the batch."""
+        return self.graph.sample_shape or self.graph.input_shape
 
     @property
-    def srams(self) -> dict[str, SramData]:
-        """What the SRAMs hold at first, by name, see :func:`.sram_files`."""
-        return self.segments[0].srams
+    def in_frac(self) -> int:
+        """Fraction bits of the input."""
+        return next(one.in_frac for one in self.graph.layers if INPUT in one.inputs)
 
     @property
-    def heights(self) -> list[int]:
-        """Rows, of all PEs, of the input, then of each layer's output."""
-        return covered_rows(self.segments)
+    def out_frac(self) -> int:
+        """Fraction bits of the output."""
+        return next(one.out_frac for one in self.graph.layers if one.name in self.graph.outputs)
+
+    @cached_property
+    def channel_orders(self) -> Mapping[str, Order]:
+        """Of each channel of each tensor as the arrays have it, which it is in the network."""
+        found = {
+            layer.name: np.arange(layer.out_shape[0], dtype=np.int64) for layer in self.graph.layers
+        }
+        for part in self.parts:
+            found |= part.channel_orders
+        return found
+
+    @cached_property
+    def links(self) -> tuple[Link, ...]:
+        """Parts between which activations go without the host, if both are on one chip."""
+        found: list[Link] = []
+        for number, (one, then) in enumerate(pairwise(self.parts)):
+            if then.graph.layers[0].inputs != one.graph.outputs:
+                continue
+            handed = one.leaving()
+            if handed is not None and then.takes(handed):
+                found.append(Link(number, handed))
+        return tuple(found)
+
+    def part(self, name: str) -> Any:
+        """Return the part of an engine.
+
+        Raises
+        ------
+        InputError
+            If there is none, or several.
+        """
+        found = [part for part in self.parts if part.engine == name]
+        if len(found) != 1:
+            here = ", ".join(part.engine for part in self.parts)
+            raise InputError(
+                f"image {self.name!r} has {len(found) or 'no'} parts for {name}, where one is "
+                f"needed; its parts are for {here}"
+            )
+        return found[0]
+
+    def alone(self, name: str) -> Any:
+        """Return the only part of an image that is for one engine alone.
+
+        Raises
+        ------
+        InputError
+            If it has other parts.
+        """
+        if [part.engine for part in self.parts] != [name]:
+            here = ", ".join(part.engine for part in self.parts)
+            raise InputError(
+                f"image {self.name!r} has parts for {here}, but an image for {name} alone is "
+                "needed here"
+            )
+        return self.parts[0]
+
+    def __repr__(self) -> str:
+        macs = sum(_macs(layer) for layer in self.graph.layers)
+        arrays = "; ".join(
+            f"{part.engine}: {', '.join(layer.name for layer in part.graph.layers)}"
+            for part in self.parts
+        )
+        return (
+            f"<Image {self.name!r}: {len(self.graph.layers)} layers, {macs:,} MACs, "
+            f"{self.act_bits}-bit activations\n {arrays}\n "
+            f"takes {self.sample_shape}, gives {tuple(self.output_shape)}>"
+        )
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one output, without the batch: (rows,) of a Linear layer, else (C, H, W)."""
+        shapes = [self.graph.shape(name) for name in self.graph.outputs]
+        kinds = {layer.name: layer.kind for layer in self.graph.layers}
+        depth = sum(shape[0] for shape in shapes)
+        flat = all(kinds.get(name) == "linear" for name in self.graph.outputs)
+        return (depth,) if flat else (depth, *shapes[0][1:])
 
     def save(
         self,
@@ -105,30 +182,30 @@ class Image:
         ImageError
             If something else is there, ``report`` is not JSON-able, or writing fails.
         """
-        interleaved = is_interleaved(self.placement)
-        contents = {TENSORS: pack_tensors(self.network, None if interleaved else self.placement)}
-        for number, segment in enumerate(self.segments):
-            for name, sram in segment.srams.items():
-                contents[sram_path(name, number)] = to_hex(sram.words, sram.width)
-        manifest = self._manifest(contents, interleaved=interleaved)
+        contents = {TENSORS: pack_layers(self.graph.layers)}
+        entries: list[PartEntry] = []
+        for number, part in enumerate(self.parts):
+            entry, files = engine(part.engine).describe(part)
+            folder = part_folder(number, part.engine)
+            contents |= {f"{folder}/{name}": data for name, data in files.items()}
+            for run, srams in enumerate(part.loads):
+                for name, sram in srams.items():
+                    contents[sram_path(folder, run, name)] = to_hex(sram.words, sram.width)
+            entries.append(
+                PartEntry(
+                    engine=part.engine,
+                    params=asdict(part.params),
+                    layers=tuple(layer.name for layer in part.graph.layers),
+                    content=entry.model_dump(mode="json"),
+                )
+            )
+        manifest = self._manifest(contents, entries)
         with staged_image(path, replace=replace) as stage:
             write_contents(stage, contents, manifest, progress)
 
     @classmethod
-    def load(cls, path: Path | str) -> "Image | CnnImage":
-        """Read the image of any network, and check all of it.
-
-        Parameters and errors are those of :meth:`load_eie`; a network with convolutions is a
-        :class:`.CnnImage`.
-        """
-        # One of these has an image for EIE inside.
-        from zeroskip.compiler.scnn.image import load_image
-
-        return load_image(path)
-
-    @classmethod
-    def load_eie(cls, path: Path | str) -> Self:
-        """Read an image for EIE alone, and check all of it.
+    def load(cls, path: Path | str) -> Self:
+        """Read an image, and check all of it.
 
         Parameters
         ----------
@@ -142,75 +219,25 @@ class Image:
         """
         root = image_root(path)
         manifest = Manifest.from_json(read(root / MANIFEST), str(root / MANIFEST))
-        params = manifest.params
-        loaded = [
-            sram_path(name, number)
-            for number, entry in enumerate(manifest.segments)
-            for name in entry.srams
-        ]
-        check_files(root, manifest, {TENSORS, *loaded})
-
+        drafts = [_Draft(root, manifest, number) for number in range(len(manifest.parts))]
+        check_files(root, manifest, {TENSORS}.union(*(draft.files for draft in drafts)))
         with blame(root / TENSORS):
-            network, placement = unpack_tensors(
-                read_intact(root, TENSORS, manifest),
-                manifest.layers,
-                manifest.input_shape,
-                params.num_codes,
-                placed=manifest.placement == TENSORS,
-            )
-            placement = placement or place(network, params, "interleave")
-            for layer in network.layers:
-                check_arithmetic(layer, params)
-            heights = covered_rows(manifest.segments)
-            for index, (positions, rows) in enumerate(zip(placement, heights, strict=True)):
-                _check_positions(index, positions, rows * params.num_pes)
-        segments = tuple(
-            _load_segment(root, manifest, number) for number in range(len(manifest.segments))
-        )
+            entries = manifest.network.layers
+            layers = unpack_layers(read_intact(root, TENSORS, manifest), entries)
+        graph = manifest.network.graph(layers)
+        parts = tuple(draft.restore(graph) for draft in drafts)
         with blame(root / MANIFEST):
-            _check_programs(segments, params)
-        return cls(
-            name=manifest.name,
-            params=params,
-            network=network,
-            placement=placement,
-            segments=segments,
-            report=dict(manifest.report),
-        )
+            _check_parts(graph, parts)
+        return cls(manifest.name, graph, parts, dict(manifest.report))
 
-    def _manifest(self, contents: dict[str, bytes], *, interleaved: bool) -> Manifest:
+    def _manifest(self, contents: Mapping[str, bytes], parts: Sequence[PartEntry]) -> Manifest:
         """Describe the image whose files have these contents."""
-        layers = tuple(
-            LayerEntry(
-                name=layer.name,
-                rows=layer.shape[0],
-                cols=layer.shape[1],
-                nnz=int(layer.codes.nnz),
-                relu=bool(layer.relu),
-                in_frac=int(layer.in_frac),
-                weight_frac=int(layer.weight_frac),
-                out_frac=int(layer.out_frac),
-            )
-            for layer in self.network.layers
-        )
         try:
             return Manifest(
                 zeroskip=zeroskip_version(),
                 name=self.name,
-                params=self.params,
-                input_shape=self.network.input_shape,
-                layers=layers,
-                placement="interleave" if interleaved else TENSORS,
-                segments=tuple(
-                    SegmentEntry(
-                        program=segment.program,
-                        passes=segment.passes,
-                        srams=tuple(segment.srams),
-                        load=segment.load,
-                        store=segment.store,
-                    )
-                    for segment in self.segments
-                ),
+                network=network_entry(self.graph),
+                parts=tuple(parts),
                 report=plain_report(self.report),
                 files=file_entries(contents),
             )
@@ -218,35 +245,122 @@ class Image:
             raise ImageError(f"the image is inconsistent: {error}") from error
 
 
-def _load_segment(root: Path, manifest: Manifest, number: int) -> Segment:
-    """Read what a segment loads."""
-    entry = manifest.segments[number]
-    paths = {name: sram_path(name, number) for name in entry.srams}
-    return Segment(
-        program=entry.program,
-        passes=entry.passes,
-        srams=load_srams(root, manifest, paths, sram_files(manifest.params)),
-        load=entry.load,
-        store=entry.store,
-    )
+def load(path: Path | str) -> Image:
+    """Read the image of a network, and check all of it.
+
+    Parameters
+    ----------
+    path : a directory that :meth:`.Image.save` made.
+
+    Raises
+    ------
+    ImageError
+        If it is missing, of another version, or if a file is missing, foreign, truncated or
+        altered; the file, or the field of the manifest, is named.
+
+    Examples
+    --------
+    >>> image = zs.load("out/mine")
+    """
+    return Image.load(path)
 
 
-def _check_positions(index: int, positions: NDArray[np.int64], size: int) -> None:
-    """Check that every element has a place of its own among those that the program covers."""
-    if positions.min() < 0 or positions.max() >= size:
-        raise ValueError(
-            f"placement_{index} must be from 0 to {size - 1}, "
-            f"not {positions.min()} to {positions.max()}"
+def part_folder(number: int, name: str) -> str:
+    """Return the folder, inside an image, of a part's files."""
+    return f"{number}_{name}"
+
+
+def sram_path(folder: str, run: int, name: str) -> str:
+    """Return the path, inside an image, of what a run loads to an SRAM."""
+    return f"{folder}/run_{run}/{name}.hex"
+
+
+class _Draft:
+    """A part that is read from an image."""
+
+    def __init__(self, root: Path, manifest: Manifest, number: int) -> None:
+        self._root, self._manifest = root, manifest
+        self._entry = manifest.parts[number]
+        self._folder = part_folder(number, self._entry.engine)
+        self._where = f"{root / MANIFEST} is damaged: parts.{number}"
+        try:
+            self._engine: Engine[Any, Any] = engine(self._entry.engine)
+        except InputError as error:
+            raise ImageError(f"{root / MANIFEST} is damaged: {error}") from error
+        self._raw = json.dumps(self._entry.content)
+        known = {one.name for one in fields(self._engine.params)}
+        if unknown := sorted(self._entry.params.keys() - known):
+            raise ImageError(f"{self._where}.params.{unknown[0]}: there is no such parameter")
+        self._params = self._read(
+            lambda: TypeAdapter(self._engine.params).validate_json(
+                json.dumps(self._entry.params), strict=True
+            ),
+            "params",
         )
-    if len(np.unique(positions)) != len(positions):
-        raise ValueError(f"placement_{index} must give every element a position of its own")
+        runs, more = self._read(lambda: self._engine.file_names(self._raw), "content")
+        self.files = {f"{self._folder}/{name}" for name in more} | {
+            sram_path(self._folder, run, name) for run, names in enumerate(runs) for name in names
+        }
+
+    def restore(self, graph: QuantGraph[Any]) -> Part:
+        """Make the part."""
+        here, names = f"{self._where}.layers", list(self._entry.layers)
+        layers = {layer.name: layer for layer in graph.layers}
+        for name in names:
+            if name not in layers:
+                raise ImageError(f"{here} must be of the network, not {name!r}")
+            if not self._engine.takes(layers[name]):
+                raise ImageError(f"{here} must be of {self._engine.name}'s kinds, not {name!r}")
+        mine = sub_graph(graph, names)
+        if (order := [layer.name for layer in mine.layers]) != names:
+            raise ImageError(f"{here} must be {order}, each once and in order, not {names}")
+        return self._read(
+            lambda: self._engine.restore(self._raw, mine, self._params, self._srams, self._file),
+            "content",
+        )
+
+    def _read(self, make: Callable[[], T], what: str) -> T:
+        try:
+            return make()
+        except ValidationError as error:
+            raise ImageError(f"{self._where}.{what}.{first_error(error)}") from error
+        except ImageError:
+            raise
+        except (ValueError, CompileError, InputError) as error:
+            raise ImageError(f"{self._where}.{what}: {error}") from error
+
+    def _file(self, name: str) -> bytes:
+        return read_intact(self._root, f"{self._folder}/{name}", self._manifest)
+
+    def _srams(self, runs: Sequence[Sequence[str]]) -> list[dict[str, SramData]]:
+        files = self._engine.files(self._params)
+        return [
+            load_srams(
+                self._root,
+                self._manifest,
+                {name: sram_path(self._folder, run, name) for name in names},
+                files,
+            )
+            for run, names in enumerate(runs)
+        ]
 
 
-def _check_programs(segments: Sequence[Segment], params: EieParams) -> None:
-    """Check the descriptors against what the hardware will read."""
-    held, words = "", np.empty(0, np.uint64)
-    for number, segment in enumerate(segments):
-        if "program" in segment.srams:
-            held, words = sram_path("program", number), segment.srams["program"].words[:, 0]
-        if not np.array_equal(program_words(segment.program, params), words):
-            raise ValueError(f"segments.{number}.program must be what {held} holds")
+def _check_parts(graph: QuantGraph[Any], parts: Sequence[Part]) -> None:
+    """Check that the parts are all layers, each once, after what they read."""
+    made = {INPUT}
+    for number, part in enumerate(parts):
+        names = [layer.name for layer in part.graph.layers]
+        for name, _ in part.graph.sources:
+            if name not in made:
+                raise ValueError(f"parts.{number} must not read {name!r}, made by none before it")
+        if again := made.intersection(names):
+            raise ValueError(f"parts.{number}.layers must not name {min(again)!r} again")
+        made |= set(names)
+    if left := [layer.name for layer in graph.layers if layer.name not in made]:
+        raise ValueError(f"parts must compute layer {left[0]!r}")
+    if len({part.params.act_bits for part in parts}) > 1:
+        raise ValueError("parts must have activations of one width")
+
+
+def _macs(layer: QuantConv | QuantLinear) -> int:
+    return layer.num_weights * int(np.prod(layer.out_shape[1:]))

@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from zeroskip.compiler.ir.network import QuantNetwork
-
 __all__ = [
     "INPUT",
     "Area",
@@ -19,7 +17,6 @@ __all__ = [
     "FloatLinear",
     "FloatNode",
     "FloatPool",
-    "QuantCnn",
     "QuantConv",
     "QuantGraph",
     "QuantLinear",
@@ -333,12 +330,19 @@ class QuantGraph(Generic[LayerT]):
     layers : at least one; names are unique.
     outputs : tensors whose channels, one after the other, are the graph's output.
     sample_shape : as in :class:`FloatGraph`.
+    sources : name and shape of tensors that are made elsewhere; a whole network has none.
     """
 
     input_shape: tuple[int, int, int]
     layers: tuple[LayerT, ...]
     outputs: tuple[str, ...]
     sample_shape: tuple[int, ...] | None = None
+    sources: tuple[tuple[str, tuple[int, int, int]], ...] = ()
+
+    @property
+    def given(self) -> dict[str, tuple[int, int, int]]:
+        """Shapes (C, H, W) of the tensors that no layer makes, by name."""
+        return {INPUT: self.input_shape, **dict(self.sources)}
 
     def shape(self, tensor: str) -> tuple[int, int, int]:
         """Shape (C, H, W) of a tensor.
@@ -348,17 +352,4 @@ class QuantGraph(Generic[LayerT]):
         KeyError
             If there is no such tensor.
         """
-        return ({INPUT: self.input_shape} | {one.name: one.out_shape for one in self.layers})[
-            tensor
-        ]
-
-
-@dataclass(frozen=True, eq=False)
-class QuantCnn:
-    """Convolutions, for SCNN, and Linear layers after them, for EIE, if there are any.
-
-    ``tail``'s first layer takes what leaves ``graph``.
-    """
-
-    graph: QuantGraph
-    tail: QuantNetwork | None
+        return (self.given | {one.name: one.out_shape for one in self.layers})[tensor]

@@ -1,68 +1,88 @@
-"""Decide which engine computes each node of a network."""
+"""Decide which engine computes each node of a network, and with which arithmetic."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from zeroskip.base.errors import CompileError, ScnnCompileError
-from zeroskip.compiler.ir.graph import FloatGraph, FloatLinear
+from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.engine import FreeParams, engine, engines
+from zeroskip.compiler.ir.graph import FloatGraph, FloatNode, QuantConv, QuantLinear
 from zeroskip.compiler.passes.arithmetic import Arithmetic
-from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.common.params import ArrayParams
 
-__all__ = ["arithmetics", "partition"]
+__all__ = ["Arrays", "arithmetics", "by_engine", "default_params", "partition", "taker"]
 
-
-def partition(graph: FloatGraph) -> dict[str, str]:
-    """Return the engine of each node: matrices go to EIE, all else to SCNN."""
-    return {node.name: "eie" if isinstance(node, FloatLinear) else "scnn" for node in graph.nodes}
+Arrays = ArrayParams | FreeParams | Sequence[ArrayParams | FreeParams]
+"""Arrays to compile for: parameters, of which the class says the engine, at most one an engine."""
 
 
-def arithmetics(
-    graph: FloatGraph, eie: EieParams | None = None, scnn: ScnnParams | None = None
-) -> dict[str, Arithmetic]:
+def by_engine(arrays: Arrays) -> dict[str, FreeParams]:
+    """Return what is given for each engine.
+
+    Raises
+    ------
+    InputError
+        If something is no parameters of an engine, or two are of one engine.
+    """
+    kinds = {one.params: name for name, one in engines().items()}
+    found: dict[str, FreeParams] = {}
+    for array in arrays if isinstance(arrays, Sequence) else [arrays]:
+        free = array if isinstance(array, FreeParams) else FreeParams(array)
+        name = kinds.get(type(free.params))
+        if name is None:
+            known = ", ".join(kind.__name__ for kind in kinds)
+            raise InputError(
+                f"arrays must be parameters of engines ({known}), not a "
+                f"{type(free.params).__name__}"
+            )
+        if name in found:
+            raise InputError(f"arrays must have one of each engine, but has two for {name}")
+        found[name] = free
+    return found
+
+
+def default_params(name: str) -> FreeParams:
+    """Return the default array of an engine, of which a network may choose what is free."""
+    found = engine(name)
+    return FreeParams(found.presets[found.default].params, found.free)
+
+
+def partition(graph: FloatGraph, first: Sequence[str] = ()) -> dict[str, str]:
+    """Return the engine of each node.
+
+    Parameters
+    ----------
+    graph : the network.
+    first : engines that are asked before all others.
+    """
+    return {node.name: taker(node, first) for node in graph.nodes}
+
+
+def taker(node: FloatNode | QuantConv | QuantLinear, first: Sequence[str] = ()) -> str:
+    """Return the engine that computes a node: of ``first``, else of all.
+
+    Raises
+    ------
+    CompileError
+        If there is none.
+    """
+    known = engines()
+    for name in dict.fromkeys([*first, *known]):
+        if known[name].takes(node):
+            return name
+    raise CompileError(f"no engine computes layer {node.name!r}")
+
+
+def arithmetics(graph: FloatGraph, *arrays: ArrayParams | None) -> dict[str, Arithmetic]:
     """Return the arithmetic of each node of a network.
 
     Parameters
     ----------
     graph : the network.
-    eie, scnn : arrays; one that no node goes to need not be there.
-
-    Raises
-    ------
-    CompileError
-        If an array is missing.
+    arrays : parameters of at most one array an engine; an engine that has none gets its default.
     """
-    known: dict[str, Arithmetic] = {}
-    if eie is not None:
-        known["eie"] = Arithmetic(
-            engine="eie",
-            act_bits=eie.act_bits,
-            acc_bits=eie.acc_bits,
-            weight_bits=eie.weight_bits,
-            code_bits=eie.code_bits,
-            code_bits_limit=EieParams.ranges["code_bits"][1],
-        )
-    if scnn is not None:
-        known["scnn"] = Arithmetic(
-            engine="scnn",
-            act_bits=scnn.act_bits,
-            acc_bits=scnn.acc_bits,
-            weight_bits=scnn.weight_bits,
-            code_bits=scnn.code_bits,
-            code_bits_limit=ScnnParams.ranges["code_bits"][1],
-            plain_bits=scnn.field_bits,
-            error=ScnnCompileError,
-        )
-    return place_nodes(partition(graph), known)
-
-
-def place_nodes(
-    engines: Mapping[str, str], known: Mapping[str, Arithmetic]
-) -> dict[str, Arithmetic]:
-    """Return the arithmetic of each node, by the engine that it goes to."""
-    for node, engine in engines.items():
-        if engine not in known:
-            raise CompileError(
-                f"layer {node!r} is for {engine.upper()}, but there are no parameters of an "
-                f"{engine.upper()} array"
-            )
-    return {node: known[engine] for node, engine in engines.items()}
+    given = by_engine([array for array in arrays if array is not None])
+    kinds = partition(graph, list(given))
+    known = {
+        kind: engine(kind).arithmetic(given.get(kind, default_params(kind)).params)
+        for kind in dict.fromkeys(kinds.values())
+    }
+    return {node: known[kind] for node, kind in kinds.items()}

@@ -1,32 +1,14 @@
 """Refuse layers that the array has no bits for."""
 
-from zeroskip.base.errors import CompileError, ScnnCompileError
+from zeroskip.base.errors import ScnnCompileError
 from zeroskip.compiler.ir.fixed import limits
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.ir.verify import check_layer as verify_layer
 from zeroskip.compiler.scnn.areas import area_layers
 from zeroskip.compiler.scnn.fields import stored_fields
-from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["check_layer", "check_tail"]
-
-
-def check_tail(params: ScnnParams, tail_params: EieParams | None) -> EieParams:
-    """Return EIE's parameters if what leaves SCNN is what EIE takes.
-
-    Raises
-    ------
-    CompileError
-        If there are none, or their activations have another width.
-    """
-    if tail_params is None or tail_params.act_bits != params.act_bits:
-        width = None if tail_params is None else tail_params.act_bits
-        raise CompileError(
-            f"Linear layers follow, so EIE must have activations of {params.act_bits} bits as SCNN "
-            f"has, not {width or 'no parameters'}: give the EIE array act_bits = {params.act_bits}"
-        )
-    return tail_params
+__all__ = ["check_layer"]
 
 
 def check_layer(conv: QuantConv, params: ScnnParams) -> None:

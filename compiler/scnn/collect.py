@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.scnn.encode import move_taps
 from zeroskip.compiler.scnn.lanes import unsigned_field
 from zeroskip.compiler.scnn.passes import Pass

@@ -1,43 +1,23 @@
 """Find the places and the order in which SCNN's outputs are handed over to EIE."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.engine import HandOver
 from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.compiler.scnn.run import ActStore, ScnnRun
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["Handoff", "find_handoff"]
+__all__ = ["find_handoff"]
 
 
-@dataclass(frozen=True, eq=False)
-class Handoff:
-    """What leaves SCNN, as its PEs hold it; see ``docs/scnn.md``, "From SCNN to EIE".
+def find_handoff(graph: QuantGraph, runs: Sequence[ScnnRun], params: ScnnParams) -> HandOver | None:
+    """Find the order of the outputs; None if the last run does not hold all of them, in order.
 
-    Parameters
-    ----------
-    fields : of :func:`.handoff_layout`.
-    order : (positions,) int64, for each position the element of the graph's output, flattened in
-        the order of (C, H, W); -1 where there is none, since a block has fewer channels.
+    See ``docs/scnn.md``, "From SCNN to EIE"; fields are those of :func:`.handoff_layout`.
     """
-
-    fields: dict[str, int]
-    order: NDArray[np.int64]
-
-    @property
-    def positions(self) -> NDArray[np.int64]:
-        """(elements,) int64, the position of each element of the output: EIE's columns."""
-        found = np.empty(int(self.order.max()) + 1, np.int64)
-        there = self.order >= 0
-        found[self.order[there]] = np.flatnonzero(there)
-        return found
-
-
-def find_handoff(graph: QuantGraph, runs: Sequence[ScnnRun], params: ScnnParams) -> Handoff | None:
-    """Find the order of the outputs; None if the last run does not hold all of them, in order."""
     stores = runs[-1].stores
     descriptor = runs[-1].program[-1]
     if not stores or descriptor.out_sx != 1 or descriptor.out_sy != 1:
@@ -81,7 +61,7 @@ def find_handoff(graph: QuantGraph, runs: Sequence[ScnnRun], params: ScnnParams)
         "block_y": descriptor.block_y,
         "swapped": int(descriptor.swap),
     }
-    return Handoff(fields, order)
+    return HandOver(fields, order)
 
 
 def _of_pe(

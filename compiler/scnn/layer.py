@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.collect import collect
 from zeroskip.compiler.scnn.fields import stored_fields

@@ -115,7 +115,9 @@ def tensor_orders(graph: QuantGraph, orders: Mapping[str, Order]) -> dict[str, O
     graph : before, or after, :func:`permute_channels`.
     orders : by layer, as there; layers with a channel an output follow what they read.
     """
-    known: dict[str, Order] = {INPUT: np.arange(graph.input_shape[0])}
+    known: dict[str, Order] = {
+        name: np.arange(channels) for name, (channels, _, _) in graph.given.items()
+    }
     for conv in graph.layers:
         known[conv.name] = (
             _read_order(conv, known)
@@ -213,7 +215,7 @@ def channel_cuts(graph: QuantGraph) -> dict[str, set[int]]:
         else {0, conv.out_shape[0]}
         for conv in graph.layers
     }
-    cuts[INPUT] = set(range(graph.input_shape[0] + 1))
+    cuts |= {name: set(range(shape[0] + 1)) for name, shape in graph.given.items()}
     for name in graph.outputs:
         cuts[name] = set(range(graph.shape(name)[0] + 1))
     for conv in reversed(graph.layers):

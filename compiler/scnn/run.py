@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.engine import SramData
 from zeroskip.hw.common.formats import Activation
 
 __all__ = [

@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from zeroskip.compiler.presets import PRESETS as EIE_PRESETS
+from zeroskip.compiler.eie.presets import PRESETS as EIE_PRESETS
 from zeroskip.hw.scnn.params import PRESETS as SCNN_PRESETS
 
 __all__ = ["parameters", "presets"]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from zeroskip.base.errors import CompileError
+from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.eie.place import is_interleaved, place
 from zeroskip.compiler.eie.window import windows
-from zeroskip.compiler.image.image import Image
 from zeroskip.sim.eie.storage import LayerStorage
 
 __all__ = ["LayerBalance", "layer_balance"]
@@ -34,17 +34,17 @@ class LayerBalance:
     bound: int
 
 
-def layer_balance(image: Image, storage: Sequence[LayerStorage]) -> list[LayerBalance]:
+def layer_balance(part: EiePart, storage: Sequence[LayerStorage]) -> list[LayerBalance]:
     """Compare the placement of every layer with interleaved rows.
 
     Parameters
     ----------
-    image : the compiled network.
+    part : of a compiled network.
     storage : what :func:`.layer_storage` gives for it.
     """
     after = [layer.balance for layer in storage]
-    before = after if is_interleaved(image.placement) else _interleaved(image)
-    num_pes = image.params.num_pes
+    before = after if is_interleaved(part.placement) else _interleaved(part)
+    num_pes = part.params.num_pes
     return [
         LayerBalance(
             mean=float(layer.entries.mean()),
@@ -57,8 +57,8 @@ def layer_balance(image: Image, storage: Sequence[LayerStorage]) -> list[LayerBa
     ]
 
 
-def _interleaved(image: Image) -> Sequence[float | None]:
-    network, params = image.network, image.params
+def _interleaved(part: EiePart) -> Sequence[float | None]:
+    network, params = part.graph, part.params
     entries = np.zeros((len(network.layers), params.num_pes), np.int64)
     try:
         for window in windows(network, place(network, params, "interleave"), params):

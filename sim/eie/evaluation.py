@@ -12,8 +12,9 @@ from zeroskip.base.fields import Field
 from zeroskip.base.progress import Progress
 from zeroskip.base.tables import Report, Table, percent
 from zeroskip.compiler.eie.place import Strategy
+from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.presets import PRESETS
+from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.benchmark.bench import EieBench, bench_eie
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
 from zeroskip.sim.eie.benchmark.tables import bench_tables
@@ -74,11 +75,12 @@ class _EieEvaluation:
             return Sweep([PaperWork(name) for name in _names(layers)], grid(base, others, memories))
         if layers is not None:
             raise InputError("layers are of the paper, and exclude the network of an image")
-        compiled = Image.load_eie(image[0])
-        base = Point(compiled.params, _strategy(compiled.report.get("placement")))
+        compiled = Image.load(image[0])
+        array: EieParams = compiled.alone("eie").params
+        base = Point(array, _strategy(compiled.report.get("placement")))
         if chosen is not None:
             # The network is quantized for the widths of the image's arithmetic.
-            same = {name: getattr(compiled.params, name) for name in _WIDTHS}
+            same = {name: getattr(array, name) for name in _WIDTHS}
             base = Point(dataclasses.replace(chosen.params, **same), chosen.placement)
         return Sweep([ImageWork.of(compiled, image[1])], grid(base, others, memories))
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from zeroskip.base.progress import Progress
-from zeroskip.compiler.eie.place import place
-from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.compiler.ir.seam import join_quant
 from zeroskip.flow.synth.eie import EieNetlists, eie_netlists
 from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
 from zeroskip.flow.synth.report import digest
@@ -23,9 +23,9 @@ from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.sim.eie.rtl import run_jobs
 from zeroskip.sim.eie.rtl_image import image_job, image_result
-from zeroskip.sim.eie.run import run_eie
-from zeroskip.sim.eie.verify import compare
 from zeroskip.sim.gates import build_gates, recorded
+from zeroskip.sim.run import run_planes
+from zeroskip.sim.verify import compare_raw
 
 __all__ = ["check_gates", "draw_network"]
 
@@ -57,15 +57,15 @@ def check_gates(
         If a simulation cannot be built, or does not come to its end.
     """
     report: dict[str, Any] = dict.fromkeys(("networks", "inputs", "words", "counters", "differ"), 0)
-    for part, verilog in _parts(params, netlists):
-        drawn = [draw_network(part, seed) for seed in range(networks)]
-        jobs = [image_job(image, inputs) for image, inputs in drawn]
-        name = f"eie_gates_{part.num_pes}"
+    for array, verilog in _arrays(params, netlists):
+        drawn = [draw_network(array, seed) for seed in range(networks)]
+        jobs = [image_job(image.part("eie"), inputs) for image, inputs in drawn]
+        name = f"eie_gates_{array.num_pes}"
         program = build_gates(name, verilog, ARRAY_MODULE, (PE_MODULE,), progress)
-        done = run_jobs(part, jobs, host_load=True, program=program, progress=progress)
+        done = run_jobs(array, jobs, host_load=True, program=program, progress=progress)
         for (image, inputs), raw in zip(drawn, done, strict=True):
-            model = run_eie(image, inputs.astype(np.float64), "cycles")
-            result = compare(image, model, image_result(image, raw), 0)
+            model = run_planes(image, inputs[:, :, None, None], "cycles")
+            result = compare_raw(image, model, image_result(image.part("eie"), raw))
             report["networks"] += 1
             report["inputs"] += len(inputs)
             report["words"] += result.words
@@ -74,7 +74,7 @@ def check_gates(
     return recorded(report, {PE_MODULE: digest(netlists.pe), ARRAY_MODULE: digest(netlists.array)})
 
 
-def _parts(
+def _arrays(
     params: EieParams, netlists: EieNetlists
 ) -> Iterator[tuple[EieParams, Mapping[str, str]]]:
     """Give the arrays to simulate, such that each netlist is in one of them."""
@@ -114,9 +114,8 @@ def draw_network(p: EieParams, seed: int) -> tuple[Image, NDArray[np.int64]]:
                 out_frac=0,
             )
         )
-    network = QuantNetwork((sizes[0],), tuple(layers))
-    placement = place(network, p, "interleave")
-    image = Image("gates", p, network, placement, build(network, placement, p))
+    graph = join_quant(QuantNetwork((sizes[0],), tuple(layers)))
+    image = compile_quantized(graph, {"eie": p}, options={"placement": "interleave"}, name="gates")
     inputs = rng.integers(p.min_act, p.max_act, (3, sizes[0]), endpoint=True)
     inputs[1] *= rng.random(sizes[0]) < 0.3
     return image, inputs

@@ -1,12 +1,12 @@
 """A compiled image's segments as the golden model's decoder reads them."""
 
-from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.sim.eie.streams import Loading
 
 __all__ = ["image_loadings"]
 
 
-def image_loadings(image: Image) -> list[Loading]:
+def image_loadings(part: EiePart) -> list[Loading]:
     """Return what the host loads and stores, run by run."""
     return [
         Loading(
@@ -14,5 +14,5 @@ def image_loadings(image: Image) -> list[Loading]:
             segment.load,
             segment.store,
         )
-        for segment in image.segments
+        for segment in part.segments
     ]

@@ -1,19 +1,16 @@
-"""Write a run of the cycle model as a trace for Perfetto or ``chrome://tracing``."""
+"""Trace what EIE does with an input, on the cycle model."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from zeroskip.base.errors import InputError
-from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.passes.fixed_point import check_input, quantize_input
+from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.sim.eie.cycles.trace import TracedPass, trace_image
-from zeroskip.sim.eie.result import RunResult
-from zeroskip.sim.trace_events import Event, name_process, slice_event, write_events
+from zeroskip.sim.machine import Tracks
+from zeroskip.sim.trace_events import Event, name_process, slice_event
 
-__all__ = ["EieTrace", "write_trace"]
+__all__ = ["EieTrace", "trace_tracks"]
 
 _CCU = 0
 """Thread of the control unit; PE n is thread n + 1."""
@@ -24,7 +21,7 @@ class EieTrace:
 
     Parameters
     ----------
-    image : the compiled network.
+    part : of a compiled network.
     layer_inputs : per layer (1, cols) int64, as the hardware holds them.
     name : of the array.
     pid : number of the process with the array's units; the next one has the queues.
@@ -33,20 +30,26 @@ class EieTrace:
 
     def __init__(
         self,
-        image: Image,
+        part: EiePart,
         layer_inputs: Sequence[NDArray[np.int64]],
         name: str,
         pid: int = 1,
         begin: int = 0,
     ) -> None:
-        self._image, self._name = image, name
+        self._part, self._name = part, name
         self._array, self._queues = pid, pid + 1
         self._begin = begin
-        self._passes = trace_image(image, layer_inputs)
+        self._passes = trace_image(part, layer_inputs)
+
+    @property
+    def end(self) -> int:
+        """Cycle of the trace in which the array is done."""
+        last = self._passes[-1]
+        return self._begin + last.offset + last.times.end
 
     def names(self) -> Iterator[str]:
         """Name and order the tracks."""
-        tracks = ["control unit", *(f"PE {pe}" for pe in range(self._image.params.num_pes))]
+        tracks = ["control unit", *(f"PE {pe}" for pe in range(self._part.params.num_pes))]
         yield from name_process(self._array, self._name, tracks)
         yield from name_process(self._queues, "activation queues")
 
@@ -57,7 +60,7 @@ class EieTrace:
 
     def _events(self, one: TracedPass, number: int) -> Iterator[Event]:
         times, base = one.times, self._begin + one.offset
-        layer = self._image.network.layers[one.layer].name
+        layer = self._part.layers[one.layer].name
         phases = {
             "setup": (times.start, times.ready),
             "compute": (times.ready, times.drain),
@@ -69,8 +72,8 @@ class EieTrace:
                 where = self._array, _CCU, base + begin, base + end
                 yield slice_event(*where, f"{name} {layer}", args)
         yield from self._columns(one, base)
-        width = len(str(self._image.params.num_pes - 1))
-        for pe in range(self._image.params.num_pes):
+        width = len(str(self._part.params.num_pes - 1))
+        for pe in range(self._part.params.num_pes):
             head = f'{{"ph":"C","pid":{self._queues},"name":"queue of PE {pe:0{width}}","ts":'
             for time, level in _levels(times.entered[:, pe], times.popped[:, pe]):
                 yield base + time, f'{head}{base + time},"args":{{"entries":{level}}}}}'
@@ -93,42 +96,22 @@ class EieTrace:
             yield ts, text
 
 
-def write_trace(image: Image, x: ArrayLike, result: RunResult, path: Path, sample: int = 0) -> None:
-    """Write one input's run, in the Trace Event Format (JSON).
+def trace_tracks(
+    part: EiePart, layer_inputs: Sequence[NDArray[np.int64]], name: str, process: int, begin: int
+) -> Tracks:
+    """Trace one input: the array's units in one process, its queues in the next.
 
-    A cycle is a microsecond of the trace. The control unit's track has the phases of each pass,
-    each PE's the columns in the cycles that issue their entries, and each queue is a counter.
+    The control unit's track has the phases of each pass, each PE's the columns in the cycles that
+    issue their entries, and each queue is a counter.
 
     Parameters
     ----------
-    image : the compiled network.
-    x : the inputs, as for :func:`.run`.
-    result : what the golden or the cycle model gave for them.
-    path : a file there is replaced, once the new one is complete.
-    sample : which input.
-
-    Raises
-    ------
-    InputError
-        If there is no such input, or the file cannot be written.
+    part : of a compiled network.
+    layer_inputs : per layer (1, cols) int64, as the hardware holds them.
+    name, process, begin : as for :meth:`.Machine.tracks`.
     """
-    samples = check_input(x, image.network.input_shape, "input", single=True)
-    if not 0 <= sample < len(samples):
-        raise InputError(f"input {sample} cannot be traced: there are {len(samples)}, from 0 up")
-    first = quantize_input(
-        samples[sample : sample + 1].reshape(1, -1),
-        image.network.layers[0].in_frac,
-        image.params.act_bits,
-    )
-    later = [y[sample : sample + 1] for y in result.layer_outputs[:-1]]
-    trace = EieTrace(image, [first, *later], f"array of {image.name}")
-    about = {
-        "image": image.name,
-        "input": sample,
-        "time": "1 us of the trace is 1 cycle of the array",
-        "left_out": "cycles in which the host loads memories between runs of the program",
-    }
-    write_events(path, about, trace.names(), trace.parts())
+    trace = EieTrace(part, layer_inputs, name, process, begin)
+    return Tracks([*trace.names()], [*trace.parts()], trace.end, 2)
 
 
 def _levels(entered: NDArray[np.int64], popped: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.progress import Progress, silent
-from zeroskip.compiler.eie.segment import Segment, SramData
+from zeroskip.compiler.eie.segment import Segment
+from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.image.readmem import to_hex
 from zeroskip.hw.eie.array import ARRAY_MODULE
 from zeroskip.hw.eie.formats import Space

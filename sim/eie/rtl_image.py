@@ -3,57 +3,58 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.passes.fixed_point import dequantize
-from zeroskip.sim.eie.result import RunResult
+from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.sim.eie.rtl import Job, RtlResult
+from zeroskip.sim.result import PartResult, by_layer
 
 __all__ = ["image_job", "image_result"]
 
 
-def image_job(image: Image, columns: NDArray[np.int64]) -> Job:
-    """Make the job that runs ``columns``, (n, columns) quantised inputs, through ``image``."""
-    p, rows = image.params, image.heights[0]
+def image_job(part: EiePart, columns: NDArray[np.int64]) -> Job:
+    """Make the job that runs ``columns``, (n, columns) quantised inputs, through a part."""
+    p, rows = part.params, part.heights[0]
     inputs = np.zeros((len(columns), rows * p.num_pes), np.int64)
-    inputs[:, image.placement[0]] = columns
+    inputs[:, part.placement[0]] = columns
     return Job(
-        image.segments,
+        part.segments,
         inputs.reshape(len(columns), rows, p.num_pes),
-        _max_cycles(image),
+        _max_cycles(part),
     )
 
 
-def image_result(image: Image, raw: RtlResult) -> RunResult:
+def image_result(part: EiePart, raw: RtlResult) -> PartResult:
     """Put passes together to layers, and positions in the network's order."""
-    layers, samples = image.network.layers, len(raw.cycles)
-    outputs = []
-    counters = np.zeros((samples, len(layers), *raw.counters.shape[2:]), np.int64)
-    for number in range(len(layers)):
-        mine = [at for at, layer in enumerate(image.passes) if layer == number]
-        written = np.concatenate([raw.outputs[at] for at in mine], axis=1).reshape(samples, -1)
-        outputs.append(written[:, image.placement[number + 1]])
-        counters[:, number] = raw.counters[:, mine].sum(axis=1)
-    return RunResult(
-        dequantize(outputs[-1], layers[-1].out_frac),
-        tuple(outputs),
-        cycles=raw.cycles,
+    samples = len(raw.cycles)
+    held: dict[str, NDArray[np.int64]] = {}
+    for number, layer in enumerate(part.layers):
+        passes = [raw.outputs[at] for at, of in enumerate(part.passes) if of == number]
+        written = np.concatenate(passes, axis=1).reshape(samples, -1)
+        held[layer.name] = written[:, part.placement[number + 1], None, None]
+    result = raw.result.reshape(samples, -1)[:, part.placement[-1], None, None]
+    counters = by_layer(part.passes, len(part.layers), raw.counters)
+    return PartResult(
+        engine=part.engine,
+        layers=tuple(held),
+        held=held,
+        read={part.layers[-1].name: result},
+        run_cycles=raw.cycles[:, None],
         reload_cycles=raw.reload_cycles,
         seconds=raw.seconds,
-        counters=counters if image.params.counters else None,
-        result=raw.result.reshape(samples, -1)[:, image.placement[-1]],
+        counters=counters if part.params.counters else None,
+        raw=raw,
     )
 
 
-def _max_cycles(image: Image) -> int:
+def _max_cycles(part: EiePart) -> int:
     """Bound the cycles of a run: as many as if nothing ever happened side by side."""
-    p = image.params
+    p = part.params
     words = sum(
         len(sram.words)
-        for segment in image.segments
+        for segment in part.segments
         for name, sram in segment.srams.items()
         if name.endswith("/spmat")
     )
-    columns = sum(d.src_rows * p.num_pes for d in image.program)
-    rows = sum(d.src_rows + d.drain_rows for d in image.program)
-    latencies = (p.num_codes + 64) * len(image.program)
+    columns = sum(d.src_rows * p.num_pes for d in part.program)
+    rows = sum(d.src_rows + d.drain_rows for d in part.program)
+    latencies = (p.num_codes + 64) * len(part.program)
     return 2 * (words * p.entries_per_word + 8 * columns + rows + latencies)

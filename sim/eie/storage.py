@@ -8,7 +8,7 @@ from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import ImageError
-from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.hw.eie.formats import pointer_layout
 from zeroskip.sim.eie.loadings import image_loadings
 from zeroskip.sim.eie.streams import ColumnStream, column_streams, held, read_program
@@ -66,7 +66,7 @@ class MemoryUse:
     size: int
 
 
-def layer_storage(image: Image) -> tuple[LayerStorage, ...]:
+def layer_storage(part: EiePart) -> tuple[LayerStorage, ...]:
     """Count the entries of each layer by what the SRAMs hold.
 
     Raises
@@ -76,64 +76,62 @@ def layer_storage(image: Image) -> tuple[LayerStorage, ...]:
     """
     passes: list[Sequence[ColumnStream]] = []
     try:
-        for words in held(image_loadings(image)):
-            program = read_program(words["program"], image.params)
-            passes += column_streams(words, image.params, program)
+        for words in held(image_loadings(part)):
+            program = read_program(words["program"], part.params)
+            passes += column_streams(words, part.params, program)
     except ValueError as error:
-        raise ImageError(f"image {image.name!r} is damaged: {error}") from error
-    shape = len(image.network.layers), image.params.num_pes
+        raise ImageError(f"the image is damaged: {error}") from error
+    shape = len(part.layers), part.params.num_pes
     entries, padding = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    for number, streams in zip(image.passes, passes, strict=True):
+    for number, streams in zip(part.passes, passes, strict=True):
         for pe, stream in enumerate(streams):
             codes = stream.codes[stream.pointers[0] : stream.pointers[-1]]
             entries[number, pe] += len(codes)
             padding[number, pe] += np.count_nonzero(codes == 0)
     return tuple(
         LayerStorage(layer.name, *layer.shape, int(layer.codes.nnz), entries[i], padding[i])
-        for i, layer in enumerate(image.network.layers)
+        for i, layer in enumerate(part.layers)
     )
 
 
-def memory_use(image: Image) -> tuple[MemoryUse, ...]:
+def memory_use(part: EiePart) -> tuple[MemoryUse, ...]:
     """Count the rows that an image uses of every memory."""
-    p = image.params
+    p = part.params
 
-    acts = min(max(image.heights), p.num_acts)
-    accs = max(one.drain_rows for one in image.program)
+    acts = min(max(part.heights), p.num_acts)
+    accs = max(one.drain_rows for one in part.program)
     every = np.ones(p.num_pes, np.int64)
     return (
-        MemoryUse("spmat_words", _loaded(image, "spmat").max(axis=0), p.spmat_words),
-        MemoryUse(
-            "num_pointers", _loaded(image, "ptr_even", "ptr_odd").max(axis=0), p.num_pointers
-        ),
-        MemoryUse("num_biases", _loaded(image, "bias").max(axis=0), p.num_biases),
+        MemoryUse("spmat_words", _loaded(part, "spmat").max(axis=0), p.spmat_words),
+        MemoryUse("num_pointers", _loaded(part, "ptr_even", "ptr_odd").max(axis=0), p.num_pointers),
+        MemoryUse("num_biases", _loaded(part, "bias").max(axis=0), p.num_biases),
         MemoryUse("num_acts", acts * every, p.num_acts),
         MemoryUse("num_accs", accs * every, p.num_accs),
         MemoryUse(
             "num_descriptors",
-            np.array([max(len(one.program) for one in image.segments)]),
+            np.array([max(len(one.program) for one in part.segments)]),
             p.num_descriptors,
         ),
     )
 
 
-def stored_bits(image: Image) -> dict[str, int]:
+def stored_bits(part: EiePart) -> dict[str, int]:
     """Count the bits of SRAM rows in use that say where which weight is."""
-    p = image.params
+    p = part.params
     pointer = Shape.cast(pointer_layout(p)).width
     return {
-        "entries": int(_loaded(image, "spmat").sum()) * p.word_bits,
-        "pointers": int(_loaded(image, "ptr_even", "ptr_odd").sum()) * pointer,
-        "codebooks": len(image.network.layers) * p.num_codes * p.weight_bits,
+        "entries": int(_loaded(part, "spmat").sum()) * p.word_bits,
+        "pointers": int(_loaded(part, "ptr_even", "ptr_odd").sum()) * pointer,
+        "codebooks": len(part.layers) * p.num_codes * p.weight_bits,
     }
 
 
-def pointer_bits(image: Image, layer: int) -> int:
+def pointer_bits(part: EiePart, layer: int) -> int:
     """Count the bits of the pointers that the passes of a layer read."""
-    p = image.params
+    p = part.params
     columns = [
         one.src_rows * p.num_pes
-        for one, number in zip(image.program, image.passes, strict=True)
+        for one, number in zip(part.program, part.passes, strict=True)
         if number == layer
     ]
     width = Shape.cast(pointer_layout(p)).width
@@ -147,7 +145,7 @@ def per_nonzero(bits: Mapping[str, int], nnz: int) -> dict[str, float]:
     return {**parts, "sum": sum(parts.values())}
 
 
-def _loaded(image: Image, *names: str) -> NDArray[np.int64]:
+def _loaded(part: EiePart, *names: str) -> NDArray[np.int64]:
     """Count the rows that each segment loads to memories of each PE: (segments, num_pes)."""
     return np.array([
         [
@@ -156,9 +154,9 @@ def _loaded(image: Image, *names: str) -> NDArray[np.int64]:
                 for path in (f"pe_{pe}/{name}" for name in names)
                 if path in segment.srams
             )
-            for pe in range(image.params.num_pes)
+            for pe in range(part.params.num_pes)
         ]
-        for segment in image.segments
+        for segment in part.segments
     ])
 
 

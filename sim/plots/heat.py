@@ -1,21 +1,17 @@
 """Draw where the cycles of every PE went."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.scnn.image import CnnImage
-from zeroskip.hw.eie.formats import StallClass as EieStallClass
-from zeroskip.hw.scnn.formats import StallClass as ScnnStallClass
-from zeroskip.sim.eie.result import RunResult
-from zeroskip.sim.scnn.result import CnnResult
+from zeroskip.sim.machine import machine
+from zeroskip.sim.result import Result
 
-__all__ = ["HeatMap", "cnn_maps", "draw_heat", "eie_maps"]
+__all__ = ["HeatMap", "draw_heat", "heat_maps"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,36 +33,25 @@ class HeatMap:
     multipliers: int = 1
 
 
-def eie_maps(image: Image, result: RunResult) -> list[HeatMap]:
+def heat_maps(result: Result) -> list[HeatMap]:
     """Give a map of each layer; cycles are sums over all inputs.
 
     Parameters
     ----------
-    image : the compiled network.
     result : of the cycle model, or of RTL with counters.
     """
-    assert result.counters is not None
-    classes = [stall.name.lower() for stall in EieStallClass]
-    sums = result.counters.sum(axis=0)
-    return [
-        HeatMap(layer.name, of_pes, classes)
-        for layer, of_pes in zip(image.network.layers, sums, strict=True)
-    ]
-
-
-def cnn_maps(image: CnnImage, result: CnnResult) -> list[HeatMap]:
-    """Give a map of each layer, those on SCNN and then those on EIE; see :func:`eie_maps`."""
-    assert result.counters is not None
-    classes = [stall.name.lower() for stall in ScnnStallClass]
-    sums = result.counters.sum(axis=0)
-    maps = [
-        HeatMap(layer.name, of_pes, classes, image.params.mults)
-        for layer, of_pes in zip(image.network.graph.layers, sums, strict=True)
-    ]
-    if image.tail is None or result.tail is None:
-        return maps
-    behind = eie_maps(image.tail, result.tail)
-    return maps + [replace(layer, name=f"{layer.name} on EIE") for layer in behind]
+    maps: list[HeatMap] = []
+    for part, found in zip(result.image.parts, result.parts, strict=True):
+        assert found.counters is not None
+        array = machine(part.engine)
+        classes = [stall.name.lower() for stall in array.classes]
+        sums = found.counters.sum(axis=0)
+        several = len(result.parts) > 1
+        for layer, of_pes in zip(part.graph.layers, sums, strict=True):
+            name = f"{layer.name} on {part.engine.upper()}" if several else layer.name
+            per_pe = array.multipliers(part.params) // len(of_pes)
+            maps.append(HeatMap(name, of_pes, classes, per_pe))
+    return maps
 
 
 def draw_heat(title: str, layers: Sequence[HeatMap]) -> Figure:

@@ -1,17 +1,20 @@
 """Waves: how large they will be, and the files that open them with signals and states named."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from vcd.gtkw import GTKWSave, make_translation_filter
 
 from zeroskip.hw.chip.top import CHIP_MODULE, EIE_MODULE, SCNN_MODULE
 from zeroskip.sim.rtl.enums import Modules, read_modules
 
-__all__ = ["Waves", "expected_bytes", "save_paths", "write_save_files"]
+__all__ = ["Waves", "expected_bytes", "expected_waves", "save_paths", "write_save_files"]
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
     CHIP_MODULE: ("sequence.state", "handoff.state"),
@@ -52,6 +55,25 @@ class Waves:
     commands: int
 
 
+class Counted(Protocol):
+    """What the cycle model says of an array."""
+
+    @property
+    def run_cycles(self) -> NDArray[np.int64] | None:
+        """(n, runs) cycles of each run."""
+        ...
+
+    @property
+    def reload_cycles(self) -> NDArray[np.int64] | None:
+        """(n,) cycles of the host between runs."""
+        ...
+
+    @property
+    def counters(self) -> NDArray[np.int64] | None:
+        """(n, layers, num_pes, stall classes)."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Signal:
     scopes: tuple[str, ...]
@@ -61,6 +83,27 @@ class _Signal:
     @property
     def path(self) -> str:
         return ".".join([*self.scopes, self.name])
+
+
+def expected_waves(path: Path, counted: Sequence[Counted], moved: int) -> Waves:
+    """Return the waves of arrays that run one after the other.
+
+    Parameters
+    ----------
+    path : of the waves.
+    counted : what the cycle models say of each array.
+    moved : words that the host writes and reads.
+    """
+    runs = [one.run_cycles for one in counted if one.run_cycles is not None]
+    reloads = [one.reload_cycles for one in counted if one.reload_cycles is not None]
+    counters = [one.counters.size for one in counted if one.counters is not None]
+    return Waves(
+        path,
+        len(runs[0]),
+        sum(int(one.sum()) for one in runs),
+        sum(int(one.sum()) for one in reloads),
+        moved + sum(counters),
+    )
 
 
 def expected_bytes(program: Path, waves: Waves) -> int:

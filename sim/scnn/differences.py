@@ -1,12 +1,12 @@
-"""What is said of a word of a CNN's RTL that is not golden's."""
+"""What is said of a word of SCNN's RTL that is not golden's."""
 
 from dataclasses import dataclass
 
-__all__ = ["CnnDifference", "StoreDifference"]
+__all__ = ["ConvDifference", "StoreDifference"]
 
 
 @dataclass(frozen=True)
-class CnnDifference:
+class ConvDifference:
     """An output of the RTL that is not golden's; beyond the plane 0 is expected.
 
     ``channel`` is its number in the user's network.

@@ -6,18 +6,19 @@ from typing import Any
 import numpy as np
 
 from zeroskip.base.progress import Progress
-from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantConv, QuantGraph
-from zeroskip.compiler.scnn.compile import compile_quantized_cnn
-from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.flow.synth.report import digest
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.gates import build_gates, recorded
+from zeroskip.sim.run import quantized, run_planes
+from zeroskip.sim.scnn.job import scnn_job, scnn_result
 from zeroskip.sim.scnn.rtl import run_scnn_jobs
-from zeroskip.sim.scnn.run import cnn_inputs, cnn_job, cnn_result, run_cnn
-from zeroskip.sim.scnn.verify import compare_cnn
+from zeroskip.sim.verify import compare_raw
 
 __all__ = ["MOST_PES", "check_gates"]
 
@@ -58,13 +59,16 @@ def check_gates(
     for seed in range(networks):
         rng = np.random.default_rng(seed)
         image = _draw(params, rng)
-        x = rng.integers(-(1 << 9), 1 << 9, (3, *image.network.graph.input_shape)) / (1 << 4)
+        part = image.part("scnn")
+        x = rng.integers(-(1 << 9), 1 << 9, (3, *image.graph.input_shape)) / (1 << 4)
         x[1] *= rng.random(x[1].shape) < 0.3
-        model = run_cnn(image, x, "cycles")
-        assert model.run_cycles is not None
-        job = cnn_job(image, cnn_inputs(image, x), model.run_cycles.max(axis=0))
+        planes = quantized(image, x)
+        model = run_planes(image, planes, "cycles")
+        counted = model.part("scnn").run_cycles
+        assert counted is not None
+        job = scnn_job(part, {INPUT: planes}, counted)
         (raw,) = run_scnn_jobs(params, [job], host_load=True, program=program, progress=progress)
-        result = compare_cnn(image, model, cnn_result(image, raw))
+        result = compare_raw(image, model, scnn_result(part, raw))
         report["networks"] += 1
         report["inputs"] += len(x)
         report["words"] += result.words
@@ -73,7 +77,7 @@ def check_gates(
     return recorded(report, {PE_MODULE: digest(netlist)})
 
 
-def _draw(p: ScnnParams, rng: np.random.Generator) -> CnnImage:
+def _draw(p: ScnnParams, rng: np.random.Generator) -> Image:
     """Draw a network of a convolution, a pooling and a strided convolution."""
     channels, size = int(rng.integers(2, 5)), int(rng.integers(7, 10))
     first = _conv(p, rng, "first", INPUT, (channels, size, size), 6, kernel=3, stride=1, relu=True)
@@ -99,7 +103,7 @@ def _draw(p: ScnnParams, rng: np.random.Generator) -> CnnImage:
     )
     last = _conv(p, rng, "last", "pool", pool.out_shape, 5, kernel=3, stride=2, relu=False)
     graph = QuantGraph((channels, size, size), (first, pool, last), ("last",))
-    return compile_quantized_cnn(QuantCnn(graph, None), p, name="gates")
+    return compile_quantized(graph, {"scnn": p}, name="gates")
 
 
 def _conv(

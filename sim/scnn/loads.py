@@ -6,7 +6,7 @@ import numpy as np
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
-from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.scnn.run import ActLoad, TileLayout
 from zeroskip.compiler.scnn.tiles import EncodedTiles, encode_tiles
 from zeroskip.hw.scnn.formats import act_word_layout, directory_layout

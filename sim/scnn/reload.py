@@ -1,32 +1,29 @@
 """Count the cycles that the host takes between the runs of an image for SCNN."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.engine import SramData
+from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.compiler.scnn.run import ActLoad, ActStore
 from zeroskip.compiler.scnn.tiles import EncodedTiles, encode_tiles
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.eie.reload import READ_CYCLES
 from zeroskip.sim.scnn.loads import block_members, encode_loads
 
-if TYPE_CHECKING:
-    from zeroskip.compiler.scnn.image import CnnImage
-
 __all__ = ["conv_reload_cycles"]
 
 Tensors = Mapping[str, NDArray[np.int64]]
 
 
-def conv_reload_cycles(image: "CnnImage", tensors: Tensors) -> NDArray[np.int64]:
+def conv_reload_cycles(part: ScnnPart, tensors: Tensors) -> NDArray[np.int64]:
     """Return, per input, the cycles that :class:`.ScnnResult` counts.
 
     Parameters
     ----------
-    image : the compiled network.
+    part : of a compiled network.
     tensors : (n, C, H, W) int64 by name: the input, and what every layer makes of it.
 
     Returns
@@ -36,19 +33,19 @@ def conv_reload_cycles(image: "CnnImage", tensors: Tensors) -> NDArray[np.int64]
     what the first run has in SRAMs that later ones loaded.
     """
     samples = len(next(iter(tensors.values())))
-    first, *later = [run.srams for run in image.runs]
+    first, *later = [run.srams for run in part.runs]
     replaced = {name for srams in later for name in srams}
     again = _rows({name: sram for name, sram in first.items() if name in replaced})
     cycles = np.full(samples, sum(map(_rows, later)) + again, np.int64)
     cycles[0] -= again
     for sample in range(samples):
         here = {name: tensor[sample] for name, tensor in tensors.items()}
-        for at, run in enumerate(image.runs):
+        for at, run in enumerate(part.runs):
             if at:
-                cycles[sample] += sum(_loaded(image.params, run.loads, here))
-            if at < len(image.runs) - 1:
+                cycles[sample] += sum(_loaded(part.params, run.loads, here))
+            if at < len(part.runs) - 1:
                 cycles[sample] += READ_CYCLES * sum(
-                    _stored(image.params, store, here) for store in run.stores
+                    _stored(part.params, store, here) for store in run.stores
                 )
     return cycles
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import SimulationError
-from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.image.readmem import to_hex
 from zeroskip.compiler.scnn.run import ScnnDescriptor, ScnnRun
 from zeroskip.hw.scnn.formats import Space

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.sim.eie.storage import MemoryUse
 
 __all__ = ["LayerMapping", "layer_mappings", "scnn_memory_use"]
@@ -32,13 +32,13 @@ class LayerMapping:
     kc: int
 
 
-def layer_mappings(image: CnnImage) -> tuple[LayerMapping, ...]:
+def layer_mappings(part: ScnnPart) -> tuple[LayerMapping, ...]:
     """Say how every layer lies on the array."""
-    p, found = image.params, []
-    for number, layer in enumerate(image.network.graph.layers):
+    p, found = part.params, []
+    for number, layer in enumerate(part.layers):
         at = [
             (run, one)
-            for run, every in enumerate(image.runs)
+            for run, every in enumerate(part.runs)
             for one, made in zip(every.program, every.passes, strict=True)
             if made == number
         ]
@@ -59,21 +59,21 @@ def layer_mappings(image: CnnImage) -> tuple[LayerMapping, ...]:
     return tuple(found)
 
 
-def scnn_memory_use(image: CnnImage) -> tuple[MemoryUse, ...]:
+def scnn_memory_use(part: ScnnPart) -> tuple[MemoryUse, ...]:
     """Count the rows that an image uses of every memory, at most at a time."""
-    p = image.params
+    p = part.params
 
     def loaded(name: str) -> list[int]:
         """Count the rows of each stream's memory, or of the one of the array."""
         paths = [name] if name in ("tap", "codebook") else []
         paths = paths or [f"stream_{stream}/{name}" for stream in range(p.num_streams)]
         return [
-            max((len(run.srams[path].words) for run in image.runs if path in run.srams), default=0)
+            max((len(run.srams[path].words) for run in part.runs if path in run.srams), default=0)
             for path in paths
         ]
 
     books = [-(-rows // p.num_codes) for rows in loaded("codebook")]
-    descriptors = [max(len(run.program) for run in image.runs)]
+    descriptors = [max(len(run.program) for run in part.runs)]
     return tuple(
         MemoryUse(name, np.array(used, np.int64), size)
         for name, used, size in (

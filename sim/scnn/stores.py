@@ -1,33 +1,30 @@
 """Compare what PEs have stored with what the encoder makes of golden's outputs."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.compiler.scnn.run import ActStore
 from zeroskip.compiler.scnn.tiles import encode_tiles
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.result import PartResult
 from zeroskip.sim.scnn.differences import StoreDifference
-from zeroskip.sim.scnn.result import CnnResult
 from zeroskip.sim.scnn.rtl_files import BlockStore, ScnnResult
-
-if TYPE_CHECKING:
-    from zeroskip.compiler.scnn.image import CnnImage
 
 __all__ = ["compare_stores"]
 
 
 def compare_stores(
-    image: "CnnImage", model: CnnResult, raw: ScnnResult, most: int
+    part: ScnnPart, model: PartResult, raw: ScnnResult, most: int
 ) -> Iterator[tuple[int, int, list[StoreDifference]]]:
     """Compare directories and words that the host read with what the encoder makes.
 
     Parameters
     ----------
-    image : that was run.
+    part : that was run.
     model : what golden gives.
     raw : what the hardware gave.
     most : differences to list of each block of PEs.
@@ -37,15 +34,15 @@ def compare_stores(
     Of each block: words compared, how many differ, and the first of those.
     """
     for sample, runs in enumerate(raw.stores):
-        for run, stores in zip(image.runs, runs, strict=True):
+        for run, stores in zip(part.runs, runs, strict=True):
             for store, blocks in zip(run.stores, stores, strict=True):
                 for number, got in enumerate(blocks):
-                    yield _compare_block(image.params, model, store, number, got, sample, most)
+                    yield _compare_block(part.params, model, store, number, got, sample, most)
 
 
 def _compare_block(
     params: ScnnParams,
-    model: CnnResult,
+    model: PartResult,
     store: ActStore,
     number: int,
     got: BlockStore,

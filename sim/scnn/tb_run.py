@@ -25,7 +25,7 @@ __all__ = ["ScnnRuns", "parse_load", "parse_store"]
 
 
 @cocotb.test()
-async def run_cnn(dut: Any) -> None:
+async def run(dut: Any) -> None:
     """Run every sample of the jobs; write ``results_<job>.npz`` beside them."""
     folder, description = read_job()
     params = ScnnParams.from_dict(description["params"])

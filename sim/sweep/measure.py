@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError, ParameterError
 from zeroskip.compiler.api import compile_quantized
-from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.passes.fixed_point import quantize_input
 from zeroskip.hw.eie.formats import StallClass
 from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, run_image
-from zeroskip.sim.eie.golden import run_network
-from zeroskip.sim.eie.result import by_layer
+from zeroskip.sim.eie.machine import layer_inputs
 from zeroskip.sim.eie.storage import layer_storage, per_nonzero, pointer_bits
+from zeroskip.sim.golden.network import run_golden
+from zeroskip.sim.result import by_layer
 from zeroskip.sim.sweep.grid import Point
 from zeroskip.sim.sweep.work import Work
 
@@ -43,24 +45,27 @@ def measure_points(work: Work, points: Sequence[Point]) -> list[list[Row]]:
     network, x = work.load()
     first, placement = points[0].params, points[0].placement
     try:
-        image = compile_quantized(network, first, placement=placement, name=work.name)
+        image = compile_quantized(
+            network, {"eie": first}, options={"placement": placement}, name=work.name
+        )
     except (CompileError, ParameterError) as error:
         return [
             [_settings(name, point, len(x)) | _impossible(error) for name in work.layers]
             for point in points
         ]
-    layers = network.layers
-    columns = quantize_input(x.reshape(len(x), -1), layers[0].in_frac, first.act_bits)
-    golden = run_network(layers, columns.T, act_bits=first.act_bits, acc_bits=first.acc_bits)
-    inputs = [columns, *(np.ascontiguousarray(y.T) for y in golden.outputs[:-1])]
-    stored = _stored(image, inputs)
+    part: EiePart = image.part("eie")
+    planes = quantize_input(x, image.in_frac, first.act_bits)
+    planes = planes.reshape(len(x), *network.input_shape)
+    golden = run_golden(image, planes).parts[0].held
+    inputs = layer_inputs(part, {INPUT: planes, **golden})
+    stored = _stored(part, inputs)
     rows = []
     for point in points:
         # What the SRAMs hold does not depend on what these points differ in.
         started = time.perf_counter()
-        _, counters = run_image(dataclasses.replace(image, params=point.params), inputs)
+        _, counters = run_image(dataclasses.replace(part, params=point.params), inputs)
         seconds = time.perf_counter() - started
-        per_layer = by_layer(image, counters).sum(axis=0)
+        per_layer = by_layer(part.passes, len(part.layers), counters).sum(axis=0)
         rows.append([
             _settings(name, point, len(x))
             | {"possible": True, "reason": None}
@@ -112,22 +117,22 @@ def _spent(counters: NDArray[np.int64], inputs: int) -> Row:
     }
 
 
-def _stored(image: Image, inputs: Sequence[NDArray[np.int64]]) -> list[Row]:
+def _stored(part: EiePart, inputs: Sequence[NDArray[np.int64]]) -> list[Row]:
     """Count what each layer keeps in the SRAMs, and what is read of it."""
-    p = image.params
-    read = [0] * len(image.network.layers)
-    segments, vectors = image_segments(image), placed_inputs(image, inputs)
+    p = part.params
+    read = [0] * len(part.layers)
+    segments, vectors = image_segments(part), placed_inputs(part, inputs)
     for passes, scans in segments:
         for one, (layer, rows) in zip(passes, scans, strict=True):
             # Inputs in which the column's activation is not 0: the column is broadcast.
             broadcasts = vectors[layer][:, rows].reshape(len(inputs[0]), -1).sum(axis=0)
             read[layer] += int((broadcasts[:, None] * one.work.words).sum())
     rows = []
-    for storage, words in zip(layer_storage(image), read, strict=True):
+    for storage, words in zip(layer_storage(part), read, strict=True):
         entries = int(storage.entries.sum())
         bits = {
             "entries": entries * p.word_bits // p.entries_per_word,
-            "pointers": pointer_bits(image, len(rows)),
+            "pointers": pointer_bits(part, len(rows)),
             "codebooks": p.num_codes * p.weight_bits,
         }
         stored = per_nonzero(bits, storage.nnz) if storage.nnz else dict.fromkeys([*bits, "sum"])
@@ -139,7 +144,7 @@ def _stored(image: Image, inputs: Sequence[NDArray[np.int64]]) -> list[Row]:
             "entry_bits_per_nonzero": stored["entries"],
             "pointer_bits_per_nonzero": stored["pointers"],
             "stored_bits_per_nonzero": stored["sum"],
-            "segments": len(image.segments),
-            "passes": image.passes.count(len(rows)),
+            "segments": len(part.segments),
+            "passes": part.passes.count(len(rows)),
         })
     return rows

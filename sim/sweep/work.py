@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.compiler.passes.fixed_point import check_input
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
 
@@ -31,7 +31,7 @@ class PaperWork:
         """Digest that tells this work from other work."""
         return self.name
 
-    def load(self) -> tuple[QuantNetwork, NDArray[np.float64]]:
+    def load(self) -> tuple[QuantGraph[QuantLinear], NDArray[np.float64]]:
         """Return the network and its inputs."""
         return _draw(self.name)
 
@@ -48,7 +48,7 @@ class ImageWork:
     """
 
     name: str
-    network: QuantNetwork
+    network: QuantGraph[QuantLinear]
     x: NDArray[np.float64]
 
     @classmethod
@@ -60,7 +60,8 @@ class ImageWork:
         InputError
             If ``x`` does not fit it.
         """
-        return cls(image.name, image.network, check_input(x, image.network.input_shape, "input"))
+        (part,) = image.parts
+        return cls(image.name, part.graph, check_input(x, image.sample_shape, "input"))
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -80,7 +81,7 @@ class ImageWork:
         found.update(np.ascontiguousarray(self.x).tobytes())
         return found.hexdigest()
 
-    def load(self) -> tuple[QuantNetwork, NDArray[np.float64]]:
+    def load(self) -> tuple[QuantGraph[QuantLinear], NDArray[np.float64]]:
         """Return the network and its inputs."""
         return self.network, self.x
 
@@ -90,5 +91,5 @@ Work = PaperWork | ImageWork
 
 # The jobs of a layer follow each other, so that one is enough.
 @lru_cache(maxsize=1)
-def _draw(name: str) -> tuple[QuantNetwork, NDArray[np.float64]]:
+def _draw(name: str) -> tuple[QuantGraph[QuantLinear], NDArray[np.float64]]:
     return next(layer for layer in EIE_LAYERS if layer.name == name).draw()

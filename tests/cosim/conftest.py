@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from tests.support.arrays import EIE, EIE_GROUP
+from tests.support.images import chain, eie_image
 from zeroskip.compiler.eie.place import Placement, Strategy, place
-from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear
 from zeroskip.hw.eie.params import EieParams
 
 _SMALL: dict[str, Any] = {
@@ -87,10 +87,10 @@ class Trial:
     inputs: NDArray[np.float64]
 
     def __repr__(self) -> str:
-        return " ".join(layer.name for layer in self.image.network.layers)
+        return " ".join(layer.name for layer in self.image.graph.layers)
 
 
-def _draw_layer(draw: st.DrawFn, rows: int, cols: int, p: EieParams, *, relu: bool) -> QuantLayer:
+def _draw_layer(draw: st.DrawFn, rows: int, cols: int, p: EieParams, *, relu: bool) -> QuantLinear:
     rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
     dense = rng.integers(1, p.num_codes, (rows, cols), endpoint=False) if p.code_bits > 1 else 1
     density = draw(st.sampled_from([0.0, 0.03, 0.1, 0.3, 0.6, 1.0]))
@@ -112,8 +112,10 @@ def _draw_layer(draw: st.DrawFn, rows: int, cols: int, p: EieParams, *, relu: bo
     if draw(st.sampled_from([True, True, True, False])):
         weight_frac = draw(st.integers(min(most, p.weight_bits), most))
         bias_bits = min(p.acc_bits, p.act_bits + weight_frac) - 2
-    return QuantLayer(
+    return QuantLinear(
         name=f"{rows}x{cols}",
+        inputs=(INPUT,),
+        in_shape=(cols, 1, 1),
         codes=csc_array(np.where(mask, dense, 0).astype(np.uint8)),
         codebook=codebook,
         bias=rng.integers(-(1 << bias_bits - 1), 1 << bias_bits - 1, rows),
@@ -124,7 +126,7 @@ def _draw_layer(draw: st.DrawFn, rows: int, cols: int, p: EieParams, *, relu: bo
     )
 
 
-def _draw_placement(draw: st.DrawFn, network: QuantNetwork, p: EieParams) -> Placement:
+def _draw_placement(draw: st.DrawFn, network: QuantGraph[QuantLinear], p: EieParams) -> Placement:
     strategy = draw(st.sampled_from([*get_args(Strategy), None]))
     if strategy is not None:
         return place(network, p, strategy)
@@ -141,9 +143,9 @@ def _trials(draw: st.DrawFn, params: EieParams) -> Trial:
         _draw_layer(draw, rows, cols, params, relu=draw(st.booleans()))
         for cols, rows in itertools.pairwise(sizes)
     ]
-    network = QuantNetwork((sizes[0],), tuple(layers))
+    network = chain(layers)
     placement = _draw_placement(draw, network, params)
-    image = Image("drawn", params, network, placement, build(network, placement, params))
+    image = eie_image("drawn", network, params, placement)
     rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
     inputs = rng.integers(params.min_act, params.max_act, (3, sizes[0]), endpoint=True)
     inputs[0] *= rng.random(sizes[0]) < draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))

@@ -8,17 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from zeroskip.compiler.ir.fixed import run_graph
-from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantGraph
-from zeroskip.compiler.scnn.image import CnnImage
+from tests.support.images import scnn_image
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.scnn.cycles.image import run_cnn_image
-from zeroskip.sim.scnn.result import CnnResult, by_conv_layer
+from zeroskip.sim.run import run_planes
+from zeroskip.sim.scnn.job import scnn_job, scnn_result
 from zeroskip.sim.scnn.rtl import run_scnn_jobs
-from zeroskip.sim.scnn.run import cnn_job, cnn_result
-from zeroskip.sim.scnn.verify import compare_cnn
+from zeroskip.sim.verify import compare_raw
 
 __all__ = ["Trial", "check_trials", "integer_torch"]
 
@@ -28,7 +26,7 @@ class Trial:
     """A network as runs of an array, and (n, C, H, W) int64 inputs; ``name`` tells the seed."""
 
     name: str
-    graph: QuantGraph
+    graph: QuantGraph[QuantConv]
     runs: tuple[ScnnRun, ...]
     planes: NDArray[np.int64]
 
@@ -44,34 +42,29 @@ def check_trials(p: ScnnParams, trials: Sequence[Trial]) -> NDArray[np.int64]:
     """
     jobs, models, images = [], [], []
     for trial in trials:
-        tensors = run_graph(trial.graph, trial.planes, p.acc_bits, p.act_bits)
+        image = scnn_image(trial.name, trial.graph, p, trial.runs)
+        model = run_planes(image, trial.planes, "cycles")
         for name, tensor in integer_torch(trial.graph, trial.planes, p).items():
-            np.testing.assert_array_equal(tensors[name], tensor, f"{trial.name}, layer {name}")
-        image = CnnImage(trial.name, p, QuantCnn(trial.graph, None), trial.runs)
-        cycles, counters = run_cnn_image(image, tensors)
-        layers = len(trial.graph.layers)
-        models.append(
-            CnnResult(
-                np.zeros(0),
-                {layer.name: tensors[layer.name] for layer in trial.graph.layers},
-                image.channel_orders,
-                run_cycles=cycles,
-                counters=by_conv_layer(trial.runs, layers, counters),
-            )
-        )
+            if name != INPUT:
+                np.testing.assert_array_equal(
+                    model.tensors[name], tensor, f"{trial.name}, layer {name}"
+                )
+        counted = model.part("scnn").run_cycles
+        assert counted is not None
         images.append(image)
-        jobs.append(cnn_job(image, trial.planes, cycles.max(axis=0)))
+        models.append(model)
+        jobs.append(scnn_job(image.part("scnn"), {INPUT: trial.planes}, counted))
     seen = np.zeros(len(StallClass), np.int64)
     results = run_scnn_jobs(p, jobs, host_load=True)
     for image, model, raw in zip(images, models, results, strict=True):
-        result = compare_cnn(image, model, cnn_result(image, raw))
+        result = compare_raw(image, model, scnn_result(image.part("scnn"), raw))
         assert not result.differences, (image.name, *map(str, result.differences))
         assert not result.problems, (image.name, *result.problems)
         assert not result.cycle_differences, (image.name, *map(str, result.cycle_differences))
         assert result.ok, image.name
         # Counted apart from the model: all cycles of each PE.
         first = 0
-        for number, run in enumerate(image.runs):
+        for number, run in enumerate(image.part("scnn").runs):
             mine = raw.counters[:, first : first + len(run.program)].sum(axis=(1, 3))
             first += len(run.program)
             expected = np.repeat(raw.cycles[:, number, None] * p.mults, p.num_pes, 1)
@@ -81,7 +74,7 @@ def check_trials(p: ScnnParams, trials: Sequence[Trial]) -> NDArray[np.int64]:
 
 
 def integer_torch(
-    graph: QuantGraph, planes: NDArray[np.int64], p: ScnnParams
+    graph: QuantGraph[QuantConv], planes: NDArray[np.int64], p: ScnnParams
 ) -> dict[str, NDArray[np.int64]]:
     """Compute every layer with PyTorch's own convolution and pooling, on integers."""
     tensors = {INPUT: torch.from_numpy(planes)}

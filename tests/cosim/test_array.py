@@ -13,8 +13,8 @@ from zeroskip.hw.eie.formats import StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.rtl import run_jobs
 from zeroskip.sim.eie.rtl_image import image_job, image_result
-from zeroskip.sim.eie.run import run_eie
-from zeroskip.sim.eie.verify import compare
+from zeroskip.sim.run import run
+from zeroskip.sim.verify import compare_raw
 
 # When a check fails, Hypothesis would print whole images.
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]
@@ -29,15 +29,15 @@ def test_drawn_networks(
     @simulated(3)
     @given(st.lists(trials(array), min_size=12, max_size=12))
     def check(drawn: list[Any]) -> None:
-        jobs = [image_job(t.image, t.inputs.astype(np.int64)) for t in drawn]
+        jobs = [image_job(t.image.part("eie"), t.inputs.astype(np.int64)) for t in drawn]
         for trial, raw in zip(drawn, run_jobs(array, jobs, host_load=True), strict=True):
-            model = run_eie(trial.image, trial.inputs, "cycles")
-            rtl = image_result(trial.image, raw)
-            result = compare(trial.image, model, rtl, 10)
+            model = run(trial.image, trial.inputs, "cycles")
+            rtl = image_result(trial.image.part("eie"), raw)
+            result = compare_raw(trial.image, model, rtl)
             assert not result.differences
             assert not result.cycle_differences
             assert result.ok
-            layers = trial.image.network.layers
+            layers = trial.image.graph.layers
             assert result.words == 3 * sum(one.shape[0] for one in (*layers, layers[-1]))
             # Counted apart from the model: all cycles of each PE, and what there was to do.
             assert rtl.counters is not None

@@ -23,7 +23,7 @@ from zeroskip.hw.board.protocol import FRAME_BYTES, Byte, Opcode, Status
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.board.build import build_board
 from zeroskip.sim.board.process import SimulatedBoard, simulated_board
-from zeroskip.sim.eie.run import run_eie
+from zeroskip.sim.run import run
 
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]
 
@@ -71,18 +71,19 @@ def board_of(name: str, **options: Any) -> Iterator[tuple[SimulatedBoard, Board]
 def assert_golden(board: Board, trial: Any, *, loaded: bool = False) -> None:
     """Run a trial's inputs on the board; every output, cycle and counter must be the model's."""
     if not loaded:
-        load_image(board, trial.image)
+        load_image(board, trial.image.part("eie"))
     columns = trial.inputs.astype(np.int64)
-    got = run_image(board, trial.image, columns)
-    model = run_eie(trial.image, trial.inputs, "cycles")
+    got = run_image(board, trial.image.part("eie"), columns)
+    result = run(trial.image, trial.inputs, "cycles")
+    model, params = result.part("eie"), trial.image.part("eie").params
     assert model.cycles is not None
-    np.testing.assert_array_equal(got.result, model.layer_outputs[-1])
+    np.testing.assert_array_equal(got.result, result.layer_outputs[-1])
     np.testing.assert_array_equal(got.cycles, model.cycles)
-    if trial.image.params.counters:
+    if params.counters:
         assert got.counters is not None
         np.testing.assert_array_equal(
             got.counters.sum(axis=(1, 3)),
-            np.repeat(model.cycles[:, None], trial.image.params.num_pes, 1),
+            np.repeat(model.cycles[:, None], params.num_pes, 1),
         )
         assert model.counters is not None
         np.testing.assert_array_equal(got.counters.sum(axis=1), model.counters.sum(axis=1))
@@ -114,7 +115,7 @@ def test_contents_from_configuration(
 ) -> None:
     """A board whose memories hold the image from the start needs no loading."""
     trial = _first(trials(_ARRAYS["whole"]))
-    for name, sram in trial.image.srams.items():
+    for name, sram in trial.image.part("eie").srams.items():
         file = tmp_path / f"{board_instance(name)}.hex"
         file.write_bytes(to_hex(sram.words, sram.width))
     with board_of("whole", sram_dir=tmp_path, seed=3) as (_, board):
@@ -126,9 +127,9 @@ def test_wrong_image_is_refused(trials: Callable[[EieParams], st.SearchStrategy[
     trial = _first(trials(_ARRAYS["whole"]))
     with (
         board_of("segments") as (_, board),
-        pytest.raises(HostError, match=r"^the board has another array \(2 PEs\) than image"),
+        pytest.raises(HostError, match=r"^the board has another array \(2 PEs\) than the image"),
     ):
-        load_image(board, trial.image)
+        load_image(board, trial.image.part("eie"))
 
 
 @pytest.mark.long("builds the simulator of a board")
@@ -136,7 +137,7 @@ def test_reset_in_the_middle(trials: Callable[[EieParams], st.SearchStrategy[Any
     """Whatever a reset cuts short, the board and the host find together again."""
     trial = _first(trials(_ARRAYS["segments"]))
     with board_of("segments") as (simulated, board):
-        load_image(board, trial.image)
+        load_image(board, trial.image.part("eie"))
         for _ in range(20):
             board.clear()
             board.command(_START)

@@ -27,7 +27,7 @@ from zeroskip.sim.board.build import BoardModel
 from zeroskip.sim.board.gates import board_netlist, build_board_gates
 from zeroskip.sim.board.process import simulated_board
 from zeroskip.sim.eie.gates import draw_network
-from zeroskip.sim.eie.run import run_eie
+from zeroskip.sim.run import run
 
 pytestmark = [pytest.mark.cosim, pytest.mark.filterwarnings("ignore:Generating overly large")]
 
@@ -83,12 +83,13 @@ def _compare(
         board = Board(line, run_seconds=run_seconds)
         # The first again: nothing of the others is left.
         for image, inputs in [*cases, cases[0]]:
-            load_image(board, image)
-            got = run_image(board, image, inputs.astype(np.int64))
-            wanted = run_eie(image, inputs, "cycles")
+            part = image.part("eie")
+            load_image(board, part)
+            got = run_image(board, part, inputs.astype(np.int64))
+            wanted = run(image, inputs, "cycles")
             assert wanted.cycles is not None
             outputs = wanted.layer_outputs[-1]
-            ends = (0, image.params.min_act, image.params.max_act)
+            ends = (0, part.params.min_act, part.params.max_act)
             assert got.result.shape == outputs.shape
             assert got.cycles.shape == wanted.cycles.shape
             counts["words"] += outputs.size + wanted.cycles.size

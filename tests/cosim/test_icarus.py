@@ -16,20 +16,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tests.support.tiers import cases
+from zeroskip import EieParams, compile
 from zeroskip.base.errors import SimulationError
-from zeroskip.compiler import EieParams, compile
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.passes.fixed_point import quantize_input
-from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.hw.export import export
 from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.bench.four_state import guard_of
 from zeroskip.sim.eie.rtl import run_jobs
 from zeroskip.sim.eie.rtl_image import image_job, image_result
-from zeroskip.sim.eie.run import run_eie
-from zeroskip.sim.eie.verify import compare
 from zeroskip.sim.rtl.icarus import build_icarus, has_icarus
-from zeroskip.sim.scnn.verify import verify_cnn
+from zeroskip.sim.run import run
+from zeroskip.sim.verify import compare_raw, verify
 
 pytestmark = [
     pytest.mark.cosim,
@@ -92,15 +90,13 @@ def _eie() -> tuple[Image, NDArray[np.float64]]:
     net = _pruned(nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 10))
     samples = np.random.default_rng(1).standard_normal((16, 40))
     image = compile(net, samples, samples, _EIE)
-    assert isinstance(image, Image)
     return image, samples[:2]
 
 
-def _cnn(*behind: nn.Module) -> tuple[CnnImage, NDArray[np.float64]]:
+def _cnn(*behind: nn.Module) -> tuple[Image, NDArray[np.float64]]:
     convs = [nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 4, 3, stride=2), nn.ReLU()]
     samples = np.random.default_rng(2).standard_normal((8, 2, 7, 7))
-    image = compile(_pruned(*convs, *behind), samples, samples, _EIE, scnn=_SCNN)
-    assert isinstance(image, CnnImage)
+    image = compile(_pruned(*convs, *behind), samples, samples, [_EIE, _SCNN])
     return image, samples[:1]
 
 
@@ -108,11 +104,11 @@ def _cnn(*behind: nn.Module) -> tuple[CnnImage, NDArray[np.float64]]:
 def test_eie(program: Callable[..., Path], host_load: bool) -> None:
     image, inputs = _eie()
     made = program("eie")
-    model = run_eie(image, inputs, "cycles")
-    frac = image.network.layers[0].in_frac
-    job = image_job(image, quantize_input(inputs, frac, _EIE.act_bits))
+    model = run(image, inputs, "cycles")
+    part = image.part("eie")
+    job = image_job(part, quantize_input(inputs, image.in_frac, _EIE.act_bits))
     (raw,) = run_jobs(_EIE, [job], host_load=host_load, program=made)
-    result = compare(image, model, image_result(image, raw), 10)
+    result = compare_raw(image, model, image_result(part, raw))
     assert not result.differences
     assert not result.cycle_differences
     assert result.ok
@@ -122,15 +118,15 @@ def test_eie(program: Callable[..., Path], host_load: bool) -> None:
 def test_scnn(program: Callable[..., Path]) -> None:
     image, inputs = _cnn()
     program("scnn")
-    assert verify_cnn(image, inputs).ok
+    assert verify(image, inputs).ok
 
 
 @pytest.mark.long("simulates four states of both engines")
 def test_chip(program: Callable[..., Path]) -> None:
     image, inputs = _cnn(nn.Flatten(), nn.Linear(36, 7))
-    assert image.handoff is not None
+    assert len(image.links) == 1
     program("chip")
-    assert verify_cnn(image, inputs).ok
+    assert verify(image, inputs).ok
 
 
 @pytest.mark.long("simulates four states of a wrong array")
@@ -139,14 +135,14 @@ def test_blocks_that_never_run_are_found(program: Callable[..., Path]) -> None:
     image, inputs = _eie()
     program("eie", lambda text: re.sub(r"/\*.*?\*/ initial (\w+) <= 1'b0;", "", text))
     with pytest.raises(SimulationError):
-        run_eie(image, inputs[:1], "rtl")
+        run(image, inputs[:1], "rtl")
 
 
 def test_x_is_found(program: Callable[..., Path]) -> None:
     image, inputs = _eie()
     program("eie", lambda text: text.replace("assign out_valid = ", "assign out_valid = 1'bx ^ "))
     with pytest.raises(SimulationError, match=r"AssertionError: out_valid is X"):
-        run_eie(image, inputs[:1], "rtl")
+        run(image, inputs[:1], "rtl")
 
 
 def test_what_may_be_x() -> None:

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from tests.support.arrays import EIE, EIE_GROUP
+from tests.support.images import eie_image
 from zeroskip.compiler.eie.place import place
-from zeroskip.compiler.eie.program import build
-from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.sim.eie.rtl import write_jobs
 from zeroskip.sim.eie.rtl_image import image_job
 from zeroskip.sim.rtl.build import build_array
@@ -19,10 +18,10 @@ from zeroskip.sim.rtl.jobs import run_bench
 
 @pytest.mark.cosim
 @EIE_GROUP
-def test_recover(draw_network: Callable[..., QuantNetwork], tmp_path: Path) -> None:
+def test_recover(draw_network: Callable[..., QuantGraph[QuantLinear]], tmp_path: Path) -> None:
     network = draw_network([20, 30, 12, 5], density=0.3, seed=3)
     placement = place(network, EIE, "balance")
-    image = Image("recover", EIE, network, placement, build(network, placement, EIE))
+    image = eie_image("recover", network, EIE, placement)
     x = np.random.default_rng(3).integers(-500, 500, (1, 20))
-    write_jobs(tmp_path, EIE, [image_job(image, x)])
+    write_jobs(tmp_path, EIE, [image_job(image.part("eie"), x)])
     run_bench(build_array(EIE), tmp_path, "zeroskip.sim.eie.tb_recover")

@@ -18,16 +18,17 @@ from tests.unit.compiler.cnn_networks import (
     SqueezeNet,
     depthwise,
 )
-from zeroskip.compiler import compile
-from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantConv, QuantGraph
-from zeroskip.compiler.scnn.compile import compile_quantized_cnn
-from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip import compile
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.scnn.differences import CnnDifference
-from zeroskip.sim.scnn.metrics import measure_cnn
-from zeroskip.sim.scnn.part import verify_layers
-from zeroskip.sim.scnn.run import cnn_inputs, run_cnn
-from zeroskip.sim.scnn.verify import compare_cnn, verify_cnn
+from zeroskip.sim.machine import Selection, machine
+from zeroskip.sim.metrics import measure
+from zeroskip.sim.run import quantized, run
+from zeroskip.sim.scnn.differences import ConvDifference
+from zeroskip.sim.verify import verify
 
 pytestmark = pytest.mark.cosim
 
@@ -79,15 +80,14 @@ def _prune(module: nn.Module) -> None:
                 part.running_var.uniform_(0.5, 1.5)
 
 
-def _compile(name: str) -> tuple[CnnImage, nn.Module, torch.Tensor]:
+def _compile(name: str) -> tuple[Image, nn.Module, torch.Tensor]:
     """Return a network's image, the network, and samples."""
     make, shape, params = _NETWORKS[name]
     torch.manual_seed(0)
     module = make().eval()
     _prune(module)
     x = torch.randn(6, *shape)
-    image = compile(copy.deepcopy(module), x[:1], x.numpy(), CHIP_EIE, scnn=params, share=True)
-    assert isinstance(image, CnnImage)
+    image = compile(copy.deepcopy(module), x[:1], x.numpy(), [CHIP_EIE, params], share=True)
     return image, module, x
 
 
@@ -106,7 +106,7 @@ def test_networks(name: str) -> None:
     """Every word of RTL is golden's, golden is PyTorch's on integers, and near the floats."""
     image, module, x = _compile(name)
     samples = x[:2].numpy()
-    result = verify_cnn(image, samples)
+    result = verify(image, samples)
     assert not result.differences
     assert not result.cycle_differences
     assert not result.problems
@@ -114,11 +114,12 @@ def test_networks(name: str) -> None:
     assert result.model.reload_cycles is not None
     assert result.rtl.reload_cycles is not None
     np.testing.assert_array_equal(result.model.reload_cycles, result.rtl.reload_cycles)
-    assert not measure_cnn(image, samples, result).problems
-    reference = integer_torch(image.network.graph, cnn_inputs(image, samples), image.params)
-    for layer, tensor in result.rtl.held.items():
+    assert not measure(samples, result).problems
+    part = image.part("scnn")
+    reference = integer_torch(part.graph, quantized(image, samples), part.params)
+    for layer, tensor in result.rtl.part("scnn").held.items():
         np.testing.assert_array_equal(tensor, reference[layer], layer)
-    outputs = run_cnn(image, x.numpy()).outputs
+    outputs = run(image, x.numpy()).outputs
     np.testing.assert_array_equal(outputs[:2], result.rtl.outputs)
     with torch.no_grad():
         expected = module(x).numpy()
@@ -159,23 +160,25 @@ def test_renumbered_channels() -> None:
         )
         source = name
     graph = QuantGraph((16, 6, 6), tuple(layers), ("second",))
-    image = compile_quantized_cnn(QuantCnn(graph, None), SCNN, name="renumbered")
+    image = compile_quantized(graph, {"scnn": SCNN}, name="renumbered")
     order = image.channel_orders["first"]
     assert (order != np.arange(64)).any()
     x = rng.normal(size=(2, 16, 6, 6)) * 4
-    result = verify_cnn(image, x)
+    result = verify(image, x)
     assert result.ok
     assert result.words > 0
     assert result.counters > 0
-    reference = integer_torch(graph, cnn_inputs(image, x), SCNN)
+    reference = integer_torch(graph, quantized(image, x), SCNN)
     for name, tensor in result.rtl.tensors.items():
         np.testing.assert_array_equal(tensor, reference[name], name)
-    np.testing.assert_array_equal(result.rtl.held["first"], reference["first"][:, order])
+    model, rtl = result.model.part("scnn"), result.rtl.part("scnn")
+    np.testing.assert_array_equal(rtl.held["first"], reference["first"][:, order])
     # A word that differs is told of by the number of the user's channel.
-    wrong = {**result.model.held, "first": result.model.held["first"].copy()}
+    wrong = {**model.held, "first": model.held["first"].copy()}
     wrong["first"][0, 5, 2, 3] += 1
-    told = compare_cnn(image, replace(result.model, held=wrong), result.rtl)
-    (one,) = (one for one in told.differences if isinstance(one, CnnDifference))
+    whole = Selection(image.part("scnn"), ("first", "second"))
+    told, _ = machine("scnn").compare(whole, replace(model, held=wrong), rtl, image, 10)
+    (one,) = (one for one in told.differences if isinstance(one, ConvDifference))
     assert (one.layer, one.channel, one.y, one.x) == ("first", order[5], 2, 3)
 
 
@@ -186,30 +189,35 @@ def test_single_layers() -> None:
     samples = x[:2].numpy()
     # One of several runs, and one that shares its run.
     names = "features.0", "features.6.expand1x1"
-    result = verify_layers(image, samples, names)
+    result = verify(image, samples, layers=names)
     assert result.ok
-    assert result.layers == (*names, "features.6.expand3x3")
-    assert len(result.runs) < len(image.runs)
-    whole = run_cnn(image, samples, "cycles")
-    assert whole.counters is not None
-    assert result.rtl.counters is not None
-    for number, layer in enumerate(image.network.graph.layers):
-        if layer.name in result.layers:
-            np.testing.assert_array_equal(result.rtl.counters[:, number], whole.counters[:, number])
+    (alone,) = result.parts
+    assert alone.selection.layers == (*names, "features.6.expand3x3")
+    chosen = alone.selection.part
+    assert isinstance(chosen, ScnnPart)
+    assert len(chosen.runs) < len(image.part("scnn").runs)
+    whole = run(image, samples, "cycles")
+    counters = whole.part("scnn").counters
+    assert counters is not None
+    assert alone.rtl.counters is not None
+    for number, layer in enumerate(image.part("scnn").layers):
+        if layer.name in alone.selection.layers:
+            np.testing.assert_array_equal(alone.rtl.counters[:, number], counters[:, number])
             np.testing.assert_array_equal(result.rtl.tensors[layer.name], whole.tensors[layer.name])
-    metrics = measure_cnn(image, samples, result)
+    metrics = measure(samples, result)
     assert not metrics.problems
-    assert [one.name for one in metrics.layers] == list(result.layers)
+    (part,) = metrics.parts
+    assert [one.name for one in part.layers] == list(alone.selection.layers)
 
 
 @pytest.mark.long("builds another simulator")
 def test_linear_layers_alone() -> None:
     image, _, x = _compile("lenet")
-    result = verify_layers(image, x[:2].numpy(), ["ip2"])
+    result = verify(image, x[:2].numpy(), layers=["ip2"])
     assert result.ok
-    assert result.layers == ()
-    assert result.tail is not None
-    assert result.tail.words > 0
-    metrics = measure_cnn(image, x[:2].numpy(), result)
-    assert metrics.tail is not None
-    assert metrics.layers == ()
+    (alone,) = result.parts
+    assert alone.selection.layers == ("ip1", "ip2")
+    assert alone.words > 0
+    (part,) = measure(x[:2].numpy(), result).parts
+    assert part.engine == "eie"
+    assert [one.name for one in part.layers] == ["ip1", "ip2"]

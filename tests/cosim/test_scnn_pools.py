@@ -11,13 +11,12 @@ from tests.cosim.scnn_check import Trial, check_trials
 from tests.cosim.scnn_plans import draw_runs
 from tests.support.arrays import CHIP_EIE, CHIP_GROUP, CHIP_SCNN, SCNN, SCNN_GROUP
 from tests.unit.compiler.pool_modules import draw_pool
-from zeroskip import compiler
-from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip import compile
+from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.compiler.scnn.run import ScnnRun
-from zeroskip.sim.scnn.metrics import measure_cnn
-from zeroskip.sim.scnn.part import verify_layers
-from zeroskip.sim.scnn.run import cnn_inputs, run_cnn
-from zeroskip.sim.scnn.verify import verify_cnn
+from zeroskip.sim.metrics import measure
+from zeroskip.sim.run import quantized, run
+from zeroskip.sim.verify import verify
 
 pytestmark = pytest.mark.cosim
 
@@ -43,15 +42,15 @@ def _draw(seed: int) -> Trial:
     """Draw a pooling; the compiler's mapping, or for one in two a drawn one."""
     rng = np.random.default_rng(seed)
     pool, shape, x = draw_pool(rng)
-    image = compiler.compile(copy.deepcopy(pool), torch.from_numpy(x[:1]), x, scnn=SCNN)
-    assert isinstance(image, CnnImage)
+    image = compile(copy.deepcopy(pool), torch.from_numpy(x[:1]), x, arrays=SCNN)
     runs: tuple[ScnnRun, ...] | None = None
-    layer, *others = image.network.graph.layers
+    part = image.part("scnn")
+    layer, *others = part.layers
     taps = layer.weight.shape[2] * layer.weight.shape[3]
     if seed % 2 and not others and taps <= SCNN.num_taps:
         runs = draw_runs(rng, layer, SCNN)
     name = f"seed {seed}: {pool} of {shape}"
-    return Trial(name, image.network.graph, runs or image.runs, cnn_inputs(image, x[:1]))
+    return Trial(name, part.graph, runs or part.runs, quantized(image, x[:1]))
 
 
 @SCNN_GROUP
@@ -77,12 +76,12 @@ def test_windows_of_padding_only() -> None:
         (nn.Conv2d(1, 2, 2, stride=3, padding=9), (1, 1, 2)),
     ):
         x = torch.randn(2, *shape)
-        image = compiler.compile(copy.deepcopy(layer).eval(), x[:1], x.numpy(), scnn=SCNN)
-        assert isinstance(image, CnnImage)
-        planes = cnn_inputs(image, x.numpy())
-        trials.append(Trial(str(layer), image.network.graph, image.runs, planes))
+        image = compile(copy.deepcopy(layer).eval(), x[:1], x.numpy(), arrays=SCNN)
+        planes = quantized(image, x.numpy())
+        part = image.part("scnn")
+        trials.append(Trial(str(layer), part.graph, part.runs, planes))
         with torch.no_grad():
-            error = np.abs(run_cnn(image, x.numpy()).outputs - layer(x).numpy()).max()
+            error = np.abs(run(image, x.numpy()).outputs - layer(x).numpy()).max()
         assert error <= 1e-3
     check_trials(SCNN, trials)
 
@@ -95,17 +94,19 @@ def test_network() -> None:
     with torch.no_grad():
         network.fc.weight.copy_(network.fc.weight.sign() / 8)  # EIE shares weights.
     x = torch.randn(6, 2, 9, 10)
-    image = compiler.compile(copy.deepcopy(network), x[:1], x.numpy(), CHIP_EIE, scnn=CHIP_SCNN)
-    assert isinstance(image, CnnImage)
-    assert [len(layer.areas) for layer in image.network.graph.layers] == [0, 9, 0, 2]
-    result = verify_cnn(image, x[:2].numpy())
+    image = compile(copy.deepcopy(network), x[:1], x.numpy(), [CHIP_EIE, CHIP_SCNN])
+    assert [len(layer.areas) for layer in image.part("scnn").layers] == [0, 9, 0, 2]
+    result = verify(image, x[:2].numpy())
     assert result.ok
-    assert not measure_cnn(image, x[:2].numpy(), result).problems
+    assert not measure(x[:2].numpy(), result).problems
     with torch.no_grad():
         expected = network(x[:2]).numpy()
     error = np.abs(result.rtl.outputs - expected).max()
     assert error <= 0.01 * np.abs(expected).max()
-    alone = verify_layers(image, x[:2].numpy(), ["same"])
+    alone = verify(image, x[:2].numpy(), layers=["same"])
     assert alone.ok
-    assert alone.layers == ("same",)
-    assert len(alone.runs) == 9
+    (part,) = alone.parts
+    assert part.selection.layers == ("same",)
+    chosen = part.selection.part
+    assert isinstance(chosen, ScnnPart)
+    assert len(chosen.runs) == 9

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from tests.support.arrays import EIE
+from zeroskip import load
 from zeroskip.base.cache import VARIABLE, cache_dir
 from zeroskip.cli.app import app
 from zeroskip.cli.guard import run_guarded
-from zeroskip.compiler import Image
 from zeroskip.compiler.compress.module import export
 
 ROOT = Path(__file__).parents[2]
@@ -148,7 +148,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     np.save(made.inputs, rng.normal(size=(5, 24)).astype(np.float32))
     result = _cli(*made.compile(made.image))
     assert result.code == 0, result.err
-    assert Image.load_eie(made.image).params == EIE
+    assert load(made.image).part("eie").params == EIE
     return made
 
 

@@ -16,8 +16,8 @@ import pytest
 import torch
 from torch import nn
 
+from zeroskip import load
 from zeroskip.base.environment import source_root
-from zeroskip.compiler import Image
 from zeroskip.compiler.compress.module import export
 
 Cli = Callable[..., Any]
@@ -191,7 +191,7 @@ def test_refusal_of_a_large_layer_names_what_fits(
     result = cli(*command)
     if result.code == 0:
         # Networks too large for a memory may run in several parts.
-        assert Image.load_eie(tmp_path / "image").name == "small"
+        assert load(tmp_path / "image").name == "small"
         return
     refused(result, what, f"{field} is {small}", "layer 'fc")
     needs = re.search(r"needs (\d+)", result.errors[0])

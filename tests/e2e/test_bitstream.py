@@ -17,9 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 from scripts import demo_board
+from zeroskip import load
 from zeroskip.cli.bitstream import CLOCK_MISSED
 from zeroskip.cli.guard import run_guarded
-from zeroskip.compiler import Image
 from zeroskip.flow.board.contents import BLOCK_BITS, read_blocks, skeleton
 from zeroskip.flow.board.route import unpack
 from zeroskip.hw.board.boards import BOARDS, Board
@@ -115,7 +115,7 @@ def in_rows(family: str, bits: NDArray[np.bool_], part: int) -> NDArray[np.bool_
 def check_words(made: Made, file: Path, image: Path, tmp_path: Path, least: int) -> None:
     found = words_by_rule(made, file, tmp_path)
     assert len(found) >= least, found.keys()
-    for name, sram in Image.load_eie(image).srams.items():
+    for name, sram in load(image).part("eie").srams.items():
         if name in found:
             assert sram.words.any() or not len(sram.words), name
             wanted = np.zeros_like(found[name])

@@ -18,9 +18,9 @@ import typer
 
 from tests.e2e.waves import check_waves
 from tests.support.arrays import EIE_GROUP
+from zeroskip import EieParams, load
 from zeroskip.cli.app import app
 from zeroskip.cli.arrays import show_value
-from zeroskip.compiler import EieParams, Image
 from zeroskip.hw.common import run_control
 from zeroskip.hw.eie.control import Phase
 from zeroskip.hw.eie.formats import StallClass
@@ -34,17 +34,19 @@ def test_info_tells_what_the_image_holds(cli: Callable[..., Any], files: Any) ->
     result = cli("info", files.image, "--json")
     document = result.document
     assert result.code == 0
-    assert [layer["name"] for layer in document["layers"]] == ["fc1", "fc2", "fc3"]
-    assert [(layer["rows"], layer["cols"]) for layer in document["layers"]] == [
-        (30, 24), (20, 30), (6, 20),
+    (part,) = document["parts"]
+    assert part["engine"] == "eie"
+    assert [layer["name"] for layer in part["layers"]] == ["fc1", "fc2", "fc3"]
+    assert [(layer["out_shape"], layer["in_shape"]) for layer in part["layers"]] == [
+        ([30, 1, 1], [24, 1, 1]), ([20, 1, 1], [30, 1, 1]), ([6, 1, 1], [20, 1, 1]),
     ]  # fmt: skip
-    for layer, module in zip(document["layers"], [files.module[i] for i in (0, 2, 4)], strict=True):
+    for layer, module in zip(part["layers"], [files.module[i] for i in (0, 2, 4)], strict=True):
         assert layer["nnz"] == int(torch.count_nonzero(module.weight))
         assert layer["entries"] == layer["nnz"] + layer["padding"]
         per_pe = layer["entries_per_pe"]
         assert per_pe["mean"] * 2 == layer["entries"]
         assert layer["balance"] == pytest.approx(per_pe["mean"] / per_pe["max"])
-    memories = {one["name"]: one for one in document["memories"]}
+    memories = {one["name"]: one for one in part["memories"]}
     assert memories["num_descriptors"]["used"]["max"] == 3
     assert memories["num_accs"]["used"]["max"] == 15
     assert all(one["used"]["max"] <= one["size"] for one in memories.values())
@@ -92,7 +94,9 @@ def test_rtl_writes_what_golden_does(cli: Callable[..., Any], files: Any, tmp_pa
     assert np.array_equal(np.load(golden), np.load(rtl))
     document = result.document
     assert len(document["cycles"]) == 5
-    per_layer = [sum(one.values()) for one in document["pe_cycles"].values()]
+    (part,) = document["parts"]
+    assert part["cycles"] == document["cycles"]
+    per_layer = [sum(one.values()) for one in part["stalls"].values()]
     assert sum(per_layer) == 2 * sum(document["cycles"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["golden.npy", "rtl.npy"]
 
@@ -106,12 +110,15 @@ def test_verify_compares_every_word(cli: Callable[..., Any], files: Any) -> None
     assert result.out.splitlines()[-1] == f"bit-exact: {words} words compared, 0 differ"
     document = cli("verify", files.image, "--input", files.inputs, "--json").document
     assert document["exact"] is True
-    assert (document["words"], document["differ"], document["differences"]) == (words, 0, [])
+    (part,) = document["parts"]
+    assert (document["words"], document["differ"], part["differences"]) == (words, 0, [])
     assert document["clipped_inputs"]["numbers"] == 5 * 24
     assert document["problems"] == []
-    cycles = document["cycles"]
+    cycles = part["cycles"]
     assert cycles["total"] == sum(cycles["per_input"]) == sum(cycles["per_layer"].values())
-    for layer in (*document["metrics"]["layers"], document["metrics"]["total"]):
+    assert document["cycles"]["per_input"] == cycles["per_input"]
+    (metrics,) = document["metrics"]["parts"]
+    for layer in (*metrics["layers"], metrics["total"]):
         assert sum(layer["stalls"].values()) == pytest.approx(1)
         assert layer["utilisation"] == pytest.approx(layer["stalls"]["useful"])
         assert layer["speedup"] == pytest.approx(layer["dense_macs"] / 2 / layer["cycles"])
@@ -146,7 +153,7 @@ def test_json_of_compile_reports_formats_and_errors(
         assert layer["rounded_to_zero"] == 0
         assert 0 < layer["error"]["max_abs"] < 0.01
         assert layer["error"]["snr_db"] > 50
-    assert Image.load_eie(tmp_path / "image").report == document["report"]
+    assert load(tmp_path / "image").report == document["report"]
 
 
 def test_what_is_set_reaches_the_image(cli: Callable[..., Any], files: Any, tmp_path: Path) -> None:
@@ -154,8 +161,8 @@ def test_what_is_set_reaches_the_image(cli: Callable[..., Any], files: Any, tmp_
     given = [t for name, v in values.items() for t in ("--set", f"{name}={show_value(v)}")]
     result = cli(*files.compile(tmp_path / "image", *given))
     assert result.code == 0, result.err
-    before = dataclasses.asdict(Image.load_eie(files.image).params)
-    assert dataclasses.asdict(Image.load_eie(tmp_path / "image").params) == {**before, **values}
+    before = dataclasses.asdict(load(files.image).part("eie").params)
+    assert dataclasses.asdict(load(tmp_path / "image").part("eie").params) == {**before, **values}
 
 
 def test_engines_are_listed(cli: Callable[..., Any]) -> None:
@@ -197,7 +204,7 @@ def test_help_shows_the_preset_in_force(cli: Callable[..., Any]) -> None:
 def test_image_is_replaced_by_an_image(cli: Callable[..., Any], files: Any, tmp_path: Path) -> None:
     for placement in ("interleave", "balance"):
         assert cli(*files.compile(tmp_path / "image", "--set", f"placement={placement}")).code == 0
-        assert Image.load_eie(tmp_path / "image").report["placement"] == placement
+        assert load(tmp_path / "image").report["placement"] == placement
     assert [path.name for path in tmp_path.iterdir()] == ["image"]
 
 

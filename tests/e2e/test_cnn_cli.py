@@ -12,7 +12,7 @@ import torch
 
 from tests.e2e.waves import check_waves
 from tests.support.arrays import CHIP_GROUP
-from zeroskip.compiler.scnn.image import CnnImage, load_image
+from zeroskip.compiler.image.image import load
 from zeroskip.hw.common import run_control
 from zeroskip.hw.scnn.control import Phase
 from zeroskip.hw.scnn.formats import StallClass
@@ -30,12 +30,12 @@ def test_compile_says_what_runs_where(cli: Cli, cnn: Any, tmp_path: Path) -> Non
     result = cli(*cnn.compile(tmp_path / "image", "--json", "--name", "mine"))
     document = result.document
     assert (document["image"], document["name"]) == (str(tmp_path / "image"), "mine")
-    image = load_image(tmp_path / "image")
-    assert isinstance(image, CnnImage)
+    image = load(tmp_path / "image")
     assert image.report == document["report"]
     layers = document["report"]["quantization"]["layers"]
     assert [(layer["name"], layer["kind"]) for layer in layers] == [
         ("conv1", "conv"), ("pool1", "max"), ("conv2", "conv"), ("pool2", "max"),
+        ("fc1", "linear"), ("fc2", "linear"),
     ]  # fmt: skip
     for layer in layers:
         assert layer["error"]["snr_db"] > 40
@@ -43,11 +43,9 @@ def test_compile_says_what_runs_where(cli: Cli, cnn: Any, tmp_path: Path) -> Non
     assert text.out.splitlines()[-1] == (
         f"image 'cnn' for SCNN: 2 x 2 PEs of 2 x 2 multipliers; EIE: 4 PEs in {tmp_path / 'image'}"
     )
-    # An image of the other kind is replaced, too, and nothing else is left.
+    # An image of other parts is replaced, and nothing of it is left.
     assert cli(*cnn.compile_alone(tmp_path / "image")).code == 0
-    alone = load_image(tmp_path / "image")
-    assert isinstance(alone, CnnImage)
-    assert alone.tail is None
+    assert [part.engine for part in load(tmp_path / "image").parts] == ["scnn"]
     assert [path.name for path in tmp_path.iterdir()] == ["image"]
 
 
@@ -55,31 +53,38 @@ def test_what_is_set_reaches_the_array(cli: Cli, cnn: Any, tmp_path: Path) -> No
     given = ["--set", "scnn.banks=16", "--set", "act_words=65", "--set", "scnn.counters=no"]
     result = cli(*cnn.compile_alone(tmp_path / "image", *given))
     assert result.code == 0, result.err
-    image = load_image(tmp_path / "image")
-    assert isinstance(image, CnnImage)
+    image = load(tmp_path / "image")
     expected = dataclasses.replace(
         PRESETS["tiny"], num_streams=4, banks=16, act_words=65, counters=False
     )
-    assert image.params == expected
+    assert image.part("scnn").params == expected
 
 
 def test_info_is_of_both_engines(cli: Cli, cnn: Any) -> None:
     document = cli("info", cnn.image, "--json").document
-    layers = document["layers"]
+    scnn, eie = document["parts"]
+    assert (scnn["engine"], eie["engine"]) == ("scnn", "eie")
+    layers = scnn["layers"]
     assert [layer["name"] for layer in layers] == ["conv1", "pool1", "conv2", "pool2"]
     assert [layer["groups"] for layer in layers] == [1, 6, 2, 8]
     assert layers[2]["nnz"] == int(torch.count_nonzero(cnn.module.conv2.weight))
     assert layers[2]["dense_macs"] == 8 * 4 * 4 * 3 * 9
     assert layers[3]["out_shape"] == [8, 2, 2]
-    assert all(0 < one["used"]["max"] <= one["size"] for one in document["memories"])
+    assert all(
+        0 < one["used"]["max"] <= one["size"] for part in (scnn, eie) for one in part["memories"]
+    )
     assert document["on_chip"] is True
-    assert [layer["name"] for layer in document["eie"]["layers"]] == ["fc1", "fc2"]
+    assert [layer["name"] for layer in eie["layers"]] == ["fc1", "fc2"]
     text = cli("info", cnn.image)
     assert text.code == 0
-    for part in ("SCNN's outputs go to EIE on the chip", "Layers on the SCNN array", "Spmat SRAMs"):
+    for part in (
+        "activations go from SCNN to EIE on the chip",
+        "Layers on the SCNN array",
+        "Spmat SRAMs",
+    ):
         assert part in text.out
     alone = cli("info", cnn.image_alone, "--json").document
-    assert (alone["eie"], alone["on_chip"]) == (None, False)
+    assert ([part["engine"] for part in alone["parts"]], alone["on_chip"]) == (["scnn"], False)
     assert "EIE" not in cli("info", cnn.image_alone).out
 
 
@@ -88,8 +93,9 @@ def test_golden_computes_the_network(cli: Cli, cnn: Any, tmp_path: Path) -> None
     result = cli("run", cnn.image, "--input", cnn.inputs, "-o", output, "--json")
     assert result.code == 0, result.err
     assert result.document["cycles"] is None
-    assert result.document["scnn"] is None
-    # Six saturation counts: of each layer on SCNN, then on EIE.
+    for part in result.document["parts"]:
+        assert (part["cycles"], part["run_cycles"], part["stalls"]) == (None, None, None)
+    # Six saturation counts, of each layer.
     assert len(result.document["saturated"]) == 6
     with torch.no_grad():
         expected = cnn.module(torch.from_numpy(np.load(cnn.inputs))).numpy()
@@ -110,19 +116,17 @@ def test_feature_maps_leave_as_they_are(cli: Cli, cnn: Any) -> None:
 def test_the_cycle_model_accounts_for_every_multiplier(name: str, cli: Cli, cnn: Any) -> None:
     given = (getattr(cnn, name), "--input", cnn.inputs)
     document = cli("run", *given, "--on", "cycles", "--json").document
-    scnn, eie = document["scnn"], document["eie"]
-    by_engine = [np.array(scnn["cycles"])]
-    if name == "image":
-        by_engine.append(np.array(eie["cycles"]))
-        per_layer = [sum(one.values()) for one in eie["pe_cycles"].values()]
+    scnn, *others = document["parts"]
+    assert [part["engine"] for part in others] == ["eie"] * (name == "image")
+    for eie in others:
+        per_layer = [sum(one.values()) for one in eie["stalls"].values()]
         assert sum(per_layer) == _PES * sum(eie["cycles"])
-    else:
-        assert eie is None
+    by_engine = [np.array(part["cycles"]) for part in document["parts"]]
     assert document["cycles"] == np.sum(by_engine, axis=0).tolist()
     assert [sum(runs) for runs in scnn["run_cycles"]] == scnn["cycles"]
     classes = [stall.name.lower() for stall in StallClass]
-    assert all(list(of_layer) == classes for of_layer in scnn["multiplier_cycles"].values())
-    spent = sum(sum(of_layer.values()) for of_layer in scnn["multiplier_cycles"].values())
+    assert all(list(of_layer) == classes for of_layer in scnn["stalls"].values())
+    spent = sum(sum(of_layer.values()) for of_layer in scnn["stalls"].values())
     assert spent == _MULTIPLIERS * sum(scnn["cycles"])
     golden = cli("run", *given, "--json").document
     assert golden["outputs"] == document["outputs"]
@@ -137,7 +141,7 @@ def test_rtl_does_what_the_models_say(name: str, cli: Cli, cnn: Any, tmp_path: P
     assert result.code == 0, result.err
     document = result.document
     assert np.load(tmp_path / "y.npy").tolist() == model["outputs"]
-    for key in ("cycles", "scnn", "eie"):
+    for key in ("cycles", "parts"):
         assert document[key] == model[key]
     # On the chip nothing comes between the engines but the handoff.
     if name == "image":
@@ -158,35 +162,37 @@ def test_verify_compares_every_word(cli: Cli, cnn: Any) -> None:
     assert words > _SAMPLES * (6 * 64 + 6 * 16 + 8 * 16 + 8 * 4 + 12 + 5)
     assert (document["exact"], document["differ"], document["cycles_differ"]) == (True, 0, 0)
     assert document["clipped_inputs"]["numbers"] == _SAMPLES * 2 * 64
-    assert document["words"] == document["scnn"]["words"] + document["eie"]["words"]
-    assert document["scnn"]["problems"] == document["eie"]["problems"] == []
+    assert [part["engine"] for part in document["parts"]] == ["scnn", "eie"]
+    assert document["words"] == sum(part["words"] for part in document["parts"])
+    assert document["problems"] == []
     assert document["on_chip"] is True
-    scnn = document["scnn"]["cycles"]
-    assert sum(scnn["per_layer"].values()) == scnn["total"] == sum(scnn["per_input"])
-    assert document["cycles"]["total"] == scnn["total"] + document["eie"]["cycles"]["total"]
-    for layer in (*document["metrics"]["layers"], document["metrics"]["total"]):
-        assert sum(layer["stalls"].values()) == pytest.approx(1)
+    cycles = [part["cycles"] for part in document["parts"]]
+    for part in cycles:
+        assert sum(part["per_layer"].values()) == part["total"] == sum(part["per_input"])
+    assert document["cycles"]["total"] == sum(part["total"] for part in cycles)
+    for part in document["metrics"]["parts"]:
+        for layer in (*part["layers"], part["total"]):
+            assert sum(layer["stalls"].values()) == pytest.approx(1)
 
 
 @pytest.mark.cosim
 def test_verify_without_linear_layers(cli: Cli, cnn: Any) -> None:
     document = cli("verify", cnn.image_alone, "--input", cnn.inputs, "--json").document
-    assert (document["exact"], document["eie"], document["on_chip"]) == (True, None, False)
+    assert [part["engine"] for part in document["parts"]] == ["scnn"]
+    assert (document["exact"], document["on_chip"]) == (True, False)
     assert document["words"] > _SAMPLES * (5 * 16 + 5 * 4)
 
 
 @pytest.mark.cosim
 def test_verify_single_layers(cli: Cli, cnn: Any) -> None:
-    image = load_image(cnn.image_alone)
-    assert isinstance(image, CnnImage)
-    first = image.network.graph.layers[0].name
+    image = load(cnn.image_alone)
+    first = image.graph.layers[0].name
     given = ("verify", cnn.image_alone, "--input", cnn.inputs, "--layer", first)
     document = cli(*given, "--json").document
     assert document["exact"] is True
-    assert first in document["scnn"]["cycles"]["per_layer"]
-    assert [layer["name"] for layer in document["metrics"]["layers"]] == [
-        *document["scnn"]["cycles"]["per_layer"]
-    ]
+    (part,), (metrics,) = document["parts"], document["metrics"]["parts"]
+    assert first in part["cycles"]["per_layer"]
+    assert [layer["name"] for layer in metrics["layers"]] == [*part["cycles"]["per_layer"]]
     text = cli(*given)
     assert text.code == 0, text.err
     assert text.out.splitlines()[-1] == f"bit-exact: {document['words']} words compared, 0 differ"
@@ -196,9 +202,9 @@ def test_layers_that_are_not_there_are_named(cli: Cli, cnn: Any, files: Any) -> 
     result = cli("verify", cnn.image, "--input", cnn.inputs, "--layer", "conv3")
     assert result.code == 2
     assert "no layer 'conv3'; there are conv1, pool1, conv2, pool2, fc1, fc2" in result.err
-    result = cli("verify", files.image, "--input", files.inputs, "--layer", "fc1")
+    result = cli("verify", files.image, "--input", files.inputs, "--layer", "conv1")
     assert result.code == 2
-    assert "has no convolutions" in result.err
+    assert "no layer 'conv1'; there are fc1, fc2, fc3" in result.err
 
 
 @pytest.mark.long("builds a simulator that records waves")

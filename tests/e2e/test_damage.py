@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.arrays import EIE_GROUP
-from zeroskip.compiler import Image
+from zeroskip import load
 from zeroskip.compiler.image.manifest import FileEntry, Manifest
 
 pytestmark = EIE_GROUP
@@ -109,9 +109,9 @@ def test_flipped_weight_is_found_by_comparing_words(cli: Cli, files: Any, tmp_pa
     assert difference["expected"] != difference["got"]
     # What verify says golden expects is what golden computes.
     x = np.load(files.inputs)
-    from zeroskip.sim import run
+    from zeroskip import run
 
-    golden = run(Image.load_eie(files.image), x).layer_outputs[0]
+    golden = run(load(files.image), x).layer_outputs[0]
     assert golden[difference["sample"], difference["row"]] == difference["expected"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zeroskip.compiler.scnn.image import CnnImage, load_image
+from zeroskip.compiler.image.image import load
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -24,9 +24,8 @@ def test_squeezenet(tmp_path: Path) -> None:
     found = re.search(r"([\d,]+) cycles; class (\d+), in float (\d+)", done.stdout)
     assert found is not None
     assert found[2] == found[3]
-    image = load_image(target)
-    assert isinstance(image, CnnImage)
-    convs = [layer for layer in image.network.graph.layers if layer.kind == "conv"]
+    image = load(target)
+    convs = [layer for layer in image.graph.layers if layer.kind == "conv"]
     assert len(convs) == 26
     assert all(layer.codebook is not None for layer in convs)
     listed = re.findall(r"^  \S+ +(?:conv|max|avg) .* ([\d,]+) cycles$", done.stdout, re.MULTILINE)

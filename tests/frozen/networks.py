@@ -22,11 +22,10 @@ from tests.unit.compiler.cnn_networks import (
     SqueezeNet,
     depthwise,
 )
-from zeroskip.compiler import EieParams, compile
+from zeroskip import EieParams, compile
 from zeroskip.compiler.eie.place import Strategy
+from zeroskip.compiler.eie.presets import PRESETS as EIE
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.presets import PRESETS as EIE
-from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.hw.scnn.params import PRESETS as SCNN
 from zeroskip.hw.scnn.params import ScnnParams
 
@@ -61,7 +60,7 @@ class Frozen:
     placement: Strategy = "schedule"
     inputs: int = 2
 
-    def compile(self, name: str) -> tuple[Image | CnnImage, NDArray[np.float64]]:
+    def compile(self, name: str) -> tuple[Image, NDArray[np.float64]]:
         """Draw weights and inputs, and compile; return the image and (n, *shape) inputs."""
         rng = np.random.default_rng([len(name), *name.encode()])
         module = self.make().eval()
@@ -70,7 +69,12 @@ class Frozen:
         x *= rng.random(x.shape) < 0.7
         sample = torch.from_numpy(x[:1].astype(np.float32))
         image = compile(
-            module, sample, x, self.eie, scnn=self.scnn, placement=self.placement, name=name
+            module,
+            sample,
+            x,
+            [self.eie, self.scnn],
+            options={"placement": self.placement},
+            name=name,
         )
         return image, x[: self.inputs]
 

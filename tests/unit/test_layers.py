@@ -53,8 +53,8 @@ def test_imports_run_one_way(layer: str) -> None:
     ("layer", "source"),
     [
         ("hw", "from zeroskip.compiler.errors import X"),
-        ("hw", "if TYPE_CHECKING:\n    from zeroskip.sim import api"),
-        ("compiler", "def f():\n    import zeroskip.sim.api"),
+        ("hw", "if TYPE_CHECKING:\n    from zeroskip.sim import run"),
+        ("compiler", "def f():\n    import zeroskip.sim.run"),
         ("sim", "from hw.common import sram"),
         ("base", "from zeroskip import hw"),
     ],

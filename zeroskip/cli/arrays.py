@@ -1,27 +1,20 @@
 """Which array a command is for: ``--preset [ENGINE=]NAME`` and ``--set [ENGINE.]FIELD=VALUE``."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
 from zeroskip.base.errors import InputError, ParameterError, near_name
 from zeroskip.base.fields import Field
-from zeroskip.compiler.api import DEFAULT_SCNN_PRESET
-from zeroskip.compiler.eie.choose import FREE, FreeParams
-from zeroskip.compiler.eie.place import Strategy
-from zeroskip.compiler.presets import DEFAULT_PRESET, PRESETS
-from zeroskip.hw.board.boards import BOARDS
-from zeroskip.hw.common.params import ArrayParams
-from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.scnn.params import PRESETS as SCNN_PRESETS
-from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.compiler.engine import Engine, FreeParams, Preset, engines
+from zeroskip.compiler.engine import engine as find_engine
 
 __all__ = [
-    "ENGINES", "Array", "Arrays", "Engine", "EngineOption", "PresetOption", "SetOption",
-    "choose_array", "choose_arrays", "describe_arrays", "engine_of", "read_settings", "show_value",
+    "ENGINES", "Array", "Arrays", "EngineOption", "PresetOption", "SetOption",
+    "choose_array", "choose_arrays", "describe_arrays", "read_settings", "show_value",
     "split_settings",
 ]  # fmt: skip
 
@@ -44,90 +37,11 @@ SetOption = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class Engine:
-    """What the command line knows of an engine.
-
-    Parameters
-    ----------
-    name, about : of the engine.
-    params : class of its parameters.
-    presets : named arrays: what they are, their parameters and the options of the compiler.
-    default : name of the preset in force unless another is given.
-    options : of the compiler for this engine, beside the parameters of the array.
-    """
-
-    name: str
-    about: str
-    params: type[ArrayParams]
-    presets: Mapping[str, tuple[str, Any, Mapping[str, str]]]
-    default: str
-    options: tuple[Field, ...] = ()
-
-    @property
-    def fields(self) -> dict[str, Field]:
-        """All that can be set, by name."""
-        return {one.name: one for one in (*self.params.fields(), *self.options)}
-
-
-_PLACEMENT = Field(
-    "placement",
-    get_args(Strategy),
-    "rows on PEs. interleave: row i on PE i mod N. balance: equal work per PE. schedule: balance, "
-    "and activations in an order that keeps the PEs abreast.",
-)
-_SCNN_ABOUT = {
-    "paper": "64 PEs of 4 x 4 multipliers, as in SCNN's evaluation",
-    "tile": "one PE of 4 x 4 multipliers",
-    "tiny": "2 x 2 PEs of 2 x 2 multipliers, for tests",
-}
-
-ENGINES = {
-    engine.name: engine
-    for engine in (
-        Engine(
-            "eie",
-            "Linear layers: compressed sparse columns, one multiplier per PE (ISCA 2016)",
-            EieParams,
-            {
-                **{
-                    name: (one.about, one.params, {"placement": one.placement})
-                    for name, one in PRESETS.items()
-                },
-                **{
-                    name: (f"what fits {board.about}", board.params(), {"placement": "schedule"})
-                    for name, board in BOARDS.items()
-                },
-            },
-            DEFAULT_PRESET,
-            (_PLACEMENT,),
-        ),
-        Engine(
-            "scnn",
-            "convolutions and pooling: Cartesian products of non-zeros (ISCA 2017)",
-            ScnnParams,
-            {name: (_SCNN_ABOUT[name], params, {}) for name, params in SCNN_PRESETS.items()},
-            DEFAULT_SCNN_PRESET,
-        ),
-    )
-}
+ENGINES = engines()
 
 EngineOption = Annotated[
     str, typer.Option("--engine", metavar="ENGINE", help=f"One of {', '.join(ENGINES)}.")
 ]
-
-
-def engine_of(name: str) -> Engine:
-    """Return an engine by its name.
-
-    Raises
-    ------
-    ParameterError
-        If there is none.
-    """
-    if name not in ENGINES:
-        raise ParameterError.of_names("engine", name, list(ENGINES))
-    return ENGINES[name]
 
 
 @dataclass(frozen=True)
@@ -141,7 +55,7 @@ class Array:
     given : values that were set, by name of the field.
     """
 
-    engine: Engine
+    engine: Engine[Any, Any]
     preset: str | None = None
     given: Mapping[str, Any] = field(default_factory=dict)
 
@@ -159,18 +73,23 @@ class Array:
         ParameterError
             If there is no such array; the parameter is called as on the command line.
         """
-        _, params, options = self._preset
+        options = self._preset.options
         values = {name: value for name, value in self.given.items() if name not in options}
         try:
-            return dataclasses.replace(params, **values)
+            return dataclasses.replace(self._preset.params, **values)
         except ParameterError as error:
             raise error.renamed(f"--set {self.engine.name}.{error.field}") from error
 
     @property
     def free_params(self) -> FreeParams:
         """Parameters, and which of them a network may choose: no preset or value was given."""
-        names = FREE - set(self.given) if self.preset is None else frozenset[str]()
-        return FreeParams(self.params, names)
+        free = self.engine.free if self.preset is None else frozenset[str]()
+        return FreeParams(self.params, free - set(self.given))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the compiler: the preset's, unless they were set."""
+        return {name: self.option(name) for name in self._preset.options}
 
     def refusal(self) -> ParameterError | None:
         """Return why there is no such array; None if there is one."""
@@ -182,14 +101,14 @@ class Array:
 
     def option(self, name: str) -> Any:
         """Return an option of the compiler: the preset's, unless it was set."""
-        return self.given.get(name, self._preset[2][name])
+        return self.given.get(name, self._preset.options[name])
 
     def values(self) -> dict[str, Any]:
         """Return all that can be set, by name, as it is in force."""
-        return {**dataclasses.asdict(self.params), **self._preset[2], **self.given}
+        return {**dataclasses.asdict(self.params), **self._preset.options, **self.given}
 
     @property
-    def _preset(self) -> tuple[str, Any, Mapping[str, str]]:
+    def _preset(self) -> Preset[Any]:
         return self.engine.presets[self.name]
 
 
@@ -197,6 +116,10 @@ class Arrays(dict[str, Array]):
     """Arrays by engine. ``named``: engines that presets or values are for, and for no other."""
 
     named: frozenset[str]
+
+    def options(self, engines: Iterable[str]) -> dict[str, Any]:
+        """Return the options of the compiler for some engines."""
+        return {name: value for one in engines for name, value in self[one].options.items()}
 
 
 def choose_arrays(
@@ -249,12 +172,14 @@ def choose_array(
     engine: str, presets: Sequence[str] | None, settings: Sequence[str] | None
 ) -> Array:
     """Read ``--engine``, ``--preset`` and ``--set`` of a command for one engine."""
-    name = engine_of(engine).name
+    name = find_engine(engine).name
     return choose_arrays(presets, settings, [name])[name]
 
 
 def read_settings(
-    settings: Sequence[str] | None, engines: Mapping[str, Engine], more: Sequence[Field] = ()
+    settings: Sequence[str] | None,
+    engines: Mapping[str, Engine[Any, Any]],
+    more: Sequence[Field] = (),
 ) -> list[tuple[list[str], str, str]]:
     """Split each ``[ENGINE.]FIELD=VALUE`` in the engines that it is for, the field and the text.
 
@@ -301,7 +226,7 @@ def show_value(value: Any) -> str:
 
 
 def _split(
-    text: str, mark: str, engines: Mapping[str, Engine], option: str
+    text: str, mark: str, engines: Mapping[str, Engine[Any, Any]], option: str
 ) -> tuple[list[str], str]:
     """Return the engines that a name is for, and the name."""
     engine, found, name = text.partition(mark)

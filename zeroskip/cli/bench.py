@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from zeroskip.cli.arrays import EngineOption, engine_of
+from zeroskip.cli.arrays import EngineOption
 from zeroskip.cli.options import JsonOption, LayersOption
 from zeroskip.cli.output import Steps, print_json, print_report
+from zeroskip.compiler.engine import engine as engine_of
 from zeroskip.sim.evaluation import find_evaluation
 
 __all__ = ["EXAMPLES", "run_evaluation"]

@@ -8,7 +8,7 @@ import typer
 from zeroskip.base.errors import ParameterError
 from zeroskip.cli.options import ImageArgument, JsonOption, number, whole_number
 from zeroskip.cli.output import Steps, print_json, print_report
-from zeroskip.compiler import Image
+from zeroskip.compiler.image.image import load
 from zeroskip.flow.host.line import BAUD
 from zeroskip.hw.board.boards import BOARDS, board_of
 
@@ -53,7 +53,7 @@ def make_bitstream(
     """
     # A board that is not known is told before an image that is not there, and both before tools.
     target = board_of(board)
-    compiled = Image.load_eie(image)
+    compiled = load(image)
     if clock_mhz is not None and not 1 <= clock_mhz <= 1000:
         raise ParameterError("clock_mhz", clock_mhz, "from 1 to 1000 MHz")
     from zeroskip.flow.board import bitstream

@@ -8,14 +8,14 @@ import typer
 from zeroskip.base.errors import InputError
 from zeroskip.cli.arrays import Arrays, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.files import read_npy
-from zeroskip.cli.format_tables import describe_arrays, print_image_formats
 from zeroskip.cli.options import JsonOption
-from zeroskip.cli.output import Steps, print_json, print_line
+from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.frontend.networks import import_pt2
 from zeroskip.compiler.frontend.zsk import import_zsk
 from zeroskip.compiler.image.files import check_target
 from zeroskip.compiler.ir.graph import FloatGraph, FloatLinear
+from zeroskip.sim.info import describe_arrays, format_lines, format_tables
 
 __all__ = ["EXAMPLES", "compile_model"]
 
@@ -80,10 +80,9 @@ def compile_model(
         image = compile_any(
             network,
             samples,
-            arrays["eie"].free_params if "eie" in used else None,
-            scnn=arrays["scnn"].params if "scnn" in used else None,
+            [arrays[engine].free_params for engine in sorted(used)],
             share=share,
-            placement=arrays["eie"].option("placement"),
+            options=arrays.options(used),
             name=name or model.stem,
             progress=steps,
         )
@@ -91,7 +90,7 @@ def compile_model(
     if as_json:
         print_json({"image": str(output), "name": image.name, "report": image.report})
         return
-    print_image_formats(image)
+    print_report([*format_tables(image), *format_lines(image)])
     for sentence in image.report.get("chosen", ()):
         print_line(f"chosen: {sentence}")
     for sentence in image.report.get("many_runs", ()):

@@ -14,9 +14,7 @@ from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import print_json, print_line
 from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.frontend.zsk import import_zsk
-from zeroskip.compiler.scnn.image import CnnImage
-from zeroskip.sim import run
-from zeroskip.sim.scnn.run import run_cnn
+from zeroskip.sim.run import run
 
 if TYPE_CHECKING:
     from zeroskip.compiler.compress.task import Task
@@ -85,19 +83,15 @@ def _golden(model: Path, task: "Task", arrays: Arrays) -> float:
     image = compile_any(
         network,
         calibration,
-        arrays["eie"].params,
-        scnn=arrays["scnn"].params,
-        placement=arrays["eie"].option("placement"),
+        [array.params for array in arrays.values()],
+        options=arrays.options(arrays),
         name=model.stem,
     )
     wrong = samples = 0
     for inputs, targets in task.testing():
         if targets.is_floating_point():
             raise CompileError("--golden counts wrong classes, and the targets are no classes")
-        if isinstance(image, CnnImage):
-            outputs = run_cnn(image, inputs.numpy()).outputs
-        else:
-            outputs = run(image, inputs.numpy()).outputs
+        outputs = run(image, inputs.numpy()).outputs
         outputs = outputs.reshape(len(outputs), -1)
         wrong += int(np.count_nonzero(outputs.argmax(1) != targets.numpy()))
         samples += len(inputs)

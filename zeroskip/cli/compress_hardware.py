@@ -16,10 +16,8 @@ from zeroskip.cli.output import print_json, print_line, print_table
 from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.frontend.networks import import_module
 from zeroskip.compiler.ir.graph import INPUT
-from zeroskip.compiler.scnn.image import CnnImage
-from zeroskip.sim import run
+from zeroskip.sim.run import quantized, run
 from zeroskip.sim.scnn.cycles.image import cnn_references
-from zeroskip.sim.scnn.run import cnn_inputs, run_cnn
 
 if TYPE_CHECKING:
     from torch import nn
@@ -162,23 +160,21 @@ def _cost(
             image = compile_any(
                 import_module(plain, samples[:1]),
                 samples,
-                arrays["eie"].params,
-                scnn=arrays["scnn"].params,
-                placement=arrays["eie"].option("placement"),
+                [array.params for array in arrays.values()],
+                options=arrays.options(arrays),
                 name="compressed",
             )
         except CompileError as error:
             training.print(f"no cycles: {error}")
             return None
         some = samples[:_SAMPLES]
-        if not isinstance(image, CnnImage):
-            result = run(image, some, on="cycles")
-            return None if result.cycles is None else Cost(float(result.cycles.mean()))
-        found = run_cnn(image, some, "cycles")
-        if found.cycles is None:
-            return None
-        tensors = {INPUT: cnn_inputs(image, some), **found.held}
-        references = sum(one.total for one in cnn_references(image, tensors))
-        return Cost(float(found.cycles.mean()), references / len(some))
+        found = run(image, some, "cycles")
+        assert found.cycles is not None
+        cycles = float(found.cycles.mean())
+        if [part.engine for part in image.parts][:1] != ["scnn"]:
+            return Cost(cycles)
+        tensors = {INPUT: quantized(image, some), **found.parts[0].held}
+        references = sum(one.total for one in cnn_references(image.part("scnn"), tensors))
+        return Cost(cycles, references / len(some))
 
     return count

@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from zeroskip.cli.arrays import ENGINES, Array, Engine, PresetOption, choose_array, show_value
+from zeroskip.cli.arrays import ENGINES, Array, PresetOption, choose_array, show_value
 from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import print_json, print_line
+from zeroskip.compiler.engine import Engine
 
 __all__ = ["EXAMPLES", "show_engines"]
 
@@ -45,7 +46,7 @@ def _document(array: Array) -> dict[str, Any]:
         "name": engine.name,
         "about": engine.about,
         "preset": array.name,
-        "presets": {name: about for name, (about, _, _) in engine.presets.items()},
+        "presets": {name: one.about for name, one in engine.presets.items()},
         "fields": [
             {
                 "name": one.name,
@@ -58,10 +59,10 @@ def _document(array: Array) -> dict[str, Any]:
     }
 
 
-def _print_presets(engine: Engine) -> None:
+def _print_presets(engine: Engine[Any, Any]) -> None:
     print_line(f"{engine.name}: {engine.about}")
-    for name, (about, _, _) in engine.presets.items():
-        print_line(f"  --preset {name:14} {about}")
+    for name, one in engine.presets.items():
+        print_line(f"  --preset {name:14} {one.about}")
     print_line()
 
 

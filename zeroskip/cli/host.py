@@ -19,13 +19,14 @@ from zeroskip.cli.command import Command
 from zeroskip.cli.files import read_npy, write_npy
 from zeroskip.cli.options import ImageArgument, InputOption, JsonOption, number, whole_number
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
-from zeroskip.compiler import Image
+from zeroskip.compiler.image.image import load as read_image
 from zeroskip.compiler.passes.clipping import count_clipped
 from zeroskip.compiler.passes.fixed_point import check_input, dequantize, quantize_input
-from zeroskip.flow.host import Board, BoardResult, Line, load_image
+from zeroskip.flow.host import Board, BoardResult, Line
 from zeroskip.flow.host.line import BAUD
 from zeroskip.flow.host.loaded import loaded_image, remember_image
 from zeroskip.flow.host.run import check_board
+from zeroskip.flow.host.run import load_image as load_on_board
 from zeroskip.flow.host.run import run_image as run_on_board
 from zeroskip.sim.board.build import build_board
 from zeroskip.sim.board.compare import count_differences
@@ -126,10 +127,11 @@ def identify(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command(cls=Command, epilog=_EXAMPLES)
 def load(context: typer.Context, image: ImageArgument, as_json: JsonOption = False) -> None:
     """Write an image to the board's memories."""
-    compiled = Image.load_eie(image)
+    compiled = read_image(image)
+    part = compiled.alone("eie")
     with Steps() as steps, context.obj.board() as board:
-        load_image(board, compiled, progress=steps)
-    words = sum(len(sram.words) for sram in compiled.srams.values())
+        load_on_board(board, part, progress=steps)
+    words = sum(len(sram.words) for sram in part.srams.values())
     remember_image(context.obj.name(), image)
     if as_json:
         print_json({"image": str(image), "words": words, "retries": board.retries})
@@ -159,24 +161,22 @@ def run(
     as_json: JsonOption = False,
 ) -> int:
     """Run inputs on the board: send them, start, and read outputs, cycles and counters."""
-    compiled = Image.load_eie(image or loaded_image(context.obj.name()))
-    shape = compiled.network.input_shape
+    compiled = read_image(image or loaded_image(context.obj.name()))
+    part = compiled.alone("eie")
+    shape, frac = compiled.sample_shape, compiled.in_frac
     samples = check_input(read_npy(inputs, "input"), shape, "input", single=True)
     if output is not None:
         check_output_file(output)
-    first, last = compiled.network.layers[0], compiled.network.layers[-1]
-    columns = quantize_input(
-        samples.reshape(len(samples), -1), first.in_frac, compiled.params.act_bits
-    )
+    columns = quantize_input(samples.reshape(len(samples), -1), frac, compiled.act_bits)
     with Steps() as steps, context.obj.board() as board:
-        check_board(board, compiled)
+        check_board(board, part)
         if load_first:
-            load_image(board, compiled, check=False, progress=steps)
+            load_on_board(board, part, check=False, progress=steps)
             if image is not None:
                 remember_image(context.obj.name(), image)
-        result = run_on_board(board, compiled, columns, progress=steps)
-    outputs = dequantize(result.result, last.out_frac)
-    clipped = count_clipped(samples, first.in_frac, compiled.params.act_bits)
+        result = run_on_board(board, part, columns, progress=steps)
+    outputs = dequantize(result.result, compiled.out_frac)
+    clipped = count_clipped(samples, frac, compiled.act_bits)
     differ = count_differences(compiled, samples, result) if verify else None
     if output is not None:
         write_npy(output, outputs)
@@ -212,10 +212,10 @@ def simulate(
     Prints the name of a pseudo-terminal, to be given as --port. The memories hold noise: load
     the image. SIGUSR1 presses the reset button.
     """
-    compiled = Image.load_eie(image)
+    part = read_image(image).alone("eie")
     with Steps() as steps:
         steps("build simulator", 0, 1)
-        model = build_board(compiled.params, single_bits=single_bits)
+        model = build_board(part.params, single_bits=single_bits)
         steps("build simulator", 1, 1)
     with simulated_board(model) as board:
         # The reset button of the board.

@@ -7,7 +7,7 @@ import typer
 
 from zeroskip.cli.options import ImageArgument, JsonOption
 from zeroskip.cli.output import Steps, print_json, print_line
-from zeroskip.compiler import Image
+from zeroskip.compiler.image.image import load
 
 __all__ = ["EXAMPLES", "patch_bitstream"]
 
@@ -41,7 +41,7 @@ def patch_bitstream(
     from zeroskip.flow.board import patch
     from zeroskip.flow.board.bitstream import name_some
 
-    compiled = Image.load_eie(image)
+    compiled = load(image)
     with Steps() as steps:
         document = patch.patch_bitstream(image, compiled, bitstream, output, steps)
     if as_json:

@@ -10,10 +10,8 @@ from zeroskip.base.staging import check_output_file
 from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import ImageArgument, InputOption, JsonOption
 from zeroskip.cli.output import Steps, print_json, print_line
-from zeroskip.compiler import Image
-from zeroskip.compiler.scnn.image import load_image
-from zeroskip.sim import run
-from zeroskip.sim.scnn.run import run_cnn
+from zeroskip.compiler.image.image import load
+from zeroskip.sim.run import run
 
 __all__ = ["EXAMPLES", "app"]
 
@@ -94,20 +92,17 @@ def plot_heat(
 ) -> None:
     """Show what every PE did in how many of its cycles, layer by layer, on the cycle model.
 
-    Cycles are sums over all inputs. Layers on SCNN come first, then those on EIE.
+    Cycles are sums over all inputs. Arrays follow each other as they run.
     """
-    from zeroskip.sim.plots.heat import cnn_maps, draw_heat, eie_maps
+    from zeroskip.sim.plots.heat import draw_heat, heat_maps
     from zeroskip.sim.plots.style import check_picture, save
 
     check_picture(output)
     check_output_file(output)
-    compiled = load_image(image)
+    compiled = load(image)
     x = read_npy(inputs, "input")
     with Steps() as steps:
-        if isinstance(compiled, Image):
-            maps = eie_maps(compiled, run(compiled, x, "cycles", progress=steps))
-        else:
-            maps = cnn_maps(compiled, run_cnn(compiled, x, "cycles", progress=steps))
+        maps = heat_maps(run(compiled, x, "cycles", progress=steps))
     save(draw_heat(compiled.name, maps), output)
     _done("heat", output, as_json)
 

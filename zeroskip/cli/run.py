@@ -1,25 +1,22 @@
 """``zeroskip run``: inputs through an image, on golden, on the cycle model or on RTL."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from zeroskip.base.errors import ParameterError
 from zeroskip.base.staging import check_output_file
-from zeroskip.cli.cnn_run import cnn_run_fields
-from zeroskip.cli.eie_run import pe_cycles, print_clipped, print_moves
 from zeroskip.cli.files import read_npy, write_npy
 from zeroskip.cli.options import ImageArgument, InputOption, JsonOption, whole_number
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
-from zeroskip.compiler import Image
-from zeroskip.compiler.scnn.image import CnnImage, load_image
-from zeroskip.sim import RunResult, run
-from zeroskip.sim.eie.perfetto import write_trace
+from zeroskip.compiler.image.image import load
+from zeroskip.sim.report import clipped_lines, move_lines, run_document
+from zeroskip.sim.result import Result
 from zeroskip.sim.rtl.waves import save_paths
-from zeroskip.sim.scnn.perfetto import write_cnn_trace
-from zeroskip.sim.scnn.result import CnnResult
+from zeroskip.sim.run import run
 from zeroskip.sim.tables import outputs_table
+from zeroskip.sim.trace import write_trace
 
 __all__ = ["EXAMPLES", "run_image"]
 
@@ -67,8 +64,9 @@ def run_image(
             "--trace",
             metavar="T.json",
             help="With cycles: what every PE did and when, for the first input, to open in "
-            "Perfetto; 1 us is 1 cycle. EIE begins where SCNN ends: what the host does between "
-            "runs, and what brings SCNN's outputs to EIE, is left out.",
+            "Perfetto; 1 us is 1 cycle. An array begins where the one before it ends: what "
+            "the host does between runs, and what brings activations from one to the next, is left "
+            "out.",
         ),
     ] = None,
     output: Annotated[
@@ -88,30 +86,34 @@ def run_image(
     for path in (output, vcd, trace):
         if path is not None:
             check_output_file(path)
-    compiled = load_image(image)
+    compiled = load(image)
     if count is not None and count < 1:
         raise ParameterError("count", count, "at least 1")
     x = read_npy(inputs, "input")
     given = len(x)
-    if (vcd is not None or count is not None) and x.ndim > len(_sample_shape(compiled)):
+    if (vcd is not None or count is not None) and x.ndim > len(compiled.sample_shape):
         x = x[: count or 1]
     with Steps() as steps:
-        if vcd is not None and x.ndim > len(_sample_shape(compiled)) and given > 1:
+        if vcd is not None and x.ndim > len(compiled.sample_shape) and given > 1:
             steps(f"waves are of {len(x)} of {given} inputs, see --first N", 1, 1)
         steps(f"run on {on}", 0, 1)
         result = run(compiled, x, on, waves=vcd, progress=steps)
         steps(f"run on {on}", 1, 1)
         if trace is not None:
             steps("write the trace", 0, 1)
-            if isinstance(compiled, CnnImage) and isinstance(result, CnnResult):
-                write_cnn_trace(compiled, x, result, trace)
-            elif isinstance(compiled, Image) and isinstance(result, RunResult):
-                write_trace(compiled, x, result, trace)
+            write_trace(compiled, x, result, trace)
             steps("write the trace", 1, 1)
     if output is not None:
         write_npy(output, result.outputs)
     if as_json:
-        print_json(_document(compiled, image, on, vcd, trace, output, result))
+        files = {"output_file": output, "waves": vcd, "trace": trace}
+        print_json({
+            "image": str(image),
+            "on": on,
+            **run_document(result),
+            "outputs": result.outputs.tolist() if output is None else None,
+            **{name: None if path is None else str(path) for name, path in files.items()},
+        })
         return
     _print_result(result)
     if output is not None:
@@ -127,54 +129,8 @@ def run_image(
         print_line(f"signals to begin with: {gtkw} for GTKWave, {sucl} for Surfer")
 
 
-def _sample_shape(image: Image | CnnImage) -> tuple[int, ...]:
-    """Return the shape of one sample as users give it."""
-    if isinstance(image, Image):
-        return image.network.input_shape
-    graph = image.network.graph
-    return graph.sample_shape or graph.input_shape
-
-
-def _document(
-    compiled: Image | CnnImage,
-    image: Path,
-    on: str,
-    vcd: Path | None,
-    trace: Path | None,
-    output: Path | None,
-    result: RunResult | CnnResult,
-) -> dict[str, Any]:
-    if isinstance(compiled, CnnImage):
-        assert isinstance(result, CnnResult)
-        fields = cnn_run_fields(compiled, result)
-    else:
-        assert isinstance(result, RunResult)
-        saturated = result.saturated
-        fields = {
-            "saturated": None if saturated is None else [int(part.sum()) for part in saturated],
-            "cycles": None if result.cycles is None else result.cycles.tolist(),
-            "reload_cycles": None
-            if result.reload_cycles is None
-            else result.reload_cycles.tolist(),
-            "pe_cycles": pe_cycles(compiled, result),
-        }
-    return {
-        "image": str(image),
-        "on": on,
-        "inputs": len(result.outputs),
-        "shape": list(result.outputs.shape),
-        "clipped_inputs": None if result.clipped is None else result.clipped.to_dict(),
-        "outputs": result.outputs.tolist() if output is None else None,
-        "output_file": None if output is None else str(output),
-        "waves": None if vcd is None else str(vcd),
-        "trace": None if trace is None else str(trace),
-        **fields,
-    }
-
-
-def _print_result(result: RunResult | CnnResult) -> None:
+def _print_result(result: Result) -> None:
     print_report(outputs_table(result.outputs, result.cycles))
-    print_moves(result)
-    print_clipped(result)
+    print_report([*move_lines(result), *clipped_lines(result)])
     if result.saturated is not None:
         print_line(f"saturated outputs: {sum(int(part.sum()) for part in result.saturated)}")

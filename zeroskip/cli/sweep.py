@@ -10,12 +10,12 @@ from zeroskip.cli.arrays import (
     EngineOption,
     PresetOption,
     choose_array,
-    engine_of,
     read_settings,
 )
 from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import JsonOption, LayersOption
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
+from zeroskip.compiler.engine import engine as engine_of
 from zeroskip.sim.evaluation import find_evaluation
 
 __all__ = ["EXAMPLES", "sweep_arrays"]
@@ -86,7 +86,7 @@ def sweep_arrays(
         where = f"--set {name}"
         values[name] = [fields[name].read(one.strip(), where) for one in text.split(",")]
     array = choose_array(engine, preset, None) if preset else None
-    base = array and (array.params, array.engine.presets[array.name][2])
+    base = array and (array.params, array.engine.presets[array.name].options)
     if (image is None) != (inputs is None):
         raise InputError("--image and --input go together: which activations are 0 decides")
     network = None if image is None or inputs is None else (image, read_npy(inputs, "input"))

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.presets import PRESETS
 from zeroskip.hw.eie.formats import StallClass
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS, PAPER_MHZ, EieLayer
-from zeroskip.sim.eie.run import run_eie
 from zeroskip.sim.eie.storage import layer_storage, per_nonzero, stored_bits
-from zeroskip.sim.eie.verify import verify_eie
+from zeroskip.sim.run import run
+from zeroskip.sim.verify import verify
 
 __all__ = ["EieBench", "LayerBench", "PresetBench", "bench_eie"]
 
@@ -158,7 +158,10 @@ def bench_eie(
             preset = PRESETS[name]
             report(f"{layer.name}, {name}", 0, 1)
             image = compile_quantized(
-                network, preset.params, placement=preset.placement, name=layer.name
+                network,
+                {"eie": preset.params},
+                options={"placement": preset.placement},
+                name=layer.name,
             )
             arrays[name] = _bench(image, x, on)
             report(f"{layer.name}, {name}", 1, 1)
@@ -180,7 +183,7 @@ def _bench(image: Image, x: NDArray[np.float64], on: str) -> PresetBench:
     words = differ = cycles_differ = 0
     cycles_per_second = None
     if on == "rtl":
-        compared = verify_eie(image, x)
+        compared = verify(image, x)
         result = compared.rtl
         words, differ = compared.words, compared.differ
         cycles_differ = compared.cycles_differ
@@ -188,20 +191,22 @@ def _bench(image: Image, x: NDArray[np.float64], on: str) -> PresetBench:
         assert result.cycles is not None
         cycles_per_second = float(result.cycles[0] / result.seconds[0])
     else:
-        result = run_eie(image, x, "cycles")
+        result = run(image, x, "cycles")
     assert result.cycles is not None
     assert result.reload_cycles is not None
-    assert result.counters is not None
-    counters = result.counters[0].sum(axis=0)
+    part = image.part("eie")
+    counted = result.parts[0].counters
+    assert counted is not None
+    counters = counted[0].sum(axis=0)
     issued = counters[:, StallClass.USEFUL] + counters[:, StallClass.PADDING]
-    (storage,) = layer_storage(image)
+    (storage,) = layer_storage(part)
     return PresetBench(
         cycles=int(result.cycles[0]),
         max_pe=int(issued.max()),
         bound_padding=float(issued.mean()),
         utilisation=float(counters[:, StallClass.USEFUL].sum() / counters.sum()),
         padding=float(storage.padding.sum() / storage.entries.sum()),
-        stored_bits=stored_bits(image),
+        stored_bits=stored_bits(part),
         stalls={c.name.lower(): float(counters[:, c].sum() / counters.sum()) for c in StallClass},
         reload_cycles=int(result.reload_cycles[0]),
         cycles_per_second=cycles_per_second,

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.compiler.ir.seam import join_quant
 
 __all__ = ["EIE_LAYERS", "PAPER_MHZ", "EieLayer"]
 
@@ -35,7 +37,7 @@ class EieLayer:
     theoretical_us: float
     actual_us: float
 
-    def draw(self) -> tuple[QuantNetwork, NDArray[np.float64]]:
+    def draw(self) -> tuple[QuantGraph[QuantLinear], NDArray[np.float64]]:
         """Draw weights and one input at the layer's densities; the same each time.
 
         Positions are uniformly random: the paper's matrices are not published. Codes are 4 bits,
@@ -73,7 +75,8 @@ class EieLayer:
             out_frac=0,
         )
         x = rng.integers(1, 256, self.inputs) * (rng.random(self.inputs) < self.act_density)
-        return QuantNetwork((self.inputs,), (layer,)), x[None].astype(np.float64)
+        graph = join_quant(QuantNetwork((self.inputs,), (layer,)))
+        return graph, x[None].astype(np.float64)
 
 
 EIE_LAYERS = (

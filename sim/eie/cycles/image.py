@@ -1,4 +1,4 @@
-"""Cycles of a compiled image, from the activations that the golden model gives it."""
+"""Cycles of a compiled part, from the activations that the golden model gives it."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import ImageError
-from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.hw.eie.formats import StallClass
 from zeroskip.sim.eie.cycles.program import PassModel, run_program
 from zeroskip.sim.eie.cycles.work import column_work
@@ -17,7 +17,7 @@ __all__ = ["image_segments", "placed_inputs", "run_image"]
 
 
 def run_image(
-    image: Image,
+    part: EiePart,
     layer_inputs: Sequence[NDArray[np.int64]],
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -25,7 +25,7 @@ def run_image(
 
     Parameters
     ----------
-    image : the compiled network.
+    part : of a compiled network.
     layer_inputs : per layer (n, cols) int64, as the hardware holds them.
     progress : called after each input with the inputs done and their number.
 
@@ -34,11 +34,11 @@ def run_image(
     (n,) cycles, summed over the runs of all segments, and (n, descriptors, num_pes, stall
     classes) of them.
     """
-    p = image.params
-    segments, vectors = image_segments(image), placed_inputs(image, layer_inputs)
+    p = part.params
+    segments, vectors = image_segments(part), placed_inputs(part, layer_inputs)
     samples = len(layer_inputs[0])
     cycles = np.zeros(samples, np.int64)
-    counters = np.zeros((samples, len(image.program), p.num_pes, len(StallClass)), np.int64)
+    counters = np.zeros((samples, len(part.program), p.num_pes, len(StallClass)), np.int64)
     for sample in range(samples):
         first = 0
         for passes, scans in segments:
@@ -52,7 +52,7 @@ def run_image(
     return cycles, counters
 
 
-def image_segments(image: Image) -> list[tuple[list[PassModel], list[tuple[int, slice]]]]:
+def image_segments(part: EiePart) -> list[tuple[list[PassModel], list[tuple[int, slice]]]]:
     """Give per segment its passes, and for each the layer and rows of the input it scans.
 
     Raises
@@ -61,25 +61,25 @@ def image_segments(image: Image) -> list[tuple[list[PassModel], list[tuple[int, 
         If pointers or entries make no sense.
     """
     try:
-        return _segments(image)
+        return _segments(part)
     except ValueError as error:
-        raise ImageError(f"image {image.name!r} is damaged: {error}") from error
+        raise ImageError(f"the image is damaged: {error}") from error
 
 
-def _segments(image: Image) -> list[tuple[list[PassModel], list[tuple[int, slice]]]]:
+def _segments(part: EiePart) -> list[tuple[list[PassModel], list[tuple[int, slice]]]]:
     found = []
     row = 0  # of the vector, in row 0 of the source file
-    contents = held(image_loadings(image))
-    for segment, srams in zip(image.segments, contents, strict=True):
+    contents = held(image_loadings(part))
+    for segment, srams in zip(part.segments, contents, strict=True):
         if segment.load is not None:
             row = segment.load[0]
         passes, scans = [], []
-        program = read_program(srams["program"], image.params)
-        streams = column_streams(srams, image.params, program)
+        program = read_program(srams["program"], part.params)
+        streams = column_streams(srams, part.params, program)
         for one, layer, stream in zip(program, segment.passes, streams, strict=True):
             rows = one.drain_rows if one.drain else 0
             passes.append(
-                PassModel(one.codebook, one.last_code, rows, column_work(stream, image.params))
+                PassModel(one.codebook, one.last_code, rows, column_work(stream, part.params))
             )
             begin = row + one.src_base
             scans.append((layer, slice(begin, begin + one.src_rows)))
@@ -90,12 +90,12 @@ def _segments(image: Image) -> list[tuple[list[PassModel], list[tuple[int, slice
 
 
 def placed_inputs(
-    image: Image, layer_inputs: Sequence[NDArray[np.int64]]
+    part: EiePart, layer_inputs: Sequence[NDArray[np.int64]]
 ) -> list[NDArray[np.bool_]]:
     """Give per layer (n, rows, num_pes), which activations are not 0, where they stand."""
     return [
-        _rows(x, positions, image.params.num_pes)
-        for x, positions in zip(layer_inputs, image.placement, strict=False)
+        _rows(x, positions, part.params.num_pes)
+        for x, positions in zip(layer_inputs, part.placement, strict=False)
     ]
 
 

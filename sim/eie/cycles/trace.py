@@ -1,4 +1,4 @@
-"""Trace the columns that every PE worked on, and when, for one input of an image."""
+"""What every PE worked on and when, for one input of an image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs
 from zeroskip.sim.eie.cycles.program import PassTrace, run_program
 from zeroskip.sim.eie.cycles.work import ColumnWork
@@ -35,13 +35,13 @@ class TracedPass:
 
 
 def trace_image(
-    image: Image, layer_inputs: Sequence[NDArray[np.int64]], sample: int = 0
+    part: EiePart, layer_inputs: Sequence[NDArray[np.int64]], sample: int = 0
 ) -> list[TracedPass]:
     """Trace the run of one input.
 
     Parameters
     ----------
-    image : the compiled network.
+    part : of a compiled network.
     layer_inputs : per layer (n, cols) int64, as for :func:`.run_image`.
     sample : which of the ``n``.
 
@@ -49,16 +49,16 @@ def trace_image(
     -------
     The passes of all segments, in order.
     """
-    vectors = placed_inputs(image, layer_inputs)
-    index = [_columns_at(v[sample].size, p) for v, p in zip(vectors, image.placement, strict=False)]
+    vectors = placed_inputs(part, layer_inputs)
+    index = [_columns_at(v[sample].size, p) for v, p in zip(vectors, part.placement, strict=False)]
     found: list[TracedPass] = []
     offset = 0
-    for passes, scans in image_segments(image):
+    for passes, scans in image_segments(part):
         times: list[PassTrace] = []
         nonzero = [vectors[layer][sample, rows] for layer, rows in scans]
-        spent, _ = run_program(passes, nonzero, image.params, times)
+        spent, _ = run_program(passes, nonzero, part.params, times)
         for one, time, (layer, rows) in zip(passes, times, scans, strict=True):
-            columns = index[layer].reshape(-1, image.params.num_pes)[rows].reshape(-1)
+            columns = index[layer].reshape(-1, part.params.num_pes)[rows].reshape(-1)
             found.append(TracedPass(layer, offset, time, one.work, columns))
         offset += spent
     return found

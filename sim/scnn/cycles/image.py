@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import ImageError
-from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
 from zeroskip.sim.scnn.cycles.references import References
@@ -15,7 +15,7 @@ __all__ = ["cnn_references", "run_cnn_image"]
 
 
 def run_cnn_image(
-    image: CnnImage,
+    part: ScnnPart,
     tensors: Mapping[str, NDArray[np.int64]],
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -23,7 +23,7 @@ def run_cnn_image(
 
     Parameters
     ----------
-    image : the compiled network.
+    part : of a compiled network.
     tensors : (n, C, H, W) int64 by name: the input and every layer's output.
     progress : called after each run with the runs done and their number.
 
@@ -36,12 +36,12 @@ def run_cnn_image(
     ImageError
         If weights, activations or the program make no sense.
     """
-    p, runs = image.params, image.runs
+    p, runs = part.params, part.runs
     samples = len(next(iter(tensors.values())))
     ends = np.cumsum([0, *(len(run.program) for run in runs)])
     cycles = np.zeros((samples, len(runs)), np.int64)
     counters = np.zeros((samples, int(ends[-1]), p.num_pes, len(StallClass)), np.int64)
-    for sample, number, found in _count(image, tensors):
+    for sample, number, found in _count(part, tensors):
         cycles[sample, number] = found.cycles
         counters[sample, ends[number] : ends[number + 1]] = found.counters
         if progress is not None:
@@ -50,28 +50,28 @@ def run_cnn_image(
 
 
 def cnn_references(
-    image: CnnImage, tensors: Mapping[str, NDArray[np.int64]]
+    part: ScnnPart, tensors: Mapping[str, NDArray[np.int64]]
 ) -> tuple[References, ...]:
     """Count the references to SCNN's memories, of each layer, all inputs together.
 
     Parameters and errors are those of :func:`run_cnn_image`.
     """
-    sums = [References()] * len(image.network.graph.layers)
-    for _, number, found in _count(image, tensors):
-        for layer, mine in zip(image.runs[number].passes, found.references, strict=True):
+    sums = [References()] * len(part.layers)
+    for _, number, found in _count(part, tensors):
+        for layer, mine in zip(part.runs[number].passes, found.references, strict=True):
             sums[layer] += mine
     return tuple(sums)
 
 
 def _count(
-    image: CnnImage, tensors: Mapping[str, NDArray[np.int64]]
+    part: ScnnPart, tensors: Mapping[str, NDArray[np.int64]]
 ) -> Iterator[tuple[int, int, RunCount]]:
     """Yield sample, number of the run, and what it takes."""
     try:
-        model = ScnnCycles(image.params, image.runs)
+        model = ScnnCycles(part.params, part.runs)
         for sample in range(len(next(iter(tensors.values())))):
             here = {name: tensor[sample] for name, tensor in tensors.items()}
-            for number in range(len(image.runs)):
+            for number in range(len(part.runs)):
                 yield sample, number, model.count(number, here)
     except ValueError as error:
-        raise ImageError(f"image {image.name!r} is damaged: {error}") from error
+        raise ImageError(f"the image is damaged: {error}") from error

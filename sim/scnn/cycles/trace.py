@@ -1,4 +1,4 @@
-"""Trace the groups that every PE of SCNN worked on, and when, for one input of an image."""
+"""What every PE of SCNN worked on and when, for one input of an image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import ImageError
-from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.sim.scnn.cycles.passes import PassTrace
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
 
@@ -38,13 +38,13 @@ class TracedScnnPass:
 
 
 def trace_cnn_image(
-    image: CnnImage, tensors: Mapping[str, NDArray[np.int64]]
+    part: ScnnPart, tensors: Mapping[str, NDArray[np.int64]]
 ) -> list[TracedScnnPass]:
     """Trace the runs of one input.
 
     Parameters
     ----------
-    image : the compiled network.
+    part : of a compiled network.
     tensors : (C, H, W) int64 by name: the input and every layer's output.
 
     Returns
@@ -59,8 +59,8 @@ def trace_cnn_image(
     found: list[TracedScnnPass] = []
     offset = 0
     try:
-        model = ScnnCycles(image.params, image.runs)
-        for number, run in enumerate(image.runs):
+        model = ScnnCycles(part.params, part.runs)
+        for number, run in enumerate(part.runs):
             times: list[PassTrace] = []
             spent = model.count(number, tensors, times).cycles
             found += [
@@ -69,5 +69,5 @@ def trace_cnn_image(
             ]
             offset += spent
     except ValueError as error:
-        raise ImageError(f"image {image.name!r} is damaged: {error}") from error
+        raise ImageError(f"the image is damaged: {error}") from error
     return found

@@ -12,15 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from zeroskip.compiler import (
-    CnnImage,
-    CompileError,
-    EieParams,
-    Image,
-    compile,
-    compile_pt2,
-    load_image,
-)
+from zeroskip import CompileError, EieParams, Image, compile, compile_pt2, load
 from zeroskip.compiler.compress.module import export
 from zeroskip.hw.scnn.params import PRESETS
 
@@ -56,14 +48,12 @@ def samples() -> Any:
     return np.random.default_rng(4).normal(size=(20, 2, 3)).astype(np.float32)
 
 
-def _same(one: Image | CnnImage, other: Image | CnnImage) -> bool:
-    assert isinstance(one, Image)
-    assert isinstance(other, Image)
-    return one.network.input_shape == other.network.input_shape and all(
+def _same(one: Image, other: Image) -> bool:
+    return one.sample_shape == other.sample_shape and all(
         np.array_equal(a.codebook, b.codebook)
         and np.array_equal(a.bias, b.bias)
         and np.array_equal(a.codes.toarray(), b.codes.toarray())
-        for a, b in zip(one.network.layers, other.network.layers, strict=True)
+        for a, b in zip(one.part("eie").layers, other.part("eie").layers, strict=True)
     )
 
 
@@ -83,7 +73,7 @@ def test_module_and_file_give_the_same_image(
 
 
 def test_report_has_formats_and_errors(module: nn.Module, samples: Any) -> None:
-    report = compile(module, samples[:1], samples, PARAMS, placement="balance").report
+    report = compile(module, samples[:1], samples, PARAMS, options={"placement": "balance"}).report
     assert report["placement"] == "balance"
     layers = report["quantization"]["layers"]
     assert [layer["name"] for layer in layers] == ["first", "second"]
@@ -115,11 +105,10 @@ def test_files_compile_without_torch(module: nn.Module, samples: Any, tmp_path: 
     program = (
         "import sys; sys.modules['torch'] = None\n"
         "import numpy as np\n"
-        "from compiler import Image, compile_pt2\n"
-        "from sim import run, verify\n"
+        "from zeroskip import compile_pt2, load, run, verify\n"
         "x = np.load('x.npy')\n"
         "compile_pt2('net.pt2', x).save('image')\n"
-        "print(run(Image.load('image'), x).outputs.shape)\n"
+        "print(run(load('image'), x).outputs.shape)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -150,19 +139,17 @@ class Convolutional(nn.Module):
 def test_convolutions_go_to_scnn(tmp_path: Path) -> None:
     torch.manual_seed(5)
     network, x = Convolutional(), torch.rand(12, 1, 8, 8)
-    image = compile(network, x[:1], x, PARAMS, scnn=PRESETS["tile"], share=True, name="cnn")
-    assert isinstance(image, CnnImage)
-    assert len(image.runs) == 1
-    assert image.handoff is not None
+    image = compile(network, x[:1], x, [PARAMS, PRESETS["tile"]], share=True, name="cnn")
+    assert len(image.part("scnn").runs) == 1
+    assert len(image.links) == 1
     layers = image.report["quantization"]["layers"]
     assert [layer["kind"] for layer in layers] == ["conv", "max", "conv", "max", "linear"]
     assert all(one["error"]["snr_db"] > 30 for one in layers if one["engine"] == "scnn")
     image.save(tmp_path / "cnn")
-    loaded = load_image(tmp_path / "cnn")
-    assert isinstance(loaded, CnnImage)
+    loaded = load(tmp_path / "cnn")
     assert loaded.report == json.loads(json.dumps(image.report))
     small = replace(PRESETS["tile"], num_channels=2)
     with pytest.raises(
         CompileError, match=r"4 directory entries of 2: compile for an array with num_channels = 4$"
     ):
-        compile(network, x[:1], x, PARAMS, scnn=small, share=True)
+        compile(network, x[:1], x, [PARAMS, small], share=True)

@@ -10,14 +10,14 @@ from scipy.sparse import csc_array
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.eie.place import Strategy, place
 from zeroskip.compiler.eie.program import build
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.eie.params import EieParams
 
-DrawNetwork = Callable[..., QuantNetwork]
+DrawNetwork = Callable[..., QuantGraph[QuantLinear]]
 
 
 def build_placed(
-    network: QuantNetwork, params: EieParams, strategy: Strategy = "interleave"
+    network: QuantGraph[QuantLinear], params: EieParams, strategy: Strategy = "interleave"
 ) -> None:
     build(network, place(network, params, strategy), params)
 

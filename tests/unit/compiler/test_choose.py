@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.tiers import examples
+from zeroskip import EieParams
 from zeroskip.base.errors import CompileError
-from zeroskip.cli.run_table import run_choice_document
-from zeroskip.compiler import EieParams
 from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.eie.choose import FreeParams, choose_params
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import INPUT, FloatGraph, FloatLinear
+from zeroskip.sim.eie.info import describe_part
 from zeroskip.sim.eie.storage import layer_storage, stored_bits
 
 
@@ -28,17 +28,15 @@ def network(
     return FloatGraph((shape[1], 1, 1), (layer,), "fc", (shape[1],))
 
 
-def build(net: FloatGraph, params: EieParams | FreeParams | None = None, **words: Any) -> Image:
+def build(net: FloatGraph, params: Any = (), **words: Any) -> Image:
     x = np.random.default_rng(1).normal(size=(20, *(net.sample_shape or ())))
-    image = compile_any(net, x, params, name="net", **words)
-    assert isinstance(image, Image)
-    return image
+    return compile_any(net, x, params, name="net", **words)
 
 
 @pytest.mark.parametrize(("values", "bits"), [(3, 4), (15, 4), (16, 5), (31, 5), (32, 6), (255, 8)])
 def test_codes_become_as_wide_as_needed(values: int, bits: int) -> None:
     image = build(network(values))
-    assert image.params.code_bits == bits
+    assert image.part("eie").params.code_bits == bits
     layer = image.report["quantization"]["layers"][0]
     assert (layer["values"], layer["clustered"]) == (values, False)
     assert layer["error"]["snr_db"] > 70
@@ -54,7 +52,7 @@ def test_no_codes_hold_more() -> None:
         CompileError, match="256 distinct non-zero weights, but a codebook holds 15"
     ):
         build(network(256))
-    assert build(network(256), share=True).params.code_bits == 4
+    assert build(network(256), share=True).part("eie").params.code_bits == 4
 
 
 def test_what_is_given_is_obeyed() -> None:
@@ -67,7 +65,7 @@ def test_what_is_given_is_obeyed() -> None:
     assert "--share, which leaves weights 3" in message
     assert " dB above their error, or with zeroskip compress" in message
     clustered = build(network(31), given, share=True)
-    assert clustered.params == given
+    assert clustered.part("eie").params == given
     assert "chosen" not in clustered.report
     (warning,) = clustered.report["quantization"]["warnings"]
     assert "the 31 values of layer 'fc' were clustered to 15, which leaves weights 3" in warning
@@ -81,14 +79,20 @@ def test_what_is_given_is_obeyed() -> None:
 def test_runs_become_wider_where_weights_are_few(density: float, wider: bool) -> None:
     net = network(15, (2048, 64), density)
     image, plain = build(net), build(net, EieParams())
-    assert (image.params.run_bits > 4) is wider
-    storage = [layer_storage(one)[0] for one in (image, plain)]
+    run_bits = image.part("eie").params.run_bits
+    assert (run_bits > 4) is wider
+    storage = [layer_storage(one.part("eie"))[0] for one in (image, plain)]
     if wider:
         assert storage[1].padding.sum() > 0.4 * storage[1].entries.sum()
         assert storage[0].padding.sum() < 0.25 * storage[0].entries.sum()
-        assert stored_bits(image)["entries"] < 0.8 * stored_bits(plain)["entries"]
+        assert (
+            stored_bits(image.part("eie"))["entries"]
+            < 0.8 * stored_bits(plain.part("eie"))["entries"]
+        )
         assert "; 4 would take" in image.report["chosen"][1]
-    assert image.report["chosen"][1].startswith(f"run_bits = {image.params.run_bits}: about ")
+    assert image.report["chosen"][1].startswith(
+        f"run_bits = {image.part('eie').params.run_bits}: about "
+    )
 
 
 def test_no_linear_layers_choose_nothing() -> None:
@@ -112,13 +116,13 @@ def test_counts_are_those_of_the_image(
     document: list[Any] = []
     for width in range(run_bits, 9):
         params = EieParams(num_pes=num_pes, run_bits=width, num_accs=num_accs)
-        image = build(net, params, placement="balance")
-        storage = layer_storage(image)[0]
-        own = run_choice_document(image)
+        image = build(net, params, options={"placement": "balance"})
+        storage = layer_storage(image.part("eie"))[0]
+        own = describe_part(image.part("eie")).document["run_choices"]
         document = document or own
         assert own[0]["entries"] == storage.entries.sum()
         assert own[0]["padding"] == storage.padding.sum()
-        assert own[0]["bits"] == stored_bits(image)["entries"]
+        assert own[0]["bits"] == stored_bits(image.part("eie"))["entries"]
         at = width - run_bits
         assert at >= len(document) or document[at] == own[0]
         if not own[0]["padding"]:

@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from zeroskip.compiler import EieParams, compile
+from zeroskip import EieParams, compile
 from zeroskip.compiler.frontend.networks import import_module
 from zeroskip.compiler.ir.graph import FloatConv
-from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.hw.scnn.params import PRESETS
 
 WAY_OUT = "fold before sharing, as zeroskip compress does"
@@ -40,9 +39,8 @@ def cnn(channels: int) -> nn.Module:
 
 def test_a_codebook_that_holds_all_loses_nothing() -> None:
     x = torch.randn(4, 3, 5, 5)
-    image = compile(cnn(4), x[:1], x, scnn=PRESETS["tiny"])
-    assert isinstance(image, CnnImage)
-    assert image.network.graph.layers[0].codebook is not None
+    image = compile(cnn(4), x[:1], x, arrays=PRESETS["tiny"])
+    assert image.graph.layers[0].codebook is not None
     assert warnings_of(image.report) == []
 
 
@@ -50,8 +48,7 @@ def test_a_codebook_that_holds_all_loses_nothing() -> None:
 def test_too_many_for_a_codebook(share: bool) -> None:
     x = torch.randn(4, 3, 5, 5)
     module = cnn(24)
-    image = compile(module, x[:1], x, scnn=PRESETS["tiny"], share=share)
-    assert isinstance(image, CnnImage)
+    image = compile(module, x[:1], x, arrays=PRESETS["tiny"], share=share)
     network = import_module(module, x)
     node = network.nodes[0]
     assert isinstance(node, FloatConv)

@@ -25,8 +25,9 @@ from tests.unit.compiler.cnn_networks import (
     seq,
 )
 from tests.unit.compiler.float_nodes import forward, kinds, prepared
-from zeroskip.compiler import compile
+from zeroskip import compile
 from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
+from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import (
     INPUT,
@@ -34,8 +35,7 @@ from zeroskip.compiler.ir.graph import (
     FloatGraph,
     FloatLinear,
 )
-from zeroskip.compiler.scnn.image import CnnImage
-from zeroskip.sim.scnn.metrics import dense_macs
+from zeroskip.sim.metrics import dense_macs
 
 
 def program_of(module: nn.Module, example: torch.Tensor) -> torch.export.ExportedProgram:
@@ -374,8 +374,8 @@ def test_holes_of_a_dilated_kernel_are_no_weights(tmp_path: Path) -> None:
     module = nn.Sequential(nn.Conv2d(2, 4, 3, dilation=(2, 1)), nn.ReLU())
     x = torch.rand(3, 2, 9, 9) + 0.5
     compile(module, x[:1], x).save(tmp_path / "net")
-    image = CnnImage.load(tmp_path / "net")
-    (layer,) = image.network.graph.layers
+    image = Image.load(tmp_path / "net")
+    (layer,) = image.part("scnn").layers
     told = image.report["quantization"]["layers"][0]
     assert layer.weight.shape[2:] == (5, 3)
     assert (layer.kernel, layer.num_weights, told["weights"]) == ((3, 3), 72, 72)

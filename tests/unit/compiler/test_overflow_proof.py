@@ -244,9 +244,9 @@ def test_the_report_shows_a_sum_that_wraps(engine: str) -> None:
     """Were a proof wrong, the errors of the report would say so: it wraps as golden does."""
     network, x = negative_output()
     arrays: dict[str, Any] = {"scnn": ScnnParams(), "eie": EieParams()}
-    graph, report = quantize(network, x, arithmetics(network, **arrays))
+    graph, report = quantize(network, x, arithmetics(network, *arrays.values()))
     arrays[engine] = dataclasses.replace(arrays[engine], acc_bits=24)
-    report = fixed_point_errors(network, graph, report, x, arithmetics(network, **arrays))
+    report = fixed_point_errors(network, graph, report, x, arithmetics(network, *arrays.values()))
     rows = [one for one in report.layers if one.engine == engine]
     assert max(one.error.max_abs for one in rows if one.error is not None) > 0.1
 

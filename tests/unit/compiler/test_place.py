@@ -7,18 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csc_array
 
+from tests.support.images import chain
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.eie.place import is_interleaved, local_rows, place
-from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear
 from zeroskip.hw.eie.params import EieParams
 
-DrawNetwork = Callable[..., QuantNetwork]
+DrawNetwork = Callable[..., QuantGraph[QuantLinear]]
 
 
-def network_of(dense: list[list[int]]) -> QuantNetwork:
+def network_of(dense: list[list[int]]) -> QuantGraph[QuantLinear]:
     codes = np.array(dense, np.uint8)
-    layer = QuantLayer(
+    layer = QuantLinear(
         name="fc",
+        inputs=(INPUT,),
+        in_shape=(codes.shape[1], 1, 1),
         codes=csc_array(codes),
         codebook=np.zeros(16, np.int64),
         bias=np.zeros(len(codes), np.int64),
@@ -27,7 +30,7 @@ def network_of(dense: list[list[int]]) -> QuantNetwork:
         weight_frac=0,
         out_frac=0,
     )
-    return QuantNetwork((codes.shape[1],), (layer,))
+    return chain([layer])
 
 
 def test_interleaving_puts_every_element_at_its_index(draw_network: DrawNetwork) -> None:

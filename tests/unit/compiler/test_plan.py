@@ -12,19 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.support.images import eie_image
 from tests.support.tiers import examples
 from zeroskip.compiler.eie.coverage import covered_rows
 from zeroskip.compiler.eie.place import Strategy, place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.eie.segment import Segment
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.eie.formats import sram_files
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.decode import decode
 from zeroskip.sim.eie.streams import Loading
 
-DrawNetwork = Callable[..., QuantNetwork]
+DrawNetwork = Callable[..., QuantGraph[QuantLinear]]
 
 TINY = EieParams(
     num_pes=2,
@@ -40,7 +41,7 @@ TINY = EieParams(
 
 def assert_decoded(
     segments: Sequence[Segment],
-    network: QuantNetwork,
+    network: QuantGraph[QuantLinear],
     placement: Sequence[NDArray[np.int64]],
     params: EieParams,
 ) -> None:
@@ -194,14 +195,15 @@ def test_vectors_longer_than_the_files_stay_with_the_host(draw_network: DrawNetw
 def test_segments_are_saved_and_loaded(draw_network: DrawNetwork, tmp_path: Path) -> None:
     network = draw_network([20, 30, 10])
     placement = place(network, TINY, "balance")
-    image = Image("cut", TINY, network, placement, build(network, placement, TINY))
-    assert len(image.segments) > 2
+    image = eie_image("cut", network, TINY, placement)
+    part = image.part("eie")
+    assert len(part.segments) > 2
     image.save(tmp_path / "cut")
-    reloaded = {path.name for path in (tmp_path / "cut").iterdir() if path.is_dir()}
-    assert reloaded == {"sram", *(f"segment_{k}" for k in range(1, len(image.segments)))}
-    loaded = Image.load_eie(tmp_path / "cut")
-    assert (loaded.program, loaded.passes) == (image.program, image.passes)
-    for got, segment in zip(loaded.segments, image.segments, strict=True):
+    reloaded = {path.name for path in (tmp_path / "cut" / "0_eie").iterdir() if path.is_dir()}
+    assert reloaded == {f"run_{number}" for number in range(len(part.segments))}
+    loaded = Image.load(tmp_path / "cut").part("eie")
+    assert (loaded.program, loaded.passes) == (part.program, part.passes)
+    for got, segment in zip(loaded.segments, part.segments, strict=True):
         assert (got.load, got.store) == (segment.load, segment.store)
         assert list(got.srams) == list(segment.srams)
         for name, sram in segment.srams.items():

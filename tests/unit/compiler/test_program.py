@@ -6,18 +6,19 @@ from amaranth.lib import data
 
 from zeroskip.compiler.eie.place import Strategy, place
 from zeroskip.compiler.eie.program import build
-from zeroskip.compiler.eie.segment import Descriptor, SramData
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.eie.segment import Descriptor
+from zeroskip.compiler.engine import SramData
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.common.formats import Activation, bias_word
 from zeroskip.hw.eie.formats import descriptor_layout, pointer_layout, sram_files
 from zeroskip.hw.eie.params import EieParams
 
-DrawNetwork = Callable[..., QuantNetwork]
+DrawNetwork = Callable[..., QuantGraph[QuantLinear]]
 Built = tuple[tuple[Descriptor, ...], tuple[int, ...], dict[str, SramData]]
 
 
 def build_placed(
-    network: QuantNetwork, params: EieParams, strategy: Strategy = "interleave"
+    network: QuantGraph[QuantLinear], params: EieParams, strategy: Strategy = "interleave"
 ) -> Built:
     """Build a network that fits one segment."""
     (segment,) = build(network, place(network, params, strategy), params)

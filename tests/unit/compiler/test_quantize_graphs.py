@@ -524,12 +524,6 @@ def test_report_has_errors_of_golden() -> None:
         ),
         (residual(), normal(2, 2, 6, 6) * np.nan, InputError, "NaN"),
         (
-            cnn((2, 6, 6), *residual().nodes, linear("fc", "last", np.ones((1, 72)))),
-            normal(2, 2, 6, 6),
-            CompileError,
-            "layer 'fc' is for EIE, but there are no parameters of an EIE array",
-        ),
-        (
             cnn((2, 6, 6), conv("a", INPUT, normal(2, 3, 1, 1))),
             normal(2, 2, 6, 6),
             CompileError,

@@ -12,7 +12,6 @@ from zeroskip.base.errors import CompileError
 from zeroskip.compiler.api import compile
 from zeroskip.compiler.frontend.networks import import_module
 from zeroskip.compiler.ir.graph import FloatGraph, QuantConv, QuantGraph, QuantLinear
-from zeroskip.compiler.ir.seam import join_quant
 from zeroskip.compiler.ir.verify import verify_graph
 
 X = torch.linspace(-1, 1, 8 * 2 * 6 * 6).reshape(8, 2, 6, 6)
@@ -30,7 +29,7 @@ def float_graph() -> FloatGraph:
 
 
 def quant_graph() -> QuantGraph[Any]:
-    return join_quant(compile(module(), X[:1], X).network)
+    return compile(module(), X[:1], X).graph
 
 
 def changed(graph: Any, at: int, **fields: Any) -> Any:

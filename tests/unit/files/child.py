@@ -65,10 +65,9 @@ def _used() -> int:
 
 
 def _image(folder: Path) -> Case:
-    """Load and run an image of either kind on both models, its checksums made right again."""
-    from zeroskip.compiler.scnn.image import CnnImage, load_image
-    from zeroskip.sim.api import run
-    from zeroskip.sim.scnn.run import run_cnn
+    """Load and run an image on both models, its checksums made right again."""
+    from zeroskip.compiler.image.image import load
+    from zeroskip.sim.run import run
 
     good = {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -76,22 +75,23 @@ def _image(folder: Path) -> Case:
         if path.is_file()
     }
     manifest = json.loads(good["manifest.json"])
-    shape = manifest["input_shape"]
+    network = manifest["network"]
+    shape = network.get("sample_shape", network["input_shape"])
 
     def read() -> None:
-        image = load_image(folder)
+        image = load(folder)
         x = np.ones((1, *shape))
         for on in _MODELS:
-            run_cnn(image, x, on) if isinstance(image, CnnImage) else run(image, x, on)
+            run(image, x, on)
 
     def spoil(rng: np.random.Generator) -> None:
         files, document, depth = dict(good), manifest, 0
         kind = int(rng.integers(0, 8))
-        arrays = [name for name in files if name.endswith("tensors.npz") and "eie/" not in name]
+        arrays = [name for name in files if name.endswith(".npz")]
         if kind == 0:
             files["manifest.json"] = mutate_bytes(rng, files["manifest.json"])
         elif kind < 3:
-            name = arrays[0]
+            name = str(rng.choice(arrays))
             files[name] = mutate_npz(rng, files[name])
         elif kind == 3:
             name = str(rng.choice([name for name in files if not name.endswith("manifest.json")]))

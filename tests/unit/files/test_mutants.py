@@ -16,12 +16,11 @@ from torch import nn
 
 from tests.support.tiers import drawn
 from tests.unit.compress.test_inputs import write_net
-from zeroskip.compiler import EieParams, compile
+from zeroskip import EieParams, compile
 from zeroskip.compiler.compress.config import Config
 from zeroskip.compiler.compress.config_file import dump_config
 from zeroskip.compiler.compress.import_net import parse_layers
 from zeroskip.compiler.compress.pack import pack
-from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.flow.synth.baseline import BASELINE
 from zeroskip.flow.synth.liberty import OWN_LIBERTY
 from zeroskip.hw.scnn.params import PRESETS
@@ -60,8 +59,7 @@ def _linear(folder: Path) -> None:
 
 def _cnn(folder: Path) -> None:
     x = torch.rand(3, 2, 6, 6)
-    image = compile(_net(), x[:1], x, EieParams(num_pes=2), scnn=PRESETS["tiny"])
-    assert isinstance(image, CnnImage)
+    image = compile(_net(), x[:1], x, [EieParams(num_pes=2), PRESETS["tiny"]])
     image.save(folder)
 
 

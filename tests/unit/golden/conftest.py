@@ -7,24 +7,27 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from tests.support.images import chain
 from zeroskip.compiler.eie.place import Placement, Strategy, place
 from zeroskip.compiler.eie.program import build
-from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear
 from zeroskip.hw.eie.params import EieParams
 
 
 def _compile_srams(
-    network: QuantNetwork, params: EieParams, strategy: Strategy = "interleave"
+    network: QuantGraph[QuantLinear], params: EieParams, strategy: Strategy = "interleave"
 ) -> tuple[dict[str, NDArray[np.uint64]], Placement]:
     placement = place(network, params, strategy)
     (segment,) = build(network, placement, params)
     return {name: sram.words.copy() for name, sram in segment.srams.items()}, placement
 
 
-def _one_layer(dense: NDArray[np.uint8]) -> QuantNetwork:
+def _one_layer(dense: NDArray[np.uint8]) -> QuantGraph[QuantLinear]:
     rows, cols = dense.shape
-    layer = QuantLayer(
+    layer = QuantLinear(
         name="fc",
+        inputs=(INPUT,),
+        in_shape=(cols, 1, 1),
         codes=csc_array(dense),
         codebook=np.arange(16) * 3,
         bias=np.arange(rows) - rows // 2,
@@ -33,7 +36,7 @@ def _one_layer(dense: NDArray[np.uint8]) -> QuantNetwork:
         weight_frac=2,
         out_frac=0,
     )
-    return QuantNetwork((cols,), (layer,))
+    return chain([layer])
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +49,6 @@ def compile_srams() -> Callable[..., tuple[dict[str, NDArray[np.uint64]], Placem
 
 
 @pytest.fixture(scope="session")
-def one_layer() -> Callable[[NDArray[np.uint8]], QuantNetwork]:
+def one_layer() -> Callable[[NDArray[np.uint8]], QuantGraph[QuantLinear]]:
     """Give a function that makes a network of one matrix of codes."""
     return _one_layer

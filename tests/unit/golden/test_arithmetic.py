@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from zeroskip.compiler.ir.fixed import run_layer
-from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantLinear
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph, QuantLinear
 from zeroskip.sim.eie.golden import run_network
 
-DrawNetwork = Callable[..., QuantNetwork]
+DrawNetwork = Callable[..., QuantGraph[QuantLinear]]
 
 KINDS = pytest.mark.parametrize("kind", ["linear", "conv"])
 

@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from tests.support.tiers import examples
 from zeroskip.compiler.eie.place import Placement, Strategy
 from zeroskip.compiler.eie.program import build
-from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.decode import DecodedLayer, decode
 from zeroskip.sim.eie.golden import run_network
 from zeroskip.sim.eie.streams import Loading, column_streams, read_program
 
-DrawNetwork = Callable[..., QuantNetwork]
+DrawNetwork = Callable[..., QuantGraph[QuantLinear]]
 CompileSrams = Callable[..., tuple[dict[str, NDArray[np.uint64]], Placement]]
-OneLayer = Callable[[NDArray[np.uint8]], QuantNetwork]
+OneLayer = Callable[[NDArray[np.uint8]], QuantGraph[QuantLinear]]
 
 
-def assert_same(decoded: Sequence[DecodedLayer], layers: Sequence[QuantLayer]) -> None:
+def assert_same(decoded: Sequence[DecodedLayer], layers: Sequence[QuantLinear]) -> None:
     for got, layer in zip(decoded, layers, strict=True):
         assert np.array_equal(got.codes.toarray(), layer.codes.toarray())
         assert got.codes.dtype == np.uint8

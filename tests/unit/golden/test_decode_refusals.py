@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from zeroskip.compiler.eie.place import Placement
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.eie.formats import descriptor_layout, entry_shifts, pointer_layout
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.decode import decode
@@ -13,7 +13,7 @@ from zeroskip.sim.eie.streams import Loading
 
 Srams = dict[str, NDArray[np.uint64]]
 CompileSrams = Callable[..., tuple[Srams, Placement]]
-OneLayer = Callable[[NDArray[np.uint8]], QuantNetwork]
+OneLayer = Callable[[NDArray[np.uint8]], QuantGraph[QuantLinear]]
 
 PARAMS = EieParams(num_pes=2)
 

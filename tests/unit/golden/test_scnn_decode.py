@@ -14,7 +14,7 @@ from tests.cosim.scnn_check import integer_torch
 from tests.cosim.scnn_draw import draw_graph, draw_planes
 from tests.support.tiers import examples
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.eie.segment import SramData
+from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.ir.fixed import layer_results
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.program import build

@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tests.unit.compiler.float_nodes import chain
-from zeroskip.compiler import EieParams, Image, compile
+from zeroskip import EieParams, Image, compile, run
 from zeroskip.compiler.frontend.networks import import_module
 from zeroskip.compiler.ir.graph import FloatLinear
-from zeroskip.sim import run
 
 PARAMS = EieParams(num_pes=3)
 
@@ -47,8 +46,9 @@ def _error_bound(
 ) -> NDArray[np.float64]:
     """Bound the difference of the outputs: (rows, samples)."""
     value = x.T
-    error = np.full_like(value, 2.0 ** -(image.network.layers[0].in_frac + 1))
-    for layer, rounded in zip(exact, image.network.layers, strict=True):
+    layers = image.part("eie").layers
+    error = np.full_like(value, 2.0 ** -(layers[0].in_frac + 1))
+    for layer, rounded in zip(exact, layers, strict=True):
         codes = rounded.codes.toarray()
         weight = rounded.codebook[codes] * 2.0**-rounded.weight_frac
         bias = rounded.bias * 2.0 ** -(rounded.in_frac + rounded.weight_frac)
@@ -68,7 +68,6 @@ def test_golden_computes_what_torch_does(seed: int) -> None:
     module = _network(seed)
     x = np.random.default_rng(seed).normal(size=(50, 5, 6))
     image = compile(module, x[:2], x, PARAMS)
-    assert isinstance(image, Image)
     result = run(image, x)
     assert result.saturated is not None
     assert not sum(part.sum() for part in result.saturated)

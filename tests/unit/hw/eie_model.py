@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from tests.support.images import chain
 from tests.unit.hw.host_bench import Told
 from tests.unit.hw.host_model import ArrayModel
 from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.eie.segment import Descriptor, program_words
-from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear
 from zeroskip.hw.common.control import Command, Control
 from zeroskip.hw.eie.formats import VERSION, Space, readable_rows
 from zeroskip.hw.eie.params import EieParams
@@ -44,14 +45,16 @@ SIZES = [[7, 5, 6], [6, 5]]
 ACT = 1 << P.act_addr_bits
 
 
-def draw_network(rng: np.random.Generator, sizes: list[int]) -> QuantNetwork:
+def draw_network(rng: np.random.Generator, sizes: list[int]) -> QuantGraph[QuantLinear]:
     """Draw layers whose outputs are mostly neither 0 nor saturated."""
     layers = []
     for number, (cols, rows) in enumerate(itertools.pairwise(sizes)):
         codes = rng.integers(1, P.num_codes, (rows, cols)) * (rng.random((rows, cols)) < 0.4)
         layers.append(
-            QuantLayer(
+            QuantLinear(
                 name=f"layer{number}",
+                inputs=(INPUT,),
+                in_shape=(cols, 1, 1),
                 codes=csc_array(codes.astype(np.uint8)),
                 codebook=np.array([0, *rng.integers(-31, 32, P.num_codes - 1)]),
                 bias=rng.integers(-500, 500, rows),
@@ -61,10 +64,10 @@ def draw_network(rng: np.random.Generator, sizes: list[int]) -> QuantNetwork:
                 out_frac=0,
             )
         )
-    return QuantNetwork((sizes[0],), tuple(layers))
+    return chain(layers)
 
 
-def loading(network: QuantNetwork) -> tuple[list[Told], list[Descriptor]]:
+def loading(network: QuantGraph[QuantLinear]) -> tuple[list[Told], list[Descriptor]]:
     """Give the commands that load a network, and its program."""
     (segment,) = build(network, place(network, P, "interleave"), P)
     spaces = {space.value: space for space in Space}

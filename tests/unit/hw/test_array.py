@@ -1,7 +1,7 @@
 """The whole array, PEs and all, against golden and the cycle model: outputs, cycles, reads."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.images import eie_image
 from tests.support.tiers import cases
+from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.eie.place import place
-from zeroskip.compiler.eie.program import build
-from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.common.control import Command, Control
 from zeroskip.hw.eie.array import PE_MODULE, EieArray
 from zeroskip.hw.eie.formats import Space, StallClass
@@ -23,9 +23,9 @@ from zeroskip.sim.bench.assembly import ArrayBench
 from zeroskip.sim.bench.pysim import simulate
 from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs
 from zeroskip.sim.eie.cycles.program import run_program
-from zeroskip.sim.eie.run import run_columns
+from zeroskip.sim.golden.network import run_golden
 
-DrawNetwork = Callable[..., QuantNetwork]
+DrawNetwork = Callable[..., QuantGraph[QuantLinear]]
 
 
 def params(**sizes: Any) -> EieParams:
@@ -62,15 +62,16 @@ SPACES = {
 
 
 class Run:
-    """An image in one segment, its inputs, and what the models say about them."""
+    """A part in one segment, its inputs, and what the models say about them."""
 
-    def __init__(self, image: Image, inputs: NDArray[np.int64]) -> None:
-        self.image, self.inputs, p = image, inputs, image.params
-        (self.segment,) = image.segments
-        golden = run_columns(image, inputs, "golden")
-        self.vectors = [inputs, *golden.layer_outputs]
-        ((self.passes, scans),) = image_segments(image)
-        placed = placed_inputs(image, self.vectors[:-1])
+    def __init__(
+        self, part: EiePart, inputs: NDArray[np.int64], outputs: Sequence[NDArray[np.int64]]
+    ) -> None:
+        self.part, self.inputs, p = part, inputs, part.params
+        (self.segment,) = part.segments
+        self.vectors = [inputs, *outputs]
+        ((self.passes, scans),) = image_segments(part)
+        placed = placed_inputs(part, self.vectors[:-1])
         self.scanned = [[placed[layer][n, rows] for layer, rows in scans] for n in range(2)]
         self.cycles, self.counters = zip(
             *(run_program(self.passes, one, p) for one in self.scanned), strict=True
@@ -78,7 +79,7 @@ class Run:
 
     def rows(self, vector: int, sample: int) -> NDArray[np.int64]:
         """Give a vector as an activation file has it, (rows, num_pes)."""
-        positions, num_pes = self.image.placement[vector], self.image.params.num_pes
+        positions, num_pes = self.part.placement[vector], self.part.params.num_pes
         placed = np.zeros((int(positions.max()) // num_pes + 1) * num_pes, np.int64)
         placed[positions] = self.vectors[vector][sample]
         return placed.reshape(-1, num_pes)
@@ -96,7 +97,7 @@ class Run:
 
     def reads(self, sample: int) -> Counter[str]:
         """Count the reads of every memory that there is something to read for."""
-        p, reads, file, held = self.image.params, Counter[str](), 0, -1
+        p, reads, file, held = self.part.params, Counter[str](), 0, -1
         for number, (one, model, scanned) in enumerate(
             zip(self.segment.program, self.passes, self.scanned[sample], strict=True)
         ):
@@ -135,10 +136,11 @@ def make_run(draw_network: DrawNetwork, p: EieParams, seed: int) -> Run:
             layer.codes.data[layer.codes.data > 3] = 3
         layer.codes.eliminate_zeros()
     placement = place(network, p, "interleave")
-    image = Image("drawn", p, network, placement, build(network, placement, p))
+    image = eie_image("drawn", network, p, placement)
     rng = np.random.default_rng(seed)
     inputs = rng.integers(-128, 128, (2, 13)) * (rng.random((2, 13)) < 0.6)
-    return Run(image, inputs)
+    golden = run_golden(image, inputs[:, :, None, None])
+    return Run(image.part("eie"), inputs, golden.layer_outputs)
 
 
 class Bench(ArrayBench):

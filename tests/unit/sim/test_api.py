@@ -1,6 +1,5 @@
 """One call for every network: what runs and verifications of either kind have in common."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -8,45 +7,29 @@ import pytest
 import torch
 from torch import nn
 
-from zeroskip.compiler import EieParams, Image, InputError, compile
-from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip import EieParams, Image, InputError, compile, run
 from zeroskip.hw.scnn.params import PRESETS
-from zeroskip.sim import CnnResult, CnnVerifyResult, RunResult, VerifyResult, run
-
-
-def _names(kind: type) -> set[str]:
-    fields = {field.name for field in dataclasses.fields(kind)}
-    return fields | {name for name, one in vars(kind).items() if isinstance(one, property)}
 
 
 @pytest.fixture(scope="module")
 def mlp() -> Image:
     torch.manual_seed(3)
-    image = compile(
+    return compile(
         nn.Linear(6, 4), torch.zeros(1, 6), torch.randn(9, 6), EieParams(num_pes=2), share=True
     )
-    assert isinstance(image, Image)
-    return image
 
 
 @pytest.fixture(scope="module")
-def cnn() -> CnnImage:
+def cnn() -> Image:
     torch.manual_seed(3)
     module = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 5))
-    image = compile(
-        module, torch.zeros(1, 1, 4, 4), torch.randn(9, 1, 4, 4), EieParams(num_pes=2),
-        scnn=PRESETS["tiny"], share=True,
+    return compile(
+        module, torch.zeros(1, 1, 4, 4), torch.randn(9, 1, 4, 4),
+        [EieParams(num_pes=2), PRESETS["tiny"]], share=True,
     )  # fmt: skip
-    assert isinstance(image, CnnImage)
-    return image
 
 
-def test_results_have_the_same_names() -> None:
-    assert _names(RunResult) <= _names(CnnResult)
-    assert _names(VerifyResult) <= _names(CnnVerifyResult)
-
-
-def test_results_mean_the_same(mlp: Image, cnn: CnnImage) -> None:
+def test_results_mean_the_same(mlp: Image, cnn: Image) -> None:
     for image, shape, layers in ((mlp, (6,), 1), (cnn, (1, 4, 4), 2)):
         # Ten times what was calibrated, so that outputs saturate.
         x = 40 * np.random.default_rng(0).normal(size=(7, *shape))
@@ -55,14 +38,25 @@ def test_results_mean_the_same(mlp: Image, cnn: CnnImage) -> None:
         assert [part.shape for part in golden.saturated] == [(7,)] * layers
         assert golden.saturated[-1].any()
         assert len(golden.layer_outputs) == layers
-        assert (golden.cycles, golden.reload_cycles, golden.result) == (None, None, None)
+        assert (golden.cycles, golden.reload_cycles, golden.seconds) == (None, None, None)
+        assert [part.run_cycles for part in golden.parts] == [None] * layers
         assert cycles.cycles is not None
-        assert cycles.result is not None
         assert cycles.cycles.shape == (7,)
-        assert np.array_equal(cycles.result, golden.layer_outputs[-1])
+        assert np.array_equal(cycles.result, golden.result)
+        assert np.array_equal(golden.result, golden.layer_outputs[-1])
+        assert np.array_equal(golden.outputs, golden.result / 2.0**image.out_frac)
+        assert [part.engine for part in cycles.parts] == [part.engine for part in image.parts]
+        total = np.zeros(7, np.int64)
+        for part, counted in zip(image.parts, cycles.parts, strict=True):
+            assert counted is cycles.part(part.engine)
+            assert counted.cycles is not None
+            total += counted.cycles
+            assert counted.counters is not None
+            assert counted.counters.shape[:3] == (7, len(counted.layers), part.params.num_pes)
+        assert np.array_equal(cycles.cycles, total)
 
 
-def test_one_sample_and_tensors_of_any_kind(mlp: Image, cnn: CnnImage) -> None:
+def test_one_sample_and_tensors_of_any_kind(mlp: Image, cnn: Image) -> None:
     for image, shape in ((mlp, (6,)), (cnn, (1, 4, 4))):
         x = torch.randn(2, *shape).bfloat16().double()
         wanted = run(image, x.numpy()).outputs
@@ -101,5 +95,5 @@ def test_inputs_are_refused_in_a_sentence(mlp: Image, x: torch.Tensor, message: 
 
 def test_what_is_no_image_is_refused() -> None:
     no_image: Any = "out/mine"
-    with pytest.raises(InputError, match=r"what compile or Image\.load gave, not a str$"):
+    with pytest.raises(InputError, match=r"what compile or load gave, not a str$"):
         run(no_image, torch.zeros(1, 6))

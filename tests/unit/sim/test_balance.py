@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zeroskip.compiler.api import compile_quantized
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.balance import layer_balance
 from zeroskip.sim.eie.storage import layer_storage
@@ -12,14 +12,16 @@ from zeroskip.sim.eie.storage import layer_storage
 
 @pytest.mark.parametrize("num_accs", [16, 4])
 def test_both_placements_are_compared(
-    draw_network: Callable[..., QuantNetwork], num_accs: int
+    draw_network: Callable[..., QuantGraph[QuantLinear]], num_accs: int
 ) -> None:
     network = draw_network((40, 30, 12))
     params = EieParams(
         num_pes=4, spmat_words=128, num_pointers=128, num_acts=16, num_accs=num_accs, num_biases=64
     )
     plain, placed = (
-        compile_quantized(network, params, placement=placement, name="net")
+        compile_quantized(
+            network, {"eie": params}, options={"placement": placement}, name="net"
+        ).part("eie")
         for placement in ("interleave", "balance")
     )
     before, after = layer_storage(plain), layer_storage(placed)

@@ -5,12 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from zeroskip.compiler import EieParams, compile
-from zeroskip.compiler.image.image import Image
+from zeroskip import EieParams, compile
 from zeroskip.hw.scnn.params import PRESETS
-from zeroskip.sim.api import run
-from zeroskip.sim.eie.run import Target
-from zeroskip.sim.scnn.run import run_cnn
+from zeroskip.sim.run import Target, run
 
 
 @pytest.mark.parametrize("on", ["golden", "cycles"])
@@ -21,11 +18,8 @@ def test_inputs_a_thousand_times_too_large(kind: str, on: Target) -> None:
     if kind == "cnn":
         module.insert(0, nn.Conv2d(1, 1, 3, padding=1))
     x = torch.linspace(0, 1, 96).reshape(6, 1, 4, 4)
-    image = compile(module, x[:1], x / 1000, EieParams(num_pes=4), scnn=PRESETS["tiny"], share=True)
-    right, wrong = (
-        (run(image, one, on) if isinstance(image, Image) else run_cnn(image, one, on)).clipped
-        for one in (x / 1000, x)
-    )
+    image = compile(module, x[:1], x / 1000, [EieParams(num_pes=4), PRESETS["tiny"]], share=True)
+    right, wrong = (run(image, one, on).clipped for one in (x / 1000, x))
     assert right is not None
     assert wrong is not None
     assert (right.total, right.numbers, right.warning) == (0, 96, None)

@@ -12,12 +12,12 @@ import pytest
 from zeroskip.base.errors import InputError
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.eie.formats import StallClass
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.perfetto import write_trace
-from zeroskip.sim.eie.result import RunResult
-from zeroskip.sim.eie.run import run_eie
+from zeroskip.sim.result import Result
+from zeroskip.sim.run import run
+from zeroskip.sim.trace import write_trace
 
 SIZES = (50, 40, 9)
 
@@ -33,21 +33,26 @@ def _params(*, best: bool, num_accs: int) -> EieParams:
     params=[(False, 16), (True, 16), (True, 4)], ids=["plain", "best", "passes and segments"]
 )
 def traced(
-    request: pytest.FixtureRequest, draw_network: Callable[..., QuantNetwork], tmp_path: Path
-) -> tuple[Image, Any, RunResult, list[dict[str, Any]]]:
+    request: pytest.FixtureRequest,
+    draw_network: Callable[..., QuantGraph[QuantLinear]],
+    tmp_path: Path,
+) -> tuple[Image, Any, Result, list[dict[str, Any]]]:
     """Give an image, inputs, the result and the events of the second input's trace."""
     best, num_accs = request.param
     network = draw_network(SIZES, density=0.3)
     image = compile_quantized(
-        network, _params(best=best, num_accs=num_accs), placement="balance", name="net"
+        network,
+        {"eie": _params(best=best, num_accs=num_accs)},
+        options={"placement": "balance"},
+        name="net",
     )
     rng = np.random.default_rng(2)
     x = (rng.integers(1, 9, (2, 50)) * (rng.random((2, 50)) < 0.5)).astype(np.float64)
-    result = run_eie(image, x, "cycles")
+    result = run(image, x, "cycles")
     path = tmp_path / "t.json"
     write_trace(image, x, result, path, sample=1)
     document = json.loads(path.read_text())
-    assert document["otherData"]["time"] == "1 us of the trace is 1 cycle of the array"
+    assert document["otherData"]["time"] == "1 us of the trace is 1 cycle of the arrays"
     return image, x, result, document["traceEvents"]
 
 
@@ -64,8 +69,8 @@ def test_events_are_sorted_and_end_with_the_run(traced: Any) -> None:
 
 def test_slices_are_the_cycles_that_issue(traced: Any) -> None:
     image, x, result, events = traced
-    counters = result.counters[1].sum(axis=0)
-    for pe in range(image.params.num_pes):
+    counters = result.part("eie").counters[1].sum(axis=0)
+    for pe in range(image.part("eie").params.num_pes):
         mine = [event for event in events if event["ph"] == "X" and event["tid"] == pe + 1]
         for one, then in itertools.pairwise(mine):
             assert one["ts"] + one["dur"] <= then["ts"]
@@ -83,10 +88,10 @@ def test_phases_follow_each_other_and_are_what_the_counters_say(traced: Any) -> 
     phases = [event for event in events if event["ph"] == "X" and event["tid"] == 0]
     for one, then in itertools.pairwise(phases):
         assert one["ts"] + one["dur"] == then["ts"]
-    for number, layer in enumerate(image.network.layers):
+    for number, layer in enumerate(image.graph.layers):
         for name, stall in (("setup", StallClass.SETUP), ("drain", StallClass.DRAIN)):
             spent = sum(e["dur"] for e in phases if e["name"] == f"{name} {layer.name}")
-            assert spent == result.counters[1, number, 0, stall]
+            assert spent == result.part("eie").counters[1, number, 0, stall]
 
 
 def test_queues_hold_no_more_than_they_can(traced: Any) -> None:
@@ -95,10 +100,10 @@ def test_queues_hold_no_more_than_they_can(traced: Any) -> None:
     for event in events:
         if event["ph"] == "C":
             levels.setdefault(event["name"], []).append(event["args"]["entries"])
-    assert len(levels) == image.params.num_pes
+    assert len(levels) == image.part("eie").params.num_pes
     for of_queue in levels.values():
         assert min(of_queue) == of_queue[-1] == 0
-        assert 0 < max(of_queue) <= image.params.queue_depth
+        assert 0 < max(of_queue) <= image.part("eie").params.queue_depth
 
 
 def test_only_what_was_run_is_traced(traced: Any, tmp_path: Path) -> None:

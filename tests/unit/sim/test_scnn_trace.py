@@ -13,20 +13,20 @@ from torch import nn
 
 from tests.cosim.scnn_draw import draw_layer, draw_planes
 from tests.cosim.scnn_plans import draw_runs
+from zeroskip import EieParams, compile
 from zeroskip.base.errors import ImageError, InputError
-from zeroskip.compiler import EieParams, compile
+from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import INPUT
-from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.hw.eie.formats import StallClass as EieStallClass
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.sim.result import Result
+from zeroskip.sim.run import quantized, run
 from zeroskip.sim.scnn.cycles.drain import drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.passes import PassTrace
 from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
 from zeroskip.sim.scnn.cycles.trace import trace_cnn_image
-from zeroskip.sim.scnn.perfetto import write_cnn_trace
-from zeroskip.sim.scnn.result import CnnResult
-from zeroskip.sim.scnn.run import cnn_inputs, run_cnn
+from zeroskip.sim.trace import write_trace
 
 _P = replace(PRESETS["tiny"], num_streams=4)
 _PAIRS = slice(StallClass.USEFUL, StallClass.FRAGMENTATION + 1)
@@ -78,7 +78,7 @@ def test_passes_of_drawn_layers_are_what_the_counters_say() -> None:
         if runs is None:
             continue
         plain, traced = ScnnCycles(_P, runs), ScnnCycles(_P, runs)
-        for number, run in enumerate(runs):
+        for number, one_run in enumerate(runs):
             times: list[PassTrace] = []
             counts: list[RunCount] = [
                 plain.count(number, {INPUT: x}),
@@ -89,7 +89,7 @@ def test_passes_of_drawn_layers_are_what_the_counters_say() -> None:
             assert times[0].start == 0
             for one, then in itertools.pairwise(times):
                 assert one.end == then.start
-            for one, when, mine in zip(run.program, times, counts[1].counters, strict=True):
+            for one, when, mine in zip(one_run.program, times, counts[1].counters, strict=True):
                 _check_pass(one, when, mine, _P)
                 kept += not one.drain
                 several += one.groups > 1
@@ -104,7 +104,7 @@ def test_passes_of_drawn_layers_are_what_the_counters_say() -> None:
 @pytest.fixture(scope="module", params=[True, False], ids=["with EIE", "SCNN alone"])
 def traced(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[CnnImage, np.ndarray, CnnResult, list[dict[str, Any]]]:
+) -> tuple[Image, np.ndarray, Result, list[dict[str, Any]]]:
     """Give an image, inputs, the result and the events of the second input's trace."""
     torch.manual_seed(1)
     layers: list[nn.Module] = [
@@ -120,11 +120,10 @@ def traced(
     rng = np.random.default_rng(4)
     x = rng.normal(size=(3, 2, 10, 10)).clip(0)
     eie = EieParams(num_pes=2, queue_depth=4)
-    image = compile(module, torch.tensor(x[:1], dtype=torch.float32), x, eie, scnn=_P, share=True)
-    assert isinstance(image, CnnImage)
-    result = run_cnn(image, x, "cycles")
+    image = compile(module, torch.tensor(x[:1], dtype=torch.float32), x, [eie, _P], share=True)
+    result = run(image, x, "cycles")
     path = tmp_path_factory.mktemp("trace") / "t.json"
-    write_cnn_trace(image, x, result, path, sample=1)
+    write_trace(image, x, result, path, sample=1)
     document = json.loads(path.read_text())
     assert document["otherData"]["input"] == 1
     assert document["otherData"]["time"] == "1 us of the trace is 1 cycle of the arrays"
@@ -151,7 +150,7 @@ def test_events_are_those_of_the_format(traced: Any) -> None:
     pes = [name for (pid, _), name in names.items() if pid == 1 and name.startswith("PE")]
     assert pes == ["PE 0 (0, 0)", "PE 1 (1, 0)", "PE 2 (0, 1)", "PE 3 (1, 1)"]
     assert names[1, None] == f"SCNN array of {image.name}"
-    assert ((2, None) in names) == (image.tail is not None)
+    assert ((2, None) in names) == (len(image.parts) > 1)
 
 
 def test_the_sequencer_is_never_without_a_pass(traced: Any) -> None:
@@ -160,20 +159,20 @@ def test_the_sequencer_is_never_without_a_pass(traced: Any) -> None:
     assert passes[0]["ts"] == 0
     for one, then in itertools.pairwise(passes):
         assert one["ts"] + one["dur"] == then["ts"]
-    assert passes[-1]["ts"] + passes[-1]["dur"] == result.run_cycles[1].sum()
-    assert len(passes) == 2 * sum(len(run.program) for run in image.runs)
-    for number, layer in enumerate(image.network.graph.layers):
+    assert passes[-1]["ts"] + passes[-1]["dur"] == result.part("scnn").run_cycles[1].sum()
+    assert len(passes) == 2 * sum(len(run.program) for run in image.part("scnn").runs)
+    for number, layer in enumerate(image.part("scnn").layers):
         mine = [one for one in passes if one["args"]["layer"] == layer.name]
         assert mine
-        counters = result.counters[1, number, 0]
-        assert sum(one["dur"] for one in mine) * image.params.mults == counters.sum()
+        counters = result.part("scnn").counters[1, number, 0]
+        assert sum(one["dur"] for one in mine) * image.part("scnn").params.mults == counters.sum()
         setup = sum(one["dur"] for one in mine if one["name"] == f"setup {layer.name}")
-        assert setup * image.params.mults == counters[StallClass.SETUP]
+        assert setup * image.part("scnn").params.mults == counters[StallClass.SETUP]
 
 
 def test_pes_and_the_drain_work_within_passes(traced: Any) -> None:
     image, _, result, events = traced
-    p = image.params
+    p = image.part("scnn").params
     runs = [one for one in _slices(events, 1, 0) if one["name"].startswith("run ")]
     for tid in range(1, 2 + p.num_pes):
         mine = _slices(events, 1, tid)
@@ -185,27 +184,27 @@ def test_pes_and_the_drain_work_within_passes(traced: Any) -> None:
             assert any(run["ts"] <= one["ts"] and end <= run["ts"] + run["dur"] for run in runs)
     steps = sum(
         len(drain_exchanges(one)) * ((one.groups - 1) * one.kc + one.kc_last)
-        for run in image.runs
+        for run in image.part("scnn").runs
         for one in run.program
         if one.drain
     )
     assert sum(one["dur"] for one in _slices(events, 1, 1)) == steps
     for pe in range(p.num_pes):
         pairs = sum(one["args"]["pairs"] for one in _slices(events, 1, 2 + pe))
-        assert pairs * p.mults == result.counters[1, :, pe, _PAIRS].sum()
+        assert pairs * p.mults == result.part("scnn").counters[1, :, pe, _PAIRS].sum()
 
 
 def test_eie_begins_where_scnn_ends(traced: Any) -> None:
     image, _, result, events = traced
-    if image.tail is None:
+    if len(image.parts) == 1:
         assert {event["pid"] for event in events} == {1}
         return
     assert {event["pid"] for event in events} == {1, 2, 3}
     phases = _slices(events, 2, 0)
-    assert phases[0]["ts"] == result.run_cycles[1].sum()
+    assert phases[0]["ts"] == result.part("scnn").run_cycles[1].sum()
     assert phases[-1]["ts"] + phases[-1]["dur"] == result.cycles[1]
-    counters = result.tail.counters[1].sum(axis=0)
-    for pe in range(image.tail.params.num_pes):
+    counters = result.part("eie").counters[1].sum(axis=0)
+    for pe in range(image.part("eie").params.num_pes):
         issued = counters[pe, EieStallClass.USEFUL] + counters[pe, EieStallClass.PADDING]
         assert sum(one["dur"] for one in _slices(events, 2, pe + 1)) == issued
 
@@ -213,23 +212,24 @@ def test_eie_begins_where_scnn_ends(traced: Any) -> None:
 def test_only_what_was_run_is_traced(traced: Any, tmp_path: Path) -> None:
     image, x, result, _ = traced
     with pytest.raises(InputError, match="input 3 cannot be traced: there are 3, from 0 up"):
-        write_cnn_trace(image, x, result, tmp_path / "u.json", sample=3)
+        write_trace(image, x, result, tmp_path / "u.json", sample=3)
     assert not [*tmp_path.iterdir()]
 
 
 def test_damaged_images_are_told(traced: Any, tmp_path: Path) -> None:
     image, x, result, _ = traced
-    first, *later = image.runs
+    part = image.part("scnn")
+    first, *later = part.runs
     longer = replace(first, program=(replace(first.program[0], groups=99), *first.program[1:]))
-    damaged = replace(image, runs=(longer, *later))
+    damaged = replace(image, parts=(replace(part, runs=(longer, *later)), *image.parts[1:]))
     with pytest.raises(ImageError, match="is damaged: stream 0 has"):
-        write_cnn_trace(damaged, x, result, tmp_path / "u.json")
+        write_trace(damaged, x, result, tmp_path / "u.json")
     assert not [*tmp_path.iterdir()]
 
 
 def test_traces_need_the_models_tensors_only(traced: Any) -> None:
     image, x, result, _ = traced
-    golden = run_cnn(image, x)
-    planes = cnn_inputs(image, x)
+    golden = run(image, x)
+    planes = quantized(image, x)
     tensors = {name: of_all[2] for name, of_all in {INPUT: planes, **golden.tensors}.items()}
-    assert trace_cnn_image(image, tensors)[-1].end == result.run_cycles[2].sum()
+    assert trace_cnn_image(image.part("scnn"), tensors)[-1].end == result.part("scnn").cycles[2]

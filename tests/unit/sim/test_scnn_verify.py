@@ -8,40 +8,38 @@ import numpy as np
 import pytest
 
 from tests.cosim.scnn_draw import draw_layer, draw_planes
-from zeroskip.compiler.ir.fixed import run_graph
-from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantGraph
-from zeroskip.compiler.scnn.image import CnnImage
+from tests.support.images import scnn_image
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph
 from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.scnn.tiles import encode_tiles
+from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.machine import Selection, machine
+from zeroskip.sim.result import Result
+from zeroskip.sim.run import run_planes
 from zeroskip.sim.scnn.cycles.image import run_cnn_image
-from zeroskip.sim.scnn.differences import CnnDifference, StoreDifference
-from zeroskip.sim.scnn.result import CnnResult, by_conv_layer
+from zeroskip.sim.scnn.differences import ConvDifference, StoreDifference
+from zeroskip.sim.scnn.job import scnn_result
 from zeroskip.sim.scnn.rtl_files import BlockStore, ScnnResult
-from zeroskip.sim.scnn.run import cnn_result
-from zeroskip.sim.scnn.verify import compare_cnn
 from zeroskip.sim.scnn.walk import map_pass
+from zeroskip.sim.verify import compare_raw
 
 _P = replace(PRESETS["tiny"], num_streams=4)
 
 
-def _perfect() -> tuple[CnnImage, CnnResult, ScnnResult]:
+def _perfect() -> tuple[Image, Result, ScnnResult]:
     """Make an image, and what models and a faultless array give for two inputs."""
     rng = np.random.default_rng(5)
     conv = draw_layer(rng, "conv", [(INPUT, (3, 6, 7))], _P, kind="conv")
     graph = QuantGraph((3, 6, 7), (conv,), ("conv",))
     runs = build(graph, _P)
-    image = CnnImage("drawn", _P, QuantCnn(graph, None), runs)
+    image = scnn_image("drawn", graph, _P, runs)
+    part = image.part("scnn")
     planes = draw_planes(rng, (3, 6, 7), 2, _P, low=_P.min_act)
-    tensors = run_graph(graph, planes, _P.acc_bits, _P.act_bits)
-    cycles, counters = run_cnn_image(image, tensors)
-    model = CnnResult(
-        np.zeros(0),
-        {"conv": tensors["conv"]},
-        image.channel_orders,
-        run_cycles=cycles,
-        counters=by_conv_layer(runs, 1, counters),
-    )
+    model = run_planes(image, planes, "cycles")
+    tensors = {INPUT: planes, **model.tensors}
+    cycles, counters = run_cnn_image(part, tensors)
     outputs = []
     for run in runs:
         made = []
@@ -66,7 +64,7 @@ def _perfect() -> tuple[CnnImage, CnnResult, ScnnResult]:
         )
     raw = ScnnResult(
         tuple(outputs),
-        dict(tensors),
+        {"conv": tensors["conv"]},
         tuple(stores),
         cycles.copy(),
         np.zeros(2, np.int64),
@@ -100,20 +98,22 @@ def _flip_word(raw: ScnnResult) -> ScnnResult:
 
 def test_what_is_right_passes() -> None:
     image, model, raw = _perfect()
-    result = compare_cnn(image, model, cnn_result(image, raw))
+    result = compare_raw(image, model, scnn_result(image.part("scnn"), raw))
     assert result.ok
+    counters = model.part("scnn").counters
+    assert counters is not None
     assert result.words > 2 * model.tensors["conv"][0].size
-    assert result.counters == raw.cycles.size + model.counters.size  # type: ignore[union-attr]
+    assert result.counters == raw.cycles.size + counters.size
 
 
 @pytest.mark.parametrize(
-    ("harm", "kind"), [(_flip_output, CnnDifference), (_flip_word, StoreDifference)]
+    ("harm", "kind"), [(_flip_output, ConvDifference), (_flip_word, StoreDifference)]
 )
 def test_one_wrong_bit_is_named(
     harm: Callable[[ScnnResult], ScnnResult], kind: type[object]
 ) -> None:
     image, model, raw = _perfect()
-    result = compare_cnn(image, model, cnn_result(image, harm(raw)))
+    result = compare_raw(image, model, scnn_result(image.part("scnn"), harm(raw)))
     assert not result.ok
     assert result.differ == 1
     assert isinstance(result.differences[0], kind)
@@ -124,7 +124,21 @@ def test_one_wrong_bit_is_named(
 def test_a_wrong_counter_is_named() -> None:
     image, model, raw = _perfect()
     raw.counters[1, 0, 2, 4] += 1
-    result = compare_cnn(image, model, cnn_result(image, raw))
+    result = compare_raw(image, model, scnn_result(image.part("scnn"), raw))
     assert result.cycles_differ == 1
     assert "input 1, layer conv, PE 2" in str(result.cycle_differences[0])
     assert not result.ok
+
+
+def test_counters_are_compared_with_goldens_products() -> None:
+    image, model, raw = _perfect()
+    part = image.part("scnn")
+    counted = model.part("scnn").counters
+    assert counted is not None
+    useful = counted[..., StallClass.USEFUL].sum(axis=2)
+    whole, rtl = Selection(part, ("conv",)), scnn_result(part, raw)
+    assert useful.shape == (2, 1)
+    assert machine("scnn").counter_problems(whole, rtl, useful) == []
+    useful[1, 0] += 1
+    (problem,) = machine("scnn").counter_problems(whole, rtl, useful)
+    assert problem.startswith("input 1, layer conv: the array counted ")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zeroskip.compiler.ir.network import QuantNetwork
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.sweep.grid import Point, grid
 from zeroskip.sim.sweep.run import Sweep
@@ -22,7 +22,7 @@ AXES = {"num_pes": [2, 4, 256], "queue_depth": [1, 8], "placement": ["interleave
 
 
 @pytest.fixture
-def work(draw_network: Callable[..., QuantNetwork]) -> ImageWork:
+def work(draw_network: Callable[..., QuantGraph[QuantLinear]]) -> ImageWork:
     """Give a network of two layers with two inputs."""
     rng = np.random.default_rng(3)
     x = rng.integers(1, 9, (2, 40)) * (rng.random((2, 40)) < 0.6)

@@ -5,8 +5,8 @@ import numpy as np
 from tests.unit.sweep.conftest import BASE
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.hw.eie.formats import StallClass
-from zeroskip.sim.eie.run import run_eie
 from zeroskip.sim.eie.streams import column_streams
+from zeroskip.sim.run import run
 from zeroskip.sim.sweep.grid import Point, grid
 from zeroskip.sim.sweep.measure import measure_points
 from zeroskip.sim.sweep.work import ImageWork
@@ -19,9 +19,12 @@ def _points() -> list[Point]:
 def test_rows_are_what_a_run_of_each_image_gives(work: ImageWork) -> None:
     for point, rows in zip(_points(), measure_points(work, _points()), strict=True):
         image = compile_quantized(
-            work.network, point.params, placement=point.placement, name="again"
+            work.network,
+            {"eie": point.params},
+            options={"placement": point.placement},
+            name="again",
         )
-        result = run_eie(image, work.x, "cycles")
+        result = run(image, work.x, "cycles").part("eie")
         assert result.counters is not None
         assert result.cycles is not None
         assert [row["layer"] for row in rows] == ["fc1", "fc2"]
@@ -44,11 +47,14 @@ def test_reads_are_the_words_that_broadcast_columns_span(work: ImageWork) -> Non
         for point in _points()[:1]
     ]
     ((first, _),) = measure_points(work, narrow)
-    image = compile_quantized(
-        work.network, narrow[0].params, placement=narrow[0].placement, name="again"
-    )
-    srams = {name: sram.words for name, sram in image.srams.items()}
-    streams = column_streams(srams, image.params, image.program)[0]
+    part = compile_quantized(
+        work.network,
+        {"eie": narrow[0].params},
+        options={"placement": narrow[0].placement},
+        name="again",
+    ).part("eie")
+    srams = {name: sram.words for name, sram in part.srams.items()}
+    streams = column_streams(srams, part.params, part.program)[0]
     expected = 0
     for stream in streams:
         for column in np.flatnonzero(work.x[0] != 0).tolist() + np.flatnonzero(work.x[1]).tolist():

@@ -66,7 +66,7 @@ def make_bitstream(
     _check_target(output, target)
     base = build_base(
         board,
-        image.params,
+        image.alone("eie").params,
         cache_dir(),
         clock_mhz=clock_mhz or board.clock_mhz,
         baud=baud,
@@ -108,7 +108,7 @@ def _write(board: Board, base: Base, image: Image, stage: Path, name: str) -> di
     _, places = read_layout(base.folder)
     configuration = CONFIGURATION[board.family]
     text = (base.folder / configuration).read_text()
-    words = {key: sram.words for key, sram in image.srams.items()}
+    words = {key: sram.words for key, sram in image.alone("eie").srams.items()}
     (stage / configuration).write_text(fill(text, layout, places, words))
     filled = time.monotonic() - begin
     packed = pack(board, stage, name)
@@ -137,7 +137,7 @@ def _report(path: Path, image: Image, layout: dict[str, Any], file: Path) -> dic
         "board": layout["board"],
         "image": str(path),
         "name": image.name,
-        "num_pes": image.params.num_pes,
+        "num_pes": image.alone("eie").params.num_pes,
         "params": layout["params"],
         "bitstream": str(file),
         "clock_mhz": mhz,

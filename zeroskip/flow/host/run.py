@@ -1,6 +1,6 @@
 """Compiled images on a board: load them, run inputs, read everything there is to read.
 
-Images are taken as they are (:class:`.Image`), but only looked at: this module
+Images are taken as they are (:class:`.EiePart`), but only looked at: this module
 needs nothing of the compiler but its plain data.
 """
 
@@ -20,8 +20,9 @@ from zeroskip.flow.host.spaces import NUM_STALL_CLASSES, Control, Space, place_o
 from zeroskip.hw.board.protocol import params_digest
 
 if TYPE_CHECKING:
-    from zeroskip.compiler.eie.segment import Segment, SramData
-    from zeroskip.compiler.image.image import Image
+    from zeroskip.compiler.eie.engine import EiePart
+    from zeroskip.compiler.eie.segment import Segment
+    from zeroskip.compiler.engine import SramData
 
 __all__ = ["BoardResult", "check_board", "load_image", "run_image"]
 
@@ -45,7 +46,7 @@ class BoardResult:
     counters: NDArray[np.int64] | None
 
 
-def check_board(board: Board, image: Image) -> None:
+def check_board(board: Board, part: EiePart) -> None:
     """Check that a board holds the array that an image was compiled for.
 
     Raises
@@ -54,16 +55,16 @@ def check_board(board: Board, image: Image) -> None:
         If not.
     """
     identity = board.identify()
-    if identity.digest != params_digest(dataclasses.asdict(image.params)):
+    if identity.digest != params_digest(dataclasses.asdict(part.params)):
         raise HostError(
-            f"the board has another array ({identity.num_pes} PEs) than image {image.name!r} was "
-            f"compiled for ({image.params.num_pes} PEs): make a bitstream of this image, or "
+            f"the board has another array ({identity.num_pes} PEs) than the image was "
+            f"compiled for ({part.params.num_pes} PEs): make a bitstream of this part, or "
             "compile the network with the board's parameters"
         )
 
 
 def load_image(
-    board: Board, image: Image, *, check: bool = True, progress: Progress | None = None
+    board: Board, part: EiePart, *, check: bool = True, progress: Progress | None = None
 ) -> None:
     """Write what an image has in the SRAMs at first.
 
@@ -78,13 +79,13 @@ def load_image(
         If the board has another array, refuses or does not answer.
     """
     if check:
-        check_board(board, image)
-    _load(board, image.segments[0].srams, progress)
+        check_board(board, part)
+    _load(board, part.segments[0].srams, progress)
 
 
 def run_image(
     board: Board,
-    image: Image,
+    part: EiePart,
     columns: NDArray[np.int64],
     *,
     counters: bool = True,
@@ -103,17 +104,17 @@ def run_image(
     HostError
         If the board refuses or does not answer, or a run does not end.
     """
-    p, report = image.params, progress or (lambda *_: None)
-    inputs = np.zeros((len(columns), image.heights[0] * p.num_pes), np.int64)
-    inputs[:, image.placement[0]] = columns
-    runs = _Runs(board, image, counters=counters and p.counters)
+    p, report = part.params, progress or (lambda *_: None)
+    inputs = np.zeros((len(columns), part.heights[0] * p.num_pes), np.int64)
+    inputs[:, part.placement[0]] = columns
+    runs = _Runs(board, part, counters=counters and p.counters)
     results: list[NDArray[np.int64]] = []
     cycles: list[int] = []
     counted: list[NDArray[np.int64]] = []
     for number, one in enumerate(inputs.reshape(len(columns), -1, p.num_pes)):
         report("run", number, len(columns))
         vector, spent, classes = runs.run(one, again=number > 0)
-        results.append(vector.ravel()[image.placement[-1]])
+        results.append(vector.ravel()[part.placement[-1]])
         cycles.append(spent)
         counted.append(classes)
     report("run", len(columns), len(columns))
@@ -125,15 +126,15 @@ def run_image(
 
 
 class _Runs:
-    """The segments of an image, run one after the other for each input."""
+    """The segments of an part, run one after the other for each input."""
 
-    def __init__(self, board: Board, image: Image, *, counters: bool) -> None:
+    def __init__(self, board: Board, part: EiePart, *, counters: bool) -> None:
         self.counters = counters
-        self._board, self._p = board, image.params
-        self._segments = image.segments
-        replaced = {name for segment in image.segments[1:] for name in segment.srams}
+        self._board, self._p = board, part.params
+        self._segments = part.segments
+        replaced = {name for segment in part.segments[1:] for name in segment.srams}
         # What later segments have replaced when the next input comes.
-        self._again = {name: s for name, s in image.segments[0].srams.items() if name in replaced}
+        self._again = {name: s for name, s in part.segments[0].srams.items() if name in replaced}
 
     def run(
         self, rows: NDArray[np.int64], *, again: bool
@@ -151,8 +152,8 @@ class _Runs:
                 board.clear_counters()
             if segment.load:
                 first, count = segment.load
-                part = vectors[segment.passes[0]][first : first + count]
-                self._write_acts(part, board.source())
+                rows = vectors[segment.passes[0]][first : first + count]
+                self._write_acts(rows, board.source())
             board.run(keep=at > 0)
             layer = segment.passes[-1] + 1
             cycles += board.control(Control.CYCLES)
@@ -161,8 +162,8 @@ class _Runs:
             if segment.store:
                 first, count = segment.store
                 file = board.source() ^ (not segment.program[-1].swap)
-                part = self._read_acts(count, file)
-                vectors[layer] = np.concatenate([vectors.get(layer, part[:0])[:first], part])
+                read = self._read_acts(count, file)
+                vectors[layer] = np.concatenate([vectors.get(layer, read[:0])[:first], read])
         shape = (0, self._p.num_pes, NUM_STALL_CLASSES)
         return vectors[layer], cycles, np.concatenate([np.zeros(shape, np.int64), *counted])
 

@@ -15,10 +15,9 @@ from torch import nn
 from torch.nn import functional
 
 from tests.support.tiers import examples
-from zeroskip.compiler import compile
-from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip import compile
 from zeroskip.hw.scnn.params import PRESETS
-from zeroskip.sim.scnn.run import run_cnn
+from zeroskip.sim.run import run
 
 small = st.integers(1, 3)
 
@@ -73,8 +72,7 @@ def test_golden_has_the_numbers_of_torch(drawn: tuple[Drawn, tuple[int, ...]]) -
     with torch.no_grad():
         exact = module.eval()(x).numpy()
     # Formats with a fraction of no bit: nothing is rounded.
-    image = compile(module, x[:1], x * 32, scnn=PRESETS["tiny"])
-    assert isinstance(image, CnnImage)
+    image = compile(module, x[:1], x * 32, arrays=PRESETS["tiny"])
     for on in ("golden", "cycles"):
-        outputs = run_cnn(image, x, on=on).outputs
+        outputs = run(image, x, on=on).outputs
         np.testing.assert_array_equal(outputs.reshape(exact.shape), exact)

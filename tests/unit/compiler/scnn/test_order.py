@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from tests.cosim.scnn_draw import draw_graph, draw_planes
-from zeroskip.base.errors import ImageError
+from tests.support.images import scnn_image
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.fixed import layer_results
-from zeroskip.compiler.ir.graph import INPUT, QuantCnn, QuantConv, QuantGraph
-from zeroskip.compiler.scnn.compile import compile_quantized_cnn
-from zeroskip.compiler.scnn.image import CnnImage
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.order import channel_cuts, permute_channels
 from zeroskip.compiler.scnn.program import build
 from zeroskip.hw.scnn.params import PRESETS
-from zeroskip.sim.eie.contents import cnn_problems
-from zeroskip.sim.scnn.run import run_cnn
+from zeroskip.sim.run import run
+from zeroskip.sim.scnn.contents import scnn_problems
 
 _ARRAY = replace(PRESETS["tiny"], num_streams=4, act_words=256, num_channels=64)
 # Too many channels for all layers in one run, and so blocks of PEs with streams of their own.
@@ -76,46 +76,36 @@ def _graph(density: np.ndarray) -> QuantGraph:
 
 def test_an_unlucky_order_is_mended() -> None:
     graph = _graph(np.linspace(1, 0.02, 192))
-    image = compile_quantized_cnn(QuantCnn(graph, None), _BLOCKS, name="sorted")
-    assert list(image.report["channel_order"]) == ["first"]
-    order = image.report["channel_order"]["first"]
+    image = compile_quantized(graph, {"scnn": _BLOCKS}, name="sorted")
+    assert list(image.part("scnn").orders) == ["first"]
+    order = image.part("scnn").orders["first"]
     assert sorted(order) == list(range(192))
-    assert order != list(range(192))
-    assert cnn_problems(image) == ()
+    assert order.tolist() != list(range(192))
+    assert scnn_problems(image.part("scnn"), "0_scnn", image.report, 10) == ()
     np.testing.assert_array_equal(image.channel_orders["first"], order)
     np.testing.assert_array_equal(image.channel_orders["last"], np.arange(4))
-    runs = build(graph, _BLOCKS)
-    plain = replace(image, network=QuantCnn(graph, None), runs=runs, report={})
+    plain = scnn_image("plain", graph, _BLOCKS, build(graph, _BLOCKS))
     x = np.random.default_rng(1).random((1, 32, 12, 12))
-    after, before = run_cnn(image, x, "cycles"), run_cnn(plain, x, "cycles")
+    after, before = run(image, x, "cycles"), run(plain, x, "cycles")
     np.testing.assert_array_equal(after.outputs, before.outputs)
     np.testing.assert_array_equal(after.tensors["first"], before.tensors["first"])
-    assert (after.held["first"] != before.held["first"]).any()
-    assert after.run_cycles is not None
-    assert before.run_cycles is not None
-    assert after.run_cycles.sum() < 0.95 * before.run_cycles.sum()
+    held = [one.part("scnn").held["first"] for one in (after, before)]
+    assert (held[0] != held[1]).any()
+    assert after.cycles is not None
+    assert before.cycles is not None
+    assert after.cycles.sum() < 0.95 * before.cycles.sum()
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        [],
-        {"first": 5},
-        {"first": [1, 0]},
-        {"first": [True]},
-        {"other": [0]},
-        {"first": [[0]] * 192},
-    ],
-)
-def test_a_report_without_an_order_is_refused(said: object, tmp_path: Path) -> None:
-    graph = _graph(np.full(4, 0.3))
-    image = compile_quantized_cnn(QuantCnn(graph, None), _ARRAY, name="report")
-    replace(image, report={"channel_order": said}).save(tmp_path / "image")
-    with pytest.raises(ImageError, match=r"report\.channel_order must have"):
-        CnnImage.load(tmp_path / "image")
+def test_an_order_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
+    graph = _graph(np.linspace(1, 0.02, 192))
+    image = compile_quantized(graph, {"scnn": _BLOCKS}, name="sorted")
+    image.save(tmp_path / "image")
+    loaded = Image.load(tmp_path / "image")
+    assert loaded.channel_orders.keys() == image.channel_orders.keys()
+    for name, order in image.channel_orders.items():
+        np.testing.assert_array_equal(loaded.channel_orders[name], order)
 
 
 def test_even_channels_stay() -> None:
-    image = compile_quantized_cnn(QuantCnn(_graph(np.full(192, 0.4)), None), _BLOCKS, name="even")
-    assert "channel_order" not in image.report
-    assert image.network.graph.layers[0].weight.shape[0] == 192
+    image = compile_quantized(_graph(np.full(192, 0.4)), {"scnn": _BLOCKS}, name="even")
+    assert image.part("scnn").orders == {}

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from tests.support.tiers import examples
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.ir.graph import QuantCnn, QuantConv, QuantGraph
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
 from zeroskip.compiler.scnn import cost, geometry
 from zeroskip.compiler.scnn.clear import keeps_clear
-from zeroskip.compiler.scnn.compile import compile_quantized_cnn
 from zeroskip.compiler.scnn.cost import count_runs
 from zeroskip.compiler.scnn.geometry import cut_axis, layer_regions, least_tile
 from zeroskip.compiler.scnn.layer import LayerPlan, layer_runs
@@ -251,7 +251,7 @@ def test_many_runs_are_told_of() -> None:
     for params, many in ((TINY, True), (PRESETS["tile"], False)):
         told.clear()
         graph = QuantGraph(conv.in_shape, (conv,), ("layer",))
-        image = compile_quantized_cnn(QuantCnn(graph, None), params, name="n", progress=tell)
+        image = compile_quantized(graph, {"scnn": params}, name="n", progress=tell)
         count = image.report["runs"]
         assert (count > MANY_RUNS) == many
         said = [f"layer 'layer' is cut into {count} runs"] * many

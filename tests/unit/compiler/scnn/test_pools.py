@@ -15,26 +15,24 @@ from torch import nn
 from tests.cosim.scnn_check import integer_torch
 from tests.support.tiers import examples
 from tests.unit.compiler.pool_modules import pools
-from zeroskip import compiler
+from zeroskip import compile
 from zeroskip.base.errors import CompileError
+from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import Area, QuantConv
 from zeroskip.compiler.scnn.areas import area_layers
 from zeroskip.compiler.scnn.check import check_layer
-from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.compiler.scnn.program import build
 from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.run import quantized, run
 from zeroskip.sim.scnn.decode import decode
 from zeroskip.sim.scnn.decoded import as_decoded
-from zeroskip.sim.scnn.run import cnn_inputs, run_cnn
 
 PARAMS = dataclasses.replace(PRESETS["tiny"], num_streams=4)
 
 
-def compiled(pool: nn.Module, x: NDArray[np.float32], **params: Any) -> CnnImage:
+def compiled(pool: nn.Module, x: NDArray[np.float32], **params: Any) -> Image:
     p = dataclasses.replace(PARAMS, **params)
-    image = compiler.compile(pool.eval(), torch.from_numpy(x[:1]), x, scnn=p)
-    assert isinstance(image, CnnImage)
-    return image
+    return compile(pool.eval(), torch.from_numpy(x[:1]), x, arrays=p)
 
 
 def expected(pool: nn.Module, x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -60,14 +58,14 @@ def divisors(pool: nn.AvgPool2d, x: NDArray[np.float32]) -> NDArray[np.float64]:
 def test_pools(drawn: tuple[nn.Module, tuple[int, int, int], NDArray[np.float32]]) -> None:
     pool, _, x = drawn
     image = compiled(pool, x)
-    graph = image.network.graph
+    graph = image.part("scnn").graph
     layer = graph.layers[0]
     # What the memories hold is the layer; it is the layer's weights that golden computes with.
-    (made,) = decode(image.runs, graph, image.params)
+    (made,) = decode(image.part("scnn").runs, graph, image.part("scnn").params)
     np.testing.assert_array_equal(made.weight, as_decoded(layer, graph).weight)
-    result = run_cnn(image, x)
-    planes = cnn_inputs(image, x)
-    exact = integer_torch(graph, planes, image.params)
+    result = run(image, x)
+    planes = quantized(image, x)
+    exact = integer_torch(graph, planes, image.part("scnn").params)
     np.testing.assert_array_equal(result.tensors[layer.name], exact[layer.name])
     # Beside the floats: half a step of the output, of each input, and of each weight.
     mean = average(pool)
@@ -110,9 +108,9 @@ def test_pools(drawn: tuple[nn.Module, tuple[int, int, int], NDArray[np.float32]
 def test_areas(pool: nn.Module, shape: tuple[int, int, int], areas: int) -> None:
     x = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
     image = compiled(pool, x)
-    assert len(image.network.graph.layers[0].areas) == areas
-    assert len(image.runs) >= max(1, areas)
-    error = np.abs(run_cnn(image, x).outputs - expected(pool, x)).max()
+    assert len(image.part("scnn").graph.layers[0].areas) == areas
+    assert len(image.part("scnn").runs) >= max(1, areas)
+    error = np.abs(run(image, x).outputs - expected(pool, x)).max()
     assert error <= 1e-2 * np.abs(x).max()
 
 
@@ -127,7 +125,7 @@ def test_areas(pool: nn.Module, shape: tuple[int, int, int], areas: int) -> None
 def test_long_strides(pool: nn.Module) -> None:
     x = -np.random.default_rng(0).random((4, 2, 20, 19), np.float32)
     image = compiled(pool, x, num_channels=1024, act_words=1024, num_taps=128)
-    error = np.abs(run_cnn(image, x).outputs - expected(pool, x)).max()
+    error = np.abs(run(image, x).outputs - expected(pool, x)).max()
     assert error <= 1e-3
 
 
@@ -136,8 +134,8 @@ def test_maxima_of_negatives_never_come_from_padding(padding: int) -> None:
     pool = nn.MaxPool2d(3, 2, padding, ceil_mode=True)
     x = -1 - np.random.default_rng(0).random((4, 2, 8, 9), np.float32)
     image = compiled(pool, x)
-    assert image.network.graph.layers[0].signed_input
-    outputs = run_cnn(image, x).outputs
+    assert image.part("scnn").graph.layers[0].signed_input
+    outputs = run(image, x).outputs
     assert outputs.max() <= -1
     np.testing.assert_allclose(outputs, expected(pool, x), atol=2.0**-14)
 
@@ -155,8 +153,15 @@ def test_others_fuse_around_areas() -> None:
     )
     x = np.random.default_rng(0).normal(size=(4, 1, 5, 5)).astype(np.float32)
     image = compiled(network, x, num_descriptors=16)
-    assert [run.passes for run in image.runs] == [(0, 1), (2,), (2,), (2,), (2,), (3, 4)]
-    error = np.abs(run_cnn(image, x).outputs - expected(network, x)).max()
+    assert [run.passes for run in image.part("scnn").runs] == [
+        (0, 1),
+        (2,),
+        (2,),
+        (2,),
+        (2,),
+        (3, 4),
+    ]
+    error = np.abs(run(image, x).outputs - expected(network, x)).max()
     assert error <= 1e-2
 
 
@@ -164,11 +169,11 @@ def test_images_keep_areas(tmp_path: Any) -> None:
     x = np.random.default_rng(0).normal(size=(4, 2, 5, 5)).astype(np.float32)
     image = compiled(nn.AvgPool2d(3, 1, 1, count_include_pad=False), x)
     image.save(tmp_path / "image")
-    loaded = CnnImage.load(tmp_path / "image")
-    (layer,) = loaded.network.graph.layers
-    assert layer.areas == image.network.graph.layers[0].areas
+    loaded = Image.load(tmp_path / "image")
+    (layer,) = loaded.part("scnn").layers
+    assert layer.areas == image.part("scnn").graph.layers[0].areas
     assert len(layer.areas) == 9
-    np.testing.assert_array_equal(run_cnn(loaded, x).outputs, run_cnn(image, x).outputs)
+    np.testing.assert_array_equal(run(loaded, x).outputs, run(image, x).outputs)
     plain = compiled(nn.AvgPool2d(3, 1, 1), x)
     plain.save(tmp_path / "plain")
     assert b"areas" not in (tmp_path / "plain" / "manifest.json").read_bytes()
@@ -179,12 +184,12 @@ def test_areas_with_too_small_a_codebook() -> None:
     x = np.random.default_rng(0).normal(size=(4, 1, 6, 6)).astype(np.float32)
     pool = nn.AvgPool2d(5, 1, 2, count_include_pad=False)
     image = compiled(pool, x, code_bits=1)
-    error = np.abs(run_cnn(image, x).outputs - expected(pool, x)).max()
+    error = np.abs(run(image, x).outputs - expected(pool, x)).max()
     assert error <= 1e-2
 
 
 def _layer(x: NDArray[np.float32]) -> QuantConv:
-    return compiled(nn.AvgPool2d(2, 2, ceil_mode=True), x).network.graph.layers[0]
+    return compiled(nn.AvgPool2d(2, 2, ceil_mode=True), x).part("scnn").layers[0]
 
 
 @pytest.mark.parametrize(
@@ -210,9 +215,9 @@ def test_wrong_areas_are_refused(change: dict[str, Any], message: str) -> None:
 def test_area_layers_read_what_they_need_only() -> None:
     x = np.random.default_rng(0).normal(size=(4, 1, 6, 6)).astype(np.float32)
     image = compiled(nn.AvgPool2d(3, 1, 1, count_include_pad=False), x)
-    (layer,) = image.network.graph.layers
+    (layer,) = image.part("scnn").graph.layers
     read = [(one.in_y0, one.in_x0, *part.in_shape[1:]) for one, part in area_layers(layer)]
     assert read[0] == (0, 0, 2, 2)
     assert read[4] == (0, 0, 6, 6)
     assert read[8] == (4, 4, 2, 2)
-    assert len(build(image.network.graph, PARAMS)) == 9
+    assert len(build(image.part("scnn").graph, PARAMS)) == 9

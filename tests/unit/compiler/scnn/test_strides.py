@@ -8,13 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from zeroskip.compiler import EieParams, compile
+from tests.support.images import scnn_image
+from zeroskip import EieParams, compile
+from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import QuantGraph
-from zeroskip.compiler.scnn.image import CnnImage
 from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.scnn.strides import choose_strides
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
-from zeroskip.sim.scnn.run import run_cnn
+from zeroskip.sim.run import run
 
 _PARAMS = replace(PRESETS["tile"], pes_x=2, pes_y=2, num_streams=4)
 
@@ -28,20 +29,19 @@ _MODULES = {
 
 def _image(
     module: nn.Module, shape: tuple[int, ...], scnn: ScnnParams
-) -> tuple[CnnImage, NDArray[np.float32]]:
+) -> tuple[Image, NDArray[np.float32]]:
     torch.manual_seed(0)
     x = torch.randn(3, *shape).numpy()
-    image = compile(nn.Sequential(module), x[:1], x, EieParams(num_pes=4), scnn=scnn, share=True)
-    assert isinstance(image, CnnImage)
+    image = compile(nn.Sequential(module), x[:1], x, [EieParams(num_pes=4), scnn], share=True)
     return image, x
 
 
-def _at_stride(image: CnnImage, stride: tuple[int, int]) -> CnnImage:
+def _at_stride(image: Image, stride: tuple[int, int]) -> Image:
     """Return the image of one layer as if its stride had not been chosen."""
-    (layer,) = image.network.graph.layers
-    graph = replace(image.network.graph, layers=(replace(layer, stride=stride),))
-    runs = build(graph, image.params)
-    return replace(image, network=replace(image.network, graph=graph), runs=runs)
+    part = image.part("scnn")
+    (layer,) = part.layers
+    graph = replace(part.graph, layers=(replace(layer, stride=stride),))
+    return scnn_image("plain", graph, part.params, build(graph, part.params))
 
 
 @pytest.mark.parametrize("name", _MODULES)
@@ -49,8 +49,8 @@ def test_outputs_stay_and_cycles_fall(name: str) -> None:
     module, shape = _MODULES[name]
     image, x = _image(module, shape, _PARAMS)
     plain = _at_stride(image, (1, 1))
-    assert image.network.graph.layers[0].stride != (1, 1)
-    mine, theirs = run_cnn(image, x, "cycles"), run_cnn(plain, x, "cycles")
+    assert image.part("scnn").layers[0].stride != (1, 1)
+    mine, theirs = run(image, x, "cycles"), run(plain, x, "cycles")
     np.testing.assert_array_equal(mine.outputs, theirs.outputs)
     assert mine.cycles is not None
     assert theirs.cycles is not None
@@ -59,13 +59,13 @@ def test_outputs_stay_and_cycles_fall(name: str) -> None:
 
 def test_kernels_that_move_keep_their_stride() -> None:
     image, _ = _image(nn.Conv2d(3, 4, 5, stride=(3, 2)), (3, 9, 9), _PARAMS)
-    graph = image.network.graph
+    graph = image.part("scnn").graph
     assert graph.layers[0].stride == (3, 2)
     assert choose_strides(graph, _PARAMS).layers == graph.layers
 
 
 def test_strides_whose_phases_find_no_room_are_not_taken() -> None:
     image, _ = _image(nn.AdaptiveAvgPool2d(1), (2, 9, 9), _PARAMS)
-    graph: QuantGraph = _at_stride(image, (1, 1)).network.graph
+    graph: QuantGraph = _at_stride(image, (1, 1)).part("scnn").graph
     small = replace(_PARAMS, num_channels=2)
     assert choose_strides(graph, small).layers[0].stride == (1, 1)

@@ -1,0 +1,235 @@
+"""EIE, as the compiler sees it: Linear layers, one after the other."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.fields import Field
+from zeroskip.compiler.eie.check import check_arithmetic
+from zeroskip.compiler.eie.choose import FREE, choose_params
+from zeroskip.compiler.eie.coverage import covered_rows
+from zeroskip.compiler.eie.entry import EieEntry, SegmentEntry, check_positions, check_programs
+from zeroskip.compiler.eie.place import Placement, Strategy, is_interleaved, place
+from zeroskip.compiler.eie.presets import PRESETS
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.eie.segment import Descriptor, Segment
+from zeroskip.compiler.engine import Engine, FreeParams, HandOver, Job, Part, Preset, SramData
+from zeroskip.compiler.image.arrays import pack_arrays, unpack_arrays
+from zeroskip.compiler.ir.graph import FloatLinear, FloatNode, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.passes.arithmetic import Arithmetic
+from zeroskip.hw.board.boards import BOARDS
+from zeroskip.hw.eie.formats import sram_files
+from zeroskip.hw.eie.params import EieParams
+
+__all__ = ["ENGINE", "EiePart"]
+
+_PLACEMENT = "placement.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class EiePart(Part):
+    """A chain of Linear layers on one array.
+
+    Parameters
+    ----------
+    params : of the array.
+    graph : the chain; each layer but the first reads the one before.
+    placement : positions of input and outputs, see :data:`.Placement`.
+    segments : what the array does in one go, in order; one, if the chain fits the memories.
+    """
+
+    engine: ClassVar[str] = "eie"
+
+    params: EieParams
+    graph: QuantGraph[QuantLinear]
+    placement: Placement
+    segments: tuple[Segment, ...]
+
+    @property
+    def layers(self) -> tuple[QuantLinear, ...]:
+        """The chain."""
+        return self.graph.layers
+
+    @property
+    def loads(self) -> tuple[Mapping[str, SramData], ...]:
+        """What the host loads before each segment, by the SRAM's name, see :func:`.sram_files`."""
+        return tuple(segment.srams for segment in self.segments)
+
+    @property
+    def srams(self) -> dict[str, SramData]:
+        """What the SRAMs hold at first."""
+        return self.segments[0].srams
+
+    @property
+    def program(self) -> tuple[Descriptor, ...]:
+        """Descriptors of all segments, in order."""
+        return tuple(one for segment in self.segments for one in segment.program)
+
+    @property
+    def passes(self) -> tuple[int, ...]:
+        """The layer of each descriptor."""
+        return tuple(layer for segment in self.segments for layer in segment.passes)
+
+    @cached_property
+    def heights(self) -> list[int]:
+        """Rows, of all PEs, of the input, then of each layer's output."""
+        return covered_rows(self.segments)
+
+    def takes(self, handed: HandOver) -> bool:
+        """Say whether the input stands in the order in which another array hands it over."""
+        one = len(self.segments) == 1
+        return one and np.array_equal(self.placement[0], handed.positions)
+
+
+class _Eie(Engine[EieParams, EiePart]):
+    name = "eie"
+    about = "Linear layers: compressed sparse columns, one multiplier per PE (ISCA 2016)"
+    params = EieParams
+    presets: Mapping[str, Preset[EieParams]] = {
+        **{
+            name: Preset(one.params, one.about, {"placement": one.placement})
+            for name, one in PRESETS.items()
+        },
+        **{
+            name: Preset(board.params(), f"what fits {board.about}", {"placement": "schedule"})
+            for name, board in BOARDS.items()
+        },
+    }
+    options = (
+        Field(
+            "placement",
+            get_args(Strategy),
+            "rows on PEs. interleave: row i on PE i mod N. balance: equal work per PE. schedule: "
+            "balance, and activations in an order that keeps the PEs abreast.",
+        ),
+    )
+    free = FREE
+
+    def arithmetic(self, params: EieParams) -> Arithmetic:
+        return Arithmetic(
+            engine=self.name,
+            act_bits=params.act_bits,
+            acc_bits=params.acc_bits,
+            weight_bits=params.weight_bits,
+            code_bits=params.code_bits,
+            code_bits_limit=EieParams.ranges["code_bits"][1],
+        )
+
+    def choose(
+        self, wanted: FreeParams, nodes: Sequence[FloatNode], *, share: bool
+    ) -> tuple[EieParams, tuple[str, ...]]:
+        layers = [node for node in nodes if isinstance(node, FloatLinear)]
+        return choose_params(wanted, layers, share=share)
+
+    def takes(self, node: FloatNode | QuantConv | QuantLinear) -> bool:
+        return isinstance(node, FloatLinear | QuantLinear)
+
+    def joins(
+        self,
+        graph: QuantGraph[QuantConv | QuantLinear],
+        before: QuantConv | QuantLinear,
+        layer: QuantConv | QuantLinear,
+    ) -> bool:
+        # Between layers of a chain activations stay in the array, where nobody else can read.
+        readers = [one for one in graph.layers if before.name in one.inputs]
+        return (
+            layer.inputs == (before.name,)
+            and len(readers) == 1
+            and before.name not in graph.outputs
+        )
+
+    def compile(self, graph: QuantGraph[QuantLinear], params: EieParams, job: Job) -> EiePart:
+        tell, strategy = job.progress, job.options["placement"]
+        job.report["placement"] = strategy
+        tell("place", 0, 1)
+        known = [job.activity.get(layer.name) for layer in graph.layers]
+        activity = [often for often in known if often is not None]
+        positions = place(graph, params, strategy, activity or None)
+        if job.arriving is not None:
+            # In which order columns come costs little; that they come without the host, much.
+            positions = (job.arriving.positions, *positions[1:])
+        tell("place", 1, 1)
+        segments = build(graph, positions, params, lambda done, total: tell("encode", done, total))
+        return EiePart(params, graph, positions, segments)
+
+    def describe(self, part: EiePart) -> tuple[EieEntry, dict[str, bytes]]:
+        interleaved = is_interleaved(part.placement)
+        entry = EieEntry(
+            placement="interleave" if interleaved else _PLACEMENT,
+            segments=tuple(
+                SegmentEntry(
+                    program=segment.program,
+                    passes=segment.passes,
+                    srams=tuple(segment.srams),
+                    load=segment.load,
+                    store=segment.store,
+                )
+                for segment in part.segments
+            ),
+        )
+        arrays = {f"placement_{at}": one for at, one in enumerate(part.placement)}
+        return entry, {} if interleaved else {_PLACEMENT: pack_arrays(arrays)}
+
+    def restore(
+        self,
+        raw: str,
+        graph: QuantGraph[QuantLinear],
+        params: EieParams,
+        srams: Callable[[Sequence[Sequence[str]]], list[dict[str, SramData]]],
+        read: Callable[[str], bytes],
+    ) -> EiePart:
+        entry = EieEntry.model_validate_json(raw)
+        entry.check(graph, params)
+        for layer in graph.layers:
+            check_arithmetic(layer, params)
+        placement = self._placement(entry, graph, params, read)
+        for index, (at, rows) in enumerate(
+            zip(placement, covered_rows(entry.segments), strict=True)
+        ):
+            check_positions(index, at, rows * params.num_pes)
+        loaded = srams([one.srams for one in entry.segments])
+        segments = tuple(
+            Segment(
+                program=one.program,
+                passes=one.passes,
+                srams=held,
+                load=one.load,
+                store=one.store,
+            )
+            for one, held in zip(entry.segments, loaded, strict=True)
+        )
+        check_programs(segments, params)
+        return EiePart(params, graph, placement, segments)
+
+    def _placement(
+        self,
+        entry: EieEntry,
+        graph: QuantGraph[QuantLinear],
+        params: EieParams,
+        read: Callable[[str], bytes],
+    ) -> Placement:
+        if entry.placement == "interleave":
+            return place(graph, params, "interleave")
+        sizes = [graph.layers[0].shape[1], *(layer.shape[0] for layer in graph.layers)]
+        arrays = unpack_arrays(
+            read(_PLACEMENT),
+            {f"placement_{at}": (np.int64, (size,)) for at, size in enumerate(sizes)},
+        )
+        placement: list[NDArray[Any]] = [arrays[f"placement_{at}"] for at in range(len(sizes))]
+        return tuple(placement)
+
+    def files(self, params: EieParams) -> Mapping[str, tuple[int, int]]:
+        return sram_files(params)
+
+    def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
+        entry = EieEntry.model_validate_json(raw)
+        placed = [] if entry.placement == "interleave" else [_PLACEMENT]
+        return [one.srams for one in entry.segments], placed
+
+
+ENGINE = _Eie()
+"""What is found of EIE, see :mod:`zeroskip.compiler.engine`."""

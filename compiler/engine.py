@@ -1,0 +1,324 @@
+"""What an engine is to the compiler, and where engines are found.
+
+An engine has a folder ``compiler/<engine>`` with a module ``engine`` whose ``ENGINE`` is an
+:class:`Engine`; one that is installed apart names it by an entry point of the group
+``zeroskip.engines``.
+"""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import ParameterError
+from zeroskip.base.fields import Field
+from zeroskip.base.progress import Progress
+from zeroskip.compiler.ir.graph import FloatNode, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.passes.arithmetic import Arithmetic
+from zeroskip.hw.common.params import ArrayParams
+
+__all__ = [
+    "GROUP",
+    "Engine",
+    "FreeParams",
+    "HandOver",
+    "Job",
+    "Order",
+    "Part",
+    "Preset",
+    "SramData",
+    "engine",
+    "engines",
+]
+
+GROUP = "zeroskip.engines"
+"""Entry points of engines that are installed apart."""
+
+Order = NDArray[np.int64]
+"""(K,) of each channel as an array has it, which it is in the network."""
+
+QuantLayer = QuantConv | QuantLinear
+ParamsT = TypeVar("ParamsT", bound=ArrayParams)
+PartT = TypeVar("PartT", bound="Part")
+
+
+@dataclass(frozen=True, eq=False)
+class SramData:
+    """Contents of an SRAM from row 0 up; the rows after that never matter.
+
+    Parameters
+    ----------
+    words : (rows, limbs) uint64, limbs of 64 bits, lowest first.
+    width : bits of a row.
+    """
+
+    words: NDArray[np.uint64]
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
+class HandOver:
+    """What leaves a part, as its array holds it, for another array to take without the host.
+
+    Parameters
+    ----------
+    fields : what the hardware that hands over is told.
+    order : (positions,) int64, for each position the element of the part's output, flattened in
+        the order of (C, H, W); -1 where there is none.
+    """
+
+    fields: Mapping[str, int]
+    order: NDArray[np.int64]
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """(elements,) int64, the position of each element of the output."""
+        found = np.empty(int(self.order.max()) + 1, np.int64)
+        there = self.order >= 0
+        found[self.order[there]] = np.flatnonzero(there)
+        return found
+
+
+class Part(ABC):
+    """The layers of a network that one array computes, and all that it is given for them.
+
+    Parameters
+    ----------
+    engine : name of the engine.
+    params : of the array.
+    graph : the layers; reads the network's input and tensors of parts before it, its
+        ``sources``, and makes its ``outputs``, which others read or which leave the network.
+    """
+
+    engine: ClassVar[str]
+    params: Any
+    graph: QuantGraph[Any]
+
+    @property
+    @abstractmethod
+    def loads(self) -> Sequence[Mapping[str, SramData]]:
+        """What the host loads before each run of the array, by the SRAM's name."""
+
+    @property
+    def channel_orders(self) -> Mapping[str, Order]:
+        """Of tensors whose channels the array has in another order, which each is."""
+        return {}
+
+    def leaving(self) -> HandOver | None:
+        """Return how the outputs can go to another array; None if only the host can take them."""
+        return None
+
+    def takes(self, handed: HandOver) -> bool:
+        """Say whether the array takes its input as another array hands it over."""
+        del handed
+        return False
+
+
+class Entry(Protocol):
+    """What a manifest has of a part besides engine, parameters and layers."""
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Preset(Generic[ParamsT]):
+    """A named array, and how networks are laid on it.
+
+    Parameters
+    ----------
+    params : of the array.
+    about : one line for ``--help``.
+    options : of :class:`Job` that go with it.
+    """
+
+    params: ParamsT
+    about: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What an engine is told besides layers and array.
+
+    Parameters
+    ----------
+    options : that a user or a preset gave, by name.
+    densities : by tensor, the share of its elements that are expected not to be 0.
+    activity : by layer (columns,), how often each input is expected not to be 0.
+    arriving : how another array hands over the part's input; None if the host brings it.
+    leaves : whether the outputs could go to another array.
+    report : to which the engine adds what it chose.
+    progress : of long work.
+    """
+
+    options: Mapping[str, Any]
+    densities: Mapping[str, float]
+    activity: Mapping[str, NDArray[np.float64]]
+    arriving: HandOver | None
+    leaves: bool
+    report: dict[str, Any]
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class FreeParams:
+    """An array of which a network may choose some parameters.
+
+    Parameters
+    ----------
+    params : all parameters; of those that may be chosen, the least.
+    free : names of those, of the engine's ``free``.
+    """
+
+    params: Any
+    free: frozenset[str] = frozenset()
+
+
+class Engine(ABC, Generic[ParamsT, PartT]):
+    """An array, as the compiler sees it.
+
+    Attributes
+    ----------
+    name : of the engine, that of its folder.
+    about : what it is for, in a line.
+    params : class of its parameters, a frozen :class:`.ArrayParams`.
+    presets : arrays by name; the first is the default.
+    options : of the compiler for this engine, beside the parameters of the array.
+    free : parameters that a network can choose where nobody else has.
+    """
+
+    name: ClassVar[str]
+    about: ClassVar[str]
+    params: type[ParamsT]
+    presets: Mapping[str, Preset[ParamsT]]
+    options: tuple[Field, ...] = ()
+    free: frozenset[str] = frozenset()
+
+    @property
+    def default(self) -> str:
+        """Name of the preset in force unless another is given."""
+        return next(iter(self.presets))
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """All that can be set, by name."""
+        return {one.name: one for one in (*self.params.fields(), *self.options)}
+
+    @abstractmethod
+    def arithmetic(self, params: ParamsT) -> Arithmetic:
+        """Return the widths of an array's arithmetic."""
+
+    def choose(
+        self, wanted: FreeParams, nodes: Sequence[FloatNode], *, share: bool
+    ) -> tuple[ParamsT, tuple[str, ...]]:
+        """Return an array for a network, and say what was chosen and why.
+
+        Parameters
+        ----------
+        wanted : what is given.
+        nodes : that the engine computes.
+        share : layers of more values than a codebook holds are to be clustered.
+        """
+        del nodes, share
+        return wanted.params, ()
+
+    @abstractmethod
+    def takes(self, node: FloatNode | QuantLayer) -> bool:
+        """Say whether the engine computes such a node, or such a layer in fixed point."""
+
+    @abstractmethod
+    def joins(self, graph: QuantGraph[QuantLayer], before: QuantLayer, layer: QuantLayer) -> bool:
+        """Say whether ``layer`` can be in one part with what the engine computes before it.
+
+        Parameters
+        ----------
+        graph : the whole network.
+        before : last layer of the part.
+        layer : a layer that reads outputs of this part, or of parts before it.
+        """
+
+    @abstractmethod
+    def compile(self, graph: QuantGraph[Any], params: ParamsT, job: Job) -> PartT:
+        """Lay layers on an array.
+
+        Raises
+        ------
+        CompileError
+            If they do not fit.
+        """
+
+    @abstractmethod
+    def describe(self, part: PartT) -> tuple[Entry, dict[str, bytes]]:
+        """Return what a manifest has of a part, and further files by name (no SRAMs)."""
+
+    @abstractmethod
+    def restore(
+        self,
+        raw: str,
+        graph: QuantGraph[Any],
+        params: ParamsT,
+        srams: Callable[[Sequence[Sequence[str]]], list[dict[str, SramData]]],
+        read: Callable[[str], bytes],
+    ) -> PartT:
+        """Make a part of what :meth:`describe` gave, and check all of it.
+
+        Parameters
+        ----------
+        raw : the manifest's entry as JSON.
+        graph, params : of the part.
+        srams : gives, for the names of SRAMs that each run loads, what it loads.
+        read : gives further files.
+
+        Raises
+        ------
+        ValueError
+            If something does not fit the rest; the field is named.
+        """
+
+    @abstractmethod
+    def files(self, params: ParamsT) -> Mapping[str, tuple[int, int]]:
+        """Return depth and width of the SRAMs that an image can have contents for, by name."""
+
+    @abstractmethod
+    def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
+        """Return the names of SRAMs that each run of an entry loads, and of further files."""
+
+
+def engines() -> Mapping[str, Engine[Any, Any]]:
+    """Return all engines by name: those of this package, and those that are installed apart."""
+    found = dict(_built_in())
+    for point in entry_points(group=GROUP):
+        if point.name not in found:
+            found[point.name] = point.load()
+    return found
+
+
+def engine(name: str) -> Engine[Any, Any]:
+    """Return an engine by its name.
+
+    Raises
+    ------
+    ParameterError
+        If there is none.
+    """
+    known = engines()
+    if name not in known:
+        raise ParameterError.of_names("engine", name, list(known))
+    return known[name]
+
+
+@cache
+def _built_in() -> Mapping[str, Engine[Any, Any]]:
+    folders = sorted(path.parent.name for path in Path(__file__).parent.glob("*/engine.py"))
+    return {
+        name: importlib.import_module(f"zeroskip.compiler.{name}.engine").ENGINE for name in folders
+    }

@@ -1,0 +1,136 @@
+"""A network's integers as one ``.npz`` file: what the golden model computes with."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from zeroskip.base.bounded import Expected, read_npz
+from zeroskip.compiler.image.layers import ConvEntry, LayerEntry, LinearEntry
+from zeroskip.compiler.ir.graph import QuantConv, QuantLinear
+
+__all__ = ["layer_arrays", "pack_arrays", "pack_layers", "unpack_arrays", "unpack_layers"]
+
+
+def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Write arrays by name; the same arrays give the same bytes."""
+    buffer = io.BytesIO()
+    named: dict[str, Any] = dict(arrays)
+    np.savez(buffer, **named)
+    return buffer.getvalue()
+
+
+def unpack_arrays(data: bytes, expected: Mapping[str, Expected]) -> dict[str, NDArray[Any]]:
+    """Read what :func:`pack_arrays` writes.
+
+    Parameters
+    ----------
+    data : the file.
+    expected : type and shape of each array.
+
+    Raises
+    ------
+    ValueError
+        If an array is missing, superfluous or of another type or shape.
+    """
+    return read_npz(data, dict(expected))
+
+
+def pack_layers(layers: Sequence[QuantConv | QuantLinear]) -> bytes:
+    """Write weights or codes, codebooks and biases; the same layers give the same bytes."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for index, layer in enumerate(layers):
+        for name, array in layer_arrays(layer).items():
+            arrays[f"layer_{index}_{name}"] = array
+    return pack_arrays(arrays)
+
+
+def layer_arrays(layer: QuantConv | QuantLinear) -> dict[str, NDArray[Any]]:
+    """Return the numbers of a layer as they are stored. Plain weights have at most 16 bits."""
+    if isinstance(layer, QuantLinear):
+        codes: Any = layer.codes
+        return {
+            "codes": np.asarray(codes.data, np.uint8),
+            "rows": np.asarray(codes.indices, np.int32),
+            "ends": np.asarray(codes.indptr, np.int64),
+            "codebook": np.asarray(layer.codebook, np.int64),
+            "bias": np.asarray(layer.bias, np.int64),
+        }
+    arrays: dict[str, NDArray[Any]] = {"weight": np.ascontiguousarray(layer.weight, np.int16)}
+    if layer.codebook is not None:
+        arrays["codebook"] = np.asarray(layer.codebook, np.int64)
+    return {**arrays, "bias": np.asarray(layer.bias, np.int64)}
+
+
+def unpack_layers(
+    data: bytes, entries: Sequence[LayerEntry]
+) -> tuple[QuantConv | QuantLinear, ...]:
+    """Read what :func:`pack_layers` writes.
+
+    Raises
+    ------
+    ValueError
+        If an array is missing, superfluous or of another type or shape than ``entries`` say, or
+        if codes are no sparse matrix.
+    """
+    expected = {
+        f"layer_{index}_{name}": one
+        for index, entry in enumerate(entries)
+        for name, one in entry.arrays().items()
+    }
+    arrays = unpack_arrays(data, expected)
+    layers: list[QuantConv | QuantLinear] = []
+    for index, entry in enumerate(entries):
+        numbers = {name: arrays[f"layer_{index}_{name}"] for name in entry.arrays()}
+        layers.append(
+            _linear(index, entry, numbers)
+            if isinstance(entry, LinearEntry)
+            else _convolution(entry, numbers)
+        )
+    return tuple(layers)
+
+
+def _convolution(entry: ConvEntry, numbers: Mapping[str, NDArray[Any]]) -> QuantConv:
+    return QuantConv(
+        **entry.model_dump(exclude={"kernel", "codebook", "areas"}),
+        weight=numbers["weight"].astype(np.int64),
+        codebook=numbers.get("codebook"),
+        bias=numbers["bias"],
+        areas=entry.areas,
+    )
+
+
+def _linear(index: int, entry: LinearEntry, numbers: Mapping[str, NDArray[Any]]) -> QuantLinear:
+    codes, rows, ends = numbers["codes"], numbers["rows"], numbers["ends"]
+    _check_codes(index, codes, rows, ends, entry.rows, entry.codebook)
+    return QuantLinear(
+        **entry.model_dump(exclude={"kind", "rows", "nnz", "codebook"}),
+        codes=csc_array((codes, rows, ends), shape=(entry.rows, len(ends) - 1)),
+        codebook=numbers["codebook"],
+        bias=numbers["bias"],
+    )
+
+
+def _check_codes(
+    layer: int,
+    codes: NDArray[np.uint8],
+    rows: NDArray[np.int32],
+    ends: NDArray[np.int64],
+    num_rows: int,
+    num_codes: int,
+) -> None:
+    """Check what scipy takes on trust, and reads out of bounds without."""
+    if ends[0] != 0 or ends[-1] != len(codes) or (np.diff(ends) < 0).any():
+        raise ValueError(f"layer_{layer}_ends must rise from 0 to {len(codes)}")
+    if len(rows) and not (rows.min() >= 0 and rows.max() < num_rows):
+        raise ValueError(f"layer_{layer}_rows must be from 0 to {num_rows - 1}")
+    columns = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+    if ((np.diff(rows) <= 0) & (np.diff(columns) == 0)).any():
+        raise ValueError(f"layer_{layer}_rows must rise within a column")
+    if not codes.all():
+        raise ValueError(f"layer_{layer}_codes must not be 0")
+    if len(codes) and codes.max() >= num_codes:
+        raise ValueError(f"layer_{layer}_codes must be below {num_codes}, not {codes.max()}")

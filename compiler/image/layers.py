@@ -1,0 +1,220 @@
+"""What an image's ``manifest.json`` has of the network: layers without their numbers."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from zeroskip.base.bounded import Expected
+from zeroskip.compiler.image.strict import Count, Shape, Size, StrictEntry, must_be
+from zeroskip.compiler.ir.graph import INPUT, Area, QuantConv, QuantGraph, QuantLinear
+
+__all__ = ["ConvEntry", "LayerEntry", "LinearEntry", "NetworkEntry", "network_entry"]
+
+_Pair = tuple[Size, Size]
+
+
+class LinearEntry(StrictEntry):
+    """A :class:`.QuantLinear`; ``nnz`` are its codes, ``codebook`` the weights of its codebook."""
+
+    kind: Literal["linear"] = "linear"
+    name: str
+    inputs: Annotated[tuple[str, ...], Field(min_length=1)]
+    in_shape: Shape
+    rows: Size
+    nnz: Count
+    codebook: Size
+    relu: bool
+    in_frac: int
+    weight_frac: int
+    out_frac: int
+
+    @property
+    def out_shape(self) -> tuple[int, int, int]:
+        """(rows, 1, 1)."""
+        return self.rows, 1, 1
+
+    def arrays(self) -> dict[str, Expected]:
+        """Return type and shape of its arrays."""
+        return {
+            "codes": (np.uint8, (self.nnz,)),
+            "rows": (np.int32, (self.nnz,)),
+            "ends": (np.int64, (math.prod(self.in_shape) + 1,)),
+            "codebook": (np.int64, (self.codebook,)),
+            "bias": (np.int64, (self.rows,)),
+        }
+
+
+class ConvEntry(StrictEntry):
+    """A :class:`.QuantConv`.
+
+    ``kernel`` are the rows and columns of its weights; ``codebook`` the weights in its codebook,
+    None if weights are stored as they are. ``areas`` are left out where there are none, and
+    ``dilation`` where it is 1.
+    """
+
+    kind: Literal["conv", "max", "avg", "add"]
+    name: str
+    inputs: Annotated[tuple[str, ...], Field(min_length=1)]
+    in_shape: Shape
+    out_shape: Shape
+    kernel: _Pair
+    codebook: Size | None
+    stride: _Pair
+    padding: tuple[Count, Count]
+    groups: Size
+    relu: bool
+    op: Literal["add", "max"]
+    signed_input: bool
+    in_frac: int
+    weight_frac: int
+    out_frac: int
+    areas: tuple[Area, ...] = ()
+    dilation: _Pair = (1, 1)
+
+    @model_serializer(mode="wrap")
+    def _leave_out_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        if not self.areas:
+            fields.pop("areas", None)
+        if self.dilation == (1, 1):
+            fields.pop("dilation", None)
+        return fields
+
+    def arrays(self) -> dict[str, Expected]:
+        """Return type and shape of its arrays."""
+        fan = self.in_shape[0] // self.groups
+        weight: dict[str, Expected] = {"weight": (np.int16, (self.out_shape[0], fan, *self.kernel))}
+        if self.codebook is not None:
+            weight["codebook"] = np.int64, (self.codebook,)
+        return {**weight, "bias": (np.int64, (self.out_shape[0],))}
+
+
+LayerEntry = LinearEntry | ConvEntry
+
+
+class NetworkEntry(StrictEntry):
+    """A :class:`.QuantGraph`; the numbers are in ``tensors.npz``.
+
+    Fields
+    ------
+    input_shape : (C, H, W).
+    sample_shape : of a sample as users give it, if that is another one; else it is left out.
+    layers : in order.
+    outputs : tensors that leave the network.
+    """
+
+    input_shape: Shape
+    sample_shape: Annotated[tuple[Size, ...] | None, Field(min_length=1)] = None
+    layers: Annotated[
+        tuple[Annotated[LayerEntry, Field(discriminator="kind")], ...], Field(min_length=1)
+    ]
+    outputs: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @model_serializer(mode="wrap")
+    def _leave_out_shape(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        if self.sample_shape is None:
+            fields.pop("sample_shape", None)
+        return fields
+
+    @model_validator(mode="after")
+    def _check_graph(self) -> Self:
+        """Check that each layer reads what is there, in shapes and fractions that fit."""
+        if self.sample_shape is not None:
+            size = math.prod(self.input_shape)
+            must_be("the product of sample_shape", math.prod(self.sample_shape), "that", size)
+        shapes, fracs = {INPUT: self.input_shape}, dict[str, int]()
+        for index, layer in enumerate(self.layers):
+            here = f"layers.{index}"
+            for name in layer.inputs:
+                if name not in shapes:
+                    raise ValueError(f"{here}.inputs must be made before, but {name!r} is not")
+            if layer.name in shapes:
+                raise ValueError(f"{here}.name must be of no other tensor, not {layer.name!r}")
+            channels = sum(shapes[name][0] for name in layer.inputs)
+            plane = shapes[layer.inputs[0]][1:]
+            rule = "that of its inputs"
+            must_be(f"{here}.in_shape", layer.in_shape, rule, (channels, *plane))
+            for name in layer.inputs:
+                must_be(f"the plane of {name!r}", shapes[name][1:], f"that of {here}", plane)
+                known = fracs.setdefault(name, layer.in_frac)
+                must_be(f"{here}.in_frac", layer.in_frac, f"that of {name!r}", known)
+            if isinstance(layer, ConvEntry):
+                _check_kernel(here, layer, channels)
+            shapes[layer.name], fracs[layer.name] = layer.out_shape, layer.out_frac
+        for name in self.outputs:
+            if name not in shapes:
+                raise ValueError(f"outputs must be tensors of the network, not {name!r}")
+        return self
+
+    def graph(self, layers: tuple[QuantConv | QuantLinear, ...]) -> QuantGraph:
+        """Return the network with its layers' numbers."""
+        return QuantGraph(self.input_shape, layers, self.outputs, self.sample_shape)
+
+
+def _check_kernel(where: str, layer: ConvEntry, channels: int) -> None:
+    """Check that the holes of a kernel fit it, and groups the channels."""
+    if any((size - 1) % step for size, step in zip(layer.kernel, layer.dilation, strict=True)):
+        raise ValueError(
+            f"{where}.dilation must fit the kernel {layer.kernel}, not be {layer.dilation}"
+        )
+    if channels % layer.groups or layer.out_shape[0] % layer.groups:
+        raise ValueError(f"{where}.groups must divide the channels, not be {layer.groups}")
+
+
+def network_entry(graph: QuantGraph[QuantConv | QuantLinear]) -> NetworkEntry:
+    """Describe a network without its numbers."""
+    return NetworkEntry(
+        input_shape=_ints(graph.input_shape),
+        sample_shape=graph.sample_shape,
+        layers=tuple(
+            _linear(layer) if isinstance(layer, QuantLinear) else _convolution(layer)
+            for layer in graph.layers
+        ),
+        outputs=graph.outputs,
+    )
+
+
+def _common(layer: QuantConv | QuantLinear) -> Mapping[str, Any]:
+    return {
+        "name": layer.name,
+        "inputs": tuple(layer.inputs),
+        "in_shape": _ints(layer.in_shape),
+        "relu": bool(layer.relu),
+        "in_frac": int(layer.in_frac),
+        "weight_frac": int(layer.weight_frac),
+        "out_frac": int(layer.out_frac),
+    }
+
+
+def _linear(layer: QuantLinear) -> LinearEntry:
+    return LinearEntry(
+        **_common(layer),
+        rows=layer.shape[0],
+        nnz=int(layer.codes.nnz),
+        codebook=len(layer.codebook),
+    )
+
+
+def _convolution(layer: QuantConv) -> ConvEntry:
+    return ConvEntry(
+        **_common(layer),
+        kind=layer.kind,
+        out_shape=_ints(layer.out_shape),
+        kernel=(int(layer.weight.shape[2]), int(layer.weight.shape[3])),
+        codebook=None if layer.codebook is None else len(layer.codebook),
+        stride=(int(layer.stride[0]), int(layer.stride[1])),
+        padding=(int(layer.padding[0]), int(layer.padding[1])),
+        groups=int(layer.groups),
+        op=layer.op,
+        signed_input=bool(layer.signed_input),
+        areas=layer.areas,
+        dilation=(int(layer.dilation[0]), int(layer.dilation[1])),
+    )
+
+
+def _ints(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    return int(shape[0]), int(shape[1]), int(shape[2])

@@ -1,0 +1,180 @@
+"""SCNN, as the compiler sees it: convolutions, pooling and additions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from zeroskip.base.errors import ScnnCompileError
+from zeroskip.compiler.engine import Engine, HandOver, Job, Part, Preset, SramData
+from zeroskip.compiler.ir.graph import FloatLinear, FloatNode, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.passes.arithmetic import Arithmetic
+from zeroskip.compiler.scnn.entry import RunEntry, ScnnEntry, check_programs
+from zeroskip.compiler.scnn.handoff import find_handoff
+from zeroskip.compiler.scnn.order import Order, balance_channels, tensor_orders
+from zeroskip.compiler.scnn.program import build, many_runs
+from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.compiler.scnn.strides import choose_strides
+from zeroskip.hw.scnn.formats import sram_files
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+
+__all__ = ["ENGINE", "ScnnPart"]
+
+_ABOUT = {
+    "tile": "one PE of 4 x 4 multipliers; the default",
+    "paper": "64 PEs of 4 x 4 multipliers, as in SCNN's evaluation",
+    "tiny": "2 x 2 PEs of 2 x 2 multipliers, for tests",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ScnnPart(Part):
+    """Convolutions, pooling and additions on one array.
+
+    Parameters
+    ----------
+    params : of the array.
+    graph : the layers.
+    runs : what the array does in one go, in order.
+    orders : by layer whose output channels are renumbered, of each which it was.
+    """
+
+    engine: ClassVar[str] = "scnn"
+
+    params: ScnnParams
+    graph: QuantGraph[QuantConv]
+    runs: tuple[ScnnRun, ...]
+    orders: Mapping[str, Order] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> tuple[QuantConv, ...]:
+        """All layers, in order."""
+        return self.graph.layers
+
+    @property
+    def loads(self) -> tuple[Mapping[str, SramData], ...]:
+        """What the host loads before each run, by the SRAM's name, see :func:`.sram_files`."""
+        return tuple(run.srams for run in self.runs)
+
+    @property
+    def channel_orders(self) -> dict[str, Order]:
+        """Of each channel of each tensor as the array has it, which it is in the network."""
+        return tensor_orders(self.graph, self.orders)
+
+    def leaving(self) -> HandOver | None:
+        """Return how the outputs go to EIE; None if the last run does not hold all, in order."""
+        return find_handoff(self.graph, self.runs, self.params)
+
+
+class _Scnn(Engine[ScnnParams, ScnnPart]):
+    name = "scnn"
+    about = "convolutions and pooling: Cartesian products of non-zeros (ISCA 2017)"
+    params = ScnnParams
+    presets: Mapping[str, Preset[ScnnParams]] = {
+        name: Preset(PRESETS[name], about) for name, about in _ABOUT.items()
+    }
+
+    def arithmetic(self, params: ScnnParams) -> Arithmetic:
+        return Arithmetic(
+            engine=self.name,
+            act_bits=params.act_bits,
+            acc_bits=params.acc_bits,
+            weight_bits=params.weight_bits,
+            code_bits=params.code_bits,
+            code_bits_limit=ScnnParams.ranges["code_bits"][1],
+            plain_bits=params.field_bits,
+            error=ScnnCompileError,
+        )
+
+    def takes(self, node: FloatNode | QuantConv | QuantLinear) -> bool:
+        return not isinstance(node, FloatLinear | QuantLinear)
+
+    def joins(
+        self,
+        graph: QuantGraph[QuantConv | QuantLinear],
+        before: QuantConv | QuantLinear,
+        layer: QuantConv | QuantLinear,
+    ) -> bool:
+        del graph, before, layer
+        return True
+
+    def compile(self, graph: QuantGraph[QuantConv], params: ScnnParams, job: Job) -> ScnnPart:
+        """Lay layers on an array.
+
+        Output channels of layers are renumbered where that saves cycles, see
+        :func:`.balance_channels`, and kernels that fill their input get the stride that is
+        fastest. The report's ``many_runs`` says which layers are cut into more than
+        :data:`.MANY_RUNS` runs.
+        """
+        graph, orders = balance_channels(graph, params, job.densities, job.progress)
+        faster = choose_strides(graph, params, job.densities, job.progress)
+        runs = build(faster, params, job.densities, job.progress)
+        changed = any(
+            new.stride != old.stride for new, old in zip(faster.layers, graph.layers, strict=True)
+        )
+        if changed and job.leaves and find_handoff(faster, runs, params) is None:
+            # That no host is needed is worth more than a faster layer.
+            before = build(graph, params, job.densities, job.progress)
+            if find_handoff(graph, before, params) is not None:
+                faster, runs = graph, before
+        job.report["runs"] = job.report.get("runs", 0) + len(runs)
+        if many := many_runs(faster, runs):
+            job.report["many_runs"] = [*job.report.get("many_runs", []), *many]
+        return ScnnPart(params, faster, runs, orders)
+
+    def describe(self, part: ScnnPart) -> tuple[ScnnEntry, dict[str, bytes]]:
+        entry = ScnnEntry(
+            runs=tuple(
+                RunEntry(
+                    program=run.program,
+                    passes=run.passes,
+                    outputs=run.outputs,
+                    srams=tuple(run.srams),
+                    loads=run.loads,
+                    stores=run.stores,
+                )
+                for run in part.runs
+            ),
+            channel_order={
+                name: tuple(int(at) for at in order) for name, order in part.orders.items()
+            },
+        )
+        return entry, {}
+
+    def restore(
+        self,
+        raw: str,
+        graph: QuantGraph[QuantConv],
+        params: ScnnParams,
+        srams: Callable[[Sequence[Sequence[str]]], list[dict[str, SramData]]],
+        read: Callable[[str], bytes],
+    ) -> ScnnPart:
+        del read
+        entry = ScnnEntry.model_validate_json(raw)
+        entry.check(graph, params)
+        loaded = srams([one.srams for one in entry.runs])
+        runs = tuple(
+            ScnnRun(
+                program=one.program,
+                passes=one.passes,
+                outputs=one.outputs,
+                srams=held,
+                loads=one.loads,
+                stores=one.stores,
+            )
+            for one, held in zip(entry.runs, loaded, strict=True)
+        )
+        check_programs(runs, params)
+        orders = {name: np.array(one, np.int64) for name, one in entry.channel_order.items()}
+        return ScnnPart(params, graph, runs, orders)
+
+    def files(self, params: ScnnParams) -> Mapping[str, tuple[int, int]]:
+        return sram_files(params)
+
+    def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
+        return [one.srams for one in ScnnEntry.model_validate_json(raw).runs], []
+
+
+ENGINE = _Scnn()
+"""What is found of SCNN, see :mod:`zeroskip.compiler.engine`."""

@@ -1,0 +1,143 @@
+"""Describe what an image keeps in EIE's memories, and how evenly."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.tables import Table
+from zeroskip.compiler.eie.choose import Pattern, RunChoice, run_choices
+from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.place import local_rows
+from zeroskip.sim.eie.balance import layer_balance
+from zeroskip.sim.eie.reload import reload_cycles
+from zeroskip.sim.eie.storage import layer_storage, memory_use, per_nonzero, stored_bits
+from zeroskip.sim.machine import Description
+
+__all__ = ["describe_bits", "describe_part"]
+
+
+def describe_part(part: EiePart) -> Description:
+    """Describe layers in the Spmat SRAMs, balance between PEs, and use of the memories."""
+    storage, use, bits = layer_storage(part), memory_use(part), stored_bits(part)
+    balances, choices = layer_balance(part, storage), _choices(part)
+    nnz = sum(layer.nnz for layer in storage)
+    first, later = reload_cycles(part, 2)
+    rows = list(zip(storage, balances, strict=True))
+    tables = [
+        Table(
+            "Layers in the Spmat SRAMs",
+            [
+                "layer", "rows x cols", "non-zero", "entries", "padding", "per PE: min", "mean",
+                "max", "bound", "balance: interleaved", "as placed",
+            ],
+            [
+                [
+                    layer.name,
+                    f"{layer.rows} x {layer.cols}",
+                    layer.nnz,
+                    layer.entries.sum(),
+                    f"{layer.padding.sum()} ({_share(layer.padding.sum(), layer.entries.sum())})",
+                    layer.entries.min(),
+                    f"{layer.entries.mean():.1f}",
+                    layer.entries.max(),
+                    even.bound,
+                    "-" if even.before is None else f"{100 * even.before:.1f} %",
+                    f"{100 * even.after:.1f} %",
+                ]
+                for layer, even in rows
+            ],
+        ),
+        *_choice_tables(choices),
+        Table(
+            "Memories, rows of one PE (num_descriptors: of the array)",
+            ["memory", "size", "used: min", "mean", "max", "max used"],
+            [
+                [
+                    one.name,
+                    one.size,
+                    one.used.min(),
+                    f"{one.used.mean():.1f}",
+                    one.used.max(),
+                    _share(one.used.max(), one.size),
+                ]
+                for one in use
+            ],
+        ),
+    ]  # fmt: skip
+    lines = [
+        (
+            "bound: non-zero weights per PE, if all had the same and no padding; balance: mean / "
+            "max entries per PE, with interleaved rows and as placed"
+        )
+    ]
+    if nnz:
+        lines.append(f"stored bits per non-zero weight: {describe_bits(per_nonzero(bits, nnz))}")
+    lines.append(
+        f"host's moves between the {len(part.segments)} runs of an input: {first} cycles, "
+        f"{later} from the second input on"
+        if later
+        else "host's moves between runs: none"
+    )
+    document = {
+        "layers": {
+            layer.name: {
+                "entries": int(layer.entries.sum()),
+                "padding": int(layer.padding.sum()),
+                "entries_per_pe": _spread(layer.entries),
+                "balance": layer.balance,
+                "balance_interleaved": even.before,
+                "entries_per_pe_bound": even.bound,
+            }
+            for layer, even in rows
+        },
+        "memories": [
+            {"name": one.name, "size": one.size, "used": _spread(one.used)} for one in use
+        ],
+        "run_choices": [asdict(one) for one in choices],
+        "stored_bits": bits,
+        "stored_bits_per_nonzero": per_nonzero(bits, nnz) if nnz else None,
+        "reload_cycles": {"first": first, "later": later},
+    }
+    array = f"{part.params.num_pes} PEs"
+    return Description(array=array, document=document, tables=tables, lines=lines)
+
+
+def describe_bits(per_nonzero: dict[str, float]) -> str:
+    """Write stored bits per non-zero weight: what they are of, and their sum."""
+    parts = [f"{name} {bits:.2f}" for name, bits in per_nonzero.items() if name != "sum"]
+    return f"{' + '.join(parts)} = {per_nonzero['sum']:.2f}"
+
+
+def _choices(part: EiePart) -> tuple[RunChoice, ...]:
+    """Count what the part takes with its runs, and with wider ones until no padding is left."""
+    patterns: list[Pattern] = []
+    for layer, rows in zip(part.layers, part.placement[1:], strict=True):
+        stored: Any = layer.codes
+        columns = np.repeat(np.arange(layer.shape[1]), np.diff(stored.indptr))
+        patterns.append(Pattern(columns, rows[stored.indices]))
+    heights = [local_rows(rows, part.params) for rows in part.placement[1:]]
+    found = run_choices(patterns, heights, part.params)
+    done = next((at for at, one in enumerate(found) if not one.padding), len(found) - 1)
+    return found[: done + 1]
+
+
+def _choice_tables(choices: tuple[RunChoice, ...]) -> list[Table]:
+    """Return the choices if there is padding that wider runs would save."""
+    if len(choices) < 2:
+        return []
+    rows = [
+        [one.run_bits, one.entries, one.padding, _share(one.padding, one.entries), one.bits]
+        for one in choices
+    ]
+    columns = ["run_bits", "entries", "padding", "of entries", "bits of Spmat words"]
+    return [Table("Runs of this width (run_bits), and of wider ones", columns, rows)]
+
+
+def _spread(values: NDArray[np.int64]) -> dict[str, float]:
+    return {"min": int(values.min()), "mean": float(values.mean()), "max": int(values.max())}
+
+
+def _share(count: Any, whole: Any) -> str:
+    return f"{100 * count / whole:.1f} %" if whole else "0 %"

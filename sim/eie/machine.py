@@ -1,0 +1,146 @@
+"""EIE, as simulation sees it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.progress import Progress
+from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.image.image import Image
+from zeroskip.hw.eie.formats import StallClass
+from zeroskip.sim.eie.contents import eie_problems
+from zeroskip.sim.eie.cycles.image import run_image
+from zeroskip.sim.eie.info import describe_part
+from zeroskip.sim.eie.perfetto import trace_tracks
+from zeroskip.sim.eie.reload import reload_cycles
+from zeroskip.sim.eie.rtl import run_jobs
+from zeroskip.sim.eie.rtl_image import image_job, image_result
+from zeroskip.sim.eie.storage import layer_storage
+from zeroskip.sim.machine import Compared, Counts, Description, Machine, Selection, Tensors, Tracks
+from zeroskip.sim.result import PartResult, by_layer
+from zeroskip.sim.rtl.waves import expected_waves
+from zeroskip.sim.words import WordDifference, compare_words
+
+__all__ = ["MACHINE", "layer_inputs"]
+
+
+class _Eie(Machine[EiePart]):
+    engine = "eie"
+    classes = StallClass
+
+    def multipliers(self, params: Any) -> int:
+        return params.num_pes
+
+    def count(self, part: EiePart, tensors: Tensors, tell: Callable[[int, int], None]) -> Counts:
+        inputs = layer_inputs(part, tensors)
+        cycles, counters = run_image(part, inputs, tell)
+        return Counts(
+            cycles[:, None],
+            by_layer(part.passes, len(part.layers), counters),
+            np.array(reload_cycles(part, len(cycles)), np.int64),
+        )
+
+    def simulate(
+        self,
+        part: EiePart,
+        tensors: Tensors,
+        counts: Counts,
+        *,
+        waves: Path | None = None,
+        progress: Progress | None = None,
+    ) -> PartResult:
+        columns = layer_inputs(part, tensors)[0]
+        recorded = None
+        if waves is not None:
+            moved = columns.size + len(columns) * part.layers[-1].shape[0]
+            recorded = expected_waves(waves, [counts], moved)
+        job = image_job(part, columns)
+        (raw,) = run_jobs(part.params, [job], waves=recorded, progress=progress)
+        return image_result(part, raw)
+
+    def compare(
+        self,
+        selection: Selection[EiePart],
+        model: PartResult,
+        rtl: PartResult,
+        image: Image,
+        most: int,
+    ) -> tuple[Compared, Sequence[str]]:
+        del image
+        assert rtl.read is not None
+        pairs = [(name, model.held[name], rtl.held[name]) for name in selection.layers]
+        last = selection.layers[-1]
+        pairs.append((f"{last} (as read by the host)", model.held[last], rtl.read[last]))
+        return compare_words(pairs, WordDifference, most), ()
+
+    def problems(self, part: EiePart, folder: str, image: Image, most: int) -> Sequence[str]:
+        del image
+        return eie_problems(part, folder, most)
+
+    def select(self, part: EiePart, names: Sequence[str]) -> Selection[EiePart]:
+        # EIE runs all its layers in one go.
+        del names
+        return Selection(part, tuple(layer.name for layer in part.layers))
+
+    def counter_problems(
+        self, selection: Selection[EiePart], rtl: PartResult, useful: NDArray[np.int64]
+    ) -> Sequence[str]:
+        assert rtl.counters is not None
+        assert rtl.cycles is not None
+        found: list[str] = []
+        names = selection.layers
+        counted = rtl.counters[..., StallClass.USEFUL].sum(axis=2)
+        for sample, number in np.argwhere(counted != useful).tolist():
+            found.append(
+                f"input {sample}, layer {names[number]}: the array counted "
+                f"{counted[sample, number]} useful MACs, but golden's activations make "
+                f"{useful[sample, number]}"
+            )
+        per_pe = rtl.counters.sum(axis=3)
+        for sample, number in np.argwhere(per_pe.min(axis=2) != per_pe.max(axis=2)).tolist():
+            found.append(
+                f"input {sample}, layer {names[number]}: the PEs' counters add up to "
+                f"{per_pe[sample, number].min()} to {per_pe[sample, number].max()} cycles"
+            )
+        layers = per_pe[:, :, 0].sum(axis=1)
+        for (sample,) in np.argwhere(layers != rtl.cycles).tolist():
+            found.append(
+                f"input {sample}: the layers' counters add up to {layers[sample]} cycles, but the "
+                f"run took {rtl.cycles[sample]}"
+            )
+        return found
+
+    def storage(self, part: EiePart) -> Mapping[str, Mapping[str, Any]]:
+        return {
+            one.name: {
+                "entries": int(one.entries.sum()),
+                "padding": int(one.padding.sum()),
+            }
+            for one in layer_storage(part)
+        }
+
+    def describe(self, part: EiePart) -> Description:
+        return describe_part(part)
+
+    def tracks(
+        self, part: EiePart, tensors: Tensors, name: str, process: int, begin: int
+    ) -> Tracks:
+        return trace_tracks(part, layer_inputs(part, tensors), name, process, begin)
+
+
+def layer_inputs(part: EiePart, tensors: Tensors) -> list[NDArray[np.int64]]:
+    """Return per layer (n, columns) what it reads, as far as ``tensors`` have it."""
+    found: list[NDArray[np.int64]] = []
+    for layer in part.layers:
+        if any(name not in tensors for name in layer.inputs):
+            break
+        joined = np.concatenate([tensors[name] for name in layer.inputs], axis=1)
+        found.append(joined.reshape(len(joined), -1))
+    return found
+
+
+MACHINE = _Eie()
+"""What is found of EIE, see :mod:`zeroskip.sim.machine`."""

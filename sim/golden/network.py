@@ -1,0 +1,36 @@
+"""What a compiled network computes, bit for bit."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.fixed import concatenate, run_layer
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.sim.result import PartResult, Result
+
+__all__ = ["run_golden"]
+
+
+def run_golden(image: Image, planes: NDArray[np.int64]) -> Result:
+    """Compute every layer of an image.
+
+    Parameters
+    ----------
+    image : the compiled network.
+    planes : (n, C, H, W) int64, inputs in fixed point.
+    """
+    tensors = {INPUT: planes}
+    parts: list[PartResult] = []
+    for part in image.parts:
+        held: dict[str, NDArray[np.int64]] = {}
+        saturated: dict[str, NDArray[np.int64]] = {}
+        for layer in part.graph.layers:
+            x = concatenate(tensors, layer.inputs)
+            widths = {"acc_bits": part.params.acc_bits, "act_bits": part.params.act_bits}
+            y, clipped = run_layer(layer, x, **widths)
+            tensors[layer.name] = held[layer.name] = y
+            saturated[layer.name] = clipped
+        parts.append(
+            PartResult(engine=part.engine, layers=tuple(held), held=held, saturated=saturated)
+        )
+    return Result(image=image, parts=tuple(parts))

@@ -1,0 +1,276 @@
+"""What an engine is to simulation, and where machines are found.
+
+An engine has a folder ``sim/<engine>`` with a module ``machine`` whose ``MACHINE`` is a
+:class:`Machine`; one that is installed apart names it by an entry point of the group
+``zeroskip.machines``.
+"""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import InputError
+from zeroskip.base.progress import Progress
+from zeroskip.base.tables import Table
+from zeroskip.compiler.engine import Part
+from zeroskip.compiler.image.image import Image
+from zeroskip.sim.result import PartResult
+from zeroskip.sim.trace_events import Event
+
+__all__ = [
+    "GROUP",
+    "Compared",
+    "Counts",
+    "Description",
+    "Machine",
+    "Selection",
+    "Tensors",
+    "Tracks",
+    "machine",
+]
+
+GROUP = "zeroskip.machines"
+"""Entry points of machines that are installed apart."""
+
+Tensors = Mapping[str, NDArray[np.int64]]
+PartT = TypeVar("PartT", bound=Part)
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """What the cycle model says of ``n`` inputs.
+
+    Parameters
+    ----------
+    run_cycles : (n, runs) int64.
+    counters : (n, layers, num_pes, stall classes) int64.
+    reload_cycles : (n,) int64, see :class:`.PartResult`.
+    """
+
+    run_cycles: NDArray[np.int64]
+    counters: NDArray[np.int64]
+    reload_cycles: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Selection(Generic[PartT]):
+    """Some layers of a part.
+
+    Parameters
+    ----------
+    part : that computes these layers only.
+    layers : that it computes in full: those asked for, and others that share a run with them.
+    """
+
+    part: PartT
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Words of the RTL that were compared with golden's.
+
+    Parameters
+    ----------
+    words, differ : how many, and how many of them differ.
+    differences : the first of those; ``str`` of each is a sentence.
+    """
+
+    words: int
+    differ: int
+    differences: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Events of a trace.
+
+    Parameters
+    ----------
+    names : that name and order the tracks.
+    events : of each pass, in any order.
+    end : cycle in which the array is done.
+    processes : numbers of processes that it has used.
+    """
+
+    names: Sequence[str]
+    events: Sequence[Iterator[Event]]
+    end: int
+    processes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What is in a part of an image.
+
+    Parameters
+    ----------
+    array : the array in a few words.
+    document : for JSON; ``layers`` have by name what is to be said of each.
+    tables, lines : for people.
+    """
+
+    array: str
+    document: Mapping[str, Any]
+    tables: Sequence[Table]
+    lines: Sequence[str]
+
+
+class Machine(ABC, Generic[PartT]):
+    """An array, as simulation sees it.
+
+    Parameters
+    ----------
+    engine : its name, that of its folder.
+    classes : what its multipliers do in a cycle.
+    """
+
+    engine: ClassVar[str]
+    classes: type[IntEnum]
+
+    @abstractmethod
+    def multipliers(self, params: Any) -> int:
+        """Return the multipliers of the array."""
+
+    @abstractmethod
+    def count(self, part: PartT, tensors: Tensors, tell: Callable[[int, int], None]) -> Counts:
+        """Count the cycles that the RTL takes.
+
+        Parameters
+        ----------
+        part : of a compiled network.
+        tensors : (n, C, H, W) int64 by name: sources, and every layer's output.
+        tell : called with what is done and of how much.
+        """
+
+    @abstractmethod
+    def simulate(
+        self,
+        part: PartT,
+        tensors: Tensors,
+        counts: Counts,
+        *,
+        waves: Path | None = None,
+        progress: Progress | None = None,
+    ) -> PartResult:
+        """Run the RTL.
+
+        Parameters
+        ----------
+        part : of a compiled network.
+        tensors : (n, C, H, W) int64 by name: what the part reads of others.
+        counts : what the cycle model says, which bounds the simulation.
+        waves : where to leave the waves (VCD).
+        progress : of building and running.
+
+        Raises
+        ------
+        ToolError, SimulationError
+            If the simulator cannot be built, or a run does not end.
+        """
+
+    @abstractmethod
+    def compare(
+        self,
+        selection: Selection[PartT],
+        model: PartResult,
+        rtl: PartResult,
+        image: Image,
+        most: int,
+    ) -> tuple[Compared, Sequence[str]]:
+        """Compare every word that the RTL wrote with golden's; list ``most`` of those that differ.
+
+        Returns
+        -------
+        What was compared, and sentences about what cannot be.
+        """
+
+    @abstractmethod
+    def problems(self, part: PartT, folder: str, image: Image, most: int) -> Sequence[str]:
+        """Say where the SRAMs of a part say something else than the network.
+
+        Parameters
+        ----------
+        part, image : the part of the image.
+        folder : of the part, in the image.
+        most : words that are listed.
+        """
+
+    @abstractmethod
+    def select(self, part: PartT, names: Sequence[str]) -> Selection[PartT]:
+        """Take what computes some layers of a part."""
+
+    def simulate_selection(
+        self,
+        selection: Selection[PartT],
+        tensors: Tensors,
+        counts: Counts,
+        progress: Progress | None = None,
+    ) -> PartResult:
+        """Run some layers on the RTL, as :meth:`simulate` does all."""
+        return self.simulate(selection.part, tensors, counts, progress=progress)
+
+    @abstractmethod
+    def counter_problems(
+        self,
+        selection: Selection[PartT],
+        rtl: PartResult,
+        useful: NDArray[np.int64],
+    ) -> Sequence[str]:
+        """Check what must hold between counters, and between them and golden.
+
+        Parameters
+        ----------
+        useful : (n, layers of the selection) products that golden's activations make.
+        """
+
+    @abstractmethod
+    def storage(self, part: PartT) -> Mapping[str, Mapping[str, Any]]:
+        """Return by layer what more is counted of what the memories hold of it."""
+
+    @abstractmethod
+    def describe(self, part: PartT) -> Description:
+        """Describe what the array's memories keep of a part."""
+
+    @abstractmethod
+    def tracks(self, part: PartT, tensors: Tensors, name: str, process: int, begin: int) -> Tracks:
+        """Trace one input on the cycle model.
+
+        Parameters
+        ----------
+        part : of a compiled network.
+        tensors : (1, C, H, W) int64 by name, as for :meth:`count`.
+        name : of the array.
+        process : number of its first process in the trace.
+        begin : cycle of the trace in which it starts.
+        """
+
+
+def machine(engine: str) -> Machine[Any]:
+    """Return the machine of an engine.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if engine in _built_in():
+        return importlib.import_module(f"zeroskip.sim.{engine}.machine").MACHINE
+    for point in entry_points(group=GROUP):
+        if point.name == engine:
+            return point.load()
+    raise InputError(f"engine {engine!r} cannot be simulated: it has no machine")
+
+
+@cache
+def _built_in() -> frozenset[str]:
+    return frozenset(path.parent.name for path in Path(__file__).parent.glob("*/machine.py"))

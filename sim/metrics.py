@@ -1,0 +1,258 @@
+"""What a run on the RTL says about the hardware: every figure that is printed is defined here."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from zeroskip.compiler.ir.fixed import concatenate, run_layer
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantLinear
+from zeroskip.sim.golden.network import run_golden
+from zeroskip.sim.machine import machine
+from zeroskip.sim.run import quantized
+from zeroskip.sim.verify import Comparison, VerifyResult
+
+__all__ = [
+    "LayerMetrics",
+    "PartMetrics",
+    "RunMetrics",
+    "dense_macs",
+    "measure",
+    "nonzero_weights",
+    "useful_macs",
+]
+
+_WIDE = 62
+"""Bits that hold any number of products."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerMetrics:
+    """What a layer, or all layers of an array, were to the array.
+
+    Parameters
+    ----------
+    name : of the layer.
+    kind : of the layer; a pooling layer's MACs are comparisons or additions. Empty of all.
+    in_shape, out_shape : (C, H, W) of one layer.
+    weights, nnz : weights, and how many are not 0.
+    density : ``nnz / weights``.
+    act_density : non-zero activations over all, at the layer's input.
+    dense_macs : products, those with zeros and those on padding included.
+    useful_macs : products of a non-zero weight and a non-zero activation that an output needs,
+        mean per input.
+    cycles : mean per input; None without counters.
+    utilisation : ``useful_macs / (cycles * multipliers)``.
+    speedup : ``dense_macs / multipliers / cycles``: over an array of as many multipliers that
+        does one multiplication each in every cycle, zero or not, and never waits.
+    stalls : share of the multipliers' cycles by class, sums to 1.
+    stored : what more is counted of what the array's memories hold of it, by name.
+    """
+
+    name: str
+    kind: str = ""
+    in_shape: tuple[int, int, int] | None = None
+    out_shape: tuple[int, int, int] | None = None
+    weights: int
+    nnz: int
+    density: float
+    act_density: float
+    dense_macs: int
+    useful_macs: float
+    cycles: float | None
+    utilisation: float | None = None
+    speedup: float | None = None
+    stalls: dict[str, float] | None = None
+    stored: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_rates(
+        self, counted: NDArray[np.int64] | None, classes: type[IntEnum], multipliers: int
+    ) -> "LayerMetrics":
+        """Fill in what follows from cycles and counters.
+
+        Parameters
+        ----------
+        counted : cycles of all multipliers by class; None without counters.
+        classes : of the stalls.
+        multipliers : of the array.
+        """
+        slots = self.cycles * multipliers if self.cycles else None
+        stalls = None
+        if counted is not None and counted.any():
+            stalls = {one.name.lower(): float(counted[one] / counted.sum()) for one in classes}
+        return dataclasses.replace(
+            self,
+            utilisation=self.useful_macs / slots if slots else None,
+            speedup=self.dense_macs / slots if slots else None,
+            stalls=stalls,
+        )
+
+
+@dataclass(frozen=True)
+class PartMetrics:
+    """Layers on one array.
+
+    Parameters
+    ----------
+    engine : of the array.
+    layers : that were run, in order.
+    total : sums, and shares of sums.
+    """
+
+    engine: str
+    layers: tuple[LayerMetrics, ...]
+    total: LayerMetrics
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    """All layers that were run.
+
+    Parameters
+    ----------
+    inputs : how many were run.
+    parts : of each array.
+    problems : sentences about counters that contradict each other or golden; none if all is well.
+    """
+
+    inputs: int
+    parts: tuple[PartMetrics, ...]
+    problems: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the metrics as JSON has them."""
+        fields = asdict(self)
+        for part in fields["parts"]:
+            part["layers"] = list(part["layers"])
+        return {**fields, "parts": list(fields["parts"]), "problems": list(self.problems)}
+
+
+def dense_macs(layer: QuantConv | QuantLinear) -> int:
+    """Count the products of a layer, zeros included, but not the holes of a dilated kernel."""
+    return int(np.prod(layer.out_shape[1:])) * layer.num_weights
+
+
+def nonzero_weights(layer: QuantConv | QuantLinear) -> int:
+    """Count the weights of a layer that are not 0."""
+    if isinstance(layer, QuantLinear):
+        return int(layer.codes.nnz)
+    return int(np.count_nonzero(layer.weight))
+
+
+def useful_macs(layer: QuantConv | QuantLinear, x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the products of two non-zeros that outputs of a layer need: (n,).
+
+    Parameters
+    ----------
+    x : (n, C, H, W), what the layer reads.
+    """
+    if isinstance(layer, QuantLinear):
+        return (x != 0).reshape(len(x), -1) @ np.diff(layer.codes.indptr)
+    ones = dataclasses.replace(
+        layer,
+        weight=(layer.weight != 0).astype(np.int64),
+        bias=np.zeros_like(layer.bias),
+        op="add",
+        in_frac=0,
+        weight_frac=0,
+        out_frac=0,
+        relu=False,
+        areas=(),
+    )
+    counts, _ = run_layer(ones, (x != 0).astype(np.int64), acc_bits=_WIDE, act_bits=_WIDE)
+    return counts.sum(axis=(1, 2, 3))
+
+
+def measure(x: ArrayLike, result: VerifyResult) -> RunMetrics:
+    """Derive the metrics of a run.
+
+    Parameters
+    ----------
+    x : the inputs.
+    result : what :func:`.verify` gave for them.
+    """
+    planes = quantized(result.image, x)
+    tensors = {INPUT: planes}
+    # What a part reads may come from one that was not run.
+    for part in run_golden(result.image, planes).parts:
+        tensors |= part.held
+    parts: list[PartMetrics] = []
+    problems: list[str] = []
+    for comparison in result.parts:
+        measured, useful = _measure_part(comparison, tensors)
+        parts.append(measured)
+        if comparison.rtl.counters is not None:
+            array = machine(measured.engine)
+            problems += array.counter_problems(comparison.selection, comparison.rtl, useful)
+    return RunMetrics(len(planes), tuple(parts), tuple(problems))
+
+
+def _measure_part(
+    comparison: Comparison, tensors: Mapping[str, NDArray[np.int64]]
+) -> tuple[PartMetrics, NDArray[np.int64]]:
+    """Return the metrics of an array, and (n, layers) useful products."""
+    selection, rtl = comparison.selection, comparison.rtl
+    part, array = selection.part, machine(selection.part.engine)
+    multipliers = array.multipliers(part.params)
+    places = [at for at, one in enumerate(part.graph.layers) if one.name in selection.layers]
+    layers = [part.graph.layers[at] for at in places]
+    inputs = [concatenate(tensors, layer.inputs) for layer in layers]
+    pairs = zip(layers, inputs, strict=True)
+    useful = np.stack([useful_macs(layer, values) for layer, values in pairs], axis=1)
+    counters = None if rtl.counters is None else rtl.counters[:, places]
+    stored = array.storage(part)
+    measured: list[LayerMetrics] = []
+    for number, (layer, values) in enumerate(zip(layers, inputs, strict=True)):
+        counted = None if counters is None else counters[:, number]
+        every = None if counted is None else float(counted.sum(axis=(1, 2)).mean())
+        nnz = nonzero_weights(layer)
+        measured.append(
+            LayerMetrics(
+                name=layer.name,
+                kind=layer.kind,
+                in_shape=layer.in_shape,
+                out_shape=layer.out_shape,
+                weights=layer.num_weights,
+                nnz=nnz,
+                density=nnz / layer.num_weights,
+                act_density=float(np.mean(values != 0)),
+                dense_macs=dense_macs(layer),
+                useful_macs=float(useful[:, number].mean()),
+                cycles=None if every is None else every / multipliers,
+                stored=stored[layer.name],
+            ).with_rates(
+                None if counted is None else counted.sum(axis=(0, 1)), array.classes, multipliers
+            )
+        )
+    assert rtl.cycles is not None
+    total = _total(measured, inputs, useful, float(rtl.cycles.mean())).with_rates(
+        None if counters is None else counters.sum(axis=(0, 1, 2)), array.classes, multipliers
+    )
+    return PartMetrics(part.engine, tuple(measured), total), useful
+
+
+def _total(
+    measured: Sequence[LayerMetrics],
+    inputs: Sequence[NDArray[np.int64]],
+    useful: NDArray[np.int64],
+    cycles: float,
+) -> LayerMetrics:
+    """Add up layers."""
+    weights, nnz = sum(one.weights for one in measured), sum(one.nnz for one in measured)
+    read = sum(values.size for values in inputs)
+    summed = [name for name, value in measured[0].stored.items() if type(value) is int]
+    return LayerMetrics(
+        name="total",
+        weights=weights,
+        nnz=nnz,
+        density=nnz / max(1, weights),
+        act_density=sum(int(np.count_nonzero(values)) for values in inputs) / max(1, read),
+        dense_macs=sum(one.dense_macs for one in measured),
+        useful_macs=float(useful.sum(axis=1).mean()),
+        cycles=cycles,
+        stored={name: sum(one.stored[name] for one in measured) for name in summed},
+    )

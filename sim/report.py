@@ -1,0 +1,231 @@
+"""Word what runs and comparisons gave: verdicts, tables and JSON documents."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from zeroskip.base.tables import Table, percent
+from zeroskip.sim.machine import machine
+from zeroskip.sim.metrics import LayerMetrics, PartMetrics, RunMetrics
+from zeroskip.sim.result import PartResult, Result
+from zeroskip.sim.verify import Comparison, VerifyResult
+
+__all__ = [
+    "clipped_lines",
+    "is_exact",
+    "latency_lines",
+    "metric_tables",
+    "move_lines",
+    "run_document",
+    "verdict",
+    "verify_document",
+]
+
+_SHOWN = 10
+"""Contradictions that are listed."""
+
+
+def is_exact(result: VerifyResult, metrics: RunMetrics) -> bool:
+    """Say whether nothing differs, and no counters contradict each other."""
+    return result.ok and not metrics.problems
+
+
+def verdict(result: VerifyResult, metrics: RunMetrics) -> list[str]:
+    """Return the first differences and contradictions, and last what the comparison says."""
+    lines = [str(one) for one in result.differences]
+    if result.differ > len(result.differences):
+        lines.append(f"... and {result.differ - len(result.differences)} differences more")
+    lines += [str(one) for one in result.cycle_differences]
+    lines += [*result.problems, *metrics.problems[:_SHOWN]]
+    lines.append(f"cycle model: {result.counters} counters compared, {result.cycles_differ} differ")
+    exact = "NOT bit-exact" if result.differ or result.problems else "bit-exact"
+    return [*lines, f"{exact}: {result.words} words compared, {result.differ} differ"]
+
+
+def move_lines(result: Result) -> list[str]:
+    """Say what the host's moves between runs take, which no cycles of layers have in them."""
+    moves = result.reload_cycles
+    if moves is None:
+        return []
+    if not moves.any():
+        return ["host's moves between runs: none"]
+    return [
+        (
+            f"host's moves between runs, in addition: {moves.mean():.1f} cycles (mean; the first "
+            f"input {moves[0]})"
+        )
+    ]
+
+
+def latency_lines(result: Result) -> list[str]:
+    """Say how long a chip takes whose arrays hand over by themselves."""
+    if result.latency is None or result.cycles is None:
+        return []
+    carried = float((result.latency - result.cycles).mean())
+    return [
+        (
+            f"on one chip, from start to outputs: {result.latency.mean():.1f} cycles (mean), of "
+            f"which {carried:.1f} hand activations from one array to the other"
+        )
+    ]
+
+
+def clipped_lines(result: Result) -> list[str]:
+    """Say how many numbers of the inputs did not fit, and what to do about it."""
+    return list(result.clipped.lines()) if result.clipped is not None else []
+
+
+def run_document(result: Result) -> dict[str, Any]:
+    """Return what a run gave, as JSON has it, without its outputs."""
+    saturated = result.saturated
+    return {
+        "inputs": len(result.outputs),
+        "shape": list(result.outputs.shape),
+        "clipped_inputs": None if result.clipped is None else result.clipped.to_dict(),
+        "saturated": None if saturated is None else [int(one.sum()) for one in saturated],
+        "cycles": _listed(result.cycles),
+        "reload_cycles": _listed(result.reload_cycles),
+        "latency": _listed(result.latency),
+        "parts": [
+            {
+                "engine": part.engine,
+                "cycles": _listed(part.cycles),
+                "run_cycles": _listed(part.run_cycles),
+                "stalls": _stalls(part),
+            }
+            for part in result.parts
+        ],
+    }
+
+
+def _listed(array: Any) -> Any:
+    return None if array is None else array.tolist()
+
+
+def _stalls(part: PartResult) -> dict[str, dict[str, int]] | None:
+    """Sum up each layer's stall classes over inputs and PEs; None without counters."""
+    if part.counters is None:
+        return None
+    sums = part.counters.sum(axis=(0, 2))
+    return {
+        name: {one.name.lower(): int(sums[at, one]) for one in machine(part.engine).classes}
+        for at, name in enumerate(part.layers)
+    }
+
+
+def verify_document(result: VerifyResult, metrics: RunMetrics) -> dict[str, Any]:
+    """Return what a comparison found, as JSON has it; ``parts`` have each array's."""
+    rtl, clipped = result.rtl, result.model.clipped
+    assert rtl.cycles is not None
+    return {
+        "exact": is_exact(result, metrics),
+        "inputs": metrics.inputs,
+        "clipped_inputs": None if clipped is None else clipped.to_dict(),
+        "words": result.words,
+        "differ": result.differ,
+        "counters": result.counters,
+        "cycles_differ": result.cycles_differ,
+        "problems": [*result.problems, *metrics.problems],
+        "on_chip": rtl.latency is not None,
+        "latency": _listed(rtl.latency),
+        "cycles": {"total": int(rtl.cycles.sum()), "per_input": rtl.cycles.tolist()},
+        "reload_cycles": _listed(rtl.reload_cycles),
+        "parts": [
+            _part_document(part, measured)
+            for part, measured in zip(result.parts, metrics.parts, strict=True)
+        ],
+        "metrics": metrics.to_dict(),
+    }
+
+
+def _part_document(part: Comparison, measured: PartMetrics) -> dict[str, Any]:
+    assert part.rtl.cycles is not None
+    samples = len(part.rtl.cycles)
+    return {
+        "engine": measured.engine,
+        "words": part.words,
+        "differ": part.differ,
+        "differences": [asdict(one) for one in part.differences],
+        "counters": part.counters,
+        "cycles_differ": part.cycles_differ,
+        "cycle_differences": [asdict(one) for one in part.cycle_differences],
+        "cycles": {
+            "total": int(part.rtl.cycles.sum()),
+            "per_input": part.rtl.cycles.tolist(),
+            "per_layer": {
+                one.name: round(one.cycles * samples)
+                for one in measured.layers
+                if one.cycles is not None
+            }
+            or None,
+        },
+    }
+
+
+def metric_tables(metrics: RunMetrics) -> list[Table]:
+    """Return size, work and speed of each layer, and where the cycles went, array by array."""
+    return [table for part in metrics.parts for table in _part_tables(part, metrics.inputs)]
+
+
+def _part_tables(part: PartMetrics, inputs: int) -> list[Table]:
+    every = (*part.layers, part.total)
+    stored = list(part.total.stored)
+    engine = part.engine.upper()
+    tables = [
+        Table(
+            f"Work on {engine} (cycles and useful MACs: mean of {inputs} inputs)",
+            [
+                "layer", "kind", "input", "output", "density", "acts != 0", *stored, "cycles",
+                "useful MACs", "dense MACs", "utilisation", "speed-up",
+            ],
+            [
+                [
+                    one.name,
+                    one.kind,
+                    _shape(one.in_shape),
+                    _shape(one.out_shape),
+                    percent(one.density),
+                    percent(one.act_density),
+                    *(one.stored[name] for name in stored),
+                    *_work_cells(one),
+                ]
+                for one in every
+            ],
+        )
+    ]  # fmt: skip
+    if any(one.stalls for one in every):
+        names = [one.name.lower() for one in machine(part.engine).classes]
+        tables.append(
+            Table(
+                f"Where the multiplier cycles of {engine} went (each line adds up to 100 %)",
+                ["layer", *names],
+                [
+                    [
+                        one.name,
+                        *(percent(one.stalls[name]) if one.stalls else "-" for name in names),
+                    ]
+                    for one in every
+                ],
+            )
+        )
+    return tables
+
+
+def _work_cells(one: LayerMetrics) -> Sequence[object]:
+    return [
+        _or_dash(one.cycles, "{:.1f}".format),
+        f"{one.useful_macs:.1f}",
+        one.dense_macs,
+        _or_dash(one.utilisation, percent),
+        _or_dash(one.speedup, "{:.2f} x".format),
+    ]
+
+
+def _or_dash(value: float | None, text: Callable[[float], str]) -> str:
+    return "-" if value is None else text(value)
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    if shape is None:
+        return ""
+    return str(shape[0]) if shape[1:] == (1, 1) else " x ".join(map(str, shape))

@@ -1,0 +1,182 @@
+"""What a run of a compiled network gives, whatever it ran on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.passes.clipping import Clipping
+
+__all__ = ["PartResult", "Result", "by_layer"]
+
+Tensors = dict[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PartResult:
+    """What ``n`` inputs gave on one array.
+
+    Parameters
+    ----------
+    engine : of the array.
+    layers : names of the layers that it computed, in order.
+    held : output of every layer by name, (n, C, H, W) int64, as the hardware holds it: channels
+        of inner layers may be renumbered. From RTL as each pass wrote it.
+    read : tensors that leave the array, as a host reads them; None from golden.
+    saturated : by layer, (n,) int64 outputs that saturation changed; None from RTL, which has no
+        counter for them.
+    run_cycles : (n, runs) int64 cycles from start to end of each run; None from golden.
+    counters : (n, layers, num_pes, stall classes) int64, see the engine's ``StallClass``; None
+        from golden, and from RTL without counters.
+    reload_cycles : (n,) int64 cycles of the host's commands between runs, which ``run_cycles``
+        does not count; None from golden.
+    seconds : (n,) float64 wall-clock time of the RTL's runs, without loading and reading; None
+        from the models.
+    raw : all that the simulation of the RTL recorded; None from the models.
+    """
+
+    engine: str
+    layers: tuple[str, ...]
+    held: Tensors
+    read: Tensors | None = None
+    saturated: Tensors | None = None
+    run_cycles: NDArray[np.int64] | None = None
+    counters: NDArray[np.int64] | None = None
+    reload_cycles: NDArray[np.int64] | None = None
+    seconds: NDArray[np.float64] | None = None
+    raw: Any = None
+
+    @property
+    def cycles(self) -> NDArray[np.int64] | None:
+        """(n,) cycles of all runs; None from golden."""
+        return None if self.run_cycles is None else self.run_cycles.sum(axis=1)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result:
+    """What ``n`` inputs gave. Tensors are in the order of the user's network.
+
+    Parameters
+    ----------
+    image : that was run.
+    parts : what each array gave, in the order of the image's parts.
+    latency : (n,) int64 cycles from the host's first command to the end of the last, on a chip
+        whose arrays hand over by themselves, without loads and stores between runs; None where
+        the host carries activations from one array to the next.
+    clipped : numbers of the inputs that did not fit their format; None if inputs were integers.
+    """
+
+    image: Image
+    parts: tuple[PartResult, ...]
+    latency: NDArray[np.int64] | None = None
+    clipped: Clipping | None = None
+
+    @cached_property
+    def outputs(self) -> NDArray[np.float64]:
+        """(n, rows) if a Linear layer makes them, else (n, C, H, W): outputs of the network."""
+        return np.ldexp(self.result.astype(np.float64), -self.image.out_frac)
+
+    @cached_property
+    def result(self) -> NDArray[np.int64]:
+        """``outputs`` as integers; from RTL and cycle model as a host reads them."""
+        tensors: Tensors = {}
+        for part in self.parts:
+            tensors |= part.held if part.read is None else part.read
+        found = [self._in_order(name, tensors[name]) for name in self.image.graph.outputs]
+        whole = np.concatenate(found, axis=1)
+        return whole.reshape(len(whole), *self.image.output_shape)
+
+    @cached_property
+    def tensors(self) -> Tensors:
+        """Every layer's output by name, (n, C, H, W) int64."""
+        return {
+            name: self._in_order(name, tensor)
+            for part in self.parts
+            for name, tensor in part.held.items()
+        }
+
+    def _in_order(self, name: str, tensor: NDArray[np.int64]) -> NDArray[np.int64]:
+        order = self.image.channel_orders.get(name)
+        return tensor if order is None else tensor[:, np.argsort(order)]
+
+    @cached_property
+    def layer_outputs(self) -> tuple[NDArray[np.int64], ...]:
+        """Outputs per layer, in order: (n, rows) of a Linear layer, else (n, C, H, W)."""
+        return tuple(
+            self.tensors[layer.name].reshape(-1, layer.out_shape[0])
+            if layer.kind == "linear"
+            else self.tensors[layer.name]
+            for layer in self.image.graph.layers
+            if layer.name in self.tensors
+        )
+
+    @property
+    def saturated(self) -> tuple[NDArray[np.int64], ...] | None:
+        """Outputs that saturation changed, per layer (n,), in order; None from RTL."""
+        found: Tensors = {}
+        for part in self.parts:
+            if part.saturated is None:
+                return None
+            found |= part.saturated
+        return tuple(found[one.name] for one in self.image.graph.layers if one.name in found)
+
+    @property
+    def cycles(self) -> NDArray[np.int64] | None:
+        """(n,) cycles of all arrays, without what brings activations from one to the next."""
+        return _sum([part.cycles for part in self.parts])
+
+    @property
+    def reload_cycles(self) -> NDArray[np.int64] | None:
+        """(n,) cycles of the host's commands between runs of any array."""
+        return _sum([part.reload_cycles for part in self.parts])
+
+    @property
+    def seconds(self) -> NDArray[np.float64] | None:
+        """(n,) wall-clock time of the RTL's runs on all arrays."""
+        return _sum([part.seconds for part in self.parts])
+
+    def part(self, engine: str) -> PartResult:
+        """Return what the array of an engine gave; the first, if there are several.
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
+        for part in self.parts:
+            if part.engine == engine:
+                return part
+        raise KeyError(engine)
+
+    def __repr__(self) -> str:
+        cycles = self.cycles
+        spent = "no cycles counted" if cycles is None else f"{cycles.mean():,.0f} cycles an input"
+        of = ", ".join(f"{part.engine} {len(part.layers)} layers" for part in self.parts)
+        return (
+            f"<Result of {self.image.name!r}: {len(self.result)} inputs, outputs "
+            f"{self.outputs.shape}\n {spent}; {of}>"
+        )
+
+
+def _sum(arrays: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    """Add up; None where one is missing."""
+    known = [one for one in arrays if one is not None]
+    return np.sum(known, axis=0) if len(known) == len(arrays) else None
+
+
+def by_layer(passes: Sequence[int], layers: int, counters: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Add up counters of descriptors, (n, descriptors, ...), to those of layers.
+
+    Parameters
+    ----------
+    passes : the layer of each descriptor.
+    layers : how many there are.
+    """
+    sums = np.zeros((len(counters), layers, *counters.shape[2:]), np.int64)
+    for at, layer in enumerate(passes):
+        sums[:, layer] += counters[:, at]
+    return sums

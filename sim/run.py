@@ -1,0 +1,166 @@
+"""Run compiled networks: on the golden model, on the cycle models or on the RTL."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from zeroskip.base.errors import InputError
+from zeroskip.base.progress import Progress, silent
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.passes.clipping import count_clipped
+from zeroskip.compiler.passes.fixed_point import check_planes, quantize_input
+from zeroskip.sim.chip.run import run_linked
+from zeroskip.sim.golden.network import run_golden
+from zeroskip.sim.machine import Counts, machine
+from zeroskip.sim.result import PartResult, Result
+
+__all__ = ["Target", "counts_of", "quantized", "run", "run_planes"]
+
+Target = Literal["golden", "cycles", "rtl"]
+"""``golden``: the outputs. ``cycles``: these, and what the RTL would take. ``rtl``: the RTL."""
+
+
+def run(
+    image: Image,
+    x: ArrayLike,
+    on: Target = "golden",
+    *,
+    waves: Path | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Run inputs through a compiled network.
+
+    On RTL, arrays that can hand over to each other are on one chip, and activations between them
+    never leave it; else the host carries them.
+
+    Parameters
+    ----------
+    image : the compiled network, as :func:`.compile` or :func:`.load` gives it.
+    x : (n, *sample_shape) or one sample (*sample_shape), real numbers.
+    on : see :data:`Target`.
+    waves : with RTL, where to leave the waves (VCD): of the chip, or of the first array if the
+        host carries activations to the next.
+    progress : see :data:`.Progress`.
+
+    Raises
+    ------
+    InputError
+        If ``x`` has the wrong shape or dtype, is empty, or holds NaN or Inf; or ``on`` is unknown.
+    ToolError, SimulationError
+        If the simulator cannot be built, or a run does not end.
+
+    Examples
+    --------
+    >>> y = zs.run(image, x).outputs
+    >>> cycles = zs.run(image, x, "cycles").cycles
+    """
+    if not isinstance(image, Image):
+        raise InputError(f"image must be what compile or load gave, not a {type(image).__name__}")
+    if on not in get_args(Target):
+        raise InputError(f"on must be one of {', '.join(get_args(Target))}, not {on!r}")
+    samples = check_planes(x, image.graph, "input", single=True)
+    planes = quantize_input(samples, image.in_frac, image.act_bits)
+    result = run_planes(image, planes, on, waves=waves, progress=progress)
+    clipped = count_clipped(samples, image.in_frac, image.act_bits)
+    return dataclasses.replace(result, clipped=clipped)
+
+
+def quantized(image: Image, x: ArrayLike) -> NDArray[np.int64]:
+    """Check inputs and put them in fixed point: (n, C, H, W).
+
+    Raises
+    ------
+    InputError
+        As :func:`run` does.
+    """
+    samples = check_planes(x, image.graph, "input", single=True)
+    return quantize_input(samples, image.in_frac, image.act_bits)
+
+
+def run_planes(
+    image: Image,
+    planes: NDArray[np.int64],
+    on: Target,
+    *,
+    waves: Path | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Run inputs (n, C, H, W) that are in fixed point already; see :func:`run`."""
+    golden = run_golden(image, planes)
+    if on == "golden":
+        return golden
+    counted = _count(image, planes, golden, progress)
+    return counted if on == "cycles" else _simulate(image, planes, counted, waves, progress)
+
+
+def _count(
+    image: Image, planes: NDArray[np.int64], golden: Result, progress: Progress | None
+) -> Result:
+    tell = progress or silent
+    tensors = {INPUT: planes}
+    parts: list[PartResult] = []
+    for part, computed in zip(image.parts, golden.parts, strict=True):
+        tensors |= computed.held
+        step = f"count {part.engine} cycles"
+        counts = machine(part.engine).count(
+            part, tensors, lambda done, total, step=step: tell(step, done, total)
+        )
+        parts.append(
+            dataclasses.replace(
+                computed,
+                read={name: computed.held[name] for name in part.graph.outputs},
+                run_cycles=counts.run_cycles,
+                counters=counts.counters,
+                reload_cycles=counts.reload_cycles,
+            )
+        )
+    return dataclasses.replace(golden, parts=tuple(parts))
+
+
+def _simulate(
+    image: Image,
+    planes: NDArray[np.int64],
+    counted: Result,
+    waves: Path | None,
+    progress: Progress | None,
+) -> Result:
+    tensors = {INPUT: planes}
+    parts: list[PartResult] = []
+    latency = None
+    links = {link.first: link for link in image.links}
+    while len(parts) < len(image.parts):
+        number = len(parts)
+        part, given = image.parts[number], {**tensors}
+        if number in links:
+            pair = counted.parts[number : number + 2]
+            found = run_linked(image, links[number], given, pair, waves=waves, progress=progress)
+            parts += found.parts
+            latency = found.latency
+        else:
+            parts.append(
+                machine(part.engine).simulate(
+                    part,
+                    given,
+                    counts_of(counted.parts[number]),
+                    waves=waves if not parts else None,
+                    progress=progress,
+                )
+            )
+        for made in parts[number:]:
+            assert made.read is not None
+            tensors |= made.read
+    # A latency is that of the whole network, or none.
+    whole = latency if len(links) == 1 and len(image.parts) == 2 else None
+    return Result(image=image, parts=tuple(parts), latency=whole)
+
+
+def counts_of(counted: PartResult) -> Counts:
+    """Return what the cycle model counted."""
+    assert counted.run_cycles is not None
+    assert counted.counters is not None
+    assert counted.reload_cycles is not None
+    return Counts(counted.run_cycles, counted.counters, counted.reload_cycles)

@@ -1,0 +1,75 @@
+"""Describe how layers lie on SCNN's array, and what its memories keep of them."""
+
+from dataclasses import asdict
+
+from zeroskip.base.tables import Table
+from zeroskip.compiler.scnn.engine import ScnnPart
+from zeroskip.sim.machine import Description
+from zeroskip.sim.scnn.storage import layer_mappings, scnn_memory_use
+
+__all__ = ["describe_part"]
+
+
+def describe_part(part: ScnnPart) -> Description:
+    """Describe the mapping of every layer, and the use of the memories."""
+    use, mappings, p = scnn_memory_use(part), layer_mappings(part), part.params
+    pairs = list(zip(part.layers, mappings, strict=True))
+    tables = [
+        Table(
+            "Layers on the SCNN array",
+            [
+                "layer", "kernel", "stride", "groups", "runs", "passes", "PEs of a block", "tile",
+                "channels of a group",
+            ],
+            [
+                [
+                    layer.name,
+                    "{} {} x {}".format(layer.kind, *layer.kernel)
+                    + (f", {len(layer.areas)} areas" if layer.areas else ""),
+                    "{}, {}".format(*layer.stride),
+                    layer.groups,
+                    mapping.runs,
+                    mapping.passes,
+                    "{} x {}".format(*mapping.block),
+                    "{} x {}".format(*mapping.tile),
+                    mapping.kc,
+                ]
+                for layer, mapping in pairs
+            ],
+        ),
+        Table(
+            "Memories, rows of one stream (taps, codebooks and descriptors: of the array)",
+            ["memory", "size", "used: min", "max", "max used"],
+            [
+                [
+                    one.name,
+                    one.size,
+                    one.used.min(),
+                    one.used.max(),
+                    f"{100 * one.used.max() / one.size:.1f} %",
+                ]
+                for one in use
+            ],
+        ),
+    ]  # fmt: skip
+    words = sum(len(sram.words) for run in part.runs[1:] for sram in run.srams.values())
+    lines = [
+        f"host's moves between the {len(part.runs)} runs of an input: {words} words of SRAMs, and "
+        "activations; `run --on cycles` says how many cycles that is"
+        if len(part.runs) > 1
+        else "host's moves between runs: none"
+    ]
+    document = {
+        "runs": len(part.runs),
+        "layers": {layer.name: {"mapping": asdict(mapping)} for layer, mapping in pairs},
+        "memories": [
+            {
+                "name": one.name,
+                "size": one.size,
+                "used": {"min": int(one.used.min()), "max": int(one.used.max())},
+            }
+            for one in use
+        ],
+    }
+    array = f"{p.pes_x} x {p.pes_y} PEs of {p.mult_f} x {p.mult_i} multipliers"
+    return Description(array=array, document=document, tables=tables, lines=lines)
