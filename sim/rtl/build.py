@@ -22,7 +22,7 @@ from zeroskip.hw.eie.pe import Pe
 from zeroskip.sim.rtl import tools
 from zeroskip.sim.rtl.tools import LINKS, verilate
 
-__all__ = ["build_array", "build_design", "build_model"]
+__all__ = ["build_array", "build_design", "build_model", "keep_inputs"]
 
 # Yosys writes unsized constants, partial cases and [-1:0] for zero-width signals.
 _LINT = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-ASCRANGE"]
@@ -105,7 +105,7 @@ def build_design(
             control = "".join(f'no_inline -module "{module}"\n' for module in shared)
             verilog = convert()
             if alike:
-                control += "".join(_keep_inputs(verilog, module) for module in shared)
+                control += "".join(keep_inputs(verilog, module) for module in shared)
             options = _ALIKE if alike else ()
             build_model(
                 verilog,
@@ -119,9 +119,9 @@ def build_design(
     return program
 
 
-def _keep_inputs(verilog: Mapping[str, str], module: str) -> str:
+def keep_inputs(verilog: Mapping[str, str], module: str) -> str:
     """Keep Verilator from replacing a module's inputs by what each instance has there."""
-    pattern = re.compile(rf"^module {module}\(.*?^endmodule", re.DOTALL | re.MULTILINE)
+    pattern = re.compile(rf"^module {module} ?\(.*?^endmodule", re.DOTALL | re.MULTILINE)
     (body,) = (found.group() for text in verilog.values() for found in pattern.finditer(text))
     names = re.findall(r"^  input (?:\[[^]]*\] )?(\w+);", body, re.MULTILINE)
     return "".join(
