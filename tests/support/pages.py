@@ -129,8 +129,9 @@ class Sandbox:
             return ""
         command = [sys.executable, "-"] if block.kind == "python" else ["bash", "-eu"]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        # A make that runs these tests is not the reader's.
+        # A make that runs these tests is not the reader's, and need not install anything again.
         own = {key: text for key, text in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
+        own["MAKEFLAGS"] = " -- STAMP="
         done = subprocess.run(
             command,
             input=block.text,

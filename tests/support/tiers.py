@@ -94,6 +94,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.tier is None:
         named = any(".py" in argument for argument in config.args)
         config.option.tier = "all" if named else _SHORT
+    # Known without xdist, too.
+    config.addinivalue_line("markers", "xdist_group(name): tests that one process runs")
     # Workers share the cores: threads of torch in each would only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     settings.load_profile(_SHORT if config.option.tier == _SHORT else _LONG)
