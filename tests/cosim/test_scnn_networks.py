@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tests.cosim.scnn_check import integer_torch
-from tests.support.arrays import CHIP_EIE, CHIP_GROUP, CHIP_SCNN, SCNN, SCNN_GROUP
+from tests.support.arrays import CHIP_EIE, CHIP_SCNN, SCNN, SCNN_GROUP
 from tests.unit.compiler.cnn_networks import (
     GoogLeNet,
     LeNet,
@@ -94,7 +94,7 @@ def _compile(name: str) -> tuple[Image, nn.Module, torch.Tensor]:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("lenet", marks=CHIP_GROUP),
+        pytest.param("lenet", marks=_LONG),
         pytest.param("googlenet", marks=_LONG),
         pytest.param("resnet", marks=_LONG),
         pytest.param("squeezenet", marks=_LONG),
