@@ -6,27 +6,20 @@ of eval mode.
 """
 
 import copy
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from zeroskip.base.errors import ZeroskipError
 from zeroskip.compiler.compress.layers import Layer
-from zeroskip.compiler.frontend import ops as ops
-from zeroskip.compiler.frontend.program import Graph, Node, Ref
-from zeroskip.compiler.frontend.trace import graph_of_module
 
 __all__ = ["Fold", "apply_folds", "find_folds", "kept_norms"]
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
-_PASSING = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)
-_CLOSE = 1e-3
-_CONVS = {"conv1d": 3, "conv2d": 4}
-"""Operators of convolutions, and how many dimensions a batch has."""
+_CLOSE, _CLOSE_IN_FLOAT32 = 1e-9, 1e-3
+"""Difference of outputs over the largest of them, below which they are the same."""
 
 
 @dataclass(frozen=True)
@@ -94,113 +87,62 @@ def kept_norms(module: nn.Module) -> list[str]:
 
 
 def _candidates(module: nn.Module, example: torch.Tensor) -> list[Fold]:
-    """Return folds that do not touch each other."""
-    try:
-        graph = graph_of_module(module, example)
-    except ZeroskipError:
-        # Code that cannot be traced: what stands side by side in a Sequential is still seen.
-        found = list(_in_sequences(module))
-    else:
-        found = list(_in_graph(module, graph))
-    tied = _tied(module)
-    used: set[str] = set()
+    """Return folds that may be exact and do not touch each other.
+
+    Modules are seen at work: a layer is beside a norm where one is given the memory that the other
+    made. What else reads that memory is found by :func:`_holds`.
+    """
+    calls: list[tuple[str, nn.Module, list[int]]] = []
+    kept: list[torch.Tensor] = []  # Or other tensors would get their memory.
+
+    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(part: nn.Module, given: Any, made: Any) -> None:
+            tensors = [value for value in (*given[:1], made) if isinstance(value, torch.Tensor)]
+            kept.extend(tensors)
+            if len(tensors) == 2:
+                calls.append((name, part, [t.untyped_storage().data_ptr() for t in tensors]))
+
+        return hook
+
+    parts = dict(module.named_modules())
+    hooks = [
+        part.register_forward_hook(note(name))
+        for name, part in parts.items()
+        if isinstance(part, Layer) or type(part) in _NORMS
+    ]
+    with torch.no_grad():
+        module(example)
+    for hook in hooks:
+        hook.remove()
+    names = [name for name, _, _ in calls]
+    once = [call for call in calls if names.count(call[0]) == 1]
+    used = _tied(module)
     chosen: list[Fold] = []
-    for fold in found:
-        layers = set(fold.layers)
-        if not (layers | {fold.norm}) & (used | tied):
-            chosen.append(fold)
-            used |= layers | {fold.norm}
+    for norm, part, (given, made) in once:
+        if type(part) not in _NORMS or norm in used:
+            continue
+        sides: tuple[tuple[Literal["before", "after"], list[str]], ...] = (
+            ("before", [name for name, _, ends in once if ends[1] == given]),
+            ("after", [name for name, _, ends in once if ends[0] == made]),
+        )
+        for side, layers in sides:
+            fits = [_fits(part, parts[name], side) and name not in used for name in layers]
+            if layers and all(fits):
+                chosen.append(Fold(norm, tuple(layers), side))
+                used |= {norm, *layers}
+                break
     return chosen
 
 
-def _in_graph(module: nn.Module, graph: Graph) -> Iterator[Fold]:
-    """Find norms that only a layer feeds, or that feed layers only."""
-    readers: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        for name in set(node.refs()):
-            readers.setdefault(name, []).append(node)
-    made = {name: node for node in graph.nodes for name in node.outputs}
-
-    def alone(node: Node, keys: Sequence[str]) -> str:
-        """Return the module whose tensors ``node`` reads, if no other node does; else ""."""
-        owners: set[str] = set()
-        for key in keys:
-            arg = node.args.get(key)
-            if isinstance(arg, Ref):
-                tensor = graph.tensors.get(arg.name)
-                if tensor is None or len(readers[arg.name]) != 1:
-                    return ""
-                owners.add(tensor.path.rpartition(".")[0])
-        return owners.pop() if len(owners) == 1 else ""
-
-    def layer_name(node: Node) -> str:
-        name = alone(node, ("weight", "bias"))
-        base = ops.base_name(node.op)
-        good = base in ("linear", *_CONVS) and isinstance(_submodule(module, name), Layer)
-        return name if good else ""
-
-    def rank(name: str) -> int:
-        return len(graph.values[name].shape)
-
-    def before(name: str) -> str:
-        """Return the layer that makes the value ``name``, which it makes for one reader alone."""
-        while len(readers[name]) == 1 and name not in graph.outputs and name in made:
-            node = made[name]
-            base = ops.base_name(node.op)
-            if base not in ops.SAME or not node.refs():
-                fits = rank(name) == _CONVS.get(base, 2)
-                return layer_name(node) if fits else ""
-            name = node.refs()[0]
-        return ""
-
-    def after(name: str, *, flat: bool = False) -> list[str]:
-        """Return the layers that read the value ``name``, an empty name among them for others."""
-        if name in graph.outputs or not readers.get(name):
-            return [""]
-        found: list[str] = []
-        for node in readers[name]:
-            base = ops.base_name(node.op)
-            if base in ops.SAME:
-                found += after(node.outputs[0], flat=flat)
-            elif base in ("flatten", "view", "reshape") and rank(node.outputs[0]) == 2:
-                found += after(node.outputs[0], flat=True)
-            elif base == "linear":
-                found.append(layer_name(node) if flat or rank(name) == 2 else "")
-            elif base in _CONVS and not flat:
-                padding = node.args.get("padding", 0)
-                pads = padding if isinstance(padding, list) else [padding]
-                found.append(layer_name(node) if all(p in (0, "valid") for p in pads) else "")
-            else:
-                found.append("")
-        return found
-
-    for node in graph.nodes:
-        if ops.base_name(node.op) not in ops.NORMS:
-            continue
-        norm = alone(node, ("weight", "bias", "running_mean", "running_var"))
-        source = node.args.get("input")
-        if type(_submodule(module, norm)) not in _NORMS or not isinstance(source, Ref):
-            continue
-        behind = before(source.name)
-        if behind:
-            yield Fold(norm, (behind,), "before")
-        elif all(ahead := after(node.outputs[0])):
-            yield Fold(norm, tuple(ahead), "after")
-
-
-def _in_sequences(module: nn.Module) -> Iterator[Fold]:
-    for path, sequence in module.named_modules():
-        if not isinstance(sequence, nn.Sequential):
-            continue
-        prefix = f"{path}." if path else ""
-        parts = [
-            (prefix + name, part)
-            for name, part in sequence.named_children()
-            if not isinstance(part, _PASSING)
-        ]
-        for (first, layer), (second, norm) in itertools.pairwise(parts):
-            if isinstance(layer, Layer) and type(norm) in _NORMS:
-                yield Fold(second, (first,), "before")
+def _fits(norm: nn.Module, layer: nn.Module, side: str) -> bool:
+    """Say whether a layer has the channels of a norm, and no zeros come between."""
+    if not isinstance(layer, Layer) or not isinstance(norm, _NORMS):
+        return False
+    if side == "before":
+        return len(layer.weight) == norm.num_features
+    if not isinstance(layer, nn.Linear) and any(layer.padding) and layer.padding != "valid":
+        return False
+    return layer.weight.shape[1] * getattr(layer, "groups", 1) % norm.num_features == 0
 
 
 def _holds(module: nn.Module, fold: Fold, example: torch.Tensor) -> bool:
@@ -208,7 +150,7 @@ def _holds(module: nn.Module, fold: Fold, example: torch.Tensor) -> bool:
     norm = module.get_submodule(fold.norm)
     if not isinstance(norm, _NORMS) or norm.running_var is None or norm.running_mean is None:
         return False
-    plain = copy.deepcopy(module)
+    plain = copy.deepcopy(module).double()
     source = torch.Generator().manual_seed(0)
     for part in plain.modules():
         if isinstance(part, _NORMS) and part.running_var is not None:
@@ -221,12 +163,19 @@ def _holds(module: nn.Module, fold: Fold, example: torch.Tensor) -> bool:
                     tensor.data.copy_(drawn)
     folded = copy.deepcopy(plain)
     apply_folds(folded, [fold])
-    with torch.no_grad():
-        wanted, got = plain(example), folded(example)
+    try:
+        return _same(plain, folded, example.double(), _CLOSE)
+    except RuntimeError:
+        # Code that makes float32 of its own.
+        return _same(plain.float(), folded.float(), example, _CLOSE_IN_FLOAT32)
+
+
+@torch.no_grad()
+def _same(module: nn.Module, other: nn.Module, example: torch.Tensor, close: float) -> bool:
+    wanted, got = module(example), other(example)
     if not isinstance(wanted, torch.Tensor):
         return False
-    scale = float(wanted.abs().max()) + 1e-30
-    return float((wanted - got).abs().max()) <= _CLOSE * scale
+    return float((wanted - got).abs().max()) <= close * (float(wanted.abs().max()) + 1e-30)
 
 
 def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm) -> tuple[torch.Tensor, ...]:
@@ -273,10 +222,6 @@ def _replace(module: nn.Module, norm: nn.Module) -> None:
         for name, child in list(part._modules.items()):
             if child is norm:
                 setattr(part, name, nn.Identity().train(norm.training))
-
-
-def _submodule(module: nn.Module, name: str) -> nn.Module | None:
-    return dict(module.named_modules()).get(name)
 
 
 def _tied(module: nn.Module) -> set[str]:

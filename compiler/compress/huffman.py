@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import InputError
 
-__all__ = ["MAX_LENGTH", "code_lengths", "decode", "encode", "entropy"]
+__all__ = ["MAX_LENGTH", "code_lengths", "decode", "encode"]
 
 MAX_LENGTH = 15
 """Longest code, so that a length fits half a byte."""
@@ -101,12 +101,6 @@ def decode(data: bytes, lengths: NDArray[np.uint8], count: int) -> NDArray[np.ui
     if position > len(bits) or len(bits) - position >= 8 or bits[position:].any():
         raise InputError(f"a bit stream of {count} symbols is {len(bits)} bits, not {position}")
     return found
-
-
-def entropy(counts: NDArray[np.int64]) -> float:
-    """Return the mean bits per symbol that no code without memory can beat (Shannon)."""
-    share = counts[counts > 0] / max(1, counts.sum())
-    return float(np.abs((share * np.log2(share)).sum()))
 
 
 def _codes(lengths: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from zeroskip.base.errors import InputError
 
 __all__ = [
     "Layer", "Masked", "Shared", "bake", "by_layer", "density_of", "hold", "layers_of",
-    "tied_names",
+    "round_rest", "tied_names",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -168,6 +168,16 @@ def bake(module: nn.Module) -> nn.Module:
     for part in module.modules():
         for name in list(getattr(part, "parametrizations", ())):
             _release(part, name)
+    return module
+
+
+@torch.no_grad()
+def round_rest(module: nn.Module) -> nn.Module:
+    """Round what is not held to half floats, in place, where these are finite."""
+    for name, parameter in module.named_parameters():
+        half = parameter.half()
+        if "parametrizations" not in name and bool(half.isfinite().all()):
+            parameter.copy_(half)
     return module
 
 

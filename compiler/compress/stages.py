@@ -1,17 +1,18 @@
 """The stages of Deep Compression on a run folder: each can be done alone, and gone on with."""
 
 import copy
+import functools
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from zeroskip.base.errors import InputError
 from zeroskip.compiler.compress.cluster import share_layers
 from zeroskip.compiler.compress.config import Config, Phase
-from zeroskip.compiler.compress.layers import Masked, bake, hold, layers_of
+from zeroskip.compiler.compress.layers import Masked, bake, hold, layers_of, round_rest
 from zeroskip.compiler.compress.masks import make_mask
 from zeroskip.compiler.compress.prepare import Network
 from zeroskip.compiler.compress.pruner import Pruner, choose_densities
@@ -37,6 +38,7 @@ Setup = Callable[[nn.Module], Callable[[int, int], None] | None]
 """Makes a network ready for a stage and returns what to call before each step."""
 
 
+@dataclass(eq=False)
 class Stages:
     """Runs stages, keeping what they make in a folder.
 
@@ -50,23 +52,24 @@ class Stages:
     progress : called while training.
     on_stage : called with a stage's name and its score when it is done or found done.
     on_note : called, once each, with what a user should know about the network.
+    made : the network, if it has been made ready before.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        config: Config,
-        folder: RunFolder,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
-        on_stage: Callable[[str, Score, nn.Module], None] = lambda *_: None,
-        on_note: Callable[[str], None] = lambda text: None,
-    ) -> None:
-        self.task, self.config, self.folder = task, config, folder
-        self._device = device
-        self._progress, self._on_stage, self._on_note = progress, on_stage, on_note
-        self.network = Network(task, seed=config.seed, device=device, on_note=on_note)
+    task: Task
+    config: Config
+    folder: RunFolder
+    device: str = "cpu"
+    progress: Progress | None = None
+    on_stage: Callable[[str, Score, nn.Module], None] = lambda *_: None
+    on_note: Callable[[str], None] = lambda text: None
+    made: Network | None = None
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """The task's network."""
+        return self.made or Network(
+            self.task, seed=self.config.seed, device=self.device, on_note=self.on_note
+        )
 
     def begin(self, identity: dict[str, Any], *, resume: bool, change: bool = False) -> None:
         """Try a batch, before anything that takes long, and write what the run is; see RunFolder.
@@ -78,23 +81,21 @@ class Stages:
             fit each other.
         """
         self.folder.check(self.config, identity, resume=resume, change=change)
-        self._try_batch()
+        stages = [stage for stage in FLOWS[self.config.flow] if stage != "share"]
+        epochs = [getattr(self.config, stage).epochs for stage in stages]
+        early = any(epochs[: len(BASE)])
+        train = early or self.config.prune.sensitivity
+        for text in try_task(self.network.fresh(), self.task, train=train):
+            self.on_note(text)
+        if any(epochs) and not early:
+            # What is trained has its norms folded, and may take a batch of one where they do not.
+            try_task(self.network.folded(), self.task, train=True)
         self.folder.begin(self.config, identity)
 
     def on(self, folder: RunFolder, config: Config) -> "Stages":
         """Return stages of the same task on another folder, or with another configuration."""
-        other = Stages(
-            self.task,
-            config,
-            folder,
-            device=self._device,
-            progress=self._progress,
-            on_stage=self._on_stage,
-            on_note=self._on_note,
-        )
-        if config.seed == self.config.seed:
-            other.network = self.network
-        return other
+        made = self.network if config.seed == self.config.seed else None
+        return replace(self, folder=folder, config=config, made=made)
 
     def branch(self, name: str, config: Config, *, resume: bool = True) -> "Stages":
         """Return stages in a folder within this one, which begin with the same float network.
@@ -156,19 +157,6 @@ class Stages:
         done = {stage: self.folder.load(stage) for stage in STAGES}
         return {name: Score(**d["score"]) for name, d in done.items() if d is not None}
 
-    def _try_batch(self) -> None:
-        """Make the network and compute a batch with it."""
-        config = self.config
-        epochs = {stage: getattr(config, stage).epochs for stage in FLOWS[config.flow]
-                  if stage != "share"}  # fmt: skip
-        early = any(epochs[stage] for stage in BASE)
-        train = early or config.prune.sensitivity
-        for text in try_task(self.network.fresh(), self.task, train=train):
-            self._on_note(text)
-        if any(epochs.values()) and not early:
-            # What is trained has its norms folded, and may take a batch of one where they do not.
-            try_task(self.network.folded(), self.task, train=True)
-
     def _restored(self, stage: str, state: dict[str, Any]) -> nn.Module:
         """Return the network of a checkpoint; the float network's have BatchNorm as it was."""
         module = self.network.fresh() if stage in BASE else self.network.folded()
@@ -188,7 +176,7 @@ class Stages:
         document = self.folder.load(stage)
         if document is not None:
             module = self._restored(stage, document["model"])
-            self._on_stage(stage, Score(**document["score"]), module)
+            self.on_stage(stage, Score(**document["score"]), module)
             return module
         return getattr(self, f"_{stage}")()
 
@@ -228,7 +216,7 @@ class Stages:
 
         module, history = self._fit("prune", module, prune, setup, frozen_copy(base))
         for text in pruners[-1].finish():
-            self._on_note(text)
+            self.on_note(text)
         return self._finish("prune", module, history, densities=densities)
 
     def _share(self) -> nn.Module:
@@ -247,7 +235,9 @@ class Stages:
         module, history = self._fit(
             "finetune", module, self.config.finetune, teacher=frozen_copy(self.base())
         )
-        return self._finish("finetune", self._rounded(module), history)
+        return self._finish(
+            "finetune", round_rest(module) if self.config.half_rest else module, history
+        )
 
     def _ttq(self) -> nn.Module:
         base = self.base()
@@ -258,7 +248,9 @@ class Stages:
                 hold_ternary(layer, self.config.ttq.threshold)
 
         module, history = self._fit("ttq", module, self.config.ttq, setup, frozen_copy(base))
-        return self._finish("ttq", self._rounded(bake(module)), history)
+        return self._finish(
+            "ttq", round_rest(bake(module)) if self.config.half_rest else bake(module), history
+        )
 
     def densities(self, module: nn.Module) -> dict[str, float]:
         """Return the density of each layer that the configuration asks for."""
@@ -281,7 +273,7 @@ class Stages:
         running = self.folder.load_running(stage)
         if running is not None:
             restore(module, running["model"])
-        module.to(self._device)
+        module.to(self.device)
         trainer = Trainer(
             stage,
             module,
@@ -290,7 +282,7 @@ class Stages:
             self.config.seed,
             teacher=teacher,
             before_step=before_step,
-            progress=self._progress,
+            progress=self.progress,
             save=lambda state: self._keep(stage, module, state),
             last_good=self.folder.last_good(),
         )
@@ -308,15 +300,5 @@ class Stages:
             stage,
             {"model": module.state_dict(), "score": vars(score), "history": history, **more},
         )
-        self._on_stage(stage, score, module)
-        return module
-
-    def _rounded(self, module: nn.Module) -> nn.Module:
-        """Round what is not shared to half floats, if the configuration says so."""
-        if self.config.half_rest:
-            with torch.no_grad():
-                for name, parameter in module.named_parameters():
-                    half = parameter.half()
-                    if "parametrizations" not in name and bool(half.isfinite().all()):
-                        parameter.copy_(half)
+        self.on_stage(stage, score, module)
         return module

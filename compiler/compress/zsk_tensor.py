@@ -1,10 +1,11 @@
 """A tensor as a ``.zsk`` file holds it: shared, sparse or plain, in NumPy alone."""
 
+import itertools
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +58,7 @@ class StoredTensor:
         return sum(len(section) for section in self.sections)
 
 
-def encode_tensor(
-    name: str, array: NDArray[Any], dtype: str, code_bits: int | None = None
-) -> StoredTensor:
+def encode_tensor(name: str, array: NDArray[Any], dtype: str) -> StoredTensor:
     """Encode a tensor in the way that takes the fewest bytes; nothing is lost.
 
     Parameters
@@ -67,12 +66,6 @@ def encode_tensor(
     name : in the state dict.
     array : elements as ``DTYPES[dtype]`` has them.
     dtype : a key of :data:`DTYPES`.
-    code_bits : of the codes, 1 to 8; the fewest that do, if None.
-
-    Raises
-    ------
-    InputError
-        If the tensor has more different values than ``code_bits`` can tell apart.
     """
     array = np.asarray(array, DTYPES[dtype], order="C")
     record = {"name": name, "shape": list(array.shape), "dtype": dtype}
@@ -81,21 +74,21 @@ def encode_tensor(
         return best
     # Elements are compared as bits: -0.0 is not 0.0, and a NaN equals itself.
     bits = array.view(f"<u{array.itemsize}")
-    if np.count_nonzero(bits) < array.size // 2 or code_bits is not None:
-        best = _smaller(best, _sparse(record, bits))
+    if np.count_nonzero(bits) < array.size // 2:
+        best = min(best, *_in_runs({**record, "kind": "sparse"}, bits, (4, 5, 6, 8)), key=_size)
     values = np.unique(bits[bits != 0])
     needed = max(1, int(values.size).bit_length())
-    if code_bits is not None and needed > code_bits:
-        raise InputError(
-            f"{name!r} has {values.size} different non-zero values, but {code_bits} bits tell "
-            f"{(1 << code_bits) - 1} apart"
-        )
     if needed <= _MAX_CODE_BITS:
         # Ascending as numbers, which is how codes are numbered everywhere.
         if dtype != "bfloat16":
             values = values[np.argsort(values.view(array.dtype), kind="stable")]
-        shared = _shared(record, bits, values, code_bits or needed)
-        best = shared if code_bits else _smaller(best, shared)
+        # By bits, to be found; they are few.
+        by_bits = np.argsort(values, kind="stable")
+        codes = np.zeros(bits.shape, np.uint8)
+        place = bits != 0
+        codes[place] = by_bits[np.searchsorted(values[by_bits], bits[place])] + 1
+        record |= {"kind": "shared", "code_bits": needed, "values": len(values)}
+        best = min(best, *_in_runs(record, codes, range(2, 9), values.tobytes()), key=_size)
     return best
 
 
@@ -201,55 +194,30 @@ def _decode_plain(record: dict[str, Any], data: bytes, dtype: np.dtype) -> NDArr
     return array if stored == dtype else array.astype(dtype)
 
 
-def _sparse(record: dict[str, Any], bits: NDArray[Any]) -> StoredTensor:
-    """Encode non-zero elements as they are, with runs."""
-    orders: list[Literal["C", "F"]] = ["C", "F"]
-    best: StoredTensor | None = None
-    for order in orders:
-        flat = _order(bits, order)
-        for run_bits in (4, 5, 6, 8):
-            values, runs = to_entries(flat, run_bits)
-            table = huffman.code_lengths(np.bincount(runs, minlength=1 << run_bits))
-            extra = {"kind": "sparse", "order": order, "run_bits": run_bits, "entries": len(runs)}
-            sections = [values.tobytes(), _nibbles(table), huffman.encode(runs, table)]
-            best = _smaller(best, StoredTensor({**record, **extra}, sections))
-    assert best is not None
-    return best
+def _in_runs(
+    record: dict[str, Any],
+    array: NDArray[Any],
+    widths: Iterable[int],
+    codebook: bytes | None = None,
+) -> Iterator[StoredTensor]:
+    """Encode non-zero elements, or codes of a codebook, in both orders with runs of all widths."""
+    for order, run_bits in itertools.product("CF", widths):
+        symbols, runs = to_entries(_order(array, order), run_bits)
+        lengths = huffman.code_lengths(np.bincount(runs, minlength=1 << run_bits))
+        table, sections = _nibbles(lengths), [huffman.encode(runs, lengths)]
+        if codebook is not None:
+            codes = np.bincount(symbols, minlength=1 << record["code_bits"])
+            code_lengths = huffman.code_lengths(codes)
+            coded = huffman.encode(symbols, code_lengths)
+            sections = [codebook, _nibbles(code_lengths) + table, coded, *sections]
+        else:
+            sections = [symbols.tobytes(), table, *sections]
+        extra = {"order": order, "run_bits": run_bits, "entries": len(symbols)}
+        yield StoredTensor({**record, **extra}, sections)
 
 
-def _shared(
-    record: dict[str, Any], bits: NDArray[Any], values: NDArray[Any], code_bits: int
-) -> StoredTensor:
-    """Encode codes and runs; order and run bits are those that take the fewest bytes."""
-    # Values are few and sorted as numbers, not as bits.
-    by_bits = np.argsort(values, kind="stable")
-    codes = np.zeros(bits.shape, np.uint8)
-    place = bits != 0
-    codes[place] = by_bits[np.searchsorted(values[by_bits], bits[place])] + 1
-    best: StoredTensor | None = None
-    for order in ("C", "F"):
-        flat = _order(codes, order)
-        for run_bits in range(2, 9):
-            symbols, runs = to_entries(flat, run_bits)
-            code_table = huffman.code_lengths(np.bincount(symbols, minlength=1 << code_bits))
-            run_table = huffman.code_lengths(np.bincount(runs, minlength=1 << run_bits))
-            extra = {
-                "kind": "shared", "order": order, "code_bits": code_bits, "run_bits": run_bits,
-                "values": len(values), "entries": len(symbols),
-            }  # fmt: skip
-            sections = [
-                values.tobytes(),
-                _nibbles(code_table) + _nibbles(run_table),
-                huffman.encode(symbols, code_table),
-                huffman.encode(runs, run_table),
-            ]
-            best = _smaller(best, StoredTensor({**record, **extra}, sections))
-    assert best is not None
-    return best
-
-
-def _smaller(a: StoredTensor | None, b: StoredTensor) -> StoredTensor:
-    return b if a is None or b.size < a.size else a
+def _size(stored: StoredTensor) -> int:
+    return stored.size
 
 
 def _order(array: NDArray[Any], order: str) -> NDArray[Any]:

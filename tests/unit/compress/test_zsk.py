@@ -109,14 +109,6 @@ def test_what_is_written_is_read(make: Callable[[], np.ndarray]) -> None:
     np.testing.assert_array_equal(decode_tensor(stored)[0], array)
 
 
-def test_a_codebook_larger_than_its_bits_is_refused() -> None:
-    weight = np.arange(100, dtype=np.float32).reshape(10, 10)
-    with pytest.raises(
-        InputError, match="'w' has 99 different non-zero values, but 4 bits tell 15"
-    ):
-        encode_tensor("w", weight, "float32", code_bits=4)
-
-
 def test_file_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "model.zsk"
     path.write_bytes(dumps(container()))
