@@ -12,11 +12,9 @@ from zeroskip.hw.common.bundle import Port, bundle, constants, ports
 from zeroskip.hw.common.control import Command, Control, StatusBit
 from zeroskip.hw.eie import array as eie
 from zeroskip.hw.eie import formats as eie_formats
-from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.hw.scnn import array as scnn
 from zeroskip.hw.scnn import formats as scnn_formats
-from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.pe import ScnnPe
 
 __all__ = ["ENGINES", "Export", "export"]
@@ -36,15 +34,13 @@ class Export:
     ports: Mapping[str, tuple[Port, ...]]
 
 
-def export(
-    engine: str, eie_params: EieParams, scnn_params: ScnnParams, version: str, prefix: str = ""
-) -> Export:
+def export(engine: str, arrays: Mapping[str, Any], version: str, prefix: str = "") -> Export:
     """Write an engine, or the chip, as Verilog that needs nothing else.
 
     Parameters
     ----------
     engine : one of ``ENGINES``.
-    eie_params, scnn_params : sizes of the arrays.
+    arrays : parameters by engine, at least of those that are exported.
     version : of this program.
     prefix : what the names of all modules begin with; the SRAM is the same module in every file.
         In the chip, names of the engines' modules begin with the chip's, too.
@@ -54,20 +50,20 @@ def export(
     params: list[Any] = []
     header = ""
     if engine != "scnn":
-        array = eie.EieArray(eie_params)
-        parts += [(outside + eie.PE_MODULE, Pe(eie_params)), (outside + eie.ARRAY_MODULE, array)]
-        params.append(eie_params)
+        array = eie.EieArray(arrays["eie"])
+        parts += [(outside + eie.PE_MODULE, Pe(arrays["eie"])), (outside + eie.ARRAY_MODULE, array)]
+        params.append(arrays["eie"])
         header += _macros(f"{outside}eie", array, eie_formats, inner=engine == "chip")
     if engine != "eie":
-        grid = scnn.ScnnArray(scnn_params)
+        grid = scnn.ScnnArray(arrays["scnn"])
         parts += [
-            (outside + scnn.PE_MODULE, ScnnPe(scnn_params)),
+            (outside + scnn.PE_MODULE, ScnnPe(arrays["scnn"])),
             (outside + scnn.ARRAY_MODULE, grid),
         ]
-        params.append(scnn_params)
+        params.append(arrays["scnn"])
         header += _macros(f"{outside}scnn", grid, scnn_formats, inner=engine == "chip")
     if engine == "chip":
-        chip = Chip(scnn_params, eie_params)
+        chip = Chip(arrays["scnn"], arrays["eie"])
         parts.append((prefix + CHIP_MODULE, chip))
         header += constants((prefix + CHIP_MODULE).upper(), ports(chip), _CHIP_ENUMS)
     # Of an engine its PE by itself, too.

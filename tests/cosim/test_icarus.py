@@ -54,7 +54,7 @@ Change = Callable[[str], str]
 
 
 def _program(engine: str, folder: Path, change: Change = str) -> Path:
-    files = export(engine, _EIE, _SCNN, "test").files
+    files = export(engine, {"eie": _EIE, "scnn": _SCNN}, "test").files
     top = "chip" if engine == "chip" else f"{engine}_array"
     return build_icarus(change(files[f"{top}.sv"]), top, folder)
 

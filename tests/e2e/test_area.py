@@ -117,7 +117,7 @@ def small_liberty(tmp_path: Path) -> Path:
     ("arguments", "what"),
     [
         (["--preset", "huge"], "--preset must be one of small, paper, best, icebreaker"),
-        (["--engine", "scnn", "--preset", "best"], "must be one of paper, tile, tiny, not 'best'"),
+        (["--engine", "scnn", "--preset", "best"], "must be one of tile, paper, tiny, not 'best'"),
         (["--preset", ""], "--preset must be one of small, paper, best"),
         (["--engine", "ei"], "--engine must be one of eie, scnn, not 'ei': did you mean 'eie'?"),
         (["--engine", "scnn", "--preset", "paper", "--check"], "arrays of at most 4 PEs of scnn"),

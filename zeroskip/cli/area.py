@@ -9,7 +9,7 @@ import typer
 
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.staging import check_output_file, replaced_file
-from zeroskip.cli.arrays import EngineOption, PresetOption, SetOption, choose_array
+from zeroskip.cli.arrays import DEFAULT_ENGINE, EngineOption, PresetOption, SetOption, choose_array
 from zeroskip.cli.options import JsonOption, whole_number
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
 
@@ -28,7 +28,7 @@ zeroskip area --preset paper --liberty sg13g2_typ.lib.gz --json
 
 
 def measure_area(
-    engine: EngineOption = "eie",
+    engine: EngineOption = DEFAULT_ENGINE,
     preset: PresetOption = None,
     settings: SetOption = None,
     liberty: Annotated[

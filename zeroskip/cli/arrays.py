@@ -13,7 +13,7 @@ from zeroskip.compiler.engine import Engine, FreeParams, Preset, engines
 from zeroskip.compiler.engine import engine as find_engine
 
 __all__ = [
-    "ENGINES", "Array", "Arrays", "EngineOption", "PresetOption", "SetOption",
+    "DEFAULT_ENGINE", "ENGINES", "Array", "Arrays", "EngineOption", "PresetOption", "SetOption",
     "choose_array", "choose_arrays", "describe_arrays", "read_settings", "show_value",
     "split_settings",
 ]  # fmt: skip
@@ -38,6 +38,7 @@ SetOption = Annotated[
 
 
 ENGINES = engines()
+DEFAULT_ENGINE = next(iter(ENGINES))
 
 EngineOption = Annotated[
     str, typer.Option("--engine", metavar="ENGINE", help=f"One of {', '.join(ENGINES)}.")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from zeroskip.cli.arrays import EngineOption
+from zeroskip.cli.arrays import DEFAULT_ENGINE, EngineOption
 from zeroskip.cli.options import JsonOption, LayersOption
 from zeroskip.cli.output import Steps, print_json, print_report
 from zeroskip.compiler.engine import engine as engine_of
@@ -21,22 +21,22 @@ zeroskip bench --engine scnn --layers googlenet/3a/5x5_reduce --alone --on rtl -
 
 
 def run_evaluation(
-    engine: EngineOption = "eie",
+    engine: EngineOption = DEFAULT_ENGINE,
     layers: LayersOption = None,
     on: Annotated[
         Literal["cycles", "rtl"],
         typer.Option(
             "--on",
-            help="The cycle model alone, or the RTL, too, every word compared: of scnn's networks "
-            "a layer of each kind, unless layers are named.",
+            help="The cycle model alone, or the RTL, too, every word compared: of whole networks a "
+            "layer of each kind.",
         ),
     ] = "cycles",
     alone: Annotated[
         bool,
         typer.Option(
             "--alone",
-            help="Leave out scnn's runs with dense operands and one-sided machines, which take "
-            "four times as long as the rest.",
+            help="Leave out the machines that the array is compared with, where there are some: "
+            "most of the time goes there.",
         ),
     ] = False,
     as_json: JsonOption = False,

@@ -14,7 +14,8 @@ from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.frontend.networks import import_pt2
 from zeroskip.compiler.frontend.zsk import import_zsk
 from zeroskip.compiler.image.files import check_target
-from zeroskip.compiler.ir.graph import FloatGraph, FloatLinear
+from zeroskip.compiler.ir.graph import FloatGraph
+from zeroskip.compiler.passes.partition import partition
 from zeroskip.sim.info import describe_arrays, format_lines, format_tables
 
 __all__ = ["EXAMPLES", "compile_model"]
@@ -66,8 +67,8 @@ def compile_model(
 ) -> None:
     """Compile a network to an image: fixed point, placement, SRAM contents, program.
 
-    Convolutions and pooling are for SCNN, Linear layers for EIE, whose code_bits and run_bits the
-    network chooses unless they or a preset of EIE are given.
+    Each layer is for an engine that computes such layers, one named by --preset or --set before
+    others. Where neither gives an array, the network chooses what it can: the report says what.
     """
     arrays = choose_arrays(preset, settings)
     check_target(output.resolve(), replace=True)
@@ -107,8 +108,8 @@ def _read(model: Path, graph: Path | None) -> FloatGraph:
 
 
 def _used(arrays: Arrays, network: FloatGraph, model: Path) -> set[str]:
-    """Return the engines that a network has layers for; refuse arrays of others."""
-    used = {"eie" if isinstance(node, FloatLinear) else "scnn" for node in network.nodes}
+    """Return the engines of a network's layers, those named before others; refuse the rest."""
+    used = set(partition(network, sorted(arrays.named)).values())
     for engine in sorted(arrays.named - used):
         raise InputError(
             f"{model.name} has no layers for {engine}: leave its --preset and --set out"

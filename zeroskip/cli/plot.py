@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from zeroskip.base.staging import check_output_file
+from zeroskip.cli.command import Command
 from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import ImageArgument, InputOption, JsonOption
 from zeroskip.cli.output import Steps, print_json, print_line
@@ -66,24 +67,23 @@ def _figure(name: str) -> Callable[..., None]:
 
 
 for _name in _HELPS:
-    app.command(_name, epilog=EXAMPLES)(_figure(_name))
+    app.command(_name, cls=Command, epilog=EXAMPLES)(_figure(_name))
 
 
-@app.command("density", epilog=EXAMPLES)
+@app.command("density", cls=Command, epilog=EXAMPLES)
 def plot_density(table: TableArgument, output: OutputOption, as_json: JsonOption = False) -> None:
     """Speed of SCNN by density of its operands, beside a dense machine: where sparsity pays."""
-    from zeroskip.sim.plots.density import draw_density
+    from zeroskip.sim.plots.density import COLUMNS, draw_density
     from zeroskip.sim.plots.style import check_picture, save
-    from zeroskip.sim.scnn.sweep_table import SCNN_COLUMNS
     from zeroskip.sim.sweep.table import read_table
 
     check_picture(output)
     check_output_file(output)
-    save(draw_density(read_table(table, SCNN_COLUMNS)), output)
+    save(draw_density(read_table(table, COLUMNS)), output)
     _done("density", output, as_json)
 
 
-@app.command("heat", epilog=EXAMPLES)
+@app.command("heat", cls=Command, epilog=EXAMPLES)
 def plot_heat(
     image: ImageArgument,
     inputs: InputOption,
@@ -107,7 +107,7 @@ def plot_heat(
     _done("heat", output, as_json)
 
 
-@app.command("area", epilog=EXAMPLES)
+@app.command("area", cls=Command, epilog=EXAMPLES)
 def plot_area(output: OutputOption, as_json: JsonOption = False) -> None:
     """Show how the area of each design went, from the versions of the baseline in git."""
     from zeroskip.sim.plots.area import draw_area, read_history

@@ -7,6 +7,7 @@ import typer
 
 from zeroskip.base.errors import InputError
 from zeroskip.cli.arrays import (
+    DEFAULT_ENGINE,
     EngineOption,
     PresetOption,
     choose_array,
@@ -41,7 +42,7 @@ def sweep_arrays(
             "complete: the same command goes on where it was stopped.",
         ),
     ],
-    engine: EngineOption = "eie",
+    engine: EngineOption = DEFAULT_ENGINE,
     preset: PresetOption = None,
     axes: Annotated[
         list[str] | None,

@@ -9,7 +9,7 @@ import typer
 
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.staging import staged_directory
-from zeroskip.cli.arrays import ENGINES, PresetOption, SetOption, choose_arrays
+from zeroskip.cli.arrays import DEFAULT_ENGINE, ENGINES, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import print_json, print_line
 from zeroskip.compiler.image.manifest import zeroskip_version
@@ -38,7 +38,7 @@ def write_verilog(
             metavar="ENGINE",
             help=f"One of {', '.join(ENGINES)}, or chip: all, and what joins them.",
         ),
-    ] = "eie",
+    ] = DEFAULT_ENGINE,
     preset: PresetOption = None,
     settings: SetOption = None,
     prefix: Annotated[
@@ -55,13 +55,11 @@ def write_verilog(
 
     if engine not in (*ENGINES, _CHIP):
         raise ParameterError.of_names("engine", engine, [*ENGINES, _CHIP])
-    given = choose_arrays(preset, settings, tuple(ENGINES) if engine == _CHIP else (engine,))
+    arrays = choose_arrays(preset, settings, tuple(ENGINES) if engine == _CHIP else (engine,))
     if prefix and not re.fullmatch(r"[A-Za-z_]\w*", prefix, re.ASCII):
         raise ParameterError("prefix", prefix, "a letter or _, and then letters, digits and _")
-    arrays = {**choose_arrays(None, None), **given}
-    exported = export(
-        engine, arrays["eie"].params, arrays["scnn"].params, zeroskip_version(), prefix
-    )
+    params = {name: array.params for name, array in arrays.items()}
+    exported = export(engine, params, zeroskip_version(), prefix)
     texts = dict(exported.files)
     document = {
         "engine": engine,

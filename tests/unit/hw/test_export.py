@@ -19,10 +19,13 @@ _EIE = EieParams(num_pes=9, spmat_words=64, num_pointers=64, skip_padding=True, 
 _SCNN = PRESETS["tiny"]
 
 
+_ARRAYS = {"eie": _EIE, "scnn": _SCNN}
+
+
 @pytest.fixture(scope="module")
 def texts() -> Mapping[str, Mapping[str, str]]:
     """Files of each engine."""
-    return {engine: export(engine, _EIE, _SCNN, "test").files for engine in ENGINES}
+    return {engine: export(engine, _ARRAYS, "test").files for engine in ENGINES}
 
 
 def declared(text: str) -> list[str]:
@@ -59,7 +62,7 @@ def test_every_name_is_plain_and_no_keyword(
 @pytest.mark.long("reads all files with two simulators")
 def test_files_of_all_go_together(texts: Mapping[str, Mapping[str, str]], tmp_path: Path) -> None:
     """Of both engines, the chip, and a second array under a prefix."""
-    other = export("eie", EieParams(num_pes=2), _SCNN, "test", "second_").files
+    other = export("eie", {"eie": EieParams(num_pes=2)}, "test", "second_").files
     tops = {"eie_array": texts["eie"], "scnn_array": texts["scnn"], "chip": texts["chip"]}
     files = []
     for top, found in [*tops.items(), ("second_eie_array", other)]:
