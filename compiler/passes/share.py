@@ -98,12 +98,14 @@ def share_layer(
     distinct = values.size
     if clustered:
         values = cluster(ordered, few)
-        snr_db = _snr_db(nonzero, values[np.searchsorted(_midpoints(values), nonzero)])
+    # Own values are looked up as they are: a midpoint of two neighbours may round to either.
+    index = np.searchsorted(_midpoints(values) if clustered else values, nonzero)
+    if clustered:
+        snr_db = _snr_db(nonzero, values[index])
         if not share:
             raise arithmetic.error(_too_many(layer, distinct, snr_db, arithmetic))
     codes = np.zeros(weight.size, np.min_scalar_type(values.size))
-    # Own values are looked up as they are: a midpoint of two neighbours may round to either.
-    codes[position] = np.searchsorted(_midpoints(values) if clustered else values, nonzero) + 1
+    codes[position] = index + 1
     return SharedWeights(codes.reshape(layer.weight.shape), values, clustered, distinct, snr_db)
 
 
