@@ -50,7 +50,10 @@ COMMANDS: dict[str, dict[str, str]] = {
         }.items()
     },
     "scnn": {"all": "bench --engine scnn"},
-    "scnn-rtl": {"all": "bench --engine scnn --alone --on rtl"},
+    "scnn-rtl": {
+        "all": "bench --engine scnn --alone --on rtl "
+        "--layers googlenet/3a/5x5_reduce,googlenet/5b/5x5,alexnet/conv3"
+    },
 }
 
 
