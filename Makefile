@@ -17,7 +17,7 @@ area = $(BIN)/zeroskip area --engine $(firstword $(subst -, ,$(1))) \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 
 .PHONY: help docs evaluations sim test test-all area gates verilog bitstream lint clean venv tools
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from tests.support.arrays import EIE, EIE_GROUP
+from tests.support.arrays import EIE
 from tests.support.images import chain, eie_image
 from zeroskip.compiler.eie.place import Placement, Strategy, place
 from zeroskip.compiler.image.image import Image
@@ -158,7 +158,7 @@ _LONG = pytest.mark.long("builds another simulator")
 
 @pytest.fixture(
     params=[
-        pytest.param(name, marks=(EIE_GROUP,) if params is EIE else (_LONG,))
+        pytest.param(name, marks=() if params is EIE else (_LONG,))
         for name, params in _ARRAYS.items()
     ]
 )

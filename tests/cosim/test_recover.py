@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.arrays import EIE, EIE_GROUP
+from tests.support.arrays import EIE
 from tests.support.images import eie_image
 from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
@@ -17,7 +17,6 @@ from zeroskip.sim.rtl.jobs import run_bench
 
 
 @pytest.mark.cosim
-@EIE_GROUP
 def test_recover(draw_network: Callable[..., QuantGraph[QuantLinear]], tmp_path: Path) -> None:
     network = draw_network([20, 30, 12, 5], density=0.3, seed=3)
     placement = place(network, EIE, "balance")

@@ -9,7 +9,7 @@ import pytest
 from tests.cosim.scnn_check import Trial, check_trials
 from tests.cosim.scnn_draw import draw_graph, draw_layer, draw_planes
 from tests.cosim.scnn_plans import draw_runs
-from tests.support.arrays import SCNN, SCNN_GROUP
+from tests.support.arrays import SCNN
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph
 from zeroskip.compiler.scnn.program import build
@@ -70,7 +70,7 @@ def _passes(trials: list[Trial]) -> list[ScnnDescriptor]:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("blocks", marks=SCNN_GROUP),
+        "blocks",
         pytest.param("narrow", marks=_LONG),
     ],
 )
@@ -84,7 +84,6 @@ def test_drawn_layers(name: str) -> None:
     assert (seen > 0).all(), [one.name for one in StallClass if not seen[one]]
 
 
-@SCNN_GROUP
 def test_drawn_networks() -> None:
     """Several layers in a run, branches, additions, phases for the next layer's stride."""
     p = _ARRAYS["blocks"]
@@ -104,7 +103,6 @@ def test_drawn_networks() -> None:
     check_trials(p, trials)
 
 
-@SCNN_GROUP
 @pytest.mark.parametrize("kind", ["conv", "max"])
 def test_halos_on_every_border_and_corner(kind: str) -> None:
     """Two by two PEs share a plane, most of whose outputs lie where tiles meet."""

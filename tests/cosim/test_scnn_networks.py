@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tests.cosim.scnn_check import integer_torch
-from tests.support.arrays import CHIP_EIE, CHIP_SCNN, SCNN, SCNN_GROUP
+from tests.support.arrays import CHIP_EIE, CHIP_SCNN, SCNN
 from tests.unit.compiler.cnn_networks import (
     GoogLeNet,
     LeNet,
@@ -98,8 +98,8 @@ def _compile(name: str) -> tuple[Image, nn.Module, torch.Tensor]:
         pytest.param("googlenet", marks=_LONG),
         pytest.param("resnet", marks=_LONG),
         pytest.param("squeezenet", marks=_LONG),
-        pytest.param("mobile", marks=SCNN_GROUP),
-        pytest.param("patches", marks=SCNN_GROUP),
+        "mobile",
+        "patches",
     ],
 )
 def test_networks(name: str) -> None:
@@ -127,7 +127,6 @@ def test_networks(name: str) -> None:
     assert error <= 0.02 * np.abs(expected).max()
 
 
-@SCNN_GROUP
 def test_renumbered_channels() -> None:
     """Inner channels that stand in another order on the array come in the user's."""
     rng = np.random.default_rng(4)

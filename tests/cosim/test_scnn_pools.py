@@ -9,7 +9,7 @@ from torch import nn
 
 from tests.cosim.scnn_check import Trial, check_trials
 from tests.cosim.scnn_plans import draw_runs
-from tests.support.arrays import CHIP_EIE, CHIP_GROUP, CHIP_SCNN, SCNN, SCNN_GROUP
+from tests.support.arrays import CHIP_EIE, CHIP_SCNN, SCNN
 from tests.unit.compiler.pool_modules import draw_pool
 from zeroskip import compile
 from zeroskip.compiler.scnn.engine import ScnnPart
@@ -53,7 +53,6 @@ def _draw(seed: int) -> Trial:
     return Trial(name, part.graph, runs or part.runs, quantized(image, x[:1]))
 
 
-@SCNN_GROUP
 def test_drawn_pools() -> None:
     """Every word and cycle: areas of averages, maxima beside padding, divisors of their own."""
     trials = [_draw(seed) for seed in range(_POOLS)]
@@ -64,7 +63,6 @@ def test_drawn_pools() -> None:
     check_trials(SCNN, trials)
 
 
-@SCNN_GROUP
 def test_windows_of_padding_only() -> None:
     """Padding of a convolution may be wider than its kernel: some outputs are the bias."""
     torch.manual_seed(0)
@@ -86,7 +84,6 @@ def test_windows_of_padding_only() -> None:
     check_trials(SCNN, trials)
 
 
-@CHIP_GROUP
 def test_network() -> None:
     """Averages in areas between convolutions, concatenated, and before Linear layers."""
     torch.manual_seed(0)

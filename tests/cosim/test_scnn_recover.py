@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.cosim.scnn_draw import draw_graph, draw_planes
-from tests.support.arrays import SCNN, SCNN_GROUP
+from tests.support.arrays import SCNN
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.scnn.program import build
 from zeroskip.sim.rtl.jobs import run_bench
@@ -15,7 +15,6 @@ from zeroskip.sim.scnn.rtl_build import build_scnn
 
 
 @pytest.mark.cosim
-@SCNN_GROUP
 def test_recover(tmp_path: Path) -> None:
     p = SCNN
     rng = np.random.default_rng(1)

@@ -17,15 +17,12 @@ import torch
 import typer
 
 from tests.e2e.waves import check_waves
-from tests.support.arrays import EIE_GROUP
 from zeroskip import EieParams, load
 from zeroskip.cli.app import app
 from zeroskip.cli.arrays import show_value
 from zeroskip.hw.common import run_control
 from zeroskip.hw.eie.control import Phase
 from zeroskip.hw.eie.formats import StallClass
-
-pytestmark = EIE_GROUP
 
 COMMANDS = ("compress", "compile", "run", "verify", "info")
 

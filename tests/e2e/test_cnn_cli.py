@@ -11,14 +11,11 @@ import pytest
 import torch
 
 from tests.e2e.waves import check_waves
-from tests.support.arrays import CHIP_GROUP
 from zeroskip.compiler.image.image import load
 from zeroskip.hw.common import run_control
 from zeroskip.hw.scnn.control import Phase
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import PRESETS
-
-pytestmark = CHIP_GROUP
 
 Cli = Callable[..., Any]
 

@@ -11,11 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.arrays import EIE_GROUP
 from zeroskip import load
 from zeroskip.compiler.image.manifest import FileEntry, Manifest
-
-pytestmark = EIE_GROUP
 
 Cli = Callable[..., Any]
 Refused = Callable[..., None]

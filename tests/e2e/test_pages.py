@@ -27,15 +27,10 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Sandbo
     return of
 
 
-def _case(block: Block) -> object:
-    # All blocks of a page in one process, for they use what those above have made.
-    return pytest.param(block, id=block.name, marks=pytest.mark.xdist_group(str(block.page)))
-
-
 @pytest.mark.cosim
 @pytest.mark.long("runs what a reader would, and compares what is shown")
 @pytest.mark.timeout(18000)
-@pytest.mark.parametrize("block", [_case(block) for block in _BLOCKS])
+@pytest.mark.parametrize("block", _BLOCKS, ids=lambda block: block.name)
 def test_block(block: Block, sandbox: Callable[[Path], Sandbox]) -> None:
     if block.skipped:
         pytest.skip(block.skipped)

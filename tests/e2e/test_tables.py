@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.arrays import CHIP_GROUP
 from zeroskip.cli import output
 from zeroskip.cli.table_layout import format_table
 
@@ -53,7 +52,6 @@ def test_tables_of_images(
 
 
 @pytest.mark.cosim
-@CHIP_GROUP
 def test_tables_of_a_verification(
     cli: Callable[..., Any], files: Any, cnn: Any, tables: list[Table]
 ) -> None:

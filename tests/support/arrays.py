@@ -5,12 +5,10 @@ A simulator takes up to a minute to build, so tests share these; the long tier h
 
 from dataclasses import replace
 
-import pytest
-
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import PRESETS
 
-__all__ = ["CHIP_EIE", "CHIP_GROUP", "CHIP_SCNN", "EIE", "EIE_GROUP", "SCNN", "SCNN_GROUP"]
+__all__ = ["CHIP_EIE", "CHIP_SCNN", "EIE", "SCNN", "SHARED"]
 
 EIE = EieParams(
     num_pes=2,
@@ -32,7 +30,16 @@ SCNN = replace(PRESETS["tiny"], num_streams=4)
 CHIP_SCNN = replace(PRESETS["tile"], pes_x=2, pes_y=2, num_streams=4, mult_f=2, mult_i=2, banks=16)
 CHIP_EIE = EieParams(num_pes=4)
 
-# Marks of the tests that use a simulator: one process runs them, so that none waits for its build.
-EIE_GROUP = pytest.mark.xdist_group("EIE")
-SCNN_GROUP = pytest.mark.xdist_group("SCNN")
-CHIP_GROUP = pytest.mark.xdist_group("chip")
+SHARED = {
+    "tests/cosim/test_array.py": "EIE",
+    "tests/cosim/test_recover.py": "EIE",
+    "tests/e2e/test_cli.py": "EIE",
+    "tests/e2e/test_damage.py": "EIE",
+    "tests/cosim/test_scnn_layers.py": "SCNN",
+    "tests/cosim/test_scnn_networks.py": "SCNN",
+    "tests/cosim/test_scnn_recover.py": "SCNN",
+    "tests/cosim/test_scnn_pools.py": "chip",
+    "tests/e2e/test_cnn_cli.py": "chip",
+    "tests/e2e/test_tables.py": "chip",
+}
+"""Files that use one simulator: one process runs them, so that no other waits for its build."""

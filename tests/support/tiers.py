@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.support.arrays import SHARED
 
 __all__ = [
     "LIST",
@@ -94,21 +97,30 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.tier is None:
         named = any(".py" in argument for argument in config.args)
         config.option.tier = "all" if named else _SHORT
-    # Known without xdist, too.
-    config.addinivalue_line("markers", "xdist_group(name): tests that one process runs")
     # Workers share the cores: threads of torch in each would only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     settings.load_profile(_SHORT if config.option.tier == _SHORT else _LONG)
 
 
+class _Schedule(LoadScopeScheduling):
+    """Schedule of xdist: what tests of a file share is made by one worker, which runs all of them.
+
+    So are tests of one simulator in several files.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return SHARED.get(file, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Schedule:
+    return _Schedule(config, log)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     config.stash[_LONG_TESTS] = _find_long_tests(items)
-    for item in items:
-        # A worker that has built what the tests of a file share runs all of them; tests of one
-        # simulator in several files have a mark of their own.
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
     tier = config.option.tier
     chosen = [item for item in items if tier == "all" or _is_of(item, tier)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
