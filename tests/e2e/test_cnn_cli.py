@@ -35,7 +35,8 @@ def test_compile_says_what_runs_where(cli: Cli, cnn: Any, tmp_path: Path) -> Non
         ("fc1", "linear"), ("fc2", "linear"),
     ]  # fmt: skip
     for layer in layers:
-        assert layer["error"]["snr_db"] > 40
+        # EIE's weights are clustered to 15 values.
+        assert layer["error"]["snr_db"] > (25 if layer["clustered"] else 40)
     text = cli(*cnn.compile(tmp_path / "image"))
     assert text.out.splitlines()[-1] == (
         f"image 'cnn' for SCNN: 2 x 2 PEs of 2 x 2 multipliers; EIE: 4 PEs in {tmp_path / 'image'}"
