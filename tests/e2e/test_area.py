@@ -64,6 +64,7 @@ def test_scnn_outgrows_a_baseline(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
     assert any(line.split()[:1] == ["multiplier_array"] for line in lines)
 
 
+@pytest.mark.long("synthesizes an array")
 def test_liberty_with_delays(cli: Cli, small_liberty: Path) -> None:
     result = cli("area", "--set", "num_pes=1", "--liberty", small_liberty, "--clock-ps", 900)
     assert result.code == 0
