@@ -2,7 +2,7 @@
 
 >>> import zeroskip as zs
 >>> image = zs.compile(model, example_input, calibration)
->>> zs.verify(image, calibration).passed
+>>> zs.verify(image, calibration).ok
 True
 
 Names below are imported when they are used: whoever only reads an image needs NumPy only.

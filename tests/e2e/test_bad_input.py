@@ -228,8 +228,8 @@ def test_codes_become_wider_unless_their_width_is_given(
     assert "chosen: code_bits = 8: codes for the 144 values of layer '0', the most" in result.out
     assert "chosen: run_bits = 4: about" in result.out
     document = cli("info", image, "--json").document
-    assert document["params"]["code_bits"] == 8
-    assert document["run_choices"][0]["run_bits"] == 4
+    assert document["parts"][0]["params"]["code_bits"] == 8
+    assert document["parts"][0]["run_choices"][0]["run_bits"] == 4
     for given in (["--set", "code_bits=4"], ["--preset", "small"]):
         refused(cli(*command, *given), "144 distinct", "give code_bits = 8, which holds all of")
     result = cli(*command, "--share")

@@ -253,7 +253,7 @@ def test_heat_of_both_engines(cli: Cli, cnn: Any, tmp_path: Path) -> None:
     result = cli("plot", "heat", cnn.image, "--input", cnn.inputs, "-o", picture, "--json")
     assert result.document == {"figure": "heat", "picture": str(picture)}
     drawn = picture.read_text()
-    for part in ("conv1: ", "pool2: ", "fc2 on EIE: ", "fragmentation", "blocked"):
+    for part in ("conv1 on SCNN: ", "pool2 on SCNN: ", "fc2 on EIE: ", "fragmentation", "blocked"):
         assert part in drawn
     alone = cli("plot", "heat", cnn.image_alone, "--input", cnn.inputs, "-o", tmp_path / "a.png")
     assert alone.code == 0, alone.err
