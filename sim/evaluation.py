@@ -1,6 +1,5 @@
 """What an engine's folder offers of its published evaluation, found by the engine's name."""
 
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from numpy.typing import NDArray
 
 from zeroskip.base.fields import Field
+from zeroskip.base.modules import find_module
 from zeroskip.base.progress import Progress
 from zeroskip.base.tables import Report, Table
 
@@ -102,5 +102,12 @@ class Evaluation(Protocol):
 
 
 def find_evaluation(engine: str) -> Evaluation:
-    """Return the evaluation in an engine's folder."""
-    return importlib.import_module(f"zeroskip.sim.{engine}.evaluation").EVALUATION
+    """Return the evaluation in an engine's folder.
+
+    Raises
+    ------
+    InputError
+        If it has none.
+    """
+    missing = f"engine {engine!r} has no published evaluation to run or to sweep"
+    return find_module(f"zeroskip.sim.{engine}.evaluation", missing).EVALUATION

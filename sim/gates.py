@@ -1,7 +1,6 @@
 """Simulate netlists of gates, and remember which of them passed."""
 
 import hashlib
-import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from zeroskip.base.cache import cache_dir, writing_cache
 from zeroskip.base.errors import InputError
+from zeroskip.base.modules import find_module
 from zeroskip.base.progress import Progress, silent
 from zeroskip.base.staging import replaced_file
 from zeroskip.flow.synth.liberty import OWN_MODELS
@@ -104,4 +104,5 @@ def _record(netlists: Mapping[str, str]) -> Path:
 
 
 def _folder(engine: str) -> Any:
-    return importlib.import_module(f"zeroskip.sim.{engine}.gates")
+    missing = f"gates of engine {engine!r} cannot be simulated: it has no bench for them"
+    return find_module(f"zeroskip.sim.{engine}.gates", missing)

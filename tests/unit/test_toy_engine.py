@@ -106,6 +106,18 @@ def test_every_command_has_an_engine_that_is_installed_apart(tmp_path: Path) -> 
     assert [part.engine for part in zs.load(tmp_path / "other").parts] == ["eie"]
 
 
+def test_what_an_engine_has_not_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    output = ["-o", str(tmp_path / "out")]
+    commands = ["bench"], ["sweep", *output], ["area"], ["verilog", *output]
+    found = _commands(*([*command, "--engine", "dense"] for command in commands))
+    sentences = ("has no published", "has no published", "cannot be measured", "must be one of")
+    for (code, out, err), sentence in zip(found, sentences, strict=True):
+        assert (code, out) == (2, ""), err
+        assert sentence in err.splitlines()[-1]
+        assert "dense" in err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.usefixtures("installed")
 def test_an_engine_that_is_installed_apart_agrees_with_its_cycle_model(tmp_path: Path) -> None:
     model, x = _mlp()

@@ -126,7 +126,8 @@ def run_image(
         what = "1 input" if recorded == 1 else f"{recorded} inputs"
         print_line(f"waves of {what} written to {vcd}: {size:.1f} MB")
         gtkw, sucl = save_paths(vcd)
-        print_line(f"signals to begin with: {gtkw} for GTKWave, {sucl} for Surfer")
+        if gtkw.exists() and sucl.exists():
+            print_line(f"signals to begin with: {gtkw} for GTKWave, {sucl} for Surfer")
 
 
 def _print_result(result: Result) -> None:

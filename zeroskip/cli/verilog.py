@@ -51,10 +51,11 @@ def write_verilog(
     Beside them a header of macros for the host port's fields, and the ports as JSON. A folder
     that an earlier call wrote is replaced.
     """
+    from zeroskip.hw.export import ENGINES as EXPORTED
     from zeroskip.hw.export import export
 
-    if engine not in (*ENGINES, _CHIP):
-        raise ParameterError.of_names("engine", engine, [*ENGINES, _CHIP])
+    if engine not in EXPORTED:
+        raise ParameterError.of_names("engine", engine, EXPORTED)
     arrays = choose_arrays(preset, settings, tuple(ENGINES) if engine == _CHIP else (engine,))
     if prefix and not re.fullmatch(r"[A-Za-z_]\w*", prefix, re.ASCII):
         raise ParameterError("prefix", prefix, "a letter or _, and then letters, digits and _")

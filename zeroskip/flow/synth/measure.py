@@ -1,12 +1,12 @@
 """Synthesize an engine by its name, and compare it with its paper."""
 
-import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zeroskip.base.errors import InputError, ToolError
+from zeroskip.base.modules import find_module
 from zeroskip.base.progress import Progress
 from zeroskip.base.tables import Table
 from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
@@ -99,4 +99,5 @@ def area_tables(report: AreaReport, *, own: bool, ran: bool) -> Iterator[Table |
 
 
 def _folder(engine: str) -> Any:
-    return importlib.import_module(f"zeroskip.flow.synth.{engine}")
+    missing = f"netlists of engine {engine!r} cannot be measured: it has no module that makes them"
+    return find_module(f"zeroskip.flow.synth.{engine}", missing)
