@@ -157,9 +157,13 @@ class Image:
     def output_shape(self) -> tuple[int, ...]:
         """Shape of one output, without the batch: (rows,) of a Linear layer, else (C, H, W)."""
         shapes = [self.graph.shape(name) for name in self.graph.outputs]
-        kinds = {layer.name: layer.kind for layer in self.graph.layers}
+        vectors: set[str] = set()
+        for layer in self.graph.layers:
+            summed = layer.kind == "add" and vectors.issuperset(layer.inputs)
+            if layer.kind == "linear" or summed:
+                vectors.add(layer.name)
         depth = sum(shape[0] for shape in shapes)
-        flat = all(kinds.get(name) == "linear" for name in self.graph.outputs)
+        flat = vectors.issuperset(self.graph.outputs)
         return (depth,) if flat else (depth, *shapes[0][1:])
 
     def save(

@@ -86,7 +86,7 @@ def test_heat_of_an_image(cli: Callable[..., Any], files: Any, tmp_path: Path) -
 
 
 def test_info_compares_placements(cli: Callable[..., Any], files: Any) -> None:
-    for layer in cli("info", files.image, "--json").document["layers"]:
+    for layer in cli("info", files.image, "--json").document["parts"][0]["layers"]:
         assert 0 < layer["balance_interleaved"] <= 1
         assert layer["entries_per_pe_bound"] == -(-layer["nnz"] // 2)
         assert layer["entries_per_pe_bound"] <= layer["entries_per_pe"]["max"]
