@@ -157,7 +157,7 @@ class Image:
     def output_shape(self) -> tuple[int, ...]:
         """Shape of one output, without the batch: (rows,) of a Linear layer, else (C, H, W)."""
         shapes = [self.graph.shape(name) for name in self.graph.outputs]
-        vectors: set[str] = set()
+        vectors = {INPUT} if len(self.sample_shape) == 1 else set[str]()
         for layer in self.graph.layers:
             summed = layer.kind == "add" and vectors.issuperset(layer.inputs)
             if layer.kind == "linear" or summed:
