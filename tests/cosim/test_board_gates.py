@@ -67,7 +67,7 @@ def _cases(p: EieParams, trials: Trials) -> list[tuple[Image, NDArray[Any]]]:
     draw()
     return [
         *((trial.image, trial.inputs) for trial in drawn[1]),
-        *_full_range(p, 1, 2),
+        *_full_range(p, 1, 2, 3),
     ]
 
 
