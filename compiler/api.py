@@ -12,7 +12,7 @@ from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.engine import Engine, HandOver, Job, engine
 from zeroskip.compiler.frontend.networks import import_module, import_pt2
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.graph import FloatGraph, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import FloatGraph, QuantGraph, QuantLayer
 from zeroskip.compiler.ir.verify import verify_graph
 from zeroskip.compiler.passes.arithmetic import common_act_bits
 from zeroskip.compiler.passes.errors import fixed_point_errors
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["Arrays", "compile", "compile_any", "compile_pt2", "compile_quantized"]
-
-Layer = QuantConv | QuantLinear
 
 
 def compile(
@@ -164,7 +162,7 @@ def compile_any(
 
 
 def compile_quantized(
-    graph: QuantGraph[Layer],
+    graph: QuantGraph[QuantLayer],
     arrays: Mapping[str, Any],
     *,
     options: Mapping[str, Any] | None = None,

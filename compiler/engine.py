@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from zeroskip.base.errors import ParameterError
 from zeroskip.base.fields import Field
 from zeroskip.base.progress import Progress
-from zeroskip.compiler.ir.graph import FloatNode, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import FloatNode, QuantGraph, QuantLayer
 from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.hw.common.params import ArrayParams
 
@@ -44,7 +44,6 @@ GROUP = "zeroskip.engines"
 Order = NDArray[np.int64]
 """(K,) of each channel as an array has it, which it is in the network."""
 
-QuantLayer = QuantConv | QuantLinear
 ParamsT = TypeVar("ParamsT", bound=ArrayParams)
 PartT = TypeVar("PartT", bound="Part")
 
@@ -102,13 +101,21 @@ class Part(ABC):
     graph: QuantGraph[Any]
 
     @property
+    def layers(self) -> tuple[Any, ...]:
+        """The layers, in order."""
+        return self.graph.layers
+
+    @property
     @abstractmethod
     def loads(self) -> Sequence[Mapping[str, SramData]]:
         """What the host loads before each run of the array, by the SRAM's name."""
 
     @property
     def channel_orders(self) -> Mapping[str, Order]:
-        """Of tensors whose channels the array has in another order, which each is."""
+        """By tensor, which channel of the network each channel of the array is: (K,) int64.
+
+        A tensor whose channels are not renumbered need not be there.
+        """
         return {}
 
     def leaving(self) -> HandOver | None:

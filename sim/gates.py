@@ -18,7 +18,8 @@ from zeroskip.sim.rtl.build import build_design
 
 __all__ = ["build_gates", "check_gates", "check_size", "passed_gates", "recorded"]
 
-# Gates that drive bits of one vector look like a loop to Verilator, which says so.
+# Verilator takes a vector for one signal: where a gate reads bit 0 of it and drives bit 1, it warns
+# of a loop that is none.
 _QUIET = "/* verilator lint_off UNOPTFLAT */\n"
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from zeroskip.base.tables import Table
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.graph import QuantConv, QuantLinear
+from zeroskip.compiler.ir.graph import QuantConv, QuantLayer, dense_macs
 from zeroskip.compiler.passes.fixed_point import limits
 from zeroskip.sim.machine import Description, machine
-from zeroskip.sim.metrics import dense_macs, nonzero_weights
+from zeroskip.sim.metrics import nonzero_weights
 
 __all__ = ["describe_arrays", "describe_image", "format_lines", "format_tables", "image_document"]
 
@@ -51,7 +51,7 @@ def image_document(image: Image) -> dict[str, Any]:
     }
 
 
-def _layer(layer: QuantConv | QuantLinear) -> dict[str, Any]:
+def _layer(layer: QuantLayer) -> dict[str, Any]:
     nnz = nonzero_weights(layer)
     fields: dict[str, Any] = {
         "name": layer.name,

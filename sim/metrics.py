@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zeroskip.compiler.ir.fixed import concatenate, run_layer
-from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, QuantLayer, QuantLinear, dense_macs
 from zeroskip.sim.golden.network import run_golden
 from zeroskip.sim.machine import machine
 from zeroskip.sim.run import quantized
@@ -20,7 +20,6 @@ __all__ = [
     "LayerMetrics",
     "PartMetrics",
     "RunMetrics",
-    "dense_macs",
     "measure",
     "nonzero_weights",
     "useful_macs",
@@ -131,19 +130,14 @@ class RunMetrics:
         return {**fields, "parts": list(fields["parts"]), "problems": list(self.problems)}
 
 
-def dense_macs(layer: QuantConv | QuantLinear) -> int:
-    """Count the products of a layer, zeros included, but not the holes of a dilated kernel."""
-    return int(np.prod(layer.out_shape[1:])) * layer.num_weights
-
-
-def nonzero_weights(layer: QuantConv | QuantLinear) -> int:
+def nonzero_weights(layer: QuantLayer) -> int:
     """Count the weights of a layer that are not 0."""
     if isinstance(layer, QuantLinear):
         return int(layer.codes.nnz)
     return int(np.count_nonzero(layer.weight))
 
 
-def useful_macs(layer: QuantConv | QuantLinear, x: NDArray[np.int64]) -> NDArray[np.int64]:
+def useful_macs(layer: QuantLayer, x: NDArray[np.int64]) -> NDArray[np.int64]:
     """Count the products of two non-zeros that outputs of a layer need: (n,).
 
     Parameters

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_array
 
-from tests.support.images import chain
-from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear, linear_chain
 
 pytest_plugins = ["tests.support.tiers", "tests.support.times"]
 
@@ -44,7 +43,7 @@ def _draw_network(
                 out_frac=8,
             )
         )
-    return chain(layers)
+    return linear_chain(layers)
 
 
 @pytest.fixture(scope="session")

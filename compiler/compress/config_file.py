@@ -49,7 +49,7 @@ def preset(name: str) -> Config:
 
 
 def override(config: Config, settings: Mapping[str, Any]) -> Config:
-    """Return ``config`` with settings by name, like ``prune.density``, in place of its own.
+    """Replace settings of ``config`` by name, for instance ``prune.density``.
 
     Raises
     ------

@@ -82,7 +82,7 @@ _DISTORT = {
 }
 
 TASKS = tuple(_MODELS)
-"""Those of digits need no data; the others need a folder with MNIST."""
+"""Names of tasks. The digits come with scikit-learn; the others need a folder with MNIST."""
 
 
 def task_of(name: str, data: Path | str | None = None) -> Task:

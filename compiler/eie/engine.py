@@ -19,7 +19,13 @@ from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.eie.segment import Descriptor, Segment
 from zeroskip.compiler.engine import Engine, FreeParams, HandOver, Job, Part, Preset, SramData
 from zeroskip.compiler.image.arrays import pack_arrays, unpack_arrays
-from zeroskip.compiler.ir.graph import FloatLinear, FloatNode, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import (
+    FloatLinear,
+    FloatNode,
+    QuantGraph,
+    QuantLayer,
+    QuantLinear,
+)
 from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.hw.board.boards import BOARDS
 from zeroskip.hw.eie.formats import sram_files
@@ -48,11 +54,6 @@ class EiePart(Part):
     graph: QuantGraph[QuantLinear]
     placement: Placement
     segments: tuple[Segment, ...]
-
-    @property
-    def layers(self) -> tuple[QuantLinear, ...]:
-        """The chain."""
-        return self.graph.layers
 
     @property
     def loads(self) -> tuple[Mapping[str, SramData], ...]:
@@ -125,14 +126,14 @@ class _Eie(Engine[EieParams, EiePart]):
         layers = [node for node in nodes if isinstance(node, FloatLinear)]
         return choose_params(wanted, layers, share=share)
 
-    def takes(self, node: FloatNode | QuantConv | QuantLinear) -> bool:
+    def takes(self, node: FloatNode | QuantLayer) -> bool:
         return isinstance(node, FloatLinear | QuantLinear)
 
     def joins(
         self,
-        graph: QuantGraph[QuantConv | QuantLinear],
-        before: QuantConv | QuantLinear,
-        layer: QuantConv | QuantLinear,
+        graph: QuantGraph[QuantLayer],
+        before: QuantLayer,
+        layer: QuantLayer,
     ) -> bool:
         # Between layers of a chain activations stay in the array, where nobody else can read.
         readers = [one for one in graph.layers if before.name in one.inputs]

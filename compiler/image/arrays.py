@@ -10,7 +10,7 @@ from scipy.sparse import csc_array
 
 from zeroskip.base.bounded import Expected, read_npz
 from zeroskip.compiler.image.layers import ConvEntry, LayerEntry, LinearEntry
-from zeroskip.compiler.ir.graph import QuantConv, QuantLinear
+from zeroskip.compiler.ir.graph import QuantConv, QuantLayer, QuantLinear
 
 __all__ = ["layer_arrays", "pack_arrays", "pack_layers", "unpack_arrays", "unpack_layers"]
 
@@ -39,7 +39,7 @@ def unpack_arrays(data: bytes, expected: Mapping[str, Expected]) -> dict[str, ND
     return read_npz(data, dict(expected))
 
 
-def pack_layers(layers: Sequence[QuantConv | QuantLinear]) -> bytes:
+def pack_layers(layers: Sequence[QuantLayer]) -> bytes:
     """Write weights or codes, codebooks and biases; the same layers give the same bytes."""
     arrays: dict[str, NDArray[Any]] = {}
     for index, layer in enumerate(layers):
@@ -48,7 +48,7 @@ def pack_layers(layers: Sequence[QuantConv | QuantLinear]) -> bytes:
     return pack_arrays(arrays)
 
 
-def layer_arrays(layer: QuantConv | QuantLinear) -> dict[str, NDArray[Any]]:
+def layer_arrays(layer: QuantLayer) -> dict[str, NDArray[Any]]:
     """Return the numbers of a layer as they are stored. Plain weights have at most 16 bits."""
     if isinstance(layer, QuantLinear):
         codes: Any = layer.codes
@@ -65,9 +65,7 @@ def layer_arrays(layer: QuantConv | QuantLinear) -> dict[str, NDArray[Any]]:
     return {**arrays, "bias": np.asarray(layer.bias, np.int64)}
 
 
-def unpack_layers(
-    data: bytes, entries: Sequence[LayerEntry]
-) -> tuple[QuantConv | QuantLinear, ...]:
+def unpack_layers(data: bytes, entries: Sequence[LayerEntry]) -> tuple[QuantLayer, ...]:
     """Read what :func:`pack_layers` writes.
 
     Raises
@@ -82,7 +80,7 @@ def unpack_layers(
         for name, one in entry.arrays().items()
     }
     arrays = unpack_arrays(data, expected)
-    layers: list[QuantConv | QuantLinear] = []
+    layers: list[QuantLayer] = []
     for index, entry in enumerate(entries):
         numbers = {name: arrays[f"layer_{index}_{name}"] for name in entry.arrays()}
         layers.append(

@@ -27,7 +27,7 @@ from zeroskip.compiler.image.folder import (
 from zeroskip.compiler.image.layers import network_entry
 from zeroskip.compiler.image.manifest import Manifest, PartEntry, first_error, zeroskip_version
 from zeroskip.compiler.image.readmem import to_hex
-from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLayer, dense_macs
 from zeroskip.compiler.passes.parts import sub_graph
 
 __all__ = ["Image", "Link", "load", "part_folder", "sram_path"]
@@ -62,7 +62,7 @@ class Image:
     """
 
     name: str
-    graph: QuantGraph[QuantConv | QuantLinear]
+    graph: QuantGraph[QuantLayer]
     parts: tuple[Part, ...]
     report: dict[str, Any] = field(default_factory=dict)
 
@@ -88,7 +88,7 @@ class Image:
 
     @cached_property
     def channel_orders(self) -> Mapping[str, Order]:
-        """Of each channel of each tensor as the arrays have it, which it is in the network."""
+        """By tensor, which channel of the network each channel of the arrays is: (K,) int64."""
         found = {
             layer.name: np.arange(layer.out_shape[0], dtype=np.int64) for layer in self.graph.layers
         }
@@ -142,7 +142,7 @@ class Image:
         return self.parts[0]
 
     def __repr__(self) -> str:
-        macs = sum(_macs(layer) for layer in self.graph.layers)
+        macs = sum(dense_macs(layer) for layer in self.graph.layers)
         arrays = "; ".join(
             f"{part.engine}: {', '.join(layer.name for layer in part.graph.layers)}"
             for part in self.parts
@@ -364,7 +364,3 @@ def _check_parts(graph: QuantGraph[Any], parts: Sequence[Part]) -> None:
         raise ValueError(f"parts must compute layer {left[0]!r}")
     if len({part.params.act_bits for part in parts}) > 1:
         raise ValueError("parts must have activations of one width")
-
-
-def _macs(layer: QuantConv | QuantLinear) -> int:
-    return layer.num_weights * int(np.prod(layer.out_shape[1:]))

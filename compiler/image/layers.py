@@ -9,7 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from zeroskip.base.bounded import Expected
 from zeroskip.compiler.image.strict import Count, Shape, Size, StrictEntry, must_be
-from zeroskip.compiler.ir.graph import INPUT, Area, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, Area, QuantConv, QuantGraph, QuantLayer, QuantLinear
 
 __all__ = ["ConvEntry", "LayerEntry", "LinearEntry", "NetworkEntry", "network_entry"]
 
@@ -150,7 +150,7 @@ class NetworkEntry(StrictEntry):
                 raise ValueError(f"outputs must be tensors of the network, not {name!r}")
         return self
 
-    def graph(self, layers: tuple[QuantConv | QuantLinear, ...]) -> QuantGraph:
+    def graph(self, layers: tuple[QuantLayer, ...]) -> QuantGraph:
         """Return the network with its layers' numbers."""
         return QuantGraph(self.input_shape, layers, self.outputs, self.sample_shape)
 
@@ -165,7 +165,7 @@ def _check_kernel(where: str, layer: ConvEntry, channels: int) -> None:
         raise ValueError(f"{where}.groups must divide the channels, not be {layer.groups}")
 
 
-def network_entry(graph: QuantGraph[QuantConv | QuantLinear]) -> NetworkEntry:
+def network_entry(graph: QuantGraph[QuantLayer]) -> NetworkEntry:
     """Describe a network without its numbers."""
     return NetworkEntry(
         input_shape=_ints(graph.input_shape),
@@ -178,7 +178,7 @@ def network_entry(graph: QuantGraph[QuantConv | QuantLinear]) -> NetworkEntry:
     )
 
 
-def _common(layer: QuantConv | QuantLinear) -> Mapping[str, Any]:
+def _common(layer: QuantLayer) -> Mapping[str, Any]:
     return {
         "name": layer.name,
         "inputs": tuple(layer.inputs),

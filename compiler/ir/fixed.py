@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph, QuantLayer
 from zeroskip.compiler.ir.windows import convolve, maxima
 
 __all__ = [
@@ -53,7 +53,7 @@ class Matrix(Protocol):
     def relu(self) -> bool: ...
 
 
-LayerT = TypeVar("LayerT", bound=QuantConv | QuantLinear)
+LayerT = TypeVar("LayerT", bound=QuantLayer)
 
 
 @dataclass(frozen=True, eq=False)

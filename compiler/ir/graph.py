@@ -1,6 +1,7 @@
 """The network between the passes of the compiler: a graph, in float and then in fixed point."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
@@ -19,7 +20,10 @@ __all__ = [
     "FloatPool",
     "QuantConv",
     "QuantGraph",
+    "QuantLayer",
     "QuantLinear",
+    "dense_macs",
+    "linear_chain",
 ]
 
 INPUT = "input"
@@ -314,7 +318,9 @@ class QuantLinear:
         return self.in_frac + self.weight_frac - self.out_frac
 
 
-LayerT = TypeVar("LayerT", bound=QuantConv | QuantLinear, covariant=True)
+QuantLayer = QuantConv | QuantLinear
+
+LayerT = TypeVar("LayerT", bound=QuantLayer, covariant=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -353,3 +359,27 @@ class QuantGraph(Generic[LayerT]):
             If there is no such tensor.
         """
         return (self.given | {one.name: one.out_shape for one in self.layers})[tensor]
+
+
+def dense_macs(layer: QuantLayer) -> int:
+    """Count the products of a layer, zeros included, but not the holes of a dilated kernel."""
+    return int(np.prod(layer.out_shape[1:])) * layer.num_weights
+
+
+def linear_chain(layers: Sequence[QuantLinear]) -> QuantGraph[QuantLinear]:
+    """Make a graph of Linear layers, each of which reads the one before it.
+
+    Parameters
+    ----------
+    layers : at least one, with other names; what they say that they read is replaced.
+
+    Returns
+    -------
+    A network of samples (columns,).
+    """
+    columns = layers[0].shape[1]
+    made, source, shape = list[QuantLinear](), INPUT, (columns, 1, 1)
+    for layer in layers:
+        made.append(replace(layer, inputs=(source,), in_shape=shape))
+        source, shape = layer.name, layer.out_shape
+    return QuantGraph((columns, 1, 1), tuple(made), (source,), (columns,))

@@ -14,14 +14,13 @@ from zeroskip.compiler.ir.graph import (
     FloatLinear,
     QuantConv,
     QuantGraph,
+    QuantLayer,
     QuantLinear,
 )
 
 __all__ = ["check_layer", "verify_graph"]
 
 Shape = tuple[int, int, int]
-QuantLayer = QuantConv | QuantLinear
-
 _WORD_BITS = 64
 
 

@@ -116,7 +116,10 @@ def _round_all(
     known: dict[tuple[object, ...], Rounded],
     arithmetics: Mapping[str, Arithmetic],
 ) -> dict[str, Rounded]:
-    """Round every layer's weights for given fractions; ``known`` saves doing it twice."""
+    """Round every layer's weights for given fractions.
+
+    ``known`` keeps what was rounded, as most layers keep their fractions from trial to trial.
+    """
     rounded: dict[str, Rounded] = {}
     ends: dict[str, tuple[int, int]] = {}
     for layer in lowered.layers:

@@ -128,7 +128,7 @@ class _Builder:
         self._readers = Counter(name for node in graph.nodes for name in node.inputs)
         self._readers[graph.output] += 1
         self._nodes = {node.name: node for node in graph.nodes}
-        # Of each tensor of the graph, the layers whose outputs side by side it is.
+        # By tensor, the layers whose outputs it holds one after the other, along the channels.
         self._sides: dict[str, tuple[str, ...]] = {INPUT: (INPUT,)}
         self._depths = {INPUT: graph.input_shape[0]}
         self._hosts = {

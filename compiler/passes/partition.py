@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.engine import FreeParams, engine, engines
-from zeroskip.compiler.ir.graph import FloatGraph, FloatNode, QuantConv, QuantLinear
+from zeroskip.compiler.ir.graph import FloatGraph, FloatNode, QuantLayer
 from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.hw.common.params import ArrayParams
 
@@ -56,7 +56,7 @@ def partition(graph: FloatGraph, first: Sequence[str] = ()) -> dict[str, str]:
     return {node.name: taker(node, first) for node in graph.nodes}
 
 
-def taker(node: FloatNode | QuantConv | QuantLinear, first: Sequence[str] = ()) -> str:
+def taker(node: FloatNode | QuantLayer, first: Sequence[str] = ()) -> str:
     """Return the engine that computes a node: of ``first``, else of all.
 
     Raises

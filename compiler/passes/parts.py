@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zeroskip.compiler.engine import engine
-from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLayer
 
 __all__ = ["cut", "sub_graph"]
-
-Layer = QuantConv | QuantLinear
 
 
 @dataclass
@@ -17,11 +15,11 @@ class _Draft:
     """A part under construction."""
 
     engine: str
-    layers: list[Layer] = field(default_factory=list)
+    layers: list[QuantLayer] = field(default_factory=list)
 
 
 def cut(
-    graph: QuantGraph[Layer], engine_of: Mapping[str, str] | Callable[[str], str]
+    graph: QuantGraph[QuantLayer], engine_of: Mapping[str, str] | Callable[[str], str]
 ) -> list[tuple[str, QuantGraph[Any]]]:
     """Cut a network into parts: names of engines, and what each computes.
 
@@ -51,7 +49,7 @@ def cut(
     return [(one.engine, sub_graph(graph, [layer.name for layer in one.layers])) for one in drafts]
 
 
-def sub_graph(graph: QuantGraph[Layer], names: list[str]) -> QuantGraph[Any]:
+def sub_graph(graph: QuantGraph[QuantLayer], names: list[str]) -> QuantGraph[Any]:
     """Return the part of a network that some layers are.
 
     Its sources are tensors of other layers that it reads; its outputs, tensors that others read or

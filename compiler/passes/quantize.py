@@ -16,6 +16,7 @@ from zeroskip.compiler.ir.graph import (
     FloatLinear,
     QuantConv,
     QuantGraph,
+    QuantLayer,
     QuantLinear,
 )
 from zeroskip.compiler.passes.arithmetic import Arithmetic, common_act_bits
@@ -38,7 +39,7 @@ def quantize(
     arithmetics: Mapping[str, Arithmetic],
     *,
     share: bool = False,
-) -> tuple[QuantGraph[QuantConv | QuantLinear], QuantReport]:
+) -> tuple[QuantGraph[QuantLayer], QuantReport]:
     """Round a network to fixed point.
 
     Every tensor gets the finest format in which no value seen in ``calibration`` saturates; tensors
@@ -70,7 +71,7 @@ def quantize(
     observed = observe(_with_weights(graph, weights), samples)
     lowered = lower(graph, weights, _fusible(graph, weights, arithmetics))
     formats = choose_formats(lowered, observed.ranges, arithmetics)
-    layers: list[QuantConv | QuantLinear] = []
+    layers: list[QuantLayer] = []
     for layer, rounded in zip(lowered.layers, formats.rounded, strict=True):
         arithmetic, in_frac = arithmetics[layer.node], formats.fracs[layer.inputs[0]]
         if layer.kind == "linear":

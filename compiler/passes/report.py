@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, QuantLayer
 from zeroskip.compiler.passes.fixed_point import dequantize
 from zeroskip.compiler.passes.lowering import LoweredLayer
 from zeroskip.compiler.passes.weights import Rounded
@@ -133,7 +133,7 @@ class QuantReport:
 
 
 def layer_report(
-    layer: QuantConv | QuantLinear,
+    layer: QuantLayer,
     lowered: LoweredLayer,
     rounded: Rounded,
     limits: Mapping[str, tuple[int, int]],

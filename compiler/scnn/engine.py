@@ -8,7 +8,14 @@ import numpy as np
 
 from zeroskip.base.errors import ScnnCompileError
 from zeroskip.compiler.engine import Engine, HandOver, Job, Part, Preset, SramData
-from zeroskip.compiler.ir.graph import FloatLinear, FloatNode, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import (
+    FloatLinear,
+    FloatNode,
+    QuantConv,
+    QuantGraph,
+    QuantLayer,
+    QuantLinear,
+)
 from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.compiler.scnn.entry import RunEntry, ScnnEntry, check_programs
 from zeroskip.compiler.scnn.handoff import find_handoff
@@ -48,18 +55,13 @@ class ScnnPart(Part):
     orders: Mapping[str, Order] = field(default_factory=dict)
 
     @property
-    def layers(self) -> tuple[QuantConv, ...]:
-        """All layers, in order."""
-        return self.graph.layers
-
-    @property
     def loads(self) -> tuple[Mapping[str, SramData], ...]:
         """What the host loads before each run, by the SRAM's name, see :func:`.sram_files`."""
         return tuple(run.srams for run in self.runs)
 
     @property
     def channel_orders(self) -> dict[str, Order]:
-        """Of each channel of each tensor as the array has it, which it is in the network."""
+        """By tensor, which channel of the network each channel of the array is: (K,) int64."""
         return tensor_orders(self.graph, self.orders)
 
     def leaving(self) -> HandOver | None:
@@ -87,14 +89,14 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
             error=ScnnCompileError,
         )
 
-    def takes(self, node: FloatNode | QuantConv | QuantLinear) -> bool:
+    def takes(self, node: FloatNode | QuantLayer) -> bool:
         return not isinstance(node, FloatLinear | QuantLinear)
 
     def joins(
         self,
-        graph: QuantGraph[QuantConv | QuantLinear],
-        before: QuantConv | QuantLinear,
-        layer: QuantConv | QuantLinear,
+        graph: QuantGraph[QuantLayer],
+        before: QuantLayer,
+        layer: QuantLayer,
     ) -> bool:
         del graph, before, layer
         return True

@@ -109,7 +109,8 @@ class ActRead(wiring.Component):
         ]
         self._place(m, word, queue.i)
         connect(m, queue.o, flipped(self.o))
-        # Everything before the oldest block that is anywhere here is done with.
+        # Blocks are read in order, so those before the oldest one that is still in the pipeline or
+        # the queue have been handed on.
         oldest: Value = self.next_block
         for valid, block in blocks:
             oldest = Mux(valid, block.number, oldest)

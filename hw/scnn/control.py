@@ -1,4 +1,4 @@
-"""What the sequencer tells the PEs, and what is around them."""
+"""Signals with which the sequencer controls the PEs and the units around them."""
 
 from amaranth.lib import data, enum
 

@@ -26,7 +26,7 @@ _WORD_BITS = 64
 
 @dataclass(frozen=True, eq=False)
 class DecodedLayer:
-    """A layer as the hardware will compute it; :func:`.run_network` takes it.
+    """A layer as the hardware will compute it; :func:`.run_layer` takes it.
 
     Parameters
     ----------

@@ -12,8 +12,7 @@ from scipy.sparse import csc_array
 from zeroskip.base.progress import Progress
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
-from zeroskip.compiler.ir.seam import join_quant
+from zeroskip.compiler.ir.graph import INPUT, QuantLinear, linear_chain
 from zeroskip.flow.synth.eie import EieNetlists, eie_netlists
 from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
 from zeroskip.flow.synth.report import digest
@@ -103,8 +102,10 @@ def draw_network(p: EieParams, seed: int) -> tuple[Image, NDArray[np.int64]]:
         codebook = rng.integers(-half, half, p.num_codes)
         codebook[0] = 0
         layers.append(
-            QuantLayer(
+            QuantLinear(
                 name=f"{rows}x{cols}",
+                inputs=(INPUT,),
+                in_shape=(cols, 1, 1),
                 codes=csc_array(codes.astype(np.uint8)),
                 codebook=codebook,
                 bias=rng.integers(-1000, 1000, rows),
@@ -114,7 +115,7 @@ def draw_network(p: EieParams, seed: int) -> tuple[Image, NDArray[np.int64]]:
                 out_frac=0,
             )
         )
-    graph = join_quant(QuantNetwork((sizes[0],), tuple(layers)))
+    graph = linear_chain(layers)
     image = compile_quantized(graph, {"eie": p}, options={"placement": "interleave"}, name="gates")
     inputs = rng.integers(p.min_act, p.max_act, (3, sizes[0]), endpoint=True)
     inputs[1] *= rng.random(sizes[0]) < 0.3

@@ -89,7 +89,9 @@ def layer_storage(part: EiePart) -> tuple[LayerStorage, ...]:
             entries[number, pe] += len(codes)
             padding[number, pe] += np.count_nonzero(codes == 0)
     return tuple(
-        LayerStorage(layer.name, *layer.shape, int(layer.codes.nnz), entries[i], padding[i])
+        LayerStorage(
+            layer.name, layer.shape[0], layer.shape[1], int(layer.codes.nnz), entries[i], padding[i]
+        )
         for i, layer in enumerate(part.layers)
     )
 

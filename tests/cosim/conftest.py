@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from tests.support.arrays import EIE
-from tests.support.images import chain, eie_image
+from tests.support.images import eie_image
 from zeroskip.compiler.eie.place import Placement, Strategy, place
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear, linear_chain
 from zeroskip.hw.eie.params import EieParams
 
 _SMALL: dict[str, Any] = {
@@ -143,7 +143,7 @@ def _trials(draw: st.DrawFn, params: EieParams) -> Trial:
         _draw_layer(draw, rows, cols, params, relu=draw(st.booleans()))
         for cols, rows in itertools.pairwise(sizes)
     ]
-    network = chain(layers)
+    network = linear_chain(layers)
     placement = _draw_placement(draw, network, params)
     image = eie_image("drawn", network, params, placement)
     rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))

@@ -1,6 +1,6 @@
 """Networks and images that tests put together by hand, for one array each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,23 +8,13 @@ from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.eie.place import Placement
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import QuantConv, QuantGraph, QuantLinear
 from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["chain", "eie_image", "follow", "scnn_image"]
-
-
-def chain(layers: Sequence[QuantLinear]) -> QuantGraph[QuantLinear]:
-    """Make a network of samples (columns,) of Linear layers, whatever they say that they read."""
-    columns = layers[0].shape[1]
-    made, source, shape = list[QuantLinear](), INPUT, (columns, 1, 1)
-    for layer in layers:
-        made.append(replace(layer, inputs=(source,), in_shape=shape))
-        source, shape = layer.name, layer.out_shape
-    return QuantGraph((columns, 1, 1), tuple(made), (source,), (columns,))
+__all__ = ["eie_image", "follow", "scnn_image"]
 
 
 def follow(

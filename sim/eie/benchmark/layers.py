@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
-from zeroskip.compiler.ir.network import QuantLayer, QuantNetwork
-from zeroskip.compiler.ir.seam import join_quant
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear, linear_chain
 
 __all__ = ["EIE_LAYERS", "PAPER_MHZ", "EieLayer"]
 
@@ -64,8 +62,10 @@ class EieLayer:
             shape=(self.outputs, self.inputs),
         )
         codebook = np.concatenate([[0], np.sort(rng.integers(-2047, 2048, 15))])
-        layer = QuantLayer(
+        layer = QuantLinear(
             name=self.name,
+            inputs=(INPUT,),
+            in_shape=(self.inputs, 1, 1),
             codes=codes,
             codebook=codebook.astype(np.int64),
             bias=rng.integers(-(1 << 20), 1 << 20, self.outputs),
@@ -75,8 +75,7 @@ class EieLayer:
             out_frac=0,
         )
         x = rng.integers(1, 256, self.inputs) * (rng.random(self.inputs) < self.act_density)
-        graph = join_quant(QuantNetwork((self.inputs,), (layer,)))
-        return graph, x[None].astype(np.float64)
+        return linear_chain([layer]), x[None].astype(np.float64)
 
 
 EIE_LAYERS = (

@@ -4,7 +4,7 @@ from zeroskip.base.errors import CompileError, InputError
 
 
 def test_long_numbers_are_cut_everywhere() -> None:
-    """A damaged file's number of 400 digits does not fill the screen; sizes and hashes stay."""
+    """Errors cut a damaged file's number of 400 digits, and keep sizes and hashes whole."""
     assert str(InputError(f"size must be 3, not {'7' * 400}, here")) == (
         "size must be 3, not 777777777777... (400 digits), here"
     )

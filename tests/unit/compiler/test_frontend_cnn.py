@@ -34,8 +34,8 @@ from zeroskip.compiler.ir.graph import (
     FloatConv,
     FloatGraph,
     FloatLinear,
+    dense_macs,
 )
-from zeroskip.sim.metrics import dense_macs
 
 
 def program_of(module: nn.Module, example: torch.Tensor) -> torch.export.ExportedProgram:

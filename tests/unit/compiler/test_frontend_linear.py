@@ -293,7 +293,7 @@ def test_planes_too_large_for_a_vector() -> None:
 
 
 def test_names_count_layers() -> None:
-    """A module that clips makes several layers, of which only those that stay have numbers."""
+    """Layers of one module are numbered (``act``, ``act#2``) after folding, without gaps."""
     act = nn.Hardtanh(-1.0, 2.0)
     module = fun(lambda m, x: m.act(m.b(m.act(m.a(x)))), a=fc(6, 4), b=fc(4, 3), act=act)()
     graph = import_module(module, torch.zeros(1, 6))

@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csc_array
 
-from tests.support.images import chain
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.eie.place import is_interleaved, local_rows, place
-from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear, linear_chain
 from zeroskip.hw.eie.params import EieParams
 
 DrawNetwork = Callable[..., QuantGraph[QuantLinear]]
@@ -30,7 +29,7 @@ def network_of(dense: list[list[int]]) -> QuantGraph[QuantLinear]:
         weight_frac=0,
         out_frac=0,
     )
-    return chain([layer])
+    return linear_chain([layer])
 
 
 def test_interleaving_puts_every_element_at_its_index(draw_network: DrawNetwork) -> None:

@@ -38,7 +38,7 @@ def network() -> nn.Sequential:
 
 
 def samples(count: int = 300) -> tuple[np.ndarray, np.ndarray]:
-    """Return points (count, 3, 4) and which of four sums of theirs is largest."""
+    """Return samples (count, 3, 4), and as labels which of the 4 columns has the largest sum."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(count, 3, 4)).astype(np.float32)
     return x, x.sum(1).argmax(1)

@@ -7,10 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from tests.support.images import chain
 from zeroskip.compiler.eie.place import Placement, Strategy, place
 from zeroskip.compiler.eie.program import build
-from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear, linear_chain
 from zeroskip.hw.eie.params import EieParams
 
 
@@ -36,7 +35,7 @@ def _one_layer(dense: NDArray[np.uint8]) -> QuantGraph[QuantLinear]:
         weight_frac=2,
         out_frac=0,
     )
-    return chain([layer])
+    return linear_chain([layer])
 
 
 @pytest.fixture(scope="session")

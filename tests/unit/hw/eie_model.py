@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from tests.support.images import chain
 from tests.unit.hw.host_bench import Told
 from tests.unit.hw.host_model import ArrayModel
 from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.eie.segment import Descriptor, program_words
-from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear, linear_chain
 from zeroskip.hw.common.control import Command, Control
 from zeroskip.hw.eie.formats import VERSION, Space, readable_rows
 from zeroskip.hw.eie.params import EieParams
@@ -64,7 +63,7 @@ def draw_network(rng: np.random.Generator, sizes: list[int]) -> QuantGraph[Quant
                 out_frac=0,
             )
         )
-    return chain(layers)
+    return linear_chain(layers)
 
 
 def loading(network: QuantGraph[QuantLinear]) -> tuple[list[Told], list[Descriptor]]:

@@ -1,4 +1,4 @@
-"""Another image into a finished bitstream, without routing."""
+"""Put another image into a finished bitstream, without routing it again."""
 
 import shutil
 import tempfile
