@@ -1,0 +1,1 @@
+"""The system around the engines: memory ports, DMA, command list."""
