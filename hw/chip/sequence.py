@@ -71,19 +71,18 @@ class Sequence(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         state = Signal(_State)
-        parts = Signal(3)
+        parts = Signal(len(Go))
         m.d.comb += [
+            self.scnn_keep.eq((parts & Go.KEEP).any()),
             self.busy.eq(state != _State.IDLE),
             self.scnn_start.eq(state == _State.SCNN_START),
             self.eie_start.eq(state == _State.EIE_START),
         ]
         with m.Switch(state):
-            with m.Case(_State.IDLE), m.If(self.go):
-                m.d.sync += [
-                    parts.eq(self.parts),
-                    self.scnn_keep.eq((self.parts & Go.KEEP).any()),
-                    state.eq(_first(self.parts)),
-                ]
+            with m.Case(_State.IDLE):
+                m.d.sync += parts.eq(self.parts)
+                with m.If(self.go):
+                    m.d.sync += state.eq(_first(self.parts))
             # An engine says that it runs from the cycle after it took the command.
             with m.Case(_State.SCNN_START), m.If(self.scnn_ready):
                 m.d.sync += state.eq(_State.SCNN_RUN)

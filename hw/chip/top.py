@@ -140,19 +140,18 @@ class Chip(wiring.Component):
         taken = self.cmd.valid & self.cmd.ready
         with m.If(taken & ~writes):
             m.d.sync += [reading.eq(1), asked.eq(engine)]
-        starting = sequence.scnn_start | sequence.eie_start
         for number, port, starts, handed in (
             (Engine.SCNN, to_scnn, sequence.scnn_start, handoff.scnn_cmd),
             (Engine.EIE, to_eie, sequence.eie_start, handoff.eie_cmd),
         ):
-            with m.If(starting):
-                m.d.comb += [port.cmd.payload.eq(port.start), port.cmd.valid.eq(starts)]
-            with m.Elif(handoff.busy):
+            with m.If(handoff.busy):
                 connect(m, handed, flipped(port.cmd))
+            with m.Elif(sequence.busy):
+                m.d.comb += [port.cmd.payload.eq(port.start), port.cmd.valid.eq(starts)]
             with m.Else():
                 m.d.comb += [
                     port.cmd.payload.eq(command),
-                    port.cmd.valid.eq(self.cmd.valid & free & (engine == number)),
+                    port.cmd.valid.eq(self.cmd.valid & ~reading & (engine == number)),
                 ]
 
         of_chip = (engine != Engine.SCNN) & (engine != Engine.EIE)

@@ -85,7 +85,7 @@ def build_chip(scnn: ScnnParams, eie: EieParams, *, waves: bool = False) -> Path
     return build_design(
         f"chip_{scnn.pes_x}x{scnn.pes_y}_{eie.num_pes}",
         {"scnn": asdict(scnn), "eie": asdict(eie)},
-        ("cnn", "common", "eie", "scnn", "verilog"),
+        ("chip", "common", "eie", "scnn", "verilog"),
         convert,
         CHIP_MODULE,
         (EIE_PE_MODULE, SCNN_PE_MODULE),
