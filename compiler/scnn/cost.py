@@ -1,19 +1,28 @@
 """Estimate the cycles of a plan: roughly at first, by the cycle model for the last choice."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
-from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.estimate import RUN_CYCLES, Work, estimate_pass
 from zeroskip.compiler.scnn.geometry import cut_axis, reach
 from zeroskip.compiler.scnn.layer import LayerPlan, input_channels, output_slices
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["LOAD_WORDS", "Expected", "axis_kinds", "count_runs", "estimate", "load_cycles", "rough"]
+__all__ = [
+    "LOAD_WORDS",
+    "Expected",
+    "axis_kinds",
+    "count_runs",
+    "estimate",
+    "input_densities",
+    "load_cycles",
+    "rough",
+]
 
 LOAD_WORDS = 64
 """Words of activations a cycle that a host is taken to load, the same to all blocks of PEs."""
@@ -31,6 +40,24 @@ class Expected:
         """Take the weights' density from the weights."""
         size = max(conv.weight.size, 1)
         return cls(act_density, float(np.count_nonzero(conv.weight)) / size)
+
+
+def input_densities(graph: QuantGraph, densities: Mapping[str, float] | None) -> dict[str, float]:
+    """Return by layer the share of its inputs that are expected not to be 0.
+
+    Parameters
+    ----------
+    graph : layers in fixed point.
+    densities : by tensor, the share of its elements that are expected not to be 0; where it is not
+        known, the network's input is taken to be dense, and half of all else not 0.
+    """
+    shapes = graph.given | {layer.name: layer.out_shape for layer in graph.layers}
+    known = {name: 1.0 if name == INPUT else 0.5 for name in shapes} | dict(densities or {})
+    return {
+        # Tensors that are read together have planes of one size.
+        layer.name: sum(known[name] * shapes[name][0] for name in layer.inputs) / layer.in_shape[0]
+        for layer in graph.layers
+    }
 
 
 def estimate(conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected) -> float:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError
 from zeroskip.base.progress import Progress, silent
-from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
+from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
+from zeroskip.compiler.scnn.cost import input_densities
 from zeroskip.compiler.scnn.geometry import phase_taps
 from zeroskip.compiler.scnn.layer import LayerPlan, output_slices
 from zeroskip.compiler.scnn.plan import plan_layer
@@ -52,7 +53,7 @@ def balance_channels(
     ----------
     graph : layers in fixed point.
     params : of the array.
-    densities : by a layer's name, share of its inputs that are expected not to be 0.
+    densities : see :func:`.input_densities`.
     progress : step "order channels", by layers.
 
     Returns
@@ -61,7 +62,7 @@ def balance_channels(
     """
     if params.num_streams < 2:
         return graph, {}
-    cuts = channel_cuts(graph)
+    cuts, known = channel_cuts(graph), input_densities(graph, densities)
     orders: dict[str, Order] = {}
     tell = progress or silent
     for number, conv in enumerate(graph.layers):
@@ -69,7 +70,7 @@ def balance_channels(
         bounds = sorted(cuts[conv.name])
         if _goes_along(conv) or len(bounds) > conv.out_shape[0]:
             continue
-        density = (densities or {}).get(conv.name, 1.0 if INPUT in conv.inputs else 0.5)
+        density = known[conv.name]
         try:
             plan = plan_layer(conv, params, density)
         except CompileError:

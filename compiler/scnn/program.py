@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from zeroskip.base.progress import Progress, silent
-from zeroskip.compiler.ir.graph import INPUT, QuantGraph
+from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.compiler.scnn.areas import area_layers, move_runs
 from zeroskip.compiler.scnn.check import check_layer
-from zeroskip.compiler.scnn.cost import count_runs
+from zeroskip.compiler.scnn.cost import count_runs, input_densities
 from zeroskip.compiler.scnn.fuse import fused_run
 from zeroskip.compiler.scnn.layer import layer_runs, only_changes
 from zeroskip.compiler.scnn.levels import levels_from
@@ -36,8 +36,7 @@ def build(
     ----------
     graph : layers in fixed point.
     params : of the array.
-    densities : by a layer's name, share of its inputs that are expected not to be 0; unless given,
-        the network's input is taken to be dense, and half of all else not 0.
+    densities : see :func:`.input_densities`.
     progress : step "map" by layers; and of a layer in many runs, a step by runs, whose number is
         estimated.
 
@@ -46,8 +45,7 @@ def build(
     CompileError
         If a layer cannot be computed on the array at all; what is too small is named.
     """
-    known = {one.name: 1.0 if INPUT in one.inputs else 0.5 for one in graph.layers}
-    known |= densities or {}
+    known = input_densities(graph, densities)
     tell = progress or silent
     for layer in graph.layers:
         check_layer(layer, params)

@@ -8,8 +8,8 @@ from amaranth.hdl import Shape
 
 from zeroskip.base.errors import CompileError
 from zeroskip.base.progress import Progress, silent
-from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
-from zeroskip.compiler.scnn.cost import LOAD_WORDS, load_cycles
+from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
+from zeroskip.compiler.scnn.cost import LOAD_WORDS, input_densities, load_cycles
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.hw.scnn.formats import act_word_layout, directory_layout
 from zeroskip.hw.scnn.params import ScnnParams
@@ -36,7 +36,7 @@ def choose_strides(
     ----------
     graph : layers in fixed point.
     params : of the array.
-    densities : by a tensor's name, share of its elements that are expected not to be 0.
+    densities : see :func:`.input_densities`.
     progress : step "choose strides", by layers.
 
     Returns
@@ -44,10 +44,10 @@ def choose_strides(
     The graph; its layers compute what they did.
     """
     tell, layers = progress or silent, list[QuantConv]()
+    known = input_densities(graph, densities)
     for number, layer in enumerate(graph.layers):
         tell("choose strides", number, len(graph.layers))
-        known = [(densities or {}).get(name, float(name == INPUT) or 0.5) for name in layer.inputs]
-        layers.append(_fastest(layer, params, sum(known) / len(known)))
+        layers.append(_fastest(layer, params, known[layer.name]))
     tell("choose strides", len(layers), len(layers))
     return replace(graph, layers=tuple(layers))
 
