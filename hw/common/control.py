@@ -41,6 +41,9 @@ class Command(enum.IntFlag):
     behind one that may still be under way, that is file 0."""
     CLEAR_COUNTERS = 8
     """Set the counters to 0, and leave accumulators and files as they are."""
+    NEXT = 16
+    """With START, on an array with a third activation file: that file, which rows were loaded into,
+    becomes the source, and the old source the one to load next."""
 
 
 class StatusBit(enum.IntFlag):

@@ -26,6 +26,7 @@ __all__ = [
     "entry_shifts",
     "host_bits",
     "host_layout",
+    "load_bits",
     "pointer_layout",
     "readable_rows",
     "sram_files",
@@ -185,17 +186,28 @@ def readable_rows(p: EieParams) -> dict[Space, tuple[int, int]]:
     return rows
 
 
+def load_bits(p: EieParams) -> dict[Space, int]:
+    """Width of a word of each memory that is loaded, by space."""
+    return {
+        Space.PROGRAM: DESCRIPTOR_WORD_BITS,
+        Space.CODEBOOK: p.weight_bits,
+        Space.SPMAT: p.word_bits,
+        Space.POINTER: Shape.cast(pointer_layout(p)).width,
+        Space.BIAS: p.acc_bits,
+    }
+
+
 def sram_files(p: EieParams) -> dict[str, tuple[int, int]]:
     """Names, depths and widths (bits) of the SRAMs of an array.
 
     The name is the file's path in an image, without suffix; PE memories stand under
     ``pe_<number>/``.
     """
-    half = p.num_pointers // 2
-    pointer = Shape.cast(pointer_layout(p)).width
+    half, bits = p.num_pointers // 2, load_bits(p)
+    pointer = bits[Space.POINTER]
     files = {
-        "program": (DESCRIPTOR_WORDS * p.num_descriptors, DESCRIPTOR_WORD_BITS),
-        "codebook": (p.num_descriptors * p.num_codes, p.weight_bits),
+        "program": (DESCRIPTOR_WORDS * p.num_descriptors, bits[Space.PROGRAM]),
+        "codebook": (p.num_descriptors * p.num_codes, bits[Space.CODEBOOK]),
     }
     for pe in range(p.num_pes):
         files |= {
