@@ -13,7 +13,7 @@ from zeroskip.base.tables import Report, Table
 
 if TYPE_CHECKING:
     # Tables need Polars, which not every installation has.
-    from zeroskip.sim.sweep.run import AnySweep
+    from zeroskip.sim.sweep.run import Sweep
 
 __all__ = ["Bench", "Evaluation", "find_evaluation"]
 
@@ -73,7 +73,7 @@ class Evaluation(Protocol):
         preset: tuple[Any, Mapping[str, str]] | None,
         layers: str | None,
         image: tuple[Path, NDArray[Any]] | None,
-    ) -> "AnySweep":
+    ) -> "Sweep":
         """Make a sweep.
 
         Parameters
@@ -92,7 +92,7 @@ class Evaluation(Protocol):
         """
         ...
 
-    def impossible(self, sweep: "AnySweep", rows: Sequence[Mapping[str, Any]]) -> int:
+    def impossible(self, sweep: "Sweep", rows: Sequence[Mapping[str, Any]]) -> int:
         """Count the points that cannot be mapped."""
         ...
 

@@ -6,8 +6,8 @@ from enum import IntEnum
 
 from zeroskip.hw.eie.formats import StallClass as EieStall
 from zeroskip.hw.scnn.formats import StallClass as ScnnStall
-from zeroskip.sim.scnn.sweep_table import SCNN_COLUMNS
-from zeroskip.sim.sweep.table import EIE_COLUMNS
+from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
+from zeroskip.sim.scnn.sweep.columns import SCNN_COLUMNS
 
 __all__ = ["eie_columns", "eie_stall_classes", "scnn_columns", "scnn_stall_classes"]
 

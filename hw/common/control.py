@@ -5,7 +5,10 @@ Plain Python: a host that drives a board needs no hardware description for them.
 
 import enum
 
-__all__ = ["Command", "Control", "StatusBit"]
+__all__ = ["CONTROL_SPACE", "Command", "Control", "StatusBit"]
+
+CONTROL_SPACE = 0
+"""Number of the control space among the address spaces of every array."""
 
 
 class Control(enum.IntEnum):

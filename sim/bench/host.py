@@ -8,11 +8,9 @@ from amaranth.lib import data
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 from numpy.typing import NDArray
 
-from zeroskip.hw.common.control import Command, Control, StatusBit
-from zeroskip.hw.eie.formats import Space, command_layout
-from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.common.control import CONTROL_SPACE, Command, Control, StatusBit
 
-__all__ = ["Host", "HostPort"]
+__all__ = ["HostPort"]
 
 # Commands that are Python objects at a time.
 _CHUNK = 4096
@@ -95,16 +93,16 @@ class HostPort:
 
     async def status(self) -> StatusBit:
         """Read what the array says of itself."""
-        return StatusBit(await self.read(Space.CONTROL, Control.STATUS))
+        return StatusBit(await self.read(CONTROL_SPACE, Control.STATUS))
 
     async def clear(self) -> None:
         """Set accumulators and counters to 0, and wait for it."""
-        await self.write(Space.CONTROL, Control.COMMAND, Command.CLEAR)
+        await self.write(CONTROL_SPACE, Control.COMMAND, Command.CLEAR)
         await self._end()
 
     async def clear_counters(self) -> None:
         """Set the counters to 0, leave all else, and wait for it."""
-        await self.write(Space.CONTROL, Control.COMMAND, Command.CLEAR_COUNTERS)
+        await self.write(CONTROL_SPACE, Control.COMMAND, Command.CLEAR_COUNTERS)
         await self._end()
 
     async def run(self, *, keep: bool = False) -> None:
@@ -115,7 +113,7 @@ class HostPort:
     async def start(self, *, keep: bool = False) -> None:
         """Start the program and come back at once; ``keep`` the source file of the last run."""
         command = Command.START | (Command.KEEP if keep else 0)
-        await self.write(Space.CONTROL, Control.COMMAND, command)
+        await self.write(CONTROL_SPACE, Control.COMMAND, command)
 
     async def _end(self) -> None:
         if not self._dut.running.value:
@@ -129,7 +127,7 @@ class HostPort:
             self._constant
             | data << shift["data"]
             | addr << shift["addr"]
-            | space.value << shift["space"]
+            | int(space) << shift["space"]
             | write << shift["write"]
             | pe << shift["pe"]
         )
@@ -138,33 +136,3 @@ class HostPort:
         while not self._ready.value:
             await RisingEdge(self._clk)
         self._valid.value = 0
-
-
-class Host(HostPort):
-    """Commands to the EIE array."""
-
-    def __init__(self, dut: Any, params: EieParams, constant: int = 0) -> None:
-        super().__init__(dut, command_layout(params), constant)
-        self._params = params
-
-    async def load_acts(self, rows: NDArray[np.int64], file: int = 0) -> None:
-        """Write activations, (rows, num_pes), to an activation file, from row 0 up."""
-        row, pe = np.indices(rows.shape).reshape(2, -1)
-        commands = np.zeros((rows.size, 4), np.uint64)
-        commands[:, 0] = Space.ACT.value
-        commands[:, 1] = pe
-        commands[:, 2] = (file << self._params.act_addr_bits) + row
-        commands[:, 3] = rows.astype(np.int64).view(np.uint64).ravel()
-        await self.write_all(commands)
-
-    async def read_acts(self, rows: int, file: int) -> list[list[int]]:
-        """Read ``rows`` rows of an activation file, ``[row][pe]``."""
-        p = self._params
-        base = file << p.act_addr_bits
-        return [
-            [
-                await self.read_signed(Space.ACT, base + row, p.act_bits, pe)
-                for pe in range(p.num_pes)
-            ]
-            for row in range(rows)
-        ]

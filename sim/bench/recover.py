@@ -8,8 +8,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from zeroskip.hw.common.control import Control, StatusBit
-from zeroskip.hw.eie.formats import Space
+from zeroskip.hw.common.control import CONTROL_SPACE, Control, StatusBit
 from zeroskip.sim.bench.host import HostPort
 
 __all__ = ["Disturbed", "check_recovery", "check_restart", "check_stalls"]
@@ -83,9 +82,9 @@ async def check_stalls(run: Disturbed, num_pes: int) -> None:
     """Keep an answer until it is taken; let commands to memories wait for the end of a run."""
     dut, host = run.dut, run.host
     expected = await run.all()
-    assert await host.read(Space.CONTROL, Control.VERSION) >> 16 == num_pes
+    assert await host.read(CONTROL_SPACE, Control.VERSION) >> 16 == num_pes
     dut.rsp__ready.value = 0
-    reading = cocotb.start_soon(host.read(Space.CONTROL, Control.CYCLES))
+    reading = cocotb.start_soon(host.read(CONTROL_SPACE, Control.CYCLES))
     await RisingEdge(dut.rsp__valid)
     for _ in range(10):
         await RisingEdge(dut.clk)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.image.image import Image
-from zeroskip.flow.host.run import BoardResult
+from zeroskip.flow.eie.host import BoardResult
 from zeroskip.sim.run import run
 
 __all__ = ["count_differences"]

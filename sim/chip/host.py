@@ -18,7 +18,7 @@ from zeroskip.hw.common.control import StatusBit
 from zeroskip.hw.common.formats import pack
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.bench.host import Host
+from zeroskip.sim.eie.host import EieHost
 from zeroskip.sim.scnn.host import ScnnHost
 
 __all__ = ["ChipHost"]
@@ -31,7 +31,7 @@ class ChipHost:
         self._dut, self._params = dut, scnn
         engine = chip_command_layout(scnn, eie)["engine"].offset
         self.scnn = ScnnHost(dut, scnn, Engine.SCNN.value << engine)
-        self.eie = Host(dut, eie, Engine.EIE.value << engine)
+        self.eie = EieHost(dut, eie, Engine.EIE.value << engine)
         self._constant = Engine.CHIP.value << engine
 
     async def configure(self, fields: Mapping[str, int]) -> None:

@@ -18,11 +18,12 @@ from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.benchmark.bench import EieBench, bench_eie
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
 from zeroskip.sim.eie.benchmark.tables import bench_tables
-from zeroskip.sim.sweep.grid import AXES, Memories, Point, grid
-from zeroskip.sim.sweep.work import ImageWork, PaperWork
+from zeroskip.sim.eie.sweep.grid import AXES, Memories, Point, grid
+from zeroskip.sim.eie.sweep.sweep import EieSweep
+from zeroskip.sim.eie.sweep.work import ImageWork, PaperWork
 
 if TYPE_CHECKING:
-    from zeroskip.sim.sweep.run import AnySweep, Sweep
+    from zeroskip.sim.sweep.run import Sweep
 
 __all__ = ["EVALUATION"]
 
@@ -62,9 +63,7 @@ class _EieEvaluation:
         preset: tuple[Any, Mapping[str, str]] | None,
         layers: str | None,
         image: tuple[Path, NDArray[Any]] | None,
-    ) -> "Sweep":
-        from zeroskip.sim.sweep.run import Sweep
-
+    ) -> EieSweep:
         others = dict(axes)
         memories, *more = others.pop("memories", ["total"])
         if more:
@@ -72,7 +71,9 @@ class _EieEvaluation:
         chosen = None if preset is None else Point(preset[0], _strategy(preset[1]["placement"]))
         if image is None:
             base = chosen or Point(PRESETS["paper"].params, PRESETS["paper"].placement)
-            return Sweep([PaperWork(name) for name in _names(layers)], grid(base, others, memories))
+            return EieSweep(
+                [PaperWork(name) for name in _names(layers)], grid(base, others, memories)
+            )
         if layers is not None:
             raise InputError("layers are of the paper, and exclude the network of an image")
         compiled = Image.load(image[0])
@@ -82,9 +83,9 @@ class _EieEvaluation:
             # The network is quantized for the widths of the image's arithmetic.
             same = {name: getattr(array, name) for name in _WIDTHS}
             base = Point(dataclasses.replace(chosen.params, **same), chosen.placement)
-        return Sweep([ImageWork.of(compiled, image[1])], grid(base, others, memories))
+        return EieSweep([ImageWork.of(compiled, image[1])], grid(base, others, memories))
 
-    def impossible(self, sweep: "AnySweep", rows: Sequence[Mapping[str, Any]]) -> int:
+    def impossible(self, sweep: "Sweep", rows: Sequence[Mapping[str, Any]]) -> int:
         eie: Any = sweep
         # A point has a row per layer, and is impossible for all of them or none.
         first = {work.layers[0] for work in eie.works}

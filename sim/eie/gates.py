@@ -13,7 +13,7 @@ from zeroskip.base.progress import Progress
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import INPUT, QuantLinear, linear_chain
-from zeroskip.flow.synth.eie import EieNetlists, eie_netlists
+from zeroskip.flow.eie.area import EieNetlists, eie_netlists
 from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
 from zeroskip.flow.synth.report import digest
 from zeroskip.hw.common.emit import emit_verilog

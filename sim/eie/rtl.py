@@ -16,7 +16,7 @@ from zeroskip.compiler.image.readmem import to_hex
 from zeroskip.hw.eie.array import ARRAY_MODULE
 from zeroskip.hw.eie.formats import Space
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.rtl.build import build_array
+from zeroskip.sim.eie.rtl_build import build_array
 from zeroskip.sim.rtl.jobs import job_folder, simulate
 from zeroskip.sim.rtl.waves import Waves
 

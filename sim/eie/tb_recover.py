@@ -9,8 +9,8 @@ from zeroskip.hw.common.control import Control
 from zeroskip.hw.eie.formats import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.begin import read_job, reset
-from zeroskip.sim.bench.host import Host
 from zeroskip.sim.bench.recover import Disturbed, check_recovery, check_restart, check_stalls
+from zeroskip.sim.eie.host import EieHost
 from zeroskip.sim.eie.tb_run import read_counters, read_result
 
 
@@ -20,7 +20,7 @@ class _Run(Disturbed):
     def __init__(self, dut: Any) -> None:
         folder, job = read_job()
         self.params = EieParams.from_dict(job["params"])
-        self._eie = Host(dut, self.params)
+        self._eie = EieHost(dut, self.params)
         super().__init__(dut, self._eie, Space.ACT)
         ((self._segment,),) = (one["segments"] for one in job["jobs"])
         (self._rows,) = np.load(folder / "inputs_0.npy", allow_pickle=False)

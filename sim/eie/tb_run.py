@@ -18,7 +18,7 @@ from zeroskip.hw.common.control import Control
 from zeroskip.hw.eie.formats import Space, StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.begin import PERIOD_NS, read_job, record, reset
-from zeroskip.sim.bench.host import Host
+from zeroskip.sim.eie.host import EieHost
 
 __all__ = ["read_counters", "read_result", "split_outputs"]
 
@@ -28,7 +28,7 @@ async def run_image(dut: Any) -> None:
     """Run every input of the job; write ``results.npz`` beside it."""
     folder, job = read_job()
     params = EieParams.from_dict(job["params"])
-    host = Host(dut, params)
+    host = EieHost(dut, params)
     await reset(dut)
     recorded: list[tuple[int, ...]] = []
     fields = dut.out_pass, dut.out_row, dut.out_data
@@ -56,7 +56,7 @@ class _Runs:
 
     def __init__(
         self,
-        host: Host,
+        host: EieHost,
         params: EieParams,
         recorded: list[tuple[int, ...]],
         segments: list[dict[str, Any]],
@@ -142,12 +142,12 @@ def split_outputs(data: int, params: EieParams) -> list[int]:
     return [(word ^ sign) - sign for word in words]
 
 
-async def read_result(host: Host, rows: int) -> list[list[int]]:
+async def read_result(host: EieHost, rows: int) -> list[list[int]]:
     """Read the result of a program that fits one segment, ``[row][pe]``."""
     return await host.read_acts(rows, await host.source())
 
 
-async def read_counters(host: Host, params: EieParams, passes: int) -> list[list[list[int]]]:
+async def read_counters(host: EieHost, params: EieParams, passes: int) -> list[list[list[int]]]:
     """Read the cycle counters, ``[pass][pe][stall class]``."""
     if not params.counters:
         return [[[0] * len(StallClass)] * params.num_pes] * passes

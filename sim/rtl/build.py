@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,11 @@ from typing import Any
 import cocotb_tools.config
 
 from zeroskip.base.cache import cache_dir, writing_cache
-from zeroskip.hw.common.emit import SRAM_VERILOG, emit_verilog
-from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
-from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.eie.pe import Pe
+from zeroskip.hw.common.emit import SRAM_VERILOG
 from zeroskip.sim.rtl import tools
 from zeroskip.sim.rtl.tools import LINKS, verilate
 
-__all__ = ["build_array", "build_design", "build_model", "keep_inputs"]
+__all__ = ["build_design", "build_model", "keep_inputs"]
 
 # Yosys writes unsized constants, partial cases and [-1:0] for zero-width signals.
 _LINT = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-ASCRANGE"]
@@ -41,26 +37,6 @@ def _source_digest(folders: tuple[str, ...]) -> str:
     for path in (Path(__file__), Path(tools.__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def build_array(params: EieParams, *, waves: bool = False) -> Path:
-    """Build the EIE array; return the program, which runs any image of ``params``."""
-
-    def convert() -> dict[str, str]:
-        return {
-            "eie_pe.v": emit_verilog(Pe(params), PE_MODULE),
-            "eie_array.v": emit_verilog(EieArray(params), ARRAY_MODULE),
-        }
-
-    return build_design(
-        f"eie_{params.num_pes}",
-        asdict(params),
-        ("common", "eie", "verilog"),
-        convert,
-        ARRAY_MODULE,
-        (PE_MODULE,),
-        waves=waves,
-    )
 
 
 def build_design(

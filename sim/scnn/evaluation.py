@@ -14,10 +14,10 @@ from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, bench_scnn
 from zeroskip.sim.scnn.benchmark.layers import NETWORKS, RTL_LAYERS, ConvLayer, scnn_layers
 from zeroskip.sim.scnn.benchmark.result import ScnnBench
 from zeroskip.sim.scnn.benchmark.tables import bench_tables
-from zeroskip.sim.scnn.sweep import MACHINES, SCNN_AXES, ScnnSweep, scnn_grid
+from zeroskip.sim.scnn.sweep.points import MACHINES, SCNN_AXES, ScnnSweep, scnn_grid
 
 if TYPE_CHECKING:
-    from zeroskip.sim.sweep.run import AnySweep
+    from zeroskip.sim.sweep.run import Sweep
 
 __all__ = ["EVALUATION"]
 
@@ -67,7 +67,7 @@ class _ScnnEvaluation:
         names = [one.full_name for some in chosen.values() for one in some]
         return ScnnSweep(names, scnn_grid(axes, preset[0] if preset else BENCH_PARAMS))
 
-    def impossible(self, sweep: "AnySweep", rows: Sequence[Mapping[str, Any]]) -> int:
+    def impossible(self, sweep: "Sweep", rows: Sequence[Mapping[str, Any]]) -> int:
         return sum(not row["possible"] for row in rows)
 
     def summary(self, rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Table:

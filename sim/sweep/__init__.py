@@ -1,1 +1,1 @@
-"""Sweeps over the parameters of the array, on the cycle model."""
+"""Sweeps: jobs, their journal, and the table that they make."""

@@ -2,18 +2,16 @@
 
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from zeroskip.base.errors import InputError, ToolError
 from zeroskip.compiler.image.manifest import zeroskip_version
-from zeroskip.sim.sweep.grid import Point
-from zeroskip.sim.sweep.measure import Row, measure_points
-from zeroskip.sim.sweep.work import ImageWork, Work
+from zeroskip.sim.sweep.journal import Row
 
-__all__ = ["AnyJob", "Job", "on_cluster", "on_cores"]
+__all__ = ["Job", "on_cluster", "on_cores"]
 
 _PATIENCE = 60
 """Seconds to wait for a scheduler."""
@@ -22,36 +20,32 @@ _FIRST_WORKER = 60
 """Seconds to wait for its first worker."""
 
 
-class AnyJob(Protocol):
-    """Some points of a sweep that are measured together."""
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Points of a sweep that are measured together.
 
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """Their numbers in the sweep."""
-        ...
+    Parameters
+    ----------
+    numbers : of the points in the sweep.
+    function : measures ``points`` on ``work``; returns the rows of each.
+    work : what is measured; sent to a cluster once for all jobs that have it.
+    points : arrays to measure it on, as the function takes them.
+    """
+
+    numbers: tuple[int, ...]
+    function: Callable[[Any, Any], list[list[Row]]]
+    work: Any
+    points: Any
 
     def measure(self) -> list[list[Row]]:
         """Measure them; return the rows of each."""
-        ...
+        return self.function(self.work, self.points)
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """Points that share an image, with their numbers in the sweep."""
-
-    work: Work
-    numbers: tuple[int, ...]
-    points: tuple[Point, ...]
-
-    def measure(self) -> list[list[Row]]:
-        """Measure them, see :func:`.measure_points`."""
-        return measure_points(self.work, self.points)
+Finished = Iterator[tuple[Job, list[list[Row]]]]
 
 
-Finished = Iterator[tuple[AnyJob, list[list[Row]]]]
-
-
-def on_cores(jobs: Sequence[AnyJob], count: int) -> Finished:
+def on_cores(jobs: Sequence[Job], count: int) -> Finished:
     """Yield jobs as they finish, run by ``count`` processes; -1 is one per core."""
     from joblib import Parallel, delayed
 
@@ -61,7 +55,7 @@ def on_cores(jobs: Sequence[AnyJob], count: int) -> Finished:
     yield from parallel(delayed(_run)(job) for job in jobs)
 
 
-def on_cluster(jobs: Sequence[AnyJob], address: str) -> Finished:
+def on_cluster(jobs: Sequence[Job], address: str) -> Finished:
     """Yield jobs as they finish, run by the workers of a Dask scheduler.
 
     Raises
@@ -81,19 +75,14 @@ def on_cluster(jobs: Sequence[AnyJob], address: str) -> Finished:
         raise ToolError(f"there is no Dask scheduler at {address}: none answers") from error
     try:
         _check_workers(client, address)
-        sent: dict[str, Any] = {}
+        sent: dict[int, Any] = {}
         futures = {}
         for job in jobs:
-            if not isinstance(job, Job):
-                futures[client.submit(job.measure, pure=False)] = job
-                continue
-            work: Any = job.work
-            if isinstance(work, ImageWork):
-                # Once for all jobs: it can be large.
-                if work.digest not in sent:
-                    sent[work.digest] = client.scatter(work)
-                work = sent[work.digest]
-            futures[client.submit(measure_points, work, job.points, pure=False)] = job
+            # Once for all jobs: it can be large.
+            if id(job.work) not in sent:
+                sent[id(job.work)] = client.scatter(job.work)
+            work = sent[id(job.work)]
+            futures[client.submit(job.function, work, job.points, pure=False)] = job
         for future in distributed.as_completed(futures, loop=client.loop):
             try:
                 yield futures.pop(future), future.result()
@@ -103,7 +92,7 @@ def on_cluster(jobs: Sequence[AnyJob], address: str) -> Finished:
         client.close()
 
 
-def _run(job: AnyJob) -> tuple[AnyJob, list[list[Row]]]:
+def _run(job: Job) -> tuple[Job, list[list[Row]]]:
     return job, job.measure()
 
 

@@ -10,9 +10,11 @@ from typing import Any, Self
 
 from zeroskip.base.bounded import parse_json
 from zeroskip.base.errors import InputError
-from zeroskip.sim.sweep.measure import Row
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "Row"]
+
+Row = dict[str, Any]
+"""A row of a table by column."""
 
 _FORMAT = "zeroskip-sweep"
 

@@ -1,30 +1,21 @@
 """Run a sweep to its table, from where an earlier run of it was stopped."""
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.progress import Progress, silent
 from zeroskip.base.staging import check_output_file
-from zeroskip.compiler.image.manifest import zeroskip_version
-from zeroskip.sim.sweep.execute import AnyJob, Job, on_cluster, on_cores
-from zeroskip.sim.sweep.grid import Point, image_key
-from zeroskip.sim.sweep.journal import Journal
-from zeroskip.sim.sweep.measure import Row
-from zeroskip.sim.sweep.table import EIE_COLUMNS, Columns, check_suffix, read_table, write_table
-from zeroskip.sim.sweep.work import Work
+from zeroskip.sim.sweep.execute import Job, on_cluster, on_cores
+from zeroskip.sim.sweep.journal import Journal, Row
+from zeroskip.sim.sweep.table import Columns, check_suffix, read_table, write_table
 
-__all__ = ["AnySweep", "Sweep", "SweepResult", "journal_path", "run_sweep"]
-
-_TABLE = 1
-"""Raised with every change of what columns mean."""
+__all__ = ["Sweep", "SweepResult", "journal_path", "run_sweep"]
 
 
-class AnySweep(Protocol):
+class Sweep(Protocol):
     """Points to measure, and the table that they make."""
 
     @property
@@ -42,54 +33,9 @@ class AnySweep(Protocol):
         """What tells this sweep from others."""
         ...
 
-    def jobs(self, done: set[int]) -> Sequence[AnyJob]:
+    def jobs(self, done: set[int]) -> Sequence[Job]:
         """Group the points that are not done yet by what they share."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class Sweep:
-    """Every work on every point."""
-
-    works: Sequence[Work]
-    points: Sequence[Point]
-
-    @property
-    def columns(self) -> Columns:
-        """Of the table."""
-        return EIE_COLUMNS
-
-    @property
-    def size(self) -> int:
-        """Number of points, of all works."""
-        return len(self.works) * len(self.points)
-
-    @property
-    def fingerprint(self) -> str:
-        """What tells this sweep from others."""
-        settings = {
-            "table": _TABLE,
-            "zeroskip": zeroskip_version(),
-            "works": [work.digest for work in self.works],
-            "points": [[asdict(point.params), point.placement] for point in self.points],
-        }
-        return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
-
-    def jobs(self, done: set[int]) -> list[Job]:
-        """Group the points that are not done yet by the images they need."""
-        found: dict[Any, list[int]] = {}
-        for number in range(self.size):
-            if number not in done:
-                work, point = divmod(number, len(self.points))
-                found.setdefault((work, *image_key(self.points[point])), []).append(number)
-        return [
-            Job(
-                self.works[work],
-                tuple(numbers),
-                tuple(self.points[number % len(self.points)] for number in numbers),
-            )
-            for (work, *_), numbers in found.items()
-        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +58,7 @@ def journal_path(output: Path) -> Path:
 
 
 def run_sweep(
-    sweep: AnySweep,
+    sweep: Sweep,
     output: Path,
     *,
     jobs: int = -1,
@@ -167,7 +113,7 @@ def run_sweep(
     return SweepResult(rows, resumed)
 
 
-def _finished(output: Path, sweep: AnySweep) -> list[Row]:
+def _finished(output: Path, sweep: Sweep) -> list[Row]:
     """Read a table that is there already, if it is of this sweep."""
     try:
         rows = read_table(output, sweep.columns).to_dicts()

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from tests.support.tiers import simulated
 from zeroskip.compiler.image.readmem import to_hex
-from zeroskip.flow.host import Board, HostError, Line, load_image, run_image
+from zeroskip.flow.eie.host import load_image, run_image
+from zeroskip.flow.eie.spaces import Command, Control, Space
+from zeroskip.flow.host import Board, HostError, Line
 from zeroskip.flow.host.codec import Answer, Frames, answer, frame
 from zeroskip.flow.host.errors import NoAnswerError
-from zeroskip.flow.host.spaces import Command, Control, Space
 from zeroskip.hw.board.instances import board_instance
 from zeroskip.hw.board.protocol import FRAME_BYTES, Byte, Opcode, Status
 from zeroskip.hw.eie.params import EieParams

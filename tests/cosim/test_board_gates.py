@@ -20,7 +20,8 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.flow.board.fit import is_single, memory_needs
 from zeroskip.flow.board.sources import board_verilog
 from zeroskip.flow.board.synthesize import netlist_commands
-from zeroskip.flow.host import Board, HostError, Line, load_image, run_image
+from zeroskip.flow.eie.host import load_image, run_image
+from zeroskip.flow.host import Board, HostError, Line
 from zeroskip.hw.board.boards import BOARDS
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.board.build import BoardModel

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zeroskip.base.errors import SimulationError
-from zeroskip.flow.synth.eie import EieNetlists, eie_netlists
+from zeroskip.flow.eie.area import EieNetlists, eie_netlists
 from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
 from zeroskip.flow.synth.report import digest
 from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE

@@ -11,8 +11,8 @@ from tests.support.images import eie_image
 from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.sim.eie.rtl import write_jobs
+from zeroskip.sim.eie.rtl_build import build_array
 from zeroskip.sim.eie.rtl_image import image_job
-from zeroskip.sim.rtl.build import build_array
 from zeroskip.sim.rtl.jobs import run_bench
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from zeroskip.flow.scnn.area import scnn_netlist
 from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
-from zeroskip.flow.synth.scnn import scnn_netlist
 from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.gates import passed_gates
 from zeroskip.sim.scnn.gates import check_gates

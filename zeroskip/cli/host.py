@@ -22,12 +22,12 @@ from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler.image.image import load as read_image
 from zeroskip.compiler.passes.clipping import count_clipped
 from zeroskip.compiler.passes.fixed_point import check_input, dequantize, quantize_input
-from zeroskip.flow.host import Board, BoardResult, Line
+from zeroskip.flow.eie.host import BoardResult, check_board
+from zeroskip.flow.eie.host import load_image as load_on_board
+from zeroskip.flow.eie.host import run_image as run_on_board
+from zeroskip.flow.host import Board, Line
 from zeroskip.flow.host.line import BAUD
 from zeroskip.flow.host.loaded import loaded_image, remember_image
-from zeroskip.flow.host.run import check_board
-from zeroskip.flow.host.run import load_image as load_on_board
-from zeroskip.flow.host.run import run_image as run_on_board
 from zeroskip.sim.board.build import build_board
 from zeroskip.sim.board.compare import count_differences
 from zeroskip.sim.board.process import board_clock, simulated_board

@@ -53,13 +53,14 @@ _HELPS = {
 def _figure(name: str) -> Callable[..., None]:
     def draw(table: TableArgument, output: OutputOption, as_json: JsonOption = False) -> None:
         # The libraries take a second to import; mistakes in options are told at once.
-        from zeroskip.sim.plots.curves import draw_figure
+        from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
+        from zeroskip.sim.eie.sweep.curves import draw_figure
         from zeroskip.sim.plots.style import check_picture, save
         from zeroskip.sim.sweep.table import read_table
 
         check_picture(output)
         check_output_file(output)
-        save(draw_figure(name, read_table(table)), output)
+        save(draw_figure(name, read_table(table, EIE_COLUMNS)), output)
         _done(name, output, as_json)
 
     draw.__doc__ = _HELPS[name]
@@ -73,8 +74,8 @@ for _name in _HELPS:
 @app.command("density", cls=Command, epilog=EXAMPLES)
 def plot_density(table: TableArgument, output: OutputOption, as_json: JsonOption = False) -> None:
     """Speed of SCNN by density of its operands, beside a dense machine: where sparsity pays."""
-    from zeroskip.sim.plots.density import COLUMNS, draw_density
     from zeroskip.sim.plots.style import check_picture, save
+    from zeroskip.sim.scnn.sweep.density import COLUMNS, draw_density
     from zeroskip.sim.sweep.table import read_table
 
     check_picture(output)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zeroskip.flow.host import spaces
+from zeroskip.flow.eie import spaces
 from zeroskip.flow.host.codec import Frames, answer, frame, request
 from zeroskip.hw.board.protocol import FRAME_BYTES
 from zeroskip.hw.eie import formats
@@ -25,7 +25,7 @@ def test_as_many_stall_classes_as_the_hardware() -> None:
 
 def test_needs_neither_amaranth_nor_torch() -> None:
     code = (
-        "import sys, zeroskip.flow.host, zeroskip.flow.host.run, zeroskip.flow.host.line\n"
+        "import sys, zeroskip.flow.host, zeroskip.flow.eie.host, zeroskip.flow.host.line\n"
         "bad = {'amaranth', 'torch', 'scipy', 'numba', 'cocotb'} & set(sys.modules)\n"
         "sys.exit(f'{bad} imported' if bad else 0)"
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from zeroskip.flow.eie.spaces import Command, Control, Space, StatusBit
 from zeroskip.flow.host.line import BAUD
-from zeroskip.flow.host.spaces import Command, Control, Space, StatusBit
 from zeroskip.hw.board.protocol import (
     ARGUMENT_BYTES,
     CRC_BYTES,

@@ -257,6 +257,7 @@ def _text(folder: Path) -> Case:
     from zeroskip.compiler.compress.import_net import parse_layers, read_net
     from zeroskip.flow.synth.baseline import read_baseline
     from zeroskip.flow.synth.liberty import read_liberty
+    from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
     from zeroskip.sim.sweep.journal import Journal
     from zeroskip.sim.sweep.table import read_table
 
@@ -266,7 +267,7 @@ def _text(folder: Path) -> Case:
         ".json": lambda: read_baseline(path),
         ".gz": lambda: read_liberty(path),
         ".lib": lambda: read_liberty(path),
-        ".csv": lambda: read_table(path),
+        ".csv": lambda: read_table(path, EIE_COLUMNS),
         ".journal": lambda: Journal(path, "it").done,
         ".net": lambda: read_net(path, parse_layers("fc1:30x20,fc2:5x30")),
         ".toml": lambda: load_config(path),

@@ -24,6 +24,7 @@ from zeroskip.compiler.compress.pack import pack
 from zeroskip.flow.synth.baseline import BASELINE
 from zeroskip.flow.synth.liberty import OWN_LIBERTY
 from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
 from zeroskip.sim.sweep.journal import Journal
 from zeroskip.sim.sweep.table import write_table
 
@@ -98,9 +99,8 @@ def _net_file(folder: Path) -> None:
 
 
 def _csv(folder: Path) -> None:
-    write_table(
-        [{"layer": f"fc{n}", "num_pes": n, "cycles": 9 * n} for n in range(4)], folder / "x.csv"
-    )
+    rows = [{"layer": f"fc{n}", "num_pes": n, "cycles": 9 * n} for n in range(4)]
+    write_table(rows, folder / "x.csv", EIE_COLUMNS)
 
 
 def _config(folder: Path) -> None:

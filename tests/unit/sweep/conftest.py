@@ -8,9 +8,9 @@ import pytest
 
 from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.sweep.grid import Point, grid
-from zeroskip.sim.sweep.run import Sweep
-from zeroskip.sim.sweep.work import ImageWork
+from zeroskip.sim.eie.sweep.grid import Point, grid
+from zeroskip.sim.eie.sweep.sweep import EieSweep
+from zeroskip.sim.eie.sweep.work import ImageWork
 
 BASE = Point(
     EieParams(
@@ -30,9 +30,9 @@ def work(draw_network: Callable[..., QuantGraph[QuantLinear]]) -> ImageWork:
 
 
 @pytest.fixture
-def sweep(work: ImageWork) -> Sweep:
+def sweep(work: ImageWork) -> EieSweep:
     """Give 12 points, 4 of them impossible."""
-    return Sweep([work], grid(BASE, AXES))
+    return EieSweep([work], grid(BASE, AXES))
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from zeroskip.base.errors import ToolError
-from zeroskip.sim.sweep.run import Sweep, run_sweep
+from zeroskip.sim.eie.sweep.sweep import EieSweep
+from zeroskip.sim.sweep.run import run_sweep
 
 ROOT = Path(__file__).parents[3]
 CLUSTER = """
@@ -54,7 +55,7 @@ def no_worker(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_cluster_gives_the_same_rows(
-    sweep: Sweep, tmp_path: Path, same: Callable[..., bool], two_workers: str
+    sweep: EieSweep, tmp_path: Path, same: Callable[..., bool], two_workers: str
 ) -> None:
     here = run_sweep(sweep, tmp_path / "here.csv", jobs=1)
     there = run_sweep(sweep, tmp_path / "there.csv", scheduler=two_workers)
@@ -63,7 +64,7 @@ def test_a_cluster_gives_the_same_rows(
 
 @pytest.mark.long("waits for workers that do not come")
 def test_a_scheduler_without_workers_is_told(
-    sweep: Sweep, tmp_path: Path, no_worker: str, monkeypatch: pytest.MonkeyPatch
+    sweep: EieSweep, tmp_path: Path, no_worker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zeroskip.sim.sweep.execute._FIRST_WORKER", 1)
     with pytest.raises(ToolError, match="has no workers"):

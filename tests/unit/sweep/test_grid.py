@@ -2,7 +2,7 @@ import pytest
 
 from zeroskip.base.errors import InputError
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.sweep.grid import Point, grid, image_key
+from zeroskip.sim.eie.sweep.grid import Point, grid, image_key
 
 BASE = Point(EieParams(num_pes=64, spmat_words=1000, num_acts=512, num_accs=64), "interleave")
 

@@ -6,10 +6,10 @@ from tests.unit.sweep.conftest import BASE
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.hw.eie.formats import StallClass
 from zeroskip.sim.eie.streams import column_streams
+from zeroskip.sim.eie.sweep.grid import Point, grid
+from zeroskip.sim.eie.sweep.measure import measure_points
+from zeroskip.sim.eie.sweep.work import ImageWork
 from zeroskip.sim.run import run
-from zeroskip.sim.sweep.grid import Point, grid
-from zeroskip.sim.sweep.measure import measure_points
-from zeroskip.sim.sweep.work import ImageWork
 
 
 def _points() -> list[Point]:

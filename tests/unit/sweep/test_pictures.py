@@ -9,14 +9,16 @@ import pytest
 from zeroskip.base.errors import InputError
 from zeroskip.hw.eie.formats import StallClass
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.plots.curves import draw_figure
-from zeroskip.sim.plots.figures import FIGURES
+from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
+from zeroskip.sim.eie.sweep.curves import draw_figure
+from zeroskip.sim.eie.sweep.figures import FIGURES
+from zeroskip.sim.eie.sweep.grid import Point, grid
+from zeroskip.sim.eie.sweep.sweep import EieSweep
+from zeroskip.sim.eie.sweep.work import PaperWork
 from zeroskip.sim.plots.heat import HeatMap, draw_heat
 from zeroskip.sim.plots.style import save
-from zeroskip.sim.sweep.grid import Point, grid
-from zeroskip.sim.sweep.run import Sweep, run_sweep
+from zeroskip.sim.sweep.run import run_sweep
 from zeroskip.sim.sweep.table import read_table
-from zeroskip.sim.sweep.work import PaperWork
 
 SMALL = Point(EieParams(num_pes=64, num_accs=64, num_acts=512), "interleave")
 
@@ -26,8 +28,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     """Give a table of a layer of the paper over every axis that a figure has."""
     axes = {"num_pes": [64, 256], "queue_depth": [2, 8], "word_bits": [32, 64]}
     path = tmp_path_factory.mktemp("table") / "t.csv"
-    run_sweep(Sweep([PaperWork("NT-LSTM"), PaperWork("NT-We")], grid(SMALL, axes)), path, jobs=1)
-    return read_table(path)
+    run_sweep(EieSweep([PaperWork("NT-LSTM"), PaperWork("NT-We")], grid(SMALL, axes)), path, jobs=1)
+    return read_table(path, EIE_COLUMNS)
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -108,5 +110,5 @@ def test_pictures_have_a_format(tmp_path: Path) -> None:
 
 def test_a_sweep_of_one_array_is_a_table_too(tmp_path: Path) -> None:
     best = dataclasses.replace(SMALL, placement="balance")
-    result = run_sweep(Sweep([PaperWork("NT-We")], [best]), tmp_path / "t.parquet", jobs=1)
+    result = run_sweep(EieSweep([PaperWork("NT-We")], [best]), tmp_path / "t.parquet", jobs=1)
     assert [row["placement"] for row in result.rows] == ["balance"]

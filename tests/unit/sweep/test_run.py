@@ -8,26 +8,28 @@ import polars as pl
 import pytest
 
 from zeroskip.base.errors import InputError, ToolError
+from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
+from zeroskip.sim.eie.sweep.sweep import EieSweep
 from zeroskip.sim.sweep import run as run_module
 from zeroskip.sim.sweep.journal import Journal
-from zeroskip.sim.sweep.run import Sweep, journal_path, run_sweep
-from zeroskip.sim.sweep.table import COLUMNS, read_table
+from zeroskip.sim.sweep.run import journal_path, run_sweep
+from zeroskip.sim.sweep.table import read_table
 
 
-def test_both_formats_hold_all_points(sweep: Sweep, tmp_path: Path) -> None:
+def test_both_formats_hold_all_points(sweep: EieSweep, tmp_path: Path) -> None:
     csv, parquet = tmp_path / "t.csv", tmp_path / "t.parquet"
     result = run_sweep(sweep, csv, jobs=1)
     run_sweep(sweep, parquet, jobs=1)
     assert len(result.rows) == 24
     assert sum(not row["possible"] for row in result.rows) == 8
-    one, other = (read_table(path).drop("model_seconds") for path in (csv, parquet))
+    one, other = (read_table(path, EIE_COLUMNS).drop("model_seconds") for path in (csv, parquet))
     assert one.equals(other)
-    assert read_table(csv).columns == list(COLUMNS)
+    assert read_table(csv, EIE_COLUMNS).columns == list(EIE_COLUMNS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.csv", "t.parquet"]
 
 
 def test_processes_give_the_same_rows(
-    sweep: Sweep, tmp_path: Path, same: Callable[..., bool]
+    sweep: EieSweep, tmp_path: Path, same: Callable[..., bool]
 ) -> None:
     alone = run_sweep(sweep, tmp_path / "a.csv", jobs=1)
     together = run_sweep(sweep, tmp_path / "b.csv", jobs=2)
@@ -35,7 +37,7 @@ def test_processes_give_the_same_rows(
 
 
 def test_a_stopped_sweep_goes_on(
-    sweep: Sweep, tmp_path: Path, same: Callable[..., bool], monkeypatch: pytest.MonkeyPatch
+    sweep: EieSweep, tmp_path: Path, same: Callable[..., bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run_sweep(sweep, tmp_path / "whole.csv", jobs=1)
     path = tmp_path / "t.csv"
@@ -60,11 +62,11 @@ def test_a_stopped_sweep_goes_on(
     assert run_sweep(sweep, path).resumed == 12
 
 
-def test_what_is_of_others_is_refused(sweep: Sweep, tmp_path: Path) -> None:
+def test_what_is_of_others_is_refused(sweep: EieSweep, tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     run_sweep(sweep, path, jobs=1)
     before = path.read_bytes()
-    other = Sweep(sweep.works, sweep.points[1:])
+    other = EieSweep(sweep.works, sweep.points[1:])
     with pytest.raises(InputError, match="is of another sweep: choose another output"):
         run_sweep(other, path)
     assert path.read_bytes() == before
@@ -95,12 +97,12 @@ def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_the_fingerprint_is_of_all_settings(sweep: Sweep) -> None:
+def test_the_fingerprint_is_of_all_settings(sweep: EieSweep) -> None:
     (work,) = sweep.works
     layer = work.load()[0].layers[0]
     others = [
-        Sweep([dataclasses.replace(work, x=work.load()[1] + 1)], sweep.points),
-        Sweep(
+        EieSweep([dataclasses.replace(work, x=work.load()[1] + 1)], sweep.points),
+        EieSweep(
             [
                 dataclasses.replace(
                     work,
@@ -115,10 +117,10 @@ def test_the_fingerprint_is_of_all_settings(sweep: Sweep) -> None:
             ],
             sweep.points,
         ),
-        Sweep(sweep.works, sweep.points[:-1]),
+        EieSweep(sweep.works, sweep.points[:-1]),
     ]
     assert len({one.fingerprint for one in [sweep, *others]}) == 4
-    assert Sweep([dataclasses.replace(work)], sweep.points).fingerprint == sweep.fingerprint
+    assert EieSweep([dataclasses.replace(work)], sweep.points).fingerprint == sweep.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_the_fingerprint_is_of_all_settings(sweep: Sweep) -> None:
     ],
 )
 def test_wrong_settings_are_refused(
-    sweep: Sweep, tmp_path: Path, name: str, jobs: int, message: str
+    sweep: EieSweep, tmp_path: Path, name: str, jobs: int, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         run_sweep(sweep, tmp_path / name, jobs=jobs)
@@ -145,23 +147,23 @@ def test_wrong_settings_are_refused(
     ],
 )
 def test_no_scheduler_is_told(
-    sweep: Sweep, tmp_path: Path, address: str, error: type[Exception], message: str
+    sweep: EieSweep, tmp_path: Path, address: str, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         run_sweep(sweep, tmp_path / "t.csv", scheduler=address)
     assert not [*tmp_path.iterdir()]
 
 
-def test_tables_that_are_none_are_refused(sweep: Sweep, tmp_path: Path) -> None:
+def test_tables_that_are_none_are_refused(sweep: EieSweep, tmp_path: Path) -> None:
     for name in ("t.csv", "t.parquet"):
         with pytest.raises(InputError, match="does not exist"):
-            read_table(tmp_path / name)
+            read_table(tmp_path / name, EIE_COLUMNS)
         (tmp_path / name).write_bytes(b"\x93\xff\x00nonsense\n\xff")
         with pytest.raises(InputError, match="is no table of a sweep"):
-            read_table(tmp_path / name)
+            read_table(tmp_path / name, EIE_COLUMNS)
     run_sweep(sweep, tmp_path / "good.csv", jobs=1)
     table = pl.read_csv(tmp_path / "good.csv")
     table.with_columns(cycles=pl.lit("many")).write_csv(tmp_path / "bad.csv")
     with pytest.raises(InputError, match="is no table of a sweep, or damaged"):
-        read_table(tmp_path / "bad.csv")
-    assert (read_table(tmp_path / "good.csv").filter("possible")["cycles"] > 0).all()
+        read_table(tmp_path / "bad.csv", EIE_COLUMNS)
+    assert (read_table(tmp_path / "good.csv", EIE_COLUMNS).filter("possible")["cycles"] > 0).all()

@@ -7,13 +7,14 @@ import pytest
 
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.plots.density import PAPER_DENSITY_SPEED, draw_density
+from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
 from zeroskip.sim.plots.style import save
 from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, measure_layer
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer, scnn_layers
 from zeroskip.sim.scnn.benchmark.result import ConvBench
-from zeroskip.sim.scnn.sweep import ScnnSweep, scnn_grid
-from zeroskip.sim.scnn.sweep_table import SCNN_COLUMNS
+from zeroskip.sim.scnn.sweep.columns import SCNN_COLUMNS
+from zeroskip.sim.scnn.sweep.density import PAPER_DENSITY_SPEED, draw_density
+from zeroskip.sim.scnn.sweep.points import ScnnSweep, scnn_grid
 from zeroskip.sim.sweep.run import journal_path, run_sweep
 from zeroskip.sim.sweep.table import read_table
 
@@ -90,7 +91,7 @@ def test_a_sweep_is_a_table_and_a_picture_and_goes_on(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="density needs a table of one array"):
         draw_density(rows.vstack(rows))
     with pytest.raises(InputError, match="is no table of a sweep: it has no column num_pes"):
-        read_table(table)
+        read_table(table, EIE_COLUMNS)
 
 
 def test_impossible_points_have_their_reason(
@@ -101,7 +102,7 @@ def test_impossible_points_have_their_reason(
             raise CompileError("the array is too small")
         return measure_layer(layer, params)
 
-    monkeypatch.setattr("zeroskip.sim.scnn.sweep.measure_layer", refuse)
+    monkeypatch.setattr("zeroskip.sim.scnn.sweep.points.measure_layer", refuse)
     sweep = ScnnSweep(LAYERS[:1], scnn_grid({"act_words": [32, 1024]}))
     rows = run_sweep(sweep, tmp_path / "t.csv", jobs=1).rows
     assert [row["possible"] for row in rows] == [False, True]

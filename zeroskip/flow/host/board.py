@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from zeroskip.flow.host.codec import Answer, Frames, answer, request
 from zeroskip.flow.host.errors import AnswerError, HostError, NoAnswerError
 from zeroskip.flow.host.line import Line
-from zeroskip.flow.host.spaces import Command, Control, Space, StatusBit
 from zeroskip.hw.board.protocol import (
     ARGUMENT_BYTES,
     CRC_BYTES,
@@ -21,6 +20,7 @@ from zeroskip.hw.board.protocol import (
     Opcode,
     Status,
 )
+from zeroskip.hw.common.control import CONTROL_SPACE, Command, Control, StatusBit
 
 __all__ = ["Board", "Identity"]
 
@@ -108,7 +108,7 @@ class Board:
 
     def write(
         self,
-        space: Space,
+        space: int,
         row: int,
         words: NDArray[np.uint64],
         *,
@@ -139,11 +139,11 @@ class Board:
             head = _arguments(space, row, pe, step, size, across, begin)
             part = data[begin : begin + most].tobytes()
             # What starts a run must not be sent again by itself.
-            self._ask(Opcode.WRITE, head + part, again=space != Space.CONTROL)
+            self._ask(Opcode.WRITE, head + part, again=space != CONTROL_SPACE)
 
     def read(
         self,
-        space: Space,
+        space: int,
         row: int,
         count: int,
         *,
@@ -172,12 +172,12 @@ class Board:
 
     def control(self, row: Control) -> int:
         """Read a row of the control space."""
-        return int(self.read(Space.CONTROL, row, 1, size=4)[0])
+        return int(self.read(CONTROL_SPACE, row, 1, size=4)[0])
 
     def command(self, command: Command) -> None:
         """Give a command, without waiting for what it does."""
         word = np.array([[command]], np.uint64)
-        self.write(Space.CONTROL, Control.COMMAND, word, size=1)
+        self.write(CONTROL_SPACE, Control.COMMAND, word, size=1)
 
     def running(self) -> bool:
         """Ask whether a run or a clearing is under way."""
@@ -268,7 +268,7 @@ class Board:
 
 
 def _arguments(
-    space: Space, row: int, pe: int, step: int, size: int, across: int, begin: int
+    space: int, row: int, pe: int, step: int, size: int, across: int, begin: int
 ) -> bytes:
     """Pack the arguments for the words from number ``begin`` on."""
     if across:

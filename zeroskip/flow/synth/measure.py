@@ -100,4 +100,4 @@ def area_tables(report: AreaReport, *, own: bool, ran: bool) -> Iterator[Table |
 
 def _folder(engine: str) -> Any:
     missing = f"netlists of engine {engine!r} cannot be measured: it has no module that makes them"
-    return find_module(f"zeroskip.flow.synth.{engine}", missing)
+    return find_module(f"zeroskip.flow.{engine}.area", missing)

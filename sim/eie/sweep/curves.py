@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from zeroskip.base.errors import InputError
-from zeroskip.sim.plots.figures import FIGURES, FigureKind, Reference
+from zeroskip.sim.eie.sweep.figures import FIGURES, FigureKind, Reference
+from zeroskip.sim.eie.sweep.grid import AXES
 from zeroskip.sim.plots.style import COLOURS, MARKERS, OTHERS, panels
-from zeroskip.sim.sweep.grid import AXES
 
 __all__ = ["draw_figure"]
 

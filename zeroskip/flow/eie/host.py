@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.flow.eie.spaces import NUM_STALL_CLASSES, Control, Space, place_of
 from zeroskip.flow.host.board import Board
 from zeroskip.flow.host.errors import HostError
-from zeroskip.flow.host.spaces import NUM_STALL_CLASSES, Control, Space, place_of
 from zeroskip.hw.board.protocol import params_digest
 
 if TYPE_CHECKING:

@@ -15,12 +15,13 @@ from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, measure_layer
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer, scnn_layers
 from zeroskip.sim.scnn.benchmark.run import dense_operand
-from zeroskip.sim.sweep.measure import Row
+from zeroskip.sim.sweep.execute import Job
+from zeroskip.sim.sweep.journal import Row
 
 if TYPE_CHECKING:
     from zeroskip.sim.sweep.table import Columns
 
-__all__ = ["MACHINES", "SCNN_AXES", "Machine", "ScnnJob", "ScnnPoint", "ScnnSweep", "scnn_grid"]
+__all__ = ["MACHINES", "SCNN_AXES", "Machine", "ScnnPoint", "ScnnSweep", "scnn_grid"]
 
 _TABLE = 1
 """Raised with every change of what columns mean."""
@@ -118,57 +119,43 @@ def _array(params: ScnnParams, chosen: Mapping[str, int]) -> ScnnParams:
     return dataclasses.replace(params, **{**entries, **chosen})
 
 
-@dataclass(frozen=True)
-class ScnnJob:
-    """One layer at one point; a name is all that is sent of the layer."""
-
-    layer: str
-    point: ScnnPoint
-    number: int
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """Its number in the sweep."""
-        return (self.number,)
-
-    def measure(self) -> list[list[Row]]:
-        """Compile the layer and run it on the cycle model."""
-        point, original = self.point, scnn_layers()[self.layer]
-        layer = point.of(original)
-        row: Row = {
-            "network": layer.network,
-            "layer": layer.name,
-            "machine": point.machine,
-            "act_density": layer.act_density,
-            "weight_density": layer.weight_density,
-            **{name: getattr(point.params, name) for name in _PARAMS},
-        }
-        stored = dense_operand(
-            layer,
-            acts=point.machine == "weight-only",
-            weights=point.machine == "activation-only",
-        )
-        begin = time.perf_counter()
-        try:
-            found = measure_layer(stored, point.params)
-        except (CompileError, ParameterError) as error:
-            return [[{**row, "possible": False, "reason": str(error)}]]
-        row |= {
-            "possible": True,
-            "reason": None,
-            "cycles": found.cycles,
-            "dense_cycles": found.dense_cycles,
-            "oracle_cycles": found.oracle_cycles,
-            "speedup": found.speedup,
-            "utilisation": found.utilisation,
-            "utilisation_issuing": found.utilisation_issuing,
-            "conflict": found.conflict,
-            **{f"{name}_share": value for name, value in found.stalls.items()},
-            "runs": found.runs,
-            **{f"{name}_references": value for name, value in found.references.items()},
-            "model_seconds": time.perf_counter() - begin,
-        }
-        return [[row]]
+def measure_point(name: str, point: ScnnPoint) -> list[list[Row]]:
+    """Compile a layer, by its full name, and run it on the cycle model."""
+    layer = point.of(scnn_layers()[name])
+    row: Row = {
+        "network": layer.network,
+        "layer": layer.name,
+        "machine": point.machine,
+        "act_density": layer.act_density,
+        "weight_density": layer.weight_density,
+        **{name: getattr(point.params, name) for name in _PARAMS},
+    }
+    stored = dense_operand(
+        layer,
+        acts=point.machine == "weight-only",
+        weights=point.machine == "activation-only",
+    )
+    begin = time.perf_counter()
+    try:
+        found = measure_layer(stored, point.params)
+    except (CompileError, ParameterError) as error:
+        return [[{**row, "possible": False, "reason": str(error)}]]
+    row |= {
+        "possible": True,
+        "reason": None,
+        "cycles": found.cycles,
+        "dense_cycles": found.dense_cycles,
+        "oracle_cycles": found.oracle_cycles,
+        "speedup": found.speedup,
+        "utilisation": found.utilisation,
+        "utilisation_issuing": found.utilisation_issuing,
+        "conflict": found.conflict,
+        **{f"{name}_share": value for name, value in found.stalls.items()},
+        "runs": found.runs,
+        **{f"{name}_references": value for name, value in found.references.items()},
+        "model_seconds": time.perf_counter() - begin,
+    }
+    return [[row]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +168,7 @@ class ScnnSweep:
     @property
     def columns(self) -> "Columns":
         """Of the table."""
-        from zeroskip.sim.scnn.sweep_table import SCNN_COLUMNS
+        from zeroskip.sim.scnn.sweep.columns import SCNN_COLUMNS
 
         return SCNN_COLUMNS
 
@@ -201,16 +188,16 @@ class ScnnSweep:
         }
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
-    def jobs(self, done: set[int]) -> list[ScnnJob]:
+    def jobs(self, done: set[int]) -> list[Job]:
         """List the points that are not done yet, those that take longest first."""
         found = [
-            ScnnJob(name, point, number)
+            Job((number,), measure_point, name, point)
             for number, (name, point) in enumerate(itertools.product(self.layers, self.points))
             if number not in done
         ]
         return sorted(found, key=lambda job: -_length(job))
 
 
-def _length(job: ScnnJob) -> float:
-    layer = job.point.of(scnn_layers()[job.layer])
+def _length(job: Job) -> float:
+    layer = job.points.of(scnn_layers()[job.work])
     return layer.macs * layer.act_density * layer.weight_density

@@ -10,8 +10,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from zeroskip.base.errors import InputError
 from zeroskip.sim.plots.style import COLOURS, MARKERS, OTHERS, panels
 from zeroskip.sim.scnn.benchmark.layers import NETWORK_NAMES
-from zeroskip.sim.scnn.sweep import MACHINES
-from zeroskip.sim.scnn.sweep_table import SCNN_COLUMNS as COLUMNS
+from zeroskip.sim.scnn.sweep.columns import SCNN_COLUMNS as COLUMNS
+from zeroskip.sim.scnn.sweep.points import MACHINES
 
 __all__ = ["COLUMNS", "PAPER_DENSITY_SPEED", "draw_density"]
 

@@ -3,7 +3,6 @@
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +16,13 @@ from zeroskip.hw.eie.formats import StallClass
 from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, run_image
 from zeroskip.sim.eie.machine import layer_inputs
 from zeroskip.sim.eie.storage import layer_storage, per_nonzero, pointer_bits
+from zeroskip.sim.eie.sweep.grid import Point
+from zeroskip.sim.eie.sweep.work import Work
 from zeroskip.sim.golden.network import run_golden
 from zeroskip.sim.result import by_layer
-from zeroskip.sim.sweep.grid import Point
-from zeroskip.sim.sweep.work import Work
+from zeroskip.sim.sweep.journal import Row
 
-__all__ = ["Row", "measure_points"]
-
-Row = dict[str, Any]
-"""A row of the table by column, see :data:`.COLUMNS`."""
+__all__ = ["measure_points"]
 
 _ISSUED = [StallClass.USEFUL, StallClass.PADDING]
 

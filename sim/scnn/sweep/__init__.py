@@ -1,0 +1,1 @@
+"""Sweeps over SCNN arrays and densities, and the figure that they draw."""

@@ -1,0 +1,1 @@
+"""EIE in the flows: its netlists, and its array on boards."""

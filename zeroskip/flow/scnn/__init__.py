@@ -1,0 +1,1 @@
+"""SCNN in the flows: its netlist."""
