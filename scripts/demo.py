@@ -70,7 +70,7 @@ def run_demo(
         image = load(target)
         fixed = run(image, test_x, "golden")
         result = verify(image, test_x[:images], progress=steps)
-    metrics = measure(test_x[:images], result)
+    metrics = measure(result)
     accuracy = accuracies(made, fixed.outputs, result.rtl.outputs, test_y)
     failed = not is_exact(result, metrics)
     if as_json:

@@ -62,7 +62,7 @@ def run_cnn_demo(params: EieParams, images: int, folder: Path, seed: int, *, as_
         image = load(target)
         fixed = run(image, test_x)
         result = verify(image, test_x[:images], progress=steps)
-    metrics = measure(test_x[:images], result)
+    metrics = measure(result)
     accuracy = accuracies(made, fixed.outputs, result.rtl.outputs, test_y)
     failed = not is_exact(result, metrics)
     if as_json:

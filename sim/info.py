@@ -1,17 +1,13 @@
 """Describe what is in an image: layers, formats, and what each array keeps of them."""
 
-import math
 from dataclasses import asdict
 from typing import Any
 
-from zeroskip.base.tables import Table
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.graph import QuantConv, QuantLayer, dense_macs
-from zeroskip.compiler.passes.fixed_point import limits
+from zeroskip.compiler.ir.graph import QuantConv, QuantLayer, dense_macs, nonzero_weights
 from zeroskip.sim.machine import Description, machine
-from zeroskip.sim.metrics import nonzero_weights
 
-__all__ = ["describe_arrays", "describe_image", "format_lines", "format_tables", "image_document"]
+__all__ = ["describe_arrays", "describe_image", "image_document"]
 
 
 def describe_arrays(image: Image) -> str:
@@ -79,71 +75,3 @@ def _layer(layer: QuantLayer) -> dict[str, Any]:
             "areas": [asdict(area) for area in layer.areas],
         }
     return fields
-
-
-def format_tables(image: Image) -> list[Table]:
-    """Return what quantization chose and lost, layer by layer."""
-    quantization: Any = image.report.get("quantization")
-    if not quantization:
-        return []
-    known = {layer["name"]: layer for layer in quantization["layers"]}
-    rows: list[list[object]] = []
-    for layer in image.graph.layers:
-        if layer.name not in known:
-            continue
-        told = known[layer.name]
-        shared = told.get("codebook", True)
-        values = str(told["values"]) if shared else "plain"
-        rows.append([
-            layer.name,
-            layer.kind,
-            " x ".join(map(str, layer.out_shape if layer.out_shape[1:] != (1, 1)
-                           else layer.out_shape[:1])),
-            layer.num_weights,
-            nonzero_weights(layer),
-            f"{100 * told['density']:.1f} %",
-            f"{values}{' (clustered)' if told['clustered'] else ''}",
-            *_rounding(told),
-        ])  # fmt: skip
-    return [
-        Table(
-            f"Fixed point (errors against float on {quantization['samples']} calibration samples)",
-            [
-                "layer", "kind", "output", "weights", "non-zero", "density", "values", "to zero",
-                "in frac", "w frac", "out frac", "shift", "acc bits", "max error", "SNR dB",
-                "saturated",
-            ],
-            rows,
-        )
-    ]  # fmt: skip
-
-
-def format_lines(image: Image) -> list[str]:
-    """Say what inputs may be, and what to be warned of."""
-    quantization: Any = image.report.get("quantization")
-    if not quantization:
-        return []
-    ends = [math.ldexp(end, -quantization["input_frac"]) for end in limits(image.act_bits)]
-    return [
-        (
-            f"inputs: {ends[0]:.6g} to {ends[1]:.6g} are not clipped; calibration data are "
-            f"{quantization['input_low']:.6g} to {quantization['input_high']:.6g}"
-        ),
-        *(f"warning: {warning}" for warning in quantization.get("warnings", ())),
-    ]
-
-
-def _rounding(layer: Any) -> list[object]:
-    error = layer["error"] or {}
-    snr = error.get("snr_db")
-    return [
-        layer["rounded_to_zero"],
-        layer["in_frac"],
-        layer["weight_frac"],
-        layer["out_frac"],
-        layer["shift"],
-        layer["acc_bits_needed"],
-        f"{error['max_abs']:.2e}" if error else "-",
-        "-" if snr is None else f"{snr:.1f}",
-        error.get("saturated", "-"),
-    ]

@@ -7,13 +7,11 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from zeroskip.compiler.ir.fixed import concatenate, run_layer
-from zeroskip.compiler.ir.graph import INPUT, QuantLayer, QuantLinear, dense_macs
-from zeroskip.sim.golden.network import run_golden
+from zeroskip.compiler.ir.graph import QuantLayer, QuantLinear, dense_macs, nonzero_weights
 from zeroskip.sim.machine import machine
-from zeroskip.sim.run import quantized
 from zeroskip.sim.verify import Comparison, VerifyResult
 
 __all__ = [
@@ -21,7 +19,6 @@ __all__ = [
     "PartMetrics",
     "RunMetrics",
     "measure",
-    "nonzero_weights",
     "useful_macs",
 ]
 
@@ -130,13 +127,6 @@ class RunMetrics:
         return {**fields, "parts": list(fields["parts"]), "problems": list(self.problems)}
 
 
-def nonzero_weights(layer: QuantLayer) -> int:
-    """Count the weights of a layer that are not 0."""
-    if isinstance(layer, QuantLinear):
-        return int(layer.codes.nnz)
-    return int(np.count_nonzero(layer.weight))
-
-
 def useful_macs(layer: QuantLayer, x: NDArray[np.int64]) -> NDArray[np.int64]:
     """Count the products of two non-zeros that outputs of a layer need: (n,).
 
@@ -161,19 +151,15 @@ def useful_macs(layer: QuantLayer, x: NDArray[np.int64]) -> NDArray[np.int64]:
     return counts.sum(axis=(1, 2, 3))
 
 
-def measure(x: ArrayLike, result: VerifyResult) -> RunMetrics:
+def measure(result: VerifyResult) -> RunMetrics:
     """Derive the metrics of a run.
 
     Parameters
     ----------
-    x : the inputs.
-    result : what :func:`.verify` gave for them.
+    result : what :func:`.verify` gave.
     """
-    planes = quantized(result.image, x)
-    tensors = {INPUT: planes}
     # What a part reads may come from one that was not run.
-    for part in run_golden(result.image, planes).parts:
-        tensors |= part.held
+    tensors = result.golden.tensors_on_arrays
     parts: list[PartMetrics] = []
     problems: list[str] = []
     for comparison in result.parts:
@@ -182,7 +168,7 @@ def measure(x: ArrayLike, result: VerifyResult) -> RunMetrics:
         if comparison.rtl.counters is not None:
             array = machine(measured.engine)
             problems += array.counter_problems(comparison.selection, comparison.rtl, useful)
-    return RunMetrics(len(planes), tuple(parts), tuple(problems))
+    return RunMetrics(len(result.golden.planes), tuple(parts), tuple(problems))
 
 
 def _measure_part(

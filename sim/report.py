@@ -1,28 +1,31 @@
 """Word what runs and comparisons gave: verdicts, tables and JSON documents."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from zeroskip.base.tables import Table, percent
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.tables import Report, Table, percent
 from zeroskip.sim.machine import machine
 from zeroskip.sim.metrics import LayerMetrics, PartMetrics, RunMetrics
 from zeroskip.sim.result import PartResult, Result
 from zeroskip.sim.verify import Comparison, VerifyResult
 
 __all__ = [
-    "clipped_lines",
     "is_exact",
-    "latency_lines",
     "metric_tables",
-    "move_lines",
+    "outputs_table",
+    "result_report",
     "run_document",
     "verdict",
     "verify_document",
+    "verify_report",
 ]
 
 _SHOWN = 10
-"""Contradictions that are listed."""
+"""Contradictions that are listed, inputs, and outputs of each."""
 
 
 def is_exact(result: VerifyResult, metrics: RunMetrics) -> bool:
@@ -42,7 +45,49 @@ def verdict(result: VerifyResult, metrics: RunMetrics) -> list[str]:
     return [*lines, f"{exact}: {result.words} words compared, {result.differ} differ"]
 
 
-def move_lines(result: Result) -> list[str]:
+def result_report(result: Result) -> Report:
+    """Return outputs, and what the run took and could not hold."""
+    return [
+        *outputs_table(result.outputs, result.cycles),
+        *_move_lines(result),
+        *_clipped_lines(result),
+        *_saturated_lines(result),
+    ]
+
+
+def verify_report(result: VerifyResult, metrics: RunMetrics) -> Report:
+    """Return work and speed of each layer, and last what the comparison says."""
+    return [
+        *metric_tables(metrics),
+        *_latency_lines(result.rtl),
+        *_move_lines(result.rtl),
+        *_clipped_lines(result.golden),
+        *verdict(result, metrics),
+    ]
+
+
+def outputs_table(
+    outputs: NDArray[np.float64], cycles: NDArray[np.int64] | None
+) -> Iterator[Table | str]:
+    """Give the outputs of the first inputs.
+
+    Parameters
+    ----------
+    outputs : (n, ...) of a run.
+    cycles : (n,) that each input took; None if they were not counted.
+    """
+    rows: list[list[object]] = []
+    for number, y in enumerate(outputs.reshape(len(outputs), -1)[:_SHOWN]):
+        values = " ".join(f"{value:.4g}" for value in y[:_SHOWN])
+        more = " ..." if len(y) > _SHOWN else ""
+        spent = "-" if cycles is None else int(cycles[number])
+        rows.append([number, spent, int(np.argmax(y)), values + more])
+    yield Table("Outputs", ["input", "cycles", "largest", "outputs"], rows)
+    if len(outputs) > _SHOWN:
+        yield f"... and {len(outputs) - _SHOWN} inputs more; write all with -o Y.npy"
+
+
+def _move_lines(result: Result) -> list[str]:
     """Say what the host's moves between runs take, which no cycles of layers have in them."""
     moves = result.reload_cycles
     if moves is None:
@@ -57,7 +102,7 @@ def move_lines(result: Result) -> list[str]:
     ]
 
 
-def latency_lines(result: Result) -> list[str]:
+def _latency_lines(result: Result) -> list[str]:
     """Say how long a chip takes whose arrays hand over by themselves."""
     if result.latency is None or result.cycles is None:
         return []
@@ -70,9 +115,15 @@ def latency_lines(result: Result) -> list[str]:
     ]
 
 
-def clipped_lines(result: Result) -> list[str]:
+def _clipped_lines(result: Result) -> list[str]:
     """Say how many numbers of the inputs did not fit, and what to do about it."""
     return list(result.clipped.lines()) if result.clipped is not None else []
+
+
+def _saturated_lines(result: Result) -> list[str]:
+    if result.saturated is None:
+        return []
+    return [f"saturated outputs: {sum(int(part.sum()) for part in result.saturated)}"]
 
 
 def run_document(result: Result) -> dict[str, Any]:
@@ -115,7 +166,7 @@ def _stalls(part: PartResult) -> dict[str, dict[str, int]] | None:
 
 def verify_document(result: VerifyResult, metrics: RunMetrics) -> dict[str, Any]:
     """Return what a comparison found, as JSON has it; ``parts`` have each array's."""
-    rtl, clipped = result.rtl, result.model.clipped
+    rtl, clipped = result.rtl, result.golden.clipped
     assert rtl.cycles is not None
     return {
         "exact": is_exact(result, metrics),

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.base.tables import to_html
 from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.passes.clipping import Clipping
 
 __all__ = ["PartResult", "Result", "by_layer"]
@@ -63,6 +65,7 @@ class Result:
     Parameters
     ----------
     image : that was run.
+    planes : (n, C, H, W) int64, the inputs in fixed point.
     parts : what each array gave, in the order of the image's parts.
     latency : (n,) int64 cycles from the host's first command to the end of the last, on a chip
         whose arrays hand over by themselves, without loads and stores between runs; None where
@@ -71,6 +74,7 @@ class Result:
     """
 
     image: Image
+    planes: NDArray[np.int64]
     parts: tuple[PartResult, ...]
     latency: NDArray[np.int64] | None = None
     clipped: Clipping | None = None
@@ -89,6 +93,14 @@ class Result:
         found = [self._in_order(name, tensors[name]) for name in self.image.graph.outputs]
         whole = np.concatenate(found, axis=1)
         return whole.reshape(len(whole), *self.image.output_shape)
+
+    @property
+    def tensors_on_arrays(self) -> Tensors:
+        """The input, and every layer's output by name as the arrays have them, (n, C, H, W)."""
+        found = {INPUT: self.planes}
+        for part in self.parts:
+            found |= part.held
+        return found
 
     @cached_property
     def tensors(self) -> Tensors:
@@ -151,6 +163,12 @@ class Result:
             if part.engine == engine:
                 return part
         raise KeyError(engine)
+
+    def _repr_html_(self: Any) -> str:
+        # Here, since the report is of results.
+        from zeroskip.sim.report import result_report
+
+        return to_html([repr(self), *result_report(self)])
 
     def __repr__(self) -> str:
         cycles = self.cycles

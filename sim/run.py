@@ -11,14 +11,22 @@ from zeroskip.base.errors import InputError
 from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import INPUT
-from zeroskip.compiler.passes.clipping import count_clipped
+from zeroskip.compiler.passes.clipping import Clipping, count_clipped
 from zeroskip.compiler.passes.fixed_point import check_planes, quantize_input
 from zeroskip.sim.chip.run import run_linked
 from zeroskip.sim.golden.network import run_golden
 from zeroskip.sim.machine import Counts, machine
 from zeroskip.sim.result import PartResult, Result
 
-__all__ = ["Target", "counts_of", "quantized", "run", "run_planes"]
+__all__ = [
+    "Target",
+    "count_planes",
+    "counts_of",
+    "quantize",
+    "run",
+    "run_planes",
+    "simulate_planes",
+]
 
 Target = Literal["golden", "cycles", "rtl"]
 """``golden``: the outputs. ``cycles``: these, and what the RTL would take. ``rtl``: the RTL."""
@@ -62,15 +70,13 @@ def run(
         raise InputError(f"image must be what compile or load gave, not a {type(image).__name__}")
     if on not in get_args(Target):
         raise InputError(f"on must be one of {', '.join(get_args(Target))}, not {on!r}")
-    samples = check_planes(x, image.graph, "input", single=True)
-    planes = quantize_input(samples, image.in_frac, image.act_bits)
+    planes, clipped = quantize(image, x)
     result = run_planes(image, planes, on, waves=waves, progress=progress)
-    clipped = count_clipped(samples, image.in_frac, image.act_bits)
     return dataclasses.replace(result, clipped=clipped)
 
 
-def quantized(image: Image, x: ArrayLike) -> NDArray[np.int64]:
-    """Check inputs and put them in fixed point: (n, C, H, W).
+def quantize(image: Image, x: ArrayLike) -> tuple[NDArray[np.int64], Clipping]:
+    """Check inputs; return them in fixed point, (n, C, H, W), and what did not fit the format.
 
     Raises
     ------
@@ -78,7 +84,8 @@ def quantized(image: Image, x: ArrayLike) -> NDArray[np.int64]:
         As :func:`run` does.
     """
     samples = check_planes(x, image.graph, "input", single=True)
-    return quantize_input(samples, image.in_frac, image.act_bits)
+    planes = quantize_input(samples, image.in_frac, image.act_bits)
+    return planes, count_clipped(samples, image.in_frac, image.act_bits)
 
 
 def run_planes(
@@ -93,21 +100,22 @@ def run_planes(
     golden = run_golden(image, planes)
     if on == "golden":
         return golden
-    counted = _count(image, planes, golden, progress)
-    return counted if on == "cycles" else _simulate(image, planes, counted, waves, progress)
+    counted = count_planes(image, planes, golden, progress)
+    return counted if on == "cycles" else simulate_planes(image, planes, counted, waves, progress)
 
 
-def _count(
+def count_planes(
     image: Image, planes: NDArray[np.int64], golden: Result, progress: Progress | None
 ) -> Result:
-    tell = progress or silent
+    """Add to golden's result for ``planes`` what the cycle model counts."""
+    report = progress or silent
     tensors = {INPUT: planes}
     parts: list[PartResult] = []
     for part, computed in zip(image.parts, golden.parts, strict=True):
         tensors |= computed.held
         step = f"count {part.engine} cycles"
         counts = machine(part.engine).count(
-            part, tensors, lambda done, total, step=step: tell(step, done, total)
+            part, tensors, lambda done, total, step=step: report(step, done, total)
         )
         parts.append(
             dataclasses.replace(
@@ -121,13 +129,14 @@ def _count(
     return dataclasses.replace(golden, parts=tuple(parts))
 
 
-def _simulate(
+def simulate_planes(
     image: Image,
     planes: NDArray[np.int64],
     counted: Result,
     waves: Path | None,
     progress: Progress | None,
 ) -> Result:
+    """Run the RTL on ``planes``, for which the cycle model gave ``counted``."""
     tensors = {INPUT: planes}
     parts: list[PartResult] = []
     latency = None
@@ -155,7 +164,7 @@ def _simulate(
             tensors |= made.read
     # A latency is that of the whole network, or none.
     whole = latency if len(links) == 1 and len(image.parts) == 2 else None
-    return Result(image=image, parts=tuple(parts), latency=whole)
+    return Result(image=image, planes=planes, parts=tuple(parts), latency=whole)
 
 
 def counts_of(counted: PartResult) -> Counts:

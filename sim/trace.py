@@ -2,20 +2,15 @@
 
 from pathlib import Path
 
-from numpy.typing import ArrayLike
-
 from zeroskip.base.errors import InputError
-from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.sim.machine import machine
 from zeroskip.sim.result import Result
-from zeroskip.sim.run import quantized
 from zeroskip.sim.trace_events import write_events
 
 __all__ = ["write_trace"]
 
 
-def write_trace(image: Image, x: ArrayLike, result: Result, path: Path, sample: int = 0) -> None:
+def write_trace(result: Result, path: Path, sample: int = 0) -> None:
     """Write one input's run, in the Trace Event Format (JSON).
 
     A cycle is a microsecond of the trace. Arrays follow each other; what the tracks of each are,
@@ -23,9 +18,7 @@ def write_trace(image: Image, x: ArrayLike, result: Result, path: Path, sample: 
 
     Parameters
     ----------
-    image : the compiled network.
-    x : the inputs, as for :func:`.run`.
-    result : what the golden or the cycle model gave for them.
+    result : what the golden or the cycle model gave.
     path : a file there is replaced, once the new one is complete.
     sample : which input.
 
@@ -36,12 +29,12 @@ def write_trace(image: Image, x: ArrayLike, result: Result, path: Path, sample: 
     InputError
         If there is no such input, or the file cannot be written.
     """
-    planes = quantized(image, x)
-    if not 0 <= sample < len(planes):
-        raise InputError(f"input {sample} cannot be traced: there are {len(planes)}, from 0 up")
-    tensors = {INPUT: planes[sample : sample + 1]}
-    for part in result.parts:
-        tensors |= {name: tensor[sample : sample + 1] for name, tensor in part.held.items()}
+    image, inputs = result.image, len(result.planes)
+    if not 0 <= sample < inputs:
+        raise InputError(f"input {sample} cannot be traced: there are {inputs}, from 0 up")
+    tensors = {
+        name: tensor[sample : sample + 1] for name, tensor in result.tensors_on_arrays.items()
+    }
     names, events = list[str](), []
     process, begin = 1, 0
     for part in image.parts:

@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.progress import Progress, silent
+from zeroskip.base.tables import to_html
 from zeroskip.compiler.engine import Part
 from zeroskip.compiler.image.image import Image, part_folder
-from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.sim.golden.network import run_golden
 from zeroskip.sim.machine import Selection, machine
 from zeroskip.sim.result import PartResult, Result
-from zeroskip.sim.run import quantized, run
+from zeroskip.sim.run import count_planes, quantize, simulate_planes
 from zeroskip.sim.words import CycleDifference
 
 __all__ = ["Comparison", "VerifyResult", "compare_raw", "verify"]
@@ -60,19 +60,16 @@ class VerifyResult:
     parts : what was compared of each array that was run.
     problems : where the SRAMs say something else than the network, see :mod:`.contents`, and
         what else cannot be.
-    model, rtl : the two results; the cycle model's outputs are golden's.
+    golden : what the golden model gave, of all layers.
+    model, rtl : what the cycle model, whose outputs are golden's, and the RTL gave.
     """
 
     image: Image
     parts: tuple[Comparison, ...]
     problems: tuple[str, ...]
+    golden: Result
     model: Result
     rtl: Result
-
-    @property
-    def golden(self) -> Result:
-        """Golden's outputs."""
-        return self.model
 
     @property
     def ok(self) -> bool:
@@ -108,6 +105,13 @@ class VerifyResult:
     def cycle_differences(self) -> tuple[CycleDifference, ...]:
         """The first counters of a PE that differ, of each array."""
         return tuple(one for part in self.parts for one in part.cycle_differences)
+
+    def _repr_html_(self: Any) -> str:
+        # Here, since the report is of results.
+        from zeroskip.sim.metrics import measure
+        from zeroskip.sim.report import verify_report
+
+        return to_html([repr(self), *verify_report(self, measure(self))])
 
     def __repr__(self) -> str:
         verdict = "agrees" if self.ok else "differs"
@@ -150,16 +154,14 @@ def verify(
     """
     if not isinstance(image, Image):
         raise InputError(f"image must be what compile or load gave, not a {type(image).__name__}")
+    planes, clipped = quantize(image, x)
+    golden = replace(run_golden(image, planes), clipped=clipped)
     if layers:
-        found = _some(image, x, layers, max_differences, progress)
+        found = _some(image, golden, layers, max_differences, progress)
     else:
-        model = run(image, x, "cycles", progress=progress)
-        rtl = run(image, x, "rtl", progress=progress)
-        whole = [
-            Selection(part, tuple(layer.name for layer in part.graph.layers))
-            for part in image.parts
-        ]
-        found = _compare(image, whole, model, rtl, max_differences)
+        model = count_planes(image, planes, golden, progress)
+        rtl = simulate_planes(image, planes, model, None, progress)
+        found = _compare(image, _whole(image), golden, model, rtl, max_differences)
     contents = [
         problem
         for number, part in enumerate(image.parts)
@@ -182,24 +184,26 @@ def compare_raw(
     rtl : what its part gave.
     max_differences : list so many of each kind; all are counted.
     """
-    (part,) = image.parts
-    whole = Selection(part, tuple(layer.name for layer in part.graph.layers))
-    return _compare(image, [whole], model, Result(image=image, parts=(rtl,)), max_differences)
+    found = Result(image=image, planes=model.planes, parts=(rtl,))
+    return _compare(image, _whole(image), model, model, found, max_differences)
+
+
+def _whole(image: Image) -> list[Selection[Part]]:
+    """Select all layers."""
+    return [
+        Selection(part, tuple(layer.name for layer in part.graph.layers)) for part in image.parts
+    ]
 
 
 def _some(
-    image: Image, x: ArrayLike, names: Sequence[str], most: int, progress: Progress | None
+    image: Image, golden: Result, names: Sequence[str], most: int, progress: Progress | None
 ) -> VerifyResult:
     """Run single layers, from golden's tensors."""
     known = [layer.name for layer in image.graph.layers]
     for name in names:
         if name not in known:
             raise InputError(f"there is no layer {name!r}; there are {', '.join(known)}")
-    tell, planes = progress or silent, quantized(image, x)
-    golden = run_golden(image, planes)
-    tensors = {INPUT: planes}
-    for computed in golden.parts:
-        tensors |= computed.held
+    report, tensors = progress or silent, golden.tensors_on_arrays
     selections: list[Selection[Part]] = []
     models: list[PartResult] = []
     results: list[PartResult] = []
@@ -209,7 +213,7 @@ def _some(
         array, step = machine(part.engine), f"count {part.engine} cycles"
         selection = array.select(part, names)
         counts = array.count(
-            selection.part, tensors, lambda done, total, step=step: tell(step, done, total)
+            selection.part, tensors, lambda done, total, step=step: report(step, done, total)
         )
         selections.append(selection)
         models.append(
@@ -221,13 +225,18 @@ def _some(
             )
         )
         results.append(array.simulate_selection(selection, tensors, counts, progress))
-    model = Result(image=image, parts=tuple(models))
-    rtl = Result(image=image, parts=tuple(results))
-    return _compare(image, selections, model, rtl, most)
+    model = replace(golden, parts=tuple(models))
+    rtl = replace(golden, parts=tuple(results), clipped=None)
+    return _compare(image, selections, golden, model, rtl, most)
 
 
 def _compare(
-    image: Image, selections: Sequence[Selection[Part]], model: Result, rtl: Result, most: int
+    image: Image,
+    selections: Sequence[Selection[Part]],
+    golden: Result,
+    model: Result,
+    rtl: Result,
+    most: int,
 ) -> VerifyResult:
     """Compare a result of the cycle model, which has golden's outputs, with the RTL's."""
     parts: list[Comparison] = []
@@ -251,7 +260,12 @@ def _compare(
             )
         )
     return VerifyResult(
-        image=image, parts=tuple(parts), problems=tuple(problems), model=model, rtl=rtl
+        image=image,
+        parts=tuple(parts),
+        problems=tuple(problems),
+        golden=golden,
+        model=model,
+        rtl=rtl,
     )
 
 
@@ -269,16 +283,16 @@ def _compare_cycles(
     names = [layer.name for layer in selection.part.graph.layers]
     # A run can have other layers, too, of which not all passes were run.
     places = np.flatnonzero(_ran(model.counters) | _ran(rtl.counters))
-    theirs, ours = model.counters[:, places], rtl.counters[:, places]
-    where = np.argwhere(theirs != ours)
+    expected, found = model.counters[:, places], rtl.counters[:, places]
+    where = np.argwhere(expected != found)
     classes = machine(selection.part.engine).classes
     listed: list[CycleDifference] = []
     for sample, place, pe, stall in where[:most].tolist():
-        at = sample, place, pe, stall
-        pair = int(theirs[at]), int(ours[at])
+        counter = sample, place, pe, stall
+        pair = int(expected[counter]), int(found[counter])
         label = classes(stall).name.lower()
         listed.append(CycleDifference(sample, names[places[place]], pe, label, *pair))
-    return counters + ours.size, differ + len(where), tuple(listed)
+    return counters + found.size, differ + len(where), tuple(listed)
 
 
 def _ran(counters: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from zeroskip.base.progress import Progress, silent
+from zeroskip.base.tables import to_html
 from zeroskip.compiler.compress.arrays import array_task
 from zeroskip.compiler.compress.auto import Result, auto
 from zeroskip.compiler.compress.config import Config
@@ -18,6 +19,7 @@ from zeroskip.compiler.compress.module import Model, export
 from zeroskip.compiler.compress.pack import pack, state_of_zsk
 from zeroskip.compiler.compress.run_folder import RunFolder
 from zeroskip.compiler.compress.stages import Stages
+from zeroskip.compiler.compress.tables import result_report
 from zeroskip.compiler.compress.task import Task
 
 __all__ = ["Compressed", "compress", "compress_task", "compressed_of"]
@@ -51,6 +53,9 @@ class Compressed:
             pack(self.module, path, example, self.result.meta(self.task.name))
         else:
             export(self.module, example, path)
+
+    def _repr_html_(self) -> str:
+        return to_html([repr(self), *result_report(self.result)])
 
     def __repr__(self) -> str:
         attempt, sizes = self.result.attempt, self.result.sizes

@@ -24,6 +24,7 @@ __all__ = [
     "QuantLinear",
     "dense_macs",
     "linear_chain",
+    "nonzero_weights",
 ]
 
 INPUT = "input"
@@ -364,6 +365,13 @@ class QuantGraph(Generic[LayerT]):
 def dense_macs(layer: QuantLayer) -> int:
     """Count the products of a layer, zeros included, but not the holes of a dilated kernel."""
     return int(np.prod(layer.out_shape[1:])) * layer.num_weights
+
+
+def nonzero_weights(layer: QuantLayer) -> int:
+    """Count the weights of a layer that are not 0."""
+    if isinstance(layer, QuantLinear):
+        return int(layer.codes.nnz)
+    return int(np.count_nonzero(layer.weight))
 
 
 def linear_chain(layers: Sequence[QuantLinear]) -> QuantGraph[QuantLinear]:

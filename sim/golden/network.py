@@ -33,4 +33,4 @@ def run_golden(image: Image, planes: NDArray[np.int64]) -> Result:
         parts.append(
             PartResult(engine=part.engine, layers=tuple(held), held=held, saturated=saturated)
         )
-    return Result(image=image, parts=tuple(parts))
+    return Result(image=image, planes=planes, parts=tuple(parts))

@@ -15,7 +15,7 @@ from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.gates import build_gates, recorded
-from zeroskip.sim.run import quantized, run_planes
+from zeroskip.sim.run import run
 from zeroskip.sim.scnn.job import scnn_job, scnn_result
 from zeroskip.sim.scnn.rtl import run_scnn_jobs
 from zeroskip.sim.verify import compare_raw
@@ -62,11 +62,10 @@ def check_gates(
         part = image.part("scnn")
         x = rng.integers(-(1 << 9), 1 << 9, (3, *image.graph.input_shape)) / (1 << 4)
         x[1] *= rng.random(x[1].shape) < 0.3
-        planes = quantized(image, x)
-        model = run_planes(image, planes, "cycles")
+        model = run(image, x, "cycles")
         counted = model.part("scnn").run_cycles
         assert counted is not None
-        job = scnn_job(part, {INPUT: planes}, counted)
+        job = scnn_job(part, {INPUT: model.planes}, counted)
         (raw,) = run_scnn_jobs(params, [job], host_load=True, program=program, progress=progress)
         result = compare_raw(image, model, scnn_result(part, raw))
         report["networks"] += 1

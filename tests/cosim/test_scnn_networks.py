@@ -26,7 +26,7 @@ from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.machine import Selection, machine
 from zeroskip.sim.metrics import measure
-from zeroskip.sim.run import quantized, run
+from zeroskip.sim.run import quantize, run
 from zeroskip.sim.scnn.differences import ConvDifference
 from zeroskip.sim.verify import verify
 
@@ -114,9 +114,9 @@ def test_networks(name: str) -> None:
     assert result.model.reload_cycles is not None
     assert result.rtl.reload_cycles is not None
     np.testing.assert_array_equal(result.model.reload_cycles, result.rtl.reload_cycles)
-    assert not measure(samples, result).problems
+    assert not measure(result).problems
     part = image.part("scnn")
-    reference = integer_torch(part.graph, quantized(image, samples), part.params)
+    reference = integer_torch(part.graph, quantize(image, samples)[0], part.params)
     for layer, tensor in result.rtl.part("scnn").held.items():
         np.testing.assert_array_equal(tensor, reference[layer], layer)
     outputs = run(image, x.numpy()).outputs
@@ -167,7 +167,7 @@ def test_renumbered_channels() -> None:
     assert result.ok
     assert result.words > 0
     assert result.counters > 0
-    reference = integer_torch(graph, quantized(image, x), SCNN)
+    reference = integer_torch(graph, quantize(image, x)[0], SCNN)
     for name, tensor in result.rtl.tensors.items():
         np.testing.assert_array_equal(tensor, reference[name], name)
     model, rtl = result.model.part("scnn"), result.rtl.part("scnn")
@@ -203,7 +203,7 @@ def test_single_layers() -> None:
         if layer.name in alone.selection.layers:
             np.testing.assert_array_equal(alone.rtl.counters[:, number], counters[:, number])
             np.testing.assert_array_equal(result.rtl.tensors[layer.name], whole.tensors[layer.name])
-    metrics = measure(samples, result)
+    metrics = measure(result)
     assert not metrics.problems
     (part,) = metrics.parts
     assert [one.name for one in part.layers] == list(alone.selection.layers)
@@ -217,6 +217,6 @@ def test_linear_layers_alone() -> None:
     (alone,) = result.parts
     assert alone.selection.layers == ("ip1", "ip2")
     assert alone.words > 0
-    (part,) = measure(x[:2].numpy(), result).parts
+    (part,) = measure(result).parts
     assert part.engine == "eie"
     assert [one.name for one in part.layers] == ["ip1", "ip2"]

@@ -15,7 +15,7 @@ from zeroskip import compile
 from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.sim.metrics import measure
-from zeroskip.sim.run import quantized, run
+from zeroskip.sim.run import quantize, run
 from zeroskip.sim.verify import verify
 
 pytestmark = pytest.mark.cosim
@@ -50,7 +50,7 @@ def _draw(seed: int) -> Trial:
     if seed % 2 and not others and taps <= SCNN.num_taps:
         runs = draw_runs(rng, layer, SCNN)
     name = f"seed {seed}: {pool} of {shape}"
-    return Trial(name, part.graph, runs or part.runs, quantized(image, x[:1]))
+    return Trial(name, part.graph, runs or part.runs, quantize(image, x[:1])[0])
 
 
 def test_drawn_pools() -> None:
@@ -75,7 +75,7 @@ def test_windows_of_padding_only() -> None:
     ):
         x = torch.randn(2, *shape)
         image = compile(copy.deepcopy(layer).eval(), x[:1], x.numpy(), arrays=SCNN)
-        planes = quantized(image, x.numpy())
+        planes = quantize(image, x.numpy())[0]
         part = image.part("scnn")
         trials.append(Trial(str(layer), part.graph, part.runs, planes))
         with torch.no_grad():
@@ -96,7 +96,7 @@ def test_network() -> None:
     assert [len(layer.areas) for layer in image.part("scnn").layers] == [0, 9, 0, 2]
     result = verify(image, x[:2].numpy())
     assert result.ok
-    assert not measure(x[:2].numpy(), result).problems
+    assert not measure(result).problems
     with torch.no_grad():
         expected = network(x[:2]).numpy()
     error = np.abs(result.rtl.outputs - expected).max()

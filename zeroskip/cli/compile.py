@@ -14,9 +14,10 @@ from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.frontend.networks import import_pt2
 from zeroskip.compiler.frontend.zsk import import_zsk
 from zeroskip.compiler.image.files import check_target
+from zeroskip.compiler.image.tables import image_report
 from zeroskip.compiler.ir.graph import FloatGraph
 from zeroskip.compiler.passes.partition import partition
-from zeroskip.sim.info import describe_arrays, format_lines, format_tables
+from zeroskip.sim.info import describe_arrays
 
 __all__ = ["EXAMPLES", "compile_model"]
 
@@ -91,7 +92,7 @@ def compile_model(
     if as_json:
         print_json({"image": str(output), "name": image.name, "report": image.report})
         return
-    print_report([*format_tables(image), *format_lines(image)])
+    print_report(image_report(image))
     for sentence in image.report.get("chosen", ()):
         print_line(f"chosen: {sentence}")
     for sentence in image.report.get("many_runs", ()):

@@ -20,8 +20,7 @@ from zeroskip.cli import (
     compress_stage,
 )
 from zeroskip.cli.compress_options import RunOptions, with_fields
-from zeroskip.cli.compress_run import Training, open_run
-from zeroskip.cli.compress_tables import print_result
+from zeroskip.cli.compress_run import Training, open_run, print_result
 from zeroskip.cli.options import JsonOption, set_parameters
 
 __all__ = ["app"]

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from zeroskip.cli.compress_options import ResumeOption, RunOptions, with_fields
-from zeroskip.cli.compress_run import Training, open_run
-from zeroskip.cli.compress_tables import print_result
+from zeroskip.cli.compress_run import Training, open_run, print_result
 from zeroskip.cli.options import JsonOption
 
 __all__ = ["EXAMPLES", "compress_auto"]

@@ -15,8 +15,7 @@ from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import print_json, print_line, print_table
 from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.frontend.networks import import_module
-from zeroskip.compiler.ir.graph import INPUT
-from zeroskip.sim.run import quantized, run
+from zeroskip.sim.run import run
 from zeroskip.sim.scnn.cycles.image import cnn_references
 
 if TYPE_CHECKING:
@@ -173,8 +172,8 @@ def _cost(
         cycles = float(found.cycles.mean())
         if [part.engine for part in image.parts][:1] != ["scnn"]:
             return Cost(cycles)
-        tensors = {INPUT: quantized(image, some), **found.parts[0].held}
-        references = sum(one.total for one in cnn_references(image.part("scnn"), tensors))
+        tensors = found.tensors_on_arrays
+        references = sum(layer.total for layer in cnn_references(image.part("scnn"), tensors))
         return Cost(cycles, references / len(some))
 
     return count

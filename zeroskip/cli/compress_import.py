@@ -7,9 +7,8 @@ import typer
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.staging import check_output_file
-from zeroskip.cli.compress_tables import print_sizes
 from zeroskip.cli.options import JsonOption
-from zeroskip.cli.output import others_to_stderr, print_json, print_line
+from zeroskip.cli.output import others_to_stderr, print_json, print_report
 
 __all__ = ["EXAMPLES", "compress_import"]
 
@@ -64,6 +63,7 @@ def compress_import(
     from zeroskip.compiler.compress.pack import pack, pack_state
     from zeroskip.compiler.compress.prepare import Network
     from zeroskip.compiler.compress.state_files import read_state
+    from zeroskip.compiler.compress.tables import sizes_report
 
     if file.suffix == ".net":
         arrays = read_net(file, parse_layers(layers or ""))
@@ -80,5 +80,4 @@ def compress_import(
     if as_json:
         print_json({"model": str(output), **report.to_dict()})
         return
-    print_sizes(report)
-    print_line(f"written to {output}")
+    print_report([*sizes_report(report), f"written to {output}"])

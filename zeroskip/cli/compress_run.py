@@ -1,7 +1,8 @@
 """What the commands of ``zeroskip compress`` share: opening a run, and its progress."""
 
 import contextlib
-from dataclasses import fields
+from dataclasses import asdict, fields
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -10,17 +11,17 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from zeroskip.base.errors import InputError
 from zeroskip.cli.compress_options import RunOptions, SourceOptions
 from zeroskip.cli.files import read_npy
-from zeroskip.cli.output import Shown, others_to_stderr
+from zeroskip.cli.output import Shown, others_to_stderr, print_json, print_report
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from zeroskip.compiler.compress.auto import Attempt
+    from zeroskip.compiler.compress.auto import Attempt, Result
     from zeroskip.compiler.compress.stages import Stages
     from zeroskip.compiler.compress.task import Score, Task
     from zeroskip.compiler.compress.train import Step
 
-__all__ = ["Training", "open_run", "task_given"]
+__all__ = ["Training", "open_run", "print_result", "task_given"]
 
 
 class Training(Shown):
@@ -188,3 +189,13 @@ def _score(score: "Score") -> str:
     if score.accuracy is None:
         return f"test loss {score.loss:.4g}"
     return f"accuracy {100 * score.accuracy:.2f} %"
+
+
+def print_result(result: "Result", file: Path, *, as_json: bool) -> None:
+    """Print what all stages did, and the file that has it."""
+    if as_json:
+        print_json({"model": str(file), **asdict(result)})
+        return
+    from zeroskip.compiler.compress.tables import result_report
+
+    print_report(result_report(result, file))

@@ -9,9 +9,8 @@ import typer
 from zeroskip.base.errors import InputError
 from zeroskip.cli.compress_options import ResumeOption, RunOptions, with_fields
 from zeroskip.cli.compress_run import Training, open_run
-from zeroskip.cli.compress_tables import print_sizes
 from zeroskip.cli.options import JsonOption
-from zeroskip.cli.output import print_json, print_line
+from zeroskip.cli.output import print_json, print_line, print_report
 
 __all__ = ["EXAMPLES", "compress_finetune", "compress_pack", "compress_prune", "compress_share"]
 
@@ -66,6 +65,7 @@ def compress_pack(
         stages = open_run(options, training, part=True)
         from zeroskip.compiler.compress.pack import pack
         from zeroskip.compiler.compress.run_folder import STAGES
+        from zeroskip.compiler.compress.tables import sizes_report
         from zeroskip.compiler.compress.task import evaluate
 
         module = stages.result(*STAGES)
@@ -78,8 +78,7 @@ def compress_pack(
     if as_json:
         print_json({"model": str(target), "error": error, **report.to_dict()})
         return
-    print_sizes(report)
-    print_line(f"error {error:.4g}: {target}")
+    print_report([*sizes_report(report), f"error {error:.4g}: {target}"])
 
 
 def _stage(stage: str, options: RunOptions, *, resume: bool, as_json: bool) -> None:

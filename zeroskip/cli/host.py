@@ -31,7 +31,7 @@ from zeroskip.flow.host.loaded import loaded_image, remember_image
 from zeroskip.sim.board.build import build_board
 from zeroskip.sim.board.compare import count_differences
 from zeroskip.sim.board.process import board_clock, simulated_board
-from zeroskip.sim.tables import outputs_table
+from zeroskip.sim.report import outputs_table
 
 __all__ = ["app"]
 

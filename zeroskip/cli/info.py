@@ -3,12 +3,8 @@
 from zeroskip.cli.options import ImageArgument, JsonOption
 from zeroskip.cli.output import print_json, print_line, print_report
 from zeroskip.compiler.image.image import load
-from zeroskip.sim.info import (
-    describe_image,
-    format_lines,
-    format_tables,
-    image_document,
-)
+from zeroskip.compiler.image.tables import image_report
+from zeroskip.sim.info import describe_image, image_document
 
 __all__ = ["EXAMPLES", "show_image"]
 
@@ -41,10 +37,6 @@ def show_image(image: ImageArgument, as_json: JsonOption = False) -> None:
             print_line(
                 f"activations go from {parts[at][0].upper()} to {parts[at + 1][0].upper()} {how}"
             )
-    print_report(format_tables(compiled))
-    for line in format_lines(compiled):
-        print_line(line)
+    print_report(image_report(compiled))
     for _, about in parts:
-        print_report(about.tables)
-        for line in about.lines:
-            print_line(line)
+        print_report([*about.tables, *about.lines])

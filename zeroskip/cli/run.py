@@ -11,11 +11,9 @@ from zeroskip.cli.files import read_npy, write_npy
 from zeroskip.cli.options import ImageArgument, InputOption, JsonOption, whole_number
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler.image.image import load
-from zeroskip.sim.report import clipped_lines, move_lines, run_document
-from zeroskip.sim.result import Result
+from zeroskip.sim.report import result_report, run_document
 from zeroskip.sim.rtl.waves import save_paths
 from zeroskip.sim.run import run
-from zeroskip.sim.tables import outputs_table
 from zeroskip.sim.trace import write_trace
 
 __all__ = ["EXAMPLES", "run_image"]
@@ -101,7 +99,7 @@ def run_image(
         steps(f"run on {on}", 1, 1)
         if trace is not None:
             steps("write the trace", 0, 1)
-            write_trace(compiled, x, result, trace)
+            write_trace(result, trace)
             steps("write the trace", 1, 1)
     if output is not None:
         write_npy(output, result.outputs)
@@ -115,7 +113,7 @@ def run_image(
             **{name: None if path is None else str(path) for name, path in files.items()},
         })
         return
-    _print_result(result)
+    print_report(result_report(result))
     if output is not None:
         print_line(f"outputs {result.outputs.shape} written to {output}")
     if trace is not None:
@@ -128,10 +126,3 @@ def run_image(
         gtkw, sucl = save_paths(vcd)
         if gtkw.exists() and sucl.exists():
             print_line(f"signals to begin with: {gtkw} for GTKWave, {sucl} for Surfer")
-
-
-def _print_result(result: Result) -> None:
-    print_report(outputs_table(result.outputs, result.cycles))
-    print_report([*move_lines(result), *clipped_lines(result)])
-    if result.saturated is not None:
-        print_line(f"saturated outputs: {sum(int(part.sum()) for part in result.saturated)}")

@@ -6,18 +6,10 @@ import typer
 
 from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import ImageArgument, InputOption, JsonOption
-from zeroskip.cli.output import Steps, print_json, print_line, print_report
+from zeroskip.cli.output import Steps, print_json, print_report
 from zeroskip.compiler.image.image import load
 from zeroskip.sim.metrics import RunMetrics, measure
-from zeroskip.sim.report import (
-    clipped_lines,
-    is_exact,
-    latency_lines,
-    metric_tables,
-    move_lines,
-    verdict,
-    verify_document,
-)
+from zeroskip.sim.report import is_exact, verify_document, verify_report
 from zeroskip.sim.verify import VerifyResult, verify
 
 __all__ = ["EXAMPLES", "print_verification", "verify_image"]
@@ -54,7 +46,7 @@ def verify_image(
     x = read_npy(inputs, "input")
     with Steps() as steps:
         result = verify(compiled, x, layers=layer or (), progress=steps)
-    metrics = measure(x, result)
+    metrics = measure(result)
     if as_json:
         print_json({"image": str(image), **verify_document(result, metrics)})
     else:
@@ -64,11 +56,4 @@ def verify_image(
 
 def print_verification(result: VerifyResult, metrics: RunMetrics) -> None:
     """Print all tables, and last what the comparison says."""
-    print_report(metric_tables(metrics))
-    for line in (
-        *latency_lines(result.rtl),
-        *move_lines(result.rtl),
-        *clipped_lines(result.model),
-        *verdict(result, metrics),
-    ):
-        print_line(line)
+    print_report(verify_report(result, metrics))

@@ -78,6 +78,7 @@ def test_with_labels() -> None:
     assert isinstance(small.module, nn.Sequential)
     assert isinstance(small.module[2], nn.Identity)
     scores = small.result.scores
+    assert all(f"<td>{stage}</td>" in small._repr_html_() for stage in scores)
     assert list(scores) == ["train", "prune", "share", "finetune"]
     first, last = scores["train"].accuracy, scores["finetune"].accuracy
     assert first is not None

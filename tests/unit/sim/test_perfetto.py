@@ -50,7 +50,7 @@ def traced(
     x = (rng.integers(1, 9, (2, 50)) * (rng.random((2, 50)) < 0.5)).astype(np.float64)
     result = run(image, x, "cycles")
     path = tmp_path / "t.json"
-    write_trace(image, x, result, path, sample=1)
+    write_trace(result, path, sample=1)
     document = json.loads(path.read_text())
     assert document["otherData"]["time"] == "1 us of the trace is 1 cycle of the arrays"
     return image, x, result, document["traceEvents"]
@@ -107,6 +107,6 @@ def test_queues_hold_no_more_than_they_can(traced: Any) -> None:
 
 
 def test_only_what_was_run_is_traced(traced: Any, tmp_path: Path) -> None:
-    image, x, result, _ = traced
+    _, _, result, _ = traced
     with pytest.raises(InputError, match="input 2 cannot be traced: there are 2"):
-        write_trace(image, x, result, tmp_path / "u.json", sample=2)
+        write_trace(result, tmp_path / "u.json", sample=2)

@@ -21,7 +21,7 @@ from zeroskip.hw.eie.formats import StallClass as EieStallClass
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.sim.result import Result
-from zeroskip.sim.run import quantized, run
+from zeroskip.sim.run import quantize, run
 from zeroskip.sim.scnn.cycles.drain import drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.passes import PassTrace
 from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
@@ -123,7 +123,7 @@ def traced(
     image = compile(module, torch.tensor(x[:1], dtype=torch.float32), x, [eie, _P], share=True)
     result = run(image, x, "cycles")
     path = tmp_path_factory.mktemp("trace") / "t.json"
-    write_trace(image, x, result, path, sample=1)
+    write_trace(result, path, sample=1)
     document = json.loads(path.read_text())
     assert document["otherData"]["input"] == 1
     assert document["otherData"]["time"] == "1 us of the trace is 1 cycle of the arrays"
@@ -210,26 +210,26 @@ def test_eie_begins_where_scnn_ends(traced: Any) -> None:
 
 
 def test_only_what_was_run_is_traced(traced: Any, tmp_path: Path) -> None:
-    image, x, result, _ = traced
+    _, _, result, _ = traced
     with pytest.raises(InputError, match="input 3 cannot be traced: there are 3, from 0 up"):
-        write_trace(image, x, result, tmp_path / "u.json", sample=3)
+        write_trace(result, tmp_path / "u.json", sample=3)
     assert not [*tmp_path.iterdir()]
 
 
 def test_damaged_images_are_told(traced: Any, tmp_path: Path) -> None:
-    image, x, result, _ = traced
+    image, _, result, _ = traced
     part = image.part("scnn")
     first, *later = part.runs
     longer = replace(first, program=(replace(first.program[0], groups=99), *first.program[1:]))
     damaged = replace(image, parts=(replace(part, runs=(longer, *later)), *image.parts[1:]))
     with pytest.raises(ImageError, match="is damaged: stream 0 has"):
-        write_trace(damaged, x, result, tmp_path / "u.json")
+        write_trace(replace(result, image=damaged), tmp_path / "u.json")
     assert not [*tmp_path.iterdir()]
 
 
 def test_traces_need_the_models_tensors_only(traced: Any) -> None:
     image, x, result, _ = traced
     golden = run(image, x)
-    planes = quantized(image, x)
+    planes = quantize(image, x)[0]
     tensors = {name: of_all[2] for name, of_all in {INPUT: planes, **golden.tensors}.items()}
     assert trace_cnn_image(image.part("scnn"), tensors)[-1].end == result.part("scnn").cycles[2]

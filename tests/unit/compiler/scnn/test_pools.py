@@ -23,7 +23,7 @@ from zeroskip.compiler.scnn.areas import area_layers
 from zeroskip.compiler.scnn.check import check_layer
 from zeroskip.compiler.scnn.program import build
 from zeroskip.hw.scnn.params import PRESETS
-from zeroskip.sim.run import quantized, run
+from zeroskip.sim.run import quantize, run
 from zeroskip.sim.scnn.decode import decode
 from zeroskip.sim.scnn.decoded import as_decoded
 
@@ -64,7 +64,7 @@ def test_pools(drawn: tuple[nn.Module, tuple[int, int, int], NDArray[np.float32]
     (made,) = decode(image.part("scnn").runs, graph, image.part("scnn").params)
     np.testing.assert_array_equal(made.weight, as_decoded(layer, graph).weight)
     result = run(image, x)
-    planes = quantized(image, x)
+    planes = quantize(image, x)[0]
     exact = integer_torch(graph, planes, image.part("scnn").params)
     np.testing.assert_array_equal(result.tensors[layer.name], exact[layer.name])
     # Beside the floats: half a step of the output, of each input, and of each weight.
