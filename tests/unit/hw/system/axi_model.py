@@ -1,0 +1,104 @@
+"""Memory as tests of the DMA see it: it answers whenever it likes, and allows nothing wrong."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from zeroskip.hw.system.params import SystemParams
+
+PAGE = 4096
+OKAY, EXOKAY, SLVERR, DECERR = range(4)
+
+
+def chances(seed: int, busy: float) -> Iterator[bool]:
+    """Give without end whether something happens in a cycle, with bursts of yes and of no."""
+    rng = Random(seed)
+    while True:
+        value = rng.random() >= busy
+        yield from [value] * rng.choice([1, 1, 2, 5])
+
+
+@dataclass
+class Stable:
+    """Checks that a stream's ``valid`` and payload hold until the transfer."""
+
+    name: str
+    offered: Any = None
+
+    def see(self, valid: int, ready: int, payload: Any) -> bool:
+        """Look at a cycle; return whether there was a transfer."""
+        if self.offered is not None:
+            assert valid, f"{self.name}: valid fell before the transfer"
+            assert payload == self.offered, f"{self.name}: the payload changed before the transfer"
+        self.offered = payload if valid and not ready else None
+        return bool(valid and ready)
+
+
+def check_burst(p: SystemParams, addr: int, beats: int) -> None:
+    assert addr % p.beat_bytes == 0
+    assert 1 <= beats <= p.burst_beats
+    assert addr // PAGE == (addr + beats * p.beat_bytes - 1) // PAGE, "a burst over a page's end"
+
+
+@dataclass
+class Memory:
+    """A memory of any contents.
+
+    Attributes
+    ----------
+    data : by address of a beat; what is not there is drawn when it is read.
+    bad : addresses of beats that are answered with an error.
+    bursts : address and beats of all bursts read.
+    outstanding : most bursts ever waiting for beats, the one that was just asked for among them.
+    """
+
+    p: SystemParams
+    seed: int
+    busy: float = 0.0
+    latency: int = 0
+    bad: frozenset[int] = frozenset()
+    data: dict[int, int] = field(default_factory=dict)
+    bursts: list[tuple[int, int]] = field(default_factory=list)
+    outstanding: int = 0
+
+    def row(self, addr: int) -> int:
+        if addr not in self.data:
+            self.data[addr] = Random(self.seed ^ addr).getrandbits(self.p.data_bits)
+        return self.data[addr]
+
+    def addresses(self, addr: int, beats: int) -> list[int]:
+        end = 1 << self.p.addr_bits
+        return [(addr + k * self.p.beat_bytes) % end for k in range(beats)]
+
+    async def serve_reads(self, ctx: Any, axi: Any) -> None:
+        """Answer for ever, in the order of asking; ``axi.r`` must be ready in every cycle."""
+        ask, give = chances(self.seed + 1, self.busy), chances(self.seed + 2, self.busy)
+        waiting: deque[tuple[int, int, bool]] = deque()  # due cycle, address, last of its burst
+        stable, now, offering = Stable("ar"), 0, False
+        while True:
+            ctx.set(axi.ar.ready, next(ask))
+            if not offering and waiting and waiting[0][0] <= now and next(give):
+                _, addr, last = waiting[0]
+                offering = True
+                resp = (SLVERR, DECERR)[addr // self.p.beat_bytes & 1]
+                ctx.set(axi.r.payload.data, self.row(addr))
+                ctx.set(axi.r.payload.resp, resp if addr in self.bad else OKAY)
+                ctx.set(axi.r.payload.last, last)
+            ctx.set(axi.r.valid, offering)
+            sample = ctx.tick().sample(
+                axi.ar.valid, axi.ar.ready, axi.ar.payload.addr, axi.ar.payload.len, axi.r.ready
+            )
+            _, _, valid, ready, addr, length, r_ready = await sample
+            assert r_ready, "r is not ready"
+            now += 1
+            if offering:
+                waiting.popleft()
+                offering = False
+            if stable.see(valid, ready, (addr, length)):
+                check_burst(self.p, addr, length + 1)
+                self.bursts.append((addr, length + 1))
+                for k, at in enumerate(self.addresses(addr, length + 1)):
+                    waiting.append((now + self.latency, at, k == length))
+                self.outstanding = max(self.outstanding, sum(last for *_, last in waiting))
