@@ -99,7 +99,7 @@ class MemoryModel(wiring.Component):
     """Memory of ``size`` bytes, from address 0 up, that answers in the order of asking.
 
     What lies behind its end is answered with DECERR. In Verilog, its rows are loaded like those of
-    all SRAMs: ``rows.hex`` in the folder of ``+sram_dir``, a beat a line.
+    all SRAMs: from ``<instance path>.rows.hex`` in the folder of ``+sram_dir``, a beat a line.
 
     Parameters
     ----------

@@ -50,8 +50,12 @@ class Memory:
     ----------
     data : by address of a beat; what is not there is drawn when it is read.
     bad : addresses of beats that are answered with an error.
-    bursts : address and beats of all bursts read.
-    outstanding : most bursts ever waiting for beats, the one that was just asked for among them.
+    bursts : address and beats of all bursts that were asked for.
+    outstanding : most bursts ever waiting for beats, the one that was just asked for among them;
+        of writes, for their answer.
+    written : address and data of all beats written, in their order.
+    order : of writes, what this memory waits for: "aw", beats are taken once their address is
+        there; "w", an address is taken once a beat is offered; "", nothing.
     """
 
     p: SystemParams
@@ -62,6 +66,8 @@ class Memory:
     data: dict[int, int] = field(default_factory=dict)
     bursts: list[tuple[int, int]] = field(default_factory=list)
     outstanding: int = 0
+    written: list[tuple[int, int]] = field(default_factory=list)
+    order: str = ""
 
     def row(self, addr: int) -> int:
         if addr not in self.data:
@@ -102,3 +108,60 @@ class Memory:
                 for k, at in enumerate(self.addresses(addr, length + 1)):
                     waiting.append((now + self.latency, at, k == length))
                 self.outstanding = max(self.outstanding, sum(last for *_, last in waiting))
+
+    async def serve_writes(self, ctx: Any, axi: Any) -> None:
+        """Answer for ever, in the order of asking; ``axi.b`` must be ready in every cycle."""
+        aw, w, b = axi.aw, axi.w, axi.b
+        take_aw, take_w, give = (chances(self.seed + k, self.busy) for k in (3, 4, 5))
+        places: deque[tuple[int, bool]] = deque()  # of bursts with an address, beats without data
+        words: deque[tuple[int, int]] = deque()  # data and last of beats that have no address
+        answers: deque[tuple[int, int]] = deque()  # due cycle, response
+        aw_stable, w_stable, now, unanswered, worst = Stable("aw"), Stable("w"), 0, 0, OKAY
+        while True:
+            ctx.set(aw.ready, next(take_aw) and (self.order != "w" or ctx.get(w.valid)))
+            ctx.set(w.ready, next(take_w) and (self.order != "aw" or bool(places)))
+            offering = bool(answers) and answers[0][0] <= now and next(give)
+            ctx.set(b.valid, offering)
+            if offering:
+                ctx.set(b.payload, answers.popleft()[1])
+                unanswered -= 1
+            sample = ctx.tick().sample(
+                *(aw.valid, aw.ready, aw.payload.addr, aw.payload.len),
+                *(w.valid, w.ready, w.payload.data, w.payload.last, w.payload.strb),
+                b.ready,
+            )
+            (
+                _,
+                _,
+                valid,
+                ready,
+                addr,
+                length,
+                w_valid,
+                w_ready,
+                word,
+                last,
+                strb,
+                taken,
+            ) = await sample
+            assert taken, "b is not ready"
+            now += 1
+            if aw_stable.see(valid, ready, (addr, length)):
+                check_burst(self.p, addr, length + 1)
+                self.bursts.append((addr, length + 1))
+                unanswered += 1
+                for k, at in enumerate(self.addresses(addr, length + 1)):
+                    places.append((at, k == length))
+            if w_stable.see(w_valid, w_ready, (word, last, strb)):
+                assert strb == (1 << self.p.beat_bytes) - 1
+                words.append((word, last))
+            while places and words:
+                at, final = places.popleft()
+                word, last = words.popleft()
+                assert last == final, "last at the wrong beat"
+                self.written.append((at, word))
+                worst |= (SLVERR, DECERR)[at // self.p.beat_bytes & 1] if at in self.bad else OKAY
+                if final:
+                    answers.append((now + self.latency, worst))
+                    worst = OKAY
+            self.outstanding = max(self.outstanding, unanswered)

@@ -7,13 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.tiers import examples
-from tests.unit.hw.system.axi_model import PAGE, Memory
+from tests.unit.hw.system.axi_model import Memory
+from tests.unit.hw.system.draw import Request, request_lists, systems
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.read_dma import ReadDma
 from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
-
-Request = tuple[int, int, int]
-"""Address, beats, tag."""
 
 
 def expected(memory: Memory, requests: list[Request]) -> list[dict[str, int]]:
@@ -72,32 +70,6 @@ def run_requests(
 
     simulate(dut, source, sink, busy, monitors=[serve])
     return [plain(beat) for beat in got]
-
-
-@st.composite
-def systems(draw: st.DrawFn) -> SystemParams:
-    data_bits = draw(st.sampled_from([64, 128, 256]))
-    return SystemParams(
-        data_bits=data_bits,
-        addr_bits=draw(st.sampled_from([16, 32, 40])),
-        burst_beats=draw(st.sampled_from([1, 2, 4, 16, PAGE * 8 // data_bits // 2])),
-        outstanding=draw(st.sampled_from([1, 2, 3, 16])),
-    )
-
-
-@st.composite
-def request_lists(draw: st.DrawFn, p: SystemParams) -> list[Request]:
-    """Draw requests, many of them near the ends of pages and of all addresses."""
-    pages = 1 << p.addr_bits - 12
-    requests: list[Request] = []
-    for _ in range(draw(st.integers(1, 6))):
-        page = draw(st.integers(0, pages - 1))
-        beat = draw(st.integers(-6, 6)) % (PAGE // p.beat_bytes)
-        beats = draw(st.sampled_from([1, 2, 3, 7, p.burst_beats, p.burst_beats + 1, 40]))
-        room = (pages - page) * (PAGE // p.beat_bytes) - beat
-        addr = page * PAGE + beat * p.beat_bytes
-        requests.append((addr, min(beats, room), draw(st.integers(0, 3))))
-    return requests
 
 
 @examples(60)
