@@ -17,11 +17,12 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.base.errors import ParameterError
+from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.fields import Field
 from zeroskip.base.progress import Progress
 from zeroskip.compiler.ir.graph import FloatNode, QuantGraph, QuantLayer
 from zeroskip.compiler.passes.arithmetic import Arithmetic
+from zeroskip.compiler.system.moves import Moves
 from zeroskip.hw.common.params import ArrayParams
 
 __all__ = [
@@ -294,6 +295,20 @@ class Engine(ABC, Generic[ParamsT, PartT]):
     @abstractmethod
     def files(self, params: ParamsT) -> Mapping[str, tuple[int, int]]:
         """Return depth and width of the SRAMs that an image can have contents for, by name."""
+
+    def moves(self, part: PartT) -> Moves:
+        """Return what a part does, as moves between memory and array for a command list.
+
+        Raises
+        ------
+        InputError
+            If the engine cannot run without a host in between.
+        """
+        names = [layer.name for layer in part.layers]
+        raise InputError(
+            f"no command list can run {names[0]} to {names[-1]} yet: they are for {self.name}, "
+            "which takes and gives activations through a host only"
+        )
 
     @abstractmethod
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:

@@ -24,6 +24,7 @@ from zeroskip.base.tables import Table
 from zeroskip.compiler.engine import Part
 from zeroskip.compiler.image.image import Image
 from zeroskip.sim.result import PartResult
+from zeroskip.sim.system.state import ArrayState
 from zeroskip.sim.trace_events import Event
 
 __all__ = [
@@ -208,6 +209,17 @@ class Machine(ABC, Generic[PartT]):
     @abstractmethod
     def select(self, part: PartT, names: Sequence[str]) -> Selection[PartT]:
         """Take what computes some layers of a part."""
+
+    def state(self, params: Any) -> ArrayState:
+        """Return an array between commands, as a command list finds it after a reset.
+
+        Raises
+        ------
+        InputError
+            If no command list can run it.
+        """
+        del params
+        raise InputError(f"no command list can run {self.engine} yet")
 
     def simulate_selection(
         self,

@@ -13,6 +13,7 @@ from zeroskip.compiler.eie.check import check_arithmetic
 from zeroskip.compiler.eie.choose import FREE, choose_params
 from zeroskip.compiler.eie.coverage import covered_rows
 from zeroskip.compiler.eie.entry import EieEntry, SegmentEntry, check_positions, check_programs
+from zeroskip.compiler.eie.moves import segment_moves
 from zeroskip.compiler.eie.place import Placement, Strategy, is_interleaved, place
 from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.compiler.eie.program import build
@@ -27,6 +28,7 @@ from zeroskip.compiler.ir.graph import (
     QuantLinear,
 )
 from zeroskip.compiler.passes.arithmetic import Arithmetic
+from zeroskip.compiler.system.moves import Moves
 from zeroskip.hw.board.boards import BOARDS
 from zeroskip.hw.eie.formats import sram_files
 from zeroskip.hw.eie.params import EieParams
@@ -225,6 +227,9 @@ class _Eie(Engine[EieParams, EiePart]):
 
     def files(self, params: EieParams) -> Mapping[str, tuple[int, int]]:
         return sram_files(params)
+
+    def moves(self, part: EiePart) -> Moves:
+        return segment_moves(part.segments, part.layers, part.placement, part.heights, part.params)
 
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
         entry = EieEntry.model_validate_json(raw)

@@ -17,11 +17,9 @@ from zeroskip.sim.eie.streams import (
     held,
     read_program,
 )
-from zeroskip.sim.golden.words import Srams
+from zeroskip.sim.golden.words import Srams, signed
 
-__all__ = ["DecodedLayer", "decode"]
-
-_WORD_BITS = 64
+__all__ = ["DecodedLayer", "decode", "expand"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +157,7 @@ def _codes(
                 )
             scanned = 0
         for pe, stream in enumerate(step.streams):
-            codes, position, local = _expand(stream)
+            codes, position, local = expand(stream)
             if codes.max(initial=0) > one.last_code:
                 raise ValueError(
                     f"codes of pe_{pe} must be at most {one.last_code}, as no more weights are "
@@ -196,7 +194,7 @@ def _drains(steps: Sequence[_Step]) -> list[_Step]:
     return drains[::-1]
 
 
-def _expand(
+def expand(
     stream: ColumnStream,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
     """Return code, column position and local row of each entry, padding included."""
@@ -226,7 +224,7 @@ def _index(positions: NDArray[np.int64], placed: NDArray[np.int64], what: str) -
 def _codebook(words: NDArray[np.uint64], one: Pass, params: EieParams) -> NDArray[np.int64]:
     """Read the codebook of a pass."""
     base = one.codebook * params.num_codes
-    weights = _signed(words[base : base + params.num_codes, 0], params.weight_bits)
+    weights = signed(words[base : base + params.num_codes, 0], params.weight_bits)
     if len(weights) != params.num_codes:
         raise ValueError(
             f"codebook {one.codebook} must have {params.num_codes} weights, not {len(weights)}"
@@ -259,16 +257,10 @@ def _bias(steps: Sequence[_Step], rows: NDArray[np.int64], params: EieParams) ->
                 )
             mine = np.flatnonzero(here & (pe_of_row == pe))
             slots = local[mine] - first
-            bias[mine] = _signed(words[slots] - half, params.acc_bits)
+            bias[mine] = signed(words[slots] - half, params.acc_bits)
             if np.delete(words, slots).any():
                 raise ValueError(f"biases of pe_{pe} must be 0 where it has no row")
     if (written != 1).any():
         row = int(np.flatnonzero(written != 1)[0])
         raise ValueError(f"row {row} must be written by one pass, not {written[row]}")
     return bias
-
-
-def _signed(words: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
-    """Read the lowest ``bits`` as two's complement."""
-    unused = _WORD_BITS - bits
-    return (words << np.uint64(unused)).view(np.int64) >> np.int64(unused)

@@ -11,6 +11,7 @@ from zeroskip.base.progress import Progress
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.image.image import Image
 from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.contents import eie_problems
 from zeroskip.sim.eie.cycles.image import run_image
 from zeroskip.sim.eie.info import describe_part
@@ -18,6 +19,7 @@ from zeroskip.sim.eie.perfetto import trace_tracks
 from zeroskip.sim.eie.reload import reload_cycles
 from zeroskip.sim.eie.rtl import run_jobs
 from zeroskip.sim.eie.rtl_image import image_job, image_result
+from zeroskip.sim.eie.state import EieState
 from zeroskip.sim.eie.storage import layer_storage
 from zeroskip.sim.machine import Compared, Counts, Description, Machine, Selection, Tensors, Tracks
 from zeroskip.sim.result import PartResult, by_layer
@@ -79,6 +81,9 @@ class _Eie(Machine[EiePart]):
     def problems(self, part: EiePart, folder: str, image: Image, most: int) -> Sequence[str]:
         del image
         return eie_problems(part, folder, most)
+
+    def state(self, params: EieParams) -> EieState:
+        return EieState(params)
 
     def select(self, part: EiePart, names: Sequence[str]) -> Selection[EiePart]:
         # EIE runs all its layers in one go.

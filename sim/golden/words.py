@@ -6,7 +6,7 @@ import numpy as np
 from amaranth.lib import data
 from numpy.typing import NDArray
 
-__all__ = ["LIMB_BITS", "Srams", "read_descriptors", "take_bits", "unpack"]
+__all__ = ["LIMB_BITS", "Srams", "read_descriptors", "signed", "take_bits", "unpack"]
 
 LIMB_BITS = 64
 
@@ -55,3 +55,9 @@ def take_bits(words: NDArray[np.uint64], offset: int, width: int) -> NDArray[np.
     if shift + width > LIMB_BITS:
         bits |= words[:, limb + 1] << np.uint64(LIMB_BITS - shift)
     return bits & np.uint64((1 << width) - 1)
+
+
+def signed(words: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
+    """Read the lowest ``bits`` as two's complement."""
+    unused = LIMB_BITS - bits
+    return (words << np.uint64(unused)).view(np.int64) >> np.int64(unused)

@@ -1,1 +1,1 @@
-"""The system in simulation: memory behind its ports, and how long it all takes."""
+"""The system in simulation: golden, memory behind its ports, and how long it all takes."""

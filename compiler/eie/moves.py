@@ -1,0 +1,122 @@
+"""Turn segments into the moves of an inference that no host takes part in."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.compiler.eie.place import Placement
+from zeroskip.compiler.eie.segment import Segment
+from zeroskip.compiler.engine import SramData
+from zeroskip.compiler.ir.graph import INPUT, QuantLinear
+from zeroskip.compiler.system.moves import Load, Move, Moves, RowsIn, RowsOut, RowTensor, Run
+from zeroskip.hw.eie.formats import Space, load_bits
+from zeroskip.hw.eie.params import EieParams
+
+__all__ = ["segment_moves"]
+
+# Of an image's SRAMs: where they are written, and what is in them.
+_SPACES = {
+    "program": (Space.PROGRAM, "descriptors"),
+    "codebook": (Space.CODEBOOK, "shared weights"),
+    "spmat": (Space.SPMAT, "weights: codes and runs"),
+    "ptr": (Space.POINTER, "column pointers"),
+    "bias": (Space.BIAS, "biases"),
+}
+
+
+def segment_moves(
+    segments: Sequence[Segment],
+    layers: Sequence[QuantLinear],
+    placement: Placement,
+    heights: Sequence[int],
+    params: EieParams,
+) -> Moves:
+    """Order loads, inputs, runs and outputs of all segments.
+
+    What later segments replace, every inference loads anew; the rest is loaded once. Rows come in
+    before words are loaded, since that can be done while the segment before still runs.
+
+    Parameters
+    ----------
+    segments, layers, placement : of the part.
+    heights : rows of its input, then of each layer's output.
+    params : of the array.
+    """
+    held: dict[str, SramData] = {}
+    replaced = {_memory(name) for one in segments[1:] for name in one.srams}
+    setup: tuple[Load, ...] = ()
+    moves: list[Move] = []
+    used: set[int] = set()
+    for number, segment in enumerate(segments):
+        held |= segment.srams
+        changed = {_memory(name): None for name in segment.srams}
+        loads = [_load(number, name, held, params) for name in changed]
+        # A PE without a weight has no words.
+        loads = [one for one in loads if len(one.words)]
+        if not number:
+            setup = tuple(one for one in loads if _held_memory(one) not in replaced)
+            loads = [one for one in loads if _held_memory(one) in replaced]
+        vector = segment.passes[0]
+        if segment.load is not None:
+            moves.append(RowsIn(_name(layers, vector), *segment.load))
+            used.add(vector)
+        moves += [*loads, Run(takes=segment.load is not None)]
+        if segment.store is not None:
+            vector = segment.passes[-1] + 1
+            moves.append(
+                RowsOut(
+                    _name(layers, vector),
+                    *segment.store,
+                    destination=not segment.program[-1].swap,
+                )
+            )
+            used.add(vector)
+    tensors = tuple(
+        RowTensor(
+            name=_name(layers, vector),
+            rows=heights[vector],
+            lanes=params.num_pes,
+            bits=params.act_bits,
+            frac=layers[vector - 1].out_frac if vector else layers[0].in_frac,
+            positions=placement[vector],
+        )
+        for vector in sorted(used)
+    )
+    return Moves(setup, tuple(moves), tensors)
+
+
+def _name(layers: Sequence[QuantLinear], vector: int) -> str:
+    return layers[vector - 1].name if vector else INPUT
+
+
+def _memory(name: str) -> str:
+    """Return the memory that an SRAM is of: both banks of pointers are one to the host."""
+    return name.removesuffix("_even").removesuffix("_odd")
+
+
+def _held_memory(load: Load) -> str:
+    return load.name.split("/", 1)[1]
+
+
+def _load(number: int, memory: str, held: Mapping[str, SramData], params: EieParams) -> Load:
+    """Make the load of a memory for a segment."""
+    *prefix, kind = memory.split("/")
+    space, about = _SPACES[kind]
+    words = _pointers(memory, held) if kind == "ptr" else held[memory].words
+    return Load(
+        name=f"run_{number}/{memory}",
+        about=about,
+        space=space.value,
+        pe=int(prefix[0].removeprefix("pe_")) if prefix else 0,
+        words=words,
+        width=load_bits(params)[space],
+    )
+
+
+def _pointers(memory: str, held: Mapping[str, SramData]) -> NDArray[np.uint64]:
+    """Take pointers of the even and the odd bank in turns, as the host addresses them."""
+    even, odd = held[f"{memory}_even"].words, held[f"{memory}_odd"].words
+    words = np.empty((len(even) + len(odd), 1), np.uint64)
+    words[0::2], words[1::2] = even, odd
+    return words

@@ -1,0 +1,245 @@
+"""Lay a network out in memory, so that one START makes the chip run it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from zeroskip.base.errors import CompileError, InputError
+from zeroskip.base.staging import staged_directory
+from zeroskip.compiler.engine import engine
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.image.manifest import zeroskip_version
+from zeroskip.compiler.system.bytes import SystemCommand, command_bytes, words_bytes
+from zeroskip.compiler.system.lists import command_list
+from zeroskip.compiler.system.map import BlockEntry, ListEntry, MemoryMap, TensorEntry
+from zeroskip.compiler.system.moves import Load, Move, Moves, RowsIn, RowsOut, RowTensor
+from zeroskip.hw.system.formats import COMMAND_BYTES, ROW_BITS, row_bytes
+from zeroskip.hw.system.params import SystemParams
+
+__all__ = ["BUFFERS", "SystemImage", "build_system", "check_folder"]
+
+BUFFERS = 2
+"""Inputs and outputs that lie in memory, so that one inference can be queued behind another."""
+
+_ALIGN = 64
+_PAGE = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class SystemImage:
+    """A network in memory.
+
+    Parameters
+    ----------
+    map : what lies where.
+    memory : from ``map.base`` up; what is left out behind it is 0.
+    moves : that the command lists were written of.
+    """
+
+    map: MemoryMap
+    memory: bytes
+    moves: Moves
+
+    def save(self, path: Path) -> None:
+        """Write ``memory.bin`` and ``map.json`` to a folder, which is replaced, or nothing.
+
+        Raises
+        ------
+        InputError
+            If something else is there, or writing fails.
+        """
+        check_folder(path)
+        try:
+            with staged_directory(path.resolve()) as stage:
+                (stage / "memory.bin").write_bytes(self.memory)
+                (stage / "map.json").write_text(self.map.model_dump_json(indent=1) + "\n")
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def check_folder(path: Path) -> None:
+    """Check that a memory image can be written to ``path``.
+
+    Raises
+    ------
+    InputError
+        If something else than a memory image is there.
+    """
+    if path.exists() and not (path / "map.json").is_file() and any_content(path):
+        raise InputError(
+            f"{path} exists and is no memory image, so it is not replaced; name another folder"
+        )
+
+
+def any_content(path: Path) -> bool:
+    """Say whether a path is a file, or a folder that is not empty."""
+    return not path.is_dir() or any(path.iterdir())
+
+
+class _Layout:
+    """Blocks one after the other, each on a boundary of 64 bytes."""
+
+    def __init__(self, base: int) -> None:
+        self.blocks: dict[str, BlockEntry] = {}
+        self.end = base
+
+    def add(self, name: str, size: int, about: str) -> None:
+        """Put a block behind those that are there."""
+        self.blocks[name] = BlockEntry(name=name, address=self.end, bytes=size, about=about)
+        self.end += -(-size // _ALIGN) * _ALIGN
+
+
+def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemImage:
+    """Lay out weights, command lists and tensors.
+
+    Parameters
+    ----------
+    image : of a network for one engine.
+    port : of the chip to its memory.
+    base : address of the memory image, a multiple of 4,096.
+
+    Raises
+    ------
+    InputError
+        If a part of the network cannot run from a command list, or ``base`` is none.
+    CompileError
+        If addresses or counts do not fit their bits.
+    """
+    if len(image.parts) != 1:
+        names = ", ".join(part.engine for part in image.parts)
+        raise InputError(
+            f"image {image.name!r} is for {names}, and a command list can run one engine only yet"
+        )
+    if base % _PAGE or base < 0:
+        raise InputError(f"the base address must be a multiple of {_PAGE}, not {base}")
+    (part,) = image.parts
+    moves = engine(part.engine).moves(part)
+    sizes = {one.name: row_bytes(one.lanes * one.bits, port) for one in moves.tensors}
+    contents = {
+        one.name: words_bytes(one.words, one.width)
+        for one in (*moves.setup, *moves.inference)
+        if isinstance(one, Load)
+    }
+    layout = _place(moves, contents, sizes, base)
+    address = {name: block.address for name, block in layout.blocks.items()}
+    end = -(-layout.end // _PAGE) * _PAGE
+    if end > 1 << port.addr_bits:
+        raise CompileError(
+            f"the memory of {image.name!r} ends at {end:#x}, and addresses have "
+            f"{port.addr_bits} bits; a smaller base address or a wider addr_bits would do"
+        )
+    first, final = moves.tensors[0].name, moves.tensors[-1].name
+    # Within a list, tensors have the addresses of the buffers that it is for.
+    lists = {"setup": list(command_list(moves.setup, address, sizes))}
+    for pair in range(BUFFERS):
+        here = address | {first: address[f"input_{pair}"], final: address[f"output_{pair}"]}
+        lists[f"infer_{pair}"] = list(command_list(moves.inference, here, sizes))
+    memory = bytearray(max(address[name] + len(data) for name, data in contents.items()) - base)
+    for name, commands in lists.items():
+        contents[name] = _packed(image.name, commands)
+    for name, data in contents.items():
+        memory[address[name] - base : address[name] - base + len(data)] = data
+    memory_map = MemoryMap(
+        zeroskip=zeroskip_version(),
+        name=image.name,
+        engine=part.engine,
+        params=asdict(part.params),
+        port=asdict(port),
+        base=base,
+        bytes=end - base,
+        blocks=tuple(layout.blocks.values()),
+        lists=tuple(_list_entry(name, layout, moves, sizes, port, contents) for name in lists),
+        input=_tensor_entry(moves.tensors[0], sizes[first]),
+        output=_tensor_entry(moves.tensors[-1], sizes[final]),
+        sha256=hashlib.sha256(memory).hexdigest(),
+    )
+    return SystemImage(memory_map, bytes(memory), moves)
+
+
+def _place(moves: Moves, contents: dict[str, bytes], sizes: dict[str, int], base: int) -> _Layout:
+    """Choose an address for everything."""
+    layout = _Layout(base)
+    for name, group in [("setup", moves.setup), *_pairs("infer", moves.inference)]:
+        about = "command list: once after a reset" if name == "setup" else "command list"
+        layout.add(name, (len(group) + 1) * COMMAND_BYTES, about)
+    for one in (*moves.setup, *moves.inference):
+        if isinstance(one, Load):
+            layout.add(one.name, len(contents[one.name]), f"{one.about}, PE {one.pe}")
+    first, *scratch, final = moves.tensors
+    for kind, one in (("input", first), ("output", final)):
+        for pair in range(BUFFERS):
+            layout.add(
+                f"{kind}_{pair}", one.rows * sizes[one.name], f"{kind} of the list infer_{pair}"
+            )
+    for one in scratch:
+        layout.add(one.name, one.rows * sizes[one.name], "activations between runs of the array")
+    return layout
+
+
+def _pairs(name: str, moves: Sequence[Move]) -> list[tuple[str, Sequence[Move]]]:
+    return [(f"{name}_{pair}", moves) for pair in range(BUFFERS)]
+
+
+def _packed(name: str, commands: Sequence[SystemCommand]) -> bytes:
+    try:
+        return b"".join(map(command_bytes, commands))
+    except ValueError as error:
+        raise CompileError(
+            f"a command of {name!r} does not fit, counts have {ROW_BITS} bits: {error}"
+        ) from error
+
+
+def _list_entry(
+    name: str,
+    layout: _Layout,
+    moves: Moves,
+    sizes: dict[str, int],
+    port: SystemParams,
+    contents: dict[str, bytes],
+) -> ListEntry:
+    """Add up what a list moves."""
+    group: Sequence[Move] = moves.setup if name == "setup" else moves.inference
+    pair = name.removeprefix("infer_")
+    ends = {moves.tensors[0].name: f"input_{pair}", moves.tensors[-1].name: f"output_{pair}"}
+    block = layout.blocks[name]
+    beat = port.beat_bytes
+    reads = {name: -(-block.bytes // beat) * beat}
+    writes: dict[str, int] = {}
+    words = 0
+    for one in group:
+        match one:
+            case Load():
+                reads[one.name] = -(-len(contents[one.name]) // beat) * beat
+                words += len(one.words)
+            case RowsIn():
+                where = ends.get(one.tensor, one.tensor)
+                reads[where] = reads.get(where, 0) + one.rows * sizes[one.tensor]
+            case RowsOut():
+                where = ends.get(one.tensor, one.tensor)
+                writes[where] = writes.get(where, 0) + one.rows * sizes[one.tensor]
+            case _:
+                pass
+    return ListEntry(
+        name=name,
+        address=block.address,
+        bytes=block.bytes,
+        commands=block.bytes // COMMAND_BYTES,
+        reads=reads,
+        writes=writes,
+        words=words,
+    )
+
+
+def _tensor_entry(tensor: RowTensor, row_size: int) -> TensorEntry:
+    positions = tuple(tensor.positions.tolist())
+    return TensorEntry(
+        name=tensor.name,
+        rows=tensor.rows,
+        row_bytes=row_size,
+        lanes=tensor.lanes,
+        lane_bits=tensor.bits,
+        frac=tensor.frac,
+        elements=len(positions),
+        positions=None if positions == tuple(range(len(positions))) else positions,
+    )

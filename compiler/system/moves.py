@@ -1,0 +1,111 @@
+"""What an engine does for an inference, move by move, before anything has an address.
+
+An engine says it in :meth:`.Engine.moves`; :func:`.build_system` lays it out in memory.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Load", "Move", "Moves", "RowTensor", "RowsIn", "RowsOut", "Run"]
+
+
+@dataclass(frozen=True, eq=False)
+class Load:
+    """Words for a memory of the array.
+
+    Parameters
+    ----------
+    name : of the words, unique among the loads of a network.
+    about : what they are, for people.
+    space : address space of the engine's host port.
+    pe : whose memory.
+    words : (n, limbs) uint64 for rows 0 up, limbs of 64 bits, lowest first.
+    width : bits of a word.
+    """
+
+    name: str
+    about: str
+    space: int
+    pe: int
+    words: NDArray[np.uint64]
+    width: int
+
+
+@dataclass(frozen=True)
+class RowsIn:
+    """Rows of a tensor, to the activation file that is loaded next, from row 0 up."""
+
+    tensor: str
+    first: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the array's program.
+
+    Parameters
+    ----------
+    takes : the rows that came in last become the source; else the source stays.
+    """
+
+    takes: bool
+
+
+@dataclass(frozen=True)
+class RowsOut:
+    """Rows of an activation file, from row 0 up, to a tensor.
+
+    Parameters
+    ----------
+    tensor, first, rows : where they go.
+    destination : from the destination file; else from the source, which has the result of a run
+        that swaps at its end.
+    """
+
+    tensor: str
+    first: int
+    rows: int
+    destination: bool
+
+
+Move = Load | RowsIn | Run | RowsOut
+
+
+@dataclass(frozen=True, eq=False)
+class RowTensor:
+    """A tensor as it lies in memory and in activation files: rows of all lanes.
+
+    Parameters
+    ----------
+    name : of it; that of the layer that makes it.
+    rows, lanes, bits : its rows, values of a row, and bits of a value, two's complement.
+    frac : fraction bits of a value.
+    positions : (elements,) int64, ``row * lanes + lane`` of each element; what is left over is 0.
+    """
+
+    name: str
+    rows: int
+    lanes: int
+    bits: int
+    frac: int
+    positions: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """All moves of a network.
+
+    Parameters
+    ----------
+    setup : once after a reset: what no inference changes.
+    inference : of every inference, in order.
+    tensors : that lie in memory: the input first, the output last, and between them what does not
+        fit the array.
+    """
+
+    setup: tuple[Load, ...]
+    inference: tuple[Move, ...]
+    tensors: tuple[RowTensor, ...]

@@ -1,0 +1,198 @@
+"""What the array's memories hold, and what a run makes of it, by golden's own decoder."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+
+from zeroskip.hw.common.control import Command
+from zeroskip.hw.common.formats import Activation
+from zeroskip.hw.eie.formats import Space, load_bits, sram_files
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.decode import expand
+from zeroskip.sim.eie.streams import ColumnStream, Pass, column_streams, read_program
+from zeroskip.sim.golden.words import LIMB_BITS, signed
+
+__all__ = ["EieState", "RunLog"]
+
+_MEMORIES = {
+    Space.PROGRAM: "program",
+    Space.CODEBOOK: "codebook",
+    Space.SPMAT: "spmat",
+    Space.BIAS: "bias",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class RunLog:
+    """A run, as far as its time depends on it.
+
+    Parameters
+    ----------
+    program : of its passes.
+    streams : per pass, per PE, what is read.
+    nonzero : per pass (rows, num_pes), which of the scanned activations are not 0.
+    written : per pass (rows, num_pes) int64, what it writes to the destination file.
+    """
+
+    program: tuple[Pass, ...]
+    streams: tuple[tuple[ColumnStream, ...], ...]
+    nonzero: list[NDArray[np.bool_]]
+    written: list[NDArray[np.int64]]
+
+
+class EieState:
+    """The array between commands.
+
+    Parameters
+    ----------
+    params : of the array.
+    """
+
+    def __init__(self, params: EieParams) -> None:
+        self._p = params
+        self._widths = load_bits(params)
+        self._srams: dict[str, NDArray[np.uint64]] = {}
+        for name, (rows, width) in sram_files(params).items():
+            limbs = -(-width // LIMB_BITS)
+            self._srams[name] = np.zeros((rows, limbs), np.uint64)
+        # Rows up to which something has been written; pointers of both banks together.
+        self._used: dict[str, int] = {}
+        self._source, self._destination, self._free = (
+            np.zeros((params.num_acts, params.num_pes), np.int64) for _ in range(3)
+        )
+        self._sums = np.zeros((params.num_pes, params.num_accs), np.uint64)
+
+    def word_bits(self, space: int) -> int:
+        """Width of a word of a space; 0 if nothing can be loaded there."""
+        return {key.value: bits for key, bits in self._widths.items()}.get(space, 0)
+
+    def has_words(self, space: int, pe: int, row: int, count: int) -> bool:
+        """Say whether the array has these rows of a memory."""
+        p = self._p
+        if space == Space.POINTER.value:
+            return pe < p.num_pes and row + count <= p.num_pointers
+        name = _MEMORIES[Space(space)]
+        central = name in self._srams
+        depth = len(self._srams[name if central else f"pe_0/{name}"])
+        return (central or pe < p.num_pes) and row + count <= depth
+
+    @property
+    def num_pes(self) -> int:
+        """Lanes of a row."""
+        return self._p.num_pes
+
+    @property
+    def act_bits(self) -> int:
+        """Width of a lane."""
+        return self._p.act_bits
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of an activation file."""
+        return self._p.num_acts
+
+    def load(self, space: int, pe: int, row: int, words: NDArray[np.uint64]) -> None:
+        """Write words, (n, limbs), to a memory from row ``row`` up."""
+        end = row + len(words)
+        if space == Space.POINTER.value:
+            name = f"pe_{pe}/ptr"
+            for bank, memory in enumerate(("even", "odd")):
+                skip = (bank - row) % 2
+                first = (row + skip) // 2
+                some = words[skip::2]
+                self._srams[f"{name}_{memory}"][first : first + len(some)] = some
+        else:
+            name = _MEMORIES[Space(space)]
+            name = name if name in self._srams else f"pe_{pe}/{name}"
+            self._srams[name][row:end] = words
+        self._used[name] = max(self._used.get(name, 0), end)
+
+    def take_rows(self, row: int, lanes: NDArray[np.int64]) -> None:
+        """Write rows, (n, num_pes), to the free file."""
+        self._free[row : row + len(lanes)] = lanes
+
+    def give_rows(self, row: int, count: int, *, destination: bool) -> NDArray[np.int64]:
+        """Read rows of the source or of the destination file: (n, num_pes)."""
+        file = self._destination if destination else self._source
+        return file[row : row + count].copy()
+
+    def control(self, command: int) -> RunLog | None:
+        """Do what a command does; return what was run, if it starts a run.
+
+        Raises
+        ------
+        ValueError
+            If it is none that command lists have, or memories hold no program.
+        """
+        told = Command(command)
+        if told == Command.START | Command.NEXT:
+            self._source, self._free = self._free, self._source
+        elif told != Command.START | Command.KEEP:
+            raise ValueError(f"a command list starts runs with NEXT or KEEP, not {told!r}")
+        return self._run()
+
+    def _run(self) -> RunLog:
+        srams = {name: words[: self._held(name)] for name, words in self._srams.items()}
+        program = read_program(srams["program"], self._p)
+        log = RunLog(program, column_streams(srams, self._p, program), [], [])
+        for one, streams in zip(program, log.streams, strict=True):
+            scanned = self._source[one.src_base : one.src_base + one.src_rows]
+            log.nonzero.append(scanned != 0)
+            self._add(one, streams, scanned, srams["codebook"])
+            log.written.append(self._drain(one, srams))
+        return log
+
+    def _held(self, name: str) -> int:
+        """Return up to which row an SRAM has been written."""
+        bank = {"even": 1, "odd": 0}
+        memory, _, last = name.rpartition("_")
+        if last in bank and memory.endswith("ptr"):
+            return (self._used.get(memory, 0) + bank[last]) // 2
+        return self._used.get(name, 0)
+
+    def _add(
+        self,
+        one: Pass,
+        streams: tuple[ColumnStream, ...],
+        scanned: NDArray[np.int64],
+        codebook: NDArray[np.uint64],
+    ) -> None:
+        """Add the products of a pass to the sums."""
+        p = self._p
+        base = one.codebook * p.num_codes
+        weights = signed(codebook[base : base + one.last_code + 1, 0], p.weight_bits)
+        if one.last_code == 0:
+            weights = np.zeros(1, np.int64)
+        values = scanned.reshape(-1).astype(np.int64).view(np.uint64)
+        for pe, stream in enumerate(streams):
+            codes, position, local = expand(stream)
+            if codes.max(initial=0) > one.last_code:
+                raise ValueError(f"a code of pe_{pe} has no weight: {codes.max()}")
+            real = codes != 0
+            if local[real].max(initial=0) >= p.num_accs:
+                raise ValueError(f"an entry of pe_{pe} is beyond the accumulators")
+            products: Any = coo_array(
+                (weights[codes[real]].view(np.uint64), (local[real], position[real])),
+                shape=(p.num_accs, len(values)),
+            ).tocsr()
+            self._sums[pe] += products @ values
+
+    def _drain(self, one: Pass, srams: dict[str, NDArray[np.uint64]]) -> NDArray[np.int64]:
+        """Write outputs and clear their sums, if the pass drains."""
+        p = self._p
+        if not one.drain:
+            return np.zeros((0, p.num_pes), np.int64)
+        after = one.bias_base + one.drain_rows
+        biases = np.stack([srams[f"pe_{pe}/bias"][one.bias_base : after, 0]
+                           for pe in range(p.num_pes)])  # fmt: skip
+        sums = signed(self._sums[:, : one.drain_rows] + biases, p.acc_bits) >> np.int64(one.shift)
+        least = 0 if one.activation == Activation.RELU else p.min_act
+        outputs = np.clip(sums, least, p.max_act).T
+        self._sums[:, : one.drain_rows] = 0
+        self._destination[one.dst_base : one.dst_base + one.drain_rows] = outputs
+        if one.swap:
+            self._source, self._destination = self._destination, self._source
+        return outputs

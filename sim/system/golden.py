@@ -1,0 +1,176 @@
+"""Run command lists on the bytes of a memory, as the chip does, in no time.
+
+Commands, words and rows are read here by the layouts alone: nothing is shared with what wrote them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.hw.system.formats import (
+    COMMAND_BYTES,
+    Error,
+    Op,
+    command_layout,
+    row_bytes,
+    word_bytes,
+)
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.golden.words import LIMB_BITS, signed, unpack
+from zeroskip.sim.system.state import ArrayState
+
+__all__ = ["GoldenSystem", "ListError", "Performed"]
+
+_LIMB_BYTES = LIMB_BITS // 8
+
+
+class ListError(Exception):
+    """An inference is abandoned.
+
+    Parameters
+    ----------
+    error : why.
+    number : of the command in its list.
+    """
+
+    def __init__(self, error: Error, number: int) -> None:
+        self.error, self.number = error, number
+        super().__init__(f"{error.name} in command {number}")
+
+
+@dataclass(frozen=True, eq=False)
+class Performed:
+    """A command that was carried out.
+
+    Parameters
+    ----------
+    op : what it did.
+    fields : as they stand in the list.
+    run : of CONTROL, what the array ran.
+    """
+
+    op: Op
+    fields: Mapping[str, int]
+    run: Any = None
+
+
+@dataclass(eq=False)
+class GoldenSystem:
+    """A chip and its memory.
+
+    Parameters
+    ----------
+    array : see :class:`.ArrayState`.
+    port : of the chip to the memory.
+    memory : bytes, from address ``base`` up; changed by what is written.
+    base : see above; the memory is the window of the DMA, too.
+    """
+
+    array: ArrayState
+    port: SystemParams
+    memory: NDArray[np.uint8]
+    base: int = 0
+
+    def start(self, address: int, size: int) -> list[Performed]:
+        """Carry out a command list.
+
+        Raises
+        ------
+        ListError
+            If a command cannot be carried out; those before it have been.
+        """
+        done: list[Performed] = []
+        if address % self.port.beat_bytes:
+            raise ListError(Error.MISALIGNED, 0)
+        if not self._inside(address, size):
+            raise ListError(Error.WINDOW, 0)
+        for number in range(size // COMMAND_BYTES):
+            raw = self._bytes(address + number * COMMAND_BYTES, COMMAND_BYTES)
+            fields = unpack(int.from_bytes(raw.tobytes(), "little"), command_layout())
+            known = {op.value: op for op in Op}
+            if fields["op"] not in known or fields["engine"] or fields["zero"]:
+                raise ListError(Error.UNKNOWN, number)
+            op = known[fields["op"]]
+            error, run = self._perform(op, fields)
+            if error != Error.NONE:
+                raise ListError(error, number)
+            done.append(Performed(op, fields, run))
+            if op == Op.END:
+                return done
+        raise ListError(Error.CUT, size // COMMAND_BYTES)
+
+    def _inside(self, address: int, size: int) -> bool:
+        return self.base <= address and address + size <= self.base + len(self.memory)
+
+    def _bytes(self, address: int, size: int) -> NDArray[np.uint8]:
+        return self.memory[address - self.base : address - self.base + size]
+
+    def _perform(self, op: Op, fields: Mapping[str, int]) -> tuple[Error, Any]:
+        """Carry out a command; return why it cannot be, and what was run."""
+        if op == Op.END:
+            return Error.NONE, None
+        if op == Op.CONTROL:
+            return Error.NONE, self.array.control(fields["row"])
+        row, count, addr = fields["row"] & 0x7FFFFFFF, fields["count"], fields["addr"]
+        load = op == Op.LOAD
+        width = self.array.word_bits(fields["space"]) if load else self._row_bits
+        size = count * (word_bytes(width) if load else row_bytes(width, self.port))
+        beat = self.port.beat_bytes
+        if addr % beat:
+            return Error.MISALIGNED, None
+        if op != Op.OUTPUT and fields["row"] != row:
+            return Error.RANGE, None
+        if load:
+            there = width and self.array.has_words(fields["space"], fields["pe"], row, count)
+        else:
+            there = row + count <= self.array.num_rows
+        if not there or not count:
+            return Error.RANGE, None
+        if not self._inside(addr, -(-size // beat) * beat):
+            return Error.WINDOW, None
+        place = self._bytes(addr, size).reshape(count, -1)
+        if load:
+            self.array.load(fields["space"], fields["pe"], row, _words(place, width))
+        elif op == Op.INPUT:
+            self.array.take_rows(row, _lanes(place, self.array))
+        else:
+            destination = bool(fields["row"] >> 31)
+            lanes = self.array.give_rows(row, count, destination=destination)
+            place[:] = _row_bytes(lanes, self.array, place.shape[1])
+        return Error.NONE, None
+
+    @property
+    def _row_bits(self) -> int:
+        return self.array.num_pes * self.array.act_bits
+
+
+def _words(place: NDArray[np.uint8], width: int) -> NDArray[np.uint64]:
+    """Read words, (n, limbs), of bytes; bits above ``width`` are no part of them."""
+    limbs = -(-width // LIMB_BITS)
+    padded = np.zeros((len(place), limbs * _LIMB_BYTES), np.uint8)
+    kept = min(padded.shape[1], place.shape[1])
+    padded[:, :kept] = place[:, :kept]
+    words = padded.view("<u8").astype(np.uint64)
+    if rest := width % LIMB_BITS:
+        words[:, -1] &= np.uint64((1 << rest) - 1)
+    return words
+
+
+def _lanes(place: NDArray[np.uint8], array: ArrayState) -> NDArray[np.int64]:
+    """Read rows, (n, lanes), of bytes."""
+    bits = np.unpackbits(place, axis=1, bitorder="little")[:, : array.num_pes * array.act_bits]
+    cells = bits.reshape(len(place), array.num_pes, array.act_bits).astype(np.uint64)
+    return signed((cells << np.arange(array.act_bits, dtype=np.uint64)).sum(axis=2), array.act_bits)
+
+
+def _row_bytes(lanes: NDArray[np.int64], array: ArrayState, size: int) -> NDArray[np.uint8]:
+    """Write rows as bytes, filled up with 0."""
+    places = np.arange(array.act_bits, dtype=np.int64)
+    bits = (lanes[:, :, None] >> places & 1).astype(np.uint8).reshape(len(lanes), -1)
+    found = np.zeros((len(lanes), size), np.uint8)
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    found[:, : packed.shape[1]] = packed
+    return found

@@ -1,0 +1,51 @@
+"""What an array is to the golden interpreter of command lists."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ArrayState"]
+
+
+class ArrayState(Protocol):
+    """An array between commands."""
+
+    @property
+    def num_pes(self) -> int:
+        """Lanes of a row."""
+        ...
+
+    @property
+    def act_bits(self) -> int:
+        """Width of a lane."""
+        ...
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of an activation file."""
+        ...
+
+    def word_bits(self, space: int) -> int:
+        """Width of a word of a space; 0 if nothing can be loaded there."""
+        ...
+
+    def has_words(self, space: int, pe: int, row: int, count: int) -> bool:
+        """Say whether the array has these rows of a memory."""
+        ...
+
+    def load(self, space: int, pe: int, row: int, words: NDArray[np.uint64]) -> None:
+        """Write words, (n, limbs), to a memory from row ``row`` up."""
+        ...
+
+    def take_rows(self, row: int, lanes: NDArray[np.int64]) -> None:
+        """Write rows, (n, lanes), to the file that is loaded next."""
+        ...
+
+    def give_rows(self, row: int, count: int, *, destination: bool) -> NDArray[np.int64]:
+        """Read rows of the source or of the destination file: (n, lanes)."""
+        ...
+
+    def control(self, command: int) -> Any:
+        """Do what a command does; return what was run, if it starts a run."""
+        ...
