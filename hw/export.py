@@ -11,7 +11,7 @@ from zeroskip.hw.chip.top import CHIP_MODULE, Chip
 from zeroskip.hw.common.bundle import Port, bundle, constants, ports
 from zeroskip.hw.common.control import Command, Control, StatusBit
 from zeroskip.hw.eie import array as eie
-from zeroskip.hw.eie import formats as eie_formats
+from zeroskip.hw.eie import host as eie_host
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.hw.scnn import array as scnn
 from zeroskip.hw.scnn import formats as scnn_formats
@@ -53,7 +53,7 @@ def export(engine: str, arrays: Mapping[str, Any], version: str, prefix: str = "
         array = eie.EieArray(arrays["eie"])
         parts += [(outside + eie.PE_MODULE, Pe(arrays["eie"])), (outside + eie.ARRAY_MODULE, array)]
         params.append(arrays["eie"])
-        header += _macros(f"{outside}eie", array, eie_formats, inner=engine == "chip")
+        header += _macros(f"{outside}eie", array, eie_host, inner=engine == "chip")
     if engine != "eie":
         grid = scnn.ScnnArray(arrays["scnn"])
         parts += [
@@ -78,8 +78,8 @@ def export(engine: str, arrays: Mapping[str, Any], version: str, prefix: str = "
     )
 
 
-def _macros(name: str, array: wiring.Component, formats: Any, *, inner: bool) -> str:
+def _macros(name: str, array: wiring.Component, numbers: Any, *, inner: bool) -> str:
     """Write the macros of an array; of one that is ``inner``, only of the commands to it."""
     listed = [port for port in ports(array) if not inner or port.name == "cmd__payload"]
-    enums = (formats.Space, *_HOST_ENUMS, formats.StallClass)
+    enums = (numbers.Space, *_HOST_ENUMS, numbers.StallClass)
     return constants(name.upper(), listed, enums)

@@ -4,7 +4,7 @@ import ast
 import inspect
 from enum import IntEnum
 
-from zeroskip.hw.eie.formats import StallClass as EieStall
+from zeroskip.hw.eie.host import StallClass as EieStall
 from zeroskip.hw.scnn.formats import StallClass as ScnnStall
 from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
 from zeroskip.sim.scnn.sweep.columns import SCNN_COLUMNS

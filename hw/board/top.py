@@ -13,7 +13,8 @@ from zeroskip.hw.board.frame import Frame
 from zeroskip.hw.board.protocol import ENGINE_EIE, FRAME_BYTES, IDENTITY, MAGIC, params_digest
 from zeroskip.hw.board.uart import UartRx, UartTx
 from zeroskip.hw.eie.array import EieArray
-from zeroskip.hw.eie.formats import VERSION, Space, command_layout, host_bits
+from zeroskip.hw.eie.formats import VERSION, command_layout, host_bits
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["BOARD_MODULE", "BoardTop", "identity"]

@@ -10,6 +10,7 @@ from zeroskip.hw.chip.formats import handoff_layout
 from zeroskip.hw.common.control import Control, StatusBit
 from zeroskip.hw.common.params import address_bits
 from zeroskip.hw.eie import formats as eie
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn import formats as scnn
 from zeroskip.hw.scnn.params import ScnnParams
@@ -191,7 +192,7 @@ class Handoff(wiring.Component):
         write = self.eie_cmd.payload
         m.d.comb += [
             write.pe.eq(to_pe),
-            write.command.space.eq(eie.Space.ACT),
+            write.command.space.eq(Space.ACT),
             write.command.write.eq(1),
             write.command.addr.eq(to_row),
             write.command.data.eq(Mux(state == _State.FILL, 0, value)),

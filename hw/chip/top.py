@@ -21,6 +21,7 @@ from zeroskip.hw.chip.sequence import Sequence
 from zeroskip.hw.common.control import Command, Control, StatusBit
 from zeroskip.hw.common.host_port import status_word
 from zeroskip.hw.eie import formats as eie
+from zeroskip.hw.eie import host as eie_host
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn import formats as scnn
 from zeroskip.hw.scnn.params import ScnnParams
@@ -96,7 +97,7 @@ class Chip(wiring.Component):
         )
         for engine, space, command in (
             (to_scnn, scnn.Space, Command.START | Mux(sequence.scnn_keep, Command.KEEP, 0)),
-            (to_eie, eie.Space, Command.START),
+            (to_eie, eie_host.Space, Command.START),
         ):
             start: Any = engine.start.command
             m.d.comb += [

@@ -3,15 +3,15 @@
 import enum
 from typing import Any
 
-from amaranth.hdl import Const, Shape, unsigned
+from amaranth.hdl import Const, Format, Shape, ShapeCastable, Value, unsigned
 from amaranth.lib import data
-from amaranth.lib import enum as hdl_enum
 
 __all__ = [
     "ADDR_BITS",
     "COUNTER_BITS",
     "DESCRIPTOR_WORD_BITS",
     "Activation",
+    "NumberShape",
     "bias_word",
     "command_layout",
     "host_layout",
@@ -28,6 +28,41 @@ ADDR_BITS = 24
 """Width of a host address."""
 
 
+SPACE_BITS = 4
+"""Width of the number of an address space."""
+
+
+class NumberShape(ShapeCastable):
+    """Shape of a number that has a name, with room for more of them than there are.
+
+    Amaranth's own enumerations have it, too, but are none for software without Amaranth.
+
+    Parameters
+    ----------
+    names : the enumeration, which waves and Verilog show.
+    width : bits.
+    """
+
+    def __init__(self, names: type[enum.IntEnum], width: int) -> None:
+        self.names = names
+        self._width = width
+
+    def as_shape(self) -> Shape:
+        return unsigned(self._width)
+
+    def __call__(self, target: Any) -> Value:
+        return target
+
+    def const(self, init: int | None) -> Const:
+        return Const(init or 0, self._width)
+
+    def from_bits(self, raw: int) -> enum.IntEnum:
+        return self.names(raw)
+
+    def format(self, obj: Any, spec: str) -> Any:
+        return Format.Enum(obj, self.names)
+
+
 class Activation(enum.IntEnum):
     """Activation function of a layer: what becomes of its rounded outputs."""
 
@@ -37,18 +72,18 @@ class Activation(enum.IntEnum):
     """Negative outputs become 0."""
 
 
-def host_layout(bits: int, space: type[hdl_enum.Enum]) -> data.StructLayout:
+def host_layout(bits: int, space: type[enum.IntEnum]) -> data.StructLayout:
     """Lay out a host command as a PE sees it: write ``data`` to row ``addr`` of a space, or read.
 
     Parameters
     ----------
     bits : width of the data.
-    space : address spaces; ``CONTROL`` is one of them.
+    space : address spaces; 0 is the control space.
     """
     return data.StructLayout({
         "data": unsigned(bits),
         "addr": unsigned(ADDR_BITS),
-        "space": space,
+        "space": NumberShape(space, SPACE_BITS),
         "write": unsigned(1),
     })
 

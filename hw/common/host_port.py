@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream
 
-from zeroskip.hw.common.control import Command, Control, StatusBit
+from zeroskip.hw.common.control import CONTROL_SPACE, Command, Control, StatusBit
 from zeroskip.hw.common.formats import COUNTER_BITS
 from zeroskip.hw.common.params import address_bits
 
@@ -63,7 +63,6 @@ def serve_host(
     version : read from ``Control.VERSION``.
     lost : read from ``Control.STATUS`` as ``StatusBit.LOST``.
     """
-    control_space = host.shape()["space"].shape.CONTROL
     incoming: Any = array.cmd.payload
     command = incoming.command
     # Reads: in `host`, then out of the memory, then in `rsp`.
@@ -73,7 +72,7 @@ def serve_host(
     # up a cycle behind.
     was_running = Signal()
     m.d.sync += was_running.eq(array.running)
-    at_rest = (command.space == control_space) | ~(array.running | was_running)
+    at_rest = (command.space == CONTROL_SPACE) | ~(array.running | was_running)
     m.d.comb += array.cmd.ready.eq(~reading & at_rest)
     m.d.sync += [host_valid.eq(0), fetched.eq(host_valid & ~host.write)]
     with m.If(array.cmd.valid & array.cmd.ready):
@@ -86,7 +85,7 @@ def serve_host(
     with m.If(array.rsp.valid & array.rsp.ready):
         m.d.sync += [array.rsp.valid.eq(0), reading.eq(0)]
 
-    written = host_valid & host.write & (host.space == control_space)
+    written = host_valid & host.write & (host.space == CONTROL_SPACE)
     control = written & (host.addr == Control.COMMAND)
     m.d.comb += [
         run.start.eq(control & (host.data & Command.START).any()),
@@ -131,7 +130,7 @@ def serve_host(
     # No choice by number: with it, the areas of many PEs came out a third larger.
     chosen = (Mux(host_pe == pe, word, 0) for pe, word in enumerate(answers))
     m.d.comb += from_pe.eq(reduce(or_, chosen))
-    of_control = host.space == control_space
+    of_control = host.space == CONTROL_SPACE
     good = Mux(of_control, is_row, in_memory & (host_pe < len(answers)))
     answer = Mux(of_control, from_control, Mux(in_memory, from_pe, 0))
     with m.If(fetched):

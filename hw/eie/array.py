@@ -9,12 +9,12 @@ from zeroskip.hw.common.host_port import serve_host
 from zeroskip.hw.eie.ccu import Ccu
 from zeroskip.hw.eie.formats import (
     VERSION,
-    Space,
     command_layout,
     host_bits,
     host_layout,
     readable_rows,
 )
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.lnzd import LnzdTree
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.scan import Scan

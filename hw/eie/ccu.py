@@ -13,7 +13,8 @@ from zeroskip.hw.common.run_control import RunControl, RunSignature
 from zeroskip.hw.eie.codebook_load import CodebookLoad
 from zeroskip.hw.eie.control import Phase, control_layout
 from zeroskip.hw.eie.drain import Drain
-from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, StallClass, descriptor_layout
+from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, descriptor_layout
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Ccu"]

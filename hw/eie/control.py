@@ -4,7 +4,7 @@ from amaranth.lib import data, enum
 
 from zeroskip.hw.common.counters import counter_addr_bits
 from zeroskip.hw.common.formats import Activation
-from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Phase", "control_layout"]

@@ -4,21 +4,19 @@ Each layout stands here once. RTL views signals through the layouts; software pa
 :func:`.pack` or, for whole SRAMs, with the fields' offsets (:func:`entry_shifts`).
 """
 
-import enum as py_enum
 from collections.abc import Mapping
 
 from amaranth.hdl import Shape, signed, unsigned
-from amaranth.lib import data, enum
+from amaranth.lib import data
 
 from zeroskip.hw.common import formats as common
 from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, Activation
+from zeroskip.hw.eie.host import Space, StallClass
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = [
     "DESCRIPTOR_WORDS",
     "VERSION",
-    "Space",
-    "StallClass",
     "broadcast_layout",
     "command_layout",
     "descriptor_layout",
@@ -37,42 +35,8 @@ DESCRIPTOR_WORDS = 2
 """A descriptor is this many words of the program memory, lowest first."""
 
 
-class StallClass(py_enum.IntEnum):
-    """What a PE did in a cycle of a run; every cycle of every PE is exactly one of these."""
-
-    USEFUL = 0
-    """Issued an entry with a non-zero weight."""
-    PADDING = 1
-    """Issued a padding entry."""
-    FETCH = 2
-    """Had work, but waited for its pointers or Spmat word, or met an empty column."""
-    BLOCKED = 3
-    """Had no work, while another PE's full queue held the broadcast back."""
-    STARVED = 4
-    """Had no work, and no activation was there to be broadcast."""
-    TAIL = 5
-    """Had finished the layer, while other PEs or the pipeline had not."""
-    DRAIN = 6
-    """Wrote outputs: bias, shift, ReLU."""
-    SETUP = 7
-    """Waited for the descriptor and the codebook of the layer."""
-
-
 VERSION = 2
 """Version of the host interface and of the layouts, read from ``Control.VERSION``."""
-
-
-class Space(enum.Enum, shape=4):
-    """Host address spaces. Memories of PEs take the PE's number from the command."""
-
-    CONTROL = 0
-    PROGRAM = 1
-    CODEBOOK = 2
-    SPMAT = 3
-    POINTER = 4
-    BIAS = 5
-    ACT = 6
-    COUNTER = 7
 
 
 def entry_layout(p: EieParams) -> data.StructLayout:

@@ -10,7 +10,8 @@ from zeroskip.hw.common.queue import Queue
 from zeroskip.hw.eie.act_rw import ActRw
 from zeroskip.hw.eie.arithm import Arithm
 from zeroskip.hw.eie.control import Phase, control_layout
-from zeroskip.hw.eie.formats import Space, StallClass, broadcast_layout, host_layout, work_layout
+from zeroskip.hw.eie.formats import broadcast_layout, host_layout, work_layout
+from zeroskip.hw.eie.host import Space, StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.ptr_read import PtrRead
 from zeroskip.hw.eie.spmat_read import SpmatRead

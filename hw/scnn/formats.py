@@ -3,10 +3,10 @@
 ``docs/scnn.md`` says what the fields mean for a convolution; each layout stands here once.
 """
 
-import enum as py_enum
+import enum
 
 from amaranth.hdl import Shape, signed, unsigned
-from amaranth.lib import data, enum
+from amaranth.lib import data
 
 from zeroskip.hw.common import formats as common
 from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, Activation
@@ -40,7 +40,7 @@ DESCRIPTOR_WORDS = DESCRIPTOR_BITS // DESCRIPTOR_WORD_BITS
 """A descriptor is this many words of the program memory, lowest first."""
 
 
-class StallClass(py_enum.IntEnum):
+class StallClass(enum.IntEnum):
     """What a PE's multipliers did; counted in multiplier-cycles, F x I a PE and cycle of a run.
 
     In a cycle that issues a pair of vectors, products of two non-zeros count as USEFUL, the
@@ -65,7 +65,7 @@ class StallClass(py_enum.IntEnum):
     """Waited for the descriptor, or for the accumulators to be wiped."""
 
 
-class Space(enum.Enum, shape=4):
+class Space(enum.IntEnum):
     """Host address spaces. Memories of PEs and streams take their number from the command."""
 
     CONTROL = 0

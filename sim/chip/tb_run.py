@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zeroskip.hw.chip.formats import Go
 from zeroskip.hw.common.control import Control, StatusBit
-from zeroskip.hw.eie.formats import Space
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.bench.begin import PERIOD_NS, read_job, record, reset

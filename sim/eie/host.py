@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.hw.eie.formats import Space, command_layout
+from zeroskip.hw.eie.formats import command_layout
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.host import HostPort
 

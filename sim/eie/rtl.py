@@ -14,7 +14,7 @@ from zeroskip.compiler.eie.segment import Segment
 from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.image.readmem import to_hex
 from zeroskip.hw.eie.array import ARRAY_MODULE
-from zeroskip.hw.eie.formats import Space
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.rtl_build import build_array
 from zeroskip.sim.rtl.jobs import job_folder, simulate

@@ -6,7 +6,7 @@ import cocotb
 import numpy as np
 
 from zeroskip.hw.common.control import Control
-from zeroskip.hw.eie.formats import Space
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.begin import read_job, reset
 from zeroskip.sim.bench.recover import Disturbed, check_recovery, check_restart, check_stalls

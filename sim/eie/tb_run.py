@@ -15,7 +15,7 @@ from cocotb.utils import get_sim_time
 from numpy.typing import NDArray
 
 from zeroskip.hw.common.control import Control
-from zeroskip.hw.eie.formats import Space, StallClass
+from zeroskip.hw.eie.host import Space, StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.begin import PERIOD_NS, read_job, record, reset
 from zeroskip.sim.eie.host import EieHost

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from tests.support.tiers import simulated
 from zeroskip.compiler.image.readmem import to_hex
 from zeroskip.flow.eie.host import load_image, run_image
-from zeroskip.flow.eie.spaces import Command, Control, Space
 from zeroskip.flow.host import Board, HostError, Line
 from zeroskip.flow.host.codec import Answer, Frames, answer, frame
 from zeroskip.flow.host.errors import NoAnswerError
 from zeroskip.hw.board.instances import board_instance
 from zeroskip.hw.board.protocol import FRAME_BYTES, Byte, Opcode, Status
+from zeroskip.hw.common.control import Command, Control
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.board.build import build_board
 from zeroskip.sim.board.process import SimulatedBoard, simulated_board

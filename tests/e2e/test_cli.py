@@ -22,7 +22,7 @@ from zeroskip.cli.app import app
 from zeroskip.cli.arrays import show_value
 from zeroskip.hw.common import run_control
 from zeroskip.hw.eie.control import Phase
-from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.host import StallClass
 
 COMMANDS = ("compress", "compile", "run", "verify", "info")
 

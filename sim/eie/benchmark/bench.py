@@ -11,7 +11,7 @@ from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.compiler.image.image import Image
-from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS, PAPER_MHZ, EieLayer
 from zeroskip.sim.eie.storage import layer_storage, per_nonzero, stored_bits
 from zeroskip.sim.run import run

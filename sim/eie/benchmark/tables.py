@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from zeroskip.base.tables import Table, percent
-from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.sim.eie.benchmark.bench import EieBench
 from zeroskip.sim.eie.storage import describe_bits, per_nonzero
 

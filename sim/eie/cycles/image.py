@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import ImageError
 from zeroskip.compiler.eie.engine import EiePart
-from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.sim.eie.cycles.program import PassModel, run_program
 from zeroskip.sim.eie.cycles.work import column_work
 from zeroskip.sim.eie.loadings import image_loadings

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.sim.sweep.table import Columns
 
 __all__ = ["EIE_COLUMNS"]

@@ -12,7 +12,7 @@ from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.passes.fixed_point import quantize_input
-from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, run_image
 from zeroskip.sim.eie.machine import layer_inputs
 from zeroskip.sim.eie.storage import layer_storage, per_nonzero, pointer_bits

@@ -6,21 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from zeroskip.flow.eie import spaces
 from zeroskip.flow.host.codec import Frames, answer, frame, request
 from zeroskip.hw.board.protocol import FRAME_BYTES
-from zeroskip.hw.eie import formats
+from zeroskip.hw.eie.host import Space, place_of
 
 ROOT = Path(__file__).parents[3]
-
-
-def test_numbers_are_those_of_the_hardware() -> None:
-    theirs = {one.name: int(one.value) for one in formats.Space}
-    assert {one.name: int(one) for one in spaces.Space} == theirs
-
-
-def test_as_many_stall_classes_as_the_hardware() -> None:
-    assert len(formats.StallClass) == spaces.NUM_STALL_CLASSES
 
 
 def test_needs_neither_amaranth_nor_torch() -> None:
@@ -33,8 +23,8 @@ def test_needs_neither_amaranth_nor_torch() -> None:
 
 
 def test_places_of_srams() -> None:
-    assert spaces.place_of("pe_12/ptr_odd") == (spaces.Space.POINTER, 12, 1, 2)
-    assert spaces.place_of("program") == (spaces.Space.PROGRAM, 0, 0, 1)
+    assert place_of("pe_12/ptr_odd") == (Space.POINTER, 12, 1, 2)
+    assert place_of("program") == (Space.PROGRAM, 0, 0, 1)
 
 
 def test_requests_that_no_board_takes_are_refused() -> None:

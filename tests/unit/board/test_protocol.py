@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from zeroskip.flow.eie.spaces import Command, Control, Space, StatusBit
 from zeroskip.flow.host.line import BAUD
 from zeroskip.hw.board.protocol import (
     ARGUMENT_BYTES,
@@ -22,6 +21,8 @@ from zeroskip.hw.board.protocol import (
     Opcode,
     Status,
 )
+from zeroskip.hw.common.control import Command, Control, StatusBit
+from zeroskip.hw.eie.host import Space
 from zeroskip.sim.board.build import SIM_DIVISOR, BoardModel
 
 TEXT = (Path(__file__).parents[3] / "docs/protocol.md").read_text()

@@ -16,7 +16,8 @@ from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.eie.segment import Descriptor, program_words
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear, linear_chain
 from zeroskip.hw.common.control import Command, Control
-from zeroskip.hw.eie.formats import VERSION, Space, readable_rows
+from zeroskip.hw.eie.formats import VERSION, readable_rows
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.program import PassModel, run_program
 from zeroskip.sim.eie.cycles.work import column_work

@@ -16,7 +16,7 @@ from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.common.control import Command, Control
 from zeroskip.hw.eie.array import PE_MODULE, EieArray
-from zeroskip.hw.eie.formats import Space, StallClass
+from zeroskip.hw.eie.host import Space, StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.sim.bench.assembly import ArrayBench

@@ -9,7 +9,8 @@ from zeroskip.hw.common.counters import counter_addr_bits
 from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, pack
 from zeroskip.hw.eie.ccu import Ccu
 from zeroskip.hw.eie.control import Phase
-from zeroskip.hw.eie.formats import StallClass, descriptor_layout
+from zeroskip.hw.eie.formats import descriptor_layout
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.pysim import simulate
 

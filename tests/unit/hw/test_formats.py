@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from zeroskip.hw.common.control import Control
 from zeroskip.hw.common.formats import ADDR_BITS, DESCRIPTOR_WORD_BITS, bias_word, pack
 from zeroskip.hw.eie.formats import (
-    Space,
-    StallClass,
     broadcast_layout,
     command_layout,
     descriptor_layout,
@@ -24,6 +22,7 @@ from zeroskip.hw.eie.formats import (
     sram_files,
     work_layout,
 )
+from zeroskip.hw.eie.host import Space, StallClass
 from zeroskip.hw.eie.params import EieParams
 
 PARAMS = [

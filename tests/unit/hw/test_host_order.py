@@ -22,7 +22,7 @@ from tests.unit.hw.host_model import check_in_order
 from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.ir.fixed import run_graph
 from zeroskip.hw.eie.array import PE_MODULE, EieArray
-from zeroskip.hw.eie.formats import Space
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.sim.bench.assembly import assemble
 

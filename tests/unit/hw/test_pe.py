@@ -10,7 +10,8 @@ from amaranth.hdl import Fragment
 
 from zeroskip.hw.common.formats import bias_word, pack
 from zeroskip.hw.eie.control import Phase
-from zeroskip.hw.eie.formats import Space, StallClass, entry_layout, pointer_layout
+from zeroskip.hw.eie.formats import entry_layout, pointer_layout
+from zeroskip.hw.eie.host import Space, StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.sim.bench.assembly import Watch, count_reads

@@ -13,7 +13,7 @@ from zeroskip.base.errors import InputError
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
-from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.result import Result
 from zeroskip.sim.run import run

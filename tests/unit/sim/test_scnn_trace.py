@@ -17,7 +17,7 @@ from zeroskip import EieParams, compile
 from zeroskip.base.errors import ImageError, InputError
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import INPUT
-from zeroskip.hw.eie.formats import StallClass as EieStallClass
+from zeroskip.hw.eie.host import StallClass as EieStallClass
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.sim.result import Result

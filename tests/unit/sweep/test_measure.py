@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.unit.sweep.conftest import BASE
 from zeroskip.compiler.api import compile_quantized
-from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.sim.eie.streams import column_streams
 from zeroskip.sim.eie.sweep.grid import Point, grid
 from zeroskip.sim.eie.sweep.measure import measure_points

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from zeroskip.base.errors import InputError
-from zeroskip.hw.eie.formats import StallClass
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
 from zeroskip.sim.eie.sweep.curves import draw_figure

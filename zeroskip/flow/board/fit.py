@@ -7,7 +7,8 @@ from zeroskip.hw.board.boards import FAMILIES, Board
 from zeroskip.hw.board.protocol import FRAME_BYTES
 from zeroskip.hw.common.counters import counter_addr_bits
 from zeroskip.hw.common.formats import COUNTER_BITS
-from zeroskip.hw.eie.formats import StallClass, sram_files
+from zeroskip.hw.eie.formats import sram_files
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Need", "check_fit", "in_blocks", "is_single", "memory_needs"]

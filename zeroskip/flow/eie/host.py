@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.flow.eie.spaces import NUM_STALL_CLASSES, Control, Space, place_of
 from zeroskip.flow.host.board import Board
 from zeroskip.flow.host.errors import HostError
 from zeroskip.hw.board.protocol import params_digest
+from zeroskip.hw.common.control import Control
+from zeroskip.hw.eie.host import Space, StallClass, place_of
 
 if TYPE_CHECKING:
     from zeroskip.compiler.eie.engine import EiePart
@@ -164,7 +165,7 @@ class _Runs:
                 file = board.source() ^ (not segment.program[-1].swap)
                 read = self._read_acts(count, file)
                 vectors[layer] = np.concatenate([vectors.get(layer, read[:0])[:first], read])
-        shape = (0, self._p.num_pes, NUM_STALL_CLASSES)
+        shape = (0, self._p.num_pes, len(StallClass))
         return vectors[layer], cycles, np.concatenate([np.zeros(shape, np.int64), *counted])
 
     def _write_acts(self, rows: NDArray[np.int64], file: int) -> None:
@@ -187,9 +188,9 @@ class _Runs:
 
     def _read_counters(self, segment: Segment) -> NDArray[np.int64]:
         p, passes = self._p, len(segment.program)
-        count = passes * NUM_STALL_CLASSES
+        count = passes * len(StallClass)
         words = self._board.read(Space.COUNTER, 0, count * p.num_pes, size=4, across=p.num_pes)
-        by_pe = words.astype(np.int64).reshape(passes, NUM_STALL_CLASSES, p.num_pes)
+        by_pe = words.astype(np.int64).reshape(passes, len(StallClass), p.num_pes)
         return by_pe.transpose(0, 2, 1)
 
 

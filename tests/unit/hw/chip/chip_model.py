@@ -17,6 +17,7 @@ from zeroskip.hw.chip.formats import (
 )
 from zeroskip.hw.common.control import Command, StatusBit
 from zeroskip.hw.eie import formats as eie
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.scnn import formats as scnn
 
 E, S = eie_model.P, scnn_model.P
@@ -112,4 +113,4 @@ class ChipModel:
         for position in range(6):
             row, pe = divmod(position, E.num_pes)
             word = None if values is None else int(values[position]) & 0xFFFFFFFF
-            self.eie.memory[eie.Space.ACT, pe, row] = word
+            self.eie.memory[Space.ACT, pe, row] = word

@@ -10,7 +10,7 @@ from zeroskip.compiler.scnn.tiles import encode_tiles
 from zeroskip.hw.chip.formats import handoff_layout
 from zeroskip.hw.chip.handoff import Handoff
 from zeroskip.hw.common.control import Control, StatusBit
-from zeroskip.hw.eie import formats as eie
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn import formats as scnn
 from zeroskip.hw.scnn.params import ScnnParams
@@ -127,7 +127,7 @@ def test_copies_every_position_in_order(
             )
             if valid and ready:
                 command = payload.command
-                assert command.space == eie.Space.ACT
+                assert command.space == Space.ACT
                 assert command.write
                 value = command.data & ((1 << E.act_bits) - 1)
                 place = command.addr * E.num_pes + payload.pe

@@ -21,9 +21,9 @@ from zeroskip.hw.chip.formats import (
 )
 from zeroskip.hw.chip.top import EIE_MODULE, SCNN_MODULE, Chip
 from zeroskip.hw.common.control import Command, Control, StatusBit
-from zeroskip.hw.eie import formats as eie
 from zeroskip.hw.eie.array import PE_MODULE as EIE_PE_MODULE
 from zeroskip.hw.eie.array import EieArray
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.hw.scnn import formats as scnn
 from zeroskip.hw.scnn.array import PE_MODULE as SCNN_PE_MODULE
@@ -64,14 +64,14 @@ def draw(seed: int) -> tuple[list[list[Told]], list[list[Told]], ChipModel]:
 def result() -> list[Told]:
     """Ask EIE for the first row of both files."""
     rows = [0, eie_model.ACT]
-    return of("eie", [Told(eie.Space.ACT, row, pe) for row in rows for pe in range(E.num_pes)])
+    return of("eie", [Told(Space.ACT, row, pe) for row in rows for pe in range(E.num_pes)])
 
 
 def mixed(rng: Random, convs: list[list[Told]], linears: list[list[Told]]) -> list[list[Told]]:
     """Draw commands to the chip, and put them between those to its engines."""
     everything = Go.SCNN | Go.HANDOFF | Go.EIE
     status = [chip(Register.STATUS)]
-    cycles = of("eie", [Told(eie.Space.CONTROL, Control.CYCLES)])
+    cycles = of("eie", [Told(Space.CONTROL, Control.CYCLES)])
     start = [Told(scnn.Space.CONTROL, Control.COMMAND, 0, Command.START)]
     kinds = [
         lambda: go(everything) + result() + cycles,
@@ -120,7 +120,7 @@ def test_lost_outputs_are_not_handed_over() -> None:
     (network,) = model.scnn.networks
     full = np.full(network.layer.in_shape, S.max_act)
     behind = {"append": True, "swap": False, "out_dense": True}
-    old = [Told(eie.Space.ACT, row, pe, 9) for row in range(3) for pe in range(E.num_pes)]
+    old = [Told(Space.ACT, row, pe, 9) for row in range(3) for pe in range(E.num_pes)]
     load = [
         *of("scnn", scnn_model.loading(network)),
         *of("scnn", scnn_model.program_writes(network, **behind)),
@@ -130,7 +130,7 @@ def test_lost_outputs_are_not_handed_over() -> None:
         *configure(),
     ]
     everything, status = Go.SCNN | Go.HANDOFF | Go.EIE, chip(Register.STATUS)
-    cycles = Told(eie.Space.CONTROL, Control.CYCLES, engine="eie")
+    cycles = Told(Space.CONTROL, Control.CYCLES, engine="eie")
 
     def looks() -> list[Told]:
         """Wait for the end, and look at all that may have changed."""

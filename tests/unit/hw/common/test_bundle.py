@@ -7,8 +7,8 @@ from amaranth.lib import wiring
 from zeroskip.hw.chip.top import Chip
 from zeroskip.hw.common.bundle import bundle, constants, port_table, ports
 from zeroskip.hw.common.control import Command, Control
-from zeroskip.hw.eie import formats
 from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.hw.scnn.array import ScnnArray
@@ -34,7 +34,7 @@ def lint(top: str, *files: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("params", [EieParams(), SMALL])
 def test_example_and_files_stand_alone(params: EieParams, tmp_path: Path) -> None:
     pe, array = Pe(params), EieArray(params)
-    enums = (formats.Space, Control, Command)
+    enums = (Space, Control, Command)
     (tmp_path / "eie_array.vh").write_text(constants("EIE", ports(array), enums))
     file = tmp_path / "eie_array.sv"
     file.write_text(bundle([(PE_MODULE, pe), (ARRAY_MODULE, array)], [params], "test"))

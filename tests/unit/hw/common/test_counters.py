@@ -7,7 +7,7 @@ from amaranth.hdl import Fragment
 
 from zeroskip.hw.common.counters import Counters, counter_addr_bits
 from zeroskip.hw.common.params import ArrayParams
-from zeroskip.hw.eie.formats import StallClass as EieClass
+from zeroskip.hw.eie.host import StallClass as EieClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.formats import StallClass as ScnnClass
 from zeroskip.hw.scnn.params import ScnnParams
