@@ -10,7 +10,8 @@ from zeroskip.compiler.eie.segment import Segment
 from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.ir.graph import INPUT, QuantLinear
 from zeroskip.compiler.system.moves import Load, Move, Moves, RowsIn, RowsOut, RowTensor, Run
-from zeroskip.hw.eie.formats import Space, load_bits
+from zeroskip.hw.eie.formats import load_bits
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["segment_moves"]

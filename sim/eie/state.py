@@ -9,7 +9,8 @@ from scipy.sparse import coo_array
 
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.common.formats import Activation
-from zeroskip.hw.eie.formats import Space, load_bits, sram_files
+from zeroskip.hw.eie.formats import load_bits, sram_files
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.decode import expand
 from zeroskip.sim.eie.streams import ColumnStream, Pass, column_streams, read_program

@@ -92,7 +92,8 @@ def test_control_space() -> None:
     told = dict(re.findall(r"(\d) (\w+)", rows["CONTROL"][2]))
     assert told == {str(one.value): one.name.lower() for one in Control}
     bits = {int(bit) for bit in re.findall(r"\b([1248]) (?=start|clear|with)", FLAT)}
-    assert bits == {one.value for one in Command}
+    # A board has no stream of rows that could be taken up.
+    assert bits == {one.value for one in Command} - {Command.NEXT}
     told = re.search(r"Status \(.*?reset", FLAT)
     assert told is not None
     bits = {1 << int(bit) for bit in re.findall(r"bit (\d)(?= a | the )", told.group())}
