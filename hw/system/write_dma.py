@@ -12,12 +12,13 @@ from zeroskip.hw.system.bursts import Bursts
 from zeroskip.hw.system.formats import write_request_layout
 from zeroskip.hw.system.params import SystemParams
 
-__all__ = ["UNANSWERED", "WriteDma"]
+__all__ = ["AHEAD", "UNANSWERED", "WriteDma"]
 
 UNANSWERED = 16
 """Bursts that are on their way, or not yet answered, at most."""
 
-_AHEAD = 4  # bursts whose addresses are sent before their beats
+AHEAD = 4
+"""Bursts whose addresses are sent before all of their beats have come, at most."""
 
 
 class WriteDma(wiring.Component):
@@ -60,7 +61,7 @@ class WriteDma(wiring.Component):
         m = Module()
         aw, w, b = self.axi.aw, self.axi.w, self.axi.b
         m.submodules.bursts = bursts = Bursts(self._p)
-        m.submodules.lengths = lengths = Queue(unsigned(8), _AHEAD)
+        m.submodules.lengths = lengths = Queue(unsigned(8), AHEAD)
         m.submodules.answers = answers = Queue(unsigned(1), UNANSWERED)
         wiring.connect(m, wiring.flipped(self.request), bursts.i)
 
