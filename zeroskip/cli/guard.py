@@ -63,7 +63,9 @@ def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         describe: Any = getattr(error, "format_message", None)
         if describe is None:
             raise
-        message = f"{' '.join(describe().split()).rstrip('.')}; see {name} --help"
+        context = getattr(error, "ctx", None)
+        whose = name if context is None else context.command_path
+        message = f"{' '.join(describe().split()).rstrip('.')}; see {whose} --help"
         code = REFUSED
     # Ctrl-C is an exit of its own in newer versions of the library.
     message = message or ("interrupted" if code == INTERRUPTED else "")
