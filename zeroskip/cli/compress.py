@@ -64,7 +64,7 @@ def _as_group(command: Callable[..., Any]) -> Callable[..., Any]:
             return
         for name in required:
             if values[name] is None:
-                raise InputError(f"Missing option '--{name}'; see zeroskip --help")
+                raise InputError(f"Missing option '--{name}'; see {ctx.command_path} --help")
         command(**values)
 
     context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
