@@ -101,7 +101,7 @@ def _document(
         "compress": dataclasses.asdict(report),
         "words": result.words,
         "differ": result.differ,
-        "differences": [str(one) for one in result.differences],
+        "differences": [str(difference) for difference in result.differences],
         "metrics": metrics.to_dict(),
     }
 

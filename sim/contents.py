@@ -56,7 +56,7 @@ def compare_files(
     wrong : numbers of layers that differ.
     most : words that are listed.
     """
-    if [set(one) for one in own] != [set(one) for one in again]:
+    if [set(srams) for srams in own] != [set(srams) for srams in again]:
         return
     count = 0
     for run, (files, expected) in enumerate(zip(own, again, strict=True)):
@@ -82,4 +82,4 @@ def compare_files(
 
 
 def _word(limbs: Any) -> int:
-    return sum(int(limb) << 64 * at for at, limb in enumerate(limbs))
+    return sum(int(limb) << 64 * place for place, limb in enumerate(limbs))

@@ -143,7 +143,7 @@ class Machine(ABC, Generic[PartT]):
         """Return the multipliers of the array."""
 
     @abstractmethod
-    def count(self, part: PartT, tensors: Tensors, tell: Callable[[int, int], None]) -> Counts:
+    def count(self, part: PartT, tensors: Tensors, report: Callable[[int, int], None]) -> Counts:
         """Count the cycles that the RTL takes.
 
         Parameters

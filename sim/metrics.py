@@ -79,7 +79,9 @@ class LayerMetrics:
         slots = self.cycles * multipliers if self.cycles else None
         stalls = None
         if counted is not None and counted.any():
-            stalls = {one.name.lower(): float(counted[one] / counted.sum()) for one in classes}
+            stalls = {
+                stall.name.lower(): float(counted[stall] / counted.sum()) for stall in classes
+            }
         return dataclasses.replace(
             self,
             utilisation=self.useful_macs / slots if slots else None,
@@ -178,8 +180,10 @@ def _measure_part(
     selection, rtl = comparison.selection, comparison.rtl
     part, array = selection.part, machine(selection.part.engine)
     multipliers = array.multipliers(part.params)
-    places = [at for at, one in enumerate(part.graph.layers) if one.name in selection.layers]
-    layers = [part.graph.layers[at] for at in places]
+    places = [
+        place for place, layer in enumerate(part.graph.layers) if layer.name in selection.layers
+    ]
+    layers = [part.graph.layers[place] for place in places]
     inputs = [concatenate(tensors, layer.inputs) for layer in layers]
     pairs = zip(layers, inputs, strict=True)
     useful = np.stack([useful_macs(layer, values) for layer, values in pairs], axis=1)
@@ -222,7 +226,7 @@ def _total(
     cycles: float,
 ) -> LayerMetrics:
     """Add up layers."""
-    weights, nnz = sum(one.weights for one in measured), sum(one.nnz for one in measured)
+    weights, nnz = sum(layer.weights for layer in measured), sum(layer.nnz for layer in measured)
     read = sum(values.size for values in inputs)
     summed = [name for name, value in measured[0].stored.items() if type(value) is int]
     return LayerMetrics(
@@ -231,8 +235,8 @@ def _total(
         nnz=nnz,
         density=nnz / max(1, weights),
         act_density=sum(int(np.count_nonzero(values)) for values in inputs) / max(1, read),
-        dense_macs=sum(one.dense_macs for one in measured),
+        dense_macs=sum(layer.dense_macs for layer in measured),
         useful_macs=float(useful.sum(axis=1).mean()),
         cycles=cycles,
-        stored={name: sum(one.stored[name] for one in measured) for name in summed},
+        stored={name: sum(layer.stored[name] for layer in measured) for name in summed},
     )

@@ -35,10 +35,10 @@ def is_exact(result: VerifyResult, metrics: RunMetrics) -> bool:
 
 def verdict(result: VerifyResult, metrics: RunMetrics) -> list[str]:
     """Return the first differences and contradictions, and last what the comparison says."""
-    lines = [str(one) for one in result.differences]
+    lines = [str(difference) for difference in result.differences]
     if result.differ > len(result.differences):
         lines.append(f"... and {result.differ - len(result.differences)} differences more")
-    lines += [str(one) for one in result.cycle_differences]
+    lines += [str(difference) for difference in result.cycle_differences]
     lines += [*result.problems, *metrics.problems[:_SHOWN]]
     lines.append(f"cycle model: {result.counters} counters compared, {result.cycles_differ} differ")
     exact = "NOT bit-exact" if result.differ or result.problems else "bit-exact"
@@ -133,7 +133,7 @@ def run_document(result: Result) -> dict[str, Any]:
         "inputs": len(result.outputs),
         "shape": list(result.outputs.shape),
         "clipped_inputs": None if result.clipped is None else result.clipped.to_dict(),
-        "saturated": None if saturated is None else [int(one.sum()) for one in saturated],
+        "saturated": None if saturated is None else [int(counts.sum()) for counts in saturated],
         "cycles": _listed(result.cycles),
         "reload_cycles": _listed(result.reload_cycles),
         "latency": _listed(result.latency),
@@ -159,8 +159,10 @@ def _stalls(part: PartResult) -> dict[str, dict[str, int]] | None:
         return None
     sums = part.counters.sum(axis=(0, 2))
     return {
-        name: {one.name.lower(): int(sums[at, one]) for one in machine(part.engine).classes}
-        for at, name in enumerate(part.layers)
+        name: {
+            stall.name.lower(): int(sums[number, stall]) for stall in machine(part.engine).classes
+        }
+        for number, name in enumerate(part.layers)
     }
 
 
@@ -196,17 +198,17 @@ def _part_document(part: Comparison, measured: PartMetrics) -> dict[str, Any]:
         "engine": measured.engine,
         "words": part.words,
         "differ": part.differ,
-        "differences": [asdict(one) for one in part.differences],
+        "differences": [asdict(difference) for difference in part.differences],
         "counters": part.counters,
         "cycles_differ": part.cycles_differ,
-        "cycle_differences": [asdict(one) for one in part.cycle_differences],
+        "cycle_differences": [asdict(difference) for difference in part.cycle_differences],
         "cycles": {
             "total": int(part.rtl.cycles.sum()),
             "per_input": part.rtl.cycles.tolist(),
             "per_layer": {
-                one.name: round(one.cycles * samples)
-                for one in measured.layers
-                if one.cycles is not None
+                layer.name: round(layer.cycles * samples)
+                for layer in measured.layers
+                if layer.cycles is not None
             }
             or None,
         },
@@ -231,44 +233,44 @@ def _part_tables(part: PartMetrics, inputs: int) -> list[Table]:
             ],
             [
                 [
-                    one.name,
-                    one.kind,
-                    _shape(one.in_shape),
-                    _shape(one.out_shape),
-                    percent(one.density),
-                    percent(one.act_density),
-                    *(one.stored[name] for name in stored),
-                    *_work_cells(one),
+                    layer.name,
+                    layer.kind,
+                    _shape(layer.in_shape),
+                    _shape(layer.out_shape),
+                    percent(layer.density),
+                    percent(layer.act_density),
+                    *(layer.stored[name] for name in stored),
+                    *_work_cells(layer),
                 ]
-                for one in every
+                for layer in every
             ],
         )
     ]  # fmt: skip
-    if any(one.stalls for one in every):
-        names = [one.name.lower() for one in machine(part.engine).classes]
+    if any(layer.stalls for layer in every):
+        names = [stall.name.lower() for stall in machine(part.engine).classes]
         tables.append(
             Table(
                 f"Where the multiplier cycles of {engine} went (each line adds up to 100 %)",
                 ["layer", *names],
                 [
                     [
-                        one.name,
-                        *(percent(one.stalls[name]) if one.stalls else "-" for name in names),
+                        layer.name,
+                        *(percent(layer.stalls[name]) if layer.stalls else "-" for name in names),
                     ]
-                    for one in every
+                    for layer in every
                 ],
             )
         )
     return tables
 
 
-def _work_cells(one: LayerMetrics) -> Sequence[object]:
+def _work_cells(layer: LayerMetrics) -> Sequence[object]:
     return [
-        _or_dash(one.cycles, "{:.1f}".format),
-        f"{one.useful_macs:.1f}",
-        one.dense_macs,
-        _or_dash(one.utilisation, percent),
-        _or_dash(one.speedup, "{:.2f} x".format),
+        _or_dash(layer.cycles, "{:.1f}".format),
+        f"{layer.useful_macs:.1f}",
+        layer.dense_macs,
+        _or_dash(layer.utilisation, percent),
+        _or_dash(layer.speedup, "{:.2f} x".format),
     ]
 
 

@@ -26,7 +26,7 @@ class PartResult:
     ----------
     engine : of the array.
     layers : names of the layers that it computed, in order.
-    held : output of every layer by name, (n, C, H, W) int64, as the hardware holds it: channels
+    tensors : output of every layer by name, (n, C, H, W) int64, as the hardware has it: channels
         of inner layers may be renumbered. From RTL as each pass wrote it.
     read : tensors that leave the array, as a host reads them; None from golden.
     saturated : by layer, (n,) int64 outputs that saturation changed; None from RTL, which has no
@@ -43,7 +43,7 @@ class PartResult:
 
     engine: str
     layers: tuple[str, ...]
-    held: Tensors
+    tensors: Tensors
     read: Tensors | None = None
     saturated: Tensors | None = None
     run_cycles: NDArray[np.int64] | None = None
@@ -89,7 +89,7 @@ class Result:
         """``outputs`` as integers; from RTL and cycle model as a host reads them."""
         tensors: Tensors = {}
         for part in self.parts:
-            tensors |= part.held if part.read is None else part.read
+            tensors |= part.tensors if part.read is None else part.read
         found = [self._in_order(name, tensors[name]) for name in self.image.graph.outputs]
         whole = np.concatenate(found, axis=1)
         return whole.reshape(len(whole), *self.image.output_shape)
@@ -99,7 +99,7 @@ class Result:
         """The input, and every layer's output by name as the arrays have them, (n, C, H, W)."""
         found = {INPUT: self.planes}
         for part in self.parts:
-            found |= part.held
+            found |= part.tensors
         return found
 
     @cached_property
@@ -108,7 +108,7 @@ class Result:
         return {
             name: self._in_order(name, tensor)
             for part in self.parts
-            for name, tensor in part.held.items()
+            for name, tensor in part.tensors.items()
         }
 
     def _in_order(self, name: str, tensor: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -134,7 +134,7 @@ class Result:
             if part.saturated is None:
                 return None
             found |= part.saturated
-        return tuple(found[one.name] for one in self.image.graph.layers if one.name in found)
+        return tuple(found[layer.name] for layer in self.image.graph.layers if layer.name in found)
 
     @property
     def cycles(self) -> NDArray[np.int64] | None:
@@ -182,7 +182,7 @@ class Result:
 
 def _sum(arrays: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
     """Add up; None where one is missing."""
-    known = [one for one in arrays if one is not None]
+    known = [array for array in arrays if array is not None]
     return np.sum(known, axis=0) if len(known) == len(arrays) else None
 
 
@@ -195,6 +195,6 @@ def by_layer(passes: Sequence[int], layers: int, counters: NDArray[np.int64]) ->
     layers : how many there are.
     """
     sums = np.zeros((len(counters), layers, *counters.shape[2:]), np.int64)
-    for at, layer in enumerate(passes):
-        sums[:, layer] += counters[:, at]
+    for number, layer in enumerate(passes):
+        sums[:, layer] += counters[:, number]
     return sums

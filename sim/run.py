@@ -112,7 +112,7 @@ def count_planes(
     tensors = {INPUT: planes}
     parts: list[PartResult] = []
     for part, computed in zip(image.parts, golden.parts, strict=True):
-        tensors |= computed.held
+        tensors |= computed.tensors
         step = f"count {part.engine} cycles"
         counts = machine(part.engine).count(
             part, tensors, lambda done, total, step=step: report(step, done, total)
@@ -120,7 +120,7 @@ def count_planes(
         parts.append(
             dataclasses.replace(
                 computed,
-                read={name: computed.held[name] for name in part.graph.outputs},
+                read={name: computed.tensors[name] for name in part.graph.outputs},
                 run_cycles=counts.run_cycles,
                 counters=counts.counters,
                 reload_cycles=counts.reload_cycles,

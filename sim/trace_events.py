@@ -78,7 +78,7 @@ def write_events(
             for time, text in part:
                 times.append(time)
                 texts.append(text)
-            for at in np.argsort(np.array(times), kind="stable").tolist():
-                file.write(separator + texts[at])
+            for number in np.argsort(np.array(times), kind="stable").tolist():
+                file.write(separator + texts[number])
                 separator = ",\n"
         file.write("\n]}\n")

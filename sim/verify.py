@@ -89,7 +89,7 @@ class VerifyResult:
     @property
     def differences(self) -> tuple[Any, ...]:
         """The first words that differ, of each array."""
-        return tuple(one for part in self.parts for one in part.differences)
+        return tuple(difference for part in self.parts for difference in part.differences)
 
     @property
     def counters(self) -> int:
@@ -104,7 +104,7 @@ class VerifyResult:
     @property
     def cycle_differences(self) -> tuple[CycleDifference, ...]:
         """The first counters of a PE that differ, of each array."""
-        return tuple(one for part in self.parts for one in part.cycle_differences)
+        return tuple(difference for part in self.parts for difference in part.cycle_differences)
 
     def _repr_html_(self: Any) -> str:
         # Here, since the report is of results.

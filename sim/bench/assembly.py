@@ -105,9 +105,9 @@ async def count_reads(ctx: Any, memories: Mapping[str, Memory], reads: Counter[s
     ]
     enables = Cat(port.en for _, port in ports)
     while True:
-        _, _, told = await ctx.tick().sample(enables)
-        for at, (name, _) in enumerate(ports):
-            reads[name] += told >> at & 1
+        _, _, enabled = await ctx.tick().sample(enables)
+        for number, (name, _) in enumerate(ports):
+            reads[name] += enabled >> number & 1
 
 
 class ArrayBench:

@@ -28,7 +28,7 @@ def guard_of(port: str, ports: Sequence[str]) -> str | None:
     """Return the ``valid`` that says when a port means something; None if it always does."""
     if port.endswith(("valid", "ready")):
         return None
-    stems = [one.removesuffix("valid") for one in ports if one.endswith("valid")]
+    stems = [port.removesuffix("valid") for port in ports if port.endswith("valid")]
     found = [stem for stem in stems if port.startswith(stem)]
     return max(found, key=len) + "valid" if found else None
 

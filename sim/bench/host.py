@@ -73,8 +73,8 @@ class HostPort:
         for begin in range(0, len(commands), _CHUNK):
             for space, pe, row, *limbs in commands[begin : begin + _CHUNK].tolist():
                 data = limbs[0]
-                for at, limb in enumerate(limbs[1:], 1):
-                    data |= limb << 64 * at
+                for place, limb in enumerate(limbs[1:], 1):
+                    data |= limb << 64 * place
                 self._payload.value = (
                     data << shift["data"]
                     | row << shift["addr"]

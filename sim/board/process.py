@@ -94,12 +94,12 @@ def board_clock(port: str) -> Callable[[], float] | None:
     file = _clocks() / Path(port).name
     try:
         with file.open("rb") as opened:
-            held = mmap.mmap(opened.fileno(), _CLOCK.size, prot=mmap.PROT_READ)
-        _, process = _CLOCK.unpack(held)
+            mapped = mmap.mmap(opened.fileno(), _CLOCK.size, prot=mmap.PROT_READ)
+        _, process = _CLOCK.unpack(mapped)
         os.kill(process, 0)
     except (OSError, ValueError, OverflowError):
         return None  # or it was left behind by one that was killed
-    return lambda: _CLOCK.unpack(held)[0] / CLOCK_HZ
+    return lambda: _CLOCK.unpack(mapped)[0] / CLOCK_HZ
 
 
 def _clocks() -> Path:

@@ -37,8 +37,8 @@ class ChipHost:
     async def configure(self, fields: Mapping[str, int]) -> None:
         """Say where SCNN's outputs are, see :func:`.handoff_layout`."""
         word = pack(handoff_layout(self._params), **fields)
-        for at in range(HANDOFF_WORDS):
-            await self._write(Register.HANDOFF + at, word >> 64 * at & (1 << 64) - 1)
+        for place in range(HANDOFF_WORDS):
+            await self._write(Register.HANDOFF + place, word >> 64 * place & (1 << 64) - 1)
 
     async def go(self, what: Go) -> None:
         """Do a sequence, and wait for its end."""

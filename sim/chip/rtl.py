@@ -158,10 +158,10 @@ def _write(folder: Path, scnn: ScnnParams, eie: EieParams, job: ChipJob) -> None
         file.write_bytes(to_hex(sram.words, sram.width))
     assert job.eie.store is not None
     drained = [
-        [at, one.dst_base + row]
-        for at, one in enumerate(job.eie.program)
-        if one.drain
-        for row in range(one.drain_rows)
+        [number, descriptor.dst_base + row]
+        for number, descriptor in enumerate(job.eie.program)
+        if descriptor.drain
+        for row in range(descriptor.drain_rows)
     ]
     document = {
         "params": asdict(scnn),
@@ -176,7 +176,9 @@ def _write(folder: Path, scnn: ScnnParams, eie: EieParams, job: ChipJob) -> None
 
 
 def _collect(path: Path, job: ChipJob, samples: int) -> ChipResult:
-    bounds = np.cumsum([one.drain_rows if one.drain else 0 for one in job.eie.program])[:-1]
+    bounds = np.cumsum([
+        descriptor.drain_rows if descriptor.drain else 0 for descriptor in job.eie.program
+    ])[:-1]
     with np.load(path, allow_pickle=False) as file:
 
         def stacked(name: str) -> NDArray[np.int64]:

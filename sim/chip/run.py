@@ -69,5 +69,5 @@ def _waves(
 ) -> Waves:
     moved = sum(tensors[name].size for name in part.graph.given if name in tensors)
     assert counted[-1].read is not None
-    moved += sum(one.size for one in counted[-1].read.values())
+    moved += sum(tensor.size for tensor in counted[-1].read.values())
     return expected_waves(path, counted, moved // part.params.mult_i)

@@ -65,4 +65,4 @@ def _interleaved(part: EiePart) -> Sequence[float | None]:
             entries[window.layer] += window.ends[:, -1]
     except CompileError:
         return [None] * len(entries)
-    return [float(one.mean() / one.max()) if one.any() else 1.0 for one in entries]
+    return [float(counts.mean() / counts.max()) if counts.any() else 1.0 for counts in entries]

@@ -46,7 +46,7 @@ class DecodedLayer:
 class _Step:
     """A pass with what it reads, and the rows of the vectors that it is about."""
 
-    one: Pass
+    descriptor: Pass
     srams: Srams
     streams: Sequence[ColumnStream]
     src_first: int
@@ -80,12 +80,12 @@ def decode(
         )
     layers: list[DecodedLayer] = []
     for index, (begin, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-        mine = steps[begin:end]
+        of_layer = steps[begin:end]
         cols, rows = placement[index], placement[index + 1]
-        books = [_codebook(step.srams["codebook"], step.one, params) for step in mine]
+        books = [_codebook(step.srams["codebook"], step.descriptor, params) for step in of_layer]
         kinds = {
-            (step.one.shift, step.one.activation, *book)
-            for step, book in zip(mine, books, strict=True)
+            (step.descriptor.shift, step.descriptor.activation, *book)
+            for step, book in zip(of_layer, books, strict=True)
         }
         if len(kinds) > 1:
             raise ValueError(
@@ -93,11 +93,11 @@ def decode(
             )
         layers.append(
             DecodedLayer(
-                codes=_codes(mine, cols, rows, params),
+                codes=_codes(of_layer, cols, rows, params),
                 codebook=books[0],
-                bias=_bias(mine, rows, params),
-                shift=mine[0].one.shift,
-                relu=mine[0].one.activation == Activation.RELU,
+                bias=_bias(of_layer, rows, params),
+                shift=of_layer[0].descriptor.shift,
+                relu=of_layer[0].descriptor.activation == Activation.RELU,
             )
         )
     return tuple(layers)
@@ -121,11 +121,17 @@ def _steps(
             dst_first, after = loading.store[0], sum(loading.store)
         program = read_program(srams["program"], params)
         streams = column_streams(srams, params, program)
-        for one, per_pe in zip(program, streams, strict=True):
+        for descriptor, per_pe in zip(program, streams, strict=True):
             steps.append(
-                _Step(one, srams, per_pe, src_first + one.src_base, dst_first + one.dst_base)
+                _Step(
+                    descriptor,
+                    srams,
+                    per_pe,
+                    src_first + descriptor.src_base,
+                    dst_first + descriptor.dst_base,
+                )
             )
-            if one.swap:
+            if descriptor.swap:
                 ends.append(len(steps))
                 src_first = 0
         if after is not None and not program[-1].swap and len(ends) + 1 < len(placement):
@@ -146,11 +152,11 @@ def _codes(
     found: list[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]] = []
     scanned = 0
     for step, drain in zip(steps, _drains(steps), strict=True):
-        one = step.one
+        descriptor = step.descriptor
         if step.src_first != scanned:
             raise ValueError(f"a pass must scan from row {scanned}, not {step.src_first}")
-        scanned += one.src_rows
-        if one.drain:
+        scanned += descriptor.src_rows
+        if descriptor.drain:
             if int(cols.max()) >= scanned * params.num_pes:
                 raise ValueError(
                     f"src_rows must reach position {cols.max()}, not only {scanned} rows"
@@ -158,14 +164,14 @@ def _codes(
             scanned = 0
         for pe, stream in enumerate(step.streams):
             codes, position, local = expand(stream)
-            if codes.max(initial=0) > one.last_code:
+            if codes.max(initial=0) > descriptor.last_code:
                 raise ValueError(
-                    f"codes of pe_{pe} must be at most {one.last_code}, as no more weights are "
-                    f"loaded, but one is {codes.max()}"
+                    f"codes of pe_{pe} must be at most {descriptor.last_code}, as no more weights "
+                    f"are loaded, but one is {codes.max()}"
                 )
-            if len(local) and local.max() >= drain.one.drain_rows:
+            if len(local) and local.max() >= drain.descriptor.drain_rows:
                 raise ValueError(
-                    f"entries of pe_{pe} must stay below local row {drain.one.drain_rows}, "
+                    f"entries of pe_{pe} must stay below local row {drain.descriptor.drain_rows}, "
                     f"but one is at {local.max()}"
                 )
             real = codes != 0
@@ -188,9 +194,9 @@ def _drains(steps: Sequence[_Step]) -> list[_Step]:
     """Find, for each pass of a layer, the one that drains its sums."""
     drains: list[_Step] = []
     for step in reversed(steps):
-        if not step.one.drain and not drains:
+        if not step.descriptor.drain and not drains:
             raise ValueError("the last pass of a layer must drain, but keeps its sums")
-        drains.append(step if step.one.drain else drains[-1])
+        drains.append(step if step.descriptor.drain else drains[-1])
     return drains[::-1]
 
 
@@ -221,17 +227,19 @@ def _index(positions: NDArray[np.int64], placed: NDArray[np.int64], what: str) -
     return result
 
 
-def _codebook(words: NDArray[np.uint64], one: Pass, params: EieParams) -> NDArray[np.int64]:
+def _codebook(words: NDArray[np.uint64], descriptor: Pass, params: EieParams) -> NDArray[np.int64]:
     """Read the codebook of a pass."""
-    base = one.codebook * params.num_codes
+    base = descriptor.codebook * params.num_codes
     weights = signed(words[base : base + params.num_codes, 0], params.weight_bits)
     if len(weights) != params.num_codes:
         raise ValueError(
-            f"codebook {one.codebook} must have {params.num_codes} weights, not {len(weights)}"
+            f"codebook {descriptor.codebook} must have {params.num_codes} weights, "
+            f"not {len(weights)}"
         )
     if weights[0] != 0:
         raise ValueError(
-            f"codebook {one.codebook} must start with 0, not {weights[0]}: padding decodes to it"
+            f"codebook {descriptor.codebook} must start with 0, not {weights[0]}: "
+            "padding decodes to it"
         )
     return weights
 
@@ -240,24 +248,26 @@ def _bias(steps: Sequence[_Step], rows: NDArray[np.int64], params: EieParams) ->
     """Read a layer's biases; each row must be written by just one pass."""
     bias = np.zeros(len(rows), np.int64)
     written = np.zeros(len(rows), np.int64)
-    half = np.uint64(bias_word(0, steps[0].one.shift))
+    half = np.uint64(bias_word(0, steps[0].descriptor.shift))
     local, pe_of_row = np.divmod(rows, params.num_pes)
     for step in steps:
-        one, srams, first = step.one, step.srams, step.dst_first
-        if not one.drain:
+        descriptor, srams, first = step.descriptor, step.srams, step.dst_first
+        if not descriptor.drain:
             continue
-        here = (local >= first) & (local < first + one.drain_rows)
+        here = (local >= first) & (local < first + descriptor.drain_rows)
         written += here
         for pe in range(params.num_pes):
-            words = srams[f"pe_{pe}/bias"][one.bias_base : one.bias_base + one.drain_rows, 0]
-            if len(words) != one.drain_rows:
+            words = srams[f"pe_{pe}/bias"][
+                descriptor.bias_base : descriptor.bias_base + descriptor.drain_rows, 0
+            ]
+            if len(words) != descriptor.drain_rows:
                 raise ValueError(
-                    f"pe_{pe}/bias must have {one.bias_base + one.drain_rows} rows, "
+                    f"pe_{pe}/bias must have {descriptor.bias_base + descriptor.drain_rows} rows, "
                     f"not {len(srams[f'pe_{pe}/bias'])}"
                 )
-            mine = np.flatnonzero(here & (pe_of_row == pe))
-            slots = local[mine] - first
-            bias[mine] = signed(words[slots] - half, params.acc_bits)
+            rows_here = np.flatnonzero(here & (pe_of_row == pe))
+            slots = local[rows_here] - first
+            bias[rows_here] = signed(words[slots] - half, params.acc_bits)
             if np.delete(words, slots).any():
                 raise ValueError(f"biases of pe_{pe} must be 0 where it has no row")
     if (written != 1).any():

@@ -55,14 +55,14 @@ def describe_part(part: EiePart) -> Description:
             ["memory", "size", "used: min", "mean", "max", "max used"],
             [
                 [
-                    one.name,
-                    one.size,
-                    one.used.min(),
-                    f"{one.used.mean():.1f}",
-                    one.used.max(),
-                    _share(one.used.max(), one.size),
+                    memory.name,
+                    memory.size,
+                    memory.used.min(),
+                    f"{memory.used.mean():.1f}",
+                    memory.used.max(),
+                    _share(memory.used.max(), memory.size),
                 ]
-                for one in use
+                for memory in use
             ],
         ),
     ]  # fmt: skip
@@ -93,9 +93,10 @@ def describe_part(part: EiePart) -> Description:
             for layer, even in rows
         },
         "memories": [
-            {"name": one.name, "size": one.size, "used": _spread(one.used)} for one in use
+            {"name": memory.name, "size": memory.size, "used": _spread(memory.used)}
+            for memory in use
         ],
-        "run_choices": [asdict(one) for one in choices],
+        "run_choices": [asdict(choice) for choice in choices],
         "stored_bits": bits,
         "stored_bits_per_nonzero": per_nonzero(bits, nnz) if nnz else None,
         "reload_cycles": {"first": first, "later": later},
@@ -119,7 +120,9 @@ def _choices(part: EiePart) -> tuple[RunChoice, ...]:
         patterns.append(Pattern(columns, rows[stored.indices]))
     heights = [local_rows(rows, part.params) for rows in part.placement[1:]]
     found = run_choices(patterns, heights, part.params)
-    done = next((at for at, one in enumerate(found) if not one.padding), len(found) - 1)
+    done = next(
+        (number for number, choice in enumerate(found) if not choice.padding), len(found) - 1
+    )
     return found[: done + 1]
 
 
@@ -128,8 +131,14 @@ def _choice_tables(choices: tuple[RunChoice, ...]) -> list[Table]:
     if len(choices) < 2:
         return []
     rows = [
-        [one.run_bits, one.entries, one.padding, _share(one.padding, one.entries), one.bits]
-        for one in choices
+        [
+            choice.run_bits,
+            choice.entries,
+            choice.padding,
+            _share(choice.padding, choice.entries),
+            choice.bits,
+        ]
+        for choice in choices
     ]
     columns = ["run_bits", "entries", "padding", "of entries", "bits of Spmat words"]
     return [Table("Runs of this width (run_bits), and of wider ones", columns, rows)]

@@ -36,9 +36,9 @@ class _Eie(Machine[EiePart]):
     def multipliers(self, params: Any) -> int:
         return params.num_pes
 
-    def count(self, part: EiePart, tensors: Tensors, tell: Callable[[int, int], None]) -> Counts:
+    def count(self, part: EiePart, tensors: Tensors, report: Callable[[int, int], None]) -> Counts:
         inputs = layer_inputs(part, tensors)
-        cycles, counters = run_image(part, inputs, tell)
+        cycles, counters = run_image(part, inputs, report)
         return Counts(
             cycles[:, None],
             by_layer(part.passes, len(part.layers), counters),
@@ -73,9 +73,9 @@ class _Eie(Machine[EiePart]):
     ) -> tuple[Compared, Sequence[str]]:
         del image
         assert rtl.read is not None
-        pairs = [(name, model.held[name], rtl.held[name]) for name in selection.layers]
+        pairs = [(name, model.tensors[name], rtl.tensors[name]) for name in selection.layers]
         last = selection.layers[-1]
-        pairs.append((f"{last} (as read by the host)", model.held[last], rtl.read[last]))
+        pairs.append((f"{last} (as read by the host)", model.tensors[last], rtl.read[last]))
         return compare_words(pairs, WordDifference, most), ()
 
     def problems(self, part: EiePart, folder: str, image: Image, most: int) -> Sequence[str]:
@@ -120,11 +120,11 @@ class _Eie(Machine[EiePart]):
 
     def storage(self, part: EiePart) -> Mapping[str, Mapping[str, Any]]:
         return {
-            one.name: {
-                "entries": int(one.entries.sum()),
-                "padding": int(one.padding.sum()),
+            layer.name: {
+                "entries": int(layer.entries.sum()),
+                "padding": int(layer.padding.sum()),
             }
-            for one in layer_storage(part)
+            for layer in layer_storage(part)
         }
 
     def describe(self, part: EiePart) -> Description:

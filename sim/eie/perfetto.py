@@ -55,12 +55,12 @@ class EieTrace:
 
     def parts(self) -> Iterator[Iterator[Event]]:
         """Give the events of each pass, in any order."""
-        for number, one in enumerate(self._passes):
-            yield self._events(one, number)
+        for number, traced in enumerate(self._passes):
+            yield self._events(traced, number)
 
-    def _events(self, one: TracedPass, number: int) -> Iterator[Event]:
-        times, base = one.times, self._begin + one.offset
-        layer = self._part.layers[one.layer].name
+    def _events(self, traced: TracedPass, number: int) -> Iterator[Event]:
+        times, base = traced.times, self._begin + traced.offset
+        layer = self._part.layers[traced.layer].name
         phases = {
             "setup": (times.start, times.ready),
             "compute": (times.ready, times.drain),
@@ -71,22 +71,22 @@ class EieTrace:
                 args = {"layer": layer, "pass": number}
                 where = self._array, _CCU, base + begin, base + end
                 yield slice_event(*where, f"{name} {layer}", args)
-        yield from self._columns(one, base)
+        yield from self._columns(traced, base)
         width = len(str(self._part.params.num_pes - 1))
         for pe in range(self._part.params.num_pes):
             head = f'{{"ph":"C","pid":{self._queues},"name":"queue of PE {pe:0{width}}","ts":'
             for time, level in _levels(times.entered[:, pe], times.popped[:, pe]):
                 yield base + time, f'{head}{base + time},"args":{{"entries":{level}}}}}'
 
-    def _columns(self, one: TracedPass, base: int) -> Iterator[Event]:
-        work = one.work
-        at, pes = np.nonzero(one.times.issued >= 0)
-        cycles = work.issue[at, pes]
-        entries = work.entries[at, pes]
+    def _columns(self, traced: TracedPass, base: int) -> Iterator[Event]:
+        work = traced.work
+        places, pes = np.nonzero(traced.times.issued >= 0)
+        cycles = work.issue[places, pes]
+        entries = work.entries[places, pes]
         # Padding that went along with the entry after it took no cycle, but is stored.
-        padding = entries - (cycles - work.padding[at, pes])
-        begins = base + one.times.issued[at, pes] - cycles + 1
-        fields = (pes + 1, begins, cycles, one.columns[at], entries, padding)
+        padding = entries - (cycles - work.padding[places, pes])
+        begins = base + traced.times.issued[places, pes] - cycles + 1
+        fields = (pes + 1, begins, cycles, traced.columns[places], entries, padding)
         for tid, ts, dur, column, stored, pads in zip(*(f.tolist() for f in fields), strict=True):
             # There may be millions, and json.dumps takes ten times as long.
             text = (

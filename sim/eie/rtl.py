@@ -186,7 +186,7 @@ def _describe(folder: Path, number: int, job: Job, host_load: bool) -> dict[str,
     contents = {
         "begin": first if host_load else {},
         "again": {name: sram for name, sram in first.items() if name in replaced},
-        **{str(at): srams for at, srams in enumerate(later, 1)},
+        **{str(run): srams for run, srams in enumerate(later, 1)},
     }
     for key, srams in contents.items():
         np.save(folder / f"writes_{number}_{key}.npy", host_writes(srams))
@@ -200,10 +200,10 @@ def _describe(folder: Path, number: int, job: Job, host_load: bool) -> dict[str,
                 "swapped": segment.program[-1].swap,
                 "num_passes": len(segment.program),
                 "drained": [
-                    [at, one.dst_base + row]
-                    for at, one in enumerate(segment.program)
-                    if one.drain
-                    for row in range(one.drain_rows)
+                    [number, descriptor.dst_base + row]
+                    for number, descriptor in enumerate(segment.program)
+                    if descriptor.drain
+                    for row in range(descriptor.drain_rows)
                 ],
             }
             for segment in job.segments
@@ -212,8 +212,10 @@ def _describe(folder: Path, number: int, job: Job, host_load: bool) -> dict[str,
 
 
 def _collect(path: Path, job: Job) -> RtlResult:
-    program = [one for segment in job.segments for one in segment.program]
-    bounds = np.cumsum([one.drain_rows if one.drain else 0 for one in program])[:-1]
+    program = [descriptor for segment in job.segments for descriptor in segment.program]
+    bounds = np.cumsum([
+        descriptor.drain_rows if descriptor.drain else 0 for descriptor in program
+    ])[:-1]
     with np.load(path, allow_pickle=False) as results:
         return RtlResult(
             tuple(np.split(results["outputs"], bounds, axis=1)),

@@ -25,17 +25,21 @@ def image_job(part: EiePart, columns: NDArray[np.int64]) -> Job:
 def image_result(part: EiePart, raw: RtlResult) -> PartResult:
     """Put passes together to layers, and positions in the network's order."""
     samples = len(raw.cycles)
-    held: dict[str, NDArray[np.int64]] = {}
+    tensors: dict[str, NDArray[np.int64]] = {}
     for number, layer in enumerate(part.layers):
-        passes = [raw.outputs[at] for at, of in enumerate(part.passes) if of == number]
+        passes = [
+            output
+            for output, computed in zip(raw.outputs, part.passes, strict=True)
+            if computed == number
+        ]
         written = np.concatenate(passes, axis=1).reshape(samples, -1)
-        held[layer.name] = written[:, part.placement[number + 1], None, None]
+        tensors[layer.name] = written[:, part.placement[number + 1], None, None]
     result = raw.result.reshape(samples, -1)[:, part.placement[-1], None, None]
     counters = by_layer(part.passes, len(part.layers), raw.counters)
     return PartResult(
         engine=part.engine,
-        layers=tuple(held),
-        held=held,
+        layers=tuple(tensors),
+        tensors=tensors,
         read={part.layers[-1].name: result},
         run_cycles=raw.cycles[:, None],
         reload_cycles=raw.reload_cycles,

@@ -101,7 +101,7 @@ def memory_use(part: EiePart) -> tuple[MemoryUse, ...]:
     p = part.params
 
     acts = min(max(part.heights), p.num_acts)
-    accs = max(one.drain_rows for one in part.program)
+    accs = max(descriptor.drain_rows for descriptor in part.program)
     every = np.ones(p.num_pes, np.int64)
     return (
         MemoryUse("spmat_words", _loaded(part, "spmat").max(axis=0), p.spmat_words),
@@ -111,7 +111,7 @@ def memory_use(part: EiePart) -> tuple[MemoryUse, ...]:
         MemoryUse("num_accs", accs * every, p.num_accs),
         MemoryUse(
             "num_descriptors",
-            np.array([max(len(one.program) for one in part.segments)]),
+            np.array([max(len(segment.program) for segment in part.segments)]),
             p.num_descriptors,
         ),
     )
@@ -132,8 +132,8 @@ def pointer_bits(part: EiePart, layer: int) -> int:
     """Count the bits of the pointers that the passes of a layer read."""
     p = part.params
     columns = [
-        one.src_rows * p.num_pes
-        for one, number in zip(part.program, part.passes, strict=True)
+        descriptor.src_rows * p.num_pes
+        for descriptor, number in zip(part.program, part.passes, strict=True)
         if number == layer
     ]
     width = Shape.cast(pointer_layout(p)).width

@@ -115,11 +115,11 @@ def read_program(words: NDArray[np.uint64], params: EieParams) -> tuple[Pass, ..
     """
     found = read_descriptors(words, descriptor_layout(params), DESCRIPTOR_WORDS)
     program = tuple(Pass(**fields) for fields in found)
-    for before, one in pairwise(program):
-        if one.codebook == before.codebook and one.last_code != before.last_code:
+    for before, descriptor in pairwise(program):
+        if descriptor.codebook == before.codebook and descriptor.last_code != before.last_code:
             raise ValueError(
-                f"passes with codebook {one.codebook} must load it up to one code, "
-                f"not {before.last_code} and {one.last_code}"
+                f"passes with codebook {descriptor.codebook} must load it up to one code, "
+                f"not {before.last_code} and {descriptor.last_code}"
             )
     return program
 
@@ -149,10 +149,10 @@ def column_streams(
     for pe in range(params.num_pes):
         codes, runs = _entries(srams[f"pe_{pe}/spmat"], params)
         pointers = _pointers(srams, pe, params)
-        mine: list[ColumnStream] = []
-        for index, one in enumerate(program):
-            after = one.ptr_base + one.src_rows * params.num_pes + 1
-            part = pointers[one.ptr_base : after]
+        streams: list[ColumnStream] = []
+        for index, descriptor in enumerate(program):
+            after = descriptor.ptr_base + descriptor.src_rows * params.num_pes + 1
+            part = pointers[descriptor.ptr_base : after]
             if after > len(pointers):
                 raise ValueError(
                     f"pe_{pe}/ptr_even and ptr_odd must hold {after} pointers for pass {index}, "
@@ -165,8 +165,8 @@ def column_streams(
                     f"pointers of pe_{pe} must end at entry {len(codes)}, not {part[-1]}, "
                     f"in pass {index}"
                 )
-            mine.append(ColumnStream(codes, runs, part))
-        per_pe.append(mine)
+            streams.append(ColumnStream(codes, runs, part))
+        per_pe.append(streams)
     return tuple(zip(*per_pe, strict=True))
 
 
@@ -174,13 +174,13 @@ def _entries(
     words: NDArray[np.uint64], params: EieParams
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Take words of one PE's Spmat SRAM apart to codes and runs."""
-    at = entry_shifts(params)
+    shifts = entry_shifts(params)
     bits = np.zeros((len(words), params.entries_per_word), np.uint64)
     for slot in range(params.entries_per_word):
-        bits[:, slot] = take_bits(words, slot * at["stride"], at["stride"])
+        bits[:, slot] = take_bits(words, slot * shifts["stride"], shifts["stride"])
     flat = bits.reshape(-1)
-    codes = flat >> np.uint64(at["code"]) & np.uint64((1 << params.code_bits) - 1)
-    runs = flat >> np.uint64(at["run"]) & np.uint64((1 << params.run_bits) - 1)
+    codes = flat >> np.uint64(shifts["code"]) & np.uint64((1 << params.code_bits) - 1)
+    runs = flat >> np.uint64(shifts["run"]) & np.uint64((1 << params.run_bits) - 1)
     return codes.astype(np.uint8), runs.astype(np.uint8)
 
 

@@ -22,7 +22,7 @@ class _Run(Disturbed):
         self.params = EieParams.from_dict(job["params"])
         self._eie = EieHost(dut, self.params)
         super().__init__(dut, self._eie, Space.ACT)
-        ((self._segment,),) = (one["segments"] for one in job["jobs"])
+        ((self._segment,),) = (record["segments"] for record in job["jobs"])
         (self._rows,) = np.load(folder / "inputs_0.npy", allow_pickle=False)
 
     async def load(self) -> None:

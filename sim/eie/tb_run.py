@@ -34,14 +34,14 @@ async def run_image(dut: Any) -> None:
     fields = dut.out_pass, dut.out_row, dut.out_data
     cocotb.start_soon(record(dut.clk, dut.out_valid, fields, recorded))
 
-    for number, one in enumerate(job["jobs"]):
-        runs = _Runs(host, params, recorded, one["segments"], folder, number)
+    for number, run_fields in enumerate(job["jobs"]):
+        runs = _Runs(host, params, recorded, run_fields["segments"], folder, number)
         await host.write_all(runs.writes("begin"))
         samples: list[dict[str, Any]] = []
         for rows in np.load(folder / f"inputs_{number}.npy", allow_pickle=False):
             await host.clear()
             try:
-                samples.append(await runs.run(rows, one["max_cycles"], again=bool(samples)))
+                samples.append(await runs.run(rows, run_fields["max_cycles"], again=bool(samples)))
             except SimTimeoutError:
                 (folder / "hang").write_text(f"input {len(samples)}")
                 return
@@ -87,24 +87,24 @@ class _Runs:
         cycles = reload_cycles = nanoseconds = last_layer = 0
         if again:
             reload_cycles += await self._timed(host.write_all(self.writes("again")))
-        for at, segment in enumerate(self._segments):
-            final = at == len(self._segments) - 1
+        for number, segment in enumerate(self._segments):
+            final = number == len(self._segments) - 1
             first_layer, last_layer = segment["layers"]
-            if at:
-                reload_cycles += await self._timed(host.write_all(self.writes(str(at))))
+            if number:
+                reload_cycles += await self._timed(host.write_all(self.writes(str(number))))
                 await host.clear_counters()
             if segment["load"]:
                 first, count = segment["load"]
                 part = vectors[first_layer][first : first + count]
                 spent = await self._timed(host.load_acts(part, await host.source()))
-                reload_cycles += spent if at else 0
+                reload_cycles += spent if number else 0
             self._recorded.clear()
             begin = time.perf_counter_ns()
-            await with_timeout(host.run(keep=at > 0), max_cycles * PERIOD_NS, "ns")
+            await with_timeout(host.run(keep=number > 0), max_cycles * PERIOD_NS, "ns")
             nanoseconds += time.perf_counter_ns() - begin
             written = [[number, row] for number, row, _ in self._recorded]
             if written != segment["drained"]:
-                raise RuntimeError(f"segment {at}: passes and rows {written} were written")
+                raise RuntimeError(f"segment {number}: passes and rows {written} were written")
             outputs += [split_outputs(data, params) for _, _, data in self._recorded]
             cycles += await host.read(Space.CONTROL, Control.CYCLES)
             counters += await read_counters(host, params, segment["num_passes"])
@@ -154,10 +154,10 @@ async def read_counters(host: EieHost, params: EieParams, passes: int) -> list[l
     return [
         [
             [
-                await host.read(Space.COUNTER, at * len(StallClass) + stall, pe)
+                await host.read(Space.COUNTER, number * len(StallClass) + stall, pe)
                 for stall in StallClass
             ]
             for pe in range(params.num_pes)
         ]
-        for at in range(passes)
+        for number in range(passes)
     ]

@@ -22,15 +22,17 @@ def run_golden(image: Image, planes: NDArray[np.int64]) -> Result:
     tensors = {INPUT: planes}
     parts: list[PartResult] = []
     for part in image.parts:
-        held: dict[str, NDArray[np.int64]] = {}
+        computed: dict[str, NDArray[np.int64]] = {}
         saturated: dict[str, NDArray[np.int64]] = {}
         for layer in part.graph.layers:
             x = concatenate(tensors, layer.inputs)
             widths = {"acc_bits": part.params.acc_bits, "act_bits": part.params.act_bits}
             y, clipped = run_layer(layer, x, **widths)
-            tensors[layer.name] = held[layer.name] = y
+            tensors[layer.name] = computed[layer.name] = y
             saturated[layer.name] = clipped
         parts.append(
-            PartResult(engine=part.engine, layers=tuple(held), held=held, saturated=saturated)
+            PartResult(
+                engine=part.engine, layers=tuple(computed), tensors=computed, saturated=saturated
+            )
         )
     return Result(image=image, planes=planes, parts=tuple(parts))

@@ -45,7 +45,7 @@ def read_descriptors(
 
 def unpack(bits: int, layout: data.StructLayout) -> dict[str, int]:
     """Take packed unsigned fields apart."""
-    return {str(name): bits >> at.offset & ((1 << at.width) - 1) for name, at in layout}
+    return {str(name): bits >> field.offset & ((1 << field.width) - 1) for name, field in layout}
 
 
 def take_bits(words: NDArray[np.uint64], offset: int, width: int) -> NDArray[np.uint64]:

@@ -120,8 +120,8 @@ def _name_curves(panel: Axes) -> None:
 
 def _panel(panel: Axes, history: Sequence[Commit], design: str) -> None:
     versions = {
-        at: commit.designs[design]["units"]
-        for at, commit in enumerate(history)
+        place: commit.designs[design]["units"]
+        for place, commit in enumerate(history)
         if design in commit.designs
     }
     newest = versions[max(versions)]
@@ -132,7 +132,7 @@ def _panel(panel: Axes, history: Sequence[Commit], design: str) -> None:
         *zip(units, COLOURS, MARKERS, strict=False),
     ]:
         label = "whole PE" if name == "pe" else name.removeprefix("pe ")
-        points = {at: v[name]["logic_ge"] for at, v in versions.items() if name in v}
+        points = {place: v[name]["logic_ge"] for place, v in versions.items() if name in v}
         panel.plot(
             [*points],
             [*points.values()],
@@ -146,6 +146,8 @@ def _panel(panel: Axes, history: Sequence[Commit], design: str) -> None:
     # Not every commit has room for its name.
     step = -(-len(history) // 8)
     shown = range(0, len(history), step)
-    panel.set_xticks(shown, [history[at].name for at in shown], rotation=45, ha="right", fontsize=7)
+    panel.set_xticks(
+        shown, [history[place].name for place in shown], rotation=45, ha="right", fontsize=7
+    )
     # Room for the names of the curves.
     panel.set_xlim(-0.3, len(history) - 1 + max(1.0, 0.45 * len(history)))

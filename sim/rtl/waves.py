@@ -94,14 +94,14 @@ def expected_waves(path: Path, counted: Sequence[Counted], moved: int) -> Waves:
     counted : what the cycle models say of each array.
     moved : words that the host writes and reads.
     """
-    runs = [one.run_cycles for one in counted if one.run_cycles is not None]
-    reloads = [one.reload_cycles for one in counted if one.reload_cycles is not None]
-    counters = [one.counters.size for one in counted if one.counters is not None]
+    runs = [part.run_cycles for part in counted if part.run_cycles is not None]
+    reloads = [part.reload_cycles for part in counted if part.reload_cycles is not None]
+    counters = [part.counters.size for part in counted if part.counters is not None]
     return Waves(
         path,
         len(runs[0]),
-        sum(int(one.sum()) for one in runs),
-        sum(int(one.sum()) for one in reloads),
+        sum(int(cycles.sum()) for cycles in runs),
+        sum(int(cycles.sum()) for cycles in reloads),
         moved + sum(counters),
     )
 

@@ -42,8 +42,8 @@ def scnn_problems(
         for number, (made, layer) in enumerate(zip(decoded, graph.layers, strict=True)):
             expected = as_decoded(layer, graph)
             pairs = {
-                one.name: (getattr(made, one.name), getattr(expected, one.name))
-                for one in fields(made)
+                field.name: (getattr(made, field.name), getattr(expected, field.name))
+                for field in fields(made)
             }
             if differ := different_numbers(layer.name, pairs):
                 found += differ
@@ -65,15 +65,15 @@ def scnn_problems(
 
 def _wrong_codebooks(part: ScnnPart) -> list[int]:
     """Find layers with another codebook, those of its weights included that no code names."""
-    p, held, found = part.params, np.empty((0, 1), np.uint64), dict[int, None]()
+    p, codebooks, found = part.params, np.empty((0, 1), np.uint64), dict[int, None]()
     for run in part.runs:
-        held = run.srams["codebook"].words if "codebook" in run.srams else held
-        for layer, one in zip(run.passes, run.program, strict=True):
+        codebooks = run.srams["codebook"].words if "codebook" in run.srams else codebooks
+        for layer, descriptor in zip(run.passes, run.program, strict=True):
             conv = part.layers[layer]
             # Areas have a codebook each, whose only weight all their codes name.
             if conv.codebook is None or conv.areas:
                 continue
-            words = held[one.codebook * p.num_codes :, 0][: len(conv.codebook)]
+            words = codebooks[descriptor.codebook * p.num_codes :, 0][: len(conv.codebook)]
             mask = np.uint64((1 << p.weight_bits) - 1)
             if not np.array_equal(words, conv.codebook.astype(np.int64).view(np.uint64) & mask):
                 found[layer] = None
@@ -87,8 +87,8 @@ def _densities(report: Mapping[str, Any]) -> dict[str, float]:
         return {}
     known = {INPUT: numbers.get("input_density")}
     known |= {
-        str(one.get("name")): one.get("out_density")
-        for one in numbers.get("layers") or []
-        if isinstance(one, dict)
+        str(layer.get("name")): layer.get("out_density")
+        for layer in numbers.get("layers") or []
+        if isinstance(layer, dict)
     }
     return {name: float(value) for name, value in known.items() if isinstance(value, float | int)}

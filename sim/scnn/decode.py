@@ -98,7 +98,7 @@ def decode(
     reader = _Reader(graph, params)
     for run in runs:
         reader.run(run)
-    return tuple(assemble(layer, reader.parts[at]) for at, layer in enumerate(graph.layers))
+    return tuple(assemble(layer, reader.parts[number]) for number, layer in enumerate(graph.layers))
 
 
 class _Reader:
@@ -124,9 +124,9 @@ class _Reader:
                 f"{len(run.passes)} and {len(run.outputs)}"
             )
         streams = [self._stream(number) for number in range(self._params.num_streams)]
-        for one, layer, output in zip(program, run.passes, run.outputs, strict=True):
-            self._pass(one, layer, output, streams)
-            if one.swap:
+        for descriptor, layer, output in zip(program, run.passes, run.outputs, strict=True):
+            self._pass(descriptor, layer, output, streams)
+            if descriptor.swap:
                 self._directories.swap()
 
     def _stream(self, number: int) -> StreamReader:
@@ -139,69 +139,70 @@ class _Reader:
 
     def _pass(
         self,
-        one: PassFields,
+        descriptor: PassFields,
         layer: int,
         output: PassOutput | None,
         streams: Sequence[StreamReader],
     ) -> None:
         """Go through a pass."""
-        conv, blocks = self._graph.layers[layer], self._directories.blocks(one)
-        landing = Landing.of(one, self._params)
-        if one.wipe:
+        conv, blocks = self._graph.layers[layer], self._directories.blocks(descriptor)
+        landing = Landing.of(descriptor, self._params)
+        if descriptor.wipe:
             self._open, self._landing = {}, landing
         elif landing != self._landing:
             raise ValueError(f"sums of layer {conv.name!r} must stay where they are, or be wiped")
-        if one.init_min != one.keep_zeros:
+        if descriptor.init_min != descriptor.keep_zeros:
             raise ValueError(
                 f"a pass of layer {conv.name!r} must begin with the least number where it looks at "
                 "zeros, and there only"
             )
-        if not one.drain and one.groups != 1:
-            raise ValueError(f"a pass without drain must have one group, not {one.groups}")
-        entries = self._directories.source(one)
+        if not descriptor.drain and descriptor.groups != 1:
+            raise ValueError(f"a pass without drain must have one group, not {descriptor.groups}")
+        entries = self._directories.source(descriptor)
         for stream in range(blocks):
             products = self._open.setdefault(stream, [])
-            for group in range(one.groups):
-                for block in streams[stream].group(one.log_kc):
-                    made = self._products(one, conv, landing, entries[stream], block)
-                    products.append(replace(made, outputs=made.outputs + group * one.kc))
+            for group in range(descriptor.groups):
+                for block in streams[stream].group(descriptor.log_kc):
+                    made = self._products(descriptor, conv, landing, entries[stream], block)
+                    products.append(replace(made, outputs=made.outputs + group * descriptor.kc))
         for stream in streams[blocks:]:
-            for _ in range(one.groups):
-                list(stream.group(one.log_kc))
-        if not one.drain:
+            for _ in range(descriptor.groups):
+                list(stream.group(descriptor.log_kc))
+        if not descriptor.drain:
             if output is not None:
                 raise ValueError(f"a pass of layer {conv.name!r} without drain has outputs")
             return
         if output is None:
             raise ValueError(f"a pass of layer {conv.name!r} must say what it writes")
-        self._drain(one, layer, output, blocks)
+        self._drain(descriptor, layer, output, blocks)
 
     def _products(
         self,
-        one: PassFields,
+        descriptor: PassFields,
         conv: QuantConv,
         landing: Landing,
         entries: Mapping[int, Entry],
         block: Block,
     ) -> _Products:
         """Find out what the weights of a block are for."""
-        entry = entries.get(one.src_base + block.channel)
+        entry = entries.get(descriptor.src_base + block.channel)
         if entry is None:
             raise ValueError(
                 f"weights of layer {conv.name!r} work on directory entry "
-                f"{one.src_base + block.channel}, which has nothing"
+                f"{descriptor.src_base + block.channel}, which has nothing"
             )
-        tile = one.ho * conv.stride[0], one.wo * conv.stride[1]
-        if (entry.steps, entry.tile, entry.y_stride) != (conv.stride, tile, one.y_stride):
+        tile = descriptor.ho * conv.stride[0], descriptor.wo * conv.stride[1]
+        if (entry.steps, entry.tile, entry.y_stride) != (conv.stride, tile, descriptor.y_stride):
             raise ValueError(
                 f"layer {conv.name!r} must read {conv.stride} phases of tiles of {tile} with a row "
-                f"stride of {one.y_stride}, not {entry.steps} of {entry.tile} with {entry.y_stride}"
+                f"stride of {descriptor.y_stride}, not {entry.steps} of {entry.tile} with "
+                f"{entry.y_stride}"
             )
-        if one.keep_zeros and not entry.dense:
+        if descriptor.keep_zeros and not entry.dense:
             raise ValueError(
                 f"layer {conv.name!r} looks at zeros, but those of {entry.tensor!r} are not stored"
             )
-        values = weight_values(block.fields, self._srams, one, self._params)
+        values = weight_values(block.fields, self._srams, descriptor, self._params)
         if block.taps.max(initial=-1) >= len(self._srams.get("tap", ())):
             raise ValueError(f"weights of layer {conv.name!r} have taps beyond the table")
         taps = self._srams["tap"][block.taps, 0].astype(np.int64) if block.taps.size else block.taps
@@ -215,16 +216,19 @@ class _Reader:
             values=values[there],
         )
 
-    def _drain(self, one: PassFields, layer: int, output: PassOutput, blocks: int) -> None:
+    def _drain(self, descriptor: PassFields, layer: int, output: PassOutput, blocks: int) -> None:
         """Close the sums: they are the outputs that ``output`` says."""
         conv = self._graph.layers[layer]
-        size = one.full_y * one.ho + one.rem_y, one.full_x * one.wo + one.rem_x
+        size = (
+            descriptor.full_y * descriptor.ho + descriptor.rem_y,
+            descriptor.full_x * descriptor.wo + descriptor.rem_x,
+        )
         if size != (output.height, output.width) or len(output.blocks) != blocks:
             raise ValueError(
                 f"a pass of layer {conv.name!r} must write {size} outputs of {blocks} "
                 f"blocks, not {(output.height, output.width)} of {len(output.blocks)}"
             )
-        made = (one.groups - 1) * one.kc + one.kc_last
+        made = (descriptor.groups - 1) * descriptor.kc + descriptor.kc_last
         for stream, part in enumerate(output.blocks):
             if part.stop - part.start > made or (
                 part.start < part.stop and part.tensor != conv.name
@@ -233,12 +237,17 @@ class _Reader:
                     f"a pass of layer {conv.name!r} makes {made} of its channels, not {part}"
                 )
             if part.start < part.stop:
-                self.parts[layer].append(self._part(one, conv, output, stream, part))
+                self.parts[layer].append(self._part(descriptor, conv, output, stream, part))
         self._open = {}
-        self._directories.write(one, output, made)
+        self._directories.write(descriptor, output, made)
 
     def _part(
-        self, one: PassFields, conv: QuantConv, output: PassOutput, stream: int, part: Channels
+        self,
+        descriptor: PassFields,
+        conv: QuantConv,
+        output: PassOutput,
+        stream: int,
+        part: Channels,
     ) -> Part:
         """Put weights and biases of one stream in their places."""
         depth = part.stop - part.start
@@ -261,20 +270,22 @@ class _Reader:
         most = np.bincount(source_channels(conv, self._graph), minlength=conv.in_shape[0])
         if (times > most[:, None, None]).any():
             raise ValueError(f"layer {conv.name!r} has two weights in the same place")
-        words = self._srams[f"stream_{stream}/bias"][one.bias_base : one.bias_base + depth, 0]
+        words = self._srams[f"stream_{stream}/bias"][
+            descriptor.bias_base : descriptor.bias_base + depth, 0
+        ]
         if len(words) < depth:
-            raise ValueError(f"stream_{stream}/bias must have {one.bias_base + depth} rows")
-        half = np.uint64(bias_word(0, one.shift))
+            raise ValueError(f"stream_{stream}/bias must have {descriptor.bias_base + depth} rows")
+        half = np.uint64(bias_word(0, descriptor.shift))
         return Part(
             channels=range(part.start, part.stop),
             first=(output.y0, output.x0),
             size=(output.height, output.width),
             weight=weight,
             bias=signed(words - half, self._params.acc_bits),
-            shift=one.shift,
-            relu=one.activation == Activation.RELU,
-            maximum=bool(one.maximum),
-            keep_zeros=bool(one.keep_zeros),
+            shift=descriptor.shift,
+            relu=descriptor.activation == Activation.RELU,
+            maximum=bool(descriptor.maximum),
+            keep_zeros=bool(descriptor.keep_zeros),
         )
 
 

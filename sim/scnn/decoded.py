@@ -80,15 +80,17 @@ def reachable(
     sides: list[NDArray[np.bool_]] = []
     for axis in range(2):
         count = conv.out_shape[1 + axis] if size is None else size[axis]
-        at = (first[axis] + np.arange(count))[:, None] * conv.stride[axis] - conv.padding[axis]
-        inputs = at + np.arange(conv.weight.shape[2 + axis])
+        positions = (first[axis] + np.arange(count))[:, None] * conv.stride[axis] - conv.padding[
+            axis
+        ]
+        inputs = positions + np.arange(conv.weight.shape[2 + axis])
         sides.append(((inputs >= 0) & (inputs < conv.in_shape[1 + axis])).any(axis=0))
     return np.outer(*sides)
 
 
 def _areas(conv: QuantConv) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
     """Return first row and column, rows and columns, of each area."""
-    areas = tuple(((one.y0, one.x0), (one.height, one.width)) for one in conv.areas)
+    areas = tuple(((area.y0, area.x0), (area.height, area.width)) for area in conv.areas)
     return areas or (((0, 0), (conv.out_shape[1], conv.out_shape[2])),)
 
 
@@ -111,7 +113,7 @@ def assemble(conv: QuantConv, parts: Sequence[Part]) -> DecodedConv:
     ValueError
         If parts disagree, or if an output is computed twice or never.
     """
-    kinds = {(one.shift, one.relu, one.maximum, one.keep_zeros) for one in parts}
+    kinds = {(part.shift, part.relu, part.maximum, part.keep_zeros) for part in parts}
     if len(kinds) != 1:
         raise ValueError(
             f"passes of layer {conv.name!r} must agree in shift, relu, maximum and keep_zeros, "
@@ -123,29 +125,29 @@ def assemble(conv: QuantConv, parts: Sequence[Part]) -> DecodedConv:
     weights = np.zeros((areas, depth, conv.in_shape[0], *kernel), np.int64)
     every = np.zeros((areas, depth, *kernel), bool)
     bias, biased = np.zeros(depth, np.int64), np.zeros(depth, bool)
-    for one in parts:
-        mine = slice(one.channels.start, one.channels.stop)
-        (y, x), (height, width) = one.first, one.size
-        area = _area_of(conv, one)
-        if one.channels.stop > depth:
+    for part in parts:
+        channels = slice(part.channels.start, part.channels.stop)
+        (y, x), (height, width) = part.first, part.size
+        area = _area_of(conv, part)
+        if part.channels.stop > depth:
             raise ValueError(f"a pass of layer {conv.name!r} has outputs beyond {conv.out_shape}")
         weight, known = weights[area], every[area]
-        made[mine, y : y + height, x : x + width] += 1
-        reached = np.broadcast_to(reachable(conv, one.first, one.size), known[mine].shape)
+        made[channels, y : y + height, x : x + width] += 1
+        reached = np.broadcast_to(reachable(conv, part.first, part.size), known[channels].shape)
         for old, new, where in (
             (
-                weight[mine],
-                one.weight,
-                np.broadcast_to((known[mine] & reached)[:, None], weight[mine].shape),
+                weight[channels],
+                part.weight,
+                np.broadcast_to((known[channels] & reached)[:, None], weight[channels].shape),
             ),
-            (bias[mine], one.bias, biased[mine]),
+            (bias[channels], part.bias, biased[channels]),
         ):
             if (old[where] != new[where]).any():
                 raise ValueError(f"passes of layer {conv.name!r} disagree in weights or biases")
-        weight[mine] = np.where(reached[:, None], one.weight, weight[mine])
-        bias[mine] = one.bias
-        known[mine] |= reached
-        biased[mine] = True
+        weight[channels] = np.where(reached[:, None], part.weight, weight[channels])
+        bias[channels] = part.bias
+        known[channels] |= reached
+        biased[channels] = True
     if (made != 1).any():
         k, y, x = np.argwhere(made != 1)[0]
         raise ValueError(

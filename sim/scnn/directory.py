@@ -54,11 +54,11 @@ class Directories:
         self._shapes = [(0, 0), (0, 0)]
         self._source = 0
 
-    def blocks(self, one: PassFields) -> int:
+    def blocks(self, descriptor: PassFields) -> int:
         """Return how many blocks of PEs a pass has, whole or not."""
-        return self._count(self._shape(one.block_x, one.block_y))
+        return self._count(self._shape(descriptor.block_x, descriptor.block_y))
 
-    def source(self, one: PassFields) -> Sequence[Mapping[int, Entry]]:
+    def source(self, descriptor: PassFields) -> Sequence[Mapping[int, Entry]]:
         """Return what a pass can read, of each block by directory number.
 
         Raises
@@ -66,7 +66,7 @@ class Directories:
         ValueError
             If it was written for other blocks.
         """
-        shape = self._shape(one.block_x, one.block_y)
+        shape = self._shape(descriptor.block_x, descriptor.block_y)
         if self._shapes[self._source] != shape:
             raise ValueError(
                 f"a pass must have blocks of {self._shapes[self._source]} PEs as its input, "
@@ -107,31 +107,31 @@ class Directories:
         self._shapes[0] = shapes.pop()
         self._rams[0] = [entries] * self._count(self._shapes[0])
 
-    def write(self, one: PassFields, output: PassOutput, made: int) -> None:
+    def write(self, descriptor: PassFields, output: PassOutput, made: int) -> None:
         """Take in what a pass writes; ``made`` channels a block, of which ``output`` has some."""
-        target, shape = 1 - self._source, self._shape(one.block_x, one.block_y)
-        if not one.append:
+        target, shape = 1 - self._source, self._shape(descriptor.block_x, descriptor.block_y)
+        if not descriptor.append:
             self._shapes[target] = shape
             self._rams[target] = [{} for _ in range(self._count(shape))]
         elif self._shapes[target] != shape:
             raise ValueError(f"a pass cannot append to blocks of {self._shapes[target]} PEs")
-        phases = list(np.ndindex(one.out_sy, one.out_sx))
+        phases = list(np.ndindex(descriptor.out_sy, descriptor.out_sx))
         for entries, part in zip(self._rams[target], output.blocks, strict=True):
             for number in range(made * len(phases)):
-                entries.pop(one.dst_base + number, None)
+                entries.pop(descriptor.dst_base + number, None)
             for channel in range(part.start, part.stop):
-                base = one.dst_base + (channel - part.start) * len(phases)
-                for at, phase in enumerate(phases):
-                    entries[base + at] = Entry(
+                base = descriptor.dst_base + (channel - part.start) * len(phases)
+                for place, phase in enumerate(phases):
+                    entries[base + place] = Entry(
                         tensor=part.tensor,
                         channel=channel,
                         phase=phase,
-                        steps=(one.out_sy, one.out_sx),
+                        steps=(descriptor.out_sy, descriptor.out_sx),
                         first=(output.y0, output.x0),
                         size=(output.height, output.width),
-                        tile=(one.ho, one.wo),
-                        y_stride=one.out_y_stride,
-                        dense=bool(one.out_dense),
+                        tile=(descriptor.ho, descriptor.wo),
+                        y_stride=descriptor.out_y_stride,
+                        dense=bool(descriptor.out_dense),
                     )
 
     def _shape(self, block_x: int, block_y: int) -> tuple[int, int]:

@@ -43,7 +43,7 @@ class _ScnnEvaluation:
         progress: Progress | None = None,
     ) -> ScnnBench:
         chosen = _choose(layers)
-        names = [one.full_name for some in chosen.values() for one in some]
+        names = [layer.full_name for some in chosen.values() for layer in some]
         named = {name.strip().lower() for name in (layers or "").split(",")}
         # In full, all layers of a network would take days.
         rtl = [name for name in names if name in RTL_LAYERS or name.lower() in named]
@@ -64,7 +64,7 @@ class _ScnnEvaluation:
         if image is not None:
             raise InputError("sweeps of SCNN are of layers of the paper, not of an image")
         chosen = _choose(layers or _SWEPT)
-        names = [one.full_name for some in chosen.values() for one in some]
+        names = [layer.full_name for some in chosen.values() for layer in some]
         return ScnnSweep(names, scnn_grid(axes, preset[0] if preset else BENCH_PARAMS))
 
     def impossible(self, sweep: "Sweep", rows: Sequence[Mapping[str, Any]]) -> int:
@@ -100,7 +100,7 @@ def _choose(names: str | None) -> dict[str, tuple[ConvLayer, ...]]:
     """Read names of networks, and of layers with their network's; None is all."""
     if names is None:
         return dict(NETWORKS)
-    layers = {name.lower(): one for name, one in scnn_layers().items()}
+    layers = {name.lower(): layer for name, layer in scnn_layers().items()}
     wanted: set[str] = set()
     for text in names.split(","):
         name = text.strip().lower()
@@ -108,9 +108,9 @@ def _choose(names: str | None) -> dict[str, tuple[ConvLayer, ...]]:
             near = near_name(name, [*NETWORKS, *layers])
             rule = f"{', '.join(NETWORKS)}, or layers of them, as vgg16/conv5_1"
             raise ParameterError("layers", text.strip(), rule, near and f"did you mean {near!r}?")
-        wanted |= {one.full_name for one in NETWORKS.get(name, ())} or {layers[name].full_name}
+        wanted |= {layer.full_name for layer in NETWORKS.get(name, ())} or {layers[name].full_name}
     chosen = {
-        network: tuple(one for one in every if one.full_name in wanted)
+        network: tuple(layer for layer in every if layer.full_name in wanted)
         for network, every in NETWORKS.items()
     }
     return {network: some for network, some in chosen.items() if some}

@@ -74,9 +74,9 @@ class ScnnHost(HostPort):
             if block >= len(store.blocks):
                 continue
             directory = stored.directories[block][place]
-            for at in range(len(directory)):
-                row = (ram << p.channel_bits) + store.base + at
-                directory[at] = await self.read(Space.DIRECTORY, row, pe)
+            for entry in range(len(directory)):
+                row = (ram << p.channel_bits) + store.base + entry
+                directory[entry] = await self.read(Space.DIRECTORY, row, pe)
             stored.words[block][place] = await self._read_words(directory, ram, pe)
         return stored
 
@@ -89,9 +89,9 @@ class ScnnHost(HostPort):
         p = self._params
         counters = np.zeros((passes, p.num_pes, len(StallClass)), np.int64)
         if p.counters:
-            for at, pe, stall in np.ndindex(counters.shape):
-                row = at * len(StallClass) + stall
-                counters[at, pe, stall] = await self.read(Space.COUNTER, row, pe)
+            for number, pe, stall in np.ndindex(counters.shape):
+                row = number * len(StallClass) + stall
+                counters[number, pe, stall] = await self.read(Space.COUNTER, row, pe)
         return counters
 
     async def _read_words(

@@ -42,13 +42,13 @@ def describe_part(part: ScnnPart) -> Description:
             ["memory", "size", "used: min", "max", "max used"],
             [
                 [
-                    one.name,
-                    one.size,
-                    one.used.min(),
-                    one.used.max(),
-                    f"{100 * one.used.max() / one.size:.1f} %",
+                    memory.name,
+                    memory.size,
+                    memory.used.min(),
+                    memory.used.max(),
+                    f"{100 * memory.used.max() / memory.size:.1f} %",
                 ]
-                for one in use
+                for memory in use
             ],
         ),
     ]  # fmt: skip
@@ -64,11 +64,11 @@ def describe_part(part: ScnnPart) -> Description:
         "layers": {layer.name: {"mapping": asdict(mapping)} for layer, mapping in pairs},
         "memories": [
             {
-                "name": one.name,
-                "size": one.size,
-                "used": {"min": int(one.used.min()), "max": int(one.used.max())},
+                "name": memory.name,
+                "size": memory.size,
+                "used": {"min": int(memory.used.min()), "max": int(memory.used.max())},
             }
-            for one in use
+            for memory in use
         ],
     }
     array = f"{p.pes_x} x {p.pes_y} PEs of {p.mult_f} x {p.mult_i} multipliers"

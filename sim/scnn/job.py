@@ -27,8 +27,10 @@ def scnn_job(part: ScnnPart, tensors: Tensors, run_cycles: NDArray[np.int64]) ->
     tensors : (n, C, H, W) int64 by name, what the part reads that it does not make.
     run_cycles : (n, runs) that the model says.
     """
-    stored = {one.tensor for run in part.runs for store in run.stores for one in store.blocks}
-    loaded = {one.tensor for run in part.runs for load in run.loads for one in load.channels}
+    stored = {block.tensor for run in part.runs for store in run.stores for block in store.blocks}
+    loaded = {
+        channels.tensor for run in part.runs for load in run.loads for channels in load.channels
+    }
     made = {layer.name for layer in part.layers}
     return ScnnJob(
         part.runs,
@@ -44,7 +46,7 @@ def scnn_result(part: ScnnPart, raw: ScnnResult) -> PartResult:
     return PartResult(
         engine=part.engine,
         layers=tuple(layer.name for layer in part.layers),
-        held=written_tensors(part, raw),
+        tensors=written_tensors(part, raw),
         read={name: raw.tensors[name] for name in part.graph.outputs if name in raw.tensors},
         run_cycles=raw.cycles,
         counters=counters if part.params.counters else None,
@@ -69,6 +71,6 @@ def written_tensors(part: ScnnPart, raw: ScnnResult) -> dict[str, NDArray[np.int
                 continue
             where = map_pass(part.params, descriptor, output)
             if where.tensor is not None:
-                at = (place[where.inside] for place in (where.channel, where.y, where.x))
-                tensors[where.tensor][:, *at] = got[:, where.inside]
+                places = (place[where.inside] for place in (where.channel, where.y, where.x))
+                tensors[where.tensor][:, *places] = got[:, where.inside]
     return tensors

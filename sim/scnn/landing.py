@@ -34,9 +34,9 @@ class Landing:
     """Move of products that reach no accumulator that is read."""
 
     @classmethod
-    def of(cls, one: PassFields, params: ScnnParams) -> Self:
+    def of(cls, descriptor: PassFields, params: ScnnParams) -> Self:
         """Take the layout from a descriptor."""
-        return cls(tuple((name, getattr(one, name)) for name in _FIELDS), params.accs)
+        return cls(tuple((name, getattr(descriptor, name)) for name in _FIELDS), params.accs)
 
     def moves(
         self, taps: NDArray[np.int64], outputs: NDArray[np.int64]
@@ -70,10 +70,10 @@ class Landing:
         return known[tap, k]
 
     def _find(self, tap: int, k: int) -> tuple[int, int]:
-        at = dict(self.fields)
-        v, u = np.indices((at["ho"], at["wo"])).reshape(2, -1)
+        fields = dict(self.fields)
+        v, u = np.indices((fields["ho"], fields["wo"])).reshape(2, -1)
         # Addresses wrap as the hardware's do.
-        address = (v * at["y_stride"] + u + tap + k * at["k_stride"]) % self.accs
+        address = (v * fields["y_stride"] + u + tap + k * fields["k_stride"]) % self.accs
         channel, y, x = self._read[:, address]
         read = channel >= 0
         if not read.any():
@@ -97,13 +97,14 @@ class Landing:
     @cached_property
     def _read(self) -> NDArray[np.int64]:
         """Return, for each accumulator, output channel, row and column, or -1: (3, accs)."""
-        at: dict[str, Any] = dict(self.fields)
-        rows = np.arange(-at["halo_top"], at["ho"] + at["halo_bottom"])
-        columns = np.arange(-at["halo_left"], at["wo"] + at["halo_right"])
+        fields: dict[str, Any] = dict(self.fields)
+        rows = np.arange(-fields["halo_top"], fields["ho"] + fields["halo_bottom"])
+        columns = np.arange(-fields["halo_left"], fields["wo"] + fields["halo_right"])
         k, y, x = (
-            part.ravel() for part in np.meshgrid(np.arange(at["kc"]), rows, columns, indexing="ij")
+            part.ravel()
+            for part in np.meshgrid(np.arange(fields["kc"]), rows, columns, indexing="ij")
         )
-        address = k * at["k_stride"] + at["origin"] + y * at["y_stride"] + x
+        address = k * fields["k_stride"] + fields["origin"] + y * fields["y_stride"] + x
         if address.size and (address.min() < 0 or address.max() >= self.accs):
             raise ValueError(
                 f"accumulators must be from 0 to {self.accs - 1}, not {address.min()} to "

@@ -31,7 +31,9 @@ def encode_loads(
     """Compress what a run reads, (C, H, W) by name: each load behind the one before."""
     ends: NDArray[np.int64] | int = 0
     for load in loads:
-        parts = [tensors[one.tensor][one.start : one.stop] for one in load.channels]
+        parts = [
+            tensors[channels.tensor][channels.start : channels.stop] for channels in load.channels
+        ]
         tiles = encode_tiles(params, load.layout, np.concatenate(parts), ends)
         ends = tiles.ends
         yield load, tiles
@@ -63,9 +65,9 @@ def loaded_rams(
                 "directory": (load.base, directory[place][:, None]),
             }
             for name, (row, words) in parts.items():
-                held = rams[pe, name]
-                grown = np.zeros((max(len(held), row + len(words)), held.shape[1]), np.uint64)
-                grown[: len(held)] = held
+                memory = rams[pe, name]
+                grown = np.zeros((max(len(memory), row + len(words)), memory.shape[1]), np.uint64)
+                grown[: len(memory)] = memory
                 grown[row : row + len(words), : words.shape[1]] = words
                 rams[pe, name] = grown
     return {key: SramData(words, widths[key[1]]) for key, words in rams.items()}

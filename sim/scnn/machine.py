@@ -37,8 +37,8 @@ class _Scnn(Machine[ScnnPart]):
     def multipliers(self, params: Any) -> int:
         return params.num_pes * params.mults
 
-    def count(self, part: ScnnPart, tensors: Tensors, tell: Callable[[int, int], None]) -> Counts:
-        cycles, counters = run_cnn_image(part, tensors, tell)
+    def count(self, part: ScnnPart, tensors: Tensors, report: Callable[[int, int], None]) -> Counts:
+        cycles, counters = run_cnn_image(part, tensors, report)
         return Counts(
             cycles,
             by_layer(passes_of(part), len(part.layers), counters),
@@ -59,7 +59,7 @@ class _Scnn(Machine[ScnnPart]):
         if waves is not None:
             # Words hold several activations.
             shapes = [part.graph.shape(name) for name in part.graph.outputs]
-            moved = sum(one.size for one in job.tensors.values())
+            moved = sum(tensor.size for tensor in job.tensors.values())
             moved += len(counts.run_cycles) * sum(int(np.prod(shape)) for shape in shapes)
             recorded = expected_waves(waves, [counts], moved // part.params.mult_i)
         (raw,) = run_scnn_jobs(part.params, [job], waves=recorded, progress=progress)
@@ -88,7 +88,7 @@ class _Scnn(Machine[ScnnPart]):
         whole = len(selection.layers) == len(part.layers)
         for name in part.graph.outputs if whole else ():
             assert rtl.read is not None
-            expected, got = model.held[name], rtl.read[name]
+            expected, got = model.tensors[name], rtl.read[name]
             words += expected.size
             differ += (wrong := int(np.count_nonzero(expected != got)))
             if wrong:
@@ -129,7 +129,9 @@ class _Scnn(Machine[ScnnPart]):
                     f"{counted[sample, pe]} multiplier-cycles, but the run had "
                     f"{expected[sample, 0]}"
                 )
-        places = [at for at, one in enumerate(part.layers) if one.name in selection.layers]
+        places = [
+            number for number, layer in enumerate(part.layers) if layer.name in selection.layers
+        ]
         made = rtl.counters[..., StallClass.USEFUL].sum(axis=2)[:, places]
         for sample, number in np.argwhere(made < useful).tolist():
             found.append(
@@ -170,10 +172,10 @@ def _compare_passes(
             name = where.tensor
             if name is None:
                 continue
-            at = (place[where.inside] for place in (where.channel, where.y, where.x))
-            made[name][tuple(at)] = True
+            places = (place[where.inside] for place in (where.channel, where.y, where.x))
+            made[name][tuple(places)] = True
             for sample, values in enumerate(got):
-                expected = where.expected(model.held[name][sample])
+                expected = where.expected(model.tensors[name][sample])
                 wrong = np.argwhere(where.known & (expected != values))
                 listed: list[ConvDifference] = []
                 for step, pe in wrong[:most].tolist():

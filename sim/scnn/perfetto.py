@@ -23,7 +23,7 @@ def trace_tracks(part: ScnnPart, tensors: Tensors, name: str, process: int, begi
     to the last. Parameters are those of :meth:`.Machine.tracks`.
     """
     passes = trace_cnn_image(part, {name: tensor[0] for name, tensor in tensors.items()})
-    events = [_events(part, one, at, process, begin) for at, one in enumerate(passes)]
+    events = [_events(part, traced, number, process, begin) for number, traced in enumerate(passes)]
     return Tracks([*_names(part, name, process)], events, begin + passes[-1].end, 1)
 
 
@@ -34,13 +34,13 @@ def _names(part: ScnnPart, name: str, process: int) -> Iterator[str]:
 
 
 def _events(
-    part: ScnnPart, one: TracedScnnPass, number: int, process: int, begins: int
+    part: ScnnPart, traced: TracedScnnPass, number: int, process: int, begins: int
 ) -> Iterator[Event]:
     """Give the events of a pass, in any order."""
-    times, base = one.times, begins + one.offset
-    layer = part.layers[one.layer].name
+    times, base = traced.times, begins + traced.offset
+    layer = part.layers[traced.layer].name
     for name, begin, end in (("setup", times.start, times.run), ("run", times.run, times.end)):
-        args = {"layer": layer, "pass": number, "run": one.run}
+        args = {"layer": layer, "pass": number, "run": traced.run}
         yield slice_event(process, _SEQUENCER, base + begin, base + end, f"{name} {layer}", args)
     for group, (first, last) in enumerate(times.drained.T.tolist()):
         if first >= 0:

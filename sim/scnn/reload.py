@@ -40,10 +40,10 @@ def conv_reload_cycles(part: ScnnPart, tensors: Tensors) -> NDArray[np.int64]:
     cycles[0] -= again
     for sample in range(samples):
         here = {name: tensor[sample] for name, tensor in tensors.items()}
-        for at, run in enumerate(part.runs):
-            if at:
+        for number, run in enumerate(part.runs):
+            if number:
                 cycles[sample] += sum(_loaded(part.params, run.loads, here))
-            if at < len(part.runs) - 1:
+            if number < len(part.runs) - 1:
                 cycles[sample] += READ_CYCLES * sum(
                     _stored(part.params, store, here) for store in run.stores
                 )
@@ -63,10 +63,10 @@ def _loaded(params: ScnnParams, loads: tuple[ActLoad, ...], tensors: Tensors) ->
 def _stored(params: ScnnParams, store: ActStore, tensors: Tensors) -> int:
     """Count the rows that the host reads of a store."""
     blocks = [
-        encode_tiles(params, store.layout, tensors[one.tensor][one.start : one.stop])
-        if one.start < one.stop
+        encode_tiles(params, store.layout, tensors[block.tensor][block.start : block.stop])
+        if block.start < block.stop
         else None
-        for one in store.blocks
+        for block in store.blocks
     ]
     return sum(
         _held(tiles, place)

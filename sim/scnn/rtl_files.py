@@ -157,7 +157,7 @@ def describe_scnn(
     contents = {
         "begin": first if host_load else {},
         "again": {name: sram for name, sram in first.items() if name in replaced},
-        **{str(at): srams for at, srams in enumerate(later, 1)},
+        **{str(number): srams for number, srams in enumerate(later, 1)},
     }
     for key, srams in contents.items():
         np.save(folder / f"writes_{number}_{key}.npy", scnn_host_writes(srams))
@@ -168,8 +168,8 @@ def describe_scnn(
             {
                 "passes": len(run.program),
                 "swapped": run.program[-1].swap,
-                "loads": [asdict(one) for one in run.loads],
-                "stores": [asdict(one) for one in run.stores],
+                "loads": [asdict(load) for load in run.loads],
+                "stores": [asdict(store) for store in run.stores],
                 "max_cycles": int(most),
             }
             for run, most in zip(job.runs, job.max_cycles, strict=True)
@@ -189,18 +189,18 @@ def collect_scnn(path: Path, job: ScnnJob) -> ScnnResult:
     with np.load(path, allow_pickle=False) as file:
         results = {name: file[name] for name in file.files}
     outputs = []
-    for at, run in enumerate(job.runs):
-        lengths = [walk_length(one) for one in run.program]
+    for number, run in enumerate(job.runs):
+        lengths = [walk_length(descriptor) for descriptor in run.program]
         expected = np.repeat(np.arange(len(lengths)), lengths)
         for sample in samples:
-            passes = results[f"{sample}/{at}/passes"]
+            passes = results[f"{sample}/{number}/passes"]
             if not np.array_equal(passes, expected):
                 raise SimulationError(
-                    f"sample {sample}, run {at}: the passes made "
+                    f"sample {sample}, run {number}: the passes made "
                     f"{np.bincount(passes, minlength=len(lengths)).tolist()} outputs a PE, "
                     f"not {lengths}"
                 )
-        every = np.stack([results[f"{sample}/{at}/outputs"] for sample in samples])
+        every = np.stack([results[f"{sample}/{number}/outputs"] for sample in samples])
         outputs.append(tuple(np.split(every, np.cumsum(lengths)[:-1], axis=1)))
 
     def stacked(name: str) -> NDArray[Any]:
@@ -218,19 +218,21 @@ def collect_scnn(path: Path, job: ScnnJob) -> ScnnResult:
             tuple(
                 tuple(
                     tuple(
-                        _block(results, f"{sample}/{at}/store_{number}_{block}")
+                        _block(results, f"{sample}/{number}/store_{number}_{block}")
                         for block in range(len(store.blocks))
                     )
                     for number, store in enumerate(run.stores)
                 )
-                for at, run in enumerate(job.runs)
+                for number, run in enumerate(job.runs)
             )
             for sample in samples
         ),
         cycles=stacked("cycles"),
         reload_cycles=stacked("reload_cycles"),
         seconds=stacked("nanoseconds") / 1e9,
-        counters=np.concatenate([stacked(f"{at}/counters") for at in range(len(job.runs))], axis=1),
+        counters=np.concatenate(
+            [stacked(f"{number}/counters") for number in range(len(job.runs))], axis=1
+        ),
         problems=tuple(
             f"sample {sample}, {text}"
             for sample in samples

@@ -28,9 +28,9 @@ def select_layers(part: ScnnPart, names: Sequence[str]) -> Selection[ScnnPart]:
     layers = [layer.name for layer in part.layers]
     wanted = {number for number, name in enumerate(layers) if name in names}
     chosen = [not wanted.isdisjoint(run.passes) for run in part.runs]
-    for at in reversed(range(1, len(chosen))):
-        run = part.runs[at]
-        chosen[at - 1] |= chosen[at] and not (run.loads and run.program[0].wipe)
+    for number in reversed(range(1, len(chosen))):
+        run = part.runs[number]
+        chosen[number - 1] |= chosen[number] and not (run.loads and run.program[0].wipe)
     missing = {
         number
         for run, there in zip(part.runs, chosen, strict=True)
@@ -47,10 +47,10 @@ def select_layers(part: ScnnPart, names: Sequence[str]) -> Selection[ScnnPart]:
 
 def _loaded(runs: Sequence[ScnnRun]) -> Iterator[ScnnRun]:
     """Give every run all that the SRAMs hold at its start, as if the host loaded it then."""
-    held: dict[str, SramData] = {}
+    loaded: dict[str, SramData] = {}
     for run in runs:
-        held = held | run.srams
-        yield dataclasses.replace(run, srams=held)
+        loaded = loaded | run.srams
+        yield dataclasses.replace(run, srams=loaded)
 
 
 def simulate_layers(
@@ -94,7 +94,7 @@ def _simulations(part: ScnnPart) -> Iterator[tuple[ScnnRun, ...]]:
     for run in _loaded(part.runs):
         words = 0
         for load in run.loads:
-            channels = sum(one.stop - one.start for one in load.channels)
+            channels = sum(span.stop - span.start for span in load.channels)
             layout = load.layout
             blocks = max(1, p.num_pes >> layout.block_x + layout.block_y)
             words += channels * layout.height * layout.width * blocks // p.mult_i
@@ -119,7 +119,7 @@ def _later(report: Progress, before: int, total: int) -> Progress:
 def _joined(results: Sequence[ScnnResult], tensors: dict[str, NDArray[np.int64]]) -> ScnnResult:
     """Put the results of runs one after the other."""
     return ScnnResult(
-        outputs=tuple(one for result in results for one in result.outputs),
+        outputs=tuple(output for result in results for output in result.outputs),
         tensors=tensors,
         stores=tuple(
             tuple(run for runs in sample for run in runs)
@@ -129,5 +129,5 @@ def _joined(results: Sequence[ScnnResult], tensors: dict[str, NDArray[np.int64]]
         reload_cycles=np.sum([result.reload_cycles for result in results], axis=0),
         seconds=np.concatenate([result.seconds for result in results], axis=1),
         counters=np.concatenate([result.counters for result in results], axis=1),
-        problems=tuple(one for result in results for one in result.problems),
+        problems=tuple(problem for result in results for problem in result.problems),
     )

@@ -36,24 +36,27 @@ def layer_mappings(part: ScnnPart) -> tuple[LayerMapping, ...]:
     """Say how every layer lies on the array."""
     p, found = part.params, []
     for number, layer in enumerate(part.layers):
-        at = [
-            (run, one)
+        passes = [
+            (run, descriptor)
             for run, every in enumerate(part.runs)
-            for one, made in zip(every.program, every.passes, strict=True)
+            for descriptor, made in zip(every.program, every.passes, strict=True)
             if made == number
         ]
-        descriptors = [one for _, one in at]
+        descriptors = [descriptor for _, descriptor in passes]
         found.append(
             LayerMapping(
                 name=layer.name,
-                runs=len({run for run, _ in at}),
-                passes=len(at),
+                runs=len({run for run, _ in passes}),
+                passes=len(passes),
                 block=(
-                    max(min(1 << one.block_x, p.pes_x) for one in descriptors),
-                    max(min(1 << one.block_y, p.pes_y) for one in descriptors),
+                    max(min(1 << descriptor.block_x, p.pes_x) for descriptor in descriptors),
+                    max(min(1 << descriptor.block_y, p.pes_y) for descriptor in descriptors),
                 ),
-                tile=(max(one.wo for one in descriptors), max(one.ho for one in descriptors)),
-                kc=max(one.kc for one in descriptors),
+                tile=(
+                    max(descriptor.wo for descriptor in descriptors),
+                    max(descriptor.ho for descriptor in descriptors),
+                ),
+                kc=max(descriptor.kc for descriptor in descriptors),
             )
         )
     return tuple(found)

@@ -53,7 +53,7 @@ def _compare_block(
     if block.start == block.stop:
         return 0, 0, []
     assert block.tensor != INPUT
-    values = model.held[block.tensor][sample, block.start : block.stop]
+    values = model.tensors[block.tensor][sample, block.start : block.stop]
     present = _present(params, store, number)
     # Where a PE's outputs begin is up to what was written before.
     mask = np.uint64((1 << params.act_addr_bits) - 1)
@@ -93,4 +93,4 @@ def _padded(words: NDArray[np.uint64], rows: int) -> NDArray[np.uint64]:
 
 
 def _whole(limbs: NDArray[np.uint64]) -> int:
-    return sum(limb << 64 * at for at, limb in enumerate(limbs.tolist()))
+    return sum(limb << 64 * place for place, limb in enumerate(limbs.tolist()))

@@ -142,15 +142,15 @@ class StreamReader:
 
 
 def weight_values(
-    fields: NDArray[np.int64], srams: Srams, one: PassFields, params: ScnnParams
+    fields: NDArray[np.int64], srams: Srams, descriptor: PassFields, params: ScnnParams
 ) -> NDArray[np.int64]:
     """Return the weights that stored fields stand for."""
-    if one.plain:
+    if descriptor.plain:
         return signed(fields.astype(np.uint64), params.field_bits)
     if fields.max(initial=0) >= params.num_codes:
         raise ValueError(f"codes must be below {params.num_codes}, not {fields.max()}")
     return signed(
-        srams["codebook"][one.codebook * params.num_codes + fields, 0], params.weight_bits
+        srams["codebook"][descriptor.codebook * params.num_codes + fields, 0], params.weight_bits
     )
 
 
@@ -170,9 +170,9 @@ def _entries(
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     parts: list[NDArray[np.int64]] = []
     for name in ("field", "run"):
-        at = layout[name]
+        field = layout[name]
         lanes = np.zeros((len(words), params.mult_f), np.uint64)
         for lane in range(params.mult_f):
-            lanes[:, lane] = take_bits(words, lane * width + at.offset, at.width)
+            lanes[:, lane] = take_bits(words, lane * width + field.offset, field.width)
         parts.append(lanes.ravel().astype(np.int64))
     return parts[0], parts[1]

@@ -28,7 +28,7 @@ class _Run(Disturbed):
             self._tensors: dict[str, NDArray[np.int64]] = {name: file[name][0] for name in file}
 
     async def load(self) -> None:
-        loads = tuple(parse_load(one) for one in self._run["loads"])
+        loads = tuple(parse_load(load) for load in self._run["loads"])
         await self._scnn.load_tensors(loads, self._tensors)
 
     async def finish(self) -> list[Any]:
@@ -36,8 +36,8 @@ class _Run(Disturbed):
         seen: list[Any] = [await host.read(Space.CONTROL, Control.CYCLES)]
         seen.append(await host.status())
         ram = await host.source() ^ (not self._run["swapped"])
-        for one in self._run["stores"]:
-            stored = await host.read_store(parse_store(one), ram)
+        for store in self._run["stores"]:
+            stored = await host.read_store(parse_store(store), ram)
             seen += [part.tolist() for part in stored.directories]
             seen += [part.tolist() for block in stored.words for part in block]
         seen.append((await host.read_counters(self._run["passes"])).tolist())

@@ -87,7 +87,7 @@ class ScnnRuns:
         with np.load(self._folder / f"tensors_{self._number}.npz", allow_pickle=False) as file:
             known = {name: file[name] for name in file.files}
         count = len(next(iter(known.values())))
-        return [{name: part[at] for name, part in known.items()} for at in range(count)]
+        return [{name: part[number] for name, part in known.items()} for number in range(count)]
 
     async def run(
         self, tensors: dict[str, NDArray[np.int64]], *, again: bool, loaded: bool = False
@@ -105,35 +105,35 @@ class ScnnRuns:
         reload_cycles = 0
         if again:
             reload_cycles += (await self._timed(host.write_all(self.writes("again"))))[1]
-        for at, run in enumerate(self._runs):
-            self.at = at
-            if at:
-                reload_cycles += (await self._timed(host.write_all(self.writes(str(at)))))[1]
+        for index, run in enumerate(self._runs):
+            self.at = index
+            if index:
+                reload_cycles += (await self._timed(host.write_all(self.writes(str(index)))))[1]
                 await host.clear_counters()
-            loads = tuple(parse_load(one) for one in run["loads"])
-            if loads and (at or not loaded):
+            loads = tuple(parse_load(load) for load in run["loads"])
+            if loads and (index or not loaded):
                 _, spent = await self._timed(host.load_tensors(loads, tensors))
-                reload_cycles += spent if at else 0
+                reload_cycles += spent if index else 0
             self._recorded.clear()
             begin = time.perf_counter_ns()
             await with_timeout(self._go(not loads), run["max_cycles"] * PERIOD_NS, "ns")
             nanoseconds.append(time.perf_counter_ns() - begin)
-            results |= {f"{at}/{key}": value for key, value in self._observed().items()}
+            results |= {f"{index}/{key}": value for key, value in self._observed().items()}
             cycles.append(await host.read(Space.CONTROL, Control.CYCLES))
-            results[f"{at}/counters"] = await host.read_counters(run["passes"])
+            results[f"{index}/counters"] = await host.read_counters(run["passes"])
             if await host.overflow():
-                problems.append(f"run {at}: outputs found no room in an activation RAM")
+                problems.append(f"run {index}: outputs found no room in an activation RAM")
             ram = await host.source() ^ (not run["swapped"])
-            for number, one in enumerate(run["stores"]):
-                store = parse_store(one)
+            for number, fields in enumerate(run["stores"]):
+                store = parse_store(fields)
                 stored, spent = await self._timed(host.read_store(store, ram))
-                reload_cycles += spent if at < len(self._runs) - 1 else 0
+                reload_cycles += spent if index < len(self._runs) - 1 else 0
                 try:
                     put_stored(self._params, store, stored, tensors)
                 except ValueError as error:
-                    problems.append(f"run {at}: what the host read back is damaged: {error}")
+                    problems.append(f"run {index}: what the host read back is damaged: {error}")
                 for block, directory in enumerate(stored.directories):
-                    key = f"{at}/store_{number}_{block}"
+                    key = f"{index}/store_{number}_{block}"
                     results[f"{key}/directory"] = directory
                     for place, words in enumerate(stored.words[block]):
                         results[f"{key}/words_{place}"] = words
@@ -168,19 +168,19 @@ class ScnnRuns:
         return result, round((get_sim_time("ns") - begin) / PERIOD_NS)
 
 
-def parse_load(one: dict[str, Any]) -> ActLoad:
+def parse_load(load: dict[str, Any]) -> ActLoad:
     """Read a load of a job's description."""
     return ActLoad(
-        channels=tuple(Channels(**part) for part in one["channels"]),
-        base=one["base"],
-        layout=TileLayout(**one["layout"]),
+        channels=tuple(Channels(**part) for part in load["channels"]),
+        base=load["base"],
+        layout=TileLayout(**load["layout"]),
     )
 
 
-def parse_store(one: dict[str, Any]) -> ActStore:
+def parse_store(store: dict[str, Any]) -> ActStore:
     """Read a store of a job's description."""
     return ActStore(
-        blocks=tuple(Channels(**part) for part in one["blocks"]),
-        base=one["base"],
-        layout=TileLayout(**one["layout"]),
+        blocks=tuple(Channels(**part) for part in store["blocks"]),
+        base=store["base"],
+        layout=TileLayout(**store["layout"]),
     )

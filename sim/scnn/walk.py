@@ -33,8 +33,8 @@ class PassMap:
 
     def expected(self, tensor: NDArray[np.int64]) -> NDArray[np.int64]:
         """Take what each PE must make from ``tensor``, (C, H, W): (steps, num_pes)."""
-        at = (np.where(self.inside, index, 0) for index in (self.channel, self.y, self.x))
-        return np.where(self.inside, tensor[tuple(at)], 0)
+        places = (np.where(self.inside, index, 0) for index in (self.channel, self.y, self.x))
+        return np.where(self.inside, tensor[tuple(places)], 0)
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -80,24 +80,24 @@ def map_pass(params: ScnnParams, descriptor: ScnnDescriptor, output: PassOutput)
     blocks = across * -(-params.pes_y >> d.block_y)
     if len(output.blocks) != blocks:
         raise ValueError(f"a pass of {blocks} blocks has outputs for {len(output.blocks)}")
-    tensors = {one.tensor for one in output.blocks if one.start < one.stop}
+    tensors = {block.tensor for block in output.blocks if block.start < block.stop}
     if len(tensors) > 1:
         raise ValueError(f"a pass has outputs of {', '.join(sorted(tensors))}: there must be one")
     pe_y, pe_x = np.divmod(np.arange(params.num_pes), params.pes_x)
     block = (pe_y >> d.block_y) * across + (pe_x >> d.block_x)
-    first = np.array([one.start for one in output.blocks])[block]
-    end = np.array([one.stop for one in output.blocks])[block]
+    first = np.array([span.start for span in output.blocks])[block]
+    end = np.array([span.stop for span in output.blocks])[block]
     k, y, x = (part[:, None] for part in walk(d).T)
     y = y + (pe_y & (1 << d.block_y) - 1) * d.ho
     x = x + (pe_x & (1 << d.block_x) - 1) * d.wo
     channel = k + first
-    mine = channel < end
+    inside = channel < end
     in_plane = (y < output.height) & (x < output.width)
     return PassMap(
         tensor=tensors.pop() if tensors else None,
         channel=channel,
         y=y + output.y0,
         x=x + output.x0,
-        inside=mine & in_plane,
-        outside=mine & ~in_plane,
+        inside=inside & in_plane,
+        outside=inside & ~in_plane,
     )

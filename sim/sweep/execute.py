@@ -117,10 +117,10 @@ def _check_workers(client: Any, address: str) -> None:
         client.wait_for_workers(1, timeout=_FIRST_WORKER)
     except TimeoutError as error:
         raise ToolError(f"the Dask scheduler at {address} has no workers") from error
-    mine = zeroskip_version()
+    version = zeroskip_version()
     try:
         versions = set(client.run(zeroskip_version).values())
     except ImportError as error:
         raise ToolError(f"the workers of {address} have no Zeroskip: install it there") from error
-    if other := sorted(versions - {mine}):
-        raise ToolError(f"workers of {address} have Zeroskip {other[0]}, but this is {mine}")
+    if other := sorted(versions - {version}):
+        raise ToolError(f"workers of {address} have Zeroskip {other[0]}, but this is {version}")

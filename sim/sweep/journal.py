@@ -100,10 +100,10 @@ class Journal:
             if number:
                 self.done[int(fields["point"])] = fields["rows"]
                 return
-            ours = fields["format"] == _FORMAT and fields["sweep"] == fingerprint
+            same = fields["format"] == _FORMAT and fields["sweep"] == fingerprint
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self.path} is damaged in line {number + 1}: remove it") from error
-        if not ours:
+        if not same:
             raise InputError(
                 f"{self.path} is of another sweep: choose another output, or remove it"
             )

@@ -117,7 +117,7 @@ def test_networks(name: str) -> None:
     assert not measure(result).problems
     part = image.part("scnn")
     reference = integer_torch(part.graph, quantize(image, samples)[0], part.params)
-    for layer, tensor in result.rtl.part("scnn").held.items():
+    for layer, tensor in result.rtl.part("scnn").tensors.items():
         np.testing.assert_array_equal(tensor, reference[layer], layer)
     outputs = run(image, x.numpy()).outputs
     np.testing.assert_array_equal(outputs[:2], result.rtl.outputs)
@@ -171,12 +171,12 @@ def test_renumbered_channels() -> None:
     for name, tensor in result.rtl.tensors.items():
         np.testing.assert_array_equal(tensor, reference[name], name)
     model, rtl = result.model.part("scnn"), result.rtl.part("scnn")
-    np.testing.assert_array_equal(rtl.held["first"], reference["first"][:, order])
+    np.testing.assert_array_equal(rtl.tensors["first"], reference["first"][:, order])
     # A word that differs is told of by the number of the user's channel.
-    wrong = {**model.held, "first": model.held["first"].copy()}
+    wrong = {**model.tensors, "first": model.tensors["first"].copy()}
     wrong["first"][0, 5, 2, 3] += 1
     whole = Selection(image.part("scnn"), ("first", "second"))
-    told, _ = machine("scnn").compare(whole, replace(model, held=wrong), rtl, image, 10)
+    told, _ = machine("scnn").compare(whole, replace(model, tensors=wrong), rtl, image, 10)
     (one,) = (one for one in told.differences if isinstance(one, ConvDifference))
     assert (one.layer, one.channel, one.y, one.x) == ("first", order[5], 2, 3)
 

@@ -115,10 +115,10 @@ class Sandbox:
 
     def run(self, block: Block) -> str:
         """Run a block, and before it those above it that were not run yet; return its stdout."""
-        at = self._blocks.index(block)
-        while len(self._outputs) <= at:
+        number = self._blocks.index(block)
+        while len(self._outputs) <= number:
             self._outputs.append(self._run(self._blocks[len(self._outputs)]))
-        return self._outputs[at]
+        return self._outputs[number]
 
     def _run(self, block: Block) -> str:
         if block.skipped:

@@ -66,7 +66,7 @@ def simulated(number: int) -> settings:
 def cases(values: Iterable[Any], long: Collection[Any], reason: str) -> list[Any]:
     """Return the parameters of a test, with those in ``long`` marked as of the long tier."""
     mark = pytest.mark.long(reason)
-    return [pytest.param(one, marks=mark) if one in long else one for one in values]
+    return [pytest.param(value, marks=mark) if value in long else value for value in values]
 
 
 class LongTest(NamedTuple):

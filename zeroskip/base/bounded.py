@@ -192,8 +192,8 @@ def _is_deep(value: Any) -> bool:
     for _ in range(_MAX_DEPTH + 1):
         level = [
             inner
-            for one in level
-            if isinstance(one, (dict, list))
-            for inner in (one.values() if isinstance(one, dict) else one)
+            for node in level
+            if isinstance(node, (dict, list))
+            for inner in (node.values() if isinstance(node, dict) else node)
         ]
     return bool(level)

@@ -120,7 +120,7 @@ class Arrays(dict[str, Array]):
 
     def options(self, engines: Iterable[str]) -> dict[str, Any]:
         """Return the options of the compiler for some engines."""
-        return {name: value for one in engines for name, value in self[one].options.items()}
+        return {name: value for engine in engines for name, value in self[engine].options.items()}
 
 
 def choose_arrays(
@@ -147,7 +147,7 @@ def choose_arrays(
         names, preset = _split(text, "=", known, "--preset")
         having = [name for name in names if preset in known[name].presets]
         if not having:
-            every = dict.fromkeys(one for name in names for one in known[name].presets)
+            every = dict.fromkeys(preset for name in names for preset in known[name].presets)
             raise ParameterError.of_names("--preset", preset, list(every))
         chosen |= dict.fromkeys(having, preset)
         named |= set(having) if len(having) == 1 else set()
@@ -186,16 +186,18 @@ def read_settings(
 
     ``more``: what can be set of all of the engines beside their fields.
     """
-    others = [one.name for one in more]
+    others = [field.name for field in more]
     found: list[tuple[list[str], str, str]] = []
     for text in settings or ():
         key, equals, value = text.partition("=")
         names, name = _split(key.strip(), ".", engines, "--set")
-        having = [one for one in names if name in engines[one].fields or name in others]
+        having = [field for field in names if name in engines[field].fields or name in others]
         if not equals:
             raise ParameterError("--set", text, "[ENGINE.]FIELD=VALUE")
         if not having:
-            near = near_name(name, [*others, *(f for one in names for f in engines[one].fields)])
+            near = near_name(
+                name, [*others, *(f for field in names for f in engines[field].fields)]
+            )
             hint = f"did you mean {near!r}? " if near else ""
             raise InputError(
                 f"--set {key}: {' and '.join(names)} cannot set {name!r}: {hint}'zeroskip engines "
@@ -216,7 +218,7 @@ def describe_arrays(presets: Sequence[str], engines: Sequence[str]) -> list[str]
     arrays = choose_arrays(presets, None, engines)
     return [
         f"{name}, preset {array.name}: "
-        + " ".join(f"{one}={show_value(value)}" for one, value in array.values().items())
+        + " ".join(f"{field}={show_value(value)}" for field, value in array.values().items())
         for name, array in arrays.items()
     ]
 

@@ -71,16 +71,16 @@ def compress_compare(
         ["way", "error", "density", "bits a weight", "file bytes", "ratio", "cycles", "references"],
         [
             [
-                one.name,
-                f"{one.error:.4g}",
-                f"{100 * one.density:.2f} %",
-                f"{one.stored_bits:.2f}",
-                one.file_bytes,
-                f"{one.ratio:.1f}x",
-                "-" if one.cycles is None else f"{one.cycles:.1f}",
-                "-" if one.references is None else f"{one.references:.1f}",
+                outcome.name,
+                f"{outcome.error:.4g}",
+                f"{100 * outcome.density:.2f} %",
+                f"{outcome.stored_bits:.2f}",
+                outcome.file_bytes,
+                f"{outcome.ratio:.1f}x",
+                "-" if outcome.cycles is None else f"{outcome.cycles:.1f}",
+                "-" if outcome.references is None else f"{outcome.references:.1f}",
             ]
-            for one in outcomes
+            for outcome in outcomes
         ],
     )
 

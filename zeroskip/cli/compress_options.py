@@ -160,7 +160,7 @@ def with_fields(group: type[Any]) -> Callable[[Callable[..., Any]], Callable[...
         names = [field.name for field in fields(group)]
         own = inspect.signature(command, eval_str=True).parameters.values()
         parameters = [
-            *(one for one in own if one.name != "options"),
+            *(parameter for parameter in own if parameter.name != "options"),
             *inspect.signature(group, eval_str=True).parameters.values(),
         ]
 

@@ -77,7 +77,7 @@ class Training(Shown):
         layers = layers_of(module)
         density = density_of(layers.values())
         each = ", ".join(
-            f"{one} {100 * density_of([layer]):.1f} %" for one, layer in layers.items()
+            f"{name} {100 * density_of([layer]):.1f} %" for name, layer in layers.items()
         )
         self.print(f"{name:<10} {_score(score)}  density {100 * density:.2f} % ({each})")
 

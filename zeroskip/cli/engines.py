@@ -46,32 +46,32 @@ def _document(array: Array) -> dict[str, Any]:
         "name": engine.name,
         "about": engine.about,
         "preset": array.name,
-        "presets": {name: one.about for name, one in engine.presets.items()},
+        "presets": {name: preset.about for name, preset in engine.presets.items()},
         "fields": [
             {
-                "name": one.name,
-                "choices": list(one.choices),
-                "value": values[one.name],
-                "about": one.about,
+                "name": field.name,
+                "choices": list(field.choices),
+                "value": values[field.name],
+                "about": field.about,
             }
-            for one in engine.fields.values()
+            for field in engine.fields.values()
         ],
     }
 
 
 def _print_presets(engine: Engine[Any, Any]) -> None:
     print_line(f"{engine.name}: {engine.about}")
-    for name, one in engine.presets.items():
-        print_line(f"  --preset {name:14} {one.about}")
+    for name, preset in engine.presets.items():
+        print_line(f"  --preset {name:14} {preset.about}")
     print_line()
 
 
 def _print_fields(array: Array) -> None:
     engine, values = array.engine, array.values()
     print_line(f"  {'field':15} {'from .. to':15} {array.name:>11}")
-    for name, one in engine.fields.items():
-        first, *_, last = one.choices
+    for name, field in engine.fields.items():
+        first, *_, last = field.choices
         ends = "yes, no" if isinstance(first, bool) else f"{first} .. {last}"
         if isinstance(first, str):
             ends = "see right"
-        print_line(f"  {name:15} {ends:15} {show_value(values[name]):>11}  {one.about}")
+        print_line(f"  {name:15} {ends:15} {show_value(values[name]):>11}  {field.about}")

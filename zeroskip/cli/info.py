@@ -1,5 +1,7 @@
 """``zeroskip info``: what is in an image."""
 
+from itertools import pairwise
+
 from zeroskip.cli.options import ImageArgument, JsonOption
 from zeroskip.cli.output import print_json, print_line, print_report
 from zeroskip.compiler.image.image import load
@@ -32,11 +34,9 @@ def show_image(image: ImageArgument, as_json: JsonOption = False) -> None:
     print_line(f"image {compiled.name!r}: input {shape}, {count} layers: {arrays}")
     if len(parts) > 1:
         linked = {link.first for link in compiled.links}
-        for at in range(len(parts) - 1):
-            how = "on the chip" if at in linked else "through the host"
-            print_line(
-                f"activations go from {parts[at][0].upper()} to {parts[at + 1][0].upper()} {how}"
-            )
+        for number, ((source, _), (target, _)) in enumerate(pairwise(parts)):
+            how = "on the chip" if number in linked else "through the host"
+            print_line(f"activations go from {source.upper()} to {target.upper()} {how}")
     print_report(image_report(compiled))
     for _, about in parts:
         print_report([*about.tables, *about.lines])

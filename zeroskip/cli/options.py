@@ -49,6 +49,6 @@ def number(text: str) -> float:
 
 def set_parameters(function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> None:
     """Let a function that takes ``**values`` be seen as one with ``parameters``, all by name."""
-    keywords = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
+    keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
     function.__dict__["__signature__"] = inspect.Signature(keywords)
-    function.__annotations__ = {one.name: one.annotation for one in keywords}
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in keywords}

@@ -81,11 +81,11 @@ def sweep_arrays(
 
     known = engine_of(engine)
     evaluation = find_evaluation(known.name)
-    fields = known.fields | {one.name: one for one in evaluation.fields}
+    fields = known.fields | {field.name: field for field in evaluation.fields}
     values: dict[str, list[Any]] = {}
     for _, name, text in read_settings(axes, {engine: known}, evaluation.fields):
         where = f"--set {name}"
-        values[name] = [fields[name].read(one.strip(), where) for one in text.split(",")]
+        values[name] = [fields[name].read(value.strip(), where) for value in text.split(",")]
     array = choose_array(engine, preset, None) if preset else None
     base = array and (array.params, array.engine.presets[array.name].options)
     if (image is None) != (inputs is None):

@@ -39,7 +39,7 @@ def format_table(
     encoding : of where it is printed; rules are drawn with letters that it has.
     """
     cells = [[str(cell) for cell in row] for row in rows]
-    columns = [[name, *(row[at] for row in cells)] for at, name in enumerate(header)]
+    columns = [[name, *(row[number] for row in cells)] for number, name in enumerate(header)]
     natural = [max(map(cell_len, column)) for column in columns]
     if width is None or _total(natural) <= width:
         blocks = [list(range(len(columns)))]
@@ -47,22 +47,22 @@ def format_table(
     else:
         columns[0] = _shortened(columns[0], max(8, (width - _PAD) // 2))
         widths = [
-            max(cell_len(word) for word in [*header[at].split(), *columns[at][1:], ""])
-            for at in range(len(columns))
+            max(cell_len(word) for word in [*header[number].split(), *columns[number][1:], ""])
+            for number in range(len(columns))
         ]
         blocks = list(_blocks(widths, width))
         # Alone beside its names, a column that is still too wide is text.
         room = width - _total([widths[0], 0])
-        widths = [min(one, room) if at else one for at, one in enumerate(widths)]
+        widths = [min(width, room) if number else width for number, width in enumerate(widths)]
     console = Console(width=_total(natural) + _PAD, highlight=False, markup=False)
     parts = ["\n".join(_wrapped(title, width or len(title)))]
     for block in blocks:
         table = Table(box=SIMPLE_HEAD)
-        for at in block:
-            heading = "\n".join(_wrapped(columns[at][0], widths[at]))
-            table.add_column(heading, justify="right" if at else "left", no_wrap=True)
+        for number in block:
+            heading = "\n".join(_wrapped(columns[number][0], widths[number]))
+            table.add_column(heading, justify="right" if number else "left", no_wrap=True)
         for row in range(len(rows)):
-            texts = [_wrapped(columns[at][row + 1], widths[at]) for at in block]
+            texts = [_wrapped(columns[number][row + 1], widths[number]) for number in block]
             table.add_row(*map("\n".join, texts))
         with console.capture() as capture:
             console.print(table)
@@ -78,17 +78,17 @@ def format_table(
 
 def _total(widths: Sequence[int]) -> int:
     """Return how wide a table of columns of ``widths`` is, with what is beside and between."""
-    return sum(one + _PAD for one in widths) + len(widths) - 1 + _PAD
+    return sum(width + _PAD for width in widths) + len(widths) - 1 + _PAD
 
 
 def _blocks(widths: Sequence[int], width: int) -> Iterator[list[int]]:
     """Share columns out to as few blocks as hold them, each with the column of names before."""
     block = [0]
-    for at in range(1, len(widths)):
-        if len(block) > 1 and _total([widths[one] for one in [*block, at]]) > width:
+    for number in range(1, len(widths)):
+        if len(block) > 1 and _total([widths[column] for column in [*block, number]]) > width:
             yield block
             block = [0]
-        block.append(at)
+        block.append(number)
     yield block
 
 

@@ -94,14 +94,14 @@ class EieBench:
 
     def over_bound(self, preset: str) -> float:
         """Return the geometric mean of cycles over ``bound_no_padding``."""
-        ratios = [getattr(one, preset).cycles / one.bound_no_padding for one in self.layers]
+        ratios = [getattr(layer, preset).cycles / layer.bound_no_padding for layer in self.layers]
         return float(np.exp(np.mean(np.log(ratios))))
 
     def stored_bits_per_nonzero(self, preset: str) -> dict[str, float]:
         """Return stored bits per non-zero weight, all layers together, and their ``sum``."""
-        stored = [getattr(one, preset).stored_bits for one in self.layers]
-        bits = {name: sum(one[name] for one in stored) for name in stored[0]}
-        return per_nonzero(bits, sum(one.nonzeros for one in self.layers))
+        stored = [getattr(layer, preset).stored_bits for layer in self.layers]
+        bits = {name: sum(counts[name] for counts in stored) for name in stored[0]}
+        return per_nonzero(bits, sum(layer.nonzeros for layer in self.layers))
 
     @property
     def slower(self) -> tuple[str, ...]:
@@ -111,14 +111,14 @@ class EieBench:
     @property
     def exact(self) -> bool:
         """Whether no word and no cycle counter differs."""
-        arrays = [getattr(one, preset) for one in self.layers for preset in _PRESETS]
+        arrays = [getattr(layer, preset) for layer in self.layers for preset in _PRESETS]
         return not any(array.differ or array.cycles_differ for array in arrays)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
         return {
             "on": self.target,
-            "layers": [asdict(one) for one in self.layers],
+            "layers": [asdict(layer) for layer in self.layers],
             "cycles_over_bound": {name: self.over_bound(name) for name in _PRESETS},
             "stored_bits_per_nonzero": {
                 name: self.stored_bits_per_nonzero(name) for name in _PRESETS

@@ -22,17 +22,17 @@ def bench_tables(result: EieBench) -> Iterator[Table | str]:
         ],
         [
             [
-                one.name,
-                one.paper_theoretical_cycles,
-                one.paper_actual_cycles,
-                round(one.bound_no_padding),
-                one.paper.cycles,
-                f"{one.paper.cycles / one.bound_no_padding:.3f}",
-                one.best.cycles,
-                f"{one.best.cycles / one.bound_no_padding:.3f}",
-                f"{one.best.cycles / one.paper_actual_cycles:.3f}",
+                layer.name,
+                layer.paper_theoretical_cycles,
+                layer.paper_actual_cycles,
+                round(layer.bound_no_padding),
+                layer.paper.cycles,
+                f"{layer.paper.cycles / layer.bound_no_padding:.3f}",
+                layer.best.cycles,
+                f"{layer.best.cycles / layer.bound_no_padding:.3f}",
+                f"{layer.best.cycles / layer.paper_actual_cycles:.3f}",
             ]
-            for one in result.layers
+            for layer in result.layers
         ],
     )  # fmt: skip
     for preset in ("paper", "best"):
@@ -45,19 +45,19 @@ def bench_tables(result: EieBench) -> Iterator[Table | str]:
             ],
             [
                 [
-                    one.name,
-                    round((array := getattr(one, preset)).bound_padding),
+                    layer.name,
+                    round((array := getattr(layer, preset)).bound_padding),
                     array.max_pe,
                     array.reload_cycles,
                     percent(array.padding),
                     *(
                         f"{bits[name]:.2f}"
-                        for bits in [per_nonzero(array.stored_bits, one.nonzeros)]
+                        for bits in [per_nonzero(array.stored_bits, layer.nonzeros)]
                         for name in ("entries", "pointers", "sum")
                     ),
                     *(percent(share) for share in array.stalls.values()),
                 ]
-                for one in result.layers
+                for layer in result.layers
             ],
         )  # fmt: skip
     for preset in ("paper", "best"):
@@ -69,7 +69,7 @@ def bench_tables(result: EieBench) -> Iterator[Table | str]:
     slower = ", ".join(result.slower) or "none"
     yield f"layers on which the best preset is not faster than the paper's EIE: {slower}"
     if result.target == "rtl":
-        arrays = [array for one in result.layers for array in (one.paper, one.best)]
+        arrays = [array for layer in result.layers for array in (layer.paper, layer.best)]
         counters = sum(array.cycles_differ for array in arrays)
         words, differ = sum(a.words for a in arrays), sum(a.differ for a in arrays)
         speeds = sorted(array.cycles_per_second or 0.0 for array in arrays)

@@ -76,14 +76,19 @@ def _segments(part: EiePart) -> list[tuple[list[PassModel], list[tuple[int, slic
         passes, scans = [], []
         program = read_program(srams["program"], part.params)
         streams = column_streams(srams, part.params, program)
-        for one, layer, stream in zip(program, segment.passes, streams, strict=True):
-            rows = one.drain_rows if one.drain else 0
+        for descriptor, layer, stream in zip(program, segment.passes, streams, strict=True):
+            rows = descriptor.drain_rows if descriptor.drain else 0
             passes.append(
-                PassModel(one.codebook, one.last_code, rows, column_work(stream, part.params))
+                PassModel(
+                    descriptor.codebook,
+                    descriptor.last_code,
+                    rows,
+                    column_work(stream, part.params),
+                )
             )
-            begin = row + one.src_base
-            scans.append((layer, slice(begin, begin + one.src_rows)))
-            if one.swap:
+            begin = row + descriptor.src_base
+            scans.append((layer, slice(begin, begin + descriptor.src_rows)))
+            if descriptor.swap:
                 row = 0
         found.append((passes, scans))
     return found

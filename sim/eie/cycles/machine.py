@@ -92,17 +92,17 @@ def compute(
             if left[pe] > 0 and ready:
                 left[pe] -= 1
                 if left[pe] == 0:
-                    at = column[pe]
+                    place = column[pe]
                     if log is not None:
-                        log[2, at, pe] = now
-                    if after[at, pe] < issue[at, pe]:
-                        issued_at[pe] = now - after[at, pe]
+                        log[2, place, pe] = now
+                    if after[place, pe] < issue[place, pe]:
+                        issued_at[pe] = now - after[place, pe]
             free = left[pe] == 0
             leaves = p_issue[pe] > 0  # else the column is empty, or there is none
-            head, held = first[pe], level[pe]
+            head, occupied = first[pe], level[pe]
             pop = push = False
             if pointers_first:
-                pop, push, pushed = free and held > 0, leaves, p_column[pe]
+                pop, push, pushed = free and occupied > 0, leaves, p_column[pe]
                 if pop:
                     column[pe] = queue[pe, head]
                     left[pe] = issue[column[pe], pe]
@@ -110,7 +110,7 @@ def compute(
                 p_issue[pe] = issue[broadcast, pe] if broadcast_en else 0
             else:
                 advance = not leaves or free
-                pop, push, pushed = advance and held > 0, broadcast_en, broadcast
+                pop, push, pushed = advance and occupied > 0, broadcast_en, broadcast
                 if leaves and free:
                     column[pe], left[pe] = p_column[pe], p_issue[pe]
                 if advance:
@@ -122,14 +122,14 @@ def compute(
                 if pop:
                     log[1, queue[pe, head], pe] = now
             if push:
-                tail = head + held
+                tail = head + occupied
                 queue[pe, tail if tail < queue_depth else tail - queue_depth] = pushed
-                held += 1
+                occupied += 1
             if pop:
                 first[pe] = head + 1 if head + 1 < queue_depth else 0
-                held -= 1
-            level[pe] = held
-            num_full += held + (p_full[pe] if pointers_first else 0) >= queue_depth
+                occupied -= 1
+            level[pe] = occupied
+            num_full += occupied + (p_full[pe] if pointers_first else 0) >= queue_depth
 
         if grant:
             b_valid, broadcast = True, columns[taken]
@@ -149,8 +149,8 @@ def compute(
         if done and ready and not busy:
             break
     # Every column has been issued in full by every PE.
-    for at in columns:
+    for place in columns:
         for pe in range(pes):
-            counters[pe, _USEFUL] += issue[at, pe] - padding[at, pe]
-            counters[pe, _PADDING] += padding[at, pe]
+            counters[pe, _USEFUL] += issue[place, pe] - padding[place, pe]
+            counters[pe, _PADDING] += padding[place, pe]
     return now

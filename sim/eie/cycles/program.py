@@ -83,23 +83,23 @@ def run_program(
     counters = np.zeros((len(passes), params.num_pes, len(StallClass)), np.int64)
     # The cycle of START asks for the first descriptor.
     now, asked = 1, 0
-    held, complete = None, 0
-    for number, (one, scanned) in enumerate(zip(passes, nonzero, strict=True)):
+    codebook, complete = None, 0
+    for number, (model, scanned) in enumerate(zip(passes, nonzero, strict=True)):
         start = now if number else 0
         taken = max(now, asked + _DESCRIPTOR_READ)
         setup = taken + 1 - now + (number == 0)
         asked = taken
-        if held != one.codebook:
-            held, complete = one.codebook, taken + _load(one)
+        if codebook != model.codebook:
+            codebook, complete = model.codebook, taken + _load(model)
         now = taken + 1
         columns = np.flatnonzero(scanned).astype(np.int32)
         counters[number, :, StallClass.SETUP] = setup
         begin, hold = now, max(0, complete - now)
-        log = None if trace is None else np.full((3, *one.work.issue.shape), -1, np.int32)
+        log = None if trace is None else np.full((3, *model.work.issue.shape), -1, np.int32)
         now += compute(
-            one.work.issue,
-            one.work.padding,
-            one.work.after,
+            model.work.issue,
+            model.work.padding,
+            model.work.after,
             columns,
             scanned.sum(axis=1, dtype=np.int32),
             params.queue_depth,
@@ -109,20 +109,20 @@ def run_program(
             log,
         )
         drain = now
-        if one.drain_rows:
+        if model.drain_rows:
             # The next codebook is loaded meanwhile, once its descriptor is there.
-            after = passes[number + 1] if number + 1 < len(passes) else one
-            if after.codebook != held:
-                held = after.codebook
+            after = passes[number + 1] if number + 1 < len(passes) else model
+            if after.codebook != codebook:
+                codebook = after.codebook
                 complete = max(now, asked + _DESCRIPTOR_READ) + _load(after)
-            counters[number, :, StallClass.DRAIN] = one.drain_rows + _DRAIN_STAGES
-            now += one.drain_rows + _DRAIN_STAGES
+            counters[number, :, StallClass.DRAIN] = model.drain_rows + _DRAIN_STAGES
+            now += model.drain_rows + _DRAIN_STAGES
         if trace is not None and log is not None:
             times = np.where(log < 0, -1, log.astype(np.int64) + begin)
             trace.append(PassTrace(start, begin, begin + hold, drain, now, *times))
     return now, counters
 
 
-def _load(one: PassModel) -> int:
+def _load(model: PassModel) -> int:
     """Count the cycles from the request for a codebook until PEs may look weights up in it."""
-    return one.weights + 2 if one.weights else 0
+    return model.weights + 2 if model.weights else 0

@@ -57,9 +57,9 @@ def trace_image(
         times: list[PassTrace] = []
         nonzero = [vectors[layer][sample, rows] for layer, rows in scans]
         spent, _ = run_program(passes, nonzero, part.params, times)
-        for one, time, (layer, rows) in zip(passes, times, scans, strict=True):
+        for model, time, (layer, rows) in zip(passes, times, scans, strict=True):
             columns = index[layer].reshape(-1, part.params.num_pes)[rows].reshape(-1)
-            found.append(TracedPass(layer, offset, time, one.work, columns))
+            found.append(TracedPass(layer, offset, time, model.work, columns))
         offset += spent
     return found
 

@@ -44,9 +44,13 @@ def column_work(streams: Sequence[ColumnStream], params: EieParams) -> ColumnWor
     """
     positions = len(streams[0].pointers) - 1
     counts = np.zeros((5, positions, params.num_pes), np.int32)
-    for pe, one in enumerate(streams):
+    for pe, stream in enumerate(streams):
         _count(
-            one.codes, one.pointers, params.entries_per_word, params.skip_padding, counts[:, :, pe]
+            stream.codes,
+            stream.pointers,
+            params.entries_per_word,
+            params.skip_padding,
+            counts[:, :, pe],
         )
     return ColumnWork(*counts)
 
@@ -62,21 +66,21 @@ def _count(
     """Walk the entries as ``zeroskip.hw.eie.spmat_read`` issues them."""
     for column in range(len(pointers) - 1):
         issue = padding = after = words = 0
-        at, end = pointers[column], pointers[column + 1]
-        counts[3, column] = end - at
-        if at < end:
-            words = (end - 1) // entries_per_word - at // entries_per_word + 1
-        while at < end:
-            stop = min(end, (at // entries_per_word + 1) * entries_per_word)
-            if skip_padding and codes[at] == 0 and at + 1 < stop:
-                at += 1
+        entry, end = pointers[column], pointers[column + 1]
+        counts[3, column] = end - entry
+        if entry < end:
+            words = (end - 1) // entries_per_word - entry // entries_per_word + 1
+        while entry < end:
+            stop = min(end, (entry // entries_per_word + 1) * entries_per_word)
+            if skip_padding and codes[entry] == 0 and entry + 1 < stop:
+                entry += 1
             issue += 1
-            if codes[at] == 0:
+            if codes[entry] == 0:
                 padding += 1
                 after += 1
             else:
                 after = 0
-            at += 1
+            entry += 1
         counts[0, column] = issue
         counts[1, column] = padding
         counts[2, column] = after

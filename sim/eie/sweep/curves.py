@@ -70,7 +70,7 @@ def _text(value: Any) -> str:
 def _curve(panel: Axes, kind: FigureKind, rows: pl.DataFrame, number: int, label: str) -> None:
     x = rows[kind.axis].to_list()
     if kind.ideal and not number:
-        panel.plot(x, [at / x[0] for at in x], ":", color=OTHERS, linewidth=1)
+        panel.plot(x, [number / x[0] for number in x], ":", color=OTHERS, linewidth=1)
     y = kind.value(rows) * (100 if kind.percent else 1)
     panel.plot(
         x,

@@ -66,12 +66,12 @@ def _real_work(rows: pl.DataFrame) -> pl.Series:
 
 def _scaling_note(table: pl.DataFrame) -> str:
     """Compare what four times the PEs bring with the paper."""
-    at = {pes: table.filter(num_pes=pes)["cycles"].to_numpy() for pes in (64, 256)}
-    if not len(at[64]) or len(at[64]) != len(at[256]):
+    cycles = {pes: table.filter(num_pes=pes)["cycles"].to_numpy() for pes in (64, 256)}
+    if not len(cycles[64]) or len(cycles[64]) != len(cycles[256]):
         return ""
-    ours = float(np.exp(np.mean(np.log(at[64] / at[256]))))
+    measured = float(np.exp(np.mean(np.log(cycles[64] / cycles[256]))))
     return (
-        f"\n256 PEs over 64 PEs: {ours:.2f} x here (geometric mean), "
+        f"\n256 PEs over 64 PEs: {measured:.2f} x here (geometric mean), "
         f"{paper.SPEED_256_OVER_64} x in the paper (section VII)"
     )
 

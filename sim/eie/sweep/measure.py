@@ -53,7 +53,7 @@ def measure_points(work: Work, points: Sequence[Point]) -> list[list[Row]]:
     part: EiePart = image.part("eie")
     planes = quantize_input(x, image.in_frac, first.act_bits)
     planes = planes.reshape(len(x), *network.input_shape)
-    golden = run_golden(image, planes).parts[0].held
+    golden = run_golden(image, planes).parts[0].tensors
     inputs = layer_inputs(part, {INPUT: planes, **golden})
     stored = _stored(part, inputs)
     rows = []
@@ -120,10 +120,10 @@ def _stored(part: EiePart, inputs: Sequence[NDArray[np.int64]]) -> list[Row]:
     read = [0] * len(part.layers)
     segments, vectors = image_segments(part), placed_inputs(part, inputs)
     for passes, scans in segments:
-        for one, (layer, rows) in zip(passes, scans, strict=True):
+        for model, (layer, rows) in zip(passes, scans, strict=True):
             # Inputs in which the column's activation is not 0: the column is broadcast.
             broadcasts = vectors[layer][:, rows].reshape(len(inputs[0]), -1).sum(axis=0)
-            read[layer] += int((broadcasts[:, None] * one.work.words).sum())
+            read[layer] += int((broadcasts[:, None] * model.work.words).sum())
     rows = []
     for storage, words in zip(layer_storage(part), read, strict=True):
         entries = int(storage.entries.sum())

@@ -60,15 +60,15 @@ def bench_scnn(
         As :func:`.run_scnn_jobs` does.
     """
     report = progress or silent
-    layers = [one for layers in networks.values() for one in layers]
-    names = {one.full_name for one in layers}
-    layers += [one for one in MERGED if names.issuperset(one.merged)]
-    work = [(one, "") for one in layers]
-    work += [(one, machine) for one in layers for machine in _OTHERS if others]
+    layers = [layer for layers in networks.values() for layer in layers]
+    names = {layer.full_name for layer in layers}
+    layers += [layer for layer in MERGED if names.issuperset(layer.merged)]
+    work = [(layer, "") for layer in layers]
+    work += [(layer, machine) for layer in layers for machine in _OTHERS if others]
     # The longest first, so that none is left over at the end.
     work.sort(key=lambda task: -_products(_variant(*task)))
     found: dict[str, ConvBench] = {}
-    cycles: dict[str, dict[str, int]] = {one.full_name: {} for one in layers}
+    cycles: dict[str, dict[str, int]] = {layer.full_name: {} for layer in layers}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         waiting = {pool.submit(_work, *task, params): task for task in work}
         report("layers", 0, len(work))
@@ -80,13 +80,13 @@ def bench_scnn(
             else:
                 cycles[layer.full_name][machine] = result
             report("layers", number, len(work))
-    rows = {name: replace(one, **cycles[name]) for name, one in found.items()}
+    rows = {name: replace(layer, **cycles[name]) for name, layer in found.items()}
     return ScnnBench(
         networks={
-            name: NetworkBench(name, tuple(rows[one.full_name] for one in layers))
+            name: NetworkBench(name, tuple(rows[layer.full_name] for layer in layers))
             for name, layers in networks.items()
         },
-        merged=tuple(rows[one.full_name] for one in layers if one.merged),
+        merged=tuple(rows[layer.full_name] for layer in layers if layer.merged),
         storage=scnn_storage(params),
         rtl=tuple(run_on_rtl(scnn_layers()[name], params, progress) for name in rtl),
     )
@@ -100,13 +100,13 @@ def measure_layer(layer: ConvLayer, params: ScnnParams = BENCH_PARAMS) -> ConvBe
     CompileError
         If the array is too small for it.
     """
-    one = compile_layer(layer, params)
-    count = count_layer(one)
-    products = useful_products(layer, one.acts, one.conv.weight)
+    compiled = compile_layer(layer, params)
+    count = count_layer(compiled)
+    products = useful_products(layer, compiled.acts, compiled.conv.weight)
     spent = count.counters.sum(axis=(0, 1))
     useful, issued = spent[StallClass.USEFUL], spent[: StallClass.FRAGMENTATION + 1].sum()
     with_pair = issued + spent[StallClass.CONFLICT]
-    mapping = one.plan.mapping
+    mapping = compiled.plan.mapping
     return ConvBench(
         name=layer.name,
         in_shape=layer.in_shape,
@@ -126,21 +126,21 @@ def measure_layer(layer: ConvLayer, params: ScnnParams = BENCH_PARAMS) -> ConvBe
         utilisation_issuing=float(useful / issued) if issued else 0.0,
         conflict=float(spent[StallClass.CONFLICT] / with_pair) if with_pair else 0.0,
         stalls={c.name.lower(): float(spent[c] / spent.sum()) for c in StallClass},
-        runs=len(one.runs),
+        runs=len(compiled.runs),
         plan={
             "block_x": mapping.block_x,
             "block_y": mapping.block_y,
             "wo": mapping.wo,
             "ho": mapping.ho,
             "kc": mapping.kc,
-            "region_h": one.plan.region_h,
-            "region_w": one.plan.region_w,
-            "k_step": one.plan.k_step,
-            "c_step": one.plan.c_step,
+            "region_h": compiled.plan.region_h,
+            "region_w": compiled.plan.region_w,
+            "k_step": compiled.plan.k_step,
+            "c_step": compiled.plan.c_step,
         },
         references=asdict(count.references),
-        weight_rows=most_rows(one.runs, "weight"),
-        header_rows=most_rows(one.runs, "block"),
+        weight_rows=most_rows(compiled.runs, "weight"),
+        header_rows=most_rows(compiled.runs, "block"),
     )
 
 

@@ -211,17 +211,17 @@ def _merged() -> tuple[ConvLayer, ...]:
     """Give the 1 x 1 layers of 3a and 5b that read the same tensor as one layer each."""
     found = []
     for module in _PUBLISHED:
-        branches = [one for one in NETWORKS["googlenet"] if one.name.startswith(f"{module}/")]
-        same = [one for one in branches if one.in_shape == branches[0].in_shape][:3]
-        weights = [int(np.prod(one.weight_shape)) for one in same]
+        branches = [layer for layer in NETWORKS["googlenet"] if layer.name.startswith(f"{module}/")]
+        same = [layer for layer in branches if layer.in_shape == branches[0].in_shape][:3]
+        weights = [int(np.prod(layer.weight_shape)) for layer in same]
         found.append(
             replace(
                 same[0],
                 name=f"{module}/1x1 and both reduces",
-                out_channels=sum(one.out_channels for one in same),
-                merged=tuple(one.full_name for one in same),
+                out_channels=sum(layer.out_channels for layer in same),
+                merged=tuple(layer.full_name for layer in same),
                 weight_density=sum(
-                    size * one.weight_density for size, one in zip(weights, same, strict=True)
+                    size * layer.weight_density for size, layer in zip(weights, same, strict=True)
                 )
                 / sum(weights),
             )
@@ -241,4 +241,4 @@ NETWORK_NAMES = {"alexnet": "AlexNet", "googlenet": "GoogLeNet", "vgg16": "VGG-1
 
 def scnn_layers() -> dict[str, ConvLayer]:
     """Give all layers by their full name."""
-    return {one.full_name: one for layers in NETWORKS.values() for one in layers}
+    return {layer.full_name: layer for layers in NETWORKS.values() for layer in layers}

@@ -43,11 +43,13 @@ def useful_products(layer: ConvLayer, acts: NDArray[np.int64], weights: NDArray[
     there = np.pad(acts != 0, ((0, 0), (pad, pad), (pad, pad)))
     shared, per_group = layer.weight_shape[1], layer.out_channels // layer.groups
     # How many output channels each input channel's kernel positions have a weight for.
-    held = (weights != 0).reshape(layer.groups, per_group, shared, *weights.shape[2:]).sum(axis=1)
-    held = held.reshape(layer.in_shape[0], *weights.shape[2:])
+    nonzero = (
+        (weights != 0).reshape(layer.groups, per_group, shared, *weights.shape[2:]).sum(axis=1)
+    )
+    nonzero = nonzero.reshape(layer.in_shape[0], *weights.shape[2:])
     total = 0
     for r in range(layer.kernel):
         for s in range(layer.kernel):
             window = there[:, r : r + (p - 1) * step + 1 : step, s : s + (q - 1) * step + 1 : step]
-            total += int((window.sum(axis=(1, 2)) * held[:, r, s]).sum())
+            total += int((window.sum(axis=(1, 2)) * nonzero[:, r, s]).sum())
     return total

@@ -100,11 +100,11 @@ class NetworkBench:
         -------
         None if there is no such layer, or the machine was not run.
         """
-        layers = [one for one in self.layers if not (published and one.assumed)]
-        spent = [getattr(one, cycles) for one in layers]
+        layers = [layer for layer in self.layers if not (published and layer.assumed)]
+        spent = [getattr(layer, cycles) for layer in layers]
         if not spent or None in spent:
             return None
-        return sum(one.dense_cycles for one in layers) / sum(spent)
+        return sum(layer.dense_cycles for layer in layers) / sum(spent)
 
     @property
     def late_1x1(self) -> dict[str, float] | None:
@@ -112,14 +112,16 @@ class NetworkBench:
 
         None if not all four are there. Keys are those of :class:`ConvBench`.
         """
-        late = [one for one in self.layers if one.name.startswith("5b/") and one.kernel == 1]
+        late = [
+            layer for layer in self.layers if layer.name.startswith("5b/") and layer.kernel == 1
+        ]
         if len(late) < len(_LATE_1X1):
             return None
         useful, issued = (
-            sum(sum(one.stalls[name] for name in names) * one.cycles for one in late)
+            sum(sum(layer.stalls[name] for name in names) * layer.cycles for layer in late)
             for names in (("useful",), ("useful", "fragmentation"))
         )
-        cycles = sum(one.cycles for one in late)
+        cycles = sum(layer.cycles for layer in late)
         return {"utilisation": useful / cycles, "utilisation_issuing": useful / issued}
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,7 +135,7 @@ class NetworkBench:
             "speedup_sparse_a": self.over_dense("sparse_a_cycles"),
             "dense_operands": self.over_dense("dense_operand_cycles"),
             **({"5b_1x1": late} if (late := self.late_1x1) else {}),
-            "layers": [one.to_dict() for one in self.layers],
+            "layers": [layer.to_dict() for layer in self.layers],
         }
 
 
@@ -157,25 +159,26 @@ class ScnnBench:
     @property
     def conflict(self) -> float:
         """Share of all cycles with a pair in which it waited for full queues before banks."""
-        layers = [one for network in self.networks.values() for one in network.layers]
-        waited = sum(one.stalls["conflict"] * one.cycles for one in layers)
+        layers = [layer for network in self.networks.values() for layer in network.layers]
+        waited = sum(layer.stalls["conflict"] * layer.cycles for layer in layers)
         issued = sum(
-            (one.stalls["useful"] + one.stalls["fragmentation"]) * one.cycles for one in layers
+            (layer.stalls["useful"] + layer.stalls["fragmentation"]) * layer.cycles
+            for layer in layers
         )
         return waited / (waited + issued) if issued else 0.0
 
     @property
     def exact(self) -> bool:
         """Whether no word and no counter of the RTL differs."""
-        return not any(one.differ or one.cycles_differ for one in self.rtl)
+        return not any(run.differ or run.cycles_differ for run in self.rtl)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
         return {
-            "networks": {name: one.to_dict() for name, one in self.networks.items()},
-            "merged": [one.to_dict() for one in self.merged],
+            "networks": {name: network.to_dict() for name, network in self.networks.items()},
+            "merged": [layer.to_dict() for layer in self.merged],
             "conflict": self.conflict,
-            "storage": [asdict(one) for one in self.storage],
-            "rtl": [asdict(one) for one in self.rtl],
+            "storage": [asdict(storage) for storage in self.storage],
+            "rtl": [asdict(run) for run in self.rtl],
             "exact": self.exact,
         }

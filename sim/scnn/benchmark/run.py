@@ -156,10 +156,10 @@ def _fit(acts: NDArray[np.int64], runs: Sequence[ScnnRun], params: ScnnParams) -
     return True
 
 
-def count_layer(one: CompiledLayer) -> LayerCount:
+def count_layer(compiled: CompiledLayer) -> LayerCount:
     """Count the cycles of a layer."""
-    model = ScnnCycles(one.params, one.runs)
-    found = [model.count(number, {INPUT: one.acts}) for number in range(len(one.runs))]
+    model = ScnnCycles(compiled.params, compiled.runs)
+    found = [model.count(number, {INPUT: compiled.acts}) for number in range(len(compiled.runs))]
     return LayerCount(
         cycles=np.array([run.cycles for run in found], np.int64),
         counters=np.concatenate([run.counters for run in found]),
@@ -175,17 +175,19 @@ def run_on_rtl(layer: ConvLayer, params: ScnnParams, progress: Progress | None =
     ToolError, SimulationError
         As :func:`.run_scnn_jobs` does.
     """
-    one = compile_layer(layer, params)
-    model = count_layer(one)
-    p = one.params
+    compiled = compile_layer(layer, params)
+    model = count_layer(compiled)
+    p = compiled.params
     job = ScnnJob(
-        one.runs,
-        {INPUT: one.acts[None]},
-        {_OUTPUT: one.conv.out_shape},
+        compiled.runs,
+        {INPUT: compiled.acts[None]},
+        {_OUTPUT: compiled.conv.out_shape},
         [2 * int(cycles) + _MARGIN for cycles in model.cycles],
     )
     (found,) = run_scnn_jobs(p, [job], progress=progress)
-    golden, _ = run_layer(one.conv, one.acts[None], acc_bits=p.acc_bits, act_bits=p.act_bits)
+    golden, _ = run_layer(
+        compiled.conv, compiled.acts[None], acc_bits=p.acc_bits, act_bits=p.act_bits
+    )
     cycles_differ = int(np.count_nonzero(found.cycles[0] != model.cycles))
     if p.counters:
         cycles_differ += int(np.count_nonzero(found.counters[0] != model.counters))

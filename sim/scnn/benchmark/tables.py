@@ -30,22 +30,22 @@ def bench_tables(result: ScnnBench) -> Iterator[Table | str]:
         ["memory", "of each PE", "paper", "here", "rows of a stream in use", "how"],
         [
             [
-                one.name,
-                "yes" if one.per_pe else "no",
-                "-" if one.paper is None else f"{one.paper:,}",
-                f"{one.here:,}",
-                most.get(one.name, "-"),
-                one.about,
+                storage.name,
+                "yes" if storage.per_pe else "no",
+                "-" if storage.paper is None else f"{storage.paper:,}",
+                f"{storage.here:,}",
+                most.get(storage.name, "-"),
+                storage.about,
             ]
-            for one in result.storage
+            for storage in result.storage
         ],
     )
-    for one in result.rtl:
+    for run in result.rtl:
         yield (
-            f"{one.name} on RTL: {one.cycles:,} cycles, {one.words} words compared, {one.differ} "
-            f"differ, {one.cycles_differ} counters differ from the cycle model's; "
-            f"{one.cycles_per_second:,.0f} cycles/s; host commands between runs: "
-            f"{one.reload_cycles:,}"
+            f"{run.name} on RTL: {run.cycles:,} cycles, {run.words} words compared, {run.differ} "
+            f"differ, {run.cycles_differ} counters differ from the cycle model's; "
+            f"{run.cycles_per_second:,.0f} cycles/s; host commands between runs: "
+            f"{run.reload_cycles:,}"
         )
     if result.rtl:
         yield "bit-exact" if result.exact else "NOT bit-exact"
@@ -59,14 +59,14 @@ def _network(network: NetworkBench) -> Iterator[Table | str]:
         ["layer", "block", "tile", "kc", "runs", *(stall.name.lower() for stall in StallClass)],
         [
             [
-                one.name,
-                f"{1 << one.plan['block_x']} x {1 << one.plan['block_y']}",
-                f"{one.plan['wo']} x {one.plan['ho']}",
-                one.plan["kc"],
-                one.runs,
-                *(percent(share) for share in one.stalls.values()),
+                layer.name,
+                f"{1 << layer.plan['block_x']} x {1 << layer.plan['block_y']}",
+                f"{layer.plan['wo']} x {layer.plan['ho']}",
+                layer.plan["kc"],
+                layer.runs,
+                *(percent(share) for share in layer.stalls.values()),
             ]
-            for one in network.layers
+            for layer in network.layers
         ],
     )
 
@@ -80,26 +80,26 @@ def _cycles(title: str, layers: tuple[ConvBench, ...]) -> Iterator[Table | str]:
         ],
         [
             [
-                one.name,
-                f"{one.act_density:.3g} / {one.weight_density:.3g}{' *' * bool(one.assumed)}",
-                one.dense_cycles,
-                one.cycles,
-                f"{one.speedup:.2f}",
-                percent(one.utilisation),
-                percent(one.utilisation_issuing),
-                f"{100 * one.conflict:.2f} %",
+                layer.name,
+                f"{layer.act_density:.3g} / {layer.weight_density:.3g}{' *' * bool(layer.assumed)}",
+                layer.dense_cycles,
+                layer.cycles,
+                f"{layer.speedup:.2f}",
+                percent(layer.utilisation),
+                percent(layer.utilisation_issuing),
+                f"{100 * layer.conflict:.2f} %",
                 *(
                     "-" if cycles is None else cycles
                     for cycles in (
-                        one.sparse_w_cycles, one.sparse_a_cycles, one.dense_operand_cycles,
+                        layer.sparse_w_cycles, layer.sparse_a_cycles, layer.dense_operand_cycles,
                     )
                 ),
-                round(one.oracle_cycles),
+                round(layer.oracle_cycles),
             ]
-            for one in layers
+            for layer in layers
         ],
     )  # fmt: skip
-    if any(one.assumed for one in layers):
+    if any(layer.assumed for layer in layers):
         yield "* not published: between those of 3a and 5b, or of layers like it"
 
 
@@ -125,13 +125,13 @@ def _summary(result: ScnnBench) -> Iterator[Table | str]:
                     )
                 ),
             ]
-            for name, document in ((n, one.to_dict()) for n, one in result.networks.items())
+            for name, document in ((n, network.to_dict()) for n, network in result.networks.items())
         ],
     )  # fmt: skip
     yield "act / weight: densities; W only, A only: the array if it compresses weights, or"
     yield "activations, only; no zeros: the array if no operand is 0"
-    for name, one in result.networks.items():
-        if (late := one.late_1x1) is not None:
+    for name, network in result.networks.items():
+        if (late := network.late_1x1) is not None:
             yield (
                 f"{NETWORK_NAMES[name]} 5b, its 1 x 1 layers together: "
                 f"{100 * late['utilisation']:.1f} % of all multiplier-cycles useful, "

@@ -134,8 +134,10 @@ def _encode(
                     value = region[channel, y, x] if inside else 0
                     end = u == columns - 1 and run + 1 + gap > max_run
                     if value != 0 or (dense and inside) or run == max_run or end:
-                        at = v * y_stride + u
-                        stored[row + count // lanes, count % lanes] = at if value != 0 else -2 - at
+                        place = v * y_stride + u
+                        stored[row + count // lanes, count % lanes] = (
+                            place if value != 0 else -2 - place
+                        )
                         count += 1
                         run = 0
                     else:

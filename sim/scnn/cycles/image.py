@@ -58,8 +58,8 @@ def cnn_references(
     """
     sums = [References()] * len(part.layers)
     for _, number, found in _count(part, tensors):
-        for layer, mine in zip(part.runs[number].passes, found.references, strict=True):
-            sums[layer] += mine
+        for layer, references in zip(part.runs[number].passes, found.references, strict=True):
+            sums[layer] += references
     return tuple(sums)
 
 

@@ -94,22 +94,22 @@ class ScnnCycles:
         counters = np.zeros((len(run.program), p.num_pes, len(StallClass)), np.int64)
         references: list[References] = []
         cycles = 0
-        for at, (descriptor, output) in enumerate(zip(run.program, run.outputs, strict=True)):
+        for index, (descriptor, output) in enumerate(zip(run.program, run.outputs, strict=True)):
             setup = _TAKE_OVER + (p.bank_entries if descriptor.wipe else 0) + _BEGIN
-            setup += 0 if at else _START
-            counters[at, :, StallClass.SETUP] = setup * p.mults
+            setup += 0 if index else _START
+            counters[index, :, StallClass.SETUP] = setup * p.mults
             source, destination = self._rams[self._source], self._rams[1 - self._source]
-            work = self._work(descriptor, self._streams[number][at], source)
-            spent, log = self._pass(descriptor, work, counters[at], traced=trace is not None)
+            work = self._work(descriptor, self._streams[number][index], source)
+            spent, log = self._pass(descriptor, work, counters[index], traced=trace is not None)
             if trace is not None:
                 begin = cycles + setup
-                issued, drained = (np.where(one < 0, -1, begin + one) for one in log)
+                issued, drained = (np.where(times < 0, -1, begin + times) for times in log)
                 pairs = _pairs(work, issued[0] >= 0)
                 end = begin + spent
                 trace.append(PassTrace(cycles, begin, end, work.channel, pairs, issued, drained))
             cycles += setup + spent
-            references.append(pass_references(p, descriptor, work, counters[at]))
-            if output is not None and self._read[number][at]:
+            references.append(pass_references(p, descriptor, work, counters[index]))
+            if output is not None and self._read[number][index]:
                 _store(p, destination, descriptor, output, tensors)
             if descriptor.swap:
                 self._source = 1 - self._source
@@ -167,11 +167,11 @@ def _read_later(runs: Sequence[ScnnRun]) -> list[list[bool]]:
     found: list[list[bool]] = []
     swapped = False
     for number in reversed(range(len(runs))):
-        mine = []
+        later = []
         for descriptor in reversed(runs[number].program):
             swapped |= descriptor.swap
-            mine.append(swapped)
-        found.append(mine[::-1])
+            later.append(swapped)
+        found.append(later[::-1])
         if runs[number].loads:
             swapped = False
     return found[::-1]
@@ -200,7 +200,7 @@ def _region(
     rows = slice(layout.y0, layout.y0 + layout.height)
     columns = slice(layout.x0, layout.x0 + layout.width)
     return np.concatenate([
-        tensors[one.tensor][one.start : one.stop, rows, columns] for one in channels
+        tensors[span.tensor][span.start : span.stop, rows, columns] for span in channels
     ])
 
 
@@ -230,6 +230,7 @@ def _store(
         dense=d.out_dense,
     )
     blocks = [
-        _region(tensors, [one], layout) if one.start < one.stop else None for one in output.blocks
+        _region(tensors, [block], layout) if block.start < block.stop else None
+        for block in output.blocks
     ]
     ram.put(layout, d.dst_base, blocks)

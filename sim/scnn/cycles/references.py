@@ -45,8 +45,8 @@ class References:
 
     def __add__(self, other: "References") -> "References":
         """Add up, memory by memory."""
-        theirs = asdict(other)
-        return References(**{name: mine + theirs[name] for name, mine in asdict(self).items()})
+        counts = asdict(other)
+        return References(**{name: count + counts[name] for name, count in asdict(self).items()})
 
 
 def pass_references(
@@ -62,13 +62,15 @@ def pass_references(
     """
     listeners = np.bincount(pe_streams(params, descriptor), minlength=len(work.begin) - 1)
     blocks = np.diff(work.begin)
-    stream = np.repeat(np.arange(len(blocks)), blocks)
-    brought = np.bincount(stream, weights=work.vectors, minlength=len(blocks)).astype(np.int64)
-    filled = np.bincount(stream[work.vectors > 0], minlength=len(blocks))
+    stream_of_block = np.repeat(np.arange(len(blocks)), blocks)
+    brought = np.bincount(stream_of_block, weights=work.vectors, minlength=len(blocks)).astype(
+        np.int64
+    )
+    filled = np.bincount(stream_of_block[work.vectors > 0], minlength=len(blocks))
     issued = counters[:, StallClass.USEFUL] + counters[:, StallClass.FRAGMENTATION]
     words = 0
-    for pe, mine in enumerate(pe_streams(params, descriptor).tolist()):
-        here = slice(work.begin[mine], work.begin[mine + 1])
+    for pe, stream in enumerate(pe_streams(params, descriptor).tolist()):
+        here = slice(work.begin[stream], work.begin[stream + 1])
         counts = work.act_count[pe, work.channel[here][work.vectors[here] > 0]]
         words += int((-(-counts // params.mult_i)).sum())
     channels = (descriptor.groups - 1) * descriptor.kc + descriptor.kc_last

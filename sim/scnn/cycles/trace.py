@@ -64,8 +64,8 @@ def trace_cnn_image(
             times: list[PassTrace] = []
             spent = model.count(number, tensors, times).cycles
             found += [
-                TracedScnnPass(layer, number, offset, one)
-                for layer, one in zip(run.passes, times, strict=True)
+                TracedScnnPass(layer, number, offset, log)
+                for layer, log in zip(run.passes, times, strict=True)
             ]
             offset += spent
     except ValueError as error:

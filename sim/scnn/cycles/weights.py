@@ -66,22 +66,24 @@ def stream_work(
     block_at = np.zeros(params.num_streams, np.int64)
     vector_at = np.zeros(params.num_streams, np.int64)
     found = []
-    for one in program:
-        streams = _streams_in_use(params, one)
+    for descriptor in program:
+        streams = _streams_in_use(params, descriptor)
         parts = []
         for number in range(streams):
             channel, tap_base, count, last = headers[number]
             ends = np.flatnonzero(last[block_at[number] :])
-            if len(ends) < one.groups:
-                raise ValueError(f"stream {number} has {len(ends)} groups left, not {one.groups}")
-            here = slice(block_at[number], block_at[number] + ends[one.groups - 1] + 1)
+            if len(ends) < descriptor.groups:
+                raise ValueError(
+                    f"stream {number} has {len(ends)} groups left, not {descriptor.groups}"
+                )
+            here = slice(block_at[number], block_at[number] + ends[descriptor.groups - 1] + 1)
             vectors = int(count[here].sum())
             limbs = -(-(params.field_bits + params.run_bits) * params.mult_f // _LIMB_BITS)
             rows = srams.get(f"stream_{number}/weight", np.zeros((0, limbs), np.uint64))
             rows = rows[vector_at[number] : vector_at[number] + vectors]
             if len(rows) < vectors:
                 raise ValueError(f"stream {number} has {len(rows)} vectors left, not {vectors}")
-            banks = _banks(params, one, srams, rows, tap_base[here], count[here])
+            banks = _banks(params, descriptor, srams, rows, tap_base[here], count[here])
             parts.append((channel[here], count[here], last[here], banks))
             block_at[number] = here.stop
             vector_at[number] += vectors
@@ -148,13 +150,13 @@ def _banks(
             for lane in range(params.mult_f)
         ],
     ]
-    fields, runs = (np.stack(one, axis=1) for one in lanes)
+    fields, runs = (np.stack(lane, axis=1) for lane in lanes)
     zero = fields == 0
     if not descriptor.plain:
         begin = descriptor.codebook * params.num_codes
         book = np.zeros(params.num_codes, np.uint64)
-        held = srams.get("codebook", _NOTHING)[begin : begin + params.num_codes, 0]
-        book[: len(held)] = held
+        codebook = srams.get("codebook", _NOTHING)[begin : begin + params.num_codes, 0]
+        book[: len(codebook)] = codebook
         zero |= book[fields & (params.num_codes - 1)] == 0
     taps = np.zeros(params.num_taps, np.int64)
     table = srams.get("tap", _NOTHING)[:, 0]

@@ -34,13 +34,15 @@ class _Dense(Machine[DensePart]):
         del params
         return 1
 
-    def count(self, part: DensePart, tensors: Tensors, tell: Callable[[int, int], None]) -> Counts:
+    def count(
+        self, part: DensePart, tensors: Tensors, report: Callable[[int, int], None]
+    ) -> Counts:
         x, (rows, columns) = _inputs(part, tensors), part.layer.shape
         nonzeros = np.count_nonzero(part.layer.codes.toarray(), axis=0)
         useful = (x != 0) @ nonzeros
         zero = rows * columns - useful
         counters = np.stack([useful, zero, np.full(len(x), 1 + rows)], axis=1)
-        tell(1, 1)
+        report(1, 1)
         cycles = counters.sum(axis=1)[:, None]
         return Counts(cycles, counters[:, None, None], np.zeros(len(x), np.int64))
 
@@ -53,7 +55,7 @@ class _Dense(Machine[DensePart]):
         waves: Path | None = None,
         progress: Progress | None = None,
     ) -> PartResult:
-        x, layer, tell = _inputs(part, tensors), part.layer, progress or silent
+        x, layer, report = _inputs(part, tensors), part.layer, progress or silent
         outputs = np.zeros((len(x), *layer.out_shape), np.int64)
         cycles = np.zeros((len(x), 1), np.int64)
         counters = np.zeros((len(x), 1, 1, len(StallClass)), np.int64)
@@ -90,7 +92,7 @@ class _Dense(Machine[DensePart]):
                     ctx.set(dut.addr, row)
                     await ctx.tick()
                     outputs[sample, row] = ctx.get(dut.output)
-                tell("run dense on RTL", sample + 1, len(x))
+                report("run dense on RTL", sample + 1, len(x))
 
         simulator = Simulator(dut)
         simulator.add_clock(1e-6)
@@ -100,7 +102,7 @@ class _Dense(Machine[DensePart]):
         return PartResult(
             engine=self.engine,
             layers=(layer.name,),
-            held={layer.name: outputs},
+            tensors={layer.name: outputs},
             read={layer.name: outputs},
             run_cycles=cycles,
             counters=counters,
@@ -116,7 +118,7 @@ class _Dense(Machine[DensePart]):
         most: int,
     ) -> tuple[Compared, Sequence[str]]:
         del image
-        pairs = [(name, model.held[name], rtl.held[name]) for name in selection.layers]
+        pairs = [(name, model.tensors[name], rtl.tensors[name]) for name in selection.layers]
         return compare_words(pairs, WordDifference, most), ()
 
     def problems(self, part: DensePart, folder: str, image: Image, most: int) -> Sequence[str]:

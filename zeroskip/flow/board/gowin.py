@@ -94,7 +94,7 @@ class _Bitstream:
     def text(self, frames: int | None = None) -> str:
         """Return the bitstream as text, with so many of its frames."""
         letters = self.frames[:frames].tobytes().decode()
-        lines = (letters[at : at + _FRAME] for at in range(0, len(letters), _FRAME))
+        lines = (letters[start : start + _FRAME] for start in range(0, len(letters), _FRAME))
         return "\n".join([*self.before, *lines, *self.after])
 
 
@@ -123,7 +123,7 @@ def place_of_bel(bel: str) -> str:
 def read_blocks(text: str) -> dict[str, NDArray[np.bool_]]:
     """Return the contents of all blocks in a bitstream, by name; see ``BLOCK_BITS``."""
     letters = _columns(_Bitstream.of(text).contents)
-    return {name: letters[at] == ord("1") for name, at in _places().items() if len(letters)}
+    return {name: letters[place] == ord("1") for name, place in _places().items() if len(letters)}
 
 
 def write_blocks(text: str, blocks: Mapping[str, NDArray[np.bool_]]) -> str:

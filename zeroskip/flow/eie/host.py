@@ -112,9 +112,9 @@ def run_image(
     results: list[NDArray[np.int64]] = []
     cycles: list[int] = []
     counted: list[NDArray[np.int64]] = []
-    for number, one in enumerate(inputs.reshape(len(columns), -1, p.num_pes)):
+    for number, words in enumerate(inputs.reshape(len(columns), -1, p.num_pes)):
         report("run", number, len(columns))
-        vector, spent, classes = runs.run(one, again=number > 0)
+        vector, spent, classes = runs.run(words, again=number > 0)
         results.append(vector.ravel()[part.placement[-1]])
         cycles.append(spent)
         counted.append(classes)
@@ -147,15 +147,15 @@ class _Runs:
             _load(board, self._again, None)
         vectors, cycles, layer = {0: rows}, 0, 0
         counted: list[NDArray[np.int64]] = []
-        for at, segment in enumerate(self._segments):
-            if at:
+        for number, segment in enumerate(self._segments):
+            if number:
                 _load(board, segment.srams, None)
                 board.clear_counters()
             if segment.load:
                 first, count = segment.load
                 rows = vectors[segment.passes[0]][first : first + count]
                 self._write_acts(rows, board.source())
-            board.run(keep=at > 0)
+            board.run(keep=number > 0)
             layer = segment.passes[-1] + 1
             cycles += board.control(Control.CYCLES)
             if self.counters:

@@ -26,8 +26,8 @@ class Ends:
         self._cells: Mapping[str, Any] = module["cells"]
         self._names: dict[int, str] = {}
         for name, net in self._netnames.items():
-            for at, bit in enumerate(net["bits"]):
-                label = f"{name}[{at + net.get('offset', 0)}]" if len(net["bits"]) > 1 else name
+            for place, bit in enumerate(net["bits"]):
+                label = f"{name}[{place + net.get('offset', 0)}]" if len(net["bits"]) > 1 else name
                 old = self._names.get(bit)
                 # Names of our own rather than of Amaranth's or Yosys's making, then short ones.
                 if old is None or (_made(label), len(label)) < (_made(old), len(old)):
@@ -52,8 +52,8 @@ class Ends:
                 if not cell["type"].startswith("$"):
                     kind = "SRAM" if cell["type"] in SRAM_MODULES else cell["type"]
                     return f"{kind} {name} {port}[{bits.index(bit)}]"
-                if held := _held(cell):
-                    return f"register {self._names[held]}"
+                if stored := _held(cell):
+                    return f"register {self._names[stored]}"
         for name, port in self._ports.items():
             if bit in port["bits"] and port["direction"] == of_port:
                 return f"port {self._names[bit] if direction == 'output' else name}"

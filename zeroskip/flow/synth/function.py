@@ -20,17 +20,17 @@ def evaluate(function: str, values: Mapping[str, bool]) -> bool:
         If it is no function, or has an input without a value.
     """
     tokens = [*re.findall(r"\w+|[!'()&*|+^]", function), ""]
-    at = 0
+    place = 0
 
     def take(*wanted: str) -> str:
-        nonlocal at
-        if tokens[at] in wanted:
-            at += 1
-            return tokens[at - 1]
+        nonlocal place
+        if tokens[place] in wanted:
+            place += 1
+            return tokens[place - 1]
         return ""
 
     def atom() -> bool:
-        nonlocal at
+        nonlocal place
         if take("!"):
             return not atom()
         if take("("):
@@ -38,10 +38,10 @@ def evaluate(function: str, values: Mapping[str, bool]) -> bool:
             if not take(")"):
                 raise ValueError(function)
         else:
-            name = tokens[at]
+            name = tokens[place]
             if name not in values and name not in ("0", "1"):
                 raise ValueError(function)
-            at += 1
+            place += 1
             value = values.get(name, name == "1")
         while take("'"):
             value = not value
@@ -56,7 +56,7 @@ def evaluate(function: str, values: Mapping[str, bool]) -> bool:
     def all_of() -> bool:
         value = xor_of()
         # Two factors side by side are a product, too.
-        while take("&", "*") or re.match(r"[\w!(]", tokens[at]):
+        while take("&", "*") or re.match(r"[\w!(]", tokens[place]):
             value &= xor_of()
         return value
 
@@ -67,6 +67,6 @@ def evaluate(function: str, values: Mapping[str, bool]) -> bool:
         return value
 
     result = any_of()
-    if tokens[at]:
+    if tokens[place]:
         raise ValueError(function)
     return result

@@ -89,7 +89,7 @@ def test_an_unlucky_order_is_mended() -> None:
     after, before = run(image, x, "cycles"), run(plain, x, "cycles")
     np.testing.assert_array_equal(after.outputs, before.outputs)
     np.testing.assert_array_equal(after.tensors["first"], before.tensors["first"])
-    held = [one.part("scnn").held["first"] for one in (after, before)]
+    held = [one.part("scnn").tensors["first"] for one in (after, before)]
     assert (held[0] != held[1]).any()
     assert after.cycles is not None
     assert before.cycles is not None
