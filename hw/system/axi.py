@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.system.params import SystemParams
 
-__all__ = ["AxiRead", "AxiWrite", "Response", "address_layout"]
+__all__ = ["AxiLite", "AxiRead", "AxiWrite", "Response", "address_layout"]
 
 
 class Response(enum.Enum, shape=2):
@@ -55,4 +55,19 @@ class AxiWrite(wiring.Signature):
             "aw": Out(stream.Signature(address_layout(p))),
             "w": Out(stream.Signature(beat)),
             "b": In(stream.Signature(Response)),
+        })
+
+
+class AxiLite(wiring.Signature):
+    """AXI4-Lite of 32 bits, as the master sees it; ``bits`` of an address."""
+
+    def __init__(self, bits: int) -> None:
+        word = data.StructLayout({"data": unsigned(32), "strb": unsigned(4)})
+        answer = data.StructLayout({"data": unsigned(32), "resp": Response})
+        super().__init__({
+            "aw": Out(stream.Signature(bits)),
+            "w": Out(stream.Signature(word)),
+            "b": In(stream.Signature(Response)),
+            "ar": Out(stream.Signature(bits)),
+            "r": In(stream.Signature(answer)),
         })

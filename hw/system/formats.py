@@ -80,6 +80,8 @@ class Error(enum.Enum, shape=4):
     """The memory answered a read with an error."""
     WRITE = 8
     """The memory answered a write with an error."""
+    STOPPED = 9
+    """The host stopped it. The number is that of no command."""
 
 
 def command_layout() -> data.StructLayout:

@@ -1,0 +1,270 @@
+"""Sequence: begins commands in their order, ends inferences, and abandons those that fail."""
+
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.lib import enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from zeroskip.hw.common.control import Command
+from zeroskip.hw.system.check import DESTINATION
+from zeroskip.hw.system.formats import Error, Op, Wait
+from zeroskip.hw.system.jobs import failure_layout, job_layout
+from zeroskip.hw.system.params import SystemParams
+
+__all__ = ["LOADS", "Sequence"]
+
+LOADS = 4
+"""LOAD and INPUT that have begun and are not done, at most."""
+
+
+class _State(enum.Enum, shape=2):
+    RUN = 0
+    STOP = 1  # let what has begun end
+    CLEAR = 2  # the engine
+    REPORT = 3
+
+
+class Sequence(wiring.Component):
+    """Lets the units load, compute and store at once, as far as the order of commands allows.
+
+    A command is looked at in the first cycle that it is at ``i``, and taken in the cycle that
+    nothing keeps it:
+
+    - LOAD and INPUT go to the loader, which takes ``LOADS`` of them and begins them in order. LOAD
+      waits until the engine is not at work.
+    - CONTROL waits until the engine is not at work, no LOAD is left and no INPUT has not begun;
+      without ``Command.NEXT`` also until all OUTPUT are done, with it until no OUTPUT reads the
+      destination, or what was the source before the last NEXT.
+    - OUTPUT goes to a place of its own, from the next cycle on waits there for what it has to wait
+      for, and for the OUTPUT before it; commands behind it go on. Only a CONTROL or an OUTPUT
+      waits until it has begun.
+    - END goes to a place of its own, where it waits until all commands of its list are done:
+      ``done`` is high for a cycle.
+
+    CONTROL is at ``control`` in the cycle after it was taken; the engine is at work from then
+    until it says that it is not running.
+
+    When a command fails, no further one begins. What has begun ends, and so does the inference
+    before it, if the command belongs to the next; then the engine is cleared, ``report`` is high
+    until nothing is queued, and all is as at the start. ``halt`` does it at once, whatever is
+    under way.
+
+    Members
+    -------
+    i : ``In(stream(job_layout))``, commands in order.
+    load_go, store_go : Out, begin ``i.payload``, and ``output``.
+    load_ready : In, the loader takes one more.
+    load_level : In, LOAD and INPUT that are not done.
+    load_words : In, there is a LOAD among them.
+    load_unbegun : In, there is an INPUT among them whose rows the engine does not expect yet.
+    load_done, load_failure : In, one is done, and how.
+    load_hold : Out, an INPUT must not begin: its file is still being read.
+    output : Out, the OUTPUT that waits.
+    store_idle : In, no OUTPUT is at work.
+    store_reading : In, rows are still to be read for the one at work.
+    store_done, store_failure : In, it is done, and how.
+    control : ``Out(stream(5))``, a :class:`.Command` for the engine.
+    running : In, the engine is at work; from the cycle after ``control`` was taken.
+    engine_busy : Out, as commands see it.
+    halt : In, abandon what is under way; only while something is.
+    quiet : In, no list is being read.
+    left : In, inferences that were started are not forgotten yet.
+    stop : Out, forget lists and commands.
+    done : Out, an inference is done.
+    report : Out, it was abandoned.
+    failure : Out, why.
+    """
+
+    i: stream.Interface
+    load_go: Signal
+    load_ready: Signal
+    load_level: Signal
+    load_words: Signal
+    load_unbegun: Signal
+    load_done: Signal
+    load_failure: Any
+    load_hold: Signal
+    output: Any
+    store_go: Signal
+    store_idle: Signal
+    store_reading: Signal
+    store_done: Signal
+    store_failure: Any
+    control: stream.Interface
+    running: Signal
+    engine_busy: Signal
+    halt: Signal
+    quiet: Signal
+    left: Signal
+    stop: Signal
+    done: Signal
+    report: Signal
+    failure: Any
+
+    def __init__(self, params: SystemParams) -> None:
+        job = job_layout(params)
+        super().__init__({
+            "i": In(stream.Signature(job)),
+            "load_go": Out(1),
+            "load_ready": In(1),
+            "load_level": In(range(LOADS + 1)),
+            "load_words": In(1),
+            "load_unbegun": In(1),
+            "load_done": In(1),
+            "load_failure": In(failure_layout()),
+            "load_hold": Out(1),
+            "output": Out(job),
+            "store_go": Out(1),
+            "store_idle": In(1),
+            "store_reading": In(1),
+            "store_done": In(1),
+            "store_failure": In(failure_layout()),
+            "control": Out(stream.Signature(sum(Command).bit_length())),
+            "running": In(1),
+            "engine_busy": Out(1),
+            "halt": In(1),
+            "quiet": In(1),
+            "left": In(1),
+            "stop": Out(1),
+            "done": Out(1),
+            "report": Out(1),
+            "failure": Out(failure_layout()),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        state = Signal(_State)
+        job = self.i.payload
+        # The OUTPUT that waits; the END that waits, its list, and for what.
+        output_waits = Signal()
+        end_waits, end_parity, end_engine = Signal(), Signal(), Signal()
+        end_loads = Signal.like(self.load_level)
+        end_outputs = Signal(2)
+        halted = Signal()
+
+        m.d.comb += [
+            self.engine_busy.eq(self.control.valid | self.running),
+            self.stop.eq(state != _State.RUN),
+            self.report.eq(state == _State.REPORT),
+        ]
+        goes = self._begin(m, job, output_waits, end_waits, state)
+        m.d.comb += self.i.ready.eq(goes | self.stop)
+
+        failed = state != _State.RUN
+        with m.If(goes & (job.op == Op.OUTPUT)):
+            m.d.sync += [self.output.eq(job), output_waits.eq(1)]
+        output_fails = failed & (halted | (self.output.failure.parity == self.failure.parity))
+        begins = output_waits & ~output_fails & self.store_idle
+        m.d.comb += self.store_go.eq(begins & self._may(self.output.wait, Const(0, 1)))
+        with m.If(self.store_go | output_fails):
+            m.d.sync += output_waits.eq(0)
+
+        outputs = output_waits + (~self.store_idle & ~self.store_done)
+        with m.If(goes & (job.op == Op.END)):
+            m.d.sync += [
+                end_waits.eq(1),
+                end_parity.eq(job.failure.parity),
+                end_engine.eq(self.engine_busy),
+                end_loads.eq(self.load_level - self.load_done),
+                end_outputs.eq(outputs),
+            ]
+        with m.Else():
+            m.d.sync += [
+                end_engine.eq(end_engine & self.engine_busy),
+                end_loads.eq(end_loads - (self.load_done & (end_loads != 0))),
+                end_outputs.eq(end_outputs - (self.store_done & (end_outputs != 0))),
+            ]
+        end_fails = failed & (halted | (end_parity == self.failure.parity))
+        with m.If(end_waits & ~end_fails & ~end_engine & (end_loads == 0) & (end_outputs == 0)):
+            m.d.comb += self.done.eq(1)
+        with m.If(self.done | end_fails):
+            m.d.sync += end_waits.eq(0)
+
+        self._fail(m, job, state, end_waits & (end_parity != self.failure.parity))
+        at_rest = (self.load_level == 0) & self.store_idle & ~output_waits & ~end_waits
+        with m.Switch(state):
+            with m.Case(_State.STOP), m.If(at_rest & self.quiet & ~self.control.valid):
+                m.d.sync += [state.eq(_State.CLEAR), self.control.valid.eq(1)]
+                m.d.sync += self.control.payload.eq(Command.CLEAR)
+            with m.Case(_State.CLEAR), m.If(~self.engine_busy):
+                m.d.sync += state.eq(_State.REPORT)
+            with m.Case(_State.REPORT), m.If(~self.left):
+                m.d.sync += [state.eq(_State.RUN), halted.eq(0)]
+        with m.If(self.halt & (state != _State.REPORT)):
+            m.d.sync += halted.eq(1)
+        return m
+
+    def _may(self, wait: Value, outputs_left: Value) -> Value:
+        """Whether nothing of a mask keeps its command."""
+        outputs = outputs_left | ~self.store_idle
+        return ~(
+            ((wait & Wait.LOADS).any() & (self.load_level != 0))
+            | ((wait & Wait.ENGINE).any() & self.engine_busy)
+            | ((wait & Wait.OUTPUTS).any() & outputs)
+        )
+
+    def _begin(
+        self, m: Module, job: Any, output_waits: Signal, end_waits: Signal, state: Any
+    ) -> Signal:
+        """Begin the command at hand, if nothing keeps it; return whether it is taken."""
+        goes, can = Signal(), Signal()
+        # An OUTPUT reads a file that a NEXT has made the one to load.
+        stale = Signal()
+        following = (job.row & Command.NEXT).any()
+        reads_old = self.store_reading & (stale | self.output.row[DESTINATION])
+        with m.Switch(job.op):
+            with m.Case(Op.LOAD):
+                m.d.comb += can.eq(self.load_ready & ~self.engine_busy)
+            with m.Case(Op.INPUT):
+                m.d.comb += can.eq(self.load_ready & ~self.control.valid)
+            with m.Case(Op.CONTROL):
+                files = Mux(following, ~reads_old, self.store_idle)
+                loads = self.load_words | self.load_unbegun
+                m.d.comb += can.eq(~self.engine_busy & ~output_waits & ~loads & files)
+            with m.Case(Op.OUTPUT):
+                m.d.comb += can.eq(~output_waits)
+            with m.Case(Op.END):
+                m.d.comb += can.eq(~end_waits)
+        in_place = (job.op == Op.OUTPUT) | (job.op == Op.END)
+        m.d.comb += [
+            goes.eq(
+                self.i.valid
+                & (state == _State.RUN)
+                & (job.failure.error == Error.NONE)
+                & can
+                & (in_place | self._may(job.wait, output_waits))
+            ),
+            self.load_go.eq(goes & ((job.op == Op.LOAD) | (job.op == Op.INPUT))),
+            self.load_hold.eq(stale & self.store_reading),
+        ]
+        with m.If(self.control.ready):
+            m.d.sync += self.control.valid.eq(0)
+        with m.If(goes & (job.op == Op.CONTROL)):
+            m.d.sync += [self.control.payload.eq(job.row), self.control.valid.eq(1)]
+            m.d.sync += stale.eq(following & self.store_reading)
+        with m.Elif(~self.store_reading):
+            m.d.sync += stale.eq(0)
+        return goes
+
+    def _fail(self, m: Module, job: Any, state: Any, before: Value) -> None:
+        """Note the failure of the earliest command; ``before``: of the inference that ends."""
+        failures = (
+            (self.store_done, self.store_failure),
+            (self.load_done, self.load_failure),
+            (self.i.valid & (state == _State.RUN), job.failure),
+        )
+        first: Any = Signal(failure_layout())
+        fails = Signal()
+        for now, failure in reversed(failures):
+            with m.If(now & (failure.error != Error.NONE)):
+                m.d.comb += [fails.eq(1), first.eq(failure)]
+        earlier = before & (first.parity != self.failure.parity)
+        with m.If(fails & ((state == _State.RUN) | ((state == _State.STOP) & earlier))):
+            m.d.sync += [self.failure.eq(first), state.eq(_State.STOP)]
+        with m.Elif(self.halt & (state == _State.RUN)):
+            m.d.sync += [
+                self.failure.error.eq(Error.STOPPED),
+                self.failure.number.eq(0),
+                state.eq(_State.STOP),
+            ]

@@ -1,0 +1,119 @@
+"""Store: rows of an engine's activations become beats for memory."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from zeroskip.hw.common.formats import ADDR_BITS
+from zeroskip.hw.system.check import DESTINATION
+from zeroskip.hw.system.formats import ROW_BITS, Error, write_request_layout
+from zeroskip.hw.system.jobs import Engine, failure_layout, job_layout
+from zeroskip.hw.system.params import SystemParams
+
+__all__ = ["Store", "rows_out_layout"]
+
+
+def rows_out_layout() -> data.StructLayout:
+    """Lay out which rows the engine is to give: of the destination file, or of the source."""
+    return data.StructLayout({
+        "base": unsigned(ADDR_BITS),
+        "rows": unsigned(ROW_BITS),
+        "dest": unsigned(1),
+    })
+
+
+class Store(wiring.Component):
+    """Does one OUTPUT after the other.
+
+    In the cycle after ``go`` the engine is told, and the request is at ``request`` from then on. A
+    row is taken when there is none, or with the last beat of the row before; its beats are given
+    from the next cycle on. ``done`` comes in the cycle of the DMA's.
+
+    Members
+    -------
+    go, job : In, begin ``job``; only while ``idle``.
+    idle : Out, none is at work.
+    reading : Out, rows are still to be taken.
+    done, failure : Out, it is done, and how.
+    out_start, out_rows : Out, the engine is to give rows.
+    rows : ``In(stream)``, rows of all lanes.
+    request : ``Out(stream(write_request_layout))``.
+    o : ``Out(stream(data_bits))``, beats.
+    written, error : In, all beats of a request have been answered; at least one with an error.
+    """
+
+    go: Signal
+    job: Any
+    idle: Signal
+    reading: Signal
+    done: Signal
+    failure: Any
+    out_start: Signal
+    out_rows: Any
+    rows: stream.Interface
+    request: stream.Interface
+    o: stream.Interface
+    written: Signal
+    error: Signal
+
+    def __init__(self, params: SystemParams, engine: Engine) -> None:
+        self._p, self._engine = params, engine
+        super().__init__({
+            "go": In(1),
+            "job": In(job_layout(params)),
+            "idle": Out(1),
+            "reading": Out(1),
+            "done": Out(1),
+            "failure": Out(failure_layout()),
+            "out_start": Out(1),
+            "out_rows": Out(rows_out_layout()),
+            "rows": In(stream.Signature(engine.row_bits)),
+            "request": Out(stream.Signature(write_request_layout(params))),
+            "o": Out(stream.Signature(params.data_bits)),
+            "written": In(1),
+            "error": In(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p = self._p
+        m = Module()
+        beats = self._engine.row_beats(p)
+        busy = Signal()
+        left = Signal(ROW_BITS)
+        row = Signal(beats * p.data_bits)
+        parts = Signal(range(beats + 1))
+        failure: Any = Signal(failure_layout())
+        m.d.comb += [
+            self.idle.eq(~busy),
+            self.reading.eq(left != 0),
+            self.done.eq(busy & self.written),
+            self.failure.eq(failure),
+            self.failure.error.eq(Mux(self.error, Error.WRITE, Error.NONE)),
+            self.o.valid.eq(parts != 0),
+            self.o.payload.eq(row),
+            self.rows.ready.eq(self.reading & ((parts == 0) | ((parts == 1) & self.o.ready))),
+        ]
+        m.d.sync += self.out_start.eq(self.go)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [parts.eq(parts - 1), row.eq(row >> p.data_bits)]
+        with m.If(self.rows.valid & self.rows.ready):
+            m.d.sync += [row.eq(self.rows.payload), parts.eq(beats), left.eq(left - 1)]
+        with m.If(self.request.ready):
+            m.d.sync += self.request.valid.eq(0)
+        with m.If(self.go):
+            m.d.sync += [
+                busy.eq(1),
+                left.eq(self.job.count),
+                failure.eq(self.job.failure),
+                self.out_rows.base.eq(self.job.row),
+                self.out_rows.rows.eq(self.job.count),
+                self.out_rows.dest.eq(self.job.row[DESTINATION]),
+                self.request.valid.eq(1),
+                self.request.payload.addr.eq(self.job.addr),
+                self.request.payload.beats.eq(self.job.beats),
+            ]
+        with m.Elif(self.done):
+            m.d.sync += busy.eq(0)
+        return m

@@ -1,0 +1,185 @@
+"""The system around an engine: registers, command list, loader, store, and the memory port."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from zeroskip.hw.common.control import CONTROL_SPACE, Control
+from zeroskip.hw.system.axi import AxiLite, AxiRead, AxiWrite
+from zeroskip.hw.system.check import Check
+from zeroskip.hw.system.fetch import FETCH_TAG, Fetch
+from zeroskip.hw.system.jobs import Engine
+from zeroskip.hw.system.load import Load, rows_in_layout
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.hw.system.read_dma import ReadDma
+from zeroskip.hw.system.registers import REGISTER_BITS, Registers
+from zeroskip.hw.system.sequence import Sequence
+from zeroskip.hw.system.starts import Starts
+from zeroskip.hw.system.store import Store, rows_out_layout
+from zeroskip.hw.system.write_dma import WriteDma
+
+__all__ = ["System"]
+
+
+class System(wiring.Component):
+    """All that lies between a processor, a memory and an engine, whichever it is.
+
+    Requests for commands go before those for data; each spends a cycle in a register before the
+    DMA. The DMA gives beats in the order of requests, so one for data is made only once whoever
+    takes the beats can always do so, and commands behind them always come.
+
+    Members
+    -------
+    read, write : ``Out(AxiRead)``, ``Out(AxiWrite)``, the memory.
+    registers : ``In(AxiLite)``.
+    interrupt : Out.
+    cmd : ``Out(stream)``, commands to the engine's host port.
+    running : In, the engine is at work; from the cycle after a command that begins it.
+    in_start, in_rows, in_busy, rows_in : see :class:`.Load`.
+    out_start, out_rows, rows_out : see :class:`.Store`.
+    """
+
+    read: Any
+    write: Any
+    registers: Any
+    interrupt: Signal
+    cmd: stream.Interface
+    running: Signal
+    in_start: Signal
+    in_rows: Any
+    in_busy: Signal
+    rows_in: stream.Interface
+    out_start: Signal
+    out_rows: Any
+    rows_out: stream.Interface
+
+    def __init__(self, params: SystemParams, engine: Engine) -> None:
+        self._p, self._engine = params, engine
+        rows = stream.Signature(engine.row_bits)
+        super().__init__({
+            "read": Out(AxiRead(params)),
+            "write": Out(AxiWrite(params)),
+            "registers": In(AxiLite(REGISTER_BITS)),
+            "interrupt": Out(1),
+            "cmd": Out(stream.Signature(engine.command)),
+            "running": In(1),
+            "in_start": Out(1),
+            "in_rows": Out(rows_in_layout()),
+            "in_busy": In(1),
+            "rows_in": Out(rows),
+            "out_start": Out(1),
+            "out_rows": Out(rows_out_layout()),
+            "rows_out": In(rows),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p, engine = self._p, self._engine
+        m = Module()
+        m.submodules.host = host = Registers(p)
+        m.submodules.starts = starts = Starts(p)
+        m.submodules.fetch = fetch = Fetch(p)
+        m.submodules.check = check = Check(p, engine)
+        m.submodules.sequence = sequence = Sequence(p)
+        m.submodules.load = load = Load(p, engine)
+        m.submodules.store = store = Store(p, engine)
+        m.submodules.reads = reads = ReadDma(p)
+        m.submodules.writes = writes = WriteDma(p)
+        connect(m, flipped(self.registers), host.axi)
+        connect(m, flipped(self.read), reads.axi)
+        connect(m, flipped(self.write), writes.axi)
+        connect(m, starts.o, fetch.start)
+        connect(m, fetch.o, check.i)
+        connect(m, check.o, sequence.i)
+        connect(m, store.request, writes.request)
+        connect(m, store.o, writes.i)
+        connect(m, flipped(self.rows_out), store.rows)
+        connect(m, load.rows, flipped(self.rows_in))
+        m.d.comb += [
+            self.interrupt.eq(host.interrupt),
+            starts.start.eq(host.start),
+            starts.what.eq(host.listed),
+            starts.done.eq(sequence.done),
+            starts.stop.eq(sequence.stop),
+            starts.forget.eq(sequence.report),
+            host.ready.eq(starts.ready),
+            host.left.eq(starts.left),
+            host.count.eq(starts.count),
+            host.cycles.eq(starts.cycles),
+            host.done.eq(sequence.done),
+            host.failed.eq(sequence.report & ~starts.left),
+            host.failure.eq(sequence.failure),
+            fetch.window.eq(host.window),
+            fetch.stop.eq(sequence.stop),
+            check.window.eq(host.window),
+            check.stop.eq(sequence.stop),
+            sequence.halt.eq(host.halt),
+            sequence.left.eq(starts.left),
+            sequence.quiet.eq(fetch.idle),
+            sequence.running.eq(self.running),
+            sequence.load_ready.eq(load.ready),
+            sequence.load_level.eq(load.level),
+            sequence.load_words.eq(load.words),
+            sequence.load_unbegun.eq(load.unbegun),
+            sequence.load_done.eq(load.done),
+            sequence.load_failure.eq(load.failure),
+            sequence.store_idle.eq(store.idle),
+            sequence.store_reading.eq(store.reading),
+            sequence.store_done.eq(store.done),
+            sequence.store_failure.eq(store.failure),
+            load.go.eq(sequence.load_go),
+            load.job.eq(check.o.payload),
+            load.hold.eq(sequence.load_hold),
+            load.in_busy.eq(self.in_busy),
+            self.in_start.eq(load.in_start),
+            self.in_rows.eq(load.in_rows),
+            store.go.eq(sequence.store_go),
+            store.job.eq(sequence.output),
+            store.written.eq(writes.done),
+            store.error.eq(writes.error),
+            self.out_start.eq(store.out_start),
+            self.out_rows.eq(store.out_rows),
+        ]
+        self._join_reads(m, fetch, load, reads)
+        self._join_commands(m, sequence, load)
+        return m
+
+    def _join_reads(self, m: Module, fetch: Fetch, load: Load, reads: ReadDma) -> None:
+        """Put requests in a line, and give beats to whoever asked for them."""
+        request = reads.request
+        free = ~request.valid | request.ready
+        m.d.comb += [
+            fetch.request.ready.eq(free),
+            load.request.ready.eq(free & ~fetch.request.valid),
+        ]
+        with m.If(free):
+            m.d.sync += [
+                request.valid.eq(fetch.request.valid | load.request.valid),
+                request.payload.eq(
+                    Mux(fetch.request.valid, fetch.request.payload.as_value(), load.request.payload)
+                ),
+            ]
+        for_fetch = reads.o.payload.tag == FETCH_TAG
+        m.d.comb += [
+            fetch.i.payload.eq(reads.o.payload),
+            fetch.i.valid.eq(reads.o.valid & for_fetch),
+            load.i.payload.eq(reads.o.payload),
+            load.i.valid.eq(reads.o.valid & ~for_fetch),
+            reads.o.ready.eq(Mux(for_fetch, fetch.i.ready, load.i.ready)),
+        ]
+
+    def _join_commands(self, m: Module, sequence: Sequence, load: Load) -> None:
+        """Send the engine words and commands, which never come at once."""
+        control: Any = self.cmd.payload.command
+        with m.If(sequence.control.valid):
+            m.d.comb += [
+                self.cmd.valid.eq(1),
+                control.write.eq(1),
+                control.space.eq(CONTROL_SPACE),
+                control.addr.eq(Control.COMMAND),
+                control.data.eq(sequence.control.payload),
+                sequence.control.ready.eq(self.cmd.ready),
+            ]
+        with m.Else():
+            connect(m, load.cmd, flipped(self.cmd))
