@@ -45,8 +45,9 @@ class Command(enum.IntFlag):
     CLEAR_COUNTERS = 8
     """Set the counters to 0, and leave accumulators and files as they are."""
     NEXT = 16
-    """With START, on an array with a third activation file: that file, which rows were loaded into,
-    becomes the source, and the old source the one to load next."""
+    """With START, of an array with three activation files: the file that rows were loaded into, or
+    are still streaming into, becomes the source, and what was the source is loaded next. Goes
+    before KEEP; with a clearing of all, it is file 0."""
 
 
 class StatusBit(enum.IntFlag):
@@ -64,3 +65,10 @@ class StatusBit(enum.IntFlag):
     only written. The answer was 0. Stays until cleared by a write of this bit to the status."""
     SEQUENCE = 16
     """A chip's sequence is under way."""
+    SOURCE_2 = 32
+    """The source is file 2; only of an array with three activation files."""
+
+    @property
+    def source(self) -> int:
+        """Number of the file that is the source."""
+        return 2 if self & StatusBit.SOURCE_2 else int(bool(self & StatusBit.SOURCE))

@@ -29,7 +29,8 @@ class Served(Protocol):
 
 def status_word(bits: Mapping[StatusBit, Value]) -> Value:
     """Put a status together; bits that are not given are 0."""
-    return Cat(bits.get(bit, Const(0, 1)) for bit in StatusBit)
+    listed = range(max(bits).bit_length())
+    return Cat(bits.get(StatusBit(1 << place), Const(0, 1)) for place in listed)
 
 
 def serve_host(
@@ -44,6 +45,7 @@ def serve_host(
     readable: Mapping[Any, tuple[int, int]],
     version: int,
     lost: Value | None = None,
+    held: Value | None = None,
 ) -> None:
     """Take commands one by one: a write per cycle, a read in four and until it is answered.
 
@@ -62,6 +64,7 @@ def serve_host(
         other in the address), by space. All else is answered with 0 and ``StatusBit.BAD_READ``.
     version : read from ``Control.VERSION``.
     lost : read from ``Control.STATUS`` as ``StatusBit.LOST``.
+    held : the command at the port waits, too.
     """
     incoming: Any = array.cmd.payload
     command = incoming.command
@@ -73,6 +76,8 @@ def serve_host(
     was_running = Signal()
     m.d.sync += was_running.eq(array.running)
     at_rest = (command.space == CONTROL_SPACE) | ~(array.running | was_running)
+    if held is not None:
+        at_rest &= ~held
     m.d.comb += array.cmd.ready.eq(~reading & at_rest)
     m.d.sync += [host_valid.eq(0), fetched.eq(host_valid & ~host.write)]
     with m.If(array.cmd.valid & array.cmd.ready):
@@ -93,6 +98,8 @@ def serve_host(
         run.clear.eq(control & (host.data & Command.CLEAR).any()),
         run.clear_counters.eq(control & (host.data & Command.CLEAR_COUNTERS).any()),
     ]
+    if run.signature.files > 2:
+        m.d.comb += run.next.eq((host.data & Command.NEXT).any())
     # A run is under way from the next cycle on, but the command behind must not slip in.
     begins = run.start | run.clear | run.clear_counters
     m.d.comb += array.running.eq(begins | run.running)
@@ -107,7 +114,8 @@ def serve_host(
     bad_read = Signal()
     status = status_word({
         StatusBit.RUNNING: array.running,
-        StatusBit.SOURCE: run.source,
+        StatusBit.SOURCE: run.source[0],
+        **({StatusBit.SOURCE_2: run.source[1]} if run.signature.files > 2 else {}),
         StatusBit.LOST: Const(0, 1) if lost is None else lost,
         StatusBit.BAD_READ: bad_read,
     })

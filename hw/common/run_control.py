@@ -19,17 +19,24 @@ class _State(enum.Enum, shape=3):
 
 
 class RunSignature(wiring.Signature):
-    """Commands about runs, as who gives them sees it; see :class:`RunControl`."""
+    """Commands about runs, as who gives them sees it; see :class:`RunControl`.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    files : memories of activations; with more than two there is ``next``.
+    """
+
+    def __init__(self, files: int = 2) -> None:
+        self.files = files
         super().__init__({
+            **({"next": Out(1)} if files > 2 else {}),
             "start": Out(1),
             "keep": Out(1),
             "clear": Out(1),
             "clear_counters": Out(1),
             "running": In(1),
             "counting": In(1),
-            "source": In(1),
+            "source": In(range(files)),
         })
 
 
@@ -48,6 +55,7 @@ class RunControl(wiring.Component):
     ----------
     sweep_bits : width of the addresses that a clearing goes through.
     number_bits : width of a descriptor's number.
+    files : memories of activations: two, or three.
 
     Members
     -------
@@ -58,8 +66,12 @@ class RunControl(wiring.Component):
         of all is cut short: then it is a clearing of all.
     run.running : Out, a run or a clearing is under way.
     run.counting : Out, this cycle is one of a run.
-    run.source : Out, which of two memories of activations is the source; once ``run.running`` is
-        low, the one that holds the result.
+    run.source : Out, which memory of activations is the source; once ``run.running`` is low, the
+        one that holds the result.
+    run.next : In, of three memories, with ``run.start`` and not ``run.clear``: the free one becomes
+        the source, and the source the free one; the destination stays. Before ``run.keep``.
+    destination : Out, of three memories, the one for outputs.
+    free : Out, the third, as it is from the next cycle on.
     flush : Out, empty everything that is not a memory.
     clear_sums, counter_clear, sweep : Out, clear the accumulator, and the counter, of address
         ``sweep``.
@@ -87,10 +99,15 @@ class RunControl(wiring.Component):
     swap: Signal
     last: Signal
     done: Signal
+    destination: Signal
+    free: Signal
 
-    def __init__(self, sweep_bits: int, number_bits: int) -> None:
+    def __init__(self, sweep_bits: int, number_bits: int, files: int = 2) -> None:
+        self._files = files
+        roles = {"destination": Out(2), "free": Out(2)} if files > 2 else {}
         super().__init__({
-            "run": In(RunSignature()),
+            **roles,
+            "run": In(RunSignature(files)),
             "flush": Out(1),
             "clear_sums": Out(1),
             "counter_clear": Out(1),
@@ -115,6 +132,10 @@ class RunControl(wiring.Component):
         # Sums and source are those that the last run left.
         intact = ~run.running | (counters_only & ~restart)
         spares_sums = intact & ~run.clear
+        # Of three memories, roles change apart from the states: a load may be under way in each.
+        first, swapped = [run.source.eq(0)], [run.source.eq(run.source ^ self.swap)]
+        if self._files > 2:
+            first, swapped = [], []
         m.d.comb += [
             run.running.eq(state != _State.IDLE),
             run.counting.eq(self.setup | self.working),
@@ -122,7 +143,7 @@ class RunControl(wiring.Component):
         with m.Switch(state):
             with m.Case(_State.FLUSH):
                 m.d.comb += self.flush.eq(1)
-                m.d.sync += [self.number.eq(0), run.source.eq(0), state.eq(_State.CLEAR)]
+                m.d.sync += [self.number.eq(0), *first, state.eq(_State.CLEAR)]
             with m.Case(_State.CLEAR):
                 m.d.comb += [self.clear_sums.eq(~counters_only), self.counter_clear.eq(1)]
                 m.d.sync += self.sweep.eq(self.sweep + 1)
@@ -140,7 +161,7 @@ class RunControl(wiring.Component):
                 m.d.comb += self.working.eq(1)
                 with m.If(self.done):
                     m.d.sync += [
-                        run.source.eq(run.source ^ self.swap),
+                        *swapped,
                         self.number.eq(Mux(self.last, 0, self.number + 1)),
                         state.eq(Mux(self.last, _State.IDLE, _State.TURN)),
                     ]
@@ -153,6 +174,21 @@ class RunControl(wiring.Component):
             ]
         with m.Elif(run.start):
             m.d.sync += state.eq(_State.START)
-        with m.If(run.start & ~run.keep):
-            m.d.sync += run.source.eq(0)
+        if self._files == 2:
+            with m.If(run.start & ~run.keep):
+                m.d.sync += first
+            return m
+        destination, free = Signal(2, init=1), Signal(2, init=2)
+        m.d.comb += [self.destination.eq(destination), self.free.eq(free)]
+        m.d.sync += free.eq(self.free)
+        # A run is cut short, or what is not a clearing of the counters alone.
+        lost = (run.clear | run.clear_counters | (run.start & run.running)) & ~spares_sums
+        with m.If(run.start & run.next & ~run.clear):
+            m.d.sync += run.source.eq(free)
+            m.d.comb += self.free.eq(run.source)
+        with m.Elif(lost | (run.start & ~run.keep)):
+            m.d.sync += [run.source.eq(0), destination.eq(1)]
+            m.d.comb += self.free.eq(2)
+        with m.Elif(self.working & self.done & self.swap):
+            m.d.sync += [run.source.eq(destination), destination.eq(run.source)]
         return m

@@ -1,20 +1,23 @@
 """Activation read/write: source and destination files, scan for non-zeros, output arithmetic."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.add import add
 from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.common.requantize import requantize
 from zeroskip.hw.common.sram import Ports, sram
+from zeroskip.hw.eie.control import rows_layout
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["ActRw"]
 
 
 class ActRw(wiring.Component):
-    """Two activation files that swap roles each layer (EIE, section IV, "Activation Read/Write").
+    """Activation files that swap roles each layer (EIE, section IV, "Activation Read/Write").
 
     Scan: all PEs read the same row of their source file; a row waits in the file's output until
     it is taken as the PE's candidate, which then is ``pending`` until granted, unless it is 0.
@@ -22,9 +25,12 @@ class ActRw(wiring.Component):
     Drain, one accumulator per cycle, three stages: read accumulator and bias; add; requantize
     and write.
 
+    With a third file, rows stream in and out meanwhile, each of a file that nothing else reads, or
+    writes, in the same cycle.
+
     Members
     -------
-    source : In, which file is the source.
+    source, destination : In, which file is the source; of three, which the destination.
     scan_read, scan_row : In, read a row of the source file.
     scan_take : In, make the row that was read the candidate.
     grant : In, the candidate is broadcast.
@@ -34,10 +40,13 @@ class ActRw(wiring.Component):
     shift, activation : In, how to make an output of a sum, see :func:`.requantize`.
     write, write_row : In, write the output to the destination file, two cycles after the read.
     output_data : Out, the output that ``write`` writes.
-    load_act, load_bias, load_row, load_data : In, write an activation (the row's highest bit
-        is the file) or a bias.
+    load_act, load_bias, load_row, load_data : In, write an activation (above the row is the
+        file's number) or a bias.
     host_read : In, read the activation at ``load_row``.
     host_data : Out, the activation that was read in the cycle before.
+    rows : In, of three files, see ``rows_layout``.
+    in_data : In, the activation that streams in.
+    out_data : Out, that of the file that streams out which was read last.
     """
 
     source: Signal
@@ -61,12 +70,23 @@ class ActRw(wiring.Component):
     load_data: Signal
     host_read: Signal
     host_data: Signal
+    destination: Signal
+    rows: data.View
+    in_data: Signal
+    out_data: Signal
 
     def __init__(self, params: EieParams) -> None:
         self._p = params
-        act, row = signed(params.act_bits), params.act_addr_bits
+        act, row, file = signed(params.act_bits), params.act_addr_bits, params.file_bits
+        streams = {
+            "destination": In(file),
+            "rows": In(rows_layout(params)),
+            "in_data": In(act),
+            "out_data": Out(act),
+        }
         super().__init__({
-            "source": In(1),
+            **(streams if params.streams else {}),
+            "source": In(file),
             "scan_read": In(1),
             "scan_row": In(row),
             "scan_take": In(1),
@@ -83,7 +103,7 @@ class ActRw(wiring.Component):
             "output_data": Out(act),
             "load_act": In(1),
             "load_bias": In(1),
-            "load_row": In(max(row + 1, params.bias_addr_bits)),
+            "load_row": In(max(row + file, params.bias_addr_bits)),
             "load_data": In(max(params.acc_bits, params.act_bits)),
             "host_read": In(1),
             "host_data": Out(act),
@@ -93,28 +113,54 @@ class ActRw(wiring.Component):
         p = self._p
         m = Module()
         row = p.act_addr_bits
-        load_file = self.load_row[row]
-        host_file = Signal()
+        load_file = self.load_row[row : row + p.file_bits]
+        host_file = Signal(p.file_bits)
         words = []
-        for number, name in enumerate(("act_0", "act_1")):
-            m.submodules[name] = file = sram(signed(p.act_bits), p.num_acts, name, Ports.SHARED)
+        # Of three files, one may be written by the stream while it is scanned.
+        ports = Ports.READ_AND_WRITE if p.streams else Ports.SHARED
+        for number in range(p.act_files):
+            name = f"act_{number}"
+            m.submodules[name] = file = sram(signed(p.act_bits), p.num_acts, name, ports)
             read, write = file.read_port(), file.write_port()
             is_source = self.source == number
+            is_destination = self.destination == number if p.streams else ~is_source
             host_here, load_here = Signal(name=f"host_{number}"), Signal(name=f"load_{number}")
             m.d.comb += [
                 host_here.eq(self.host_read & (load_file == number)),
                 load_here.eq(self.load_act & (load_file == number)),
-                read.en.eq((self.scan_read & is_source) | host_here),
-                read.addr.eq(Mux(host_here, self.load_row[:row], self.scan_row)),
-                write.en.eq((self.write & ~is_source) | load_here),
-                write.addr.eq(Mux(load_here, self.load_row[:row], self.write_row)),
-                write.data.eq(Mux(load_here, self.load_data[: p.act_bits], self.output_data)),
+            ]
+            reads = [(host_here, self.load_row[:row])]
+            writes = [(load_here, self.load_row[:row], self.load_data[: p.act_bits])]
+            if p.streams:
+                in_here, out_here = Signal(name=f"in_{number}"), Signal(name=f"out_{number}")
+                m.d.comb += [
+                    in_here.eq(self.rows.in_en & (self.rows.in_file == number)),
+                    out_here.eq(self.rows.out_en & (self.rows.out_file == number)),
+                ]
+                reads.append((out_here, self.rows.out_row))
+                writes.append((in_here, self.rows.in_row, self.in_data))
+            read_en, read_row = self.scan_read & is_source, self.scan_row
+            for here, address in reads:
+                read_en, read_row = read_en | here, Mux(here, address, read_row)
+            write_en, write_row = self.write & is_destination, self.write_row
+            word = self.output_data
+            for here, address, loaded in writes:
+                write_en, write_row = write_en | here, Mux(here, address, write_row)
+                word = Mux(here, loaded, word)
+            m.d.comb += [
+                read.en.eq(read_en),
+                read.addr.eq(read_row),
+                write.en.eq(write_en),
+                write.addr.eq(write_row),
+                write.data.eq(word),
             ]
             words.append(read.data)
         m.d.sync += host_file.eq(load_file)
-        m.d.comb += self.host_data.eq(Mux(host_file, words[1], words[0]))
+        m.d.comb += self.host_data.eq(_of_file(host_file, words))
+        if p.streams:
+            m.d.comb += self.out_data.eq(_of_file(self.rows.out_file, words))
 
-        scanned = Mux(self.source, words[1], words[0])
+        scanned = _of_file(self.source, words)
         with m.If(self.scan_take):
             # Not > 0: inputs of a first layer are signed.
             m.d.sync += [self.candidate.eq(scanned), self.pending.eq(scanned != 0)]
@@ -135,3 +181,11 @@ class ActRw(wiring.Component):
         output = requantize(m, total, self.shift, self.activation, p.act_bits)
         m.d.comb += self.output_data.eq(output)
         return m
+
+
+def _of_file(number: Value, words: Sequence[Value]) -> Value:
+    """Choose the word of a file; files are 0, 1 and 2, so that a bit of the number chooses."""
+    chosen = words[0]
+    for bit, word in enumerate(words[1:]):
+        chosen = Mux(number[bit], word, chosen)
+    return chosen

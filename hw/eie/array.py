@@ -1,12 +1,15 @@
 """The EIE array: PEs, the tree that finds non-zeros, central control, and the host port."""
 
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
+from typing import Any
+
+from amaranth.hdl import ClockSignal, Instance, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.formats import COUNTER_BITS
 from zeroskip.hw.common.host_port import serve_host
 from zeroskip.hw.eie.ccu import Ccu
+from zeroskip.hw.eie.control import rows_layout
 from zeroskip.hw.eie.formats import (
     VERSION,
     command_layout,
@@ -17,6 +20,7 @@ from zeroskip.hw.eie.formats import (
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.lnzd import LnzdTree
 from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.rows import LoadRows, StoreRows
 from zeroskip.hw.eie.scan import Scan
 
 __all__ = ["ARRAY_MODULE", "PE_MODULE", "EieArray"]
@@ -39,6 +43,17 @@ class EieArray(wiring.Component):
     rsp : ``Out(stream(host_bits))``, one answer per read command; 0 to one of what cannot be read,
         see ``readable_rows`` and ``StatusBit.BAD_READ``.
     running : Out, a run or a clearing is under way.
+    in_start, in_base, in_rows : In, with a third activation file: load rows into the free one;
+        only while not ``in_busy``. From the cycle after a command was taken at ``cmd``, what is
+        free is known as the command leaves it. A scan of the file waits for rows still to come.
+    rows_in : ``In(stream)``, the rows, PE 0's activation in the low bits; one in every cycle.
+    in_busy : Out, rows are still to come.
+    out_start, out_base, out_rows, out_dest : In, with a third file: send rows of the file that now
+        is the source, or with ``out_dest`` the destination; only while not ``out_busy``.
+    rows_out : ``Out(stream)``, the rows; one in every cycle.
+    out_busy : Out, rows have not been taken yet. A load into their file, and a scan of it or
+        a drain into it, wait, and so do the host's commands to activation files. A
+        ``Command.CLEAR`` leaves the rows that have not come or are not offered yet.
     out_valid, out_pass, out_row, out_data : Out, outputs as they are written to the destination
         files: the number of the descriptor, the files' row, and PE 0's output in the low bits.
     """
@@ -50,10 +65,36 @@ class EieArray(wiring.Component):
     out_pass: Signal
     out_row: Signal
     out_data: Signal
+    in_start: Signal
+    in_base: Signal
+    in_rows: Signal
+    rows_in: stream.Interface
+    in_busy: Signal
+    out_start: Signal
+    out_base: Signal
+    out_rows: Signal
+    out_dest: Signal
+    rows_out: stream.Interface
+    out_busy: Signal
 
     def __init__(self, params: EieParams) -> None:
         self._p = params
+        row, lanes = params.act_addr_bits, params.num_pes * params.act_bits
+        streams: dict[str, Any] = {
+            "in_start": In(1),
+            "in_base": In(row),
+            "in_rows": In(row + 1),
+            "rows_in": In(stream.Signature(lanes)),
+            "in_busy": Out(1),
+            "out_start": In(1),
+            "out_base": In(row),
+            "out_rows": In(row + 1),
+            "out_dest": In(1),
+            "rows_out": Out(stream.Signature(lanes)),
+            "out_busy": Out(1),
+        }
         super().__init__({
+            **(streams if params.streams else {}),
             "cmd": In(stream.Signature(command_layout(params))),
             "rsp": Out(stream.Signature(host_bits(params))),
             "running": Out(1),
@@ -76,10 +117,18 @@ class EieArray(wiring.Component):
         room = Signal(p.num_pes)
         busy = Signal(p.num_pes)
         answers = []
+        rows = Signal(rows_layout(p))
         for pe in range(p.num_pes):
             answer = Signal(max(p.act_bits, COUNTER_BITS), name=f"answer_{pe}")
             host_en = Signal(name=f"host_en_{pe}")
             m.d.comb += host_en.eq(host_valid & (host_pe == pe))
+            streams: dict[str, Any] = {}
+            if p.streams:
+                streams = {
+                    "i_rows": rows.as_value(),
+                    "i_in_data": self.rows_in.payload.word_select(pe, p.act_bits),
+                    "o_out_data": self.rows_out.payload.word_select(pe, p.act_bits),
+                }
             m.submodules[f"pe_{pe}"] = Instance(
                 PE_MODULE,
                 i_clk=ClockSignal(),
@@ -102,6 +151,7 @@ class EieArray(wiring.Component):
                 i_host_en=host_en,
                 o_host_data=answer,
                 o_output_data=self.out_data.word_select(pe, p.act_bits),
+                **streams,
             )
             answers.append(answer)
 
@@ -123,6 +173,8 @@ class EieArray(wiring.Component):
             self.out_pass.eq(c.descriptor),
             self.out_row.eq(c.act_row),
         ]
+        acts = host_valid & (host.space == Space.ACT)
+        held = self._stream_rows(m, ccu, scan, rows, acts) if p.streams else None
         serve_host(
             m,
             self,
@@ -133,6 +185,7 @@ class EieArray(wiring.Component):
             answers,
             readable=readable_rows(p),
             version=VERSION,
+            held=held,
         )
         write = host_valid & host.write
         m.d.comb += [
@@ -142,3 +195,46 @@ class EieArray(wiring.Component):
             ccu.load_data.eq(host.data),
         ]
         return m
+
+    def _stream_rows(self, m: Module, ccu: Ccu, scan: Scan, rows: Any, host_acts: Value) -> Value:
+        """Let rows stream in and out; return whether the host's command at the port waits.
+
+        Parameters
+        ----------
+        m, ccu, scan : of the array, and in it.
+        rows : to the PEs, see ``rows_layout``.
+        host_acts : the command in hand reads or writes an activation.
+        """
+        c, incoming = ccu.control, self.cmd.payload
+        m.submodules.load_rows = load = LoadRows(self._p)
+        m.submodules.store_rows = store = StoreRows(self._p)
+        m.d.comb += [
+            load.start.eq(self.in_start),
+            load.base.eq(self.in_base),
+            load.rows.eq(self.in_rows),
+            load.which.eq(ccu.free),
+            load.flush.eq(ccu.run.clear),
+            load.hold.eq(host_acts | store.uses(load.file)),
+            load.valid.eq(self.rows_in.valid),
+            self.rows_in.ready.eq(load.ready),
+            self.in_busy.eq(load.busy),
+            store.start.eq(self.out_start),
+            store.base.eq(self.out_base),
+            store.rows.eq(self.out_rows),
+            store.which.eq(Mux(self.out_dest, c.destination, c.source)),
+            store.flush.eq(ccu.run.clear),
+            store.hold.eq(host_acts),
+            store.ready.eq(self.rows_out.ready),
+            self.rows_out.valid.eq(store.valid),
+            self.out_busy.eq(store.busy),
+            rows.in_en.eq(load.en),
+            rows.in_file.eq(load.file),
+            rows.in_row.eq(load.row),
+            rows.out_en.eq(store.en),
+            rows.out_file.eq(store.file),
+            rows.out_row.eq(store.row),
+            rows.waiting.eq(scan.waiting),
+            scan.lacking.eq(load.lacks(c.source, scan.row) | store.uses(c.source)),
+            ccu.taken.eq(load.uses(c.destination) | store.uses(c.destination)),
+        ]
+        return self.out_busy & (incoming.command.space == Space.ACT)

@@ -14,7 +14,7 @@ from zeroskip.hw.eie.codebook_load import CodebookLoad
 from zeroskip.hw.eie.control import Phase, control_layout
 from zeroskip.hw.eie.drain import Drain
 from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, descriptor_layout
-from zeroskip.hw.eie.host import StallClass
+from zeroskip.hw.eie.host import stall_classes
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Ccu"]
@@ -37,6 +37,9 @@ class Ccu(wiring.Component):
     pass_done : In, the scan is over, and no PE has work in a queue or pipeline.
     load_program, load_codebook, load_row, load_data : In, write a word of a descriptor, or a
         weight.
+    free : Out, of three activation files, the one that is neither source nor destination, as it
+        is from the next cycle on.
+    taken : In, of three: the destination is in use, and the drain waits.
     """
 
     run: Any
@@ -49,11 +52,15 @@ class Ccu(wiring.Component):
     load_codebook: Signal
     load_row: Signal
     load_data: Signal
+    free: Signal
+    taken: Signal
 
     def __init__(self, params: EieParams) -> None:
         self._p = params
+        files = {"free": Out(params.file_bits), "taken": In(1)} if params.streams else {}
         super().__init__({
-            "run": In(RunSignature()),
+            **files,
+            "run": In(RunSignature(params.act_files)),
             "control": Out(control_layout(params)),
             "codebook": Out(params.num_codes * params.weight_bits),
             "pass_start": Out(1),
@@ -69,7 +76,9 @@ class Ccu(wiring.Component):
         p, c, layout = self._p, self.control, descriptor_layout(self._p)
         m = Module()
         m.submodules.run_control = runs = RunControl(
-            max(p.acc_addr_bits, counter_addr_bits(p, StallClass)), p.descriptor_addr_bits
+            max(p.acc_addr_bits, counter_addr_bits(p, stall_classes(p))),
+            p.descriptor_addr_bits,
+            p.act_files,
         )
         m.submodules.descriptor_read = reader = DescriptorRead(
             layout, DESCRIPTOR_WORDS, p.num_descriptors
@@ -118,6 +127,8 @@ class Ccu(wiring.Component):
             c.activation.eq(now.activation),
             c.descriptor.eq(runs.number),
         ]
+        if p.streams:
+            m.d.comb += [self.free.eq(runs.free), c.destination.eq(runs.destination)]
         with m.If(runs.turn):
             # Already there if it was loaded during the drain of the pass before.
             m.d.comb += codebooks.load.eq(1)
@@ -128,7 +139,10 @@ class Ccu(wiring.Component):
             # The codebook is the wanted one since the cycle before: it may not be whole yet.
             m.d.comb += c.phase.eq(Mux(codebooks.loading, Phase.SETUP, Phase.COMPUTE))
             # Every queue and pipeline is empty, not merely silent: then nothing is lost.
-            with m.If(self.pass_done & ~codebooks.loading):
+            over = self.pass_done & ~codebooks.loading
+            if p.streams:
+                over &= ~(now.drain & self.taken)
+            with m.If(over):
                 m.d.comb += [drain.start.eq(now.drain), runs.done.eq(~now.drain)]
                 m.d.sync += draining.eq(now.drain)
         with m.Elif(runs.working):

@@ -4,10 +4,10 @@ from amaranth.lib import data, enum
 
 from zeroskip.hw.common.counters import counter_addr_bits
 from zeroskip.hw.common.formats import Activation
-from zeroskip.hw.eie.host import StallClass
+from zeroskip.hw.eie.host import stall_classes
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["Phase", "control_layout"]
+__all__ = ["Phase", "control_layout", "rows_layout"]
 
 
 class Phase(enum.Enum, shape=2):
@@ -25,7 +25,8 @@ def control_layout(p: EieParams) -> data.StructLayout:
     Fields
     ------
     flush : empty queues and pipelines.
-    source : which activation file is the source.
+    source, destination : which activation file is the source, and, where it need not be the only
+        other one, the destination.
     hold : the codebook is not complete; issue nothing.
     acc_read, acc_row : read an accumulator to drain it.
     bias_row : the bias that belongs to it.
@@ -35,9 +36,11 @@ def control_layout(p: EieParams) -> data.StructLayout:
     shift, activation : output arithmetic.
     phase, descriptor : for the cycle counters.
     """
+    destination = {"destination": p.file_bits} if p.streams else {}
     return data.StructLayout({
         "flush": 1,
-        "source": 1,
+        "source": p.file_bits,
+        **destination,
         "hold": 1,
         "acc_read": 1,
         "acc_row": p.acc_addr_bits,
@@ -45,11 +48,31 @@ def control_layout(p: EieParams) -> data.StructLayout:
         "clear": 1,
         "clear_row": p.acc_addr_bits,
         "counter_clear": 1,
-        "counter_row": counter_addr_bits(p, StallClass),
+        "counter_row": counter_addr_bits(p, stall_classes(p)),
         "act_write": 1,
         "act_row": p.act_addr_bits,
         "shift": 6,
         "activation": Activation,
         "phase": Phase,
         "descriptor": p.descriptor_addr_bits,
+    })
+
+
+def rows_layout(p: EieParams) -> data.StructLayout:
+    """Signals about rows that stream in and out, to all PEs.
+
+    Fields
+    ------
+    in_en, in_file, in_row : write the activation that streams in.
+    out_en, out_file, out_row : read the one that streams out; the file stays until it has left.
+    waiting : for the cycle counters: the scan waits for a row.
+    """
+    return data.StructLayout({
+        "in_en": 1,
+        "in_file": p.file_bits,
+        "in_row": p.act_addr_bits,
+        "out_en": 1,
+        "out_file": p.file_bits,
+        "out_row": p.act_addr_bits,
+        "waiting": 1,
     })

@@ -11,7 +11,7 @@ from amaranth.lib import data
 
 from zeroskip.hw.common import formats as common
 from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, Activation
-from zeroskip.hw.eie.host import Space, StallClass
+from zeroskip.hw.eie.host import Space, counter_row
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = [
@@ -132,7 +132,7 @@ def host_layout(p: EieParams) -> data.StructLayout:
     """Lay out a host command as a PE sees it: write ``data`` to row ``addr`` of a space, or read.
 
     In space ACT the row is an address of an activation file, above it the file's number. COUNTER
-    has row ``descriptor * 8 + StallClass``.
+    has row ``descriptor * 8 + StallClass``, with three activation files ``descriptor * 16``.
     """
     return common.host_layout(host_bits(p), Space)
 
@@ -144,9 +144,9 @@ def command_layout(p: EieParams) -> data.StructLayout:
 
 def readable_rows(p: EieParams) -> dict[Space, tuple[int, int]]:
     """Rows that a host can read, and in how many files, by space; besides those of CONTROL."""
-    rows = {Space.ACT: (p.num_acts, 2)}
+    rows = {Space.ACT: (p.num_acts, p.act_files)}
     if p.counters:
-        rows[Space.COUNTER] = p.num_descriptors * len(StallClass), 1
+        rows[Space.COUNTER] = counter_row(p, p.num_descriptors, 0), 1
     return rows
 
 

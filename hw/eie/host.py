@@ -5,7 +5,9 @@ Plain Python: a host that drives a board needs no hardware description for them.
 
 import enum
 
-__all__ = ["Space", "StallClass", "place_of"]
+from zeroskip.hw.eie.params import EieParams
+
+__all__ = ["Space", "StallClass", "StreamStall", "counter_row", "place_of", "stall_classes"]
 
 
 class Space(enum.IntEnum):
@@ -40,6 +42,31 @@ class StallClass(enum.IntEnum):
     """Wrote outputs: bias, shift, ReLU."""
     SETUP = 7
     """Waited for the descriptor and the codebook of the layer."""
+
+
+class StreamStall(enum.IntEnum):
+    """The classes of an array with a third activation file."""
+
+    USEFUL = StallClass.USEFUL
+    PADDING = StallClass.PADDING
+    FETCH = StallClass.FETCH
+    BLOCKED = StallClass.BLOCKED
+    STARVED = StallClass.STARVED
+    TAIL = StallClass.TAIL
+    DRAIN = StallClass.DRAIN
+    SETUP = StallClass.SETUP
+    MEMORY = 8
+    """Had no work, and the scan waited for a row that was still streaming in."""
+
+
+def stall_classes(p: EieParams) -> type[enum.IntEnum]:
+    """Give the stall classes that an array counts."""
+    return StreamStall if p.streams else StallClass
+
+
+def counter_row(p: EieParams, descriptor: int, stall: int) -> int:
+    """Give the row of a counter in space COUNTER."""
+    return descriptor << (len(stall_classes(p)) - 1).bit_length() | stall
 
 
 # Space, first row, and rows from one word to the next, of an image's SRAMs.

@@ -24,6 +24,7 @@ _RANGES = {
     "num_pointers": (4, 1 << 20),
     # With rows of 15 bits, a descriptor of the largest sizes just fits its two words.
     "num_acts": (2, 1 << 15),
+    "act_files": (2, 3),
     "num_accs": (2, 1 << 15),
     "num_biases": (2, 1 << 16),
     "num_descriptors": (2, 1 << 12),
@@ -48,7 +49,9 @@ class EieParams(ArrayParams):
     word_bits : width of a word of the Spmat SRAM, which holds whole entries only.
     spmat_words : words of the Spmat SRAM.
     num_pointers : column pointers, in two banks of half as many.
-    num_acts : activations in each of the two activation files (source and destination).
+    num_acts : activations in each activation file.
+    act_files : activation files: 2, a source and a destination; or 3, and then rows of a third
+        one stream in, and rows of any stream out, while a run is under way.
     num_accs : accumulators, that is, rows of the matrix a PE works on in one pass.
     num_biases : biases, over all layers.
     num_descriptors : descriptors of the program, and codebooks beside them.
@@ -71,6 +74,7 @@ class EieParams(ArrayParams):
     num_accs: int = 256
     num_biases: int = 1024
     num_descriptors: int = 32
+    act_files: int = 2
     pointers_first: bool = False
     skip_padding: bool = False
     counters: bool = True
@@ -121,6 +125,16 @@ class EieParams(ArrayParams):
     def act_addr_bits(self) -> int:
         """Width of an address in an activation file."""
         return address_bits(self.num_acts)
+
+    @property
+    def file_bits(self) -> int:
+        """Width of an activation file's number."""
+        return address_bits(self.act_files)
+
+    @property
+    def streams(self) -> bool:
+        """Whether there is a file that rows stream into while a run is under way."""
+        return self.act_files > 2
 
     @property
     def acc_addr_bits(self) -> int:

@@ -9,9 +9,9 @@ from zeroskip.hw.common.formats import COUNTER_BITS
 from zeroskip.hw.common.queue import Queue
 from zeroskip.hw.eie.act_rw import ActRw
 from zeroskip.hw.eie.arithm import Arithm
-from zeroskip.hw.eie.control import Phase, control_layout
+from zeroskip.hw.eie.control import Phase, control_layout, rows_layout
 from zeroskip.hw.eie.formats import broadcast_layout, host_layout, work_layout
-from zeroskip.hw.eie.host import Space, StallClass
+from zeroskip.hw.eie.host import Space, StallClass, stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.ptr_read import PtrRead
 from zeroskip.hw.eie.spmat_read import SpmatRead
@@ -37,6 +37,8 @@ class Pe(wiring.Component):
     host, host_en : In, a host command for this PE.
     host_data : Out, the answer to a read command of the cycle before.
     output_data : Out, the output that is written to the destination file in this cycle.
+    rows : In, with a third activation file, see ``rows_layout``.
+    in_data, out_data : In and Out, the activations that stream in and out.
     """
 
     control: data.View
@@ -57,10 +59,16 @@ class Pe(wiring.Component):
     host_en: Signal
     host_data: Signal
     output_data: Signal
+    rows: data.View
+    in_data: Signal
+    out_data: Signal
 
     def __init__(self, params: EieParams) -> None:
         self._p = params
+        act = signed(params.act_bits)
+        streams = {"rows": In(rows_layout(params)), "in_data": In(act), "out_data": Out(act)}
         super().__init__({
+            **(streams if params.streams else {}),
             "control": In(control_layout(params)),
             "codebook": In(params.num_codes * params.weight_bits),
             "broadcast": In(broadcast_layout(params)),
@@ -144,6 +152,13 @@ class Pe(wiring.Component):
             acts.write_row.eq(c.act_row),
             self.output_data.eq(acts.output_data),
         ]
+        if p.streams:
+            m.d.comb += [
+                acts.destination.eq(c.destination),
+                acts.rows.eq(self.rows),
+                acts.in_data.eq(self.in_data),
+                self.out_data.eq(acts.out_data),
+            ]
         self._connect_host(m, pointers, spmat, acts)
         if p.counters:
             self._count(m, spmat, waiting, acts)
@@ -172,8 +187,9 @@ class Pe(wiring.Component):
     def _count(self, m: Module, spmat: SpmatRead, waiting: Value, acts: ActRw) -> None:
         """Attribute the cycle to a stall class, and answer the host's reads of counters."""
         c = self.control
-        m.submodules.counters = counters = Counters(self._p, StallClass)
-        stall_class = Signal(StallClass)
+        classes = stall_classes(self._p)
+        m.submodules.counters = counters = Counters(self._p, classes)
+        stall_class = Signal(classes)
         with m.If(c.phase == Phase.SETUP):
             m.d.comb += stall_class.eq(StallClass.SETUP)
         with m.Elif(c.phase == Phase.DRAIN):
@@ -189,6 +205,9 @@ class Pe(wiring.Component):
             m.d.comb += stall_class.eq(StallClass.TAIL)
         with m.Else():
             m.d.comb += stall_class.eq(Mux(self.blocked, StallClass.BLOCKED, StallClass.STARVED))
+            if self._p.streams:
+                with m.If(self.rows.waiting & ~self.blocked):
+                    m.d.comb += stall_class.eq(classes["MEMORY"])
         m.d.comb += [
             counters.count.eq(c.phase != Phase.IDLE),
             counters.descriptor.eq(c.descriptor),

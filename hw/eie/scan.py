@@ -27,6 +27,8 @@ class Scan(wiring.Component):
     broadcast, broadcast_en : Out, an activation, for all PEs in this cycle.
     room : In, every PE can take a broadcast.
     blocked : Out, a broadcast waits for room.
+    lacking : In, with a third activation file: ``row`` cannot be read yet.
+    waiting : Out, so nothing is read, though there is room for a row.
     """
 
     start: Signal
@@ -47,11 +49,14 @@ class Scan(wiring.Component):
     broadcast_en: Signal
     room: Signal
     blocked: Signal
+    lacking: Signal
+    waiting: Signal
 
     def __init__(self, params: EieParams) -> None:
         self._p = params
         row, column = params.act_addr_bits, params.pointer_addr_bits
         super().__init__({
+            **({"lacking": In(1), "waiting": Out(1)} if params.streams else {}),
             "start": In(1),
             "src_base": In(row),
             "src_rows": In(row + 1),
@@ -81,12 +86,16 @@ class Scan(wiring.Component):
         r_column = Signal(p.pointer_addr_bits, reset_less=True)
         c_column = Signal(p.pointer_addr_bits, reset_less=True)
         b_valid = Signal()
+        read = (left != 0) & (~r_valid | self.take)
+        if p.streams:
+            m.d.comb += self.waiting.eq(read & self.lacking)
+            read &= ~self.lacking
         m.d.comb += [
             self.broadcast_en.eq(b_valid & self.room),
             self.blocked.eq(b_valid & ~self.room),
             self.grant.eq(self.pending & ~self.blocked),
             self.take.eq(r_valid & (~self.pending | (self.grant & self.last))),
-            self.read.eq((left != 0) & (~r_valid | self.take)),
+            self.read.eq(read),
             self.done.eq((left == 0) & ~r_valid & ~self.pending & ~b_valid),
         ]
         with m.If(self.read):

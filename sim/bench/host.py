@@ -89,7 +89,7 @@ class HostPort:
 
     async def source(self) -> int:
         """Read which file is the source."""
-        return int(bool(await self.status() & StatusBit.SOURCE))
+        return (await self.status()).source
 
     async def status(self) -> StatusBit:
         """Read what the array says of itself."""

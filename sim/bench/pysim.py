@@ -37,7 +37,7 @@ def simulate(
     raise TimeoutError(f"a bench has not ended after {_MAX_CYCLES} cycles")
 
 
-def random_gaps(seed: int, longest: int) -> Iterator[int]:
+def random_gaps(seed: float, longest: int) -> Iterator[int]:
     """Give gaps of 0 to ``longest`` cycles, half of them 0, without end."""
     rng = Random(seed)
     while True:

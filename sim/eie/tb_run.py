@@ -15,7 +15,7 @@ from cocotb.utils import get_sim_time
 from numpy.typing import NDArray
 
 from zeroskip.hw.common.control import Control
-from zeroskip.hw.eie.host import Space, StallClass
+from zeroskip.hw.eie.host import Space, counter_row, stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.begin import PERIOD_NS, read_job, record, reset
 from zeroskip.sim.eie.host import EieHost
@@ -149,13 +149,14 @@ async def read_result(host: EieHost, rows: int) -> list[list[int]]:
 
 async def read_counters(host: EieHost, params: EieParams, passes: int) -> list[list[list[int]]]:
     """Read the cycle counters, ``[pass][pe][stall class]``."""
+    classes = stall_classes(params)
     if not params.counters:
-        return [[[0] * len(StallClass)] * params.num_pes] * passes
+        return [[[0] * len(classes)] * params.num_pes] * passes
     return [
         [
             [
-                await host.read(Space.COUNTER, number * len(StallClass) + stall, pe)
-                for stall in StallClass
+                await host.read(Space.COUNTER, counter_row(params, number, stall), pe)
+                for stall in classes
             ]
             for pe in range(params.num_pes)
         ]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import ImageError
 from zeroskip.compiler.eie.engine import EiePart
-from zeroskip.hw.eie.host import StallClass
+from zeroskip.hw.eie.host import stall_classes
 from zeroskip.sim.eie.cycles.program import PassModel, run_program
 from zeroskip.sim.eie.cycles.work import column_work
 from zeroskip.sim.eie.loadings import image_loadings
@@ -38,7 +38,7 @@ def run_image(
     segments, vectors = image_segments(part), placed_inputs(part, layer_inputs)
     samples = len(layer_inputs[0])
     cycles = np.zeros(samples, np.int64)
-    counters = np.zeros((samples, len(part.program), p.num_pes, len(StallClass)), np.int64)
+    counters = np.zeros((samples, len(part.program), p.num_pes, len(stall_classes(p))), np.int64)
     for sample in range(samples):
         first = 0
         for passes, scans in segments:

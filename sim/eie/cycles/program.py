@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.hw.eie.host import StallClass
+from zeroskip.hw.eie.host import StallClass, stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.machine import compute
 from zeroskip.sim.eie.cycles.work import ColumnWork
@@ -80,7 +80,7 @@ def run_program(
     -------
     Cycles from start to the end of the program, and (passes, num_pes, stall classes) of them.
     """
-    counters = np.zeros((len(passes), params.num_pes, len(StallClass)), np.int64)
+    counters = np.zeros((len(passes), params.num_pes, len(stall_classes(params))), np.int64)
     # The cycle of START asks for the first descriptor.
     now, asked = 1, 0
     codebook, complete = None, 0

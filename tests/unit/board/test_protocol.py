@@ -91,11 +91,10 @@ def test_control_space() -> None:
     rows = {row[1]: row for row in table("space", "name")}
     told = dict(re.findall(r"(\d) (\w+)", rows["CONTROL"][2]))
     assert told == {str(one.value): one.name.lower() for one in Control}
-    bits = {int(bit) for bit in re.findall(r"\b([1248]) (?=start|clear|with)", FLAT)}
-    # A board has no stream of rows that could be taken up.
-    assert bits == {one.value for one in Command} - {Command.NEXT}
+    bits = {int(bit) for bit in re.findall(r"\b([1248]|16) (?=start|clear|with)", FLAT)}
+    assert bits == {one.value for one in Command}
     told = re.search(r"Status \(.*?reset", FLAT)
     assert told is not None
     bits = {1 << int(bit) for bit in re.findall(r"bit (\d)(?= a | the )", told.group())}
     # What is lost, and sequences, are not of an EIE array alone.
-    assert bits == {StatusBit.RUNNING, StatusBit.SOURCE, StatusBit.BAD_READ}
+    assert bits == {StatusBit.RUNNING, StatusBit.SOURCE, StatusBit.SOURCE_2, StatusBit.BAD_READ}

@@ -22,6 +22,7 @@ RANGES = {
     "num_accs": (2, 32768),
     "num_biases": (2, 65536),
     "num_descriptors": (2, 4096),
+    "act_files": (2, 3),
 }
 SWITCHES = ["pointers_first", "skip_padding", "counters"]
 

@@ -8,7 +8,7 @@ from zeroskip.hw.board.protocol import FRAME_BYTES
 from zeroskip.hw.common.counters import counter_addr_bits
 from zeroskip.hw.common.formats import COUNTER_BITS
 from zeroskip.hw.eie.formats import sram_files
-from zeroskip.hw.eie.host import StallClass
+from zeroskip.hw.eie.host import stall_classes
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Need", "check_fit", "in_blocks", "is_single", "memory_needs"]
@@ -47,12 +47,14 @@ def memory_needs(p: EieParams) -> list[Need]:
     needs = [Need(name, *size, content=True, shared=True) for name, size in sram_files(p).items()]
     for pe in range(p.num_pes):
         needs += [
-            Need(f"pe_{pe}/act_{number}", p.num_acts, p.act_bits, content=False, shared=True)
-            for number in (0, 1)
+            Need(
+                f"pe_{pe}/act_{number}", p.num_acts, p.act_bits, content=False, shared=not p.streams
+            )
+            for number in range(p.act_files)
         ]
         needs.append(Need(f"pe_{pe}/accs", p.num_accs, p.acc_bits, content=False, shared=False))
         if p.counters:
-            rows = 1 << counter_addr_bits(p, StallClass)
+            rows = 1 << counter_addr_bits(p, stall_classes(p))
             needs.append(Need(f"pe_{pe}/counters", rows, COUNTER_BITS, content=False, shared=False))
     return [*needs, Need("buffer", FRAME_BYTES, 8, content=False, shared=False)]
 

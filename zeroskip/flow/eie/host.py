@@ -18,7 +18,7 @@ from zeroskip.flow.host.board import Board
 from zeroskip.flow.host.errors import HostError
 from zeroskip.hw.board.protocol import params_digest
 from zeroskip.hw.common.control import Control
-from zeroskip.hw.eie.host import Space, StallClass, place_of
+from zeroskip.hw.eie.host import Space, counter_row, place_of, stall_classes
 
 if TYPE_CHECKING:
     from zeroskip.compiler.eie.engine import EiePart
@@ -165,7 +165,7 @@ class _Runs:
                 file = board.source() ^ (not segment.program[-1].swap)
                 read = self._read_acts(count, file)
                 vectors[layer] = np.concatenate([vectors.get(layer, read[:0])[:first], read])
-        shape = (0, self._p.num_pes, len(StallClass))
+        shape = (0, self._p.num_pes, len(stall_classes(self._p)))
         return vectors[layer], cycles, np.concatenate([np.zeros(shape, np.int64), *counted])
 
     def _write_acts(self, rows: NDArray[np.int64], file: int) -> None:
@@ -188,10 +188,11 @@ class _Runs:
 
     def _read_counters(self, segment: Segment) -> NDArray[np.int64]:
         p, passes = self._p, len(segment.program)
-        count = passes * len(StallClass)
+        classes, rows = len(stall_classes(p)), counter_row(p, 1, 0)
+        count = passes * rows
         words = self._board.read(Space.COUNTER, 0, count * p.num_pes, size=4, across=p.num_pes)
-        by_pe = words.astype(np.int64).reshape(passes, len(StallClass), p.num_pes)
-        return by_pe.transpose(0, 2, 1)
+        by_pe = words.astype(np.int64).reshape(passes, rows, p.num_pes)
+        return by_pe[:, :classes].transpose(0, 2, 1)
 
 
 def _load(board: Board, srams: Mapping[str, SramData], progress: Progress | None) -> None:

@@ -185,7 +185,7 @@ class Board:
 
     def source(self) -> int:
         """Ask for the source file: after a run, the one that holds the result."""
-        return int(bool(self.control(Control.STATUS) & StatusBit.SOURCE))
+        return StatusBit(self.control(Control.STATUS)).source
 
     def wait(self) -> None:
         """Wait for the end of what is under way.
