@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from zeroskip.hw.eie.host import StallClass
+from zeroskip.hw.eie.host import StallClass, StreamStall
 
 __all__ = ["compute"]
 
@@ -18,6 +18,7 @@ _ARITHM_STAGES = 3
 _USEFUL, _PADDING, _FETCH = int(StallClass.USEFUL), int(StallClass.PADDING), int(StallClass.FETCH)
 _BLOCKED, _STARVED = int(StallClass.BLOCKED), int(StallClass.STARVED)
 _TAIL, _SETUP = int(StallClass.TAIL), int(StallClass.SETUP)
+_MEMORY = int(StreamStall.MEMORY)
 
 
 @njit(cache=True)
@@ -32,6 +33,7 @@ def compute(
     hold: int,
     counters: NDArray[np.int64],
     log: NDArray[np.int32] | None = None,
+    row_at: NDArray[np.int64] | None = None,
 ) -> int:
     """Run the COMPUTE state of a pass.
 
@@ -46,6 +48,8 @@ def compute(
     log : (3, positions, pes) or None; gets the cycle in which a column enters a PE's queue,
         leaves it, and issues its last entry, see :class:`.PassTrace`. Without
         it, the compiled loop has none of this.
+    row_at : (rows,) or None; the cycle in which each scanned row streams in: the scan reads it in
+        a later one.
 
     Returns
     -------
@@ -70,9 +74,15 @@ def compute(
         grant = pending > 0 and not blocked
         take = r_valid and (pending == 0 or (grant and pending == 1))
         read = rows_left > 0 and (not r_valid or take)
+        lacking = False
+        if row_at is not None:
+            lacking = read and row_at[len(row_counts) - rows_left] >= now
+            read = read and not lacking
         done = rows_left == 0 and not r_valid and pending == 0 and not b_valid
         ready = now >= hold
         idle_class = _TAIL if done else (_BLOCKED if blocked else _STARVED)
+        if lacking and not blocked:
+            idle_class = _MEMORY
 
         if done and ready:
             busy = False

@@ -66,6 +66,9 @@ def run_program(
     nonzero: Sequence[NDArray[np.bool_]],
     params: EieParams,
     trace: list[PassTrace] | None = None,
+    *,
+    row_at: Sequence[NDArray[np.int64] | None] = (),
+    begins: list[int] | None = None,
 ) -> tuple[int, NDArray[np.int64]]:
     """Run passes one after the other.
 
@@ -75,10 +78,15 @@ def run_program(
     nonzero : per pass (rows, num_pes), which of the scanned activations are not 0.
     params : of the array.
     trace : gets a trace of each pass; without it, none is recorded.
+    row_at : of the first passes, (rows,) the cycle in which each scanned row streams in; below 0
+        before the program starts. None where all rows are there. The cycle after ``Command.START``
+        took effect is 0, as of the counters.
+    begins : gets the cycle in which the scan of each pass begins.
 
     Returns
     -------
-    Cycles from start to the end of the program, and (passes, num_pes, stall classes) of them.
+    Cycles from start to the end of the program, which is the first cycle in which the array is
+    not running, and (passes, num_pes, stall classes) of them.
     """
     counters = np.zeros((len(passes), params.num_pes, len(stall_classes(params))), np.int64)
     # The cycle of START asks for the first descriptor.
@@ -95,6 +103,9 @@ def run_program(
         columns = np.flatnonzero(scanned).astype(np.int32)
         counters[number, :, StallClass.SETUP] = setup
         begin, hold = now, max(0, complete - now)
+        arrivals = row_at[number] if number < len(row_at) else None
+        if begins is not None:
+            begins.append(begin)
         log = None if trace is None else np.full((3, *model.work.issue.shape), -1, np.int32)
         now += compute(
             model.work.issue,
@@ -107,6 +118,7 @@ def run_program(
             hold,
             counters[number],
             log,
+            None if arrivals is None else arrivals - begin,
         )
         drain = now
         if model.drain_rows:
