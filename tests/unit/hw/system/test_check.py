@@ -1,0 +1,131 @@
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.tiers import simulated
+from tests.unit.hw.system.lists import Fields
+from tests.unit.hw.system.system_bench import ENGINE, MEMORIES, ROW_BITS, ROWS, encode
+from zeroskip.hw.system.check import Check
+from zeroskip.hw.system.formats import Error, Op, row_bytes, word_bytes
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
+
+BASE, END = 0x1000, 0x3000
+
+
+def near(*values: int) -> st.SearchStrategy[int]:
+    """Draw one of ``values``, or one next to it."""
+    return st.sampled_from(sorted({max(0, v + d) for v in values for d in (-1, 0, 1)}))
+
+
+@st.composite
+def commands(draw: st.DrawFn, p: SystemParams) -> Fields:
+    """Draw commands that are just right, and just wrong."""
+    op = draw(st.sampled_from([*(op.value for op in Op), 0, 6, 16]))
+    space = draw(st.integers(0, 7))
+    memory = MEMORIES.get(space)
+    rows = memory.rows if op == Op.LOAD.value and memory else ROWS
+    count = draw(near(1, rows, rows // 2) | st.just((1 << 24) - 1))
+    row = draw(near(0, max(0, rows - count)))
+    high = draw(st.sampled_from([0, 0, 0, 1 << 31]))
+    size = count * (
+        word_bytes(memory.bits) if op == Op.LOAD.value and memory else row_bytes(ROW_BITS, p)
+    )
+    beat = p.beat_bytes
+    last = max(0, END - -(-size // beat) * beat)
+    place = draw(st.sampled_from([BASE, BASE + beat, last, last + beat, BASE - beat, 1 << 39]))
+    return {
+        "op": op,
+        "space": space,
+        "wait": draw(st.integers(0, 7)),
+        "pe": draw(near(0, memory.pes if memory else 0)),
+        "engine": draw(st.sampled_from([0, 0, 0, 0, 1])),
+        "zero": draw(st.sampled_from([0, 0, 0, 0, 1])),
+        "row": row | high if op != Op.CONTROL.value else draw(near(0, 31)),
+        "addr": place + draw(st.sampled_from([0, 0, 0, 1])),
+        "count": count,
+    }
+
+
+def judged(p: SystemParams, f: Fields) -> tuple[Error, int | None]:
+    """Return what is wrong, and the beats of what moves something and is right."""
+    try:
+        op = Op(f["op"])
+    except ValueError:
+        return Error.UNKNOWN, None
+    if f["engine"] or f["zero"]:
+        return Error.UNKNOWN, None
+    if op == Op.END:
+        return Error.NONE, None
+    if op == Op.CONTROL:
+        return (Error.NONE if f["row"] < 32 else Error.RANGE), None
+    if f["addr"] % p.beat_bytes:
+        return Error.MISALIGNED, None
+    row, rows, each = f["row"], ROWS, row_bytes(ROW_BITS, p)
+    if op == Op.OUTPUT:
+        row &= (1 << 31) - 1
+    if op == Op.LOAD:
+        memory = MEMORIES.get(f["space"])
+        if memory is None or f["pe"] >= memory.pes:
+            return Error.RANGE, None
+        rows, each = memory.rows, word_bytes(memory.bits)
+    if not f["count"] or row + f["count"] > rows:
+        return Error.RANGE, None
+    beats = -(-f["count"] * each // p.beat_bytes)
+    if f["addr"] < BASE or f["addr"] + beats * p.beat_bytes > END:
+        return Error.WINDOW, None
+    return Error.NONE, beats
+
+
+@simulated(40)
+@given(st.data(), st.sampled_from([64, 128, 256]), st.sampled_from([0, 4]), st.integers(0, 99))
+def test_commands(data: Any, data_bits: int, gap: int, seed: int) -> None:
+    p = SystemParams(data_bits=data_bits, addr_bits=40)
+    told = data.draw(st.lists(commands(p), min_size=10, max_size=30))
+    dut = Check(p, ENGINE)
+    layout = dut.i.payload.shape()
+    items = [layout.from_bits(encode(**fields)) for fields in told]
+    jobs: list[Any] = []
+
+    async def give(ctx: Any) -> None:
+        ctx.set(dut.window, {"base": BASE, "end": END})
+        await put(ctx, dut.i, items, random_gaps(seed, gap))
+
+    async def take(ctx: Any) -> None:
+        jobs.extend(await get(ctx, dut.o, len(told), random_gaps(seed + 1, gap)))
+
+    simulate(dut, give, take)
+    number = parity = 0
+    for fields, job in zip(told, jobs, strict=True):
+        error, beats = judged(p, fields)
+        assert job.failure.error == error, fields
+        assert (job.failure.number, job.failure.parity) == (number, parity)
+        if error == Error.NONE:
+            assert job.op.value == fields["op"]
+            for name in ("wait", "space", "pe", "row", "count"):
+                assert job[name] == fields[name]
+        if beats is not None:
+            assert job.addr == fields["addr"]
+            assert job.beats == beats
+        number += 1
+        if fields["op"] == Op.END.value:
+            number, parity = 0, 1 - parity
+
+
+def test_a_command_takes_three_cycles_and_a_fault_is_told() -> None:
+    dut = Check(SystemParams(), ENGINE)
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.i.payload, {"command": {"op": Error.CUT.value}, "failed": 1})
+        ctx.set(dut.i.valid, 1)
+        ctx.set(dut.o.ready, 1)
+        seen = []
+        for _ in range(9):
+            seen.append((ctx.get(dut.i.ready), ctx.get(dut.o.valid)))
+            if ctx.get(dut.o.valid):
+                assert ctx.get(dut.o.payload.failure.error) == Error.CUT
+            await ctx.tick()
+        assert seen == [(1, 0), (0, 0), (0, 0), (0, 1)] * 2 + [(1, 0)]
+
+    simulate(dut, bench)
