@@ -102,11 +102,11 @@ def test_inferences_overlap(seed: int, draw_network: DrawNetwork) -> None:
     rng = Random(seed)
     count = 6
     samples = [rng.randrange(2) for _ in range(count)]
-    loading, started, ended = ([False] * (count + 1) for _ in range(3))
+    loading, started, ended, leaving = ([False] * count for _ in range(4))
     got: list[list[int]] = []
     spent: list[int] = []
     counted: list[int] = []
-    longest = [0, 2, 12, 60][seed]
+    longest = [0, 4, 40, 100][seed]
 
     async def loads(ctx: Any) -> None:
         for number, sample in enumerate(samples):
@@ -120,7 +120,7 @@ def test_inferences_overlap(seed: int, draw_network: DrawNetwork) -> None:
     async def host(ctx: Any) -> None:
         await bench.load(ctx, one)
         for number in range(count):
-            while not loading[number]:
+            while not loading[number] or (number and not leaving[number - 1]):
                 await ctx.tick()
             await ctx.tick().repeat(rng.choice([1, 1, 2, 30]))
             await bench.order(ctx, Command.START | Command.NEXT)
@@ -136,6 +136,7 @@ def test_inferences_overlap(seed: int, draw_network: DrawNetwork) -> None:
         for number in range(count):
             while not ended[number]:
                 await ctx.tick()
+            leaving[number] = True
             got.append(await bench.take(ctx, rows, 0, 0, random_gaps(rng.random(), longest)))
 
     simulate(bench.dut, host, loads, outs, monitors=[bench.record, bench.watch_rows])
@@ -152,5 +153,5 @@ def test_inferences_overlap(seed: int, draw_network: DrawNetwork) -> None:
         assert spent[number] == cycles
         model += counters
     assert counted == model.ravel().tolist()
-    if longest > 2:
+    if longest > 4:
         assert model[..., StreamStall.MEMORY].any()
