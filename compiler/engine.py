@@ -5,13 +5,9 @@ An engine has a folder ``compiler/<engine>`` with a module ``engine`` whose ``EN
 ``zeroskip.engines``.
 """
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -20,13 +16,14 @@ from numpy.typing import NDArray
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.fields import Field
 from zeroskip.base.progress import Progress
+from zeroskip.base.registry import Registry
 from zeroskip.compiler.ir.graph import FloatNode, QuantGraph, QuantLayer
 from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.compiler.system.moves import Moves
 from zeroskip.hw.common.params import ArrayParams
 
 __all__ = [
-    "GROUP",
+    "ENGINES",
     "Engine",
     "FreeParams",
     "HandOver",
@@ -38,9 +35,6 @@ __all__ = [
     "engine",
     "engines",
 ]
-
-GROUP = "zeroskip.engines"
-"""Entry points of engines that are installed apart."""
 
 Order = NDArray[np.int64]
 """(K,) of each channel as an array has it, which it is in the network."""
@@ -315,13 +309,13 @@ class Engine(ABC, Generic[ParamsT, PartT]):
         """Return the names of SRAMs that each run of an entry loads, and of further files."""
 
 
+ENGINES: Registry[Engine[Any, Any]] = Registry("zeroskip.compiler", "engine", "zeroskip.engines")
+"""Engines by name."""
+
+
 def engines() -> Mapping[str, Engine[Any, Any]]:
     """Return all engines by name: those of this package, and those that are installed apart."""
-    found = dict(_built_in())
-    for point in entry_points(group=GROUP):
-        if point.name not in found:
-            found[point.name] = point.load()
-    return found
+    return ENGINES.all()
 
 
 def engine(name: str) -> Engine[Any, Any]:
@@ -332,15 +326,7 @@ def engine(name: str) -> Engine[Any, Any]:
     ParameterError
         If there is none.
     """
-    known = engines()
-    if name not in known:
-        raise ParameterError.of_names("engine", name, list(known))
-    return known[name]
-
-
-@cache
-def _built_in() -> Mapping[str, Engine[Any, Any]]:
-    folders = sorted(path.parent.name for path in Path(__file__).parent.glob("*/engine.py"))
-    return {
-        name: importlib.import_module(f"zeroskip.compiler.{name}.engine").ENGINE for name in folders
-    }
+    found = ENGINES.find(name)
+    if found is None:
+        raise ParameterError.of_names("engine", name, ENGINES.names())
+    return found

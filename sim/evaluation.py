@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from numpy.typing import NDArray
 
 from zeroskip.base.fields import Field
-from zeroskip.base.modules import find_module
 from zeroskip.base.progress import Progress
 from zeroskip.base.tables import Report, Table
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     # Tables need Polars, which not every installation has.
     from zeroskip.sim.sweep.run import Sweep
 
-__all__ = ["Bench", "Evaluation", "find_evaluation"]
+__all__ = ["Bench", "Evaluation"]
 
 
 class Bench(Protocol):
@@ -99,15 +98,3 @@ class Evaluation(Protocol):
     def summary(self, rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Table:
         """Return what is to be seen first in the rows of a sweep."""
         ...
-
-
-def find_evaluation(engine: str) -> Evaluation:
-    """Return the evaluation in an engine's folder.
-
-    Raises
-    ------
-    InputError
-        If it has none.
-    """
-    missing = f"engine {engine!r} has no published evaluation to run or to sweep"
-    return find_module(f"zeroskip.sim.{engine}.evaluation", missing).EVALUATION

@@ -8,15 +8,15 @@ from typing import Any
 
 from zeroskip.base.cache import cache_dir, writing_cache
 from zeroskip.base.errors import InputError
-from zeroskip.base.modules import find_module
 from zeroskip.base.progress import Progress, silent
 from zeroskip.base.staging import replaced_file
 from zeroskip.flow.synth.liberty import OWN_MODELS
-from zeroskip.flow.synth.measure import Synthesis
-from zeroskip.flow.synth.report import models_digest
+from zeroskip.flow.synth.netlist import Netlist
+from zeroskip.flow.synth.report import digest, models_digest
+from zeroskip.sim.machine import machine
 from zeroskip.sim.rtl.build import build_design
 
-__all__ = ["build_gates", "check_gates", "check_size", "passed_gates", "recorded"]
+__all__ = ["build_gates", "check_size", "passed_gates", "recorded"]
 
 # Verilator takes a vector for one signal: where a gate reads bit 0 of it and drives bit 1, it warns
 # of a loop that is none.
@@ -25,18 +25,12 @@ _QUIET = "/* verilator lint_off UNOPTFLAT */\n"
 
 def check_size(engine: str, num_pes: int) -> None:
     """Raise InputError if an array has more PEs than can be simulated as gates."""
-    most = getattr(_folder(engine), "MOST_PES", num_pes)
-    if num_pes > most:
+    most = machine(engine).most_gate_pes
+    if most is not None and num_pes > most:
         raise InputError(
             f"gates are simulated in arrays of at most {most} PEs of {engine}, and this has "
             f"{num_pes}: check a smaller preset, whose PE differs in its sizes"
         )
-
-
-def check_gates(synthesis: Synthesis, progress: Progress | None = None) -> Mapping[str, Any]:
-    """Run the netlists of an engine as its folder does; see :func:`.eie.gates.check_gates`."""
-    gates = _folder(synthesis.report.engine)
-    return gates.check_gates(synthesis.params, synthesis.netlists, progress=progress)
 
 
 def build_gates(
@@ -67,7 +61,7 @@ def build_gates(
     program = build_design(
         name,
         {file: hashlib.sha256(text.encode()).hexdigest() for file, text in texts.items()},
-        ("verilog", "synth"),
+        (),
         lambda: {**texts, OWN_MODELS.name: OWN_MODELS.read_text()},
         top,
         shared,
@@ -77,12 +71,13 @@ def build_gates(
     return program
 
 
-def recorded(report: Mapping[str, Any], netlists: Mapping[str, str]) -> Mapping[str, Any]:
+def recorded(report: Mapping[str, Any], netlists: Mapping[str, Netlist]) -> Mapping[str, Any]:
     """Complete the report on ``netlists``, and remember that they passed, if they did."""
     passed = report["differ"] == 0 and report["words"] > 0
-    report = {**report, "netlists": netlists, "models": models_digest(), "passed": passed}
+    digests = {one.top: digest(one) for one in netlists.values()}
+    report = {**report, "netlists": digests, "models": models_digest(), "passed": passed}
     if passed:
-        with replaced_file(_record(netlists)) as file:
+        with replaced_file(_record(digests)) as file:
             json.dump(report, file)
     return report
 
@@ -102,8 +97,3 @@ def _record(netlists: Mapping[str, str]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     key = f"{sorted(netlists.items())}{models_digest()}"
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
-
-
-def _folder(engine: str) -> Any:
-    missing = f"gates of engine {engine!r} cannot be simulated: it has no bench for them"
-    return find_module(f"zeroskip.sim.{engine}.gates", missing)

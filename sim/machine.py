@@ -5,13 +5,10 @@ An engine has a folder ``sim/<engine>`` with a module ``machine`` whose ``MACHIN
 ``zeroskip.machines``.
 """
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -20,15 +17,18 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.progress import Progress
+from zeroskip.base.registry import Registry
 from zeroskip.base.tables import Table
 from zeroskip.compiler.engine import Part
 from zeroskip.compiler.image.image import Image
+from zeroskip.flow.synth.netlist import Netlist
+from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.result import PartResult
 from zeroskip.sim.system.state import ArrayState
 from zeroskip.sim.trace_events import Event
 
 __all__ = [
-    "GROUP",
+    "MACHINES",
     "Compared",
     "Counts",
     "Description",
@@ -36,11 +36,9 @@ __all__ = [
     "Selection",
     "Tensors",
     "Tracks",
+    "find_evaluation",
     "machine",
 ]
-
-GROUP = "zeroskip.machines"
-"""Entry points of machines that are installed apart."""
 
 Tensors = Mapping[str, NDArray[np.int64]]
 PartT = TypeVar("PartT", bound=Part)
@@ -133,10 +131,12 @@ class Machine(ABC, Generic[PartT]):
     ----------
     engine : its name, that of its folder.
     classes : what its multipliers do in a cycle.
+    most_gate_pes : PEs of the largest array whose gates can be simulated; None if any can.
     """
 
     engine: ClassVar[str]
     classes: type[IntEnum]
+    most_gate_pes: int | None = None
 
     @abstractmethod
     def multipliers(self, params: Any) -> int:
@@ -266,6 +266,46 @@ class Machine(ABC, Generic[PartT]):
         begin : cycle of the trace in which it starts.
         """
 
+    def check_gates(
+        self,
+        params: Any,
+        netlists: Mapping[str, Netlist],
+        *,
+        progress: Progress | None = None,
+    ) -> Mapping[str, Any]:
+        """Run netlists of an array on drawn networks, and compare every bit with the models.
+
+        Parameters
+        ----------
+        params : of the array.
+        netlists : of the ``pe``, where it is a module of its own, and of the ``array``.
+        progress : of building and running.
+
+        Returns
+        -------
+        How many ``networks`` and ``inputs`` were run, ``words`` and ``counters`` compared, how
+        many of them ``differ``; see :func:`.gates.recorded` for the rest.
+
+        Raises
+        ------
+        InputError
+            If the engine has no bench for gates.
+        ToolError, SimulationError
+            If a simulation cannot be built, or does not come to its end.
+        """
+        raise InputError(
+            f"gates of engine {self.engine!r} cannot be simulated: it has no bench for them"
+        )
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """The layers of the engine's paper, and sweeps of the array; None if there are none."""
+        return None
+
+
+MACHINES: Registry[Machine[Any]] = Registry("zeroskip.sim", "machine", "zeroskip.machines")
+"""Machines by the engine's name."""
+
 
 def machine(engine: str) -> Machine[Any]:
     """Return the machine of an engine.
@@ -275,14 +315,21 @@ def machine(engine: str) -> Machine[Any]:
     InputError
         If there is none.
     """
-    if engine in _built_in():
-        return importlib.import_module(f"zeroskip.sim.{engine}.machine").MACHINE
-    for point in entry_points(group=GROUP):
-        if point.name == engine:
-            return point.load()
-    raise InputError(f"engine {engine!r} cannot be simulated: it has no machine")
+    found = MACHINES.find(engine)
+    if found is None:
+        raise InputError(f"engine {engine!r} cannot be simulated: it has no machine")
+    return found
 
 
-@cache
-def _built_in() -> frozenset[str]:
-    return frozenset(path.parent.name for path in Path(__file__).parent.glob("*/machine.py"))
+def find_evaluation(engine: str) -> Evaluation:
+    """Return the evaluation of an engine.
+
+    Raises
+    ------
+    InputError
+        If it has none.
+    """
+    found = machine(engine).evaluation
+    if found is None:
+        raise InputError(f"engine {engine!r} has no published evaluation to run or to sweep")
+    return found

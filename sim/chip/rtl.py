@@ -12,24 +12,18 @@ from zeroskip.base.errors import SimulationError
 from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.eie.segment import Segment
 from zeroskip.compiler.image.readmem import to_hex
-from zeroskip.hw.chip.top import CHIP_MODULE, EIE_MODULE, SCNN_MODULE, Chip
-from zeroskip.hw.common.emit import emit_verilog
-from zeroskip.hw.eie.array import PE_MODULE as EIE_PE_MODULE
-from zeroskip.hw.eie.array import EieArray
+from zeroskip.flow.chip.flow import FLOW, ChipParams
+from zeroskip.hw.chip.top import CHIP_MODULE
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.eie.pe import Pe
-from zeroskip.hw.scnn.array import PE_MODULE as SCNN_PE_MODULE
-from zeroskip.hw.scnn.array import ScnnArray
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.hw.scnn.pe import ScnnPe
 from zeroskip.sim.eie.rtl import RtlResult, sram_instance
-from zeroskip.sim.rtl.build import build_design
+from zeroskip.sim.rtl.build import build_array
 from zeroskip.sim.rtl.jobs import job_folder, simulate
 from zeroskip.sim.rtl.waves import Waves
 from zeroskip.sim.scnn.rtl_build import scnn_sram_instances
 from zeroskip.sim.scnn.rtl_files import ScnnJob, ScnnResult, collect_scnn, describe_scnn
 
-__all__ = ["ChipJob", "ChipResult", "build_chip", "run_chip"]
+__all__ = ["ChipJob", "ChipResult", "run_chip"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,35 +58,6 @@ class ChipResult:
     latency: NDArray[np.int64]
 
 
-def build_chip(scnn: ScnnParams, eie: EieParams, *, waves: bool = False) -> Path:
-    """Build the chip; return the program.
-
-    Raises
-    ------
-    ToolError
-        If a tool is missing or the compilation fails.
-    """
-
-    def convert() -> dict[str, str]:
-        return {
-            "eie_pe.v": emit_verilog(Pe(eie), EIE_PE_MODULE),
-            "eie_array.v": emit_verilog(EieArray(eie), EIE_MODULE),
-            "scnn_pe.v": emit_verilog(ScnnPe(scnn), SCNN_PE_MODULE),
-            "scnn_array.v": emit_verilog(ScnnArray(scnn), SCNN_MODULE),
-            "chip.v": emit_verilog(Chip(scnn, eie), CHIP_MODULE),
-        }
-
-    return build_design(
-        f"chip_{scnn.pes_x}x{scnn.pes_y}_{eie.num_pes}",
-        {"scnn": asdict(scnn), "eie": asdict(eie)},
-        ("chip", "common", "eie", "scnn", "verilog"),
-        convert,
-        CHIP_MODULE,
-        (EIE_PE_MODULE, SCNN_PE_MODULE),
-        waves=waves,
-    )
-
-
 def run_chip(
     scnn: ScnnParams,
     eie: EieParams,
@@ -120,7 +85,7 @@ def run_chip(
     """
     report = progress or silent
     report("build chip simulator", 0, 1)
-    program = build_chip(scnn, eie, waves=waves is not None)
+    program = build_array(FLOW, ChipParams(scnn, eie), waves=waves is not None)
     report("build chip simulator", 1, 1)
     samples = len(next(iter(job.scnn.tensors.values())))
     with job_folder() as folder:

@@ -21,6 +21,7 @@ from zeroskip.sim.eie.benchmark.tables import bench_tables
 from zeroskip.sim.eie.sweep.grid import AXES, Memories, Point, grid
 from zeroskip.sim.eie.sweep.sweep import EieSweep
 from zeroskip.sim.eie.sweep.work import ImageWork, PaperWork
+from zeroskip.sim.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from zeroskip.sim.sweep.run import Sweep
@@ -30,7 +31,7 @@ __all__ = ["EVALUATION"]
 _WIDTHS = ("code_bits", "weight_bits", "act_bits", "acc_bits")
 
 
-class _EieEvaluation:
+class _EieEvaluation(Evaluation):
     axes = AXES
     fields = (
         Field(

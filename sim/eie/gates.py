@@ -13,9 +13,10 @@ from zeroskip.base.progress import Progress
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import INPUT, QuantLinear, linear_chain
-from zeroskip.flow.eie.area import EieNetlists, eie_netlists
+from zeroskip.flow.eie.flow import FLOW
 from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
-from zeroskip.flow.synth.report import digest
+from zeroskip.flow.synth.measure import make_netlists
+from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE
 from zeroskip.hw.eie.params import EieParams
@@ -33,7 +34,7 @@ _FEW = 3
 
 def check_gates(
     params: EieParams,
-    netlists: EieNetlists,
+    netlists: Mapping[str, Netlist],
     *,
     networks: int = 2,
     progress: Progress | None = None,
@@ -70,23 +71,27 @@ def check_gates(
             report["words"] += result.words
             report["counters"] += result.counters
             report["differ"] += result.differ + result.cycles_differ
-    return recorded(report, {PE_MODULE: digest(netlists.pe), ARRAY_MODULE: digest(netlists.array)})
+    return recorded(report, netlists)
 
 
 def _arrays(
-    params: EieParams, netlists: EieNetlists
+    params: EieParams, netlists: Mapping[str, Netlist]
 ) -> Iterator[tuple[EieParams, Mapping[str, str]]]:
     """Give the arrays to simulate, such that each netlist is in one of them."""
     few = replace(params, num_pes=min(params.num_pes, _FEW))
     if few == params:
-        yield params, netlists.verilog
+        yield params, _texts(netlists)
         return
-    small = eie_netlists(few, read_liberty(OWN_LIBERTY), path=False)
-    if small.pe.verilog != netlists.pe.verilog:
+    small = make_netlists(FLOW, few, read_liberty(OWN_LIBERTY), path=False)
+    if small["pe"].verilog != netlists["pe"].verilog:
         raise RuntimeError("the PE's netlist depends on how many PEs there are")
-    yield few, small.verilog
+    yield few, _texts(small)
     rtl = emit_verilog(Pe(params), PE_MODULE)
-    yield params, {"pe.v": rtl, "array.v": netlists.array.verilog}
+    yield params, {"pe.v": rtl, "array.v": netlists["array"].verilog}
+
+
+def _texts(netlists: Mapping[str, Netlist]) -> dict[str, str]:
+    return {f"{name}.v": netlist.verilog for name, netlist in netlists.items()}
 
 
 def draw_network(p: EieParams, seed: int) -> tuple[Image, NDArray[np.int64]]:

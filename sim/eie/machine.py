@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from zeroskip.base.progress import Progress
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.image.image import Image
+from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.contents import eie_problems
@@ -21,6 +22,7 @@ from zeroskip.sim.eie.rtl import run_jobs
 from zeroskip.sim.eie.rtl_image import image_job, image_result
 from zeroskip.sim.eie.state import EieState
 from zeroskip.sim.eie.storage import layer_storage
+from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.machine import Compared, Counts, Description, Machine, Selection, Tensors, Tracks
 from zeroskip.sim.result import PartResult, by_layer
 from zeroskip.sim.rtl.waves import expected_waves
@@ -134,6 +136,24 @@ class _Eie(Machine[EiePart]):
         self, part: EiePart, tensors: Tensors, name: str, process: int, begin: int
     ) -> Tracks:
         return trace_tracks(part, layer_inputs(part, tensors), name, process, begin)
+
+    def check_gates(
+        self,
+        params: EieParams,
+        netlists: Mapping[str, Netlist],
+        *,
+        progress: Progress | None = None,
+    ) -> Mapping[str, Any]:
+        # Amaranth takes its time to import, and few commands need it.
+        from zeroskip.sim.eie.gates import check_gates
+
+        return check_gates(params, netlists, progress=progress)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        from zeroskip.sim.eie.evaluation import EVALUATION
+
+        return EVALUATION
 
 
 def layer_inputs(part: EiePart, tensors: Tensors) -> list[NDArray[np.int64]]:

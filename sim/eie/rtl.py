@@ -13,10 +13,11 @@ from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.eie.segment import Segment
 from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.image.readmem import to_hex
+from zeroskip.flow.eie.flow import FLOW
 from zeroskip.hw.eie.array import ARRAY_MODULE
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.rtl_build import build_array
+from zeroskip.sim.rtl.build import build_array
 from zeroskip.sim.rtl.jobs import job_folder, simulate
 from zeroskip.sim.rtl.waves import Waves
 
@@ -149,7 +150,7 @@ def run_jobs(
         raise ValueError(f"without host_load there must be 1 job, not {len(jobs)}")
     report = progress or silent
     report("build simulator", 0, 1)
-    program = program or build_array(params, waves=waves is not None)
+    program = program or build_array(FLOW, params, waves=waves is not None)
     report("build simulator", 1, 1)
     with job_folder() as folder:
         write_jobs(folder, params, jobs, host_load=host_load)

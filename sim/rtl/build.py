@@ -3,10 +3,12 @@
 import contextlib
 import fcntl
 import hashlib
+import inspect
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,24 +16,27 @@ from typing import Any
 import cocotb_tools.config
 
 from zeroskip.base.cache import cache_dir, writing_cache
-from zeroskip.hw.common.emit import SRAM_VERILOG
+from zeroskip.flow.flow import Flow
+from zeroskip.hw.common import emit
+from zeroskip.hw.common.emit import SRAM_VERILOG, emit_verilog
 from zeroskip.sim.rtl import tools
 from zeroskip.sim.rtl.tools import LINKS, verilate
 
-__all__ = ["build_design", "build_model", "keep_inputs"]
+__all__ = ["build_array", "build_design", "build_model", "keep_inputs"]
 
 # Yosys writes unsized constants, partial cases and [-1:0] for zero-width signals.
 _LINT = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-ASCRANGE"]
 # Both name temporary variables by where in the whole design they are.
 _ALIKE = ("-fno-dfg", "-fno-table")
-_SOURCES = Path(__file__).parents[2] / "hw"
+_COMMON = (SRAM_VERILOG.parent, Path(emit.__file__).parent)
+"""Folders that all Verilog is generated from."""
 
 
 @cache
-def _source_digest(folders: tuple[str, ...]) -> str:
+def _source_digest(folders: tuple[Path, ...]) -> str:
     """Digest of all that Verilog is generated from, so that a changed design is built anew."""
     digest = hashlib.sha256()
-    for path in sorted(path for name in folders for path in (_SOURCES / name).rglob("*")):
+    for path in sorted(path for folder in (*_COMMON, *folders) for path in folder.rglob("*")):
         if path.suffix in (".py", ".sv", ".v"):
             digest.update(path.name.encode() + path.read_bytes())
     for path in (Path(__file__), Path(tools.__file__)):
@@ -39,10 +44,38 @@ def _source_digest(folders: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
+def build_array(flow: Flow[Any], params: Any, *, alike: bool = False, waves: bool = False) -> Path:
+    """Build an array, or another design; return the program, which runs any image of ``params``.
+
+    Parameters
+    ----------
+    flow : of the design.
+    params : that it is made from.
+    alike, waves : see :func:`build_design`.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or the compilation fails.
+    """
+    modules = flow.modules(params)
+    *inner, top = modules
+    return build_design(
+        f"{flow.engine}_array",
+        asdict(params),
+        tuple(sorted({Path(inspect.getfile(one.func)).parent for one in modules.values()})),
+        lambda: {f"{name}.v": emit_verilog(make(), name) for name, make in modules.items()},
+        top,
+        tuple(inner),
+        alike=alike,
+        waves=waves,
+    )
+
+
 def build_design(
     name: str,
     params: Mapping[str, Any],
-    folders: tuple[str, ...],
+    folders: tuple[Path, ...],
     convert: Callable[[], Mapping[str, str]],
     top: str,
     shared: tuple[str, ...],
@@ -57,7 +90,7 @@ def build_design(
     ----------
     name : begins the name of the build's folder.
     params : that the design depends on.
-    folders : of ``hw`` that it is made from.
+    folders : that it is made from, beside those of all designs.
     convert : makes its Verilog, text by file name.
     top : its top module.
     shared : modules that are compiled once for all their instances.

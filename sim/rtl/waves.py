@@ -11,23 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from vcd.gtkw import GTKWSave, make_translation_filter
 
-from zeroskip.hw.chip.top import CHIP_MODULE, EIE_MODULE, SCNN_MODULE
+from zeroskip.flow.flow import FLOWS
 from zeroskip.sim.rtl.enums import Modules, read_modules
 
 __all__ = ["Waves", "expected_bytes", "expected_waves", "save_paths", "write_save_files"]
-
-SHOWN: Mapping[str, tuple[str, ...]] = {
-    CHIP_MODULE: ("sequence.state", "handoff.state"),
-    SCNN_MODULE: (
-        "running", "sequencer.run_control.state", "control__phase", "out_valid", "out_pass",
-        "out_data", "pe_*.stall_class",
-    ),
-    EIE_MODULE: (
-        "running", "ccu.run_control.state", "control__phase", "out_valid", "out_pass", "out_row",
-        "out_data", "pe_0.broadcast", "pe_0.broadcast_en", "pe_0.room", "pe_*.stall_class",
-    ),
-}  # fmt: skip
-"""Of each module, the signals to begin with; those that a design was made without are left out."""
 
 # Measured, per 32 bits of signals: their declaration and first value; their changes in a cycle of
 # a run, and in one of the host's. A command of the host takes about 4 cycles.
@@ -124,7 +111,7 @@ def save_paths(waves: Path) -> tuple[Path, Path]:
 def write_save_files(program: Path, waves: Path) -> None:
     """Write what opens ``waves`` of ``program`` in GTKWave and in Surfer.
 
-    Both show the signals of ``SHOWN``, and enumerations by their members' names. GTKWave reads
+    Both show the signals that flows name, and enumerations by their members' names. GTKWave reads
     the names from ``NAME.SIGNAL.txt``; Surfer from ``.surfer/mappings`` in the folder that it is
     started in, so that folder has to be the one of the waves.
     """
@@ -175,8 +162,9 @@ def _write_names(waves: Path, signal: _Signal, members: Mapping[int, str]) -> Pa
 def _groups(modules: Modules, top: str, waves: Path) -> Iterator[tuple[str, list[_Signal]]]:
     """Give the engines' scopes in the waves, with the signals of them to show."""
     header = list(_header(waves))
+    every = {name: one for flow in FLOWS.all().values() for name, one in flow.waves.items()}
     for scopes in dict.fromkeys(signal.scopes for signal in header):
-        patterns = SHOWN.get(modules.module(scopes, top) or "", ())
+        patterns = every.get(modules.module(scopes, top) or "", ())
         shown = [
             signal
             for pattern in patterns

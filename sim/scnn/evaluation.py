@@ -10,6 +10,7 @@ from zeroskip.base.errors import InputError, ParameterError, near_name
 from zeroskip.base.fields import Field
 from zeroskip.base.progress import Progress
 from zeroskip.base.tables import Report, Table, percent
+from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, bench_scnn
 from zeroskip.sim.scnn.benchmark.layers import NETWORKS, RTL_LAYERS, ConvLayer, scnn_layers
 from zeroskip.sim.scnn.benchmark.result import ScnnBench
@@ -25,7 +26,7 @@ _SWEPT = "googlenet"
 """The network of sweeps in which nothing is chosen."""
 
 
-class _ScnnEvaluation:
+class _ScnnEvaluation(Evaluation):
     axes = SCNN_AXES
     fields = (
         Field("density", (0.0, 1.0), "of weights and of activations; published ones unless given"),

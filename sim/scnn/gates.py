@@ -10,7 +10,6 @@ from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.flow.synth.netlist import Netlist
-from zeroskip.flow.synth.report import digest
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.params import ScnnParams
@@ -20,15 +19,12 @@ from zeroskip.sim.scnn.job import scnn_job, scnn_result
 from zeroskip.sim.scnn.rtl import run_scnn_jobs
 from zeroskip.sim.verify import compare_raw
 
-__all__ = ["MOST_PES", "check_gates"]
-
-MOST_PES = 4
-"""PEs of an array whose gates can be simulated."""
+__all__ = ["check_gates"]
 
 
 def check_gates(
     params: ScnnParams,
-    netlist: Netlist,
+    netlists: Mapping[str, Netlist],
     *,
     networks: int = 2,
     progress: Progress | None = None,
@@ -50,7 +46,7 @@ def check_gates(
     array = emit_verilog(ScnnArray(params), ARRAY_MODULE)
     program = build_gates(
         f"scnn_gates_{params.num_pes}",
-        {"pe.v": netlist.verilog, "array.v": array},
+        {"pe.v": netlists["pe"].verilog, "array.v": array},
         ARRAY_MODULE,
         (PE_MODULE,),
         progress,
@@ -73,7 +69,7 @@ def check_gates(
         report["words"] += result.words
         report["counters"] += result.counters
         report["differ"] += result.differ + result.cycles_differ
-    return recorded(report, {PE_MODULE: digest(netlist)})
+    return recorded(report, netlists)
 
 
 def _draw(p: ScnnParams, rng: np.random.Generator) -> Image:

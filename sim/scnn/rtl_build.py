@@ -1,13 +1,11 @@
 """Build a Verilator simulation of the SCNN array."""
 
-from dataclasses import asdict
 from pathlib import Path
 
-from zeroskip.hw.common.emit import emit_verilog
-from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
+from zeroskip.flow.scnn.flow import FLOW
+from zeroskip.hw.scnn.array import ARRAY_MODULE
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.hw.scnn.pe import ScnnPe
-from zeroskip.sim.rtl.build import build_design
+from zeroskip.sim.rtl.build import build_array
 
 __all__ = ["build_scnn", "scnn_act_instance", "scnn_sram_instances"]
 
@@ -24,23 +22,7 @@ def build_scnn(params: ScnnParams, *, waves: bool = False) -> Path:
     ToolError
         If a tool is missing or the compilation fails.
     """
-
-    def convert() -> dict[str, str]:
-        return {
-            "scnn_pe.v": emit_verilog(ScnnPe(params), PE_MODULE),
-            "scnn_array.v": emit_verilog(ScnnArray(params), ARRAY_MODULE),
-        }
-
-    return build_design(
-        f"scnn_{params.pes_x}x{params.pes_y}_{params.mult_f}x{params.mult_i}",
-        asdict(params),
-        ("common", "eie", "scnn", "verilog"),
-        convert,
-        ARRAY_MODULE,
-        (PE_MODULE,),
-        alike=params.num_pes >= _MANY,
-        waves=waves,
-    )
+    return build_array(FLOW, params, alike=params.num_pes >= _MANY, waves=waves)
 
 
 def scnn_sram_instances(params: ScnnParams, name: str) -> list[str]:

@@ -1,16 +1,18 @@
 """The netlist of gates on the RTL's vectors: what area is published for is the design."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from zeroskip.base.errors import SimulationError
-from zeroskip.flow.eie.area import EieNetlists, eie_netlists
+from zeroskip.flow.eie.flow import FLOW
 from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
+from zeroskip.flow.synth.measure import make_netlists
+from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.flow.synth.report import digest
-from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.gates import check_gates
 from zeroskip.sim.gates import passed_gates
@@ -35,8 +37,8 @@ PARAMS = EieParams(
 
 
 @pytest.fixture(scope="module")
-def netlists() -> EieNetlists:
-    return eie_netlists(PARAMS, read_liberty(OWN_LIBERTY), path=False)
+def netlists() -> Mapping[str, Netlist]:
+    return make_netlists(FLOW, PARAMS, read_liberty(OWN_LIBERTY), path=False)
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("cache")
-def test_netlist_is_bit_exact(netlists: EieNetlists) -> None:
+def test_netlist_is_bit_exact(netlists: Mapping[str, Netlist]) -> None:
     report = check_gates(PARAMS, netlists, networks=4)
     assert report["passed"]
     assert report["differ"] == 0
@@ -56,15 +58,15 @@ def test_netlist_is_bit_exact(netlists: EieNetlists) -> None:
 
 
 @pytest.mark.usefixtures("cache")
-def test_wrong_gate_is_found(netlists: EieNetlists) -> None:
+def test_wrong_gate_is_found(netlists: Mapping[str, Netlist]) -> None:
     """One XOR of the product's reduction becomes its opposite."""
-    text = netlists.pe.verilog
+    text = netlists["pe"].verilog
     begin = text.index("module eie_pe__arithm__multiply(")
     wrong = text[:begin] + re.sub(r"\bZS_XOR2\b", "ZS_XNOR2", text[begin:], count=1)
-    broken = replace(netlists, pe=replace(netlists.pe, verilog=wrong))
+    broken = {**netlists, "pe": replace(netlists["pe"], verilog=wrong)}
     try:
         passed = check_gates(PARAMS, broken)["passed"]
     except SimulationError:  # it may also not come to an end
         passed = False
     assert not passed
-    assert passed_gates({PE_MODULE: digest(broken.pe), ARRAY_MODULE: digest(broken.array)}) is None
+    assert passed_gates({one.top: digest(one) for one in broken.values()}) is None

@@ -20,7 +20,7 @@ from zeroskip import EieParams, compile
 from zeroskip.base.errors import SimulationError
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.passes.fixed_point import quantize_input
-from zeroskip.hw.export import export
+from zeroskip.flow.export import export
 from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.bench.four_state import guard_of
 from zeroskip.sim.eie.rtl import run_jobs
@@ -79,7 +79,7 @@ def program(
 
     def use(engine: str, change: Change = str) -> Path:
         made = _program(engine, tmp_path, change)
-        for build in ("eie.rtl.build_array", "scnn.rtl.build_scnn", "chip.rtl.build_chip"):
+        for build in ("eie.rtl.build_array", "scnn.rtl.build_scnn", "chip.rtl.build_array"):
             monkeypatch.setattr(f"zeroskip.sim.{build}", lambda *_, **__: made)
         return made
 

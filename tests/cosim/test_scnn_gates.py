@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from zeroskip.flow.scnn.area import scnn_netlist
+from zeroskip.flow.scnn.flow import FLOW
 from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
+from zeroskip.flow.synth.measure import make_netlists
 from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.gates import passed_gates
 from zeroskip.sim.scnn.gates import check_gates
@@ -31,8 +32,8 @@ PARAMS = replace(
 @pytest.mark.long("compiles gates")
 def test_netlist_is_bit_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zeroskip.sim.gates.cache_dir", lambda: tmp_path)
-    netlist = scnn_netlist(PARAMS, read_liberty(OWN_LIBERTY), path=False)
-    report = check_gates(PARAMS, netlist)
+    netlists = make_netlists(FLOW, PARAMS, read_liberty(OWN_LIBERTY), path=False)
+    report = check_gates(PARAMS, netlists)
     assert report["passed"]
     assert report["inputs"] == 6
     assert report["words"] > 1000

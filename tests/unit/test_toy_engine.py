@@ -108,14 +108,33 @@ def test_every_command_has_an_engine_that_is_installed_apart(tmp_path: Path) -> 
 
 def test_what_an_engine_has_not_is_refused_in_a_sentence(tmp_path: Path) -> None:
     output = ["-o", str(tmp_path / "out")]
-    commands = ["bench"], ["sweep", *output], ["area"], ["verilog", *output]
+    commands = ["bench"], ["sweep", *output], ["area", "--check"]
     found = _commands(*([*command, "--engine", "dense"] for command in commands))
-    sentences = ("has no published", "has no published", "cannot be measured", "must be one of")
+    sentences = ("has no published", "has no published", "cannot be simulated: it has no bench")
     for (code, out, err), sentence in zip(found, sentences, strict=True):
         assert (code, out) == (2, ""), err
         assert sentence in err.splitlines()[-1]
         assert "dense" in err.splitlines()[-1]
     assert not list(tmp_path.iterdir())
+
+
+def test_flows_have_an_engine_that_is_installed_apart(tmp_path: Path) -> None:
+    small = ["--engine", "dense", "--set", "num_weights=16", "--set", "num_acts=8", "--json"]
+    found = _commands(
+        ["area", *small, "--netlists", str(tmp_path / "netlists")],
+        ["verilog", *small, "-o", str(tmp_path / "verilog")],
+    )
+    assert [code for code, _, _ in found] == [0, 0], found
+    area, verilog = (json.loads(out) for _, out, _ in found)
+    assert (area["engine"], area["num_pes"], area["pe"]) == ("dense", 1, [])
+    assert area["array_total"]["logic_ge"] == sum(unit["logic_ge"] for unit in area["array"]) > 500
+    assert area["array_total"]["sram_bits"] > 16 * 16
+    assert "module dense(" in (tmp_path / "netlists/array.v").read_text()
+    assert list(verilog["modules"]) == ["dense"]
+    text = (tmp_path / "verilog/dense.sv").read_text()
+    assert "module dense(" in text
+    assert "num_weights=16" in text
+    assert "`define DENSE_SPACE_WEIGHTS " in (tmp_path / "verilog/dense.vh").read_text()
 
 
 @pytest.mark.usefixtures("installed")

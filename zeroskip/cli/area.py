@@ -79,9 +79,11 @@ def measure_area(
     Areas of SRAMs are estimates. Exits with 1 if a netlist differs from the models or a unit has
     outgrown the baseline.
     """
+    from zeroskip.flow.flow import flow
     from zeroskip.flow.synth.baseline import agreed_gates, growth, renew_baseline
     from zeroskip.flow.synth.measure import area_document, area_tables, measure_area
-    from zeroskip.sim.gates import check_gates, check_size, passed_gates
+    from zeroskip.sim.gates import check_size, passed_gates
+    from zeroskip.sim.machine import machine
 
     array = choose_array(engine, preset, settings)
     if not 1 <= clock_ps <= 1_000_000:
@@ -97,7 +99,7 @@ def measure_area(
         if wanted and settings and option != "--check":
             raise InputError(f"{option} is for presets as they are: leave --set out")
     if check:
-        check_size(engine, array.params.num_pes)
+        check_size(engine, flow(engine).num_pes(array.params))
     if output is not None:
         check_output_file(output)
     if netlists is not None:
@@ -109,7 +111,7 @@ def measure_area(
         report = made.report
         if own:
             gates = (
-                check_gates(made, steps)
+                machine(engine).check_gates(made.params, made.netlists, progress=steps)
                 if check
                 else passed_gates(report.netlists) or agreed_gates(report)
             )

@@ -8,7 +8,7 @@ from zeroskip.cli.arrays import DEFAULT_ENGINE, EngineOption
 from zeroskip.cli.options import JsonOption, LayersOption
 from zeroskip.cli.output import Steps, print_json, print_report
 from zeroskip.compiler.engine import engine as engine_of
-from zeroskip.sim.evaluation import find_evaluation
+from zeroskip.sim.machine import find_evaluation
 
 __all__ = ["EXAMPLES", "run_evaluation"]
 

@@ -6,7 +6,7 @@ from typer.core import TyperCommand
 
 from zeroskip.base.errors import ParameterError
 from zeroskip.cli.arrays import ENGINES, describe_arrays
-from zeroskip.sim.evaluation import find_evaluation
+from zeroskip.sim.machine import machine
 
 __all__ = ["Command"]
 
@@ -46,10 +46,11 @@ class Command(TyperCommand):
             name = given.get("--engine", [str(options["engine"].default)])[-1]
             engines = [name] if name in ENGINES else engines
         if "axes" in options:
-            evaluations = {name: find_evaluation(name) for name in engines}
+            evaluations = {name: machine(name).evaluation for name in engines}
             return [
                 f"Values of {name} to go through: {', '.join(found.axes)}"
                 for name, found in evaluations.items()
+                if found is not None
             ]
         return describe_arrays(given.get("--preset", []), engines) if "settings" in options else []
 

@@ -17,7 +17,7 @@ from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import JsonOption, LayersOption
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler.engine import engine as engine_of
-from zeroskip.sim.evaluation import find_evaluation
+from zeroskip.sim.machine import find_evaluation
 
 __all__ = ["EXAMPLES", "sweep_arrays"]
 

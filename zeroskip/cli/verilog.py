@@ -9,10 +9,11 @@ import typer
 
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.staging import staged_directory
-from zeroskip.cli.arrays import DEFAULT_ENGINE, ENGINES, PresetOption, SetOption, choose_arrays
+from zeroskip.cli.arrays import DEFAULT_ENGINE, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import print_json, print_line
 from zeroskip.compiler.image.manifest import zeroskip_version
+from zeroskip.flow.flow import FLOWS, flow
 
 __all__ = ["EXAMPLES", "write_verilog"]
 
@@ -26,7 +27,6 @@ zeroskip verilog --engine chip --preset scnn=paper --prefix my_ -o out/chip
 """
 
 _MARK = "ports.json"
-_CHIP = "chip"
 
 
 def write_verilog(
@@ -36,7 +36,7 @@ def write_verilog(
         typer.Option(
             "--engine",
             metavar="ENGINE",
-            help=f"One of {', '.join(ENGINES)}, or chip: all, and what joins them.",
+            help=f"One of {', '.join(FLOWS.names())}; what is no engine joins several.",
         ),
     ] = DEFAULT_ENGINE,
     preset: PresetOption = None,
@@ -51,12 +51,9 @@ def write_verilog(
     Beside them a header of macros for the host port's fields, and the ports as JSON. A folder
     that an earlier call wrote is replaced.
     """
-    from zeroskip.hw.export import ENGINES as EXPORTED
-    from zeroskip.hw.export import export
+    from zeroskip.flow.export import export
 
-    if engine not in EXPORTED:
-        raise ParameterError.of_names("engine", engine, EXPORTED)
-    arrays = choose_arrays(preset, settings, tuple(ENGINES) if engine == _CHIP else (engine,))
+    arrays = choose_arrays(preset, settings, flow(engine).arrays)
     if prefix and not re.fullmatch(r"[A-Za-z_]\w*", prefix, re.ASCII):
         raise ParameterError("prefix", prefix, "a letter or _, and then letters, digits and _")
     params = {name: array.params for name, array in arrays.items()}

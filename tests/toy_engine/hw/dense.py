@@ -26,7 +26,7 @@ class Dense(wiring.Component):
     space, addr, data, write : write ``data`` to a memory, see :class:`.Space`.
     rows, columns, shift, activation : of the layer; steady while ``busy``.
     start, busy : begin, if not busy; outputs are complete when ``busy`` falls.
-    output : the output at ``addr`` of the cycle before.
+    result : the output at ``addr`` of the cycle before.
     counts : cycles since the start, by :class:`.StallClass`.
     """
 
@@ -43,7 +43,7 @@ class Dense(wiring.Component):
             "activation": In(1),
             "start": In(1),
             "busy": Out(1),
-            "output": Out(signed(p.act_bits)),
+            "result": Out(signed(p.act_bits)),
             "counts": Out(data.ArrayLayout(COUNTER_BITS, len(StallClass))),
         })
 
@@ -77,7 +77,7 @@ class Dense(wiring.Component):
             weight.addr.eq(position),
             bias.addr.eq(row),
             output.addr.eq(ports.addr),
-            ports.output.eq(output.data),
+            ports.result.eq(output.data),
             total.eq(sum_ + bias.data),
             kept.addr.eq(row),
             kept.data.eq(requantize(m, total, ports.shift, ports.activation, p.act_bits)),

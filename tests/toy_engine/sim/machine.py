@@ -91,7 +91,7 @@ class _Dense(Machine[DensePart]):
                 for row in range(layer.shape[0]):
                     ctx.set(dut.addr, row)
                     await ctx.tick()
-                    outputs[sample, row] = ctx.get(dut.output)
+                    outputs[sample, row] = ctx.get(dut.result)
                 report("run dense on RTL", sample + 1, len(x))
 
         simulator = Simulator(dut)

@@ -108,7 +108,7 @@ def test_commands_need_no_extra_until_they_are_run() -> None:
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({missing}));"
         "import zeroskip.cli.app; from zeroskip.cli.arrays import ENGINES;"
-        "from zeroskip.sim.evaluation import find_evaluation;"
+        "from zeroskip.sim.machine import find_evaluation;"
         "[find_evaluation(name) for name in ENGINES]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from zeroskip.flow.export import export
+from zeroskip.flow.flow import FLOWS
 from zeroskip.hw.common.emit import SRAM_VERILOG
 from zeroskip.hw.common.verilog_keywords import KEYWORDS
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.export import ENGINES, export
 from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.rtl.tools import tool_environment
 
@@ -19,13 +20,14 @@ _EIE = EieParams(num_pes=9, spmat_words=64, num_pointers=64, skip_padding=True, 
 _SCNN = PRESETS["tiny"]
 
 
+DESIGNS = FLOWS.names()
 _ARRAYS = {"eie": _EIE, "scnn": _SCNN}
 
 
 @pytest.fixture(scope="module")
 def texts() -> Mapping[str, Mapping[str, str]]:
     """Files of each engine."""
-    return {engine: export(engine, _ARRAYS, "test").files for engine in ENGINES}
+    return {engine: export(engine, _ARRAYS, "test").files for engine in DESIGNS}
 
 
 def declared(text: str) -> list[str]:
@@ -40,7 +42,7 @@ def declared(text: str) -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", DESIGNS)
 def test_every_name_is_plain_and_no_keyword(
     texts: Mapping[str, Mapping[str, str]], engine: str
 ) -> None:

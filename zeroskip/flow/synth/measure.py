@@ -1,20 +1,22 @@
 """Synthesize an engine by its name, and compare it with its paper."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from zeroskip.base.errors import InputError, ToolError
-from zeroskip.base.modules import find_module
 from zeroskip.base.progress import Progress
 from zeroskip.base.tables import Table
-from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
-from zeroskip.flow.synth.report import AreaReport, sum_units
+from zeroskip.flow.flow import Flow, flow
+from zeroskip.flow.synth.liberty import OWN_LIBERTY, Liberty, read_liberty
+from zeroskip.flow.synth.netlist import DEFAULT_CLOCK_PS, Netlist, synthesize
+from zeroskip.flow.synth.report import AreaReport, Unit, digest, sum_units, units_of
 from zeroskip.flow.synth.tables import HEADER, area_notes, path_table, unit_row
 from zeroskip.flow.synth.yosys import check_yosys
+from zeroskip.hw.common.emit import emit_verilog
 
-__all__ = ["Synthesis", "area_document", "area_tables", "measure_area"]
+__all__ = ["Synthesis", "area_document", "area_tables", "make_netlists", "measure_area"]
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,46 @@ class Synthesis:
     ----------
     params : sizes of the array.
     report : areas and paths.
-    netlists : as the engine's own checks of gates take them.
-    verilog : the same as text, by file name.
+    netlists : of the ``pe``, where it is a module of its own, and of the ``array``.
     """
 
     params: Any
     report: AreaReport
-    netlists: Any
-    verilog: Mapping[str, str]
+    netlists: Mapping[str, Netlist]
+
+    @property
+    def verilog(self) -> dict[str, str]:
+        """The netlists' text by file name."""
+        return {f"{name}.v": netlist.verilog for name, netlist in self.netlists.items()}
+
+
+def make_netlists(
+    flow: Flow[Any],
+    params: Any,
+    liberty: Liberty,
+    *,
+    clock_ps: int = DEFAULT_CLOCK_PS,
+    path: bool = True,
+    progress: Progress | None = None,
+) -> dict[str, Netlist]:
+    """Synthesize an array: one PE, and all else once.
+
+    Raises
+    ------
+    ToolError
+        If Yosys is missing or fails.
+    """
+    array = list(flow.modules(params))[-1]
+    texts: dict[str, str] = {}
+    found: dict[str, Netlist] = {}
+    for name, make in flow.measured(params).items():
+        boxes = [one.top for one in found.values()]
+        what = "array" if name == array else "pe"
+        texts[f"{what}.v"] = emit_verilog(make(), name)
+        found[what] = synthesize(
+            texts, name, liberty, boxes=boxes, clock_ps=clock_ps, path=path, progress=progress
+        )
+    return found
 
 
 def measure_area(
@@ -62,42 +96,58 @@ def measure_area(
         If Yosys is missing or fails.
     """
     check_yosys()
+    design = flow(engine)
     library = read_liberty(liberty or OWN_LIBERTY)
     try:
-        report, netlists = _folder(engine).area_report(
-            preset, params, library, clock_ps=clock_ps, progress=progress
-        )
+        netlists = make_netlists(design, params, library, clock_ps=clock_ps, progress=progress)
+        parts = design.parts(params, netlists, library)
     except ToolError as error:
         if liberty is None:
             raise
         # What Yosys and abc say does not name the file.
         raise InputError(f"nothing can be mapped to liberty file {liberty}: {error}") from error
-    verilog = netlists.verilog
-    return Synthesis(
-        params, report, netlists, {"pe.v": verilog} if isinstance(verilog, str) else verilog
+    inside = {"pe": "control", "array": "host port" if "pe" in netlists else "control"}
+    units: dict[str, tuple[Unit, ...]] = {
+        name: units_of(netlist, library, own=inside[name], paper=design.paper_units)
+        for name, netlist in netlists.items()
+    }
+    report = AreaReport(
+        engine,
+        preset,
+        asdict(params),
+        library.name,
+        library.ge,
+        clock_ps,
+        units.get("pe", ()),
+        design.num_pes(params),
+        units.get("array", ()),
+        parts,
+        {name: one.path for name, one in netlists.items() if one.path is not None},
+        {one.top: digest(one) for one in netlists.values()},
     )
+    return Synthesis(params, report, netlists)
 
 
 def area_document(report: AreaReport) -> dict[str, Any]:
     """Return the JSON document, with what is compared with the paper."""
-    return {**report.to_dict(), **_folder(report.engine).beside_paper(report)}
+    return {**report.to_dict(), **flow(report.engine).beside_paper(report)}
 
 
 def area_tables(report: AreaReport, *, own: bool, ran: bool) -> Iterator[Table | str]:
     """Give all tables; ``own``: cells are the project's own; ``ran``: their gates were just run."""
-    folder = _folder(report.engine)
-    pe = sum_units("PE", report.pe, getattr(folder, "PAPER_TOTAL", None))
-    yield Table(
-        f"{report.engine.upper()} PE, preset {report.preset}: 45 nm, mapped for area; SRAMs "
-        "estimated",
-        HEADER,
-        [unit_row(unit) for unit in [*report.pe, pe, *report.parts]],
-    )
-    yield from folder.paper_tables(report)
+    design, name = flow(report.engine), report.engine.upper()
+    about = f"preset {report.preset}: 45 nm, mapped for area; SRAMs estimated"
+    if report.pe:
+        pe = sum_units("PE", report.pe, design.paper_total)
+        rows = [unit_row(unit) for unit in [*report.pe, pe, *report.parts]]
+        yield Table(f"{name} PE, {about}", HEADER, rows)
+        yield from design.paper_tables(report)
+    if report.array:
+        pes = [report.all_pes] if report.pe else []
+        yield Table(
+            f"Array of {report.num_pes} PEs" if report.pe else f"{name} array, {about}",
+            HEADER[:-1],
+            [unit_row(unit)[:-1] for unit in [*report.array, *pes, report.total]],
+        )
     yield path_table(report)
     yield from area_notes(report, own=own, ran=ran)
-
-
-def _folder(engine: str) -> Any:
-    missing = f"netlists of engine {engine!r} cannot be measured: it has no module that makes them"
-    return find_module(f"zeroskip.flow.{engine}.area", missing)

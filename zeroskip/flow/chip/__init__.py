@@ -1,0 +1,1 @@
+"""The chip of both engines in the flows."""

@@ -1,0 +1,48 @@
+"""Export the modules of an array, or of another design, as Verilog."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zeroskip.flow.flow import flow
+from zeroskip.hw.common.bundle import Port, bundle, ports
+
+__all__ = ["Export", "export"]
+
+
+@dataclass(frozen=True)
+class Export:
+    """Exported Verilog by file name, and the ports of the modules that a user instantiates."""
+
+    files: Mapping[str, str]
+    ports: Mapping[str, tuple[Port, ...]]
+
+
+def export(name: str, arrays: Mapping[str, Any], version: str, prefix: str = "") -> Export:
+    """Write a design as Verilog that needs nothing else.
+
+    Parameters
+    ----------
+    name : of the engine, or of the design.
+    arrays : parameters by engine, at least of those that are in the design.
+    version : of this program.
+    prefix : what the names of all modules begin with; the SRAM is the same module in every file.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such design.
+    """
+    design = flow(name)
+    modules = {name: make() for name, make in design.modules(design.params(arrays)).items()}
+    top = list(modules)[-1]
+    outside = prefix + design.inside
+    names = {one: (prefix if one == top else outside) + one for one in modules}
+    files: dict[str, str] = {}
+    found: dict[str, tuple[Port, ...]] = {}
+    for group in design.exported(list(modules)):
+        named = [(names[one], modules[one]) for one in group]
+        params = [arrays[one] for one in design.arrays]
+        files[f"{named[-1][0]}.sv"] = bundle(named, params, version, outside=outside)
+        found[named[-1][0]] = ports(named[-1][1])
+    return Export({**files, f"{names[top]}.vh": design.macros(prefix, modules)}, found)

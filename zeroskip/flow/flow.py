@@ -1,0 +1,126 @@
+"""What an engine is to the flows that make hardware of it, and where flows are found.
+
+An engine has a folder ``zeroskip/flow/<engine>`` with a module ``flow`` whose ``FLOW`` is a
+:class:`Flow`; one that is installed apart names it by an entry point of the group
+``zeroskip.flows``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from functools import partial
+from typing import Any, ClassVar, Generic, TypeVar
+
+from amaranth.lib import wiring
+
+from zeroskip.base.errors import ParameterError
+from zeroskip.base.registry import Registry
+from zeroskip.base.tables import Table
+from zeroskip.flow.synth.liberty import Liberty
+from zeroskip.flow.synth.netlist import Netlist
+from zeroskip.flow.synth.report import AreaReport, Unit
+from zeroskip.hw.common.bundle import constants, ports
+
+__all__ = ["FLOWS", "Flow", "Modules", "flow"]
+
+Modules = Mapping[str, partial[wiring.Component]]
+"""Modules by name: the class of each, with its parameters."""
+
+ParamsT = TypeVar("ParamsT")
+
+
+class Flow(ABC, Generic[ParamsT]):
+    """An array, as the flows see it.
+
+    Attributes
+    ----------
+    engine : its name, that of its folder.
+    enums : numbers that a host needs to know, for the header of macros beside the Verilog.
+    inside : what the names of modules inside the design begin with, where it is exported.
+    waves : of modules, the signals to begin with where waves are shown, with ``*`` in names;
+        those that a design was made without are left out.
+    paper_units, paper_total : areas that the engine's paper has of a PE's units and of a PE, in
+        um2 at 45 nm.
+    """
+
+    engine: ClassVar[str]
+    enums: tuple[type[Enum], ...] = ()
+    inside: str = ""
+    waves: Mapping[str, Sequence[str]] = {}
+    paper_units: Mapping[str, float] = {}
+    paper_total: float | None = None
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The engines whose parameters make the design."""
+        return (self.engine,)
+
+    def params(self, arrays: Mapping[str, Any]) -> ParamsT:
+        """Return what the design is made from, of the parameters of its arrays by engine."""
+        return arrays[self.engine]
+
+    @abstractmethod
+    def modules(self, params: ParamsT) -> Modules:
+        """Return the modules of the design by name, each after those that are instances in it.
+
+        Of an array, the PE is the first of two, if it is a module of its own.
+        """
+
+    def num_pes(self, params: ParamsT) -> int:
+        """Return how many PEs there are; 1 where the PE is no module of its own."""
+        del params
+        return 1
+
+    def measured(self, params: ParamsT) -> Modules:
+        """Return the modules whose gates are counted: all, or the PE alone."""
+        return self.modules(params)
+
+    def exported(self, names: Sequence[str]) -> Iterable[Sequence[str]]:
+        """Return the names of modules that go into each file: those of a PE, and all."""
+        return [names[:1], names] if len(names) > 1 else [names]
+
+    def macros(self, prefix: str, components: Mapping[str, wiring.Component]) -> str:
+        """Write a header for hosts: the places of ports' fields, and numbers.
+
+        Parameters
+        ----------
+        prefix : what the macros begin with, before the engine's name.
+        components : of the design, by the names of their modules.
+        """
+        top = list(components.values())[-1]
+        return constants(f"{prefix}{self.engine}".upper(), ports(top), self.enums)
+
+    def parts(
+        self, params: ParamsT, netlists: Mapping[str, Netlist], liberty: Liberty
+    ) -> tuple[Unit, ...]:
+        """Return units to be seen by themselves beside those of a PE; they are counted there."""
+        del params, netlists, liberty
+        return ()
+
+    def beside_paper(self, report: AreaReport) -> Mapping[str, Any]:
+        """Return what a report's JSON document has from the paper."""
+        del report
+        return {}
+
+    def paper_tables(self, report: AreaReport) -> Iterable[Table | str]:
+        """Give tables and sentences that compare a report with the paper."""
+        del report
+        return ()
+
+
+FLOWS: Registry[Flow[Any]] = Registry("zeroskip.flow", "flow", "zeroskip.flows")
+"""Flows by the name of what they make."""
+
+
+def flow(name: str) -> Flow[Any]:
+    """Return the flow of an engine, or of another design.
+
+    Raises
+    ------
+    ParameterError
+        If there is none.
+    """
+    found = FLOWS.find(name)
+    if found is None:
+        raise ParameterError.of_names("engine", name, FLOWS.names())
+    return found
