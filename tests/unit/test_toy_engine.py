@@ -132,7 +132,7 @@ def test_flows_have_an_engine_that_is_installed_apart(tmp_path: Path) -> None:
     assert "module dense(" in (tmp_path / "netlists/array.v").read_text()
     assert list(verilog["modules"]) == ["dense"]
     text = (tmp_path / "verilog/dense.sv").read_text()
-    assert "module dense(" in text
+    assert "\nmodule dense (" in text
     assert "num_weights=16" in text
     assert "`define DENSE_SPACE_WEIGHTS " in (tmp_path / "verilog/dense.vh").read_text()
 
