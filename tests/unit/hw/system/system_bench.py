@@ -77,6 +77,7 @@ class EngineModel:
 
     Attributes
     ----------
+    endless : runs from now on do not end by themselves.
     words : what was written, by space, PE and row.
     log : what it was told, and when.
     """
@@ -201,7 +202,8 @@ class Processor:
         await self.write(Register.INTERRUPTS, 1)
 
     async def start(self, addr: int, size: int) -> None:
-        await self.write(Register.LIST, addr)
+        await self.write(Register.LIST, addr & 0xFFFFFFFF)
+        await self.write(Register.LIST + 4, addr >> 32)
         await self.write(Register.LIST_BYTES, size)
         await self.write(Register.CONTROL, State.START)
 
