@@ -4,15 +4,16 @@ Golden's decoders read the layers back; they have the last word. Where a layer d
 is encoded again to name the words that do.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from zeroskip.compiler.engine import SramData
+from zeroskip.base.errors import ZeroskipError
+from zeroskip.compiler.engine import Part, SramData
 from zeroskip.compiler.image.image import sram_path
 
-__all__ = ["compare_files", "different_numbers"]
+__all__ = ["different_numbers", "sram_problems"]
 
 Loads = Sequence[Mapping[str, SramData]]
 
@@ -36,7 +37,46 @@ def different_numbers(name: str, pairs: Mapping[str, tuple[Any, Any]]) -> list[s
     return found
 
 
-def compare_files(
+def sram_problems(
+    part: Part,
+    folder: str,
+    read: Callable[[], Mapping[int, Sequence[str]]],
+    encode: Callable[[], Loads],
+    passes: Sequence[Sequence[int]],
+    most: int,
+) -> tuple[str, ...]:
+    """Say where the SRAMs of a part say something else than its layers.
+
+    Parameters
+    ----------
+    part, folder : of a compiled network, and of the image.
+    read : decodes the SRAMs; gives by number of the layer the sentences on what differs.
+    encode : encodes the layers again; gives what each run loads.
+    passes : the layers of each run.
+    most : words that are listed.
+
+    Returns
+    -------
+    Sentences, with file, word and layer; none if what is read back is the network's. Words that no
+    pass reads may hold anything.
+    """
+    try:
+        wrong = {number: said for number, said in read().items() if said}
+    except (ValueError, IndexError, KeyError) as error:
+        found, wrong = [f"the SRAMs hold no program of the network: {error}"], {}
+    else:
+        found = [sentence for number in sorted(wrong) for sentence in wrong[number]]
+    if not found:
+        return ()
+    try:
+        again = encode()
+    except ZeroskipError:
+        return tuple(found)
+    names = [layer.name for layer in part.graph.layers]
+    return (*found, *_compare_files(folder, part.loads, again, passes, names, set(wrong), most))
+
+
+def _compare_files(
     folder: str,
     own: Loads,
     again: Loads,
@@ -45,17 +85,7 @@ def compare_files(
     wrong: set[int],
     most: int,
 ) -> Iterator[str]:
-    """Name the words that encoding the network again gives otherwise, if it gives these files.
-
-    Parameters
-    ----------
-    folder : of the part, in the image.
-    own, again : what each run loads, of the image and of the network when encoded again.
-    passes : the layers of each run.
-    names : of the layers.
-    wrong : numbers of layers that differ.
-    most : words that are listed.
-    """
+    """Name the words that encoding again gives otherwise, if it gives the same files."""
     if [set(srams) for srams in own] != [set(srams) for srams in again]:
         return
     count = 0

@@ -4,7 +4,6 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from zeroskip.base.tables import Table
 from zeroskip.compiler.eie.choose import Pattern, RunChoice, run_choices
@@ -12,10 +11,17 @@ from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.eie.place import local_rows
 from zeroskip.sim.eie.balance import layer_balance
 from zeroskip.sim.eie.reload import reload_cycles
-from zeroskip.sim.eie.storage import layer_storage, memory_use, per_nonzero, stored_bits
+from zeroskip.sim.eie.storage import (
+    describe_bits,
+    layer_storage,
+    memory_use,
+    per_nonzero,
+    stored_bits,
+)
 from zeroskip.sim.machine import Description
+from zeroskip.sim.memories import memory_document, memory_table, spread
 
-__all__ = ["describe_bits", "describe_part"]
+__all__ = ["describe_part"]
 
 
 def describe_part(part: EiePart) -> Description:
@@ -23,7 +29,7 @@ def describe_part(part: EiePart) -> Description:
     storage, use, bits = layer_storage(part), memory_use(part), stored_bits(part)
     balances, choices = layer_balance(part, storage), _choices(part)
     nnz = sum(layer.nnz for layer in storage)
-    first, later = reload_cycles(part, 2)
+    first, later = reload_cycles(part, 2).tolist()
     rows = list(zip(storage, balances, strict=True))
     tables = [
         Table(
@@ -50,21 +56,7 @@ def describe_part(part: EiePart) -> Description:
             ],
         ),
         *_choice_tables(choices),
-        Table(
-            "Memories, rows of one PE (num_descriptors: of the array)",
-            ["memory", "size", "used: min", "mean", "max", "max used"],
-            [
-                [
-                    memory.name,
-                    memory.size,
-                    memory.used.min(),
-                    f"{memory.used.mean():.1f}",
-                    memory.used.max(),
-                    _share(memory.used.max(), memory.size),
-                ]
-                for memory in use
-            ],
-        ),
+        memory_table("PE (num_descriptors: of the array)", use),
     ]  # fmt: skip
     lines = [
         (
@@ -85,17 +77,14 @@ def describe_part(part: EiePart) -> Description:
             layer.name: {
                 "entries": int(layer.entries.sum()),
                 "padding": int(layer.padding.sum()),
-                "entries_per_pe": _spread(layer.entries),
+                "entries_per_pe": spread(layer.entries),
                 "balance": layer.balance,
                 "balance_interleaved": even.before,
                 "entries_per_pe_bound": even.bound,
             }
             for layer, even in rows
         },
-        "memories": [
-            {"name": memory.name, "size": memory.size, "used": _spread(memory.used)}
-            for memory in use
-        ],
+        "memories": memory_document(use),
         "run_choices": [asdict(choice) for choice in choices],
         "stored_bits": bits,
         "stored_bits_per_nonzero": per_nonzero(bits, nnz) if nnz else None,
@@ -103,12 +92,6 @@ def describe_part(part: EiePart) -> Description:
     }
     array = f"{part.params.num_pes} PEs"
     return Description(array=array, document=document, tables=tables, lines=lines)
-
-
-def describe_bits(per_nonzero: dict[str, float]) -> str:
-    """Write stored bits per non-zero weight: what they are of, and their sum."""
-    parts = [f"{name} {bits:.2f}" for name, bits in per_nonzero.items() if name != "sum"]
-    return f"{' + '.join(parts)} = {per_nonzero['sum']:.2f}"
 
 
 def _choices(part: EiePart) -> tuple[RunChoice, ...]:
@@ -142,10 +125,6 @@ def _choice_tables(choices: tuple[RunChoice, ...]) -> list[Table]:
     ]
     columns = ["run_bits", "entries", "padding", "of entries", "bits of Spmat words"]
     return [Table("Runs of this width (run_bits), and of wider ones", columns, rows)]
-
-
-def _spread(values: NDArray[np.int64]) -> dict[str, float]:
-    return {"min": int(values.min()), "mean": float(values.mean()), "max": int(values.max())}
 
 
 def _share(count: Any, whole: Any) -> str:

@@ -44,7 +44,7 @@ class _Eie(Machine[EiePart]):
         return Counts(
             cycles[:, None],
             by_layer(part.passes, len(part.layers), counters),
-            np.array(reload_cycles(part, len(cycles)), np.int64),
+            reload_cycles(part, len(cycles)),
         )
 
     def simulate(

@@ -12,10 +12,10 @@ from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.hw.eie.formats import pointer_layout
 from zeroskip.sim.eie.loadings import image_loadings
 from zeroskip.sim.eie.streams import ColumnStream, column_streams, held, read_program
+from zeroskip.sim.memories import MemoryUse
 
 __all__ = [
     "LayerStorage",
-    "MemoryUse",
     "describe_bits",
     "layer_storage",
     "memory_use",
@@ -48,22 +48,6 @@ class LayerStorage:
     def balance(self) -> float:
         """Mean over largest number of entries per PE: 1 if all PEs have the same work."""
         return float(self.entries.mean() / self.entries.max()) if self.entries.any() else 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class MemoryUse:
-    """Rows of a memory in use, in each PE that has one.
-
-    Parameters
-    ----------
-    name : of the parameter that sizes the memory.
-    used : (copies,) rows, for the memory of each PE or for the one of the array.
-    size : rows there are.
-    """
-
-    name: str
-    used: NDArray[np.int64]
-    size: int
 
 
 def layer_storage(part: EiePart) -> tuple[LayerStorage, ...]:

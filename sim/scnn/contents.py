@@ -1,16 +1,15 @@
 """Compare what SCNN's SRAMs say with the network, whatever the inputs are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from zeroskip.base.errors import ZeroskipError
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.compiler.scnn.program import build
-from zeroskip.sim.contents import compare_files, different_numbers
+from zeroskip.sim.contents import Loads, different_numbers, sram_problems
 from zeroskip.sim.scnn.decode import decode
 from zeroskip.sim.scnn.decoded import as_decoded
 
@@ -20,47 +19,30 @@ __all__ = ["scnn_problems"]
 def scnn_problems(
     part: ScnnPart, folder: str, report: Mapping[str, Any], most: int = 10
 ) -> tuple[str, ...]:
-    """Say where the SRAMs of a part say something else than its layers.
+    """Say where streams, headers, taps, codebooks, biases and descriptors are not the network's.
 
-    Streams of weights, headers, taps, codebooks, biases and descriptors are read back.
-
-    Parameters
-    ----------
-    part : of a compiled network.
-    folder : of the part, in the image.
-    report : of the image.
-    most : words that are listed.
+    Parameters are those of :meth:`.Machine.problems`; ``report`` is the image's.
     """
-    graph = part.graph
-    found: list[str] = []
-    wrong: set[int] = set()
-    try:
+
+    def read() -> Mapping[int, Sequence[str]]:
+        graph, found = part.graph, dict[int, list[str]]()
         decoded = decode(part.runs, graph, part.params)
-    except (ValueError, IndexError, KeyError) as error:
-        found.append(f"the SRAMs hold no program of the network: {error}")
-    else:
         for number, (made, layer) in enumerate(zip(decoded, graph.layers, strict=True)):
             expected = as_decoded(layer, graph)
             pairs = {
                 field.name: (getattr(made, field.name), getattr(expected, field.name))
                 for field in fields(made)
             }
-            if differ := different_numbers(layer.name, pairs):
-                found += differ
-                wrong.add(number)
+            found[number] = different_numbers(layer.name, pairs)
         for number in _wrong_codebooks(part):
-            found.append(f"layer {graph.layers[number].name}: its codebook is not the network's")
-            wrong.add(number)
-    if not found:
-        return ()
-    try:
-        runs = build(graph, part.params, _densities(report))
-    except ZeroskipError:
-        return tuple(found)
-    again = [run.srams for run in runs]
-    passes = [run.passes for run in part.runs]
-    names = [layer.name for layer in part.layers]
-    return (*found, *compare_files(folder, part.loads, again, passes, names, wrong, most))
+            name = graph.layers[number].name
+            found[number].append(f"layer {name}: its codebook is not the network's")
+        return found
+
+    def encode() -> Loads:
+        return [run.srams for run in build(part.graph, part.params, _densities(report))]
+
+    return sram_problems(part, folder, read, encode, [run.passes for run in part.runs], most)
 
 
 def _wrong_codebooks(part: ScnnPart) -> list[int]:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from zeroskip.base.tables import Table
 from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.sim.machine import Description
+from zeroskip.sim.memories import memory_document, memory_table
 from zeroskip.sim.scnn.storage import layer_mappings, scnn_memory_use
 
 __all__ = ["describe_part"]
@@ -37,20 +38,7 @@ def describe_part(part: ScnnPart) -> Description:
                 for layer, mapping in pairs
             ],
         ),
-        Table(
-            "Memories, rows of one stream (taps, codebooks and descriptors: of the array)",
-            ["memory", "size", "used: min", "max", "max used"],
-            [
-                [
-                    memory.name,
-                    memory.size,
-                    memory.used.min(),
-                    memory.used.max(),
-                    f"{100 * memory.used.max() / memory.size:.1f} %",
-                ]
-                for memory in use
-            ],
-        ),
+        memory_table("stream (taps, codebooks and descriptors: of the array)", use),
     ]  # fmt: skip
     words = sum(len(sram.words) for run in part.runs[1:] for sram in run.srams.values())
     lines = [
@@ -62,14 +50,7 @@ def describe_part(part: ScnnPart) -> Description:
     document = {
         "runs": len(part.runs),
         "layers": {layer.name: {"mapping": asdict(mapping)} for layer, mapping in pairs},
-        "memories": [
-            {
-                "name": memory.name,
-                "size": memory.size,
-                "used": {"min": int(memory.used.min()), "max": int(memory.used.max())},
-            }
-            for memory in use
-        ],
+        "memories": memory_document(use),
     }
     array = f"{p.pes_x} x {p.pes_y} PEs of {p.mult_f} x {p.mult_i} multipliers"
     return Description(array=array, document=document, tables=tables, lines=lines)

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.compiler.scnn.run import ActLoad, ActStore
 from zeroskip.compiler.scnn.tiles import EncodedTiles, encode_tiles
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.eie.reload import READ_CYCLES
+from zeroskip.sim.reload import READ_CYCLES, sram_reloads
 from zeroskip.sim.scnn.loads import block_members, encode_loads
 
 __all__ = ["conv_reload_cycles"]
@@ -29,15 +28,10 @@ def conv_reload_cycles(part: ScnnPart, tensors: Tensors) -> NDArray[np.int64]:
     Returns
     -------
     (n,) int64. Before the second run and each later one, the host loads SRAMs and activations;
-    after each but the last it reads what was stored. From the second input on, it also puts back
-    what the first run has in SRAMs that later ones loaded.
+    after each but the last it reads what was stored.
     """
     samples = len(next(iter(tensors.values())))
-    first, *later = [run.srams for run in part.runs]
-    replaced = {name for srams in later for name in srams}
-    again = _rows({name: sram for name, sram in first.items() if name in replaced})
-    cycles = np.full(samples, sum(map(_rows, later)) + again, np.int64)
-    cycles[0] -= again
+    cycles = sram_reloads(part.loads, samples)
     for sample in range(samples):
         here = {name: tensor[sample] for name, tensor in tensors.items()}
         for number, run in enumerate(part.runs):
@@ -48,10 +42,6 @@ def conv_reload_cycles(part: ScnnPart, tensors: Tensors) -> NDArray[np.int64]:
                     _stored(part.params, store, here) for store in run.stores
                 )
     return cycles
-
-
-def _rows(srams: Mapping[str, SramData]) -> int:
-    return sum(len(sram.words) for sram in srams.values())
 
 
 def _loaded(params: ScnnParams, loads: tuple[ActLoad, ...], tensors: Tensors) -> Iterator[int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zeroskip.compiler.scnn.engine import ScnnPart
-from zeroskip.sim.eie.storage import MemoryUse
+from zeroskip.sim.memories import MemoryUse
 
 __all__ = ["LayerMapping", "layer_mappings", "scnn_memory_use"]
 
