@@ -21,9 +21,10 @@ from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
-from zeroskip.sim.eie.rtl import run_jobs
+from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
 from zeroskip.sim.gates import build_gates, recorded
+from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.run import run_planes
 from zeroskip.sim.verify import compare_raw
 
@@ -62,7 +63,7 @@ def check_gates(
         jobs = [image_job(image.part("eie"), inputs) for image, inputs in drawn]
         name = f"eie_gates_{array.num_pes}"
         program = build_gates(name, verilog, ARRAY_MODULE, (PE_MODULE,), progress)
-        done = run_jobs(array, jobs, host_load=True, program=program, progress=progress)
+        done = run_jobs(EIE_DRIVER, array, jobs, host_load=True, program=program, progress=progress)
         for (image, inputs), raw in zip(drawn, done, strict=True):
             model = run_planes(image, inputs[:, :, None, None], "cycles")
             result = compare_raw(image, model, image_result(image.part("eie"), raw))

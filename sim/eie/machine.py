@@ -18,13 +18,14 @@ from zeroskip.sim.eie.cycles.image import run_image
 from zeroskip.sim.eie.info import describe_part
 from zeroskip.sim.eie.perfetto import trace_tracks
 from zeroskip.sim.eie.reload import reload_cycles
-from zeroskip.sim.eie.rtl import run_jobs
+from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
 from zeroskip.sim.eie.state import EieState
 from zeroskip.sim.eie.storage import layer_storage
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.machine import Compared, Counts, Description, Machine, Selection, Tensors, Tracks
 from zeroskip.sim.result import PartResult, by_layer
+from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.rtl.waves import expected_waves
 from zeroskip.sim.words import WordDifference, compare_words
 
@@ -62,7 +63,7 @@ class _Eie(Machine[EiePart]):
             moved = columns.size + len(columns) * part.layers[-1].shape[0]
             recorded = expected_waves(waves, [counts], moved)
         job = image_job(part, columns)
-        (raw,) = run_jobs(part.params, [job], waves=recorded, progress=progress)
+        (raw,) = run_jobs(EIE_DRIVER, part.params, [job], waves=recorded, progress=progress)
         return image_result(part, raw)
 
     def compare(

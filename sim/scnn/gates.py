@@ -14,9 +14,10 @@ from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.gates import build_gates, recorded
+from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.run import run
 from zeroskip.sim.scnn.job import scnn_job, scnn_result
-from zeroskip.sim.scnn.rtl import run_scnn_jobs
+from zeroskip.sim.scnn.rtl import SCNN_DRIVER
 from zeroskip.sim.verify import compare_raw
 
 __all__ = ["check_gates"]
@@ -62,7 +63,9 @@ def check_gates(
         counted = model.part("scnn").run_cycles
         assert counted is not None
         job = scnn_job(part, {INPUT: model.planes}, counted)
-        (raw,) = run_scnn_jobs(params, [job], host_load=True, program=program, progress=progress)
+        (raw,) = run_jobs(
+            SCNN_DRIVER, params, [job], host_load=True, program=program, progress=progress
+        )
         result = compare_raw(image, model, scnn_result(part, raw))
         report["networks"] += 1
         report["inputs"] += len(x)

@@ -16,6 +16,7 @@ from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.machine import Compared, Counts, Description, Machine, Selection, Tensors, Tracks
 from zeroskip.sim.result import PartResult, by_layer
+from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.rtl.waves import expected_waves
 from zeroskip.sim.scnn.contents import scnn_problems
 from zeroskip.sim.scnn.cycles.image import run_cnn_image
@@ -24,7 +25,7 @@ from zeroskip.sim.scnn.info import describe_part
 from zeroskip.sim.scnn.job import passes_of, scnn_job, scnn_result
 from zeroskip.sim.scnn.perfetto import trace_tracks
 from zeroskip.sim.scnn.reload import conv_reload_cycles
-from zeroskip.sim.scnn.rtl import run_scnn_jobs
+from zeroskip.sim.scnn.rtl import SCNN_DRIVER
 from zeroskip.sim.scnn.rtl_files import ScnnResult
 from zeroskip.sim.scnn.select import select_layers, simulate_layers
 from zeroskip.sim.scnn.stores import compare_stores
@@ -66,7 +67,7 @@ class _Scnn(Machine[ScnnPart]):
             moved = sum(tensor.size for tensor in job.tensors.values())
             moved += len(counts.run_cycles) * sum(int(np.prod(shape)) for shape in shapes)
             recorded = expected_waves(waves, [counts], moved // part.params.mult_i)
-        (raw,) = run_scnn_jobs(part.params, [job], waves=recorded, progress=progress)
+        (raw,) = run_jobs(SCNN_DRIVER, part.params, [job], waves=recorded, progress=progress)
         return scnn_result(part, raw)
 
     def compare(

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import SimulationError
-from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.image.readmem import to_hex
 from zeroskip.compiler.scnn.run import ScnnDescriptor, ScnnRun
 from zeroskip.hw.scnn.formats import Space
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.rtl.runs import write_contents
 from zeroskip.sim.scnn.loads import loaded_rams
 from zeroskip.sim.scnn.rtl_build import scnn_act_instance, scnn_sram_instances
 
@@ -24,18 +24,9 @@ __all__ = [
     "collect_scnn",
     "describe_scnn",
     "sample_count",
-    "scnn_host_writes",
+    "scnn_place",
     "walk_length",
 ]
-
-_SPACES = {
-    "program": Space.PROGRAM,
-    "codebook": Space.CODEBOOK,
-    "tap": Space.TAP,
-    "weight": Space.WEIGHT,
-    "block": Space.BLOCK,
-    "bias": Space.BIAS,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,25 +97,10 @@ def walk_length(descriptor: ScnnDescriptor) -> int:
     return channels * descriptor.ho * descriptor.wo if descriptor.drain else 0
 
 
-def scnn_host_writes(srams: Mapping[str, SramData]) -> NDArray[np.uint64]:
-    """Return the commands with which a host loads ``srams``.
-
-    Returns
-    -------
-    (commands, 3 + limbs) space, stream, row, and word in limbs of 64 bits, lowest first.
-    """
-    limbs = max((sram.words.shape[1] for sram in srams.values()), default=1)
-    parts = [np.zeros((0, 3 + limbs), np.uint64)]
-    for name, sram in srams.items():
-        *prefix, memory = name.split("/")
-        rows, width = sram.words.shape
-        part = np.zeros((rows, 3 + limbs), np.uint64)
-        part[:, 0] = _SPACES[memory].value
-        part[:, 1] = int(prefix[0].removeprefix("stream_")) if prefix else 0
-        part[:, 2] = np.arange(rows)
-        part[:, 3 : 3 + width] = sram.words
-        parts.append(part)
-    return np.concatenate(parts)
+def scnn_place(name: str) -> tuple[int, int, int, int]:
+    """Return space, stream, first row and step of an image's SRAM, as ``stream_3/bias``."""
+    *prefix, memory = name.split("/")
+    return Space[memory.upper()], int(prefix[0].removeprefix("stream_")) if prefix else 0, 0, 1
 
 
 def describe_scnn(
@@ -141,26 +117,13 @@ def describe_scnn(
     With ``preload``, the activation RAMs hold what the first run of the first sample loads.
     """
     np.savez(folder / f"tensors_{number}.npz", allow_pickle=False, **dict(job.tensors))
-    first, *later = [run.srams for run in job.runs]
-    if not host_load:
-        (folder / "srams").mkdir()
-        for name, sram in first.items():
-            text = to_hex(sram.words, sram.width)
-            for instance in scnn_sram_instances(params, name):
-                (folder / "srams" / f"{instance}.hex").write_bytes(text)
+    instances = None if host_load else lambda name: scnn_sram_instances(params, name)
+    write_contents(folder, number, [run.srams for run in job.runs], scnn_place, instances)
     if preload:
         here = {name: tensor[0] for name, tensor in job.tensors.items()}
         for (pe, name), ram in loaded_rams(params, job.runs[0].loads, here).items():
             path = folder / "srams" / f"{scnn_act_instance(pe, name)}.hex"
             path.write_bytes(to_hex(ram.words, ram.width))
-    replaced = {name for srams in later for name in srams}
-    contents = {
-        "begin": first if host_load else {},
-        "again": {name: sram for name, sram in first.items() if name in replaced},
-        **{str(number): srams for number, srams in enumerate(later, 1)},
-    }
-    for key, srams in contents.items():
-        np.save(folder / f"writes_{number}_{key}.npy", scnn_host_writes(srams))
     return {
         "preloaded": preload,
         "shapes": {name: list(shape) for name, shape in job.shapes.items()},

@@ -13,9 +13,11 @@ from zeroskip.compiler.scnn.layer import only_changes
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.sim.machine import Counts, Selection, Tensors
 from zeroskip.sim.result import PartResult
+from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.scnn.job import scnn_job, scnn_result
-from zeroskip.sim.scnn.rtl import ScnnResult, run_scnn_jobs
+from zeroskip.sim.scnn.rtl import SCNN_DRIVER
 from zeroskip.sim.scnn.rtl_build import build_scnn
+from zeroskip.sim.scnn.rtl_files import ScnnResult
 
 __all__ = ["select_layers", "simulate_layers"]
 
@@ -75,7 +77,8 @@ def simulate_layers(
         job = scnn_job(dataclasses.replace(part, runs=runs), tensors, cycles)
         read = {some.tensor for run in runs for load in run.loads for some in load.channels}
         given = {name: tensors[name] for name in sorted(read.difference(selection.layers))}
-        (raw,) = run_scnn_jobs(
+        (raw,) = run_jobs(
+            SCNN_DRIVER,
             part.params,
             [dataclasses.replace(job, tensors={**given, **made})],
             program=program,

@@ -13,9 +13,10 @@ from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.run import run_planes
 from zeroskip.sim.scnn.job import scnn_job, scnn_result
-from zeroskip.sim.scnn.rtl import run_scnn_jobs
+from zeroskip.sim.scnn.rtl import SCNN_DRIVER
 from zeroskip.sim.verify import compare_raw
 
 __all__ = ["Trial", "check_trials", "integer_torch"]
@@ -55,7 +56,7 @@ def check_trials(p: ScnnParams, trials: Sequence[Trial]) -> NDArray[np.int64]:
         models.append(model)
         jobs.append(scnn_job(image.part("scnn"), {INPUT: trial.planes}, counted))
     seen = np.zeros(len(StallClass), np.int64)
-    results = run_scnn_jobs(p, jobs, host_load=True)
+    results = run_jobs(SCNN_DRIVER, p, jobs, host_load=True)
     for image, model, raw in zip(images, models, results, strict=True):
         result = compare_raw(image, model, scnn_result(image.part("scnn"), raw))
         assert not result.differences, (image.name, *map(str, result.differences))

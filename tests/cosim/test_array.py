@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tests.support.tiers import simulated
 from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.rtl import run_jobs
+from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
+from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.run import run
 from zeroskip.sim.verify import compare_raw
 
@@ -30,7 +31,9 @@ def test_drawn_networks(
     @given(st.lists(trials(array), min_size=12, max_size=12))
     def check(drawn: list[Any]) -> None:
         jobs = [image_job(t.image.part("eie"), t.inputs.astype(np.int64)) for t in drawn]
-        for trial, raw in zip(drawn, run_jobs(array, jobs, host_load=True), strict=True):
+        for trial, raw in zip(
+            drawn, run_jobs(EIE_DRIVER, array, jobs, host_load=True), strict=True
+        ):
             model = run(trial.image, trial.inputs, "cycles")
             rtl = image_result(trial.image.part("eie"), raw)
             result = compare_raw(trial.image, model, rtl)

@@ -23,9 +23,10 @@ from zeroskip.compiler.passes.fixed_point import quantize_input
 from zeroskip.flow.export import export
 from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.bench.four_state import guard_of
-from zeroskip.sim.eie.rtl import run_jobs
+from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
 from zeroskip.sim.rtl.icarus import build_icarus, has_icarus
+from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.run import run
 from zeroskip.sim.verify import compare_raw, verify
 
@@ -107,7 +108,7 @@ def test_eie(program: Callable[..., Path], host_load: bool) -> None:
     model = run(image, inputs, "cycles")
     part = image.part("eie")
     job = image_job(part, quantize_input(inputs, image.in_frac, _EIE.act_bits))
-    (raw,) = run_jobs(_EIE, [job], host_load=host_load, program=made)
+    (raw,) = run_jobs(EIE_DRIVER, _EIE, [job], host_load=host_load, program=made)
     result = compare_raw(image, model, image_result(part, raw))
     assert not result.differences
     assert not result.cycle_differences

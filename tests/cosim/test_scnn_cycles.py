@@ -10,8 +10,10 @@ from tests.cosim.scnn_plans import draw_runs
 from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
-from zeroskip.sim.scnn.rtl import ScnnJob, run_scnn_jobs
+from zeroskip.sim.scnn.rtl import SCNN_DRIVER
+from zeroskip.sim.scnn.rtl_files import ScnnJob
 
 _ARRAYS = {
     "tiny": PRESETS["tiny"],
@@ -42,7 +44,7 @@ def _draw(rng: np.random.Generator, p: ScnnParams) -> tuple[ScnnJob, list[RunCou
 def test_the_model_is_exact_on_drawn_layers(name: str) -> None:
     p, rng = _ARRAYS[name], np.random.default_rng(len(name))
     drawn = [_draw(rng, p) for _ in range(_LAYERS)]
-    results = run_scnn_jobs(p, [job for job, _, _ in drawn], host_load=True)
+    results = run_jobs(SCNN_DRIVER, p, [job for job, _, _ in drawn], host_load=True)
     seen = np.zeros(8, np.int64)
     for (job, found, golden), result in zip(drawn, results, strict=True):
         assert (result.tensors["layer"] == golden).all(), job

@@ -10,8 +10,10 @@ from tests.support.arrays import SCNN
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.scnn.program import build
 from zeroskip.sim.rtl.jobs import run_bench
-from zeroskip.sim.scnn.rtl import ScnnJob, write_scnn_jobs
+from zeroskip.sim.rtl.runs import write_jobs
+from zeroskip.sim.scnn.rtl import SCNN_DRIVER
 from zeroskip.sim.scnn.rtl_build import build_scnn
+from zeroskip.sim.scnn.rtl_files import ScnnJob
 
 
 @pytest.mark.cosim
@@ -30,5 +32,5 @@ def test_recover(tmp_path: Path) -> None:
         shapes={one.name: one.out_shape for one in graph.layers},
         max_cycles=[10_000],
     )
-    write_scnn_jobs(tmp_path, p, [job])
+    write_jobs(SCNN_DRIVER, tmp_path, p, [job])
     run_bench(build_scnn(p), tmp_path, "zeroskip.sim.scnn.tb_recover")

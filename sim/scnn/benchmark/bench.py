@@ -57,7 +57,7 @@ def bench_scnn(
     CompileError
         If the array is too small for a layer.
     ToolError, SimulationError
-        As :func:`.run_scnn_jobs` does.
+        As :func:`.run_jobs` does.
     """
     report = progress or silent
     layers = [layer for layers in networks.values() for layer in layers]

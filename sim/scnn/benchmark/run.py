@@ -15,11 +15,13 @@ from zeroskip.compiler.scnn.layer import LayerPlan, layer_runs
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer
 from zeroskip.sim.scnn.cycles.acts import ActStorage
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.cycles.references import References
-from zeroskip.sim.scnn.rtl import ScnnJob, run_scnn_jobs
+from zeroskip.sim.scnn.rtl import SCNN_DRIVER
+from zeroskip.sim.scnn.rtl_files import ScnnJob
 
 __all__ = [
     "CompiledLayer",
@@ -173,7 +175,7 @@ def run_on_rtl(layer: ConvLayer, params: ScnnParams, progress: Progress | None =
     Raises
     ------
     ToolError, SimulationError
-        As :func:`.run_scnn_jobs` does.
+        As :func:`.run_jobs` does.
     """
     compiled = compile_layer(layer, params)
     model = count_layer(compiled)
@@ -184,7 +186,7 @@ def run_on_rtl(layer: ConvLayer, params: ScnnParams, progress: Progress | None =
         {_OUTPUT: compiled.conv.out_shape},
         [2 * int(cycles) + _MARGIN for cycles in model.cycles],
     )
-    (found,) = run_scnn_jobs(p, [job], progress=progress)
+    (found,) = run_jobs(SCNN_DRIVER, p, [job], progress=progress)
     golden, _ = run_layer(
         compiled.conv, compiled.acts[None], acc_bits=p.acc_bits, act_bits=p.act_bits
     )

@@ -17,12 +17,12 @@ from zeroskip.compiler.eie.segment import Descriptor, program_words
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear, linear_chain
 from zeroskip.hw.common.control import Command, Control
 from zeroskip.hw.eie.formats import VERSION, readable_rows
-from zeroskip.hw.eie.host import Space
+from zeroskip.hw.eie.host import Space, place_of
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.program import PassModel, run_program
 from zeroskip.sim.eie.cycles.work import column_work
-from zeroskip.sim.eie.rtl import host_writes
 from zeroskip.sim.eie.streams import column_streams, read_program
+from zeroskip.sim.rtl.runs import host_writes
 
 P = EieParams(
     num_pes=2,
@@ -73,7 +73,7 @@ def loading(network: QuantGraph[QuantLinear]) -> tuple[list[Told], list[Descript
     spaces = {space.value: space for space in Space}
     commands = [
         Told(spaces[space], row, pe, data)
-        for space, pe, row, data in host_writes(segment.srams).tolist()
+        for space, pe, row, data in host_writes(segment.srams, place_of).tolist()
     ]
     return commands, list(segment.program)
 

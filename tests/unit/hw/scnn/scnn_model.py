@@ -26,8 +26,9 @@ from zeroskip.hw.scnn.formats import (
 )
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.golden.words import read_descriptors
+from zeroskip.sim.rtl.runs import host_writes
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
-from zeroskip.sim.scnn.rtl_files import scnn_host_writes
+from zeroskip.sim.scnn.rtl_files import scnn_place
 
 P = ScnnParams(
     pes_x=2,
@@ -113,7 +114,7 @@ def loading(network: Network) -> list[Told]:
     srams = {name: sram for name, sram in network.run.srams.items() if name != "program"}
     commands = [
         Told(spaces[space], row, pe, data)
-        for space, pe, row, data in scnn_host_writes(srams).tolist()
+        for space, pe, row, data in host_writes(srams, scnn_place).tolist()
     ]
     return commands + program_writes(network)
 
