@@ -61,26 +61,8 @@ class Go(py_enum.IntFlag):
 
 
 def handoff_layout(p: ScnnParams) -> data.StructLayout:
-    """Lay out where SCNN's outputs are; fields as in :func:`.descriptor_layout`.
-
-    ``channels`` directory entries from ``base`` up, of every PE, in phases of one. ``swapped``: the
-    last pass swapped the RAMs, so that what it wrote is in the one that is now the source.
-    """
-    tile = unsigned(p.acc_addr_bits)
-    layout = data.StructLayout({
-        "base": unsigned(p.channel_bits),
-        "channels": unsigned(p.channel_bits + 1),
-        "wo": tile,
-        "ho": tile,
-        "y_stride": tile,
-        "full_x": unsigned(5),
-        "full_y": unsigned(5),
-        "rem_x": tile,
-        "rem_y": tile,
-        "block_x": unsigned(3),
-        "block_y": unsigned(3),
-        "swapped": unsigned(1),
-    })
+    """Lay out where SCNN's outputs are, see :func:`.plane_layout`."""
+    layout = scnn.plane_layout(p)
     if Shape.cast(layout).width > 64 * HANDOFF_WORDS:
         raise ValueError("the handoff's configuration does not fit its registers")
     return layout

@@ -26,6 +26,9 @@ __all__ = [
     "host_bits",
     "host_layout",
     "item_layout",
+    "plane_layout",
+    "plane_load_layout",
+    "plane_value_layout",
     "readable_rows",
     "sram_files",
     "step_layout",
@@ -96,6 +99,48 @@ def directory_layout(p: ScnnParams) -> data.StructLayout:
         "start": unsigned(p.act_addr_bits),
         "count": unsigned(p.act_count_bits),
     })
+
+
+def _tile_fields(p: ScnnParams) -> dict[str, Shape]:
+    tile = unsigned(p.acc_addr_bits)
+    return {
+        "base": unsigned(p.channel_bits),
+        "channels": unsigned(p.channel_bits + 1),
+        "wo": tile,
+        "ho": tile,
+        "y_stride": tile,
+        "full_x": unsigned(5),
+        "full_y": unsigned(5),
+        "rem_x": tile,
+        "rem_y": tile,
+        "block_x": unsigned(3),
+        "block_y": unsigned(3),
+    }
+
+
+def plane_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out where outputs are that are read as a plane; fields as in :func:`descriptor_layout`.
+
+    ``channels`` directory entries from ``base`` up, of every PE, in phases of one. ``swapped``: the
+    last pass swapped the RAMs, so that what it wrote is in the one that is now the source.
+    """
+    return data.StructLayout({**_tile_fields(p), "swapped": unsigned(1)})
+
+
+def plane_load_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out where a plane is to be stored; fields as in :func:`descriptor_layout`.
+
+    ``channels`` of ``sy`` x ``sx`` phases, from directory entry ``base`` up, in tiles of ``ho`` x
+    ``wo`` values. ``y_stride``: row stride of positions inside a phase. ``dense``: zeros inside the
+    plane are stored, too.
+    """
+    tile = unsigned(p.acc_addr_bits)
+    return data.StructLayout({**_tile_fields(p), "sx": tile, "sy": tile, "dense": unsigned(1)})
+
+
+def plane_value_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out a value of a plane, and whether it is the last."""
+    return data.StructLayout({"value": signed(p.act_bits), "last": unsigned(1)})
 
 
 def weight_entry_layout(p: ScnnParams) -> data.StructLayout:

@@ -1,0 +1,78 @@
+"""Walk over the PEs of the grid, with what each has of a plane."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from zeroskip.hw.scnn.params import ScnnParams
+
+__all__ = ["PeWalk"]
+
+
+class PeWalk(wiring.Component):
+    """Go from PE to PE, by number.
+
+    Parameters
+    ----------
+    params : sizes of the array.
+    layout : of ``config``, with ``wo``, ``full_x``, ``rem_x`` and ``block_x``, and the same of y.
+
+    Members
+    -------
+    config : In, how a plane lies in the PEs of a block; stable.
+    start : In, go to the first PE.
+    step : In, go to the next one.
+    pe : Out, number of the PE.
+    columns, rows : Out, what its tile has of the plane.
+    last : Out, it is the last PE.
+    """
+
+    config: Any
+    start: Signal
+    step: Signal
+    pe: Signal
+    columns: Signal
+    rows: Signal
+    last: Signal
+
+    def __init__(self, params: ScnnParams, layout: Any) -> None:
+        self._p = params
+        super().__init__({
+            "config": In(layout),
+            "start": In(1),
+            "step": In(1),
+            "pe": Out(8),
+            "columns": Out(params.acc_addr_bits),
+            "rows": Out(params.acc_addr_bits),
+            "last": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p, c = self._p, self.config
+        m = Module()
+        pe_x = Signal(4)
+        pe_y = Signal(4)
+        for share, place, pes, block, full, whole, rest in (
+            (self.columns, pe_x, p.pes_x, c.block_x, c.full_x, c.wo, c.rem_x),
+            (self.rows, pe_y, p.pes_y, c.block_y, c.full_y, c.ho, c.rem_y),
+        ):
+            with m.If(block >= pes.bit_length()):
+                m.d.comb += share.eq(_share(place, full, whole, rest))
+            with m.Else():
+                inside = place & ~(~0 << block)[:4]
+                m.d.comb += share.eq(_share(inside, full, whole, rest))
+        m.d.comb += self.last.eq(self.pe == p.num_pes - 1)
+        with m.If(self.step):
+            m.d.sync += [self.pe.eq(self.pe + 1), pe_x.eq(pe_x + 1)]
+            with m.If(pe_x == p.pes_x - 1):
+                m.d.sync += [pe_x.eq(0), pe_y.eq(pe_y + 1)]
+        with m.If(self.start):
+            m.d.sync += [self.pe.eq(0), pe_x.eq(0), pe_y.eq(0)]
+        return m
+
+
+def _share(place: Value, full: Value, whole: Value, rest: Value) -> Value:
+    """Count what of the plane the PE at ``place`` in its block has, in one direction."""
+    return Mux(place < full, whole, Mux(place == full, rest, 0))

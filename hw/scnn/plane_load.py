@@ -1,0 +1,159 @@
+"""Dense planes from a stream, compressed into the activation RAMs of the PEs."""
+
+from typing import Any
+
+from amaranth.hdl import EnableInserter, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from zeroskip.hw.scnn.compress import Compress
+from zeroskip.hw.scnn.formats import Space, command_layout, plane_load_layout
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.pe_walk import PeWalk
+
+__all__ = ["PlaneLoad"]
+
+
+class _State(enum.Enum, shape=2):
+    IDLE = 0
+    BEGIN = 1  # the tile of a PE
+    WALK = 2
+    WRITE = 3  # what is still to be written of it
+
+
+class PlaneLoad(wiring.Component):
+    """Compresses the planes that a network begins with, a position a cycle, by :class:`.Compress`.
+
+    The order of values is: PEs by number, channels, phases of a channel (row-major), rows and
+    columns of the PE's tile; of positions outside the plane there is none. Every PE's words begin
+    at row 0 of activation RAM 0. It is a host of the array, and works while that does not run.
+
+    Members
+    -------
+    go : In, begin; only while ``busy`` is low.
+    config : In, where the plane is to be; stable until ``busy`` is low.
+    busy : Out, at work.
+    lost : Out, values found no room since ``go``.
+    i : ``In(stream(signed(act_bits)))``, the values.
+    cmd : the array's host port, for writes only.
+    """
+
+    go: Signal
+    config: data.View
+    busy: Signal
+    lost: Signal
+    i: stream.Interface
+    cmd: stream.Interface
+
+    def __init__(self, params: ScnnParams) -> None:
+        self._p = params
+        super().__init__({
+            "go": In(1),
+            "config": In(plane_load_layout(params)),
+            "busy": Out(1),
+            "lost": Out(1),
+            "i": In(stream.Signature(signed(params.act_bits))),
+            "cmd": Out(stream.Signature(command_layout(params))),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        p, config = self._p, self.config
+        m = Module()
+        m.submodules.pe_walk = pes = PeWalk(p, plane_load_layout(p))
+        # The unit stands still until what it writes has been taken.
+        advance = Signal()
+        compress = Compress(p)
+        m.submodules.compress = EnableInserter(advance)(compress)
+        state = Signal(_State)
+        inside = Signal()
+        step = Signal()
+        ends = self._walk(m, step, inside, pes)
+        m.d.comb += [
+            pes.config.eq(config),
+            pes.start.eq(self.go),
+            self.busy.eq(state != _State.IDLE),
+            self.i.ready.eq((state == _State.WALK) & inside & advance),
+            step.eq((state == _State.WALK) & (self.i.valid | ~inside) & advance),
+            compress.start.eq(state == _State.BEGIN),
+            compress.base.eq(config.base),
+            compress.y_stride.eq(config.y_stride),
+            compress.dense.eq(config.dense),
+            compress.valid.eq(step),
+            compress.value.eq(Mux(inside, self.i.payload, 0)),
+            compress.inside.eq(inside),
+            compress.row_end.eq(ends["row"]),
+            compress.channel_end.eq(ends["phase"]),
+        ]
+        with m.Switch(state):
+            with m.Case(_State.IDLE), m.If(self.go):
+                m.d.sync += [state.eq(_State.BEGIN), self.lost.eq(0)]
+            with m.Case(_State.BEGIN):
+                m.d.sync += state.eq(_State.WALK)
+            with m.Case(_State.WALK), m.If(step & ends["plane"]):
+                m.d.sync += state.eq(_State.WRITE)
+            with m.Case(_State.WRITE), m.If(~compress.busy):
+                m.d.comb += pes.step.eq(1)
+                m.d.sync += state.eq(Mux(pes.last, _State.IDLE, _State.BEGIN))
+        with m.If(compress.overflow):
+            m.d.sync += self.lost.eq(1)
+        self._write(m, compress, pes.pe, advance)
+        return m
+
+    def _walk(self, m: Module, step: Value, inside: Signal, pes: PeWalk) -> dict[str, Signal]:
+        """Go through the positions of a tile; return what ends with the one at hand."""
+        p, config = self._p, self.config
+        bits = p.acc_addr_bits
+        x, y, phase_x, phase_y = (Signal(bits, name=name) for name in ("x", "y", "ax", "ay"))
+        channel = Signal(p.channel_bits + 1)
+        last_ax, last_ay = phase_x + 1 >= config.sx, phase_y + 1 >= config.sy
+        ends: dict[str, Signal] = {}
+        inner: Value | int = 1
+        for name, last in (
+            ("row", x + config.sx >= config.wo),
+            ("phase", y + config.sy >= config.ho),
+            ("channel", last_ax & last_ay),
+            ("plane", channel + 1 >= config.channels),
+        ):
+            ends[name] = Signal(name=f"end_{name}")
+            m.d.comb += ends[name].eq(inner & last)
+            inner = ends[name]
+        m.d.comb += inside.eq((x < pes.columns) & (y < pes.rows))
+        next_ax = Mux(last_ax, 0, phase_x + 1)
+        next_ay = Mux(last_ax, Mux(last_ay, 0, phase_y + 1), phase_y)
+        with m.If(step):
+            m.d.sync += x.eq(x + config.sx)
+            with m.If(ends["row"]):
+                m.d.sync += [x.eq(phase_x), y.eq(y + config.sy)]
+            with m.If(ends["phase"]):
+                m.d.sync += [phase_x.eq(next_ax), phase_y.eq(next_ay)]
+                m.d.sync += [x.eq(next_ax), y.eq(next_ay)]
+            with m.If(ends["channel"]):
+                m.d.sync += channel.eq(Mux(ends["plane"], 0, channel + 1))
+        return ends
+
+    def _write(self, m: Module, compress: Compress, pe: Value, advance: Signal) -> None:
+        """Write a word of activations, and then the directory entry that may come with it."""
+        p, write = self._p, self.cmd.payload
+        written = Signal()  # the word; its entry is not
+        is_act = compress.act_write & ~written
+        m.d.comb += [
+            self.cmd.valid.eq(is_act | compress.dir_write),
+            advance.eq(~self.cmd.valid | (self.cmd.ready & ~(is_act & compress.dir_write))),
+            write.pe.eq(pe),
+            write.command.write.eq(1),
+        ]
+        fields: Any = write.command
+        with m.If(is_act):
+            m.d.comb += [
+                fields.space.eq(Space.ACT),
+                fields.addr.eq(compress.act_addr[: p.act_addr_bits]),
+                fields.data.eq(compress.act_data.as_value()),
+            ]
+        with m.Else():
+            m.d.comb += [
+                fields.space.eq(Space.DIRECTORY),
+                fields.addr.eq(compress.dir_addr),
+                fields.data.eq(compress.dir_data.as_value()),
+            ]
+        with m.If(self.cmd.valid & self.cmd.ready):
+            m.d.sync += written.eq(is_act & compress.dir_write)
