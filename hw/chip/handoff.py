@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from zeroskip.hw.chip.formats import handoff_layout
+from zeroskip.hw.common.params import address_bits
 from zeroskip.hw.eie import formats as eie
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
@@ -53,31 +54,31 @@ class Handoff(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         e = self._e
         m = Module()
-        m.submodules.plane_read = plane = PlaneRead(self._s)
-        connect(m, plane.cmd, flipped(self.scnn_cmd))
-        connect(m, flipped(self.scnn_rsp), plane.rsp)
-        to_pe = Signal(8)
+        m.submodules.plane_read = reader = PlaneRead(self._s)
+        connect(m, reader.cmd, flipped(self.scnn_cmd))
+        connect(m, flipped(self.scnn_rsp), reader.rsp)
+        to_pe = Signal(address_bits(e.num_pes))
         to_row = Signal(e.act_addr_bits)
         filling = Signal()  # the rest of the last row
         row_end = to_pe == e.num_pes - 1
         write = self.eie_cmd.payload
         m.d.comb += [
-            plane.go.eq(self.go),
-            plane.config.eq(self.config),
-            plane.o.ready.eq(self.eie_cmd.ready & ~filling),
-            self.busy.eq(plane.busy | filling),
-            self.eie_cmd.valid.eq(plane.o.valid | filling),
+            reader.go.eq(self.go),
+            reader.plane.eq(self.config),
+            reader.o.ready.eq(self.eie_cmd.ready & ~filling),
+            self.busy.eq(reader.busy | filling),
+            self.eie_cmd.valid.eq(reader.o.valid | filling),
             write.pe.eq(to_pe),
             write.command.space.eq(Space.ACT),
             write.command.write.eq(1),
             write.command.addr.eq(to_row),
-            write.command.data.eq(Mux(filling, 0, plane.o.payload.value)),
+            write.command.data.eq(Mux(filling, 0, reader.o.payload.value)),
         ]
         with m.If(self.eie_cmd.valid & self.eie_cmd.ready):
             m.d.sync += to_pe.eq(Mux(row_end, 0, to_pe + 1))
             with m.If(row_end):
                 m.d.sync += [to_row.eq(to_row + 1), filling.eq(0)]
-            with m.Elif(plane.o.payload.last):
+            with m.Elif(reader.o.payload.last):
                 m.d.sync += filling.eq(1)
         with m.If(self.go):
             m.d.sync += [to_pe.eq(0), to_row.eq(0)]

@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from zeroskip.hw.common.params import address_bits
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["PeWalk"]
@@ -17,11 +18,11 @@ class PeWalk(wiring.Component):
     Parameters
     ----------
     params : sizes of the array.
-    layout : of ``config``, with ``wo``, ``full_x``, ``rem_x`` and ``block_x``, and the same of y.
+    layout : of ``plane``, with ``wo``, ``full_x``, ``rem_x`` and ``block_x``, and the same of y.
 
     Members
     -------
-    config : In, how a plane lies in the PEs of a block; stable.
+    plane : In, how a plane lies in the PEs of a block; stable.
     start : In, go to the first PE.
     step : In, go to the next one.
     pe : Out, number of the PE.
@@ -29,7 +30,7 @@ class PeWalk(wiring.Component):
     last : Out, it is the last PE.
     """
 
-    config: Any
+    plane: Any
     start: Signal
     step: Signal
     pe: Signal
@@ -40,20 +41,20 @@ class PeWalk(wiring.Component):
     def __init__(self, params: ScnnParams, layout: Any) -> None:
         self._p = params
         super().__init__({
-            "config": In(layout),
+            "plane": In(layout),
             "start": In(1),
             "step": In(1),
-            "pe": Out(8),
+            "pe": Out(address_bits(params.num_pes)),
             "columns": Out(params.acc_addr_bits),
             "rows": Out(params.acc_addr_bits),
             "last": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
-        p, c = self._p, self.config
+        p, c = self._p, self.plane
         m = Module()
-        pe_x = Signal(4)
-        pe_y = Signal(4)
+        pe_x = Signal(address_bits(p.pes_x))
+        pe_y = Signal(address_bits(p.pes_y))
         for share, place, pes, block, full, whole, rest in (
             (self.columns, pe_x, p.pes_x, c.block_x, c.full_x, c.wo, c.rem_x),
             (self.rows, pe_y, p.pes_y, c.block_y, c.full_y, c.ho, c.rem_y),
@@ -61,7 +62,7 @@ class PeWalk(wiring.Component):
             with m.If(block >= pes.bit_length()):
                 m.d.comb += share.eq(_share(place, full, whole, rest))
             with m.Else():
-                inside = place & ~(~0 << block)[:4]
+                inside = place & ~(~0 << block)[: len(place)]
                 m.d.comb += share.eq(_share(inside, full, whole, rest))
         m.d.comb += self.last.eq(self.pe == p.num_pes - 1)
         with m.If(self.step):

@@ -31,7 +31,7 @@ class PlaneLoad(wiring.Component):
     Members
     -------
     go : In, begin; only while ``busy`` is low.
-    config : In, where the plane is to be; stable until ``busy`` is low.
+    plane : In, where the plane is to be; stable until ``busy`` is low.
     busy : Out, at work.
     lost : Out, values found no room since ``go``.
     i : ``In(stream(signed(act_bits)))``, the values.
@@ -39,7 +39,7 @@ class PlaneLoad(wiring.Component):
     """
 
     go: Signal
-    config: data.View
+    plane: data.View
     busy: Signal
     lost: Signal
     i: stream.Interface
@@ -49,7 +49,7 @@ class PlaneLoad(wiring.Component):
         self._p = params
         super().__init__({
             "go": In(1),
-            "config": In(plane_load_layout(params)),
+            "plane": In(plane_load_layout(params)),
             "busy": Out(1),
             "lost": Out(1),
             "i": In(stream.Signature(signed(params.act_bits))),
@@ -57,7 +57,7 @@ class PlaneLoad(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
-        p, config = self._p, self.config
+        p, plane = self._p, self.plane
         m = Module()
         m.submodules.pe_walk = pes = PeWalk(p, plane_load_layout(p))
         # The unit stands still until what it writes has been taken.
@@ -69,15 +69,15 @@ class PlaneLoad(wiring.Component):
         step = Signal()
         ends = self._walk(m, step, inside, pes)
         m.d.comb += [
-            pes.config.eq(config),
+            pes.plane.eq(plane),
             pes.start.eq(self.go),
             self.busy.eq(state != _State.IDLE),
             self.i.ready.eq((state == _State.WALK) & inside & advance),
             step.eq((state == _State.WALK) & (self.i.valid | ~inside) & advance),
             compress.start.eq(state == _State.BEGIN),
-            compress.base.eq(config.base),
-            compress.y_stride.eq(config.y_stride),
-            compress.dense.eq(config.dense),
+            compress.base.eq(plane.base),
+            compress.y_stride.eq(plane.y_stride),
+            compress.dense.eq(plane.dense),
             compress.valid.eq(step),
             compress.value.eq(Mux(inside, self.i.payload, 0)),
             compress.inside.eq(inside),
@@ -101,18 +101,18 @@ class PlaneLoad(wiring.Component):
 
     def _walk(self, m: Module, step: Value, inside: Signal, pes: PeWalk) -> dict[str, Signal]:
         """Go through the positions of a tile; return what ends with the one at hand."""
-        p, config = self._p, self.config
+        p, plane = self._p, self.plane
         bits = p.acc_addr_bits
         x, y, phase_x, phase_y = (Signal(bits, name=name) for name in ("x", "y", "ax", "ay"))
         channel = Signal(p.channel_bits + 1)
-        last_ax, last_ay = phase_x + 1 >= config.sx, phase_y + 1 >= config.sy
+        last_ax, last_ay = phase_x + 1 >= plane.sx, phase_y + 1 >= plane.sy
         ends: dict[str, Signal] = {}
         inner: Value | int = 1
         for name, last in (
-            ("row", x + config.sx >= config.wo),
-            ("phase", y + config.sy >= config.ho),
+            ("row", x + plane.sx >= plane.wo),
+            ("phase", y + plane.sy >= plane.ho),
             ("channel", last_ax & last_ay),
-            ("plane", channel + 1 >= config.channels),
+            ("plane", channel + 1 >= plane.channels),
         ):
             ends[name] = Signal(name=f"end_{name}")
             m.d.comb += ends[name].eq(inner & last)
@@ -121,9 +121,9 @@ class PlaneLoad(wiring.Component):
         next_ax = Mux(last_ax, 0, phase_x + 1)
         next_ay = Mux(last_ax, Mux(last_ay, 0, phase_y + 1), phase_y)
         with m.If(step):
-            m.d.sync += x.eq(x + config.sx)
+            m.d.sync += x.eq(x + plane.sx)
             with m.If(ends["row"]):
-                m.d.sync += [x.eq(phase_x), y.eq(y + config.sy)]
+                m.d.sync += [x.eq(phase_x), y.eq(y + plane.sy)]
             with m.If(ends["phase"]):
                 m.d.sync += [phase_x.eq(next_ax), phase_y.eq(next_ay)]
                 m.d.sync += [x.eq(next_ax), y.eq(next_ay)]

@@ -43,14 +43,14 @@ class PlaneRead(wiring.Component):
     Members
     -------
     go : In, begin; only while ``busy`` is low.
-    config : In, where the outputs are, at least one; stable until ``busy`` is low.
+    plane : In, where the outputs are, at least one; stable until ``busy`` is low.
     busy : Out, at work.
     cmd, rsp : the array's host port.
     o : ``Out(stream(plane_value_layout))``, the values.
     """
 
     go: Signal
-    config: data.View
+    plane: data.View
     busy: Signal
     cmd: stream.Interface
     rsp: stream.Interface
@@ -60,7 +60,7 @@ class PlaneRead(wiring.Component):
         self._p = params
         super().__init__({
             "go": In(1),
-            "config": In(plane_layout(params)),
+            "plane": In(plane_layout(params)),
             "busy": Out(1),
             "cmd": Out(stream.Signature(command_layout(params))),
             "rsp": In(stream.Signature(host_bits(params))),
@@ -68,7 +68,7 @@ class PlaneRead(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
-        p, config = self._p, self.config
+        p, plane = self._p, self.plane
         m = Module()
         m.submodules.pe_walk = pes = PeWalk(p, plane_layout(p))
         state = Signal(_State)
@@ -91,7 +91,7 @@ class PlaneRead(wiring.Component):
         found = Signal()
         entry: Any = word[lane]
         m.d.comb += [
-            pes.config.eq(config),
+            pes.plane.eq(plane),
             pes.start.eq(self.go),
             self.busy.eq(state != _State.IDLE),
             position.eq(row_start + x),
@@ -112,7 +112,7 @@ class PlaneRead(wiring.Component):
                 m.d.sync += state.eq(_State.RAM)
             with m.Case(_State.PE):
                 m.d.sync += channel.eq(0)
-                with m.If((pes.columns != 0) & (pes.rows != 0) & (config.channels != 0)):
+                with m.If((pes.columns != 0) & (pes.rows != 0) & (plane.channels != 0)):
                     m.d.sync += state.eq(_State.ENTRY)
                 with m.Else():
                     next_pe()
@@ -129,19 +129,19 @@ class PlaneRead(wiring.Component):
                         m.d.sync += [
                             x.eq(0),
                             y.eq(y + 1),
-                            row_start.eq(row_start + config.y_stride),
+                            row_start.eq(row_start + plane.y_stride),
                         ]
                         with m.If(y == pes.rows - 1):
                             m.d.sync += [channel.eq(channel + 1), state.eq(_State.ENTRY)]
-                            with m.If(channel == config.channels - 1):
+                            with m.If(channel == plane.channels - 1):
                                 next_pe()
-        after = self._ask(m, state, pes.pe, config.base + channel, address, ram)
+        after = self._ask(m, state, pes.pe, plane.base + channel, address, ram)
         with m.If((state == _State.ANSWER) & self.rsp.valid):
             answer = self.rsp.payload
             with m.Switch(after):
                 with m.Case(_State.RAM):
                     source = (answer & StatusBit.SOURCE).any()
-                    m.d.sync += [ram.eq(source ^ ~config.swapped), state.eq(_State.PE)]
+                    m.d.sync += [ram.eq(source ^ ~plane.swapped), state.eq(_State.PE)]
                 with m.Case(_State.ENTRY):
                     layout = directory_layout(p)
                     where = data.View(layout, answer[: layout.size])

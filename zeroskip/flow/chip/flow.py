@@ -32,7 +32,9 @@ class _Chip(Flow[ChipParams]):
     engine = "chip"
     enums = (Engine, Register, Go, StatusBit)
     inside = f"{CHIP_MODULE}_"
-    waves: Mapping[str, Sequence[str]] = {CHIP_MODULE: ("sequence.state", "handoff.plane_read.state")}
+    waves: Mapping[str, Sequence[str]] = {
+        CHIP_MODULE: ("sequence.state", "handoff.plane_read.state")
+    }
 
     @property
     def arrays(self) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ class _Memory:
 
 async def _load(ctx: Any, dut: PlaneLoad, shape: Shape, values: Any, seed: int) -> None:
     fields = {**shape.fields(BASE, len(values)), "sx": shape.sx, "sy": shape.sy}
-    ctx.set(dut.config, plane_load_layout(PARAMS).const({**fields, "dense": shape.dense}))
+    ctx.set(dut.plane, plane_load_layout(PARAMS).const({**fields, "dense": shape.dense}))
     ctx.set(dut.go, 1)
     await ctx.tick()
     ctx.set(dut.go, 0)
@@ -118,7 +118,7 @@ def test_takes_a_position_a_cycle() -> None:
     async def bench(ctx: Any) -> None:
         ctx.set(dut.cmd.ready, 1)
         fields: Any = {**shape.fields(BASE, len(values)), "sx": 1, "sy": 1}
-        ctx.set(dut.config, plane_load_layout(PARAMS).const(fields))
+        ctx.set(dut.plane, plane_load_layout(PARAMS).const(fields))
         ctx.set(dut.i.payload, 1)
         ctx.set(dut.i.valid, 1)
         ctx.set(dut.go, 1)

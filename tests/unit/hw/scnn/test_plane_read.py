@@ -32,7 +32,7 @@ def test_gives_every_position_in_order(
 
     async def bench(ctx: Any) -> None:
         fields: Any = {**shape.fields(4, len(values)), "swapped": swapped}
-        ctx.set(dut.config, plane_layout(PARAMS).const(fields))
+        ctx.set(dut.plane, plane_layout(PARAMS).const(fields))
         expected = shape.flattened(values)
         for run in range(2):  # again: nothing is left of the first time
             ctx.set(dut.go, 1)
