@@ -130,7 +130,7 @@ class Machine(ABC, Generic[PartT]):
     Parameters
     ----------
     engine : its name, that of its folder.
-    classes : what its multipliers do in a cycle.
+    classes : what its multipliers do in a cycle; arrays may count only the first of them.
     most_gate_pes : PEs of the largest array whose gates can be simulated; None if any can.
     """
 

@@ -80,7 +80,8 @@ class LayerMetrics:
         stalls = None
         if counted is not None and counted.any():
             stalls = {
-                stall.name.lower(): float(counted[stall] / counted.sum()) for stall in classes
+                stall.name.lower(): float(count / counted.sum())
+                for stall, count in zip(classes, counted, strict=False)
             }
         return dataclasses.replace(
             self,

@@ -158,9 +158,11 @@ def _stalls(part: PartResult) -> dict[str, dict[str, int]] | None:
     if part.counters is None:
         return None
     sums = part.counters.sum(axis=(0, 2))
+    classes = machine(part.engine).classes
     return {
         name: {
-            stall.name.lower(): int(sums[number, stall]) for stall in machine(part.engine).classes
+            stall.name.lower(): int(count)
+            for stall, count in zip(classes, sums[number], strict=False)
         }
         for number, name in enumerate(part.layers)
     }
@@ -246,8 +248,7 @@ def _part_tables(part: PartMetrics, inputs: int) -> list[Table]:
             ],
         )
     ]  # fmt: skip
-    if any(layer.stalls for layer in every):
-        names = [stall.name.lower() for stall in machine(part.engine).classes]
+    if names := next((list(layer.stalls) for layer in every if layer.stalls), None):
         tables.append(
             Table(
                 f"Where the multiplier cycles of {engine} went (each line adds up to 100 %)",

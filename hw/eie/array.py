@@ -53,7 +53,7 @@ class EieArray(wiring.Component):
     rows_out : ``Out(stream)``, the rows; one in every cycle.
     out_busy : Out, rows have not been taken yet. A load into their file, and a scan of it or
         a drain into it, wait, and so do the host's commands to activation files. A
-        ``Command.CLEAR`` leaves the rows that have not come or are not offered yet.
+        ``Command.CLEAR`` leaves the rows that have not come, or not been taken yet.
     out_valid, out_pass, out_row, out_data : Out, outputs as they are written to the destination
         files: the number of the descriptor, the files' row, and PE 0's output in the low bits.
     """

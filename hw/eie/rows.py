@@ -19,7 +19,7 @@ class _Rows(wiring.Component):
     -------
     start, base, rows, which : In, begin with the first of ``rows`` rows of file ``which``; only
         while not ``busy``.
-    flush : In, leave the rows that have not been transferred.
+    flush : In, leave the rows that have not been transferred, that which is offered, too.
     hold : In, nothing is read or written in this cycle.
     valid, ready : a stream's handshake, see the subclasses for who gives which.
     busy : Out, rows are left.
@@ -107,7 +107,7 @@ class StoreRows(_Rows):
     A row waits at the output of its file, so nothing else may read the file while ``busy``.
 
     Members as of :class:`_Rows`; ``valid`` : Out, a register: the row that was read last is there;
-    ``ready`` : In, it is taken. After a ``flush``, it still is there until taken.
+    ``ready`` : In, it is taken.
     """
 
     valid: Signal
@@ -125,6 +125,8 @@ class StoreRows(_Rows):
         with m.If(self.en):
             m.d.sync += self.valid.eq(1)
         with m.Elif(self.ready):
+            m.d.sync += self.valid.eq(0)
+        with m.If(self.flush):
             m.d.sync += self.valid.eq(0)
         self._walk(m)
         return m

@@ -11,7 +11,7 @@ from zeroskip.base.progress import Progress
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.image.image import Image
 from zeroskip.flow.synth.netlist import Netlist
-from zeroskip.hw.eie.host import StallClass
+from zeroskip.hw.eie.host import StallClass, StreamStall
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.contents import eie_problems
 from zeroskip.sim.eie.cycles.image import run_image
@@ -34,7 +34,7 @@ __all__ = ["MACHINE", "layer_inputs"]
 
 class _Eie(Machine[EiePart]):
     engine = "eie"
-    classes = StallClass
+    classes = StreamStall
 
     def multipliers(self, params: Any) -> int:
         return params.num_pes

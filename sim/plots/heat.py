@@ -44,8 +44,8 @@ def heat_maps(result: Result) -> list[HeatMap]:
     for part, found in zip(result.image.parts, result.parts, strict=True):
         assert found.counters is not None
         array = machine(part.engine)
-        classes = [stall.name.lower() for stall in array.classes]
         sums = found.counters.sum(axis=0)
+        classes = [stall.name.lower() for stall in array.classes][: sums.shape[-1]]
         several = len(result.parts) > 1
         for layer, of_pes in zip(part.graph.layers, sums, strict=True):
             name = f"{layer.name} on {part.engine.upper()}" if several else layer.name

@@ -6,8 +6,6 @@ which a mark leaves twice, at the wrong accumulator, before it has come, or not 
 time.
 """
 
-import importlib.util
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,8 +13,7 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from zeroskip.flow.synth.yosys import run_yosys
-from zeroskip.hw.common.emit import emit_verilog
+from tests.support.prove import prove
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.scatter import Scatter
 
@@ -87,30 +84,6 @@ class MarkedScatter(wiring.Component):
         return m
 
 
-def prove(p: ScnnParams, latest: int, folder: Path) -> str:
-    """Return what the prover says."""
-    (folder / "top.v").write_text(emit_verilog(MarkedScatter(p, latest), "top"))
-    commands = [
-        "read_verilog top.v",
-        "hierarchy -top top",
-        *("proc", "flatten", "memory_map", "opt -full", "async2sync", "techmap", "opt -full"),
-        "dfflegalize -cell $_DFF_P_ 01",
-        *("setundef -undriven -zero", "setundef -init -zero"),
-        *("abc -g AND", "opt_clean", "aigmap", "write_aiger -zinit top.aig"),
-    ]
-    run_yosys(commands, folder)
-    found = importlib.util.find_spec("pyosys")
-    assert found is not None
-    assert found.origin is not None
-    done = subprocess.run(
-        [str(Path(found.origin).parent / "yosys-abc"), "-c", "read_aiger top.aig; pdr -T 400"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout
-
-
 def params(f: int, i: int, banks: int, depth: int) -> ScnnParams:
     return ScnnParams(
         mult_f=f,
@@ -133,11 +106,11 @@ def params(f: int, i: int, banks: int, depth: int) -> ScnnParams:
 def test_each_product_leaves_exactly_once(
     f: int, i: int, banks: int, depth: int, tmp_path: Path
 ) -> None:
-    answer = prove(params(f, i, banks, depth), f * i + depth, tmp_path)
+    answer = prove(MarkedScatter(params(f, i, banks, depth), f * i + depth), tmp_path)
     assert "Property proved." in answer, answer[-2000:]
 
 
 def test_the_proof_can_fail(tmp_path: Path) -> None:
     """The longest time that a product can take is known to a cycle."""
-    answer = prove(params(2, 2, 2, 1), 4, tmp_path)
+    answer = prove(MarkedScatter(params(2, 2, 2, 1), 4), tmp_path)
     assert "was asserted in frame" in answer, answer[-2000:]

@@ -1,0 +1,153 @@
+"""Proof, for any number of cycles, that rows stream in and out in order, and each exactly once."""
+
+from pathlib import Path
+
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tests.support.prove import prove
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.rows import LoadRows, StoreRows
+
+pytest.importorskip("pyosys")
+
+P = EieParams(num_acts=5, act_files=3)
+ROW = P.act_addr_bits
+JOB = {"start": In(1), "base": In(ROW), "rows": In(ROW + 1), "flush": In(1), "hold": In(1)}
+"""What is open in each cycle; a job that the file has no room for is not begun."""
+
+
+class _Watched(wiring.Component):
+    start: Signal
+    base: Signal
+    rows: Signal
+    flush: Signal
+    hold: Signal
+    bad: Signal
+
+    def _begin(self, m: Module, dut: LoadRows | StoreRows) -> Signal:
+        """Connect the job; return whether one begins."""
+        begins = Signal()
+        fits = (self.rows != 0) & (self.base + self.rows <= P.num_acts)
+        m.d.comb += [
+            begins.eq(self.start & fits & ~dut.busy & ~self.flush),
+            dut.start.eq(begins),
+            dut.base.eq(self.base),
+            dut.rows.eq(self.rows),
+            dut.which.eq(1),
+            dut.flush.eq(self.flush),
+            dut.hold.eq(self.hold),
+        ]
+        return begins
+
+
+class WatchedStore(_Watched):
+    """Rows that stream out; each activation is its row's number.
+
+    Members
+    -------
+    start, base, rows, flush, hold : In, as of :class:`.StoreRows`.
+    ready : In.
+    bad : Out, an offer was taken back or changed, a row came twice, not in its order, unasked or
+        not at all, or none was offered in a cycle in which one could be.
+    """
+
+    ready: Signal
+
+    def __init__(self, *, patient: bool = True) -> None:
+        self._patient = patient
+        super().__init__({**JOB, "ready": In(1), "bad": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.store = store = StoreRows(P)
+        begins = self._begin(m, store)
+        m.d.comb += store.ready.eq(self.ready)
+        payload = Signal(ROW)
+        with m.If(store.en):
+            m.d.sync += payload.eq(store.row)  # as an SRAM does
+        following, left = Signal(ROW), Signal(ROW + 1)
+        stalled, offered, could = Signal(), Signal(ROW), Signal()
+        takes = store.valid & self.ready
+        m.d.sync += [
+            stalled.eq(store.valid & ~self.ready & ~self.flush),
+            offered.eq(payload),
+            # A row that is read now is offered in the next cycle.
+            could.eq((left > store.valid) & ~self.hold & ~self.flush & (self.ready | ~store.valid)),
+        ]
+        with m.If(takes):
+            m.d.sync += [following.eq(following + 1), left.eq(left - 1)]
+        with m.If(begins):
+            m.d.sync += [following.eq(self.base), left.eq(self.rows)]
+        with m.If(self.flush):
+            m.d.sync += left.eq(0)
+        changed = stalled & (~store.valid | (payload != offered))
+        wrong = takes & ((left == 0) | (payload != following))
+        late = could & ~store.valid
+        if not self._patient:
+            late = (left != 0) & ~store.valid
+        m.d.comb += self.bad.eq(changed | wrong | late | (store.busy != (left != 0)))
+        return m
+
+
+class WatchedLoad(_Watched):
+    """Rows that stream in.
+
+    Members
+    -------
+    start, base, rows, flush, hold : In, as of :class:`.LoadRows`.
+    valid : In.
+    asked : In, is this row still to come?
+    bad : Out, a row was written twice, not in its order, unasked or not when it could be, or what
+        is said of ``asked`` is wrong.
+    """
+
+    valid: Signal
+    asked: Signal
+
+    def __init__(self) -> None:
+        super().__init__({**JOB, "valid": In(1), "asked": In(ROW), "bad": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.load = load = LoadRows(P)
+        begins = self._begin(m, load)
+        m.d.comb += load.valid.eq(self.valid)
+        coming, following = Signal(P.num_acts), Signal(ROW)
+        with m.If(load.en):
+            m.d.sync += [coming.bit_select(load.row, 1).eq(0), following.eq(following + 1)]
+        with m.If(begins):
+            m.d.sync += [
+                following.eq(self.base),
+                coming.eq(((1 << self.rows) - 1)[: P.num_acts] << self.base),
+            ]
+        with m.If(self.flush):
+            m.d.sync += coming.eq(0)
+        known = self.asked < P.num_acts
+        lacks = load.lacks(load.file, self.asked)
+        wrong = load.en & ((load.row != following) | ~coming.bit_select(load.row, 1))
+        idle = load.busy & self.valid & ~self.hold & ~load.en
+        m.d.comb += self.bad.eq(
+            wrong
+            | idle
+            | (load.busy != coming.any())
+            | (load.ready & ~load.busy)
+            | (known & (lacks != coming.bit_select(self.asked, 1)))
+        )
+        return m
+
+
+@pytest.mark.parametrize("design", [WatchedStore, WatchedLoad])
+def test_rows_stream_in_order(
+    design: type[WatchedStore] | type[WatchedLoad], tmp_path: Path
+) -> None:
+    answer = prove(design(), tmp_path)
+    assert "Property proved." in answer, answer[-2000:]
+
+
+def test_the_proof_can_fail(tmp_path: Path) -> None:
+    """A row is not there in the cycle after a job begins."""
+    answer = prove(WatchedStore(patient=False), tmp_path)
+    assert "was asserted in frame" in answer, answer[-2000:]
