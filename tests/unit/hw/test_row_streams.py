@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.unit.hw.array_bench import Bench, DrawNetwork, Run, make_run, params
-from zeroskip.hw.common.control import Command, Control
+from zeroskip.hw.common.control import Command, Control, StatusBit
 from zeroskip.hw.eie.host import Space, StreamStall, counter_row, stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
@@ -93,10 +93,22 @@ class StreamBench(Bench):
             await ctx.tick()
 
 
-@pytest.mark.parametrize("seed", range(4))
+ARRAYS: list[tuple[int, dict[str, Any]]] = [
+    (0, {}),
+    (4, {"pointers_first": True, "skip_padding": True, "run_bits": 1}),
+    (9, {"num_pes": 5, "num_accs": 2, "queue_depth": 1}),
+    (40, {"pointers_first": True}),
+    (100, {"num_pes": 2, "num_accs": 4}),
+    (30, {"num_pes": 1, "num_pointers": 128, "num_accs": 16, "spmat_words": 128}),
+]
+"""The longest gap between rows, and sizes: with one and several passes over the input."""
+
+
+@pytest.mark.parametrize("seed", range(len(ARRAYS)))
 def test_inferences_overlap(seed: int, draw_network: DrawNetwork) -> None:
     """A run begins before its input is there; outputs leave during the next one."""
-    p = params(act_files=3)
+    longest, sizes = ARRAYS[seed]
+    p = params(act_files=3, **sizes)
     one: Run = make_run(draw_network, p, seed)
     bench = StreamBench(p)
     rng = Random(seed)
@@ -106,7 +118,6 @@ def test_inferences_overlap(seed: int, draw_network: DrawNetwork) -> None:
     got: list[list[int]] = []
     spent: list[int] = []
     counted: list[int] = []
-    longest = [0, 4, 40, 100][seed]
 
     async def loads(ctx: Any) -> None:
         for number, sample in enumerate(samples):
@@ -122,7 +133,7 @@ def test_inferences_overlap(seed: int, draw_network: DrawNetwork) -> None:
         for number in range(count):
             while not loading[number] or (number and not leaving[number - 1]):
                 await ctx.tick()
-            await ctx.tick().repeat(rng.choice([1, 1, 2, 30]))
+            await ctx.tick().repeat(1 if longest > 9 else rng.choice([1, 2, 30]))
             await bench.order(ctx, Command.START | Command.NEXT)
             started[number] = True
             await ctx.tick()
@@ -153,5 +164,140 @@ def test_inferences_overlap(seed: int, draw_network: DrawNetwork) -> None:
         assert spent[number] == cycles
         model += counters
     assert counted == model.ravel().tolist()
-    if longest > 4:
+    if longest > 9:
         assert model[..., StreamStall.MEMORY].any()
+
+
+async def infer(ctx: Any, bench: StreamBench, one: Run, sample: int, command: Command) -> None:
+    """Load an input, run, and compare the outputs."""
+    if command & Command.NEXT:
+        await bench.send(ctx, one.rows(0, sample), 0, random_gaps(sample, 2))
+    else:
+        await bench.load_acts(ctx, one.rows(0, sample))
+    await bench.order(ctx, command)
+    await ctx.tick()
+    await bench.end(ctx)
+    rows = one.rows(-1, sample)
+    got = await bench.take(ctx, len(rows), 0, 0, random_gaps(sample, 2))
+    assert got == [bench.word(row) for row in rows]
+
+
+def test_cleared_amid_streams(draw_network: DrawNetwork) -> None:
+    """A clearing leaves all rows that are under way, whatever the array does."""
+    p = params(act_files=3)
+    one = make_run(draw_network, p, 5)
+    bench = StreamBench(p)
+    array, rng = bench.array, Random(5)
+    noisy = False
+    seen: set[tuple[int, ...]] = set()
+
+    async def noise(ctx: Any) -> None:
+        """Load and take any rows of any file at any time."""
+        was = False
+        while True:
+            if noisy or was:
+                on = int(noisy)
+                ctx.set(array.in_start, on & rng.randrange(2) & ~ctx.get(array.in_busy))
+                ctx.set(array.in_rows, rng.randrange(1, 17))
+                ctx.set(array.rows_in.valid, on & (rng.random() < 0.3))
+                ctx.set(array.rows_in.payload, rng.getrandbits(24))
+                ctx.set(array.out_start, on & rng.randrange(2) & ~ctx.get(array.out_busy))
+                ctx.set(array.out_dest, rng.randrange(2))
+                ctx.set(array.out_rows, rng.randrange(1, 17))
+                ctx.set(array.rows_out.ready, on & (rng.random() < 0.3))
+            was = noisy
+            await ctx.tick()
+
+    async def host(ctx: Any) -> None:
+        nonlocal noisy
+        await bench.load(ctx, one)
+        for number in range(25):
+            noisy = True
+            start = rng.choice([Command.START, Command.START | Command.KEEP])
+            await bench.order(ctx, rng.choice([start, start | Command.NEXT]))
+            await ctx.tick().repeat(rng.randrange(1, 150))
+            await bench.order(ctx, Command.CLEAR)
+            noisy = False
+            under_way = array.in_busy, array.out_busy, array.rows_out.valid, bench.array.running
+            seen.add(tuple(ctx.get(one) for one in under_way))
+            await ctx.tick().repeat(2)
+            assert not ctx.get(array.in_busy)
+            assert not ctx.get(array.out_busy)
+            assert not ctx.get(array.rows_out.valid)
+            await bench.end(ctx)
+            await infer(ctx, bench, one, number % 2, Command.START | Command.NEXT)
+
+    simulate(bench.dut, host, monitors=[noise])
+    assert {state[:3] for state in seen} >= {(0, 1, 1), (1, 1, 0), (1, 1, 1)}
+
+
+def test_files_change_roles(draw_network: DrawNetwork) -> None:
+    """A START takes file 0, the source as it is, or what was loaded, whatever came before."""
+    p = params(act_files=3)
+    one = make_run(draw_network, p, 6)
+    bench = StreamBench(p)
+    rng = Random(6)
+    loaded = Command.START | Command.NEXT
+
+    async def host(ctx: Any) -> None:
+        await bench.load(ctx, one)
+        for number in range(16):
+            kind = rng.choice([Command.START, loaded, loaded | Command.KEEP])
+            if rng.randrange(2):
+                # Cut short by what follows, at any time.
+                await bench.send(ctx, one.rows(0, 0), 0, random_gaps(number, 1))
+                await bench.order(ctx, loaded)
+                await ctx.tick().repeat(rng.randrange(1, 100))
+                if kind == Command.START:
+                    await bench.order(ctx, Command.START)
+            await infer(ctx, bench, one, number % 2, kind)
+            # The result is the source, and stays where the next run does not take another.
+            source = StatusBit(await bench.read(ctx, Space.CONTROL, Control.STATUS)).source
+            rows = one.rows(-1, number % 2)
+            for (row, pe), act in np.ndenumerate(rows):
+                got = await bench.read(ctx, Space.ACT, source << p.act_addr_bits | row, pe)
+                assert got & 0xFF == int(act) & 0xFF
+
+    simulate(bench.dut, host)
+
+
+def test_host_beside_streams() -> None:
+    """The host's writes to activation files go between the rows; its reads wait for rows out."""
+    p = params(act_files=3)
+    bench = StreamBench(p)
+    array = bench.array
+    rng = np.random.default_rng(7)
+    rows, other = rng.integers(-128, 128, (2, 16, p.num_pes))
+    stalled = True
+
+    async def sends(ctx: Any) -> None:
+        await ctx.tick().until(~array.running)
+        await bench.send(ctx, rows, 0, [0] * 16)
+
+    async def host(ctx: Any) -> None:
+        nonlocal stalled
+        await ctx.tick().until(~array.running)
+        await bench.load_acts(ctx, other)  # file 0
+        await ctx.tick().until(~array.in_busy)
+        for (row, pe), act in np.ndenumerate(rows):
+            addr = 2 << p.act_addr_bits | row
+            assert await bench.read(ctx, Space.ACT, addr, pe) & 0xFF == int(act) & 0xFF
+        ctx.set(array.out_rows, 16)
+        ctx.set(array.out_start, 1)
+        await ctx.tick()
+        ctx.set(array.out_start, 0)
+        for _ in range(40):  # no row is taken; other spaces are answered
+            await bench.read(ctx, Space.CONTROL, Control.STATUS)
+        assert ctx.get(array.out_busy)
+        stalled = False
+        addr = 2 << p.act_addr_bits
+        assert await bench.read(ctx, Space.ACT, addr, 0) & 0xFF == int(rows[0, 0]) & 0xFF
+        assert not ctx.get(array.out_busy)
+
+    async def takes(ctx: Any) -> None:
+        while stalled:
+            await ctx.tick()
+        got = await get(ctx, array.rows_out, 16, random_gaps(1, 3))
+        assert got == [bench.word(row) for row in other]
+
+    simulate(bench.dut, host, sends, takes)

@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ class Cycle:
 class Engine:
     """Stand-in for what reads descriptors and makes passes, and what gives commands."""
 
-    size: tuple[int, int]
+    size: tuple[int, ...]
     dut: RunControl = field(init=False)
     unread: int = 0
     left: int = 0
@@ -48,7 +49,7 @@ class Engine:
     async def step(self, ctx: Any, **commands: bool) -> Cycle:
         """Go on by one cycle, with none, one or several of the commands."""
         dut = self.dut
-        for name in ("start", "keep", "clear", "clear_counters"):
+        for name in ("start", "keep", "clear", "clear_counters", *commands):
             ctx.set(getattr(dut.run, name), commands.get(name, False))
         ctx.set(dut.ready, self.unread == 0)
         ctx.set(dut.done, self.left <= 1)
@@ -283,3 +284,41 @@ def test_a_run_that_waits_for_a_clearing_is_cut_short_like_any_other(
         assert trace[1:] == engine.clearing_of_all + then
 
     simulate(engine.dut, bench)
+
+
+def test_roles_of_three_memories() -> None:
+    """Commands at any time leave each memory one role, as what they are about has it."""
+    engine, rng = Engine((4, 2, 3)), Random(1)
+    dut = engine.dut
+    seen_roles: set[tuple[int, ...]] = set()
+
+    async def bench(ctx: Any) -> None:
+        source, destination, free = 0, 1, 2
+        for _ in range(4000):
+            given = rng.random() < 0.03
+            drawn = {
+                name: given and rng.random() < share
+                for name, share in (
+                    ("start", 0.8), ("keep", 0.5), ("next", 0.5), ("clear", 0.1),
+                    ("clear_counters", 0.2),
+                )
+            }  # fmt: skip
+            swaps = engine.left <= 1 and SWAPS[engine.passes - 1]
+            cycle = await engine.step(ctx, **drawn)
+            cleared = any(drawn[name] for name in ("start", "clear", "clear_counters"))
+            cleared &= bool(ctx.get(dut.flush))
+            if drawn["start"] and drawn["next"] and not drawn["clear"]:
+                source, free = free, source
+            elif cleared or (drawn["start"] and not drawn["keep"]):
+                source, destination, free = 0, 1, 2
+            elif cycle.phase == "pass" and swaps:
+                source, destination = destination, source
+            ctx.set(dut.run.start, 0)
+            ctx.set(dut.run.clear, 0)
+            ctx.set(dut.run.clear_counters, 0)
+            roles = ctx.get(dut.run.source), ctx.get(dut.destination), ctx.get(dut.free)
+            assert roles == (source, destination, free)
+            seen_roles.add(roles)
+
+    simulate(dut, bench)
+    assert len(seen_roles) == 6
