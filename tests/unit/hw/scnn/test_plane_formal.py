@@ -1,0 +1,190 @@
+"""Proof, for all inputs and any number of cycles, that no stream of a plane takes back an offer.
+
+And that a value which is packed into a row leaves once, in its lane.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tests.support.prove import prove
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.row_pack import RowPack
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.plane_load import PlaneLoad
+from zeroskip.hw.scnn.plane_read import PlaneRead
+
+pytest.importorskip("pyosys")
+
+P = ScnnParams(
+    pes_x=2,
+    pes_y=1,
+    mult_i=2,
+    banks=2,
+    bank_entries=2,
+    run_bits=1,
+    act_bits=2,
+    act_words=4,
+    num_channels=2,
+    field_bits=2,
+    code_bits=2,
+    weight_bits=2,
+)
+E = EieParams(num_pes=3, act_bits=2)
+
+
+def _taken_back(m: Module, port: Any, payload: Any) -> Signal:
+    """Watch a stream; return whether it took back or changed an offer."""
+    stalled, offered, changed = Signal(), Signal.like(payload), Signal()
+    m.d.sync += [stalled.eq(port.valid & ~port.ready), offered.eq(payload)]
+    m.d.comb += changed.eq(stalled & (~port.valid | (payload != offered)))
+    return changed
+
+
+class WatchedLoad(wiring.Component):
+    """What writes a plane.
+
+    Members
+    -------
+    go, fields, value, valid, ready : In, left open; the fields are kept from ``go`` on.
+    bad : Out, a write was taken back or changed.
+    """
+
+    go: Signal
+    fields: Signal
+    value: Signal
+    valid: Signal
+    ready: Signal
+    bad: Signal
+
+    def __init__(self) -> None:
+        self._dut = PlaneLoad(P)
+        width = self._dut.plane.as_value().shape().width
+        names = {"go": In(1), "value": In(P.act_bits), "valid": In(1), "ready": In(1)}
+        super().__init__({**names, "fields": In(width), "bad": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m, dut = Module(), self._dut
+        m.submodules.dut = dut
+        kept = Signal.like(self.fields)
+        begins = self.go & ~dut.busy
+        with m.If(begins):
+            m.d.sync += kept.eq(self.fields)
+        m.d.comb += [
+            dut.go.eq(begins),
+            dut.plane.eq(kept),
+            dut.i.payload.eq(self.value),
+            dut.i.valid.eq(self.valid),
+            dut.cmd.ready.eq(self.ready),
+            self.bad.eq(_taken_back(m, dut.cmd, dut.cmd.payload.as_value())),
+        ]
+        return m
+
+
+class WatchedRead(wiring.Component):
+    """What reads a plane.
+
+    Members
+    -------
+    go, fields, answer, answered, asks, ready : In, left open; the fields are kept from ``go`` on.
+    bad : Out, a value or a question was taken back or changed.
+    """
+
+    go: Signal
+    fields: Signal
+    answer: Signal
+    answered: Signal
+    asks: Signal
+    ready: Signal
+    bad: Signal
+
+    def __init__(self) -> None:
+        self._dut = dut = PlaneRead(P)
+        super().__init__({
+            **{name: In(1) for name in ("go", "answered", "asks", "ready")},
+            "answer": In(len(dut.rsp.payload)),
+            "fields": In(dut.plane.as_value().shape().width),
+            "bad": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m, dut = Module(), self._dut
+        m.submodules.dut = dut
+        kept = Signal.like(self.fields)
+        begins = self.go & ~dut.busy
+        with m.If(begins):
+            m.d.sync += kept.eq(self.fields)
+        value, question = dut.o.payload.as_value(), dut.cmd.payload.as_value()
+        m.d.comb += [
+            dut.go.eq(begins),
+            dut.plane.eq(kept),
+            dut.rsp.payload.eq(self.answer),
+            dut.rsp.valid.eq(self.answered),
+            dut.cmd.ready.eq(self.asks),
+            dut.o.ready.eq(self.ready),
+            self.bad.eq(_taken_back(m, dut.o, value) | _taken_back(m, dut.cmd, question)),
+        ]
+        return m
+
+
+class WatchedPack(wiring.Component):
+    """What packs values to rows; all are 0 but a marked one.
+
+    Members
+    -------
+    mark, last, valid, ready : In, left open; one value is marked.
+    bad : Out, a row was taken back or changed, or the mark left twice, in another lane or before it
+        came.
+    """
+
+    mark: Signal
+    last: Signal
+    valid: Signal
+    ready: Signal
+    bad: Signal
+
+    def __init__(self, *, shift: int = 0) -> None:
+        self._shift = shift
+        super().__init__({
+            **{name: In(1) for name in ("mark", "last", "valid", "ready")},
+            "bad": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.dut = dut = RowPack(E)
+        sent, left = Signal(), Signal()
+        lane, place = Signal(range(E.num_pes)), Signal(range(E.num_pes), init=self._shift)
+        marked = self.mark & ~sent
+        m.d.comb += [
+            dut.i.payload.value.eq(marked),
+            dut.i.payload.last.eq(self.last),
+            dut.i.valid.eq(self.valid),
+            dut.o.ready.eq(self.ready),
+        ]
+        with m.If(self.valid & dut.i.ready):
+            m.d.sync += place.eq(Mux(self.last | (place == E.num_pes - 1), 0, place + 1))
+            with m.If(marked):
+                m.d.sync += [sent.eq(1), lane.eq(place)]
+        leaves = dut.o.valid & self.ready & (dut.o.payload != 0)
+        right = sent & ~left & (dut.o.payload == 1 << lane * E.act_bits)
+        with m.If(leaves):
+            m.d.sync += left.eq(1)
+        changed = _taken_back(m, dut.o, dut.o.payload)
+        m.d.comb += self.bad.eq(changed | (leaves & ~right))
+        return m
+
+
+@pytest.mark.parametrize("design", [WatchedLoad, WatchedRead, WatchedPack])
+def test_offers_hold(design: type[wiring.Component], tmp_path: Path) -> None:
+    answer = prove(design(), tmp_path)
+    assert "Property proved." in answer, answer[-2000:]
+
+
+def test_the_proof_can_fail(tmp_path: Path) -> None:
+    answer = prove(WatchedPack(shift=1), tmp_path)
+    assert "was asserted in frame" in answer, answer[-2000:]
