@@ -1,4 +1,4 @@
-"""A simulated board as a process, and the port at which a host finds it."""
+"""A simulated board as a process, the port at which a host finds it, and what a board should do."""
 
 import contextlib
 import mmap
@@ -11,12 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from zeroskip.base.cache import cache_dir, writing_cache
 from zeroskip.base.environment import clean_environment
 from zeroskip.base.errors import SimulationError
+from zeroskip.compiler.image.image import Image
+from zeroskip.flow.eie.host import BoardResult
 from zeroskip.sim.board.build import CLOCK_HZ, BoardModel
+from zeroskip.sim.run import run
 
-__all__ = ["SimulatedBoard", "board_clock", "simulated_board"]
+__all__ = ["SimulatedBoard", "board_clock", "count_differences", "simulated_board"]
 
 _CLOCK = struct.Struct("<QQ")
 """Cycles and process, as ``main.cpp`` writes them."""
@@ -105,3 +111,12 @@ def board_clock(port: str) -> Callable[[], float] | None:
 def _clocks() -> Path:
     """Return the folder in which each simulated board keeps its clock, see ``main.cpp``."""
     return cache_dir() / "boards"
+
+
+def count_differences(
+    image: Image, samples: NDArray[np.float64], result: BoardResult
+) -> tuple[int, int]:
+    """Count outputs that are not golden's, and cycles that are not the cycle model's."""
+    model = run(image, samples, "cycles")
+    words = np.count_nonzero(model.result != result.result)
+    return int(words), int(np.count_nonzero(model.cycles != result.cycles))

@@ -6,7 +6,7 @@ from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.eie.program import build
 from zeroskip.sim.contents import Loads, different_numbers, sram_problems
 from zeroskip.sim.eie.decode import decode
-from zeroskip.sim.eie.loadings import image_loadings
+from zeroskip.sim.eie.streams import image_loadings
 
 __all__ = ["eie_problems"]
 

@@ -10,12 +10,12 @@ from zeroskip.compiler.eie.choose import Pattern, RunChoice, run_choices
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.eie.place import local_rows
 from zeroskip.sim.eie.balance import layer_balance
-from zeroskip.sim.eie.reload import reload_cycles
 from zeroskip.sim.eie.storage import (
     describe_bits,
     layer_storage,
     memory_use,
     per_nonzero,
+    reload_cycles,
     stored_bits,
 )
 from zeroskip.sim.machine import Description

@@ -17,11 +17,10 @@ from zeroskip.sim.eie.contents import eie_problems
 from zeroskip.sim.eie.cycles.image import run_image
 from zeroskip.sim.eie.info import describe_part
 from zeroskip.sim.eie.perfetto import trace_tracks
-from zeroskip.sim.eie.reload import reload_cycles
 from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
 from zeroskip.sim.eie.state import EieState
-from zeroskip.sim.eie.storage import layer_storage
+from zeroskip.sim.eie.storage import layer_storage, reload_cycles
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.machine import Compared, Counts, Description, Machine, Selection, Tensors, Tracks
 from zeroskip.sim.result import PartResult, by_layer

@@ -10,9 +10,15 @@ from numpy.typing import NDArray
 from zeroskip.base.errors import ImageError
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.hw.eie.formats import pointer_layout
-from zeroskip.sim.eie.loadings import image_loadings
-from zeroskip.sim.eie.streams import ColumnStream, column_streams, held, read_program
+from zeroskip.sim.eie.streams import (
+    ColumnStream,
+    column_streams,
+    held,
+    image_loadings,
+    read_program,
+)
 from zeroskip.sim.memories import MemoryUse
+from zeroskip.sim.reload import READ_CYCLES, sram_reloads
 
 __all__ = [
     "LayerStorage",
@@ -21,6 +27,7 @@ __all__ = [
     "memory_use",
     "per_nonzero",
     "pointer_bits",
+    "reload_cycles",
     "stored_bits",
 ]
 
@@ -150,3 +157,14 @@ def describe_bits(per_nonzero: Mapping[str, float]) -> str:
     """Write stored bits per non-zero weight: what they are of, and their sum."""
     parts = [f"{name} {bits:.2f}" for name, bits in per_nonzero.items() if name != "sum"]
     return f"{' + '.join(parts)} = {per_nonzero['sum']:.2f}"
+
+
+def reload_cycles(part: EiePart, samples: int) -> NDArray[np.int64]:
+    """Return, per input, the cycles of the host's commands between segments: (n,).
+
+    Before the second segment and each later one, the host loads SRAMs and activations; after
+    each but the last, it may store activations.
+    """
+    rows = sum(segment.load[1] for segment in part.segments[1:] if segment.load)
+    rows += READ_CYCLES * sum(segment.store[1] for segment in part.segments[:-1] if segment.store)
+    return sram_reloads(part.loads, samples) + rows * part.params.num_pes

@@ -13,6 +13,7 @@ import numpy as np
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
+from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.hw.eie.formats import (
     DESCRIPTOR_WORDS,
     descriptor_layout,
@@ -22,7 +23,15 @@ from zeroskip.hw.eie.formats import (
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.golden.words import Srams, read_descriptors, take_bits
 
-__all__ = ["ColumnStream", "Loading", "Pass", "column_streams", "held", "read_program"]
+__all__ = [
+    "ColumnStream",
+    "Loading",
+    "Pass",
+    "column_streams",
+    "held",
+    "image_loadings",
+    "read_program",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +50,18 @@ class Loading:
     srams: Srams
     load: tuple[int, int] | None = None
     store: tuple[int, int] | None = None
+
+
+def image_loadings(part: EiePart) -> list[Loading]:
+    """Return what the host loads and stores, run by run."""
+    return [
+        Loading(
+            {name: sram.words for name, sram in segment.srams.items()},
+            segment.load,
+            segment.store,
+        )
+        for segment in part.segments
+    ]
 
 
 def held(loadings: Iterable[Loading]) -> Iterator[Srams]:

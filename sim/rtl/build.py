@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import hashlib
 import inspect
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -179,28 +178,8 @@ def build_model(
     # Only what runs every cycle is optimised: -O2 for all made constructors take minutes.
     level = "-O2" if optimize else "-O0"
     flags = [f"VM_TRACE={int(waves)}", f"OPT_FAST={level}", "OPT_GLOBAL=-O2"]
-    with _shared_runtime(folder, waves=waves):
-        verilate(folder, arguments, flags, folder / "build.log")
+    verilate(folder, arguments, flags, folder / "build.log")
     return folder / top
-
-
-@contextlib.contextmanager
-def _shared_runtime(folder: Path, *, waves: bool) -> Iterator[None]:
-    """Compile Verilator's own runtime once for all builds: it is most of a small build's time."""
-    shared = cache_dir() / f"runtime_{'waves' if waves else 'plain'}"
-    if shared.exists():
-        for path in shared.iterdir():
-            shutil.copy(path, folder)  # copied, not linked: make goes by the time of the file
-    yield
-    if not shared.exists():
-        fresh = shared.with_name(f"{shared.name}.{os.getpid()}")
-        fresh.mkdir()
-        # Not verilator.o: it holds the size of the design's object.
-        for path in folder.glob("verilated*.o"):
-            shutil.copy(path, fresh)
-        with contextlib.suppress(OSError):  # another build was first
-            fresh.rename(shared)
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,17 +1,21 @@
 """Find the tools that an RTL simulation needs, say how to get one that is missing, run them."""
 
+import contextlib
+import hashlib
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cocotb_tools.config
 
+from zeroskip.base.cache import cache_dir
 from zeroskip.base.environment import clean_environment
 from zeroskip.base.errors import ToolError
 
@@ -85,7 +89,37 @@ def verilate(folder: Path, arguments: Sequence[str], variables: Sequence[str], l
     make = ["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", "CURDIR=."]
     # Not whatever `python` is on PATH, if anything is.
     make += [f"PYTHON3={shlex.quote(sys.executable)}"]
-    call_tool([*make, *variables], folder, env, log)
+    with _shared_runtime(folder, variables):
+        call_tool([*make, *variables], folder, env, log)
+
+
+@contextlib.contextmanager
+def _shared_runtime(folder: Path, variables: Sequence[str]) -> Iterator[None]:
+    """Compile Verilator's own runtime once for all builds: it is most of a small build's time.
+
+    There is one for each version of the tools, and for the flags that it is compiled with.
+    """
+    include = _verilator_root() / "include"
+    made_of = [
+        *((include / name).read_text() for name in ("verilated.mk", "verilated_config.h")),
+        subprocess.run(["g++", "--version"], capture_output=True, text=True).stdout,
+        *re.findall(r"^VM_\w+ = \d$", (folder / "Vtop_classes.mk").read_text(), re.MULTILINE),
+        *re.findall(r"VM_USER_CFLAGS = (.*?)\n\n", (folder / "Vtop.mk").read_text(), re.DOTALL),
+        # How the design itself is optimised is another matter.
+        *(text for text in variables if not text.startswith("OPT_FAST=")),
+    ]
+    digest = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
+    shared = cache_dir() / f"runtime_{digest[:12]}"
+    shared.mkdir(parents=True, exist_ok=True)
+    for path in shared.glob("*.o"):
+        shutil.copy(path, folder)  # copied, not linked: make goes by the time of the file
+    yield
+    # Not verilator.o: it holds the size of the design's object.
+    for path in folder.glob("verilated*.o"):
+        if not (shared / path.name).exists():
+            draft = shared / f"{path.name}.{os.getpid()}"
+            shutil.copy(path, draft)
+            draft.rename(shared / path.name)
 
 
 def call_tool(command: Sequence[str], folder: Path, env: Mapping[str, str], log: Path) -> None:

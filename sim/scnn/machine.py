@@ -20,7 +20,6 @@ from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.rtl.waves import expected_waves
 from zeroskip.sim.scnn.contents import scnn_problems
 from zeroskip.sim.scnn.cycles.image import run_cnn_image
-from zeroskip.sim.scnn.differences import ConvDifference
 from zeroskip.sim.scnn.info import describe_part
 from zeroskip.sim.scnn.job import passes_of, scnn_job, scnn_result
 from zeroskip.sim.scnn.perfetto import trace_tracks
@@ -28,7 +27,7 @@ from zeroskip.sim.scnn.reload import conv_reload_cycles
 from zeroskip.sim.scnn.rtl import SCNN_DRIVER
 from zeroskip.sim.scnn.rtl_files import ScnnResult
 from zeroskip.sim.scnn.select import select_layers, simulate_layers
-from zeroskip.sim.scnn.stores import compare_stores
+from zeroskip.sim.scnn.stores import ConvDifference, compare_stores
 from zeroskip.sim.scnn.walk import map_pass
 
 __all__ = ["MACHINE"]

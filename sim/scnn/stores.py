@@ -1,6 +1,7 @@
-"""Compare what PEs have stored with what the encoder makes of golden's outputs."""
+"""Say which words of SCNN's RTL are not golden's, and compare what PEs have stored."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,51 @@ from zeroskip.compiler.scnn.run import ActStore
 from zeroskip.compiler.scnn.tiles import encode_tiles
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.result import PartResult
-from zeroskip.sim.scnn.differences import StoreDifference
 from zeroskip.sim.scnn.rtl_files import BlockStore, ScnnResult
 
-__all__ = ["compare_stores"]
+__all__ = ["ConvDifference", "StoreDifference", "compare_stores"]
+
+
+@dataclass(frozen=True)
+class ConvDifference:
+    """An output of the RTL that is not golden's; beyond the plane 0 is expected.
+
+    ``channel`` is its number in the user's network.
+    """
+
+    sample: int
+    layer: str
+    channel: int
+    y: int
+    x: int
+    pe: int
+    expected: int
+    got: int
+
+    def __str__(self) -> str:
+        return (
+            f"input {self.sample}, layer {self.layer}, channel {self.channel}, row {self.y}, "
+            f"column {self.x}, PE {self.pe}: expected {self.expected}, got {self.got}"
+        )
+
+
+@dataclass(frozen=True)
+class StoreDifference:
+    """A word that a PE has stored, and that is not what the encoder makes of golden's outputs."""
+
+    sample: int
+    layer: str
+    pe: int
+    memory: str
+    row: int
+    expected: int
+    got: int
+
+    def __str__(self) -> str:
+        return (
+            f"input {self.sample}, layer {self.layer}, PE {self.pe} of its block, {self.memory} "
+            f"{self.row}: expected {self.expected:#x}, got {self.got:#x}"
+        )
 
 
 def compare_stores(

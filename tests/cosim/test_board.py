@@ -17,7 +17,7 @@ from zeroskip.compiler.image.readmem import to_hex
 from zeroskip.flow.eie.host import load_image, run_image
 from zeroskip.flow.host import Board, HostError, Line
 from zeroskip.flow.host.codec import Answer, Frames, answer, frame
-from zeroskip.flow.host.errors import NoAnswerError
+from zeroskip.flow.host.line import NoAnswerError
 from zeroskip.hw.board.instances import board_instance
 from zeroskip.hw.board.protocol import FRAME_BYTES, Byte, Opcode, Status
 from zeroskip.hw.common.control import Command, Control

@@ -27,7 +27,7 @@ from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.machine import Selection, machine
 from zeroskip.sim.metrics import measure
 from zeroskip.sim.run import quantize, run
-from zeroskip.sim.scnn.differences import ConvDifference
+from zeroskip.sim.scnn.stores import ConvDifference
 from zeroskip.sim.verify import verify
 
 pytestmark = pytest.mark.cosim

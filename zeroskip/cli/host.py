@@ -29,8 +29,7 @@ from zeroskip.flow.host import Board, Line
 from zeroskip.flow.host.line import BAUD
 from zeroskip.flow.host.loaded import loaded_image, remember_image
 from zeroskip.sim.board.build import build_board
-from zeroskip.sim.board.compare import count_differences
-from zeroskip.sim.board.process import board_clock, simulated_board
+from zeroskip.sim.board.process import board_clock, count_differences, simulated_board
 from zeroskip.sim.report import outputs_table
 
 __all__ = ["app"]

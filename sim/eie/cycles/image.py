@@ -10,8 +10,7 @@ from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.hw.eie.host import stall_classes
 from zeroskip.sim.eie.cycles.program import PassModel, run_program
 from zeroskip.sim.eie.cycles.work import column_work
-from zeroskip.sim.eie.loadings import image_loadings
-from zeroskip.sim.eie.streams import column_streams, held, read_program
+from zeroskip.sim.eie.streams import column_streams, held, image_loadings, read_program
 
 __all__ = ["image_segments", "placed_inputs", "run_image"]
 

@@ -57,91 +57,37 @@ def scnn_storage(params: ScnnParams) -> tuple[MemoryBits, ...]:
     kept = width(item["channel"].shape) + width(item["count"].shape) + 1
     queued, addend = width(acts_layout(p)), width(addend_layout(p))
     tables = p.num_streams * p.mult_f
+    of_pe = (
+        ("activations, in and out", 2 * 10 * _KIBIBYTE, 2 * p.act_words * act,
+         f"2 x {p.act_words} words of {p.mult_i} x ({p.act_bits} + {p.run_bits})"),
+        ("weight FIFO", 50 * 4 * 20, p.weight_depth * weights,
+         (f"{p.weight_depth} vectors of {p.mult_f} x ({p.weight_bits} + {p.acc_addr_bits}): "
+          "decoded, with offsets")),
+        ("accumulators", 2 * 32 * 32 * 24, 2 * p.accs * p.acc_bits,
+         f"2 x {p.banks} x {p.bank_entries} of {p.acc_bits}"),
+        ("directories, in and out", None, 2 * p.num_channels * entry,
+         f"2 x {p.num_channels} channels of {entry}"),
+        ("queues before banks", None, p.banks * p.scatter_depth * addend,
+         f"{p.banks} x {p.scatter_depth} products of {addend}"),
+        ("activations read ahead", None, ACT_QUEUE_DEPTH * queued,
+         f"{ACT_QUEUE_DEPTH} vectors of {queued}"),
+        ("headers read ahead", None, p.block_depth * kept,
+         f"{p.block_depth} of {kept}"),
+    )  # fmt: skip
+    of_array = (
+        ("weights", p.num_streams * p.weight_words * width(weight_word_layout(p)),
+         (f"{p.num_streams} streams x {p.weight_words} vectors of {p.mult_f} x "
+          f"({p.field_bits} + {p.run_bits})")),
+        ("headers of blocks of weights", p.num_streams * p.num_blocks * header,
+         f"{p.num_streams} streams x {p.num_blocks} of {header}"),
+        ("biases", p.num_streams * p.num_biases * p.acc_bits,
+         f"{p.num_streams} streams x {p.num_biases} of {p.acc_bits}"),
+        ("taps", tables * p.num_taps * p.acc_addr_bits,
+         f"{tables} copies of {p.num_taps} of {p.acc_addr_bits}"),
+        ("codebooks", tables * p.num_codebooks * p.num_codes * p.weight_bits,
+         f"{tables} copies of {p.num_codebooks} x {p.num_codes} of {p.weight_bits}"),
+    )  # fmt: skip
     return (
-        MemoryBits(
-            "activations, in and out",
-            2 * 10 * _KIBIBYTE,
-            2 * p.act_words * act,
-            f"2 x {p.act_words} words of {p.mult_i} x ({p.act_bits} + {p.run_bits})",
-            per_pe=True,
-        ),
-        MemoryBits(
-            "weight FIFO",
-            50 * 4 * 20,
-            p.weight_depth * weights,
-            f"{p.weight_depth} vectors of {p.mult_f} x ({p.weight_bits} + {p.acc_addr_bits}): "
-            "decoded, with offsets",
-            per_pe=True,
-        ),
-        MemoryBits(
-            "accumulators",
-            2 * 32 * 32 * 24,
-            2 * p.accs * p.acc_bits,
-            f"2 x {p.banks} x {p.bank_entries} of {p.acc_bits}",
-            per_pe=True,
-        ),
-        MemoryBits(
-            "directories, in and out",
-            None,
-            2 * p.num_channels * entry,
-            f"2 x {p.num_channels} channels of {entry}",
-            per_pe=True,
-        ),
-        MemoryBits(
-            "queues before banks",
-            None,
-            p.banks * p.scatter_depth * addend,
-            f"{p.banks} x {p.scatter_depth} products of {addend}",
-            per_pe=True,
-        ),
-        MemoryBits(
-            "activations read ahead",
-            None,
-            ACT_QUEUE_DEPTH * queued,
-            f"{ACT_QUEUE_DEPTH} vectors of {queued}",
-            per_pe=True,
-        ),
-        MemoryBits(
-            "headers read ahead",
-            None,
-            p.block_depth * kept,
-            f"{p.block_depth} of {kept}",
-            per_pe=True,
-        ),
-        MemoryBits(
-            "weights",
-            None,
-            p.num_streams * p.weight_words * width(weight_word_layout(p)),
-            f"{p.num_streams} streams x {p.weight_words} vectors of "
-            f"{p.mult_f} x ({p.field_bits} + {p.run_bits})",
-            per_pe=False,
-        ),
-        MemoryBits(
-            "headers of blocks of weights",
-            None,
-            p.num_streams * p.num_blocks * header,
-            f"{p.num_streams} streams x {p.num_blocks} of {header}",
-            per_pe=False,
-        ),
-        MemoryBits(
-            "biases",
-            None,
-            p.num_streams * p.num_biases * p.acc_bits,
-            f"{p.num_streams} streams x {p.num_biases} of {p.acc_bits}",
-            per_pe=False,
-        ),
-        MemoryBits(
-            "taps",
-            None,
-            tables * p.num_taps * p.acc_addr_bits,
-            f"{tables} copies of {p.num_taps} of {p.acc_addr_bits}",
-            per_pe=False,
-        ),
-        MemoryBits(
-            "codebooks",
-            None,
-            tables * p.num_codebooks * p.num_codes * p.weight_bits,
-            f"{tables} copies of {p.num_codebooks} x {p.num_codes} of {p.weight_bits}",
-            per_pe=False,
-        ),
+        *(MemoryBits(*memory, per_pe=True) for memory in of_pe),
+        *(MemoryBits(name, None, bits, about, per_pe=False) for name, bits, about in of_array),
     )

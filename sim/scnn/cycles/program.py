@@ -11,9 +11,8 @@ from zeroskip.hw.scnn.act_read import ACT_QUEUE_DEPTH
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.cycles.acts import ActStorage
-from zeroskip.sim.scnn.cycles.drain import drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.machine import PassWork, run_pass
-from zeroskip.sim.scnn.cycles.passes import PassTrace
+from zeroskip.sim.scnn.cycles.passes import PassTrace, drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.references import References, pass_references
 from zeroskip.sim.scnn.cycles.weights import StreamWork, stream_work
 

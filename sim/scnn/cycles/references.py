@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from zeroskip.compiler.scnn.run import ScnnDescriptor
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.scnn.cycles.drain import drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.machine import PassWork
+from zeroskip.sim.scnn.cycles.passes import drain_exchanges, pe_streams
 
 __all__ = ["References", "pass_references"]
 

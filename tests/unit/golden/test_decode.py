@@ -160,6 +160,8 @@ def test_no_flipped_bit_of_an_sram_is_decoded_to_the_same_network(
     row = where % len(srams[name])
     width = {"codebook": 16, "bias": 32}.get(name.split("/")[-1], 17 if "ptr" in name else 0)
     assume(bit < width)
+    # The last column may end later, among the unused slots: they are padding.
+    assume(not name.endswith("ptr_even") or row < len(srams[name]) - 1)
     srams[name][row, 0] ^= np.uint64(1 << bit)
     try:
         decoded = decode([Loading(srams)], params, placement)

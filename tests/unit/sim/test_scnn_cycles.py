@@ -19,7 +19,7 @@ from zeroskip.compiler.scnn.tiles import encode_tiles
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.sim.scnn.cycles.acts import ActStorage
-from zeroskip.sim.scnn.cycles.drain import drain_exchanges, pe_streams
+from zeroskip.sim.scnn.cycles.passes import drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
 
 TINY, TILE = PRESETS["tiny"], PRESETS["tile"]

@@ -22,8 +22,7 @@ from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.sim.result import Result
 from zeroskip.sim.run import quantize, run
-from zeroskip.sim.scnn.cycles.drain import drain_exchanges, pe_streams
-from zeroskip.sim.scnn.cycles.passes import PassTrace
+from zeroskip.sim.scnn.cycles.passes import PassTrace, drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
 from zeroskip.sim.scnn.cycles.trace import trace_cnn_image
 from zeroskip.sim.trace import write_trace

@@ -19,9 +19,9 @@ from zeroskip.sim.machine import Selection, machine
 from zeroskip.sim.result import Result
 from zeroskip.sim.run import run_planes
 from zeroskip.sim.scnn.cycles.image import run_cnn_image
-from zeroskip.sim.scnn.differences import ConvDifference, StoreDifference
 from zeroskip.sim.scnn.job import scnn_result
 from zeroskip.sim.scnn.rtl_files import BlockStore, ScnnResult
+from zeroskip.sim.scnn.stores import ConvDifference, StoreDifference
 from zeroskip.sim.scnn.walk import map_pass
 from zeroskip.sim.verify import compare_raw
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.flow.host.board import Board
-from zeroskip.flow.host.errors import HostError
+from zeroskip.flow.host.line import HostError
 from zeroskip.hw.board.protocol import params_digest
 from zeroskip.hw.common.control import Control
 from zeroskip.hw.eie.host import Space, counter_row, place_of, stall_classes

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.flow.host.codec import Answer, Frames, answer, request
-from zeroskip.flow.host.errors import AnswerError, HostError, NoAnswerError
-from zeroskip.flow.host.line import Line
+from zeroskip.flow.host.line import AnswerError, HostError, Line, NoAnswerError
 from zeroskip.hw.board.protocol import (
     ARGUMENT_BYTES,
     CRC_BYTES,

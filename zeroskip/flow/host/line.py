@@ -1,4 +1,4 @@
-"""A serial port."""
+"""A serial port, and what goes wrong there."""
 
 import errno
 import time
@@ -6,15 +6,37 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from zeroskip.flow.host.errors import HostError
+from zeroskip.base.errors import ZeroskipError
 
-__all__ = ["BAUD", "Line"]
+__all__ = ["BAUD", "AnswerError", "HostError", "Line", "NoAnswerError"]
 
 BAUD = 1_000_000
 """What boards are built for unless told otherwise."""
 
 _STEP = 0.02
 """Seconds, of the machine, between looks at a clock."""
+
+
+class HostError(ZeroskipError):
+    """The board, or the way to it, does not do what was asked."""
+
+
+class NoAnswerError(HostError):
+    """Nothing, or nothing readable, came back in time."""
+
+
+class AnswerError(HostError):
+    """The board refused a request, and has executed nothing of it.
+
+    Parameters
+    ----------
+    message : the sentence for the user.
+    status : what the board said, see :class:`.Status`.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Line:
