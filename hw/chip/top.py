@@ -1,9 +1,20 @@
 """The chip: SCNN, EIE, what hands activations over between them, and one host port."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Instance, Module, Mux, ResetSignal, Shape, Signal, Value
+from amaranth.hdl import (
+    ClockSignal,
+    Const,
+    Instance,
+    Module,
+    Mux,
+    ResetSignal,
+    Shape,
+    Signal,
+    Value,
+)
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -22,6 +33,7 @@ from zeroskip.hw.common.control import Command, Control, StatusBit
 from zeroskip.hw.common.host_port import status_word
 from zeroskip.hw.eie import formats as eie
 from zeroskip.hw.eie import host as eie_host
+from zeroskip.hw.eie.array import IDLE_ROWS
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn import formats as scnn
 from zeroskip.hw.scnn.params import ScnnParams
@@ -92,8 +104,9 @@ class Chip(wiring.Component):
         to_scnn = self._make_engine(
             m, "scnn", SCNN_MODULE, (scnn.command_layout(s), scnn.host_bits(s)), {"o_lost": lost}
         )
+        idle = {f"i_{name}": Const(0, 1) for name in IDLE_ROWS} if e.streams else {}
         to_eie = self._make_engine(
-            m, "eie", EIE_MODULE, (eie.command_layout(e), eie.host_bits(e)), {}
+            m, "eie", EIE_MODULE, (eie.command_layout(e), eie.host_bits(e)), idle
         )
         for engine, space, command in (
             (to_scnn, scnn.Space, Command.START | Mux(sequence.scnn_keep, Command.KEEP, 0)),
@@ -180,7 +193,7 @@ class Chip(wiring.Component):
         name: str,
         module: str,
         port: tuple[data.StructLayout, int],
-        others: dict[str, Signal],
+        others: Mapping[str, Value],
     ) -> _Engine:
         """Instantiate an engine, whose port has (layout of commands, bits of an answer)."""
         layout, bits = port

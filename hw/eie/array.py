@@ -23,10 +23,12 @@ from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.rows import LoadRows, StoreRows
 from zeroskip.hw.eie.scan import Scan
 
-__all__ = ["ARRAY_MODULE", "PE_MODULE", "EieArray"]
+__all__ = ["ARRAY_MODULE", "IDLE_ROWS", "PE_MODULE", "EieArray"]
 
 ARRAY_MODULE = "eie_array"
 PE_MODULE = "eie_pe"
+IDLE_ROWS = ("in_start", "rows_in__valid", "out_start", "rows_out__ready")
+"""Inputs of an array with three activation files that are 0 where no rows stream."""
 
 
 class EieArray(wiring.Component):

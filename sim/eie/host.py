@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.hw.eie.array import IDLE_ROWS
 from zeroskip.hw.eie.formats import command_layout
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
@@ -19,6 +20,9 @@ class EieHost(HostPort):
     def __init__(self, dut: Any, params: EieParams, constant: int = 0) -> None:
         super().__init__(dut, command_layout(params), constant)
         self._params = params
+        for name in IDLE_ROWS:
+            if hasattr(dut, name):
+                getattr(dut, name).value = 0
 
     async def load_acts(self, rows: NDArray[np.int64], file: int = 0) -> None:
         """Write activations, (rows, num_pes), to an activation file, from row 0 up."""

@@ -60,6 +60,7 @@ _ARRAYS = {
         queue_depth=3,
         run_bits=3,
         word_bits=16,
+        act_files=3,
         skip_padding=True,
         pointers_first=True,
         **dict[str, Any](_SMALL, num_accs=3),

@@ -13,13 +13,10 @@ from zeroskip.hw.eie.rows import LoadRows, StoreRows
 
 pytest.importorskip("pyosys")
 
-P = EieParams(num_acts=5, act_files=3)
-ROW = P.act_addr_bits
-JOB = {"start": In(1), "base": In(ROW), "rows": In(ROW + 1), "flush": In(1), "hold": In(1)}
-"""What is open in each cycle; a job that the file has no room for is not begun."""
-
 
 class _Watched(wiring.Component):
+    """What is open in each cycle; a job that the file has no room for is not begun."""
+
     start: Signal
     base: Signal
     rows: Signal
@@ -27,10 +24,22 @@ class _Watched(wiring.Component):
     hold: Signal
     bad: Signal
 
+    def __init__(self, p: EieParams, others: dict[str, wiring.Member]) -> None:
+        self._p, row = p, p.act_addr_bits
+        super().__init__({
+            "start": In(1),
+            "base": In(row),
+            "rows": In(row + 1),
+            "flush": In(1),
+            "hold": In(1),
+            "bad": Out(1),
+            **others,
+        })
+
     def _begin(self, m: Module, dut: LoadRows | StoreRows) -> Signal:
         """Connect the job; return whether one begins."""
         begins = Signal()
-        fits = (self.rows != 0) & (self.base + self.rows <= P.num_acts)
+        fits = (self.rows != 0) & (self.base + self.rows <= self._p.num_acts)
         m.d.comb += [
             begins.eq(self.start & fits & ~dut.busy & ~self.flush),
             dut.start.eq(begins),
@@ -56,20 +65,20 @@ class WatchedStore(_Watched):
 
     ready: Signal
 
-    def __init__(self, *, patient: bool = True) -> None:
+    def __init__(self, p: EieParams, *, patient: bool = True) -> None:
         self._patient = patient
-        super().__init__({**JOB, "ready": In(1), "bad": Out(1)})
+        super().__init__(p, {"ready": In(1)})
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.store = store = StoreRows(P)
+        m, row = Module(), self._p.act_addr_bits
+        m.submodules.store = store = StoreRows(self._p)
         begins = self._begin(m, store)
         m.d.comb += store.ready.eq(self.ready)
-        payload = Signal(ROW)
+        payload = Signal(row)
         with m.If(store.en):
             m.d.sync += payload.eq(store.row)  # as an SRAM does
-        following, left = Signal(ROW), Signal(ROW + 1)
-        stalled, offered, could = Signal(), Signal(ROW), Signal()
+        following, left = Signal(row), Signal(row + 1)
+        stalled, offered, could = Signal(), Signal(row), Signal()
         takes = store.valid & self.ready
         m.d.sync += [
             stalled.eq(store.valid & ~self.ready & ~self.flush),
@@ -107,25 +116,25 @@ class WatchedLoad(_Watched):
     valid: Signal
     asked: Signal
 
-    def __init__(self) -> None:
-        super().__init__({**JOB, "valid": In(1), "asked": In(ROW), "bad": Out(1)})
+    def __init__(self, p: EieParams) -> None:
+        super().__init__(p, {"valid": In(1), "asked": In(p.act_addr_bits)})
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.load = load = LoadRows(P)
+        m, num_acts = Module(), self._p.num_acts
+        m.submodules.load = load = LoadRows(self._p)
         begins = self._begin(m, load)
         m.d.comb += load.valid.eq(self.valid)
-        coming, following = Signal(P.num_acts), Signal(ROW)
+        coming, following = Signal(num_acts), Signal.like(load.row)
         with m.If(load.en):
             m.d.sync += [coming.bit_select(load.row, 1).eq(0), following.eq(following + 1)]
         with m.If(begins):
             m.d.sync += [
                 following.eq(self.base),
-                coming.eq(((1 << self.rows) - 1)[: P.num_acts] << self.base),
+                coming.eq(((1 << self.rows) - 1)[:num_acts] << self.base),
             ]
         with m.If(self.flush):
             m.d.sync += coming.eq(0)
-        known = self.asked < P.num_acts
+        known = self.asked < num_acts
         lacks = load.lacks(load.file, self.asked)
         wrong = load.en & ((load.row != following) | ~coming.bit_select(load.row, 1))
         idle = load.busy & self.valid & ~self.hold & ~load.en
@@ -139,15 +148,16 @@ class WatchedLoad(_Watched):
         return m
 
 
+@pytest.mark.parametrize("num_acts", [2, 4, 5])
 @pytest.mark.parametrize("design", [WatchedStore, WatchedLoad])
 def test_rows_stream_in_order(
-    design: type[WatchedStore] | type[WatchedLoad], tmp_path: Path
+    design: type[WatchedStore] | type[WatchedLoad], num_acts: int, tmp_path: Path
 ) -> None:
-    answer = prove(design(), tmp_path)
+    answer = prove(design(EieParams(num_acts=num_acts, act_files=3)), tmp_path)
     assert "Property proved." in answer, answer[-2000:]
 
 
 def test_the_proof_can_fail(tmp_path: Path) -> None:
     """A row is not there in the cycle after a job begins."""
-    answer = prove(WatchedStore(patient=False), tmp_path)
+    answer = prove(WatchedStore(EieParams(num_acts=4, act_files=3), patient=False), tmp_path)
     assert "was asserted in frame" in answer, answer[-2000:]
