@@ -25,20 +25,27 @@ __all__ = ["PlaneRead"]
 
 class _State(enum.Enum, shape=3):
     IDLE = 0
-    RAM = 1  # ask which activation RAM holds the result
+    RAM = 1  # which activation RAM holds the result
     PE = 2
-    ENTRY = 3  # ask the directory for a channel
-    WORD = 4  # ask for a word of activations
-    ANSWER = 5
-    WALK = 6
+    ENTRY = 3  # wait for the directory entry of a channel
+    WORD = 4  # wait for a word of activations
+    WALK = 5
+    DROP = 6  # a word that holds nothing of the plane
     END = 7  # the last value is still to be taken
+
+
+class _Question(enum.Enum, shape=2):
+    STATUS = 0
+    ENTRY = 1
+    WORD = 2
 
 
 class PlaneRead(wiring.Component):
     """Reads SCNN's outputs, and gives one position a cycle.
 
     The order is: PEs by number, directory entries of a PE, rows and columns of its tile that lie
-    in the plane. It is a host of the array, and works while that does not run.
+    in the plane. It is a host of the array, and works while that does not run. What comes next of a
+    PE is asked for while positions are given; its answer waits at the array's port.
 
     Members
     -------
@@ -73,10 +80,13 @@ class PlaneRead(wiring.Component):
         m.submodules.pe_walk = pes = PeWalk(p, plane_layout(p))
         state = Signal(_State)
         ram = Signal()
-        channel = Signal(p.channel_bits + 1)
+        # Directory entries of the PE that have come; the next word.
+        entries = Signal(p.channel_bits + 1)
+        address = Signal(p.act_addr_bits)
+        asking = Signal()
+        question = Signal(_Question)
         # The next stored entry: its lane in ``word``, and how many are left with it.
         word = Signal(act_word_layout(p))
-        address = Signal(p.act_addr_bits)
         lane = Signal(address_bits(p.mult_i))
         left = Signal(p.act_count_bits)
         base = Signal(p.acc_addr_bits + 1)
@@ -103,24 +113,63 @@ class PlaneRead(wiring.Component):
         ]
         step = self._give(m, found, Mux(hit, entry.value, 0), state)
 
+        all_came = entries == plane.channels
+        answer, answered = self.rsp.payload, Signal()
+        layout = directory_layout(p)
+        where = data.View(layout, answer[: layout.size])
+
+        def ask(what: _Question) -> None:
+            m.d.sync += [asking.eq(1), question.eq(what)]
+
         def next_pe() -> None:
             m.d.comb += pes.step.eq(1)
             m.d.sync += state.eq(Mux(pes.last, _State.END, _State.PE))
 
+        row_of_entry = Cat((plane.base + entries)[: p.channel_bits], ram)
+        self._send(m, asking, question, pes.pe, row_of_entry, Cat(address, ram))
+        m.d.comb += answered.eq(self.rsp.valid & self.rsp.ready)
         with m.Switch(state):
             with m.Case(_State.IDLE), m.If(self.go):
+                ask(_Question.STATUS)
                 m.d.sync += state.eq(_State.RAM)
+            with m.Case(_State.RAM):
+                m.d.comb += self.rsp.ready.eq(1)
+                with m.If(answered):
+                    source = (answer & StatusBit.SOURCE).any()
+                    m.d.sync += [ram.eq(source ^ ~plane.swapped), state.eq(_State.PE)]
             with m.Case(_State.PE):
-                m.d.sync += channel.eq(0)
+                m.d.sync += entries.eq(0)
                 with m.If((pes.columns != 0) & (pes.rows != 0) & (plane.channels != 0)):
+                    ask(_Question.ENTRY)
                     m.d.sync += state.eq(_State.ENTRY)
                 with m.Else():
                     next_pe()
+            with m.Case(_State.ENTRY):
+                m.d.comb += self.rsp.ready.eq(1)
+                with m.If(answered):
+                    m.d.sync += [address.eq(where.start), left.eq(where.count), lane.eq(0)]
+                    m.d.sync += [x.eq(0), y.eq(0), row_start.eq(0), base.eq(0)]
+                    m.d.sync += entries.eq(entries + 1)
+                    with m.If(where.count != 0):
+                        ask(_Question.WORD)
+                        m.d.sync += state.eq(_State.WORD)
+                    with m.Else():
+                        m.d.sync += state.eq(_State.WALK)
+                        with m.If(entries + 1 != plane.channels):
+                            ask(_Question.ENTRY)
+            with m.Case(_State.WORD):
+                m.d.comb += self.rsp.ready.eq(1)
+                with m.If(answered):
+                    m.d.sync += [word.eq(answer), address.eq(address + 1), state.eq(_State.WALK)]
+                    with m.If(left > p.mult_i):
+                        ask(_Question.WORD)
+                    with m.Elif(~all_came):
+                        ask(_Question.ENTRY)
             with m.Case(_State.WALK):
                 with m.If(behind | (step & hit)):
                     m.d.sync += [left.eq(left - 1), base.eq(stored + 1), lane.eq(lane + 1)]
                     with m.If(lane == p.mult_i - 1):
-                        m.d.sync += [lane.eq(0), address.eq(address + 1)]
+                        m.d.sync += lane.eq(0)
                         with m.If(left != 1):
                             m.d.sync += state.eq(_State.WORD)
                 with m.If(step):
@@ -132,24 +181,21 @@ class PlaneRead(wiring.Component):
                             row_start.eq(row_start + plane.y_stride),
                         ]
                         with m.If(y == pes.rows - 1):
-                            m.d.sync += [channel.eq(channel + 1), state.eq(_State.ENTRY)]
-                            with m.If(channel == plane.channels - 1):
+                            # More words have been asked for if more is left than is in this one.
+                            with m.If(left > p.mult_i - lane):
+                                m.d.sync += state.eq(_State.DROP)
+                            with m.Elif(all_came):
                                 next_pe()
-        after = self._ask(m, state, pes.pe, plane.base + channel, address, ram)
-        with m.If((state == _State.ANSWER) & self.rsp.valid):
-            answer = self.rsp.payload
-            with m.Switch(after):
-                with m.Case(_State.RAM):
-                    source = (answer & StatusBit.SOURCE).any()
-                    m.d.sync += [ram.eq(source ^ ~plane.swapped), state.eq(_State.PE)]
-                with m.Case(_State.ENTRY):
-                    layout = directory_layout(p)
-                    where = data.View(layout, answer[: layout.size])
-                    m.d.sync += [address.eq(where.start), left.eq(where.count), lane.eq(0)]
-                    m.d.sync += [x.eq(0), y.eq(0), row_start.eq(0), base.eq(0)]
-                    m.d.sync += state.eq(Mux(where.count == 0, _State.WALK, _State.WORD))
-                with m.Case(_State.WORD):
-                    m.d.sync += [word.eq(answer), state.eq(_State.WALK)]
+                            with m.Else():
+                                m.d.sync += state.eq(_State.ENTRY)
+            with m.Case(_State.DROP):
+                m.d.comb += self.rsp.ready.eq(1)
+                with m.If(answered):
+                    with m.If(all_came):
+                        next_pe()
+                    with m.Else():
+                        ask(_Question.ENTRY)
+                        m.d.sync += state.eq(_State.ENTRY)
         return m
 
     def _give(self, m: Module, found: Value, value: Value, state: Any) -> Value:
@@ -173,29 +219,24 @@ class PlaneRead(wiring.Component):
             m.d.sync += [held.eq(0), state.eq(_State.IDLE)]
         return taken
 
-    def _ask(
-        self, m: Module, state: Any, pe: Value, entry: Value, address: Value, ram: Value
-    ) -> Any:
-        """Send what is asked in ``state``; return the state in which it was."""
-        p, ask = self._p, self.cmd.payload.command
-        after = Signal(_State)
-        asking = (state == _State.RAM) | (state == _State.ENTRY) | (state == _State.WORD)
+    def _send(
+        self, m: Module, asking: Signal, question: Any, pe: Value, entry: Value, word: Value
+    ) -> None:
+        """Send the question, with the number of a directory entry or of a word and its RAM."""
+        fields = self.cmd.payload.command
         m.d.comb += [
-            self.rsp.ready.eq(1),
             self.cmd.valid.eq(asking),
             self.cmd.payload.pe.eq(pe),
             # Said, or the Verilog would have them in a block that nothing ever triggers.
-            ask.write.eq(0),
-            ask.data.eq(0),
+            fields.write.eq(0),
+            fields.data.eq(0),
         ]
-        with m.Switch(state):
-            with m.Case(_State.RAM):
-                m.d.comb += [ask.space.eq(Space.CONTROL), ask.addr.eq(Control.STATUS)]
-            with m.Case(_State.ENTRY):
-                row = entry[: p.channel_bits]
-                m.d.comb += [ask.space.eq(Space.DIRECTORY), ask.addr.eq(Cat(row, ram))]
-            with m.Case(_State.WORD):
-                m.d.comb += [ask.space.eq(Space.ACT), ask.addr.eq(Cat(address, ram))]
-        with m.If(asking & self.cmd.ready):
-            m.d.sync += [after.eq(state), state.eq(_State.ANSWER)]
-        return after
+        with m.Switch(question):
+            with m.Case(_Question.STATUS):
+                m.d.comb += [fields.space.eq(Space.CONTROL), fields.addr.eq(Control.STATUS)]
+            with m.Case(_Question.ENTRY):
+                m.d.comb += [fields.space.eq(Space.DIRECTORY), fields.addr.eq(entry)]
+            with m.Default():
+                m.d.comb += [fields.space.eq(Space.ACT), fields.addr.eq(word)]
+        with m.If(self.cmd.valid & self.cmd.ready):
+            m.d.sync += asking.eq(0)

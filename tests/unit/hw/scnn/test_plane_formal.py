@@ -90,7 +90,8 @@ class WatchedRead(wiring.Component):
 
     Members
     -------
-    go, fields, answer, answered, asks, ready : In, left open; the fields are kept from ``go`` on.
+    go, fields, answer, answered, asks, ready : In, left open; the fields are kept from ``go`` on,
+        and there are no answers but to questions.
     bad : Out, a value or a question was taken back or changed.
     """
 
@@ -118,12 +119,17 @@ class WatchedRead(wiring.Component):
         begins = self.go & ~dut.busy
         with m.If(begins):
             m.d.sync += kept.eq(self.fields)
+        asked = Signal()
+        with m.If(dut.cmd.valid & dut.cmd.ready):
+            m.d.sync += asked.eq(1)
+        with m.If(dut.rsp.valid & dut.rsp.ready):
+            m.d.sync += asked.eq(0)
         value, question = dut.o.payload.as_value(), dut.cmd.payload.as_value()
         m.d.comb += [
             dut.go.eq(begins),
             dut.plane.eq(kept),
             dut.rsp.payload.eq(self.answer),
-            dut.rsp.valid.eq(self.answered),
+            dut.rsp.valid.eq(self.answered & asked),
             dut.cmd.ready.eq(self.asks),
             dut.o.ready.eq(self.ready),
             self.bad.eq(_taken_back(m, dut.o, value) | _taken_back(m, dut.cmd, question)),
