@@ -41,7 +41,7 @@ def main() -> None:
             image = compile_quantized(
                 network,
                 {"eie": preset.params},
-                options={"placement": preset.placement},
+                options=preset.options,
                 name=layer.name,
             )
             cycles, rate = array_rate(image.part("eie"), [x.astype(np.int64)])

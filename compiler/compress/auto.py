@@ -184,8 +184,8 @@ def next_scale(attempts: list[Attempt], goal: Auto) -> float:
             return last.scale * 0.97 * last.ratio / goal.target_ratio
         # Small enough, but not right enough: as large as allowed.
         return last.scale * max(1.02, 0.98 * last.ratio / goal.target_ratio)
-    right = [one.scale for one in attempts if one.met]
-    wrong = [one.scale for one in attempts if not one.met]
+    right = [attempt.scale for attempt in attempts if attempt.met]
+    wrong = [attempt.scale for attempt in attempts if not attempt.met]
     if right and wrong:
         return math.sqrt(min(right) * max(wrong))
     return 0.7 * min(right) if right else 1.6 * max(wrong)

@@ -46,8 +46,8 @@ def share_weights(weight: torch.Tensor, count: int, init: Init = "linear", seed:
         start = start_centroids(nonzero, count, init, seed)
         values = np.unique(cluster(nonzero, count, start))
         codes[flat != 0] = np.searchsorted((values[1:] + values[:-1]) / 2, nonzero) + 1
-    held = torch.from_numpy(codes.reshape(weight.shape)).to(weight.device)
-    return Shared(held, torch.from_numpy(values).to(weight))
+    shaped = torch.from_numpy(codes.reshape(weight.shape)).to(weight.device)
+    return Shared(shaped, torch.from_numpy(values).to(weight))
 
 
 def share_layers(module: nn.Module, share: Share, seed: int = 0) -> None:

@@ -87,8 +87,6 @@ def compare(
     stages: Stages,
     variants: dict[str, dict[str, Any]],
     measure: Measure | None = None,
-    *,
-    on_outcome: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
     """Compress the float network of ``stages`` in each way, in a folder of its own.
 
@@ -97,7 +95,6 @@ def compare(
     stages : whose folder holds the float network, or gets it.
     variants : settings by name; what is done already is not done again.
     measure : of the result; None where it is not wanted.
-    on_outcome : called with each result.
     """
     stages.run_base()
     example, outcomes = stages.task.example(), []
@@ -120,6 +117,4 @@ def compare(
                 references=None if cost is None else cost.references,
             )
         )
-        if on_outcome is not None:
-            on_outcome(outcomes[-1])
     return outcomes

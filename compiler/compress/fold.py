@@ -201,11 +201,11 @@ def _take_in(layer: Layer, scale: torch.Tensor, shift: torch.Tensor, side: str) 
         by_input = scale.repeat_interleave(times), shift.repeat_interleave(times)
         # Output channels of a group read the input channels of that group.
         scales, shifts = (
-            one
+            numbers
             .reshape(groups, 1, -1)
             .expand(groups, len(weight) // groups, -1)
             .reshape(len(weight), -1, *[1] * (weight.dim() - 2))
-            for one in by_input
+            for numbers in by_input
         )
         bias = bias + (weight * shifts).flatten(1).sum(1)
         new = weight * scales

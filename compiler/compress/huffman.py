@@ -87,17 +87,17 @@ def decode(data: bytes, lengths: NDArray[np.uint8], count: int) -> NDArray[np.ui
         # Codes that the chunk cuts off are left for the next one.
         last = len(steps) - (width if position + _CHUNK < len(bits) else 0)
         starts: list[int] = []
-        at = 0
-        while at < last and done + len(starts) < count:
-            if not steps[at]:
+        place = 0
+        while place < last and done + len(starts) < count:
+            if not steps[place]:
                 raise InputError("a bit stream has a code that its table does not have")
-            starts.append(at)
-            at += steps[at]
+            starts.append(place)
+            place += steps[place]
         if not starts:
             raise InputError(f"a bit stream ends after {done} of {count} symbols")
         found[done : done + len(starts)] = symbol_of[windows[starts]]
         done += len(starts)
-        position += at
+        position += place
     if position > len(bits) or len(bits) - position >= 8 or bits[position:].any():
         raise InputError(f"a bit stream of {count} symbols is {len(bits)} bits, not {position}")
     return found

@@ -30,12 +30,12 @@ def plain_module(module: nn.Module) -> nn.Module:
                 remove_spectral_norm(part, hook.name)
                 _forget_spectral_norm(part)
         for name, _ in list(part.named_buffers(recurse=False)):
-            held = name.removesuffix(_MASK)
-            if name.endswith(_MASK) and hasattr(part, held + _ORIGINAL):
-                prune.remove(part, held)
+            masked = name.removesuffix(_MASK)
+            if name.endswith(_MASK) and hasattr(part, masked + _ORIGINAL):
+                prune.remove(part, masked)
                 with torch.no_grad():
                     # Masks multiply, which leaves -0.0 where a negative weight was.
-                    tensor = part.get_parameter(held)
+                    tensor = part.get_parameter(masked)
                     tensor[tensor == 0] = 0.0
     return bake(module)
 
@@ -64,12 +64,12 @@ def plain_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
                 continue
             stem = name.removesuffix(parts[0])
             found = [state.get(stem + part) for part in parts]
-            given = [one for one in found if one is not None]
+            given = [tensor for tensor in found if tensor is not None]
             if len(given) == len(parts):
                 try:
                     plain[stem + whole] = make(*given)
                 except RuntimeError as error:
-                    shapes = ", ".join(str(tuple(one.shape)) for one in given)
+                    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in given)
                     raise InputError(
                         f"{name!r} and what it is combined with do not fit: they are {shapes}"
                     ) from error
@@ -90,7 +90,7 @@ def _is_part(name: str, parts: Sequence[str], state: Mapping[str, torch.Tensor])
     """Say whether ``name`` is one of the tensors that a weight is made of."""
     for part in parts:
         stem = name.removesuffix(part)
-        if name.endswith(part) and all(stem + one in state for one in parts):
+        if name.endswith(part) and all(stem + other in state for other in parts):
             return True
     return False
 

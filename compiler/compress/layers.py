@@ -204,20 +204,20 @@ def _lists(part: nn.Module) -> nn.ModuleDict:
 def _release(part: nn.Module, name: str) -> None:
     if not parametrize.is_parametrized(part, name):
         return
-    held = _lists(part)[name]
+    holder = _lists(part)[name]
     ties = [
-        (one, key)
-        for one, key in getattr(part, _TIES, ())
-        if parametrize.is_parametrized(one, key) and _lists(one)[key] is held
+        (place, key)
+        for place, key in getattr(part, _TIES, ())
+        if parametrize.is_parametrized(place, key) and _lists(place)[key] is holder
     ]
-    for one, key in ties:
+    for place, key in ties:
         # What holds all of them is taken out once, below.
         nothing = nn.Parameter(torch.zeros(0))
-        _lists(one)[key] = parametrize.ParametrizationList([nn.Identity()], nothing)
-        _remove(one, key)
+        _lists(place)[key] = parametrize.ParametrizationList([nn.Identity()], nothing)
+        _remove(place, key)
     _remove(part, name)
-    for one, key in ties:
-        one.register_parameter(key, part.get_parameter(name))
+    for place, key in ties:
+        place.register_parameter(key, part.get_parameter(name))
 
 
 def _remove(part: nn.Module, name: str) -> None:

@@ -32,11 +32,9 @@ def make_mask(
         which go to one PE (load-balance-aware pruning: Han et al., "ESE", FPGA 2017, section 3).
     """
     magnitude = weight.detach().abs()
-    if not balance_pes:
-        return _largest(magnitude, density, granularity) & (magnitude > 0)
     mask = torch.zeros_like(magnitude, dtype=torch.bool)
-    for pe in range(min(balance_pes, len(magnitude))):
-        mask[pe::balance_pes] = _largest(magnitude[pe::balance_pes], density, granularity)
+    for kept, part in zip(_by_pe(mask, balance_pes), _by_pe(magnitude, balance_pes), strict=True):
+        kept.copy_(_largest(part, density, granularity))
     return mask & (magnitude > 0)
 
 
@@ -47,11 +45,8 @@ def kept_weights(
     balance_pes: int = 0,
 ) -> int:
     """Return how many weights :func:`make_mask` keeps at most, counted without looking at them."""
-    parts = [weight]
-    if balance_pes:
-        parts = [weight[pe::balance_pes] for pe in range(min(balance_pes, len(weight)))]
     total = 0
-    for part in parts:
+    for part in _by_pe(weight, balance_pes):
         groups = group_sums(part, granularity).numel()
         wide = granularity == "vector" and part.dim() == 2
         size = VECTOR if wide else part.numel() // max(1, groups)
@@ -76,6 +71,12 @@ def group_sums(magnitude: torch.Tensor, granularity: Granularity) -> torch.Tenso
     if magnitude.dim() == 2:
         return _in_vectors(magnitude).sum(2).flatten()
     return magnitude.sum(-1).flatten()
+
+
+def _by_pe(tensor: torch.Tensor, balance_pes: int) -> list[torch.Tensor]:
+    """Return the rows of each PE as views; all rows if ``balance_pes`` is 0."""
+    count = balance_pes or 1
+    return [tensor[pe::count] for pe in range(min(count, len(tensor)))]
 
 
 def _largest(magnitude: torch.Tensor, density: float, granularity: Granularity) -> torch.Tensor:

@@ -162,7 +162,9 @@ def pack_state(
         parameters=count,
         ratio=4 * count / len(data),
         layers=tuple(
-            _size(layers[one.name], state[one.name], one) for one in stored if one.name in layers
+            _size(layers[tensor.name], state[tensor.name], tensor)
+            for tensor in stored
+            if tensor.name in layers
         ),
         warnings=tuple(warnings),
     )

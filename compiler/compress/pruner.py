@@ -60,8 +60,7 @@ class Pruner:
         self._reach(self._prune.rounds)
         notes: list[str] = []
         for name, layer in self._layers.items():
-            kept = int(torch.count_nonzero(layer.weight.detach()))
-            pes = self._prune.balance_pes if isinstance(layer, nn.Linear) else 0
+            kept, pes = int(torch.count_nonzero(layer.weight.detach())), self._pes(layer)
             most = kept_weights(layer.weight, self._densities[name], self._prune.granularity, pes)
             if kept > most:
                 raise ZeroskipError(
@@ -91,10 +90,14 @@ class Pruner:
     @torch.no_grad()
     def _mask(self, layer: Layer, density: float) -> None:
         # A checkpoint that was loaded has put masks of its own in place.
-        (held,) = layer.get_submodule("parametrizations.weight").children()
-        pes = self._prune.balance_pes if isinstance(layer, nn.Linear) else 0
-        if isinstance(held, Masked):
-            held.mask.copy_(make_mask(layer.weight, density, self._prune.granularity, pes))
+        (holder,) = layer.get_submodule("parametrizations.weight").children()
+        if isinstance(holder, Masked):
+            granularity = self._prune.granularity
+            holder.mask.copy_(make_mask(layer.weight, density, granularity, self._pes(layer)))
+
+    def _pes(self, layer: Layer) -> int:
+        """Return the PEs that the rows of a layer are balanced between; 0: they are not."""
+        return self._prune.balance_pes if isinstance(layer, nn.Linear) else 0
 
 
 def choose_densities(module: nn.Module, task: Task, config: Config) -> dict[str, float]:

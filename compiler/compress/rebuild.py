@@ -73,7 +73,7 @@ class _Network(nn.Module):
             (down, across), after = node.padding, node.after
             if after is not None:
                 sides = (across, after[1], down, after[0])
-                inputs = tuple(functional.pad(one, sides) for one in inputs)
+                inputs = tuple(functional.pad(x, sides) for x in inputs)
             y = conv(*inputs)
         elif isinstance(node, FloatPool):
             y = _pool(node, *inputs)

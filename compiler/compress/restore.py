@@ -25,9 +25,9 @@ def restore(module: nn.Module, state: dict[str, Any]) -> None:
     try:
         for name, layer in layers_of(module).items():
             prefix = f"{name}.parametrizations.weight." if name else "parametrizations.weight."
-            held = _held(prefix, state)
-            if held is not None:
-                hold(layer, held.to(layer.weight.device))
+            holder = _holder(prefix, state)
+            if holder is not None:
+                hold(layer, holder.to(layer.weight.device))
         module.load_state_dict(state)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
@@ -60,7 +60,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(map(repr, names[:3])) + more
 
 
-def _held(prefix: str, state: dict[str, torch.Tensor]) -> nn.Module | None:
+def _holder(prefix: str, state: dict[str, torch.Tensor]) -> nn.Module | None:
     if f"{prefix}0.mask" in state:
         return Masked(state[f"{prefix}0.mask"])
     if f"{prefix}0.codes" in state:

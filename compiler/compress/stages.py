@@ -200,8 +200,8 @@ class Stages:
             module, history = self._fit("dsd", module, phase)
         # Pruned weights come back as 0, from where the dense phase moves them gently.
         module = bake(module)
-        gentle = phase.model_copy(update={"learning_rate": phase.learning_rate * phase.dense_rate})
-        module, more = self._fit("dsd-dense", module, gentle)
+        slower = phase.model_copy(update={"learning_rate": phase.learning_rate * phase.dense_rate})
+        module, more = self._fit("dsd-dense", module, slower)
         return self._finish("dsd", module, [*history, *more])
 
     def _prune(self) -> nn.Module:
@@ -210,8 +210,8 @@ class Stages:
         densities = self.densities(base)
         pruners: list[Pruner] = []
 
-        def setup(held: nn.Module) -> Pruner:
-            pruners.append(Pruner(held, densities, prune))
+        def setup(network: nn.Module) -> Pruner:
+            pruners.append(Pruner(network, densities, prune))
             return pruners[-1]
 
         module, history = self._fit("prune", module, prune, setup, frozen_copy(base))
@@ -235,22 +235,22 @@ class Stages:
         module, history = self._fit(
             "finetune", module, self.config.finetune, teacher=frozen_copy(self.base())
         )
-        return self._finish(
-            "finetune", round_rest(module) if self.config.half_rest else module, history
-        )
+        return self._finish("finetune", self._rounded(module), history)
 
     def _ttq(self) -> nn.Module:
         base = self.base()
         module = copy.deepcopy(base)
 
-        def setup(held: nn.Module) -> None:
-            for layer in layers_of(held).values():
+        def setup(network: nn.Module) -> None:
+            for layer in layers_of(network).values():
                 hold_ternary(layer, self.config.ttq.threshold)
 
         module, history = self._fit("ttq", module, self.config.ttq, setup, frozen_copy(base))
-        return self._finish(
-            "ttq", round_rest(bake(module)) if self.config.half_rest else bake(module), history
-        )
+        return self._finish("ttq", self._rounded(bake(module)), history)
+
+    def _rounded(self, module: nn.Module) -> nn.Module:
+        """Round what is not shared to 16 bits, in place, if the configuration says so."""
+        return round_rest(module) if self.config.half_rest else module
 
     def densities(self, module: nn.Module) -> dict[str, float]:
         """Return the density of each layer that the configuration asks for."""
@@ -265,11 +265,9 @@ class Stages:
         teacher: nn.Module | None = None,
     ) -> tuple[nn.Module, list[dict[str, Any]]]:
         """Train, from where it was stopped if it was."""
-        if not phase.epochs:
-            if setup is not None:
-                setup(module)
-            return module, []
         before_step = setup(module) if setup is not None else None
+        if not phase.epochs:
+            return module, []
         running = self.folder.load_running(stage)
         if running is not None:
             restore(module, running["model"])
@@ -286,8 +284,7 @@ class Stages:
             save=lambda state: self._keep(stage, module, state),
             last_good=self.folder.last_good(),
         )
-        history = trainer.run(running)
-        return module, history
+        return module, trainer.run(running)
 
     def _keep(self, stage: str, module: nn.Module, state: dict[str, Any]) -> None:
         self.folder.save_running(stage, {"model": module.state_dict(), **state})

@@ -12,6 +12,7 @@ import torch
 
 from zeroskip.base.errors import InputError
 from zeroskip.compiler.compress.importers import plain_state
+from zeroskip.compiler.compress.users_code import first_words
 
 __all__ = ["read_state"]
 
@@ -70,7 +71,7 @@ def _safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, RuntimeError, KeyError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {_line(error)}") from error
+        raise InputError(f"{path} cannot be read: {_reason(error)}") from error
 
 
 def _load(path: Path) -> Any:
@@ -131,7 +132,7 @@ def _dense(path: Path, name: str, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to_dense()
     except RuntimeError as error:
         raise InputError(
-            f"{path}: {name!r} of {tuple(tensor.shape)} cannot be made dense: {_line(error)}"
+            f"{path}: {name!r} of {tuple(tensor.shape)} cannot be made dense: {_reason(error)}"
         ) from error
 
 
@@ -140,11 +141,11 @@ def _without_prefixes(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tenso
     while True:
         for prefix in _PREFIXES:
             if all(name.startswith(prefix) for name in tensors):
-                tensors = {name.removeprefix(prefix): one for name, one in tensors.items()}
+                tensors = {name.removeprefix(prefix): t for name, t in tensors.items()}
                 break
         else:
             return tensors
 
 
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
+def _reason(error: Exception) -> str:
+    return first_words(error) or type(error).__name__

@@ -65,7 +65,6 @@ class Trainer:
         draws the same numbers as one that was never stopped.
     teacher : the network whose outputs ``phase.distill`` refers to.
     before_step : called with the number of steps done and of all, before each.
-    after_backward : called when gradients are there.
     progress : see :class:`Step`.
     save : called after each epoch with what :meth:`run` can start from.
     last_good : where that is, for the message when the loss is no number.
@@ -78,7 +77,6 @@ class Trainer:
     seed: int
     teacher: nn.Module | None = None
     before_step: Callable[[int, int], None] | None = None
-    after_backward: Callable[[], None] | None = None
     progress: Progress | None = None
     save: Callable[[dict[str, Any]], None] | None = None
     last_good: str = ""
@@ -122,8 +120,6 @@ class Trainer:
                     inputs = inputs + phase.noise * torch.randn_like(inputs)
                 with computing(self.task, inputs, targets):
                     loss = self._step(inputs, targets, layers)
-                if self.after_backward is not None:
-                    self.after_backward()
                 self._check(loss, done, epoch)
                 optimizer.step()
                 scheduler.step()
@@ -218,9 +214,9 @@ def _distance(
     """Return how far outputs are from a teacher's (Hinton et al., 2015, for classes)."""
     if targets.is_floating_point() or outputs.dim() < 2:
         return loss_of(task, outputs, aim)
-    ours = (outputs / temperature).log_softmax(1)
-    theirs = (aim / temperature).softmax(1)
-    return temperature**2 * functional.kl_div(ours, theirs, reduction="batchmean")
+    student = (outputs / temperature).log_softmax(1)
+    teacher = (aim / temperature).softmax(1)
+    return temperature**2 * functional.kl_div(student, teacher, reduction="batchmean")
 
 
 def _seed(seed: int, stage: str, epoch: int) -> int:

@@ -71,7 +71,7 @@ class Container:
 
     def shared(self, name: str) -> tuple[NDArray[np.uint8], NDArray[Any]] | None:
         """Return codes and codebook of a tensor, or None if it is not shared."""
-        stored = next(one for one in self.tensors if one.name == name)
+        stored = next(stored for stored in self.tensors if stored.name == name)
         _, codes, codebook = decode_tensor(stored)
         return None if codes is None or codebook is None else (codes, codebook)
 

@@ -52,11 +52,6 @@ class StoredTensor:
         """Name in the state dict."""
         return self.record["name"]
 
-    @property
-    def size(self) -> int:
-        """Bytes in the file, without header and checksums."""
-        return sum(len(section) for section in self.sections)
-
 
 def encode_tensor(name: str, array: NDArray[Any], dtype: str) -> StoredTensor:
     """Encode a tensor in the way that takes the fewest bytes; nothing is lost.
@@ -153,15 +148,14 @@ def check_elements(records: Sequence[Mapping[str, Any]]) -> None:
         if record["kind"] == "plain":
             width = np.dtype(DTYPES[record["store"]]).itemsize
             size = sum(record["bytes"])
-            told = (inflated_limit(size) if record["deflated"] else size) // width
+            limit = (inflated_limit(size) if record["deflated"] else size) // width
         else:
             # Each entry has a code of a bit at least.
             entries = min(record["entries"], 8 * sum(record["bytes"]))
-            told = min(elements, entries << record["run_bits"])
             # What follows the last entry is 0 in no bytes at all.
-            trailing -= elements - told
-            told = elements
-        if elements > told or trailing < 0:
+            trailing -= max(0, elements - (entries << record["run_bits"]))
+            limit = elements
+        if elements > limit or trailing < 0:
             raise ValueError(
                 f"{record['name']!r} has {elements} elements, of which its {sum(record['bytes'])} "
                 "bytes cannot tell"
@@ -217,7 +211,8 @@ def _in_runs(
 
 
 def _size(stored: StoredTensor) -> int:
-    return stored.size
+    """Return the bytes in the file, without header and checksums."""
+    return sum(len(section) for section in stored.sections)
 
 
 def _order(array: NDArray[Any], order: str) -> NDArray[Any]:

@@ -5,47 +5,29 @@ from typing import NoReturn
 
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import QuantLinear
+from zeroskip.compiler.ir.verify import check_layer, check_range
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["check_arithmetic", "check_pointers", "refuse_source_row"]
 
-_MAX_SHIFT = 63
-
 
 def check_arithmetic(layer: QuantLinear, params: EieParams) -> None:
-    """Check a layer's weights, biases, codes and shift.
+    """Check a layer, and that its numbers have as many bits as the array.
 
     Raises
     ------
     CompileError
         Naming layer, value and limits.
     """
-    for what, values, bits in (
-        ("weights", layer.codebook, params.weight_bits),
-        ("biases", layer.bias, params.acc_bits),
-    ):
-        low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-        if values.size and not (low <= values.min() and values.max() <= high):
-            raise CompileError(
-                f"{what} of layer {layer.name!r} must be from {low} to {high} ({bits} bits), "
-                f"not {values.min()} to {values.max()}"
-            )
+    check_range(layer, layer.codebook, params.weight_bits, what="weights", param="weight_bits")
+    check_range(layer, layer.bias, params.acc_bits, what="biases", param="acc_bits")
     if len(layer.codebook) != params.num_codes or layer.codebook[0] != 0:
         raise CompileError(
             f"the codebook of layer {layer.name!r} must be {params.num_codes} weights "
             f"(code_bits = {params.code_bits}), the first 0, "
             f"not {len(layer.codebook)} weights, the first {layer.codebook[0]}"
         )
-    if layer.codes.nnz and layer.codes.data.max() >= params.num_codes:
-        raise CompileError(
-            f"codes of layer {layer.name!r} must be below {params.num_codes} "
-            f"(code_bits = {params.code_bits}), not {layer.codes.data.max()}"
-        )
-    if not 0 <= layer.shift <= _MAX_SHIFT:
-        raise CompileError(
-            f"the shift of layer {layer.name!r} (in_frac + weight_frac - out_frac) must be from "
-            f"0 to {_MAX_SHIFT}, not {layer.shift}"
-        )
+    check_layer(layer)
 
 
 def check_pointers(params: EieParams) -> None:

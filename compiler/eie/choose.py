@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.eie.window import window_rows
 from zeroskip.compiler.engine import FreeParams
 from zeroskip.compiler.ir.graph import FloatLinear
 from zeroskip.compiler.passes.share import bits_for, distinct_values
@@ -105,7 +106,7 @@ def _with_run_bits(params: EieParams, layers: Sequence[FloatLinear]) -> tuple[Ei
         patterns.append(Pattern(columns, rows))
         heights.append(-(-layer.shape[0] // params.num_pes))
     choices = run_choices(patterns, heights, params)
-    best = min(choices, key=lambda one: (one.bits, one.run_bits))
+    best = min(choices, key=lambda choice: (choice.bits, choice.run_bits))
     first, sentence = choices[0], f"run_bits = {best.run_bits}: about {best}"
     if best != first:
         sentence += f"; {first.run_bits} would take {first}"
@@ -129,12 +130,10 @@ def run_choices(
     entries = np.zeros((len(widths), params.num_pes), np.int64)
     weights = 0
     for pattern, height in zip(patterns, heights, strict=True):
-        gaps, pes = _gaps(pattern, _window(height, params), params.num_pes)
+        gaps, pes = _gaps(pattern, window_rows(max(1, height), params), params.num_pes)
         weights += gaps.size
-        for at, width in enumerate(widths):
-            entries[at] += np.bincount(pes, 1 + (gaps >> width), minlength=params.num_pes).astype(
-                np.int64
-            )
+        for counts, width in zip(entries, widths, strict=True):
+            counts += np.bincount(pes, 1 + (gaps >> width), params.num_pes).astype(np.int64)
     return tuple(
         RunChoice(
             run_bits=width,
@@ -145,12 +144,6 @@ def run_choices(
         for width, counts in zip(widths, entries, strict=True)
         for per_word in [params.word_bits // (params.code_bits + width)]
     )
-
-
-def _window(height: int, params: EieParams) -> int:
-    """Return the local rows of a pass, as :func:`.windows` cuts them."""
-    most = min(params.num_accs, params.num_biases, max(1, height))
-    return min(most, params.num_acts) if height > params.num_acts else most
 
 
 def _gaps(

@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from zeroskip.compiler.image.words import pack_lanes
 from zeroskip.hw.eie.formats import entry_shifts, pointer_layout
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["EncodedPass", "encode", "pack_entries", "pack_pointers"]
-
-_LIMB_BITS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,21 +115,12 @@ def pack_entries(
     -------
     (words, limbs) uint64, limbs of 64 bits, lowest first; unused entries are 0.
     """
-    at = entry_shifts(params)
+    shifts = entry_shifts(params)
     per_word = params.entries_per_word
-    num_words = -(-len(codes) // per_word)
-    entries = np.zeros(num_words * per_word, np.uint64)
-    entries[: len(codes)] = codes.astype(np.uint64) << np.uint64(at["code"])
-    entries[: len(codes)] |= runs.astype(np.uint64) << np.uint64(at["run"])
-    slots = entries.reshape(num_words, per_word)
-
-    words = np.zeros((num_words, -(-params.word_bits // _LIMB_BITS)), np.uint64)
-    for slot in range(per_word):
-        limb, shift = divmod(slot * at["stride"], _LIMB_BITS)
-        words[:, limb] |= slots[:, slot] << np.uint64(shift)
-        if shift + at["stride"] > _LIMB_BITS:
-            words[:, limb + 1] |= slots[:, slot] >> np.uint64(_LIMB_BITS - shift)
-    return words
+    entries = np.zeros(-(-len(codes) // per_word) * per_word, np.uint64)
+    entries[: len(codes)] = codes.astype(np.uint64) << np.uint64(shifts["code"])
+    entries[: len(codes)] |= runs.astype(np.uint64) << np.uint64(shifts["run"])
+    return pack_lanes(entries.reshape(-1, per_word), shifts["stride"], params.word_bits)
 
 
 def pack_pointers(pointers: NDArray[np.int64], params: EieParams) -> NDArray[np.uint64]:

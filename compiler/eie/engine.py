@@ -3,16 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, get_args
+from typing import ClassVar, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from zeroskip.base.fields import Field
 from zeroskip.compiler.eie.check import check_arithmetic
 from zeroskip.compiler.eie.choose import FREE, choose_params
 from zeroskip.compiler.eie.coverage import covered_rows
-from zeroskip.compiler.eie.entry import EieEntry, SegmentEntry, check_positions, check_programs
+from zeroskip.compiler.eie.entry import EieEntry, SegmentEntry, check_positions
 from zeroskip.compiler.eie.moves import segment_moves
 from zeroskip.compiler.eie.place import Placement, Strategy, is_interleaved, place
 from zeroskip.compiler.eie.presets import PRESETS
@@ -20,6 +19,7 @@ from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.eie.segment import Descriptor, Segment
 from zeroskip.compiler.engine import Engine, FreeParams, HandOver, Job, Part, Preset, SramData
 from zeroskip.compiler.image.arrays import pack_arrays, unpack_arrays
+from zeroskip.compiler.image.runs import check_programs
 from zeroskip.compiler.ir.graph import (
     FloatLinear,
     FloatNode,
@@ -30,7 +30,7 @@ from zeroskip.compiler.ir.graph import (
 from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.compiler.system.moves import Moves
 from zeroskip.hw.board.boards import BOARDS
-from zeroskip.hw.eie.formats import sram_files
+from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_files
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["ENGINE", "EiePart"]
@@ -70,7 +70,7 @@ class EiePart(Part):
     @property
     def program(self) -> tuple[Descriptor, ...]:
         """Descriptors of all segments, in order."""
-        return tuple(one for segment in self.segments for one in segment.program)
+        return tuple(step for segment in self.segments for step in segment.program)
 
     @property
     def passes(self) -> tuple[int, ...]:
@@ -84,8 +84,8 @@ class EiePart(Part):
 
     def takes(self, handed: HandOver) -> bool:
         """Say whether the input stands in the order in which another array hands it over."""
-        one = len(self.segments) == 1
-        return one and np.array_equal(self.placement[0], handed.positions)
+        at_once = len(self.segments) == 1
+        return at_once and np.array_equal(self.placement[0], handed.positions)
 
 
 class _Eie(Engine[EieParams, EiePart]):
@@ -93,10 +93,7 @@ class _Eie(Engine[EieParams, EiePart]):
     about = "Linear layers: compressed sparse columns, one multiplier per PE (ISCA 2016)"
     params = EieParams
     presets: Mapping[str, Preset[EieParams]] = {
-        **{
-            name: Preset(one.params, one.about, {"placement": one.placement})
-            for name, one in PRESETS.items()
-        },
+        **PRESETS,
         **{
             name: Preset(board.params(), f"what fits {board.about}", {"placement": "schedule"})
             for name, board in BOARDS.items()
@@ -138,7 +135,7 @@ class _Eie(Engine[EieParams, EiePart]):
         layer: QuantLayer,
     ) -> bool:
         # Between layers of a chain activations stay in the array, where nobody else can read.
-        readers = [one for one in graph.layers if before.name in one.inputs]
+        readers = [reader for reader in graph.layers if before.name in reader.inputs]
         return (
             layer.inputs == (before.name,)
             and len(readers) == 1
@@ -163,18 +160,9 @@ class _Eie(Engine[EieParams, EiePart]):
         interleaved = is_interleaved(part.placement)
         entry = EieEntry(
             placement="interleave" if interleaved else _PLACEMENT,
-            segments=tuple(
-                SegmentEntry(
-                    program=segment.program,
-                    passes=segment.passes,
-                    srams=tuple(segment.srams),
-                    load=segment.load,
-                    store=segment.store,
-                )
-                for segment in part.segments
-            ),
+            segments=tuple(SegmentEntry.of(segment) for segment in part.segments),
         )
-        arrays = {f"placement_{at}": one for at, one in enumerate(part.placement)}
+        arrays = {f"placement_{n}": positions for n, positions in enumerate(part.placement)}
         return entry, {} if interleaved else {_PLACEMENT: pack_arrays(arrays)}
 
     def restore(
@@ -190,22 +178,15 @@ class _Eie(Engine[EieParams, EiePart]):
         for layer in graph.layers:
             check_arithmetic(layer, params)
         placement = self._placement(entry, graph, params, read)
-        for index, (at, rows) in enumerate(
-            zip(placement, covered_rows(entry.segments), strict=True)
-        ):
-            check_positions(index, at, rows * params.num_pes)
-        loaded = srams([one.srams for one in entry.segments])
+        heights = covered_rows(entry.segments)
+        for index, (positions, rows) in enumerate(zip(placement, heights, strict=True)):
+            check_positions(index, positions, rows * params.num_pes)
+        loaded = srams([segment.srams for segment in entry.segments])
         segments = tuple(
-            Segment(
-                program=one.program,
-                passes=one.passes,
-                srams=held,
-                load=one.load,
-                store=one.store,
-            )
-            for one, held in zip(entry.segments, loaded, strict=True)
+            segment.run(Segment, contents)
+            for segment, contents in zip(entry.segments, loaded, strict=True)
         )
-        check_programs(segments, params)
+        check_programs(segments, "segments", descriptor_layout(params), DESCRIPTOR_WORDS)
         return EiePart(params, graph, placement, segments)
 
     def _placement(
@@ -218,12 +199,9 @@ class _Eie(Engine[EieParams, EiePart]):
         if entry.placement == "interleave":
             return place(graph, params, "interleave")
         sizes = [graph.layers[0].shape[1], *(layer.shape[0] for layer in graph.layers)]
-        arrays = unpack_arrays(
-            read(_PLACEMENT),
-            {f"placement_{at}": (np.int64, (size,)) for at, size in enumerate(sizes)},
-        )
-        placement: list[NDArray[Any]] = [arrays[f"placement_{at}"] for at in range(len(sizes))]
-        return tuple(placement)
+        expected = {f"placement_{n}": (np.int64, (size,)) for n, size in enumerate(sizes)}
+        arrays = unpack_arrays(read(_PLACEMENT), expected)
+        return tuple(arrays[name] for name in expected)
 
     def files(self, params: EieParams) -> Mapping[str, tuple[int, int]]:
         return sram_files(params)
@@ -234,7 +212,7 @@ class _Eie(Engine[EieParams, EiePart]):
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
         entry = EieEntry.model_validate_json(raw)
         placed = [] if entry.placement == "interleave" else [_PLACEMENT]
-        return [one.srams for one in entry.segments], placed
+        return [segment.srams for segment in entry.segments], placed
 
 
 ENGINE = _Eie()

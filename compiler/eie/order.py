@@ -76,13 +76,13 @@ def _order(
         group = turns[place]
         first = head[group]
         best, least = first, np.float32(np.inf)
-        for at in range(first, min(first + _WINDOW, bounds[group + 1])):
-            column = waiting[at]
+        for turn in range(first, min(first + _WINDOW, bounds[group + 1])):
+            column = waiting[turn]
             cost = own[column]
             for pe in range(num_pes):
                 cost += 2 * ahead[pe] * work[column, pe]
             if cost < least:
-                best, least = at, cost
+                best, least = turn, cost
         column = waiting[best]
         waiting[best] = waiting[first]
         head[group] = first + 1

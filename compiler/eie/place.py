@@ -73,13 +73,13 @@ def place(
     for layer, often in zip(layers, activity, strict=True):
         positions.append(_balance(layer, often, num_pes))
     if strategy == "schedule":
-        for at, (layer, often) in enumerate(zip(layers, activity, strict=True)):
-            work = _work(layer, often, positions[at + 1] % num_pes, num_pes)
-            if at == 0:
+        for number, (layer, often) in enumerate(zip(layers, activity, strict=True)):
+            work = _work(layer, often, positions[number + 1] % num_pes, num_pes)
+            if number == 0:
                 positions[0][order_columns(work)] = np.arange(layer.shape[1])
             else:
-                pes = positions[at] % num_pes
-                positions[at] = order_columns_of_pes(work, pes) * num_pes + pes
+                pes = positions[number] % num_pes
+                positions[number] = order_columns_of_pes(work, pes) * num_pes + pes
     return tuple(positions)
 
 

@@ -1,28 +1,11 @@
 """Named arrays, with the placement that goes with them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from zeroskip.compiler.eie.place import Strategy
+from zeroskip.compiler.engine import Preset
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["DEFAULT_PRESET", "PRESETS", "Preset"]
-
-
-@dataclass(frozen=True)
-class Preset:
-    """An array and how networks are placed on it.
-
-    Parameters
-    ----------
-    params : of the array.
-    placement : see :data:`.Strategy`.
-    about : one line for ``--help``.
-    """
-
-    params: EieParams
-    placement: Strategy
-    about: str
-
+__all__ = ["PRESETS"]
 
 # What the paper gives of a PE (EIE, section IV and VI): 128 KB of Spmat SRAM in words of 64 bits,
 # 16,384 pointers, 2 KB of activation SRAM (here split in source and destination), 64
@@ -41,20 +24,20 @@ _PAPER = EieParams(
 )
 _BEST = replace(_PAPER, queue_depth=16, run_bits=5, pointers_first=True, skip_padding=True)
 
-DEFAULT_PRESET = "small"
-
 PRESETS = {
-    "small": Preset(EieParams(), "schedule", "8 PEs for small networks; the default"),
+    "small": Preset(
+        EieParams(), "8 PEs for small networks; the default", {"placement": "schedule"}
+    ),
     "paper": Preset(
         _PAPER,
-        "interleave",
         "64 PEs as in the EIE paper: run lengths of 4 bits, interleaved rows, queues of 8",
+        {"placement": "interleave"},
     ),
     "best": Preset(
         _BEST,
-        "schedule",
         "the paper's PEs and SRAMs: run lengths of 5 bits, pointers before queues of 16, padding "
-        "skipped, "
-        "rows balanced and columns scheduled",
+        "skipped, rows balanced and columns scheduled",
+        {"placement": "schedule"},
     ),
 }
+"""The option ``placement`` is a :data:`.Strategy`."""

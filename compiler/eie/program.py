@@ -10,12 +10,14 @@ from zeroskip.compiler.eie.check import check_arithmetic, check_pointers
 from zeroskip.compiler.eie.encode import pack_entries, pack_pointers
 from zeroskip.compiler.eie.place import Placement, local_rows
 from zeroskip.compiler.eie.plan import Draft, EntriesPart, Memory, Planner, PointersPart
-from zeroskip.compiler.eie.segment import Segment, program_words
+from zeroskip.compiler.eie.segment import Segment
 from zeroskip.compiler.eie.window import Window, windows
 from zeroskip.compiler.engine import SramData
+from zeroskip.compiler.image.runs import only_changes
+from zeroskip.compiler.image.words import program_words, unsigned_field
 from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.hw.common.formats import bias_word
-from zeroskip.hw.eie.formats import sram_files
+from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_files
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["build"]
@@ -63,18 +65,16 @@ def build(
             progress(done, total)
 
     segments: list[Segment] = []
-    held: dict[str, NDArray[np.uint64]] = {}
     for draft in planner.finish():
         *others, final = draft.program
         program = (*others, replace(final, last=True))
-        words = {"program": program_words(program, params)}
+        words = {"program": program_words(program, descriptor_layout(params), DESCRIPTOR_WORDS)}
         words |= _contents(draft, network, placement, params)
-        srams: dict[str, SramData] = {}
-        for name, (_, width) in sram_files(params).items():
-            if name in words:
-                rows = np.ascontiguousarray(words[name].reshape(-1, -(-width // 64)))
-                if name not in held or not np.array_equal(held[name], rows):
-                    held[name], srams[name] = rows, SramData(rows, width)
+        srams = {
+            name: SramData(np.ascontiguousarray(words[name].reshape(-1, -(-width // 64))), width)
+            for name, (_, width) in sram_files(params).items()
+            if name in words
+        }
         segments.append(
             Segment(
                 program=program,
@@ -84,7 +84,7 @@ def build(
                 store=draft.store,
             )
         )
-    return tuple(segments)
+    return tuple(only_changes(segments))
 
 
 def _contents(
@@ -95,7 +95,7 @@ def _contents(
     every = range(params.num_pes)
     if Memory.CODEBOOKS in draft.parts:
         books = [network.layers[layer].codebook for layer in draft.parts[Memory.CODEBOOKS]]
-        words["codebook"] = _unsigned(np.concatenate(books), params.weight_bits)
+        words["codebook"] = unsigned_field(np.concatenate(books), params.weight_bits)
     if Memory.SPMAT in draft.parts:
         words |= {f"pe_{pe}/spmat": _entries(draft.parts[Memory.SPMAT], pe, params) for pe in every}
     if Memory.POINTERS in draft.parts:
@@ -114,9 +114,9 @@ def _entries(parts: Sequence[EntriesPart], pe: int, params: EieParams) -> NDArra
     runs: list[NDArray[np.uint8]] = []
     for part in parts:
         start, ends = part.window.encoded.starts[pe], part.window.ends[pe]
-        mine = slice(start + ends[part.first], start + ends[part.after])
-        codes.append(part.window.encoded.codes[mine])
-        runs.append(part.window.encoded.runs[mine])
+        there = slice(start + ends[part.first], start + ends[part.after])
+        codes.append(part.window.encoded.codes[there])
+        runs.append(part.window.encoded.runs[there])
     return pack_entries(np.concatenate(codes), np.concatenate(runs), params)
 
 
@@ -144,8 +144,3 @@ def _bias_words(
         words[pe[here], base + local[here] - window.first] = np.array(values, np.uint64)
         base += window.rows
     return words
-
-
-def _unsigned(values: NDArray[np.int64], bits: int) -> NDArray[np.uint64]:
-    """Cut two's complement to ``bits``."""
-    return values.astype(np.int64).view(np.uint64) & np.uint64((1 << bits) - 1)

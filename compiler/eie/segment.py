@@ -1,17 +1,11 @@
 """Define descriptors, SRAM contents, and the segments that they make up."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from zeroskip.compiler.image.runs import ArrayRun
+from zeroskip.hw.common.formats import Activation
 
-from zeroskip.compiler.engine import SramData
-from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, Activation, pack
-from zeroskip.hw.eie.formats import descriptor_layout
-from zeroskip.hw.eie.params import EieParams
-
-__all__ = ["Descriptor", "Segment", "program_words"]
+__all__ = ["Descriptor", "Segment"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +28,15 @@ class Descriptor:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Segment:
+class Segment(ArrayRun):
     """One run of the hardware, and what the host does before and after it.
 
-    Accumulators, activation files, the source file and what ``srams`` does not name are as the
-    segment before left them. A vector is a layer's input or output, by rows of all PEs.
+    Accumulators, activation files and the source file are as the segment before left them. A
+    vector is a layer's input or output, by rows of all PEs.
 
     Parameters
     ----------
-    program : descriptors, in order; the last of them, and no other, has ``last``.
-    passes : the layer of each descriptor.
-    srams : what the host loads before the run, by name, see :func:`.sram_files`.
+    program, passes, srams : see :class:`.ArrayRun`.
     load : first row, and number of rows, of the input of layer ``passes[0]`` that the host then
         writes to the source file, from row 0 up; None to leave the file.
     store : first row, and number of rows, of the output of layer ``passes[-1]`` that the host
@@ -53,23 +45,5 @@ class Segment:
     """
 
     program: tuple[Descriptor, ...]
-    passes: tuple[int, ...]
-    srams: dict[str, SramData]
     load: tuple[int, int] | None
     store: tuple[int, int] | None
-
-
-def program_words(program: Sequence[Descriptor], params: EieParams) -> NDArray[np.uint64]:
-    """Pack descriptors to words of the program SRAM, two each, low half first.
-
-    Raises
-    ------
-    ValueError
-        If a field does not fit its bits.
-    """
-    halves: list[int] = []
-    for descriptor in program:
-        fields = {name: int(value) for name, value in asdict(descriptor).items()}
-        high, low = divmod(pack(descriptor_layout(params), **fields), 1 << DESCRIPTOR_WORD_BITS)
-        halves += [low, high]
-    return np.array(halves, np.uint64)

@@ -13,7 +13,7 @@ from zeroskip.compiler.eie.place import Placement, local_rows
 from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["Window", "windows"]
+__all__ = ["Window", "window_rows", "windows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +59,17 @@ def windows(network: QuantGraph, placement: Placement, params: EieParams) -> Ite
     heights = [local_rows(positions, params) for positions in placement]
     for index, layer in enumerate(network.layers):
         by_row, height = layer.codes.tocsr(), heights[index + 1]
-        step = min(params.num_accs, params.num_biases, height)
-        if height > params.num_acts:  # then the host takes windows out of a file
-            step = min(step, params.num_acts)
+        step = window_rows(height, params)
         for first in range(0, height, step):
             window = first, min(first + step, height)
             yield from _encoded(network, index, by_row, placement, window, params)
+
+
+def window_rows(height: int, params: EieParams) -> int:
+    """Return the most local rows of a window, of a layer that has ``height``."""
+    rows = min(params.num_accs, params.num_biases, height)
+    # Of a layer with more rows than a file has, the host takes windows out of the file.
+    return min(rows, params.num_acts) if height > params.num_acts else rows
 
 
 def _encoded(

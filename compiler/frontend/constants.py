@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.frontend import ops as ops
+from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.moves import MOVES, rearranged
 from zeroskip.compiler.frontend.program import Node, Ref
 
 __all__ = ["computed"]
 
-_ONE = {
+_UNARY = {
     "abs": np.abs,
     "neg": np.negative,
     "exp": np.exp,
@@ -37,7 +37,7 @@ _ONE = {
     "ones_like": np.ones_like,
 }
 """Operators of one tensor, element by element or of its shape."""
-_TWO = {
+_BINARY = {
     "pow": np.power,
     "maximum": np.maximum,
     "minimum": np.minimum,
@@ -82,27 +82,26 @@ def computed(
     number : see :data:`.Number`.
     shapes : of the results.
     """
-    base = ops.base_name(node.op)
     first = number(next(iter(node.args.values()), None))
     with np.errstate(all="ignore"):
-        if base in MOVES and isinstance(first, np.ndarray):
-            return rearranged(node, base, first, shapes, number)
-        made = _computed(node, base, number, shapes[0])
+        if node.base in MOVES and isinstance(first, np.ndarray):
+            return rearranged(node, first, shapes, number)
+        made = _computed(node, number, shapes[0])
     return None if made is None else [np.asarray(made, np.float64)]
 
 
-def _computed(node: Node, base: str, number: ops.Number, shape: tuple[int, ...]) -> Any:
+def _computed(node: Node, number: ops.Number, shape: tuple[int, ...]) -> Any:
     """Return the first result, or None."""
-    args = node.args
+    base, args = node.base, node.args
     operands = [number(arg) for arg in args.values()]
     first = operands[0] if operands else None
     two = len(operands) > 1 and all(value is not None for value in operands[:2])
     if base in ops.SCALINGS and two:
-        return ops.arithmetic(node, base, *operands[:2])
-    if base in _TWO and two:
-        return _TWO[base](np.asarray(first, np.float64), operands[1])
+        return ops.arithmetic(node, *operands[:2])
+    if base in _BINARY and two:
+        return _BINARY[base](np.asarray(first, np.float64), operands[1])
     if base in ("cat", "concat", "stack"):
-        return _joined(node, base, number)
+        return _joined(node, number)
     if base == "where" and len(operands) == 3 and all(value is not None for value in operands):
         return np.where(np.asarray(first) != 0, operands[1], operands[2])
     if base in ("full", "zeros", "ones", "scalar_tensor", "arange", "eye"):
@@ -111,8 +110,8 @@ def _computed(node: Node, base: str, number: ops.Number, shape: tuple[int, ...])
         return None
     if base in ops.SAME:
         return first
-    if base in _ONE:
-        return _ONE[base](first)
+    if base in _UNARY:
+        return _UNARY[base](first)
     if base in ops.RELUS:
         return np.clip(first, *ops.limits(node, number))
     if base in _REDUCTIONS or base in _NORMS:
@@ -124,12 +123,12 @@ def _computed(node: Node, base: str, number: ops.Number, shape: tuple[int, ...])
     return None
 
 
-def _joined(node: Node, base: str, number: ops.Number) -> Numbers | None:
+def _joined(node: Node, number: ops.Number) -> Numbers | None:
     arrays = [number(tensor) for tensor in node.args["tensors"]]
     if any(not isinstance(array, np.ndarray) for array in arrays):
         return None
     dim = int(node.args.get("dim", 0))
-    return np.stack(arrays, dim) if base == "stack" else np.concatenate(arrays, dim)
+    return np.stack(arrays, dim) if node.base == "stack" else np.concatenate(arrays, dim)
 
 
 def _created(base: str, args: dict[str, Any], shape: tuple[int, ...]) -> Numbers | None:

@@ -1,6 +1,5 @@
 """Why the arrays cannot do what an operator does, and what to do instead."""
 
-from zeroskip.compiler.frontend.ops import base_name
 from zeroskip.compiler.frontend.program import Node
 from zeroskip.compiler.frontend.select import MOST_WEIGHTS
 
@@ -37,7 +36,7 @@ def hint(base: str) -> str:
 
 def why_not_planes(node: Node, own: tuple[int, ...], shape: tuple[int, ...]) -> str:
     """Return why the array cannot make planes of ``shape`` of those of shape ``own`` with it."""
-    base = base_name(node.op)
+    base = node.base
     before_linear = "only where nothing but reshaping stands between it and a Linear layer"
     if "pad" in base:
         return (

@@ -1,12 +1,12 @@
 """What operators add to a graph under construction."""
 
 import dataclasses
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.frontend import ops as ops
-from zeroskip.compiler.frontend import plane_ops
+from zeroskip.compiler.frontend import ops, plane_ops
 from zeroskip.compiler.frontend.moves import ZERO, Places, in_order
 from zeroskip.compiler.frontend.program import Node, Ref
 from zeroskip.compiler.frontend.values import Values, View, planes_of
@@ -19,23 +19,23 @@ __all__ = ["Layers"]
 class Layers(Values):
     """Values of a graph, with what each kind of operator makes of them."""
 
-    def _product(self, node: Node, base: str, value: str) -> View:
+    def _product(self, node: Node, value: str) -> View:
         """Add a Linear layer."""
         number, shape = self._reader.number, self._values[value].places.shape
-        weight, bias, matrix = ops.product(node, base, value, shape, number)
+        weight, bias, matrix = ops.product(node, value, shape, number)
         view = self._copied(self._values[value])
         mover = view.mover.layer if view.mover else ""
         owner = self._reader.owner(matrix, node)
         made = self._draft.linear(owner, view.tensor, weight, bias, view.places.ravel(), mover)
         return View(made, in_order(self._reader.sample_shape(node.outputs[0], node)), node)
 
-    def _clamp(self, node: Node, name: str, value: str) -> View:
+    def _clamp(self, node: Node, value: str) -> View:
         """Add a ReLU, or what has other limits: what is beyond them is cut off by two ReLUs."""
         low, high = ops.limits(node, self._reader.number)
         view = self._values[value]
         if (low or high) and (view.places == ZERO).any():
             view = self._whole(node, value)
-        draft, tensor = self._draft, view.tensor
+        draft, name, tensor = self._draft, node.layer, view.tensor
         if low is not None:
             tensor = draft.affine(name, tensor, 1.0, -low) if low else tensor
             tensor = draft.relu(name, tensor)
@@ -66,13 +66,13 @@ class Layers(Values):
         tensor = self._draft.affine(node.layer, view.tensor, *per_channel, flat=flat)
         return dataclasses.replace(view, tensor=tensor)
 
-    def _scaling(self, node: Node, base: str) -> View:
+    def _scaling(self, node: Node) -> View:
         """Add an elementwise operator: with a constant, or the sum of two tensors."""
         operands = list(node.args.values())[:2]
         values = [a.name for a in operands if isinstance(a, Ref) and a.name in self._values]
         if len(values) < 2:
-            return self._affine(node, values[0], ops.scaling(node, base, self._reader.number))
-        if base not in ("add", "sub"):
+            return self._affine(node, values[0], ops.scaling(node, self._reader.number))
+        if node.base not in ("add", "sub"):
             raise ops.node_error(node, "only additions of two tensors")
         first, second = (self._values[value] for value in values)
         if first.places.shape != second.places.shape:
@@ -87,7 +87,7 @@ class Layers(Values):
             left, right = (self._tensor(node, value)[0] for value in values)
             result = self._values[values[0]]
         name = node.layer
-        factor = float(node.args.get("alpha", 1)) * (1 if base == "add" else -1)
+        factor = float(node.args.get("alpha", 1)) * (1 if node.base == "add" else -1)
         if left == right:
             tensor = self._draft.affine(name, left, 1 + factor, 0.0)
         else:
@@ -111,31 +111,30 @@ class Layers(Values):
             conv = plane_ops.convolution(node, owner, tensor, shape, self._reader.number)
         return self._made(node, self._draft.add(conv))
 
-    def _pool(self, node: Node, name: str, value: str) -> View:
+    def _pool(self, node: Node, value: str) -> View:
         view = self._values[value]
         shape = planes_of(view.places.shape)
         sides = shape and padded_sides(view.places.reshape(shape), self._draft.shapes[view.tensor])
         if shape and sides and any(sides):
-            plain = plane_ops.pool(node, name, view.tensor, shape)
+            plain = plane_ops.pool(node, view.tensor, shape)
             clipped = self._draft.never_negative(view.tensor)
             pool = pad_pool(plain, shape[1:], sides, never_negative=clipped)
             if pool is not None:
                 return self._made(node, self._draft.add(pool))
         tensor, shape = self._tensor(node, value)
-        pool = plane_ops.pool(node, name, tensor, shape)
-        return self._made(node, self._draft.add(pool))
+        return self._made(node, self._draft.add(plane_ops.pool(node, tensor, shape)))
 
-    def _adaptive(self, node: Node, base: str, name: str, value: str) -> View:
+    def _adaptive(self, node: Node, value: str) -> View:
         """Add a pooling to a given size."""
         tensor, shape = self._tensor(node, value)
-        kind = plane_ops.ADAPTIVE[base]
+        kind = plane_ops.ADAPTIVE[node.base]
         size, windows = plane_ops.adaptive(node, shape[1:])
         down, across = (plane_ops.even_windows(side) for side in windows)
         if size == shape[1:]:
             return self._values[value]
         if down and across:
             kernel, stride = (down[0], across[0]), (down[1], across[1])
-            pool = FloatPool(name, (tensor,), kind, kernel, stride, (0, 0), size)
+            pool = FloatPool(node.layer, (tensor,), kind, kernel, stride, (0, 0), size)
             return self._made(node, self._draft.add(pool))
         rows, columns = windows
         if all(window.stop - window.start == 1 for window in (*rows, *columns)):
@@ -152,16 +151,14 @@ class Layers(Values):
                 "divides the plane",
             )
         weight = np.zeros((*size, *shape[1:]))
-        for (p, across_rows), (q, across_columns) in (
-            (a, b) for a in enumerate(rows) for b in enumerate(columns)
-        ):
-            window = weight[p, q, across_rows, across_columns]
+        for (p, down_rows), (q, across_columns) in product(enumerate(rows), enumerate(columns)):
+            window = weight[p, q, down_rows, across_columns]
             window[...] = 1.0 / window.size
         taps = np.tile(weight.reshape(-1, 1, *shape[1:]), (shape[0], 1, 1, 1))
-        made = self._draft.spread_out(name, tensor, taps)
+        made = self._draft.spread_out(node.layer, tensor, taps)
         return View(made, in_order(self._reader.sample_shape(node.outputs[0], node)), node)
 
-    def _reduction(self, node: Node, base: str, name: str, value: str) -> View:
+    def _reduction(self, node: Node, value: str) -> View:
         """Add a mean, sum or maximum over rows, columns or both."""
         view = self._values[value]
         dims, keep = ops.reduced_dims(node, view.places.ndim)
@@ -179,16 +176,15 @@ class Layers(Values):
         kernel, stride, size, places = found
         for dim in sorted(dims) if keep else ():
             places = np.expand_dims(places, dim)
-        kind, divisor = ops.REDUCTIONS[base], 1 if base == "sum" else None
+        kind, divisor = ops.REDUCTIONS[node.base], 1 if node.base == "sum" else None
         source = (view.tensor,)
-        pool = FloatPool(name, source, kind, kernel, stride, (0, 0), size, divisor=divisor)
+        pool = FloatPool(node.layer, source, kind, kernel, stride, (0, 0), size, divisor=divisor)
         return View(self._draft.add(pool), places, node)
 
-    def _concat(self, node: Node, name: str) -> View:
+    def _concat(self, node: Node) -> View:
         tensors = node.args["tensors"]
-        dim = int(node.args.get("dim", 0)) % (
-            1 + len(self._reader.sample_shape(node.outputs[0], node))
-        )
+        shape = self._reader.sample_shape(node.outputs[0], node)
+        dim = int(node.args.get("dim", 0)) % (1 + len(shape))
         if not dim:
             raise ops.node_error(node, "the first dimension must stay the batch")
         parts: list[View | Places] = []
@@ -219,5 +215,5 @@ class Layers(Values):
             views = [self._values[value] for value in values]
         sizes = [0, *np.cumsum([view.places.size for view in views])]
         places = [view.places + start for view, start in zip(views, sizes, strict=False)]
-        made = self._draft.add(FloatConcat(name, tuple(view.tensor for view in views)))
+        made = self._draft.add(FloatConcat(node.layer, tuple(view.tensor for view in views)))
         return View(made, np.concatenate(places, axis=dim - 1), node)

@@ -1,7 +1,7 @@
 """Turn a traced graph into the graph of a network."""
 
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.frontend import ops as ops
+from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.program import Graph
 from zeroskip.compiler.frontend.traced import Reader, live_nodes
 from zeroskip.compiler.frontend.walk import Walk

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.frontend import ops as ops
+from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.program import Node
 
 __all__ = [
@@ -68,13 +68,13 @@ def in_order(shape: Sequence[int]) -> Places:
 
 
 def moved(
-    node: Node, base: str, places: Places, shapes: Sequence[tuple[int, ...]], number: ops.Number
+    node: Node, places: Places, shapes: Sequence[tuple[int, ...]], number: ops.Number
 ) -> list[Places]:
     """Return the places of each result of a node that moves elements.
 
     Parameters
     ----------
-    node, base : in the graph, and its operator's name.
+    node : in the graph.
     places : of the value that it reads.
     shapes : of a sample of each of its results.
     number : see :data:`.Number`.
@@ -87,7 +87,7 @@ def moved(
     # Two samples show whether one reaches into the other; their elements have different numbers.
     count = int(places.max(initial=0)) + 1
     batch = np.stack([places, np.where(places == ZERO, ZERO, places + count)])
-    results = _apply(node, base, batch, [(2, *shape) for shape in shapes], number)
+    results = _apply(node, batch, [(2, *shape) for shape in shapes], number)
     found: list[Places] = []
     for result, shape in zip(results, shapes, strict=True):
         if result.shape != (2, *shape) or not np.array_equal(
@@ -99,26 +99,18 @@ def moved(
 
 
 def rearranged(
-    node: Node,
-    base: str,
-    array: NDArray[Any],
-    shapes: Sequence[tuple[int, ...]],
-    number: ops.Number,
+    node: Node, array: NDArray[Any], shapes: Sequence[tuple[int, ...]], number: ops.Number
 ) -> list[NDArray[Any]]:
     """Return the results of a node that moves elements of a parameter; they have ``shapes``."""
-    found = _apply(node, base, in_order(array.shape), shapes, number)
+    found = _apply(node, in_order(array.shape), shapes, number)
     return [np.where(places == ZERO, 0.0, array.ravel()[places]) for places in found]
 
 
 def _apply(
-    node: Node,
-    base: str,
-    array: NDArray[np.int64],
-    shapes: Sequence[tuple[int, ...]],
-    number: ops.Number,
+    node: Node, array: NDArray[np.int64], shapes: Sequence[tuple[int, ...]], number: ops.Number
 ) -> list[NDArray[np.int64]]:
     """Do what the operator does to numbers; results have ``shapes``."""
-    args, ndim = node.args, array.ndim
+    base, args, ndim = node.base, node.args, array.ndim
     dim = int(args["dim"]) if isinstance(args.get("dim"), int) else 0
     if base in _ORDERS:
         return [_reordered(base, array, args)]
@@ -132,7 +124,7 @@ def _apply(
             )
         return [array.reshape(shapes[0])]
     if base in _PADS:
-        return [_pad(node, base, array, number)]
+        return [_pad(node, array, number)]
     if base in _PARTS:
         sizes = [1 if base == "unbind" else shape[dim % ndim] for shape in shapes]
         parts = np.split(array, np.cumsum(sizes)[:-1], axis=dim)
@@ -155,10 +147,10 @@ def _apply(
     if base == "repeat":
         return [np.tile(array, [int(n) for n in args["repeats"]])]
     if base in ("index", "index_select"):
-        return [_index(node, base, array, number)]
+        return [_index(node, array, number)]
     if base in _UPSAMPLES:
         return [_upsample(node, array, shapes[0])]
-    return [_shuffle(node, base, array)]
+    return [_shuffle(node, array)]
 
 
 def _reordered(base: str, array: NDArray[np.int64], args: dict[str, Any]) -> NDArray[np.int64]:
@@ -181,10 +173,10 @@ def _size(node: Node, value: Any) -> int | None:
     return value
 
 
-def _pad(node: Node, base: str, array: NDArray[np.int64], number: ops.Number) -> NDArray[np.int64]:
+def _pad(node: Node, array: NDArray[np.int64], number: ops.Number) -> NDArray[np.int64]:
     args = node.args
     sizes = [int(n) for n in args.get("pad", args.get("padding", []))]
-    mode = str(args.get("mode") or _PADS[base])
+    mode = str(args.get("mode") or _PADS[node.base])
     pairs = list(zip(sizes[::2], sizes[1::2], strict=True))[::-1]
     pairs = [(0, 0)] * (array.ndim - len(pairs)) + pairs
     # Negative sizes cut.
@@ -205,11 +197,9 @@ def _pad(node: Node, base: str, array: NDArray[np.int64], number: ops.Number) ->
     return np.pad(array[inner], sides, constant_values=ZERO)
 
 
-def _index(
-    node: Node, base: str, array: NDArray[np.int64], number: ops.Number
-) -> NDArray[np.int64]:
+def _index(node: Node, array: NDArray[np.int64], number: ops.Number) -> NDArray[np.int64]:
     """Take elements by constant numbers along one dimension."""
-    if base == "index_select":
+    if node.base == "index_select":
         chosen = {int(node.args["dim"]): number(node.args["index"])}
     else:
         chosen = {
@@ -233,8 +223,8 @@ def _upsample(node: Node, array: NDArray[np.int64], shape: tuple[int, ...]) -> N
     return array
 
 
-def _shuffle(node: Node, base: str, array: NDArray[np.int64]) -> NDArray[np.int64]:
-    if base == "channel_shuffle":
+def _shuffle(node: Node, array: NDArray[np.int64]) -> NDArray[np.int64]:
+    if node.base == "channel_shuffle":
         groups, (batch, channels, *plane) = int(node.args["groups"]), array.shape
         return (
             array
@@ -243,7 +233,7 @@ def _shuffle(node: Node, base: str, array: NDArray[np.int64]) -> NDArray[np.int6
             .reshape(array.shape)
         )
     batch, channels, rows, columns = array.shape
-    if base == "pixel_shuffle":
+    if node.base == "pixel_shuffle":
         r = int(node.args["upscale_factor"])
         apart = array.reshape(batch, channels // r**2, r, r, rows, columns)
         return apart.transpose(0, 1, 4, 2, 5, 3).reshape(batch, -1, rows * r, columns * r)

@@ -20,10 +20,8 @@ __all__ = [
     "SUPPORTED",
     "VIEWS",
     "arithmetic",
-    "base_name",
     "batch_norm",
     "check_eval",
-    "is_inplace",
     "limits",
     "node_error",
     "product",
@@ -72,18 +70,6 @@ VIEWS = {"alias", "detach", "view", "squeeze", "unsqueeze", "permute", "transpos
 """These give their input's own memory, so both names stay valid for what comes after."""
 
 
-def base_name(op: str) -> str:
-    """Return the operator's name without namespace, overload and the ``_`` of in-place forms."""
-    parts = op.split(".")
-    name = parts[1] if parts[0] == "aten" and len(parts) > 1 else op
-    return name[:-1] if name.endswith("_") and not name.endswith("__") else name
-
-
-def is_inplace(op: str) -> bool:
-    """Say whether the operator changes its first argument."""
-    return op.startswith("aten.") and op.split(".")[1] != base_name(op)
-
-
 def node_error(node: Node, why: str) -> CompileError:
     """Return the error that ``node`` is not supported, for the reason ``why``."""
     place = f", in module {node.module!r}" if node.module else ""
@@ -101,16 +87,17 @@ def check_eval(node: Node, flag: str) -> None:
 
 def limits(node: Node, number: Number) -> tuple[float | None, float | None]:
     """Return the lowest and the highest result of an operator that clips; None: there is none."""
-    base, args = base_name(node.op), node.args
-    if base == "relu":
+    args = node.args
+    if node.base == "relu":
         return 0.0, None
-    if base == "threshold":
+    if node.base == "threshold":
         if (args.get("threshold"), args.get("value")) != (0, 0):
             raise node_error(node, "only with a threshold and a value of 0, which is ReLU")
         return 0.0, None
-    names = ("min_val", "max_val") if base == "hardtanh" else ("min", "max")
+    hard = node.base == "hardtanh"
+    names = ("min_val", "max_val") if hard else ("min", "max")
     found: list[float | None] = []
-    for name, default in zip(names, _HARDTANH if base == "hardtanh" else (None, None), strict=True):
+    for name, default in zip(names, _HARDTANH if hard else (None, None), strict=True):
         limit = args.get(name, default)
         value = None if limit is None else number(limit)
         if limit is not None and (value is None or np.size(value) != 1 or not np.isfinite(value)):
@@ -137,28 +124,26 @@ def reduced_dims(node: Node, ndim: int) -> tuple[set[int], bool]:
     return {dim - 1 for dim in found}, bool(node.args.get("keepdim", False))
 
 
-def arithmetic(node: Node, base: str, left: Any, right: Any) -> NDArray[np.float64]:
+def arithmetic(node: Node, left: Any, right: Any) -> NDArray[np.float64]:
     """Return the result of an elementwise operator on numbers."""
     if node.args.get("rounding_mode") is not None:
         raise node_error(node, "a division that rounds")
     left, right = np.asarray(left, np.float64), np.asarray(right, np.float64)
     with np.errstate(all="ignore"):
-        return np.asarray(SCALINGS[base](left, right, node.args.get("alpha", 1)))
+        return np.asarray(SCALINGS[node.base](left, right, node.args.get("alpha", 1)))
 
 
-def scaling(
-    node: Node, base: str, number: Number
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def scaling(node: Node, number: Number) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return scale and shift of an elementwise operator with a constant."""
     left, right = (number(arg) for arg in list(node.args.values())[:2])
-    if (left is None) == (right is None) or (base == "div" and right is None):
+    if (left is None) == (right is None) or (node.base == "div" and right is None):
         raise node_error(node, "only with a constant")
-    if base in ("mul", "div"):
-        scale = arithmetic(node, base, *((1.0, right) if left is None else (left, 1.0)))
+    if node.base in ("mul", "div"):
+        scale = arithmetic(node, *((1.0, right) if left is None else (left, 1.0)))
         return scale, np.zeros(1)
     # The scale is exactly 1, -1 or alpha, whatever the constant: no difference of two results.
-    scale = arithmetic(node, base, *((1.0, 0.0) if left is None else (0.0, 1.0)))
-    return scale, arithmetic(node, base, *((0.0, right) if left is None else (left, 0.0)))
+    scale = arithmetic(node, *((1.0, 0.0) if left is None else (0.0, 1.0)))
+    return scale, arithmetic(node, *((0.0, right) if left is None else (left, 0.0)))
 
 
 def batch_norm(
@@ -180,14 +165,14 @@ def batch_norm(
 
 
 def product(
-    node: Node, base: str, source: str, shape: tuple[int, ...], number: Number
+    node: Node, source: str, shape: tuple[int, ...], number: Number
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
     """Return matrix (rows, cols), bias (rows,) and the matrix's name in the graph.
 
     ``source`` is the activation, whose samples have ``shape``.
     """
     args = node.args
-    x, matrix, bias = (args.get(key) for key in PRODUCTS[base])
+    x, matrix, bias = (args.get(key) for key in PRODUCTS[node.base])
     weight = number(matrix)
     if not isinstance(x, Ref) or x.name != source or not isinstance(weight, np.ndarray):
         raise node_error(node, "only with the activation first and constant weights")
@@ -196,8 +181,8 @@ def product(
     offset = 0.0 if bias is None else number(bias)
     if offset is None:
         raise node_error(node, "its bias is not constant")
-    weight = weight if base == "linear" else weight.T
-    if base == "addmm":
+    weight = weight if node.base == "linear" else weight.T
+    if node.base == "addmm":
         alpha, beta = args.get("alpha", 1), args.get("beta", 1)
         weight, offset = (weight if alpha == 1 else weight * alpha), offset * beta
     if shape[-1:] != (weight.shape[1],):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.frontend import ops as ops
+from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.hints import hint
 from zeroskip.compiler.frontend.program import Node, Ref
 from zeroskip.compiler.ir.graph import FloatConv, FloatPool
@@ -128,10 +128,9 @@ def _named_padding(node: Node, padding: str, kernel: Pair) -> tuple[Pair, Pair]:
     return (down // 2, across // 2), (down - down // 2, across - across // 2)
 
 
-def pool(node: Node, name: str, source: str, shape: Shape) -> FloatPool:
+def pool(node: Node, source: str, shape: Shape) -> FloatPool:
     """Return a pooling; see :func:`convolution`."""
-    base = ops.base_name(node.op)
-    line = base.split("_with")[0].endswith("1d")
+    line = node.base.split("_with")[0].endswith("1d")
     kernel = _pair(node, "kernel_size", 0, line=line)
     stride = _pair(node, "stride", 0, line=line) if node.args.get("stride") else kernel
     if line:
@@ -154,9 +153,9 @@ def pool(node: Node, name: str, source: str, shape: Shape) -> FloatPool:
     ceil = bool(node.args.get("ceil_mode", False))
     down, across = (_places(size, k, step, pad, ceil) for size, k, step, pad in sizes)
     return FloatPool(
-        name=name,
+        name=node.layer,
         inputs=(source,),
-        kind=POOLS[base],
+        kind=POOLS[node.base],
         kernel=kernel,
         stride=stride,
         padding=padding,
@@ -185,13 +184,13 @@ def adaptive(node: Node, plane: Pair) -> tuple[Pair, tuple[list[slice], list[sli
     wanted = list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
     if len(wanted) == 1:
         # Of one dimension: along the columns.
-        line = ops.base_name(node.op).endswith("1d")
+        line = node.base.endswith("1d")
         wanted = [plane[0] if line else wanted[0], *wanted]
     down, across = (size if n is None else int(n) for n, size in zip(wanted, plane, strict=True))
     if min(down, across) < 1:
         raise ops.node_error(node, f"its output of {down} x {across} is empty")
     rows, columns = (
-        [slice(at * size // count, -(-(at + 1) * size // count)) for at in range(count)]
+        [slice(n * size // count, -(-(n + 1) * size // count)) for n in range(count)]
         for count, size in zip((down, across), plane, strict=True)
     )
     return (down, across), (rows, columns)

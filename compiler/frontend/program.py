@@ -58,6 +58,18 @@ class Node:
     module: str = ""
 
     @property
+    def base(self) -> str:
+        """Name of the operator without namespace, overload and the ``_`` of in-place forms."""
+        parts = self.op.split(".")
+        name = parts[1] if parts[0] == "aten" and len(parts) > 1 else self.op
+        return name[:-1] if name.endswith("_") and not name.endswith("__") else name
+
+    @property
+    def inplace(self) -> bool:
+        """The operator changes its first argument."""
+        return self.op.startswith("aten.") and self.op.split(".")[1] != self.base
+
+    @property
     def layer(self) -> str:
         """Name of a layer that it makes."""
         return self.module or self.name

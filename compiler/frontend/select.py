@@ -124,10 +124,10 @@ def _selection(name: str, source: str, shape: Shape, places: Places) -> FloatCon
     return replace(plain, stride=(down, across), padding=(above, before), after=after)
 
 
-def _stride(channel: Places, at: Places, origin: Places) -> int:
+def _stride(channel: Places, place: Places, origin: Places) -> int:
     """Return how far apart in the source those elements are that are next to each other."""
-    steps = (np.diff(channel) == 0) & (np.diff(at) > 0)
-    return int((np.diff(origin)[steps] // np.diff(at)[steps]).max(initial=1))
+    steps = (np.diff(channel) == 0) & (np.diff(place) > 0)
+    return int((np.diff(origin)[steps] // np.diff(place)[steps]).max(initial=1))
 
 
 def _unfolded(name: str, source: str, channels: int, places: Places) -> FloatConv | None:

@@ -1,4 +1,4 @@
-"""What both lowerings need of a traced graph: its constants, shapes and live nodes."""
+"""What the lowering needs of a traced graph: its constants, shapes and live nodes."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.frontend import ops as ops
+from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.constants import computed
 from zeroskip.compiler.frontend.moves import COPIES, MOVES
 from zeroskip.compiler.frontend.program import Graph, Node, Ref
@@ -47,7 +47,7 @@ class Reader:
 
     def fold(self, node: Node) -> None:
         """Compute ``node`` now: it depends on parameters alone."""
-        if ops.is_inplace(node.op) and ops.base_name(node.op) not in ops.SAME:
+        if node.inplace and node.base not in ops.SAME:
             raise ops.node_error(node, "it changes a parameter in place")
         shapes = [
             tuple(size or 0 for size in self.graph.values[name].shape) for name in node.outputs
@@ -99,14 +99,14 @@ def live_nodes(graph: Graph) -> list[Node]:
     # What may share memory with a needed value changes it when it is itself changed in place.
     roots: dict[str, str] = {}
     for node in graph.nodes:
-        if ops.base_name(node.op) in ops.SAME | (MOVES - COPIES) and node.refs():
+        if node.base in ops.SAME | (MOVES - COPIES) and node.refs():
             source = node.refs()[0]
             roots |= dict.fromkeys(node.outputs, roots.get(source, source))
     needed = set(graph.outputs)
     live: list[Node] = []
     for node in reversed(graph.nodes):
         refs = set(node.refs())
-        changed = {roots.get(name, name) for name in refs} if ops.is_inplace(node.op) else set()
+        changed = {roots.get(name, name) for name in refs} if node.inplace else set()
         if needed.intersection(node.outputs) or changed & {roots.get(n, n) for n in needed}:
             live.append(node)
             needed |= refs

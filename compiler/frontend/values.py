@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zeroskip.compiler.frontend import ops as ops
+from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.draft import DraftGraph
 from zeroskip.compiler.frontend.hints import why_not_planes
 from zeroskip.compiler.frontend.moves import COPIES, MOVES, Places, in_order
@@ -138,17 +138,16 @@ class Values:
         if not value.floating:
             raise ops.node_error(node, "its result is not a floating-point tensor")
 
-    def _remember(self, node: Node, base: str, source: str, output: str, view: View) -> None:
+    def _remember(self, node: Node, source: str, output: str, view: View) -> None:
         """Note what the result ``output`` of ``node`` is, and who shares its memory."""
         self._count += 1
-        inplace = ops.is_inplace(node.op)
-        shares = inplace or base in ops.VIEWS
+        shares = node.inplace or node.base in ops.VIEWS
         self._memory[output] = self._memory[source] if shares else self._count
-        may_share = shares or base in _MAYBE_VIEWS
+        may_share = shares or node.base in _MAYBE_VIEWS
         self._region[output] = self._region[source] if may_share else self._count
         before = self._values[source]
         self._values[output] = view
-        if inplace and view.tensor != before.tensor:
+        if node.inplace and view.tensor != before.tensor:
             for name in [n for n in self._values if self._region[n] == self._region[source]]:
                 alias = self._values[name]
                 if name == output:
@@ -162,7 +161,7 @@ class Values:
         """Return the name of the first value that a node reads and that depends on the input."""
         refs = node.refs()
         values = [name for name in refs if name in self._values]
-        if ops.is_inplace(node.op) and refs[0] != values[0]:
+        if node.inplace and refs[0] != values[0]:
             raise ops.node_error(node, "it changes a parameter in place")
         return values[0]
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.frontend import ops as ops
-from zeroskip.compiler.frontend import plane_ops
+from zeroskip.compiler.frontend import ops, plane_ops
 from zeroskip.compiler.frontend.finish import finish
 from zeroskip.compiler.frontend.hints import hint
 from zeroskip.compiler.frontend.layers import Layers
@@ -69,8 +68,8 @@ class Walk(Layers):
 
     def _apply(self, node: Node) -> None:
         """Add what ``node`` does, and note what its results are made of."""
-        base, source = ops.base_name(node.op), self._first(node)
-        number, name, view = self._reader.number, node.layer, self._values[source]
+        base, source = node.base, self._first(node)
+        number, view = self._reader.number, self._values[source]
         if base in ops.SAME:
             ops.check_eval(node, "train")
             made = [view]
@@ -78,37 +77,37 @@ class Walk(Layers):
             shapes = [self._reader.sample_shape(output, node) for output in node.outputs]
             made = [
                 View(view.tensor, places, node)
-                for places in moved(node, base, view.places, shapes, number)
+                for places in moved(node, view.places, shapes, number)
             ]
         elif base in ops.RELUS:
-            made = [self._clamp(node, name, source)]
+            made = [self._clamp(node, source)]
         elif base in ops.NORMS:
             numbers = ops.batch_norm(node, number, view.places.shape)
             made = [self._affine(node, source, numbers)]
         elif base in ops.SCALINGS:
-            made = [self._scaling(node, base)]
+            made = [self._scaling(node)]
         elif base in ops.PRODUCTS:
-            made = [self._product(node, base, source)]
+            made = [self._product(node, source)]
         elif base in plane_ops.CONVS:
             made = [self._convolution(node, source)]
         elif base in plane_ops.POOLS:
-            made = [self._pool(node, name, source)]
+            made = [self._pool(node, source)]
         elif base in plane_ops.ADAPTIVE:
-            made = [self._adaptive(node, base, name, source)]
+            made = [self._adaptive(node, source)]
         elif base in ops.REDUCTIONS:
-            made = [self._reduction(node, base, name, source)]
+            made = [self._reduction(node, source)]
         elif base in plane_ops.CONCATS:
-            made = [self._concat(node, name)]
+            made = [self._concat(node)]
         else:
             raise ops.node_error(node, hint(base))
         self._check_result(node, made[0])
         for output, result in zip(node.outputs, made, strict=False):
-            self._remember(node, base, source, output, result)
+            self._remember(node, source, output, result)
 
 
 def _needs_planes(reader: Reader, node: Node) -> bool:
     """Say whether ``node`` is a convolution or pooling of feature maps."""
-    base, source = ops.base_name(node.op), node.args.get("self")
+    base, source = node.base, node.args.get("self")
     if base in ops.REDUCTIONS and isinstance(source, Ref):
         value = reader.graph.values.get(source.name)
         return value is not None and len(value.shape) in (3, 4)

@@ -18,7 +18,6 @@ __all__ = [
     "concatenate",
     "layer_results",
     "limits",
-    "run_graph",
     "run_layer",
 ]
 
@@ -73,33 +72,6 @@ class LayerResult(Generic[LayerT]):
     saturated: NDArray[np.int64]
 
 
-def run_graph(
-    graph: QuantGraph, inputs: NDArray[np.int64], acc_bits: int | Mapping[str, int], act_bits: int
-) -> dict[str, NDArray[np.int64]]:
-    """Run all layers.
-
-    Parameters
-    ----------
-    graph : what to compute.
-    inputs : (samples, C, H, W) integers within ``act_bits``.
-    acc_bits : width of an accumulator, at most 64; or that of each layer by name.
-    act_bits : width of an activation, signed.
-
-    Returns
-    -------
-    (samples, K, P, Q) int64 of every tensor by name, the input included.
-
-    Raises
-    ------
-    ValueError
-        As :func:`run_layer` does.
-    """
-    tensors = {INPUT: np.asarray(inputs)}
-    for result in layer_results(graph, inputs, acc_bits, act_bits):
-        tensors[result.layer.name] = result.output
-    return tensors
-
-
 def layer_results(
     graph: QuantGraph[LayerT],
     inputs: NDArray[np.int64],
@@ -108,7 +80,17 @@ def layer_results(
 ) -> Iterator[LayerResult[LayerT]]:
     """Yield every layer's result, in order; tensors that no later layer reads are let go.
 
-    Parameters and errors are those of :func:`run_graph`.
+    Parameters
+    ----------
+    graph : what to compute.
+    inputs : (samples, C, H, W) integers within ``act_bits``.
+    acc_bits : width of an accumulator, at most 64; or that of each layer by name.
+    act_bits : width of an activation, signed.
+
+    Raises
+    ------
+    ValueError
+        As :func:`run_layer` does.
     """
     inputs = np.asarray(inputs)
     if inputs.ndim != 4 or inputs.shape[1:] != graph.input_shape:

@@ -4,9 +4,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.compute import shapes
+from zeroskip.compiler.ir.fixed import limits
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatConv,
@@ -18,7 +20,7 @@ from zeroskip.compiler.ir.graph import (
     QuantLinear,
 )
 
-__all__ = ["check_layer", "verify_graph"]
+__all__ = ["check_layer", "check_range", "verify_graph"]
 
 Shape = tuple[int, int, int]
 _WORD_BITS = 64
@@ -147,6 +149,37 @@ def check_layer(layer: QuantLayer) -> None:
         _check_maximum(layer)
     if layer.areas:
         _check_areas(layer)
+
+
+def check_range(
+    layer: QuantLayer,
+    values: NDArray[np.int64],
+    bits: int,
+    *,
+    what: str,
+    param: str,
+    error: type[CompileError] = CompileError,
+) -> None:
+    """Check that numbers of a layer have at most so many bits.
+
+    Parameters
+    ----------
+    layer, values, bits : the layer, its numbers, and their width, two's complement.
+    what : the numbers are called.
+    param : of the array, that is ``bits``.
+    error : to raise.
+
+    Raises
+    ------
+    CompileError
+        Naming layer, value and limits.
+    """
+    low, high = limits(bits)
+    if values.size and not low <= values.min() <= values.max() <= high:
+        raise error(
+            f"{what} of layer {layer.name!r} must be from {low} to {high} ({param} = {bits}), "
+            f"not {values.min()} to {values.max()}"
+        )
 
 
 def _check_maximum(conv: QuantConv) -> None:

@@ -56,8 +56,8 @@ class Site:
 
     def most_kc(self, params: ScnnParams) -> int:
         """Count the output channels of a group that the accumulators hold."""
-        one = self.mapping.accumulators(self.room)
-        return (params.accs - one) // self.mapping.k_stride + 1
+        first = self.mapping.accumulators(self.room)
+        return (params.accs - first) // self.mapping.k_stride + 1
 
 
 def candidates(

@@ -72,15 +72,14 @@ def rough(conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expect
     """Estimate the cycles of a layer as if all PEs were always abreast."""
     total = 0.0
     for work, count, runs in _works(conv, plan, params, expected):
-        held = max(work.rows) * max(work.columns)
-        acts = _mean_vectors(held, expected.acts, params.mult_i)
-        one = 0.0
+        acts = _mean_vectors(max(work.rows) * max(work.columns), expected.acts, params.mult_i)
+        channel = 0.0
         zeros = work.stored_zeros(params.max_run)
         for taps in work.taps:
             weights = _mean_vectors(taps * work.outputs, expected.weights, params.mult_f)
             weights += (taps - 1) * zeros / params.mult_f
-            one += weights * max(1.0, acts)
-        group = max(work.channels * one, work.steps)
+            channel += weights * max(1.0, acts)
+        group = max(work.channels * channel, work.steps)
         total += count * (RUN_CYCLES * runs + work.groups * group + work.steps)
     return total
 
@@ -100,7 +99,7 @@ def load_cycles(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> float:
     mapping = plan.mapping
     words = -(-mapping.wo * mapping.ho // params.mult_i) * conv.stride[0] * conv.stride[1]
     pes = mapping.width(params) * mapping.height(params)
-    slices = [len(input_channels(conv, one)) for one in output_slices(conv, plan.k_step)]
+    slices = [len(input_channels(conv, outputs)) for outputs in output_slices(conv, plan.k_step)]
     _, rows, columns = conv.out_shape
     regions = -(-rows // plan.region_h) * -(-columns // plan.region_w)
     # Channels that are all there at once serve all output channels one after the other.
@@ -138,7 +137,7 @@ def _works(
     )
     down, across = mapping.height(params), mapping.width(params)
     for (y, x), alike in _places(conv, plan).items():
-        taps = tuple(one * other for one in y.taps for other in x.taps if one * other)
+        taps = tuple(rows * columns for rows in y.taps for columns in x.taps if rows * columns)
         steps = _along(mapping.ho, *y.around, down) * _along(mapping.wo, *x.around, across)
         for (outputs, channels), count in slices.items():
             each = -(-outputs // streams)
@@ -162,8 +161,8 @@ def _works(
                 groups
                 * work.channels
                 * sum(
-                    _mean_vectors(one * work.outputs, expected.weights, params.mult_f)
-                    for one in taps
+                    _mean_vectors(of_phase * work.outputs, expected.weights, params.mult_f)
+                    for of_phase in taps
                 )
             )
             runs = max(1, -(-int(vectors) // params.weight_words))
@@ -228,8 +227,8 @@ def axis_kinds(
     for first in range(0, kernel, step):
         taps = min(step, kernel - first)
         for size, start, count in kinds:
-            _, held, pad = cut_axis(start, size, taps, stride, padding - first, inputs)
+            _, there, pad = cut_axis(start, size, taps, stride, padding - first, inputs)
             phases = Counter((r - pad) % stride for r in range(taps))
             every = tuple(phases[a] for a in range(stride))
-            found[_Axis(held, reach(taps, stride, pad), every)] += count
+            found[_Axis(there, reach(taps, stride, pad), every)] += count
     return found

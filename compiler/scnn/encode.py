@@ -7,9 +7,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.compiler.image.words import pack_lanes
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.geometry import Tap
-from zeroskip.compiler.scnn.lanes import pack_lanes
 from zeroskip.hw.scnn.formats import block_layout
 from zeroskip.hw.scnn.params import ScnnParams
 
@@ -74,14 +74,15 @@ def encode_weights(
     """
     if numbers is None:
         numbers = np.arange(len(channels)) * len(phases)
-    taps = np.array([(tap.r, tap.s) for one in phases for tap in one], np.int64).reshape(-1, 2)
-    bases = np.cumsum([0, *(len(one) for one in phases)])
+    every = [(tap.r, tap.s) for phase in phases for tap in phase]
+    taps = np.array(every, np.int64).reshape(-1, 2)
+    bases = np.cumsum([0, *(len(phase) for phase in phases)])
     log_kc = (kc - 1).bit_length()
     limits = (params.max_run, params.weight_depth * params.mult_f, params.mult_f)
     geometry = (kc, log_kc, groups, conv.groups)
     found: list[StreamWords] = []
-    for mine in outputs:
-        span = (mine.start, mine.stop, channels.start, channels.stop)
+    for of_stream in outputs:
+        span = (of_stream.start, of_stream.stop, channels.start, channels.stop)
         nothing = np.empty((0, 0), np.uint64), np.empty((0, 0), np.int64)
         vectors, headers = _encode(fields, taps, bases, numbers, span, geometry, limits, *nothing)
         lanes = np.zeros((vectors, params.mult_f), np.uint64)
@@ -176,8 +177,8 @@ def _encode(
                             else:
                                 entry = field
                             if write:
-                                at = row + count // f
-                                lanes[at, count % f] = entry | np.uint64(run) << np.uint64(32)
+                                word = entry | np.uint64(run) << np.uint64(32)
+                                lanes[row + count // f, count % f] = word
                             position += run + 1
                             count += 1
                             if entry != 0:

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from zeroskip.base.errors import ScnnCompileError
-from zeroskip.compiler.engine import Engine, HandOver, Job, Part, Preset, SramData
+from zeroskip.compiler.engine import Engine, HandOver, Job, Order, Part, Preset, SramData
+from zeroskip.compiler.image.runs import check_programs
 from zeroskip.compiler.ir.graph import (
     FloatLinear,
     FloatNode,
@@ -17,13 +18,13 @@ from zeroskip.compiler.ir.graph import (
     QuantLinear,
 )
 from zeroskip.compiler.passes.arithmetic import Arithmetic
-from zeroskip.compiler.scnn.entry import RunEntry, ScnnEntry, check_programs
+from zeroskip.compiler.scnn.entry import ScnnEntry, ScnnRunEntry
 from zeroskip.compiler.scnn.handoff import find_handoff
-from zeroskip.compiler.scnn.order import Order, balance_channels, tensor_orders
+from zeroskip.compiler.scnn.order import balance_channels, tensor_orders
 from zeroskip.compiler.scnn.program import build, many_runs
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.compiler.scnn.strides import choose_strides
-from zeroskip.hw.scnn.formats import sram_files
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_files
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
 __all__ = ["ENGINE", "ScnnPart"]
@@ -126,23 +127,9 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
         return ScnnPart(params, faster, runs, orders)
 
     def describe(self, part: ScnnPart) -> tuple[ScnnEntry, dict[str, bytes]]:
-        entry = ScnnEntry(
-            runs=tuple(
-                RunEntry(
-                    program=run.program,
-                    passes=run.passes,
-                    outputs=run.outputs,
-                    srams=tuple(run.srams),
-                    loads=run.loads,
-                    stores=run.stores,
-                )
-                for run in part.runs
-            ),
-            channel_order={
-                name: tuple(int(at) for at in order) for name, order in part.orders.items()
-            },
-        )
-        return entry, {}
+        orders = {name: tuple(order.tolist()) for name, order in part.orders.items()}
+        runs = tuple(ScnnRunEntry.of(run) for run in part.runs)
+        return ScnnEntry(runs=runs, channel_order=orders), {}
 
     def restore(
         self,
@@ -155,27 +142,19 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
         del read
         entry = ScnnEntry.model_validate_json(raw)
         entry.check(graph, params)
-        loaded = srams([one.srams for one in entry.runs])
+        loaded = srams([run.srams for run in entry.runs])
         runs = tuple(
-            ScnnRun(
-                program=one.program,
-                passes=one.passes,
-                outputs=one.outputs,
-                srams=held,
-                loads=one.loads,
-                stores=one.stores,
-            )
-            for one, held in zip(entry.runs, loaded, strict=True)
+            run.run(ScnnRun, contents) for run, contents in zip(entry.runs, loaded, strict=True)
         )
-        check_programs(runs, params)
-        orders = {name: np.array(one, np.int64) for name, one in entry.channel_order.items()}
+        check_programs(runs, "runs", descriptor_layout(params), DESCRIPTOR_WORDS)
+        orders = {name: np.array(order, np.int64) for name, order in entry.channel_order.items()}
         return ScnnPart(params, graph, runs, orders)
 
     def files(self, params: ScnnParams) -> Mapping[str, tuple[int, int]]:
         return sram_files(params)
 
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
-        return [one.srams for one in ScnnEntry.model_validate_json(raw).runs], []
+        return [run.srams for run in ScnnEntry.model_validate_json(raw).runs], []
 
 
 ENGINE = _Scnn()

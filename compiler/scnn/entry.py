@@ -1,38 +1,26 @@
 """What an image's ``manifest.json`` has of SCNN's part."""
 
 import math
-from collections.abc import Sequence
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
+from zeroskip.compiler.image.runs import RunEntry, check_pass
 from zeroskip.compiler.image.strict import Count, StrictEntry, must_be
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
 from zeroskip.compiler.scnn.check import check_layer
-from zeroskip.compiler.scnn.collect import program_words
-from zeroskip.compiler.scnn.run import (
-    ActLoad,
-    ActStore,
-    Channels,
-    PassOutput,
-    ScnnDescriptor,
-    ScnnRun,
-)
-from zeroskip.hw.common.formats import Activation
+from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, PassOutput, ScnnDescriptor
 from zeroskip.hw.scnn.formats import sram_files
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["RunEntry", "ScnnEntry", "check_programs"]
+__all__ = ["ScnnEntry", "ScnnRunEntry"]
 
 
-class RunEntry(StrictEntry):
-    """A :class:`.ScnnRun`, with the names of the SRAMs that it loads."""
+class ScnnRunEntry(RunEntry):
+    """A :class:`.ScnnRun`."""
 
     program: Annotated[tuple[ScnnDescriptor, ...], Field(min_length=1)]
-    passes: tuple[Count, ...]
     outputs: tuple[PassOutput | None, ...]
-    srams: tuple[str, ...]
     loads: tuple[ActLoad, ...]
     stores: tuple[ActStore, ...]
 
@@ -46,7 +34,7 @@ class ScnnEntry(StrictEntry):
     channel_order : by layer whose output channels are renumbered, of each which it was.
     """
 
-    runs: Annotated[tuple[RunEntry, ...], Field(min_length=1)]
+    runs: Annotated[tuple[ScnnRunEntry, ...], Field(min_length=1)]
     channel_order: dict[str, tuple[Count, ...]]
 
     def check(self, graph: QuantGraph[QuantConv], params: ScnnParams) -> None:
@@ -75,27 +63,20 @@ class ScnnEntry(StrictEntry):
             here, count = f"runs.{number}", len(run.program)
             must_be(f"the length of {here}.passes", len(run.passes), "that of its program", count)
             must_be(f"the length of {here}.outputs", len(run.outputs), "that of its program", count)
-            needed = {"program"} if not number else set[str]()
-            if wrong := set(run.srams) - files or needed - set(run.srams):
-                rule = "not name" if min(wrong) in run.srams else "name"
-                raise ValueError(f"{here}.srams must {rule} {min(wrong)}")
-            for index, (layer, one) in enumerate(zip(run.passes, run.program, strict=True)):
-                at = f"{here}.program.{index}"
+            run.check_srams(here, files, {"program"} if not number else set())
+            for index, (layer, step) in enumerate(zip(run.passes, run.program, strict=True)):
                 if layer not in (done, done + 1) or layer >= len(graph.layers):
                     raise ValueError(f"{here}.passes.{index} must be the layer before or the next")
-                done, mine = layer, graph.layers[layer]
-                rule = f"what the fraction bits of layer {mine.name!r} say"
-                must_be(f"{at}.shift", one.shift, rule, mine.shift)
-                function = Activation(mine.relu)
-                must_be(
-                    f"{at}.activation", one.activation, f"that of layer {mine.name!r}", function
-                )
-                must_be(f"{at}.last", one.last, "true at the end only, here", index == count - 1)
-                output = run.outputs[index]
-                made[layer] += _outputs(f"{here}.outputs.{index}", output, one, params)
-                must_be(f"{at}.drain", one.drain, "whether there are outputs", output is not None)
+                done, conv = layer, graph.layers[layer]
+                field, output = f"{here}.program.{index}", run.outputs[index]
+                check_pass(field, step, conv)
+                rule = "true at the end only, here"
+                must_be(f"{field}.last", step.last, rule, index == count - 1)
+                made[layer] += _outputs(f"{here}.outputs.{index}", output, step, params)
+                rule = "whether there are outputs"
+                must_be(f"{field}.drain", step.drain, rule, output is not None)
                 for block in output.blocks if output else ():
-                    _check_channels(f"{here}.outputs.{index}", block, {mine.name: mine.out_shape})
+                    _check_channels(f"{here}.outputs.{index}", block, {conv.name: conv.out_shape})
             for load in run.loads:
                 _check_move(f"{here}.loads", load.channels, load, shapes)
             for store in run.stores:
@@ -123,17 +104,19 @@ def _check_windows(layer: QuantConv, params: ScnnParams) -> None:
             )
 
 
-def _outputs(where: str, output: PassOutput | None, one: ScnnDescriptor, params: ScnnParams) -> int:
+def _outputs(
+    where: str, output: PassOutput | None, step: ScnnDescriptor, params: ScnnParams
+) -> int:
     """Count the outputs of a pass, and check that its blocks have accumulators for them."""
     if output is None:
         return 0
-    height = one.ho * min(1 << min(one.block_y, 16), params.pes_y)
-    width = one.wo * min(1 << min(one.block_x, 16), params.pes_x)
+    height = step.ho * min(1 << min(step.block_y, 16), params.pes_y)
+    width = step.wo * min(1 << min(step.block_x, 16), params.pes_x)
     if not (0 <= output.height <= height and 0 <= output.width <= width):
         raise ValueError(
             f"{where} must be at most {height} x {width}, not {output.height} x {output.width}"
         )
-    if one.ho * one.wo > params.accs or min(output.y0, output.x0) < 0:
+    if step.ho * step.wo > params.accs or min(output.y0, output.x0) < 0:
         raise ValueError(f"{where} must be outputs that the accumulators hold, not {output}")
     return output.height * output.width * sum(part.stop - part.start for part in output.blocks)
 
@@ -146,15 +129,15 @@ def _check_move(
 ) -> None:
     """Check that the host can move this."""
     layout = move.layout
-    for one in channels:
-        _check_channels(where, one, shapes)
-        _, rows, columns = shapes[one.tensor]
+    for piece in channels:
+        _check_channels(where, piece, shapes)
+        _, rows, columns = shapes[piece.tensor]
         bottom, right = layout.y0 + layout.height, layout.x0 + layout.width
         if min(layout.y0, layout.x0, layout.height, layout.width) < 0:
             raise ValueError(f"{where}.layout must be a region, not {layout}")
         if bottom > rows or right > columns:
             raise ValueError(
-                f"{where}.layout must end at row {rows} and column {columns} of {one.tensor!r}, "
+                f"{where}.layout must end at row {rows} and column {columns} of {piece.tensor!r}, "
                 f"not {bottom} and {right}"
             )
     least = min(layout.tile_h, layout.tile_w, layout.sy, layout.sx, layout.y_stride)
@@ -173,19 +156,3 @@ def _check_channels(
             f"{where} must be channels 0 to {shapes[channels.tensor][0]} of {channels.tensor!r}, "
             f"not {channels.start} to {channels.stop}"
         )
-
-
-def check_programs(runs: Sequence[ScnnRun], params: ScnnParams) -> None:
-    """Check the descriptors against what the hardware will read.
-
-    Raises
-    ------
-    ValueError
-        Naming the run.
-    """
-    held, words = "", np.empty((0, 1), np.uint64)
-    for number, run in enumerate(runs):
-        if "program" in run.srams:
-            held, words = f"run_{number}/program", run.srams["program"].words
-        if not np.array_equal(program_words(run.program, params), words):
-            raise ValueError(f"runs.{number}.program must be what {held} holds")

@@ -74,13 +74,13 @@ def estimate_pass(work: Work, params: ScnnParams) -> float:
         params,
         (taps - 1) * work.stored_zeros(params.max_run),
     )
-    held = np.multiply.outer(np.array(work.rows, np.int64), np.array(work.columns, np.int64))
-    shape = channels, len(taps), held.size
+    tiles = np.multiply.outer(np.array(work.rows, np.int64), np.array(work.columns, np.int64))
+    shape = channels, len(taps), tiles.size
     acts = _vectors(
-        rng, np.broadcast_to(held.ravel(), shape), work.act_density, params.mult_i, params
+        rng, np.broadcast_to(tiles.ravel(), shape), work.act_density, params.mult_i, params
     )
     ends = _simulate(
-        acts.reshape(-1, held.size),
+        acts.reshape(-1, tiles.size),
         weights.reshape(groups, work.streams, -1),
         params.weight_depth,
         params.block_depth,

@@ -4,12 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import ScnnCompileError
+from zeroskip.compiler.image.words import unsigned_field
 from zeroskip.compiler.ir.graph import QuantConv
-from zeroskip.compiler.scnn.lanes import unsigned_field
+from zeroskip.compiler.ir.verify import check_range
 from zeroskip.hw.common.formats import bias_word
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["bias_words", "stored_fields"]
+__all__ = ["bias_words", "check_biases", "stored_fields"]
 
 
 def stored_fields(conv: QuantConv, params: ScnnParams) -> NDArray[np.uint64]:
@@ -26,7 +27,7 @@ def stored_fields(conv: QuantConv, params: ScnnParams) -> NDArray[np.uint64]:
     """
     weight, book = conv.weight, conv.codebook
     if book is None:
-        _check_range(conv, weight, params.field_bits, "weights", "field_bits")
+        _check_weights(conv, weight, params.field_bits, "field_bits")
         return unsigned_field(np.ascontiguousarray(weight, np.int64), params.field_bits)
     if not 1 <= len(book) <= params.num_codes or book[0] != 0:
         raise ScnnCompileError(
@@ -34,13 +35,13 @@ def stored_fields(conv: QuantConv, params: ScnnParams) -> NDArray[np.uint64]:
             f"(code_bits = {params.code_bits}), the first 0, "
             f"not {len(book)} weights, the first {book[0] if len(book) else None}"
         )
-    _check_range(conv, book, params.weight_bits, "weights", "weight_bits")
+    _check_weights(conv, book, params.weight_bits, "weight_bits")
     order = np.argsort(book[1:], kind="stable") + 1
     ordered = book[order]
-    at = np.searchsorted(ordered, weight)
+    place = np.searchsorted(ordered, weight)
     codes = np.zeros(weight.shape, np.int64)
     if len(order):
-        codes = order[np.minimum(at, len(order) - 1)]
+        codes = order[np.minimum(place, len(order) - 1)]
     codes[weight == 0] = 0
     if (wrong := book[codes] != weight).any():
         raise ScnnCompileError(
@@ -64,20 +65,20 @@ def bias_words(
     CompileError
         If a bias does not fit ``acc_bits``.
     """
-    bias = conv.bias[outputs.start : outputs.stop]
-    _check_range(conv, bias, params.acc_bits, "biases", "acc_bits")
+    biases = conv.bias[outputs.start : outputs.stop]
+    check_biases(conv, biases, params)
     mask = (1 << params.acc_bits) - 1
     words = np.zeros((slots, 1), np.uint64)
-    words[: len(bias), 0] = [bias_word(one, conv.shift) & mask for one in bias.tolist()]
+    words[: len(biases), 0] = [bias_word(bias, conv.shift) & mask for bias in biases.tolist()]
     return words
 
 
-def _check_range(
-    conv: QuantConv, values: NDArray[np.int64], bits: int, what: str, param: str
-) -> None:
-    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    if values.size and not low <= values.min() <= values.max() <= high:
-        raise ScnnCompileError(
-            f"{what} of layer {conv.name!r} must be from {low} to {high} ({param} = {bits}), "
-            f"not {values.min()} to {values.max()}"
-        )
+def check_biases(conv: QuantConv, biases: NDArray[np.int64], params: ScnnParams) -> None:
+    """Check that biases are no wider than accumulators; errors as :func:`.check_range`."""
+    check_range(
+        conv, biases, params.acc_bits, what="biases", param="acc_bits", error=ScnnCompileError
+    )
+
+
+def _check_weights(conv: QuantConv, weights: NDArray[np.int64], bits: int, param: str) -> None:
+    check_range(conv, weights, bits, what="weights", param=param, error=ScnnCompileError)

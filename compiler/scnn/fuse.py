@@ -8,13 +8,13 @@ import numpy as np
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
 from zeroskip.compiler.scnn.collect import collect
 from zeroskip.compiler.scnn.fields import stored_fields
-from zeroskip.compiler.scnn.geometry import cut, least_tile
+from zeroskip.compiler.scnn.geometry import least_tile, whole_plane
 from zeroskip.compiler.scnn.layer import LayerPlan
 from zeroskip.compiler.scnn.levels import Level
 from zeroskip.compiler.scnn.mapping import Room
 from zeroskip.compiler.scnn.passes import Encoder, Pass, Share
 from zeroskip.compiler.scnn.plan import plan_tile
-from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
+from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["fused_run"]
@@ -51,14 +51,14 @@ def fused_run(
         bases = _bases(graph, level.source, stride[0] * stride[1])
         then = places[number + 1] if number + 1 < len(levels) else None
         entry = 0
-        for at, (layer, plan) in enumerate(zip(level.layers, place.plans, strict=True)):
+        for index, (layer, plan) in enumerate(zip(level.layers, place.plans, strict=True)):
             conv = graph.layers[layer]
             numbers = [
                 bases[name] + channel * stride[0] * stride[1]
                 for name in conv.inputs
                 for channel in range(graph.shape(name)[0])
             ]
-            one = Encoder(conv, stored_fields(conv, params), plan.mapping, params).make(
+            made = Encoder(conv, stored_fields(conv, params), plan.mapping, params).make(
                 _whole(conv),
                 layer=layer,
                 out_stride=then.stride if then else (1, 1),
@@ -67,21 +67,21 @@ def fused_run(
                 numbers=np.array(numbers, np.int64),
             )
             descriptor = replace(
-                one.descriptor,
+                made.descriptor,
                 dst_base=entry,
-                append=at > 0,
-                swap=at == len(level.layers) - 1 and then is not None,
+                append=index > 0,
+                swap=index == len(level.layers) - 1 and then is not None,
             )
             entry += conv.out_shape[0] * (then.stride[0] * then.stride[1] if then else 1)
-            passes.append(replace(one, descriptor=descriptor))
+            passes.append(replace(made, descriptor=descriptor))
     try:
         program, srams = collect(passes, params)
     except ValueError:
         return None
     return ScnnRun(
         program=program,
-        passes=tuple(one.layer for one in passes),
-        outputs=tuple(one.output for one in passes),
+        passes=tuple(made.layer for made in passes),
+        outputs=tuple(made.output for made in passes),
         srams=srams,
         loads=_loads(graph, levels[0], places[0]),
         stores=_stores(graph, levels[-1], places[-1]),
@@ -114,7 +114,7 @@ def _place(
         convs = [graph.layers[layer] for layer in level.layers]
         if any(conv.out_shape[1:] != convs[0].out_shape[1:] for conv in convs):
             return None
-        rooms = [Room.of(conv, _whole(conv).region.padding) for conv in convs]
+        rooms = [Room.of(conv, whole_plane(conv).padding) for conv in convs]
         y_stride = tile[1] + max(room.left + room.right for room in rooms)
         plans: list[LayerPlan] = []
         for conv in convs:
@@ -148,7 +148,7 @@ def _tiles(graph: QuantGraph, levels: Sequence[Level], params: ScnnParams) -> li
     least: list[tuple[int, int]] = []
     for level in levels:
         sizes = [
-            least_tile(conv, [_whole(conv).region], (params.pes_y, params.pes_x))
+            least_tile(conv, [whole_plane(conv)], (params.pes_y, params.pes_x))
             for conv in (graph.layers[layer] for layer in level.layers)
         ]
         least.append((max(rows for rows, _ in sizes), max(columns for _, columns in sizes)))
@@ -165,9 +165,8 @@ def _tiles(graph: QuantGraph, levels: Sequence[Level], params: ScnnParams) -> li
 
 def _whole(conv: QuantConv) -> Share:
     """Take all of a layer."""
-    _, rows, columns = conv.out_shape
     return Share(
-        region=cut(conv, 0, 0, rows, columns),
+        region=whole_plane(conv),
         outputs=range(conv.out_shape[0]),
         channels=range(conv.in_shape[0]),
     )
@@ -186,21 +185,10 @@ def _bases(graph: QuantGraph, tensors: Sequence[str], phases: int) -> dict[str, 
 def _loads(graph: QuantGraph, level: Level, place: _Place) -> tuple[ActLoad, ...]:
     """Have the host load the tensors of the first level, all of their planes."""
     rows, columns = graph.shape(level.source[0])[1:]
-    mapping = place.plans[0].mapping
-    layout = TileLayout(
-        block_x=mapping.block_x,
-        block_y=mapping.block_y,
-        tile_h=place.tile[0] * place.stride[0],
-        tile_w=place.tile[1] * place.stride[1],
-        sy=place.stride[0],
-        sx=place.stride[1],
-        y_stride=place.y_stride,
-        y0=0,
-        x0=0,
-        height=rows,
-        width=columns,
-        dense=place.dense,
+    needed = place.plans[0].mapping.layout(
+        whole_plane(graph.layers[level.layers[0]]), place.stride, dense=place.dense
     )
+    layout = replace(needed, y0=0, x0=0, height=rows, width=columns)
     channels = tuple(
         Channels(tensor=name, start=0, stop=graph.shape(name)[0]) for name in level.source
     )
@@ -209,27 +197,12 @@ def _loads(graph: QuantGraph, level: Level, place: _Place) -> tuple[ActLoad, ...
 
 def _stores(graph: QuantGraph, level: Level, place: _Place) -> tuple[ActStore, ...]:
     """Have the host store what the last level makes."""
-    mapping = place.plans[0].mapping
     stores: list[ActStore] = []
     entry = 0
     for layer in level.layers:
         conv = graph.layers[layer]
-        channels, rows, columns = conv.out_shape
-        layout = TileLayout(
-            block_x=mapping.block_x,
-            block_y=mapping.block_y,
-            tile_h=place.tile[0],
-            tile_w=place.tile[1],
-            sy=1,
-            sx=1,
-            y_stride=place.tile[1],
-            y0=0,
-            x0=0,
-            height=rows,
-            width=columns,
-            dense=False,
-        )
-        whole = Channels(tensor=conv.name, start=0, stop=channels)
+        layout = place.plans[0].mapping.out_layout(whole_plane(conv))
+        whole = Channels(tensor=conv.name, start=0, stop=conv.out_shape[0])
         stores.append(ActStore(blocks=(whole,), base=entry, layout=layout))
-        entry += channels
+        entry += conv.out_shape[0]
     return tuple(stores)

@@ -13,11 +13,11 @@ __all__ = [
     "cut",
     "cut_axis",
     "kernel_pieces",
-    "layer_regions",
     "least_tile",
     "phase_taps",
     "reach",
     "sample_regions",
+    "whole_plane",
 ]
 
 
@@ -70,12 +70,16 @@ def cut_axis(
 
 def cut(conv: QuantConv, y0: int, x0: int, height: int, width: int) -> Region:
     """Find the inputs of a region of outputs."""
-    _, rows, columns = conv.in_shape
-    in_y0, in_height, top = cut_axis(
-        y0, height, conv.weight.shape[2], conv.stride[0], conv.padding[0], rows
-    )
-    in_x0, in_width, left = cut_axis(
-        x0, width, conv.weight.shape[3], conv.stride[1], conv.padding[1], columns
+    (in_y0, in_height, top), (in_x0, in_width, left) = (
+        cut_axis(
+            first,
+            count,
+            conv.weight.shape[2 + axis],
+            conv.stride[axis],
+            conv.padding[axis],
+            conv.in_shape[1 + axis],
+        )
+        for axis, first, count in ((0, y0, height), (1, x0, width))
     )
     return Region(
         y0=y0,
@@ -88,6 +92,11 @@ def cut(conv: QuantConv, y0: int, x0: int, height: int, width: int) -> Region:
         in_width=in_width,
         padding=(top, left),
     )
+
+
+def whole_plane(conv: QuantConv) -> Region:
+    """Return the region that is all outputs of a layer."""
+    return cut(conv, 0, 0, *conv.out_shape[1:])
 
 
 def kernel_pieces(
@@ -108,16 +117,6 @@ def kernel_pieces(
             padding = conv.padding[0] - r, conv.padding[1] - s
             found.append((part, replace(conv, weight=weight, padding=padding)))
     return tuple(found)
-
-
-def layer_regions(conv: QuantConv, height: int, width: int) -> tuple[Region, ...]:
-    """Cut the output plane into regions of at most ``height x width``, row-major."""
-    _, rows, columns = conv.out_shape
-    return tuple(
-        cut(conv, y, x, min(height, rows - y), min(width, columns - x))
-        for y in range(0, rows, height)
-        for x in range(0, columns, width)
-    )
 
 
 def sample_regions(conv: QuantConv, region_h: int, region_w: int) -> list[Region]:
@@ -196,9 +195,9 @@ def axis_needs(
         taps = min(step, kernel - first)
         for start in _sample_starts(outputs, region, stride, padding - first):
             count = min(region, outputs - start)
-            _, held, pad = cut_axis(start, count, taps, stride, padding - first, inputs)
+            _, size, pad = cut_axis(start, count, taps, stride, padding - first, inputs)
             around = reach(taps, stride, pad)
-            least = max(least, _least(count, held, stride, pes, around))
+            least = max(least, _least(count, size, stride, pes, around))
             before, after = max(before, around[0]), max(after, around[1])
     return least, before, after
 

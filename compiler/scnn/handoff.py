@@ -77,7 +77,7 @@ def _of_pe(
     rows = np.arange(top, min(top + layout.tile_h, layout.height))
     columns = np.arange(left, min(left + layout.tile_w, layout.width))
     tile = (rows[:, None] * layout.width + columns).ravel()
-    count = max(one.stop - one.start for one in store.blocks)
+    count = max(channels.stop - channels.start for channels in store.blocks)
     first = starts[block.tensor] + block.start
     return [
         (first + channel) * plane + tile

@@ -3,23 +3,20 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from zeroskip.compiler.engine import SramData
+from zeroskip.compiler.image.runs import only_changes
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.collect import collect
 from zeroskip.compiler.scnn.fields import stored_fields
-from zeroskip.compiler.scnn.geometry import Region, cut, kernel_pieces
+from zeroskip.compiler.scnn.geometry import Region, cut, kernel_pieces, whole_plane
 from zeroskip.compiler.scnn.mapping import Mapping, Room
-from zeroskip.compiler.scnn.passes import Encoder, Pass, Share
-from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
+from zeroskip.compiler.scnn.passes import Encoder, Share
+from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, PassOutput, ScnnRun
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = [
     "LayerPlan",
     "input_channels",
     "layer_runs",
-    "only_changes",
     "output_slices",
     "pieces",
 ]
@@ -74,12 +71,12 @@ def pieces(inputs: Sequence[Channels], channels: range) -> tuple[Channels, ...]:
     """Find channels of tensors that stand one behind the other."""
     found: list[Channels] = []
     base = 0
-    for one in inputs:
+    for tensor in inputs:
         first = max(channels.start - base, 0)
-        stop = min(channels.stop - base, one.stop - one.start)
+        stop = min(channels.stop - base, tensor.stop - tensor.start)
         if first < stop:
-            found.append(replace(one, start=one.start + first, stop=one.start + stop))
-        base += one.stop - one.start
+            found.append(replace(tensor, start=tensor.start + first, stop=tensor.start + stop))
+        base += tensor.stop - tensor.start
     return tuple(found)
 
 
@@ -125,9 +122,9 @@ def layer_runs(
                     size = min(plan.region_h, rows - y0), min(plan.region_w, columns - x0)
                     for encoder, share in part:
                         region = cut(encoder.conv, y0, x0, *size)
-                        one = encoder.make(replace(share, region=region), layer=layer)
-                        program, srams = collect([one], params)
-                        dense = one.descriptor.keep_zeros
+                        made = encoder.make(replace(share, region=region), layer=layer)
+                        program, srams = collect([made], params)
+                        dense = made.descriptor.keep_zeros
                         load = ActLoad(
                             channels=pieces(inputs, share.channels),
                             base=0,
@@ -137,10 +134,10 @@ def layer_runs(
                             ScnnRun(
                                 program=program,
                                 passes=(layer,),
-                                outputs=(one.output,),
+                                outputs=(made.output,),
                                 srams=srams,
                                 loads=() if load == loaded else (load,),
-                                stores=_stores(plan.mapping, region, one),
+                                stores=_stores(plan.mapping, region, made.output),
                             )
                         )
                         loaded = load
@@ -162,22 +159,6 @@ def _encoders(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> list[Enco
     ]
 
 
-def only_changes(runs: Sequence[ScnnRun]) -> list[ScnnRun]:
-    """Leave out SRAMs that hold already what a run loads."""
-    held: dict[str, SramData] = {}
-    kept: list[ScnnRun] = []
-    for run in runs:
-        srams = {
-            name: data
-            for name, data in run.srams.items()
-            if name not in held
-            or not (held[name].words is data.words or np.array_equal(held[name].words, data.words))
-        }
-        held |= srams
-        kept.append(replace(run, srams=srams))
-    return kept
-
-
 def _slices(channels: range, step: int) -> Iterator[range]:
     for start in range(channels.start, channels.stop, step):
         yield range(start, min(start + step, channels.stop))
@@ -193,20 +174,19 @@ def _fitting(
     """
     channels = input_channels(conv, outputs)
     chunks = list(_slices(channels, plan.c_step))
-    _, rows, columns = conv.out_shape
     shares = [
         (
             encoder,
             Share(
-                region=cut(encoder.conv, 0, 0, rows, columns),
+                region=whole_plane(encoder.conv),
                 outputs=outputs,
-                channels=some,
-                first=encoder is encoders[0] and some == chunks[0],
-                final=encoder is encoders[-1] and some == chunks[-1],
+                channels=chunk,
+                first=encoder is encoders[0] and chunk == chunks[0],
+                final=encoder is encoders[-1] and chunk == chunks[-1],
             ),
         )
         for encoder in encoders
-        for some in chunks
+        for chunk in chunks
     ]
     params = encoders[0].params
     at_once = plan.mapping.kc * len(plan.mapping.streams(params))
@@ -228,22 +208,8 @@ def _fitting(
     encoders[0].refuse([share for encoder, share in shares if encoder is encoders[0]])
 
 
-def _stores(mapping: Mapping, region: Region, one: Pass) -> tuple[ActStore, ...]:
+def _stores(mapping: Mapping, region: Region, output: PassOutput | None) -> tuple[ActStore, ...]:
     """Have the host store the outputs of a region, if there are any yet."""
-    if one.output is None:
+    if output is None:
         return ()
-    layout = TileLayout(
-        block_x=mapping.block_x,
-        block_y=mapping.block_y,
-        tile_h=mapping.ho,
-        tile_w=mapping.wo,
-        sy=1,
-        sx=1,
-        y_stride=mapping.wo,
-        y0=region.y0,
-        x0=region.x0,
-        height=region.height,
-        width=region.width,
-        dense=False,
-    )
-    return (ActStore(blocks=one.output.blocks, base=0, layout=layout),)
+    return (ActStore(blocks=output.blocks, base=0, layout=mapping.out_layout(region)),)

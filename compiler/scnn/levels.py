@@ -45,11 +45,11 @@ def levels_from(graph: QuantGraph, first: int) -> Iterator[tuple[Level, ...]]:
         ):
             here.append(number)
             number += 1
-        if not here or (levels and {one for name in source for one in readers[name]} != set(here)):
+        if not here or (levels and {n for name in source for n in readers[name]} != set(here)):
             return
         levels.append(Level(tuple(here), source))
         yield tuple(levels)
-        source = tuple(layers[one].name for one in here)
+        source = tuple(layers[n].name for n in here)
         if any(name in graph.outputs or name not in readers for name in source):
             return
         first = number

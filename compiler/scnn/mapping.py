@@ -1,6 +1,5 @@
 """Define the mapping of a layer to the array."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from zeroskip.compiler.ir.graph import QuantConv
@@ -60,17 +59,6 @@ class Room:
         )
         return cls(top=top, bottom=bottom, left=left, right=right), (ho, wo)
 
-    @classmethod
-    def joint(cls, rooms: Iterable["Room"]) -> "Room":
-        """Find the room that is enough wherever one of ``rooms`` is."""
-        every = list(rooms)
-        return cls(
-            top=max(one.top for one in every),
-            bottom=max(one.bottom for one in every),
-            left=max(one.left for one in every),
-            right=max(one.right for one in every),
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class Mapping:
@@ -123,13 +111,7 @@ class Mapping:
         rows, columns = self.ho + room.top + room.bottom, self.wo + room.left + room.right
         return (self.kc - 1) * self.k_stride + (rows - 1) * self.y_stride + columns
 
-    def layout(
-        self,
-        region: Region,
-        stride: tuple[int, int],
-        *,
-        dense: bool,
-    ) -> TileLayout:
+    def layout(self, region: Region, stride: tuple[int, int], *, dense: bool) -> TileLayout:
         """Lay the inputs of a region on a block."""
         return TileLayout(
             block_x=self.block_x,
@@ -144,4 +126,21 @@ class Mapping:
             height=region.in_height,
             width=region.in_width,
             dense=dense,
+        )
+
+    def out_layout(self, region: Region) -> TileLayout:
+        """Say where the outputs of a region lie on a block: in order, each place once."""
+        return TileLayout(
+            block_x=self.block_x,
+            block_y=self.block_y,
+            tile_h=self.ho,
+            tile_w=self.wo,
+            sy=1,
+            sx=1,
+            y_stride=self.wo,
+            y0=region.y0,
+            x0=region.x0,
+            height=region.height,
+            width=region.width,
+            dense=False,
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError
 from zeroskip.base.progress import Progress, silent
+from zeroskip.compiler.engine import Order
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
 from zeroskip.compiler.scnn.cost import input_densities
 from zeroskip.compiler.scnn.geometry import phase_taps
@@ -22,7 +23,6 @@ from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = [
-    "Order",
     "balance_channels",
     "channel_cuts",
     "order_cycles",
@@ -33,9 +33,6 @@ __all__ = [
 _GAIN = 0.02
 _CYCLES = 1000.0
 """Share of a layer's cycles, and cycles, that another order must save to be worth it."""
-
-Order = NDArray[np.int64]
-"""(K,) of each new channel, which it was."""
 
 
 def balance_channels(
@@ -155,13 +152,13 @@ def order_cycles(
     counts = _counts(conv)
     counts = counts if order is None else counts[order]
     mapping = plan.mapping
-    held = max(1.0, mapping.wo * mapping.ho * act_density / params.mult_i)
+    vectors = max(1.0, mapping.wo * mapping.ho * act_density / params.mult_i)
     _, rows, columns = conv.out_shape
     regions = -(-rows // plan.region_h) * -(-columns // plan.region_w)
     total = 0
     for streams in _groups(conv, plan, params):
-        total += max(int((-(-counts[one].sum(axis=0) // params.mult_f)).sum()) for one in streams)
-    return float(total) * held * regions
+        total += max(int((-(-counts[ks].sum(axis=0) // params.mult_f)).sum()) for ks in streams)
+    return float(total) * vectors * regions
 
 
 def _deal(conv: QuantConv, plan: LayerPlan, params: ScnnParams, bounds: list[int]) -> Order:
@@ -173,13 +170,12 @@ def _deal(conv: QuantConv, plan: LayerPlan, params: ScnnParams, bounds: list[int
     }
     part = np.searchsorted(bounds, np.arange(len(work)), side="right") - 1
     for streams in _groups(conv, plan, params):
-        for low in sorted({bounds[part[k]] for one in streams for k in one}):
-            places = [[k for k in one if bounds[part[k]] == low] for one in streams]
+        for low in sorted({bounds[part[k]] for ks in streams for k in ks}):
+            places = [[k for k in ks if bounds[part[k]] == low] for ks in streams]
             sums = [0] * len(places)
             for channel in [waiting[low].pop(0) for _ in range(sum(map(len, places)))]:
-                least = min(
-                    (at for at, free in enumerate(places) if free), key=lambda at: (sums[at], at)
-                )
+                free = [stream for stream, left in enumerate(places) if left]
+                least = min(free, key=lambda stream: (sums[stream], stream))
                 order[places[least].pop(0)] = channel
                 sums[least] += int(work[channel])
     return order
@@ -190,7 +186,7 @@ def _groups(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> Iterator[li
     streams, kc = len(plan.mapping.streams(params)), plan.mapping.kc
     for outputs in output_slices(conv, plan.k_step):
         each = -(-len(outputs) // streams)
-        parts = [list(outputs[at * each : (at + 1) * each]) for at in range(streams)]
+        parts = [list(outputs[n * each : (n + 1) * each]) for n in range(streams)]
         for first in range(0, each, kc):
             yield [part[first : first + kc] for part in parts]
 
@@ -198,8 +194,12 @@ def _groups(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> Iterator[li
 def _counts(conv: QuantConv) -> NDArray[np.int64]:
     """Count the weights of each output channel, input channel of its group and phase."""
     there = conv.weight != 0
-    phases = [one for one in phase_taps(conv.weight.shape[2:], conv.stride, conv.padding) if one]
-    found = [there[:, :, [t.r for t in one], [t.s for t in one]].sum(axis=2) for one in phases]
+    phases = phase_taps(conv.weight.shape[2:], conv.stride, conv.padding)
+    found = [
+        there[:, :, [tap.r for tap in taps], [tap.s for tap in taps]].sum(axis=2)
+        for taps in phases
+        if taps
+    ]
     return np.stack(found, axis=2)
 
 
@@ -226,6 +226,6 @@ def channel_cuts(graph: QuantGraph) -> dict[str, set[int]]:
         base = 0
         for name in conv.inputs:
             size = graph.shape(name)[0]
-            cuts[name] |= {at - base for at in wanted if base <= at <= base + size}
+            cuts[name] |= {bound - base for bound in wanted if base <= bound <= base + size}
             base += size
     return cuts

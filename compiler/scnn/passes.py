@@ -214,7 +214,10 @@ class Encoder:
     def _sizes(self, share: Share) -> tuple[int, int]:
         """Count the vectors and headers of the stream with the most of each."""
         streams = self._streams(share)
-        return max(len(one.weights) for one in streams), max(len(one.blocks) for one in streams)
+        return (
+            max(len(stream.weights) for stream in streams),
+            max(len(stream.blocks) for stream in streams),
+        )
 
     def _parts(self, share: Share) -> tuple[range, ...]:
         """Deal the output channels to the streams; some may get an empty range."""

@@ -9,13 +9,12 @@ from zeroskip.base.errors import ParameterError, ScnnCompileError
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.candidates import MAX_REGIONS, candidates, is_whole, site_of, site_plans
 from zeroskip.compiler.scnn.clear import keeps_clear
-from zeroskip.compiler.scnn.cost import Expected, count_runs, load_cycles, rough
-from zeroskip.compiler.scnn.cost import estimate as _estimate
+from zeroskip.compiler.scnn.cost import Expected, count_runs, estimate, load_cycles, rough
 from zeroskip.compiler.scnn.layer import LayerPlan
 from zeroskip.compiler.scnn.mapping import Mapping
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
-__all__ = ["MAX_RUNS", "estimate", "plan_layer", "plan_tile"]
+__all__ = ["MAX_RUNS", "plan_layer", "plan_tile"]
 
 _BEST = 40
 
@@ -45,7 +44,7 @@ def plan_layer(conv: QuantConv, params: ScnnParams, act_density: float = 1.0) ->
     best, loads = _clear_plans(conv, params, expected)
     if not best:
         _refuse(conv, params)
-    cycles = {plan: _estimate(conv, plan, params, expected) for plan in best}
+    cycles = {plan: estimate(conv, plan, params, expected) for plan in best}
     chosen = min(best, key=lambda plan: cycles[plan] + loads[plan])
     _check_runs(conv, chosen, params)
     return replace(chosen, cycles=cycles[chosen])
@@ -84,13 +83,6 @@ def _candidates(conv: QuantConv, params: ScnnParams) -> Iterator[LayerPlan]:
 def _has_plan(conv: QuantConv, params: ScnnParams) -> bool:
     """Whether there is any mapping."""
     return any(keeps_clear(conv, plan, params) for plan in _candidates(conv, params))
-
-
-def estimate(
-    conv: QuantConv, plan: LayerPlan, params: ScnnParams, act_density: float = 1.0
-) -> float:
-    """Estimate the cycles of a layer; see :func:`.estimate_pass`."""
-    return _estimate(conv, plan, params, Expected.of(conv, act_density))
 
 
 def plan_tile(
@@ -132,7 +124,7 @@ def plan_tile(
         return None
     expected = Expected.of(conv, act_density)
     plans = [
-        replace(plan, cycles=_estimate(conv, plan, params, expected))
+        replace(plan, cycles=estimate(conv, plan, params, expected))
         for plan in site_plans(conv, site, params)
         if is_whole(conv, plan) and keeps_clear(conv, plan, params, whole=True)
     ]
@@ -170,7 +162,7 @@ def _check_runs(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> None:
 
         def fits(other: ScnnParams) -> bool:
             some = islice(_candidates(conv, other), _BEST)
-            return any(count_runs(conv, one, other) <= MAX_RUNS for one in some)
+            return any(count_runs(conv, cut, other) <= MAX_RUNS for cut in some)
 
         raise ScnnCompileError(
             f"layer {conv.name!r} would be cut into about {runs} runs of the array, and more than "

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from zeroskip.base.progress import Progress, silent
+from zeroskip.compiler.image.runs import only_changes
 from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.compiler.scnn.areas import area_layers, move_runs
 from zeroskip.compiler.scnn.check import check_layer
 from zeroskip.compiler.scnn.cost import count_runs, input_densities
 from zeroskip.compiler.scnn.fuse import fused_run
-from zeroskip.compiler.scnn.layer import layer_runs, only_changes
+from zeroskip.compiler.scnn.layer import layer_runs
 from zeroskip.compiler.scnn.levels import levels_from
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.run import Channels, ScnnRun
@@ -55,8 +56,8 @@ def build(
         conv = graph.layers[number]
         best: ScnnRun | None = None
         for levels in levels_from(graph, number):
-            here = [at for level in levels for at in level.layers]
-            if any(graph.layers[at].areas for at in here):
+            here = [layer for level in levels for layer in level.layers]
+            if any(graph.layers[layer].areas for layer in here):
                 break  # The host puts the areas together.
             if len(here) > 1:
                 longer = fused_run(graph, levels, params, known)

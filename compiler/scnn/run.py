@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from zeroskip.compiler.engine import SramData
+from zeroskip.compiler.image.runs import ArrayRun
 from zeroskip.hw.common.formats import Activation
 
 __all__ = [
@@ -152,26 +152,20 @@ class PassOutput:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ScnnRun:
+class ScnnRun(ArrayRun):
     """One START of the array, and what the host does before and after it.
 
-    What neither ``srams`` nor ``loads`` name is as the run before left it; a run without loads
-    goes on with the source RAM that the run before left (``Command.KEEP``); with loads the source
-    is RAM 0.
+    A run without loads goes on with the source RAM that the run before left (``Command.KEEP``);
+    with loads the source is RAM 0.
 
     Parameters
     ----------
-    program : descriptors, in order; the last of them, and no other, has ``last``.
-    passes : the layer of each descriptor, a number in ``QuantGraph.layers``.
+    program, passes, srams : see :class:`.ArrayRun`; SRAMs without activations and directories.
     outputs : what each descriptor writes; None for one that does not drain.
-    srams : what the host loads before, by name, see :func:`.sram_files`, without
-        activations and directories.
     loads, stores : what the host moves before and after.
     """
 
     program: tuple[ScnnDescriptor, ...]
-    passes: tuple[int, ...]
     outputs: tuple[PassOutput | None, ...]
-    srams: dict[str, SramData]
     loads: tuple[ActLoad, ...]
     stores: tuple[ActStore, ...]

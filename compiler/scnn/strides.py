@@ -55,16 +55,16 @@ def choose_strides(
 def _fastest(layer: QuantConv, params: ScnnParams, density: float) -> QuantConv:
     best, least = layer, math.inf
     for stride in _strides(layer):
-        one = replace(layer, stride=stride)
+        strided = replace(layer, stride=stride)
         try:
-            plan = plan_layer(one, params, density)
+            plan = plan_layer(strided, params, density)
         except CompileError:
             continue  # Another stride may do; what none can do is refused later.
         entries = layer.in_shape[0] * stride[0] * stride[1] * params.num_pes
         directory = entries * _entry_bits(params) / LOAD_WORDS
-        cycles = plan.cycles + load_cycles(one, plan, params) + directory
+        cycles = plan.cycles + load_cycles(strided, plan, params) + directory
         if cycles < least:
-            best, least = one, cycles
+            best, least = strided, cycles
     return best
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import InputError
-from zeroskip.compiler.scnn.lanes import pack_lanes, signed_field, unpack_lanes, unsigned_field
+from zeroskip.compiler.image.words import pack_lanes, signed_field, unpack_lanes, unsigned_field
 from zeroskip.compiler.scnn.run import TileLayout
 from zeroskip.compiler.scnn.tile_walk import compress, expand
 from zeroskip.hw.scnn.params import ScnnParams

@@ -71,7 +71,7 @@ class _EieEvaluation(Evaluation):
             raise ParameterError("memories", more[0], "one value", "it is no axis")
         chosen = None if preset is None else Point(preset[0], _strategy(preset[1]["placement"]))
         if image is None:
-            base = chosen or Point(PRESETS["paper"].params, PRESETS["paper"].placement)
+            base = chosen or Point(PRESETS["paper"].params, "interleave")
             return EieSweep(
                 [PaperWork(name) for name in _names(layers)], grid(base, others, memories)
             )

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.engine import SramData
+from zeroskip.compiler.image.runs import only_changes
 from zeroskip.compiler.scnn.engine import ScnnPart
-from zeroskip.compiler.scnn.layer import only_changes
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.sim.machine import Counts, Selection, Tensors
 from zeroskip.sim.result import PartResult

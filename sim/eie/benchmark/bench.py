@@ -160,7 +160,7 @@ def bench_eie(
             image = compile_quantized(
                 network,
                 {"eie": preset.params},
-                options={"placement": preset.placement},
+                options=preset.options,
                 name=layer.name,
             )
             arrays[name] = _bench(image, x, on)

@@ -60,12 +60,12 @@ def test_what_is_impossible_is_told_what_would_fit(
     [
         (
             {"codebook": np.array([0, 8, *[1] * 14])},
-            r"^weights of layer 'fc1' must be from -8 to 7 \(4 bits\), not 0 to 8$",
+            r"^weights of layer 'fc1' must be from -8 to 7 \(weight_bits = 4\), not 0 to 8$",
         ),
         (
             {"bias": np.array([0, -(1 << 19) - 1])},
             (
-                r"^biases of layer 'fc1' must be from -524288 to 524287 \(20 bits\), "
+                r"^biases of layer 'fc1' must be from -524288 to 524287 \(acc_bits = 20\), "
                 r"not -524289 to 0$"
             ),
         ),
@@ -85,7 +85,7 @@ def test_what_is_impossible_is_told_what_would_fit(
         ),
         (
             {"codes": csc_array(np.full((2, 2), 16, np.uint8))},
-            r"^codes of layer 'fc1' must be below 16 \(code_bits = 4\), not 16$",
+            r"^layer 'fc1' has weights that its codebook has not$",
         ),
         (
             {"weight_frac": -1},

@@ -14,11 +14,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from tests.support.graphs import run_graph
 from tests.support.tiers import examples
 from tests.unit.compiler.drawn_graphs import networks
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.ir.compute import run_nodes
-from zeroskip.compiler.ir.fixed import layer_results, limits, run_graph, run_layer
+from zeroskip.compiler.ir.fixed import layer_results, limits, run_layer
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,

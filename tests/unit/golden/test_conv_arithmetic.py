@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from tests.support.graphs import run_graph
 from tests.support.tiers import examples
-from zeroskip.compiler.ir.fixed import layer_results, run_graph, run_layer
+from zeroskip.compiler.ir.fixed import layer_results, run_layer
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 
 

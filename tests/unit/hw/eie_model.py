@@ -13,10 +13,11 @@ from tests.unit.hw.host_bench import Told
 from tests.unit.hw.host_model import ArrayModel
 from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.eie.program import build
-from zeroskip.compiler.eie.segment import Descriptor, program_words
+from zeroskip.compiler.eie.segment import Descriptor
+from zeroskip.compiler.image.words import program_words
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear, linear_chain
 from zeroskip.hw.common.control import Command, Control
-from zeroskip.hw.eie.formats import VERSION, readable_rows
+from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, VERSION, descriptor_layout, readable_rows
 from zeroskip.hw.eie.host import Space, place_of
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.program import PassModel, run_program
@@ -79,7 +80,8 @@ def loading(network: QuantGraph[QuantLinear]) -> tuple[list[Told], list[Descript
 
 
 def program_writes(program: list[Descriptor]) -> list[Told]:
-    return [Told(Space.PROGRAM, row, 0, int(w)) for row, w in enumerate(program_words(program, P))]
+    words = program_words(program, descriptor_layout(P), DESCRIPTOR_WORDS)
+    return [Told(Space.PROGRAM, row, 0, int(word)) for row, (word,) in enumerate(words)]
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.graphs import run_graph
 from tests.unit.hw.eie_model import (
     ACT,
     SIZES,
@@ -20,7 +21,6 @@ from tests.unit.hw.eie_model import (
 from tests.unit.hw.host_bench import Told, play, watched, with_gaps
 from tests.unit.hw.host_model import check_in_order
 from zeroskip.compiler.eie.place import place
-from zeroskip.compiler.ir.fixed import run_graph
 from zeroskip.hw.eie.array import PE_MODULE, EieArray
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.pe import Pe

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.support.tiers import examples
+from zeroskip.compiler.image.words import signed_field, unpack_lanes
 from zeroskip.compiler.ir.graph import INPUT, QuantConv
-from zeroskip.compiler.scnn.lanes import signed_field, unpack_lanes
 from zeroskip.compiler.scnn.layer import layer_runs
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.run import ScnnRun, TileLayout

@@ -1,7 +1,7 @@
 """Layers compiled for drawn arrays and mappings compute what direct convolution does."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.support.graphs import layer_regions
 from tests.support.tiers import examples
 from zeroskip.compiler.ir.graph import QuantConv
-from zeroskip.compiler.scnn.geometry import kernel_pieces, layer_regions, least_tile
+from zeroskip.compiler.scnn.geometry import kernel_pieces, least_tile
 from zeroskip.compiler.scnn.layer import LayerPlan, layer_runs
 from zeroskip.compiler.scnn.mapping import Mapping, Room
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
@@ -115,7 +116,10 @@ def cases(draw: st.DrawFn) -> tuple[QuantConv, LayerPlan, ScnnParams, NDArray[np
     least = [least_tile(piece, [region], block) for piece, region in regions]
     more = st.sampled_from([0, 0, 1, 2])
     ho, wo = (max(sizes) + draw(more) for sizes in zip(*least, strict=True))
-    room = Room.joint(Room.of(piece, region.padding) for piece, region in regions)
+    rooms = [Room.of(piece, region.padding) for piece, region in regions]
+    room = Room(**{
+        field.name: max(getattr(one, field.name) for one in rooms) for field in fields(Room)
+    })
     columns, rows = wo + room.left + room.right, ho + room.top + room.bottom
     params = replace(params, run_bits=max(params.run_bits, (columns - wo).bit_length()))
     y_stride = draw(st.integers(columns, wo + params.max_run))

@@ -12,17 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.support.graphs import layer_regions
 from tests.support.tiers import examples
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
 from zeroskip.compiler.scnn import cost, geometry
 from zeroskip.compiler.scnn.clear import keeps_clear
-from zeroskip.compiler.scnn.cost import count_runs
-from zeroskip.compiler.scnn.geometry import cut_axis, layer_regions, least_tile
+from zeroskip.compiler.scnn.cost import Expected, count_runs
+from zeroskip.compiler.scnn.geometry import cut_axis, least_tile
 from zeroskip.compiler.scnn.layer import LayerPlan, layer_runs
 from zeroskip.compiler.scnn.mapping import Mapping
-from zeroskip.compiler.scnn.plan import MAX_RUNS, estimate, plan_layer
+from zeroskip.compiler.scnn.plan import MAX_RUNS, plan_layer
 from zeroskip.compiler.scnn.program import MANY_RUNS
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
@@ -101,6 +102,11 @@ def cases(draw: st.DrawFn) -> tuple[QuantConv, ScnnParams, NDArray[np.int64]]:
     values = rng.integers(params.min_act, params.max_act, in_shape)
     values[rng.random(in_shape) >= draw(st.sampled_from([0.2, 1.0]))] = 0
     return conv, params, values
+
+
+def estimate(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> float:
+    """Estimate the cycles of a layer whose inputs are dense."""
+    return cost.estimate(conv, plan, params, Expected.of(conv, 1.0))
 
 
 @examples(100)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import InputError
-from zeroskip.compiler.scnn.lanes import unpack_lanes
+from zeroskip.compiler.image.words import unpack_lanes
 from zeroskip.compiler.scnn.run import TileLayout
 from zeroskip.compiler.scnn.tiles import EncodedTiles, decode_tiles, encode_tiles
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams

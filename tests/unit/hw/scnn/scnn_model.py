@@ -7,9 +7,9 @@ import numpy as np
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
+from tests.support.graphs import run_graph
 from tests.unit.hw.host_bench import Told
 from tests.unit.hw.host_model import ArrayModel
-from zeroskip.compiler.ir.fixed import run_graph
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.scnn.run import ScnnRun

@@ -1,27 +1,37 @@
-"""Rows of memories that hold several equal lanes, as limbs of 64 bits."""
+"""Rows of memories as limbs of 64 bits: equal lanes side by side, and programs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
+from amaranth.lib import data
 from numpy.typing import NDArray
 
-__all__ = ["pack_lanes", "signed_field", "unpack_lanes", "unsigned_field"]
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, pack
+
+__all__ = ["pack_lanes", "program_words", "signed_field", "unpack_lanes", "unsigned_field"]
 
 _LIMB_BITS = 64
 
 
-def pack_lanes(lanes: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:
+def pack_lanes(
+    lanes: NDArray[np.uint64], bits: int, word_bits: int | None = None
+) -> NDArray[np.uint64]:
     """Put the lanes of each row side by side, lane 0 lowest.
 
     Parameters
     ----------
     lanes : (rows, lanes) uint64, each below ``2**bits``.
     bits : of a lane, at most 64.
+    word_bits : of a row; as many as the lanes have, if None.
 
     Returns
     -------
     (rows, limbs) uint64, limbs of 64 bits, lowest first.
     """
     rows, count = lanes.shape
-    words = np.zeros((rows, -(-count * bits // _LIMB_BITS)), np.uint64)
+    words = np.zeros((rows, -(-(word_bits or count * bits) // _LIMB_BITS)), np.uint64)
     for lane in range(count):
         limb, shift = divmod(lane * bits, _LIMB_BITS)
         words[:, limb] |= lanes[:, lane] << np.uint64(shift)
@@ -52,3 +62,29 @@ def signed_field(lanes: NDArray[np.uint64], offset: int, bits: int) -> NDArray[n
 def unsigned_field(values: NDArray[np.int64], bits: int) -> NDArray[np.uint64]:
     """Cut two's complement to ``bits``."""
     return values.astype(np.int64, copy=False).view(np.uint64) & np.uint64((1 << bits) - 1)
+
+
+def program_words(
+    program: Sequence[Any], layout: data.StructLayout, per_descriptor: int
+) -> NDArray[np.uint64]:
+    """Pack descriptors to words of the program SRAM, (rows, 1), lowest word of each first.
+
+    Parameters
+    ----------
+    program : dataclasses with the fields of ``layout``.
+    layout : of a descriptor.
+    per_descriptor : words of each.
+
+    Raises
+    ------
+    ValueError
+        If a field does not fit its bits.
+    """
+    words: list[int] = []
+    for descriptor in program:
+        fields = {name: int(value) for name, value in asdict(descriptor).items()}
+        packed = pack(layout, **fields)
+        for _ in range(per_descriptor):
+            words.append(packed & (1 << DESCRIPTOR_WORD_BITS) - 1)
+            packed >>= DESCRIPTOR_WORD_BITS
+    return np.array(words, np.uint64).reshape(-1, 1)
