@@ -21,7 +21,9 @@ from zeroskip.base.registry import Registry
 from zeroskip.base.tables import Table
 from zeroskip.compiler.engine import Part
 from zeroskip.compiler.image.image import Image
+from zeroskip.flow.flow import Modules
 from zeroskip.flow.synth.netlist import Netlist
+from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.result import PartResult
 from zeroskip.sim.system.state import ArrayState
@@ -29,6 +31,7 @@ from zeroskip.sim.trace_events import Event
 
 __all__ = [
     "MACHINES",
+    "ChipDesign",
     "Compared",
     "Counts",
     "Description",
@@ -122,6 +125,20 @@ class Description:
     document: Mapping[str, Any]
     tables: Sequence[Table]
     lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ChipDesign:
+    """An array with a port to memory.
+
+    Parameters
+    ----------
+    modules : as :meth:`.Flow.modules` has them; the last is the whole, see :class:`.SystemBench`.
+    clearing : cycles after a reset in which the array clears itself, at most.
+    """
+
+    modules: Modules
+    clearing: int
 
 
 class Machine(ABC, Generic[PartT]):
@@ -220,6 +237,21 @@ class Machine(ABC, Generic[PartT]):
         """
         del params
         raise InputError(f"no command list can run {self.engine} yet")
+
+    def count_run(self, params: Any, run: Any, arrivals: NDArray[np.int64]) -> int:
+        """Count the cycles of a run that a command list starts.
+
+        Parameters
+        ----------
+        params : of the array.
+        run : what its state gave for the command, see :class:`.ArrayState`.
+        arrivals : (rows,) cycles, counted from the run's first, in which rows of its input come.
+        """
+        raise NotImplementedError
+
+    def chip(self, params: Any, port: SystemParams) -> ChipDesign:
+        """Return an array with a port to memory."""
+        raise NotImplementedError
 
     def simulate_selection(
         self,

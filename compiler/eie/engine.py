@@ -7,6 +7,7 @@ from typing import ClassVar, get_args
 
 import numpy as np
 
+from zeroskip.base.errors import InputError
 from zeroskip.base.fields import Field
 from zeroskip.compiler.eie.check import check_arithmetic
 from zeroskip.compiler.eie.choose import FREE, choose_params
@@ -207,6 +208,11 @@ class _Eie(Engine[EieParams, EiePart]):
         return sram_files(params)
 
     def moves(self, part: EiePart) -> Moves:
+        if not part.params.streams:
+            raise InputError(
+                f"no command list can run an array of {part.params.act_files} activation files, "
+                "which takes and gives activations through a host only; compile for act_files = 3"
+            )
         return segment_moves(part.segments, part.layers, part.placement, part.heights, part.params)
 
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:

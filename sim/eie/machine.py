@@ -13,16 +13,27 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.hw.eie.host import StallClass, StreamStall
 from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.eie.contents import eie_problems
 from zeroskip.sim.eie.cycles.image import run_image
 from zeroskip.sim.eie.info import describe_part
 from zeroskip.sim.eie.perfetto import trace_tracks
 from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
-from zeroskip.sim.eie.state import EieState
+from zeroskip.sim.eie.state import EieState, RunLog
 from zeroskip.sim.eie.storage import layer_storage, reload_cycles
+from zeroskip.sim.eie.system import count_run, eie_chip
 from zeroskip.sim.evaluation import Evaluation
-from zeroskip.sim.machine import Compared, Counts, Description, Machine, Selection, Tensors, Tracks
+from zeroskip.sim.machine import (
+    ChipDesign,
+    Compared,
+    Counts,
+    Description,
+    Machine,
+    Selection,
+    Tensors,
+    Tracks,
+)
 from zeroskip.sim.result import PartResult, by_layer
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.rtl.waves import expected_waves
@@ -86,6 +97,12 @@ class _Eie(Machine[EiePart]):
 
     def state(self, params: EieParams) -> EieState:
         return EieState(params)
+
+    def count_run(self, params: EieParams, run: RunLog, arrivals: NDArray[np.int64]) -> int:
+        return count_run(params, run, arrivals)
+
+    def chip(self, params: EieParams, port: SystemParams) -> ChipDesign:
+        return eie_chip(params, port)
 
     def select(self, part: EiePart, names: Sequence[str]) -> Selection[EiePart]:
         # EIE runs all its layers in one go.

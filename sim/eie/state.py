@@ -36,12 +36,27 @@ class RunLog:
     streams : per pass, per PE, what is read.
     nonzero : per pass (rows, num_pes), which of the scanned activations are not 0.
     written : per pass (rows, num_pes) int64, what it writes to the destination file.
+    act_bits : width of a lane.
     """
 
     program: tuple[Pass, ...]
     streams: tuple[tuple[ColumnStream, ...], ...]
     nonzero: list[NDArray[np.bool_]]
     written: list[NDArray[np.int64]]
+    act_bits: int
+
+    def words(self) -> list[tuple[int, int, int]]:
+        """Return each row that is written: number of the pass, row, and word of all lanes."""
+        mask = (1 << self.act_bits) - 1
+        return [
+            (
+                number,
+                one.dst_base + row,
+                sum((lane & mask) << place * self.act_bits for place, lane in enumerate(lanes)),
+            )
+            for number, (one, rows) in enumerate(zip(self.program, self.written, strict=True))
+            for row, lanes in enumerate(rows.tolist())
+        ]
 
 
 class EieState:
@@ -138,7 +153,7 @@ class EieState:
     def _run(self) -> RunLog:
         srams = {name: words[: self._held(name)] for name, words in self._srams.items()}
         program = read_program(srams["program"], self._p)
-        log = RunLog(program, column_streams(srams, self._p, program), [], [])
+        log = RunLog(program, column_streams(srams, self._p, program), [], [], self._p.act_bits)
         for one, streams in zip(program, log.streams, strict=True):
             scanned = self._source[one.src_base : one.src_base + one.src_rows]
             log.nonzero.append(scanned != 0)

@@ -17,6 +17,7 @@ from zeroskip.cli import (
     patch,
     plot,
     sweep,
+    system,
     verify,
     verilog,
 )
@@ -51,6 +52,7 @@ app.command("verilog", cls=Command, epilog=verilog.EXAMPLES)(verilog.write_veril
 app.command("bitstream", cls=Command, epilog=bitstream.EXAMPLES)(bitstream.make_bitstream)
 app.command("patch", cls=Command, epilog=patch.EXAMPLES)(patch.patch_bitstream)
 app.command("bench", cls=Command, epilog=bench.EXAMPLES)(bench.run_evaluation)
+app.command("system", cls=Command, epilog=system.EXAMPLES)(system.show_system)
 app.command("sweep", cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep_arrays)
 app.add_typer(host.app, name="host")
 app.add_typer(plot.app, name="plot")

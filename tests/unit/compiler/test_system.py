@@ -18,7 +18,7 @@ from zeroskip.compiler.system.map import MemoryMap
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.params import SystemParams
 
-PARAMS = EieParams(num_pes=3, num_accs=16, act_bits=12, acc_bits=40)
+PARAMS = EieParams(num_pes=3, num_accs=16, act_files=3, act_bits=12, acc_bits=40)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,11 @@ def test_addresses_have_to_fit(image: Image) -> None:
         build_system(image, SystemParams(addr_bits=16), base=0x10000)
     with pytest.raises(InputError, match="a multiple of 4096, not 100"):
         build_system(image, SystemParams(), base=100)
+
+
+def test_an_array_without_streams_is_refused(linear_image: Image) -> None:
+    with pytest.raises(InputError, match=r"2 activation files, .* compile for act_files = 3"):
+        build_system(linear_image, SystemParams())
 
 
 def test_what_cannot_run_yet_is_named(conv_image: Image, both_image: Image) -> None:

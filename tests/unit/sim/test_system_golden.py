@@ -23,7 +23,7 @@ from zeroskip.sim.system.golden import GoldenSystem, ListError
 
 DrawNetwork = Callable[..., QuantGraph[QuantLinear]]
 
-PARAMS = EieParams(num_pes=3, num_accs=16, act_bits=12, acc_bits=40)
+PARAMS = EieParams(num_pes=3, num_accs=16, act_files=3, act_bits=12, acc_bits=40)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def run_twice(image: Image, port: SystemParams, base: int, seed: int) -> None:
     chip = golden_chip(system, part.params)
     lists = system.map.lists
     chip.start(lists[0].address, lists[0].bytes)
-    expected = run_golden(image, x).parts[0].held[part.layers[-1].name].reshape(2, -1)
+    expected = run_golden(image, x).parts[0].tensors[part.layers[-1].name].reshape(2, -1)
     for pair in range(2):
         put_input(system, chip.memory, pair, x[pair].reshape(-1))
     before = chip.memory.copy()
@@ -88,7 +88,7 @@ def test_any_network_runs_from_its_lists(
     seed: int,
     **memories: Any,
 ) -> None:
-    params = EieParams(acc_bits=40, **memories)
+    params = EieParams(acc_bits=40, act_files=3, **memories)
     network = draw_network(sizes, seed=seed, density=density)
     image = eie_image("net", network, params, place(network, params, strategy))
     run_twice(image, SystemParams(data_bits=data_bits), base << 12, seed)
@@ -146,5 +146,5 @@ def test_a_damaged_word_changes_the_output(image: Image) -> None:
     x = np.full(12, 5)
     put_input(system, chip.memory, 0, x)
     chip.start(infer.address, infer.bytes)
-    expected = run_golden(image, x.reshape(1, 12, 1, 1)).parts[0].held["fc2"].reshape(-1)
+    expected = run_golden(image, x.reshape(1, 12, 1, 1)).parts[0].tensors["fc2"].reshape(-1)
     assert not np.array_equal(read_output(system, chip.memory, 0), expected)

@@ -1,0 +1,49 @@
+"""EIE with a port to memory, as simulation sees it."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.flow.eie.flow import FLOW
+from zeroskip.hw.common.counters import counter_addr_bits
+from zeroskip.hw.eie.host import stall_classes
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.hw.system.top import SYSTEM_MODULE, EieSystem
+from zeroskip.sim.eie.cycles.program import PassModel, run_program
+from zeroskip.sim.eie.cycles.work import column_work
+from zeroskip.sim.eie.state import RunLog
+from zeroskip.sim.machine import ChipDesign
+
+__all__ = ["count_run", "eie_chip"]
+
+
+def count_run(params: EieParams, log: RunLog, arrivals: NDArray[np.int64]) -> int:
+    """Count the cycles of a run, see :meth:`.Machine.count_run`."""
+    passes = [
+        PassModel(
+            one.codebook,
+            one.last_code,
+            one.drain_rows if one.drain else 0,
+            column_work(streams, params),
+        )
+        for one, streams in zip(log.program, log.streams, strict=True)
+    ]
+    # The passes before the first swap scan what came in.
+    row_at: list[NDArray[np.int64]] = []
+    for one in log.program:
+        row_at.append(arrivals[one.src_base : one.src_base + one.src_rows])
+        if one.swap:
+            break
+    cycles, _ = run_program(passes, log.nonzero, params, row_at=row_at)
+    return cycles
+
+
+def eie_chip(params: EieParams, port: SystemParams) -> ChipDesign:
+    """Make the chip, see :meth:`.Machine.chip`."""
+    swept = max(params.acc_addr_bits, counter_addr_bits(params, stall_classes(params)))
+    modules: dict[str, partial[Any]] = {**FLOW.modules(params)}
+    modules[SYSTEM_MODULE] = partial(EieSystem, port, params)
+    return ChipDesign(modules, clearing=(1 << swept) + 4)

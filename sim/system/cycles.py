@@ -1,0 +1,155 @@
+"""Cycles of inferences from START to their end, equal to those of the RTL."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.hw.common.control import Command
+from zeroskip.hw.system.formats import COMMAND_BYTES, Op, row_bytes, word_bytes
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.system.golden import Performed
+from zeroskip.sim.system.memory import MemorySettings
+from zeroskip.sim.system.state import ArrayState
+from zeroskip.sim.system.timing import memory_state, read_state, write_state
+from zeroskip.sim.system.units import JOB, UNITS, Event, advance
+
+__all__ = ["RunTime", "Started", "SystemCycles", "count_system"]
+
+_CHUNK = 1 << 20
+"""Cycles without an event after which an array that runs for ever is given up."""
+
+CountRun = Callable[[Any, NDArray[np.int64]], int]
+"""Counts the cycles of a run, from what golden ran and from the cycles, counted from the first of
+the run's own, in which the source's rows came."""
+
+
+@dataclass(frozen=True, eq=False)
+class Started:
+    """A command list that is started.
+
+    Parameters
+    ----------
+    cycle : of the START.
+    address, size : of the list, in bytes.
+    performed : what golden carried out.
+    """
+
+    cycle: int
+    address: int
+    size: int
+    performed: Sequence[Performed]
+
+
+@dataclass(frozen=True)
+class RunTime:
+    """A run of the array.
+
+    Parameters
+    ----------
+    begin, end : cycles in which it is at work, from and up to, not with.
+    cycles : those of the program, as the array counts them.
+    """
+
+    begin: int
+    end: int
+    cycles: int
+
+
+@dataclass(frozen=True)
+class SystemCycles:
+    """When inferences end.
+
+    Parameters
+    ----------
+    starts, done : cycle of each START, and of the end of its inference.
+    runs : of the array, in order.
+    read_beats, write_beats : that went over the memory port.
+    """
+
+    starts: tuple[int, ...]
+    done: tuple[int, ...]
+    runs: tuple[RunTime, ...]
+    read_beats: int
+    write_beats: int
+
+    @property
+    def cycles(self) -> tuple[int, ...]:
+        """Cycles of each inference from its START to its end, as the register has them."""
+        return tuple(end - start for start, end in zip(self.starts, self.done, strict=True))
+
+
+def count_system(
+    array: ArrayState,
+    port: SystemParams,
+    settings: MemorySettings,
+    started: Sequence[Started],
+    count_run: CountRun,
+) -> SystemCycles:
+    """Count the cycles of inferences that are started one behind the other.
+
+    Parameters
+    ----------
+    array : which widths its memories have.
+    port : of the chip to the memory.
+    settings : how the memory behaves; what it draws begins with cycle 0.
+    started : lists in the order of their starts; the chip has nothing to do before.
+    count_run : see :data:`CountRun`.
+    """
+    jobs = np.concatenate([_jobs(array, port, one.performed) for one in started])
+    lists = np.array(
+        [(one.cycle, one.address // port.beat_bytes, one.size // COMMAND_BYTES) for one in started],
+        np.int64,
+    )
+    controls = [done for one in started for done in one.performed if done.op == Op.CONTROL]
+    arrivals = np.zeros(array.num_rows, np.int64)
+    there = np.full(array.num_rows, -1)
+    units = np.zeros(1, UNITS)
+    units["per_beat"] = max(1, port.beat_bytes // COMMAND_BYTES)
+    units["per_command"] = max(1, COMMAND_BYTES // port.beat_bytes)
+    units["row_beats"] = row_bytes(array.num_pes * array.act_bits, port) // port.beat_bytes
+    units["run_from"] = units["run_input"] = units["last_input"] = -1
+    memory, reads, writes = memory_state(settings), read_state(port), write_state(port)
+    done: list[int] = []
+    runs: list[RunTime] = []
+    state: Any = units[0]
+    while len(done) < len(started):
+        event = advance(units, jobs, lists, arrivals, memory, reads, writes, _CHUNK)
+        if event == Event.DONE:
+            done.append(int(state["now"]) - 1)
+        elif event == Event.RUN:
+            begin = int(state["run_from"])
+            command = controls[len(runs)]
+            # The program's own cycles begin in the one after the command was seen.
+            takes = command.fields["row"] & Command.NEXT
+            came = arrivals - begin - 1 if takes else there
+            spent = count_run(command.run, came)
+            runs.append(RunTime(begin, begin + 1 + spent, spent))
+            units["run_end"], units["unresolved"] = begin + 1 + spent, False
+        else:
+            raise ValueError("the command lists wait for what never comes")
+    return SystemCycles(
+        tuple(one.cycle for one in started),
+        tuple(done),
+        tuple(runs),
+        int(state["read_beats"]),
+        int(state["write_beats"]),
+    )
+
+
+def _jobs(array: ArrayState, port: SystemParams, commands: Sequence[Performed]) -> NDArray[np.void]:
+    """Return the commands as the units see them."""
+    found = np.zeros(len(commands), JOB)
+    beat = port.beat_bytes
+    row = row_bytes(array.num_pes * array.act_bits, port)
+    for job, command in zip(found, commands, strict=True):
+        fields, op = command.fields, command.op
+        size = word_bytes(array.word_bits(fields["space"])) if op == Op.LOAD else row
+        job["op"], job["wait"] = op.value, fields["wait"]
+        job["row"] = fields["row"] >> 31 if op == Op.OUTPUT else fields["row"]
+        job["count"], job["addr"] = fields["count"], fields["addr"] // beat
+        job["beats"] = -(-fields["count"] * size // beat)
+        job["needed"], job["of_beat"] = max(1, size // beat), max(1, beat // size)
+    return found

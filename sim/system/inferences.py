@@ -1,0 +1,168 @@
+"""Inferences from their command lists, on golden and on the cycle model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.system.build import BUFFERS, SystemImage, build_system
+from zeroskip.compiler.system.bytes import tensor_bytes
+from zeroskip.hw.system.formats import Op
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.machine import machine
+from zeroskip.sim.system.cycles import Started, SystemCycles, count_system
+from zeroskip.sim.system.golden import GoldenSystem, Performed
+from zeroskip.sim.system.memory import MemorySettings
+
+__all__ = [
+    "Group",
+    "Inferences",
+    "SystemRun",
+    "count_inferences",
+    "fast_starts",
+    "memory_size",
+]
+
+_START_CYCLES = 9
+"""Cycles from one START to the next: four registers are written, in two cycles each."""
+
+
+_LEAST = 1 << 16
+"""Bytes of the smallest simulated memory, so that small networks share simulators."""
+
+
+@dataclass(frozen=True, eq=False)
+class SystemRun:
+    """What inferences do, by golden and cycle model.
+
+    Parameters
+    ----------
+    system : the memory image.
+    setup : what the list that is run once after a reset takes.
+    inferences : of each group that is queued at once.
+    outputs : (n, elements) int64 in fixed point, as they lie in memory.
+    """
+
+    system: SystemImage
+    setup: SystemCycles
+    inferences: tuple[SystemCycles, ...]
+    outputs: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Lists that are queued at once: what golden did, and the memory before and after."""
+
+    inputs: Sequence[tuple[int, NDArray[np.uint8]]]
+    lists: Sequence[tuple[int, int]]
+    performed: Sequence[Sequence[Performed]]
+    after: NDArray[np.uint8]
+
+    def written(self) -> list[tuple[int, int, int]]:
+        """Return what goes to activation files: number of the pass, row, and word of all lanes."""
+        runs = [done.run for one in self.performed for done in one if done.op == Op.CONTROL]
+        return [word for run in runs for word in run.words()]
+
+
+class Inferences:
+    """Inferences of an image, carried out by golden.
+
+    Parameters
+    ----------
+    image : for one engine that command lists can run.
+    planes : (n, C, H, W) inputs in fixed point.
+    port : of the chip to its memory.
+    queued : lists that are started at once, at most.
+    """
+
+    def __init__(
+        self, image: Image, planes: NDArray[np.int64], port: SystemParams, queued: int = BUFFERS
+    ) -> None:
+        self.system = build_system(image, port)
+        self._port, self._params = port, image.parts[0].params
+        entry = self.system.map
+        memory = np.zeros(memory_size(entry.bytes), np.uint8)
+        memory[: len(self.system.memory)] = np.frombuffer(self.system.memory, np.uint8)
+        self._machine: Any = machine(entry.engine)
+        self._golden = GoldenSystem(self._machine.state(self._params), port, memory)
+        setup, *infers = entry.lists
+        tensor = self.system.moves.tensors[0]
+        rows = tensor_bytes(tensor, planes.reshape(len(planes), -1), port)
+        self.groups = [self._group([], [setup])]
+        outputs: list[NDArray[np.int64]] = []
+        for first in range(0, len(planes), queued):
+            count = min(queued, len(planes) - first)
+            inputs = [
+                (entry.block(f"input_{pair}").address, rows[first + pair]) for pair in range(count)
+            ]
+            self.groups.append(self._group(inputs, infers[:count]))
+            outputs += [self._output(pair) for pair in range(count)]
+        self.outputs = np.array(outputs)
+
+    def _group(self, inputs: Sequence[tuple[int, NDArray[np.uint8]]], lists: Any) -> Group:
+        golden = self._golden
+        for address, rows in inputs:
+            golden.memory[address : address + rows.size] = rows.reshape(-1)
+        places = [(one.address, one.bytes) for one in lists]
+        performed = [golden.start(*place) for place in places]
+        return Group(inputs, places, performed, golden.memory.copy())
+
+    def _output(self, pair: int) -> NDArray[np.int64]:
+        """Read an output as the map says: a word a lane."""
+        tensor = self.system.moves.tensors[-1]
+        block = self.system.map.block(f"output_{pair}")
+        rows = self._golden.memory[block.address : block.address + block.bytes]
+        bits = np.unpackbits(rows.reshape(tensor.rows, -1), axis=1, bitorder="little")
+        lanes = bits[:, : tensor.lanes * tensor.bits].reshape(-1, tensor.bits).astype(np.int64)
+        weights = 1 << np.arange(tensor.bits, dtype=np.int64)
+        weights[-1] = -weights[-1]
+        return (lanes @ weights)[tensor.positions]
+
+    def count(self, group: Group, settings: MemorySettings, starts: Sequence[int]) -> SystemCycles:
+        """Count the cycles of a group whose lists are started in these cycles."""
+        started = [
+            Started(start, *place, performed)
+            for start, place, performed in zip(starts, group.lists, group.performed, strict=True)
+        ]
+        counted = partial(self._machine.count_run, self._params)
+        return count_system(self._golden.array, self._port, settings, started, counted)
+
+
+def fast_starts(group: Group) -> list[int]:
+    """Return the cycles of the STARTs of a host that queues lists as fast as it can."""
+    return [_START_CYCLES * place for place in range(len(group.lists))]
+
+
+def memory_size(size: int) -> int:
+    """Return the bytes of the simulated memory that holds ``size``."""
+    return max(_LEAST, 1 << (size - 1).bit_length())
+
+
+def count_inferences(
+    image: Image,
+    planes: NDArray[np.int64],
+    port: SystemParams,
+    settings: MemorySettings | None = None,
+    *,
+    queued: int = BUFFERS,
+) -> SystemRun:
+    """Count the cycles of inferences from memory to memory.
+
+    Parameters
+    ----------
+    image, planes, port, queued : see :class:`Inferences`.
+    settings : how the memory behaves; at its fastest unless given.
+
+    Raises
+    ------
+    InputError, CompileError
+        If no command list can run the image.
+    """
+    found = Inferences(image, planes, port, queued)
+    settings = settings or MemorySettings()
+    setup, *others = [found.count(group, settings, fast_starts(group)) for group in found.groups]
+    return SystemRun(found.system, setup, tuple(others), found.outputs)

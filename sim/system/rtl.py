@@ -1,0 +1,187 @@
+"""Build a chip with its memory, and run command lists on it."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.progress import Progress
+from zeroskip.compiler.image.readmem import to_hex
+from zeroskip.hw.common.emit import emit_verilog
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.machine import machine
+from zeroskip.sim.rtl.build import build_design
+from zeroskip.sim.rtl.jobs import job_folder, simulate
+from zeroskip.sim.system.bench import BENCH_MODULE, SystemBench
+from zeroskip.sim.system.memory import MemoryModel, MemorySettings
+
+__all__ = ["Phase", "PhaseResult", "build_chip", "run_phases"]
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """Lists that are queued at once, and what is done before and after.
+
+    Parameters
+    ----------
+    inputs : first row of a beat, and rows (n, bytes of a beat), that are put in the memory.
+    lists : address and bytes, in the order of their starts.
+    outputs : first row and number of rows that are read from the memory.
+    max_cycles : the phase hangs if it takes more.
+    """
+
+    inputs: Sequence[tuple[int, NDArray[np.uint8]]]
+    lists: Sequence[tuple[int, int]]
+    outputs: Sequence[tuple[int, int]]
+    max_cycles: int
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseResult:
+    """What the hardware did in a phase.
+
+    Parameters
+    ----------
+    starts, done, cycles : of each inference that was done: cycles of its start and of its end,
+        counted from the phase's beginning, and what the register CYCLES said then.
+    error : register ERROR.
+    broken : whether a rule of AXI was broken so far.
+    written : number of the pass, row, and word, of each row that the array wrote.
+    rows : (n, bytes of a beat), as asked for.
+    """
+
+    starts: tuple[int, ...]
+    done: tuple[int, ...]
+    cycles: tuple[int, ...]
+    error: int
+    broken: bool
+    written: tuple[tuple[int, int, int], ...]
+    rows: tuple[NDArray[np.uint8], ...]
+
+
+def build_chip(engine: str, params: Any, port: SystemParams, size: int) -> tuple[Path, int]:
+    """Build a chip of one engine with a memory of ``size`` bytes, unless it has been built.
+
+    Returns
+    -------
+    The program, and the cycles after a reset in which the array clears itself.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or the compilation fails.
+    """
+    chip = machine(engine).chip(params, port)
+    *inner, (_, whole) = chip.modules.items()
+
+    def convert() -> dict[str, str]:
+        # Verilator finds that a port has the name of a function of some compilers' libraries.
+        made = emit_verilog(SystemBench(whole(), port, size), BENCH_MODULE)
+        return {
+            f"{BENCH_MODULE}.v": f"/* verilator lint_off SYMRSVDWORD */\n{made}",
+            **{f"{name}.v": emit_verilog(make(), name) for name, make in inner},
+        }
+
+    own = [Path(inspect.getfile(one)).read_bytes() for one in (SystemBench, MemoryModel)]
+    program = build_design(
+        f"{engine}_system",
+        {
+            **asdict(params),
+            **asdict(port),
+            "memory": size,
+            "bench": hashlib.sha256(b"".join(own)).hexdigest(),
+        },
+        tuple(sorted({Path(inspect.getfile(one.func)).parent for one in chip.modules.values()})),
+        convert,
+        BENCH_MODULE,
+        tuple(name for name, _ in inner),
+    )
+    return program, chip.clearing
+
+
+def run_phases(
+    program: Path,
+    clearing: int,
+    contents: bytes,
+    port: SystemParams,
+    size: int,
+    settings: MemorySettings,
+    window: tuple[int, int],
+    phases: Sequence[Phase],
+    progress: Progress | None = None,
+) -> list[PhaseResult]:
+    """Run phases one after the other on a chip that was reset.
+
+    Parameters
+    ----------
+    program, clearing : see :func:`build_chip`.
+    contents : of the memory, from address 0 up; the rest is 0.
+    port : of the chip.
+    size : bytes of the memory.
+    settings : how the memory behaves.
+    window : first byte, and bytes, that the chip may use.
+    phases : to run.
+    progress : see :data:`.Progress`.
+
+    Raises
+    ------
+    SimulationError
+        If a phase hangs, or the simulation fails.
+    """
+    with job_folder() as folder:
+        padded = contents + bytes(size - len(contents))
+        words = np.frombuffer(padded, "<u8").astype(np.uint64).reshape(-1, port.beat_bytes // 8)
+        (folder / "srams").mkdir()
+        rows = folder / "srams" / f"{BENCH_MODULE}.memory.rows.hex"
+        rows.write_bytes(to_hex(words, port.data_bits))
+        described: list[dict[str, Any]] = []
+        for number, phase in enumerate(phases):
+            names: list[tuple[int, str]] = []
+            for place, (first, block) in enumerate(phase.inputs):
+                names.append((first, f"input_{number}_{place}.npy"))
+                np.save(folder / names[-1][1], block)
+            described.append({
+                "inputs": names,
+                "lists": phase.lists,
+                "outputs": phase.outputs,
+                "max_cycles": phase.max_cycles,
+            })
+        job = {
+            "settings": dict(settings.ports()),
+            "clearing": clearing,
+            "window": window,
+            "phases": described,
+        }
+        (folder / "job.json").write_text(json.dumps(job))
+        simulate(
+            program,
+            folder,
+            "zeroskip.sim.system.tb_system",
+            len(phases),
+            progress=progress,
+            blame="the command list must be wrong",
+        )
+        return [_collect(folder / f"results_{k}.npz", phase) for k, phase in enumerate(phases)]
+
+
+def _collect(path: Path, phase: Phase) -> PhaseResult:
+    with np.load(path, allow_pickle=False) as found:
+        times = found["times"].reshape(-1, 3).T
+        return PhaseResult(
+            starts=tuple(times[0].tolist()),
+            done=tuple(times[1].tolist()),
+            cycles=tuple(times[2].tolist()),
+            error=int(found["error"]),
+            broken=bool(found["broken"]),
+            written=tuple(
+                (int(number), int(row), int(word, 16))
+                for number, row, word in found["written"].tolist()
+            ),
+            rows=tuple(found[f"rows_{place}"] for place in range(len(phase.outputs))),
+        )

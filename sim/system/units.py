@@ -1,0 +1,356 @@
+"""The units between memory and array cycle by cycle: registers and conditions of the RTL.
+
+Names are those of :mod:`zeroskip.hw.system`. Commands are given by their number in all lists that
+are run, one list behind the other, and none of them fails. As in :mod:`.timing`, states are NumPy
+records; :func:`step` does one cycle, and :func:`advance` cycles until somebody has to be asked.
+"""
+
+import enum
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from zeroskip.hw.common.control import Command
+from zeroskip.hw.system.fetch import CHUNK, DEPTH
+from zeroskip.hw.system.formats import Op, Wait
+from zeroskip.hw.system.sequence import LOADS
+from zeroskip.sim.system.timing import (
+    ReadState,
+    draw,
+    look_read,
+    look_write,
+    step_read,
+    step_write,
+)
+
+__all__ = ["JOB", "UNITS", "Event", "advance"]
+
+_LOAD, _INPUT, _OUTPUT, _CONTROL, _END = (
+    op.value for op in (Op.LOAD, Op.INPUT, Op.OUTPUT, Op.CONTROL, Op.END)
+)
+_LOADS, _ENGINE, _OUTPUTS = int(Wait.LOADS), int(Wait.ENGINE), int(Wait.OUTPUTS)
+_NEXT = int(Command.NEXT)
+_IDLE, _CHECK, _ASK, _REQUEST, _BEATS = range(5)
+_EMPTY, _SIZE, _JUDGE, _FULL = range(4)
+_NEVER = 1 << 62
+
+
+class Event(enum.IntEnum):
+    """Why :func:`advance` comes back."""
+
+    LATER = 0
+    """It did as many cycles as it may."""
+    RUN = 1
+    """The array is at work, and all rows that it takes have come."""
+    DONE = 2
+    """An inference was done in the cycle before."""
+
+
+_LATER, _RUN, _DONE = (int(event) for event in Event)
+
+JOB = np.dtype([
+    *((name, "i8") for name in ("op", "wait", "row", "count", "addr", "beats")),
+    # Of LOAD and INPUT: beats of a word or row, and words of a beat.
+    *((name, "i8") for name in ("needed", "of_beat")),
+])
+"""A command, see :func:`.job_layout`; ``addr`` in beats. Of OUTPUT, ``row`` is 1 for the
+destination, else 0."""
+
+UNITS = np.dtype([
+    *((name, "i8") for name in ("now", "per_beat", "per_command", "row_beats")),
+    # Lists: how many have been started and taken.
+    *((name, "i8") for name in ("started", "taken")),
+    *((name, "i8") for name in ("fetch", "fetch_addr", "left", "wanted", "beats")),
+    *((name, "?") for name in ("ended", "second")),
+    # Commands that were fetched, up to the next that is checked.
+    *((name, "i8") for name in ("fetched", "checked", "check", "job")),
+    *((name, "?") for name in ("output_waits", "end_waits", "end_engine", "stale", "control")),
+    *((name, "i8") for name in ("output", "end_loads", "end_outputs")),
+    # What the sequence says in this cycle: begin the OUTPUT; no INPUT; an inference is done.
+    *((name, "?") for name in ("store_go", "hold", "ends")),
+    # The load unit.
+    ("load_request", "?"),
+    *((name, "i8") for name in ("load_addr", "load_beats", "first", "waiting", "words", "rows")),
+    ("queue", "i8", (LOADS,)),
+    *((name, "?") for name in ("at_work", "is_row")),
+    *((name, "i8") for name in ("at_job", "count", "items", "part")),
+    # The store unit, and the array's end of it.
+    *((name, "?") for name in ("busy", "store_request", "out_start", "out_valid")),
+    *((name, "i8") for name in ("store_job", "stored", "store_left", "parts", "out_left")),
+    # In front of the DMA.
+    ("request", "?"),
+    *((name, "i8") for name in ("addr", "request_beats", "tag")),
+    # The array: cycles in which it runs, from and up to, not with; whose rows it takes.
+    *((name, "i8") for name in ("run_from", "run_end", "run_input", "last_input")),
+    ("unresolved", "?"),
+    ("read_beats", "i8"),
+    ("write_beats", "i8"),
+])
+
+
+@njit(cache=True)
+def _may(s: Any, wait: int, engine_busy: bool, outputs: bool) -> bool:
+    return not (
+        (wait & _LOADS and s.words + s.rows > 0)
+        or (wait & _ENGINE and engine_busy)
+        or (wait & _OUTPUTS and outputs)
+    )
+
+
+@njit(cache=True)
+def _begins(s: Any, job: Any, engine_busy: bool) -> bool:
+    """Say whether the command that is at the sequence begins, see :class:`.Sequence`."""
+    load_ready = s.waiting < LOADS - 1 and not s.load_request
+    if job.op == _LOAD:
+        can = load_ready and not engine_busy
+    elif job.op == _INPUT:
+        can = load_ready and not s.control
+    elif job.op == _CONTROL:
+        if job.row & _NEXT:
+            files = s.store_left == 0 or not (s.stale or s.output == 1)
+        else:
+            files = not s.busy
+        loads = s.words > 0 or s.rows != (s.at_work and s.is_row)
+        can = not engine_busy and not s.output_waits and not loads and files
+    elif job.op == _OUTPUT:
+        return not s.output_waits
+    else:
+        return not s.end_waits
+    return can and _may(s, job.wait, engine_busy, s.output_waits or s.busy)
+
+
+@njit(cache=True)
+def _sequence(s: Any, jobs: Any, store_done: bool, load_done: bool, engine_busy: bool) -> int:
+    """Begin what may begin, see :class:`.Sequence`; return the operation of what was taken."""
+    reading = s.store_left > 0
+    job = jobs[s.job]
+    goes = s.check == _FULL and _begins(s, job, engine_busy)
+    op = job.op if goes else 0
+    s.store_go = (
+        s.output_waits and not s.busy and _may(s, jobs[s.store_job].wait, engine_busy, False)
+    )
+    s.hold = s.stale and reading
+    s.ends = s.end_waits and not s.end_engine and s.end_loads == 0 and s.end_outputs == 0
+    outputs = int(s.output_waits) + int(s.busy and not store_done)
+    if op == _END:
+        s.end_waits, s.end_engine = True, engine_busy
+        s.end_loads, s.end_outputs = s.words + s.rows - load_done, outputs
+    else:
+        s.end_waits = s.end_waits and not s.ends
+        s.end_engine = s.end_engine and engine_busy
+        s.end_loads -= load_done and s.end_loads > 0
+        s.end_outputs -= store_done and s.end_outputs > 0
+    if op == _OUTPUT:
+        s.store_job, s.output, s.output_waits = s.job, job.row, True
+    elif s.store_go:
+        s.stored, s.output_waits = s.store_job, False
+    if s.control:
+        # The array sees it in the next cycle.
+        s.run_from, s.run_end, s.run_input = s.now + 1, _NEVER, s.last_input
+        s.unresolved = True
+    s.control = op == _CONTROL
+    if op == _CONTROL:
+        s.stale = bool(job.row & _NEXT) and reading
+    elif not reading:
+        s.stale = False
+    return op
+
+
+@njit(cache=True)
+def _store(s: Any, jobs: Any, request_taken: bool, beat_taken: bool, done: bool) -> None:
+    """Go on with an OUTPUT, see :class:`.Store`, and with the rows that the array gives."""
+    beat_leaves = s.parts > 0 and beat_taken
+    row_ready = s.store_left > 0 and (s.parts == 0 or (s.parts == 1 and beat_taken))
+    row_comes = s.out_valid and row_ready
+    out_en = s.out_left > 0 and (not s.out_valid or row_ready)
+    s.write_beats += beat_leaves
+    s.out_left = jobs[s.stored].count if s.out_start else s.out_left - out_en
+    s.out_valid = out_en or (s.out_valid and not row_ready)
+    s.out_start = s.store_go
+    s.parts -= beat_leaves
+    if row_comes:
+        s.parts = s.row_beats
+        s.store_left -= 1
+    if request_taken:
+        s.store_request = False
+    if s.store_go:
+        s.busy, s.store_left, s.store_request = True, jobs[s.stored].count, True
+    elif done:
+        s.busy = False
+
+
+@njit(cache=True)
+def _load(
+    s: Any,
+    jobs: Any,
+    arrivals: NDArray[np.int64],
+    op: int,
+    request_taken: bool,
+    beat: bool,
+    given: bool,
+    done: bool,
+) -> None:
+    """Go on with a LOAD or INPUT, see :class:`.Load`; take in what begins."""
+    begins = s.waiting > 0 and not s.at_work
+    begins = begins and not (s.hold and jobs[s.queue[s.first]].op == _INPUT)
+    if op in (_LOAD, _INPUT):
+        job = jobs[s.job]
+        s.load_request, s.load_addr, s.load_beats = True, job.addr, job.beats
+    elif request_taken:
+        s.load_request = False
+    if given and s.is_row:
+        arrivals[jobs[s.at_job].count - s.count] = s.now
+    s.words += int(op == _LOAD) - int(done and not s.is_row)
+    s.rows += int(op == _INPUT) - int(done and s.is_row)
+    items = s.items - given
+    s.count -= given
+    if beat:
+        current = jobs[s.at_job]
+        if s.part == current.needed - 1:
+            s.part, items = 0, current.of_beat
+        else:
+            s.part += 1
+    s.items = 0 if done else items
+    if done:
+        s.at_work = False
+    if begins:
+        s.at_job = s.queue[s.first]
+        s.first = (s.first + 1) % LOADS
+        s.at_work, s.is_row = True, jobs[s.at_job].op == _INPUT
+        s.count = jobs[s.at_job].count
+        if s.is_row:
+            s.last_input = s.at_job
+    if op in (_LOAD, _INPUT):
+        s.queue[(s.first + s.waiting - begins) % LOADS] = s.job
+    s.waiting += int(op in (_LOAD, _INPUT)) - int(begins)
+
+
+@njit(cache=True)
+def _fetch(
+    s: Any, jobs: Any, lists: NDArray[np.int64], goes: bool, coming: bool, taken: bool, free: bool
+) -> None:
+    """Go on with a list, see :class:`.Fetch`, and with the command in :class:`.Check`."""
+    level = s.fetched - s.checked
+    if s.check == _EMPTY:
+        if level > 0:
+            s.job, s.check = s.checked, _SIZE
+            s.checked += 1
+    elif s.check != _FULL:
+        s.check += 1
+    elif goes:
+        s.check = _EMPTY
+
+    if coming and s.wanted > 0 and (s.per_command == 1 or s.second):
+        s.wanted -= 1
+        if not s.ended:
+            s.ended = jobs[s.fetched].op == _END
+            s.fetched += 1
+    if coming and (s.per_command > 1 or s.per_beat > 1):
+        s.second = not s.second
+    if s.fetch == _IDLE:
+        if s.taken < s.started:
+            s.fetch, s.ended = _CHECK, False
+            s.fetch_addr, s.left = lists[s.taken, 1], lists[s.taken, 2]
+            s.taken += 1
+    elif s.fetch == _CHECK:
+        s.fetch = _ASK
+    elif s.fetch == _ASK:
+        s.wanted = min(s.left, CHUNK)
+        s.beats = (s.wanted * s.per_command + s.per_beat - 1) // s.per_beat
+        if level <= DEPTH - CHUNK:
+            s.fetch = _REQUEST
+    elif s.fetch == _REQUEST:
+        if free:
+            s.left -= s.wanted
+            s.fetch_addr += CHUNK * s.per_command // s.per_beat
+            s.fetch = _BEATS
+    elif taken:
+        s.beats -= 1
+        if s.beats == 0:
+            s.fetch = _IDLE if s.ended else _ASK
+
+
+@njit(cache=True)
+def step(
+    units: NDArray[np.void],
+    jobs: NDArray[np.void],
+    lists: NDArray[np.int64],
+    arrivals: NDArray[np.int64],
+    memory: NDArray[np.void],
+    reads: ReadState,
+    writes: NDArray[np.void],
+) -> int:
+    """Do a cycle; return the event that it brings."""
+    s, r, w = units[0], reads[0][0], writes[0]
+    draw(memory)
+    look_read(memory, reads)
+    look_write(memory, writes)
+
+    engine_busy = s.control or s.run_from <= s.now < s.run_end
+    given = s.at_work and s.items > 0
+    load_done = given and s.count == 1
+    for_fetch, for_load = r.valid and r.tag == 0, r.valid and r.tag != 0
+    fetching = s.fetch == _BEATS
+    fetch_takes = fetching and (s.per_beat == 1 or s.second)
+    load_takes = s.at_work and (s.items == 0 or (s.items == 1 and given and not load_done))
+    takes = fetch_takes if for_fetch else load_takes
+    s.read_beats += r.valid and takes
+
+    # What the DMA is offered in this cycle.
+    gives, write_request = s.parts > 0, s.store_request
+    stored: Any = jobs[s.stored]
+    read_request, read_addr, read_beats, read_tag = s.request, s.addr, s.request_beats, s.tag
+    free = not s.request or r.ready
+    fetch_asks = s.fetch == _REQUEST
+    if free:
+        s.request = fetch_asks or s.load_request
+        if fetch_asks:
+            s.addr, s.request_beats, s.tag = s.fetch_addr, s.beats, 0
+        else:
+            s.addr, s.request_beats, s.tag = s.load_addr, s.load_beats, 1
+
+    store_done = s.busy and w.done
+    op = _sequence(s, jobs, store_done, load_done, engine_busy)
+    _store(s, jobs, w.ready, w.i_ready, store_done)
+    _load(s, jobs, arrivals, op, free and not fetch_asks, for_load and load_takes, given, load_done)
+    coming = for_fetch and fetching
+    _fetch(s, jobs, lists, op != 0, coming, coming and fetch_takes, free)
+    if s.started < len(lists) and lists[s.started, 0] == s.now:
+        s.started += 1
+    step_read(memory, reads, read_request, read_addr, read_beats, read_tag, takes)
+    step_write(memory, writes, write_request, stored.addr, stored.beats, gives)
+    s.now += 1
+    if s.ends:
+        return _DONE
+    all_came = not (s.at_work and s.is_row and s.at_job == s.run_input)
+    return _RUN if s.unresolved and all_came else _LATER
+
+
+@njit(cache=True)
+def advance(
+    units: NDArray[np.void],
+    jobs: NDArray[np.void],
+    lists: NDArray[np.int64],
+    arrivals: NDArray[np.int64],
+    memory: NDArray[np.void],
+    reads: ReadState,
+    writes: NDArray[np.void],
+    most: int,
+) -> int:
+    """Do cycles up to the first event, at most ``most``.
+
+    Parameters
+    ----------
+    units : see :data:`UNITS`.
+    jobs : commands of all lists, see :data:`JOB`.
+    lists : (n, 3) cycle of the start, address in beats, and commands.
+    arrivals : gets the cycle in which each row of an INPUT comes, by its place among them.
+    memory, reads, writes : see :mod:`.timing`.
+    """
+    for _ in range(most):
+        event = step(units, jobs, lists, arrivals, memory, reads, writes)
+        if event != _LATER:
+            return event
+    return _LATER

@@ -1,0 +1,98 @@
+"""Inferences from one START each: memory, rows and times on RTL, golden and cycle model."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.images import eie_image
+from zeroskip.compiler.eie.place import place
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
+from zeroskip.compiler.system.build import build_system
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.system import verify
+from zeroskip.sim.system.memory import MemorySettings
+from zeroskip.sim.system.rtl import run_phases
+from zeroskip.sim.system.verify import verify_system
+
+pytestmark = pytest.mark.cosim
+
+DrawNetwork = Callable[..., QuantGraph[QuantLinear]]
+
+# Small memories, so that many networks take several runs, and vectors that lie in memory.
+PARAMS = EieParams(
+    num_pes=3,
+    act_files=3,
+    act_bits=13,
+    acc_bits=40,
+    word_bits=72,
+    spmat_words=48,
+    num_pointers=96,
+    num_acts=12,
+    num_accs=10,
+    num_biases=32,
+    num_descriptors=8,
+)
+
+
+def draw(draw_network: DrawNetwork, seed: int) -> tuple[Image, np.ndarray, MemorySettings]:
+    """Draw a network, up to five inputs, and how the memory behaves."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 60, rng.integers(2, 5)).tolist()
+    density = float(rng.choice([0.05, 0.3, 0.7]))
+    network = draw_network(sizes, seed=seed, density=density, weight_bits=8, bias_bits=10, shift=6)
+    strategy = ("interleave", "balance", "schedule")[seed % 3]
+    image = eie_image("net", network, PARAMS, place(network, PARAMS, strategy))
+    x = rng.integers(-400, 400, (int(rng.integers(1, 6)), sizes[0])) / 256
+    x *= rng.random(x.shape) < 0.6
+    settings = MemorySettings(
+        read_latency=int(rng.integers(2, 60)),
+        write_latency=int(rng.integers(2, 60)),
+        stall=int(rng.choice([0, 40, 140])),
+        rate=int(rng.choice([256, 200, 90])),
+        seed=seed,
+    )
+    return image, x, settings
+
+
+def test_drawn_networks(draw_network: DrawNetwork) -> None:
+    runs = 0
+    for seed in range(24):
+        image, x, settings = draw(draw_network, seed)
+        found = verify_system(image, x, SystemParams(), settings)
+        assert found.problems == (), seed
+        assert found.bytes > 0
+        assert found.rows >= len(x)
+        assert found.times >= 2 + 2 * len(x)
+        runs = max(runs, len(found.run.inferences[0].runs))
+    assert runs > 20
+
+
+@pytest.mark.long("two more simulators")
+@pytest.mark.parametrize("data_bits", [64, 256])
+def test_other_ports(draw_network: DrawNetwork, data_bits: int) -> None:
+    port = SystemParams(data_bits=data_bits, burst_beats=4, outstanding=2)
+    for seed in range(100, 116):
+        image, x, settings = draw(draw_network, seed)
+        assert verify_system(image, x, port, settings).problems == (), seed
+
+
+def test_what_differs_is_found(draw_network: DrawNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The RTL gets a memory in which one bias is another."""
+    image, x, settings = draw(draw_network, 3)
+    bias = build_system(image, SystemParams()).map.block("run_0/pe_0/bias")
+
+    def damaged(program: Any, clearing: int, contents: bytes, *others: Any) -> Any:
+        changed = bytearray(contents)
+        changed[bias.address + 1] ^= 0x40
+        return run_phases(program, clearing, bytes(changed), *others)
+
+    monkeypatch.setattr(verify, "run_phases", damaged)
+    found = verify_system(image, x, SystemParams(), settings)
+    assert found.rows_differ
+    assert not found.times_differ
+    assert not found.ok
+    assert any("rows:" in problem for problem in found.problems)
