@@ -16,6 +16,7 @@ from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import Steps, print_line
 from zeroskip.flow.host.line import BAUD
 from zeroskip.hw.board.boards import BOARDS, board_of
+from zeroskip.hw.eie.boards import DIGITS
 
 __all__ = ["main", "make_demo_bitstream"]
 
@@ -45,6 +46,7 @@ def make_demo_bitstream(
     from zeroskip.flow.board.build import check_tools
 
     check_tools(target)
+    array = DIGITS[target.name]
     folder.mkdir(parents=True, exist_ok=True)
     from zeroskip.compiler.compress.images import load_digits
 
@@ -56,19 +58,19 @@ def make_demo_bitstream(
         compiled = compile_pt2(
             files.model,
             read_npy(files.calibration, "calibration"),
-            target.params(),
+            array,
             options={"placement": "schedule"},
             name=net,
             progress=steps,
         )
-        compiled.alone("eie")
+        compiled.alone()
         compiled.save(image)
         data = load_digits()
         outputs = run(compiled, data.test_x.numpy(), "golden").outputs
         accuracy = np.mean(outputs.argmax(axis=1) == data.test_y.numpy())
     if not as_json:
         print_line(
-            f"image {image} for {target.params().num_pes} PEs: accuracy {100 * accuracy:.2f} % on "
+            f"image {image} for {array.num_pes} PEs: accuracy {100 * accuracy:.2f} % on "
             f"{len(data.test_y)} test images"
         )
     return make_bitstream(

@@ -31,6 +31,7 @@ from zeroskip.compiler.ir.graph import (
 from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.compiler.system.moves import Moves
 from zeroskip.hw.board.boards import BOARDS
+from zeroskip.hw.eie.boards import DIGITS
 from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_files
 from zeroskip.hw.eie.params import EieParams
 
@@ -96,7 +97,7 @@ class _Eie(Engine[EieParams, EiePart]):
     presets: Mapping[str, Preset[EieParams]] = {
         **PRESETS,
         **{
-            name: Preset(board.params(), f"what fits {board.about}", {"placement": "schedule"})
+            name: Preset(DIGITS[name], f"what fits {board.about}", {"placement": "schedule"})
             for name, board in BOARDS.items()
         },
     }

@@ -12,7 +12,6 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from zeroskip.base.errors import CompileError, ImageError, InputError
-from zeroskip.base.tables import to_html
 from zeroskip.compiler.engine import Engine, HandOver, Order, Part, SramData, engine
 from zeroskip.compiler.image.arrays import pack_layers, unpack_layers
 from zeroskip.compiler.image.files import MANIFEST, TENSORS, check_files, read, read_intact
@@ -28,7 +27,6 @@ from zeroskip.compiler.image.folder import (
 from zeroskip.compiler.image.layers import network_entry
 from zeroskip.compiler.image.manifest import Manifest, PartEntry, first_error, zeroskip_version
 from zeroskip.compiler.image.readmem import to_hex
-from zeroskip.compiler.image.tables import image_report
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLayer, dense_macs
 from zeroskip.compiler.passes.parts import sub_graph
 
@@ -127,24 +125,25 @@ class Image:
             )
         return found[0]
 
-    def alone(self, name: str) -> Any:
-        """Return the only part of an image that is for one engine alone.
+    def alone(self, name: str | None = None) -> Any:
+        """Return the only part of an image that is for one array alone.
+
+        Parameters
+        ----------
+        name : of the engine that the array must be of; None for any.
 
         Raises
         ------
         InputError
             If it has other parts.
         """
-        if [part.engine for part in self.parts] != [name]:
-            here = ", ".join(part.engine for part in self.parts)
+        here = [part.engine for part in self.parts]
+        if len(here) != 1 or name not in (None, *here):
             raise InputError(
-                f"image {self.name!r} has parts for {here}, but an image for {name} alone is "
-                "needed here"
+                f"image {self.name!r} has parts for {', '.join(here)}, but an image for "
+                f"{name or 'one array'} alone is needed here"
             )
         return self.parts[0]
-
-    def _repr_html_(self: Any) -> str:
-        return to_html([repr(self), *image_report(self)])
 
     def __repr__(self) -> str:
         macs = sum(dense_macs(layer) for layer in self.graph.layers)

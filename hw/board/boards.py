@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from zeroskip.base.errors import ParameterError, ToolError
 from zeroskip.hw.board.families import FAMILIES, Family, MemoryKind
-from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["BOARDS", "FAMILIES", "Board", "Family", "MemoryKind", "board_of"]
 
@@ -28,7 +27,6 @@ class Board:
     clock_mhz : the clock that a bitstream is made for, unless told otherwise.
     blocks : memory blocks of the FPGA.
     logic : cells of logic, and what they are called in ``FAMILIES``.
-    digits : parameters with which the digits network fits.
     single_bits : SRAMs of one port and so many bits go to memories with one port; 0 if there are
         none.
     singles : how many such memories.
@@ -45,7 +43,6 @@ class Board:
     clock_mhz: float
     blocks: int
     logic: tuple[str, int]
-    digits: Mapping[str, Any]
     single_bits: int = 0
     singles: int = 0
     led: tuple[str, ...] = ("led",)
@@ -78,45 +75,6 @@ class Board:
             platform.resources[resource] = changed
         return platform
 
-    def params(self) -> EieParams:
-        """Return the array that the digits network is compiled for."""
-        return EieParams(**self.digits)
-
-
-# What the digits network needs, rounded up; counters where there is room for them.
-_SMALL = {
-    "num_pes": 4,
-    # With columns scheduled, digits take no longer than with 4, in 240 cells of iCE40 fewer.
-    "queue_depth": 2,
-    "act_bits": 8,
-    "weight_bits": 8,
-    # An accumulator of 16 bits takes one EBR of iCE40; of more, two.
-    "acc_bits": 16,
-    "word_bits": 16,
-    "num_pointers": 512,
-    "num_acts": 128,
-    "num_accs": 128,
-    "num_biases": 128,
-    "num_descriptors": 4,
-    "counters": False,
-}
-# Widths that digits lose no accuracy with; two entries per word, and queues behind the pointers,
-# give the shortest paths.
-_BIG = {
-    "num_pes": 16,
-    "act_bits": 8,
-    "weight_bits": 8,
-    "acc_bits": 24,
-    "word_bits": 16,
-    "spmat_words": 1024,
-    "num_pointers": 1024,
-    "num_acts": 64,
-    "num_accs": 64,
-    "num_biases": 64,
-    "num_descriptors": 8,
-    "pointers_first": True,
-    "counters": False,
-}
 
 BOARDS = {
     board.name: board
@@ -129,7 +87,6 @@ BOARDS = {
             clock_mhz=24.0,
             blocks=30,
             logic=("logic cells", 5280),
-            digits={**_SMALL, "spmat_words": 4096},
             single_bits=1 << 15,
             singles=4,
             led=("led_g",),
@@ -143,7 +100,6 @@ BOARDS = {
             clock_mhz=62.5,
             blocks=208,
             logic=("LUT", 83640),
-            digits=_BIG,
             button=("button_fire", 0),
         ),
         Board(
@@ -154,7 +110,6 @@ BOARDS = {
             clock_mhz=60.0,
             blocks=208,
             logic=("LUT", 83640),
-            digits=_BIG,
             uart=("io", "0", "1"),
             led=("rgb_led", "g"),
         ),
@@ -166,7 +121,6 @@ BOARDS = {
             clock_mhz=75.0,
             blocks=208,
             logic=("LUT", 83640),
-            digits=_BIG,
             led=("rgb_led", "g"),
             button=("rst", 0),
         ),
@@ -178,7 +132,6 @@ BOARDS = {
             clock_mhz=27.0,
             blocks=26,
             logic=("LUT", 8640),
-            digits={**_SMALL, "spmat_words": 1024},
             button=("button", 0),
             # Their bank has 1.8 V.
             pins={

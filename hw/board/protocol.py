@@ -13,7 +13,6 @@ from typing import Any
 __all__ = [
     "ARGUMENT_BYTES",
     "CRC_BYTES",
-    "ENGINE_EIE",
     "FRAME_BYTES",
     "HEADER_BYTES",
     "IDENTITY",
@@ -41,11 +40,8 @@ CRC_BYTES = 4
 
 MAGIC = b"ZSKP"
 
-ENGINE_EIE = 1
-"""Kind of array in an answer to IDENTIFY."""
-
 IDENTITY = "<4sBBHBHI8s"
-"""What IDENTIFY answers, as :mod:`struct` has it: magic, engine, version of the array's host
+"""What IDENTIFY answers, as :mod:`struct` has it: magic, kind of array, version of the array's host
 interface, PEs, most bytes per word, FRAME_BYTES, clock in Hz, digest of the parameters."""
 
 
@@ -103,7 +99,7 @@ def params_digest(params: Mapping[str, Any]) -> bytes:
 
     Parameters
     ----------
-    params : fields of ``EieParams``, as :func:`dataclasses.asdict` gives them.
+    params : fields of the array's class, as :func:`dataclasses.asdict` gives them.
     """
     text = json.dumps(dict(params), sort_keys=True)
     return hashlib.sha256(text.encode()).digest()[:8]

@@ -2,49 +2,73 @@
 
 import dataclasses
 import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from zeroskip.hw.board.bridge import Bridge
 from zeroskip.hw.board.deframe import Deframe
 from zeroskip.hw.board.frame import Frame
-from zeroskip.hw.board.protocol import ENGINE_EIE, FRAME_BYTES, IDENTITY, MAGIC, params_digest
+from zeroskip.hw.board.protocol import FRAME_BYTES, IDENTITY, MAGIC, params_digest
 from zeroskip.hw.board.uart import UartRx, UartTx
-from zeroskip.hw.eie.array import EieArray
-from zeroskip.hw.eie.formats import VERSION, command_layout, host_bits
-from zeroskip.hw.eie.host import Space
-from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["BOARD_MODULE", "BoardTop", "identity"]
+__all__ = ["BOARD_MODULE", "BoardTop", "Hosted", "identity"]
 
 BOARD_MODULE = "zeroskip_board"
 
-_READABLE = (Space.CONTROL, Space.ACT, Space.COUNTER)
+
+@dataclass(frozen=True)
+class Hosted:
+    """An array with a host port of streams ``cmd`` and ``rsp``.
+
+    Parameters
+    ----------
+    kind, version : numbers of the kind of array, and of its host interface.
+    params : sizes of the array, a dataclass.
+    num_pes : processing elements that a command can name.
+    make : the component, which says with ``running`` that a run is under way.
+    command : layout of a command.
+    word_bits : most bits of a word.
+    spaces, readable : numbers of address spaces that requests may name, and may read.
+    """
+
+    kind: int
+    version: int
+    params: Any
+    num_pes: int
+    make: partial[wiring.Component]
+    command: data.StructLayout
+    word_bits: int
+    spaces: Sequence[int]
+    readable: Sequence[int]
 
 
-def identity(params: EieParams, clock_hz: int) -> bytes:
+def identity(hosted: Hosted, clock_hz: int) -> bytes:
     """Return what the board answers to IDENTIFY."""
     return struct.pack(
         IDENTITY,
         MAGIC,
-        ENGINE_EIE,
-        VERSION,
-        params.num_pes,
-        host_bits(params) // 8,
+        hosted.kind,
+        hosted.version,
+        hosted.num_pes,
+        hosted.word_bits // 8,
         FRAME_BYTES,
         clock_hz,
-        params_digest(dataclasses.asdict(params)),
+        params_digest(dataclasses.asdict(hosted.params)),
     )
 
 
 class BoardTop(wiring.Component):
-    """The EIE array behind a serial line.
+    """An array behind a serial line.
 
     Parameters
     ----------
-    params : of the array.
+    hosted : the array.
     divisor : clock cycles per bit of the line.
     clock_hz : of the clock, to be told to the host.
     timeout : cycles after which a frame that stopped is given up; a tenth of a second if None.
@@ -60,30 +84,29 @@ class BoardTop(wiring.Component):
     running: Signal
 
     def __init__(
-        self, params: EieParams, *, divisor: int, clock_hz: int, timeout: int | None = None
+        self, hosted: Hosted, *, divisor: int, clock_hz: int, timeout: int | None = None
     ) -> None:
-        self._p = params
+        self._hosted = hosted
         self._divisor, self._clock_hz = divisor, clock_hz
         self._timeout = timeout or max(2, clock_hz // 10)
         super().__init__({"rx": In(1), "tx": Out(1), "running": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
-        p = self._p
+        hosted = self._hosted
         m = Module()
-        spaces = [space.value for space in Space if space != Space.COUNTER]
-        readable = [s.value for s in _READABLE if p.counters or s != Space.COUNTER]
         m.submodules.uart_rx = uart_rx = UartRx(self._divisor)
         m.submodules.uart_tx = uart_tx = UartTx(self._divisor)
         m.submodules.deframe = deframe = Deframe(self._timeout)
         m.submodules.frame = frame = Frame()
-        m.submodules.array = array = EieArray(p)
+        array: Any = hosted.make()
+        m.submodules.array = array
         m.submodules.bridge = bridge = Bridge(
-            command_layout(p),
-            host_bits(p),
-            identity(p, self._clock_hz),
-            p.num_pes,
-            spaces,
-            readable,
+            hosted.command,
+            hosted.word_bits,
+            identity(hosted, self._clock_hz),
+            hosted.num_pes,
+            hosted.spaces,
+            hosted.readable,
         )
         m.d.comb += [
             uart_rx.rx.eq(self.rx),

@@ -7,7 +7,19 @@ import enum
 
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["Space", "StallClass", "StreamStall", "counter_row", "place_of", "stall_classes"]
+__all__ = [
+    "BOARD_KIND",
+    "Space",
+    "StallClass",
+    "StreamStall",
+    "counter_row",
+    "place_of",
+    "stall_classes",
+]
+
+
+BOARD_KIND = 1
+"""Kind of array that a board with an EIE array says it has."""
 
 
 class Space(enum.IntEnum):

@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from zeroskip.base.cache import cache_dir, writing_cache
+from zeroskip.flow.board.array import BoardArray
 from zeroskip.flow.board.sources import board_verilog
-from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.rtl.tools import verilate
 
 __all__ = ["CLOCK_HZ", "SIM_DIVISOR", "TIMEOUT", "BoardModel", "build_board", "compile_model"]
@@ -41,8 +42,8 @@ class BoardModel:
     timeout: int = TIMEOUT
 
 
-def build_board(params: EieParams, *, single_bits: int = 0) -> BoardModel:
-    """Build the board's top with an array of ``params``, unless it was built before.
+def build_board(array: BoardArray[Any], *, single_bits: int = 0) -> BoardModel:
+    """Build the board's top with an ``array``, unless it was built before.
 
     It is what a bitstream is made of, from the same Verilog; only the serial line is faster.
 
@@ -56,21 +57,31 @@ def build_board(params: EieParams, *, single_bits: int = 0) -> BoardModel:
     ToolError
         If a tool is missing or the compilation fails.
     """
-    files = board_verilog(params, divisor=SIM_DIVISOR, clock_hz=CLOCK_HZ, timeout=TIMEOUT)
+    files = board_verilog(array, divisor=SIM_DIVISOR, clock_hz=CLOCK_HZ, timeout=TIMEOUT)
     # By what is compiled rather than by parameters: any change is seen.
-    digest = hashlib.sha256(repr((sorted(asdict(params).items()), single_bits)).encode())
+    digest = hashlib.sha256(repr((sorted(asdict(array.params).items()), single_bits)).encode())
     for name, text in sorted(files.items()):
         digest.update(name.encode() + text.encode())
     digest.update(_MAIN.read_bytes() + Path(__file__).read_bytes())
-    folder = cache_dir() / f"board_{params.num_pes}_{digest.hexdigest()[:12]}"
+    folder = cache_dir() / f"board_{array.engine}_{digest.hexdigest()[:12]}"
     program = folder / "board"
     if not program.exists():
-        compile_model(files, folder, program.name, [f"-DSRAM_SINGLE_BITS={single_bits}"])
+        options = [f"-DSRAM_SINGLE_BITS={single_bits}"]
+        compile_model(files, folder, program.name, options, shared=list(array.inside))
     return BoardModel(program)
 
 
-def compile_model(files: dict[str, str], folder: Path, name: str, options: Sequence[str]) -> None:
+def compile_model(
+    files: dict[str, str],
+    folder: Path,
+    name: str,
+    options: Sequence[str],
+    *,
+    shared: Sequence[str] = (),
+) -> None:
     """Compile Verilog, given by file name, to ``folder/name``, which appears when it is complete.
+
+    Modules that are ``shared`` are compiled once for all their instances.
 
     Raises
     ------
@@ -84,7 +95,8 @@ def compile_model(files: dict[str, str], folder: Path, name: str, options: Seque
         try:
             for file, text in files.items():
                 (work / file).write_text(text)
-            (work / "settings.vlt").write_text('`verilator_config\nno_inline -module "eie_pe"\n')
+            apart = "".join(f'no_inline -module "{module}"\n' for module in shared)
+            (work / "settings.vlt").write_text(f"`verilator_config\n{apart}")
             shutil.copy(_MAIN, work)
             arguments = [
                 "--top-module", "zeroskip_board", "-o", name, "--timescale", "1ns/1ps",

@@ -5,14 +5,15 @@ import importlib.util
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zeroskip.base.cache import cache_dir
+from zeroskip.flow.board.array import BoardArray
 from zeroskip.flow.board.sources import board_verilog
 from zeroskip.flow.board.synthesize import check_log, netlist_commands
 from zeroskip.flow.synth.yosys import check_yosys, run_yosys
 from zeroskip.hw.board.boards import FAMILIES, Board
 from zeroskip.hw.common.emit import SRAM_VERILOG
-from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.board.build import CLOCK_HZ, SIM_DIVISOR, TIMEOUT, BoardModel, compile_model
 
 __all__ = ["ECP5_CELLS", "YOSYS_OPTIONS", "board_netlist", "build_board_gates", "cell_models"]
@@ -55,9 +56,9 @@ _CELLS = {
 
 
 def build_board_gates(
-    board: Board, params: EieParams, netlist: str | None = None, *, optimize: bool = True
+    board: Board, array: BoardArray[Any], netlist: str | None = None, *, optimize: bool = True
 ) -> BoardModel:
-    """Build the netlist of a board's top with an array of ``params``, unless it was built before.
+    """Build the netlist of a board's top with an ``array``, unless it was built before.
 
     The netlist is made by the commands that make that of the bitstream. What is around the
     board's top there, PLL, reset and pins, is left out, and the serial line is faster.
@@ -77,17 +78,18 @@ def build_board_gates(
     options = [*YOSYS_OPTIONS, *_CELLS[board.family].options]
     if not optimize:
         options += ["-CFLAGS", "-O0"]  # after what the simulators of boards have
-    made_of = (netlist, *_recipe(board, params), options, sorted(models.items()))
+    made_of = (netlist, *_recipe(board, array), options, sorted(models.items()))
     digest = hashlib.sha256(repr(made_of).encode()).hexdigest()
-    folder = cache_dir() / f"board_gates_{board.family}_{params.num_pes}_{digest[:12]}"
+    folder = cache_dir() / f"board_gates_{board.family}_{array.engine}_{digest[:12]}"
     program = folder / "board"
     if not program.exists():
-        text = board_netlist(board, params) if netlist is None else netlist
-        compile_model({_FILE: text, **models}, folder, program.name, options)
+        text = board_netlist(board, array) if netlist is None else netlist
+        shared = list(array.inside)
+        compile_model({_FILE: text, **models}, folder, program.name, options, shared=shared)
     return BoardModel(program)
 
 
-def board_netlist(board: Board, params: EieParams) -> str:
+def board_netlist(board: Board, array: BoardArray[Any]) -> str:
     """Return the netlist of a board's top, with the serial line of simulations, as Verilog.
 
     Raises
@@ -95,7 +97,7 @@ def board_netlist(board: Board, params: EieParams) -> str:
     ToolError
         If Yosys is not there or fails, or has changed the design.
     """
-    commands, files = _recipe(board, params)
+    commands, files = _recipe(board, array)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for name, text in files:
@@ -122,9 +124,9 @@ def cell_models(board: Board) -> dict[str, str]:
     return {path.name: path.read_text() for path in paths}
 
 
-def _recipe(board: Board, params: EieParams) -> tuple[list[str], list[tuple[str, str]]]:
+def _recipe(board: Board, array: BoardArray[Any]) -> tuple[list[str], list[tuple[str, str]]]:
     """Return Yosys' commands for a netlist, and the files that it needs."""
-    files = board_verilog(params, divisor=SIM_DIVISOR, clock_hz=CLOCK_HZ, timeout=TIMEOUT)
-    commands = netlist_commands(board, params, sorted(files), shell=False)
+    files = board_verilog(array, divisor=SIM_DIVISOR, clock_hz=CLOCK_HZ, timeout=TIMEOUT)
+    commands = netlist_commands(board, array, sorted(files), shell=False)
     libraries = {path.name: path.read_text() for path in FAMILIES[board.family].files}
     return commands, sorted({**files, **libraries}.items())

@@ -12,21 +12,12 @@ from zeroskip.compiler.eie.segment import Segment
 from zeroskip.flow.eie.flow import FLOW
 from zeroskip.hw.eie.array import ARRAY_MODULE
 from zeroskip.hw.eie.host import place_of
+from zeroskip.hw.eie.instances import memory_path
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.rtl.build import build_array
 from zeroskip.sim.rtl.runs import Driver, write_contents
 
 __all__ = ["EIE_DRIVER", "Job", "RtlResult", "sram_instance"]
-
-# Of an image's SRAMs, where they are in the design.
-_INSTANCES = {
-    "program": "ccu.descriptor_read.descriptors",
-    "codebook": "ccu.codebook_load.codebooks",
-    "spmat": "spmat_read.spmat",
-    "ptr_even": "ptr_read.ptr_even",
-    "ptr_odd": "ptr_read.ptr_odd",
-    "bias": "act_rw.bias",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +62,7 @@ class RtlResult:
 
 def sram_instance(name: str) -> str:
     """Return the path in the design of an image's SRAM, for instance ``pe_3/spmat``."""
-    *pe, memory = name.split("/")
-    return ".".join([ARRAY_MODULE, *pe, _INSTANCES[memory]])
+    return f"{ARRAY_MODULE}.{memory_path(name)}"
 
 
 def _describe(

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 
 from tests.support.tiers import simulated
 from zeroskip.compiler.image.readmem import to_hex
+from zeroskip.flow.eie.board import EieBoardArray
 from zeroskip.flow.eie.host import load_image, run_image
 from zeroskip.flow.host import Board, HostError, Line
 from zeroskip.flow.host.codec import Answer, Frames, answer, frame
 from zeroskip.flow.host.line import NoAnswerError
-from zeroskip.hw.board.instances import board_instance
 from zeroskip.hw.board.protocol import FRAME_BYTES, Byte, Opcode, Status
+from zeroskip.hw.board.top import BOARD_MODULE
 from zeroskip.hw.common.control import Command, Control
 from zeroskip.hw.eie.host import Space
+from zeroskip.hw.eie.instances import memory_path
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.board.build import build_board
 from zeroskip.sim.board.process import SimulatedBoard, simulated_board
@@ -65,7 +67,7 @@ _PATIENCE = 0.1
 
 @contextmanager
 def board_of(name: str, **options: Any) -> Iterator[tuple[SimulatedBoard, Board]]:
-    model = build_board(_ARRAYS[name], single_bits=_SINGLE_BITS[name])
+    model = build_board(EieBoardArray(_ARRAYS[name]), single_bits=_SINGLE_BITS[name])
     with simulated_board(model, **options) as board, Line(board.port, clock=board.clock) as line:
         yield board, Board(line, patience=_PATIENCE)
 
@@ -118,7 +120,7 @@ def test_contents_from_configuration(
     """A board whose memories hold the image from the start needs no loading."""
     trial = _first(trials(_ARRAYS["whole"]))
     for name, sram in trial.image.part("eie").srams.items():
-        file = tmp_path / f"{board_instance(name)}.hex"
+        file = tmp_path / f"{BOARD_MODULE}.array.{memory_path(name)}.hex"
         file.write_bytes(to_hex(sram.words, sram.width))
     with board_of("whole", sram_dir=tmp_path, seed=3) as (_, board):
         assert_golden(board, trial, loaded=True)

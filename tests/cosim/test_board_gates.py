@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from tests.support.tiers import simulated
 from zeroskip.compiler.image.image import Image
-from zeroskip.flow.board.fit import is_single, memory_needs
+from zeroskip.flow.board.fit import is_single
 from zeroskip.flow.board.sources import board_verilog
 from zeroskip.flow.board.synthesize import netlist_commands
+from zeroskip.flow.eie.board import EieBoardArray
 from zeroskip.flow.eie.host import load_image, run_image
 from zeroskip.flow.host import Board, HostError, Line
 from zeroskip.hw.board.boards import BOARDS
+from zeroskip.hw.eie.boards import DIGITS
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.board.build import BoardModel
 from zeroskip.sim.board.gates import board_netlist, build_board_gates
@@ -37,10 +39,10 @@ Trials = Callable[[EieParams], st.SearchStrategy[Any]]
 # Boards' own arrays, but for the number of PEs, and with no more words than make an SPRAM.
 _ARRAYS = {
     "icebreaker": dataclasses.replace(
-        BOARDS["icebreaker"].params(), num_pes=2, spmat_words=2048
+        DIGITS["icebreaker"], num_pes=2, spmat_words=2048
     ),
-    "ulx3s-85f": dataclasses.replace(BOARDS["ulx3s-85f"].params(), num_pes=3),
-    "tangnano9k": dataclasses.replace(BOARDS["tangnano9k"].params(), num_pes=2),
+    "ulx3s-85f": dataclasses.replace(DIGITS["ulx3s-85f"], num_pes=3),
+    "tangnano9k": dataclasses.replace(DIGITS["tangnano9k"], num_pes=2),
 }  # fmt: skip
 
 _ECP5_CELLS = {
@@ -104,7 +106,7 @@ def _compare(
 @pytest.mark.long("makes and compiles the netlist of a board")
 @pytest.mark.parametrize("name", _ARRAYS)
 def test_netlist_computes_what_golden_does(name: str, trials: Trials) -> None:
-    model = build_board_gates(BOARDS[name], _ARRAYS[name], optimize=False)
+    model = build_board_gates(BOARDS[name], EieBoardArray(_ARRAYS[name]), optimize=False)
     counts = _compare(model, _cases(_ARRAYS[name], trials))
     assert counts["words"] > 200
     assert counts["inner"] > 30
@@ -113,8 +115,8 @@ def test_netlist_computes_what_golden_does(name: str, trials: Trials) -> None:
 
 @pytest.mark.long("makes and compiles the netlist of a board")
 def test_netlist_has_every_kind_of_memory() -> None:
-    board, array = BOARDS["icebreaker"], _ARRAYS["icebreaker"]
-    singles = [need.name for need in memory_needs(array) if is_single(board, need)]
+    board, array = BOARDS["icebreaker"], EieBoardArray(_ARRAYS["icebreaker"])
+    singles = [need.name for need in array.needs if is_single(board, need)]
     assert singles == ["pe_0/spmat", "pe_1/spmat"]
 
 
@@ -122,7 +124,7 @@ def test_netlist_has_every_kind_of_memory() -> None:
 def test_wrong_port_is_found() -> None:
     """Two data inputs of the memory that a PE's matrix is in change places."""
     board = BOARDS["ulx3s-85f"]
-    array = dataclasses.replace(_ARRAYS["ulx3s-85f"], num_pes=1)
+    array = EieBoardArray(dataclasses.replace(_ARRAYS["ulx3s-85f"], num_pes=1))
     netlist = board_netlist(board, array)
     # It has every kind of cell that has a model.
     assert set(re.findall(r"^  ([A-Z][A-Z0-9_]+) (?:#\(|\\)", netlist, re.MULTILINE)) == _ECP5_CELLS
@@ -131,7 +133,7 @@ def test_wrong_port_is_found() -> None:
     wrong = netlist[:begin] + swapped.replace(".DIA-(", ".DIA1(", 1)
     try:
         model = build_board_gates(board, array, wrong, optimize=False)
-        differ = _compare(model, _full_range(array, 1), run_seconds=0.01)["differ"]
+        differ = _compare(model, _full_range(array.params, 1), run_seconds=0.01)["differ"]
     except HostError:  # it may also not come to an end
         differ = 1
     assert differ
@@ -139,7 +141,7 @@ def test_wrong_port_is_found() -> None:
 
 @pytest.mark.parametrize("name", _ARRAYS)
 def test_netlist_is_made_as_for_the_bitstream(name: str) -> None:
-    board, array = BOARDS[name], _ARRAYS[name]
+    board, array = BOARDS[name], EieBoardArray(_ARRAYS[name])
     files = sorted(board_verilog(array, divisor=4, clock_hz=1_000_000))
     alone = netlist_commands(board, array, files, shell=False)
     inside = netlist_commands(board, array, files)

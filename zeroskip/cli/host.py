@@ -22,10 +22,9 @@ from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler.image.image import load as read_image
 from zeroskip.compiler.passes.clipping import count_clipped
 from zeroskip.compiler.passes.fixed_point import check_input, dequantize, quantize_input
-from zeroskip.flow.eie.host import BoardResult, check_board
-from zeroskip.flow.eie.host import load_image as load_on_board
-from zeroskip.flow.eie.host import run_image as run_on_board
+from zeroskip.flow.flow import flow, kind_of_board
 from zeroskip.flow.host import Board, Line
+from zeroskip.flow.host.driver import BoardResult
 from zeroskip.flow.host.line import BAUD
 from zeroskip.flow.host.loaded import loaded_image, remember_image
 from zeroskip.sim.board.build import build_board
@@ -106,9 +105,10 @@ def identify(context: typer.Context, as_json: JsonOption = False) -> None:
     """Ask the board what it is."""
     with context.obj.board() as board:
         identity = board.identify()
+    engine = kind_of_board(identity.engine)
     document = {
         "port": context.obj.port,
-        "engine": "eie",
+        "engine": engine,
         "host_interface": identity.version,
         "num_pes": identity.num_pes,
         "clock_hz": identity.clock_hz,
@@ -118,8 +118,8 @@ def identify(context: typer.Context, as_json: JsonOption = False) -> None:
         print_json(document)
         return
     print_line(
-        f"EIE array of {identity.num_pes} PEs at {identity.clock_hz / 1e6:g} MHz, host interface "
-        f"{identity.version}, parameters {identity.digest.hex()}"
+        f"{engine.upper()} array of {identity.num_pes} PEs at {identity.clock_hz / 1e6:g} MHz, "
+        f"host interface {identity.version}, parameters {identity.digest.hex()}"
     )
 
 
@@ -127,9 +127,9 @@ def identify(context: typer.Context, as_json: JsonOption = False) -> None:
 def load(context: typer.Context, image: ImageArgument, as_json: JsonOption = False) -> None:
     """Write an image to the board's memories."""
     compiled = read_image(image)
-    part = compiled.alone("eie")
+    part = compiled.alone()
     with Steps() as steps, context.obj.board() as board:
-        load_on_board(board, part, progress=steps)
+        flow(part.engine).driver.load_image(board, part, progress=steps)
     words = sum(len(sram.words) for sram in part.srams.values())
     remember_image(context.obj.name(), image)
     if as_json:
@@ -161,19 +161,20 @@ def run(
 ) -> int:
     """Run inputs on the board: send them, start, and read outputs, cycles and counters."""
     compiled = read_image(image or loaded_image(context.obj.name()))
-    part = compiled.alone("eie")
+    part = compiled.alone()
     shape, frac = compiled.sample_shape, compiled.in_frac
     samples = check_input(read_npy(inputs, "input"), shape, "input", single=True)
     if output is not None:
         check_output_file(output)
     columns = quantize_input(samples.reshape(len(samples), -1), frac, compiled.act_bits)
     with Steps() as steps, context.obj.board() as board:
-        check_board(board, part)
+        driver = flow(part.engine).driver
+        driver.check_board(board, part)
         if load_first:
-            load_on_board(board, part, check=False, progress=steps)
+            driver.load_image(board, part, check=False, progress=steps)
             if image is not None:
                 remember_image(context.obj.name(), image)
-        result = run_on_board(board, part, columns, progress=steps)
+        result = driver.run_image(board, part, columns, progress=steps)
     outputs = dequantize(result.result, compiled.out_frac)
     clipped = count_clipped(samples, frac, compiled.act_bits)
     differ = count_differences(compiled, samples, result) if verify else None
@@ -211,10 +212,11 @@ def simulate(
     Prints the name of a pseudo-terminal, to be given as --port. The memories hold noise: load
     the image. SIGUSR1 presses the reset button.
     """
-    part = read_image(image).alone("eie")
+    part = read_image(image).alone()
     with Steps() as steps:
         steps("build simulator", 0, 1)
-        model = build_board(part.params, single_bits=single_bits)
+        array = flow(part.engine).board_array(part.params)
+        model = build_board(array, single_bits=single_bits)
         steps("build simulator", 1, 1)
     with simulated_board(model) as board:
         # The reset button of the board.

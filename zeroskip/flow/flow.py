@@ -13,15 +13,18 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from amaranth.lib import wiring
 
-from zeroskip.base.errors import ParameterError
+from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.registry import Registry
 from zeroskip.base.tables import Table
+from zeroskip.flow.board.array import BoardArray
+from zeroskip.flow.host.driver import Driver
+from zeroskip.flow.host.line import HostError
 from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.flow.synth.report import AreaReport, Unit
 from zeroskip.hw.common.bundle import constants, ports
 
-__all__ = ["FLOWS", "Flow", "Modules", "flow"]
+__all__ = ["FLOWS", "Flow", "Modules", "flow", "kind_of_board"]
 
 Modules = Mapping[str, partial[wiring.Component]]
 """Modules by name: the class of each, with its parameters."""
@@ -39,6 +42,7 @@ class Flow(ABC, Generic[ParamsT]):
     inside : what the names of modules inside the design begin with, where it is exported.
     waves : of modules, the signals to begin with where waves are shown, with ``*`` in names;
         those that a design was made without are left out.
+    board_kind : number by which a board tells that it has such an array; None if none can.
     paper_units, paper_total : areas that the engine's paper has of a PE's units and of a PE, in
         um2 at 45 nm.
     """
@@ -49,6 +53,7 @@ class Flow(ABC, Generic[ParamsT]):
     waves: Mapping[str, Sequence[str]] = {}
     paper_units: Mapping[str, float] = {}
     paper_total: float | None = None
+    board_kind: int | None = None
 
     @property
     def arrays(self) -> tuple[str, ...]:
@@ -90,6 +95,22 @@ class Flow(ABC, Generic[ParamsT]):
         top = list(components.values())[-1]
         return constants(f"{prefix}{self.engine}".upper(), ports(top), self.enums)
 
+    def board_array(self, params: ParamsT) -> BoardArray[ParamsT]:
+        """Return an array for boards.
+
+        Raises
+        ------
+        InputError
+            If boards cannot have one.
+        """
+        del params
+        raise InputError(f"engine {self.engine!r} has no array for boards")
+
+    @property
+    def driver(self) -> Driver:
+        """Functions that drive the array on a board, where :meth:`board_array` gives one."""
+        raise InputError(f"engine {self.engine!r} has no array for boards")
+
     def parts(
         self, params: ParamsT, netlists: Mapping[str, Netlist], liberty: Liberty
     ) -> tuple[Unit, ...]:
@@ -124,3 +145,20 @@ def flow(name: str) -> Flow[Any]:
     if found is None:
         raise ParameterError.of_names("engine", name, FLOWS.names())
     return found
+
+
+def kind_of_board(kind: int) -> str:
+    """Return the engine whose array a board has, by the number that it tells.
+
+    Raises
+    ------
+    HostError
+        If no engine has this number.
+    """
+    for name, found in FLOWS.all().items():
+        if found.board_kind == kind:
+            return name
+    raise HostError(
+        f"the board has an array of kind {kind}, which this program does not know: use the "
+        "version of Zeroskip that built it"
+    )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from amaranth.lib import data, enum
 
+from zeroskip.flow.eie.board import EieBoardArray
 from zeroskip.hw.board.protocol import Status
 from zeroskip.hw.board.top import identity
 from zeroskip.hw.eie.params import EieParams
@@ -26,7 +27,7 @@ COMMAND = data.StructLayout({
 })
 
 PARAMS = EieParams(num_pes=3)
-IDENTITY = identity(PARAMS, 12_000_000)
+IDENTITY = identity(EieBoardArray(PARAMS).hosted, 12_000_000)
 
 
 def _with_crc(body: bytes) -> bytes:

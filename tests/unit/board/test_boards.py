@@ -15,29 +15,30 @@ from tests.support.tiers import examples
 from zeroskip.base.errors import InputError, ToolError
 from zeroskip.flow.board import gowin
 from zeroskip.flow.board.contents import BLOCK_BITS, read_blocks, skeleton, write_blocks
-from zeroskip.flow.board.fit import check_fit, is_single, memory_needs
+from zeroskip.flow.board.fit import check_fit, is_single
 from zeroskip.flow.board.route import count_cells, unpack
 from zeroskip.flow.board.sources import board_verilog
 from zeroskip.flow.board.synthesize import TOP
+from zeroskip.flow.eie.board import EieBoardArray
 from zeroskip.hw.board.boards import BOARDS, FAMILIES, board_of
-from zeroskip.hw.board.instances import memory_path
 from zeroskip.hw.board.pll import divisor_of, ecp5_pll, ice40_pll
 from zeroskip.hw.board.shell import Shell, real_clock
 from zeroskip.hw.common.sram import Ports
+from zeroskip.hw.eie.boards import DIGITS
 from zeroskip.hw.eie.params import EieParams
 
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_digits_array_fits_its_board(name: str) -> None:
     board = BOARDS[name]
-    for needed, there in check_fit(board, board.params()).values():
+    for needed, there in check_fit(board, EieBoardArray(DIGITS[board.name])).values():
         assert 0 < needed <= there
 
 
 def test_sizes_and_clocks() -> None:
-    assert BOARDS["icebreaker"].params().num_pes >= 4
+    assert DIGITS["icebreaker"].num_pes >= 4
     assert BOARDS["icebreaker"].clock_mhz >= 20
-    assert BOARDS["ulx3s-85f"].params().num_pes >= 16
+    assert DIGITS["ulx3s-85f"].num_pes >= 16
     assert BOARDS["ulx3s-85f"].clock_mhz >= 50
 
 
@@ -54,30 +55,30 @@ def test_array_that_does_not_fit() -> None:
         InputError,
         match=r"^the array does not fit icebreaker: its memories need 38 EBR blocks of 30 \(the ",
     ):
-        check_fit(board, dataclasses.replace(board.params(), acc_bits=17))
+        check_fit(board, EieBoardArray(dataclasses.replace(DIGITS[board.name], acc_bits=17)))
     with pytest.raises(
         InputError, match=r" need 8 SPRAM blocks of 4 \(the largest is pe_0/spmat: "
     ):
-        check_fit(board, dataclasses.replace(board.params(), word_bits=32))
+        check_fit(board, EieBoardArray(dataclasses.replace(DIGITS[board.name], word_bits=32)))
 
 
 def test_memories_that_read_and_write_at_once_never_have_one_port() -> None:
     """Accumulators of 32,768 bits were put where a write comes before a read."""
     board = BOARDS["icebreaker"]
-    p = dataclasses.replace(board.params(), num_accs=2048)
-    assert {need.name for need in memory_needs(p) if is_single(board, need)} == {
+    p = dataclasses.replace(DIGITS[board.name], num_accs=2048)
+    assert {need.name for need in EieBoardArray(p).needs if is_single(board, need)} == {
         f"pe_{pe}/spmat" for pe in range(p.num_pes)
     }
     with pytest.raises(InputError, match=r" need 58 EBR blocks of 30 \(the largest is pe_0/accs: "):
-        check_fit(board, p)
+        check_fit(board, EieBoardArray(p))
     fits = dataclasses.replace(p, num_pes=1)
-    assert check_fit(board, fits)["EBR"][0] == 19
+    assert check_fit(board, EieBoardArray(fits))["EBR"][0] == 19
 
 
 def test_memories_are_those_of_the_verilog() -> None:
     """Names, depths, widths and ports are what the design instantiates, all of them."""
-    p = dataclasses.replace(BOARDS["ulx3s-85f"].params(), num_pes=1)
-    texts = board_verilog(p, divisor=4, clock_hz=1_000_000)
+    p = dataclasses.replace(DIGITS["ulx3s-85f"], num_pes=1)
+    texts = board_verilog(EieBoardArray(p), divisor=4, clock_hz=1_000_000)
     found: list[tuple[int, int, bool, str]] = []
     for text in texts.values():
         # The ends of paths: text has a module each.
@@ -89,7 +90,7 @@ def test_memories_are_those_of_the_verilog() -> None:
             assert int(depth) <= 1 << int(abits)
             found.append((int(depth), int(width), ports == Ports.SHARED, name))
     listed = [
-        (n.depth, n.width, n.shared, memory_path(n.name).rsplit(".", 1)[1]) for n in memory_needs(p)
+        (n.depth, n.width, n.shared, n.path.rsplit(".", 1)[1]) for n in EieBoardArray(p).needs
     ]
     assert sorted(found) == sorted(listed)
 

@@ -11,7 +11,6 @@ from zeroskip.flow.host.line import BAUD
 from zeroskip.hw.board.protocol import (
     ARGUMENT_BYTES,
     CRC_BYTES,
-    ENGINE_EIE,
     FRAME_BYTES,
     HEADER_BYTES,
     IDENTITY,
@@ -22,7 +21,7 @@ from zeroskip.hw.board.protocol import (
     Status,
 )
 from zeroskip.hw.common.control import Command, Control, StatusBit
-from zeroskip.hw.eie.host import Space
+from zeroskip.hw.eie.host import BOARD_KIND, Space
 from zeroskip.sim.board.build import SIM_DIVISOR, BoardModel
 
 TEXT = (Path(__file__).parents[3] / "docs/protocol.md").read_text()
@@ -75,7 +74,7 @@ def test_identity() -> None:
     assert sizes == [struct.calcsize(f"<{one}") for one in formats]
     assert f"IDENTIFY answers {struct.calcsize(IDENTITY)} bytes" in TEXT
     assert rows[0][1] == f"`{MAGIC.decode()}`"
-    assert f"{ENGINE_EIE} = EIE" in rows[1][1]
+    assert f"{BOARD_KIND} = EIE" in rows[1][1]
 
 
 def test_sizes() -> None:

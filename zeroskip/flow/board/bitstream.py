@@ -14,8 +14,9 @@ from zeroskip.base.staging import replaced_path, staged_directory
 from zeroskip.base.tables import Table
 from zeroskip.compiler.image.image import Image
 from zeroskip.flow.board.build import LAYOUT, PLACES, Base, build_base, skeleton_digest
-from zeroskip.flow.board.fill import check_words, fill, loaded_by_host, read_layout
+from zeroskip.flow.board.fill import array_of_layout, check_words, fill, loaded_by_host, read_layout
 from zeroskip.flow.board.route import CONFIGURATION, pack, unpack
+from zeroskip.flow.flow import flow
 from zeroskip.hw.board.boards import FAMILIES, Board
 
 __all__ = [
@@ -64,9 +65,10 @@ def make_bitstream(
     """
     target, step = output.resolve(), progress or silent
     _check_target(output, target)
+    part = image.alone()
     base = build_base(
         board,
-        image.alone("eie").params,
+        flow(part.engine).board_array(part.params),
         cache_dir(),
         clock_mhz=clock_mhz or board.clock_mhz,
         baud=baud,
@@ -108,7 +110,7 @@ def _write(board: Board, base: Base, image: Image, stage: Path, name: str) -> di
     _, places = read_layout(base.folder)
     configuration = CONFIGURATION[board.family]
     text = (base.folder / configuration).read_text()
-    words = {key: sram.words for key, sram in image.alone("eie").srams.items()}
+    words = {key: sram.words for key, sram in image.alone().loads[0].items()}
     (stage / configuration).write_text(fill(text, layout, places, words))
     filled = time.monotonic() - begin
     packed = pack(board, stage, name)
@@ -137,7 +139,7 @@ def _report(path: Path, image: Image, layout: dict[str, Any], file: Path) -> dic
         "board": layout["board"],
         "image": str(path),
         "name": image.name,
-        "num_pes": image.alone("eie").params.num_pes,
+        "num_pes": array_of_layout(layout).hosted.num_pes,
         "params": layout["params"],
         "bitstream": str(file),
         "clock_mhz": mhz,

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import ToolError
 from zeroskip.base.staging import staged_directory
+from zeroskip.flow.board.array import BoardArray, Need
 from zeroskip.flow.board.contents import place_of_cell, skeleton
-from zeroskip.flow.board.fit import Need, check_fit, is_single, memory_needs
+from zeroskip.flow.board.fit import check_fit, is_single
 from zeroskip.flow.board.place_map import BlockMap, map_memories, settings_of
 from zeroskip.flow.board.route import CONFIGURATION, route
 from zeroskip.flow.board.sources import board_verilog
@@ -25,10 +26,8 @@ from zeroskip.flow.board.synthesize import TOP, netlist_commands, synthesize
 from zeroskip.flow.board.tools import check_package
 from zeroskip.flow.synth.yosys import check_yosys
 from zeroskip.hw.board.boards import FAMILIES, Board
-from zeroskip.hw.board.instances import memory_path
 from zeroskip.hw.board.pll import divisor_of
 from zeroskip.hw.board.shell import TOP_INSTANCE, Shell, real_clock
-from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["LAYOUT", "PLACES", "Base", "Progress", "build_base", "check_tools"]
 
@@ -56,7 +55,7 @@ class Base:
 
 def build_base(
     board: Board,
-    p: EieParams,
+    array: BoardArray[Any],
     cache: Path,
     *,
     clock_mhz: float,
@@ -81,29 +80,29 @@ def build_base(
     ToolError
         If a tool is missing or fails.
     """
-    check_fit(board, p)
+    check_fit(board, array)
     check_tools(board)
     family = FAMILIES[board.family]
     platform = board.load_platform()
     hz = real_clock(board, platform, clock_mhz * 1e6)
-    sources = board_verilog(p, divisor=divisor_of(hz, baud), clock_hz=round(hz))
+    sources = board_verilog(array, divisor=divisor_of(hz, baud), clock_hz=round(hz))
     plan = platform.prepare(Shell(board, hz), TOP)
     files = {**plan.files, **sources}
     files |= {path.name: path.read_text() for path in family.files}
-    commands = netlist_commands(board, p, sorted(sources))
+    commands = netlist_commands(board, array, sorted(sources))
     digest = hashlib.sha256(
         repr((hz, family.package, family.packer, commands, _digest_of_flow())).encode()
     )
     for name, text in sorted(files.items()):
         digest.update(name.encode() + (text if isinstance(text, bytes) else text.encode()))
-    folder = cache / f"fpga_{board.name}_{p.num_pes}_{digest.hexdigest()[:12]}"
+    folder = cache / f"fpga_{board.name}_{array.engine}_{digest.hexdigest()[:12]}"
     cache.mkdir(parents=True, exist_ok=True)
     # Whoever wants the same at the same time waits for it.
     with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / LAYOUT).exists() and not again:
             return Base(folder, json.loads((folder / LAYOUT).read_text()), cached=True)
-        layout = _build(board, p, platform, hz, baud, files, sorted(sources), folder, progress)
+        layout = _build(board, array, platform, hz, baud, files, sorted(sources), folder, progress)
     return Base(folder, layout, cached=False)
 
 
@@ -124,7 +123,7 @@ def check_tools(board: Board) -> None:
 
 def _build(
     board: Board,
-    p: EieParams,
+    array: BoardArray[Any],
     platform: Any,
     hz: float,
     baud: int,
@@ -138,7 +137,7 @@ def _build(
         for name, text in files.items():
             (stage / name).write_bytes(text if isinstance(text, bytes) else text.encode())
         try:
-            layout, places = _make(board, p, platform, hz, baud, sources, stage, progress)
+            layout, places = _make(board, array, platform, hz, baud, sources, stage, progress)
         except ToolError as error:
             # What the tools said is wanted now.
             failed = folder.with_name(f"{folder.name}.failed")
@@ -152,7 +151,7 @@ def _build(
 
 def _make(
     board: Board,
-    p: EieParams,
+    array: BoardArray[Any],
     platform: Any,
     hz: float,
     baud: int,
@@ -163,10 +162,10 @@ def _make(
     """Run the tools in ``folder``; return the layout, and the places of bits by shape."""
     progress("synthesize", 0, 1)
     at_first = _cpu_seconds()
-    netlist, synthesis = synthesize(board, p, sources, folder)
+    netlist, synthesis = synthesize(board, array, sources, folder)
     synthesized = _cpu_seconds()
     progress("synthesize", 1, 1)
-    needs = [need for need in memory_needs(p) if need.content and not is_single(board, need)]
+    needs = [need for need in array.needs if need.content and not is_single(board, need)]
     progress("map memories", 0, 1)
     shapes = sorted({(need.depth, need.width) for need in needs})
     maps = map_memories(FAMILIES[board.family], shapes, folder / "memories")
@@ -189,10 +188,11 @@ def _make(
         }
     text = (folder / CONFIGURATION[board.family]).read_text()
     layout = {
-        "zeroskip_bitstream": 1,
+        "zeroskip_bitstream": 2,
         "board": board.name,
         "family": board.family,
-        "params": asdict(p),
+        "engine": array.engine,
+        "params": asdict(array.params),
         "clock_hz": round(hz),
         "baud": baud,
         "fmax_mhz": round(routed.fmax_mhz, 2),
@@ -225,7 +225,7 @@ def skeleton_digest(family: str, text: str) -> str:
 
 
 def _block_name(need: Need, end: str) -> str:
-    return f"{TOP_INSTANCE}.{memory_path(need.name)}.rows{end}"
+    return f"{TOP_INSTANCE}.{need.path}.rows{end}"
 
 
 def _check_blocks(need: Need, found: BlockMap, cells: Any) -> None:

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import InputError, ToolError
+from zeroskip.compiler.engine import Part, engine
+from zeroskip.flow.board.array import BoardArray
 from zeroskip.flow.board.build import LAYOUT, PLACES
 from zeroskip.flow.board.contents import BLOCK_BITS, read_blocks, write_blocks
-from zeroskip.flow.board.fit import is_single, memory_needs
+from zeroskip.flow.board.fit import is_single
+from zeroskip.flow.flow import flow
 from zeroskip.hw.board.boards import BOARDS
-from zeroskip.hw.eie.params import EieParams
 
 __all__ = [
     "Contents",
@@ -40,7 +42,7 @@ def read_layout(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.int3
     """
     try:
         layout = json.loads((folder / LAYOUT).read_text())
-        if layout["zeroskip_bitstream"] != 1:
+        if layout["zeroskip_bitstream"] != 2:
             raise InputError(f"{folder / LAYOUT} is of another version: make the bitstream anew")
         with np.load(folder / PLACES, allow_pickle=False) as arrays:
             return layout, dict(arrays)
@@ -55,12 +57,18 @@ def read_layout(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.int3
 
 def loaded_by_host(layout: Mapping[str, Any]) -> list[str]:
     """Return the SRAMs of images whose contents a bitstream cannot have."""
-    board, p = BOARDS[layout["board"]], EieParams.from_dict(layout["params"])
+    board, array = BOARDS[layout["board"]], array_of_layout(layout)
     return [
         need.name
-        for need in memory_needs(p)
+        for need in array.needs
         if need.content and (is_single(board, need) or need.name not in layout["memories"])
     ]
+
+
+def array_of_layout(layout: Mapping[str, Any]) -> BoardArray[Any]:
+    """Return the array that a bitstream has."""
+    name = layout["engine"]
+    return flow(name).board_array(engine(name).params.from_dict(layout["params"]))
 
 
 def fill(
@@ -138,7 +146,7 @@ def _to_bits(
     return bits
 
 
-def check_params(layout: Mapping[str, Any], p: EieParams) -> None:
+def check_params(layout: Mapping[str, Any], part: Part) -> None:
     """Check that a bitstream has the array that an image is for.
 
     Raises
@@ -146,8 +154,13 @@ def check_params(layout: Mapping[str, Any], p: EieParams) -> None:
     InputError
         Naming the parameter that differs.
     """
+    if layout["engine"] != part.engine:
+        raise InputError(
+            f"the bitstream has an array of {layout['engine']}, and the image is for "
+            f"{part.engine}: make a bitstream for it"
+        )
     there = layout["params"]
-    for name, value in dataclasses.asdict(p).items():
+    for name, value in dataclasses.asdict(part.params).items():
         if there.get(name) != value:
             raise InputError(
                 f"the bitstream's array has {name} {there.get(name)}, and the image is for "

@@ -1,62 +1,15 @@
 """Check that an array fits a board, before anything is synthesized."""
 
-from dataclasses import dataclass
+from typing import Any
 
 from zeroskip.base.errors import InputError
+from zeroskip.flow.board.array import BoardArray, Need
 from zeroskip.hw.board.boards import FAMILIES, Board
-from zeroskip.hw.board.protocol import FRAME_BYTES
-from zeroskip.hw.common.counters import counter_addr_bits
-from zeroskip.hw.common.formats import COUNTER_BITS
-from zeroskip.hw.eie.formats import sram_files
-from zeroskip.hw.eie.host import stall_classes
-from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["Need", "check_fit", "in_blocks", "is_single", "memory_needs"]
+__all__ = ["check_fit", "in_blocks", "is_single"]
 
 # Of Gowin, memories without contents and of fewer bits are made of LUTs: such blocks are few.
 _GOWIN_BLOCK = 2048
-
-
-@dataclass(frozen=True)
-class Need:
-    """A memory of the board's top.
-
-    Parameters
-    ----------
-    name : an image's SRAM as :func:`.sram_files` names it; others by their own.
-    depth, width : rows, and bits of a row.
-    content : an image has contents for it.
-    shared : one port reads and writes, see :class:`.Ports`. A test holds it against
-        the Verilog.
-    """
-
-    name: str
-    depth: int
-    width: int
-    content: bool
-    shared: bool
-
-    @property
-    def bits(self) -> int:
-        """Rows times width."""
-        return self.depth * self.width
-
-
-def memory_needs(p: EieParams) -> list[Need]:
-    """List the memories of a board's top with an array of ``p``."""
-    needs = [Need(name, *size, content=True, shared=True) for name, size in sram_files(p).items()]
-    for pe in range(p.num_pes):
-        needs += [
-            Need(
-                f"pe_{pe}/act_{number}", p.num_acts, p.act_bits, content=False, shared=not p.streams
-            )
-            for number in range(p.act_files)
-        ]
-        needs.append(Need(f"pe_{pe}/accs", p.num_accs, p.acc_bits, content=False, shared=False))
-        if p.counters:
-            rows = 1 << counter_addr_bits(p, stall_classes(p))
-            needs.append(Need(f"pe_{pe}/counters", rows, COUNTER_BITS, content=False, shared=False))
-    return [*needs, Need("buffer", FRAME_BYTES, 8, content=False, shared=False)]
 
 
 def is_single(board: Board, need: Need) -> bool:
@@ -72,7 +25,7 @@ def in_blocks(board: Board, need: Need) -> bool:
     return need.content or (most is not None and need.bits >= most)
 
 
-def check_fit(board: Board, p: EieParams) -> dict[str, tuple[int, int]]:
+def check_fit(board: Board, array: BoardArray[Any]) -> dict[str, tuple[int, int]]:
     """Check memories against what the board has; return blocks needed and there, by kind.
 
     Memories that may become registers or small memories in logic cells are not counted.
@@ -82,7 +35,7 @@ def check_fit(board: Board, p: EieParams) -> dict[str, tuple[int, int]]:
     InputError
         If they do not fit; the message has the numbers, and what needs most.
     """
-    needs = memory_needs(p)
+    needs = array.needs
     block = FAMILIES[board.family].block
     singles = [need for need in needs if is_single(board, need)]
     blocks = [need for need in needs if in_blocks(board, need)]
@@ -107,6 +60,6 @@ def check_fit(board: Board, p: EieParams) -> dict[str, tuple[int, int]]:
     if wrong:
         raise InputError(
             f"the array does not fit {board.name}: its memories need {' and '.join(wrong)}; "
-            f"compile for smaller memories, or fewer PEs than {p.num_pes}"
+            f"compile for smaller memories, or fewer PEs than {array.hosted.num_pes}"
         )
     return counts

@@ -57,7 +57,8 @@ def patch_bitstream(
             f"bitstreams of {layout['board']} hold no contents: load the image with 'zeroskip host "
             "load'"
         )
-    check_params(layout, image.alone("eie").params)
+    part = image.alone()
+    check_params(layout, part)
     board = BOARDS[layout["board"]]
     with tempfile.TemporaryDirectory() as temporary:
         folder, name = Path(temporary), f"bitstream{bitstream.suffix}"
@@ -74,7 +75,7 @@ def patch_bitstream(
                 "beside it was written for"
             )
         step("pack", 0, 1)
-        words = {key: sram.words for key, sram in image.alone("eie").srams.items()}
+        words = {key: sram.words for key, sram in part.loads[0].items()}
         (folder / CONFIGURATION[board.family]).write_text(fill(text, layout, places, words))
         pack(board, folder, name)
         check_words(unpack(board, folder, name), layout, places, words)

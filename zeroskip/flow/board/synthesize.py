@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from zeroskip.base.errors import ToolError
-from zeroskip.flow.board.fit import in_blocks, is_single, memory_needs
+from zeroskip.flow.board.array import BoardArray
+from zeroskip.flow.board.fit import in_blocks, is_single
 from zeroskip.flow.synth.yosys import run_yosys
 from zeroskip.hw.board.boards import FAMILIES, Board
-from zeroskip.hw.board.instances import memory_path
 from zeroskip.hw.board.shell import TOP_INSTANCE
 from zeroskip.hw.board.top import BOARD_MODULE
-from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["NETLIST", "TOP", "check_log", "netlist_commands", "synthesize"]
 
@@ -64,7 +63,7 @@ _WRONG = re.compile(
 
 
 def netlist_commands(
-    board: Board, p: EieParams, sources: Sequence[str], *, shell: bool = True
+    board: Board, array: BoardArray[Any], sources: Sequence[str], *, shell: bool = True
 ) -> list[str]:
     """Return what Yosys does to make a netlist of Verilog ``sources``.
 
@@ -81,14 +80,14 @@ def netlist_commands(
         "proc",
         "flatten",
     ]
-    for need in memory_needs(p):
+    for need in array.needs:
         style = "huge" if is_single(board, need) else "block" if need.content else ""
         if board.family == "ecp5" and not style and need.depth <= _FEW_ROWS:
             style = "distributed"
         if board.family == "gowin":
             style = "block" if in_blocks(board, need) else "distributed"
         if style:
-            path = f"{TOP_INSTANCE}." * shell + f"{memory_path(need.name)}.rows"
+            path = f"{TOP_INSTANCE}." * shell + f"{need.path}.rows"
             commands.append(f'setattr -set ram_style "{style}" {top}/m:{path}')
     synth = f"{FAMILIES[board.family].synth} -top {top}"
     if board.family == "ice40":
@@ -102,7 +101,7 @@ def netlist_commands(
 
 
 def synthesize(
-    board: Board, p: EieParams, sources: Sequence[str], folder: Path
+    board: Board, array: BoardArray[Any], sources: Sequence[str], folder: Path
 ) -> tuple[Any, float]:
     """Synthesize ``sources`` and the shell ``top.il`` in ``folder`` to ``netlist.json`` there.
 
@@ -116,7 +115,7 @@ def synthesize(
         If Yosys is not there or fails, or has dropped or joined something.
     """
     begin = time.monotonic()
-    log = run_yosys([*netlist_commands(board, p, sources), f"write_json {NETLIST}"], folder)
+    log = run_yosys([*netlist_commands(board, array, sources), f"write_json {NETLIST}"], folder)
     check_log(log, folder)
     netlist = json.loads((folder / NETLIST).read_text())["modules"][TOP]
     return netlist, time.monotonic() - begin

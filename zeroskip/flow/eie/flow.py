@@ -5,13 +5,16 @@ from functools import partial
 from typing import Any
 
 from zeroskip.base.tables import Table
+from zeroskip.flow.eie import host
+from zeroskip.flow.eie.board import EieBoardArray
 from zeroskip.flow.flow import Flow, Modules
+from zeroskip.flow.host.driver import Driver
 from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.flow.synth.report import AreaReport, Unit, sum_units, units_of
 from zeroskip.hw.common.control import Command, Control, StatusBit
 from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
-from zeroskip.hw.eie.host import Space, StallClass
+from zeroskip.hw.eie.host import BOARD_KIND, Space, StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 
@@ -23,6 +26,7 @@ _PAPER_LOGIC = 9_465.0 + 8_946.0
 
 class _Eie(Flow[EieParams]):
     engine = "eie"
+    board_kind = BOARD_KIND
     waves: Mapping[str, Sequence[str]] = {
         ARRAY_MODULE: (
             "running", "ccu.run_control.state", "control__phase", "out_valid", "out_pass",
@@ -48,6 +52,13 @@ class _Eie(Flow[EieParams]):
 
     def num_pes(self, params: EieParams) -> int:
         return params.num_pes
+
+    def board_array(self, params: EieParams) -> EieBoardArray:
+        return EieBoardArray(params)
+
+    @property
+    def driver(self) -> Driver:
+        return host
 
     def parts(
         self, params: EieParams, netlists: Mapping[str, Netlist], liberty: Liberty

@@ -7,44 +7,25 @@ needs nothing of the compiler but its plain data.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.flow.host.board import Board
+from zeroskip.flow.host.driver import BoardResult, Progress
 from zeroskip.flow.host.line import HostError
 from zeroskip.hw.board.protocol import params_digest
 from zeroskip.hw.common.control import Control
-from zeroskip.hw.eie.host import Space, counter_row, place_of, stall_classes
+from zeroskip.hw.eie.host import BOARD_KIND, Space, counter_row, place_of, stall_classes
 
 if TYPE_CHECKING:
     from zeroskip.compiler.eie.engine import EiePart
     from zeroskip.compiler.eie.segment import Segment
     from zeroskip.compiler.engine import SramData
 
-__all__ = ["BoardResult", "check_board", "load_image", "run_image"]
-
-Progress = Callable[[str, int, int], None]
-"""Called with a step's name, how much of it is done, and of how much."""
-
-
-@dataclass(frozen=True, eq=False)
-class BoardResult:
-    """What a board did with ``n`` inputs.
-
-    Parameters
-    ----------
-    result : (n, columns) int64, the last layer's outputs, in the network's order.
-    cycles : (n,) int64, from start to the end of the program, summed over segments.
-    counters : (n, passes, num_pes, stall classes) int64 cycles; None if the array has none.
-    """
-
-    result: NDArray[np.int64]
-    cycles: NDArray[np.int64]
-    counters: NDArray[np.int64] | None
+__all__ = ["check_board", "load_image", "run_image"]
 
 
 def check_board(board: Board, part: EiePart) -> None:
@@ -56,7 +37,9 @@ def check_board(board: Board, part: EiePart) -> None:
         If not.
     """
     identity = board.identify()
-    if identity.digest != params_digest(dataclasses.asdict(part.params)):
+    if identity.engine != BOARD_KIND or identity.digest != params_digest(
+        dataclasses.asdict(part.params)
+    ):
         raise HostError(
             f"the board has another array ({identity.num_pes} PEs) than the image was "
             f"compiled for ({part.params.num_pes} PEs): make a bitstream of this part, or "
@@ -67,18 +50,7 @@ def check_board(board: Board, part: EiePart) -> None:
 def load_image(
     board: Board, part: EiePart, *, check: bool = True, progress: Progress | None = None
 ) -> None:
-    """Write what an image has in the SRAMs at first.
-
-    Parameters
-    ----------
-    check : ask the board whether it has the right array.
-    progress : see :data:`Progress`.
-
-    Raises
-    ------
-    HostError
-        If the board has another array, refuses or does not answer.
-    """
+    """Write what an image has in the SRAMs at first, see :class:`.Driver`."""
     if check:
         check_board(board, part)
     _load(board, part.segments[0].srams, progress)
@@ -92,19 +64,7 @@ def run_image(
     counters: bool = True,
     progress: Progress | None = None,
 ) -> BoardResult:
-    """Run inputs through an image that was loaded.
-
-    Parameters
-    ----------
-    columns : (n, columns) quantised inputs, see :func:`.quantize_input`.
-    counters : read the cycle counters, if the array has some.
-    progress : see :data:`Progress`.
-
-    Raises
-    ------
-    HostError
-        If the board refuses or does not answer, or a run does not end.
-    """
+    """Run inputs through an image that was loaded, see :class:`.Driver`."""
     p, report = part.params, progress or (lambda *_: None)
     inputs = np.zeros((len(columns), part.heights[0] * p.num_pes), np.int64)
     inputs[:, part.placement[0]] = columns

@@ -11,7 +11,6 @@ from zeroskip.flow.host.line import AnswerError, HostError, Line, NoAnswerError
 from zeroskip.hw.board.protocol import (
     ARGUMENT_BYTES,
     CRC_BYTES,
-    ENGINE_EIE,
     FRAME_BYTES,
     HEADER_BYTES,
     IDENTITY,
@@ -44,7 +43,7 @@ class Identity:
 
     Parameters
     ----------
-    engine : kind of array, ``zeroskip.hw.board.protocol.ENGINE_EIE``.
+    engine : number of the kind of array, see :class:`.Hosted`.
     version : of the array's host interface.
     num_pes : processing elements.
     word_bytes : most bytes of a word in a request.
@@ -97,13 +96,7 @@ class Board:
                 f"what is at port {self.line.port} is no Zeroskip board: it calls itself "
                 f"{payload[:8]!r}"
             )
-        identity = Identity(*struct.unpack(IDENTITY, payload)[1:])
-        if identity.engine != ENGINE_EIE:
-            raise HostError(
-                f"the board has an array of kind {identity.engine}, but this program knows "
-                f"only kind {ENGINE_EIE} (EIE); use the version of Zeroskip that built it"
-            )
-        return identity
+        return Identity(*struct.unpack(IDENTITY, payload)[1:])
 
     def write(
         self,
