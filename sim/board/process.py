@@ -18,7 +18,7 @@ from zeroskip.base.cache import cache_dir, writing_cache
 from zeroskip.base.environment import clean_environment
 from zeroskip.base.errors import SimulationError
 from zeroskip.compiler.image.image import Image
-from zeroskip.flow.eie.host import BoardResult
+from zeroskip.flow.host.driver import BoardResult
 from zeroskip.sim.board.build import CLOCK_HZ, BoardModel
 from zeroskip.sim.run import run
 
