@@ -12,12 +12,11 @@ from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.streams import (
     ColumnStream,
     Loading,
-    Pass,
     column_streams,
     held,
     read_program,
 )
-from zeroskip.sim.golden.words import Srams, signed
+from zeroskip.sim.golden.words import Descriptor, Srams, signed
 
 __all__ = ["DecodedLayer", "decode", "expand"]
 
@@ -46,7 +45,7 @@ class DecodedLayer:
 class _Step:
     """A pass with what it reads, and the rows of the vectors that it is about."""
 
-    descriptor: Pass
+    descriptor: Descriptor
     srams: Srams
     streams: Sequence[ColumnStream]
     src_first: int
@@ -227,7 +226,9 @@ def _index(positions: NDArray[np.int64], placed: NDArray[np.int64], what: str) -
     return result
 
 
-def _codebook(words: NDArray[np.uint64], descriptor: Pass, params: EieParams) -> NDArray[np.int64]:
+def _codebook(
+    words: NDArray[np.uint64], descriptor: Descriptor, params: EieParams
+) -> NDArray[np.int64]:
     """Read the codebook of a pass."""
     base = descriptor.codebook * params.num_codes
     weights = signed(words[base : base + params.num_codes, 0], params.weight_bits)

@@ -13,8 +13,8 @@ from zeroskip.hw.eie.formats import load_bits, sram_files
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.decode import expand
-from zeroskip.sim.eie.streams import ColumnStream, Pass, column_streams, read_program
-from zeroskip.sim.golden.words import LIMB_BITS, signed
+from zeroskip.sim.eie.streams import ColumnStream, column_streams, read_program
+from zeroskip.sim.golden.words import LIMB_BITS, Descriptor, signed
 
 __all__ = ["EieState", "RunLog"]
 
@@ -39,7 +39,7 @@ class RunLog:
     act_bits : width of a lane.
     """
 
-    program: tuple[Pass, ...]
+    program: tuple[Descriptor, ...]
     streams: tuple[tuple[ColumnStream, ...], ...]
     nonzero: list[NDArray[np.bool_]]
     written: list[NDArray[np.int64]]
@@ -171,7 +171,7 @@ class EieState:
 
     def _add(
         self,
-        one: Pass,
+        one: Descriptor,
         streams: tuple[ColumnStream, ...],
         scanned: NDArray[np.int64],
         codebook: NDArray[np.uint64],
@@ -196,7 +196,7 @@ class EieState:
             ).tocsr()
             self._sums[pe] += products @ values
 
-    def _drain(self, one: Pass, srams: dict[str, NDArray[np.uint64]]) -> NDArray[np.int64]:
+    def _drain(self, one: Descriptor, srams: dict[str, NDArray[np.uint64]]) -> NDArray[np.int64]:
         """Write outputs and clear their sums, if the pass drains."""
         p = self._p
         if not one.drain:

@@ -7,7 +7,7 @@ cannot cancel against itself.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Shape
@@ -21,12 +21,11 @@ from zeroskip.hw.eie.formats import (
     pointer_layout,
 )
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.golden.words import Srams, read_descriptors, take_bits
+from zeroskip.sim.golden.words import Descriptor, Srams, read_descriptors, take_bits
 
 __all__ = [
     "ColumnStream",
     "Loading",
-    "Pass",
     "column_streams",
     "held",
     "image_loadings",
@@ -72,39 +71,6 @@ def held(loadings: Iterable[Loading]) -> Iterator[Srams]:
         yield dict(srams)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pass:
-    """A descriptor; the fields are those of :func:`.descriptor_layout`."""
-
-    src_base: int
-    src_rows: int
-    ptr_base: int
-    codebook: int
-    last_code: int
-    drain_rows: int
-    dst_base: int
-    bias_base: int
-    shift: int
-    drain: int
-    activation: int
-    swap: int
-    last: int
-
-
-class Scan(Protocol):
-    """Interface of a descriptor: the fields that say what a pass reads."""
-
-    @property
-    def src_rows(self) -> int:
-        """Rows of the source file that are scanned."""
-        ...
-
-    @property
-    def ptr_base(self) -> int:
-        """Number of the pointer of the first position's column."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class ColumnStream:
     """Pointers and entries that one PE reads in one pass.
@@ -121,7 +87,7 @@ class ColumnStream:
     pointers: NDArray[np.int64]
 
 
-def read_program(words: NDArray[np.uint64], params: EieParams) -> tuple[Pass, ...]:
+def read_program(words: NDArray[np.uint64], params: EieParams) -> tuple[Descriptor, ...]:
     """Read the descriptors up to the one that ends the program.
 
     Parameters
@@ -134,8 +100,7 @@ def read_program(words: NDArray[np.uint64], params: EieParams) -> tuple[Pass, ..
     ValueError
         If none ends it, or two passes in a row load different parts of one codebook.
     """
-    found = read_descriptors(words, descriptor_layout(params), DESCRIPTOR_WORDS)
-    program = tuple(Pass(**fields) for fields in found)
+    program = read_descriptors(words, descriptor_layout(params), DESCRIPTOR_WORDS)
     for before, descriptor in pairwise(program):
         if descriptor.codebook == before.codebook and descriptor.last_code != before.last_code:
             raise ValueError(
@@ -146,7 +111,7 @@ def read_program(words: NDArray[np.uint64], params: EieParams) -> tuple[Pass, ..
 
 
 def column_streams(
-    srams: Srams, params: EieParams, program: Sequence[Scan]
+    srams: Srams, params: EieParams, program: Sequence[Any]
 ) -> tuple[tuple[ColumnStream, ...], ...]:
     """Read what each PE reads in each pass.
 

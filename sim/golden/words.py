@@ -1,12 +1,21 @@
 """Read descriptors and bit fields back from the words of SRAMs, of either engine."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from amaranth.lib import data
 from numpy.typing import NDArray
 
-__all__ = ["LIMB_BITS", "Srams", "read_descriptors", "signed", "take_bits", "unpack"]
+__all__ = [
+    "LIMB_BITS",
+    "Descriptor",
+    "Srams",
+    "read_descriptors",
+    "signed",
+    "take_bits",
+    "unpack",
+]
 
 LIMB_BITS = 64
 
@@ -15,9 +24,22 @@ Srams = Mapping[str, NDArray[np.uint64]]
 bits, lowest first; rows that are left out are never read."""
 
 
+@dataclass(frozen=True)
+class Descriptor:
+    """A descriptor of an array; the fields are those of its ``descriptor_layout``."""
+
+    values: dict[str, int]
+
+    def __getattr__(self, name: str) -> int:
+        try:
+            return self.values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
 def read_descriptors(
     words: NDArray[np.uint64], layout: data.StructLayout, size: int
-) -> list[dict[str, int]]:
+) -> tuple[Descriptor, ...]:
     """Read the descriptors up to the one that ends the program.
 
     Parameters
@@ -32,14 +54,14 @@ def read_descriptors(
         If none ends it.
     """
     parts = [int(word) for word in words[:, 0]]
-    program: list[dict[str, int]] = []
+    program: list[Descriptor] = []
     for first in range(0, len(parts) - size + 1, size):
         bits = 0
         for part in reversed(parts[first : first + size]):
             bits = bits << LIMB_BITS | part
-        program.append(unpack(bits, layout))
-        if program[-1]["last"]:
-            return program
+        program.append(Descriptor(unpack(bits, layout)))
+        if program[-1].last:
+            return tuple(program)
     raise ValueError(f"program must have a last descriptor, but none of {len(program)} is it")
 
 

@@ -14,18 +14,13 @@ from numpy.typing import NDArray
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
 from zeroskip.compiler.scnn.run import Channels, PassOutput, ScnnRun
 from zeroskip.hw.common.formats import Activation, bias_word
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, descriptor_layout
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.golden.words import Descriptor, read_descriptors, signed
 from zeroskip.sim.scnn.decoded import DecodedConv, Part, assemble, source_channels
 from zeroskip.sim.scnn.directory import Directories, Entry
 from zeroskip.sim.scnn.landing import Landing
-from zeroskip.sim.scnn.streams import (
-    Block,
-    PassFields,
-    StreamReader,
-    read_program,
-    signed,
-    weight_values,
-)
+from zeroskip.sim.scnn.streams import Block, StreamReader, weight_values
 
 __all__ = ["decode"]
 
@@ -117,7 +112,8 @@ class _Reader:
         """Go through a run."""
         self._srams |= {name: sram.words for name, sram in run.srams.items()}
         self._directories.load(run.loads)
-        program = read_program(self._srams["program"], self._params)
+        layout = descriptor_layout(self._params)
+        program = read_descriptors(self._srams["program"], layout, DESCRIPTOR_WORDS)
         if not len(program) == len(run.passes) == len(run.outputs):
             raise ValueError(
                 f"a run must have as many descriptors as passes and outputs, not {len(program)}, "
@@ -139,7 +135,7 @@ class _Reader:
 
     def _pass(
         self,
-        descriptor: PassFields,
+        descriptor: Descriptor,
         layer: int,
         output: PassOutput | None,
         streams: Sequence[StreamReader],
@@ -178,7 +174,7 @@ class _Reader:
 
     def _products(
         self,
-        descriptor: PassFields,
+        descriptor: Descriptor,
         conv: QuantConv,
         landing: Landing,
         entries: Mapping[int, Entry],
@@ -216,7 +212,7 @@ class _Reader:
             values=values[there],
         )
 
-    def _drain(self, descriptor: PassFields, layer: int, output: PassOutput, blocks: int) -> None:
+    def _drain(self, descriptor: Descriptor, layer: int, output: PassOutput, blocks: int) -> None:
         """Close the sums: they are the outputs that ``output`` says."""
         conv = self._graph.layers[layer]
         size = (
@@ -243,7 +239,7 @@ class _Reader:
 
     def _part(
         self,
-        descriptor: PassFields,
+        descriptor: Descriptor,
         conv: QuantConv,
         output: PassOutput,
         stream: int,

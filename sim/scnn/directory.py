@@ -7,7 +7,7 @@ import numpy as np
 
 from zeroskip.compiler.scnn.run import ActLoad, PassOutput
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.scnn.streams import PassFields
+from zeroskip.sim.golden.words import Descriptor
 
 __all__ = ["Directories", "Entry"]
 
@@ -54,11 +54,11 @@ class Directories:
         self._shapes = [(0, 0), (0, 0)]
         self._source = 0
 
-    def blocks(self, descriptor: PassFields) -> int:
+    def blocks(self, descriptor: Descriptor) -> int:
         """Return how many blocks of PEs a pass has, whole or not."""
         return self._count(self._shape(descriptor.block_x, descriptor.block_y))
 
-    def source(self, descriptor: PassFields) -> Sequence[Mapping[int, Entry]]:
+    def source(self, descriptor: Descriptor) -> Sequence[Mapping[int, Entry]]:
         """Return what a pass can read, of each block by directory number.
 
         Raises
@@ -107,7 +107,7 @@ class Directories:
         self._shapes[0] = shapes.pop()
         self._rams[0] = [entries] * self._count(self._shapes[0])
 
-    def write(self, descriptor: PassFields, output: PassOutput, made: int) -> None:
+    def write(self, descriptor: Descriptor, output: PassOutput, made: int) -> None:
         """Take in what a pass writes; ``made`` channels a block, of which ``output`` has some."""
         target, shape = 1 - self._source, self._shape(descriptor.block_x, descriptor.block_y)
         if not descriptor.append:

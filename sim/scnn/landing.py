@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.scnn.streams import PassFields
+from zeroskip.sim.golden.words import Descriptor
 
 __all__ = ["Landing"]
 
@@ -34,7 +34,7 @@ class Landing:
     """Move of products that reach no accumulator that is read."""
 
     @classmethod
-    def of(cls, descriptor: PassFields, params: ScnnParams) -> Self:
+    def of(cls, descriptor: Descriptor, params: ScnnParams) -> Self:
         """Take the layout from a descriptor."""
         return cls(tuple((name, getattr(descriptor, name)) for name in _FIELDS), params.accs)
 

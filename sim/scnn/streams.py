@@ -13,28 +13,13 @@ from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
 from zeroskip.hw.scnn.formats import (
-    DESCRIPTOR_WORDS,
     block_layout,
-    descriptor_layout,
     weight_entry_layout,
 )
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.golden.words import LIMB_BITS, Srams, read_descriptors, take_bits, unpack
+from zeroskip.sim.golden.words import Descriptor, Srams, signed, take_bits, unpack
 
-__all__ = ["Block", "PassFields", "StreamReader", "read_program", "signed", "weight_values"]
-
-
-@dataclass(frozen=True)
-class PassFields:
-    """A descriptor; the fields are those of :func:`.descriptor_layout`."""
-
-    values: dict[str, int]
-
-    def __getattr__(self, name: str) -> int:
-        try:
-            return self.values[name]
-        except KeyError:
-            raise AttributeError(name) from None
+__all__ = ["Block", "StreamReader", "weight_values"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,23 +38,6 @@ class Block:
     taps: NDArray[np.int64]
     outputs: NDArray[np.int64]
     fields: NDArray[np.int64]
-
-
-def read_program(words: NDArray[np.uint64], params: ScnnParams) -> tuple[PassFields, ...]:
-    """Read the descriptors up to the one that ends the program.
-
-    Parameters
-    ----------
-    words : (rows, 1) of the program SRAM.
-    params : the widths.
-
-    Raises
-    ------
-    ValueError
-        If none ends it.
-    """
-    found = read_descriptors(words, descriptor_layout(params), DESCRIPTOR_WORDS)
-    return tuple(PassFields(fields) for fields in found)
 
 
 class StreamReader:
@@ -142,7 +110,7 @@ class StreamReader:
 
 
 def weight_values(
-    fields: NDArray[np.int64], srams: Srams, descriptor: PassFields, params: ScnnParams
+    fields: NDArray[np.int64], srams: Srams, descriptor: Descriptor, params: ScnnParams
 ) -> NDArray[np.int64]:
     """Return the weights that stored fields stand for."""
     if descriptor.plain:
@@ -152,12 +120,6 @@ def weight_values(
     return signed(
         srams["codebook"][descriptor.codebook * params.num_codes + fields, 0], params.weight_bits
     )
-
-
-def signed(words: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
-    """Read the lowest ``bits`` as two's complement."""
-    unused = LIMB_BITS - bits
-    return (words << np.uint64(unused)).view(np.int64) >> np.int64(unused)
 
 
 def _entries(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from zeroskip.cli.options import ImageArgument, InputOption, JsonOption
 from zeroskip.cli.output import Steps, print_json, print_line
 from zeroskip.compiler.image.image import load
 from zeroskip.sim.run import run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["EXAMPLES", "app"]
 
@@ -52,16 +55,14 @@ _HELPS = {
 
 def _figure(name: str) -> Callable[..., None]:
     def draw(table: TableArgument, output: OutputOption, as_json: JsonOption = False) -> None:
-        # The libraries take a second to import; mistakes in options are told at once.
-        from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
-        from zeroskip.sim.eie.sweep.curves import draw_figure
-        from zeroskip.sim.plots.style import check_picture, save
-        from zeroskip.sim.sweep.table import read_table
+        def make() -> "Figure":
+            from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
+            from zeroskip.sim.eie.sweep.curves import draw_figure
+            from zeroskip.sim.sweep.table import read_table
 
-        check_picture(output)
-        check_output_file(output)
-        save(draw_figure(name, read_table(table, EIE_COLUMNS)), output)
-        _done(name, output, as_json)
+            return draw_figure(name, read_table(table, EIE_COLUMNS))
+
+        _draw(name, make, output, as_json=as_json)
 
     draw.__doc__ = _HELPS[name]
     return draw
@@ -74,14 +75,14 @@ for _name in _HELPS:
 @app.command("density", cls=Command, epilog=EXAMPLES)
 def plot_density(table: TableArgument, output: OutputOption, as_json: JsonOption = False) -> None:
     """Speed of SCNN by density of its operands, beside a dense machine: where sparsity pays."""
-    from zeroskip.sim.plots.style import check_picture, save
-    from zeroskip.sim.scnn.sweep.density import COLUMNS, draw_density
-    from zeroskip.sim.sweep.table import read_table
 
-    check_picture(output)
-    check_output_file(output)
-    save(draw_density(read_table(table, COLUMNS)), output)
-    _done("density", output, as_json)
+    def make() -> "Figure":
+        from zeroskip.sim.scnn.sweep.density import COLUMNS, draw_density
+        from zeroskip.sim.sweep.table import read_table
+
+        return draw_density(read_table(table, COLUMNS))
+
+    _draw("density", make, output, as_json=as_json)
 
 
 @app.command("heat", cls=Command, epilog=EXAMPLES)
@@ -95,32 +96,38 @@ def plot_heat(
 
     Cycles are sums over all inputs. Arrays follow each other as they run.
     """
-    from zeroskip.sim.plots.heat import draw_heat, heat_maps
-    from zeroskip.sim.plots.style import check_picture, save
 
-    check_picture(output)
-    check_output_file(output)
-    compiled = load(image)
-    x = read_npy(inputs, "input")
-    with Steps() as steps:
-        maps = heat_maps(run(compiled, x, "cycles", progress=steps))
-    save(draw_heat(compiled.name, maps), output)
-    _done("heat", output, as_json)
+    def make() -> "Figure":
+        from zeroskip.sim.plots.heat import draw_heat, heat_maps
+
+        compiled = load(image)
+        x = read_npy(inputs, "input")
+        with Steps() as steps:
+            maps = heat_maps(run(compiled, x, "cycles", progress=steps))
+        return draw_heat(compiled.name, maps)
+
+    _draw("heat", make, output, as_json=as_json)
 
 
 @app.command("area", cls=Command, epilog=EXAMPLES)
 def plot_area(output: OutputOption, as_json: JsonOption = False) -> None:
     """Show how the area of each design went, from the versions of the baseline in git."""
-    from zeroskip.sim.plots.area import draw_area, read_history
+
+    def make() -> "Figure":
+        from zeroskip.sim.plots.area import draw_area, read_history
+
+        return draw_area(read_history())
+
+    _draw("area", make, output, as_json=as_json)
+
+
+def _draw(name: str, make: Callable[[], "Figure"], output: Path, *, as_json: bool) -> None:
+    """Draw a picture to a file; the libraries take a second to import, so options come first."""
     from zeroskip.sim.plots.style import check_picture, save
 
     check_picture(output)
     check_output_file(output)
-    save(draw_area(read_history()), output)
-    _done("area", output, as_json)
-
-
-def _done(name: str, output: Path, as_json: bool) -> None:
+    save(make(), output)
     if as_json:
         print_json({"figure": name, "picture": str(output)})
     else:

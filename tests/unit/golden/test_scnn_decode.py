@@ -19,11 +19,13 @@ from zeroskip.compiler.ir.fixed import layer_results
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, descriptor_layout
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.sim.golden.words import Descriptor, read_descriptors
 from zeroskip.sim.scnn.decode import decode
 from zeroskip.sim.scnn.decoded import DecodedConv, Part, as_decoded, assemble
 from zeroskip.sim.scnn.landing import Landing
-from zeroskip.sim.scnn.streams import PassFields, StreamReader, read_program
+from zeroskip.sim.scnn.streams import StreamReader
 
 TINY = PRESETS["tiny"]
 ARRAYS = {
@@ -283,8 +285,9 @@ class TestRefusals:
         )
 
     def test_streams(self) -> None:
+        words = np.zeros((3, 1), np.uint64)
         with pytest.raises(ValueError, match="must have a last descriptor, but none of 0 is it"):
-            read_program(np.zeros((3, 1), np.uint64), TINY)
+            read_descriptors(words, descriptor_layout(TINY), DESCRIPTOR_WORDS)
         empty = StreamReader(np.zeros((0, 1), np.uint64), np.zeros((0, 1), np.uint64), "s", TINY)
         with pytest.raises(ValueError, match="s must have more than 0 headers"):
             list(empty.group(0))
@@ -297,7 +300,7 @@ class TestRefusals:
             "kc": 2, "k_stride": 12, "y_stride": 3, "origin": 0, "wo": 2, "ho": 3,
             "halo_left": 0, "halo_right": 0, "halo_top": 0, "halo_bottom": 0,
         }  # fmt: skip
-        good = Landing.of(PassFields(values), TINY)
+        good = Landing.of(Descriptor(values), TINY)
         zero = np.zeros(1, np.int64)
         assert [part.tolist() for part in good.moves(zero, zero)] == [[0], [0]]
         assert [part.tolist() for part in good.moves(zero + 3, zero)] == [[1], [0]]
@@ -306,11 +309,11 @@ class TestRefusals:
             good.moves(zero + 12, zero)
         with pytest.raises(ValueError, match="to outputs beside them in 2 ways"):
             # One to the right in some rows, one to the left of the next row in others.
-            Landing.of(PassFields({**values, "y_stride": 2}), TINY).moves(zero + 1, zero)
+            Landing.of(Descriptor({**values, "y_stride": 2}), TINY).moves(zero + 1, zero)
         with pytest.raises(ValueError, match="must not have the same accumulator"):
-            Landing.of(PassFields({**values, "k_stride": 2}), TINY).moves(zero, zero)
+            Landing.of(Descriptor({**values, "k_stride": 2}), TINY).moves(zero, zero)
         with pytest.raises(ValueError, match="accumulators must be from 0 to 127, not 120 to"):
-            Landing.of(PassFields({**values, "origin": 120}), TINY).moves(zero, zero)
+            Landing.of(Descriptor({**values, "origin": 120}), TINY).moves(zero, zero)
 
     def test_parts(self) -> None:
         layer = conv()
