@@ -277,6 +277,14 @@ class Machine(ABC, Generic[PartT]):
         useful : (n, layers of the selection) products that golden's activations make.
         """
 
+    def references(self, part: PartT, tensors: Tensors) -> int | None:
+        """Count what the array reads and writes of its memories; None if its model does not.
+
+        Parameters are those of :meth:`count`.
+        """
+        del part, tensors
+        return None
+
     @abstractmethod
     def storage(self, part: PartT) -> Mapping[str, Mapping[str, Any]]:
         """Return by layer what more is counted of what the memories hold of it."""

@@ -19,7 +19,7 @@ from zeroskip.sim.result import PartResult, by_layer
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.rtl.waves import expected_waves
 from zeroskip.sim.scnn.contents import scnn_problems
-from zeroskip.sim.scnn.cycles.image import run_cnn_image
+from zeroskip.sim.scnn.cycles.image import cnn_references, run_cnn_image
 from zeroskip.sim.scnn.info import describe_part
 from zeroskip.sim.scnn.job import passes_of, scnn_job, scnn_result
 from zeroskip.sim.scnn.perfetto import trace_tracks
@@ -144,6 +144,9 @@ class _Scnn(Machine[ScnnPart]):
                 f"{useful[sample, number]}"
             )
         return found
+
+    def references(self, part: ScnnPart, tensors: Tensors) -> int:
+        return sum(layer.total for layer in cnn_references(part, tensors))
 
     def storage(self, part: ScnnPart) -> Mapping[str, Mapping[str, Any]]:
         return {layer.name: {} for layer in part.layers}

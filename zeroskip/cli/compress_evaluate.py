@@ -7,7 +7,7 @@ import numpy as np
 import typer
 
 from zeroskip.base.errors import CompileError
-from zeroskip.cli.arrays import Arrays, PresetOption, SetOption, choose_arrays
+from zeroskip.cli.arrays import DEFAULT_ENGINE, Arrays, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.compress_options import SourceOptions, with_fields
 from zeroskip.cli.compress_run import Training, task_given
 from zeroskip.cli.options import JsonOption
@@ -73,7 +73,9 @@ def compress_evaluate(
     print_line(f"{file}: {document['bytes']} bytes, {score.samples} test inputs")
     print_line(f"error, float: {score.error:.4g}")
     if fixed is not None:
-        print_line(f"error, {arrays['eie'].params.act_bits}-bit fixed point (golden): {fixed:.4g}")
+        print_line(
+            f"error, {arrays[DEFAULT_ENGINE].params.act_bits}-bit fixed point (golden): {fixed:.4g}"
+        )
 
 
 def _golden(model: Path, task: "Task", arrays: Arrays) -> float:

@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zeroskip.base.errors import CompileError
-from zeroskip.cli.arrays import Arrays, PresetOption, choose_arrays, split_settings
+from zeroskip.cli.arrays import (
+    DEFAULT_ENGINE,
+    Arrays,
+    PresetOption,
+    choose_arrays,
+    split_settings,
+)
 from zeroskip.cli.compress_options import RunOptions, with_fields
 from zeroskip.cli.compress_run import Training, open_run
 from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import print_json, print_line, print_table
 from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.frontend.networks import import_module
+from zeroskip.sim.machine import machine
 from zeroskip.sim.run import run
-from zeroskip.sim.scnn.cycles.image import cnn_references
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,7 +63,7 @@ def compress_compare(
     from zeroskip.compiler.compress.compare import compare, variants_of
 
     arrays, options = _arrays(options, preset)
-    num_pes = arrays["eie"].params.num_pes
+    num_pes = arrays[DEFAULT_ENGINE].params.num_pes
     variants = variants_of(what, num_pes)
     with Training() as training:
         stages = open_run(options, training, part=True)
@@ -67,7 +73,7 @@ def compress_compare(
         print_json({"what": what, "pes": num_pes, "ways": [asdict(o) for o in outcomes]})
         return
     print_table(
-        f"By {what} (cycles, and references to SCNN's memories: mean of {_SAMPLES} inputs)",
+        f"By {what} (cycles, and references to memories: mean of {_SAMPLES} inputs)",
         ["way", "error", "density", "bits a weight", "file bytes", "ratio", "cycles", "references"],
         [
             [
@@ -98,7 +104,7 @@ def compress_search(
 ) -> None:
     """Search densities per layer for few errors and few cycles on the array; goes on if stopped."""
     arrays, options = _arrays(options, preset)
-    num_pes = arrays["eie"].params.num_pes
+    num_pes = arrays[DEFAULT_ENGINE].params.num_pes
     with Training() as training:
         stages = open_run(options, training, part=True)
         from zeroskip.compiler.compress.search import search
@@ -170,10 +176,10 @@ def _cost(
         found = run(image, some, "cycles")
         assert found.cycles is not None
         cycles = float(found.cycles.mean())
-        if [part.engine for part in image.parts][:1] != ["scnn"]:
-            return Cost(cycles)
-        tensors = found.tensors_on_arrays
-        references = sum(layer.total for layer in cnn_references(image.part("scnn"), tensors))
-        return Cost(cycles, references / len(some))
+        counts = (
+            machine(part.engine).references(part, found.tensors_on_arrays) for part in image.parts
+        )
+        counted = [count for count in counts if count is not None]
+        return Cost(cycles, sum(counted) / len(some) if counted else None)
 
     return count
