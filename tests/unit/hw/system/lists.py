@@ -115,42 +115,44 @@ def loads(draw: st.DrawFn) -> Fields:
     return load(space, pe, row, count, DATA + 64 * draw(st.integers(0, 8)))
 
 
-@st.composite
-def moves(draw: st.DrawFn, first_area: int) -> tuple[int, int, int]:
-    """Draw a row, how many, and an address in one of three areas of memory."""
-    row = draw(st.integers(0, ROWS - 1))
-    count = draw(st.integers(1, ROWS - row))
-    return row, count, DATA + AREA * (first_area + draw(st.integers(0, 2)))
+def draw_list(rng: Random, shares: bool) -> list[Fields]:
+    """Draw a list; see :func:`draw_inferences`."""
 
+    def move(first_area: int) -> tuple[int, int, int]:
+        row = rng.randrange(ROWS)
+        return row, rng.randint(1, ROWS - row), DATA + AREA * (first_area + rng.randrange(3))
 
-@st.composite
-def one_list(draw: st.DrawFn, shares: bool) -> list[Fields]:
     commands: list[Fields] = []
-    for _ in range(draw(st.integers(0, 8))):
-        kind = draw(st.sampled_from(["load", "in", "run", "keep", "out", "clear"]))
+    for _ in range(rng.randint(0, 9)):
+        kind = rng.choice(["load", "in", "run", "run", "keep", "out", "out", "clear"])
         if kind == "load":
-            commands.append(draw(loads()))
+            space = rng.choice(sorted(MEMORIES))
+            memory = MEMORIES[space]
+            row = rng.randrange(memory.rows)
+            count, pe = rng.randint(1, memory.rows - row), rng.randrange(memory.pes)
+            commands.append(load(space, pe, row, count, DATA + 64 * rng.randrange(9)))
         elif kind == "in":
-            commands.append(rows_in(*draw(moves(2)), wait=Wait.OUTPUTS if shares else 0))
+            commands.append(rows_in(*move(2), wait=Wait.OUTPUTS if shares else 0))
         elif kind == "out":
             wait = Wait.ENGINE | (Wait.LOADS if shares else 0)
-            place = draw(moves(2 if shares else 5))
-            commands.append(rows_out(*place, dest=draw(st.booleans())) | {"wait": wait})
+            place = move(2 if shares else 5)
+            commands.append(rows_out(*place, dest=rng.random() < 0.4) | {"wait": wait})
         else:
             command = {
                 "run": RUN, "keep": Command.START | Command.KEEP, "clear": Command.CLEAR_COUNTERS
             }[kind]  # fmt: skip
-            commands.append(control(command, draw(st.integers(0, 7))))
+            commands.append(control(command, rng.choice([0, 0, 0, 1, 2, 4, 7])))
     return [*commands, END]
 
 
-@st.composite
-def inferences(draw: st.DrawFn) -> list[list[Fields]]:
+def draw_inferences(seed: int) -> list[list[Fields]]:
     """Draw up to three lists that give the same result, however their commands overlap.
 
     What is read from memory is, in some, what was written before, and waits for that.
     """
-    return draw(st.lists(one_list(draw(st.booleans())), min_size=1, max_size=3))
+    rng = Random(seed)
+    shares = rng.random() < 0.4
+    return [draw_list(rng, shares) for _ in range(rng.randint(1, 3))]
 
 
 def fresh_memory(p: SystemParams, memory: Memory) -> Memory:

@@ -1,0 +1,20 @@
+"""The page says what the enumerations do."""
+
+import re
+from enum import Enum
+from pathlib import Path
+
+import pytest
+
+from zeroskip.hw.system.formats import Error, Op
+from zeroskip.hw.system.registers import Register
+
+PAGE = Path(__file__).parents[4] / "docs" / "command-list.md"
+
+
+@pytest.mark.parametrize("kind", [Op, Error, Register])
+def test_values(kind: type[Enum]) -> None:
+    rows = re.findall(r"^\| (0x\w+|\d+)[^|]* \| ([A-Z_]+) \|", PAGE.read_text(), re.MULTILINE)
+    listed = {(name, int(value, 0)) for value, name in rows}
+    for member in kind:
+        assert member == Error.NONE or (member.name, member.value) in listed
