@@ -28,7 +28,7 @@ _SMALL: dict[str, Any] = {
 }
 
 # Each is a build of its own (some 15 s); together they have every parameter at its edges.
-_ARRAYS = {
+ARRAYS = {
     "small": EIE,
     "paper": EieParams(num_pes=4, **_SMALL),
     "least": EieParams(num_pes=1, queue_depth=1, run_bits=1, code_bits=1, **_SMALL),
@@ -160,12 +160,12 @@ _LONG = pytest.mark.long("builds another simulator")
 @pytest.fixture(
     params=[
         pytest.param(name, marks=() if params is EIE else (_LONG,))
-        for name, params in _ARRAYS.items()
+        for name, params in ARRAYS.items()
     ]
 )
 def array(request: pytest.FixtureRequest) -> EieParams:
     """Give the parameters of each array."""
-    return _ARRAYS[request.param]
+    return ARRAYS[request.param]
 
 
 @pytest.fixture
