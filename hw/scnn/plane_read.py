@@ -64,141 +64,146 @@ class PlaneRead(wiring.Component):
     o: stream.Interface
 
     def __init__(self, params: ScnnParams) -> None:
-        self._p = params
+        self._p = p = params
         super().__init__({
             "go": In(1),
-            "plane": In(plane_layout(params)),
+            "plane": In(plane_layout(p)),
             "busy": Out(1),
-            "cmd": Out(stream.Signature(command_layout(params))),
-            "rsp": In(stream.Signature(host_bits(params))),
-            "o": Out(stream.Signature(plane_value_layout(params))),
+            "cmd": Out(stream.Signature(command_layout(p))),
+            "rsp": In(stream.Signature(host_bits(p))),
+            "o": Out(stream.Signature(plane_value_layout(p))),
         })
+        self._state = Signal(_State, name="state")
+        self._ram = Signal(name="ram")
+        # Directory entries of the PE that have come; the next word.
+        self._entries = Signal(p.channel_bits + 1, name="entries")
+        self._address = Signal(p.act_addr_bits, name="address")
+        self._asking = Signal(name="asking")
+        self._question = Signal(_Question, name="question")
+        # The next stored entry: its lane in ``word``, and how many are left with it.
+        self._word = Signal(act_word_layout(p), name="word")
+        self._lane = Signal(address_bits(p.mult_i), name="lane")
+        self._left = Signal(p.act_count_bits, name="left")
+        self._base = Signal(p.acc_addr_bits + 1, name="base")
+        # The output at hand.
+        self._x = Signal(p.acc_addr_bits, name="x")
+        self._y = Signal(p.acc_addr_bits, name="y")
+        self._row_start = Signal(p.acc_addr_bits + 1, name="row_start")
 
     def elaborate(self, platform: object) -> Module:
-        p, plane = self._p, self.plane
+        plane, state = self.plane, self._state
         m = Module()
-        m.submodules.pe_walk = pes = PeWalk(p, plane_layout(p))
-        state = Signal(_State)
-        ram = Signal()
-        # Directory entries of the PE that have come; the next word.
-        entries = Signal(p.channel_bits + 1)
-        address = Signal(p.act_addr_bits)
-        asking = Signal()
-        question = Signal(_Question)
-        # The next stored entry: its lane in ``word``, and how many are left with it.
-        word = Signal(act_word_layout(p))
-        lane = Signal(address_bits(p.mult_i))
-        left = Signal(p.act_count_bits)
-        base = Signal(p.acc_addr_bits + 1)
-        # The output at hand.
-        x = Signal(p.acc_addr_bits)
-        y = Signal(p.acc_addr_bits)
-        row_start = Signal(p.acc_addr_bits + 1)
-        position = Signal(p.acc_addr_bits + 1)
-        stored = Signal(p.acc_addr_bits + 2)
-        hit = Signal()
-        behind = Signal()
-        found = Signal()
-        entry: Any = word[lane]
+        m.submodules.pe_walk = pes = PeWalk(self._p, plane_layout(self._p))
         m.d.comb += [
             pes.plane.eq(plane),
             pes.start.eq(self.go),
             self.busy.eq(state != _State.IDLE),
-            position.eq(row_start + x),
-            stored.eq(base + entry.run),
+        ]
+        self._send(m, pes.pe)
+        with m.If((state == _State.IDLE) & self.go):
+            self._ask(m, _Question.STATUS)
+            m.d.sync += state.eq(_State.RAM)
+        with m.If(state == _State.PE):
+            m.d.sync += self._entries.eq(0)
+            with m.If((pes.columns != 0) & (pes.rows != 0) & (plane.channels != 0)):
+                self._ask(m, _Question.ENTRY)
+                m.d.sync += state.eq(_State.ENTRY)
+            with m.Else():
+                self._next_pe(m, pes)
+        self._walk(m, pes)
+        self._take_answer(m, pes)
+        return m
+
+    def _ask(self, m: Module, question: _Question) -> None:
+        m.d.sync += [self._asking.eq(1), self._question.eq(question)]
+
+    def _next_pe(self, m: Module, pes: PeWalk) -> None:
+        m.d.comb += pes.step.eq(1)
+        m.d.sync += self._state.eq(Mux(pes.last, _State.END, _State.PE))
+
+    def _walk(self, m: Module, pes: PeWalk) -> None:
+        """Go from position to position of a channel."""
+        lane, left, x, y = self._lane, self._left, self._x, self._y
+        position, stored = Signal(len(self._row_start)), Signal(len(self._base) + 1)
+        hit, behind, found = Signal(), Signal(), Signal()
+        entry: Any = self._word[lane]
+        m.d.comb += [
+            position.eq(self._row_start + x),
+            stored.eq(self._base + entry.run),
             hit.eq((left != 0) & (stored == position)),
             # A stored zero beyond the plane: nobody asks for it.
             behind.eq((left != 0) & (stored < position)),
-            found.eq((state == _State.WALK) & ~behind),
+            found.eq((self._state == _State.WALK) & ~behind),
         ]
-        step = self._give(m, found, Mux(hit, entry.value, 0), state)
+        step = self._give(m, found, Mux(hit, entry.value, 0))
+        with m.If((self._state == _State.WALK) & (behind | (step & hit))):
+            m.d.sync += [left.eq(left - 1), self._base.eq(stored + 1), lane.eq(lane + 1)]
+            with m.If(lane == self._p.mult_i - 1):
+                m.d.sync += lane.eq(0)
+                with m.If(left != 1):
+                    m.d.sync += self._state.eq(_State.WORD)
+        with m.If(step):
+            m.d.sync += x.eq(x + 1)
+            with m.If(x == pes.columns - 1):
+                m.d.sync += [
+                    x.eq(0),
+                    y.eq(y + 1),
+                    self._row_start.eq(self._row_start + self.plane.y_stride),
+                ]
+                with m.If(y == pes.rows - 1):
+                    # More words have been asked for if more is left than is in this one.
+                    with m.If(left > self._p.mult_i - lane):
+                        m.d.sync += self._state.eq(_State.DROP)
+                    with m.Elif(self._entries == self.plane.channels):
+                        self._next_pe(m, pes)
+                    with m.Else():
+                        m.d.sync += self._state.eq(_State.ENTRY)
 
-        all_came = entries == plane.channels
-        answer, answered = self.rsp.payload, Signal()
-        layout = directory_layout(p)
+    def _take_answer(self, m: Module, pes: PeWalk) -> None:
+        """Take the answer that is waited for, and ask for what is behind it."""
+        p, plane, state = self._p, self.plane, self._state
+        answer, layout = self.rsp.payload, directory_layout(p)
         where = data.View(layout, answer[: layout.size])
-
-        def ask(what: _Question) -> None:
-            m.d.sync += [asking.eq(1), question.eq(what)]
-
-        def next_pe() -> None:
-            m.d.comb += pes.step.eq(1)
-            m.d.sync += state.eq(Mux(pes.last, _State.END, _State.PE))
-
-        row_of_entry = Cat((plane.base + entries)[: p.channel_bits], ram)
-        self._send(m, asking, question, pes.pe, row_of_entry, Cat(address, ram))
-        m.d.comb += answered.eq(self.rsp.valid & self.rsp.ready)
-        with m.Switch(state):
-            with m.Case(_State.IDLE), m.If(self.go):
-                ask(_Question.STATUS)
-                m.d.sync += state.eq(_State.RAM)
+        all_came = self._entries == plane.channels
+        with m.Switch(state), m.Case(_State.RAM, _State.ENTRY, _State.WORD, _State.DROP):
+            m.d.comb += self.rsp.ready.eq(1)
+        with m.If(self.rsp.valid & self.rsp.ready), m.Switch(state):
             with m.Case(_State.RAM):
-                m.d.comb += self.rsp.ready.eq(1)
-                with m.If(answered):
-                    source = (answer & StatusBit.SOURCE).any()
-                    m.d.sync += [ram.eq(source ^ ~plane.swapped), state.eq(_State.PE)]
-            with m.Case(_State.PE):
-                m.d.sync += entries.eq(0)
-                with m.If((pes.columns != 0) & (pes.rows != 0) & (plane.channels != 0)):
-                    ask(_Question.ENTRY)
-                    m.d.sync += state.eq(_State.ENTRY)
-                with m.Else():
-                    next_pe()
+                source = (answer & StatusBit.SOURCE).any()
+                m.d.sync += [self._ram.eq(source ^ ~plane.swapped), state.eq(_State.PE)]
             with m.Case(_State.ENTRY):
-                m.d.comb += self.rsp.ready.eq(1)
-                with m.If(answered):
-                    m.d.sync += [address.eq(where.start), left.eq(where.count), lane.eq(0)]
-                    m.d.sync += [x.eq(0), y.eq(0), row_start.eq(0), base.eq(0)]
-                    m.d.sync += entries.eq(entries + 1)
-                    with m.If(where.count != 0):
-                        ask(_Question.WORD)
-                        m.d.sync += state.eq(_State.WORD)
-                    with m.Else():
-                        m.d.sync += state.eq(_State.WALK)
-                        with m.If(entries + 1 != plane.channels):
-                            ask(_Question.ENTRY)
+                m.d.sync += [
+                    self._address.eq(where.start),
+                    self._left.eq(where.count),
+                    self._entries.eq(self._entries + 1),
+                    self._lane.eq(0),
+                    self._base.eq(0),
+                    self._x.eq(0),
+                    self._y.eq(0),
+                    self._row_start.eq(0),
+                ]
+                with m.If(where.count != 0):
+                    self._ask(m, _Question.WORD)
+                    m.d.sync += state.eq(_State.WORD)
+                with m.Else():
+                    m.d.sync += state.eq(_State.WALK)
+                    with m.If(self._entries + 1 != plane.channels):
+                        self._ask(m, _Question.ENTRY)
             with m.Case(_State.WORD):
-                m.d.comb += self.rsp.ready.eq(1)
-                with m.If(answered):
-                    m.d.sync += [word.eq(answer), address.eq(address + 1), state.eq(_State.WALK)]
-                    with m.If(left > p.mult_i):
-                        ask(_Question.WORD)
-                    with m.Elif(~all_came):
-                        ask(_Question.ENTRY)
-            with m.Case(_State.WALK):
-                with m.If(behind | (step & hit)):
-                    m.d.sync += [left.eq(left - 1), base.eq(stored + 1), lane.eq(lane + 1)]
-                    with m.If(lane == p.mult_i - 1):
-                        m.d.sync += lane.eq(0)
-                        with m.If(left != 1):
-                            m.d.sync += state.eq(_State.WORD)
-                with m.If(step):
-                    m.d.sync += x.eq(x + 1)
-                    with m.If(x == pes.columns - 1):
-                        m.d.sync += [
-                            x.eq(0),
-                            y.eq(y + 1),
-                            row_start.eq(row_start + plane.y_stride),
-                        ]
-                        with m.If(y == pes.rows - 1):
-                            # More words have been asked for if more is left than is in this one.
-                            with m.If(left > p.mult_i - lane):
-                                m.d.sync += state.eq(_State.DROP)
-                            with m.Elif(all_came):
-                                next_pe()
-                            with m.Else():
-                                m.d.sync += state.eq(_State.ENTRY)
+                m.d.sync += [self._word.eq(answer), state.eq(_State.WALK)]
+                m.d.sync += self._address.eq(self._address + 1)
+                with m.If(self._left > p.mult_i):
+                    self._ask(m, _Question.WORD)
+                with m.Elif(~all_came):
+                    self._ask(m, _Question.ENTRY)
             with m.Case(_State.DROP):
-                m.d.comb += self.rsp.ready.eq(1)
-                with m.If(answered):
-                    with m.If(all_came):
-                        next_pe()
-                    with m.Else():
-                        ask(_Question.ENTRY)
-                        m.d.sync += state.eq(_State.ENTRY)
-        return m
+                with m.If(all_came):
+                    self._next_pe(m, pes)
+                with m.Else():
+                    self._ask(m, _Question.ENTRY)
+                    m.d.sync += state.eq(_State.ENTRY)
 
-    def _give(self, m: Module, found: Value, value: Value, state: Any) -> Value:
+    def _give(self, m: Module, found: Value, value: Value) -> Value:
         """Give values from a register, as only what comes behind one says that it is not the last.
 
         Returns whether the value that was ``found`` is taken in this cycle.
@@ -206,7 +211,7 @@ class PlaneRead(wiring.Component):
         held = Signal()
         kept = Signal(signed(self._p.act_bits), reset_less=True)
         output = self.o.payload
-        ended = state == _State.END
+        ended = self._state == _State.END
         m.d.comb += [
             self.o.valid.eq(held & (found | ended)),
             output.value.eq(kept),
@@ -216,27 +221,28 @@ class PlaneRead(wiring.Component):
         with m.If(taken):
             m.d.sync += [held.eq(1), kept.eq(value)]
         with m.If(ended & (~held | self.o.ready)):
-            m.d.sync += [held.eq(0), state.eq(_State.IDLE)]
+            m.d.sync += [held.eq(0), self._state.eq(_State.IDLE)]
         return taken
 
-    def _send(
-        self, m: Module, asking: Signal, question: Any, pe: Value, entry: Value, word: Value
-    ) -> None:
-        """Send the question, with the number of a directory entry or of a word and its RAM."""
+    def _send(self, m: Module, pe: Value) -> None:
+        """Send the question that is to be asked."""
         fields = self.cmd.payload.command
+        entry = (self.plane.base + self._entries)[: self._p.channel_bits]
         m.d.comb += [
-            self.cmd.valid.eq(asking),
+            self.cmd.valid.eq(self._asking),
             self.cmd.payload.pe.eq(pe),
             # Said, or the Verilog would have them in a block that nothing ever triggers.
             fields.write.eq(0),
             fields.data.eq(0),
         ]
-        with m.Switch(question):
+        with m.Switch(self._question):
             with m.Case(_Question.STATUS):
                 m.d.comb += [fields.space.eq(Space.CONTROL), fields.addr.eq(Control.STATUS)]
             with m.Case(_Question.ENTRY):
-                m.d.comb += [fields.space.eq(Space.DIRECTORY), fields.addr.eq(entry)]
+                row = Cat(entry, self._ram)
+                m.d.comb += [fields.space.eq(Space.DIRECTORY), fields.addr.eq(row)]
             with m.Default():
-                m.d.comb += [fields.space.eq(Space.ACT), fields.addr.eq(word)]
+                row = Cat(self._address, self._ram)
+                m.d.comb += [fields.space.eq(Space.ACT), fields.addr.eq(row)]
         with m.If(self.cmd.valid & self.cmd.ready):
-            m.d.sync += asking.eq(0)
+            m.d.sync += self._asking.eq(0)
