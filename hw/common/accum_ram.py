@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.add import add
+from zeroskip.hw.common.bypass import bypass
 from zeroskip.hw.common.sram import sram
 
 __all__ = ["AccumRam"]
@@ -13,9 +14,8 @@ __all__ = ["AccumRam"]
 class AccumRam(wiring.Component):
     """Add one addend per cycle to a row of an SRAM (EIE's destination registers, section IV).
 
-    A row that is added to in two adjacent cycles is read before its first sum is written; the
-    sum then comes from a bypass register instead (the paper's bypass from adder output to adder
-    input). At distance two the SRAM already holds the sum.
+    A row that is added to in two adjacent cycles is read before its first sum is written: see
+    :func:`.bypass` (the paper's bypass from adder output to adder input).
 
     Members
     -------
@@ -57,24 +57,22 @@ class AccumRam(wiring.Component):
         m.submodules.rows = rows = sram(self._shape, self._depth, "rows")
         read, write = rows.read_port(), rows.write_port()
 
-        # w_: the cycle in which the sum is made and written; b_sum: the bypass, one cycle later.
+        # w_: the cycle in which the sum is made and written.
         w_valid = Signal()
         w_row = Signal(len(self.add_row), reset_less=True)
-        # Rows are compared a cycle ahead, which keeps it out of the path of the sum.
         w_again = Signal(reset_less=True)
-        b_sum = Signal(self._shape, reset_less=True)
         w_sum = Signal(self._shape)
         m.d.sync += [
             w_valid.eq(self.add),
             w_row.eq(self.add_row),
             w_again.eq(w_valid & (self.add_row == w_row)),
-            b_sum.eq(w_sum),
         ]
+        old = bypass(m, read.data, w_sum, w_again, "b_sum")
         m.d.comb += [
             read.en.eq(self.add | self.read),
             read.addr.eq(Mux(self.read, self.read_row, self.add_row)),
             self.read_data.eq(read.data),
-            w_sum.eq(add(m, self.addend, Mux(w_again, b_sum, read.data), self._shape.width)),
+            w_sum.eq(add(m, self.addend, old, self._shape.width)),
             write.en.eq(w_valid | self.clear),
             write.addr.eq(Mux(self.clear, self.clear_row, w_row)),
             write.data.eq(Mux(self.clear, 0, w_sum)),

@@ -6,6 +6,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from zeroskip.hw.common.bypass import bypass
 from zeroskip.hw.common.sram import sram
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.products import addend_layout, head_signature
@@ -17,8 +18,8 @@ class Accumulators(wiring.Component):
     """Add a product a cycle in every bank, to either set; read and reset the other (section IV).
 
     A product's accumulator is read in the cycle in which it leaves its queue, and written with the
-    sum in the next. If the next product is for the same accumulator, it has been read too early:
-    the sum comes from a bypass instead. Sums wrap.
+    sum in the next. If the next product is for the same accumulator, it has been read too early,
+    see :func:`.bypass`. Sums wrap.
 
     Members
     -------
@@ -116,10 +117,8 @@ class Accumulators(wiring.Component):
                 ]
                 words.append((read.data, write.data, adds[number][bank]))
             old, total = (Signal(signed(p.acc_bits), name=f"{n}_{bank}") for n in ("old", "sum"))
-            bypass = Signal(signed(p.acc_bits), name=f"bypass_{bank}", reset_less=True)
             stored = Mux(x_set[bank], words[1][0], words[0][0])
-            m.d.sync += bypass.eq(total)
-            m.d.comb += old.eq(Mux(x_again[bank], bypass, stored))
+            m.d.comb += old.eq(bypass(m, stored, total, x_again[bank], f"bypass_{bank}"))
             greater = Mux(old > x_addend.value, old, x_addend.value)
             m.d.comb += total.eq(Mux(self.maximum, greater, old + x_addend.value))
             m.d.comb += [data.eq(Mux(adding, total, initial)) for _, data, adding in words]
