@@ -108,37 +108,16 @@ class Chip(wiring.Component):
         to_eie = self._make_engine(
             m, "eie", EIE_MODULE, (eie.command_layout(e), eie.host_bits(e)), idle
         )
-        for engine, space, command in (
-            (to_scnn, scnn.Space, Command.START | Mux(sequence.scnn_keep, Command.KEEP, 0)),
-            (to_eie, eie_host.Space, Command.START),
-        ):
-            start: Any = engine.start.command
-            m.d.comb += [
-                start.write.eq(1),
-                start.space.eq(space.CONTROL),
-                start.addr.eq(Control.COMMAND),
-                start.data.eq(command),
-            ]
-        m.d.comb += [
-            sequence.scnn_ready.eq(to_scnn.cmd.ready),
-            sequence.scnn_running.eq(to_scnn.running),
-            sequence.scnn_lost.eq(lost),
-            sequence.handoff_busy.eq(handoff.busy),
-            sequence.eie_ready.eq(to_eie.cmd.ready),
-            sequence.eie_running.eq(to_eie.running),
-            handoff.go.eq(sequence.handoff_go),
-            handoff.scnn_rsp.payload.eq(to_scnn.rsp.payload),
-            handoff.scnn_rsp.valid.eq(to_scnn.rsp.valid & handoff.busy),
-            self.running.eq(sequence.busy | to_scnn.running | to_eie.running),
-        ]
+        self._connect_sequence(m, sequence, handoff, to_scnn, to_eie)
+        m.d.comb += sequence.scnn_lost.eq(lost)
 
         # A read is answered before the next command is taken, so answers keep their order.
         reading = Signal()
         asked = Signal(Engine)
+        free = ~sequence.busy & ~reading
         engine, command = self.cmd.payload.engine, self.cmd.payload.command
         register = data.View(register_layout(), command[: register_layout().size])
         writes = Signal()
-        free = ~sequence.busy & ~reading
         with m.Switch(engine):
             for number, port in ((Engine.SCNN, to_scnn), (Engine.EIE, to_eie)):
                 with m.Case(number):
@@ -154,19 +133,7 @@ class Chip(wiring.Component):
         taken = self.cmd.valid & self.cmd.ready
         with m.If(taken & ~writes):
             m.d.sync += [reading.eq(1), asked.eq(engine)]
-        for number, port, starts, handed in (
-            (Engine.SCNN, to_scnn, sequence.scnn_start, handoff.scnn_cmd),
-            (Engine.EIE, to_eie, sequence.eie_start, handoff.eie_cmd),
-        ):
-            with m.If(handoff.busy):
-                connect(m, handed, flipped(port.cmd))
-            with m.Elif(sequence.busy):
-                m.d.comb += [port.cmd.payload.eq(port.start), port.cmd.valid.eq(starts)]
-            with m.Else():
-                m.d.comb += [
-                    port.cmd.payload.eq(command),
-                    port.cmd.valid.eq(self.cmd.valid & ~reading & (engine == number)),
-                ]
+        self._steer(m, sequence, handoff, reading, to_scnn, to_eie)
 
         of_chip = (engine != Engine.SCNN) & (engine != Engine.EIE)
         answer = self._serve_registers(m, taken & of_chip, register, sequence, lost, handoff)
@@ -186,6 +153,64 @@ class Chip(wiring.Component):
             with m.If(self.rsp.valid & self.rsp.ready):
                 m.d.sync += reading.eq(0)
         return m
+
+    def _connect_sequence(
+        self,
+        m: Module,
+        sequence: Sequence,
+        handoff: Handoff,
+        to_scnn: _Engine,
+        to_eie: _Engine,
+    ) -> None:
+        """Connect the sequence with what it starts, and make the commands that start engines."""
+        for engine, space, command in (
+            (to_scnn, scnn.Space, Command.START | Mux(sequence.scnn_keep, Command.KEEP, 0)),
+            (to_eie, eie_host.Space, Command.START),
+        ):
+            start: Any = engine.start.command
+            m.d.comb += [
+                start.write.eq(1),
+                start.space.eq(space.CONTROL),
+                start.addr.eq(Control.COMMAND),
+                start.data.eq(command),
+            ]
+        m.d.comb += [
+            sequence.scnn_ready.eq(to_scnn.cmd.ready),
+            sequence.scnn_running.eq(to_scnn.running),
+            sequence.handoff_busy.eq(handoff.busy),
+            sequence.eie_ready.eq(to_eie.cmd.ready),
+            sequence.eie_running.eq(to_eie.running),
+            handoff.go.eq(sequence.handoff_go),
+            handoff.scnn_rsp.payload.eq(to_scnn.rsp.payload),
+            handoff.scnn_rsp.valid.eq(to_scnn.rsp.valid & handoff.busy),
+            self.running.eq(sequence.busy | to_scnn.running | to_eie.running),
+        ]
+
+    def _steer(
+        self,
+        m: Module,
+        sequence: Sequence,
+        handoff: Handoff,
+        reading: Signal,
+        to_scnn: _Engine,
+        to_eie: _Engine,
+    ) -> None:
+        """Let the handoff, the sequence or the host command an engine."""
+        for number, port, starts, handed in (
+            (Engine.SCNN, to_scnn, sequence.scnn_start, handoff.scnn_cmd),
+            (Engine.EIE, to_eie, sequence.eie_start, handoff.eie_cmd),
+        ):
+            with m.If(handoff.busy):
+                connect(m, handed, flipped(port.cmd))
+            with m.Elif(sequence.busy):
+                m.d.comb += [port.cmd.payload.eq(port.start), port.cmd.valid.eq(starts)]
+            with m.Else():
+                m.d.comb += [
+                    port.cmd.payload.eq(self.cmd.payload.command),
+                    port.cmd.valid.eq(
+                        self.cmd.valid & ~reading & (self.cmd.payload.engine == number)
+                    ),
+                ]
 
     def _make_engine(
         self,
