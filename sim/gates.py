@@ -74,7 +74,7 @@ def build_gates(
 def recorded(report: Mapping[str, Any], netlists: Mapping[str, Netlist]) -> Mapping[str, Any]:
     """Complete the report on ``netlists``, and remember that they passed, if they did."""
     passed = report["differ"] == 0 and report["words"] > 0
-    digests = {one.top: digest(one) for one in netlists.values()}
+    digests = {netlist.top: digest(netlist) for netlist in netlists.values()}
     report = {**report, "netlists": digests, "models": models_digest(), "passed": passed}
     if passed:
         with replaced_file(_record(digests)) as file:

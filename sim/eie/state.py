@@ -51,10 +51,12 @@ class RunLog:
         return [
             (
                 number,
-                one.dst_base + row,
+                descriptor.dst_base + row,
                 sum((lane & mask) << place * self.act_bits for place, lane in enumerate(lanes)),
             )
-            for number, (one, rows) in enumerate(zip(self.program, self.written, strict=True))
+            for number, (descriptor, rows) in enumerate(
+                zip(self.program, self.written, strict=True)
+            )
             for row, lanes in enumerate(rows.tolist())
         ]
 
@@ -143,22 +145,22 @@ class EieState:
         ValueError
             If it is none that command lists have, or memories hold no program.
         """
-        told = Command(command)
-        if told == Command.START | Command.NEXT:
+        action = Command(command)
+        if action == Command.START | Command.NEXT:
             self._source, self._free = self._free, self._source
-        elif told != Command.START | Command.KEEP:
-            raise ValueError(f"a command list starts runs with NEXT or KEEP, not {told!r}")
+        elif action != Command.START | Command.KEEP:
+            raise ValueError(f"a command list starts runs with NEXT or KEEP, not {action!r}")
         return self._run()
 
     def _run(self) -> RunLog:
         srams = {name: words[: self._held(name)] for name, words in self._srams.items()}
         program = read_program(srams["program"], self._p)
         log = RunLog(program, column_streams(srams, self._p, program), [], [], self._p.act_bits)
-        for one, streams in zip(program, log.streams, strict=True):
-            scanned = self._source[one.src_base : one.src_base + one.src_rows]
+        for descriptor, streams in zip(program, log.streams, strict=True):
+            scanned = self._source[descriptor.src_base : descriptor.src_base + descriptor.src_rows]
             log.nonzero.append(scanned != 0)
-            self._add(one, streams, scanned, srams["codebook"])
-            log.written.append(self._drain(one, srams))
+            self._add(descriptor, streams, scanned, srams["codebook"])
+            log.written.append(self._drain(descriptor, srams))
         return log
 
     def _held(self, name: str) -> int:
@@ -171,21 +173,21 @@ class EieState:
 
     def _add(
         self,
-        one: Descriptor,
+        descriptor: Descriptor,
         streams: tuple[ColumnStream, ...],
         scanned: NDArray[np.int64],
         codebook: NDArray[np.uint64],
     ) -> None:
         """Add the products of a pass to the sums."""
         p = self._p
-        base = one.codebook * p.num_codes
-        weights = signed(codebook[base : base + one.last_code + 1, 0], p.weight_bits)
-        if one.last_code == 0:
+        base = descriptor.codebook * p.num_codes
+        weights = signed(codebook[base : base + descriptor.last_code + 1, 0], p.weight_bits)
+        if descriptor.last_code == 0:
             weights = np.zeros(1, np.int64)
         values = scanned.reshape(-1).astype(np.int64).view(np.uint64)
         for pe, stream in enumerate(streams):
             codes, position, local = expand(stream)
-            if codes.max(initial=0) > one.last_code:
+            if codes.max(initial=0) > descriptor.last_code:
                 raise ValueError(f"a code of pe_{pe} has no weight: {codes.max()}")
             real = codes != 0
             if local[real].max(initial=0) >= p.num_accs:
@@ -196,19 +198,25 @@ class EieState:
             ).tocsr()
             self._sums[pe] += products @ values
 
-    def _drain(self, one: Descriptor, srams: dict[str, NDArray[np.uint64]]) -> NDArray[np.int64]:
+    def _drain(
+        self, descriptor: Descriptor, srams: dict[str, NDArray[np.uint64]]
+    ) -> NDArray[np.int64]:
         """Write outputs and clear their sums, if the pass drains."""
         p = self._p
-        if not one.drain:
+        if not descriptor.drain:
             return np.zeros((0, p.num_pes), np.int64)
-        after = one.bias_base + one.drain_rows
-        biases = np.stack([srams[f"pe_{pe}/bias"][one.bias_base : after, 0]
+        after = descriptor.bias_base + descriptor.drain_rows
+        biases = np.stack([srams[f"pe_{pe}/bias"][descriptor.bias_base : after, 0]
                            for pe in range(p.num_pes)])  # fmt: skip
-        sums = signed(self._sums[:, : one.drain_rows] + biases, p.acc_bits) >> np.int64(one.shift)
-        least = 0 if one.activation == Activation.RELU else p.min_act
+        sums = signed(self._sums[:, : descriptor.drain_rows] + biases, p.acc_bits) >> np.int64(
+            descriptor.shift
+        )
+        least = 0 if descriptor.activation == Activation.RELU else p.min_act
         outputs = np.clip(sums, least, p.max_act).T
-        self._sums[:, : one.drain_rows] = 0
-        self._destination[one.dst_base : one.dst_base + one.drain_rows] = outputs
-        if one.swap:
+        self._sums[:, : descriptor.drain_rows] = 0
+        self._destination[descriptor.dst_base : descriptor.dst_base + descriptor.drain_rows] = (
+            outputs
+        )
+        if descriptor.swap:
             self._source, self._destination = self._destination, self._source
         return outputs

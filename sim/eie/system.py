@@ -24,18 +24,18 @@ def count_run(params: EieParams, log: RunLog, arrivals: NDArray[np.int64]) -> in
     """Count the cycles of a run, see :meth:`.Machine.count_run`."""
     passes = [
         PassModel(
-            one.codebook,
-            one.last_code,
-            one.drain_rows if one.drain else 0,
+            descriptor.codebook,
+            descriptor.last_code,
+            descriptor.drain_rows if descriptor.drain else 0,
             column_work(streams, params),
         )
-        for one, streams in zip(log.program, log.streams, strict=True)
+        for descriptor, streams in zip(log.program, log.streams, strict=True)
     ]
     # The passes before the first swap scan what came in.
     row_at: list[NDArray[np.int64]] = []
-    for one in log.program:
-        row_at.append(arrivals[one.src_base : one.src_base + one.src_rows])
-        if one.swap:
+    for descriptor in log.program:
+        row_at.append(arrivals[descriptor.src_base : descriptor.src_base + descriptor.src_rows])
+        if descriptor.swap:
             break
     cycles, _ = run_program(passes, log.nonzero, params, row_at=row_at)
     return cycles

@@ -62,7 +62,7 @@ def build_array(flow: Flow[Any], params: Any, *, alike: bool = False, waves: boo
     return build_design(
         f"{flow.engine}_array",
         asdict(params),
-        tuple(sorted({Path(inspect.getfile(one.func)).parent for one in modules.values()})),
+        tuple(sorted({Path(inspect.getfile(make.func)).parent for make in modules.values()})),
         lambda: {f"{name}.v": emit_verilog(make(), name) for name, make in modules.items()},
         top,
         tuple(inner),

@@ -140,7 +140,7 @@ def write_contents(
     contents = {
         "begin": first if instances is None else {},
         "again": {name: sram for name, sram in first.items() if name in replaced},
-        **{str(at): srams for at, srams in enumerate(later, 1)},
+        **{str(run): srams for run, srams in enumerate(later, 1)},
     }
     for key, srams in contents.items():
         np.save(folder / f"writes_{number}_{key}.npy", host_writes(srams, place))

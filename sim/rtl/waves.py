@@ -162,7 +162,9 @@ def _write_names(waves: Path, signal: _Signal, members: Mapping[int, str]) -> Pa
 def _groups(modules: Modules, top: str, waves: Path) -> Iterator[tuple[str, list[_Signal]]]:
     """Give the engines' scopes in the waves, with the signals of them to show."""
     header = list(_header(waves))
-    every = {name: one for flow in FLOWS.all().values() for name, one in flow.waves.items()}
+    every = {
+        name: patterns for flow in FLOWS.all().values() for name, patterns in flow.waves.items()
+    }
     for scopes in dict.fromkeys(signal.scopes for signal in header):
         patterns = every.get(modules.module(scopes, top) or "", ())
         shown = [

@@ -98,12 +98,15 @@ def count_system(
     started : lists in the order of their starts; the chip has nothing to do before.
     count_run : see :data:`CountRun`.
     """
-    jobs = np.concatenate([_jobs(array, port, one.performed) for one in started])
+    jobs = np.concatenate([_jobs(array, port, start.performed) for start in started])
     lists = np.array(
-        [(one.cycle, one.address // port.beat_bytes, one.size // COMMAND_BYTES) for one in started],
+        [
+            (start.cycle, start.address // port.beat_bytes, start.size // COMMAND_BYTES)
+            for start in started
+        ],
         np.int64,
     )
-    controls = [done for one in started for done in one.performed if done.op == Op.CONTROL]
+    controls = [done for start in started for done in start.performed if done.op == Op.CONTROL]
     arrivals = np.zeros(array.num_rows, np.int64)
     there = np.full(array.num_rows, -1)
     units = np.zeros(1, UNITS)
@@ -131,7 +134,7 @@ def count_system(
         else:
             raise ValueError("the command lists wait for what never comes")
     return SystemCycles(
-        tuple(one.cycle for one in started),
+        tuple(start.cycle for start in started),
         tuple(done),
         tuple(runs),
         int(state["read_beats"]),

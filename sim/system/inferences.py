@@ -64,7 +64,9 @@ class Group:
 
     def written(self) -> list[tuple[int, int, int]]:
         """Return what goes to activation files: number of the pass, row, and word of all lanes."""
-        runs = [done.run for one in self.performed for done in one if done.op == Op.CONTROL]
+        runs = [
+            done.run for performed in self.performed for done in performed if done.op == Op.CONTROL
+        ]
         return [word for run in runs for word in run.words()]
 
 
@@ -107,7 +109,7 @@ class Inferences:
         golden = self._golden
         for address, rows in inputs:
             golden.memory[address : address + rows.size] = rows.reshape(-1)
-        places = [(one.address, one.bytes) for one in lists]
+        places = [(commands.address, commands.bytes) for commands in lists]
         performed = [golden.start(*place) for place in places]
         return Group(inputs, places, performed, golden.memory.copy())
 

@@ -81,7 +81,7 @@ def bound_line(system: SystemImage, run: SystemRun | None = None) -> str:
 def compute_cycles(run: SystemRun) -> int:
     """Return the cycles of the array's programs in the first inference."""
     group = run.inferences[0]
-    return sum(one.cycles for one in group.runs[: len(group.runs) // len(group.done)])
+    return sum(run.cycles for run in group.runs[: len(group.runs) // len(group.done)])
 
 
 def system_document(system: SystemImage) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def system_document(system: SystemImage) -> dict[str, Any]:
     return {
         "map": system.map.model_dump(mode="json", exclude={"input": {"positions"},
                                                            "output": {"positions"}}),
-        "traffic": {one.name: system.map.traffic(one.name) for one in system.map.lists},
+        "traffic": {entry.name: system.map.traffic(entry.name) for entry in system.map.lists},
         "bounds": bounds(system),
     }  # fmt: skip
 
@@ -104,7 +104,7 @@ def run_document(run: SystemRun) -> dict[str, Any]:
                 "starts": list(group.starts),
                 "done": list(group.done),
                 "cycles": list(group.cycles),
-                "compute": [one.cycles for one in group.runs],
+                "compute": [run.cycles for run in group.runs],
                 "read_beats": group.read_beats,
                 "write_beats": group.write_beats,
             }

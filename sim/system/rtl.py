@@ -88,7 +88,7 @@ def build_chip(engine: str, params: Any, port: SystemParams, size: int) -> tuple
             **{f"{name}.v": emit_verilog(make(), name) for name, make in inner},
         }
 
-    own = [Path(inspect.getfile(one)).read_bytes() for one in (SystemBench, MemoryModel)]
+    own = [Path(inspect.getfile(kind)).read_bytes() for kind in (SystemBench, MemoryModel)]
     program = build_design(
         f"{engine}_system",
         {
@@ -97,7 +97,7 @@ def build_chip(engine: str, params: Any, port: SystemParams, size: int) -> tuple
             "memory": size,
             "bench": hashlib.sha256(b"".join(own)).hexdigest(),
         },
-        tuple(sorted({Path(inspect.getfile(one.func)).parent for one in chip.modules.values()})),
+        tuple(sorted({Path(inspect.getfile(make.func)).parent for make in chip.modules.values()})),
         convert,
         BENCH_MODULE,
         tuple(name for name, _ in inner),

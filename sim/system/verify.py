@@ -81,16 +81,16 @@ def verify_system(
     ToolError, SimulationError
         If the simulator cannot be built, or a list does not come to its end.
     """
-    tell, settings = progress or silent, settings or MemorySettings()
-    tell("run the command lists on golden", 0, 1)
+    report, settings = progress or silent, settings or MemorySettings()
+    report("run the command lists on golden", 0, 1)
     found = Inferences(image, quantize(image, x)[0], port, queued)
     entry = found.system.map
     expected = [found.count(group, settings, fast_starts(group)) for group in found.groups]
-    tell("run the command lists on golden", 1, 1)
+    report("run the command lists on golden", 1, 1)
     size, beat = memory_size(entry.bytes), port.beat_bytes
-    tell("build simulator", 0, 1)
+    report("build simulator", 0, 1)
     program, clearing = build_chip(entry.engine, image.parts[0].params, port, size)
-    tell("build simulator", 1, 1)
+    report("build simulator", 1, 1)
     moves = found.system.moves
     loaded = {move.name for move in (*moves.setup, *moves.inference) if isinstance(move, Load)}
     places = [
@@ -176,7 +176,7 @@ def _differ(what: str, golden: Sequence[Any], read: Sequence[Any], problems: lis
     if len(golden) != len(read):
         problems.append(f"{what} must be {len(golden)}, not {len(read)}")
         return abs(len(golden) - len(read))
-    places = [at for at, two in enumerate(zip(golden, read, strict=True)) if two[0] != two[1]]
+    places = [place for place, two in enumerate(zip(golden, read, strict=True)) if two[0] != two[1]]
     if places:
         problems.append(
             f"{what}: {len(places)} of {len(golden)} differ, the first is number {places[0]}: "

@@ -43,7 +43,7 @@ class Registry(Generic[T]):
     def all(self) -> Mapping[str, T]:
         """Return the objects of all engines by name."""
         found = {name: self.find(name) for name in self.names()}
-        return {name: one for name, one in found.items() if one is not None}
+        return {name: entry for name, entry in found.items() if entry is not None}
 
 
 @cache

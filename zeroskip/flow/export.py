@@ -37,12 +37,12 @@ def export(name: str, arrays: Mapping[str, Any], version: str, prefix: str = "")
     modules = {name: make() for name, make in design.modules(design.params(arrays)).items()}
     top = list(modules)[-1]
     outside = prefix + design.inside
-    names = {one: (prefix if one == top else outside) + one for one in modules}
+    names = {module: (prefix if module == top else outside) + module for module in modules}
     files: dict[str, str] = {}
     found: dict[str, tuple[Port, ...]] = {}
     for group in design.exported(list(modules)):
-        named = [(names[one], modules[one]) for one in group]
-        params = [arrays[one] for one in design.arrays]
+        named = [(names[module], modules[module]) for module in group]
+        params = [arrays[engine] for engine in design.arrays]
         files[f"{named[-1][0]}.sv"] = bundle(named, params, version, outside=outside)
         found[named[-1][0]] = ports(named[-1][1])
     return Export({**files, f"{names[top]}.vh": design.macros(prefix, modules)}, found)

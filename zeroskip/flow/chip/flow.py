@@ -55,11 +55,11 @@ class _Chip(Flow[ChipParams]):
         texts = [
             # Of an array inside, only the commands to it.
             constants(
-                f"{prefix}{self.inside}{one.engine}".upper(),
+                f"{prefix}{self.inside}{flow.engine}".upper(),
                 [port for port in ports(array) if port.name == "cmd__payload"],
-                one.enums,
+                flow.enums,
             )
-            for one, array in ((EIE, eie), (SCNN, scnn))
+            for flow, array in ((EIE, eie), (SCNN, scnn))
         ]
         texts.append(constants(f"{prefix}{CHIP_MODULE}".upper(), ports(chip), self.enums))
         return "".join(texts)

@@ -60,7 +60,7 @@ def make_netlists(
     texts: dict[str, str] = {}
     found: dict[str, Netlist] = {}
     for name, make in flow.measured(params).items():
-        boxes = [one.top for one in found.values()]
+        boxes = [netlist.top for netlist in found.values()]
         what = "array" if name == array else "pe"
         texts[f"{what}.v"] = emit_verilog(make(), name)
         found[what] = synthesize(
@@ -122,8 +122,8 @@ def measure_area(
         design.num_pes(params),
         units.get("array", ()),
         parts,
-        {name: one.path for name, one in netlists.items() if one.path is not None},
-        {one.top: digest(one) for one in netlists.values()},
+        {name: netlist.path for name, netlist in netlists.items() if netlist.path is not None},
+        {netlist.top: digest(netlist) for netlist in netlists.values()},
     )
     return Synthesis(params, report, netlists)
 
