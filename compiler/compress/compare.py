@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from torch import nn
 
-from zeroskip.base.errors import InputError
+from zeroskip.base.errors import ParameterError
 from zeroskip.compiler.compress.config import Flow, Granularity, Init
 from zeroskip.compiler.compress.config_file import override
 from zeroskip.compiler.compress.layers import density_of, layers_of
@@ -64,23 +64,28 @@ class Outcome:
     references: float | None
 
 
-def variants_of(aspect: str, pes: int = 8) -> dict[str, dict[str, Any]]:
+def variants_of(what: str, pes: int = 8) -> dict[str, dict[str, Any]]:
     """Return the settings of each way.
+
+    Parameters
+    ----------
+    what : differs, see :data:`Aspect`.
+    pes : between which weights are balanced.
 
     Raises
     ------
-    InputError
+    ParameterError
         If there is no such aspect.
     """
-    if aspect == "balance":
+    if what == "balance":
         return {"free": {"prune.balance_pes": 0}, f"pes{pes}": {"prune.balance_pes": pes}}
-    if aspect == "codes":
+    if what == "codes":
         return {f"codes{n}": {"share.codes": n} for n in (3, 7, 15, 31, 63)}
     kinds = {"granularity": Granularity, "init": Init, "flow": Flow}
-    if aspect not in kinds:
-        raise InputError(f"--what must be one of {', '.join(get_args(Aspect))}, not {aspect!r}")
-    setting = {"granularity": "prune.granularity", "init": "share.init", "flow": "flow"}[aspect]
-    return {way: {setting: way} for way in get_args(kinds[aspect])}
+    if what not in kinds:
+        raise ParameterError.of_names("what", what, get_args(Aspect))
+    setting = {"granularity": "prune.granularity", "init": "share.init", "flow": "flow"}[what]
+    return {way: {setting: way} for way in get_args(kinds[what])}
 
 
 def compare(

@@ -67,8 +67,8 @@ class RunFolder:
         if file.exists() or note.exists():
             if not resume:
                 raise InputError(
-                    f"{self.path} holds a run already; go on with it with --resume, or name "
-                    "another folder"
+                    f"{self.path} holds a run already; go on with it (resume), or name another "
+                    "folder"
                 )
             text = _read_text(note)
             try:

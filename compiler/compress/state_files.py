@@ -93,7 +93,7 @@ def _load(path: Path) -> Any:
         with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
             names = [name.partition("/")[2] for name in archive.namelist()]
         if any(name.startswith("models/") for name in names):
-            what = "is an exported program, which compile and compress --model take as it is"
+            what = "is an exported program, which is compiled and compressed as it is"
         elif "constants.pkl" in names:
             what = "is a TorchScript archive, not a state dict"
         raise InputError(f"{path} {what}; {_WAY_OUT}") from error

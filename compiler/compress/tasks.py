@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from zeroskip.base.errors import InputError
+from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.compiler.compress.images import (
     Distort,
     load_digits,
@@ -94,12 +94,14 @@ def task_of(name: str, data: Path | str | None = None) -> Task:
         If there is no such task, or its data are missing or damaged.
     """
     if name not in TASKS:
-        raise InputError(f"task must be one of {', '.join(TASKS)}, not {name!r}")
+        raise ParameterError.of_names("task", name, TASKS)
     digits = name.startswith("digits")
     if digits and data is not None:
         raise InputError("the digits come with scikit-learn; they take no data folder")
     if not digits and data is None:
-        raise InputError(f"task {name} needs the folder with MNIST's four files: --data DIR")
+        raise ParameterError(
+            "data", data, "the folder with MNIST's four files", f"task {name} trains on them"
+        )
     images = load_digits() if data is None else load_mnist(data)
     return Task(
         name,

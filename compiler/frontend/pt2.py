@@ -40,8 +40,8 @@ _NONSENSE = (
 _SHARING = 16
 _SAVED = (
     "was written by torch.save, which keeps tensors or Python objects, but not what is computed of "
-    "them: a state dict is read by zeroskip compress import FILE --hooks HOOKS.py -o NET.zsk, and "
-    "a module by torch.load in Python, from where torch.export.save writes it"
+    "them: zeroskip compress import reads a state dict, given the Python file that makes its "
+    "network, and torch.load in Python a module, from where torch.export.save writes it"
 )
 """Of a file of ``torch.save``, in either of its formats."""
 _FLOATING = (6, 7, 8, _BFLOAT16)

@@ -115,7 +115,7 @@ class Manifest(StrictEntry):
             raise ImageError(
                 f"{where} has schema {raw.get('schema')!r}, written by zeroskip "
                 f"{raw.get('zeroskip')}, but zeroskip {zeroskip_version()} reads schema "
-                f"{SCHEMA}: compile the model again with `zeroskip compile`"
+                f"{SCHEMA}: compile the model again"
             )
         checksum = raw.pop("checksum", None)
         try:

@@ -205,7 +205,7 @@ def _too_many(
             "of their own, so share weights after folding"
         )
     cluster = (
-        f"cluster them with --share, which leaves weights {snr_db:.1f} dB above their error, or "
+        f"cluster them (share), which leaves weights {snr_db:.1f} dB above their error, or "
         "with zeroskip compress, which also prunes and fine-tunes"
     )
     bits = bits_for(count)

@@ -65,7 +65,7 @@ def test_a_killed_run_resumes_to_the_same_file(cli: Cli, whole: Path, tmp_path: 
     assert not (folder / "model.zsk").exists()
     again = cli(*arguments)
     assert again.code == 2
-    assert "holds a run already; go on with it with --resume" in again.err
+    assert "holds a run already; go on with it (resume)" in again.err
     result = cli(*arguments, "--resume")
     assert result.code == 0, result.err
     assert (folder / "model.zsk").read_bytes() == (whole / "model.zsk").read_bytes()
@@ -219,7 +219,10 @@ def test_the_guide_has_every_setting() -> None:
     ("arguments", "says"),
     [
         (["auto", "-o", "run"], "give one of --task NAME, --hooks HOOKS.py and --model MODEL"),
-        (["auto", "--task", "lenet5", "-o", "run"], "needs the folder with MNIST's four files"),
+        (
+            ["auto", "--task", "lenet5", "-o", "run"],
+            "--data must be the folder with MNIST's four files",
+        ),
         (
             ["auto", "--task", "lenet5", "--data", "no", "-o", "run"],
             "data folder no does not exist",

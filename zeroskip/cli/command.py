@@ -1,33 +1,55 @@
 """A command: words errors as its options, and shows in its help which array is in force."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from zeroskip.base.errors import ParameterError
 from zeroskip.cli.arrays import ENGINES, describe_arrays
 from zeroskip.sim.machine import machine
 
-__all__ = ["Command"]
+__all__ = ["Command", "Group", "Stage"]
 
 
-class Command(TyperCommand):
+@contextmanager
+def _wording(options: Sequence[Any]) -> Iterator[None]:
+    """Call parameters in errors by the option that sets them."""
+    try:
+        yield
+    except ParameterError as error:
+        for option in options:
+            if option.name == error.field:
+                raise error.renamed(max(option.opts, key=len)) from error
+        raise
+
+
+class Group(TyperGroup):
+    """A command that has others below it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; parameters in errors are called by the option that sets them."""
+        with _wording(self.params):
+            return super().invoke(ctx)
+
+
+class Stage(TyperCommand):
+    """A command whose help is as it stands."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; parameters in errors are called by the option that sets them."""
+        with _wording(self.params):
+            return super().invoke(ctx)
+
+
+class Command(Stage):
     """A command of ``zeroskip``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Keep the arguments for the help, which is asked for before they are read."""
         ctx.meta[__name__] = list(args)
         return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; parameters in errors are called by the option that sets them."""
-        try:
-            return super().invoke(ctx)
-        except ParameterError as error:
-            for option in self.params:
-                if option.name == error.field:
-                    raise error.renamed(max(option.opts, key=len)) from error
-            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Show the help, and at its end what is in force, or what can be swept."""

@@ -19,6 +19,7 @@ from zeroskip.cli import (
     compress_import,
     compress_stage,
 )
+from zeroskip.cli.command import Group, Stage
 from zeroskip.cli.compress_options import RunOptions, with_fields
 from zeroskip.cli.compress_run import Training, open_run, print_result
 from zeroskip.cli.options import JsonOption, set_parameters
@@ -76,7 +77,7 @@ def _as_group(command: Callable[..., Any]) -> Callable[..., Any]:
     return group
 
 
-app = typer.Typer(no_args_is_help=False)
+app = typer.Typer(cls=Group, no_args_is_help=False)
 app.callback(invoke_without_command=True, epilog=EXAMPLES)(_as_group(compress_model))
 for _name, _command, _examples in (
     ("auto", compress_auto.compress_auto, compress_auto.EXAMPLES),
@@ -90,4 +91,4 @@ for _name, _command, _examples in (
     ("search", compress_hardware.compress_search, compress_hardware.EXAMPLES),
     ("evaluate", compress_evaluate.compress_evaluate, compress_evaluate.EXAMPLES),
 ):
-    app.command(_name, epilog=_examples)(_command)
+    app.command(_name, cls=Stage, epilog=_examples)(_command)

@@ -62,7 +62,7 @@ def test_what_is_given_is_obeyed() -> None:
         build(network(31), given)
     message = str(caught.value)
     assert "give code_bits = 5, which holds all of them without error, or cluster" in message
-    assert "--share, which leaves weights 3" in message
+    assert "(share), which leaves weights 3" in message
     assert " dB above their error, or with zeroskip compress" in message
     clustered = build(network(31), given, share=True)
     assert clustered.part("eie").params == given

@@ -79,7 +79,7 @@ def test_too_many() -> None:
     weight = np.arange(1.0, 21.0).reshape(4, 5)
     message = (
         r"^layer 'fc' has 20 distinct non-zero weights, but a codebook holds 15; give code_bits = "
-        r"5, which holds all of them without error, or cluster them with --share, which leaves "
+        r"5, which holds all of them without error, or cluster them \(share\), which leaves "
         r"weights 30\.6 dB above their error, or with zeroskip compress, which also prunes and "
         r"fine-tunes$"
     )
@@ -90,7 +90,7 @@ def test_too_many() -> None:
 
 
 def test_too_many_for_any_codebook() -> None:
-    message = r"holds 15; cluster them with --share, which leaves weights \d+\.\d dB above their"
+    message = r"holds 15; cluster them \(share\), which leaves weights \d+\.\d dB above their"
     with pytest.raises(CompileError, match=message):
         share_layer(layer_of(np.arange(1.0, 257.0).reshape(16, 16)), coded(4))
 

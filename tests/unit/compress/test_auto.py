@@ -125,7 +125,7 @@ def test_ways_side_by_side(stages: Any) -> None:
     assert all((one.cycles, one.references) == (7.0, 9.0) for one in outcomes)
     again = compare(run, variants_of("granularity"), lambda module: Cost(7.0, 9.0))
     assert again == outcomes
-    with pytest.raises(InputError, match="--what must be one of granularity, balance"):
+    with pytest.raises(InputError, match=r"^what must be one of granularity, balance"):
         variants_of("colour")
     assert variants_of("balance", 4) == {
         "free": {"prune.balance_pes": 0},

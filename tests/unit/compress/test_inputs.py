@@ -189,7 +189,11 @@ def test_distortion_keeps_blank_images_and_follows_the_seed() -> None:
     ("name", "data", "message"),
     [
         ("lenet", None, "task must be one of digits, digits_cnn, lenet300, lenet5, not 'lenet'"),
-        ("lenet5", None, "needs the folder with MNIST's four files: --data DIR"),
+        (
+            "lenet5",
+            None,
+            "data must be the folder with MNIST's four files, not None: task lenet5 trains on them",
+        ),
         ("digits", "x", "they take no data folder"),
     ],
 )
