@@ -9,8 +9,8 @@ from generate.renew import COMMANDS, stored
 
 __all__ = [
     "cycles_over_bound", "eie_bits", "eie_cycles", "eie_exact", "eie_reload", "eie_stalls",
-    "eie_steps", "made_by", "scnn_conflict", "scnn_late", "scnn_layers", "scnn_rtl",
-    "scnn_speedup", "scnn_speedups", "scnn_stalls", "scnn_storage",
+    "eie_steps", "eie_total", "eie_totals", "made_by", "scnn_conflict", "scnn_late",
+    "scnn_layers", "scnn_rtl", "scnn_speedup", "scnn_speedups", "scnn_stalls", "scnn_storage",
 ]  # fmt: skip
 
 _NAMES = {"alexnet": "AlexNet", "googlenet": "GoogLeNet", "vgg16": "VGG-16"}
@@ -50,6 +50,34 @@ def eie_cycles() -> str:
     ]
     header = ["layer", "paper, actual", "bound", "`paper` preset", "`best` preset", "best / bound"]
     return _table(header, rows)
+
+
+def eie_totals() -> str:
+    """Return what the nine layers take from DRAM to DRAM, beside a dense machine."""
+    rows = [
+        [
+            record["name"],
+            f"{(best := record['best'])['cycles']:,}",
+            f"{best['latency_cycles']:,}",
+            f"{best['latency_cycles'] / best['cycles']:.3f}",
+            f"{best['interval_cycles']:,}",
+            f"{best['interval_cycles'] / best['cycles']:.3f}",
+            f"{best['dram_bytes']:,}",
+            f"{record['dense']['compute_cycles']:,}",
+            f"{record['dense']['total_cycles']:,}",
+        ]
+        for record in _result("eie")["layers"]
+    ]
+    header = [
+        "layer", "compute", "alone", "/ compute", "queued", "/ compute", "DRAM bytes",
+        "dense: compute", "dense, behind the port",
+    ]  # fmt: skip
+    return _table(header, rows)
+
+
+def eie_total(preset: str, what: str) -> str:
+    """Return the geometric mean of the cycles from DRAM to DRAM over compute alone."""
+    return f"{_result('eie')[f'{what}_over_compute'][preset]:.3f}"
 
 
 def cycles_over_bound(preset: str) -> str:

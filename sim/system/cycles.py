@@ -18,7 +18,7 @@ from zeroskip.sim.system.units import JOB, UNITS, Event, advance
 
 __all__ = ["RunTime", "Started", "SystemCycles", "count_system"]
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 27
 """Cycles without an event after which an array that runs for ever is given up."""
 
 CountRun = Callable[[Any, NDArray[np.int64]], int]

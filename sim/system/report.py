@@ -117,6 +117,7 @@ def run_lines(run: SystemRun) -> list[str]:
     """Say what inferences take, from memory to memory."""
     first, compute = run.inferences[0], compute_cycles(run)
     lines = [
+        f"from one START each, with a port to memory of {run.system.map.port['data_bits']} bits:",
         f"loading what stays: {run.setup.cycles[0]:,} cycles, once after a reset",
         (
             f"first inference: {first.cycles[0]:,} cycles from START to its end, {compute:,} of "

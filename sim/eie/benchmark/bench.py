@@ -13,6 +13,7 @@ from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.compiler.image.image import Image
 from zeroskip.hw.eie.host import StallClass
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS, PAPER_MHZ, EieLayer
+from zeroskip.sim.eie.benchmark.totals import DenseTotal, Total, bench_total, dense_total
 from zeroskip.sim.eie.storage import layer_storage, per_nonzero, stored_bits
 from zeroskip.sim.run import run
 from zeroskip.sim.verify import verify
@@ -41,6 +42,7 @@ class PresetBench:
     cycles_per_second : of simulation, wall-clock, in the RTL's run; None on the cycle model.
     words, differ : output words compared with golden, and how many differ; 0 words on the model.
     cycles_differ : cycle counters of RTL and model that differ.
+    total : see :class:`.Total`.
     """
 
     cycles: int
@@ -55,6 +57,12 @@ class PresetBench:
     words: int
     differ: int
     cycles_differ: int
+    total: Total
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, those of ``total`` among them."""
+        found = asdict(self)
+        return found | found.pop("total")
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,7 @@ class LayerBench:
     nonzeros : non-zero weights.
     bound_no_padding : useful multiplications per PE: what a perfect array would take.
     paper, best : the two arrays, see :data:`.PRESETS`.
+    dense : a dense machine of as many multipliers.
     """
 
     name: str
@@ -77,6 +86,11 @@ class LayerBench:
     bound_no_padding: float
     paper: PresetBench
     best: PresetBench
+    dense: DenseTotal
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields."""
+        return asdict(self) | {name: getattr(self, name).to_dict() for name in _PRESETS}
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,12 @@ class EieBench:
     def over_bound(self, preset: str) -> float:
         """Return the geometric mean of cycles over ``bound_no_padding``."""
         ratios = [getattr(layer, preset).cycles / layer.bound_no_padding for layer in self.layers]
+        return float(np.exp(np.mean(np.log(ratios))))
+
+    def over_compute(self, preset: str, what: str) -> float:
+        """Return the geometric mean of a field of :class:`.Total` over the compute cycles."""
+        arrays = [getattr(layer, preset) for layer in self.layers]
+        ratios = [getattr(array.total, what) / array.cycles for array in arrays]
         return float(np.exp(np.mean(np.log(ratios))))
 
     def stored_bits_per_nonzero(self, preset: str) -> dict[str, float]:
@@ -118,8 +138,14 @@ class EieBench:
         """Return what ``--json`` prints."""
         return {
             "on": self.target,
-            "layers": [asdict(layer) for layer in self.layers],
+            "layers": [layer.to_dict() for layer in self.layers],
             "cycles_over_bound": {name: self.over_bound(name) for name in _PRESETS},
+            "latency_over_compute": {
+                name: self.over_compute(name, "latency_cycles") for name in _PRESETS
+            },
+            "total_over_compute": {
+                name: self.over_compute(name, "total_cycles") for name in _PRESETS
+            },
             "stored_bits_per_nonzero": {
                 name: self.stored_bits_per_nonzero(name) for name in _PRESETS
             },
@@ -163,7 +189,8 @@ def bench_eie(
                 options=preset.options,
                 name=layer.name,
             )
-            arrays[name] = _bench(image, x, on)
+            total = bench_total(network, x, preset, layer.name)
+            arrays[name] = _bench(image, x, on, total)
             report(f"{layer.name}, {name}", 1, 1)
         results.append(
             LayerBench(
@@ -172,6 +199,7 @@ def bench_eie(
                 paper_actual_cycles=round(layer.actual_us * PAPER_MHZ),
                 nonzeros=codes.nnz,
                 bound_no_padding=useful / PRESETS["paper"].params.num_pes,
+                dense=dense_total(layer.outputs, layer.inputs, PRESETS["paper"].params.num_pes),
                 **arrays,
             )
         )
@@ -179,7 +207,7 @@ def bench_eie(
     return EieBench(on, tuple(results))
 
 
-def _bench(image: Image, x: NDArray[np.float64], on: str) -> PresetBench:
+def _bench(image: Image, x: NDArray[np.float64], on: str, total: Total) -> PresetBench:
     words = differ = cycles_differ = 0
     cycles_per_second = None
     if on == "rtl":
@@ -213,4 +241,5 @@ def _bench(image: Image, x: NDArray[np.float64], on: str) -> PresetBench:
         words=words,
         differ=differ,
         cycles_differ=cycles_differ,
+        total=total,
     )

@@ -13,7 +13,8 @@ _TARGETS = {"cycles": "the cycle model", "rtl": "the RTL"}
 
 
 def bench_tables(result: EieBench) -> Iterator[Table | str]:
-    """Give cycles beside the paper's, bounds, storage, and where cycles went."""
+    """Give cycles from memory to memory, beside the paper's, bounds, storage, where they went."""
+    yield from _totals(result)
     yield Table(
         f"EIE at 64 PEs: cycles of {_TARGETS[result.target]} beside the paper's (us at 800 MHz)",
         [
@@ -77,3 +78,37 @@ def bench_tables(result: EieBench) -> Iterator[Table | str]:
         yield f"cycle model: {counters} counters differ from the RTL's"
         exact = "NOT bit-exact" if differ else "bit-exact"
         yield f"{exact}: {words} words compared, {differ} differ"
+
+
+def _totals(result: EieBench) -> Iterator[Table | str]:
+    port = result.layers[0].best.total.port_bits
+    yield Table(
+        f"From input to output in DRAM over a port of {port} bits: the best preset with a third "
+        "activation file",
+        [
+            "layer", "compute", "one alone", "x compute", "each queued", "x compute",
+            "DRAM bytes", "dense: compute", "behind the port", "/ each queued",
+        ],
+        [
+            [
+                layer.name,
+                (array := layer.best).cycles,
+                (total := array.total).latency_cycles,
+                f"{total.latency_cycles / array.cycles:.3f}",
+                total.interval_cycles,
+                f"{total.interval_cycles / array.cycles:.3f}",
+                total.dram_bytes,
+                layer.dense.compute_cycles,
+                layer.dense.total_cycles,
+                f"{layer.dense.total_cycles / total.interval_cycles:.1f}",
+            ]
+            for layer in result.layers
+        ],
+    )  # fmt: skip
+    for preset in ("paper", "best"):
+        yield (
+            f"{preset} preset, from DRAM to DRAM over compute alone (geometric mean): "
+            f"{result.over_compute(preset, 'interval_cycles'):.3f} x where inferences are queued, "
+            f"{result.over_compute(preset, 'latency_cycles'):.3f} x for one alone, whose outputs "
+            "nothing overlaps"
+        )

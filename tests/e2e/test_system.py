@@ -1,0 +1,78 @@
+"""Networks in memory, from the command line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from zeroskip.compiler.system.map import MemoryMap
+
+
+@pytest.fixture(scope="module")
+def image(cli: Callable[..., Any], files: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the image of an array with a third activation file."""
+    folder = tmp_path_factory.mktemp("system") / "image"
+    result = cli(*files.compile(folder), "--set", "act_files=3")
+    assert result.code == 0, result.err
+    return folder
+
+
+def test_a_folder_of_memory(cli: Callable[..., Any], image: Path, tmp_path: Path) -> None:
+    text = cli("system", image, "-o", tmp_path / "memory")
+    assert text.code == 0
+    assert "Memory of" in text.out
+    assert "cycles of an inference at least: port" in text.out
+    found = MemoryMap.model_validate_json((tmp_path / "memory" / "map.json").read_text())
+    assert [one.name for one in found.lists] == ["setup", "infer_0", "infer_1"]
+    document = cli("system", image, "--port", "64", "--json").document
+    assert document["map"]["port"]["data_bits"] == 64
+    assert document["run"] is None
+    assert document["traffic"]["infer_0"]["read"] == 8 * document["bounds"]["port"]
+
+
+def test_cycles_of_inferences(cli: Callable[..., Any], files: Any, image: Path) -> None:
+    result = cli("system", image, "--input", files.inputs, "--json")
+    run = result.document["run"]
+    # Five inputs, two queued at a time.
+    assert [len(group["done"]) for group in run["groups"]] == [2, 2, 1]
+    first, second, alone = run["groups"]
+    assert first["cycles"][0] > run["compute_cycles"]
+    assert alone["cycles"][0] > alone["compute"][0]
+    assert second["done"][1] - second["done"][0] < second["cycles"][0]
+    slow = cli("system", image, "--input", files.inputs, "--latency", "99", "--json").document
+    assert slow["run"]["groups"][0]["cycles"][0] > first["cycles"][0]
+    text = cli("system", image, "--input", files.inputs).out
+    assert "queued behind it" in text
+
+
+@pytest.mark.cosim
+def test_rtl_agrees(cli: Callable[..., Any], files: Any, image: Path) -> None:
+    options = ["--on", "rtl", "--latency", "30", "--stall", "60", "--seed", "2"]
+    result = cli("system", image, "--input", files.inputs, *options, "--json")
+    run = result.document["run"]
+    assert result.code == 0
+    assert run["exact"]
+    assert run["compared"]["times"] == 2 * (1 + 5)
+    assert set(run["differ"].values()) == {0}
+
+
+def test_bad_options_are_refused(
+    cli: Callable[..., Any],
+    refused: Callable[..., None],
+    files: Any,
+    image: Path,
+    tmp_path: Path,
+) -> None:
+    refused(cli("system", image, "--port", "100"), "--port must be 64, 128 or 256, not 100")
+    refused(cli("system", image, "--base", "100"), "a multiple of 4096, not 100")
+    refused(cli("system", image, "--on", "rtl"), "give --input X.npy, too")
+    refused(cli("system", image, "--latency", "-1"), "from 0 to 32767")
+    refused(cli("system", files.image), "compile for act_files = 3")
+    (tmp_path / "mine").write_text("mine")
+    refused(cli("system", image, "-o", tmp_path), "is no memory image")
+    np.save(tmp_path / "x.npy", np.zeros((2, 7)))
+    refused(cli("system", image, "--input", tmp_path / "x.npy"), "24")
+    assert json.dumps((tmp_path / "mine").read_text()) == '"mine"'
