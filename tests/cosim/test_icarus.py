@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,13 +22,17 @@ from zeroskip.base.errors import SimulationError
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.passes.fixed_point import quantize_input
 from zeroskip.flow.export import export
+from zeroskip.hw.common.emit import SRAM_VERILOG
 from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.bench.four_state import guard_of
 from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
 from zeroskip.sim.rtl.icarus import build_icarus, has_icarus
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.run import run
+from zeroskip.sim.system.memory import MemorySettings
+from zeroskip.sim.system.verify import verify_system
 from zeroskip.sim.verify import compare_raw, verify
 
 pytestmark = [
@@ -87,10 +92,10 @@ def program(
     return use
 
 
-def _eie() -> tuple[Image, NDArray[np.float64]]:
+def _eie(params: EieParams = _EIE) -> tuple[Image, NDArray[np.float64]]:
     net = _pruned(nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 10))
     samples = np.random.default_rng(1).standard_normal((16, 40))
-    image = compile(net, samples, samples, _EIE)
+    image = compile(net, samples, samples, params)
     return image, samples[:2]
 
 
@@ -128,6 +133,26 @@ def test_chip(program: Callable[..., Path]) -> None:
     assert len(image.links) == 1
     program("chip")
     assert verify(image, inputs).ok
+
+
+def test_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a reset on, nothing that the chip around EIE says is X, nor what it writes."""
+
+    def build(*arguments: Any, **_: Any) -> Path:
+        convert, top = arguments[3:5]
+        text = "\n".join([SRAM_VERILOG.read_text(), *convert().values()])
+        made = build_icarus(text, top, tmp_path)
+        ports = made.parent / "ports.txt"
+        # A row of the memory, past its ports: none has been read at first.
+        watched = [port for port in ports.read_text().split() if port != "host_answer"]
+        assert "interrupt" in watched
+        ports.write_text("\n".join(watched))
+        return made
+
+    monkeypatch.setattr("zeroskip.sim.system.rtl.build_design", build)
+    image, inputs = _eie(replace(_EIE, act_files=3))
+    settings = MemorySettings(read_latency=9, write_latency=5, stall=60, seed=3)
+    assert verify_system(image, inputs, SystemParams(), settings).ok
 
 
 @pytest.mark.long("simulates four states of a wrong array")
