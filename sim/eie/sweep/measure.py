@@ -24,6 +24,10 @@ from zeroskip.sim.sweep.journal import Row
 
 __all__ = ["measure_points"]
 
+_SHOWN = (
+    "num_pes", "queue_depth", "run_bits", "word_bits", "pointers_first", "skip_padding",
+    "spmat_words", "num_pointers", "num_acts", "num_accs",
+)  # fmt: skip
 _ISSUED = [StallClass.USEFUL, StallClass.PADDING]
 
 
@@ -75,22 +79,8 @@ def measure_points(work: Work, points: Sequence[Point]) -> list[list[Row]]:
 
 
 def _settings(layer: str, point: Point, inputs: int) -> Row:
-    p = point.params
-    return {
-        "layer": layer,
-        "num_pes": p.num_pes,
-        "queue_depth": p.queue_depth,
-        "run_bits": p.run_bits,
-        "word_bits": p.word_bits,
-        "placement": point.placement,
-        "pointers_first": p.pointers_first,
-        "skip_padding": p.skip_padding,
-        "spmat_words": p.spmat_words,
-        "num_pointers": p.num_pointers,
-        "num_acts": p.num_acts,
-        "num_accs": p.num_accs,
-        "inputs": inputs,
-    }
+    shown = {name: getattr(point.params, name) for name in _SHOWN}
+    return {"layer": layer, **shown, "placement": point.placement, "inputs": inputs}
 
 
 def _impossible(error: Exception) -> Row:

@@ -108,16 +108,7 @@ def measure_layer(layer: ConvLayer, params: ScnnParams = BENCH_PARAMS) -> ConvBe
     with_pair = issued + spent[StallClass.CONFLICT]
     mapping = compiled.plan.mapping
     return ConvBench(
-        name=layer.name,
-        in_shape=layer.in_shape,
-        out_shape=layer.out_shape,
-        kernel=layer.kernel,
-        stride=layer.stride,
-        padding=layer.padding,
-        groups=layer.groups,
-        act_density=layer.act_density,
-        weight_density=layer.weight_density,
-        assumed=layer.assumed,
+        **vars(layer),
         products=products,
         cycles=int(count.cycles.sum()),
         dense_cycles=dense_cycles(layer),

@@ -3,24 +3,23 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from zeroskip.sim.scnn.benchmark.layers import PAPER_SPEEDUP
+from zeroskip.sim.scnn.benchmark.layers import PAPER_SPEEDUP, ConvLayer
 from zeroskip.sim.scnn.benchmark.run import LayerRtl
 from zeroskip.sim.scnn.benchmark.storage import MemoryBits
 
 __all__ = ["ConvBench", "NetworkBench", "ScnnBench"]
 
+# What a document of networks says elsewhere.
+_NOT_SHOWN = ("network", "out_channels", "merged")
 _LATE_1X1 = ("1x1", "3x3_reduce", "5x5_reduce", "pool_proj")
 
 
-@dataclass(frozen=True)
-class ConvBench:
-    """A layer.
+@dataclass(frozen=True, kw_only=True)
+class ConvBench(ConvLayer):
+    """A layer, and what it takes.
 
     Parameters
     ----------
-    name : in its network.
-    in_shape, out_shape, kernel, stride, padding, groups, act_density, weight_density, assumed : see
-        :class:`.ConvLayer`.
     products : of two operands that are not 0, that outputs need.
     cycles : of all runs of the array, from START to end; what the host does between them is not
         part of it.
@@ -38,16 +37,6 @@ class ConvBench:
     weight_rows, header_rows : of the fullest stream's memories in any run.
     """
 
-    name: str
-    in_shape: tuple[int, int, int]
-    out_shape: tuple[int, int, int]
-    kernel: int
-    stride: int
-    padding: int
-    groups: int
-    act_density: float
-    weight_density: float
-    assumed: str
     products: int
     cycles: int
     dense_cycles: int
@@ -72,7 +61,8 @@ class ConvBench:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
-        return {**asdict(self), "speedup": self.speedup}
+        fields = {**asdict(self), "out_shape": self.out_shape, "speedup": self.speedup}
+        return {name: fields[name] for name in fields if name not in _NOT_SHOWN}
 
 
 @dataclass(frozen=True)

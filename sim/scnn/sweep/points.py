@@ -32,6 +32,10 @@ Machine = Literal["scnn", "weight-only", "activation-only"]
 MACHINES: tuple[Machine, ...] = get_args(Machine)
 
 _PARAMS = ("num_streams", "act_words", "banks", "scatter_depth", "weight_depth", "block_depth")
+_MEASURED = (
+    "cycles", "dense_cycles", "oracle_cycles", "speedup", "utilisation", "utilisation_issuing",
+    "conflict", "runs",
+)  # fmt: skip
 SCNN_AXES = ("density", "act_density", "weight_density", "machine", *_PARAMS)
 """What can be swept, in the order of the table's rows: the last changes fastest. ``density`` is
 that of both operands."""
@@ -143,15 +147,8 @@ def measure_point(name: str, point: ScnnPoint) -> list[list[Row]]:
     row |= {
         "possible": True,
         "reason": None,
-        "cycles": found.cycles,
-        "dense_cycles": found.dense_cycles,
-        "oracle_cycles": found.oracle_cycles,
-        "speedup": found.speedup,
-        "utilisation": found.utilisation,
-        "utilisation_issuing": found.utilisation_issuing,
-        "conflict": found.conflict,
+        **{name: getattr(found, name) for name in _MEASURED},
         **{f"{name}_share": value for name, value in found.stalls.items()},
-        "runs": found.runs,
         **{f"{name}_references": value for name, value in found.references.items()},
         "model_seconds": time.perf_counter() - begin,
     }
