@@ -1,7 +1,7 @@
 """Compile a network: from a module or a ``.pt2`` file to an image, in one call."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,12 +77,8 @@ def compile(
     >>> image = zs.compile(model, x[:1], x, zs.EieParams(num_pes=4), share=True)
     >>> image.save("out/mine")
     """
-    report = progress or silent
-    report("read the model", 0, 1)
-    graph = import_module(module, example_input)
-    report("read the model", 1, 1)
     return compile_any(
-        graph,
+        lambda: import_module(module, example_input),
         calibration,
         arrays,
         share=share,
@@ -107,12 +103,8 @@ def compile_pt2(
     Parameters and errors are those of :func:`compile`; the image is named after the file unless
     ``name`` is given.
     """
-    report = progress or silent
-    report("read the model", 0, 1)
-    graph = import_pt2(path)
-    report("read the model", 1, 1)
     return compile_any(
-        graph,
+        lambda: import_pt2(path),
         calibration,
         arrays,
         share=share,
@@ -123,7 +115,7 @@ def compile_pt2(
 
 
 def compile_any(
-    graph: FloatGraph,
+    model: FloatGraph | Callable[[], FloatGraph],
     calibration: Any,
     arrays: Arrays = (),
     *,
@@ -132,8 +124,14 @@ def compile_any(
     name: str,
     progress: Progress | None = None,
 ) -> Image:
-    """Compile a network that a front end has read; parameters and errors: :func:`compile`."""
+    """Compile a network that a front end has read or will read; see :func:`compile`."""
     tell, given = progress or silent, by_engine(arrays)
+    if isinstance(model, FloatGraph):
+        graph = model
+    else:
+        tell("read the model", 0, 1)
+        graph = model()
+        tell("read the model", 1, 1)
     kinds = partition(graph, list(given))
     chosen: dict[str, Any] = {}
     why: list[str] = []
@@ -191,9 +189,8 @@ def compile_quantized(
         If the network does not fit the arrays.
     """
     more = dict(report or {})
-    by_name = {layer.name: layer for layer in graph.layers}
-    drafts = cut(graph, lambda name: taker(by_name[name], list(arrays)))
-    chosen = {one: arrays.get(one, _default(engine(one)).params) for one, _ in drafts}
+    drafts = cut(graph, lambda layer: taker(layer, list(arrays)))
+    chosen = {kind: arrays.get(kind, _default(engine(kind)).params) for kind, _ in drafts}
     common_act_bits(engine(kind).arithmetic(params) for kind, params in chosen.items())
     handed: HandOver | None = None
     parts: list[Any] = []

@@ -213,7 +213,7 @@ class Engine(ABC, Generic[ParamsT, PartT]):
     @property
     def fields(self) -> dict[str, Field]:
         """All that can be set, by name."""
-        return {one.name: one for one in (*self.params.fields(), *self.options)}
+        return {found.name: found for found in (*self.params.fields(), *self.options)}
 
     @abstractmethod
     def arithmetic(self, params: ParamsT) -> Arithmetic:

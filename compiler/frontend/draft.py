@@ -13,11 +13,10 @@ from zeroskip.compiler.frontend.select import copies, grouped, selections
 from zeroskip.compiler.frontend.sharing import values_before
 from zeroskip.compiler.frontend.steps import Affine, Draft, Relu
 from zeroskip.compiler.ir.compute import shape_of
-from zeroskip.compiler.ir.graph import INPUT, FloatConv, FloatLinear, FloatNode, FloatPool
+from zeroskip.compiler.ir.graph import INPUT, FloatConv, FloatLinear, FloatNode, FloatPool, Shape
 
 __all__ = ["DraftGraph", "check_own"]
 
-Shape = tuple[int, int, int]
 
 _LARGEST_OWN = 8192
 """Most inputs of a Linear layer made for a step alone; its matrix is dense in memory."""

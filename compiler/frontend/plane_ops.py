@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.hints import hint
 from zeroskip.compiler.frontend.program import Node, Ref
-from zeroskip.compiler.ir.graph import FloatConv, FloatPool
+from zeroskip.compiler.ir.graph import FloatConv, FloatPool, Pair, Shape
 
 __all__ = [
     "ADAPTIVE",
@@ -41,9 +41,6 @@ ADAPTIVE: dict[str, Kind] = {
     "adaptive_max_pool2d": "max",
 }
 CONCATS = {"cat", "concat", "concatenate"}
-
-Pair = tuple[int, int]
-Shape = tuple[int, int, int]
 
 
 def convolution(node: Node, name: str, source: str, shape: Shape, number: ops.Number) -> FloatConv:

@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.frontend.moves import ZERO, Places, in_order
-from zeroskip.compiler.ir.graph import FloatConv
+from zeroskip.compiler.ir.graph import FloatConv, Shape
 
 __all__ = ["MOST_WEIGHTS", "copies", "grouped", "selections"]
 
-Shape = tuple[int, int, int]
 
 MOST_WEIGHTS = 1 << 24
 """Of a kernel that makes planes of a vector, most of which are zeros."""

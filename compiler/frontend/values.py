@@ -12,14 +12,12 @@ from zeroskip.compiler.frontend.hints import why_not_planes
 from zeroskip.compiler.frontend.moves import COPIES, MOVES, Places, in_order
 from zeroskip.compiler.frontend.program import Node
 from zeroskip.compiler.frontend.traced import Reader
-from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.ir.graph import INPUT, Shape
 
-__all__ = ["Shape", "Values", "View", "planes_of"]
+__all__ = ["Values", "View", "planes_of"]
 
 _MAYBE_VIEWS = ops.SAME | (MOVES - COPIES)
 """These may give their input's own memory, or a copy."""
-
-Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)

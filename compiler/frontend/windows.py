@@ -5,13 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from zeroskip.compiler.frontend.moves import ZERO, Places, in_order
-from zeroskip.compiler.ir.graph import FloatConv, FloatPool
+from zeroskip.compiler.ir.graph import FloatConv, FloatPool, Pair, Shape
 from zeroskip.compiler.ir.windows import divisors
 
 __all__ = ["pad_conv", "pad_pool", "padded_sides", "windows_of"]
 
-Pair = tuple[int, int]
-Shape = tuple[int, int, int]
 Sides = tuple[int, int, int, int]
 """Zeros above, below, to the left and to the right of a plane; negative: it is cut there."""
 

@@ -75,9 +75,9 @@ def unpack_layers(data: bytes, entries: Sequence[LayerEntry]) -> tuple[QuantLaye
         if codes are no sparse matrix.
     """
     expected = {
-        f"layer_{index}_{name}": one
+        f"layer_{index}_{name}": array
         for index, entry in enumerate(entries)
-        for name, one in entry.arrays().items()
+        for name, array in entry.arrays().items()
     }
     arrays = unpack_arrays(data, expected)
     layers: list[QuantLayer] = []

@@ -93,12 +93,12 @@ def check_target(target: Path, *, replace: bool) -> None:
     present = _present(target)
     if not present and not any(target.iterdir()):
         return
-    ours = _listed_files(target)
-    if ours is None:
+    listed = _listed_files(target)
+    if listed is None:
         raise ImageError(
             f"{target} exists and is not a zeroskip image: choose another folder or remove it"
         )
-    if foreign := sorted(present - ours - {MANIFEST}):
+    if foreign := sorted(present - listed - {MANIFEST}):
         raise ImageError(
             f"{target} cannot be replaced: {foreign[0]} is not part of the image, so move it first"
         )

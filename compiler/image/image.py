@@ -79,12 +79,13 @@ class Image:
     @property
     def in_frac(self) -> int:
         """Fraction bits of the input."""
-        return next(one.in_frac for one in self.graph.layers if INPUT in one.inputs)
+        return next(layer.in_frac for layer in self.graph.layers if INPUT in layer.inputs)
 
     @property
     def out_frac(self) -> int:
         """Fraction bits of the output."""
-        return next(one.out_frac for one in self.graph.layers if one.name in self.graph.outputs)
+        outputs = self.graph.outputs
+        return next(layer.out_frac for layer in self.graph.layers if layer.name in outputs)
 
     @cached_property
     def channel_orders(self) -> Mapping[str, Order]:
@@ -100,10 +101,10 @@ class Image:
     def links(self) -> tuple[Link, ...]:
         """Parts between which activations go without the host, if both are on one chip."""
         found: list[Link] = []
-        for number, (one, then) in enumerate(pairwise(self.parts)):
-            if then.graph.layers[0].inputs != one.graph.outputs:
+        for number, (part, then) in enumerate(pairwise(self.parts)):
+            if then.graph.layers[0].inputs != part.graph.outputs:
                 continue
-            handed = one.leaving()
+            handed = part.leaving()
             if handed is not None and then.takes(handed):
                 found.append(Link(number, handed))
         return tuple(found)
@@ -296,7 +297,7 @@ class _Draft:
         except InputError as error:
             raise ImageError(f"{root / MANIFEST} is damaged: {error}") from error
         self._raw = json.dumps(self._entry.content)
-        known = {one.name for one in fields(self._engine.params)}
+        known = {param.name for param in fields(self._engine.params)}
         if unknown := sorted(self._entry.params.keys() - known):
             raise ImageError(f"{self._where}.params.{unknown[0]}: there is no such parameter")
         self._params = self._read(
@@ -319,11 +320,11 @@ class _Draft:
                 raise ImageError(f"{here} must be of the network, not {name!r}")
             if not self._engine.takes(layers[name]):
                 raise ImageError(f"{here} must be of {self._engine.name}'s kinds, not {name!r}")
-        mine = sub_graph(graph, names)
-        if (order := [layer.name for layer in mine.layers]) != names:
+        part = sub_graph(graph, names)
+        if (order := [layer.name for layer in part.layers]) != names:
             raise ImageError(f"{here} must be {order}, each once and in order, not {names}")
         return self._read(
-            lambda: self._engine.restore(self._raw, mine, self._params, self._srams, self._file),
+            lambda: self._engine.restore(self._raw, part, self._params, self._srams, self._file),
             "content",
         )
 

@@ -15,12 +15,12 @@ from zeroskip.compiler.ir.graph import (
     FloatLinear,
     FloatNode,
     FloatPool,
+    Shape,
 )
 from zeroskip.compiler.ir.windows import convolve, divisors, maxima
 
 __all__ = ["check_range", "run_nodes", "shapes"]
 
-Shape = tuple[int, int, int]
 
 _LARGEST = 1e150
 """Outputs beyond this, squared and added up, would overflow float64."""
@@ -79,8 +79,8 @@ def shape_of(node: FloatNode, inputs: Sequence[Shape]) -> Shape:
     elif isinstance(node, FloatPool):
         out = (channels, *node.out_size)
     elif isinstance(node, FloatConcat):
-        out = (sum(one[0] for one in inputs), height, width)
-        if len({one[1:] for one in inputs}) > 1:
+        out = (sum(shape[0] for shape in inputs), height, width)
+        if len({shape[1:] for shape in inputs}) > 1:
             raise CompileError(
                 f"layer {node.name!r} puts planes of different sizes side by side: {inputs}"
             )
@@ -112,16 +112,16 @@ def run_nodes(
         As :func:`shapes`; or if a number overflows float64.
     """
     sizes = shapes(graph)
-    last = {name: at for at, node in enumerate(graph.nodes) for name in node.inputs}
+    last = {name: number for number, node in enumerate(graph.nodes) for name in node.inputs}
     tensors = {INPUT: x}
-    for at, node in enumerate(graph.nodes):
+    for number, node in enumerate(graph.nodes):
         inputs = [tensors[name] for name in node.inputs]
         with np.errstate(all="ignore"):
             y = _run(node, inputs, sizes[node.name])
         check_range(node.name, y)
         tensors[node.name] = y
         for name in set(node.inputs):
-            if last[name] == at:
+            if last[name] == number:
                 del tensors[name]
         yield node, y
 

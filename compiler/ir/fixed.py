@@ -96,15 +96,15 @@ def layer_results(
     if inputs.ndim != 4 or inputs.shape[1:] != graph.input_shape:
         shape = ", ".join(["samples", *map(str, graph.input_shape)])
         raise ValueError(f"inputs must be ({shape}), not {inputs.shape}")
-    last = {name: at for at, layer in enumerate(graph.layers) for name in layer.inputs}
+    last = {name: number for number, layer in enumerate(graph.layers) for name in layer.inputs}
     tensors = {INPUT: inputs}
-    for at, layer in enumerate(graph.layers):
+    for number, layer in enumerate(graph.layers):
         x = concatenate(tensors, layer.inputs)
         bits = acc_bits if isinstance(acc_bits, int) else acc_bits[layer.name]
         output, saturated = run_layer(layer, x, acc_bits=bits, act_bits=act_bits)
         tensors[layer.name] = output
         for name in layer.inputs:
-            if last[name] == at:
+            if last[name] == number:
                 tensors.pop(name, None)
         yield LayerResult(layer, output, saturated)
 

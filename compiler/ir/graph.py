@@ -18,14 +18,22 @@ __all__ = [
     "FloatLinear",
     "FloatNode",
     "FloatPool",
+    "Pair",
     "QuantConv",
     "QuantGraph",
     "QuantLayer",
     "QuantLinear",
+    "Shape",
     "dense_macs",
     "linear_chain",
     "nonzero_weights",
 ]
+
+Pair = tuple[int, int]
+"""Down, across."""
+
+Shape = tuple[int, int, int]
+"""(C, H, W) of a tensor."""
 
 INPUT = "input"
 """Name of the tensor that is the network's input; no node has it."""
@@ -55,21 +63,21 @@ class FloatConv:
     inputs: tuple[str]
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
+    stride: Pair
+    padding: Pair
     groups: int
     relu: bool
     folded: tuple[str, ...] = ()
-    after: tuple[int, int] | None = None
+    after: Pair | None = None
     values: int | None = None
-    dilation: tuple[int, int] = (1, 1)
+    dilation: Pair = (1, 1)
 
     @property
     def padded(self) -> bool:
         """Whether a window can reach beyond the plane."""
         return max(*self.padding, *(self.after or ())) > 0
 
-    def places(self, plane: tuple[int, int]) -> tuple[int, int]:
+    def places(self, plane: Pair) -> Pair:
         """Return how many places the kernel has in a padded plane: rows and columns of outputs."""
         down, across = (
             (size + before + behind - width) // step + 1
@@ -103,10 +111,10 @@ class FloatPool:
     name: str
     inputs: tuple[str]
     kind: Literal["max", "avg"]
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    out_size: tuple[int, int]
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    out_size: Pair
     count_include_pad: bool = True
     relu: bool = False
     divisor: int | None = None
@@ -156,7 +164,7 @@ class FloatLinear:
     values: int | None = None
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> Pair:
         """Rows and columns."""
         return self.weight.shape[0], self.weight.shape[1]
 
@@ -177,7 +185,7 @@ class FloatGraph:
         same order; None: it is the same.
     """
 
-    input_shape: tuple[int, int, int]
+    input_shape: Shape
     nodes: tuple[FloatNode, ...]
     output: str
     sample_shape: tuple[int, ...] | None = None
@@ -232,13 +240,13 @@ class QuantConv:
     name: str
     kind: Literal["conv", "max", "avg", "add"]
     inputs: tuple[str, ...]
-    in_shape: tuple[int, int, int]
-    out_shape: tuple[int, int, int]
+    in_shape: Shape
+    out_shape: Shape
     weight: NDArray[np.int64]
     codebook: NDArray[np.int64] | None
     bias: NDArray[np.int64]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
+    stride: Pair
+    padding: Pair
     groups: int
     relu: bool
     op: Literal["add", "max"]
@@ -247,10 +255,10 @@ class QuantConv:
     weight_frac: int
     out_frac: int
     areas: tuple[Area, ...] = ()
-    dilation: tuple[int, int] = (1, 1)
+    dilation: Pair = (1, 1)
 
     @property
-    def kernel(self) -> tuple[int, int]:
+    def kernel(self) -> Pair:
         """Rows and columns of the kernel without the holes of its dilation."""
         rows, columns = self.weight.shape[2:]
         down, across = self.dilation
@@ -289,7 +297,7 @@ class QuantLinear:
 
     name: str
     inputs: tuple[str, ...]
-    in_shape: tuple[int, int, int]
+    in_shape: Shape
     codes: csc_array
     codebook: NDArray[np.int64]
     bias: NDArray[np.int64]
@@ -299,12 +307,12 @@ class QuantLinear:
     out_frac: int
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> Pair:
         """Rows and columns."""
         return self.bias.size, self.codes.indptr.size - 1
 
     @property
-    def out_shape(self) -> tuple[int, int, int]:
+    def out_shape(self) -> Shape:
         """(rows, 1, 1)."""
         return self.bias.size, 1, 1
 
@@ -340,18 +348,18 @@ class QuantGraph(Generic[LayerT]):
     sources : name and shape of tensors that are made elsewhere; a whole network has none.
     """
 
-    input_shape: tuple[int, int, int]
+    input_shape: Shape
     layers: tuple[LayerT, ...]
     outputs: tuple[str, ...]
     sample_shape: tuple[int, ...] | None = None
-    sources: tuple[tuple[str, tuple[int, int, int]], ...] = ()
+    sources: tuple[tuple[str, Shape], ...] = ()
 
     @property
-    def given(self) -> dict[str, tuple[int, int, int]]:
+    def given(self) -> dict[str, Shape]:
         """Shapes (C, H, W) of the tensors that no layer makes, by name."""
         return {INPUT: self.input_shape, **dict(self.sources)}
 
-    def shape(self, tensor: str) -> tuple[int, int, int]:
+    def shape(self, tensor: str) -> Shape:
         """Shape (C, H, W) of a tensor.
 
         Raises
@@ -359,7 +367,7 @@ class QuantGraph(Generic[LayerT]):
         KeyError
             If there is no such tensor.
         """
-        return (self.given | {one.name: one.out_shape for one in self.layers})[tensor]
+        return (self.given | {layer.name: layer.out_shape for layer in self.layers})[tensor]
 
 
 def dense_macs(layer: QuantLayer) -> int:

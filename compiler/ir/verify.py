@@ -18,11 +18,11 @@ from zeroskip.compiler.ir.graph import (
     QuantGraph,
     QuantLayer,
     QuantLinear,
+    Shape,
 )
 
 __all__ = ["check_layer", "check_range", "verify_graph"]
 
-Shape = tuple[int, int, int]
 _WORD_BITS = 64
 
 

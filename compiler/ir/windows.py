@@ -6,12 +6,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from zeroskip.compiler.ir.graph import FloatPool
+from zeroskip.compiler.ir.graph import FloatPool, Pair
 
-__all__ = ["Pair", "convolve", "divisors", "elements", "maxima"]
+__all__ = ["convolve", "divisors", "elements", "maxima"]
 
-Pair = tuple[int, int]
-"""Down, across."""
 
 _Number = TypeVar("_Number", np.float64, np.int64, np.uint64)
 

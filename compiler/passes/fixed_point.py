@@ -134,7 +134,7 @@ def _plain(x: Any) -> Any:
     """Turn tensors into what NumPy reads: whatever their device, gradient or floating type."""
     if isinstance(x, list | tuple):
         # Lists of numbers stay as they are.
-        return [_plain(one) for one in x] if any(map(_is_tensor, x)) else x
+        return [_plain(value) for value in x] if any(map(_is_tensor, x)) else x
     if not _is_tensor(x):
         return x
     values = x.detach().cpu()

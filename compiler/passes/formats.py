@@ -103,7 +103,8 @@ def _same_format(lowered: Lowered) -> dict[str, str]:
         return name
 
     together: list[Sequence[str]] = [layer.inputs for layer in lowered.layers]
-    together += [(one.name, *one.inputs) for one in lowered.layers if one.op == "max"]
+    maxima = [layer for layer in lowered.layers if layer.op == "max"]
+    together += [(layer.name, *layer.inputs) for layer in maxima]
     for first, *others in [*together, lowered.outputs]:
         for other in others:
             leader[find(other)] = find(first)

@@ -22,15 +22,15 @@ from zeroskip.compiler.ir.graph import (
     FloatGraph,
     FloatLinear,
     FloatPool,
+    Pair,
+    Shape,
 )
-from zeroskip.compiler.ir.windows import Pair, divisors, elements
+from zeroskip.compiler.ir.windows import divisors, elements
 from zeroskip.compiler.passes.areas import Divided, divided_areas
 from zeroskip.compiler.passes.overflow import Products
 from zeroskip.compiler.passes.share import SharedWeights
 
 __all__ = ["Lowered", "LoweredLayer", "lower"]
-
-Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -154,7 +154,7 @@ class _Builder:
             elif isinstance(node, FloatPool):
                 layer = self._pool(node)
             elif node.name in self._hosts:
-                layer = self._sum(node, self._hosts[node.name])
+                layer = self._convolution(self._hosts[node.name], node)
             else:
                 layer = self._addition(node)
             layers.append(layer)
@@ -208,18 +208,23 @@ class _Builder:
             **fields,
         )
 
-    def _convolution(self, node: FloatConv) -> LoweredLayer:
+    def _convolution(self, conv: FloatConv, add: FloatAdd | None = None) -> LoweredLayer:
+        """Return a convolution, which for ``add`` also adds a tensor, as more input channels."""
+        more = () if add is None else (name for name in add.inputs if name != conv.name)
+        node = add or conv
         return self._layer(
             node.name,
-            node.inputs,
+            (*conv.inputs, *more),
+            name=conv.name,
             kind="conv",
-            weights=self._weights[node.name],
-            bias=node.bias,
-            stride=node.stride,
-            padding=node.padding,
-            groups=node.groups,
+            weights=self._weights[conv.name],
+            bias=conv.bias,
+            stride=conv.stride,
+            padding=conv.padding,
+            groups=conv.groups,
             relu=node.relu,
-            dilation=node.dilation,
+            identity=add is not None,
+            dilation=conv.dilation,
         )
 
     def _linear(self, node: FloatLinear) -> LoweredLayer:
@@ -238,7 +243,7 @@ class _Builder:
         if node.kind == "avg":
             size = plane[0], plane[1]
             areas = divided_areas(divisors(node, size), elements(node, size))
-            count = max(areas, key=lambda one: one.height * one.width).divisor
+            count = max(areas, key=lambda area: area.height * area.width).divisor
         ones = np.ones((channels, 1, *node.kernel), np.uint8)
         return self._layer(
             node.name,
@@ -252,23 +257,6 @@ class _Builder:
             relu=node.relu,
             op="max" if node.kind == "max" else "add",
             areas=areas if len(areas) > 1 else (),
-        )
-
-    def _sum(self, node: FloatAdd, host: FloatConv) -> LoweredLayer:
-        """Return a convolution that also adds a tensor, as more input channels."""
-        other = node.inputs[1] if node.inputs[0] == host.name else node.inputs[0]
-        return self._layer(
-            node.name,
-            (*host.inputs, other),
-            name=host.name,
-            kind="conv",
-            weights=self._weights[host.name],
-            bias=host.bias,
-            stride=host.stride,
-            padding=host.padding,
-            relu=node.relu,
-            identity=True,
-            dilation=host.dilation,
         )
 
     def _addition(self, node: FloatAdd) -> LoweredLayer:

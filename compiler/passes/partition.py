@@ -22,8 +22,8 @@ def by_engine(arrays: Arrays) -> dict[str, FreeParams]:
     InputError
         If something is no parameters of an engine, or two are of one engine.
     """
-    kinds = {one.params: name for name, one in engines().items()}
-    found: dict[str, FreeParams] = {}
+    kinds = {found.params: name for name, found in engines().items()}
+    given: dict[str, FreeParams] = {}
     for array in arrays if isinstance(arrays, Sequence) else [arrays]:
         free = array if isinstance(array, FreeParams) else FreeParams(array)
         name = kinds.get(type(free.params))
@@ -33,10 +33,10 @@ def by_engine(arrays: Arrays) -> dict[str, FreeParams]:
                 f"arrays must be parameters of engines ({known}), not a "
                 f"{type(free.params).__name__}"
             )
-        if name in found:
+        if name in given:
             raise InputError(f"arrays must have one of each engine, but has two for {name}")
-        found[name] = free
-    return found
+        given[name] = free
+    return given
 
 
 def default_params(name: str) -> FreeParams:

@@ -1,7 +1,6 @@
 """Cut a network into parts, each for one array, in the order in which they run."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 from zeroskip.compiler.engine import engine
@@ -10,16 +9,8 @@ from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLayer
 __all__ = ["cut", "sub_graph"]
 
 
-@dataclass
-class _Draft:
-    """A part under construction."""
-
-    engine: str
-    layers: list[QuantLayer] = field(default_factory=list)
-
-
 def cut(
-    graph: QuantGraph[QuantLayer], engine_of: Mapping[str, str] | Callable[[str], str]
+    graph: QuantGraph[QuantLayer], engine_of: Callable[[QuantLayer], str]
 ) -> list[tuple[str, QuantGraph[Any]]]:
     """Cut a network into parts: names of engines, and what each computes.
 
@@ -29,24 +20,21 @@ def cut(
     Parameters
     ----------
     graph : the network.
-    engine_of : by layer, its engine.
+    engine_of : returns a layer's engine.
     """
-    find = engine_of if callable(engine_of) else engine_of.__getitem__
-    drafts: list[_Draft] = []
+    drafts: list[tuple[str, list[QuantLayer]]] = []
     made: dict[str, int] = {}
     for layer in graph.layers:
-        name = find(layer.name)
+        name = engine_of(layer)
         ready = max((made.get(tensor, -1) for tensor in layer.inputs), default=-1)
-        place = next((at for at in reversed(range(len(drafts))) if drafts[at].engine == name), -1)
-        joined = place >= max(ready, 0) and engine(name).joins(
-            graph, drafts[place].layers[-1], layer
-        )
+        place = max((n for n, (owner, _) in enumerate(drafts) if owner == name), default=-1)
+        joined = place >= max(ready, 0) and engine(name).joins(graph, drafts[place][1][-1], layer)
         if not joined:
             place = len(drafts)
-            drafts.append(_Draft(name))
-        drafts[place].layers.append(layer)
+            drafts.append((name, []))
+        drafts[place][1].append(layer)
         made[layer.name] = place
-    return [(one.engine, sub_graph(graph, [layer.name for layer in one.layers])) for one in drafts]
+    return [(name, sub_graph(graph, [layer.name for layer in part])) for name, part in drafts]
 
 
 def sub_graph(graph: QuantGraph[QuantLayer], names: list[str]) -> QuantGraph[Any]:

@@ -179,7 +179,7 @@ def _conv(layer: LoweredLayer, rounded: Rounded, in_frac: int, *, signed_input: 
     if layer.identity:
         depth, _, *kernel = weight.shape
         ones = np.zeros((depth, depth, *kernel), np.int64)
-        ones[range(depth), range(depth), layer.padding[0], layer.padding[1]] = rounded.one
+        ones[range(depth), range(depth), layer.padding[0], layer.padding[1]] = rounded.unit
         weight = np.concatenate([weight, ones], axis=1)
     assert layer.kind != "linear"
     return QuantConv(

@@ -121,12 +121,13 @@ class QuantReport:
     @property
     def densities(self) -> dict[str, float]:
         """Share of every tensor, by name, that is not 0; nothing if not computed."""
-        known = {INPUT: self.input_density} | {one.name: one.out_density for one in self.layers}
+        known = {INPUT: self.input_density}
+        known |= {layer.name: layer.out_density for layer in self.layers}
         return {name: density for name, density in known.items() if density is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON has it."""
-        fields = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del fields["activity"]
         layers = [dataclasses.asdict(layer) for layer in self.layers]
         return {**fields, "layers": layers, "warnings": list(self.warnings)}
@@ -156,7 +157,7 @@ def layer_report(
     if lowered.areas:
         numbers = np.array([area.weight for area in rounded.areas])
         exact = 1.0 / np.array([area.divisor for area in lowered.areas])
-    different = np.unique(np.append(numbers, rounded.one))
+    different = np.unique(np.append(numbers, rounded.unit))
     error = np.abs(dequantize(numbers, rounded.weight_frac) - exact).max(initial=0.0)
     nnz = kept + lowered.identity * layer.out_shape[0]
     ends = [limits[name] for name in layer.inputs]

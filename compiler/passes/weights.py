@@ -34,7 +34,7 @@ class Rounded:
     Parameters
     ----------
     values : (n,) int64, of each shared value.
-    one : the weight of an identity; 0 if there is none.
+    unit : the weight of an identity; 0 if there is none.
     codebook : (n,) int64 with every weight, 0 first; None if weights are stored as they are.
     bias : (K,) int64.
     weight_frac : fraction bits of the weights.
@@ -45,7 +45,7 @@ class Rounded:
     """
 
     values: NDArray[np.int64]
-    one: int
+    unit: int
     codebook: NDArray[np.int64] | None
     bias: NDArray[np.int64]
     weight_frac: int
@@ -107,14 +107,14 @@ def round_weights(
             break
         # Halves go to the even neighbour.
         values = np.rint(np.ldexp(shared, frac)).astype(np.int64)
-        one = 1 << frac if layer.identity else 0
+        unit = 1 << frac if layer.identity else 0
         areas = _areas(layer, frac)
-        if (values.size and not (values.any() or one)) or not all(made.weight for made in areas):
+        if (values.size and not (values.any() or unit)) or not all(made.weight for made in areas):
             break
-        codebook = _codebook(np.append(values, one), a.max_values)
+        codebook = _codebook(np.append(values, unit), a.max_values)
         # Without a codebook, weights are stored plain.
         least, most = limits(a.weight_bits if codebook is not None else a.plain_bits)
-        largest = max([one, int(values.max(initial=0)), *(made.weight for made in areas)])
+        largest = max([unit, int(values.max(initial=0)), *(made.weight for made in areas)])
         if values.min(initial=0) < least or largest > most:
             continue
         # Outputs cannot be finer than the accumulator.
@@ -126,7 +126,7 @@ def round_weights(
             why = too_large_bias(layer.bias, a.acc_bits)
             continue
         steps = bias.astype(np.int64)
-        low, high = bound_sums(*_products(layer, values, one, areas), in_limits)
+        low, high = bound_sums(*_products(layer, values, unit, areas), in_limits)
         # Python integers: int64 holds not every sum with every bias.
         added = steps.astype(object) + ((1 << shift) >> 1)
         ends = int((low + added).min()), int((high + added).max())
@@ -134,7 +134,7 @@ def round_weights(
         if reach.bits > a.acc_bits:
             why = (
                 f"its sums could need {reach.bits} bits even with weights of at most "
-                f"{max(one, np.abs(values).max(initial=0))} steps, and accumulators have acc_bits "
+                f"{max(unit, np.abs(values).max(initial=0))} steps, and accumulators have acc_bits "
                 f"= {a.acc_bits}"
             )
             continue
@@ -143,7 +143,7 @@ def round_weights(
         found.append(
             Rounded(
                 values=values,
-                one=one,
+                unit=unit,
                 codebook=codebook,
                 bias=steps,
                 weight_frac=frac,
@@ -168,7 +168,7 @@ def _maximum(layer: LoweredLayer, in_frac: int, in_limits: NDArray[np.int64]) ->
     low, high = int(in_limits[:, 0].min()), int(in_limits[:, 1].max())
     return Rounded(
         values=np.ones(1, np.int64),
-        one=0,
+        unit=0,
         codebook=np.array([0, 1]),
         bias=np.zeros(layer.bias.shape, np.int64),
         weight_frac=0,
@@ -193,7 +193,7 @@ def _areas(layer: LoweredLayer, frac: int) -> tuple[Area, ...]:
 
 
 def _products(
-    layer: LoweredLayer, values: NDArray[np.int64], one: int, areas: tuple[Area, ...]
+    layer: LoweredLayer, values: NDArray[np.int64], unit: int, areas: tuple[Area, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return positive and negative weights of each output and tensor, see :func:`.bound_sums`."""
     outputs = np.arange(layer.out_shape[0])
@@ -206,8 +206,8 @@ def _products(
         positive[outputs, sources] = max(made.weight * area.elements for made, area in pairs)
         return positive, np.zeros_like(positive)
     positive, negative = layer.products.sums(values)
-    if one:
-        positive[outputs, sources] += one
+    if unit:
+        positive[outputs, sources] += unit
     return positive, negative
 
 
