@@ -12,8 +12,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tests.support.prove import prove
-from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.eie.row_pack import RowPack
+from zeroskip.hw.common.row_pack import RowPack
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.plane_load import PlaneLoad
 from zeroskip.hw.scnn.plane_read import PlaneRead
@@ -34,7 +33,7 @@ P = ScnnParams(
     code_bits=2,
     weight_bits=2,
 )
-E = EieParams(num_pes=3, act_bits=2)
+LANES, BITS = 3, 2
 
 
 def _taken_back(m: Module, port: Any, payload: Any) -> Signal:
@@ -162,9 +161,9 @@ class WatchedPack(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.dut = dut = RowPack(E)
+        m.submodules.dut = dut = RowPack(BITS, LANES)
         sent, left = Signal(), Signal()
-        lane, place = Signal(range(E.num_pes)), Signal(range(E.num_pes), init=self._shift)
+        lane, place = Signal(range(LANES)), Signal(range(LANES), init=self._shift)
         marked = self.mark & ~sent
         m.d.comb += [
             dut.i.payload.value.eq(marked),
@@ -173,11 +172,11 @@ class WatchedPack(wiring.Component):
             dut.o.ready.eq(self.ready),
         ]
         with m.If(self.valid & dut.i.ready):
-            m.d.sync += place.eq(Mux(self.last | (place == E.num_pes - 1), 0, place + 1))
+            m.d.sync += place.eq(Mux(self.last | (place == LANES - 1), 0, place + 1))
             with m.If(marked):
                 m.d.sync += [sent.eq(1), lane.eq(place)]
         leaves = dut.o.valid & self.ready & (dut.o.payload != 0)
-        right = sent & ~left & (dut.o.payload == 1 << lane * E.act_bits)
+        right = sent & ~left & (dut.o.payload == 1 << lane * BITS)
         with m.If(leaves):
             m.d.sync += left.eq(1)
         changed = _taken_back(m, dut.o, dut.o.payload)

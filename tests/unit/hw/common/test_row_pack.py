@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
+from zeroskip.hw.common.row_pack import RowPack
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.eie.row_pack import RowPack
 from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
 
 
@@ -24,7 +24,7 @@ def rows_of(values: list[int], p: EieParams) -> list[int]:
 @pytest.mark.parametrize(("longest_in", "longest_out"), [(0, 0), (3, 0), (0, 3), (3, 3)])
 def test_gathers_rows_in_order(num_pes: int, longest_in: int, longest_out: int) -> None:
     p = EieParams(num_pes=num_pes)
-    dut = RowPack(p)
+    dut = RowPack(p.act_bits, p.num_pes)
     rng = random.Random(num_pes)
     # Planes of all lengths in line, so that a row's end and a plane's coincide, too.
     planes = [[rng.randint(-(1 << 15), (1 << 15) - 1) for _ in range(n)] for n in range(1, 20)]
@@ -48,7 +48,7 @@ def test_gathers_rows_in_order(num_pes: int, longest_in: int, longest_out: int) 
 
 def test_takes_a_value_a_cycle() -> None:
     p = EieParams(num_pes=4)
-    dut = RowPack(p)
+    dut = RowPack(p.act_bits, p.num_pes)
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.o.ready, 1)
