@@ -236,7 +236,7 @@ def draw_commands(
     kinds: list[tuple[int, Any]] = [
         (6, lambda: start),
         (4, lambda: kept),
-        (2, lambda: control(rng.randrange(16))),
+        (2, lambda: control(rng.randrange(32))),
         (1, lambda: control(Command.CLEAR)),
         (3, lambda: counters),
         (3, lambda: counters + kept + result()),

@@ -175,28 +175,29 @@ class ScnnModel(ArrayModel):
     def run(self) -> None:
         words = np.array(self.held(Space.PROGRAM, 0, 0, DESCRIPTOR_WORDS), np.uint64)[:, None]
         (fields,) = read_descriptors(words, descriptor_layout(P), DESCRIPTOR_WORDS)
-        network = self.networks[fields["groups"] - 1]
+        network = self.networks[fields.groups - 1]
         codebook = self.held(Space.CODEBOOK, 0, 0, P.num_codes)
         biases = [
-            signed(word, P.acc_bits) - (1 << fields["shift"]) // 2
+            signed(word, P.acc_bits) - (1 << fields.shift) // 2
             for word in self.held(Space.BIAS, 0, 0, network.channels)
         ]
         weights = [signed(word, P.weight_bits) for word in codebook]
         graph = network.graph(np.array(weights), np.array(biases))
         x = self.input(network)
-        if fields["wipe"]:
+        if fields.wipe:
             self.clear_sums()
-        destination = 1 - self.source if fields["drain"] else None
-        y = self.compute(graph, x, drain=bool(fields["drain"]))
-        self.source ^= fields["swap"]
+        destination = 1 - self.source if fields.drain else None
+        y = self.compute(graph, x, drain=bool(fields.drain))
+        self.source ^= fields.swap
         self.store(network, y, destination)
         descriptor = replace(
-            network.run.program[0], **{n: bool(fields[n]) for n in ("wipe", "drain", "swap")}
+            network.run.program[0],
+            **{n: bool(getattr(fields, n)) for n in ("wipe", "drain", "swap")},
         )
         run = replace(
             network.run,
             program=(descriptor,),
-            outputs=network.run.outputs if fields["drain"] else (None,),
+            outputs=network.run.outputs if fields.drain else (None,),
         )
         tensors = {INPUT: np.ones(network.layer.in_shape, np.int64) if x is None else x}
         tensors[network.layer.name] = tensors[INPUT] if y is None else y
