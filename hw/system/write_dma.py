@@ -66,7 +66,9 @@ class WriteDma(wiring.Component):
         wiring.connect(m, wiring.flipped(self.request), bursts.i)
 
         # The next burst goes into the registers of `axi.aw`, the next beat into those of `axi.w`.
-        send, take, last = Signal(), Signal(), Signal()
+        send = Signal()
+        take = Signal()
+        last = Signal()
         number = Signal(8)
         m.d.comb += [
             bursts.o.ready.eq((~aw.valid | aw.ready) & lengths.i.ready & answers.i.ready),
@@ -95,7 +97,9 @@ class WriteDma(wiring.Component):
         with m.Elif(w.ready):
             m.d.sync += w.valid.eq(0)
 
-        failed, final, bad = Signal(), Signal(), Signal()
+        failed = Signal()
+        final = Signal()
+        bad = Signal()
         m.d.comb += [
             b.ready.eq(1),
             answers.o.ready.eq(b.valid),

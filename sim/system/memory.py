@@ -173,12 +173,15 @@ class MemoryModel(wiring.Component):
     def _draw(self, m: Module) -> tuple[Signal, Value]:
         """Draw which channels are stalled; return that, and whether it is a beat's turn."""
         # Marsaglia's xorshift of 64 bits: a number a cycle, a byte of it for each channel.
-        number, first, second = Signal(64, init=1), Signal(64), Signal(64)
+        number = Signal(64, init=1)
+        first = Signal(64)
+        second = Signal(64)
         stalled = Signal(len(Channel))
         for channel in Channel:
             drawn = number.word_select(int(channel), 8)
             m.d.comb += stalled[channel].eq(drawn < self.settings.stall)
-        share, total = Signal(range(FULL_RATE)), Signal(range(2 * FULL_RATE))
+        share = Signal(range(FULL_RATE))
+        total = Signal(range(2 * FULL_RATE))
         m.d.comb += [
             first.eq(number ^ (number << 13)),
             second.eq(first ^ (first >> 7)),
@@ -194,7 +197,9 @@ class MemoryModel(wiring.Component):
         p, ar, r = self._p, self.read.ar, self.read.r
         m.submodules.reads = reads = Queue(_waiting(address_layout(p)), BURSTS)
         head = reads.o.payload
-        number, give, last = Signal(8), Signal(), Signal()
+        number = Signal(8)
+        give = Signal()
+        last = Signal()
         beat = Signal(p.addr_bits)
         m.d.comb += [
             ar.ready.eq(reads.i.ready & ~stalled[Channel.AR]),
@@ -233,11 +238,15 @@ class MemoryModel(wiring.Component):
         m.submodules.writes = writes = Queue(address_layout(p), BURSTS)
         m.submodules.answers = answers = Queue(_waiting(Response), BURSTS)
         head = writes.o.payload
-        number, take, last = Signal(8), Signal(), Signal()
+        number = Signal(8)
+        take = Signal()
+        last = Signal()
         beat = Signal(p.addr_bits)
         # Answers are two bits, and the worst of a burst has all that were set.
-        response, worst = Signal(2), Signal(2)
-        unanswered, give = Signal(range(BURSTS + 1)), Signal()
+        response = Signal(2)
+        worst = Signal(2)
+        unanswered = Signal(range(BURSTS + 1))
+        give = Signal()
         m.d.comb += [
             aw.ready.eq((unanswered != BURSTS) & ~stalled[Channel.AW]),
             writes.i.valid.eq(aw.valid & aw.ready),
