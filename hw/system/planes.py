@@ -83,8 +83,8 @@ class PlaneOut(wiring.Component):
 
     Members
     -------
-    start, rows : In, a plane is asked for, of as many rows; only once the rows of the one before
-        have been taken.
+    start, rows : In, a plane is asked for, of as many rows, at least one; only once the rows of the
+        one before have been taken.
     go : Out, begin to read it.
     reading : In, it is being read; from the cycle after ``go``.
     i : ``In(stream(plane_value_layout))``, values.

@@ -16,6 +16,7 @@ from zeroskip.hw.common.row_pack import RowPack
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.plane_load import PlaneLoad
 from zeroskip.hw.scnn.plane_read import PlaneRead
+from zeroskip.hw.system.planes import PlaneIn, PlaneOut
 
 pytest.importorskip("pyosys")
 
@@ -184,7 +185,117 @@ class WatchedPack(wiring.Component):
         return m
 
 
-@pytest.mark.parametrize("design", [WatchedLoad, WatchedRead, WatchedPack])
+class WatchedIn(wiring.Component):
+    """What cuts rows into values.
+
+    Members
+    -------
+    start, rows, whole, row, valid, ready : In, left open; a plane begins only between planes, and
+        wants values from the next cycle on until it is whole.
+    bad : Out, a value was taken back or changed, or rows or values wait for what does not come.
+    """
+
+    start: Signal
+    rows: Signal
+    whole: Signal
+    row: Signal
+    valid: Signal
+    ready: Signal
+    bad: Signal
+
+    def __init__(self) -> None:
+        super().__init__({
+            **{name: In(1) for name in ("start", "whole", "valid", "ready")},
+            "rows": In(2),
+            "row": In(LANES * BITS),
+            "bad": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.dut = dut = PlaneIn(BITS, LANES)
+        wanted = Signal()
+        begins = self.start & ~dut.busy & ~wanted
+        taken = dut.o.valid & dut.o.ready
+        with m.If(taken & self.whole):
+            m.d.sync += wanted.eq(0)
+        with m.If(begins):
+            m.d.sync += wanted.eq(1)
+        m.d.comb += [
+            dut.start.eq(begins),
+            dut.rows.eq(self.rows),
+            dut.wanted.eq(wanted),
+            dut.i.payload.eq(self.row),
+            dut.i.valid.eq(self.valid),
+            dut.o.ready.eq(self.ready),
+        ]
+        # With a value and a row offered or taken on both sides, something always goes on.
+        stuck = wanted & self.ready & ~taken & ~dut.i.ready
+        stuck |= dut.busy & ~wanted & ~dut.i.ready
+        m.d.comb += self.bad.eq(_taken_back(m, dut.o, dut.o.payload) | stuck)
+        return m
+
+
+class WatchedOut(wiring.Component):
+    """What packs values of a plane to rows.
+
+    Members
+    -------
+    start, rows, value, valid, last, ready : In, left open; there are values only while a plane is
+        read, and rows, at least one, are asked for only once those before have been taken.
+    bad : Out, a row was taken back or changed, is one too many, or is not there though the plane
+        has ended.
+    """
+
+    start: Signal
+    rows: Signal
+    value: Signal
+    valid: Signal
+    last: Signal
+    ready: Signal
+    bad: Signal
+
+    def __init__(self) -> None:
+        super().__init__({
+            **{name: In(1) for name in ("start", "valid", "last", "ready")},
+            "rows": In(2),
+            "value": In(P.act_bits),
+            "bad": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.dut = dut = PlaneOut(P, LANES)
+        reading, left, asked, again = Signal(), Signal(2), Signal(), Signal()
+        begins = self.start & (left == 0) & (self.rows != 0)
+        taken = dut.o.valid & self.ready
+        with m.If(begins):
+            m.d.sync += [left.eq(self.rows), asked.eq(1)]
+        with m.Elif(taken):
+            m.d.sync += left.eq(left - 1)
+        with m.If(dut.go):
+            m.d.sync += [reading.eq(1), asked.eq(0)]
+        with m.If(dut.i.valid & dut.i.ready & self.last):
+            m.d.sync += reading.eq(0)
+        # What the plane before has left is thrown away in a cycle, or goes with its last row.
+        m.d.sync += again.eq(asked & ~reading)
+        m.d.comb += [
+            dut.start.eq(begins),
+            dut.rows.eq(self.rows),
+            dut.reading.eq(reading),
+            dut.i.payload.value.eq(self.value),
+            dut.i.payload.last.eq(self.last),
+            dut.i.valid.eq(self.valid & reading),
+            dut.o.ready.eq(self.ready),
+        ]
+        missing = (left != 0) & ~asked & ~reading & ~dut.o.valid
+        late = again & asked & ~reading & ~dut.go
+        changed = _taken_back(m, dut.o, dut.o.payload)
+        m.d.comb += self.bad.eq(changed | (dut.o.valid & (left == 0)) | missing | late)
+        return m
+
+
+@pytest.mark.parametrize("design", [WatchedLoad, WatchedRead, WatchedPack, WatchedIn, WatchedOut])
 def test_offers_hold(design: type[wiring.Component], tmp_path: Path) -> None:
     answer = prove(design(), tmp_path)
     assert "Property proved." in answer, answer[-2000:]

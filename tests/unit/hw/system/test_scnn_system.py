@@ -18,7 +18,7 @@ from zeroskip.hw.common.formats import pack
 from zeroskip.hw.scnn import formats as scnn
 from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.pe import ScnnPe
-from zeroskip.hw.system.formats import Wait, word_bytes
+from zeroskip.hw.system.formats import Error, Wait, word_bytes
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.registers import Register, State
 from zeroskip.hw.system.scnn import PLANES, ScnnSystem, plane_words, scnn_engine, scnn_lanes
@@ -91,9 +91,22 @@ def inference(number: int, given: int, taken: int) -> list[Fields]:
 
 
 def run(
-    seed: int, p: SystemParams, busy: float, latency: int, more_in: int = 0, more_out: int = 0
+    seed: int,
+    p: SystemParams,
+    busy: float,
+    latency: int,
+    more_in: int = 0,
+    more_out: int = 0,
+    fails: int | None = None,
 ) -> None:
-    """Start a setup and three inferences at once; ``more`` rows than planes have, or fewer."""
+    """Start a setup and three inferences at once.
+
+    Parameters
+    ----------
+    seed, p, busy, latency : of the memory.
+    more_in, more_out : rows that planes do not have, or fewer.
+    fails : memory answers the read of this inference's input with an error.
+    """
     rng = np.random.default_rng(seed)
     channels = int(rng.integers(1, 3))
     network = scnn_model.draw_network(rng, channels)
@@ -101,6 +114,8 @@ def run(
     memory = Dram(p, seed, busy=busy, latency=latency)
     layout = network.run.loads[0].layout
     lists = [setup(memory, network)]
+    if fails is not None:
+        memory.bad = frozenset([PLANE_AREA + 0x400 * fails])
     expected: list[list[int]] = []
     for number in range(3):
         shape = network.layer.in_shape
@@ -129,9 +144,15 @@ def run(
         for number, commands in enumerate(lists):
             while not await cpu.read(Register.CONTROL) & State.READY:
                 pass
+            if number - 2 == fails:
+                while await cpu.read(Register.CONTROL) & State.START:
+                    pass
+                failed = await cpu.read(Register.ERROR)
+                assert failed & 15 == Error.READ.value
+                assert failed >> 8 == 0  # its first command
             addr = LISTS + 0x200 * number
             await cpu.start(addr, place_list(memory, addr, encoded(commands)))
-        while await cpu.read(Register.DONE) < len(lists):
+        while await cpu.read(Register.DONE) < len(lists) - (fails is not None):
             pass
         assert await cpu.read(Register.ERROR) == 0
         assert not ctx.get(dut.lost)
@@ -144,6 +165,8 @@ def run(
 
     simulate(whole, bench, monitors=[reads, writes])
     for number, rows in enumerate(expected):
+        if number == fails:
+            continue
         area = PLANE_AREA + 0x400 * number + 0x200
         assert [memory.row(area + p.beat_bytes * k) for k in range(len(rows))] == rows
 
@@ -159,3 +182,7 @@ def test_planes_in_planes_out(seed: int, data_bits: int, busy: float, latency: i
 def test_other_numbers_of_rows_than_a_plane_has(more_in: int, more_out: int) -> None:
     """Nothing hangs: missing values are 0, the rest is thrown away."""
     run(5, SystemParams(data_bits=64, burst_beats=4, outstanding=3), 0.3, 5, more_in, more_out)
+
+
+def test_runs_behind_an_input_that_could_not_be_read() -> None:
+    run(6, SystemParams(data_bits=64, burst_beats=4, outstanding=3), 0.3, 5, fails=1)
