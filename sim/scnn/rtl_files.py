@@ -181,12 +181,12 @@ def collect_scnn(path: Path, job: ScnnJob) -> ScnnResult:
             tuple(
                 tuple(
                     tuple(
-                        _block(results, f"{sample}/{number}/store_{number}_{block}")
+                        _block(results, f"{sample}/{index}/store_{number}_{block}")
                         for block in range(len(store.blocks))
                     )
                     for number, store in enumerate(run.stores)
                 )
-                for number, run in enumerate(job.runs)
+                for index, run in enumerate(job.runs)
             )
             for sample in samples
         ),
