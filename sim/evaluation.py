@@ -12,6 +12,8 @@ from zeroskip.base.tables import Report, Table
 
 if TYPE_CHECKING:
     # Tables need Polars, which not every installation has.
+    from matplotlib.figure import Figure
+
     from zeroskip.sim.sweep.run import Sweep
 
 __all__ = ["Bench", "Evaluation"]
@@ -37,6 +39,8 @@ class Evaluation(Protocol):
     """What a sweep can go through: fields of the engine, and of ``fields``."""
     fields: tuple[Field, ...]
     """What can be set of a sweep beside the engine's own fields."""
+    figures: Mapping[str, str]
+    """What can be drawn of the table of a sweep: names, and what each shows."""
 
     def bench(
         self,
@@ -88,6 +92,16 @@ class Evaluation(Protocol):
         ------
         InputError
             If something does not go together.
+        """
+        ...
+
+    def draw(self, figure: str, table: Path) -> "Figure":
+        """Draw a figure of the table of a sweep.
+
+        Raises
+        ------
+        InputError
+            If the table is none, or has not what the figure shows.
         """
         ...
 

@@ -104,7 +104,7 @@ def compress(
     test : to measure with: samples and their labels (or None), a pair; or a ``DataLoader``. Unless
         given, ``data``.
     density : share of weights to keep, 0 to 1, one for all layers or one for each in order; 0.1.
-    codes : shared values besides 0, 1 to 255, alike; 15, which fit the 4 bits of EIE.
+    codes : shared values besides 0, 1 to 255, alike; 15, which fit codes of 4 bits.
     epochs : passes over the data while pruning, 20; half as many after sharing.
     learning_rate : the highest while pruning, 0.002; half of it after sharing.
     seed : of the order of samples, and of noise.

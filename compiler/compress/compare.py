@@ -28,7 +28,7 @@ class Cost:
     Parameters
     ----------
     cycles : mean per input.
-    references : to memories of the SCNN array, mean per input; None without convolutions.
+    references : to memories, of arrays that count them, mean per input; None without such.
     """
 
     cycles: float

@@ -93,7 +93,7 @@ class Share(_Section):
     """How weights are clustered."""
 
     codes: _Codes = Field(
-        default=15, description="values per layer besides 0; 15 fit the 4 bits of EIE"
+        default=15, description="values per layer besides 0; 15 fit codes of 4 bits"
     )
     layers: _ByLayer[_Codes] = Field(
         default={}, description="the same, layer by layer: by name, or one for each in order"

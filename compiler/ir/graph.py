@@ -210,7 +210,7 @@ class Area:
 
 @dataclass(frozen=True, eq=False)
 class QuantConv:
-    """What one layer of the SCNN engine computes, in its arithmetic; see ``docs/scnn.md``.
+    """A convolution, a pooling or an addition in fixed point.
 
     ``y = saturate((sum(w * x) + bias + half) >> shift)``, then ReLU, over the concatenation of
     ``inputs`` along the channels; sums wrap at ``acc_bits``. With ``op`` "max" the sum is a maximum
@@ -277,7 +277,7 @@ class QuantConv:
 
 @dataclass(frozen=True, eq=False)
 class QuantLinear:
-    """A matrix in fixed point: what one layer of the EIE engine computes.
+    """A matrix in fixed point.
 
     ``y = saturate((codebook[codes] x + bias + half) >> shift)``, then ReLU; sums wrap at
     ``acc_bits``.

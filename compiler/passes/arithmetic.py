@@ -22,7 +22,6 @@ class Arithmetic:
     code_bits : width of a weight's code; code 0 is weight 0.
     code_bits_limit : width that codes can have in an array of this engine with other parameters.
     plain_bits : width of a weight that is stored as it is, signed; 0 if all must be codes.
-    error : what is raised of a layer that the array has no room for.
     """
 
     engine: str
@@ -32,7 +31,6 @@ class Arithmetic:
     code_bits: int
     code_bits_limit: int
     plain_bits: int = 0
-    error: type[CompileError] = CompileError
 
     @property
     def max_values(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.fixed import limits
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.passes.arithmetic import Arithmetic, common_act_bits
@@ -79,7 +80,7 @@ def choose_formats(
         name, (frac, node) = next(iter(coarser.items()))
         if frac < _MIN_FRAC:
             a = arithmetics[node]
-            raise a.error(
+            raise CompileError(
                 f"tensor {name!r} has no fixed-point format that those which are concatenated or "
                 "added with it, or are maxima of it, can have, too: a layer between multiplies "
                 f"by more than weights of {a.weight_bits} bits and accumulators of {a.acc_bits} "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import FloatConv, FloatLinear
 from zeroskip.compiler.passes.arithmetic import Arithmetic
 
@@ -103,7 +104,7 @@ def share_layer(
     if clustered:
         snr_db = _snr_db(nonzero, values[index])
         if not share:
-            raise arithmetic.error(_too_many(layer, distinct, snr_db, arithmetic))
+            raise CompileError(_too_many(layer, distinct, snr_db, arithmetic))
     codes = np.zeros(weight.size, np.min_scalar_type(values.size))
     codes[position] = index + 1
     return SharedWeights(codes.reshape(layer.weight.shape), values, clustered, distinct, snr_db)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.fixed import limits
 from zeroskip.compiler.ir.graph import Area
 from zeroskip.compiler.passes.arithmetic import Arithmetic
@@ -157,7 +158,7 @@ def round_weights(
             return found[0]
     if found:
         return min(found, key=lambda rounded: _inexactness(layer, rounded))
-    raise a.error(
+    raise CompileError(
         f"layer {layer.name!r} has no fixed-point format that cannot overflow: {why}; raise "
         "acc_bits or lower act_bits"
     )

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from zeroskip.base.errors import ScnnCompileError
 from zeroskip.compiler.engine import Engine, HandOver, Job, Order, Part, Preset, SramData
 from zeroskip.compiler.image.runs import check_programs
 from zeroskip.compiler.ir.graph import (
@@ -87,7 +86,6 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
             code_bits=params.code_bits,
             code_bits_limit=ScnnParams.ranges["code_bits"][1],
             plain_bits=params.field_bits,
-            error=ScnnCompileError,
         )
 
     def takes(self, node: FloatNode | QuantLayer) -> bool:

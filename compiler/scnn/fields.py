@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.base.errors import ScnnCompileError
+from zeroskip.base.errors import CompileError
 from zeroskip.compiler.image.words import unsigned_field
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.ir.verify import check_range
@@ -30,7 +30,7 @@ def stored_fields(conv: QuantConv, params: ScnnParams) -> NDArray[np.uint64]:
         _check_weights(conv, weight, params.field_bits, "field_bits")
         return unsigned_field(np.ascontiguousarray(weight, np.int64), params.field_bits)
     if not 1 <= len(book) <= params.num_codes or book[0] != 0:
-        raise ScnnCompileError(
+        raise CompileError(
             f"the codebook of layer {conv.name!r} must be at most {params.num_codes} weights "
             f"(code_bits = {params.code_bits}), the first 0, "
             f"not {len(book)} weights, the first {book[0] if len(book) else None}"
@@ -44,7 +44,7 @@ def stored_fields(conv: QuantConv, params: ScnnParams) -> NDArray[np.uint64]:
         codes = order[np.minimum(place, len(order) - 1)]
     codes[weight == 0] = 0
     if (wrong := book[codes] != weight).any():
-        raise ScnnCompileError(
+        raise CompileError(
             f"every weight of layer {conv.name!r} must be in its codebook, "
             f"but {weight[wrong].flat[0]} is not: give it other codes or none"
         )
@@ -75,10 +75,8 @@ def bias_words(
 
 def check_biases(conv: QuantConv, biases: NDArray[np.int64], params: ScnnParams) -> None:
     """Check that biases are no wider than accumulators; errors as :func:`.check_range`."""
-    check_range(
-        conv, biases, params.acc_bits, what="biases", param="acc_bits", error=ScnnCompileError
-    )
+    check_range(conv, biases, params.acc_bits, what="biases", param="acc_bits", error=CompileError)
 
 
 def _check_weights(conv: QuantConv, weights: NDArray[np.int64], bits: int, param: str) -> None:
-    check_range(conv, weights, bits, what="weights", param=param, error=ScnnCompileError)
+    check_range(conv, weights, bits, what="weights", param=param, error=CompileError)

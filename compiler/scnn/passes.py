@@ -7,7 +7,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.base.errors import ScnnCompileError
+from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.encode import StreamWords, encode_weights, tap_words
 from zeroskip.compiler.scnn.fields import bias_words
@@ -109,7 +109,7 @@ class Encoder:
         lacking = [
             f"{name} = {need}" for name, need in needs.items() if need > getattr(self.params, name)
         ]
-        raise ScnnCompileError(
+        raise CompileError(
             f"layer {self.conv.name!r} needs {vectors} words and {headers} headers of a stream's "
             f"weight SRAM for {self._mapping.kc} output channels and one input channel, but "
             f"weight_words is {self.params.weight_words} and num_blocks {self.params.num_blocks}: "

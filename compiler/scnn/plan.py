@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import NoReturn
 
-from zeroskip.base.errors import ParameterError, ScnnCompileError
+from zeroskip.base.errors import CompileError, ParameterError
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.candidates import MAX_REGIONS, candidates, is_whole, site_of, site_plans
 from zeroskip.compiler.scnn.clear import keeps_clear
@@ -152,7 +152,7 @@ def _refuse(conv: QuantConv, params: ScnnParams) -> NoReturn:
         "regions"
     )
     out = _way_out(params, least, lambda other: _has_plan(conv, other))
-    raise ScnnCompileError(f"layer {conv.name!r} does not fit the array: {why}: {out}")
+    raise CompileError(f"layer {conv.name!r} does not fit the array: {why}: {out}")
 
 
 def _check_runs(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> None:
@@ -164,7 +164,7 @@ def _check_runs(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> None:
             some = islice(_candidates(conv, other), _BEST)
             return any(count_runs(conv, cut, other) <= MAX_RUNS for cut in some)
 
-        raise ScnnCompileError(
+        raise CompileError(
             f"layer {conv.name!r} would be cut into about {runs} runs of the array, and more than "
             f"{MAX_RUNS} are not built: {_way_out(params, {}, fits)}"
         )

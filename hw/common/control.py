@@ -58,8 +58,8 @@ class StatusBit(enum.IntFlag):
     SOURCE = 2
     """The file that is the source; after a run, the one that holds the result. Not of a chip."""
     LOST = 4
-    """SCNN: outputs of the last run found no room in an activation RAM. A chip then neither hands
-    over nor starts EIE."""
+    """Outputs of the last run found no room in an activation RAM. A chip then neither hands
+    over nor starts its second array."""
     BAD_READ = 8
     """Something was read that cannot be: a space, row, PE or register that does not exist or is
     only written. The answer was 0. Stays until cleared by a write of this bit to the status."""

@@ -24,6 +24,8 @@ from zeroskip.sim.eie.sweep.work import ImageWork, PaperWork
 from zeroskip.sim.evaluation import Evaluation
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from zeroskip.sim.sweep.run import Sweep
 
 __all__ = ["EVALUATION"]
@@ -41,6 +43,14 @@ class _EieEvaluation(Evaluation):
             "PE keeps its rows.",
         ),
     )
+
+    figures: Mapping[str, str] = {
+        "fig8": "Load balance by queue depth, as the paper's figure 8.",
+        "fig9": "Spmat reads by width of a word, as the paper's figure 9 counts them.",
+        "fig11": "Speed by number of PEs, as the paper's figure 11.",
+        "fig12": "Share of work that is no padding by number of PEs, as the paper's figure 12.",
+        "fig13": "Load balance by number of PEs, as the paper's figure 13.",
+    }
 
     def bench(
         self,
@@ -85,6 +95,13 @@ class _EieEvaluation(Evaluation):
             same = {name: getattr(array, name) for name in _WIDTHS}
             base = Point(dataclasses.replace(chosen.params, **same), chosen.placement)
         return EieSweep([ImageWork.of(compiled, image[1])], grid(base, others, memories))
+
+    def draw(self, figure: str, table: Path) -> "Figure":
+        from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
+        from zeroskip.sim.eie.sweep.curves import draw_figure
+        from zeroskip.sim.sweep.table import read_table
+
+        return draw_figure(figure, read_table(table, EIE_COLUMNS))
 
     def impossible(self, sweep: "Sweep", rows: Sequence[Mapping[str, Any]]) -> int:
         eie: Any = sweep

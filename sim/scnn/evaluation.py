@@ -18,6 +18,8 @@ from zeroskip.sim.scnn.benchmark.tables import bench_tables
 from zeroskip.sim.scnn.sweep.points import MACHINES, SCNN_AXES, ScnnSweep, scnn_grid
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from zeroskip.sim.sweep.run import Sweep
 
 __all__ = ["EVALUATION"]
@@ -34,6 +36,11 @@ class _ScnnEvaluation(Evaluation):
         Field("weight_density", (0.0, 1.0), "of weights"),
         Field("machine", MACHINES, "what is compressed: scnn is both"),
     )
+
+    figures: Mapping[str, str] = {
+        "density": "Speed of SCNN by density of its operands, beside a dense machine: where "
+        "sparsity pays."
+    }
 
     def bench(
         self,
@@ -67,6 +74,14 @@ class _ScnnEvaluation(Evaluation):
         chosen = _choose(layers or _SWEPT)
         names = [layer.full_name for some in chosen.values() for layer in some]
         return ScnnSweep(names, scnn_grid(axes, preset[0] if preset else BENCH_PARAMS))
+
+    def draw(self, figure: str, table: Path) -> "Figure":
+        del figure
+        from zeroskip.sim.scnn.sweep.columns import SCNN_COLUMNS
+        from zeroskip.sim.scnn.sweep.density import draw_density
+        from zeroskip.sim.sweep.table import read_table
+
+        return draw_density(read_table(table, SCNN_COLUMNS))
 
     def impossible(self, sweep: "Sweep", rows: Sequence[Mapping[str, Any]]) -> int:
         return sum(not row["possible"] for row in rows)

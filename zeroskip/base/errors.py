@@ -9,7 +9,6 @@ __all__ = [
     "ImageError",
     "InputError",
     "ParameterError",
-    "ScnnCompileError",
     "SimulationError",
     "ToolError",
     "ZeroskipError",
@@ -80,10 +79,6 @@ def near_name(name: str, names: Sequence[str]) -> str:
 
 class CompileError(ZeroskipError):
     """A network cannot be mapped on the hardware."""
-
-
-class ScnnCompileError(CompileError):
-    """A layer cannot be mapped on the SCNN array; parameters that the text names are SCNN's."""
 
 
 class ImageError(ZeroskipError):

@@ -7,7 +7,7 @@ import numpy as np
 import typer
 
 from zeroskip.base.errors import CompileError
-from zeroskip.cli.arrays import DEFAULT_ENGINE, Arrays, PresetOption, SetOption, choose_arrays
+from zeroskip.cli.arrays import Arrays, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.compress_options import SourceOptions, with_fields
 from zeroskip.cli.compress_run import Training, task_given
 from zeroskip.cli.options import JsonOption
@@ -59,7 +59,7 @@ def compress_evaluate(
         task = task_given(options)
         score = evaluate(Network(task).holding(state, str(file)), task)
         training.print(f"float: error {score.error:.4g} on {score.samples} inputs")
-        fixed = _golden(file, task, arrays) if golden else None
+        fixed, bits = _golden(file, task, arrays) if golden else (None, 0)
     document: dict[str, Any] = {
         "model": str(file),
         "bytes": file.stat().st_size,
@@ -73,13 +73,11 @@ def compress_evaluate(
     print_line(f"{file}: {document['bytes']} bytes, {score.samples} test inputs")
     print_line(f"error, float: {score.error:.4g}")
     if fixed is not None:
-        print_line(
-            f"error, {arrays[DEFAULT_ENGINE].params.act_bits}-bit fixed point (golden): {fixed:.4g}"
-        )
+        print_line(f"error, {bits}-bit fixed point (golden): {fixed:.4g}")
 
 
-def _golden(model: Path, task: "Task", arrays: Arrays) -> float:
-    """Return percent classified wrong in fixed point."""
+def _golden(model: Path, task: "Task", arrays: Arrays) -> tuple[float, int]:
+    """Return percent classified wrong in fixed point, and the bits of an activation."""
     calibration = task.training().first()[0].numpy()
     network = import_zsk(model)
     image = compile_any(
@@ -97,4 +95,4 @@ def _golden(model: Path, task: "Task", arrays: Arrays) -> float:
         outputs = outputs.reshape(len(outputs), -1)
         wrong += int(np.count_nonzero(outputs.argmax(1) != targets.numpy()))
         samples += len(inputs)
-    return 100 * wrong / samples
+    return 100 * wrong / samples, image.act_bits

@@ -12,6 +12,8 @@ from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import ImageArgument, InputOption, JsonOption
 from zeroskip.cli.output import Steps, print_json, print_line
 from zeroskip.compiler.image.image import load
+from zeroskip.sim.evaluation import Evaluation
+from zeroskip.sim.machine import MACHINES
 from zeroskip.sim.run import run
 
 if TYPE_CHECKING:
@@ -44,45 +46,20 @@ OutputOption = Annotated[
 ]
 TableArgument = Annotated[Path, typer.Argument(metavar="TABLE", help="Written by zeroskip sweep.")]
 
-_HELPS = {
-    "fig8": "Load balance by queue depth, as the paper's figure 8.",
-    "fig9": "Spmat reads by width of a word, as the paper's figure 9 counts them.",
-    "fig11": "Speed by number of PEs, as the paper's figure 11.",
-    "fig12": "Share of work that is no padding by number of PEs, as the paper's figure 12.",
-    "fig13": "Load balance by number of PEs, as the paper's figure 13.",
-}
 
-
-def _figure(name: str) -> Callable[..., None]:
+def _figure(evaluation: Evaluation, name: str) -> Callable[..., None]:
     def draw(table: TableArgument, output: OutputOption, as_json: JsonOption = False) -> None:
-        def make() -> "Figure":
-            from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
-            from zeroskip.sim.eie.sweep.curves import draw_figure
-            from zeroskip.sim.sweep.table import read_table
+        _draw(name, lambda: evaluation.draw(name, table), output, as_json=as_json)
 
-            return draw_figure(name, read_table(table, EIE_COLUMNS))
-
-        _draw(name, make, output, as_json=as_json)
-
-    draw.__doc__ = _HELPS[name]
     return draw
 
 
-for _name in _HELPS:
-    app.command(_name, cls=Command, epilog=EXAMPLES)(_figure(_name))
-
-
-@app.command("density", cls=Command, epilog=EXAMPLES)
-def plot_density(table: TableArgument, output: OutputOption, as_json: JsonOption = False) -> None:
-    """Speed of SCNN by density of its operands, beside a dense machine: where sparsity pays."""
-
-    def make() -> "Figure":
-        from zeroskip.sim.scnn.sweep.density import COLUMNS, draw_density
-        from zeroskip.sim.sweep.table import read_table
-
-        return draw_density(read_table(table, COLUMNS))
-
-    _draw("density", make, output, as_json=as_json)
+for _machine in MACHINES.all().values():
+    if _machine.evaluation is not None:
+        for _name, _about in _machine.evaluation.figures.items():
+            app.command(_name, cls=Command, epilog=EXAMPLES, help=_about)(
+                _figure(_machine.evaluation, _name)
+            )
 
 
 @app.command("heat", cls=Command, epilog=EXAMPLES)

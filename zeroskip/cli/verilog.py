@@ -36,7 +36,7 @@ def write_verilog(
         typer.Option(
             "--engine",
             metavar="ENGINE",
-            help=f"One of {', '.join(FLOWS.names())}; what is no engine joins several.",
+            help=f"One of {', '.join(FLOWS.names())}.",
         ),
     ] = DEFAULT_ENGINE,
     preset: PresetOption = None,

@@ -10,10 +10,9 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from zeroskip.base.errors import InputError
 from zeroskip.sim.plots.style import COLOURS, MARKERS, OTHERS, panels
 from zeroskip.sim.scnn.benchmark.layers import NETWORK_NAMES
-from zeroskip.sim.scnn.sweep.columns import SCNN_COLUMNS as COLUMNS
 from zeroskip.sim.scnn.sweep.points import MACHINES
 
-__all__ = ["COLUMNS", "PAPER_DENSITY_SPEED", "draw_density"]
+__all__ = ["PAPER_DENSITY_SPEED", "draw_density"]
 
 PAPER_DENSITY_SPEED: Mapping[float, float] = {0.1: 24.0, 0.85: 1.0, 1.0: 0.79}
 """Speed of the paper's SCNN over its dense machine on GoogLeNet, by density of both operands

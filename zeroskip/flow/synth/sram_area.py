@@ -9,13 +9,13 @@ from zeroskip.flow.synth.netlist import Sram, synthesize
 
 __all__ = ["SOURCES", "SramArea", "sram_area"]
 
-_EIE_UM2_PER_BIT = 594_786 / (162 * 1024 * 8)
+_PAPER_UM2_PER_BIT = 594_786 / (162 * 1024 * 8)
 _OPENRAM_UM2_PER_BIT = 1 / 0.826
 _LARGE_BITS, _SMALL_BITS = 16 * 1024, 4 * 1024
 
 SOURCES = (
-    f"SRAMs from {_LARGE_BITS // 1024} kbit: {_EIE_UM2_PER_BIT:.3f} um2 per bit, as the EIE "
-    "paper's own (594,786 um2 for 162 KB); smaller ones, and the bound of all: "
+    f"SRAMs from {_LARGE_BITS // 1024} kbit: {_PAPER_UM2_PER_BIT:.3f} um2 per bit, as "
+    "Han et al. have (ISCA 2016: 594,786 um2 for 162 KB); smaller ones, and the bound of all: "
     f"{_OPENRAM_UM2_PER_BIT:.2f} um2 per bit, as OpenRAM has for FreePDK45 (0.826 Mb/mm2); the "
     f"bound of those under {_SMALL_BITS // 1024} kbit: synthesized as flip-flops"
 )
@@ -43,7 +43,7 @@ def sram_area(srams: Iterable[Sram]) -> SramArea:
     """
     total = SramArea(0.0, 0.0)
     for sram in srams:
-        dense = _EIE_UM2_PER_BIT if sram.bits >= _LARGE_BITS else _OPENRAM_UM2_PER_BIT
+        dense = _PAPER_UM2_PER_BIT if sram.bits >= _LARGE_BITS else _OPENRAM_UM2_PER_BIT
         if sram.bits < _SMALL_BITS:
             bound = _as_flipflops(sram.depth, sram.width)
         else:

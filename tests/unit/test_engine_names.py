@@ -1,0 +1,119 @@
+"""Nobody but an engine's folder names an engine."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeGuard
+
+import pytest
+
+from zeroskip.compiler.engine import ENGINES
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = ("compiler", "hw", "sim", "zeroskip")
+
+ASSEMBLIES = {
+    "chip": "joins both arrays: its registers, hand-over, host and flow are of these two",
+    "system": "joins an array and a memory: it is built for the first of them so far",
+}
+"""Folders that may name engines, with the reason."""
+
+FILES = {
+    "zeroskip/__init__.py": "spells public names out, which type checkers read",
+}
+"""Files that may name engines, with the reason."""
+
+ENGINE = re.compile(r"(?<![a-z])(eie|scnn)(?![a-z])", re.IGNORECASE)
+
+
+def words(name: str) -> str:
+    """Part an identifier into words: ``EieParams`` is Eie and Params."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+
+
+def named(source: str) -> Iterator[tuple[int, str]]:
+    """Give the lines of code that name an engine, and the engine.
+
+    Comments and docstrings may, since papers have these names, and so may examples of commands.
+    """
+    tree = ast.parse(source)
+    passed: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) or _holds_examples(node):
+            passed.add(node.value)
+    line = 1
+    for node in ast.walk(tree):
+        line = getattr(node, "lineno", line)
+        if isinstance(node, ast.Constant) and node in passed:
+            continue
+        for _, value in ast.iter_fields(node):
+            found = ENGINE.search(words(value)) if isinstance(value, str) else None
+            if found:
+                yield line, found[0].lower()
+
+
+def _holds_examples(node: ast.AST) -> TypeGuard[ast.Assign]:
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith("EXAMPLES")
+
+
+def product() -> Iterator[Path]:
+    """Give the files of the product that belong to no engine, and are no assembly of several."""
+    for top in PRODUCT:
+        for path in sorted((ROOT / top).rglob("*.py")):
+            inside = path.relative_to(ROOT)
+            linked = top == "zeroskip" and inside.parts[1] in PRODUCT
+            if not linked and not {*inside.parts[:-1]} & ASSEMBLIES.keys():
+                yield inside
+
+
+@pytest.mark.parametrize("top", PRODUCT)
+def test_only_an_engines_folder_names_it(top: str) -> None:
+    wrong = [
+        f"{path}:{line} names {engine}"
+        for path in product()
+        if path.parts[0] == top and path.as_posix() not in FILES
+        for line, engine in named((ROOT / path).read_text())
+        if engine not in path.parts
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_all_engines_are_looked_for() -> None:
+    assert all(ENGINE.fullmatch(name) for name in ENGINES.names())
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from zeroskip.hw.eie import params",
+        "from zeroskip.hw.common import EieParams",
+        'part("eie")',
+        "scnn_host = 1",
+        "class ScnnHost: ...",
+        'f"{x} of EIE"',
+        "ENGINE_EIE = 1",
+    ],
+)
+def test_the_rule_finds(source: str) -> None:
+    assert list(named(source))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '"""EIE, section IV."""',
+        "# as in EIE\nx = 1",
+        "science = 1",
+        'EXAMPLES = "run --engine eie"',
+    ],
+)
+def test_the_rule_lets_pass(source: str) -> None:
+    assert not list(named(source))
+
+
+def test_what_is_exempt_is_there() -> None:
+    for name in FILES:
+        assert list(named((ROOT / name).read_text()))
+    folders = {part for top in PRODUCT for path in (ROOT / top).rglob("*/") for part in path.parts}
+    assert folders >= ASSEMBLIES.keys()
