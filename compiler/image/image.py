@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from zeroskip.base.errors import CompileError, ImageError, InputError
+from zeroskip.base.tables import to_html
 from zeroskip.compiler.engine import Engine, HandOver, Order, Part, SramData, engine
 from zeroskip.compiler.image.arrays import pack_layers, unpack_layers
 from zeroskip.compiler.image.files import MANIFEST, TENSORS, check_files, read, read_intact
@@ -27,6 +28,7 @@ from zeroskip.compiler.image.folder import (
 from zeroskip.compiler.image.layers import network_entry
 from zeroskip.compiler.image.manifest import Manifest, PartEntry, first_error, zeroskip_version
 from zeroskip.compiler.image.readmem import to_hex
+from zeroskip.compiler.image.tables import image_report
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLayer, dense_macs
 from zeroskip.compiler.passes.parts import sub_graph
 
@@ -145,6 +147,9 @@ class Image:
                 f"{name or 'one array'} alone is needed here"
             )
         return self.parts[0]
+
+    def _repr_html_(self: Any) -> str:
+        return to_html([repr(self), *image_report(self)])
 
     def __repr__(self) -> str:
         macs = sum(dense_macs(layer) for layer in self.graph.layers)
