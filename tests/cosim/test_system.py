@@ -58,26 +58,34 @@ def draw(draw_network: DrawNetwork, seed: int) -> tuple[Image, np.ndarray, Memor
     return image, x, settings
 
 
-def test_drawn_networks(draw_network: DrawNetwork) -> None:
+def run_drawn(draw_network: DrawNetwork, port: SystemParams, seeds: range) -> int:
+    """Compare drawn networks; return the most runs that an inference took."""
     runs = 0
-    for seed in range(24):
+    for seed in seeds:
         image, x, settings = draw(draw_network, seed)
-        found = verify_system(image, x, SystemParams(), settings)
+        found = verify_system(image, x, port, settings)
         assert found.problems == (), seed
         assert found.bytes > 0
         assert found.rows >= len(x)
-        assert found.times >= 2 + 2 * len(x)
-        runs = max(runs, len(found.run.inferences[0].runs))
-    assert runs > 20
+        assert found.times == 2 * (1 + len(x))
+        runs = max(runs, len(image.parts[0].loads))
+    return runs
+
+
+def test_drawn_networks(draw_network: DrawNetwork) -> None:
+    assert run_drawn(draw_network, SystemParams(), range(8)) > 10
+
+
+@pytest.mark.long("many networks")
+def test_more_networks(draw_network: DrawNetwork) -> None:
+    assert run_drawn(draw_network, SystemParams(), range(8, 48)) > 10
 
 
 @pytest.mark.long("two more simulators")
 @pytest.mark.parametrize("data_bits", [64, 256])
 def test_other_ports(draw_network: DrawNetwork, data_bits: int) -> None:
     port = SystemParams(data_bits=data_bits, burst_beats=4, outstanding=2)
-    for seed in range(100, 116):
-        image, x, settings = draw(draw_network, seed)
-        assert verify_system(image, x, port, settings).problems == (), seed
+    assert run_drawn(draw_network, port, range(100, 116)) > 1
 
 
 def test_what_differs_is_found(draw_network: DrawNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
