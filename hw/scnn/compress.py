@@ -77,6 +77,7 @@ class Compress(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
+        # The output that came in the cycle before.
         c_valid = Signal()
         c_value = Signal(signed(p.act_bits), reset_less=True)
         c_keep = Signal(reset_less=True)
@@ -89,6 +90,7 @@ class Compress(wiring.Component):
             c_row_end.eq(self.row_end),
             c_channel_end.eq(self.channel_end),
         ]
+        m.d.comb += self.busy.eq(c_valid)
 
         # Zeros since the last entry, and positions between this output and the next row's first.
         run = Signal(p.run_bits)
@@ -105,13 +107,29 @@ class Compress(wiring.Component):
             ]
             with m.If(c_channel_end):
                 m.d.sync += run.eq(0)
+        with m.If(self.start):
+            m.d.sync += [gap.eq(self.y_stride - 1), run.eq(0)]
+        self._write(m, c_valid, c_channel_end, store, c_value, run)
+        return m
 
+    def _write(
+        self, m: Module, valid: Signal, ends: Signal, store: Signal, value: Signal, run: Signal
+    ) -> None:
+        """Gather entries to words, and write these and the channel's directory entry.
+
+        Parameters
+        ----------
+        m : of the unit.
+        valid, ends : there is an output in this cycle, and it is its channel's last.
+        store, value, run : it becomes an entry, of these.
+        """
+        p = self._p
         lane = Signal(range(max(2, p.mult_i)))
         word = Signal(act_word_layout(p))
         m.d.comb += self.act_data.eq(word)
         for number in range(p.mult_i):
             with m.If(store & (lane == number)):
-                m.d.comb += [self.act_data[number].value.eq(c_value)]
+                m.d.comb += [self.act_data[number].value.eq(value)]
                 m.d.comb += [self.act_data[number].run.eq(run)]
         row = Signal(p.act_addr_bits + 1)
         first = Signal(p.act_addr_bits + 1)
@@ -121,43 +139,32 @@ class Compress(wiring.Component):
         full = lane == p.mult_i - 1
         room = row < p.act_words
         m.d.comb += [
-            write.eq(c_valid & Mux(c_channel_end, store | (lane != 0), store & full)),
+            write.eq(valid & Mux(ends, store | (lane != 0), store & full)),
             entries.eq(count + store),
             self.act_write.eq(write & room),
             self.act_addr.eq(row),
         ]
-        with m.If(c_valid):
-            m.d.sync += [count.eq(Mux(c_channel_end, 0, entries))]
+        with m.If(valid):
+            m.d.sync += [count.eq(Mux(ends, 0, entries))]
             with m.If(write):
                 m.d.sync += [lane.eq(0), word.eq(0), row.eq(row + room)]
             with m.Elif(store):
                 m.d.sync += [lane.eq(lane + 1), word.eq(self.act_data)]
-            with m.If(c_channel_end):
+            with m.If(ends):
                 m.d.sync += first.eq(row + (write & room))
 
         channel = Signal(p.channel_bits + 1)
-        end = c_valid & c_channel_end
         known = channel < p.num_channels
         m.d.comb += [
-            self.dir_write.eq(end & known),
+            self.dir_write.eq(valid & ends & known),
             self.dir_addr.eq(channel),
             self.dir_data.start.eq(first),
             self.dir_data.count.eq(entries),
-            self.busy.eq(c_valid),
-            self.overflow.eq((write & ~room) | (end & ~known)),
+            self.overflow.eq((write & ~room) | (valid & ends & ~known)),
         ]
-        with m.If(end):
+        with m.If(valid & ends):
             m.d.sync += channel.eq(channel + known)
-
         with m.If(self.start):
-            m.d.sync += [
-                gap.eq(self.y_stride - 1),
-                run.eq(0),
-                lane.eq(0),
-                word.eq(0),
-                count.eq(0),
-                channel.eq(self.base),
-            ]
+            m.d.sync += [lane.eq(0), word.eq(0), count.eq(0), channel.eq(self.base)]
             with m.If(~self.append):
                 m.d.sync += [row.eq(0), first.eq(0)]
-        return m
