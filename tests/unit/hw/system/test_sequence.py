@@ -99,6 +99,7 @@ class Units:
         parked: Job | None = None  # OUTPUT that has not begun
         load_left = store_left = run_left = reading = 0
         load_started = False
+        stale = False  # what OUTPUT still reads has become the file that is loaded
         pending: Job | None = None  # the CONTROL that is at `control`
         offered = False
         for now in range(6000):
@@ -112,6 +113,7 @@ class Units:
                 load_started, load_left = True, rng.randint(1, 20)
                 head.begun = now
                 assert head.op != Op.LOAD or run_left == 0
+                assert head.op != Op.INPUT or not (reading and stale)
             load_done = load_started and load_left == 0
             store_done = output is not None and store_left == 0
             ctx.set(dut.load_ready, len(loads) < LOADS)
@@ -156,6 +158,7 @@ class Units:
             elif output:
                 store_left -= reading == 0
                 reading -= reading > 0
+            stale = stale and reading > 0
             if run_left:
                 run_left -= 1
                 if not run_left and run:
@@ -163,7 +166,7 @@ class Units:
             if sends:
                 if sent & (Command.START | Command.CLEAR):
                     assert run_left == 0 or stop
-                    run_left = rng.randint(self.shortest, 60)
+                    run_left = max(self.shortest, rng.choice([1, 2, 20, 60]))
                 run, pending = pending, None
                 if run and not run_left:
                     run.done = now
@@ -172,7 +175,7 @@ class Units:
                 assert parked is not None
                 output, parked = parked, None
                 output.begun = now
-                reading, store_left = rng.randint(1, 10), rng.randint(1, 30)
+                reading, store_left = rng.choice([1, 9, 80]), rng.randint(1, 30)
                 self._check(output, now)
                 assert not (output.fields["wait"] & Wait.ENGINE and run_left)
             if ends:
@@ -210,6 +213,8 @@ class Units:
                         assert output is None
                     elif reading and output:
                         assert not output.fields["row"] >> DESTINATION
+                        assert not stale
+                    stale = bool(reading and job.fields["row"] & Command.NEXT)
                 elif job.op == Op.OUTPUT:
                     assert parked is None
                     parked = job
@@ -293,5 +298,14 @@ def test_rows_come_in_while_the_run_before_is_under_way() -> None:
 @pytest.mark.parametrize("command", [0, 8])
 def test_a_command_that_begins_nothing(command: int) -> None:
     units = Units(make_jobs([control(command), rows_out(0, 1, 0)]), set(), 2)
+    run_units(units)
+    assert len(units.ended) == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_file_that_is_read_becomes_no_destination(seed: int) -> None:
+    """The source is loaded after a NEXT, and after two it may be written."""
+    output = rows_out(0, 1, 0) | {"wait": 0}
+    units = Units(make_jobs([output, control(17), control(17), control(17)]), set(), seed)
     run_units(units)
     assert len(units.ended) == 1
