@@ -28,11 +28,7 @@ def array_task(model: Model, data: Any, labels: Any = None, test: Any = None) ->
     Parameters
     ----------
     model : see :data:`.Model`.
-    data : (samples, *input_shape) floats to train with, an array or a tensor; or a ``DataLoader``
-        of inputs and targets.
-    labels : (samples,) whole numbers, the classes; without them the aim is what ``model`` computes.
-    test : to measure with: samples and their labels (or None), a pair; or a ``DataLoader``. Unless
-        given, ``data``.
+    data, labels, test : see :func:`.compress`.
 
     Raises
     ------

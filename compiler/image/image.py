@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -217,33 +217,6 @@ class Image:
         with staged_image(path, replace=replace) as stage:
             write_contents(stage, contents, manifest, progress)
 
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read an image, and check all of it.
-
-        Parameters
-        ----------
-        path : a directory that :meth:`save` made.
-
-        Raises
-        ------
-        ImageError
-            If it is missing, of another version, or if a file is missing, foreign, truncated or
-            altered; the file, or the field of the manifest, is named.
-        """
-        root = image_root(path)
-        manifest = Manifest.from_json(read(root / MANIFEST), str(root / MANIFEST))
-        drafts = [_Draft(root, manifest, number) for number in range(len(manifest.parts))]
-        check_files(root, manifest, {TENSORS}.union(*(draft.files for draft in drafts)))
-        with blame(root / TENSORS):
-            entries = manifest.network.layers
-            layers = unpack_layers(read_intact(root, TENSORS, manifest), entries)
-        graph = manifest.network.graph(layers)
-        parts = tuple(draft.restore(graph) for draft in drafts)
-        with blame(root / MANIFEST):
-            _check_parts(graph, parts)
-        return cls(manifest.name, graph, parts, dict(manifest.report))
-
     def _manifest(self, contents: Mapping[str, bytes], parts: Sequence[PartEntry]) -> Manifest:
         """Describe the image whose files have these contents."""
         try:
@@ -276,7 +249,17 @@ def load(path: Path | str) -> Image:
     --------
     >>> image = zs.load("out/mine")
     """
-    return Image.load(path)
+    root = image_root(path)
+    manifest = Manifest.from_json(read(root / MANIFEST), str(root / MANIFEST))
+    drafts = [_Draft(root, manifest, number) for number in range(len(manifest.parts))]
+    check_files(root, manifest, {TENSORS}.union(*(draft.files for draft in drafts)))
+    with blame(root / TENSORS):
+        layers = unpack_layers(read_intact(root, TENSORS, manifest), manifest.network.layers)
+    graph = manifest.network.graph(layers)
+    parts = tuple(draft.restore(graph) for draft in drafts)
+    with blame(root / MANIFEST):
+        _check_parts(graph, parts)
+    return Image(manifest.name, graph, parts, dict(manifest.report))
 
 
 def part_folder(number: int, name: str) -> str:

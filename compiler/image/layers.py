@@ -1,7 +1,6 @@
 """What an image's ``manifest.json`` has of the network: layers without their numbers."""
 
 import math
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -9,7 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from zeroskip.base.bounded import Expected
 from zeroskip.compiler.image.strict import Count, Shape, Size, StrictEntry, must_be
-from zeroskip.compiler.ir.graph import INPUT, Area, QuantConv, QuantGraph, QuantLayer, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, Area, QuantGraph, QuantLayer, QuantLinear
 
 __all__ = ["ConvEntry", "LayerEntry", "LinearEntry", "NetworkEntry", "network_entry"]
 
@@ -167,54 +166,19 @@ def _check_kernel(where: str, layer: ConvEntry, channels: int) -> None:
 
 def network_entry(graph: QuantGraph[QuantLayer]) -> NetworkEntry:
     """Describe a network without its numbers."""
-    return NetworkEntry(
-        input_shape=_ints(graph.input_shape),
-        sample_shape=graph.sample_shape,
-        layers=tuple(
-            _linear(layer) if isinstance(layer, QuantLinear) else _convolution(layer)
-            for layer in graph.layers
-        ),
-        outputs=graph.outputs,
+    fields = {name: getattr(graph, name) for name in NetworkEntry.model_fields}
+    return NetworkEntry.model_validate(
+        {**fields, "layers": tuple(_entry(layer) for layer in graph.layers)}, strict=False
     )
 
 
-def _common(layer: QuantLayer) -> Mapping[str, Any]:
-    return {
-        "name": layer.name,
-        "inputs": tuple(layer.inputs),
-        "in_shape": _ints(layer.in_shape),
-        "relu": bool(layer.relu),
-        "in_frac": int(layer.in_frac),
-        "weight_frac": int(layer.weight_frac),
-        "out_frac": int(layer.out_frac),
-    }
-
-
-def _linear(layer: QuantLinear) -> LinearEntry:
-    return LinearEntry(
-        **_common(layer),
-        rows=layer.shape[0],
-        nnz=int(layer.codes.nnz),
-        codebook=len(layer.codebook),
-    )
-
-
-def _convolution(layer: QuantConv) -> ConvEntry:
-    return ConvEntry(
-        **_common(layer),
-        kind=layer.kind,
-        out_shape=_ints(layer.out_shape),
-        kernel=(int(layer.weight.shape[2]), int(layer.weight.shape[3])),
-        codebook=None if layer.codebook is None else len(layer.codebook),
-        stride=(int(layer.stride[0]), int(layer.stride[1])),
-        padding=(int(layer.padding[0]), int(layer.padding[1])),
-        groups=int(layer.groups),
-        op=layer.op,
-        signed_input=bool(layer.signed_input),
-        areas=layer.areas,
-        dilation=(int(layer.dilation[0]), int(layer.dilation[1])),
-    )
-
-
-def _ints(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    return int(shape[0]), int(shape[1]), int(shape[2])
+def _entry(layer: QuantLayer) -> LayerEntry:
+    """Describe a layer without its numbers."""
+    codebook = None if layer.codebook is None else len(layer.codebook)
+    if isinstance(layer, QuantLinear):
+        kind, own = LinearEntry, {"rows": layer.shape[0], "nnz": layer.codes.nnz}
+    else:
+        kind, own = ConvEntry, {"kernel": layer.weight.shape[2:]}
+    fields = {name: getattr(layer, name, None) for name in kind.model_fields}
+    # Sizes and fractions may be NumPy's numbers, which are no integers to a strict reader.
+    return kind.model_validate({**fields, **own, "codebook": codebook}, strict=False)

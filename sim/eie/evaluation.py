@@ -13,7 +13,7 @@ from zeroskip.base.progress import Progress
 from zeroskip.base.tables import Report, Table, percent
 from zeroskip.compiler.eie.place import Strategy
 from zeroskip.compiler.eie.presets import PRESETS
-from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.image.image import load
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.benchmark.bench import EieBench, bench_eie
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
@@ -87,7 +87,7 @@ class _EieEvaluation(Evaluation):
             )
         if layers is not None:
             raise InputError("layers are of the paper, and exclude the network of an image")
-        compiled = Image.load(image[0])
+        compiled = load(image[0])
         array: EieParams = compiled.alone("eie").params
         base = Point(array, _strategy(compiled.report.get("placement")))
         if chosen is not None:

@@ -27,7 +27,7 @@ from tests.unit.compiler.cnn_networks import (
 from tests.unit.compiler.float_nodes import forward, kinds, prepared
 from zeroskip import compile
 from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
-from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.image.image import load
 from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import (
     INPUT,
@@ -374,7 +374,7 @@ def test_holes_of_a_dilated_kernel_are_no_weights(tmp_path: Path) -> None:
     module = nn.Sequential(nn.Conv2d(2, 4, 3, dilation=(2, 1)), nn.ReLU())
     x = torch.rand(3, 2, 9, 9) + 0.5
     compile(module, x[:1], x).save(tmp_path / "net")
-    image = Image.load(tmp_path / "net")
+    image = load(tmp_path / "net")
     (layer,) = image.part("scnn").layers
     told = image.report["quantization"]["layers"][0]
     assert layer.weight.shape[2:] == (5, 3)

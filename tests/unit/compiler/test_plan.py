@@ -18,7 +18,7 @@ from zeroskip.compiler.eie.coverage import covered_rows
 from zeroskip.compiler.eie.place import Strategy, place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.eie.segment import Segment
-from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.image.image import load
 from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.eie.formats import sram_files
 from zeroskip.hw.eie.params import EieParams
@@ -201,7 +201,7 @@ def test_segments_are_saved_and_loaded(draw_network: DrawNetwork, tmp_path: Path
     image.save(tmp_path / "cut")
     reloaded = {path.name for path in (tmp_path / "cut" / "0_eie").iterdir() if path.is_dir()}
     assert reloaded == {f"run_{number}" for number in range(len(part.segments))}
-    loaded = Image.load(tmp_path / "cut").part("eie")
+    loaded = load(tmp_path / "cut").part("eie")
     assert (loaded.program, loaded.passes) == (part.program, part.passes)
     for got, segment in zip(loaded.segments, part.segments, strict=True):
         assert (got.load, got.store) == (segment.load, segment.store)

@@ -10,7 +10,7 @@ import pytest
 from tests.cosim.scnn_draw import draw_graph, draw_planes
 from tests.support.images import scnn_image
 from zeroskip.compiler.api import compile_quantized
-from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.image.image import load
 from zeroskip.compiler.ir.fixed import layer_results
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.order import channel_cuts, permute_channels
@@ -100,7 +100,7 @@ def test_an_order_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     graph = _graph(np.linspace(1, 0.02, 192))
     image = compile_quantized(graph, {"scnn": _BLOCKS}, name="sorted")
     image.save(tmp_path / "image")
-    loaded = Image.load(tmp_path / "image")
+    loaded = load(tmp_path / "image")
     assert loaded.channel_orders.keys() == image.channel_orders.keys()
     for name, order in image.channel_orders.items():
         np.testing.assert_array_equal(loaded.channel_orders[name], order)

@@ -17,7 +17,7 @@ from tests.support.tiers import examples
 from tests.unit.compiler.pool_modules import pools
 from zeroskip import compile
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.image.image import Image, load
 from zeroskip.compiler.ir.graph import Area, QuantConv
 from zeroskip.compiler.scnn.areas import area_layers
 from zeroskip.compiler.scnn.check import check_layer
@@ -169,7 +169,7 @@ def test_images_keep_areas(tmp_path: Any) -> None:
     x = np.random.default_rng(0).normal(size=(4, 2, 5, 5)).astype(np.float32)
     image = compiled(nn.AvgPool2d(3, 1, 1, count_include_pad=False), x)
     image.save(tmp_path / "image")
-    loaded = Image.load(tmp_path / "image")
+    loaded = load(tmp_path / "image")
     (layer,) = loaded.part("scnn").layers
     assert layer.areas == image.part("scnn").graph.layers[0].areas
     assert len(layer.areas) == 9
