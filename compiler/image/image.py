@@ -20,14 +20,12 @@ from zeroskip.compiler.image.folder import (
     blame,
     file_entries,
     image_root,
-    load_srams,
     plain_report,
-    staged_image,
-    write_contents,
+    write_image,
 )
 from zeroskip.compiler.image.layers import network_entry
 from zeroskip.compiler.image.manifest import Manifest, PartEntry, first_error, zeroskip_version
-from zeroskip.compiler.image.readmem import to_hex
+from zeroskip.compiler.image.readmem import from_hex, to_hex
 from zeroskip.compiler.image.tables import image_report
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLayer, dense_macs
 from zeroskip.compiler.passes.parts import sub_graph
@@ -214,8 +212,7 @@ class Image:
                 )
             )
         manifest = self._manifest(contents, entries)
-        with staged_image(path, replace=replace) as stage:
-            write_contents(stage, contents, manifest, progress)
+        write_image(path, contents, manifest, replace=replace, progress=progress)
 
     def _manifest(self, contents: Mapping[str, bytes], parts: Sequence[PartEntry]) -> Manifest:
         """Describe the image whose files have these contents."""
@@ -330,16 +327,19 @@ class _Draft:
         return read_intact(self._root, f"{self._folder}/{name}", self._manifest)
 
     def _srams(self, runs: Sequence[Sequence[str]]) -> list[dict[str, SramData]]:
-        files = self._engine.files(self._params)
+        sizes = self._engine.files(self._params)
         return [
-            load_srams(
-                self._root,
-                self._manifest,
-                {name: sram_path(self._folder, run, name) for name in names},
-                files,
-            )
+            {name: self._sram(sram_path(self._folder, run, name), *sizes[name]) for name in names}
             for run, names in enumerate(runs)
         ]
+
+    def _sram(self, path: str, depth: int, width: int) -> SramData:
+        """Read what an SRAM is to hold, and check that it fits it."""
+        with blame(self._root / path):
+            words = from_hex(read_intact(self._root, path, self._manifest), width)
+            if len(words) > depth:
+                raise ValueError(f"its rows must be at most {depth}, not {len(words)}")
+        return SramData(words, width)
 
 
 def _check_parts(graph: QuantGraph[Any], parts: Sequence[Part]) -> None:
