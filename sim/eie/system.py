@@ -1,17 +1,14 @@
 """EIE with a port to memory, as simulation sees it."""
 
-from functools import partial
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.flow.eie.flow import FLOW
+from zeroskip.flow.system.flow import FLOW as SYSTEM
+from zeroskip.flow.system.flow import SystemDesign
 from zeroskip.hw.common.counters import counter_addr_bits
 from zeroskip.hw.eie.host import stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.hw.system.top import SYSTEM_MODULE, EieSystem
 from zeroskip.sim.eie.cycles.program import PassModel, run_program
 from zeroskip.sim.eie.cycles.work import column_work
 from zeroskip.sim.eie.state import RunLog
@@ -44,6 +41,4 @@ def count_run(params: EieParams, log: RunLog, arrivals: NDArray[np.int64]) -> in
 def eie_chip(params: EieParams, port: SystemParams) -> ChipDesign:
     """Make the chip, see :meth:`.Machine.chip`."""
     swept = max(params.acc_addr_bits, counter_addr_bits(params, stall_classes(params)))
-    modules: dict[str, partial[Any]] = {**FLOW.modules(params)}
-    modules[SYSTEM_MODULE] = partial(EieSystem, port, params)
-    return ChipDesign(modules, clearing=(1 << swept) + 4)
+    return ChipDesign(SYSTEM.modules(SystemDesign(params, port)), clearing=(1 << swept) + 4)
