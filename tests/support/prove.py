@@ -58,7 +58,7 @@ class Watched(wiring.Component):
 
 def any_of(conditions: Iterable[Any]) -> Value:
     """Return whether any of the conditions, which may have many bits, is not 0."""
-    return reduce(or_, (Value.cast(one).any() for one in conditions))
+    return reduce(or_, (Value.cast(condition).any() for condition in conditions))
 
 
 def unstable(m: Module, port: Any, payload: Value) -> Value:

@@ -77,8 +77,8 @@ async def writes(dut: Any, share: float) -> None:
     number = iter(words)
     for _, addr, beats in requests:
         for k in range(beats):
-            at = addr + k * bits // 8
-            expected[at : at + bits // 8] = next(number).to_bytes(bits // 8, "little")
+            place = addr + k * bits // 8
+            expected[place : place + bits // 8] = next(number).to_bytes(bits // 8, "little")
 
     async def send(port: str, payloads: list[int]) -> None:
         for payload in payloads:

@@ -97,9 +97,9 @@ async def run_streams(dut: Any) -> None:
     await reset(dut)
     rows = _Rows(dut, params)
     cocotb.start_soon(rows.watch())
-    for number, one in enumerate(job["jobs"]):
+    for number, record in enumerate(job["jobs"]):
         rng = Random(number)
-        (segment,) = one["segments"]
+        (segment,) = record["segments"]
         inputs = np.load(folder / f"inputs_{number}.npy", allow_pickle=False)
         await host.write_all(np.load(folder / f"writes_{number}_begin.npy", allow_pickle=False))
         await host.clear()
@@ -126,7 +126,7 @@ async def run_streams(dut: Any) -> None:
                 await stores[-1]
             stores.append(cocotb.start_soon(rows.store(count, segment["swapped"], rng)))
             await rows.wait(1)
-        results = [await one for one in stores]
+        results = [await store for store in stores]
         came = np.array(rows.came).reshape(inputs.shape[:2])
         np.savez(
             folder / f"results_{number}.npz",

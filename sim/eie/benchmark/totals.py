@@ -86,7 +86,7 @@ def bench_total(
     interval = group.done[1] - group.done[0]
     return Total(
         port_bits=PORT.data_bits,
-        compute_cycles=sum(one.cycles for one in single.inferences[0].runs),
+        compute_cycles=sum(run.cycles for run in single.inferences[0].runs),
         latency_cycles=single.inferences[0].cycles[0],
         interval_cycles=interval,
         total_cycles=interval,
