@@ -237,9 +237,10 @@ class Engine(ABC, Generic[ParamsT, PartT]):
     def takes(self, node: FloatNode | QuantLayer) -> bool:
         """Say whether the engine computes such a node, or such a layer in fixed point."""
 
-    @abstractmethod
     def joins(self, graph: QuantGraph[QuantLayer], before: QuantLayer, layer: QuantLayer) -> bool:
         """Say whether ``layer`` can be in one part with what the engine computes before it.
+
+        Unless an engine says so, each of its parts is one layer.
 
         Parameters
         ----------
@@ -247,6 +248,8 @@ class Engine(ABC, Generic[ParamsT, PartT]):
         before : last layer of the part.
         layer : a layer that reads outputs of this part, or of parts before it.
         """
+        del graph, before, layer
+        return False
 
     @abstractmethod
     def compile(self, graph: QuantGraph[Any], params: ParamsT, job: Job) -> PartT:

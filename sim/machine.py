@@ -5,6 +5,7 @@ An engine has a folder ``sim/<engine>`` with a module ``machine`` whose ``MACHIN
 ``zeroskip.machines``.
 """
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,12 +28,12 @@ from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.result import PartResult
 from zeroskip.sim.system.state import ArrayState
-from zeroskip.sim.trace_events import Event
+from zeroskip.sim.trace_events import Event, name_process, slice_event
+from zeroskip.sim.words import Compared, WordDifference, compare_words
 
 __all__ = [
     "MACHINES",
     "ChipDesign",
-    "Compared",
     "Counts",
     "Description",
     "Machine",
@@ -75,21 +76,6 @@ class Selection(Generic[PartT]):
 
     part: PartT
     layers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Words of the RTL that were compared with golden's.
-
-    Parameters
-    ----------
-    words, differ : how many, and how many of them differ.
-    differences : the first of those; ``str`` of each is a sentence.
-    """
-
-    words: int
-    differ: int
-    differences: Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -196,7 +182,6 @@ class Machine(ABC, Generic[PartT]):
             If the simulator cannot be built, or a run does not end.
         """
 
-    @abstractmethod
     def compare(
         self,
         selection: Selection[PartT],
@@ -211,6 +196,9 @@ class Machine(ABC, Generic[PartT]):
         -------
         What was compared, and sentences about what cannot be.
         """
+        del image
+        pairs = [(name, model.tensors[name], rtl.tensors[name]) for name in selection.layers]
+        return compare_words(pairs, WordDifference, most), ()
 
     @abstractmethod
     def problems(self, part: PartT, folder: str, image: Image, most: int) -> Sequence[str]:
@@ -223,9 +211,10 @@ class Machine(ABC, Generic[PartT]):
         most : words that are listed.
         """
 
-    @abstractmethod
     def select(self, part: PartT, names: Sequence[str]) -> Selection[PartT]:
-        """Take what computes some layers of a part."""
+        """Take what computes some layers of a part: all of it, unless less can run by itself."""
+        del names
+        return Selection(part, tuple(layer.name for layer in part.layers))
 
     def state(self, params: Any) -> ArrayState:
         """Return an array between commands, as a command list finds it after a reset.
@@ -285,17 +274,18 @@ class Machine(ABC, Generic[PartT]):
         del part, tensors
         return None
 
-    @abstractmethod
     def storage(self, part: PartT) -> Mapping[str, Mapping[str, Any]]:
         """Return by layer what more is counted of what the memories hold of it."""
+        return {layer.name: {} for layer in part.layers}
 
-    @abstractmethod
     def describe(self, part: PartT) -> Description:
         """Describe what the array's memories keep of a part."""
+        array = f"{self.multipliers(part.params)} multipliers"
+        document = {"layers": self.storage(part)}
+        return Description(array=array, document=document, tables=(), lines=())
 
-    @abstractmethod
     def tracks(self, part: PartT, tensors: Tensors, name: str, process: int, begin: int) -> Tracks:
-        """Trace one input on the cycle model.
+        """Trace one input on the cycle model: a slice for each run, unless the engine has more.
 
         Parameters
         ----------
@@ -305,6 +295,14 @@ class Machine(ABC, Generic[PartT]):
         process : number of its first process in the trace.
         begin : cycle of the trace in which it starts.
         """
+        counts = self.count(part, tensors, lambda done, total: None)
+        ends = [begin, *(begin + np.cumsum(counts.run_cycles[0])).tolist()]
+        events = [
+            slice_event(process, 0, start, end, f"run {run}", {})
+            for run, (start, end) in enumerate(itertools.pairwise(ends))
+        ]
+        names = list(name_process(process, name, ["runs"]))
+        return Tracks(names=names, events=[iter(events)], end=ends[-1], processes=1)
 
     def check_gates(
         self,

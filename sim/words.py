@@ -7,9 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.sim.machine import Compared
+__all__ = ["Compared", "CycleDifference", "WordDifference", "compare_words"]
 
-__all__ = ["CycleDifference", "WordDifference", "compare_words"]
+
+@dataclass(frozen=True)
+class Compared:
+    """Words of the RTL that were compared with golden's.
+
+    Parameters
+    ----------
+    words, differ : how many, and how many of them differ.
+    differences : the first of those; ``str`` of each is a sentence.
+    """
+
+    words: int
+    differ: int
+    differences: Sequence[Any]
 
 
 @dataclass(frozen=True)

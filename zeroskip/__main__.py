@@ -22,4 +22,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        # The folder that the user works in, where the command that is installed finds nothing.
+        del sys.path[0]
     main()

@@ -26,7 +26,6 @@ from zeroskip.sim.eie.system import count_run, eie_chip
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.machine import (
     ChipDesign,
-    Compared,
     Counts,
     Description,
     Machine,
@@ -37,7 +36,7 @@ from zeroskip.sim.machine import (
 from zeroskip.sim.result import PartResult, by_layer
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.rtl.waves import expected_waves
-from zeroskip.sim.words import WordDifference, compare_words
+from zeroskip.sim.words import Compared, WordDifference, compare_words
 
 __all__ = ["MACHINE", "layer_inputs"]
 
@@ -103,11 +102,6 @@ class _Eie(Machine[EiePart]):
 
     def chip(self, params: EieParams, port: SystemParams) -> ChipDesign:
         return eie_chip(params, port)
-
-    def select(self, part: EiePart, names: Sequence[str]) -> Selection[EiePart]:
-        # EIE runs all its layers in one go.
-        del names
-        return Selection(part, tuple(layer.name for layer in part.layers))
 
     def counter_problems(
         self, selection: Selection[EiePart], rtl: PartResult, useful: NDArray[np.int64]

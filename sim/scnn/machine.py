@@ -14,7 +14,7 @@ from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.evaluation import Evaluation
-from zeroskip.sim.machine import Compared, Counts, Description, Machine, Selection, Tensors, Tracks
+from zeroskip.sim.machine import Counts, Description, Machine, Selection, Tensors, Tracks
 from zeroskip.sim.result import PartResult, by_layer
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.rtl.waves import expected_waves
@@ -29,6 +29,7 @@ from zeroskip.sim.scnn.rtl_files import ScnnResult
 from zeroskip.sim.scnn.select import select_layers, simulate_layers
 from zeroskip.sim.scnn.stores import ConvDifference, compare_stores
 from zeroskip.sim.scnn.walk import map_pass
+from zeroskip.sim.words import Compared
 
 __all__ = ["MACHINE"]
 
@@ -147,9 +148,6 @@ class _Scnn(Machine[ScnnPart]):
 
     def references(self, part: ScnnPart, tensors: Tensors) -> int:
         return sum(layer.total for layer in cnn_references(part, tensors))
-
-    def storage(self, part: ScnnPart) -> Mapping[str, Mapping[str, Any]]:
-        return {layer.name: {} for layer in part.layers}
 
     def describe(self, part: ScnnPart) -> Description:
         return describe_part(part)

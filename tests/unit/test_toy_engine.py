@@ -1,6 +1,7 @@
 """An engine that is installed apart: nothing of the product names it, and every command has it."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -201,6 +202,24 @@ def test_a_layer_that_does_not_fit_says_what_would() -> None:
     model, x = _mlp()
     with pytest.raises(CompileError, match="compile with num_acts=12"):
         zs.compile(model, x, x, DenseParams(num_acts=11))
+
+
+def test_the_module_finds_what_the_command_finds(tmp_path: Path) -> None:
+    """Of the folder that it is run in, neither takes an engine; of the path, both do."""
+
+    def listed(folder: Path, path: list[Path]) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "zeroskip", "engines", "--json"],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [one["name"] for one in json.loads(done.stdout)["engines"]]
+
+    assert listed(INSTALLED, [ROOT]) == ["eie", "scnn"]
+    assert listed(tmp_path, [ROOT, INSTALLED]) == ["eie", "scnn", "dense"]
 
 
 def test_an_engine_that_is_not_installed_is_not_there() -> None:

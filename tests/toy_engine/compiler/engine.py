@@ -77,15 +77,6 @@ class _Dense(Engine[DenseParams, DensePart]):
     def takes(self, node: FloatNode | QuantConv | QuantLinear) -> bool:
         return isinstance(node, FloatLinear | QuantLinear)
 
-    def joins(
-        self,
-        graph: QuantGraph[QuantConv | QuantLinear],
-        before: QuantConv | QuantLinear,
-        layer: QuantConv | QuantLinear,
-    ) -> bool:
-        del graph, before, layer
-        return False
-
     def compile(self, graph: QuantGraph[QuantLinear], params: DenseParams, job: Job) -> DensePart:
         del job
         (layer,) = graph.layers

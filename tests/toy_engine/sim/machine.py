@@ -18,10 +18,8 @@ from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.fixed import concatenate
 from zeroskip.sim.contents import different_numbers
-from zeroskip.sim.machine import Compared, Counts, Description, Machine, Selection, Tensors, Tracks
+from zeroskip.sim.machine import Counts, Machine, Selection, Tensors
 from zeroskip.sim.result import PartResult
-from zeroskip.sim.trace_events import name_process, slice_event
-from zeroskip.sim.words import WordDifference, compare_words
 
 __all__ = ["MACHINE"]
 
@@ -109,18 +107,6 @@ class _Dense(Machine[DensePart]):
             reload_cycles=np.zeros(len(x), np.int64),
         )
 
-    def compare(
-        self,
-        selection: Selection[DensePart],
-        model: PartResult,
-        rtl: PartResult,
-        image: Image,
-        most: int,
-    ) -> tuple[Compared, Sequence[str]]:
-        del image
-        pairs = [(name, model.tensors[name], rtl.tensors[name]) for name in selection.layers]
-        return compare_words(pairs, WordDifference, most), ()
-
     def problems(self, part: DensePart, folder: str, image: Image, most: int) -> Sequence[str]:
         del folder, image
         layer = part.layer
@@ -133,10 +119,6 @@ class _Dense(Machine[DensePart]):
             "biases": (_signed(part.srams["biases"]) - half, layer.bias),
         }
         return different_numbers(layer.name, pairs)[:most]
-
-    def select(self, part: DensePart, names: Sequence[str]) -> Selection[DensePart]:
-        del names
-        return Selection(part, (part.layer.name,))
 
     def counter_problems(
         self, selection: Selection[DensePart], rtl: PartResult, useful: NDArray[np.int64]
@@ -155,21 +137,6 @@ class _Dense(Machine[DensePart]):
 
     def storage(self, part: DensePart) -> Mapping[str, Mapping[str, Any]]:
         return {part.layer.name: {"words": part.layer.num_weights}}
-
-    def describe(self, part: DensePart) -> Description:
-        words = part.layer.num_weights
-        line = f"{part.layer.name}: {words} of {part.params.num_weights} words of weights"
-        document = {"layers": {part.layer.name: {"words": words}}}
-        return Description(array="1 multiplier", document=document, tables=(), lines=(line,))
-
-    def tracks(
-        self, part: DensePart, tensors: Tensors, name: str, process: int, begin: int
-    ) -> Tracks:
-        counted = self.count(part, tensors, lambda done, total: None)
-        end = begin + int(counted.run_cycles[0, 0])
-        run = slice_event(process, 0, begin, end, part.layer.name, {})
-        names = list(name_process(process, name, ["multiplier"]))
-        return Tracks(names=names, events=[iter([run])], end=end, processes=1)
 
 
 def _inputs(part: DensePart, tensors: Tensors) -> NDArray[np.int64]:
