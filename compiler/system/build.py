@@ -17,7 +17,7 @@ from zeroskip.compiler.system.moves import Load, Move, Moves, RowsIn, RowsOut, R
 from zeroskip.hw.system.formats import COMMAND_BYTES, ROW_BITS, row_bytes
 from zeroskip.hw.system.params import SystemParams
 
-__all__ = ["BUFFERS", "SystemImage", "build_system", "check_folder"]
+__all__ = ["BUFFERS", "SystemImage", "build_system", "check_folder", "find_system"]
 
 BUFFERS = 2
 """Inputs and outputs that lie in memory, so that one inference can be queued behind another."""
@@ -155,6 +155,14 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
         sha256=hashlib.sha256(memory).hexdigest(),
     )
     return SystemImage(memory_map, bytes(memory), moves)
+
+
+def find_system(image: Image) -> SystemImage | None:
+    """Lay a network out for a port as it is by default; None if no command list can run it."""
+    try:
+        return build_system(image, SystemParams())
+    except InputError:
+        return None
 
 
 def _place(moves: Moves, contents: dict[str, bytes], sizes: dict[str, int], base: int) -> _Layout:

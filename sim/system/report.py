@@ -74,8 +74,10 @@ def bound_line(system: SystemImage, run: SystemRun | None = None) -> str:
     longest = max(found, key=lambda name: found[name])
     listed = ", ".join(f"{name} {cycles:,}" for name, cycles in found.items())
     if run is None:
-        return f"cycles of an inference at least: {listed}; give --input to count compute, too"
-    return f"cycles of an inference at least: {listed}; it is bound by {longest}"
+        what = "'zeroskip system --input' counts compute, too"
+    else:
+        what = f"it is bound by {longest}"
+    return f"cycles of an inference at least: {listed}; {what}"
 
 
 def compute_cycles(run: SystemRun) -> int:

@@ -32,6 +32,14 @@ def test_a_folder_of_memory(cli: Callable[..., Any], image: Path, tmp_path: Path
     assert document["traffic"]["infer_0"]["read"] == 8 * document["bounds"]["port"]
 
 
+def test_info_has_it_too(cli: Callable[..., Any], files: Any, image: Path) -> None:
+    assert "Memory of" in cli("info", image).out
+    document = cli("info", image, "--json").document
+    assert document["system"]["map"]["lists"][0]["name"] == "setup"
+    assert "Memory of" not in cli("info", files.image).out
+    assert cli("info", files.image, "--json").document["system"] is None
+
+
 def test_cycles_of_inferences(cli: Callable[..., Any], files: Any, image: Path) -> None:
     result = cli("system", image, "--input", files.inputs, "--json")
     run = result.document["run"]
@@ -41,8 +49,9 @@ def test_cycles_of_inferences(cli: Callable[..., Any], files: Any, image: Path) 
     assert first["cycles"][0] > run["compute_cycles"]
     assert alone["cycles"][0] > alone["compute"][0]
     assert second["done"][1] - second["done"][0] < second["cycles"][0]
-    slow = cli("system", image, "--input", files.inputs, "--latency", "99", "--json").document
-    assert slow["run"]["groups"][0]["cycles"][0] > first["cycles"][0]
+    for option in (["--latency", "99"], ["--rate", "8"], ["--stall", "200"]):
+        slow = cli("system", image, "--input", files.inputs, *option, "--json").document
+        assert slow["run"]["groups"][0]["cycles"][0] > first["cycles"][0]
     text = cli("system", image, "--input", files.inputs).out
     assert "queued behind it" in text
 
@@ -70,6 +79,7 @@ def test_bad_options_are_refused(
     refused(cli("system", image, "--base", "100"), "a multiple of 4096, not 100")
     refused(cli("system", image, "--on", "rtl"), "give --input X.npy, too")
     refused(cli("system", image, "--latency", "-1"), "from 0 to 32767")
+    refused(cli("system", image, "--rate", "0"), "--rate must be a whole number from 1 to 256")
     refused(cli("system", files.image), "compile for act_files = 3")
     (tmp_path / "mine").write_text("mine")
     refused(cli("system", image, "-o", tmp_path), "is no memory image")

@@ -6,7 +6,9 @@ from zeroskip.cli.options import ImageArgument, JsonOption
 from zeroskip.cli.output import print_json, print_line, print_report
 from zeroskip.compiler.image.image import load
 from zeroskip.compiler.image.tables import image_report
+from zeroskip.compiler.system.build import find_system
 from zeroskip.sim.info import describe_image, image_document
+from zeroskip.sim.system.report import bound_line, map_tables, system_document
 
 __all__ = ["EXAMPLES", "show_image"]
 
@@ -19,10 +21,15 @@ zeroskip info out/model --json
 
 
 def show_image(image: ImageArgument, as_json: JsonOption = False) -> None:
-    """Show layers, formats, use of the memories, padding and balance between PEs."""
+    """Show layers, formats, use of the memories, padding and balance between PEs.
+
+    Of an image that needs one START an inference, also its memory map, traffic and bound.
+    """
     compiled = load(image)
+    system = find_system(compiled)
     if as_json:
-        print_json({"image": str(image), **image_document(compiled)})
+        in_memory = None if system is None else system_document(system)
+        print_json({"image": str(image), **image_document(compiled), "system": in_memory})
         return
     parts = describe_image(compiled)
     shape = " x ".join(map(str, compiled.sample_shape))
@@ -38,5 +45,7 @@ def show_image(image: ImageArgument, as_json: JsonOption = False) -> None:
             how = "on the chip" if number in linked else "through the host"
             print_line(f"activations go from {source.upper()} to {target.upper()} {how}")
     print_report(image_report(compiled))
+    if system is not None:
+        print_report([*map_tables(system), bound_line(system)])
     for _, about in parts:
         print_report([*about.tables, *about.lines])

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from zeroskip.base.errors import InputError
+from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import ImageArgument, JsonOption, whole_number
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
@@ -14,7 +14,7 @@ from zeroskip.compiler.system.build import build_system, check_folder
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.run import quantize
 from zeroskip.sim.system.inferences import count_inferences
-from zeroskip.sim.system.memory import MemorySettings
+from zeroskip.sim.system.memory import FULL_RATE, MemorySettings
 from zeroskip.sim.system.report import (
     bound_line,
     map_tables,
@@ -86,6 +86,14 @@ def show_system(
             help="Of 256 cycles, those in which a channel of the memory stalls, at random.",
         ),
     ] = 0,
+    rate: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number,
+            metavar="N",
+            help="Of 256 cycles, those in which the memory can move a beat, evenly spaced.",
+        ),
+    ] = FULL_RATE,
     seed: Annotated[int, typer.Option(parser=whole_number, metavar="N", help="Of the stalls.")] = 0,
     as_json: JsonOption = False,
 ) -> int:
@@ -103,6 +111,8 @@ def show_system(
             f"a latency must be from 0 to {(1 << 15) - 1} and stalls from 0 to 255, not {latency} "
             f"and {stall}"
         )
+    if not 1 <= rate <= FULL_RATE:
+        raise ParameterError("rate", rate, f"a whole number from 1 to {FULL_RATE}")
     port = SystemParams(data_bits=data_bits)
     compiled = load(image)
     system = build_system(compiled, port, base=base)
@@ -110,7 +120,7 @@ def show_system(
     if inputs is not None:
         x = read_npy(inputs, "input")
         settings = MemorySettings(
-            read_latency=latency, write_latency=latency, stall=stall, seed=seed
+            read_latency=latency, write_latency=latency, stall=stall, rate=rate, seed=seed
         )
         with Steps() as steps:
             if on == "rtl":
