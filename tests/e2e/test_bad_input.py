@@ -214,7 +214,7 @@ def test_too_many_weights_are_clustered_on_request(
     export(nn.Sequential(nn.Linear(24, 12)), torch.zeros(2, 24), model)
     command = files.compile(tmp_path / "image")
     command[1] = str(model)
-    refused(cli(*command), "288 distinct", "15", "--share", "zeroskip compress")
+    refused(cli(*command), "288 distinct", "15", "(share)", "zeroskip compress")
     result = cli(*command, "--share", "--json")
     assert result.code == 0
     assert result.document["report"]["quantization"]["layers"][0]["clustered"] is True
@@ -287,7 +287,7 @@ def test_image_of_another_version(
     fields = json.loads(manifest.read_text())
     manifest.write_text(json.dumps({**fields, "schema": 99, "zeroskip": "9.9"}))
     given = [] if command == "info" else ["--input", files.inputs]
-    refused(cli(command, image, *given), "schema 99", "zeroskip 9.9", "zeroskip compile")
+    refused(cli(command, image, *given), "schema 99", "zeroskip 9.9", "compile the model again")
 
 
 def test_output_file_of_run(cli: Cli, refused: Refused, files: Any, tmp_path: Path) -> None:
