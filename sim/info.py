@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.graph import QuantConv, QuantLayer, dense_macs, nonzero_weights
+from zeroskip.compiler.ir.graph import QuantLayer, dense_macs
 from zeroskip.sim.machine import Description, machine
 
 __all__ = ["describe_arrays", "describe_image", "image_document"]
@@ -48,8 +48,8 @@ def image_document(image: Image) -> dict[str, Any]:
 
 
 def _layer(layer: QuantLayer) -> dict[str, Any]:
-    nnz = nonzero_weights(layer)
-    fields: dict[str, Any] = {
+    nnz = layer.nonzeros
+    return {
         "name": layer.name,
         "kind": layer.kind,
         "inputs": list(layer.inputs),
@@ -64,14 +64,5 @@ def _layer(layer: QuantLayer) -> dict[str, Any]:
         "weight_frac": layer.weight_frac,
         "out_frac": layer.out_frac,
         "shift": layer.shift,
+        **layer.windows,
     }
-    if isinstance(layer, QuantConv):
-        fields |= {
-            "kernel": list(layer.kernel),
-            "dilation": list(layer.dilation),
-            "stride": list(layer.stride),
-            "padding": list(layer.padding),
-            "groups": layer.groups,
-            "areas": [asdict(area) for area in layer.areas],
-        }
-    return fields

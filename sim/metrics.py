@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.ir.fixed import concatenate, run_layer
-from zeroskip.compiler.ir.graph import QuantLayer, QuantLinear, dense_macs, nonzero_weights
+from zeroskip.compiler.ir.graph import QuantLayer, QuantLinear, dense_macs
 from zeroskip.sim.machine import machine
 from zeroskip.sim.verify import Comparison, VerifyResult
 
@@ -194,7 +194,7 @@ def _measure_part(
     for number, (layer, values) in enumerate(zip(layers, inputs, strict=True)):
         counted = None if counters is None else counters[:, number]
         every = None if counted is None else float(counted.sum(axis=(1, 2)).mean())
-        nnz = nonzero_weights(layer)
+        nnz = layer.nonzeros
         measured.append(
             LayerMetrics(
                 name=layer.name,

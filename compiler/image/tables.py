@@ -4,7 +4,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from zeroskip.base.tables import Report, Table
-from zeroskip.compiler.ir.graph import nonzero_weights
 from zeroskip.compiler.passes.fixed_point import limits
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def _format_tables(image: "Image") -> list[Table]:
             layer.kind,
             " x ".join(map(str, shape)),
             layer.num_weights,
-            nonzero_weights(layer),
+            layer.nonzeros,
             f"{100 * found['density']:.1f} %",
             f"{values}{' (clustered)' if found['clustered'] else ''}",
             *_rounding(found),

@@ -1,8 +1,8 @@
 """The network between the passes of the compiler: a graph, in float and then in fixed point."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar, Generic, Literal, TypeVar
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,6 @@ __all__ = [
     "Shape",
     "dense_macs",
     "linear_chain",
-    "nonzero_weights",
 ]
 
 Pair = tuple[int, int]
@@ -270,6 +269,23 @@ class QuantConv:
         return int(np.prod(self.weight.shape[:2])) * int(np.prod(self.kernel))
 
     @property
+    def nonzeros(self) -> int:
+        """Weights that are not 0."""
+        return int(np.count_nonzero(self.weight))
+
+    @property
+    def windows(self) -> dict[str, Any]:
+        """How the kernel goes over the planes, for JSON."""
+        return {
+            "kernel": list(self.kernel),
+            "dilation": list(self.dilation),
+            "stride": list(self.stride),
+            "padding": list(self.padding),
+            "groups": self.groups,
+            "areas": [asdict(area) for area in self.areas],
+        }
+
+    @property
     def shift(self) -> int:
         """Right shift from accumulator to output."""
         return self.in_frac + self.weight_frac - self.out_frac
@@ -320,6 +336,16 @@ class QuantLinear:
     def num_weights(self) -> int:
         """Weights of the layer, pruned ones included."""
         return self.shape[0] * self.shape[1]
+
+    @property
+    def nonzeros(self) -> int:
+        """Weights that are not 0."""
+        return int(self.codes.nnz)
+
+    @property
+    def windows(self) -> dict[str, Any]:
+        """Nothing: all inputs are one window."""
+        return {}
 
     @property
     def shift(self) -> int:
@@ -373,13 +399,6 @@ class QuantGraph(Generic[LayerT]):
 def dense_macs(layer: QuantLayer) -> int:
     """Count the products of a layer, zeros included, but not the holes of a dilated kernel."""
     return int(np.prod(layer.out_shape[1:])) * layer.num_weights
-
-
-def nonzero_weights(layer: QuantLayer) -> int:
-    """Count the weights of a layer that are not 0."""
-    if isinstance(layer, QuantLinear):
-        return int(layer.codes.nnz)
-    return int(np.count_nonzero(layer.weight))
 
 
 def linear_chain(layers: Sequence[QuantLinear]) -> QuantGraph[QuantLinear]:

@@ -9,6 +9,7 @@ __all__ = ["contract", "toy_engine"]
 _ROOT = Path(__file__).parents[2]
 _INTERFACES = {
     "zeroskip.compiler.engine": ("Engine", "Part", "Job", "Preset", "HandOver"),
+    "zeroskip.flow.flow": ("Flow",),
     "zeroskip.sim.machine": ("Machine",),
 }
 
