@@ -31,7 +31,7 @@ _START_CYCLES = 9
 """Cycles from one START to the next: four registers are written, in two cycles each."""
 
 
-_LEAST = 1 << 16
+_LEAST = 1 << 20
 """Bytes of the smallest simulated memory, so that small networks share simulators."""
 
 

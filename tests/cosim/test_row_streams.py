@@ -34,6 +34,7 @@ DRIVER: Driver[Job, dict[str, Any]] = Driver(
 )
 
 
+@pytest.mark.long("an array of its own")
 def test_drawn_times(trials: Callable[[EieParams], st.SearchStrategy[Any]]) -> None:
     """Results are golden's, cycles and counters the model's, whenever rows come and leave."""
     p = ARRAYS["passes"]

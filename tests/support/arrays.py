@@ -1,4 +1,4 @@
-"""The arrays whose simulators the short tier builds: one of each engine, and the chip of both.
+"""The arrays whose simulators the short tier builds: one of each engine, and the chips.
 
 A simulator takes up to a minute to build, so tests share these; the long tier has others.
 """
@@ -35,6 +35,8 @@ SHARED = {
     "tests/cosim/test_recover.py": "EIE",
     "tests/e2e/test_cli.py": "EIE",
     "tests/e2e/test_damage.py": "EIE",
+    "tests/cosim/test_system.py": "system",
+    "tests/cosim/test_system_errors.py": "system",
     "tests/cosim/test_scnn_layers.py": "SCNN",
     "tests/cosim/test_scnn_networks.py": "SCNN",
     "tests/cosim/test_scnn_recover.py": "SCNN",

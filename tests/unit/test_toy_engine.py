@@ -119,6 +119,7 @@ def test_what_an_engine_has_not_is_refused_in_a_sentence(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long("synthesizes an array of its own")
 def test_flows_have_an_engine_that_is_installed_apart(tmp_path: Path) -> None:
     small = ["--engine", "dense", "--set", "num_weights=16", "--set", "num_acts=8", "--json"]
     found = _commands(

@@ -125,7 +125,9 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("busy", "latency"), [(0.0, 2), (0.5, 12)])
+@pytest.mark.parametrize(
+    ("busy", "latency"), [(0.0, 2), pytest.param(0.5, 12, marks=pytest.mark.long("with stalls"))]
+)
 def test_errors(busy: float, latency: int) -> None:
     """What is queued behind a list that fails is dropped, and the next start is a good one."""
     memory = Dram(P, 3, busy=busy, latency=latency)

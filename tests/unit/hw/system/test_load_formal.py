@@ -122,6 +122,7 @@ class MarkedLoad(wiring.Component):
         return m
 
 
+@pytest.mark.long("a proof of ten seconds")
 def test_each_bit_is_given_once(tmp_path: Path) -> None:
     answer = prove(MarkedLoad(), tmp_path)
     assert "Property proved." in answer, answer[-2000:]
