@@ -55,7 +55,7 @@ class Memory:
         of writes, for their answer.
     written : address and data of all beats written, in their order.
     order : of writes, what this memory waits for: "aw", beats are taken once their address is
-        there; "w", an address is taken once a beat is offered; "", nothing.
+        there; "w", an address is taken once a beat is offered or was taken; "", nothing.
     """
 
     p: SystemParams
@@ -118,7 +118,8 @@ class Memory:
         answers: deque[tuple[int, int]] = deque()  # due cycle, response
         aw_stable, w_stable, now, unanswered, worst = Stable("aw"), Stable("w"), 0, 0, OKAY
         while True:
-            ctx.set(aw.ready, next(take_aw) and (self.order != "w" or ctx.get(w.valid)))
+            has_beat = bool(words) or ctx.get(w.valid)
+            ctx.set(aw.ready, next(take_aw) and (self.order != "w" or has_beat))
             ctx.set(w.ready, next(take_w) and (self.order != "aw" or bool(places)))
             offering = bool(answers) and answers[0][0] <= now and next(give)
             ctx.set(b.valid, offering)
