@@ -1,4 +1,4 @@
-"""EIE behind a memory port as a design: the array, and what runs command lists on it."""
+"""Verilog of the chip that runs command lists on EIE: the array, and its port to memory."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,10 +8,10 @@ from typing import Any
 from zeroskip.flow.eie.flow import FLOW as EIE
 from zeroskip.flow.flow import Flow, Modules
 from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.eie.system import SYSTEM_MODULE, EieSystem
 from zeroskip.hw.system.formats import Error, Op, Wait
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.registers import Event, Register, State
-from zeroskip.hw.system.top import SYSTEM_MODULE, EieSystem
 
 __all__ = ["FLOW", "SystemDesign"]
 

@@ -16,7 +16,7 @@ from zeroskip.hw.common.row_pack import RowPack
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.plane_load import PlaneLoad
 from zeroskip.hw.scnn.plane_read import PlaneRead
-from zeroskip.hw.system.planes import PlaneIn, PlaneOut
+from zeroskip.hw.scnn.plane_rows import PlaneIn, PlaneOut
 
 pytest.importorskip("pyosys")
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Shape, Signal, Value
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib import stream
+from amaranth.lib.wiring import Out, connect, flipped
 
 from zeroskip.hw.scnn import formats as scnn
 from zeroskip.hw.scnn.array import ARRAY_MODULE
@@ -12,12 +12,11 @@ from zeroskip.hw.scnn.formats import Space
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.plane_load import PlaneLoad
 from zeroskip.hw.scnn.plane_read import PlaneRead
-from zeroskip.hw.system.axi import AxiLite, AxiRead, AxiWrite
+from zeroskip.hw.scnn.plane_rows import PlaneIn, PlaneOut
+from zeroskip.hw.system.chip import SystemChip
 from zeroskip.hw.system.formats import ROW_BITS
 from zeroskip.hw.system.jobs import Engine, Memory
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.hw.system.planes import PlaneIn, PlaneOut
-from zeroskip.hw.system.registers import REGISTER_BITS
 from zeroskip.hw.system.system import System
 
 __all__ = ["PLANES", "SCNN_SYSTEM_MODULE", "ScnnSystem", "plane_words", "scnn_engine", "scnn_lanes"]
@@ -65,7 +64,7 @@ def scnn_engine(params: SystemParams, p: ScnnParams) -> Engine:
     )
 
 
-class ScnnSystem(wiring.Component):
+class ScnnSystem(SystemChip):
     """The system, the SCNN array as an instance of its Verilog module, and its planes' units.
 
     INPUT compresses a plane into the activation RAMs, and OUTPUT reads one; a START waits for both.
@@ -74,50 +73,35 @@ class ScnnSystem(wiring.Component):
 
     Parameters
     ----------
-    params : of the system.
+    params : of the port to memory.
     scnn_params : of the array.
 
     Members
     -------
-    read, write : ``Out(AxiRead)``, ``Out(AxiWrite)``, the memory.
-    registers : ``In(AxiLite)``.
-    interrupt : Out.
-    running : Out, the array is at work, for observation.
     lost : Out, values or outputs found no room in an activation RAM.
-    out_valid, out_pass, out_data : Out, outputs as they are made, see :class:`.ScnnArray`.
+    out_valid, out_pass, out_data : Out, outputs as they are made, see :class:`.ScnnArray`; the
+        others are those of :class:`.SystemChip`.
     """
 
-    read: Any
-    write: Any
-    registers: Any
-    interrupt: Signal
-    running: Signal
     lost: Signal
     out_valid: Signal
     out_pass: Signal
     out_data: Signal
 
     def __init__(self, params: SystemParams, scnn_params: ScnnParams) -> None:
-        self._p, self._s = params, scnn_params
-        super().__init__({
-            "read": Out(AxiRead(params)),
-            "write": Out(AxiWrite(params)),
-            "registers": In(AxiLite(REGISTER_BITS)),
-            "interrupt": Out(1),
-            "running": Out(1),
+        self._s, self._lanes = scnn_params, scnn_lanes(params, scnn_params)
+        observed = {
             "lost": Out(1),
             "out_valid": Out(1),
             "out_pass": Out(scnn_params.descriptor_addr_bits),
             "out_data": Out(scnn_params.num_pes * scnn_params.act_bits),
-        })
+        }
+        super().__init__(params, scnn_engine(params, scnn_params), observed)
 
     def elaborate(self, platform: object) -> Module:
-        s, lanes = self._s, scnn_lanes(self._p, self._s)
+        s, lanes = self._s, self._lanes
         m = Module()
-        m.submodules.system = system = System(self._p, scnn_engine(self._p, s))
-        for port in ("read", "write"):
-            connect(m, getattr(system, port), flipped(getattr(self, port)))
-        connect(m, flipped(self.registers), system.registers)
+        system = self.add_system(m)
         m.submodules.plane_in = inward = PlaneIn(s.act_bits, lanes)
         m.submodules.plane_load = load = PlaneLoad(s)
         m.submodules.plane_read = read = PlaneRead(s)
@@ -128,8 +112,6 @@ class ScnnSystem(wiring.Component):
         connect(m, outward.o, system.rows_out)
         lost = Signal()
         m.d.comb += [
-            self.interrupt.eq(system.interrupt),
-            system.running.eq(self.running),
             system.in_busy.eq(inward.busy | load.busy),
             inward.start.eq(system.in_start),
             inward.rows.eq(system.in_rows.rows),
@@ -166,8 +148,8 @@ class ScnnSystem(wiring.Component):
         """Let who moves a plane command the array, else the system; keep where planes are."""
         s = self._s
         cmd = stream.Signature(scnn.command_layout(s)).create(path=("array_cmd",))
-        told: Any = system.cmd.payload
-        of_planes = told.command.space == PLANES
+        command: Any = system.cmd.payload.command
+        of_planes = command.space == PLANES
         load_words, read_words = plane_words(s)
         words = Signal((load_words + read_words) * _WORD, name="planes")
         m.d.comb += [
@@ -186,6 +168,6 @@ class ScnnSystem(wiring.Component):
             ]
             with m.If(system.cmd.valid & of_planes):
                 for word in range(load_words + read_words):
-                    with m.If(told.command.addr == word):
-                        m.d.sync += words.word_select(word, _WORD).eq(told.command.data)
+                    with m.If(command.addr == word):
+                        m.d.sync += words.word_select(word, _WORD).eq(command.data)
         return cmd

@@ -3,18 +3,16 @@
 from typing import Any
 
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal, Value
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib import stream
+from amaranth.lib.wiring import Out
 
 from zeroskip.hw.eie import formats as eie
 from zeroskip.hw.eie.array import ARRAY_MODULE
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.system.axi import AxiLite, AxiRead, AxiWrite
+from zeroskip.hw.system.chip import SystemChip
 from zeroskip.hw.system.jobs import Engine, Memory
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.hw.system.registers import REGISTER_BITS
-from zeroskip.hw.system.system import System
 
 __all__ = ["SYSTEM_MODULE", "EieSystem", "eie_engine"]
 
@@ -39,56 +37,39 @@ def eie_engine(p: EieParams) -> Engine:
     )
 
 
-class EieSystem(wiring.Component):
+class EieSystem(SystemChip):
     """The system, and the EIE array as an instance of its own Verilog module.
 
     Parameters
     ----------
-    params : of the system.
+    params : of the port to memory.
     eie_params : of the array, which has three activation files.
 
     Members
     -------
-    read, write : ``Out(AxiRead)``, ``Out(AxiWrite)``, the memory.
-    registers : ``In(AxiLite)``.
-    interrupt : Out.
-    running : Out, the array is at work, for observation.
     out_valid, out_pass, out_row, out_data : Out, its outputs as they are made, see
-        :class:`.EieArray`.
+        :class:`.EieArray`; the others are those of :class:`.SystemChip`.
     """
 
-    read: Any
-    write: Any
-    registers: Any
-    interrupt: Signal
-    running: Signal
     out_valid: Signal
     out_pass: Signal
     out_row: Signal
     out_data: Signal
 
     def __init__(self, params: SystemParams, eie_params: EieParams) -> None:
-        self._p, self._e = params, eie_params
-        super().__init__({
-            "read": Out(AxiRead(params)),
-            "write": Out(AxiWrite(params)),
-            "registers": In(AxiLite(REGISTER_BITS)),
-            "interrupt": Out(1),
-            "running": Out(1),
+        self._e = eie_params
+        observed = {
             "out_valid": Out(1),
             "out_pass": Out(eie_params.descriptor_addr_bits),
             "out_row": Out(eie_params.act_addr_bits),
             "out_data": Out(eie_params.num_pes * eie_params.act_bits),
-        })
+        }
+        super().__init__(params, eie_engine(eie_params), observed)
 
     def elaborate(self, platform: object) -> Module:
         e = self._e
         m = Module()
-        m.submodules.system = system = System(self._p, eie_engine(e))
-        for port in ("read", "write"):
-            connect(m, getattr(system, port), flipped(getattr(self, port)))
-        connect(m, flipped(self.registers), system.registers)
-        m.d.comb += [self.interrupt.eq(system.interrupt), system.running.eq(self.running)]
+        system = self.add_system(m)
         row, rows = e.act_addr_bits, e.act_addr_bits + 1
         m.submodules.eie = Instance(
             ARRAY_MODULE,

@@ -18,10 +18,10 @@ from zeroskip.hw.common.formats import pack
 from zeroskip.hw.scnn import formats as scnn
 from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.pe import ScnnPe
+from zeroskip.hw.scnn.system import PLANES, ScnnSystem, plane_words, scnn_engine, scnn_lanes
 from zeroskip.hw.system.formats import Error, Wait, word_bytes
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.registers import Register, State
-from zeroskip.hw.system.scnn import PLANES, ScnnSystem, plane_words, scnn_engine, scnn_lanes
 from zeroskip.sim.bench.assembly import assemble
 from zeroskip.sim.bench.pysim import simulate
 from zeroskip.sim.scnn.rtl_files import scnn_place
