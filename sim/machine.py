@@ -36,6 +36,7 @@ __all__ = [
     "ChipDesign",
     "Counts",
     "Description",
+    "ListMachine",
     "Machine",
     "Selection",
     "Tensors",
@@ -127,6 +128,29 @@ class ChipDesign:
     clearing: int
 
 
+class ListMachine(ABC):
+    """An array that runs command lists from a memory, as simulation sees it."""
+
+    @abstractmethod
+    def state(self, params: Any) -> ArrayState:
+        """Return an array of ``params`` between commands, as a list finds it after a reset."""
+
+    @abstractmethod
+    def count_run(self, params: Any, run: Any, arrivals: NDArray[np.int64]) -> int:
+        """Count the cycles of a run that a command list starts.
+
+        Parameters
+        ----------
+        params : of the array.
+        run : what its state gave for the command, see :class:`.ArrayState`.
+        arrivals : (rows,) cycles, counted from the run's first, in which rows of its input come.
+        """
+
+    @abstractmethod
+    def chip(self, params: Any, port: SystemParams) -> ChipDesign:
+        """Return the design of an array of ``params`` with a port to memory."""
+
+
 class Machine(ABC, Generic[PartT]):
     """An array, as simulation sees it.
 
@@ -216,31 +240,16 @@ class Machine(ABC, Generic[PartT]):
         del names
         return Selection(part, tuple(layer.name for layer in part.layers))
 
-    def state(self, params: Any) -> ArrayState:
-        """Return an array between commands, as a command list finds it after a reset.
+    @property
+    def lists(self) -> "ListMachine":
+        """The array as command lists run it.
 
         Raises
         ------
         InputError
             If no command list can run it.
         """
-        del params
         raise InputError(f"no command list can run {self.engine} yet")
-
-    def count_run(self, params: Any, run: Any, arrivals: NDArray[np.int64]) -> int:
-        """Count the cycles of a run that a command list starts.
-
-        Parameters
-        ----------
-        params : of the array.
-        run : what its state gave for the command, see :class:`.ArrayState`.
-        arrivals : (rows,) cycles, counted from the run's first, in which rows of its input come.
-        """
-        raise NotImplementedError
-
-    def chip(self, params: Any, port: SystemParams) -> ChipDesign:
-        """Return an array with a port to memory."""
-        raise NotImplementedError
 
     def simulate_selection(
         self,
@@ -337,7 +346,7 @@ class Machine(ABC, Generic[PartT]):
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """The layers of the engine's paper, and sweeps of the array; None if there are none."""
+        """The benchmark layers of the engine's paper, and what sweeps vary; None if it has none."""
         return None
 
 
@@ -360,7 +369,7 @@ def machine(engine: str) -> Machine[Any]:
 
 
 def find_evaluation(engine: str) -> Evaluation:
-    """Return the evaluation of an engine.
+    """Return the benchmark of an engine's paper, and its sweeps.
 
     Raises
     ------

@@ -13,19 +13,16 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.hw.eie.host import StallClass, StreamStall
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.eie.contents import eie_problems
 from zeroskip.sim.eie.cycles.image import run_image
 from zeroskip.sim.eie.info import describe_part
 from zeroskip.sim.eie.perfetto import trace_tracks
 from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
-from zeroskip.sim.eie.state import EieState, RunLog
 from zeroskip.sim.eie.storage import layer_storage, reload_cycles
-from zeroskip.sim.eie.system import count_run, eie_chip
+from zeroskip.sim.eie.system import EieLists
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.machine import (
-    ChipDesign,
     Counts,
     Description,
     Machine,
@@ -44,6 +41,10 @@ __all__ = ["MACHINE", "layer_inputs"]
 class _Eie(Machine[EiePart]):
     engine = "eie"
     classes = StreamStall
+
+    @property
+    def lists(self) -> EieLists:
+        return EieLists()
 
     def multipliers(self, params: Any) -> int:
         return params.num_pes
@@ -93,15 +94,6 @@ class _Eie(Machine[EiePart]):
     def problems(self, part: EiePart, folder: str, image: Image, most: int) -> Sequence[str]:
         del image
         return eie_problems(part, folder, most)
-
-    def state(self, params: EieParams) -> EieState:
-        return EieState(params)
-
-    def count_run(self, params: EieParams, run: RunLog, arrivals: NDArray[np.int64]) -> int:
-        return count_run(params, run, arrivals)
-
-    def chip(self, params: EieParams, port: SystemParams) -> ChipDesign:
-        return eie_chip(params, port)
 
     def counter_problems(
         self, selection: Selection[EiePart], rtl: PartResult, useful: NDArray[np.int64]

@@ -89,8 +89,8 @@ class Inferences:
         entry = self.system.map
         memory = np.zeros(memory_size(entry.bytes), np.uint8)
         memory[: len(self.system.memory)] = np.frombuffer(self.system.memory, np.uint8)
-        self._machine: Any = machine(entry.engine)
-        self._golden = GoldenSystem(self._machine.state(self._params), port, memory)
+        self._array = machine(entry.engine).lists
+        self._golden = GoldenSystem(self._array.state(self._params), port, memory)
         setup, *infers = entry.lists
         tensor = self.system.moves.tensors[0]
         rows = tensor_bytes(tensor, planes.reshape(len(planes), -1), port)
@@ -130,7 +130,7 @@ class Inferences:
             Started(start, *place, performed)
             for start, place, performed in zip(starts, group.lists, group.performed, strict=True)
         ]
-        counted = partial(self._machine.count_run, self._params)
+        counted = partial(self._array.count_run, self._params)
         return count_system(self._golden.array, self._port, settings, started, counted)
 
 

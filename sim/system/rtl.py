@@ -77,7 +77,7 @@ def build_chip(engine: str, params: Any, port: SystemParams, size: int) -> tuple
     ToolError
         If a tool is missing or the compilation fails.
     """
-    chip = machine(engine).chip(params, port)
+    chip = machine(engine).lists.chip(params, port)
     *inner, (_, whole) = chip.modules.items()
 
     def convert() -> dict[str, str]:

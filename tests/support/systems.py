@@ -18,7 +18,7 @@ def golden_chip(system: SystemImage, params: Any) -> GoldenSystem:
     """Make a chip after a reset, with the memory image in its memory."""
     memory = np.zeros(system.map.bytes, np.uint8)
     memory[: len(system.memory)] = np.frombuffer(system.memory, np.uint8)
-    array = machine(system.map.engine).state(params)
+    array = machine(system.map.engine).lists.state(params)
     return GoldenSystem(array, SystemParams(**system.map.port), memory, system.map.base)
 
 
