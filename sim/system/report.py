@@ -80,10 +80,11 @@ def bound_line(system: SystemImage, run: SystemRun | None = None) -> str:
     return f"cycles of an inference at least: {listed}; {what}"
 
 
-def compute_cycles(run: SystemRun) -> int:
-    """Return the cycles of the array's programs in the first inference."""
+def compute_cycles(run: SystemRun, number: int = 0) -> int:
+    """Return the cycles of the array's programs in an inference of the first that were queued."""
     group = run.inferences[0]
-    return sum(run.cycles for run in group.runs[: len(group.runs) // len(group.done)])
+    runs = len(group.runs) // len(group.done)  # of each inference
+    return sum(run.cycles for run in group.runs[number * runs : (number + 1) * runs])
 
 
 def system_document(system: SystemImage) -> dict[str, Any]:
@@ -127,9 +128,10 @@ def run_lines(run: SystemRun) -> list[str]:
         ),
     ]
     if len(first.done) > 1:
+        later, compute = first.done[1] - first.done[0], compute_cycles(run, 1)
         lines.append(
-            f"the next, queued behind it: {first.done[1] - first.done[0]:,} cycles later "
-            f"({(first.done[1] - first.done[0]) / compute:.3f} x)"
+            f"the next, queued behind it: {later:,} cycles later, {compute:,} of them compute "
+            f"({later / compute:.3f} x)"
         )
     return lines
 
