@@ -9,8 +9,8 @@ from zeroskip.compiler.engine import SramData
 
 __all__ = ["READ_CYCLES", "sram_reloads"]
 
-# The host port takes a write per cycle, and a read in four: into the port, out of the memory,
-# into the answer, and back.
+# A read takes four cycles, a write one: the command enters the port, the memory is read, the answer
+# enters a register, and the host takes it.
 READ_CYCLES = 4
 """Cycles of a read through a host port."""
 

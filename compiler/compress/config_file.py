@@ -49,7 +49,7 @@ def preset(name: str) -> Config:
 
 
 def override(config: Config, settings: Mapping[str, Any]) -> Config:
-    """Replace settings of ``config`` by name, for instance ``prune.density``.
+    """Return ``config`` with other settings: ``{"prune.density": 0.1}`` sets density of prune.
 
     Raises
     ------

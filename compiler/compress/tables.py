@@ -10,7 +10,7 @@ __all__ = ["result_report", "sizes_report"]
 
 
 def result_report(result: Result, file: Path | None = None) -> Report:
-    """Return what all stages did to accuracy and weights, and the file that has the network."""
+    """Make the tables of a compression: loss and accuracy after each stage, weights by layer."""
     scores, best = result.scores, result.attempt
     where = "" if file is None else f": {file}"
     return [

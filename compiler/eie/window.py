@@ -68,7 +68,8 @@ def windows(network: QuantGraph, placement: Placement, params: EieParams) -> Ite
 def window_rows(height: int, params: EieParams) -> int:
     """Return the most local rows of a window, of a layer that has ``height``."""
     rows = min(params.num_accs, params.num_biases, height)
-    # Of a layer with more rows than a file has, the host takes windows out of the file.
+    # A layer with more rows than an activation file is computed window by window: the host reads
+    # each out of the file before the next.
     return min(rows, params.num_acts) if height > params.num_acts else rows
 
 

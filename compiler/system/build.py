@@ -28,13 +28,13 @@ _PAGE = 4096
 
 @dataclass(frozen=True, eq=False)
 class SystemImage:
-    """A network in memory.
+    """Memory image of a network: weights, command lists, and buffers of inputs and outputs.
 
     Parameters
     ----------
-    map : what lies where.
-    memory : from ``map.base`` up; what is left out behind it is 0.
-    moves : that the command lists were written of.
+    map : addresses and sizes of all blocks.
+    memory : bytes from address ``map.base`` up; the memory behind them is 0.
+    moves : loads, inputs, runs and outputs that the command lists were made from.
     """
 
     map: MemoryMap
@@ -158,7 +158,7 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
 
 
 def find_system(image: Image) -> SystemImage | None:
-    """Lay a network out for a port as it is by default; None if no command list can run it."""
+    """Lay a network out for a port of default sizes; None if no command list can run it."""
     try:
         return build_system(image, SystemParams())
     except InputError:

@@ -64,7 +64,7 @@ def words_bytes(words: NDArray[np.uint64], width: int) -> bytes:
 def tensor_bytes(
     tensor: RowTensor, values: NDArray[np.int64], port: SystemParams
 ) -> NDArray[np.uint8]:
-    """Place values on rows, as a command list takes them.
+    """Lay fixed-point values out in memory as rows of all lanes, as INPUT reads them.
 
     Parameters
     ----------

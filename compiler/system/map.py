@@ -13,7 +13,7 @@ SCHEMA = 1
 
 
 class BlockEntry(StrictEntry):
-    """A block of memory.
+    """Block of the memory image: a command list, an array's SRAM contents, or a buffer.
 
     Fields
     ------

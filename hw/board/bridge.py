@@ -249,7 +249,7 @@ class Bridge(wiring.Component):
                     self._answer(m, Status.OK)
 
     def _give_answer(self, m: Module) -> None:
-        """Give an answer, with the identity or what has been read."""
+        """Send the answer to a request: status, then identity or the words that were read."""
         with m.Case(_State.HEAD):
             m.d.comb += self.o.valid.eq(1)
             with m.Switch(self._at[:2]):

@@ -61,7 +61,7 @@ class Go(py_enum.IntFlag):
 
 
 def handoff_layout(p: ScnnParams) -> data.StructLayout:
-    """Lay out where SCNN's outputs are, see :func:`.plane_layout`."""
+    """Lay out the hand-over's configuration: where SCNN's outputs are, as :func:`.plane_layout`."""
     layout = scnn.plane_layout(p)
     if Shape.cast(layout).width > 64 * HANDOFF_WORDS:
         raise ValueError("the handoff's configuration does not fit its registers")

@@ -33,7 +33,7 @@ SPACE_BITS = 4
 
 
 class NumberShape(ShapeCastable):
-    """Shape of a number that has a name, with room for more of them than there are.
+    """Shape of a field that holds a member of an enumeration, and may be wider than it needs.
 
     Amaranth's own enumerations have it, too, but are none for software without Amaranth.
 

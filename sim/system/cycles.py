@@ -1,4 +1,4 @@
-"""Cycles of inferences from START to their end, equal to those of the RTL."""
+"""Cycle model of a chip with its memory: when each queued inference starts and ends."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

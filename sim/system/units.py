@@ -68,7 +68,7 @@ UNITS = np.dtype([
     *((name, "i8") for name in ("fetched", "checked", "check", "job")),
     *((name, "?") for name in ("output_waits", "end_waits", "end_engine", "stale", "control")),
     *((name, "i8") for name in ("output", "end_loads", "end_outputs")),
-    # What the sequence says in this cycle: begin the OUTPUT; no INPUT; an inference is done.
+    # Outputs of Sequence in this cycle: an OUTPUT begins; INPUTs are held; an inference is done.
     *((name, "?") for name in ("store_go", "hold", "ends")),
     # The load unit.
     ("load_request", "?"),

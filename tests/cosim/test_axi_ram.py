@@ -1,4 +1,4 @@
-"""The DMA on a memory that others wrote: a second opinion of what AXI is."""
+"""The DMA against cocotbext-axi's memory, as a check that is not ours of what AXI4 asks."""
 
 import hashlib
 from dataclasses import asdict

@@ -15,7 +15,7 @@ pytest.importorskip("pyosys")
 
 
 class _Watched(wiring.Component):
-    """What is open in each cycle; a job that the file has no room for is not begun."""
+    """Environment of a proof: rows and stalls are left open, but a transfer fits its file."""
 
     start: Signal
     base: Signal

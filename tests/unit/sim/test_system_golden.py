@@ -134,7 +134,7 @@ def test_a_cut_list_is_an_error(image: Image) -> None:
 
 
 def test_a_damaged_word_changes_the_output(image: Image) -> None:
-    """Golden reads the memory, not the network."""
+    """Golden computes from the bytes of the memory image: another bias gives other outputs."""
     system = build_system(image, SystemParams())
     chip = golden_chip(system, PARAMS)
     # The last bias of PE 1 is of the last layer, which has no ReLU.

@@ -43,7 +43,7 @@ WORDS = load(4, 1, 0, 20, DATA)
 
 @dataclass
 class Case:
-    """A list that fails, and how.
+    """A command list with an error, and what ERROR must say then.
 
     Attributes
     ----------

@@ -32,7 +32,7 @@ def lists(draw: st.DrawFn, p: SystemParams, place: int, kinds: list[str]) -> Lis
     commands = [rng.getrandbits(120) << 8 | rng.choice([*ops, 0, 77]) for _ in range(count)]
     if draw(st.integers(0, 3)):
         commands.append(rng.getrandbits(120) << 8 | Op.END.value)
-    # What lies behind END is in the list, too, or not.
+    # Commands behind END are never read; some lists have some.
     behind = draw(st.integers(0, 5))
     commands += [rng.getrandbits(128) for _ in range(behind)]
     size = len(commands) * COMMAND_BYTES - draw(st.sampled_from([0, 0, 0, 1, 15]))

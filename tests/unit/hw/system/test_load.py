@@ -163,7 +163,7 @@ def test_jobs(told: list[Fields], data_bits: int, busy: float, seed: int, bad: s
 @pytest.mark.parametrize("data_bits", [64, 128, 256])
 @pytest.mark.parametrize("space", sorted(MEMORIES))
 def test_a_word_a_cycle_or_a_beat(space: int, data_bits: int) -> None:
-    """From the start it is two cycles to where a beat is taken, and one to the first word."""
+    """Load writes a word a cycle, or a beat where words are longer; the first after 3 cycles."""
     p = SystemParams(data_bits=data_bits)
     job = load(space, 0, 0, MEMORIES[space].rows, 0)
     *_, cycles = run_jobs(p, [job], 0.0, 0, set())

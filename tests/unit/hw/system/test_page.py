@@ -1,4 +1,4 @@
-"""The page says what the enumerations do."""
+"""docs/command-list.md has the codes of commands and errors, and the addresses of registers."""
 
 import re
 from enum import Enum
