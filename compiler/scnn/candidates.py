@@ -148,12 +148,11 @@ def site_plans(conv: QuantConv, site: Site, params: ScnnParams) -> Iterator[Laye
             if groups <= min(each, _MAX_GROUPS):
                 yield _plan(site, -(-each // groups), k_step, conv.in_shape[0])
         return
-    least = -(-of_group // (most_kc * site.streams))
+    least = -(-of_group // (min(most_kc, slots) * site.streams))
     for parts in (least, least + 1):
         kc = -(-of_group // (parts * site.streams))
-        if kc <= min(slots, most_kc):
-            k_step = min(kc * site.streams, of_group)
-            yield _plan(site, kc, k_step, _even(per_group, fit))
+        k_step = min(kc * site.streams, of_group)
+        yield _plan(site, kc, k_step, _even(per_group, fit))
 
 
 def _even(count: int, most: int) -> int:

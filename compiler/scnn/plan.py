@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import islice
 from typing import NoReturn
 
 from zeroskip.base.errors import CompileError, ParameterError
@@ -40,14 +39,20 @@ def plan_layer(conv: QuantConv, params: ScnnParams, act_density: float = 1.0) ->
         If not even one output channel of one output fits the array, or if the layer must be cut
         into more than ``MAX_RUNS`` runs; what is too small is named.
     """
+    chosen = _choose(conv, params, act_density)
+    if chosen is None:
+        _refuse(conv, params)
+    _check_runs(conv, chosen, params, act_density)
+    return chosen
+
+
+def _choose(conv: QuantConv, params: ScnnParams, act_density: float) -> LayerPlan | None:
+    """Choose the mapping in however many runs; None if there is none."""
     expected = Expected.of(conv, act_density)
     best, loads = _clear_plans(conv, params, expected)
-    if not best:
-        _refuse(conv, params)
     cycles = {plan: estimate(conv, plan, params, expected) for plan in best}
-    chosen = min(best, key=lambda plan: cycles[plan] + loads[plan])
-    _check_runs(conv, chosen, params)
-    return replace(chosen, cycles=cycles[chosen])
+    chosen = min(best, key=lambda plan: cycles[plan] + loads[plan], default=None)
+    return None if chosen is None else replace(chosen, cycles=cycles[chosen])
 
 
 def _clear_plans(
@@ -155,14 +160,14 @@ def _refuse(conv: QuantConv, params: ScnnParams) -> NoReturn:
     raise CompileError(f"layer {conv.name!r} does not fit the array: {why}: {out}")
 
 
-def _check_runs(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> None:
+def _check_runs(conv: QuantConv, plan: LayerPlan, params: ScnnParams, act_density: float) -> None:
     """Refuse a layer in more runs than an image may have."""
     runs = count_runs(conv, plan, params)
     if runs > MAX_RUNS:
 
         def fits(other: ScnnParams) -> bool:
-            some = islice(_candidates(conv, other), _BEST)
-            return any(count_runs(conv, cut, other) <= MAX_RUNS for cut in some)
+            cut = _choose(conv, other, act_density)
+            return cut is not None and count_runs(conv, cut, other) <= MAX_RUNS
 
         raise CompileError(
             f"layer {conv.name!r} would be cut into about {runs} runs of the array, and more than "

@@ -132,6 +132,22 @@ def test_any_layer_fits_small_memories(
     np.testing.assert_array_equal(tensors["layer"], convolve(conv, values, params))
 
 
+def test_strided_layers_are_cut_to_few_directory_entries(
+    machine: Any, convolve: Callable[..., NDArray[np.int64]]
+) -> None:
+    # Two of the input channels fit at once, and each stream has biases of two output channels.
+    params = replace(TINY, num_streams=1, num_channels=8, num_biases=2)
+    conv = _conv((3, 6, 6), 5, stride=2)
+    plan = plan_layer(conv, params)
+    assert (plan.c_step, plan.k_step) == (2, 2)
+    values = np.random.default_rng(3).integers(-99, 99, conv.in_shape)
+    tensors = {"input": values, "layer": np.full(conv.out_shape, 12345)}
+    array = machine(params)
+    for run in layer_runs(conv, plan, params):
+        array.run(run, tensors)
+    np.testing.assert_array_equal(tensors["layer"], convolve(conv, values, params))
+
+
 def test_small_planes_get_small_blocks() -> None:
     conv = _conv((832, 7, 7), 384, density=0.32)
     plan = plan_layer(conv, PAPER, 0.31)
