@@ -25,7 +25,7 @@ __all__ = [
 FORMAT = "zeroskip-image"
 """What marks a directory as ours."""
 
-SCHEMA = 4
+SCHEMA = 5
 """Raised with every change of the files' names, layouts or meaning."""
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from zeroskip.compiler.image.runs import RunEntry, check_pass
 from zeroskip.compiler.image.strict import Count, StrictEntry, must_be
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
+from zeroskip.compiler.scnn.bus import check_bus
 from zeroskip.compiler.scnn.check import check_layer
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, PassOutput, ScnnDescriptor
 from zeroskip.hw.scnn.formats import sram_files
@@ -70,6 +71,7 @@ class ScnnEntry(StrictEntry):
                 done, conv = layer, graph.layers[layer]
                 field, output = f"{here}.program.{index}", run.outputs[index]
                 check_pass(field, step, conv)
+                check_bus(field, step, params)
                 rule = "true at the end only, here"
                 must_be(f"{field}.last", step.last, rule, index == count - 1)
                 made[layer] += _outputs(f"{here}.outputs.{index}", output, step, params)

@@ -169,6 +169,7 @@ class Encoder:
             block_y=mapping.block_y,
             src_base=0,
             dst_base=0,
+            dst_word=0,
             append=False,
             out_sx=out_stride[1],
             out_sy=out_stride[0],
@@ -185,6 +186,12 @@ class Encoder:
             wipe=share.first,
             drain=share.final,
             swap=False,
+            bus=False,
+            src_block_x=0,
+            src_block_y=0,
+            src_entries=0,
+            src_step_x=0,
+            src_step_y=0,
             last=False,
         )
         output, biases = None, (np.empty((0, 1), np.uint64),) * params.num_streams

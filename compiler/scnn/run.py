@@ -41,6 +41,7 @@ class ScnnDescriptor:
     block_y: int
     src_base: int
     dst_base: int
+    dst_word: int
     append: bool
     out_sx: int
     out_sy: int
@@ -57,6 +58,12 @@ class ScnnDescriptor:
     wipe: bool
     drain: bool
     swap: bool
+    bus: bool
+    src_block_x: int
+    src_block_y: int
+    src_entries: int
+    src_step_x: int
+    src_step_y: int
     last: bool
 
 

@@ -36,7 +36,7 @@ __all__ = [
     "weight_word_layout",
 ]
 
-VERSION = 2
+VERSION = 3
 """Version of the host interface and of the layouts, read from ``Control.VERSION``."""
 
 DESCRIPTOR_WORDS = DESCRIPTOR_BITS // DESCRIPTOR_WORD_BITS
@@ -158,13 +158,14 @@ def block_layout(p: ScnnParams) -> data.StructLayout:
 
     Fields
     ------
-    channel : number of the channel in the source directory, less the descriptor's ``src_base``.
+    channel : number of the channel in the source directory, less the descriptor's ``src_base``; in
+        a pass with ``bus``, its owner's number times ``src_entries``, and that number behind it.
     tap_base : number of the block's first tap.
     count : weight vectors; 0 only with ``last``.
     last : the group ends after this block.
     """
     return data.StructLayout({
-        "channel": unsigned(p.channel_bits),
+        "channel": unsigned(p.header_channel_bits),
         "tap_base": unsigned(p.tap_bits),
         "count": unsigned(p.weight_count_bits),
         "last": unsigned(1),
@@ -189,7 +190,7 @@ def item_layout(p: ScnnParams) -> data.StructLayout:
     })
     return data.StructLayout({
         "weights": data.ArrayLayout(weight, p.mult_f),
-        "channel": unsigned(p.channel_bits),
+        "channel": unsigned(p.header_channel_bits),
         "count": unsigned(p.weight_count_bits),
         "first": unsigned(1),
         "last": unsigned(1),
@@ -243,7 +244,8 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
     block_x, block_y : log2 of the PEs across and down that share a weight stream and a plane.
     src_base : number, in the source directory, that the blocks' channels are relative to.
     dst_base : number of the first channel written, in the destination directory.
-    append : the destination RAM is written behind what is there, else from its start.
+    dst_word : row at which the pass begins to write; with ``append`` it goes on behind the pass
+        before instead.
     out_sx, out_sy : phases into which outputs are split, that is, strides of the next layer.
     out_y_stride : row stride of the positions of outputs, the next layer's ``y_stride``.
     bias_base : bias of output channel 0 of the pass.
@@ -256,6 +258,12 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
     wipe : set all accumulators to the initial value before the pass.
     drain : write outputs (else the accumulators keep their sums; ``groups`` must be 1).
     swap : source and destination RAM change roles after this pass.
+    bus : channels are sent by the PEs that made them, their owners; else each PE reads its own.
+    src_block_x, src_block_y : log2 of the PEs across and down of a block of owners: those of a
+        block of this pass, or twice as many.
+    src_entries : directory entries that each owner sends, from ``src_base`` up.
+    src_step_x, src_step_y : added to positions of the second of two tiles of owners, across or
+        down, that are one tile of this pass.
     last : the program ends here.
     """
     tile, channels = unsigned(p.acc_addr_bits), unsigned(p.channel_bits)
@@ -281,6 +289,7 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
         "block_y": unsigned(3),
         "src_base": channels,
         "dst_base": channels,
+        "dst_word": unsigned(p.act_addr_bits),
         "append": unsigned(1),
         "out_sx": unsigned(3),
         "out_sy": unsigned(3),
@@ -297,6 +306,12 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
         "wipe": unsigned(1),
         "drain": unsigned(1),
         "swap": unsigned(1),
+        "bus": unsigned(1),
+        "src_block_x": unsigned(3),
+        "src_block_y": unsigned(3),
+        "src_entries": unsigned(p.channel_bits + 1),
+        "src_step_x": tile,
+        "src_step_y": tile,
         "last": unsigned(1),
     })
     assert Shape.cast(layout).width == p.descriptor_bits

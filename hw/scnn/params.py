@@ -9,7 +9,7 @@ from zeroskip.hw.common.params import ArrayParams, address_bits
 
 __all__ = ["DESCRIPTOR_BITS", "PRESETS", "ScnnParams"]
 
-DESCRIPTOR_BITS = 256
+DESCRIPTOR_BITS = 384
 """Bits of a descriptor in the program memory."""
 
 # name: (smallest, largest) value that the RTL is built and tested for.
@@ -121,8 +121,8 @@ class ScnnParams(ArrayParams):
                 self.accs,
                 f"at most {1 << self._most_acc_addr_bits}",
                 f"a descriptor of {DESCRIPTOR_BITS} bits has no room for more, with "
-                f"num_channels = {self.num_channels}, num_biases = {self.num_biases} and "
-                f"num_codebooks = {self.num_codebooks}",
+                f"act_words = {self.act_words}, num_channels = {self.num_channels}, "
+                f"num_biases = {self.num_biases} and num_codebooks = {self.num_codebooks}",
             )
         if self.num_streams > self.num_pes:
             raise ParameterError("num_streams", self.num_streams, f"at most the {self.num_pes} PEs")
@@ -130,16 +130,17 @@ class ScnnParams(ArrayParams):
     @property
     def descriptor_bits(self) -> int:
         """Width of a descriptor, see :func:`.descriptor_layout`."""
-        return 14 * self.acc_addr_bits + self._other_descriptor_bits
+        return 16 * self.acc_addr_bits + self._other_descriptor_bits
 
     @property
     def _other_descriptor_bits(self) -> int:
         """Bits of a descriptor that do not depend on the number of accumulators."""
-        return 58 + 2 * self.channel_bits + self.bias_addr_bits + self.codebook_bits
+        fields = self.act_addr_bits + 3 * self.channel_bits + self.bias_addr_bits
+        return 66 + fields + self.codebook_bits
 
     @property
     def _most_acc_addr_bits(self) -> int:
-        return (DESCRIPTOR_BITS - self._other_descriptor_bits) // 14
+        return (DESCRIPTOR_BITS - self._other_descriptor_bits) // 16
 
     @property
     def num_pes(self) -> int:
@@ -185,6 +186,11 @@ class ScnnParams(ArrayParams):
     def channel_bits(self) -> int:
         """Width of a number of a channel in a directory."""
         return address_bits(self.num_channels)
+
+    @property
+    def header_channel_bits(self) -> int:
+        """Width of a number of a channel in a header of weights: of those of all owners."""
+        return address_bits(self.num_channels * self.num_streams)
 
     @property
     def weight_count_bits(self) -> int:

@@ -40,7 +40,10 @@ def place_layout(p: ScnnParams) -> data.StructLayout:
 
 def header_layout(p: ScnnParams) -> data.StructLayout:
     """Lay out a block of weights that is in the FIFO, or still coming in."""
-    return data.StructLayout({"channel": unsigned(p.channel_bits), "place": place_layout(p)})
+    return data.StructLayout({
+        "channel": unsigned(p.header_channel_bits),
+        "place": place_layout(p),
+    })
 
 
 class WeightFifo(wiring.Component):
@@ -87,7 +90,7 @@ class WeightFifo(wiring.Component):
         m = Module()
         item = self.i.payload
         queued = data.StructLayout({
-            "channel": unsigned(p.channel_bits),
+            "channel": unsigned(p.header_channel_bits),
             "count": unsigned(p.weight_count_bits),
             "last": unsigned(1),
         })

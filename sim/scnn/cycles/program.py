@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.scnn.run import Channels, PassOutput, ScnnDescriptor, ScnnRun, TileLayout
 from zeroskip.hw.scnn.act_read import ACT_QUEUE_DEPTH
-from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, StallClass
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.cycles.acts import ActStorage
 from zeroskip.sim.scnn.cycles.machine import PassWork, run_pass
@@ -20,7 +20,7 @@ __all__ = ["RunCount", "ScnnCycles"]
 
 # Cycles of SETUP: from START until descriptor 0 is there, which then always is; to take a
 # descriptor over, and to begin the pass.
-_START, _TAKE_OVER, _BEGIN = 6, 1, 1
+_START, _TAKE_OVER, _BEGIN = DESCRIPTOR_WORDS + 2, 1, 1
 # Cycles of the RUN phase until a stream has its first item.
 _STREAM_LATENCY = 5
 

@@ -17,7 +17,7 @@ from zeroskip.hw.eie.array import EieArray
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.hw.scnn.array import ScnnArray
-from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.params import DESCRIPTOR_BITS, ScnnParams
 from zeroskip.hw.scnn.pe import ScnnPe
 
 # What more of it would be more of the same text.
@@ -143,7 +143,7 @@ def test_any_ends_of_both_engines_make_a_chip() -> None:
 def test_combinations_that_are_refused() -> None:
     with pytest.raises(
         ParameterError,
-        match=r"^banks \* bank_entries must be at most 2048, not 131072: a descriptor of 256 bits ",
+        match=r"^banks \* bank_entries must be at most 65536, not 131072: a descriptor of 384 bits",
     ):
         ScnnParams(banks=128, bank_entries=1024)
-    assert ScnnParams(banks=128, bank_entries=16).descriptor_bits <= 256
+    assert ScnnParams(banks=128, bank_entries=512).descriptor_bits <= DESCRIPTOR_BITS

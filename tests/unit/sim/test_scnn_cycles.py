@@ -16,7 +16,7 @@ from zeroskip.compiler.scnn.layer import layer_runs
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.run import ScnnRun, TileLayout
 from zeroskip.compiler.scnn.tiles import encode_tiles
-from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, StallClass
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.sim.scnn.cycles.acts import ActStorage
 from zeroskip.sim.scnn.cycles.passes import drain_exchanges, pe_streams
@@ -68,7 +68,7 @@ def test_one_pair_takes_what_the_document_says() -> None:
     runs, (found,) = count(layer, np.ones((1, 2, 2), np.int64), TILE)
     (descriptor,) = runs[0].program
     assert (descriptor.wo, descriptor.ho, descriptor.kc) == (2, 2, 1)
-    setup = 1 + 6 + TILE.bank_entries + 1
+    setup = 1 + DESCRIPTOR_WORDS + 2 + TILE.bank_entries + 1
     # The first item in cycle 5 of RUN; its pair is issued four cycles later; the group is ready
     # five after that; then comes the drain's first of four steps, and after the last the PPU's
     # four cycles and one in which all is done.

@@ -17,7 +17,7 @@ from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.compiler.scnn.tiles import decode_tiles
 from zeroskip.hw.common.control import Command, Control
 from zeroskip.hw.scnn.array import PE_MODULE, ScnnArray
-from zeroskip.hw.scnn.formats import Space, directory_layout
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, Space, directory_layout
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.pe import ScnnPe
 from zeroskip.sim.bench.assembly import ArrayBench
@@ -132,7 +132,7 @@ class Bench(ArrayBench):
         """Count the reads of a run of one pass, of memories that a model says something about."""
         p, (d,) = self.p, run.program
         (work,) = stream_work(p, run.program, held)
-        reads = Counter({"descriptors": 4})
+        reads = Counter({"descriptors": DESCRIPTOR_WORDS})
         streams = len(work.begin) - 1
         for stream in range(streams):
             suffix = f"_{stream}" if stream else ""

@@ -102,9 +102,9 @@ class Memories:
 def block_bits(block: dict[str, int]) -> int:
     return (
         block["channel"]
-        | block["tap_base"] << P.channel_bits
-        | block["count"] << P.channel_bits + P.tap_bits
-        | block["last"] << P.channel_bits + P.tap_bits + P.weight_count_bits
+        | block["tap_base"] << P.header_channel_bits
+        | block["count"] << P.header_channel_bits + P.tap_bits
+        | block["last"] << P.header_channel_bits + P.tap_bits + P.weight_count_bits
     )
 
 
