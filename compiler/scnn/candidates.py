@@ -8,7 +8,16 @@ from zeroskip.compiler.scnn.layer import LayerPlan
 from zeroskip.compiler.scnn.mapping import Mapping, Room
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["MAX_REGIONS", "Site", "candidates", "is_whole", "site_of", "site_plans", "strides"]
+__all__ = [
+    "MAX_REGIONS",
+    "Site",
+    "candidates",
+    "group_sizes",
+    "is_whole",
+    "site_of",
+    "site_plans",
+    "strides",
+]
 
 _MAX_GROUPS = (1 << 12) - 1
 MAX_REGIONS = 1 << 14
@@ -58,6 +67,17 @@ class Site:
         """Count the output channels of a group that the accumulators hold."""
         first = self.mapping.accumulators(self.room)
         return (params.accs - first) // self.mapping.k_stride + 1
+
+    def plan(self, kc: int, k_step: int, c_step: int) -> LayerPlan:
+        """Plan a layer with groups of ``kc`` output channels here."""
+        return LayerPlan(
+            mapping=replace(self.mapping, kc=kc),
+            region_h=self.region[0],
+            region_w=self.region[1],
+            k_step=k_step,
+            c_step=c_step,
+            kernel_step=self.kernel_step,
+        )
 
 
 def candidates(
@@ -140,32 +160,29 @@ def site_plans(conv: QuantConv, site: Site, params: ScnnParams) -> Iterator[Laye
         if site.in_parts:
             # Sums stay from part to part of the kernel, and so there is one group.
             k_step = _even(k_step, min(most_kc, slots) * site.streams)
-            yield _plan(site, -(-k_step // site.streams), k_step, conv.in_shape[0])
+            yield site.plan(-(-k_step // site.streams), k_step, conv.in_shape[0])
             return
-        each = -(-k_step // site.streams)
-        least = -(-each // most_kc)
-        for groups in sorted({least, least + 1, least + 2, 2 * least, 3 * least, 4 * least}):
-            if groups <= min(each, _MAX_GROUPS):
-                yield _plan(site, -(-each // groups), k_step, conv.in_shape[0])
+        for kc in group_sizes(-(-k_step // site.streams), most_kc):
+            yield site.plan(kc, k_step, conv.in_shape[0])
         return
     least = -(-of_group // (min(most_kc, slots) * site.streams))
     for parts in (least, least + 1):
         kc = -(-of_group // (parts * site.streams))
         k_step = min(kc * site.streams, of_group)
-        yield _plan(site, kc, k_step, _even(per_group, fit))
+        yield site.plan(kc, k_step, _even(per_group, fit))
+
+
+def group_sizes(each: int, most: int) -> Iterator[int]:
+    """Give numbers of output channels of a group, of ``each`` that a stream has, at most ``most``.
+
+    Few groups make full vectors of weights, small ones a short drain at the end.
+    """
+    least = -(-each // most)
+    for groups in sorted({least, least + 1, least + 2, 2 * least, 3 * least, 4 * least}):
+        if groups <= min(each, _MAX_GROUPS):
+            yield -(-each // groups)
 
 
 def _even(count: int, most: int) -> int:
     """Find the size of the fewest parts of at most ``most`` if they are made equal."""
     return -(-count // -(-count // most))
-
-
-def _plan(site: Site, kc: int, k_step: int, c_step: int) -> LayerPlan:
-    return LayerPlan(
-        mapping=replace(site.mapping, kc=kc),
-        region_h=site.region[0],
-        region_w=site.region[1],
-        k_step=k_step,
-        c_step=c_step,
-        kernel_step=site.kernel_step,
-    )

@@ -232,3 +232,41 @@ def axis_kinds(
             every = tuple(phases[a] for a in range(stride))
             found[_Axis(there, reach(taps, stride, pad), every)] += count
     return found
+
+
+PORT_BITS = 128
+"""Bits of weights that arrive in a cycle."""
+
+
+def weight_cycles(conv: QuantConv, params: ScnnParams) -> float:
+    """Count the cycles in which a layer's weights arrive, packed."""
+    bits = params.field_bits if conv.codebook is None else params.code_bits
+    return np.count_nonzero(conv.weight) * (bits + params.run_bits) / PORT_BITS
+
+
+def bus_words(
+    conv: QuantConv,
+    plan: LayerPlan,
+    params: ScnnParams,
+    act_density: float,
+    tile: tuple[int, int],
+    parts: tuple[int, int],
+) -> float:
+    """Estimate the words that owners send to the busiest position, one a cycle.
+
+    For each group, all channels are sent once more.
+
+    Parameters
+    ----------
+    conv, plan, params, act_density : of the layer that reads them.
+    tile : rows and columns of the plane that an owner has.
+    parts : tiles of owners, down and across, that go to one position.
+    """
+    (sy, sx), owners = conv.stride, len(plan.mapping.streams(params))
+    rows, columns = (
+        min(size, length) for size, length in zip(tile, conv.in_shape[1:], strict=True)
+    )
+    of_phase = _mean_vectors(-(-rows // sy) * -(-columns // sx), act_density, params.mult_i)
+    words = conv.in_shape[0] * sy * sx * parts[0] * parts[1] * of_phase
+    groups = -(-plan.k_step // (owners * plan.mapping.kc))
+    return groups * (words + owners)

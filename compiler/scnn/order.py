@@ -25,6 +25,7 @@ from zeroskip.hw.scnn.params import ScnnParams
 __all__ = [
     "balance_channels",
     "channel_cuts",
+    "goes_along",
     "order_cycles",
     "permute_channels",
     "tensor_orders",
@@ -65,7 +66,7 @@ def balance_channels(
     for number, conv in enumerate(graph.layers):
         tell("order channels", number, len(graph.layers))
         bounds = sorted(cuts[conv.name])
-        if _goes_along(conv) or len(bounds) > conv.out_shape[0]:
+        if goes_along(conv) or len(bounds) > conv.out_shape[0]:
             continue
         density = known[conv.name]
         try:
@@ -95,7 +96,7 @@ def permute_channels(graph: QuantGraph, orders: Mapping[str, Order]) -> QuantGra
     for conv in graph.layers:
         old, rows = _read_order(conv, known), known[conv.name]
         weight, fan = conv.weight, conv.weight.shape[1]
-        if not _goes_along(conv):
+        if not goes_along(conv):
             of_group = conv.out_shape[0] // conv.groups
             weight = np.concatenate([
                 weight[g * of_group : (g + 1) * of_group, old[g * fan : (g + 1) * fan] - g * fan]
@@ -119,7 +120,7 @@ def tensor_orders(graph: QuantGraph, orders: Mapping[str, Order]) -> dict[str, O
     for conv in graph.layers:
         known[conv.name] = (
             _read_order(conv, known)
-            if _goes_along(conv)
+            if goes_along(conv)
             else orders.get(conv.name, np.arange(conv.out_shape[0]))
         )
     return known
@@ -203,7 +204,7 @@ def _counts(conv: QuantConv) -> NDArray[np.int64]:
     return np.stack(found, axis=2)
 
 
-def _goes_along(conv: QuantConv) -> bool:
+def goes_along(conv: QuantConv) -> bool:
     """Whether each output channel is made from the input channel of the same number."""
     return conv.groups == conv.in_shape[0] == conv.out_shape[0]
 
@@ -212,7 +213,7 @@ def channel_cuts(graph: QuantGraph) -> dict[str, set[int]]:
     """Find, for each tensor, the numbers between which its channels may change places."""
     cuts = {
         conv.name: set(range(0, conv.out_shape[0] + 1, conv.out_shape[0] // conv.groups))
-        if not _goes_along(conv)
+        if not goes_along(conv)
         else {0, conv.out_shape[0]}
         for conv in graph.layers
     }
@@ -222,7 +223,7 @@ def channel_cuts(graph: QuantGraph) -> dict[str, set[int]]:
     for conv in reversed(graph.layers):
         inner = range(0, conv.in_shape[0] + 1, conv.weight.shape[1])
         # Where a channel of the input is one of the output, what holds for that holds for it.
-        wanted = cuts[conv.name] if _goes_along(conv) else set(inner)
+        wanted = cuts[conv.name] if goes_along(conv) else set(inner)
         base = 0
         for name in conv.inputs:
             size = graph.shape(name)[0]

@@ -6,14 +6,22 @@ from typing import NoReturn
 
 from zeroskip.base.errors import CompileError, ParameterError
 from zeroskip.compiler.ir.graph import QuantConv
-from zeroskip.compiler.scnn.candidates import MAX_REGIONS, candidates, is_whole, site_of, site_plans
+from zeroskip.compiler.scnn.candidates import (
+    MAX_REGIONS,
+    candidates,
+    group_sizes,
+    is_whole,
+    site_of,
+    site_plans,
+)
 from zeroskip.compiler.scnn.clear import keeps_clear
 from zeroskip.compiler.scnn.cost import Expected, count_runs, estimate, load_cycles, rough
+from zeroskip.compiler.scnn.geometry import phase_taps
 from zeroskip.compiler.scnn.layer import LayerPlan
 from zeroskip.compiler.scnn.mapping import Mapping
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
-__all__ = ["MAX_RUNS", "plan_layer", "plan_tile"]
+__all__ = ["MAX_RUNS", "plan_layer", "plan_pass", "plan_tile"]
 
 _BEST = 40
 
@@ -134,6 +142,54 @@ def plan_tile(
         if is_whole(conv, plan) and keeps_clear(conv, plan, params, whole=True)
     ]
     return min(plans, key=lambda plan: plan.cycles, default=None)
+
+
+def plan_pass(
+    conv: QuantConv, params: ScnnParams, act_density: float, start: Mapping, each: int
+) -> LayerPlan | None:
+    """Choose the output channels of a group where all else is given.
+
+    The layer is computed in one pass, or in one for each tensor that it goes along with.
+
+    Parameters
+    ----------
+    conv, params, act_density : as for :func:`plan_layer`.
+    start : block, tile and row stride.
+    each : output channels of a stream in a pass, at most.
+
+    Returns
+    -------
+    The plan with a rough estimate; None if the accumulators or the weight FIFO do not hold that.
+    """
+    kernel = conv.weight.shape[2], conv.weight.shape[3]
+    if kernel[0] * kernel[1] > params.num_taps:
+        return None
+    site = site_of(conv, start, conv.out_shape[1:], kernel, params)
+    if site is None or (site.mapping.ho, site.mapping.wo) != (start.ho, start.wo):
+        return None
+    expected = Expected.of(conv, act_density)
+    most = _waiting_kc(conv, params, min(each, site.most_kc(params)))
+    if not most:
+        return None
+    plans = [site.plan(kc, conv.out_shape[0], conv.in_shape[0]) for kc in group_sizes(each, most)]
+    plans = [plan for plan in plans if keeps_clear(conv, plan, params, whole=True)]
+    rated = [replace(plan, cycles=rough(conv, plan, params, expected)) for plan in plans]
+    return min(rated, key=lambda plan: plan.cycles, default=None)
+
+
+def _waiting_kc(conv: QuantConv, params: ScnnParams, most: int) -> int:
+    """Find the output channels of a group of which the weight FIFO holds a channel's weights.
+
+    Zeros between taps are stored once for each run that ends.
+    """
+    phases = phase_taps(conv.weight.shape[2:], conv.stride, conv.padding)
+    taps = max(map(len, phases))
+    for kc in range(most, 0, -1):
+        gap = (1 << (kc - 1).bit_length()) - kc
+        entries = taps * kc + (taps - 1) * (gap // (params.max_run + 1))
+        if -(-entries // params.mult_f) <= params.weight_depth:
+            return kc
+    return 0
 
 
 def _refuse(conv: QuantConv, params: ScnnParams) -> NoReturn:

@@ -1,0 +1,168 @@
+"""Find which tensors are on the array in a run, and which of them lie side by side."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zeroskip.compiler.ir.graph import Pair, QuantGraph
+from zeroskip.compiler.scnn.order import goes_along
+
+__all__ = ["Held", "Holding", "Piece", "hold_tensors", "tensor_pieces"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Channels of a tensor that a pass makes or the host loads, dealt to the owners in order.
+
+    Each owner has as many directory entries as the one with the most channels.
+    """
+
+    start: int
+    stop: int
+
+    def each(self, owners: int) -> int:
+        """Count the channels of an owner, but the last."""
+        return -(-(self.stop - self.start) // owners)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A tensor that is on the array.
+
+    Parameters
+    ----------
+    name : of the tensor.
+    stride : of the layers that read it: it is stored in phases.
+    dense : a layer that reads it must see its zeros.
+    maker : number of the layer that makes it; -1: it is loaded.
+    leaves : it is stored in memory after the run.
+    """
+
+    name: str
+    stride: Pair
+    dense: bool
+    maker: int
+    leaves: bool
+
+    @property
+    def phases(self) -> int:
+        """Directory entries of a channel."""
+        return self.stride[0] * self.stride[1]
+
+
+@dataclass(frozen=True)
+class Holding:
+    """All tensors of a run.
+
+    Parameters
+    ----------
+    tensors : loaded ones first, then in the order of their layers.
+    reads : by layer, numbers of the tensors that it reads, in its order.
+    makes : by layer, number of the tensor.
+    clusters : numbers of tensors that some layer reads together, in the order of the directory.
+    of_tensor : of each tensor, the number of its cluster.
+    """
+
+    tensors: tuple[Held, ...]
+    reads: dict[int, tuple[int, ...]]
+    makes: dict[int, int]
+    clusters: tuple[tuple[int, ...], ...]
+    of_tensor: tuple[int, ...]
+
+
+def hold_tensors(graph: QuantGraph, layers: range) -> Holding | None:
+    """Find the tensors that a run of some layers needs on the array.
+
+    Returns
+    -------
+    None if a tensor that the run makes is read with different strides.
+    """
+    convs = graph.layers
+    made = {convs[number].name for number in layers}
+    users: dict[tuple[str, Pair], list[int]] = {}
+    for number in layers:
+        for name in dict.fromkeys(convs[number].inputs):
+            users.setdefault((name, convs[number].stride), []).append(number)
+    outside = set(graph.outputs)
+    outside |= {name for conv in convs[layers.stop :] for name in conv.inputs}
+    strides: dict[str, set[Pair]] = {}
+    for name, stride in users:
+        strides.setdefault(name, set()).add(stride)
+    if any(len(strides.get(name, ())) > 1 for name in made):
+        return None
+    tensors: list[Held] = []
+    numbers: dict[tuple[str, Pair], int] = {}
+
+    def hold(name: str, stride: Pair, maker: int) -> None:
+        readers = users.get((name, stride), [])
+        leaves = maker >= 0 and name in outside
+        dense = any(convs[n].op == "max" and convs[n].signed_input for n in readers)
+        numbers[name, stride] = len(tensors)
+        tensors.append(Held(name, stride, dense, maker, leaves))
+
+    for name, stride in users:
+        if name not in made:
+            hold(name, stride, -1)
+    for number in layers:
+        name = convs[number].name
+        hold(name, next(iter(strides.get(name, {(1, 1)}))), number)
+    reads = {
+        number: tuple(numbers[name, convs[number].stride] for name in convs[number].inputs)
+        for number in layers
+    }
+    makes = {tensors[at].maker: at for at in range(len(tensors)) if tensors[at].maker >= 0}
+    clusters = _clusters(len(tensors), list(reads.values()))
+    of_tensor = {at: number for number, cluster in enumerate(clusters) for at in cluster}
+    return Holding(
+        tuple(tensors), reads, makes, clusters, tuple(of_tensor[at] for at in range(len(tensors)))
+    )
+
+
+def _clusters(count: int, together: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    """Join what is read together; the largest reads say the order."""
+    of = [[at] for at in range(count)]
+    for some in sorted(together, key=len, reverse=True):
+        first = of[some[0]]
+        for at in some[1:]:
+            if of[at] is not first:
+                first += of[at]
+                for other in of[at]:
+                    of[other] = first
+    return tuple(dict.fromkeys(tuple(cluster) for cluster in of))
+
+
+def tensor_pieces(
+    graph: QuantGraph, holding: Holding, most: float
+) -> tuple[tuple[Piece, ...], ...]:
+    """Cut each tensor into pieces: a layer that goes along makes those of what it reads.
+
+    Parameters
+    ----------
+    graph, holding : the network, and the tensors of a run.
+    most : activations of a piece, where only layers that go along read the tensor, so that it need
+        not be there all at once.
+    """
+    readers: dict[int, list[int]] = {}
+    for layer, read in holding.reads.items():
+        for at in read:
+            readers.setdefault(at, []).append(layer)
+    pieces: list[tuple[Piece, ...]] = []
+    for number, tensor in enumerate(holding.tensors):
+        conv = graph.layers[tensor.maker] if tensor.maker >= 0 else None
+        channels, rows, columns = graph.shape(tensor.name)
+        here: list[Piece] = []
+        base = 0
+        if conv is not None and goes_along(conv):
+            for at in holding.reads[tensor.maker]:
+                here += [Piece(base + piece.start, base + piece.stop) for piece in pieces[at]]
+                base += pieces[at][-1].stop
+            pieces.append(tuple(here))
+            continue
+        passing = conv is not None and not tensor.leaves and number in readers
+        passing = passing and all(goes_along(graph.layers[layer]) for layer in readers[number])
+        count = min(channels, math.ceil(channels * rows * columns / most)) if passing else 1
+        each = -(-channels // count)
+        pieces.append(
+            tuple(Piece(first, min(first + each, channels)) for first in range(0, channels, each))
+        )
+    return tuple(pieces)

@@ -1,0 +1,335 @@
+"""Lay the layers of a run on the array: where tensors stay, and what that costs."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from zeroskip.compiler.ir.graph import Pair, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.cost import Expected, bus_words, estimate, weight_cycles
+from zeroskip.compiler.scnn.eliminate import cheapest
+from zeroskip.compiler.scnn.geometry import axis_needs, reach
+from zeroskip.compiler.scnn.held import Holding, Piece, hold_tensors, tensor_pieces
+from zeroskip.compiler.scnn.layer import LayerPlan
+from zeroskip.compiler.scnn.mapping import Mapping as LayerMapping
+from zeroskip.compiler.scnn.order import goes_along
+from zeroskip.compiler.scnn.placement import Link, Placement, axis_places, block_sizes, placements
+from zeroskip.compiler.scnn.plan import plan_pass
+from zeroskip.hw.scnn.params import ScnnParams
+
+__all__ = ["Bound", "Placed", "Placer"]
+
+_NEAR = 2.0
+"""Plans are estimated with care up to this many times the cycles of the best."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a layer takes: cycles of the array, of the busiest position of the bus, of the port."""
+
+    compute: float
+    bus: float = 0.0
+    weights: float = 0.0
+
+    @property
+    def cycles(self) -> float:
+        """Of the slowest, for which the others wait."""
+        return max(self.compute, self.bus, self.weights)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Layers of a run, where their tensors lie, and how each layer is computed.
+
+    Parameters
+    ----------
+    layers : in order.
+    holding, pieces : the tensors.
+    places : of each cluster of tensors.
+    y_strides : of positions, of each cluster; None where no layer reads it.
+    plans : of each layer.
+    buses : whether the layer reads what owners send over the bus.
+    bounds : of each layer, in cycles.
+    """
+
+    layers: range
+    holding: Holding
+    pieces: tuple[tuple[Piece, ...], ...]
+    places: tuple[Placement, ...]
+    y_strides: tuple[int | None, ...]
+    plans: dict[int, LayerPlan]
+    buses: dict[int, bool]
+    bounds: dict[int, Bound]
+
+    @property
+    def cycles(self) -> float:
+        """Of all layers."""
+        return sum(bound.cycles for bound in self.bounds.values())
+
+    def place(self, tensor: int) -> Placement:
+        """Where a tensor lies."""
+        return self.places[self.holding.of_tensor[tensor]]
+
+
+class Placer:
+    """Places runs of a network's layers; what it has found of a layer it knows in later runs.
+
+    Parameters
+    ----------
+    graph : the network.
+    params : of the array.
+    densities : by layer, share of its inputs that are expected not to be 0.
+    bus : channels can be sent by their owners.
+    """
+
+    def __init__(
+        self,
+        graph: QuantGraph,
+        params: ScnnParams,
+        densities: Mapping[str, float],
+        *,
+        bus: bool = False,
+    ) -> None:
+        self._graph, self._params, self._densities = graph, params, densities
+        self._bus = bus
+        self._plans: dict[tuple[object, ...], LayerPlan | None] = {}
+        self._cycles: dict[tuple[object, ...], float] = {}
+
+    def place(self, layers: range, most: float = math.inf) -> Placed | None:
+        """Place the tensors of some layers so that the layers take the fewest cycles together.
+
+        Parameters
+        ----------
+        layers : their numbers.
+        most : activations of a piece of a tensor, see :func:`.tensor_pieces`.
+
+        Returns
+        -------
+        None if tensors cannot stay on the array from layer to layer.
+        """
+        graph = self._graph
+        holding = hold_tensors(graph, layers)
+        if holding is None:
+            return None
+        pieces = tensor_pieces(graph, holding, most)
+        domains = self._domains(layers, holding, pieces)
+        costs: dict[tuple[int, ...], np.ndarray] = {}
+        for layer in layers:
+            source = holding.of_tensor[holding.reads[layer][0]]
+            target = holding.of_tensor[holding.makes[layer]]
+            around = self._around(holding, source, layers)
+            table = self._table(layer, domains[source], domains[target], around, pieces, holding)
+            if source == target:
+                key, table = (source,), np.diagonal(table)
+            elif source < target:
+                key = source, target
+            else:
+                key, table = (target, source), table.T
+            costs[key] = costs.get(key, 0) + table
+        chosen = cheapest([len(domain) for domain in domains], costs)
+        if chosen is None:
+            return None
+        places = tuple(domain[at] for domain, at in zip(domains, chosen, strict=True))
+        return self._settle(layers, holding, pieces, places)
+
+    def _domains(
+        self, layers: range, holding: Holding, pieces: Sequence[Sequence[Piece]]
+    ) -> list[list[Placement]]:
+        """List where each cluster may lie: what a PE's RAM and directory hold."""
+        graph, p = self._graph, self._params
+        axes: list[list[set[Pair]]] = []
+        for axis, pes in ((0, p.pes_y), (1, p.pes_x)):
+            planes = [
+                graph.shape(holding.tensors[cluster[0]].name)[1 + axis]
+                for cluster in holding.clusters
+            ]
+            links = [
+                Link(
+                    holding.of_tensor[holding.reads[layer][0]],
+                    holding.of_tensor[holding.makes[layer]],
+                    graph.layers[layer].stride[axis],
+                    _least(graph.layers[layer], axis, pes),
+                )
+                for layer in layers
+            ]
+            axes.append(axis_places(planes, links, pes))
+        found: list[list[Placement]] = []
+        for number, cluster in enumerate(holding.clusters):
+            stride = holding.tensors[cluster[0]].stride
+            some = [
+                place
+                for place in placements(axes[0][number], axes[1][number], p)
+                if place.tile_h % stride[0] == 0
+                and place.tile_w % stride[1] == 0
+                and self._holds(place, stride, [pieces[at] for at in cluster])
+            ]
+            found.append(some)
+        return found
+
+    def _holds(self, place: Placement, stride: Pair, tensors: Sequence[Sequence[Piece]]) -> bool:
+        """Whether a directory has entries for a cluster, and a RAM has rows for each tensor."""
+        p, owners = self._params, place.blocks(self._params)
+        phases = stride[0] * stride[1]
+        each = [sum(piece.each(owners) for piece in some) for some in tensors]
+        most = [max(piece.each(owners) for piece in some) for some in tensors]
+        rows = place.words(stride, p) * phases
+        return sum(each) * phases <= p.num_channels and max(most) * rows <= p.act_words
+
+    def _around(self, holding: Holding, cluster: int, layers: range) -> int:
+        """Count the columns beside a tile that any layer reaches that reads a cluster."""
+        reached = [
+            reach(conv.weight.shape[3], conv.stride[1], conv.padding[1])
+            for conv, source in (
+                (self._graph.layers[layer], holding.reads[layer][0]) for layer in layers
+            )
+            if holding.of_tensor[source] == cluster
+        ]
+        return max(left + right for left, right in reached)
+
+    def _table(
+        self,
+        layer: int,
+        sources: Sequence[Placement],
+        targets: Sequence[Placement],
+        around: int,
+        pieces: Sequence[tuple[Piece, ...]],
+        holding: Holding,
+    ) -> np.ndarray:
+        """Estimate the cycles of a layer for each place of its inputs and of its outputs."""
+        conv = self._graph.layers[layer]
+        made = pieces[holding.makes[layer]]
+        table = np.full((len(sources), len(targets)), np.inf)
+        plans = [self._plan(layer, to, to.tile_w + around, made) for to in targets]
+        least = min((plan.cycles for plan in plans if plan is not None), default=0.0)
+        for column, (to, plan) in enumerate(zip(targets, plans, strict=True)):
+            if plan is None:
+                continue
+            for row, source in enumerate(sources):
+                if to.reads(source, conv.stride, self._params):
+                    bound = self._bound(layer, plan, source, to, least)
+                    if bound is not None:
+                        table[row, column] = bound.cycles
+        return table
+
+    def _plan(
+        self, layer: int, to: Placement, y_stride: int, made: tuple[Piece, ...]
+    ) -> LayerPlan | None:
+        """Plan a layer whose outputs lie somewhere."""
+        key = layer, to, y_stride, made
+        if key not in self._plans:
+            p, conv = self._params, self._graph.layers[layer]
+            start = LayerMapping(
+                block_x=to.block_x,
+                block_y=to.block_y,
+                wo=to.tile_w,
+                ho=to.tile_h,
+                kc=1,
+                k_stride=1,
+                y_stride=y_stride,
+            )
+            each = max(piece.each(to.blocks(p)) for piece in made)
+            self._plans[key] = plan_pass(conv, p, self._densities[conv.name], start, each)
+        return self._plans[key]
+
+    def _bound(
+        self, layer: int, plan: LayerPlan, source: Placement, to: Placement, least: float
+    ) -> Bound | None:
+        """Estimate what a layer takes; None if the bus cannot bring it what it reads."""
+        conv, p = self._graph.layers[layer], self._params
+        density = self._densities[conv.name]
+        weights = weight_cycles(conv, p)
+        compute = plan.cycles
+        if plan.cycles <= _NEAR * least:
+            key = layer, plan
+            if key not in self._cycles:
+                self._cycles[key] = estimate(conv, plan, p, Expected.of(conv, density))
+            compute = self._cycles[key]
+        if not needs_bus(conv, source, to, p):
+            return Bound(compute, 0.0, weights)
+        parts = to.parts(source)
+        signed_max = conv.op == "max" and conv.signed_input and parts != (1, 1)
+        if not self._bus or signed_max or len(set(conv.inputs)) < len(conv.inputs):
+            return None
+        tile = source.tile_h, source.tile_w
+        return Bound(compute, bus_words(conv, plan, p, density, tile, parts), weights)
+
+    def _settle(
+        self,
+        layers: range,
+        holding: Holding,
+        pieces: tuple[tuple[Piece, ...], ...],
+        places: tuple[Placement, ...],
+    ) -> Placed | None:
+        """Plan layers with the row stride that all those have that read the same tensors."""
+        graph, p = self._graph, self._params
+        y_strides: list[int | None] = [None] * len(places)
+        for cluster in range(len(places)):
+            readers = [
+                layer for layer in layers if holding.of_tensor[holding.reads[layer][0]] == cluster
+            ]
+            if not readers:
+                continue
+            around = self._around(holding, cluster, layers)
+            widths = [places[holding.of_tensor[holding.makes[layer]]].tile_w for layer in readers]
+            stride = max(widths) + around
+            columns = places[cluster].tile_w // graph.layers[readers[0]].stride[1]
+            if stride - min(columns, *widths) > p.max_run:
+                return None
+            y_strides[cluster] = stride
+        plans: dict[int, LayerPlan] = {}
+        buses: dict[int, bool] = {}
+        bounds: dict[int, Bound] = {}
+        for layer in layers:
+            source = holding.of_tensor[holding.reads[layer][0]]
+            made = holding.makes[layer]
+            to = places[holding.of_tensor[made]]
+            stride = y_strides[source]
+            plan = None if stride is None else self._plan(layer, to, stride, pieces[made])
+            if plan is None or plan.mapping.y_stride != stride:
+                return None
+            bound = self._bound(layer, plan, places[source], to, plan.cycles)
+            if bound is None:
+                return None
+            conv = graph.layers[layer]
+            plans[layer] = replace(plan, cycles=bound.compute)
+            buses[layer] = needs_bus(conv, places[source], to, p)
+            bounds[layer] = bound
+        return Placed(layers, holding, pieces, places, tuple(y_strides), plans, buses, bounds)
+
+
+def needs_bus(conv: QuantConv, source: Placement, to: Placement, params: ScnnParams) -> bool:
+    """Whether PEs read channels that other PEs own."""
+    if to.parts(source) != (1, 1):
+        return True
+    return source.blocks(params) > 1 and not goes_along(conv)
+
+
+@lru_cache(maxsize=1 << 12)
+def _axis_least(kernel: int, stride: int, padding: int, inputs: int, outputs: int, pes: int) -> int:
+    return axis_needs(
+        kernel,
+        kernel,
+        stride=stride,
+        padding=padding,
+        inputs=inputs,
+        outputs=outputs,
+        region=outputs,
+        pes=pes,
+    )[0]
+
+
+def _least(conv: QuantConv, axis: int, pes: int) -> dict[int, int]:
+    """Find the fewest outputs of a PE in one direction, by block size in log2."""
+    return {
+        block: _axis_least(
+            conv.weight.shape[2 + axis],
+            conv.stride[axis],
+            conv.padding[axis],
+            conv.in_shape[1 + axis],
+            conv.out_shape[1 + axis],
+            count,
+        )
+        for block, count in block_sizes(pes).items()
+    }

@@ -1,0 +1,296 @@
+"""Runs of many layers: every constraint on where tensors lie holds, whatever the network."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.tiers import examples
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.allocate import Lifetime, allocate, peak
+from zeroskip.compiler.scnn.cuts import best_cuts
+from zeroskip.compiler.scnn.eliminate import cheapest
+from zeroskip.compiler.scnn.order import goes_along
+from zeroskip.compiler.scnn.place import Placed, Placer
+from zeroskip.compiler.scnn.placement import Placement, block_sizes
+from zeroskip.compiler.scnn.schedule import Schedule, Spot, schedule
+from zeroskip.compiler.scnn.segments import Segment, Segments
+from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+
+TINY = PRESETS["tiny"]
+
+
+def _layer(
+    name: str,
+    shapes: Sequence[tuple[str, tuple[int, int, int]]],
+    outputs: int,
+    *,
+    kernel: int = 1,
+    stride: int = 1,
+    groups: int = 1,
+    op: str = "add",
+    seed: int = 0,
+) -> QuantConv:
+    channels = sum(shape[0] for _, shape in shapes)
+    _, rows, columns = shapes[0][1]
+    pad = kernel // 2
+    out = [(size + 2 * pad - kernel) // stride + 1 for size in (rows, columns)]
+    shape = outputs, channels // groups, kernel, kernel
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(1, 9, shape) * (rng.random(shape) < 0.5)
+    return QuantConv(
+        name=name,
+        kind="conv" if op == "add" else "max",
+        inputs=tuple(tensor for tensor, _ in shapes),
+        in_shape=(channels, rows, columns),
+        out_shape=(outputs, out[0], out[1]),
+        weight=weight if op == "add" else np.ones(shape, np.int64),
+        codebook=None,
+        bias=np.zeros(outputs, np.int64),
+        stride=(stride, stride),
+        padding=(pad, pad),
+        groups=groups,
+        relu=True,
+        op="add" if op == "add" else "max",
+        signed_input=False,
+        in_frac=0,
+        weight_frac=0,
+        out_frac=0,
+    )
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> QuantGraph:
+    """Draw chains, branches that are read together, additions, poolings, strides and groups."""
+    size = draw(st.integers(4, 16))
+    shape = draw(st.integers(1, 4)), size, draw(st.integers(4, 16))
+    layers: list[QuantConv] = []
+    here = [(INPUT, shape)]
+
+    def add(reads: Sequence[tuple[str, tuple[int, int, int]]], outputs: int, **words: int) -> None:
+        layer = _layer(f"l{len(layers)}", reads, outputs, seed=len(layers), **words)  # pyright: ignore
+        layers.append(layer)
+        made.append((layer.name, layer.out_shape))
+
+    made: list[tuple[str, tuple[int, int, int]]] = []
+    for _ in range(draw(st.integers(1, 4))):
+        made.clear()
+        kind = draw(st.sampled_from(["conv", "pool", "branch", "add", "depthwise", "groups"]))
+        channels = sum(shape[0] for _, shape in here)
+        outputs, kernel = draw(st.integers(1, 9)), draw(st.sampled_from([1, 3]))
+        stride = draw(st.integers(1, 2))
+        if kind == "branch":
+            for _ in range(draw(st.integers(2, 3))):
+                add(here, draw(st.integers(1, 6)), kernel=draw(st.sampled_from([1, 3])))
+        elif kind == "add":
+            add(here, outputs, kernel=kernel)
+            first = made[-1]
+            add([first], outputs, kernel=kernel)
+            add([made[-1], first], outputs)
+            made[:] = made[-1:]
+        elif kind == "pool":
+            layers.append(
+                _layer(
+                    f"l{len(layers)}", here, channels,
+                    kernel=draw(st.sampled_from([2, 3])), stride=stride, groups=channels, op="max",
+                )
+            )  # fmt: skip
+            made.append((layers[-1].name, layers[-1].out_shape))
+        elif kind == "depthwise":
+            add(here, channels, kernel=3, stride=stride, groups=channels)
+        elif kind == "groups" and channels % 2 == 0:
+            add(here, 2 * outputs, kernel=kernel, groups=2)
+        else:
+            add(here, outputs, kernel=kernel, stride=stride)
+        here = list(made)
+        if min(here[0][1][1:]) < 3:
+            break
+    return QuantGraph(shape, tuple(layers), tuple(name for name, _ in here))
+
+
+ARRAYS = [
+    replace(TINY, num_streams=4),
+    replace(TINY, pes_x=4, pes_y=4, num_streams=16, num_descriptors=64, num_taps=256),
+    replace(TINY, pes_x=4, pes_y=2, num_streams=4, act_words=24, num_descriptors=64),
+    replace(TINY, pes_x=3, pes_y=2, num_streams=6, bank_entries=64, act_words=256),
+]
+
+
+@examples(25)
+@given(graph=graphs(), params=st.sampled_from(ARRAYS))
+def test_constraints_of_runs(graph: QuantGraph, params: ScnnParams) -> None:
+    densities = {layer.name: 0.5 for layer in graph.layers}
+    segments = Segments(graph, params, densities, bus=True).choose()
+    assert [n for segment in segments for n in segment.layers] == list(range(len(graph.layers)))
+    for segment in segments:
+        if segment.placed is not None:
+            assert segment.schedule is not None
+            _check_places(graph, segment.placed, params)
+            _check_schedule(graph, segment, segment.placed, segment.schedule, params)
+
+
+def test_stages_and_slices() -> None:
+    """The block halves before a pooling, and what only pooling reads is made in slices."""
+    params = replace(PRESETS["paper"], pes_x=4, pes_y=4, act_words=512, num_channels=128)
+    first = _layer("l0", [(INPUT, (3, 32, 32))], 8, kernel=3)
+    second = _layer("l1", [("l0", (8, 32, 32))], 16, kernel=3)
+    pool = _layer("l2", [("l1", (16, 32, 32))], 16, kernel=2, stride=2, groups=16, op="max")
+    third = _layer("l3", [("l2", pool.out_shape)], 16, kernel=3)
+    graph = QuantGraph((3, 32, 32), (first, second, pool, third), ("l3",))
+    densities: dict[str, float] = {layer.name: 0.5 for layer in graph.layers}
+    placed = Placer(graph, params, densities, bus=True).place(range(4), 16 * 32 * 32 / 2)
+    assert placed is not None
+    assert any(placed.buses.values())
+    blocks = [plan.mapping.blocks(params) for plan in placed.plans.values()]
+    assert blocks == sorted(blocks)
+    assert blocks[0] < blocks[-1]
+    order = schedule(graph, placed, params)
+    assert order is not None
+    assert [step.layer for step in order.passes] == [0, 1, 2, 1, 2, 3]
+
+
+def _check_places(graph: QuantGraph, placed: Placed, params: ScnnParams) -> None:
+    """Check blocks, tiles and row strides of each layer."""
+    holding = placed.holding
+    sizes = block_sizes(params.pes_y), block_sizes(params.pes_x)
+    for layer in placed.layers:
+        conv, mapping = graph.layers[layer], placed.plans[layer].mapping
+        to = placed.place(holding.makes[layer])
+        assert Placement(mapping.block_y, mapping.block_x, mapping.ho, mapping.wo) == to
+        assert mapping.ho * sizes[0][to.block_y] >= conv.out_shape[1]
+        assert mapping.wo * sizes[1][to.block_x] >= conv.out_shape[2]
+        assert mapping.y_stride - mapping.wo <= params.max_run
+        sources = {placed.place(at) for at in holding.reads[layer]}
+        assert len(sources) == 1
+        source = sources.pop()
+        for own, block, tile, there, step, axis in (
+            (to.block_y, source.block_y, mapping.ho, source.tile_h, conv.stride[0], 0),
+            (to.block_x, source.block_x, mapping.wo, source.tile_w, conv.stride[1], 1),
+        ):
+            assert block in (own, own + 1)
+            parts = sizes[axis][block] // sizes[axis][own]
+            assert tile * step == there * parts
+            assert there % step == 0
+        strides = {placed.y_strides[holding.of_tensor[at]] for at in holding.reads[layer]}
+        assert strides == {mapping.y_stride}
+        tensors = [holding.tensors[at] for at in holding.reads[layer]]
+        assert {tensor.stride for tensor in tensors} == {conv.stride}
+        # PEs of one block hear nothing of others but over the bus.
+        assert placed.buses[layer] or (
+            source == Placement(to.block_y, to.block_x, source.tile_h, source.tile_w)
+            and (goes_along(conv) or source.blocks(params) == 1)
+        )
+
+
+def _check_schedule(
+    graph: QuantGraph, segment: Segment, placed: Placed, order: Schedule, params: ScnnParams
+) -> None:
+    """Check that each pass reads what is there, and writes where nothing is that is needed."""
+    holding = placed.holding
+    rows: dict[int, Spot] = {}
+    entries: dict[int, Spot] = {}
+
+    def write(spot: Spot) -> None:
+        for memory, first, count, size in (
+            (rows, spot.word, spot.rows, params.act_words),
+            (entries, spot.base, spot.entries, params.num_channels),
+        ):
+            assert first + count <= size
+            memory |= dict.fromkeys(range(first, first + count), spot)
+
+    def there(spot: Spot) -> bool:
+        return all(
+            memory.get(at) is spot
+            for memory, first, count in (
+                (rows, spot.word, spot.rows),
+                (entries, spot.base, spot.entries),
+            )
+            for at in range(first, first + count)
+        )
+
+    made: dict[int, list[range]] = {layer: [] for layer in segment.layers}
+    for number, tensor in enumerate(holding.tensors):
+        owners = placed.place(number).blocks(params)
+        words = placed.place(number).words(tensor.stride, params)
+        for spot in order.spots[number]:
+            assert owners * spot.each >= spot.piece.stop - spot.piece.start
+            assert spot.entries == spot.each * tensor.phases
+            assert spot.rows == spot.entries * words
+            if tensor.maker < 0:
+                write(spot)
+    for step in order.passes:
+        assert all(map(there, step.reads))
+        if placed.buses[step.layer]:
+            assert set(step.span) <= set(entries)
+        write(step.target)
+        assert all(map(there, step.reads))
+        made[step.layer].append(range(step.target.piece.start, step.target.piece.stop))
+        conv = graph.layers[step.layer]
+        read = sum(spot.piece.stop - spot.piece.start for spot in step.reads)
+        assert read == (len(made[step.layer][-1]) if goes_along(conv) else conv.in_shape[0])
+    for layer, parts in made.items():
+        channels = [channel for part in parts for channel in part]
+        assert channels == list(range(graph.layers[layer].out_shape[0]))
+    for number, tensor in enumerate(holding.tensors):
+        if tensor.leaves:
+            assert all(map(there, order.spots[number]))
+
+
+@examples(50)
+@given(seed=st.integers(0, 1 << 32), count=st.integers(1, 5))
+def test_cheapest_choice(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 4, count).tolist()
+    costs: dict[tuple[int, ...], np.ndarray] = {}
+    for names in [*itertools.combinations(range(count), 2), *((name,) for name in range(count))]:
+        if rng.random() < 0.6:
+            table = rng.integers(0, 50, [sizes[name] for name in names]).astype(float)
+            table[rng.random(table.shape) < 0.2] = np.inf
+            costs[names] = table
+
+    def cost(values: Sequence[int]) -> float:
+        return sum(table[tuple(values[n] for n in names)] for names, table in costs.items())
+
+    least = min(map(cost, itertools.product(*map(range, sizes))))
+    found = cheapest(sizes, costs)
+    assert found is None if np.isinf(least) else found is not None and cost(found) == least
+
+
+@examples(50)
+@given(
+    lives=st.lists(st.tuples(st.integers(1, 9), st.integers(0, 6), st.integers(0, 4)), max_size=9)
+)
+def test_lifetimes_do_not_meet(lives: list[tuple[int, int, int]]) -> None:
+    lifetimes = [Lifetime(rows, first, first + more) for rows, first, more in lives]
+    every = sum(lifetime.rows for lifetime in lifetimes)
+    bases = allocate(lifetimes, every)
+    assert bases is not None
+    most = max(
+        (sum(x.rows for x in lifetimes if x.first <= t <= x.last) for t in range(11)), default=0
+    )
+    assert most <= peak(lifetimes, bases) <= every
+    assert not most or allocate(lifetimes, most - 1) is None
+    for (one, low), (other, high) in itertools.combinations(zip(lifetimes, bases, strict=True), 2):
+        assert not one.meets(other) or low + one.rows <= high or high + other.rows <= low
+
+
+@pytest.mark.parametrize(
+    ("costs", "cuts"),
+    [
+        ({}, [(0, 1), (1, 2), (2, 3)]),
+        ({(0, 2): 1.5}, [(0, 2), (2, 3)]),
+        ({(0, 2): 2.5, (0, 3): 2.6}, [(0, 3)]),
+        ({(1, 3): 0.5, (0, 2): 0.4}, [(0, 2), (2, 3)]),
+    ],
+)
+def test_cuts_of_least_cost(
+    costs: dict[tuple[int, int], float], cuts: list[tuple[int, int]]
+) -> None:
+    def cost(first: int, last: int) -> float | None:
+        return costs.get((first, last), 1.0 if last == first + 1 else None)
+
+    assert best_cuts([0, 1, 2, 3], cost) == cuts
