@@ -4,10 +4,10 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from zeroskip.hw.common.queue import Queue
-from zeroskip.hw.common.sram import sram
+from zeroskip.hw.common.sram_fifo import SramFifo
 from zeroskip.hw.system.axi import AxiRead, Response
 from zeroskip.hw.system.bursts import Bursts
 from zeroskip.hw.system.formats import read_request_layout
@@ -102,29 +102,17 @@ class ReadDma(wiring.Component):
         with m.Elif(ar.ready):
             m.d.sync += ar.valid.eq(0)
 
-        # Beats wait in an SRAM; its output holds the beat that is offered.
-        m.submodules.beats = beats = sram(read_beat_layout(p), rows, "beats")
-        write, read = beats.write_port(), beats.read_port()
-        level = Signal(range(rows + 1))
-        for port, step in ((write, r.valid), (read, read.en)):
-            with m.If(step):
-                m.d.sync += port.addr.eq(Mux(port.addr == rows - 1, 0, port.addr + 1))
+        m.submodules.beats = beats = SramFifo(read_beat_layout(p), rows, "beats")
+        connect(m, beats.o, flipped(self.o))
         m.d.comb += [
             r.ready.eq(1),
             asked.o.ready.eq(r.valid & r.payload.last),
-            write.en.eq(r.valid),
-            write.data.data.eq(r.payload.data),
-            write.data.tag.eq(asked.o.payload.tag),
-            write.data.last.eq(r.payload.last & asked.o.payload.final),
-            write.data.error.eq(r.payload.resp != Response.OKAY),
-            read.en.eq((level != 0) & (~self.o.valid | self.o.ready)),
-            self.o.payload.eq(read.data),
+            beats.i.valid.eq(r.valid),
+            beats.i.payload.data.eq(r.payload.data),
+            beats.i.payload.tag.eq(asked.o.payload.tag),
+            beats.i.payload.last.eq(r.payload.last & asked.o.payload.final),
+            beats.i.payload.error.eq(r.payload.resp != Response.OKAY),
             self.idle.eq(~bursts.o.valid & (room == rows) & ~self.o.valid),
         ]
-        m.d.sync += [
-            level.eq(level + r.valid - read.en),
-            room.eq(room + read.en - Mux(ask, bursts.o.payload.burst.len + 1, 0)),
-        ]
-        with m.If(self.o.ready | ~self.o.valid):
-            m.d.sync += self.o.valid.eq(read.en)
+        m.d.sync += room.eq(room + beats.freed - Mux(ask, bursts.o.payload.burst.len + 1, 0))
         return m
