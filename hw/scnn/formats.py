@@ -20,6 +20,7 @@ __all__ = [
     "act_entry_layout",
     "act_word_layout",
     "block_layout",
+    "bus_word_layout",
     "command_layout",
     "descriptor_layout",
     "directory_layout",
@@ -169,6 +170,31 @@ def block_layout(p: ScnnParams) -> data.StructLayout:
         "tap_base": unsigned(p.tap_bits),
         "count": unsigned(p.weight_count_bits),
         "last": unsigned(1),
+    })
+
+
+def bus_word_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out a word of activations on its way from its owner to the PEs of the same position.
+
+    Fields
+    ------
+    acts : a row of the owner's activation RAM.
+    lanes : which of them are activations; none: the word only ends a round.
+    channel : directory entry of the owner, less ``src_base``; behind the bus, as in headers.
+    first : the first word of a channel (phase) from its owner.
+    final : the last word of the channel, from all owners that have tiles of it.
+    last : the round ends: its owner, behind the bus all owners, have sent all of their entries.
+    second_x, second_y : it is of the second of two tiles of owners, across and down.
+    """
+    return data.StructLayout({
+        "acts": act_word_layout(p),
+        "lanes": unsigned(p.mult_i),
+        "channel": unsigned(p.header_channel_bits),
+        "first": unsigned(1),
+        "final": unsigned(1),
+        "last": unsigned(1),
+        "second_x": unsigned(1),
+        "second_y": unsigned(1),
     })
 
 

@@ -31,6 +31,7 @@ _RANGES = {
     "act_bits": (2, 16),
     "acc_bits": (8, 64),
     "act_words": (4, 1 << 16),
+    "act_fifo_words": (0, 1 << 12),
     "num_channels": (2, 1 << 12),
     "weight_words": (2, 1 << 20),
     "num_blocks": (2, 1 << 20),
@@ -66,6 +67,8 @@ class ScnnParams(ArrayParams):
     weight_bits, act_bits : width of a weight and of an activation, signed.
     acc_bits : width of an accumulator, two's complement that wraps.
     act_words : vectors of I activations in each of a PE's two activation RAMs.
+    act_fifo_words : vectors of I activations from the position bus that wait in a PE for their
+        weights; with 0 the array has no bus.
     num_channels : channels (times phases) that a PE's directory of each activation RAM holds.
     weight_words, num_blocks : vectors and headers of the weight SRAM of a stream.
     num_taps : kernel positions, of all phases.
@@ -91,6 +94,7 @@ class ScnnParams(ArrayParams):
     act_bits: int = 16
     acc_bits: int = 32
     act_words: int = 1024
+    act_fifo_words: int = 0
     num_channels: int = 1024
     weight_words: int = 16384
     num_blocks: int = 8192
@@ -231,6 +235,7 @@ PRESETS = {
         pes_x=8,
         pes_y=8,
         num_streams=16,
+        act_fifo_words=128,
         num_channels=2048,
         weight_words=32768,
         num_blocks=32768,
