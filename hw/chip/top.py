@@ -74,6 +74,7 @@ class Chip(wiring.Component):
     running: Signal
     scnn_out_valid: Signal
     scnn_out_pass: Signal
+    scnn_out_lanes: Signal
     scnn_out_data: Signal
     eie_out_valid: Signal
     eie_out_pass: Signal
@@ -88,7 +89,8 @@ class Chip(wiring.Component):
             "running": Out(1),
             "scnn_out_valid": Out(1),
             "scnn_out_pass": Out(s.descriptor_addr_bits),
-            "scnn_out_data": Out(s.num_pes * s.act_bits),
+            "scnn_out_lanes": Out(s.mult_i),
+            "scnn_out_data": Out(s.num_pes * s.mult_i * s.act_bits),
             "eie_out_valid": Out(1),
             "eie_out_pass": Out(e.descriptor_addr_bits),
             "eie_out_row": Out(e.act_addr_bits),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.bypass import bypass
@@ -25,9 +25,10 @@ class Accumulators(wiring.Component):
     -------
     heads : In, products for the banks, always taken.
     maximum, init_min : In, see ``descriptor_layout``.
-    read, read_addr, read_set : In, read an accumulator, which is then set to the initial value;
-        only in a set that no product is for.
-    read_data : Out, what was read in the cycle before.
+    read, read_addr, read_step, read_set : In, lanes that read an accumulator, which is then set to
+        the initial value: lane n the one at ``read_addr + n * read_step``, of as many banks as
+        there are lanes, and only in a set that no product is for.
+    read_data : Out, what each lane read in the cycle before.
     wipe, wipe_entry : In, set an entry of all banks of both sets to the initial value; only
         while there are no products.
     waiting : Out, for each set, products for it are in the registers.
@@ -38,8 +39,9 @@ class Accumulators(wiring.Component):
     init_min: Signal
     read: Signal
     read_addr: Signal
+    read_step: Signal
     read_set: Signal
-    read_data: Signal
+    read_data: data.View
     wipe: Signal
     wipe_entry: Signal
     waiting: Signal
@@ -50,10 +52,11 @@ class Accumulators(wiring.Component):
             "heads": In(head_signature(params)).array(params.banks),
             "maximum": In(1),
             "init_min": In(1),
-            "read": In(1),
+            "read": In(params.mult_i),
             "read_addr": In(params.acc_addr_bits),
+            "read_step": In(3),
             "read_set": In(1),
-            "read_data": Out(signed(params.acc_bits)),
+            "read_data": Out(data.ArrayLayout(signed(params.acc_bits), params.mult_i)),
             "wipe": In(1),
             "wipe_entry": In(params.entry_addr_bits),
             "waiting": Out(2),
@@ -62,20 +65,28 @@ class Accumulators(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        r_bank, r_entry = self.read_addr[: p.bank_bits], self.read_addr[p.bank_bits :]
-        # s_: the accumulator that has been read, or the entry that is wiped.
-        s_bank = Signal(max(1, p.bank_bits), reset_less=True)
-        s_entry = Signal(p.entry_addr_bits, reset_less=True)
+        # r_: accumulators that are read. s_: those that have been, or the entry that is wiped.
+        r_banks = Signal(p.banks)
+        r_entries = [Signal(p.entry_addr_bits, name=f"r_entry_{bank}") for bank in range(p.banks)]
+        s_lanes = []
+        s_entries = [Signal(p.entry_addr_bits, reset_less=True) for _ in range(p.banks)]
         s_banks = Signal(p.banks)
         s_sets = Signal(2)
-        r_banks = Signal(p.banks)
-        m.d.comb += r_banks.eq(self.read << r_bank)
+        for lane in range(p.mult_i):
+            addr = Signal(p.acc_addr_bits, name=f"r_addr_{lane}")
+            s_bank = Signal(max(1, p.bank_bits), name=f"s_bank_{lane}", reset_less=True)
+            m.d.comb += addr.eq(self.read_addr + lane * self.read_step)
+            m.d.sync += s_bank.eq(addr[: p.bank_bits])
+            s_lanes.append(s_bank)
+            for bank, entry in enumerate(r_entries):
+                with m.If(self.read[lane] & (addr[: p.bank_bits] == bank)):
+                    m.d.comb += [r_banks[bank].eq(1), entry.eq(addr[p.bank_bits :])]
         m.d.sync += [
-            s_sets.eq(Mux(self.wipe, 0b11, self.read << self.read_set)),
+            s_sets.eq(Mux(self.wipe, 0b11, self.read.any() << self.read_set)),
             s_banks.eq(Mux(self.wipe, -1, r_banks)),
-            s_bank.eq(r_bank),
-            s_entry.eq(Mux(self.wipe, self.wipe_entry, r_entry)),
         ]
+        for r_entry, s_entry in zip(r_entries, s_entries, strict=True):
+            m.d.sync += s_entry.eq(Mux(self.wipe, self.wipe_entry, r_entry))
         initial = Mux(self.init_min, 1 << p.acc_bits - 1, 0)
         # x_: the products that are added; words of a bit a bank.
         x_valid = Signal(p.banks)
@@ -111,9 +122,9 @@ class Accumulators(wiring.Component):
                 read, write = entries.read_port(), entries.write_port()
                 m.d.comb += [
                     read.en.eq(reads[number][bank] | (r_banks[bank] & (self.read_set == number))),
-                    read.addr.eq(Mux(reads[number][bank], head.addend.entry, r_entry)),
+                    read.addr.eq(Mux(reads[number][bank], head.addend.entry, r_entries[bank])),
                     write.en.eq(adds[number][bank] | resets[number][bank]),
-                    write.addr.eq(Mux(adds[number][bank], x_addend.entry, s_entry)),
+                    write.addr.eq(Mux(adds[number][bank], x_addend.entry, s_entries[bank])),
                 ]
                 words.append((read.data, write.data, adds[number][bank]))
             old, total = (Signal(signed(p.acc_bits), name=f"{n}_{bank}") for n in ("old", "sum"))
@@ -122,8 +133,7 @@ class Accumulators(wiring.Component):
             greater = Mux(old > x_addend.value, old, x_addend.value)
             m.d.comb += total.eq(Mux(self.maximum, greater, old + x_addend.value))
             m.d.comb += [data.eq(Mux(adding, total, initial)) for _, data, adding in words]
-            values.append([read for read, _, _ in words])
-
-        picked = [Array(words[number] for words in values)[s_bank] for number in range(2)]
-        m.d.comb += self.read_data.eq(Mux(s_sets[1], picked[1], picked[0]))
+            values.append(Mux(s_sets[1], words[1][0], words[0][0]))
+        for lane, s_bank in enumerate(s_lanes):
+            m.d.comb += self.read_data[lane].eq(Array(values)[s_bank])
         return m

@@ -9,7 +9,6 @@ from amaranth.hdl import (
     ResetInserter,
     ResetSignal,
     Signal,
-    signed,
 )
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
@@ -51,8 +50,9 @@ class ScnnArray(wiring.Component):
         see ``readable_rows`` and ``StatusBit.BAD_READ``.
     running : Out, a run or a clearing is under way.
     lost : Out, outputs of the last run found no room.
-    out_valid, out_pass, out_data : Out, outputs as they leave the PEs' arithmetic: the number of
-        the descriptor, and the outputs of the step, PE 0's in the low bits.
+    out_valid, out_pass, out_lanes, out_data : Out, outputs as they leave the PEs' arithmetic: the
+        number of the descriptor, lanes that have an output, and the outputs, I of PE 0 in the low
+        bits.
     """
 
     cmd: stream.Interface
@@ -61,6 +61,7 @@ class ScnnArray(wiring.Component):
     lost: Signal
     out_valid: Signal
     out_pass: Signal
+    out_lanes: Signal
     out_data: Signal
 
     def __init__(self, params: ScnnParams) -> None:
@@ -72,7 +73,8 @@ class ScnnArray(wiring.Component):
             "lost": Out(1),
             "out_valid": Out(1),
             "out_pass": Out(params.descriptor_addr_bits),
-            "out_data": Out(params.num_pes * params.act_bits),
+            "out_lanes": Out(params.mult_i),
+            "out_data": Out(params.num_pes * params.mult_i * params.act_bits),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -91,9 +93,10 @@ class ScnnArray(wiring.Component):
         group_ready = Signal(p.num_pes)
         ppu_busy = Signal(p.num_pes)
         overflow = Signal(p.num_pes)
-        output_valid = Signal(p.num_pes)
+        output_lanes = [Signal(p.mult_i, name=f"output_lanes_{pe}") for pe in range(p.num_pes)]
         draining = Signal()
-        halos = [Signal(signed(p.acc_bits), name=f"halo_{pe}") for pe in range(p.num_pes)]
+        sums = p.mult_i * p.acc_bits
+        halos = [Signal(sums, name=f"halo_{pe}") for pe in range(p.num_pes)]
         answers = [Signal(host_bits(p), name=f"answer_{pe}") for pe in range(p.num_pes)]
         for pe in range(p.num_pes):
             y, x = divmod(pe, p.pes_x)
@@ -102,7 +105,7 @@ class ScnnArray(wiring.Component):
             neighbours = [
                 halos[(y + dy) * p.pes_x + x + dx]
                 if 0 <= x + dx < p.pes_x and 0 <= y + dy < p.pes_y
-                else Const(0, p.acc_bits)
+                else Const(0, sums)
                 for dx, dy in NEIGHBOURS
             ]
             m.submodules[f"pe_{pe}"] = Instance(
@@ -124,8 +127,8 @@ class ScnnArray(wiring.Component):
                 i_halo_in=Cat(neighbours),
                 o_ppu_busy=ppu_busy[pe],
                 o_overflow=overflow[pe],
-                o_output_valid=output_valid[pe],
-                o_output_data=self.out_data.word_select(pe, p.act_bits),
+                o_output_lanes=output_lanes[pe],
+                o_output_data=self.out_data.word_select(pe, p.mult_i * p.act_bits),
                 i_host=host.as_value(),
                 i_host_en=host_en,
                 o_host_data=answers[pe],
@@ -140,7 +143,8 @@ class ScnnArray(wiring.Component):
             sequencer.pass_done.eq(drain.done & ~ppu_busy[0] & ~streaming.any()),
             sequencer.lost.eq(overflow.any()),
             self.lost.eq(sequencer.overflow),
-            self.out_valid.eq(output_valid[0]),
+            self.out_valid.eq(output_lanes[0][0]),
+            self.out_lanes.eq(output_lanes[0]),
             self.out_pass.eq(c.number),
         ]
         serve_host(

@@ -1,6 +1,6 @@
 """Drain: walk through the accumulators of all PEs, and exchange what neighbours hold."""
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,10 +13,11 @@ __all__ = ["Drain"]
 class Drain(wiring.Component):
     """Give all PEs the steps of a group whenever all have finished one; ``docs/scnn.md``.
 
-    A group takes a step a cycle, from the cycle after ``ready`` on. For an output: the PE's own
-    sum, then those of the neighbours that hold a part, columns inside rows, in the order 0, -1, 1.
-    Outputs go through output channels, then phases of the next layer, then rows, then columns.
-    Without ``drain`` a group is free in the cycle after ``ready``.
+    A group takes a step a cycle, from the cycle after ``ready`` on. For as many outputs of a row
+    as :meth:`.ScnnParams.drain_lanes` says: the PE's own sums, then those of the neighbours that
+    hold a part of any, columns inside rows, in the order 0, -1, 1. Outputs go through output
+    channels, then phases of the next layer, then rows, then columns. Without ``drain`` a group is
+    free in the cycle after ``ready``.
 
     Members
     -------
@@ -73,15 +74,26 @@ class Drain(wiring.Component):
         dy = Signal(signed(2))
         x, y, phase_x, phase_y = (Signal(bits, name=name) for name in ("x", "y", "ax", "ay"))
         channel = Signal(bits + 1)
-        next_dx, last_dx = _next_part(dx, x < d.halo_right, x >= d.wo - d.halo_left)
+        columns = [(x + d.out_sx * lane)[: bits + 1] for lane in range(p.mult_i)]
+        used = Signal(range(p.mult_i + 1))  # lanes
+        across = Signal(bits)
+        there, at_low, at_high = (
+            Signal(p.mult_i, name=name) for name in ("there", "at_low", "at_high")
+        )
+        m.d.comb += [
+            there.eq(Cat((lane < used) & (c < d.wo) for lane, c in enumerate(columns))),
+            at_low.eq(there & Cat(c < d.halo_right for c in columns)),
+            at_high.eq(there & Cat(c >= d.wo - d.halo_left for c in columns)),
+        ]
+        next_dx, last_dx = _next_part(dx, at_low.any(), at_high.any())
         next_dy, last_dy = _next_part(dy, y < d.halo_bottom, y >= d.ho - d.halo_top)
         last_ax, last_ay = phase_x + 1 >= d.out_sx, phase_y + 1 >= d.out_sy
         last_channel = channel + 1 == Mux(groups == 1, d.kc_last, d.kc)
         ends: dict[str, Signal] = {}
         inner: Value | int = last_dx
         for name, last in (
-            ("output", last_dy),
-            ("row", x + d.out_sx >= d.wo),
+            ("outputs", last_dy),
+            ("row", x + across >= d.wo),
             ("phase", y + d.out_sy >= d.ho),
             ("channel", last_ax & last_ay),
             ("group", last_channel),
@@ -102,8 +114,8 @@ class Drain(wiring.Component):
             m.d.sync += [walking.eq(~ends["group"]), dx.eq(next_dx)]
             with m.If(last_dx):
                 m.d.sync += dy.eq(next_dy)
-            with m.If(ends["output"]):
-                m.d.sync += x.eq(x + d.out_sx)
+            with m.If(ends["outputs"]):
+                m.d.sync += x.eq(x + across)
             with m.If(ends["row"]):
                 m.d.sync += [x.eq(phase_x), y.eq(y + d.out_sy), above.eq(above + down)]
             with m.If(ends["phase"]):
@@ -127,10 +139,11 @@ class Drain(wiring.Component):
                 + (above - Mux(dy == 0, 0, Mux(dy < 0, -tile, tile)))
                 + (x - Mux(dx == 0, 0, Mux(dx < 0, -d.wo, d.wo)))
             ),
+            step.lanes.eq(Mux(dx == 0, there, Mux(dx < 0, at_low, at_high))),
             step.dx.eq(dx),
             step.dy.eq(dy),
             step.first.eq((dx == 0) & (dy == 0)),
-            step.last.eq(ends["output"]),
+            step.last.eq(ends["outputs"]),
             step.x.eq(x),
             step.y.eq(y),
             step.row_end.eq(ends["row"]),
@@ -143,11 +156,18 @@ class Drain(wiring.Component):
         m.d.comb += self.bias_read.eq(go & new_channel)
         with m.If(go):
             m.d.sync += new_channel.eq(ends["channel"])
+        lanes = Signal.like(used)
+        with m.Switch(d.out_sx):
+            for stride in range(1, 1 << len(d.out_sx)):
+                with m.Case(stride):
+                    m.d.comb += lanes.eq(p.drain_lanes(stride))
         with m.If(self.start):
             m.d.sync += [
                 groups.eq(d.groups),
                 new_channel.eq(1),
                 base.eq(d.origin),
+                used.eq(lanes),
+                across.eq(lanes * d.out_sx),
                 down.eq(d.out_sy * d.y_stride),
                 tile.eq(d.ho * d.y_stride),
                 self.bias_row.eq(d.bias_base),

@@ -230,16 +230,20 @@ def step_layout(p: ScnnParams) -> data.StructLayout:
     Fields
     ------
     valid : there is a step.
-    addr : the accumulator that every PE reads, and sets back to the initial value.
-    dx, dy : where the value goes to is where it comes from: each PE takes the value read by its
+    lanes : those that have a part. Lane n is for the output n * ``out_sx`` columns right of lane
+        0's, and for the accumulator so many after lane 0's.
+    addr : lane 0's; every PE reads the accumulators of ``lanes``, and sets them back to the initial
+        value.
+    dx, dy : where the values go to is where they come from: each PE takes the values read by its
         neighbour at (x + dx, y + dy), or its own if both are 0.
-    first, last : first and last step of an output; its own accumulator is read in the first.
-    x, y : the output, in the PE's tile.
-    row_end : the last output of a row of the phase.
-    channel_end : the last output of the phase, and so of a channel of the destination directory.
+    first, last : first and last step of the outputs; their own accumulators are read in the first.
+    x, y : lane 0's output, in the PE's tile.
+    row_end : the last of the outputs ends a row of the phase.
+    channel_end : it ends the phase, and so a channel of the destination directory.
     """
     return data.StructLayout({
         "valid": unsigned(1),
+        "lanes": unsigned(p.mult_i),
         "addr": unsigned(p.acc_addr_bits),
         "dx": signed(2),
         "dy": signed(2),

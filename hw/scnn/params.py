@@ -171,6 +171,14 @@ class ScnnParams(ArrayParams):
         """Bits of an accumulator's address that name its bank; 0 with one bank."""
         return self.banks.bit_length() - 1
 
+    def drain_lanes(self, out_sx: int) -> int:
+        """Return the outputs of a row of a step of the drain, ``out_sx`` accumulators apart.
+
+        As many as there are activations in a word, and as there are different banks among them.
+        """
+        shared = out_sx & -out_sx  # every bank comes again after banks / shared outputs
+        return min(self.mult_i, max(1, self.banks // shared))
+
     @property
     def entry_addr_bits(self) -> int:
         """Width of an address inside a bank."""

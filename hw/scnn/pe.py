@@ -43,13 +43,13 @@ class ScnnPe(wiring.Component):
     drained : In, it has been.
     draining : In, the array's drain is at work, for the counters.
     step, bias : In, step of the drain in this cycle, and bias of its output channel.
-    halo_out : Out, the accumulator that was read by the step of the cycle before.
+    halo_out : Out, the accumulators that were read by the step of the cycle before, a lane each.
     halo_in : In, ``halo_out`` of the neighbours (dx, dy) = (-1, -1), (0, -1), (1, -1), (-1, 0),
         (1, 0), (-1, 1), (0, 1), (1, 1); 0 where there is none.
     ppu_busy : Out, outputs are on their way to the destination RAM.
     overflow : Out, one of them found no room and is lost.
-    output_valid, output_data : Out, every output of the walk, in order, in the same cycle in all
-        PEs.
+    output_lanes, output_data : Out, every output of the walk, in order, in the same cycle in all
+        PEs, up to I a cycle.
     host, host_en : In, a host command for this PE; only while there is no run.
     host_data : Out, answer to a command that read in the cycle before.
     """
@@ -63,12 +63,12 @@ class ScnnPe(wiring.Component):
     draining: Signal
     step: data.View
     bias: Signal
-    halo_out: Signal
+    halo_out: data.View
     halo_in: data.View
     ppu_busy: Signal
     overflow: Signal
-    output_valid: Signal
-    output_data: Signal
+    output_lanes: Signal
+    output_data: data.View
     host: data.View
     host_en: Signal
     host_data: Signal
@@ -76,6 +76,7 @@ class ScnnPe(wiring.Component):
     def __init__(self, params: ScnnParams) -> None:
         self._p = p = params
         acc = signed(p.acc_bits)
+        sums = data.ArrayLayout(acc, p.mult_i)
         super().__init__({
             "pe_x": In(4),
             "pe_y": In(4),
@@ -86,12 +87,12 @@ class ScnnPe(wiring.Component):
             "draining": In(1),
             "step": In(step_layout(p)),
             "bias": In(acc),
-            "halo_out": Out(acc),
-            "halo_in": In(data.ArrayLayout(acc, 8)),
+            "halo_out": Out(sums),
+            "halo_in": In(data.ArrayLayout(sums, 8)),
             "ppu_busy": Out(1),
             "overflow": Out(1),
-            "output_valid": Out(1),
-            "output_data": Out(signed(p.act_bits)),
+            "output_lanes": Out(p.mult_i),
+            "output_data": Out(data.ArrayLayout(signed(p.act_bits), p.mult_i)),
             "host": In(host_layout(p)),
             "host_en": In(1),
             "host_data": Out(host_bits(p)),
@@ -146,8 +147,9 @@ class ScnnPe(wiring.Component):
             self.group_ready.eq(groups.group_ready),
             accs.maximum.eq(work.maximum),
             accs.init_min.eq(work.init_min),
-            accs.read.eq(self.step.valid),
+            accs.read.eq(Mux(self.step.valid, self.step.lanes, 0)),
             accs.read_addr.eq(self.step.addr),
+            accs.read_step.eq(work.out_sx),
             accs.read_set.eq(groups.finished_set),
             accs.wipe.eq(c.wipe),
             accs.wipe_entry.eq(c.wipe_entry),
@@ -165,7 +167,7 @@ class ScnnPe(wiring.Component):
             ppu.start.eq(c.start),
             self.ppu_busy.eq(ppu.busy),
             self.overflow.eq(ppu.overflow),
-            self.output_valid.eq(ppu.output_valid),
+            self.output_lanes.eq(ppu.output_lanes),
             self.output_data.eq(ppu.output_data),
         ]
         self._connect_rams(m, acts, rams, ppu)

@@ -62,7 +62,7 @@ class PlaneLoad(wiring.Component):
         m.submodules.pe_walk = pes = PeWalk(p, plane_load_layout(p))
         # The unit stands still until what it writes has been taken.
         advance = Signal()
-        compress = Compress(p)
+        compress = Compress(p, 1)
         m.submodules.compress = EnableInserter(advance)(compress)
         state = Signal(_State)
         inside = Signal()
@@ -78,8 +78,8 @@ class PlaneLoad(wiring.Component):
             compress.base.eq(plane.base),
             compress.y_stride.eq(plane.y_stride),
             compress.dense.eq(plane.dense),
-            compress.valid.eq(step),
-            compress.value.eq(Mux(inside, self.i.payload, 0)),
+            compress.there.eq(step),
+            compress.values[0].eq(Mux(inside, self.i.payload, 0)),
             compress.inside.eq(inside),
             compress.row_end.eq(ends["row"]),
             compress.channel_end.eq(ends["phase"]),

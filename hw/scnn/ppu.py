@@ -23,9 +23,10 @@ NEIGHBOURS = ((-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 
 class Ppu(wiring.Component):
     """Make outputs of drained sums (Parashar et al., section IV, "PPU").
 
-    Takes a step a cycle with what it has read; an output is there two cycles after its last step,
-    and is written in the cycle after that: combine; bias; requantize; compress. Neighbours outside
-    the grid or the block have no part. After a reset, a pass that appends writes from row 0.
+    Takes a step a cycle with what it has read, of up to I outputs of a row; they are there two
+    cycles after their last step, and written in the second cycle after that: combine; bias;
+    requantize; compress. Neighbours outside the grid or the block have no part. After a reset, a
+    pass that appends writes from row 0.
 
     Members
     -------
@@ -34,12 +35,13 @@ class Ppu(wiring.Component):
     start : In, the pass begins with the next cycle; only while not ``busy``.
     step, bias : In, step of the drain, in the cycle in which what it has read is there, and the
         bias of its output channel.
-    own : In, the accumulator that the step has read.
+    own : In, the accumulators that the step has read, a lane each.
     halo_in : In, those of the neighbours, in the order of ``NEIGHBOURS``.
     act_write, act_addr, act_data, dir_write, dir_addr, dir_data : Out, write to the destination.
     busy : Out, outputs are on their way.
     overflow : Out, see :class:`Compress`.
-    output_valid, output_data : Out, every output of the walk, 0 outside the plane.
+    output_lanes, output_data : Out, lanes that have an output, and these, 0 outside the plane:
+        every output of the walk.
     """
 
     pe_x: Signal
@@ -48,7 +50,7 @@ class Ppu(wiring.Component):
     start: Signal
     step: data.View
     bias: Signal
-    own: Signal
+    own: data.View
     halo_in: data.View
     act_write: Signal
     act_addr: Signal
@@ -58,12 +60,13 @@ class Ppu(wiring.Component):
     dir_data: data.View
     busy: Signal
     overflow: Signal
-    output_valid: Signal
-    output_data: Signal
+    output_lanes: Signal
+    output_data: data.View
 
     def __init__(self, params: ScnnParams) -> None:
         self._p = params
         acc = signed(params.acc_bits)
+        sums = data.ArrayLayout(acc, params.mult_i)
         super().__init__({
             "pe_x": In(4),
             "pe_y": In(4),
@@ -71,8 +74,8 @@ class Ppu(wiring.Component):
             "start": In(1),
             "step": In(step_layout(params)),
             "bias": In(acc),
-            "own": In(acc),
-            "halo_in": In(data.ArrayLayout(acc, len(NEIGHBOURS))),
+            "own": In(sums),
+            "halo_in": In(data.ArrayLayout(sums, len(NEIGHBOURS))),
             "act_write": Out(1),
             "act_addr": Out(params.act_addr_bits),
             "act_data": Out(act_word_layout(params)),
@@ -81,8 +84,8 @@ class Ppu(wiring.Component):
             "dir_data": Out(directory_layout(params)),
             "busy": Out(1),
             "overflow": Out(1),
-            "output_valid": Out(1),
-            "output_data": Out(signed(params.act_bits)),
+            "output_lanes": Out(params.mult_i),
+            "output_data": Out(data.ArrayLayout(signed(params.act_bits), params.mult_i)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -108,54 +111,66 @@ class Ppu(wiring.Component):
             high.append(has_high)
             outputs.append(inside)
 
-        step = self.step
-        part = Signal(acc)
-        there = Signal()
-        m.d.comb += [part.eq(self.own), there.eq(1)]
-        for number, (dx, dy) in enumerate(NEIGHBOURS):
-            have_x = {-1: low[0], 0: 1, 1: high[0]}[dx]
-            have_y = {-1: low[1], 0: 1, 1: high[1]}[dy]
-            with m.If((step.dx == dx) & (step.dy == dy)):
-                m.d.comb += [part.eq(self.halo_in[number]), there.eq(have_x & have_y)]
-        total = Signal(acc, reset_less=True)
-        with m.If(step.valid & step.first):
-            m.d.sync += total.eq(part)
-        with m.Elif(step.valid & there):
-            m.d.sync += total.eq(Mux(d.maximum, Mux(part > total, part, total), total + part))
-
         # s: the parts are together. w: the bias is in, too.
-        inside = (step.x < outputs[0]) & (step.y < outputs[1])
-        flags = Cat(inside, step.row_end, step.channel_end)
+        step = self.step
         s_valid = Signal()
-        s_flags = Signal(3, reset_less=True)
+        s_there = Signal(p.mult_i)  # Of the outputs at hand, from their first step on.
+        s_inside = Signal(p.mult_i, reset_less=True)
+        s_ends = Signal(2, reset_less=True)
         s_bias = Signal(acc, reset_less=True)
-        w_valid = Signal()
-        w_flags = Signal(3, reset_less=True)
-        w_total = Signal(acc, reset_less=True)
+        w_there = Signal(p.mult_i)
+        w_inside = Signal(p.mult_i, reset_less=True)
+        w_ends = Signal(2, reset_less=True)
+        with m.If(step.valid & step.first):
+            m.d.sync += s_there.eq(step.lanes)
         m.d.sync += [
             s_valid.eq(step.valid & step.last),
-            s_flags.eq(flags),
+            s_ends.eq(Cat(step.row_end, step.channel_end)),
             s_bias.eq(self.bias),
-            w_valid.eq(s_valid),
-            w_flags.eq(s_flags),
-            w_total.eq(total + s_bias),
+            w_there.eq(Mux(s_valid, s_there, 0)),
+            w_inside.eq(s_inside & s_there),
+            w_ends.eq(s_ends),
         ]
-        output = requantize(m, w_total, d.shift, d.activation, p.act_bits)
-        with m.If(w_flags[0]):
-            m.d.comb += self.output_data.eq(output)
-        m.submodules.compress = compress = Compress(p)
+        m.submodules.compress = compress = Compress(p, p.mult_i)
+        neighbours = [(step.dx == dx) & (step.dy == dy) for dx, dy in NEIGHBOURS]
+        there = Signal()
+        m.d.comb += there.eq(1)
+        for (dx, dy), this in zip(NEIGHBOURS, neighbours, strict=True):
+            with m.If(this):
+                have_x = {-1: low[0], 0: 1, 1: high[0]}[dx]
+                have_y = {-1: low[1], 0: 1, 1: high[1]}[dy]
+                m.d.comb += there.eq(have_x & have_y)
+        for lane in range(p.mult_i):
+            part = Signal(acc, name=f"part_{lane}")
+            total = Signal(acc, name=f"total_{lane}", reset_less=True)
+            w_total = Signal(acc, name=f"w_total_{lane}", reset_less=True)
+            m.d.comb += part.eq(self.own[lane])
+            for number, this in enumerate(neighbours):
+                with m.If(this):
+                    m.d.comb += part.eq(self.halo_in[number][lane])
+            with m.If(step.valid & step.first):
+                m.d.sync += total.eq(part)
+            with m.Elif(step.valid & there & step.lanes[lane]):
+                m.d.sync += total.eq(Mux(d.maximum, Mux(part > total, part, total), total + part))
+            column = step.x + d.out_sx * lane
+            m.d.sync += [
+                s_inside[lane].eq((column < outputs[0]) & (step.y < outputs[1])),
+                w_total.eq(total + s_bias),
+            ]
+            output = requantize(m, w_total, d.shift, d.activation, p.act_bits)
+            m.d.comb += self.output_data[lane].eq(Mux(w_inside[lane], output, 0))
         m.d.comb += [
-            self.output_valid.eq(w_valid),
+            self.output_lanes.eq(w_there),
             compress.start.eq(self.start),
             compress.append.eq(d.append),
             compress.base.eq(d.dst_base),
             compress.y_stride.eq(d.out_y_stride),
             compress.dense.eq(d.out_dense),
-            compress.valid.eq(w_valid),
-            compress.value.eq(self.output_data),
-            compress.inside.eq(w_flags[0]),
-            compress.row_end.eq(w_flags[1]),
-            compress.channel_end.eq(w_flags[2]),
+            compress.there.eq(w_there),
+            compress.values.eq(self.output_data),
+            compress.inside.eq(w_inside),
+            compress.row_end.eq(w_ends[0]),
+            compress.channel_end.eq(w_ends[1]),
             self.act_write.eq(compress.act_write),
             self.act_addr.eq(compress.act_addr),
             self.act_data.eq(compress.act_data),
@@ -163,6 +178,6 @@ class Ppu(wiring.Component):
             self.dir_addr.eq(compress.dir_addr),
             self.dir_data.eq(compress.dir_data),
             self.overflow.eq(compress.overflow),
-            self.busy.eq(step.valid | s_valid | w_valid | compress.busy),
+            self.busy.eq(step.valid | s_valid | w_there[0] | compress.busy),
         ]
         return m

@@ -79,13 +79,14 @@ class ScnnSystem(SystemChip):
     Members
     -------
     lost : Out, values or outputs found no room in an activation RAM.
-    out_valid, out_pass, out_data : Out, outputs as they are made, see :class:`.ScnnArray`; the
-        others are those of :class:`.SystemChip`.
+    out_valid, out_pass, out_lanes, out_data : Out, outputs as they are made, see
+        :class:`.ScnnArray`; the others are those of :class:`.SystemChip`.
     """
 
     lost: Signal
     out_valid: Signal
     out_pass: Signal
+    out_lanes: Signal
     out_data: Signal
 
     def __init__(self, params: SystemParams, scnn_params: ScnnParams) -> None:
@@ -94,7 +95,8 @@ class ScnnSystem(SystemChip):
             "lost": Out(1),
             "out_valid": Out(1),
             "out_pass": Out(scnn_params.descriptor_addr_bits),
-            "out_data": Out(scnn_params.num_pes * scnn_params.act_bits),
+            "out_lanes": Out(scnn_params.mult_i),
+            "out_data": Out(scnn_params.num_pes * scnn_params.mult_i * scnn_params.act_bits),
         }
         super().__init__(params, scnn_engine(params, scnn_params), observed)
 
@@ -138,6 +140,7 @@ class ScnnSystem(SystemChip):
             o_lost=lost,
             o_out_valid=self.out_valid,
             o_out_pass=self.out_pass,
+            o_out_lanes=self.out_lanes,
             o_out_data=self.out_data,
         )
         return m

@@ -32,7 +32,7 @@ async def run_chip(dut: Any) -> None:
     host = ChipHost(dut, scnn, eie)
     await reset(dut)
     recorded: list[tuple[int, ...]] = []
-    fields = dut.scnn_out_pass, dut.scnn_out_data
+    fields = dut.scnn_out_pass, dut.scnn_out_lanes, dut.scnn_out_data
     cocotb.start_soon(record(dut.clk, dut.scnn_out_valid, fields, recorded))
     rows: list[tuple[int, ...]] = []
     fields = dut.eie_out_pass, dut.eie_out_row, dut.eie_out_data

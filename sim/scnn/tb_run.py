@@ -32,7 +32,7 @@ async def run(dut: Any) -> None:
     host = ScnnHost(dut, params)
     await reset(dut)
     recorded: list[tuple[int, ...]] = []
-    fields = dut.out_pass, dut.out_data
+    fields = dut.out_pass, dut.out_lanes, dut.out_data
     cocotb.start_soon(record(dut.clk, dut.out_valid, fields, recorded))
 
     for number, job in enumerate(description["jobs"]):
@@ -149,16 +149,20 @@ class ScnnRuns:
     def _observed(self) -> dict[str, NDArray[np.int64]]:
         """Return the outputs that the array made: the pass, and (outputs, num_pes) values."""
         p = self._params
-        size = -(-p.num_pes * p.act_bits // 8)
-        data = b"".join(word.to_bytes(size, "little") for _, word in self._recorded)
+        width = p.num_pes * p.mult_i * p.act_bits
+        size = -(-width // 8)
+        data = b"".join(word.to_bytes(size, "little") for _, _, word in self._recorded)
         raw = np.frombuffer(data, np.uint8).reshape(-1, size)
-        bits = np.unpackbits(raw, axis=1, count=p.num_pes * p.act_bits, bitorder="little")
+        bits = np.unpackbits(raw, axis=1, count=width, bitorder="little")
         weights = 1 << np.arange(p.act_bits, dtype=np.int64)
         weights[-1] = -weights[-1]
-        outputs = bits.reshape(-1, p.num_pes, p.act_bits) @ weights
+        outputs = bits.reshape(-1, p.num_pes, p.mult_i, p.act_bits) @ weights
+        lanes = np.array([lanes for _, lanes, _ in self._recorded], np.int64)
+        there = (lanes[:, None] >> np.arange(p.mult_i) & 1).astype(np.bool_)
+        passes = np.array([number for number, _, _ in self._recorded], np.int64)
         return {
-            "passes": np.array([number for number, _ in self._recorded], np.int64),
-            "outputs": outputs,
+            "passes": np.repeat(passes, there.sum(axis=1)),
+            "outputs": outputs.swapaxes(1, 2)[there],
         }
 
     async def _timed(self, work: Coroutine[Any, Any, Any]) -> tuple[Any, int]:

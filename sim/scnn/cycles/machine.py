@@ -27,7 +27,7 @@ _CONFLICT, _STARVED = int(StallClass.CONFLICT), int(StallClass.STARVED)
 _BARRIER, _HALO, _DRAIN = int(StallClass.BARRIER), int(StallClass.HALO), int(StallClass.DRAIN)
 
 # Cycles after a step of the drain in which the PPU is at work.
-_PPU_STAGES = 4
+_PPU_STAGES = 6
 
 # Weight FIFO: vectors and headers that came, and blocks that were looked up.
 _COMING, _BLOCKS_IN, _BLOCKS_OUT = 0, 1, 2

@@ -45,19 +45,23 @@ def pe_streams(params: ScnnParams, descriptor: ScnnDescriptor) -> NDArray[np.int
     return (pe_y >> descriptor.block_y) * across + (pe_x >> descriptor.block_x)
 
 
-def drain_exchanges(descriptor: ScnnDescriptor) -> NDArray[np.bool_]:
-    """List the steps of the drain of an output channel, whether each fetches a neighbour's sum.
+def drain_exchanges(params: ScnnParams, descriptor: ScnnDescriptor) -> NDArray[np.bool_]:
+    """List the steps of the drain of an output channel, whether each fetches neighbours' sums.
 
-    An output's own sum comes first, then the parts of it that its neighbours hold.
+    Own sums of the outputs of a step come first, then a step for each direction in which any of
+    them has a part that a neighbour holds.
     """
     d = descriptor
-    x, y = np.arange(d.wo), np.arange(d.ho)
-    parts_x = 1 + (x < d.halo_right) + (x >= d.wo - d.halo_left)
+    y = np.arange(d.ho)
     parts_y = 1 + (y < d.halo_bottom) + (y >= d.ho - d.halo_top)
+    width = params.drain_lanes(d.out_sx) * d.out_sx
     found = []
     for a in range(d.out_sy):
         for b in range(d.out_sx):
-            parts = parts_y[a :: d.out_sy, None] * parts_x[None, b :: d.out_sx]
+            first = np.arange(b, d.wo, width)
+            last = np.minimum(first + width, d.wo + b) - d.out_sx
+            parts_x = 1 + (first < d.halo_right) + (last >= d.wo - d.halo_left)
+            parts = parts_y[a :: d.out_sy, None] * parts_x
             for number in parts.reshape(-1).tolist():
                 found += [False, *[True] * (number - 1)]
     return np.array(found, np.bool_)

@@ -150,7 +150,7 @@ class ScnnCycles:
         spent = run_pass(
             work,
             pe_streams(p, descriptor),
-            drain_exchanges(descriptor),
+            drain_exchanges(p, descriptor),
             (descriptor.groups, descriptor.kc, descriptor.kc_last),
             descriptor.drain,
             (p.banks, p.scatter_depth, p.weight_depth, p.block_depth, ACT_QUEUE_DEPTH),

@@ -9,7 +9,7 @@ from zeroskip.compiler.scnn.run import ScnnDescriptor
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.cycles.machine import PassWork
-from zeroskip.sim.scnn.cycles.passes import drain_exchanges, pe_streams
+from zeroskip.sim.scnn.cycles.passes import pe_streams
 
 __all__ = ["References", "pass_references"]
 
@@ -74,7 +74,9 @@ def pass_references(
         counts = work.act_count[pe, work.channel[here][work.vectors[here] > 0]]
         words += int((-(-counts // params.mult_i)).sum())
     channels = (descriptor.groups - 1) * descriptor.kc + descriptor.kc_last
-    steps = len(drain_exchanges(descriptor)) * channels if descriptor.drain else 0
+    # Every sum is read once, whatever step reads it.
+    d = descriptor
+    sums = (d.wo + d.halo_left + d.halo_right) * (d.ho + d.halo_top + d.halo_bottom)
     return References(
         weight_sram=int(brought.sum()),
         weight_fifo_writes=int((brought * listeners).sum()),
@@ -82,5 +84,5 @@ def pass_references(
         directory=int((filled * listeners).sum()),
         act_ram=words,
         accumulators=int(counters[:, StallClass.USEFUL].sum()),
-        drained=steps * params.num_pes,
+        drained=sums * channels * d.drain * params.num_pes,
     )

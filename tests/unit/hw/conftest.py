@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 _TELLING = {
     "valid", "busy", "waiting", "full", "level", "issued", "blocked", "padding", "done",
     "open", "group_ready", "ended", "directory_en", "word_en", "act_write", "dir_write", "overflow",
-    "output_valid", "pending", "coming", "next_block",
+    "output_lanes", "pending", "coming", "next_block",
 }  # fmt: skip
 
 

@@ -70,15 +70,15 @@ def test_one_pair_takes_what_the_document_says() -> None:
     assert (descriptor.wo, descriptor.ho, descriptor.kc) == (2, 2, 1)
     setup = 1 + DESCRIPTOR_WORDS + 2 + TILE.bank_entries + 1
     # The first item in cycle 5 of RUN; its pair is issued four cycles later; the group is ready
-    # five after that; then comes the drain's first of four steps, and after the last the PPU's
-    # four cycles and one in which all is done.
+    # five after that; then comes the drain's first of two steps, and after the last the PPU's
+    # six cycles and one in which all is done.
     issued = 5 + 4
-    run = issued + 5 + 1 + 4 + 4 + 1
+    run = issued + 5 + 1 + 2 + 6 + 1
     assert found.cycles == setup + run
     counters = found.counters[0, 0] // TILE.mults
     assert counters[StallClass.SETUP] == setup
     assert counters[StallClass.STARVED] == issued
-    assert counters[StallClass.DRAIN] == 4 + 4
+    assert counters[StallClass.DRAIN] == 2 + 6
     assert counters[StallClass.BARRIER] == 5 + 1
     assert found.counters[0, 0, StallClass.USEFUL] == 4
     assert found.counters[0, 0, StallClass.FRAGMENTATION] == TILE.mults - 4
@@ -92,7 +92,9 @@ def test_products_for_one_bank_wait() -> None:
     # Sixteen products; the first enters at once, and each later one when the one before leaves.
     assert found.counters[0, 0, StallClass.USEFUL] == 16
     _, (wide,) = count(layer, np.ones((1, 1, 4), np.int64), TILE, kc=4)
-    assert found.cycles - (p.bank_entries - TILE.bank_entries) - wide.cycles == 15
+    # They are drained one by one, not four at a time.
+    drained = 16 - 4
+    assert found.cycles - (p.bank_entries - TILE.bank_entries) - wide.cycles == 15 + drained
 
 
 @examples(60)
@@ -191,10 +193,24 @@ def test_drain_follows_the_documented_order() -> None:
         out_sx=1, out_sy=1,
     )  # fmt: skip
     own, theirs = [False], [True]
-    # Row 0 has parts of the PE above, row 1 none; columns 0 and 2 of those beside.
+    # Row 0 has parts of the PE above, row 1 none; columns 0 and 2 of those beside. Columns 0 and 1
+    # go together, unless there is one bank for both.
+    first, second = 2 * (own + 3 * theirs), 2 * (own + theirs)
+    assert drain_exchanges(TINY, descriptor).tolist() == first + second
     first = own + 3 * theirs + own + theirs + own + 3 * theirs
     second = own + theirs + own + own + theirs
-    assert drain_exchanges(descriptor).tolist() == first + second
+    few = replace(TINY, banks=1, bank_entries=128)
+    assert drain_exchanges(few, descriptor).tolist() == first + second
+
+
+@pytest.mark.parametrize("out_sx", range(1, 8))
+@pytest.mark.parametrize("banks", [1, 2, 8, 32])
+def test_lanes_of_a_step_are_in_different_banks(out_sx: int, banks: int) -> None:
+    p = replace(TINY, mult_i=8, banks=banks)
+    lanes = p.drain_lanes(out_sx)
+    assert len({lane * out_sx % banks for lane in range(lanes)}) == lanes
+    # And no more are.
+    assert lanes == p.mult_i or lanes * out_sx % banks == 0
 
 
 def test_pes_listen_to_their_block() -> None:

@@ -55,7 +55,7 @@ def _check_pass(descriptor: Any, times: PassTrace, counters: np.ndarray, p: Scnn
     if not descriptor.drain:
         assert (times.drained == -1).all()
         return
-    steps = np.full(descriptor.groups, len(drain_exchanges(descriptor)))
+    steps = np.full(descriptor.groups, len(drain_exchanges(_P, descriptor)))
     steps *= np.where(
         np.arange(descriptor.groups) < descriptor.groups - 1, descriptor.kc, descriptor.kc_last
     )
@@ -182,7 +182,7 @@ def test_pes_and_the_drain_work_within_passes(traced: Any) -> None:
             end = one["ts"] + one["dur"]
             assert any(run["ts"] <= one["ts"] and end <= run["ts"] + run["dur"] for run in runs)
     steps = sum(
-        len(drain_exchanges(one)) * ((one.groups - 1) * one.kc + one.kc_last)
+        len(drain_exchanges(_P, one)) * ((one.groups - 1) * one.kc + one.kc_last)
         for run in image.part("scnn").runs
         for one in run.program
         if one.drain

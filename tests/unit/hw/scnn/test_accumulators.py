@@ -40,6 +40,7 @@ def test_adds_to_one_set_while_the_other_is_read(
     rng = Random(banks + maximum)
     initial = p.min_acc if maximum else 0
     sums = [[initial] * p.accs for _ in range(2)]
+    steps = 3 * p.accs
     changed = 0
 
     async def bench(ctx: Any) -> None:
@@ -50,13 +51,19 @@ def test_adds_to_one_set_while_the_other_is_read(
         for turn in range(6):
             adding = turn & 1
             order = rng.sample(range(p.accs), p.accs)
-            expected = None
+            expected: dict[int, int] = {}
+            resetting: set[int] = set()
             ctx.set(dut.read_set, 1 - adding)
-            for step in range(p.accs + 1):
-                ctx.set(dut.read, step < p.accs)
-                ctx.set(dut.read_addr, order[step % p.accs])
+            for step in range(steps + 1):
+                first, stride = order[step % p.accs], rng.randint(1, 7)
+                lanes = rng.randrange(1 << p.drain_lanes(stride)) if step < steps else 0
+                for lane in range(p.mult_i):  # What is being reset cannot be read yet.
+                    lanes &= ~(((first + lane * stride) % p.accs in resetting) << lane)
+                ctx.set(dut.read, lanes)
+                ctx.set(dut.read_addr, first)
+                ctx.set(dut.read_step, stride)
                 for bank, head in enumerate(dut.heads):
-                    valid = rng.random() < 0.8 and step < p.accs - 1
+                    valid = rng.random() < 0.8 and step < steps - 1
                     entry, value = rng.randrange(min(entries, 3)), rng.randrange(-32768, 32768)
                     value = wrap(value, 12) if maximum else wrap(value, len(head.addend.value))
                     ctx.set(head.valid, valid)
@@ -67,12 +74,16 @@ def test_adds_to_one_set_while_the_other_is_read(
                         old = sums[adding][acc]
                         new = max(old, value) if maximum else wrap(old + value, p.acc_bits)
                         sums[adding][acc] = new
-                if expected is not None:
-                    assert ctx.get(dut.read_data) == expected
-                    changed += expected != initial
-                if step < p.accs:
-                    expected = sums[1 - adding][order[step]]
-                    sums[1 - adding][order[step]] = initial
+                for lane, value in expected.items():
+                    assert ctx.get(dut.read_data[lane]) == value
+                    changed += value != initial
+                expected, resetting = {}, set()
+                for lane in range(p.mult_i):
+                    if lanes >> lane & 1:
+                        acc = (first + lane * stride) % p.accs
+                        resetting.add(acc)
+                        expected[lane] = sums[1 - adding][acc]
+                        sums[1 - adding][acc] = initial
                 await ctx.tick()
             await ctx.tick()
 
@@ -108,6 +119,6 @@ def test_wipe_reaches_both_sets(*, minimum: bool) -> None:
                 ctx.set(dut.read, 1)
                 ctx.set(dut.read_addr, addr)
                 await ctx.tick()
-                assert ctx.get(dut.read_data) == (p.min_acc if minimum else 0)
+                assert ctx.get(dut.read_data[0]) == (p.min_acc if minimum else 0)
 
     simulate(dut, bench)

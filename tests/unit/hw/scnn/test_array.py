@@ -97,12 +97,13 @@ class Bench(ArrayBench):
         self.made: list[tuple[int, list[int]]] = []
 
     async def record(self, ctx: Any) -> None:
-        array, bits = self.array, self.p.act_bits
-        ports = array.out_valid, array.out_pass, array.out_data
+        array, bits, width = self.array, self.p.act_bits, self.p.mult_i
+        ports = array.out_valid, array.out_pass, array.out_lanes, array.out_data
         while True:
-            _, _, valid, number, word = await ctx.tick().sample(*ports)
-            if valid:
-                fields = (word >> bits * pe & (1 << bits) - 1 for pe in range(self.p.num_pes))
+            _, _, valid, number, lanes, word = await ctx.tick().sample(*ports)
+            for lane in range(lanes.bit_length() if valid else 0):
+                places = range(lane, self.p.num_pes * width, width)
+                fields = (word >> bits * place & (1 << bits) - 1 for place in places)
                 self.made.append((number, [f - (f >> bits - 1 << bits) for f in fields]))
 
     async def load(self, ctx: Any, run: ScnnRun, x: NDArray[np.int64]) -> None:
@@ -233,6 +234,9 @@ CASES = {
     "least": Case(
         {"num_streams": 4, "weight_depth": 2, "scatter_depth": 1, "run_bits": 1}, plane=(5, 3)
     ),
+    # Steps of one output, and of two; neighbours' parts belong to some lanes only.
+    "one bank": Case({"banks": 1, "bank_entries": 64}),
+    "four lanes": Case({"mult_i": 4, "banks": 8, "bank_entries": 8}, plane=(5, 13)),
     "row": Case({"pes_x": 3, "pes_y": 1, "num_streams": 1, "num_biases": 2}, plane=(4, 6)),
     # The last channel's weights still come when the sums have been drained long ago.
     "late weights": Case(
@@ -245,7 +249,8 @@ CASES = {
 
 
 @pytest.mark.parametrize(
-    "name", cases(CASES, CASES.keys() - {"plain", "row"}, "simulates an array in Python")
+    "name",
+    cases(CASES, CASES.keys() - {"plain", "row", "four lanes"}, "simulates an array in Python"),
 )
 def test_layers(name: str) -> None:
     """Words, cycles and counters are the models', and nothing is read that is not used."""

@@ -12,13 +12,21 @@ from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.bench.pysim import simulate
 
 P = ScnnParams(banks=8, bank_entries=32, num_biases=64)
+SIZES = [
+    P,
+    ScnnParams(mult_i=1, banks=8, bank_entries=32, num_biases=64),
+    # Fewer banks than lanes, or than what lanes two or four apart are in.
+    ScnnParams(mult_i=8, banks=8, bank_entries=32, num_biases=64),
+    ScnnParams(mult_i=3, banks=2, bank_entries=128, num_biases=64),
+    ScnnParams(mult_i=4, banks=1, bank_entries=256, num_biases=64),
+]
 FIELDS = (
-    "valid", "addr", "dx", "dy", "x", "y", "first", "last", "row_end", "channel_end"
+    "valid", "lanes", "addr", "dx", "dy", "x", "y", "first", "last", "row_end", "channel_end"
 )  # fmt: skip
 Step = tuple[dict[str, int], int, bool]
 
 
-def walk(d: dict[str, int]) -> list[list[Step]]:
+def walk(p: ScnnParams, d: dict[str, int]) -> list[list[Step]]:
     """Give what docs/scnn.md says: for each group its steps, their bias row, and the set's end."""
     groups, bias = [], d["bias_base"]
     for group in range(d["groups"]):
@@ -26,28 +34,32 @@ def walk(d: dict[str, int]) -> list[list[Step]]:
         for k in range(d["kc_last"] if group == d["groups"] - 1 else d["kc"]):
             for a in range(d["out_sy"]):
                 for b in range(d["out_sx"]):
+                    columns = range(b, d["wo"], d["out_sx"])
+                    lanes = p.drain_lanes(d["out_sx"])
                     places = [
-                        (y, x)
+                        (y, columns[first : first + lanes])
                         for y in range(a, d["ho"], d["out_sy"])
-                        for x in range(b, d["wo"], d["out_sx"])
+                        for first in range(0, len(columns), lanes)
                     ]
-                    for y, x in places:
+                    for y, xs in places:
+                        across = [_parts(x, d["wo"], d["halo_right"], d["halo_left"]) for x in xs]
                         parts = [
                             (dx, dy)
                             for dy in _parts(y, d["ho"], d["halo_bottom"], d["halo_top"])
-                            for dx in _parts(x, d["wo"], d["halo_right"], d["halo_left"])
+                            for dx in (0, -1, 1)
+                            if any(dx in of_lane for of_lane in across)
                         ]
                         for dx, dy in parts:
-                            row, column = y - dy * d["ho"], x - dx * d["wo"]
+                            row, column = y - dy * d["ho"], xs[0] - dx * d["wo"]
                             addr = k * d["k_stride"] + d["origin"] + row * d["y_stride"] + column
                             end = (dx, dy) == parts[-1]
-                            row_end = x + d["out_sx"] >= d["wo"]
                             steps.append((
                                 {
-                                    "valid": 1, "addr": addr % P.accs, "dx": dx, "dy": dy,
-                                    "x": x, "y": y, "first": (dx, dy) == (0, 0), "last": end,
-                                    "row_end": end and row_end,
-                                    "channel_end": end and (y, x) == places[-1],
+                                    "valid": 1, "addr": addr % p.accs, "dx": dx, "dy": dy,
+                                    "lanes": sum((dx in of) << at for at, of in enumerate(across)),
+                                    "x": xs[0], "y": y, "first": (dx, dy) == (0, 0), "last": end,
+                                    "row_end": end and xs[-1] == columns[-1],
+                                    "channel_end": end and (y, xs) == places[-1],
                                 },
                                 bias + k,
                                 False,
@@ -62,9 +74,9 @@ def _parts(place: int, size: int, low: int, high: int) -> list[int]:
     return [0] + [-1] * (place < low) + [1] * (place >= size - high)
 
 
-def run(passes: list[tuple[dict[str, int], list[int]]]) -> None:
+def run(p: ScnnParams, passes: list[tuple[dict[str, int], list[int]]]) -> None:
     """Drain ``passes``, whose groups are ready after some cycles, and check every cycle."""
-    dut = Drain(P)
+    dut = Drain(p)
 
     async def bench(ctx: Any) -> None:
         assert ctx.get(dut.done)
@@ -74,7 +86,7 @@ def run(passes: list[tuple[dict[str, int], list[int]]]) -> None:
             ctx.set(dut.ready, 0)
             await ctx.tick()
             ctx.set(dut.start, 0)
-            groups = walk(fields) if fields["drain"] else [[]] * fields["groups"]
+            groups = walk(p, fields) if fields["drain"] else [[]] * fields["groups"]
             held = None
             for gap, steps in zip(gaps, groups, strict=False):
                 for _ in range(gap):
@@ -139,13 +151,13 @@ HALOS = {
     ],
 )  # fmt: skip
 def test_walk(fields: dict[str, int]) -> None:
-    run([(fields, [3, 0, 2])])
+    run(P, [(fields, [3, 0, 2])])
 
 
 @st.composite
 def descriptors(draw: st.DrawFn) -> dict[str, int]:
-    out_sx, out_sy = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    wo, ho = out_sx * draw(st.integers(1, 3)), out_sy * draw(st.integers(1, 3))
+    out_sx, out_sy = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    wo, ho = out_sx * draw(st.integers(1, 5)), out_sy * draw(st.integers(1, 3))
     left, right = draw(st.integers(0, wo)), draw(st.integers(0, wo))
     top, bottom = draw(st.integers(0, ho)), draw(st.integers(0, ho))
     y_stride = wo + left + right + draw(st.integers(0, 3))
@@ -165,13 +177,13 @@ def descriptors(draw: st.DrawFn) -> dict[str, int]:
 
 
 @examples(25)
-@given(st.lists(descriptors(), min_size=1, max_size=3), st.integers(0, 99))
-def test_any_walk(passes: list[dict[str, int]], seed: int) -> None:
+@given(st.sampled_from(SIZES), st.lists(descriptors(), min_size=1, max_size=3), st.integers(0, 99))
+def test_any_walk(p: ScnnParams, passes: list[dict[str, int]], seed: int) -> None:
     rng = Random(seed)
     for fields in passes:
         if not fields["drain"]:
             fields["groups"] = 1
-    run([(fields, [rng.choice([0, 0, 1, 5]) for _ in range(3)]) for fields in passes])
+    run(p, [(fields, [rng.choice([0, 0, 1, 5]) for _ in range(3)]) for fields in passes])
 
 
 def test_no_loops() -> None:

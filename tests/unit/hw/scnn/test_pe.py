@@ -280,9 +280,10 @@ class Bench:
         dut = self.dut
         ctx.set(dut.draining, 1)
         for addr in self.rng.sample(range(self.p.accs), self.p.accs):
-            ctx.set(dut.step, {"valid": 1, "addr": addr, "dx": self.rng.choice([0, 1])})
+            step = {"valid": 1, "lanes": 1, "addr": addr, "dx": self.rng.choice([0, 1])}
+            ctx.set(dut.step, step)
             await ctx.tick()
-            assert ctx.get(dut.halo_out) == sums[addr]
+            assert ctx.get(dut.halo_out[0]) == sums[addr]
             ctx.set(dut.step.valid, 0)
             await wait(ctx, self.rng.choice([0, 0, 0, self.gaps]))
         ctx.set(dut.draining, 0)
@@ -366,9 +367,9 @@ def test_cycles_of_a_group(weights: list[tuple[int, int]], ready: int) -> None:
             if ctx.get(dut.group_ready):
                 rising.append(cycle)
             await ctx.tick()
-        ctx.set(dut.step, {"valid": 1, "addr": 3})
+        ctx.set(dut.step, {"valid": 1, "lanes": 1, "addr": 3})
         await ctx.tick()
-        assert ctx.get(dut.halo_out) == 5 * sum(value for value, _ in weights)
+        assert ctx.get(dut.halo_out[0]) == 5 * sum(value for value, _ in weights)
 
     simulate(dut, run)
     assert rising == list(range(ready, 20))
@@ -402,8 +403,8 @@ def test_flush_in_every_cycle(flushed: Callable[[str], Any]) -> None:
                 ctx.set(dut.control.start, 0)
                 if ctx.get(dut.group_ready) and not drain:
                     drain = 4
-                step = {"valid": drain > 0, "addr": drain, "x": 4 - drain, "first": 1, "last": 1,
-                        "row_end": drain == 1, "channel_end": drain == 1}  # fmt: skip
+                step = {"valid": drain > 0, "lanes": 1, "addr": drain, "x": 4 - drain, "first": 1,
+                        "last": 1, "row_end": drain == 1, "channel_end": drain == 1}  # fmt: skip
                 ctx.set(dut.step, step)
                 ctx.set(dut.drained, drain == 1)
                 drain = max(0, drain - 1)
@@ -415,7 +416,7 @@ def test_flush_in_every_cycle(flushed: Callable[[str], Any]) -> None:
             ctx.set(dut.step, {})
             ctx.set(dut.drained, 0)
             await parts.flush(ctx, dut.control.flush)
-            for port in (dut.group_ready, dut.ppu_busy, dut.overflow, dut.output_valid):
+            for port in (dut.group_ready, dut.ppu_busy, dut.overflow, dut.output_lanes):
                 assert not ctx.get(port)
 
     simulate(dut, run)
@@ -426,7 +427,7 @@ def test_flush_in_every_cycle(flushed: Callable[[str], Any]) -> None:
         "WeightFifo header.valid", "WeightFifo coming", "WeightFifo next_block", "ActRead o.valid",
         "ActRead directory_en", "ActRead word_en", "MultiplierArray valid",
         "MultiplierArray waiting", "Scatter waiting", "Accumulators waiting", "Groups done",
-        "Groups group_ready", "Ppu busy", "Ppu output_valid", "Ppu act_write", "Ppu dir_write",
+        "Groups group_ready", "Ppu busy", "Ppu output_lanes", "Ppu act_write", "Ppu dir_write",
     }  # fmt: skip
     assert told <= parts.seen
 
@@ -459,7 +460,7 @@ def test_outputs_go_to_the_destination(source: int) -> None:
             for x in range(wo):
                 ctx.set(dut.bias, 1)
                 ctx.set(dut.step, {
-                    "valid": 1, "addr": 8 * channel + x, "x": x, "first": 1, "last": 1,
+                    "valid": 1, "lanes": 1, "addr": 8 * channel + x, "x": x, "first": 1, "last": 1,
                     "row_end": x == wo - 1, "channel_end": x == wo - 1,
                 })  # fmt: skip
                 await ctx.tick()

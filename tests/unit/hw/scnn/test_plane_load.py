@@ -128,7 +128,7 @@ def test_takes_a_position_a_cycle() -> None:
         while ctx.get(dut.busy):
             await ctx.tick()
             cycles += 1
-        # A directory entry is written behind the word that it comes with; a PE takes 3 more.
-        assert cycles == PARAMS.num_pes * (values.size + len(values) + 3)
+        # A directory entry is written behind the word that it comes with; a PE takes 5 more.
+        assert cycles == PARAMS.num_pes * (values.size + len(values) + 5)
 
     simulate(dut, bench)

@@ -77,7 +77,10 @@ def output(parts: list[int], bias: int, d: Fields) -> int:
 
 
 def draw_walk(rng: Random, d: Fields) -> list[Any]:
-    """Draw steps of a few channels: (step, bias, own, halo_in)."""
+    """Draw steps of a few channels: (step, bias, own, halo_in).
+
+    Which lanes have a part, and how many there are, is up to the drain.
+    """
     steps = []
     scale = rng.choice([1, 40, 1000])
     for _ in range(rng.randint(1, 3)):
@@ -86,19 +89,27 @@ def draw_walk(rng: Random, d: Fields) -> list[Any]:
             for b in range(d["out_sx"]):
                 ys, xs = range(a, d["ho"], d["out_sy"]), range(b, d["wo"], d["out_sx"])
                 for y in ys:
-                    for x in xs:
+                    lanes = rng.randint(1, P.mult_i)
+                    for at in range(0, len(xs), lanes):
+                        here = xs[at : at + lanes]
+                        row_end = here[-1] == xs[-1]
                         parts = [(0, 0)]
                         parts += rng.sample(NEIGHBOURS, rng.choice([0, 0, 1, 3]))
                         for dx, dy in parts:
-                            last = (dx, dy) == parts[-1]
+                            first, last = (dx, dy) == (0, 0), (dx, dy) == parts[-1]
+                            there = (1 << len(here)) - 1
                             step = {
-                                "valid": 1, "dx": dx, "dy": dy, "x": x, "y": y,
-                                "first": int((dx, dy) == (0, 0)), "last": int(last),
-                                "row_end": int(last and x == xs[-1]),
-                                "channel_end": int(last and x == xs[-1] and y == ys[-1]),
+                                "valid": 1, "dx": dx, "dy": dy, "x": here[0], "y": y,
+                                "lanes": there if first else rng.randint(1, there),
+                                "first": int(first), "last": int(last),
+                                "row_end": int(last and row_end),
+                                "channel_end": int(last and row_end and y == ys[-1]),
                             }  # fmt: skip
                             zero = rng.random() < 0.5
-                            sums = [0 if zero else rng.randint(-scale, scale) for _ in range(9)]
+                            sums = [
+                                [0 if zero else rng.randint(-scale, scale) for _ in range(P.mult_i)]
+                                for _ in range(9)
+                            ]
                             steps.append((step, 0 if zero else bias, sums[8], sums[:8]))
     return steps
 
@@ -106,7 +117,7 @@ def draw_walk(rng: Random, d: Fields) -> list[Any]:
 def expect(steps: list[Any], d: Fields, place: tuple[int, int], ram: Ram) -> list[int]:
     """Give the outputs of the PE at ``place``, and write them to ``ram``."""
     outputs: list[int] = []
-    parts: list[int] = []
+    lanes: list[list[int]] = []
     rows: list[list[tuple[int, bool]]] = [[]]
     limits, there = [], []
     for at, axis, size, pes in zip(place, "xy", ("wo", "ho"), (P.pes_x, P.pes_y), strict=True):
@@ -118,12 +129,18 @@ def expect(steps: list[Any], d: Fields, place: tuple[int, int], ram: Ram) -> lis
     for step, bias, own, halos in steps:
         dx, dy = step["dx"], step["dy"]
         if there[0][dx] and there[1][dy]:
-            parts.append(own if step["first"] else halos[NEIGHBOURS.index((dx, dy))])
+            sums = own if step["first"] else halos[NEIGHBOURS.index((dx, dy))]
+            if step["first"]:
+                lanes = [[] for _ in range(step["lanes"].bit_length())]
+            for lane, parts in enumerate(lanes):
+                if step["lanes"] >> lane & 1:
+                    parts.append(sums[lane])
         if step["last"]:
-            inside = step["x"] < limits[0] and step["y"] < limits[1]
-            outputs.append(output(parts, bias, d) if inside else 0)
-            parts = []
-            rows[-1].append((outputs[-1], inside))
+            for lane, parts in enumerate(lanes):
+                column = step["x"] + lane * d["out_sx"]
+                inside = column < limits[0] and step["y"] < limits[1]
+                outputs.append(output(parts, bias, d) if inside else 0)
+                rows[-1].append((outputs[-1], inside))
             if step["channel_end"]:
                 ram.channel(channel, rows, d)
                 channel, rows = channel + 1, [[]]
@@ -142,8 +159,9 @@ def check(passes: list[tuple[Fields, list[Any]]], place: tuple[int, int], rng: R
 
     async def watch(ctx: Any) -> None:
         while True:
-            if ctx.get(dut.output_valid):
-                seen.append(ctx.get(dut.output_data))
+            lanes = ctx.get(dut.output_lanes)
+            seen.extend(ctx.get(dut.output_data[lane]) for lane in range(lanes.bit_length()))
+            assert lanes & lanes + 1 == 0  # from lane 0 up
             if ctx.get(dut.act_write):
                 word = ctx.get(dut.act_data)
                 words[ctx.get(dut.act_addr)] = [(one.value, one.run) for one in word]
@@ -167,7 +185,8 @@ def check(passes: list[tuple[Fields, list[Any]]], place: tuple[int, int], rng: R
             ctx.set(dut.start, 0)
             for step, bias, own, halos in steps:
                 while rng.random() < 0.2:
-                    ctx.set(dut.step, {"valid": 0, "first": 1, "last": 1, "channel_end": 1})
+                    ended = {"valid": 0, "lanes": 1, "first": 1, "last": 1, "channel_end": 1}
+                    ctx.set(dut.step, ended)
                     await ctx.tick()
                 ctx.set(dut.step, step)
                 ctx.set(dut.bias, bias)
@@ -176,7 +195,7 @@ def check(passes: list[tuple[Fields, list[Any]]], place: tuple[int, int], rng: R
                 assert ctx.get(dut.busy)
                 await ctx.tick()
             ctx.set(dut.step, {"valid": 0})
-            for left in range(3, -1, -1):
+            for left in range(5, -1, -1):
                 assert ctx.get(dut.busy) == (left > 0)
                 await ctx.tick()
             assert seen == expected
@@ -229,11 +248,11 @@ def test_missing_neighbours(place: tuple[int, int]) -> None:
         for part in ((0, 0), neighbour):
             last = int(part == neighbour)
             step = {
-                "valid": 1, "dx": part[0], "dy": part[1], "x": x, "y": y,
+                "valid": 1, "lanes": 1, "dx": part[0], "dy": part[1], "x": x, "y": y,
                 "first": 1 - last, "last": last,
                 "row_end": int(last and x == 3), "channel_end": int(last and at == 15),
             }  # fmt: skip
-            steps.append((step, 0, 1, [9] * 8))
+            steps.append((step, 0, [1] * P.mult_i, [[9] * P.mult_i] * 8))
     check([(d, steps)], place, rng)
 
 
