@@ -135,6 +135,7 @@ def test_chip(program: Callable[..., Path]) -> None:
     assert verify(image, inputs).ok
 
 
+@pytest.mark.long("simulates four states of a system")
 def test_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a reset on, nothing that the chip around EIE says is X, nor what it writes."""
 

@@ -10,6 +10,7 @@ from torch import nn
 from tests.cosim.scnn_check import Trial, check_trials
 from tests.cosim.scnn_plans import draw_runs
 from tests.support.arrays import CHIP_EIE, CHIP_SCNN, SCNN
+from tests.support.tiers import drawn_seeds
 from tests.unit.compiler.pool_modules import draw_pool
 from zeroskip import compile
 from zeroskip.compiler.scnn.engine import ScnnPart
@@ -53,12 +54,13 @@ def _draw(seed: int) -> Trial:
     return Trial(name, part.graph, runs or part.runs, quantize(image, x[:1])[0])
 
 
+@pytest.mark.drawn
 def test_drawn_pools() -> None:
     """Every word and cycle: areas of averages, maxima beside padding, divisors of their own."""
-    trials = [_draw(seed) for seed in range(_POOLS)]
+    trials = [_draw(seed) for seed in drawn_seeds(_POOLS)]
     layers = [trial.graph.layers[0] for trial in trials]
-    assert sum(bool(one.areas) for one in layers) > 15
-    assert sum(one.op == "max" for one in layers) > 10
+    assert sum(bool(one.areas) for one in layers) > 4
+    assert sum(one.op == "max" for one in layers) > 4
     assert any((trial.planes < 0).all() for trial in trials)
     check_trials(SCNN, trials)
 

@@ -36,6 +36,8 @@ FAULTS = {
     "write": (Op.OUTPUT, {"addr": SPOILED, "count": 1, "row": 0}, Error.WRITE),
 }
 
+ALL = [*KINDS, *FAULTS, "fetch", "cut"]
+
 
 def spoil(commands: list[dict[str, int]], kind: str, rng: Any) -> tuple[list[dict[str, int]], int]:
     """Put what is wrong before one of the commands, or cut the list there; return which."""
@@ -107,9 +109,19 @@ def check(image: Image, x: np.ndarray, settings: MemorySettings, kind: str, seed
         assert np.array_equal(one.rows[0].reshape(-1), wanted)
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *FAULTS, "fetch", "cut"])
+def draw_failure(draw_network: DrawNetwork, kind: str, number: int) -> None:
+    seed = 3 * ALL.index(kind) + number
+    image, x, settings = draw(draw_network, seed)
+    check(image, x, settings, kind, seed)
+
+
+@pytest.mark.parametrize("kind", ALL)
 def test_failure(draw_network: DrawNetwork, kind: str) -> None:
-    for seed in range(3):
-        number = 3 * [*KINDS, *FAULTS, "fetch", "cut"].index(kind) + seed
-        image, x, settings = draw(draw_network, number)
-        check(image, x, settings, kind, number)
+    draw_failure(draw_network, kind, 0)
+
+
+@pytest.mark.long("each kind in two more networks")
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("kind", ALL)
+def test_failure_elsewhere(draw_network: DrawNetwork, kind: str, number: int) -> None:
+    draw_failure(draw_network, kind, number)

@@ -4,6 +4,7 @@ Two arrays are placed and routed, once for all of these tests: the one that digi
 iCEBreaker, and a small one on the ULX3S, for a clock that cannot be met.
 """
 
+import hashlib
 import importlib.util
 import json
 import shutil
@@ -78,6 +79,19 @@ def compile_image(cli: Cli, files: Any, target: Path, *options: object) -> None:
     assert result.code == 0, result.err
 
 
+_unpacked: dict[str, str] = {}
+"""Configurations by the digest of the bitstream: unpacking takes seconds."""
+
+
+def configuration(made: Made, file: Path, tmp_path: Path) -> str:
+    """Return what is in a bitstream of a board, as text."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    if digest not in _unpacked:
+        shutil.copy(file, tmp_path / "unpacked")
+        _unpacked[digest] = unpack(made.board, tmp_path, "unpacked")
+    return _unpacked[digest]
+
+
 def words_by_rule(made: Made, file: Path, tmp_path: Path) -> dict[str, NDArray[np.uint64]]:
     """Unpack a bitstream, and read SRAMs by what the data sheets say of blocks.
 
@@ -85,9 +99,7 @@ def words_by_rule(made: Made, file: Path, tmp_path: Path) -> dict[str, NDArray[n
     512 of 36, or 1024 of 18 where these are enough; the first block has the lowest bits. iCE40
     interleaves narrower rows: such memories are left out.
     """
-    shutil.copy(file, tmp_path / "unpacked")
-    text = unpack(made.board, tmp_path, "unpacked")
-    blocks = read_blocks(made.board.family, text)
+    blocks = read_blocks(made.board.family, configuration(made, file, tmp_path))
     layout = json.loads((made.folder / "layout.json").read_text())
     found: dict[str, NDArray[np.uint64]] = {}
     for name, memory in layout["memories"].items():
@@ -177,8 +189,7 @@ def test_patch(name: str, cli: Cli, request: pytest.FixtureRequest, tmp_path: Pa
     with pytest.raises(AssertionError):
         check_words(made, patched, made.image, tmp_path, 10)
     # All but contents is as it was.
-    shutil.copy(made.file, tmp_path / "before")
-    before, after = (unpack(made.board, tmp_path, one) for one in ("before", patched.name))
+    before, after = (configuration(made, one, tmp_path) for one in (made.file, patched))
     assert before != after
     assert skeleton(made.board.family, before) == skeleton(made.board.family, after)
     # And back, in place: nothing is left of the other image.

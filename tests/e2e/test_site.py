@@ -16,6 +16,9 @@ DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
 
 
+_BUILDS = pytest.mark.long("builds the site, as make docs does")
+
+
 def _stored(name: str) -> dict[str, Any]:
     return json.loads((DOCS / f"data/{name}.json").read_text())["runs"]
 
@@ -32,6 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output / "html"
 
 
+@_BUILDS
 def test_every_page_is_there_and_every_link_leads_somewhere(site: Path) -> None:
     pages = {page.relative_to(site).as_posix() for page in site.glob("*.html")}
     assert {f"{page.stem}.html" for page in DOCS.glob("*.md")} <= pages
@@ -49,6 +53,7 @@ def test_every_page_is_there_and_every_link_leads_somewhere(site: Path) -> None:
                 assert anchor in anchors[target], f"{name} links to {link}"
 
 
+@_BUILDS
 def test_the_command_line_reference_has_every_command(site: Path) -> None:
     text = re.sub(r"<[^>]+>", "", (site / "cli.html").read_text())
     for command in ("compile", "run", "verify", "bench", "sweep", "host simulate"):
@@ -58,6 +63,7 @@ def test_the_command_line_reference_has_every_command(site: Path) -> None:
     assert "Samples like those of real use" in text
 
 
+@_BUILDS
 def test_the_python_reference_has_every_name(site: Path) -> None:
     import zeroskip
 

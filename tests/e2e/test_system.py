@@ -1,12 +1,14 @@
 """Networks in memory, from the command line."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.arrays import SYSTEM
 from zeroskip.compiler.system.map import MemoryMap
 
 
@@ -57,10 +59,14 @@ def test_cycles_of_inferences(cli: Callable[..., Any], files: Any, image: Path) 
 
 
 @pytest.mark.cosim
-@pytest.mark.long("a simulator of its own")
-def test_rtl_agrees(cli: Callable[..., Any], files: Any, image: Path) -> None:
+def test_rtl_agrees(cli: Callable[..., Any], files: Any, tmp_path: Path) -> None:
+    given = [
+        text for name, size in asdict(SYSTEM).items() for text in ("--set", f"eie.{name}={size}")
+    ]
+    result = cli(*files.compile(tmp_path / "image"), *given)
+    assert result.code == 0, result.err
     options = ["--on", "rtl", "--latency", "30", "--stall", "60", "--seed", "2"]
-    result = cli("system", image, "--input", files.inputs, *options, "--json")
+    result = cli("system", tmp_path / "image", "--input", files.inputs, *options, "--json")
     run = result.document["run"]
     assert result.code == 0
     assert run["exact"]

@@ -1,4 +1,4 @@
-"""The arrays whose simulators the short tier builds: one of each engine, and the chips.
+"""The arrays whose simulators the short tier builds: one of each engine, the chips, a system.
 
 A simulator takes up to a minute to build, so tests share these; the long tier has others.
 """
@@ -8,7 +8,7 @@ from dataclasses import replace
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.params import PRESETS
 
-__all__ = ["CHIP_EIE", "CHIP_SCNN", "EIE", "SCNN", "SHARED"]
+__all__ = ["CHIP_EIE", "CHIP_SCNN", "EIE", "SCNN", "SHARED", "SYSTEM"]
 
 EIE = EieParams(
     num_pes=2,
@@ -30,13 +30,31 @@ SCNN = replace(PRESETS["tiny"], num_streams=4)
 CHIP_SCNN = replace(PRESETS["tile"], pes_x=2, pes_y=2, num_streams=4, mult_f=2, mult_i=2, banks=16)
 CHIP_EIE = EieParams(num_pes=4)
 
+SYSTEM = EieParams(
+    num_pes=3,
+    act_files=3,
+    act_bits=13,
+    acc_bits=40,
+    word_bits=72,
+    spmat_words=48,
+    num_pointers=96,
+    num_acts=12,
+    num_accs=10,
+    num_biases=32,
+    num_descriptors=8,
+)
+"""With small memories, so that many networks take several runs, and vectors that lie in memory."""
+
 SHARED = {
+    "tests/e2e/test_bitstream.py": "bitstreams",
+    "tests/e2e/test_pages.py::test_block[docs/fpga.md:": "bitstreams",
     "tests/cosim/test_array.py": "EIE",
     "tests/cosim/test_recover.py": "EIE",
     "tests/e2e/test_cli.py": "EIE",
     "tests/e2e/test_damage.py": "EIE",
     "tests/cosim/test_system.py": "system",
     "tests/cosim/test_system_errors.py": "system",
+    "tests/e2e/test_system.py": "system",
     "tests/cosim/test_scnn_layers.py": "SCNN",
     "tests/cosim/test_scnn_networks.py": "SCNN",
     "tests/cosim/test_scnn_recover.py": "SCNN",
@@ -44,4 +62,7 @@ SHARED = {
     "tests/e2e/test_cnn_cli.py": "chip",
     "tests/e2e/test_tables.py": "chip",
 }
-"""Files that use one simulator: one process runs them, so that no other waits for its build."""
+"""Files, or tests by how their names begin, that use one simulator or one bitstream.
+
+One process runs them, so that no other waits until it is built.
+"""

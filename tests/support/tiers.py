@@ -22,6 +22,7 @@ __all__ = [
     "LongTest",
     "cases",
     "drawn",
+    "drawn_seeds",
     "examples",
     "listed_tests",
     "long_tests",
@@ -31,9 +32,9 @@ __all__ = [
 ROOT = Path(__file__).parents[2]
 LIST = ROOT / "docs" / "tests.md"
 
-_SHORT, _LONG = "short", "long"
-_SHORT_EXAMPLES = 25
-for _name, _number in ((_SHORT, _SHORT_EXAMPLES), (_LONG, 100)):
+_SHORT, _LONG, _ALL = "short", "long", "all"
+_SHORT_EXAMPLES, _SHORT_RUNS = 25, 8
+for _name, _number in ((_SHORT, _SHORT_EXAMPLES), (_LONG, 100), (_ALL, 100)):
     # Derandomized, a failure comes back.
     settings.register_profile(
         _name, derandomize=True, deadline=None, max_examples=_number, report_multiple_bugs=False
@@ -46,6 +47,16 @@ def drawn(number: int) -> int:
     return min(number, _SHORT_EXAMPLES) if short else number
 
 
+def drawn_seeds(number: int) -> range:
+    """Return the seeds of the cases of a test marked ``drawn``: the first 25 in the short tier.
+
+    The long tier has the others, so that none is run twice.
+    """
+    tier = settings.get_current_profile_name()
+    first = min(number, _SHORT_EXAMPLES)
+    return {_SHORT: range(first), _LONG: range(first, number), _ALL: range(number)}[tier]
+
+
 def examples(number: int) -> settings:
     """Return the settings of a property that needs ``number`` examples; the short tier draws 25."""
     return settings(max_examples=drawn(number))
@@ -54,10 +65,11 @@ def examples(number: int) -> settings:
 def simulated(number: int) -> settings:
     """Return the settings of a property whose ``number`` examples are a run of RTL each.
 
-    Nobody has the time to shrink them.
+    Nobody has the time to shrink them, and the short tier draws 8.
     """
+    short = settings.get_current_profile_name() == _SHORT
     return settings(
-        max_examples=number,
+        max_examples=min(number, _SHORT_RUNS) if short else number,
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
@@ -83,7 +95,7 @@ _LONG_TESTS = pytest.StashKey[set[LongTest]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--tier",
-        choices=(_SHORT, _LONG, "all"),
+        choices=(_SHORT, _LONG, _ALL),
         help="tests to run: of the short tier (by default), those that the long one adds, or all "
         "(by default where files are named)",
     )
@@ -96,10 +108,10 @@ def pytest_configure(config: pytest.Config) -> None:
     # Workers are given the options of the process that started them, and so its choice.
     if config.option.tier is None:
         named = any(".py" in argument for argument in config.args)
-        config.option.tier = "all" if named else _SHORT
+        config.option.tier = _ALL if named else _SHORT
     # Workers share the cores: threads of torch in each would only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    settings.load_profile(_SHORT if config.option.tier == _SHORT else _LONG)
+    settings.load_profile(config.option.tier)
 
 
 class _Schedule(LoadScopeScheduling):
@@ -109,8 +121,8 @@ class _Schedule(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::")[0]
-        return SHARED.get(file, file)
+        shared = (scope for start, scope in SHARED.items() if nodeid.startswith(start))
+        return next(shared, nodeid.split("::")[0])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -122,7 +134,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Schedule:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     config.stash[_LONG_TESTS] = _find_long_tests(items)
     tier = config.option.tier
-    chosen = [item for item in items if tier == "all" or _is_of(item, tier)]
+    chosen = [item for item in items if tier == _ALL or _is_of(item, tier)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
     items[:] = chosen
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.support.tiers import examples
 from zeroskip.base.errors import InputError, ToolError
 from zeroskip.flow.board import gowin
+from zeroskip.flow.board.build import shell_files
 from zeroskip.flow.board.contents import BLOCK_BITS, read_blocks, skeleton, write_blocks
 from zeroskip.flow.board.fit import check_fit, is_single
 from zeroskip.flow.board.route import count_cells, unpack
@@ -27,12 +28,23 @@ from zeroskip.hw.common.sram import Ports
 from zeroskip.hw.eie.boards import DIGITS
 from zeroskip.hw.eie.params import EieParams
 
+ROOT = Path(__file__).parents[3]
+
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_digits_array_fits_its_board(name: str) -> None:
     board = BOARDS[name]
     for needed, there in check_fit(board, EieBoardArray(DIGITS[board.name])).values():
         assert 0 < needed <= there
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_another_checkout_has_the_same_shell(name: str) -> None:
+    """What was routed is found again by it."""
+    board = BOARDS[name]
+    files = shell_files(board, board.load_platform(), 24e6)
+    assert "module" in files[f"{TOP}.il"]
+    assert not [text for text in files.values() if str(ROOT) in str(text)]
 
 
 def test_sizes_and_clocks() -> None:

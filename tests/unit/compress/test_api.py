@@ -408,10 +408,8 @@ def test_digits_data() -> None:
     assert data.test_y.unique().tolist() == list(range(10))
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["digits", pytest.param("digits_cnn", marks=pytest.mark.long("trains a CNN"))],
-)
+@pytest.mark.long("trains a demonstration's network")
+@pytest.mark.parametrize("name", ["digits", "digits_cnn"])
 def test_digits(name: str) -> None:
     """The demonstration's networks: as accurate as the README says, in fixed point too."""
     task, config = task_of(name), preset(name)

@@ -95,7 +95,10 @@ def test_shared_weights_come_back(count: int, density: float) -> None:
     "make",
     [
         lambda: np.zeros((1 << 12, 5000), np.float32),
-        lambda: np.eye(1, 5000 * 4096, 7, np.float32).reshape(5000, 4096),
+        pytest.param(
+            lambda: np.eye(1, 5000 * 4096, 7, np.float32).reshape(5000, 4096),
+            marks=pytest.mark.long("tens of millions of weights"),
+        ),
         lambda: np.ones(1 << 20, np.float32),
         lambda: np.ones(1 << 20, np.bool_),
     ],

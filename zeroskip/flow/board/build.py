@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import re
 import resource
 import shutil
 import time
@@ -29,7 +30,7 @@ from zeroskip.hw.board.boards import FAMILIES, Board
 from zeroskip.hw.board.pll import divisor_of
 from zeroskip.hw.board.shell import TOP_INSTANCE, Shell, real_clock
 
-__all__ = ["LAYOUT", "PLACES", "Base", "Progress", "build_base", "check_tools"]
+__all__ = ["LAYOUT", "PLACES", "Base", "Progress", "build_base", "check_tools", "shell_files"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -86,8 +87,7 @@ def build_base(
     platform = board.load_platform()
     hz = real_clock(board, platform, clock_mhz * 1e6)
     sources = board_verilog(array, divisor=divisor_of(hz, baud), clock_hz=round(hz))
-    plan = platform.prepare(Shell(board, hz), TOP)
-    files = {**plan.files, **sources}
+    files = shell_files(board, platform, hz) | sources
     files |= {path.name: path.read_text() for path in family.files}
     commands = netlist_commands(board, array, sorted(sources))
     digest = hashlib.sha256(
@@ -104,6 +104,15 @@ def build_base(
             return Base(folder, json.loads((folder / LAYOUT).read_text()), cached=True)
         layout = _build(board, array, platform, hz, baud, files, sorted(sources), folder, progress)
     return Base(folder, layout, cached=False)
+
+
+def shell_files(board: Board, platform: Any, hz: float) -> dict[str, Any]:
+    """Return what is around the array on a board, by file name: the same in every checkout."""
+    files = dict(platform.prepare(Shell(board, hz), TOP).files)
+    rtlil = f"{TOP}.il"
+    # Where each signal comes from is a path of this machine.
+    files[rtlil] = re.sub(r'^ *attribute \\src ".*"\n', "", files[rtlil], flags=re.MULTILINE)
+    return files
 
 
 def check_tools(board: Board) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from amaranth.lib import wiring
 
+from tests.support.tiers import cases
 from zeroskip.hw.chip.top import Chip
 from zeroskip.hw.common.bundle import bundle, constants, port_table, ports
 from zeroskip.hw.common.control import Command, Control
@@ -31,7 +32,9 @@ def lint(top: str, *files: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("params", [EieParams(), SMALL])
+@pytest.mark.parametrize(
+    "params", cases([EieParams(), SMALL], [EieParams()], "compiles the files of another array")
+)
 def test_example_and_files_stand_alone(params: EieParams, tmp_path: Path) -> None:
     pe, array = Pe(params), EieArray(params)
     enums = (Space, Control, Command)

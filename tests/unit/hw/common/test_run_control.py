@@ -7,8 +7,11 @@ import pytest
 from zeroskip.hw.common.run_control import RunControl
 from zeroskip.sim.bench.pysim import simulate
 
-SIZES = {"eie": (4, 2), "scnn": (6, 3)}
-"""Bits of what a clearing sweeps over, and of a descriptor's number."""
+SIZES = {"4 bits": (4, 2), "3 bits": (3, 3)}
+"""Bits of what a clearing sweeps over, and of a descriptor's number.
+
+Few: runs are cut short in every cycle of a clearing.
+"""
 SWAPS = [1, 0, 1, 1]
 """Of each pass, whether the source changes after it."""
 READ = 4

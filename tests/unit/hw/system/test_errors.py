@@ -125,9 +125,8 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("busy", "latency"), [(0.0, 2), pytest.param(0.5, 12, marks=pytest.mark.long("with stalls"))]
-)
+@pytest.mark.long("40 lists; the short tier has those of tests/cosim/test_system_errors.py")
+@pytest.mark.parametrize(("busy", "latency"), [(0.0, 2), (0.5, 12)])
 def test_errors(busy: float, latency: int) -> None:
     """What is queued behind a list that fails is dropped, and the next start is a good one."""
     memory = Dram(P, 3, busy=busy, latency=latency)

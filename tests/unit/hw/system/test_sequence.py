@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.tiers import drawn, simulated
+from tests.support.tiers import simulated
 from tests.unit.hw.system.lists import END, Fields, control, load, rows_in, rows_out
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.check import DESTINATION
@@ -254,7 +254,7 @@ def run_units(units: Units) -> None:
     simulate(dut, bench)
 
 
-@simulated(drawn(60))
+@simulated(60)
 @given(seed=st.integers(0, 1 << 32))
 def test_order(seed: int) -> None:
     units = Units(make_jobs(draw(Random(seed), 40)), set(), seed)
@@ -263,7 +263,7 @@ def test_order(seed: int) -> None:
     assert not units.reports
 
 
-@simulated(drawn(60))
+@simulated(60)
 @given(seed=st.integers(0, 1 << 32))
 def test_failures(seed: int) -> None:
     """The earliest failure that was met is told; lists before its list end, and no other does."""

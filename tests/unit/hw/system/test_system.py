@@ -54,7 +54,10 @@ def params(data_bits: int) -> SystemParams:
 
 
 @pytest.mark.parametrize("data_bits", [64, 128, 256])
-@pytest.mark.parametrize(("busy", "latency"), [(0.0, 3), (0.5, 20)])
+@pytest.mark.parametrize(
+    ("busy", "latency"),
+    [pytest.param(0.0, 3, marks=pytest.mark.long("without stalls")), (0.5, 20)],
+)
 def test_inferences_in_a_line(data_bits: int, busy: float, latency: int) -> None:
     p = params(data_bits)
     memory = Dram(p, 1, busy=busy, latency=latency)
