@@ -1,4 +1,4 @@
-"""Compile a network: from a module or a ``.pt2`` file to an image, in one call."""
+"""Compile a network: from a module or a file to an image, in one call."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.engine import Engine, HandOver, Job, engine
-from zeroskip.compiler.frontend.networks import import_module, import_pt2
+from zeroskip.compiler.frontend.networks import import_file, import_module
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import FloatGraph, QuantGraph, QuantLayer
 from zeroskip.compiler.ir.verify import verify_graph
@@ -30,7 +30,7 @@ from zeroskip.compiler.passes.quantize import quantize
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Arrays", "compile", "compile_any", "compile_pt2", "compile_quantized"]
+__all__ = ["Arrays", "compile", "compile_any", "compile_file", "compile_quantized"]
 
 
 def compile(
@@ -88,7 +88,7 @@ def compile(
     )
 
 
-def compile_pt2(
+def compile_file(
     path: Path | str,
     calibration: Any,
     arrays: Arrays = (),
@@ -98,13 +98,13 @@ def compile_pt2(
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Image:
-    """Compile a ``.pt2`` file (``torch.export.save``), without torch.
+    """Compile a ``.pt2`` file (``torch.export.save``) or an ``.onnx`` file, without torch.
 
     Parameters and errors are those of :func:`compile`; the image is named after the file unless
     ``name`` is given.
     """
     return compile_any(
-        lambda: import_pt2(path),
+        lambda: import_file(path),
         calibration,
         arrays,
         share=share,
@@ -154,7 +154,11 @@ def compile_any(
         name=name,
         densities=numbers.densities,
         activity=numbers.activity,
-        report={"quantization": numbers.to_dict(), **({"chosen": why} if why else {})},
+        report={
+            "quantization": numbers.to_dict(),
+            **({"chosen": why} if why else {}),
+            **({"left_out": list(graph.notes)} if graph.notes else {}),
+        },
         progress=progress,
     )
 

@@ -13,7 +13,7 @@ from scripts.demo_parts import (
     print_by_hand,
     train_digits,
 )
-from zeroskip import EieParams, compile_pt2, load, run, verify
+from zeroskip import EieParams, compile_file, load, run, verify
 from zeroskip.base.errors import InputError
 from zeroskip.cli.guard import exit_with
 from zeroskip.cli.options import JsonOption
@@ -83,7 +83,7 @@ def run_demo(
         files.write(made, data, images)
         test_x, test_y = data.test_x.numpy(), data.test_y.numpy()
         # From the files, as a user's own model would come.
-        compile_pt2(
+        compile_file(
             files.model,
             data.train_x.numpy(),
             NETS[net].arrays,

@@ -7,7 +7,7 @@ import numpy as np
 import typer
 
 from scripts.demo_parts import DemoFiles, train_digits
-from zeroskip import compile_pt2, run
+from zeroskip import compile_file, run
 from zeroskip.base.errors import InputError
 from zeroskip.cli.bitstream import make_bitstream
 from zeroskip.cli.files import read_npy
@@ -55,7 +55,7 @@ def make_demo_bitstream(
     with Steps() as steps:
         if not files.exist():
             files.write(*train_digits(net, steps), _INPUTS)
-        compiled = compile_pt2(
+        compiled = compile_file(
             files.model,
             read_npy(files.calibration, "calibration"),
             array,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         ToolError,
         ZeroskipError,
     )
-    from zeroskip.compiler.api import compile, compile_pt2
+    from zeroskip.compiler.api import compile, compile_file
     from zeroskip.compiler.compress.api import compress
     from zeroskip.compiler.image.image import Image, load
     from zeroskip.hw.eie.params import EieParams
@@ -42,7 +42,7 @@ __all__ = [
     "VerifyResult",
     "ZeroskipError",
     "compile",
-    "compile_pt2",
+    "compile_file",
     "compress",
     "load",
     "run",
@@ -62,7 +62,7 @@ _HOMES = {
     "VerifyResult": "zeroskip.sim.verify:VerifyResult",
     "ZeroskipError": "zeroskip.base.errors:ZeroskipError",
     "compile": "zeroskip.compiler.api:compile",
-    "compile_pt2": "zeroskip.compiler.api:compile_pt2",
+    "compile_file": "zeroskip.compiler.api:compile_file",
     "compress": "zeroskip.compiler.compress.api:compress",
     "load": "zeroskip.compiler.image.image:load",
     "run": "zeroskip.sim.run:run",

@@ -1,5 +1,7 @@
 """Turn a traced graph into the graph of a network."""
 
+from dataclasses import replace
+
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.program import Graph
@@ -38,6 +40,6 @@ def lower(graph: Graph) -> FloatGraph:
         raise CompileError(
             f"the network does not use its input {graph.inputs[0]!r}; supported is {ops.SUPPORTED}"
         )
-    made = Walk(Reader(graph), nodes).run()
+    made = replace(Walk(Reader(graph), nodes).run(), notes=graph.notes)
     verify_graph(made, "the front end")
     return made

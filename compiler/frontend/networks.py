@@ -1,9 +1,10 @@
-"""Read networks: a torch module, an exported program, or a ``.pt2`` file."""
+"""Read networks: a torch module, an exported program, a ``.pt2`` or an ONNX file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroskip.compiler.frontend.lower import lower
+from zeroskip.compiler.frontend.onnx_file import read_onnx
 from zeroskip.compiler.frontend.pt2 import read_pt2, reporting_damage
 from zeroskip.compiler.ir.graph import FloatGraph
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
 
-__all__ = ["import_module", "import_program", "import_pt2"]
+__all__ = ["import_file", "import_module", "import_onnx", "import_program", "import_pt2"]
 
 
 def import_module(module: "nn.Module", example_input: Any) -> FloatGraph:
@@ -64,3 +65,26 @@ def import_pt2(path: str | Path) -> FloatGraph:
     graph = read_pt2(path)
     with reporting_damage(path):
         return lower(graph)
+
+
+def import_onnx(path: str | Path) -> FloatGraph:
+    """Read the network in an ONNX file, without torch; nothing in the file is run.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, no ONNX file, or of an opset before 11.
+    CompileError
+        As for :func:`import_module`.
+    ToolError
+        If the package ``onnx`` is not installed.
+    """
+    return lower(read_onnx(path))
+
+
+def import_file(path: str | Path) -> FloatGraph:
+    """Read the network in an ONNX file, if the name ends in ``.onnx``, else in a ``.pt2`` file.
+
+    Errors are those of :func:`import_onnx` and :func:`import_pt2`.
+    """
+    return import_onnx(path) if Path(path).suffix == ".onnx" else import_pt2(path)

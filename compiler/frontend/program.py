@@ -99,6 +99,7 @@ class Graph:
     tensors : parameters, buffers and constants by their names in the graph.
     values : every tensor in the graph by name.
     nodes : in order of execution.
+    notes : sentences on what the front end left out.
     """
 
     inputs: tuple[str, ...]
@@ -107,3 +108,4 @@ class Graph:
     tensors: dict[str, Tensor]
     nodes: tuple[Node, ...]
     values: dict[str, Value] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

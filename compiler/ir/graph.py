@@ -182,12 +182,14 @@ class FloatGraph:
     output : name of the tensor that leaves.
     sample_shape : of a sample as users give it, which has the elements of ``input_shape`` in the
         same order; None: it is the same.
+    notes : sentences on what the network had besides, and was left out.
     """
 
     input_shape: Shape
     nodes: tuple[FloatNode, ...]
     output: str
     sample_shape: tuple[int, ...] | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler.api import compile_any
-from zeroskip.compiler.frontend.networks import import_pt2
+from zeroskip.compiler.frontend.networks import import_file
 from zeroskip.compiler.frontend.zsk import import_zsk
 from zeroskip.compiler.image.files import check_target
 from zeroskip.compiler.image.tables import image_report
@@ -25,7 +25,7 @@ EXAMPLES = """Examples:
 
 zeroskip compile model.pt2 --data x.npy -o out/model
 
-zeroskip compile model.pt2 --data x.npy -o out/model --preset best --set num_pes=16
+zeroskip compile model.onnx --data x.npy -o out/model --preset best --set num_pes=16
 
 zeroskip compile cnn.pt2 --data x.npy -o out/cnn --preset scnn=paper --set act_bits=8 --share
 """
@@ -35,7 +35,8 @@ def compile_model(
     model: Annotated[
         Path,
         typer.Argument(
-            metavar="MODEL", help="A .pt2 file (torch.export.save), or a .zsk file of compress."
+            metavar="MODEL",
+            help="A .pt2 file (torch.export.save), an .onnx file, or a .zsk file of compress.",
         ),
     ],
     data: Annotated[
@@ -95,6 +96,8 @@ def compile_model(
     print_report(image_report(image))
     for sentence in image.report.get("chosen", ()):
         print_line(f"chosen: {sentence}")
+    for sentence in image.report.get("left_out", ()):
+        print_line(f"left out: {sentence}")
     for sentence in image.report.get("many_runs", ()):
         print_line(f"many runs: {sentence}")
     print_line(f"image {image.name!r} for {describe_arrays(image)} in {output}")
@@ -105,7 +108,7 @@ def _read(model: Path, graph: Path | None) -> FloatGraph:
         return import_zsk(model, graph)
     if graph is not None:
         raise InputError(f"--graph goes with a .zsk file, and {model.name} is none")
-    return import_pt2(model)
+    return import_file(model)
 
 
 def _used(arrays: Arrays, network: FloatGraph, model: Path) -> set[str]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from zeroskip import CompileError, EieParams, Image, compile, compile_pt2, load
+from zeroskip import CompileError, EieParams, Image, compile, compile_file, load
 from zeroskip.compiler.compress.module import export
 from zeroskip.hw.scnn.params import PRESETS
 
@@ -64,7 +64,7 @@ def test_module_and_file_give_the_same_image(
     image = compile(module, samples[:1], samples, PARAMS, progress=lambda *step: steps.append(step))
     path = tmp_path / "net.pt2"
     export(module, torch.from_numpy(samples[:2]), path)
-    other = compile_pt2(path, samples, PARAMS, name="other")
+    other = compile_file(path, samples, PARAMS, name="other")
     assert (image.name, other.name) == ("TwoLayers", "other")
     assert _same(image, other)
     assert {name for name, _, _ in steps} == {"read the model", "choose formats", "place", "encode"}
@@ -105,9 +105,9 @@ def test_files_compile_without_torch(module: nn.Module, samples: Any, tmp_path: 
     program = (
         "import sys; sys.modules['torch'] = None\n"
         "import numpy as np\n"
-        "from zeroskip import compile_pt2, load, run, verify\n"
+        "from zeroskip import compile_file, load, run, verify\n"
         "x = np.load('x.npy')\n"
-        "compile_pt2('net.pt2', x).save('image')\n"
+        "compile_file('net.pt2', x).save('image')\n"
         "print(run(load('image'), x).outputs.shape)\n"
     )
     done = subprocess.run(
