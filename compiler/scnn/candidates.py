@@ -146,16 +146,20 @@ def site_plans(conv: QuantConv, site: Site, params: ScnnParams) -> Iterator[Laye
     """Choose groups, and cut channels so that the memories hold what a run needs."""
     of_group, per_group = conv.out_shape[0] // conv.groups, conv.weight.shape[1]
     phases = conv.stride[0] * conv.stride[1]
-    words = -(-site.mapping.wo * site.mapping.ho // params.mult_i)
-    fit = min(params.act_words // (phases * words), params.num_channels // phases)
-    slots = min(params.act_words // words, params.num_channels, params.num_biases)
+    # Channels (phases) that are there at once, of inputs and outputs. Outputs get half of them, or
+    # what they need; the inputs may have the rest.
+    room = min(params.act_words // site.mapping.words(params), params.num_channels)
+    outputs = min(-(-conv.out_shape[0] // site.streams), room // 2)
+    fit = max((room - outputs) // phases, int(phases < room))
     most_kc = site.most_kc(params)
-    if not fit or not slots:
+    if not fit:
         return
     whole_groups = min(fit // per_group, conv.groups)
     if whole_groups:
         # All input channels of some groups are there at once.
-        k_step = _even(conv.groups, whole_groups) * of_group
+        taken = _even(conv.groups, whole_groups)
+        slots = min(room - taken * per_group * phases, params.num_biases)
+        k_step = taken * of_group
         k_step = _even(k_step, slots * site.streams)
         if site.in_parts:
             # Sums stay from part to part of the kernel, and so there is one group.
@@ -165,11 +169,13 @@ def site_plans(conv: QuantConv, site: Site, params: ScnnParams) -> Iterator[Laye
         for kc in group_sizes(-(-k_step // site.streams), most_kc):
             yield site.plan(kc, k_step, conv.in_shape[0])
         return
+    c_step = _even(per_group, fit)
+    slots = min(room - c_step * phases, params.num_biases)
     least = -(-of_group // (min(most_kc, slots) * site.streams))
     for parts in (least, least + 1):
         kc = -(-of_group // (parts * site.streams))
         k_step = min(kc * site.streams, of_group)
-        yield site.plan(kc, k_step, _even(per_group, fit))
+        yield site.plan(kc, k_step, c_step)
 
 
 def group_sizes(each: int, most: int) -> Iterator[int]:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
 from zeroskip.compiler.scnn.collect import collect
@@ -26,7 +28,9 @@ def fused_run(
     params: ScnnParams,
     densities: Mapping[str, float],
 ) -> ScnnRun | None:
-    """Build one run of some levels: a pass for each layer, the RAMs swapped after each level.
+    """Build one run of some levels: a pass for each layer.
+
+    Tensors of every other level lie at the begin of the activation RAM, the others at its end.
 
     All PEs are one block, since a block sees only the channels that it made itself. Strides within
     the run are what descriptors have bits for.
@@ -48,13 +52,14 @@ def fused_run(
     passes: list[Pass] = []
     for number, (level, place) in enumerate(zip(levels, places, strict=True)):
         stride = graph.layers[level.layers[0]].stride
+        source = places[number - 1].target[0] if number else 0
         bases = _bases(graph, level.source, stride[0] * stride[1])
         then = places[number + 1] if number + 1 < len(levels) else None
-        entry = 0
+        entry, word = place.target
         for index, (layer, plan) in enumerate(zip(level.layers, place.plans, strict=True)):
             conv = graph.layers[layer]
             numbers = [
-                bases[name] + channel * stride[0] * stride[1]
+                source + bases[name] + channel * stride[0] * stride[1]
                 for name in conv.inputs
                 for channel in range(graph.shape(name)[0])
             ]
@@ -66,14 +71,8 @@ def fused_run(
                 out_dense=then is not None and then.dense,
                 numbers=np.array(numbers, np.int64),
             )
-            descriptor = replace(
-                made.descriptor,
-                dst_base=entry,
-                append=index > 0,
-                swap=index == len(level.layers) - 1 and then is not None,
-            )
+            passes.append(made.writing_to(entry, word, append=index > 0))
             entry += conv.out_shape[0] * (then.stride[0] * then.stride[1] if then else 1)
-            passes.append(replace(made, descriptor=descriptor))
     try:
         program, srams = collect(passes, params)
     except ValueError:
@@ -90,13 +89,17 @@ def fused_run(
 
 @dataclass(frozen=True)
 class _Place:
-    """How the layers of a level lie on the array: they have tile, stride and source in common."""
+    """How the layers of a level lie on the array: they have tile, stride and source in common.
+
+    ``target``: directory entry and row from which on they write.
+    """
 
     tile: tuple[int, int]
     stride: tuple[int, int]
     y_stride: int
     dense: bool
     plans: tuple[LayerPlan, ...]
+    target: tuple[int, int] = (0, 0)
 
 
 def _place(
@@ -126,21 +129,32 @@ def _place(
         place = _Place(tile, convs[0].stride, plans[0].mapping.y_stride, dense, tuple(plans))
         if any(plan.mapping.y_stride != place.y_stride for plan in plans):
             return None
-        channels = sum(graph.shape(name)[0] for name in level.source)
-        if not _holds(params, channels, place.stride, tile):
-            return None
         places.append(place)
-    final = sum(graph.layers[layer].out_shape[0] for layer in levels[-1].layers)
-    return places if _holds(params, final, (1, 1), tiles[-1]) else None
+    targets = _targets(graph, levels, places, params)
+    if targets is None:
+        return None
+    return [replace(place, target=at) for place, at in zip(places, targets, strict=True)]
 
 
-def _holds(
-    params: ScnnParams, channels: int, stride: tuple[int, int], tile: tuple[int, int]
-) -> bool:
-    """Whether an activation RAM and its directory hold channels, however dense."""
-    entries = channels * stride[0] * stride[1]
-    words = entries * -(-tile[0] * tile[1] // params.mult_i)
-    return entries <= params.num_channels and words <= params.act_words
+def _targets(
+    graph: QuantGraph, levels: Sequence[Level], places: Sequence[_Place], params: ScnnParams
+) -> list[tuple[int, int]] | None:
+    """Find directory entries and rows that hold the tensors of each level, however dense.
+
+    A level reads at one end of the activation RAM and writes to the other.
+    """
+    room = np.array([params.num_channels, params.act_words])
+    sizes: list[NDArray[np.int64]] = []
+    for level, place in zip(levels, places, strict=True):
+        channels = sum(graph.shape(name)[0] for name in level.source)
+        entries = channels * place.stride[0] * place.stride[1]
+        sizes.append(entries * np.array([1, place.plans[0].mapping.words(params)]))
+    made = sum(graph.layers[layer].out_shape[0] for layer in levels[-1].layers)
+    sizes.append(made * np.array([1, places[-1].plans[0].mapping.words(params)]))
+    if any((read + written > room).any() for read, written in pairwise(sizes)):
+        return None
+    ends = [room - size if number % 2 else 0 * size for number, size in enumerate(sizes)]
+    return [(int(entry), int(word)) for entry, word in ends[1:]]
 
 
 def _tiles(graph: QuantGraph, levels: Sequence[Level], params: ScnnParams) -> list[tuple[int, int]]:
@@ -198,7 +212,7 @@ def _loads(graph: QuantGraph, level: Level, place: _Place) -> tuple[ActLoad, ...
 def _stores(graph: QuantGraph, level: Level, place: _Place) -> tuple[ActStore, ...]:
     """Have the host store what the last level makes."""
     stores: list[ActStore] = []
-    entry = 0
+    entry = place.target[0]
     for layer in level.layers:
         conv = graph.layers[layer]
         layout = place.plans[0].mapping.out_layout(whole_plane(conv))

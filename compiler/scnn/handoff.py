@@ -28,10 +28,12 @@ def find_handoff(graph: QuantGraph, runs: Sequence[ScnnRun], params: ScnnParams)
         starts[name] = total
         total += graph.shape(name)[0]
     _, rows, columns = graph.shape(graph.outputs[0])
-    entries = 0
+    base, entries = stores[0].base, 0
     for store in stores:
         layout = store.layout
-        if store.base != entries or any(block.tensor not in starts for block in store.blocks):
+        if store.base != base + entries or any(
+            block.tensor not in starts for block in store.blocks
+        ):
             return None
         if (layout.y0, layout.x0, layout.height, layout.width) != (0, 0, rows, columns):
             return None
@@ -48,7 +50,7 @@ def find_handoff(graph: QuantGraph, runs: Sequence[ScnnRun], params: ScnnParams)
         # Channels that a block does not have would not be 0, but the smallest number.
         return None
     fields = {
-        "base": 0,
+        "base": base,
         "channels": entries,
         "wo": descriptor.wo,
         "ho": descriptor.ho,
@@ -59,7 +61,6 @@ def find_handoff(graph: QuantGraph, runs: Sequence[ScnnRun], params: ScnnParams)
         "rem_y": descriptor.rem_y,
         "block_x": descriptor.block_x,
         "block_y": descriptor.block_y,
-        "swapped": int(descriptor.swap),
     }
     return HandOver(fields, order)
 

@@ -9,8 +9,8 @@ from zeroskip.compiler.scnn.collect import collect
 from zeroskip.compiler.scnn.fields import stored_fields
 from zeroskip.compiler.scnn.geometry import Region, cut, kernel_pieces, whole_plane
 from zeroskip.compiler.scnn.mapping import Mapping, Room
-from zeroskip.compiler.scnn.passes import Encoder, Share
-from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, PassOutput, ScnnRun
+from zeroskip.compiler.scnn.passes import Encoder, Pass, Share
+from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = [
@@ -92,7 +92,8 @@ def layer_runs(
     """Build the runs of a layer that takes its input from the host and leaves its output there.
 
     Weights stay in the SRAMs where they serve several regions, activations where they serve
-    several parts of the output channels.
+    several parts of the output channels. Inputs are loaded to the begin of the activation RAM,
+    outputs are written to its end.
 
     Parameters
     ----------
@@ -123,13 +124,18 @@ def layer_runs(
                     for encoder, share in part:
                         region = cut(encoder.conv, y0, x0, *size)
                         made = encoder.make(replace(share, region=region), layer=layer)
-                        program, srams = collect([made], params)
+                        if made.output is not None:
+                            words = made.channels * plan.mapping.words(params)
+                            made = made.writing_to(
+                                params.num_channels - made.channels, params.act_words - words
+                            )
                         dense = made.descriptor.keep_zeros
                         load = ActLoad(
                             channels=pieces(inputs, share.channels),
                             base=0,
                             layout=plan.mapping.layout(region, conv.stride, dense=dense),
                         )
+                        program, srams = collect([made], params)
                         runs.append(
                             ScnnRun(
                                 program=program,
@@ -137,7 +143,7 @@ def layer_runs(
                                 outputs=(made.output,),
                                 srams=srams,
                                 loads=() if load == loaded else (load,),
-                                stores=_stores(plan.mapping, region, made.output),
+                                stores=_stores(plan.mapping, region, made),
                             )
                         )
                         loaded = load
@@ -208,8 +214,9 @@ def _fitting(
     encoders[0].refuse([share for encoder, share in shares if encoder is encoders[0]])
 
 
-def _stores(mapping: Mapping, region: Region, output: PassOutput | None) -> tuple[ActStore, ...]:
+def _stores(mapping: Mapping, region: Region, made: Pass) -> tuple[ActStore, ...]:
     """Have the host store the outputs of a region, if there are any yet."""
-    if output is None:
+    if made.output is None:
         return ()
-    return (ActStore(blocks=output.blocks, base=0, layout=mapping.out_layout(region)),)
+    base, layout = made.descriptor.dst_base, mapping.out_layout(region)
+    return (ActStore(blocks=made.output.blocks, base=base, layout=layout),)

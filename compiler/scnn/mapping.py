@@ -111,6 +111,10 @@ class Mapping:
         rows, columns = self.ho + room.top + room.bottom, self.wo + room.left + room.right
         return (self.kc - 1) * self.k_stride + (rows - 1) * self.y_stride + columns
 
+    def words(self, params: ScnnParams) -> int:
+        """Count the words that the activations of a channel (phase) take if none is 0."""
+        return -(-self.wo * self.ho // params.mult_i)
+
     def layout(self, region: Region, stride: tuple[int, int], *, dense: bool) -> TileLayout:
         """Lay the inputs of a region on a block."""
         return TileLayout(

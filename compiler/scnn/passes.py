@@ -1,7 +1,7 @@
 """One pass: its descriptor, and what it adds to the SRAMs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
@@ -46,7 +46,7 @@ class Pass:
 
     Parameters
     ----------
-    descriptor : as if this pass were alone in the SRAMs and in the activation RAMs.
+    descriptor : as if this pass were alone in the SRAMs and in the activation RAM.
     layer : number of the layer in the graph.
     output : see :class:`.PassOutput`; None if sums stay.
     taps : (taps,) uint64.
@@ -62,6 +62,17 @@ class Pass:
     codebook: NDArray[np.int64] | None
     streams: tuple[StreamWords, ...]
     biases: tuple[NDArray[np.uint64], ...]
+
+    @property
+    def channels(self) -> int:
+        """Output channels that each block writes."""
+        step = self.descriptor
+        return (step.groups - 1) * step.kc + step.kc_last if step.drain else 0
+
+    def writing_to(self, base: int, word: int, *, append: bool = False) -> "Pass":
+        """Return the pass, writing from a directory entry and a row on; see the descriptor."""
+        place = replace(self.descriptor, dst_base=base, dst_word=word, append=append)
+        return replace(self, descriptor=place)
 
 
 class Encoder:
@@ -185,7 +196,6 @@ class Encoder:
             out_dense=out_dense,
             wipe=share.first,
             drain=share.final,
-            swap=False,
             bus=False,
             src_block_x=0,
             src_block_y=0,

@@ -200,8 +200,8 @@ def _refuse(conv: QuantConv, params: ScnnParams) -> NoReturn:
     """
     phases = conv.stride[0] * conv.stride[1]
     needs = [
-        (phases, params.act_words, "words of activation RAM", "act_words"),
-        (phases, params.num_channels, "directory entries", "num_channels"),
+        (phases + 1, params.act_words, "words of activation RAM", "act_words"),
+        (phases + 1, params.num_channels, "directory entries", "num_channels"),
     ]
     lacking = [f"{need} {what} of {there}" for need, there, what, _ in needs if need > there]
     least = {name: need for need, there, _, name in needs if need > there}

@@ -57,7 +57,6 @@ class ScnnDescriptor:
     out_dense: bool
     wipe: bool
     drain: bool
-    swap: bool
     bus: bool
     src_block_x: int
     src_block_y: int
@@ -107,7 +106,7 @@ class Channels:
 
 @dataclass(frozen=True, kw_only=True)
 class ActLoad:
-    """Activations that the host compresses into the source RAM of all PEs before a run.
+    """Activations that the host compresses into the activation RAM of all PEs before a run.
 
     Every block of PEs gets the same. The loads of a run are stored one behind the other, from
     word 0 up, each channel's phases (row-major) in consecutive directory entries.
@@ -126,7 +125,7 @@ class ActLoad:
 
 @dataclass(frozen=True, kw_only=True)
 class ActStore:
-    """Outputs that the host reads after a run, from the RAM that the last pass wrote.
+    """Outputs that the host reads after a run.
 
     Parameters
     ----------
@@ -162,8 +161,7 @@ class PassOutput:
 class ScnnRun(ArrayRun):
     """One START of the array, and what the host does before and after it.
 
-    A run without loads goes on with the source RAM that the run before left (``Command.KEEP``);
-    with loads the source is RAM 0.
+    A run without loads goes on with what the run before left in the activation RAMs.
 
     Parameters
     ----------

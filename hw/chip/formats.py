@@ -56,8 +56,6 @@ class Go(py_enum.IntFlag):
     """Copy SCNN's outputs to EIE's activation file 0, flattened."""
     EIE = 4
     """Start EIE, and wait for its end."""
-    KEEP = 8
-    """Start SCNN with ``Command.KEEP``."""
 
 
 def handoff_layout(p: ScnnParams) -> data.StructLayout:

@@ -29,7 +29,6 @@ class Sequence(wiring.Component):
     go, parts : In, begin with the parts of a :class:`.Go`; only while not ``busy``.
     busy : Out, a sequence is under way.
     scnn_start, eie_start : Out, send the engine the command to start.
-    scnn_keep : Out, SCNN goes on with the source RAM that its last run left.
     scnn_ready, eie_ready : In, the engine takes a command in this cycle.
     scnn_running, eie_running : In, the engine is at work.
     scnn_lost : In, outputs of SCNN's last run found no room.
@@ -41,7 +40,6 @@ class Sequence(wiring.Component):
     parts: Signal
     busy: Signal
     scnn_start: Signal
-    scnn_keep: Signal
     scnn_ready: Signal
     scnn_running: Signal
     scnn_lost: Signal
@@ -57,7 +55,6 @@ class Sequence(wiring.Component):
             "parts": In(len(Go)),
             "busy": Out(1),
             "scnn_start": Out(1),
-            "scnn_keep": Out(1),
             "scnn_ready": In(1),
             "scnn_running": In(1),
             "scnn_lost": In(1),
@@ -73,7 +70,6 @@ class Sequence(wiring.Component):
         state = Signal(_State)
         parts = Signal(len(Go))
         m.d.comb += [
-            self.scnn_keep.eq((parts & Go.KEEP).any()),
             self.busy.eq(state != _State.IDLE),
             self.scnn_start.eq(state == _State.SCNN_START),
             self.eie_start.eq(state == _State.EIE_START),

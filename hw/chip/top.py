@@ -9,7 +9,6 @@ from amaranth.hdl import (
     Const,
     Instance,
     Module,
-    Mux,
     ResetSignal,
     Shape,
     Signal,
@@ -166,7 +165,7 @@ class Chip(wiring.Component):
     ) -> None:
         """Connect the sequence with what it starts, and make the commands that start engines."""
         for engine, space, command in (
-            (to_scnn, scnn.Space, Command.START | Mux(sequence.scnn_keep, Command.KEEP, 0)),
+            (to_scnn, scnn.Space, Command.START),
             (to_eie, eie_host.Space, Command.START),
         ):
             start: Any = engine.start.command

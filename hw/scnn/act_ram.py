@@ -1,4 +1,4 @@
-"""Activation RAMs and their directories: one pair is read, the other written, then they swap."""
+"""Activation RAM and directory of a PE: tensors lie where the compiler has put them."""
 
 from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, wiring
@@ -13,23 +13,23 @@ __all__ = ["ActRam"]
 
 
 class ActRam(wiring.Component):
-    """The paper's IARAM and OARAM, which swap roles from layer to layer (SCNN, section IV).
+    """The paper's IARAM and OARAM in one (SCNN, section IV), which is read and written at a time.
+
+    Where a pass writes nothing must be that it reads.
 
     Members
     -------
-    source : In, which of the two RAMs, with its directory, is read.
-    directory_en, directory_row, directory : In, In, Out, read the source's directory; the answer
-        comes in the next cycle and stays until the next read.
-    word_en, word_row, word : In, In, Out, read a word of the source, likewise.
-    act_write, act_addr, act_data : In, write a word of the destination.
-    dir_write, dir_addr, dir_data : In, write to the destination's directory.
-    host_act, host_dir : In, a host command is for the RAMs, or for the directories; the RAM's
-        number stands above the row. Only while no run is under way.
+    directory_en, directory_row, directory : In, In, Out, read the directory; the answer comes in
+        the next cycle and stays until the next read.
+    word_en, word_row, word : In, In, Out, read a word, likewise.
+    act_write, act_addr, act_data : In, write a word.
+    dir_write, dir_addr, dir_data : In, write to the directory.
+    host_act, host_dir : In, a host command is for the RAM, or for the directory. Only while no run
+        is under way.
     host_write, host_addr, host_data : In, the command.
     host_answer : Out, what a command to the space read in the cycle before.
     """
 
-    source: Signal
     directory_en: Signal
     directory_row: Signal
     directory: data.View
@@ -52,7 +52,6 @@ class ActRam(wiring.Component):
     def __init__(self, params: ScnnParams) -> None:
         self._p = p = params
         super().__init__({
-            "source": In(1),
             "directory_en": In(1),
             "directory_row": In(p.channel_bits),
             "directory": Out(directory_layout(p)),
@@ -76,7 +75,7 @@ class ActRam(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        words = self._pair(
+        word = self._memory(
             m,
             "act",
             (p.act_words, act_word_layout(p)),
@@ -84,7 +83,7 @@ class ActRam(wiring.Component):
             (self.act_write, self.act_addr, self.act_data),
             self.host_act,
         )
-        directories = self._pair(
+        directory = self._memory(
             m,
             "directory",
             (p.num_channels, directory_layout(p)),
@@ -93,21 +92,15 @@ class ActRam(wiring.Component):
             self.host_dir,
         )
         answer_dir = Signal()
-        answer_second = Signal()
-        number_bit = Mux(self.host_dir, p.channel_bits, p.act_addr_bits)
-        m.d.sync += [
-            answer_dir.eq(self.host_dir),
-            answer_second.eq(self.host_addr.bit_select(number_bit, 1)),
-        ]
+        m.d.sync += answer_dir.eq(self.host_dir)
         m.d.comb += [
-            self.word.eq(Mux(self.source, words[1], words[0])),
-            self.directory.eq(Mux(self.source, directories[1], directories[0])),
+            self.word.eq(word),
+            self.directory.eq(directory),
+            self.host_answer.eq(Mux(answer_dir, directory, word)),
         ]
-        answers = [Mux(answer_dir, directories[number], words[number]) for number in range(2)]
-        m.d.comb += self.host_answer.eq(Mux(answer_second, answers[1], answers[0]))
         return m
 
-    def _pair(
+    def _memory(
         self,
         m: Module,
         name: str,
@@ -115,26 +108,18 @@ class ActRam(wiring.Component):
         read: tuple[Signal, Signal],
         write: tuple[Signal, Signal, data.View],
         host: Signal,
-    ) -> list[Signal]:
-        """Make the two SRAMs ``name`` of (depth, layout); return the words that they have read."""
+    ) -> Signal:
+        """Make an SRAM of (depth, layout), ``name``_rows``; return the word that it has read."""
         depth, layout = size
         read_en, read_row = read
         write_en, write_row, write_data = write
-        words = []
-        for number in range(2):
-            m.submodules[f"{name}_{number}"] = rows = sram(
-                Shape.cast(layout), depth, f"{name}_{number}"
-            )
-            reads, writes = rows.read_port(), rows.write_port()
-            here = Signal(name=f"host_{name}_{number}")
-            is_source = self.source == number
-            m.d.comb += [
-                here.eq(host & (self.host_addr[len(read_row)] == number)),
-                reads.en.eq((read_en & is_source) | (here & ~self.host_write)),
-                reads.addr.eq(Mux(here, self.host_addr, read_row)),
-                writes.en.eq((write_en & ~is_source) | (here & self.host_write)),
-                writes.addr.eq(Mux(here, self.host_addr, write_row)),
-                writes.data.eq(Mux(here, self.host_data, write_data.as_value())),
-            ]
-            words.append(reads.data)
-        return words
+        m.submodules[f"{name}_rows"] = rows = sram(Shape.cast(layout), depth, f"{name}_rows")
+        reads, writes = rows.read_port(), rows.write_port()
+        m.d.comb += [
+            reads.en.eq(read_en | (host & ~self.host_write)),
+            reads.addr.eq(Mux(host, self.host_addr, read_row)),
+            writes.en.eq(write_en | (host & self.host_write)),
+            writes.addr.eq(Mux(host, self.host_addr, write_row)),
+            writes.data.eq(Mux(host, self.host_data, write_data.as_value())),
+        ]
+        return reads.data

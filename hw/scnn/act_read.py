@@ -60,9 +60,9 @@ class ActRead(wiring.Component):
     src_base, keep_zeros : In, see ``descriptor_layout``; constant while there is work.
     next_block : In, number of the first weight vector of the block that comes next at ``i``.
     needed : Out, number of the first weight vector that is not done with.
-    directory_en, directory_row, directory : read the source directory; answer in the next cycle
+    directory_en, directory_row, directory : read the directory; answer in the next cycle
         and until the next read.
-    word_en, word_row, word : read the source activation RAM, likewise.
+    word_en, word_row, word : read the activation RAM, likewise.
     """
 
     i: stream.Interface

@@ -1,4 +1,4 @@
-"""Compression of outputs into the destination RAM, with a directory entry for every channel."""
+"""Compression of outputs into the activation RAM, with a directory entry for every channel."""
 
 from functools import reduce
 from operator import or_
@@ -28,7 +28,8 @@ class Compress(wiring.Component):
     Members
     -------
     start : In, a pass begins with the next cycle, with the fields below.
-    append : In, write behind what the pass before wrote, else from row 0 on.
+    append : In, write behind what the pass before wrote, else from row ``word`` on.
+    word : In, see ``append``.
     base : In, number of the first channel.
     y_stride : In, row stride of positions; at most ``max_run`` more than a row has outputs;
         constant during a pass.
@@ -44,6 +45,7 @@ class Compress(wiring.Component):
 
     start: Signal
     append: Signal
+    word: Signal
     base: Signal
     y_stride: Signal
     dense: Signal
@@ -67,6 +69,7 @@ class Compress(wiring.Component):
         super().__init__({
             "start": In(1),
             "append": In(1),
+            "word": In(params.act_addr_bits),
             "base": In(params.channel_bits),
             "y_stride": In(params.acc_addr_bits),
             "dense": In(1),
@@ -237,4 +240,4 @@ class Compress(wiring.Component):
         with m.If(self.start):
             m.d.sync += [held.eq(0), word.eq(0), count.eq(0), channel.eq(self.base)]
             with m.If(~self.append):
-                m.d.sync += [row.eq(0), begin.eq(0)]
+                m.d.sync += [row.eq(self.word), begin.eq(self.word)]

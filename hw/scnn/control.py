@@ -26,7 +26,6 @@ def control_layout(p: ScnnParams) -> data.StructLayout:
     Fields
     ------
     flush : empty queues and pipelines; memories keep their contents.
-    source : which activation RAM is the source.
     start : the pass begins with the next cycle.
     descriptor : of the pass at work, from the cycle of ``start`` until the next ``start``.
     number : of the descriptor, for the counters.
@@ -36,7 +35,6 @@ def control_layout(p: ScnnParams) -> data.StructLayout:
     """
     return data.StructLayout({
         "flush": 1,
-        "source": 1,
         "start": 1,
         "descriptor": descriptor_layout(p),
         "number": p.descriptor_addr_bits,

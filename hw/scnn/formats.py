@@ -122,10 +122,9 @@ def _tile_fields(p: ScnnParams) -> dict[str, Shape]:
 def plane_layout(p: ScnnParams) -> data.StructLayout:
     """Lay out where outputs are that are read as a plane; fields as in :func:`descriptor_layout`.
 
-    ``channels`` directory entries from ``base`` up, of every PE, in phases of one. ``swapped``: the
-    last pass swapped the RAMs, so that what it wrote is in the one that is now the source.
+    ``channels`` directory entries from ``base`` up, of every PE, in phases of one.
     """
-    return data.StructLayout({**_tile_fields(p), "swapped": unsigned(1)})
+    return data.StructLayout(_tile_fields(p))
 
 
 def plane_load_layout(p: ScnnParams) -> data.StructLayout:
@@ -159,7 +158,7 @@ def block_layout(p: ScnnParams) -> data.StructLayout:
 
     Fields
     ------
-    channel : number of the channel in the source directory, less the descriptor's ``src_base``; in
+    channel : number of the channel in the directory, less the descriptor's ``src_base``; in
         a pass with ``bus``, its owner's number times ``src_entries``, and that number behind it.
     tap_base : number of the block's first tap.
     count : weight vectors; 0 only with ``last``.
@@ -272,8 +271,8 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
     full_x, rem_x, full_y, rem_y : PEs of a block that have full tiles, and outputs that the
         next one has; those after have none.
     block_x, block_y : log2 of the PEs across and down that share a weight stream and a plane.
-    src_base : number, in the source directory, that the blocks' channels are relative to.
-    dst_base : number of the first channel written, in the destination directory.
+    src_base : number, in the directory, that the blocks' channels are relative to.
+    dst_base : number of the first channel written, in the directory.
     dst_word : row at which the pass begins to write; with ``append`` it goes on behind the pass
         before instead.
     out_sx, out_sy : phases into which outputs are split, that is, strides of the next layer.
@@ -287,7 +286,6 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
     keep_zeros : stored zeros of the source are activations; ``out_dense``: store every output.
     wipe : set all accumulators to the initial value before the pass.
     drain : write outputs (else the accumulators keep their sums; ``groups`` must be 1).
-    swap : source and destination RAM change roles after this pass.
     bus : channels are sent by the PEs that made them, their owners; else each PE reads its own.
     src_block_x, src_block_y : log2 of the PEs across and down of a block of owners: those of a
         block of this pass, or twice as many.
@@ -335,7 +333,6 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
         "out_dense": unsigned(1),
         "wipe": unsigned(1),
         "drain": unsigned(1),
-        "swap": unsigned(1),
         "bus": unsigned(1),
         "src_block_x": unsigned(3),
         "src_block_y": unsigned(3),
@@ -357,8 +354,7 @@ def host_bits(p: ScnnParams) -> int:
 def host_layout(p: ScnnParams) -> data.StructLayout:
     """Lay out a host command as a PE sees it: write ``data`` to row ``addr`` of a space, or read.
 
-    In spaces ACT and DIRECTORY the row has the RAM's number (0 or 1) above it, at bit
-    ``act_addr_bits`` and ``channel_bits``. COUNTER has row ``descriptor * 8 + StallClass``.
+    COUNTER has row ``descriptor * 8 + StallClass``.
     """
     return common.host_layout(host_bits(p), Space)
 
@@ -370,7 +366,7 @@ def command_layout(p: ScnnParams) -> data.StructLayout:
 
 def readable_rows(p: ScnnParams) -> dict[Space, tuple[int, int]]:
     """Rows that a host can read, and of how many RAMs, by space; besides those of CONTROL."""
-    rows = {Space.ACT: (p.act_words, 2), Space.DIRECTORY: (p.num_channels, 2)}
+    rows = {Space.ACT: (p.act_words, 1), Space.DIRECTORY: (p.num_channels, 1)}
     if p.counters:
         rows[Space.COUNTER] = p.num_descriptors * len(StallClass), 1
     return rows

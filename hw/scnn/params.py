@@ -66,10 +66,10 @@ class ScnnParams(ArrayParams):
     code_bits : width of a code; the codebook has ``2**code_bits`` entries.
     weight_bits, act_bits : width of a weight and of an activation, signed.
     acc_bits : width of an accumulator, two's complement that wraps.
-    act_words : vectors of I activations in each of a PE's two activation RAMs.
+    act_words : vectors of I activations in a PE's activation RAM.
     act_fifo_words : vectors of I activations from the position bus that wait in a PE for their
         weights; with 0 the array has no bus.
-    num_channels : channels (times phases) that a PE's directory of each activation RAM holds.
+    num_channels : channels (times phases) that a PE's directory holds.
     weight_words, num_blocks : vectors and headers of the weight SRAM of a stream.
     num_taps : kernel positions, of all phases.
     num_biases : biases of a stream, over all passes.
@@ -93,9 +93,9 @@ class ScnnParams(ArrayParams):
     weight_bits: int = 16
     act_bits: int = 16
     acc_bits: int = 32
-    act_words: int = 1024
+    act_words: int = 2048
     act_fifo_words: int = 0
-    num_channels: int = 1024
+    num_channels: int = 2048
     weight_words: int = 16384
     num_blocks: int = 8192
     num_taps: int = 256
@@ -140,7 +140,7 @@ class ScnnParams(ArrayParams):
     def _other_descriptor_bits(self) -> int:
         """Bits of a descriptor that do not depend on the number of accumulators."""
         fields = self.act_addr_bits + 3 * self.channel_bits + self.bias_addr_bits
-        return 66 + fields + self.codebook_bits
+        return 65 + fields + self.codebook_bits
 
     @property
     def _most_acc_addr_bits(self) -> int:
@@ -236,15 +236,15 @@ class ScnnParams(ArrayParams):
 
 
 # The paper gives 8 x 8 PEs of 4 x 4 multipliers, 10 KB of IARAM and of OARAM a PE (values of 16
-# bits with runs of 4: 1,024 vectors), 50 entries of weight FIFO, 32 banks of 32 accumulators in
-# two sets. Its accumulators have 24 bits; streams, directories and what feeds them are ours.
+# bits with runs of 4: 1,024 vectors each, here in one RAM), 50 entries of weight FIFO, 32 banks of
+# 32 accumulators in two sets. Its accumulators have 24 bits; streams, directories and what feeds
+# them are ours.
 PRESETS = {
     "paper": ScnnParams(
         pes_x=8,
         pes_y=8,
         num_streams=16,
         act_fifo_words=128,
-        num_channels=2048,
         weight_words=32768,
         num_blocks=32768,
     ),
@@ -259,8 +259,8 @@ PRESETS = {
         scatter_depth=2,
         weight_depth=16,
         block_depth=2,
-        act_words=64,
-        num_channels=64,
+        act_words=128,
+        num_channels=128,
         weight_words=256,
         num_blocks=128,
         num_taps=32,

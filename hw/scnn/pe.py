@@ -32,7 +32,7 @@ class ScnnPe(wiring.Component):
 
     Weights and activations meet in the multiplier array; products go through the scatter network
     to the accumulator banks; the post-processing unit makes outputs of finished accumulators,
-    its own and those of neighbours, and compresses them into the destination RAM.
+    its own and those of neighbours, and compresses them into the activation RAM.
 
     Members
     -------
@@ -46,7 +46,7 @@ class ScnnPe(wiring.Component):
     halo_out : Out, the accumulators that were read by the step of the cycle before, a lane each.
     halo_in : In, ``halo_out`` of the neighbours (dx, dy) = (-1, -1), (0, -1), (1, -1), (-1, 0),
         (1, 0), (-1, 1), (0, 1), (1, 1); 0 where there is none.
-    ppu_busy : Out, outputs are on their way to the destination RAM.
+    ppu_busy : Out, outputs are on their way to the activation RAM.
     overflow : Out, one of them found no room and is lost.
     output_lanes, output_data : Out, every output of the walk, in order, in the same cycle in all
         PEs, up to I a cycle.
@@ -103,7 +103,7 @@ class ScnnPe(wiring.Component):
         m = Module()
         flushed = ResetInserter(c.flush)
         fifo, acts, mults, scatter = WeightFifo(p), ActRead(p), MultiplierArray(p), Scatter(p)
-        accs, groups, rams, ppu = Accumulators(p), Groups(p), ActRam(p), Ppu(p)
+        accs, groups, ram, ppu = Accumulators(p), Groups(p), ActRam(p), Ppu(p)
         m.submodules.weight_fifo = flushed(fifo)
         m.submodules.act_read = flushed(acts)
         m.submodules.multiplier_array = flushed(mults)
@@ -111,7 +111,7 @@ class ScnnPe(wiring.Component):
         m.submodules.accumulators = flushed(accs)
         m.submodules.group_turns = flushed(groups)
         m.submodules.ppu = flushed(ppu)
-        m.submodules.act_ram = rams
+        m.submodules.act_ram = ram
 
         connect(m, flipped(self.weights), fifo.i)
         connect(m, fifo.header, acts.i)
@@ -122,8 +122,8 @@ class ScnnPe(wiring.Component):
             acts.src_base.eq(work.src_base),
             acts.keep_zeros.eq(work.keep_zeros),
             acts.next_block.eq(fifo.next_block),
-            acts.directory.eq(rams.directory),
-            acts.word.eq(rams.word),
+            acts.directory.eq(ram.directory),
+            acts.word.eq(ram.word),
             mults.coming.eq(fifo.coming),
             mults.weights.eq(fifo.weights),
             mults.open.eq(groups.open),
@@ -170,36 +170,35 @@ class ScnnPe(wiring.Component):
             self.output_lanes.eq(ppu.output_lanes),
             self.output_data.eq(ppu.output_data),
         ]
-        self._connect_rams(m, acts, rams, ppu)
+        self._connect_ram(m, acts, ram, ppu)
         if p.counters:
-            self._count(m, mults, groups, rams)
+            self._count(m, mults, groups, ram)
         else:
-            m.d.comb += self.host_data.eq(rams.host_answer)
+            m.d.comb += self.host_data.eq(ram.host_answer)
         return m
 
-    def _connect_rams(self, m: Module, acts: ActRead, rams: ActRam, ppu: Ppu) -> None:
-        """Let the activation RAMs be read, written, and served to the host."""
+    def _connect_ram(self, m: Module, acts: ActRead, ram: ActRam, ppu: Ppu) -> None:
+        """Let the activation RAM be read, written, and served to the host."""
         host = self.host
         m.d.comb += [
-            rams.source.eq(self.control.source),
-            rams.directory_en.eq(acts.directory_en),
-            rams.directory_row.eq(acts.directory_row),
-            rams.word_en.eq(acts.word_en),
-            rams.word_row.eq(acts.word_row),
-            rams.act_write.eq(ppu.act_write),
-            rams.act_addr.eq(ppu.act_addr),
-            rams.act_data.eq(ppu.act_data),
-            rams.dir_write.eq(ppu.dir_write),
-            rams.dir_addr.eq(ppu.dir_addr),
-            rams.dir_data.eq(ppu.dir_data),
-            rams.host_act.eq(self.host_en & (host.space == Space.ACT)),
-            rams.host_dir.eq(self.host_en & (host.space == Space.DIRECTORY)),
-            rams.host_write.eq(host.write),
-            rams.host_addr.eq(host.addr),
-            rams.host_data.eq(host.data),
+            ram.directory_en.eq(acts.directory_en),
+            ram.directory_row.eq(acts.directory_row),
+            ram.word_en.eq(acts.word_en),
+            ram.word_row.eq(acts.word_row),
+            ram.act_write.eq(ppu.act_write),
+            ram.act_addr.eq(ppu.act_addr),
+            ram.act_data.eq(ppu.act_data),
+            ram.dir_write.eq(ppu.dir_write),
+            ram.dir_addr.eq(ppu.dir_addr),
+            ram.dir_data.eq(ppu.dir_data),
+            ram.host_act.eq(self.host_en & (host.space == Space.ACT)),
+            ram.host_dir.eq(self.host_en & (host.space == Space.DIRECTORY)),
+            ram.host_write.eq(host.write),
+            ram.host_addr.eq(host.addr),
+            ram.host_data.eq(host.data),
         ]
 
-    def _count(self, m: Module, mults: MultiplierArray, groups: Groups, rams: ActRam) -> None:
+    def _count(self, m: Module, mults: MultiplierArray, groups: Groups, ram: ActRam) -> None:
         """Attribute the cycle to a stall class, and answer the host's reads of counters."""
         p, c = self._p, self.control
         m.submodules.counters = counters = Counters(p, StallClass, p.mults)
@@ -223,5 +222,5 @@ class ScnnPe(wiring.Component):
             counters.useful.eq(Mux(mults.issued, mults.useful, 0)),
             counters.stall_class.eq(stall_class),
         ]
-        answer = counters.serve(m, c, self.host, self.host_en, Space.COUNTER, rams.host_answer)
+        answer = counters.serve(m, c, self.host, self.host_en, Space.COUNTER, ram.host_answer)
         m.d.comb += self.host_data.eq(answer)

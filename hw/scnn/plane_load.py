@@ -26,7 +26,7 @@ class PlaneLoad(wiring.Component):
 
     The order of values is: PEs by number, channels, phases of a channel (row-major), rows and
     columns of the PE's tile; of positions outside the plane there is none. Every PE's words begin
-    at row 0 of activation RAM 0. It is a host of the array, and works while that does not run.
+    at row 0 of its activation RAM. It is a host of the array, and works while that does not run.
 
     Members
     -------

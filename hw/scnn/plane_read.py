@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from zeroskip.hw.common.control import Control, StatusBit
 from zeroskip.hw.common.params import address_bits
 from zeroskip.hw.scnn.formats import (
     Space,
@@ -25,19 +24,17 @@ __all__ = ["PlaneRead"]
 
 class _State(enum.Enum, shape=3):
     IDLE = 0
-    RAM = 1  # which activation RAM holds the result
-    PE = 2
-    ENTRY = 3  # wait for the directory entry of a channel
-    WORD = 4  # wait for a word of activations
-    WALK = 5
-    DROP = 6  # a word that holds nothing of the plane
-    END = 7  # the last value is still to be taken
+    PE = 1
+    ENTRY = 2  # wait for the directory entry of a channel
+    WORD = 3  # wait for a word of activations
+    WALK = 4
+    DROP = 5  # a word that holds nothing of the plane
+    END = 6  # the last value is still to be taken
 
 
-class _Question(enum.Enum, shape=2):
-    STATUS = 0
-    ENTRY = 1
-    WORD = 2
+class _Question(enum.Enum, shape=1):
+    ENTRY = 0
+    WORD = 1
 
 
 class PlaneRead(wiring.Component):
@@ -74,7 +71,6 @@ class PlaneRead(wiring.Component):
             "o": Out(stream.Signature(plane_value_layout(p))),
         })
         self._state = Signal(_State, name="state")
-        self._ram = Signal(name="ram")
         # Directory entries of the PE that have come; the next word.
         self._entries = Signal(p.channel_bits + 1, name="entries")
         self._address = Signal(p.act_addr_bits, name="address")
@@ -101,8 +97,7 @@ class PlaneRead(wiring.Component):
         ]
         self._send(m, pes.pe)
         with m.If((state == _State.IDLE) & self.go):
-            self._ask(m, _Question.STATUS)
-            m.d.sync += state.eq(_State.RAM)
+            m.d.sync += state.eq(_State.PE)
         with m.If(state == _State.PE):
             m.d.sync += self._entries.eq(0)
             with m.If((pes.columns != 0) & (pes.rows != 0) & (plane.channels != 0)):
@@ -165,12 +160,9 @@ class PlaneRead(wiring.Component):
         answer, layout = self.rsp.payload, directory_layout(p)
         where = data.View(layout, answer[: layout.size])
         all_came = self._entries == plane.channels
-        with m.Switch(state), m.Case(_State.RAM, _State.ENTRY, _State.WORD, _State.DROP):
+        with m.Switch(state), m.Case(_State.ENTRY, _State.WORD, _State.DROP):
             m.d.comb += self.rsp.ready.eq(1)
         with m.If(self.rsp.valid & self.rsp.ready), m.Switch(state):
-            with m.Case(_State.RAM):
-                source = (answer & StatusBit.SOURCE).any()
-                m.d.sync += [self._ram.eq(source ^ ~plane.swapped), state.eq(_State.PE)]
             with m.Case(_State.ENTRY):
                 m.d.sync += [
                     self._address.eq(where.start),
@@ -236,13 +228,9 @@ class PlaneRead(wiring.Component):
             fields.data.eq(0),
         ]
         with m.Switch(self._question):
-            with m.Case(_Question.STATUS):
-                m.d.comb += [fields.space.eq(Space.CONTROL), fields.addr.eq(Control.STATUS)]
             with m.Case(_Question.ENTRY):
-                row = Cat(entry, self._ram)
-                m.d.comb += [fields.space.eq(Space.DIRECTORY), fields.addr.eq(row)]
+                m.d.comb += [fields.space.eq(Space.DIRECTORY), fields.addr.eq(entry)]
             with m.Default():
-                row = Cat(self._address, self._ram)
-                m.d.comb += [fields.space.eq(Space.ACT), fields.addr.eq(row)]
+                m.d.comb += [fields.space.eq(Space.ACT), fields.addr.eq(self._address)]
         with m.If(self.cmd.valid & self.cmd.ready):
             m.d.sync += self._asking.eq(0)

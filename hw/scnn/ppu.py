@@ -37,7 +37,7 @@ class Ppu(wiring.Component):
         bias of its output channel.
     own : In, the accumulators that the step has read, a lane each.
     halo_in : In, those of the neighbours, in the order of ``NEIGHBOURS``.
-    act_write, act_addr, act_data, dir_write, dir_addr, dir_data : Out, write to the destination.
+    act_write, act_addr, act_data, dir_write, dir_addr, dir_data : Out, write to the RAM.
     busy : Out, outputs are on their way.
     overflow : Out, see :class:`Compress`.
     output_lanes, output_data : Out, lanes that have an output, and these, 0 outside the plane:
@@ -163,6 +163,7 @@ class Ppu(wiring.Component):
             self.output_lanes.eq(w_there),
             compress.start.eq(self.start),
             compress.append.eq(d.append),
+            compress.word.eq(d.dst_word),
             compress.base.eq(d.dst_base),
             compress.y_stride.eq(d.out_y_stride),
             compress.dense.eq(d.out_dense),

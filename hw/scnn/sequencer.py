@@ -33,8 +33,8 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    run : ``In(RunSignature())``, commands, see :class:`.RunControl`. The source is an activation
-        RAM.
+    run : ``In(RunSignature())``, commands, see :class:`.RunControl`. There is one activation RAM,
+        and so nothing that ``keep`` changes.
     control : Out, to all PEs, see ``control_layout``.
     restart : Out, a run begins: weight streams go back to their first block.
     pass_done : In, its outputs are written, or there are none, and its weights have come.
@@ -82,7 +82,6 @@ class Sequencer(wiring.Component):
         connect(m, flipped(self.run), runs.run)
         m.d.comb += [
             runs.ready.eq(reader.valid),
-            runs.swap.eq(now.swap),
             runs.last.eq(now.last),
             # The last run's last descriptor is still there when the next run begins.
             reader.flush.eq(runs.flush | runs.begin),
@@ -91,7 +90,6 @@ class Sequencer(wiring.Component):
             reader.load_data.eq(self.load_data),
             self.restart.eq(runs.begin),
             c.flush.eq(runs.flush),
-            c.source.eq(self.run.source),
             c.descriptor.eq(now),
             c.number.eq(runs.number),
             c.wipe.eq(runs.clear_sums | wiping),

@@ -41,13 +41,13 @@ async def run_chip(dut: Any) -> None:
     final = len(job["runs"]) - 1
     latencies: list[int] = []
 
-    async def go(keep: bool) -> None:
+    async def go() -> None:
         """Run SCNN; behind its last run the handoff and EIE."""
-        what = Go.SCNN | (Go.KEEP if keep else 0)
+        what = Go.SCNN
         if runs.at == final:
             what |= Go.HANDOFF | Go.EIE
         begin = get_sim_time("ns")
-        await host.go(Go(what))
+        await host.go(what)
         latencies.append(round((get_sim_time("ns") - begin) / PERIOD_NS))
 
     runs = ScnnRuns(host.scnn, scnn, recorded, job["runs"], folder, 0, go)

@@ -5,7 +5,7 @@ accumulators say which output that is for. From the two follows the place in the
 row less output row. So nothing of the compiler's own geometry is used here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -122,8 +122,6 @@ class _Reader:
         streams = [self._stream(number) for number in range(self._params.num_streams)]
         for descriptor, layer, output in zip(program, run.passes, run.outputs, strict=True):
             self._pass(descriptor, layer, output, streams)
-            if descriptor.swap:
-                self._directories.swap()
 
     def _stream(self, number: int) -> StreamReader:
         name = f"stream_{number}"
@@ -154,12 +152,13 @@ class _Reader:
             )
         if not descriptor.drain and descriptor.groups != 1:
             raise ValueError(f"a pass without drain must have one group, not {descriptor.groups}")
-        entries = self._directories.source(descriptor)
+        if descriptor.drain:
+            self._directories.begin(descriptor)
         for stream in range(blocks):
             products = self._open.setdefault(stream, [])
             for group in range(descriptor.groups):
                 for block in streams[stream].group(descriptor.log_kc):
-                    made = self._products(descriptor, conv, landing, entries[stream], block)
+                    made = self._products(descriptor, conv, landing, stream, block)
                     products.append(replace(made, outputs=made.outputs + group * descriptor.kc))
         for stream in streams[blocks:]:
             for _ in range(descriptor.groups):
@@ -177,15 +176,15 @@ class _Reader:
         descriptor: Descriptor,
         conv: QuantConv,
         landing: Landing,
-        entries: Mapping[int, Entry],
+        stream: int,
         block: Block,
     ) -> _Products:
         """Find out what the weights of a block are for."""
-        entry = entries.get(descriptor.src_base + block.channel)
+        entry = self._directories.read(descriptor, stream, block.channel)
         if entry is None:
             raise ValueError(
-                f"weights of layer {conv.name!r} work on directory entry "
-                f"{descriptor.src_base + block.channel}, which has nothing"
+                f"weights of layer {conv.name!r} work on channel {block.channel} from directory "
+                f"entry {descriptor.src_base} on, which has nothing"
             )
         tile = descriptor.ho * conv.stride[0], descriptor.wo * conv.stride[1]
         if (entry.steps, entry.tile, entry.y_stride) != (conv.stride, tile, descriptor.y_stride):
@@ -235,7 +234,7 @@ class _Reader:
             if part.start < part.stop:
                 self.parts[layer].append(self._part(descriptor, conv, output, stream, part))
         self._open = {}
-        self._directories.write(descriptor, output, made)
+        self._directories.write(descriptor, output)
 
     def _part(
         self,

@@ -1,7 +1,7 @@
-"""Follow the contents of the directories of the activation RAMs from pass to pass."""
+"""Follow the contents of activation RAMs and their directories from pass to pass."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class Entry:
     tile : rows and columns of a tile.
     y_stride : of positions.
     dense : zeros are stored, too.
+    rows : of the activation RAM, in which it is.
     """
 
     tensor: str
@@ -37,10 +38,31 @@ class Entry:
     tile: tuple[int, int]
     y_stride: int
     dense: bool
+    rows: "Rows"
+
+
+@dataclass(eq=False)
+class Rows:
+    """Rows of an activation RAM that are written one behind the other, however dense.
+
+    Parameters
+    ----------
+    start, stop : first row, and the one behind the last.
+    """
+
+    start: int
+    stop: int
+
+    def meet(self, start: int, stop: int) -> bool:
+        """Whether any of some rows are among these."""
+        return self.start < stop and start < self.stop
 
 
 class Directories:
-    """Directories of both activation RAMs, of every block of PEs.
+    """Directories of the activation RAMs, of every block of PEs.
+
+    What may have been written over, because rows or entries of a pass or a load meet its own, is
+    not there any more: from the begin of the pass, which writes while it reads.
 
     Parameters
     ----------
@@ -49,49 +71,56 @@ class Directories:
 
     def __init__(self, params: ScnnParams) -> None:
         self._params = params
-        self._rams: list[list[dict[int, Entry]]] = [[], []]
-        # PEs of a block, down and across, that a RAM was written by.
-        self._shapes = [(0, 0), (0, 0)]
-        self._source = 0
+        # By PEs of a block, down and across, that have written: what each block has, by number.
+        self._blocks: dict[tuple[int, int], list[dict[int, Entry]]] = {}
+        self._rows = Rows(0, 0)
 
     def blocks(self, descriptor: Descriptor) -> int:
         """Return how many blocks of PEs a pass has, whole or not."""
         return self._count(self._shape(descriptor.block_x, descriptor.block_y))
 
-    def source(self, descriptor: Descriptor) -> Sequence[Mapping[int, Entry]]:
-        """Return what a pass can read, of each block by directory number.
+    def read(self, descriptor: Descriptor, stream: int, channel: int) -> Entry | None:
+        """Return what the PEs of a block see as a channel of a header; None if there is nothing.
+
+        Parameters
+        ----------
+        descriptor : of the pass.
+        stream : number of the block.
+        channel : that of the header.
 
         Raises
         ------
         ValueError
-            If it was written for other blocks.
+            If nothing was written for such blocks, or tiles do not make those of the pass.
         """
-        shape = self._shape(descriptor.block_x, descriptor.block_y)
-        if self._shapes[self._source] != shape:
-            raise ValueError(
-                f"a pass must have blocks of {self._shapes[self._source]} PEs as its input, "
-                f"not {shape}"
-            )
-        return self._rams[self._source]
-
-    def swap(self) -> None:
-        """Change the roles of the RAMs."""
-        self._source = 1 - self._source
+        owner, entry, shape = stream, channel, (descriptor.block_x, descriptor.block_y)
+        if descriptor.bus:
+            owner, entry = divmod(channel, max(descriptor.src_entries, 1))
+            shape = descriptor.src_block_x, descriptor.src_block_y
+        pes = self._shape(*shape)
+        if pes not in self._blocks:
+            raise ValueError(f"a pass reads from blocks of {pes} PEs, but none has written")
+        blocks = self._blocks[pes]
+        found = blocks[owner].get(descriptor.src_base + entry) if owner < len(blocks) else None
+        return _joined(found, descriptor) if found and descriptor.bus else found
 
     def load(self, loads: Sequence[ActLoad]) -> None:
-        """Take in what the host loads before a run, the same for all blocks; nothing if nothing."""
+        """Take in what the host loads before a run, the same for all blocks, from row 0 on."""
         if not loads:
             return
-        entries: dict[int, Entry] = {}
         shapes = {self._shape(load.layout.block_x, load.layout.block_y) for load in loads}
         if len(shapes) > 1:
             raise ValueError("loads of a run must be for blocks of the same size")
+        self._rows = Rows(0, 0)
+        shape = shapes.pop()
         for load in loads:
-            layout, number = load.layout, load.base
+            layout = load.layout
+            phases = list(np.ndindex(layout.sy, layout.sx))
+            entries: dict[int, Entry] = {}
             for part in load.channels:
                 for channel in range(part.start, part.stop):
-                    for phase in np.ndindex(layout.sy, layout.sx):
-                        entries[number] = Entry(
+                    for phase in phases:
+                        entries[load.base + len(entries)] = Entry(
                             tensor=part.tensor,
                             channel=channel,
                             phase=phase,
@@ -101,24 +130,26 @@ class Directories:
                             tile=(layout.tile_h, layout.tile_w),
                             y_stride=layout.y_stride,
                             dense=layout.dense,
+                            rows=self._rows,
                         )
-                        number += 1
-        self._source = 0
-        self._shapes[0] = shapes.pop()
-        self._rams[0] = [entries] * self._count(self._shapes[0])
+            places = layout.tile_h * layout.tile_w // len(phases)
+            self._clear(range(load.base, load.base + len(entries)), places)
+            for block in self._of_shape(shape):
+                block.update(entries)
 
-    def write(self, descriptor: Descriptor, output: PassOutput, made: int) -> None:
-        """Take in what a pass writes; ``made`` channels a block, of which ``output`` has some."""
-        target, shape = 1 - self._source, self._shape(descriptor.block_x, descriptor.block_y)
+    def begin(self, descriptor: Descriptor) -> None:
+        """Forget what a pass will write over."""
         if not descriptor.append:
-            self._shapes[target] = shape
-            self._rams[target] = [{} for _ in range(self._count(shape))]
-        elif self._shapes[target] != shape:
-            raise ValueError(f"a pass cannot append to blocks of {self._shapes[target]} PEs")
+            self._rows = Rows(descriptor.dst_word, descriptor.dst_word)
+        rows, columns = max(descriptor.out_sy, 1), max(descriptor.out_sx, 1)
+        places = -(-descriptor.ho // rows) * -(-descriptor.wo // columns)
+        self._clear(_written(descriptor), places)
+
+    def write(self, descriptor: Descriptor, output: PassOutput) -> None:
+        """Take in what a pass has written: of each block, the channels that ``output`` says."""
         phases = list(np.ndindex(descriptor.out_sy, descriptor.out_sx))
-        for entries, part in zip(self._rams[target], output.blocks, strict=True):
-            for number in range(made * len(phases)):
-                entries.pop(descriptor.dst_base + number, None)
+        shape = self._shape(descriptor.block_x, descriptor.block_y)
+        for entries, part in zip(self._of_shape(shape), output.blocks, strict=True):
             for channel in range(part.start, part.stop):
                 base = descriptor.dst_base + (channel - part.start) * len(phases)
                 for place, phase in enumerate(phases):
@@ -132,7 +163,28 @@ class Directories:
                         tile=(descriptor.ho, descriptor.wo),
                         y_stride=descriptor.out_y_stride,
                         dense=bool(descriptor.out_dense),
+                        rows=self._rows,
                     )
+
+    def _clear(self, numbers: range, places: int) -> None:
+        """Forget entries that are written anew, or lie in rows that they may take.
+
+        Parameters
+        ----------
+        numbers : of the entries.
+        places : activations of each, if none is 0.
+        """
+        start, stop = self._rows.start, self._rows.stop
+        self._rows.stop = stop + len(numbers) * -(-places // self._params.mult_i)
+        for blocks in self._blocks.values():
+            for block in blocks:
+                for number, entry in list(block.items()):
+                    over = entry.rows is not self._rows and entry.rows.meet(start, self._rows.stop)
+                    if over or number in numbers:
+                        del block[number]
+
+    def _of_shape(self, shape: tuple[int, int]) -> list[dict[int, Entry]]:
+        return self._blocks.setdefault(shape, [{} for _ in range(self._count(shape))])
 
     def _shape(self, block_x: int, block_y: int) -> tuple[int, int]:
         """Return PEs of a block, down and across, at most the grid's."""
@@ -141,3 +193,32 @@ class Directories:
     def _count(self, shape: tuple[int, int]) -> int:
         """Return how many blocks of a shape the grid has, whole or not."""
         return -(-self._params.pes_y // shape[0]) * -(-self._params.pes_x // shape[1])
+
+
+def _joined(entry: Entry, descriptor: Descriptor) -> Entry:
+    """Join the tiles of two owners, down or across, where the pass has tiles that large."""
+    tile = list(entry.tile)
+    # Positions from a row, and from a column, of a phase to the next.
+    for axis, name, position in ((0, "y", entry.y_stride), (1, "x", 1)):
+        if getattr(descriptor, f"src_block_{name}") == getattr(descriptor, f"block_{name}"):
+            continue
+        if tile[axis] % entry.steps[axis]:
+            raise ValueError(
+                f"tiles of {entry.tensor!r} must be multiples of {entry.steps} phases to be "
+                f"joined, not {entry.tile}"
+            )
+        step, right = getattr(descriptor, f"src_step_{name}"), tile[axis] // entry.steps[axis]
+        if step != right * position:
+            raise ValueError(
+                f"src_step_{name} of a pass that reads {entry.tensor!r} must be "
+                f"{right * position}, not {step}"
+            )
+        tile[axis] *= 2
+    return replace(entry, tile=(tile[0], tile[1]))
+
+
+def _written(descriptor: Descriptor) -> range:
+    """Return the numbers of the entries that a pass writes."""
+    channels = (descriptor.groups - 1) * descriptor.kc + descriptor.kc_last
+    count = channels * descriptor.out_sy * descriptor.out_sx
+    return range(descriptor.dst_base, descriptor.dst_base + count)

@@ -25,8 +25,8 @@ class Stored:
 
     Parameters
     ----------
-    words : per block and PE, (rows, limbs) uint64, the activation RAM from row 0 on; rows that
-        no entry is in are 0.
+    words : per block and PE, (rows, limbs) uint64, the activation RAM from row 0 on; rows before
+        those of the store are 0.
     directories : per block, (PEs, entries) uint64.
     """
 
@@ -45,7 +45,7 @@ class ScnnHost(HostPort):
     async def load_tensors(
         self, loads: tuple[ActLoad, ...], tensors: Mapping[str, NDArray[np.int64]]
     ) -> None:
-        """Compress what a run reads into activation RAM 0 of all PEs."""
+        """Compress what a run reads into the activation RAMs of all PEs."""
         p = self._params
         for load, tiles in encode_loads(p, loads, tensors):
             directory = tiles.directory(p)
@@ -61,8 +61,8 @@ class ScnnHost(HostPort):
             for part in commands:
                 await self.write_all(np.pad(part, ((0, 0), (0, widest - part.shape[1]))))
 
-    async def read_store(self, store: ActStore, ram: int) -> Stored:
-        """Read directories and words of outputs from activation RAM ``ram``."""
+    async def read_store(self, store: ActStore) -> Stored:
+        """Read directories and words of outputs."""
         p, layout, stored = self._params, store.layout, Stored()
         pes = 1 << layout.block_x + layout.block_y
         phases = layout.sy * layout.sx
@@ -75,9 +75,8 @@ class ScnnHost(HostPort):
                 continue
             directory = stored.directories[block][place]
             for entry in range(len(directory)):
-                row = (ram << p.channel_bits) + store.base + entry
-                directory[entry] = await self.read(Space.DIRECTORY, row, pe)
-            stored.words[block][place] = await self._read_words(directory, ram, pe)
+                directory[entry] = await self.read(Space.DIRECTORY, store.base + entry, pe)
+            stored.words[block][place] = await self._read_words(directory, pe)
         return stored
 
     async def overflow(self) -> bool:
@@ -94,9 +93,7 @@ class ScnnHost(HostPort):
                 counters[number, pe, stall] = await self.read(Space.COUNTER, row, pe)
         return counters
 
-    async def _read_words(
-        self, directory: NDArray[np.uint64], ram: int, pe: int
-    ) -> NDArray[np.uint64]:
+    async def _read_words(self, directory: NDArray[np.uint64], pe: int) -> NDArray[np.uint64]:
         """Read what a PE's directory entries point at."""
         p = self._params
         starts = (directory & np.uint64((1 << p.act_addr_bits) - 1)).astype(np.int64)
@@ -105,7 +102,7 @@ class ScnnHost(HostPort):
         used = counts > 0
         words = np.zeros((ends[used].max(initial=0), self._limbs()), np.uint64)
         for row in range(starts[used].min(initial=len(words)), len(words)):
-            word = await self.read(Space.ACT, (ram << p.act_addr_bits) + row, pe)
+            word = await self.read(Space.ACT, row, pe)
             for limb in range(words.shape[1]):
                 words[row, limb] = word >> _LIMB_BITS * limb & (1 << _LIMB_BITS) - 1
         return words

@@ -42,7 +42,7 @@ def encode_loads(
 def loaded_rams(
     params: ScnnParams, loads: Sequence[ActLoad], tensors: Mapping[str, NDArray[np.int64]]
 ) -> dict[tuple[int, str], SramData]:
-    """Return what the source RAM of each PE and its directory hold once all is loaded.
+    """Return what the activation RAM of each PE and its directory hold once all is loaded.
 
     Returns
     -------

@@ -43,5 +43,5 @@ def scnn_sram_instances(params: ScnnParams, name: str) -> list[str]:
 
 
 def scnn_act_instance(pe: int, name: str) -> str:
-    """Return the path in the design of a PE's source RAM (``act``) or its ``directory``."""
-    return f"{ARRAY_MODULE}.pe_{pe}.act_ram.{name}_0"
+    """Return the path in the design of a PE's activation RAM (``act``) or its ``directory``."""
+    return f"{ARRAY_MODULE}.pe_{pe}.act_ram.{name}_rows"

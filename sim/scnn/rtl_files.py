@@ -130,7 +130,6 @@ def describe_scnn(
         "runs": [
             {
                 "passes": len(run.program),
-                "swapped": run.program[-1].swap,
                 "loads": [asdict(load) for load in run.loads],
                 "stores": [asdict(store) for store in run.stores],
                 "max_cycles": int(most),

@@ -58,8 +58,7 @@ async def run(dut: Any) -> None:
 class ScnnRuns:
     """The runs of a job, one after the other for each sample; ``at`` is the one at work.
 
-    ``go`` runs the program, given whether to keep the source RAM; unless given, the host's
-    command does.
+    ``go`` runs the program; unless given, the host's command does.
     """
 
     def __init__(
@@ -70,9 +69,9 @@ class ScnnRuns:
         runs: list[dict[str, Any]],
         folder: Path,
         number: int,
-        go: Callable[[bool], Coroutine[Any, Any, None]] | None = None,
+        go: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        self._go = go or (lambda keep: host.run(keep=keep))
+        self._go = go or host.run
         self._host, self._params, self._recorded = host, params, recorded
         self._runs = runs
         self.at = 0
@@ -116,17 +115,16 @@ class ScnnRuns:
                 reload_cycles += spent if index else 0
             self._recorded.clear()
             begin = time.perf_counter_ns()
-            await with_timeout(self._go(not loads), run["max_cycles"] * PERIOD_NS, "ns")
+            await with_timeout(self._go(), run["max_cycles"] * PERIOD_NS, "ns")
             nanoseconds.append(time.perf_counter_ns() - begin)
             results |= {f"{index}/{key}": value for key, value in self._observed().items()}
             cycles.append(await host.read(Space.CONTROL, Control.CYCLES))
             results[f"{index}/counters"] = await host.read_counters(run["passes"])
             if await host.overflow():
                 problems.append(f"run {index}: outputs found no room in an activation RAM")
-            ram = await host.source() ^ (not run["swapped"])
             for number, fields in enumerate(run["stores"]):
                 store = parse_store(fields)
-                stored, spent = await self._timed(host.read_store(store, ram))
+                stored, spent = await self._timed(host.read_store(store))
                 reload_cycles += spent if index < len(self._runs) - 1 else 0
                 try:
                     put_stored(self._params, store, stored, tensors)

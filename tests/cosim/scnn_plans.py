@@ -80,10 +80,13 @@ def draw_plan(rng: np.random.Generator, conv: QuantConv, p: ScnnParams) -> Layer
     mapping = replace(mapping, kc=int(rng.choice(fitting)))
     streams = len(mapping.streams(p))
     words = -(-ho * wo // p.mult_i)
-    slots = min(p.act_words // words, p.num_channels, p.num_biases)
-    phases = stride[0] * stride[1]
-    channels = min(p.act_words // (phases * words), p.num_channels // phases)
-    if min(slots, channels) < 1:
+    there = min(p.act_words // words, p.num_channels)
+    if there < 2:
+        return None
+    outputs = there // 2 if rng.random() < 0.5 else int(rng.integers(1, there))
+    slots = min(outputs, p.num_biases)
+    channels = (there - outputs) // (stride[0] * stride[1])
+    if not channels:
         return None
     k_step = min(depth, slots * streams)
     if rng.random() < 0.3:

@@ -43,7 +43,7 @@ _ARRAYS = {
         weight_bits=8,
         act_bits=8,
         acc_bits=20,
-        act_words=128,
+        act_words=256,
         num_descriptors=2,
     ),
 }

@@ -21,7 +21,7 @@ def test_recover(tmp_path: Path) -> None:
     p = SCNN
     rng = np.random.default_rng(1)
     graph, runs = None, ()
-    # Several passes in one run: then the RAMs swap roles in its midst.
+    # Several passes in one run: then outputs are inputs in its midst.
     while graph is None or len(runs) != 1 or len(runs[0].program) < 3:
         graph = draw_graph(rng, p, 3, size=6)
         runs = build(graph, p)

@@ -48,12 +48,12 @@ def test_compile_says_what_runs_where(cli: Cli, cnn: Any, tmp_path: Path) -> Non
 
 
 def test_what_is_set_reaches_the_array(cli: Cli, cnn: Any, tmp_path: Path) -> None:
-    given = ["--set", "scnn.banks=16", "--set", "act_words=65", "--set", "scnn.counters=no"]
+    given = ["--set", "scnn.banks=16", "--set", "act_words=129", "--set", "scnn.counters=no"]
     result = cli(*cnn.compile_alone(tmp_path / "image", *given))
     assert result.code == 0, result.err
     image = load(tmp_path / "image")
     expected = dataclasses.replace(
-        PRESETS["tiny"], num_streams=4, banks=16, act_words=65, counters=False
+        PRESETS["tiny"], num_streams=4, banks=16, act_words=129, counters=False
     )
     assert image.part("scnn").params == expected
 

@@ -13,7 +13,7 @@ from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.ir.graph import INPUT, QuantConv
 from zeroskip.compiler.scnn.layer import LayerPlan, layer_runs
 from zeroskip.compiler.scnn.plan import plan_layer
-from zeroskip.compiler.scnn.run import ScnnRun
+from zeroskip.compiler.scnn.run import ActLoad, ScnnRun
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer
@@ -144,16 +144,26 @@ def compile_layer(layer: ConvLayer, params: ScnnParams) -> CompiledLayer:
 
 def _fit(acts: NDArray[np.int64], runs: Sequence[ScnnRun], params: ScnnParams) -> bool:
     """Tell whether the activations that each run loads fit the RAMs and directories."""
-    for load in dict.fromkeys(load for run in runs for load in run.loads):
+    # Behind the inputs of a run there may be outputs.
+    room: dict[ActLoad, tuple[int, int]] = {}
+    load: ActLoad | None = None
+    for run in runs:
+        (load,) = run.loads or (load,)
+        assert load is not None
+        most = room.get(load, (params.num_channels, params.act_words))
+        (step,) = run.program
+        if step.drain:
+            most = min(most[0], step.dst_base), min(most[1], step.dst_word)
+        room[load] = most
+    for load, (entries, words) in room.items():
         layout, (channels,) = load.layout, load.channels
-        entries = (channels.stop - channels.start) * layout.sy * layout.sx
-        if load.base + entries > params.num_channels:
+        if (channels.stop - channels.start) * layout.sy * layout.sx > entries - load.base:
             return False
         rows = slice(layout.y0, layout.y0 + layout.height)
         columns = slice(layout.x0, layout.x0 + layout.width)
         ram = ActStorage(params)
         ram.put(layout, load.base, [acts[channels.start : channels.stop, rows, columns]])
-        if (-(-ram.count // params.mult_i)).sum(axis=1).max() > params.act_words:
+        if (-(-ram.count // params.mult_i)).sum(axis=1).max() > words:
             return False
     return True
 

@@ -58,15 +58,15 @@ def scnn_storage(params: ScnnParams) -> tuple[MemoryBits, ...]:
     queued, addend = width(acts_layout(p)), width(addend_layout(p))
     tables = p.num_streams * p.mult_f
     of_pe = (
-        ("activations, in and out", 2 * 10 * _KIBIBYTE, 2 * p.act_words * act,
-         f"2 x {p.act_words} words of {p.mult_i} x ({p.act_bits} + {p.run_bits})"),
+        ("activations", 2 * 10 * _KIBIBYTE, p.act_words * act,
+         f"{p.act_words} words of {p.mult_i} x ({p.act_bits} + {p.run_bits})"),
         ("weight FIFO", 50 * 4 * 20, p.weight_depth * weights,
          (f"{p.weight_depth} vectors of {p.mult_f} x ({p.weight_bits} + {p.acc_addr_bits}): "
           "decoded, with offsets")),
         ("accumulators", 2 * 32 * 32 * 24, 2 * p.accs * p.acc_bits,
          f"2 x {p.banks} x {p.bank_entries} of {p.acc_bits}"),
-        ("directories, in and out", None, 2 * p.num_channels * entry,
-         f"2 x {p.num_channels} channels of {entry}"),
+        ("directory", None, p.num_channels * entry,
+         f"{p.num_channels} channels of {entry}"),
         ("queues before banks", None, p.banks * p.scatter_depth * addend,
          f"{p.banks} x {p.scatter_depth} products of {addend}"),
         ("activations read ahead", None, ACT_QUEUE_DEPTH * queued,

@@ -16,7 +16,7 @@ _NOTHING, _ZERO = np.int32(-1), np.int32(-2)
 
 
 class ActStorage:
-    """An activation RAM of all PEs, with its directory.
+    """The activation RAMs of all PEs, with their directories.
 
     Attributes
     ----------

@@ -63,9 +63,8 @@ class ScnnCycles:
         for run in runs:
             contents |= {name: sram.words for name, sram in run.srams.items()}
             self._streams.append(stream_work(params, run.program, contents))
-        self._read = _read_later(runs)
-        self._rams = ActStorage(params), ActStorage(params)
-        self._source = 0
+        self._read = _read_later(params, runs, self._streams)
+        self._acts = ActStorage(params)
 
     def count(
         self,
@@ -84,12 +83,11 @@ class ScnnCycles:
         """
         p, run = self._p, self._runs[number]
         if run.loads:
-            self._source = 0
-            self._rams[0].clear()
+            self._acts.clear()
         for load in run.loads:
             region = _region(tensors, load.channels, load.layout)
             blocks = [region] * _blocks(p, load.layout.block_x, load.layout.block_y)
-            self._rams[0].put(load.layout, load.base, blocks)
+            self._acts.put(load.layout, load.base, blocks)
         counters = np.zeros((len(run.program), p.num_pes, len(StallClass)), np.int64)
         references: list[References] = []
         cycles = 0
@@ -97,8 +95,7 @@ class ScnnCycles:
             setup = _TAKE_OVER + (p.bank_entries if descriptor.wipe else 0) + _BEGIN
             setup += 0 if index else _START
             counters[index, :, StallClass.SETUP] = setup * p.mults
-            source, destination = self._rams[self._source], self._rams[1 - self._source]
-            work = self._work(descriptor, self._streams[number][index], source)
+            work = self._work(descriptor, self._streams[number][index])
             spent, log = self._pass(descriptor, work, counters[index], traced=trace is not None)
             if trace is not None:
                 begin = cycles + setup
@@ -109,15 +106,11 @@ class ScnnCycles:
             cycles += setup + spent
             references.append(pass_references(p, descriptor, work, counters[index]))
             if output is not None and self._read[number][index]:
-                _store(p, destination, descriptor, output, tensors)
-            if descriptor.swap:
-                self._source = 1 - self._source
+                _store(p, self._acts, descriptor, output, tensors)
         return RunCount(cycles, counters, tuple(references))
 
-    def _work(
-        self, descriptor: ScnnDescriptor, streams: StreamWork, source: ActStorage
-    ) -> PassWork:
-        banks = source.banks(keep_zeros=descriptor.keep_zeros)
+    def _work(self, descriptor: ScnnDescriptor, streams: StreamWork) -> PassWork:
+        banks = self._acts.banks(keep_zeros=descriptor.keep_zeros)
         return PassWork(
             begin=streams.begin,
             channel=streams.channel + descriptor.src_base,
@@ -126,8 +119,8 @@ class ScnnCycles:
             first=streams.first,
             weight_banks=streams.banks,
             weight_used=streams.used,
-            act_start=source.start,
-            act_count=source.count,
+            act_start=self._acts.start,
+            act_count=self._acts.count,
             act_banks=banks,
             act_used=(banks >= 0).sum(axis=1),
             act_apart=_apart(banks),
@@ -161,18 +154,24 @@ class ScnnCycles:
         return spent, log
 
 
-def _read_later(runs: Sequence[ScnnRun]) -> list[list[bool]]:
-    """Tell, of each pass of each run, whether a later pass may read what it writes."""
+def _read_later(
+    params: ScnnParams, runs: Sequence[ScnnRun], streams: Sequence[Sequence[StreamWork]]
+) -> list[list[bool]]:
+    """Tell, of each pass of each run, whether a later pass reads what it writes."""
     found: list[list[bool]] = []
-    swapped = False
-    for number in reversed(range(len(runs))):
+    read: set[int] = set()  # directory entries, by what is behind
+    for run, works in zip(reversed(runs), reversed(streams), strict=True):
         later = []
-        for descriptor in reversed(runs[number].program):
-            swapped |= descriptor.swap
-            later.append(swapped)
+        for step, work in zip(reversed(run.program), reversed(works), strict=True):
+            channels = ((step.groups - 1) * step.kc + step.kc_last) * step.drain
+            stop = step.dst_base + channels * step.out_sy * step.out_sx
+            written = set(range(step.dst_base, min(stop, params.num_channels)))
+            later.append(not read.isdisjoint(written))
+            read -= written
+            read.update(step.src_base + np.unique(work.channel[work.count > 0]))
         found.append(later[::-1])
-        if runs[number].loads:
-            swapped = False
+        if run.loads:
+            read = set()
     return found[::-1]
 
 
@@ -210,10 +209,8 @@ def _store(
     output: PassOutput,
     tensors: Mapping[str, NDArray[np.int64]],
 ) -> None:
-    """Put what a pass writes into the destination RAM."""
+    """Put what a pass writes into the activation RAMs."""
     d = descriptor
-    if not d.append:
-        ram.clear()
     layout = TileLayout(
         block_x=d.block_x,
         block_y=d.block_y,

@@ -27,7 +27,7 @@ SCNN_COLUMNS: Columns = {
     "act_density": (pl.Float64, "share of activations that are not 0"),
     "weight_density": (pl.Float64, "share of weights that are not 0"),
     "num_streams": (pl.Int64, "of weights; of the array, as are the next ones"),
-    "act_words": (pl.Int64, "vectors in each of a PE's activation RAMs"),
+    "act_words": (pl.Int64, "vectors in a PE's activation RAM"),
     "banks": (pl.Int64, "of accumulators"),
     "scatter_depth": (pl.Int64, "products before a bank"),
     "weight_depth": (pl.Int64, "vectors in a weight FIFO"),

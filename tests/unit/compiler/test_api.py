@@ -150,6 +150,6 @@ def test_convolutions_go_to_scnn(tmp_path: Path) -> None:
     assert loaded.report == json.loads(json.dumps(image.report))
     small = replace(PRESETS["tile"], num_channels=2)
     with pytest.raises(
-        CompileError, match=r"4 directory entries of 2: compile for an array with num_channels = 4$"
+        CompileError, match=r"5 directory entries of 2: compile for an array with num_channels = 5$"
     ):
         compile(network, x[:1], x, [PARAMS, small], share=True)

@@ -262,10 +262,10 @@ class TestRefusals:
         (load,) = runs[0].loads
         self.refuse(
             (dataclasses.replace(runs[0], loads=(dataclasses.replace(load, base=1),)),),
-            "work on directory entry 0, which has nothing",
+            "work on channel 0 from directory entry 0 on, which has nothing",
             layer,
         )
-        tile = dataclasses.replace(load.layout, tile_w=99)
+        tile = dataclasses.replace(load.layout, tile_w=1)
         self.refuse(
             (dataclasses.replace(runs[0], loads=(dataclasses.replace(load, layout=tile),)),),
             "must read (1, 1) phases of tiles of",

@@ -153,7 +153,7 @@ def test_acts_are_stored_as_the_compiler_stores_them(seed: int, dense: bool) -> 
     channels = int(rng.integers(1, 4))
     values = rng.integers(-9, 10, (channels, layout.height, layout.width))
     values[rng.random(values.shape) < rng.random()] = 0
-    p = replace(TINY, act_words=512, run_bits=3)
+    p = replace(TINY, act_words=1024, run_bits=3)
     base = int(rng.integers(0, 4))
 
     ram = ActStorage(p)

@@ -61,10 +61,8 @@ class Pe:
     """Memories of a PE, at first full of what nobody wrote."""
 
     def __init__(self, p: ScnnParams, rng: np.random.Generator) -> None:
-        self.ram = [[int(one) for one in rng.integers(0, 1 << 20, p.act_words)] for _ in "01"]
-        self.directory = [
-            [int(one) for one in rng.integers(0, 1 << 10, p.num_channels)] for _ in "01"
-        ]
+        self.ram = [int(one) for one in rng.integers(0, 1 << 20, p.act_words)]
+        self.directory = [int(one) for one in rng.integers(0, 1 << 10, p.num_channels)]
         self.sums = [[int(one) for one in rng.integers(-99, 99, p.accs)] for _ in "01"]
         self.pointer = 0
 
@@ -77,7 +75,6 @@ class Machine:
         self.p = p
         self.pes = [Pe(p, rng) for _ in range(p.num_pes)]
         self.srams: dict[str, list[int]] = {}
-        self.source = 0
         self.set = 0
 
     def run(self, run: ScnnRun, tensors: Tensors) -> None:
@@ -87,11 +84,9 @@ class Machine:
             assert sram.width == width
             assert len(sram.words) <= depth
             self.srams[name] = _words(sram.words)
-        if run.loads:
-            self.source = 0
-            ends: dict[int, int] = {}
-            for load in run.loads:
-                self._load(load, tensors, ends)
+        ends: dict[int, int] = {}
+        for load in run.loads:
+            self._load(load, tensors, ends)
         self.heads = [[0, 0] for _ in range(self.p.num_streams)]
         for number, descriptor in enumerate(run.program):
             d = self._descriptor(number)
@@ -99,22 +94,19 @@ class Machine:
             assert d["last"] == (number == len(run.program) - 1)
             assert (run.outputs[number] is None) == (not d["drain"])
             self._pass(d)
-        swapped = run.program[-1].swap
-        result = self.source if swapped else 1 - self.source
         for store in run.stores:
-            self._store(store, result, tensors)
+            self._store(store, tensors)
 
     def hand_off(self, run: ScnnRun, fields: dict[str, int]) -> list[int]:
         """List the outputs that a run left, as the handoff finds them."""
         p, h, found = self.p, fields, []
-        result = self.source if run.program[-1].swap else 1 - self.source
         where, entry = _fields(directory_layout, p), _fields(act_entry_layout, p)
         bits = p.act_bits + p.run_bits
         for pe, place in zip(self.pes, self._places(h["block_x"], h["block_y"]), strict=True):
             for channel in range(h["base"], h["base"] + h["channels"]):
-                word, held, position = pe.directory[result][channel], {}, -1
+                word, held, position = pe.directory[channel], {}, -1
                 for index in range(_field(word, where, "count")):
-                    row = pe.ram[result][_field(word, where, "start") + index // p.mult_i]
+                    row = pe.ram[_field(word, where, "start") + index // p.mult_i]
                     one = row >> index % p.mult_i * bits
                     position += 1 + _field(one, entry, "run")
                     held[position] = _signed(_field(one, entry, "value"), p.act_bits)
@@ -154,14 +146,14 @@ class Machine:
         ):
             inner = y * width + x
             words = _words(tiles.words[inner])
-            pe.ram[0][starts[inner] : starts[inner] + len(words)] = words
+            pe.ram[starts[inner] : starts[inner] + len(words)] = words
             entries = [int(one) for one in packed[inner]]
-            pe.directory[0][load.base : load.base + len(entries)] = entries
-            assert len(pe.ram[0]) == p.act_words
-            assert len(pe.directory[0]) == p.num_channels
+            pe.directory[load.base : load.base + len(entries)] = entries
+            assert len(pe.ram) == p.act_words
+            assert len(pe.directory) == p.num_channels
         ends.update(enumerate(tiles.ends.tolist()))
 
-    def _store(self, store: ActStore, result: int, tensors: Tensors) -> None:
+    def _store(self, store: ActStore, tensors: Tensors) -> None:
         p, layout = self.p, store.layout
         width = p.mult_i * (p.act_bits + p.run_bits)
         for block, channels in enumerate(store.blocks):
@@ -175,8 +167,8 @@ class Machine:
             ):
                 if stream == block:
                     inner = (y << layout.block_x) + x
-                    words[inner] = _limbs(pe.ram[result][: pe.pointer], width)
-                    rows = pe.directory[result][store.base : store.base + count]
+                    words[inner] = _limbs(pe.ram[: pe.pointer], width)
+                    rows = pe.directory[store.base : store.base + count]
                     directory[inner] = np.array(rows, np.uint64)
             nothing = np.zeros((0, -(-width // 64)), np.uint64)
             every = [words.get(inner, nothing) for inner in range(len(directory))]
@@ -194,7 +186,7 @@ class Machine:
                 pe.sums = [[initial] * p.accs, [initial] * p.accs]
         if d["drain"]:
             for pe in self.pes:
-                pe.pointer = pe.pointer if d["append"] else 0
+                pe.pointer = pe.pointer if d["append"] else d["dst_word"]
         else:
             assert d["groups"] == 1
         entry = d["dst_base"]
@@ -207,8 +199,6 @@ class Machine:
             if d["drain"]:
                 entry = self._drain(d, group, places, entry, initial)
                 self.set ^= 1
-        if d["swap"]:
-            self.source ^= 1
 
     def _blocks(self, stream: int, d: dict[str, int]) -> list[tuple[int, list[tuple[int, int]]]]:
         """Decode a group of a stream: (channel, [(value, offset)])."""
@@ -251,12 +241,12 @@ class Machine:
     ) -> None:
         p = self.p
         where, entry = _fields(directory_layout, p), _fields(act_entry_layout, p)
-        word = pe.directory[self.source][channel]
+        word = pe.directory[channel]
         start, position = _field(word, where, "start"), -1
         sums = pe.sums[self.set]
         bits = p.act_bits + p.run_bits
         for index in range(_field(word, where, "count")):
-            row = pe.ram[self.source][start + index // p.mult_i]
+            row = pe.ram[start + index // p.mult_i]
             one = row >> index % p.mult_i * bits
             position += 1 + _field(one, entry, "run")
             value = _signed(_field(one, entry, "value"), p.act_bits)
@@ -372,7 +362,7 @@ class Machine:
         phase: tuple[int, int],
         values: list[int],
     ) -> None:
-        p, destination = self.p, 1 - self.source
+        p = self.p
         columns = -(-(d["wo"] - phase[1]) // d["out_sx"])
         stored: list[int] = []
         last = -1
@@ -387,14 +377,10 @@ class Machine:
                 last = position
         bits = p.act_bits + p.run_bits
         where = _fields(directory_layout, p)
-        pe.directory[destination][entry] = (
-            pe.pointer << where["start"][0] | len(stored) << where["count"][0]
-        )
+        pe.directory[entry] = pe.pointer << where["start"][0] | len(stored) << where["count"][0]
         for at in range(0, len(stored), p.mult_i):
             lanes = stored[at : at + p.mult_i]
-            pe.ram[destination][pe.pointer] = sum(
-                one << bits * lane for lane, one in enumerate(lanes)
-            )
+            pe.ram[pe.pointer] = sum(one << bits * lane for lane, one in enumerate(lanes))
             pe.pointer += 1
 
 

@@ -33,8 +33,8 @@ def arrays(draw: st.DrawFn) -> ScnnParams:
         banks=draw(st.sampled_from([1, 4, 16])),
         run_bits=draw(st.integers(2, 4)),
         weight_depth=draw(st.sampled_from([2, 4, 16])),
-        act_words=1 << 12,
-        num_channels=256,
+        act_words=1 << 13,
+        num_channels=512,
         weight_words=1 << 12,
         num_blocks=1 << 12,
     )

@@ -19,9 +19,9 @@ from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.run import run
 from zeroskip.sim.scnn.contents import scnn_problems
 
-_ARRAY = replace(PRESETS["tiny"], num_streams=4, act_words=256, num_channels=64)
+_ARRAY = replace(PRESETS["tiny"], num_streams=4, act_words=512, num_channels=128)
 # Too many channels for all layers in one run, and so blocks of PEs with streams of their own.
-_BLOCKS = replace(PRESETS["paper"], pes_x=4, pes_y=4, num_channels=128)
+_BLOCKS = replace(PRESETS["paper"], pes_x=4, pes_y=4, num_channels=192)
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -77,8 +77,8 @@ def cases(draw: st.DrawFn) -> tuple[QuantConv, ScnnParams, NDArray[np.int64]]:
         num_streams=draw(st.integers(1, pes_x * pes_y)),
         banks=draw(st.sampled_from([1, 8])),
         bank_entries=draw(st.sampled_from([16, 64])),
-        act_words=draw(st.sampled_from([16, 64])),
-        num_channels=draw(st.sampled_from([8, 64])),
+        act_words=draw(st.sampled_from([32, 128])),
+        num_channels=draw(st.sampled_from([16, 128])),
         weight_words=draw(st.sampled_from([8, 256])),
         num_blocks=draw(st.sampled_from([8, 256])),
         num_biases=draw(st.sampled_from([2, 64])),
@@ -136,7 +136,7 @@ def test_strided_layers_are_cut_to_few_directory_entries(
     machine: Any, convolve: Callable[..., NDArray[np.int64]]
 ) -> None:
     # Two of the input channels fit at once, and each stream has biases of two output channels.
-    params = replace(TINY, num_streams=1, num_channels=8, num_biases=2)
+    params = replace(TINY, num_streams=1, num_channels=16, num_biases=2)
     conv = _conv((3, 6, 6), 5, stride=2)
     plan = plan_layer(conv, params)
     assert (plan.c_step, plan.k_step) == (2, 2)
@@ -185,11 +185,11 @@ def test_tiles_hold_what_reaches_over_a_neighbour() -> None:
 @pytest.mark.parametrize(
     ("kernel", "stride", "changes", "message"),
     [
-        (1, 3, {"act_words": 4, "mult_i": 1}, "9 words of activation RAM of 4"),
-        (1, 3, {"num_channels": 8}, "9 directory entries of 8"),
+        (1, 3, {"act_words": 4, "mult_i": 1}, "10 words of activation RAM of 4"),
+        (1, 3, {"num_channels": 8}, "10 directory entries of 8"),
         (5, 1, {"weight_words": 8, "mult_f": 1}, "needs 25 words and 2 headers of a stream's"),
         (5, 1, {"num_blocks": 2, "weight_depth": 4}, "headers of a stream's"),
-        (1, 4, {"num_channels": 8, "act_words": 8}, "16 words of activation RAM of 8 and 16 dir"),
+        (1, 4, {"num_channels": 8, "act_words": 8}, "17 words of activation RAM of 8 and 17 dir"),
     ],
 )
 def test_refuses_with_numbers(

@@ -124,7 +124,7 @@ def test_areas(pool: nn.Module, shape: tuple[int, int, int], areas: int) -> None
 )
 def test_long_strides(pool: nn.Module) -> None:
     x = -np.random.default_rng(0).random((4, 2, 20, 19), np.float32)
-    image = compiled(pool, x, num_channels=1024, act_words=1024, num_taps=128)
+    image = compiled(pool, x, num_channels=2048, act_words=2048, num_taps=128)
     error = np.abs(run(image, x).outputs - expected(pool, x)).max()
     assert error <= 1e-3
 

@@ -203,7 +203,7 @@ def test_any_network(
         pes_y=pes[1],
         num_streams=pes[0] * pes[1],
         bank_entries=32,
-        act_words=words,
+        act_words=2 * words,
         weight_words=vectors,
     )
     _check(graph, params, machine, convolve)
@@ -215,7 +215,7 @@ def test_strides_that_descriptors_have_no_bits_for(machine: Any, convolve: Convo
     out = net.conv(INPUT, out=3, kernel=3, stride=1, padding=1)
     out = net.conv(out, out=3, kernel=9, stride=8)
     graph = net.graph(out)
-    _check(graph, replace(PRESETS["tiny"], num_channels=256, bank_entries=32), machine, convolve)
+    _check(graph, replace(PRESETS["tiny"], num_channels=512, bank_entries=32), machine, convolve)
     assert all(run.program[0].out_sx <= 7 for run in build(graph, PRESETS["tile"]))
 
 

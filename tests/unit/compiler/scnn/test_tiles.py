@@ -161,7 +161,7 @@ def test_is_fast_enough_for_vgg() -> None:
         ({"y_stride": 20}, (1, 4, 4), r"y_stride must be from 2 to 17 \(run_bits = 4\), not 20"),
         ({"sy": 3}, (1, 4, 4), "tiles must be multiples of the 3 x 1 phases, not 2 x 2"),
         ({"y0": 1}, (1, 4, 4), "must have at least 5 rows and 4 columns, not 4 and 4"),
-        ({}, (65, 4, 4), "needs 130 words of activation RAM .* act_words is 64"),
+        ({}, (65, 4, 4), "needs 130 words of activation RAM .* act_words is 128"),
     ],
 )
 def test_refuses(changes: dict[str, int], shape: tuple[int, ...], message: str) -> None:

@@ -23,8 +23,8 @@ from zeroskip.hw.scnn import formats as scnn
 E, S = eie_model.P, scnn_model.P
 # Where a network of one channel leaves its outputs, in tiles of 2 x 2.
 HANDOFF: dict[int | str, Any] = {
-    "base": 0, "channels": 1, "wo": 2, "ho": 2, "y_stride": 2, "full_x": 1, "rem_x": 1,
-    "full_y": 1, "rem_y": 0, "block_x": 1, "block_y": 0, "swapped": 1,
+    "base": S.num_channels - 1, "channels": 1, "wo": 2, "ho": 2, "y_stride": 2,
+    "full_x": 1, "rem_x": 1, "full_y": 1, "rem_y": 0, "block_x": 1, "block_y": 0,
 }  # fmt: skip
 
 
@@ -74,7 +74,7 @@ class ChipModel:
         elif one.data is None:
             self._read(one)
         elif one.addr == Register.COMMAND:
-            self._go(Go(one.data & 15))
+            self._go(Go(one.data & 7))
         elif one.addr == Register.STATUS:
             self.bad_read &= not one.data & StatusBit.BAD_READ
 
@@ -97,8 +97,7 @@ class ChipModel:
 
     def _go(self, what: Go) -> None:
         if what & Go.SCNN:
-            kept = Command.KEEP if what & Go.KEEP else Command(0)
-            self.scnn.command(Command.START | kept)
+            self.scnn.command(Command.START)
         if self.scnn.lost and what & (Go.SCNN | Go.HANDOFF):
             return
         if what & Go.HANDOFF:
@@ -107,7 +106,7 @@ class ChipModel:
             self.eie.command(Command.START)
 
     def _hand_over(self) -> None:
-        x = self.scnn.input(self.scnn.networks[0])
+        x = self.scnn.plane(self.scnn.networks[0], S.num_channels - 1)
         # PE by PE, row by row of a tile.
         values = None if x is None else [*x[0, :, :2].flat, *x[0, :, 2:].flat]
         for position in range(6):

@@ -21,7 +21,7 @@ def test_writes_every_position_in_order(num_pes: int, shape: Shape) -> None:
     e = EieParams(num_pes=num_pes, num_acts=256)
     dut = Handoff(PARAMS, e)
     written: dict[int, int] = {}
-    read = reader(shape, values, first=9, base=4, ram=1, swapped=1)
+    read = reader(shape, values, first=9, base=4)
 
     async def engine(ctx: Any) -> None:
         await answer_reads(ctx, dut.scnn_cmd, dut.scnn_rsp, read, num_pes)
@@ -43,7 +43,7 @@ def test_writes_every_position_in_order(num_pes: int, shape: Shape) -> None:
                 written[place] = value - (value >> e.act_bits - 1 << e.act_bits)
 
     async def bench(ctx: Any) -> None:
-        fields: Any = {**shape.fields(4, len(values)), "swapped": 1}
+        fields: Any = shape.fields(4, len(values))
         ctx.set(dut.config, handoff_layout(PARAMS).const(fields))
         for _ in range(2):  # again: nothing is left of the first time
             written.clear()

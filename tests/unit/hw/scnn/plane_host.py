@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.scnn.run import TileLayout
 from zeroskip.compiler.scnn.tiles import EncodedTiles, encode_tiles
-from zeroskip.hw.common.control import Control, StatusBit
 from zeroskip.hw.scnn.formats import Space
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.bench.pysim import random_gaps
@@ -94,26 +93,19 @@ def draw(shape: Shape, density: float, seed: int = 7) -> NDArray[np.int64]:
 
 
 def reader(
-    shape: Shape, values: NDArray[np.int64], *, first: int, base: int, ram: int, swapped: int
+    shape: Shape, values: NDArray[np.int64], *, first: int, base: int
 ) -> Callable[[Any, int, int], int]:
-    """Answer reads of an array that holds ``values`` from row ``first`` of RAM ``ram`` on."""
+    """Answer reads of an array that holds ``values`` from row ``first`` on."""
     tiles: EncodedTiles = encode_tiles(PARAMS, shape.layout, values, first)
     directory = tiles.directory(PARAMS)
 
     def read(space: Any, pe: int, addr: int) -> int:
-        if space == Space.CONTROL:
-            assert addr == Control.STATUS
-            source = ram if swapped else 1 - ram
-            return StatusBit.SOURCE if source else 0
         y, x = shape.place(pe)
         place = (y << shape.block_x) + x
-        bits = PARAMS.channel_bits if space == Space.DIRECTORY else PARAMS.act_addr_bits
-        assert addr >> bits == ram
-        row = addr & ((1 << bits) - 1)
         if space == Space.DIRECTORY:
-            return int(directory[place, row - base])
+            return int(directory[place, addr - base])
         assert space == Space.ACT
-        return sum(int(limb) << 64 * i for i, limb in enumerate(tiles.words[place][row - first]))
+        return sum(int(limb) << 64 * i for i, limb in enumerate(tiles.words[place][addr - first]))
 
     return read
 

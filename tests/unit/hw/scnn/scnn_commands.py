@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 
 from tests.unit.hw.host_bench import Told
-from tests.unit.hw.scnn.scnn_model import FILE, Network, P, input_writes, loading, program_writes
+from tests.unit.hw.scnn.scnn_model import (
+    SPARE,
+    Network,
+    P,
+    input_writes,
+    loading,
+    program_writes,
+)
 from zeroskip.hw.common.control import Command, Control
 from zeroskip.hw.scnn.formats import Space
 
@@ -22,19 +29,17 @@ def draw_commands(rng: Random, networks: list[Network], count: int) -> list[list
         return [Told(Space.CONTROL, Control.COMMAND, rng.randrange(3), command)]
 
     def new_input() -> list[Told]:
-        commands = []
-        for ram in rng.choice([(0,), (1,), (0, 1)]):
-            x = np.random.default_rng(rng.randrange(1 << 30))
-            values = x.integers(P.min_act, P.max_act, loaded.layer.in_shape)
-            values *= x.random(values.shape) < rng.choice([0.0, 0.4, 1.0])
-            commands += input_writes(loaded, values, ram)
-        return commands
+        x = np.random.default_rng(rng.randrange(1 << 30))
+        values = x.integers(P.min_act, P.max_act, loaded.layer.in_shape)
+        values *= x.random(values.shape) < rng.choice([0.0, 0.4, 1.0])
+        return input_writes(loaded, values)
 
     def result() -> list[Told]:
-        base, pe = rng.randrange(2), rng.randrange(P.num_pes)
+        output, pe = rng.random() < 0.7, rng.randrange(P.num_pes)
+        entry, word = (P.num_channels - 2, P.act_words - 4) if output else (0, 0)
         return [
-            *(Told(Space.DIRECTORY, base * FILE[Space.DIRECTORY] + row, pe) for row in range(2)),
-            *(Told(Space.ACT, base * FILE[Space.ACT] + row, pe) for row in range(4)),
+            *(Told(Space.DIRECTORY, entry + row, pe) for row in range(2)),
+            *(Told(Space.ACT, word + row, pe) for row in range(4)),
         ]
 
     def other_network() -> list[Told]:
@@ -52,7 +57,7 @@ def draw_commands(rng: Random, networks: list[Network], count: int) -> list[list
         if loaded is not networks[0]:
             return start
         return [
-            *program_writes(loaded, drain=False, swap=False),
+            *program_writes(loaded, drain=False),
             *start,
             *program_writes(loaded, wipe=False),
             *counters,
@@ -61,8 +66,7 @@ def draw_commands(rng: Random, networks: list[Network], count: int) -> list[list
         ]
 
     def spare() -> list[Told]:
-        addr = rng.randrange(2) * FILE[Space.ACT] + P.act_words - 1
-        return [Told(Space.ACT, addr, rng.randrange(2), rng.randrange(1 << 20))]
+        return [Told(Space.ACT, SPARE, rng.randrange(2), rng.randrange(1 << 20))]
 
     def polls() -> list[Told]:
         """Read the control space in the midst of a run, at any pace."""

@@ -25,7 +25,7 @@ from zeroskip.hw.scnn.formats import (
     readable_rows,
 )
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.golden.words import read_descriptors
+from zeroskip.sim.golden.words import Descriptor, read_descriptors
 from zeroskip.sim.rtl.runs import host_writes
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.rtl_files import scnn_place
@@ -45,8 +45,8 @@ P = ScnnParams(
     weight_bits=6,
     act_bits=7,
     acc_bits=16,
-    act_words=5,  # no power of two, and one row more than anybody uses
-    num_channels=3,
+    act_words=9,  # no power of two, and one row more than anybody uses
+    num_channels=5,
     weight_words=16,
     num_blocks=8,
     num_taps=4,
@@ -59,12 +59,13 @@ WIDTH = {
     Space.ACT: Shape.cast(act_word_layout(P)).width,
     Space.DIRECTORY: Shape.cast(directory_layout(P)).width,
 }
-FILE = {Space.ACT: 1 << P.act_addr_bits, Space.DIRECTORY: 1 << P.channel_bits}
+SPARE = 4
+"""The row between inputs and outputs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A convolution of 1 x 1, whose outputs lie as its inputs do, so that they can be inputs."""
+    """A convolution of 1 x 1, whose outputs lie as its inputs do."""
 
     codes: NDArray[np.int64]
     layer: QuantConv
@@ -103,10 +104,9 @@ def draw_network(rng: np.random.Generator, channels: int) -> Network:
         out_frac=0,
     )
     (run,) = build(QuantGraph(layer.in_shape, (layer,), (layer.name,)), P)
-    # The result is the next input.
-    program = (replace(run.program[0], swap=True),)
     assert run.loads[0].layout == run.stores[0].layout
-    return Network(codes, layer, replace(run, program=program))
+    assert run.program[0].dst_word > SPARE
+    return Network(codes, layer, run)
 
 
 def loading(network: Network) -> list[Told]:
@@ -119,7 +119,7 @@ def loading(network: Network) -> list[Told]:
     return commands + program_writes(network)
 
 
-def program_writes(network: Network, **changes: bool) -> list[Told]:
+def program_writes(network: Network, **changes: int) -> list[Told]:
     descriptor = replace(network.run.program[0], **changes)
     layout = descriptor_layout(P)
     init: Any = {name: int(getattr(descriptor, name)) for name, _ in layout}
@@ -131,23 +131,22 @@ def program_writes(network: Network, **changes: bool) -> list[Told]:
     ]
 
 
-def input_writes(network: Network, x: NDArray[np.int64], ram: int) -> list[Told]:
-    return [
-        Told(space, ram * FILE[space] + row, pe, word)
-        for space, pe, row, word in stored(network, x)
-    ]
+def input_writes(network: Network, x: NDArray[np.int64]) -> list[Told]:
+    return [Told(space, row, pe, word) for space, pe, row, word in stored(network, x)]
 
 
-def stored(network: Network, x: NDArray[np.int64]) -> list[tuple[Space, int, int, int]]:
-    """Give what RAMs hold of a tensor: space, PE, row, word."""
-    tiles = encode_tiles(P, network.run.loads[0].layout, x)
+def stored(
+    network: Network, x: NDArray[np.int64], base: int = 0, first: int = 0
+) -> list[tuple[Space, int, int, int]]:
+    """Give what RAMs hold of a tensor: space, PE, row, word; from entry and row on."""
+    tiles = encode_tiles(P, network.run.loads[0].layout, x, first)
     rows: list[tuple[Space, int, int, int]] = []
     for pe in range(P.num_pes):
         for row, limbs in enumerate(tiles.words[pe].tolist()):
             word = sum(limb << 64 * at for at, limb in enumerate(limbs))
             rows.append((Space.ACT, pe, int(tiles.starts[pe, 0]) + row, word))
         for row, word in enumerate(tiles.directory(P)[pe].tolist()):
-            rows.append((Space.DIRECTORY, pe, row, word))
+            rows.append((Space.DIRECTORY, pe, base + row, word))
     return rows
 
 
@@ -183,16 +182,14 @@ class ScnnModel(ArrayModel):
         ]
         weights = [signed(word, P.weight_bits) for word in codebook]
         graph = network.graph(np.array(weights), np.array(biases))
-        x = self.input(network)
+        x = self.plane(network, 0)
         if fields.wipe:
             self.clear_sums()
-        destination = 1 - self.source if fields.drain else None
         y = self.compute(graph, x, drain=bool(fields.drain))
-        self.source ^= fields.swap
-        self.store(network, y, destination)
+        self.store(network, y, fields)
         descriptor = replace(
             network.run.program[0],
-            **{n: bool(getattr(fields, n)) for n in ("wipe", "drain", "swap")},
+            **{n: bool(getattr(fields, n)) for n in ("wipe", "drain")},
         )
         run = replace(
             network.run,
@@ -208,24 +205,22 @@ class ScnnModel(ArrayModel):
             for (number, pe, stall), count in np.ndenumerate(found.counters)
         )
 
-    def input(self, network: Network) -> NDArray[np.int64] | None:
-        """Read the source RAM; None if it is not known."""
-        base = self.source * FILE[Space.DIRECTORY]
+    def plane(self, network: Network, base: int) -> NDArray[np.int64] | None:
+        """Read the channels from a directory entry on; None if they are not known."""
         entries = [
             [self.memory.get((Space.DIRECTORY, pe, base + row)) for row in range(network.channels)]
             for pe in range(P.num_pes)
         ]
         if any(entry is None for mine in entries for entry in mine):
             return None
-        base = self.source * FILE[Space.ACT]
         for pe, mine in enumerate(entries):
             for entry in mine:
                 count, start = divmod(entry or 0, 1 << P.act_addr_bits)
                 for row in range(start, start + -(-count // P.mult_i)):
-                    if self.memory[Space.ACT, pe, base + row] is None:
+                    if self.memory[Space.ACT, pe, row] is None:
                         return None
         words = [
-            np.array(self.held(Space.ACT, pe, base, P.act_words), np.uint64)[:, None]
+            np.array(self.held(Space.ACT, pe, 0, P.act_words), np.uint64)[:, None]
             for pe in range(P.num_pes)
         ]
         directory = np.array(entries, np.uint64)
@@ -251,23 +246,20 @@ class ScnnModel(ArrayModel):
         total = ((total + half) % (2 * half) - half) >> layer.shift
         return total.clip(0 if layer.relu else P.min_act, P.max_act)
 
-    def store(self, network: Network, y: NDArray[np.int64] | None, destination: int | None) -> None:
+    def store(self, network: Network, y: NDArray[np.int64] | None, fields: Descriptor) -> None:
         """Put outputs where the array does."""
-        if destination is None:
+        if not fields.drain:
             self.written = []
             return
-        rows = [(Space.ACT, row) for row in range(P.act_words - 1)]
-        rows += [(Space.DIRECTORY, row) for row in range(network.channels)]
-        self.written = [
-            (space, pe, destination * FILE[space] + row)
-            for space, row in rows
-            for pe in range(P.num_pes)
-        ]
+        rows = [(Space.ACT, row) for row in range(fields.dst_word, P.act_words)]
+        base = fields.dst_base
+        rows += [(Space.DIRECTORY, row) for row in range(base, base + network.channels)]
+        self.written = [(space, pe, row) for space, row in rows for pe in range(P.num_pes)]
         if y is None:
             self.memory |= dict.fromkeys(self.written)
             return
-        for space, pe, row, word in stored(network, y):
-            self.memory[space, pe, destination * FILE[space] + row] = word
+        for space, pe, row, word in stored(network, y, base, fields.dst_word):
+            self.memory[space, pe, row] = word
 
 
 def signed(word: int, bits: int) -> int:

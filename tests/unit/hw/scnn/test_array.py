@@ -147,8 +147,8 @@ class Bench(ArrayBench):
                 weights = int(np.count_nonzero(work.banks[vectors, lane] >= 0))
                 reads[f"tap_{lane}{suffix}"] = weights
                 reads[f"codebook_{lane}{suffix}"] = 0 if d.plain else weights
-        reads["directory"] = references.directory
-        reads["act"] = references.act_ram
+        reads["directory_rows"] = references.directory
+        reads["act_rows"] = references.act_ram
         reads["accumulators"] = references.accumulators + references.drained
         return +reads
 
@@ -166,8 +166,6 @@ class Bench(ArrayBench):
     async def check_store(self, ctx: Any, run: ScnnRun, golden: NDArray[np.int64]) -> None:
         """Read what the host stores of a run out of the RAMs, directories first."""
         p, entry = self.p, directory_layout(self.p)
-        ram = await self.read(ctx, Space.CONTROL, Control.STATUS) >> 1 & 1
-        ram ^= not run.program[-1].swap
         for store in run.stores:
             layout = store.layout
             phases, pes = layout.sy * layout.sx, 1 << layout.block_x + layout.block_y
@@ -177,14 +175,12 @@ class Bench(ArrayBench):
                 words = [np.zeros((p.act_words, 1), np.uint64) for _ in range(pes)]
                 for its_block, pe, place in block_members(p, layout):
                     for at in range(count if its_block == block else 0):
-                        row = ram << p.channel_bits | store.base + at
-                        found = await self.read(ctx, Space.DIRECTORY, row, pe)
+                        found = await self.read(ctx, Space.DIRECTORY, store.base + at, pe)
                         directory[place, at] = found
                         start = found & (1 << p.act_addr_bits) - 1
                         stored = -(-(found >> entry["count"].offset) // p.mult_i)
                         for word in range(start, start + stored):
-                            row = ram << p.act_addr_bits | word
-                            words[place][word] = await self.read(ctx, Space.ACT, row, pe)
+                            words[place][word] = await self.read(ctx, Space.ACT, word, pe)
                 if count:
                     planes = golden[channels.start : channels.stop]
                     planes = planes[:, layout.y0 : layout.y0 + layout.height]
@@ -204,8 +200,7 @@ class Bench(ArrayBench):
             await self.command(ctx, Space.CONTROL, Command.CLEAR_COUNTERS)
             self.reads.clear()
             self.made.clear()
-            start = Command.START if run.loads else Command.START | Command.KEEP
-            await self.command(ctx, Space.CONTROL, start)
+            await self.command(ctx, Space.CONTROL, Command.START)
             await ctx.tick().repeat(20)  # Idle, nothing is read.
             expected = self.expected_reads(run, held, found.references[0])
             assert self.seen_reads() == expected

@@ -43,7 +43,6 @@ class Pass:
     """A pass: the descriptor's fields that matter here, and blocks of weights of each group."""
 
     groups: list[list[tuple[int, list[tuple[int, int]]]]]  # channel, (value, offset)
-    source: int = 0
     src_base: int = 0
     drain: bool = True
     maximum: bool = False
@@ -174,7 +173,7 @@ class Bench:
         return ctx.get(self.dut.host_data)
 
     async def load(self, ctx: Any, work: Pass) -> None:
-        """Write the activations of a pass to its source RAM."""
+        """Write the activations of a pass to the RAM."""
         p, row = self.p, 0
         for channel in range(p.num_channels):
             plane = work.channels.get(channel, {})
@@ -184,13 +183,11 @@ class Bench:
                 for (position, value), last in zip(plane.items(), before, strict=False)
             ]
             entry = bits(directory_layout(p), {"start": row, "count": len(entries)})
-            addr = work.source << p.channel_bits | channel
-            await self.command(ctx, Space.DIRECTORY, addr, entry)
+            await self.command(ctx, Space.DIRECTORY, channel, entry)
             for first in range(0, len(entries), p.mult_i):
                 word = entries[first : first + p.mult_i]
                 word += [{"value": 0, "run": 0}] * (p.mult_i - len(word))
-                addr = work.source << p.act_addr_bits | row
-                await self.command(ctx, Space.ACT, addr, bits(act_word_layout(p), word))
+                await self.command(ctx, Space.ACT, row, bits(act_word_layout(p), word))
                 row += 1
 
     async def abandon(self, ctx: Any, work: Pass, cycles: int) -> None:
@@ -216,7 +213,6 @@ class Bench:
     def describe(self, ctx: Any, number: int, work: Pass) -> None:
         """Set the descriptor."""
         dut = self.dut
-        ctx.set(dut.control.source, work.source)
         ctx.set(dut.control.number, number)
         for name, value in {
             "groups": len(work.groups),
@@ -316,10 +312,10 @@ def test_passes(sizes: dict[str, Any], gaps: int) -> None:
     p = params(**sizes)
     rng = Random(f"{sizes} {gaps}")
     passes = [
-        draw_pass(p, rng, source=0),
-        draw_pass(p, rng, source=1, maximum=True, keep_zeros=True),
-        draw_pass(p, rng, source=0, drain=False),
-        draw_pass(p, rng, source=1, wipe=False, keep_zeros=True),
+        draw_pass(p, rng),
+        draw_pass(p, rng, maximum=True, keep_zeros=True),
+        draw_pass(p, rng, drain=False),
+        draw_pass(p, rng, wipe=False, keep_zeros=True),
     ]
     Bench(p, passes, rng, gaps).run()
 
@@ -329,7 +325,7 @@ def test_more_passes(seed: int) -> None:
     p = params()
     rng = Random(seed)
     passes = [draw_pass(p, rng, maximum=rng.random() < 0.3, keep_zeros=rng.random() < 0.3)]
-    passes += [draw_pass(p, rng, drain=False, source=1), draw_pass(p, rng, wipe=False)]
+    passes += [draw_pass(p, rng, drain=False), draw_pass(p, rng, wipe=False)]
     Bench(p, passes, rng, gaps=seed % 3).run()
 
 
@@ -432,23 +428,23 @@ def test_flush_in_every_cycle(flushed: Callable[[str], Any]) -> None:
     assert told <= parts.seen
 
 
-@pytest.mark.parametrize("source", [0, 1])
-def test_outputs_go_to_the_destination(source: int) -> None:
-    """Sums that are drained become words and directory entries of the RAM that is no source."""
-    p, rng = params(), Random(source)
+@pytest.mark.parametrize("row", [8, 25])
+def test_outputs_go_where_the_descriptor_says(row: int) -> None:
+    """Sums that are drained become words from a row on, and directory entries."""
+    p, rng = params(), Random(row)
     bench = Bench(p, [], rng, gaps=0)
     dut, base = bench.dut, 11
     wo, channels = 5, 3
     plane = {position: rng.choice([-9, 7, 30]) for position in range(0, wo, 2)}
     weights = [(1, 0), (-2, 8)]  # channels 0 and 1; 2 has none
-    work = Pass(groups=[[(4, weights)]], source=source, channels={4: plane})
+    work = Pass(groups=[[(4, weights)]], channels={4: plane})
 
     async def run(ctx: Any) -> None:
         await bench.load(ctx, work)
         bench.describe(ctx, 0, work)
         for name, value in {
-            "wo": wo, "ho": 1, "full_x": 1, "full_y": 1, "dst_base": base, "shift": 1,
-            "out_y_stride": wo,
+            "wo": wo, "ho": 1, "full_x": 1, "full_y": 1, "dst_base": base, "dst_word": row,
+            "shift": 1, "out_y_stride": wo,
         }.items():  # fmt: skip
             ctx.set(getattr(dut.control.descriptor, name), value)
         ctx.set(dut.control.start, 1)
@@ -470,15 +466,16 @@ def test_outputs_go_to_the_destination(source: int) -> None:
         ctx.set(dut.drained, 0)
         while ctx.get(dut.ppu_busy):
             await ctx.tick()
-        ram, width = 1 - source, p.act_bits + p.run_bits
+        width, end = p.act_bits + p.run_bits, row
         for channel, (weight, _) in enumerate([*weights, (0, 0)]):
-            addr = ram << p.channel_bits | base + channel
-            entry = await bench.command(ctx, Space.DIRECTORY, addr)
+            entry = await bench.command(ctx, Space.DIRECTORY, base + channel)
             start, count = entry & p.act_words - 1, entry >> p.act_addr_bits
+            assert start == end
+            end += -(-count // p.mult_i)
             found, position = {}, -1
             for at in range(count):
-                addr = ram << p.act_addr_bits | start + at // p.mult_i
-                one = await bench.command(ctx, Space.ACT, addr) >> at % p.mult_i * width
+                word = start + at // p.mult_i
+                one = await bench.command(ctx, Space.ACT, word) >> at % p.mult_i * width
                 position += 1 + (one >> p.act_bits & p.max_run)
                 found[position] = (one & 0xFF ^ 0x80) - 0x80
             outputs = {x: (act * weight + 1) >> 1 for x, act in plane.items()}

@@ -22,7 +22,7 @@ P = ScnnParams(
     run_bits=2,
     act_bits=6,
     acc_bits=12,
-    act_words=64,
+    act_words=96,
     num_channels=32,
 )
 Fields = dict[str, int]
@@ -30,7 +30,7 @@ Fields = dict[str, int]
 
 @dataclass
 class Ram:
-    """What a PE should have in its destination RAM, written as docs/scnn.md says."""
+    """What a PE should have in its RAM, written as docs/scnn.md says."""
 
     words: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     directory: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -177,7 +177,7 @@ def check(passes: list[tuple[Fields, list[Any]]], place: tuple[int, int], rng: R
         for d, steps in passes:
             seen.clear()
             if not d["append"]:
-                ram.row = 0
+                ram.row = d["dst_word"]
             expected = expect(steps, d, place, ram)
             ctx.set(dut.descriptor, d)
             ctx.set(dut.start, 1)
@@ -217,7 +217,8 @@ def fields(rng: Random) -> Fields:
         "full_x": rng.randint(0, 3), "full_y": rng.randint(0, 4),
         "rem_x": rng.randrange(wo), "rem_y": rng.randrange(ho),
         "block_x": rng.randrange(4), "block_y": rng.randrange(4),
-        "dst_base": rng.randrange(8), "append": rng.randrange(2), "shift": rng.randrange(6),
+        "dst_base": rng.randrange(8), "dst_word": rng.randrange(16),
+        "append": rng.randrange(2), "shift": rng.randrange(6),
         "activation": rng.randrange(2), "maximum": rng.randrange(2), "out_dense": rng.randrange(2),
     }  # fmt: skip
 

@@ -14,10 +14,10 @@ from zeroskip.sim.bench.pysim import simulate
 P = ScnnParams(banks=4, bank_entries=16, num_descriptors=4)
 SWEEP = 1 << max(P.entry_addr_bits, counter_addr_bits(P, StallClass))
 PROGRAM = [
-    {"groups": 3, "wipe": 1, "init_min": 1, "swap": 1, "k_stride": 9},
-    {"groups": 1, "wipe": 0, "swap": 0, "kc": 7},
-    {"groups": 4000, "wipe": 1, "swap": 1, "dst_base": 1000},
-    {"groups": 2, "wipe": 0, "swap": 1, "last": 1},
+    {"groups": 3, "wipe": 1, "init_min": 1, "k_stride": 9},
+    {"groups": 1, "wipe": 0, "kc": 7},
+    {"groups": 4000, "wipe": 1, "dst_base": 1000, "dst_word": 700},
+    {"groups": 2, "wipe": 0, "last": 1},
 ]
 LENGTHS = [7, 1, 30, 2]
 """Cycles that each pass is at work for."""
@@ -31,7 +31,6 @@ class Cycle:
 
     phase: Phase = Phase.SETUP
     number: int = 0
-    source: int = 0
     flush: bool = False
     restart: bool = False
     begin: bool = False
@@ -98,7 +97,6 @@ def seen(ctx: Any, dut: Sequencer) -> Cycle:
     return Cycle(
         phase=c.phase,
         number=c.number,
-        source=c.source,
         flush=bool(c.flush),
         restart=bool(ctx.get(dut.restart)),
         begin=bool(c.start),
@@ -108,19 +106,18 @@ def seen(ctx: Any, dut: Sequencer) -> Cycle:
     )
 
 
-def run_trace(source: int) -> list[Cycle]:
-    """Give every cycle of a run of ``PROGRAM``, whose input is in RAM ``source``."""
-    trace = [Cycle(restart=True, source=source)]
+def run_trace() -> list[Cycle]:
+    """Give every cycle of a run of ``PROGRAM``."""
+    trace = [Cycle(restart=True)]
     reading = READ
     for number, (fields, length) in enumerate(zip(PROGRAM, LENGTHS, strict=True)):
-        setup = Cycle(number=number, source=source)
+        setup = Cycle(number=number)
         trace += [setup] * max(1, reading)
         if fields["wipe"]:
             trace += [replace(setup, wipe=entry) for entry in range(P.bank_entries)]
         word = pack(descriptor_layout(P), **fields)
         trace += [replace(setup, begin=True, at_work=word)]
         trace += [replace(setup, phase=Phase.RUN, at_work=word)] * length
-        source ^= fields["swap"]
         reading = READ - length
     return trace
 
@@ -137,20 +134,17 @@ FLUSH = Cycle(phase=Phase.IDLE, flush=True)
 
 
 def test_runs() -> None:
-    """The input is in RAM 0, or where the last run left it; nothing else is between runs."""
+    """There is nothing between runs, with or without KEEP."""
     array = Array()
 
     async def bench(ctx: Any) -> None:
         await array.load(ctx)
-        source = 0
-        for keep in (False, True, True, False, True):
-            source = source if keep else 0
-            assert await array.until_idle(ctx, start=True, keep=keep) == run_trace(source)
-            source ^= sum(fields["swap"] for fields in PROGRAM) % 2
-            assert ctx.get(array.dut.run.source) == source
+        for keep in (False, True, False):
+            assert await array.until_idle(ctx, start=True, keep=keep) == run_trace()
+            assert not ctx.get(array.dut.run.source)
         # Neither accumulators are wiped nor the place of the last write is lost.
         counters = await array.until_idle(ctx, clear_counters=True)
-        assert counters == [replace(one, source=source) for one in clearing_trace(wipe=False)]
+        assert counters == clearing_trace(wipe=False)
 
     simulate(array.dut, bench)
 
@@ -168,8 +162,8 @@ def test_cut_short(after: int) -> None:
         assert ctx.get(array.dut.run.running)
         trace = await array.until_idle(ctx, start=True)
         assert trace[0].flush
-        assert trace[1:] == clearing_trace(wipe=True) + run_trace(0)
-        assert await array.until_idle(ctx, start=True) == run_trace(0)
+        assert trace[1:] == clearing_trace(wipe=True) + run_trace()
+        assert await array.until_idle(ctx, start=True) == run_trace()
 
     simulate(array.dut, bench)
 

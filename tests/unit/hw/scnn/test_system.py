@@ -74,7 +74,7 @@ def setup(memory: Dram, network: Network) -> list[Fields]:
     }  # fmt: skip
     load_words, read_words = plane_words(P)
     where = pack(scnn.plane_load_layout(P), **fields, sx=1, sy=1, dense=int(layout.dense))
-    where |= pack(scnn.plane_layout(P), **fields, swapped=1) << 64 * load_words
+    where |= pack(scnn.plane_layout(P), **fields | {"base": descriptor.dst_base}) << 64 * load_words
     mask = (1 << 64) - 1
     add(PLANES, 0, [where >> 64 * at & mask for at in range(load_words + read_words)])
     return [*lists, END]
