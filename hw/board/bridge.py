@@ -136,6 +136,7 @@ class Bridge(wiring.Component):
         ]
         with m.Switch(self._state):
             self._take_request(m)
+            self._check_request(m)
             self._write_words(m)
             self._give_answer(m)
         return m
@@ -154,7 +155,7 @@ class Bridge(wiring.Component):
                 m.d.sync += self._pe.eq(0)
 
     def _take_request(self, m: Module) -> None:
-        """Take a request apart, and check it."""
+        """Take a request apart."""
         with m.Case(_State.IDLE):
             m.d.sync += self._at.eq(0)
             with m.If(self.error != Status.OK):
@@ -189,6 +190,9 @@ class Bridge(wiring.Component):
                             m.d.sync += field.eq(self.read_byte)
             with m.If(self._at == _ARGUMENTS + 1):
                 m.d.sync += [self._state.eq(_State.CHECK), self._left.eq(self.length - _ARGUMENTS)]
+
+    def _check_request(self, m: Module) -> None:
+        """Answer a request that is wrong, or needs no words written."""
         with m.Case(_State.CHECK):
             is_read = self._opcode == Opcode.READ
             can_read = _is_one_of(self._space, self._readable)

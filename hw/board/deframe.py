@@ -1,6 +1,6 @@
 """Frames out of received bytes: whole, checked, one at a time."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -64,37 +64,37 @@ class Deframe(wiring.Component):
             "error": Out(4),
             "acknowledge": In(1),
         })
+        self._state = Signal(_State, name="state")
+        self._count = Signal(_LENGTH_BITS, name="count")
+        self._lost = Signal(name="lost")
+        # What is wrong with the frame that is skipped.
+        self._reason = Signal(4, name="reason")
+        self._plain = Signal(8, name="plain")
+        self._store = Signal(name="store")
+        self._end = Signal(name="end")
+        self._fault = Signal(4, name="fault")
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.crc = crc = Crc32()
         m.submodules.buffer = buffer = sram(8, FRAME_BYTES, "buffer")
         read, write = buffer.read_port(), buffer.write_port()
-        state = Signal(_State)
-        count = Signal(_LENGTH_BITS)
-        lost = Signal()
-        # What is wrong with the frame that is skipped.
-        reason = Signal(4)
         begun = Signal()
         give_up = Signal()
         wait = Signal(range(self._timeout))
-        plain = Signal(8)
-        store = Signal()
-        end = Signal()
-        fault = Signal(4)
         m.d.comb += [
             read.addr.eq(self.read_at),
             read.en.eq(1),
             self.read_byte.eq(read.data),
-            write.addr.eq(count),
-            write.data.eq(plain),
-            write.en.eq(store),
-            crc.byte.eq(plain),
-            crc.take.eq(store),
-            crc.clear.eq(end),
-            plain.eq(self.byte),
-            self.length.eq(count - CRC_BYTES),
-            begun.eq((state != _State.BODY) | (count != 0)),
+            write.addr.eq(self._count),
+            write.data.eq(self._plain),
+            write.en.eq(self._store),
+            crc.byte.eq(self._plain),
+            crc.take.eq(self._store),
+            crc.clear.eq(self._end),
+            self._plain.eq(self.byte),
+            self.length.eq(self._count - CRC_BYTES),
+            begun.eq((self._state != _State.BODY) | (self._count != 0)),
             give_up.eq(begun & ~self.frame & ~self.valid & (wait == self._timeout - 1)),
         ]
         with m.If(self.valid | self.broken | ~begun | self.frame):
@@ -102,48 +102,56 @@ class Deframe(wiring.Component):
         with m.Else():
             m.d.sync += wait.eq(wait + 1)
 
-        def skip(why: Status) -> None:
-            m.d.sync += [state.eq(_State.SKIP), reason.eq(why)]
-
         with m.If(self.frame):
             with m.If((self.valid & (self.byte != Byte.END)) | self.broken):
-                m.d.sync += lost.eq(1)
+                m.d.sync += self._lost.eq(1)
             with m.If(self.release):
-                m.d.sync += [self.frame.eq(0), count.eq(0), lost.eq(0)]
-                with m.If(lost):
-                    skip(Status.OVERRUN)
+                m.d.sync += [self.frame.eq(0), self._count.eq(0), self._lost.eq(0)]
+                with m.If(self._lost):
+                    self._skip(m, Status.OVERRUN)
         with m.Elif(self.broken):
-            skip(Status.LINE)
+            self._skip(m, Status.LINE)
         with m.Elif(give_up | (self.valid & (self.byte == Byte.END))):
-            m.d.comb += end.eq(1)
-            m.d.sync += [state.eq(_State.BODY), count.eq(0)]
-            with m.If(state == _State.SKIP):
-                m.d.comb += fault.eq(reason)
-            with m.Elif(give_up):
-                m.d.comb += fault.eq(Status.TIMEOUT)
-            with m.Elif(state == _State.ESCAPED):
-                m.d.comb += fault.eq(Status.BAD_ESCAPE)
-            with m.Elif(count != 0):
-                with m.If(count < HEADER_BYTES + CRC_BYTES):
-                    m.d.comb += fault.eq(Status.TOO_SHORT)
-                with m.Elif(~crc.good):
-                    m.d.comb += fault.eq(Status.BAD_CRC)
-                with m.Else():
-                    m.d.sync += [self.frame.eq(1), count.eq(count)]
-        with m.Elif(self.valid & (state != _State.SKIP)):
-            escaped = state == _State.ESCAPED
-            with m.If(~escaped & (self.byte == Byte.ESC)):
-                m.d.sync += state.eq(_State.ESCAPED)
-            with m.Elif(escaped & (self.byte != Byte.ESC_END) & (self.byte != Byte.ESC_ESC)):
-                skip(Status.BAD_ESCAPE)
-            with m.Elif(count == FRAME_BYTES):
-                skip(Status.TOO_LONG)
-            with m.Else():
-                m.d.comb += store.eq(1)
-                m.d.sync += [state.eq(_State.BODY), count.eq(count + 1)]
-            with m.If(escaped):
-                m.d.comb += plain.eq(Mux(self.byte == Byte.ESC_END, Byte.END, Byte.ESC))
+            self._end_frame(m, give_up, crc.good)
+        with m.Elif(self.valid & (self._state != _State.SKIP)):
+            self._take_byte(m)
         # An error that nobody has taken yet stands for those after it, too.
         with m.If((self.error == Status.OK) | self.acknowledge):
-            m.d.sync += self.error.eq(fault)
+            m.d.sync += self.error.eq(self._fault)
         return m
+
+    def _skip(self, m: Module, why: Status) -> None:
+        m.d.sync += [self._state.eq(_State.SKIP), self._reason.eq(why)]
+
+    def _end_frame(self, m: Module, give_up: Signal, good: Value) -> None:
+        """Offer what came, or say what is wrong with it."""
+        m.d.comb += self._end.eq(1)
+        m.d.sync += [self._state.eq(_State.BODY), self._count.eq(0)]
+        with m.If(self._state == _State.SKIP):
+            m.d.comb += self._fault.eq(self._reason)
+        with m.Elif(give_up):
+            m.d.comb += self._fault.eq(Status.TIMEOUT)
+        with m.Elif(self._state == _State.ESCAPED):
+            m.d.comb += self._fault.eq(Status.BAD_ESCAPE)
+        with m.Elif(self._count != 0):
+            with m.If(self._count < HEADER_BYTES + CRC_BYTES):
+                m.d.comb += self._fault.eq(Status.TOO_SHORT)
+            with m.Elif(~good):
+                m.d.comb += self._fault.eq(Status.BAD_CRC)
+            with m.Else():
+                m.d.sync += [self.frame.eq(1), self._count.eq(self._count)]
+
+    def _take_byte(self, m: Module) -> None:
+        """Take a byte off its escape into the buffer."""
+        escaped = self._state == _State.ESCAPED
+        with m.If(~escaped & (self.byte == Byte.ESC)):
+            m.d.sync += self._state.eq(_State.ESCAPED)
+        with m.Elif(escaped & (self.byte != Byte.ESC_END) & (self.byte != Byte.ESC_ESC)):
+            self._skip(m, Status.BAD_ESCAPE)
+        with m.Elif(self._count == FRAME_BYTES):
+            self._skip(m, Status.TOO_LONG)
+        with m.Else():
+            m.d.comb += self._store.eq(1)
+            m.d.sync += [self._state.eq(_State.BODY), self._count.eq(self._count + 1)]
+        with m.If(escaped):
+            m.d.comb += self._plain.eq(Mux(self.byte == Byte.ESC_END, Byte.END, Byte.ESC))

@@ -51,6 +51,12 @@ class Frame(wiring.Component):
             plain.eq(self.i.payload.byte),
             self.o.payload.eq(Mux(special, Byte.ESC, plain)),
         ]
+
+        def next_of_checksum() -> None:
+            m.d.sync += number.eq(number + 1)
+            with m.If(number == CRC_BYTES - 1):
+                m.d.sync += state.eq(_State.END)
+
         with m.Switch(state):
             with m.Case(_State.IDLE):
                 m.d.comb += [
@@ -79,9 +85,7 @@ class Frame(wiring.Component):
                     with m.If(special):
                         m.d.sync += [state.eq(_State.ESCAPED), after.eq(_State.CRC)]
                     with m.Else():
-                        m.d.sync += number.eq(number + 1)
-                        with m.If(number == CRC_BYTES - 1):
-                            m.d.sync += state.eq(_State.END)
+                        next_of_checksum()
             with m.Case(_State.ESCAPED):
                 with m.If(after == _State.CRC):
                     m.d.comb += plain.eq(crc.crc.word_select(number, 8))
@@ -94,9 +98,7 @@ class Frame(wiring.Component):
                     with m.If(after == _State.BODY):
                         m.d.comb += [crc.take.eq(1), self.i.ready.eq(1)]
                     with m.Else():
-                        m.d.sync += number.eq(number + 1)
-                        with m.If(number == CRC_BYTES - 1):
-                            m.d.sync += state.eq(_State.END)
+                        next_of_checksum()
             with m.Case(_State.END):
                 m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(Byte.END)]
                 with m.If(self.o.ready):

@@ -110,7 +110,6 @@ def serve_host(
     with m.Elif(run.counting):
         m.d.sync += cycles.eq(cycles + 1)
 
-    is_row, in_memory = Signal(name="is_row"), Signal(name="in_memory")
     bad_read = Signal()
     status = status_word({
         StatusBit.RUNNING: array.running,
@@ -119,31 +118,50 @@ def serve_host(
         StatusBit.LOST: Const(0, 1) if lost is None else lost,
         StatusBit.BAD_READ: bad_read,
     })
-    # Answers are 0 until something is found that can be read.
-    from_control = Signal(COUNTER_BITS)
-    from_pe = Signal.like(answers[0])
-    with m.Switch(host.addr):
-        for row, word in (
-            (Control.STATUS, status),
-            (Control.VERSION, Const(version | len(answers) << 16, COUNTER_BITS)),
-            (Control.CYCLES, cycles),
-        ):
-            with m.Case(row):
-                m.d.comb += [is_row.eq(1), from_control.eq(word)]
-    with m.Switch(host.space):
-        for space, (rows, files) in readable.items():
-            bits = address_bits(rows)
-            with m.Case(space):
-                m.d.comb += in_memory.eq((host.addr[:bits] < rows) & (host.addr[bits:] < files))
-    # No choice by number: with it, the areas of many PEs came out a third larger.
-    chosen = (Mux(host_pe == pe, word, 0) for pe, word in enumerate(answers))
-    m.d.comb += from_pe.eq(reduce(or_, chosen))
-    of_control = host.space == CONTROL_SPACE
-    good = Mux(of_control, is_row, in_memory & (host_pe < len(answers)))
-    answer = Mux(of_control, from_control, Mux(in_memory, from_pe, 0))
+    rows = {
+        Control.STATUS: status,
+        Control.VERSION: Const(version | len(answers) << 16, COUNTER_BITS),
+        Control.CYCLES: cycles,
+    }
+    good, answer = _find_answer(m, host, host_pe, answers, readable, rows)
     with m.If(fetched):
         m.d.sync += [array.rsp.valid.eq(1), array.rsp.payload.eq(answer)]
         with m.If(~good):
             m.d.sync += bad_read.eq(1)
     with m.If(written & (host.addr == Control.STATUS) & (host.data & StatusBit.BAD_READ).any()):
         m.d.sync += bad_read.eq(0)
+
+
+def _find_answer(
+    m: Module,
+    host: Any,
+    host_pe: Signal,
+    answers: Sequence[Signal],
+    readable: Mapping[Any, tuple[int, int]],
+    rows: Mapping[Control, Value],
+) -> tuple[Value, Value]:
+    """Return whether what a command reads is there, and the answer, 0 if it is not.
+
+    Parameters
+    ----------
+    host, host_pe, answers, readable : see :func:`serve_host`.
+    rows : of the control space.
+    """
+    is_row, in_memory = Signal(name="is_row"), Signal(name="in_memory")
+    from_control = Signal(COUNTER_BITS)
+    from_pe = Signal.like(answers[0])
+    with m.Switch(host.addr):
+        for row, word in rows.items():
+            with m.Case(row):
+                m.d.comb += [is_row.eq(1), from_control.eq(word)]
+    with m.Switch(host.space):
+        for space, (count, files) in readable.items():
+            bits = address_bits(count)
+            with m.Case(space):
+                m.d.comb += in_memory.eq((host.addr[:bits] < count) & (host.addr[bits:] < files))
+    # No choice by number: with it, the areas of many PEs came out a third larger.
+    chosen = (Mux(host_pe == pe, word, 0) for pe, word in enumerate(answers))
+    m.d.comb += from_pe.eq(reduce(or_, chosen))
+    of_control = host.space == CONTROL_SPACE
+    good = Mux(of_control, is_row, in_memory & (host_pe < len(answers)))
+    return good, Mux(of_control, from_control, Mux(in_memory, from_pe, 0))

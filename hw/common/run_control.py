@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -178,11 +178,17 @@ class RunControl(wiring.Component):
             with m.If(run.start & ~run.keep):
                 m.d.sync += first
             return m
+        # A run is cut short, or what is not a clearing of the counters alone.
+        lost = (run.clear | run.clear_counters | (run.start & run.running)) & ~spares_sums
+        self._choose_roles(m, lost)
+        return m
+
+    def _choose_roles(self, m: Module, lost: Value) -> None:
+        """Give each of three memories its role; with ``lost`` those that they have at first."""
+        run = self.run
         destination, free = Signal(2, init=1), Signal(2, init=2)
         m.d.comb += [self.destination.eq(destination), self.free.eq(free)]
         m.d.sync += free.eq(self.free)
-        # A run is cut short, or what is not a clearing of the counters alone.
-        lost = (run.clear | run.clear_counters | (run.start & run.running)) & ~spares_sums
         with m.If(run.start & run.next & ~run.clear):
             m.d.sync += run.source.eq(free)
             m.d.comb += self.free.eq(run.source)
@@ -191,4 +197,3 @@ class RunControl(wiring.Component):
             m.d.comb += self.free.eq(2)
         with m.Elif(self.working & self.done & self.swap):
             m.d.sync += [run.source.eq(destination), destination.eq(run.source)]
-        return m
