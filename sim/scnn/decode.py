@@ -157,7 +157,15 @@ class _Reader:
         for stream in range(blocks):
             products = self._open.setdefault(stream, [])
             for group in range(descriptor.groups):
+                channel = -1
                 for block in streams[stream].group(descriptor.log_kc):
+                    # The bus sends a channel once a group, in the order of the numbers.
+                    if descriptor.bus and block.channel <= channel:
+                        raise ValueError(
+                            f"weights of layer {conv.name!r} must be of ascending channels, as the "
+                            f"bus sends them, but {block.channel} comes behind {channel}"
+                        )
+                    channel = block.channel
                     made = self._products(descriptor, conv, landing, stream, block)
                     products.append(replace(made, outputs=made.outputs + group * descriptor.kc))
         for stream in streams[blocks:]:

@@ -102,7 +102,7 @@ class Directories:
             raise ValueError(f"a pass reads from blocks of {pes} PEs, but none has written")
         blocks = self._blocks[pes]
         found = blocks[owner].get(descriptor.src_base + entry) if owner < len(blocks) else None
-        return _joined(found, descriptor) if found and descriptor.bus else found
+        return self._joined(found, descriptor) if found and descriptor.bus else found
 
     def load(self, loads: Sequence[ActLoad]) -> None:
         """Take in what the host loads before a run, the same for all blocks, from row 0 on."""
@@ -166,6 +166,30 @@ class Directories:
                         rows=self._rows,
                     )
 
+    def _joined(self, entry: Entry, descriptor: Descriptor) -> Entry:
+        """Join the tiles of two owners, down or across, where the pass has tiles that large."""
+        tile = list(entry.tile)
+        # Positions from a row, and from a column, of a phase to the next.
+        for axis, name, position in ((0, "y", entry.y_stride), (1, "x", 1)):
+            pes = getattr(self._params, f"pes_{name}")
+            blocks = (getattr(descriptor, f"{which}block_{name}") for which in ("", "src_"))
+            own, block = (min(log_pes, (pes - 1).bit_length()) for log_pes in blocks)
+            if block == own:
+                continue
+            if tile[axis] % entry.steps[axis]:
+                raise ValueError(
+                    f"tiles of {entry.tensor!r} must be multiples of {entry.steps} phases to be "
+                    f"joined, not {entry.tile}"
+                )
+            step, right = getattr(descriptor, f"src_step_{name}"), tile[axis] // entry.steps[axis]
+            if step != right * position:
+                raise ValueError(
+                    f"src_step_{name} of a pass that reads {entry.tensor!r} must be "
+                    f"{right * position}, not {step}"
+                )
+            tile[axis] *= 2
+        return replace(entry, tile=(tile[0], tile[1]))
+
     def _clear(self, numbers: range, places: int) -> None:
         """Forget entries that are written anew, or lie in rows that they may take.
 
@@ -193,28 +217,6 @@ class Directories:
     def _count(self, shape: tuple[int, int]) -> int:
         """Return how many blocks of a shape the grid has, whole or not."""
         return -(-self._params.pes_y // shape[0]) * -(-self._params.pes_x // shape[1])
-
-
-def _joined(entry: Entry, descriptor: Descriptor) -> Entry:
-    """Join the tiles of two owners, down or across, where the pass has tiles that large."""
-    tile = list(entry.tile)
-    # Positions from a row, and from a column, of a phase to the next.
-    for axis, name, position in ((0, "y", entry.y_stride), (1, "x", 1)):
-        if getattr(descriptor, f"src_block_{name}") == getattr(descriptor, f"block_{name}"):
-            continue
-        if tile[axis] % entry.steps[axis]:
-            raise ValueError(
-                f"tiles of {entry.tensor!r} must be multiples of {entry.steps} phases to be "
-                f"joined, not {entry.tile}"
-            )
-        step, right = getattr(descriptor, f"src_step_{name}"), tile[axis] // entry.steps[axis]
-        if step != right * position:
-            raise ValueError(
-                f"src_step_{name} of a pass that reads {entry.tensor!r} must be "
-                f"{right * position}, not {step}"
-            )
-        tile[axis] *= 2
-    return replace(entry, tile=(tile[0], tile[1]))
 
 
 def _written(descriptor: Descriptor) -> range:
