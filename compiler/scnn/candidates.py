@@ -149,7 +149,7 @@ def site_plans(conv: QuantConv, site: Site, params: ScnnParams) -> Iterator[Laye
     # Channels (phases) that are there at once, of inputs and outputs. Outputs get half of them, or
     # what they need; the inputs may have the rest.
     room = min(params.act_words // site.mapping.words(params), params.num_channels)
-    outputs = min(-(-conv.out_shape[0] // site.streams), room // 2)
+    outputs = max(1, min(-(-conv.out_shape[0] // site.streams), room // 2))
     fit = max((room - outputs) // phases, int(phases < room))
     most_kc = site.most_kc(params)
     if not fit:

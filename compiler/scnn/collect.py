@@ -22,8 +22,8 @@ def collect(
 ) -> tuple[tuple[ScnnDescriptor, ...], dict[str, SramData]]:
     """Join passes to a program and the contents of the SRAMs.
 
-    Blocks of weights follow each other; taps and biases get the places behind those of the pass
-    before, and each layer's codebook a number.
+    Blocks of weights follow each other; biases get the places behind those of the pass before,
+    taps too unless a pass before has the same, and each layer's codebook a number.
 
     Raises
     ------
@@ -34,6 +34,7 @@ def collect(
     program: list[ScnnDescriptor] = []
     codebooks: dict[int, int] = {}
     parts: dict[str, list[NDArray[np.uint64]]] = {name: [] for name in files}
+    taps: dict[bytes, int] = {}
     tap_base, bias_base = 0, 0
     for number, made in enumerate(passes):
         if made.codebook is not None and made.layer not in codebooks:
@@ -49,12 +50,15 @@ def collect(
                 last=number == len(passes) - 1,
             )
         )
-        parts["tap"].append(made.taps[:, None])
+        key = made.taps.tobytes()
+        if key not in taps:
+            taps[key] = tap_base
+            tap_base += len(made.taps)
+            parts["tap"].append(made.taps[:, None])
         for stream, (words, biases) in enumerate(zip(made.streams, made.biases, strict=True)):
             parts[f"stream_{stream}/weight"].append(words.weights)
-            parts[f"stream_{stream}/block"].append(move_taps(words.blocks, tap_base, params))
+            parts[f"stream_{stream}/block"].append(move_taps(words.blocks, taps[key], params))
             parts[f"stream_{stream}/bias"].append(biases)
-        tap_base += len(made.taps)
         bias_base += len(made.biases[0])
     parts["program"].append(program_words(program, descriptor_layout(params), DESCRIPTOR_WORDS))
     srams: dict[str, SramData] = {}

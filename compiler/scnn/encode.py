@@ -70,10 +70,12 @@ def encode_weights(
     kc, groups : output channels of a group, and groups of every stream.
     params : widths and the FIFO's size.
     numbers : of each of ``channels``, directory number of its first phase, relative to the pass's
-        ``src_base``; unless given, channels stand one behind the other from 0 on.
+        ``src_base``; unless given, channels stand one behind the other from 0 on. Headers of a
+        group have them in ascending order.
     """
     if numbers is None:
         numbers = np.arange(len(channels)) * len(phases)
+    order = np.argsort(numbers, kind="stable")
     every = [(tap.r, tap.s) for phase in phases for tap in phase]
     taps = np.array(every, np.int64).reshape(-1, 2)
     bases = np.cumsum([0, *(len(phase) for phase in phases)])
@@ -82,12 +84,14 @@ def encode_weights(
     geometry = (kc, log_kc, groups, conv.groups)
     found: list[StreamWords] = []
     for of_stream in outputs:
-        span = (of_stream.start, of_stream.stop, channels.start, channels.stop)
+        span = (of_stream.start, of_stream.stop, channels.start)
         nothing = np.empty((0, 0), np.uint64), np.empty((0, 0), np.int64)
-        vectors, headers = _encode(fields, taps, bases, numbers, span, geometry, limits, *nothing)
+        vectors, headers = _encode(
+            fields, taps, bases, (order, numbers), span, geometry, limits, *nothing
+        )
         lanes = np.zeros((vectors, params.mult_f), np.uint64)
         rows = np.empty((headers, 4), np.int64)
-        _encode(fields, taps, bases, numbers, span, geometry, limits, lanes, rows)
+        _encode(fields, taps, bases, (order, numbers), span, geometry, limits, lanes, rows)
         field = lanes & np.uint64((1 << 32) - 1)
         run = lanes >> np.uint64(32)
         words = pack_lanes(
@@ -119,8 +123,8 @@ def _encode(
     fields: NDArray[np.uint64],
     taps: NDArray[np.int64],
     bases: NDArray[np.int64],
-    numbers: NDArray[np.int64],
-    span: tuple[int, int, int, int],
+    channels: tuple[NDArray[np.int64], NDArray[np.int64]],
+    span: tuple[int, int, int],
     geometry: tuple[int, int, int, int],
     limits: tuple[int, int, int],
     lanes: NDArray[np.uint64],
@@ -130,7 +134,8 @@ def _encode(
 
     Returns their numbers.
     """
-    k_start, k_stop, c_start, c_stop = span
+    k_start, k_stop, c_start = span
+    order, numbers = channels
     kc, log_kc, num_groups, conv_groups = geometry
     max_run, capacity, f = limits
     num_k, per_group = fields.shape[0], fields.shape[1]
@@ -141,7 +146,8 @@ def _encode(
     for g in range(num_groups):
         k_base = k_start + g * kc
         begin = header
-        for c in range(c_start, c_stop):
+        for at in order:
+            c = c_start + at
             # Only the outputs of the channel's own group of the convolution have weights.
             owner = c // per_group
             low = max(k_base, owner * k_per_group)
@@ -161,7 +167,7 @@ def _encode(
                         while True:
                             if count == capacity:
                                 if write:
-                                    headers[header, 0] = numbers[c - c_start] + phase
+                                    headers[header, 0] = numbers[at] + phase
                                     headers[header, 1] = bases[phase] + first_tap
                                     headers[header, 2] = capacity // f
                                     headers[header, 3] = 0
@@ -185,7 +191,7 @@ def _encode(
                                 break
                 if count:
                     if write:
-                        headers[header, 0] = numbers[c - c_start] + phase
+                        headers[header, 0] = numbers[at] + phase
                         headers[header, 1] = bases[phase] + first_tap
                         headers[header, 2] = (count + f - 1) // f
                         headers[header, 3] = 0

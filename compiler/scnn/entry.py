@@ -65,10 +65,9 @@ class ScnnEntry(StrictEntry):
             must_be(f"the length of {here}.passes", len(run.passes), "that of its program", count)
             must_be(f"the length of {here}.outputs", len(run.outputs), "that of its program", count)
             run.check_srams(here, files, {"program"} if not number else set())
+            done = _check_order(here, run.passes, done, len(graph.layers))
             for index, (layer, step) in enumerate(zip(run.passes, run.program, strict=True)):
-                if layer not in (done, done + 1) or layer >= len(graph.layers):
-                    raise ValueError(f"{here}.passes.{index} must be the layer before or the next")
-                done, conv = layer, graph.layers[layer]
+                conv = graph.layers[layer]
                 field, output = f"{here}.program.{index}", run.outputs[index]
                 check_pass(field, step, conv)
                 check_bus(field, step, params)
@@ -81,6 +80,11 @@ class ScnnEntry(StrictEntry):
                     _check_channels(f"{here}.outputs.{index}", block, {conv.name: conv.out_shape})
             for load in run.loads:
                 _check_move(f"{here}.loads", load.channels, load, shapes)
+                if not 0 <= load.word < params.act_words:
+                    raise ValueError(
+                        f"{here}.loads.word must be a row of an activation RAM, 0 to "
+                        f"{params.act_words - 1}, not {load.word}"
+                    )
             for store in run.stores:
                 _check_move(f"{here}.stores", store.blocks, store, shapes)
         for index, layer in enumerate(graph.layers):
@@ -88,6 +92,18 @@ class ScnnEntry(StrictEntry):
             count = math.prod(layer.out_shape)
             must_be(f"the outputs of layer {layer.name!r}", count, rule, made[index])
         must_be("the last layer of runs", done, "that of the network", len(graph.layers) - 1)
+
+
+def _check_order(here: str, passes: tuple[int, ...], done: int, layers: int) -> int:
+    """Check that a run goes on with the layer before it, or the next; return its last layer."""
+    some = set(passes)
+    first, last = min(some), max(some)
+    if first not in (done, done + 1) or len(some) <= last - first or last >= layers:
+        raise ValueError(
+            f"{here}.passes must be of the layer before them, {done}, or of the next ones without "
+            f"a gap, and of {layers} layers, not {sorted(some)}"
+        )
+    return last
 
 
 def _check_windows(layer: QuantConv, params: ScnnParams) -> None:

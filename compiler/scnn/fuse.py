@@ -206,7 +206,7 @@ def _loads(graph: QuantGraph, level: Level, place: _Place) -> tuple[ActLoad, ...
     channels = tuple(
         Channels(tensor=name, start=0, stop=graph.shape(name)[0]) for name in level.source
     )
-    return (ActLoad(channels=channels, base=0, layout=layout),)
+    return (ActLoad(channels=channels, base=0, word=0, dealt=False, layout=layout),)
 
 
 def _stores(graph: QuantGraph, level: Level, place: _Place) -> tuple[ActStore, ...]:

@@ -133,6 +133,8 @@ def layer_runs(
                         load = ActLoad(
                             channels=pieces(inputs, share.channels),
                             base=0,
+                            word=0,
+                            dealt=False,
                             layout=plan.mapping.layout(region, conv.stride, dense=dense),
                         )
                         program, srams = collect([made], params)

@@ -12,8 +12,10 @@ from zeroskip.compiler.scnn.cost import count_runs, input_densities
 from zeroskip.compiler.scnn.fuse import fused_run
 from zeroskip.compiler.scnn.layer import layer_runs
 from zeroskip.compiler.scnn.levels import levels_from
+from zeroskip.compiler.scnn.placed_run import placed_run
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.run import Channels, ScnnRun
+from zeroskip.compiler.scnn.segments import Segment, Segments
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["MANY_RUNS", "build", "many_runs"]
@@ -27,11 +29,15 @@ def build(
     params: ScnnParams,
     densities: Mapping[str, float] | None = None,
     progress: Progress | None = None,
+    *,
+    bus: bool = False,
 ) -> tuple[ScnnRun, ...]:
     """Build the runs of a network.
 
     As many layers as the memories hold, whatever the activations are, go into one run, without
     the host in between. A layer that has to be alone gets the mapping that is fastest for it.
+
+    With ``bus``, a run may have blocks of PEs of any size, which send each other what they own.
 
     Parameters
     ----------
@@ -51,9 +57,12 @@ def build(
     for layer in graph.layers:
         check_layer(layer, params)
     runs: list[ScnnRun] = []
+    if bus:
+        for segment in Segments(graph, params, known, bus=True).choose(progress):
+            runs += _segment_runs(graph, segment, params, known, tell)
+        return tuple(only_changes(runs))
     number = 0
     while number < len(graph.layers):
-        conv = graph.layers[number]
         best: ScnnRun | None = None
         for levels in levels_from(graph, number):
             here = [layer for level in levels for layer in level.layers]
@@ -65,25 +74,49 @@ def build(
                     break
                 best = longer
         if best is None:
-            inputs = [
-                Channels(tensor=name, start=0, stop=graph.shape(name)[0]) for name in conv.inputs
-            ]
-            for region, area in area_layers(conv):
-                plan = plan_layer(area, params, known[conv.name])
-                total = count_runs(area, plan, params)
-
-                def made(done: int, name: str = conv.name, total: int = total) -> None:
-                    if total > MANY_RUNS:
-                        tell(f"cut layer {name} into runs", done, max(done, total))
-
-                found = layer_runs(area, plan, params, layer=number, inputs=inputs, progress=made)
-                runs += move_runs(found, region)
+            runs += _alone(graph, number, params, known, tell)
             number += 1
         else:
             runs.append(best)
             number += len(best.passes)
         tell("map", number, len(graph.layers))
     return tuple(only_changes(runs))
+
+
+def _segment_runs(
+    graph: QuantGraph,
+    segment: Segment,
+    params: ScnnParams,
+    densities: Mapping[str, float],
+    tell: Progress,
+) -> list[ScnnRun]:
+    """Build the run of a segment, or the runs of the layer that it is."""
+    if segment.placed is None or segment.schedule is None:
+        return _alone(graph, segment.layers[0], params, densities, tell)
+    return [placed_run(graph, segment.placed, segment.schedule, params)]
+
+
+def _alone(
+    graph: QuantGraph,
+    number: int,
+    params: ScnnParams,
+    densities: Mapping[str, float],
+    tell: Progress,
+) -> list[ScnnRun]:
+    """Build the runs of a layer that has the array for itself."""
+    conv, runs = graph.layers[number], list[ScnnRun]()
+    inputs = [Channels(tensor=name, start=0, stop=graph.shape(name)[0]) for name in conv.inputs]
+    for region, area in area_layers(conv):
+        plan = plan_layer(area, params, densities[conv.name])
+        total = count_runs(area, plan, params)
+
+        def made(done: int, total: int = total) -> None:
+            if total > MANY_RUNS:
+                tell(f"cut layer {conv.name} into runs", done, max(done, total))
+
+        found = layer_runs(area, plan, params, layer=number, inputs=inputs, progress=made)
+        runs += move_runs(found, region)
+    return runs
 
 
 def many_runs(graph: QuantGraph, runs: Sequence[ScnnRun]) -> list[str]:

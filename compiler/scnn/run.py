@@ -1,6 +1,6 @@
 """Define the runs of SCNN: descriptors, SRAM contents, and the activations that the host moves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zeroskip.compiler.image.runs import ArrayRun
 from zeroskip.hw.common.formats import Activation
@@ -108,19 +108,38 @@ class Channels:
 class ActLoad:
     """Activations that the host compresses into the activation RAM of all PEs before a run.
 
-    Every block of PEs gets the same. The loads of a run are stored one behind the other, from
-    word 0 up, each channel's phases (row-major) in consecutive directory entries.
+    Each channel's phases (row-major) stand in consecutive directory entries.
 
     Parameters
     ----------
     channels : what, in order.
     base : directory number of the first channel's first phase.
+    word : row of the RAM from which on it is stored.
+    dealt : each block gets other channels: as many of them, in order, as the blocks are that share
+        them, rounded up; else every block gets all.
     layout : of the tile.
     """
 
     channels: tuple[Channels, ...]
     base: int
+    word: int
+    dealt: bool
     layout: TileLayout
+
+    def of_block(self, block: int, blocks: int) -> tuple[Channels, ...]:
+        """Return what one of ``blocks`` blocks gets."""
+        if not self.dealt:
+            return self.channels
+        each = -(-sum(part.stop - part.start for part in self.channels) // blocks)
+        found: list[Channels] = []
+        base = block * each
+        for part in self.channels:
+            size = part.stop - part.start
+            first, stop = max(base, 0), min(base + each, size)
+            if first < stop:
+                found.append(replace(part, start=part.start + first, stop=part.start + stop))
+            base -= size
+        return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)

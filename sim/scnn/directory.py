@@ -105,37 +105,38 @@ class Directories:
         return self._joined(found, descriptor) if found and descriptor.bus else found
 
     def load(self, loads: Sequence[ActLoad]) -> None:
-        """Take in what the host loads before a run, the same for all blocks, from row 0 on."""
-        if not loads:
-            return
-        shapes = {self._shape(load.layout.block_x, load.layout.block_y) for load in loads}
-        if len(shapes) > 1:
-            raise ValueError("loads of a run must be for blocks of the same size")
-        self._rows = Rows(0, 0)
-        shape = shapes.pop()
+        """Take in what the host loads before a run."""
         for load in loads:
             layout = load.layout
-            phases = list(np.ndindex(layout.sy, layout.sx))
-            entries: dict[int, Entry] = {}
-            for part in load.channels:
-                for channel in range(part.start, part.stop):
-                    for phase in phases:
-                        entries[load.base + len(entries)] = Entry(
-                            tensor=part.tensor,
-                            channel=channel,
-                            phase=phase,
-                            steps=(layout.sy, layout.sx),
-                            first=(layout.y0, layout.x0),
-                            size=(layout.height, layout.width),
-                            tile=(layout.tile_h, layout.tile_w),
-                            y_stride=layout.y_stride,
-                            dense=layout.dense,
-                            rows=self._rows,
-                        )
-            places = layout.tile_h * layout.tile_w // len(phases)
-            self._clear(range(load.base, load.base + len(entries)), places)
-            for block in self._of_shape(shape):
+            shape = self._shape(layout.block_x, layout.block_y)
+            blocks = self._of_shape(shape)
+            self._rows = Rows(load.word, load.word)
+            every = [self._loaded(load, number, len(blocks)) for number in range(len(blocks))]
+            places = layout.tile_h * layout.tile_w // (layout.sy * layout.sx)
+            self._clear(range(load.base, load.base + max(map(len, every))), places)
+            for block, entries in zip(blocks, every, strict=True):
                 block.update(entries)
+
+    def _loaded(self, load: ActLoad, number: int, blocks: int) -> dict[int, Entry]:
+        """Return what a load gives to one of the blocks, by directory number."""
+        layout = load.layout
+        entries: dict[int, Entry] = {}
+        for part in load.of_block(number, blocks):
+            for channel in range(part.start, part.stop):
+                for phase in np.ndindex(layout.sy, layout.sx):
+                    entries[load.base + len(entries)] = Entry(
+                        tensor=part.tensor,
+                        channel=channel,
+                        phase=phase,
+                        steps=(layout.sy, layout.sx),
+                        first=(layout.y0, layout.x0),
+                        size=(layout.height, layout.width),
+                        tile=(layout.tile_h, layout.tile_w),
+                        y_stride=layout.y_stride,
+                        dense=layout.dense,
+                        rows=self._rows,
+                    )
+        return entries
 
     def begin(self, descriptor: Descriptor) -> None:
         """Forget what a pass will write over."""

@@ -13,7 +13,7 @@ from zeroskip.hw.common.control import StatusBit
 from zeroskip.hw.scnn.formats import Space, StallClass, act_word_layout, command_layout
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.bench.host import HostPort
-from zeroskip.sim.scnn.loads import block_members, encode_loads
+from zeroskip.sim.scnn.loads import block_members, encode_loads, members
 
 __all__ = ["ScnnHost", "Stored", "put_stored"]
 
@@ -47,11 +47,11 @@ class ScnnHost(HostPort):
     ) -> None:
         """Compress what a run reads into the activation RAMs of all PEs."""
         p = self._params
-        for load, tiles in encode_loads(p, loads, tensors):
+        for load, tiles, blocks in encode_loads(p, loads, tensors):
             directory = tiles.directory(p)
             first = tiles.starts[:, 0]
             commands = []
-            for _, pe, place in block_members(p, load.layout):
+            for pe, place in members(p, load.layout, blocks):
                 words = tiles.words[place]
                 commands += [
                     _commands(Space.ACT, pe, int(first[place]), words),

@@ -1,6 +1,6 @@
 """Make the words that the host loads into the activation RAMs of the SCNN array."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import numpy as np
 from amaranth.hdl import Shape
@@ -12,7 +12,7 @@ from zeroskip.compiler.scnn.tiles import EncodedTiles, encode_tiles
 from zeroskip.hw.scnn.formats import act_word_layout, directory_layout
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["block_members", "encode_loads", "loaded_rams"]
+__all__ = ["block_count", "block_members", "encode_loads", "loaded_rams", "members"]
 
 
 def block_members(params: ScnnParams, layout: TileLayout) -> Iterator[tuple[int, int, int]]:
@@ -25,18 +25,42 @@ def block_members(params: ScnnParams, layout: TileLayout) -> Iterator[tuple[int,
         yield block, pe, (inside_y << layout.block_x) + inside_x
 
 
+def block_count(params: ScnnParams, layout: TileLayout) -> int:
+    """Count the blocks of PEs, whole or not."""
+    return -(-params.pes_x >> layout.block_x) * -(-params.pes_y >> layout.block_y)
+
+
+def members(
+    params: ScnnParams, layout: TileLayout, blocks: Container[int]
+) -> Iterator[tuple[int, int]]:
+    """Give the number in the grid, and the place in its block, of each PE of some blocks."""
+    for block, pe, place in block_members(params, layout):
+        if block in blocks:
+            yield pe, place
+
+
 def encode_loads(
     params: ScnnParams, loads: Sequence[ActLoad], tensors: Mapping[str, NDArray[np.int64]]
-) -> Iterator[tuple[ActLoad, EncodedTiles]]:
-    """Compress what a run reads, (C, H, W) by name: each load behind the one before."""
-    ends: NDArray[np.int64] | int = 0
+) -> Iterator[tuple[ActLoad, EncodedTiles, range]]:
+    """Compress what a run reads, (C, H, W) by name.
+
+    Yields
+    ------
+    Of each load: for all blocks of PEs, or one after the other, what they get, and their numbers.
+    """
     for load in loads:
-        parts = [
-            tensors[channels.tensor][channels.start : channels.stop] for channels in load.channels
-        ]
-        tiles = encode_tiles(params, load.layout, np.concatenate(parts), ends)
-        ends = tiles.ends
-        yield load, tiles
+        blocks = block_count(params, load.layout)
+        for some in [range(at, at + 1) for at in range(blocks)] if load.dealt else [range(blocks)]:
+            parts = [
+                tensors[channels.tensor][channels.start : channels.stop]
+                for channels in load.of_block(some.start, blocks)
+            ]
+            if parts:
+                yield (
+                    load,
+                    encode_tiles(params, load.layout, np.concatenate(parts), load.word),
+                    some,
+                )
 
 
 def loaded_rams(
@@ -57,9 +81,9 @@ def loaded_rams(
         for pe in range(params.num_pes)
         for name, width in widths.items()
     }
-    for load, tiles in encode_loads(params, loads, tensors):
+    for load, tiles, blocks in encode_loads(params, loads, tensors):
         directory = tiles.directory(params)
-        for _, pe, place in block_members(params, load.layout):
+        for pe, place in members(params, load.layout, blocks):
             parts = {
                 "act": (int(tiles.starts[place, 0]), tiles.words[place]),
                 "directory": (load.base, directory[place][:, None]),

@@ -10,7 +10,7 @@ from zeroskip.compiler.scnn.run import ActLoad, ActStore
 from zeroskip.compiler.scnn.tiles import EncodedTiles, encode_tiles
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.reload import READ_CYCLES, sram_reloads
-from zeroskip.sim.scnn.loads import block_members, encode_loads
+from zeroskip.sim.scnn.loads import block_members, encode_loads, members
 
 __all__ = ["conv_reload_cycles"]
 
@@ -46,8 +46,8 @@ def conv_reload_cycles(part: ScnnPart, tensors: Tensors) -> NDArray[np.int64]:
 
 def _loaded(params: ScnnParams, loads: tuple[ActLoad, ...], tensors: Tensors) -> Iterator[int]:
     """Count what each load writes, a row per cycle."""
-    for load, tiles in encode_loads(params, loads, tensors):
-        yield sum(_held(tiles, place) for _, _, place in block_members(params, load.layout))
+    for load, tiles, blocks in encode_loads(params, loads, tensors):
+        yield sum(_held(tiles, place) for _, place in members(params, load.layout, blocks))
 
 
 def _stored(params: ScnnParams, store: ActStore, tensors: Tensors) -> int:

@@ -100,7 +100,8 @@ def _simulations(part: ScnnPart) -> Iterator[tuple[ScnnRun, ...]]:
             channels = sum(span.stop - span.start for span in load.channels)
             layout = load.layout
             blocks = max(1, p.num_pes >> layout.block_x + layout.block_y)
-            words += channels * layout.height * layout.width * blocks // p.mult_i
+            copies = 1 if load.dealt else blocks
+            words += channels * layout.height * layout.width * copies // p.mult_i
             words += channels * layout.sy * layout.sx * p.num_pes
         if runs and run.program[0].wipe and words * p.num_pes > _WORTH:
             yield tuple(only_changes(runs))

@@ -175,6 +175,8 @@ def parse_load(load: dict[str, Any]) -> ActLoad:
     return ActLoad(
         channels=tuple(Channels(**part) for part in load["channels"]),
         base=load["base"],
+        word=load["word"],
+        dealt=load["dealt"],
         layout=TileLayout(**load["layout"]),
     )
 

@@ -15,6 +15,7 @@ from zeroskip.sim.scnn.cycles.machine import PassWork, run_pass
 from zeroskip.sim.scnn.cycles.passes import PassTrace, drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.references import References, pass_references
 from zeroskip.sim.scnn.cycles.weights import StreamWork, stream_work
+from zeroskip.sim.scnn.loads import block_count
 
 __all__ = ["RunCount", "ScnnCycles"]
 
@@ -85,9 +86,13 @@ class ScnnCycles:
         if run.loads:
             self._acts.clear()
         for load in run.loads:
-            region = _region(tensors, load.channels, load.layout)
-            blocks = [region] * _blocks(p, load.layout.block_x, load.layout.block_y)
-            self._acts.put(load.layout, load.base, blocks)
+            blocks = block_count(p, load.layout)
+            if load.dealt:
+                every = [load.of_block(at, blocks) for at in range(blocks)]
+                regions = [_region(tensors, some, load.layout) if some else None for some in every]
+            else:
+                regions = [_region(tensors, load.channels, load.layout)] * blocks
+            self._acts.put(load.layout, load.base, regions)
         counters = np.zeros((len(run.program), p.num_pes, len(StallClass)), np.int64)
         references: list[References] = []
         cycles = 0
@@ -186,10 +191,6 @@ def _pairs(work: PassWork, issued: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Count the pairs of vectors, (pes, blocks), of blocks that PEs have issued."""
     words = -(-work.act_count[:, work.channel] // work.act_banks.shape[1])
     return np.where(issued, words * work.vectors, 0)
-
-
-def _blocks(params: ScnnParams, block_x: int, block_y: int) -> int:
-    return -(-params.pes_x >> block_x) * -(-params.pes_y >> block_y)
 
 
 def _region(

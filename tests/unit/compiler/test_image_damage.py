@@ -310,7 +310,7 @@ BOTH: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (_set("parts", 0, "engine", value="tpu"), r"engine must be one of eie, scnn, not 'tpu'$"),
     (
         _set("parts", 0, "engine", value="eie"),
-        r"parts.0.params.act_words: there is no such parameter$",
+        r"parts.0.params.act_fifo_words: there is no such parameter$",
     ),
     (lambda m: m["parts"].pop(), r"files must not list 1_eie/"),
     (lambda m: m["parts"].reverse(), r"files must (not )?list 0_"),
@@ -321,7 +321,7 @@ BOTH: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     ),
     (
         lambda m: m["parts"][0]["layers"].pop(),
-        r"parts.0.content: runs.0.passes.1 must be the layer before or the next$",
+        r"parts.0.content: runs.0.passes must be of the layer before them, ",
     ),
     (
         lambda m: m["parts"][1]["layers"].reverse(),
@@ -378,7 +378,7 @@ BOTH: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     ),
     (
         lambda m: m["parts"][0]["content"]["runs"][0]["passes"].reverse(),
-        r"parts.0.content: runs.0.passes.0 must be the layer before or the next$",
+        r"parts.0.content: runs.0.outputs.0 must be of a tensor of the network, not 'conv1'$",
     ),
     (
         lambda m: m["parts"][0]["content"]["runs"][0]["srams"].append("pe_9/spmat"),

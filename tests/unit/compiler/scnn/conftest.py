@@ -84,9 +84,8 @@ class Machine:
             assert sram.width == width
             assert len(sram.words) <= depth
             self.srams[name] = _words(sram.words)
-        ends: dict[int, int] = {}
         for load in run.loads:
-            self._load(load, tensors, ends)
+            self._load(load, tensors)
         self.heads = [[0, 0] for _ in range(self.p.num_streams)]
         for number, descriptor in enumerate(run.program):
             d = self._descriptor(number)
@@ -133,25 +132,28 @@ class Machine:
             found.append((stream, x % (1 << block_x), y % (1 << block_y), x, y))
         return found
 
-    def _load(self, load: ActLoad, tensors: Tensors, ends: dict[int, int]) -> None:
+    def _load(self, load: ActLoad, tensors: Tensors) -> None:
         p, layout = self.p, load.layout
         values = np.concatenate([tensors[c.tensor][c.start : c.stop] for c in load.channels])
-        width = 1 << layout.block_x
-        block_pes = width << layout.block_y
-        starts = np.array([ends.get(pe, 0) for pe in range(block_pes)])
-        tiles = encode_tiles(p, layout, values, starts)
-        packed = tiles.directory(p)
-        for pe, (_, x, y, _, _) in zip(
-            self.pes, self._places(layout.block_x, layout.block_y), strict=True
-        ):
-            inner = y * width + x
-            words = _words(tiles.words[inner])
-            pe.ram[starts[inner] : starts[inner] + len(words)] = words
-            entries = [int(one) for one in packed[inner]]
-            pe.directory[load.base : load.base + len(entries)] = entries
-            assert len(pe.ram) == p.act_words
-            assert len(pe.directory) == p.num_channels
-        ends.update(enumerate(tiles.ends.tolist()))
+        places = self._places(layout.block_x, layout.block_y)
+        blocks = 1 + max(place[0] for place in places)
+        each = -(-len(values) // blocks) if load.dealt else 0
+        for block in range(blocks):
+            part = values[block * each : (block + 1) * each] if load.dealt else values
+            if not len(part):
+                continue
+            tiles = encode_tiles(p, layout, part, load.word)
+            packed = tiles.directory(p)
+            for pe, (stream, x, y, _, _) in zip(self.pes, places, strict=True):
+                if stream != block:
+                    continue
+                inner = (y << layout.block_x) + x
+                words = _words(tiles.words[inner])
+                pe.ram[load.word : load.word + len(words)] = words
+                entries = [int(one) for one in packed[inner]]
+                pe.directory[load.base : load.base + len(entries)] = entries
+                assert len(pe.ram) == p.act_words
+                assert len(pe.directory) == p.num_channels
 
     def _store(self, store: ActStore, tensors: Tensors) -> None:
         p, layout = self.p, store.layout
@@ -167,7 +169,7 @@ class Machine:
             ):
                 if stream == block:
                     inner = (y << layout.block_x) + x
-                    words[inner] = _limbs(pe.ram[: pe.pointer], width)
+                    words[inner] = _limbs(pe.ram, width)
                     rows = pe.directory[store.base : store.base + count]
                     directory[inner] = np.array(rows, np.uint64)
             nothing = np.zeros((0, -(-width // 64)), np.uint64)
@@ -192,10 +194,21 @@ class Machine:
         entry = d["dst_base"]
         for group in range(d["groups"]):
             for stream in range(p.num_streams):
-                for channel, weights in self._blocks(stream, d):
+                blocks = self._blocks(stream, d)
+                if d["bus"]:
+                    # Words pass once, in this order.
+                    numbers = [channel for channel, _ in blocks]
+                    assert numbers == sorted(set(numbers))
+                for channel, weights in blocks:
                     for pe, place in zip(self.pes, places, strict=True):
-                        if place[0] == stream:
-                            self._multiply(pe, d, channel, weights)
+                        if place[0] != stream:
+                            continue
+                        if not d["bus"]:
+                            self._multiply(pe, pe, d, channel + d["src_base"], weights)
+                            continue
+                        owner, at = divmod(channel, d["src_entries"])
+                        for source, first in self._owners(d, place, owner):
+                            self._multiply(source, pe, d, at + d["src_base"], weights, first)
             if d["drain"]:
                 entry = self._drain(d, group, places, entry, initial)
                 self.set ^= 1
@@ -226,7 +239,7 @@ class Machine:
                         weights.append((self._weight(field, d), base + k * d["k_stride"]))
                     position += 1
             if weights:
-                found.append((_field(header, layout, "channel") + d["src_base"], weights))
+                found.append((_field(header, layout, "channel"), weights))
             if _field(header, layout, "last"):
                 return found
 
@@ -237,16 +250,23 @@ class Machine:
         return _signed(row, self.p.weight_bits)
 
     def _multiply(
-        self, pe: Pe, d: dict[str, int], channel: int, weights: list[tuple[int, int]]
+        self,
+        source: Pe,
+        pe: Pe,
+        d: dict[str, int],
+        channel: int,
+        weights: list[tuple[int, int]],
+        first: int = 0,
     ) -> None:
+        """Add the products of what ``source`` has of a channel, from position ``first`` on."""
         p = self.p
         where, entry = _fields(directory_layout, p), _fields(act_entry_layout, p)
-        word = pe.directory[channel]
-        start, position = _field(word, where, "start"), -1
+        word = source.directory[channel]
+        start, position = _field(word, where, "start"), first - 1
         sums = pe.sums[self.set]
         bits = p.act_bits + p.run_bits
         for index in range(_field(word, where, "count")):
-            row = pe.ram[start + index // p.mult_i]
+            row = source.ram[start + index // p.mult_i]
             one = row >> index % p.mult_i * bits
             position += 1 + _field(one, entry, "run")
             value = _signed(_field(one, entry, "value"), p.act_bits)
@@ -260,6 +280,30 @@ class Machine:
                     sums[at] = max(sums[at], product)
                 else:
                     sums[at] = _signed(sums[at] + product, p.acc_bits)
+
+    def _owners(
+        self, d: dict[str, int], place: tuple[int, int, int, int, int], owner: int
+    ) -> list[tuple[Pe, int]]:
+        """List the PEs of a block of owners whose tiles are that of a PE, and their positions."""
+        p = self.p
+        across, down = (1 << d[f"src_block_{axis}"] for axis in "xy")
+        across, down = min(across, p.pes_x), min(down, p.pes_y)
+        wide, deep = (1 << d[f"src_block_{axis}"] - d[f"block_{axis}"] for axis in "xy")
+        top, left = divmod(owner, p.pes_x // across)
+        assert top < p.pes_y // down
+        return [
+            (
+                self.pes[
+                    (top * down + place[2] * deep + j) * p.pes_x
+                    + left * across
+                    + place[1] * wide
+                    + i
+                ],
+                i * d["src_step_x"] + j * d["src_step_y"],
+            )
+            for j in range(deep)
+            for i in range(wide)
+        ]
 
     def _drain(
         self,

@@ -1,13 +1,15 @@
 """Runs of many layers: every constraint on where tensors lie holds, whatever the network."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tests.support.tiers import examples
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
@@ -17,9 +19,12 @@ from zeroskip.compiler.scnn.eliminate import cheapest
 from zeroskip.compiler.scnn.order import goes_along
 from zeroskip.compiler.scnn.place import Placed, Placer
 from zeroskip.compiler.scnn.placement import Placement, block_sizes
+from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.scnn.schedule import Schedule, Spot, schedule
 from zeroskip.compiler.scnn.segments import Segment, Segments
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.sim.scnn.decode import decode
+from zeroskip.sim.scnn.decoded import as_decoded
 
 TINY = PRESETS["tiny"]
 
@@ -238,6 +243,36 @@ def _check_schedule(
     for number, tensor in enumerate(holding.tensors):
         if tensor.leaves:
             assert all(map(there, order.spots[number]))
+
+
+@examples(15)
+@given(graph=graphs(), params=st.sampled_from(ARRAYS), seed=st.integers(0, 1 << 32))
+def test_runs_compute_the_network(
+    graph: QuantGraph,
+    params: ScnnParams,
+    seed: int,
+    machine: Any,
+    convolve: Callable[..., NDArray[np.int64]],
+) -> None:
+    rng = np.random.default_rng(seed)
+    params = replace(params, weight_words=4096, num_blocks=4096)
+    planes = rng.integers(0, 100, graph.input_shape) * (rng.random(graph.input_shape) < 0.6)
+    expected = {INPUT: planes}
+    for layer in graph.layers:
+        read = np.concatenate([expected[name] for name in layer.inputs])
+        expected[layer.name] = convolve(layer, read, params)
+    runs = build(graph, params, bus=True)
+    made = {INPUT: planes} | {
+        layer.name: np.zeros(layer.out_shape, np.int64) for layer in graph.layers
+    }
+    array = machine(params)
+    for run in runs:
+        array.run(run, made)
+    for name in graph.outputs:
+        np.testing.assert_array_equal(made[name], expected[name])
+    for layer, decoded in zip(graph.layers, decode(runs, graph, params), strict=True):
+        for name, right in vars(as_decoded(layer, graph)).items():
+            np.testing.assert_array_equal(getattr(decoded, name), right)
 
 
 @examples(50)

@@ -24,7 +24,7 @@ from zeroskip.sim.bench.assembly import ArrayBench
 from zeroskip.sim.bench.pysim import simulate
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.cycles.weights import stream_work
-from zeroskip.sim.scnn.loads import block_members, encode_loads
+from zeroskip.sim.scnn.loads import block_members, encode_loads, members
 from zeroskip.sim.scnn.walk import map_pass
 
 
@@ -112,9 +112,9 @@ class Bench(ArrayBench):
             *stream, name = path.split("/")
             number = int(stream[0].removeprefix("stream_")) if stream else 0
             await self._write_rows(ctx, Space[name.upper()], 0, sram.words, number)
-        for load, tiles in encode_loads(self.p, run.loads, {INPUT: x}):
+        for load, tiles, blocks in encode_loads(self.p, run.loads, {INPUT: x}):
             directory = tiles.directory(self.p)
-            for _, pe, place in block_members(self.p, load.layout):
+            for pe, place in members(self.p, load.layout, blocks):
                 first = int(tiles.starts[place, 0])
                 await self._write_rows(ctx, Space.ACT, first, tiles.words[place], pe)
                 entries = directory[place][:, None]

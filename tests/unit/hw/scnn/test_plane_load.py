@@ -66,7 +66,11 @@ async def _load(ctx: Any, dut: PlaneLoad, shape: Shape, values: Any, seed: int) 
 def test_writes_what_the_host_would(shape: Shape, density: float) -> None:
     values = draw(shape, density)
     load = ActLoad(
-        channels=(Channels(tensor="x", start=0, stop=len(values)),), base=BASE, layout=shape.layout
+        channels=(Channels(tensor="x", start=0, stop=len(values)),),
+        base=BASE,
+        word=0,
+        dealt=False,
+        layout=shape.layout,
     )
     expected = {
         (name, pe): {
