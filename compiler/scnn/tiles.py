@@ -131,7 +131,7 @@ def decode_tiles(
     bits = params.act_bits + params.run_bits
     for pe, rows in enumerate(words):
         lanes = unpack_lanes(rows, bits, params.mult_i)
-        used = starts[pe] + -(-counts[pe] // params.mult_i)
+        used = np.where(counts[pe] > 0, starts[pe] + -(-counts[pe] // params.mult_i), 0)
         if (used > len(lanes)).any():
             raise ValueError(
                 f"PE {pe} of a block must store its activations in {len(lanes)} words, "

@@ -141,8 +141,8 @@ def test_renumbered_channels() -> None:
                 name=name,
                 kind="conv",
                 inputs=(source,),
-                in_shape=(inputs, 6, 6),
-                out_shape=(outputs, 6, 6),
+                in_shape=(inputs, 5, 5),
+                out_shape=(outputs, 5, 5),
                 weight=weights[name],
                 codebook=None,
                 bias=rng.integers(-9, 9, outputs),
@@ -158,11 +158,11 @@ def test_renumbered_channels() -> None:
             )
         )
         source = name
-    graph = QuantGraph((16, 6, 6), tuple(layers), ("second",))
+    graph = QuantGraph((16, 5, 5), tuple(layers), ("second",))
     image = compile_quantized(graph, {"scnn": SCNN}, name="renumbered")
     order = image.channel_orders["first"]
     assert (order != np.arange(64)).any()
-    x = rng.normal(size=(2, 16, 6, 6)) * 4
+    x = rng.normal(size=(2, 16, 5, 5)) * 4
     result = verify(image, x)
     assert result.ok
     assert result.words > 0

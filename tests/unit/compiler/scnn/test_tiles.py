@@ -188,3 +188,13 @@ def test_a_value_outside_its_tile_is_found() -> None:
         decode_tiles(TINY, smaller, tiles.words, tiles.directory(TINY))
     with pytest.raises(ValueError, match="PE 0 of a block must store its activations in 1 words"):
         decode_tiles(TINY, layout, [one[:1] for one in tiles.words], tiles.directory(TINY))
+
+
+def test_pes_that_hold_nothing_need_no_words() -> None:
+    """Wherever their directory entries point to."""
+    values = np.zeros((2, 4, 4), np.int64)
+    layout = _whole(values, 2, 2)
+    tiles = encode_tiles(TINY, layout, values, 99)
+    np.testing.assert_array_equal(tiles.starts, 99)
+    words = [np.zeros((0, 1), np.uint64)] * len(tiles.words)
+    np.testing.assert_array_equal(decode_tiles(TINY, layout, words, tiles.directory(TINY)), values)
