@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.support.board_gates import board_netlist, build_board_gates
 from tests.support.tiers import simulated
 from zeroskip.compiler.image.image import Image
 from zeroskip.flow.board.fit import is_single
@@ -27,7 +28,6 @@ from zeroskip.hw.board.boards import BOARDS
 from zeroskip.hw.eie.boards import DIGITS
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.board.build import BoardModel
-from zeroskip.sim.board.gates import board_netlist, build_board_gates
 from zeroskip.sim.board.process import simulated_board
 from zeroskip.sim.eie.gates import draw_network
 from zeroskip.sim.run import run
