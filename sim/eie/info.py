@@ -1,5 +1,6 @@
 """Describe what an image keeps in EIE's memories, and how evenly."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,8 +10,9 @@ from zeroskip.base.tables import Table
 from zeroskip.compiler.eie.choose import Pattern, RunChoice, run_choices
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.eie.place import local_rows
-from zeroskip.sim.eie.balance import layer_balance
+from zeroskip.sim.eie.balance import LayerBalance, layer_balance
 from zeroskip.sim.eie.storage import (
+    LayerStorage,
     describe_bits,
     layer_storage,
     memory_use,
@@ -32,32 +34,10 @@ def describe_part(part: EiePart) -> Description:
     first, later = reload_cycles(part, 2).tolist()
     rows = list(zip(storage, balances, strict=True))
     tables = [
-        Table(
-            "Layers in the Spmat SRAMs",
-            [
-                "layer", "rows x cols", "non-zero", "entries", "padding", "per PE: min", "mean",
-                "max", "bound", "balance: interleaved", "as placed",
-            ],
-            [
-                [
-                    layer.name,
-                    f"{layer.rows} x {layer.cols}",
-                    layer.nnz,
-                    layer.entries.sum(),
-                    f"{layer.padding.sum()} ({_share(layer.padding.sum(), layer.entries.sum())})",
-                    layer.entries.min(),
-                    f"{layer.entries.mean():.1f}",
-                    layer.entries.max(),
-                    even.bound,
-                    "-" if even.before is None else f"{100 * even.before:.1f} %",
-                    f"{100 * even.after:.1f} %",
-                ]
-                for layer, even in rows
-            ],
-        ),
+        _layer_table(rows),
         *_choice_tables(choices),
         memory_table("PE (num_descriptors: of the array)", use),
-    ]  # fmt: skip
+    ]
     lines = [
         (
             "bound: non-zero weights per PE, if all had the same and no padding; balance: mean / "
@@ -92,6 +72,33 @@ def describe_part(part: EiePart) -> Description:
     }
     array = f"{part.params.num_pes} PEs"
     return Description(array=array, document=document, tables=tables, lines=lines)
+
+
+def _layer_table(rows: Sequence[tuple[LayerStorage, LayerBalance]]) -> Table:
+    """Return entries and balance of each layer."""
+    return Table(
+        "Layers in the Spmat SRAMs",
+        [
+            "layer", "rows x cols", "non-zero", "entries", "padding", "per PE: min", "mean",
+            "max", "bound", "balance: interleaved", "as placed",
+        ],
+        [
+            [
+                layer.name,
+                f"{layer.rows} x {layer.cols}",
+                layer.nnz,
+                layer.entries.sum(),
+                f"{layer.padding.sum()} ({_share(layer.padding.sum(), layer.entries.sum())})",
+                layer.entries.min(),
+                f"{layer.entries.mean():.1f}",
+                layer.entries.max(),
+                even.bound,
+                "-" if even.before is None else f"{100 * even.before:.1f} %",
+                f"{100 * even.after:.1f} %",
+            ]
+            for layer, even in rows
+        ],
+    )  # fmt: skip
 
 
 def _choices(part: EiePart) -> tuple[RunChoice, ...]:

@@ -36,31 +36,7 @@ def bench_tables(result: EieBench) -> Iterator[Table | str]:
             for layer in result.layers
         ],
     )  # fmt: skip
-    for preset in ("paper", "best"):
-        yield Table(
-            f"The {preset} preset: bounds in cycles, storage, and where the PEs' cycles went",
-            [
-                "layer", "padded bound", "max-PE bound", "reload", "padding",
-                "entry bits / non-zero", "pointer bits / non-zero", "stored bits / non-zero",
-                *(stall.name.lower() for stall in StallClass),
-            ],
-            [
-                [
-                    layer.name,
-                    round((array := getattr(layer, preset)).bound_padding),
-                    array.max_pe,
-                    array.reload_cycles,
-                    percent(array.padding),
-                    *(
-                        f"{bits[name]:.2f}"
-                        for bits in [per_nonzero(array.stored_bits, layer.nonzeros)]
-                        for name in ("entries", "pointers", "sum")
-                    ),
-                    *(percent(share) for share in array.stalls.values()),
-                ]
-                for layer in result.layers
-            ],
-        )  # fmt: skip
+    yield from (_preset_table(result, preset) for preset in ("paper", "best"))
     for preset in ("paper", "best"):
         yield (
             f"{preset} preset: {result.over_bound(preset):.3f} x the no-padding bound (geometric "
@@ -78,6 +54,34 @@ def bench_tables(result: EieBench) -> Iterator[Table | str]:
         yield f"cycle model: {counters} counters differ from the RTL's"
         exact = "NOT bit-exact" if differ else "bit-exact"
         yield f"{exact}: {words} words compared, {differ} differ"
+
+
+def _preset_table(result: EieBench, preset: str) -> Table:
+    """Return bounds, storage and stall classes of a preset."""
+    return Table(
+        f"The {preset} preset: bounds in cycles, storage, and where the PEs' cycles went",
+        [
+            "layer", "padded bound", "max-PE bound", "reload", "padding",
+            "entry bits / non-zero", "pointer bits / non-zero", "stored bits / non-zero",
+            *(stall.name.lower() for stall in StallClass),
+        ],
+        [
+            [
+                layer.name,
+                round((array := getattr(layer, preset)).bound_padding),
+                array.max_pe,
+                array.reload_cycles,
+                percent(array.padding),
+                *(
+                    f"{bits[name]:.2f}"
+                    for bits in [per_nonzero(array.stored_bits, layer.nonzeros)]
+                    for name in ("entries", "pointers", "sum")
+                ),
+                *(percent(share) for share in array.stalls.values()),
+            ]
+            for layer in result.layers
+        ],
+    )  # fmt: skip
 
 
 def _totals(result: EieBench) -> Iterator[Table | str]:
