@@ -27,7 +27,7 @@ from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.result import PartResult
-from zeroskip.sim.system.state import ArrayState
+from zeroskip.sim.system.state import ArrayState, CountRun
 from zeroskip.sim.trace_events import Event, name_process, slice_event
 from zeroskip.sim.words import Compared, WordDifference, compare_words
 
@@ -136,15 +136,8 @@ class ListMachine(ABC):
         """Return an array of ``params`` between commands, as a list finds it after a reset."""
 
     @abstractmethod
-    def count_run(self, params: Any, run: Any, arrivals: NDArray[np.int64]) -> int:
-        """Count the cycles of a run that a command list starts.
-
-        Parameters
-        ----------
-        params : of the array.
-        run : what its state gave for the command, see :class:`.ArrayState`.
-        arrivals : (rows,) cycles, counted from the run's first, in which rows of its input come.
-        """
+    def run_counter(self, params: Any) -> CountRun:
+        """Return what counts the cycles of the runs of an array of ``params``, in their order."""
 
     @abstractmethod
     def chip(self, params: Any, port: SystemParams) -> ChipDesign:

@@ -31,7 +31,8 @@ class DescriptorRead(wiring.Component):
     next : In, read the one after the last that was read; only while ``valid``.
     flush : In, forget what was read, and what is asked for in this cycle.
     valid, descriptor : Out, the descriptor, from when it was read until the next is asked for.
-    load_en, load_row, load_data : In, write a word of the program.
+    load_en, load_row, load_data : In, write a word of the program; nothing is read in its cycle,
+        so what is being read is to be forgotten by ``flush``.
     """
 
     first: Signal
@@ -75,7 +76,7 @@ class DescriptorRead(wiring.Component):
             write.en.eq(self.load_en),
             write.addr.eq(self.load_row),
             write.data.eq(self.load_data),
-            read.en.eq(asked | (left != 0)),
+            read.en.eq((asked | (left != 0)) & ~self.load_en),
             read.addr.eq(Mux(self.first, 0, row)),
             self.descriptor.eq(words[: self._width]),
         ]

@@ -24,15 +24,17 @@ class Ccu(wiring.Component):
     """Control of the passes of a run (EIE, section IV, "Central Control Unit").
 
     A pass scans the source file and broadcasts every non-zero activation, waits until every queue
-    and pipeline is empty, and drains. The next descriptor is read ahead, and its codebook loaded
-    while outputs drain.
+    and pipeline is empty, and drains. Meanwhile the next descriptor and its codebook are read: the
+    next pass begins in the cycle after this one. Behind the last pass of a program comes the
+    first. So a run that follows a clearing, or a run, finds its first pass ready. What a host
+    writes to program or codebooks makes all be read anew, from the first descriptor on.
 
     Members
     -------
     run : ``In(RunSignature())``, commands, see :class:`.RunControl`. The source is an activation
         file.
     control : Out, to all PEs, see ``control_layout``.
-    codebook : Out, to all PEs, the weights; changes only while no PE has work.
+    codebook : Out, to all PEs, the weights; changes as a pass begins.
     pass_start, pass_descriptor : Out, begin the scan of a pass.
     pass_done : In, the scan is over, and no PE has work in a queue or pipeline.
     load_program, load_codebook, load_row, load_data : In, write a word of a descriptor, or a
@@ -87,23 +89,30 @@ class Ccu(wiring.Component):
         m.submodules.drain = drain = Drain(p)
         now, ahead = Signal(layout, reset_less=True), reader.descriptor
         draining = Signal()
+        # What the reader has, or reads, is what comes next.
+        ordered, anew = Signal(), Signal()
+        m.d.comb += anew.eq(runs.flush | self.load_program | self.load_codebook)
+        m.d.sync += ordered.eq(~anew)
         connect(m, flipped(self.run), runs.run)
         m.d.comb += [
-            runs.ready.eq(reader.valid),
+            runs.ready.eq(codebooks.ready),
+            runs.unread.eq(~codebooks.ready),
             runs.swap.eq(now.swap),
             runs.last.eq(now.last),
-            reader.flush.eq(runs.flush),
-            reader.first.eq(runs.begin),
+            reader.flush.eq(anew),
+            reader.first.eq((~ordered & ~anew) | (runs.turn & ahead.last)),
             reader.next.eq(runs.turn & ~ahead.last),
             reader.load_en.eq(self.load_program),
             reader.load_row.eq(self.load_row),
             reader.load_data.eq(self.load_data),
-            codebooks.forget.eq(runs.flush | runs.begin),
+            codebooks.forget.eq(anew),
             codebooks.load_en.eq(self.load_codebook),
             codebooks.load_row.eq(self.load_row),
             codebooks.load_data.eq(self.load_data),
             codebooks.codebook.eq(ahead.codebook),
             codebooks.last_code.eq(ahead.last_code),
+            codebooks.valid.eq(reader.valid),
+            codebooks.turn.eq(runs.turn),
             drain.flush.eq(runs.flush),
             drain.rows.eq(now.drain_rows),
             drain.bias_base.eq(now.bias_base),
@@ -113,7 +122,6 @@ class Ccu(wiring.Component):
             self.codebook.eq(codebooks.weights),
             c.flush.eq(runs.flush),
             c.source.eq(self.run.source),
-            c.hold.eq(codebooks.loading),
             c.acc_read.eq(drain.acc_read),
             c.acc_row.eq(drain.acc_row),
             c.bias_row.eq(drain.bias_row),
@@ -130,16 +138,13 @@ class Ccu(wiring.Component):
         if p.streams:
             m.d.comb += [self.free.eq(runs.free), c.destination.eq(runs.destination)]
         with m.If(runs.turn):
-            # Already there if it was loaded during the drain of the pass before.
-            m.d.comb += codebooks.load.eq(1)
             m.d.sync += now.eq(ahead)
         with m.If(runs.setup):
             m.d.comb += c.phase.eq(Phase.SETUP)
         with m.Elif(runs.working & ~draining):
-            # The codebook is the wanted one since the cycle before: it may not be whole yet.
-            m.d.comb += c.phase.eq(Mux(codebooks.loading, Phase.SETUP, Phase.COMPUTE))
+            m.d.comb += c.phase.eq(Phase.COMPUTE)
             # Every queue and pipeline is empty, not merely silent: then nothing is lost.
-            over = self.pass_done & ~codebooks.loading
+            over = self.pass_done
             if p.streams:
                 over &= ~(now.drain & self.taken)
             with m.If(over):
@@ -148,7 +153,6 @@ class Ccu(wiring.Component):
         with m.Elif(runs.working):
             m.d.comb += [
                 c.phase.eq(Phase.DRAIN),
-                codebooks.load.eq(reader.valid),
                 runs.done.eq(drain.done),
             ]
             m.d.sync += draining.eq(~drain.done)

@@ -1,4 +1,4 @@
-"""Codebook load: one layer's shared weights, from the central memory to every PE."""
+"""Codebook load: a layer's shared weights, from the central memory to every PE."""
 
 from amaranth.hdl import C, Cat, Module, Signal, signed
 from amaranth.lib import wiring
@@ -11,97 +11,90 @@ __all__ = ["CodebookLoad"]
 
 
 class CodebookLoad(wiring.Component):
-    """Load a codebook into registers that all PEs look weights up in, one weight per cycle.
+    """Load the next pass's codebook while the PEs look weights up in that of the one at work.
 
-    Only weights that the layer has are loaded: codes after them are in no entry.
+    Weights go from the memory into a row of registers, one a cycle, the highest code's first: each
+    moves those before it on by a place. ``turn`` copies them all to the PEs' registers. Only
+    weights that the layer has are loaded: codes after them are in no entry.
 
     Every PE of the paper holds the codebook. The copies never differ, and would take more room
     in a PE than its multiplier.
 
     Members
     -------
-    codebook, last_code : In, the codebook that is wanted, and its last weight's code.
-    load : In, load it, unless it is there or on its way; the PEs must be idle.
-    ready : Out, the PEs see the wanted codebook.
-    loading : Out, weights are still changing. A register: every PE waits for it.
-    forget : In, what is held is not known; stops a load.
+    codebook, last_code : In, the codebook of the next pass, and its last weight's code.
+    valid : In, they are known; the codebook is loaded then, unless it is there or on its way.
+    ready : Out, it is there; only while ``valid``.
+    turn : In, give it to the PEs, from the next cycle on; only while ``ready``.
     weights : Out, to the PEs, code 0's in the lowest bits. It is 0: code 0 is no weight.
+    forget : In, load anew, from the next cycle on; with every ``load_en``.
     load_en, load_row, load_data : In, write a weight; the row is the code, above it the codebook.
     """
 
     codebook: Signal
     last_code: Signal
-    load: Signal
+    valid: Signal
     ready: Signal
-    loading: Signal
-    forget: Signal
+    turn: Signal
     weights: Signal
+    forget: Signal
     load_en: Signal
     load_row: Signal
     load_data: Signal
 
     def __init__(self, params: EieParams) -> None:
         self._p = params
-        weight = signed(params.weight_bits)
         super().__init__({
             "codebook": In(params.descriptor_addr_bits),
             "last_code": In(params.code_bits),
-            "load": In(1),
+            "valid": In(1),
             "ready": Out(1),
-            "loading": Out(1),
-            "forget": In(1),
+            "turn": In(1),
             "weights": Out(params.num_codes * params.weight_bits),
+            "forget": In(1),
             "load_en": In(1),
             "load_row": In(params.descriptor_addr_bits + params.code_bits),
-            "load_data": In(weight),
+            "load_data": In(signed(params.weight_bits)),
         })
 
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        codes = range(1, p.num_codes)
         m.submodules.codebooks = rows = sram(
             signed(p.weight_bits), p.num_descriptors << p.code_bits, "codebooks", Ports.SHARED
         )
         read, write = rows.read_port(), rows.write_port()
+        # known: the codebook that is held is what the memory has, or will be when all is read.
+        known = Signal()
+        held = Signal(p.descriptor_addr_bits, reset_less=True)
+        wanted = Signal()
+        # The weight that is read; 0: none.
+        code = Signal(p.code_bits)
+        # w_: the cycle in which a weight comes out of the memory.
+        w_valid = Signal()
+        loading = Signal()
         m.d.comb += [
             write.en.eq(self.load_en),
             write.addr.eq(self.load_row),
             write.data.eq(self.load_data),
-        ]
-        # held: the codebook that the PEs have, or will have when loading is over.
-        known = Signal()
-        reading = Signal()
-        code = Signal(p.code_bits)
-        last = Signal(p.code_bits, reset_less=True)
-        held = Signal(p.descriptor_addr_bits, reset_less=True)
-        wanted = Signal()
-        # w_: the cycle in which a weight comes out of the memory.
-        w_valid = Signal()
-        w_code = Signal(p.code_bits, reset_less=True)
-        m.d.comb += [
-            wanted.eq(known & (held == self.codebook)),
-            self.ready.eq(wanted & ~self.loading),
-            read.en.eq(reading),
+            read.en.eq((code != 0) & ~self.forget),
             read.addr.eq(Cat(code, held)),
+            wanted.eq(known & (held == self.codebook)),
+            loading.eq((code != 0) | w_valid),
+            self.ready.eq(self.valid & wanted & ~loading),
         ]
-        m.d.sync += [w_valid.eq(reading), w_code.eq(code), self.loading.eq(reading)]
-        kept = [Signal(p.weight_bits, reset_less=True, name=f"weight_{k}") for k in codes]
-        for k, weight_k in zip(codes, kept, strict=True):
-            with m.If(w_valid & (w_code == k)):
-                m.d.sync += weight_k.eq(read.data)
-        m.d.comb += self.weights.eq(Cat(C(0, p.weight_bits), kept))
-        with m.If(reading):
-            m.d.sync += [code.eq(code + 1), reading.eq(code != last)]
-        with m.Elif(self.load & ~wanted):
-            m.d.sync += [
-                self.loading.eq(self.last_code != 0),
-                reading.eq(self.last_code != 0),
-                known.eq(1),
-                held.eq(self.codebook),
-                last.eq(self.last_code),
-                code.eq(1),
-            ]
+        m.d.sync += w_valid.eq(read.en)
+        with m.If(code != 0):
+            m.d.sync += code.eq(code - 1)
+        with m.Elif(self.valid & ~wanted & ~loading):
+            m.d.sync += [known.eq(1), held.eq(self.codebook), code.eq(self.last_code)]
         with m.If(self.forget):
-            m.d.sync += [self.loading.eq(0), reading.eq(0), known.eq(0), w_valid.eq(0)]
+            m.d.sync += [known.eq(0), code.eq(0)]
+        ahead = Signal((p.num_codes - 1) * p.weight_bits, reset_less=True)
+        weights = Signal.like(ahead, reset_less=True)
+        with m.If(w_valid):
+            m.d.sync += ahead.eq(Cat(read.data, ahead))
+        with m.If(self.turn):
+            m.d.sync += weights.eq(ahead)
+        m.d.comb += self.weights.eq(Cat(C(0, p.weight_bits), weights))
         return m

@@ -27,7 +27,6 @@ def control_layout(p: EieParams) -> data.StructLayout:
     flush : empty queues and pipelines.
     source, destination : which activation file is the source, and, where it need not be the only
         other one, the destination.
-    hold : the codebook is not complete; issue nothing.
     acc_read, acc_row : read an accumulator to drain it.
     bias_row : the bias that belongs to it.
     clear, clear_row : clear an accumulator.
@@ -41,7 +40,6 @@ def control_layout(p: EieParams) -> data.StructLayout:
         "flush": 1,
         "source": p.file_bits,
         **destination,
-        "hold": 1,
         "acc_read": 1,
         "acc_row": p.acc_addr_bits,
         "bias_row": p.bias_addr_bits,

@@ -123,10 +123,9 @@ class Pe(wiring.Component):
             connect(m, pointers.o, spmat.i)
             m.d.comb += self.room.eq(queue.i.ready)
 
-        waiting = queue.o.valid | pointers.full | spmat.full
+        waiting = queue.o.valid | pointers.full | spmat.issued
         m.d.comb += [
             self.busy.eq(waiting | arithm.busy),
-            spmat.hold.eq(c.hold),
             arithm.valid.eq(spmat.issued & ~spmat.padding),
             arithm.code.eq(spmat.code),
             arithm.row.eq(spmat.row),

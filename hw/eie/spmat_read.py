@@ -21,22 +21,18 @@ class SpmatRead(wiring.Component):
     Members
     -------
     i : ``In(stream(work_layout))``, activations with the bounds of their columns, none empty.
-    hold : In, issue nothing in this cycle.
     issued : Out, an entry is issued in this cycle (two, if the first was padding).
     padding : Out, it is padding: its weight is 0, there is nothing to compute.
     code, row, value : Out, weight code, PE-local row and activation of the issued entry.
-    full : Out, a word is being worked on.
     load_en, load_addr, load_data : In, write a word.
     """
 
     i: stream.Interface
-    hold: Signal
     issued: Signal
     padding: Signal
     code: Signal
     row: Signal
     value: Signal
-    full: Signal
     load_en: Signal
     load_addr: Signal
     load_data: Signal
@@ -45,13 +41,11 @@ class SpmatRead(wiring.Component):
         self._p = params
         super().__init__({
             "i": In(stream.Signature(work_layout(params))),
-            "hold": In(1),
             "issued": Out(1),
             "padding": Out(1),
             "code": Out(params.code_bits),
             "row": Out(params.acc_addr_bits),
             "value": Out(signed(params.act_bits)),
-            "full": Out(1),
             "load_en": In(1),
             "load_addr": In(params.word_addr_bits),
             "load_data": In(params.word_bits),
@@ -89,12 +83,11 @@ class SpmatRead(wiring.Component):
             f_in_end.eq(f_word == f_end.word),
             # The end names the entry after the last: at slot 0 the word before is the last.
             f_last.eq(f_in_end | ((f_end.slot == 0) & (f_word + 1 == f_end.word))),
-            f_en.eq((more | self.i.valid) & (~self.full | r_done)),
-            self.i.ready.eq(~more & (~self.full | r_done)),
+            f_en.eq((more | self.i.valid) & (~self.issued | r_done)),
+            self.i.ready.eq(~more & (~self.issued | r_done)),
             read.en.eq(f_en),
             read.addr.eq(f_word),
         ]
-        m.d.comb += self.issued.eq(self.full & ~self.hold)
         next_slot = self._issue(m, read.data, r_slot, r_stop, r_base)
         m.d.comb += r_done.eq(self.issued & (next_slot == r_stop))
         with m.If(self.issued):
@@ -102,7 +95,7 @@ class SpmatRead(wiring.Component):
         # After the issue, because a word that is fetched starts anew.
         with m.If(f_en):
             m.d.sync += [
-                self.full.eq(1),
+                self.issued.eq(1),
                 more.eq(~f_last),
                 more_word.eq(f_word + 1),
                 more_end.eq(f_end),
@@ -112,7 +105,7 @@ class SpmatRead(wiring.Component):
             with m.If(~more):
                 m.d.sync += [self.value.eq(self.i.payload.value), r_base.eq(0)]
         with m.Elif(r_done):
-            m.d.sync += self.full.eq(0)
+            m.d.sync += self.issued.eq(0)
         return m
 
     def _issue(

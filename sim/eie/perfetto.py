@@ -62,8 +62,8 @@ class EieTrace:
         times, base = traced.times, self._begin + traced.offset
         layer = self._part.layers[traced.layer].name
         phases = {
-            "setup": (times.start, times.ready),
-            "compute": (times.ready, times.drain),
+            "setup": (times.start, times.compute),
+            "compute": (times.compute, times.drain),
             "drain": (times.drain, times.end),
         }
         for name, (begin, end) in phases.items():

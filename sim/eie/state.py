@@ -87,6 +87,10 @@ class EieState:
         """Width of a word of a space; 0 if nothing can be loaded there."""
         return {key.value: bits for key, bits in self._widths.items()}.get(space, 0)
 
+    def reads_ahead(self, space: int) -> bool:
+        """Say whether it is read ahead of a run: program and codebooks are."""
+        return space in {Space.PROGRAM.value, Space.CODEBOOK.value}
+
     def has_words(self, space: int, pe: int, row: int, count: int) -> bool:
         """Say whether the array has these rows of a memory."""
         p = self._p

@@ -9,10 +9,11 @@ from zeroskip.hw.common.counters import counter_addr_bits
 from zeroskip.hw.eie.host import stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.sim.eie.cycles.program import PassModel, run_program
+from zeroskip.sim.eie.cycles.program import PassModel, read_ahead, run_program
 from zeroskip.sim.eie.cycles.work import column_work
 from zeroskip.sim.eie.state import EieState, RunLog
 from zeroskip.sim.machine import ChipDesign, ListMachine
+from zeroskip.sim.system.state import CountRun
 
 __all__ = ["EieLists"]
 
@@ -23,13 +24,32 @@ class EieLists(ListMachine):
     def state(self, params: EieParams) -> EieState:
         return EieState(params)
 
-    def count_run(self, params: EieParams, run: RunLog, arrivals: NDArray[np.int64]) -> int:
+    def run_counter(self, params: EieParams) -> CountRun:
+        return _RunCounter(params).count
+
+    def chip(self, params: EieParams, port: SystemParams) -> ChipDesign:
+        swept = max(params.acc_addr_bits, counter_addr_bits(params, stall_classes(params)))
+        clearing = max(1 << swept, params.num_codes + 8) + 4
+        return ChipDesign(SYSTEM.modules(SystemDesign(params, port)), clearing)
+
+
+class _RunCounter:
+    """Counts the cycles of runs, one after the other, on an array that has been cleared."""
+
+    def __init__(self, params: EieParams) -> None:
+        self._p = params
+        # The last pass, and the cycle before it began.
+        self._last: PassModel | None = None
+        self._turn = 0
+
+    def count(self, run: RunLog, arrivals: NDArray[np.int64], begin: int, loaded: int) -> int:
+        """Count the cycles of a run, see :data:`.CountRun`."""
         passes = [
             PassModel(
                 descriptor.codebook,
                 descriptor.last_code,
                 descriptor.drain_rows if descriptor.drain else 0,
-                column_work(streams, params),
+                column_work(streams, self._p),
             )
             for descriptor, streams in zip(run.program, run.streams, strict=True)
         ]
@@ -39,9 +59,13 @@ class EieLists(ListMachine):
             row_at.append(arrivals[descriptor.src_base : descriptor.src_base + descriptor.src_rows])
             if descriptor.swap:
                 break
-        cycles, _ = run_program(passes, run.nonzero, params, row_at=row_at)
+        if self._last is None or loaded > self._turn:
+            ready = read_ahead(loaded + 2 - begin, None, passes[0])
+        else:
+            ready = read_ahead(self._turn - begin, self._last, passes[0])
+        begins: list[int] = []
+        cycles, _ = run_program(
+            passes, run.nonzero, self._p, row_at=row_at, ready=ready, begins=begins
+        )
+        self._last, self._turn = passes[-1], begin + begins[-1] - 1
         return cycles
-
-    def chip(self, params: EieParams, port: SystemParams) -> ChipDesign:
-        swept = max(params.acc_addr_bits, counter_addr_bits(params, stall_classes(params)))
-        return ChipDesign(SYSTEM.modules(SystemDesign(params, port)), clearing=(1 << swept) + 4)

@@ -39,9 +39,11 @@ async def run_image(dut: Any) -> None:
         await host.write_all(runs.writes("begin"))
         samples: list[dict[str, Any]] = []
         for rows in np.load(folder / f"inputs_{number}.npy", allow_pickle=False):
+            # A clearing ends when the program's first pass is read ahead: after the words.
+            reload_cycles = await runs.load_again() if samples else 0
             await host.clear()
             try:
-                samples.append(await runs.run(rows, run_fields["max_cycles"], again=bool(samples)))
+                samples.append(await runs.run(rows, run_fields["max_cycles"], reload_cycles))
             except SimTimeoutError:
                 (folder / "hang").write_text(f"input {len(samples)}")
                 return
@@ -71,22 +73,26 @@ class _Runs:
         """Return the commands that load the SRAMs at some point, see ``host_writes``."""
         return np.load(self._folder / f"writes_{self._number}_{key}.npy", allow_pickle=False)
 
-    async def run(self, rows: NDArray[np.int64], max_cycles: int, *, again: bool) -> dict[str, Any]:
+    async def load_again(self) -> int:
+        """Load what the run of another input has replaced; return the cycles it took."""
+        return await self._timed(self._host.write_all(self.writes("again")))
+
+    async def run(
+        self, rows: NDArray[np.int64], max_cycles: int, reload_cycles: int
+    ) -> dict[str, Any]:
         """Run one input; return what the hardware did with it.
 
         Parameters
         ----------
         rows : (rows, num_pes) of the network's input.
         max_cycles : for each segment.
-        again : the SRAMs have been used for another input.
+        reload_cycles : that were taken to load words again.
         """
         host, params = self._host, self._params
         vectors = {0: rows}
         outputs: list[list[int]] = []
         counters: list[Any] = []
-        cycles = reload_cycles = nanoseconds = last_layer = 0
-        if again:
-            reload_cycles += await self._timed(host.write_all(self.writes("again")))
+        cycles = nanoseconds = last_layer = 0
         for number, segment in enumerate(self._segments):
             final = number == len(self._segments) - 1
             first_layer, last_layer = segment["layers"]

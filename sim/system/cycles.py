@@ -1,6 +1,6 @@
 """Cycle model of a chip with its memory: when each queued inference starts and ends."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from zeroskip.hw.system.formats import COMMAND_BYTES, Op, row_bytes, word_bytes
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.system.golden import Performed
 from zeroskip.sim.system.memory import MemorySettings
-from zeroskip.sim.system.state import ArrayState
+from zeroskip.sim.system.state import ArrayState, CountRun
 from zeroskip.sim.system.timing import memory_state, read_state, write_state
 from zeroskip.sim.system.units import JOB, UNITS, Event, advance
 
@@ -20,10 +20,6 @@ __all__ = ["RunTime", "Started", "SystemCycles", "count_system"]
 
 _CHUNK = 1 << 27
 """Cycles without an event after which an array that runs for ever is given up."""
-
-CountRun = Callable[[Any, NDArray[np.int64]], int]
-"""Counts the cycles of a run, from what golden ran and from the cycles, counted from the first of
-the run's own, in which the source's rows came."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +109,7 @@ def count_system(
     units["per_beat"] = max(1, port.beat_bytes // COMMAND_BYTES)
     units["per_command"] = max(1, COMMAND_BYTES // port.beat_bytes)
     units["row_beats"] = row_bytes(array.num_pes * array.act_bits, port) // port.beat_bytes
+    units["ahead_at"] = -_CHUNK
     units["run_from"] = units["run_input"] = units["last_input"] = -1
     memory, reads, writes = memory_state(settings), read_state(port), write_state(port)
     done: list[int] = []
@@ -128,7 +125,7 @@ def count_system(
             # The program's own cycles begin in the one after the command was seen.
             takes = command.fields["row"] & Command.NEXT
             came = arrivals - begin - 1 if takes else there
-            spent = count_run(command.run, came)
+            spent = count_run(command.run, came, begin + 1, int(state["ahead_at"]))
             runs.append(RunTime(begin, begin + 1 + spent, spent))
             units["run_end"], units["unresolved"] = begin + 1 + spent, False
         else:
@@ -151,6 +148,7 @@ def _jobs(array: ArrayState, port: SystemParams, commands: Sequence[Performed]) 
         fields, op = command.fields, command.op
         size = word_bytes(array.word_bits(fields["space"])) if op == Op.LOAD else row
         job["op"], job["wait"] = op.value, fields["wait"]
+        job["ahead"] = op == Op.LOAD and array.reads_ahead(fields["space"])
         job["row"] = fields["row"] >> 31 if op == Op.OUTPUT else fields["row"]
         job["count"], job["addr"] = fields["count"], fields["addr"] // beat
         job["beats"] = -(-fields["count"] * size // beat)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -130,7 +129,7 @@ class Inferences:
             Started(start, *place, performed)
             for start, place, performed in zip(starts, group.lists, group.performed, strict=True)
         ]
-        counted = partial(self._array.count_run, self._params)
+        counted = self._array.run_counter(self._params)
         return count_system(self._golden.array, self._port, settings, started, counted)
 
 

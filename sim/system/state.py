@@ -1,11 +1,17 @@
 """What an array is to the golden interpreter of command lists."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArrayState"]
+__all__ = ["ArrayState", "CountRun"]
+
+CountRun = Callable[[Any, NDArray[np.int64], int, int], int]
+"""Counts the cycles of a run, from what golden ran; from the cycles, counted from the run's first
+own, in which the source's rows came; from the cycle of that first one; and from the last before it
+in which the array took a word of a space that it reads ahead of runs."""
 
 
 class ArrayState(Protocol):
@@ -28,6 +34,10 @@ class ArrayState(Protocol):
 
     def word_bits(self, space: int) -> int:
         """Width of a word of a space; 0 if nothing can be loaded there."""
+        ...
+
+    def reads_ahead(self, space: int) -> bool:
+        """Say whether the array reads a space ahead of a run."""
         ...
 
     def has_words(self, space: int, pe: int, row: int, count: int) -> bool:

@@ -54,9 +54,10 @@ JOB = np.dtype([
     *((name, "i8") for name in ("op", "wait", "row", "count", "addr", "beats")),
     # Of LOAD and INPUT: beats of a word or row, and words of a beat.
     *((name, "i8") for name in ("needed", "of_beat")),
+    ("ahead", "?"),
 ])
 """A command, see :func:`.job_layout`; ``addr`` in beats. Of OUTPUT, ``row`` is 1 for the
-destination, else 0."""
+destination, else 0; of LOAD, ``ahead`` is ``ArrayState.reads_ahead`` of the space."""
 
 UNITS = np.dtype([
     *((name, "i8") for name in ("now", "per_beat", "per_command", "row_beats")),
@@ -85,6 +86,8 @@ UNITS = np.dtype([
     # The array: cycles in which it runs, from and up to, not with; whose rows it takes.
     *((name, "i8") for name in ("run_from", "run_end", "run_input", "last_input")),
     ("unresolved", "?"),
+    # The last cycle in which the array took a word that it reads ahead of runs.
+    ("ahead_at", "i8"),
     ("read_beats", "i8"),
     ("write_beats", "i8"),
 ])
@@ -202,6 +205,8 @@ def _load(
         s.load_request = False
     if given and s.is_row:
         arrivals[jobs[s.at_job].count - s.count] = s.now
+    if given and jobs[s.at_job].ahead:
+        s.ahead_at = s.now
     s.words += int(op == _LOAD) - int(done and not s.is_row)
     s.rows += int(op == _INPUT) - int(done and s.is_row)
     items = s.items - given

@@ -14,7 +14,7 @@ from tests.support.tiers import simulated
 from zeroskip.hw.eie.host import StreamStall
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs
-from zeroskip.sim.eie.cycles.program import run_program
+from zeroskip.sim.eie.cycles.program import read_ahead, run_program
 from zeroskip.sim.eie.rtl import EIE_DRIVER, Job
 from zeroskip.sim.eie.rtl_image import image_job
 from zeroskip.sim.rtl.runs import Driver, run_jobs
@@ -55,13 +55,18 @@ def test_drawn_times(trials: Callable[[EieParams], st.SearchStrategy[Any]]) -> N
             ((passes, scans),) = image_segments(part)
             placed = placed_inputs(part, tensors[:-1])
             total = np.zeros_like(rtl["counters"])
-            for sample, row_at in enumerate(rtl["row_at"]):
+            turn = -1 << 30
+            for sample, (row_at, began) in enumerate(zip(rtl["row_at"], rtl["began"], strict=True)):
+                begins: list[int] = []
                 cycles, counters = run_program(
                     passes,
                     [placed[layer][sample, rows] for layer, rows in scans],
                     p,
                     row_at=[row_at[rows] for layer, rows in scans if layer == 0],
+                    ready=read_ahead(turn - began, passes[-1], passes[0]),
+                    begins=begins,
                 )
+                turn = began + begins[-1] - 1
                 assert rtl["cycles"][sample] == cycles
                 total += counters
                 waited += counters[..., StreamStall.MEMORY].any()

@@ -134,6 +134,7 @@ async def run_streams(dut: Any) -> None:
             cycles=np.array(cycles),
             counters=np.array(await read_counters(host, params, segment["num_passes"])),
             row_at=came - np.array(rows.began)[:, None],
+            began=np.array(rows.began),
         )
         with open(folder / "progress", "a") as file:
             file.write("\n" * len(inputs))

@@ -17,8 +17,7 @@ _ARITHM_STAGES = 3
 
 _USEFUL, _PADDING, _FETCH = int(StallClass.USEFUL), int(StallClass.PADDING), int(StallClass.FETCH)
 _BLOCKED, _STARVED = int(StallClass.BLOCKED), int(StallClass.STARVED)
-_TAIL, _SETUP = int(StallClass.TAIL), int(StallClass.SETUP)
-_MEMORY = int(StreamStall.MEMORY)
+_TAIL, _MEMORY = int(StallClass.TAIL), int(StreamStall.MEMORY)
 
 
 @njit(cache=True)
@@ -30,7 +29,6 @@ def compute(
     row_counts: NDArray[np.int32],
     queue_depth: int,
     pointers_first: bool,
-    hold: int,
     counters: NDArray[np.int64],
     log: NDArray[np.int32] | None = None,
     row_at: NDArray[np.int64] | None = None,
@@ -43,7 +41,6 @@ def compute(
     columns : positions of the non-zero activations, in the order of the scan.
     row_counts : (rows,) how many of them are in each scanned row.
     queue_depth, pointers_first : parameters of the array.
-    hold : cycles until the codebook is complete.
     counters : (pes, stall classes); what the cycles were spent on is added.
     log : (3, positions, pes) or None; gets the cycle in which a column enters a PE's queue,
         leaves it, and issues its last entry, see :class:`.PassTrace`. Without
@@ -79,12 +76,11 @@ def compute(
             lacking = read and row_at[len(row_counts) - rows_left] >= now
             read = read and not lacking
         done = rows_left == 0 and not r_valid and pending == 0 and not b_valid
-        ready = now >= hold
         idle_class = _TAIL if done else (_BLOCKED if blocked else _STARVED)
         if lacking and not blocked:
             idle_class = _MEMORY
 
-        if done and ready:
+        if done:
             busy = False
             for pe in range(pes):
                 busy = busy or level[pe] > 0 or p_full[pe] or left[pe] > 0
@@ -94,12 +90,10 @@ def compute(
 
         num_full = 0
         for pe in range(pes):
-            if not ready:
-                counters[pe, _SETUP] += 1
-            elif left[pe] == 0:
+            if left[pe] == 0:
                 waiting = level[pe] > 0 or p_full[pe]
                 counters[pe, _FETCH if waiting else idle_class] += 1
-            if left[pe] > 0 and ready:
+            if left[pe] > 0:
                 left[pe] -= 1
                 if left[pe] == 0:
                     place = column[pe]
@@ -156,7 +150,7 @@ def compute(
         elif take:
             r_valid = False
         now += 1
-        if done and ready and not busy:
+        if done and not busy:
             break
     # Every column has been issued in full by every PE.
     for place in columns:

@@ -11,9 +11,9 @@ from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.machine import compute
 from zeroskip.sim.eie.cycles.work import ColumnWork
 
-__all__ = ["PassModel", "PassTrace", "run_program"]
+__all__ = ["PassModel", "PassTrace", "read_ahead", "run_program"]
 
-# Cycles from the request for a descriptor until it can be taken: two reads, one register.
+# Cycles from the request for a descriptor until it is there: two reads, one register.
 _DESCRIPTOR_READ = 3
 # Cycles of a drain beyond its rows: two more stages.
 _DRAIN_STAGES = 2
@@ -42,9 +42,8 @@ class PassTrace:
 
     Parameters
     ----------
-    start : the control unit waits for the descriptor.
+    start : the control unit waits for the descriptor and its codebook.
     compute : the first activation may be broadcast.
-    ready : the codebook is complete, so that PEs may issue; not before ``compute``.
     drain : all PEs are done.
     end : the outputs are written, if the pass drains.
     entered, popped, issued : (positions, num_pes) int64, the cycle in which a column enters a
@@ -53,7 +52,6 @@ class PassTrace:
 
     start: int
     compute: int
-    ready: int
     drain: int
     end: int
     entered: NDArray[np.int64]
@@ -69,6 +67,7 @@ def run_program(
     *,
     row_at: Sequence[NDArray[np.int64] | None] = (),
     begins: list[int] | None = None,
+    ready: int = 0,
 ) -> tuple[int, NDArray[np.int64]]:
     """Run passes one after the other.
 
@@ -82,6 +81,8 @@ def run_program(
         before the program starts. None where all rows are there. The cycle after ``Command.START``
         took effect is 0, as of the counters.
     begins : gets the cycle in which the scan of each pass begins.
+    ready : the cycle in which the first descriptor and its codebook are there, see
+        :func:`read_ahead`; behind a clearing, that is before the program starts.
 
     Returns
     -------
@@ -89,52 +90,53 @@ def run_program(
     not running, and (passes, num_pes, stall classes) of them.
     """
     counters = np.zeros((len(passes), params.num_pes, len(stall_classes(params))), np.int64)
-    # The cycle of START asks for the first descriptor.
-    now, asked = 1, 0
-    codebook, complete = None, 0
+    now = 1
     for number, (model, scanned) in enumerate(zip(passes, nonzero, strict=True)):
         start = now if number else 0
-        taken = max(now, asked + _DESCRIPTOR_READ)
-        setup = taken + 1 - now + (number == 0)
-        asked = taken
-        if codebook != model.codebook:
-            codebook, complete = model.codebook, taken + _load(model)
-        now = taken + 1
-        columns = np.flatnonzero(scanned).astype(np.int32)
-        counters[number, :, StallClass.SETUP] = setup
-        begin, hold = now, max(0, complete - now)
+        turn = max(now, ready)
+        counters[number, :, StallClass.SETUP] = turn + 1 - start
+        begin = turn + 1
+        following = passes[number + 1] if number + 1 < len(passes) else model
+        ready = read_ahead(turn, model, following)
         arrivals = row_at[number] if number < len(row_at) else None
         if begins is not None:
             begins.append(begin)
         log = None if trace is None else np.full((3, *model.work.issue.shape), -1, np.int32)
-        now += compute(
+        drain = begin + compute(
             model.work.issue,
             model.work.padding,
             model.work.after,
-            columns,
+            np.flatnonzero(scanned).astype(np.int32),
             scanned.sum(axis=1, dtype=np.int32),
             params.queue_depth,
             params.pointers_first,
-            hold,
             counters[number],
             log,
             None if arrivals is None else arrivals - begin,
         )
-        drain = now
+        now = drain
         if model.drain_rows:
-            # The next codebook is loaded meanwhile, once its descriptor is there.
-            after = passes[number + 1] if number + 1 < len(passes) else model
-            if after.codebook != codebook:
-                codebook = after.codebook
-                complete = max(now, asked + _DESCRIPTOR_READ) + _load(after)
             counters[number, :, StallClass.DRAIN] = model.drain_rows + _DRAIN_STAGES
             now += model.drain_rows + _DRAIN_STAGES
         if trace is not None and log is not None:
             times = np.where(log < 0, -1, log.astype(np.int64) + begin)
-            trace.append(PassTrace(start, begin, begin + hold, drain, now, *times))
+            trace.append(PassTrace(start, begin, drain, now, *times))
     return now, counters
 
 
-def _load(model: PassModel) -> int:
-    """Count the cycles from the request for a codebook until PEs may look weights up in it."""
-    return model.weights + 2 if model.weights else 0
+def read_ahead(asked: int, held: PassModel | None, model: PassModel) -> int:
+    """Tell in which cycle a descriptor and its codebook are there.
+
+    Parameters
+    ----------
+    asked : the cycle in which the descriptor is asked for: that before the pass ahead of it
+        begins, of a run's first descriptor the last pass of the run before; or the second behind
+        that in which a word of program or codebooks was taken at the host port.
+    held : a pass whose codebook is there; None if none is.
+    model : the pass of the descriptor.
+    """
+    there = asked + _DESCRIPTOR_READ
+    if held is not None and held.codebook == model.codebook:
+        return there
+    # The first is read in the next cycle; the last is there two cycles behind that of its read.
+    return there + (model.weights + 2 if model.weights else 1)

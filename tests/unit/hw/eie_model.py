@@ -20,7 +20,7 @@ from zeroskip.hw.common.control import Command, Control
 from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, VERSION, descriptor_layout, readable_rows
 from zeroskip.hw.eie.host import Space, place_of
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.cycles.program import PassModel, run_program
+from zeroskip.sim.eie.cycles.program import PassModel, read_ahead, run_program
 from zeroskip.sim.eie.cycles.work import column_work
 from zeroskip.sim.eie.streams import column_streams, read_program
 from zeroskip.sim.rtl.runs import host_writes
@@ -90,6 +90,13 @@ class EieModel(ArrayModel):
 
     sums: dict[tuple[int, int], int] = field(default_factory=dict)
     known_sums: bool = True
+    asked: int | None = 0
+    """Cycle in which the program's first descriptor was asked for, None if nobody can know it."""
+    held: PassModel | None = None
+    """Pass whose codebook was there then."""
+
+    def settle(self) -> None:
+        self.asked = -1 << 30
 
     def clear_sums(self) -> None:
         self.known_sums = True
@@ -97,6 +104,8 @@ class EieModel(ArrayModel):
 
     def write(self, one: Told) -> None:
         super().write(one)
+        if one.space in {Space.PROGRAM, Space.CODEBOOK}:
+            self.asked, self.held = self.now + 2, None
         if one.space == Space.ACT:
             # An answer is extended to the width of a counter.
             act = signed(one.data or 0, P.act_bits)
@@ -153,7 +162,12 @@ class EieModel(ArrayModel):
             passes.append(PassModel(one.codebook, one.last_code, rows, work))
             nonzero.append(np.array(values).reshape(one.src_rows, P.num_pes) != 0)
             self.source ^= one.swap
-        spent, counters = run_program(passes, nonzero, P)
+        # The first cycle of a run is the second behind that in which its command was taken.
+        begin, begins = self.now + 2, list[int]()
+        known &= self.asked is not None
+        ready = read_ahead((self.asked or 0) - begin, self.held, passes[0])
+        spent, counters = run_program(passes, nonzero, P, ready=ready, begins=begins)
+        self.asked, self.held = begin + begins[-1] - 1 if known else None, passes[-1]
         self.cycles = spent if known else None
         self.count(
             (pe, number * 8 + stall, int(count) if known else None)

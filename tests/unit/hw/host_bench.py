@@ -21,6 +21,7 @@ class Told:
     space, addr, pe, data : of the command; ``data`` is None to read.
     engine : of a chip that it is for, or ``chip``, whose registers have no space.
     gap : cycles without a command before it.
+    cycle : in which it was taken.
     busy : what it was for was running: an engine in the cycle after it took the command, a chip
         in the cycle in which it did.
     answer : to a read; ``still`` if what was asked was running when it came.
@@ -32,6 +33,7 @@ class Told:
     data: int | None = None
     engine: str = "array"
     gap: int = 0
+    cycle: int = 0
     busy: bool = False
     answer: int | None = None
     still: bool = False
@@ -116,6 +118,7 @@ def play(
         asked: list[Told] = []
         taken: Told | None = None
         offered: int | None = None
+        cycle = 0
         while not done[0]:
             ctx.set(port.rsp.ready, rng.random() < 0.6)
             (
@@ -139,7 +142,7 @@ def play(
                 taken = None
             if valid and ready:
                 one = next(coming)
-                one.busy = running[one.engine]
+                one.busy, one.cycle = running[one.engine], cycle
                 if one.space is not None and one.space.value:
                     assert not one.busy, "a memory was reached during a run"
                 taken = None if one.engine == "chip" else one
@@ -150,6 +153,7 @@ def play(
             if answers and offered is None:
                 (mine,) = asked
                 mine.answer, mine.still = answer, running[mine.engine]
+            cycle += 1
             offered = answer if answers and not takes else None
             if answers and takes:
                 asked.clear()

@@ -43,6 +43,8 @@ class ArrayModel(ABC):
     under_way: Command = Command.CLEAR
     written: list[tuple[Any, int, int]] = field(default_factory=list)
     """What the last run wrote."""
+    now: int = 0
+    """Cycle in which the command at hand was taken."""
     seen: dict[str, int] = field(default_factory=dict)
     """How often an answer could be checked, by what was asked."""
 
@@ -53,6 +55,10 @@ class ArrayModel(ABC):
     @abstractmethod
     def clear_sums(self) -> None:
         """Set the accumulators to 0."""
+
+    def settle(self) -> None:
+        """Wait, as a clearing does, until what is read ahead of a run is there."""
+        return
 
     def write(self, one: Told) -> None:
         """Write a row of a memory."""
@@ -76,7 +82,10 @@ class ArrayModel(ABC):
         """Execute what is written to COMMAND."""
         if not command & _KINDS:
             return
-        cut = next(self.cuts) and self.under_way != Command.CLEAR_COUNTERS
+        busy = next(self.cuts)
+        cut = busy and self.under_way != Command.CLEAR_COUNTERS
+        if busy or command & (Command.CLEAR | Command.CLEAR_COUNTERS):
+            self.settle()
         if cut and self.under_way == Command.START:
             self.memory |= dict.fromkeys(self.written)
             self.cycles, self.lost = None, False
@@ -95,6 +104,7 @@ class ArrayModel(ABC):
 
     def check(self, one: Told) -> None:
         """Execute a command; compare the answer, where there is one and it can be known."""
+        self.now = one.cycle
         if one.space.value == 0:
             self._check_control(one)
         elif one.data is not None:

@@ -1,4 +1,5 @@
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -26,8 +27,8 @@ P = EieParams(
 )
 SWEEP = 1 << max(P.acc_addr_bits, counter_addr_bits(P, StallClass))
 BOOKS = [[0, 10 * k + 1, -10 * k - 2, 10 * k + 3] for k in range(P.num_descriptors)]
-# The first pass keeps its sums for the second; the third's codebook is read while the second
-# drains; the fourth has another one again.
+# The first pass keeps its sums for the second; the third has another codebook, and so has the
+# fourth.
 PROGRAM = [
     {"src_rows": 2, "codebook": 1, "last_code": 3, "drain_rows": 1, "swap": 0},
     {"src_base": 2, "src_rows": 1, "ptr_base": 9, "codebook": 1, "last_code": 3, "drain": 1,
@@ -37,7 +38,7 @@ PROGRAM = [
     {"src_rows": 1, "codebook": 2, "last_code": 3, "drain": 1, "drain_rows": 2, "dst_base": 4,
      "bias_base": 1, "shift": 63, "swap": 1, "last": 1},
 ]  # fmt: skip
-LENGTHS = [7, 0, 30, 1]
+LENGTHS = 7, 0, 30, 8
 """Cycles that each pass computes for."""
 
 
@@ -48,7 +49,6 @@ class Cycle:
     phase: Phase
     running: int
     flush: int
-    hold: int
     pass_start: int | None
     descriptor: int | None
     source: int | None
@@ -56,7 +56,7 @@ class Cycle:
     clear: int | None
     counter_clear: int | None
     act_write: tuple[int, int, int] | None
-    # What an earlier run left counts for nothing until the codebook is complete.
+    # What an earlier run left counts for nothing until a pass begins.
     codebook: list[int] = field(compare=False)
     weights: int = field(compare=False, default=0)
     """How many weights become others at the end of the cycle."""
@@ -69,6 +69,7 @@ class Array:
     dut: Ccu = field(default_factory=lambda: Ccu(P))
     left: int = 0
     passes: int = 0
+    lengths: Sequence[int] = LENGTHS
 
     async def load(self, ctx: Any) -> None:
         dut, layout = self.dut, descriptor_layout(P)
@@ -101,7 +102,7 @@ class Array:
         if cycle.flush:
             self.left = self.passes = 0
         if cycle.pass_start is not None:
-            self.left = LENGTHS[self.passes]
+            self.left = self.lengths[self.passes]
             self.passes = (self.passes + 1) % len(PROGRAM)
         await ctx.tick()
         cycle.weights = sum(map(operator.ne, held(ctx, dut), cycle.codebook))
@@ -127,12 +128,11 @@ def held(ctx: Any, dut: Ccu) -> list[int]:
 def seen(ctx: Any, dut: Ccu) -> Cycle:
     c = ctx.get(dut.control)
     pass_start = ctx.get(dut.pass_start)
-    in_pass = pass_start or c.phase in (Phase.COMPUTE, Phase.DRAIN) or c.hold
+    in_pass = pass_start or c.phase in (Phase.COMPUTE, Phase.DRAIN)
     return Cycle(
         phase=c.phase,
         running=ctx.get(dut.run.running),
         flush=c.flush,
-        hold=c.hold,
         pass_start=ctx.get(dut.pass_descriptor.as_value()) if pass_start else None,
         descriptor=None if c.phase == Phase.IDLE else c.descriptor,
         source=c.source if in_pass else None,
@@ -180,21 +180,15 @@ def check_run(trace: list[Cycle], source: int = 0) -> None:
         assert [cycle.acc_read for cycle in cycles if cycle.acc_read] == reads
         assert [cycle.clear for cycle in cycles if cycle.clear is not None] == list(rows)
         assert [cycle.act_write for cycle in cycles if cycle.act_write] == writes
-        computed = drained = waited = 0
-        for k, cycle in enumerate(cycles):
+        computed = drained = 0
+        for cycle in cycles:
             assert cycle.source in (None, source)
             if cycle.phase == Phase.COMPUTE:
                 computed += 1
-                assert not cycle.hold
                 # Entries are under way: their codebook may not change. Code 0 has no weight.
                 assert cycle.codebook == [0, *BOOKS[fields["codebook"]][1:]]
-            # Not complete, and the scan has begun.
-            waiting = k > 0 and not computed and cycle.phase == Phase.SETUP
-            waited += waiting
-            assert cycle.hold or not waiting
             drained += cycle.phase == Phase.DRAIN
-        assert computed >= 1
-        assert computed + waited >= LENGTHS[number]
+        assert computed == LENGTHS[number] + 1
         assert drained == (len(rows) + 2 if rows else 0)
         source ^= fields["swap"]
     assert all(cycle.running for cycle in trace)
@@ -225,24 +219,38 @@ def test_runs_and_clearings() -> None:
     simulate(array.dut, bench)
 
 
-def test_codebooks_are_loaded_once_and_ahead() -> None:
+def test_passes_follow_one_another() -> None:
+    """Descriptors and codebooks are there when the pass before is over."""
     array = Array()
 
     async def bench(ctx: Any) -> None:
         await array.load(ctx)
-        trace = await array.until_idle(ctx, start=True)
-        passes = split(trace)
-        # The second pass keeps the first one's codebook. The third one's is loaded in the drain
-        # of the second; the third's drain ends with the fourth one's first weight.
-        phases = [[cycle.phase for cycle in cycles if cycle.weights] for cycles in passes]
-        assert phases == [
-            [Phase.SETUP] * 3,
-            [Phase.DRAIN] * 3,
-            [Phase.DRAIN],
-            [Phase.SETUP] * 2,
-        ]
-        # Not a cycle is lost to the third pass's codebook.
-        assert not any(cycle.hold for cycle in passes[2] if cycle.phase != Phase.DRAIN)
+        for _ in range(2):
+            trace = await array.until_idle(ctx, start=True)
+            # A cycle to start, and one to begin each pass, which is the one that changes weights.
+            turns = [cycle for cycle in trace if cycle.phase == Phase.SETUP]
+            assert len(turns) == 1 + len(PROGRAM)
+            assert sum(cycle.pass_start is not None for cycle in turns) == len(PROGRAM)
+            assert not any(cycle.weights for cycle in trace if cycle.pass_start is None)
+            assert all(cycle.weights == 3 for cycle in turns[3:])
+
+    simulate(array.dut, bench)
+
+
+def test_short_passes_wait_for_what_is_read() -> None:
+    """A codebook of three weights is there eight cycles after the turn before it."""
+    array = Array()
+
+    async def bench(ctx: Any) -> None:
+        await array.load(ctx)
+        for length in range(10):
+            array.lengths = 0, 0, length, 0
+            passes = split(await array.until_idle(ctx, start=True))
+            times = [sum(map(len, passes[:number])) for number in range(4)]
+            # A pass is a turn, a cycle at least of computing, and the drain with two more.
+            assert times[1] - times[0] == 3  # the descriptor
+            assert times[2] - times[1] == 1 + 1 + 8 + 2
+            assert times[3] - times[2] == max(8, 1 + length + 1 + 1 + 2)
 
     simulate(array.dut, bench)
 

@@ -13,7 +13,7 @@ from zeroskip.hw.common.control import Command, Control, StatusBit
 from zeroskip.hw.eie.host import Space, StreamStall, counter_row, stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
-from zeroskip.sim.eie.cycles.program import run_program
+from zeroskip.sim.eie.cycles.program import read_ahead, run_program
 
 
 class StreamBench(Bench):
@@ -157,11 +157,17 @@ def test_inferences_overlap(seed: int, draw_network: DrawNetwork) -> None:
     # The model, told when rows came; the passes until the first swap read them.
     came = np.array(bench.came).reshape(count, -1)
     model = np.zeros_like(one.counters[0])
+    turn = -1 << 30
     for number, sample in enumerate(samples):
         at = came[number] - bench.started[number]
         first = one.segment.program[: 1 + [part.swap for part in one.segment.program].index(True)]
         row_at = [at[part.src_base : part.src_base + part.src_rows] for part in first]
-        cycles, counters = run_program(one.passes, one.scanned[sample], p, row_at=row_at)
+        ready = read_ahead(turn - bench.started[number], one.passes[-1], one.passes[0])
+        begins: list[int] = []
+        cycles, counters = run_program(
+            one.passes, one.scanned[sample], p, row_at=row_at, begins=begins, ready=ready
+        )
+        turn = bench.started[number] + begins[-1] - 1
         assert spent[number] == cycles
         model += counters
     assert counted == model.ravel().tolist()
