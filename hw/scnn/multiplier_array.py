@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,7 +25,9 @@ class MultiplierArray(wiring.Component):
 
     Issues a pair of vectors a cycle (SCNN, section III, PT-IS-CP-sparse: the activations stay
     while the weights pass); the pair is in the operand registers in the next cycle, where its F
-    x I products and addresses are made. Weights that are still coming are waited for one by one.
+    x I products and addresses are made. A second set of operand registers takes the pair that is
+    issued while the first cannot go on, so that whether a pair may be issued does not depend on
+    ``ready``. Weights that are still coming are waited for one by one.
 
     Members
     -------
@@ -35,9 +37,9 @@ class MultiplierArray(wiring.Component):
     coming : In, number of the next vector of weights to come.
     row, weights : Out, In, the vector of weights in a row of the FIFO, in the same cycle.
     issued, useful : Out, a pair is issued, and how many multipliers have work in it.
-    blocked : Out, the operand registers are full and stay so.
+    blocked : Out, both sets of operand registers are full.
     ended : Out, the last pair of a group is issued, or it has none left.
-    waiting : Out, for each set, a pair for it is in the operand registers.
+    waiting : Out, for each set of accumulators, a pair for it is in the operand registers.
     valid, ready, products, products_set : products of a pair, for :class:`Scatter`.
     """
 
@@ -110,21 +112,32 @@ class MultiplierArray(wiring.Component):
                 next_row.eq(Mux(self.row == p.weight_depth - 1, 0, self.row + 1)),
             ]
 
-        # m_: the operands.
-        m_valid = Signal()
-        m_set = Signal(reset_less=True)
+        # m_: the operands. n_: those of the pair behind them, which has been issued meanwhile.
+        m_valid, n_valid = Signal(), Signal()
+        m_set, n_set = Signal(reset_less=True), Signal(reset_less=True)
         m_weights: Any = Signal(self.weights.shape(), reset_less=True)
+        n_weights: Any = Signal(self.weights.shape(), reset_less=True)
         m_acts: Any = Signal(acts.shape(), reset_less=True)
+        n_acts: Any = Signal(acts.shape(), reset_less=True)
         m.d.comb += [
-            self.blocked.eq(m_valid & ~self.ready),
+            self.blocked.eq(n_valid),
             self.valid.eq(m_valid),
             self.products_set.eq(m_set),
-            self.waiting.eq(Cat(m_valid & ~m_set, m_valid & m_set)),
+            self.waiting[0].eq((m_valid & ~m_set) | (n_valid & ~n_set)),
+            self.waiting[1].eq((m_valid & m_set) | (n_valid & n_set)),
         ]
-        with m.If(~self.blocked):
-            m.d.sync += m_valid.eq(self.issued)
         with m.If(self.issued):
-            m.d.sync += [m_set.eq(self.set), m_weights.eq(self.weights), m_acts.eq(acts)]
+            m.d.sync += [n_set.eq(self.set), n_weights.eq(self.weights), n_acts.eq(acts)]
+        with m.If(~m_valid | self.ready):
+            m.d.sync += [
+                m_valid.eq(n_valid | self.issued),
+                m_set.eq(Mux(n_valid, n_set, self.set)),
+                m_weights.eq(Mux(n_valid, n_weights, self.weights)),
+                m_acts.eq(Mux(n_valid, n_acts, acts)),
+                n_valid.eq(0),
+            ]
+        with m.Elif(self.issued):
+            m.d.sync += n_valid.eq(1)
         for f, row in enumerate(self.products):
             for i, product in enumerate(row):
                 weight, act = m_weights[f], m_acts[i]

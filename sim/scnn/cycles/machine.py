@@ -34,14 +34,15 @@ _COMING, _BLOCKS_IN, _BLOCKS_OUT = 0, 1, 2
 # act_read: directory stage, rest of a channel, word stage. NONE: nothing to multiply.
 _D_VALID, _D_BLOCK, _W_VALID, _W_BLOCK, _W_WORD, _W_LEFT = 3, 4, 5, 6, 7, 8
 _A_VALID, _A_NONE, _A_LAST, _A_BLOCK, _A_WORD = 9, 10, 11, 12, 13
-# Multiplier array: number in its block of the next vector; operands.
+# Multiplier array: number in its block of the next vector; operands, and those behind them.
 _INDEX, _M_VALID, _M_OLD, _M_VECTOR, _M_WORD = 14, 15, 16, 17, 18
+_N_VALID, _N_OLD, _N_VECTOR, _N_WORD = 19, 20, 21, 22
 # Scatter network: operands whose products wait, and a bit for each that does; products in queues.
-_H_WAITS, _H_OLD, _H_VECTOR, _H_WORD, _QUEUED, _OLD_QUEUED = 19, 20, 21, 22, 23, 24
+_H_WAITS, _H_OLD, _H_VECTOR, _H_WORD, _QUEUED, _OLD_QUEUED = 23, 24, 25, 26, 27, 28
 # Accumulators: products of the finished set are being added. Groups.
-_X_OLD, _LEFT, _HELD, _FINISHED = 25, 26, 27, 28
+_X_OLD, _LEFT, _HELD, _FINISHED = 29, 30, 31, 32
 # Queue of act_read: places taken, the first of them, and then the places' registers.
-_Q_LEVEL, _Q_HEAD, _Q = 29, 30, 31
+_Q_LEVEL, _Q_HEAD, _Q = 33, 34, 35
 _Q_BLOCK, _Q_WORD, _Q_NONE, _Q_LAST, _Q_SIZE = 0, 1, 2, 3, 4
 
 
@@ -209,9 +210,9 @@ def run_pass(
                     s[pe, _OLD_QUEUED] += entered
 
             # multiplier_array: operands go to the scatter network, the next pair is issued.
-            m_valid = s[pe, _M_VALID] != 0
-            blocked = m_valid and waits != 0
-            if m_valid and waits == 0:
+            m_valid, blocked = s[pe, _M_VALID] != 0, s[pe, _N_VALID] != 0
+            moves = not m_valid or waits == 0
+            if m_valid and moves:
                 vector, word = s[pe, _M_VECTOR], s[pe, _M_WORD]
                 row = 0
                 for i in range(mult_i):
@@ -234,7 +235,7 @@ def run_pass(
                     vector, word = first[block] + index, s[pe, head + _Q_WORD]
                     passed = index + 1 >= count[block]
                     s[pe, _INDEX] = 0 if passed else index + 1
-                    s[pe, _M_VECTOR], s[pe, _M_WORD], s[pe, _M_OLD] = vector, word, 0
+                    s[pe, _N_VECTOR], s[pe, _N_WORD], s[pe, _N_OLD] = vector, word, 0
                     useful = weight_used[vector] * act_used[word]
                     if issued_at is not None:
                         if issued_at[0, pe, block] < 0:
@@ -243,8 +244,13 @@ def run_pass(
                     counters[pe, _USEFUL] += useful
                     counters[pe, _FRAGMENTATION] += mults - useful
                 ended = passed and s[pe, head + _Q_LAST] != 0
-            if not blocked:
-                s[pe, _M_VALID] = issued
+            if issued or blocked:
+                if moves:
+                    s[pe, _M_VECTOR], s[pe, _M_WORD] = s[pe, _N_VECTOR], s[pe, _N_WORD]
+                    s[pe, _M_OLD] = s[pe, _N_OLD]
+                s[pe, _M_VALID], s[pe, _N_VALID] = 1, not moves
+            elif moves:
+                s[pe, _M_VALID] = 0
             if not issued:
                 idle = _CONFLICT if blocked else _STARVED if working else idle_class
                 counters[pe, idle] += mults
@@ -312,7 +318,7 @@ def run_pass(
                 s[pe, _HELD] = 1
             if s[pe, _HELD] != 0 and (s[pe, _FINISHED] == 0 or drained):
                 s[pe, _FINISHED], s[pe, _HELD] = 1, 0
-                s[pe, _M_OLD], s[pe, _H_OLD], s[pe, _X_OLD] = 1, 1, popped
+                s[pe, _M_OLD], s[pe, _N_OLD], s[pe, _H_OLD], s[pe, _X_OLD] = 1, 1, 1, popped
                 s[pe, _OLD_QUEUED] = s[pe, _QUEUED]
                 for bank in range(banks):
                     old_level[pe, bank] = level[pe, bank]
@@ -323,6 +329,7 @@ def run_pass(
                 and s[pe, _OLD_QUEUED] == 0
                 and s[pe, _X_OLD] == 0
                 and not (s[pe, _M_VALID] != 0 and s[pe, _M_OLD] != 0)
+                and not (s[pe, _N_VALID] != 0 and s[pe, _N_OLD] != 0)
                 and not (s[pe, _H_WAITS] != 0 and s[pe, _H_OLD] != 0)
             )
 

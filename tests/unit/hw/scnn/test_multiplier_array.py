@@ -102,6 +102,7 @@ def run(p: ScnnParams, *, seed: int, rates: dict[str, float]) -> tuple[int, int]
             here = [n for n in range(begin, coming) if n % p.weight_depth == row]
             if here:
                 ctx.set(dut.weights, weights[here[-1]])
+            before = len(got)
             if ctx.get(dut.valid) and ctx.get(dut.ready):
                 products = [
                     [(ctx.get(q.addr), ctx.get(q.value)) if ctx.get(q.used) else None for q in row]
@@ -110,8 +111,11 @@ def run(p: ScnnParams, *, seed: int, rates: dict[str, float]) -> tuple[int, int]
                 assert products == expected[len(got)]
                 assert ctx.get(dut.products_set) == sum(end <= len(got) for end in ends) & 1
                 got.append(products)
-            assert ctx.get(dut.blocked) == (ctx.get(dut.valid) and not ctx.get(dut.ready))
-            assert ctx.get(dut.waiting) == ctx.get(dut.valid) << ctx.get(dut.products_set)
+            assert ctx.get(dut.blocked) == (issued - before == 2)
+            assert ctx.get(dut.valid) == (issued > before)
+            pairs = range(before, issued)
+            sets = {sum(end <= number for end in ends) & 1 for number in pairs}
+            assert ctx.get(dut.waiting) == sum(1 << number for number in sets)
             if ctx.get(dut.issued):
                 pair = expected[issued]
                 assert ctx.get(dut.useful) == sum(q is not None for row in pair for q in row)
