@@ -134,7 +134,7 @@ def test_runs_take_the_channels_that_fit() -> None:
 
 def test_storage_is_that_of_the_memories() -> None:
     found = {one.name: one for one in scnn_storage(BENCH_PARAMS)}
-    acts = found["activations, in and out"]
+    acts = found["activations"]
     assert acts.here == acts.paper == 2 * 10 * 1024 * 8
     accumulators = found["accumulators"]
     assert (accumulators.paper, accumulators.here) == (2 * 1024 * 24, 2 * 1024 * 32)
