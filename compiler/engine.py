@@ -21,6 +21,7 @@ from zeroskip.compiler.ir.graph import FloatNode, QuantGraph, QuantLayer
 from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.compiler.system.moves import Moves
 from zeroskip.hw.common.params import ArrayParams
+from zeroskip.hw.system.params import SystemParams
 
 __all__ = [
     "ENGINES",
@@ -293,14 +294,20 @@ class Engine(ABC, Generic[ParamsT, PartT]):
     def files(self, params: ParamsT) -> Mapping[str, tuple[int, int]]:
         """Return depth and width of the SRAMs that an image can have contents for, by name."""
 
-    def moves(self, part: PartT) -> Moves:
+    def moves(self, part: PartT, port: SystemParams) -> Moves:
         """Return what a part does, as moves between memory and array for a command list.
+
+        Parameters
+        ----------
+        part : of a compiled network.
+        port : of the chip to its memory.
 
         Raises
         ------
         InputError
             If the engine cannot run without a host in between.
         """
+        del port
         names = [layer.name for layer in part.layers]
         raise InputError(
             f"no command list can run {names[0]} to {names[-1]} yet: they are for {self.name}, "

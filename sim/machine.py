@@ -28,6 +28,7 @@ from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.result import PartResult
 from zeroskip.sim.system.state import ArrayState, CountRun
+from zeroskip.sim.system.transfer import Transfer
 from zeroskip.sim.trace_events import Event, name_process, slice_event
 from zeroskip.sim.words import Compared, WordDifference, compare_words
 
@@ -132,12 +133,35 @@ class ListMachine(ABC):
     """An array that runs command lists from a memory, as simulation sees it."""
 
     @abstractmethod
-    def state(self, params: Any) -> ArrayState:
+    def state(self, params: Any, port: SystemParams) -> ArrayState:
         """Return an array of ``params`` between commands, as a list finds it after a reset."""
 
     @abstractmethod
     def run_counter(self, params: Any) -> CountRun:
         """Return what counts the cycles of the runs of an array of ``params``, in their order."""
+
+    def transfer(self, params: Any, port: SystemParams, moved: Any) -> Transfer:
+        """Follow an INPUT or OUTPUT of an array that asks for its beats itself.
+
+        Parameters
+        ----------
+        params, port : of the array, and of the chip to its memory.
+        moved : what its state gave for the command.
+        """
+        raise NotImplementedError
+
+    def written(
+        self, params: Any, records: Sequence[tuple[int, int, int]]
+    ) -> Sequence[tuple[int, int, int]]:
+        """Put what the array's ports showed of its outputs as its runs say it.
+
+        Parameters
+        ----------
+        params : of the array.
+        records : number of the pass, row or lanes, and word.
+        """
+        del params
+        return records
 
     @abstractmethod
     def chip(self, params: Any, port: SystemParams) -> ChipDesign:

@@ -34,6 +34,7 @@ from zeroskip.hw.board.boards import BOARDS
 from zeroskip.hw.eie.boards import DIGITS
 from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_files
 from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["ENGINE", "EiePart"]
 
@@ -208,7 +209,8 @@ class _Eie(Engine[EieParams, EiePart]):
     def files(self, params: EieParams) -> Mapping[str, tuple[int, int]]:
         return sram_files(params)
 
-    def moves(self, part: EiePart) -> Moves:
+    def moves(self, part: EiePart, port: SystemParams) -> Moves:
+        del port
         if not part.params.streams:
             raise InputError(
                 f"no command list can run an array of {part.params.act_files} activation files, "

@@ -19,12 +19,15 @@ from zeroskip.compiler.ir.graph import (
 from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.compiler.scnn.entry import ScnnEntry, ScnnRunEntry
 from zeroskip.compiler.scnn.handoff import find_handoff
+from zeroskip.compiler.scnn.moves import run_moves
 from zeroskip.compiler.scnn.order import balance_channels, tensor_orders
 from zeroskip.compiler.scnn.program import build, many_runs
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.compiler.scnn.strides import choose_strides
+from zeroskip.compiler.system.moves import Moves
 from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_files
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
+from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["ENGINE", "ScnnPart"]
 
@@ -150,6 +153,9 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
 
     def files(self, params: ScnnParams) -> Mapping[str, tuple[int, int]]:
         return sram_files(params)
+
+    def moves(self, part: ScnnPart, port: SystemParams) -> Moves:
+        return run_moves(part.graph, part.runs, part.channel_orders, part.params, port)
 
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
         return [run.srams for run in ScnnEntry.model_validate_json(raw).runs], []

@@ -114,7 +114,7 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
     if base % _PAGE or base < 0:
         raise InputError(f"the base address must be a multiple of {_PAGE}, not {base}")
     (part,) = image.parts
-    moves = engine(part.engine).moves(part)
+    moves = engine(part.engine).moves(part, port)
     sizes = {one.name: row_bytes(one.lanes * one.bits, port) for one in moves.tensors}
     contents = {
         one.name: words_bytes(one.words, one.width)
@@ -131,10 +131,11 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
         )
     first, final = moves.tensors[0].name, moves.tensors[-1].name
     # Within a list, tensors have the addresses of the buffers that it is for.
-    lists = {"setup": list(command_list(moves.setup, address, sizes))}
+    in_place = moves.in_place
+    lists = {"setup": list(command_list(moves.setup, address, sizes, in_place=in_place))}
     for pair in range(BUFFERS):
         here = address | {first: address[f"input_{pair}"], final: address[f"output_{pair}"]}
-        lists[f"infer_{pair}"] = list(command_list(moves.inference, here, sizes))
+        lists[f"infer_{pair}"] = list(command_list(moves.inference, here, sizes, in_place=in_place))
     memory = bytearray(max(address[name] + len(data) for name, data in contents.items()) - base)
     for name, commands in lists.items():
         contents[name] = _packed(image.name, commands)
@@ -222,10 +223,10 @@ def _list_entry(
                 words += len(one.words)
             case RowsIn():
                 where = ends.get(one.tensor, one.tensor)
-                reads[where] = reads.get(where, 0) + one.rows * sizes[one.tensor]
+                reads[where] = reads.get(where, 0) + _moved(one, sizes, beat)
             case RowsOut():
                 where = ends.get(one.tensor, one.tensor)
-                writes[where] = writes.get(where, 0) + one.rows * sizes[one.tensor]
+                writes[where] = writes.get(where, 0) + _moved(one, sizes, beat)
             case _:
                 pass
     return ListEntry(
@@ -237,6 +238,11 @@ def _list_entry(
         writes=writes,
         words=words,
     )
+
+
+def _moved(rows: RowsIn | RowsOut, sizes: dict[str, int], beat: int) -> int:
+    """Count the bytes that go over the port."""
+    return rows.rows * sizes[rows.tensor] if rows.beats is None else rows.beats * beat
 
 
 def _tensor_entry(tensor: RowTensor, row_size: int) -> TensorEntry:

@@ -13,19 +13,26 @@ _DESTINATION = 1 << 31
 
 
 def command_list(
-    moves: Sequence[Move], address: Mapping[str, int], row_size: Mapping[str, int]
+    moves: Sequence[Move],
+    address: Mapping[str, int],
+    row_size: Mapping[str, int],
+    *,
+    in_place: bool = False,
 ) -> Iterator[SystemCommand]:
     """Give the commands of a list, END included.
 
     Rows come in while the array runs, and go out while it runs again. A run begins as soon as its
-    rows begin to come in, unless words are loaded behind them.
+    rows begin to come in, unless words are loaded behind them. What is in place overlaps in
+    nothing.
 
     Parameters
     ----------
     moves : in order.
     address : of each load's words and of each tensor, by name.
     row_size : bytes of a row of each tensor.
+    in_place : see :class:`.Moves`.
     """
+    alone = Wait.ENGINE | Wait.OUTPUTS if in_place else Wait(0)
     written: set[str] = set()
     # Whether rows that went out last are of the destination file; at first, those of the inference
     # before.
@@ -37,6 +44,7 @@ def command_list(
                 loaded = True
                 yield SystemCommand(
                     op=Op.LOAD,
+                    wait=alone & Wait.OUTPUTS,
                     space=move.space,
                     pe=move.pe,
                     addr=address[move.name],
@@ -46,7 +54,7 @@ def command_list(
                 loaded = False
                 yield SystemCommand(
                     op=Op.INPUT,
-                    wait=Wait.OUTPUTS if move.tensor in written else Wait(0),
+                    wait=alone | (Wait.OUTPUTS if move.tensor in written else Wait(0)),
                     addr=address[move.tensor] + move.first * row_size[move.tensor],
                     count=move.rows,
                 )
@@ -55,19 +63,20 @@ def command_list(
                 destination = move.destination
                 yield SystemCommand(
                     op=Op.OUTPUT,
-                    wait=Wait.ENGINE,
+                    wait=Wait.ENGINE | (Wait.LOADS if in_place else Wait(0)),
                     row=_DESTINATION if move.destination else 0,
                     addr=address[move.tensor] + move.first * row_size[move.tensor],
                     count=move.rows,
                 )
             case _:
-                wait = Wait.LOADS if loaded or not move.takes else Wait(0)
+                wait = Wait.LOADS if loaded or in_place or not move.takes else Wait(0)
                 # A run writes the destination file from its first drain on.
                 wait |= Wait.OUTPUTS if destination else Wait(0)
                 loaded = destination = False
+                source = Command.NEXT if move.takes else Command.KEEP
                 yield SystemCommand(
                     op=Op.CONTROL,
                     wait=wait,
-                    row=Command.START | (Command.NEXT if move.takes else Command.KEEP),
+                    row=Command.START | (Command(0) if in_place else source),
                 )
     yield SystemCommand(op=Op.END)

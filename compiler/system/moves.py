@@ -35,11 +35,18 @@ class Load:
 
 @dataclass(frozen=True)
 class RowsIn:
-    """Rows of a tensor, to the activation file that is loaded next, from row 0 up."""
+    """Rows of a tensor, to the activation file that is loaded next, from row 0 up.
+
+    Parameters
+    ----------
+    tensor, first, rows : what is moved, or what it is a part of.
+    beats : of the port, if not all rows are moved once.
+    """
 
     tensor: str
     first: int
     rows: int
+    beats: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class Run:
 
     Parameters
     ----------
-    takes : the rows that came in last become the source; else the source stays.
+    takes : the rows that came in last become the source; else it goes on with what it has.
     """
 
     takes: bool
@@ -63,12 +70,14 @@ class RowsOut:
     tensor, first, rows : where they go.
     destination : from the destination file; else from the source, which has the result of a run
         that swaps at its end.
+    beats : of the port, if not all rows are moved once.
     """
 
     tensor: str
     first: int
     rows: int
     destination: bool
+    beats: int | None = None
 
 
 Move = Load | RowsIn | Run | RowsOut
@@ -101,6 +110,8 @@ class Moves:
     Parameters
     ----------
     setup : once after a reset: what no inference changes.
+    in_place : inputs and outputs are in RAMs that a run uses, so nothing of it overlaps; else a
+        file is loaded, and one is read, while another is used.
     inference : of every inference, in order.
     tensors : that lie in memory: the input first, the output last, and between them what does not
         fit the array.
@@ -109,3 +120,4 @@ class Moves:
     setup: tuple[Load, ...]
     inference: tuple[Move, ...]
     tensors: tuple[RowTensor, ...]
+    in_place: bool = False

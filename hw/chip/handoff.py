@@ -65,6 +65,7 @@ class Handoff(wiring.Component):
         m.d.comb += [
             reader.go.eq(self.go),
             reader.plane.eq(self.config),
+            reader.spread.eq(~0),
             reader.o.ready.eq(self.eie_cmd.ready & ~filling),
             self.busy.eq(reader.busy | filling),
             self.eie_cmd.valid.eq(reader.o.valid | filling),

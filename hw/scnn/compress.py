@@ -39,6 +39,7 @@ class Compress(wiring.Component):
     row_end, channel_end : In, the last of them ends a row, and a channel.
     act_write, act_addr, act_data : Out, write a word of activations.
     dir_write, dir_addr, dir_data : Out, write a directory entry.
+    end : Out, row behind what has been written.
     busy : Out, an output may not have been written yet: three cycles for each.
     overflow : Out, what should be written in this cycle finds no room and is lost.
     """
@@ -60,6 +61,7 @@ class Compress(wiring.Component):
     dir_write: Signal
     dir_addr: Signal
     dir_data: data.View
+    end: Signal
     busy: Signal
     overflow: Signal
 
@@ -69,7 +71,7 @@ class Compress(wiring.Component):
         super().__init__({
             "start": In(1),
             "append": In(1),
-            "word": In(params.act_addr_bits),
+            "word": In(params.act_addr_bits + 1),
             "base": In(params.channel_bits),
             "y_stride": In(params.acc_addr_bits),
             "dense": In(1),
@@ -84,6 +86,7 @@ class Compress(wiring.Component):
             "dir_write": Out(1),
             "dir_addr": Out(params.channel_bits),
             "dir_data": Out(directory_layout(params)),
+            "end": Out(params.act_addr_bits + 1),
             "busy": Out(1),
             "overflow": Out(1),
         })
@@ -217,6 +220,7 @@ class Compress(wiring.Component):
             stored.eq(count + sum(store, start=Value.cast(0))),
             self.act_write.eq(write & room),
             self.act_addr.eq(row),
+            self.end.eq(row),
             self.act_data.eq(Mux(waits, waiting.as_value(), low)),
         ]
         row_next = row + (write & room)

@@ -14,6 +14,7 @@ from zeroskip.hw.scnn.params import DESCRIPTOR_BITS, ScnnParams
 
 __all__ = [
     "DESCRIPTOR_WORDS",
+    "PLANE_BITS",
     "VERSION",
     "Space",
     "StallClass",
@@ -29,6 +30,8 @@ __all__ = [
     "item_layout",
     "plane_layout",
     "plane_load_layout",
+    "plane_memory_layout",
+    "plane_spread_layout",
     "plane_value_layout",
     "readable_rows",
     "sram_files",
@@ -42,6 +45,10 @@ VERSION = 3
 
 DESCRIPTOR_WORDS = DESCRIPTOR_BITS // DESCRIPTOR_WORD_BITS
 """A descriptor is this many words of the program memory, lowest first."""
+
+
+PLANE_BITS = 28
+"""Width of a place in memory, counted in values from where a plane's rows begin."""
 
 
 class StallClass(enum.IntEnum):
@@ -132,10 +139,45 @@ def plane_load_layout(p: ScnnParams) -> data.StructLayout:
 
     ``channels`` of ``sy`` x ``sx`` phases, from directory entry ``base`` up, in tiles of ``ho`` x
     ``wo`` values. ``y_stride``: row stride of positions inside a phase. ``dense``: zeros inside the
-    plane are stored, too.
+    plane are stored, too. ``append``: each PE goes on behind what the plane before has put there,
+    else it begins at row ``word``.
     """
-    tile = unsigned(p.acc_addr_bits)
-    return data.StructLayout({**_tile_fields(p), "sx": tile, "sy": tile, "dense": unsigned(1)})
+    tile, flag = unsigned(p.acc_addr_bits), unsigned(1)
+    row = unsigned(p.act_addr_bits)
+    fields = {"sx": tile, "sy": tile, "dense": flag, "append": flag, "word": row}
+    return data.StructLayout({**_tile_fields(p), **fields})
+
+
+def plane_spread_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out how channels of outputs are dealt to blocks of PEs, which are numbered row-major.
+
+    Fields
+    ------
+    blocks_x, blocks_y : blocks across and down that have outputs; only these are counted.
+    full_blocks : of those, how many have ``channels`` of them.
+    rem_channels : channels of the next; those behind it have none.
+    """
+    return data.StructLayout({
+        "blocks_x": unsigned(5),
+        "blocks_y": unsigned(5),
+        "full_blocks": unsigned(9),
+        "rem_channels": unsigned(p.channel_bits + 1),
+    })
+
+
+def plane_memory_layout() -> data.StructLayout:
+    """Lay out where values of a plane are in memory, counted in values.
+
+    Fields
+    ------
+    first : of the first PE, behind the address of the command.
+    tile_x, tile_y : from a PE to the next of its block, across and down.
+    block, block_row : from a block to the next across, and from a row of blocks to the next.
+    channel, row : from a channel to the next, and from a row to the next.
+    rows : from a row of a phase to the next.
+    """
+    names = ("first", "tile_x", "tile_y", "block", "block_row", "channel", "row", "rows")
+    return data.StructLayout({name: unsigned(PLANE_BITS) for name in names})
 
 
 def plane_value_layout(p: ScnnParams) -> data.StructLayout:

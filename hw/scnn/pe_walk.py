@@ -28,6 +28,8 @@ class PeWalk(wiring.Component):
     pe : Out, number of the PE.
     columns, rows : Out, what its tile has of the plane.
     last : Out, it is the last PE.
+    ends_block, ends_row, ends_blocks : Out, it is the last of its row in a block; of its row in the
+        grid; of a row of blocks.
     """
 
     plane: Any
@@ -37,6 +39,9 @@ class PeWalk(wiring.Component):
     columns: Signal
     rows: Signal
     last: Signal
+    ends_block: Signal
+    ends_row: Signal
+    ends_blocks: Signal
 
     def __init__(self, params: ScnnParams, layout: Any) -> None:
         self._p = params
@@ -48,6 +53,9 @@ class PeWalk(wiring.Component):
             "columns": Out(params.acc_addr_bits),
             "rows": Out(params.acc_addr_bits),
             "last": Out(1),
+            "ends_block": Out(1),
+            "ends_row": Out(1),
+            "ends_blocks": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -64,10 +72,15 @@ class PeWalk(wiring.Component):
             with m.Else():
                 inside = place & ~(~0 << block)[: len(place)]
                 m.d.comb += share.eq(_share(inside, full, whole, rest))
-        m.d.comb += self.last.eq(self.pe == p.num_pes - 1)
+        m.d.comb += [
+            self.last.eq(self.pe == p.num_pes - 1),
+            self.ends_row.eq(pe_x == p.pes_x - 1),
+            self.ends_block.eq(self.ends_row | _ends(pe_x, c.block_x)),
+            self.ends_blocks.eq(self.ends_row & _ends(pe_y, c.block_y)),
+        ]
         with m.If(self.step):
             m.d.sync += [self.pe.eq(self.pe + 1), pe_x.eq(pe_x + 1)]
-            with m.If(pe_x == p.pes_x - 1):
+            with m.If(self.ends_row):
                 m.d.sync += [pe_x.eq(0), pe_y.eq(pe_y + 1)]
         with m.If(self.start):
             m.d.sync += [self.pe.eq(0), pe_x.eq(0), pe_y.eq(0)]
@@ -77,3 +90,8 @@ class PeWalk(wiring.Component):
 def _share(place: Value, full: Value, whole: Value, rest: Value) -> Value:
     """Count what of the plane the PE at ``place`` in its block has, in one direction."""
     return Mux(place < full, whole, Mux(place == full, rest, 0))
+
+
+def _ends(place: Value, block: Value) -> Value:
+    """Say whether the PE at ``place`` is the last of its block, in one direction."""
+    return ~(~place & ~(~0 << block)[: len(place)]).any()

@@ -6,6 +6,7 @@ from amaranth.hdl import EnableInserter, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from zeroskip.hw.common.memory import NamedMemory
 from zeroskip.hw.scnn.compress import Compress
 from zeroskip.hw.scnn.formats import Space, command_layout, plane_load_layout
 from zeroskip.hw.scnn.params import ScnnParams
@@ -26,7 +27,8 @@ class PlaneLoad(wiring.Component):
 
     The order of values is: PEs by number, channels, phases of a channel (row-major), rows and
     columns of the PE's tile; of positions outside the plane there is none. Every PE's words begin
-    at row 0 of its activation RAM. It is a host of the array, and works while that does not run.
+    at row ``word`` of its activation RAM, or behind those of the plane before, if ``append`` says
+    so. It is a host of the array, and works while that does not run.
 
     Members
     -------
@@ -64,6 +66,8 @@ class PlaneLoad(wiring.Component):
         advance = Signal()
         compress = Compress(p, 1)
         m.submodules.compress = EnableInserter(advance)(compress)
+        m.submodules.ends = ends_of = NamedMemory(p.act_addr_bits + 1, p.num_pes, "ends")
+        end, set_end = ends_of.read_port(domain="comb"), ends_of.write_port()
         state = Signal(_State)
         inside = Signal()
         step = Signal()
@@ -76,6 +80,11 @@ class PlaneLoad(wiring.Component):
             step.eq((state == _State.WALK) & (self.i.valid | ~inside) & advance),
             compress.start.eq(state == _State.BEGIN),
             compress.base.eq(plane.base),
+            compress.word.eq(Mux(plane.append, end.data, plane.word)),
+            end.addr.eq(pes.pe),
+            set_end.addr.eq(pes.pe),
+            set_end.data.eq(compress.end),
+            set_end.en.eq(pes.step),
             compress.y_stride.eq(plane.y_stride),
             compress.dense.eq(plane.dense),
             compress.there.eq(step),

@@ -14,10 +14,12 @@ from zeroskip.hw.scnn.formats import (
     directory_layout,
     host_bits,
     plane_layout,
+    plane_spread_layout,
     plane_value_layout,
 )
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.pe_walk import PeWalk
+from zeroskip.hw.scnn.spread import Spread
 
 __all__ = ["PlaneRead"]
 
@@ -47,7 +49,7 @@ class PlaneRead(wiring.Component):
     Members
     -------
     go : In, begin; only while ``busy`` is low.
-    plane : In, where the outputs are, at least one; stable until ``busy`` is low.
+    plane, spread : In, where the outputs are, at least one; stable until ``busy`` is low.
     busy : Out, at work.
     cmd, rsp : the array's host port.
     o : ``Out(stream(plane_value_layout))``, the values.
@@ -55,6 +57,7 @@ class PlaneRead(wiring.Component):
 
     go: Signal
     plane: data.View
+    spread: data.View
     busy: Signal
     cmd: stream.Interface
     rsp: stream.Interface
@@ -65,12 +68,15 @@ class PlaneRead(wiring.Component):
         super().__init__({
             "go": In(1),
             "plane": In(plane_layout(p)),
+            "spread": In(plane_spread_layout(p)),
             "busy": Out(1),
             "cmd": Out(stream.Signature(command_layout(p))),
             "rsp": In(stream.Signature(host_bits(p))),
             "o": Out(stream.Signature(plane_value_layout(p))),
         })
         self._state = Signal(_State, name="state")
+        # Directory entries of the PE at hand.
+        self._channels = Signal(p.channel_bits + 1, name="channels")
         # Directory entries of the PE that have come; the next word.
         self._entries = Signal(p.channel_bits + 1, name="entries")
         self._address = Signal(p.act_addr_bits, name="address")
@@ -90,9 +96,18 @@ class PlaneRead(wiring.Component):
         plane, state = self.plane, self._state
         m = Module()
         m.submodules.pe_walk = pes = PeWalk(self._p, plane_layout(self._p))
+        m.submodules.spread_walk = spread = Spread(self._p)
         m.d.comb += [
             pes.plane.eq(plane),
             pes.start.eq(self.go),
+            spread.spread.eq(self.spread),
+            spread.most.eq(plane.channels),
+            spread.start.eq(self.go),
+            spread.step.eq(pes.step),
+            spread.ends_block.eq(pes.ends_block),
+            spread.ends_row.eq(pes.ends_row),
+            spread.ends_blocks.eq(pes.ends_blocks),
+            self._channels.eq(spread.channels),
             self.busy.eq(state != _State.IDLE),
         ]
         self._send(m, pes.pe)
@@ -100,7 +115,7 @@ class PlaneRead(wiring.Component):
             m.d.sync += state.eq(_State.PE)
         with m.If(state == _State.PE):
             m.d.sync += self._entries.eq(0)
-            with m.If((pes.columns != 0) & (pes.rows != 0) & (plane.channels != 0)):
+            with m.If((pes.columns != 0) & (pes.rows != 0) & (self._channels != 0)):
                 self._ask(m, _Question.ENTRY)
                 m.d.sync += state.eq(_State.ENTRY)
             with m.Else():
@@ -149,17 +164,17 @@ class PlaneRead(wiring.Component):
                     # More words have been asked for if more is left than is in this one.
                     with m.If(left > self._p.mult_i - lane):
                         m.d.sync += self._state.eq(_State.DROP)
-                    with m.Elif(self._entries == self.plane.channels):
+                    with m.Elif(self._entries == self._channels):
                         self._next_pe(m, pes)
                     with m.Else():
                         m.d.sync += self._state.eq(_State.ENTRY)
 
     def _take_answer(self, m: Module, pes: PeWalk) -> None:
         """Take the answer that is waited for, and ask for what is behind it."""
-        p, plane, state = self._p, self.plane, self._state
+        p, state = self._p, self._state
         answer, layout = self.rsp.payload, directory_layout(p)
         where = data.View(layout, answer[: layout.size])
-        all_came = self._entries == plane.channels
+        all_came = self._entries == self._channels
         with m.Switch(state), m.Case(_State.ENTRY, _State.WORD, _State.DROP):
             m.d.comb += self.rsp.ready.eq(1)
         with m.If(self.rsp.valid & self.rsp.ready), m.Switch(state):
@@ -179,7 +194,7 @@ class PlaneRead(wiring.Component):
                     m.d.sync += state.eq(_State.WORD)
                 with m.Else():
                     m.d.sync += state.eq(_State.WALK)
-                    with m.If(self._entries + 1 != plane.channels):
+                    with m.If(self._entries + 1 != self._channels):
                         self._ask(m, _Question.ENTRY)
             with m.Case(_State.WORD):
                 m.d.sync += [self._word.eq(answer), state.eq(_State.WALK)]

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Shape, Signal, Value
-from amaranth.lib import stream
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal, Value
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import Out, connect, flipped
 
 from zeroskip.hw.scnn import formats as scnn
@@ -13,37 +13,29 @@ from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.plane_load import PlaneLoad
 from zeroskip.hw.scnn.plane_read import PlaneRead
 from zeroskip.hw.scnn.plane_rows import PlaneIn, PlaneOut
+from zeroskip.hw.scnn.planes import (
+    PLANE_IN,
+    PLANE_OUT,
+    PLANE_WORD_BITS,
+    plane_in_layout,
+    plane_out_layout,
+    plane_spaces,
+    scnn_lanes,
+)
+from zeroskip.hw.scnn.tile_rows import TileRows
 from zeroskip.hw.system.chip import SystemChip
 from zeroskip.hw.system.formats import ROW_BITS
 from zeroskip.hw.system.jobs import Engine, Memory
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.system import System
 
-__all__ = ["PLANES", "SCNN_SYSTEM_MODULE", "ScnnSystem", "plane_words", "scnn_engine", "scnn_lanes"]
+__all__ = ["SCNN_SYSTEM_MODULE", "ScnnSystem", "scnn_engine"]
 
 SCNN_SYSTEM_MODULE = "scnn_system"
 
-PLANES = 15
-"""Number of the space that says where planes are: words of :func:`.plane_load_layout`, lowest
-first, then those of :func:`.plane_layout`. LOAD writes it as it writes memories of the array."""
-
-_WORD = 64
-
-
-def plane_words(p: ScnnParams) -> tuple[int, int]:
-    """Count the words of space ``PLANES`` that say where inputs go, and where outputs are."""
-    layouts = (scnn.plane_load_layout(p), scnn.plane_layout(p))
-    load, read = (-(-Shape.cast(layout).width // _WORD) for layout in layouts)
-    return load, read
-
-
-def scnn_lanes(params: SystemParams, p: ScnnParams) -> int:
-    """Count the values of a row, which takes a beat."""
-    return params.data_bits // p.act_bits
-
 
 def scnn_engine(params: SystemParams, p: ScnnParams) -> Engine:
-    """Say what the system has to know of an SCNN array, the space of its planes among it."""
+    """Say what the system has to know of an SCNN array, the spaces of its planes among it."""
     words = scnn.sram_files(p)
     memories = {
         Space[name.upper()]: Memory(number, *words[f"stream_0/{name}" if prefix else name])
@@ -58,9 +50,10 @@ def scnn_engine(params: SystemParams, p: ScnnParams) -> Engine:
     }
     return Engine(
         command=scnn.command_layout(p),
-        memories={**memories, PLANES: Memory(1, sum(plane_words(p)), _WORD)},
+        memories={**memories, **plane_spaces(p)},
         rows=(1 << ROW_BITS) - 1,
-        row_bits=scnn_lanes(params, p) * p.act_bits,
+        row_bits=params.data_bits,
+        asks=True,
     )
 
 
@@ -69,7 +62,8 @@ class ScnnSystem(SystemChip):
 
     INPUT compresses a plane into the activation RAMs, and OUTPUT reads one; a START waits for both.
     As both use RAMs that a run uses, an INPUT or OUTPUT is to wait for the engine, and an INPUT for
-    outputs (:class:`.Wait`).
+    outputs (:class:`.Wait`); and so is a LOAD that says where a plane is, while the one before is
+    being moved.
 
     Parameters
     ----------
@@ -78,12 +72,10 @@ class ScnnSystem(SystemChip):
 
     Members
     -------
-    lost : Out, values or outputs found no room in an activation RAM.
     out_valid, out_pass, out_lanes, out_data : Out, outputs as they are made, see
         :class:`.ScnnArray`; the others are those of :class:`.SystemChip`.
     """
 
-    lost: Signal
     out_valid: Signal
     out_pass: Signal
     out_lanes: Signal
@@ -92,7 +84,6 @@ class ScnnSystem(SystemChip):
     def __init__(self, params: SystemParams, scnn_params: ScnnParams) -> None:
         self._s, self._lanes = scnn_params, scnn_lanes(params, scnn_params)
         observed = {
-            "lost": Out(1),
             "out_valid": Out(1),
             "out_pass": Out(scnn_params.descriptor_addr_bits),
             "out_lanes": Out(scnn_params.mult_i),
@@ -104,26 +95,50 @@ class ScnnSystem(SystemChip):
         s, lanes = self._s, self._lanes
         m = Module()
         system = self.add_system(m)
-        m.submodules.plane_in = inward = PlaneIn(s.act_bits, lanes)
+        m.submodules.in_rows = in_rows = TileRows(s, lanes)
+        m.submodules.plane_in = inward = PlaneIn(s, lanes)
         m.submodules.plane_load = load = PlaneLoad(s)
         m.submodules.plane_read = read = PlaneRead(s)
+        m.submodules.out_rows = out_rows = TileRows(s, lanes)
         m.submodules.plane_out = outward = PlaneOut(s, lanes)
+        connect(m, in_rows.o, inward.rows)
         connect(m, system.rows_in, inward.i)
         connect(m, inward.o, load.i)
+        connect(m, out_rows.o, outward.rows)
         connect(m, read.o, outward.i)
         connect(m, outward.o, system.rows_out)
-        lost = Signal()
+        # What an INPUT says of its rows, which the system shows only as it begins.
+        told = Signal.like(system.in_rows)
+        with m.If(system.in_start):
+            m.d.sync += told.eq(system.in_rows)
+        self._ask(m, inward.request, system.in_request, told.addr)
+        self._ask(m, outward.request, system.out_request, system.out_rows.addr)
+        into, out = self._planes(m, system)
+        # Phases are those of the next layer: outputs that leave the array have one.
+        shared = [name for name in into.plane.shape().members if name in out.plane.shape().members]
         m.d.comb += [
-            system.in_busy.eq(inward.busy | load.busy),
-            inward.start.eq(system.in_start),
-            inward.rows.eq(system.in_rows.rows),
-            inward.wanted.eq(load.busy),
+            system.in_busy.eq(in_rows.busy | inward.busy | load.busy),
+            system.in_lost.eq(load.lost),
+            in_rows.go.eq(system.in_start),
+            in_rows.plane.eq(into.plane),
+            in_rows.spread.eq(~0),
+            in_rows.memory.eq(into.memory),
+            in_rows.rows.eq(told.rows),
+            inward.step.eq(into.plane.sx),
             load.go.eq(system.in_start),
-            outward.start.eq(system.out_start),
-            outward.rows.eq(system.out_rows.rows),
-            outward.reading.eq(read.busy),
-            read.go.eq(outward.go),
-            self.lost.eq(lost | load.lost),
+            load.plane.eq(into.plane),
+            system.out_busy.eq(out_rows.busy | outward.busy | read.busy),
+            system.out_mask.eq(outward.mask),
+            out_rows.go.eq(system.out_start),
+            *(getattr(out_rows.plane, name).eq(getattr(out.plane, name)) for name in shared),
+            out_rows.plane.sx.eq(1),
+            out_rows.plane.sy.eq(1),
+            out_rows.spread.eq(out.spread),
+            out_rows.memory.eq(out.memory),
+            out_rows.rows.eq(system.out_rows.rows),
+            read.go.eq(system.out_start),
+            read.plane.eq(out.plane),
+            read.spread.eq(out.spread),
         ]
         cmd = self._steer(m, system, load, read)
         m.submodules.scnn = Instance(
@@ -137,7 +152,7 @@ class ScnnSystem(SystemChip):
             o_rsp__valid=read.rsp.valid,
             i_rsp__ready=read.rsp.ready,
             o_running=self.running,
-            o_lost=lost,
+            o_lost=system.lost,
             o_out_valid=self.out_valid,
             o_out_pass=self.out_pass,
             o_out_lanes=self.out_lanes,
@@ -145,20 +160,42 @@ class ScnnSystem(SystemChip):
         )
         return m
 
+    def _ask(
+        self, m: Module, row: stream.Interface, request: stream.Interface, base: Value
+    ) -> None:
+        """Turn rows of tiles into requests, behind the address of the command."""
+        shift = self._params.beat_shift
+        m.d.comb += [
+            request.payload.addr.eq(base + (row.payload.beat << shift)),
+            request.payload.beats.eq(row.payload.beats),
+            request.valid.eq(row.valid),
+            row.ready.eq(request.ready),
+        ]
+
+    def _planes(self, m: Module, system: System) -> tuple[Any, Any]:
+        """Keep where planes are; return that of inputs and that of outputs."""
+        command: Any = system.cmd.payload.command
+        found: list[Any] = []
+        for space, layout in (
+            (PLANE_IN, plane_in_layout(self._s)),
+            (PLANE_OUT, plane_out_layout(self._s)),
+        ):
+            count = plane_spaces(self._s)[space].rows
+            words = Signal(count * PLANE_WORD_BITS, name=f"planes_{space}")
+            with m.If(system.cmd.valid & system.cmd.ready & (command.space == space)):
+                for word in range(count):
+                    with m.If(command.addr == word):
+                        m.d.sync += words.word_select(word, PLANE_WORD_BITS).eq(command.data)
+            found.append(data.View(layout, words[: layout.size]))
+        return found[0], found[1]
+
     def _steer(
         self, m: Module, system: System, load: PlaneLoad, read: PlaneRead
     ) -> stream.Interface:
-        """Let who moves a plane command the array, else the system; keep where planes are."""
-        s = self._s
-        cmd = stream.Signature(scnn.command_layout(s)).create(path=("array_cmd",))
+        """Let who moves a plane command the array, else the system."""
+        cmd = stream.Signature(scnn.command_layout(self._s)).create(path=("array_cmd",))
         command: Any = system.cmd.payload.command
-        of_planes = command.space == PLANES
-        load_words, read_words = plane_words(s)
-        words = Signal((load_words + read_words) * _WORD, name="planes")
-        m.d.comb += [
-            load.plane.eq(words[: Shape.cast(scnn.plane_load_layout(s)).width]),
-            read.plane.eq(words[load_words * _WORD :][: Shape.cast(scnn.plane_layout(s)).width]),
-        ]
+        of_planes = (command.space == PLANE_IN) | (command.space == PLANE_OUT)
         with m.If(load.busy):
             connect(m, load.cmd, flipped(cmd))
         with m.Elif(read.busy):
@@ -169,8 +206,4 @@ class ScnnSystem(SystemChip):
                 cmd.valid.eq(system.cmd.valid & ~of_planes),
                 system.cmd.ready.eq(cmd.ready | of_planes),
             ]
-            with m.If(system.cmd.valid & of_planes):
-                for word in range(load_words + read_words):
-                    with m.If(command.addr == word):
-                        m.d.sync += words.word_select(word, _WORD).eq(command.data)
         return cmd

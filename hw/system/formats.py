@@ -82,6 +82,8 @@ class Error(enum.Enum, shape=4):
     """The memory answered a write with an error."""
     STOPPED = 9
     """The host stopped it. The number is that of no command."""
+    LOST = 10
+    """The engine had no room for what it made, or for what came in."""
 
 
 def command_layout() -> data.StructLayout:

@@ -54,12 +54,14 @@ class Engine:
     memories : what LOAD writes, by number of the space.
     rows : of an activation file.
     row_bits : width of a row, all lanes.
+    asks : it asks for the beats of INPUT and OUTPUT itself, in any order; rows are beats then.
     """
 
     command: data.StructLayout
     memories: Mapping[int, Memory]
     rows: int
     row_bits: int
+    asks: bool = False
 
     def row_beats(self, p: SystemParams) -> int:
         """Beats that a row takes in memory."""

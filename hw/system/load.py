@@ -20,9 +20,13 @@ LOAD_TAG = 1
 """Of the requests for data."""
 
 
-def rows_in_layout() -> data.StructLayout:
-    """Lay out which rows the engine is to expect: from ``base`` up, ``rows`` of them."""
-    return data.StructLayout({"base": unsigned(ADDR_BITS), "rows": unsigned(ROW_BITS)})
+def rows_in_layout(p: SystemParams, engine: Engine) -> data.StructLayout:
+    """Lay out which rows the engine is to expect: from ``base`` up, ``rows`` of them.
+
+    An engine that asks for them itself gets ``addr`` instead of ``base``, where they are in memory.
+    """
+    where = ("addr", p.addr_bits) if engine.asks else ("base", ADDR_BITS)
+    return data.StructLayout({where[0]: unsigned(where[1]), "rows": unsigned(ROW_BITS)})
 
 
 class Load(wiring.Component):
@@ -38,6 +42,10 @@ class Load(wiring.Component):
     and so is the last word of a beat of several. ``done`` is in the cycle that the last item is
     taken.
 
+    For an engine that asks for its beats itself, an INPUT requests nothing, its beats go to
+    ``rows`` as they come, and it is done in the first cycle without ``in_busy``. Nothing is taken
+    behind it until then, as beats come in the order in which they were asked for.
+
     Members
     -------
     go, job : In, begin ``job``; only while ``ready``.
@@ -50,7 +58,8 @@ class Load(wiring.Component):
     i : ``In(stream(read_beat_layout))``.
     cmd : ``Out(stream)``, writes to the engine's host port.
     in_start, in_rows : Out, the engine is to expect rows.
-    in_busy : In, it still does.
+    in_busy : In, it still does; from the cycle after ``in_start``.
+    in_lost : In, it has no room for what came.
     rows : ``Out(stream)``, rows of all lanes.
     """
 
@@ -69,6 +78,7 @@ class Load(wiring.Component):
     in_start: Signal
     in_rows: Any
     in_busy: Signal
+    in_lost: Signal
     rows: stream.Interface
 
     def __init__(self, params: SystemParams, engine: Engine) -> None:
@@ -87,19 +97,21 @@ class Load(wiring.Component):
             "i": In(stream.Signature(read_beat_layout(params))),
             "cmd": Out(stream.Signature(engine.command)),
             "in_start": Out(1),
-            "in_rows": Out(rows_in_layout()),
+            "in_rows": Out(rows_in_layout(params, engine)),
             "in_busy": In(1),
+            "in_lost": In(1),
             "rows": Out(stream.Signature(engine.row_bits)),
         })
 
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        shape = job_layout(p)
+        shape, asks = job_layout(p), self._engine.asks
         kept = data.StructLayout({
             "is_row": unsigned(1),
             **{name: shape[name].shape for name in ("space", "pe", "count", "failure")},
             "row": unsigned(ADDR_BITS),
+            **({"addr": unsigned(p.addr_bits)} if asks else {}),
         })
         m.submodules.queue = queue = Queue(kept, LOADS - 1)
         job, item = self.job, queue.i.payload
@@ -117,13 +129,15 @@ class Load(wiring.Component):
             item.row.eq(job.row),
             item.count.eq(job.count),
             item.failure.eq(job.failure),
-            self.ready.eq(queue.i.ready & ~request.valid),
+            self.ready.eq(queue.i.ready & ~request.valid & ~(asks & (rows != 0))),
             request.payload.tag.eq(LOAD_TAG),
             self.level.eq(words + rows),
             self.words.eq(words != 0),
             self.unbegun.eq(rows != (at_work & now.is_row)),
         ]
-        with m.If(self.go):
+        if asks:
+            m.d.comb += item.addr.eq(job.addr)
+        with m.If(self.go & ~(asks & item.is_row)):
             m.d.sync += [
                 request.valid.eq(1),
                 request.payload.addr.eq(job.addr),
@@ -142,7 +156,7 @@ class Load(wiring.Component):
             begins.eq(queue.o.valid & ~at_work & ~(head.is_row & (self.hold | self.in_busy))),
             queue.o.ready.eq(begins),
             self.in_start.eq(begins & head.is_row),
-            self.in_rows.base.eq(head.row),
+            self.in_rows.addr.eq(head.addr) if asks else self.in_rows.base.eq(head.row),
             self.in_rows.rows.eq(head.count),
         ]
         with m.If(begins):
@@ -155,7 +169,9 @@ class Load(wiring.Component):
             m.d.sync += at_work.eq(0)
         m.d.comb += [
             self.failure.eq(now.failure),
-            self.failure.error.eq(Mux(failed, Error.READ, Error.NONE)),
+            self.failure.error.eq(
+                Mux(failed, Error.READ, Mux(now.is_row & self.in_lost, Error.LOST, Error.NONE))
+            ),
         ]
         return m
 
@@ -184,9 +200,14 @@ class Load(wiring.Component):
         command: Any = self.cmd.payload
         given = Signal()
         valid = items != 0
+        if engine.asks:
+            m.d.comb += [
+                self.rows.payload.eq(self.i.payload.data),
+                self.rows.valid.eq(self.i.valid & at_work & now.is_row),
+            ]
+        else:
+            m.d.comb += [self.rows.payload.eq(buffer), self.rows.valid.eq(valid & now.is_row)]
         m.d.comb += [
-            self.rows.payload.eq(buffer),
-            self.rows.valid.eq(valid & now.is_row),
             self.cmd.valid.eq(valid & ~now.is_row),
             command.pe.eq(now.pe),
             command.command.write.eq(1),
@@ -197,6 +218,12 @@ class Load(wiring.Component):
             self.i.ready.eq(at_work & (~valid | ((items == 1) & given & ~self.done))),
             self.done.eq(given & (now.count == 1)),
         ]
+        if engine.asks:
+            with m.If(now.is_row):
+                m.d.comb += [
+                    self.i.ready.eq(at_work & self.rows.ready),
+                    self.done.eq(at_work & ~self.in_busy),
+                ]
         with m.If(given):
             m.d.sync += [items.eq(items - 1), now.row.eq(now.row + 1), now.count.eq(now.count - 1)]
             with m.Switch(now.space):
@@ -204,7 +231,7 @@ class Load(wiring.Component):
                     if 1 << shift < p.beat_bytes:
                         with m.Case(space):
                             m.d.sync += buffer[:beat_bits].eq(buffer[:beat_bits] >> (8 << shift))
-        with m.If(self.i.valid & self.i.ready):
+        with m.If(self.i.valid & self.i.ready & ~(engine.asks & now.is_row)):
             for k in range(len(buffer) // beat_bits):
                 with m.If(part == k):
                     m.d.sync += buffer.word_select(k, beat_bits).eq(self.i.payload.data)

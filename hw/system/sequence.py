@@ -66,6 +66,7 @@ class Sequence(wiring.Component):
     store_done, store_failure : In, it is done, and how.
     control : ``Out(stream(5))``, a :class:`.Command` for the engine.
     running : In, the engine is at work; from the cycle after ``control`` was taken.
+    lost : In, it had no room for outputs of its last run.
     engine_busy : Out, as commands see it.
     halt : In, abandon what is under way; only while something is.
     quiet : In, no list is being read.
@@ -93,6 +94,7 @@ class Sequence(wiring.Component):
     store_failure: Any
     control: stream.Interface
     running: Signal
+    lost: Signal
     engine_busy: Signal
     halt: Signal
     quiet: Signal
@@ -122,6 +124,7 @@ class Sequence(wiring.Component):
             "store_failure": In(failure_layout()),
             "control": Out(stream.Signature(sum(Command).bit_length())),
             "running": In(1),
+            "lost": In(1),
             "engine_busy": Out(1),
             "halt": In(1),
             "quiet": In(1),
@@ -249,7 +252,18 @@ class Sequence(wiring.Component):
 
     def _fail(self, m: Module, job: Any, state: Any, before: Value) -> None:
         """Note the failure of the earliest command; ``before``: of the inference that ends."""
+        # The CONTROL that began the run under way.
+        begun, ran = Signal(failure_layout(), name="begun"), Signal()
+        m.d.sync += ran.eq(self.engine_busy)
+        with m.If(self.i.valid & self.i.ready & (job.op == Op.CONTROL)):
+            m.d.sync += begun.eq(job.failure)
+        lost: Any = Signal(failure_layout(), name="lost_run")
+        m.d.comb += [
+            lost.eq(begun),
+            lost.error.eq(Mux(self.lost, Error.LOST, Error.NONE)),
+        ]
         failures = (
+            (ran & ~self.engine_busy & (state == _State.RUN), lost),
             (self.store_done, self.store_failure),
             (self.load_done, self.load_failure),
             (self.i.valid & (state == _State.RUN), job.failure),

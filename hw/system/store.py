@@ -12,13 +12,17 @@ from zeroskip.hw.system.formats import ROW_BITS, Error, write_request_layout
 from zeroskip.hw.system.jobs import Engine, failure_layout, job_layout
 from zeroskip.hw.system.params import SystemParams
 
-__all__ = ["Store", "rows_out_layout"]
+__all__ = ["Store", "StoreAsked", "rows_out_layout"]
 
 
-def rows_out_layout() -> data.StructLayout:
-    """Lay out which rows the engine is to give: of the destination file, or of the source."""
+def rows_out_layout(p: SystemParams, engine: Engine) -> data.StructLayout:
+    """Lay out which rows the engine is to give: of the destination file, or of the source.
+
+    An engine that asks for its beats itself gets ``addr`` instead of ``base``, where they go.
+    """
+    where = ("addr", p.addr_bits) if engine.asks else ("base", ADDR_BITS)
     return data.StructLayout({
-        "base": unsigned(ADDR_BITS),
+        where[0]: unsigned(where[1]),
         "rows": unsigned(ROW_BITS),
         "dest": unsigned(1),
     })
@@ -68,7 +72,7 @@ class Store(wiring.Component):
             "done": Out(1),
             "failure": Out(failure_layout()),
             "out_start": Out(1),
-            "out_rows": Out(rows_out_layout()),
+            "out_rows": Out(rows_out_layout(params, engine)),
             "rows": In(stream.Signature(engine.row_bits)),
             "request": Out(stream.Signature(write_request_layout(params))),
             "o": Out(stream.Signature(params.data_bits)),
@@ -113,6 +117,90 @@ class Store(wiring.Component):
                 self.request.valid.eq(1),
                 self.request.payload.addr.eq(self.job.addr),
                 self.request.payload.beats.eq(self.job.beats),
+            ]
+        with m.Elif(self.done):
+            m.d.sync += busy.eq(0)
+        return m
+
+
+class StoreAsked(wiring.Component):
+    """Does one OUTPUT after the other, of an engine that asks for its beats itself.
+
+    In the cycle after ``go`` the engine is told. ``done`` comes once the engine is not busy and all
+    that it asked for has been answered.
+
+    Members
+    -------
+    asked : ``In(stream(write_request_layout))``, where beats are to go.
+    out_busy : In, the engine has more to ask or to give; from the cycle after ``out_start``.
+    go, job, idle, reading, done, failure, out_start, out_rows, rows, request, o, written, error :
+        see :class:`Store`.
+    """
+
+    go: Signal
+    job: Any
+    idle: Signal
+    reading: Signal
+    done: Signal
+    failure: Any
+    out_start: Signal
+    out_rows: Any
+    out_busy: Signal
+    rows: stream.Interface
+    asked: stream.Interface
+    request: stream.Interface
+    o: stream.Interface
+    written: Signal
+    error: Signal
+
+    def __init__(self, params: SystemParams, engine: Engine) -> None:
+        request = stream.Signature(write_request_layout(params))
+        super().__init__({
+            "go": In(1),
+            "job": In(job_layout(params)),
+            "idle": Out(1),
+            "reading": Out(1),
+            "done": Out(1),
+            "failure": Out(failure_layout()),
+            "out_start": Out(1),
+            "out_rows": Out(rows_out_layout(params, engine)),
+            "out_busy": In(1),
+            "rows": In(stream.Signature(engine.row_bits)),
+            "asked": In(request),
+            "request": Out(request),
+            "o": Out(stream.Signature(params.data_bits)),
+            "written": In(1),
+            "error": In(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        wiring.connect(m, wiring.flipped(self.rows), wiring.flipped(self.o))
+        wiring.connect(m, wiring.flipped(self.asked), wiring.flipped(self.request))
+        busy, wrong = Signal(), Signal()
+        unanswered = Signal(ROW_BITS)
+        failure: Any = Signal(failure_layout())
+        m.d.comb += [
+            self.idle.eq(~busy),
+            self.reading.eq(busy),
+            self.done.eq(busy & ~self.out_start & ~self.out_busy & (unanswered == 0)),
+            self.failure.eq(failure),
+            self.failure.error.eq(Mux(wrong, Error.WRITE, Error.NONE)),
+        ]
+        asks = self.request.valid & self.request.ready
+        m.d.sync += [
+            self.out_start.eq(self.go),
+            unanswered.eq(unanswered + asks - self.written),
+            wrong.eq(wrong | (self.written & self.error)),
+        ]
+        with m.If(self.go):
+            m.d.sync += [
+                busy.eq(1),
+                wrong.eq(0),
+                failure.eq(self.job.failure),
+                self.out_rows.addr.eq(self.job.addr),
+                self.out_rows.rows.eq(self.job.count),
+                self.out_rows.dest.eq(self.job.row[DESTINATION]),
             ]
         with m.Elif(self.done):
             m.d.sync += busy.eq(0)

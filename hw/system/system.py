@@ -10,14 +10,15 @@ from zeroskip.hw.common.control import CONTROL_SPACE, Control
 from zeroskip.hw.system.axi import AxiLite, AxiRead, AxiWrite
 from zeroskip.hw.system.check import Check
 from zeroskip.hw.system.fetch import FETCH_TAG, Fetch
+from zeroskip.hw.system.formats import write_request_layout
 from zeroskip.hw.system.jobs import Engine
-from zeroskip.hw.system.load import Load, rows_in_layout
+from zeroskip.hw.system.load import LOAD_TAG, Load, rows_in_layout
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.read_dma import ReadDma
 from zeroskip.hw.system.registers import REGISTER_BITS, Registers
 from zeroskip.hw.system.sequence import Sequence
 from zeroskip.hw.system.starts import Starts
-from zeroskip.hw.system.store import Store, rows_out_layout
+from zeroskip.hw.system.store import Store, StoreAsked, rows_out_layout
 from zeroskip.hw.system.write_dma import WriteDma
 
 __all__ = ["System"]
@@ -37,8 +38,12 @@ class System(wiring.Component):
     interrupt : Out.
     cmd : ``Out(stream)``, commands to the engine's host port.
     running : In, the engine is at work; from the cycle after a command that begins it.
-    in_start, in_rows, in_busy, rows_in : see :class:`.Load`.
+    lost : In, it had no room for outputs of its last run.
+    in_start, in_rows, in_busy, in_lost, rows_in : see :class:`.Load`.
     out_start, out_rows, rows_out : see :class:`.Store`.
+    in_request, out_request : ``In(stream(write_request_layout))``, of an engine that asks itself:
+        beats that it wants to read, and to write.
+    out_busy, out_mask : In, of such an engine, see :class:`.StoreAsked`.
     """
 
     read: Any
@@ -49,15 +54,28 @@ class System(wiring.Component):
     running: Signal
     in_start: Signal
     in_rows: Any
+    lost: Signal
     in_busy: Signal
+    in_lost: Signal
     rows_in: stream.Interface
     out_start: Signal
     out_rows: Any
     rows_out: stream.Interface
+    in_request: stream.Interface
+    out_request: stream.Interface
+    out_busy: Signal
+    out_mask: Signal
 
     def __init__(self, params: SystemParams, engine: Engine) -> None:
         self._p, self._engine = params, engine
         rows = stream.Signature(engine.row_bits)
+        request = In(stream.Signature(write_request_layout(params)))
+        asked = {
+            "in_request": request,
+            "out_request": request,
+            "out_busy": In(1),
+            "out_mask": In(params.beat_bytes),
+        }
         super().__init__({
             "read": Out(AxiRead(params)),
             "write": Out(AxiWrite(params)),
@@ -65,13 +83,16 @@ class System(wiring.Component):
             "interrupt": Out(1),
             "cmd": Out(stream.Signature(engine.command)),
             "running": In(1),
+            "lost": In(1),
             "in_start": Out(1),
-            "in_rows": Out(rows_in_layout()),
+            "in_rows": Out(rows_in_layout(params, engine)),
             "in_busy": In(1),
+            "in_lost": In(1),
             "rows_in": Out(rows),
             "out_start": Out(1),
-            "out_rows": Out(rows_out_layout()),
+            "out_rows": Out(rows_out_layout(params, engine)),
             "rows_out": In(rows),
+            **(asked if engine.asks else {}),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -83,7 +104,7 @@ class System(wiring.Component):
         m.submodules.check = check = Check(p, engine)
         m.submodules.sequence = sequence = Sequence(p)
         m.submodules.load = load = Load(p, engine)
-        m.submodules.store = store = Store(p, engine)
+        m.submodules.store = store = (StoreAsked if engine.asks else Store)(p, engine)
         m.submodules.reads = reads = ReadDma(p)
         m.submodules.writes = writes = WriteDma(p)
         connect(m, flipped(self.registers), host.axi)
@@ -118,6 +139,7 @@ class System(wiring.Component):
             sequence.left.eq(starts.left),
             sequence.quiet.eq(fetch.idle),
             sequence.running.eq(self.running),
+            sequence.lost.eq(self.lost),
             sequence.load_ready.eq(load.ready),
             sequence.load_level.eq(load.level),
             sequence.load_words.eq(load.words),
@@ -132,6 +154,7 @@ class System(wiring.Component):
             load.job.eq(check.o.payload),
             load.hold.eq(sequence.load_hold),
             load.in_busy.eq(self.in_busy),
+            load.in_lost.eq(self.in_lost),
             self.in_start.eq(load.in_start),
             self.in_rows.eq(load.in_rows),
             store.go.eq(sequence.store_go),
@@ -141,6 +164,9 @@ class System(wiring.Component):
             self.out_start.eq(store.out_start),
             self.out_rows.eq(store.out_rows),
         ]
+        if isinstance(store, StoreAsked):
+            connect(m, flipped(self.out_request), store.asked)
+            m.d.comb += [store.out_busy.eq(self.out_busy), writes.mask.eq(self.out_mask)]
         self._join_reads(m, fetch, load, reads)
         self._join_commands(m, sequence, load)
         return m
@@ -160,6 +186,18 @@ class System(wiring.Component):
                     Mux(fetch.request.valid, fetch.request.payload.as_value(), load.request.payload)
                 ),
             ]
+            if self._engine.asks:
+                # Those of an INPUT, while nothing is behind it.
+                with m.If(~fetch.request.valid & ~load.request.valid):
+                    m.d.sync += [
+                        request.valid.eq(self.in_request.valid),
+                        request.payload.addr.eq(self.in_request.payload.addr),
+                        request.payload.beats.eq(self.in_request.payload.beats),
+                        request.payload.tag.eq(LOAD_TAG),
+                    ]
+        if self._engine.asks:
+            others = fetch.request.valid | load.request.valid
+            m.d.comb += self.in_request.ready.eq(free & ~others)
         for_fetch = reads.o.payload.tag == FETCH_TAG
         m.d.comb += [
             fetch.i.payload.eq(reads.o.payload),

@@ -33,7 +33,8 @@ class WriteDma(wiring.Component):
     request : ``In(stream(write_request_layout))``; ``addr`` a multiple of the bytes of a beat,
         ``beats`` at least 1.
     i : ``In(stream(data_bits))``, the requests' beats in their order, and not one more.
-    axi : ``Out(AxiWrite)``; all bytes of a beat are written, ``b.ready`` is always 1.
+    mask : In, bytes of the beat at ``i`` that are not to be written.
+    axi : ``Out(AxiWrite)``; ``b.ready`` is always 1.
     done : Out, for a cycle: all of a request was answered. Requests are done in their order.
     error : Out, with ``done``: not all of it with OKAY.
     idle : Out, all that was requested is done.
@@ -41,6 +42,7 @@ class WriteDma(wiring.Component):
 
     request: stream.Interface
     i: stream.Interface
+    mask: Signal
     axi: Any
     done: Signal
     error: Signal
@@ -51,6 +53,7 @@ class WriteDma(wiring.Component):
         super().__init__({
             "request": In(stream.Signature(write_request_layout(params))),
             "i": In(stream.Signature(params.data_bits)),
+            "mask": In(params.beat_bytes),
             "axi": Out(AxiWrite(params)),
             "done": Out(1),
             "error": Out(1),
@@ -81,7 +84,6 @@ class WriteDma(wiring.Component):
             take.eq(self.i.valid & self.i.ready),
             last.eq(number == lengths.o.payload),
             lengths.o.ready.eq(take & last),
-            w.payload.strb.eq(~0),
         ]
         with m.If(send):
             m.d.sync += [aw.valid.eq(1), aw.payload.eq(bursts.o.payload.burst)]
@@ -91,6 +93,7 @@ class WriteDma(wiring.Component):
             m.d.sync += [
                 w.valid.eq(1),
                 w.payload.data.eq(self.i.payload),
+                w.payload.strb.eq(~self.mask),
                 w.payload.last.eq(last),
                 number.eq(Mux(last, 0, number + 1)),
             ]

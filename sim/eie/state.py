@@ -102,12 +102,12 @@ class EieState:
         return (central or pe < p.num_pes) and row + count <= depth
 
     @property
-    def num_pes(self) -> int:
+    def lanes(self) -> int:
         """Lanes of a row."""
         return self._p.num_pes
 
     @property
-    def act_bits(self) -> int:
+    def lane_bits(self) -> int:
         """Width of a lane."""
         return self._p.act_bits
 
@@ -136,10 +136,12 @@ class EieState:
         """Write rows, (n, num_pes), to the free file."""
         self._free[row : row + len(lanes)] = lanes
 
-    def give_rows(self, row: int, count: int, *, destination: bool) -> NDArray[np.int64]:
-        """Read rows of the source or of the destination file: (n, num_pes)."""
+    def give_rows(
+        self, row: int, lanes: NDArray[np.int64], *, destination: bool
+    ) -> tuple[NDArray[np.int64], None]:
+        """Read rows of the source or of the destination file into (n, num_pes)."""
         file = self._destination if destination else self._source
-        return file[row : row + count].copy()
+        return file[row : row + len(lanes)].copy(), None
 
     def control(self, command: int) -> RunLog | None:
         """Do what a command does; return what was run, if it starts a run.

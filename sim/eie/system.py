@@ -21,7 +21,8 @@ __all__ = ["EieLists"]
 class EieLists(ListMachine):
     """EIE as command lists run it."""
 
-    def state(self, params: EieParams) -> EieState:
+    def state(self, params: EieParams, port: SystemParams) -> EieState:
+        del port
         return EieState(params)
 
     def run_counter(self, params: EieParams) -> CountRun:

@@ -28,6 +28,7 @@ from zeroskip.sim.scnn.rtl import SCNN_DRIVER
 from zeroskip.sim.scnn.rtl_files import ScnnResult
 from zeroskip.sim.scnn.select import select_layers, simulate_layers
 from zeroskip.sim.scnn.stores import ConvDifference, compare_stores
+from zeroskip.sim.scnn.system import ScnnLists
 from zeroskip.sim.scnn.walk import map_pass
 from zeroskip.sim.words import Compared
 
@@ -38,6 +39,10 @@ class _Scnn(Machine[ScnnPart]):
     engine = "scnn"
     classes = StallClass
     most_gate_pes = 4
+
+    @property
+    def lists(self) -> ScnnLists:
+        return ScnnLists()
 
     def multipliers(self, params: Any) -> int:
         return params.num_pes * params.mults

@@ -23,7 +23,8 @@ class SystemBench(wiring.Component):
     Parameters
     ----------
     chip : with the ports ``read``, ``write``, ``registers``, ``interrupt``, and ``out_valid``,
-        ``out_pass``, ``out_row`` and ``out_data`` for the outputs that its array writes.
+        ``out_pass``, ``out_data``, and ``out_row`` or ``out_lanes``, for the outputs that its
+        array writes.
     port : to the memory.
     size : bytes of the memory.
 
@@ -44,7 +45,8 @@ class SystemBench(wiring.Component):
         rows = address_bits(size // port.beat_bytes)
         self._outputs = {
             name: Out(len(getattr(chip, name)))
-            for name in ("out_valid", "out_pass", "out_row", "out_data")
+            for name in ("out_valid", "out_pass", "out_row", "out_lanes", "out_data")
+            if hasattr(chip, name)
         }
         super().__init__({
             "now": Out(32),

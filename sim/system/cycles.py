@@ -1,6 +1,6 @@
 """Cycle model of a chip with its memory: when each queued inference starts and ends."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.formats import COMMAND_BYTES, Op, row_bytes, word_bytes
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.system.asked import ASKED
 from zeroskip.sim.system.golden import Performed
 from zeroskip.sim.system.memory import MemorySettings
 from zeroskip.sim.system.state import ArrayState, CountRun
 from zeroskip.sim.system.timing import memory_state, read_state, write_state
+from zeroskip.sim.system.transfer import ROW_FIELDS, Transfer
 from zeroskip.sim.system.units import JOB, UNITS, Event, advance
 
 __all__ = ["RunTime", "Started", "SystemCycles", "count_system"]
@@ -83,6 +85,7 @@ def count_system(
     settings: MemorySettings,
     started: Sequence[Started],
     count_run: CountRun,
+    transfer: Callable[[Any], Transfer],
 ) -> SystemCycles:
     """Count the cycles of inferences that are started one behind the other.
 
@@ -93,8 +96,12 @@ def count_system(
     settings : how the memory behaves; what it draws begins with cycle 0.
     started : lists in the order of their starts; the chip has nothing to do before.
     count_run : see :data:`CountRun`.
+    transfer : gives what an engine that asks for beats itself does in an INPUT or OUTPUT, of what
+        golden moved.
     """
     jobs = np.concatenate([_jobs(array, port, start.performed) for start in started])
+    asked = _transfers(jobs, [done for start in started for done in start.performed], transfer)
+    asks = len(asked[1]) > 0
     lists = np.array(
         [
             (start.cycle, start.address // port.beat_bytes, start.size // COMMAND_BYTES)
@@ -103,12 +110,13 @@ def count_system(
         np.int64,
     )
     controls = [done for start in started for done in start.performed if done.op == Op.CONTROL]
-    arrivals = np.zeros(array.num_rows, np.int64)
-    there = np.full(array.num_rows, -1)
+    num_rows = 0 if asks else array.num_rows
+    arrivals, there = np.zeros(num_rows, np.int64), np.full(num_rows, -1)
     units = np.zeros(1, UNITS)
     units["per_beat"] = max(1, port.beat_bytes // COMMAND_BYTES)
     units["per_command"] = max(1, COMMAND_BYTES // port.beat_bytes)
-    units["row_beats"] = row_bytes(array.num_pes * array.act_bits, port) // port.beat_bytes
+    units["row_beats"] = row_bytes(array.lanes * array.lane_bits, port) // port.beat_bytes
+    units["asks"] = asks
     units["ahead_at"] = -_CHUNK
     units["run_from"] = units["run_input"] = units["last_input"] = -1
     memory, reads, writes = memory_state(settings), read_state(port), write_state(port)
@@ -116,7 +124,7 @@ def count_system(
     runs: list[RunTime] = []
     state: Any = units[0]
     while len(done) < len(started):
-        event = advance(units, jobs, lists, arrivals, memory, reads, writes, _CHUNK)
+        event = advance(units, jobs, lists, arrivals, memory, reads, writes, asked, _CHUNK)
         if event == Event.DONE:
             done.append(int(state["now"]) - 1)
         elif event == Event.RUN:
@@ -143,7 +151,7 @@ def _jobs(array: ArrayState, port: SystemParams, commands: Sequence[Performed]) 
     """Return the commands as the units see them."""
     found = np.zeros(len(commands), JOB)
     beat = port.beat_bytes
-    row = row_bytes(array.num_pes * array.act_bits, port)
+    row = row_bytes(array.lanes * array.lane_bits, port)
     for job, command in zip(found, commands, strict=True):
         fields, op = command.fields, command.op
         size = word_bytes(array.word_bits(fields["space"])) if op == Op.LOAD else row
@@ -154,3 +162,22 @@ def _jobs(array: ArrayState, port: SystemParams, commands: Sequence[Performed]) 
         job["beats"] = -(-fields["count"] * size // beat)
         job["needed"], job["of_beat"] = max(1, size // beat), max(1, beat // size)
     return found
+
+
+def _transfers(
+    jobs: NDArray[np.void], commands: Sequence[Performed], transfer: Callable[[Any], Transfer]
+) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.uint8]]:
+    """Say where rows and slots of transfers are; return the engine's state, and all of them."""
+    rows: list[NDArray[np.int64]] = [np.zeros((0, ROW_FIELDS), np.int64)]
+    slots: list[NDArray[np.uint8]] = [np.zeros(0, np.uint8)]
+    rows_end = slots_end = 0
+    for job, command in zip(jobs, commands, strict=True):
+        if command.op in (Op.INPUT, Op.OUTPUT) and command.run is not None:
+            found = transfer(command.run)
+            rows.append(found.rows)
+            slots.append(found.slots)
+            job["row_first"], job["slot"] = rows_end, slots_end
+            rows_end, slots_end = rows_end + len(found.rows), slots_end + len(found.slots)
+            job["row_end"], job["slot_end"] = rows_end, slots_end
+            job["step"], job["lanes"] = found.step, found.lanes
+    return np.zeros(2, ASKED), np.concatenate(rows), np.concatenate(slots)

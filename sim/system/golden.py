@@ -49,7 +49,7 @@ class Performed:
     ----------
     op : what it did.
     fields : as they stand in the list.
-    run : of CONTROL, what the array ran.
+    run : of CONTROL, what the array ran; of INPUT and OUTPUT, what it moved, if it says so.
     """
 
     op: Op
@@ -135,16 +135,18 @@ class GoldenSystem:
         if load:
             self.array.load(fields["space"], fields["pe"], row, _words(place, width))
         elif op == Op.INPUT:
-            self.array.take_rows(row, _lanes(place, self.array))
+            return Error.NONE, self.array.take_rows(row, _lanes(place, self.array))
         else:
             destination = bool(fields["row"] >> 31)
-            lanes = self.array.give_rows(row, count, destination=destination)
+            before = _lanes(place, self.array)
+            lanes, moved = self.array.give_rows(row, before, destination=destination)
             place[:] = _row_bytes(lanes, self.array, place.shape[1])
+            return Error.NONE, moved
         return Error.NONE, None
 
     @property
     def _row_bits(self) -> int:
-        return self.array.num_pes * self.array.act_bits
+        return self.array.lanes * self.array.lane_bits
 
 
 def _words(place: NDArray[np.uint8], width: int) -> NDArray[np.uint64]:
@@ -161,14 +163,16 @@ def _words(place: NDArray[np.uint8], width: int) -> NDArray[np.uint64]:
 
 def _lanes(place: NDArray[np.uint8], array: ArrayState) -> NDArray[np.int64]:
     """Read rows, (n, lanes), of bytes."""
-    bits = np.unpackbits(place, axis=1, bitorder="little")[:, : array.num_pes * array.act_bits]
-    cells = bits.reshape(len(place), array.num_pes, array.act_bits).astype(np.uint64)
-    return signed((cells << np.arange(array.act_bits, dtype=np.uint64)).sum(axis=2), array.act_bits)
+    bits = np.unpackbits(place, axis=1, bitorder="little")[:, : array.lanes * array.lane_bits]
+    cells = bits.reshape(len(place), array.lanes, array.lane_bits).astype(np.uint64)
+    return signed(
+        (cells << np.arange(array.lane_bits, dtype=np.uint64)).sum(axis=2), array.lane_bits
+    )
 
 
 def _row_bytes(lanes: NDArray[np.int64], array: ArrayState, size: int) -> NDArray[np.uint8]:
     """Write rows as bytes, filled up with 0."""
-    places = np.arange(array.act_bits, dtype=np.int64)
+    places = np.arange(array.lane_bits, dtype=np.int64)
     bits = (lanes[:, :, None] >> places & 1).astype(np.uint8).reshape(len(lanes), -1)
     found = np.zeros((len(lanes), size), np.uint8)
     packed = np.packbits(bits, axis=1, bitorder="little")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class Inferences:
         memory = np.zeros(memory_size(entry.bytes), np.uint8)
         memory[: len(self.system.memory)] = np.frombuffer(self.system.memory, np.uint8)
         self._array = machine(entry.engine).lists
-        self._golden = GoldenSystem(self._array.state(self._params), port, memory)
+        self._golden = GoldenSystem(self._array.state(self._params, port), port, memory)
         setup, *infers = entry.lists
         tensor = self.system.moves.tensors[0]
         rows = tensor_bytes(tensor, planes.reshape(len(planes), -1), port)
@@ -123,6 +124,10 @@ class Inferences:
         weights[-1] = -weights[-1]
         return (lanes @ weights)[tensor.positions]
 
+    def written(self, records: Sequence[tuple[int, int, int]]) -> Sequence[tuple[int, int, int]]:
+        """Put what the RTL wrote as :meth:`Group.written` has it."""
+        return self._array.written(self._params, records)
+
     def count(self, group: Group, settings: MemorySettings, starts: Sequence[int]) -> SystemCycles:
         """Count the cycles of a group whose lists are started in these cycles."""
         started = [
@@ -130,7 +135,8 @@ class Inferences:
             for start, place, performed in zip(starts, group.lists, group.performed, strict=True)
         ]
         counted = self._array.run_counter(self._params)
-        return count_system(self._golden.array, self._port, settings, started, counted)
+        moved = partial(self._array.transfer, self._params, self._port)
+        return count_system(self._golden.array, self._port, settings, started, counted, moved)
 
 
 def fast_starts(group: Group) -> list[int]:

@@ -99,7 +99,8 @@ class MemoryModel(wiring.Component):
     """Memory of ``size`` bytes, from address 0 up, that answers in the order of asking.
 
     What lies behind its end is answered with DECERR. In Verilog, its rows are loaded like those of
-    all SRAMs: from ``<instance path>.rows.hex`` in the folder of ``+sram_dir``, a beat a line.
+    all SRAMs: from ``<instance path>.byte_<n>.hex`` in the folder of ``+sram_dir``, byte ``n`` of a
+    beat a line.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ class MemoryModel(wiring.Component):
         of a beat, past the ports and only while they are at rest; the answer comes in the next
         cycle and stays until something else is read.
     broken : Out, a rule of AXI was broken, once: a burst that is misaligned, longer than
-        ``burst_beats`` or in two pages; a beat that is not written whole; ``last`` at the wrong
+        ``burst_beats`` or in two pages; a beat of which nothing is written; ``last`` at the wrong
         beat.
     """
 
@@ -152,8 +153,7 @@ class MemoryModel(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        m.submodules.rows = rows = sram(p.data_bits, self._rows, "rows")
-        load, store = rows.read_port(), rows.write_port()
+        load, store = _bytes(m, p, self._rows)
         now = Signal(_TIME_BITS)
         m.d.sync += now.eq(now + 1)
         stalled, turn = self._draw(m)
@@ -164,7 +164,7 @@ class MemoryModel(wiring.Component):
             m.d.comb += [
                 load.en.eq(~self.host_write),
                 load.addr.eq(self.host_row),
-                store.en.eq(self.host_write),
+                store.en.eq(self.host_write.replicate(p.beat_bytes)),
                 store.addr.eq(self.host_row),
                 store.data.eq(self.host_data),
             ]
@@ -257,7 +257,7 @@ class MemoryModel(wiring.Component):
             writes.o.ready.eq(take & last),
             beat.eq((head.addr >> p.beat_shift) + number),
             response.eq(self._response(m, beat)),
-            store.en.eq(take & (response == Response.OKAY.value)),
+            store.en.eq(Mux(take & (response == Response.OKAY.value), w.payload.strb, 0)),
             store.addr.eq(beat),
             store.data.eq(w.payload.data),
             answers.i.valid.eq(take & last),
@@ -277,7 +277,7 @@ class MemoryModel(wiring.Component):
                 number.eq(Mux(last, 0, number + 1)),
                 worst.eq(Mux(last, 0, response | worst)),
             ]
-            with m.If(~w.payload.strb.all() | (w.payload.last != last)):
+            with m.If(~w.payload.strb.any() | (w.payload.last != last)):
                 m.d.sync += self.broken.eq(1)
         with m.If(give):
             m.d.sync += [b.valid.eq(1), b.payload.eq(answers.o.payload.what)]
@@ -302,6 +302,40 @@ class MemoryModel(wiring.Component):
         wrong = burst.addr[: p.beat_shift].any() | (burst.len >= p.burst_beats)
         with m.If(port.valid & port.ready & (wrong | (end >= beats_of_page))):
             m.d.sync += self.broken.eq(1)
+
+
+@dataclass(frozen=True)
+class _Port:
+    """A port to all bytes of a row; ``en`` of a port to write has a bit for each."""
+
+    en: Signal
+    addr: Signal
+    data: Signal
+
+
+def _bytes(m: Module, p: SystemParams, rows: int) -> tuple[_Port, _Port]:
+    """Make a memory of rows of a beat; return a port to read, and one to write."""
+    load, store = (
+        _Port(
+            Signal(enables, name=f"{name}_en"),
+            Signal(address_bits(rows), name=f"{name}_addr"),
+            Signal(p.data_bits, name=f"{name}_data"),
+        )
+        for name, enables in (("load", 1), ("store", p.beat_bytes))
+    )
+    for number in range(p.beat_bytes):
+        name = f"byte_{number}"
+        m.submodules[name] = memory = sram(8, rows, name)
+        read, write = memory.read_port(), memory.write_port()
+        m.d.comb += [
+            read.en.eq(load.en),
+            read.addr.eq(load.addr),
+            load.data.word_select(number, 8).eq(read.data),
+            write.en.eq(store.en[number]),
+            write.addr.eq(store.addr),
+            write.data.eq(store.data.word_select(number, 8)),
+        ]
+    return load, store
 
 
 def _waiting(shape: Any) -> data.StructLayout:

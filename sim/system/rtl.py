@@ -136,10 +136,11 @@ def run_phases(
     """
     with job_folder() as folder:
         padded = contents + bytes(size - len(contents))
-        words = np.frombuffer(padded, "<u8").astype(np.uint64).reshape(-1, port.beat_bytes // 8)
+        rows = np.frombuffer(padded, np.uint8).reshape(-1, port.beat_bytes).astype(np.uint64)
         (folder / "srams").mkdir()
-        rows = folder / "srams" / f"{BENCH_MODULE}.memory.rows.hex"
-        rows.write_bytes(to_hex(words, port.data_bits))
+        for number, column in enumerate(rows.T):
+            file = folder / "srams" / f"{BENCH_MODULE}.memory.byte_{number}.hex"
+            file.write_bytes(to_hex(column[:, None], 8))
         described: list[dict[str, Any]] = []
         for number, phase in enumerate(phases):
             names: list[tuple[int, str]] = []

@@ -18,12 +18,12 @@ class ArrayState(Protocol):
     """An array between commands."""
 
     @property
-    def num_pes(self) -> int:
+    def lanes(self) -> int:
         """Lanes of a row."""
         ...
 
     @property
-    def act_bits(self) -> int:
+    def lane_bits(self) -> int:
         """Width of a lane."""
         ...
 
@@ -48,12 +48,21 @@ class ArrayState(Protocol):
         """Write words, (n, limbs), to a memory from row ``row`` up."""
         ...
 
-    def take_rows(self, row: int, lanes: NDArray[np.int64]) -> None:
-        """Write rows, (n, lanes), to the file that is loaded next."""
+    def take_rows(self, row: int, lanes: NDArray[np.int64]) -> Any:
+        """Write rows, (n, lanes), to the file that is loaded next.
+
+        Returns what :meth:`.ListMachine.transfer` has to know of it, if the array asks for rows
+        itself.
+        """
         ...
 
-    def give_rows(self, row: int, count: int, *, destination: bool) -> NDArray[np.int64]:
-        """Read rows of the source or of the destination file: (n, lanes)."""
+    def give_rows(
+        self, row: int, lanes: NDArray[np.int64], *, destination: bool
+    ) -> tuple[NDArray[np.int64], Any]:
+        """Read rows of the source or of the destination file.
+
+        Returns what becomes of rows that are (n, lanes) in memory, and as :meth:`take_rows`.
+        """
         ...
 
     def control(self, command: int) -> Any:

@@ -16,6 +16,7 @@ from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.fetch import CHUNK, DEPTH
 from zeroskip.hw.system.formats import Op, Wait
 from zeroskip.hw.system.sequence import LOADS
+from zeroskip.sim.system.asked import ask, begin, busy, offers, pack, unpack
 from zeroskip.sim.system.timing import (
     ReadState,
     draw,
@@ -26,6 +27,8 @@ from zeroskip.sim.system.timing import (
 )
 
 __all__ = ["JOB", "UNITS", "Event", "advance"]
+
+AskedState = tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.uint8]]
 
 _LOAD, _INPUT, _OUTPUT, _CONTROL, _END = (
     op.value for op in (Op.LOAD, Op.INPUT, Op.OUTPUT, Op.CONTROL, Op.END)
@@ -55,12 +58,18 @@ JOB = np.dtype([
     # Of LOAD and INPUT: beats of a word or row, and words of a beat.
     *((name, "i8") for name in ("needed", "of_beat")),
     ("ahead", "?"),
+    # Of INPUT and OUTPUT of an engine that asks for its beats itself: where its rows and its slots
+    # are, and its step, see :class:`.Transfer`.
+    *((name, "i8") for name in ("row_first", "row_end", "slot", "slot_end", "step", "lanes")),
 ])
 """A command, see :func:`.job_layout`; ``addr`` in beats. Of OUTPUT, ``row`` is 1 for the
 destination, else 0; of LOAD, ``ahead`` is ``ArrayState.reads_ahead`` of the space."""
 
 UNITS = np.dtype([
     *((name, "i8") for name in ("now", "per_beat", "per_command", "row_beats")),
+    ("asks", "?"),
+    # Requests of an OUTPUT that are not answered yet.
+    ("unanswered", "i8"),
     # Lists: how many have been started and taken.
     *((name, "i8") for name in ("started", "taken")),
     *((name, "i8") for name in ("fetch", "fetch_addr", "left", "wanted", "beats")),
@@ -105,7 +114,7 @@ def _may(s: Any, wait: int, engine_busy: bool, outputs: bool) -> bool:
 @njit(cache=True)
 def _begins(s: Any, job: Any, engine_busy: bool) -> bool:
     """Say whether the command that is at the sequence begins, see :class:`.Sequence`."""
-    load_ready = s.waiting < LOADS - 1 and not s.load_request
+    load_ready = s.waiting < LOADS - 1 and not s.load_request and not (s.asks and s.rows > 0)
     if job.op == _LOAD:
         can = load_ready and not engine_busy
     elif job.op == _INPUT:
@@ -127,7 +136,7 @@ def _begins(s: Any, job: Any, engine_busy: bool) -> bool:
 @njit(cache=True)
 def _sequence(s: Any, jobs: Any, store_done: bool, load_done: bool, engine_busy: bool) -> int:
     """Begin what may begin, see :class:`.Sequence`; return the operation of what was taken."""
-    reading = s.store_left > 0
+    reading = s.busy if s.asks else s.store_left > 0
     job = jobs[s.job]
     goes = s.check == _FULL and _begins(s, job, engine_busy)
     op = job.op if goes else 0
@@ -185,10 +194,25 @@ def _store(s: Any, jobs: Any, request_taken: bool, beat_taken: bool, done: bool)
 
 
 @njit(cache=True)
+def _store_asked(s: Any, jobs: Any, out: Any, leaves: bool, request: bool, done: bool) -> None:
+    """Go on with an OUTPUT, see :class:`.StoreAsked`."""
+    s.write_beats += leaves
+    s.unanswered += request
+    if s.out_start:
+        begin(out, jobs[s.stored], s.now)
+    s.out_start = s.store_go
+    if s.store_go:
+        s.busy = True
+    elif done:
+        s.busy = False
+
+
+@njit(cache=True)
 def _load(
     s: Any,
     jobs: Any,
     arrivals: NDArray[np.int64],
+    inward: Any,
     op: int,
     request_taken: bool,
     beat: bool,
@@ -198,20 +222,21 @@ def _load(
     """Go on with a LOAD or INPUT, see :class:`.Load`; take in what begins."""
     begins = s.waiting > 0 and not s.at_work
     begins = begins and not (s.hold and jobs[s.queue[s.first]].op == _INPUT)
-    if op in (_LOAD, _INPUT):
+    if op == _LOAD or (op == _INPUT and not s.asks):
         job = jobs[s.job]
         s.load_request, s.load_addr, s.load_beats = True, job.addr, job.beats
     elif request_taken:
         s.load_request = False
-    if given and s.is_row:
+    if given and s.is_row and not s.asks:
         arrivals[jobs[s.at_job].count - s.count] = s.now
     if given and jobs[s.at_job].ahead:
         s.ahead_at = s.now
     s.words += int(op == _LOAD) - int(done and not s.is_row)
     s.rows += int(op == _INPUT) - int(done and s.is_row)
-    items = s.items - given
+    asks_rows = s.asks and s.is_row
+    items = s.items - (given and not asks_rows)
     s.count -= given
-    if beat:
+    if beat and not asks_rows:
         current = jobs[s.at_job]
         if s.part == current.needed - 1:
             s.part, items = 0, current.of_beat
@@ -227,6 +252,8 @@ def _load(
         s.count = jobs[s.at_job].count
         if s.is_row:
             s.last_input = s.at_job
+            if s.asks:
+                begin(inward, jobs[s.at_job], s.now)
     if op in (_LOAD, _INPUT):
         s.queue[(s.first + s.waiting - begins) % LOADS] = s.job
     s.waiting += int(op in (_LOAD, _INPUT)) - int(begins)
@@ -286,46 +313,80 @@ def step(
     memory: NDArray[np.void],
     reads: ReadState,
     writes: NDArray[np.void],
+    asked: AskedState,
 ) -> int:
     """Do a cycle; return the event that it brings."""
     s, r, w = units[0], reads[0][0], writes[0]
+    inward, out, rows, slots = asked[0][0], asked[0][1], asked[1], asked[2]
     draw(memory)
     look_read(memory, reads)
     look_write(memory, writes)
 
     engine_busy = s.control or s.run_from <= s.now < s.run_end
-    given = s.at_work and s.items > 0
-    load_done = given and s.count == 1
     for_fetch, for_load = r.valid and r.tag == 0, r.valid and r.tag != 0
     fetching = s.fetch == _BEATS
     fetch_takes = fetching and (s.per_beat == 1 or s.second)
-    load_takes = s.at_work and (s.items == 0 or (s.items == 1 and given and not load_done))
+    asks_rows = s.asks and s.at_work and s.is_row
+    if asks_rows:
+        given = load_done = not busy(inward)
+        in_request, in_level = offers(inward, rows), inward.level
+        load_takes = unpack(inward, rows, slots, for_load)
+    else:
+        # Whoever moves a plane has the array's port.
+        given = s.at_work and s.items > 0 and out.slot >= out.slots_end
+        load_done = given and s.count == 1
+        in_request, in_level = False, 0
+        load_takes = s.at_work and (s.items == 0 or (s.items == 1 and given and not load_done))
     takes = fetch_takes if for_fetch else load_takes
     s.read_beats += r.valid and takes
 
     # What the DMA is offered in this cycle.
-    gives, write_request = s.parts > 0, s.store_request
-    stored: Any = jobs[s.stored]
     read_request, read_addr, read_beats, read_tag = s.request, s.addr, s.request_beats, s.tag
     free = not s.request or r.ready
     fetch_asks = s.fetch == _REQUEST
+    load_free = free and not fetch_asks
+    in_taken = in_request and load_free and not s.load_request
     if free:
-        s.request = fetch_asks or s.load_request
+        s.request = fetch_asks or s.load_request or in_request
         if fetch_asks:
             s.addr, s.request_beats, s.tag = s.fetch_addr, s.beats, 0
-        else:
+        elif s.load_request:
             s.addr, s.request_beats, s.tag = s.load_addr, s.load_beats, 1
+        elif in_request:
+            s.addr, s.request_beats, s.tag = (
+                inward.base + rows[inward.row, 0],
+                rows[inward.row, 1],
+                1,
+            )
+    ask(inward, rows, in_level, in_taken)
 
-    store_done = s.busy and w.done
+    stored: Any = jobs[s.stored]
+    if s.asks:
+        gives, write_request = out.full, offers(out, rows)
+        write_addr, write_beats = 0, 0
+        if write_request:
+            write_addr, write_beats = out.base + rows[out.row, 0], rows[out.row, 1]
+        store_done = s.busy and not s.out_start and not busy(out) and s.unanswered == 0
+        s.unanswered -= w.done
+        out_level = out.level
+        pack(out, rows, slots, s.now, w.i_ready)
+        ask(out, rows, out_level, write_request and w.ready)
+    else:
+        gives, write_request = s.parts > 0, s.store_request
+        write_addr, write_beats = stored.addr, stored.beats
+        store_done = s.busy and w.done
     op = _sequence(s, jobs, store_done, load_done, engine_busy)
-    _store(s, jobs, w.ready, w.i_ready, store_done)
-    _load(s, jobs, arrivals, op, free and not fetch_asks, for_load and load_takes, given, load_done)
+    if s.asks:
+        _store_asked(s, jobs, out, gives and w.i_ready, write_request and w.ready, store_done)
+    else:
+        _store(s, jobs, w.ready, w.i_ready, store_done)
+    _load(s, jobs, arrivals, inward, op, load_free, for_load and load_takes, given, load_done)
     coming = for_fetch and fetching
     _fetch(s, jobs, lists, op != 0, coming, coming and fetch_takes, free)
     if s.started < len(lists) and lists[s.started, 0] == s.now:
         s.started += 1
     step_read(memory, reads, read_request, read_addr, read_beats, read_tag, takes)
-    step_write(memory, writes, write_request, stored.addr, stored.beats, gives)
+    step_write(memory, writes, write_request, write_addr, write_beats, gives)
     s.now += 1
     if s.ends:
         return _DONE
@@ -342,6 +403,7 @@ def advance(
     memory: NDArray[np.void],
     reads: ReadState,
     writes: NDArray[np.void],
+    asked: AskedState,
     most: int,
 ) -> int:
     """Do cycles up to the first event, at most ``most``.
@@ -353,9 +415,11 @@ def advance(
     lists : (n, 3) cycle of the start, address in beats, and commands.
     arrivals : gets the cycle in which each row of an INPUT comes, by its place among them.
     memory, reads, writes : see :mod:`.timing`.
+    asked : an engine's own side of INPUT and of OUTPUT, see :mod:`.asked`; rows and slots of all
+        transfers.
     """
     for _ in range(most):
-        event = step(units, jobs, lists, arrivals, memory, reads, writes)
+        event = step(units, jobs, lists, arrivals, memory, reads, writes, asked)
         if event != _LATER:
             return event
     return _LATER

@@ -148,7 +148,7 @@ def _compare(
                 ]).tolist(),
                 np.concatenate([block.reshape(-1) for block in got.rows]).tolist(),
             ),
-            "rows": (group.written(), got.written),
+            "rows": (group.written(), found.written(got.written)),
             "times": (
                 (*model.done, *model.cycles),
                 (*got.done, *got.cycles),

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.arrays import SYSTEM
-from tests.support.images import eie_image
+from tests.cosim.scnn_draw import draw_graph, draw_planes
+from tests.support.arrays import SCNN, SYSTEM
+from tests.support.images import eie_image, scnn_image
 from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
+from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.system.build import build_system
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.system import verify
@@ -71,6 +73,36 @@ def test_more_networks(draw_network: DrawNetwork) -> None:
 def test_other_ports(draw_network: DrawNetwork, data_bits: int) -> None:
     port = SystemParams(data_bits=data_bits, burst_beats=4, outstanding=2)
     assert run_drawn(draw_network, port, range(100, 116)) > 1
+
+
+def run_planes(port: SystemParams, seeds: range) -> int:
+    """Compare drawn networks on SCNN; return the most runs that an inference took."""
+    runs = 0
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        graph = draw_graph(rng, SCNN, int(rng.integers(1, 4)), channels=4)
+        planes = draw_planes(rng, graph.input_shape, 2, SCNN, low=SCNN.min_act)
+        program = build(graph, SCNN)
+        image = scnn_image("net", graph, SCNN, program)
+        settings = MemorySettings(
+            read_latency=int(rng.integers(2, 60)),
+            write_latency=int(rng.integers(2, 60)),
+            stall=int(rng.choice([0, 40, 140])),
+            rate=int(rng.choice([256, 200, 90])),
+            seed=seed,
+        )
+        found = verify_system(image, planes * 2.0 ** -graph.layers[0].in_frac, port, settings)
+        assert found.problems == (), seed
+        assert found.rows > 0
+        assert found.times == 2 * (1 + len(planes))
+        runs = max(runs, len(program))
+    return runs
+
+
+@pytest.mark.long("a simulator of its own")
+@pytest.mark.parametrize("data_bits", [64, 128])
+def test_drawn_planes(data_bits: int) -> None:
+    assert run_planes(SystemParams(data_bits=data_bits), range(data_bits, data_bits + 12)) > 2
 
 
 def test_what_differs_is_found(draw_network: DrawNetwork, monkeypatch: pytest.MonkeyPatch) -> None:

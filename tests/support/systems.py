@@ -18,8 +18,9 @@ def golden_chip(system: SystemImage, params: Any) -> GoldenSystem:
     """Make a chip after a reset, with the memory image in its memory."""
     memory = np.zeros(system.map.bytes, np.uint8)
     memory[: len(system.memory)] = np.frombuffer(system.memory, np.uint8)
-    array = machine(system.map.engine).lists.state(params)
-    return GoldenSystem(array, SystemParams(**system.map.port), memory, system.map.base)
+    port = SystemParams(**system.map.port)
+    array = machine(system.map.engine).lists.state(params, port)
+    return GoldenSystem(array, port, memory, system.map.base)
 
 
 def put_input(

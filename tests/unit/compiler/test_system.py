@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.support.images import eie_image
@@ -78,8 +79,17 @@ def test_an_array_without_streams_is_refused(linear_image: Image) -> None:
         build_system(linear_image, SystemParams())
 
 
-def test_what_cannot_run_yet_is_named(conv_image: Image, both_image: Image) -> None:
-    with pytest.raises(InputError, match="no command list can run conv1 to conv2 yet"):
-        build_system(conv_image, SystemParams())
+def test_planes_lie_in_memory_as_they_are(conv_image: Image) -> None:
+    system = build_system(conv_image, SystemParams(data_bits=64))
+    graph = conv_image.graph
+    setup, infer, _ = system.map.lists
+    assert system.map.input.positions is None
+    assert system.map.input.elements == np.prod(graph.input_shape)
+    assert system.map.input.rows == -(-system.map.input.elements * 2 // 8)
+    assert infer.reads["input_0"] >= 8 * system.map.input.rows
+    assert "run_0/program" in setup.reads | infer.reads
+
+
+def test_what_cannot_run_yet_is_named(both_image: Image) -> None:
     with pytest.raises(InputError, match="is for scnn, eie, and a command list can run one"):
         build_system(both_image, SystemParams())

@@ -215,7 +215,7 @@ def test_bursts_that_are_not_allowed(addr: int, beats: int, broken: int, write: 
     simulate(dut, bench)
 
 
-@pytest.mark.parametrize(("strb", "last", "broken"), [(0xFF, 1, 0), (0x7F, 1, 1), (0xFF, 0, 1)])
+@pytest.mark.parametrize(("strb", "last", "broken"), [(0xFF, 1, 0), (0x00, 1, 1), (0xFF, 0, 1)])
 def test_beats_that_are_not_allowed(strb: int, last: int, broken: int) -> None:
     dut = MemoryModel(P, SIZE)
 
@@ -227,6 +227,22 @@ def test_beats_that_are_not_allowed(strb: int, last: int, broken: int) -> None:
         ctx.set(dut.write.w.valid, 1)
         await ctx.tick().until(dut.write.w.ready)
         assert ctx.get(dut.broken) == broken
+
+    simulate(dut, bench)
+
+
+def test_bytes_that_are_not_written_stay() -> None:
+    dut = MemoryModel(P, SIZE)
+
+    async def bench(ctx: Any) -> None:
+        await begin(ctx, dut, MemorySettings(), {0: 0x1122334455667788})
+        await ask(ctx, dut.write.aw, 0, 1)
+        ctx.set(dut.write.w.payload, {"data": 0xAABBCCDDEEFF0099, "strb": 0x0C, "last": 1})
+        ctx.set(dut.write.w.valid, 1)
+        await ctx.tick().until(dut.write.w.ready)
+        ctx.set(dut.write.w.valid, 0)
+        assert await contents(ctx, dut, [0]) == [0x11223344EEFF7788]
+        assert not ctx.get(dut.broken)
 
     simulate(dut, bench)
 

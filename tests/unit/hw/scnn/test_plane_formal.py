@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -34,7 +34,7 @@ P = ScnnParams(
     code_bits=2,
     weight_bits=2,
 )
-LANES, BITS = 3, 2
+LANES, BITS = 4, 2
 
 
 def _taken_back(m: Module, port: Any, payload: Any) -> Signal:
@@ -185,113 +185,104 @@ class WatchedPack(wiring.Component):
         return m
 
 
+def _offered(m: Module, port: Any, valid: Value, payload: Value) -> None:
+    """Offer what is left open, and keep it until it is taken."""
+    kept = Signal.like(port.valid)
+    held = Signal(len(Value.cast(port.payload)))
+    m.d.sync += [kept.eq(port.valid & ~port.ready), held.eq(Value.cast(port.payload))]
+    m.d.comb += [port.valid.eq(kept | valid), Value.cast(port.payload).eq(Mux(kept, held, payload))]
+
+
 class WatchedIn(wiring.Component):
-    """What cuts rows into values.
+    """What takes values out of beats.
 
     Members
     -------
-    start, rows, whole, row, valid, ready : In, left open; a plane begins only between planes, and
-        wants values from the next cycle on until it is whole.
-    bad : Out, a value was taken back or changed, or rows or values wait for what does not come.
+    row, row_valid, beat, beat_valid, asks, ready : In, left open; what is offered is kept.
+    step : In, left open, and constant.
+    bad : Out, a value or a request was taken back or changed.
     """
 
-    start: Signal
-    rows: Signal
-    whole: Signal
     row: Signal
-    valid: Signal
+    row_valid: Signal
+    beat: Signal
+    beat_valid: Signal
+    step: Signal
+    asks: Signal
     ready: Signal
     bad: Signal
 
     def __init__(self) -> None:
+        self._dut = dut = PlaneIn(P, LANES)
         super().__init__({
-            **{name: In(1) for name in ("start", "whole", "valid", "ready")},
-            "rows": In(2),
-            "row": In(LANES * BITS),
+            **{name: In(1) for name in ("row_valid", "beat_valid", "asks", "ready")},
+            "row": In(len(dut.rows.payload.as_value())),
+            "beat": In(len(dut.i.payload)),
+            "step": In(len(dut.step)),
             "bad": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.dut = dut = PlaneIn(BITS, LANES)
-        wanted = Signal()
-        begins = self.start & ~dut.busy & ~wanted
-        taken = dut.o.valid & dut.o.ready
-        with m.If(taken & self.whole):
-            m.d.sync += wanted.eq(0)
-        with m.If(begins):
-            m.d.sync += wanted.eq(1)
+        m, dut = Module(), self._dut
+        m.submodules.dut = dut
+        _offered(m, dut.rows, self.row_valid, self.row)
+        _offered(m, dut.i, self.beat_valid, self.beat)
+        known, step = Signal(), Signal.like(self.step)
+        m.d.sync += known.eq(1)
+        with m.If(~known):
+            m.d.sync += step.eq(self.step)
         m.d.comb += [
-            dut.start.eq(begins),
-            dut.rows.eq(self.rows),
-            dut.wanted.eq(wanted),
-            dut.i.payload.eq(self.row),
-            dut.i.valid.eq(self.valid),
+            dut.step.eq(Mux(known, step, self.step)),
+            dut.request.ready.eq(self.asks),
             dut.o.ready.eq(self.ready),
+            self.bad.eq(
+                _taken_back(m, dut.o, dut.o.payload)
+                | _taken_back(m, dut.request, dut.request.payload.as_value())
+            ),
         ]
-        # With a value and a row offered or taken on both sides, something always goes on.
-        stuck = wanted & self.ready & ~taken & ~dut.i.ready
-        stuck |= dut.busy & ~wanted & ~dut.i.ready
-        m.d.comb += self.bad.eq(_taken_back(m, dut.o, dut.o.payload) | stuck)
         return m
 
 
 class WatchedOut(wiring.Component):
-    """What packs values of a plane to rows.
+    """What packs values of a plane to beats.
 
     Members
     -------
-    start, rows, value, valid, last, ready : In, left open; there are values only while a plane is
-        read, and rows, at least one, are asked for only once those before have been taken.
-    bad : Out, a row was taken back or changed, is one too many, or is not there though the plane
-        has ended.
+    row, row_valid, value, value_valid, asks, ready : In, left open; what is offered is kept.
+    bad : Out, a beat or a request was taken back or changed, or nothing of a beat is written.
     """
 
-    start: Signal
-    rows: Signal
+    row: Signal
+    row_valid: Signal
     value: Signal
-    valid: Signal
-    last: Signal
+    value_valid: Signal
+    asks: Signal
     ready: Signal
     bad: Signal
 
     def __init__(self) -> None:
+        self._dut = dut = PlaneOut(P, LANES)
         super().__init__({
-            **{name: In(1) for name in ("start", "valid", "last", "ready")},
-            "rows": In(2),
-            "value": In(P.act_bits),
+            **{name: In(1) for name in ("row_valid", "value_valid", "asks", "ready")},
+            "row": In(len(dut.rows.payload.as_value())),
+            "value": In(len(dut.i.payload.as_value())),
             "bad": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.dut = dut = PlaneOut(P, LANES)
-        reading, left, asked, again = Signal(), Signal(2), Signal(), Signal()
-        begins = self.start & (left == 0) & (self.rows != 0)
-        taken = dut.o.valid & self.ready
-        with m.If(begins):
-            m.d.sync += [left.eq(self.rows), asked.eq(1)]
-        with m.Elif(taken):
-            m.d.sync += left.eq(left - 1)
-        with m.If(dut.go):
-            m.d.sync += [reading.eq(1), asked.eq(0)]
-        with m.If(dut.i.valid & dut.i.ready & self.last):
-            m.d.sync += reading.eq(0)
-        # What the plane before has left is thrown away in a cycle, or goes with its last row.
-        m.d.sync += again.eq(asked & ~reading)
+        m, dut = Module(), self._dut
+        m.submodules.dut = dut
+        _offered(m, dut.rows, self.row_valid, self.row)
+        _offered(m, dut.i, self.value_valid, self.value)
         m.d.comb += [
-            dut.start.eq(begins),
-            dut.rows.eq(self.rows),
-            dut.reading.eq(reading),
-            dut.i.payload.value.eq(self.value),
-            dut.i.payload.last.eq(self.last),
-            dut.i.valid.eq(self.valid & reading),
+            dut.request.ready.eq(self.asks),
             dut.o.ready.eq(self.ready),
+            self.bad.eq(
+                _taken_back(m, dut.o, Cat(dut.o.payload, dut.mask))
+                | _taken_back(m, dut.request, dut.request.payload.as_value())
+                | (dut.o.valid & dut.mask.all())
+            ),
         ]
-        missing = (left != 0) & ~asked & ~reading & ~dut.o.valid
-        late = again & asked & ~reading & ~dut.go
-        changed = _taken_back(m, dut.o, dut.o.payload)
-        m.d.comb += self.bad.eq(changed | (dut.o.valid & (left == 0)) | missing | late)
         return m
 
 

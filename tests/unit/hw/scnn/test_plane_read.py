@@ -30,6 +30,7 @@ def test_gives_every_position_in_order(shape: Shape, density: float) -> None:
     async def bench(ctx: Any) -> None:
         fields: Any = shape.fields(4, len(values))
         ctx.set(dut.plane, plane_layout(PARAMS).const(fields))
+        ctx.set(dut.spread.as_value(), -1)
         expected = shape.flattened(values)
         for run in range(2):  # again: nothing is left of the first time
             ctx.set(dut.go, 1)

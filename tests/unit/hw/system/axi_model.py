@@ -54,6 +54,7 @@ class Memory:
     outstanding : most bursts ever waiting for beats, the one that was just asked for among them;
         of writes, for their answer.
     written : address and data of all beats written, in their order.
+    whole : of writes, all bytes of every beat are to be written.
     order : of writes, what this memory waits for: "aw", beats are taken once their address is
         there; "w", an address is taken once a beat is offered or was taken; "", nothing.
     """
@@ -67,6 +68,7 @@ class Memory:
     bursts: list[tuple[int, int]] = field(default_factory=list)
     outstanding: int = 0
     written: list[tuple[int, int]] = field(default_factory=list)
+    whole: bool = True
     order: str = ""
 
     def row(self, addr: int) -> int:
@@ -114,7 +116,7 @@ class Memory:
         aw, w, b = axi.aw, axi.w, axi.b
         take_aw, take_w, give = (chances(self.seed + k, self.busy) for k in (3, 4, 5))
         places: deque[tuple[int, bool]] = deque()  # of bursts with an address, beats without data
-        words: deque[tuple[int, int]] = deque()  # data and last of beats that have no address
+        words: deque[tuple[int, int, int]] = deque()  # of beats without address: data, last, strb
         answers: deque[tuple[int, int]] = deque()  # due cycle, response
         aw_stable, w_stable, now, unanswered, worst = Stable("aw"), Stable("w"), 0, 0, OKAY
         while True:
@@ -154,11 +156,14 @@ class Memory:
                 for k, at in enumerate(self.addresses(addr, length + 1)):
                     places.append((at, k == length))
             if w_stable.see(w_valid, w_ready, (word, last, strb)):
-                assert strb == (1 << self.p.beat_bytes) - 1
-                words.append((word, last))
+                assert strb == (1 << self.p.beat_bytes) - 1 or not self.whole
+                words.append((word, last, strb))
             while places and words:
                 at, final = places.popleft()
-                word, last = words.popleft()
+                word, last, strb = words.popleft()
+                if not self.whole:
+                    mask = sum(255 << 8 * k for k in range(self.p.beat_bytes) if strb >> k & 1)
+                    word = (word & mask) | (self.row(at) & ~mask)
                 assert last == final, "last at the wrong beat"
                 self.written.append((at, word))
                 worst |= (SLVERR, DECERR)[at // self.p.beat_bytes & 1] if at in self.bad else OKAY

@@ -1,0 +1,306 @@
+"""Turn runs into the moves of an inference that no host takes part in."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.engine import Order, SramData
+from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
+from zeroskip.compiler.system.moves import Load, Move, Moves, RowsIn, RowsOut, RowTensor, Run
+from zeroskip.hw.common.formats import pack
+from zeroskip.hw.scnn.formats import PLANE_BITS, Space
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.planes import (
+    PLANE_IN,
+    PLANE_OUT,
+    plane_in_layout,
+    plane_out_layout,
+    plane_spaces,
+    scnn_lanes,
+)
+from zeroskip.hw.system.formats import word_bytes
+from zeroskip.hw.system.params import SystemParams
+
+__all__ = ["run_moves"]
+
+# Of an image's SRAMs: where they are written, and what is in them.
+_SPACES = {
+    "program": (Space.PROGRAM, "descriptors"),
+    "codebook": (Space.CODEBOOK, "shared weights"),
+    "tap": (Space.TAP, "taps of kernels"),
+    "weight": (Space.WEIGHT, "weights: codes and runs"),
+    "block": (Space.BLOCK, "headers of weights"),
+    "bias": (Space.BIAS, "biases"),
+}
+
+_Fields = Mapping[str, int]
+
+
+def run_moves(
+    graph: QuantGraph[QuantConv],
+    runs: Sequence[ScnnRun],
+    orders: Mapping[str, Order],
+    params: ScnnParams,
+    port: SystemParams,
+) -> Moves:
+    """Order loads, inputs, runs and outputs of all runs.
+
+    Memories that one run loads are loaded once; those that several do, by every inference.
+
+    Parameters
+    ----------
+    graph : the layers.
+    runs : of the part.
+    orders : by tensor, which channel of the network each channel of the array is.
+    params, port : of the array, and of the chip to its memory.
+
+    Raises
+    ------
+    CompileError
+        If a tensor is too large for what says where it is.
+    """
+    memory = _Memory(graph, orders, params, port)
+    moves: list[Move] = []
+    for number, run in enumerate(runs):
+        moves += [_load(number, name, sram) for name, sram in run.srams.items() if len(sram.words)]
+        moves += memory.bring(number, run.loads)
+        moves.append(Run(takes=bool(run.loads)))
+        moves += memory.fetch(number, run.stores)
+    times = Counter((one.space, one.pe) for one in moves if isinstance(one, Load))
+    setup = [one for one in moves if isinstance(one, Load) and times[one.space, one.pe] == 1]
+    kept = {one.name for one in setup}
+    rest = [one for one in moves if not (isinstance(one, Load) and one.name in kept)]
+    return Moves(tuple(setup), tuple(rest), memory.tensors(), in_place=True)
+
+
+def _load(number: int, name: str, sram: SramData) -> Load:
+    *prefix, kind = name.split("/")
+    space, about = _SPACES[kind]
+    return Load(
+        name=f"run_{number}/{name}",
+        about=about,
+        space=space.value,
+        pe=int(prefix[0].removeprefix("stream_")) if prefix else 0,
+        words=sram.words,
+        width=sram.width,
+    )
+
+
+class _Memory:
+    """Tensors in memory: (C, H, W), row-major, with nothing in between.
+
+    Those that the network gives lie behind one another, as one.
+    """
+
+    def __init__(
+        self,
+        graph: QuantGraph[QuantConv],
+        orders: Mapping[str, Order],
+        params: ScnnParams,
+        port: SystemParams,
+    ) -> None:
+        self._graph, self._orders, self._p = graph, orders, params
+        self._lanes = scnn_lanes(port, params)
+        self._output = "+".join(graph.outputs)
+        self._first: dict[str, int] = {}
+        total = 0
+        for name in graph.outputs:
+            self._first.setdefault(name, total)
+            total += int(np.prod(graph.shape(name)))
+        self._total = total
+        self._between: dict[str, None] = {}
+
+    def bring(self, number: int, loads: Sequence[ActLoad]) -> Iterator[Move]:
+        """Give the moves that bring activations before a run."""
+        for load in loads:
+            if load.dealt:
+                raise CompileError("an input that is dealt to blocks of PEs cannot be moved yet")
+            base, begun = load.base, False
+            for part in load.channels:
+                plane: dict[str, int] = {
+                    **_tile_fields(load.layout),
+                    "base": base,
+                    "channels": part.stop - part.start,
+                    "y_stride": load.layout.y_stride,
+                    "sx": load.layout.sx,
+                    "sy": load.layout.sy,
+                    "dense": int(load.layout.dense),
+                    "append": int(begun),
+                    "word": 0 if begun else load.word,
+                }
+                where = self._where(part, load.layout)
+                fields = {"plane": plane, "memory": where}
+                name = f"run_{number}/plane_in_{base}"
+                yield self._words(name, PLANE_IN, plane_in_layout(self._p), fields)
+                tensor = self._name(part.tensor)
+                channels = range(part.stop - part.start)
+                beats = sum(
+                    self._beats(where, layout, channels) for layout in self._blocks(load.layout)
+                )
+                yield RowsIn(tensor, 0, self._rows(tensor), beats)
+                base += (part.stop - part.start) * load.layout.sy * load.layout.sx
+                begun = True
+
+    def fetch(self, number: int, stores: Sequence[ActStore]) -> Iterator[Move]:
+        """Give the moves that fetch outputs after a run."""
+        for place, store in enumerate(stores):
+            layout = store.layout
+            spread, whole = self._spread(store)
+            each = max(len(part) for part in whole)
+            channels = Channels(
+                tensor=store.blocks[0].tensor, start=whole[0].start, stop=whole[-1].stop
+            )
+            plane: dict[str, int] = {
+                **_tile_fields(layout),
+                "base": store.base,
+                "channels": each,
+                "y_stride": layout.y_stride,
+            }
+            where = self._where(channels, layout)
+            where["block"] = each * where["channel"]
+            where["block_row"] = spread["blocks_x"] * where["block"]
+            fields = {"plane": plane, "spread": spread, "memory": where}
+            name = f"run_{number}/plane_out_{place}"
+            yield self._words(name, PLANE_OUT, plane_out_layout(self._p), fields)
+            tensor = self._name(channels.tensor)
+            beats = self._beats(where, layout, range(channels.stop - channels.start))
+            yield RowsOut(tensor, 0, self._rows(tensor), destination=False, beats=beats)
+
+    def tensors(self) -> tuple[RowTensor, ...]:
+        """Return all tensors that lie in memory: the input first, the output last."""
+        names = [INPUT, *(name for name in self._between if name != INPUT), self._output]
+        return tuple(self._tensor(name) for name in names)
+
+    def _tensor(self, name: str) -> RowTensor:
+        graph = self._graph
+        fracs = {INPUT: graph.layers[0].in_frac, **{one.name: one.out_frac for one in graph.layers}}
+        members = graph.outputs if name == self._output else (name,)
+        positions: list[NDArray[np.int64]] = []
+        for member in members:
+            shape = graph.shape(member)
+            places = np.arange(np.prod(shape)).reshape(shape[0], -1)
+            order = self._orders.get(member)
+            if order is not None and name == self._output:
+                places = places[np.argsort(order)]
+            first = self._first[member] if name == self._output else 0
+            positions.append(first + places.reshape(-1))
+        return RowTensor(
+            name=name,
+            rows=self._rows(name),
+            lanes=self._lanes,
+            bits=8 * word_bytes(self._p.act_bits),
+            frac=fracs[members[0]],
+            positions=np.concatenate(positions).astype(np.int64),
+        )
+
+    def _rows(self, name: str) -> int:
+        size = self._total if name == self._output else int(np.prod(self._graph.shape(name)))
+        return -(-size // self._lanes)
+
+    def _name(self, tensor: str) -> str:
+        """Return the tensor in memory that a tensor is a part of."""
+        if tensor in self._first:
+            return self._output
+        self._between[tensor] = None
+        return tensor
+
+    def _where(self, part: Channels, layout: TileLayout) -> dict[str, int]:
+        """Return fields of :func:`.plane_memory_layout` of channels from ``part.start`` up."""
+        _, height, width = self._graph.shape(part.tensor)
+        first = (part.start * height + layout.y0) * width + layout.x0
+        fields = {
+            "first": self._first.get(part.tensor, 0) + first,
+            "tile_x": layout.tile_w,
+            "tile_y": layout.tile_h * width,
+            "block": 0,
+            "block_row": 0,
+            "channel": height * width,
+            "row": width,
+            "rows": layout.sy * width,
+        }
+        if max(fields.values()) >> PLANE_BITS:
+            raise CompileError(
+                f"tensor {part.tensor!r} has {max(fields.values())} values before the last of what "
+                f"is moved, and there is room for {1 << PLANE_BITS}"
+            )
+        return fields
+
+    def _blocks(self, layout: TileLayout) -> Iterator[TileLayout]:
+        """Give what each block of PEs has of a plane; those at the grid's edges lack PEs."""
+        for top in range(0, self._p.pes_y, 1 << layout.block_y):
+            for left in range(0, self._p.pes_x, 1 << layout.block_x):
+                height = min(layout.height, (self._p.pes_y - top) * layout.tile_h)
+                width = min(layout.width, (self._p.pes_x - left) * layout.tile_w)
+                yield replace(layout, height=height, width=width)
+
+    def _beats(self, where: _Fields, layout: TileLayout, channels: range) -> int:
+        """Count the beats that a block's values lie in, row by row of its tiles."""
+        x = np.arange(layout.width)
+        # Where rows of a phase begin, and how far it is from there to the end of the tile.
+        x = x[x % layout.tile_w < layout.sx]
+        left = np.minimum(layout.tile_w, layout.width - x + x % layout.tile_w) - x % layout.tile_w
+        y = np.arange(layout.height)[:, None]
+        first = np.array(channels)[:, None, None] * where["channel"] + y * where["row"] + x
+        lane = (where["first"] + first) % self._lanes
+        return int(((lane + left + self._lanes - 1) // self._lanes).sum())
+
+    def _spread(self, store: ActStore) -> tuple[dict[str, int], list[range]]:
+        """Say how channels are dealt to blocks: fields, and channels of those that have some."""
+        p, layout = self._p, store.layout
+        across, down = min(1 << layout.block_x, p.pes_x), min(1 << layout.block_y, p.pes_y)
+        blocks_x, blocks_y = p.pes_x // across, p.pes_y // down
+        row = -(-p.pes_x >> layout.block_x)
+        dealt = [store.blocks[y * row + x] for y in range(blocks_y) for x in range(blocks_x)]
+        whole = [range(part.start, part.stop) for part in dealt if part.start < part.stop]
+        each = len(whole[0])
+        full = sum(len(part) == each for part in whole)
+        follows = all(
+            part.start == whole[0].start + place * each for place, part in enumerate(whole)
+        )
+        known = sum(part.start < part.stop for part in store.blocks)
+        if not follows or len(whole) - full > 1 or known != len(whole):
+            raise CompileError(f"channels of {store.blocks[0].tensor!r} are dealt in no order")
+        rest = len(whole[-1]) if full < len(whole) else 0
+        fields = {
+            "blocks_x": blocks_x,
+            "blocks_y": blocks_y,
+            "full_blocks": full,
+            "rem_channels": rest,
+        }
+        return fields, whole
+
+    def _words(self, name: str, space: int, layout: Any, fields: Mapping[str, _Fields]) -> Load:
+        bits = sum(
+            pack(layout[part].shape, **values) << layout[part].offset
+            for part, values in fields.items()
+        )
+        count = plane_spaces(self._p)[space].rows
+        words = [bits >> 64 * place & (1 << 64) - 1 for place in range(count)]
+        about = "where an input is" if space == PLANE_IN else "where an output is"
+        return Load(
+            name=name,
+            about=about,
+            space=space,
+            pe=0,
+            words=np.array(words, np.uint64)[:, None],
+            width=64,
+        )
+
+
+def _tile_fields(layout: TileLayout) -> dict[str, int]:
+    return {
+        "wo": layout.tile_w,
+        "ho": layout.tile_h,
+        "full_x": layout.width // layout.tile_w,
+        "full_y": layout.height // layout.tile_h,
+        "rem_x": layout.width % layout.tile_w,
+        "rem_y": layout.height % layout.tile_h,
+        "block_x": layout.block_x,
+        "block_y": layout.block_y,
+    }

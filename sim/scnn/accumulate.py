@@ -1,0 +1,296 @@
+"""Passes of the array, PE by PE: products to accumulators, and sums to outputs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from zeroskip.compiler.scnn.run import TileLayout
+from zeroskip.hw.common.formats import Activation
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.golden.words import Descriptor, Srams, signed
+from zeroskip.sim.scnn.streams import StreamReader, weight_values
+from zeroskip.sim.scnn.walk import walk
+
+__all__ = ["Accumulators", "Channel", "Stored", "step_words"]
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """What a directory entry stands for.
+
+    Parameters
+    ----------
+    layout : of the tiles.
+    blocks : for each block of PEs, (channels, rows, columns).
+    number : which channel it is.
+    phase : row and column in the stride of the layout.
+    """
+
+    layout: TileLayout
+    blocks: Sequence[NDArray[np.int64]]
+    number: int
+    phase: tuple[int, int]
+
+
+class Stored:
+    """An activation RAM of all PEs, with its directory."""
+
+    def __init__(self, params: ScnnParams) -> None:
+        self._p = params
+        self._entries: dict[int, Channel] = {}
+
+    def count_blocks(self, layout: TileLayout) -> int:
+        """Count the blocks of PEs, those at the grid's edges that lack PEs too."""
+        return -(-self._p.pes_x >> layout.block_x) * -(-self._p.pes_y >> layout.block_y)
+
+    def put(self, layout: TileLayout, base: int, blocks: Sequence[NDArray[np.int64]]) -> None:
+        """Store channels of each block, from directory entry ``base`` up."""
+        for number in range(len(blocks[0])):
+            for phase in np.ndindex(layout.sy, layout.sx):
+                self._entries[base] = Channel(layout, blocks, number, (phase[0], phase[1]))
+                base += 1
+
+    def entry(self, number: int) -> Channel:
+        """Return what an entry stands for.
+
+        Raises
+        ------
+        ValueError
+            If nothing was stored there.
+        """
+        if number not in self._entries:
+            raise ValueError(f"weights work on directory entry {number}, which has nothing")
+        return self._entries[number]
+
+    def planes(self, block: int, entries: range, size: tuple[int, int]) -> NDArray[np.int64]:
+        """Return the channels of entries of a block: (entries, rows, columns)."""
+        found = np.zeros((len(entries), *size), np.int64)
+        for place, number in enumerate(entries):
+            one = self.entry(number)
+            found[place] = one.blocks[block][one.number]
+        return found
+
+
+class Accumulators:
+    """Sums of all PEs."""
+
+    def __init__(self, params: ScnnParams) -> None:
+        self._p = params
+        self._sums = np.zeros((params.num_pes, params.accs), np.int64)
+
+    def run(
+        self,
+        descriptor: Descriptor,
+        srams: Srams,
+        readers: Sequence[StreamReader],
+        source: Stored,
+    ) -> list[NDArray[np.int64]] | None:
+        """Do a pass.
+
+        Parameters
+        ----------
+        descriptor : of it.
+        srams : contents of the memories.
+        readers : of the streams' weights.
+        source : activations.
+
+        Returns
+        -------
+        Outputs of each block of PEs, (channels, rows, columns); None if it does not drain.
+        """
+        p, d = self._p, descriptor
+        initial = -(1 << p.acc_bits - 1) if d.init_min else 0
+        if d.wipe:
+            self._sums[:] = initial
+        across = -(-p.pes_x >> d.block_x)
+        blocks = across * -(-p.pes_y >> d.block_y)
+        rows, columns = d.full_y * d.ho + d.rem_y, d.full_x * d.wo + d.rem_x
+        made = np.zeros((blocks, (d.groups - 1) * d.kc + d.kc_last, rows, columns), np.int64)
+        for group in range(d.groups):
+            for number, reader in enumerate(readers):
+                for block in reader.group(d.log_kc):
+                    if number >= blocks:
+                        continue
+                    channel = source.entry(d.src_base + block.channel)
+                    taps = srams["tap"][block.taps, 0].astype(np.int64)
+                    self._multiply(
+                        channel,
+                        number,
+                        taps + block.outputs * d.k_stride,
+                        weight_values(block.fields, srams, d, p),
+                        d,
+                    )
+            if d.drain:
+                self._drain(d, group, srams, made)
+                self._sums[:] = initial
+        return list(made) if d.drain else None
+
+    def _multiply(
+        self,
+        channel: Channel,
+        block: int,
+        offsets: NDArray[np.int64],
+        weights: NDArray[np.int64],
+        d: Descriptor,
+    ) -> None:
+        """Add the products of the weights of a block with a channel of it."""
+        layout = channel.layout
+        if (layout.block_x, layout.block_y) != (d.block_x, d.block_y):
+            raise ValueError("a pass must have the blocks of PEs that its inputs have")
+        _multiply(
+            self._sums,
+            channel.blocks[block][channel.number],
+            self._pes(block, d),
+            (layout.tile_h, layout.tile_w),
+            channel.phase,
+            (layout.sy, layout.sx, d.y_stride),
+            (layout.dense, bool(d.keep_zeros), bool(d.maximum)),
+            self._p.max_run,
+            offsets,
+            weights,
+        )
+
+    def _pes(self, block: int, d: Descriptor) -> NDArray[np.int64]:
+        """List the PEs of a block: number, and row and column in the block."""
+        p = self._p
+        across = -(-p.pes_x >> d.block_x)
+        top, left = block // across << d.block_y, block % across << d.block_x
+        return np.array(
+            [
+                (y * p.pes_x + x, y - top, x - left)
+                for y in range(top, min(top + (1 << d.block_y), p.pes_y))
+                for x in range(left, min(left + (1 << d.block_x), p.pes_x))
+            ],
+            np.int64,
+        )
+
+    def _drain(self, d: Descriptor, group: int, srams: Srams, made: NDArray[np.int64]) -> None:
+        """Make outputs of a group's sums."""
+        p = self._p
+        first = group * d.kc
+        count = d.kc if group < d.groups - 1 else d.kc_last
+        halos = d.halo_left, d.halo_right, d.halo_top, d.halo_bottom
+        for block, outputs in enumerate(made):
+            sums = _gather(
+                self._sums,
+                self._pes(block, d),
+                (count, d.ho, d.wo),
+                (d.origin, d.k_stride, d.y_stride),
+                halos,
+                bool(d.maximum),
+                outputs.shape[1:],
+            )
+            bias = srams[f"stream_{block}/bias"][d.bias_base + first :, 0][:count]
+            biased = np.zeros(count, np.uint64)
+            biased[: len(bias)] = bias
+            total = signed(sums.view(np.uint64) + biased[:, None, None], p.acc_bits) >> d.shift
+            least = 0 if d.activation == Activation.RELU.value else p.min_act
+            outputs[first : first + count] = np.clip(total, least, p.max_act)
+
+
+def step_words(
+    params: ScnnParams, descriptor: Any, made: Sequence[NDArray[np.int64]]
+) -> Iterator[int]:
+    """Give what all PEs write in each step of the drain, PE 0 in the low bits."""
+    p, d = params, descriptor
+    across = -(-p.pes_x >> d.block_x)
+    k, y, x = walk(d).T
+    lanes = np.zeros((len(k), p.num_pes), np.int64)
+    for pe in range(p.num_pes):
+        pe_y, pe_x = divmod(pe, p.pes_x)
+        values = made[(pe_y >> d.block_y) * across + (pe_x >> d.block_x)]
+        row = y + (pe_y & (1 << d.block_y) - 1) * d.ho
+        column = x + (pe_x & (1 << d.block_x) - 1) * d.wo
+        inside = (row < values.shape[1]) & (column < values.shape[2])
+        lanes[inside, pe] = values[k[inside], row[inside], column[inside]]
+    mask = (1 << p.act_bits) - 1
+    for step in (lanes & mask).tolist():
+        yield sum(value << place * p.act_bits for place, value in enumerate(step))
+
+
+@njit(cache=True)
+def _multiply(
+    sums: NDArray[np.int64],
+    plane: NDArray[np.int64],
+    pes: NDArray[np.int64],
+    tile: tuple[int, int],
+    phase: tuple[int, int],
+    steps: tuple[int, int, int],
+    kinds: tuple[bool, bool, bool],
+    max_run: int,
+    offsets: NDArray[np.int64],
+    weights: NDArray[np.int64],
+) -> None:
+    """Add products of every stored activation with every weight, where their addresses say."""
+    sy, sx, y_stride = steps
+    dense, keep_zeros, maximum = kinds
+    height, width = plane.shape
+    accs = sums.shape[1]
+    columns = tile[1] // sx
+    gap = y_stride - columns
+    for number in range(len(pes)):
+        pe, top, left = pes[number, 0], pes[number, 1] * tile[0], pes[number, 2] * tile[1]
+        run = 0
+        for v in range(tile[0] // sy):
+            y = top + v * sy + phase[0]
+            for u in range(columns):
+                x = left + u * sx + phase[1]
+                inside = y < height and x < width
+                value = plane[y, x] if inside else 0
+                at_end = u == columns - 1 and run + 1 + gap > max_run
+                stored = value != 0 or (dense and inside) or run == max_run or at_end
+                run = 0 if stored else run + 1
+                if value != 0 or (stored and keep_zeros):
+                    place = v * y_stride + u
+                    for n in range(len(offsets)):
+                        at = (place + offsets[n]) % accs
+                        product = value * weights[n]
+                        sums[pe, at] = (
+                            max(sums[pe, at], product) if maximum else sums[pe, at] + product
+                        )
+            run += gap
+
+
+@njit(cache=True)
+def _gather(
+    sums: NDArray[np.int64],
+    pes: NDArray[np.int64],
+    tile: tuple[int, int, int],
+    places: tuple[int, int, int],
+    halos: tuple[int, int, int, int],
+    maximum: bool,
+    size: tuple[int, int],
+) -> NDArray[np.int64]:
+    """Put the sums of a block's PEs together, with what their neighbours have of them."""
+    depth, ho, wo = tile
+    origin, k_stride, y_stride = places
+    left, right, top, bottom = halos
+    found = np.zeros((depth, size[0], size[1]), np.int64)
+    accs = sums.shape[1]
+    down, across = pes[-1, 1] + 1, pes[-1, 2] + 1
+    for row in range(min(size[0], down * ho)):
+        for column in range(min(size[1], across * wo)):
+            own_y, own_x = row // ho, column // wo
+            for turn in range(9):
+                # The PE itself first, then its neighbours.
+                dy, dx = (turn + 4) % 9 // 3 - 1, (turn + 4) % 9 % 3 - 1
+                pe_y, pe_x = own_y + dy, own_x + dx
+                v, u = row - pe_y * ho, column - pe_x * wo
+                if not (0 <= pe_y < down and 0 <= pe_x < across):
+                    continue
+                if not (-top <= v < ho + bottom and -left <= u < wo + right):
+                    continue
+                pe = pes[pe_y * across + pe_x, 0]
+                for k in range(depth):
+                    part = sums[pe, (origin + k * k_stride + v * y_stride + u) % accs]
+                    if turn == 0:
+                        found[k, row, column] = part
+                    elif maximum:
+                        found[k, row, column] = max(found[k, row, column], part)
+                    else:
+                        found[k, row, column] += part
+    return found

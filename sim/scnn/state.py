@@ -1,0 +1,302 @@
+"""What the array's memories hold, and what a run makes of it, from the words alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.compiler.engine import SramData
+from zeroskip.compiler.scnn.run import ActLoad, Channels, PassOutput, ScnnRun, TileLayout
+from zeroskip.hw.common.control import Command
+from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, Space, descriptor_layout, sram_files
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.planes import (
+    PLANE_IN,
+    PLANE_OUT,
+    plane_in_layout,
+    plane_out_layout,
+    plane_spaces,
+    scnn_lanes,
+)
+from zeroskip.hw.system.formats import ROW_BITS, word_bytes
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.golden.words import LIMB_BITS, Descriptor, read_descriptors, unpack
+from zeroskip.sim.scnn.accumulate import Accumulators, Stored, step_words
+from zeroskip.sim.scnn.plane_places import PlaneMove, plane_places
+from zeroskip.sim.scnn.streams import StreamReader
+
+__all__ = ["RunLog", "RunRecord", "ScnnState"]
+
+_PLANES = {PLANE_IN: plane_in_layout, PLANE_OUT: plane_out_layout}
+
+
+@dataclass(eq=False)
+class RunRecord:
+    """All runs since the reset, as the cycle model counts them, with what they read and make."""
+
+    params: ScnnParams
+    runs: list[ScnnRun] = field(default_factory=list)
+    tensors: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    cycles: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class RunLog:
+    """A run.
+
+    Parameters
+    ----------
+    record : that it is in.
+    number : of it in there.
+    made : of each pass that drains: its number, descriptor, and outputs of each block of PEs.
+    """
+
+    record: RunRecord
+    number: int
+    made: list[tuple[int, Descriptor, list[NDArray[np.int64]]]]
+
+    def words(self) -> list[tuple[int, int, int]]:
+        """Return each step of outputs: number of the pass, 0, and word of all PEs."""
+        return [
+            (number, 0, word)
+            for number, descriptor, outputs in self.made
+            for word in step_words(self.record.params, descriptor, outputs)
+        ]
+
+
+class ScnnState:
+    """The array between commands.
+
+    Parameters
+    ----------
+    params : of the array.
+    port : of the chip to its memory.
+    """
+
+    def __init__(self, params: ScnnParams, port: SystemParams) -> None:
+        self._p, self._port = params, port
+        self._srams: dict[str, NDArray[np.uint64]] = {}
+        self._widths: dict[str, int] = {}
+        for name, (rows, width) in sram_files(params).items():
+            if not name.startswith("pe_"):
+                self._srams[name] = np.zeros((rows, -(-width // LIMB_BITS)), np.uint64)
+                self._widths[name] = width
+        # Rows up to which something has been written.
+        self._used: dict[str, int] = {}
+        self._planes = {
+            space: np.zeros(memory.rows, np.uint64)
+            for space, memory in plane_spaces(params).items()
+        }
+        self._acts = Stored(params)
+        self._sums = Accumulators(params)
+        self._loads: list[ActLoad] = []
+        self._record = RunRecord(params)
+
+    def word_bits(self, space: int) -> int:
+        """Width of a word of a space; 0 if nothing can be loaded there."""
+        if space in self._planes:
+            return LIMB_BITS
+        return self._widths.get(self._name(space, 0), 0)
+
+    def reads_ahead(self, space: int) -> bool:
+        """Say whether the array reads a space ahead of a run."""
+        del space
+        return False
+
+    def has_words(self, space: int, pe: int, row: int, count: int) -> bool:
+        """Say whether the array has these rows of a memory."""
+        if space in self._planes:
+            return pe == 0 and row + count <= len(self._planes[space])
+        name = self._name(space, pe)
+        return name in self._srams and row + count <= len(self._srams[name])
+
+    def _name(self, space: int, pe: int) -> str:
+        known = {one.value: one.name.lower() for one in Space}
+        name = known.get(space, "")
+        if name in self._srams:
+            return name if pe == 0 else ""
+        return f"stream_{pe}/{name}"
+
+    @property
+    def lanes(self) -> int:
+        """Values of a row, which is a beat."""
+        return scnn_lanes(self._port, self._p)
+
+    @property
+    def lane_bits(self) -> int:
+        """Width of a value in memory."""
+        return 8 * word_bytes(self._p.act_bits)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows that an INPUT or an OUTPUT can have."""
+        return (1 << ROW_BITS) - 1
+
+    def load(self, space: int, pe: int, row: int, words: NDArray[np.uint64]) -> None:
+        """Write words, (n, limbs), to a memory from row ``row`` up."""
+        if space in self._planes:
+            self._planes[space][row : row + len(words)] = words[:, 0]
+            return
+        name = self._name(space, pe)
+        # Runs keep what they have read.
+        self._srams[name] = self._srams[name].copy()
+        self._srams[name][row : row + len(words)] = words
+        self._used[name] = max(self._used.get(name, 0), row + len(words))
+
+    def _fields(self, space: int) -> dict[str, dict[str, int]]:
+        """Read where a plane is."""
+        layout: Any = _PLANES[space](self._p)
+        bits = sum(int(word) << LIMB_BITS * place for place, word in enumerate(self._planes[space]))
+        return {
+            str(name): unpack(bits >> part.offset & (1 << part.width) - 1, part.shape)
+            for name, part in layout
+        }
+
+    def take_rows(self, row: int, lanes: NDArray[np.int64]) -> PlaneMove:
+        """Bring a plane, whose beats are (n, lanes), into the array."""
+        del row
+        p, fields = self._p, self._fields(PLANE_IN)
+        plane = fields["plane"]
+        layout = _layout(plane, sy=plane["sy"], sx=plane["sx"], dense=bool(plane["dense"]))
+        places = plane_places(fields, (0, 0), plane["channels"], lanes.shape)
+        flat = np.append(lanes.reshape(-1), 0)
+        half = 1 << p.act_bits - 1
+        values = (flat[places] + half & 2 * half - 1) - half
+        ram = self._acts
+        name = f"load_{len(self._record.tensors)}"
+        self._record.tensors[name] = values
+        channels = Channels(tensor=name, start=0, stop=len(values))
+        self._loads.append(
+            ActLoad(
+                channels=(channels,),
+                base=plane["base"],
+                word=plane["word"],
+                dealt=False,
+                layout=layout,
+            )
+        )
+        ram.put(layout, plane["base"], [values] * ram.count_blocks(layout))
+        return PlaneMove(fields, [values] * ram.count_blocks(layout), layout, len(lanes))
+
+    def give_rows(
+        self, row: int, lanes: NDArray[np.int64], *, destination: bool
+    ) -> tuple[NDArray[np.int64], PlaneMove]:
+        """Fetch a plane into beats, (n, lanes), that hold something before."""
+        del row, destination
+        fields = self._fields(PLANE_OUT)
+        plane, spread = fields["plane"], fields["spread"]
+        layout = _layout(plane, sy=1, sx=1, dense=False)
+        ram = self._acts
+        flat = np.append(lanes.reshape(-1), 0)
+        across = -(-self._p.pes_x >> layout.block_x)
+        blocks: list[NDArray[np.int64]] = []
+        number = 0
+        for block in range(ram.count_blocks(layout)):
+            y, x = divmod(block, across)
+            count = 0
+            if x < spread["blocks_x"] and y < spread["blocks_y"]:
+                full = spread["full_blocks"]
+                rest = spread["rem_channels"] if number == full else 0
+                count = plane["channels"] if number < full else rest
+                number += 1
+            entries = range(plane["base"], plane["base"] + count)
+            values = ram.planes(block, entries, (layout.height, layout.width))
+            flat[plane_places(fields, (x, y), count, lanes.shape)] = values
+            blocks.append(values)
+        return flat[:-1].reshape(lanes.shape), PlaneMove(
+            fields, blocks, ram.entry(plane["base"]).layout, len(lanes)
+        )
+
+    def control(self, command: int) -> RunLog | None:
+        """Do what a command does; return what was run, if it starts a run.
+
+        Raises
+        ------
+        ValueError
+            If it is none that command lists have, or memories hold no program.
+        """
+        action = Command(command)
+        if action != Command.START:
+            raise ValueError(f"a command list only starts runs, and does not {action!r}")
+        loads, self._loads = tuple(self._loads), []
+        return self._run(loads)
+
+    def _run(self, loads: tuple[ActLoad, ...]) -> RunLog:
+        p, record = self._p, self._record
+        srams = {name: words[: self._used.get(name, 0)] for name, words in self._srams.items()}
+        program = read_descriptors(srams["program"], descriptor_layout(p), DESCRIPTOR_WORDS)
+        readers = [
+            StreamReader(
+                srams[f"stream_{number}/weight"],
+                srams[f"stream_{number}/block"],
+                f"stream_{number}",
+                p,
+            )
+            for number in range(p.num_streams)
+        ]
+        number = len(record.runs)
+        outputs: list[PassOutput | None] = []
+        drained: list[tuple[int, Descriptor, list[NDArray[np.int64]]]] = []
+        for index, descriptor in enumerate(program):
+            made = self._sums.run(descriptor, srams, readers, self._acts)
+            if made is None:
+                outputs.append(None)
+            else:
+                drained.append((index, descriptor, made))
+                outputs.append(self._store(descriptor, made, f"run_{number}/pass_{index}"))
+        passes: Any = program
+        record.runs.append(
+            ScnnRun(
+                program=passes,
+                passes=tuple(range(len(program))),
+                srams={name: SramData(words, self._widths[name]) for name, words in srams.items()},
+                outputs=tuple(outputs),
+                loads=loads,
+                stores=(),
+            )
+        )
+        return RunLog(record, number, drained)
+
+    def _store(
+        self, descriptor: Descriptor, made: list[NDArray[np.int64]], name: str
+    ) -> PassOutput:
+        """Put what a pass made, (channels, rows, columns) of each block, where it writes."""
+        layout = _layout(
+            {**descriptor.values, "y_stride": descriptor.out_y_stride},
+            sy=descriptor.out_sy,
+            sx=descriptor.out_sx,
+            dense=bool(descriptor.out_dense),
+        )
+        self._acts.put(layout, descriptor.dst_base, made)
+        depth = len(made[0])
+        self._record.tensors[name] = np.concatenate(made)
+        return PassOutput(
+            blocks=tuple(
+                Channels(tensor=name, start=block * depth, stop=(block + 1) * depth)
+                for block in range(len(made))
+            ),
+            y0=0,
+            x0=0,
+            height=layout.height,
+            width=layout.width,
+        )
+
+
+def _layout(plane: Mapping[str, int], *, sy: int, sx: int, dense: bool) -> TileLayout:
+    """Return the tiles of a plane, which begins at row and column 0."""
+    return TileLayout(
+        block_x=plane["block_x"],
+        block_y=plane["block_y"],
+        tile_h=plane["ho"],
+        tile_w=plane["wo"],
+        sy=sy,
+        sx=sx,
+        y_stride=plane["y_stride"],
+        y0=0,
+        x0=0,
+        height=plane["full_y"] * plane["ho"] + plane["rem_y"],
+        width=plane["full_x"] * plane["wo"] + plane["rem_x"],
+        dense=dense,
+    )

@@ -1,0 +1,77 @@
+"""SCNN with a port to memory, as simulation sees it."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.flow.flow import Modules
+from zeroskip.flow.scnn.flow import FLOW as SCNN
+from zeroskip.hw.common.counters import counter_addr_bits
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.planes import scnn_lanes
+from zeroskip.hw.scnn.system import SCNN_SYSTEM_MODULE, ScnnSystem
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.machine import ChipDesign, ListMachine
+from zeroskip.sim.scnn.cycles.program import ScnnCycles
+from zeroskip.sim.scnn.plane_places import PlaneMove
+from zeroskip.sim.scnn.state import RunLog, ScnnState
+from zeroskip.sim.scnn.transfers import plane_transfer
+from zeroskip.sim.system.state import CountRun
+from zeroskip.sim.system.transfer import Transfer
+
+__all__ = ["ScnnLists"]
+
+
+class ScnnLists(ListMachine):
+    """SCNN as command lists run it."""
+
+    def state(self, params: ScnnParams, port: SystemParams) -> ScnnState:
+        return ScnnState(params, port)
+
+    def run_counter(self, params: ScnnParams) -> CountRun:
+        del params
+        return _count_run
+
+    def transfer(self, params: ScnnParams, port: SystemParams, moved: PlaneMove) -> Transfer:
+        return plane_transfer(params, scnn_lanes(port, params), moved)
+
+    def written(
+        self, params: ScnnParams, records: Sequence[tuple[int, int, int]]
+    ) -> Sequence[tuple[int, int, int]]:
+        """Split what is made of several outputs at once."""
+        bits, wide = params.act_bits, params.act_bits * params.mult_i
+        mask = (1 << bits) - 1
+        return [
+            (
+                number,
+                0,
+                sum(
+                    (word >> pe * wide + lane * bits & mask) << pe * bits
+                    for pe in range(params.num_pes)
+                ),
+            )
+            for number, lanes, word in records
+            for lane in range(params.mult_i)
+            if lanes >> lane & 1
+        ]
+
+    def chip(self, params: ScnnParams, port: SystemParams) -> ChipDesign:
+        inner = SCNN.modules(params)
+        modules: Modules = {**inner, SCNN_SYSTEM_MODULE: partial(ScnnSystem, port, params)}
+        swept = max(params.entry_addr_bits, counter_addr_bits(params, StallClass))
+        return ChipDesign(modules, clearing=(1 << swept) + 4)
+
+
+def _count_run(run: RunLog, arrivals: NDArray[np.int64], begin: int, loaded: int) -> int:
+    """Count the cycles of a run, which depend on nothing but what the array holds."""
+    del arrivals, begin, loaded
+    record = run.record
+    if len(record.cycles) < len(record.runs):
+        model = ScnnCycles(record.params, record.runs)
+        record.cycles[:] = [
+            model.count(number, record.tensors).cycles for number in range(len(record.runs))
+        ]
+    return record.cycles[run.number]

@@ -1,0 +1,41 @@
+"""Command lists of SCNN, run on the bytes of a memory by golden's own decoders."""
+
+import numpy as np
+import pytest
+
+from tests.cosim.scnn_draw import draw_graph, draw_planes
+from tests.support.arrays import SCNN
+from tests.support.images import scnn_image
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.scnn.program import build
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.golden.network import run_golden
+from zeroskip.sim.system.inferences import count_inferences
+
+ODD = ScnnParams(
+    pes_x=3, pes_y=2, num_streams=6, mult_f=2, mult_i=4, banks=16, bank_entries=8, act_words=96,
+    num_channels=32, act_bits=7,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("params", "data_bits"), [(SCNN, 128), (ODD, 64)])
+@pytest.mark.parametrize("seed", range(6))
+def test_any_network_runs_from_its_lists(params: ScnnParams, data_bits: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = draw_graph(rng, params, int(rng.integers(1, 5)), channels=4)
+    planes = draw_planes(rng, graph.input_shape, 3, params, low=params.min_act)
+    try:
+        runs = build(graph, params)
+    except CompileError:
+        pytest.skip("does not fit")
+    image = scnn_image("net", graph, params, runs)
+    found = count_inferences(image, planes, SystemParams(data_bits=data_bits))
+    tensors = run_golden(image, planes).parts[0].tensors
+    expected = [tensors[name].reshape(len(planes), -1) for name in graph.outputs]
+    assert np.array_equal(found.outputs, np.concatenate(expected, axis=1))
+    # What the map says of the port is what the cycle model counts.
+    alone, traffic = found.inferences[1], found.system.map.traffic("infer_0")
+    assert data_bits // 8 * alone.read_beats == traffic["read"]
+    assert data_bits // 8 * alone.write_beats == traffic["written"]
+    assert alone.cycles[0] > sum(run.cycles for run in alone.runs)
