@@ -17,6 +17,9 @@ area = $(BIN)/zeroskip area --engine $(firstword $(subst -, ,$(1))) \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
+# Each command and each simulation of the tests is a process, which would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 
 .PHONY: help docs evaluations sim test test-all area gates verilog bitstream lint clean venv tools
