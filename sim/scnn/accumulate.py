@@ -115,10 +115,14 @@ class Accumulators:
                 for block in reader.group(d.log_kc):
                     if number >= blocks:
                         continue
-                    channel = source.entry(d.src_base + block.channel)
+                    owner, entry = number, block.channel
+                    if d.bus:
+                        owner, entry = divmod(block.channel, d.src_entries)
+                    channel = source.entry(d.src_base + entry)
                     taps = srams["tap"][block.taps, 0].astype(np.int64)
                     self._multiply(
                         channel,
+                        owner,
                         number,
                         taps + block.outputs * d.k_stride,
                         weight_values(block.fields, srams, d, p),
@@ -132,27 +136,33 @@ class Accumulators:
     def _multiply(
         self,
         channel: Channel,
+        owner: int,
         block: int,
         offsets: NDArray[np.int64],
         weights: NDArray[np.int64],
         d: Descriptor,
     ) -> None:
-        """Add the products of the weights of a block with a channel of it."""
+        """Add the products of the weights of a block with a channel that ``owner`` has."""
         layout = channel.layout
-        if (layout.block_x, layout.block_y) != (d.block_x, d.block_y):
+        own = d.block_y, d.block_x
+        sources = (d.src_block_y, d.src_block_x) if d.bus else own
+        if (layout.block_y, layout.block_x) != sources:
             raise ValueError("a pass must have the blocks of PEs that its inputs have")
-        _multiply(
-            self._sums,
-            channel.blocks[block][channel.number],
-            self._pes(block, d),
-            (layout.tile_h, layout.tile_w),
-            channel.phase,
-            (layout.sy, layout.sx, d.y_stride),
-            (layout.dense, bool(d.keep_zeros), bool(d.maximum)),
-            self._p.max_run,
-            offsets,
-            weights,
-        )
+        # How many tiles of owners, down and across, are one of the pass.
+        parts = [1 << source - pes for source, pes in zip(sources, own, strict=True)]
+        for down, right in np.ndindex(*parts):
+            _multiply(
+                self._sums,
+                channel.blocks[owner][channel.number],
+                self._pes(block, d) * [1, *parts] + [0, down, right],
+                (layout.tile_h, layout.tile_w),
+                channel.phase,
+                (layout.sy, layout.sx, d.y_stride),
+                (layout.dense, bool(d.keep_zeros), bool(d.maximum)),
+                self._p.max_run,
+                offsets + down * d.src_step_y + right * d.src_step_x,
+                weights,
+            )
 
     def _pes(self, block: int, d: Descriptor) -> NDArray[np.int64]:
         """List the PEs of a block: number, and row and column in the block."""

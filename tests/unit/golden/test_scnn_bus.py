@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.graphs import run_graph
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.bus import check_bus
 from zeroskip.compiler.scnn.candidates import strides
@@ -17,8 +18,11 @@ from zeroskip.compiler.scnn.mapping import Mapping, Room
 from zeroskip.compiler.scnn.passes import Encoder, Pass, Share
 from zeroskip.compiler.scnn.run import ActLoad, Channels, ScnnRun
 from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.golden.words import Descriptor
+from zeroskip.sim.scnn.accumulate import Accumulators, Stored
 from zeroskip.sim.scnn.decode import decode
 from zeroskip.sim.scnn.decoded import DecodedConv, as_decoded
+from zeroskip.sim.scnn.streams import StreamReader
 
 P = dataclasses.replace(
     PRESETS["tiny"], pes_x=4, num_streams=8, bank_entries=32, act_words=512, act_fifo_words=4
@@ -142,6 +146,37 @@ def test_reads_what_owners_send(kind: str) -> None:
         expected = as_decoded(layer, GRAPH)
         for field in dataclasses.fields(DecodedConv):
             np.testing.assert_array_equal(getattr(made, field.name), getattr(expected, field.name))
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_words_make_plain_convolutions(kind: str) -> None:
+    """Products and sums PE by PE, as they are in a run from memory."""
+    run = program(BLOCKS[kind])
+    srams = {name: sram.words for name, sram in run.srams.items()}
+    nothing = np.zeros((0, 1), np.uint64)
+    readers = [
+        StreamReader(
+            srams.get(f"stream_{n}/weight", nothing), srams[f"stream_{n}/block"], str(n), P
+        )
+        for n in range(mapping(GRAPH.layers[-1], BLOCKS[kind][-1]).blocks(P))
+    ]
+    rng = np.random.default_rng(7)
+    x = rng.integers(-99, 99, GRAPH.input_shape) * (rng.random(GRAPH.input_shape) < 0.7)
+    expected = run_graph(GRAPH, x[None], P.acc_bits, P.act_bits)
+    acts, sums = Stored(P), Accumulators(P)
+    (load,) = run.loads
+    acts.put(load.layout, load.base, [x] * acts.count_blocks(load.layout))
+    for layer, block, step, output in zip(
+        GRAPH.layers, BLOCKS[kind], run.program, run.outputs, strict=True
+    ):
+        made = sums.run(Descriptor(vars(step)), srams, readers, acts)
+        assert made is not None
+        assert output is not None
+        for part, planes in zip(output.blocks, made, strict=True):
+            right = expected[layer.name][0, part.start : part.stop]
+            np.testing.assert_array_equal(planes[: len(right)], right)
+        layout = mapping(layer, block).out_layout(whole_plane(layer))
+        acts.put(dataclasses.replace(layout, y_stride=step.out_y_stride), step.dst_base, list(made))
 
 
 @pytest.mark.parametrize(
