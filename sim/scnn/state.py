@@ -259,17 +259,26 @@ class ScnnState:
         )
         return RunLog(record, number, drained)
 
-    def _store(
-        self, descriptor: Descriptor, made: list[NDArray[np.int64]], name: str
-    ) -> PassOutput:
+    def put_outputs(self, descriptor: Any, made: list[NDArray[np.int64]]) -> TileLayout:
         """Put what a pass made, (channels, rows, columns) of each block, where it writes."""
+        fields = ("block_x", "block_y", "ho", "wo", "full_y", "full_x", "rem_y", "rem_x")
         layout = _layout(
-            {**descriptor.values, "y_stride": descriptor.out_y_stride},
+            {
+                **{name: getattr(descriptor, name) for name in fields},
+                "y_stride": descriptor.out_y_stride,
+            },
             sy=descriptor.out_sy,
             sx=descriptor.out_sx,
             dense=bool(descriptor.out_dense),
         )
         self._acts.put(layout, descriptor.dst_base, made)
+        return layout
+
+    def _store(
+        self, descriptor: Descriptor, made: list[NDArray[np.int64]], name: str
+    ) -> PassOutput:
+        """Put what a pass made where it writes, and note it for the cycle model."""
+        layout = self.put_outputs(descriptor, made)
         depth = len(made[0])
         self._record.tensors[name] = np.concatenate(made)
         return PassOutput(

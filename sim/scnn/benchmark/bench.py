@@ -19,6 +19,7 @@ from zeroskip.sim.scnn.benchmark.run import (
     run_on_rtl,
 )
 from zeroskip.sim.scnn.benchmark.storage import scnn_storage
+from zeroskip.sim.scnn.benchmark.total import dense_total, total_layer
 
 __all__ = ["BENCH_PARAMS", "bench_scnn", "measure_layer"]
 
@@ -92,8 +93,15 @@ def bench_scnn(
     )
 
 
-def measure_layer(layer: ConvLayer, params: ScnnParams = BENCH_PARAMS) -> ConvBench:
+def measure_layer(
+    layer: ConvLayer, params: ScnnParams = BENCH_PARAMS, *, total: bool = False
+) -> ConvBench:
     """Run a layer on the cycle model, without the machines beside it.
+
+    Parameters
+    ----------
+    layer, params : what, and on which array.
+    total : also from memory to memory.
 
     Raises
     ------
@@ -107,7 +115,7 @@ def measure_layer(layer: ConvLayer, params: ScnnParams = BENCH_PARAMS) -> ConvBe
     useful, issued = spent[StallClass.USEFUL], spent[: StallClass.FRAGMENTATION + 1].sum()
     with_pair = issued + spent[StallClass.CONFLICT]
     mapping = compiled.plan.mapping
-    return ConvBench(
+    found = ConvBench(
         **vars(layer),
         products=products,
         cycles=int(count.cycles.sum()),
@@ -133,12 +141,21 @@ def measure_layer(layer: ConvLayer, params: ScnnParams = BENCH_PARAMS) -> ConvBe
         weight_rows=most_rows(compiled.runs, "weight"),
         header_rows=most_rows(compiled.runs, "block"),
     )
+    if not total:
+        return found
+    whole = total_layer(compiled, count.cycles)
+    return replace(
+        found,
+        total_cycles=whole.cycles,
+        dram_bytes=whole.bytes,
+        dense_total_cycles=dense_total(layer),
+    )
 
 
 def _work(layer: ConvLayer, machine: str, params: ScnnParams) -> ConvBench | int:
     """Measure a layer on the array, or count its cycles on another machine."""
     if not machine:
-        return measure_layer(layer, params)
+        return measure_layer(layer, params, total=True)
     return int(count_layer(compile_layer(_variant(layer, machine), params)).cycles.sum())
 
 

@@ -28,6 +28,9 @@ class ConvBench(ConvLayer):
     sparse_w_cycles, sparse_a_cycles : of the same array if activations, or weights, are not
         compressed, each with its own best mapping. None if not run.
     dense_operand_cycles : of the same array if no operand is 0. None if not run.
+    total_cycles, dram_bytes : from START to end with all that comes from and goes to memory, see
+        :class:`.LayerTotal`. None if not run.
+    dense_total_cycles : see :func:`.dense_total`. None if not run.
     utilisation : share of multiplier-cycles that multiply two operands that are not 0.
     utilisation_issuing : the same, of the cycles that issue a pair of vectors.
     conflict : share of cycles with a pair in which it waited for full queues before banks.
@@ -53,6 +56,9 @@ class ConvBench(ConvLayer):
     sparse_w_cycles: int | None = None
     sparse_a_cycles: int | None = None
     dense_operand_cycles: int | None = None
+    total_cycles: int | None = None
+    dram_bytes: int | None = None
+    dense_total_cycles: int | None = None
 
     @property
     def speedup(self) -> float:
@@ -96,6 +102,17 @@ class NetworkBench:
             return None
         return sum(layer.dense_cycles for layer in layers) / sum(spent)
 
+    def total(self, field: str) -> int | None:
+        """Add up a field of all layers; None if it was not run."""
+        values = [getattr(layer, field) for layer in self.layers]
+        return None if None in values else sum(values)
+
+    @property
+    def speedup_total(self) -> float | None:
+        """Over the dense machine behind the same port, from memory to memory."""
+        dense, total = self.total("dense_total_cycles"), self.total("total_cycles")
+        return None if dense is None or not total else dense / total
+
     @property
     def late_1x1(self) -> dict[str, float] | None:
         """Utilisation of the 1 x 1 layers of GoogLeNet's last module, 5b, together.
@@ -117,6 +134,9 @@ class NetworkBench:
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
         return {
+            "total_cycles": self.total("total_cycles"),
+            "dram_bytes": self.total("dram_bytes"),
+            "speedup_total": self.speedup_total,
             "speedup": self.over_dense(),
             "speedup_published_densities": self.over_dense(published=True),
             "speedup_paper": PAPER_SPEEDUP[self.name],

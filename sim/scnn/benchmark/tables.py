@@ -6,12 +6,14 @@ from zeroskip.base.tables import Table, percent
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.sim.scnn.benchmark.layers import NETWORK_NAMES
 from zeroskip.sim.scnn.benchmark.result import ConvBench, NetworkBench, ScnnBench
+from zeroskip.sim.scnn.benchmark.total import PORT
 
 __all__ = ["bench_tables"]
 
 
 def bench_tables(result: ScnnBench) -> Iterator[Table | str]:
-    """Give cycles and speed-up of every layer, where cycles went, and the memories."""
+    """Give cycles from memory to memory, then those of the array alone, and the memories."""
+    yield from _totals(result)
     for network in result.networks.values():
         yield from _network(network)
     if result.merged:
@@ -49,6 +51,32 @@ def bench_tables(result: ScnnBench) -> Iterator[Table | str]:
         )
     if result.rtl:
         yield "bit-exact" if result.exact else "NOT bit-exact"
+
+
+def _totals(result: ScnnBench) -> Iterator[Table | str]:
+    networks = [one for one in result.networks.values() if one.total("total_cycles") is not None]
+    if not networks:
+        return
+    yield Table(
+        f"From memory to memory, layer by layer, over a port of {PORT.data_bits} bits "
+        f"({PORT.beat_bytes} bytes a cycle)",
+        ["network", "cycles", "of these computing", "bytes moved", "dense", "over dense"],
+        [
+            [
+                NETWORK_NAMES[one.name],
+                *(
+                    f"{one.total(name):,}"
+                    for name in ("total_cycles", "cycles", "dram_bytes", "dense_total_cycles")
+                ),
+                f"{one.speedup_total:.2f}",
+            ]
+            for one in networks
+        ],
+    )
+    yield (
+        "every layer brings its weights and inputs and takes its outputs back; the dense machine "
+        "is behind the same port, and overlaps perfectly"
+    )
 
 
 def _network(network: NetworkBench) -> Iterator[Table | str]:
