@@ -4,10 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zeroskip.compiler.ir.graph import Pair, QuantGraph
+from zeroskip.compiler.ir.graph import Pair, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.order import goes_along
 
-__all__ = ["Held", "Holding", "Piece", "hold_tensors", "tensor_pieces"]
+_MOST_GROUPS = 8
+
+__all__ = ["Held", "Holding", "Piece", "by_groups", "hold_tensors", "tensor_pieces"]
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,11 @@ def _clusters(count: int, together: Sequence[Sequence[int]]) -> tuple[tuple[int,
     return tuple(dict.fromkeys(tuple(cluster) for cluster in of))
 
 
+def by_groups(conv: QuantConv) -> bool:
+    """Whether a layer has a pass for each group, so that all blocks read the same channels."""
+    return 1 < conv.groups <= _MOST_GROUPS and not goes_along(conv)
+
+
 def tensor_pieces(
     graph: QuantGraph, holding: Holding, most: float
 ) -> tuple[tuple[Piece, ...], ...]:
@@ -157,6 +164,10 @@ def tensor_pieces(
                 here += [Piece(base + piece.start, base + piece.stop) for piece in pieces[at]]
                 base += pieces[at][-1].stop
             pieces.append(tuple(here))
+            continue
+        if conv is not None and by_groups(conv):
+            each = channels // conv.groups
+            pieces.append(tuple(Piece(at, at + each) for at in range(0, channels, each)))
             continue
         passing = conv is not None and not tensor.leaves and number in readers
         passing = passing and all(goes_along(graph.layers[layer]) for layer in readers[number])

@@ -11,7 +11,7 @@ from zeroskip.compiler.ir.graph import Pair, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.cost import Expected, bus_words, estimate, weight_cycles
 from zeroskip.compiler.scnn.eliminate import cheapest
 from zeroskip.compiler.scnn.geometry import axis_needs, reach
-from zeroskip.compiler.scnn.held import Holding, Piece, hold_tensors, tensor_pieces
+from zeroskip.compiler.scnn.held import Holding, Piece, by_groups, hold_tensors, tensor_pieces
 from zeroskip.compiler.scnn.layer import LayerPlan
 from zeroskip.compiler.scnn.mapping import Mapping as LayerMapping
 from zeroskip.compiler.scnn.order import goes_along
@@ -20,6 +20,9 @@ from zeroskip.compiler.scnn.plan import plan_pass
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Bound", "Placed", "Placer"]
+
+_COPIED = 4
+"""What is loaded may take this share of a RAM and of its directory in all blocks, the inverse."""
 
 _NEAR = 2.0
 """Plans are estimated with care up to this many times the cycles of the best."""
@@ -49,6 +52,7 @@ class Placed:
     holding, pieces : the tensors.
     places : of each cluster of tensors.
     y_strides : of positions, of each cluster; None where no layer reads it.
+    copied : clusters that are loaded to all blocks, so that the bus does not have to send them.
     plans : of each layer.
     buses : whether the layer reads what owners send over the bus.
     bounds : of each layer, in cycles.
@@ -59,6 +63,7 @@ class Placed:
     pieces: tuple[tuple[Piece, ...], ...]
     places: tuple[Placement, ...]
     y_strides: tuple[int | None, ...]
+    copied: frozenset[int]
     plans: dict[int, LayerPlan]
     buses: dict[int, bool]
     bounds: dict[int, Bound]
@@ -72,6 +77,12 @@ class Placed:
         """Where a tensor lies."""
         return self.places[self.holding.of_tensor[tensor]]
 
+    def owners(self, tensor: int, params: ScnnParams) -> int:
+        """Count the blocks that share the channels of a tensor."""
+        if self.holding.of_tensor[tensor] in self.copied:
+            return 1
+        return self.place(tensor).blocks(params)
+
 
 class Placer:
     """Places runs of a network's layers; what it has found of a layer it knows in later runs.
@@ -82,6 +93,7 @@ class Placer:
     params : of the array.
     densities : by layer, share of its inputs that are expected not to be 0.
     bus : channels can be sent by their owners.
+    deal : what is loaded can be dealt to owners; else all blocks get all of it.
     """
 
     def __init__(
@@ -91,9 +103,10 @@ class Placer:
         densities: Mapping[str, float],
         *,
         bus: bool = False,
+        deal: bool = True,
     ) -> None:
         self._graph, self._params, self._densities = graph, params, densities
-        self._bus = bus
+        self._bus, self._deal = bus, deal
         self._plans: dict[tuple[object, ...], LayerPlan | None] = {}
         self._cycles: dict[tuple[object, ...], float] = {}
 
@@ -208,7 +221,11 @@ class Placer:
                 continue
             for row, source in enumerate(sources):
                 if to.reads(source, conv.stride, self._params):
-                    bound = self._bound(layer, plan, source, to, least)
+                    copied = to.parts(source) == (1, 1) and self._copies(holding, layer, source)
+                    if not copied and not self._may_deal(holding, layer, source):
+                        continue
+                    bus = not copied and needs_bus(conv, source, to, self._params)
+                    bound = self._bound(layer, plan, source, to, least, bus=bus)
                     if bound is not None:
                         table[row, column] = bound.cycles
         return table
@@ -234,7 +251,14 @@ class Placer:
         return self._plans[key]
 
     def _bound(
-        self, layer: int, plan: LayerPlan, source: Placement, to: Placement, least: float
+        self,
+        layer: int,
+        plan: LayerPlan,
+        source: Placement,
+        to: Placement,
+        least: float,
+        *,
+        bus: bool,
     ) -> Bound | None:
         """Estimate what a layer takes; None if the bus cannot bring it what it reads."""
         conv, p = self._graph.layers[layer], self._params
@@ -246,14 +270,36 @@ class Placer:
             if key not in self._cycles:
                 self._cycles[key] = estimate(conv, plan, p, Expected.of(conv, density))
             compute = self._cycles[key]
-        if not needs_bus(conv, source, to, p):
+        if not bus:
             return Bound(compute, 0.0, weights)
+        # Blocks with outputs of other groups wait until the bus has come to these groups' inputs.
+        if not by_groups(conv) and not goes_along(conv):
+            compute *= min(conv.groups, to.blocks(p))
         parts = to.parts(source)
         signed_max = conv.op == "max" and conv.signed_input and parts != (1, 1)
         if not self._bus or signed_max or len(set(conv.inputs)) < len(conv.inputs):
             return None
         tile = source.tile_h, source.tile_w
         return Bound(compute, bus_words(conv, plan, p, density, tile, parts), weights)
+
+    def _copies(self, holding: Holding, layer: int, place: Placement) -> bool:
+        """Whether all blocks get what a layer reads: it is loaded, and does not take much."""
+        p = self._params
+        cluster = holding.clusters[holding.of_tensor[holding.reads[layer][0]]]
+        some = [holding.tensors[at] for at in cluster]
+        if any(tensor.maker >= 0 for tensor in some):
+            return False
+        if self._deal and goes_along(self._graph.layers[layer]):
+            return False
+        entries = sum(self._graph.shape(tensor.name)[0] * tensor.phases for tensor in some)
+        rows = entries * place.words(some[0].stride, p)
+        share = _COPIED if self._deal else 1
+        return rows <= p.act_words // share and entries <= p.num_channels // share
+
+    def _may_deal(self, holding: Holding, layer: int, place: Placement) -> bool:
+        """Whether what a layer reads may lie in owners that have other channels each."""
+        made = all(holding.tensors[at].maker >= 0 for at in holding.reads[layer])
+        return made or self._deal or place.blocks(self._params) == 1
 
     def _settle(
         self,
@@ -278,6 +324,23 @@ class Placer:
             if stride - min(columns, *widths) > p.max_run:
                 return None
             y_strides[cluster] = stride
+        sources = {layer: holding.of_tensor[holding.reads[layer][0]] for layer in layers}
+        targets = {layer: holding.of_tensor[holding.makes[layer]] for layer in layers}
+        copied = frozenset(
+            sources[layer]
+            for layer in layers
+            if self._copies(holding, layer, places[sources[layer]])
+        ) - {
+            sources[layer]
+            for layer in layers
+            if places[targets[layer]].parts(places[sources[layer]]) != (1, 1)
+        }
+        if any(
+            sources[layer] not in copied
+            and not self._may_deal(holding, layer, places[sources[layer]])
+            for layer in layers
+        ):
+            return None
         plans: dict[int, LayerPlan] = {}
         buses: dict[int, bool] = {}
         bounds: dict[int, Bound] = {}
@@ -289,14 +352,17 @@ class Placer:
             plan = None if stride is None else self._plan(layer, to, stride, pieces[made])
             if plan is None or plan.mapping.y_stride != stride:
                 return None
-            bound = self._bound(layer, plan, places[source], to, plan.cycles)
+            conv = graph.layers[layer]
+            bus = source not in copied and needs_bus(conv, places[source], to, p)
+            bound = self._bound(layer, plan, places[source], to, plan.cycles, bus=bus)
             if bound is None:
                 return None
-            conv = graph.layers[layer]
             plans[layer] = replace(plan, cycles=bound.compute)
-            buses[layer] = needs_bus(conv, places[source], to, p)
+            buses[layer] = bus
             bounds[layer] = bound
-        return Placed(layers, holding, pieces, places, tuple(y_strides), plans, buses, bounds)
+        return Placed(
+            layers, holding, pieces, places, tuple(y_strides), copied, plans, buses, bounds
+        )
 
 
 def needs_bus(conv: QuantConv, source: Placement, to: Placement, params: ScnnParams) -> bool:

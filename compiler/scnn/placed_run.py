@@ -10,7 +10,7 @@ from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.compiler.scnn.collect import collect
 from zeroskip.compiler.scnn.fields import stored_fields
 from zeroskip.compiler.scnn.geometry import whole_plane
-from zeroskip.compiler.scnn.order import goes_along
+from zeroskip.compiler.scnn.layer import input_channels
 from zeroskip.compiler.scnn.passes import Encoder, Pass, Share
 from zeroskip.compiler.scnn.place import Placed
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
@@ -53,7 +53,7 @@ def placed_run(
         passes=tuple(made.layer for made in passes),
         outputs=tuple(made.output for made in passes),
         srams=srams,
-        loads=_loads(graph, placed, schedule),
+        loads=_loads(graph, placed, schedule, params),
         stores=_stores(graph, placed, schedule, params),
     )
 
@@ -66,14 +66,15 @@ def _pass(graph: QuantGraph, placed: Placed, step: PlacedPass, encoder: Encoder)
     made = holding.makes[step.layer]
     source, stride = placed.place(read), conv.stride
     bus, span = placed.buses[step.layer], step.span
-    channels = outputs if goes_along(conv) else range(conv.in_shape[0])
+    channels = input_channels(conv, outputs)
+    numbers = _numbers(step.reads, span, bus=bus)
     encoded = encoder.make(
         Share(region=whole_plane(conv), outputs=outputs, channels=channels),
         layer=step.layer,
         out_stride=holding.tensors[made].stride,
         out_y_stride=placed.y_strides[holding.of_tensor[made]],
         out_dense=holding.tensors[made].dense,
-        numbers=_numbers(step.reads, span, bus=bus),
+        numbers=numbers[channels.start - step.first : channels.stop - step.first],
     )
     down, across = placed.place(made).parts(source)
     y_stride = encoded.descriptor.y_stride
@@ -127,14 +128,16 @@ def _layout(graph: QuantGraph, placed: Placed, number: int) -> TileLayout:
     )
 
 
-def _loads(graph: QuantGraph, placed: Placed, schedule: Schedule) -> tuple[ActLoad, ...]:
-    """Have what the run does not make loaded, each channel to the block that owns it."""
+def _loads(
+    graph: QuantGraph, placed: Placed, schedule: Schedule, params: ScnnParams
+) -> tuple[ActLoad, ...]:
+    """Have what the run does not make loaded, each channel to its owner, or to all blocks."""
     return tuple(
         ActLoad(
             channels=(Channels(tensor=tensor.name, start=spot.piece.start, stop=spot.piece.stop),),
             base=spot.base,
             word=spot.word,
-            dealt=True,
+            dealt=placed.owners(number, params) > 1,
             layout=_layout(graph, placed, number),
         )
         for number, tensor in enumerate(placed.holding.tensors)

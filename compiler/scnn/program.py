@@ -31,13 +31,15 @@ def build(
     progress: Progress | None = None,
     *,
     bus: bool = False,
+    deal: bool = True,
 ) -> tuple[ScnnRun, ...]:
     """Build the runs of a network.
 
     As many layers as the memories hold, whatever the activations are, go into one run, without
     the host in between. A layer that has to be alone gets the mapping that is fastest for it.
 
-    With ``bus``, a run may have blocks of PEs of any size, which send each other what they own.
+    With ``bus``, a run may have blocks of PEs of any size, which send each other what they own;
+    with ``deal``, what is loaded is dealt to them.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def build(
         check_layer(layer, params)
     runs: list[ScnnRun] = []
     if bus:
-        for segment in Segments(graph, params, known, bus=True).choose(progress):
+        for segment in Segments(graph, params, known, bus=True, deal=deal).choose(progress):
             runs += _segment_runs(graph, segment, params, known, tell)
         return tuple(only_changes(runs))
     number = 0

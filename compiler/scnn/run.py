@@ -116,7 +116,8 @@ class ActLoad:
     base : directory number of the first channel's first phase.
     word : row of the RAM from which on it is stored.
     dealt : each block gets other channels: as many of them, in order, as the blocks are that share
-        them, rounded up; else every block gets all.
+        them, rounded up, and those that lack some have planes of zeros instead; else every block
+        gets all.
     layout : of the tile.
     """
 
@@ -126,11 +127,16 @@ class ActLoad:
     dealt: bool
     layout: TileLayout
 
+    def each(self, blocks: int) -> int:
+        """Count the channels that each of ``blocks`` blocks has entries for."""
+        every = sum(part.stop - part.start for part in self.channels)
+        return -(-every // blocks) if self.dealt else every
+
     def of_block(self, block: int, blocks: int) -> tuple[Channels, ...]:
         """Return what one of ``blocks`` blocks gets."""
         if not self.dealt:
             return self.channels
-        each = -(-sum(part.stop - part.start for part in self.channels) // blocks)
+        each = self.each(blocks)
         found: list[Channels] = []
         base = block * each
         for part in self.channels:

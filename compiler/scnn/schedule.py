@@ -7,6 +7,7 @@ from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.compiler.scnn.allocate import Lifetime, allocate, peak
 from zeroskip.compiler.scnn.geometry import phase_taps
 from zeroskip.compiler.scnn.held import Piece
+from zeroskip.compiler.scnn.layer import input_channels
 from zeroskip.compiler.scnn.order import goes_along
 from zeroskip.compiler.scnn.place import Placed
 from zeroskip.hw.scnn.params import ScnnParams
@@ -98,7 +99,8 @@ def schedule(graph: QuantGraph, placed: Placed, params: ScnnParams) -> Schedule 
     for number, tensor in enumerate(holding.tensors):
         place = placed.place(number)
         words = place.words(tensor.stride, params) * tensor.phases
-        here = [piece.each(place.blocks(params)) for piece in placed.pieces[number]]
+        owners = placed.owners(number, params)
+        here = [piece.each(owners) for piece in placed.pieces[number]]
         rows += [Lifetime(each * words, *lives[number, at]) for at, each in enumerate(here)]
         shares.append(here)
     entries: list[Lifetime] = []
@@ -142,16 +144,16 @@ def _order(graph: QuantGraph, placed: Placed) -> list[_Step]:
     holding, pieces = placed.holding, placed.pieces
     every: dict[int, list[_Step]] = {}
     for layer in placed.layers:
-        reads = [
-            (number, at) for number in holding.reads[layer] for at in range(len(pieces[number]))
-        ]
-        made = pieces[holding.makes[layer]]
-        if goes_along(graph.layers[layer]):
-            every[layer] = [
-                _Step(layer, at, (read,), made[at].start) for at, read in enumerate(reads)
+        reads = _reads(placed, layer)
+        every[layer] = []
+        for at, piece in enumerate(pieces[holding.makes[layer]]):
+            needed = input_channels(graph.layers[layer], range(piece.start, piece.stop))
+            some = [
+                (first, read)
+                for first, count, read in reads
+                if first < needed.stop and needed.start < first + count
             ]
-        else:
-            every[layer] = [_Step(layer, at, tuple(reads), 0) for at in range(len(made))]
+            every[layer].append(_Step(layer, at, tuple(read for _, read in some), some[0][0]))
     found: list[_Step] = []
 
     def make(step: _Step) -> None:
@@ -168,6 +170,17 @@ def _order(graph: QuantGraph, placed: Placed) -> list[_Step]:
         for step in every[layer]:
             if step not in found:
                 make(step)
+    return found
+
+
+def _reads(placed: Placed, layer: int) -> list[tuple[int, int, tuple[int, int]]]:
+    """List the pieces (tensor, number) that a layer reads, with their first channel and size."""
+    found: list[tuple[int, int, tuple[int, int]]] = []
+    first = 0
+    for number in placed.holding.reads[layer]:
+        for at, piece in enumerate(placed.pieces[number]):
+            found.append((first, piece.stop - piece.start, (number, at)))
+            first += piece.stop - piece.start
     return found
 
 

@@ -47,7 +47,7 @@ class Segments:
     graph : the network.
     params : of the array.
     densities : by layer, share of its inputs that are expected not to be 0.
-    bus : channels can be sent by their owners.
+    bus, deal : see :class:`.Placer`.
     """
 
     def __init__(
@@ -57,9 +57,10 @@ class Segments:
         densities: Mapping[str, float],
         *,
         bus: bool = False,
+        deal: bool = True,
     ) -> None:
         self._graph, self._params, self._densities = graph, params, densities
-        self._placer = Placer(graph, params, densities, bus=bus)
+        self._placer = Placer(graph, params, densities, bus=bus, deal=deal)
         self._known: dict[tuple[int, int], Segment | None] = {}
 
     def choose(self, progress: Progress | None = None) -> list[Segment]:

@@ -12,7 +12,14 @@ from zeroskip.compiler.scnn.tiles import EncodedTiles, encode_tiles
 from zeroskip.hw.scnn.formats import act_word_layout, directory_layout
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["block_count", "block_members", "encode_loads", "loaded_rams", "members"]
+__all__ = [
+    "block_count",
+    "block_members",
+    "encode_loads",
+    "loaded_planes",
+    "loaded_rams",
+    "members",
+]
 
 
 def block_members(params: ScnnParams, layout: TileLayout) -> Iterator[tuple[int, int, int]]:
@@ -39,6 +46,20 @@ def members(
             yield pe, place
 
 
+def loaded_planes(
+    load: ActLoad, tensors: Mapping[str, NDArray[np.int64]], block: int, blocks: int
+) -> NDArray[np.int64]:
+    """Return the planes (C, H, W) that one of ``blocks`` blocks gets, by name of their tensors."""
+    shape = tensors[load.channels[0].tensor].shape[1:]
+    planes = np.zeros((load.each(blocks), *shape), np.int64)
+    first = 0
+    for part in load.of_block(block, blocks):
+        stop = first + part.stop - part.start
+        planes[first:stop] = tensors[part.tensor][part.start : part.stop]
+        first = stop
+    return planes
+
+
 def encode_loads(
     params: ScnnParams, loads: Sequence[ActLoad], tensors: Mapping[str, NDArray[np.int64]]
 ) -> Iterator[tuple[ActLoad, EncodedTiles, range]]:
@@ -51,16 +72,8 @@ def encode_loads(
     for load in loads:
         blocks = block_count(params, load.layout)
         for some in [range(at, at + 1) for at in range(blocks)] if load.dealt else [range(blocks)]:
-            parts = [
-                tensors[channels.tensor][channels.start : channels.stop]
-                for channels in load.of_block(some.start, blocks)
-            ]
-            if parts:
-                yield (
-                    load,
-                    encode_tiles(params, load.layout, np.concatenate(parts), load.word),
-                    some,
-                )
+            values = loaded_planes(load, tensors, some.start, blocks)
+            yield load, encode_tiles(params, load.layout, values, load.word), some
 
 
 def loaded_rams(

@@ -15,7 +15,7 @@ from zeroskip.sim.scnn.cycles.machine import PassWork, run_pass
 from zeroskip.sim.scnn.cycles.passes import PassTrace, drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.references import References, pass_references
 from zeroskip.sim.scnn.cycles.weights import StreamWork, stream_work
-from zeroskip.sim.scnn.loads import block_count
+from zeroskip.sim.scnn.loads import block_count, loaded_planes
 
 __all__ = ["RunCount", "ScnnCycles"]
 
@@ -87,11 +87,11 @@ class ScnnCycles:
             self._acts.clear()
         for load in run.loads:
             blocks = block_count(p, load.layout)
-            if load.dealt:
-                every = [load.of_block(at, blocks) for at in range(blocks)]
-                regions = [_region(tensors, some, load.layout) if some else None for some in every]
-            else:
-                regions = [_region(tensors, load.channels, load.layout)] * blocks
+            rows = slice(load.layout.y0, load.layout.y0 + load.layout.height)
+            columns = slice(load.layout.x0, load.layout.x0 + load.layout.width)
+            every = range(blocks if load.dealt else 1)
+            regions = [loaded_planes(load, tensors, at, blocks)[:, rows, columns] for at in every]
+            regions *= blocks // len(regions)
             self._acts.put(load.layout, load.base, regions)
         counters = np.zeros((len(run.program), p.num_pes, len(StallClass)), np.int64)
         references: list[References] = []
@@ -173,7 +173,10 @@ def _read_later(
             written = set(range(step.dst_base, min(stop, params.num_channels)))
             later.append(not read.isdisjoint(written))
             read -= written
-            read.update(step.src_base + np.unique(work.channel[work.count > 0]))
+            named = np.unique(work.channel[work.count > 0])
+            # Owners send all entries, and those that nobody wants take time.
+            sent = range(step.src_entries) if step.bus else named
+            read.update(step.src_base + entry for entry in sent)
         found.append(later[::-1])
         if run.loads:
             read = set()

@@ -16,6 +16,7 @@ from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.allocate import Lifetime, allocate, peak
 from zeroskip.compiler.scnn.cuts import best_cuts
 from zeroskip.compiler.scnn.eliminate import cheapest
+from zeroskip.compiler.scnn.layer import input_channels
 from zeroskip.compiler.scnn.order import goes_along
 from zeroskip.compiler.scnn.place import Placed, Placer
 from zeroskip.compiler.scnn.placement import Placement, block_sizes
@@ -187,7 +188,7 @@ def _check_places(graph: QuantGraph, placed: Placed, params: ScnnParams) -> None
         # PEs of one block hear nothing of others but over the bus.
         assert placed.buses[layer] or (
             source == Placement(to.block_y, to.block_x, source.tile_h, source.tile_w)
-            and (goes_along(conv) or source.blocks(params) == 1)
+            and (goes_along(conv) or placed.owners(holding.reads[layer][0], params) == 1)
         )
 
 
@@ -219,7 +220,7 @@ def _check_schedule(
 
     made: dict[int, list[range]] = {layer: [] for layer in segment.layers}
     for number, tensor in enumerate(holding.tensors):
-        owners = placed.place(number).blocks(params)
+        owners = placed.owners(number, params)
         words = placed.place(number).words(tensor.stride, params)
         for spot in order.spots[number]:
             assert owners * spot.each >= spot.piece.stop - spot.piece.start
@@ -236,7 +237,9 @@ def _check_schedule(
         made[step.layer].append(range(step.target.piece.start, step.target.piece.stop))
         conv = graph.layers[step.layer]
         read = sum(spot.piece.stop - spot.piece.start for spot in step.reads)
-        assert read == (len(made[step.layer][-1]) if goes_along(conv) else conv.in_shape[0])
+        needed = input_channels(conv, made[step.layer][-1])
+        assert step.first <= needed.start
+        assert needed.stop <= step.first + read
     for layer, parts in made.items():
         channels = [channel for part in parts for channel in part]
         assert channels == list(range(graph.layers[layer].out_shape[0]))
