@@ -70,6 +70,7 @@ def segment_moves(
                     _name(layers, vector),
                     *segment.store,
                     destination=not segment.program[-1].swap,
+                    made_from=_made_from(segment),
                 )
             )
             used.add(vector)
@@ -85,6 +86,24 @@ def segment_moves(
         for vector in sorted(used)
     )
     return Moves(setup, tuple(moves), tensors)
+
+
+def _made_from(segment: Segment) -> int | None:
+    """Find the first pass that drains into the result, if all do so row behind row."""
+    *passes, final = enumerate(segment.program)
+    if not final[1].swap:
+        return None
+    before = [number for number, one in passes if one.swap]
+    drains = [
+        (number, one) for number, one in (*passes, final)
+        if one.drain and number > max(before, default=-1)
+    ]  # fmt: skip
+    row = 0
+    for _, one in drains:
+        if one.dst_base != row:
+            return None
+        row += one.drain_rows
+    return drains[0][0] if drains else None
 
 
 def _name(layers: Sequence[QuantLinear], vector: int) -> str:

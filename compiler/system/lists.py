@@ -10,6 +10,8 @@ from zeroskip.hw.system.formats import Op, Wait
 __all__ = ["command_list"]
 
 _DESTINATION = 1 << 31
+_PASSES = 1 << 8
+"""Passes whose number a command has room for."""
 
 
 def command_list(
@@ -61,9 +63,12 @@ def command_list(
             case RowsOut():
                 written.add(move.tensor)
                 destination = move.destination
+                follows = move.made_from is not None and move.made_from < _PASSES
                 yield SystemCommand(
                     op=Op.OUTPUT,
-                    wait=Wait.ENGINE | (Wait.LOADS if in_place else Wait(0)),
+                    wait=(Wait.DRAIN if follows else Wait.ENGINE)
+                    | (Wait.LOADS if in_place else Wait(0)),
+                    pe=move.made_from or 0 if follows else 0,
                     row=_DESTINATION if move.destination else 0,
                     addr=address[move.tensor] + move.first * row_size[move.tensor],
                     count=move.rows,

@@ -71,6 +71,8 @@ class RowsOut:
     destination : from the destination file; else from the source, which has the result of a run
         that swaps at its end.
     beats : of the port, if not all rows are moved once.
+    made_from : number of the first pass of the run before that drains these rows, where later ones
+        drain those behind its: they can leave as they are made. Else None.
     """
 
     tensor: str
@@ -78,6 +80,7 @@ class RowsOut:
     rows: int
     destination: bool
     beats: int | None = None
+    made_from: int | None = None
 
 
 Move = Load | RowsIn | Run | RowsOut

@@ -52,6 +52,10 @@ class EieArray(wiring.Component):
     in_busy : Out, rows are still to come.
     out_start, out_base, out_rows, out_dest : In, with a third file: send rows of the file that now
         is the source, or with ``out_dest`` the destination; only while not ``out_busy``.
+    out_follow : In, with a third file: send rows of the result instead. During a run that is the
+        destination: each row leaves when it has been made, and no drain waits. The run's pass must
+        drain or have drained (``out_drains``), and later ones write the rows behind its.
+    out_drains : Out, with a third file: pass ``out_pass`` of a run drains.
     rows_out : ``Out(stream)``, the rows; one in every cycle.
     out_busy : Out, rows have not been taken yet. A load into their file, and a scan of it or
         a drain into it, wait, and so do the host's commands to activation files. A
@@ -76,6 +80,8 @@ class EieArray(wiring.Component):
     out_base: Signal
     out_rows: Signal
     out_dest: Signal
+    out_follow: Signal
+    out_drains: Signal
     rows_out: stream.Interface
     out_busy: Signal
 
@@ -92,6 +98,8 @@ class EieArray(wiring.Component):
             "out_base": In(row),
             "out_rows": In(row + 1),
             "out_dest": In(1),
+            "out_follow": In(1),
+            "out_drains": Out(1),
             "rows_out": Out(stream.Signature(lanes)),
             "out_busy": Out(1),
         }
@@ -210,6 +218,11 @@ class EieArray(wiring.Component):
         c, incoming = ccu.control, self.cmd.payload
         m.submodules.load_rows = load = LoadRows(self._p)
         m.submodules.store_rows = store = StoreRows(self._p)
+        # The rows that leave are those that the run under way makes.
+        follows = Signal()
+        follow = self.out_follow & ccu.at_work
+        m.d.sync += follows.eq(Mux(self.out_start, follow, follows & ccu.at_work))
+        unmade = follows & ccu.at_work & (store.row >= ccu.made)
         m.d.comb += [
             load.start.eq(self.in_start),
             load.base.eq(self.in_base),
@@ -223,12 +236,13 @@ class EieArray(wiring.Component):
             store.start.eq(self.out_start),
             store.base.eq(self.out_base),
             store.rows.eq(self.out_rows),
-            store.which.eq(Mux(self.out_dest, c.destination, c.source)),
+            store.which.eq(Mux(self.out_dest | follow, c.destination, c.source)),
             store.flush.eq(ccu.run.clear),
-            store.hold.eq(host_acts),
+            store.hold.eq(host_acts | unmade),
             store.ready.eq(self.rows_out.ready),
             self.rows_out.valid.eq(store.valid),
             self.out_busy.eq(store.busy),
+            self.out_drains.eq(ccu.drains),
             rows.in_en.eq(load.en),
             rows.in_file.eq(load.file),
             rows.in_row.eq(load.row),
@@ -237,6 +251,6 @@ class EieArray(wiring.Component):
             rows.out_row.eq(store.row),
             rows.waiting.eq(scan.waiting),
             scan.lacking.eq(load.lacks(c.source, scan.row) | store.uses(c.source)),
-            ccu.taken.eq(load.uses(c.destination) | store.uses(c.destination)),
+            ccu.taken.eq(load.uses(c.destination) | (store.uses(c.destination) & ~follows)),
         ]
         return self.out_busy & (incoming.command.space == Space.ACT)

@@ -42,6 +42,8 @@ class Ccu(wiring.Component):
     free : Out, of three activation files, the one that is neither source nor destination, as it
         is from the next cycle on.
     taken : In, of three: the destination is in use, and the drain waits.
+    at_work, drains : Out, of three: a run is under way; the pass at work drains.
+    made : Out, of three: the row of the destination behind the last that a pass has written.
     """
 
     run: Any
@@ -56,12 +58,21 @@ class Ccu(wiring.Component):
     load_data: Signal
     free: Signal
     taken: Signal
+    at_work: Signal
+    drains: Signal
+    made: Signal
 
     def __init__(self, params: EieParams) -> None:
         self._p = params
-        files = {"free": Out(params.file_bits), "taken": In(1)} if params.streams else {}
+        files = {
+            "free": Out(params.file_bits),
+            "taken": In(1),
+            "at_work": Out(1),
+            "drains": Out(1),
+            "made": Out(params.act_addr_bits),
+        }
         super().__init__({
-            **files,
+            **(files if params.streams else {}),
             "run": In(RunSignature(params.act_files)),
             "control": Out(control_layout(params)),
             "codebook": Out(params.num_codes * params.weight_bits),
@@ -136,7 +147,13 @@ class Ccu(wiring.Component):
             c.descriptor.eq(runs.number),
         ]
         if p.streams:
-            m.d.comb += [self.free.eq(runs.free), c.destination.eq(runs.destination)]
+            m.d.comb += [
+                self.free.eq(runs.free),
+                c.destination.eq(runs.destination),
+                self.at_work.eq(self.run.counting),
+                self.drains.eq(draining),
+                self.made.eq(drain.write_row),
+            ]
         with m.If(runs.turn):
             m.d.sync += now.eq(ahead)
         with m.If(runs.setup):

@@ -70,6 +70,7 @@ class EieSystem(SystemChip):
         e = self._e
         m = Module()
         system = self.add_system(m)
+        m.d.comb += system.pass_number.eq(self.out_pass)
         row, rows = e.act_addr_bits, e.act_addr_bits + 1
         m.submodules.eie = Instance(
             ARRAY_MODULE,
@@ -89,6 +90,8 @@ class EieSystem(SystemChip):
             i_out_base=system.out_rows.base[:row],
             i_out_rows=system.out_rows.rows[:rows],
             i_out_dest=system.out_rows.dest,
+            i_out_follow=system.out_rows.follow,
+            o_out_drains=system.pass_drains,
             o_out_busy=Signal(name="out_busy"),
             o_rows_out__payload=system.rows_out.payload,
             o_rows_out__valid=system.rows_out.valid,

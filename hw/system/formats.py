@@ -41,7 +41,7 @@ class Op(enum.Enum, shape=8):
     OUTPUT = 3
     """Write ``count`` rows of an activation file to memory, from row ``row`` up; the file that is
     the source (which holds the result of a run that swaps), or with row's highest bit (bit 31) the
-    destination."""
+    destination. With ``Wait.DRAIN``, during a run, the file that will be the source."""
     CONTROL = 4
     """Write ``row`` to the engine's ``Control.COMMAND``, as :class:`.Command` has it, and count the
     engine as at work until it is not running."""
@@ -58,6 +58,10 @@ class Wait(py_enum.IntFlag):
     """The engine is not at work."""
     OUTPUTS = 4
     """All OUTPUT before it are done: their last word is acknowledged by the memory."""
+    DRAIN = 8
+    """Of OUTPUT: the engine is not at work, or its run has come to writing the result: pass ``pe``
+    has begun to drain. Rows leave as they are made; those of a pass must stand behind those of the
+    pass before."""
 
 
 class Error(enum.Enum, shape=4):
@@ -94,7 +98,7 @@ def command_layout() -> data.StructLayout:
     op : an :class:`Op`.
     space : of LOAD, an address space of the engine's host port.
     wait : a :class:`Wait`.
-    pe : of LOAD, whose memory.
+    pe : of LOAD, whose memory; of OUTPUT with ``Wait.DRAIN``, the number of a pass.
     engine : which engine; 0 where there is one.
     row : first row, or data, see :class:`Op`.
     addr : byte address in memory.

@@ -12,10 +12,12 @@ from zeroskip.hw.system.formats import Error, Op, Wait
 from zeroskip.hw.system.jobs import failure_layout, job_layout
 from zeroskip.hw.system.params import SystemParams
 
-__all__ = ["LOADS", "Sequence"]
+__all__ = ["LOADS", "PASS_BITS", "Sequence"]
 
 LOADS = 4
 """LOAD and INPUT that have begun and are not done, at most."""
+PASS_BITS = 12
+"""Width of the number of a pass."""
 
 
 class _State(enum.Enum, shape=2):
@@ -38,7 +40,8 @@ class Sequence(wiring.Component):
       destination, or what was the source before the last NEXT.
     - OUTPUT goes to a place of its own, from the next cycle on waits there for what it has to wait
       for, and for the OUTPUT before it; commands behind it go on. Only a CONTROL or an OUTPUT
-      waits until it has begun.
+      waits until it has begun. With ``Wait.DRAIN`` it waits, while the engine is at work, until
+      ``pass_drains`` in pass ``pe``, or a later one is at work.
     - END goes to a place of its own, where it waits until all commands of its list are done:
       ``done`` is high for a cycle.
 
@@ -68,10 +71,13 @@ class Sequence(wiring.Component):
     running : In, the engine is at work; from the cycle after ``control`` was taken.
     lost : In, it had no room for outputs of its last run.
     engine_busy : Out, as commands see it.
+    pass_number, pass_drains : In, of the pass at work: its number, 0 if there is none, and whether
+        it has begun to drain.
     halt : In, abandon what is under way; only while something is.
     quiet : In, no list is being read.
     left : In, inferences that were started are not forgotten yet.
     stop : Out, forget lists and commands.
+    fill : Out, rows are not waited for: the run that makes them may have no end.
     done : Out, an inference is done.
     report : Out, it was abandoned.
     failure : Out, why.
@@ -96,10 +102,13 @@ class Sequence(wiring.Component):
     running: Signal
     lost: Signal
     engine_busy: Signal
+    pass_number: Signal
+    pass_drains: Signal
     halt: Signal
     quiet: Signal
     left: Signal
     stop: Signal
+    fill: Signal
     done: Signal
     report: Signal
     failure: Any
@@ -126,10 +135,13 @@ class Sequence(wiring.Component):
             "running": In(1),
             "lost": In(1),
             "engine_busy": Out(1),
+            "pass_number": In(PASS_BITS),
+            "pass_drains": In(1),
             "halt": In(1),
             "quiet": In(1),
             "left": In(1),
             "stop": Out(1),
+            "fill": Out(1),
             "done": Out(1),
             "report": Out(1),
             "failure": Out(failure_layout()),
@@ -150,6 +162,7 @@ class Sequence(wiring.Component):
             self.engine_busy.eq(self.control.valid | self.running),
             self.stop.eq(state != _State.RUN),
             self.report.eq(state == _State.REPORT),
+            self.fill.eq(halted),
         ]
         goes = self._begin(m, job, output_waits, end_waits, state)
         m.d.comb += self.i.ready.eq(goes | self.stop)
@@ -158,7 +171,10 @@ class Sequence(wiring.Component):
         with m.If(goes & (job.op == Op.OUTPUT)):
             m.d.sync += [self.output.eq(job), output_waits.eq(1)]
         output_fails = failed & (halted | (self.output.failure.parity == self.failure.parity))
-        begins = output_waits & ~output_fails & self.store_idle
+        number = self.pass_number
+        drains = (number > self.output.pe) | ((number == self.output.pe) & self.pass_drains)
+        early = (self.output.wait & Wait.DRAIN).any() & self.engine_busy & ~drains
+        begins = output_waits & ~output_fails & self.store_idle & ~early
         m.d.comb += self.store_go.eq(begins & self._may(self.output.wait, Const(0, 1)))
         with m.If(self.store_go | output_fails):
             m.d.sync += output_waits.eq(0)

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.formats import ADDR_BITS
 from zeroskip.hw.system.check import DESTINATION
-from zeroskip.hw.system.formats import ROW_BITS, Error, write_request_layout
+from zeroskip.hw.system.formats import ROW_BITS, Error, Wait, write_request_layout
 from zeroskip.hw.system.jobs import Engine, failure_layout, job_layout
 from zeroskip.hw.system.params import SystemParams
 
@@ -18,13 +18,15 @@ __all__ = ["Store", "StoreAsked", "rows_out_layout"]
 def rows_out_layout(p: SystemParams, engine: Engine) -> data.StructLayout:
     """Lay out which rows the engine is to give: of the destination file, or of the source.
 
-    An engine that asks for its beats itself gets ``addr`` instead of ``base``, where they go.
+    With ``follow``, those of the result: while a run is under way, each when it has been made. An
+    engine that asks for its beats itself gets ``addr`` instead of ``base``, where they go.
     """
     where = ("addr", p.addr_bits) if engine.asks else ("base", ADDR_BITS)
     return data.StructLayout({
         where[0]: unsigned(where[1]),
         "rows": unsigned(ROW_BITS),
         "dest": unsigned(1),
+        "follow": unsigned(1),
     })
 
 
@@ -43,6 +45,7 @@ class Store(wiring.Component):
     done, failure : Out, it is done, and how.
     out_start, out_rows : Out, the engine is to give rows.
     rows : ``In(stream)``, rows of all lanes.
+    fill : In, take any word for a row: none may come any more.
     request : ``Out(stream(write_request_layout))``.
     o : ``Out(stream(data_bits))``, beats.
     written, error : In, all beats of a request have been answered; at least one with an error.
@@ -57,6 +60,7 @@ class Store(wiring.Component):
     out_start: Signal
     out_rows: Any
     rows: stream.Interface
+    fill: Signal
     request: stream.Interface
     o: stream.Interface
     written: Signal
@@ -74,6 +78,7 @@ class Store(wiring.Component):
             "out_start": Out(1),
             "out_rows": Out(rows_out_layout(params, engine)),
             "rows": In(stream.Signature(engine.row_bits)),
+            "fill": In(1),
             "request": Out(stream.Signature(write_request_layout(params))),
             "o": Out(stream.Signature(params.data_bits)),
             "written": In(1),
@@ -102,7 +107,7 @@ class Store(wiring.Component):
         m.d.sync += self.out_start.eq(self.go)
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += [parts.eq(parts - 1), row.eq(row >> p.data_bits)]
-        with m.If(self.rows.valid & self.rows.ready):
+        with m.If((self.rows.valid | self.fill) & self.rows.ready):
             m.d.sync += [row.eq(self.rows.payload), parts.eq(beats), left.eq(left - 1)]
         with m.If(self.request.ready):
             m.d.sync += self.request.valid.eq(0)
@@ -114,6 +119,7 @@ class Store(wiring.Component):
                 self.out_rows.base.eq(self.job.row),
                 self.out_rows.rows.eq(self.job.count),
                 self.out_rows.dest.eq(self.job.row[DESTINATION]),
+                self.out_rows.follow.eq((self.job.wait & Wait.DRAIN).any()),
                 self.request.valid.eq(1),
                 self.request.payload.addr.eq(self.job.addr),
                 self.request.payload.beats.eq(self.job.beats),

@@ -16,7 +16,7 @@ from zeroskip.hw.system.load import LOAD_TAG, Load, rows_in_layout
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.read_dma import ReadDma
 from zeroskip.hw.system.registers import REGISTER_BITS, Registers
-from zeroskip.hw.system.sequence import Sequence
+from zeroskip.hw.system.sequence import PASS_BITS, Sequence
 from zeroskip.hw.system.starts import Starts
 from zeroskip.hw.system.store import Store, StoreAsked, rows_out_layout
 from zeroskip.hw.system.write_dma import WriteDma
@@ -44,6 +44,7 @@ class System(wiring.Component):
     in_request, out_request : ``In(stream(write_request_layout))``, of an engine that asks itself:
         beats that it wants to read, and to write.
     out_busy, out_mask : In, of such an engine, see :class:`.StoreAsked`.
+    pass_number, pass_drains : In, see :class:`.Sequence`.
     """
 
     read: Any
@@ -65,6 +66,8 @@ class System(wiring.Component):
     out_request: stream.Interface
     out_busy: Signal
     out_mask: Signal
+    pass_number: Signal
+    pass_drains: Signal
 
     def __init__(self, params: SystemParams, engine: Engine) -> None:
         self._p, self._engine = params, engine
@@ -93,6 +96,8 @@ class System(wiring.Component):
             "out_rows": Out(rows_out_layout(params, engine)),
             "rows_out": In(rows),
             **(asked if engine.asks else {}),
+            "pass_number": In(PASS_BITS),
+            "pass_drains": In(1),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -157,6 +162,8 @@ class System(wiring.Component):
             load.in_lost.eq(self.in_lost),
             self.in_start.eq(load.in_start),
             self.in_rows.eq(load.in_rows),
+            sequence.pass_number.eq(self.pass_number),
+            sequence.pass_drains.eq(self.pass_drains),
             store.go.eq(sequence.store_go),
             store.job.eq(sequence.output),
             store.written.eq(writes.done),
@@ -167,6 +174,8 @@ class System(wiring.Component):
         if isinstance(store, StoreAsked):
             connect(m, flipped(self.out_request), store.asked)
             m.d.comb += [store.out_busy.eq(self.out_busy), writes.mask.eq(self.out_mask)]
+        else:
+            m.d.comb += store.fill.eq(sequence.fill)
         self._join_reads(m, fetch, load, reads)
         self._join_commands(m, sequence, load)
         return m

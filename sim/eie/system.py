@@ -13,7 +13,7 @@ from zeroskip.sim.eie.cycles.program import PassModel, read_ahead, run_program
 from zeroskip.sim.eie.cycles.work import column_work
 from zeroskip.sim.eie.state import EieState, RunLog
 from zeroskip.sim.machine import ChipDesign, ListMachine
-from zeroskip.sim.system.state import CountRun
+from zeroskip.sim.system.state import CountRun, RunCycles
 
 __all__ = ["EieLists"]
 
@@ -43,7 +43,7 @@ class _RunCounter:
         self._last: PassModel | None = None
         self._turn = 0
 
-    def count(self, run: RunLog, arrivals: NDArray[np.int64], begin: int, loaded: int) -> int:
+    def count(self, run: RunLog, arrivals: NDArray[np.int64], begin: int, loaded: int) -> RunCycles:
         """Count the cycles of a run, see :data:`.CountRun`."""
         passes = [
             PassModel(
@@ -64,9 +64,15 @@ class _RunCounter:
             ready = read_ahead(loaded + 2 - begin, None, passes[0])
         else:
             ready = read_ahead(self._turn - begin, self._last, passes[0])
-        begins: list[int] = []
+        times: list[tuple[int, int]] = []
         cycles, _ = run_program(
-            passes, run.nonzero, self._p, row_at=row_at, ready=ready, begins=begins
+            passes, run.nonzero, self._p, row_at=row_at, ready=ready, times=times
         )
-        self._last, self._turn = passes[-1], begin + begins[-1] - 1
-        return cycles
+        self._last, self._turn = passes[-1], begin + times[-1][0] - 1
+        drains = np.array([drain for _, drain in times])
+        made = np.zeros(self._p.num_acts, np.int64)
+        for model, descriptor, drain in zip(passes, run.program, drains, strict=True):
+            rows = np.arange(model.drain_rows)
+            # It is read, added to its bias, and written; files of other layers are none's concern.
+            made[descriptor.dst_base + rows] = drain + rows + 3
+        return RunCycles(cycles, drains, made)

@@ -19,7 +19,7 @@ from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.plane_places import PlaneMove
 from zeroskip.sim.scnn.state import RunLog, ScnnState
 from zeroskip.sim.scnn.transfers import plane_transfer
-from zeroskip.sim.system.state import CountRun
+from zeroskip.sim.system.state import CountRun, RunCycles
 from zeroskip.sim.system.transfer import Transfer
 
 __all__ = ["ScnnLists"]
@@ -65,7 +65,7 @@ class ScnnLists(ListMachine):
         return ChipDesign(modules, clearing=(1 << swept) + 4)
 
 
-def _count_run(run: RunLog, arrivals: NDArray[np.int64], begin: int, loaded: int) -> int:
+def _count_run(run: RunLog, arrivals: NDArray[np.int64], begin: int, loaded: int) -> RunCycles:
     """Count the cycles of a run, which depend on nothing but what the array holds."""
     del arrivals, begin, loaded
     record = run.record
@@ -74,4 +74,4 @@ def _count_run(run: RunLog, arrivals: NDArray[np.int64], begin: int, loaded: int
         record.cycles[:] = [
             model.count(number, record.tensors).cycles for number in range(len(record.runs))
         ]
-    return record.cycles[run.number]
+    return RunCycles(record.cycles[run.number])

@@ -11,6 +11,7 @@ from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.formats import COMMAND_BYTES, Op, row_bytes, word_bytes
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.system.asked import ASKED
+from zeroskip.hw.system.sequence import PASS_BITS
 from zeroskip.sim.system.golden import Performed
 from zeroskip.sim.system.memory import MemorySettings
 from zeroskip.sim.system.state import ArrayState, CountRun
@@ -20,6 +21,7 @@ from zeroskip.sim.system.units import JOB, UNITS, Event, advance
 
 __all__ = ["RunTime", "Started", "SystemCycles", "count_system"]
 
+_PASSES = 1 << PASS_BITS
 _CHUNK = 1 << 27
 """Cycles without an event after which an array that runs for ever is given up."""
 
@@ -112,6 +114,7 @@ def count_system(
     controls = [done for start in started for done in start.performed if done.op == Op.CONTROL]
     num_rows = 0 if asks else array.num_rows
     arrivals, there = np.zeros(num_rows, np.int64), np.full(num_rows, -1)
+    drains, made = np.zeros(_PASSES, np.int64), np.zeros(num_rows, np.int64)
     units = np.zeros(1, UNITS)
     units["per_beat"] = max(1, port.beat_bytes // COMMAND_BYTES)
     units["per_command"] = max(1, COMMAND_BYTES // port.beat_bytes)
@@ -124,7 +127,9 @@ def count_system(
     runs: list[RunTime] = []
     state: Any = units[0]
     while len(done) < len(started):
-        event = advance(units, jobs, lists, arrivals, memory, reads, writes, asked, _CHUNK)
+        event = advance(
+            units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked, _CHUNK
+        )
         if event == Event.DONE:
             done.append(int(state["now"]) - 1)
         elif event == Event.RUN:
@@ -134,8 +139,10 @@ def count_system(
             takes = command.fields["row"] & Command.NEXT
             came = arrivals - begin - 1 if takes else there
             spent = count_run(command.run, came, begin + 1, int(state["ahead_at"]))
-            runs.append(RunTime(begin, begin + 1 + spent, spent))
-            units["run_end"], units["unresolved"] = begin + 1 + spent, False
+            runs.append(RunTime(begin, begin + 1 + spent.cycles, spent.cycles))
+            units["run_end"], units["unresolved"] = begin + 1 + spent.cycles, False
+            drains[: len(spent.drains)] = begin + 1 + spent.drains
+            made[: len(spent.made)] = begin + 1 + spent.made
         else:
             raise ValueError("the command lists wait for what never comes")
     return SystemCycles(
@@ -157,6 +164,7 @@ def _jobs(array: ArrayState, port: SystemParams, commands: Sequence[Performed]) 
         size = word_bytes(array.word_bits(fields["space"])) if op == Op.LOAD else row
         job["op"], job["wait"] = op.value, fields["wait"]
         job["ahead"] = op == Op.LOAD and array.reads_ahead(fields["space"])
+        job["pe"] = fields["pe"]
         job["row"] = fields["row"] >> 31 if op == Op.OUTPUT else fields["row"]
         job["count"], job["addr"] = fields["count"], fields["addr"] // beat
         job["beats"] = -(-fields["count"] * size // beat)

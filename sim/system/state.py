@@ -1,17 +1,37 @@
 """What an array is to the golden interpreter of command lists."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArrayState", "CountRun"]
+__all__ = ["ArrayState", "CountRun", "RunCycles"]
 
-CountRun = Callable[[Any, NDArray[np.int64], int, int], int]
-"""Counts the cycles of a run, from what golden ran; from the cycles, counted from the run's first
-own, in which the source's rows came; from the cycle of that first one; and from the last before it
-in which the array took a word of a space that it reads ahead of runs."""
+
+@dataclass(frozen=True, eq=False)
+class RunCycles:
+    """A run in time; cycles are counted from its first.
+
+    Parameters
+    ----------
+    cycles : it takes.
+    drains : (passes,) the cycle in which each begins to drain, or is over.
+    made : (n,) of rows of the result, the cycle from which on each can be read.
+
+    Where no OUTPUT leaves with the drain, the two are left empty.
+    """
+
+    cycles: int
+    drains: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    made: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+CountRun = Callable[[Any, NDArray[np.int64], int, int], RunCycles]
+"""Counts a run, from what golden ran; from the cycles, counted from the run's first, in which the
+source's rows came; from the cycle of that first one; and from the last before it in which the array
+took a word of a space that it reads ahead of runs."""
 
 
 class ArrayState(Protocol):

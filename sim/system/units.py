@@ -34,6 +34,7 @@ _LOAD, _INPUT, _OUTPUT, _CONTROL, _END = (
     op.value for op in (Op.LOAD, Op.INPUT, Op.OUTPUT, Op.CONTROL, Op.END)
 )
 _LOADS, _ENGINE, _OUTPUTS = int(Wait.LOADS), int(Wait.ENGINE), int(Wait.OUTPUTS)
+_DRAIN = int(Wait.DRAIN)
 _NEXT = int(Command.NEXT)
 _IDLE, _CHECK, _ASK, _REQUEST, _BEATS = range(5)
 _EMPTY, _SIZE, _JUDGE, _FULL = range(4)
@@ -54,7 +55,7 @@ class Event(enum.IntEnum):
 _LATER, _RUN, _DONE = (int(event) for event in Event)
 
 JOB = np.dtype([
-    *((name, "i8") for name in ("op", "wait", "row", "count", "addr", "beats")),
+    *((name, "i8") for name in ("op", "wait", "pe", "row", "count", "addr", "beats")),
     # Of LOAD and INPUT: beats of a word or row, and words of a beat.
     *((name, "i8") for name in ("needed", "of_beat")),
     ("ahead", "?"),
@@ -87,7 +88,7 @@ UNITS = np.dtype([
     *((name, "?") for name in ("at_work", "is_row")),
     *((name, "i8") for name in ("at_job", "count", "items", "part")),
     # The store unit, and the array's end of it.
-    *((name, "?") for name in ("busy", "store_request", "out_start", "out_valid")),
+    *((name, "?") for name in ("busy", "store_request", "out_start", "out_valid", "follows")),
     *((name, "i8") for name in ("store_job", "stored", "store_left", "parts", "out_left")),
     # In front of the DMA.
     ("request", "?"),
@@ -134,14 +135,23 @@ def _begins(s: Any, job: Any, engine_busy: bool) -> bool:
 
 
 @njit(cache=True)
-def _sequence(s: Any, jobs: Any, store_done: bool, load_done: bool, engine_busy: bool) -> int:
+def _sequence(
+    s: Any,
+    jobs: Any,
+    drains: NDArray[np.int64],
+    store_done: bool,
+    load_done: bool,
+    engine_busy: bool,
+) -> int:
     """Begin what may begin, see :class:`.Sequence`; return the operation of what was taken."""
     reading = s.busy if s.asks else s.store_left > 0
     job = jobs[s.job]
     goes = s.check == _FULL and _begins(s, job, engine_busy)
     op = job.op if goes else 0
+    output = jobs[s.store_job]
+    early = output.wait & _DRAIN and engine_busy and s.now < drains[output.pe]
     s.store_go = (
-        s.output_waits and not s.busy and _may(s, jobs[s.store_job].wait, engine_busy, False)
+        s.output_waits and not s.busy and not early and _may(s, output.wait, engine_busy, False)
     )
     s.hold = s.stale and reading
     s.ends = s.end_waits and not s.end_engine and s.end_loads == 0 and s.end_outputs == 0
@@ -163,6 +173,8 @@ def _sequence(s: Any, jobs: Any, store_done: bool, load_done: bool, engine_busy:
         s.run_from, s.run_end, s.run_input = s.now + 1, _NEVER, s.last_input
         s.unresolved = True
     s.control = op == _CONTROL
+    if s.control:
+        drains[:] = _NEVER
     if op == _CONTROL:
         s.stale = bool(job.row & _NEXT) and reading
     elif not reading:
@@ -171,14 +183,25 @@ def _sequence(s: Any, jobs: Any, store_done: bool, load_done: bool, engine_busy:
 
 
 @njit(cache=True)
-def _store(s: Any, jobs: Any, request_taken: bool, beat_taken: bool, done: bool) -> None:
+def _store(
+    s: Any,
+    jobs: Any,
+    made: NDArray[np.int64],
+    request_taken: bool,
+    beat_taken: bool,
+    done: bool,
+) -> None:
     """Go on with an OUTPUT, see :class:`.Store`, and with the rows that the array gives."""
     beat_leaves = s.parts > 0 and beat_taken
     row_ready = s.store_left > 0 and (s.parts == 0 or (s.parts == 1 and beat_taken))
     row_comes = s.out_valid and row_ready
-    out_en = s.out_left > 0 and (not s.out_valid or row_ready)
+    count = jobs[s.stored].count
+    running = s.run_from < s.now < s.run_end
+    unmade = s.follows and running and s.out_left > 0 and made[count - s.out_left] > s.now
+    out_en = s.out_left > 0 and (not s.out_valid or row_ready) and not unmade
     s.write_beats += beat_leaves
-    s.out_left = jobs[s.stored].count if s.out_start else s.out_left - out_en
+    s.out_left = count if s.out_start else s.out_left - out_en
+    s.follows = running and (jobs[s.stored].wait & _DRAIN if s.out_start else s.follows)
     s.out_valid = out_en or (s.out_valid and not row_ready)
     s.out_start = s.store_go
     s.parts -= beat_leaves
@@ -310,6 +333,8 @@ def step(
     jobs: NDArray[np.void],
     lists: NDArray[np.int64],
     arrivals: NDArray[np.int64],
+    drains: NDArray[np.int64],
+    made: NDArray[np.int64],
     memory: NDArray[np.void],
     reads: ReadState,
     writes: NDArray[np.void],
@@ -375,11 +400,11 @@ def step(
         gives, write_request = s.parts > 0, s.store_request
         write_addr, write_beats = stored.addr, stored.beats
         store_done = s.busy and w.done
-    op = _sequence(s, jobs, store_done, load_done, engine_busy)
+    op = _sequence(s, jobs, drains, store_done, load_done, engine_busy)
     if s.asks:
         _store_asked(s, jobs, out, gives and w.i_ready, write_request and w.ready, store_done)
     else:
-        _store(s, jobs, w.ready, w.i_ready, store_done)
+        _store(s, jobs, made, w.ready, w.i_ready, store_done)
     _load(s, jobs, arrivals, inward, op, load_free, for_load and load_takes, given, load_done)
     coming = for_fetch and fetching
     _fetch(s, jobs, lists, op != 0, coming, coming and fetch_takes, free)
@@ -400,6 +425,8 @@ def advance(
     jobs: NDArray[np.void],
     lists: NDArray[np.int64],
     arrivals: NDArray[np.int64],
+    drains: NDArray[np.int64],
+    made: NDArray[np.int64],
     memory: NDArray[np.void],
     reads: ReadState,
     writes: NDArray[np.void],
@@ -414,12 +441,14 @@ def advance(
     jobs : commands of all lists, see :data:`JOB`.
     lists : (n, 3) cycle of the start, address in beats, and commands.
     arrivals : gets the cycle in which each row of an INPUT comes, by its place among them.
+    drains, made : of the run at work, see :class:`.RunCycles`, but in cycles as these; ``drains``
+        is set back when a run begins.
     memory, reads, writes : see :mod:`.timing`.
     asked : an engine's own side of INPUT and of OUTPUT, see :mod:`.asked`; rows and slots of all
         transfers.
     """
     for _ in range(most):
-        event = step(units, jobs, lists, arrivals, memory, reads, writes, asked)
+        event = step(units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked)
         if event != _LATER:
             return event
     return _LATER

@@ -57,16 +57,16 @@ def test_drawn_times(trials: Callable[[EieParams], st.SearchStrategy[Any]]) -> N
             total = np.zeros_like(rtl["counters"])
             turn = -1 << 30
             for sample, (row_at, began) in enumerate(zip(rtl["row_at"], rtl["began"], strict=True)):
-                begins: list[int] = []
+                times: list[tuple[int, int]] = []
                 cycles, counters = run_program(
                     passes,
                     [placed[layer][sample, rows] for layer, rows in scans],
                     p,
                     row_at=[row_at[rows] for layer, rows in scans if layer == 0],
                     ready=read_ahead(turn - began, passes[-1], passes[0]),
-                    begins=begins,
+                    times=times,
                 )
-                turn = began + begins[-1] - 1
+                turn = began + times[-1][0] - 1
                 assert rtl["cycles"][sample] == cycles
                 total += counters
                 waited += counters[..., StreamStall.MEMORY].any()

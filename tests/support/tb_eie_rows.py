@@ -70,6 +70,7 @@ class _Rows:
         dut, share, got = self._dut, rng.choice([0.1, 0.5, 1.0]), []
         dut.out_base.value, dut.out_rows.value = 0, count
         dut.out_dest.value = not swapped
+        dut.out_follow.value = swapped
         dut.out_start.value = 1
         await self._edge
         dut.out_start.value = 0

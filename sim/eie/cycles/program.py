@@ -66,7 +66,7 @@ def run_program(
     trace: list[PassTrace] | None = None,
     *,
     row_at: Sequence[NDArray[np.int64] | None] = (),
-    begins: list[int] | None = None,
+    times: list[tuple[int, int]] | None = None,
     ready: int = 0,
 ) -> tuple[int, NDArray[np.int64]]:
     """Run passes one after the other.
@@ -80,7 +80,7 @@ def run_program(
     row_at : of the first passes, (rows,) the cycle in which each scanned row streams in; below 0
         before the program starts. None where all rows are there. The cycle after ``Command.START``
         took effect is 0, as of the counters.
-    begins : gets the cycle in which the scan of each pass begins.
+    times : gets of each pass the cycle in which its scan begins, and that in which its drain does.
     ready : the cycle in which the first descriptor and its codebook are there, see
         :func:`read_ahead`; behind a clearing, that is before the program starts.
 
@@ -99,8 +99,6 @@ def run_program(
         following = passes[number + 1] if number + 1 < len(passes) else model
         ready = read_ahead(turn, model, following)
         arrivals = row_at[number] if number < len(row_at) else None
-        if begins is not None:
-            begins.append(begin)
         log = None if trace is None else np.full((3, *model.work.issue.shape), -1, np.int32)
         drain = begin + compute(
             model.work.issue,
@@ -114,13 +112,15 @@ def run_program(
             log,
             None if arrivals is None else arrivals - begin,
         )
+        if times is not None:
+            times.append((begin, drain))
         now = drain
         if model.drain_rows:
             counters[number, :, StallClass.DRAIN] = model.drain_rows + _DRAIN_STAGES
             now += model.drain_rows + _DRAIN_STAGES
         if trace is not None and log is not None:
-            times = np.where(log < 0, -1, log.astype(np.int64) + begin)
-            trace.append(PassTrace(start, begin, drain, now, *times))
+            logged = np.where(log < 0, -1, log.astype(np.int64) + begin)
+            trace.append(PassTrace(start, begin, drain, now, *logged))
     return now, counters
 
 

@@ -163,11 +163,11 @@ class EieModel(ArrayModel):
             nonzero.append(np.array(values).reshape(one.src_rows, P.num_pes) != 0)
             self.source ^= one.swap
         # The first cycle of a run is the second behind that in which its command was taken.
-        begin, begins = self.now + 2, list[int]()
+        begin, times = self.now + 2, list[tuple[int, int]]()
         known &= self.asked is not None
         ready = read_ahead((self.asked or 0) - begin, self.held, passes[0])
-        spent, counters = run_program(passes, nonzero, P, ready=ready, begins=begins)
-        self.asked, self.held = begin + begins[-1] - 1 if known else None, passes[-1]
+        spent, counters = run_program(passes, nonzero, P, ready=ready, times=times)
+        self.asked, self.held = begin + times[-1][0] - 1 if known else None, passes[-1]
         self.cycles = spent if known else None
         self.count(
             (pe, number * 8 + stall, int(count) if known else None)

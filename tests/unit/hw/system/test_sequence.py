@@ -32,7 +32,9 @@ def draw(rng: Random, longest: int) -> list[Fields]:
         elif kind == "in":
             told.append(rows_in(0, 1, 0, wait))
         elif kind == "out":
-            told.append(rows_out(0, 1, 0, rng.random() < 0.4) | {"wait": wait})
+            early = {"wait": Wait.DRAIN | wait & ~Wait.ENGINE, "pe": rng.randrange(4)}
+            how = early if rng.random() < 0.4 else {"wait": wait}
+            told.append(rows_out(0, 1, 0, rng.random() < 0.4) | how)
         elif kind == "control":
             told.append(control(rng.choice([0, 1, 2, 5, 8, 17, 17, 17]), wait))
         else:
@@ -86,6 +88,7 @@ class Units:
     reports: list[Any] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
     overtaken: int = 0
+    early: int = 0
 
     def where(self, job: Job) -> int:
         return self.jobs.index(job)
@@ -99,6 +102,7 @@ class Units:
         parked: Job | None = None  # OUTPUT that has not begun
         load_left = store_left = run_left = reading = 0
         load_started = False
+        run_for = 0
         stale = False  # what OUTPUT still reads has become the file that is loaded
         pending: Job | None = None  # the CONTROL that is at `control`
         offered = False
@@ -131,13 +135,17 @@ class Units:
                     wrong = bad if self.where(job) in self.bad else Error.NONE
                     ctx.set(port, job.failure(wrong))
             ctx.set(dut.running, run_left > 0)
+            # The passes of a run take five cycles each, of which they drain in two.
+            number, place = divmod(run_for - run_left, 5) if run_left else (0, 0)
+            ctx.set(dut.pass_number, number)
+            ctx.set(dut.pass_drains, place >= 3)
             ctx.set(dut.control.ready, 1)
             offered = offered or (bool(waiting) and rng.random() < 0.4)
             ctx.set(dut.i.valid, offered)
             if offered:
                 fields = waiting[0].fields
                 ctx.set(dut.i.payload, {
-                    **{name: fields.get(name, 0) for name in ("row", "wait", "count")},
+                    **{name: fields.get(name, 0) for name in ("row", "wait", "count", "pe")},
                     "op": waiting[0].op, "failure": waiting[0].failure(waiting[0].error),
                 })  # fmt: skip
             ctx.set(dut.quiet, 1)
@@ -159,6 +167,7 @@ class Units:
                 store_left -= reading == 0
                 reading -= reading > 0
             stale = stale and reading > 0
+            ran = run_left > 0
             if run_left:
                 run_left -= 1
                 if not run_left and run:
@@ -166,7 +175,7 @@ class Units:
             if sends:
                 if sent & (Command.START | Command.CLEAR):
                     assert run_left == 0 or stop
-                    run_left = max(self.shortest, rng.choice([1, 2, 20, 60]))
+                    run_for = run_left = max(self.shortest, rng.choice([1, 2, 20, 60]))
                 run, pending = pending, None
                 if run and not run_left:
                     run.done = now
@@ -177,7 +186,11 @@ class Units:
                 output.begun = now
                 reading, store_left = rng.choice([1, 9, 80]), rng.randint(1, 30)
                 self._check(output, now)
-                assert not (output.fields["wait"] & Wait.ENGINE and run_left)
+                assert not (output.fields["wait"] & Wait.ENGINE and ran)
+                if output.fields["wait"] & Wait.DRAIN and ran:
+                    pe = output.fields["pe"]
+                    assert number > pe or (number == pe and place >= 3)
+                    self.early += 1
             if ends:
                 (first,) = [job for job in self.jobs if job.op == Op.END
                             and job.of == len(self.ended)]  # fmt: skip
@@ -293,6 +306,19 @@ def test_rows_come_in_while_the_run_before_is_under_way() -> None:
     units = Units(make_jobs(told), set(), 1, shortest=50)
     run_units(units)
     assert units.overtaken == 2
+
+
+@pytest.mark.parametrize("number", [0, 3, 200])
+def test_outputs_begin_with_the_drain(number: int) -> None:
+    """A pass that never comes is waited for up to the end of the run."""
+    output = rows_out(0, 1, 0) | {"wait": Wait.DRAIN, "pe": number}
+    units = Units(make_jobs([control(17), output]), set(), 3, shortest=40)
+    run_units(units)
+    assert units.early == (number < 8)
+    first, second = units.jobs[:2]
+    assert first.done is not None
+    assert second.begun is not None
+    assert (second.begun < first.done) == (number < 8)
 
 
 @pytest.mark.parametrize("command", [0, 8])

@@ -9,7 +9,7 @@ from tests.support.tiers import simulated
 from tests.unit.hw.system.axi_model import chances
 from tests.unit.hw.system.system_bench import ENGINE, ROW_BITS, ROWS
 from zeroskip.hw.system.check import DESTINATION
-from zeroskip.hw.system.formats import Error, Op
+from zeroskip.hw.system.formats import Error, Op, Wait
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.store import Store
 from zeroskip.sim.bench.pysim import simulate
@@ -33,7 +33,7 @@ def run_outputs(p: SystemParams, counts: list[int], busy: float, seed: int, bad:
             got: list[int] = []
             job = {
                 "op": Op.OUTPUT, "row": number | (number & 1) << DESTINATION, "count": count,
-                "addr": 64 * number, "beats": count * each,
+                "addr": 64 * number, "beats": count * each, "wait": Wait.DRAIN * (number & 1),
                 "failure": {"number": number + 5, "parity": number & 1},
             }  # fmt: skip
             while not next(go):
@@ -48,6 +48,7 @@ def run_outputs(p: SystemParams, counts: list[int], busy: float, seed: int, bad:
             assert ctx.get(dut.out_start)
             told = ctx.get(dut.out_rows)
             assert (told.base, told.rows, told.dest) == (number, count, number & 1)
+            assert told.follow == number & 1
             offered, asked = False, 0
             while not asked or len(got) < len(wanted):
                 offered = offered or (bool(rows) and next(valid))
@@ -107,3 +108,29 @@ def test_a_beat_a_cycle(data_bits: int) -> None:
     p = SystemParams(data_bits=data_bits)
     # The cycle of `go`, and that of the first row.
     assert run_outputs(p, [ROWS], 0.0, 0, set()) == 2 + ROWS * ENGINE.row_beats(p)
+
+
+def test_rows_that_do_not_come_are_filled() -> None:
+    """When an inference is stopped, the beats that were promised are written all the same."""
+    p = SystemParams()
+    dut = Store(p, ENGINE)
+    beats = 3 * ENGINE.row_beats(p)
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.go, 1)
+        ctx.set(dut.job, {"op": Op.OUTPUT, "count": 3, "beats": beats})
+        await ctx.tick()
+        ctx.set(dut.go, 0)
+        ctx.set(dut.o.ready, 1)
+        for _ in range(20):
+            await ctx.tick()
+            assert not ctx.get(dut.o.valid)
+        ctx.set(dut.fill, 1)
+        given = 0
+        for _ in range(beats + 5):
+            given += ctx.get(dut.o.valid)
+            await ctx.tick()
+        assert given == beats
+        assert not ctx.get(dut.reading)
+
+    simulate(dut, bench)
