@@ -9,7 +9,7 @@ import typer
 
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.staging import check_output_file, replaced_file
-from zeroskip.cli.arrays import DEFAULT_ENGINE, EngineOption, PresetOption, SetOption, choose_array
+from zeroskip.cli.arrays import DEFAULT_ENGINE, ENGINES, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.options import JsonOption, whole_number
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
 
@@ -23,12 +23,21 @@ zeroskip area --preset paper --check
 
 zeroskip area --engine scnn
 
+zeroskip area --engine system --preset best
+
 zeroskip area --preset paper --liberty sg13g2_typ.lib.gz --json
 """
 
 
 def measure_area(
-    engine: EngineOption = DEFAULT_ENGINE,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            metavar="ENGINE",
+            help=f"One of {', '.join(ENGINES)}; or system: what is between a memory and an array.",
+        ),
+    ] = DEFAULT_ENGINE,
     preset: PresetOption = None,
     settings: SetOption = None,
     liberty: Annotated[
@@ -85,7 +94,13 @@ def measure_area(
     from zeroskip.sim.gates import check_size, passed_gates
     from zeroskip.sim.machine import machine
 
-    array = choose_array(engine, preset, settings)
+    design = flow(engine)
+    if len(design.arrays) > 1:
+        raise InputError(f"{engine} is measured by its arrays: {', '.join(design.arrays)}")
+    ((name, array),) = choose_arrays(preset, settings, design.arrays).items()
+    params = design.params({name: array.params})
+    if engine != name and (check or renew):
+        raise InputError(f"gates of {engine} are not run: leave --check and --renew-baseline out")
     if not 1 <= clock_ps <= 1_000_000:
         raise ParameterError("clock_ps", clock_ps, "from 1 to 1000000")
     own = liberty is None
@@ -99,14 +114,14 @@ def measure_area(
         if wanted and settings and option != "--check":
             raise InputError(f"{option} is for presets as they are: leave --set out")
     if check:
-        check_size(engine, flow(engine).num_pes(array.params))
+        check_size(engine, design.num_pes(params))
     if output is not None:
         check_output_file(output)
     if netlists is not None:
         _make_folder(netlists)
     with Steps() as steps:
         made = measure_area(
-            engine, array.name, array.params, liberty=liberty, clock_ps=clock_ps, progress=steps
+            engine, array.name, params, liberty=liberty, clock_ps=clock_ps, progress=steps
         )
         report = made.report
         if own:

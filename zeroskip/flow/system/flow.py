@@ -8,10 +8,11 @@ from typing import Any
 from zeroskip.flow.eie.flow import FLOW as EIE
 from zeroskip.flow.flow import Flow, Modules
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.eie.system import SYSTEM_MODULE, EieSystem
+from zeroskip.hw.eie.system import SYSTEM_MODULE, EieSystem, eie_engine
 from zeroskip.hw.system.formats import Error, Op, Wait
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.registers import Event, Register, State
+from zeroskip.hw.system.system import System
 
 __all__ = ["FLOW", "SystemDesign"]
 
@@ -42,6 +43,10 @@ class _System(Flow[SystemDesign]):
     def modules(self, params: SystemDesign) -> Modules:
         inside = EIE.modules(params.eie)
         return {**inside, SYSTEM_MODULE: partial(EieSystem, params.port, params.eie)}
+
+    def measured(self, params: SystemDesign) -> Modules:
+        # The array is measured by itself.
+        return {SYSTEM_MODULE: partial(System, params.port, eie_engine(params.eie))}
 
     def exported(self, names: Sequence[str]) -> Iterable[Sequence[str]]:
         return [names]
