@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.formats import COMMAND_BYTES, Op, row_bytes, word_bytes
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.sim.system.asked import ASKED
 from zeroskip.hw.system.sequence import PASS_BITS
+from zeroskip.sim.system.asked import ASKED
 from zeroskip.sim.system.golden import Performed
 from zeroskip.sim.system.memory import MemorySettings
 from zeroskip.sim.system.state import ArrayState, CountRun
