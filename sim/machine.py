@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -339,6 +341,8 @@ class Machine(ABC, Generic[PartT]):
     ) -> Mapping[str, Any]:
         """Run netlists of an array on drawn networks, and compare every bit with the models.
 
+        The module ``gates`` beside the engine's machine does, where there is one.
+
         Parameters
         ----------
         params : of the array.
@@ -357,14 +361,26 @@ class Machine(ABC, Generic[PartT]):
         ToolError, SimulationError
             If a simulation cannot be built, or does not come to its end.
         """
-        raise InputError(
-            f"gates of engine {self.engine!r} cannot be simulated: it has no bench for them"
-        )
+        gates = self._beside("gates")
+        if gates is None:
+            raise InputError(
+                f"gates of engine {self.engine!r} cannot be simulated: it has no bench for them"
+            )
+        return gates.check_gates(params, netlists, progress=progress)
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """The benchmark layers of the engine's paper, and what sweeps vary; None if it has none."""
-        return None
+        """The benchmark layers of the engine's paper, and what sweeps vary; None if it has none.
+
+        It is the ``EVALUATION`` of the module ``evaluation`` beside the engine's machine.
+        """
+        evaluation = self._beside("evaluation")
+        return None if evaluation is None else evaluation.EVALUATION
+
+    def _beside(self, module: str) -> Any:
+        """Import a module of the engine's folder that few commands need; None if it has none."""
+        name = f"{type(self).__module__.rpartition('.')[0]}.{module}"
+        return import_module(name) if find_spec(name) else None
 
 
 MACHINES: Registry[Machine[Any]] = Registry("zeroskip.sim", "machine", "zeroskip.machines")

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from zeroskip.base.progress import Progress
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.image.image import Image
-from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.hw.eie.host import StallClass, StreamStall
-from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.contents import eie_problems
 from zeroskip.sim.eie.cycles.image import run_image
 from zeroskip.sim.eie.info import describe_part
@@ -21,7 +19,6 @@ from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
 from zeroskip.sim.eie.storage import layer_storage, reload_cycles
 from zeroskip.sim.eie.system import EieLists
-from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.machine import (
     Counts,
     Description,
@@ -139,24 +136,6 @@ class _Eie(Machine[EiePart]):
         self, part: EiePart, tensors: Tensors, name: str, process: int, begin: int
     ) -> Tracks:
         return trace_tracks(part, layer_inputs(part, tensors), name, process, begin)
-
-    def check_gates(
-        self,
-        params: EieParams,
-        netlists: Mapping[str, Netlist],
-        *,
-        progress: Progress | None = None,
-    ) -> Mapping[str, Any]:
-        # Amaranth takes its time to import, and few commands need it.
-        from zeroskip.sim.eie.gates import check_gates
-
-        return check_gates(params, netlists, progress=progress)
-
-    @property
-    def evaluation(self) -> Evaluation:
-        from zeroskip.sim.eie.evaluation import EVALUATION
-
-        return EVALUATION
 
 
 def layer_inputs(part: EiePart, tensors: Tensors) -> list[NDArray[np.int64]]:

@@ -1,6 +1,6 @@
 """SCNN, as simulation sees it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 from zeroskip.base.progress import Progress
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.scnn.engine import ScnnPart
-from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.hw.scnn.formats import StallClass
-from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.machine import Counts, Description, Machine, Selection, Tensors, Tracks
 from zeroskip.sim.result import PartResult, by_layer
 from zeroskip.sim.rtl.runs import run_jobs
@@ -161,24 +158,6 @@ class _Scnn(Machine[ScnnPart]):
         self, part: ScnnPart, tensors: Tensors, name: str, process: int, begin: int
     ) -> Tracks:
         return trace_tracks(part, tensors, name, process, begin)
-
-    def check_gates(
-        self,
-        params: ScnnParams,
-        netlists: Mapping[str, Netlist],
-        *,
-        progress: Progress | None = None,
-    ) -> Mapping[str, Any]:
-        # Amaranth takes its time to import, and few commands need it.
-        from zeroskip.sim.scnn.gates import check_gates
-
-        return check_gates(params, netlists, progress=progress)
-
-    @property
-    def evaluation(self) -> Evaluation:
-        from zeroskip.sim.scnn.evaluation import EVALUATION
-
-        return EVALUATION
 
 
 def _compare_passes(
