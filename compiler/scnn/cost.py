@@ -22,6 +22,7 @@ __all__ = [
     "input_densities",
     "load_cycles",
     "rough",
+    "row_steps",
 ]
 
 LOAD_WORDS = 64
@@ -60,11 +61,19 @@ def input_densities(graph: QuantGraph, densities: Mapping[str, float] | None) ->
     }
 
 
-def estimate(conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected) -> float:
-    """Estimate the cycles of a layer; see :func:`.estimate_pass`."""
+def estimate(
+    conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected, out_stride: int = 1
+) -> float:
+    """Estimate the cycles of a layer; see :func:`.estimate_pass`.
+
+    Parameters
+    ----------
+    conv, plan, params, expected : the layer, how it is computed, and on what.
+    out_stride : across, of the layer that reads it from the array.
+    """
     return sum(
         count * (RUN_CYCLES * runs + estimate_pass(work, params))
-        for work, count, runs in _works(conv, plan, params, expected)
+        for work, count, runs in _works(conv, plan, params, expected, out_stride)
     )
 
 
@@ -125,7 +134,7 @@ def _mean_vectors(places: int, density: float, lanes: int) -> float:
 
 
 def _works(
-    conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected
+    conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected, out_stride: int = 1
 ) -> Iterator[tuple[Work, int, int]]:
     """Give each kind of pass, how many there are, and into how many runs weights split each."""
     mapping = plan.mapping
@@ -138,7 +147,11 @@ def _works(
     down, across = mapping.height(params), mapping.width(params)
     for (y, x), alike in _places(conv, plan).items():
         taps = tuple(rows * columns for rows in y.taps for columns in x.taps if rows * columns)
-        steps = _along(mapping.ho, *y.around, down) * _along(mapping.wo, *x.around, across)
+        halos_y, halos_x = (
+            axis.around if pes > 1 else (0, 0) for axis, pes in ((y, down), (x, across))
+        )
+        # A row of the tile is one of each phase across, of some phase down.
+        steps = (mapping.ho + sum(halos_y)) * row_steps(params, mapping.wo, halos_x, out_stride)
         for (outputs, channels), count in slices.items():
             each = -(-outputs // streams)
             groups = -(-each // mapping.kc)
@@ -172,8 +185,26 @@ def _works(
                 yield replace(work, steps=0), count * (chunks - 1) * alike, runs
 
 
-def _along(tile: int, before: int, after: int, pes: int) -> int:
-    return tile + (before + after if pes > 1 else 0)
+def row_steps(params: ScnnParams, wo: int, halos: tuple[int, int], out_sx: int = 1) -> int:
+    """Count the steps of the drain in rows of ``wo`` outputs, one of each phase.
+
+    Parameters
+    ----------
+    halos : outputs that belong to the neighbours on the left, and on the right, as well.
+    out_sx : phases across.
+    """
+    return _row_steps(params.drain_lanes(out_sx), wo, halos, out_sx)
+
+
+@lru_cache(maxsize=1 << 12)
+def _row_steps(lanes: int, wo: int, halos: tuple[int, int], out_sx: int) -> int:
+    left, right = halos
+    steps = 0
+    for phase in range(out_sx):
+        for first in range(phase, wo, lanes * out_sx):
+            last = min(first + lanes * out_sx, wo + phase) - out_sx
+            steps += 1 + (first < right) + (last >= wo - left)
+    return steps
 
 
 def _held(inputs: int, stride: int, tile: int, pes: int) -> tuple[int, ...]:

@@ -113,7 +113,8 @@ def _place(
         return None
     tiles = _tiles(graph, levels, params)
     places: list[_Place] = []
-    for level, tile in zip(levels, tiles, strict=True):
+    strides = [graph.layers[level.layers[0]].stride[1] for level in levels]
+    for level, tile, out_stride in zip(levels, tiles, [*strides[1:], 1], strict=True):
         convs = [graph.layers[layer] for layer in level.layers]
         if any(conv.out_shape[1:] != convs[0].out_shape[1:] for conv in convs):
             return None
@@ -121,7 +122,7 @@ def _place(
         y_stride = tile[1] + max(room.left + room.right for room in rooms)
         plans: list[LayerPlan] = []
         for conv in convs:
-            plan = plan_tile(conv, params, densities[conv.name], tile, y_stride)
+            plan = plan_tile(conv, params, densities[conv.name], tile, y_stride, out_stride)
             if plan is None or (plan.mapping.ho, plan.mapping.wo) != tile:
                 return None
             plans.append(plan)

@@ -24,6 +24,8 @@ from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 __all__ = ["MAX_RUNS", "plan_layer", "plan_pass", "plan_tile"]
 
 _BEST = 40
+_ABOUT = 1.03
+"""Estimates this far apart say nothing about which is less."""
 
 MAX_RUNS = 1 << 16
 """Runs of one layer; each has files of its own, and the host loads each by itself."""
@@ -104,16 +106,20 @@ def plan_tile(
     act_density: float,
     tile: tuple[int, int],
     y_stride: int,
+    out_stride: int,
 ) -> LayerPlan | None:
     """Choose the output channels of a group where all else is given.
 
-    The array is one block, and computes the whole layer in one pass.
+    The array is one block, and computes the whole layer in one pass. Of choices that are estimated
+    to take about the same, it is the one with the smallest groups: the least of the drain is
+    exposed then.
 
     Parameters
     ----------
     conv, params, act_density : as for :func:`plan_layer`.
     tile : outputs of a PE, (down, across).
     y_stride : row stride.
+    out_stride : across, of the layer that reads it.
 
     Returns
     -------
@@ -137,11 +143,13 @@ def plan_tile(
         return None
     expected = Expected.of(conv, act_density)
     plans = [
-        replace(plan, cycles=estimate(conv, plan, params, expected))
+        replace(plan, cycles=estimate(conv, plan, params, expected, out_stride))
         for plan in site_plans(conv, site, params)
         if is_whole(conv, plan) and keeps_clear(conv, plan, params, whole=True)
     ]
-    return min(plans, key=lambda plan: plan.cycles, default=None)
+    fewest = min((plan.cycles for plan in plans), default=0.0)
+    near = [plan for plan in plans if plan.cycles <= _ABOUT * fewest]
+    return min(near, key=lambda plan: plan.mapping.kc, default=None)
 
 
 def plan_pass(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tests.support.tiers import examples
 from zeroskip.compiler.image.words import signed_field, unpack_lanes
 from zeroskip.compiler.ir.graph import INPUT, QuantConv
+from zeroskip.compiler.scnn.cost import row_steps
 from zeroskip.compiler.scnn.layer import layer_runs
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.run import ScnnRun, TileLayout
@@ -201,6 +202,21 @@ def test_drain_follows_the_documented_order() -> None:
     second = own + theirs + own + own + theirs
     few = replace(TINY, banks=1, bank_entries=128)
     assert drain_exchanges(few, descriptor).tolist() == first + second
+
+
+@pytest.mark.parametrize("mult_i", [1, 3, 4])
+@pytest.mark.parametrize("halos", [(0, 0), (1, 1), (0, 2), (5, 3), (6, 6)])
+def test_the_compiler_counts_the_steps_of_a_row(mult_i: int, halos: tuple[int, int]) -> None:
+    p = replace(TINY, mult_i=mult_i)
+    layer = conv(np.ones((1, 1, 1, 1), np.int64), (4, 4))
+    runs, _ = count(layer, np.ones((1, 4, 4), np.int64), TINY)
+    for out_sx in (1, 2, 3):
+        for wo in range(6, 13, out_sx):
+            descriptor = replace(
+                runs[0].program[0], wo=wo, ho=1, halo_left=halos[0], halo_right=halos[1],
+                halo_top=0, halo_bottom=0, out_sx=out_sx, out_sy=1,
+            )  # fmt: skip
+            assert row_steps(p, wo, halos, out_sx) == len(drain_exchanges(p, descriptor))
 
 
 @pytest.mark.parametrize("out_sx", range(1, 8))
