@@ -111,10 +111,9 @@ class Accumulators:
         rows, columns = d.full_y * d.ho + d.rem_y, d.full_x * d.wo + d.rem_x
         made = np.zeros((blocks, (d.groups - 1) * d.kc + d.kc_last, rows, columns), np.int64)
         for group in range(d.groups):
-            for number, reader in enumerate(readers):
+            # A stream that no block listens to stays where it is.
+            for number, reader in enumerate(readers[:blocks]):
                 for block in reader.group(d.log_kc):
-                    if number >= blocks:
-                        continue
                     owner, entry = number, block.channel
                     if d.bus:
                         owner, entry = divmod(block.channel, d.src_entries)
