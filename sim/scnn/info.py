@@ -20,7 +20,7 @@ def describe_part(part: ScnnPart) -> Description:
             "Layers on the SCNN array",
             [
                 "layer", "kernel", "stride", "groups", "runs", "passes", "PEs of a block", "tile",
-                "channels of a group",
+                "channels of a group", "RAM rows", "bus words",
             ],
             [
                 [
@@ -34,6 +34,8 @@ def describe_part(part: ScnnPart) -> Description:
                     "{} x {}".format(*mapping.block),
                     "{} x {}".format(*mapping.tile),
                     mapping.kc,
+                    mapping.rows,
+                    mapping.bus_words or "-",
                 ]
                 for layer, mapping in pairs
             ],

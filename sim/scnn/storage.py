@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from zeroskip.compiler.scnn.engine import ScnnPart
+from zeroskip.compiler.scnn.run import ScnnDescriptor
+from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.memories import MemoryUse
 
 __all__ = ["LayerMapping", "layer_mappings", "scnn_memory_use"]
@@ -22,6 +24,8 @@ class LayerMapping:
     block : PEs across and down that share a plane and a weight stream.
     tile : largest tile of outputs of a PE, columns and rows.
     kc : most output channels of a group.
+    rows : of a PE's activation RAM up to the last that it writes, if no activation is 0.
+    bus_words : that each position gets over the bus, if none is 0; 0 if PEs read their own RAM.
     """
 
     name: str
@@ -30,6 +34,8 @@ class LayerMapping:
     block: tuple[int, int]
     tile: tuple[int, int]
     kc: int
+    rows: int
+    bus_words: int
 
 
 def layer_mappings(part: ScnnPart) -> tuple[LayerMapping, ...]:
@@ -57,9 +63,28 @@ def layer_mappings(part: ScnnPart) -> tuple[LayerMapping, ...]:
                     max(descriptor.ho for descriptor in descriptors),
                 ),
                 kc=max(descriptor.kc for descriptor in descriptors),
+                rows=max(_rows(descriptor, p) for descriptor in descriptors),
+                bus_words=sum(_bus_words(descriptor, p) for descriptor in descriptors),
             )
         )
     return tuple(found)
+
+
+def _rows(step: ScnnDescriptor, p: ScnnParams) -> int:
+    """Count the rows up to the last that a pass writes, if no activation is 0."""
+    channels = ((step.groups - 1) * step.kc + step.kc_last) * step.drain
+    phase = -(-step.ho // step.out_sy) * -(-step.wo // step.out_sx)
+    return step.dst_word + channels * step.out_sy * step.out_sx * -(-phase // p.mult_i)
+
+
+def _bus_words(step: ScnnDescriptor, p: ScnnParams) -> int:
+    """Count the words that a position gets in all groups of a pass, if no activation is 0."""
+    if not step.bus:
+        return 0
+    tiles = 1 << step.src_block_x + step.src_block_y - step.block_x - step.block_y
+    owners = -(-p.pes_x >> step.src_block_x) * -(-p.pes_y >> step.src_block_y)
+    words = tiles * -(-step.ho * step.wo // (tiles * p.mult_i))
+    return step.groups * owners * step.src_entries * words
 
 
 def scnn_memory_use(part: ScnnPart) -> tuple[MemoryUse, ...]:
@@ -77,9 +102,11 @@ def scnn_memory_use(part: ScnnPart) -> tuple[MemoryUse, ...]:
 
     books = [-(-rows // p.num_codes) for rows in loaded("codebook")]
     descriptors = [max(len(run.program) for run in part.runs)]
+    rows = [max(mapping.rows for mapping in layer_mappings(part))]
     return tuple(
         MemoryUse(name, np.array(used, np.int64), size)
         for name, used, size in (
+            ("act_words", rows, p.act_words),
             ("weight_words", loaded("weight"), p.weight_words),
             ("num_blocks", loaded("block"), p.num_blocks),
             ("num_biases", loaded("bias"), p.num_biases),
