@@ -55,9 +55,13 @@ def collect(
             taps[key] = tap_base
             tap_base += len(made.taps)
             parts["tap"].append(made.taps[:, None])
-        for stream, (words, biases) in enumerate(zip(made.streams, made.biases, strict=True)):
+        # A stream that no block of the pass listens to stays where it is.
+        d = made.descriptor
+        listeners = -(-params.pes_x >> d.block_x) * -(-params.pes_y >> d.block_y)
+        for stream, words in enumerate(made.streams[:listeners]):
             parts[f"stream_{stream}/weight"].append(words.weights)
             parts[f"stream_{stream}/block"].append(move_taps(words.blocks, taps[key], params))
+        for stream, biases in enumerate(made.biases):
             parts[f"stream_{stream}/bias"].append(biases)
         bias_base += len(made.biases[0])
     parts["program"].append(program_words(program, descriptor_layout(params), DESCRIPTOR_WORDS))

@@ -47,6 +47,7 @@ class ActBus(wiring.Component):
         p, d = self._p, self.descriptor
         m = Module()
         across = Signal(range(p.pes_x + 1))
+        rounds = Mux(d.bus, d.groups, 0)
         row_channels = Signal(p.header_channel_bits)
         size_x, pair_x = self._geometry(m, "x", p.pes_x, d.block_x, d.src_block_x)
         size_y, pair_y = self._geometry(m, "y", p.pes_y, d.block_y, d.src_block_y)
@@ -63,7 +64,7 @@ class ActBus(wiring.Component):
             m.submodules[f"row_{y}"] = row
             m.d.comb += [
                 row.start.eq(self.start),
-                row.groups.eq(d.groups),
+                row.groups.eq(rounds),
                 row.size.eq(size_x),
                 row.pair.eq(pair_x),
                 row.channels.eq(d.src_entries),
@@ -72,7 +73,7 @@ class ActBus(wiring.Component):
             m.submodules[f"column_{x}"] = column
             m.d.comb += [
                 column.start.eq(self.start),
-                column.groups.eq(d.groups),
+                column.groups.eq(rounds),
                 column.size.eq(size_y),
                 column.pair.eq(pair_y),
                 column.channels.eq(row_channels),

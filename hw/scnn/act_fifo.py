@@ -1,23 +1,16 @@
 """Activation FIFO: words from the bus wait for the headers of their weights."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from zeroskip.hw.common.sram_fifo import SramFifo
+from zeroskip.hw.scnn.act_fetch import block_word_layout
 from zeroskip.hw.scnn.formats import bus_word_layout
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.hw.scnn.weight_fifo import header_layout, place_layout
+from zeroskip.hw.scnn.weight_fifo import header_layout
 
-__all__ = ["ActFifo", "matched_layout"]
-
-
-def matched_layout(p: ScnnParams) -> data.StructLayout:
-    """Lay out a word, and the block of weights for it.
-
-    With ``place.count`` 0 there is no word: the group ends, that is all.
-    """
-    return data.StructLayout({"word": bus_word_layout(p), "place": place_layout(p)})
+__all__ = ["ActFifo"]
 
 
 class ActFifo(wiring.Component):
@@ -32,7 +25,7 @@ class ActFifo(wiring.Component):
     start, groups : In, a pass begins with the next cycle, of that many rounds; 0 without bus.
     i : ``In(stream(bus_word_layout))``, from the bus.
     header : ``In(stream(header_layout))``, blocks of weights.
-    o : ``Out(stream(matched_layout))``.
+    o : ``Out(stream(block_word_layout))``.
     busy : Out, there are rounds whose end has not been taken.
     """
 
@@ -50,7 +43,7 @@ class ActFifo(wiring.Component):
             "groups": In(12),
             "i": In(stream.Signature(bus_word_layout(params))),
             "header": In(stream.Signature(header_layout(params))),
-            "o": Out(stream.Signature(matched_layout(params))),
+            "o": Out(stream.Signature(block_word_layout(params))),
             "busy": Out(1),
         })
 

@@ -2,13 +2,21 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from zeroskip.hw.common.queue import Queue
+from zeroskip.hw.scnn.act_fetch import ActFetch, block_word_layout
+from zeroskip.hw.scnn.act_fifo import ActFifo
+from zeroskip.hw.scnn.act_send import ActSend
 from zeroskip.hw.scnn.coordinates import Coordinates
-from zeroskip.hw.scnn.formats import act_word_layout, directory_layout
+from zeroskip.hw.scnn.formats import (
+    act_word_layout,
+    bus_word_layout,
+    descriptor_layout,
+    directory_layout,
+)
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.weight_fifo import header_layout, place_layout, vector_number_bits
 
@@ -16,6 +24,8 @@ __all__ = ["ACT_QUEUE_DEPTH", "ActRead", "act_layout", "acts_layout"]
 
 ACT_QUEUE_DEPTH = 4
 """Vectors of activations that are read ahead of the multipliers."""
+
+_SEND_QUEUE_DEPTH = 2
 
 
 def act_layout(p: ScnnParams) -> data.StructLayout:
@@ -46,29 +56,31 @@ def acts_layout(p: ScnnParams) -> data.StructLayout:
 
 
 class ActRead(wiring.Component):
-    """Read the activations of the channel of each block of weights, a word (I of them) a cycle.
+    """Bring activations together with the blocks of weights of their channels.
 
-    Three stages: directory read; word read; coordinates, into a queue of ``ACT_QUEUE_DEPTH``. No
-    bubble between channels. Channels without activations are dropped, one a cycle, while words
-    of the channel before are read. The last block of a group gives a vector of its own if its
-    channel is dropped.
+    In a pass without ``bus``, headers of blocks say which channels of the PE's own RAM are read.
+    With it, the PE sends all that it owns to the bus, and words that come from there wait for
+    their headers. Either way, vectors go into a queue of ``ACT_QUEUE_DEPTH``.
 
     Members
     -------
     i : ``In(stream(header_layout))``, blocks of weights.
     o : ``Out(stream(acts_layout))``, what to multiply.
-    src_base, keep_zeros : In, see ``descriptor_layout``; constant while there is work.
+    descriptor : In, of the pass at work; constant while there is work.
+    start : In, a pass begins with the next cycle.
     next_block : In, number of the first weight vector of the block that comes next at ``i``.
     needed : Out, number of the first weight vector that is not done with.
     directory_en, directory_row, directory : read the directory; answer in the next cycle
         and until the next read.
     word_en, word_row, word : read the activation RAM, likewise.
+    send, receive : ``Out``, ``In(stream(bus_word_layout))``, the bus, if the array has one.
+    bus_busy : Out, words of the pass are on their way.
     """
 
     i: stream.Interface
     o: stream.Interface
-    src_base: Signal
-    keep_zeros: Signal
+    descriptor: data.View
+    start: Signal
     next_block: Signal
     needed: Signal
     directory_en: Signal
@@ -77,15 +89,20 @@ class ActRead(wiring.Component):
     word_en: Signal
     word_row: Signal
     word: data.View
+    send: stream.Interface
+    receive: stream.Interface
+    bus_busy: Signal
 
     def __init__(self, params: ScnnParams) -> None:
         self._p = params
         number = vector_number_bits(params)
+        words = stream.Signature(bus_word_layout(params))
+        bus = {"send": Out(words), "receive": In(words), "bus_busy": Out(1)}
         super().__init__({
             "i": In(stream.Signature(header_layout(params))),
             "o": Out(stream.Signature(acts_layout(params))),
-            "src_base": In(params.channel_bits),
-            "keep_zeros": In(1),
+            "descriptor": In(descriptor_layout(params)),
+            "start": In(1),
             "next_block": In(number),
             "needed": Out(number),
             "directory_en": Out(1),
@@ -94,124 +111,106 @@ class ActRead(wiring.Component):
             "word_en": Out(1),
             "word_row": Out(params.act_addr_bits),
             "word": In(act_word_layout(params)),
+            **(bus if params.act_fifo_words else {}),
         })
 
     def elaborate(self, platform: object) -> Module:
+        p, d = self._p, self.descriptor
         m = Module()
-        m.submodules.queue = queue = Queue(acts_layout(self._p), ACT_QUEUE_DEPTH)
-        channel = stream.Signature(_channel_layout(self._p)).create(path=("channel",))
-        word = stream.Signature(_word_layout(self._p)).create(path=("read",))
-        blocks = [
-            self._look_up(m, channel),
-            self._read_words(m, channel, word),
-            (word.valid, word.payload.place),
-            (queue.o.valid, queue.o.payload.place),
+        m.submodules.queue = queue = Queue(acts_layout(p), ACT_QUEUE_DEPTH)
+        m.submodules.fetch = fetch = ActFetch(p)
+        m.d.comb += [
+            fetch.src_base.eq(d.src_base),
+            fetch.next_block.eq(self.next_block),
+            self.directory_en.eq(fetch.directory_en),
+            self.directory_row.eq(fetch.directory_row),
+            fetch.directory.eq(self.directory),
+            self.word_en.eq(fetch.word_en),
+            self.word_row.eq(fetch.word_row),
+            fetch.word.eq(self.word),
         ]
-        self._place(m, word, queue.i)
+        words = stream.Signature(block_word_layout(p)).create(path=("words",))
+        needed = Signal.like(self.needed)
+        if p.act_fifo_words:
+            self._connect_bus(m, fetch, words, needed)
+        else:
+            connect(m, flipped(self.i), fetch.i)
+            connect(m, fetch.o, wiring.flipped(words))
+            m.d.comb += needed.eq(fetch.needed)
+        self._place(m, words, queue.i)
         connect(m, queue.o, flipped(self.o))
-        # Blocks are read in order, so those before the oldest one that is still in the pipeline or
-        # the queue have been handed on.
-        oldest: Value = self.next_block
-        for valid, block in blocks:
-            oldest = Mux(valid, block.number, oldest)
-        m.d.comb += self.needed.eq(oldest)
+        m.d.comb += self.needed.eq(Mux(queue.o.valid, queue.o.payload.place.number, needed))
         return m
 
-    def _look_up(self, m: Module, channel: Any) -> tuple[Signal, data.View]:
-        """Read the directory entry of each block's channel; return the block at its output."""
-        valid = Signal(name="d_valid")
-        block = Signal(place_layout(self._p), name="d_place", reset_less=True)
-        drop = Signal()
-        entry = channel.payload
+    def _connect_bus(self, m: Module, fetch: ActFetch, words: Any, needed: Signal) -> None:
+        """Let what is fetched go to the bus in passes that have it, and words come from there."""
+        p, d = self._p, self.descriptor
+        m.submodules.send = send = ActSend(p)
+        m.submodules.send_queue = send_queue = Queue(bus_word_layout(p), _SEND_QUEUE_DEPTH)
+        m.submodules.fifo = fifo = ActFifo(p)
+        connect(m, send_queue.o, flipped(self.send))
+        connect(m, flipped(self.receive), fifo.i)
+        rounds = Mux(d.bus, d.groups, 0)
         m.d.comb += [
-            entry.place.eq(block),
-            entry.start.eq(self.directory.start),
-            # Without weights (count 0: end of a group) activations do not matter.
-            entry.count.eq(Mux(block.count == 0, 0, self.directory.count)),
-            drop.eq((entry.count == 0) & ~block.last),
-            channel.valid.eq(valid & ~drop),
-            self.i.ready.eq(~valid | drop | channel.ready),
-            self.directory_en.eq(self.i.valid & self.i.ready & (self.i.payload.place.count != 0)),
-            self.directory_row.eq(self.src_base + self.i.payload.channel),
+            send.start.eq(self.start),
+            send.groups.eq(rounds),
+            send.entries.eq(d.src_entries),
+            fifo.start.eq(self.start),
+            fifo.groups.eq(rounds),
+            self.bus_busy.eq(fifo.busy),
+            send_queue.i.payload.eq(fetch.o.payload.word),
+            fifo.header.payload.eq(self.i.payload),
         ]
-        with m.If(self.i.ready):
-            m.d.sync += [valid.eq(self.i.valid), block.eq(self.i.payload.place)]
-        return valid, block
-
-    def _read_words(self, m: Module, channel: Any, word: Any) -> tuple[Signal, data.View]:
-        """Read the words of each channel; return the block that has words after its first."""
-        p = self._p
-        # w_: the words after the first of a channel, while the next entry is looked up.
-        w_valid = Signal()
-        w_rest = Signal(_channel_layout(p), reset_less=True)
-        # From the word that is read on: its row, entries, and whether no word is after it.
-        rest = Signal(_channel_layout(p))
-        final = Signal()
-        fetch = Signal()
-        go = Signal()
-        # a_: the word at the RAM's output.
-        a_word = Signal(_word_layout(p), reset_less=True)
-        m.d.comb += [
-            rest.eq(Mux(w_valid, w_rest, channel.payload)),
-            final.eq(rest.count <= p.mult_i),
-            fetch.eq(w_valid | channel.valid),
-            go.eq(~word.valid | word.ready),
-            channel.ready.eq(go & ~w_valid),
-            self.word_en.eq(go & fetch & (rest.count != 0)),
-            self.word_row.eq(rest.start),
-            word.payload.eq(a_word),
-        ]
-        with m.If(go):
-            m.d.sync += [
-                w_valid.eq(fetch & ~final),
-                w_rest.place.eq(rest.place),
-                w_rest.start.eq(rest.start + 1),
-                w_rest.count.eq(rest.count - p.mult_i),
-                word.valid.eq(fetch),
-                a_word.first.eq(~w_valid),
-                a_word.place.eq(rest.place),
-                a_word.place.count.eq(Mux(rest.count == 0, 0, rest.place.count)),
-                a_word.place.last.eq(rest.place.last & final),
-                a_word.lanes.eq(Cat(rest.count > lane for lane in range(p.mult_i))),
+        with m.If(d.bus):
+            m.d.comb += [
+                fetch.i.payload.eq(send.o.payload),
+                fetch.i.valid.eq(send.o.valid),
+                send.o.ready.eq(fetch.i.ready),
+                send_queue.i.valid.eq(fetch.o.valid),
+                fetch.o.ready.eq(send_queue.i.ready),
+                fifo.header.valid.eq(self.i.valid),
+                self.i.ready.eq(fifo.header.ready),
+                words.payload.eq(fifo.o.payload),
+                words.valid.eq(fifo.o.valid),
+                fifo.o.ready.eq(words.ready),
+                # A block is at `i` until its last word has been taken.
+                needed.eq(self.next_block),
             ]
-        return w_valid, w_rest.place
+        with m.Else():
+            m.d.comb += [
+                fetch.i.payload.eq(self.i.payload),
+                fetch.i.valid.eq(self.i.valid),
+                self.i.ready.eq(fetch.i.ready),
+                words.payload.eq(fetch.o.payload),
+                words.valid.eq(fetch.o.valid),
+                fetch.o.ready.eq(words.ready),
+                needed.eq(fetch.needed),
+            ]
 
-    def _place(self, m: Module, word: Any, acts: Any) -> None:
+    def _place(self, m: Module, words: Any, acts: Any) -> None:
         """Give the activations of a word their positions."""
-        m.submodules.coordinates = coordinates = Coordinates(self._p)
+        p, d = self._p, self.descriptor
+        m.submodules.coordinates = coordinates = Coordinates(p)
+        word = words.payload.word
         # Behind the last activation of the word before.
-        base = Signal(self._p.acc_addr_bits, name="a_base", reset_less=True)
+        base = Signal(p.acc_addr_bits, name="a_base", reset_less=True)
+        begin = Signal(p.acc_addr_bits)
         with m.If(acts.valid & acts.ready):
             m.d.sync += base.eq(coordinates.after)
+        if p.act_fifo_words:
+            across, down = Mux(word.second_x, d.src_step_x, 0), Mux(word.second_y, d.src_step_y, 0)
+            m.d.comb += begin.eq(across + down)
         m.d.comb += [
-            coordinates.word.eq(self.word),
-            coordinates.base.eq(Mux(word.payload.first, 0, base)),
-            acts.valid.eq(word.valid),
-            word.ready.eq(acts.ready),
-            acts.payload.place.eq(word.payload.place),
+            coordinates.word.eq(word.acts),
+            coordinates.base.eq(Mux(word.first, begin, base)),
+            acts.valid.eq(words.valid),
+            words.ready.eq(acts.ready),
+            acts.payload.place.eq(words.payload.place),
         ]
-        for lane in range(self._p.mult_i):
-            act, value = acts.payload.acts[lane], self.word[lane].value
+        for lane in range(p.mult_i):
+            act, value = acts.payload.acts[lane], word.acts[lane].value
             m.d.comb += [
                 act.value.eq(value),
                 act.position.eq(coordinates.positions[lane]),
-                act.used.eq(word.payload.lanes[lane] & ((value != 0) | self.keep_zeros)),
+                act.used.eq(word.lanes[lane] & ((value != 0) | d.keep_zeros)),
             ]
-
-
-def _channel_layout(p: ScnnParams) -> data.StructLayout:
-    """Lay out a channel's activations, from a word on: ``count`` entries from row ``start``."""
-    return data.StructLayout({
-        "place": place_layout(p),
-        "start": unsigned(p.act_addr_bits),
-        "count": unsigned(p.act_count_bits),
-    })
-
-
-def _word_layout(p: ScnnParams) -> data.StructLayout:
-    """Lay out what is known of a word: its block, lanes with entries, first of its channel."""
-    return data.StructLayout({
-        "place": place_layout(p),
-        "lanes": unsigned(p.mult_i),
-        "first": unsigned(1),
-    })

@@ -1,5 +1,7 @@
 """The SCNN array: a grid of PEs, weight streams, drain, sequencer, and the host port."""
 
+from typing import Any
+
 from amaranth.hdl import (
     Cat,
     ClockSignal,
@@ -14,6 +16,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from zeroskip.hw.common.host_port import serve_host
+from zeroskip.hw.scnn.act_bus import ActBus
 from zeroskip.hw.scnn.broadcast import Broadcast
 from zeroskip.hw.scnn.drain import Drain
 from zeroskip.hw.scnn.formats import (
@@ -95,6 +98,8 @@ class ScnnArray(wiring.Component):
         overflow = Signal(p.num_pes)
         output_lanes = [Signal(p.mult_i, name=f"output_lanes_{pe}") for pe in range(p.num_pes)]
         draining = Signal()
+        bus_busy = Signal(p.num_pes)
+        bus_ports = self._make_bus(m, sequencer, bus_busy)
         sums = p.mult_i * p.acc_bits
         halos = [Signal(sums, name=f"halo_{pe}") for pe in range(p.num_pes)]
         answers = [Signal(host_bits(p), name=f"answer_{pe}") for pe in range(p.num_pes)]
@@ -132,6 +137,7 @@ class ScnnArray(wiring.Component):
                 i_host=host.as_value(),
                 i_host_en=host_en,
                 o_host_data=answers[pe],
+                **bus_ports[pe],
             )
         m.d.comb += [
             drain.descriptor.eq(c.descriptor),
@@ -139,8 +145,9 @@ class ScnnArray(wiring.Component):
             drain.ready.eq(group_ready.all()),
             # All PEs make the same outputs in the same cycles.
             draining.eq(drain.step.valid | ppu_busy[0]),
-            # PEs may have dropped the last blocks before all of their weights have come.
-            sequencer.pass_done.eq(drain.done & ~ppu_busy[0] & ~streaming.any()),
+            # PEs may have dropped the last blocks before all of their weights have come, and have
+            # no weights for the last words on the bus.
+            sequencer.pass_done.eq(drain.done & ~ppu_busy[0] & ~streaming.any() & ~bus_busy.any()),
             sequencer.lost.eq(overflow.any()),
             self.lost.eq(sequencer.overflow),
             self.out_valid.eq(output_lanes[0][0]),
@@ -166,6 +173,27 @@ class ScnnArray(wiring.Component):
             sequencer.load_data.eq(host.data),
         ]
         return m
+
+    def _make_bus(self, m: Module, sequencer: Sequencer, busy: Signal) -> list[dict[str, Any]]:
+        """Make the position bus, if there is one, and return what to connect to each PE."""
+        p, c = self._p, sequencer.control
+        if not p.act_fifo_words:
+            return [{}] * p.num_pes
+        bus = ActBus(p)
+        m.submodules.act_bus = ResetInserter(c.flush)(bus)
+        m.d.comb += [bus.descriptor.eq(c.descriptor), bus.start.eq(c.start)]
+        return [
+            {
+                "o_send__payload": send.payload.as_value(),
+                "o_send__valid": send.valid,
+                "i_send__ready": send.ready,
+                "i_receive__payload": receive.payload.as_value(),
+                "i_receive__valid": receive.valid,
+                "o_receive__ready": receive.ready,
+                "o_bus_busy": busy[pe],
+            }
+            for pe, (send, receive) in enumerate(zip(bus.send, bus.receive, strict=True))
+        ]
 
     def _make_streams(
         self,

@@ -23,6 +23,7 @@ __all__ = [
     "block_layout",
     "bus_word_layout",
     "command_layout",
+    "counter_row",
     "descriptor_layout",
     "directory_layout",
     "host_bits",
@@ -74,6 +75,8 @@ class StallClass(enum.IntEnum):
     """Waited for accumulators while outputs were being written."""
     SETUP = 7
     """Waited for the descriptor, or for the accumulators to be wiped."""
+    BUS = 8
+    """Had weights, but no activations for them yet from the position bus."""
 
 
 class Space(enum.IntEnum):
@@ -396,7 +399,7 @@ def host_bits(p: ScnnParams) -> int:
 def host_layout(p: ScnnParams) -> data.StructLayout:
     """Lay out a host command as a PE sees it: write ``data`` to row ``addr`` of a space, or read.
 
-    COUNTER has row ``descriptor * 8 + StallClass``.
+    COUNTER has the rows of ``counter_row``.
     """
     return common.host_layout(host_bits(p), Space)
 
@@ -406,11 +409,16 @@ def command_layout(p: ScnnParams) -> data.StructLayout:
     return common.command_layout(host_layout(p))
 
 
+def counter_row(number: int, stall: int) -> int:
+    """Give the row, in space COUNTER, of descriptor ``number``'s counter of a stall class."""
+    return number << (len(StallClass) - 1).bit_length() | stall
+
+
 def readable_rows(p: ScnnParams) -> dict[Space, tuple[int, int]]:
     """Rows that a host can read, and of how many RAMs, by space; besides those of CONTROL."""
     rows = {Space.ACT: (p.act_words, 1), Space.DIRECTORY: (p.num_channels, 1)}
     if p.counters:
-        rows[Space.COUNTER] = p.num_descriptors * len(StallClass), 1
+        rows[Space.COUNTER] = counter_row(p.num_descriptors, 0), 1
     return rows
 
 

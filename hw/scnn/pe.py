@@ -12,6 +12,7 @@ from zeroskip.hw.scnn.control import Phase, control_layout
 from zeroskip.hw.scnn.formats import (
     Space,
     StallClass,
+    bus_word_layout,
     host_bits,
     host_layout,
     item_layout,
@@ -50,6 +51,8 @@ class ScnnPe(wiring.Component):
     overflow : Out, one of them found no room and is lost.
     output_lanes, output_data : Out, every output of the walk, in order, in the same cycle in all
         PEs, up to I a cycle.
+    send, receive : ``Out``, ``In(stream(bus_word_layout))``, the position bus, if there is one.
+    bus_busy : Out, words of the pass are on their way to this PE.
     host, host_en : In, a host command for this PE; only while there is no run.
     host_data : Out, answer to a command that read in the cycle before.
     """
@@ -69,6 +72,9 @@ class ScnnPe(wiring.Component):
     overflow: Signal
     output_lanes: Signal
     output_data: data.View
+    send: stream.Interface
+    receive: stream.Interface
+    bus_busy: Signal
     host: data.View
     host_en: Signal
     host_data: Signal
@@ -77,6 +83,8 @@ class ScnnPe(wiring.Component):
         self._p = p = params
         acc = signed(p.acc_bits)
         sums = data.ArrayLayout(acc, p.mult_i)
+        words = stream.Signature(bus_word_layout(p))
+        bus = {"send": Out(words), "receive": In(words), "bus_busy": Out(1)}
         super().__init__({
             "pe_x": In(4),
             "pe_y": In(4),
@@ -96,6 +104,7 @@ class ScnnPe(wiring.Component):
             "host": In(host_layout(p)),
             "host_en": In(1),
             "host_data": Out(host_bits(p)),
+            **(bus if p.act_fifo_words else {}),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -116,11 +125,19 @@ class ScnnPe(wiring.Component):
         connect(m, flipped(self.weights), fifo.i)
         connect(m, fifo.header, acts.i)
         connect(m, acts.o, mults.acts)
+        bus_wait = Signal()
+        if p.act_fifo_words:
+            connect(m, acts.send, flipped(self.send))
+            connect(m, flipped(self.receive), acts.receive)
+            m.d.comb += [
+                self.bus_busy.eq(acts.bus_busy),
+                bus_wait.eq(work.bus & fifo.header.valid & ~acts.o.valid),
+            ]
         m.d.comb += [
             fifo.needed.eq(acts.needed),
             fifo.row.eq(mults.row),
-            acts.src_base.eq(work.src_base),
-            acts.keep_zeros.eq(work.keep_zeros),
+            acts.descriptor.eq(work),
+            acts.start.eq(c.start),
             acts.next_block.eq(fifo.next_block),
             acts.directory.eq(ram.directory),
             acts.word.eq(ram.word),
@@ -172,7 +189,7 @@ class ScnnPe(wiring.Component):
         ]
         self._connect_ram(m, acts, ram, ppu)
         if p.counters:
-            self._count(m, mults, groups, ram)
+            self._count(m, mults, groups, ram, bus_wait)
         else:
             m.d.comb += self.host_data.eq(ram.host_answer)
         return m
@@ -198,7 +215,9 @@ class ScnnPe(wiring.Component):
             ram.host_data.eq(host.data),
         ]
 
-    def _count(self, m: Module, mults: MultiplierArray, groups: Groups, ram: ActRam) -> None:
+    def _count(
+        self, m: Module, mults: MultiplierArray, groups: Groups, ram: ActRam, bus_wait: Signal
+    ) -> None:
         """Attribute the cycle to a stall class, and answer the host's reads of counters."""
         p, c = self._p, self.control
         m.submodules.counters = counters = Counters(p, StallClass, p.mults)
@@ -211,7 +230,7 @@ class ScnnPe(wiring.Component):
         with m.Elif(mults.blocked):
             m.d.comb += stall_class.eq(StallClass.CONFLICT)
         with m.Elif(groups.open & ~groups.done):
-            m.d.comb += stall_class.eq(StallClass.STARVED)
+            m.d.comb += stall_class.eq(Mux(bus_wait, StallClass.BUS, StallClass.STARVED))
         with m.Elif(self.draining):
             m.d.comb += stall_class.eq(Mux(exchange, StallClass.HALO, StallClass.DRAIN))
         with m.Else():

@@ -168,9 +168,6 @@ class _Reader:
                     channel = block.channel
                     made = self._products(descriptor, conv, landing, stream, block)
                     products.append(replace(made, outputs=made.outputs + group * descriptor.kc))
-        for stream in streams[blocks:]:
-            for _ in range(descriptor.groups):
-                list(stream.group(descriptor.log_kc))
         if not descriptor.drain:
             if output is not None:
                 raise ValueError(f"a pass of layer {conv.name!r} without drain has outputs")

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from zeroskip.compiler.scnn.run import ActLoad, ActStore
 from zeroskip.compiler.scnn.tiles import decode_tiles
 from zeroskip.hw.common.control import StatusBit
-from zeroskip.hw.scnn.formats import Space, StallClass, act_word_layout, command_layout
+from zeroskip.hw.scnn.formats import (
+    Space,
+    StallClass,
+    act_word_layout,
+    command_layout,
+    counter_row,
+)
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.bench.host import HostPort
 from zeroskip.sim.scnn.loads import block_members, encode_loads, members
@@ -89,7 +95,7 @@ class ScnnHost(HostPort):
         counters = np.zeros((passes, p.num_pes, len(StallClass)), np.int64)
         if p.counters:
             for number, pe, stall in np.ndindex(counters.shape):
-                row = number * len(StallClass) + stall
+                row = counter_row(number, stall)
                 counters[number, pe, stall] = await self.read(Space.COUNTER, row, pe)
         return counters
 

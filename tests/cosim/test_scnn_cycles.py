@@ -9,6 +9,7 @@ from tests.cosim.scnn_draw import draw_layer, draw_planes
 from tests.cosim.scnn_plans import draw_runs
 from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
@@ -45,12 +46,13 @@ def test_the_model_is_exact_on_drawn_layers(name: str) -> None:
     p, rng = _ARRAYS[name], np.random.default_rng(len(name))
     drawn = [_draw(rng, p) for _ in range(_LAYERS)]
     results = run_jobs(SCNN_DRIVER, p, [job for job, _, _ in drawn], host_load=True)
-    seen = np.zeros(8, np.int64)
+    seen = np.zeros(len(StallClass), np.int64)
     for (job, found, golden), result in zip(drawn, results, strict=True):
         assert (result.tensors["layer"] == golden).all(), job
         assert result.cycles[0].tolist() == [one.cycles for one in found], job
         counters = np.concatenate([one.counters for one in found])
         assert (result.counters[0] == counters).all(), job
         seen += counters.sum(axis=(0, 1))
-    # The draw has everything that a PE can wait for, except neighbours where there are none.
+    # The draw has everything that a PE can wait for, except the bus, and neighbours where there
+    # are none.
     assert (seen > 0).sum() == (8 if p.num_pes > 1 else 7)

@@ -83,7 +83,8 @@ def test_drawn_layers(name: str) -> None:
     assert {(one.block_x, one.block_y) for one in _passes(trials)} >= {(0, 0), (0, 1), (1, 0)}
     assert any(not one.drain for one in _passes(trials))
     seen = check_trials(p, trials)
-    assert (seen > 0).all(), [one.name for one in StallClass if not seen[one]]
+    # A layer by itself has no use for the bus.
+    assert [one for one in StallClass if not seen[one]] == [StallClass.BUS]
 
 
 def test_drawn_networks() -> None:

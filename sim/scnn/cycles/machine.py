@@ -15,6 +15,19 @@ from numba import njit
 from numpy.typing import NDArray
 
 from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.sim.scnn.cycles.bus import (
+    BUS_TOOK,
+    FIFO_HEAD,
+    FIFO_OVER,
+    FIFO_ROUNDS,
+    FIFO_ROWS,
+    FIFO_SPENT,
+    FIFO_VALID,
+    BusWork,
+    bus_cycle,
+    bus_state,
+    pe_lines,
+)
 
 __all__ = ["PassWork", "run_pass"]
 
@@ -25,6 +38,7 @@ Levels = NDArray[np.int8]
 _USEFUL, _FRAGMENTATION = int(StallClass.USEFUL), int(StallClass.FRAGMENTATION)
 _CONFLICT, _STARVED = int(StallClass.CONFLICT), int(StallClass.STARVED)
 _BARRIER, _HALO, _DRAIN = int(StallClass.BARRIER), int(StallClass.HALO), int(StallClass.DRAIN)
+_BUS = int(StallClass.BUS)
 
 # Cycles after a step of the drain in which the PPU is at work.
 _PPU_STAGES = 6
@@ -57,7 +71,8 @@ class PassWork(NamedTuple):
     first : (blocks + 1,) each block's first vector.
     weight_banks : (vectors, F) bank that each weight's offset stands for, -1 if it is 0.
     weight_used : (vectors,) weights of each that are not 0.
-    act_start, act_count : (pes, entries) first vector of a directory entry, and activations.
+    act_start, act_count : (pes, entries) first vector of a directory entry, and activations; with
+        a bus, ``act_count`` is of all that reaches a PE, as headers number it, in full vectors.
     act_banks : (vectors, I) bank that each position stands for, -1 if there is no activation.
     act_used : (vectors,) activations of each that are there.
     act_apart : (vectors,) these are in different banks.
@@ -87,6 +102,7 @@ def run_pass(
     limits: tuple[int, int, int, int, int],
     latency: int,
     counters: Ints,
+    bus: BusWork | None = None,
     issued_at: Ints | None = None,
     drained_at: Ints | None = None,
 ) -> int:
@@ -103,10 +119,11 @@ def run_pass(
         activations that are read ahead.
     latency : cycles until a stream has its first item.
     counters : (pes, stall classes); what the multiplier-cycles were spent on is added.
+    bus : what the position bus has to do, or None in a pass without it.
     issued_at : (2, pes, blocks), filled with -1, or None; gets the cycles of each block's first and
         last pair.
     drained_at : (2, groups), filled with -1, or None; gets the cycles of each group's first and
-        last step. The loop compiled without these two has none of this.
+        last step. The loop compiled without these two, or without a bus, has nothing of them.
 
     Returns
     -------
@@ -130,6 +147,12 @@ def run_pass(
         s[pe, _COMING] = first[s_block[pe_stream[pe]]]
         s[pe, _LEFT] = groups_left
 
+    # Of the bus: its registers, the words of each PE, and PEs that have not all of them yet.
+    b = rows = columns = np.zeros((0, 0), np.int64)
+    line_of_pe, receiving = np.zeros(0, np.int64), 0
+    if bus is not None:
+        b, rows, columns = bus_state(bus)
+        line_of_pe, receiving = pe_lines(bus), pes
     all_ready, freed = False, False
     steps, place = 0, 0  # of the drain: left in the group, and of the output channel
     busy = 0  # cycles that the PPU is at work
@@ -138,6 +161,9 @@ def run_pass(
         done = groups_left == 0 and busy == 0
         for stream in range(num_streams):
             done = done and s_block[stream] == begin[stream + 1]
+        if bus is not None:
+            done = done and receiving == 0
+            bus_cycle(bus, mult_i, b, rows, columns)
         step = steps > 0
         halo = step and exchange[place]
         drained = steps == 1 if drain else freed
@@ -253,10 +279,47 @@ def run_pass(
                 s[pe, _M_VALID] = 0
             if not issued:
                 idle = _CONFLICT if blocked else _STARVED if working else idle_class
+                if bus is not None and idle == _STARVED and s[pe, _Q_LEVEL] == 0:
+                    idle = _BUS if s[pe, _BLOCKS_OUT] < s[pe, _BLOCKS_IN] else _STARVED
                 counters[pe, idle] += mults
 
             # act_read: the queue, the word stage before it, rest and directory stage before that.
             room = s[pe, _Q_LEVEL] < queue_depth
+            if bus is not None:
+                # The FIFO behind the bus: a word that meets its block is in the word stage here.
+                block, line = s[pe, _BLOCKS_OUT], line_of_pe[pe]
+                at, header = bus.word_begin[line] + b[pe, FIFO_HEAD], block < s[pe, _BLOCKS_IN]
+                valid, over, spent = b[pe, FIFO_VALID], b[pe, FIFO_OVER], b[pe, FIFO_SPENT]
+                name, word, final = bus.words[at]
+                later = same = False
+                if header:
+                    later = over != 0 or count[block] == 0
+                    later = later or (valid != 0 and (word < 0 or name > channel[block]))
+                    same = not later and valid != 0 and name == channel[block]
+                offers = spent == 0 and (same or (later and last[block] != 0))
+                goes = room or not offers
+                block_done = spent == 0 and goes and (later or (same and final != 0))
+                takes = valid != 0 and over == 0 and goes
+                takes = takes and (spent != 0 or word < 0 or (header and not later))
+                s[pe, _A_VALID] = offers and goes
+                if offers:
+                    s[pe, _A_BLOCK], s[pe, _A_WORD], s[pe, _A_NONE] = block, word, later
+                    s[pe, _A_LAST] = last[block] != 0 and (later or final != 0)
+                if block_done:
+                    s[pe, _BLOCKS_OUT] += 1
+                    spent |= last[block]
+                if takes:
+                    b[pe, FIFO_HEAD] += 1
+                    if at + 1 == bus.word_begin[line + 1]:
+                        b[pe, FIFO_HEAD], over = 0, 1
+                if over != 0 and spent != 0:
+                    over = spent = 0
+                    b[pe, FIFO_ROUNDS] -= 1
+                    receiving -= b[pe, FIFO_ROUNDS] == 0
+                b[pe, FIFO_OVER], b[pe, FIFO_SPENT] = over, spent
+                leaves = b[pe, FIFO_ROWS] > 0 and (valid == 0 or takes)
+                b[pe, FIFO_ROWS] += b[pe, BUS_TOOK] - leaves
+                b[pe, FIFO_VALID] = leaves or (valid != 0 and not takes)
             if s[pe, _A_VALID] != 0 and room:
                 tail = s[pe, _Q_HEAD] + s[pe, _Q_LEVEL]
                 tail = _Q + _Q_SIZE * (tail if tail < queue_depth else tail - queue_depth)
@@ -267,29 +330,36 @@ def run_pass(
                 head = s[pe, _Q_HEAD] + 1
                 s[pe, _Q_HEAD] = head if head < queue_depth else 0
                 s[pe, _Q_LEVEL] -= 1
-            go = s[pe, _A_VALID] == 0 or room
-            left, block, drop, d_done = 0, s[pe, _D_BLOCK], False, True
-            if s[pe, _D_VALID] != 0:
-                left = act_count[pe, channel[block]] if count[block] > 0 else 0
-                drop = left == 0 and last[block] == 0
-                d_done = drop or (go and s[pe, _W_VALID] == 0)
-            if go:
-                if s[pe, _W_VALID] != 0:
-                    block, word, left = s[pe, _W_BLOCK], s[pe, _W_WORD], s[pe, _W_LEFT]
-                    fetch = True
-                else:
-                    fetch = s[pe, _D_VALID] != 0 and not drop
-                    word = act_start[pe, channel[block]] if fetch else 0
-                s[pe, _A_VALID] = fetch
-                s[pe, _W_VALID] = fetch and left > mult_i
-                if fetch:
-                    s[pe, _A_BLOCK], s[pe, _A_WORD], s[pe, _A_NONE] = block, word, left == 0
-                    s[pe, _A_LAST] = last[block] != 0 and left <= mult_i
-                    s[pe, _W_BLOCK], s[pe, _W_WORD], s[pe, _W_LEFT] = block, word + 1, left - mult_i
-            if d_done:
-                s[pe, _D_VALID] = s[pe, _BLOCKS_OUT] < s[pe, _BLOCKS_IN]
-                s[pe, _D_BLOCK] = s[pe, _BLOCKS_OUT]
-                s[pe, _BLOCKS_OUT] += s[pe, _D_VALID]
+            if bus is not None:
+                s[pe, _A_VALID] = 0
+            else:
+                go = s[pe, _A_VALID] == 0 or room
+                left, block, drop, d_done = 0, s[pe, _D_BLOCK], False, True
+                if s[pe, _D_VALID] != 0:
+                    left = act_count[pe, channel[block]] if count[block] > 0 else 0
+                    drop = left == 0 and last[block] == 0
+                    d_done = drop or (go and s[pe, _W_VALID] == 0)
+                if go:
+                    if s[pe, _W_VALID] != 0:
+                        block, word, left = s[pe, _W_BLOCK], s[pe, _W_WORD], s[pe, _W_LEFT]
+                        fetch = True
+                    else:
+                        fetch = s[pe, _D_VALID] != 0 and not drop
+                        word = act_start[pe, channel[block]] if fetch else 0
+                    s[pe, _A_VALID] = fetch
+                    s[pe, _W_VALID] = fetch and left > mult_i
+                    if fetch:
+                        s[pe, _A_BLOCK], s[pe, _A_WORD], s[pe, _A_NONE] = block, word, left == 0
+                        s[pe, _A_LAST] = last[block] != 0 and left <= mult_i
+                        s[pe, _W_BLOCK], s[pe, _W_WORD], s[pe, _W_LEFT] = (
+                            block,
+                            word + 1,
+                            left - mult_i,
+                        )
+                if d_done:
+                    s[pe, _D_VALID] = s[pe, _BLOCKS_OUT] < s[pe, _BLOCKS_IN]
+                    s[pe, _D_BLOCK] = s[pe, _BLOCKS_OUT]
+                    s[pe, _BLOCKS_OUT] += s[pe, _D_VALID]
 
             # weight_fifo: takes from the broadcast; keeps all from the oldest block in act_read on,
             # less than nothing while vectors of a dropped block come.

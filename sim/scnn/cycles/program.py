@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.scnn.run import Channels, PassOutput, ScnnDescriptor, ScnnRun, TileLayout
+from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.scnn.act_read import ACT_QUEUE_DEPTH
 from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, StallClass
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.cycles.acts import ActStorage
+from zeroskip.sim.scnn.cycles.bus import BusWork, bus_work, tile_steps, words_of_channels
 from zeroskip.sim.scnn.cycles.machine import PassWork, run_pass
 from zeroskip.sim.scnn.cycles.passes import PassTrace, drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.references import References, pass_references
@@ -100,8 +102,9 @@ class ScnnCycles:
             setup = _TAKE_OVER + (p.bank_entries if descriptor.wipe else 0) + _BEGIN
             setup += 0 if index else _START
             counters[index, :, StallClass.SETUP] = setup * p.mults
-            work = self._work(descriptor, self._streams[number][index])
-            spent, log = self._pass(descriptor, work, counters[index], traced=trace is not None)
+            work, bus = self._work(descriptor, self._streams[number][index])
+            traced = trace is not None
+            spent, log = self._pass(descriptor, work, bus, counters[index], traced=traced)
             if trace is not None:
                 begin = cycles + setup
                 issued, drained = (np.where(times < 0, -1, begin + times) for times in log)
@@ -109,32 +112,47 @@ class ScnnCycles:
                 end = begin + spent
                 trace.append(PassTrace(cycles, begin, end, work.channel, pairs, issued, drained))
             cycles += setup + spent
-            references.append(pass_references(p, descriptor, work, counters[index]))
+            references.append(pass_references(p, descriptor, work, bus, counters[index]))
             if output is not None and self._read[number][index]:
-                _store(p, self._acts, descriptor, output, tensors)
+                sent = any(later.bus for later in run.program[index + 1 :])
+                _store(p, self._acts, descriptor, output, tensors, whole=sent)
         return RunCount(cycles, counters, tuple(references))
 
-    def _work(self, descriptor: ScnnDescriptor, streams: StreamWork) -> PassWork:
-        banks = self._acts.banks(keep_zeros=descriptor.keep_zeros)
+    def _work(
+        self, descriptor: ScnnDescriptor, streams: StreamWork
+    ) -> tuple[PassWork, BusWork | None]:
+        d, source = descriptor, self._acts
+        banks = source.banks(keep_zeros=d.keep_zeros)
+        channel, count, bus = streams.channel + d.src_base, source.count, None
+        if d.bus:
+            bus = bus_work(self._p, d, source.start, source.count, len(banks))
+            # As headers number them, and of all tiles of their owners.
+            channel, count = streams.channel, words_of_channels(bus) * self._p.mult_i
+            moved = [
+                np.where(banks < 0, banks, banks + step & self._p.banks - 1)
+                for step in tile_steps(self._p, d)
+            ]
+            banks = np.concatenate(moved).astype(np.int32)
         return PassWork(
             begin=streams.begin,
-            channel=streams.channel + descriptor.src_base,
+            channel=channel,
             vectors=streams.count,
             last=streams.last,
             first=streams.first,
             weight_banks=streams.banks,
             weight_used=streams.used,
-            act_start=self._acts.start,
-            act_count=self._acts.count,
+            act_start=source.start,
+            act_count=count,
             act_banks=banks,
             act_used=(banks >= 0).sum(axis=1),
             act_apart=_apart(banks),
-        )
+        ), bus
 
     def _pass(
         self,
         descriptor: ScnnDescriptor,
         work: PassWork,
+        bus: BusWork | None,
         counters: NDArray[np.int64],
         *,
         traced: bool,
@@ -154,6 +172,7 @@ class ScnnCycles:
             (p.banks, p.scatter_depth, p.weight_depth, p.block_depth, ACT_QUEUE_DEPTH),
             _STREAM_LATENCY,
             counters,
+            bus,
             *log,
         )
         return spent, log
@@ -212,8 +231,10 @@ def _store(
     descriptor: ScnnDescriptor,
     output: PassOutput,
     tensors: Mapping[str, NDArray[np.int64]],
+    *,
+    whole: bool,
 ) -> None:
-    """Put what a pass writes into the activation RAMs."""
+    """Put what a pass writes into the destination RAM; if ``whole``, all of what it writes."""
     d = descriptor
     layout = TileLayout(
         block_x=d.block_x,
@@ -229,8 +250,16 @@ def _store(
         width=output.width,
         dense=d.out_dense,
     )
-    blocks = [
-        _region(tensors, [block], layout) if block.start < block.stop else None
-        for block in output.blocks
-    ]
+    # Channels that a block computes beyond its own have no weights, and a bias of 0. Only the bus
+    # carries them, and what it does with them takes time.
+    empty = params.min_act if d.init_min and d.activation == Activation.IDENTITY else 0
+    slots = (d.groups - 1) * d.kc + d.kc_last
+    blocks: list[NDArray[np.int64] | None] = []
+    for block in output.blocks:
+        channels = block.stop - block.start
+        region = _region(tensors, [block], layout) if channels else None
+        if whole and channels < slots:
+            rest = np.full((slots - channels, layout.height, layout.width), empty)
+            region = rest if region is None else np.concatenate([region, rest])
+        blocks.append(region)
     ram.put(layout, d.dst_base, blocks)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from zeroskip.compiler.scnn.run import ScnnDescriptor
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.scnn.cycles.bus import BusWork, words_of_bus
 from zeroskip.sim.scnn.cycles.machine import PassWork
 from zeroskip.sim.scnn.cycles.passes import pe_streams
 
@@ -26,6 +27,7 @@ class References:
     directory : entries of the source directory that are looked up; of blocks without weights, that
         end a group, there is none.
     act_ram : words of I activations that are read.
+    act_fifo : words that come over the position bus into PEs' FIFOs, each a write and a read.
     accumulators : products that are added, each a read and a write.
     drained : accumulators that the drain reads, each a read and a write.
     """
@@ -35,6 +37,7 @@ class References:
     weight_fifo_reads: int = 0
     directory: int = 0
     act_ram: int = 0
+    act_fifo: int = 0
     accumulators: int = 0
     drained: int = 0
 
@@ -50,14 +53,18 @@ class References:
 
 
 def pass_references(
-    params: ScnnParams, descriptor: ScnnDescriptor, work: PassWork, counters: NDArray[np.int64]
+    params: ScnnParams,
+    descriptor: ScnnDescriptor,
+    work: PassWork,
+    bus: BusWork | None,
+    counters: NDArray[np.int64],
 ) -> References:
     """Count the references of a pass.
 
     Parameters
     ----------
     params, descriptor : array and pass.
-    work : as the cycle model has it.
+    work, bus : as the cycle model has them.
     counters : (num_pes, stall classes) that it counted.
     """
     listeners = np.bincount(pe_streams(params, descriptor), minlength=len(work.begin) - 1)
@@ -68,8 +75,12 @@ def pass_references(
     )
     filled = np.bincount(stream_of_block[work.vectors > 0], minlength=len(blocks))
     issued = counters[:, StallClass.USEFUL] + counters[:, StallClass.FRAGMENTATION]
-    words = 0
-    for pe, stream in enumerate(pe_streams(params, descriptor).tolist()):
+    directory, words, received = int((filled * listeners).sum()), 0, 0
+    if bus is not None:
+        directory = descriptor.groups * bus.counts.size
+        words = descriptor.groups * int((-(-bus.counts // params.mult_i)).sum())
+        received = descriptor.groups * words_of_bus(bus)
+    for pe, stream in enumerate([] if bus else pe_streams(params, descriptor).tolist()):
         here = slice(work.begin[stream], work.begin[stream + 1])
         counts = work.act_count[pe, work.channel[here][work.vectors[here] > 0]]
         words += int((-(-counts // params.mult_i)).sum())
@@ -81,8 +92,9 @@ def pass_references(
         weight_sram=int(brought.sum()),
         weight_fifo_writes=int((brought * listeners).sum()),
         weight_fifo_reads=int(issued.sum()) // params.mults,
-        directory=int((filled * listeners).sum()),
+        directory=directory,
         act_ram=words,
+        act_fifo=received,
         accumulators=int(counters[:, StallClass.USEFUL].sum()),
         drained=sums * channels * d.drain * params.num_pes,
     )

@@ -14,6 +14,7 @@ _REFERENCES = {
     "weight_fifo_reads": "vectors of weights, all PEs: one a pair",
     "directory": "entries that are looked up, all PEs",
     "act_ram": "words of activations that are read, all PEs",
+    "act_fifo": "words of activations that come over the position bus, all PEs",
     "accumulators": "products that are added, all PEs",
     "drained": "accumulators that the drain reads, all PEs",
 }

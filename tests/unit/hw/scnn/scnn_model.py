@@ -20,6 +20,7 @@ from zeroskip.hw.scnn.formats import (
     VERSION,
     Space,
     act_word_layout,
+    counter_row,
     descriptor_layout,
     directory_layout,
     readable_rows,
@@ -201,7 +202,7 @@ class ScnnModel(ArrayModel):
         found = ScnnCycles(P, (run,)).count(0, tensors)
         self.cycles = found.cycles if x is not None else None
         self.count(
-            (pe, number * 8 + stall, int(count) if x is not None else None)
+            (pe, counter_row(number, stall), int(count) if x is not None else None)
             for (number, pe, stall), count in np.ndenumerate(found.counters)
         )
 

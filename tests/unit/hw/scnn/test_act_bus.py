@@ -64,6 +64,7 @@ def draw_pass(p: ScnnParams, rng: Random) -> BusPass:
             "src_block_y": src_block_y,
             "src_entries": entries,
             "groups": rounds,
+            "bus": 1,
         },
         [rounds * sent(words[pe], entries, pe) for pe in range(p.num_pes)],
         rounds,
@@ -155,13 +156,14 @@ def test_a_word_every_cycle_and_position() -> None:
 
     def source(pe: int) -> Any:
         async def bench(ctx: Any) -> None:
+            await ctx.tick()
             await put(ctx, dut.send[pe], words * sent([1], 1, pe), repeat(0))
 
         return bench
 
     async def sink(ctx: Any) -> None:
         nonlocal cycles
-        ctx.set(dut.descriptor, {"src_entries": 1, "groups": words})
+        ctx.set(dut.descriptor, {"src_entries": 1, "groups": words, "bus": 1})
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)

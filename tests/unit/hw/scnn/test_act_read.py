@@ -94,8 +94,8 @@ def run(
     sent = [{**block, "channel": block["channel"] - src_base} for block in blocks]
 
     async def source(ctx: Any) -> None:
-        ctx.set(dut.src_base, src_base)
-        ctx.set(dut.keep_zeros, keep_zeros)
+        ctx.set(dut.descriptor.src_base, src_base)
+        ctx.set(dut.descriptor.keep_zeros, keep_zeros)
         await put(ctx, dut.i, sent, random_gaps(1, gaps[0]))
 
     async def sink(ctx: Any) -> None:

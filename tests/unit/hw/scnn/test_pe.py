@@ -10,7 +10,13 @@ from amaranth.lib import data
 
 from tests.support.tiers import cases
 from zeroskip.hw.scnn.control import Phase
-from zeroskip.hw.scnn.formats import Space, StallClass, act_word_layout, directory_layout
+from zeroskip.hw.scnn.formats import (
+    Space,
+    StallClass,
+    act_word_layout,
+    counter_row,
+    directory_layout,
+)
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.pe import ScnnPe
 from zeroskip.sim.bench.pysim import put, random_gaps, simulate
@@ -230,7 +236,7 @@ class Bench:
         for work, cycles in self.abandoned:
             await self.abandon(ctx, work, cycles)
         ctx.set(dut.control.counter_clear, 1)
-        for row in range(8 * p.num_descriptors):
+        for row in range(counter_row(p.num_descriptors, 0)):
             ctx.set(dut.control.counter_row, row)
             await ctx.tick()
         ctx.set(dut.control.counter_clear, 0)
@@ -267,7 +273,7 @@ class Bench:
             ctx.set(dut.control.phase, Phase.IDLE)
             await ctx.tick().repeat(3)
             for stall in StallClass:
-                read = await self.command(ctx, Space.COUNTER, number * 8 + stall)
+                read = await self.command(ctx, Space.COUNTER, counter_row(number, stall))
                 self.counts[number, stall] = read
             assert self.counts[number, StallClass.USEFUL] == products
 

@@ -41,6 +41,7 @@ SIZES: dict[str, ScnnParams] = {
         weight_depth=11,
         block_depth=3,
         act_words=37,
+        act_fifo_words=5,
         num_channels=19,
         num_descriptors=3,
         acc_bits=20,
@@ -58,6 +59,7 @@ def test_verilog_is_sound(size: str, tmp_path: Path) -> None:
     p = SIZES[size]
     text = emit_verilog(ScnnPe(p), "scnn_pe")
     names = ["act_rows", "directory_rows", *["rows"] * 2 * p.counters]
+    names += ["words"] if p.act_fifo_words else []
     names += [f"set_{number}_bank_{bank}" for number in (0, 1) for bank in range(p.banks)]
     assert srams_of(text) == sorted(names)
     assert "latch" not in text
