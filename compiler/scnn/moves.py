@@ -41,6 +41,9 @@ _SPACES = {
 
 _Fields = Mapping[str, int]
 
+_ALL = {"blocks_x": 31, "blocks_y": 31, "full_blocks": 511, "rem_channels": 0}
+"""Every block of PEs has all channels."""
+
 
 def run_moves(
     graph: QuantGraph[QuantConv],
@@ -119,14 +122,21 @@ class _Memory:
     def bring(self, number: int, loads: Sequence[ActLoad]) -> Iterator[Move]:
         """Give the moves that bring activations before a run."""
         for load in loads:
-            if load.dealt:
-                raise CompileError("an input that is dealt to blocks of PEs cannot be moved yet")
+            if load.dealt and len(load.channels) > 1:
+                raise CompileError("inputs of several tensors cannot be dealt to blocks of PEs")
             base, begun = load.base, False
             for part in load.channels:
+                where = self._where(part, load.layout)
+                count = part.stop - part.start
+                each, spread = count, _ALL
+                if load.dealt:
+                    each, spread = self._deal(count, load.layout)
+                    where["block"] = each * where["channel"]
+                    where["block_row"] = spread["blocks_x"] * where["block"]
                 plane: dict[str, int] = {
                     **_tile_fields(load.layout),
                     "base": base,
-                    "channels": part.stop - part.start,
+                    "channels": each,
                     "y_stride": load.layout.y_stride,
                     "sx": load.layout.sx,
                     "sy": load.layout.sy,
@@ -134,15 +144,15 @@ class _Memory:
                     "append": int(begun),
                     "word": 0 if begun else load.word,
                 }
-                where = self._where(part, load.layout)
-                fields = {"plane": plane, "memory": where}
+                fields = {"plane": plane, "spread": spread, "memory": where}
                 name = f"run_{number}/plane_in_{base}"
                 yield self._words(name, PLANE_IN, plane_in_layout(self._p), fields)
                 tensor = self._name(part.tensor)
-                channels = range(part.stop - part.start)
-                beats = sum(
-                    self._beats(where, layout, channels) for layout in self._blocks(load.layout)
-                )
+                beats = 0
+                for block, layout in enumerate(self._blocks(load.layout)):
+                    first = block * each if load.dealt else 0
+                    channels = range(first, max(first, min(first + each, count)))
+                    beats += self._beats(where, layout, channels)
                 yield RowsIn(tensor, 0, self._rows(tensor), beats)
                 base += (part.stop - part.start) * load.layout.sy * load.layout.sx
                 begun = True
@@ -151,6 +161,11 @@ class _Memory:
         """Give the moves that fetch outputs after a run."""
         for place, store in enumerate(stores):
             layout = store.layout
+            if layout.sy * layout.sx > 1:
+                raise CompileError(
+                    f"outputs of {store.blocks[0].tensor!r} are stored in phases, and cannot be "
+                    "moved so"
+                )
             spread, whole = self._spread(store)
             each = max(len(part) for part in whole)
             channels = Channels(
@@ -230,6 +245,18 @@ class _Memory:
                 f"is moved, and there is room for {1 << PLANE_BITS}"
             )
         return fields
+
+    def _deal(self, count: int, layout: TileLayout) -> tuple[int, dict[str, int]]:
+        """Deal channels to all blocks: return how many each gets, and fields that say so."""
+        across, down = -(-self._p.pes_x >> layout.block_x), -(-self._p.pes_y >> layout.block_y)
+        each = -(-count // (across * down))
+        full, rest = divmod(count, each)
+        return each, {
+            "blocks_x": across,
+            "blocks_y": down,
+            "full_blocks": full,
+            "rem_channels": rest,
+        }
 
     def _blocks(self, layout: TileLayout) -> Iterator[TileLayout]:
         """Give what each block of PEs has of a plane; those at the grid's edges lack PEs."""

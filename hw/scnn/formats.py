@@ -152,11 +152,11 @@ def plane_load_layout(p: ScnnParams) -> data.StructLayout:
 
 
 def plane_spread_layout(p: ScnnParams) -> data.StructLayout:
-    """Lay out how channels of outputs are dealt to blocks of PEs, which are numbered row-major.
+    """Lay out how channels are dealt to blocks of PEs, which are numbered row-major.
 
     Fields
     ------
-    blocks_x, blocks_y : blocks across and down that have outputs; only these are counted.
+    blocks_x, blocks_y : blocks across and down that have some; only these are counted.
     full_blocks : of those, how many have ``channels`` of them.
     rem_channels : channels of the next; those behind it have none.
     """

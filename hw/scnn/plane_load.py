@@ -8,9 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.memory import NamedMemory
 from zeroskip.hw.scnn.compress import Compress
-from zeroskip.hw.scnn.formats import Space, command_layout, plane_load_layout
+from zeroskip.hw.scnn.formats import Space, command_layout, plane_load_layout, plane_spread_layout
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.pe_walk import PeWalk
+from zeroskip.hw.scnn.spread import Spread
 
 __all__ = ["PlaneLoad"]
 
@@ -26,14 +27,15 @@ class PlaneLoad(wiring.Component):
     """Compresses the planes that a network begins with, a position a cycle, by :class:`.Compress`.
 
     The order of values is: PEs by number, channels, phases of a channel (row-major), rows and
-    columns of the PE's tile; of positions outside the plane there is none. Every PE's words begin
-    at row ``word`` of its activation RAM, or behind those of the plane before, if ``append`` says
-    so. It is a host of the array, and works while that does not run.
+    columns of the PE's tile; of positions outside the plane, and of channels that ``spread`` does
+    not give a PE, there is none. Every PE's words begin at row ``word`` of its activation RAM, or
+    behind those of the plane before, if ``append`` says so. It is a host of the array, and works
+    while that does not run.
 
     Members
     -------
     go : In, begin; only while ``busy`` is low.
-    plane : In, where the plane is to be; stable until ``busy`` is low.
+    plane, spread : In, where the plane is to be; stable until ``busy`` is low.
     busy : Out, at work.
     lost : Out, values found no room since ``go``.
     i : ``In(stream(signed(act_bits)))``, the values.
@@ -42,6 +44,7 @@ class PlaneLoad(wiring.Component):
 
     go: Signal
     plane: data.View
+    spread: data.View
     busy: Signal
     lost: Signal
     i: stream.Interface
@@ -52,6 +55,7 @@ class PlaneLoad(wiring.Component):
         super().__init__({
             "go": In(1),
             "plane": In(plane_load_layout(params)),
+            "spread": In(plane_spread_layout(params)),
             "busy": Out(1),
             "lost": Out(1),
             "i": In(stream.Signature(signed(params.act_bits))),
@@ -62,6 +66,7 @@ class PlaneLoad(wiring.Component):
         p, plane = self._p, self.plane
         m = Module()
         m.submodules.pe_walk = pes = PeWalk(p, plane_load_layout(p))
+        m.submodules.spread_walk = spread = Spread(p)
         # The unit stands still until what it writes has been taken.
         advance = Signal()
         compress = Compress(p, 1)
@@ -69,15 +74,23 @@ class PlaneLoad(wiring.Component):
         m.submodules.ends = ends_of = NamedMemory(p.act_addr_bits + 1, p.num_pes, "ends")
         end, set_end = ends_of.read_port(domain="comb"), ends_of.write_port()
         state = Signal(_State)
-        inside = Signal()
+        # The position is in the plane, and there is a value for it.
+        inside, given = Signal(), Signal()
         step = Signal()
-        ends = self._walk(m, step, inside, pes)
+        ends = self._walk(m, step, inside, given, pes, spread.channels)
         m.d.comb += [
             pes.plane.eq(plane),
             pes.start.eq(self.go),
+            spread.spread.eq(self.spread),
+            spread.most.eq(plane.channels),
+            spread.start.eq(self.go),
+            spread.step.eq(pes.step),
+            spread.ends_block.eq(pes.ends_block),
+            spread.ends_row.eq(pes.ends_row),
+            spread.ends_blocks.eq(pes.ends_blocks),
             self.busy.eq(state != _State.IDLE),
-            self.i.ready.eq((state == _State.WALK) & inside & advance),
-            step.eq((state == _State.WALK) & (self.i.valid | ~inside) & advance),
+            self.i.ready.eq((state == _State.WALK) & given & advance),
+            step.eq((state == _State.WALK) & (self.i.valid | ~given) & advance),
             compress.start.eq(state == _State.BEGIN),
             compress.base.eq(plane.base),
             compress.word.eq(Mux(plane.append, end.data, plane.word)),
@@ -88,7 +101,7 @@ class PlaneLoad(wiring.Component):
             compress.y_stride.eq(plane.y_stride),
             compress.dense.eq(plane.dense),
             compress.there.eq(step),
-            compress.values[0].eq(Mux(inside, self.i.payload, 0)),
+            compress.values[0].eq(Mux(given, self.i.payload, 0)),
             compress.inside.eq(inside),
             compress.row_end.eq(ends["row"]),
             compress.channel_end.eq(ends["phase"]),
@@ -108,7 +121,15 @@ class PlaneLoad(wiring.Component):
         self._write(m, compress, pes.pe, advance)
         return m
 
-    def _walk(self, m: Module, step: Value, inside: Signal, pes: PeWalk) -> dict[str, Signal]:
+    def _walk(
+        self,
+        m: Module,
+        step: Value,
+        inside: Signal,
+        given: Signal,
+        pes: PeWalk,
+        channels: Value,
+    ) -> dict[str, Signal]:
         """Go through the positions of a tile; return what ends with the one at hand."""
         p, plane = self._p, self.plane
         bits = p.acc_addr_bits
@@ -126,7 +147,10 @@ class PlaneLoad(wiring.Component):
             ends[name] = Signal(name=f"end_{name}")
             m.d.comb += ends[name].eq(inner & last)
             inner = ends[name]
-        m.d.comb += inside.eq((x < pes.columns) & (y < pes.rows))
+        m.d.comb += [
+            inside.eq((x < pes.columns) & (y < pes.rows)),
+            given.eq(inside & (channel < channels)),
+        ]
         next_ax = Mux(last_ax, 0, phase_x + 1)
         next_ay = Mux(last_ax, Mux(last_ay, 0, phase_y + 1), phase_y)
         with m.If(step):

@@ -30,6 +30,7 @@ def plane_in_layout(p: ScnnParams) -> data.StructLayout:
     """Lay out where the values of an INPUT are in memory, and in the array."""
     return data.StructLayout({
         "plane": scnn.plane_load_layout(p),
+        "spread": scnn.plane_spread_layout(p),
         "memory": scnn.plane_memory_layout(),
     })
 

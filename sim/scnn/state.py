@@ -158,14 +158,24 @@ class ScnnState:
         """Bring a plane, whose beats are (n, lanes), into the array."""
         del row
         p, fields = self._p, self._fields(PLANE_IN)
-        plane = fields["plane"]
+        plane, acts = fields["plane"], self._acts
         layout = _layout(plane, sy=plane["sy"], sx=plane["sx"], dense=bool(plane["dense"]))
-        places = plane_places(fields, (0, 0), plane["channels"], lanes.shape)
         flat = np.append(lanes.reshape(-1), 0)
         half = 1 << p.act_bits - 1
-        values = (flat[places] + half & 2 * half - 1) - half
-        ram = self._acts
+        counts = self._channels(fields, layout)
+        blocks: list[NDArray[np.int64]] = []
+        known: dict[int, NDArray[np.int64]] = {}
+        for number, (place, count) in enumerate(counts):
+            places = plane_places(fields, place, count, lanes.shape)
+            first = int(places.flat[0]) if count else -number - 1
+            if first not in known:
+                values = np.zeros((plane["channels"], layout.height, layout.width), np.int64)
+                values[:count] = (flat[places] + half & 2 * half - 1) - half
+                known[first] = values
+            blocks.append(known[first])
         name = f"load_{len(self._record.tensors)}"
+        dealt = len(known) > 1
+        values = np.concatenate(blocks) if dealt else blocks[0]
         self._record.tensors[name] = values
         channels = Channels(tensor=name, start=0, stop=len(values))
         self._loads.append(
@@ -173,40 +183,54 @@ class ScnnState:
                 channels=(channels,),
                 base=plane["base"],
                 word=plane["word"],
-                dealt=False,
+                dealt=dealt,
                 layout=layout,
             )
         )
-        ram.put(layout, plane["base"], [values] * ram.count_blocks(layout))
-        return PlaneMove(fields, [values] * ram.count_blocks(layout), layout, len(lanes))
+        acts.put(layout, plane["base"], blocks)
+        return PlaneMove(fields, blocks, [count for _, count in counts], layout, len(lanes))
+
+    def _channels(
+        self, fields: Mapping[str, Mapping[str, int]], layout: TileLayout
+    ) -> list[tuple[tuple[int, int], int]]:
+        """List the column and row of each block among blocks, and the channels that it has."""
+        spread, most = fields["spread"], fields["plane"]["channels"]
+        across = -(-self._p.pes_x >> layout.block_x)
+        found: list[tuple[tuple[int, int], int]] = []
+        number = 0
+        for block in range(self._acts.count_blocks(layout)):
+            y, x = divmod(block, across)
+            count = 0
+            if x < spread["blocks_x"] and y < spread["blocks_y"]:
+                full = spread["full_blocks"]
+                rest = spread["rem_channels"] if number == full else 0
+                count = most if number < full else rest
+                number += 1
+            found.append(((x, y), count))
+        return found
 
     def give_rows(
         self, row: int, lanes: NDArray[np.int64], *, destination: bool
     ) -> tuple[NDArray[np.int64], PlaneMove]:
         """Fetch a plane into beats, (n, lanes), that hold something before."""
         del row, destination
-        fields = self._fields(PLANE_OUT)
-        plane, spread = fields["plane"], fields["spread"]
-        layout = _layout(plane, sy=1, sx=1, dense=False)
-        ram = self._acts
+        fields, acts = self._fields(PLANE_OUT), self._acts
+        layout = _layout(fields["plane"], sy=1, sx=1, dense=False)
+        base = fields["plane"]["base"]
         flat = np.append(lanes.reshape(-1), 0)
-        across = -(-self._p.pes_x >> layout.block_x)
         blocks: list[NDArray[np.int64]] = []
-        number = 0
-        for block in range(ram.count_blocks(layout)):
-            y, x = divmod(block, across)
-            count = 0
-            if x < spread["blocks_x"] and y < spread["blocks_y"]:
-                full = spread["full_blocks"]
-                rest = spread["rem_channels"] if number == full else 0
-                count = plane["channels"] if number < full else rest
-                number += 1
-            entries = range(plane["base"], plane["base"] + count)
-            values = ram.planes(block, entries, (layout.height, layout.width))
-            flat[plane_places(fields, (x, y), count, lanes.shape)] = values
+        counts = self._channels(fields, layout)
+        for block, (place, count) in enumerate(counts):
+            entries = range(base, base + count)
+            values = acts.planes(block, entries, (layout.height, layout.width))
+            flat[plane_places(fields, place, count, lanes.shape)] = values
             blocks.append(values)
         return flat[:-1].reshape(lanes.shape), PlaneMove(
-            fields, blocks, ram.entry(plane["base"]).layout, len(lanes)
+            fields,
+            blocks,
+            [count for _, count in counts],
+            acts.entry(base).layout,
+            len(lanes),
         )
 
     def control(self, command: int) -> RunLog | None:

@@ -1,7 +1,6 @@
 """How planes are brought and fetched, as time goes: every cycle that nothing keeps them from."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numba import njit
@@ -19,9 +18,9 @@ _GO, _VALUE, _ANSWER, _END, _ASKS, _WRITES = (int(slot) for slot in Slot)
 def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
     """Follow :class:`.TileRows`, and :class:`.PlaneLoad` or :class:`.PlaneRead`, over a plane."""
     plane, memory = move.fields["plane"], move.fields["memory"]
-    fetched = "spread" in move.fields
+    fetched = "sx" not in plane
     tile, phases = (plane["ho"], plane["wo"]), (plane.get("sy", 1), plane.get("sx", 1))
-    shares = _shares(params, plane, move.blocks)
+    shares = _shares(params, plane, move.channels)
     starts = _starts(params, plane, memory)
     steps = memory["channel"], memory["row"], memory["rows"]
     count = _count_rows(shares, phases)
@@ -35,8 +34,8 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
         # Blocks that have the same are looked at once.
         key = id(move.blocks[block]), y, x
         if key not in known:
-            values = _tile(move.blocks[block][:channels], (y, x), tile)
-            size = (height, width)
+            values = _tile(move.blocks[block], (y, x), tile)
+            size = (height, width, channels)
             walk = _walk_out if fetched else _walk_in
             found = np.zeros(_most_slots(values, fetched), np.uint8)
             kinds = (layout.y_stride, params.max_run, params.mult_i)
@@ -49,7 +48,9 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
     return Transfer(rows, np.concatenate(parts), phases[1], lanes)
 
 
-def _shares(params: ScnnParams, plane: Mapping[str, int], blocks: Any) -> NDArray[np.int64]:
+def _shares(
+    params: ScnnParams, plane: Mapping[str, int], channels: Sequence[int]
+) -> NDArray[np.int64]:
     """List of each PE: block, row and column of it there, rows and columns, and channels."""
     across = -(-params.pes_x >> plane["block_x"])
     found = np.zeros((params.num_pes, 6), np.int64)
@@ -64,7 +65,7 @@ def _shares(params: ScnnParams, plane: Mapping[str, int], blocks: Any) -> NDArra
                 (x, plane["wo"], plane["full_x"], plane["rem_x"]),
             )
         ]
-        found[pe] = block, y, x, *sizes, len(blocks[block])
+        found[pe] = block, y, x, *sizes, channels[block]
     return found
 
 
@@ -141,7 +142,7 @@ def _fill_rows(
 def _walk_in(
     slots: NDArray[np.uint8],
     values: NDArray[np.int64],
-    size: tuple[int, int],
+    size: tuple[int, int, int],
     phases: tuple[int, int],
     dense: bool,
     kinds: tuple[int, int, int],
@@ -161,7 +162,7 @@ def _walk_in(
                 for y in range(a, values.shape[1], sy):
                     for x in range(b, values.shape[2], sx):
                         inside = y < size[0] and x < size[1]
-                        slots[n] = _VALUE if inside else _GO
+                        slots[n] = _VALUE if inside and channel < size[2] else _GO
                         n += 1
                         value = values[channel, y, x]
                         at_end = x == last_x and run + 1 + gap > max_run
@@ -180,7 +181,7 @@ def _walk_in(
 def _walk_out(
     slots: NDArray[np.uint8],
     values: NDArray[np.int64],
-    size: tuple[int, int],
+    size: tuple[int, int, int],
     phases: tuple[int, int],
     dense: bool,
     kinds: tuple[int, int, int],

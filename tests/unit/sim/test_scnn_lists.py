@@ -19,14 +19,18 @@ ODD = ScnnParams(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("params", "data_bits"), [(SCNN, 128), (ODD, 64)])
+@pytest.mark.parametrize(
+    ("params", "data_bits", "bus"), [(SCNN, 128, False), (SCNN, 128, True), (ODD, 64, False)]
+)
 @pytest.mark.parametrize("seed", range(6))
-def test_any_network_runs_from_its_lists(params: ScnnParams, data_bits: int, seed: int) -> None:
+def test_any_network_runs_from_its_lists(
+    params: ScnnParams, data_bits: int, bus: bool, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     graph = draw_graph(rng, params, int(rng.integers(1, 5)), channels=4)
     planes = draw_planes(rng, graph.input_shape, 3, params, low=params.min_act)
     try:
-        runs = build(graph, params)
+        runs = build(graph, params, bus=bus)
     except CompileError:
         pytest.skip("does not fit")
     image = scnn_image("net", graph, params, runs)

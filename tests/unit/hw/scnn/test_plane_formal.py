@@ -77,6 +77,7 @@ class WatchedLoad(wiring.Component):
         m.d.comb += [
             dut.go.eq(begins),
             dut.plane.eq(kept),
+            dut.spread.eq(~0),
             dut.i.payload.eq(self.value),
             dut.i.valid.eq(self.valid),
             dut.cmd.ready.eq(self.ready),
@@ -128,6 +129,7 @@ class WatchedRead(wiring.Component):
         m.d.comb += [
             dut.go.eq(begins),
             dut.plane.eq(kept),
+            dut.spread.eq(~0),
             dut.rsp.payload.eq(self.answer),
             dut.rsp.valid.eq(self.answered & asked),
             dut.cmd.ready.eq(self.asks),

@@ -53,7 +53,8 @@ class _Memory:
 
 async def _load(ctx: Any, dut: PlaneLoad, shape: Shape, values: Any, seed: int) -> None:
     fields = {**shape.fields(BASE, len(values)), "sx": shape.sx, "sy": shape.sy}
-    ctx.set(dut.plane, plane_load_layout(PARAMS).const({**fields, "dense": shape.dense}))
+    ctx.set(dut.plane, dut.plane.shape().const({**fields, "dense": shape.dense}))
+    ctx.set(dut.spread.as_value(), -1)
     ctx.set(dut.go, 1)
     await ctx.tick()
     ctx.set(dut.go, 0)
@@ -125,6 +126,7 @@ def test_takes_a_position_a_cycle() -> None:
         ctx.set(dut.plane, plane_load_layout(PARAMS).const(fields))
         ctx.set(dut.i.payload, 1)
         ctx.set(dut.i.valid, 1)
+        ctx.set(dut.spread.as_value(), -1)
         ctx.set(dut.go, 1)
         await ctx.tick()
         ctx.set(dut.go, 0)
