@@ -40,6 +40,8 @@ __all__ = [
 Order = NDArray[np.int64]
 """(K,) of each channel as an array has it, which it is in the network."""
 
+_WIDEST_CODES = 8
+
 ParamsT = TypeVar("ParamsT", bound=ArrayParams)
 PartT = TypeVar("PartT", bound="Part")
 
@@ -216,9 +218,21 @@ class Engine(ABC, Generic[ParamsT, PartT]):
         """All that can be set, by name."""
         return {found.name: found for found in (*self.params.fields(), *self.options)}
 
-    @abstractmethod
     def arithmetic(self, params: ParamsT) -> Arithmetic:
-        """Return the widths of an array's arithmetic."""
+        """Return the widths of an array's arithmetic: those that its parameters have.
+
+        An array without codebooks takes weights of any codes.
+        """
+        sizes: Any = params
+        code_bits = getattr(params, "code_bits", _WIDEST_CODES)
+        return Arithmetic(
+            engine=self.name,
+            act_bits=params.act_bits,
+            acc_bits=params.acc_bits,
+            weight_bits=sizes.weight_bits,
+            code_bits=code_bits,
+            code_bits_limit=self.params.ranges.get("code_bits", (0, code_bits))[1],
+        )
 
     def choose(
         self, wanted: FreeParams, nodes: Sequence[FloatNode], *, share: bool

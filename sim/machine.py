@@ -184,9 +184,10 @@ class Machine(ABC, Generic[PartT]):
     classes: type[IntEnum]
     most_gate_pes: int | None = None
 
-    @abstractmethod
     def multipliers(self, params: Any) -> int:
-        """Return the multipliers of the array."""
+        """Return the multipliers of the array; one unless the engine says otherwise."""
+        del params
+        return 1
 
     @abstractmethod
     def count(self, part: PartT, tensors: Tensors, report: Callable[[int, int], None]) -> Counts:
@@ -280,7 +281,6 @@ class Machine(ABC, Generic[PartT]):
         """Run some layers on the RTL, as :meth:`simulate` does all."""
         return self.simulate(selection.part, tensors, counts, progress=progress)
 
-    @abstractmethod
     def counter_problems(
         self,
         selection: Selection[PartT],
@@ -289,10 +289,37 @@ class Machine(ABC, Generic[PartT]):
     ) -> Sequence[str]:
         """Check what must hold between counters, and between them and golden.
 
+        Here for PEs of one multiplier each, which is counted in every cycle of a run: as class 0
+        where the product is useful.
+
         Parameters
         ----------
         useful : (n, layers of the selection) products that golden's activations make.
         """
+        assert rtl.counters is not None
+        assert rtl.cycles is not None
+        found: list[str] = []
+        names = selection.layers
+        counted = rtl.counters[..., 0].sum(axis=2)
+        for sample, number in np.argwhere(counted != useful).tolist():
+            found.append(
+                f"input {sample}, layer {names[number]}: the array counted "
+                f"{counted[sample, number]} useful MACs, but golden's activations make "
+                f"{useful[sample, number]}"
+            )
+        per_pe = rtl.counters.sum(axis=3)
+        for sample, number in np.argwhere(per_pe.min(axis=2) != per_pe.max(axis=2)).tolist():
+            found.append(
+                f"input {sample}, layer {names[number]}: the PEs' counters add up to "
+                f"{per_pe[sample, number].min()} to {per_pe[sample, number].max()} cycles"
+            )
+        layers = per_pe[:, :, 0].sum(axis=1)
+        for (sample,) in np.argwhere(layers != rtl.cycles).tolist():
+            found.append(
+                f"input {sample}: the layers' counters add up to {layers[sample]} cycles, but the "
+                f"run took {rtl.cycles[sample]}"
+            )
+        return found
 
     def references(self, part: PartT, tensors: Tensors) -> int | None:
         """Count what the array reads and writes of its memories; None if its model does not.

@@ -28,7 +28,6 @@ from zeroskip.compiler.ir.graph import (
     QuantLayer,
     QuantLinear,
 )
-from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.compiler.system.moves import Moves
 from zeroskip.hw.board.boards import BOARDS
 from zeroskip.hw.eie.boards import DIGITS
@@ -111,16 +110,6 @@ class _Eie(Engine[EieParams, EiePart]):
         ),
     )
     free = FREE
-
-    def arithmetic(self, params: EieParams) -> Arithmetic:
-        return Arithmetic(
-            engine=self.name,
-            act_bits=params.act_bits,
-            acc_bits=params.acc_bits,
-            weight_bits=params.weight_bits,
-            code_bits=params.code_bits,
-            code_bits_limit=EieParams.ranges["code_bits"][1],
-        )
 
     def choose(
         self, wanted: FreeParams, nodes: Sequence[FloatNode], *, share: bool

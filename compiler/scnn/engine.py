@@ -1,7 +1,7 @@
 """SCNN, as the compiler sees it: convolutions, pooling and additions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -81,15 +81,7 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
     }
 
     def arithmetic(self, params: ScnnParams) -> Arithmetic:
-        return Arithmetic(
-            engine=self.name,
-            act_bits=params.act_bits,
-            acc_bits=params.acc_bits,
-            weight_bits=params.weight_bits,
-            code_bits=params.code_bits,
-            code_bits_limit=ScnnParams.ranges["code_bits"][1],
-            plain_bits=params.field_bits,
-        )
+        return replace(super().arithmetic(params), plain_bits=params.field_bits)
 
     def takes(self, node: FloatNode | QuantLayer) -> bool:
         return not isinstance(node, FloatLinear | QuantLinear)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from zeroskip.base.progress import Progress
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.image.image import Image
-from zeroskip.hw.eie.host import StallClass, StreamStall
+from zeroskip.hw.eie.host import StreamStall
 from zeroskip.sim.eie.contents import eie_problems
 from zeroskip.sim.eie.cycles.image import run_image
 from zeroskip.sim.eie.info import describe_part
@@ -91,34 +91,6 @@ class _Eie(Machine[EiePart]):
     def problems(self, part: EiePart, folder: str, image: Image, most: int) -> Sequence[str]:
         del image
         return eie_problems(part, folder, most)
-
-    def counter_problems(
-        self, selection: Selection[EiePart], rtl: PartResult, useful: NDArray[np.int64]
-    ) -> Sequence[str]:
-        assert rtl.counters is not None
-        assert rtl.cycles is not None
-        found: list[str] = []
-        names = selection.layers
-        counted = rtl.counters[..., StallClass.USEFUL].sum(axis=2)
-        for sample, number in np.argwhere(counted != useful).tolist():
-            found.append(
-                f"input {sample}, layer {names[number]}: the array counted "
-                f"{counted[sample, number]} useful MACs, but golden's activations make "
-                f"{useful[sample, number]}"
-            )
-        per_pe = rtl.counters.sum(axis=3)
-        for sample, number in np.argwhere(per_pe.min(axis=2) != per_pe.max(axis=2)).tolist():
-            found.append(
-                f"input {sample}, layer {names[number]}: the PEs' counters add up to "
-                f"{per_pe[sample, number].min()} to {per_pe[sample, number].max()} cycles"
-            )
-        layers = per_pe[:, :, 0].sum(axis=1)
-        for (sample,) in np.argwhere(layers != rtl.cycles).tolist():
-            found.append(
-                f"input {sample}: the layers' counters add up to {layers[sample]} cycles, but the "
-                f"run took {rtl.cycles[sample]}"
-            )
-        return found
 
     def storage(self, part: EiePart) -> Mapping[str, Mapping[str, Any]]:
         return {

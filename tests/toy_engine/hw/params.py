@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from zeroskip.hw.common.params import ArrayParams
 
-__all__ = ["DenseParams", "Space", "StallClass", "sram_files"]
+__all__ = ["DenseParams", "Space", "StallClass"]
 
 
 class Space(enum.IntEnum):
@@ -57,12 +57,4 @@ class DenseParams(ArrayParams):
         "num_weights": (2, 1 << 20),
         "num_acts": (2, 1 << 15),
         "num_biases": (2, 1 << 15),
-    }
-
-
-def sram_files(params: DenseParams) -> dict[str, tuple[int, int]]:
-    """Return depth and width of the SRAMs that an image fills."""
-    return {
-        "weights": (params.num_weights, params.weight_bits),
-        "biases": (params.num_biases, params.acc_bits),
     }
