@@ -23,6 +23,7 @@ from zeroskip.sim.scnn.transfers import plane_transfer
 from zeroskip.sim.system.cycles import Started, count_system
 from zeroskip.sim.system.golden import Performed
 from zeroskip.sim.system.memory import MemorySettings
+from zeroskip.sim.system.state import RunCycles
 
 __all__ = ["PORT", "LayerTotal", "dense_total", "total_layer"]
 
@@ -122,7 +123,7 @@ def total_layer(compiled: CompiledLayer, cycles: NDArray[np.int64]) -> LayerTota
         PORT,
         MemorySettings(),
         [Started(0, end, len(commands) * COMMAND_BYTES, performed)],
-        lambda run, *_: int(cycles[run]),
+        lambda run, *_: RunCycles(int(cycles[run])),
         lambda moved: plane_transfer(p, state.lanes, moved),
     )
     beats = found.read_beats + found.write_beats
