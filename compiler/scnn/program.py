@@ -60,8 +60,9 @@ def build(
         check_layer(layer, params)
     runs: list[ScnnRun] = []
     if bus:
-        for segment in Segments(graph, params, known, bus=True, deal=deal).choose(progress):
-            runs += _segment_runs(graph, segment, params, known, tell)
+        segments = Segments(graph, params, known, bus=True, deal=deal)
+        for segment in segments.choose(progress):
+            runs += _segment_runs(graph, segments, segment, params, known, tell)
         return tuple(only_changes(runs))
     number = 0
     while number < len(graph.layers):
@@ -87,15 +88,28 @@ def build(
 
 def _segment_runs(
     graph: QuantGraph,
+    segments: Segments,
     segment: Segment,
     params: ScnnParams,
     densities: Mapping[str, float],
     tell: Progress,
 ) -> list[ScnnRun]:
-    """Build the run of a segment, or the runs of the layer that it is."""
-    if segment.placed is None or segment.schedule is None:
+    """Build the run of a segment, or the runs of the layer that it is.
+
+    What has more weights than the SRAMs hold is cut again.
+    """
+    if segment.placed is not None and segment.schedule is not None:
+        try:
+            return [placed_run(graph, segment.placed, segment.schedule, params)]
+        except ValueError:
+            pass
+    if len(segment.layers) == 1:
         return _alone(graph, segment.layers[0], params, densities, tell)
-    return [placed_run(graph, segment.placed, segment.schedule, params)]
+    return [
+        run
+        for half in segments.halves(segment.layers)
+        for run in _segment_runs(graph, segments, half, params, densities, tell)
+    ]
 
 
 def _alone(

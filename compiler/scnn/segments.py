@@ -92,6 +92,15 @@ class Segments:
         tell("choose runs", len(ordered) - 1, len(ordered) - 1)
         return [segment for cut in cuts if (segment := self._segment(*cut)) is not None]
 
+    def halves(self, layers: range) -> list[Segment]:
+        """Cut layers whose weights do not fit one run in two, or in more where halves cannot be."""
+        middle = (layers.start + layers.stop) // 2
+        found: list[Segment] = []
+        for half in (range(layers.start, middle), range(middle, layers.stop)):
+            segment = self._segment(half.start, half.stop)
+            found += self.halves(half) if segment is None else [segment]
+        return found
+
     def _segment(self, first: int, last: int) -> Segment | None:
         """Place some layers; None if they cannot be in one run."""
         if (first, last) not in self._known:

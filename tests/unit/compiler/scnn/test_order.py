@@ -21,7 +21,7 @@ from zeroskip.sim.scnn.contents import scnn_problems
 
 _ARRAY = replace(PRESETS["tiny"], num_streams=4, act_words=512, num_channels=128)
 # Too many channels for all layers in one run, and so blocks of PEs with streams of their own.
-_BLOCKS = replace(PRESETS["paper"], pes_x=4, pes_y=4, num_channels=192)
+_BLOCKS = replace(PRESETS["paper"], pes_x=4, pes_y=4, num_channels=192, act_fifo_words=0)
 
 
 @pytest.mark.parametrize("seed", range(40))
