@@ -193,7 +193,7 @@ class Machine:
             assert d["groups"] == 1
         entry = d["dst_base"]
         for group in range(d["groups"]):
-            for stream in range(p.num_streams):
+            for stream in range(1 + max(place[0] for place in places)):
                 blocks = self._blocks(stream, d)
                 if d["bus"]:
                     # Words pass once, in this order.
