@@ -142,12 +142,16 @@ class ActFetch(wiring.Component):
                 a_word.place.eq(rest.header.place),
                 a_word.place.count.eq(Mux(rest.count == 0, 0, rest.header.place.count)),
                 a_word.place.last.eq(rest.header.place.last & final),
-                a_word.word.channel.eq(rest.header.channel),
                 a_word.word.lanes.eq(Cat(rest.count > lane for lane in range(p.mult_i))),
                 a_word.word.first.eq(~w_valid),
-                a_word.word.final.eq(final),
-                a_word.word.last.eq(rest.header.place.last & final),
             ]
+            # What only the bus needs takes no registers in arrays that have none.
+            if p.act_fifo_words:
+                m.d.sync += [
+                    a_word.word.channel.eq(rest.header.channel),
+                    a_word.word.final.eq(final),
+                    a_word.word.last.eq(rest.header.place.last & final),
+                ]
         return w_valid, w_rest.header.place
 
 
