@@ -1,6 +1,7 @@
 """Inferences from one START each: memory, rows and times on RTL, golden and cycle model."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.system.build import build_system
+from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.system import verify
 from zeroskip.sim.system.memory import MemorySettings
@@ -21,6 +23,11 @@ from zeroskip.sim.system.rtl import run_phases
 from zeroskip.sim.system.verify import verify_system
 
 pytestmark = pytest.mark.cosim
+
+BUS = replace(
+    SCNN, act_fifo_words=8, act_words=256, bank_entries=32, num_codebooks=8, num_descriptors=16
+)
+"""An array whose PEs send each other what they own."""
 
 DrawNetwork = Callable[..., QuantGraph[QuantLinear]]
 
@@ -75,15 +82,18 @@ def test_other_ports(draw_network: DrawNetwork, data_bits: int) -> None:
     assert run_drawn(draw_network, port, range(100, 116)) > 1
 
 
-def run_planes(port: SystemParams, seeds: range) -> int:
-    """Compare drawn networks on SCNN; return the most runs that an inference took."""
-    runs = 0
+def run_planes(port: SystemParams, seeds: range, p: ScnnParams) -> tuple[int, int]:
+    """Compare drawn networks on SCNN; return the most runs that an inference took, and bus passes.
+
+    An array with a bus has tensors of all layers stay with their owners.
+    """
+    runs = bus = 0
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        graph = draw_graph(rng, SCNN, int(rng.integers(1, 4)), channels=4)
-        planes = draw_planes(rng, graph.input_shape, 2, SCNN, low=SCNN.min_act)
-        program = build(graph, SCNN)
-        image = scnn_image("net", graph, SCNN, program)
+        graph = draw_graph(rng, p, int(rng.integers(1, 4)), channels=4)
+        planes = draw_planes(rng, graph.input_shape, 2, p, low=p.min_act)
+        program = build(graph, p, bus=bool(p.act_fifo_words))
+        image = scnn_image("net", graph, p, program)
         settings = MemorySettings(
             read_latency=int(rng.integers(2, 60)),
             write_latency=int(rng.integers(2, 60)),
@@ -96,13 +106,16 @@ def run_planes(port: SystemParams, seeds: range) -> int:
         assert found.rows > 0
         assert found.times == 2 * (1 + len(planes))
         runs = max(runs, len(program))
-    return runs
+        bus += sum(step.bus for run in program for step in run.program)
+    return runs, bus
 
 
 @pytest.mark.long("a simulator of its own")
-@pytest.mark.parametrize("data_bits", [64, 128])
-def test_drawn_planes(data_bits: int) -> None:
-    assert run_planes(SystemParams(data_bits=data_bits), range(data_bits, data_bits + 12)) > 2
+@pytest.mark.parametrize(("data_bits", "params"), [(64, BUS), (128, SCNN)], ids=["bus", "alone"])
+def test_drawn_planes(data_bits: int, params: ScnnParams) -> None:
+    port, seeds = SystemParams(data_bits=data_bits), range(data_bits, data_bits + 12)
+    runs, bus = run_planes(port, seeds, params)
+    assert (bus if params.act_fifo_words else runs) > 2
 
 
 def test_what_differs_is_found(draw_network: DrawNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
