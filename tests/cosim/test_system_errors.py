@@ -68,7 +68,7 @@ def check(image: Image, x: np.ndarray, settings: MemorySettings, kind: str, seed
     if kind in FAULTS or kind == "fetch":
         error = FAULTS[kind][2] if kind in FAULTS else Error.FETCH
     else:
-        array = machine(entry.engine).lists.state(image.parts[0].params)
+        array = machine(entry.engine).lists.state(image.parts[0].params, PORT)
         golden = GoldenSystem(array, PORT, memory.copy())
         golden.start(*setup[0])
         with pytest.raises(ListError) as told:
