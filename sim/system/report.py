@@ -75,6 +75,10 @@ def bound_line(system: SystemImage, run: SystemRun | None = None) -> str:
     listed = ", ".join(f"{name} {cycles:,}" for name, cycles in found.items())
     if run is None:
         what = "'zeroskip system --input' counts compute, too"
+    elif system.moves.in_place:
+        # Nothing overlaps: inputs and outputs are in RAMs that the array computes with.
+        rest = run.inferences[0].cycles[0] - found["compute"]
+        what = f"moves and compute take turns, so moving and loading add {rest:,} to compute"
     else:
         what = f"it is bound by {longest}"
     return f"cycles of an inference at least: {listed}; {what}"
