@@ -120,7 +120,10 @@ def small_liberty(tmp_path: Path) -> Path:
         (["--preset", "huge"], "--preset must be one of small, paper, best, icebreaker"),
         (["--engine", "scnn", "--preset", "best"], "must be one of tile, paper, tiny, not 'best'"),
         (["--preset", ""], "--preset must be one of small, paper, best"),
-        (["--engine", "ei"], "--engine must be one of eie, scnn, not 'ei': did you mean 'eie'?"),
+        (
+            ["--engine", "ei"],
+            "--engine must be one of chip, eie, scnn, system, not 'ei': did you mean 'eie'?",
+        ),
         (["--engine", "scnn", "--preset", "paper", "--check"], "arrays of at most 4 PEs of scnn"),
         (["--netlists", "/dev/null/x"], "folder /dev/null/x cannot be made"),
         (["--engine", "scnn", "--set", "num_pes=2"], "scnn cannot set 'num_pes'"),

@@ -24,24 +24,27 @@ Cycle = tuple[int, int, int] | None
 """Descriptor, useful units, class of the others; None if it does not count."""
 
 
-def draw_cycles(rng: Random, descriptors: int, units: int, stay: float) -> list[Cycle]:
+def draw_cycles(
+    rng: Random, descriptors: int, units: int, classes: int, stay: float
+) -> list[Cycle]:
     cycles: list[Cycle] = []
     cycle = (0, 0, 1)
     for _ in range(400):
         if rng.random() >= stay:
             useful = rng.choice([0, 0, units, rng.randint(0, units)])
-            cycle = rng.randrange(descriptors), useful, rng.randrange(1, 8)
+            cycle = rng.randrange(descriptors), useful, rng.randrange(1, classes)
         cycles.append(None if rng.random() < 0.2 else cycle)
     return cycles
 
 
-def expected(cycles: list[Cycle], units: int) -> Counter[int]:
+def expected(cycles: list[Cycle], units: int, size: int) -> Counter[int]:
+    """Count units by row; a descriptor has ``size`` rows."""
     counts: Counter[int] = Counter()
     for cycle in cycles:
         if cycle is not None:
             descriptor, useful, stall_class = cycle
-            counts[8 * descriptor] += useful
-            counts[8 * descriptor + stall_class] += units - useful
+            counts[size * descriptor] += useful
+            counts[size * descriptor + stall_class] += units - useful
     return counts
 
 
@@ -50,13 +53,14 @@ def expected(cycles: list[Cycle], units: int) -> Counter[int]:
 def test_every_unit_counts_once(array: tuple[ArrayParams, Any, int], stay: float) -> None:
     """An SRAM is read where there is something to add only."""
     params, classes, units = array
-    assert len(classes) == 8
-    assert counter_addr_bits(params, classes) == 3 + params.descriptor_addr_bits
+    class_bits = (len(classes) - 1).bit_length()
+    size = 1 << class_bits
+    assert counter_addr_bits(params, classes) == class_bits + params.descriptor_addr_bits
     dut = Counters(params, classes, units)
     watch = Watch()
     whole: Any = Fragment.get(dut, watch)
-    rows = range(8 * params.num_descriptors)
-    cycles = draw_cycles(Random(units), params.num_descriptors, units, stay)
+    rows = range(size * params.num_descriptors)
+    cycles = draw_cycles(Random(units), params.num_descriptors, units, len(classes), stay)
     reads: Counter[str] = Counter()
 
     async def clear(ctx: Any, rows: range) -> None:
@@ -103,11 +107,11 @@ def test_every_unit_counts_once(array: tuple[ArrayParams, Any, int], stay: float
                 "rows_1": sum(useful < units for _, useful, _ in counted),
             }
         assert reads - before == adds
-        counts = expected(cycles, units)
+        counts = expected(cycles, units, size)
         assert await read(ctx) == [counts[row] for row in rows]
         # A second run adds to the first.
         await count(ctx, cycles[:50])
-        counts += expected(cycles[:50], units)
+        counts += expected(cycles[:50], units, size)
         assert await read(ctx) == [counts[row] for row in rows]
         assert counts.total() == units * sum(map(bool, cycles + cycles[:50]))
         await clear(ctx, rows[5:])

@@ -28,14 +28,14 @@ class WatchedRead(WatchedDma):
         self._patience = patience
         self._rows = p.outstanding * p.burst_beats
         one_of, turn = range(max(2, self._rows)), range(max(2, p.outstanding))
-        self._row_names = [f"dut.beats.rows[{row}]" for row in one_of]
+        self._row_names = [f"dut.beats.beats.rows[{row}]" for row in one_of]
         self._entry_names = [f"dut.asked.entries[{row}]" for row in turn]
         super().__init__(
             *(p, addr_bits, beats_bits, ["ar_ready", "give", "take"]),
             {
                 "dut.tag": 2,
-                **dict.fromkeys(["dut.room", "dut.level"], range(self._rows + 1)),
-                **dict.fromkeys(["dut.beats.rd_addr", "dut.beats.wr_addr"], one_of),
+                **dict.fromkeys(["dut.room", "dut.beats.level"], range(self._rows + 1)),
+                **dict.fromkeys(["dut.beats.beats.rd_addr", "dut.beats.beats.wr_addr"], one_of),
                 "dut.asked.level": range(p.outstanding + 1),
                 **dict.fromkeys(["dut.asked.first", "dut.asked.free"], turn),
                 **dict.fromkeys(self._row_names, p.data_bits + 4),
@@ -79,10 +79,10 @@ class WatchedRead(WatchedDma):
             *in_order,
             # Queues hold what is on its way, and their counts are those of the room.
             see("dut.room") + asked != self._rows,
-            see("dut.level") > self._rows,
-            see("dut.beats.rd_addr") >= self._rows,
-            see("dut.beats.wr_addr")
-            != around(self._rows, see("dut.beats.rd_addr"), see("dut.level")),
+            see("dut.beats.level") > self._rows,
+            see("dut.beats.beats.rd_addr") >= self._rows,
+            see("dut.beats.beats.wr_addr")
+            != around(self._rows, see("dut.beats.beats.rd_addr"), see("dut.beats.level")),
             asked_level != line.level + ar.valid,
             asked_level > p.outstanding,
             asked_first >= p.outstanding,
@@ -129,8 +129,8 @@ class WatchedRead(WatchedDma):
         stages: list[Stage] = [
             (dut.o.valid, lambda _: self._is_row(dut.o.payload.as_value())),
             (
-                see("dut.level"),
-                lambda at: self._is_row(ring(m, rows, see("dut.beats.rd_addr"), at)),
+                see("dut.beats.level"),
+                lambda at: self._is_row(ring(m, rows, see("dut.beats.beats.rd_addr"), at)),
             ),
             (Mux(line.o.valid, line.items[0].len + 1 - number, 0), first_burst),
         ]
