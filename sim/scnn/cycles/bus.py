@@ -89,8 +89,15 @@ def bus_work(
     params, d : array and pass.
     start, count : (pes, entries) first vector and activations of each directory entry.
     vectors : all vectors; those of second tiles are numbered behind them, across, down, and both.
+
+    Raises
+    ------
+    ValueError
+        If the array has no bus: the pass would never end.
     """
     p = params
+    if not p.act_fifo_words:
+        raise ValueError("a pass over the bus, which the array does not have (act_fifo_words = 0)")
     entries = slice(d.src_base, d.src_base + d.src_entries)
     start, count = (np.ascontiguousarray(part[:, entries]) for part in (start, count))
     begin, sent = _sent(start, count, p.mult_i)
