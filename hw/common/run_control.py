@@ -75,7 +75,6 @@ class RunControl(wiring.Component):
     flush : Out, empty everything that is not a memory.
     clear_sums, counter_clear, sweep : Out, clear the accumulator, and the counter, of address
         ``sweep``.
-    unread : In, what is read of the program ahead of a run is not there: a clearing waits for it.
     begin : Out, a run begins: go back to the first descriptor.
     ready : In, the next descriptor has been read.
     turn : Out, make it the one at work; the pass begins with the next cycle.
@@ -91,7 +90,6 @@ class RunControl(wiring.Component):
     clear_sums: Signal
     counter_clear: Signal
     sweep: Signal
-    unread: Signal
     begin: Signal
     ready: Signal
     turn: Signal
@@ -114,7 +112,6 @@ class RunControl(wiring.Component):
             "clear_sums": Out(1),
             "counter_clear": Out(1),
             "sweep": Out(sweep_bits),
-            "unread": In(1),
             "begin": Out(1),
             "ready": In(1),
             "turn": Out(1),
@@ -149,10 +146,8 @@ class RunControl(wiring.Component):
                 m.d.sync += [self.number.eq(0), *first, state.eq(_State.CLEAR)]
             with m.Case(_State.CLEAR):
                 m.d.comb += [self.clear_sums.eq(~counters_only), self.counter_clear.eq(1)]
-                ends = self.sweep.all() & ~self.unread
-                with m.If(ends | ~self.sweep.all()):
-                    m.d.sync += self.sweep.eq(self.sweep + 1)
-                with m.If(ends):
+                m.d.sync += self.sweep.eq(self.sweep + 1)
+                with m.If(self.sweep.all()):
                     m.d.sync += counters_only.eq(0)
                     m.d.sync += state.eq(Mux(restart, _State.START, _State.IDLE))
             with m.Case(_State.START):

@@ -17,7 +17,21 @@ from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, descriptor_layout
 from zeroskip.hw.eie.host import stall_classes
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["Ccu"]
+__all__ = ["Ccu", "sweep_bits"]
+
+_READ_CYCLES = DESCRIPTOR_WORDS + 8
+"""Cycles in which the first descriptor is read, and its codebook begun, at most."""
+
+
+def sweep_bits(p: EieParams) -> int:
+    """Width of the addresses that a clearing goes through.
+
+    Those of accumulators and counters; and a clearing is not over before the program's first
+    descriptor and codebook have been read. It does not wait for them, as after a reset they may be
+    whatever the memories hold: it is long enough.
+    """
+    read = (p.num_codes + _READ_CYCLES).bit_length()
+    return max(p.acc_addr_bits, counter_addr_bits(p, stall_classes(p)), read)
 
 
 class Ccu(wiring.Component):
@@ -89,9 +103,7 @@ class Ccu(wiring.Component):
         p, c, layout = self._p, self.control, descriptor_layout(self._p)
         m = Module()
         m.submodules.run_control = runs = RunControl(
-            max(p.acc_addr_bits, counter_addr_bits(p, stall_classes(p))),
-            p.descriptor_addr_bits,
-            p.act_files,
+            sweep_bits(p), p.descriptor_addr_bits, p.act_files
         )
         m.submodules.descriptor_read = reader = DescriptorRead(
             layout, DESCRIPTOR_WORDS, p.num_descriptors
@@ -107,7 +119,6 @@ class Ccu(wiring.Component):
         connect(m, flipped(self.run), runs.run)
         m.d.comb += [
             runs.ready.eq(codebooks.ready),
-            runs.unread.eq(~codebooks.ready),
             runs.swap.eq(now.swap),
             runs.last.eq(now.last),
             reader.flush.eq(anew),

@@ -5,8 +5,7 @@ from numpy.typing import NDArray
 
 from zeroskip.flow.system.flow import FLOW as SYSTEM
 from zeroskip.flow.system.flow import SystemDesign
-from zeroskip.hw.common.counters import counter_addr_bits
-from zeroskip.hw.eie.host import stall_classes
+from zeroskip.hw.eie.ccu import sweep_bits
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.eie.cycles.program import PassModel, read_ahead, run_program
@@ -29,8 +28,7 @@ class EieLists(ListMachine):
         return _RunCounter(params).count
 
     def chip(self, params: EieParams, port: SystemParams) -> ChipDesign:
-        swept = max(params.acc_addr_bits, counter_addr_bits(params, stall_classes(params)))
-        clearing = max(1 << swept, params.num_codes + 8) + 4
+        clearing = (1 << sweep_bits(params)) + 4
         return ChipDesign(SYSTEM.modules(SystemDesign(params, port)), clearing)
 
 
