@@ -79,14 +79,14 @@ class ScnnEntry(StrictEntry):
                 for block in output.blocks if output else ():
                     _check_channels(f"{here}.outputs.{index}", block, {conv.name: conv.out_shape})
             for load in run.loads:
-                _check_move(f"{here}.loads", load.channels, load, shapes)
+                _check_move(f"{here}.loads", load.channels, load, shapes, params)
                 if not 0 <= load.word < params.act_words:
                     raise ValueError(
                         f"{here}.loads.word must be a row of an activation RAM, 0 to "
                         f"{params.act_words - 1}, not {load.word}"
                     )
             for store in run.stores:
-                _check_move(f"{here}.stores", store.blocks, store, shapes)
+                _check_move(f"{here}.stores", store.blocks, store, shapes, params)
         for index, layer in enumerate(graph.layers):
             rule = "those that its passes make"
             count = math.prod(layer.out_shape)
@@ -144,6 +144,7 @@ def _check_move(
     channels: tuple[Channels, ...],
     move: ActLoad | ActStore,
     shapes: dict[str, tuple[int, int, int]],
+    params: ScnnParams,
 ) -> None:
     """Check that the host can move this."""
     layout = move.layout
@@ -161,6 +162,13 @@ def _check_move(
     least = min(layout.tile_h, layout.tile_w, layout.sy, layout.sx, layout.y_stride)
     if least < 1 or min(move.base, layout.block_x, layout.block_y) < 0:
         raise ValueError(f"{where}.layout must have sizes of at least 1, not {layout}")
+    phases = layout.sy * layout.sx
+    places = -(-layout.tile_h // layout.sy) * -(-layout.tile_w // layout.sx)
+    if move.base + phases > params.num_channels or places > params.accs:
+        raise ValueError(
+            f"{where} must be tiles of at most {params.accs} places a phase, and entries of a "
+            f"directory of {params.num_channels}, not from entry {move.base} on {layout}"
+        )
 
 
 def _check_channels(
