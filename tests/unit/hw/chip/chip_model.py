@@ -58,6 +58,10 @@ def encode(one: Told) -> dict[str, Any]:
     return {"engine": Engine[one.engine.upper()], "command": layout.const(named).as_bits()}
 
 
+_READ_AHEAD = 64
+"""Cycles in which EIE has read its first descriptor and codebook, and more."""
+
+
 @dataclass
 class ChipModel:
     """Both engines, and what goes on between them."""
@@ -74,7 +78,7 @@ class ChipModel:
         elif one.data is None:
             self._read(one)
         elif one.addr == Register.COMMAND:
-            self._go(Go(one.data & 7))
+            self._go(Go(one.data & 7), one.cycle)
         elif one.addr == Register.STATUS:
             self.bad_read &= not one.data & StatusBit.BAD_READ
 
@@ -95,7 +99,7 @@ class ChipModel:
         self.seen["in a sequence"] += bool(status & StatusBit.SEQUENCE) and one.still
         self.seen["at rest"] += not one.busy
 
-    def _go(self, what: Go) -> None:
+    def _go(self, what: Go, cycle: int) -> None:
         if what & Go.SCNN:
             self.scnn.command(Command.START)
         if self.scnn.lost and what & (Go.SCNN | Go.HANDOFF):
@@ -103,7 +107,14 @@ class ChipModel:
         if what & Go.HANDOFF:
             self._hand_over()
         if what & Go.EIE:
+            # When in the sequence EIE begins is not known here, only that it is not before `cycle`:
+            # so neither is how long it waits for what it reads ahead, unless that is long there.
+            asked = self.eie.asked
+            if asked is not None:
+                self.eie.asked = asked if asked < cycle - _READ_AHEAD else None
+            self.eie.now = cycle
             self.eie.command(Command.START)
+            self.eie.asked = None
 
     def _hand_over(self) -> None:
         x = self.scnn.plane(self.scnn.networks[0], S.num_channels - 1)
