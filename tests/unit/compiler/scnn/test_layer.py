@@ -151,7 +151,7 @@ def cases(draw: st.DrawFn) -> tuple[QuantConv, LayerPlan, ScnnParams, NDArray[np
     return conv, plan, params, values
 
 
-@examples(250)
+@examples(60)
 @given(case=cases())
 def test_computes_the_convolution(
     case: tuple[QuantConv, LayerPlan, ScnnParams, NDArray[np.int64]],
