@@ -14,15 +14,16 @@ from zeroskip.base.errors import InputError
 from zeroskip.base.staging import replaced_path
 from zeroskip.compiler.compress.hooks import load_maker
 from zeroskip.compiler.compress.rebuild import to_module
-from zeroskip.compiler.frontend.networks import import_program, import_pt2
+from zeroskip.compiler.frontend.networks import import_file, import_program
 from zeroskip.compiler.frontend.zsk import import_zsk
 from zeroskip.compiler.ir.graph import FloatGraph
 
 __all__ = ["Model", "export", "read_model"]
 
 Model = nn.Module | ExportedProgram | FloatGraph | str | Path
-"""What can be compressed: whatever the front end reads; text is the path of a ``.pt2`` or ``.zsk``
-file, or like ``net.py:make``, a file, which is run, and its function that makes the module."""
+"""What can be compressed: whatever the front end reads. Text is the path of a ``.pt2``,
+``.onnx`` or ``.zsk`` file, or like ``net.py:make``: a file, which is run, and its function that
+makes the module."""
 
 
 def read_model(
@@ -46,15 +47,15 @@ def read_model(
         return maker, None, file
     if isinstance(model, (str, Path)):
         path = Path(model)
-        network = import_zsk(path) if path.suffix == ".zsk" else import_pt2(path)
+        network = import_zsk(path) if path.suffix == ".zsk" else import_file(path)
     elif isinstance(model, ExportedProgram):
         network = import_program(model)
     elif isinstance(model, FloatGraph):
         network = model
     else:
         raise InputError(
-            "model must be a torch.nn.Module, an exported program or the path of a .pt2 or .zsk "
-            f"file, not {type(model).__name__}"
+            "model must be a torch.nn.Module, an exported program or the path of a .pt2, .onnx or "
+            f".zsk file, not {type(model).__name__}"
         )
     shape = network.sample_shape or network.input_shape
     return lambda: to_module(network), shape, None

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError, InputError, ToolError
-from zeroskip.compiler.frontend.onnx_ops import Operation, Translator
+from zeroskip.compiler.frontend.onnx_ops import TRANSLATIONS
+from zeroskip.compiler.frontend.onnx_translator import Operation, Translator
 from zeroskip.compiler.frontend.program import Graph, Value
 
 __all__ = ["read_onnx"]
@@ -28,7 +29,7 @@ _FOLDED = frozenset({
     "Reshape", "Shape", "Size", "Slice", "Sqrt", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze",
     "Where",
 })  # fmt: skip
-"""Operators that are computed where they read constants only."""
+"""Operators whose results are computed while a file is read, if all that they read is constant."""
 _SINCE_19 = ("DequantizeLinear", "QuantizeLinear")
 """Of these, onnx computes what opset 19 and newer say, which is the same for constants here."""
 
@@ -128,7 +129,7 @@ class _File:
             self._fix_batch(tensor)
         shapes = self._fold()
         outputs, notes = self._without_softmax()
-        translator = Translator(shapes, self._constants)
+        translator = Translator(TRANSLATIONS, shapes, self._constants)
         for node in self._live(outputs):
             translator.add(Operation.of(node))
         floating = {
@@ -185,7 +186,12 @@ class _File:
             nodes = rest
 
     def _infer(self, nodes: list[Any]) -> dict[str, tuple[int, ...]]:
-        """Infer shapes, of a graph without the contents of weights."""
+        """Infer the shapes of all tensors; large constants take part by shape alone.
+
+        Returns
+        -------
+        By name, of tensors whose sizes are all known.
+        """
         import onnx
         from onnx import helper
 
@@ -208,7 +214,7 @@ class _File:
         return shapes
 
     def _computed(self, node: Any, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-        """Make constants of a node's results, if they are."""
+        """Compute a node if it reads constants only; say whether its results are known now."""
         if node.domain not in ("", "ai.onnx") or node.op_type not in _FOLDED:
             return False
         if node.op_type == "Shape" and node.input[0] in shapes:
@@ -226,7 +232,7 @@ class _File:
         return bool(made)
 
     def _evaluate(self, node: Any) -> list[NDArray[Any]]:
-        """Compute a node of constants by the operator of the package ``onnx``.
+        """Compute a node whose inputs are all constant, with the package ``onnx``.
 
         Returns
         -------

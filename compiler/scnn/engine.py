@@ -105,7 +105,8 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
         """
         graph, orders = balance_channels(graph, params, job.densities, job.progress)
         faster = choose_strides(graph, params, job.densities, job.progress)
-        # Lists load the same to all blocks of PEs, so that nothing is dealt.
+        # Command lists deal to owners what is one tensor alone, and other loads not: all blocks of
+        # PEs get all of it.
         bus = params.act_fifo_words > 0
         runs = build(faster, params, job.densities, job.progress, bus=bus, deal=False)
         changed = any(

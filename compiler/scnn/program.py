@@ -12,6 +12,7 @@ from zeroskip.compiler.scnn.cost import count_runs, input_densities
 from zeroskip.compiler.scnn.fuse import fused_run
 from zeroskip.compiler.scnn.layer import layer_runs
 from zeroskip.compiler.scnn.levels import levels_from
+from zeroskip.compiler.scnn.place import Placer
 from zeroskip.compiler.scnn.placed_run import placed_run
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.run import Channels, ScnnRun
@@ -60,7 +61,8 @@ def build(
         check_layer(layer, params)
     runs: list[ScnnRun] = []
     if bus:
-        segments = Segments(graph, params, known, bus=True, deal=deal)
+        placer = Placer(graph, params, known, bus=True, deal=deal)
+        segments = Segments(graph, params, known, placer)
         for segment in segments.choose(progress):
             runs += _segment_runs(graph, segments, segment, params, known, tell)
         return tuple(only_changes(runs))

@@ -47,7 +47,7 @@ class Segments:
     graph : the network.
     params : of the array.
     densities : by layer, share of its inputs that are expected not to be 0.
-    bus, deal : see :class:`.Placer`.
+    placer : of the same network on the same array.
     """
 
     def __init__(
@@ -55,12 +55,10 @@ class Segments:
         graph: QuantGraph,
         params: ScnnParams,
         densities: Mapping[str, float],
-        *,
-        bus: bool = False,
-        deal: bool = True,
+        placer: Placer,
     ) -> None:
         self._graph, self._params, self._densities = graph, params, densities
-        self._placer = Placer(graph, params, densities, bus=bus, deal=deal)
+        self._placer = placer
         self._known: dict[tuple[int, int], Segment | None] = {}
 
     def choose(self, progress: Progress | None = None) -> list[Segment]:

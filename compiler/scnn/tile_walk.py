@@ -4,7 +4,24 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["compress", "expand"]
+__all__ = ["compress", "expand", "is_stored"]
+
+
+@njit(cache=True)
+def is_stored(value: int, kept: bool, run: int, skipped: int, max_run: int) -> bool:
+    """Say whether a position of a tile becomes an entry (``docs/scnn.md``, "Compressed forms").
+
+    A zero does where the entry behind it could not carry the run, which is ``max_run`` zeros long
+    at most: with ``max_run`` 15, every sixteenth zero in a row.
+
+    Parameters
+    ----------
+    value : at the position.
+    kept : zeros here are stored, too.
+    run : positions with zeros since the last entry.
+    skipped : positions between this one and the next that has a value, at the end of a row.
+    """
+    return value != 0 or kept or run + 1 + skipped > max_run
 
 
 @njit(cache=True)
@@ -38,13 +55,8 @@ def compress(
                         x = left + u * sx + b
                         inside = y < height and x < width
                         value = region[channel, y, x] if inside else 0
-                        end = u == columns - 1
-                        if (
-                            value != 0
-                            or (dense and inside)
-                            or run == max_run
-                            or (end and run + 1 + gap > max_run)
-                        ):
+                        skipped = gap if u == columns - 1 else 0
+                        if is_stored(value, dense and inside, run, skipped, max_run):
                             lane = count % lanes
                             if lane == 0:
                                 stored[row + count // lanes] = 0

@@ -30,6 +30,25 @@ def rows_out_layout(p: SystemParams, engine: Engine) -> data.StructLayout:
     })
 
 
+def _members(params: SystemParams, engine: Engine) -> dict[str, Any]:
+    """Return the members that both ways to store have, see :class:`Store`."""
+    return {
+        "go": In(1),
+        "job": In(job_layout(params)),
+        "idle": Out(1),
+        "reading": Out(1),
+        "done": Out(1),
+        "failure": Out(failure_layout()),
+        "out_start": Out(1),
+        "out_rows": Out(rows_out_layout(params, engine)),
+        "rows": In(stream.Signature(engine.row_bits)),
+        "request": Out(stream.Signature(write_request_layout(params))),
+        "o": Out(stream.Signature(params.data_bits)),
+        "written": In(1),
+        "error": In(1),
+    }
+
+
 class Store(wiring.Component):
     """Does one OUTPUT after the other.
 
@@ -68,22 +87,7 @@ class Store(wiring.Component):
 
     def __init__(self, params: SystemParams, engine: Engine) -> None:
         self._p, self._engine = params, engine
-        super().__init__({
-            "go": In(1),
-            "job": In(job_layout(params)),
-            "idle": Out(1),
-            "reading": Out(1),
-            "done": Out(1),
-            "failure": Out(failure_layout()),
-            "out_start": Out(1),
-            "out_rows": Out(rows_out_layout(params, engine)),
-            "rows": In(stream.Signature(engine.row_bits)),
-            "fill": In(1),
-            "request": Out(stream.Signature(write_request_layout(params))),
-            "o": Out(stream.Signature(params.data_bits)),
-            "written": In(1),
-            "error": In(1),
-        })
+        super().__init__({**_members(params, engine), "fill": In(1)})
 
     def elaborate(self, platform: object) -> Module:
         p = self._p
@@ -161,23 +165,7 @@ class StoreAsked(wiring.Component):
 
     def __init__(self, params: SystemParams, engine: Engine) -> None:
         request = stream.Signature(write_request_layout(params))
-        super().__init__({
-            "go": In(1),
-            "job": In(job_layout(params)),
-            "idle": Out(1),
-            "reading": Out(1),
-            "done": Out(1),
-            "failure": Out(failure_layout()),
-            "out_start": Out(1),
-            "out_rows": Out(rows_out_layout(params, engine)),
-            "out_busy": In(1),
-            "rows": In(stream.Signature(engine.row_bits)),
-            "asked": In(request),
-            "request": Out(request),
-            "o": Out(stream.Signature(params.data_bits)),
-            "written": In(1),
-            "error": In(1),
-        })
+        super().__init__({**_members(params, engine), "out_busy": In(1), "asked": In(request)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.compiler.scnn.tile_walk import is_stored
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.plane_places import PlaneMove
 from zeroskip.sim.system.transfer import ROW_FIELDS, Slot, Transfer
@@ -165,8 +166,8 @@ def _walk_in(
                         slots[n] = _VALUE if inside and channel < size[2] else _GO
                         n += 1
                         value = values[channel, y, x]
-                        at_end = x == last_x and run + 1 + gap > max_run
-                        store = value != 0 or (dense and inside) or run == max_run or at_end
+                        skipped = gap if x == last_x else 0
+                        store = is_stored(value, dense and inside, run, skipped, max_run)
                         run = 0 if store else run + 1
                         if y == last_y and x == last_x:
                             # A directory entry, and a word before it if there is one.
@@ -201,8 +202,8 @@ def _walk_out(
         for y in range(values.shape[1]):
             for x in range(values.shape[2]):
                 inside = y < size[0] and x < size[1]
-                at_end = x == values.shape[2] - 1 and run + 1 + gap > max_run
-                if values[channel, y, x] != 0 or (dense and inside) or run == max_run or at_end:
+                skipped = gap if x == values.shape[2] - 1 else 0
+                if is_stored(values[channel, y, x], dense and inside, run, skipped, max_run):
                     places[count] = y * y_stride + x
                     count += 1
                     run = 0

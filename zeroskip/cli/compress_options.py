@@ -36,8 +36,8 @@ class SourceOptions:
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="A .pt2 file, written by torch.export.save, a .zsk file, or net.py:make, a "
-            "function of a Python file, which is run, that gives the module.",
+            help="A .pt2 file, written by torch.export.save, an .onnx or .zsk file, or "
+            "net.py:make, a function of a Python file, which is run, that gives the module.",
         ),
     ] = None
     data: Annotated[

@@ -7,6 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from zeroskip.compiler.scnn.run import TileLayout
+from zeroskip.compiler.scnn.tile_walk import is_stored
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["ActStorage"]
@@ -132,8 +133,8 @@ def _encode(
                     x = left + u * sx + phase % sx
                     inside = y < height and x < width
                     value = region[channel, y, x] if inside else 0
-                    end = u == columns - 1 and run + 1 + gap > max_run
-                    if value != 0 or (dense and inside) or run == max_run or end:
+                    skipped = gap if u == columns - 1 else 0
+                    if is_stored(value, dense and inside, run, skipped, max_run):
                         place = v * y_stride + u
                         stored[row + count // lanes, count % lanes] = (
                             place if value != 0 else -2 - place

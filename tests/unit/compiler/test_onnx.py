@@ -52,7 +52,8 @@ class Net:
         outputs = [h.make_tensor_value_info(output, onnx.TensorProto.FLOAT, [None] * rank)]
         constants = [numpy_helper.from_array(a, name) for name, a in self.constants.items()]
         graph = h.make_graph(self.nodes, "net", inputs, outputs, constants)
-        model = h.make_model(graph, opset_imports=[h.make_opsetid("", self.opset)])
+        opsets = [h.make_opsetid("", self.opset), h.make_opsetid("com.other", 1)]
+        model = h.make_model(graph, opset_imports=opsets)
         onnx.checker.check_model(model)
         return model
 
@@ -165,7 +166,17 @@ def reductions(net: Net) -> str:
     mean = net.add("ReduceMean", a, axes=[2, 3], keepdims=0)
     top = net.add("GlobalMaxPool", a)
     top = net.add("Squeeze", top, net.const("axes", [2, 3]))
-    return net.add("Add", mean, top)
+    total = net.add("ReduceSum", a, net.const("planes", [2, 3]), keepdims=0)
+    return net.add("Sum", mean, top, total)
+
+
+def copies(net: Net) -> str:
+    """Make planes larger, right before a matrix product, which takes that in."""
+    scales = net.const("scales", [1, 1, 2, 2], np.float32)
+    a = net.add("Resize", "x", "", scales, mode="nearest")
+    a = net.add("Flatten", a)
+    a = net.add("Clip", a, "", net.const("most", 0.5, np.float32))
+    return net.add("MatMul", a, net.weight("w", 2 * 6 * 8, 3))
 
 
 def quantized_weights(net: Net) -> str:
@@ -194,6 +205,7 @@ CASES: dict[str, tuple[Callable[[Net], str], tuple[int | str, ...]]] = {
     "shapes": (shape_arithmetic, ("N", 2, 7, 8)),
     "moves": (moves, ("N", 2, 7, 8)),
     "reductions": (reductions, ("N", 2, 7, 8)),
+    "copies": (copies, ("N", 2, 3, 4)),
     "quantized weights": (quantized_weights, ("N", 5)),
     "line": (line, ("N", 2, 12)),
 }
@@ -266,6 +278,21 @@ def test_layers_have_the_names_of_modules(tmp_path: Path) -> None:
     assert INPUT in network.nodes[0].inputs
 
 
+def test_compress_takes_a_file(tmp_path: Path) -> None:
+    """What it trains computes what the file does."""
+    torch = pytest.importorskip("torch")
+    from zeroskip.compiler.compress.module import read_model
+
+    net = Net("N", 2, 9, 8)
+    network = check(net, bn_conv(net), tmp_path)
+    make, shape, _ = read_model(tmp_path / "net.onnx")
+    assert shape == (2, 9, 8)
+    x = net.rng.normal(size=(3, 2, 9, 8))
+    with torch.no_grad():
+        made = make().eval()(torch.tensor(x, dtype=torch.float32)).numpy()
+    np.testing.assert_allclose(made, computed(network, x).reshape(3, -1), rtol=1e-3, atol=1e-4)
+
+
 def test_external_data_and_functions(tmp_path: Path) -> None:
     net = Net("N", 5)
     model = net.model(gemm_chain(net))
@@ -301,6 +328,10 @@ REFUSED: dict[str, tuple[Callable[[Net], str], str]] = {
     "rounding": (
         lambda n: n.add("Cast", n.add("Cast", "x", to=onnx.TensorProto.INT32), to=1),
         "rounds to int32",
+    ),
+    "another domain": (
+        lambda n: n.add("Gelu", "x", domain="com.other", name="act"),
+        r"node 'act' \(com.other.Gelu",
     ),
     "linear resize": (
         lambda n: n.add("Resize", "x", "", n.const("s", [1, 1, 2, 2], np.float32), mode="linear"),

@@ -130,7 +130,9 @@ ARRAYS = [
 @given(graph=graphs(), params=st.sampled_from(ARRAYS))
 def test_constraints_of_runs(graph: QuantGraph, params: ScnnParams) -> None:
     densities = {layer.name: 0.5 for layer in graph.layers}
-    segments = Segments(graph, params, densities, bus=True).choose()
+    segments = Segments(
+        graph, params, densities, Placer(graph, params, densities, bus=True)
+    ).choose()
     assert [n for segment in segments for n in segment.layers] == list(range(len(graph.layers)))
     for segment in segments:
         if segment.placed is not None:

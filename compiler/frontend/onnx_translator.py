@@ -1,0 +1,199 @@
+"""Translate operations of an ONNX graph to nodes like those of an exported program."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.frontend import ops
+from zeroskip.compiler.frontend.hints import hint
+from zeroskip.compiler.frontend.program import Node, Ref, Tensor
+
+__all__ = ["Operation", "Translation", "Translator"]
+
+_UNNAMED = re.compile(r"[^\w.\-]+")
+
+# Of ONNX operators that no array computes, what torch calls them, as hints go by that.
+_TORCH_NAMES = {
+    "Softmax": "softmax",
+    "LogSoftmax": "log_softmax",
+    "HardSwish": "hardswish",
+    "HardSigmoid": "hardsigmoid",
+    "Swish": "silu",
+    "LeakyRelu": "leaky_relu",
+    "ConvTranspose": "conv_transpose",
+    "GroupNormalization": "group_norm",
+    "LayerNormalization": "layer_norm",
+    "InstanceNormalization": "instance_norm",
+    "LpPool": "lp_pool",
+    "Pow": "pow",
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A node of an ONNX graph.
+
+    Parameters
+    ----------
+    name : as in the graph, or that of its first result.
+    kind : the operator, with its domain unless that is ONNX's own.
+    inputs, outputs : names of tensors; an input that is left out is empty.
+    attributes : by name.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, node: Any) -> "Operation":
+        """Take a ``NodeProto``."""
+        from onnx import helper
+
+        domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
+        values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        return cls(
+            name=node.name or node.output[0],
+            kind=domain + node.op_type,
+            inputs=tuple(node.input),
+            outputs=tuple(name for name in node.output if name),
+            attributes={
+                name: value.decode() if isinstance(value, bytes) else value
+                for name, value in values.items()
+            },
+        )
+
+    @property
+    def layer(self) -> str:
+        """Path that the module had: ``/layer1/layer1.0/conv1/Conv`` is ``layer1.0.conv1``."""
+        parts = [part for part in self.name.split("/") if part]
+        if len(parts) > 1 and parts[-1].split("_")[0] == self.kind:
+            parts = parts[:-1]
+        path: list[str] = []
+        for part in parts:
+            if path and part.startswith(path[-1] + "."):
+                path.pop()
+            path.append(part)
+        return _UNNAMED.sub("_", ".".join(path)) or self.kind
+
+
+class Translator:
+    """Makes nodes like those of an exported program out of ONNX operations.
+
+    Parameters
+    ----------
+    translations : by operator.
+    shapes : of tensors, by name; those of constants, too.
+    constants : by name; of weights, the contents, too.
+
+    Attributes
+    ----------
+    nodes : what was made so far.
+    tensors : constants that these read.
+    shapes : of tensors, and of those between nodes that were made of one.
+    """
+
+    def __init__(
+        self,
+        translations: Mapping[str, "Translation"],
+        shapes: Mapping[str, tuple[int, ...]],
+        constants: Mapping[str, NDArray[Any]],
+    ) -> None:
+        self._translations = translations
+        self.shapes = dict(shapes)
+        self.nodes: list[Node] = []
+        self.tensors: dict[str, Tensor] = {}
+        self.constants = constants
+
+    def add(self, op: Operation) -> None:
+        """Add what an operation is.
+
+        Raises
+        ------
+        CompileError
+            If it is not supported; names the node.
+        """
+        if op.kind not in self._translations:
+            raise self.error(op, hint(_TORCH_NAMES.get(op.kind, op.kind.lower())))
+        known, translate = self._translations[op.kind]
+        for name, value in op.attributes.items():
+            if name not in known:
+                raise self.error(op, f"its attribute {name} = {value!r} is not known")
+        for name in op.outputs[:1]:
+            if name not in self.shapes:
+                raise self.error(
+                    op,
+                    "the shape of its result cannot be inferred: simplify the file, for instance "
+                    "with onnxsim, or export it with fixed sizes",
+                )
+        translate(self, op)
+
+    def error(self, op: Operation, why: str) -> CompileError:
+        """Return the error that an operation is not supported, for the reason ``why``."""
+        return ops.node_error(Node(op.name, op.kind, {}, op.outputs, op.layer), why)
+
+    def make(
+        self, op: Operation, base: str, args: dict[str, Any], outputs: Sequence[str] = ()
+    ) -> None:
+        """Append a node of operator ``aten.<base>``."""
+        name = op.outputs[0] if not outputs else outputs[0]
+        node = Node(op.name, f"aten.{base}.default", args, tuple(outputs) or (name,), op.layer)
+        self.nodes.append(node)
+
+    def ref(self, op: Operation, number: int) -> Ref | None:
+        """Return an input as an argument; None if it is left out."""
+        if number >= len(op.inputs) or not op.inputs[number]:
+            return None
+        return self.constant(op, op.inputs[number])
+
+    def constant(self, op: Operation, name: str, array: NDArray[Any] | None = None) -> Ref:
+        """Return a tensor as an argument; a constant, or the ``array`` given, gets a path."""
+        held = self.constants.get(name) if array is None else array
+        if held is not None and name not in self.tensors:
+            plain = "." in name and "/" not in name and ":" not in name
+            path = name if plain else f"{op.layer}.{_UNNAMED.sub('_', name.rpartition('.')[2])}"
+            self.tensors[name] = Tensor(path, np.asarray(held, np.float64))
+        return Ref(name)
+
+    def array(self, op: Operation, number: int, what: str) -> NDArray[Any] | None:
+        """Return an input that must be a constant; None if it is left out."""
+        if number >= len(op.inputs) or not op.inputs[number]:
+            return None
+        found = self.constants.get(op.inputs[number])
+        if found is None:
+            raise self.error(op, f"its {what} is not constant")
+        return found
+
+    def integers(self, op: Operation, number: int, attribute: str) -> list[int] | None:
+        """Return whole numbers that are an attribute, or in later opsets an input."""
+        if attribute in op.attributes:
+            return [int(n) for n in op.attributes[attribute]]
+        found = self.array(op, number, attribute)
+        return None if found is None else [int(n) for n in found.ravel()]
+
+    def shape(self, op: Operation, number: int = 0) -> tuple[int, ...]:
+        """Return the shape of an input."""
+        found = self.shapes.get(op.inputs[number])
+        if found is None:
+            raise self.error(op, "the shape of what it reads cannot be inferred")
+        return found
+
+    def renamed(self, op: Operation, given: str, name: str, array: NDArray[Any]) -> Ref:
+        """Return a constant that was computed of ``given``, with the path of that."""
+        path = self.tensors.get(given)
+        self.constant(op, given)
+        self.tensors[name] = Tensor(self.tensors[given].path, np.asarray(array, np.float64))
+        if path is None and name != given:
+            del self.tensors[given]
+        return Ref(name)
+
+
+Translation = tuple[tuple[str, ...], Callable[[Translator, Operation], None]]
+"""Attributes that an operator may have, and what adds the nodes that it is."""
