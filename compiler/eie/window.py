@@ -68,8 +68,8 @@ def windows(network: QuantGraph, placement: Placement, params: EieParams) -> Ite
 def window_rows(height: int, params: EieParams) -> int:
     """Return the most local rows of a window, of a layer that has ``height``."""
     rows = min(params.num_accs, params.num_biases, height)
-    # A layer with more rows than an activation file is computed window by window: the host reads
-    # each out of the file before the next.
+    # An activation file does not hold the outputs of a layer with more rows than the file. Such a
+    # layer is computed window by window; the host reads the outputs of one before the next runs.
     return min(rows, params.num_acts) if height > params.num_acts else rows
 
 

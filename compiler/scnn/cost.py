@@ -150,7 +150,7 @@ def _works(
         halos_y, halos_x = (
             axis.around if pes > 1 else (0, 0) for axis, pes in ((y, down), (x, across))
         )
-        # A row of the tile is one of each phase across, of some phase down.
+        # In the drain, the phases across of a row of the tile follow each other as shorter rows.
         steps = (mapping.ho + sum(halos_y)) * row_steps(params, mapping.wo, halos_x, out_stride)
         for (outputs, channels), count in slices.items():
             each = -(-outputs // streams)
@@ -186,7 +186,7 @@ def _works(
 
 
 def row_steps(params: ScnnParams, wo: int, halos: tuple[int, int], out_sx: int = 1) -> int:
-    """Count the steps of the drain in rows of ``wo`` outputs, one of each phase.
+    """Count the steps in which the drain walks one row of a tile, of all phases across.
 
     Parameters
     ----------

@@ -13,11 +13,12 @@ Costs = NDArray[np.float64]
 def cheapest(
     sizes: Sequence[int], costs: Mapping[tuple[int, ...], Costs]
 ) -> tuple[int, ...] | None:
-    """Choose a value of each variable so that all costs together are least.
+    """Minimize a sum of costs, each of which depends on a few variables.
 
-    Dynamic programming: variables go one after the other, the one with the fewest neighbours
-    first; what goes leaves the least cost that it can have for each choice of these. Time grows
-    with the values to the power of the neighbours: two where a network branches and joins.
+    Variables are eliminated one by one (dynamic programming), first the one that shares costs with
+    the fewest others. For each choice of those others, the least cost that the variable can have
+    becomes a cost of theirs. Time grows with the number of values to the power of the others, of
+    which there are two where a network branches and joins.
 
     Parameters
     ----------

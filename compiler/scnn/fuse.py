@@ -140,7 +140,9 @@ def _place(
 def _targets(
     graph: QuantGraph, levels: Sequence[Level], places: Sequence[_Place], params: ScnnParams
 ) -> list[tuple[int, int]] | None:
-    """Find directory entries and rows that hold the tensors of each level, however dense.
+    """Choose where the outputs of each level begin in directory and activation RAM.
+
+    There is room for them even if no activation is 0.
 
     A level reads at one end of the activation RAM and writes to the other.
     """

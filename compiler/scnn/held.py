@@ -73,7 +73,7 @@ class Holding:
 
 
 def hold_tensors(graph: QuantGraph, layers: range) -> Holding | None:
-    """Find the tensors that a run of some layers needs on the array.
+    """List the tensors that are on the array during a run: its inputs, and what its layers make.
 
     Returns
     -------

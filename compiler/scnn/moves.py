@@ -247,7 +247,12 @@ class _Memory:
         return fields
 
     def _deal(self, count: int, layout: TileLayout) -> tuple[int, dict[str, int]]:
-        """Deal channels to all blocks: return how many each gets, and fields that say so."""
+        """Divide the channels of an input among the blocks of PEs, which then own them.
+
+        Returns
+        -------
+        Channels of a block, and the fields of the plane's descriptor that say so.
+        """
         across, down = -(-self._p.pes_x >> layout.block_x), -(-self._p.pes_y >> layout.block_y)
         each = -(-count // (across * down))
         full, rest = divmod(count, each)

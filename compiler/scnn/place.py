@@ -1,4 +1,4 @@
-"""Lay the layers of a run on the array: where tensors stay, and what that costs."""
+"""Choose blocks and tiles of a run's layers, for the fewest cycles of all layers together."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ class Bound:
 
     @property
     def cycles(self) -> float:
-        """Of the slowest, for which the others wait."""
+        """Cycles of the layer: computing, bus and weights go on at once, so the slowest decides."""
         return max(self.compute, self.bus, self.weights)
 
 
@@ -272,7 +272,8 @@ class Placer:
             compute = self._cycles[key]
         if not bus:
             return Bound(compute, 0.0, weights)
-        # Blocks with outputs of other groups wait until the bus has come to these groups' inputs.
+        # The bus sends the inputs of one group of the convolution after those of another, and a
+        # block of PEs works only while those of its own group come: the groups take turns.
         if not by_groups(conv) and not goes_along(conv):
             compute *= min(conv.groups, to.blocks(p))
         parts = to.parts(source)

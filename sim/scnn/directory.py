@@ -59,7 +59,7 @@ class Rows:
 
 
 class Directories:
-    """Directories of the activation RAMs, of every block of PEs.
+    """Keep what the directories of all PEs say of the activation RAMs, block of PEs by block.
 
     What may have been written over, because rows or entries of a pass or a load meet its own, is
     not there any more: from the begin of the pass, which writes while it reads.

@@ -41,7 +41,7 @@ class ScnnLists(ListMachine):
     def written(
         self, params: ScnnParams, records: Sequence[tuple[int, int, int]]
     ) -> Sequence[tuple[int, int, int]]:
-        """Split what is made of several outputs at once."""
+        """Give each output a record of its own: up to I outputs of a PE come in a cycle."""
         bits, wide = params.act_bits, params.act_bits * params.mult_i
         mask = (1 << bits) - 1
         return [

@@ -181,7 +181,12 @@ class ScnnCycles:
 def _read_later(
     params: ScnnParams, runs: Sequence[ScnnRun], streams: Sequence[Sequence[StreamWork]]
 ) -> list[list[bool]]:
-    """Tell, of each pass of each run, whether a later pass reads what it writes."""
+    """Find the passes whose outputs a later pass of the program reads.
+
+    Returns
+    -------
+    For each run, for each of its passes, whether one does.
+    """
     found: list[list[bool]] = []
     read: set[int] = set()  # directory entries, by what is behind
     for run, works in zip(reversed(runs), reversed(streams), strict=True):
@@ -234,7 +239,15 @@ def _store(
     *,
     whole: bool,
 ) -> None:
-    """Put what a pass writes into the destination RAM; if ``whole``, all of what it writes."""
+    """Put the outputs of a pass into the activation RAMs.
+
+    Parameters
+    ----------
+    ram : of all PEs.
+    descriptor, output : of the pass, and which outputs of its layer it makes.
+    tensors : (C, H, W) each, by name.
+    whole : the zeros of directory entries beyond the layer's channels, too, as owners send them.
+    """
     d = descriptor
     layout = TileLayout(
         block_x=d.block_x,

@@ -110,7 +110,7 @@ def shell_files(board: Board, platform: Any, hz: float) -> dict[str, Any]:
     """Return what is around the array on a board, by file name: the same in every checkout."""
     files = dict(platform.prepare(Shell(board, hz), TOP).files)
     rtlil = f"{TOP}.il"
-    # Where each signal comes from is a path of this machine.
+    # The attribute src names the file of this checkout in which a signal was made.
     files[rtlil] = re.sub(r'^ *attribute \\src ".*"\n', "", files[rtlil], flags=re.MULTILINE)
     return files
 

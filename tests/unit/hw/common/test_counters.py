@@ -38,7 +38,7 @@ def draw_cycles(
 
 
 def expected(cycles: list[Cycle], units: int, size: int) -> Counter[int]:
-    """Count units by row; a descriptor has ``size`` rows."""
+    """Add up multiplier-cycles by row of the counter memory; a descriptor has ``size`` rows."""
     counts: Counter[int] = Counter()
     for cycle in cycles:
         if cycle is not None:

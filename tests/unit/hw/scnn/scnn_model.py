@@ -139,7 +139,18 @@ def input_writes(network: Network, x: NDArray[np.int64]) -> list[Told]:
 def stored(
     network: Network, x: NDArray[np.int64], base: int = 0, first: int = 0
 ) -> list[tuple[Space, int, int, int]]:
-    """Give what RAMs hold of a tensor: space, PE, row, word; from entry and row on."""
+    """Encode a tensor as the words of all PEs' activation RAMs and directories.
+
+    Parameters
+    ----------
+    network : whose first layer reads it.
+    x : (C, H, W).
+    base, first : directory entry and row at which it begins.
+
+    Returns
+    -------
+    Of each word its space, PE and row, and the word.
+    """
     tiles = encode_tiles(P, network.run.loads[0].layout, x, first)
     rows: list[tuple[Space, int, int, int]] = []
     for pe in range(P.num_pes):

@@ -73,7 +73,12 @@ def draw_pass(p: ScnnParams, rng: Random) -> BusPass:
 
 
 def run(p: ScnnParams, passes: list[BusPass], gaps: tuple[int, int]) -> None:
-    """Send passes one after the other, with gaps on either side, and compare all that comes."""
+    """Send the words of some passes over the bus; compare what each receiver gets, and the order.
+
+    Parameters
+    ----------
+    gaps : longest wait, in cycles, before a word is offered, and before one is taken.
+    """
     dut = ActBus(p)
     begun, done = 0, [0] * p.num_pes
 

@@ -22,7 +22,7 @@ pytest.importorskip("pyosys")
 
 P = SystemParams(data_bits=64, addr_bits=16)
 MARK = 5
-"""The bit of a row that is marked."""
+"""Bit of a command's row that tells one command, the watched one, from the others."""
 
 
 class WatchedSequence(wiring.Component):
