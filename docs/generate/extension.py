@@ -22,6 +22,7 @@ _PAGES = {
     "metrics": "generate.metrics",
     "own-array": "generate.arrays",
     "image": "generate.image",
+    "registers": "generate.registers",
 }
 
 

@@ -13,6 +13,7 @@ from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.chip import SystemChip
 from zeroskip.hw.system.jobs import Engine, Memory
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.hw.system.register_map import engine_sizes
 
 __all__ = ["SYSTEM_MODULE", "EieSystem", "eie_engine"]
 
@@ -34,6 +35,7 @@ def eie_engine(p: EieParams) -> Engine:
         memories={int(space): Memory(*rows[space], bits[space]) for space in rows},
         rows=p.num_acts,
         row_bits=p.num_pes * p.act_bits,
+        sizes=engine_sizes("eie", p),
     )
 
 

@@ -27,6 +27,7 @@ from zeroskip.hw.system.chip import SystemChip
 from zeroskip.hw.system.formats import ROW_BITS
 from zeroskip.hw.system.jobs import Engine, Memory
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.hw.system.register_map import engine_sizes
 from zeroskip.hw.system.system import System
 
 __all__ = ["SCNN_SYSTEM_MODULE", "ScnnSystem", "scnn_engine"]
@@ -54,6 +55,7 @@ def scnn_engine(params: SystemParams, p: ScnnParams) -> Engine:
         rows=(1 << ROW_BITS) - 1,
         row_bits=params.data_bits,
         asks=True,
+        sizes=engine_sizes("scnn", p),
     )
 
 

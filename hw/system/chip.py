@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from zeroskip.hw.system.axi import AxiLite, AxiRead, AxiWrite
 from zeroskip.hw.system.jobs import Engine
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.hw.system.registers import REGISTER_BITS
+from zeroskip.hw.system.register_map import REGISTER_BITS
 from zeroskip.hw.system.system import System
 
 __all__ = ["SystemChip"]

@@ -4,7 +4,7 @@ The units name no engine: :class:`Engine` has what they need of one.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data
@@ -55,6 +55,7 @@ class Engine:
     rows : of an activation file.
     row_bits : width of a row, all lanes.
     asks : it asks for the beats of INPUT and OUTPUT itself, in any order; rows are beats then.
+    sizes : of the array, for registers that tell them, see :func:`.engine_sizes`.
     """
 
     command: data.StructLayout
@@ -62,6 +63,7 @@ class Engine:
     rows: int
     row_bits: int
     asks: bool = False
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def row_beats(self, p: SystemParams) -> int:
         """Beats that a row takes in memory."""

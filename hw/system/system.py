@@ -15,7 +15,8 @@ from zeroskip.hw.system.jobs import Engine
 from zeroskip.hw.system.load import LOAD_TAG, Load, rows_in_layout
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.read_dma import ReadDma
-from zeroskip.hw.system.registers import REGISTER_BITS, Registers
+from zeroskip.hw.system.register_map import REGISTER_BITS
+from zeroskip.hw.system.registers import Registers
 from zeroskip.hw.system.sequence import PASS_BITS, Sequence
 from zeroskip.hw.system.starts import Starts
 from zeroskip.hw.system.store import Store, StoreAsked, rows_out_layout
@@ -103,7 +104,7 @@ class System(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p, engine = self._p, self._engine
         m = Module()
-        m.submodules.host = host = Registers(p)
+        m.submodules.host = host = Registers(p, engine.sizes)
         m.submodules.starts = starts = Starts(p)
         m.submodules.fetch = fetch = Fetch(p)
         m.submodules.check = check = Check(p, engine)
@@ -136,6 +137,8 @@ class System(wiring.Component):
             host.done.eq(sequence.done),
             host.failed.eq(sequence.report & ~starts.left),
             host.failure.eq(sequence.failure),
+            host.beat_read.eq(self.read.r.valid & self.read.r.ready),
+            host.beat_written.eq(self.write.w.valid & self.write.w.ready),
             fetch.window.eq(host.window),
             fetch.stop.eq(sequence.stop),
             check.window.eq(host.window),

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from zeroskip.hw.common.params import address_bits
 from zeroskip.hw.system.axi import AxiLite
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.hw.system.registers import REGISTER_BITS
+from zeroskip.hw.system.register_map import REGISTER_BITS
 from zeroskip.sim.system.memory import MemoryModel, SettingsPort
 
 __all__ = ["BENCH_MODULE", "SystemBench"]

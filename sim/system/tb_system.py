@@ -10,7 +10,7 @@ import numpy as np
 from cocotb.triggers import ClockCycles, RisingEdge, SimTimeoutError, with_timeout
 from numpy.typing import NDArray
 
-from zeroskip.hw.system.registers import Event, Register, State
+from zeroskip.hw.system.register_map import Event, Register, State
 from zeroskip.sim.bench.begin import PERIOD_NS, read_job, record, reset, unsigned
 
 __all__ = ["run_lists"]
@@ -41,8 +41,8 @@ async def run_lists(dut: Any) -> None:
     cocotb.start_soon(record(dut.clk, dut.out_valid, fields, recorded))
     await chip.write_wide(Register.WINDOW, job["window"][0])
     await chip.write_wide(Register.WINDOW_BYTES, job["window"][1])
-    await chip.write(Register.ENABLE, Event.DONE | Event.ERROR)
-    await chip.write(Register.INTERRUPTS, 1)
+    await chip.write(Register.IER, Event.DONE | Event.ERROR)
+    await chip.write(Register.GIE, 1)
     for number, phase in enumerate(job["phases"]):
         for first, name in phase["inputs"]:
             await chip.put_rows(first, np.load(folder / name, allow_pickle=False))
@@ -118,7 +118,7 @@ class _Chip:
         for address, size in lists:
             await self.write_wide(Register.LIST, address)
             await self.write(Register.LIST_BYTES, size)
-            starts.append(await self.write(Register.CONTROL, State.START))
+            starts.append(await self.write(Register.CONTROL, State.AP_START))
         times: list[tuple[int, int, int]] = []
         for start in starts:
             if not dut.interrupt.value:
@@ -126,8 +126,8 @@ class _Chip:
                 await self._edge
             # The event is noted in the cycle after the end; this is the edge at its end.
             done = unsigned(dut.now) - 1
-            events = await self.read(Register.EVENTS)
-            await self.write(Register.EVENTS, events)
+            events = await self.read(Register.ISR)
+            await self.write(Register.ISR, events)
             if events & Event.ERROR:
                 break
             times.append((start, done, await self.read(Register.CYCLES)))

@@ -21,9 +21,15 @@ __all__ = ["CLOSED", "FAILED", "INTERRUPTED", "REFUSED", "exit_with", "run_guard
 FAILED, REFUSED, INTERRUPTED, CLOSED = 1, 2, 130, 141
 
 # Libraries that not every installation has, and the extra that brings them.
-_EXTRAS = dict.fromkeys(("torch", "sklearn"), "torch") | dict.fromkeys(
-    ("distributed", "joblib", "matplotlib", "polars"), "sweep"
-)
+_EXTRAS = {
+    library: extra
+    for extra, libraries in {
+        "torch": ("torch", "sklearn"),
+        "sweep": ("distributed", "joblib", "matplotlib", "polars"),
+        "bus": ("systemrdl", "peakrdl_cheader", "peakrdl_html", "peakrdl_markdown"),
+    }.items()
+    for library in libraries
+}
 
 
 def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:

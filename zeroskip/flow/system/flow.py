@@ -11,7 +11,7 @@ from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.system import SYSTEM_MODULE, EieSystem, eie_engine
 from zeroskip.hw.system.formats import Error, Op, Wait
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.hw.system.registers import Event, Register, State
+from zeroskip.hw.system.register_map import Event, Register, State
 from zeroskip.hw.system.system import System
 
 __all__ = ["FLOW", "SystemDesign"]

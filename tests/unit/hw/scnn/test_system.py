@@ -19,7 +19,7 @@ from zeroskip.hw.scnn.planes import plane_in_layout
 from zeroskip.hw.scnn.system import ScnnSystem
 from zeroskip.hw.system.formats import COMMAND_BYTES, Error, Op, command_layout
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.hw.system.registers import Register, State
+from zeroskip.hw.system.register_map import Register, State
 from zeroskip.sim.bench.assembly import assemble
 from zeroskip.sim.bench.pysim import simulate
 
@@ -80,7 +80,7 @@ def run(
         await cpu.window(0, system.map.bytes)
         for number, one in enumerate(lists):
             await cpu.start(one.address, one.bytes)
-            while await cpu.read(Register.CONTROL) & State.START:
+            while await cpu.read(Register.CONTROL) & State.AP_START:
                 pass
             error = await cpu.read(Register.ERROR)
             assert error & 15 == expected.get(number, Error.NONE).value

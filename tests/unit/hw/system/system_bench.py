@@ -12,7 +12,7 @@ from zeroskip.hw.eie import host as eie
 from zeroskip.hw.system import jobs
 from zeroskip.hw.system.formats import COMMAND_BYTES, command_layout
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.hw.system.registers import Register, State
+from zeroskip.hw.system.register_map import Event, Register, State
 from zeroskip.hw.system.system import System
 from zeroskip.sim.bench.pysim import simulate
 
@@ -198,21 +198,21 @@ class Processor:
     async def window(self, base: int, size: int) -> None:
         await self.write(Register.WINDOW, base)
         await self.write(Register.WINDOW_BYTES, size)
-        await self.write(Register.ENABLE, 3)
-        await self.write(Register.INTERRUPTS, 1)
+        await self.write(Register.IER, Event.DONE | Event.ERROR)
+        await self.write(Register.GIE, 1)
 
     async def start(self, addr: int, size: int) -> None:
         await self.write(Register.LIST, addr & 0xFFFFFFFF)
         await self.write(Register.LIST + 4, addr >> 32)
         await self.write(Register.LIST_BYTES, size)
-        await self.write(Register.CONTROL, State.START)
+        await self.write(Register.CONTROL, State.AP_START)
 
     async def interrupted(self) -> int:
         """Wait for the interrupt; return its events, and take them away."""
         if not self.ctx.get(self.dut.interrupt):
             await self.ctx.tick().until(self.dut.interrupt)
-        events = await self.read(Register.EVENTS)
-        await self.write(Register.EVENTS, events)
+        events = await self.read(Register.ISR)
+        await self.write(Register.ISR, events)
         return events
 
 

@@ -31,7 +31,7 @@ from tests.unit.hw.system.system_bench import (
 from zeroskip.hw.system.check import DESTINATION
 from zeroskip.hw.system.formats import Error
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.hw.system.registers import Event, Register, State
+from zeroskip.hw.system.register_map import Event, Register, State
 
 LISTS = 0x1000
 GOOD = LISTS + 0x400
@@ -144,18 +144,18 @@ def test_errors(busy: float, latency: int) -> None:
             await cpu.start(GOOD, good)
             if case.endless:
                 await cpu.ctx.tick().repeat(300)
-                assert await cpu.read(Register.CONTROL) & State.START
+                assert await cpu.read(Register.CONTROL) & State.AP_START
                 await cpu.write(Register.CONTROL, State.STOP)
             assert await cpu.interrupted() == Event.ERROR
             assert await cpu.read(Register.ERROR) == case.error.value | case.number << 8
             assert await cpu.read(Register.DONE) == number
-            assert await cpu.read(Register.CONTROL) == State.IDLE | State.READY
+            assert await cpu.read(Register.CONTROL) == State.AP_IDLE | State.AP_READY
             memory.written.clear()
             engine.words.clear()
             memory.bad, engine.endless = frozenset(), False
             await cpu.start(GOOD, good)
             assert await cpu.interrupted() == Event.DONE
-            assert await cpu.read(Register.CONTROL) & State.DONE
+            assert await cpu.read(Register.CONTROL) & State.AP_DONE
             assert await cpu.read(Register.ERROR) == 0
             assert engine.words == expected.words
             assert memory.written == expected.memory.written
@@ -208,7 +208,7 @@ def test_nothing_may_be_read_before_a_window_is_set() -> None:
 
     async def bench(cpu: Processor) -> None:
         await cpu.start(LISTS, size)
-        while await cpu.read(Register.CONTROL) & State.START:
+        while await cpu.read(Register.CONTROL) & State.AP_START:
             pass
         assert await cpu.read(Register.ERROR) == Error.WINDOW.value
         assert not cpu.ctx.get(cpu.dut.interrupt)

@@ -4,31 +4,24 @@ from typing import Any
 import pytest
 
 from tests.unit.hw.system.axi_model import chances
+from zeroskip.hw.bus.register_map import Access
 from zeroskip.hw.system.formats import Error
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.hw.system.registers import (
-    REGISTER_BITS,
-    SYSTEM_VERSION,
-    Event,
-    Register,
-    Registers,
-    State,
-)
+from zeroskip.hw.system.register_map import Event, Register, State, system_registers
+from zeroskip.hw.system.registers import Registers
 from zeroskip.sim.bench.pysim import simulate
 
-HALVES = (Register.LIST, Register.WINDOW, Register.WINDOW_BYTES)
-KEPT = [Register.LIST_BYTES, *HALVES, *(one + 4 for one in HALVES)]
+P = SystemParams(data_bits=64, starts=3)
+SIZES = {"TOY_LANES": 7, "TOY_DEPTH": 0xFFFFFFFF}
+MAP = system_registers(P, SIZES)
 
 
 class Model:
-    """What the registers hold, after each access and event."""
+    """What the registers are read as, after each access and event, by their description."""
 
-    def __init__(self, p: SystemParams) -> None:
-        self.words: dict[int, int] = dict.fromkeys(KEPT, 0)
-        self.words |= {Register.INTERRUPTS: 0, Register.ENABLE: 0, Register.EVENTS: 0}
-        self.words[Register.ERROR] = 0
-        self.words[Register.VERSION] = SYSTEM_VERSION | p.beat_bytes << 16 | p.starts << 24
-        self.was_done = False
+    def __init__(self) -> None:
+        self.words = {register.address: register.reset for register in MAP.registers}
+        self.busy = False
 
     def double(self, register: int) -> int:
         return self.words[register] | self.words[register + 4] << 32
@@ -37,43 +30,54 @@ class Model:
         whole = self.double(register)
         return whole & (1 << 40) - 1 | (whole >> 40 != 0) << 40
 
-    def write(self, register: int, value: int, strb: int) -> None:
+    def write(self, address: int, value: int, strb: int) -> tuple[int, bool]:
+        """Write a word; return the bits that act, and whether any was thrown away."""
         mask = sum(255 << 8 * k for k in range(4) if strb >> k & 1)
-        if register in KEPT:
-            self.words[register] = self.words[register] & ~mask | value & mask
-        elif register == Register.EVENTS and strb & 1:
-            self.words[register] ^= value & 3
-        elif register in (Register.INTERRUPTS, Register.ENABLE) and strb & 1:
-            self.words[register] = value & (1 if register == Register.INTERRUPTS else 3)
+        acts, refused = 0, False
+        for register in MAP.registers:
+            for field in register.fields if register.address == address else ():
+                bits = mask & field.mask
+                if field.guarded and self.busy and bits:
+                    refused = True
+                elif field.access == Access.READ_WRITE:
+                    self.words[address] = self.words[address] & ~bits | value & bits
+                elif field.access == Access.TOGGLE:
+                    self.words[address] ^= value & bits
+                elif field.access in (Access.SET, Access.PULSE):
+                    acts |= value & bits
+        return acts, refused
 
-    def tick(self, ready: bool, left: bool, count: int, cycles: int) -> None:
-        """Take up what a read finds in a cycle."""
-        self.words[Register.CONTROL] = left | self.was_done << 1 | (not left) << 2 | ready << 3
-        self.words[Register.DONE], self.words[Register.CYCLES] = count, cycles
+    def read(self, address: int) -> int:
+        """Read a word, which clears some of its bits."""
+        value = self.words.get(address, 0)
+        for register, field in MAP.fields(Access.CLEAR_ON_READ):
+            if register.address == address:
+                self.words[address] &= ~field.mask
+        return value
 
 
 @pytest.mark.parametrize("busy", [0.0, 0.6])
 @pytest.mark.parametrize("seed", range(3))
 def test_accesses(seed: int, busy: float) -> None:
     """Addresses and data come in any order and at any time, and answers are taken at any."""
-    p = SystemParams(data_bits=64, starts=3)
-    dut = Registers(p)
+    dut = Registers(P, SIZES)
     rng = Random(seed)
     flow = [chances(seed + k, busy) for k in range(5)]
-    seen = {"start": 0, "halt": 0, "interrupt": 0}
+    seen = {"start": 0, "halt": 0, "interrupt": 0, "refused": 0, "again": 0}
 
     async def bench(ctx: Any) -> None:
-        model = Model(p)
+        model = Model()
         axi = dut.axi
         offered: dict[str, Any] = {}
         answers: list[int] = []
         writes_left = 0
+        again, was_ready = False, True
         for _ in range(1500):
             for k, name in enumerate(("aw", "w", "ar")):
                 port = getattr(axi, name)
                 if name not in offered and next(flow[k]):
-                    register = rng.choice([*Register, Register.LIST + 4, 0x3C])
-                    word = rng.choice([1, 2, 3, 16, 17, rng.getrandbits(32)])
+                    register = rng.choice([*Register, *Register, 0x54, 0x80, 0x84, 0x88, 0x1FC])
+                    word = rng.choice([1, 2, 3, 16, 17, 128, 129, rng.getrandbits(32)])
                     strb = rng.choice([15, 15, rng.getrandbits(4)])
                     offered[name] = {"data": word, "strb": strb} if name == "w" else register
                     ctx.set(port.payload, offered[name])
@@ -81,6 +85,7 @@ def test_accesses(seed: int, busy: float) -> None:
             ctx.set(axi.b.ready, next(flow[3]))
             ctx.set(axi.r.ready, next(flow[4]))
             ready, left, done, failed = (rng.random() < 0.5 for _ in range(4))
+            took, gave = (rng.random() < 0.5 for _ in range(2))
             count, cycles = rng.getrandbits(32), rng.getrandbits(32)
             number = rng.getrandbits(24)
             for port, value in (
@@ -90,11 +95,18 @@ def test_accesses(seed: int, busy: float) -> None:
                 (dut.failed, failed),
                 (dut.count, count),
                 (dut.cycles, cycles),
+                (dut.beat_read, took),
+                (dut.beat_written, gave),
             ):
                 ctx.set(port, value)  # fmt: skip
             ctx.set(dut.failure, {"error": Error.READ, "number": number})
-            model.tick(ready, left, count, cycles)
-            raised = model.words[Register.INTERRUPTS] and model.words[Register.EVENTS]
+            control = State(model.words[Register.CONTROL])
+            control &= State.AP_DONE | State.REFUSED | State.AUTO_RESTART
+            control |= State.AP_START if left else State.AP_IDLE
+            model.words[Register.CONTROL] = control | State.AP_READY * ready
+            model.busy = left
+            model.words[Register.DONE], model.words[Register.CYCLES] = count, cycles
+            raised = model.words[Register.GIE] and model.words[Register.ISR]
             assert ctx.get(dut.interrupt) == bool(raised)
             seen["interrupt"] += bool(raised)
             limits = model.checked(Register.WINDOW), model.checked(Register.WINDOW_BYTES)
@@ -115,27 +127,37 @@ def test_accesses(seed: int, busy: float) -> None:
                 answers.pop()
             assert bool(aw and "aw" in offered) == bool(w and "w" in offered)
             writes = "aw" in offered and "w" in offered and aw
-            state = State(0)
-            if ar and "ar" in offered:
-                register = offered.pop("ar")
-                answers.append(model.words.get(register, 0))
-                if register == Register.CONTROL:
-                    model.was_done = False
+            acts, refused = 0, False
             assert listed.addr == model.checked(Register.LIST)
             assert listed.bytes == model.words[Register.LIST_BYTES]
-            enabled = model.words[Register.ENABLE]
+            enabled = model.words[Register.IER]
+            restarts = (again or done) and bool(control & State.AUTO_RESTART)
+            if ar and "ar" in offered:
+                answers.append(model.read(offered.pop("ar")))
             if writes:
                 register, data = offered.pop("aw"), offered.pop("w")
                 writes_left += 1
-                model.write(register, data["data"], data["strb"])
-                if register == Register.CONTROL and data["strb"] & 1:
-                    state = State(data["data"] & (State.START | State.STOP))
-            assert start == bool(state & State.START and ready)
-            assert halt == bool(state & State.STOP and left)
+                bits, refused = model.write(register, data["data"], data["strb"])
+                acts = bits if register == Register.CONTROL else 0
+            starts = bool(acts & State.AP_START) or restarts
+            assert start == (starts and ready)
+            assert halt == bool(acts & State.STOP and left)
+            again = restarts and not start and not failed
+            refused |= bool(acts & State.AP_START) and not ready
             seen["start"] += start
             seen["halt"] += halt
-            model.words[Register.EVENTS] |= enabled & (done * Event.DONE | failed * Event.ERROR)
-            model.was_done |= done
+            seen["refused"] += refused
+            seen["again"] += start and not acts & State.AP_START
+            came = done * Event.DONE | (ready and not was_ready) * Event.READY
+            model.words[Register.ISR] |= enabled & (came | failed * Event.ERROR)
+            was_ready = ready
+            model.words[Register.CONTROL] |= done * State.AP_DONE | refused * State.REFUSED
+            for register, event in (
+                (Register.BUSY_CYCLES, left),
+                (Register.BEATS_READ, took),
+                (Register.BEATS_WRITTEN, gave),
+            ):
+                model.words[register] += event
             if failed:
                 model.words[Register.ERROR] = Error.READ.value | number << 8
             elif start:
@@ -143,7 +165,3 @@ def test_accesses(seed: int, busy: float) -> None:
 
     simulate(dut, bench)
     assert all(seen.values())
-
-
-def test_every_register_is_in_reach() -> None:
-    assert max(Register) < 1 << REGISTER_BITS

@@ -95,7 +95,7 @@ UNITS: dict[str, Any] = {
     "check": (lambda: Check(P, ENGINE), STOPPED),
     "load": (lambda: Load(P, ENGINE), {"go": lambda dut, given: given & dut.ready}),
     "store": (lambda: Store(P, ENGINE), WRITTEN),
-    "registers": (lambda: Registers(P), {}),
+    "registers": (lambda: Registers(P, {"TOY_LANES": 3}), {}),
     "sequence": (lambda: Sequence(P), {}),
 }
 

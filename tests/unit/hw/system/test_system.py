@@ -29,7 +29,7 @@ from tests.unit.hw.system.system_bench import (
     run_system,
 )
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.hw.system.registers import Event, Register, State
+from zeroskip.hw.system.register_map import Event, Register, State
 
 LISTS = 0x1000
 
@@ -68,19 +68,19 @@ def test_inferences_in_a_line(data_bits: int, busy: float, latency: int) -> None
 
     async def bench(cpu: Processor) -> None:
         await cpu.window(LISTS, SIZE)
-        assert await cpu.read(Register.CONTROL) == State.IDLE | State.READY
+        assert await cpu.read(Register.CONTROL) == State.AP_IDLE | State.AP_READY
         for k in range(3):
             await cpu.start(LISTS + 1024 * k, sizes[k])
         state = await cpu.read(Register.CONTROL)
-        assert state & State.START
-        assert not state & (State.IDLE | State.READY)
+        assert state & State.AP_START
+        assert not state & (State.AP_IDLE | State.AP_READY)
         assert await cpu.interrupted() == Event.DONE
-        assert await cpu.read(Register.CONTROL) & State.DONE
+        assert await cpu.read(Register.CONTROL) & State.AP_DONE
         await cpu.start(LISTS + 1024 * 3, sizes[3])
         while await cpu.read(Register.DONE) < 4:
             pass
-        assert await cpu.read(Register.CONTROL) == State.IDLE | State.DONE | State.READY
-        assert await cpu.read(Register.CONTROL) == State.IDLE | State.READY
+        assert await cpu.read(Register.CONTROL) == State.AP_IDLE | State.AP_DONE | State.AP_READY
+        assert await cpu.read(Register.CONTROL) == State.AP_IDLE | State.AP_READY
         assert await cpu.read(Register.ERROR) == 0
 
     run_system(p, memory, engine, bench)
@@ -113,7 +113,7 @@ def test_any_list(data_bits: int, busy: float, latency: int, longest: int, seed:
         await cpu.window(LISTS, SIZE)
         for k, size in enumerate(sizes):
             await cpu.start(LISTS + 1024 * k, size)
-        while await cpu.read(Register.CONTROL) & State.START:
+        while await cpu.read(Register.CONTROL) & State.AP_START:
             pass
         assert await cpu.read(Register.ERROR) == 0
         assert await cpu.read(Register.DONE) == len(lists)

@@ -1,0 +1,1 @@
+"""Buses that others know: registers from one description, AXI4 and Wishbone around a chip."""

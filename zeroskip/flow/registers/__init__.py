@@ -1,0 +1,1 @@
+"""Documents and headers of registers, made from their description."""
