@@ -27,6 +27,7 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.flow.flow import Modules
 from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.estimate import Counted, Estimator
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.result import PartResult
 from zeroskip.sim.system.state import ArrayState, CountRun
@@ -403,6 +404,16 @@ class Machine(ABC, Generic[PartT]):
         """
         evaluation = self._beside("evaluation")
         return None if evaluation is None else evaluation.EVALUATION
+
+    @property
+    def estimator(self) -> Estimator:
+        """What estimates layers before they are compiled.
+
+        It is the ``ESTIMATOR`` of the module ``estimate`` beside the engine's machine; without one,
+        layers are compiled and counted.
+        """
+        estimate = self._beside("estimate")
+        return Counted(self.engine, self) if estimate is None else estimate.ESTIMATOR
 
     def _beside(self, module: str) -> Any:
         """Import a module of the engine's folder that few commands need; None if it has none."""

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.ir.fixed import concatenate, run_layer
-from zeroskip.compiler.ir.graph import QuantLayer, QuantLinear, dense_macs
+from zeroskip.compiler.ir.fixed import concatenate
+from zeroskip.compiler.ir.graph import dense_macs
 from zeroskip.sim.machine import machine
+from zeroskip.sim.products import useful_macs
 from zeroskip.sim.verify import Comparison, VerifyResult
 
 __all__ = [
@@ -19,11 +20,7 @@ __all__ = [
     "PartMetrics",
     "RunMetrics",
     "measure",
-    "useful_macs",
 ]
-
-_WIDE = 62
-"""Bits that hold any number of products."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,30 +125,6 @@ class RunMetrics:
         for part in fields["parts"]:
             part["layers"] = list(part["layers"])
         return {**fields, "parts": list(fields["parts"]), "problems": list(self.problems)}
-
-
-def useful_macs(layer: QuantLayer, x: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count the products of two non-zeros that outputs of a layer need: (n,).
-
-    Parameters
-    ----------
-    x : (n, C, H, W), what the layer reads.
-    """
-    if isinstance(layer, QuantLinear):
-        return (x != 0).reshape(len(x), -1) @ np.diff(layer.codes.indptr)
-    ones = dataclasses.replace(
-        layer,
-        weight=(layer.weight != 0).astype(np.int64),
-        bias=np.zeros_like(layer.bias),
-        op="add",
-        in_frac=0,
-        weight_frac=0,
-        out_frac=0,
-        relu=False,
-        areas=(),
-    )
-    counts, _ = run_layer(ones, (x != 0).astype(np.int64), acc_bits=_WIDE, act_bits=_WIDE)
-    return counts.sum(axis=(1, 2, 3))
 
 
 def measure(result: VerifyResult) -> RunMetrics:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zeroskip.compiler.image.image import Image, load
     from zeroskip.hw.eie.params import EieParams
     from zeroskip.hw.scnn.params import ScnnParams
+    from zeroskip.sim.explore.explore import explore
     from zeroskip.sim.result import Result
     from zeroskip.sim.run import run
     from zeroskip.sim.verify import VerifyResult, verify
@@ -44,6 +45,7 @@ __all__ = [
     "compile",
     "compile_file",
     "compress",
+    "explore",
     "load",
     "run",
     "verify",
@@ -64,6 +66,7 @@ _HOMES = {
     "compile": "zeroskip.compiler.api:compile",
     "compile_file": "zeroskip.compiler.api:compile_file",
     "compress": "zeroskip.compiler.compress.api:compress",
+    "explore": "zeroskip.sim.explore.explore:explore",
     "load": "zeroskip.compiler.image.image:load",
     "run": "zeroskip.sim.run:run",
     "verify": "zeroskip.sim.verify:verify",

@@ -13,7 +13,9 @@ from zeroskip.compiler.ir.graph import FloatLinear
 from zeroskip.compiler.passes.share import bits_for, distinct_values
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["FREE", "Pattern", "RunChoice", "choose_params", "run_choices"]
+__all__ = [
+    "FREE", "Pattern", "RunChoice", "choose_params", "pattern_entries", "run_choices",
+]  # fmt: skip
 
 FREE = frozenset({"code_bits", "run_bits"})
 """Parameters that a network can choose."""
@@ -130,7 +132,8 @@ def run_choices(
     entries = np.zeros((len(widths), params.num_pes), np.int64)
     weights = 0
     for pattern, height in zip(patterns, heights, strict=True):
-        gaps, pes = _gaps(pattern, window_rows(max(1, height), params), params.num_pes)
+        gaps, order = _gaps(pattern, window_rows(max(1, height), params), params.num_pes)
+        pes = pattern.positions[order] % params.num_pes
         weights += gaps.size
         for counts, width in zip(entries, widths, strict=True):
             counts += np.bincount(pes, 1 + (gaps >> width), params.num_pes).astype(np.int64)
@@ -146,10 +149,30 @@ def run_choices(
     )
 
 
+def pattern_entries(
+    pattern: Pattern, window: int, params: EieParams
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count what is stored of each weight.
+
+    Parameters
+    ----------
+    pattern : of a layer.
+    window : local rows of a pass.
+    params : of the array.
+
+    Returns
+    -------
+    (nnz,) ``column * num_pes + PE`` of each weight, and its entries: itself, and padding before it.
+    """
+    gaps, order = _gaps(pattern, window, params.num_pes)
+    cells = pattern.columns[order] * params.num_pes + pattern.positions[order] % params.num_pes
+    return cells, 1 + (gaps >> params.run_bits)
+
+
 def _gaps(
     pattern: Pattern, window: int, num_pes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the zeros before each weight in its PE's column and pass, and its PE."""
+    """Return the zeros before each weight in its PE's column and pass, and which weight it is."""
     local, pes = np.divmod(pattern.positions.astype(np.int64), num_pes)
     passes, rows = np.divmod(local, window)
     count = int(passes.max(initial=0)) + 1
@@ -159,4 +182,4 @@ def _gaps(
     gaps = np.diff(rows, prepend=-1) - 1
     heads = np.diff(groups, prepend=-1) != 0
     gaps[heads] = rows[heads]
-    return gaps, pes[order]
+    return gaps, order

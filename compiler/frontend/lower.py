@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from zeroskip.base.errors import CompileError
+from zeroskip.base.errors import CompileError, NodeError
 from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.program import Graph
 from zeroskip.compiler.frontend.traced import Reader, live_nodes
@@ -22,6 +22,8 @@ def lower(graph: Graph) -> FloatGraph:
         If it is not made of supported operations; names the node, its operator and what is
         supported.
     """
+    for node, why in graph.refused.items():
+        raise NodeError(node, why)
     for what, names in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         if len(names) != 1:
             raise CompileError(

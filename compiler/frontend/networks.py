@@ -5,14 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 from zeroskip.compiler.frontend.lower import lower
 from zeroskip.compiler.frontend.onnx_file import read_onnx
+from zeroskip.compiler.frontend.pieces import Pieces, lower_pieces
 from zeroskip.compiler.frontend.pt2 import read_pt2, reporting_damage
+from zeroskip.compiler.frontend.zsk import import_zsk
 from zeroskip.compiler.ir.graph import FloatGraph
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
 
-__all__ = ["import_file", "import_module", "import_onnx", "import_program", "import_pt2"]
+__all__ = [
+    "import_file", "import_module", "import_onnx", "import_pieces", "import_program", "import_pt2",
+]  # fmt: skip
 
 
 def import_module(module: "nn.Module", example_input: Any) -> FloatGraph:
@@ -88,3 +92,17 @@ def import_file(path: str | Path) -> FloatGraph:
     Errors are those of :func:`import_onnx` and :func:`import_pt2`.
     """
     return import_onnx(path) if Path(path).suffix == ".onnx" else import_pt2(path)
+
+
+def import_pieces(path: str | Path) -> Pieces:
+    """Read what is supported of the network in a file, as :func:`import_file` reads all of it.
+
+    A ``.zsk`` file is read, too; it must be supported as a whole.
+    """
+    if Path(path).suffix == ".zsk":
+        return Pieces((import_zsk(Path(path)),), ())
+    if Path(path).suffix == ".onnx":
+        return lower_pieces(read_onnx(path))
+    graph = read_pt2(path)
+    with reporting_damage(path):
+        return lower_pieces(graph)

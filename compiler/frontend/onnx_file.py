@@ -47,7 +47,8 @@ def read_onnx(path: str | Path) -> Graph:
     InputError
         If the file is missing, damaged, no ONNX file or of an older opset.
     CompileError
-        If an operator or a shape is not supported; names the node.
+        If the input is not of a supported shape; nodes that are of no supported kind are in
+        ``refused``.
     ToolError
         If the package ``onnx`` is not installed.
     """
@@ -151,6 +152,7 @@ class _File:
             nodes=tuple(translator.nodes),
             values=values,
             notes=notes,
+            refused=translator.refused,
         )
 
     def _fix_batch(self, tensor: Any) -> None:

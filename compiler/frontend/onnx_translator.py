@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.base.errors import CompileError
+from zeroskip.base.errors import NodeError
 from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.hints import hint
 from zeroskip.compiler.frontend.program import Node, Ref, Tensor
@@ -98,6 +98,7 @@ class Translator:
     nodes : what was made so far.
     tensors : constants that these read.
     shapes : of tensors, and of those between nodes that were made of one.
+    refused : by the names of nodes that are of no supported kind, why they are not.
     """
 
     def __init__(
@@ -111,15 +112,21 @@ class Translator:
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor] = {}
         self.constants = constants
+        self.refused: dict[str, str] = {}
 
     def add(self, op: Operation) -> None:
-        """Add what an operation is.
+        """Add what an operation is; one that is not supported is a node of its own kind."""
+        made = len(self.nodes)
+        try:
+            self._translate(op)
+        except NodeError as error:
+            del self.nodes[made:]
+            read = [name for name in op.inputs if name and name not in self.constants]
+            args: dict[str, Any] = {f"input {n}": Ref(name) for n, name in enumerate(read)}
+            self.nodes.append(Node(op.name, op.kind, args, op.outputs, op.layer))
+            self.refused[op.name] = str(error)
 
-        Raises
-        ------
-        CompileError
-            If it is not supported; names the node.
-        """
+    def _translate(self, op: Operation) -> None:
         if op.kind not in self._translations:
             raise self.error(op, hint(_TORCH_NAMES.get(op.kind, op.kind.lower())))
         known, translate = self._translations[op.kind]
@@ -135,7 +142,7 @@ class Translator:
                 )
         translate(self, op)
 
-    def error(self, op: Operation, why: str) -> CompileError:
+    def error(self, op: Operation, why: str) -> NodeError:
         """Return the error that an operation is not supported, for the reason ``why``."""
         return ops.node_error(Node(op.name, op.kind, {}, op.outputs, op.layer), why)
 

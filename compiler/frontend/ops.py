@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.base.errors import CompileError
+from zeroskip.base.errors import NodeError
 from zeroskip.compiler.frontend.program import Node, Ref
 
 __all__ = [
@@ -70,12 +70,13 @@ VIEWS = {"alias", "detach", "view", "squeeze", "unsqueeze", "permute", "transpos
 """These give their input's own memory, so both names stay valid for what comes after."""
 
 
-def node_error(node: Node, why: str) -> CompileError:
+def node_error(node: Node, why: str) -> NodeError:
     """Return the error that ``node`` is not supported, for the reason ``why``."""
     place = f", in module {node.module!r}" if node.module else ""
-    return CompileError(
+    return NodeError(
+        node.name,
         f"node {node.name!r} ({node.op}{place}) is not supported"
-        f"{': ' + why if why else ''}; supported is {SUPPORTED}"
+        f"{': ' + why if why else ''}; supported is {SUPPORTED}",
     )
 
 

@@ -100,6 +100,7 @@ class Graph:
     values : every tensor in the graph by name.
     nodes : in order of execution.
     notes : sentences on what the front end left out.
+    refused : by the names of nodes that it could not read, the sentence that says why.
     """
 
     inputs: tuple[str, ...]
@@ -109,3 +110,4 @@ class Graph:
     nodes: tuple[Node, ...]
     values: dict[str, Value] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["RUN_CYCLES", "Work", "estimate_pass"]
+__all__ = ["RUN_CYCLES", "Work", "drained", "estimate_pass"]
 
 RUN_CYCLES = 60
 """Cycles of a run in which nothing is multiplied: descriptor, wiping, pipelines that fill."""
@@ -89,6 +89,21 @@ def estimate_pass(work: Work, params: ScnnParams) -> float:
     )
     steady = (ends[-1] - ends[0]) / (groups - 1) if groups > 1 else 0.0
     return float(ends[-1] + (work.groups - groups) * steady)
+
+
+def drained(
+    acts: NDArray[np.int64], weights: NDArray[np.int64], params: ScnnParams, steps: int
+) -> NDArray[np.float64]:
+    """Estimate when each group of a pass has been drained, of operands that are known.
+
+    Parameters
+    ----------
+    acts : (channels * phases, PEs of a block) vectors of activations that a PE holds.
+    weights : (groups, streams, channels * phases) vectors of weights that go to all of them.
+    params : of the array.
+    steps : cycles of draining a group.
+    """
+    return _simulate(acts, weights, params.weight_depth, params.block_depth, 1.0, steps)
 
 
 def _vectors(

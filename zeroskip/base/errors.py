@@ -8,6 +8,7 @@ __all__ = [
     "CompileError",
     "ImageError",
     "InputError",
+    "NodeError",
     "ParameterError",
     "SimulationError",
     "ToolError",
@@ -79,6 +80,19 @@ def near_name(name: str, names: Sequence[str]) -> str:
 
 class CompileError(ZeroskipError):
     """A network cannot be mapped on the hardware."""
+
+
+class NodeError(CompileError):
+    """A node of a network is of no supported kind.
+
+    Parameters
+    ----------
+    node : its name in the network's file.
+    """
+
+    def __init__(self, node: str, text: str) -> None:
+        super().__init__(text)
+        self.node = node
 
 
 class ImageError(ZeroskipError):

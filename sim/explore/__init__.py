@@ -1,0 +1,1 @@
+"""Explore a network before it is compiled: densities, estimated speed, and what would help."""

@@ -1,0 +1,320 @@
+"""Explore a network: what it is made of, and what it would take on arrays."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import CompileError, InputError
+from zeroskip.base.progress import Progress, silent
+from zeroskip.compiler.engine import Job, engine
+from zeroskip.compiler.frontend.networks import import_module, import_pieces
+from zeroskip.compiler.frontend.pieces import Pieces
+from zeroskip.compiler.ir.compute import run_nodes
+from zeroskip.compiler.ir.graph import (
+    INPUT,
+    FloatConv,
+    FloatGraph,
+    FloatLinear,
+    QuantConv,
+    QuantGraph,
+    QuantLayer,
+    dense_macs,
+)
+from zeroskip.compiler.passes.fixed_point import check_planes
+from zeroskip.compiler.passes.partition import arithmetics, taker
+from zeroskip.compiler.passes.parts import cut
+from zeroskip.compiler.passes.quantize import quantize
+from zeroskip.compiler.passes.share import distinct_values
+from zeroskip.flow.synth.baseline import read_baseline
+from zeroskip.sim.estimate import LayerEstimate, NonZeros
+from zeroskip.sim.explore.advice import advise
+from zeroskip.sim.explore.result import ArrayEstimate, Exploration, ExploredLayer
+from zeroskip.sim.machine import machine
+from zeroskip.sim.products import act_macs, useful_macs
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ExploredArray", "explore"]
+
+_DRAWN = 4
+"""Inputs that are drawn."""
+_TRIED = 3
+"""Presets of an engine that are explored unless arrays are named."""
+_MOST_VALUES = 255
+
+
+@dataclass(frozen=True)
+class ExploredArray:
+    """An array to estimate.
+
+    Parameters
+    ----------
+    engine, name : of the array.
+    params, options : of the array, and of the compiler.
+    exact : it is the preset of that name.
+    """
+
+    engine: str
+    name: str
+    params: Any
+    options: Mapping[str, Any]
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A part of a network that is supported.
+
+    Parameters
+    ----------
+    graph : with weights of the same pattern and few values.
+    nonzeros : of every tensor.
+    values : by layer, different weights; None if there are too many.
+    """
+
+    graph: QuantGraph[QuantLayer]
+    nonzeros: NonZeros
+    values: Mapping[str, int | None]
+
+
+def explore(
+    model: "Path | str | FloatGraph | nn.Module",
+    x: Any = None,
+    arrays: Sequence[ExploredArray] = (),
+    *,
+    example_input: Any = None,
+    name: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Exploration:
+    """Say what a network is made of, and estimate what it would take on arrays.
+
+    Nothing is compiled, and nothing simulated: weights are taken as they are, and activations are
+    those that inputs make in float. What is not supported is named, and the rest is explored.
+
+    Parameters
+    ----------
+    model : a ``.pt2`` or ``.onnx`` file, or a torch module with ``example_input``.
+    x : (samples, *input_shape) floats; unless given, a few are drawn from the normal distribution.
+    arrays : to estimate; unless given, the first presets of each engine that has layers.
+    example_input : (batch, *input_shape) for a module; only its shape matters.
+    name : of the network; else that of the file.
+    seed : of the inputs that are drawn.
+    progress : see :data:`.Progress`.
+
+    Raises
+    ------
+    InputError
+        If an argument is unusable.
+    CompileError
+        If nothing of the network is supported.
+
+    Examples
+    --------
+    >>> found = zs.explore("model.onnx")
+    >>> print(found.arrays[0].cycles, found.arrays[0].advice[0].what)
+    """
+    tell = progress or silent
+    tell("read the model", 0, 1)
+    pieces, label = _read(model, example_input)
+    tell("read the model", 1, 1)
+    named = list(dict.fromkeys(array.engine for array in arrays))
+    drawn = np.random.default_rng(seed)
+    made: list[_Piece] = []
+    inputs = 0
+    for number, graph in enumerate(pieces.graphs):
+        tell("run in float", number, len(pieces.graphs))
+        given = None if number else x
+        samples = _samples(graph, given, drawn)
+        inputs = inputs or len(samples)
+        made.append(_piece(graph, samples, arrays))
+    tell("run in float", len(pieces.graphs), len(pieces.graphs))
+    parts = [
+        (kind, part, piece)
+        for piece in made
+        for kind, part in cut(piece.graph, lambda layer: taker(layer, named))
+    ]
+    kinds = list(dict.fromkeys(kind for kind, _, _ in parts))
+    work = {kind: _work(kind, parts) for kind in kinds}
+    for missing in (kind for kind in named if kind not in kinds):
+        raise InputError(f"the network has no layers for {missing}: name no array of it")
+    chosen = list(arrays) + [
+        array for kind in kinds if kind not in named for array in _default_arrays(kind)
+    ]
+    first = {array.engine: number for number, array in reversed([*enumerate(chosen)])}
+    found = [
+        _estimate(array, parts, work[array.engine], tell, advised=first[array.engine] == number)
+        for number, array in enumerate(chosen)
+    ]
+    return Exploration(
+        name=name or label,
+        source="given" if x is not None else "drawn from the normal distribution",
+        inputs=inputs,
+        layers=[layer for layers in work.values() for layer in layers],
+        arrays=found,
+        refused=pieces.refused,
+        notes=[note for graph in pieces.graphs for note in graph.notes],
+    )
+
+
+def _read(model: Any, example_input: Any) -> tuple[Pieces, str]:
+    if isinstance(model, FloatGraph):
+        return Pieces((model,), ()), "network"
+    if isinstance(model, Path | str):
+        return import_pieces(model), Path(model).stem
+    if example_input is None:
+        raise InputError("example_input must be given with a module: its shape is the input's")
+    return Pieces((import_module(model, example_input),), ()), type(model).__name__
+
+
+def _samples(graph: FloatGraph, x: Any, drawn: np.random.Generator) -> NDArray[np.float64]:
+    shape = graph.sample_shape or graph.input_shape
+    values = drawn.standard_normal((_DRAWN, *shape)) if x is None else x
+    return check_planes(values, graph, "input", single=True)
+
+
+def _piece(
+    graph: FloatGraph, samples: NDArray[np.float64], arrays: Sequence[ExploredArray]
+) -> _Piece:
+    """Run a network in float; put weights of few values into it, zeros where they were."""
+    nonzeros = {INPUT: samples != 0}
+    for node, y in run_nodes(graph, samples):
+        nonzeros[node.name] = y != 0
+    own = {node.name: node for node in graph.nodes if isinstance(node, FloatConv | FloatLinear)}
+    counts = {key: distinct_values(node.weight, _MOST_VALUES) for key, node in own.items()}
+    values = {key: None if count > _MOST_VALUES else count for key, count in counts.items()}
+    nodes = tuple(
+        dataclasses.replace(node, weight=_signs(node.weight), values=None, folded=())
+        if isinstance(node, FloatConv | FloatLinear)
+        else node
+        for node in graph.nodes
+    )
+    plain = dataclasses.replace(graph, nodes=nodes)
+    shape = graph.sample_shape or graph.input_shape
+    first = {array.engine: array.params for array in reversed(arrays)}
+    widths = arithmetics(plain, *first.values())
+    rounded, _ = quantize(plain, samples.reshape(-1, *shape), widths)
+    layers = tuple(
+        dataclasses.replace(layer, codebook=None)
+        if isinstance(layer, QuantConv) and values.get(layer.name, 0) is None
+        else layer
+        for layer in rounded.layers
+    )
+    return _Piece(dataclasses.replace(rounded, layers=layers), nonzeros, values)
+
+
+def _signs(weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights of one size with the signs, zeros and mean size of the given ones."""
+    size = np.abs(weight[weight != 0]).mean() if weight.any() else 1.0
+    return np.sign(weight) * size
+
+
+_Parts = Sequence[tuple[str, QuantGraph[Any], _Piece]]
+
+
+def _work(kind: str, parts: _Parts) -> list[ExploredLayer]:
+    found: list[ExploredLayer] = []
+    for own, part, piece in parts:
+        for layer in part.layers if own == kind else ():
+            x = np.concatenate([piece.nonzeros[name] for name in layer.inputs], axis=1)
+            x = x.reshape(len(x), *layer.in_shape)
+            nnz = layer.nonzeros
+            found.append(
+                ExploredLayer(
+                    name=layer.name,
+                    kind=layer.kind,
+                    engine=kind,
+                    in_shape=layer.in_shape,
+                    out_shape=layer.out_shape,
+                    weights=layer.num_weights,
+                    nnz=nnz,
+                    values=piece.values.get(layer.name, 1),
+                    act_density=float(x.mean()),
+                    dense_macs=dense_macs(layer),
+                    weight_macs=float(nnz * np.prod(layer.out_shape[1:])),
+                    act_macs=float(act_macs(layer, x).mean()),
+                    useful_macs=float(useful_macs(layer, x).mean()),
+                )
+            )
+    return found
+
+
+def _default_arrays(kind: str) -> Iterator[ExploredArray]:
+    for name, preset in [*engine(kind).presets.items()][:_TRIED]:
+        yield ExploredArray(kind, name, preset.params, preset.options)
+
+
+def _estimate(
+    array: ExploredArray,
+    parts: _Parts,
+    work: Sequence[ExploredLayer],
+    tell: Progress,
+    *,
+    advised: bool,
+) -> ArrayEstimate:
+    kind = array.engine
+    step = f"estimate {kind} {array.name}"
+    tell(step, 0, 1)
+
+    def layers(params: Any, options: Mapping[str, Any]) -> list[LayerEstimate]:
+        found: list[LayerEstimate] = []
+        for own, part, piece in parts:
+            if own == kind:
+                job = _job(part, piece, options)
+                found += machine(kind).estimator.layers(part, params, job, piece.nonzeros)
+        return found
+
+    estimate = ArrayEstimate(
+        engine=kind,
+        name=array.name,
+        params=array.params,
+        options=array.options,
+        multipliers=machine(kind).multipliers(array.params),
+        error=machine(kind).estimator.error,
+        layers=(),
+        work=work,
+        area=_area(array),
+    )
+    try:
+        estimate = dataclasses.replace(estimate, layers=layers(array.params, array.options))
+    except CompileError as error:
+        return dataclasses.replace(estimate, refusal=str(error))
+    if advised:
+        levers = machine(kind).estimator.levers(array.params, array.options)
+        estimate = dataclasses.replace(estimate, advice=advise(estimate, levers, layers))
+    tell(step, 1, 1)
+    return estimate
+
+
+def _job(part: QuantGraph[Any], piece: _Piece, options: Mapping[str, Any]) -> Job:
+    return Job(
+        options=options,
+        densities={name: float(values.mean()) for name, values in piece.nonzeros.items()},
+        activity={
+            layer.name: np.concatenate([
+                piece.nonzeros[name].mean(axis=0).ravel() for name in layer.inputs
+            ])
+            for layer in part.layers
+        },
+        arriving=None,
+        leaves=False,
+        report={},
+        progress=silent,
+    )
+
+
+def _area(array: ExploredArray) -> dict[str, Any] | None:
+    """Return what was counted of exactly this array."""
+    designs = read_baseline()
+    name = f"{array.engine} {array.name}"
+    if not array.exact or name not in designs:
+        return None
+    units = designs[name]["units"]
+    of = "array" if "array" in units else "pe"
+    return {"of": of, **units[of]}

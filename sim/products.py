@@ -1,0 +1,54 @@
+"""Count the products of a layer, with and without those of zeros."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.compiler.ir.graph import QuantConv, QuantLayer, QuantLinear
+
+__all__ = ["act_macs", "useful_macs"]
+
+
+def useful_macs(layer: QuantLayer, x: NDArray[Any]) -> NDArray[np.int64]:
+    """Count the products of two non-zeros that outputs of a layer need: (n,).
+
+    Parameters
+    ----------
+    x : (n, C, H, W), what the layer reads; only where it is 0 matters.
+    """
+    if isinstance(layer, QuantLinear):
+        return (x != 0).reshape(len(x), -1) @ np.diff(layer.codes.indptr)
+    return _reached(layer, x, layer.weight != 0)
+
+
+def act_macs(layer: QuantLayer, x: NDArray[Any]) -> NDArray[np.int64]:
+    """Count the products of non-zero activations, whatever the weights: (n,), see `useful_macs`."""
+    if isinstance(layer, QuantLinear):
+        return np.count_nonzero(x.reshape(len(x), -1), axis=1) * layer.shape[0]
+    rows, columns = layer.weight.shape[2:]
+    own = np.zeros(layer.weight.shape, np.bool_)
+    own[:, :, : rows : layer.dilation[0], : columns : layer.dilation[1]] = True
+    return _reached(layer, x, own)
+
+
+def _reached(layer: QuantConv, x: NDArray[Any], weights: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count the products of non-zero activations with some weights."""
+    (_, rows, columns), (sy, sx), (top, left) = layer.out_shape, layer.stride, layer.padding
+    depth, fan, taps_y, taps_x = weights.shape
+    of_group = depth // layer.groups
+    # How many output channels each input channel's taps have a weight for.
+    used = weights.reshape(layer.groups, of_group, fan, taps_y, taps_x).sum(axis=1)
+    used = used.reshape(-1, taps_y, taps_x)
+    _, _, height, width = x.shape
+    bottom = max(0, (rows - 1) * sy + taps_y - height - top)
+    right = max(0, (columns - 1) * sx + taps_x - width - left)
+    there = np.pad(x != 0, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    total = np.zeros(len(x), np.int64)
+    for r in range(taps_y):
+        for s in range(taps_x):
+            window = there[
+                :, :, r : r + (rows - 1) * sy + 1 : sy, s : s + (columns - 1) * sx + 1 : sx
+            ]
+            total += window.sum(axis=(2, 3)) @ used[:, r, s]
+    return total

@@ -1,0 +1,219 @@
+"""Estimate the cycles of convolutions on SCNN, from vectors of operands that are known."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.compiler.engine import Job
+from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
+from zeroskip.compiler.scnn.areas import area_layers
+from zeroskip.compiler.scnn.cost import count_runs, input_densities, row_steps
+from zeroskip.compiler.scnn.estimate import drained
+from zeroskip.compiler.scnn.geometry import Region, cut, kernel_pieces, phase_taps
+from zeroskip.compiler.scnn.layer import LayerPlan, input_channels, output_slices
+from zeroskip.compiler.scnn.mapping import Mapping as Placed
+from zeroskip.compiler.scnn.mapping import Room
+from zeroskip.compiler.scnn.plan import plan_layer
+from zeroskip.compiler.scnn.strides import choose_strides
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.estimate import LayerEstimate, Lever, NonZeros
+from zeroskip.sim.products import useful_macs
+
+__all__ = ["ESTIMATOR"]
+
+_CAUSES = "useful", "fragmentation", "imbalance", "drain", "setup"
+_MOST_PASSES = 48
+"""Passes of a layer that are looked at; others are taken to last as long as these on average."""
+
+_RUN_CYCLES = 30
+"""Cycles of a run in which nothing is multiplied: descriptor, wiping, pipelines that fill."""
+_BUS_CYCLES = 35
+"""Cycles more of a run over the position bus, until its first words are there and its last out."""
+
+Counts = NDArray[np.int64]
+
+
+class _Estimator:
+    error = 0.35
+
+    def layers(
+        self, graph: QuantGraph[QuantConv], params: ScnnParams, job: Job, nonzeros: NonZeros
+    ) -> Sequence[LayerEstimate]:
+        faster = choose_strides(graph, params, job.densities, job.progress)
+        known = input_densities(faster, job.densities)
+        found: list[LayerEstimate] = []
+        for number, layer in enumerate(faster.layers):
+            job.progress("estimate", number, len(faster.layers))
+            values = np.concatenate([nonzeros[name] for name in layer.inputs], axis=1)
+            found.append(_layer(layer, params, known[layer.name], values))
+        return found
+
+    def levers(self, params: ScnnParams, options: Mapping[str, Any]) -> Sequence[Lever]:
+        del options
+        limits = params.ranges
+        return [
+            Lever("run_bits", min(params.run_bits + 1, limits["run_bits"][1]), "fragmentation"),
+            Lever("run_bits", max(params.run_bits - 1, limits["run_bits"][0]), "bits"),
+            Lever("mult_i", max(1, params.mult_i // 2), "fragmentation"),
+            Lever("mult_f", max(1, params.mult_f // 2), "fragmentation"),
+            Lever("bank_entries", min(2 * params.bank_entries, limits["bank_entries"][1]), "drain"),
+            Lever(
+                "weight_depth", min(2 * params.weight_depth, limits["weight_depth"][1]), "imbalance"
+            ),
+        ]
+
+
+ESTIMATOR = _Estimator()
+
+
+def _layer(
+    layer: QuantConv, params: ScnnParams, density: float, values: NDArray[np.bool_]
+) -> LayerEstimate:
+    spent: dict[str, float] = dict.fromkeys(_CAUSES, 0.0)
+    runs = stored = words = 0
+    for region, area in area_layers(layer):
+        plan = plan_layer(area, params, density)
+        rows = slice(region.in_y0, region.in_y0 + region.in_height)
+        columns = slice(region.in_x0, region.in_x0 + region.in_width)
+        words += _weight_words(area, plan, params)
+        for sample in values[:, :, rows, columns]:
+            for name, cycles in _area(area, plan, params, sample).items():
+                spent[name] += cycles / len(values)
+        runs += count_runs(area, plan, params)
+        stored += int(np.count_nonzero(area.weight))
+    spent["setup"] = float(runs * (_RUN_CYCLES + _BUS_CYCLES * (params.act_fifo_words > 0)))
+    cycles = sum(spent.values())
+    useful = float(useful_macs(layer, values).mean())
+    spent["useful"] = min(useful / (params.num_pes * params.mults), spent["fragmentation"])
+    spent["fragmentation"] -= spent["useful"]
+    width = params.field_bits if layer.codebook is None else params.code_bits
+    return LayerEstimate(
+        name=layer.name,
+        cycles=cycles,
+        spent=spent,
+        runs=runs,
+        stored_bits=stored * (width + params.run_bits),
+        memories={"weight_words": (words, params.weight_words)},
+    )
+
+
+def _area(
+    conv: QuantConv, plan: LayerPlan, params: ScnnParams, values: NDArray[np.bool_]
+) -> dict[str, float]:
+    """Estimate the cycles of all passes of a layer on (C, H, W)."""
+    found = dict.fromkeys(("fragmentation", "imbalance", "drain"), 0.0)
+    pieces = [piece for _, piece in kernel_pieces(conv, plan.kernel_step)]
+    every = [
+        (piece, region, outputs, piece is pieces[-1])
+        for piece in pieces
+        for region in _regions(piece, plan)
+        for outputs in output_slices(conv, plan.k_step)
+    ]
+    chosen = every[:: -(-len(every) // _MOST_PASSES)]
+    for piece, region, outputs, final in chosen:
+        acts = _act_vectors(values, region, piece, plan.mapping, params)
+        steps = _drain_steps(piece, region, plan.mapping, params)
+        channels = input_channels(piece, outputs)
+        weights, kc = _weight_vectors(piece, region, outputs, plan.mapping, params)
+        for chunk in _chunks(channels, plan.c_step):
+            here = slice(chunk.start - channels.start, chunk.stop - channels.start)
+            w = weights[:, :, here].reshape(*weights.shape[:2], -1)
+            a = acts[chunk.start : chunk.stop].reshape(-1, acts.shape[2])
+            drains = kc * steps if final and chunk.stop == channels.stop else 0
+            undrained = float(drained(a, w, params, 0)[-1])
+            whole = float(drained(a, w, params, drains)[-1])
+            # Of the mean PE, those that have nothing to do included.
+            busy = float((w.sum(axis=(0, 1)) @ a).sum()) / params.num_pes
+            found["fragmentation"] += min(busy, undrained)
+            found["imbalance"] += undrained - min(busy, undrained)
+            found["drain"] += whole - undrained
+    return {name: cycles * len(every) / len(chosen) for name, cycles in found.items()}
+
+
+def _weight_words(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> int:
+    """Count the vectors of weights of the stream with most of them."""
+    whole = cut(conv, 0, 0, *conv.out_shape[1:])
+    return sum(
+        int(vectors.sum(axis=(0, 2, 3)).max())
+        for outputs in output_slices(conv, plan.k_step)
+        for vectors, _ in [_weight_vectors(conv, whole, outputs, plan.mapping, params)]
+    )
+
+
+def _regions(conv: QuantConv, plan: LayerPlan) -> Iterator[Region]:
+    _, rows, columns = conv.out_shape
+    for y, x in product(range(0, rows, plan.region_h), range(0, columns, plan.region_w)):
+        height, width = min(plan.region_h, rows - y), min(plan.region_w, columns - x)
+        yield cut(conv, y, x, height, width)
+
+
+def _chunks(channels: range, step: int) -> Iterator[range]:
+    count = max(1, -(-len(channels) // step))
+    each = -(-len(channels) // count)
+    for start in range(channels.start, channels.stop, max(1, each)):
+        yield range(start, min(start + each, channels.stop))
+
+
+def _act_vectors(
+    values: NDArray[np.bool_],
+    region: Region,
+    conv: QuantConv,
+    mapping: Placed,
+    params: ScnnParams,
+) -> Counts:
+    """Count the vectors that each PE holds of each channel and phase: (C, phases, PEs)."""
+    (sy, sx), down, across = conv.stride, mapping.height(params), mapping.width(params)
+    tile_h, tile_w = mapping.ho * sy, mapping.wo * sx
+    whole = np.zeros((len(values), down * tile_h, across * tile_w), np.int64)
+    plane = values[
+        :,
+        region.in_y0 : region.in_y0 + region.in_height,
+        region.in_x0 : region.in_x0 + region.in_width,
+    ][:, : whole.shape[1], : whole.shape[2]]
+    whole[:, : plane.shape[1], : plane.shape[2]] = plane
+    tiles = whole.reshape(-1, down, mapping.ho, sy, across, mapping.wo, sx).sum(axis=(2, 5))
+    counts = tiles.transpose(0, 2, 4, 1, 3).reshape(len(values), sy * sx, down * across)
+    return -(-_with_zeros(counts, mapping.ho * mapping.wo, params) // params.mult_i)
+
+
+def _weight_vectors(
+    conv: QuantConv, region: Region, outputs: range, mapping: Placed, params: ScnnParams
+) -> tuple[Counts, int]:
+    """Count the vectors of weights: (groups, streams, channels, phases); and a group's outputs."""
+    phases = phase_taps(conv.weight.shape[2:], conv.stride, region.padding)
+    nonzero = conv.weight[outputs.start : outputs.stop] != 0
+    counts = np.zeros((*nonzero.shape[:2], len(phases)), np.int64)
+    for number, taps in enumerate(phases):
+        for tap in taps:
+            counts[:, :, number] += nonzero[:, :, tap.r, tap.s]
+    channels = input_channels(conv, outputs)
+    fan, of_group = conv.weight.shape[1], conv.out_shape[0] // conv.groups
+    streams = len(mapping.streams(params))
+    each = -(-len(outputs) // streams)
+    groups = -(-each // mapping.kc)
+    found = np.zeros((groups, streams, len(channels), len(phases)), np.int64)
+    for number, output in enumerate(outputs):
+        first = output // of_group * fan - channels.start
+        stream, place = divmod(number, each)
+        found[place // mapping.kc, stream, first : first + fan] += counts[number]
+    sizes = np.array([len(taps) for taps in phases]) * min(mapping.kc, each)
+    return -(-_with_zeros(found, sizes, params) // params.mult_f), min(mapping.kc, each)
+
+
+def _with_zeros(counts: Counts, places: Any, params: ScnnParams) -> Counts:
+    """Add the zeros that are stored where runs are too long, as if all were evenly spread."""
+    density = np.minimum(counts / np.maximum(places, 1), 1.0)
+    longer = (1 - density) ** (params.max_run + 1)
+    return np.rint(np.where(counts > 0, counts / np.maximum(1 - longer, 1e-9), 0)).astype(np.int64)
+
+
+def _drain_steps(conv: QuantConv, region: Region, mapping: Placed, params: ScnnParams) -> int:
+    """Count the cycles in which the drain walks one output channel of a tile."""
+    room = Room.of(conv, region.padding)
+    down, across = mapping.height(params) > 1, mapping.width(params) > 1
+    halos = (room.left, room.right) if across else (0, 0)
+    rows = mapping.ho + (room.top + room.bottom if down else 0)
+    return rows * row_steps(params, mapping.wo, halos)

@@ -1,0 +1,227 @@
+"""What explore says of networks, and how far its estimate is from the cycle model."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import zeroskip as zs
+from zeroskip.cli.app import app
+from zeroskip.cli.guard import run_guarded
+from zeroskip.compiler.api import compile_any
+from zeroskip.compiler.engine import engine
+from zeroskip.compiler.ir.compute import shape_of
+from zeroskip.compiler.ir.graph import INPUT, FloatConv, FloatGraph, FloatLinear, FloatPool
+from zeroskip.sim.explore.explore import ExploredArray, explore
+from zeroskip.sim.explore.tables import exploration_report
+from zeroskip.sim.machine import machine
+
+
+def draw_network(rng: np.random.Generator) -> tuple[FloatGraph, np.ndarray]:
+    """Draw a chain of convolutions, pooling and Linear layers, or of the latter only."""
+    nodes: list[Any] = []
+    source, linear_only = INPUT, bool(rng.random() < 0.4)
+    size = int(2 ** rng.uniform(5, 9))
+    side = int(rng.integers(6, 25))
+    shape = (size, 1, 1) if linear_only else (int(rng.integers(1, 9)), side, side)
+    first = shape
+    density = float(rng.choice([0.05, 0.1, 0.3, 0.6, 1.0]))
+
+    def weights(*sizes: int) -> np.ndarray:
+        values = rng.choice([-0.7, -0.2, 0.1, 0.3, 0.9], sizes) / np.sqrt(np.prod(sizes[1:]))
+        return values * (rng.random(sizes) < density)
+
+    for number in range(0 if linear_only else int(rng.integers(1, 4))):
+        name = f"conv{number}"
+        kernel = int(rng.choice([1, 3, 5]))
+        depth = int(2 ** rng.uniform(2, 5.5))
+        if shape[1] < 8 and number:
+            kernel = min(kernel, 3)
+        stride = int(rng.choice([1, 1, 2]))
+        pad = kernel // 2
+        conv = FloatConv(
+            name, (source,), weights(depth, shape[0], kernel, kernel), rng.normal(size=depth) / 9,
+            (stride, stride), (pad, pad), 1, relu=True,
+        )  # fmt: skip
+        nodes.append(conv)
+        source, shape = name, shape_of(conv, [shape])
+        if shape[1] >= 4 and rng.random() < 0.4:
+            half = (shape[1] // 2, shape[2] // 2)
+            nodes.append(FloatPool(f"pool{number}", (source,), "max", (2, 2), (2, 2), (0, 0), half))
+            source, shape = f"pool{number}", (shape[0], *half)
+    for number in range(int(rng.integers(1, 4))):
+        name, rows = f"fc{number}", int(2 ** rng.uniform(3, 9))
+        columns = int(np.prod(shape))
+        nodes.append(
+            FloatLinear(name, (source,), weights(rows, columns), rng.normal(size=rows) / 9, True)
+        )
+        source, shape = name, (rows, 1, 1)
+    x = rng.normal(size=(2, *first)) * (rng.random((2, *first)) < rng.choice([0.4, 1.0]))
+    return FloatGraph(first, tuple(nodes), source), x
+
+
+def errors(seed: int, presets: Sequence[tuple[str, str]]) -> dict[str, list[float]]:
+    """Return by engine (estimate - cycle model) / cycle model of a network on arrays."""
+    graph, x = draw_network(np.random.default_rng(seed))
+    found: dict[str, list[float]] = {}
+    for pair in presets:
+        arrays = []
+        for kind, name in zip(("eie", "scnn"), pair, strict=True):
+            preset = engine(kind).presets[name]
+            arrays.append(ExploredArray(kind, name, preset.params, preset.options))
+        kinds = {"scnn" if isinstance(node, FloatConv) else "eie" for node in graph.nodes}
+        arrays = [array for array in arrays if array.engine in kinds]
+        options = {name: value for array in arrays for name, value in array.options.items()}
+        image = compile_any(
+            graph, x, [array.params for array in arrays], options=options, share=True, name="drawn"
+        )
+        counted = zs.run(image, x, "cycles")
+        for array in explore(graph, x, arrays).arrays:
+            cycles = counted.part(array.engine).cycles
+            assert cycles is not None
+            found.setdefault(array.engine, []).append(array.cycles / float(cycles.mean()) - 1)
+    return found
+
+
+def _check(seeds: Sequence[int], presets: Sequence[tuple[str, str]]) -> None:
+    """Check that 95 of 100 estimates are within the error that is stated, and all within twice."""
+    every: dict[str, list[float]] = {}
+    for seed in seeds:
+        for kind, found in errors(seed, [presets[seed % len(presets)]]).items():
+            every.setdefault(kind, []).extend(map(abs, found))
+    for kind, found in every.items():
+        stated = machine(kind).estimator.error
+        assert np.mean(np.array(found) <= stated) >= 0.95, (kind, sorted(found)[-5:])
+        assert max(found) <= 2 * stated, kind
+
+
+def test_estimate_of_some_networks() -> None:
+    _check(range(6), [("small", "tile"), ("best", "tile")])
+
+
+@pytest.mark.long("compiles 40 networks and counts their cycles")
+def test_estimate_of_drawn_networks() -> None:
+    _check(range(100, 140), [("small", "tile"), ("paper", "paper"), ("best", "tiny")])
+
+
+def linear(name: str, source: str, weight: np.ndarray, *, relu: bool) -> FloatLinear:
+    return FloatLinear(name, (source,), weight, np.zeros(len(weight)), relu)
+
+
+def test_counts_of_a_layer() -> None:
+    weight = np.zeros((4, 6))
+    weight[[0, 1, 2], [0, 0, 5]] = 0.5, 0.25, 0.5
+    x = np.array([[1.0, 0, 0, 0, 0, 2.0], [0, 1.0, 0, 0, 0, 0]])
+    graph = FloatGraph((6, 1, 1), (linear("fc", INPUT, weight, relu=False),), "fc", (6,))
+    (layer,) = explore(graph, x).layers
+    assert (layer.weights, layer.nnz, layer.values) == (24, 3, 2)
+    assert layer.act_density == 3 / 12
+    assert layer.dense_macs == 24
+    assert layer.weight_macs == 3
+    assert layer.act_macs == (2 * 4 + 1 * 4) / 2
+    assert layer.useful_macs == (3 + 0) / 2
+
+
+def test_advice_is_what_the_other_value_gives() -> None:
+    rng = np.random.default_rng(1)
+    weight = rng.normal(size=(256, 128)) * (rng.random((256, 128)) < 0.03)
+    graph = FloatGraph((128, 1, 1), (linear("fc", INPUT, weight, relu=True),), "fc")
+    preset = engine("eie").presets["small"]
+    array = ExploredArray("eie", "small", replace(preset.params, run_bits=2), preset.options)
+    (now,) = explore(graph, arrays=[array]).arrays
+    (advice,) = (advice for advice in now.advice if advice.what.startswith("run_bits"))
+    value = int(advice.what.split()[2])
+    wider = replace(array, params=replace(array.params, run_bits=value))
+    (then,) = explore(graph, arrays=[wider]).arrays
+    assert advice.gain == now.cycles / then.cycles > 1.1
+    assert f"{advice.gain:.2f} x as fast" in advice.what
+    assert any("different weights" in advice.what for advice in now.advice)
+
+
+def onnx_file(path: Path, *, shaped: bool) -> Path:
+    """Write a network with a Sigmoid, and a ConvTranspose if ``shaped``, between two layers."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "conv.weight": rng.normal(size=(4, 1, 3, 3)),
+        "up.weight": rng.normal(size=(4, 4, 2, 2)),
+        "fc.weight": rng.normal(size=(5, 4 * (12 * 12 if shaped else 6 * 6))),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "conv.weight"], ["a"], name="/conv/Conv"),
+        helper.make_node("Sigmoid", ["a"], ["b"], name="/act/Sigmoid"),
+    ]
+    if shaped:
+        nodes.append(
+            helper.make_node(
+                "ConvTranspose", ["b", "up.weight"], ["c"], name="/up/ConvTranspose",
+                strides=[2, 2],
+            )
+        )  # fmt: skip
+    nodes += [
+        helper.make_node("Flatten", ["c" if shaped else "b"], ["d"], name="/flat/Flatten"),
+        helper.make_node("Gemm", ["d", "fc.weight"], ["y"], name="/fc/Gemm", transB=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 5])],
+        [numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("shaped", [False, True])
+def test_what_is_not_supported_is_named_and_the_rest_explored(tmp_path: Path, shaped: bool) -> None:
+    found = explore(onnx_file(tmp_path / "net.onnx", shaped=shaped))
+    assert [layer.name for layer in found.layers] == ["conv", "fc"]
+    assert "'/act/Sigmoid' (Sigmoid" in found.refused[0]
+    assert found.refused[0].endswith("explored as if it were not there")
+    assert len(found.refused) == 1 + shaped
+    if shaped:
+        assert "'/up/ConvTranspose'" in found.refused[1]
+        assert found.refused[1].endswith("up to there and behind it, each by itself")
+    assert all(array.cycles > 0 for array in found.arrays)
+    texts = [entry for entry in exploration_report(found) if isinstance(entry, str)]
+    assert set(found.refused) <= set(texts)
+    with pytest.raises(zs.CompileError, match="'/act/Sigmoid'"):
+        zs.compile_file(tmp_path / "net.onnx", np.ones((1, 1, 8, 8)))
+
+
+def test_command_prints_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = onnx_file(tmp_path / "net.onnx", shaped=False)
+    assert not run_guarded(app, "zeroskip", ["explore", str(path), "--preset", "best", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    (array,) = [array for array in document["arrays"] if array["engine"] == "eie"]
+    assert array["name"] == "best"
+    assert array["area"]["of"] == "array"
+    assert sum(layer["cycles"] for layer in array["layers"]) == array["cycles"]
+    (layer,) = array["layers"]
+    assert sum(layer["spent"].values()) == pytest.approx(layer["cycles"])
+    assert run_guarded(app, "zeroskip", ["explore", str(tmp_path / "no.onnx")]) == 2
+    assert capsys.readouterr().err.count("\n") <= 2
+
+
+def test_arrays_that_a_network_has_no_layers_for_are_refused() -> None:
+    graph = FloatGraph((6, 1, 1), (linear("fc", INPUT, np.eye(6), relu=False),), "fc")
+    preset = engine("scnn").presets["tile"]
+    with pytest.raises(zs.InputError, match="no layers for scnn"):
+        explore(graph, arrays=[ExploredArray("scnn", "tile", preset.params, {})])
+
+
+def test_a_layer_that_no_array_holds_is_told(tmp_path: Path) -> None:
+    graph = FloatGraph((64, 1, 1), (linear("fc", INPUT, np.ones((64, 64)), relu=False),), "fc")
+    preset = engine("eie").presets["small"]
+    params = replace(preset.params, spmat_words=2, num_accs=2)
+    (found,) = explore(graph, arrays=[ExploredArray("eie", "x", params, preset.options)]).arrays
+    assert found.layers[0].runs > 1
+    name, share = found.fullest or ("", 0.0)
+    assert name == "spmat_words"
+    assert share > 1
