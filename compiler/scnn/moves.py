@@ -1,5 +1,6 @@
 """Turn runs into the moves of an inference that no host takes part in."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -68,7 +69,7 @@ def run_moves(
     CompileError
         If a tensor is too large for what says where it is.
     """
-    memory = _Memory(graph, orders, params, port)
+    memory = _Memory(graph, runs, orders, params, port)
     moves: list[Move] = []
     for number, run in enumerate(runs):
         moves += [_load(number, name, sram) for name, sram in run.srams.items() if len(sram.words)]
@@ -98,12 +99,15 @@ def _load(number: int, name: str, sram: SramData) -> Load:
 class _Memory:
     """Tensors in memory: (C, H, W), row-major, with nothing in between.
 
-    Those that the network gives lie behind one another, as one.
+    One that is moved in the same phases wherever it is moved lies in these phases, each like a
+    channel, so that what is moved lies side by side; rows and columns that a phase lacks are zeros.
+    Tensors that the network gives lie behind one another, as one.
     """
 
     def __init__(
         self,
         graph: QuantGraph[QuantConv],
+        runs: Sequence[ScnnRun],
         orders: Mapping[str, Order],
         params: ScnnParams,
         port: SystemParams,
@@ -118,6 +122,48 @@ class _Memory:
             total += int(np.prod(graph.shape(name)))
         self._total = total
         self._between: dict[str, None] = {}
+        self._phases = self._find_phases(runs)
+
+    def _find_phases(self, runs: Sequence[ScnnRun]) -> dict[str, tuple[int, int]]:
+        """Return the phases of tensors that lie in some in memory."""
+        found: dict[str, set[tuple[int, int]]] = {}
+        for run in runs:
+            moved = [(part, load.layout) for load in run.loads for part in load.channels]
+            moved += [(part, store.layout) for store in run.stores for part in store.blocks]
+            for part, layout in moved:
+                aligned = layout.y0 % layout.sy == layout.x0 % layout.sx == 0
+                # Where zeros of the plane are stored, those that a phase lacks may not be.
+                whole = aligned and not layout.dense
+                phases = (layout.sy, layout.sx) if whole else (1, 1)
+                found.setdefault(part.tensor, set()).add(phases)
+        return {
+            name: next(iter(phases))
+            for name, phases in found.items()
+            if len(phases) == 1 and name not in self._first
+        }
+
+    def _shape(self, tensor: str) -> tuple[int, int, int]:
+        """Return the channels, rows and columns that a tensor has in memory, phases apart."""
+        channels, height, width = self._graph.shape(tensor)
+        sy, sx = self._phases.get(tensor, (1, 1))
+        return channels * sy * sx, -(-height // sy), -(-width // sx)
+
+    def _apart(self, part: Channels, layout: TileLayout) -> tuple[Channels, TileLayout]:
+        """Return channels, and how they are stored, as memory has them: phases apart."""
+        sy, sx = phases = self._phases.get(part.tensor, (1, 1))
+        if phases == (1, 1):
+            return part, layout
+        return replace(part, start=part.start * sy * sx, stop=part.stop * sy * sx), replace(
+            layout,
+            sy=1,
+            sx=1,
+            tile_h=layout.tile_h // sy,
+            tile_w=layout.tile_w // sx,
+            y0=layout.y0 // sy,
+            x0=layout.x0 // sx,
+            height=-(-layout.height // sy),
+            width=-(-layout.width // sx),
+        )
 
     def bring(self, number: int, loads: Sequence[ActLoad]) -> Iterator[Move]:
         """Give the moves that bring activations before a run."""
@@ -125,22 +171,23 @@ class _Memory:
             if load.dealt and len(load.channels) > 1:
                 raise CompileError("inputs of several tensors cannot be dealt to blocks of PEs")
             base, begun = load.base, False
-            for part in load.channels:
-                where = self._where(part, load.layout)
+            for channels in load.channels:
+                part, layout = self._apart(channels, load.layout)
+                where = self._where(part, layout)
                 count = part.stop - part.start
                 each, spread = count, _ALL
                 if load.dealt:
-                    each, spread = self._deal(count, load.layout)
+                    each, spread = self._deal(channels, layout)
                     where["block"] = each * where["channel"]
                     where["block_row"] = spread["blocks_x"] * where["block"]
                 plane: dict[str, int] = {
-                    **_tile_fields(load.layout),
+                    **_tile_fields(layout),
                     "base": base,
                     "channels": each,
-                    "y_stride": load.layout.y_stride,
-                    "sx": load.layout.sx,
-                    "sy": load.layout.sy,
-                    "dense": int(load.layout.dense),
+                    "y_stride": layout.y_stride,
+                    "sx": layout.sx,
+                    "sy": layout.sy,
+                    "dense": int(layout.dense),
                     "append": int(begun),
                     "word": 0 if begun else load.word,
                 }
@@ -149,28 +196,28 @@ class _Memory:
                 yield self._words(name, PLANE_IN, plane_in_layout(self._p), fields)
                 tensor = self._name(part.tensor)
                 beats = 0
-                for block, layout in enumerate(self._blocks(load.layout)):
+                for block, tiles in enumerate(self._blocks(layout)):
                     first = block * each if load.dealt else 0
-                    channels = range(first, max(first, min(first + each, count)))
-                    beats += self._beats(where, layout, channels)
+                    some = range(first, max(first, min(first + each, count)))
+                    beats += self._beats(where, tiles, some)
                 yield RowsIn(tensor, 0, self._rows(tensor), beats)
-                base += (part.stop - part.start) * load.layout.sy * load.layout.sx
+                base += count * layout.sy * layout.sx
                 begun = True
 
     def fetch(self, number: int, stores: Sequence[ActStore]) -> Iterator[Move]:
         """Give the moves that fetch outputs after a run."""
         for place, store in enumerate(stores):
-            layout = store.layout
+            spread, whole = self._spread(store)
+            tensor = store.blocks[0].tensor
+            every = Channels(tensor=tensor, start=whole[0].start, stop=whole[-1].stop)
+            channels, layout = self._apart(every, store.layout)
             if layout.sy * layout.sx > 1:
                 raise CompileError(
-                    f"outputs of {store.blocks[0].tensor!r} are stored in phases, and cannot be "
-                    "moved so"
+                    f"outputs of {tensor!r} are stored in phases, and cannot be moved so"
                 )
-            spread, whole = self._spread(store)
-            each = max(len(part) for part in whole)
-            channels = Channels(
-                tensor=store.blocks[0].tensor, start=whole[0].start, stop=whole[-1].stop
-            )
+            phases = math.prod(self._phases.get(tensor, (1, 1)))
+            each = max(len(part) for part in whole) * phases
+            spread["rem_channels"] *= phases
             plane: dict[str, int] = {
                 **_tile_fields(layout),
                 "base": store.base,
@@ -181,11 +228,11 @@ class _Memory:
             where["block"] = each * where["channel"]
             where["block_row"] = spread["blocks_x"] * where["block"]
             fields = {"plane": plane, "spread": spread, "memory": where}
-            name = f"run_{number}/plane_out_{place}"
-            yield self._words(name, PLANE_OUT, plane_out_layout(self._p), fields)
-            tensor = self._name(channels.tensor)
+            about = f"run_{number}/plane_out_{place}"
+            yield self._words(about, PLANE_OUT, plane_out_layout(self._p), fields)
+            name = self._name(tensor)
             beats = self._beats(where, layout, range(channels.stop - channels.start))
-            yield RowsOut(tensor, 0, self._rows(tensor), destination=False, beats=beats)
+            yield RowsOut(name, 0, self._rows(name), destination=False, beats=beats)
 
     def tensors(self) -> tuple[RowTensor, ...]:
         """Return all tensors that lie in memory: the input first, the output last."""
@@ -198,8 +245,7 @@ class _Memory:
         members = graph.outputs if name == self._output else (name,)
         positions: list[NDArray[np.int64]] = []
         for member in members:
-            shape = graph.shape(member)
-            places = np.arange(np.prod(shape)).reshape(shape[0], -1)
+            places = self._places(member)
             order = self._orders.get(member)
             if order is not None and name == self._output:
                 places = places[np.argsort(order)]
@@ -214,8 +260,17 @@ class _Memory:
             positions=np.concatenate(positions).astype(np.int64),
         )
 
+    def _places(self, tensor: str) -> NDArray[np.int64]:
+        """Return the place of each value of a tensor in memory: (channels, rows * columns)."""
+        channels, height, width = self._graph.shape(tensor)
+        sy, sx = self._phases.get(tensor, (1, 1))
+        apart = channels, sy, sx, -(-height // sy), -(-width // sx)
+        places = np.arange(math.prod(apart)).reshape(apart)
+        whole = places.transpose(0, 3, 1, 4, 2).reshape(channels, places.shape[3] * sy, -1)
+        return whole[:, :height, :width].reshape(channels, -1)
+
     def _rows(self, name: str) -> int:
-        size = self._total if name == self._output else int(np.prod(self._graph.shape(name)))
+        size = self._total if name == self._output else int(np.prod(self._shape(name)))
         return -(-size // self._lanes)
 
     def _name(self, tensor: str) -> str:
@@ -227,7 +282,7 @@ class _Memory:
 
     def _where(self, part: Channels, layout: TileLayout) -> dict[str, int]:
         """Return fields of :func:`.plane_memory_layout` of channels from ``part.start`` up."""
-        _, height, width = self._graph.shape(part.tensor)
+        _, height, width = self._shape(part.tensor)
         first = (part.start * height + layout.y0) * width + layout.x0
         fields = {
             "first": self._first.get(part.tensor, 0) + first,
@@ -246,21 +301,24 @@ class _Memory:
             )
         return fields
 
-    def _deal(self, count: int, layout: TileLayout) -> tuple[int, dict[str, int]]:
+    def _deal(self, part: Channels, layout: TileLayout) -> tuple[int, dict[str, int]]:
         """Divide the channels of an input among the blocks of PEs, which then own them.
 
         Returns
         -------
-        Channels of a block, and the fields of the plane's descriptor that say so.
+        Channels of a block as memory has them, and the fields of the plane's descriptor that say
+        so.
         """
+        phases = math.prod(self._phases.get(part.tensor, (1, 1)))
+        count = part.stop - part.start
         across, down = -(-self._p.pes_x >> layout.block_x), -(-self._p.pes_y >> layout.block_y)
         each = -(-count // (across * down))
         full, rest = divmod(count, each)
-        return each, {
+        return each * phases, {
             "blocks_x": across,
             "blocks_y": down,
             "full_blocks": full,
-            "rem_channels": rest,
+            "rem_channels": rest * phases,
         }
 
     def _blocks(self, layout: TileLayout) -> Iterator[TileLayout]:

@@ -54,11 +54,12 @@ class Handoff(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         e = self._e
         m = Module()
-        m.submodules.plane_read = reader = PlaneRead(self._s)
+        m.submodules.plane_read = reader = PlaneRead(self._s, 1)
         connect(m, reader.cmd, flipped(self.scnn_cmd))
         connect(m, flipped(self.scnn_rsp), reader.rsp)
         to_pe = Signal(address_bits(e.num_pes))
         to_row = Signal(e.act_addr_bits)
+        was_reading = Signal()
         filling = Signal()  # the rest of the last row
         row_end = to_pe == e.num_pes - 1
         write = self.eie_cmd.payload
@@ -67,20 +68,21 @@ class Handoff(wiring.Component):
             reader.plane.eq(self.config),
             reader.spread.eq(~0),
             reader.o.ready.eq(self.eie_cmd.ready & ~filling),
-            self.busy.eq(reader.busy | filling),
+            self.busy.eq(reader.busy | was_reading | filling),
             self.eie_cmd.valid.eq(reader.o.valid | filling),
             write.pe.eq(to_pe),
             write.command.space.eq(Space.ACT),
             write.command.write.eq(1),
             write.command.addr.eq(to_row),
-            write.command.data.eq(Mux(filling, 0, reader.o.payload.value)),
+            write.command.data.eq(Mux(filling, 0, reader.o.payload.values[0])),
         ]
+        m.d.sync += was_reading.eq(reader.busy)
         with m.If(self.eie_cmd.valid & self.eie_cmd.ready):
             m.d.sync += to_pe.eq(Mux(row_end, 0, to_pe + 1))
             with m.If(row_end):
                 m.d.sync += [to_row.eq(to_row + 1), filling.eq(0)]
-            with m.Elif(reader.o.payload.last):
-                m.d.sync += filling.eq(1)
+        with m.If(was_reading & ~reader.busy & (to_pe != 0)):
+            m.d.sync += filling.eq(1)
         with m.If(self.go):
             m.d.sync += [to_pe.eq(0), to_row.eq(0)]
         return m

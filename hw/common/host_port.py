@@ -7,10 +7,12 @@ from typing import Any, Protocol
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream
+from amaranth.lib.wiring import connect, flipped
 
 from zeroskip.hw.common.control import CONTROL_SPACE, Command, Control, StatusBit
 from zeroskip.hw.common.formats import COUNTER_BITS
 from zeroskip.hw.common.params import address_bits
+from zeroskip.hw.common.queue import Queue
 
 __all__ = [
     "Served",
@@ -46,11 +48,13 @@ def serve_host(
     version: int,
     lost: Value | None = None,
     held: Value | None = None,
+    reads: int = 1,
 ) -> None:
-    """Take commands one by one: a write per cycle, a read in four and until it is answered.
+    """Take commands one by one: a write per cycle, and as many reads as may be on their way.
 
-    They take effect in their order. Those to memories wait while a run is under way, from the
-    command that begins it on; those to the control space do not.
+    A read is answered three cycles later at the earliest. Commands take effect in their order.
+    Those to memories wait while a run is under way, from the command that begins it on; those to
+    the control space do not.
 
     Parameters
     ----------
@@ -65,12 +69,17 @@ def serve_host(
     version : read from ``Control.VERSION``.
     lost : read from ``Control.STATUS`` as ``StatusBit.LOST``.
     held : the command at the port waits, too.
+    reads : reads that have been taken and not answered, at most.
     """
     incoming: Any = array.cmd.payload
     command = incoming.command
-    # Reads: in `host`, then out of the memory, then in `rsp`.
-    reading = Signal()
+    # Reads: in `host`, then out of the memory, while `late` has what they were, then in `rsp`.
+    reading = Signal(range(reads + 1))
     fetched = Signal()
+    late = Signal.like(host)
+    late_pe = Signal.like(host_pe)
+    m.submodules.answers = waiting = Queue(array.rsp.payload.shape(), reads)
+    connect(m, waiting.o, flipped(array.rsp))
     # What was under way in the cycle before may still be on its way to a memory: the counters add
     # up a cycle behind.
     was_running = Signal()
@@ -78,17 +87,17 @@ def serve_host(
     at_rest = (command.space == CONTROL_SPACE) | ~(array.running | was_running)
     if held is not None:
         at_rest &= ~held
-    m.d.comb += array.cmd.ready.eq(~reading & at_rest)
-    m.d.sync += [host_valid.eq(0), fetched.eq(host_valid & ~host.write)]
-    with m.If(array.cmd.valid & array.cmd.ready):
-        m.d.sync += [
-            host.eq(command),
-            host_pe.eq(incoming.pe),
-            host_valid.eq(1),
-            reading.eq(~command.write),
-        ]
-    with m.If(array.rsp.valid & array.rsp.ready):
-        m.d.sync += [array.rsp.valid.eq(0), reading.eq(0)]
+    taken = array.cmd.valid & array.cmd.ready
+    m.d.comb += array.cmd.ready.eq((reading != reads) & at_rest)
+    m.d.sync += [
+        host_valid.eq(0),
+        fetched.eq(host_valid & ~host.write),
+        late.eq(host),
+        late_pe.eq(host_pe),
+        reading.eq(reading + (taken & ~command.write) - (array.rsp.valid & array.rsp.ready)),
+    ]
+    with m.If(taken):
+        m.d.sync += [host.eq(command), host_pe.eq(incoming.pe), host_valid.eq(1)]
 
     written = host_valid & host.write & (host.space == CONTROL_SPACE)
     control = written & (host.addr == Control.COMMAND)
@@ -123,11 +132,10 @@ def serve_host(
         Control.VERSION: Const(version | len(answers) << 16, COUNTER_BITS),
         Control.CYCLES: cycles,
     }
-    good, answer = _find_answer(m, host, host_pe, answers, readable, rows)
-    with m.If(fetched):
-        m.d.sync += [array.rsp.valid.eq(1), array.rsp.payload.eq(answer)]
-        with m.If(~good):
-            m.d.sync += bad_read.eq(1)
+    good, answer = _find_answer(m, late, late_pe, answers, readable, rows)
+    m.d.comb += [waiting.i.valid.eq(fetched), waiting.i.payload.eq(answer)]
+    with m.If(fetched & ~good):
+        m.d.sync += bad_read.eq(1)
     with m.If(written & (host.addr == Control.STATUS) & (host.data & StatusBit.BAD_READ).any()):
         m.d.sync += bad_read.eq(0)
 

@@ -20,6 +20,7 @@ from zeroskip.hw.scnn.act_bus import ActBus
 from zeroskip.hw.scnn.broadcast import Broadcast
 from zeroskip.hw.scnn.drain import Drain
 from zeroskip.hw.scnn.formats import (
+    HOST_READS,
     VERSION,
     Space,
     command_layout,
@@ -165,6 +166,7 @@ class ScnnArray(wiring.Component):
             readable=readable_rows(p),
             version=VERSION,
             lost=sequencer.overflow,
+            reads=HOST_READS,
         )
         write = host_valid & host.write
         m.d.comb += [

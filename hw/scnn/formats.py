@@ -14,6 +14,7 @@ from zeroskip.hw.scnn.params import DESCRIPTOR_BITS, ScnnParams
 
 __all__ = [
     "DESCRIPTOR_WORDS",
+    "HOST_READS",
     "PLANE_BITS",
     "VERSION",
     "Space",
@@ -29,11 +30,11 @@ __all__ = [
     "host_bits",
     "host_layout",
     "item_layout",
+    "plane_group_layout",
     "plane_layout",
     "plane_load_layout",
     "plane_memory_layout",
     "plane_spread_layout",
-    "plane_value_layout",
     "readable_rows",
     "sram_files",
     "step_layout",
@@ -47,6 +48,9 @@ VERSION = 3
 DESCRIPTOR_WORDS = DESCRIPTOR_BITS // DESCRIPTOR_WORD_BITS
 """A descriptor is this many words of the program memory, lowest first."""
 
+
+HOST_READS = 4
+"""Reads of the host that are on their way at most: enough for one a cycle."""
 
 PLANE_BITS = 28
 """Width of a place in memory, counted in values from where a plane's rows begin."""
@@ -183,9 +187,12 @@ def plane_memory_layout() -> data.StructLayout:
     return data.StructLayout({name: unsigned(PLANE_BITS) for name in names})
 
 
-def plane_value_layout(p: ScnnParams) -> data.StructLayout:
-    """Lay out a value of a plane, and whether it is the last."""
-    return data.StructLayout({"value": signed(p.act_bits), "last": unsigned(1)})
+def plane_group_layout(p: ScnnParams, lanes: int) -> data.StructLayout:
+    """Lay out values of a plane that lie side by side in a row of a tile: ``count`` of them."""
+    return data.StructLayout({
+        "values": data.ArrayLayout(signed(p.act_bits), lanes),
+        "count": range(lanes + 1),
+    })
 
 
 def weight_entry_layout(p: ScnnParams) -> data.StructLayout:

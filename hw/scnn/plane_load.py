@@ -2,13 +2,19 @@
 
 from typing import Any
 
-from amaranth.hdl import EnableInserter, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.memory import NamedMemory
 from zeroskip.hw.scnn.compress import Compress
-from zeroskip.hw.scnn.formats import Space, command_layout, plane_load_layout, plane_spread_layout
+from zeroskip.hw.scnn.formats import (
+    Space,
+    command_layout,
+    plane_group_layout,
+    plane_load_layout,
+    plane_spread_layout,
+)
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.pe_walk import PeWalk
 from zeroskip.hw.scnn.spread import Spread
@@ -24,13 +30,14 @@ class _State(enum.Enum, shape=2):
 
 
 class PlaneLoad(wiring.Component):
-    """Compresses the planes that a network begins with, a position a cycle, by :class:`.Compress`.
+    """Compresses the planes that a network begins with, by :class:`.Compress`, a group a cycle.
 
-    The order of values is: PEs by number, channels, phases of a channel (row-major), rows and
-    columns of the PE's tile; of positions outside the plane, and of channels that ``spread`` does
-    not give a PE, there is none. Every PE's words begin at row ``word`` of its activation RAM, or
-    behind those of the plane before, if ``append`` says so. It is a host of the array, and works
-    while that does not run.
+    A group is up to I positions of a row of a tile, with values for all of them or none. The order
+    is: PEs by number, channels, phases of a channel (row-major), rows and columns of the PE's tile;
+    of positions outside the plane, and of channels that ``spread`` does not give a PE, there is no
+    value. Every PE's words begin at row ``word`` of its activation RAM, or behind those of the
+    plane before, if ``append`` says so. It is a host of the array, and works while that does not
+    run.
 
     Members
     -------
@@ -38,7 +45,7 @@ class PlaneLoad(wiring.Component):
     plane, spread : In, where the plane is to be; stable until ``busy`` is low.
     busy : Out, at work.
     lost : Out, values found no room since ``go``.
-    i : ``In(stream(signed(act_bits)))``, the values.
+    i : ``In(stream(plane_group_layout))``, the values, in groups of at least one.
     cmd : the array's host port, for writes only.
     """
 
@@ -58,7 +65,7 @@ class PlaneLoad(wiring.Component):
             "spread": In(plane_spread_layout(params)),
             "busy": Out(1),
             "lost": Out(1),
-            "i": In(stream.Signature(signed(params.act_bits))),
+            "i": In(stream.Signature(plane_group_layout(params, params.mult_i))),
             "cmd": Out(stream.Signature(command_layout(params))),
         })
 
@@ -69,15 +76,16 @@ class PlaneLoad(wiring.Component):
         m.submodules.spread_walk = spread = Spread(p)
         # The unit stands still until what it writes has been taken.
         advance = Signal()
-        compress = Compress(p, 1)
+        compress = Compress(p, p.mult_i)
         m.submodules.compress = EnableInserter(advance)(compress)
         m.submodules.ends = ends_of = NamedMemory(p.act_addr_bits + 1, p.num_pes, "ends")
         end, set_end = ends_of.read_port(domain="comb"), ends_of.write_port()
         state = Signal(_State)
-        # The position is in the plane, and there is a value for it.
+        # The group is in the plane, and there are values for it; its positions.
         inside, given = Signal(), Signal()
+        count = Signal(range(p.mult_i + 1))
         step = Signal()
-        ends = self._walk(m, step, inside, given, pes, spread.channels)
+        ends = self._walk(m, step, inside, given, count, pes, spread.channels)
         m.d.comb += [
             pes.plane.eq(plane),
             pes.start.eq(self.go),
@@ -100,9 +108,9 @@ class PlaneLoad(wiring.Component):
             set_end.en.eq(pes.step),
             compress.y_stride.eq(plane.y_stride),
             compress.dense.eq(plane.dense),
-            compress.there.eq(step),
-            compress.values[0].eq(Mux(given, self.i.payload, 0)),
-            compress.inside.eq(inside),
+            compress.there.eq(Cat(step & (lane < count) for lane in range(p.mult_i))),
+            compress.values.as_value().eq(Mux(given, self.i.payload.values.as_value(), 0)),
+            compress.inside.eq(inside.replicate(p.mult_i)),
             compress.row_end.eq(ends["row"]),
             compress.channel_end.eq(ends["phase"]),
         ]
@@ -127,19 +135,30 @@ class PlaneLoad(wiring.Component):
         step: Value,
         inside: Signal,
         given: Signal,
+        count: Signal,
         pes: PeWalk,
         channels: Value,
     ) -> dict[str, Signal]:
-        """Go through the positions of a tile; return what ends with the one at hand."""
+        """Go through the groups of a tile; return what ends with the one at hand."""
         p, plane = self._p, self.plane
         bits = p.acc_addr_bits
         x, y, phase_x, phase_y = (Signal(bits, name=name) for name in ("x", "y", "ax", "ay"))
         channel = Signal(p.channel_bits + 1)
+        # Where the part of the row ends that the group may be of, and where the next begins.
+        limit = Mux(inside, pes.columns, plane.wo)
+        places = [x + lane * plane.sx for lane in range(p.mult_i + 1)]
+        after = Signal(bits + 4)
+        here = sum((place < limit for place in places[:-1]), start=Value.cast(0))
+        m.d.comb += count.eq(Mux(given, self.i.payload.count, here))
+        with m.Switch(count):
+            for lane, place in enumerate(places):
+                with m.Case(lane):
+                    m.d.comb += after.eq(place)
         last_ax, last_ay = phase_x + 1 >= plane.sx, phase_y + 1 >= plane.sy
         ends: dict[str, Signal] = {}
         inner: Value | int = 1
         for name, last in (
-            ("row", x + plane.sx >= plane.wo),
+            ("row", after >= plane.wo),
             ("phase", y + plane.sy >= plane.ho),
             ("channel", last_ax & last_ay),
             ("plane", channel + 1 >= plane.channels),
@@ -154,7 +173,7 @@ class PlaneLoad(wiring.Component):
         next_ax = Mux(last_ax, 0, phase_x + 1)
         next_ay = Mux(last_ax, Mux(last_ay, 0, phase_y + 1), phase_y)
         with m.If(step):
-            m.d.sync += x.eq(x + plane.sx)
+            m.d.sync += x.eq(after)
             with m.If(ends["row"]):
                 m.d.sync += [x.eq(phase_x), y.eq(y + plane.sy)]
             with m.If(ends["phase"]):

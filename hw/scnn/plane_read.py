@@ -1,21 +1,24 @@
 """Outputs of SCNN as a stream: every position of a plane, zeros with them."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from zeroskip.hw.common.params import address_bits
+from zeroskip.hw.common.queue import Queue
 from zeroskip.hw.scnn.formats import (
+    HOST_READS,
     Space,
     act_word_layout,
     command_layout,
     directory_layout,
     host_bits,
+    plane_group_layout,
     plane_layout,
     plane_spread_layout,
-    plane_value_layout,
 )
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.pe_walk import PeWalk
@@ -26,25 +29,26 @@ __all__ = ["PlaneRead"]
 
 class _State(enum.Enum, shape=3):
     IDLE = 0
-    PE = 1
-    ENTRY = 2  # wait for the directory entry of a channel
-    WORD = 3  # wait for a word of activations
-    WALK = 4
-    DROP = 5  # a word that holds nothing of the plane
-    END = 6  # the last value is still to be taken
-
-
-class _Question(enum.Enum, shape=1):
-    ENTRY = 0
-    WORD = 1
+    PE = 1  # has it anything?
+    ENTRY = 2  # ask for a directory entry
+    KNOWN = 3  # wait for that of the next channel
+    WORD = 4  # ask for its words
+    REST = 5  # all of the PE has been asked for
 
 
 class PlaneRead(wiring.Component):
-    """Reads SCNN's outputs, and gives one position a cycle.
+    """Reads SCNN's outputs, and gives a group of positions a cycle.
 
     The order is: PEs by number, directory entries of a PE, rows and columns of its tile that lie
-    in the plane. It is a host of the array, and works while that does not run. What comes next of a
-    PE is asked for while positions are given; its answer waits at the array's port.
+    in the plane; a group is up to ``lanes`` positions of a row, as far as the word at hand says
+    what they are. It is a host of the array, and works while that does not run. Questions go ahead
+    of the positions, and their answers wait at the array's port: a channel's directory entry is
+    asked for before the words of the channel in front of it.
+
+    Parameters
+    ----------
+    params : sizes of the array.
+    lanes : positions of a group, at most I.
 
     Members
     -------
@@ -52,7 +56,7 @@ class PlaneRead(wiring.Component):
     plane, spread : In, where the outputs are, at least one; stable until ``busy`` is low.
     busy : Out, at work.
     cmd, rsp : the array's host port.
-    o : ``Out(stream(plane_value_layout))``, the values.
+    o : ``Out(stream(plane_group_layout))``, the values.
     """
 
     go: Signal
@@ -63,8 +67,9 @@ class PlaneRead(wiring.Component):
     rsp: stream.Interface
     o: stream.Interface
 
-    def __init__(self, params: ScnnParams) -> None:
-        self._p = p = params
+    def __init__(self, params: ScnnParams, lanes: int) -> None:
+        self._p, self._lanes = params, lanes
+        p = params
         super().__init__({
             "go": In(1),
             "plane": In(plane_layout(p)),
@@ -72,22 +77,28 @@ class PlaneRead(wiring.Component):
             "busy": Out(1),
             "cmd": Out(stream.Signature(command_layout(p))),
             "rsp": In(stream.Signature(host_bits(p))),
-            "o": Out(stream.Signature(plane_value_layout(p))),
+            "o": Out(stream.Signature(plane_group_layout(p, lanes))),
         })
         self._state = Signal(_State, name="state")
-        # Directory entries of the PE at hand.
-        self._channels = Signal(p.channel_bits + 1, name="channels")
-        # Directory entries of the PE that have come; the next word.
+        # Entries that have been asked for, and channels that words have been asked for of.
         self._entries = Signal(p.channel_bits + 1, name="entries")
+        self._begun = Signal(p.channel_bits + 1, name="begun")
+        # The entry that has come and no words have been asked for of.
+        self._known = Signal(name="known")
+        self._entry = Signal(directory_layout(p), name="entry")
+        # The channel that words are asked for of: the next, and entries that are left to ask for;
+        # all of its entries, until its positions are given.
         self._address = Signal(p.act_addr_bits, name="address")
-        self._asking = Signal(name="asking")
-        self._question = Signal(_Question, name="question")
-        # The next stored entry: its lane in ``word``, and how many are left with it.
-        self._word = Signal(act_word_layout(p), name="word")
-        self._lane = Signal(address_bits(p.mult_i), name="lane")
+        self._unasked = Signal(p.act_count_bits, name="unasked")
+        self._waits = Signal(name="waits")
+        self._count = Signal(p.act_count_bits, name="count")
+        # The channel whose positions are given: whether there is one, whether all were given, and
+        # entries that have not been passed, those of the word at hand among them.
+        self._giving = Signal(name="giving")
+        self._over = Signal(name="over")
         self._left = Signal(p.act_count_bits, name="left")
         self._base = Signal(p.acc_addr_bits + 1, name="base")
-        # The output at hand.
+        # The position at hand.
         self._x = Signal(p.acc_addr_bits, name="x")
         self._y = Signal(p.acc_addr_bits, name="y")
         self._row_start = Signal(p.acc_addr_bits + 1, name="row_start")
@@ -97,6 +108,9 @@ class PlaneRead(wiring.Component):
         m = Module()
         m.submodules.pe_walk = pes = PeWalk(self._p, plane_layout(self._p))
         m.submodules.spread_walk = spread = Spread(self._p)
+        # Of the answers that are still to be taken, which are words.
+        m.submodules.kinds = kinds = Queue(unsigned(1), HOST_READS)
+        held = Signal()
         m.d.comb += [
             pes.plane.eq(plane),
             pes.start.eq(self.go),
@@ -107,145 +121,165 @@ class PlaneRead(wiring.Component):
             spread.ends_block.eq(pes.ends_block),
             spread.ends_row.eq(pes.ends_row),
             spread.ends_blocks.eq(pes.ends_blocks),
-            self._channels.eq(spread.channels),
-            self.busy.eq(state != _State.IDLE),
+            self.busy.eq((state != _State.IDLE) | held),
         ]
-        self._send(m, pes.pe)
-        with m.If((state == _State.IDLE) & self.go):
-            m.d.sync += state.eq(_State.PE)
-        with m.If(state == _State.PE):
-            m.d.sync += self._entries.eq(0)
-            with m.If((pes.columns != 0) & (pes.rows != 0) & (self._channels != 0)):
-                self._ask(m, _Question.ENTRY)
-                m.d.sync += state.eq(_State.ENTRY)
-            with m.Else():
-                self._next_pe(m, pes)
-        self._walk(m, pes)
-        self._take_answer(m, pes)
+        self._ask(m, pes, spread.channels, kinds)
+        ends = self._give(m, pes, kinds, held)
+        loads = self._waits & (~self._giving | ends)
+        with m.If(ends):
+            m.d.sync += self._giving.eq(0)
+        with m.If(loads):
+            m.d.sync += [
+                self._waits.eq(0),
+                self._giving.eq(1),
+                self._over.eq(0),
+                self._left.eq(self._count),
+                *(place.eq(0) for place in (self._base, self._x, self._y, self._row_start)),
+            ]
         return m
 
-    def _ask(self, m: Module, question: _Question) -> None:
-        m.d.sync += [self._asking.eq(1), self._question.eq(question)]
-
-    def _next_pe(self, m: Module, pes: PeWalk) -> None:
-        m.d.comb += pes.step.eq(1)
-        m.d.sync += self._state.eq(Mux(pes.last, _State.END, _State.PE))
-
-    def _walk(self, m: Module, pes: PeWalk) -> None:
-        """Go from position to position of a channel."""
-        lane, left, x, y = self._lane, self._left, self._x, self._y
-        position, stored = Signal(len(self._row_start)), Signal(len(self._base) + 1)
-        hit, behind, found = Signal(), Signal(), Signal()
-        entry: Any = self._word[lane]
+    def _ask(self, m: Module, pes: PeWalk, channels: Value, kinds: Queue) -> None:
+        """Ask for entries and words, and take the entries that come."""
+        p, state, fields = self._p, self._state, self.cmd.payload.command
+        is_entry, is_word = state == _State.ENTRY, state == _State.WORD
         m.d.comb += [
-            position.eq(self._row_start + x),
-            stored.eq(self._base + entry.run),
-            hit.eq((left != 0) & (stored == position)),
-            # A stored zero beyond the plane: nobody asks for it.
-            behind.eq((left != 0) & (stored < position)),
-            found.eq((self._state == _State.WALK) & ~behind),
-        ]
-        step = self._give(m, found, Mux(hit, entry.value, 0))
-        with m.If((self._state == _State.WALK) & (behind | (step & hit))):
-            m.d.sync += [left.eq(left - 1), self._base.eq(stored + 1), lane.eq(lane + 1)]
-            with m.If(lane == self._p.mult_i - 1):
-                m.d.sync += lane.eq(0)
-                with m.If(left != 1):
-                    m.d.sync += self._state.eq(_State.WORD)
-        with m.If(step):
-            m.d.sync += x.eq(x + 1)
-            with m.If(x == pes.columns - 1):
-                m.d.sync += [
-                    x.eq(0),
-                    y.eq(y + 1),
-                    self._row_start.eq(self._row_start + self.plane.y_stride),
-                ]
-                with m.If(y == pes.rows - 1):
-                    # More words have been asked for if more is left than is in this one.
-                    with m.If(left > self._p.mult_i - lane):
-                        m.d.sync += self._state.eq(_State.DROP)
-                    with m.Elif(self._entries == self._channels):
-                        self._next_pe(m, pes)
-                    with m.Else():
-                        m.d.sync += self._state.eq(_State.ENTRY)
-
-    def _take_answer(self, m: Module, pes: PeWalk) -> None:
-        """Take the answer that is waited for, and ask for what is behind it."""
-        p, state = self._p, self._state
-        answer, layout = self.rsp.payload, directory_layout(p)
-        where = data.View(layout, answer[: layout.size])
-        all_came = self._entries == self._channels
-        with m.Switch(state), m.Case(_State.ENTRY, _State.WORD, _State.DROP):
-            m.d.comb += self.rsp.ready.eq(1)
-        with m.If(self.rsp.valid & self.rsp.ready), m.Switch(state):
-            with m.Case(_State.ENTRY):
-                m.d.sync += [
-                    self._address.eq(where.start),
-                    self._left.eq(where.count),
-                    self._entries.eq(self._entries + 1),
-                    self._lane.eq(0),
-                    self._base.eq(0),
-                    self._x.eq(0),
-                    self._y.eq(0),
-                    self._row_start.eq(0),
-                ]
-                with m.If(where.count != 0):
-                    self._ask(m, _Question.WORD)
-                    m.d.sync += state.eq(_State.WORD)
-                with m.Else():
-                    m.d.sync += state.eq(_State.WALK)
-                    with m.If(self._entries + 1 != self._channels):
-                        self._ask(m, _Question.ENTRY)
-            with m.Case(_State.WORD):
-                m.d.sync += [self._word.eq(answer), state.eq(_State.WALK)]
-                m.d.sync += self._address.eq(self._address + 1)
-                with m.If(self._left > p.mult_i):
-                    self._ask(m, _Question.WORD)
-                with m.Elif(~all_came):
-                    self._ask(m, _Question.ENTRY)
-            with m.Case(_State.DROP):
-                with m.If(all_came):
-                    self._next_pe(m, pes)
-                with m.Else():
-                    self._ask(m, _Question.ENTRY)
-                    m.d.sync += state.eq(_State.ENTRY)
-
-    def _give(self, m: Module, found: Value, value: Value) -> Value:
-        """Give values from a register, as only what comes behind one says that it is not the last.
-
-        Returns whether the value that was ``found`` is taken in this cycle.
-        """
-        held = Signal()
-        kept = Signal(signed(self._p.act_bits), reset_less=True)
-        output = self.o.payload
-        ended = self._state == _State.END
-        m.d.comb += [
-            self.o.valid.eq(held & (found | ended)),
-            output.value.eq(kept),
-            output.last.eq(ended),
-        ]
-        taken = found & (~held | self.o.ready)
-        with m.If(taken):
-            m.d.sync += [held.eq(1), kept.eq(value)]
-        with m.If(ended & (~held | self.o.ready)):
-            m.d.sync += [held.eq(0), self._state.eq(_State.IDLE)]
-        return taken
-
-    def _send(self, m: Module, pe: Value) -> None:
-        """Send the question that is to be asked."""
-        fields = self.cmd.payload.command
-        entry = (self.plane.base + self._entries)[: self._p.channel_bits]
-        m.d.comb += [
-            self.cmd.valid.eq(self._asking),
-            self.cmd.payload.pe.eq(pe),
+            self.cmd.valid.eq((is_entry | is_word) & kinds.i.ready),
+            self.cmd.payload.pe.eq(pes.pe),
             # Said, or the Verilog would have them in a block that nothing ever triggers.
             fields.write.eq(0),
             fields.data.eq(0),
+            fields.space.eq(Mux(is_word, Space.ACT, Space.DIRECTORY)),
+            fields.addr.eq(
+                Mux(
+                    is_word,
+                    self._address,
+                    (self.plane.base + self._entries)[: p.channel_bits],
+                )
+            ),
+            kinds.i.valid.eq(self.cmd.valid & self.cmd.ready),
+            kinds.i.payload.eq(is_word),
         ]
-        with m.Switch(self._question):
-            with m.Case(_Question.ENTRY):
-                m.d.comb += [fields.space.eq(Space.DIRECTORY), fields.addr.eq(entry)]
-            with m.Default():
-                m.d.comb += [fields.space.eq(Space.ACT), fields.addr.eq(self._address)]
-        with m.If(self.cmd.valid & self.cmd.ready):
-            m.d.sync += self._asking.eq(0)
+        asked = self.cmd.valid & self.cmd.ready
+        more = self._entries != channels
+        nothing = (pes.columns == 0) | (pes.rows == 0) | (channels == 0)
+        with m.If(self.rsp.valid & kinds.o.valid & ~kinds.o.payload & ~self._known):
+            m.d.sync += [
+                self._known.eq(1),
+                self._entry.eq(self.rsp.payload[: len(Value.cast(self._entry))]),
+            ]
+        with m.Switch(state):
+            with m.Case(_State.IDLE), m.If(self.go):
+                m.d.sync += state.eq(_State.PE)
+            with m.Case(_State.PE):
+                m.d.sync += [self._entries.eq(0), self._begun.eq(0)]
+                m.d.sync += state.eq(Mux(nothing, _State.REST, _State.ENTRY))
+            with m.Case(_State.ENTRY), m.If(asked):
+                m.d.sync += self._entries.eq(self._entries + 1)
+                # Entries of two channels are asked for before the first one's words.
+                first = (self._entries == 0) & (channels != 1)
+                m.d.sync += state.eq(Mux(first, _State.ENTRY, _State.KNOWN))
+            with m.Case(_State.KNOWN), m.If(self._known & ~self._waits):
+                m.d.sync += [
+                    self._known.eq(0),
+                    self._waits.eq(1),
+                    self._count.eq(self._entry.count),
+                    self._address.eq(self._entry.start),
+                    self._unasked.eq(self._entry.count),
+                    self._begun.eq(self._begun + 1),
+                ]
+                with m.If(self._entry.count != 0):
+                    m.d.sync += state.eq(_State.WORD)
+                with m.Else():
+                    self._go_on(m, channels, more, self._begun + 1)
+            with m.Case(_State.WORD), m.If(asked):
+                m.d.sync += [
+                    self._address.eq(self._address + 1),
+                    self._unasked.eq(self._unasked - p.mult_i),
+                ]
+                with m.If(self._unasked <= p.mult_i):
+                    self._go_on(m, channels, more, self._begun)
+            with m.Case(_State.REST), m.If(~self._waits & ~self._giving):
+                m.d.comb += pes.step.eq(1)
+                m.d.sync += state.eq(Mux(pes.last, _State.IDLE, _State.PE))
+
+    def _go_on(self, m: Module, channels: Value, more: Value, begun: Value) -> None:
+        """Go on behind a channel's words."""
+        after = Mux(begun == channels, _State.REST, _State.KNOWN)
+        m.d.sync += self._state.eq(Mux(more, _State.ENTRY, after))
+
+    def _give(self, m: Module, pes: PeWalk, kinds: Queue, held: Signal) -> Signal:
+        """Give groups; return whether a channel is done with in this cycle."""
+        p, lanes = self._p, self._lanes
+        bits = len(self._row_start) + 2
+        word = data.View(act_word_layout(p), self.rsp.payload[: act_word_layout(p).size])
+        entries: list[Any] = [word[place] for place in range(p.mult_i)]
+        is_word = Signal()
+        position, behind, last = (
+            Signal(bits, name=name) for name in ("position", "behind", "last")
+        )
+        more, gives, taken, pops = (
+            Signal(name=name) for name in ("more", "gives", "taken", "pops")
+        )
+        count = Signal(range(lanes + 1))
+        ends_row, ends_plane, ends = Signal(), Signal(), Signal()
+        # Positions of the word's entries, as far as it has some; the last is that of the last.
+        places: list[Value] = []
+        before: Value = self._base
+        m.d.comb += last.eq(before)
+        for place, entry in enumerate(entries):
+            at = Signal(bits, name=f"at_{place}")
+            m.d.comb += at.eq(before + entry.run)
+            places.append(at)
+            with m.If(place < self._left):
+                m.d.comb += last.eq(at)
+            before = at + 1
+        # What is behind the word's last entry is known only if the channel has no more.
+        known = [~more | (position + lane <= last) for lane in range(lanes)]
+        inside = [(self._x + lane < pes.columns) & known[lane] for lane in range(lanes)]
+        m.d.comb += [
+            is_word.eq(self.rsp.valid & kinds.o.valid & kinds.o.payload),
+            position.eq(self._row_start + self._x),
+            more.eq(self._left > p.mult_i),
+            count.eq(sum(inside, start=Value.cast(0))),
+            gives.eq(self._giving & ~self._over & ((self._left == 0) | is_word) & (count != 0)),
+            taken.eq(gives & (~held | self.o.ready)),
+            ends_row.eq(self._x + count == pes.columns),
+            ends_plane.eq(ends_row & (self._y == pes.rows - 1)),
+            behind.eq(Mux(ends_row, self._row_start + self.plane.y_stride, position + count)),
+        ]
+        # A word is done with when the next position is behind its entries; at the end of the plane
+        # in any case, as what is left are zeros that nobody asks for.
+        passed = Mux(count == 0, 1, taken & (ends_plane | (behind > last)))
+        m.d.comb += [
+            pops.eq(self._giving & (self._left != 0) & is_word & (self._over | passed)),
+            ends.eq(
+                Mux(self._over, pops & ~more, taken & ends_plane & (~more | (self._left == 0)))
+            ),
+            kinds.o.ready.eq(self.rsp.valid & self.rsp.ready),
+            self.rsp.ready.eq(Mux(is_word, pops, kinds.o.valid & ~kinds.o.payload & ~self._known)),
+            self.o.valid.eq(held),
+        ]
+        with m.If(pops):
+            m.d.sync += [
+                self._left.eq(Mux(more, self._left - p.mult_i, 0)),
+                self._base.eq(places[-1] + 1),
+            ]
+        with m.If(held & self.o.ready):
+            m.d.sync += held.eq(0)
+        with m.If(taken):
+            m.d.sync += [held.eq(1), self.o.payload.count.eq(count), self._x.eq(self._x + count)]
+            with m.If(ends_row):
+                m.d.sync += [
+                    self._x.eq(0),
+                    self._y.eq(self._y + 1),
+                    self._row_start.eq(self._row_start + self.plane.y_stride),
+                ]
+            with m.If(ends_plane):
+                m.d.sync += self._over.eq(1)
+            for lane in range(lanes):
+                hits = (
+                    Mux((place < self._left) & (at == position + lane), entry.value, 0)
+                    for place, (at, entry) in enumerate(zip(places, entries, strict=True))
+                )
+                m.d.sync += self.o.payload.values[lane].eq(reduce(or_, hits))
+        return ends

@@ -100,7 +100,7 @@ class ScnnSystem(SystemChip):
         m.submodules.in_rows = in_rows = TileRows(s, lanes)
         m.submodules.plane_in = inward = PlaneIn(s, lanes)
         m.submodules.plane_load = load = PlaneLoad(s)
-        m.submodules.plane_read = read = PlaneRead(s)
+        m.submodules.plane_read = read = PlaneRead(s, s.mult_i)
         m.submodules.out_rows = out_rows = TileRows(s, lanes)
         m.submodules.plane_out = outward = PlaneOut(s, lanes)
         connect(m, in_rows.o, inward.rows)
@@ -127,6 +127,7 @@ class ScnnSystem(SystemChip):
             in_rows.memory.eq(into.memory),
             in_rows.rows.eq(told.rows),
             inward.step.eq(into.plane.sx),
+            outward.step.eq(1),
             load.go.eq(system.in_start),
             load.plane.eq(into.plane),
             load.spread.eq(into.spread),

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from zeroskip.compiler.scnn.tile_walk import is_stored
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.plane_places import PlaneMove
-from zeroskip.sim.system.transfer import ROW_FIELDS, Slot, Transfer
+from zeroskip.sim.system.transfer import COUNT_SHIFT, ROW_FIELDS, InSlot, OutSlot, Transfer
 
 __all__ = ["plane_transfer"]
 
-_GO, _VALUE, _ANSWER, _END, _ASKS, _WRITES = (int(slot) for slot in Slot)
+_VALUE, _FIRST, _SECOND, _IN_ENDS = (int(slot) for slot in InSlot)
+_GIVES, _NEEDS, _POPS, _OUT_ENDS = (int(slot) for slot in OutSlot)
 
 
 def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
@@ -29,24 +30,37 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
     _fill_rows(rows, shares, starts, phases, steps, (lanes, move.rows))
     layout = move.layout
     stored = tile[0] // layout.sy * layout.y_stride + params.max_run + 1
+    kinds = (layout.y_stride, params.max_run, params.mult_i)
     parts: list[NDArray[np.uint8]] = []
-    known: dict[tuple[int, int, int], NDArray[np.uint8]] = {}
-    for block, y, x, height, width, channels in shares.tolist():
+    tiles: list[NDArray[np.int64]] = []
+    known: dict[tuple[int, ...], tuple[NDArray[np.uint8], NDArray[np.int64]]] = {}
+    for pe, (block, y, x, height, width, channels) in enumerate(shares.tolist()):
         # Blocks that have the same are looked at once.
-        key = id(move.blocks[block]), y, x
+        lane = int(starts[pe]) % lanes
+        key = id(move.blocks[block]), y, x, channels, lane
         if key not in known:
             values = _tile(move.blocks[block], (y, x), tile)
             size = (height, width, channels)
-            walk = _walk_out if fetched else _walk_in
-            found = np.zeros(_most_slots(values, fetched), np.uint8)
-            kinds = (layout.y_stride, params.max_run, params.mult_i)
-            spent = walk(found, values, size, (layout.sy, layout.sx), layout.dense, kinds, stored)
-            known[key] = found[:spent]
-        parts.append(known[key])
-    if fetched:
-        # The last value is given once nothing is behind it.
-        parts.append(np.array([_END], np.uint8))
-    return Transfer(rows, np.concatenate(parts), phases[1], lanes)
+            found = np.zeros(
+                2 * values.size + 8 * len(values) * phases[0] * phases[1] + 8, np.uint8
+            )
+            words = np.zeros(0, np.int64)
+            if fetched:
+                words = np.zeros(1 + channels * (height > 0 and width > 0), np.int64)
+                words[0] = len(words) - 1
+                spent = _walk_out(
+                    found, words, values, size, (layout.sy, layout.sx), layout.dense, kinds, stored
+                )
+            else:
+                spent = _walk_in(
+                    found, values, size, phases, layout.dense, kinds, steps, (lane, lanes)
+                )
+            known[key] = found[:spent], words
+        parts.append(known[key][0])
+        tiles.append(known[key][1])
+    return Transfer(
+        rows, np.concatenate(parts), np.concatenate(tiles), phases[1], lanes, params.mult_i
+    )
 
 
 def _shares(
@@ -90,10 +104,6 @@ def _tile(
     found = np.zeros((len(values), *tile), np.int64)
     found[:, : part.shape[1], : part.shape[2]] = part
     return found
-
-
-def _most_slots(values: NDArray[np.int64], fetched: bool) -> int:
-    return (4 if fetched else 2) * values.size + 8 * len(values) + 8
 
 
 @njit(cache=True)
@@ -147,33 +157,51 @@ def _walk_in(
     phases: tuple[int, int],
     dense: bool,
     kinds: tuple[int, int, int],
-    stored: int,
+    steps: tuple[int, int, int],
+    beats: tuple[int, int],
 ) -> int:
-    """List the cycles of :class:`.PlaneLoad` for a PE."""
+    """List the steps of :class:`.PlaneLoad` for a PE; return how many there are.
+
+    ``beats``: lane of the PE's first value, and lanes.
+    """
     sy, sx = phases
     y_stride, max_run, mult_i = kinds
+    first, lanes = beats
     n = 1
-    columns = values.shape[2] // sx
-    gap = y_stride - columns
+    height, width = values.shape[1], values.shape[2]
+    gap = y_stride - width // sx
     for channel in range(len(values)):
         for a in range(sy):
             for b in range(sx):
-                run = lane = 0
-                last_y, last_x = values.shape[1] - sy + a, values.shape[2] - sx + b
-                for y in range(a, values.shape[1], sy):
-                    for x in range(b, values.shape[2], sx):
+                run = held = 0
+                for y in range(a, height, sy):
+                    at = first + channel * steps[0] + a * steps[1] + b + (y - a) // sy * steps[2]
+                    lane = at % lanes
+                    x = b
+                    while x < width:
                         inside = y < size[0] and x < size[1]
-                        slots[n] = _VALUE if inside and channel < size[2] else _GO
+                        count = min(mult_i, ((size[1] if inside else width) - x + sx - 1) // sx)
+                        kind = 0
+                        if inside and channel < size[2]:
+                            kind = _VALUE
+                            count = min(count, (lanes - lane + sx - 1) // sx)
+                            lane = (lane + count * sx) % lanes
+                        for _ in range(count):
+                            skipped = gap if x + sx >= width else 0
+                            value = values[channel, y, x]
+                            store = is_stored(value, dense and inside, run, skipped, max_run)
+                            run = 0 if store else run + 1
+                            held += store
+                            x += sx
+                        if y + sy >= height and x >= width:
+                            kind |= _IN_ENDS
+                            kind |= _FIRST if held else 0
+                            kind |= _SECOND if held > mult_i else 0
+                        elif held >= mult_i:
+                            kind |= _FIRST
+                            held -= mult_i
+                        slots[n] = kind
                         n += 1
-                        value = values[channel, y, x]
-                        skipped = gap if x == last_x else 0
-                        store = is_stored(value, dense and inside, run, skipped, max_run)
-                        run = 0 if store else run + 1
-                        if y == last_y and x == last_x:
-                            # A directory entry, and a word before it if there is one.
-                            slots[n - 1] |= _WRITES if store or lane != 0 else 0
-                        elif store:
-                            lane = (lane + 1) % mult_i
                     run += gap
     return n + 4
 
@@ -181,6 +209,7 @@ def _walk_in(
 @njit(cache=True)
 def _walk_out(
     slots: NDArray[np.uint8],
+    words: NDArray[np.int64],
     values: NDArray[np.int64],
     size: tuple[int, int, int],
     phases: tuple[int, int],
@@ -188,59 +217,58 @@ def _walk_out(
     kinds: tuple[int, int, int],
     stored: int,
 ) -> int:
-    """List the cycles of :class:`.PlaneRead` for a PE."""
+    """List the steps of :class:`.PlaneRead` for a PE; return how many there are.
+
+    ``words``: the words of each channel go behind its first number.
+    """
     y_stride, max_run, mult_i = kinds
-    if not (size[0] and size[1] and len(values)):
-        slots[0] = _GO
-        return 1
-    slots[0] = _GO | _ASKS
-    n = 1
-    gap = y_stride - values.shape[2]
+    n = 0
+    width = values.shape[2]
+    gap = y_stride - width
     places = np.zeros(stored, np.int64)
-    for channel in range(len(values)):
-        run = count = 0
+    for channel in range(len(words) - 1):
+        run = left = 0
         for y in range(values.shape[1]):
-            for x in range(values.shape[2]):
+            for x in range(width):
                 inside = y < size[0] and x < size[1]
-                skipped = gap if x == values.shape[2] - 1 else 0
+                skipped = gap if x == width - 1 else 0
                 if is_stored(values[channel, y, x], dense and inside, run, skipped, max_run):
-                    places[count] = y * y_stride + x
-                    count += 1
+                    places[left] = y * y_stride + x
+                    left += 1
                     run = 0
                 else:
                     run += 1
             run += gap
-        more = channel + 1 < len(values)
-        slots[n] = _ANSWER | (_ASKS if count or more else 0)
-        n += 1
-        at, left = 0, count
-        if left:
-            slots[n] = _ANSWER | (_ASKS if left > mult_i or more else 0)
-            n += 1
-        y = x = 0
-        while y < size[0]:
+        words[channel + 1] = (left + mult_i - 1) // mult_i
+        at = y = x = 0
+        over = ends = False
+        while not ends:
+            more = left > mult_i
+            last = places[at + min(left, mult_i) - 1] if left else 0
+            kind = _NEEDS if left else 0
             place = y * y_stride + x
-            lane = at % mult_i
-            behind = left > 0 and places[at] < place
-            hit = left > 0 and places[at] == place
-            slots[n] = _GO if behind else _VALUE
-            n += 1
-            drops = left > mult_i - lane
-            another = (behind or hit) and lane == mult_i - 1 and left != 1
-            if behind or hit:
-                at += 1
-                left -= 1
-            if not behind:
-                x += 1
+            count = 0
+            if not over:
+                count = min(mult_i, size[1] - x)
+                if more:
+                    count = max(0, min(count, last + 1 - place))
+            pops = over or count == 0
+            ends = over and not more
+            if count:
+                x += count
+                behind = place + count
                 if x == size[1]:
                     x = 0
                     y += 1
-                    if y == size[0]:
-                        if drops:
-                            slots[n] = _ANSWER | (_ASKS if more else 0)
-                            n += 1
-                        break
-            if another:
-                slots[n] = _ANSWER | (_ASKS if left > mult_i or more else 0)
-                n += 1
+                    behind = y * y_stride
+                    over = y == size[0]
+                    ends = over and not more
+                pops = left > 0 and (over or behind > last)
+                kind |= _GIVES | count << COUNT_SHIFT
+            if pops:
+                kind |= _POPS
+                at += mult_i
+                left = max(0, left - mult_i)
+            slots[n] = kind | (_OUT_ENDS if ends else 0)
+            n += 1
     return n

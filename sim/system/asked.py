@@ -11,28 +11,31 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from zeroskip.sim.system.transfer import Slot
+from zeroskip.sim.system.questions import QUESTIONS, begin_questions, give
+from zeroskip.sim.system.transfer import InSlot
 
-__all__ = ["ASKED", "ROWS_AHEAD", "ask", "begin", "busy", "offers", "pack", "unpack"]
+__all__ = ["ASKED", "ROWS_AHEAD", "ask", "begin", "busy", "offers", "pack", "reads", "unpack"]
 
 ROWS_AHEAD = 4
 """Rows that are asked for, and not read or written yet, at most."""
 
-ANSWER_CYCLES = 4
-"""From a question to an array until its answer can be taken."""
-
-_GO, _VALUE, _ANSWER, _END, _ASKS, _WRITES = (int(slot) for slot in Slot)
+_VALUE, _FIRST, _SECOND, _ENDS = (int(slot) for slot in InSlot)
 
 ASKED = np.dtype([
     # The next row to ask for, the oldest in the queue, and how many are there.
     *((name, "i8") for name in ("row", "rows_end", "head", "level")),
-    *((name, "i8") for name in ("slot", "slots_end", "answer")),
-    *((name, "i8") for name in ("step", "lanes", "base")),
+    *((name, "i8") for name in ("slot", "slots_end", "step", "lanes", "group", "base")),
     # The row at hand, once begun.
-    *((name, "?") for name in ("begun", "ended", "held", "full")),
+    *((name, "?") for name in ("begun", "ended", "full")),
     *((name, "i8") for name in ("lane", "columns", "beats")),
-    # Of an INPUT: steps behind that are written in two cycles, and whether the first has passed.
-    *((name, "?") for name in ("coming", "writes", "wrote")),
+    # Of an INPUT: what the step before and the one before that make, whether its word is written
+    # already, and whether another waits.
+    *((name, "i8") for name in ("coming", "writes")),
+    *((name, "?") for name in ("wrote", "waits")),
+    # Of an OUTPUT: see :mod:`.questions`; values that wait to be put into beats, and how many of
+    # them are there already.
+    *QUESTIONS,
+    *((name, "i8") for name in ("held", "done")),
 ])
 
 Rows = NDArray[np.int64]
@@ -40,17 +43,24 @@ Slots = NDArray[np.uint8]
 
 
 @njit(cache=True)
-def begin(a: Any, job: Any, now: int) -> None:
+def begin(a: Any, job: Any) -> None:
     """Begin with the next cycle."""
     a.row, a.rows_end, a.slot, a.slots_end = job.row_first, job.row_end, job.slot, job.slot_end
-    a.head, a.step, a.lanes, a.base = job.row_first, job.step, job.lanes, job.addr
-    a.answer = now + ANSWER_CYCLES
+    a.head, a.step, a.lanes, a.group = job.row_first, job.step, job.lanes, job.group
+    a.base = job.addr
+    begin_questions(a, job)
 
 
 @njit(cache=True)
 def busy(a: Any) -> bool:
     """Say whether anything is left to do."""
-    return a.row < a.rows_end or a.slot < a.slots_end or a.level > 0 or a.full
+    return a.row < a.rows_end or a.slot < a.slots_end or a.level > 0 or a.full or reads(a)
+
+
+@njit(cache=True)
+def reads(a: Any) -> bool:
+    """Say whether an OUTPUT still asks the array, or has values that are not in a beat yet."""
+    return a.state > 0 or a.held > 0
 
 
 @njit(cache=True)
@@ -88,77 +98,73 @@ def _pop(a: Any, rows: Rows) -> None:
 
 
 @njit(cache=True)
-def _start_row(a: Any, rows: Rows) -> None:
+def _move(a: Any, rows: Rows, comes: bool, goes: bool, most: int) -> tuple[int, bool]:
+    """Go through the row at the head of the queue.
+
+    Parameters
+    ----------
+    comes : its beat can be worked on.
+    goes : values of it can be moved.
+    most : how many at most.
+
+    Returns
+    -------
+    Values that are moved, and whether the beat is done with.
+    """
+    if not comes:
+        return 0, False
     if not a.begun:
         a.beats, a.lane, a.columns = rows[a.head, 1], rows[a.head, 2], rows[a.head, 3]
+    skips = a.ended or a.lane >= a.lanes
+    count = 0
+    if goes and not skips:
+        fits = (a.lanes - a.lane + a.step - 1) // a.step
+        count = min(most, min(fits, (a.columns + a.step - 1) // a.step))
+    last = count > 0 and a.columns <= count * a.step
+    following = a.lane + count * a.step
+    drops = skips or (count > 0 and (last or following >= a.lanes))
+    if drops and a.beats == 1:
+        _pop(a, rows)
+    elif drops or count > 0:
+        a.begun = True
+        a.ended = a.ended or last
+        a.lane = following - (a.lanes if drops else 0)
+        a.columns -= count * a.step
+        a.beats -= drops
+    return count, drops
 
 
 @njit(cache=True)
 def unpack(a: Any, rows: Rows, slots: Slots, beat: bool) -> bool:
-    """Take a value out of a beat, and let the engine have it; return whether the beat is taken."""
-    head = a.level > 0
-    inside = head and rows[a.head, 4] > 0
-    comes = head and (beat or not inside)
-    skips = False
-    if head:
-        _start_row(a, rows)
-        skips = a.ended or a.lane >= a.lanes
-    still = a.writes and not a.wrote
+    """Take values out of a beat, and let the engine have them; return whether it is taken."""
+    inside = a.level > 0 and rows[a.head, 4] > 0
+    comes = a.level > 0 and (beat or not inside)
+    still = (a.waits or a.writes & _FIRST > 0) and a.writes & _ENDS > 0 and not a.wrote
     working = a.slot < a.slots_end and not still
-    kind = slots[a.slot] & 3 if working else _GO
-    taken = working and kind == _VALUE and comes and not skips
-    goes = working and (kind == _GO or taken)
+    takes = working and bool(slots[a.slot] & _VALUE)
+    count, drops = _move(a, rows, comes, takes, a.group)
+    goes = working and (count > 0 or not takes)
     a.wrote = still
     if not still:
-        a.writes, a.coming = a.coming, goes and slots[a.slot] & _WRITES > 0
+        a.waits = a.writes & (_FIRST if a.waits else _SECOND) > 0
+        a.writes, a.coming = a.coming, slots[a.slot] if goes else 0
     a.slot += goes
-    if not comes:
-        return False
-    last = a.columns <= a.step
-    following = a.lane + (0 if skips else a.step)
-    drops = skips or (taken and (last or following >= a.lanes))
-    if drops and a.beats == 1:
-        _pop(a, rows)
-    elif taken or drops:
-        a.begun = True
-        a.ended = a.ended or (taken and last)
-        a.lane = following - (a.lanes if drops else 0)
-        a.columns -= a.step if taken else 0
-        a.beats -= drops
     return drops and inside
 
 
 @njit(cache=True)
-def pack(a: Any, rows: Rows, slots: Slots, now: int, beat_taken: bool) -> None:
-    """Let the engine give a value, and put it into a beat.
+def pack(a: Any, rows: Rows, slots: Slots, tiles: Rows, now: int, beat_taken: bool) -> None:
+    """Let the engine give values, and put them into beats.
 
     ``beat_taken``: a beat that is full leaves in this cycle, if there is one.
     """
-    ready = a.level > 0 and (not a.full or beat_taken)
-    given = False
-    if a.slot < a.slots_end:
-        asks, kind = slots[a.slot] & _ASKS, slots[a.slot] & 3
-        goes = kind == _GO
-        if kind in (_VALUE, _END):
-            goes = not a.held or ready
-            given = a.held and ready
-        elif kind == _ANSWER:
-            goes = now >= a.answer
-        if goes:
-            a.slot += 1
-            if kind == _VALUE:
-                a.held = True
-            elif kind == _END:
-                a.held = False
-            if asks:
-                a.answer = now + ANSWER_CYCLES
-    a.full = a.full and not beat_taken
-    if given:
-        _start_row(a, rows)
-        last = a.columns == 1
-        a.full = (last or a.lane == a.lanes - 1) and rows[a.head, 4] > 0
-        a.begun = True
-        a.lane = (a.lane + 1) % a.lanes
-        a.columns -= 1
-        if last:
-            _pop(a, rows)
+    comes = a.level > 0 and (not a.full or beat_taken)
+    inside = a.level > 0 and rows[a.head, 4] > 0
+    left = a.held - a.done
+    count, drops = _move(a, rows, comes, left > 0, left)
+    a.full = drops and inside if count > 0 or drops else a.full and not beat_taken
+    taken = count > 0 and count == left
+    a.done = 0 if taken else a.done + count
+    given = give(a, slots, tiles, now, a.held == 0 or taken)
+    if given > 0 or taken:
+        a.held = given

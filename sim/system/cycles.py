@@ -174,18 +174,20 @@ def _jobs(array: ArrayState, port: SystemParams, commands: Sequence[Performed]) 
 
 def _transfers(
     jobs: NDArray[np.void], commands: Sequence[Performed], transfer: Callable[[Any], Transfer]
-) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.uint8]]:
-    """Say where rows and slots of transfers are; return the engine's state, and all of them."""
+) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]:
+    """Say where rows, slots and tiles of transfers are; return the engine's state, and all."""
     rows: list[NDArray[np.int64]] = [np.zeros((0, ROW_FIELDS), np.int64)]
     slots: list[NDArray[np.uint8]] = [np.zeros(0, np.uint8)]
-    rows_end = slots_end = 0
+    tiles: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    ends = np.zeros(3, np.int64)
     for job, command in zip(jobs, commands, strict=True):
         if command.op in (Op.INPUT, Op.OUTPUT) and command.run is not None:
             found = transfer(command.run)
+            job["row_first"], job["slot"], job["tile"] = ends
             rows.append(found.rows)
             slots.append(found.slots)
-            job["row_first"], job["slot"] = rows_end, slots_end
-            rows_end, slots_end = rows_end + len(found.rows), slots_end + len(found.slots)
-            job["row_end"], job["slot_end"] = rows_end, slots_end
-            job["step"], job["lanes"] = found.step, found.lanes
-    return np.zeros(2, ASKED), np.concatenate(rows), np.concatenate(slots)
+            tiles.append(found.tiles)
+            ends += [len(found.rows), len(found.slots), len(found.tiles)]
+            job["row_end"], job["slot_end"], job["tile_end"] = ends
+            job["step"], job["lanes"], job["group"] = found.step, found.lanes, found.group
+    return np.zeros(2, ASKED), np.concatenate(rows), np.concatenate(slots), np.concatenate(tiles)

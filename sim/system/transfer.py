@@ -6,28 +6,39 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ROW_FIELDS", "Slot", "Transfer"]
+__all__ = ["COUNT_SHIFT", "ROW_FIELDS", "InSlot", "OutSlot", "Transfer"]
 
 ROW_FIELDS = 5
 """Numbers of a row, see :class:`Transfer`."""
 
+COUNT_SHIFT = 4
+"""From this bit of an :class:`OutSlot` up, how many values are given."""
 
-class Slot(enum.IntEnum):
-    """What the engine waits for in a cycle before it goes on; ``ASKS`` is added to others."""
 
-    GO = 0
-    """Nothing."""
+class InSlot(enum.IntFlag):
+    """A step of an INPUT; what it makes is written two steps later."""
+
     VALUE = 1
-    """A value of an INPUT is there; or of an OUTPUT, the one before has been taken."""
-    ANSWER = 2
-    """What it asked its array for has come."""
-    END = 3
-    """The last value of an OUTPUT has been taken."""
-    ASKS = 4
-    """It asks its array for something when it goes on."""
-    WRITES = 8
-    """Of an INPUT: when what it goes on with is written, two steps later, that takes a cycle more.
-    """
+    """It takes values."""
+    FIRST = 2
+    """It makes a word."""
+    SECOND = 4
+    """It makes another, which waits for a step that makes none."""
+    ENDS = 8
+    """It makes a directory entry; if a word is written with that, it takes a cycle more."""
+
+
+class OutSlot(enum.IntFlag):
+    """A step of an OUTPUT."""
+
+    GIVES = 1
+    """It gives values, so the ones before must have been taken."""
+    NEEDS = 2
+    """A word that was asked for must have come."""
+    POPS = 4
+    """It is done with the word."""
+    ENDS = 8
+    """It is done with the channel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +50,17 @@ class Transfer:
     rows : (n, 5) int64, for each cycle in which nothing keeps it, what is asked for: the first beat
         behind the command's address; beats, 0 for none; lane of the first value; lanes from there
         to the last beat's end of values; whether these beats are there at all.
-    slots : (m,) uint8, what is done with values, a :class:`Slot` a cycle.
+    slots : (m,) uint8, its steps: of an INPUT :class:`InSlot`, of an OUTPUT :class:`OutSlot`.
+    tiles : (k,) int64, of an OUTPUT, of each PE: its channels, and the words of each. Of an INPUT,
+        none.
     step : lanes from a value to the next.
     lanes : values of a beat.
+    group : values that are moved in a cycle at most.
     """
 
     rows: NDArray[np.int64]
     slots: NDArray[np.uint8]
+    tiles: NDArray[np.int64]
     step: int
     lanes: int
+    group: int

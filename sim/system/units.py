@@ -17,6 +17,7 @@ from zeroskip.hw.system.fetch import CHUNK, DEPTH
 from zeroskip.hw.system.formats import Op, Wait
 from zeroskip.hw.system.sequence import LOADS
 from zeroskip.sim.system.asked import ask, begin, busy, offers, pack, unpack
+from zeroskip.sim.system.asked import reads as reads_array
 from zeroskip.sim.system.timing import (
     ReadState,
     draw,
@@ -28,7 +29,7 @@ from zeroskip.sim.system.timing import (
 
 __all__ = ["JOB", "UNITS", "Event", "advance"]
 
-AskedState = tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.uint8]]
+AskedState = tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]
 
 _LOAD, _INPUT, _OUTPUT, _CONTROL, _END = (
     op.value for op in (Op.LOAD, Op.INPUT, Op.OUTPUT, Op.CONTROL, Op.END)
@@ -59,9 +60,10 @@ JOB = np.dtype([
     # Of LOAD and INPUT: beats of a word or row, and words of a beat.
     *((name, "i8") for name in ("needed", "of_beat")),
     ("ahead", "?"),
-    # Of INPUT and OUTPUT of an engine that asks for its beats itself: where its rows and its slots
-    # are, and its step, see :class:`.Transfer`.
-    *((name, "i8") for name in ("row_first", "row_end", "slot", "slot_end", "step", "lanes")),
+    # Of INPUT and OUTPUT of an engine that asks for its beats itself: where its rows, its slots and
+    # its tiles are, and its sizes, see :class:`.Transfer`.
+    *((name, "i8") for name in ("row_first", "row_end", "slot", "slot_end", "tile", "tile_end")),
+    *((name, "i8") for name in ("step", "lanes", "group")),
 ])
 """A command, see :func:`.job_layout`; ``addr`` in beats. Of OUTPUT, ``row`` is 1 for the
 destination, else 0; of LOAD, ``ahead`` is ``ArrayState.reads_ahead`` of the space."""
@@ -222,7 +224,7 @@ def _store_asked(s: Any, jobs: Any, out: Any, leaves: bool, request: bool, done:
     s.write_beats += leaves
     s.unanswered += request
     if s.out_start:
-        begin(out, jobs[s.stored], s.now)
+        begin(out, jobs[s.stored])
     s.out_start = s.store_go
     if s.store_go:
         s.busy = True
@@ -276,7 +278,7 @@ def _load(
         if s.is_row:
             s.last_input = s.at_job
             if s.asks:
-                begin(inward, jobs[s.at_job], s.now)
+                begin(inward, jobs[s.at_job])
     if op in (_LOAD, _INPUT):
         s.queue[(s.first + s.waiting - begins) % LOADS] = s.job
     s.waiting += int(op in (_LOAD, _INPUT)) - int(begins)
@@ -358,7 +360,7 @@ def step(
         load_takes = unpack(inward, rows, slots, for_load)
     else:
         # Whoever moves a plane has the array's port.
-        given = s.at_work and s.items > 0 and out.slot >= out.slots_end
+        given = s.at_work and s.items > 0 and not reads_array(out)
         load_done = given and s.count == 1
         in_request, in_level = False, 0
         load_takes = s.at_work and (s.items == 0 or (s.items == 1 and given and not load_done))
@@ -394,7 +396,7 @@ def step(
         store_done = s.busy and not s.out_start and not busy(out) and s.unanswered == 0
         s.unanswered -= w.done
         out_level = out.level
-        pack(out, rows, slots, s.now, w.i_ready)
+        pack(out, rows, slots, asked[3], s.now, w.i_ready)
         ask(out, rows, out_level, write_request and w.ready)
     else:
         gives, write_request = s.parts > 0, s.store_request
@@ -444,8 +446,8 @@ def advance(
     drains, made : of the run at work, see :class:`.RunCycles`, but in cycles as these; ``drains``
         is set back when a run begins.
     memory, reads, writes : see :mod:`.timing`.
-    asked : an engine's own side of INPUT and of OUTPUT, see :mod:`.asked`; rows and slots of all
-        transfers.
+    asked : an engine's own side of INPUT and of OUTPUT, see :mod:`.asked`; rows, slots and tiles
+        of all transfers.
     """
     for _ in range(most):
         event = step(units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked)

@@ -11,7 +11,7 @@ from zeroskip.compiler.scnn.moves import run_moves
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.compiler.system.bytes import words_bytes
 from zeroskip.compiler.system.lists import command_list
-from zeroskip.compiler.system.moves import Load, RowsIn, RowsOut
+from zeroskip.compiler.system.moves import Load, RowsIn, RowsOut, RowTensor
 from zeroskip.compiler.system.moves import Run as RunMove
 from zeroskip.hw.system.formats import COMMAND_BYTES
 from zeroskip.hw.system.params import SystemParams
@@ -105,9 +105,10 @@ def total_layer(compiled: CompiledLayer, cycles: NDArray[np.int64]) -> LayerTota
             case Load():
                 state.load(move.space, move.pe, 0, move.words)
             case RowsIn():
-                moved = state.take_rows(0, _rows(compiled.acts, state.lanes))
+                moved = state.take_rows(0, _rows(compiled.acts, moves.tensors[0]))
             case RowsOut():
-                _, moved = state.give_rows(0, _rows(outputs[0] * 0, state.lanes), destination=False)
+                before = _rows(outputs[0] * 0, moves.tensors[-1])
+                _, moved = state.give_rows(0, before, destination=False)
             case RunMove():
                 state.put_run(compiled.runs[number], outputs[0])
                 moved, number = number, number + 1
@@ -130,11 +131,11 @@ def total_layer(compiled: CompiledLayer, cycles: NDArray[np.int64]) -> LayerTota
     return LayerTotal(found.cycles[0], beats * PORT.beat_bytes)
 
 
-def _rows(values: NDArray[np.int64], lanes: int) -> NDArray[np.int64]:
+def _rows(values: NDArray[np.int64], tensor: RowTensor) -> NDArray[np.int64]:
     """Lay a tensor out as rows of a beat."""
-    flat = np.zeros(-(-values.size // lanes) * lanes, np.int64)
-    flat[: values.size] = values.reshape(-1)
-    return flat.reshape(-1, lanes)
+    flat = np.zeros(tensor.rows * tensor.lanes, np.int64)
+    flat[tensor.positions] = values.reshape(-1)
+    return flat.reshape(-1, tensor.lanes)
 
 
 def dense_total(layer: ConvLayer) -> int:

@@ -151,12 +151,12 @@ def play(
             if offered is not None:
                 assert (answers, answer) == (1, offered), "an answer did not wait to be taken"
             if answers and offered is None:
-                (mine,) = asked
+                mine = asked[0]
                 mine.answer, mine.still = answer, running[mine.engine]
             cycle += 1
             offered = answer if answers and not takes else None
             if answers and takes:
-                asked.clear()
+                asked.pop(0)
         assert next(coming, None) is None
         assert not asked
 

@@ -51,7 +51,7 @@ def test_writes_every_position_in_order(num_pes: int, shape: Shape) -> None:
             await ctx.tick()
             ctx.set(dut.go, 0)
             await ctx.tick().until(~dut.busy)
-            expected = shape.flattened(values)
+            expected = sum(shape.rows(values), start=list[int]())
             expected += [0] * (-len(expected) % e.num_pes)
             assert written == dict(enumerate(expected))
 

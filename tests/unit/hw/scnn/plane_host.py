@@ -73,15 +73,28 @@ class Shape:
         y, x = divmod(pe, PARAMS.pes_x)
         return y % (1 << self.block_y), x % (1 << self.block_x)
 
-    def flattened(self, values: NDArray[np.int64]) -> list[int]:
-        """Order the positions PE by PE; each block has all of ``values``."""
-        out: list[int] = []
+    def rows(self, values: NDArray[np.int64]) -> list[list[int]]:
+        """Order the rows of tiles PE by PE; each block has all of ``values``."""
+        out: list[list[int]] = []
         for pe in range(PARAMS.num_pes):
             y, x = self.place(pe)
             tile = values[:, y * self.tile_h :, x * self.tile_w :]
             tile = tile[:, : self.tile_h, : self.tile_w]
             for channel, a, b in product(range(len(tile)), range(self.sy), range(self.sx)):
-                out += tile[channel, a :: self.sy, b :: self.sx].ravel().tolist()
+                out += tile[channel, a :: self.sy, b :: self.sx].tolist()
+        return [row for row in out if row]
+
+    def groups(self, values: NDArray[np.int64], lanes: int, seed: int) -> list[dict[str, Any]]:
+        """Cut the rows to groups of up to ``lanes`` values, anyhow."""
+        rng = np.random.default_rng(seed)
+        out: list[dict[str, Any]] = []
+        for row in self.rows(values):
+            at = 0
+            while at < len(row):
+                group = row[at : at + int(rng.integers(1, lanes + 1))]
+                at += len(group)
+                padded = group + [99] * (lanes - len(group))
+                out.append({"values": padded, "count": len(group)})
         return out
 
 

@@ -78,7 +78,8 @@ class WatchedLoad(wiring.Component):
             dut.go.eq(begins),
             dut.plane.eq(kept),
             dut.spread.eq(~0),
-            dut.i.payload.eq(self.value),
+            dut.i.payload.count.eq(1),
+            dut.i.payload.values[0].eq(self.value),
             dut.i.valid.eq(self.valid),
             dut.cmd.ready.eq(self.ready),
             self.bad.eq(_taken_back(m, dut.cmd, dut.cmd.payload.as_value())),
@@ -105,7 +106,7 @@ class WatchedRead(wiring.Component):
     bad: Signal
 
     def __init__(self) -> None:
-        self._dut = dut = PlaneRead(P)
+        self._dut = dut = PlaneRead(P, P.mult_i)
         super().__init__({
             **{name: In(1) for name in ("go", "answered", "asks", "ready")},
             "answer": In(len(dut.rsp.payload)),
@@ -238,7 +239,7 @@ class WatchedIn(wiring.Component):
             dut.request.ready.eq(self.asks),
             dut.o.ready.eq(self.ready),
             self.bad.eq(
-                _taken_back(m, dut.o, dut.o.payload)
+                _taken_back(m, dut.o, dut.o.payload.as_value())
                 | _taken_back(m, dut.request, dut.request.payload.as_value())
             ),
         ]
@@ -251,7 +252,7 @@ class WatchedOut(wiring.Component):
     Members
     -------
     row, row_valid, value, value_valid, asks, ready : In, left open; what is offered is kept.
-    bad : Out, a beat or a request was taken back or changed, or nothing of a beat is written.
+    bad : Out, a beat or a request was taken back or changed.
     """
 
     row: Signal
@@ -277,12 +278,12 @@ class WatchedOut(wiring.Component):
         _offered(m, dut.rows, self.row_valid, self.row)
         _offered(m, dut.i, self.value_valid, self.value)
         m.d.comb += [
+            dut.step.eq(1),
             dut.request.ready.eq(self.asks),
             dut.o.ready.eq(self.ready),
             self.bad.eq(
                 _taken_back(m, dut.o, Cat(dut.o.payload, dut.mask))
                 | _taken_back(m, dut.request, dut.request.payload.as_value())
-                | (dut.o.valid & dut.mask.all())
             ),
         ]
         return m

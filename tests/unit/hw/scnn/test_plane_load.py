@@ -58,7 +58,8 @@ async def _load(ctx: Any, dut: PlaneLoad, shape: Shape, values: Any, seed: int) 
     ctx.set(dut.go, 1)
     await ctx.tick()
     ctx.set(dut.go, 0)
-    await put(ctx, dut.i, shape.flattened(values), random_gaps(seed, 3))
+    groups = shape.groups(values, PARAMS.mult_i, seed)
+    await put(ctx, dut.i, groups, random_gaps(seed, 3))
     await ctx.tick().until(~dut.busy)
 
 
@@ -115,7 +116,7 @@ def test_says_that_values_found_no_room() -> None:
     simulate(dut, bench, monitors=(memory.monitor,))
 
 
-def test_takes_a_position_a_cycle() -> None:
+def test_takes_a_group_a_cycle() -> None:
     shape = Shape(0, 0, 3, 4, 3, 4, 0)
     values = draw(shape, 1.0)
     dut = PlaneLoad(PARAMS)
@@ -124,7 +125,7 @@ def test_takes_a_position_a_cycle() -> None:
         ctx.set(dut.cmd.ready, 1)
         fields: Any = {**shape.fields(BASE, len(values)), "sx": 1, "sy": 1}
         ctx.set(dut.plane, plane_load_layout(PARAMS).const(fields))
-        ctx.set(dut.i.payload, 1)
+        ctx.set(dut.i.payload, {"values": [1, 1], "count": 2})
         ctx.set(dut.i.valid, 1)
         ctx.set(dut.spread.as_value(), -1)
         ctx.set(dut.go, 1)
@@ -135,6 +136,6 @@ def test_takes_a_position_a_cycle() -> None:
             await ctx.tick()
             cycles += 1
         # A directory entry is written behind the word that it comes with; a PE takes 5 more.
-        assert cycles == PARAMS.num_pes * (values.size + len(values) + 5)
+        assert cycles == PARAMS.num_pes * (values.size // 2 + len(values) + 5)
 
     simulate(dut, bench)

@@ -18,9 +18,10 @@ SHAPES = [
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("density", [0.0, 0.3, 1.0])
-def test_gives_every_position_in_order(shape: Shape, density: float) -> None:
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_gives_every_position_in_order(shape: Shape, lanes: int, density: float) -> None:
     values = draw(shape, density)
-    dut = PlaneRead(PARAMS)
+    dut = PlaneRead(PARAMS, lanes)
     seed = shape.block_x + 10 * shape.tile_h + 100 * shape.width
     read = reader(shape, values, first=9, base=4)
 
@@ -31,16 +32,60 @@ def test_gives_every_position_in_order(shape: Shape, density: float) -> None:
         fields: Any = shape.fields(4, len(values))
         ctx.set(dut.plane, plane_layout(PARAMS).const(fields))
         ctx.set(dut.spread.as_value(), -1)
-        expected = shape.flattened(values)
+        rows = shape.rows(values)
         for run in range(2):  # again: nothing is left of the first time
             ctx.set(dut.go, 1)
             await ctx.tick()
             ctx.set(dut.go, 0)
-            given = await get(ctx, dut.o, len(expected), random_gaps(seed + run, 3))
-            assert [one.value for one in given] == expected
-            assert [one.last for one in given] == [0] * (len(expected) - 1) + [1]
-            await ctx.tick()
-            assert not ctx.get(dut.busy)
+            for row in rows:
+                found: list[int] = []
+                while len(found) < len(row):
+                    (group,) = await get(ctx, dut.o, 1, random_gaps(seed + run + len(found), 3))
+                    found += list(group.values)[: group.count]
+                assert found == row
+            await ctx.tick().until(~dut.busy)
             assert not ctx.get(dut.o.valid)
+
+    simulate(dut, bench, monitors=(array,))
+
+
+def test_gives_a_group_a_cycle() -> None:
+    """From an array that answers in three cycles, as ours does."""
+    shape = Shape(0, 0, 5, 6, 5, 6, 0)
+    values = draw(shape, 0.4)
+    dut = PlaneRead(PARAMS, PARAMS.mult_i)
+    read = reader(shape, values, first=9, base=4)
+
+    async def array(ctx: Any) -> None:
+        coming: list[tuple[int, int]] = []
+        now = 0
+        ctx.set(dut.cmd.ready, 1)
+        while True:
+            _, _, valid, ready, asks, payload = await ctx.tick().sample(
+                dut.rsp.valid, dut.rsp.ready, dut.cmd.valid, dut.cmd.payload
+            )
+            now += 1
+            if valid and ready:
+                coming.pop(0)
+            if asks:
+                command = payload.command
+                coming.append((now + 2, read(command.space, payload.pe, command.addr)))
+            ctx.set(dut.rsp.valid, bool(coming) and coming[0][0] <= now)
+            if coming:
+                ctx.set(dut.rsp.payload, coming[0][1])
+
+    async def bench(ctx: Any) -> None:
+        fields: Any = shape.fields(4, len(values))
+        ctx.set(dut.plane, plane_layout(PARAMS).const(fields))
+        ctx.set(dut.spread.as_value(), -1)
+        ctx.set(dut.o.ready, 1)
+        ctx.set(dut.go, 1)
+        await ctx.tick()
+        ctx.set(dut.go, 0)
+        cycles = 0
+        while ctx.get(dut.busy):
+            await ctx.tick()
+            cycles += 1
+        assert cycles <= PARAMS.num_pes * (values.size // 2 * 1.25 + 12)
 
     simulate(dut, bench, monitors=(array,))
