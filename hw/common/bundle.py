@@ -62,8 +62,12 @@ def bundle(
 
 
 def ports(component: wiring.Component) -> tuple[Port, ...]:
-    """List the ports of a component's Verilog module, clock and reset first."""
-    listed = [Port("clk", "input", 1), Port("rst", "input", 1)]
+    """List the ports of a component's Verilog module, clock and reset first.
+
+    One with ``own_clock`` has them among its members.
+    """
+    given = () if getattr(component, "own_clock", False) else ("clk", "rst")
+    listed = [Port(name, "input", 1) for name in given]
     for path, member, value in component.signature.flatten(component):
         listed.append(
             Port(

@@ -22,6 +22,7 @@ from zeroskip.base.errors import SimulationError
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.passes.fixed_point import quantize_input
 from zeroskip.flow.export import export
+from zeroskip.flow.flow import flow
 from zeroskip.hw.common.emit import SRAM_VERILOG
 from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.hw.system.params import SystemParams
@@ -60,7 +61,7 @@ Change = Callable[[str], str]
 
 
 def _program(engine: str, folder: Path, change: Change = str) -> Path:
-    files = export(engine, {"eie": _EIE, "scnn": _SCNN}, "test").files
+    files = export(flow(engine), {"eie": _EIE, "scnn": _SCNN}, "test").files
     top = "chip" if engine == "chip" else f"{engine}_array"
     return build_icarus(change(files[f"{top}.sv"]), top, folder)
 

@@ -10,10 +10,12 @@ import typer
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.staging import staged_directory
 from zeroskip.cli.arrays import DEFAULT_ENGINE, PresetOption, SetOption, choose_arrays
-from zeroskip.cli.options import JsonOption
+from zeroskip.cli.options import JsonOption, whole_number
 from zeroskip.cli.output import print_json, print_line
 from zeroskip.compiler.image.manifest import zeroskip_version
+from zeroskip.flow.bus.top import TOPS, TopFlow
 from zeroskip.flow.flow import FLOWS, flow
+from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["EXAMPLES", "write_verilog"]
 
@@ -24,6 +26,10 @@ zeroskip verilog -o out/verilog
 zeroskip verilog --preset paper --set num_pes=16 -o out/eie16
 
 zeroskip verilog --engine chip --preset scnn=paper --prefix my_ -o out/chip
+
+zeroskip verilog --top axi --set num_pes=4 -o out/eie_axi
+
+zeroskip verilog --engine scnn --preset tiny --top wishbone --port 64 -o out/scnn_wishbone
 """
 
 _MARK = "ports.json"
@@ -44,23 +50,46 @@ def write_verilog(
     prefix: Annotated[
         str, typer.Option("--prefix", help="What the names of all modules begin with.")
     ] = "",
+    top: Annotated[
+        str | None,
+        typer.Option(
+            "--top",
+            metavar="BUS",
+            help=f"Write the chip that runs command lists, behind a bus: {' or '.join(TOPS)}.",
+        ),
+    ] = None,
+    data_bits: Annotated[
+        int,
+        typer.Option(
+            "--port",
+            parser=whole_number,
+            metavar="BITS",
+            help="Of the chip's port to memory: 64, 128 or 256.",
+        ),
+    ] = SystemParams.data_bits,
     as_json: JsonOption = False,
 ) -> int:
     """Write an array and a PE, or the chip, as Verilog files that need nothing else.
 
-    Beside them a header of macros for the host port's fields, and the ports as JSON. A folder
-    that an earlier call wrote is replaced.
+    Beside them a header of macros for the host port's fields, and the ports as JSON; with --top
+    also what integrators need: FuseSoC core, constraints, waivers of lint, table of SRAMs, and
+    registers in SystemRDL, C, Markdown and HTML. A folder that an earlier call wrote is replaced.
     """
     from zeroskip.flow.export import export
 
-    arrays = choose_arrays(preset, settings, flow(engine).arrays)
+    chip = None if top is None else TopFlow(engine, top, SystemParams(data_bits=data_bits))
+    design = chip or flow(engine)
+    arrays = choose_arrays(preset, settings, design.arrays)
     if prefix and not re.fullmatch(r"[A-Za-z_]\w*", prefix, re.ASCII):
         raise ParameterError("prefix", prefix, "a letter or _, and then letters, digits and _")
     params = {name: array.params for name, array in arrays.items()}
-    exported = export(engine, params, zeroskip_version(), prefix)
-    texts = dict(exported.files)
+    exported = export(design, params, zeroskip_version(), prefix)
+    files = {name: text.encode() for name, text in exported.files.items()}
+    if chip is not None:
+        files |= chip.files(exported, chip.params(params), zeroskip_version())
     document = {
         "engine": engine,
+        "top": top,
         "modules": {
             name: [
                 {
@@ -77,19 +106,21 @@ def write_verilog(
             for name, found in exported.ports.items()
         },
     }
-    texts[_MARK] = json.dumps(document, indent=1) + "\n"
+    files[_MARK] = (json.dumps(document, indent=1) + "\n").encode()
     target = folder.resolve()
     if target.exists() and not (target / _MARK).is_file():
         raise InputError(f"{folder} is not a folder that this command wrote: name another")
     try:
         with staged_directory(target) as stage:
-            for name, text in texts.items():
-                (stage / name).write_text(text)
+            for name, contents in files.items():
+                (stage / name).parent.mkdir(parents=True, exist_ok=True)
+                (stage / name).write_bytes(contents)
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror or error}") from error
     if as_json:
-        print_json({"folder": str(folder), "files": sorted(texts), **document})
+        print_json({"folder": str(folder), "files": sorted(files), **document})
     else:
-        for name, text in texts.items():
-            print_line(f"{folder / name}: {len(text.splitlines())} lines")
+        for name, contents in files.items():
+            if "/" not in name:
+                print_line(f"{folder / name}: {len(contents.splitlines())} lines")
     return 0

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zeroskip.flow.flow import flow
+from zeroskip.flow.flow import Flow
 from zeroskip.hw.common.bundle import Port, bundle, ports
 
 __all__ = ["Export", "export"]
@@ -18,22 +18,16 @@ class Export:
     ports: Mapping[str, tuple[Port, ...]]
 
 
-def export(name: str, arrays: Mapping[str, Any], version: str, prefix: str = "") -> Export:
+def export(design: Flow[Any], arrays: Mapping[str, Any], version: str, prefix: str = "") -> Export:
     """Write a design as Verilog that needs nothing else.
 
     Parameters
     ----------
-    name : of the engine, or of the design.
+    design : of an engine, or another.
     arrays : parameters by engine, at least of those that are in the design.
     version : of this program.
     prefix : what the names of all modules begin with; the SRAM is the same module in every file.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such design.
     """
-    design = flow(name)
     modules = {name: make() for name, make in design.modules(design.params(arrays)).items()}
     top = list(modules)[-1]
     outside = prefix + design.inside

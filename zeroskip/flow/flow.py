@@ -23,6 +23,8 @@ from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.flow.synth.report import AreaReport, Unit
 from zeroskip.hw.common.bundle import constants, ports
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.hw.system.register_map import engine_sizes
 
 __all__ = ["FLOWS", "Flow", "Modules", "flow", "kind_of_board"]
 
@@ -70,6 +72,23 @@ class Flow(ABC, Generic[ParamsT]):
 
         Of an array, the PE is the first of two, if it is a module of its own.
         """
+
+    def chip(self, params: ParamsT, port: SystemParams) -> Modules:
+        """Return the modules of a chip with a port to memory, which runs command lists.
+
+        The last is a :class:`.SystemChip`.
+
+        Raises
+        ------
+        InputError
+            If the engine cannot be in one.
+        """
+        del params, port
+        raise InputError(f"engine {self.engine!r} has no chip that runs command lists")
+
+    def sizes(self, params: ParamsT) -> Mapping[str, int]:
+        """Return the sizes that a chip's registers tell, see :func:`.engine_sizes`."""
+        return engine_sizes(self.engine, params)
 
     def num_pes(self, params: ParamsT) -> int:
         """Return how many PEs there are; 1 where the PE is no module of its own."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zeroskip.flow.export import export
-from zeroskip.flow.flow import FLOWS
+from zeroskip.flow.flow import FLOWS, flow
 from zeroskip.hw.common.emit import SRAM_VERILOG
 from zeroskip.hw.common.verilog_keywords import KEYWORDS
 from zeroskip.hw.eie.params import EieParams
@@ -27,7 +27,7 @@ _ARRAYS = {"eie": _EIE, "scnn": _SCNN}
 @pytest.fixture(scope="module")
 def texts() -> Mapping[str, Mapping[str, str]]:
     """Files of each engine."""
-    return {engine: export(engine, _ARRAYS, "test").files for engine in DESIGNS}
+    return {engine: export(flow(engine), _ARRAYS, "test").files for engine in DESIGNS}
 
 
 def declared(text: str) -> list[str]:
@@ -64,7 +64,7 @@ def test_every_name_is_plain_and_no_keyword(
 @pytest.mark.long("reads all files with two simulators")
 def test_files_of_all_go_together(texts: Mapping[str, Mapping[str, str]], tmp_path: Path) -> None:
     """Of both engines, the chip, and a second array under a prefix."""
-    other = export("eie", {"eie": EieParams(num_pes=2)}, "test", "second_").files
+    other = export(flow("eie"), {"eie": EieParams(num_pes=2)}, "test", "second_").files
     tops = {"eie_array": texts["eie"], "scnn_array": texts["scnn"], "chip": texts["chip"]}
     files = []
     for top, found in [*tops.items(), ("second_eie_array", other)]:
