@@ -27,6 +27,7 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.flow.flow import Modules
 from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.energy.model import EnergyModel
 from zeroskip.sim.estimate import Counted, Estimator
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.result import PartResult
@@ -414,6 +415,15 @@ class Machine(ABC, Generic[PartT]):
         """
         estimate = self._beside("estimate")
         return Counted(self.engine, self) if estimate is None else estimate.ESTIMATOR
+
+    @property
+    def energy(self) -> EnergyModel[Any] | None:
+        """What accesses of the array cost; None if nothing counts them.
+
+        It is the ``ENERGY`` of the module ``energy`` beside the engine's machine.
+        """
+        energy = self._beside("energy")
+        return None if energy is None else energy.ENERGY
 
     def _beside(self, module: str) -> Any:
         """Import a module of the engine's folder that few commands need; None if it has none."""

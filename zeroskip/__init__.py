@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zeroskip.compiler.image.image import Image, load
     from zeroskip.hw.eie.params import EieParams
     from zeroskip.hw.scnn.params import ScnnParams
+    from zeroskip.sim.energy.measure import Energy, energy
     from zeroskip.sim.explore.explore import explore
     from zeroskip.sim.result import Result
     from zeroskip.sim.run import run
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CompileError",
     "EieParams",
+    "Energy",
     "Image",
     "ImageError",
     "InputError",
@@ -45,6 +47,7 @@ __all__ = [
     "compile",
     "compile_file",
     "compress",
+    "energy",
     "explore",
     "load",
     "run",
@@ -54,6 +57,7 @@ __all__ = [
 _HOMES = {
     "CompileError": "zeroskip.base.errors:CompileError",
     "EieParams": "zeroskip.hw.eie.params:EieParams",
+    "Energy": "zeroskip.sim.energy.measure:Energy",
     "Image": "zeroskip.compiler.image.image:Image",
     "ImageError": "zeroskip.base.errors:ImageError",
     "InputError": "zeroskip.base.errors:InputError",
@@ -66,6 +70,7 @@ _HOMES = {
     "compile": "zeroskip.compiler.api:compile",
     "compile_file": "zeroskip.compiler.api:compile_file",
     "compress": "zeroskip.compiler.compress.api:compress",
+    "energy": "zeroskip.sim.energy.measure:energy",
     "explore": "zeroskip.sim.explore.explore:explore",
     "load": "zeroskip.compiler.image.image:load",
     "run": "zeroskip.sim.run:run",

@@ -21,7 +21,7 @@ from zeroskip.hw.common.emit import SRAM_VERILOG, emit_verilog
 from zeroskip.sim.rtl import tools
 from zeroskip.sim.rtl.tools import LINKS, verilate
 
-__all__ = ["build_array", "build_design", "build_model", "keep_inputs"]
+__all__ = ["build_array", "build_design", "build_model", "keep_inputs", "source_digest"]
 
 # Yosys writes unsized constants, partial cases and [-1:0] for zero-width signals.
 _LINT = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-ASCRANGE"]
@@ -32,7 +32,7 @@ _COMMON = (SRAM_VERILOG.parent, Path(emit.__file__).parent)
 
 
 @cache
-def _source_digest(folders: tuple[Path, ...]) -> str:
+def source_digest(folders: tuple[Path, ...]) -> str:
     """Digest of all that Verilog is generated from, so that a changed design is built anew."""
     digest = hashlib.sha256()
     for path in sorted(path for folder in (*_COMMON, *folders) for path in folder.rglob("*")):
@@ -104,7 +104,7 @@ def build_design(
     ToolError
         If a tool is missing or the compilation fails.
     """
-    key = f"{sorted(params.items())}{alike}{waves}{_source_digest(folders)}"
+    key = f"{sorted(params.items())}{alike}{waves}{source_digest(folders)}"
     folder = cache_dir() / f"{name}_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     program = folder / top
     with writing_cache(), _lock(folder):

@@ -198,6 +198,32 @@ def test_help_shows_the_preset_in_force(cli: Callable[..., Any]) -> None:
     assert "eie, preset" not in text
 
 
+def test_energy_is_told_by_layer_and_unit(
+    cli: Callable[..., Any], files: Any, tmp_path: Path
+) -> None:
+    picture, mine = tmp_path / "energy.svg", tmp_path / "mine.toml"
+    options = "--input", files.inputs, "--json"
+    result = cli("energy", files.image, *options, "--plot", picture)
+    assert result.code == 0, result.err
+    document = result.document
+    assert document["inputs"] == 5
+    assert sum(layer["pj"] for layer in document["layers"]) == pytest.approx(document["uj"] * 1e6)
+    assert set(document["machines"]) == {"dense", "weights", "activations"}
+    assert picture.read_text().startswith("<?xml")
+    # Without an input, one is drawn.
+    drawn = cli("energy", files.image, "--json").document
+    assert (drawn["inputs"], drawn["uj"] > 0) == (0, True)
+    mine.write_text("name = 3")
+    for wrong, sentence in (
+        (["--tech", mine], "name: "),
+        (["--tech", tmp_path / "none.toml"], "does not exist; name a TOML file"),
+        (["--plot", tmp_path / "energy.pdf"], "must end in .png or .svg"),
+    ):
+        result = cli("energy", files.image, *wrong)
+        assert (result.code, result.out) == (2, "")
+        assert sentence in result.err
+
+
 def test_image_is_replaced_by_an_image(cli: Callable[..., Any], files: Any, tmp_path: Path) -> None:
     for placement in ("interleave", "balance"):
         assert cli(*files.compile(tmp_path / "image", "--set", f"placement={placement}")).code == 0

@@ -45,6 +45,7 @@ def test_tables_of_images(
         assert cli("info", image).code == 0
         for on in ("golden", "cycles"):
             assert cli("run", image, "--input", x, "--on", on).code == 0
+        assert cli("energy", image, "--input", x).code == 0
     assert cli(*files.compile(tmp_path / "image")).code == 0
     assert cli(*cnn.compile(tmp_path / "cnn")).code == 0
     assert len(tables) > 12

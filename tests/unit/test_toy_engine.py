@@ -82,9 +82,12 @@ def test_every_command_has_an_engine_that_is_installed_apart(tmp_path: Path) -> 
         ["info", str(image), "--json"],
         [*run, "--on", "cycles", "--trace", str(tmp_path / "t.json")],
         [*compiled, str(tmp_path / "other")],
+        ["energy", str(image), "--input", str(data)],
         [*compiled, str(tmp_path / "small"), "--set", "dense.num_weights=95"],
     )
-    *done, (code, out, refused) = found
+    *done, costs, (code, out, refused) = found
+    assert costs[0] == 2
+    assert "nothing counts the accesses of engine 'dense'" in costs[2]
     assert [one[0] for one in done] == [0] * len(done), done
     listed = [one["name"] for one in json.loads(done[0][1])["engines"]]
     assert sorted(listed) == ["dense", "eie", "scnn"]

@@ -11,6 +11,7 @@ from zeroskip.cli import (
     compile,
     compress,
     decompress,
+    energy,
     engines,
     explore,
     host,
@@ -48,6 +49,7 @@ app.command("explore", cls=Command, epilog=explore.EXAMPLES)(explore.explore_mod
 app.command("run", cls=Command, epilog=run_command.EXAMPLES)(run_command.run_image)
 app.command("verify", cls=Command, epilog=verify.EXAMPLES)(verify.verify_image)
 app.command("info", cls=Command, epilog=info.EXAMPLES)(info.show_image)
+app.command("energy", cls=Command, epilog=energy.EXAMPLES)(energy.measure_energy)
 app.command("engines", cls=Command, epilog=engines.EXAMPLES)(engines.show_engines)
 app.command("area", cls=Command, epilog=area.EXAMPLES)(area.measure_area)
 app.command("verilog", cls=Command, epilog=verilog.EXAMPLES)(verilog.write_verilog)

@@ -9,9 +9,9 @@ from zeroskip.base.errors import ImageError
 from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
-from zeroskip.sim.scnn.cycles.references import References
+from zeroskip.sim.scnn.cycles.references import References, Writes
 
-__all__ = ["cnn_references", "run_cnn_image"]
+__all__ = ["cnn_references", "cnn_writes", "run_cnn_image"]
 
 
 def run_cnn_image(
@@ -63,12 +63,28 @@ def cnn_references(
     return tuple(sums)
 
 
-def _count(
+def cnn_writes(
     part: ScnnPart, tensors: Mapping[str, NDArray[np.int64]]
+) -> tuple[tuple[References, Writes], ...]:
+    """Count references, and what else is done, of each layer, all inputs together.
+
+    Parameters and errors are those of :func:`run_cnn_image`.
+    """
+    sums = [(References(), Writes())] * len(part.layers)
+    for _, number, found in _count(part, tensors, writes=True):
+        passes = part.runs[number].passes
+        for layer, references, writes in zip(passes, found.references, found.writes, strict=True):
+            read, written = sums[layer]
+            sums[layer] = read + references, written + writes
+    return tuple(sums)
+
+
+def _count(
+    part: ScnnPart, tensors: Mapping[str, NDArray[np.int64]], *, writes: bool = False
 ) -> Iterator[tuple[int, int, RunCount]]:
     """Yield sample, number of the run, and what it takes."""
     try:
-        model = ScnnCycles(part.params, part.runs)
+        model = ScnnCycles(part.params, part.runs, writes=writes)
         for sample in range(len(next(iter(tensors.values())))):
             here = {name: tensor[sample] for name, tensor in tensors.items()}
             for number in range(len(part.runs)):

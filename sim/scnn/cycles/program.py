@@ -15,7 +15,12 @@ from zeroskip.sim.scnn.cycles.acts import ActStorage
 from zeroskip.sim.scnn.cycles.bus import BusWork, bus_work, tile_steps, words_of_channels
 from zeroskip.sim.scnn.cycles.machine import PassWork, run_pass
 from zeroskip.sim.scnn.cycles.passes import PassTrace, drain_exchanges, pe_streams
-from zeroskip.sim.scnn.cycles.references import References, pass_references
+from zeroskip.sim.scnn.cycles.references import (
+    References,
+    Writes,
+    pass_references,
+    pass_writes,
+)
 from zeroskip.sim.scnn.cycles.weights import StreamWork, stream_work
 from zeroskip.sim.scnn.loads import block_count, loaded_planes
 
@@ -37,11 +42,13 @@ class RunCount:
     cycles : from start to end of the program.
     counters : (passes, num_pes, stall classes) int64 multiplier-cycles.
     references : of each pass.
+    writes : of each pass, if they are counted.
     """
 
     cycles: int
     counters: NDArray[np.int64]
     references: tuple[References, ...]
+    writes: tuple[Writes, ...] = ()
 
 
 class ScnnCycles:
@@ -51,6 +58,7 @@ class ScnnCycles:
     ----------
     params : of the array.
     runs : all runs of a program, in order; weights are read off their SRAMs once.
+    writes : also count what passes write, which takes longer: all outputs are encoded.
 
     Raises
     ------
@@ -58,8 +66,11 @@ class ScnnCycles:
         If a stream has too few groups or vectors.
     """
 
-    def __init__(self, params: ScnnParams, runs: Sequence[ScnnRun]) -> None:
+    def __init__(
+        self, params: ScnnParams, runs: Sequence[ScnnRun], *, writes: bool = False
+    ) -> None:
         self._p = params
+        self._writes = writes
         self._runs = tuple(runs)
         self._streams: list[list[StreamWork]] = []
         contents: dict[str, NDArray[np.uint64]] = {}
@@ -97,6 +108,7 @@ class ScnnCycles:
             self._acts.put(load.layout, load.base, regions)
         counters = np.zeros((len(run.program), p.num_pes, len(StallClass)), np.int64)
         references: list[References] = []
+        writes: list[Writes] = []
         cycles = 0
         for index, (descriptor, output) in enumerate(zip(run.program, run.outputs, strict=True)):
             setup = _TAKE_OVER + (p.bank_entries if descriptor.wipe else 0) + _BEGIN
@@ -113,10 +125,28 @@ class ScnnCycles:
                 trace.append(PassTrace(cycles, begin, end, work.channel, pairs, issued, drained))
             cycles += setup + spent
             references.append(pass_references(p, descriptor, work, bus, counters[index]))
+            if self._writes:
+                counts = self._written(descriptor, output, tensors)
+                writes.append(pass_writes(p, descriptor, work, counts))
             if output is not None and self._read[number][index]:
                 sent = any(later.bus for later in run.program[index + 1 :])
                 _store(p, self._acts, descriptor, output, tensors, whole=sent)
-        return RunCount(cycles, counters, tuple(references))
+        return RunCount(cycles, counters, tuple(references), tuple(writes))
+
+    def _written(
+        self,
+        descriptor: ScnnDescriptor,
+        output: PassOutput | None,
+        tensors: Mapping[str, NDArray[np.int64]],
+    ) -> NDArray[np.int64]:
+        """Count the stored activations of what a pass writes: (num_pes, entries)."""
+        d = descriptor
+        channels = ((d.groups - 1) * d.kc + d.kc_last) * d.drain
+        entries = channels * d.out_sy * d.out_sx
+        ram = ActStorage(self._p)
+        if output is not None:
+            _store(self._p, ram, d, output, tensors, whole=True)
+        return ram.count[:, d.dst_base : d.dst_base + entries]
 
     def _work(
         self, descriptor: ScnnDescriptor, streams: StreamWork

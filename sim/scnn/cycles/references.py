@@ -12,7 +12,7 @@ from zeroskip.sim.scnn.cycles.bus import BusWork, words_of_bus
 from zeroskip.sim.scnn.cycles.machine import PassWork
 from zeroskip.sim.scnn.cycles.passes import pe_streams
 
-__all__ = ["References", "pass_references"]
+__all__ = ["References", "Writes", "pass_references", "pass_writes"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,57 @@ class References:
         """Add up, memory by memory."""
         counts = asdict(other)
         return References(**{name: count + counts[name] for name, count in asdict(self).items()})
+
+
+@dataclass(frozen=True)
+class Writes:
+    """What a pass does beside :class:`References`, all PEs or all streams together.
+
+    Parameters
+    ----------
+    headers : of blocks of weights that streams read.
+    lookups : weights that are not 0: each is looked up, with its tap.
+    wiped : accumulators that are set to their initial value before the pass.
+    biases : that are read.
+    outputs : that are made of sums.
+    words, entries : words of activations, and directory entries, that outputs become.
+    """
+
+    headers: int = 0
+    lookups: int = 0
+    wiped: int = 0
+    biases: int = 0
+    outputs: int = 0
+    words: int = 0
+    entries: int = 0
+
+    def __add__(self, other: "Writes") -> "Writes":
+        """Add up."""
+        counts = asdict(other)
+        return Writes(**{name: count + counts[name] for name, count in asdict(self).items()})
+
+
+def pass_writes(
+    params: ScnnParams, descriptor: ScnnDescriptor, work: PassWork, counts: NDArray[np.int64]
+) -> Writes:
+    """Count what a pass does beside its references.
+
+    Parameters
+    ----------
+    params, descriptor, work : as for :func:`pass_references`.
+    counts : (num_pes, entries) stored activations of the directory entries that it writes.
+    """
+    d = descriptor
+    channels = ((d.groups - 1) * d.kc + d.kc_last) * d.drain
+    return Writes(
+        headers=int(work.begin[-1]),
+        lookups=int(work.weight_used.sum()),
+        wiped=2 * params.accs * params.num_pes * d.wipe,
+        biases=channels * (len(work.begin) - 1),
+        outputs=d.wo * d.ho * channels * params.num_pes,
+        words=int((-(-counts // params.mult_i)).sum()),
+        entries=counts.size,
+    )
 
 
 def pass_references(

@@ -1,0 +1,186 @@
+"""Energy of EIE: what its accesses are, and the machines beside it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from amaranth.hdl import Shape
+
+from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.ir.graph import QuantLinear
+from zeroskip.hw.eie.formats import broadcast_layout, pointer_layout, work_layout
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.cycles.accesses import Accesses, program_accesses
+from zeroskip.sim.eie.cycles.image import run_image
+from zeroskip.sim.eie.machine import layer_inputs
+from zeroskip.sim.energy.activity import (
+    Access,
+    Add,
+    Array,
+    Cost,
+    Event,
+    LayerActivity,
+    Machines,
+    Multiply,
+    Select,
+    Sram,
+    Unit,
+    Write,
+)
+from zeroskip.sim.energy.flip_flops import make_array
+from zeroskip.sim.energy.model import EnergyModel
+from zeroskip.sim.machine import Counts, Tensors
+from zeroskip.sim.result import by_layer
+
+__all__ = ["ENERGY", "access_events"]
+
+_UNITS = {
+    "act_queue": Unit.QUEUES,
+    "ptr_read": Unit.POINTERS,
+    "spmat_read": Unit.WEIGHTS,
+    "arithm": Unit.ARITHMETIC,
+    "act_rw": Unit.ACTIVATIONS,
+}
+"""Units by the name of a module of the PE; others are control."""
+
+_NOT_DENSE = ("ptr_read", "act_queue")
+"""Modules that a dense machine has not: it knows where weights are, and all PEs go abreast."""
+
+
+class _EieEnergy(EnergyModel[EiePart]):
+    def array(self, params: EieParams) -> Array:
+        return make_array("eie", replace(params, counters=False), _unit_of)
+
+    def layers(self, part: EiePart, tensors: Tensors, counts: Counts) -> Sequence[LayerActivity]:
+        inputs = layer_inputs(part, tensors)
+        accesses = program_accesses(part, inputs)
+        samples = len(inputs[0])
+        # Every PE counts every cycle.
+        cycles = counts.counters[:, :, 0].sum(axis=2).mean(axis=0)
+        return [
+            LayerActivity(
+                name=layer.name,
+                cycles=float(spent),
+                useful=found.useful / samples,
+                events=list(access_events(part.params, found, samples)),
+            )
+            for layer, found, spent in zip(part.layers, accesses, cycles, strict=True)
+        ]
+
+    def machines(self, part: EiePart, tensors: Tensors) -> Machines:
+        inputs = layer_inputs(part, tensors)
+        array = self.array(part.params)
+        dense_array = make_array("eie", replace(part.params, counters=False), _unit_of, _NOT_DENSE)
+        # The array itself, with an input that has no zeros.
+        full = [np.ones_like(values[:1]) for values in inputs]
+        spent, counters = run_image(part, full)
+        counted = by_layer(part.passes, len(part.layers), counters)
+        every = Counts(spent[:, None], counted, np.zeros_like(spent))
+        filled = {name: np.ones_like(values[:1]) for name, values in tensors.items()}
+        useful = [
+            float(((x != 0) @ np.diff(layer.codes.indptr)).mean())
+            for layer, x in zip(part.layers, inputs, strict=True)
+        ]
+        kept = [float(np.count_nonzero(x, axis=1).mean()) for x in inputs]
+        return {
+            "dense": [
+                _dense(part.params, layer, layer.shape[1], products, dense_array)
+                for layer, products in zip(part.layers, useful, strict=True)
+            ],
+            "weights": [
+                replace(layer, useful=products, events=[*layer.events, *array.clock(layer.cycles)])
+                for layer, products in zip(self.layers(part, filled, every), useful, strict=True)
+            ],
+            "activations": [
+                _dense(part.params, layer, columns, products, dense_array)
+                for layer, columns, products in zip(part.layers, kept, useful, strict=True)
+            ],
+        }
+
+
+def _unit_of(name: str) -> Unit:
+    return _UNITS.get(name, Unit.CONTROL)
+
+
+def access_events(p: EieParams, found: Accesses, samples: int = 1) -> Iterator[Event]:
+    """Give every access of an array with its cost.
+
+    Parameters
+    ----------
+    p : of the array.
+    found : counts, of so many ``samples``.
+    """
+    pointer = Shape.cast(pointer_layout(p)).width
+    queued = Shape.cast(work_layout(p) if p.pointers_first else broadcast_layout(p)).width
+    product = p.weight_bits + p.act_bits
+    # Of an entry: weight, value and row before the product, product and row behind it.
+    registers = 2 * product + 2 * p.acc_addr_bits
+    spmat = Sram("read", p.spmat_words, p.word_bits)
+    two_ports = p.act_files > 2  # a file may be read and written in one cycle
+
+    def sums(what: Access) -> Sram:
+        return Sram(what, p.num_accs, p.acc_bits, two_ports=True)
+
+    def acts(what: Access) -> Sram:
+        return Sram(what, p.num_acts, p.act_bits, two_ports=two_ports)
+
+    def event(unit: Unit, what: str, cost: Cost, count: float) -> Event:
+        return Event(unit, what, cost, count / samples)
+
+    taken = found.columns * p.num_pes
+    yield event(Unit.WEIGHTS, "Spmat words read", spmat, found.words)
+    yield event(
+        Unit.WEIGHTS, "entries taken out", Select(p.entries_per_word, p.entry_bits), found.issued
+    )
+    yield event(
+        Unit.POINTERS,
+        "pointers read",
+        Sram("read", p.num_pointers // 2, pointer),
+        found.pointers,
+    )
+    yield event(Unit.POINTERS, "activations beside them", Write(p.act_bits), taken)
+    yield event(Unit.QUEUES, "columns queued", Write(queued, row=True), found.queued)
+    yield event(Unit.QUEUES, "columns taken", Select(p.queue_depth, queued), found.queued)
+    lookup = Select(p.num_codes, p.weight_bits)
+    yield event(Unit.ARITHMETIC, "weights looked up", lookup, found.issued)
+    yield event(Unit.ARITHMETIC, "operands and products kept", Write(registers), found.useful)
+    yield event(Unit.ARITHMETIC, "products", Multiply(p.weight_bits, p.act_bits), found.useful)
+    yield event(Unit.ACCUMULATORS, "sums read", sums("read"), found.useful + found.drained)
+    yield event(Unit.ACCUMULATORS, "sums written", sums("write"), found.useful + found.drained)
+    yield event(Unit.ACCUMULATORS, "additions", Add(p.acc_bits), found.useful)
+    yield event(Unit.ACTIVATIONS, "activations scanned", acts("read"), found.scanned)
+    yield event(Unit.ACTIVATIONS, "candidates kept", Write(p.act_bits), found.scanned)
+    yield event(Unit.ACTIVATIONS, "outputs written", acts("write"), found.drained)
+    yield event(
+        Unit.ACTIVATIONS, "biases read", Sram("read", p.num_biases, p.acc_bits), found.drained
+    )
+    # The bias, and what rounds.
+    yield event(Unit.ACTIVATIONS, "additions", Add(p.acc_bits), 2 * found.drained)
+    yield event(Unit.CONTROL, "non-zeros found", Select(p.num_pes, p.act_bits), found.columns)
+
+
+def _dense(
+    p: EieParams, layer: QuantLinear, columns: float, useful: float, array: Array
+) -> LayerActivity:
+    """Count what a machine does that multiplies all weights of some columns.
+
+    It has the same memories, with weights of ``weight_bits`` where codes are here.
+    """
+    rows = layer.shape[0]
+    each = -(-rows // p.num_pes)  # rows of the PE that has most
+    products = columns * rows
+    per_word = max(1, p.word_bits // p.weight_bits)
+    done = Accesses(
+        scanned=layer.shape[1],
+        words=columns * p.num_pes * -(-each // per_word),
+        useful=products,
+        drained=rows,
+    )
+    taken = Event(Unit.WEIGHTS, "weights taken out", Select(per_word, p.weight_bits), products)
+    cycles = columns * each + each
+    events = [taken, *access_events(p, done), *array.clock(cycles)]
+    return LayerActivity(layer.name, cycles, useful, events)
+
+
+ENERGY = _EieEnergy()
+"""What is found of EIE, see :mod:`zeroskip.sim.energy.model`."""

@@ -1,0 +1,1 @@
+"""Energy of an inference: counts of accesses times energy of an access."""

@@ -1,0 +1,43 @@
+"""What an engine says of the energy of its array, found by the engine's name.
+
+It is the ``ENERGY`` of the module ``energy`` beside the engine's machine.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from zeroskip.sim.energy.activity import Array, LayerActivity, Machines
+
+if TYPE_CHECKING:
+    from zeroskip.sim.machine import Counts, Tensors
+
+__all__ = ["EnergyModel"]
+
+PartT = TypeVar("PartT")
+
+
+class EnergyModel(ABC, Generic[PartT]):
+    """An array, as far as its energy is concerned."""
+
+    @abstractmethod
+    def array(self, params: Any) -> Array:
+        """Return what the array is made of; what only counts cycles is left out."""
+
+    @abstractmethod
+    def layers(self, part: PartT, tensors: "Tensors", counts: "Counts") -> Sequence[LayerActivity]:
+        """Count what each layer makes the array do, without the clock.
+
+        Parameters
+        ----------
+        part, tensors : as for :meth:`.Machine.count`.
+        counts : what it gave.
+        """
+
+    @abstractmethod
+    def machines(self, part: PartT, tensors: "Tensors") -> Machines:
+        """Count what machines beside the array would do, of as many multipliers.
+
+        ``dense`` multiplies zeros; ``weights`` and ``activations`` skip zeros of only these. Each
+        has the clock in its events. One that cannot be made is left out.
+        """

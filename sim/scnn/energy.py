@@ -1,0 +1,289 @@
+"""Energy of SCNN: what its accesses are, and the machines beside it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Shape
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.fixed import concatenate
+from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.engine import ScnnPart
+from zeroskip.hw.scnn.act_read import ACT_QUEUE_DEPTH, acts_layout
+from zeroskip.hw.scnn.formats import (
+    act_word_layout,
+    block_layout,
+    bus_word_layout,
+    directory_layout,
+    item_layout,
+    weight_word_layout,
+)
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.products import addend_layout
+from zeroskip.sim.energy.activity import (
+    Access,
+    Add,
+    Array,
+    Cost,
+    Event,
+    LayerActivity,
+    Machines,
+    Multiply,
+    Select,
+    Sram,
+    Unit,
+    Write,
+)
+from zeroskip.sim.energy.flip_flops import make_array
+from zeroskip.sim.energy.model import EnergyModel
+from zeroskip.sim.machine import Counts, Tensors
+from zeroskip.sim.metrics import useful_macs
+from zeroskip.sim.scnn.cycles.image import cnn_writes
+from zeroskip.sim.scnn.cycles.references import References, Writes
+
+__all__ = ["ENERGY", "access_events", "dense_activity"]
+
+_UNITS = {
+    "weight_fifo": Unit.QUEUES,
+    "act_read": Unit.QUEUES,
+    "multiplier_array": Unit.ARITHMETIC,
+    "scatter": Unit.QUEUES,
+    "accumulators": Unit.ACCUMULATORS,
+    "ppu": Unit.ACTIVATIONS,
+    "act_ram": Unit.ACTIVATIONS,
+    "act_bus": Unit.QUEUES,
+}
+"""Units by the name of a module of the PE, or around the PEs; streams are weights, others
+control."""
+
+_NOT_DENSE = ("scatter", "accumulators", "act_bus")
+"""Modules that a dense machine has not: its sums are made by trees, one a cycle."""
+
+_DENSE_GROUP = 8
+"""Output channels for which a dense machine holds its activations: the paper's group."""
+
+
+class _ScnnEnergy(EnergyModel[ScnnPart]):
+    def array(self, params: ScnnParams) -> Array:
+        return make_array("scnn", replace(params, counters=False), _unit_of)
+
+    def layers(self, part: ScnnPart, tensors: Tensors, counts: Counts) -> Sequence[LayerActivity]:
+        p, counted = part.params, cnn_writes(part, tensors)
+        samples = len(counts.run_cycles)
+        cycles = counts.counters.sum(axis=(2, 3)).mean(axis=0) / (p.num_pes * p.mults)
+        return [
+            LayerActivity(
+                name=layer.name,
+                cycles=float(spent),
+                useful=_useful(layer, tensors),
+                events=list(access_events(p, *found, samples)),
+            )
+            for layer, found, spent in zip(part.layers, counted, cycles, strict=True)
+        ]
+
+    def machines(self, part: ScnnPart, tensors: Tensors) -> Machines:
+        array = self.array(part.params)
+        dense_array = make_array("scnn", replace(part.params, counters=False), _unit_of, _NOT_DENSE)
+        first = {name: values[:1] for name, values in tensors.items()}
+        full = {name: np.ones_like(values) for name, values in first.items()}
+        useful = [_useful(layer, tensors) for layer in part.layers]
+        found = {
+            "dense": [
+                dense_activity(part.params, layer, products, dense_array)
+                for layer, products in zip(part.layers, useful, strict=True)
+            ],
+            "weights": self._variant(part, full, useful, array),
+        }
+        if (filled := _fill(part)) is not None:
+            found["activations"] = self._variant(filled, first, useful, array)
+        return found
+
+    def _variant(
+        self, part: ScnnPart, tensors: Tensors, useful: Sequence[float], array: Array
+    ) -> list[LayerActivity]:
+        """Count what the array does with other operands."""
+        # Here, since the machine finds this module.
+        from zeroskip.sim.scnn.machine import MACHINE
+
+        counts = MACHINE.count(part, tensors, lambda done, total: None)
+        return [
+            replace(layer, useful=products, events=[*layer.events, *array.clock(layer.cycles)])
+            for layer, products in zip(self.layers(part, tensors, counts), useful, strict=True)
+        ]
+
+
+def _unit_of(name: str) -> Unit:
+    return Unit.WEIGHTS if name.startswith("stream_") else _UNITS.get(name, Unit.CONTROL)
+
+
+def _useful(layer: QuantConv, tensors: Tensors) -> float:
+    return float(useful_macs(layer, concatenate(tensors, layer.inputs)).mean())
+
+
+def _fill(part: ScnnPart) -> ScnnPart | None:
+    """Compile the layers of a part without zeros among their weights; None if they do not fit."""
+    layers = [_filled(layer) for layer in part.layers]
+    graph = replace(part.graph, layers=tuple(layers))
+    try:
+        image: Image = compile_quantized(graph, {part.engine: part.params}, name="dense weights")
+    except CompileError:
+        return None
+    (found,) = image.parts
+    assert isinstance(found, ScnnPart)
+    return found
+
+
+def _filled(layer: QuantConv) -> QuantConv:
+    """Give each weight that is 0 the smallest that is not."""
+    there: NDArray[np.int64] = np.abs(layer.weight[layer.weight != 0])
+    least = int(there.min()) if there.size else 1
+    least = least if least in layer.weight else -least
+    book = layer.codebook
+    if book is not None and least not in book:
+        book = np.append(book, least)
+    return replace(layer, weight=np.where(layer.weight == 0, least, layer.weight), codebook=book)
+
+
+def access_events(
+    p: ScnnParams, read: References, written: Writes, samples: int = 1
+) -> Iterator[Event]:
+    """Give every access of an array with its cost.
+
+    Parameters
+    ----------
+    p : of the array.
+    read, written : counts, of so many ``samples``.
+    """
+    act_word, directory = _width(act_word_layout(p)), _width(directory_layout(p))
+    item, acts, bus = (_width(layout(p)) for layout in (item_layout, acts_layout, bus_word_layout))
+    weights = _width(item_layout(p)["weights"].shape)
+    addend = _width(addend_layout(p))
+    activations = acts - _width(acts_layout(p)["place"].shape)
+
+    def event(unit: Unit, what: str, cost: Cost, count: float) -> Event:
+        return Event(unit, what, cost, count / samples)
+
+    def acc(what: Access) -> Sram:
+        return Sram(what, p.bank_entries, p.acc_bits, two_ports=True)
+
+    def act(what: Access) -> Sram:
+        return Sram(what, p.act_words, act_word, two_ports=True)
+
+    def entry(what: Access) -> Sram:
+        return Sram(what, p.num_channels, directory, two_ports=True)
+
+    yield event(
+        Unit.WEIGHTS,
+        "vectors read",
+        Sram("read", p.weight_words, _width(weight_word_layout(p))),
+        read.weight_sram,
+    )
+    yield event(
+        Unit.WEIGHTS,
+        "headers read",
+        Sram("read", p.num_blocks, _width(block_layout(p))),
+        written.headers,
+    )
+    codebook = Sram("read", p.num_codebooks * p.num_codes, p.weight_bits)
+    yield event(Unit.WEIGHTS, "weights looked up", codebook, written.lookups)
+    taps = Sram("read", p.num_taps, p.acc_addr_bits)
+    yield event(Unit.WEIGHTS, "taps looked up", taps, written.lookups)
+    yield event(Unit.POINTERS, "directory entries read", entry("read"), read.directory)
+    yield event(Unit.POINTERS, "directory entries written", entry("write"), written.entries)
+    yield event(Unit.ACTIVATIONS, "words read", act("read"), read.act_ram)
+    yield event(Unit.ACTIVATIONS, "words written", act("write"), written.words)
+    yield event(
+        Unit.ACTIVATIONS, "biases read", Sram("read", p.num_biases, p.acc_bits), written.biases
+    )
+    # The bias, and what rounds.
+    yield event(Unit.ACTIVATIONS, "additions", Add(p.acc_bits), 2 * written.outputs)
+    yield event(Unit.QUEUES, "vectors kept", Write(item, row=True), read.weight_fifo_writes)
+    yield event(
+        Unit.QUEUES, "vectors taken", Select(p.weight_depth, weights), read.weight_fifo_reads
+    )
+    yield event(Unit.QUEUES, "words queued", Write(acts, row=True), read.act_ram)
+    yield event(Unit.QUEUES, "words taken", Select(ACT_QUEUE_DEPTH, acts), read.act_ram)
+    if p.act_fifo_words:
+        for what in ("write", "read"):
+            fifo = Sram(what, p.act_fifo_words, bus, two_ports=True)
+            yield event(Unit.QUEUES, f"words of the bus, {what}", fifo, read.act_fifo)
+    # A product is kept before the scatter network, chosen by its bank, queued, and chosen again.
+    product = addend + p.bank_bits
+    yield event(Unit.QUEUES, "products kept", Write(product), read.accumulators)
+    yield event(Unit.QUEUES, "products queued", Write(addend, row=True), read.accumulators)
+    scattered = Select(p.mults * p.scatter_depth, addend)
+    yield event(Unit.QUEUES, "products scattered", scattered, read.accumulators)
+    operands = Write(2 * (weights + activations))  # two sets of registers
+    yield event(Unit.ARITHMETIC, "operands kept", operands, read.weight_fifo_reads)
+    products = Multiply(p.weight_bits, p.act_bits)
+    yield event(Unit.ARITHMETIC, "products", products, read.accumulators)
+    yield event(Unit.ARITHMETIC, "addresses", Add(p.acc_addr_bits), read.accumulators)
+    yield event(Unit.ACCUMULATORS, "additions", Add(p.acc_bits), read.accumulators)
+    sums = read.accumulators + read.drained
+    yield event(Unit.ACCUMULATORS, "sums read", acc("read"), sums)
+    yield event(Unit.ACCUMULATORS, "sums written", acc("write"), sums + written.wiped)
+
+
+def dense_activity(p: ScnnParams, layer: QuantConv, useful: float, array: Array) -> LayerActivity:
+    """Count what the paper's dense machine does: PEs of as many multipliers, one dot product each.
+
+    A PE makes the outputs of its tile, of which it multiplies ``F x I`` operands a cycle and adds
+    the products in a tree. Activations are held for :data:`_DENSE_GROUP` output channels (input
+    stationary), weights come from a FIFO in each cycle, and each part of a dot product is added to
+    a sum in memory. Its activation RAM is twice ours, and holds no runs.
+
+    Parameters
+    ----------
+    p : of our array.
+    layer, useful : whose work it is, and its products of two non-zeros.
+    array : its flip-flops.
+    """
+    outs, rows, columns = layer.out_shape
+    depth = layer.weight.shape[1] * layer.kernel[0] * layer.kernel[1]
+    parts = -(-depth // p.mults)
+    cycles = outs * parts * -(-rows // p.pes_y) * -(-columns // p.pes_x)
+    outputs = outs * rows * columns
+    products, dots = outputs * depth, outputs * parts
+    brought = -(-outs * depth // p.mult_f)
+    vector = p.mult_f * p.weight_bits
+    word = p.mult_i * p.act_bits
+    stored = 2 * p.act_words
+    weights = Sram("read", p.weight_words, vector)
+    read = Sram("read", stored, word, two_ports=True)
+    written = Sram("write", stored, word, two_ports=True)
+    groups = min(_DENSE_GROUP, outs)
+    events = [
+        Event(Unit.WEIGHTS, "vectors read", weights, brought),
+        Event(Unit.QUEUES, "vectors kept", Write(vector, row=True), brought * p.num_pes),
+        Event(
+            Unit.QUEUES, "vectors taken", Select(p.weight_depth, vector), dots * p.mult_i
+        ),
+        Event(Unit.ACTIVATIONS, "words read", read, dots * p.mult_f / groups),
+        Event(Unit.ACTIVATIONS, "words written", written, outputs / p.mult_i),
+        Event(Unit.ACTIVATIONS, "additions", Add(p.acc_bits), 2 * outputs),
+        Event(Unit.ARITHMETIC, "operands kept", Write(vector * p.mult_i + word), dots),
+        Event(Unit.ARITHMETIC, "products", Multiply(p.weight_bits, p.act_bits), products),
+        Event(Unit.ARITHMETIC, "additions", Add(p.acc_bits), products),
+        Event(
+            Unit.ACCUMULATORS, "sums read", Sram("read", p.accs, p.acc_bits, two_ports=True),
+            dots + outputs,
+        ),
+        Event(
+            Unit.ACCUMULATORS, "sums written", Sram("write", p.accs, p.acc_bits, two_ports=True),
+            dots,
+        ),
+    ]  # fmt: skip
+    return LayerActivity(layer.name, cycles, useful, [*events, *array.clock(cycles)])
+
+
+def _width(layout: Any) -> int:
+    return Shape.cast(layout).width
+
+
+ENERGY = _ScnnEnergy()
+"""What is found of SCNN, see :mod:`zeroskip.sim.energy.model`."""

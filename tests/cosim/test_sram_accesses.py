@@ -1,0 +1,81 @@
+"""The accesses that energy is counted from are those of the RTL, SRAM by SRAM."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import zeroskip as zs
+from tests.support.arrays import EIE, SCNN
+from tests.support.sram_waves import sram_accesses
+
+pytestmark = [pytest.mark.cosim, pytest.mark.long("builds a simulator that records waves")]
+
+EIE_SRAMS = {
+    "Spmat words read": [(r"spmat", "read")],
+    "pointers read": [(r"ptr_(even|odd)", "read")],
+    "activations scanned": [(r"act_\d", "read")],
+    "outputs written": [(r"act_\d", "write")],
+    "biases read": [(r"bias", "read")],
+    "sums read": [(r"accs\.rows", "read")],
+    "sums written": [(r"accs\.rows", "write")],
+}
+SCNN_SRAMS = {
+    "vectors read": [(r"stream_\d+\.weight", "read")],
+    "headers read": [(r"stream_\d+\.block", "read")],
+    "weights looked up": [(r"codebook_\d", "read")],
+    "taps looked up": [(r"tap_\d", "read")],
+    "directory entries read": [(r"directory_rows", "read")],
+    "directory entries written": [(r"directory_rows", "write")],
+    "words read": [(r"act_rows", "read")],
+    "words written": [(r"act_rows", "write")],
+    "biases read": [(r"stream_\d+\.bias", "read")],
+    "sums read": [(r"set_\d_bank_\d+", "read")],
+    "sums written": [(r"set_\d_bank_\d+", "write")],
+}
+
+
+def _check(image: zs.Image, x: np.ndarray, srams: Mapping[str, Any], waves: Path) -> None:
+    zs.run(image, x, "rtl", waves=waves)
+    made = sram_accesses(waves)
+    counted: Counter[str] = Counter()
+    for layer in zs.energy(image, x).layers:
+        for event in layer.events:
+            counted[event.what] += round(event.count)
+    for what, patterns in srams.items():
+        found = sum(
+            count
+            for (path, access), count in made.items()
+            for pattern, kind in patterns
+            if access == kind and re.search(rf"\.{pattern}$", path)
+        )
+        assert found == counted[what], what
+        assert found, what
+
+
+def test_eie(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    layers = nn.Linear(20, 24), nn.Linear(24, 12)
+    for layer in layers:
+        layer.weight.data *= torch.rand_like(layer.weight) < 0.4
+    model = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU()).eval()
+    x = (torch.rand(1, 20) * (torch.rand(1, 20) < 0.6)).numpy()
+    image = zs.compile(model, x, x, EIE, share=True)
+    _check(image, x, EIE_SRAMS, tmp_path / "eie.vcd")
+
+
+def test_scnn(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    layers = nn.Conv2d(2, 8, 3, padding=1), nn.Conv2d(8, 4, 3, stride=2)
+    for layer in layers:
+        layer.weight.data *= torch.rand_like(layer.weight) < 0.4
+    model = nn.Sequential(layers[0], nn.ReLU(), nn.MaxPool2d(2), layers[1], nn.ReLU()).eval()
+    x = torch.rand(1, 2, 12, 12).numpy()
+    image = zs.compile(model, x, x, SCNN, share=True)
+    _check(image, x, SCNN_SRAMS, tmp_path / "scnn.vcd")
