@@ -85,7 +85,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv .venv
 	@# compat: type checkers find the package by a path, and not by an import hook.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --config-settings editable_mode=compat --editable '.[torch,onnx,sweep,synth,fpga,bus,docs,dev]'
+		--constraint constraints.txt --config-settings editable_mode=compat --editable '.[torch,onnx,sweep,synth,fpga,bus,soc,docs,dev]'
 	@test -n "$$($(BIN)/python -m find_libpython)" || { \
 		echo "make: $(PYTHON) has no shared libpython, which cocotb loads:" \
 			"install it, for instance with 'apt install libpython3-dev'" >&2; exit 2; }

@@ -63,14 +63,18 @@ def write_job(folder: Path, drawn: list[tuple[Image, np.ndarray]], params: Any) 
     return beats
 
 
-def run_on(top: str, engine: str, params: Any, folder: Path) -> None:
-    """Run a job on the text that ``zeroskip verilog --top`` writes."""
-    design = TopFlow(engine, top, PORT)
-    exported = export(design, {engine: params}, "test")
+def top_text(top: str, engine: str, params: Any) -> str:
+    """Return the text that ``zeroskip verilog --top`` writes, with its waivers."""
+    exported = export(TopFlow(engine, top, PORT), {engine: params}, "test")
     (name,) = exported.ports
     off = "".join(f"/* verilator lint_off {rule} */\n" for rule in WAIVERS)
-    text = off + exported.files[f"{name}.sv"]
-    program = build_design(
+    return off + exported.files[f"{name}.sv"]
+
+
+def build_top(top: str, engine: str, params: Any) -> Path:
+    """Build a top."""
+    name, text = f"{engine}_{top}", top_text(top, engine, params)
+    return build_design(
         name,
         {**asdict(params), "text": hashlib.sha256(text.encode()).hexdigest()},
         (),
@@ -79,6 +83,11 @@ def run_on(top: str, engine: str, params: Any, folder: Path) -> None:
         (),
         optimize=False,
     )
+
+
+def run_on(top: str, engine: str, params: Any, folder: Path) -> None:
+    """Run a job on a top."""
+    program = build_top(top, engine, params)
     launch(
         program, f"tests.support.tb_{top}_top", folder / "run", env={"ZEROSKIP_JOB": str(folder)}
     )

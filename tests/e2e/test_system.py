@@ -1,5 +1,6 @@
 """Networks in memory, from the command line."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -92,3 +93,48 @@ def test_bad_options_are_refused(
     np.save(tmp_path / "x.npy", np.zeros((2, 7)))
     refused(cli("system", image, "--input", tmp_path / "x.npy"), "24")
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_driver(cli: Callable[..., Any], image: Path, tmp_path: Path) -> None:
+    """It has the image's addresses, and the number of the array that exported Verilog tells."""
+    pytest.importorskip("systemrdl")
+    result = cli("driver", image, "--port", "64", "--base", "8192", "-o", tmp_path / "driver")
+    assert result.code == 0, result.err
+    code = (tmp_path / "driver" / "zeroskip_image.c").read_text()
+    header = (tmp_path / "driver" / "zeroskip_registers.h").read_text()
+    number = re.search(r"ZEROSKIP__ARRAY__ARRAY_reset (0x\w+)", header)
+    assert number is not None
+    assert f".array = {number[1]}u," in code
+    entry = MemoryMap.model_validate_json((tmp_path / "driver" / "map.json").read_text())
+    assert entry.base == 8192
+    assert f".setup = {{{entry.list('setup').address - 8192}, " in code
+    again = cli("driver", image, "-o", tmp_path / "driver")
+    assert again.code == 0, "a folder of its own is replaced"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--base", "100"], "the base address must be a multiple of 4096, not 100"),
+        (["--port", "96"], "--port must be 64, 128 or 256, not 96"),
+    ],
+)
+def test_bad_drivers(
+    cli: Callable[..., Any], image: Path, tmp_path: Path, options: list[str], sentence: str
+) -> None:
+    result = cli("driver", image, *options, "-o", tmp_path / "driver")
+    assert result.code == 2
+    assert sentence in result.err
+    assert not (tmp_path / "driver").exists()
+
+
+def test_bad_tops(cli: Callable[..., Any], tmp_path: Path) -> None:
+    for options, sentence in (
+        (["--top", "ahb"], "axi"),
+        (["--top", "axi", "--engine", "chip"], "engine 'chip' has no chip that runs command lists"),
+        (["--top", "axi", "--port", "32"], "--port must be a whole number from 64 to 256"),
+    ):
+        result = cli("verilog", *options, "-o", tmp_path / "top")
+        assert result.code == 2
+        assert sentence in result.err
+        assert not (tmp_path / "top").exists()

@@ -1,5 +1,6 @@
 """Networks on the AXI top, with a master and a memory of cocotbext-axi, which others wrote."""
 
+from mmap import mmap
 from typing import Any
 
 import cocotb
@@ -13,14 +14,20 @@ SIZE = 1 << 20
 
 
 class AxiTopBus:
-    """A top's ports; all their channels pause, at random."""
+    """A top's ports; all their channels pause, at random.
 
-    def __init__(self, dut: Any, share: float) -> None:
+    Parameters
+    ----------
+    dut, share : the top, and the share of the cycles in which a channel pauses.
+    memory : its memory, if others see it, too.
+    """
+
+    def __init__(self, dut: Any, share: float, memory: mmap | None = None) -> None:
         self.interrupt = dut.interrupt
         reset = dut.aresetn
         self._ram = AxiRam(
             AxiBus.from_prefix(dut, "m_axi_gmem"), dut.aclk, reset, reset_active_level=False,
-            size=SIZE,
+            size=SIZE, mem=memory,
         )  # fmt: skip
         self._master = AxiLiteMaster(
             AxiLiteBus.from_prefix(dut, "s_axi_control"), dut.aclk, reset, reset_active_level=False

@@ -11,6 +11,7 @@ from zeroskip.cli import (
     compile,
     compress,
     decompress,
+    driver,
     energy,
     engines,
     explore,
@@ -57,6 +58,7 @@ app.command("bitstream", cls=Command, epilog=bitstream.EXAMPLES)(bitstream.make_
 app.command("patch", cls=Command, epilog=patch.EXAMPLES)(patch.patch_bitstream)
 app.command("bench", cls=Command, epilog=bench.EXAMPLES)(bench.run_evaluation)
 app.command("system", cls=Command, epilog=system.EXAMPLES)(system.show_system)
+app.command("driver", cls=Command, epilog=driver.EXAMPLES)(driver.write_driver)
 app.command("sweep", cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep_arrays)
 app.add_typer(host.app, name="host")
 app.add_typer(plot.app, name="plot")

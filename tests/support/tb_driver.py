@@ -1,0 +1,72 @@
+"""Run a C program with the driver, as a library of this process, on the simulated AXI top."""
+
+import ctypes
+import mmap
+import os
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.task import bridge, resume
+from cocotb.triggers import ClockCycles
+
+from tests.support.tb_axi_top import SIZE, AxiTopBus
+
+REGISTERS = 0x1000
+"""Where the program is told that registers are; nothing is there."""
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(function=["run_all", "run_refusals", "run_failure"])
+async def program(dut: Any, function: str) -> None:
+    """Call a function of the program; it returns the number of the line that it failed in."""
+    folder = Path(os.environ["ZEROSKIP_JOB"])
+    library = ctypes.CDLL(str(folder / "program.so"))
+    Clock(dut.aclk, 10, unit="ns").start()
+    dut.aresetn.value = 0
+    memory = mmap.mmap(-1, SIZE)
+    bus = AxiTopBus(dut, 0.2, memory)
+    await ClockCycles(dut.aclk, 4)
+    dut.aresetn.value = 1
+    written: list[int] = []
+
+    async def read(pointer: int) -> int:
+        return await bus.read(pointer - REGISTERS)
+
+    async def write(pointer: int, value: int) -> None:
+        written.append(pointer - REGISTERS)
+        await bus.write(pointer - REGISTERS, value)
+
+    hooks = (
+        ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_size_t)(resume(read)),
+        ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_uint32)(resume(write)),
+    )
+    for name, hook in zip(("shim_read_hook", "shim_write_hook"), hooks, strict=True):
+        ctypes.c_void_p.in_dll(library, name).value = ctypes.cast(hook, ctypes.c_void_p).value
+    found = np.load(folder / "network.npz", allow_pickle=False)
+    image = (folder / "memory.bin").read_bytes()
+    inputs = np.ascontiguousarray(found["inputs"], np.int32)
+    outputs = np.zeros(found["outputs"].shape, np.int32)
+    place = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    arguments: dict[str, list[Any]] = {
+        "run_all": [image, inputs.ctypes.data_as(ctypes.c_void_p), len(inputs)],
+        "run_failure": [image, inputs.ctypes.data_as(ctypes.c_void_p)],
+        "run_refusals": [],
+    }
+    pointers = [ctypes.c_void_p(REGISTERS), ctypes.c_void_p(place), *arguments[function]]
+    if arguments[function]:
+        pointers.append(outputs.ctypes.data_as(ctypes.c_void_p))
+
+    def call() -> int:
+        return getattr(library, function)(*pointers)
+
+    line = await bridge(call)()
+    assert line == 0, f"program.c:{line}"
+    if function == "run_all":
+        assert (outputs == found["outputs"]).all()
+    elif function == "run_failure":
+        assert (outputs[:2] == found["outputs"][:2]).all()
+    else:
+        assert not written

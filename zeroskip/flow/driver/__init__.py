@@ -1,0 +1,1 @@
+"""A driver in C for a network in memory, made from the description of registers and the image."""

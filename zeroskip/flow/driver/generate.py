@@ -1,0 +1,129 @@
+"""Write the driver of a network: the code, the registers' header, and what the image says."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.system.build import BUFFERS, SystemImage
+from zeroskip.compiler.system.map import MemoryMap, TensorEntry
+from zeroskip.flow.flow import flow
+from zeroskip.flow.registers.systemrdl import register_files
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.hw.system.register_map import SYSTEM_VERSION, array_id, system_registers
+
+__all__ = ["CODE", "driver_files", "tensor_offsets"]
+
+CODE = {name: Path(__file__).with_name(name) for name in ("zeroskip.c", "zeroskip.h")}
+"""Files of the driver that are the same for every network."""
+
+_WORDS_A_LINE = 12
+
+
+def driver_files(image: Image, system: SystemImage) -> Mapping[str, bytes]:
+    """Write a driver for an image that lies in memory.
+
+    Parameters
+    ----------
+    image : of the network.
+    system : its memory image.
+
+    Returns
+    -------
+    Contents by name: ``zeroskip.c``, ``zeroskip.h``, ``zeroskip_registers.h``,
+    ``zeroskip_image.c``, ``zeroskip_image.h``, and the memory's ``memory.bin`` and ``map.json``.
+    """
+    port = SystemParams(**system.map.port)
+    sizes: dict[str, int] = {}
+    for part in image.parts:
+        sizes |= flow(part.engine).sizes(part.params)
+    header = "zeroskip_registers.h"
+    made = register_files(system_registers(port, sizes))
+    texts = {
+        "zeroskip_image.h": _image_header(system.map),
+        "zeroskip_image.c": _image_code(system, port, array_id(port, sizes)),
+        "map.json": system.map.model_dump_json(indent=1) + "\n",
+    }
+    return {
+        **{name: path.read_bytes() for name, path in CODE.items()},
+        header: made[header],
+        **{name: text.encode() for name, text in texts.items()},
+        "memory.bin": system.memory,
+    }
+
+
+def tensor_offsets(entry: TensorEntry) -> list[int]:
+    """Return the lowest bit of each element in its buffer."""
+    positions = np.arange(entry.elements) if entry.positions is None else np.array(entry.positions)
+    rows, lanes = np.divmod(positions, entry.lanes)
+    return (rows * entry.row_bytes * 8 + lanes * entry.lane_bits).tolist()
+
+
+def _image_header(entry: MemoryMap) -> str:
+    again = any(entry.list(f"infer_{pair}").words for pair in range(BUFFERS))
+    note = (
+        "Inferences load words into the chip: after one failed, call zeroskip_load again."
+        if again
+        else "Inferences load nothing into the chip: after one failed, the next may start."
+    )
+    return f"""/* Network {entry.name}, compiled by zeroskip {entry.zeroskip}. {note} */
+
+#ifndef ZEROSKIP_IMAGE_H
+#define ZEROSKIP_IMAGE_H
+
+#include "zeroskip.h"
+
+#define ZEROSKIP_INPUTS {entry.input.elements}
+#define ZEROSKIP_OUTPUTS {entry.output.elements}
+#define ZEROSKIP_IMAGE_BYTES {entry.bytes} /* of memory, from {entry.base:#x} on the bus */
+
+extern const zeroskip_image_t zeroskip_image;
+
+#endif
+"""
+
+
+def _image_code(system: SystemImage, port: SystemParams, array: int) -> str:
+    entry = system.map
+
+    def listed(name: str) -> str:
+        one = entry.list(name)
+        return f"{{{one.address - entry.base}, {one.bytes}}}"
+
+    def each(kind: str) -> str:
+        return ", ".join(
+            str(entry.block(f"{kind}_{pair}").address - entry.base) for pair in range(BUFFERS)
+        )
+
+    tables, tensors = "", ""
+    for kind, tensor in (("input", entry.input), ("output", entry.output)):
+        offsets = tensor_offsets(tensor)
+        table = "0"
+        if offsets != [k * tensor.lane_bits for k in range(len(offsets))]:
+            table = f"{kind}_offsets"
+            lines = [
+                ", ".join(map(str, offsets[k : k + _WORDS_A_LINE]))
+                for k in range(0, len(offsets), _WORDS_A_LINE)
+            ]
+            joined = ",\n  ".join(lines)
+            tables += f"static const uint32_t {table}[] = {{\n  {joined}}};\n\n"
+        size = entry.block(f"{kind}_0").bytes
+        fields = tensor.elements, tensor.lane_bits, size, tensor.frac, table
+        tensors += f"  .{kind} = {{{', '.join(map(str, fields))}}},\n"
+    infer = ", ".join(listed(f"infer_{pair}") for pair in range(BUFFERS))
+    return f"""#include "zeroskip_image.h"
+
+{tables}const zeroskip_image_t zeroskip_image = {{
+  .version = {SYSTEM_VERSION},
+  .array = {array:#x}u,
+  .beat_bytes = {port.beat_bytes},
+  .base = {entry.base:#x}u,
+  .bytes = {entry.bytes},
+  .loaded_bytes = {len(system.memory)},
+  .setup = {listed("setup")},
+  .infer = {{{infer}}},
+  .input_offset = {{{each("input")}}},
+  .output_offset = {{{each("output")}}},
+{tensors}}};
+"""
