@@ -105,16 +105,14 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
         """
         graph, orders = balance_channels(graph, params, job.densities, job.progress)
         faster = choose_strides(graph, params, job.densities, job.progress)
-        # Command lists deal to owners what is one tensor alone, and other loads not: all blocks of
-        # PEs get all of it.
         bus = params.act_fifo_words > 0
-        runs = build(faster, params, job.densities, job.progress, bus=bus, deal=False)
+        runs = build(faster, params, job.densities, job.progress, bus=bus)
         changed = any(
             new.stride != old.stride for new, old in zip(faster.layers, graph.layers, strict=True)
         )
         if changed and job.leaves and find_handoff(faster, runs, params) is None:
             # That no host is needed is worth more than a faster layer.
-            before = build(graph, params, job.densities, job.progress, bus=bus, deal=False)
+            before = build(graph, params, job.densities, job.progress, bus=bus)
             if find_handoff(graph, before, params) is not None:
                 faster, runs = graph, before
         job.report["runs"] = job.report.get("runs", 0) + len(runs)

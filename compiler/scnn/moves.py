@@ -183,10 +183,8 @@ class _Memory:
                 plane: dict[str, int] = {
                     **_tile_fields(layout),
                     "base": base,
-                    "channels": each,
+                    "channels": each * layout.sy * layout.sx,
                     "y_stride": layout.y_stride,
-                    "sx": layout.sx,
-                    "sy": layout.sy,
                     "dense": int(layout.dense),
                     "append": int(begun),
                     "word": 0 if begun else load.word,
@@ -211,21 +209,17 @@ class _Memory:
             tensor = store.blocks[0].tensor
             every = Channels(tensor=tensor, start=whole[0].start, stop=whole[-1].stop)
             channels, layout = self._apart(every, store.layout)
-            if layout.sy * layout.sx > 1:
-                raise CompileError(
-                    f"outputs of {tensor!r} are stored in phases, and cannot be moved so"
-                )
-            phases = math.prod(self._phases.get(tensor, (1, 1)))
-            each = max(len(part) for part in whole) * phases
+            phases = store.layout.sy * store.layout.sx
+            each = max(len(part) for part in whole)
             spread["rem_channels"] *= phases
             plane: dict[str, int] = {
                 **_tile_fields(layout),
                 "base": store.base,
-                "channels": each,
+                "channels": each * phases,
                 "y_stride": layout.y_stride,
             }
             where = self._where(channels, layout)
-            where["block"] = each * where["channel"]
+            where["block"] = each * math.prod(self._phases.get(tensor, (1, 1))) * where["channel"]
             where["block_row"] = spread["blocks_x"] * where["block"]
             fields = {"plane": plane, "spread": spread, "memory": where}
             about = f"run_{number}/plane_out_{place}"
@@ -306,10 +300,10 @@ class _Memory:
 
         Returns
         -------
-        Channels of a block as memory has them, and the fields of the plane's descriptor that say
-        so.
+        Channels of a block as memory has them, and the fields that say how entries are dealt.
         """
         phases = math.prod(self._phases.get(part.tensor, (1, 1)))
+        entries = phases * layout.sy * layout.sx
         count = part.stop - part.start
         across, down = -(-self._p.pes_x >> layout.block_x), -(-self._p.pes_y >> layout.block_y)
         each = -(-count // (across * down))
@@ -318,7 +312,7 @@ class _Memory:
             "blocks_x": across,
             "blocks_y": down,
             "full_blocks": full,
-            "rem_channels": rest * phases,
+            "rem_channels": rest * entries,
         }
 
     def _blocks(self, layout: TileLayout) -> Iterator[TileLayout]:
@@ -393,4 +387,6 @@ def _tile_fields(layout: TileLayout) -> dict[str, int]:
         "rem_y": layout.height % layout.tile_h,
         "block_x": layout.block_x,
         "block_y": layout.block_y,
+        "sx": layout.sx,
+        "sy": layout.sy,
     }

@@ -116,8 +116,8 @@ class ActLoad:
     base : directory number of the first channel's first phase.
     word : row of the RAM from which on it is stored.
     dealt : each block gets other channels: as many of them, in order, as the blocks are that share
-        them, rounded up, and those that lack some have planes of zeros instead; else every block
-        gets all.
+        them, rounded up, and those that lack some have entries without activations instead; else
+        every block gets all.
     layout : of the tile.
     """
 

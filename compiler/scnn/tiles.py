@@ -1,7 +1,7 @@
 """Compress planes of activations for the PEs of a block, and read them back; ``docs/scnn.md``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,13 @@ class EncodedTiles:
     starts: NDArray[np.int64]
     counts: NDArray[np.int64]
     ends: NDArray[np.int64]
+
+    def padded(self, entries: int) -> "EncodedTiles":
+        """Return the same with so many entries, those behind without activations."""
+        more = ((0, 0), (0, entries - self.starts.shape[1]))
+        none = np.arange(entries) >= self.starts.shape[1]
+        starts = np.where(none, self.ends[:, None], np.pad(self.starts, more))
+        return replace(self, starts=starts, counts=np.pad(self.counts, more))
 
     def directory(self, params: ScnnParams) -> NDArray[np.uint64]:
         """Pack the directory to words: (PEs, entries) uint64."""

@@ -1,5 +1,7 @@
 """Hand-over: moves outputs of SCNN into the source activation files of EIE, on the chip."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -51,6 +53,11 @@ class Handoff(wiring.Component):
             "eie_cmd": Out(stream.Signature(eie.command_layout(eie_params))),
         })
 
+    def _plane(self) -> dict[str, Any]:
+        """Return where the outputs are, in phases of one."""
+        fields = {name: self.config[name] for name in handoff_layout(self._s).members}
+        return {**fields, "sx": 1, "sy": 1}
+
     def elaborate(self, platform: object) -> Module:
         e = self._e
         m = Module()
@@ -65,7 +72,7 @@ class Handoff(wiring.Component):
         write = self.eie_cmd.payload
         m.d.comb += [
             reader.go.eq(self.go),
-            reader.plane.eq(self.config),
+            *(getattr(reader.plane, name).eq(value) for name, value in self._plane().items()),
             reader.spread.eq(~0),
             reader.o.ready.eq(self.eie_cmd.ready & ~filling),
             self.busy.eq(reader.busy | was_reading | filling),

@@ -34,6 +34,7 @@ __all__ = [
     "plane_layout",
     "plane_load_layout",
     "plane_memory_layout",
+    "plane_phases_layout",
     "plane_spread_layout",
     "readable_rows",
     "sram_files",
@@ -136,33 +137,40 @@ def _tile_fields(p: ScnnParams) -> dict[str, Shape]:
 def plane_layout(p: ScnnParams) -> data.StructLayout:
     """Lay out where outputs are that are read as a plane; fields as in :func:`descriptor_layout`.
 
-    ``channels`` directory entries from ``base`` up, of every PE, in phases of one.
+    ``channels`` directory entries from ``base`` up, of every PE.
     """
     return data.StructLayout(_tile_fields(p))
 
 
-def plane_load_layout(p: ScnnParams) -> data.StructLayout:
-    """Lay out where a plane is to be stored; fields as in :func:`descriptor_layout`.
+def plane_phases_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out where a plane is, as :func:`plane_layout`, in ``sy`` x ``sx`` phases.
 
-    ``channels`` of ``sy`` x ``sx`` phases, from directory entry ``base`` up, in tiles of ``ho`` x
-    ``wo`` values. ``y_stride``: row stride of positions inside a phase. ``dense``: zeros inside the
-    plane are stored, too. ``append``: each PE goes on behind what the plane before has put there,
-    else it begins at row ``word``.
+    Each phase of a channel is a directory entry.
     """
-    tile, flag = unsigned(p.acc_addr_bits), unsigned(1)
-    row = unsigned(p.act_addr_bits)
-    fields = {"sx": tile, "sy": tile, "dense": flag, "append": flag, "word": row}
-    return data.StructLayout({**_tile_fields(p), **fields})
+    phase = unsigned(p.acc_addr_bits)
+    return data.StructLayout({**_tile_fields(p), "sx": phase, "sy": phase})
+
+
+def plane_load_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out where a plane is to be stored, as :func:`plane_phases_layout`.
+
+    Tiles have ``ho`` x ``wo`` values. ``y_stride``: row stride of positions inside a phase.
+    ``dense``: zeros inside the plane are stored, too. ``append``: each PE goes on behind what the
+    plane before has put there, else it begins at row ``word``.
+    """
+    flag = unsigned(1)
+    fields = {"dense": flag, "append": flag, "word": unsigned(p.act_addr_bits)}
+    return data.StructLayout({**plane_phases_layout(p).members, **fields})
 
 
 def plane_spread_layout(p: ScnnParams) -> data.StructLayout:
-    """Lay out how channels are dealt to blocks of PEs, which are numbered row-major.
+    """Lay out how directory entries are dealt to blocks of PEs, which are numbered row-major.
 
     Fields
     ------
     blocks_x, blocks_y : blocks across and down that have some; only these are counted.
     full_blocks : of those, how many have ``channels`` of them.
-    rem_channels : channels of the next; those behind it have none.
+    rem_channels : entries of the next; those behind it have none.
     """
     return data.StructLayout({
         "blocks_x": unsigned(5),

@@ -34,10 +34,10 @@ class PlaneLoad(wiring.Component):
 
     A group is up to I positions of a row of a tile, with values for all of them or none. The order
     is: PEs by number, channels, phases of a channel (row-major), rows and columns of the PE's tile;
-    of positions outside the plane, and of channels that ``spread`` does not give a PE, there is no
-    value. Every PE's words begin at row ``word`` of its activation RAM, or behind those of the
-    plane before, if ``append`` says so. It is a host of the array, and works while that does not
-    run.
+    of positions outside the plane there is no value. Entries that ``spread`` does not give a PE are
+    written without activations, in a group each. Every PE's words begin at row ``word`` of its
+    activation RAM, or behind those of the plane before, if ``append`` says so. It is a host of the
+    array, and works while that does not run.
 
     Members
     -------
@@ -81,11 +81,11 @@ class PlaneLoad(wiring.Component):
         m.submodules.ends = ends_of = NamedMemory(p.act_addr_bits + 1, p.num_pes, "ends")
         end, set_end = ends_of.read_port(domain="comb"), ends_of.write_port()
         state = Signal(_State)
-        # The group is in the plane, and there are values for it; its positions.
-        inside, given = Signal(), Signal()
+        # There are values for the group; it is all of an entry without any; its positions.
+        given, empty = Signal(), Signal()
         count = Signal(range(p.mult_i + 1))
         step = Signal()
-        ends = self._walk(m, step, inside, given, count, pes, spread.channels)
+        ends = self._walk(m, step, given, empty, count, pes, spread.channels)
         m.d.comb += [
             pes.plane.eq(plane),
             pes.start.eq(self.go),
@@ -110,8 +110,8 @@ class PlaneLoad(wiring.Component):
             compress.dense.eq(plane.dense),
             compress.there.eq(Cat(step & (lane < count) for lane in range(p.mult_i))),
             compress.values.as_value().eq(Mux(given, self.i.payload.values.as_value(), 0)),
-            compress.inside.eq(inside.replicate(p.mult_i)),
-            compress.row_end.eq(ends["row"]),
+            compress.inside.eq(given.replicate(p.mult_i)),
+            compress.row_end.eq(ends["row"] & ~empty),
             compress.channel_end.eq(ends["phase"]),
         ]
         with m.Switch(state):
@@ -133,8 +133,8 @@ class PlaneLoad(wiring.Component):
         self,
         m: Module,
         step: Value,
-        inside: Signal,
         given: Signal,
+        empty: Signal,
         count: Signal,
         pes: PeWalk,
         channels: Value,
@@ -143,13 +143,14 @@ class PlaneLoad(wiring.Component):
         p, plane = self._p, self.plane
         bits = p.acc_addr_bits
         x, y, phase_x, phase_y = (Signal(bits, name=name) for name in ("x", "y", "ax", "ay"))
-        channel = Signal(p.channel_bits + 1)
+        entry = Signal(p.channel_bits + 1)
+        inside = Signal()
         # Where the part of the row ends that the group may be of, and where the next begins.
         limit = Mux(inside, pes.columns, plane.wo)
         places = [x + lane * plane.sx for lane in range(p.mult_i + 1)]
         after = Signal(bits + 4)
         here = sum((place < limit for place in places[:-1]), start=Value.cast(0))
-        m.d.comb += count.eq(Mux(given, self.i.payload.count, here))
+        m.d.comb += count.eq(Mux(given, self.i.payload.count, Mux(empty, 1, here)))
         with m.Switch(count):
             for lane, place in enumerate(places):
                 with m.Case(lane):
@@ -158,17 +159,17 @@ class PlaneLoad(wiring.Component):
         ends: dict[str, Signal] = {}
         inner: Value | int = 1
         for name, last in (
-            ("row", after >= plane.wo),
-            ("phase", y + plane.sy >= plane.ho),
-            ("channel", last_ax & last_ay),
-            ("plane", channel + 1 >= plane.channels),
+            ("row", empty | (after >= plane.wo)),
+            ("phase", empty | (y + plane.sy >= plane.ho)),
+            ("plane", entry + 1 >= plane.channels),
         ):
             ends[name] = Signal(name=f"end_{name}")
             m.d.comb += ends[name].eq(inner & last)
             inner = ends[name]
         m.d.comb += [
+            empty.eq(entry >= channels),
             inside.eq((x < pes.columns) & (y < pes.rows)),
-            given.eq(inside & (channel < channels)),
+            given.eq(inside & ~empty),
         ]
         next_ax = Mux(last_ax, 0, phase_x + 1)
         next_ay = Mux(last_ax, Mux(last_ay, 0, phase_y + 1), phase_y)
@@ -179,8 +180,7 @@ class PlaneLoad(wiring.Component):
             with m.If(ends["phase"]):
                 m.d.sync += [phase_x.eq(next_ax), phase_y.eq(next_ay)]
                 m.d.sync += [x.eq(next_ax), y.eq(next_ay)]
-            with m.If(ends["channel"]):
-                m.d.sync += channel.eq(Mux(ends["plane"], 0, channel + 1))
+                m.d.sync += entry.eq(Mux(ends["plane"], 0, entry + 1))
         return ends
 
     def _write(self, m: Module, compress: Compress, pe: Value, advance: Signal) -> None:

@@ -17,7 +17,7 @@ from zeroskip.hw.scnn.formats import (
     directory_layout,
     host_bits,
     plane_group_layout,
-    plane_layout,
+    plane_phases_layout,
     plane_spread_layout,
 )
 from zeroskip.hw.scnn.params import ScnnParams
@@ -39,11 +39,11 @@ class _State(enum.Enum, shape=3):
 class PlaneRead(wiring.Component):
     """Reads SCNN's outputs, and gives a group of positions a cycle.
 
-    The order is: PEs by number, directory entries of a PE, rows and columns of its tile that lie
-    in the plane; a group is up to ``lanes`` positions of a row, as far as the word at hand says
-    what they are. It is a host of the array, and works while that does not run. Questions go ahead
-    of the positions, and their answers wait at the array's port: a channel's directory entry is
-    asked for before the words of the channel in front of it.
+    The order is: PEs by number, directory entries of a PE, which are phases of channels, rows and
+    columns of its tile that lie in the plane; a group is up to ``lanes`` positions of a row, as
+    far as the word at hand says what they are. It is a host of the array, and works while that
+    does not run. Questions go ahead of the positions, and their answers wait at the array's port:
+    a directory entry is asked for before the words of the entry in front of it.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class PlaneRead(wiring.Component):
         p = params
         super().__init__({
             "go": In(1),
-            "plane": In(plane_layout(p)),
+            "plane": In(plane_phases_layout(p)),
             "spread": In(plane_spread_layout(p)),
             "busy": Out(1),
             "cmd": Out(stream.Signature(command_layout(p))),
@@ -98,15 +98,20 @@ class PlaneRead(wiring.Component):
         self._over = Signal(name="over")
         self._left = Signal(p.act_count_bits, name="left")
         self._base = Signal(p.acc_addr_bits + 1, name="base")
-        # The position at hand.
+        # The value at hand in the tile, and the first of its row; its position, and that of its
+        # row; the next entry's phase.
         self._x = Signal(p.acc_addr_bits, name="x")
         self._y = Signal(p.acc_addr_bits, name="y")
+        self._column = Signal(p.acc_addr_bits, name="column")
+        self._place = Signal(p.acc_addr_bits + 1, name="place")
         self._row_start = Signal(p.acc_addr_bits + 1, name="row_start")
+        self._phase_x = Signal(p.acc_addr_bits, name="phase_x")
+        self._phase_y = Signal(p.acc_addr_bits, name="phase_y")
 
     def elaborate(self, platform: object) -> Module:
         plane, state = self.plane, self._state
         m = Module()
-        m.submodules.pe_walk = pes = PeWalk(self._p, plane_layout(self._p))
+        m.submodules.pe_walk = pes = PeWalk(self._p, plane_phases_layout(self._p))
         m.submodules.spread_walk = spread = Spread(self._p)
         # Of the answers that are still to be taken, which are words.
         m.submodules.kinds = kinds = Queue(unsigned(1), HOST_READS)
@@ -132,10 +137,20 @@ class PlaneRead(wiring.Component):
             m.d.sync += [
                 self._waits.eq(0),
                 self._giving.eq(1),
-                self._over.eq(0),
+                self._over.eq((self._phase_x >= pes.columns) | (self._phase_y >= pes.rows)),
                 self._left.eq(self._count),
-                *(place.eq(0) for place in (self._base, self._x, self._y, self._row_start)),
+                self._x.eq(self._phase_x),
+                self._column.eq(self._phase_x),
+                self._y.eq(self._phase_y),
+                *(place.eq(0) for place in (self._base, self._place, self._row_start)),
+                self._phase_x.eq(self._phase_x + 1),
             ]
+            with m.If(self._phase_x + 1 >= plane.sx):
+                last = self._phase_y + 1 >= plane.sy
+                m.d.sync += [
+                    self._phase_x.eq(0),
+                    self._phase_y.eq(Mux(last, 0, self._phase_y + 1)),
+                ]
         return m
 
     def _ask(self, m: Module, pes: PeWalk, channels: Value, kinds: Queue) -> None:
@@ -172,6 +187,7 @@ class PlaneRead(wiring.Component):
                 m.d.sync += state.eq(_State.PE)
             with m.Case(_State.PE):
                 m.d.sync += [self._entries.eq(0), self._begun.eq(0)]
+                m.d.sync += [self._phase_x.eq(0), self._phase_y.eq(0)]
                 m.d.sync += state.eq(Mux(nothing, _State.REST, _State.ENTRY))
             with m.Case(_State.ENTRY), m.If(asked):
                 m.d.sync += self._entries.eq(self._entries + 1)
@@ -214,9 +230,8 @@ class PlaneRead(wiring.Component):
         word = data.View(act_word_layout(p), self.rsp.payload[: act_word_layout(p).size])
         entries: list[Any] = [word[place] for place in range(p.mult_i)]
         is_word = Signal()
-        position, behind, last = (
-            Signal(bits, name=name) for name in ("position", "behind", "last")
-        )
+        position = self._place
+        behind, last, after = (Signal(bits, name=name) for name in ("behind", "last", "after"))
         more, gives, taken, pops = (
             Signal(name=name) for name in ("more", "gives", "taken", "pops")
         )
@@ -235,16 +250,18 @@ class PlaneRead(wiring.Component):
             before = at + 1
         # What is behind the word's last entry is known only if the channel has no more.
         known = [~more | (position + lane <= last) for lane in range(lanes)]
-        inside = [(self._x + lane < pes.columns) & known[lane] for lane in range(lanes)]
+        inside = [
+            (self._x + lane * self.plane.sx < pes.columns) & here for lane, here in enumerate(known)
+        ]
         m.d.comb += [
             is_word.eq(self.rsp.valid & kinds.o.valid & kinds.o.payload),
-            position.eq(self._row_start + self._x),
             more.eq(self._left > p.mult_i),
             count.eq(sum(inside, start=Value.cast(0))),
             gives.eq(self._giving & ~self._over & ((self._left == 0) | is_word) & (count != 0)),
             taken.eq(gives & (~held | self.o.ready)),
-            ends_row.eq(self._x + count == pes.columns),
-            ends_plane.eq(ends_row & (self._y == pes.rows - 1)),
+            after.eq(sum((Mux(one, self.plane.sx, 0) for one in inside), start=self._x + 0)),
+            ends_row.eq(after >= pes.columns),
+            ends_plane.eq(ends_row & (self._y + self.plane.sy >= pes.rows)),
             behind.eq(Mux(ends_row, self._row_start + self.plane.y_stride, position + count)),
         ]
         # A word is done with when the next position is behind its entries; at the end of the plane
@@ -253,7 +270,11 @@ class PlaneRead(wiring.Component):
         m.d.comb += [
             pops.eq(self._giving & (self._left != 0) & is_word & (self._over | passed)),
             ends.eq(
-                Mux(self._over, pops & ~more, taken & ends_plane & (~more | (self._left == 0)))
+                Mux(
+                    self._over,
+                    self._giving & ((self._left == 0) | (pops & ~more)),
+                    taken & ends_plane & ~more,
+                )
             ),
             kinds.o.ready.eq(self.rsp.valid & self.rsp.ready),
             self.rsp.ready.eq(Mux(is_word, pops, kinds.o.valid & ~kinds.o.payload & ~self._known)),
@@ -267,12 +288,13 @@ class PlaneRead(wiring.Component):
         with m.If(held & self.o.ready):
             m.d.sync += held.eq(0)
         with m.If(taken):
-            m.d.sync += [held.eq(1), self.o.payload.count.eq(count), self._x.eq(self._x + count)]
+            m.d.sync += [held.eq(1), self.o.payload.count.eq(count)]
+            m.d.sync += [self._x.eq(after), self._place.eq(behind)]
             with m.If(ends_row):
                 m.d.sync += [
-                    self._x.eq(0),
-                    self._y.eq(self._y + 1),
-                    self._row_start.eq(self._row_start + self.plane.y_stride),
+                    self._x.eq(self._column),
+                    self._y.eq(self._y + self.plane.sy),
+                    self._row_start.eq(behind),
                 ]
             with m.If(ends_plane):
                 m.d.sync += self._over.eq(1)

@@ -38,7 +38,7 @@ def plane_in_layout(p: ScnnParams) -> data.StructLayout:
 def plane_out_layout(p: ScnnParams) -> data.StructLayout:
     """Lay out where the values of an OUTPUT are in the array, and in memory."""
     return data.StructLayout({
-        "plane": scnn.plane_layout(p),
+        "plane": scnn.plane_phases_layout(p),
         "spread": scnn.plane_spread_layout(p),
         "memory": scnn.plane_memory_layout(),
     })

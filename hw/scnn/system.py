@@ -116,27 +116,24 @@ class ScnnSystem(SystemChip):
         self._ask(m, inward.request, system.in_request, told.addr)
         self._ask(m, outward.request, system.out_request, system.out_rows.addr)
         into, out = self._planes(m, system)
-        # Phases are those of the next layer: outputs that leave the array have one.
-        shared = [name for name in into.plane.shape().members if name in out.plane.shape().members]
+        where = [str(name) for name in out.plane.shape().members]
         m.d.comb += [
             system.in_busy.eq(in_rows.busy | inward.busy | load.busy),
             system.in_lost.eq(load.lost),
             in_rows.go.eq(system.in_start),
-            in_rows.plane.eq(into.plane),
+            *(in_rows.plane[name].eq(into.plane[name]) for name in where),
             in_rows.spread.eq(into.spread),
             in_rows.memory.eq(into.memory),
             in_rows.rows.eq(told.rows),
             inward.step.eq(into.plane.sx),
-            outward.step.eq(1),
+            outward.step.eq(out.plane.sx),
             load.go.eq(system.in_start),
             load.plane.eq(into.plane),
             load.spread.eq(into.spread),
             system.out_busy.eq(out_rows.busy | outward.busy | read.busy),
             system.out_mask.eq(outward.mask),
             out_rows.go.eq(system.out_start),
-            *(getattr(out_rows.plane, name).eq(getattr(out.plane, name)) for name in shared),
-            out_rows.plane.sx.eq(1),
-            out_rows.plane.sy.eq(1),
+            out_rows.plane.eq(out.plane),
             out_rows.spread.eq(out.spread),
             out_rows.memory.eq(out.memory),
             out_rows.rows.eq(system.out_rows.rows),

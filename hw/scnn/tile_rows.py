@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 from zeroskip.hw.common.params import address_bits
 from zeroskip.hw.scnn.formats import (
     PLANE_BITS,
-    plane_load_layout,
     plane_memory_layout,
+    plane_phases_layout,
     plane_spread_layout,
 )
 from zeroskip.hw.scnn.params import ScnnParams
@@ -80,7 +80,7 @@ class TileRows(wiring.Component):
         self._p, self._lanes = params, lanes
         super().__init__({
             "go": In(1),
-            "plane": In(plane_load_layout(params)),
+            "plane": In(plane_phases_layout(params)),
             "spread": In(plane_spread_layout(params)),
             "memory": In(plane_memory_layout()),
             "rows": In(ROW_BITS),
@@ -91,11 +91,11 @@ class TileRows(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p, plane, memory = self._p, self.plane, self.memory
         m = Module()
-        m.submodules.pe_walk = pes = PeWalk(p, plane_load_layout(p))
+        m.submodules.pe_walk = pes = PeWalk(p, plane_phases_layout(p))
         m.submodules.spread_walk = spread = Spread(p)
         state = Signal(_State)
         y, phase_x, phase_y = (Signal(p.acc_addr_bits, name=name) for name in ("y", "ax", "ay"))
-        channel = Signal(p.channel_bits + 1)
+        entry = Signal(p.channel_bits + 1)
         # First values: of the PE, of rows of PEs and of blocks; then of what is inside a PE.
         pe_at, row_at, block_at, blocks_at, channel_at, phase_at, at = (
             Signal(PLANE_BITS, name=name)
@@ -127,14 +127,14 @@ class TileRows(wiring.Component):
         ]
         last_row, last_ax = y + plane.sy >= pes.rows, phase_x + 1 >= plane.sx
         last_phase = last_ax & (phase_y + 1 >= plane.sy)
-        last_channel = channel + 1 >= spread.channels
+        last_entry = entry + 1 >= spread.channels
         nothing = (pes.columns == 0) | (pes.rows == 0) | (spread.channels == 0)
         next_pe = Signal()
         with m.Switch(state):
             with m.Case(_State.IDLE), m.If(self.go):
                 m.d.sync += state.eq(_State.PE)
             with m.Case(_State.PE):
-                m.d.sync += [y.eq(0), phase_x.eq(0), phase_y.eq(0), channel.eq(0)]
+                m.d.sync += [y.eq(0), phase_x.eq(0), phase_y.eq(0), entry.eq(0)]
                 m.d.sync += [channel_at.eq(pe_at), phase_at.eq(pe_at), at.eq(pe_at)]
                 m.d.comb += next_pe.eq(nothing)
                 with m.If(~nothing):
@@ -142,19 +142,21 @@ class TileRows(wiring.Component):
             with m.Case(_State.ROW), m.If(self.o.ready | ~there):
                 with m.If(~last_row):
                     m.d.sync += [y.eq(y + plane.sy), at.eq(at + memory.rows)]
+                with m.Elif(last_entry):
+                    m.d.comb += next_pe.eq(1)
                 with m.Elif(~last_ax):
                     m.d.sync += [phase_x.eq(phase_x + 1), y.eq(phase_y)]
                     m.d.sync += at.eq(phase_at + phase_x + 1)
                 with m.Elif(~last_phase):
                     m.d.sync += [phase_x.eq(0), phase_y.eq(phase_y + 1), y.eq(phase_y + 1)]
                     m.d.sync += [phase_at.eq(phase_at + memory.row), at.eq(phase_at + memory.row)]
-                with m.Elif(~last_channel):
+                with m.Else():
                     following = channel_at + memory.channel
-                    m.d.sync += [channel.eq(channel + 1), channel_at.eq(following)]
+                    m.d.sync += channel_at.eq(following)
                     m.d.sync += [phase_x.eq(0), phase_y.eq(0), y.eq(0)]
                     m.d.sync += [phase_at.eq(following), at.eq(following)]
-                with m.Else():
-                    m.d.comb += next_pe.eq(1)
+                with m.If(last_row):
+                    m.d.sync += entry.eq(entry + 1)
         m.d.comb += pes.step.eq(next_pe)
         with m.If(next_pe):
             m.d.sync += state.eq(Mux(pes.last, _State.IDLE, _State.PE))

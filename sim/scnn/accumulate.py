@@ -66,12 +66,20 @@ class Stored:
             raise ValueError(f"weights work on directory entry {number}, which has nothing")
         return self._entries[number]
 
-    def planes(self, block: int, entries: range, size: tuple[int, int]) -> NDArray[np.int64]:
-        """Return the channels of entries of a block: (entries, rows, columns)."""
-        found = np.zeros((len(entries), *size), np.int64)
-        for place, number in enumerate(entries):
+    def planes(self, block: int, entries: range, layout: TileLayout) -> NDArray[np.int64]:
+        """Return what entries of a block stand for, (channels, rows, columns).
+
+        If ``layout`` has the phases in which they are stored, channels; if it has none, each entry
+        is one, and rows and columns that its phase lacks are 0.
+        """
+        step = layout.sy * layout.sx
+        found = np.zeros((len(entries) // step, layout.height, layout.width), np.int64)
+        for plane, number in zip(found, entries[::step], strict=True):
             one = self.entry(number)
-            found[place] = one.blocks[block][one.number]
+            values = one.blocks[block][one.number]
+            if step == 1:
+                values = values[one.phase[0] :: one.layout.sy, one.phase[1] :: one.layout.sx]
+            plane[: values.shape[0], : values.shape[1]] = values
         return found
 
 

@@ -51,13 +51,8 @@ def loaded_planes(
 ) -> NDArray[np.int64]:
     """Return the planes (C, H, W) that one of ``blocks`` blocks gets, by name of their tensors."""
     shape = tensors[load.channels[0].tensor].shape[1:]
-    planes = np.zeros((load.each(blocks), *shape), np.int64)
-    first = 0
-    for part in load.of_block(block, blocks):
-        stop = first + part.stop - part.start
-        planes[first:stop] = tensors[part.tensor][part.start : part.stop]
-        first = stop
-    return planes
+    some = [tensors[part.tensor][part.start : part.stop] for part in load.of_block(block, blocks)]
+    return np.concatenate([np.zeros((0, *shape), np.int64), *some])
 
 
 def encode_loads(
@@ -73,7 +68,8 @@ def encode_loads(
         blocks = block_count(params, load.layout)
         for some in [range(at, at + 1) for at in range(blocks)] if load.dealt else [range(blocks)]:
             values = loaded_planes(load, tensors, some.start, blocks)
-            yield load, encode_tiles(params, load.layout, values, load.word), some
+            tiles = encode_tiles(params, load.layout, values, load.word)
+            yield load, tiles.padded(load.each(blocks) * load.layout.sy * load.layout.sx), some
 
 
 def loaded_rams(

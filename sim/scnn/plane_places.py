@@ -19,7 +19,7 @@ class PlaneMove:
     ----------
     fields : of :func:`.plane_in_layout` or :func:`.plane_out_layout`, by name of the part.
     blocks : for each block of PEs, (channels, rows, columns) that it has.
-    channels : of each block, how many are moved; what it has besides is 0.
+    channels : of each block, how many directory entries are moved; what it has besides is 0.
     layout : how the blocks store them.
     rows : of the command.
     """

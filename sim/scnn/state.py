@@ -160,22 +160,25 @@ class ScnnState:
         p, fields = self._p, self._fields(PLANE_IN)
         plane, acts = fields["plane"], self._acts
         layout = _layout(plane, sy=plane["sy"], sx=plane["sx"], dense=bool(plane["dense"]))
+        phases = layout.sy * layout.sx
         flat = np.append(lanes.reshape(-1), 0)
         half = 1 << p.act_bits - 1
         counts = self._channels(fields, layout)
         blocks: list[NDArray[np.int64]] = []
         known: dict[int, NDArray[np.int64]] = {}
         for number, (place, count) in enumerate(counts):
-            places = plane_places(fields, place, count, lanes.shape)
+            places = plane_places(fields, place, count // phases, lanes.shape)
             first = int(places.flat[0]) if count else -number - 1
             if first not in known:
-                values = np.zeros((plane["channels"], layout.height, layout.width), np.int64)
-                values[:count] = (flat[places] + half & 2 * half - 1) - half
+                every = plane["channels"] // phases
+                values = np.zeros((every, layout.height, layout.width), np.int64)
+                values[: count // phases] = (flat[places] + half & 2 * half - 1) - half
                 known[first] = values
             blocks.append(known[first])
         name = f"load_{len(self._record.tensors)}"
         dealt = len(known) > 1
-        values = np.concatenate(blocks) if dealt else blocks[0]
+        own = [values[: count // phases] for values, (_, count) in zip(blocks, counts, strict=True)]
+        values = np.concatenate(own) if dealt else blocks[0]
         self._record.tensors[name] = values
         channels = Channels(tensor=name, start=0, stop=len(values))
         self._loads.append(
@@ -193,7 +196,7 @@ class ScnnState:
     def _channels(
         self, fields: Mapping[str, Mapping[str, int]], layout: TileLayout
     ) -> list[tuple[tuple[int, int], int]]:
-        """List the column and row of each block among blocks, and the channels that it has."""
+        """List the column and row of each block among blocks, and the entries that it has."""
         spread, most = fields["spread"], fields["plane"]["channels"]
         across = -(-self._p.pes_x >> layout.block_x)
         found: list[tuple[tuple[int, int], int]] = []
@@ -215,21 +218,22 @@ class ScnnState:
         """Fetch a plane into beats, (n, lanes), that hold something before."""
         del row, destination
         fields, acts = self._fields(PLANE_OUT), self._acts
-        layout = _layout(fields["plane"], sy=1, sx=1, dense=False)
-        base = fields["plane"]["base"]
+        plane = fields["plane"]
+        base, phases = plane["base"], plane["sy"] * plane["sx"]
+        stored = acts.entry(base).layout
+        layout = _layout(plane, sy=plane["sy"], sx=plane["sx"], dense=stored.dense)
         flat = np.append(lanes.reshape(-1), 0)
         blocks: list[NDArray[np.int64]] = []
         counts = self._channels(fields, layout)
         for block, (place, count) in enumerate(counts):
-            entries = range(base, base + count)
-            values = acts.planes(block, entries, (layout.height, layout.width))
-            flat[plane_places(fields, place, count, lanes.shape)] = values
+            values = acts.planes(block, range(base, base + count), layout)
+            flat[plane_places(fields, place, count // phases, lanes.shape)] = values
             blocks.append(values)
         return flat[:-1].reshape(lanes.shape), PlaneMove(
             fields,
             blocks,
             [count for _, count in counts],
-            acts.entry(base).layout,
+            layout,
             len(lanes),
         )
 

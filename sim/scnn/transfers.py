@@ -20,8 +20,8 @@ _GIVES, _NEEDS, _POPS, _OUT_ENDS = (int(slot) for slot in OutSlot)
 def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
     """Follow :class:`.TileRows`, and :class:`.PlaneLoad` or :class:`.PlaneRead`, over a plane."""
     plane, memory = move.fields["plane"], move.fields["memory"]
-    fetched = "sx" not in plane
-    tile, phases = (plane["ho"], plane["wo"]), (plane.get("sy", 1), plane.get("sx", 1))
+    fetched = "append" not in plane
+    tile, phases = (plane["ho"], plane["wo"]), (plane["sy"], plane["sx"])
     shares = _shares(params, plane, move.channels)
     starts = _starts(params, plane, memory)
     steps = memory["channel"], memory["row"], memory["rows"]
@@ -29,7 +29,7 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
     rows = np.zeros((count, ROW_FIELDS), np.int64)
     _fill_rows(rows, shares, starts, phases, steps, (lanes, move.rows))
     layout = move.layout
-    stored = tile[0] // layout.sy * layout.y_stride + params.max_run + 1
+    stored = -(-tile[0] // layout.sy) * layout.y_stride + params.max_run + 1
     kinds = (layout.y_stride, params.max_run, params.mult_i)
     parts: list[NDArray[np.uint8]] = []
     tiles: list[NDArray[np.int64]] = []
@@ -48,9 +48,7 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
             if fetched:
                 words = np.zeros(1 + channels * (height > 0 and width > 0), np.int64)
                 words[0] = len(words) - 1
-                spent = _walk_out(
-                    found, words, values, size, (layout.sy, layout.sx), layout.dense, kinds, stored
-                )
+                spent = _walk_out(found, words, values, size, phases, layout.dense, kinds, stored)
             else:
                 spent = _walk_in(
                     found, values, size, phases, layout.dense, kinds, steps, (lane, lanes)
@@ -66,7 +64,7 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
 def _shares(
     params: ScnnParams, plane: Mapping[str, int], channels: Sequence[int]
 ) -> NDArray[np.int64]:
-    """List of each PE: block, row and column of it there, rows and columns, and channels."""
+    """List of each PE: block, row and column of it there, rows and columns, and entries."""
     across = -(-params.pes_x >> plane["block_x"])
     found = np.zeros((params.num_pes, 6), np.int64)
     for pe in range(params.num_pes):
@@ -114,7 +112,8 @@ def _count_rows(shares: NDArray[np.int64], phases: tuple[int, int]) -> int:
         count += 1
         if height and width and channels:
             for a in range(phases[0]):
-                count += channels * phases[1] * max(1, (height - a + phases[0] - 1) // phases[0])
+                rows = max(1, (height - a + phases[0] - 1) // phases[0])
+                count += channels // phases[0] * rows
     return count
 
 
@@ -136,7 +135,7 @@ def _fill_rows(
         n += 1
         if not (height and width and channels):
             continue
-        for channel in range(channels):
+        for channel in range(channels // (sy * sx)):
             for a in range(sy):
                 for b in range(sx):
                     for row in range(max(1, (height - a + sy - 1) // sy)):
@@ -173,6 +172,10 @@ def _walk_in(
     for channel in range(len(values)):
         for a in range(sy):
             for b in range(sx):
+                if (channel * sy + a) * sx + b >= size[2]:
+                    slots[n] = _IN_ENDS
+                    n += 1
+                    continue
                 run = held = 0
                 for y in range(a, height, sy):
                     at = first + channel * steps[0] + a * steps[1] + b + (y - a) // sy * steps[2]
@@ -182,7 +185,7 @@ def _walk_in(
                         inside = y < size[0] and x < size[1]
                         count = min(mult_i, ((size[1] if inside else width) - x + sx - 1) // sx)
                         kind = 0
-                        if inside and channel < size[2]:
+                        if inside:
                             kind = _VALUE
                             count = min(count, (lanes - lane + sx - 1) // sx)
                             lane = (lane + count * sx) % lanes
@@ -219,51 +222,55 @@ def _walk_out(
 ) -> int:
     """List the steps of :class:`.PlaneRead` for a PE; return how many there are.
 
-    ``words``: the words of each channel go behind its first number.
+    ``words``: the words of each entry go behind its first number.
     """
+    sy, sx = phases
     y_stride, max_run, mult_i = kinds
     n = 0
-    width = values.shape[2]
-    gap = y_stride - width
+    height, width = values.shape[1], values.shape[2]
+    gap = y_stride - width // sx
     places = np.zeros(stored, np.int64)
-    for channel in range(len(words) - 1):
-        run = left = 0
-        for y in range(values.shape[1]):
-            for x in range(width):
+    for entry in range(len(words) - 1):
+        channel, a, b = entry // (sy * sx), entry // sx % sy, entry % sx
+        run = left = place = 0
+        for y in range(a, height, sy):
+            for x in range(b, width, sx):
                 inside = y < size[0] and x < size[1]
-                skipped = gap if x == width - 1 else 0
+                skipped = gap if x + sx >= width else 0
                 if is_stored(values[channel, y, x], dense and inside, run, skipped, max_run):
-                    places[left] = y * y_stride + x
+                    places[left] = place
                     left += 1
                     run = 0
                 else:
                     run += 1
+                place += 1
             run += gap
-        words[channel + 1] = (left + mult_i - 1) // mult_i
-        at = y = x = 0
-        over = ends = False
+            place += gap
+        words[entry + 1] = (left + mult_i - 1) // mult_i
+        at = place = 0
+        y, x = a, b
+        over, ends = y >= size[0] or x >= size[1], False
         while not ends:
             more = left > mult_i
             last = places[at + min(left, mult_i) - 1] if left else 0
             kind = _NEEDS if left else 0
-            place = y * y_stride + x
             count = 0
             if not over:
-                count = min(mult_i, size[1] - x)
+                count = min(mult_i, (size[1] - x + sx - 1) // sx)
                 if more:
                     count = max(0, min(count, last + 1 - place))
-            pops = over or count == 0
+            pops = left > 0 and count == 0
             ends = over and not more
             if count:
-                x += count
-                behind = place + count
-                if x == size[1]:
-                    x = 0
-                    y += 1
-                    behind = y * y_stride
-                    over = y == size[0]
+                x += count * sx
+                place += count
+                if x >= size[1]:
+                    place += y_stride - (x - b) // sx
+                    x = b
+                    y += sy
+                    over = y >= size[0]
                     ends = over and not more
-                pops = left > 0 and (over or behind > last)
+                pops = left > 0 and (over or place > last)
                 kind |= _GIVES | count << COUNT_SHIFT
             if pops:
                 kind |= _POPS

@@ -58,6 +58,7 @@ class ActStorage:
         layout: TileLayout,
         base: int,
         blocks: Sequence[NDArray[np.int64] | None],
+        channels: int = 0,
     ) -> None:
         """Store a region of each block of PEs.
 
@@ -67,12 +68,14 @@ class ActStorage:
         base : directory number of the first channel's first phase.
         blocks : for each block of PEs, (channels, height, width), the region; None if it stores
             nothing that matters. Blocks that are the same object are encoded once.
+        channels : that blocks have entries for at least; those that they lack have no activations.
         """
         p = self._p
         deep = -(-(layout.tile_h // layout.sy) * (layout.tile_w // layout.sx) // p.mult_i)
         width, height = min(1 << layout.block_x, p.pes_x), min(1 << layout.block_y, p.pes_y)
         across = -(-p.pes_x >> layout.block_x)
         known: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
+        self.count[:, base : base + channels * layout.sy * layout.sx] = 0
         for number, values in enumerate(blocks):
             if values is None or not len(values):
                 continue

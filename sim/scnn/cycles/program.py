@@ -105,7 +105,7 @@ class ScnnCycles:
             every = range(blocks if load.dealt else 1)
             regions = [loaded_planes(load, tensors, at, blocks)[:, rows, columns] for at in every]
             regions *= blocks // len(regions)
-            self._acts.put(load.layout, load.base, regions)
+            self._acts.put(load.layout, load.base, regions, load.each(blocks))
         counters = np.zeros((len(run.program), p.num_pes, len(StallClass)), np.int64)
         references: list[References] = []
         writes: list[Writes] = []

@@ -44,7 +44,12 @@ def test_writes_every_position_in_order(num_pes: int, shape: Shape) -> None:
 
     async def bench(ctx: Any) -> None:
         fields: Any = shape.fields(4, len(values))
-        ctx.set(dut.config, handoff_layout(PARAMS).const(fields))
+        ctx.set(
+            dut.config,
+            handoff_layout(PARAMS).const({
+                name: fields[name] for name in handoff_layout(PARAMS).members
+            }),
+        )
         for _ in range(2):  # again: nothing is left of the first time
             written.clear()
             ctx.set(dut.go, 1)

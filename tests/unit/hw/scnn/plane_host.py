@@ -56,7 +56,9 @@ class Shape:
         """Fields that configurations of reading and of loading share."""
         return {
             "base": base,
-            "channels": channels,
+            "channels": channels * self.sy * self.sx,
+            "sx": self.sx,
+            "sy": self.sy,
             "wo": self.tile_w,
             "ho": self.tile_h,
             "y_stride": self.layout.y_stride,

@@ -52,7 +52,7 @@ class _Memory:
 
 
 async def _load(ctx: Any, dut: PlaneLoad, shape: Shape, values: Any, seed: int) -> None:
-    fields = {**shape.fields(BASE, len(values)), "sx": shape.sx, "sy": shape.sy}
+    fields = shape.fields(BASE, len(values))
     ctx.set(dut.plane, dut.plane.shape().const({**fields, "dense": shape.dense}))
     ctx.set(dut.spread.as_value(), -1)
     ctx.set(dut.go, 1)
@@ -123,7 +123,7 @@ def test_takes_a_group_a_cycle() -> None:
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.cmd.ready, 1)
-        fields: Any = {**shape.fields(BASE, len(values)), "sx": 1, "sy": 1}
+        fields: Any = shape.fields(BASE, len(values))
         ctx.set(dut.plane, plane_load_layout(PARAMS).const(fields))
         ctx.set(dut.i.payload, {"values": [1, 1], "count": 2})
         ctx.set(dut.i.valid, 1)

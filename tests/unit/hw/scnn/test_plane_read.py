@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tests.unit.hw.scnn.plane_host import PARAMS, Shape, answer_reads, draw, reader
-from zeroskip.hw.scnn.formats import plane_layout
+from zeroskip.hw.scnn.formats import plane_phases_layout
 from zeroskip.hw.scnn.plane_read import PlaneRead
 from zeroskip.sim.bench.pysim import get, random_gaps, simulate
 
@@ -13,6 +13,8 @@ SHAPES = [
     Shape(0, 0, 3, 4, 3, 4, 1),  # each PE a block
     Shape(0, 1, 2, 5, 3, 4, 3),
     Shape(2, 1, 1, 1, 1, 1, 0),
+    Shape(2, 1, 4, 4, 7, 9, 1, sy=2, sx=2),
+    Shape(1, 0, 4, 6, 4, 10, 0, sy=1, sx=3),
 ]
 
 
@@ -30,7 +32,7 @@ def test_gives_every_position_in_order(shape: Shape, lanes: int, density: float)
 
     async def bench(ctx: Any) -> None:
         fields: Any = shape.fields(4, len(values))
-        ctx.set(dut.plane, plane_layout(PARAMS).const(fields))
+        ctx.set(dut.plane, plane_phases_layout(PARAMS).const(fields))
         ctx.set(dut.spread.as_value(), -1)
         rows = shape.rows(values)
         for run in range(2):  # again: nothing is left of the first time
@@ -76,7 +78,7 @@ def test_gives_a_group_a_cycle() -> None:
 
     async def bench(ctx: Any) -> None:
         fields: Any = shape.fields(4, len(values))
-        ctx.set(dut.plane, plane_layout(PARAMS).const(fields))
+        ctx.set(dut.plane, plane_phases_layout(PARAMS).const(fields))
         ctx.set(dut.spread.as_value(), -1)
         ctx.set(dut.o.ready, 1)
         ctx.set(dut.go, 1)
