@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.ir.graph import QuantLinear
+from zeroskip.compiler.eie.matrices import matrices
+from zeroskip.compiler.ir.graph import QuantCell, QuantLinear
 from zeroskip.compiler.ir.verify import check_layer, check_range
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["check_arithmetic", "check_pointers", "refuse_source_row"]
 
 
-def check_arithmetic(layer: QuantLinear, params: EieParams) -> None:
+def check_arithmetic(layer: QuantLinear | QuantCell, params: EieParams) -> None:
     """Check a layer, and that its numbers have as many bits as the array.
 
     Raises
@@ -19,15 +20,28 @@ def check_arithmetic(layer: QuantLinear, params: EieParams) -> None:
     CompileError
         Naming layer, value and limits.
     """
-    check_range(layer, layer.codebook, params.weight_bits, what="weights", param="weight_bits")
     check_range(layer, layer.bias, params.acc_bits, what="biases", param="acc_bits")
-    if len(layer.codebook) != params.num_codes or layer.codebook[0] != 0:
-        raise CompileError(
-            f"the codebook of layer {layer.name!r} must be {params.num_codes} weights "
-            f"(code_bits = {params.code_bits}), the first 0, "
-            f"not {len(layer.codebook)} weights, the first {layer.codebook[0]}"
-        )
+    for matrix in matrices(layer, 0):
+        codebook = matrix.codebook
+        check_range(layer, codebook, params.weight_bits, what="weights", param="weight_bits")
+        if len(codebook) != params.num_codes or codebook[0] != 0:
+            raise CompileError(
+                f"the codebook of layer {layer.name!r} must be {params.num_codes} weights "
+                f"(code_bits = {params.code_bits}), the first 0, "
+                f"not {len(codebook)} weights, the first {codebook[0]}"
+            )
     check_layer(layer)
+    if isinstance(layer, QuantCell):
+        if not params.cells:
+            raise CompileError(
+                f"layer {layer.name!r} is recurrent ({layer.kind}), and the array has no cells; "
+                "compile with cells=true"
+            )
+        if layer.out_frac != params.act_bits - 1:
+            raise CompileError(
+                f"outputs of layer {layer.name!r} must have {params.act_bits - 1} fraction bits, "
+                f"not {layer.out_frac}"
+            )
 
 
 def check_pointers(params: EieParams) -> None:

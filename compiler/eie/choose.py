@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.eie.window import window_rows
 from zeroskip.compiler.engine import FreeParams
-from zeroskip.compiler.ir.graph import FloatLinear
+from zeroskip.compiler.ir.graph import FloatCell, FloatLinear
 from zeroskip.compiler.passes.share import bits_for, distinct_values
 from zeroskip.hw.eie.params import EieParams
 
@@ -17,7 +17,7 @@ __all__ = [
     "FREE", "Pattern", "RunChoice", "choose_params", "pattern_entries", "run_choices",
 ]  # fmt: skip
 
-FREE = frozenset({"code_bits", "run_bits"})
+FREE = frozenset({"cells", "code_bits", "run_bits"})
 """Parameters that a network can choose."""
 
 
@@ -58,9 +58,9 @@ class RunChoice:
 
 
 def choose_params(
-    wanted: FreeParams, layers: Sequence[FloatLinear], *, share: bool
+    wanted: FreeParams, nodes: Sequence[FloatLinear | FloatCell], *, share: bool
 ) -> tuple[EieParams, tuple[str, ...]]:
-    """Return an array for Linear layers, and say what was chosen and why.
+    """Return an array for Linear and recurrent layers, and say what was chosen and why.
 
     Codes become as wide as the layer with most values needs, unless that is more than codes can
     be; runs so wide that the weights take the fewest bits, padding included.
@@ -68,13 +68,19 @@ def choose_params(
     Parameters
     ----------
     wanted : what is given.
-    layers : those of the network.
+    nodes : layers of the network.
     share : layers of too many values are to be clustered, which needs no wider codes.
     """
     chosen, free = wanted.params, wanted.free
-    if not layers:
+    if not nodes:
         return chosen, ()
     why: list[str] = []
+    layers: list[FloatLinear] = []
+    for node in nodes:
+        layers += [node] if isinstance(node, FloatLinear) else node.matrices
+        if isinstance(node, FloatCell) and "cells" in free and not chosen.cells:
+            chosen = dataclasses.replace(chosen, cells=True)
+            why.append(f"cells = true: layer {node.name!r} is recurrent")
     if "code_bits" in free:
         chosen, sentence = _with_code_bits(chosen, layers, share=share)
         why.append(sentence)

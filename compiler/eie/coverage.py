@@ -5,7 +5,37 @@ from typing import Any
 
 from zeroskip.compiler.image.strict import must_be
 
-__all__ = ["covered_rows"]
+__all__ = ["covered_rows", "step_rows"]
+
+
+def step_rows(segment: Any) -> list[int]:
+    """Follow the passes of a step; return the rows of the input, then of each layer's output.
+
+    Parameters
+    ----------
+    segment : the only one of a recurrent network, or its entry in a manifest.
+
+    Raises
+    ------
+    ValueError
+        Naming pass and field.
+    """
+    heights = [0]
+    count = len(segment.program)
+    must_be("the length of segments.0.passes", len(segment.passes), "that of its program", count)
+    for index, (step, layer) in enumerate(zip(segment.program, segment.passes, strict=True)):
+        field = f"segments.0.program.{index}"
+        must_be(f"{field}.last", step.last, "true at the end only, here", index == count - 1)
+        must_be(f"{field}.swap", step.swap, "false in a recurrent network, here", False)
+        if layer == len(heights) - 1:
+            heights.append(0)
+        must_be(f"segments.0.passes.{index}", layer, "the layer at work", len(heights) - 2)
+        if not step.recur:
+            heights[0] = max(heights[0], step.src_base + step.src_rows)
+        heights[-1] += step.drain_rows if step.drain else 0
+    must_be("segments.0.load", tuple(segment.load or ()), "the input", (0, heights[0]))
+    must_be("segments.0.store", tuple(segment.store or ()), "the output", (0, heights[-1]))
+    return heights
 
 
 def covered_rows(segments: Sequence[Any]) -> list[int]:

@@ -1,5 +1,6 @@
 """EIE, as the compiler sees it: Linear layers, one after the other."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +12,7 @@ from zeroskip.base.errors import InputError
 from zeroskip.base.fields import Field
 from zeroskip.compiler.eie.check import check_arithmetic
 from zeroskip.compiler.eie.choose import FREE, choose_params
-from zeroskip.compiler.eie.coverage import covered_rows
-from zeroskip.compiler.eie.entry import EieEntry, SegmentEntry, check_positions
+from zeroskip.compiler.eie.entry import EieEntry, SegmentEntry, check_positions, segment_rows
 from zeroskip.compiler.eie.moves import segment_moves
 from zeroskip.compiler.eie.place import Placement, Strategy, is_interleaved, place
 from zeroskip.compiler.eie.presets import PRESETS
@@ -22,8 +22,10 @@ from zeroskip.compiler.engine import Engine, FreeParams, HandOver, Job, Part, Pr
 from zeroskip.compiler.image.arrays import pack_arrays, unpack_arrays
 from zeroskip.compiler.image.runs import check_programs
 from zeroskip.compiler.ir.graph import (
+    FloatCell,
     FloatLinear,
     FloatNode,
+    QuantCell,
     QuantGraph,
     QuantLayer,
     QuantLinear,
@@ -55,7 +57,7 @@ class EiePart(Part):
     engine: ClassVar[str] = "eie"
 
     params: EieParams
-    graph: QuantGraph[QuantLinear]
+    graph: QuantGraph[QuantLinear | QuantCell]
     placement: Placement
     segments: tuple[Segment, ...]
 
@@ -82,7 +84,7 @@ class EiePart(Part):
     @cached_property
     def heights(self) -> list[int]:
         """Rows, of all PEs, of the input, then of each layer's output."""
-        return covered_rows(self.segments)
+        return segment_rows(self.segments, self.graph)
 
     def takes(self, handed: HandOver) -> bool:
         """Say whether the input stands in the order in which another array hands it over."""
@@ -92,7 +94,7 @@ class EiePart(Part):
 
 class _Eie(Engine[EieParams, EiePart]):
     name = "eie"
-    about = "Linear layers: compressed sparse columns, one multiplier per PE (ISCA 2016)"
+    about = "Linear layers, LSTM and GRU: compressed sparse columns, one multiplier per PE"
     params = EieParams
     presets: Mapping[str, Preset[EieParams]] = {
         **PRESETS,
@@ -114,11 +116,11 @@ class _Eie(Engine[EieParams, EiePart]):
     def choose(
         self, wanted: FreeParams, nodes: Sequence[FloatNode], *, share: bool
     ) -> tuple[EieParams, tuple[str, ...]]:
-        layers = [node for node in nodes if isinstance(node, FloatLinear)]
+        layers = [node for node in nodes if isinstance(node, FloatLinear | FloatCell)]
         return choose_params(wanted, layers, share=share)
 
     def takes(self, node: FloatNode | QuantLayer) -> bool:
-        return isinstance(node, FloatLinear | QuantLinear)
+        return isinstance(node, FloatLinear | QuantLinear | FloatCell | QuantCell)
 
     def joins(
         self,
@@ -134,7 +136,9 @@ class _Eie(Engine[EieParams, EiePart]):
             and before.name not in graph.outputs
         )
 
-    def compile(self, graph: QuantGraph[QuantLinear], params: EieParams, job: Job) -> EiePart:
+    def compile(
+        self, graph: QuantGraph[QuantLinear | QuantCell], params: EieParams, job: Job
+    ) -> EiePart:
         tell, strategy = job.progress, job.options["placement"]
         job.report["placement"] = strategy
         tell("place", 0, 1)
@@ -160,7 +164,7 @@ class _Eie(Engine[EieParams, EiePart]):
     def restore(
         self,
         raw: str,
-        graph: QuantGraph[QuantLinear],
+        graph: QuantGraph[QuantLinear | QuantCell],
         params: EieParams,
         srams: Callable[[Sequence[Sequence[str]]], list[dict[str, SramData]]],
         read: Callable[[str], bytes],
@@ -170,7 +174,7 @@ class _Eie(Engine[EieParams, EiePart]):
         for layer in graph.layers:
             check_arithmetic(layer, params)
         placement = self._placement(entry, graph, params, read)
-        heights = covered_rows(entry.segments)
+        heights = segment_rows(entry.segments, graph)
         for index, (positions, rows) in enumerate(zip(placement, heights, strict=True)):
             check_positions(index, positions, rows * params.num_pes)
         loaded = srams([segment.srams for segment in entry.segments])
@@ -184,13 +188,13 @@ class _Eie(Engine[EieParams, EiePart]):
     def _placement(
         self,
         entry: EieEntry,
-        graph: QuantGraph[QuantLinear],
+        graph: QuantGraph[QuantLinear | QuantCell],
         params: EieParams,
         read: Callable[[str], bytes],
     ) -> Placement:
         if entry.placement == "interleave":
             return place(graph, params, "interleave")
-        sizes = [graph.layers[0].shape[1], *(layer.shape[0] for layer in graph.layers)]
+        sizes = [math.prod(graph.layers[0].in_shape), *(one.out_shape[0] for one in graph.layers)]
         expected = {f"placement_{n}": (np.int64, (size,)) for n, size in enumerate(sizes)}
         arrays = unpack_arrays(read(_PLACEMENT), expected)
         return tuple(arrays[name] for name in expected)

@@ -1,20 +1,22 @@
 """What an image's ``manifest.json`` has of EIE's part."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from zeroskip.compiler.eie.coverage import covered_rows
+from zeroskip.compiler.eie.coverage import covered_rows, step_rows
+from zeroskip.compiler.eie.recurrent import is_recurrent
 from zeroskip.compiler.eie.segment import Descriptor
 from zeroskip.compiler.image.runs import RunEntry, check_pass
 from zeroskip.compiler.image.strict import Count, Size, StrictEntry, must_be
-from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.hw.eie.formats import sram_files
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["EieEntry", "SegmentEntry", "check_positions"]
+__all__ = ["EieEntry", "SegmentEntry", "check_positions", "segment_rows"]
 
 _Rows = tuple[Count, Size]
 
@@ -39,7 +41,7 @@ class EieEntry(StrictEntry):
     placement: Literal["interleave", "placement.npz"]
     segments: Annotated[tuple[SegmentEntry, ...], Field(min_length=1)]
 
-    def check(self, graph: QuantGraph[QuantLinear], params: EieParams) -> None:
+    def check(self, graph: QuantGraph, params: EieParams) -> None:
         """Check that the segments go through the layers, and load what there is.
 
         Raises
@@ -47,7 +49,7 @@ class EieEntry(StrictEntry):
         ValueError
             Naming the field.
         """
-        heights = covered_rows(self.segments)
+        heights = segment_rows(self.segments, graph)
         must_be("the number of layers", len(graph.layers), "what program says", len(heights) - 1)
         names = set(sram_files(params))
         for number, segment in enumerate(self.segments):
@@ -56,6 +58,20 @@ class EieEntry(StrictEntry):
                 zip(segment.passes, segment.program, strict=True)
             ):
                 check_pass(f"segments.{number}.program.{index}", step, graph.layers[layer])
+
+
+def segment_rows(segments: Sequence[Any], graph: QuantGraph) -> list[int]:
+    """Return the rows of the input, then of each layer's output.
+
+    Raises
+    ------
+    ValueError
+        If the segments do not go through them.
+    """
+    if not is_recurrent(graph):
+        return covered_rows(segments)
+    must_be("the number of segments", len(segments), "that of a recurrent network", 1)
+    return step_rows(segments[0])
 
 
 def check_positions(index: int, positions: NDArray[np.int64], size: int) -> None:

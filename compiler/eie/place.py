@@ -1,6 +1,7 @@
 """Choose the PE and the local row of every row of every layer."""
 
 import heapq
+import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -8,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError
+from zeroskip.compiler.eie.matrices import Matrix, matrices
 from zeroskip.compiler.eie.order import order_columns, order_columns_of_pes
-from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Activity", "Placement", "Strategy", "is_interleaved", "local_rows", "place"]
@@ -64,22 +66,31 @@ def place(
         )
     layers = network.layers
     if strategy == "interleave":
-        sizes = [layers[0].shape[1], *(layer.shape[0] for layer in layers)]
+        sizes = [math.prod(layers[0].in_shape), *(layer.out_shape[0] for layer in layers)]
         return tuple(np.arange(size, dtype=np.int64) for size in sizes)
-    if activity is None:
-        activity = [np.ones(layer.shape[1]) for layer in layers]
     num_pes = params.num_pes
-    positions = [np.arange(layers[0].shape[1], dtype=np.int64)]
-    for layer, often in zip(layers, activity, strict=True):
-        positions.append(_balance(layer, often, num_pes))
+    of_layers = [matrices(layer, number) for number, layer in enumerate(layers)]
+    often = [np.ones(math.prod(layer.in_shape)) for layer in layers]
+    if activity is not None:
+        often = list(activity)
+    # Outputs of a recurrent layer that is the last are read by itself alone.
+    often.append(np.ones(layers[-1].out_shape[0]))
+    positions = [np.arange(len(often[0]), dtype=np.int64)]
+    for number, layer in enumerate(layers):
+        positions.append(_balance(of_layers[number], layer.out_shape[0], often, num_pes))
     if strategy == "schedule":
-        for number, (layer, often) in enumerate(zip(layers, activity, strict=True)):
-            work = _work(layer, often, positions[number + 1] % num_pes, num_pes)
-            if number == 0:
-                positions[0][order_columns(work)] = np.arange(layer.shape[1])
+        for vector in range(len(positions)):
+            readers = [one for found in of_layers for one in found if one.vector == vector]
+            if not readers:
+                continue
+            work = np.zeros((len(often[vector]), num_pes), np.float32)
+            for one in readers:
+                work += _work(one, often[vector], positions[one.layer + 1] % num_pes, num_pes)
+            if vector == 0:
+                positions[0][order_columns(work)] = np.arange(len(often[0]))
             else:
-                pes = positions[number] % num_pes
-                positions[number] = order_columns_of_pes(work, pes) * num_pes + pes
+                pes = positions[vector] % num_pes
+                positions[vector] = order_columns_of_pes(work, pes) * num_pes + pes
     return tuple(positions)
 
 
@@ -94,26 +105,38 @@ def local_rows(positions: NDArray[np.int64], params: EieParams) -> int:
 
 
 def _work(
-    layer: QuantLinear, often: NDArray[np.float64], pes: NDArray[np.int64], num_pes: int
+    matrix: Matrix, often: NDArray[np.float64], pes: NDArray[np.int64], num_pes: int
 ) -> NDArray[np.float32]:
-    """Count the entries of each column in each PE, times how often it is broadcast."""
-    cols = layer.shape[1]
-    columns = np.repeat(np.arange(cols), np.diff(layer.codes.indptr))
-    cells = columns * num_pes + pes[layer.codes.indices]
+    """Count the entries of each column in each PE, times how often it is broadcast.
+
+    Parameters
+    ----------
+    matrix : its columns are broadcast.
+    often : (columns,) from 0 to 1.
+    pes : of each output.
+    num_pes : PEs.
+    """
+    cols = len(often)
+    columns = np.repeat(np.arange(cols), np.diff(matrix.codes.indptr))
+    cells = columns * num_pes + pes[matrix.codes.indices % len(pes)]
     counts = np.bincount(cells, minlength=cols * num_pes).reshape(cols, num_pes)
     return (counts * often[:, None]).astype(np.float32)
 
 
-def _balance(layer: QuantLinear, often: NDArray[np.float64], num_pes: int) -> NDArray[np.int64]:
-    """Give each row, the most work first, to the PE with the least work that has room.
+def _balance(
+    found: Sequence[Matrix], rows: int, often: Activity, num_pes: int
+) -> NDArray[np.int64]:
+    """Give each output, the most work first, to the PE with the least work that has room.
 
     Room is ``ceil(rows / num_pes)`` rows, so that balance never costs accumulators or
     activation registers.
     """
-    rows = layer.shape[0]
     room = -(-rows // num_pes)
-    weights = np.repeat(often, np.diff(layer.codes.indptr))
-    entries = np.bincount(layer.codes.indices, weights, minlength=rows)
+    entries = np.zeros(rows)
+    for matrix in found:
+        weights = np.repeat(often[matrix.vector], np.diff(matrix.codes.indptr))
+        # All sums of a hidden unit are on its PE.
+        entries += np.bincount(matrix.codes.indices % rows, weights, minlength=rows)
     lengths = entries.tolist()
 
     pe_of_row = np.empty(rows, np.int64)

@@ -10,6 +10,7 @@ from zeroskip.compiler.eie.check import check_arithmetic, check_pointers
 from zeroskip.compiler.eie.encode import pack_entries, pack_pointers
 from zeroskip.compiler.eie.place import Placement, local_rows
 from zeroskip.compiler.eie.plan import Draft, EntriesPart, Memory, Planner, PointersPart
+from zeroskip.compiler.eie.recurrent import build_step, is_recurrent
 from zeroskip.compiler.eie.segment import Segment
 from zeroskip.compiler.eie.window import Window, windows
 from zeroskip.compiler.engine import SramData
@@ -55,6 +56,8 @@ def build(
     check_pointers(params)
     for layer in network.layers:
         check_arithmetic(layer, params)
+    if is_recurrent(network):
+        return (build_step(network, placement, params, progress),)
     total = sum(local_rows(positions, params) for positions in placement[1:])
     done = 0
     planner = Planner(network, placement, params)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from zeroskip.compiler.image.runs import ArrayRun
-from zeroskip.hw.common.formats import Activation
+from zeroskip.hw.common.formats import Activation, CellKind
 
 __all__ = ["Descriptor", "Segment"]
 
@@ -25,6 +25,10 @@ class Descriptor:
     activation: Activation
     swap: bool
     last: bool
+    cell: CellKind = CellKind.NONE
+    recur: bool = False
+    past: bool = False
+    state_base: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,6 +46,9 @@ class Segment(ArrayRun):
     store : first row, and number of rows, of the output of layer ``passes[-1]`` that the host
         reads after the run, from row 0 up, of the file that the last descriptor wrote: the
         source file if that descriptor swaps, else the other; None if the array needs no help.
+
+    A recurrent network is one segment, whose run is a step. Nothing swaps: the destination file has
+    the outputs of all layers, the last layer's from row 0 up.
     """
 
     program: tuple[Descriptor, ...]

@@ -71,7 +71,7 @@ def program_words(
 
     Parameters
     ----------
-    program : dataclasses with the fields of ``layout``.
+    program : dataclasses with the fields of ``layout``; others are 0.
     layout : of a descriptor.
     per_descriptor : words of each.
 
@@ -81,9 +81,13 @@ def program_words(
         If a field does not fit its bits.
     """
     words: list[int] = []
+    # What a layout has not must be 0.
+    known = {name for name, _ in layout}
     for descriptor in program:
         fields = {name: int(value) for name, value in asdict(descriptor).items()}
-        packed = pack(layout, **fields)
+        packed = pack(
+            layout, **{name: fields[name] for name in fields if fields[name] or name in known}
+        )
         for _ in range(per_descriptor):
             words.append(packed & (1 << DESCRIPTOR_WORD_BITS) - 1)
             packed >>= DESCRIPTOR_WORD_BITS

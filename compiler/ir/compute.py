@@ -9,6 +9,7 @@ from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
+    FloatCell,
     FloatConcat,
     FloatConv,
     FloatGraph,
@@ -76,6 +77,14 @@ def shape_of(node: FloatNode, inputs: Sequence[Shape]) -> Shape:
                 f"layer {node.name!r} takes {columns} values, but gets {channels * height * width}"
             )
         out = (rows, 1, 1)
+    elif isinstance(node, FloatCell):
+        columns = node.weight.shape[1]
+        if channels * height * width != columns:
+            raise CompileError(
+                f"layer {node.name!r} takes {columns} values a step, but gets "
+                f"{channels * height * width}"
+            )
+        out = (node.units, 1, 1)
     elif isinstance(node, FloatPool):
         out = (channels, *node.out_size)
     elif isinstance(node, FloatConcat):
@@ -149,6 +158,8 @@ def _run(node: FloatNode, inputs: list[NDArray[np.float64]], shape: Shape) -> ND
         y = inputs[0] + inputs[1]
     elif isinstance(node, FloatLinear):
         y = (inputs[0].reshape(len(inputs[0]), -1) @ node.weight.T + node.bias)[:, :, None, None]
+    elif isinstance(node, FloatCell):
+        y = _run_cell(node, inputs[0].reshape(len(inputs[0]), -1))[:, :, None, None]
     elif isinstance(node, FloatConv):
         y = convolve(inputs[0], node.weight, node.stride, node.padding, plane, node.groups)
         y += node.bias[:, None, None]
@@ -160,3 +171,25 @@ def _run(node: FloatNode, inputs: list[NDArray[np.float64]], shape: Shape) -> ND
         y = convolve(inputs[0], ones, node.stride, node.padding, plane, channels)
         y /= divisors(node, inputs[0].shape[2:])
     return np.maximum(y, 0.0) if node.relu else y
+
+
+def _run_cell(cell: FloatCell, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute all steps of sequences: (sequences * steps, columns) to (..., units)."""
+    sums = (x @ cell.weight.T + cell.bias).reshape(-1, cell.steps, 4, cell.units)
+    hidden, state = (np.zeros((len(sums), cell.units)) for _ in range(2))
+    outputs = np.empty((len(sums), cell.steps, cell.units))
+    for step in range(cell.steps):
+        now = sums[:, step] + (hidden @ cell.recurrent.T).reshape(-1, 4, cell.units)
+        first, second, third, fourth = (now[:, place] for place in range(4))
+        if cell.kind == "lstm":
+            state = _sigmoid(third) * state + _sigmoid(first) * np.tanh(second)
+            hidden = _sigmoid(fourth) * np.tanh(state)
+        else:
+            made = np.tanh(fourth + _sigmoid(first) * second)
+            hidden = made + _sigmoid(third) * (hidden - made)
+        outputs[:, step] = hidden
+    return outputs.reshape(len(x), cell.units)
+
+
+def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (1.0 + np.tanh(x / 2)) / 2

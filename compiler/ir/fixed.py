@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph, QuantLayer
+from zeroskip.compiler.ir.cells import SUMS, argument_shifts, step_cell
+from zeroskip.compiler.ir.graph import INPUT, QuantCell, QuantConv, QuantGraph, QuantLayer
 from zeroskip.compiler.ir.windows import convolve, maxima
+from zeroskip.hw.common.formats import CellKind
 
 __all__ = [
     "LayerResult",
@@ -18,6 +20,7 @@ __all__ = [
     "concatenate",
     "layer_results",
     "limits",
+    "run_cell",
     "run_layer",
 ]
 
@@ -121,15 +124,15 @@ def concatenate(
 
 
 def run_layer(
-    layer: QuantConv | Matrix, x: NDArray[np.int64], *, acc_bits: int, act_bits: int
+    layer: QuantConv | QuantCell | Matrix, x: NDArray[np.int64], *, acc_bits: int, act_bits: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Compute ``y = saturate((sum(w * x) + bias + half) >> shift)``, then ReLU.
 
     The accumulator wraps at ``acc_bits``, so products may be added in any order. ``half`` is half
     an output step: the shift rounds half up (towards plus infinity). Of a maximum, the sum is the
     largest element of the window that lies inside the plane. This is the law that every engine's
-    RTL is held to. Quantization has proven that no sum wraps; that it would here is what makes
-    reports of errors show a proof that is wrong.
+    RTL is held to; of a recurrent layer it is :func:`run_cell`. Quantization has proven that no sum
+    wraps; that it would here is what makes reports of errors show a proof that is wrong.
 
     Parameters
     ----------
@@ -153,6 +156,9 @@ def run_layer(
     if not 0 <= layer.shift < _WORD_BITS:
         raise ValueError(f"shift must be from 0 to {_WORD_BITS - 1}, not {layer.shift}")
     x = x.astype(np.int64, copy=False)
+    if isinstance(layer, QuantCell):
+        outputs, beyond = run_cell(layer, x, acc_bits=acc_bits, act_bits=act_bits)
+        return outputs[:, :, None, None], beyond.sum(axis=1)
     sums = _conv_sums(layer, x) if isinstance(layer, QuantConv) else _linear_sums(layer, x)
     y, clipped = _requantize(
         sums, layer.bias, layer.shift, layer.relu, act_bits=act_bits, acc_bits=acc_bits
@@ -204,24 +210,65 @@ def _check_activations(x: NDArray[np.int64], act_bits: int) -> None:
         )
 
 
+def run_cell(
+    layer: QuantCell, x: NDArray[np.int64], *, acc_bits: int, act_bits: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Compute a recurrent layer, all steps of each sequence; state and outputs are 0 before.
+
+    Parameters
+    ----------
+    layer : what to compute.
+    x : (sequences * steps, ...) activations; those of a sequence one behind the other.
+    acc_bits, act_bits : as in :func:`run_layer`.
+
+    Returns
+    -------
+    (sequences * steps, units) outputs, and whether the state was beyond its range.
+    """
+    kind, units = CellKind[layer.kind.upper()], layer.units
+    shifts = argument_shifts(kind, layer.shift)
+    if len(x) % layer.steps:
+        raise ValueError(f"sequences of {layer.steps} steps must be whole, not {len(x)} steps")
+    halves = np.repeat([(1 << shift) >> 1 for shift in shifts], units)
+    added = (layer.bias + halves).astype(np.int64).view(np.uint64)
+    sums = _matrix_sums(layer.matrix, layer.codebook, len(layer.bias), x) + added
+    sums = sums.reshape(-1, layer.steps, SUMS * units)
+    hidden, state = (np.zeros((len(sums), units), np.int64) for _ in range(2))
+    outputs = np.empty((len(sums), layer.steps, units), np.int64)
+    beyond = np.empty(outputs.shape, np.bool_)
+    unused = np.uint64(_WORD_BITS - acc_bits)
+    for step in range(layer.steps):
+        before = _matrix_sums(layer.recurrent, layer.recurrent_codebook, len(layer.bias), hidden)
+        totals = (sums[:, step] + before << unused).view(np.int64) >> unused.astype(np.int64)
+        made = step_cell(kind, totals.reshape(-1, SUMS, units), state, layer.shift, act_bits)
+        hidden, state = made.output, made.state
+        outputs[:, step], beyond[:, step] = made.output, made.saturated
+    return outputs.reshape(-1, units), beyond.reshape(-1, units)
+
+
 def _linear_sums(layer: Matrix, x: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return (samples, rows, 1, 1) sums of products, modulo ``2**64``."""
-    codes: Any = layer.codes
-    columns, rows = codes.indptr.size - 1, layer.bias.size
+    return _matrix_sums(layer.codes, layer.codebook, layer.bias.size, x)[:, :, None, None]
+
+
+def _matrix_sums(
+    codes: Any, codebook: NDArray[np.int64], rows: int, x: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """Return (samples, rows) sums of products, modulo ``2**64``."""
+    columns = codes.indptr.size - 1
     x = x.reshape(len(x), math.prod(x.shape[1:]))
     if x.shape[1] != columns:
         raise ValueError(f"a Linear layer of {columns} columns must not get {x.shape[1]} values")
     if codes.shape != (rows, columns):
-        raise ValueError(f"bias must be ({codes.shape[0]},), not {layer.bias.shape}")
-    if codes.data.max(initial=0) >= len(layer.codebook):
+        raise ValueError(f"bias must be ({codes.shape[0]},), not ({rows},)")
+    if codes.data.max(initial=0) >= len(codebook):
         raise ValueError(
-            f"codes must be below {len(layer.codebook)}, the codebook's size, "
-            f"not {codes.data.max()}"
+            f"codes must be below {len(codebook)}, the codebook's size, not {codes.data.max()}"
         )
-    values = layer.codebook.astype(np.int64).view(np.uint64)[codes.data]
+    values = codebook.astype(np.int64).view(np.uint64)[codes.data]
     matrix = csc_array((values, codes.indices, codes.indptr), shape=(rows, columns))
     sums: NDArray[np.uint64] = matrix @ np.ascontiguousarray(x.T).view(np.uint64)
-    return np.ascontiguousarray(sums.T)[:, :, None, None]
+    return np.ascontiguousarray(sums.T)
 
 
 def _conv_sums(layer: QuantConv, x: NDArray[np.int64]) -> NDArray[np.uint64]:

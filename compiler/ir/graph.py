@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from zeroskip.hw.common.tanh import ARGUMENT_FRAC
+
 __all__ = [
     "INPUT",
     "Area",
     "FloatAdd",
+    "FloatCell",
     "FloatConcat",
     "FloatConv",
     "FloatGraph",
@@ -19,6 +22,7 @@ __all__ = [
     "FloatNode",
     "FloatPool",
     "Pair",
+    "QuantCell",
     "QuantConv",
     "QuantGraph",
     "QuantLayer",
@@ -168,7 +172,49 @@ class FloatLinear:
         return self.weight.shape[0], self.weight.shape[1]
 
 
-FloatNode = FloatConv | FloatLinear | FloatPool | FloatConcat | FloatAdd
+@dataclass(frozen=True, eq=False)
+class FloatCell:
+    """A recurrent layer: at each step, outputs of its input and of its outputs of the step before.
+
+    Rows of matrices and biases are sums of hidden units: sum ``q`` of unit ``u`` is row
+    ``q * units + u``, in the order of :class:`.CellKind`.
+
+    Parameters
+    ----------
+    name, inputs : as in :class:`FloatLinear`.
+    kind : ``lstm`` or ``gru``.
+    weight : (4 units, columns) float64, of the input.
+    recurrent : (4 units, units) float64, of the outputs of the step before.
+    bias : (4 units,) float64.
+    steps : of a sequence; samples of a tensor are steps of sequences, one behind the other.
+    """
+
+    name: str
+    inputs: tuple[str]
+    kind: Literal["lstm", "gru"]
+    weight: NDArray[np.float64]
+    recurrent: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    steps: int
+
+    relu: ClassVar[bool] = False
+
+    @property
+    def units(self) -> int:
+        """Hidden units."""
+        return self.recurrent.shape[1]
+
+    @property
+    def matrices(self) -> tuple[FloatLinear, FloatLinear]:
+        """The two matrices as Linear layers, which have the names of their weights."""
+        zeros = np.zeros(len(self.bias))
+        return (
+            FloatLinear(self.name, self.inputs, self.weight, self.bias, relu=False),
+            FloatLinear(f"{self.name}.recurrent", (self.name,), self.recurrent, zeros, relu=False),
+        )
+
+
+FloatNode = FloatConv | FloatLinear | FloatPool | FloatConcat | FloatAdd | FloatCell
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +229,8 @@ class FloatGraph:
     sample_shape : of a sample as users give it, which has the elements of ``input_shape`` in the
         same order; None: it is the same.
     notes : sentences on what the network had besides, and was left out.
+    steps : of a recurrent network, those of a sample, which is a sequence of inputs; else None.
+    every_step : of a recurrent network: the outputs of all steps leave, not only of the last.
     """
 
     input_shape: Shape
@@ -190,6 +238,8 @@ class FloatGraph:
     output: str
     sample_shape: tuple[int, ...] | None = None
     notes: tuple[str, ...] = ()
+    steps: int | None = None
+    every_step: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -355,7 +405,76 @@ class QuantLinear:
         return self.in_frac + self.weight_frac - self.out_frac
 
 
-QuantLayer = QuantConv | QuantLinear
+@dataclass(frozen=True, eq=False)
+class QuantCell:
+    """A recurrent layer in fixed point; :func:`.step_cell` is what it makes of its sums.
+
+    Parameters
+    ----------
+    name, kind, steps : as in :class:`FloatCell`, as is the order of rows.
+    inputs, in_shape : as in :class:`QuantLinear`.
+    matrix, recurrent : codes of the weights of the input, and of the outputs of the step before, as
+        in :class:`QuantLinear`.
+    codebook, recurrent_codebook : their weights.
+    bias : (4 units,) int64, with ``in_frac + weight_frac`` fraction bits.
+    in_frac, weight_frac, recurrent_frac, out_frac : fraction bits of input, weights and outputs;
+        products of both matrices have the same.
+    """
+
+    name: str
+    kind: Literal["lstm", "gru"]
+    inputs: tuple[str, ...]
+    in_shape: Shape
+    matrix: csc_array
+    recurrent: csc_array
+    codebook: NDArray[np.int64]
+    recurrent_codebook: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    in_frac: int
+    weight_frac: int
+    recurrent_frac: int
+    out_frac: int
+    steps: int
+
+    relu: ClassVar[bool] = False
+
+    @property
+    def units(self) -> int:
+        """Hidden units."""
+        return self.recurrent.indptr.size - 1
+
+    @property
+    def shape(self) -> Pair:
+        """Rows and columns of both matrices side by side."""
+        return self.bias.size, self.matrix.indptr.size - 1 + self.units
+
+    @property
+    def out_shape(self) -> Shape:
+        """(units, 1, 1)."""
+        return self.units, 1, 1
+
+    @property
+    def num_weights(self) -> int:
+        """Weights of the layer, pruned ones included."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def nonzeros(self) -> int:
+        """Weights that are not 0."""
+        return int(self.matrix.nnz + self.recurrent.nnz)
+
+    @property
+    def windows(self) -> dict[str, Any]:
+        """Nothing: all inputs are one window."""
+        return {}
+
+    @property
+    def shift(self) -> int:
+        """Right shift from accumulator to an argument of tanh."""
+        return self.in_frac + self.weight_frac - ARGUMENT_FRAC
+
+
+QuantLayer = QuantConv | QuantLinear | QuantCell
 
 LayerT = TypeVar("LayerT", bound=QuantLayer, covariant=True)
 
@@ -374,6 +493,7 @@ class QuantGraph(Generic[LayerT]):
     outputs : tensors whose channels, one after the other, are the graph's output.
     sample_shape : as in :class:`FloatGraph`.
     sources : name and shape of tensors that are made elsewhere; a whole network has none.
+    steps, every_step : as in :class:`FloatGraph`.
     """
 
     input_shape: Shape
@@ -381,6 +501,8 @@ class QuantGraph(Generic[LayerT]):
     outputs: tuple[str, ...]
     sample_shape: tuple[int, ...] | None = None
     sources: tuple[tuple[str, Shape], ...] = ()
+    steps: int | None = None
+    every_step: bool = False
 
     @property
     def given(self) -> dict[str, Shape]:
@@ -399,7 +521,10 @@ class QuantGraph(Generic[LayerT]):
 
 
 def dense_macs(layer: QuantLayer) -> int:
-    """Count the products of a layer, zeros included, but not the holes of a dilated kernel."""
+    """Count the products of a layer, zeros included, but not the holes of a dilated kernel.
+
+    Of a recurrent layer, those of a step.
+    """
     return int(np.prod(layer.out_shape[1:])) * layer.num_weights
 
 

@@ -11,9 +11,11 @@ from zeroskip.compiler.ir.compute import shapes
 from zeroskip.compiler.ir.fixed import limits
 from zeroskip.compiler.ir.graph import (
     INPUT,
+    FloatCell,
     FloatConv,
     FloatGraph,
     FloatLinear,
+    QuantCell,
     QuantConv,
     QuantGraph,
     QuantLayer,
@@ -46,7 +48,8 @@ def verify_graph(graph: FloatGraph | QuantGraph[QuantLayer], after: str) -> None
         if not (graph.nodes if isinstance(graph, FloatGraph) else graph.layers):
             raise CompileError("the network has no layer")
         sample = graph.sample_shape
-        if sample is not None and math.prod(sample) != math.prod(graph.input_shape):
+        inputs = math.prod(graph.input_shape) * (graph.steps or 1)
+        if sample is not None and math.prod(sample) != inputs:
             raise CompileError(
                 f"samples of shape {sample} are not inputs of shape {graph.input_shape}"
             )
@@ -61,13 +64,21 @@ def verify_graph(graph: FloatGraph | QuantGraph[QuantLayer], after: str) -> None
 def _verify_float(graph: FloatGraph) -> None:
     shapes(graph)
     for node in graph.nodes:
-        if not isinstance(node, (FloatConv, FloatLinear)):
+        if not isinstance(node, (FloatConv, FloatLinear, FloatCell)):
             continue
         if node.bias.shape != node.weight.shape[:1]:
             raise CompileError(
                 f"layer {node.name!r} has {node.bias.size} biases for {len(node.weight)} outputs"
             )
-        bad = sum(np.count_nonzero(~np.isfinite(array)) for array in (node.weight, node.bias))
+        arrays = [node.weight, node.bias]
+        if isinstance(node, FloatCell):
+            arrays.append(node.recurrent)
+            if not len(node.recurrent) == len(node.weight) == 4 * node.units:
+                raise CompileError(
+                    f"layer {node.name!r} has matrices of shapes {node.weight.shape} and "
+                    f"{node.recurrent.shape}, which are of no cell"
+                )
+        bad = sum(np.count_nonzero(~np.isfinite(array)) for array in arrays)
         if bad:
             raise CompileError(
                 f"layer {node.name!r} has {bad} weights and biases that are NaN or infinite"
@@ -119,6 +130,9 @@ def check_layer(layer: QuantLayer) -> None:
     """
     channels, height, width = layer.in_shape
     outputs = layer.out_shape[0]
+    if isinstance(layer, QuantCell):
+        _check_cell(layer)
+        return
     if isinstance(layer, QuantLinear):
         fits = layer.codes.shape == (outputs, channels * height * width)
         known = layer.codes.data.size == 0 or int(layer.codes.data.max()) < layer.codebook.size
@@ -179,6 +193,29 @@ def check_range(
         raise error(
             f"{what} of layer {layer.name!r} must be from {low} to {high} ({param} = {bits}), "
             f"not {values.min()} to {values.max()}"
+        )
+
+
+def _check_cell(cell: QuantCell) -> None:
+    """Check that matrices, biases and fractions of a recurrent layer fit each other."""
+    units, columns = cell.units, math.prod(cell.in_shape)
+    shapes = cell.matrix.shape, cell.recurrent.shape, cell.bias.shape
+    if shapes != ((4 * units, columns), (4 * units, units), (4 * units,)) or cell.steps < 1:
+        raise CompileError(
+            f"layer {cell.name!r} has matrices and biases of shapes {shapes}, which are of no cell "
+            f"that takes {columns} values in {cell.steps} steps"
+        )
+    pairs = (cell.matrix, cell.codebook), (cell.recurrent, cell.recurrent_codebook)
+    if any(codes.data.max(initial=0) >= codebook.size for codes, codebook in pairs):
+        raise CompileError(f"layer {cell.name!r} has weights that its codebook has not")
+    if cell.in_frac + cell.weight_frac != cell.out_frac + cell.recurrent_frac:
+        raise CompileError(
+            f"layer {cell.name!r} adds products of {cell.in_frac + cell.weight_frac} and of "
+            f"{cell.out_frac + cell.recurrent_frac} fraction bits"
+        )
+    if not 0 <= cell.shift < _WORD_BITS - 1:
+        raise CompileError(
+            f"the shift of layer {cell.name!r} must be from 0 to {_WORD_BITS - 2}, not {cell.shift}"
         )
 
 

@@ -48,6 +48,9 @@ class Command(enum.IntFlag):
     """With START, of an array with three activation files: the file that rows were loaded into, or
     are still streaming into, becomes the source, and what was the source is loaded next. Goes
     before KEEP; with a clearing of all, it is file 0."""
+    BEGIN = 32
+    """With START, of an array with recurrent cells: a sequence begins. States, and what the step
+    before has left, count as 0."""
 
 
 class StatusBit(enum.IntFlag):

@@ -11,6 +11,7 @@ __all__ = [
     "COUNTER_BITS",
     "DESCRIPTOR_WORD_BITS",
     "Activation",
+    "CellKind",
     "NumberShape",
     "bias_word",
     "command_layout",
@@ -70,6 +71,18 @@ class Activation(enum.IntEnum):
     """Outputs stay as they are."""
     RELU = 1
     """Negative outputs become 0."""
+
+
+class CellKind(enum.IntEnum):
+    """What a drain makes of sums."""
+
+    NONE = 0
+    """Outputs, one of each."""
+    LSTM = 1
+    """Hidden units of four sums each: input gate, candidate, forget gate, output gate."""
+    GRU = 2
+    """Hidden units of four sums each: reset gate, the hidden part of the candidate, update gate,
+    the other part of the candidate."""
 
 
 def host_layout(bits: int, space: type[enum.IntEnum]) -> data.StructLayout:

@@ -109,6 +109,8 @@ def serve_host(
     ]
     if run.signature.files > 2:
         m.d.comb += run.next.eq((host.data & Command.NEXT).any())
+    if run.signature.sequences:
+        m.d.comb += run.begin.eq((host.data & Command.BEGIN).any())
     # A run is under way from the next cycle on, but the command behind must not slip in.
     begins = run.start | run.clear | run.clear_counters
     m.d.comb += array.running.eq(begins | run.running)

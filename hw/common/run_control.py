@@ -24,12 +24,15 @@ class RunSignature(wiring.Signature):
     Parameters
     ----------
     files : memories of activations; with more than two there is ``next``.
+    sequences : runs are steps of sequences: there is ``begin``.
     """
 
-    def __init__(self, files: int = 2) -> None:
+    def __init__(self, files: int = 2, *, sequences: bool = False) -> None:
         self.files = files
+        self.sequences = sequences
         super().__init__({
             **({"next": Out(1)} if files > 2 else {}),
+            **({"begin": Out(1)} if sequences else {}),
             "start": Out(1),
             "keep": Out(1),
             "clear": Out(1),
@@ -56,6 +59,7 @@ class RunControl(wiring.Component):
     sweep_bits : width of the addresses that a clearing goes through.
     number_bits : width of a descriptor's number.
     files : memories of activations: two, or three.
+    sequences : see :class:`RunSignature`.
 
     Members
     -------
@@ -70,6 +74,8 @@ class RunControl(wiring.Component):
         one that holds the result.
     run.next : In, of three memories, with ``run.start`` and not ``run.clear``: the free one becomes
         the source, and the source the free one; the destination stays. Before ``run.keep``.
+    run.begin : In, of sequences, with ``run.start``: a sequence begins.
+    fresh : Out, of sequences: the last run that was started begins one.
     destination : Out, of three memories, the one for outputs.
     free : Out, the third, as it is from the next cycle on.
     flush : Out, empty everything that is not a memory.
@@ -101,13 +107,18 @@ class RunControl(wiring.Component):
     done: Signal
     destination: Signal
     free: Signal
+    fresh: Signal
 
-    def __init__(self, sweep_bits: int, number_bits: int, files: int = 2) -> None:
+    def __init__(
+        self, sweep_bits: int, number_bits: int, files: int = 2, *, sequences: bool = False
+    ) -> None:
         self._files = files
+        self._sequences = sequences
         roles = {"destination": Out(2), "free": Out(2)} if files > 2 else {}
         super().__init__({
             **roles,
-            "run": In(RunSignature(files)),
+            **({"fresh": Out(1)} if sequences else {}),
+            "run": In(RunSignature(files, sequences=sequences)),
             "flush": Out(1),
             "clear_sums": Out(1),
             "counter_clear": Out(1),
@@ -174,6 +185,9 @@ class RunControl(wiring.Component):
             ]
         with m.Elif(run.start):
             m.d.sync += state.eq(_State.START)
+        if self._sequences:
+            with m.If(run.start):
+                m.d.sync += self.fresh.eq(run.begin)
         if self._files == 2:
             with m.If(run.start & ~run.keep):
                 m.d.sync += first

@@ -45,6 +45,10 @@ class ActRw(wiring.Component):
     host_read : In, read the activation at ``load_row``.
     host_data : Out, the activation that was read in the cycle before.
     rows : In, of three files, see ``rows_layout``.
+    scan_other : In, of an array with cells: scan the destination file instead.
+    scan_blank : In, likewise: what is scanned counts as 0.
+    total : Out, likewise: sum and bias, one cycle after ``acc``.
+    write_unit, unit : In, likewise: write ``unit`` instead of an output.
     in_data : In, the activation that streams in.
     out_data : Out, that of the file that streams out which was read last.
     """
@@ -70,6 +74,11 @@ class ActRw(wiring.Component):
     load_data: Signal
     host_read: Signal
     host_data: Signal
+    scan_other: Signal
+    scan_blank: Signal
+    total: Signal
+    write_unit: Signal
+    unit: Signal
     destination: Signal
     rows: data.View
     in_data: Signal
@@ -84,8 +93,16 @@ class ActRw(wiring.Component):
             "in_data": In(act),
             "out_data": Out(act),
         }
+        cells = {
+            "scan_other": In(1),
+            "scan_blank": In(1),
+            "total": Out(signed(params.acc_bits)),
+            "write_unit": In(1),
+            "unit": In(act),
+        }
         super().__init__({
             **(streams if params.streams else {}),
+            **(cells if params.cells else {}),
             "source": In(file),
             "scan_read": In(1),
             "scan_row": In(row),
@@ -116,6 +133,10 @@ class ActRw(wiring.Component):
         load_file = self.load_row[row : row + p.file_bits]
         host_file = Signal(p.file_bits)
         words = []
+        scanned_file = self.source
+        if p.cells:
+            other = self.destination if p.streams else ~self.source
+            scanned_file = Mux(self.scan_other, other, self.source)
         # Of three files, one may be written by the stream while it is scanned.
         ports = Ports.READ_AND_WRITE if p.streams else Ports.SHARED
         for number in range(p.act_files):
@@ -124,6 +145,7 @@ class ActRw(wiring.Component):
             read, write = file.read_port(), file.write_port()
             is_source = self.source == number
             is_destination = self.destination == number if p.streams else ~is_source
+            is_scanned = scanned_file == number if p.cells else is_source
             host_here, load_here = Signal(name=f"host_{number}"), Signal(name=f"load_{number}")
             m.d.comb += [
                 host_here.eq(self.host_read & (load_file == number)),
@@ -139,7 +161,7 @@ class ActRw(wiring.Component):
                 ]
                 reads.append((out_here, self.rows.out_row))
                 writes.append((in_here, self.rows.in_row, self.in_data))
-            read_en, read_row = self.scan_read & is_source, self.scan_row
+            read_en, read_row = self.scan_read & is_scanned, self.scan_row
             for here, address in reads:
                 read_en, read_row = read_en | here, Mux(here, address, read_row)
             write_en, write_row = self.write & is_destination, self.write_row
@@ -160,7 +182,9 @@ class ActRw(wiring.Component):
         if p.streams:
             m.d.comb += self.out_data.eq(_of_file(self.rows.out_file, words))
 
-        scanned = _of_file(self.source, words)
+        scanned = _of_file(scanned_file, words)
+        if p.cells:
+            scanned = Mux(self.scan_blank, 0, scanned)
         with m.If(self.scan_take):
             # Not > 0: inputs of a first layer are signed.
             m.d.sync += [self.candidate.eq(scanned), self.pending.eq(scanned != 0)]
@@ -179,6 +203,9 @@ class ActRw(wiring.Component):
         ]
         m.d.sync += total.eq(add(m, self.acc, bias.data, p.acc_bits))
         output = requantize(m, total, self.shift, self.activation, p.act_bits)
+        if p.cells:
+            m.d.comb += self.total.eq(total)
+            output = Mux(self.write_unit, self.unit, output)
         m.d.comb += self.output_data.eq(output)
         return m
 

@@ -221,6 +221,9 @@ class EieArray(wiring.Component):
         # The rows that leave are those that the run under way makes.
         follows = Signal()
         follow = self.out_follow & ccu.at_work
+        scanned = c.source
+        if self._p.cells:
+            scanned = Mux(c.cells.recur, c.destination, c.source)
         m.d.sync += follows.eq(Mux(self.out_start, follow, follows & ccu.at_work))
         unmade = follows & ccu.at_work & (store.row >= ccu.made)
         m.d.comb += [
@@ -250,7 +253,7 @@ class EieArray(wiring.Component):
             rows.out_file.eq(store.file),
             rows.out_row.eq(store.row),
             rows.waiting.eq(scan.waiting),
-            scan.lacking.eq(load.lacks(c.source, scan.row) | store.uses(c.source)),
+            scan.lacking.eq(load.lacks(scanned, scan.row) | store.uses(scanned)),
             ccu.taken.eq(load.uses(c.destination) | (store.uses(c.destination) & ~follows)),
         ]
         return self.out_busy & (incoming.command.space == Space.ACT)

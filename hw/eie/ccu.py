@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import C, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from zeroskip.hw.common.counters import counter_addr_bits
 from zeroskip.hw.common.descriptor_read import DescriptorRead
-from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, CellKind
 from zeroskip.hw.common.run_control import RunControl, RunSignature
+from zeroskip.hw.eie.cell_drain import CellDrain
 from zeroskip.hw.eie.codebook_load import CodebookLoad
 from zeroskip.hw.eie.control import Phase, control_layout
 from zeroskip.hw.eie.drain import Drain
@@ -87,7 +88,7 @@ class Ccu(wiring.Component):
         }
         super().__init__({
             **(files if params.streams else {}),
-            "run": In(RunSignature(params.act_files)),
+            "run": In(RunSignature(params.act_files, sequences=params.cells)),
             "control": Out(control_layout(params)),
             "codebook": Out(params.num_codes * params.weight_bits),
             "pass_start": Out(1),
@@ -103,15 +104,42 @@ class Ccu(wiring.Component):
         p, c, layout = self._p, self.control, descriptor_layout(self._p)
         m = Module()
         m.submodules.run_control = runs = RunControl(
-            sweep_bits(p), p.descriptor_addr_bits, p.act_files
+            sweep_bits(p), p.descriptor_addr_bits, p.act_files, sequences=p.cells
         )
         m.submodules.descriptor_read = reader = DescriptorRead(
             layout, DESCRIPTOR_WORDS, p.num_descriptors
         )
         m.submodules.codebook_load = codebooks = CodebookLoad(p)
         m.submodules.drain = drain = Drain(p)
-        now, ahead = Signal(layout, reset_less=True), reader.descriptor
+        now = Signal(layout, reset_less=True)
+        ahead = reader.descriptor
         draining = Signal()
+        starts = Signal()
+        drains: tuple[Any, ...] = (drain,)
+        is_cell: Value = C(0, 1)
+        if p.cells:
+            m.submodules.cell_drain = cell_drain = CellDrain(p)
+            drains = drain, cell_drain
+            is_cell = now.cell != CellKind.NONE
+            m.d.comb += [
+                drain.start.eq(starts & ~is_cell),
+                cell_drain.start.eq(starts & is_cell),
+                cell_drain.kind.eq(now.cell),
+                cell_drain.units.eq(now.drain_rows),
+                cell_drain.state_base.eq(now.state_base),
+                c.cells.eq(cell_drain.cells),
+                c.cells.recur.eq(now.recur),
+                c.cells.blank.eq(now.past & runs.fresh),
+                c.cells.begin.eq(runs.fresh),
+            ]
+        else:
+            m.d.comb += drain.start.eq(starts)
+
+        def made_by(name: str) -> Value:
+            """Return a signal of the drain that is at work."""
+            outputs, *units = (getattr(one, name) for one in drains)
+            return Mux(is_cell, units[0], outputs) if units else outputs
+
         # What the reader has, or reads, is what comes next.
         ordered, anew = Signal(), Signal()
         m.d.comb += anew.eq(runs.flush | self.load_program | self.load_codebook)
@@ -135,22 +163,22 @@ class Ccu(wiring.Component):
             codebooks.last_code.eq(ahead.last_code),
             codebooks.valid.eq(reader.valid),
             codebooks.turn.eq(runs.turn),
-            drain.flush.eq(runs.flush),
             drain.rows.eq(now.drain_rows),
-            drain.bias_base.eq(now.bias_base),
-            drain.dst_base.eq(now.dst_base),
+            *(one.flush.eq(runs.flush) for one in drains),
+            *(one.bias_base.eq(now.bias_base) for one in drains),
+            *(one.dst_base.eq(now.dst_base) for one in drains),
             self.pass_start.eq(runs.turn),
             self.pass_descriptor.eq(ahead),
             self.codebook.eq(codebooks.weights),
             c.flush.eq(runs.flush),
             c.source.eq(self.run.source),
-            c.acc_read.eq(drain.acc_read),
-            c.acc_row.eq(drain.acc_row),
-            c.bias_row.eq(drain.bias_row),
-            c.clear.eq(runs.clear_sums | drain.clear),
-            c.clear_row.eq(Mux(runs.clear_sums, runs.sweep, drain.clear_row)),
-            c.act_write.eq(drain.write),
-            c.act_row.eq(drain.write_row),
+            c.acc_read.eq(made_by("acc_read")),
+            c.acc_row.eq(made_by("acc_row")),
+            c.bias_row.eq(made_by("bias_row")),
+            c.clear.eq(runs.clear_sums | made_by("clear")),
+            c.clear_row.eq(Mux(runs.clear_sums, runs.sweep, made_by("clear_row"))),
+            c.act_write.eq(made_by("write")),
+            c.act_row.eq(made_by("write_row")),
             c.counter_clear.eq(runs.counter_clear),
             c.counter_row.eq(runs.sweep),
             c.shift.eq(now.shift),
@@ -163,7 +191,7 @@ class Ccu(wiring.Component):
                 c.destination.eq(runs.destination),
                 self.at_work.eq(self.run.counting),
                 self.drains.eq(draining),
-                self.made.eq(drain.write_row),
+                self.made.eq(made_by("write_row")),
             ]
         with m.If(runs.turn):
             m.d.sync += now.eq(ahead)
@@ -176,14 +204,14 @@ class Ccu(wiring.Component):
             if p.streams:
                 over &= ~(now.drain & self.taken)
             with m.If(over):
-                m.d.comb += [drain.start.eq(now.drain), runs.done.eq(~now.drain)]
+                m.d.comb += [starts.eq(now.drain), runs.done.eq(~now.drain)]
                 m.d.sync += draining.eq(now.drain)
         with m.Elif(runs.working):
             m.d.comb += [
                 c.phase.eq(Phase.DRAIN),
-                runs.done.eq(drain.done),
+                runs.done.eq(made_by("done")),
             ]
-            m.d.sync += draining.eq(~drain.done)
+            m.d.sync += draining.eq(~made_by("done"))
         with m.If(runs.flush):
             m.d.sync += draining.eq(0)
         return m

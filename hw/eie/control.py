@@ -3,11 +3,15 @@
 from amaranth.lib import data, enum
 
 from zeroskip.hw.common.counters import counter_addr_bits
-from zeroskip.hw.common.formats import Activation
+from zeroskip.hw.common.formats import Activation, CellKind, NumberShape
 from zeroskip.hw.eie.host import stall_classes
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["Phase", "control_layout", "rows_layout"]
+__all__ = ["SLOTS", "Phase", "cells_layout", "control_layout", "rows_layout"]
+
+
+SLOTS = 5
+"""Cycles from a hidden unit to the next: its four sums, and the function of its state."""
 
 
 class Phase(enum.Enum, shape=2):
@@ -34,6 +38,7 @@ def control_layout(p: EieParams) -> data.StructLayout:
     act_write, act_row : write the output that is at the end of the drain pipeline.
     shift, activation : output arithmetic.
     phase, descriptor : for the cycle counters.
+    cells : in arrays with cells, see ``cells_layout``.
     """
     destination = {"destination": p.file_bits} if p.streams else {}
     return data.StructLayout({
@@ -53,6 +58,32 @@ def control_layout(p: EieParams) -> data.StructLayout:
         "activation": Activation,
         "phase": Phase,
         "descriptor": p.descriptor_addr_bits,
+        **({"cells": cells_layout(p)} if p.cells else {}),
+    })
+
+
+def cells_layout(p: EieParams) -> data.StructLayout:
+    """Signals about cells, to all PEs.
+
+    Fields
+    ------
+    recur : the scan is of the destination file.
+    blank : what is scanned is of before the sequence: zeros.
+    kind, slot : which cell is drained, and the cycle of its :data:`.SLOTS`.
+    begin : states are those before a sequence: zeros.
+    state_read, state_read_row : read a state.
+    state_write, state_write_row : write a state.
+    """
+    return data.StructLayout({
+        "recur": 1,
+        "blank": 1,
+        "kind": NumberShape(CellKind, 2),
+        "slot": 3,
+        "begin": 1,
+        "state_read": 1,
+        "state_read_row": p.state_addr_bits,
+        "state_write": 1,
+        "state_write_row": p.state_addr_bits,
     })
 
 

@@ -10,7 +10,7 @@ from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
 from zeroskip.hw.common import formats as common
-from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, Activation
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, Activation, CellKind, NumberShape
 from zeroskip.hw.eie.host import Space, counter_row
 from zeroskip.hw.eie.params import EieParams
 
@@ -102,7 +102,19 @@ def descriptor_layout(p: EieParams) -> data.StructLayout:
     activation : the :class:`.Activation` of outputs.
     swap : source and destination files change roles after this pass.
     last : the program ends here.
+    cell : in arrays with cells: the :class:`.CellKind` whose hidden units are drained;
+        ``drain_rows`` of them. Sum ``q`` of unit ``u`` is accumulator ``q * drain_rows + u``, as is
+        its bias. Units are written from ``dst_base`` on.
+    recur : the pass scans the destination file.
+    past : what it scans is of the step before: zeros in a run that begins a sequence.
+    state_base : the state of the first unit.
     """
+    cells = {
+        "cell": NumberShape(CellKind, 2),
+        "recur": unsigned(1),
+        "past": unsigned(1),
+        "state_base": unsigned(p.state_addr_bits),
+    }
     layout = data.StructLayout({
         "src_base": unsigned(p.act_addr_bits),
         "src_rows": unsigned(p.act_addr_bits + 1),
@@ -117,6 +129,7 @@ def descriptor_layout(p: EieParams) -> data.StructLayout:
         "activation": Activation,
         "swap": unsigned(1),
         "last": unsigned(1),
+        **(cells if p.cells else {}),
     })
     if Shape.cast(layout).width > DESCRIPTOR_WORDS * DESCRIPTOR_WORD_BITS:
         raise ValueError("a descriptor does not fit its words")
@@ -132,7 +145,8 @@ def host_layout(p: EieParams) -> data.StructLayout:
     """Lay out a host command as a PE sees it: write ``data`` to row ``addr`` of a space, or read.
 
     In space ACT the row is an address of an activation file, above it the file's number. COUNTER
-    has row ``descriptor * 8 + StallClass``, with three activation files ``descriptor * 16``.
+    has row ``descriptor * 8 + StallClass``, with three activation files or cells
+    ``descriptor * 16``.
     """
     return common.host_layout(host_bits(p), Space)
 

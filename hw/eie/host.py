@@ -9,6 +9,7 @@ from zeroskip.hw.eie.params import EieParams
 
 __all__ = [
     "BOARD_KIND",
+    "CellStall",
     "Space",
     "StallClass",
     "StreamStall",
@@ -71,8 +72,26 @@ class StreamStall(enum.IntEnum):
     """Had no work, and the scan waited for a row that was still streaming in."""
 
 
+class CellStall(enum.IntEnum):
+    """The classes of an array with cells."""
+
+    USEFUL = StallClass.USEFUL
+    PADDING = StallClass.PADDING
+    FETCH = StallClass.FETCH
+    BLOCKED = StallClass.BLOCKED
+    STARVED = StallClass.STARVED
+    TAIL = StallClass.TAIL
+    DRAIN = StallClass.DRAIN
+    SETUP = StallClass.SETUP
+    MEMORY = StreamStall.MEMORY
+    SATURATED = 9
+    """Drained a cell, and a state of it was beyond its range."""
+
+
 def stall_classes(p: EieParams) -> type[enum.IntEnum]:
     """Give the stall classes that an array counts."""
+    if p.cells:
+        return CellStall
     return StreamStall if p.streams else StallClass
 
 

@@ -12,6 +12,7 @@ _PATHS = {
     "act_0": "act_rw.act_0",
     "act_1": "act_rw.act_1",
     "act_2": "act_rw.act_2",
+    "state": "cell.state",
     "accs": "arithm.accs.rows",
     "counters": "counters.counts.rows",
 }

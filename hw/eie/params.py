@@ -6,8 +6,12 @@ from typing import ClassVar
 
 from zeroskip.base.errors import ParameterError
 from zeroskip.hw.common.params import ArrayParams, address_bits
+from zeroskip.hw.common.tanh import GATE_BITS
 
 __all__ = ["EieParams"]
+
+_MOST_STATES = 1 << 11
+"""States of a PE; with them, and as many rows, a descriptor still fits its two words."""
 
 # name: (smallest, largest) value that the RTL is built and tested for. The widest entry, 8 + 8
 # bits, fits the smallest word.
@@ -28,6 +32,7 @@ _RANGES = {
     "num_accs": (2, 1 << 15),
     "num_biases": (2, 1 << 16),
     "num_descriptors": (2, 1 << 12),
+    "num_states": (2, _MOST_STATES),
 }
 
 
@@ -55,9 +60,12 @@ class EieParams(ArrayParams):
     num_accs : accumulators, that is, rows of the matrix a PE works on in one pass.
     num_biases : biases, over all layers.
     num_descriptors : descriptors of the program, and codebooks beside them.
+    num_states : states of recurrent cells, that is, hidden units of a PE over all layers; without
+        ``cells`` there are none.
     pointers_first : read pointers before the queue, so that empty columns take no queue entry.
     skip_padding : take a padding entry and the entry after it, if in one word, in one cycle.
     counters : build the cycle counters.
+    cells : build what the cells of LSTM and GRU need: functions, products and states in each PE.
     """
 
     num_pes: int = 8
@@ -75,9 +83,11 @@ class EieParams(ArrayParams):
     num_biases: int = 1024
     num_descriptors: int = 32
     act_files: int = 2
+    num_states: int = 64
     pointers_first: bool = False
     skip_padding: bool = False
     counters: bool = True
+    cells: bool = False
 
     ranges: ClassVar[Mapping[str, tuple[int, int]]] = _RANGES
 
@@ -85,6 +95,14 @@ class EieParams(ArrayParams):
         super().__post_init__()
         if self.num_pointers % 2:
             raise ParameterError("num_pointers", self.num_pointers, "even (two banks)")
+        if self.cells:
+            for name, most in (
+                ("act_bits", GATE_BITS),
+                ("num_acts", _MOST_STATES),
+                ("num_accs", _MOST_STATES),
+            ):
+                if (value := getattr(self, name)) > most:
+                    raise ParameterError(name, value, f"at most {most} in an array with cells")
 
     @property
     def entry_bits(self) -> int:
@@ -130,6 +148,11 @@ class EieParams(ArrayParams):
     def file_bits(self) -> int:
         """Width of an activation file's number."""
         return address_bits(self.act_files)
+
+    @property
+    def state_addr_bits(self) -> int:
+        """Width of an address of the states."""
+        return address_bits(self.num_states)
 
     @property
     def streams(self) -> bool:

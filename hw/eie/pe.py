@@ -1,14 +1,15 @@
 """Processing element: one multiplier with its share of rows, and everything that feeds it."""
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value, signed
+from amaranth.hdl import C, Module, Mux, ResetInserter, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from zeroskip.hw.common.counters import Counters
-from zeroskip.hw.common.formats import COUNTER_BITS
+from zeroskip.hw.common.formats import COUNTER_BITS, CellKind
 from zeroskip.hw.common.queue import Queue
 from zeroskip.hw.eie.act_rw import ActRw
 from zeroskip.hw.eie.arithm import Arithm
+from zeroskip.hw.eie.cell import Cell
 from zeroskip.hw.eie.control import Phase, control_layout, rows_layout
 from zeroskip.hw.eie.formats import broadcast_layout, host_layout, work_layout
 from zeroskip.hw.eie.host import Space, StallClass, stall_classes
@@ -158,9 +159,22 @@ class Pe(wiring.Component):
                 acts.in_data.eq(self.in_data),
                 self.out_data.eq(acts.out_data),
             ]
+        saturated: Value = C(0, 1)
+        if p.cells:
+            m.submodules.cell = cell = flushed(Cell(p))
+            m.d.comb += [
+                cell.cells.eq(c.cells),
+                cell.total.eq(acts.total),
+                cell.shift.eq(c.shift),
+                acts.scan_other.eq(c.cells.recur),
+                acts.scan_blank.eq(c.cells.blank),
+                acts.write_unit.eq(c.cells.kind != CellKind.NONE),
+                acts.unit.eq(cell.output),
+            ]
+            saturated = cell.saturated
         self._connect_host(m, pointers, spmat, acts)
         if p.counters:
-            self._count(m, spmat, waiting, acts)
+            self._count(m, spmat, waiting, acts, saturated)
         else:
             m.d.comb += self.host_data.eq(acts.host_data)
         return m
@@ -183,7 +197,9 @@ class Pe(wiring.Component):
             acts.host_read.eq(self.host_en & ~host.write & (host.space == Space.ACT)),
         ]
 
-    def _count(self, m: Module, spmat: SpmatRead, waiting: Value, acts: ActRw) -> None:
+    def _count(
+        self, m: Module, spmat: SpmatRead, waiting: Value, acts: ActRw, saturated: Value
+    ) -> None:
         """Attribute the cycle to a stall class, and answer the host's reads of counters."""
         c = self.control
         classes = stall_classes(self._p)
@@ -193,6 +209,9 @@ class Pe(wiring.Component):
             m.d.comb += stall_class.eq(StallClass.SETUP)
         with m.Elif(c.phase == Phase.DRAIN):
             m.d.comb += stall_class.eq(StallClass.DRAIN)
+            if self._p.cells:
+                with m.If(saturated):
+                    m.d.comb += stall_class.eq(classes["SATURATED"])
         with m.Elif(spmat.issued):
             m.d.comb += [
                 counters.useful.eq(~spmat.padding),

@@ -105,14 +105,21 @@ class HostPort:
         await self.write(CONTROL_SPACE, Control.COMMAND, Command.CLEAR_COUNTERS)
         await self._end()
 
-    async def run(self, *, keep: bool = False) -> None:
+    async def run(self, *, keep: bool = False, begin: bool = False) -> None:
         """Run the program, and wait for its end."""
-        await self.start(keep=keep)
+        await self.start(keep=keep, begin=begin)
         await self._end()
 
-    async def start(self, *, keep: bool = False) -> None:
-        """Start the program and come back at once; ``keep`` the source file of the last run."""
+    async def start(self, *, keep: bool = False, begin: bool = False) -> None:
+        """Start the program and come back at once.
+
+        Parameters
+        ----------
+        keep : go on with the source file of the last run.
+        begin : of an array with cells, a sequence begins; others do not care.
+        """
         command = Command.START | (Command.KEEP if keep else 0)
+        command |= Command.BEGIN if begin else 0
         await self.write(CONTROL_SPACE, Control.COMMAND, command)
 
     async def _end(self) -> None:

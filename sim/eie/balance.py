@@ -8,8 +8,10 @@ import numpy as np
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.eie.place import is_interleaved, place
+from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.eie.recurrent import is_recurrent
 from zeroskip.compiler.eie.window import windows
-from zeroskip.sim.eie.storage import LayerStorage
+from zeroskip.sim.eie.storage import LayerStorage, layer_storage
 
 __all__ = ["LayerBalance", "layer_balance"]
 
@@ -61,6 +63,10 @@ def _interleaved(part: EiePart) -> Sequence[float | None]:
     network, params = part.graph, part.params
     entries = np.zeros((len(network.layers), params.num_pes), np.int64)
     try:
+        if is_recurrent(network):
+            placed = place(network, params, "interleave")
+            there = EiePart(params, network, placed, build(network, placed, params))
+            return [layer.balance for layer in layer_storage(there)]
         for window in windows(network, place(network, params, "interleave"), params):
             entries[window.layer] += window.ends[:, -1]
     except CompileError:

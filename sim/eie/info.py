@@ -9,7 +9,9 @@ import numpy as np
 from zeroskip.base.tables import Table
 from zeroskip.compiler.eie.choose import Pattern, RunChoice, run_choices
 from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.matrices import matrices
 from zeroskip.compiler.eie.place import local_rows
+from zeroskip.compiler.eie.recurrent import row_positions
 from zeroskip.sim.eie.balance import LayerBalance, layer_balance
 from zeroskip.sim.eie.storage import (
     LayerStorage,
@@ -104,11 +106,14 @@ def _layer_table(rows: Sequence[tuple[LayerStorage, LayerBalance]]) -> Table:
 def _choices(part: EiePart) -> tuple[RunChoice, ...]:
     """Count what the part takes with its runs, and with wider ones until no padding is left."""
     patterns: list[Pattern] = []
-    for layer, rows in zip(part.layers, part.placement[1:], strict=True):
-        stored: Any = layer.codes
-        columns = np.repeat(np.arange(layer.shape[1]), np.diff(stored.indptr))
-        patterns.append(Pattern(columns, rows[stored.indices]))
-    heights = [local_rows(rows, part.params) for rows in part.placement[1:]]
+    heights: list[int] = []
+    for number, (layer, outputs) in enumerate(zip(part.layers, part.placement[1:], strict=True)):
+        rows = row_positions(layer, outputs, part.params.num_pes)
+        for matrix in matrices(layer, number):
+            stored: Any = matrix.codes
+            columns = np.repeat(np.arange(len(stored.indptr) - 1), np.diff(stored.indptr))
+            patterns.append(Pattern(columns, rows[stored.indices]))
+            heights.append(local_rows(rows, part.params))
     found = run_choices(patterns, heights, part.params)
     done = next(
         (number for number, choice in enumerate(found) if not choice.padding), len(found) - 1

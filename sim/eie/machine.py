@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from zeroskip.base.progress import Progress
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.image.image import Image
-from zeroskip.hw.eie.host import StreamStall
+from zeroskip.hw.eie.host import CellStall
 from zeroskip.sim.eie.contents import eie_problems
 from zeroskip.sim.eie.cycles.image import run_image
 from zeroskip.sim.eie.info import describe_part
@@ -32,12 +32,12 @@ from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.rtl.waves import expected_waves
 from zeroskip.sim.words import Compared, WordDifference, compare_words
 
-__all__ = ["MACHINE", "layer_inputs"]
+__all__ = ["MACHINE", "vectors"]
 
 
 class _Eie(Machine[EiePart]):
     engine = "eie"
-    classes = StreamStall
+    classes = CellStall
 
     @property
     def lists(self) -> EieLists:
@@ -47,8 +47,7 @@ class _Eie(Machine[EiePart]):
         return params.num_pes
 
     def count(self, part: EiePart, tensors: Tensors, report: Callable[[int, int], None]) -> Counts:
-        inputs = layer_inputs(part, tensors)
-        cycles, counters = run_image(part, inputs, report)
+        cycles, counters = run_image(part, vectors(part, tensors), report)
         return Counts(
             cycles[:, None],
             by_layer(part.passes, len(part.layers), counters),
@@ -64,7 +63,7 @@ class _Eie(Machine[EiePart]):
         waves: Path | None = None,
         progress: Progress | None = None,
     ) -> PartResult:
-        columns = layer_inputs(part, tensors)[0]
+        columns = vectors(part, tensors)[0]
         recorded = None
         if waves is not None:
             moved = columns.size + len(columns) * part.layers[-1].shape[0]
@@ -107,16 +106,16 @@ class _Eie(Machine[EiePart]):
     def tracks(
         self, part: EiePart, tensors: Tensors, name: str, process: int, begin: int
     ) -> Tracks:
-        return trace_tracks(part, layer_inputs(part, tensors), name, process, begin)
+        return trace_tracks(part, vectors(part, tensors), name, process, begin)
 
 
-def layer_inputs(part: EiePart, tensors: Tensors) -> list[NDArray[np.int64]]:
-    """Return per layer (n, columns) what it reads, as far as ``tensors`` have it."""
+def vectors(part: EiePart, tensors: Tensors) -> list[NDArray[np.int64]]:
+    """Return the input and each layer's output, (n, elements), as far as ``tensors`` have them."""
     found: list[NDArray[np.int64]] = []
-    for layer in part.layers:
-        if any(name not in tensors for name in layer.inputs):
+    for inputs in (*(layer.inputs for layer in part.layers), (part.layers[-1].name,)):
+        if any(name not in tensors for name in inputs):
             break
-        joined = np.concatenate([tensors[name] for name in layer.inputs], axis=1)
+        joined = np.concatenate([tensors[name] for name in inputs], axis=1)
         found.append(joined.reshape(len(joined), -1))
     return found
 

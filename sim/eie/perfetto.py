@@ -22,7 +22,7 @@ class EieTrace:
     Parameters
     ----------
     part : of a compiled network.
-    layer_inputs : per layer (1, cols) int64, as the hardware holds them.
+    vectors : the input, then each layer's output, (1, elements) int64, as the hardware holds them.
     name : of the array.
     pid : number of the process with the array's units; the next one has the queues.
     begin : cycle of the trace in which the array starts.
@@ -31,7 +31,7 @@ class EieTrace:
     def __init__(
         self,
         part: EiePart,
-        layer_inputs: Sequence[NDArray[np.int64]],
+        vectors: Sequence[NDArray[np.int64]],
         name: str,
         pid: int = 1,
         begin: int = 0,
@@ -39,7 +39,7 @@ class EieTrace:
         self._part, self._name = part, name
         self._array, self._queues = pid, pid + 1
         self._begin = begin
-        self._passes = trace_image(part, layer_inputs)
+        self._passes = trace_image(part, vectors)
 
     @property
     def end(self) -> int:
@@ -97,7 +97,7 @@ class EieTrace:
 
 
 def trace_tracks(
-    part: EiePart, layer_inputs: Sequence[NDArray[np.int64]], name: str, process: int, begin: int
+    part: EiePart, vectors: Sequence[NDArray[np.int64]], name: str, process: int, begin: int
 ) -> Tracks:
     """Trace one input: the array's units in one process, its queues in the next.
 
@@ -107,10 +107,10 @@ def trace_tracks(
     Parameters
     ----------
     part : of a compiled network.
-    layer_inputs : per layer (1, cols) int64, as the hardware holds them.
+    vectors : the input, then each layer's output, (1, elements) int64, as the hardware holds them.
     name, process, begin : as for :meth:`.Machine.tracks`.
     """
-    trace = EieTrace(part, layer_inputs, name, process, begin)
+    trace = EieTrace(part, vectors, name, process, begin)
     return Tracks([*trace.names()], [*trace.parts()], trace.end, 2)
 
 

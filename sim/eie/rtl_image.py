@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.ir.graph import QuantCell
+from zeroskip.hw.eie.control import SLOTS
 from zeroskip.sim.eie.rtl import Job, RtlResult
 from zeroskip.sim.result import PartResult, by_layer
 
@@ -19,6 +21,7 @@ def image_job(part: EiePart, columns: NDArray[np.int64]) -> Job:
         part.segments,
         inputs.reshape(len(columns), rows, p.num_pes),
         _max_cycles(part),
+        next((layer.steps for layer in part.layers if isinstance(layer, QuantCell)), 1),
     )
 
 
@@ -59,6 +62,6 @@ def _max_cycles(part: EiePart) -> int:
         if name.endswith("/spmat")
     )
     columns = sum(d.src_rows * p.num_pes for d in part.program)
-    rows = sum(d.src_rows + d.drain_rows for d in part.program)
+    rows = sum(d.src_rows + SLOTS * d.drain_rows for d in part.program)
     latencies = (p.num_codes + 64) * len(part.program)
     return 2 * (words * p.entries_per_word + 8 * columns + rows + latencies)

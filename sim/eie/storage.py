@@ -81,7 +81,7 @@ def layer_storage(part: EiePart) -> tuple[LayerStorage, ...]:
             padding[number, pe] += np.count_nonzero(codes == 0)
     return tuple(
         LayerStorage(
-            layer.name, layer.shape[0], layer.shape[1], int(layer.codes.nnz), entries[i], padding[i]
+            layer.name, layer.shape[0], layer.shape[1], layer.nonzeros, entries[i], padding[i]
         )
         for i, layer in enumerate(part.layers)
     )

@@ -43,7 +43,10 @@ async def run_image(dut: Any) -> None:
             reload_cycles = await runs.load_again() if samples else 0
             await host.clear()
             try:
-                samples.append(await runs.run(rows, run_fields["max_cycles"], reload_cycles))
+                begin = params.cells and len(samples) % run_fields["steps"] == 0
+                samples.append(
+                    await runs.run(rows, run_fields["max_cycles"], reload_cycles, begin=begin)
+                )
             except SimTimeoutError:
                 (folder / "hang").write_text(f"input {len(samples)}")
                 return
@@ -78,7 +81,7 @@ class _Runs:
         return await self._timed(self._host.write_all(self.writes("again")))
 
     async def run(
-        self, rows: NDArray[np.int64], max_cycles: int, reload_cycles: int
+        self, rows: NDArray[np.int64], max_cycles: int, reload_cycles: int, *, begin: bool
     ) -> dict[str, Any]:
         """Run one input; return what the hardware did with it.
 
@@ -87,6 +90,7 @@ class _Runs:
         rows : (rows, num_pes) of the network's input.
         max_cycles : for each segment.
         reload_cycles : that were taken to load words again.
+        begin : a sequence begins.
         """
         host, params = self._host, self._params
         vectors = {0: rows}
@@ -105,9 +109,10 @@ class _Runs:
                 spent = await self._timed(host.load_acts(part, await host.source()))
                 reload_cycles += spent if number else 0
             self._recorded.clear()
-            begin = time.perf_counter_ns()
-            await with_timeout(host.run(keep=number > 0), max_cycles * PERIOD_NS, "ns")
-            nanoseconds += time.perf_counter_ns() - begin
+            started = time.perf_counter_ns()
+            run = host.run(keep=number > 0, begin=begin)
+            await with_timeout(run, max_cycles * PERIOD_NS, "ns")
+            nanoseconds += time.perf_counter_ns() - started
             written = [[number, row] for number, row, _ in self._recorded]
             if written != segment["drained"]:
                 raise RuntimeError(f"segment {number}: passes and rows {written} were written")

@@ -36,6 +36,10 @@ class Descriptor:
         except KeyError:
             raise AttributeError(name) from None
 
+    def get(self, name: str) -> int:
+        """Return a field that not every array has; 0 if this one's has not."""
+        return self.values.get(name, 0)
+
 
 def read_descriptors(
     words: NDArray[np.uint64], layout: data.StructLayout, size: int

@@ -13,7 +13,7 @@ from tests.cosim.conftest import ARRAYS
 from tests.support.tiers import simulated
 from zeroskip.hw.eie.host import StreamStall
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs
+from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, scanned
 from zeroskip.sim.eie.cycles.program import read_ahead, run_program
 from zeroskip.sim.eie.rtl import EIE_DRIVER, Job
 from zeroskip.sim.eie.rtl_image import image_job
@@ -60,9 +60,9 @@ def test_drawn_times(trials: Callable[[EieParams], st.SearchStrategy[Any]]) -> N
                 times: list[tuple[int, int]] = []
                 cycles, counters = run_program(
                     passes,
-                    [placed[layer][sample, rows] for layer, rows in scans],
+                    [scanned(placed, sample, scan) for scan in scans],
                     p,
-                    row_at=[row_at[rows] for layer, rows in scans if layer == 0],
+                    row_at=[row_at[scan.rows] for scan in scans if scan.vector == 0],
                     ready=read_ahead(turn - began, passes[-1], passes[0]),
                     times=times,
                 )

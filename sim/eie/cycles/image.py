@@ -1,23 +1,28 @@
 """Cycles of a compiled part, from the activations that the golden model gives it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import ImageError
 from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.ir.fixed import run_cell
+from zeroskip.compiler.ir.graph import QuantCell
+from zeroskip.hw.common.formats import CellKind
 from zeroskip.hw.eie.host import stall_classes
 from zeroskip.sim.eie.cycles.program import PassModel, run_program
 from zeroskip.sim.eie.cycles.work import column_work
 from zeroskip.sim.eie.streams import column_streams, held, image_loadings, read_program
+from zeroskip.sim.golden.words import Descriptor
 
-__all__ = ["image_segments", "placed_inputs", "run_image"]
+__all__ = ["Scan", "image_segments", "placed_inputs", "run_image", "scanned"]
 
 
 def run_image(
     part: EiePart,
-    layer_inputs: Sequence[NDArray[np.int64]],
+    vectors: Sequence[NDArray[np.int64]],
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count the cycles of every input.
@@ -25,7 +30,8 @@ def run_image(
     Parameters
     ----------
     part : of a compiled network.
-    layer_inputs : per layer (n, cols) int64, as the hardware holds them.
+    vectors : the input, then each layer's output, (n, elements) int64 each, as the hardware holds
+        them; that of the last layer may be missing if it is not recurrent.
     progress : called after each input with the inputs done and their number.
 
     Returns
@@ -34,15 +40,17 @@ def run_image(
     classes) of them.
     """
     p = part.params
-    segments, vectors = image_segments(part), placed_inputs(part, layer_inputs)
-    samples = len(layer_inputs[0])
+    segments, placed = image_segments(part), placed_inputs(part, vectors)
+    saturated = _saturated(part, vectors)
+    samples = len(vectors[0])
     cycles = np.zeros(samples, np.int64)
     counters = np.zeros((samples, len(part.program), p.num_pes, len(stall_classes(p))), np.int64)
     for sample in range(samples):
         first = 0
         for passes, scans in segments:
-            nonzero = [vectors[layer][sample, rows] for layer, rows in scans]
-            spent, detail = run_program(passes, nonzero, p)
+            nonzero = [scanned(placed, sample, scan) for scan in scans]
+            beyond = [saturated(one.layer, sample) if one.counts else None for one in scans]
+            spent, detail = run_program(passes, nonzero, p, saturated=beyond)
             cycles[sample] += spent
             counters[sample, first : first + len(passes)] = detail
             first += len(passes)
@@ -51,8 +59,54 @@ def run_image(
     return cycles, counters
 
 
-def image_segments(part: EiePart) -> list[tuple[list[PassModel], list[tuple[int, slice]]]]:
-    """Give per segment its passes, and for each the layer and rows of the input it scans.
+@dataclass(frozen=True)
+class Scan:
+    """What a pass scans.
+
+    Parameters
+    ----------
+    layer : whose pass it is.
+    vector : number of the vector, 0 for the network's input.
+    rows : of the vector.
+    steps : of a sequence, if the vector is that of the step before, which begins with zeros.
+    counts : it drains a cell.
+    """
+
+    layer: int
+    vector: int
+    rows: slice
+    steps: int = 0
+    counts: bool = False
+
+
+def scanned(placed: Sequence[NDArray[np.bool_]], sample: int, scan: Scan) -> NDArray[np.bool_]:
+    """Return (rows, num_pes), which of the scanned activations are not 0."""
+    vector = placed[scan.vector]
+    if not scan.steps:
+        return vector[sample, scan.rows]
+    if sample % scan.steps == 0:
+        return np.zeros_like(vector[sample, scan.rows])
+    return vector[sample - 1, scan.rows]
+
+
+def _saturated(
+    part: EiePart, vectors: Sequence[NDArray[np.int64]]
+) -> Callable[[int, int], NDArray[np.int64] | None]:
+    """Return a function of layer and sample: (num_pes,) states beyond their range."""
+    p, known = part.params, dict[int, NDArray[np.int64]]()
+    for number, layer in enumerate(part.layers):
+        if isinstance(layer, QuantCell):
+            widths = {"acc_bits": p.acc_bits, "act_bits": p.act_bits}
+            _, beyond = run_cell(layer, vectors[number], **widths)
+            counts = np.zeros((len(beyond), p.num_pes), np.int64)
+            sample, unit = np.nonzero(beyond)
+            np.add.at(counts, (sample, part.placement[number + 1][unit] % p.num_pes), 1)
+            known[number] = counts
+    return lambda layer, sample: known[layer][sample] if layer in known else None
+
+
+def image_segments(part: EiePart) -> list[tuple[list[PassModel], list[Scan]]]:
+    """Give per segment its passes, and what each scans.
 
     Raises
     ------
@@ -65,7 +119,7 @@ def image_segments(part: EiePart) -> list[tuple[list[PassModel], list[tuple[int,
         raise ImageError(f"the image is damaged: {error}") from error
 
 
-def _segments(part: EiePart) -> list[tuple[list[PassModel], list[tuple[int, slice]]]]:
+def _segments(part: EiePart) -> list[tuple[list[PassModel], list[Scan]]]:
     found = []
     row = 0  # of the vector, in row 0 of the source file
     contents = held(image_loadings(part))
@@ -75,6 +129,7 @@ def _segments(part: EiePart) -> list[tuple[list[PassModel], list[tuple[int, slic
         passes, scans = [], []
         program = read_program(srams["program"], part.params)
         streams = column_streams(srams, part.params, program)
+        bases = _bases(program, segment.passes)
         for descriptor, layer, stream in zip(program, segment.passes, streams, strict=True):
             rows = descriptor.drain_rows if descriptor.drain else 0
             passes.append(
@@ -83,23 +138,40 @@ def _segments(part: EiePart) -> list[tuple[list[PassModel], list[tuple[int, slic
                     descriptor.last_code,
                     rows,
                     column_work(stream, part.params),
+                    is_cell=descriptor.get("cell") != CellKind.NONE,
                 )
             )
-            begin = row + descriptor.src_base
-            scans.append((layer, slice(begin, begin + descriptor.src_rows)))
+            vector = layer + descriptor.get("past")
+            begin = descriptor.src_base + (-bases[vector] if descriptor.get("recur") else row)
+            scans.append(
+                Scan(
+                    layer,
+                    vector,
+                    slice(begin, begin + descriptor.src_rows),
+                    part.layers[layer].steps if descriptor.get("past") else 0,
+                    descriptor.get("cell") != CellKind.NONE,
+                )
+            )
             if descriptor.swap:
                 row = 0
         found.append((passes, scans))
     return found
 
 
-def placed_inputs(
-    part: EiePart, layer_inputs: Sequence[NDArray[np.int64]]
-) -> list[NDArray[np.bool_]]:
-    """Give per layer (n, rows, num_pes), which activations are not 0, where they stand."""
+def _bases(program: Sequence[Descriptor], layers: Sequence[int]) -> dict[int, int]:
+    """Return where the outputs of each layer begin, by the number of their vector."""
+    bases: dict[int, int] = {}
+    for descriptor, layer in zip(program, layers, strict=True):
+        if descriptor.drain:
+            bases.setdefault(layer + 1, descriptor.dst_base)
+    return bases
+
+
+def placed_inputs(part: EiePart, vectors: Sequence[NDArray[np.int64]]) -> list[NDArray[np.bool_]]:
+    """Give per vector (n, rows, num_pes), which activations are not 0, where they stand."""
     return [
         _rows(x, positions, part.params.num_pes)
-        for x, positions in zip(layer_inputs, part.placement, strict=False)
+        for x, positions in zip(vectors, part.placement, strict=False)
     ]
 
 

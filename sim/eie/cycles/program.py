@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.hw.eie.host import StallClass, stall_classes
+from zeroskip.hw.eie.cell_drain import CELL_STAGES
+from zeroskip.hw.eie.control import SLOTS
+from zeroskip.hw.eie.host import CellStall, StallClass, stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.machine import compute
 from zeroskip.sim.eie.cycles.work import ColumnWork
@@ -26,14 +28,25 @@ class PassModel:
     Parameters
     ----------
     codebook, weights : its number, and weights of it that are loaded.
-    drain_rows : accumulators to drain, 0 to keep their sums.
+    drain_rows : accumulators to drain, or hidden units of a cell; 0 to keep their sums.
     work : of its columns.
+    is_cell : hidden units are drained.
     """
 
     codebook: int
     weights: int
     drain_rows: int
     work: ColumnWork
+    is_cell: bool = False
+
+    @property
+    def drain_cycles(self) -> int:
+        """Cycles of the drain."""
+        if not self.drain_rows:
+            return 0
+        if self.is_cell:
+            return SLOTS * (self.drain_rows - 1) + CELL_STAGES + 1
+        return self.drain_rows + _DRAIN_STAGES
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +81,7 @@ def run_program(
     row_at: Sequence[NDArray[np.int64] | None] = (),
     times: list[tuple[int, int]] | None = None,
     ready: int = 0,
+    saturated: Sequence[NDArray[np.int64] | None] = (),
 ) -> tuple[int, NDArray[np.int64]]:
     """Run passes one after the other.
 
@@ -83,6 +97,8 @@ def run_program(
     times : gets of each pass the cycle in which its scan begins, and that in which its drain does.
     ready : the cycle in which the first descriptor and its codebook are there, see
         :func:`read_ahead`; behind a clearing, that is before the program starts.
+
+    saturated : per pass (num_pes,), how many states were beyond their range; None if none can be.
 
     Returns
     -------
@@ -115,9 +131,12 @@ def run_program(
         if times is not None:
             times.append((begin, drain))
         now = drain
-        if model.drain_rows:
-            counters[number, :, StallClass.DRAIN] = model.drain_rows + _DRAIN_STAGES
-            now += model.drain_rows + _DRAIN_STAGES
+        counters[number, :, StallClass.DRAIN] = model.drain_cycles
+        now += model.drain_cycles
+        beyond = saturated[number] if number < len(saturated) else None
+        if beyond is not None:
+            counters[number, :, StallClass.DRAIN] -= beyond
+            counters[number, :, CellStall.SATURATED] = beyond
         if trace is not None and log is not None:
             logged = np.where(log < 0, -1, log.astype(np.int64) + begin)
             trace.append(PassTrace(start, begin, drain, now, *logged))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.eie.engine import EiePart
-from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs
+from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, scanned
 from zeroskip.sim.eie.cycles.program import PassTrace, run_program
 from zeroskip.sim.eie.cycles.work import ColumnWork
 
@@ -35,31 +35,31 @@ class TracedPass:
 
 
 def trace_image(
-    part: EiePart, layer_inputs: Sequence[NDArray[np.int64]], sample: int = 0
+    part: EiePart, vectors: Sequence[NDArray[np.int64]], sample: int = 0
 ) -> list[TracedPass]:
     """Trace the run of one input.
 
     Parameters
     ----------
     part : of a compiled network.
-    layer_inputs : per layer (n, cols) int64, as for :func:`.run_image`.
+    vectors : as for :func:`.run_image`.
     sample : which of the ``n``.
 
     Returns
     -------
     The passes of all segments, in order.
     """
-    vectors = placed_inputs(part, layer_inputs)
-    index = [_columns_at(v[sample].size, p) for v, p in zip(vectors, part.placement, strict=False)]
+    placed = placed_inputs(part, vectors)
+    index = [_columns_at(v[sample].size, p) for v, p in zip(placed, part.placement, strict=False)]
     found: list[TracedPass] = []
     offset = 0
     for passes, scans in image_segments(part):
         times: list[PassTrace] = []
-        nonzero = [vectors[layer][sample, rows] for layer, rows in scans]
+        nonzero = [scanned(placed, sample, scan) for scan in scans]
         spent, _ = run_program(passes, nonzero, part.params, times)
-        for model, time, (layer, rows) in zip(passes, times, scans, strict=True):
-            columns = index[layer].reshape(-1, part.params.num_pes)[rows].reshape(-1)
-            found.append(TracedPass(layer, offset, time, model.work, columns))
+        for model, time, scan in zip(passes, times, scans, strict=True):
+            columns = index[scan.vector].reshape(-1, part.params.num_pes)[scan.rows].reshape(-1)
+            found.append(TracedPass(scan.layer, offset, time, model.work, columns))
         offset += spent
     return found
 

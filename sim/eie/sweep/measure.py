@@ -14,7 +14,7 @@ from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.passes.fixed_point import quantize_input
 from zeroskip.hw.eie.host import StallClass
 from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, run_image
-from zeroskip.sim.eie.machine import layer_inputs
+from zeroskip.sim.eie.machine import vectors
 from zeroskip.sim.eie.storage import layer_storage, per_nonzero, pointer_bits
 from zeroskip.sim.eie.sweep.grid import Point
 from zeroskip.sim.eie.sweep.work import Work
@@ -58,7 +58,7 @@ def measure_points(work: Work, points: Sequence[Point]) -> list[list[Row]]:
     planes = quantize_input(x, image.in_frac, first.act_bits)
     planes = planes.reshape(len(x), *network.input_shape)
     golden = run_golden(image, planes).parts[0].tensors
-    inputs = layer_inputs(part, {INPUT: planes, **golden})
+    inputs = vectors(part, {INPUT: planes, **golden})
     stored = _stored(part, inputs)
     rows = []
     for point in points:
@@ -110,10 +110,10 @@ def _stored(part: EiePart, inputs: Sequence[NDArray[np.int64]]) -> list[Row]:
     read = [0] * len(part.layers)
     segments, vectors = image_segments(part), placed_inputs(part, inputs)
     for passes, scans in segments:
-        for model, (layer, rows) in zip(passes, scans, strict=True):
+        for model, scan in zip(passes, scans, strict=True):
             # Inputs in which the column's activation is not 0: the column is broadcast.
-            broadcasts = vectors[layer][:, rows].reshape(len(inputs[0]), -1).sum(axis=0)
-            read[layer] += int((broadcasts[:, None] * model.work.words).sum())
+            broadcasts = vectors[scan.vector][:, scan.rows].reshape(len(inputs[0]), -1).sum(axis=0)
+            read[scan.layer] += int((broadcasts[:, None] * model.work.words).sum())
     rows = []
     for storage, words in zip(layer_storage(part), read, strict=True):
         entries = int(storage.entries.sum())

@@ -18,6 +18,7 @@ from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.sim.bench.assembly import ArrayBench
 from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs
+from zeroskip.sim.eie.cycles.image import scanned as scanned_rows
 from zeroskip.sim.eie.cycles.program import run_program
 from zeroskip.sim.golden.network import run_golden
 
@@ -64,7 +65,7 @@ class Run:
         self.vectors = [inputs, *outputs]
         ((self.passes, scans),) = image_segments(part)
         placed = placed_inputs(part, self.vectors[:-1])
-        self.scanned = [[placed[layer][n, rows] for layer, rows in scans] for n in range(2)]
+        self.scanned = [[scanned_rows(placed, n, scan) for scan in scans] for n in range(2)]
         self.cycles, self.counters = zip(
             *(run_program(self.passes, one, p) for one in self.scanned), strict=True
         )

@@ -23,8 +23,9 @@ RANGES = {
     "num_biases": (2, 65536),
     "num_descriptors": (2, 4096),
     "act_files": (2, 3),
+    "num_states": (2, 2048),
 }
-SWITCHES = ["pointers_first", "skip_padding", "counters"]
+SWITCHES = ["pointers_first", "skip_padding", "counters", "cells"]
 
 
 def refusal(**values: Any) -> str:
@@ -60,6 +61,16 @@ def test_switch_is_a_bool(name: str) -> None:
 
 def test_pointers_fill_two_banks() -> None:
     assert refusal(num_pointers=7) == "num_pointers must be even (two banks), not 7"
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("act_bits", 16), ("num_acts", 2048), ("num_accs", 2048)]
+)
+def test_sizes_of_an_array_with_cells(name: str, most: int) -> None:
+    assert EieParams.from_dict({"cells": True, name: most}).cells
+    assert refusal(**{"cells": True, name: most + 1}) == (
+        f"{name} must be at most {most} in an array with cells, not {most + 1}"
+    )
 
 
 def test_accumulator_holds_an_activation() -> None:

@@ -1,0 +1,54 @@
+"""Drawn recurrent networks on the RTL: every word of every step, cycles and counters."""
+
+import pytest
+
+from tests.support.cells import draw_recurrent
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.hw.eie.host import CellStall
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.rtl import EIE_DRIVER
+from zeroskip.sim.eie.rtl_image import image_job, image_result
+from zeroskip.sim.result import PartResult
+from zeroskip.sim.rtl.runs import run_jobs
+from zeroskip.sim.run import run_planes
+from zeroskip.sim.verify import compare_raw
+
+ARRAY = EieParams(
+    num_pes=3,
+    cells=True,
+    num_states=16,
+    queue_depth=4,
+    act_bits=11,
+    act_files=3,
+    spmat_words=256,
+    num_pointers=128,
+    num_acts=32,
+    num_accs=64,
+    num_biases=128,
+    num_descriptors=8,
+    skip_padding=True,
+)
+PLACEMENTS = ["interleave", "balance", "schedule"]
+
+
+@pytest.mark.long("an array of its own, half a minute")
+def test_drawn_networks() -> None:
+    images, models, jobs = [], [], []
+    for seed in range(16):
+        graph, inputs = draw_recurrent(seed, ARRAY)
+        options = {"placement": PLACEMENTS[seed % len(PLACEMENTS)]}
+        images.append(compile_quantized(graph, {"eie": ARRAY}, options=options, name="drawn"))
+        models.append(run_planes(images[-1], inputs, "cycles"))
+        jobs.append(image_job(images[-1].part("eie"), inputs.reshape(len(inputs), -1)))
+    saturations, kinds = 0, set[str]()
+    for image, model, raw in zip(
+        images, models, run_jobs(EIE_DRIVER, ARRAY, jobs, host_load=True), strict=True
+    ):
+        rtl: PartResult = image_result(image.part("eie"), raw)
+        result = compare_raw(image, model, rtl)
+        assert result.ok, (result.differences, result.cycle_differences)
+        assert rtl.counters is not None
+        saturations += int(rtl.counters[..., CellStall.SATURATED].sum())
+        kinds |= {layer.kind for layer in image.graph.layers}
+    assert saturations
+    assert kinds == {"linear", "lstm", "gru"}

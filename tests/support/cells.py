@@ -1,0 +1,110 @@
+"""Recurrent networks in fixed point, drawn."""
+
+from typing import Any, Literal, cast
+
+import numpy as np
+from scipy.sparse import csc_array
+
+from zeroskip.compiler.ir.graph import INPUT, QuantCell, QuantGraph, QuantLinear, Shape
+from zeroskip.hw.common.tanh import ARGUMENT_FRAC
+from zeroskip.hw.eie.params import EieParams
+
+__all__ = ["draw_cell", "draw_recurrent"]
+
+
+def _codes(rng: np.random.Generator, shape: tuple[int, int], p: EieParams, density: float) -> Any:
+    codes = rng.integers(1, p.num_codes, shape) * (rng.random(shape) < density)
+    return csc_array(codes.astype(np.uint8))
+
+
+def _codebook(rng: np.random.Generator, p: EieParams, largest: int) -> Any:
+    codebook = rng.integers(-largest, largest + 1, p.num_codes)
+    codebook[0] = 0
+    return codebook
+
+
+def draw_cell(
+    rng: np.random.Generator,
+    p: EieParams,
+    name: str,
+    source: str,
+    shape: Shape,
+    units: int,
+    kind: Literal["lstm", "gru"],
+    steps: int,
+) -> QuantCell:
+    """Draw a recurrent layer whose sums are about as large as the functions' arguments."""
+    columns = shape[0]
+    frac = int(rng.integers(ARGUMENT_FRAC, ARGUMENT_FRAC + 5))
+    in_frac, out_frac = (p.act_bits - 1,) * 2
+    # Inputs are below 1, and weights about one over the root of how many there are.
+    largest = min(int(3 * 2.0 ** (frac - out_frac) + 2), (1 << p.weight_bits - 1) - 1)
+    bias = rng.integers(-(1 << frac), (1 << frac) + 1, 4 * units)
+    if kind == "lstm":
+        # Forget gates that are open, and candidates of one sign, make states grow.
+        bias[: 3 * units] += rng.integers(0, 7 << frac, 3 * units)
+    return QuantCell(
+        name=name,
+        kind=kind,
+        inputs=(source,),
+        in_shape=shape,
+        matrix=_codes(rng, (4 * units, columns), p, rng.choice([0.0, 0.2, 0.7])),
+        recurrent=_codes(rng, (4 * units, units), p, rng.choice([0.0, 0.2, 0.7])),
+        codebook=_codebook(rng, p, largest),
+        recurrent_codebook=_codebook(rng, p, largest),
+        bias=bias.astype(np.int64),
+        in_frac=in_frac,
+        weight_frac=frac - in_frac,
+        recurrent_frac=frac - out_frac,
+        out_frac=out_frac,
+        steps=steps,
+    )
+
+
+def draw_recurrent(
+    seed: int, p: EieParams, steps: int | None = None
+) -> tuple[QuantGraph[Any], Any]:
+    """Draw a network of one or two recurrent layers, with Linear layers before and behind them.
+
+    Returns
+    -------
+    The network, and (2 * steps, columns, 1, 1) inputs of two sequences.
+    """
+    rng = np.random.default_rng(seed)
+    # States saturate after nine steps at the earliest.
+    steps = int(rng.choice([1, 2, 3, 4, 20])) if steps is None else steps
+    columns = int(rng.integers(1, 12))
+    kinds = ["linear", "lstm", "gru"]
+    order = [kinds[n] for n in rng.integers(0, 3, int(rng.integers(0, 3)))]
+    order.insert(int(rng.integers(0, len(order) + 1)), kinds[int(rng.integers(1, 3))])
+    layers: list[QuantCell | QuantLinear] = []
+    source, shape = INPUT, (columns, 1, 1)
+    for number, kind in enumerate(order):
+        outputs = int(rng.integers(1, 9))
+        name = f"{kind}_{number}"
+        if kind == "linear":
+            frac = int(rng.integers(4, 8))
+            layers.append(
+                QuantLinear(
+                    name=name,
+                    inputs=(source,),
+                    in_shape=shape,
+                    codes=_codes(rng, (outputs, shape[0]), p, 0.6),
+                    codebook=_codebook(rng, p, 1 << frac),
+                    bias=rng.integers(-999, 999, outputs),
+                    relu=bool(rng.integers(0, 2)),
+                    in_frac=p.act_bits - 1,
+                    weight_frac=frac,
+                    out_frac=p.act_bits - 1,
+                )
+            )
+        else:
+            cell = cast(Literal["lstm", "gru"], kind)
+            layers.append(draw_cell(rng, p, name, source, shape, outputs, cell, steps))
+        source, shape = name, layers[-1].out_shape
+    graph = QuantGraph(
+        (columns, 1, 1), tuple(layers), (source,), (steps, columns), steps=steps,
+        every_step=bool(rng.integers(0, 2)),
+    )  # fmt: skip
+    inputs = rng.integers(-(1 << p.act_bits - 1), 1 << p.act_bits - 1, (2 * steps, columns, 1, 1))
+    return graph, inputs * (rng.random(inputs.shape) < 0.7)
