@@ -9,7 +9,7 @@ from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
-from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs
+from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, scanned
 from zeroskip.sim.eie.cycles.program import run_program
 
 __all__ = ["array_rate", "main"]
@@ -26,7 +26,7 @@ def array_rate(part: EiePart, x: Sequence[np.ndarray], repeats: int = 5) -> tupl
         start = time.process_time()
         cycles = 0
         for passes, scans in segments:
-            nonzero = [vectors[layer][0, rows] for layer, rows in scans]
+            nonzero = [scanned(vectors, 0, scan) for scan in scans]
             cycles += run_program(passes, nonzero, part.params)[0]
         fastest = min(fastest, time.process_time() - start)
     return cycles, cycles / fastest

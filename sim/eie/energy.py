@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 from amaranth.hdl import Shape
 
+from zeroskip.base.errors import InputError
 from zeroskip.compiler.eie.engine import EiePart
-from zeroskip.compiler.ir.graph import QuantLinear
+from zeroskip.compiler.ir.graph import QuantCell, QuantLinear
 from zeroskip.hw.eie.formats import broadcast_layout, pointer_layout, work_layout
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.accesses import Accesses, program_accesses
@@ -52,6 +53,7 @@ class _EieEnergy(EnergyModel[EiePart]):
         return make_array("eie", replace(params, counters=False), _unit_of)
 
     def layers(self, part: EiePart, tensors: Tensors, counts: Counts) -> Sequence[LayerActivity]:
+        _refuse_cells(part)
         inputs = layer_inputs(part, tensors)
         accesses = program_accesses(part, inputs)
         samples = len(inputs[0])
@@ -68,6 +70,7 @@ class _EieEnergy(EnergyModel[EiePart]):
         ]
 
     def machines(self, part: EiePart, tensors: Tensors) -> Machines:
+        _refuse_cells(part)
         inputs = layer_inputs(part, tensors)
         array = self.array(part.params)
         dense_array = make_array("eie", replace(part.params, counters=False), _unit_of, _NOT_DENSE)
@@ -96,6 +99,22 @@ class _EieEnergy(EnergyModel[EiePart]):
                 for layer, columns, products in zip(part.layers, kept, useful, strict=True)
             ],
         }
+
+
+def _refuse_cells(part: EiePart) -> None:
+    """Refuse recurrent layers, whose accesses are not counted.
+
+    Raises
+    ------
+    InputError
+        Naming the first.
+    """
+    for layer in part.layers:
+        if isinstance(layer, QuantCell):
+            raise InputError(
+                f"layer {layer.name!r} is recurrent, and energy is counted of Linear layers and "
+                "convolutions only yet"
+            )
 
 
 def _unit_of(name: str) -> Unit:

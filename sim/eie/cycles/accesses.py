@@ -79,7 +79,7 @@ def program_accesses(part: EiePart, layer_inputs: Sequence[NDArray[np.int64]]) -
     vectors = placed_inputs(part, layer_inputs)
     found = [Accesses()] * len(part.layers)
     for passes, scans in image_segments(part):
-        for model, (layer, rows) in zip(passes, scans, strict=True):
-            for sample in vectors[layer][:, rows]:
-                found[layer] += pass_accesses(model, sample, part.params)
+        for model, scan in zip(passes, scans, strict=True):
+            for sample in vectors[scan.vector][:, scan.rows]:
+                found[scan.layer] += pass_accesses(model, sample, part.params)
     return found
