@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.engine import Part
 from zeroskip.compiler.ir.fixed import concatenate
 from zeroskip.compiler.ir.graph import dense_macs
-from zeroskip.sim.machine import machine
+from zeroskip.sim.machine import Selection, machine
 from zeroskip.sim.products import useful_macs
-from zeroskip.sim.verify import Comparison, VerifyResult
+from zeroskip.sim.result import PartResult, Result
+from zeroskip.sim.verify import VerifyResult
 
 __all__ = [
     "LayerMetrics",
     "PartMetrics",
     "RunMetrics",
     "measure",
+    "measure_run",
 ]
 
 
@@ -128,7 +131,7 @@ class RunMetrics:
 
 
 def measure(result: VerifyResult) -> RunMetrics:
-    """Derive the metrics of a run.
+    """Derive the metrics of a comparison.
 
     Parameters
     ----------
@@ -139,7 +142,7 @@ def measure(result: VerifyResult) -> RunMetrics:
     parts: list[PartMetrics] = []
     problems: list[str] = []
     for comparison in result.parts:
-        measured, useful = _measure_part(comparison, tensors)
+        measured, useful = _measure_part(comparison.selection, comparison.rtl, tensors)
         parts.append(measured)
         if comparison.rtl.counters is not None:
             array = machine(measured.engine)
@@ -147,11 +150,24 @@ def measure(result: VerifyResult) -> RunMetrics:
     return RunMetrics(len(result.golden.planes), tuple(parts), tuple(problems))
 
 
+def measure_run(result: Result) -> RunMetrics:
+    """Derive the metrics of a run.
+
+    Parameters
+    ----------
+    result : what the cycle model gave, or RTL with counters.
+    """
+    tensors, parts = result.tensors_on_arrays, list[PartMetrics]()
+    for part, found in zip(result.image.parts, result.parts, strict=True):
+        measured, _ = _measure_part(Selection(part, found.layers), found, tensors)
+        parts.append(measured)
+    return RunMetrics(len(result.planes), tuple(parts), ())
+
+
 def _measure_part(
-    comparison: Comparison, tensors: Mapping[str, NDArray[np.int64]]
+    selection: Selection[Part], rtl: PartResult, tensors: Mapping[str, NDArray[np.int64]]
 ) -> tuple[PartMetrics, NDArray[np.int64]]:
     """Return the metrics of an array, and (n, layers) useful products."""
-    selection, rtl = comparison.selection, comparison.rtl
     part, array = selection.part, machine(selection.part.engine)
     multipliers = array.multipliers(part.params)
     places = [

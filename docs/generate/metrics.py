@@ -1,11 +1,8 @@
 """Definitions of figures that stand in the code."""
 
-import ast
-import inspect
-from enum import IntEnum
-
 from zeroskip.hw.eie.host import StallClass as EieStall
 from zeroskip.hw.scnn.formats import StallClass as ScnnStall
+from zeroskip.sim.definitions import class_meanings
 from zeroskip.sim.eie.sweep.columns import EIE_COLUMNS
 from zeroskip.sim.scnn.sweep.columns import SCNN_COLUMNS
 
@@ -14,12 +11,12 @@ __all__ = ["eie_columns", "eie_stall_classes", "scnn_columns", "scnn_stall_class
 
 def eie_stall_classes() -> str:
     """Return a table of what a PE of EIE does in a cycle."""
-    return _members(EieStall)
+    return _table("class", class_meanings(EieStall))
 
 
 def scnn_stall_classes() -> str:
     """Return a table of what the multipliers of a PE of SCNN do in a cycle."""
-    return _members(ScnnStall)
+    return _table("class", class_meanings(ScnnStall))
 
 
 def eie_columns() -> str:
@@ -30,22 +27,6 @@ def eie_columns() -> str:
 def scnn_columns() -> str:
     """Return a table of the columns of sweeps of SCNN."""
     return _table("column", {name: what for name, (_, what) in SCNN_COLUMNS.items()})
-
-
-def _members(kind: type[IntEnum]) -> str:
-    """Return the docstrings of an enumeration's members, which only the source has."""
-    (node,) = ast.parse(inspect.getsource(kind)).body
-    assert isinstance(node, ast.ClassDef)
-    found: dict[str, str] = {}
-    for before, after in zip(node.body, node.body[1:], strict=False):
-        match before, after:
-            case (
-                ast.Assign(targets=[ast.Name(id=name)]),
-                ast.Expr(value=ast.Constant(value=str(text))),
-            ):
-                found[name.lower()] = " ".join(text.split())
-    assert list(found) == [member.name.lower() for member in kind]
-    return _table("class", found)
 
 
 def _table(head: str, rows: dict[str, str]) -> str:

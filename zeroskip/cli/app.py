@@ -19,6 +19,7 @@ from zeroskip.cli import (
     info,
     patch,
     plot,
+    report,
     sweep,
     system,
     verify,
@@ -51,6 +52,7 @@ app.command("run", cls=Command, epilog=run_command.EXAMPLES)(run_command.run_ima
 app.command("verify", cls=Command, epilog=verify.EXAMPLES)(verify.verify_image)
 app.command("info", cls=Command, epilog=info.EXAMPLES)(info.show_image)
 app.command("energy", cls=Command, epilog=energy.EXAMPLES)(energy.measure_energy)
+app.command("report", cls=Command, epilog=report.EXAMPLES)(report.write_report)
 app.command("engines", cls=Command, epilog=engines.EXAMPLES)(engines.show_engines)
 app.command("area", cls=Command, epilog=area.EXAMPLES)(area.measure_area)
 app.command("verilog", cls=Command, epilog=verilog.EXAMPLES)(verilog.write_verilog)

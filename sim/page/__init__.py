@@ -1,0 +1,1 @@
+"""Reports of compiled networks as one HTML file."""
