@@ -149,7 +149,7 @@ class Check(wiring.Component):
         ]
         with m.If(taken.failed):
             m.d.comb += error.eq(Value.cast(command)[:4])
-        with m.Elif(~known | (command.engine != 0) | (command.zero != 0)):
+        with m.Elif(~known | (command.engine != 0) | (command.base != 0) | (command.zero != 0)):
             m.d.comb += error.eq(Error.UNKNOWN)
         with m.Elif(moves & ((command.addr & p.beat_bytes - 1) != 0)):
             m.d.comb += error.eq(Error.MISALIGNED)

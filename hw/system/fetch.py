@@ -7,7 +7,14 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.queue import Queue
-from zeroskip.hw.system.formats import COMMAND_BYTES, Error, Op, read_request_layout
+from zeroskip.hw.system.formats import (
+    COMMAND_BYTES,
+    Base,
+    Error,
+    Op,
+    command_layout,
+    read_request_layout,
+)
 from zeroskip.hw.system.jobs import fetched_layout, list_layout, window_layout
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.read_dma import read_beat_layout
@@ -34,6 +41,8 @@ class _State(enum.Enum, shape=3):
 
 class Fetch(wiring.Component):
     """Reads one list after the other, a chunk of commands at a time, up to its END.
+
+    The address of a command that has a :class:`.Base` is added to what the list was started with.
 
     What goes wrong ends the list with a fault in the place of a command, and the unit then waits
     for ``stop``. A chunk is asked for when all its commands have room, so beats never wait.
@@ -104,13 +113,16 @@ class Fetch(wiring.Component):
             end.eq(addr + Cat(Const(0, p.beat_shift), (size + p.beat_bytes - 1)[p.beat_shift :])),
         ]
         word, whole, taken = self._gather(m, state == _State.BEATS)
+        bases = Signal.like(self.start.payload)
         item = queue.i.payload
         push = Signal()
         m.d.comb += [
             self.i.ready.eq(taken),
             push.eq(whole & (wanted != 0) & ~ended & ~bad & ~self.i.payload.error),
             item.failed.eq(state == _State.FAULT),
-            item.command.eq(Mux(state == _State.FAULT, Value.cast(fault), word)),
+            item.command.eq(
+                Mux(state == _State.FAULT, Value.cast(fault), _resolved(m, word, bases))
+            ),
             queue.i.valid.eq(~self.stop & (push | (state == _State.FAULT))),
         ]
         ends = push & (word[:8] == Op.END)
@@ -125,7 +137,7 @@ class Fetch(wiring.Component):
         with m.Switch(state):
             with m.Case(_State.IDLE):
                 listed = self.start.payload
-                m.d.sync += [addr.eq(listed.addr), size.eq(listed.bytes)]
+                m.d.sync += [addr.eq(listed.addr), size.eq(listed.bytes), bases.eq(listed)]
                 m.d.sync += [left.eq(listed.bytes[4:]), ended.eq(0), bad.eq(0)]
                 with m.If(self.start.valid & ~self.stop):
                     m.d.sync += state.eq(_State.CHECK)
@@ -179,6 +191,19 @@ class Fetch(wiring.Component):
                 m.d.sync += low.eq(beat)
             return Cat(low, beat), coming & second, enabled
         return Mux(second, beat[width:], beat[:width]), coming, enabled & second
+
+
+def _resolved(m: Module, word: Value, bases: Any) -> Value:
+    """Add to a command's address what it asks for; if that cannot be, leave all as it is."""
+    command: Any = Signal(command_layout(), name="command")
+    found: Any = Signal.like(command, name="resolved")
+    of_output = command.base == Base.OUTPUT
+    known = of_output | (command.base == Base.INPUT)
+    total = command.addr + Mux(of_output, bases.output, bases.input)
+    m.d.comb += [command.eq(word), found.eq(word)]
+    with m.If(known & ~total[len(command.addr) :].any()):
+        m.d.comb += [found.addr.eq(total), found.base.eq(Base.NOTHING)]
+    return found.as_value()
 
 
 def _beats(commands: Value, p: SystemParams) -> Value:

@@ -14,6 +14,7 @@ from zeroskip.hw.system.params import SystemParams
 __all__ = [
     "COMMAND_BYTES",
     "ROW_BITS",
+    "Base",
     "Error",
     "Op",
     "Wait",
@@ -64,6 +65,19 @@ class Wait(py_enum.IntFlag):
     pass before."""
 
 
+class Base(py_enum.IntEnum):
+    """What a command's address is added to as the list is read.
+
+    Another value, or a sum that has more bits than an address, is UNKNOWN.
+    """
+
+    NOTHING = 0
+    INPUT = 1
+    """Register INPUT, as it was at the start of the list."""
+    OUTPUT = 2
+    """Register OUTPUT, likewise."""
+
+
 class Error(enum.Enum, shape=4):
     """Why an inference was abandoned."""
 
@@ -100,8 +114,9 @@ def command_layout() -> data.StructLayout:
     wait : a :class:`Wait`.
     pe : of LOAD, whose memory; of OUTPUT with ``Wait.DRAIN``, the number of a pass.
     engine : which engine; 0 where there is one.
+    base : a :class:`Base`, what the address is added to.
     row : first row, or data, see :class:`Op`.
-    addr : byte address in memory.
+    addr : byte address in memory, or behind the base.
     count : rows or words, at least 1.
     """
     layout = data.StructLayout({
@@ -110,7 +125,8 @@ def command_layout() -> data.StructLayout:
         "wait": unsigned(4),
         "pe": unsigned(8),
         "engine": unsigned(2),
-        "zero": unsigned(6),
+        "base": unsigned(2),
+        "zero": unsigned(4),
         "row": unsigned(32),
         "addr": unsigned(40),
         "count": unsigned(ROW_BITS),

@@ -78,8 +78,20 @@ class Engine:
 
 
 def list_layout() -> data.StructLayout:
-    """Lay out a command list: address of its first byte, and its bytes."""
-    return data.StructLayout({"addr": unsigned(ADDRESS_BITS), "bytes": unsigned(32)})
+    """Lay out a command list: where it is, and what its commands' addresses may be added to.
+
+    Fields
+    ------
+    addr, bytes : address of its first byte, and its bytes.
+    input, output : see :class:`.Base`.
+    """
+    address = unsigned(ADDRESS_BITS)
+    return data.StructLayout({
+        "addr": address,
+        "bytes": unsigned(32),
+        "input": address,
+        "output": address,
+    })
 
 
 def window_layout() -> data.StructLayout:

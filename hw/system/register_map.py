@@ -62,6 +62,10 @@ class Register(IntEnum):
     BUSY_CYCLES = 0x48
     BEATS_READ = 0x4C
     BEATS_WRITTEN = 0x50
+    INPUT = 0x54
+    INPUT_HIGH = 0x58
+    OUTPUT = 0x5C
+    OUTPUT_HIGH = 0x60
 
 
 class State(IntFlag):
@@ -112,6 +116,8 @@ _EVENTS = {
 _ADDRESSES = {
     Register.LIST: "byte address of the image's command list",
     Register.LIST_BYTES: "bytes of the command list",
+    Register.INPUT: "byte address that a list's commands for the input are relative to",
+    Register.OUTPUT: "byte address that a list's commands for the output are relative to",
     Register.WINDOW: "first byte of the memory that the chip may read and write",
     Register.WINDOW_BYTES: "bytes from WINDOW on; 0: nothing may be read",
 }

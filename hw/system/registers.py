@@ -112,6 +112,8 @@ class Registers(wiring.Component):
         m.d.comb += [
             self.listed.addr.eq(_checked(Cat(held.list, held.list_high))),
             self.listed.bytes.eq(held.list_bytes),
+            self.listed.input.eq(_checked(Cat(held.input, held.input_high))),
+            self.listed.output.eq(_checked(Cat(held.output, held.output_high))),
             file.busy.eq(self.left),
             shown.control_ap_start.eq(self.left),
             shown.control_ap_idle.eq(~self.left),

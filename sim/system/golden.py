@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from zeroskip.hw.system.formats import (
     COMMAND_BYTES,
+    Base,
     Error,
     Op,
     command_layout,
@@ -25,6 +26,9 @@ from zeroskip.sim.system.state import ArrayState
 __all__ = ["GoldenSystem", "ListError", "Performed"]
 
 _LIMB_BYTES = LIMB_BITS // 8
+_ADDRESS_BITS = 40
+_ZERO = ("engine", "base", "zero")
+"""Fields of a command that are 0 once its address is known."""
 
 
 class ListError(Exception):
@@ -74,8 +78,8 @@ class GoldenSystem:
     memory: NDArray[np.uint8]
     base: int = 0
 
-    def start(self, address: int, size: int) -> list[Performed]:
-        """Carry out a command list.
+    def start(self, address: int, size: int, bases: tuple[int, int] = (0, 0)) -> list[Performed]:
+        """Carry out a command list; ``bases`` are what registers INPUT and OUTPUT are.
 
         Raises
         ------
@@ -91,7 +95,10 @@ class GoldenSystem:
             raw = self._bytes(address + number * COMMAND_BYTES, COMMAND_BYTES)
             fields = unpack(int.from_bytes(raw.tobytes(), "little"), command_layout())
             known = {op.value: op for op in Op}
-            if fields["op"] not in known or fields["engine"] or fields["zero"]:
+            if fields["base"] in (Base.INPUT, Base.OUTPUT):
+                fields["addr"] += bases[fields["base"] - Base.INPUT]
+                fields["base"] = fields["addr"] >> _ADDRESS_BITS
+            if fields["op"] not in known or any(fields[name] for name in _ZERO):
                 raise ListError(Error.UNKNOWN, number)
             op = known[fields["op"]]
             error, run = self._perform(op, fields)

@@ -36,6 +36,44 @@ int run_all(void *registers, void *memory, const void *image, const int32_t *inp
   return run_inputs(&chip, inputs, count, outputs);
 }
 
+/* Input and output lie behind the image, and its buffers are not used. */
+int run_anywhere(void *registers, uint8_t *memory, const void *image, const int32_t *inputs,
+                 int32_t *outputs) {
+  zeroskip_chip_t chip, other;
+  const zeroskip_image_t *network = &zeroskip_image;
+  FAIL_UNLESS(zeroskip_open(&chip, registers, memory, network) == ZEROSKIP_OK);
+  FAIL_UNLESS(zeroskip_load(&chip, image) == ZEROSKIP_OK);
+  uint32_t input = network->bytes, output = input + ((network->input.bytes + 63) & ~63u);
+  FAIL_UNLESS(zeroskip_window(&chip, network->base, output + network->output.bytes) ==
+              ZEROSKIP_OK);
+  other = chip;
+  FAIL_UNLESS(zeroskip_put(&other, inputs) == ZEROSKIP_OK);
+  for (uint32_t k = 0; k < network->input.bytes; k++) {
+    memory[input + k] = memory[network->input_offset[0] + k];
+    memory[network->input_offset[0] + k] = 0x5a;
+  }
+  FAIL_UNLESS(zeroskip_start_at(&chip, network->base + input, network->base + output) ==
+              ZEROSKIP_OK);
+  FAIL_UNLESS(zeroskip_window(&chip, 0, 0) == ZEROSKIP_BUSY);
+  FAIL_UNLESS(zeroskip_wait(&chip) == ZEROSKIP_OK);
+  FAIL_UNLESS(zeroskip_get(&chip, NULL) == ZEROSKIP_OK);
+  FAIL_UNLESS(zeroskip_poll(&chip) == ZEROSKIP_NOTHING);
+  /* The driver reads it where its buffer would be. */
+  other = chip;
+  other.taken = 0;
+  for (uint32_t k = 0; k < network->output.bytes; k++) {
+    FAIL_UNLESS(memory[network->output_offset[0] + k] == 0);
+    memory[network->output_offset[0] + k] = memory[output + k];
+  }
+  FAIL_UNLESS(zeroskip_get(&other, outputs) == ZEROSKIP_OK);
+  /* Outside the window, nothing is read: error WINDOW. */
+  FAIL_UNLESS(zeroskip_start_at(&chip, network->base + output + 4096, network->base) ==
+              ZEROSKIP_OK);
+  FAIL_UNLESS(zeroskip_wait(&chip) == ZEROSKIP_FAILED);
+  FAIL_UNLESS(zeroskip_error(&chip, NULL) == 5);
+  return 0;
+}
+
 /* A chip of another version, and an image for another array, are refused; nothing is started. */
 int run_refusals(void *registers, void *memory) {
   zeroskip_chip_t chip;

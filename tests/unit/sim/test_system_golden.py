@@ -15,6 +15,7 @@ from zeroskip.compiler.eie.place import Strategy, place
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.compiler.system.build import build_system
+from zeroskip.compiler.system.relative import relative_list
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.formats import COMMAND_BYTES, Error
 from zeroskip.hw.system.params import SystemParams
@@ -148,3 +149,24 @@ def test_a_damaged_word_changes_the_output(image: Image) -> None:
     chip.start(infer.address, infer.bytes)
     expected = run_golden(image, x.reshape(1, 12, 1, 1)).parts[0].tensors["fc2"].reshape(-1)
     assert not np.array_equal(read_output(system, chip.memory, 0), expected)
+
+
+def test_input_and_output_lie_where_a_start_says(image: Image) -> None:
+    """One list serves both pairs of buffers; an address of too many bits begins nothing."""
+    system = build_system(image, SystemParams())
+    chip = golden_chip(system, PARAMS)
+    code = np.frombuffer(relative_list(system), np.uint8)
+    place = len(chip.memory)
+    chip.memory = np.concatenate([chip.memory, code])
+    setup = system.map.lists[0]
+    chip.start(setup.address, setup.bytes)
+    for pair in (0, 1):
+        x = np.arange(12) * (pair + 2)
+        put_input(system, chip.memory, pair, x)
+        bases = tuple(system.map.block(f"{side}_{pair}").address for side in ("input", "output"))
+        chip.start(place, len(code), (bases[0], bases[1]))
+        expected = run_golden(image, x.reshape(1, 12, 1, 1)).parts[0].tensors["fc2"].reshape(-1)
+        assert np.array_equal(read_output(system, chip.memory, pair), expected)
+    with pytest.raises(ListError) as raised:
+        chip.start(place, len(code), (1 << 40, 0))
+    assert (raised.value.error, raised.value.number) == (Error.UNKNOWN, 0)

@@ -1,6 +1,6 @@
 """Write the driver of a network: the code, the registers' header, and what the image says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.system.build import BUFFERS, SystemImage
 from zeroskip.compiler.system.map import MemoryMap, TensorEntry
+from zeroskip.compiler.system.relative import relative_list
 from zeroskip.flow.flow import flow
 from zeroskip.flow.registers.systemrdl import register_files
 from zeroskip.hw.system.params import SystemParams
@@ -19,6 +20,7 @@ CODE = {name: Path(__file__).with_name(name) for name in ("zeroskip.c", "zeroski
 """Files of the driver that are the same for every network."""
 
 _WORDS_A_LINE = 12
+_PAGE = 4096
 
 
 def driver_files(image: Image, system: SystemImage) -> Mapping[str, bytes]:
@@ -76,12 +78,20 @@ def _image_header(entry: MemoryMap) -> str:
 
 #define ZEROSKIP_INPUTS {entry.input.elements}
 #define ZEROSKIP_OUTPUTS {entry.output.elements}
-#define ZEROSKIP_IMAGE_BYTES {entry.bytes} /* of memory, from {entry.base:#x} on the bus */
 
 extern const zeroskip_image_t zeroskip_image;
 
 #endif
 """
+
+
+def _wrapped(values: Sequence[int]) -> str:
+    """List numbers, some a line."""
+    lines = [
+        ", ".join(map(str, values[k : k + _WORDS_A_LINE]))
+        for k in range(0, len(values), _WORDS_A_LINE)
+    ]
+    return ",\n  ".join(lines)
 
 
 def _image_code(system: SystemImage, port: SystemParams, array: int) -> str:
@@ -102,15 +112,12 @@ def _image_code(system: SystemImage, port: SystemParams, array: int) -> str:
         table = "0"
         if offsets != [k * tensor.lane_bits for k in range(len(offsets))]:
             table = f"{kind}_offsets"
-            lines = [
-                ", ".join(map(str, offsets[k : k + _WORDS_A_LINE]))
-                for k in range(0, len(offsets), _WORDS_A_LINE)
-            ]
-            joined = ",\n  ".join(lines)
-            tables += f"static const uint32_t {table}[] = {{\n  {joined}}};\n\n"
+            tables += f"static const uint32_t {table}[] = {{\n  {_wrapped(offsets)}}};\n\n"
         size = entry.block(f"{kind}_0").bytes
         fields = tensor.elements, tensor.lane_bits, size, tensor.frac, table
         tensors += f"  .{kind} = {{{', '.join(map(str, fields))}}},\n"
+    anywhere, page = relative_list(system), -(-entry.bytes // _PAGE) * _PAGE
+    tables += f"static const uint8_t anywhere_bytes[] = {{\n  {_wrapped(list(anywhere))}}};\n\n"
     infer = ", ".join(listed(f"infer_{pair}") for pair in range(BUFFERS))
     return f"""#include "zeroskip_image.h"
 
@@ -119,10 +126,12 @@ def _image_code(system: SystemImage, port: SystemParams, array: int) -> str:
   .array = {array:#x}u,
   .beat_bytes = {port.beat_bytes},
   .base = {entry.base:#x}u,
-  .bytes = {entry.bytes},
+  .bytes = {page + _PAGE * -(-len(anywhere) // _PAGE)},
   .loaded_bytes = {len(system.memory)},
   .setup = {listed("setup")},
   .infer = {{{infer}}},
+  .anywhere = {{{page}, {len(anywhere)}}},
+  .anywhere_bytes = anywhere_bytes,
   .input_offset = {{{each("input")}}},
   .output_offset = {{{each("output")}}},
 {tensors}}};

@@ -49,6 +49,15 @@ static zeroskip_status_t queue(zeroskip_chip_t *chip, const zeroskip_list_t *lis
   return ZEROSKIP_OK;
 }
 
+zeroskip_status_t zeroskip_window(zeroskip_chip_t *chip, uint64_t first, uint64_t bytes) {
+  if (!(READ(chip, CONTROL) & ZEROSKIP__CONTROL__AP_IDLE_bm)) return ZEROSKIP_BUSY;
+  WRITE(chip, WINDOW, first);
+  WRITE(chip, WINDOW_HIGH, first >> 32);
+  WRITE(chip, WINDOW_BYTES, bytes);
+  WRITE(chip, WINDOW_BYTES_HIGH, bytes >> 32);
+  return ZEROSKIP_OK;
+}
+
 zeroskip_status_t zeroskip_load(zeroskip_chip_t *chip, const void *bytes) {
   const zeroskip_image_t *image = chip->image;
   uint32_t control = READ(chip, CONTROL);
@@ -56,12 +65,10 @@ zeroskip_status_t zeroskip_load(zeroskip_chip_t *chip, const void *bytes) {
   if (bytes != NULL) {
     memcpy(chip->memory, bytes, image->loaded_bytes);
     volatile uint8_t *rest = chip->memory; /* so that no compiler makes a memset of it */
-    for (uint32_t k = image->loaded_bytes; k < image->bytes; k++) rest[k] = 0;
+    for (uint32_t k = image->loaded_bytes; k < image->anywhere.offset; k++) rest[k] = 0;
+    memcpy(chip->memory + image->anywhere.offset, image->anywhere_bytes, image->anywhere.bytes);
   }
-  WRITE(chip, WINDOW, image->base);
-  WRITE(chip, WINDOW_HIGH, image->base >> 32);
-  WRITE(chip, WINDOW_BYTES, image->bytes);
-  WRITE(chip, WINDOW_BYTES_HIGH, 0);
+  zeroskip_window(chip, image->base, image->bytes);
   WRITE(chip, IER, EVENTS);
   WRITE(chip, ISR, READ(chip, ISR));
   chip->failed = 0;
@@ -124,6 +131,19 @@ zeroskip_status_t zeroskip_start(zeroskip_chip_t *chip) {
   return queue(chip, &chip->image->infer[chip->started % ZEROSKIP_BUFFERS]);
 }
 
+zeroskip_status_t zeroskip_start_at(zeroskip_chip_t *chip, uint64_t input, uint64_t output) {
+  note(chip);
+  if (chip->failed) return ZEROSKIP_FAILED;
+  if (chip->put != chip->started) return ZEROSKIP_BUSY;
+  WRITE(chip, INPUT, input);
+  WRITE(chip, INPUT_HIGH, input >> 32);
+  WRITE(chip, OUTPUT, output);
+  WRITE(chip, OUTPUT_HIGH, output >> 32);
+  zeroskip_status_t status = queue(chip, &chip->image->anywhere);
+  if (status == ZEROSKIP_OK) chip->put++;
+  return status;
+}
+
 zeroskip_status_t zeroskip_poll(zeroskip_chip_t *chip) {
   if (chip->started == chip->taken) return ZEROSKIP_NOTHING;
   note(chip);
@@ -152,7 +172,7 @@ zeroskip_status_t zeroskip_get(zeroskip_chip_t *chip, int32_t *values) {
   ZEROSKIP_BARRIER();
   const uint8_t *buffer = chip->memory + chip->image->output_offset[chip->taken % ZEROSKIP_BUFFERS];
   uint32_t from = 0;
-  for (uint32_t k = 0; k < tensor->elements; k++, from += tensor->bits) {
+  for (uint32_t k = 0; values && k < tensor->elements; k++, from += tensor->bits) {
     uint32_t word = get_bits(buffer, tensor->offsets ? tensor->offsets[k] : from, tensor->bits);
     uint32_t sign = 1u << (tensor->bits - 1);
     values[k] = (int32_t)((word ^ sign) - sign);

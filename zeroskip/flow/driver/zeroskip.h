@@ -55,9 +55,11 @@ typedef struct {
 typedef struct {
   uint32_t version, array, beat_bytes;
   uint64_t base;          /* bus address that the image was laid out for */
-  uint32_t bytes;         /* of memory that it takes */
+  uint32_t bytes;         /* of memory that it takes, the list below with it */
   uint32_t loaded_bytes;  /* its first bytes, those of memory.bin; the rest is 0 */
   zeroskip_list_t setup, infer[ZEROSKIP_BUFFERS];
+  zeroskip_list_t anywhere;      /* an inference whose input and output are where a start says */
+  const uint8_t *anywhere_bytes;
   uint32_t input_offset[ZEROSKIP_BUFFERS], output_offset[ZEROSKIP_BUFFERS];
   zeroskip_tensor_t input, output;
 } zeroskip_image_t;
@@ -84,6 +86,15 @@ zeroskip_status_t zeroskip_put(zeroskip_chip_t *chip, const int32_t *values);
  * zeroskip_poll has to be asked for what is left of those before it, and then tells that. */
 zeroskip_status_t zeroskip_start(zeroskip_chip_t *chip);
 
+/* Let the chip use this memory on its bus, instead of the image's alone; while it is idle. */
+zeroskip_status_t zeroskip_window(zeroskip_chip_t *chip, uint64_t first, uint64_t bytes);
+
+/* Start an inference of an input that lies at a bus address, as the rows of image->input lie in
+ * their buffer; its output is written to another, in the same way. Both are multiples of
+ * beat_bytes, in the window. Nothing may be put that is not started. Take the output by
+ * zeroskip_get with NULL, which copies nothing. */
+zeroskip_status_t zeroskip_start_at(zeroskip_chip_t *chip, uint64_t input, uint64_t output);
+
 /* Look whether the oldest inference is done, and clear the interrupt. After ZEROSKIP_FAILED, what
  * was put and started is forgotten; if lists load words, as zeroskip_image.h says, load again. */
 zeroskip_status_t zeroskip_poll(zeroskip_chip_t *chip);
@@ -91,7 +102,7 @@ zeroskip_status_t zeroskip_poll(zeroskip_chip_t *chip);
 /* Poll until it is done or failed. */
 zeroskip_status_t zeroskip_wait(zeroskip_chip_t *chip);
 
-/* Take the output of the oldest inference, which is done. */
+/* Take the output of the oldest inference, which is done; with NULL, only go on to the next. */
 zeroskip_status_t zeroskip_get(zeroskip_chip_t *chip, int32_t *values);
 
 /* Raise the interrupt whenever an inference is done or abandoned, or do not. */

@@ -18,7 +18,19 @@ BASE, END = 0x1000, 0x2FFF
 
 def draw(rng: Random, p: SystemParams) -> Fields:
     """Draw a command that is just right, or in one field just wrong."""
-    wrong = rng.choice(["", "", "op", "engine", "zero", "pe", "row", "count", "place", "beat"])
+    wrong = rng.choice([
+        "",
+        "",
+        "op",
+        "engine",
+        "base",
+        "zero",
+        "pe",
+        "row",
+        "count",
+        "place",
+        "beat",
+    ])
     op = rng.choice([op.value for op in Op]) if wrong != "op" else rng.choice([0, 6, 16])
     load = op == Op.LOAD.value
     space = rng.choice(sorted(MEMORIES)) if load and rng.random() < 0.9 else rng.randrange(16)
@@ -45,7 +57,8 @@ def draw(rng: Random, p: SystemParams) -> Fields:
         "wait": rng.randrange(8),
         "pe": rng.choice([0, pes - 1]) if wrong != "pe" else rng.choice([pes, 255]),
         "engine": rng.choice([1, 3]) if wrong == "engine" else 0,
-        "zero": rng.choice([1, 32]) if wrong == "zero" else 0,
+        "base": rng.choice([1, 2, 3]) if wrong == "base" else 0,
+        "zero": rng.choice([1, 8]) if wrong == "zero" else 0,
         "row": row | (rng.random() < 0.5) << 31 if op == Op.OUTPUT.value else row,
         "addr": place + (rng.choice([1, beat // 2, beat - 1]) if wrong == "beat" else 0),
         "count": count,
@@ -58,7 +71,7 @@ def judged(p: SystemParams, f: Fields) -> tuple[Error, int | None]:
         op = Op(f["op"])
     except ValueError:
         return Error.UNKNOWN, None
-    if f["engine"] or f["zero"]:
+    if f["engine"] or f["base"] or f["zero"]:
         return Error.UNKNOWN, None
     if op == Op.END:
         return Error.NONE, None

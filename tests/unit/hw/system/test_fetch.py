@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.support.tiers import simulated
 from zeroskip.hw.system.fetch import CHUNK, FETCH_TAG, Fetch
-from zeroskip.hw.system.formats import COMMAND_BYTES, Error, Op
+from zeroskip.hw.system.formats import COMMAND_BYTES, Base, Error, Op
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
 
@@ -21,6 +21,8 @@ class List:
     addr: int
     size: int
     commands: list[int] = field(default_factory=list)
+    input: int = 0
+    output: int = 0
     bad: int | None = None
 
 
@@ -48,7 +50,19 @@ def lists(draw: st.DrawFn, p: SystemParams, place: int, kinds: list[str]) -> Lis
         addr |= 1 << 40
     beats = -(-len(commands) * COMMAND_BYTES // p.beat_bytes)
     bad = draw(st.integers(0, beats)) if draw(st.booleans()) else None
-    return List(addr, max(0, size), commands, bad)
+    bases = [rng.choice([0, 0x1000, 0xFF_FFFF_F000, 1 << 40]) for _ in range(2)]
+    return List(addr, max(0, size), commands, *bases, bad=bad)
+
+
+def resolved(command: int, what: List) -> int:
+    """Return a command with the address that it has in memory."""
+    base = command >> 26 & 3
+    if base not in (Base.INPUT, Base.OUTPUT):
+        return command
+    addr = (command >> 64 & (1 << 40) - 1) + (what.input if base == Base.INPUT else what.output)
+    if addr >> 40:
+        return command
+    return command & ~(3 << 26 | (1 << 40) - 1 << 64) | addr << 64
 
 
 def expected(p: SystemParams, what: List) -> tuple[list[int], Error]:
@@ -64,7 +78,7 @@ def expected(p: SystemParams, what: List) -> tuple[list[int], Error]:
         first = number * COMMAND_BYTES // p.beat_bytes
         if what.bad is not None and first <= what.bad <= last:
             return given, Error.FETCH
-        given.append(command)
+        given.append(resolved(command, what))
         if command & 255 == Op.END.value:
             return given, Error.NONE
     return given, Error.CUT
@@ -101,7 +115,10 @@ def test_lists(data: Any, data_bits: int, gap: int, slow: int, seed: int) -> Non
 
     async def start(ctx: Any) -> None:
         ctx.set(dut.window, {"base": BASE, "end": END})
-        starts = [{"addr": one.addr, "bytes": one.size} for one in read]
+        starts = [
+            {"addr": one.addr, "bytes": one.size, "input": one.input, "output": one.output}
+            for one in read
+        ]
         await put(ctx, dut.start, starts, random_gaps(seed, gap))
 
     async def memory(ctx: Any) -> None:
@@ -114,7 +131,8 @@ def test_lists(data: Any, data_bits: int, gap: int, slow: int, seed: int) -> Non
             for addr in range(
                 request.addr, request.addr + request.beats * p.beat_bytes, p.beat_bytes
             ):
-                (of,) = [one for one in read if 0 <= addr - one.addr < one.size]
+                inside = [one for one in read if one.addr >= BASE]
+                (of,) = [one for one in inside if 0 <= addr - one.addr < one.size]
                 offset = addr - of.addr
                 text = b"".join(
                     command.to_bytes(COMMAND_BYTES, "little") for command in of.commands

@@ -130,6 +130,8 @@ def test_accesses(seed: int, busy: float) -> None:
             acts, refused = 0, False
             assert listed.addr == model.checked(Register.LIST)
             assert listed.bytes == model.words[Register.LIST_BYTES]
+            assert listed.input == model.checked(Register.INPUT)
+            assert listed.output == model.checked(Register.OUTPUT)
             enabled = model.words[Register.IER]
             restarts = (again or done) and bool(control & State.AUTO_RESTART)
             if ar and "ar" in offered:
