@@ -11,6 +11,8 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 from tests.support.top_bench import pauses, run_job
 
 SIZE = 1 << 20
+SHARE = 0.4
+"""Of the cycles, those in which a channel pauses."""
 
 
 class AxiTopBus:
@@ -57,12 +59,11 @@ class AxiTopBus:
 
 
 @cocotb.test(timeout_time=4, timeout_unit="ms")
-@cocotb.parametrize(share=[0.0, 0.4])
-async def networks(dut: Any, share: float) -> None:
+async def networks(dut: Any) -> None:
     """Run all networks of the job."""
     Clock(dut.aclk, 10, unit="ns").start()
     dut.aresetn.value = 0
-    bus = AxiTopBus(dut, share)
+    bus = AxiTopBus(dut, SHARE)
     await ClockCycles(dut.aclk, 4)
     dut.aresetn.value = 1
     await run_job(bus)

@@ -10,6 +10,8 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from tests.support.top_bench import pauses, run_job
 
 SIZE = 1 << 20
+SHARE = 0.4
+"""Of the cycles, those in which a channel pauses."""
 
 
 class WishboneTopBus:
@@ -74,12 +76,11 @@ class WishboneTopBus:
 
 
 @cocotb.test(timeout_time=8, timeout_unit="ms")
-@cocotb.parametrize(share=[0.0, 0.4])
-async def networks(dut: Any, share: float) -> None:
+async def networks(dut: Any) -> None:
     """Run all networks of the job."""
     Clock(dut.clk_i, 10, unit="ns").start()
     dut.rst_i.value = 1
-    bus = WishboneTopBus(dut, share)
+    bus = WishboneTopBus(dut, SHARE)
     await ClockCycles(dut.clk_i, 4)
     dut.rst_i.value = 0
     await run_job(bus)
