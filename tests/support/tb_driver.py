@@ -13,9 +13,45 @@ from cocotb.task import bridge, resume
 from cocotb.triggers import ClockCycles
 
 from tests.support.tb_axi_top import SIZE, AxiTopBus
+from zeroskip.compiler.image.image import load
+from zeroskip.compiler.system.build import build_system
+from zeroskip.flow.host.mapped import MappedChip
+from zeroskip.hw.system.params import SystemParams
 
 REGISTERS = 0x1000
 """Where the program is told that registers are; nothing is there."""
+
+
+async def begin(dut: Any) -> tuple[AxiTopBus, mmap.mmap]:
+    """Reset the chip; return its bus and its memory."""
+    Clock(dut.aclk, 10, unit="ns").start()
+    dut.aresetn.value = 0
+    memory = mmap.mmap(-1, SIZE)
+    bus = AxiTopBus(dut, 0.2, memory)
+    await ClockCycles(dut.aclk, 4)
+    dut.aresetn.value = 1
+    return bus, memory
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def mapped(dut: Any) -> None:
+    """Drive the chip from Python, as one whose registers and memory are mapped."""
+    folder = Path(os.environ["ZEROSKIP_JOB"])
+    bus, memory = await begin(dut)
+    found = np.load(folder / "network.npz", allow_pickle=False)
+    image = load(folder / "image")
+
+    class Simulated:
+        read = staticmethod(resume(bus.read))
+        write = staticmethod(resume(bus.write))
+
+    def call() -> Any:
+        system = build_system(image, SystemParams(data_bits=64))
+        chip = MappedChip(Simulated(), memory, image, system, patience=None)
+        chip.load()
+        return chip.run(found["inputs"])
+
+    assert (await bridge(call)() == found["outputs"]).all()
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
@@ -24,12 +60,7 @@ async def program(dut: Any, function: str) -> None:
     """Call a function of the program; it returns the number of the line that it failed in."""
     folder = Path(os.environ["ZEROSKIP_JOB"])
     library = ctypes.CDLL(str(folder / "program.so"))
-    Clock(dut.aclk, 10, unit="ns").start()
-    dut.aresetn.value = 0
-    memory = mmap.mmap(-1, SIZE)
-    bus = AxiTopBus(dut, 0.2, memory)
-    await ClockCycles(dut.aclk, 4)
-    dut.aresetn.value = 1
+    bus, memory = await begin(dut)
     written: list[int] = []
 
     async def read(pointer: int) -> int:

@@ -16,6 +16,7 @@ from amaranth.lib import wiring
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.registry import Registry
 from zeroskip.base.tables import Table
+from zeroskip.compiler.image.image import Image
 from zeroskip.flow.board.array import BoardArray
 from zeroskip.flow.host.driver import Driver
 from zeroskip.flow.host.line import HostError
@@ -26,7 +27,7 @@ from zeroskip.hw.common.bundle import constants, ports
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import engine_sizes
 
-__all__ = ["FLOWS", "Flow", "Modules", "flow", "kind_of_board"]
+__all__ = ["FLOWS", "Flow", "Modules", "flow", "image_sizes", "kind_of_board"]
 
 Modules = Mapping[str, partial[wiring.Component]]
 """Modules by name: the class of each, with its parameters."""
@@ -146,6 +147,14 @@ class Flow(ABC, Generic[ParamsT]):
         """Give tables and sentences that compare a report with the paper."""
         del report
         return ()
+
+
+def image_sizes(image: Image) -> Mapping[str, int]:
+    """Return the sizes of the arrays that an image is for, as a chip's registers tell them."""
+    sizes: dict[str, int] = {}
+    for part in image.parts:
+        sizes |= flow(part.engine).sizes(part.params)
+    return sizes
 
 
 FLOWS: Registry[Flow[Any]] = Registry("zeroskip.flow", "flow", "zeroskip.flows")

@@ -9,7 +9,7 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.system.build import BUFFERS, SystemImage
 from zeroskip.compiler.system.map import MemoryMap, TensorEntry
 from zeroskip.compiler.system.relative import relative_list
-from zeroskip.flow.flow import flow
+from zeroskip.flow.flow import image_sizes
 from zeroskip.flow.registers.systemrdl import register_files
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import SYSTEM_VERSION, array_id, system_registers
@@ -37,9 +37,7 @@ def driver_files(image: Image, system: SystemImage) -> Mapping[str, bytes]:
     ``zeroskip_image.c``, ``zeroskip_image.h``, and the memory's ``memory.bin`` and ``map.json``.
     """
     port = SystemParams(**system.map.port)
-    sizes: dict[str, int] = {}
-    for part in image.parts:
-        sizes |= flow(part.engine).sizes(part.params)
+    sizes = image_sizes(image)
     header = "zeroskip_registers.h"
     made = register_files(system_registers(port, sizes))
     texts = {
