@@ -176,7 +176,9 @@ def _measure_part(
     layers = [part.graph.layers[place] for place in places]
     inputs = [concatenate(tensors, layer.inputs) for layer in layers]
     pairs = zip(layers, inputs, strict=True)
-    useful = np.stack([useful_macs(layer, values) for layer, values in pairs], axis=1)
+    useful = np.stack(
+        [useful_macs(layer, values, tensors.get(layer.name)) for layer, values in pairs], axis=1
+    )
     counters = None if rtl.counters is None else rtl.counters[:, places]
     stored = array.storage(part)
     measured: list[LayerMetrics] = []

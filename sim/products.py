@@ -5,24 +5,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.ir.graph import QuantConv, QuantLayer, QuantLinear
+from zeroskip.compiler.ir.graph import QuantCell, QuantConv, QuantLayer, QuantLinear
 
 __all__ = ["act_macs", "useful_macs"]
 
 
-def useful_macs(layer: QuantLayer, x: NDArray[Any]) -> NDArray[np.int64]:
+def useful_macs(
+    layer: QuantLayer, x: NDArray[Any], made: NDArray[Any] | None = None
+) -> NDArray[np.int64]:
     """Count the products of two non-zeros that outputs of a layer need: (n,).
 
     Parameters
     ----------
     x : (n, C, H, W), what the layer reads; only where it is 0 matters.
+    made : (n, units, 1, 1) what it makes, of a recurrent layer, which reads that again.
     """
+    if isinstance(layer, QuantCell):
+        assert made is not None
+        read = (x != 0).reshape(len(x), -1) @ np.diff(layer.matrix.indptr)
+        return read + (_before(layer, made) != 0) @ np.diff(layer.recurrent.indptr)
     if isinstance(layer, QuantLinear):
         return (x != 0).reshape(len(x), -1) @ np.diff(layer.codes.indptr)
     return _reached(layer, x, layer.weight != 0)
 
 
-def act_macs(layer: QuantLayer, x: NDArray[Any]) -> NDArray[np.int64]:
+def act_macs(layer: QuantConv | QuantLinear, x: NDArray[Any]) -> NDArray[np.int64]:
     """Count the products of non-zero activations, whatever the weights: (n,), see `useful_macs`."""
     if isinstance(layer, QuantLinear):
         return np.count_nonzero(x.reshape(len(x), -1), axis=1) * layer.shape[0]
@@ -30,6 +37,14 @@ def act_macs(layer: QuantLayer, x: NDArray[Any]) -> NDArray[np.int64]:
     own = np.zeros(layer.weight.shape, np.bool_)
     own[:, :, : rows : layer.dilation[0], : columns : layer.dilation[1]] = True
     return _reached(layer, x, own)
+
+
+def _before(layer: QuantCell, made: NDArray[Any]) -> NDArray[Any]:
+    """Return (n, units) what each step reads of the step before; a sequence begins with 0."""
+    steps = made.reshape(-1, layer.steps, layer.units)
+    return np.concatenate([np.zeros_like(steps[:, :1]), steps[:, :-1]], axis=1).reshape(
+        -1, layer.units
+    )
 
 
 def _reached(layer: QuantConv, x: NDArray[Any], weights: NDArray[np.bool_]) -> NDArray[np.int64]:
