@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 
-.PHONY: help docs evaluations sim test test-all area gates verilog bitstream lint clean venv tools
+.PHONY: help docs evaluations sim test test-all area gates verilog bitstream lint wheel clean venv tools
 
 help:  ## Show this.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-11s %s\n' "$$t" "$$d"; done
@@ -60,6 +60,11 @@ lint: $(STAMP)  ## Check style and types.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --project pyproject.toml
+
+wheel: $(STAMP)  ## Build dist/zeroskip-VERSION-py3-none-any.whl, to install without this folder.
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@rm -rf build
+	@ls dist/*.whl
 
 venv: $(STAMP)  ## Only install.
 

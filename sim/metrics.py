@@ -18,12 +18,17 @@ from zeroskip.sim.result import PartResult, Result
 from zeroskip.sim.verify import VerifyResult
 
 __all__ = [
+    "CLOCKS",
     "LayerMetrics",
     "PartMetrics",
     "RunMetrics",
     "measure",
     "measure_run",
 ]
+
+
+CLOCKS = 100, 500, 800
+"""MHz for which times are given: of boards, and up to those of chips in papers."""
 
 
 @dataclass(frozen=True, kw_only=True)

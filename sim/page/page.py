@@ -9,11 +9,9 @@ from zeroskip.base.tables import percent
 from zeroskip.compiler.image.manifest import zeroskip_version
 from zeroskip.sim.definitions import class_meanings, figure_meanings
 from zeroskip.sim.machine import machine
+from zeroskip.sim.metrics import CLOCKS
 
 __all__ = ["page"]
-
-_CLOCKS = 100, 500, 800
-"""MHz for which times are given: of boards, and of the papers' chips."""
 
 _SHARES = frozenset({"density"})
 _BESIDE = "figure", "A", "B", "B / A"
@@ -60,7 +58,7 @@ def page(images: Sequence[Mapping[str, Any]]) -> str:
         images=images,
         letters="AB",
         engines=names,
-        clocks=_CLOCKS,
+        clocks=CLOCKS,
         css=folder.joinpath("page.css").read_text("utf-8"),
         version=zeroskip_version(),
         definitions={name: meanings[name] for name in anchors},

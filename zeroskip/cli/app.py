@@ -8,6 +8,7 @@ from zeroskip.cli import (
     area,
     bench,
     bitstream,
+    compare,
     compile,
     compress,
     decompress,
@@ -48,6 +49,7 @@ app.add_typer(compress.app, name="compress")
 app.command("decompress", cls=Command, epilog=decompress.EXAMPLES)(decompress.decompress_model)
 app.command("compile", cls=Command, epilog=compile.EXAMPLES)(compile.compile_model)
 app.command("explore", cls=Command, epilog=explore.EXAMPLES)(explore.explore_model)
+app.command("compare", cls=Command, epilog=compare.EXAMPLES)(compare.compare_model)
 app.command("run", cls=Command, epilog=run_command.EXAMPLES)(run_command.run_image)
 app.command("verify", cls=Command, epilog=verify.EXAMPLES)(verify.verify_image)
 app.command("info", cls=Command, epilog=info.EXAMPLES)(info.show_image)

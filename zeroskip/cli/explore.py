@@ -1,5 +1,6 @@
 """``zeroskip explore``: what a network would take on arrays, before it is compiled."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from zeroskip.cli.output import Steps, print_json, print_report
 from zeroskip.sim.explore.explore import ExploredArray, explore
 from zeroskip.sim.explore.tables import exploration_report
 
-__all__ = ["EXAMPLES", "explore_model"]
+__all__ = ["EXAMPLES", "explore_model", "explored_arrays"]
 
 EXAMPLES = """Examples:
 
@@ -46,8 +47,7 @@ def explore_model(
     support is named, and the rest is explored. Without --preset and --set, some presets of each
     engine are tried.
     """
-    chosen = choose_arrays(preset, settings)
-    arrays = [_explored(chosen[name]) for name in sorted(chosen.named)]
+    arrays = explored_arrays(preset, settings)
     x = None if inputs is None else read_npy(inputs, "input")
     with Steps() as steps:
         found = explore(model, x, arrays, progress=steps)
@@ -55,6 +55,14 @@ def explore_model(
         print_json({"model": str(model), **found.to_dict()})
         return
     print_report(exploration_report(found))
+
+
+def explored_arrays(
+    presets: Sequence[str] | None, settings: Sequence[str] | None
+) -> list[ExploredArray]:
+    """Read ``--preset`` and ``--set``; return the arrays that they name, none if there are none."""
+    chosen = choose_arrays(presets, settings)
+    return [_explored(chosen[name]) for name in sorted(chosen.named)]
 
 
 def _explored(array: Array) -> ExploredArray:

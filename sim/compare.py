@@ -1,0 +1,356 @@
+"""Time a network's matrices on the CPU at hand, beside what arrays take."""
+
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from zeroskip.base.errors import ParameterError, SimulationError
+from zeroskip.base.progress import Progress, silent
+from zeroskip.base.tables import Report, Table, percent
+from zeroskip.compiler.frontend.networks import import_pieces
+from zeroskip.compiler.ir.compute import run_nodes
+from zeroskip.compiler.ir.graph import INPUT, FloatConv, FloatGraph, FloatLinear
+from zeroskip.sim.explore.explore import ExploredArray, explore
+from zeroskip.sim.explore.result import ArrayEstimate
+from zeroskip.sim.metrics import CLOCKS
+
+__all__ = ["Comparison", "LayerTimes", "Timing", "compare", "comparison_report"]
+
+_TOLERANCE = 1e-3
+"""Largest difference of outputs of 32-bit floats, over the largest output."""
+_WARM = 3
+_SHORTEST_NS = 200_000
+"""Calls are repeated until they take this long together, as a clock counts no less."""
+
+Call = Callable[[], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Time of a product.
+
+    Parameters
+    ----------
+    median, low, high : microseconds: the median, and the quarters below and above which others lie.
+    """
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LayerTimes:
+    """A layer on the CPU, and on arrays.
+
+    Parameters
+    ----------
+    name, density, act_density : of the layer.
+    times : by way to compute it.
+    cycles : by array, estimated.
+    """
+
+    name: str
+    density: float
+    act_density: float
+    times: Mapping[str, Timing]
+    cycles: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All layers.
+
+    Parameters
+    ----------
+    name : of the network.
+    threads : that the CPU may use.
+    ways : to compute on the CPU, and what each is.
+    layers : in order.
+    refused : sentences on what of the network is of no supported kind.
+    """
+
+    name: str
+    threads: int
+    ways: Mapping[str, str]
+    layers: Sequence[LayerTimes]
+    refused: Sequence[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return {**asdict(self), "clocks_mhz": list(CLOCKS)}
+
+
+def compare(
+    model: Path | str,
+    x: Any = None,
+    arrays: Sequence[ExploredArray] = (),
+    *,
+    threads: int = 1,
+    repeats: int = 30,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Time a network's matrices, one input at a time, and check that all ways give the same.
+
+    Parameters
+    ----------
+    model, x, arrays : as for :func:`.explore`; the first input is timed.
+    threads : that the CPU may use.
+    repeats : of each measurement.
+    progress : see :data:`.Progress`.
+
+    Raises
+    ------
+    ParameterError
+        If a number is below 1.
+    SimulationError
+        If a way to compute gives other outputs.
+    """
+    for name, value in (("threads", threads), ("repeats", repeats)):
+        if value < 1:
+            raise ParameterError(name, value, "at least 1")
+    import torch
+
+    tell = progress or silent
+    found = explore(model, x, arrays, progress=progress)
+    pieces = import_pieces(model)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        layers: list[LayerTimes] = []
+        for number, graph in enumerate(pieces.graphs):
+            given = None if number or x is None else np.asarray(x, np.float64)
+            for node, source in _operands(graph, given):
+                tell("time on the CPU", len(layers), len(layers) + 1)
+                times = {
+                    way: _timed(call, repeats) for way, call in _checked(node, source, threads)
+                }
+                layers.append(
+                    LayerTimes(
+                        name=node.name,
+                        density=float(np.mean(node.weight != 0)),
+                        act_density=float(np.mean(source != 0)),
+                        times=times,
+                        cycles=_cycles(node.name, found.arrays),
+                    )
+                )
+    finally:
+        torch.set_num_threads(before)
+    ways = {way: _WAYS[way] for layer in layers for way in layer.times}
+    return Comparison(found.name, threads, ways, layers, found.refused)
+
+
+_WAYS = {
+    "torch dense": "torch's Linear or Conv2d",
+    "torch CSR": "torch's compressed rows; of a convolution, times its windows, which are laid out "
+    "as columns before, and not timed",
+    "scipy CSR": "scipy's compressed rows, on one thread; of a convolution, likewise",
+    "onnxruntime": "onnxruntime's Gemm or Conv on the CPU",
+}
+
+
+def _operands(
+    graph: FloatGraph, x: NDArray[np.float64] | None
+) -> Iterator[tuple[FloatConv | FloatLinear, NDArray[np.float32]]]:
+    """Yield each layer with weights and what it reads of one input: (1, C, H, W)."""
+    shape = graph.input_shape
+    values = np.random.default_rng(0).standard_normal((1, *shape)) if x is None else x[:1]
+    tensors = {INPUT: values.reshape(1, *shape)}
+    for node, y in run_nodes(graph, tensors[INPUT]):
+        tensors[node.name] = y
+        if isinstance(node, FloatConv | FloatLinear):
+            yield node, tensors[node.inputs[0]].astype(np.float32)
+
+
+def _cycles(name: str, arrays: Sequence[ArrayEstimate]) -> dict[str, float]:
+    return {
+        f"{array.engine} {array.name}": layer.cycles
+        for array in arrays
+        for layer in array.layers
+        if layer.name == name
+    }
+
+
+def _checked(
+    node: FloatConv | FloatLinear, x: NDArray[np.float32], threads: int
+) -> Iterator[tuple[str, Call]]:
+    """Yield the ways to compute a layer; all give what the first gives."""
+    expected: NDArray[Any] | None = None
+    for way, call in _calls(node, x, threads):
+        made = np.asarray(call()).ravel()
+        if expected is None:
+            expected = made
+        most = max(float(np.abs(expected).max(initial=0)), 1e-30)
+        differ = float(np.abs(made - expected).max(initial=0)) / most
+        if not differ <= _TOLERANCE:
+            raise SimulationError(
+                f"layer {node.name!r}: {way} differs from torch by {differ:.2g} of the largest "
+                "output"
+            )
+        yield way, call
+
+
+def _calls(
+    node: FloatConv | FloatLinear, x: NDArray[np.float32], threads: int
+) -> Iterator[tuple[str, Call]]:
+    import torch
+    from torch.nn import functional
+
+    weight = np.ascontiguousarray(node.weight, np.float32)
+    dense = torch.from_numpy(weight)
+    source = torch.from_numpy(np.ascontiguousarray(x))
+    if isinstance(node, FloatLinear):
+        flat = source.reshape(1, -1)
+        yield "torch dense", lambda: functional.linear(flat, dense).numpy()
+        columns, groups = flat.T.contiguous(), 1
+    else:
+        padded = _padded(node, source)
+        stride, groups = node.stride, node.groups
+        yield (
+            "torch dense",
+            lambda: functional.conv2d(padded, dense, stride=stride, groups=groups).numpy(),
+        )
+        columns = functional.unfold(padded, node.weight.shape[2:], stride=stride)[0]
+    if groups == 1:
+        rows = csr_array(weight.reshape(len(weight), -1))
+        with warnings.catch_warnings():
+            # torch says once that compressed rows are new to it.
+            warnings.simplefilter("ignore")
+            compressed = dense.reshape(len(weight), -1).to_sparse_csr()
+        plain = columns.numpy()
+        yield "torch CSR", lambda: (compressed @ columns).numpy()
+        yield "scipy CSR", lambda: rows @ plain
+    if find_spec("onnxruntime") and find_spec("onnx"):
+        yield "onnxruntime", _onnxruntime(node, weight, x, threads)
+
+
+def _padded(node: FloatConv, source: Any) -> Any:
+    from torch.nn import functional
+
+    (top, left), (bottom, right) = node.padding, node.after or node.padding
+    return functional.pad(source, (left, right, top, bottom))
+
+
+def _onnxruntime(
+    node: FloatConv | FloatLinear,
+    weight: NDArray[np.float32],
+    x: NDArray[np.float32],
+    threads: int,
+) -> Call:
+    import torch
+    from onnx import TensorProto, helper, numpy_helper
+
+    if isinstance(node, FloatLinear):
+        values = x.reshape(1, -1)
+        operation = helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)
+    else:
+        values = _padded(node, torch.from_numpy(x)).numpy()
+        words = {"strides": list(node.stride), "group": node.groups}
+        operation = helper.make_node("Conv", ["x", "w"], ["y"], **words)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy"]
+    held = [numpy_helper.from_array(weight, "w")]
+    graph = helper.make_graph([operation], "layer", ends[:1], ends[1:], held)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnxruntime: Any = import_module("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(
+        made.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda: session.run(None, {"x": values})[0]
+
+
+def _timed(call: Call, repeats: int) -> Timing:
+    """Time a call: it is made often enough that a clock can tell."""
+    for _ in range(_WARM):
+        call()
+    begin = time.perf_counter_ns()
+    call()
+    once = max(1, time.perf_counter_ns() - begin)
+    together = max(1, -(-_SHORTEST_NS // once))
+    found: list[float] = []
+    for _ in range(repeats):
+        begin = time.perf_counter_ns()
+        for _ in range(together):
+            call()
+        found.append((time.perf_counter_ns() - begin) / together / 1e3)
+    low, median, high = (
+        statistics.quantiles(found, n=4, method="inclusive") if repeats > 1 else found * 3
+    )
+    return Timing(median, low, high)
+
+
+def comparison_report(found: Comparison) -> Report:
+    """Return the times of each layer, and a sentence on who is faster where."""
+    ways, arrays = list(found.ways), list(dict.fromkeys(_arrays(found)))
+    yield from found.refused
+    yield Table(
+        f"CPU, {found.threads} thread{'s' * (found.threads > 1)}, one input: microseconds, median "
+        "(quarters)",
+        ["layer", "density", "acts != 0", *ways],
+        [
+            [
+                layer.name,
+                percent(layer.density),
+                percent(layer.act_density),
+                *(_spread(layer.times.get(way)) for way in ways),
+            ]
+            for layer in found.layers
+        ],
+    )
+    yield Table(
+        "Arrays, cycles estimated, and microseconds at clocks",
+        ["array", "layers", "cycles", *(f"{mhz} MHz" for mhz in CLOCKS), "best on CPU"],
+        [_row(found, array) for array in arrays],
+    )
+    yield from (f"{way}: {what}" for way, what in found.ways.items())
+    yield from (_verdict(found, array) for array in arrays)
+
+
+def _arrays(found: Comparison) -> Iterator[str]:
+    for layer in found.layers:
+        yield from layer.cycles
+
+
+def _sums(found: Comparison, array: str) -> tuple[int, float, float, str]:
+    """Return layers on an array, their cycles, and the least time and way of the CPU for them."""
+    layers = [layer for layer in found.layers if array in layer.cycles]
+    cycles = sum(layer.cycles[array] for layer in layers)
+    totals = {
+        way: sum(layer.times[way].median for layer in layers)
+        for way in found.ways
+        if all(way in layer.times for layer in layers)
+    }
+    way = min(totals, key=totals.__getitem__)
+    return len(layers), cycles, totals[way], way
+
+
+def _row(found: Comparison, array: str) -> list[object]:
+    layers, cycles, best, way = _sums(found, array)
+    times = [f"{cycles / mhz:.1f}" for mhz in CLOCKS]
+    return [array, layers, f"{cycles:.0f}", *times, f"{best:.1f} ({way})"]
+
+
+def _verdict(found: Comparison, array: str) -> str:
+    _, cycles, best, way = _sums(found, array)
+    needed = cycles / best
+    return (
+        f"{array}: below {needed:.0f} MHz this CPU ({way}) is faster, above it the array, without "
+        "what the host moves"
+    )
+
+
+def _spread(timing: Timing | None) -> str:
+    if timing is None:
+        return "-"
+    return f"{timing.median:.1f} ({timing.low:.1f} to {timing.high:.1f})"
