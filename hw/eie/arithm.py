@@ -78,15 +78,13 @@ class Arithm(wiring.Component):
         # The code comes late, out of a memory. In LUTs, halves of halves are the shortest way.
         is_fpga = has_multipliers(platform)
         lookup = _pick(weights, self.code) if is_fpga else Array(weights)[self.code]
-        m.d.sync += [
-            m_valid.eq(self.valid),
-            m_row.eq(self.row),
-            m_weight.eq(lookup),
-            m_value.eq(self.value),
-            a_valid.eq(m_valid),
-            a_row.eq(m_row),
-            w_product.eq(multiply.product),
-        ]
+        m.d.sync += [m_valid.eq(self.valid), a_valid.eq(m_valid)]
+        # Without an entry, operands stay, so that the multiplier has nothing to do.
+        with m.If(self.valid):
+            m.d.sync += [m_row.eq(self.row), m_weight.eq(lookup), m_value.eq(self.value)]
+        with m.If(m_valid):
+            m.d.sync += a_row.eq(m_row)
+        m.d.sync += w_product.eq(multiply.product)
         m.d.comb += [
             multiply.a.eq(m_value),
             multiply.b.eq(m_weight),

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from zeroskip.hw.common.held_row import read_once
 from zeroskip.hw.common.sram import Ports, sram
 from zeroskip.hw.eie.formats import broadcast_layout, pointer_layout, work_layout
 from zeroskip.hw.eie.params import EieParams
@@ -15,7 +16,7 @@ class PtrRead(wiring.Component):
     """Read p[j] and p[j+1] from an even and an odd bank in one cycle (EIE, section IV).
 
     A column without entries is dropped; one has ``num_accs`` entries at most. One column per
-    cycle, latency one cycle.
+    cycle, latency one cycle. A pointer that was read last in its bank is not read again.
 
     Members
     -------
@@ -69,11 +70,6 @@ class PtrRead(wiring.Component):
         empty = Signal()
         column = self.i.payload.column
         m.d.comb += [
-            # Of columns j and j+1, the even one is in the even bank.
-            even_read.addr.eq((column + 1) >> 1),
-            odd_read.addr.eq(column >> 1),
-            even_read.en.eq(advance & self.i.valid),
-            odd_read.en.eq(advance & self.i.valid),
             empty.eq(even_read.data[:low] == odd_read.data[:low]),
             advance.eq(~self.full | empty | self.o.ready),
             self.i.ready.eq(advance),
@@ -82,6 +78,11 @@ class PtrRead(wiring.Component):
             self.o.payload.start.eq(Mux(p_value.odd, odd_read.data, even_read.data)),
             self.o.payload.end.eq(Mux(p_value.odd, even_read.data, odd_read.data)),
         ]
+        # Of columns j and j+1, the even one is in the even bank. If both are asked for, the end of
+        # the first is the start of the second, and there already.
+        wanted = advance & self.i.valid
+        read_once(m, even_read, wanted, (column + 1) >> 1, self.load_en, "even")
+        read_once(m, odd_read, wanted, column >> 1, self.load_en, "odd")
         with m.If(advance):
             m.d.sync += [
                 self.full.eq(self.i.valid),

@@ -4,6 +4,7 @@ from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from zeroskip.hw.common.held_row import read_once
 from zeroskip.hw.common.sram import Ports, sram
 from zeroskip.hw.eie.formats import entry_layout, pointer_layout, work_layout
 from zeroskip.hw.eie.params import EieParams
@@ -15,7 +16,8 @@ class SpmatRead(wiring.Component):
     """Read the Spmat SRAM word by word and issue its entries (EIE, section IV).
 
     Issues one entry per cycle through words and columns without a bubble: the next word is
-    fetched in the cycle that issues the last entry of this one. With ``skip_padding`` a padding
+    fetched in the cycle that issues the last entry of this one; not if it is this one, where a
+    column begins in the word that the one before it ended in. With ``skip_padding`` a padding
     entry goes together with the entry after it, if both are in one word of one column.
 
     Members
@@ -85,9 +87,9 @@ class SpmatRead(wiring.Component):
             f_last.eq(f_in_end | ((f_end.slot == 0) & (f_word + 1 == f_end.word))),
             f_en.eq((more | self.i.valid) & (~self.issued | r_done)),
             self.i.ready.eq(~more & (~self.issued | r_done)),
-            read.en.eq(f_en),
-            read.addr.eq(f_word),
         ]
+        # A column may begin in the word in which the one before it ended.
+        read_once(m, read, f_en, f_word, self.load_en, "f")
         next_slot = self._issue(m, read.data, r_slot, r_stop, r_base)
         m.d.comb += r_done.eq(self.issued & (next_slot == r_stop))
         with m.If(self.issued):

@@ -50,7 +50,14 @@ _NOT_DENSE = ("ptr_read", "act_queue")
 
 class _EieEnergy(EnergyModel[EiePart]):
     def array(self, params: EieParams) -> Array:
-        return make_array("eie", replace(params, counters=False), _unit_of)
+        found = make_array("eie", replace(params, counters=False), _unit_of)
+        if not params.pointers_first:
+            return found
+        # Behind the pointers, the next free row of a queue is written in every cycle.
+        queue = found.clocks[Unit.QUEUES]
+        rows = params.num_pes * Shape.cast(work_layout(params)).width
+        always = replace(queue, flip_flops=queue.flip_flops + rows, rows=queue.rows - rows)
+        return replace(found, clocks={**found.clocks, Unit.QUEUES: always})
 
     def layers(self, part: EiePart, tensors: Tensors, counts: Counts) -> Sequence[LayerActivity]:
         _refuse_cells(part)
@@ -158,7 +165,7 @@ def access_events(p: EieParams, found: Accesses, samples: int = 1) -> Iterator[E
         found.pointers,
     )
     yield event(Unit.POINTERS, "activations beside them", Write(p.act_bits), taken)
-    yield event(Unit.QUEUES, "columns queued", Write(queued, row=True), found.queued)
+    yield event(Unit.QUEUES, "columns queued", Write(queued, not p.pointers_first), found.queued)
     yield event(Unit.QUEUES, "columns taken", Select(p.queue_depth, queued), found.queued)
     lookup = Select(p.num_codes, p.weight_bits)
     yield event(Unit.ARITHMETIC, "weights looked up", lookup, found.issued)

@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs
+from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, scanned
 from zeroskip.sim.eie.cycles.program import PassModel
+from zeroskip.sim.eie.cycles.work import ColumnWork
 
-__all__ = ["Accesses", "pass_accesses", "program_accesses"]
+__all__ = ["Accesses", "Held", "pass_accesses", "program_accesses"]
+
+_NOTHING = -1
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,9 @@ class Accesses:
     ----------
     scanned : activations that are read of a source file: a row is one in each PE.
     columns : activations that are broadcast; each reaches all PEs.
-    pointers : reads of a bank of pointers.
+    pointers : reads of a bank of pointers; one that is there is not read again.
     queued : columns that enter a queue.
-    words : Spmat words that are read.
+    words : Spmat words that are read; one in which the column before it ended is there.
     issued : entries that are issued, padding included.
     useful : entries with a weight: each is a product, and a read and a write of an accumulator.
     drained : accumulators that become outputs: a read and a write of each, a read of a bias, and
@@ -46,40 +49,84 @@ class Accesses:
         return Accesses(**{name: count + counts[name] for name, count in asdict(self).items()})
 
 
-def pass_accesses(model: PassModel, scanned: NDArray[np.bool_], params: EieParams) -> Accesses:
+class Held:
+    """What SRAMs of PEs have at their outputs; a row that is there is not read again.
+
+    Parameters
+    ----------
+    params : of the array, whose memories were just loaded.
+    """
+
+    def __init__(self, params: EieParams) -> None:
+        self._p = params
+        self._words = np.full(params.num_pes, _NOTHING)
+        self._pointers = {parity: _NOTHING for parity in range(2)}
+
+    def pointers(self, columns: NDArray[np.int64]) -> int:
+        """Count the reads of both banks of all PEs for pointers of these numbers, in order."""
+        reads = 0
+        for parity in self._pointers:
+            # The bank of even pointers has the end of an odd column.
+            rows = columns + (1 - parity) >> 1
+            before = np.concatenate([[self._pointers[parity]], rows[:-1]])
+            reads += int(np.count_nonzero(rows != before))
+            if rows.size:
+                self._pointers[parity] = int(rows[-1])
+        return reads * self._p.num_pes
+
+    def words(self, work: ColumnWork, columns: NDArray[np.int64]) -> int:
+        """Count the reads of words of all PEs for columns at these positions, in order."""
+        count, first = work.words[columns], work.first[columns]
+        reads = 0
+        for pe in range(self._p.num_pes):
+            filled = count[:, pe] > 0
+            begin = first[filled, pe].astype(np.int64)
+            end = begin + count[filled, pe] - 1
+            before = np.concatenate([[self._words[pe]], end[:-1]])
+            reads += int(count[:, pe].sum() - np.count_nonzero(begin == before[: len(begin)]))
+            if end.size:
+                self._words[pe] = end[-1]
+        return reads
+
+
+def pass_accesses(
+    model: PassModel, nonzero: NDArray[np.bool_], params: EieParams, held: Held
+) -> Accesses:
     """Count the accesses of a pass.
 
     Parameters
     ----------
     model : what the PEs have to do for each column.
-    scanned : (rows, num_pes), which of the scanned activations are not 0.
+    nonzero : (rows, num_pes), which of the scanned activations are not 0.
     params : of the array.
+    held : what the SRAMs have at their outputs.
     """
-    columns, work = np.flatnonzero(scanned), model.work
+    columns, work = np.flatnonzero(nonzero), model.work
     issued, padding = work.issue[columns].sum(), work.padding[columns].sum()
-    taken = len(columns) * params.num_pes
     filled = np.count_nonzero(work.entries[columns])
     return Accesses(
-        scanned=scanned.size,
+        scanned=nonzero.size,
         columns=len(columns),
-        pointers=2 * taken,
-        queued=int(filled) if params.pointers_first else taken,
-        words=int(work.words[columns].sum()),
+        pointers=held.pointers(columns + model.pointer),
+        queued=int(filled) if params.pointers_first else len(columns) * params.num_pes,
+        words=held.words(work, columns),
         issued=int(issued),
         useful=int(issued - padding),
         drained=model.drain_rows * params.num_pes,
     )
 
 
-def program_accesses(part: EiePart, layer_inputs: Sequence[NDArray[np.int64]]) -> list[Accesses]:
+def program_accesses(part: EiePart, vectors: Sequence[NDArray[np.int64]]) -> list[Accesses]:
     """Count the accesses of each layer, all inputs together.
 
     Parameters are those of :func:`.run_image`.
     """
-    vectors = placed_inputs(part, layer_inputs)
+    placed = placed_inputs(part, vectors)
     found = [Accesses()] * len(part.layers)
-    for passes, scans in image_segments(part):
-        for model, scan in zip(passes, scans, strict=True):
-            for sample in vectors[scan.vector][:, scan.rows]:
-                found[scan.layer] += pass_accesses(model, sample, part.params)
+    for sample in range(len(vectors[0])):
+        for passes, scans in image_segments(part):
+            held = Held(part.params)
+            for model, scan in zip(passes, scans, strict=True):
+                nonzero = scanned(placed, sample, scan)
+                found[scan.layer] += pass_accesses(model, nonzero, part.params, held)
     return found

@@ -139,6 +139,7 @@ def _segments(part: EiePart) -> list[tuple[list[PassModel], list[Scan]]]:
                     rows,
                     column_work(stream, part.params),
                     is_cell=descriptor.get("cell") != CellKind.NONE,
+                    pointer=descriptor.ptr_base,
                 )
             )
             vector = layer + descriptor.get("past")

@@ -31,6 +31,7 @@ class PassModel:
     drain_rows : accumulators to drain, or hidden units of a cell; 0 to keep their sums.
     work : of its columns.
     is_cell : hidden units are drained.
+    pointer : number of the first one's pointer.
     """
 
     codebook: int
@@ -38,6 +39,7 @@ class PassModel:
     drain_rows: int
     work: ColumnWork
     is_cell: bool = False
+    pointer: int = 0
 
     @property
     def drain_cycles(self) -> int:

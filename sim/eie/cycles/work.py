@@ -23,8 +23,8 @@ class ColumnWork:
     padding : those of them that issue padding.
     after : those after the last that issues a non-zero weight.
     entries : stored entries, padding included.
-    words : words of the Spmat SRAM that are read; each column reads its own, even where it
-        begins in the word that the column before it ended in.
+    words : words of the Spmat SRAM that have entries of it.
+    first : the first of them.
     """
 
     issue: NDArray[np.int32]
@@ -32,6 +32,7 @@ class ColumnWork:
     after: NDArray[np.int32]
     entries: NDArray[np.int32]
     words: NDArray[np.int32]
+    first: NDArray[np.int32]
 
 
 def column_work(streams: Sequence[ColumnStream], params: EieParams) -> ColumnWork:
@@ -43,7 +44,7 @@ def column_work(streams: Sequence[ColumnStream], params: EieParams) -> ColumnWor
     params : of the array.
     """
     positions = len(streams[0].pointers) - 1
-    counts = np.zeros((5, positions, params.num_pes), np.int32)
+    counts = np.zeros((6, positions, params.num_pes), np.int32)
     for pe, stream in enumerate(streams):
         _count(
             stream.codes,
@@ -70,6 +71,7 @@ def _count(
         counts[3, column] = end - entry
         if entry < end:
             words = (end - 1) // entries_per_word - entry // entries_per_word + 1
+            counts[5, column] = entry // entries_per_word
         while entry < end:
             stop = min(end, (entry // entries_per_word + 1) * entries_per_word)
             if skip_padding and codes[entry] == 0 and entry + 1 < stop:

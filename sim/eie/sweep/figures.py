@@ -104,8 +104,8 @@ FIGURES: Mapping[str, FigureKind] = {
     ),
     "fig9": FigureKind(
         "Spmat reads by width of a word",
-        "words fetched from the Spmat SRAMs of all PEs; here every column fetches its own words, "
-        "while the authors' count has fewer words than columns: theirs are shared by columns",
+        "words fetched from the Spmat SRAMs of all PEs; one that a column ends in is there for the "
+        "next, where that begins in it",
         "word_bits",
         "Spmat width (bits)",
         "reads (thousands)",

@@ -13,7 +13,8 @@ from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.passes.fixed_point import quantize_input
 from zeroskip.hw.eie.host import StallClass
-from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, run_image
+from zeroskip.sim.eie.cycles.accesses import program_accesses
+from zeroskip.sim.eie.cycles.image import run_image
 from zeroskip.sim.eie.machine import vectors
 from zeroskip.sim.eie.storage import layer_storage, per_nonzero, pointer_bits
 from zeroskip.sim.eie.sweep.grid import Point
@@ -107,13 +108,7 @@ def _spent(counters: NDArray[np.int64], inputs: int) -> Row:
 def _stored(part: EiePart, inputs: Sequence[NDArray[np.int64]]) -> list[Row]:
     """Count what each layer keeps in the SRAMs, and what is read of it."""
     p = part.params
-    read = [0] * len(part.layers)
-    segments, vectors = image_segments(part), placed_inputs(part, inputs)
-    for passes, scans in segments:
-        for model, scan in zip(passes, scans, strict=True):
-            # Inputs in which the column's activation is not 0: the column is broadcast.
-            broadcasts = vectors[scan.vector][:, scan.rows].reshape(len(inputs[0]), -1).sum(axis=0)
-            read[scan.layer] += int((broadcasts[:, None] * model.work.words).sum())
+    read = [round(found.words) for found in program_accesses(part, inputs)]
     rows = []
     for storage, words in zip(layer_storage(part), read, strict=True):
         entries = int(storage.entries.sum())

@@ -131,8 +131,8 @@ def test_counts_of_a_layer_by_hand() -> None:
     counts = {event.what: event.count for event in layer.events}
     assert counts["activations scanned"] == 4
     assert counts["non-zeros found"] == 3
-    # Columns 0, 1 and 3 reach four PEs, each of which reads two banks.
-    assert counts["pointers read"] == 3 * 4 * 2
+    # Columns 0, 1 and 3 reach four PEs; the end of column 0 is there as start of column 1.
+    assert counts["pointers read"] == (2 + 1 + 2) * 4
     assert counts["columns queued"] == 3 * 4
     # Column 0 is in PEs 0 and 1, column 3 in PE 3, each in one word.
     assert counts["Spmat words read"] == 3
