@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from zeroskip.sim.sweep.run import Sweep
 
-__all__ = ["Bench", "Evaluation"]
+__all__ = ["Bench", "EnergyBench", "Evaluation"]
 
 
 class Bench(Protocol):
@@ -29,6 +29,18 @@ class Bench(Protocol):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document."""
+        ...
+
+
+class EnergyBench(Protocol):
+    """What the energy of an evaluation is."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        ...
+
+    def report(self) -> Report:
+        """Return its tables."""
         ...
 
 
@@ -63,6 +75,13 @@ class Evaluation(Protocol):
         ------
         ParameterError
             If there is no such layer.
+        """
+        ...
+
+    def bench_energy(self, layers: str | None, *, progress: Progress | None = None) -> EnergyBench:
+        """Count the energy of the evaluation, beside what the paper has.
+
+        Parameters and errors are those of :meth:`bench`.
         """
         ...
 

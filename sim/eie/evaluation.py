@@ -16,6 +16,7 @@ from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.compiler.image.image import load
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.benchmark.bench import EieBench, bench_eie
+from zeroskip.sim.eie.benchmark.energy import EieEnergyBench, bench_energy
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
 from zeroskip.sim.eie.benchmark.tables import bench_tables
 from zeroskip.sim.eie.sweep.grid import AXES, Memories, Point, grid
@@ -64,6 +65,13 @@ class _EieEvaluation(Evaluation):
             raise InputError("EIE's evaluation has no other machines to leave out (alone)")
         names = _names(layers)
         return bench_eie([layer for layer in EIE_LAYERS if layer.name in names], on, progress)
+
+    def bench_energy(
+        self, layers: str | None, *, progress: Progress | None = None
+    ) -> EieEnergyBench:
+        names = _names(layers)
+        chosen = [layer for layer in EIE_LAYERS if layer.name in names]
+        return bench_energy(chosen, progress=progress)
 
     def report(self, bench: EieBench) -> Report:
         return bench_tables(bench)

@@ -46,7 +46,7 @@ from zeroskip.sim.metrics import useful_macs
 from zeroskip.sim.scnn.cycles.image import cnn_writes
 from zeroskip.sim.scnn.cycles.references import References, Writes
 
-__all__ = ["ENERGY", "access_events", "dense_activity"]
+__all__ = ["ENERGY", "access_events", "dense_activity", "dense_array"]
 
 _UNITS = {
     "weight_fifo": Unit.QUEUES,
@@ -88,13 +88,13 @@ class _ScnnEnergy(EnergyModel[ScnnPart]):
 
     def machines(self, part: ScnnPart, tensors: Tensors) -> Machines:
         array = self.array(part.params)
-        dense_array = make_array("scnn", replace(part.params, counters=False), _unit_of, _NOT_DENSE)
+        beside = dense_array(part.params)
         first = {name: values[:1] for name, values in tensors.items()}
         full = {name: np.ones_like(values) for name, values in first.items()}
         useful = [_useful(layer, tensors) for layer in part.layers]
         found = {
             "dense": [
-                dense_activity(part.params, layer, products, dense_array)
+                dense_activity(part.params, layer, products, beside)
                 for layer, products in zip(part.layers, useful, strict=True)
             ],
             "weights": self._variant(part, full, useful, array),
@@ -115,6 +115,11 @@ class _ScnnEnergy(EnergyModel[ScnnPart]):
             replace(layer, useful=products, events=[*layer.events, *array.clock(layer.cycles)])
             for layer, products in zip(self.layers(part, tensors, counts), useful, strict=True)
         ]
+
+
+def dense_array(params: ScnnParams) -> Array:
+    """Return what the dense machine of as many multipliers is made of."""
+    return make_array("scnn", replace(params, counters=False), _unit_of, _NOT_DENSE)
 
 
 def _unit_of(name: str) -> Unit:

@@ -12,6 +12,7 @@ from zeroskip.base.progress import Progress
 from zeroskip.base.tables import Report, Table, percent
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, bench_scnn
+from zeroskip.sim.scnn.benchmark.energy import ScnnEnergyBench, bench_energy
 from zeroskip.sim.scnn.benchmark.layers import NETWORKS, RTL_LAYERS, ConvLayer, scnn_layers
 from zeroskip.sim.scnn.benchmark.result import ScnnBench
 from zeroskip.sim.scnn.benchmark.tables import bench_tables
@@ -58,6 +59,15 @@ class _ScnnEvaluation(Evaluation):
         return bench_scnn(
             chosen, others=not alone, rtl=rtl if on == "rtl" else [], progress=progress
         )
+
+    def bench_energy(
+        self, layers: str | None, *, progress: Progress | None = None
+    ) -> ScnnEnergyBench:
+        chosen = _choose(layers)
+        if layers is None:
+            return bench_energy(chosen, progress=progress)
+        # Densities are those of whole modules.
+        return bench_energy(chosen, (), progress=progress)
 
     def report(self, bench: ScnnBench) -> Report:
         return bench_tables(bench)

@@ -16,11 +16,17 @@ EXAMPLES = """Examples:
 
 zeroskip bench --engine eie --layers NT-We,NT-Wd
 
+zeroskip bench energy --engine eie --json
+
 zeroskip bench --engine scnn --layers googlenet/3a/5x5_reduce --alone --on rtl --json
 """
 
 
 def run_evaluation(
+    what: Annotated[
+        Literal["cycles", "energy"],
+        typer.Argument(help="Cycles of the paper's layers, or their energy."),
+    ] = "cycles",
     engine: EngineOption = DEFAULT_ENGINE,
     layers: LayersOption = None,
     on: Annotated[
@@ -47,6 +53,16 @@ def run_evaluation(
     or a cycle counter of the RTL differs from the models.
     """
     evaluation = find_evaluation(engine_of(engine).name)
+    if what == "energy":
+        if on != "cycles" or alone:
+            raise typer.BadParameter("energy is counted on the cycle model, with all machines")
+        with Steps() as steps:
+            energy = evaluation.bench_energy(layers, progress=steps)
+        if as_json:
+            print_json(energy.to_dict())
+        else:
+            print_report(energy.report())
+        return 0
     with Steps() as steps:
         result = evaluation.bench(layers, on, alone=alone, progress=steps)
     if as_json:

@@ -60,6 +60,12 @@ class CompiledLayer:
     plan: LayerPlan
     runs: tuple[ScnnRun, ...]
 
+    def outputs(self) -> NDArray[np.int64]:
+        """Return golden's outputs, (K, P, Q)."""
+        p = self.params
+        golden, _ = run_layer(self.conv, self.acts[None], acc_bits=p.acc_bits, act_bits=p.act_bits)
+        return golden[0]
+
 
 @dataclass(frozen=True, eq=False)
 class LayerCount:
@@ -197,9 +203,7 @@ def run_on_rtl(layer: ConvLayer, params: ScnnParams, progress: Progress | None =
         [2 * int(cycles) + _MARGIN for cycles in model.cycles],
     )
     (found,) = run_jobs(SCNN_DRIVER, p, [job], progress=progress)
-    golden, _ = run_layer(
-        compiled.conv, compiled.acts[None], acc_bits=p.acc_bits, act_bits=p.act_bits
-    )
+    golden = compiled.outputs()
     cycles_differ = int(np.count_nonzero(found.cycles[0] != model.cycles))
     if p.counters:
         cycles_differ += int(np.count_nonzero(found.counters[0] != model.counters))
@@ -207,7 +211,7 @@ def run_on_rtl(layer: ConvLayer, params: ScnnParams, progress: Progress | None =
         name=layer.full_name,
         cycles=int(found.cycles.sum()),
         words=golden.size,
-        differ=int(np.count_nonzero(found.tensors[_OUTPUT] != golden)) + len(found.problems),
+        differ=int(np.count_nonzero(found.tensors[_OUTPUT][0] != golden)) + len(found.problems),
         cycles_differ=cycles_differ,
         cycles_per_second=float(found.cycles.sum() / found.seconds.sum()),
         reload_cycles=int(found.reload_cycles.sum()),

@@ -1,0 +1,295 @@
+"""EIE's energy again: table II by module, table V, and the factors of figure 7."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import exp, log
+from typing import Any
+
+import numpy as np
+
+from zeroskip.base.progress import Progress, silent
+from zeroskip.base.tables import Table, percent
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.eie.presets import PRESETS
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS, PAPER_MHZ, EieLayer
+from zeroskip.sim.eie.energy import ENERGY
+from zeroskip.sim.energy.activity import Sram
+from zeroskip.sim.energy.measure import LayerEnergy, priced
+from zeroskip.sim.energy.technology import Technology, read_technology
+from zeroskip.sim.machine import machine
+from zeroskip.sim.run import run_planes
+
+__all__ = ["EieEnergyBench", "LayerCost", "bench_energy"]
+
+PAPER_WATTS = 0.59
+"""Table V: power of 64 PEs; table II has 9.157 mW for one."""
+
+PAPER_UNITS_MW = {
+    "memory": 5.416,
+    "Act_queue": 0.112,
+    "PtrRead": 1.807,
+    "SpmatRead": 4.955,
+    "ArithmUnit": 1.162,
+    "ActRW": 1.122,
+}
+"""Table II: power of the memories of a PE, and of its modules, these with their memories."""
+
+_MODULES = {
+    "Act_queue": ("queues",),
+    "PtrRead": ("pointers",),
+    "SpmatRead": ("weights",),
+    "ArithmUnit": ("arithmetic",),
+    # The paper's accumulators are its destination registers.
+    "ActRW": ("activations", "accumulators"),
+}
+
+PAPER_SAVED = 0.6516
+"""Section I: share of the energy that skipping zero activations saves."""
+
+PAPER_FRAMES_PER_JOULE = 138_927
+"""Table V: of AlexNet's FC7."""
+
+PAPER_FACTORS = {"cpu": 24_207, "gpu": 3_553, "mobile gpu": 2_717}
+"""Figure 7 over a CPU; derived, with the powers below, over the others (text: 3,400 and 2,700)."""
+
+WATTS = {"cpu": 73.0, "gpu": 159.0, "mobile gpu": 5.1}
+"""Table V: i7-5930K, Titan X, Tegra K1."""
+
+DENSE_US = {
+    "cpu": (7516.2, 6187.1, 1134.9, 35022.8, 5372.8, 774.2, 605.0, 1361.4, 470.5),
+    "gpu": (541.5, 243.0, 80.5, 1467.8, 243.0, 80.5, 65.0, 90.1, 51.9),
+    "mobile gpu": (12437.2, 5765.0, 2252.1, 35427.0, 5544.3, 2243.1, 1316.0, 2565.5, 956.9),
+}
+"""Table IV: time of dense layers at batch 1, in the order of :data:`.EIE_LAYERS`."""
+
+_TABLE_V = "Alex-7"
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """A layer on an array.
+
+    Parameters
+    ----------
+    name, preset : of the layer and the array.
+    cycles : of an inference.
+    uj, dense_uj : energy of the array, and of a dense machine of as many multipliers.
+    saved : share of the energy that skipping zero activations saves.
+    pj_per_mac : energy over useful products.
+    units_mw : power of a PE by unit of the array, at the paper's clock.
+    memory_mw : power of the memories of a PE.
+    words_per_cycle, pointers_per_cycle : reads of Spmat, and of pointers (of both banks), a PE.
+    """
+
+    name: str
+    preset: str
+    cycles: float
+    uj: float
+    dense_uj: float
+    saved: float
+    pj_per_mac: float
+    units_mw: Mapping[str, float]
+    memory_mw: float
+    words_per_cycle: float
+    pointers_per_cycle: float
+
+
+@dataclass(frozen=True)
+class EieEnergyBench:
+    """Layers on both arrays, beside the paper.
+
+    Parameters
+    ----------
+    layers : of the paper, in its order.
+    costs : by preset, of each.
+    technology : name of the constants.
+    """
+
+    layers: tuple[EieLayer, ...]
+    costs: Mapping[str, tuple[LayerCost, ...]]
+    technology: str
+
+    exact = True
+
+    def paper_uj(self, layer: EieLayer) -> float:
+        """Return the energy of the paper's EIE: its power for the time of table IV."""
+        return PAPER_WATTS * layer.actual_us
+
+    def factor(self, platform: str, energies: Sequence[float]) -> float:
+        """Return the geometric mean of a platform's energy over those of EIE in uJ."""
+        times = dict(zip((layer.name for layer in EIE_LAYERS), DENSE_US[platform], strict=True))
+        ratios = [
+            WATTS[platform] * times[layer.name] / uj
+            for layer, uj in zip(self.layers, energies, strict=True)
+        ]
+        return exp(sum(map(log, ratios)) / len(ratios))
+
+    def modules_mw(self, cost: LayerCost) -> dict[str, float]:
+        """Return the power of table II's modules of a PE."""
+        sums = {
+            name: sum(cost.units_mw[unit] for unit in units) for name, units in _MODULES.items()
+        }
+        return {"memory": cost.memory_mw, **sums}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        paper = [self.paper_uj(layer) for layer in self.layers]
+        ours = {name: [one.uj for one in costs] for name, costs in self.costs.items()}
+        return {
+            "technology": self.technology,
+            "layers": {
+                name: [{**asdict(one), "modules_mw": self.modules_mw(one)} for one in costs]
+                for name, costs in self.costs.items()
+            },
+            "paper": {
+                "uj": dict(zip((layer.name for layer in self.layers), paper, strict=True)),
+                "modules_mw": PAPER_UNITS_MW,
+                "frames_per_joule": PAPER_FRAMES_PER_JOULE,
+                "saved": PAPER_SAVED,
+                "factors": PAPER_FACTORS,
+            },
+            "factors": {
+                "paper's constants": {name: self.factor(name, paper) for name in WATTS},
+                **{
+                    preset: {name: self.factor(name, energies) for name in WATTS}
+                    for preset, energies in ours.items()
+                },
+            },
+            "exact": self.exact,
+        }
+
+    def report(self) -> Iterator[Table | str]:
+        """Give the tables."""
+        about = f"constants: {self.technology}"
+        yield Table(
+            f"Energy of a layer, uJ; {about}",
+            [
+                "layer", "paper", *(f"{name}" for name in self.costs), "dense machine",
+                "dense / paper preset", "saved by zero activations", "pJ / MAC",
+            ],
+            [
+                [
+                    layer.name,
+                    f"{self.paper_uj(layer):.2f}",
+                    *(f"{costs[number].uj:.2f}" for costs in self.costs.values()),
+                    f"{first.dense_uj:.2f}",
+                    f"{first.dense_uj / first.uj:.1f}",
+                    percent(first.saved),
+                    f"{first.pj_per_mac:.2f}",
+                ]
+                for number, layer in enumerate(self.layers)
+                for first in [self.costs["paper"][number]]
+            ],
+        )  # fmt: skip
+        yield self._modules()
+        yield self._factors()
+
+    def _modules(self) -> Table:
+        every = [self.modules_mw(one) for one in self.costs["paper"]]
+        names = [layer.name for layer in self.layers]
+        seventh = every[names.index(_TABLE_V)] if _TABLE_V in names else every[0]
+        return Table(
+            f"Power of a PE in mW, table II ({PAPER_MHZ} MHz), preset paper",
+            ["module", "paper", _TABLE_V, "over the paper", "least", "mean", "most"],
+            [
+                [
+                    name,
+                    f"{paper:.3f}",
+                    f"{seventh[name]:.3f}",
+                    f"{seventh[name] / paper - 1:+.0%}",
+                    *(f"{one([row[name] for row in every]):.3f}" for one in (min, np.mean, max)),
+                ]
+                for name, paper in PAPER_UNITS_MW.items()
+            ],
+        )
+
+    def _factors(self) -> Table:
+        names = [layer.name for layer in self.layers]
+        paper = [self.paper_uj(layer) for layer in self.layers]
+        rows = [["paper, as printed", f"{PAPER_FRAMES_PER_JOULE:,}",
+                 *(f"{factor:,}" for factor in PAPER_FACTORS.values())]]  # fmt: skip
+        every = {"paper's constants": paper}
+        every |= {name: [one.uj for one in costs] for name, costs in self.costs.items()}
+        for name, energies in every.items():
+            frames = f"{1e6 / energies[names.index(_TABLE_V)]:,.0f}" if _TABLE_V in names else "-"
+            rows.append([name, frames, *(f"{self.factor(one, energies):,.0f}" for one in WATTS)])
+        return Table(
+            "Frames a joule of Alex-7 (table V), and geometric means of energy over EIE's",
+            ["EIE", "frames a joule", *WATTS],
+            rows,
+        )
+
+
+def bench_energy(
+    layers: Sequence[EieLayer] = EIE_LAYERS,
+    technology: Technology | None = None,
+    presets: Sequence[str] = ("paper", "best"),
+    progress: Progress | None = None,
+) -> EieEnergyBench:
+    """Count the energy of layers on both arrays.
+
+    Parameters
+    ----------
+    layers : see :data:`.EIE_LAYERS`.
+    technology : constants; those of 45 nm unless given.
+    presets : arrays.
+    progress : see :data:`.Progress`.
+    """
+    report = progress or silent
+    constants = technology or read_technology()
+    costs: dict[str, list[LayerCost]] = {name: [] for name in presets}
+    for number, layer in enumerate(layers):
+        for name in presets:
+            report("layers", number, len(layers))
+            costs[name].append(_cost(layer, name, constants))
+    report("layers", len(layers), len(layers))
+    return EieEnergyBench(
+        tuple(layers), {name: tuple(found) for name, found in costs.items()}, constants.name
+    )
+
+
+def _cost(layer: EieLayer, name: str, technology: Technology) -> LayerCost:
+    preset = PRESETS[name]
+    network, x = layer.draw()
+    image = compile_quantized(
+        network, {"eie": preset.params}, options=preset.options, name=layer.name
+    )
+    planes = x.astype(np.int64)[:, :, None, None]
+    part = image.part("eie")
+    golden = run_planes(image, planes, "golden")
+    tensors = {INPUT: planes, **golden.parts[0].tensors}
+    counts = machine("eie").count(part, tensors, lambda done, total: None)
+    array = ENERGY.array(preset.params)
+    (activity,) = ENERGY.layers(part, tensors, counts)
+    events = [*activity.events, *array.clock(activity.cycles)]
+    ours = priced(activity, "eie", array, technology, events)
+    others = {
+        what: priced(activities[0], "eie", array, technology)
+        for what, activities in ENERGY.machines(part, tensors).items()
+    }
+    pes, us = preset.params.num_pes, activity.cycles / PAPER_MHZ
+    memories = sum(
+        event.count * event.cost.pj(technology)
+        for event in activity.events
+        if isinstance(event.cost, Sram)
+    )
+    reads = {event.what: event.count / activity.cycles / pes for event in activity.events}
+    return LayerCost(
+        name=layer.name,
+        preset=name,
+        cycles=activity.cycles,
+        uj=ours.pj / 1e6,
+        dense_uj=others["dense"].pj / 1e6,
+        saved=1 - ours.pj / others["weights"].pj,
+        pj_per_mac=ours.pj / ours.useful,
+        units_mw=_milliwatts(ours, pes, us),
+        memory_mw=memories / pes / us / 1000,
+        words_per_cycle=reads["Spmat words read"],
+        pointers_per_cycle=reads["pointers read"],
+    )
+
+
+def _milliwatts(layer: LayerEnergy, pes: int, us: float) -> dict[str, float]:
+    """Return the power of a PE by unit: pJ over us are uW."""
+    return {unit: pj / pes / us / 1000 for unit, pj in layer.units.items()}

@@ -1,0 +1,63 @@
+"""The energy of the papers: their digits from their constants, and layers beside machines."""
+
+import pytest
+
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.sim.eie.benchmark.energy import PAPER_FACTORS, EieEnergyBench
+from zeroskip.sim.eie.benchmark.energy import bench_energy as bench_eie
+from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
+from zeroskip.sim.scnn.benchmark.energy import DensityCost, NetworkCost, ScnnEnergyBench
+from zeroskip.sim.scnn.benchmark.energy import bench_energy as bench_scnn
+from zeroskip.sim.scnn.benchmark.layers import ConvLayer
+
+SMALL = ConvLayer("small", "one", (4, 8, 8), 8, 3, 1, 1, 1, 0.5, 0.4)
+
+
+def test_the_paper_of_eie_to_the_digit() -> None:
+    bench = EieEnergyBench(EIE_LAYERS, {}, "")
+    energies = [bench.paper_uj(layer) for layer in EIE_LAYERS]
+    (seventh,) = (
+        uj for layer, uj in zip(EIE_LAYERS, energies, strict=True) if layer.name == "Alex-7"
+    )
+    assert round(1e6 / seventh / 10) == 13893  # the paper divides a rounded rate
+    for name in ("gpu", "mobile gpu"):
+        assert round(bench.factor(name, energies)) == PAPER_FACTORS[name]
+    # Of the bars of figure 7, which are rounded in another way, the text has 24,207.
+    assert bench.factor("cpu", energies) == pytest.approx(PAPER_FACTORS["cpu"], rel=0.01)
+
+
+def test_densities_at_which_both_take_the_same() -> None:
+    points = tuple(DensityCost(at, uj, 1.0) for at, uj in ((0.5, 0.6), (0.75, 0.9), (1.0, 1.3)))
+    assert ScnnEnergyBench((), points, "").even == pytest.approx(0.75 + 0.25 / 4)
+    assert ScnnEnergyBench((), points[:2], "").even is None
+    networks = tuple(
+        NetworkCost(name, 1.0, over, 1.0, 1.0, {}) for name, over in (("a", 2), ("b", 8))
+    )
+    assert ScnnEnergyBench(networks, (), "").over_dense == pytest.approx(4)
+
+
+def test_a_convolution_beside_the_dense_machine() -> None:
+    params = PRESETS["tiny"]
+    found = bench_scnn({"small": [SMALL]}, (), params=params)
+    (network,) = found.networks
+    assert network.uj > 0
+    assert network.gated_uj < network.dense_uj
+    assert sum(network.units.values()) == pytest.approx(1)
+    assert [type(one).__name__ for one in found.report()] == ["Table"]
+    assert found.to_dict()["over_dense"] == pytest.approx(network.dense_uj / network.uj)
+
+
+@pytest.mark.long("compiles a layer of the paper")
+def test_a_layer_beside_the_paper() -> None:
+    layers = [layer for layer in EIE_LAYERS if layer.name == "NT-We"]
+    found = bench_eie(layers, presets=("paper",))
+    (cost,) = found.costs["paper"]
+    # All its inputs are non-zero: skipping zeros of them saves nothing.
+    assert cost.saved == pytest.approx(0, abs=1e-9)
+    assert cost.dense_uj > 5 * cost.uj
+    assert cost.uj == pytest.approx(found.paper_uj(layers[0]), rel=0.3)
+    modules = found.modules_mw(cost)
+    assert sum(modules.values()) - modules["memory"] < sum(cost.units_mw.values())
+    document = found.to_dict()
+    assert set(document["factors"]) == {"paper's constants", "paper"}
+    assert len(list(found.report())) == 3
