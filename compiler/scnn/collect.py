@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.image.words import program_words, unsigned_field
-from zeroskip.compiler.scnn.encode import move_taps
+from zeroskip.compiler.scnn.pack import Beats, interleave, order_beats, pack_blocks
 from zeroskip.compiler.scnn.passes import Pass
 from zeroskip.compiler.scnn.run import ScnnDescriptor
 from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_files
@@ -20,10 +20,10 @@ __all__ = ["collect"]
 def collect(
     passes: Sequence[Pass], params: ScnnParams
 ) -> tuple[tuple[ScnnDescriptor, ...], dict[str, SramData]]:
-    """Join passes to a program and the contents of the SRAMs.
+    """Join passes to a program, the contents of the SRAMs, and the weights' beats.
 
-    Blocks of weights follow each other; biases get the places behind those of the pass before,
-    taps too unless a pass before has the same, and each layer's codebook a number.
+    Weights of passes follow each other; biases get the places behind those of the pass before, taps
+    too unless a pass before has the same, and each layer's codebook a number.
 
     Raises
     ------
@@ -35,6 +35,7 @@ def collect(
     codebooks: dict[int, int] = {}
     parts: dict[str, list[NDArray[np.uint64]]] = {name: [] for name in files}
     taps: dict[bytes, int] = {}
+    beats: list[Beats] = []
     tap_base, bias_base = 0, 0
     for number, made in enumerate(passes):
         if made.codebook is not None and made.layer not in codebooks:
@@ -55,16 +56,12 @@ def collect(
             taps[key] = tap_base
             tap_base += len(made.taps)
             parts["tap"].append(made.taps[:, None])
-        # A stream that no block of the pass listens to stays where it is.
-        d = made.descriptor
-        listeners = -(-params.pes_x >> d.block_x) * -(-params.pes_y >> d.block_y)
-        for stream, words in enumerate(made.streams[:listeners]):
-            parts[f"stream_{stream}/weight"].append(words.weights)
-            parts[f"stream_{stream}/block"].append(move_taps(words.blocks, taps[key], params))
         for stream, biases in enumerate(made.biases):
             parts[f"stream_{stream}/bias"].append(biases)
+        beats.append(_beats(made, taps[key], params))
         bias_base += len(made.biases[0])
     parts["program"].append(program_words(program, descriptor_layout(params), DESCRIPTOR_WORDS))
+    parts["weights"].append(interleave(beats, params))
     srams: dict[str, SramData] = {}
     for name, (depth, width) in files.items():
         rows = [part for part in parts[name] if len(part)]
@@ -75,3 +72,13 @@ def collect(
             raise ValueError(f"{name} must hold at most {depth} rows, not {len(words)}")
         srams[name] = SramData(words, width)
     return tuple(program), srams
+
+
+def _beats(made: Pass, tap_base: int, params: ScnnParams) -> Beats:
+    """Pack the weights of a pass, of the streams that PEs listen to."""
+    descriptor = made.descriptor
+    across, down = -(-params.pes_x >> descriptor.block_x), -(-params.pes_y >> descriptor.block_y)
+    return order_beats([
+        pack_blocks(stream, tap_base, params, plain=descriptor.plain)
+        for stream in made.streams[: across * down]
+    ])

@@ -72,15 +72,15 @@ def estimate(
     out_stride : across, of the layer that reads it from the array.
     """
     return sum(
-        count * (RUN_CYCLES * runs + estimate_pass(work, params))
-        for work, count, runs in _works(conv, plan, params, expected, out_stride)
+        count * (RUN_CYCLES + estimate_pass(work, params))
+        for work, count in _works(conv, plan, params, expected, out_stride)
     )
 
 
 def rough(conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected) -> float:
     """Estimate the cycles of a layer as if all PEs were always abreast."""
     total = 0.0
-    for work, count, runs in _works(conv, plan, params, expected):
+    for work, count in _works(conv, plan, params, expected):
         acts = _mean_vectors(max(work.rows) * max(work.columns), expected.acts, params.mult_i)
         channel = 0.0
         zeros = work.stored_zeros(params.max_run)
@@ -89,14 +89,14 @@ def rough(conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expect
             weights += (taps - 1) * zeros / params.mult_f
             channel += weights * max(1.0, acts)
         group = max(work.channels * channel, work.steps)
-        total += count * (RUN_CYCLES * runs + work.groups * group + work.steps)
+        total += count * (RUN_CYCLES + work.groups * group + work.steps)
     return total
 
 
 def count_runs(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> int:
     """Estimate the runs that a layer is cut into."""
     expected = Expected.of(conv, 1.0)
-    return sum(count * runs for _, count, runs in _works(conv, plan, params, expected))
+    return sum(count for _, count in _works(conv, plan, params, expected))
 
 
 def load_cycles(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> float:
@@ -135,8 +135,8 @@ def _mean_vectors(places: int, density: float, lanes: int) -> float:
 
 def _works(
     conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected, out_stride: int = 1
-) -> Iterator[tuple[Work, int, int]]:
-    """Give each kind of pass, how many there are, and into how many runs weights split each."""
+) -> Iterator[tuple[Work, int]]:
+    """Give each kind of pass, and how many there are."""
     mapping = plan.mapping
     streams = len(mapping.streams(params))
     of_group, per_group = conv.out_shape[0] // conv.groups, conv.weight.shape[1]
@@ -170,19 +170,10 @@ def _works(
                 weight_density=expected.weights,
                 gap=(1 << mapping.log_kc) - min(kc, of_group),
             )
-            vectors = (
-                groups
-                * work.channels
-                * sum(
-                    _mean_vectors(of_phase * work.outputs, expected.weights, params.mult_f)
-                    for of_phase in taps
-                )
-            )
-            runs = max(1, -(-int(vectors) // params.weight_words))
-            yield work, count * alike, runs
+            yield work, count * alike
             if chunks > 1:
                 # Sums stay in the accumulators.
-                yield replace(work, steps=0), count * (chunks - 1) * alike, runs
+                yield replace(work, steps=0), count * (chunks - 1) * alike
 
 
 def row_steps(params: ScnnParams, wo: int, halos: tuple[int, int], out_sx: int = 1) -> int:

@@ -1,4 +1,4 @@
-"""Turn a convolution's weights into each stream's headers and vectors; ``docs/scnn.md``."""
+"""Turn a convolution's weights into each stream's blocks; ``docs/scnn.md``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,27 +7,26 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from zeroskip.compiler.image.words import pack_lanes
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.geometry import Tap
-from zeroskip.hw.scnn.formats import block_layout
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["StreamWords", "encode_weights", "move_taps", "tap_words"]
+__all__ = ["StreamBlocks", "encode_weights", "tap_words"]
 
 
 @dataclass(frozen=True, eq=False)
-class StreamWords:
-    """Headers and vectors that a stream reads in a pass.
+class StreamBlocks:
+    """Blocks of weights that a stream reads in a pass.
 
     Parameters
     ----------
-    weights : (vectors, limbs) uint64, rows of the weight SRAM.
-    blocks : (headers, 1) uint64, rows of the header SRAM.
+    entries : (entries,) uint64, stored weights; the run is above bit 32.
+    blocks : (blocks, 5) int64, of each the channel, the first tap, its entries, whether the group
+        ends with it, and its place in the order of channels (phases), the same for all streams.
     """
 
-    weights: NDArray[np.uint64]
-    blocks: NDArray[np.uint64]
+    entries: NDArray[np.uint64]
+    blocks: NDArray[np.int64]
 
 
 def tap_words(phases: Sequence[Sequence[Tap]], origin: int, y_stride: int) -> NDArray[np.uint64]:
@@ -54,7 +53,7 @@ def encode_weights(
     groups: int,
     params: ScnnParams,
     numbers: NDArray[np.int64] | None = None,
-) -> tuple[StreamWords, ...]:
+) -> tuple[StreamBlocks, ...]:
     """Encode the weights of a pass.
 
     A block that has more vectors than the PEs' FIFO is cut into several of the same channel.
@@ -80,42 +79,18 @@ def encode_weights(
     taps = np.array(every, np.int64).reshape(-1, 2)
     bases = np.cumsum([0, *(len(phase) for phase in phases)])
     log_kc = (kc - 1).bit_length()
-    limits = (params.max_run, params.weight_depth * params.mult_f, params.mult_f)
+    limits = params.max_run, params.weight_depth * params.mult_f
     geometry = (kc, log_kc, groups, conv.groups)
-    found: list[StreamWords] = []
+    found: list[StreamBlocks] = []
     for of_stream in outputs:
         span = (of_stream.start, of_stream.stop, channels.start)
-        nothing = np.empty((0, 0), np.uint64), np.empty((0, 0), np.int64)
-        vectors, headers = _encode(
-            fields, taps, bases, (order, numbers), span, geometry, limits, *nothing
-        )
-        lanes = np.zeros((vectors, params.mult_f), np.uint64)
-        rows = np.empty((headers, 4), np.int64)
-        _encode(fields, taps, bases, (order, numbers), span, geometry, limits, lanes, rows)
-        field = lanes & np.uint64((1 << 32) - 1)
-        run = lanes >> np.uint64(32)
-        words = pack_lanes(
-            field | run << np.uint64(params.field_bits), params.field_bits + params.run_bits
-        )
-        found.append(StreamWords(words, _pack_headers(rows, params)))
+        nothing = np.empty(0, np.uint64), np.empty((0, 0), np.int64)
+        walk = order, numbers
+        sizes = _encode(fields, taps, bases, walk, span, geometry, limits, *nothing)
+        entries, blocks = np.empty(sizes[0], np.uint64), np.empty((sizes[1], 5), np.int64)
+        _encode(fields, taps, bases, walk, span, geometry, limits, entries, blocks)
+        found.append(StreamBlocks(entries, blocks))
     return tuple(found)
-
-
-def move_taps(blocks: NDArray[np.uint64], base: int, params: ScnnParams) -> NDArray[np.uint64]:
-    """Make headers name taps that stand ``base`` places further on in the tap table."""
-    layout = block_layout(params)
-    count = blocks >> np.uint64(layout["count"].offset)
-    filled = count & np.uint64((1 << params.weight_count_bits) - 1) > 0
-    return blocks + np.uint64(base << layout["tap_base"].offset) * filled
-
-
-def _pack_headers(rows: NDArray[np.int64], params: ScnnParams) -> NDArray[np.uint64]:
-    """Pack (channel, tap_base, count, last) of each header."""
-    layout = block_layout(params)
-    words = np.zeros(len(rows), np.uint64)
-    for column, name in enumerate(("channel", "tap_base", "count", "last")):
-        words |= rows[:, column].astype(np.uint64) << np.uint64(layout[name].offset)
-    return words[:, None]
 
 
 @njit(cache=True)
@@ -126,28 +101,28 @@ def _encode(
     channels: tuple[NDArray[np.int64], NDArray[np.int64]],
     span: tuple[int, int, int],
     geometry: tuple[int, int, int, int],
-    limits: tuple[int, int, int],
-    lanes: NDArray[np.uint64],
-    headers: NDArray[np.int64],
+    limits: tuple[int, int],
+    entries: NDArray[np.uint64],
+    blocks: NDArray[np.int64],
 ) -> tuple[int, int]:
-    """Write a stream's vectors (run above bit 32) and headers, if there is room for any.
+    """Write a stream's entries and blocks, if there is room for any.
 
     Returns their numbers.
     """
     k_start, k_stop, c_start = span
     order, numbers = channels
     kc, log_kc, num_groups, conv_groups = geometry
-    max_run, capacity, f = limits
+    max_run, capacity = limits
     num_k, per_group = fields.shape[0], fields.shape[1]
     k_per_group = num_k // conv_groups
-    write = headers.size > 0
+    write = blocks.size > 0
     num_phases = len(bases) - 1
-    row, header = 0, 0
+    at, block = 0, 0
     for g in range(num_groups):
         k_base = k_start + g * kc
-        begin = header
-        for at in order:
-            c = c_start + at
+        begin = block
+        for rank in range(len(order)):
+            c = c_start + order[rank]
             # Only the outputs of the channel's own group of the convolution have weights.
             owner = c // per_group
             low = max(k_base, owner * k_per_group)
@@ -157,6 +132,7 @@ def _encode(
             for phase in range(num_phases):
                 # `position` is the place after the last entry, from the block's first tap on.
                 count, position, first_tap = 0, 0, 0
+                place_in_order = rank * num_phases + phase
                 for tap in range(bases[phase + 1] - bases[phase]):
                     r, s = taps[bases[phase] + tap]
                     for k in range(low, high):
@@ -167,12 +143,12 @@ def _encode(
                         while True:
                             if count == capacity:
                                 if write:
-                                    headers[header, 0] = numbers[at] + phase
-                                    headers[header, 1] = bases[phase] + first_tap
-                                    headers[header, 2] = capacity // f
-                                    headers[header, 3] = 0
-                                header += 1
-                                row += capacity // f
+                                    blocks[block, 0] = numbers[order[rank]] + phase
+                                    blocks[block, 1] = bases[phase] + first_tap
+                                    blocks[block, 2] = count
+                                    blocks[block, 3] = 0
+                                    blocks[block, 4] = place_in_order
+                                block += 1
                                 first_tap = tap
                                 place = k - k_base
                                 count, position = 0, 0
@@ -183,24 +159,24 @@ def _encode(
                             else:
                                 entry = field
                             if write:
-                                word = entry | np.uint64(run) << np.uint64(32)
-                                lanes[row + count // f, count % f] = word
+                                entries[at] = entry | np.uint64(run) << np.uint64(32)
                             position += run + 1
                             count += 1
+                            at += 1
                             if entry != 0:
                                 break
                 if count:
                     if write:
-                        headers[header, 0] = numbers[at] + phase
-                        headers[header, 1] = bases[phase] + first_tap
-                        headers[header, 2] = (count + f - 1) // f
-                        headers[header, 3] = 0
-                    header += 1
-                    row += (count + f - 1) // f
-        if header == begin:
+                        blocks[block, 0] = numbers[order[rank]] + phase
+                        blocks[block, 1] = bases[phase] + first_tap
+                        blocks[block, 2] = count
+                        blocks[block, 3] = 0
+                        blocks[block, 4] = place_in_order
+                    block += 1
+        if block == begin:
             if write:
-                headers[header] = 0
-            header += 1
+                blocks[block] = 0
+            block += 1
         if write:
-            headers[header - 1, 3] = 1
-    return row, header
+            blocks[block - 1, 3] = 1
+    return at, block

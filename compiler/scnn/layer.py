@@ -91,9 +91,8 @@ def layer_runs(
 ) -> list[ScnnRun]:
     """Build the runs of a layer that takes its input from the host and leaves its output there.
 
-    Weights stay in the SRAMs where they serve several regions, activations where they serve
-    several parts of the output channels. Inputs are loaded to the begin of the activation RAM,
-    outputs are written to its end.
+    Activations stay in the RAMs where they serve several parts of the output channels. Inputs are
+    loaded to the begin of the activation RAM, outputs are written to its end.
 
     Parameters
     ----------
@@ -102,11 +101,6 @@ def layer_runs(
     layer : number of the layer in the graph.
     inputs : what the layer reads, in order; unless given, it has one input.
     progress : called with the number of runs so far, after each.
-
-    Raises
-    ------
-    CompileError
-        If not even the weights of one input channel fit the SRAMs.
     """
     if not inputs:
         if len(conv.inputs) != 1:
@@ -175,7 +169,7 @@ def _slices(channels: range, step: int) -> Iterator[range]:
 def _fitting(
     conv: QuantConv, encoders: Sequence[Encoder], plan: LayerPlan, outputs: range
 ) -> Iterator[list[tuple[Encoder, Share]]]:
-    """Cut outputs, and then input channels, until the weights of each part fit the SRAMs.
+    """Cut outputs until the sums of those whose inputs are in several parts fit one group.
 
     Yields for each part of the outputs the shares whose sums make them, whose region does not
     matter yet.
@@ -198,22 +192,13 @@ def _fitting(
     ]
     params = encoders[0].params
     at_once = plan.mapping.kc * len(plan.mapping.streams(params))
-    one_group = len(outputs) <= at_once
-    small = all(encoder.fits(share) for encoder, share in shares)
-    if small and (len(shares) == 1 or one_group):
+    if len(shares) == 1 or len(outputs) <= at_once:
         yield shares
         return
-    if not one_group:
-        # Whole groups, and the same number of them in both parts or one more in the first.
-        half = -(-len(outputs) // (2 * at_once)) * at_once
-        for some in (outputs[:half], outputs[half:]):
-            yield from _fitting(conv, encoders, plan, some)
-        return
-    if len(channels) > 1 and plan.c_step > 1:
-        smaller = replace(plan, c_step=-(-min(plan.c_step, len(channels)) // 2))
-        yield from _fitting(conv, encoders, smaller, outputs)
-        return
-    encoders[0].refuse([share for encoder, share in shares if encoder is encoders[0]])
+    # Whole groups, and the same number of them in both parts or one more in the first.
+    half = -(-len(outputs) // (2 * at_once)) * at_once
+    for some in (outputs[:half], outputs[half:]):
+        yield from _fitting(conv, encoders, plan, some)
 
 
 def _stores(mapping: Mapping, region: Region, made: Pass) -> tuple[ActStore, ...]:

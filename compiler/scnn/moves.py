@@ -13,7 +13,16 @@ from zeroskip.base.errors import CompileError
 from zeroskip.compiler.engine import Order, SramData
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
-from zeroskip.compiler.system.moves import Load, Move, Moves, RowsIn, RowsOut, RowTensor, Run
+from zeroskip.compiler.system.moves import (
+    Load,
+    Move,
+    Moves,
+    RowsIn,
+    RowsOut,
+    RowTensor,
+    Run,
+    Weights,
+)
 from zeroskip.hw.common.formats import pack
 from zeroskip.hw.scnn.formats import PLANE_BITS, Space
 from zeroskip.hw.scnn.params import ScnnParams
@@ -35,8 +44,6 @@ _SPACES = {
     "program": (Space.PROGRAM, "descriptors"),
     "codebook": (Space.CODEBOOK, "shared weights"),
     "tap": (Space.TAP, "taps of kernels"),
-    "weight": (Space.WEIGHT, "weights: codes and runs"),
-    "block": (Space.BLOCK, "headers of weights"),
     "bias": (Space.BIAS, "biases"),
 }
 
@@ -71,8 +78,16 @@ def run_moves(
     """
     memory = _Memory(graph, runs, orders, params, port)
     moves: list[Move] = []
+    weights: Weights | None = None
     for number, run in enumerate(runs):
-        moves += [_load(number, name, sram) for name, sram in run.srams.items() if len(sram.words)]
+        srams = dict(run.srams)
+        if (beats := srams.pop("weights", None)) is not None:
+            name, about = f"run_{number}/weights", "weights of all streams, packed"
+            weights = Weights(name, about, beats.words, beats.width)
+        moves += [_load(number, name, sram) for name, sram in srams.items() if len(sram.words)]
+        # A run without any of its own has those of the run before, which are read once more.
+        if weights is not None and len(weights.words):
+            moves.append(weights)
         moves += memory.bring(number, run.loads)
         moves.append(Run(takes=bool(run.loads)))
         moves += memory.fetch(number, run.stores)

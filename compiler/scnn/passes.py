@@ -1,15 +1,12 @@
 """One pass: its descriptor, and what it adds to the SRAMs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import QuantConv
-from zeroskip.compiler.scnn.encode import StreamWords, encode_weights, tap_words
+from zeroskip.compiler.scnn.encode import StreamBlocks, encode_weights, tap_words
 from zeroskip.compiler.scnn.fields import bias_words
 from zeroskip.compiler.scnn.geometry import Region, phase_taps
 from zeroskip.compiler.scnn.mapping import Mapping, Room
@@ -51,7 +48,8 @@ class Pass:
     output : see :class:`.PassOutput`; None if sums stay.
     taps : (taps,) uint64.
     codebook : (weights,) int64, or None for plain values.
-    streams : what each stream reads, also those that no PE listens to.
+    streams : what each stream reads; only the first ones are listened to, see
+        :func:`.stream_count`.
     biases : of each stream, (biases, 1) uint64; of the same number; none if sums stay.
     """
 
@@ -60,7 +58,7 @@ class Pass:
     output: PassOutput | None
     taps: NDArray[np.uint64]
     codebook: NDArray[np.int64] | None
-    streams: tuple[StreamWords, ...]
+    streams: tuple[StreamBlocks, ...]
     biases: tuple[NDArray[np.uint64], ...]
 
     @property
@@ -100,32 +98,7 @@ class Encoder:
         self.conv, self._fields, self._mapping = conv, fields, mapping
         self._room = room
         self._outputs: range | None = None
-        self._known: dict[tuple[object, ...], tuple[StreamWords, ...]] = {}
-
-    def fits(self, share: Share) -> bool:
-        """Whether the weights of a part fit the SRAMs."""
-        vectors, headers = self._sizes(share)
-        return vectors <= self.params.weight_words and headers <= self.params.num_blocks
-
-    def refuse(self, shares: Sequence[Share]) -> NoReturn:
-        """Refuse a layer of which one input channel's weights do not fit.
-
-        Raises
-        ------
-        CompileError
-            Saying what would fit.
-        """
-        vectors, headers = (max(sizes) for sizes in zip(*map(self._sizes, shares), strict=True))
-        needs = {"weight_words": vectors, "num_blocks": headers}
-        lacking = [
-            f"{name} = {need}" for name, need in needs.items() if need > getattr(self.params, name)
-        ]
-        raise CompileError(
-            f"layer {self.conv.name!r} needs {vectors} words and {headers} headers of a stream's "
-            f"weight SRAM for {self._mapping.kc} output channels and one input channel, but "
-            f"weight_words is {self.params.weight_words} and num_blocks {self.params.num_blocks}: "
-            f"compile for an array with {' and '.join(lacking)}"
-        )
+        self._known: dict[tuple[object, ...], tuple[StreamBlocks, ...]] = {}
 
     def make(
         self,
@@ -228,14 +201,6 @@ class Encoder:
             biases=biases,
         )
 
-    def _sizes(self, share: Share) -> tuple[int, int]:
-        """Count the vectors and headers of the stream with the most of each."""
-        streams = self._streams(share)
-        return (
-            max(len(stream.weights) for stream in streams),
-            max(len(stream.blocks) for stream in streams),
-        )
-
     def _parts(self, share: Share) -> tuple[range, ...]:
         """Deal the output channels to the streams; some may get an empty range."""
         used = self._mapping.streams(self.params)
@@ -248,7 +213,7 @@ class Encoder:
 
     def _streams(
         self, share: Share, numbers: NDArray[np.int64] | None = None
-    ) -> tuple[StreamWords, ...]:
+    ) -> tuple[StreamBlocks, ...]:
         conv, kc = self.conv, self._mapping.kc
         phases = phase_taps(conv.weight.shape[2:], conv.stride, share.region.padding)
         order = tuple(tuple((tap.r, tap.s) for tap in taps) for taps in phases)

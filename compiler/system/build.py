@@ -13,7 +13,7 @@ from zeroskip.compiler.image.manifest import zeroskip_version
 from zeroskip.compiler.system.bytes import SystemCommand, command_bytes, words_bytes
 from zeroskip.compiler.system.lists import command_list
 from zeroskip.compiler.system.map import BlockEntry, ListEntry, MemoryMap, TensorEntry
-from zeroskip.compiler.system.moves import Load, Move, Moves, RowsIn, RowsOut, RowTensor
+from zeroskip.compiler.system.moves import Load, Move, Moves, RowsIn, RowsOut, RowTensor, Weights
 from zeroskip.hw.system.formats import COMMAND_BYTES, ROW_BITS, row_bytes
 from zeroskip.hw.system.params import SystemParams
 
@@ -119,7 +119,7 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
     contents = {
         one.name: words_bytes(one.words, one.width)
         for one in (*moves.setup, *moves.inference)
-        if isinstance(one, Load)
+        if isinstance(one, Load | Weights)
     }
     layout = _place(moves, contents, sizes, base)
     address = {name: block.address for name, block in layout.blocks.items()}
@@ -175,6 +175,8 @@ def _place(moves: Moves, contents: dict[str, bytes], sizes: dict[str, int], base
     for one in (*moves.setup, *moves.inference):
         if isinstance(one, Load):
             layout.add(one.name, len(contents[one.name]), f"{one.about}, PE {one.pe}")
+        elif isinstance(one, Weights) and one.name not in layout.blocks:
+            layout.add(one.name, len(contents[one.name]), one.about)
     first, *scratch, final = moves.tensors
     for kind, one in (("input", first), ("output", final)):
         for pair in range(BUFFERS):
@@ -218,8 +220,9 @@ def _list_entry(
     words = 0
     for one in group:
         match one:
-            case Load():
-                reads[one.name] = -(-len(contents[one.name]) // beat) * beat
+            case Load() | Weights():
+                size = -(-len(contents[one.name]) // beat) * beat
+                reads[one.name] = reads.get(one.name, 0) + size
                 words += len(one.words)
             case RowsIn():
                 where = ends.get(one.tensor, one.tensor)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from zeroskip.compiler.system.bytes import SystemCommand
-from zeroskip.compiler.system.moves import Load, Move, RowsIn, RowsOut
+from zeroskip.compiler.system.moves import Load, Move, RowsIn, RowsOut, Weights
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.formats import Op, Wait
 
@@ -49,6 +49,14 @@ def command_list(
                     wait=alone & Wait.OUTPUTS,
                     space=move.space,
                     pe=move.pe,
+                    addr=address[move.name],
+                    count=len(move.words),
+                )
+            case Weights():
+                # Those of one run at a time are in the array.
+                yield SystemCommand(
+                    op=Op.WEIGHTS,
+                    wait=Wait.ENGINE,
                     addr=address[move.name],
                     count=len(move.words),
                 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Load", "Move", "Moves", "RowTensor", "RowsIn", "RowsOut", "Run"]
+__all__ = ["Load", "Move", "Moves", "RowTensor", "RowsIn", "RowsOut", "Run", "Weights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,16 @@ class Load:
     about: str
     space: int
     pe: int
+    words: NDArray[np.uint64]
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Beats of weights that the array takes while it is at work; the fields are those of Load."""
+
+    name: str
+    about: str
     words: NDArray[np.uint64]
     width: int
 
@@ -83,7 +93,7 @@ class RowsOut:
     made_from: int | None = None
 
 
-Move = Load | RowsIn | Run | RowsOut
+Move = Load | Weights | RowsIn | Run | RowsOut
 
 
 @dataclass(frozen=True, eq=False)

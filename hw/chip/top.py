@@ -35,6 +35,7 @@ from zeroskip.hw.eie import host as eie_host
 from zeroskip.hw.eie.array import IDLE_ROWS
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn import formats as scnn
+from zeroskip.hw.scnn.packing import Packing
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["CHIP_MODULE", "Chip"]
@@ -62,12 +63,15 @@ class Chip(wiring.Component):
 
     Members
     -------
+    weights : ``In(stream(beat))``, SCNN's packed weights, see :class:`.ScnnArray`. They do not go
+        through the host's commands, as they have to come while a sequence is under way.
     cmd : ``In(stream(chip_command_layout))``, host commands.
     rsp : ``Out(stream(chip_host_bits))``, one answer per read command.
     running : Out, a sequence, or one of the engines, is at work.
     scnn_out_*, eie_out_* : Out, the engines' outputs as they are made, for observation.
     """
 
+    weights: stream.Interface
     cmd: stream.Interface
     rsp: stream.Interface
     running: Signal
@@ -83,6 +87,7 @@ class Chip(wiring.Component):
     def __init__(self, scnn_params: ScnnParams, eie_params: EieParams) -> None:
         s, e = self._s, self._e = scnn_params, eie_params
         super().__init__({
+            "weights": In(stream.Signature(Packing.of(s).beat)),
             "cmd": In(stream.Signature(chip_command_layout(s, e))),
             "rsp": Out(stream.Signature(chip_host_bits(s, e))),
             "running": Out(1),
@@ -102,8 +107,14 @@ class Chip(wiring.Component):
         m.submodules.handoff = handoff = Handoff(s, e)
         m.submodules.sequence = sequence = Sequence()
         lost = Signal(name="scnn_lost")
+        others = {
+            "o_lost": lost,
+            "i_weights__payload": self.weights.payload,
+            "i_weights__valid": self.weights.valid,
+            "o_weights__ready": self.weights.ready,
+        }
         to_scnn = self._make_engine(
-            m, "scnn", SCNN_MODULE, (scnn.command_layout(s), scnn.host_bits(s)), {"o_lost": lost}
+            m, "scnn", SCNN_MODULE, (scnn.command_layout(s), scnn.host_bits(s)), others
         )
         idle = {f"i_{name}": Const(0, 1) for name in IDLE_ROWS} if e.streams else {}
         to_eie = self._make_engine(

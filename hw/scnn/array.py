@@ -28,9 +28,11 @@ from zeroskip.hw.scnn.formats import (
     host_layout,
     readable_rows,
 )
+from zeroskip.hw.scnn.packing import Packing
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.ppu import NEIGHBOURS
 from zeroskip.hw.scnn.sequencer import Sequencer
+from zeroskip.hw.scnn.weight_route import WeightRoute
 from zeroskip.hw.scnn.weight_stream import WeightStream
 
 __all__ = ["ARRAY_MODULE", "PE_MODULE", "ScnnArray"]
@@ -48,6 +50,9 @@ class ScnnArray(wiring.Component):
 
     Members
     -------
+    weights : ``In(stream(beat))``, packed weights of all streams, at any time, in the order of
+        :func:`.schedule_layout`. A run takes its own; a clearing of all forgets those that came
+        before it.
     cmd : ``In(stream(command_layout))``, host commands, which take effect in their order. Those
         to memories wait while a run is under way, those to the control space do not.
     rsp : ``Out(stream(host_bits))``, one answer per read command; 0 to one of what cannot be read,
@@ -59,6 +64,7 @@ class ScnnArray(wiring.Component):
         bits.
     """
 
+    weights: stream.Interface
     cmd: stream.Interface
     rsp: stream.Interface
     running: Signal
@@ -71,6 +77,7 @@ class ScnnArray(wiring.Component):
     def __init__(self, params: ScnnParams) -> None:
         self._p = params
         super().__init__({
+            "weights": In(stream.Signature(Packing.of(params).beat)),
             "cmd": In(stream.Signature(command_layout(params))),
             "rsp": Out(stream.Signature(host_bits(params))),
             "running": Out(1),
@@ -214,15 +221,23 @@ class ScnnArray(wiring.Component):
             broadcast.descriptor.eq(c.descriptor),
             broadcast.start.eq(c.start),
         ]
+        m.submodules.route = route = ResetInserter(c.flush)(WeightRoute(p))
+        # A command that clears takes effect in the cycle after the one in which it is in hand.
+        held = c.flush | (host_valid & host.write & (host.space == Space.CONTROL))
+        m.d.comb += [
+            route.i.payload.eq(self.weights.payload),
+            route.i.valid.eq(self.weights.valid & ~held),
+            self.weights.ready.eq(route.i.ready & ~held),
+        ]
         # Codebooks and taps are the same in all streams.
         shared = (host.space == Space.CODEBOOK) | (host.space == Space.TAP)
         for number in range(p.num_streams):
             weights = WeightStream(p)
             m.submodules[f"stream_{number}"] = ResetInserter(c.flush)(weights)
+            connect(m, route.o[number], weights.beats)
             connect(m, weights.o, broadcast.items[number])
             m.d.comb += [
                 weights.descriptor.eq(c.descriptor),
-                weights.restart.eq(sequencer.restart),
                 weights.start.eq(c.start & broadcast.used[number]),
                 streaming[number].eq(weights.busy),
                 weights.bias_read.eq(drain.bias_read & broadcast.used[number]),

@@ -133,8 +133,7 @@ class Decode(wiring.Component):
         t_channel = Signal(p.acc_addr_bits, name=f"t_channel_{lane}", reset_less=True)
         with m.If(self.advance):
             m.d.sync += [
-                # A block without weights has a vector, which is not its own.
-                fields["r"].eq(Mux(self.header.count == 0, 0, self.entries[lane].field)),
+                fields["r"].eq(self.entries[lane].field),
                 fields["n"].eq(fields["r"]),
                 fields["t"].eq(fields["n"]),
                 r_place.eq(place),

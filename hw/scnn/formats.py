@@ -9,7 +9,8 @@ from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
 from zeroskip.hw.common import formats as common
-from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, Activation
+from zeroskip.hw.common.formats import ADDR_BITS, DESCRIPTOR_WORD_BITS, Activation
+from zeroskip.hw.scnn.packing import Packing
 from zeroskip.hw.scnn.params import DESCRIPTOR_BITS, ScnnParams
 
 __all__ = [
@@ -43,11 +44,13 @@ __all__ = [
     "weight_word_layout",
 ]
 
-VERSION = 3
+VERSION = 4
 """Version of the host interface and of the layouts, read from ``Control.VERSION``."""
 
 DESCRIPTOR_WORDS = DESCRIPTOR_BITS // DESCRIPTOR_WORD_BITS
 """A descriptor is this many words of the program memory, lowest first."""
+
+_MOST_BEATS = 1 << ADDR_BITS
 
 
 HOST_READS = 4
@@ -90,13 +93,11 @@ class Space(enum.IntEnum):
     CONTROL = 0
     PROGRAM = 1
     CODEBOOK = 2
-    WEIGHT = 3
-    BLOCK = 4
-    TAP = 5
-    BIAS = 6
-    ACT = 7
-    DIRECTORY = 8
-    COUNTER = 9
+    TAP = 3
+    BIAS = 4
+    ACT = 5
+    DIRECTORY = 6
+    COUNTER = 7
 
 
 def act_entry_layout(p: ScnnParams) -> data.StructLayout:
@@ -209,7 +210,7 @@ def weight_entry_layout(p: ScnnParams) -> data.StructLayout:
 
 
 def weight_word_layout(p: ScnnParams) -> data.ArrayLayout:
-    """Lay out a row of a weight SRAM: F stored weights."""
+    """Lay out a vector of F stored weights."""
     return data.ArrayLayout(weight_entry_layout(p), p.mult_f)
 
 
@@ -406,9 +407,8 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
 
 
 def host_bits(p: ScnnParams) -> int:
-    """Width of the host port's data: 64, or a row of weights or activations if that is wider."""
-    rows = (weight_word_layout(p), act_word_layout(p))
-    return max(64, *(Shape.cast(row).width for row in rows))
+    """Width of the host port's data: 64, or a row of activations if that is wider."""
+    return max(64, Shape.cast(act_word_layout(p)).width)
 
 
 def host_layout(p: ScnnParams) -> data.StructLayout:
@@ -440,28 +440,21 @@ def readable_rows(p: ScnnParams) -> dict[Space, tuple[int, int]]:
 def sram_files(p: ScnnParams) -> dict[str, tuple[int, int]]:
     """Names, depths and widths (bits) of the SRAMs that an image loads.
 
-    The name is the file's path in an image, without suffix.
+    The name is the file's path in an image, without suffix. ``weights`` are in no SRAM, but stream
+    in while a run is under way, and each run has as many beats as it needs.
     """
     width = {
         name: Shape.cast(layout).width
-        for name, layout in (
-            ("weight", weight_word_layout(p)),
-            ("block", block_layout(p)),
-            ("act", act_word_layout(p)),
-            ("directory", directory_layout(p)),
-        )
+        for name, layout in (("act", act_word_layout(p)), ("directory", directory_layout(p)))
     }
     files = {
         "program": (DESCRIPTOR_WORDS * p.num_descriptors, DESCRIPTOR_WORD_BITS),
         "codebook": (p.num_codebooks * p.num_codes, p.weight_bits),
         "tap": (p.num_taps, p.acc_addr_bits),
+        "weights": (_MOST_BEATS, Packing.of(p).beat),
     }
     for stream in range(p.num_streams):
-        files |= {
-            f"stream_{stream}/weight": (p.weight_words, width["weight"]),
-            f"stream_{stream}/block": (p.num_blocks, width["block"]),
-            f"stream_{stream}/bias": (p.num_biases, p.acc_bits),
-        }
+        files[f"stream_{stream}/bias"] = p.num_biases, p.acc_bits
     for pe in range(p.num_pes):
         files |= {
             f"pe_{pe}/act": (p.act_words, width["act"]),

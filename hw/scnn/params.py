@@ -33,8 +33,7 @@ _RANGES = {
     "act_words": (4, 1 << 16),
     "act_fifo_words": (0, 1 << 12),
     "num_channels": (2, 1 << 12),
-    "weight_words": (2, 1 << 20),
-    "num_blocks": (2, 1 << 20),
+    "stream_beats": (2, 1 << 16),
     "num_taps": (2, 1 << 10),
     "num_biases": (2, 1 << 16),
     "num_codebooks": (1, 256),
@@ -70,7 +69,7 @@ class ScnnParams(ArrayParams):
     act_fifo_words : vectors of I activations from the position bus that wait in a PE for their
         weights; with 0 the array has no bus.
     num_channels : channels (times phases) that a PE's directory holds.
-    weight_words, num_blocks : vectors and headers of the weight SRAM of a stream.
+    stream_beats : beats of packed weights that wait before a stream.
     num_taps : kernel positions, of all phases.
     num_biases : biases of a stream, over all passes.
     num_codebooks, num_descriptors : codebooks, and descriptors of the program.
@@ -96,8 +95,7 @@ class ScnnParams(ArrayParams):
     act_words: int = 2048
     act_fifo_words: int = 0
     num_channels: int = 2048
-    weight_words: int = 16384
-    num_blocks: int = 8192
+    stream_beats: int = 256
     num_taps: int = 256
     num_biases: int = 2048
     num_codebooks: int = 16
@@ -210,16 +208,6 @@ class ScnnParams(ArrayParams):
         return self.weight_depth.bit_length()
 
     @property
-    def weight_addr_bits(self) -> int:
-        """Width of an address of a weight SRAM."""
-        return address_bits(self.weight_words)
-
-    @property
-    def block_addr_bits(self) -> int:
-        """Width of an address of a header SRAM."""
-        return address_bits(self.num_blocks)
-
-    @property
     def tap_bits(self) -> int:
         """Width of a number of a tap."""
         return address_bits(self.num_taps)
@@ -245,8 +233,6 @@ PRESETS = {
         pes_y=8,
         num_streams=16,
         act_fifo_words=128,
-        weight_words=32768,
-        num_blocks=32768,
     ),
     "tile": ScnnParams(),
     "tiny": ScnnParams(
@@ -261,8 +247,7 @@ PRESETS = {
         block_depth=2,
         act_words=128,
         num_channels=128,
-        weight_words=256,
-        num_blocks=128,
+        stream_beats=16,
         num_taps=32,
         num_biases=64,
         num_codebooks=2,

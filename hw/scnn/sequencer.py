@@ -36,7 +36,6 @@ class Sequencer(wiring.Component):
     run : ``In(RunSignature())``, commands, see :class:`.RunControl`. There is one activation RAM,
         and so nothing that ``keep`` changes.
     control : Out, to all PEs, see ``control_layout``.
-    restart : Out, a run begins: weight streams go back to their first block.
     pass_done : In, its outputs are written, or there are none, and its weights have come.
     lost, overflow : In, Out, an output finds no room; outputs of the last run found none.
     load_en, load_row, load_data : In, write a word of the program.
@@ -44,7 +43,6 @@ class Sequencer(wiring.Component):
 
     run: Any
     control: data.View
-    restart: Signal
     pass_done: Signal
     lost: Signal
     overflow: Signal
@@ -57,7 +55,6 @@ class Sequencer(wiring.Component):
         super().__init__({
             "run": In(RunSignature()),
             "control": Out(control_layout(params)),
-            "restart": Out(1),
             "pass_done": In(1),
             "lost": In(1),
             "overflow": Out(1),
@@ -88,7 +85,6 @@ class Sequencer(wiring.Component):
             reader.load_en.eq(self.load_en),
             reader.load_row.eq(self.load_row),
             reader.load_data.eq(self.load_data),
-            self.restart.eq(runs.begin),
             c.flush.eq(runs.flush),
             c.descriptor.eq(now),
             c.number.eq(runs.number),

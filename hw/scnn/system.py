@@ -9,6 +9,7 @@ from amaranth.lib.wiring import Out, connect, flipped
 from zeroskip.hw.scnn import formats as scnn
 from zeroskip.hw.scnn.array import ARRAY_MODULE
 from zeroskip.hw.scnn.formats import Space
+from zeroskip.hw.scnn.packing import Packing
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.plane_load import PlaneLoad
 from zeroskip.hw.scnn.plane_read import PlaneRead
@@ -44,8 +45,6 @@ def scnn_engine(params: SystemParams, p: ScnnParams) -> Engine:
             ("program", 1, False),
             ("codebook", 1, False),
             ("tap", 1, False),
-            ("weight", p.num_streams, True),
-            ("block", p.num_streams, True),
             ("bias", p.num_streams, True),
         )
     }
@@ -54,6 +53,7 @@ def scnn_engine(params: SystemParams, p: ScnnParams) -> Engine:
         memories={**memories, **plane_spaces(p)},
         rows=(1 << ROW_BITS) - 1,
         row_bits=params.data_bits,
+        stream_bits=Packing.of(p).beat,
         asks=True,
         sizes=engine_sizes("scnn", p),
     )
@@ -146,6 +146,9 @@ class ScnnSystem(SystemChip):
             ARRAY_MODULE,
             i_clk=ClockSignal(),
             i_rst=ResetSignal(),
+            i_weights__payload=system.weights.payload,
+            i_weights__valid=system.weights.valid,
+            o_weights__ready=system.weights.ready,
             i_cmd__payload=Value.cast(cmd.payload),
             i_cmd__valid=cmd.valid,
             o_cmd__ready=cmd.ready,

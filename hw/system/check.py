@@ -119,6 +119,12 @@ class Check(wiring.Component):
                     m.d.sync += fits.eq(row <= sum(Command))
                 with m.Case(Op.END):
                     m.d.sync += fits.eq(1)
+                with m.Case(Op.WEIGHTS):
+                    size = command.count * (engine.stream_bits // 8) + p.beat_bytes - 1
+                    m.d.sync += [
+                        beats.eq(size >> p.beat_shift),
+                        fits.eq((command.count != 0) & bool(engine.stream_bits)),
+                    ]
                 with m.Case(Op.LOAD):
                     m.d.sync += fits.eq(0)
                     shifts = engine.word_shifts()
@@ -141,7 +147,8 @@ class Check(wiring.Component):
         command: Any = taken.command
         error = Signal(Error)
         known = Signal()
-        moves = (command.op == Op.LOAD) | (command.op == Op.INPUT) | (command.op == Op.OUTPUT)
+        reads = (command.op == Op.LOAD) | (command.op == Op.INPUT) | (command.op == Op.WEIGHTS)
+        moves = reads | (command.op == Op.OUTPUT)
         end = Signal(len(command.addr) + 2)
         m.d.comb += [
             known.eq(moves | (command.op == Op.CONTROL) | (command.op == Op.END)),

@@ -46,6 +46,9 @@ class Op(enum.Enum, shape=8):
     CONTROL = 4
     """Write ``row`` to the engine's ``Control.COMMAND``, as :class:`.Command` has it, and count the
     engine as at work until it is not running."""
+    WEIGHTS = 5
+    """Give the engine ``count`` beats of weights, as it takes them, while it is at work, too. In
+    memory each takes :func:`word_bytes`; what the last beat of the port has behind them is 0."""
     END = 15
     """The list ends: once everything is done, the inference is."""
 

@@ -54,6 +54,7 @@ class Engine:
     memories : what LOAD writes, by number of the space.
     rows : of an activation file.
     row_bits : width of a row, all lanes.
+    stream_bits : width of a beat of weights that it takes while it is at work; 0 if it takes none.
     asks : it asks for the beats of INPUT and OUTPUT itself, in any order; rows are beats then.
     sizes : of the array, for registers that tell them, see :func:`.engine_sizes`.
     """
@@ -62,6 +63,7 @@ class Engine:
     memories: Mapping[int, Memory]
     rows: int
     row_bits: int
+    stream_bits: int = 0
     asks: bool = False
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
 

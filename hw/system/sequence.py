@@ -42,6 +42,7 @@ class Sequence(wiring.Component):
       for, and for the OUTPUT before it; commands behind it go on. Only a CONTROL or an OUTPUT
       waits until it has begun. With ``Wait.DRAIN`` it waits, while the engine is at work, until
       ``pass_drains`` in pass ``pe``, or a later one is at work.
+    - WEIGHTS goes to the feed, which takes two of them besides the one at work.
     - END goes to a place of its own, where it waits until all commands of its list are done:
       ``done`` is high for a cycle.
 
@@ -63,6 +64,10 @@ class Sequence(wiring.Component):
     load_unbegun : In, there is an INPUT among them whose rows the engine does not expect yet.
     load_done, load_failure : In, one is done, and how.
     load_hold : Out, an INPUT must not begin: its file is still being read.
+    feed_go, feed_ready : Out, In, begin a WEIGHTS, ``i.payload``; the feed takes one more.
+    feed_reading : In, it waits for the memory.
+    feed_failed, feed_failure : In, a beat has not come well, and of which command.
+    feed_stop : Out, it is to forget all that it has.
     output : Out, the OUTPUT that waits.
     store_idle : In, no OUTPUT is at work.
     store_reading : In, rows are still to be read for the one at work.
@@ -92,6 +97,12 @@ class Sequence(wiring.Component):
     load_done: Signal
     load_failure: Any
     load_hold: Signal
+    feed_go: Signal
+    feed_ready: Signal
+    feed_reading: Signal
+    feed_failed: Signal
+    feed_failure: Any
+    feed_stop: Signal
     output: Any
     store_go: Signal
     store_idle: Signal
@@ -125,6 +136,12 @@ class Sequence(wiring.Component):
             "load_done": In(1),
             "load_failure": In(failure_layout()),
             "load_hold": Out(1),
+            "feed_go": Out(1),
+            "feed_ready": In(1),
+            "feed_reading": In(1),
+            "feed_failed": In(1),
+            "feed_failure": In(failure_layout()),
+            "feed_stop": Out(1),
             "output": Out(job),
             "store_go": Out(1),
             "store_idle": In(1),
@@ -201,7 +218,10 @@ class Sequence(wiring.Component):
             m.d.sync += end_waits.eq(0)
 
         self._fail(m, job, state, end_waits & (end_parity != self.failure.parity))
+        # The inference before the one that fails still takes its weights.
+        m.d.comb += self.feed_stop.eq(self.stop & ~end_waits)
         at_rest = (self.load_level == 0) & self.store_idle & ~output_waits & ~end_waits
+        at_rest &= ~self.feed_reading
         with m.Switch(state):
             with m.Case(_State.STOP), m.If(at_rest & self.quiet & ~self.control.valid):
                 m.d.sync += [state.eq(_State.CLEAR), self.control.valid.eq(1)]
@@ -243,6 +263,8 @@ class Sequence(wiring.Component):
                 m.d.comb += can.eq(~self.engine_busy & ~output_waits & ~loads & files)
             with m.Case(Op.OUTPUT):
                 m.d.comb += can.eq(~output_waits)
+            with m.Case(Op.WEIGHTS):
+                m.d.comb += can.eq(self.feed_ready)
             with m.Case(Op.END):
                 m.d.comb += can.eq(~end_waits)
         in_place = (job.op == Op.OUTPUT) | (job.op == Op.END)
@@ -254,6 +276,7 @@ class Sequence(wiring.Component):
                 & can
                 & (in_place | self._may(job.wait, output_waits))
             ),
+            self.feed_go.eq(goes & (job.op == Op.WEIGHTS)),
             self.load_go.eq(goes & ((job.op == Op.LOAD) | (job.op == Op.INPUT))),
             self.load_hold.eq(stale & self.store_reading),
         ]
@@ -282,6 +305,7 @@ class Sequence(wiring.Component):
             (ran & ~self.engine_busy & (state == _State.RUN), lost),
             (self.store_done, self.store_failure),
             (self.load_done, self.load_failure),
+            (self.feed_failed, self.feed_failure),
             (self.i.valid & (state == _State.RUN), job.failure),
         )
         first: Any = Signal(failure_layout())

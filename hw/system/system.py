@@ -2,15 +2,17 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from zeroskip.hw.common.control import CONTROL_SPACE, Control
 from zeroskip.hw.system.axi import AxiLite, AxiRead, AxiWrite
 from zeroskip.hw.system.check import Check
+from zeroskip.hw.system.feed import FEED_TAG, Feed
 from zeroskip.hw.system.fetch import FETCH_TAG, Fetch
 from zeroskip.hw.system.formats import write_request_layout
+from zeroskip.hw.system.gearbox import Gearbox
 from zeroskip.hw.system.jobs import Engine
 from zeroskip.hw.system.load import LOAD_TAG, Load, rows_in_layout
 from zeroskip.hw.system.params import SystemParams
@@ -46,6 +48,7 @@ class System(wiring.Component):
         beats that it wants to read, and to write.
     out_busy, out_mask : In, of such an engine, see :class:`.StoreAsked`.
     pass_number, pass_drains : In, see :class:`.Sequence`.
+    weights : ``Out(stream(stream_bits))``, of an engine that takes weights while it is at work.
     """
 
     read: Any
@@ -69,6 +72,7 @@ class System(wiring.Component):
     out_mask: Signal
     pass_number: Signal
     pass_drains: Signal
+    weights: stream.Interface
 
     def __init__(self, params: SystemParams, engine: Engine) -> None:
         self._p, self._engine = params, engine
@@ -80,6 +84,7 @@ class System(wiring.Component):
             "out_busy": In(1),
             "out_mask": In(params.beat_bytes),
         }
+        weights = {"weights": Out(stream.Signature(engine.stream_bits))}
         super().__init__({
             "read": Out(AxiRead(params)),
             "write": Out(AxiWrite(params)),
@@ -99,6 +104,7 @@ class System(wiring.Component):
             **(asked if engine.asks else {}),
             "pass_number": In(PASS_BITS),
             "pass_drains": In(1),
+            **(weights if engine.stream_bits else {}),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -179,11 +185,14 @@ class System(wiring.Component):
             m.d.comb += [store.out_busy.eq(self.out_busy), writes.mask.eq(self.out_mask)]
         else:
             m.d.comb += store.fill.eq(sequence.fill)
-        self._join_reads(m, fetch, load, reads)
+        feed = self._add_feed(m, check, sequence) if self._engine.stream_bits else None
+        self._join_reads(m, fetch, load, feed, reads)
         self._join_commands(m, sequence, load)
         return m
 
-    def _join_reads(self, m: Module, fetch: Fetch, load: Load, reads: ReadDma) -> None:
+    def _join_reads(
+        self, m: Module, fetch: Fetch, load: Load, feed: Feed | None, reads: ReadDma
+    ) -> None:
         """Put requests in a line, and give beats to whoever asked for them."""
         request = reads.request
         free = ~request.valid | request.ready
@@ -210,14 +219,46 @@ class System(wiring.Component):
         if self._engine.asks:
             others = fetch.request.valid | load.request.valid
             m.d.comb += self.in_request.ready.eq(free & ~others)
+        for_feed: Value = Const(0, 1)
+        if feed is not None:
+            others = fetch.request.valid | load.request.valid
+            if self._engine.asks:
+                others |= self.in_request.valid
+            with m.If(free & feed.request.valid & ~others):
+                m.d.sync += [request.valid.eq(1), request.payload.eq(feed.request.payload)]
+            for_feed = reads.o.payload.tag == FEED_TAG
+            m.d.comb += [
+                feed.request.ready.eq(free & ~others),
+                feed.i.payload.eq(reads.o.payload),
+                feed.i.valid.eq(reads.o.valid & for_feed),
+            ]
         for_fetch = reads.o.payload.tag == FETCH_TAG
         m.d.comb += [
             fetch.i.payload.eq(reads.o.payload),
             fetch.i.valid.eq(reads.o.valid & for_fetch),
             load.i.payload.eq(reads.o.payload),
-            load.i.valid.eq(reads.o.valid & ~for_fetch),
-            reads.o.ready.eq(Mux(for_fetch, fetch.i.ready, load.i.ready)),
+            load.i.valid.eq(reads.o.valid & ~for_fetch & ~for_feed),
+            reads.o.ready.eq(for_feed | Mux(for_fetch, fetch.i.ready, load.i.ready)),
         ]
+
+    def _add_feed(self, m: Module, check: Check, sequence: Sequence) -> Feed:
+        """Add what gives the engine weights while it is at work, if it takes any."""
+        m.submodules.feed = feed = Feed(self._p)
+        m.submodules.gearbox = gearbox = ResetInserter(sequence.feed_stop)(
+            Gearbox(self._p.data_bits, self._engine.stream_bits)
+        )
+        connect(m, feed.o, gearbox.i)
+        connect(m, gearbox.o, flipped(self.weights))
+        m.d.comb += [
+            feed.go.eq(sequence.feed_go),
+            feed.job.eq(check.o.payload),
+            feed.stop.eq(sequence.feed_stop),
+            sequence.feed_ready.eq(feed.ready),
+            sequence.feed_reading.eq(feed.reading),
+            sequence.feed_failed.eq(feed.failed),
+            sequence.feed_failure.eq(feed.failure),
+        ]
+        return feed
 
     def _join_commands(self, m: Module, sequence: Sequence, load: Load) -> None:
         """Send the engine words and commands, which never come at once."""

@@ -42,6 +42,8 @@ class ChipHost:
 
     async def go(self, what: Go) -> None:
         """Do a sequence, and wait for its end."""
+        if what & Go.SCNN:
+            await self.scnn.feed()
         await self._write(Register.COMMAND, what)
         if not self._dut.running.value:
             await RisingEdge(self._dut.running)

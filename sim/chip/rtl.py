@@ -115,6 +115,8 @@ def _write(folder: Path, scnn: ScnnParams, eie: EieParams, job: ChipJob) -> None
     srams = folder / "srams"
     srams.mkdir()
     for name, sram in job.scnn.runs[0].srams.items():
+        if name == "weights":
+            continue
         for instance in scnn_sram_instances(scnn, name):
             file = srams / f"{CHIP_MODULE}.scnn.{instance.split('.', 1)[1]}.hex"
             file.write_bytes(to_hex(sram.words, sram.width))

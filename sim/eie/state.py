@@ -112,6 +112,15 @@ class EieState:
         return self._p.act_bits
 
     @property
+    def stream_bits(self) -> int:
+        """Weights stay in SRAMs, so it takes none while it is at work."""
+        return 0
+
+    def stream(self, words: NDArray[np.uint64]) -> None:
+        """Refuse beats of weights."""
+        raise ValueError(f"EIE takes no weights while it is at work, and got {len(words)} beats")
+
+    @property
     def num_rows(self) -> int:
         """Rows of an activation file."""
         return self._p.num_acts

@@ -41,7 +41,14 @@ class _RunCounter:
         self._last: PassModel | None = None
         self._turn = 0
 
-    def count(self, run: RunLog, arrivals: NDArray[np.int64], begin: int, loaded: int) -> RunCycles:
+    def count(
+        self,
+        run: RunLog,
+        arrivals: NDArray[np.int64],
+        begin: int,
+        loaded: int,
+        beats: NDArray[np.int64],
+    ) -> RunCycles:
         """Count the cycles of a run, see :data:`.CountRun`."""
         passes = [
             PassModel(
@@ -73,4 +80,4 @@ class _RunCounter:
             rows = np.arange(model.drain_rows)
             # It is read, added to its bias, and written; files of other layers are none's concern.
             made[descriptor.dst_base + rows] = drain + rows + 3
-        return RunCycles(cycles, drains, made)
+        return RunCycles(cycles, drains, made, beats)

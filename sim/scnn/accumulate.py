@@ -12,7 +12,7 @@ from zeroskip.compiler.scnn.run import TileLayout
 from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.golden.words import Descriptor, Srams, signed
-from zeroskip.sim.scnn.streams import StreamReader, weight_values
+from zeroskip.sim.scnn.streams import Block, StreamReader, weight_values
 from zeroskip.sim.scnn.walk import walk
 
 __all__ = ["Accumulators", "Channel", "Stored", "step_words"]
@@ -118,10 +118,16 @@ class Accumulators:
         blocks = across * -(-p.pes_y >> d.block_y)
         rows, columns = d.full_y * d.ho + d.rem_y, d.full_x * d.wo + d.rem_x
         made = np.zeros((blocks, (d.groups - 1) * d.kc + d.kc_last, rows, columns), np.int64)
+        weights: list[list[list[Block]]] = [[] for _ in range(d.groups)]
+        for reader in readers[:blocks]:
+            of_stream: list[list[Block]] = [[] for _ in range(d.groups)]
+            for group, block in reader.blocks(d.groups, d.log_kc, plain=bool(d.plain)):
+                of_stream[group].append(block)
+            for group, found in enumerate(of_stream):
+                weights[group].append(found)
         for group in range(d.groups):
-            # A stream that no block listens to stays where it is.
-            for number, reader in enumerate(readers[:blocks]):
-                for block in reader.group(d.log_kc):
+            for number, of_group in enumerate(weights[group]):
+                for block in of_group:
                     owner, entry = number, block.channel
                     if d.bus:
                         owner, entry = divmod(block.channel, d.src_entries)

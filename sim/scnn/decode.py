@@ -20,7 +20,7 @@ from zeroskip.sim.golden.words import Descriptor, read_descriptors, signed
 from zeroskip.sim.scnn.decoded import DecodedConv, Part, assemble, source_channels
 from zeroskip.sim.scnn.directory import Directories, Entry
 from zeroskip.sim.scnn.landing import Landing
-from zeroskip.sim.scnn.streams import Block, StreamReader, weight_values
+from zeroskip.sim.scnn.streams import Block, StreamReader, split_beats, weight_values
 
 __all__ = ["decode"]
 
@@ -119,17 +119,15 @@ class _Reader:
                 f"a run must have as many descriptors as passes and outputs, not {len(program)}, "
                 f"{len(run.passes)} and {len(run.outputs)}"
             )
-        streams = [self._stream(number) for number in range(self._params.num_streams)]
+        streams = [
+            StreamReader(beats, f"stream_{number}", self._params)
+            for number, beats in enumerate(split_beats(self._srams.get("weights"), self._params))
+        ]
         for descriptor, layer, output in zip(program, run.passes, run.outputs, strict=True):
             self._pass(descriptor, layer, output, streams)
-
-    def _stream(self, number: int) -> StreamReader:
-        name = f"stream_{number}"
-        parts: list[NDArray[np.uint64]] = []
-        for what in ("weight", "block"):
-            # A stream that nobody listens to may have nothing at all.
-            parts.append(self._srams.get(f"{name}/{what}", np.zeros((0, 1), np.uint64)))
-        return StreamReader(parts[0], parts[1], name, self._params)
+        for number, stream in enumerate(streams):
+            if not stream.used_up:
+                raise ValueError(f"stream_{number} must have no weights behind those of its passes")
 
     def _pass(
         self,
@@ -156,18 +154,20 @@ class _Reader:
             self._directories.begin(descriptor)
         for stream in range(blocks):
             products = self._open.setdefault(stream, [])
-            for group in range(descriptor.groups):
-                channel = -1
-                for block in streams[stream].group(descriptor.log_kc):
-                    # The bus sends a channel once a group, in the order of the numbers.
-                    if descriptor.bus and block.channel <= channel:
-                        raise ValueError(
-                            f"weights of layer {conv.name!r} must be of ascending channels, as the "
-                            f"bus sends them, but {block.channel} comes behind {channel}"
-                        )
-                    channel = block.channel
-                    made = self._products(descriptor, conv, landing, stream, block)
-                    products.append(replace(made, outputs=made.outputs + group * descriptor.kc))
+            found = streams[stream].blocks(
+                descriptor.groups, descriptor.log_kc, plain=bool(descriptor.plain)
+            )
+            before = -1, -1
+            for group, block in found:
+                # The bus sends a channel once a group, in the order of the numbers.
+                if descriptor.bus and (group, block.channel) <= before:
+                    raise ValueError(
+                        f"weights of layer {conv.name!r} must be of ascending channels, as the "
+                        f"bus sends them, but {block.channel} comes behind {before[1]}"
+                    )
+                before = group, block.channel
+                made = self._products(descriptor, conv, landing, stream, block)
+                products.append(replace(made, outputs=made.outputs + group * descriptor.kc))
         if not descriptor.drain:
             if output is not None:
                 raise ValueError(f"a pass of layer {conv.name!r} without drain has outputs")

@@ -17,12 +17,11 @@ from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.hw.scnn.act_read import ACT_QUEUE_DEPTH, acts_layout
 from zeroskip.hw.scnn.formats import (
     act_word_layout,
-    block_layout,
     bus_word_layout,
     directory_layout,
     item_layout,
-    weight_word_layout,
 )
+from zeroskip.hw.scnn.packing import Packing
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.products import addend_layout
 from zeroskip.sim.energy.activity import (
@@ -63,6 +62,8 @@ control."""
 
 _NOT_DENSE = ("scatter", "accumulators", "act_bus")
 """Modules that a dense machine has not: its sums are made by trees, one a cycle."""
+
+_BOTH: tuple[Access, Access] = ("write", "read")
 
 _DENSE_GROUP = 8
 """Output channels for which a dense machine holds its activations: the paper's group."""
@@ -182,18 +183,10 @@ def access_events(
     def entry(what: Access) -> Sram:
         return Sram(what, p.num_channels, directory, two_ports=True)
 
-    yield event(
-        Unit.WEIGHTS,
-        "vectors read",
-        Sram("read", p.weight_words, _width(weight_word_layout(p))),
-        read.weight_sram,
-    )
-    yield event(
-        Unit.WEIGHTS,
-        "headers read",
-        Sram("read", p.num_blocks, _width(block_layout(p))),
-        written.headers,
-    )
+    beat = Packing.of(p).beat
+    keep, take = (Sram(what, p.stream_beats, beat, two_ports=True) for what in _BOTH)
+    yield event(Unit.WEIGHTS, "beats kept", keep, written.beats)
+    yield event(Unit.WEIGHTS, "beats taken", take, written.beats)
     codebook = Sram("read", p.num_codebooks * p.num_codes, p.weight_bits)
     yield event(Unit.WEIGHTS, "weights looked up", codebook, written.lookups)
     taps = Sram("read", p.num_taps, p.acc_addr_bits)
@@ -258,7 +251,7 @@ def dense_activity(p: ScnnParams, layer: QuantConv, useful: float, array: Array)
     vector = p.mult_f * p.weight_bits
     word = p.mult_i * p.act_bits
     stored = 2 * p.act_words
-    weights = Sram("read", p.weight_words, vector)
+    weights = Sram("read", p.stream_beats, vector, two_ports=True)
     read = Sram("read", stored, word, two_ports=True)
     written = Sram("write", stored, word, two_ports=True)
     groups = min(_DENSE_GROUP, outs)

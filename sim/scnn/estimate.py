@@ -73,12 +73,11 @@ def _layer(
     layer: QuantConv, params: ScnnParams, density: float, values: NDArray[np.bool_]
 ) -> LayerEstimate:
     spent: dict[str, float] = dict.fromkeys(_CAUSES, 0.0)
-    runs = stored = words = 0
+    runs = stored = 0
     for region, area in area_layers(layer):
         plan = plan_layer(area, params, density)
         rows = slice(region.in_y0, region.in_y0 + region.in_height)
         columns = slice(region.in_x0, region.in_x0 + region.in_width)
-        words += _weight_words(area, plan, params)
         for sample in values[:, :, rows, columns]:
             for name, cycles in _area(area, plan, params, sample).items():
                 spent[name] += cycles / len(values)
@@ -96,7 +95,7 @@ def _layer(
         spent=spent,
         runs=runs,
         stored_bits=stored * (width + params.run_bits),
-        memories={"weight_words": (words, params.weight_words)},
+        memories={},
     )
 
 
@@ -131,16 +130,6 @@ def _area(
             found["imbalance"] += undrained - min(busy, undrained)
             found["drain"] += whole - undrained
     return {name: cycles * len(every) / len(chosen) for name, cycles in found.items()}
-
-
-def _weight_words(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> int:
-    """Count the vectors of weights of the stream with most of them."""
-    whole = cut(conv, 0, 0, *conv.out_shape[1:])
-    return sum(
-        int(vectors.sum(axis=(0, 2, 3)).max())
-        for outputs in output_slices(conv, plan.k_step)
-        for vectors, _ in [_weight_vectors(conv, whole, outputs, plan.mapping, params)]
-    )
 
 
 def _regions(conv: QuantConv, plan: LayerPlan) -> Iterator[Region]:

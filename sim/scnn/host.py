@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import cocotb
 import numpy as np
 from amaranth.hdl import Shape
+from cocotb.task import Task
+from cocotb.triggers import RisingEdge
 from numpy.typing import NDArray
 
 from zeroskip.compiler.scnn.run import ActLoad, ActStore
@@ -25,6 +28,9 @@ __all__ = ["ScnnHost", "Stored", "put_stored"]
 
 _LIMB_BITS = 64
 
+# After so many cycles without a beat, none is on its way from a FIFO to its unpacker.
+_QUIET = 8
+
 
 class Stored:
     """What the RAMs hold of a store, for each of its blocks.
@@ -42,11 +48,68 @@ class Stored:
 
 
 class ScnnHost(HostPort):
-    """Commands to the SCNN array."""
+    """Commands to the SCNN array.
+
+    Attributes
+    ----------
+    weights : (beats, limbs) uint64, what each run from now on is given.
+    """
 
     def __init__(self, dut: Any, params: ScnnParams, constant: int = 0) -> None:
         super().__init__(dut, command_layout(params), constant)
         self._params = params
+        self._beat, self._beat_valid = dut.weights__payload, dut.weights__valid
+        self._beat_ready = dut.weights__ready
+        self._beat.value = self._beat_valid.value = 0
+        self._feeding: Task[None] | None = None
+        self.weights = np.zeros((0, 1), np.uint64)
+
+    async def start(self, *, keep: bool = False, begin: bool = False) -> None:
+        self._halt()
+        if self._dut.running.value:
+            # What has come for the run that this one cuts short is forgotten.
+            await super().start(keep=keep, begin=begin)
+            await self.feed()
+        else:
+            await self.feed()
+            await super().start(keep=keep, begin=begin)
+
+    async def clear(self) -> None:
+        self._halt()
+        await super().clear()
+
+    async def clear_counters(self) -> None:
+        if self._dut.running.value:
+            self._halt()
+        await super().clear_counters()
+
+    async def feed(self) -> None:
+        """Offer the beats of a run's weights, one a cycle; come back when no more go in.
+
+        Those that are left go on being offered.
+        """
+        self._feeding = cocotb.start_soon(self._offer())
+        quiet = 0
+        while quiet < _QUIET:
+            await RisingEdge(self._clk)
+            moves = self._beat_valid.value and self._beat_ready.value
+            quiet = 0 if moves else quiet + 1
+
+    def _halt(self) -> None:
+        """Offer no more beats of weights."""
+        if self._feeding is not None:
+            self._feeding.cancel()
+        self._beat_valid.value = 0
+
+    async def _offer(self) -> None:
+        edge = RisingEdge(self._clk)
+        self._beat_valid.value = 1 if len(self.weights) else 0
+        for limbs in self.weights.tolist():
+            self._beat.value = sum(limb << _LIMB_BITS * n for n, limb in enumerate(limbs))
+            await edge
+            while not self._beat_ready.value:
+                await edge
+        self._beat_valid.value = 0
 
     async def load_tensors(
         self, loads: tuple[ActLoad, ...], tensors: Mapping[str, NDArray[np.int64]]

@@ -118,7 +118,16 @@ def describe_scnn(
     """
     np.savez(folder / f"tensors_{number}.npz", allow_pickle=False, **dict(job.tensors))
     instances = None if host_load else lambda name: scnn_sram_instances(params, name)
-    write_contents(folder, number, [run.srams for run in job.runs], scnn_place, instances)
+    srams = [dict(run.srams) for run in job.runs]
+    weights: list[int] = []
+    for run, contents in enumerate(srams):
+        if (streamed := contents.pop("weights", None)) is not None:
+            np.save(folder / f"weights_{number}_{run}.npy", streamed.words)
+            weights.append(run)
+        else:
+            # The run has the same weights as the one before.
+            weights.append(weights[-1])
+    write_contents(folder, number, srams, scnn_place, instances)
     if preload:
         here = {name: tensor[0] for name, tensor in job.tensors.items()}
         for (pe, name), ram in loaded_rams(params, job.runs[0].loads, here).items():
@@ -130,11 +139,12 @@ def describe_scnn(
         "runs": [
             {
                 "passes": len(run.program),
+                "weights": of_run,
                 "loads": [asdict(load) for load in run.loads],
                 "stores": [asdict(store) for store in run.stores],
                 "max_cycles": int(most),
             }
-            for run, most in zip(job.runs, job.max_cycles, strict=True)
+            for run, of_run, most in zip(job.runs, weights, job.max_cycles, strict=True)
         ],
     }
 

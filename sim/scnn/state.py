@@ -11,6 +11,7 @@ from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.scnn.run import ActLoad, Channels, PassOutput, ScnnRun, TileLayout
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, Space, descriptor_layout, sram_files
+from zeroskip.hw.scnn.packing import Packing
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.planes import (
     PLANE_IN,
@@ -24,8 +25,9 @@ from zeroskip.hw.system.formats import ROW_BITS, word_bytes
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.golden.words import LIMB_BITS, Descriptor, read_descriptors, unpack
 from zeroskip.sim.scnn.accumulate import Accumulators, Stored, step_words
+from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.plane_places import PlaneMove, plane_places
-from zeroskip.sim.scnn.streams import StreamReader
+from zeroskip.sim.scnn.streams import StreamReader, split_beats
 
 __all__ = ["RunLog", "RunRecord", "ScnnState"]
 
@@ -39,7 +41,24 @@ class RunRecord:
     params: ScnnParams
     runs: list[ScnnRun] = field(default_factory=list)
     tensors: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    cycles: list[int] = field(default_factory=list)
+    models: dict[tuple[int, int], ScnnCycles] = field(default_factory=dict)
+
+    def model(self, number: int) -> tuple[ScnnCycles, int]:
+        """Return a cycle model that stands before a run, and the run's number in it.
+
+        It has the runs from one that gets inputs up to the next that does.
+        """
+        runs = self.runs
+        end = next((n for n in range(number + 1, len(runs)) if runs[n].loads), len(runs))
+        begin = max((n for n in range(number + 1) if runs[n].loads), default=0)
+        if (number, end) not in self.models:
+            if number == begin:
+                made = ScnnCycles(self.params, runs[begin:end])
+            else:
+                made, before = self.model(number - 1)
+                made.count(before, self.tensors)
+            self.models[number, end] = made
+        return self.models[number, end].again(), number - begin
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +99,7 @@ class ScnnState:
         self._srams: dict[str, NDArray[np.uint64]] = {}
         self._widths: dict[str, int] = {}
         for name, (rows, width) in sram_files(params).items():
-            if not name.startswith("pe_"):
+            if not name.startswith("pe_") and name != "weights":
                 self._srams[name] = np.zeros((rows, -(-width // LIMB_BITS)), np.uint64)
                 self._widths[name] = width
         # Rows up to which something has been written.
@@ -89,10 +108,20 @@ class ScnnState:
             space: np.zeros(memory.rows, np.uint64)
             for space, memory in plane_spaces(params).items()
         }
+        self._weights = np.zeros((0, self.stream_bits // LIMB_BITS), np.uint64)
         self._acts = Stored(params)
         self._sums = Accumulators(params)
         self._loads: list[ActLoad] = []
         self._record = RunRecord(params)
+
+    @property
+    def stream_bits(self) -> int:
+        """Width of a beat of weights."""
+        return Packing.of(self._p).beat
+
+    def stream(self, words: NDArray[np.uint64]) -> None:
+        """Take beats of weights, (n, limbs), for the next run."""
+        self._weights = np.concatenate([self._weights, words])
 
     def word_bits(self, space: int) -> int:
         """Width of a word of a space; 0 if nothing can be loaded there."""
@@ -255,14 +284,10 @@ class ScnnState:
         p, record = self._p, self._record
         srams = {name: words[: self._used.get(name, 0)] for name, words in self._srams.items()}
         program = read_descriptors(srams["program"], descriptor_layout(p), DESCRIPTOR_WORDS)
+        srams["weights"], self._weights = self._weights, self._weights[:0]
         readers = [
-            StreamReader(
-                srams[f"stream_{number}/weight"],
-                srams[f"stream_{number}/block"],
-                f"stream_{number}",
-                p,
-            )
-            for number in range(p.num_streams)
+            StreamReader(beats, f"stream_{number}", p)
+            for number, beats in enumerate(split_beats(srams["weights"], p))
         ]
         number = len(record.runs)
         outputs: list[PassOutput | None] = []
@@ -279,7 +304,10 @@ class ScnnState:
             ScnnRun(
                 program=passes,
                 passes=tuple(range(len(program))),
-                srams={name: SramData(words, self._widths[name]) for name, words in srams.items()},
+                srams={
+                    name: SramData(words, self._widths.get(name, self.stream_bits))
+                    for name, words in srams.items()
+                },
                 outputs=tuple(outputs),
                 loads=loads,
                 stores=(),

@@ -107,8 +107,6 @@ def scnn_memory_use(part: ScnnPart) -> tuple[MemoryUse, ...]:
         MemoryUse(name, np.array(used, np.int64), size)
         for name, used, size in (
             ("act_words", rows, p.act_words),
-            ("weight_words", loaded("weight"), p.weight_words),
-            ("num_blocks", loaded("block"), p.num_blocks),
             ("num_biases", loaded("bias"), p.num_biases),
             ("num_taps", loaded("tap"), p.num_taps),
             ("num_codebooks", books, p.num_codebooks),

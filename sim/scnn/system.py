@@ -15,7 +15,6 @@ from zeroskip.hw.scnn.planes import scnn_lanes
 from zeroskip.hw.scnn.system import SCNN_SYSTEM_MODULE, ScnnSystem
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.machine import ChipDesign, ListMachine
-from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.plane_places import PlaneMove
 from zeroskip.sim.scnn.state import RunLog, ScnnState
 from zeroskip.sim.scnn.transfers import plane_transfer
@@ -65,13 +64,15 @@ class ScnnLists(ListMachine):
         return ChipDesign(modules, clearing=(1 << swept) + 4)
 
 
-def _count_run(run: RunLog, arrivals: NDArray[np.int64], begin: int, loaded: int) -> RunCycles:
-    """Count the cycles of a run, which depend on nothing but what the array holds."""
+def _count_run(
+    run: RunLog,
+    arrivals: NDArray[np.int64],
+    begin: int,
+    loaded: int,
+    beats: NDArray[np.int64],
+) -> RunCycles:
+    """Count the cycles of a run, which depend on what the array holds, and on when weights come."""
     del arrivals, begin, loaded
-    record = run.record
-    if len(record.cycles) < len(record.runs):
-        model = ScnnCycles(record.params, record.runs)
-        record.cycles[:] = [
-            model.count(number, record.tensors).cycles for number in range(len(record.runs))
-        ]
-    return RunCycles(record.cycles[run.number])
+    model, number = run.record.model(run.number)
+    found = model.count(number, run.record.tensors, arrives=beats)
+    return RunCycles(found.cycles, taken=found.taken)

@@ -24,6 +24,7 @@ class _Run(Disturbed):
         self._scnn = ScnnHost(dut, self.params)
         super().__init__(dut, self._scnn, Space.ACT)
         ((self._run,),) = (job["runs"] for job in description["jobs"])
+        self._scnn.weights = np.load(folder / "weights_0_0.npy", allow_pickle=False)
         with np.load(folder / "tensors_0.npz", allow_pickle=False) as file:
             self._tensors: dict[str, NDArray[np.int64]] = {name: file[name][0] for name in file}
 

@@ -81,6 +81,10 @@ class ScnnRuns:
         """Return the commands that load the SRAMs at some point, see ``host_writes``."""
         return np.load(self._folder / f"writes_{self._number}_{key}.npy", allow_pickle=False)
 
+    def weights(self, run: int) -> NDArray[np.uint64]:
+        """Return the beats of a run's weights."""
+        return np.load(self._folder / f"weights_{self._number}_{run}.npy", allow_pickle=False)
+
     def load_samples(self) -> list[dict[str, NDArray[np.int64]]]:
         """Return the tensors of each sample that are known before."""
         with np.load(self._folder / f"tensors_{self._number}.npz", allow_pickle=False) as file:
@@ -113,6 +117,7 @@ class ScnnRuns:
             if loads and (index or not loaded):
                 _, spent = await self._timed(host.load_tensors(loads, tensors))
                 reload_cycles += spent if index else 0
+            host.weights = self.weights(run["weights"])
             self._recorded.clear()
             begin = time.perf_counter_ns()
             await with_timeout(self._go(), run["max_cycles"] * PERIOD_NS, "ns")

@@ -1,6 +1,7 @@
 """Cycle model of a chip with its memory: when each queued inference starts and ends."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,10 @@ from zeroskip.hw.system.formats import COMMAND_BYTES, Op, row_bytes, word_bytes
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.sequence import PASS_BITS
 from zeroskip.sim.system.asked import ASKED
+from zeroskip.sim.system.fed import FED, fed_beats
 from zeroskip.sim.system.golden import Performed
 from zeroskip.sim.system.memory import MemorySettings
-from zeroskip.sim.system.state import ArrayState, CountRun
+from zeroskip.sim.system.state import ArrayState, CountRun, Cycles, RunCycles
 from zeroskip.sim.system.timing import memory_state, read_state, write_state
 from zeroskip.sim.system.transfer import ROW_FIELDS, Transfer
 from zeroskip.sim.system.units import JOB, UNITS, Event, advance
@@ -115,6 +117,9 @@ def count_system(
     num_rows = 0 if asks else array.num_rows
     arrivals, there = np.zeros(num_rows, np.int64), np.full(num_rows, -1)
     drains, made = np.zeros(_PASSES, np.int64), np.zeros(num_rows, np.int64)
+    fed = np.zeros(1, FED), fed_beats(int(jobs["beats"][jobs["op"] == Op.WEIGHTS.value].sum()))
+    fed[0]["rows"], fed[0]["burst_beats"] = port.outstanding * port.burst_beats, port.burst_beats
+    fed[0]["until"] = -1
     units = np.zeros(1, UNITS)
     units["per_beat"] = max(1, port.beat_bytes // COMMAND_BYTES)
     units["per_command"] = max(1, COMMAND_BYTES // port.beat_bytes)
@@ -123,35 +128,131 @@ def count_system(
     units["ahead_at"] = -_CHUNK
     units["run_from"] = units["run_input"] = units["last_input"] = -1
     memory, reads, writes = memory_state(settings), read_state(port), write_state(port)
-    done: list[int] = []
-    runs: list[RunTime] = []
-    state: Any = units[0]
-    while len(done) < len(started):
-        event = advance(
-            units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked, _CHUNK
-        )
-        if event == Event.DONE:
-            done.append(int(state["now"]) - 1)
-        elif event == Event.RUN:
-            begin = int(state["run_from"])
-            command = controls[len(runs)]
-            # The program's own cycles begin in the one after the command was seen.
-            takes = command.fields["row"] & Command.NEXT
+    chip = _Chip(
+        (units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked, fed),
+        max(1, array.stream_bits // port.data_bits),
+        max(1, port.data_bits // array.stream_bits) if array.stream_bits else 1,
+    )
+    ends = np.cumsum(np.where(jobs["op"] == Op.WEIGHTS.value, jobs["beats"], 0))
+    ends = ends[jobs["op"] == Op.CONTROL.value]
+    for command, end in zip(controls, ends.tolist(), strict=True):
+        # The program's own cycles begin in the one after the command was seen.
+        takes = command.fields["row"] & Command.NEXT
+
+        def count(
+            begin: int,
+            beats: NDArray[np.int64],
+            run: Any = command.run,
+            takes: int = takes,
+        ) -> RunCycles:
             came = arrivals - begin - 1 if takes else there
-            spent = count_run(command.run, came, begin + 1, int(state["ahead_at"]))
-            runs.append(RunTime(begin, begin + 1 + spent.cycles, spent.cycles))
-            units["run_end"], units["unresolved"] = begin + 1 + spent.cycles, False
-            drains[: len(spent.drains)] = begin + 1 + spent.drains
-            made[: len(spent.made)] = begin + 1 + spent.made
-        else:
-            raise ValueError("the command lists wait for what never comes")
+            return count_run(run, came, begin + 1, int(units["ahead_at"][0]), beats)
+
+        chip.run(count, end)
+    while len(chip.done) < len(started):
+        chip.go()
+    state: Any = units[0]
     return SystemCycles(
         tuple(start.cycle for start in started),
-        tuple(done),
-        tuple(runs),
+        tuple(chip.done),
+        tuple(chip.runs),
         int(state["read_beats"]),
         int(state["write_beats"]),
     )
+
+
+class _Chip:
+    """A chip that goes on from event to event.
+
+    Parameters
+    ----------
+    states : arguments of :func:`.advance`.
+    parts : beats of the port that a beat of weights takes.
+    whole : beats of weights that a beat of the port has.
+    """
+
+    def __init__(self, states: Any, parts: int, whole: int) -> None:
+        self._states = states
+        self._units, self._fed = states[0], states[10]
+        self._drains, self._made = states[4], states[5]
+        self._parts, self._whole = parts, whole
+        self._beats = 0
+        self.done: list[int] = []
+        self.runs: list[RunTime] = []
+
+    def go(self) -> Event:
+        """Go on to an event."""
+        event = Event(advance(*self._states, most=_CHUNK))
+        if event == Event.LATER:
+            raise ValueError("the command lists wait for what never comes")
+        if event == Event.DONE:
+            self.done.append(int(self._units[0]["now"]) - 1)
+        return event
+
+    def run(self, count: Callable[[int, Cycles], RunCycles], end: int) -> None:
+        """Go on to where a run's end is known, whose weights are the beats up to number ``end``.
+
+        When beats come depends on when the array takes those before them. The chip is tried with
+        times of these that are right for some first beats, which gives times that are right for
+        more of them, until they are right for all.
+        """
+        first, self._beats = self._beats, end
+        if first == end:
+            begin = self._to_run()
+            self._end(begin, count(begin, np.zeros(0, np.int64)))
+            return
+        pops, came = (times[first:end] for times in self._fed[1][:2])
+        before = self._save()
+        while True:
+            begin = self._to_run()
+            if (self._fed[0]["shown"] < end).any():
+                self._fed[0]["until"] = end
+                while self.go() != Event.FED:
+                    pass
+                self._fed[0]["until"] = -1
+            # The last part of a beat of weights completes it; of several, the last frees the beat.
+            offered = np.repeat(came[self._parts - 1 :: self._parts], self._whole)
+            spent = count(begin, offered - begin - 1)
+            times = np.full(len(pops), -1)
+            times[self._parts - 1 :: self._parts] = spent.taken[self._whole - 1 :: self._whole]
+            times[self._parts - 1 :: self._parts] += begin + 1
+            known = pops.copy()
+            self._restore(before)
+            pops[:] = times
+            if np.array_equal(known, times):
+                break
+        self._end(self._to_run(), spent)
+
+    def _end(self, begin: int, spent: RunCycles) -> None:
+        """Let a run end as it was counted."""
+        self.runs.append(RunTime(begin, begin + 1 + spent.cycles, spent.cycles))
+        self._units["run_end"] = begin + 1 + spent.cycles
+        self._drains[: len(spent.drains)] = begin + 1 + spent.drains
+        self._made[: len(spent.made)] = begin + 1 + spent.made
+
+    def _to_run(self) -> int:
+        """Go on to the start of a run; return the cycle."""
+        while self.go() != Event.RUN:
+            pass
+        self._units["unresolved"] = False
+        return int(self._units[0]["run_from"])
+
+    def _save(self) -> tuple[Any, int, int]:
+        return deepcopy(self._states), len(self.done), len(self.runs)
+
+    def _restore(self, saved: tuple[Any, int, int]) -> None:
+        """Go back to what was saved."""
+        states, done, runs = saved
+        _copy_into(self._states, states)
+        del self.done[done:], self.runs[runs:]
+
+
+def _copy_into(states: Any, saved: Any) -> None:
+    for state, old in zip(states, saved, strict=True):
+        if isinstance(state, tuple):
+            _copy_into(state, old)
+        else:
+            state[...] = old
 
 
 def _jobs(array: ArrayState, port: SystemParams, commands: Sequence[Performed]) -> NDArray[np.void]:
@@ -162,6 +263,8 @@ def _jobs(array: ArrayState, port: SystemParams, commands: Sequence[Performed]) 
     for job, command in zip(found, commands, strict=True):
         fields, op = command.fields, command.op
         size = word_bytes(array.word_bits(fields["space"])) if op == Op.LOAD else row
+        if op == Op.WEIGHTS:
+            size = word_bytes(array.stream_bits)
         job["op"], job["wait"] = op.value, fields["wait"]
         job["ahead"] = op == Op.LOAD and array.reads_ahead(fields["space"])
         job["pe"] = fields["pe"]

@@ -122,16 +122,20 @@ class GoldenSystem:
         if op == Op.CONTROL:
             return Error.NONE, self.array.control(fields["row"])
         row, count, addr = fields["row"] & 0x7FFFFFFF, fields["count"], fields["addr"]
-        load = op == Op.LOAD
-        width = self.array.word_bits(fields["space"]) if load else self._row_bits
-        size = count * (word_bytes(width) if load else row_bytes(width, self.port))
+        load, weights = op == Op.LOAD, op == Op.WEIGHTS
+        width = self._row_bits
+        if load or weights:
+            width = self.array.word_bits(fields["space"]) if load else self.array.stream_bits
+        size = count * (word_bytes(width) if load or weights else row_bytes(width, self.port))
         beat = self.port.beat_bytes
         if addr % beat:
             return Error.MISALIGNED, None
-        if op != Op.OUTPUT and fields["row"] != row:
+        if op not in (Op.OUTPUT, Op.WEIGHTS) and fields["row"] != row:
             return Error.RANGE, None
         if load:
             there = width and self.array.has_words(fields["space"], fields["pe"], row, count)
+        elif weights:
+            there = bool(width)
         else:
             there = row + count <= self.array.num_rows
         if not there or not count:
@@ -141,6 +145,9 @@ class GoldenSystem:
         place = self._bytes(addr, size).reshape(count, -1)
         if load:
             self.array.load(fields["space"], fields["pe"], row, _words(place, width))
+        elif weights:
+            self.array.stream(_words(place, width))
+            return Error.NONE, None
         elif op == Op.INPUT:
             return Error.NONE, self.array.take_rows(row, _lanes(place, self.array))
         else:

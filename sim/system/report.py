@@ -5,7 +5,7 @@ from typing import Any
 
 from zeroskip.base.tables import Table
 from zeroskip.compiler.system.build import SystemImage
-from zeroskip.compiler.system.moves import Load
+from zeroskip.compiler.system.moves import Load, Weights
 from zeroskip.sim.system.inferences import SystemRun
 from zeroskip.sim.system.verify import SystemVerified
 
@@ -26,7 +26,7 @@ def map_tables(system: SystemImage) -> list[Table]:
     loads = {
         move.name: move.about
         for move in (*system.moves.setup, *system.moves.inference)
-        if isinstance(move, Load)
+        if isinstance(move, Load | Weights)
     }
     rows: dict[str, list[Any]] = {}
     for block in entry.blocks:

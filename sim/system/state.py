@@ -7,7 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArrayState", "CountRun", "RunCycles"]
+__all__ = ["ArrayState", "CountRun", "Cycles", "RunCycles"]
+
+Cycles = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,18 +22,22 @@ class RunCycles:
     drains : (passes,) the cycle in which each begins to drain, or is over.
     made : (n,) of rows of the result, the cycle from which on each can be read.
 
+    taken : (beats,) in which the array took each beat of weights.
+
     Where no OUTPUT leaves with the drain, the two are left empty.
     """
 
     cycles: int
     drains: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     made: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    taken: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-CountRun = Callable[[Any, NDArray[np.int64], int, int], RunCycles]
+CountRun = Callable[[Any, Cycles, int, int, Cycles], RunCycles]
 """Counts a run, from what golden ran; from the cycles, counted from the run's first, in which the
-source's rows came; from the cycle of that first one; and from the last before it in which the array
-took a word of a space that it reads ahead of runs."""
+source's rows came; from the cycle of that first one; from the last before it in which the array
+took a word of a space that it reads ahead of runs; and from the cycles, counted as those of rows,
+from which beats of weights are offered. Where there are any, it is asked several times."""
 
 
 class ArrayState(Protocol):
@@ -50,6 +56,15 @@ class ArrayState(Protocol):
     @property
     def num_rows(self) -> int:
         """Rows of an activation file."""
+        ...
+
+    @property
+    def stream_bits(self) -> int:
+        """Width of a beat of weights that it takes while it is at work; 0 if it takes none."""
+        ...
+
+    def stream(self, words: NDArray[np.uint64]) -> None:
+        """Take beats of weights, (n, limbs), for the next run."""
         ...
 
     def word_bits(self, space: int) -> int:

@@ -13,11 +13,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from zeroskip.hw.common.control import Command
+from zeroskip.hw.system.feed import FEED_TAG, JOBS
 from zeroskip.hw.system.fetch import CHUNK, DEPTH
 from zeroskip.hw.system.formats import Op, Wait
 from zeroskip.hw.system.sequence import LOADS
 from zeroskip.sim.system.asked import ask, begin, busy, offers, pack, unpack
 from zeroskip.sim.system.asked import reads as reads_array
+from zeroskip.sim.system.fed import FedBeats, end_feed, look_feed
 from zeroskip.sim.system.timing import (
     ReadState,
     draw,
@@ -31,8 +33,8 @@ __all__ = ["JOB", "UNITS", "Event", "advance"]
 
 AskedState = tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]
 
-_LOAD, _INPUT, _OUTPUT, _CONTROL, _END = (
-    op.value for op in (Op.LOAD, Op.INPUT, Op.OUTPUT, Op.CONTROL, Op.END)
+_LOAD, _INPUT, _OUTPUT, _CONTROL, _WEIGHTS, _END = (
+    op.value for op in (Op.LOAD, Op.INPUT, Op.OUTPUT, Op.CONTROL, Op.WEIGHTS, Op.END)
 )
 _LOADS, _ENGINE, _OUTPUTS = int(Wait.LOADS), int(Wait.ENGINE), int(Wait.OUTPUTS)
 _DRAIN = int(Wait.DRAIN)
@@ -51,9 +53,11 @@ class Event(enum.IntEnum):
     """The array is at work, and all rows that it takes have come."""
     DONE = 2
     """An inference was done in the cycle before."""
+    FED = 3
+    """As many beats as are to come to the feed's output have come there."""
 
 
-_LATER, _RUN, _DONE = (int(event) for event in Event)
+_LATER, _RUN, _DONE, _FED = (int(event) for event in Event)
 
 JOB = np.dtype([
     *((name, "i8") for name in ("op", "wait", "pe", "row", "count", "addr", "beats")),
@@ -115,7 +119,7 @@ def _may(s: Any, wait: int, engine_busy: bool, outputs: bool) -> bool:
 
 
 @njit(cache=True)
-def _begins(s: Any, job: Any, engine_busy: bool) -> bool:
+def _begins(s: Any, f: Any, job: Any, engine_busy: bool) -> bool:
     """Say whether the command that is at the sequence begins, see :class:`.Sequence`."""
     load_ready = s.waiting < LOADS - 1 and not s.load_request and not (s.asks and s.rows > 0)
     if job.op == _LOAD:
@@ -129,6 +133,8 @@ def _begins(s: Any, job: Any, engine_busy: bool) -> bool:
             files = not s.busy
         loads = s.words > 0 or s.rows != (s.at_work and s.is_row)
         can = not engine_busy and not s.output_waits and not loads and files
+    elif job.op == _WEIGHTS:
+        can = f.waiting < JOBS
     elif job.op == _OUTPUT:
         return not s.output_waits
     else:
@@ -139,6 +145,7 @@ def _begins(s: Any, job: Any, engine_busy: bool) -> bool:
 @njit(cache=True)
 def _sequence(
     s: Any,
+    f: Any,
     jobs: Any,
     drains: NDArray[np.int64],
     store_done: bool,
@@ -148,7 +155,7 @@ def _sequence(
     """Begin what may begin, see :class:`.Sequence`; return the operation of what was taken."""
     reading = s.busy if s.asks else s.store_left > 0
     job = jobs[s.job]
-    goes = s.check == _FULL and _begins(s, job, engine_busy)
+    goes = s.check == _FULL and _begins(s, f, job, engine_busy)
     op = job.op if goes else 0
     output = jobs[s.store_job]
     early = output.wait & _DRAIN and engine_busy and s.now < drains[output.pe]
@@ -341,16 +348,18 @@ def step(
     reads: ReadState,
     writes: NDArray[np.void],
     asked: AskedState,
+    fed: tuple[NDArray[np.void], FedBeats],
 ) -> int:
     """Do a cycle; return the event that it brings."""
-    s, r, w = units[0], reads[0][0], writes[0]
+    s, r, w, f = units[0], reads[0][0], writes[0], fed[0][0]
     inward, out, rows, slots = asked[0][0], asked[0][1], asked[1], asked[2]
     draw(memory)
     look_read(memory, reads)
     look_write(memory, writes)
 
     engine_busy = s.control or s.run_from <= s.now < s.run_end
-    for_fetch, for_load = r.valid and r.tag == 0, r.valid and r.tag != 0
+    for_fetch, for_load = r.valid and r.tag == 0, r.valid and r.tag == 1
+    for_feed = r.valid and r.tag == FEED_TAG
     fetching = s.fetch == _BEATS
     fetch_takes = fetching and (s.per_beat == 1 or s.second)
     asks_rows = s.asks and s.at_work and s.is_row
@@ -364,7 +373,7 @@ def step(
         load_done = given and s.count == 1
         in_request, in_level = False, 0
         load_takes = s.at_work and (s.items == 0 or (s.items == 1 and given and not load_done))
-    takes = fetch_takes if for_fetch else load_takes
+    takes = for_feed or (fetch_takes if for_fetch else load_takes)
     s.read_beats += r.valid and takes
 
     # What the DMA is offered in this cycle.
@@ -373,8 +382,10 @@ def step(
     fetch_asks = s.fetch == _REQUEST
     load_free = free and not fetch_asks
     in_taken = in_request and load_free and not s.load_request
+    feed_ready = load_free and not s.load_request and not in_request
+    look_feed(f, fed[1], s.now, feed_ready)
     if free:
-        s.request = fetch_asks or s.load_request or in_request
+        s.request = fetch_asks or s.load_request or in_request or f.request
         if fetch_asks:
             s.addr, s.request_beats, s.tag = s.fetch_addr, s.beats, 0
         elif s.load_request:
@@ -385,6 +396,8 @@ def step(
                 rows[inward.row, 1],
                 1,
             )
+        elif f.request:
+            s.addr, s.request_beats, s.tag = f.request_addr, f.request_beats, FEED_TAG
     ask(inward, rows, in_level, in_taken)
 
     stored: Any = jobs[s.stored]
@@ -402,12 +415,13 @@ def step(
         gives, write_request = s.parts > 0, s.store_request
         write_addr, write_beats = stored.addr, stored.beats
         store_done = s.busy and w.done
-    op = _sequence(s, jobs, drains, store_done, load_done, engine_busy)
+    op = _sequence(s, f, jobs, drains, store_done, load_done, engine_busy)
     if s.asks:
         _store_asked(s, jobs, out, gives and w.i_ready, write_request and w.ready, store_done)
     else:
         _store(s, jobs, made, w.ready, w.i_ready, store_done)
     _load(s, jobs, arrivals, inward, op, load_free, for_load and load_takes, given, load_done)
+    end_feed(f, fed[1], jobs, s.now, feed_ready, for_feed, s.job if op == _WEIGHTS else -1)
     coming = for_fetch and fetching
     _fetch(s, jobs, lists, op != 0, coming, coming and fetch_takes, free)
     if s.started < len(lists) and lists[s.started, 0] == s.now:
@@ -417,6 +431,8 @@ def step(
     s.now += 1
     if s.ends:
         return _DONE
+    if f.shown == f.until:
+        return _FED
     all_came = not (s.at_work and s.is_row and s.at_job == s.run_input)
     return _RUN if s.unresolved and all_came else _LATER
 
@@ -433,6 +449,7 @@ def advance(
     reads: ReadState,
     writes: NDArray[np.void],
     asked: AskedState,
+    fed: tuple[NDArray[np.void], FedBeats],
     most: int,
 ) -> int:
     """Do cycles up to the first event, at most ``most``.
@@ -448,9 +465,10 @@ def advance(
     memory, reads, writes : see :mod:`.timing`.
     asked : an engine's own side of INPUT and of OUTPUT, see :mod:`.asked`; rows, slots and tiles
         of all transfers.
+    fed : the feed, see :mod:`.fed`, and its beats.
     """
     for _ in range(most):
-        event = step(units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked)
+        event = step(units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked, fed)
         if event != _LATER:
             return event
     return _LATER

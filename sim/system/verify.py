@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.system.build import BUFFERS
-from zeroskip.compiler.system.moves import Load
+from zeroskip.compiler.system.moves import Load, Weights
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.run import quantize
 from zeroskip.sim.system.cycles import SystemCycles
@@ -92,7 +92,8 @@ def verify_system(
     program, clearing = build_chip(entry.engine, image.parts[0].params, port, size)
     report("build simulator", 1, 1)
     moves = found.system.moves
-    loaded = {move.name for move in (*moves.setup, *moves.inference) if isinstance(move, Load)}
+    every = *moves.setup, *moves.inference
+    loaded = {move.name for move in every if isinstance(move, Load | Weights)}
     places = [
         (block.address // beat, -(-block.bytes // beat))
         for block in entry.blocks

@@ -22,8 +22,7 @@ _SMALL = replace(
     bank_entries=64,
     act_words=600,
     num_channels=128,
-    weight_words=1024,
-    num_blocks=512,
+    stream_beats=4,
     num_taps=64,
     num_biases=128,
 )

@@ -17,8 +17,18 @@ from zeroskip.sim.scnn.rtl import SCNN_DRIVER
 from zeroskip.sim.scnn.rtl_files import ScnnJob
 
 _ARRAYS = {
-    "tiny": PRESETS["tiny"],
-    "one": replace(PRESETS["tiny"], pes_x=1, pes_y=1, mult_f=4, mult_i=4, banks=32, bank_entries=4),
+    # Few beats fit the FIFOs of streams, so that the array waits for weights in both.
+    "tiny": replace(PRESETS["tiny"], num_streams=2, stream_beats=2),
+    "one": replace(
+        PRESETS["tiny"],
+        pes_x=1,
+        pes_y=1,
+        mult_f=4,
+        mult_i=4,
+        banks=32,
+        bank_entries=4,
+        stream_beats=3,
+    ),
 }
 _LAYERS = 150
 

@@ -27,8 +27,8 @@ EIE_SRAMS = {
     "sums written": [(r"accs\.rows", "write")],
 }
 SCNN_SRAMS = {
-    "vectors read": [(r"stream_\d+\.weight", "read")],
-    "headers read": [(r"stream_\d+\.block", "read")],
+    "beats kept": [(r"stream_\d+\.fifo\.beats", "write")],
+    "beats taken": [(r"stream_\d+\.fifo\.beats", "read")],
     "weights looked up": [(r"codebook_\d", "read")],
     "taps looked up": [(r"tap_\d", "read")],
     "directory entries read": [(r"directory_rows", "read")],

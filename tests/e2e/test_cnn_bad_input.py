@@ -1,7 +1,6 @@
 """What a user of networks with convolutions can get wrong: one sentence, nothing half-written."""
 
 import io
-import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -168,19 +167,6 @@ def _large(kernel: int, cnn: Any, folder: Path) -> list[str]:
     command = cnn.compile_alone(folder / "image", "--set", "bank_entries=4")
     command[1] = str(model)
     return command
-
-
-def test_refusal_of_a_large_layer_names_what_fits(
-    cli: Cli, refused: Refused, cnn: Any, tmp_path: Path
-) -> None:
-    """Layers are cut to the memories; this cannot be, as one piece of it does not fit."""
-    command = [*_large(3, cnn, tmp_path), "--set", "weight_words=4"]
-    result = cli(*command)
-    refused(result, "layer '0'")
-    found = re.search(r"needs (\d+) words .* but weight_words is 4", result.errors[0])
-    assert found is not None, result.errors[0]
-    assert [path.name for path in tmp_path.iterdir()] == ["large.pt2"]
-    assert cli(*command, "--set", f"weight_words={found[1]}").code == 0
 
 
 @pytest.mark.parametrize("options", [["banks=2"], ["num_streams=1", "bank_entries=2"]])

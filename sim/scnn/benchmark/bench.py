@@ -15,8 +15,8 @@ from zeroskip.sim.scnn.benchmark.run import (
     compile_layer,
     count_layer,
     dense_operand,
-    most_rows,
     run_on_rtl,
+    weight_bytes,
 )
 from zeroskip.sim.scnn.benchmark.storage import scnn_storage
 from zeroskip.sim.scnn.benchmark.total import dense_total, total_layer
@@ -138,12 +138,11 @@ def measure_layer(
             "c_step": compiled.plan.c_step,
         },
         references=asdict(count.references),
-        weight_rows=most_rows(compiled.runs, "weight"),
-        header_rows=most_rows(compiled.runs, "block"),
+        weight_bytes=weight_bytes(compiled.runs),
     )
     if not total:
         return found
-    whole = total_layer(compiled, count.cycles)
+    whole = total_layer(compiled)
     return replace(
         found,
         total_cycles=whole.cycles,

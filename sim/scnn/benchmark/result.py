@@ -37,7 +37,7 @@ class ConvBench(ConvLayer):
     stalls : share of multiplier-cycles by stall class; sums to 1.
     runs, plan : of the array, and how the layer is laid on it.
     references : to memories, see :class:`.References`.
-    weight_rows, header_rows : of the fullest stream's memories in any run.
+    weight_bytes : that stream in, packed, of all runs.
     """
 
     products: int
@@ -51,8 +51,7 @@ class ConvBench(ConvLayer):
     runs: int
     plan: dict[str, int]
     references: dict[str, int]
-    weight_rows: int
-    header_rows: int
+    weight_bytes: int
     sparse_w_cycles: int | None = None
     sparse_a_cycles: int | None = None
     dense_operand_cycles: int | None = None

@@ -30,8 +30,8 @@ __all__ = [
     "compile_layer",
     "count_layer",
     "dense_operand",
-    "most_rows",
     "run_on_rtl",
+    "weight_bytes",
 ]
 
 _OUTPUT = "layer"
@@ -174,9 +174,9 @@ def _fit(acts: NDArray[np.int64], runs: Sequence[ScnnRun], params: ScnnParams) -
     return True
 
 
-def count_layer(compiled: CompiledLayer) -> LayerCount:
-    """Count the cycles of a layer."""
-    model = ScnnCycles(compiled.params, compiled.runs)
+def count_layer(compiled: CompiledLayer, *, streamed: bool = False) -> LayerCount:
+    """Count the cycles of a layer; ``streamed`` is that of :class:`.ScnnCycles`."""
+    model = ScnnCycles(compiled.params, compiled.runs, streamed=streamed)
     found = [model.count(number, {INPUT: compiled.acts}) for number in range(len(compiled.runs))]
     return LayerCount(
         cycles=np.array([run.cycles for run in found], np.int64),
@@ -194,7 +194,7 @@ def run_on_rtl(layer: ConvLayer, params: ScnnParams, progress: Progress | None =
         As :func:`.run_jobs` does.
     """
     compiled = compile_layer(layer, params)
-    model = count_layer(compiled)
+    model = count_layer(compiled, streamed=True)
     p = compiled.params
     job = ScnnJob(
         compiled.runs,
@@ -227,14 +227,11 @@ def dense_operand(layer: ConvLayer, *, acts: bool, weights: bool) -> ConvLayer:
     )
 
 
-def most_rows(runs: Sequence[ScnnRun], memory: str) -> int:
-    """Count the rows that the fullest stream uses of a memory in any run."""
-    return max(
-        (
-            len(sram.words)
-            for run in runs
-            for name, sram in run.srams.items()
-            if name.rpartition("/")[2] == memory
-        ),
-        default=0,
-    )
+def weight_bytes(runs: Sequence[ScnnRun]) -> int:
+    """Count the bytes of weights that stream in for runs."""
+    total = size = 0
+    for run in runs:
+        # A run without any of its own has those of the run before.
+        size = run.srams["weights"].words.nbytes if "weights" in run.srams else size
+        total += size
+    return total

@@ -7,11 +7,10 @@ from amaranth.hdl import Shape, ShapeLike
 from zeroskip.hw.scnn.act_read import ACT_QUEUE_DEPTH, acts_layout
 from zeroskip.hw.scnn.formats import (
     act_word_layout,
-    block_layout,
     directory_layout,
     item_layout,
-    weight_word_layout,
 )
+from zeroskip.hw.scnn.packing import Packing
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.products import addend_layout
 
@@ -52,7 +51,7 @@ def scnn_storage(params: ScnnParams) -> tuple[MemoryBits, ...]:
         return Shape.cast(layout).width
 
     act, entry = width(act_word_layout(p)), width(directory_layout(p))
-    item, header = item_layout(p), width(block_layout(p))
+    item, beat = item_layout(p), Packing.of(p).beat
     weights = width(item["weights"].shape)
     kept = width(item["channel"].shape) + width(item["count"].shape) + 1
     queued, addend = width(acts_layout(p)), width(addend_layout(p))
@@ -75,11 +74,8 @@ def scnn_storage(params: ScnnParams) -> tuple[MemoryBits, ...]:
          f"{p.block_depth} of {kept}"),
     )  # fmt: skip
     of_array = (
-        ("weights", p.num_streams * p.weight_words * width(weight_word_layout(p)),
-         (f"{p.num_streams} streams x {p.weight_words} vectors of {p.mult_f} x "
-          f"({p.field_bits} + {p.run_bits})")),
-        ("headers of blocks of weights", p.num_streams * p.num_blocks * header,
-         f"{p.num_streams} streams x {p.num_blocks} of {header}"),
+        ("weights on their way", p.num_streams * p.stream_beats * beat,
+         f"{p.num_streams} streams x {p.stream_beats} beats of {beat}"),
         ("biases", p.num_streams * p.num_biases * p.acc_bits,
          f"{p.num_streams} streams x {p.num_biases} of {p.acc_bits}"),
         ("taps", tables * p.num_taps * p.acc_addr_bits,

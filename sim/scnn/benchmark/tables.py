@@ -21,22 +21,15 @@ def bench_tables(result: ScnnBench) -> Iterator[Table | str]:
             "Layers of GoogLeNet that read the same tensor, as one layer", result.merged
         )
     yield from _summary(result)
-    most = {
-        "weights": max(o.weight_rows for n in result.networks.values() for o in n.layers),
-        "headers of blocks of weights": max(
-            o.header_rows for n in result.networks.values() for o in n.layers
-        ),
-    }
     yield Table(
         "Memories in bits, beside the paper's PE",
-        ["memory", "of each PE", "paper", "here", "rows of a stream in use", "how"],
+        ["memory", "of each PE", "paper", "here", "how"],
         [
             [
                 storage.name,
                 "yes" if storage.per_pe else "no",
                 "-" if storage.paper is None else f"{storage.paper:,}",
                 f"{storage.here:,}",
-                most.get(storage.name, "-"),
                 storage.about,
             ]
             for storage in result.storage

@@ -6,24 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.ir.fixed import run_layer
-from zeroskip.compiler.ir.graph import QuantGraph
+from zeroskip.compiler.ir.graph import INPUT, QuantGraph
 from zeroskip.compiler.scnn.moves import run_moves
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.compiler.system.bytes import words_bytes
 from zeroskip.compiler.system.lists import command_list
-from zeroskip.compiler.system.moves import Load, RowsIn, RowsOut, RowTensor
+from zeroskip.compiler.system.moves import Load, RowsIn, RowsOut, RowTensor, Weights
 from zeroskip.compiler.system.moves import Run as RunMove
 from zeroskip.hw.system.formats import COMMAND_BYTES
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer
 from zeroskip.sim.scnn.benchmark.machines import dense_cycles
 from zeroskip.sim.scnn.benchmark.run import CompiledLayer
+from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.state import ScnnState
 from zeroskip.sim.scnn.transfers import plane_transfer
 from zeroskip.sim.system.cycles import Started, count_system
 from zeroskip.sim.system.golden import Performed
 from zeroskip.sim.system.memory import MemorySettings
-from zeroskip.sim.system.state import RunCycles
+from zeroskip.sim.system.state import Cycles, RunCycles
 
 __all__ = ["PORT", "LayerTotal", "dense_total", "total_layer"]
 
@@ -71,13 +72,33 @@ class _KnownOutputs(ScnnState):
             self.put_outputs(step, blocks)
 
 
-def total_layer(compiled: CompiledLayer, cycles: NDArray[np.int64]) -> LayerTotal:
+class _Runs:
+    """Counts the cycles of a layer's runs, each as often as it is asked."""
+
+    def __init__(self, compiled: CompiledLayer) -> None:
+        self._tensors = {INPUT: compiled.acts}
+        # Before each run so far.
+        self._models = [ScnnCycles(compiled.params, compiled.runs)]
+
+    def count(
+        self, run: int, arrivals: Cycles, begin: int, loaded: int, beats: Cycles
+    ) -> RunCycles:
+        """Count the cycles of a run, see :data:`.CountRun`."""
+        del arrivals, begin, loaded
+        while len(self._models) <= run:
+            model = self._models[-1].again()
+            model.count(len(self._models) - 1, self._tensors)
+            self._models.append(model)
+        found = self._models[run].again().count(run, self._tensors, arrives=beats)
+        return RunCycles(found.cycles, taken=found.taken)
+
+
+def total_layer(compiled: CompiledLayer) -> LayerTotal:
     """Count the cycles of a layer that loads everything from memory.
 
     Parameters
     ----------
     compiled : the layer.
-    cycles : (runs,) of its runs.
     """
     p, conv = compiled.params, compiled.conv
     graph = QuantGraph(conv.in_shape, (conv,), (conv.name,))
@@ -89,7 +110,7 @@ def total_layer(compiled: CompiledLayer, cycles: NDArray[np.int64]) -> LayerTota
     address: dict[str, int] = {}
     end = 0
     for one in order:
-        if isinstance(one, Load):
+        if isinstance(one, Load | Weights) and one.name not in address:
             address[one.name] = end
             end += -(-len(words_bytes(one.words, one.width)) // 64) * 64
     for tensor in moves.tensors:
@@ -124,7 +145,7 @@ def total_layer(compiled: CompiledLayer, cycles: NDArray[np.int64]) -> LayerTota
         PORT,
         MemorySettings(),
         [Started(0, end, len(commands) * COMMAND_BYTES, performed)],
-        lambda run, *_: RunCycles(int(cycles[run])),
+        _Runs(compiled).count,
         lambda moved: plane_transfer(p, state.lanes, moved),
     )
     beats = found.read_beats + found.write_beats

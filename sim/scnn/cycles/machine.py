@@ -28,6 +28,7 @@ from zeroskip.sim.scnn.cycles.bus import (
     bus_state,
     pe_lines,
 )
+from zeroskip.sim.scnn.cycles.feed import ITEM, PIPE, Feed, move_beats
 
 __all__ = ["PassWork", "run_pass"]
 
@@ -76,6 +77,8 @@ class PassWork(NamedTuple):
     act_banks : (vectors, I) bank that each position stands for, -1 if there is no activation.
     act_used : (vectors,) activations of each that are there.
     act_apart : (vectors,) these are in different banks.
+    item_begin : (streams + 1,) first item of each stream.
+    needs, leaves : of each item, see :class:`.PackedPass`.
     """
 
     begin: Ints
@@ -90,6 +93,9 @@ class PassWork(NamedTuple):
     act_banks: Banks
     act_used: Ints
     act_apart: Ints
+    item_begin: Ints
+    needs: Ints
+    leaves: Ints
 
 
 @njit(cache=True, nogil=True)
@@ -103,6 +109,7 @@ def run_pass(
     latency: int,
     counters: Ints,
     bus: BusWork | None = None,
+    feed: Feed | None = None,
     issued_at: Ints | None = None,
     drained_at: Ints | None = None,
 ) -> int:
@@ -117,9 +124,10 @@ def run_pass(
     drain : see ``descriptor_layout``.
     limits : banks, products before a bank, vectors and headers in a weight FIFO, vectors of
         activations that are read ahead.
-    latency : cycles until a stream has its first item.
+    latency : cycles until a stream has its first item, if all beats are there.
     counters : (pes, stall classes); what the multiplier-cycles were spent on is added.
     bus : what the position bus has to do, or None in a pass without it.
+    feed : beats on their way, which changes; None: all are there.
     issued_at : (2, pes, blocks), filled with -1, or None; gets the cycles of each block's first and
         last pair.
     drained_at : (2, groups), filled with -1, or None; gets the cycles of each group's first and
@@ -131,7 +139,7 @@ def run_pass(
     """
     begin, channel, count, last, first = work[:5]
     weight_banks, weight_used, act_start, act_count = work[5:9]
-    act_banks, act_used, act_apart = work[9:]
+    act_banks, act_used, act_apart, item_begin = work[9:13]
     pes, num_streams = len(pe_stream), len(begin) - 1
     mult_f, mult_i = weight_banks.shape[1], act_banks.shape[1]
     mults = mult_f * mult_i
@@ -142,6 +150,13 @@ def run_pass(
     level, old_level = np.zeros((pes, banks), np.uint8), np.zeros((pes, banks), np.uint8)
     s_block, s_vector = begin[:-1].copy(), np.zeros(num_streams, np.int64)
     s_taken, s_ready = np.zeros(num_streams, np.bool_), np.ones(num_streams, np.bool_)
+    # Of streams that come over the port: the item behind the last, and who takes one now.
+    ends, takers = np.zeros(1, np.int64), np.zeros(1, np.bool_)
+    if feed is not None:
+        ends = np.zeros(len(feed.streams), np.int64)
+        takers = np.ones(len(feed.streams), np.bool_)
+        ends[:num_streams] = item_begin[1:]
+        feed.streams[:num_streams, ITEM] = item_begin[:-1]
     for pe in range(pes):
         s[pe, _BLOCKS_IN] = s[pe, _BLOCKS_OUT] = s_block[pe_stream[pe]]
         s[pe, _COMING] = first[s_block[pe_stream[pe]]]
@@ -185,9 +200,15 @@ def run_pass(
         busy = _PPU_STAGES if step else max(0, busy - 1)
 
         for stream in range(num_streams):
-            there = now >= latency and s_block[stream] < begin[stream + 1]
+            if feed is None:
+                there = now >= latency and s_block[stream] < begin[stream + 1]
+            else:
+                there = feed.streams[stream, PIPE] >= 16
+                takers[stream] = s_ready[stream]
             s_taken[stream] = s_ready[stream] and there
             s_ready[stream] = True
+        if feed is not None:
+            move_beats(feed, ends, takers, work.needs, work.leaves)
         all_ready = True
         for pe in range(pes):
             # scatter: heads leave, then products that wait enter, in the order of their rows.

@@ -1,6 +1,7 @@
 """A run of the array: its passes, and what the sequencer spends between them."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy, deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, StallClass
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.cycles.acts import ActStorage
 from zeroskip.sim.scnn.cycles.bus import BusWork, bus_work, tile_steps, words_of_channels
+from zeroskip.sim.scnn.cycles.feed import Feed, make_feed, settle
 from zeroskip.sim.scnn.cycles.machine import PassWork, run_pass
 from zeroskip.sim.scnn.cycles.passes import PassTrace, drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.references import (
@@ -42,12 +44,15 @@ class RunCount:
     cycles : from start to end of the program.
     counters : (passes, num_pes, stall classes) int64 multiplier-cycles.
     references : of each pass.
+    taken : cycles, counted from the first, in which beats of weights were taken from the port; -1
+        if that was not seen.
     writes : of each pass, if they are counted.
     """
 
     cycles: int
     counters: NDArray[np.int64]
     references: tuple[References, ...]
+    taken: NDArray[np.int64]
     writes: tuple[Writes, ...] = ()
 
 
@@ -58,6 +63,8 @@ class ScnnCycles:
     ----------
     params : of the array.
     runs : all runs of a program, in order; weights are read off their SRAMs once.
+    streamed : weights come through the port, a beat a cycle, from before the start of each run on,
+        as far as there is room for them; else all are there.
     writes : also count what passes write, which takes longer: all outputs are encoded.
 
     Raises
@@ -67,16 +74,24 @@ class ScnnCycles:
     """
 
     def __init__(
-        self, params: ScnnParams, runs: Sequence[ScnnRun], *, writes: bool = False
+        self,
+        params: ScnnParams,
+        runs: Sequence[ScnnRun],
+        *,
+        streamed: bool = True,
+        writes: bool = False,
     ) -> None:
         self._p = params
         self._writes = writes
         self._runs = tuple(runs)
+        self._streamed = streamed
         self._streams: list[list[StreamWork]] = []
+        self._weights: list[NDArray[np.uint64] | None] = []
         contents: dict[str, NDArray[np.uint64]] = {}
         for run in runs:
             contents |= {name: sram.words for name, sram in run.srams.items()}
             self._streams.append(stream_work(params, run.program, contents))
+            self._weights.append(contents.get("weights"))
         self._read = _read_later(params, runs, self._streams)
         self._acts = ActStorage(params)
 
@@ -85,6 +100,7 @@ class ScnnCycles:
         number: int,
         tensors: Mapping[str, NDArray[np.int64]],
         trace: list[PassTrace] | None = None,
+        arrives: NDArray[np.int64] | None = None,
     ) -> RunCount:
         """Count the cycles of a run; those before it must have been counted.
 
@@ -94,6 +110,8 @@ class ScnnCycles:
         tensors : (C, H, W) by name, all that the run loads, and all that it makes for passes that
             read it from the RAMs.
         trace : gets a trace of each pass; without it, none is recorded.
+        arrives : cycles, counted from the run's first, from which beats of weights are offered;
+            unless given, see ``streamed``.
         """
         p, run = self._p, self._runs[number]
         if run.loads:
@@ -110,13 +128,16 @@ class ScnnCycles:
         references: list[References] = []
         writes: list[Writes] = []
         cycles = 0
+        feed = make_feed(p, self._weights[number], arrives) if self._streamed else None
         for index, (descriptor, output) in enumerate(zip(run.program, run.outputs, strict=True)):
             setup = _TAKE_OVER + (p.bank_entries if descriptor.wipe else 0) + _BEGIN
             setup += 0 if index else _START
             counters[index, :, StallClass.SETUP] = setup * p.mults
             work, bus = self._work(descriptor, self._streams[number][index])
+            if feed is not None:
+                settle(feed, setup)
             traced = trace is not None
-            spent, log = self._pass(descriptor, work, bus, counters[index], traced=traced)
+            spent, log = self._pass(descriptor, work, bus, counters[index], feed, traced=traced)
             if trace is not None:
                 begin = cycles + setup
                 issued, drained = (np.where(times < 0, -1, begin + times) for times in log)
@@ -127,11 +148,19 @@ class ScnnCycles:
             references.append(pass_references(p, descriptor, work, bus, counters[index]))
             if self._writes:
                 counts = self._written(descriptor, output, tensors)
-                writes.append(pass_writes(p, descriptor, work, counts))
+                beats = self._streams[number][index].beats
+                writes.append(pass_writes(p, descriptor, work, beats, counts))
             if output is not None and self._read[number][index]:
                 sent = any(later.bus for later in run.program[index + 1 :])
                 _store(p, self._acts, descriptor, output, tensors, whole=sent)
-        return RunCount(cycles, counters, tuple(references), tuple(writes))
+        taken = np.zeros(0, np.int64) if feed is None else feed.taken
+        return RunCount(cycles, counters, tuple(references), taken, tuple(writes))
+
+    def again(self) -> "ScnnCycles":
+        """Return a model that stands where this one does, and goes on by itself."""
+        model = copy(self)
+        model._acts = deepcopy(self._acts)
+        return model
 
     def _written(
         self,
@@ -176,6 +205,9 @@ class ScnnCycles:
             act_banks=banks,
             act_used=(banks >= 0).sum(axis=1),
             act_apart=_apart(banks),
+            item_begin=streams.items,
+            needs=streams.needs,
+            leaves=streams.leaves,
         ), bus
 
     def _pass(
@@ -184,6 +216,7 @@ class ScnnCycles:
         work: PassWork,
         bus: BusWork | None,
         counters: NDArray[np.int64],
+        feed: Feed | None,
         *,
         traced: bool,
     ) -> tuple[int, tuple[NDArray[np.int64], ...]]:
@@ -203,6 +236,7 @@ class ScnnCycles:
             _STREAM_LATENCY,
             counters,
             bus,
+            feed,
             *log,
         )
         return spent, log

@@ -58,7 +58,7 @@ class Writes:
 
     Parameters
     ----------
-    headers : of blocks of weights that streams read.
+    beats : of packed weights that streams keep on their way, each a write and a read.
     lookups : weights that are not 0: each is looked up, with its tap.
     wiped : accumulators that are set to their initial value before the pass.
     biases : that are read.
@@ -66,7 +66,7 @@ class Writes:
     words, entries : words of activations, and directory entries, that outputs become.
     """
 
-    headers: int = 0
+    beats: int = 0
     lookups: int = 0
     wiped: int = 0
     biases: int = 0
@@ -81,19 +81,24 @@ class Writes:
 
 
 def pass_writes(
-    params: ScnnParams, descriptor: ScnnDescriptor, work: PassWork, counts: NDArray[np.int64]
+    params: ScnnParams,
+    descriptor: ScnnDescriptor,
+    work: PassWork,
+    beats: int,
+    counts: NDArray[np.int64],
 ) -> Writes:
     """Count what a pass does beside its references.
 
     Parameters
     ----------
     params, descriptor, work : as for :func:`pass_references`.
+    beats : see :class:`.StreamWork`.
     counts : (num_pes, entries) stored activations of the directory entries that it writes.
     """
     d = descriptor
     channels = ((d.groups - 1) * d.kc + d.kc_last) * d.drain
     return Writes(
-        headers=int(work.begin[-1]),
+        beats=beats,
         lookups=int(work.weight_used.sum()),
         wiped=2 * params.accs * params.num_pes * d.wipe,
         biases=channels * (len(work.begin) - 1),

@@ -1,6 +1,6 @@
 """Host commands back to back, given to an array or a chip in Amaranth's simulator."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -73,6 +73,7 @@ def play(
     commands: Sequence[Told],
     seed: int,
     encode: Callable[[Told], dict[str, Any]] = lambda one: one.fields,
+    monitors: Sequence[Callable[[Any], Coroutine[Any, Any, None]]] = (),
 ) -> dict[str, Iterator[bool]]:
     """Give the commands, and fill in what happens; answers are taken with stalls.
 
@@ -85,6 +86,7 @@ def play(
     sequencers : by engine, what runs its program.
     commands, seed : what is told, and of the stalls.
     encode : makes the payload's fields.
+    monitors : what else goes on at the design's ports.
 
     Returns
     -------
@@ -160,5 +162,5 @@ def play(
         assert next(coming, None) is None
         assert not asked
 
-    simulate(dut, host, watch)
+    simulate(dut, host, watch, monitors=monitors)
     return {name: iter(mine) for name, mine in cuts.items()}

@@ -248,14 +248,47 @@ def test_a_stream_that_ends_early_is_told() -> None:
     layer = conv(np.ones((1, 1, 1, 1), np.int64), (2, 2))
     (run,) = layer_runs(layer, plan_layer(layer, TILE), TILE)
     longer = replace(run, program=(replace(run.program[0], groups=9),))
-    with pytest.raises(ValueError, match="stream 0 has 1 groups left, not 9"):
+    with pytest.raises(ValueError, match="stream 0 must not have an empty block before"):
         ScnnCycles(TILE, [longer])
-    weights = run.srams["stream_0/weight"]
-    cut = replace(
-        run, srams={**run.srams, "stream_0/weight": replace(weights, words=weights.words[:0])}
-    )
-    with pytest.raises(ValueError, match="stream 0 has 0 vectors left, not 1"):
+    weights = run.srams["weights"]
+    cut = replace(run, srams={**run.srams, "weights": replace(weights, words=weights.words[:1])})
+    with pytest.raises(ValueError, match="weights must have 1 beats behind beat 0, as it says"):
         ScnnCycles(TILE, [cut])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_weights_always_come_to_their_stream(seed: int) -> None:
+    """However little FIFOs hold, no stream waits for ever for what stands behind another's."""
+    rng = np.random.default_rng(seed)
+    size, depth = int(rng.integers(2, 9)), int(rng.integers(1, 40))
+    p = replace(TINY, num_streams=4, stream_beats=2, weight_depth=int(rng.choice([4, 16])))
+    # Some channels and outputs have far more weights than others.
+    weight = rng.integers(1, 99, (depth, int(rng.integers(1, 20)), 3, 3))
+    weight[rng.random(weight.shape) > rng.random(depth)[:, None, None, None]] = 0
+    weight[rng.random(weight.shape) > rng.random(weight.shape[1])[None, :, None, None]] = 0
+    layer = conv(weight, (size, size), padding=1)
+    x = rng.integers(0, 99, layer.in_shape) * (rng.random(layer.in_shape) < 0.6)
+    runs = layer_runs(layer, plan_layer(layer, p), p)
+    alone, streamed = (
+        [model.count(number, {INPUT: x}).cycles for number in range(len(runs))]
+        for model in (ScnnCycles(p, runs, streamed=False), ScnnCycles(p, runs))
+    )
+    assert all(one <= other for one, other in zip(alone, streamed, strict=True))
+
+
+def test_weights_come_when_they_are_said_to() -> None:
+    """A run waits for the last beat, and not for one that comes before it is needed."""
+    layer = conv(np.ones((4, 2, 3, 3), np.int64), (4, 4), padding=1)
+    (run,) = layer_runs(layer, plan_layer(layer, TILE), TILE)
+    words = run.srams["weights"].words
+    last = len(words) - 1
+    work = {INPUT: np.ones((2, 4, 4), np.int64)}
+    soon = ScnnCycles(TILE, [run]).count(0, work)
+    late = np.where(np.arange(last + 1) == last, 5000, -99)
+    assert ScnnCycles(TILE, [run]).count(0, work, arrives=late).cycles > 5000
+    early = ScnnCycles(TILE, [run]).count(0, work, arrives=np.full(last + 1, -99))
+    assert early.cycles == soon.cycles
+    assert (early.taken < 0).all()
 
 
 def test_run_counts_are_of_one_run() -> None:

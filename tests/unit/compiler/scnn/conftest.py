@@ -15,11 +15,16 @@ from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS
 from zeroskip.hw.scnn.formats import (
     DESCRIPTOR_WORDS,
     act_entry_layout,
-    block_layout,
     descriptor_layout,
     directory_layout,
     sram_files,
-    weight_entry_layout,
+)
+from zeroskip.hw.scnn.packing import (
+    PLACED,
+    Packing,
+    packed_header_layout,
+    packed_place_layout,
+    schedule_layout,
 )
 from zeroskip.hw.scnn.params import ScnnParams
 
@@ -67,6 +72,26 @@ class Pe:
         self.pointer = 0
 
 
+class Bits:
+    """The packed weights of a stream."""
+
+    def __init__(self, beats: list[int], width: int) -> None:
+        self._bits = sum(beat << width * at for at, beat in enumerate(beats))
+        self.left, self._width = width * len(beats), width
+        self.tap_base = 0
+
+    def take(self, count: int) -> int:
+        assert count <= self.left
+        found = self._bits & (1 << count) - 1
+        self._bits >>= count
+        self.left -= count
+        return found
+
+    def close(self) -> None:
+        """Go on with the next beat, as each pass does."""
+        assert self.take(self.left % self._width) == 0
+
+
 class Machine:
     """The array. Runs go through it one after the other."""
 
@@ -86,13 +111,14 @@ class Machine:
             self.srams[name] = _words(sram.words)
         for load in run.loads:
             self._load(load, tensors)
-        self.heads = [[0, 0] for _ in range(self.p.num_streams)]
+        self.streams = self._split()
         for number, descriptor in enumerate(run.program):
             d = self._descriptor(number)
             assert d == {name: int(value) for name, value in vars(descriptor).items()}
             assert d["last"] == (number == len(run.program) - 1)
             assert (run.outputs[number] is None) == (not d["drain"])
             self._pass(d)
+        assert not any(stream.left for stream in self.streams)
         for store in run.stores:
             self._store(store, tensors)
 
@@ -212,34 +238,51 @@ class Machine:
             if d["drain"]:
                 entry = self._drain(d, group, places, entry, initial)
                 self.set ^= 1
+        for stream in self.streams:
+            stream.close()
+
+    def _split(self) -> list["Bits"]:
+        """Deal the beats of a run to the streams."""
+        p, words = self.p, iter(self.srams["weights"])
+        packing, layout = Packing.of(p), _fields(schedule_layout, p)
+        beats: list[list[int]] = [[] for _ in range(p.num_streams)]
+        for schedule in words:
+            numbers = _field(schedule, layout, "numbers")
+            for slot in range(_field(schedule, layout, "count")):
+                number = numbers >> slot * packing.number & (1 << packing.number) - 1
+                beats[number].append(next(words))
+        return [Bits(of_stream, packing.beat) for of_stream in beats]
 
     def _blocks(self, stream: int, d: dict[str, int]) -> list[tuple[int, list[tuple[int, int]]]]:
         """Decode a group of a stream: (channel, [(value, offset)])."""
-        p, head, found = self.p, self.heads[stream], []
-        layout, entry = _fields(block_layout, p), _fields(weight_entry_layout, p)
-        bits = p.field_bits + p.run_bits
+        p, bits, found = self.p, self.streams[stream], []
+        packing = Packing.of(p)
+        layout, place = _fields(packed_header_layout, p), _fields(packed_place_layout, p)
+        field_bits = p.field_bits if d["plain"] else p.code_bits
+        channel = -1
         while True:
-            header = self.srams[f"stream_{stream}/block"][head[1]]
-            head[1] += 1
+            header = bits.take(packing.header)
+            channel += 1 + _field(header, layout, "skip")
+            if _field(header, layout, "skip") == PLACED:
+                where = bits.take(packing.place)
+                channel = _field(where, place, "channel")
+                bits.tap_base = _field(where, place, "tap_base")
             position, weights = 0, []
             count = _field(header, layout, "count")
             assert count <= p.weight_depth
             assert count or _field(header, layout, "last")
-            for _ in range(count):
-                word = self.srams[f"stream_{stream}/weight"][head[0]]
-                head[0] += 1
-                for lane in range(p.mult_f):
-                    one = word >> lane * bits & (1 << bits) - 1
-                    field, run = _field(one, entry, "field"), _field(one, entry, "run")
-                    position += run
-                    if field:
-                        tap, k = divmod(position, 1 << d["log_kc"])
-                        assert k < d["kc"]
-                        base = self.srams["tap"][_field(header, layout, "tap_base") + tap]
-                        weights.append((self._weight(field, d), base + k * d["k_stride"]))
-                    position += 1
+            for _ in range(count * p.mult_f - _field(header, layout, "unused")):
+                one = bits.take(packing.plain if d["plain"] else packing.shared)
+                field, run = one & (1 << field_bits) - 1, one >> field_bits
+                position += run
+                if field:
+                    tap, k = divmod(position, 1 << d["log_kc"])
+                    assert k < d["kc"]
+                    base = self.srams["tap"][bits.tap_base + tap]
+                    weights.append((self._weight(field, d), base + k * d["k_stride"]))
+                position += 1
             if weights:
-                found.append((_field(header, layout, "channel"), weights))
+                found.append((channel, weights))
             if _field(header, layout, "last"):
                 return found
 

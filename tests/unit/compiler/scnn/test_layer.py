@@ -35,8 +35,6 @@ def arrays(draw: st.DrawFn) -> ScnnParams:
         weight_depth=draw(st.sampled_from([2, 4, 16])),
         act_words=1 << 13,
         num_channels=512,
-        weight_words=1 << 12,
-        num_blocks=1 << 12,
     )
 
 

@@ -260,7 +260,6 @@ def test_runs_compute_the_network(
     convolve: Callable[..., NDArray[np.int64]],
 ) -> None:
     rng = np.random.default_rng(seed)
-    params = replace(params, weight_words=4096, num_blocks=4096)
     planes = rng.integers(0, 100, graph.input_shape) * (rng.random(graph.input_shape) < 0.6)
     expected = {INPUT: planes}
     for layer in graph.layers:

@@ -187,13 +187,11 @@ def graphs(draw: st.DrawFn) -> QuantGraph:
     graph=graphs(),
     pes=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     words=st.sampled_from([16, 32, 128]),
-    vectors=st.sampled_from([32, 1024]),
 )
 def test_any_network(
     graph: QuantGraph,
     pes: tuple[int, int],
     words: int,
-    vectors: int,
     machine: Any,
     convolve: Convolve,
 ) -> None:
@@ -204,7 +202,6 @@ def test_any_network(
         num_streams=pes[0] * pes[1],
         bank_entries=32,
         act_words=2 * words,
-        weight_words=vectors,
     )
     _check(graph, params, machine, convolve)
 

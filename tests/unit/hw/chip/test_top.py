@@ -34,7 +34,9 @@ from zeroskip.sim.bench.assembly import assemble
 SIZES = [[6, 5], [7, 5, 6]]
 
 
-def give(commands: list[Told], seed: int) -> dict[str, Iterator[bool]]:
+def give(
+    commands: list[Told], seed: int, networks: list[scnn_model.Network]
+) -> dict[str, Iterator[bool]]:
     """Give commands to the chip, see :func:`tests.unit.hw.host_bench.play`."""
     found: dict[str, Any] = {}
     dut: Any = Chip(S, E)
@@ -47,7 +49,8 @@ def give(commands: list[Told], seed: int) -> dict[str, Iterator[bool]]:
             SCNN_PE_MODULE: lambda: ScnnPe(S),
         },
     )
-    return play(dut, whole, found, commands, seed, encode)
+    feed = scnn_model.feeder(dut, lambda: found["scnn"], networks)
+    return play(dut, whole, found, commands, seed, encode, [feed])
 
 
 def draw(seed: int) -> tuple[list[list[Told]], list[list[Told]], ChipModel]:
@@ -101,7 +104,7 @@ def test_commands_take_effect_in_their_order() -> None:
         convs, linears, model = draw(seed)
         rng = Random(seed)
         commands = with_gaps(rng, mixed(rng, convs, linears))
-        cuts = give(commands, seed)
+        cuts = give(commands, seed, model.scnn.networks)
         model.scnn.cuts, model.eie.cuts = cuts["scnn"], cuts["eie"]
         check_in_order(model.check, commands, seed)
         # Nothing was started that was not to be.
@@ -161,7 +164,7 @@ def test_lost_outputs_are_not_handed_over() -> None:
         *during,
         *fitting,
     ]
-    cuts = give(commands, 3)
+    cuts = give(commands, 3, [network])
     assert (len(list(cuts["scnn"])), len(list(cuts["eie"]))) == (5, 0)
     untouched = [9] * len(old)
     assert looked(once) == looked(twice) == (untouched, 0, StatusBit(0))

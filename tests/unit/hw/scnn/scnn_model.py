@@ -1,5 +1,6 @@
 """An SCNN array that executes commands one after the other."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,8 +49,7 @@ P = ScnnParams(
     acc_bits=16,
     act_words=9,  # no power of two, and one row more than anybody uses
     num_channels=5,
-    weight_words=16,
-    num_blocks=8,
+    stream_beats=4,
     num_taps=4,
     num_biases=4,
     num_codebooks=1,
@@ -112,12 +112,48 @@ def draw_network(rng: np.random.Generator, channels: int) -> Network:
 
 def loading(network: Network) -> list[Told]:
     spaces = {space.value: space for space in Space}
-    srams = {name: sram for name, sram in network.run.srams.items() if name != "program"}
+    apart = "program", "weights"
+    srams = {name: sram for name, sram in network.run.srams.items() if name not in apart}
     commands = [
         Told(spaces[space], row, pe, data)
         for space, pe, row, data in host_writes(srams, scnn_place).tolist()
     ]
     return commands + program_writes(network)
+
+
+def feeder(port: Any, sequencer: Callable[[], Any], networks: list[Network]) -> Any:
+    """Make what gives each run the weights of its network, which its descriptor tells apart.
+
+    Parameters
+    ----------
+    port : with ``weights``.
+    sequencer : of the array; called once that is elaborated.
+    networks : of one group, of two, and so on.
+    """
+    weights = [
+        [sum(limb << 64 * at for at, limb in enumerate(row)) for row in words.tolist()]
+        for words in (network.run.srams["weights"].words for network in networks)
+    ]
+
+    async def feed(ctx: Any) -> None:
+        of_array, groups, before, left = sequencer(), 1, 0, list[int]()
+        ports = of_array.run.counting, of_array.load_en & (of_array.load_row == 0)
+        while True:
+            offered = left[:1]
+            ctx.set(port.weights.valid, len(offered))
+            ctx.set(port.weights.payload, sum(offered))
+            signals = *ports, of_array.load_data, port.weights.ready
+            _, _, counting, told, word, ready = await ctx.tick().sample(*signals)
+            groups = word & 0xFFF if told else groups
+            if ready:
+                del left[: len(offered)]
+            if not counting:
+                left.clear()
+            elif not before:
+                left += weights[groups - 1]
+            before = counting
+
+    return feed
 
 
 def program_writes(network: Network, **changes: int) -> list[Told]:

@@ -25,6 +25,7 @@ from zeroskip.sim.bench.pysim import simulate
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.cycles.weights import stream_work
 from zeroskip.sim.scnn.loads import block_members, encode_loads, members
+from zeroskip.sim.scnn.streams import split_beats
 from zeroskip.sim.scnn.walk import map_pass
 
 
@@ -47,8 +48,7 @@ def params(**sizes: Any) -> ScnnParams:
         "acc_bits": 20,
         "act_words": 32,
         "num_channels": 16,
-        "weight_words": 64,
-        "num_blocks": 32,
+        "stream_beats": 2,
         "num_taps": 16,
         "num_biases": 16,
         "num_codebooks": 2,
@@ -95,6 +95,18 @@ class Bench(ArrayBench):
         self.p, self.array = p, ScnnArray(p)
         super().__init__(self.array, {PE_MODULE: lambda: ScnnPe(p)})
         self.made: list[tuple[int, list[int]]] = []
+        self.beats: list[int] = []
+
+    async def feed(self, ctx: Any) -> None:
+        """Offer the beats of weights that there are, one a cycle."""
+        port = self.array.weights
+        while True:
+            offered = self.beats[:1]
+            ctx.set(port.valid, len(offered))
+            ctx.set(port.payload, sum(offered))
+            _, _, ready = await ctx.tick().sample(port.ready)
+            if ready:
+                del self.beats[: len(offered)]
 
     async def record(self, ctx: Any) -> None:
         array, bits, width = self.array, self.p.act_bits, self.p.mult_i
@@ -109,6 +121,8 @@ class Bench(ArrayBench):
     async def load(self, ctx: Any, run: ScnnRun, x: NDArray[np.int64]) -> None:
         """Write the SRAMs of a run and its activations."""
         for path, sram in run.srams.items():
+            if path == "weights":
+                continue
             *stream, name = path.split("/")
             number = int(stream[0].removeprefix("stream_")) if stream else 0
             await self._write_rows(ctx, Space[name.upper()], 0, sram.words, number)
@@ -137,10 +151,8 @@ class Bench(ArrayBench):
         streams = len(work.begin) - 1
         for stream in range(streams):
             suffix = f"_{stream}" if stream else ""
-            blocks = slice(work.begin[stream], work.begin[stream + 1])
-            vectors = slice(work.first[blocks.start], work.first[blocks.stop])
-            reads[f"block{suffix}"] = int(blocks.stop - blocks.start)
-            reads[f"weight{suffix}"] = int(vectors.stop - vectors.start)
+            vectors = slice(*work.first[work.begin[stream : stream + 2]])
+            reads[f"beats{suffix}"] = len(split_beats(held["weights"], p)[stream])
             if d.drain:
                 reads[f"bias{suffix}"] = (d.groups - 1) * d.kc + d.kc_last
             for lane in range(p.mult_f):
@@ -199,6 +211,9 @@ class Bench(ArrayBench):
             await self.load(ctx, run, x)
             await self.command(ctx, Space.CONTROL, Command.CLEAR_COUNTERS)
             self.reads.clear()
+            words = held["weights"].tolist()
+            self.beats += [sum(limb << 64 * at for at, limb in enumerate(row)) for row in words]
+            await ctx.tick().repeat(len(words) + 10)
             self.made.clear()
             await self.command(ctx, Space.CONTROL, Command.START)
             await ctx.tick().repeat(20)  # Idle, nothing is read.
@@ -264,7 +279,7 @@ def test_layers(name: str) -> None:
         for x in inputs[: 2 if name == "codes" else 1]:
             await bench.check(ctx, layer, runs, x)
 
-    simulate(bench.dut, host, monitors=[bench.watch, bench.record])
+    simulate(bench.dut, host, monitors=[bench.watch, bench.record, bench.feed])
     if name == "idle streams":
-        assert bench.reads["block"]
-        assert not any(bench.reads[memory] for memory in ("block_1", "weight_1", "bias_1"))
+        assert bench.reads["beats"]
+        assert not any(bench.reads[memory] for memory in ("beats_1", "bias_1"))

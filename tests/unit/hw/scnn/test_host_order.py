@@ -10,7 +10,7 @@ import pytest
 from tests.unit.hw.host_bench import play, watched, with_gaps
 from tests.unit.hw.host_model import check_in_order
 from tests.unit.hw.scnn.scnn_commands import draw_commands
-from tests.unit.hw.scnn.scnn_model import P, draw_network, new_model
+from tests.unit.hw.scnn.scnn_model import P, draw_network, feeder, new_model
 from zeroskip.hw.scnn.array import PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.pe import ScnnPe
 from zeroskip.sim.bench.assembly import assemble
@@ -30,7 +30,8 @@ def test_commands_take_effect_in_their_order() -> None:
         array = watched(ScnnArray, "sequencer", sequencers)(P)
         dut, _ = assemble(array, {PE_MODULE: lambda: ScnnPe(P)})
         model = new_model(networks)
-        model.cuts = play(array, dut, sequencers, commands, seed)["array"]
+        feed = feeder(array, lambda found=sequencers: found["array"], networks)
+        model.cuts = play(array, dut, sequencers, commands, seed, monitors=[feed])["array"]
         check_in_order(model.check, commands, seed)
         seen.update(model.seen)
     # All that there is to see was seen, and could be known.

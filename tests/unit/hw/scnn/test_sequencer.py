@@ -32,7 +32,6 @@ class Cycle:
     phase: Phase = Phase.SETUP
     number: int = 0
     flush: bool = False
-    restart: bool = False
     begin: bool = False
     at_work: int | None = None
     """The descriptor, from its start on."""
@@ -74,11 +73,11 @@ class Array:
         cycle = seen(ctx, dut)
         self.trace.append(cycle)
         self.left = max(0, self.left - 1)
-        if cycle.flush or cycle.restart:
+        if cycle.flush:
             self.left = self.passes = 0
         if cycle.begin:
-            self.left = LENGTHS[self.passes]
-            self.passes += 1
+            self.left = LENGTHS[cycle.number]
+            self.passes = cycle.number + 1
         await ctx.tick()
 
     async def until_idle(self, ctx: Any, **commands: bool) -> list[Cycle]:
@@ -98,7 +97,6 @@ def seen(ctx: Any, dut: Sequencer) -> Cycle:
         phase=c.phase,
         number=c.number,
         flush=bool(c.flush),
-        restart=bool(ctx.get(dut.restart)),
         begin=bool(c.start),
         at_work=ctx.get(dut.control.descriptor.as_value()) if at_work else None,
         wipe=c.wipe_entry if c.wipe else None,
@@ -108,7 +106,7 @@ def seen(ctx: Any, dut: Sequencer) -> Cycle:
 
 def run_trace() -> list[Cycle]:
     """Give every cycle of a run of ``PROGRAM``."""
-    trace = [Cycle(restart=True)]
+    trace = [Cycle()]
     reading = READ
     for number, (fields, length) in enumerate(zip(PROGRAM, LENGTHS, strict=True)):
         setup = Cycle(number=number)

@@ -3,11 +3,13 @@ from typing import Any
 
 import pytest
 
+from tests.unit.hw.scnn.packed import Pass
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.scnn.formats import Space
+from zeroskip.hw.scnn.packing import PLACED
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.weight_stream import WeightStream
-from zeroskip.sim.bench.pysim import get, random_gaps, simulate
+from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
 
 P = ScnnParams(
     mult_f=3,
@@ -18,8 +20,7 @@ P = ScnnParams(
     field_bits=6,
     code_bits=4,
     weight_bits=9,
-    weight_words=256,
-    num_blocks=128,
+    stream_beats=4,
     num_taps=32,
     num_biases=16,
     num_codebooks=3,
@@ -36,12 +37,12 @@ class Memories:
         self.codebook = [rng.randrange(-256, 256) for _ in range(P.num_codebooks * P.num_codes)]
         self.taps = [rng.randrange(P.accs) for _ in range(P.num_taps)]
         self.bias = [rng.randrange(-(1 << 31), 1 << 31) for _ in range(P.num_biases)]
-        self.blocks: list[dict[str, int]] = []
-        self.weights: list[list[dict[str, int]]] = []
+        self.passes: list[Pass] = []
 
     def draw_pass(self, d: dict[str, int]) -> list[Item]:
         """Add the blocks of a pass; return the items that they make."""
         items = []
+        self.passes.append(Pass(P, bool(d["plain"])))
         for _ in range(d["groups"]):
             count = self.rng.choice([0, 1, 1, 2, 5])
             for number in range(count):
@@ -52,36 +53,35 @@ class Memories:
 
     def _draw_block(self, d: dict[str, int], *, last: bool, empty: bool = False) -> list[Item]:
         rng = self.rng
-        entries: list[dict[str, int]] = []
+        entries: list[tuple[int, int]] = []
         if not empty:
             wanted = rng.choice([1, 2, 3, 4, 6, 9, P.weight_depth * P.mult_f])
             for _ in range(wanted):
                 field = rng.randrange(1, 1 << (P.field_bits if d["plain"] else P.code_bits))
-                entries.append({
-                    "field": rng.choice([0, field]), "run": rng.choice([0, 0, rng.randrange(4)])
-                })  # fmt: skip
-        count = -(-len(entries) // P.mult_f)
+                entries.append((rng.choice([0, field]), rng.choice([0, 0, rng.randrange(4)])))
         header = {
+            "skip": PLACED,
             "channel": rng.randrange(P.num_channels),
             "tap_base": rng.randrange(P.num_taps),
-            "count": count,
             "last": int(last),
         }
-        self.blocks.append(header)
-        padded = entries + [{"field": 0, "run": 0}] * (count * P.mult_f - len(entries))
-        vectors = [padded[at : at + P.mult_f] for at in range(0, len(padded), P.mult_f)]
-        self.weights += vectors
+        made = self.passes[-1]
+        before = len(made.vectors)
+        made.block(header, entries)
+        header["count"] = made.vectors[before]["header"]["count"]
+        vectors = [vector["entries"] for vector in made.vectors[before:]] if entries else []
         return decode(self, d, header, vectors)
+
+    def beats(self, passes: int) -> list[int]:
+        """Give what the first passes take."""
+        return [beat for made in self.passes[:passes] for beat in made.beats()]
 
     async def load(self, ctx: Any, dut: WeightStream) -> None:
         """Write everything over the host port."""
-        layouts = {Space.WEIGHT: weight_bits, Space.BLOCK: block_bits}
         tables = (
             (Space.CODEBOOK, [value & 0x1FF for value in self.codebook]),
             (Space.TAP, self.taps),
             (Space.BIAS, [value & 0xFFFFFFFF for value in self.bias]),
-            (Space.BLOCK, [layouts[Space.BLOCK](one) for one in self.blocks]),
-            (Space.WEIGHT, [layouts[Space.WEIGHT](one) for one in self.weights]),
         )
         for space, words in tables:
             for row, word in enumerate(words):
@@ -99,23 +99,6 @@ class Memories:
         ctx.set(dut.host_en, 0)
 
 
-def block_bits(block: dict[str, int]) -> int:
-    return (
-        block["channel"]
-        | block["tap_base"] << P.header_channel_bits
-        | block["count"] << P.header_channel_bits + P.tap_bits
-        | block["last"] << P.header_channel_bits + P.tap_bits + P.weight_count_bits
-    )
-
-
-def weight_bits(vector: list[dict[str, int]]) -> int:
-    width = P.field_bits + P.run_bits
-    return sum(
-        (entry["field"] | entry["run"] << P.field_bits) << lane * width
-        for lane, entry in enumerate(vector)
-    )
-
-
 def decode(
     memories: Memories, d: dict[str, int], header: dict[str, int], vectors: list[Any]
 ) -> list[Item]:
@@ -127,10 +110,9 @@ def decode(
     items, place = [], -1
     for number, vector in enumerate(vectors):
         weights: list[tuple[int, int | None]] = []
-        for entry in vector:
-            place += entry["run"] + 1
+        for field, run in vector:
+            place += run + 1
             tap, k = divmod(place, 1 << d["log_kc"])
-            field = entry["field"]
             if field == 0:
                 weights.append((0, None))
                 continue
@@ -176,7 +158,7 @@ async def begin(ctx: Any, dut: WeightStream, d: dict[str, int]) -> None:
 
 @pytest.mark.parametrize(("seed", "longest"), [(0, 0), (1, 0), (2, 3), (3, 1), (4, 20)])
 def test_against_decoder(seed: int, longest: int) -> None:
-    """Passes go on where the one before stopped; a restart goes back to the first block."""
+    """Passes go on with the beat behind those of the pass before, whenever that comes."""
     dut, rng = WeightStream(P), Random(seed)
     memories = Memories(rng)
     passes = [draw_descriptor(rng) for _ in range(4)]
@@ -184,21 +166,21 @@ def test_against_decoder(seed: int, longest: int) -> None:
     counts: list[int] = []
 
     async def watch_busy(ctx: Any) -> None:
-        """See that the stream is busy from the second cycle of a pass to its last item."""
+        """See that the stream is busy from the first cycle of a pass to its last item."""
         ports = dut.start, dut.busy, dut.o.valid & dut.o.ready
-        left, started = 0, 0
+        left = 0
         while True:
             _, _, start, busy, taken = await ctx.tick().sample(*ports)
-            assert busy == (left > 0 and not started)
-            left, started = counts.pop() if start else left - taken, start
+            assert busy == (left > 0)
+            left = counts.pop() if start else left - taken
+
+    async def send(ctx: Any) -> None:
+        for some in (4, 2, 4):
+            await put(ctx, dut.beats, memories.beats(some), random_gaps(seed, longest))
 
     async def bench(ctx: Any) -> None:
         await memories.load(ctx, dut)
         for some in (passes, passes[:2], passes):
-            ctx.set(dut.restart, 1)
-            await ctx.tick()
-            ctx.set(dut.restart, 0)
-            await ctx.tick()
             for d, expected in zip(some, items, strict=False):
                 counts.append(len(expected))
                 await begin(ctx, dut, d)
@@ -209,7 +191,7 @@ def test_against_decoder(seed: int, longest: int) -> None:
                     assert not ctx.get(dut.o.valid)
                     await ctx.tick()
 
-    simulate(dut, bench, monitors=[watch_busy])
+    simulate(dut, bench, send, monitors=[watch_busy])
 
 
 def test_one_item_a_cycle() -> None:
@@ -218,14 +200,14 @@ def test_one_item_a_cycle() -> None:
     memories = Memories(rng)
     d = {"groups": 30, "log_kc": 2, "k_stride": 3, "codebook": 1, "plain": 0}
     count = len(memories.draw_pass(d))
-    assert {block["count"] for block in memories.blocks} >= {0, 1, 2, 6}
+    counts = {vector["header"]["count"] for vector in memories.passes[0].vectors}
+    assert counts >= {0, 1, 2, 6}
+
+    async def send(ctx: Any) -> None:
+        await put(ctx, dut.beats, memories.beats(1), random_gaps(0, 0))
 
     async def bench(ctx: Any) -> None:
         await memories.load(ctx, dut)
-        ctx.set(dut.restart, 1)
-        await ctx.tick()
-        ctx.set(dut.restart, 0)
-        await ctx.tick()
         ctx.set(dut.o.ready, 1)
         await begin(ctx, dut, d)
         valids = []
@@ -234,7 +216,7 @@ def test_one_item_a_cycle() -> None:
             await ctx.tick()
         assert valids == [0] * 5 + [1] * count + [0] * 5
 
-    simulate(dut, bench)
+    simulate(dut, bench, send)
 
 
 def test_bias() -> None:
@@ -257,4 +239,5 @@ def test_bias() -> None:
 
 def test_verilog() -> None:
     text = emit_verilog(WeightStream(P), "weight_stream")
-    assert text.count("sram_1rw") == 3 + 2 * P.mult_f
+    assert text.count("sram_1rw") == 1 + 2 * P.mult_f
+    assert text.count("sram_1r1w") == 1

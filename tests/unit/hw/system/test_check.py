@@ -1,3 +1,4 @@
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -12,6 +13,7 @@ from zeroskip.hw.system.formats import Error, Op, row_bytes, word_bytes
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
 
+STREAM_BITS = 128
 # The last beat of a page does not fit.
 BASE, END = 0x1000, 0x2FFF
 
@@ -87,6 +89,8 @@ def judged(p: SystemParams, f: Fields) -> tuple[Error, int | None]:
         if memory is None or f["pe"] >= memory.pes:
             return Error.RANGE, None
         rows, each = memory.rows, word_bytes(memory.bits)
+    if op == Op.WEIGHTS:
+        row, rows, each = 0, 1 << 24, word_bytes(STREAM_BITS)
     if not f["count"] or row + f["count"] > rows:
         return Error.RANGE, None
     beats = -(-f["count"] * each // p.beat_bytes)
@@ -101,7 +105,7 @@ def test_commands(data_bits: int, gap: int, seed: int) -> None:
     p = SystemParams(data_bits=data_bits, addr_bits=40)
     rng = Random(seed)
     told = [draw(rng, p) for _ in range(40)]
-    dut = Check(p, ENGINE)
+    dut = Check(p, replace(ENGINE, stream_bits=STREAM_BITS))
     layout = dut.i.payload.shape()
     items = [layout.from_bits(encode(**fields)) for fields in told]
     jobs: list[Any] = []

@@ -1,0 +1,50 @@
+"""Convolutions from one START each: weights come while the array runs, however memory behaves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.cosim.scnn_draw import draw_graph, draw_planes
+from tests.support.images import scnn_image
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.scnn.program import build
+from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.system.memory import MemorySettings
+from zeroskip.sim.system.verify import verify_system
+
+pytestmark = pytest.mark.cosim
+
+# What a run needs does not fit the FIFOs, so that the memory is read while it is under way.
+P = replace(PRESETS["tiny"], num_streams=2, stream_beats=2)
+
+
+@pytest.mark.long("builds a simulator of a chip for each width")
+@pytest.mark.parametrize("data_bits", [64, 256])
+def test_drawn_networks(data_bits: int) -> None:
+    port = SystemParams(data_bits=data_bits, burst_beats=4, outstanding=2)
+    done = beats = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        graph = draw_graph(rng, P, int(rng.integers(1, 4)), channels=6)
+        try:
+            runs = build(graph, P)
+        except CompileError:
+            continue
+        settings = MemorySettings(
+            read_latency=int(rng.integers(2, 60)),
+            stall=int(rng.choice([0, 40, 140])),
+            rate=int(rng.choice([256, 200, 60])),
+            seed=seed,
+        )
+        image = scnn_image("net", graph, P, runs)
+        planes = draw_planes(rng, graph.input_shape, 2, P, low=P.min_act)
+        found = verify_system(image, planes / (1 << graph.layers[0].in_frac), port, settings)
+        assert found.problems == (), seed
+        done += 1
+        beats = max(beats, *(len(run.srams["weights"].words) for run in runs[:1]))
+        if done == 8:
+            break
+    assert done == 8
+    assert beats > 20
