@@ -92,7 +92,10 @@ class Result:
             tensors |= part.tensors if part.read is None else part.read
         found = [self._in_order(name, tensors[name]) for name in self.image.graph.outputs]
         whole = np.concatenate(found, axis=1)
-        return whole.reshape(len(whole), *self.image.output_shape)
+        graph = self.image.graph
+        if graph.steps is not None and not graph.every_step:
+            whole = whole[graph.steps - 1 :: graph.steps]
+        return whole.reshape(-1, *self.image.output_shape)
 
     @property
     def tensors_on_arrays(self) -> Tensors:
@@ -120,7 +123,7 @@ class Result:
         """Outputs per layer, in order: (n, rows) of a Linear layer, else (n, C, H, W)."""
         return tuple(
             self.tensors[layer.name].reshape(-1, layer.out_shape[0])
-            if layer.kind == "linear"
+            if layer.kind in ("linear", "lstm", "gru")
             else self.tensors[layer.name]
             for layer in self.image.graph.layers
             if layer.name in self.tensors

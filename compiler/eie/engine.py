@@ -209,7 +209,14 @@ class _Eie(Engine[EieParams, EiePart]):
                 f"no command list can run an array of {part.params.act_files} activation files, "
                 "which takes and gives activations through a host only; compile for act_files = 3"
             )
-        return segment_moves(part.segments, part.layers, part.placement, part.heights, part.params)
+        return segment_moves(
+            part.segments,
+            part.layers,
+            part.placement,
+            part.heights,
+            part.params,
+            every_step=part.graph.every_step,
+        )
 
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
         entry = EieEntry.model_validate_json(raw)

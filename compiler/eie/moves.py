@@ -1,6 +1,7 @@
 """Turn segments into the moves of an inference that no host takes part in."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from zeroskip.compiler.eie.place import Placement
 from zeroskip.compiler.eie.segment import Segment
 from zeroskip.compiler.engine import SramData
-from zeroskip.compiler.ir.graph import INPUT, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, QuantCell, QuantLinear
 from zeroskip.compiler.system.moves import Load, Move, Moves, RowsIn, RowsOut, RowTensor, Run
 from zeroskip.hw.eie.formats import load_bits
 from zeroskip.hw.eie.host import Space
@@ -28,10 +29,12 @@ _SPACES = {
 
 def segment_moves(
     segments: Sequence[Segment],
-    layers: Sequence[QuantLinear],
+    layers: Sequence[QuantLinear | QuantCell],
     placement: Placement,
     heights: Sequence[int],
     params: EieParams,
+    *,
+    every_step: bool = False,
 ) -> Moves:
     """Order loads, inputs, runs and outputs of all segments.
 
@@ -43,7 +46,10 @@ def segment_moves(
     segments, layers, placement : of the part.
     heights : rows of its input, then of each layer's output.
     params : of the array.
+    every_step : of a recurrent network: outputs of all steps leave, not only of the last.
     """
+    if any(isinstance(layer, QuantCell) for layer in layers):
+        return _step_moves(segments[0], layers, placement, heights, params, every=every_step)
     held: dict[str, SramData] = {}
     replaced = {_memory(name) for one in segments[1:] for name in one.srams}
     setup: tuple[Load, ...] = ()
@@ -88,6 +94,43 @@ def segment_moves(
     return Moves(setup, tuple(moves), tensors)
 
 
+def _step_moves(
+    segment: Segment,
+    layers: Sequence[QuantLinear | QuantCell],
+    placement: Placement,
+    heights: Sequence[int],
+    params: EieParams,
+    *,
+    every: bool,
+) -> Moves:
+    """Give a run for each step; the next step's input comes in while it is under way."""
+    steps = next(layer.steps for layer in layers if isinstance(layer, QuantCell))
+    names = {_memory(name): None for name in segment.srams}
+    loads = [_load(0, name, segment.srams, params) for name in names]
+    rows, final, moves = heights[0], heights[-1], list[Move]()
+    for step in range(steps):
+        moves += [RowsIn(INPUT, step * rows, rows), Run(takes=True, begins=step == 0)]
+        if every or step == steps - 1:
+            place = step * final if every else 0
+            moves.append(RowsOut(layers[-1].name, place, final, destination=True))
+
+    def tensor(name: str, height: int, count: int, frac: int, positions: Any) -> RowTensor:
+        return RowTensor(
+            name=name,
+            rows=height * count,
+            lanes=params.num_pes,
+            bits=params.act_bits,
+            frac=frac,
+            positions=(np.arange(count)[:, None] * height * params.num_pes + positions).ravel(),
+        )
+
+    tensors = (
+        tensor(INPUT, rows, steps, layers[0].in_frac, placement[0]),
+        tensor(layers[-1].name, final, steps if every else 1, layers[-1].out_frac, placement[-1]),
+    )
+    return Moves(tuple(one for one in loads if len(one.words)), tuple(moves), tensors)
+
+
 def _made_from(segment: Segment) -> int | None:
     """Find the first pass that drains into the result, if all do so row behind row."""
     *passes, final = enumerate(segment.program)
@@ -106,7 +149,7 @@ def _made_from(segment: Segment) -> int | None:
     return drains[0][0] if drains else None
 
 
-def _name(layers: Sequence[QuantLinear], vector: int) -> str:
+def _name(layers: Sequence[QuantLinear | QuantCell], vector: int) -> str:
     return layers[vector - 1].name if vector else INPUT
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from zeroskip.base.errors import CompileError, NodeError
 from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.program import Graph
+from zeroskip.compiler.frontend.recurrent import has_cells, lower_recurrent
 from zeroskip.compiler.frontend.traced import Reader, live_nodes
 from zeroskip.compiler.frontend.walk import Walk
 from zeroskip.compiler.ir.graph import FloatGraph
@@ -42,6 +43,8 @@ def lower(graph: Graph) -> FloatGraph:
         raise CompileError(
             f"the network does not use its input {graph.inputs[0]!r}; supported is {ops.SUPPORTED}"
         )
-    made = replace(Walk(Reader(graph), nodes).run(), notes=graph.notes)
+    recurrent = has_cells(nodes)
+    made = lower_recurrent(graph, nodes) if recurrent else Walk(Reader(graph), nodes).run()
+    made = replace(made, notes=graph.notes)
     verify_graph(made, "the front end")
     return made

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from zeroskip.base.bounded import Expected, read_npz
-from zeroskip.compiler.image.layers import ConvEntry, LayerEntry, LinearEntry
-from zeroskip.compiler.ir.graph import QuantConv, QuantLayer, QuantLinear
+from zeroskip.compiler.image.layers import CellEntry, ConvEntry, LayerEntry, LinearEntry
+from zeroskip.compiler.ir.graph import QuantCell, QuantConv, QuantLayer, QuantLinear
 
 __all__ = ["layer_arrays", "pack_arrays", "pack_layers", "unpack_arrays", "unpack_layers"]
 
@@ -51,18 +51,29 @@ def pack_layers(layers: Sequence[QuantLayer]) -> bytes:
 def layer_arrays(layer: QuantLayer) -> dict[str, NDArray[Any]]:
     """Return the numbers of a layer as they are stored. Plain weights have at most 16 bits."""
     if isinstance(layer, QuantLinear):
-        codes: Any = layer.codes
         return {
-            "codes": np.asarray(codes.data, np.uint8),
-            "rows": np.asarray(codes.indices, np.int32),
-            "ends": np.asarray(codes.indptr, np.int64),
-            "codebook": np.asarray(layer.codebook, np.int64),
+            **_matrix_arrays("", layer.codes, layer.codebook),
+            "bias": np.asarray(layer.bias, np.int64),
+        }
+    if isinstance(layer, QuantCell):
+        return {
+            **_matrix_arrays("", layer.matrix, layer.codebook),
+            **_matrix_arrays("recurrent_", layer.recurrent, layer.recurrent_codebook),
             "bias": np.asarray(layer.bias, np.int64),
         }
     arrays: dict[str, NDArray[Any]] = {"weight": np.ascontiguousarray(layer.weight, np.int16)}
     if layer.codebook is not None:
         arrays["codebook"] = np.asarray(layer.codebook, np.int64)
     return {**arrays, "bias": np.asarray(layer.bias, np.int64)}
+
+
+def _matrix_arrays(prefix: str, codes: Any, codebook: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    return {
+        f"{prefix}codes": np.asarray(codes.data, np.uint8),
+        f"{prefix}rows": np.asarray(codes.indices, np.int32),
+        f"{prefix}ends": np.asarray(codes.indptr, np.int64),
+        f"{prefix}codebook": np.asarray(codebook, np.int64),
+    }
 
 
 def unpack_layers(data: bytes, entries: Sequence[LayerEntry]) -> tuple[QuantLayer, ...]:
@@ -83,11 +94,12 @@ def unpack_layers(data: bytes, entries: Sequence[LayerEntry]) -> tuple[QuantLaye
     layers: list[QuantLayer] = []
     for index, entry in enumerate(entries):
         numbers = {name: arrays[f"layer_{index}_{name}"] for name in entry.arrays()}
-        layers.append(
-            _linear(index, entry, numbers)
-            if isinstance(entry, LinearEntry)
-            else _convolution(entry, numbers)
-        )
+        if isinstance(entry, CellEntry):
+            layers.append(_cell(index, entry, numbers))
+        elif isinstance(entry, LinearEntry):
+            layers.append(_linear(index, entry, numbers))
+        else:
+            layers.append(_convolution(entry, numbers))
     return tuple(layers)
 
 
@@ -102,18 +114,36 @@ def _convolution(entry: ConvEntry, numbers: Mapping[str, NDArray[Any]]) -> Quant
 
 
 def _linear(index: int, entry: LinearEntry, numbers: Mapping[str, NDArray[Any]]) -> QuantLinear:
-    codes, rows, ends = numbers["codes"], numbers["rows"], numbers["ends"]
-    _check_codes(index, codes, rows, ends, entry.rows, entry.codebook)
     return QuantLinear(
         **entry.model_dump(exclude={"kind", "rows", "nnz", "codebook"}),
-        codes=csc_array((codes, rows, ends), shape=(entry.rows, len(ends) - 1)),
+        codes=_matrix(index, "", numbers, entry.rows, entry.codebook),
         codebook=numbers["codebook"],
         bias=numbers["bias"],
     )
 
 
+def _cell(index: int, entry: CellEntry, numbers: Mapping[str, NDArray[Any]]) -> QuantCell:
+    rows = 4 * entry.units
+    return QuantCell(
+        **entry.model_dump(exclude={"units", "nnz", "recurrent_nnz", "codebook"}),
+        matrix=_matrix(index, "", numbers, rows, entry.codebook),
+        recurrent=_matrix(index, "recurrent_", numbers, rows, entry.codebook),
+        codebook=numbers["codebook"],
+        recurrent_codebook=numbers["recurrent_codebook"],
+        bias=numbers["bias"],
+    )
+
+
+def _matrix(
+    index: int, prefix: str, numbers: Mapping[str, NDArray[Any]], num_rows: int, num_codes: int
+) -> csc_array:
+    codes, rows, ends = (numbers[f"{prefix}{name}"] for name in ("codes", "rows", "ends"))
+    _check_codes(f"layer_{index}_{prefix}", codes, rows, ends, num_rows, num_codes)
+    return csc_array((codes, rows, ends), shape=(num_rows, len(ends) - 1))
+
+
 def _check_codes(
-    layer: int,
+    name: str,
     codes: NDArray[np.uint8],
     rows: NDArray[np.int32],
     ends: NDArray[np.int64],
@@ -122,13 +152,13 @@ def _check_codes(
 ) -> None:
     """Check what scipy takes on trust, and reads out of bounds without."""
     if ends[0] != 0 or ends[-1] != len(codes) or (np.diff(ends) < 0).any():
-        raise ValueError(f"layer_{layer}_ends must rise from 0 to {len(codes)}")
+        raise ValueError(f"{name}ends must rise from 0 to {len(codes)}")
     if len(rows) and not (rows.min() >= 0 and rows.max() < num_rows):
-        raise ValueError(f"layer_{layer}_rows must be from 0 to {num_rows - 1}")
+        raise ValueError(f"{name}rows must be from 0 to {num_rows - 1}")
     columns = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
     if ((np.diff(rows) <= 0) & (np.diff(columns) == 0)).any():
-        raise ValueError(f"layer_{layer}_rows must rise within a column")
+        raise ValueError(f"{name}rows must rise within a column")
     if not codes.all():
-        raise ValueError(f"layer_{layer}_codes must not be 0")
+        raise ValueError(f"{name}codes must not be 0")
     if len(codes) and codes.max() >= num_codes:
-        raise ValueError(f"layer_{layer}_codes must be below {num_codes}, not {codes.max()}")
+        raise ValueError(f"{name}codes must be below {num_codes}, not {codes.max()}")

@@ -166,6 +166,9 @@ class Image:
         """Shape of one output, without the batch: (rows,) of a Linear layer, else (C, H, W)."""
         shapes = [self.graph.shape(name) for name in self.graph.outputs]
         vectors = {INPUT} if len(self.sample_shape) == 1 else set[str]()
+        if self.graph.steps is not None:
+            units = (sum(shape[0] for shape in shapes),)
+            return (self.graph.steps, *units) if self.graph.every_step else units
         for layer in self.graph.layers:
             summed = layer.kind == "add" and vectors.issuperset(layer.inputs)
             if layer.kind == "linear" or summed:

@@ -8,9 +8,9 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from zeroskip.base.bounded import Expected
 from zeroskip.compiler.image.strict import Count, Shape, Size, StrictEntry, must_be
-from zeroskip.compiler.ir.graph import INPUT, Area, QuantGraph, QuantLayer, QuantLinear
+from zeroskip.compiler.ir.graph import INPUT, Area, QuantCell, QuantGraph, QuantLayer, QuantLinear
 
-__all__ = ["ConvEntry", "LayerEntry", "LinearEntry", "NetworkEntry", "network_entry"]
+__all__ = ["CellEntry", "ConvEntry", "LayerEntry", "LinearEntry", "NetworkEntry", "network_entry"]
 
 _Pair = tuple[Size, Size]
 
@@ -91,7 +91,47 @@ class ConvEntry(StrictEntry):
         return {**weight, "bias": (np.int64, (self.out_shape[0],))}
 
 
-LayerEntry = LinearEntry | ConvEntry
+class CellEntry(StrictEntry):
+    """A :class:`.QuantCell`; ``nnz`` and ``recurrent_nnz`` are codes of its matrices.
+
+    Both codebooks have ``codebook`` weights.
+    """
+
+    kind: Literal["lstm", "gru"]
+    name: str
+    inputs: Annotated[tuple[str, ...], Field(min_length=1)]
+    in_shape: Shape
+    units: Size
+    nnz: Count
+    recurrent_nnz: Count
+    codebook: Size
+    in_frac: int
+    weight_frac: int
+    recurrent_frac: int
+    out_frac: int
+    steps: Size
+
+    @property
+    def out_shape(self) -> tuple[int, int, int]:
+        """(units, 1, 1)."""
+        return self.units, 1, 1
+
+    def arrays(self) -> dict[str, Expected]:
+        """Return type and shape of its arrays."""
+        return {
+            "codes": (np.uint8, (self.nnz,)),
+            "rows": (np.int32, (self.nnz,)),
+            "ends": (np.int64, (math.prod(self.in_shape) + 1,)),
+            "codebook": (np.int64, (self.codebook,)),
+            "recurrent_codes": (np.uint8, (self.recurrent_nnz,)),
+            "recurrent_rows": (np.int32, (self.recurrent_nnz,)),
+            "recurrent_ends": (np.int64, (self.units + 1,)),
+            "recurrent_codebook": (np.int64, (self.codebook,)),
+            "bias": (np.int64, (4 * self.units,)),
+        }
+
+
+LayerEntry = LinearEntry | ConvEntry | CellEntry
 
 
 class NetworkEntry(StrictEntry):
@@ -103,6 +143,7 @@ class NetworkEntry(StrictEntry):
     sample_shape : of a sample as users give it, if that is another one; else it is left out.
     layers : in order.
     outputs : tensors that leave the network.
+    steps, every_step : as in :class:`.FloatGraph`; left out of a network that is not recurrent.
     """
 
     input_shape: Shape
@@ -111,19 +152,24 @@ class NetworkEntry(StrictEntry):
         tuple[Annotated[LayerEntry, Field(discriminator="kind")], ...], Field(min_length=1)
     ]
     outputs: Annotated[tuple[str, ...], Field(min_length=1)]
+    steps: Size | None = None
+    every_step: bool = False
 
     @model_serializer(mode="wrap")
     def _leave_out_shape(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = handler(self)
         if self.sample_shape is None:
             fields.pop("sample_shape", None)
+        if self.steps is None:
+            fields.pop("steps", None)
+            fields.pop("every_step", None)
         return fields
 
     @model_validator(mode="after")
     def _check_graph(self) -> Self:
         """Check that each layer reads what is there, in shapes and fractions that fit."""
         if self.sample_shape is not None:
-            size = math.prod(self.input_shape)
+            size = math.prod(self.input_shape) * (self.steps or 1)
             must_be("the product of sample_shape", math.prod(self.sample_shape), "that", size)
         shapes, fracs = {INPUT: self.input_shape}, dict[str, int]()
         for index, layer in enumerate(self.layers):
@@ -143,6 +189,8 @@ class NetworkEntry(StrictEntry):
                 must_be(f"{here}.in_frac", layer.in_frac, f"that of {name!r}", known)
             if isinstance(layer, ConvEntry):
                 _check_kernel(here, layer, channels)
+            if isinstance(layer, CellEntry):
+                must_be(f"{here}.steps", layer.steps, "that of the network", self.steps)
             shapes[layer.name], fracs[layer.name] = layer.out_shape, layer.out_frac
         for name in self.outputs:
             if name not in shapes:
@@ -151,7 +199,14 @@ class NetworkEntry(StrictEntry):
 
     def graph(self, layers: tuple[QuantLayer, ...]) -> QuantGraph:
         """Return the network with its layers' numbers."""
-        return QuantGraph(self.input_shape, layers, self.outputs, self.sample_shape)
+        return QuantGraph(
+            self.input_shape,
+            layers,
+            self.outputs,
+            self.sample_shape,
+            steps=self.steps,
+            every_step=self.every_step,
+        )
 
 
 def _check_kernel(where: str, layer: ConvEntry, channels: int) -> None:
@@ -175,7 +230,10 @@ def network_entry(graph: QuantGraph[QuantLayer]) -> NetworkEntry:
 def _entry(layer: QuantLayer) -> LayerEntry:
     """Describe a layer without its numbers."""
     codebook = None if layer.codebook is None else len(layer.codebook)
-    if isinstance(layer, QuantLinear):
+    if isinstance(layer, QuantCell):
+        kind = CellEntry
+        own = {"nnz": layer.matrix.nnz, "recurrent_nnz": layer.recurrent.nnz}
+    elif isinstance(layer, QuantLinear):
         kind, own = LinearEntry, {"rows": layer.shape[0], "nnz": layer.codes.nnz}
     else:
         kind, own = ConvEntry, {"kernel": layer.weight.shape[2:]}

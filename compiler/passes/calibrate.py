@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.ir.compute import run_nodes, shapes
-from zeroskip.compiler.ir.graph import INPUT, FloatGraph, FloatLinear
+from zeroskip.compiler.ir.graph import INPUT, FloatCell, FloatGraph, FloatLinear
 
 __all__ = ["Observed", "batches", "observe"]
 
@@ -23,16 +23,25 @@ class Observed:
     Parameters
     ----------
     ranges : smallest and largest value of every tensor, by name.
-    activity : of each Linear layer (columns,), how often each of its inputs is not 0.
+    activity : of each Linear or recurrent layer (columns,), how often each of its inputs is not 0.
     """
 
     ranges: dict[str, tuple[float, float]]
     activity: dict[str, NDArray[np.float64]]
 
 
-def batches(samples: NDArray[np.float64], largest: int) -> Iterator[NDArray[np.float64]]:
-    """Cut samples into batches that bound memory; ``largest`` are a tensor's elements."""
-    size = max(1, _BATCH_ELEMENTS // largest)
+def batches(
+    samples: NDArray[np.float64], largest: int, steps: int = 1
+) -> Iterator[NDArray[np.float64]]:
+    """Cut samples into batches that bound memory.
+
+    Parameters
+    ----------
+    samples : to cut.
+    largest : elements of the largest tensor.
+    steps : samples that stay together, those of a sequence.
+    """
+    size = max(1, _BATCH_ELEMENTS // largest // steps) * steps
     for start in range(0, len(samples), size):
         yield samples[start : start + size]
 
@@ -46,7 +55,11 @@ def observe(graph: FloatGraph, samples: NDArray[np.float64]) -> Observed:
         As :func:`.run_nodes`.
     """
     sizes = {name: math.prod(shape) for name, shape in shapes(graph).items()}
-    readers = {node.name: node.inputs[0] for node in graph.nodes if isinstance(node, FloatLinear)}
+    readers = {
+        node.name: node.inputs[0]
+        for node in graph.nodes
+        if isinstance(node, FloatLinear | FloatCell)
+    }
     counts = {tensor: np.zeros(sizes[tensor], np.int64) for tensor in readers.values()}
     ranges: dict[str, tuple[float, float]] = {}
 
@@ -56,7 +69,7 @@ def observe(graph: FloatGraph, samples: NDArray[np.float64]) -> Observed:
         if name in counts:
             counts[name] += np.count_nonzero(tensor, axis=0).ravel()
 
-    for batch in batches(samples, max(sizes.values())):
+    for batch in batches(samples, max(sizes.values()), graph.steps or 1):
         add(INPUT, batch)
         for node, y in run_nodes(graph, batch):
             add(node.name, y)

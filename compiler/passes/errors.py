@@ -82,7 +82,7 @@ def fixed_point_errors(
     elements = {name: math.prod(quant.shape(name)) for name in (INPUT, *acc_bits)}
     nonzero = dict.fromkeys(elements, 0)
     made = {layer.node: layer for layer in report.layers}
-    for batch in batches(samples, max(elements.values())):
+    for batch in batches(samples, max(elements.values()), graph.steps or 1):
         tensors = {INPUT: quantize_input(batch, report.input_frac, act_bits)}
         saturated: dict[str, int] = {}
         for result in layer_results(quant, tensors[INPUT], acc_bits, act_bits):

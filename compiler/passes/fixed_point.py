@@ -77,7 +77,8 @@ def check_planes(
     Parameters and errors are those of :func:`check_input`, in the shape that users give.
     """
     samples = check_input(x, graph.sample_shape or graph.input_shape, what, single=single)
-    return samples.reshape(len(samples), *graph.input_shape)
+    # Of a recurrent network, the steps of all samples one behind the other.
+    return samples.reshape(-1, *graph.input_shape)
 
 
 def check_input(

@@ -61,9 +61,13 @@ def choose_formats(
     act_bits = common_act_bits(arithmetics.values())
     nodes = {INPUT: INPUT} | {layer.name: layer.node for layer in lowered.layers}
     same = _same_format(lowered)
+    cells = {layer.name for layer in lowered.layers if layer.recurrent is not None}
     fracs: dict[str, int] = {}
     for name, node in nodes.items():
         frac = largest_frac(*ranges[node], act_bits)
+        if name in cells:
+            # Outputs of a cell are below 1, and its unit makes them so.
+            frac = act_bits - 1
         fracs[same[name]] = min(frac, fracs.get(same[name], frac))
     known: dict[tuple[object, ...], Rounded] = {}
     while True:

@@ -17,6 +17,7 @@ from zeroskip.compiler.ir.compute import shapes
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
+    FloatCell,
     FloatConcat,
     FloatConv,
     FloatGraph,
@@ -48,11 +49,13 @@ class LoweredLayer:
     bias : (K,) float64.
     identity : the last K inputs are added to the outputs as they are; ``weights`` has the others.
     areas : of an average that divides by different numbers; ``weights`` is of the largest.
+    recurrent : of a recurrent layer, the weights of its outputs of the step before.
+    steps : of a recurrent layer.
     """
 
     name: str
     node: str
-    kind: Literal["conv", "linear", "max", "avg", "add"]
+    kind: Literal["conv", "linear", "max", "avg", "add", "lstm", "gru"]
     inputs: tuple[str, ...]
     depths: tuple[int, ...]
     in_shape: Shape
@@ -67,6 +70,8 @@ class LoweredLayer:
     identity: bool = False
     areas: tuple[Divided, ...] = ()
     dilation: Pair = (1, 1)
+    recurrent: SharedWeights | None = None
+    steps: int = 1
 
     @property
     def sources(self) -> NDArray[np.int64]:
@@ -77,7 +82,8 @@ class LoweredLayer:
     def products(self) -> Products:
         """What each output adds up, besides an identity; a Linear's kernel is its whole input."""
         codes = self.weights.codes
-        kernel = self.in_shape if self.kind == "linear" else codes.shape[1:]
+        is_matrix = self.kind in ("linear", "lstm", "gru")
+        kernel = self.in_shape if is_matrix else codes.shape[1:]
         own = self.sources[: kernel[0] * self.groups].reshape(self.groups, -1)
         return Products(
             codes.reshape(len(codes), *kernel), self.weights.values.size, own, len(self.depths)
@@ -101,7 +107,7 @@ def lower(
     Parameters
     ----------
     graph : the network.
-    weights : of each convolution and Linear, by name.
+    weights : of each convolution, Linear and matrix of a recurrent layer, by name.
     fusible : names of convolutions and of additions that read them, which are computed by the same
         engine, and where the convolution's number format has room for a weight of 1.
 
@@ -151,6 +157,8 @@ class _Builder:
                 layer = self._convolution(node)
             elif isinstance(node, FloatLinear):
                 layer = self._linear(node)
+            elif isinstance(node, FloatCell):
+                layer = self._cell(node)
             elif isinstance(node, FloatPool):
                 layer = self._pool(node)
             elif node.name in self._hosts:
@@ -235,6 +243,18 @@ class _Builder:
             weights=self._weights[node.name],
             bias=node.bias,
             relu=node.relu,
+        )
+
+    def _cell(self, node: FloatCell) -> LoweredLayer:
+        weights, recurrent = (self._weights[matrix.name] for matrix in node.matrices)
+        return self._layer(
+            node.name,
+            node.inputs,
+            kind=node.kind,
+            weights=weights,
+            recurrent=recurrent,
+            bias=node.bias,
+            steps=node.steps,
         )
 
     def _pool(self, node: FloatPool) -> LoweredLayer:

@@ -50,5 +50,11 @@ def sub_graph(graph: QuantGraph[QuantLayer], names: list[str]) -> QuantGraph[Any
     leaving = [name for inputs in [*others, graph.outputs] for name in inputs if name in own]
     sources = tuple((name, graph.shape(name)) for name in read if name != INPUT)
     return QuantGraph(
-        graph.input_shape, layers, tuple(dict.fromkeys(leaving)), graph.sample_shape, sources
+        graph.input_shape,
+        layers,
+        tuple(dict.fromkeys(leaving)),
+        graph.sample_shape,
+        sources,
+        graph.steps,
+        graph.every_step,
     )

@@ -11,9 +11,12 @@ from scipy.sparse import csc_array
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
+    FloatCell,
     FloatConv,
     FloatGraph,
     FloatLinear,
+    FloatNode,
+    QuantCell,
     QuantConv,
     QuantGraph,
     QuantLayer,
@@ -74,7 +77,9 @@ def quantize(
     layers: list[QuantLayer] = []
     for layer, rounded in zip(lowered.layers, formats.rounded, strict=True):
         arithmetic, in_frac = arithmetics[layer.node], formats.fracs[layer.inputs[0]]
-        if layer.kind == "linear":
+        if layer.recurrent is not None:
+            layers.append(_cell(layer, layer.recurrent, rounded, in_frac, arithmetic))
+        elif layer.kind == "linear":
             layers.append(_linear(layer, rounded, in_frac, arithmetic))
         else:
             signed = any(formats.limits[name][0] < 0 for name in layer.inputs)
@@ -95,7 +100,14 @@ def quantize(
             *sharing_warnings(graph, facts, weights, arithmetics),
         ),
     )
-    quant = QuantGraph(graph.input_shape, tuple(layers), lowered.outputs, graph.sample_shape)
+    quant = QuantGraph(
+        graph.input_shape,
+        tuple(layers),
+        lowered.outputs,
+        graph.sample_shape,
+        steps=graph.steps,
+        every_step=graph.every_step,
+    )
     return quant, report
 
 
@@ -104,24 +116,29 @@ def _share(
 ) -> dict[str, SharedWeights]:
     # The convolution that does an addition needs a code for 1.
     added = {name for node in graph.nodes if isinstance(node, FloatAdd) for name in node.inputs}
-    return {
-        node.name: share_layer(
-            node, arithmetics[node.name], share=share, reserved=int(node.name in added)
-        )
-        for node in graph.nodes
-        if isinstance(node, FloatConv | FloatLinear)
-    }
+    found: dict[str, SharedWeights] = {}
+    for node in graph.nodes:
+        layers = [node] if isinstance(node, FloatConv | FloatLinear) else []
+        layers += node.matrices if isinstance(node, FloatCell) else []
+        for layer in layers:
+            found[layer.name] = share_layer(
+                layer, arithmetics[node.name], share=share, reserved=int(node.name in added)
+            )
+    return found
 
 
 def _with_weights(graph: FloatGraph, weights: Mapping[str, SharedWeights]) -> FloatGraph:
     """Return a network with the weights that clustering has changed."""
-    nodes = tuple(
-        dataclasses.replace(node, weight=weights[node.name].weight)
-        if isinstance(node, FloatConv | FloatLinear) and weights[node.name].clustered
-        else node
-        for node in graph.nodes
-    )
-    return dataclasses.replace(graph, nodes=nodes)
+    nodes: list[FloatNode] = []
+    for node in graph.nodes:
+        if isinstance(node, FloatCell):
+            weight, recurrent = (weights[matrix.name].weight for matrix in node.matrices)
+            nodes.append(dataclasses.replace(node, weight=weight, recurrent=recurrent))
+        elif isinstance(node, FloatConv | FloatLinear) and weights[node.name].clustered:
+            nodes.append(dataclasses.replace(node, weight=weights[node.name].weight))
+        else:
+            nodes.append(node)
+    return dataclasses.replace(graph, nodes=tuple(nodes))
 
 
 def _fusible(
@@ -142,17 +159,12 @@ def _fusible(
 def _linear(
     layer: LoweredLayer, rounded: Rounded, in_frac: int, arithmetic: Arithmetic
 ) -> QuantLinear:
-    codebook = np.zeros(arithmetic.max_values + 1, np.int64)
-    codebook[1 : rounded.values.size + 1] = rounded.values
-    codes = np.asarray(layer.weights.codes, np.uint8)
-    if not rounded.values.all():
-        kept = np.arange(codebook.size) * (codebook != 0)
-        codes = kept.astype(np.uint8)[codes]
+    codes, codebook = _coded(layer.weights, rounded.values, arithmetic)
     return QuantLinear(
         name=layer.name,
         inputs=layer.inputs,
         in_shape=layer.in_shape,
-        codes=_columns(codes),
+        codes=codes,
         codebook=codebook,
         bias=rounded.bias,
         relu=layer.relu,
@@ -160,6 +172,47 @@ def _linear(
         weight_frac=rounded.weight_frac,
         out_frac=rounded.out_frac,
     )
+
+
+def _cell(
+    layer: LoweredLayer,
+    recurrent: SharedWeights,
+    rounded: Rounded,
+    in_frac: int,
+    arithmetic: Arithmetic,
+) -> QuantCell:
+    assert layer.kind in ("lstm", "gru")
+    matrix, codebook = _coded(layer.weights, rounded.values, arithmetic)
+    own, own_codebook = _coded(recurrent, rounded.recurrent, arithmetic)
+    return QuantCell(
+        name=layer.name,
+        kind=layer.kind,
+        inputs=layer.inputs,
+        in_shape=layer.in_shape,
+        matrix=matrix,
+        recurrent=own,
+        codebook=codebook,
+        recurrent_codebook=own_codebook,
+        bias=rounded.bias,
+        in_frac=in_frac,
+        weight_frac=rounded.weight_frac,
+        recurrent_frac=rounded.recurrent_frac,
+        out_frac=rounded.out_frac,
+        steps=layer.steps,
+    )
+
+
+def _coded(
+    weights: SharedWeights, values: NDArray[np.int64], arithmetic: Arithmetic
+) -> tuple[csc_array, NDArray[np.int64]]:
+    """Return codes in compressed columns, and the codebook; what rounds to 0 has no code."""
+    codebook = np.zeros(arithmetic.max_values + 1, np.int64)
+    codebook[1 : values.size + 1] = values
+    codes = np.asarray(weights.codes, np.uint8)
+    if not values.all():
+        kept = np.arange(codebook.size) * (codebook != 0)
+        codes = kept.astype(np.uint8)[codes]
+    return _columns(codes), codebook
 
 
 def _columns(codes: NDArray[np.uint8]) -> csc_array:
@@ -181,7 +234,7 @@ def _conv(layer: LoweredLayer, rounded: Rounded, in_frac: int, *, signed_input: 
         ones = np.zeros((depth, depth, *kernel), np.int64)
         ones[range(depth), range(depth), layer.padding[0], layer.padding[1]] = rounded.unit
         weight = np.concatenate([weight, ones], axis=1)
-    assert layer.kind != "linear"
+    assert layer.kind not in ("linear", "lstm", "gru")
     return QuantConv(
         name=layer.name,
         kind=layer.kind,

@@ -159,6 +159,14 @@ def layer_report(
         exact = 1.0 / np.array([area.divisor for area in lowered.areas])
     different = np.unique(np.append(numbers, rounded.unit))
     error = np.abs(dequantize(numbers, rounded.weight_frac) - exact).max(initial=0.0)
+    if lowered.recurrent is not None:
+        own = rounded.recurrent
+        missed = dequantize(own, rounded.recurrent_frac) - lowered.recurrent.values
+        error = max(error, np.abs(missed).max(initial=0.0))
+        there = lowered.recurrent.codes
+        nonzero += int(np.count_nonzero(there))
+        kept += int(np.count_nonzero(np.concatenate([[False], own != 0])[there]))
+        different = np.append(different, np.unique(own))
     nnz = kept + lowered.identity * layer.out_shape[0]
     ends = [limits[name] for name in layer.inputs]
     return LayerReport(
@@ -173,7 +181,7 @@ def layer_report(
         density=nnz / max(1, layer.num_weights),
         values=int(np.count_nonzero(different)),
         codebook=rounded.codebook is not None,
-        clustered=shared.clustered,
+        clustered=shared.clustered or getattr(lowered.recurrent, "clustered", False),
         in_frac=layer.in_frac,
         weight_frac=layer.weight_frac,
         out_frac=layer.out_frac,

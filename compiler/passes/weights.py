@@ -1,6 +1,6 @@
 """Choose a layer's fixed-point weights so that no sum can overflow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,15 @@ from zeroskip.compiler.passes.fixed_point import largest_frac
 from zeroskip.compiler.passes.lowering import LoweredLayer
 from zeroskip.compiler.passes.overflow import (
     AccumulatorRange,
+    Products,
     bound_sums,
     largest_bias,
     too_large_bias,
 )
 from zeroskip.compiler.passes.share import SharedWeights
+from zeroskip.hw.common.tanh import ARGUMENT_FRAC
 
-__all__ = ["Rounded", "leaves_room_for_one", "round_weights"]
+__all__ = ["Rounded", "leaves_room_for_one", "round_cell", "round_weights"]
 
 _MIN_FRAC = -320
 """Where the search for a weight format ends: below the fraction of every float32."""
@@ -43,6 +45,8 @@ class Rounded:
     reach : all that accumulators can hold.
     limits : smallest and largest output.
     areas : of an average that divides by different numbers.
+    recurrent : (m,) int64, of each shared value of a recurrent layer's other matrix.
+    recurrent_frac : fraction bits of those.
     """
 
     values: NDArray[np.int64]
@@ -54,6 +58,8 @@ class Rounded:
     reach: AccumulatorRange
     limits: tuple[int, int]
     areas: tuple[Area, ...] = ()
+    recurrent: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    recurrent_frac: int = 0
 
 
 def leaves_room_for_one(weights: SharedWeights, arithmetic: Arithmetic) -> bool:
@@ -91,6 +97,8 @@ def round_weights(
     """
     if layer.op == "max":
         return _maximum(layer, in_frac, in_limits)
+    if layer.recurrent is not None:
+        return round_cell(layer, layer.recurrent, in_frac, in_limits, arithmetic)
     shared, a = layer.weights.values, arithmetic
     first = largest_frac(*layer.weights.ends, a.weight_bits)
     if layer.kind == "add":
@@ -161,6 +169,95 @@ def round_weights(
     raise CompileError(
         f"layer {layer.name!r} has no fixed-point format that cannot overflow: {why}; raise "
         "acc_bits or lower act_bits"
+    )
+
+
+def round_cell(
+    layer: LoweredLayer,
+    recurrent: SharedWeights,
+    in_frac: int,
+    in_limits: NDArray[np.int64],
+    arithmetic: Arithmetic,
+) -> Rounded:
+    """Return the finest weights of a recurrent layer with which no accumulator can overflow.
+
+    That holds however long a sequence is, as outputs of the step before are below 1. Products of
+    both matrices have the same fraction, which is at least that of a function's argument.
+
+    Parameters
+    ----------
+    layer, in_frac, in_limits, arithmetic : as for :func:`round_weights`.
+    recurrent : weights of the outputs of the step before.
+
+    Raises
+    ------
+    CompileError
+        If there are none.
+    """
+    a = arithmetic
+    out_frac, units = a.act_bits - 1, recurrent.codes.shape[1]
+    least, most = limits(a.act_bits)
+    inner = Products(
+        recurrent.codes[:, :, None, None],
+        recurrent.values.size,
+        np.zeros((1, units), np.int64),
+        1,
+    )
+    first = (
+        min(
+            fraction + largest_frac(*shared.ends, a.weight_bits)
+            for fraction, shared in ((in_frac, layer.weights), (out_frac, recurrent))
+            if shared.values.size
+        )
+        if layer.weights.values.size + recurrent.values.size
+        else ARGUMENT_FRAC
+    )
+    why = (
+        f"sums of inputs of {in_frac} fraction bits and weights of weight_bits = {a.weight_bits} "
+        f"have {first}, and arguments of its functions {ARGUMENT_FRAC}"
+    )
+    # A sigmoid's argument is shifted by one more.
+    for frac in range(min(first, ARGUMENT_FRAC + a.max_shift - 1), ARGUMENT_FRAC - 1, -1):
+        values, own = (
+            np.rint(np.ldexp(shared.values, frac - fraction)).astype(np.int64)
+            for fraction, shared in ((in_frac, layer.weights), (out_frac, recurrent))
+        )
+        largest = limits(a.weight_bits)[1]
+        if max(np.abs(values).max(initial=0), np.abs(own).max(initial=0)) > largest:
+            continue
+        bias = np.rint(np.ldexp(layer.bias, frac))
+        if np.abs(bias).max(initial=0.0) >= largest_bias(a.acc_bits):
+            why = too_large_bias(layer.bias, a.acc_bits)
+            continue
+        half = (1 << frac - ARGUMENT_FRAC + 1) >> 1
+        low, high = bound_sums(*layer.products.sums(values), in_limits)
+        past = bound_sums(*inner.sums(own), np.array([[least, most]]))
+        steps = bias.astype(np.int64)
+        added = steps.astype(object) + half
+        below, above = low + past[0], high + past[1]
+        ends = int((below + np.minimum(added, 0)).min()), int((above + np.maximum(added, 0)).max())
+        reach = AccumulatorRange(min(0, ends[0]), max(0, ends[1]))
+        if reach.bits > a.acc_bits:
+            why = (
+                f"its sums could need {reach.bits} bits, and accumulators have acc_bits = "
+                f"{a.acc_bits}"
+            )
+            continue
+        return Rounded(
+            values=values,
+            unit=0,
+            codebook=np.unique(np.append(values, 0)),
+            bias=steps,
+            weight_frac=frac - in_frac,
+            out_frac=out_frac,
+            reach=reach,
+            limits=(least, most),
+            recurrent=own,
+            recurrent_frac=frac - out_frac,
+        )
+    raise CompileError(
+        f"layer {layer.name!r} has no fixed-point format that cannot overflow: {why}; raise "
+        "weight_bits or acc_bits"
     )
 
 

@@ -87,6 +87,7 @@ def command_list(
                 wait |= Wait.OUTPUTS if destination else Wait(0)
                 loaded = destination = False
                 source = Command.NEXT if move.takes else Command.KEEP
+                source |= Command.BEGIN if move.begins else 0
                 yield SystemCommand(
                     op=Op.CONTROL,
                     wait=wait,

@@ -66,9 +66,11 @@ class Run:
     Parameters
     ----------
     takes : the rows that came in last become the source; else it goes on with what it has.
+    begins : of a recurrent network, whose runs are steps: a sequence begins.
     """
 
     takes: bool
+    begins: bool = False
 
 
 @dataclass(frozen=True)

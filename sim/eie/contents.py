@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.eie.program import build
+from zeroskip.compiler.eie.recurrent import is_recurrent
 from zeroskip.sim.contents import Loads, different_numbers, sram_problems
 from zeroskip.sim.eie.decode import decode
+from zeroskip.sim.eie.decode_step import decode_step
 from zeroskip.sim.eie.streams import image_loadings
 
 __all__ = ["eie_problems"]
@@ -18,6 +20,11 @@ def eie_problems(part: EiePart, folder: str, most: int = 10) -> tuple[str, ...]:
     """
 
     def read() -> Mapping[int, Sequence[str]]:
+        if is_recurrent(part.graph):
+            return {
+                number: different_numbers(part.layers[number].name, dict(found))
+                for number, found in decode_step(part).items()
+            }
         decoded = decode(image_loadings(part), part.params, part.placement)
         return {
             number: different_numbers(

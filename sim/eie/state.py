@@ -1,14 +1,15 @@
 """What the array's memories hold, and what a run makes of it, by golden's own decoder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
+from zeroskip.compiler.ir.cells import SUMS, step_cell
 from zeroskip.hw.common.control import Command
-from zeroskip.hw.common.formats import Activation
+from zeroskip.hw.common.formats import Activation, CellKind
 from zeroskip.hw.eie.formats import load_bits, sram_files
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
@@ -37,6 +38,8 @@ class RunLog:
     nonzero : per pass (rows, num_pes), which of the scanned activations are not 0.
     written : per pass (rows, num_pes) int64, what it writes to the destination file.
     act_bits : width of a lane.
+    saturated : per pass (num_pes,), how many states were beyond their range; None of one that
+        drains no cell.
     """
 
     program: tuple[Descriptor, ...]
@@ -44,6 +47,7 @@ class RunLog:
     nonzero: list[NDArray[np.bool_]]
     written: list[NDArray[np.int64]]
     act_bits: int
+    saturated: list[NDArray[np.int64] | None] = field(default_factory=list)
 
     def words(self) -> list[tuple[int, int, int]]:
         """Return each row that is written: number of the pass, row, and word of all lanes."""
@@ -82,6 +86,7 @@ class EieState:
             np.zeros((params.num_acts, params.num_pes), np.int64) for _ in range(3)
         )
         self._sums = np.zeros((params.num_pes, params.num_accs), np.uint64)
+        self._states = np.zeros((params.num_states, params.num_pes), np.int64)
 
     def word_bits(self, space: int) -> int:
         """Width of a word of a space; 0 if nothing can be loaded there."""
@@ -160,22 +165,30 @@ class EieState:
         ValueError
             If it is none that command lists have, or memories hold no program.
         """
-        action = Command(command)
+        begins, action = bool(command & Command.BEGIN), Command(command & ~Command.BEGIN)
         if action == Command.START | Command.NEXT:
             self._source, self._free = self._free, self._source
         elif action != Command.START | Command.KEEP:
             raise ValueError(f"a command list starts runs with NEXT or KEEP, not {action!r}")
-        return self._run()
+        return self._run(begins=begins)
 
-    def _run(self) -> RunLog:
+    def _run(self, *, begins: bool) -> RunLog:
         srams = {name: words[: self._held(name)] for name, words in self._srams.items()}
         program = read_program(srams["program"], self._p)
         log = RunLog(program, column_streams(srams, self._p, program), [], [], self._p.act_bits)
         for descriptor, streams in zip(program, log.streams, strict=True):
-            scanned = self._source[descriptor.src_base : descriptor.src_base + descriptor.src_rows]
+            file = self._destination if descriptor.get("recur") else self._source
+            scanned = file[descriptor.src_base : descriptor.src_base + descriptor.src_rows]
+            if descriptor.get("past") and begins:
+                scanned = np.zeros_like(scanned)
             log.nonzero.append(scanned != 0)
             self._add(descriptor, streams, scanned, srams["codebook"])
-            log.written.append(self._drain(descriptor, srams))
+            if descriptor.get("cell") and descriptor.drain:
+                written, saturated = self._drain_cells(descriptor, srams, begins=begins)
+            else:
+                written, saturated = self._drain(descriptor, srams), None
+            log.written.append(written)
+            log.saturated.append(saturated)
         return log
 
     def _held(self, name: str) -> int:
@@ -212,6 +225,25 @@ class EieState:
                 shape=(p.num_accs, len(values)),
             ).tocsr()
             self._sums[pe] += products @ values
+
+    def _drain_cells(
+        self, descriptor: Descriptor, srams: dict[str, NDArray[np.uint64]], *, begins: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Write outputs and states of hidden units, and clear their sums."""
+        p, units = self._p, descriptor.drain_rows
+        rows = SUMS * units
+        after = descriptor.bias_base + rows
+        biases = np.stack([srams[f"pe_{pe}/bias"][descriptor.bias_base : after, 0]
+                           for pe in range(p.num_pes)])  # fmt: skip
+        totals = signed(self._sums[:, :rows] + biases, p.acc_bits).reshape(p.num_pes, SUMS, units)
+        held = self._states[descriptor.state_base : descriptor.state_base + units]
+        state = np.zeros_like(held.T) if begins else held.T
+        made = step_cell(CellKind(descriptor.cell), totals, state, descriptor.shift, p.act_bits)
+        held[:] = made.state.T
+        self._sums[:, :rows] = 0
+        outputs = made.output.T
+        self._destination[descriptor.dst_base : descriptor.dst_base + units] = outputs
+        return outputs, made.saturated.sum(axis=1)
 
     def _drain(
         self, descriptor: Descriptor, srams: dict[str, NDArray[np.uint64]]

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import ImageError
 from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.ir.cells import SUMS
+from zeroskip.hw.common.formats import CellKind
 from zeroskip.hw.eie.formats import pointer_layout
 from zeroskip.sim.eie.streams import (
     ColumnStream,
@@ -92,7 +94,11 @@ def memory_use(part: EiePart) -> tuple[MemoryUse, ...]:
     p = part.params
 
     acts = min(max(part.heights), p.num_acts)
-    accs = max(descriptor.drain_rows for descriptor in part.program)
+    accs = max(
+        descriptor.drain_rows * (1 if descriptor.cell == CellKind.NONE else SUMS)
+        for descriptor in part.program
+    )
+    states = sum(step.drain_rows for step in part.program if step.cell != CellKind.NONE)
     every = np.ones(p.num_pes, np.int64)
     return (
         MemoryUse("spmat_words", _loaded(part, "spmat").max(axis=0), p.spmat_words),
@@ -100,6 +106,7 @@ def memory_use(part: EiePart) -> tuple[MemoryUse, ...]:
         MemoryUse("num_biases", _loaded(part, "bias").max(axis=0), p.num_biases),
         MemoryUse("num_acts", acts * every, p.num_acts),
         MemoryUse("num_accs", accs * every, p.num_accs),
+        *([MemoryUse("num_states", states * every, p.num_states)] if p.cells else []),
         MemoryUse(
             "num_descriptors",
             np.array([max(len(segment.program) for segment in part.segments)]),

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from zeroskip.flow.system.flow import FLOW as SYSTEM
 from zeroskip.flow.system.flow import SystemDesign
 from zeroskip.hw.eie.ccu import sweep_bits
+from zeroskip.hw.eie.cell_drain import CELL_STAGES
+from zeroskip.hw.eie.control import SLOTS
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.eie.cycles.program import PassModel, read_ahead, run_program
@@ -56,12 +58,16 @@ class _RunCounter:
                 descriptor.last_code,
                 descriptor.drain_rows if descriptor.drain else 0,
                 column_work(streams, self._p),
+                is_cell=bool(descriptor.get("cell")),
             )
             for descriptor, streams in zip(run.program, run.streams, strict=True)
         ]
         # The passes before the first swap scan what came in.
-        row_at: list[NDArray[np.int64]] = []
+        row_at: list[NDArray[np.int64] | None] = []
         for descriptor in run.program:
+            if descriptor.get("recur"):
+                row_at.append(None)
+                continue
             row_at.append(arrivals[descriptor.src_base : descriptor.src_base + descriptor.src_rows])
             if descriptor.swap:
                 break
@@ -71,13 +77,22 @@ class _RunCounter:
             ready = read_ahead(self._turn - begin, self._last, passes[0])
         times: list[tuple[int, int]] = []
         cycles, _ = run_program(
-            passes, run.nonzero, self._p, row_at=row_at, ready=ready, times=times
+            passes,
+            run.nonzero,
+            self._p,
+            row_at=row_at,
+            ready=ready,
+            times=times,
+            saturated=run.saturated,
         )
         self._last, self._turn = passes[-1], begin + times[-1][0] - 1
         drains = np.array([drain for _, drain in times])
         made = np.zeros(self._p.num_acts, np.int64)
         for model, descriptor, drain in zip(passes, run.program, drains, strict=True):
             rows = np.arange(model.drain_rows)
+            if model.is_cell:
+                made[descriptor.dst_base + rows] = drain + SLOTS * rows + CELL_STAGES + 1
+                continue
             # It is read, added to its bias, and written; files of other layers are none's concern.
             made[descriptor.dst_base + rows] = drain + rows + 3
         return RunCycles(cycles, drains, made, beats)

@@ -93,11 +93,13 @@ class Inferences:
         self._golden = GoldenSystem(self._array.state(self._params, port), port, memory)
         setup, *infers = entry.lists
         tensor = self.system.moves.tensors[0]
-        rows = tensor_bytes(tensor, planes.reshape(len(planes), -1), port)
+        # Of a recurrent network, planes are steps, and an inference is a sequence of them.
+        inputs_of = planes.reshape(-1, len(tensor.positions))
+        rows = tensor_bytes(tensor, inputs_of, port)
         self.groups = [self._group([], [setup])]
         outputs: list[NDArray[np.int64]] = []
-        for first in range(0, len(planes), queued):
-            count = min(queued, len(planes) - first)
+        for first in range(0, len(inputs_of), queued):
+            count = min(queued, len(inputs_of) - first)
             inputs = [
                 (entry.block(f"input_{pair}").address, rows[first + pair]) for pair in range(count)
             ]

@@ -1,16 +1,21 @@
 """Drawn recurrent networks on the RTL: every word of every step, cycles and counters."""
 
+import numpy as np
 import pytest
 
 from tests.support.cells import draw_recurrent
 from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.passes.fixed_point import dequantize
 from zeroskip.hw.eie.host import CellStall
 from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
 from zeroskip.sim.result import PartResult
 from zeroskip.sim.rtl.runs import run_jobs
-from zeroskip.sim.run import run_planes
+from zeroskip.sim.run import run, run_planes
+from zeroskip.sim.system.memory import MemorySettings
+from zeroskip.sim.system.verify import verify_system
 from zeroskip.sim.verify import compare_raw
 
 ARRAY = EieParams(
@@ -52,3 +57,15 @@ def test_drawn_networks() -> None:
         kinds |= {layer.kind for layer in image.graph.layers}
     assert saturations
     assert kinds == {"linear", "lstm", "gru"}
+
+
+@pytest.mark.long("a system of its own, a minute")
+def test_sequences_from_one_start() -> None:
+    for seed in (4, 9):
+        graph, inputs = draw_recurrent(seed, ARRAY)
+        image = compile_quantized(graph, {"eie": ARRAY}, name="drawn")
+        x = dequantize(inputs, image.in_frac).reshape(2, *image.sample_shape)
+        settings = MemorySettings(read_latency=30, stall=64, seed=seed)
+        found = verify_system(image, x, SystemParams(), settings)
+        assert found.ok, found.problems
+        assert np.array_equal(found.run.outputs.ravel(), run(image, x).result.ravel())

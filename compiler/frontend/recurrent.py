@@ -1,0 +1,367 @@
+"""Recurrent networks: LSTM, GRU and their cells, with what is around them at every step."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.frontend import ops
+from zeroskip.compiler.frontend.program import Graph, Node, Ref
+from zeroskip.compiler.frontend.traced import Reader
+from zeroskip.compiler.ir.graph import INPUT, FloatCell, FloatGraph, FloatLinear
+
+__all__ = ["MOST_STEPS", "SUPPORTED", "has_cells", "lower_recurrent"]
+
+MOST_STEPS = 1 << 14
+"""Steps of a sequence, at most; each is some commands of a list in memory."""
+
+SUPPORTED = (
+    "of a recurrent network LSTM, GRU, LSTMCell and GRUCell from a state of zeros, Linear and ReLU "
+    "at every step, Dropout, and the outputs of the last step or of all"
+)
+
+_LAYERS: dict[str, Literal["lstm", "gru"]] = {"lstm": "lstm", "gru": "gru"}
+_CELLS: dict[str, Literal["lstm", "gru"]] = {"lstm_cell": "lstm", "gru_cell": "gru"}
+_ZEROS = {"zeros", "new_zeros", "zeros_like"}
+
+
+def has_cells(nodes: list[Node]) -> bool:
+    """Say whether a network has a recurrent layer."""
+    return any(node.base in {*_LAYERS, *_CELLS, "rnn_tanh", "rnn_relu"} for node in nodes)
+
+
+@dataclass(frozen=True)
+class _Value:
+    """What a value of the graph is.
+
+    Parameters
+    ----------
+    tensor : whose.
+    form : ``batch`` and ``steps`` are of sequences, whichever is the first dimension; ``step`` is a
+        single step; ``hidden`` is the last step of each of several layers, ``state`` their states.
+    step : its number, of a single one.
+    """
+
+    tensor: str
+    form: Literal["batch", "steps", "step", "hidden", "state"]
+    step: int = 0
+
+
+@dataclass
+class _Unrolled:
+    """Steps of a cell that have been seen.
+
+    Parameters
+    ----------
+    name : of the layer.
+    source : tensor whose steps it takes.
+    step : the last.
+    state : names of the values that the last has left.
+    """
+
+    name: str
+    source: str
+    step: int
+    state: tuple[str, ...]
+
+
+def lower_recurrent(graph: Graph, nodes: list[Node]) -> FloatGraph:
+    """Return what a recurrent network computes.
+
+    Parameters
+    ----------
+    graph : of one input and one output.
+    nodes : that the output depends on, in order.
+
+    Raises
+    ------
+    CompileError
+        If it has something that is not supported; names it.
+    """
+    return _Walk(graph, nodes).run()
+
+
+def _swaps(node: Node) -> bool:
+    """Say whether a node swaps batch and steps."""
+    dims = node.args.get("dim0"), node.args.get("dim1")
+    return set(dims) == {0, 1} or node.args.get("dims") == [1, 0, 2]
+
+
+def _error(node: Node, why: str) -> CompileError:
+    place = f", in module {node.module!r}" if node.module else ""
+    return CompileError(
+        f"node {node.name!r} ({node.op}{place}) is not supported: {why}; supported is {SUPPORTED}"
+    )
+
+
+class _Walk:
+    def __init__(self, graph: Graph, nodes: list[Node]) -> None:
+        self._graph, self._nodes = graph, nodes
+        self._reader = Reader(graph)
+        self._layers: dict[str, FloatCell | FloatLinear] = {}
+        self._values: dict[str, _Value] = {}
+        self._unrolled: dict[str, _Unrolled] = {}
+        self._steps, self._columns = self._shape()
+
+    def _shape(self) -> tuple[int, int]:
+        """Return steps and columns of the input, and note in which form it comes."""
+        name = self._graph.inputs[0]
+        shape = self._graph.values[name].shape
+        whole = next((node for node in self._nodes if node.base in _LAYERS), None)
+        first = whole is None or self._batch_first(whole)
+        sizes = shape[1:] if first else (shape[0], *shape[2:])
+        if len(shape) == 2 and whole is None:
+            sizes = (1, *sizes)
+        if len(sizes) != 2 or None in sizes:
+            text = ", ".join("?" if size is None else str(size) for size in shape)
+            raise CompileError(
+                f"the input of a recurrent network must be a batch of sequences, (batch, steps, "
+                f"values) or with batch_first=False (steps, batch, values), of which only the "
+                f"batch may vary, not ({text})"
+            )
+        steps, columns = (int(size or 0) for size in sizes)
+        if not 1 <= steps <= MOST_STEPS:
+            raise CompileError(f"a sequence must have 1 to {MOST_STEPS} steps, not {steps}")
+        form: Literal["batch", "steps", "step"] = "batch" if first else "steps"
+        self._values[name] = _Value(INPUT, "step" if len(shape) == 2 else form)
+        return steps, columns
+
+    def _batch_first(self, layer: Node) -> bool:
+        """Say whether the network's input has the batch first, as its first layer tells."""
+        made = {output: node for node in self._nodes for output in node.outputs}
+        first, node = bool(layer.args.get("batch_first")), layer
+        while (source := next(iter(node.refs()), "")) in made:
+            node = made[source]
+            first ^= _swaps(node)
+        return first
+
+    def run(self) -> FloatGraph:
+        for node in self._nodes:
+            if node.outputs:
+                self._apply(node)
+        output = self._values.get(self._graph.outputs[0])
+        if output is None or output.form in ("hidden", "state") or output.tensor == INPUT:
+            raise CompileError(
+                f"the output {self._graph.outputs[0]!r} is not what a layer makes at the last "
+                f"step, or at all; supported is {SUPPORTED}"
+            )
+        self._check_last(output, self._nodes[-1])
+        nodes = tuple(self._layers.values())
+        used = [name for node in nodes for name in node.inputs]
+        if len(set(used)) < len(used) or output.tensor in used:
+            raise CompileError(
+                "layers of a recurrent network must follow one another, each read by the next "
+                f"alone; supported is {SUPPORTED}"
+            )
+        sample = (
+            (self._columns,)
+            if len(self._graph.values[self._graph.inputs[0]].shape) == 2
+            else (
+                self._steps,
+                self._columns,
+            )
+        )
+        return FloatGraph(
+            (self._columns, 1, 1),
+            nodes,
+            output.tensor,
+            sample,
+            steps=self._steps,
+            every_step=output.form != "step",
+        )
+
+    def _apply(self, node: Node) -> None:
+        base = node.base
+        if base in _ZEROS:
+            self._reader.constants[node.outputs[0]] = np.zeros(1)
+        elif not any(name in self._values for name in node.refs()):
+            self._reader.fold(node)
+        elif base in _LAYERS:
+            self._recurrent(node, _LAYERS[base])
+        elif base in _CELLS:
+            self._cell(node, _CELLS[base])
+        elif base in ops.PRODUCTS:
+            self._linear(node)
+        elif base in ops.SAME:
+            ops.check_eval(node, "train")
+            self._values[node.outputs[0]] = self._first(node)
+        elif base == "relu":
+            self._relu(node)
+        elif base in ("select", "squeeze", "transpose", "permute", "slice"):
+            self._values[node.outputs[0]] = self._moved(node)
+        else:
+            raise _error(node, "what is done to steps of a sequence is not known")
+
+    def _first(self, node: Node) -> _Value:
+        return next(self._values[name] for name in node.refs() if name in self._values)
+
+    def _check_last(self, value: _Value, node: Node) -> None:
+        """Refuse a single step that is not the last."""
+        if value.form == "step" and value.tensor != INPUT and value.step != self._steps - 1:
+            raise _error(
+                node, f"it is of step {value.step}, and only the last, {self._steps - 1}, can leave"
+            )
+
+    def _moved(self, node: Node) -> _Value:
+        """Return what a step, or another order of dimensions, is."""
+        value, args = self._first(node), node.args
+        if _swaps(node) and value.form in ("batch", "steps"):
+            return dataclasses.replace(value, form="steps" if value.form == "batch" else "batch")
+        axis = {"batch": 1, "steps": 0, "hidden": 0}.get(value.form)
+        dim, index = args.get("dim"), args.get("index", 0)
+        if node.base == "select" and dim == axis and value.form != "hidden":
+            return _Value(value.tensor, "step", index % self._steps)
+        if value.form == "hidden" and dim == 0:
+            layers = self._graph.values[node.refs()[0]].shape[0]
+            if layers == 1 or (node.base == "select" and index in (-1, (layers or 0) - 1)):
+                return _Value(value.tensor, "step", self._steps - 1)
+        raise _error(node, "only a step, the hidden state of the last layer, or dimensions swapped")
+
+    def _relu(self, node: Node) -> None:
+        value = self._first(node)
+        made = self._layers.get(value.tensor)
+        if not isinstance(made, FloatLinear):
+            raise _error(node, "a ReLU must follow a Linear layer")
+        self._layers[value.tensor] = dataclasses.replace(made, relu=True)
+        self._values[node.outputs[0]] = value
+
+    def _linear(self, node: Node) -> None:
+        value = self._first(node)
+        self._check_last(value, node)
+        x, matrix, bias = (node.args.get(key) for key in ops.PRODUCTS[node.base])
+        number = self._reader.number
+        weight, offset = number(matrix), 0.0 if bias is None else number(bias)
+        is_first = isinstance(x, Ref) and x.name in self._values
+        if not is_first or not isinstance(weight, np.ndarray) or weight.ndim != 2:
+            raise _error(node, "only with the activation first and constant weights")
+        if offset is None or value.form in ("hidden", "state"):
+            raise _error(node, "only of a step, or of all, and with a constant bias")
+        weight = weight if node.base == "linear" else weight.T
+        owner = self._reader.owner(matrix.name if isinstance(matrix, Ref) else "", node)
+        offset = np.broadcast_to(np.asarray(offset, np.float64).ravel(), weight.shape[:1])
+        self._add(FloatLinear(owner, (value.tensor,), weight, offset, relu=False), node)
+        self._values[node.outputs[0]] = dataclasses.replace(value, tensor=owner)
+
+    def _add(self, layer: FloatCell | FloatLinear, node: Node) -> None:
+        arrays = [layer.weight, layer.bias]
+        arrays += [layer.recurrent] if isinstance(layer, FloatCell) else []
+        bad = sum(int(np.count_nonzero(~np.isfinite(array))) for array in arrays)
+        if bad:
+            raise CompileError(
+                f"layer {layer.name!r} has {bad} weights and biases that are NaN or infinite; was "
+                "the network trained to the end?"
+            )
+        if layer.name in self._layers:
+            raise _error(node, f"layer {layer.name!r} is used more than once")
+        self._layers[layer.name] = layer
+
+    def _check_state(self, node: Node, state: Any) -> None:
+        """Refuse an initial state that is not zeros."""
+        for arg in state if isinstance(state, (list, tuple)) else [state]:
+            array = self._reader.number(arg)
+            if array is None:
+                raise _error(node, "its initial state depends on the input")
+            if np.isnan(array).any():
+                raise _error(node, "its initial state has NaN")
+            if np.any(array):
+                raise _error(node, "its initial state is not zeros")
+
+    def _recurrent(self, node: Node, kind: Literal["lstm", "gru"]) -> None:
+        args = node.args
+        ops.check_eval(node, "train")
+        if args.get("bidirectional"):
+            raise _error(node, "it is bidirectional")
+        if not isinstance(args.get("input"), Ref):
+            raise _error(node, "it takes packed sequences")
+        self._check_state(node, args["hx"])
+        value, form = self._first(node), "batch" if args.get("batch_first") else "steps"
+        if value.form != form:
+            raise _error(
+                node, f"it takes sequences in another order than batch_first={form == 'batch'}"
+            )
+        params, each = args["params"], 4 if args["has_biases"] else 2
+        count = int(args["num_layers"])
+        if len(params) != each * count:
+            raise _error(node, "it has projections (proj_size)")
+        source = value.tensor
+        for layer in range(count):
+            arrays = [self._reader.number(arg) for arg in params[layer * each : (layer + 1) * each]]
+            if any(array is None for array in arrays):
+                raise _error(node, "its weights depend on the input")
+            name = node.layer if count == 1 else f"{node.layer}.{layer}"
+            self._add(_made_cell(name, source, kind, arrays, self._steps), node)
+            source = name
+        outputs = list(node.outputs)
+        self._values[outputs[0]] = _Value(source, form)
+        for output, form in zip(outputs[1:], ("hidden", "state"), strict=False):
+            self._values[output] = _Value(source, form)
+
+    def _cell(self, node: Node, kind: Literal["lstm", "gru"]) -> None:
+        """Take in a step of a cell that Python code has called step by step."""
+        args = node.args
+        weight = args["w_ih"]
+        key = weight.name if isinstance(weight, Ref) else ""
+        hx = args["hx"] if isinstance(args["hx"], (list, tuple)) else [args["hx"]]
+        value = self._values.get(getattr(args["input"], "name", ""))
+        if value is None or value.form != "step":
+            raise _error(node, "its input is not a step of a sequence")
+        seen = self._unrolled.get(key)
+        if seen is None:
+            self._check_state(node, hx)
+            names = ("w_ih", "w_hh", "b_ih", "b_hh")
+            arrays = [
+                self._reader.number(args[name]) for name in names if args.get(name) is not None
+            ]
+            if any(array is None for array in arrays):
+                raise _error(node, "its weights depend on the input")
+            name = self._reader.owner(key, node)
+            self._add(_made_cell(name, value.tensor, kind, arrays, self._steps), node)
+            seen = self._unrolled[key] = _Unrolled(name, value.tensor, -1, ())
+        elif tuple(getattr(arg, "name", "") for arg in hx) != seen.state:
+            raise _error(node, f"its state is not that of step {seen.step} of layer {seen.name!r}")
+        if (value.tensor, value.step) != (seen.source, seen.step + 1):
+            raise _error(node, f"it must take step {seen.step + 1} of {seen.source!r}")
+        seen.step = value.step
+        # An output that nobody reads has no name of its own.
+        seen.state = node.outputs[: len(hx)]
+        self._values[node.outputs[0]] = _Value(seen.name, "step", value.step)
+        for output in node.outputs[1:]:
+            self._values[output] = _Value(seen.name, "state", value.step)
+
+
+def _made_cell(
+    name: str,
+    source: str,
+    kind: Literal["lstm", "gru"],
+    arrays: list[NDArray[np.float64]],
+    steps: int,
+) -> FloatCell:
+    """Put torch's weights in the order of sums; see :class:`.FloatCell`."""
+    weight, recurrent = (np.asarray(array, np.float64) for array in arrays[:2])
+    units = recurrent.shape[1]
+    zeros = np.zeros(len(weight))
+    biases = [np.asarray(array, np.float64) for array in arrays[2:]] or [zeros, zeros]
+    inner, outer = (array.reshape(-1, units) for array in biases)
+    of_input, of_past = (array.reshape(-1, units, array.shape[1]) for array in (weight, recurrent))
+    if kind == "lstm":
+        # torch has input gate, forget gate, candidate, output gate.
+        order = [0, 2, 1, 3]
+        of_input, of_past, bias = of_input[order], of_past[order], (inner + outer)[order]
+    else:
+        # torch has reset gate, update gate, candidate; the first is a factor of its hidden part.
+        nothing = np.zeros_like(of_input[0]), np.zeros_like(of_past[0])
+        of_input = np.stack([of_input[0], nothing[0], of_input[1], of_input[2]])
+        of_past = np.stack([of_past[0], of_past[2], of_past[1], nothing[1]])
+        bias = np.stack([inner[0] + outer[0], outer[2], inner[1] + outer[1], inner[2]])
+    return FloatCell(
+        name=name,
+        inputs=(source,),
+        kind=kind,
+        weight=np.ascontiguousarray(of_input.reshape(4 * units, -1)),
+        recurrent=np.ascontiguousarray(of_past.reshape(4 * units, units)),
+        bias=bias.ravel(),
+        steps=steps,
+    )

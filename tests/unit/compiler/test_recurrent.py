@@ -1,0 +1,188 @@
+"""LSTM and GRU from torch to an image, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import zeroskip as zs
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.frontend import recurrent
+from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.eie.contents import eie_problems
+from zeroskip.sim.run import quantize
+from zeroskip.sim.system.inferences import count_inferences
+
+ARRAY = EieParams(num_pes=3, cells=True, act_files=3, code_bits=8)
+X = np.random.default_rng(0).standard_normal((3, 4, 5)).astype(np.float32)
+
+
+class Layers(nn.Module):
+    """A recurrent layer, and a Linear that reads its last step, or all."""
+
+    def __init__(self, kind: str, *, every: bool = False, **options: Any) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.rnn = getattr(nn, kind)(5, 7, **options)
+        self.fc, self.every = nn.Linear(7, 3), every
+        self.first = options.get("batch_first", False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, _ = self.rnn(x if self.first else x.transpose(0, 1))
+        y = y if self.first else y.transpose(0, 1)
+        return torch.relu(self.fc(y)) if self.every else self.fc(y[:, -1])
+
+
+class Hidden(nn.Module):
+    """A layer before, and the hidden state of the last layer as output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.before, self.rnn = nn.Linear(5, 6), nn.GRU(6, 7, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.rnn(torch.relu(self.before(x)))[1][-1]
+
+
+class Cells(nn.Module):
+    """Cells that Python code calls step by step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.one, self.two = nn.LSTMCell(5, 7), nn.GRUCell(7, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = x.new_zeros(x.shape[0], 7)
+        c, g = torch.zeros_like(h), x.new_zeros(x.shape[0], 6)
+        for step in range(x.shape[1]):
+            h, c = self.one(x[:, step], (h, c))
+            g = self.two(h, g)
+        return g
+
+
+NETWORKS = {
+    "lstm": Layers("LSTM", batch_first=True),
+    "steps first": Layers("LSTM", every=True),
+    "gru": Layers("GRU", batch_first=True, num_layers=2, bias=False),
+    "hidden": Hidden(),
+    "cells": Cells(),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_outputs_are_those_of_torch(name: str, tmp_path: Path) -> None:
+    model = NETWORKS[name].eval()
+    image = zs.compile(model, X[:1], X, ARRAY)
+    expected = model(torch.as_tensor(X)).detach().numpy()
+    result = zs.run(image, X)
+    assert result.outputs.shape == expected.shape
+    # Half a step of weights and outputs, and the functions' error, each a few times over.
+    assert np.abs(result.outputs - expected).max() < 1.5e-3
+    assert not eie_problems(image.part("eie"), "0_eie")
+    image.save(tmp_path / "image")
+    again = zs.load(tmp_path / "image")
+    assert np.array_equal(zs.run(again, X).result, result.result)
+    # A whole sequence from one START.
+    lists = count_inferences(image, quantize(image, X)[0], SystemParams())
+    assert np.array_equal(lists.outputs.reshape(result.result.shape), result.result)
+
+
+def test_sequences_of_one_step_and_of_many() -> None:
+    for steps in (1, 1000):
+        x = np.random.default_rng(steps).standard_normal((2, steps, 5)).astype(np.float32)
+        model = NETWORKS["lstm"].eval()
+        image = zs.compile(model, x[:1], x, ARRAY)
+        expected = model(torch.as_tensor(x)).detach().numpy()
+        assert np.abs(zs.run(image, x).outputs - expected).max() < 1.5e-3
+
+
+def test_gates_that_are_all_zero() -> None:
+    model = Layers("LSTM", batch_first=True).eval()
+    with torch.no_grad():
+        for weight in model.rnn.parameters():
+            weight.zero_()
+    image = zs.compile(model, X[:1], X, ARRAY)
+    result = zs.run(image, X)
+    assert not result.tensors["rnn"].any()
+    assert np.abs(result.outputs - model.fc.bias.detach().numpy()).max() < 1e-4
+
+
+class Given(nn.Module):
+    """A layer with an initial state of its own."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(5, 7, batch_first=True)
+        self.state = nn.Buffer(torch.full((1, 1, 7), value))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.rnn(x, self.state)[0]
+
+
+class Other(nn.Module):
+    """A layer whose outputs are used in some other way."""
+
+    def __init__(self, layer: nn.Module, what: str) -> None:
+        super().__init__()
+        self.rnn, self.what = layer, what
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, state = self.rnn(x)
+        if self.what == "state":
+            return state[1][-1]
+        if self.what == "step":
+            return y[:, 1]
+        return y.mean(dim=1) if self.what == "mean" else y
+
+
+def lstm(**options: Any) -> nn.Module:
+    return nn.LSTM(5, 7, batch_first=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        (Given(float("nan")), "'gru' .*in module 'rnn'.*: its initial state has NaN"),
+        (Given(0.5), "'gru' .*: its initial state is not zeros"),
+        (Other(lstm(bidirectional=True), ""), "'lstm' .*: it is bidirectional"),
+        (Other(lstm(proj_size=3), ""), r"'lstm' .*: it has projections \(proj_size\)"),
+        (Other(nn.RNN(5, 7, batch_first=True), ""), "'rnn_tanh' .* is not supported"),
+        (Other(lstm(), "mean"), "'mean' .* is not supported"),
+        (Other(lstm(), "state"), "'select.*' .*: only a step"),
+        (Other(lstm(), "step"), "it is of step 1, and only the last, 3, can leave"),
+    ],
+)
+def test_what_is_refused(model: nn.Module, why: str) -> None:
+    with pytest.raises(CompileError, match=why):
+        zs.compile(model.eval(), X[:1], X, ARRAY)
+
+
+def test_too_long_a_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recurrent, "MOST_STEPS", 3)
+    with pytest.raises(CompileError, match="a sequence must have 1 to 3 steps, not 4"):
+        zs.compile(NETWORKS["lstm"], X[:1], X, ARRAY)
+
+
+def test_an_array_without_cells_and_one_too_small() -> None:
+    with pytest.raises(CompileError, match=r"'rnn' is recurrent .*; compile with cells=true"):
+        zs.compile(NETWORKS["lstm"], X[:1], X, EieParams(num_pes=3, code_bits=8))
+    small = EieParams(num_pes=3, cells=True, code_bits=8, num_accs=8)
+    with pytest.raises(CompileError, match=r"3 hidden units a PE.*compile with num_accs=12"):
+        zs.compile(NETWORKS["lstm"], X[:1], X, small)
+    small = EieParams(num_pes=3, cells=True, code_bits=8, spmat_words=4)
+    with pytest.raises(CompileError, match=r"words of Spmat SRAM .*compile with spmat_words="):
+        zs.compile(NETWORKS["lstm"], X[:1], X, small)
+
+
+def test_weights_that_are_not_finite() -> None:
+    model = Layers("GRU", batch_first=True)
+    with torch.no_grad():
+        model.rnn.weight_hh_l0[0, 0] = float("nan")
+    with pytest.raises(CompileError, match=r"layer 'rnn' has 1 weights .* NaN or infinite"):
+        zs.compile(model.eval(), X[:1], X, ARRAY)
