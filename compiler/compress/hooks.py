@@ -2,17 +2,20 @@
 
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
+
 from zeroskip.base.errors import InputError
 from zeroskip.compiler.compress.task import Task
 from zeroskip.compiler.compress.users_code import running
 
-__all__ = ["load_hooks", "load_maker"]
+__all__ = ["example_task", "load_hooks", "load_maker"]
 
 _REQUIRED = ("model", "train_loader", "test_loader")
 
@@ -56,6 +59,31 @@ def load_maker(place: str) -> tuple[Callable[[], Any], Path]:
         raise InputError(f"model file {path} has no function {name!r}")
     _check_arguments(maker, f"{path}: {name}()", ())
     return maker, path
+
+
+def example_task(place: str, shape: str) -> Task:
+    """Return a task that has a network and an input of zeros, and no data to train with.
+
+    Parameters
+    ----------
+    place : ``FILE.py:NAME``, see :func:`load_maker`.
+    shape : of an input, as ``1x28x28``.
+
+    Raises
+    ------
+    InputError
+        As :func:`load_maker`; or if the shape is none.
+    """
+    if re.fullmatch(r"[1-9]\d{0,6}(x[1-9]\d{0,6})*", shape) is None:
+        raise InputError(f"the shape of an input must be like 1x28x28 or 784, not {shape!r}")
+    if ":" not in place:
+        raise InputError(f"the network must be FILE.py:NAME, as net.py:Net, not {place!r}")
+    maker, path = load_maker(place)
+
+    def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return [(torch.zeros(1, *map(int, shape.split("x"))), torch.zeros(1, dtype=torch.int64))]
+
+    return Task(path.stem, maker, batches, batches, None, path)
 
 
 def _loss(module: ModuleType, path: Path) -> Any:

@@ -40,7 +40,7 @@ _NONSENSE = (
 _SHARING = 16
 _SAVED = (
     "was written by torch.save, which keeps tensors or Python objects, but not what is computed of "
-    "them: zeroskip compress import reads a state dict, given the Python file that makes its "
+    "them: zeroskip import reads a state dict, given the Python file that makes its "
     "network, and torch.load in Python a module, from where torch.export.save writes it"
 )
 """Of a file of ``torch.save``, in either of its formats."""

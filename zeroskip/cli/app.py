@@ -17,6 +17,7 @@ from zeroskip.cli import (
     engines,
     explore,
     host,
+    import_file,
     info,
     patch,
     plot,
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.add_typer(compress.app, name="compress")
 app.command("decompress", cls=Command, epilog=decompress.EXAMPLES)(decompress.decompress_model)
 app.command("compile", cls=Command, epilog=compile.EXAMPLES)(compile.compile_model)
+app.command("import", cls=Command, epilog=import_file.EXAMPLES)(import_file.import_file)
 app.command("explore", cls=Command, epilog=explore.EXAMPLES)(explore.explore_model)
 app.command("compare", cls=Command, epilog=compare.EXAMPLES)(compare.compare_model)
 app.command("run", cls=Command, epilog=run_command.EXAMPLES)(run_command.run_image)

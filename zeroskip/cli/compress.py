@@ -16,7 +16,6 @@ from zeroskip.cli import (
     compress_auto,
     compress_evaluate,
     compress_hardware,
-    compress_import,
     compress_stage,
 )
 from zeroskip.cli.command import Group, Stage
@@ -86,7 +85,6 @@ for _name, _command, _examples in (
     ("share", compress_stage.compress_share, compress_stage.EXAMPLES),
     ("finetune", compress_stage.compress_finetune, compress_stage.EXAMPLES),
     ("pack", compress_stage.compress_pack, compress_stage.EXAMPLES),
-    ("import", compress_import.compress_import, compress_import.EXAMPLES),
     ("compare", compress_hardware.compress_compare, compress_hardware.EXAMPLES),
     ("search", compress_hardware.compress_search, compress_hardware.EXAMPLES),
     ("evaluate", compress_evaluate.compress_evaluate, compress_evaluate.EXAMPLES),
