@@ -6,15 +6,18 @@ from typing import Any
 
 from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 
+from zeroskip.hw.bus.stream_port import StreamPort
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import REGISTER_BITS
 
-__all__ = ["AXI_CONTROL", "AXI_MEMORY", "AxiTop"]
+__all__ = ["AXI_CONTROL", "AXI_INPUT", "AXI_MEMORY", "AXI_OUTPUT", "AxiStreamTop", "AxiTop"]
 
 AXI_CONTROL = "s_axi_control"
 AXI_MEMORY = "m_axi_gmem"
+AXI_INPUT = "s_axis_input"
+AXI_OUTPUT = "m_axis_output"
 
 _INCR = 1
 _CACHE = 0b0011  # normal memory, not cached, which may be buffered
@@ -41,6 +44,7 @@ class AxiTop(wiring.Component):
     interrupt: Signal
 
     own_clock = True
+    streams = False
 
     def __init__(self, params: SystemParams, chip: partial[wiring.Component]) -> None:
         self._p, self._chip = params, chip
@@ -49,6 +53,7 @@ class AxiTop(wiring.Component):
             "aresetn": In(1),
             **_ports(AXI_CONTROL, _lite_channels()),
             **_ports(AXI_MEMORY, _channels(params)),
+            **(_stream_ports(params) if self.streams else {}),
             "interrupt": Out(1),
         })
 
@@ -61,8 +66,16 @@ class AxiTop(wiring.Component):
         m.submodules.chip = made
         m.d.comb += [domain.rst.eq(~self.aresetn), self.interrupt.eq(made.interrupt)]
         self._join(m, AXI_CONTROL, made.registers, ("aw", "w", "ar"), ("b", "r"))
-        self._join(m, AXI_MEMORY, made.write, ("b",), ("aw", "w"))
-        self._join(m, AXI_MEMORY, made.read, ("r",), ("ar",))
+        read, write = made.read, made.write
+        if self.streams:
+            m.submodules.stream_port = port = StreamPort(self._p)
+            connect(m, made.read, port.read)
+            connect(m, made.write, port.write)
+            read, write = port.memory_read, port.memory_write
+            self._join_stream(m, AXI_INPUT, port.i, into=True)
+            self._join_stream(m, AXI_OUTPUT, port.o, into=False)
+        self._join(m, AXI_MEMORY, write, ("b",), ("aw", "w"))
+        self._join(m, AXI_MEMORY, read, ("r",), ("ar",))
         constants = {
             "size": self._p.beat_shift, "burst": _INCR, "cache": _CACHE,
             "id": 0, "lock": 0, "prot": 0, "qos": 0,
@@ -73,6 +86,14 @@ class AxiTop(wiring.Component):
                 for name, value in constants.items()
             ]
         return m
+
+    def _join_stream(self, m: Module, prefix: str, port: Any, *, into: bool) -> None:
+        """Connect a stream of the chip to signals: one that comes in, or one that goes out."""
+        for name, value in [("valid", port.valid), *_fields("", port.payload).items()]:
+            signal = self._port(prefix, f"t{name}")
+            m.d.comb += value.eq(signal) if into else signal.eq(value)
+        ready = self._port(prefix, "tready")
+        m.d.comb += ready.eq(port.ready) if into else port.ready.eq(ready)
 
     def _port(self, prefix: str, name: str) -> Any:
         return getattr(self, f"{prefix}_{name}")
@@ -89,6 +110,26 @@ class AxiTop(wiring.Component):
                 signal = self._port(prefix, f"{channel}{name}")
                 m.d.comb += value.eq(signal) if channel in into else signal.eq(value)
             m.d.comb += ready.eq(stream.ready) if channel in into else stream.ready.eq(ready)
+
+
+class AxiStreamTop(AxiTop):
+    """An :class:`AxiTop` whose upper half of addresses are streams, see :class:`.StreamPort`.
+
+    Members
+    -------
+    s_axis_input_*, m_axis_output_* : AXI4-Stream; the others are those of :class:`AxiTop`.
+    """
+
+    streams = True
+
+
+def _stream_ports(p: SystemParams) -> dict[str, wiring.Member]:
+    fields = {"data": p.data_bits, "keep": p.beat_bytes, "last": 1, "valid": 1}
+    found: dict[str, wiring.Member] = {}
+    for prefix, flow, back in ((AXI_INPUT, In, Out), (AXI_OUTPUT, Out, In)):
+        found |= {f"{prefix}_t{name}": flow(width) for name, width in fields.items()}
+        found[f"{prefix}_tready"] = back(1)
+    return found
 
 
 def _fields(channel: str, payload: Any) -> dict[str, Any]:

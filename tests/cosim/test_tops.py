@@ -15,6 +15,7 @@ from tests.support.arrays import SCNN, SYSTEM
 from tests.support.images import scnn_image
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.scnn.program import build
+from zeroskip.compiler.system.relative import relative_list
 from zeroskip.flow.bus.files import WAIVERS
 from zeroskip.flow.bus.top import TopFlow
 from zeroskip.flow.export import export
@@ -100,6 +101,33 @@ def test_eie(top: str, draw_network: DrawNetwork, tmp_path: Path) -> None:
              (draw(draw_network, seed) for seed in range(3, 6))]  # fmt: skip
     assert write_job(tmp_path, drawn, SYSTEM) > 1000
     run_on(top, "eie", SYSTEM, tmp_path)
+
+
+@pytest.mark.long("builds another simulator")
+def test_streams(draw_network: DrawNetwork, tmp_path: Path) -> None:
+    """Of a network that reads its input once: a packet in, a packet out."""
+    image, x, _ = draw(draw_network, 5)
+    found = Inferences(image, quantize(image, x)[0], PORT, queued=1)
+    entry, code = found.system.map, relative_list(found.system)
+    memory = bytearray(entry.bytes)
+    memory[: len(found.system.memory)] = found.system.memory
+    block, traffic = entry.block("output_0"), entry.traffic("infer_0")
+    assert traffic["reads"]["input_0"] == entry.block("input_0").bytes
+    assert traffic["writes"]["output_0"] == block.bytes
+    setup, *groups = found.groups
+    (place,) = setup.lists
+    np.savez(
+        tmp_path / "network.npz",
+        allow_pickle=False,
+        memory=np.frombuffer(bytes(memory) + code, np.uint8),
+        setup=place,
+        list=(len(memory), len(code)),
+        inputs=np.array([rows.reshape(-1) for group in groups for _, rows in group.inputs]),
+        outputs=np.array([
+            group.after[block.address : block.address + block.bytes] for group in groups
+        ]),
+    )
+    run_on("axi_stream", "eie", SYSTEM, tmp_path)
 
 
 @pytest.mark.long("builds another simulator")

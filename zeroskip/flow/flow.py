@@ -46,6 +46,7 @@ class Flow(ABC, Generic[ParamsT]):
     waves : of modules, the signals to begin with where waves are shown, with ``*`` in names;
         those that a design was made without are left out.
     board_kind : number by which a board tells that it has such an array; None if none can.
+    in_order : lists read its inputs, and write its outputs, from the first byte to the last.
     paper_units, paper_total : areas that the engine's paper has of a PE's units and of a PE, in
         um2 at 45 nm.
     """
@@ -57,6 +58,7 @@ class Flow(ABC, Generic[ParamsT]):
     paper_units: Mapping[str, float] = {}
     paper_total: float | None = None
     board_kind: int | None = None
+    in_order: bool = False
 
     @property
     def arrays(self) -> tuple[str, ...]:

@@ -91,11 +91,10 @@ targets:
   lint:
     <<: *default
     filesets: [waivers, rtl, header]
-    default_tool: verilator
-    tools:
-      verilator:
-        mode: lint-only
-        verilator_options: [-Wall]
+    flow: lint
+    flow_options:
+      tool: verilator
+      verilator_options: [-Wall]
   synth:
     <<: *default
     filesets: [rtl, header, constraints]

@@ -6,13 +6,13 @@ from typing import Any
 
 from amaranth.lib import wiring
 
-from zeroskip.base.errors import ParameterError
+from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.flow.bus.files import integration_files
 from zeroskip.flow.export import Export
 from zeroskip.flow.flow import Flow, Modules, flow
 from zeroskip.flow.registers.systemrdl import register_files
 from zeroskip.flow.system.flow import FLOW as SYSTEM
-from zeroskip.hw.bus.axi_top import AxiTop
+from zeroskip.hw.bus.axi_top import AxiStreamTop, AxiTop
 from zeroskip.hw.bus.register_map import RegisterMap
 from zeroskip.hw.bus.wishbone_top import WishboneTop
 from zeroskip.hw.common.bundle import constants, ports
@@ -21,7 +21,11 @@ from zeroskip.hw.system.register_map import system_registers
 
 __all__ = ["TOPS", "TopFlow"]
 
-TOPS: Mapping[str, type[AxiTop] | type[WishboneTop]] = {"axi": AxiTop, "wishbone": WishboneTop}
+TOPS: Mapping[str, type[AxiTop] | type[WishboneTop]] = {
+    "axi": AxiTop,
+    "axi_stream": AxiStreamTop,
+    "wishbone": WishboneTop,
+}
 """Buses by name."""
 
 
@@ -38,6 +42,8 @@ class TopFlow(Flow[Any]):
     ------
     ParameterError
         If there is no such bus or engine.
+    InputError
+        If the engine cannot have the bus.
     """
 
     enums = SYSTEM.enums
@@ -46,6 +52,11 @@ class TopFlow(Flow[Any]):
         if top not in TOPS:
             raise ParameterError.of_names("top", top, list(TOPS))
         self._chip, self._top, self._port = flow(engine), top, port
+        if issubclass(TOPS[top], AxiStreamTop) and not self._chip.in_order:
+            raise InputError(
+                f"engine {engine!r} takes its input in another order than a stream gives it: use "
+                "--top axi"
+            )
         self.name = f"{engine}_{top}"
         self.inside = f"{self.name}_"
 

@@ -30,6 +30,7 @@ _PAPER_LOGIC = 9_465.0 + 8_946.0
 class _Eie(Flow[EieParams]):
     engine = "eie"
     board_kind = BOARD_KIND
+    in_order = True
     waves: Mapping[str, Sequence[str]] = {
         ARRAY_MODULE: (
             "running", "ccu.run_control.state", "control__phase", "out_valid", "out_pass",

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import connect
 
 from tests.support.prove import Watched, any_of, prove, unstable
 from zeroskip.hw.bus.register_file import RegisterFile
 from zeroskip.hw.bus.register_map import Access, Field, Register, RegisterMap
+from zeroskip.hw.bus.stream_port import StreamPort
 from zeroskip.hw.bus.wishbone import ControlBridge, MemoryBridge
 from zeroskip.hw.system.params import SystemParams
 
@@ -193,6 +194,111 @@ class WishboneMaster(Watched):
         return m
 
 
+class Streams(Watched):
+    """The port of streams, between a chip and a memory as AXI4 demands, and any other ends.
+
+    What is offered stays. Each burst of a read gets as many beats as it has, from the side that its
+    address says, and LAST with the last; each word of a write goes to the side that its burst's
+    address says; and each burst of a write is answered once, after its words.
+
+    Parameters
+    ----------
+    keeps : the memory keeps its answers; without it, the proof must fail.
+    """
+
+    def __init__(self, *, keeps: bool = True) -> None:
+        self._p = SystemParams(data_bits=64, addr_bits=16, burst_beats=2, outstanding=2)
+        self._dut, self._keeps = StreamPort(self._p), keeps
+        super().__init__({
+            "offers": 6, "takes": 5, "ar": 24, "aw": 24, "w": 72, "beat": 66, "resp": 2,
+            "packet": 73,
+        })  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.dut = dut = self._dut
+        given: Any = self
+        chip_r, chip_w, memory_r, memory_w = dut.read, dut.write, dut.memory_read, dut.memory_write
+        # Words that the chip still owes to its burst, which are offered once that was taken.
+        burst: Any = Signal(data.StructLayout({"left": unsigned(2), "stream": 1, "answer": 1}))
+        reading: Any = Signal(data.StructLayout({"left": unsigned(2), "stream": 1}))
+        reads_owed, writes_owed = Signal(2), Signal(2)
+        for number, (port, payload, allowed) in enumerate((
+            (chip_r.ar, Cat(given.ar[:17], Const(0, 7)), 1),
+            (chip_w.aw, Cat(given.aw[:17], Const(0, 7)), 1),
+            (chip_w.w, Cat(given.w, burst.left == 1), burst.left != 0),
+            (dut.i, Cat(given.packet, 0), 1),
+            (memory_w.b, given.resp, writes_owed != 0),
+        )):
+            width = len(Value.cast(port.payload))
+            stalled, before = Signal(), Signal(width)
+            held = stalled if self._keeps or port is not memory_w.b else 0
+            m.d.comb += [
+                port.valid.eq((given.offers[number] & allowed) | held),
+                Value.cast(port.payload).eq(Mux(stalled, before, payload)),
+            ]
+            m.d.sync += [
+                stalled.eq(port.valid & ~port.ready),
+                before.eq(Value.cast(port.payload)),
+            ]
+        m.d.comb += [
+            memory_r.r.valid.eq(given.offers[5] & (reads_owed != 0)),
+            Value.cast(memory_r.r.payload).eq(Cat(given.beat, given.offers[4])),
+            chip_r.r.ready.eq(1),
+            Cat(
+                memory_r.ar.ready, memory_w.aw.ready, memory_w.w.ready, dut.o.ready, chip_w.b.ready
+            ).eq(given.takes),
+        ]
+
+        def moves(port: Any) -> Value:
+            return port.valid & port.ready
+
+        m.d.sync += [
+            reads_owed.eq(
+                reads_owed + moves(memory_r.ar) - (moves(memory_r.r) & memory_r.r.payload.last)
+            ),
+            writes_owed.eq(writes_owed + moves(memory_w.aw) - moves(memory_w.b)),
+        ]
+        with m.If(moves(chip_w.aw)):
+            m.d.sync += [
+                burst.left.eq(chip_w.aw.payload.len + 1),
+                burst.stream.eq(chip_w.aw.payload.addr[-1]),
+            ]
+        with m.Elif(moves(chip_w.w)):
+            m.d.sync += burst.left.eq(burst.left - 1)
+        # A stream's burst is answered by the port, with none of the memory's under way.
+        with m.If(moves(chip_w.w) & chip_w.w.payload.last & burst.stream):
+            m.d.sync += burst.answer.eq(1)
+        with m.Elif(moves(chip_w.b)):
+            m.d.sync += burst.answer.eq(0)
+        with m.If(moves(chip_r.ar) & chip_r.ar.payload.addr[-1]):
+            m.d.sync += reading.left.eq(chip_r.ar.payload.len + 1)
+        with m.Elif(moves(dut.i)):
+            m.d.sync += reading.left.eq(reading.left - 1)
+        wrong: list[Value] = [
+            unstable(m, port, Value.cast(port.payload))
+            for port in (memory_r.ar, memory_w.aw, memory_w.w, dut.o, chip_w.b)
+        ]
+        wrong += [
+            moves(chip_r.ar) & ~chip_r.ar.payload.addr[-1] & ~moves(memory_r.ar),
+            moves(memory_r.ar) & ~moves(chip_r.ar),
+            moves(chip_r.ar) & (reading.left != 0),
+            chip_r.r.valid != (moves(dut.i) | moves(memory_r.r)),
+            moves(dut.i) & (moves(memory_r.r) | (reading.left == 0)),
+            moves(dut.i) & (chip_r.r.payload.last != (reading.left == 1)),
+            moves(chip_w.aw) & (burst.left != 0),
+            moves(memory_w.aw) & (~moves(chip_w.aw) | chip_w.aw.payload.addr[-1]),
+            moves(chip_w.w) != (moves(dut.o) | moves(memory_w.w)),
+            moves(dut.o) & (~burst.stream | moves(memory_w.w)),
+            moves(memory_w.w) & burst.stream,
+            chip_w.b.valid & ~memory_w.b.valid & ~burst.answer,
+            burst.answer & (writes_owed != 0),
+            moves(memory_w.b) & ~moves(chip_w.b),
+        ]
+        m.d.comb += self.bad.eq(any_of(wrong))
+        return m
+
+
 def _where_data(bus: Any, request: Value) -> Value:
     """Bits of a request that are a word's data, of a read."""
     low = 1 + len(bus.adr) + len(bus.sel)
@@ -200,7 +306,7 @@ def _where_data(bus: Any, request: Value) -> Value:
     return Mux(bus.we, 0, bits & ((1 << len(request)) - 1))
 
 
-@pytest.mark.parametrize("design", [LiteSlave, WishboneSlave, WishboneMaster])
+@pytest.mark.parametrize("design", [LiteSlave, WishboneSlave, WishboneMaster, Streams])
 def test_what_a_port_keeps(design: type[Watched], tmp_path: Path) -> None:
     make: Any = design
     answer = prove(make(), tmp_path)
@@ -208,7 +314,9 @@ def test_what_a_port_keeps(design: type[Watched], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "design", [WishboneSlave(holds=False), WishboneMaster(streams=False)], ids=["slave", "master"]
+    "design",
+    [WishboneSlave(holds=False), WishboneMaster(streams=False), Streams(keeps=False)],
+    ids=["slave", "master", "streams"],
 )
 def test_the_proofs_can_fail(design: Watched, tmp_path: Path) -> None:
     assert "was asserted in frame" in prove(design, tmp_path)
