@@ -88,8 +88,15 @@ class Run:
             found += [(number, row, rows[row].tolist()) for row in drained]
         return found
 
-    def reads(self, sample: int) -> Counter[str]:
-        """Count the reads of every memory that there is something to read for."""
+    def reads(self, sample: int, last: dict[str, int]) -> Counter[str]:
+        """Count the reads of every memory that there is something to read for.
+
+        Parameters
+        ----------
+        sample : of the inputs.
+        last : row that each memory has at its output, which is not read again; is brought up to
+            date.
+        """
         p, reads, file, held = self.part.params, Counter[str](), 0, -1
         for number, (one, model, scanned) in enumerate(
             zip(self.segment.program, self.passes, self.scanned[sample], strict=True)
@@ -101,9 +108,17 @@ class Run:
                 reads["codebooks"] += one.last_code
             useful = self.counters[sample][number, :, StallClass.USEFUL]
             for pe in range(p.num_pes):
-                reads[f"pe_{pe}/ptr_even"] += len(columns)
-                reads[f"pe_{pe}/ptr_odd"] += len(columns)
-                reads[f"pe_{pe}/spmat"] += int(model.work.words[columns, pe].sum())
+                pointers = one.ptr_base + columns
+                first, words = (kept[columns, pe] for kept in (model.work.first, model.work.words))
+                spans = [range(*pair) for pair in zip(first, first + words, strict=True)]
+                for name, rows in (
+                    ("ptr_even", (pointers + 1 >> 1).tolist()),
+                    ("ptr_odd", (pointers >> 1).tolist()),
+                    ("spmat", [word for span in spans for word in span]),
+                ):
+                    for row in rows:
+                        reads[f"pe_{pe}/{name}"] += last.get(f"pe_{pe}/{name}") != row
+                        last[f"pe_{pe}/{name}"] = row
                 reads[f"pe_{pe}/act_{file}"] += one.src_rows
                 reads[f"pe_{pe}/bias"] += model.drain_rows
                 reads[f"pe_{pe}/rows"] += int(useful[pe]) + model.drain_rows  # accumulators
@@ -180,6 +195,7 @@ class Bench(ArrayBench):
         await self.load_acts(ctx, one.rows(0, sample))
         if clear:
             await self.command(ctx, Space.CONTROL, Command.CLEAR)
+            self.last: dict[str, int] = {}
             self.counted = np.zeros_like(one.counters[sample])
         self.counted = self.counted + one.counters[sample]
         await ctx.tick()
@@ -188,7 +204,7 @@ class Bench(ArrayBench):
         await self.command(ctx, Space.CONTROL, Command.START)
         assert self.written == one.written(sample)
         await ctx.tick().repeat(20)  # Idle, nothing is read.
-        assert +self.reads == one.reads(sample)
+        assert +self.reads == one.reads(sample, self.last)
 
         assert await self.read(ctx, Space.CONTROL, Control.CYCLES) == one.cycles[sample]
         for number, pe, stall in np.ndindex(self.counted.shape if p.counters else (0, 0, 0)):
