@@ -67,7 +67,7 @@ class _ScnnEvaluation(Evaluation):
         if layers is None:
             return bench_energy(chosen, progress=progress)
         # Densities are those of whole modules.
-        return bench_energy(chosen, (), progress=progress)
+        return bench_energy(chosen, (), (), progress=progress)
 
     def report(self, bench: ScnnBench) -> Report:
         return bench_tables(bench)

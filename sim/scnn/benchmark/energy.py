@@ -4,27 +4,29 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import partial, reduce
+from functools import partial
 from itertools import pairwise
 from math import exp, log
-from operator import add
 from typing import Any
 
 from zeroskip.base.progress import Progress, silent
 from zeroskip.base.tables import Table, percent
-from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
-from zeroskip.sim.energy.activity import Array, LayerActivity
+from zeroskip.sim.energy.activity import Array
 from zeroskip.sim.energy.measure import LayerEnergy, priced
 from zeroskip.sim.energy.technology import Technology, read_technology
+from zeroskip.sim.scnn.benchmark.activity import layer_activity
+from zeroskip.sim.scnn.benchmark.granularity import (
+    GRAIN_LAYERS,
+    GrainCost,
+    count_grains,
+    grain_table,
+)
 from zeroskip.sim.scnn.benchmark.layers import NETWORKS, ConvLayer, scnn_layers
-from zeroskip.sim.scnn.benchmark.machines import useful_products
-from zeroskip.sim.scnn.benchmark.run import compile_layer, dense_operand
-from zeroskip.sim.scnn.cycles.program import ScnnCycles
-from zeroskip.sim.scnn.cycles.references import References, Writes
-from zeroskip.sim.scnn.energy import ENERGY, access_events, dense_activity, dense_array
+from zeroskip.sim.scnn.benchmark.run import dense_operand
+from zeroskip.sim.scnn.energy import ENERGY, dense_activity, dense_array
 
-__all__ = ["DensityCost", "NetworkCost", "ScnnEnergyBench", "bench_energy", "layer_activity"]
+__all__ = ["DensityCost", "NetworkCost", "ScnnEnergyBench", "bench_energy"]
 
 PAPER_OVER_DENSE = 2.3
 """Energy of the paper's dense machine over SCNN's, mean of the networks."""
@@ -95,11 +97,13 @@ class ScnnEnergyBench:
     ----------
     networks, densities : what was counted; either may be empty.
     technology : name of the constants.
+    grains : layers by what is pruned at once.
     """
 
     networks: tuple[NetworkCost, ...]
     densities: tuple[DensityCost, ...]
     technology: str
+    grains: tuple[GrainCost, ...] = ()
 
     @property
     def over_dense(self) -> float | None:
@@ -124,6 +128,7 @@ class ScnnEnergyBench:
             "technology": self.technology,
             "networks": [asdict(one) for one in self.networks],
             "densities": [asdict(one) for one in self.densities],
+            "grains": [asdict(one) for one in self.grains],
             "over_dense": self.over_dense,
             "even_density": self.even,
             "paper": {
@@ -178,11 +183,14 @@ class ScnnEnergyBench:
             )  # fmt: skip
             even = "at no density" if self.even is None else f"at density {self.even:.2f}"
             yield f"SCNN and the dense machine take the same {even}; the paper's at {PAPER_EVEN}"
+        if self.grains:
+            yield grain_table(self.grains)
 
 
 def bench_energy(
     networks: Mapping[str, Sequence[ConvLayer]] = NETWORKS,
     swept: Sequence[str] = _SWEPT,
+    grains: Sequence[ConvLayer] = GRAIN_LAYERS,
     technology: Technology | None = None,
     params: ScnnParams = PRESETS["paper"],
     progress: Progress | None = None,
@@ -193,6 +201,7 @@ def bench_energy(
     ----------
     networks : layers by network.
     swept : full names of the layers whose densities are varied.
+    grains : layers that are pruned in each way.
     technology : constants; those of 45 nm unless given.
     params : of the array.
     progress : see :data:`.Progress`.
@@ -225,27 +234,8 @@ def bench_energy(
         tuple(_network(name, done[name]) for name in networks),
         tuple(_density(density, done) for density in _DENSITIES if layers),
         constants.name,
+        count_grains(grains, constants, params, progress) if grains else (),
     )
-
-
-def layer_activity(layer: ConvLayer, params: ScnnParams) -> tuple[LayerActivity, Any]:
-    """Count what a layer of the paper makes the array do, without the clock.
-
-    Returns
-    -------
-    That, and the layer as it was compiled.
-    """
-    compiled = compile_layer(layer, params)
-    model = ScnnCycles(params, compiled.runs, writes=True)
-    golden = compiled.outputs()
-    tensors = {INPUT: compiled.acts, compiled.conv.name: golden}
-    found = [model.count(number, tensors) for number in range(len(compiled.runs))]
-    read = reduce(add, (one for run in found for one in run.references), References())
-    written = reduce(add, (one for run in found for one in run.writes), Writes())
-    useful = useful_products(layer, compiled.acts, compiled.conv.weight)
-    cycles = float(sum(run.cycles for run in found))
-    events = list(access_events(params, read, written))
-    return LayerActivity(layer.full_name, cycles, useful, events), compiled.conv
 
 
 @dataclass(frozen=True)
@@ -261,7 +251,7 @@ def _cost(
     layer: ConvLayer, params: ScnnParams, arrays: tuple[Array, Array], technology: Technology
 ) -> _Cost:
     array, dense = arrays
-    activity, conv = layer_activity(layer, params)
+    activity, conv, _ = layer_activity(layer, params)
     events = [*activity.events, *array.clock(activity.cycles)]
     beside = dense_activity(params, conv, activity.useful, dense)
     rest = [

@@ -8,6 +8,7 @@ from zeroskip.sim.eie.benchmark.energy import bench_energy as bench_eie
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
 from zeroskip.sim.scnn.benchmark.energy import DensityCost, NetworkCost, ScnnEnergyBench
 from zeroskip.sim.scnn.benchmark.energy import bench_energy as bench_scnn
+from zeroskip.sim.scnn.benchmark.granularity import GRAINS, GrainLayer
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer
 
 SMALL = ConvLayer("small", "one", (4, 8, 8), 8, 3, 1, 1, 1, 0.5, 0.4)
@@ -36,18 +37,36 @@ def test_densities_at_which_both_take_the_same() -> None:
     assert ScnnEnergyBench(networks, (), "").over_dense == pytest.approx(4)
 
 
+@pytest.mark.long("compiles layers")
 def test_a_convolution_beside_the_dense_machine() -> None:
     params = PRESETS["tiny"]
-    found = bench_scnn({"small": [SMALL]}, (), params=params)
+    found = bench_scnn({"small": [SMALL]}, (), (SMALL,), params=params)
     (network,) = found.networks
     assert network.uj > 0
     assert network.gated_uj < network.dense_uj
     assert sum(network.units.values()) == pytest.approx(1)
-    assert [type(one).__name__ for one in found.report()] == ["Table"]
+    assert [type(one).__name__ for one in found.report()] == ["Table"] * 2
+    grains = {one.grain: one for one in found.grains}
+    assert list(grains) == list(GRAINS)
+    # All have about as many weights, and the same products but for where activations are 0.
+    for cost in grains.values():
+        assert cost.density == pytest.approx(SMALL.weight_density, abs=0.03)
+        assert cost.references > 0
     assert found.to_dict()["over_dense"] == pytest.approx(network.dense_uj / network.uj)
 
 
-@pytest.mark.long("compiles a layer of the paper")
+@pytest.mark.parametrize("grain", GRAINS)
+def test_weights_are_pruned_in_groups(grain: str) -> None:
+    layer = GrainLayer(**vars(SMALL), grain=grain)
+    _, weights = layer.draw()
+    kept = weights != 0
+    axes = {"fine": (), "vector": (3,), "kernel": (2, 3), "filter": (1, 2, 3)}[grain]
+    # A group is there, or not.
+    assert (kept.all(axis=axes) == kept.any(axis=axes)).all()
+    assert kept.mean() == pytest.approx(SMALL.weight_density, abs=0.03)
+
+
+@pytest.mark.long("compiles layers")
 def test_a_layer_beside_the_paper() -> None:
     layers = [layer for layer in EIE_LAYERS if layer.name == "NT-We"]
     found = bench_eie(layers, presets=("paper",))
