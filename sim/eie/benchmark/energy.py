@@ -166,7 +166,7 @@ class EieEnergyBench:
             f"Energy of a layer, uJ; {about}",
             [
                 "layer", "paper", *(f"{name}" for name in self.costs), "dense machine",
-                "dense / paper preset", "saved by zero activations", "pJ / MAC",
+                "dense / ours", "saved by zero activations", "pJ / MAC",
             ],
             [
                 [
@@ -216,7 +216,7 @@ class EieEnergyBench:
             rows.append([name, frames, *(f"{self.factor(one, energies):,.0f}" for one in WATTS)])
         return Table(
             "Frames a joule of Alex-7 (table V), and geometric means of energy over EIE's",
-            ["EIE", "frames a joule", *WATTS],
+            ["machine", "frames a joule", *WATTS],
             rows,
         )
 

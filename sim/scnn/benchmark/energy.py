@@ -147,7 +147,7 @@ class ScnnEnergyBench:
             yield Table(
                 f"Energy of convolutions; constants: {self.technology}",
                 [
-                    "network", "uJ", "dense, uJ", "dense / SCNN", "paper", "gated / SCNN",
+                    "network", "uJ", "dense uJ", "dense / SCNN", "paper", "gated / SCNN",
                     "pJ / MAC", *units,
                 ],
                 [
@@ -167,7 +167,7 @@ class ScnnEnergyBench:
         if self.densities:
             yield Table(
                 "1 x 1 and 3 x 3 layers of inception 3a and 5b, by density of both operands",
-                ["density", "uJ", "dense, uJ", "SCNN / dense", "weights only / SCNN",
+                ["density", "uJ", "dense uJ", "SCNN / dense", "weights only / SCNN",
                  "activations only / SCNN"],
                 [
                     [
