@@ -149,7 +149,7 @@ class PlaneLoad(wiring.Component):
         limit = Mux(inside, pes.columns, plane.wo)
         places = [x + lane * plane.sx for lane in range(p.mult_i + 1)]
         after = Signal(bits + 4)
-        here = sum((place < limit for place in places[:-1]), start=Value.cast(0))
+        here = sum((place < limit for place in places[1:-1]), start=Value.cast(1))
         m.d.comb += count.eq(Mux(given, self.i.payload.count, Mux(empty, 1, here)))
         with m.Switch(count):
             for lane, place in enumerate(places):

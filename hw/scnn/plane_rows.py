@@ -15,7 +15,7 @@ from zeroskip.hw.system.formats import word_bytes
 
 __all__ = ["ROWS_AHEAD", "PlaneIn", "PlaneOut"]
 
-ROWS_AHEAD = 4
+ROWS_AHEAD = 8
 """Rows of tiles that are asked for, and not read or written yet, at most."""
 
 

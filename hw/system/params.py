@@ -37,7 +37,7 @@ class SystemParams:
     data_bits: int = 128
     addr_bits: int = 32
     burst_beats: int = 16
-    outstanding: int = 4
+    outstanding: int = 8
     starts: int = 2
 
     ranges: ClassVar[Mapping[str, tuple[int, int]]] = _RANGES

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.scnn.tile_walk import is_stored
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.plane_rows import ROWS_AHEAD
 from zeroskip.sim.scnn.plane_places import PlaneMove
 from zeroskip.sim.system.transfer import COUNT_SHIFT, ROW_FIELDS, InSlot, OutSlot, Transfer
 
@@ -57,7 +58,13 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
         parts.append(known[key][0])
         tiles.append(known[key][1])
     return Transfer(
-        rows, np.concatenate(parts), np.concatenate(tiles), phases[1], lanes, params.mult_i
+        rows=rows,
+        slots=np.concatenate(parts),
+        tiles=np.concatenate(tiles),
+        step=phases[1],
+        lanes=lanes,
+        group=params.mult_i,
+        ahead=ROWS_AHEAD,
     )
 
 

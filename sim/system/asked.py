@@ -14,17 +14,14 @@ from numpy.typing import NDArray
 from zeroskip.sim.system.questions import QUESTIONS, begin_questions, give
 from zeroskip.sim.system.transfer import InSlot
 
-__all__ = ["ASKED", "ROWS_AHEAD", "ask", "begin", "busy", "offers", "pack", "reads", "unpack"]
-
-ROWS_AHEAD = 4
-"""Rows that are asked for, and not read or written yet, at most."""
+__all__ = ["ASKED", "ask", "begin", "busy", "offers", "pack", "reads", "unpack"]
 
 _VALUE, _FIRST, _SECOND, _ENDS = (int(slot) for slot in InSlot)
 
 ASKED = np.dtype([
     # The next row to ask for, the oldest in the queue, and how many are there.
     *((name, "i8") for name in ("row", "rows_end", "head", "level")),
-    *((name, "i8") for name in ("slot", "slots_end", "step", "lanes", "group", "base")),
+    *((name, "i8") for name in ("slot", "slots_end", "step", "lanes", "group", "ahead", "base")),
     # The row at hand, once begun.
     *((name, "?") for name in ("begun", "ended", "full")),
     *((name, "i8") for name in ("lane", "columns", "beats")),
@@ -47,7 +44,7 @@ def begin(a: Any, job: Any) -> None:
     """Begin with the next cycle."""
     a.row, a.rows_end, a.slot, a.slots_end = job.row_first, job.row_end, job.slot, job.slot_end
     a.head, a.step, a.lanes, a.group = job.row_first, job.step, job.lanes, job.group
-    a.base = job.addr
+    a.ahead, a.base = job.rows_ahead, job.addr
     begin_questions(a, job)
 
 
@@ -66,7 +63,7 @@ def reads(a: Any) -> bool:
 @njit(cache=True)
 def offers(a: Any, rows: Rows) -> bool:
     """Say whether beats are asked for."""
-    if a.row >= a.rows_end or a.level >= ROWS_AHEAD:
+    if a.row >= a.rows_end or a.level >= a.ahead:
         return False
     return rows[a.row, 1] > 0 and rows[a.row, 4] > 0
 
@@ -81,7 +78,7 @@ def ask(a: Any, rows: Rows, level: int, taken: bool) -> None:
         return
     if rows[a.row, 1] == 0:
         a.row += 1
-    elif level < ROWS_AHEAD and (taken or rows[a.row, 4] == 0):
+    elif level < a.ahead and (taken or rows[a.row, 4] == 0):
         if a.level == 0:
             a.head = a.row
         a.level += 1

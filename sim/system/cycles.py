@@ -292,5 +292,6 @@ def _transfers(
             tiles.append(found.tiles)
             ends += [len(found.rows), len(found.slots), len(found.tiles)]
             job["row_end"], job["slot_end"], job["tile_end"] = ends
-            job["step"], job["lanes"], job["group"] = found.step, found.lanes, found.group
+            job["step"], job["lanes"] = found.step, found.lanes
+            job["group"], job["rows_ahead"] = found.group, found.ahead
     return np.zeros(2, ASKED), np.concatenate(rows), np.concatenate(slots), np.concatenate(tiles)

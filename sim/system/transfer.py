@@ -56,6 +56,7 @@ class Transfer:
     step : lanes from a value to the next.
     lanes : values of a beat.
     group : values that are moved in a cycle at most.
+    ahead : rows that are asked for, and not read or written yet, at most.
     """
 
     rows: NDArray[np.int64]
@@ -64,3 +65,4 @@ class Transfer:
     step: int
     lanes: int
     group: int
+    ahead: int

@@ -67,7 +67,7 @@ JOB = np.dtype([
     # Of INPUT and OUTPUT of an engine that asks for its beats itself: where its rows, its slots and
     # its tiles are, and its sizes, see :class:`.Transfer`.
     *((name, "i8") for name in ("row_first", "row_end", "slot", "slot_end", "tile", "tile_end")),
-    *((name, "i8") for name in ("step", "lanes", "group")),
+    *((name, "i8") for name in ("step", "lanes", "group", "rows_ahead")),
 ])
 """A command, see :func:`.job_layout`; ``addr`` in beats. Of OUTPUT, ``row`` is 1 for the
 destination, else 0; of LOAD, ``ahead`` is ``ArrayState.reads_ahead`` of the space."""
