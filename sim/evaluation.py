@@ -85,6 +85,16 @@ class Evaluation(Protocol):
         """
         ...
 
+    def bench_recurrent(self) -> EnergyBench:
+        """Count steps of recurrent layers that were published.
+
+        Raises
+        ------
+        InputError
+            If the engine computes none.
+        """
+        ...
+
     def report(self, bench: Any) -> Report:
         """Return the tables of what :meth:`bench` found."""
         ...

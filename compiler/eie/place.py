@@ -14,7 +14,16 @@ from zeroskip.compiler.eie.order import order_columns, order_columns_of_pes
 from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["Activity", "Placement", "Strategy", "is_interleaved", "local_rows", "place"]
+__all__ = [
+    "Activity",
+    "Placement",
+    "Strategy",
+    "balance_rows",
+    "column_counts",
+    "is_interleaved",
+    "local_rows",
+    "place",
+]
 
 Strategy = Literal["interleave", "balance", "schedule"]
 """``interleave``: row i on PE i mod N, as in the paper. ``balance``: equal work per PE.
@@ -77,7 +86,7 @@ def place(
     often.append(np.ones(layers[-1].out_shape[0]))
     positions = [np.arange(len(often[0]), dtype=np.int64)]
     for number, layer in enumerate(layers):
-        positions.append(_balance(of_layers[number], layer.out_shape[0], often, num_pes))
+        positions.append(balance_rows(of_layers[number], layer.out_shape[0], often, num_pes))
     if strategy == "schedule":
         for vector in range(len(positions)):
             readers = [one for found in of_layers for one in found if one.vector == vector]
@@ -85,7 +94,9 @@ def place(
                 continue
             work = np.zeros((len(often[vector]), num_pes), np.float32)
             for one in readers:
-                work += _work(one, often[vector], positions[one.layer + 1] % num_pes, num_pes)
+                work += column_counts(
+                    one, often[vector], positions[one.layer + 1] % num_pes, num_pes
+                )
             if vector == 0:
                 positions[0][order_columns(work)] = np.arange(len(often[0]))
             else:
@@ -104,7 +115,7 @@ def local_rows(positions: NDArray[np.int64], params: EieParams) -> int:
     return int(positions.max()) // params.num_pes + 1
 
 
-def _work(
+def column_counts(
     matrix: Matrix, often: NDArray[np.float64], pes: NDArray[np.int64], num_pes: int
 ) -> NDArray[np.float32]:
     """Count the entries of each column in each PE, times how often it is broadcast.
@@ -123,7 +134,7 @@ def _work(
     return (counts * often[:, None]).astype(np.float32)
 
 
-def _balance(
+def balance_rows(
     found: Sequence[Matrix], rows: int, often: Activity, num_pes: int
 ) -> NDArray[np.int64]:
     """Give each output, the most work first, to the PE with the least work that has room.
@@ -132,17 +143,22 @@ def _balance(
     activation registers.
     """
     room = -(-rows // num_pes)
-    entries = np.zeros(rows)
-    for matrix in found:
+    counts = np.zeros((rows, len(found)))
+    for place, matrix in enumerate(found):
         weights = np.repeat(often[matrix.vector], np.diff(matrix.codes.indptr))
         # All sums of a hidden unit are on its PE.
-        entries += np.bincount(matrix.codes.indices % rows, weights, minlength=rows)
-    lengths = entries.tolist()
-
+        counts[:, place] = np.bincount(matrix.codes.indices % rows, weights, minlength=rows)
+    entries = counts.sum(axis=1)
+    order = np.argsort(-entries, kind="stable").tolist()
     pe_of_row = np.empty(rows, np.int64)
     taken = [0] * num_pes
+    if len(found) > 1:
+        pe_of_row[:] = _evenly(counts, order, room, num_pes)
+        taken = np.bincount(pe_of_row, minlength=num_pes).tolist()
+        order = []
+    lengths = entries.tolist()
     heap = [(0, pe) for pe in range(num_pes)]
-    for row in np.argsort(-entries, kind="stable").tolist():
+    for row in order:
         load, pe = heapq.heappop(heap)
         pe_of_row[row] = pe
         taken[pe] += 1
@@ -156,3 +172,37 @@ def _balance(
     local = np.empty(rows, np.int64)
     local[by_pe] = np.arange(rows) - np.repeat(first, taken)
     return local * num_pes + pe_of_row
+
+
+def _evenly(
+    counts: NDArray[np.float64], order: Sequence[int], room: int, num_pes: int
+) -> NDArray[np.int64]:
+    """Give each hidden unit a PE so that all PEs have equal work in each of several passes.
+
+    Between passes PEs wait for one another. Where weights were pruned evenly already, interleaved
+    units stay.
+
+    Parameters
+    ----------
+    counts : (units, passes) work.
+    order : of the units, the most work first.
+    room : units of a PE, at most.
+    num_pes : PEs.
+    """
+
+    def slowest(pes: NDArray[np.int64]) -> float:
+        return sum(np.bincount(pes, work, minlength=num_pes).max(initial=0.0) for work in counts.T)
+
+    shares = counts / np.maximum(counts.sum(axis=0), 1)
+    loads, taken = np.zeros((num_pes, counts.shape[1])), np.zeros(num_pes, np.int64)
+    chosen = np.empty(len(counts), np.int64)
+    for unit in order:
+        # Of PEs whose fullest pass would be the same, that which has least in all.
+        after = loads + shares[unit]
+        cost = after.max(axis=1) + 1e-3 * after.sum(axis=1) + 1e9 * (taken >= room)
+        pe = int(cost.argmin())
+        chosen[unit] = pe
+        loads[pe] = after[pe]
+        taken[pe] += 1
+    interleaved = np.arange(len(counts)) % num_pes
+    return interleaved if slowest(interleaved) <= slowest(chosen) else chosen

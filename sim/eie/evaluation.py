@@ -18,6 +18,7 @@ from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.benchmark.bench import EieBench, bench_eie
 from zeroskip.sim.eie.benchmark.energy import EieEnergyBench, bench_energy
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
+from zeroskip.sim.eie.benchmark.recurrent import RecurrentBench, bench_recurrent
 from zeroskip.sim.eie.benchmark.tables import bench_tables
 from zeroskip.sim.eie.sweep.grid import AXES, Memories, Point, grid
 from zeroskip.sim.eie.sweep.sweep import EieSweep
@@ -72,6 +73,9 @@ class _EieEvaluation(Evaluation):
         names = _names(layers)
         chosen = [layer for layer in EIE_LAYERS if layer.name in names]
         return bench_energy(chosen, progress=progress)
+
+    def bench_recurrent(self) -> RecurrentBench:
+        return bench_recurrent()
 
     def report(self, bench: EieBench) -> Report:
         return bench_tables(bench)

@@ -69,6 +69,9 @@ class _ScnnEvaluation(Evaluation):
         # Densities are those of whole modules.
         return bench_energy(chosen, (), (), progress=progress)
 
+    def bench_recurrent(self) -> ScnnEnergyBench:
+        raise InputError("SCNN computes no recurrent layers")
+
     def report(self, bench: ScnnBench) -> Report:
         return bench_tables(bench)
 

@@ -18,14 +18,19 @@ zeroskip bench --engine eie --layers NT-We,NT-Wd
 
 zeroskip bench energy --engine eie --json
 
+zeroskip bench lstm --json
+
 zeroskip bench --engine scnn --layers googlenet/3a/5x5_reduce --alone --on rtl --json
 """
 
 
 def run_evaluation(
     what: Annotated[
-        Literal["cycles", "energy"],
-        typer.Argument(help="Cycles of the paper's layers, or their energy."),
+        Literal["cycles", "energy", "lstm"],
+        typer.Argument(
+            help="Cycles of the paper's layers, or their energy; lstm: cycles of a step of whole "
+            "cells."
+        ),
     ] = "cycles",
     engine: EngineOption = DEFAULT_ENGINE,
     layers: LayersOption = None,
@@ -53,6 +58,15 @@ def run_evaluation(
     or a cycle counter of the RTL differs from the models.
     """
     evaluation = find_evaluation(engine_of(engine).name)
+    if what == "lstm":
+        if on != "cycles" or alone or layers is not None:
+            raise typer.BadParameter("steps of cells are counted on the cycle model, all of them")
+        recurrent = evaluation.bench_recurrent()
+        if as_json:
+            print_json(recurrent.to_dict())
+        else:
+            print_report(recurrent.report())
+        return 0
     if what == "energy":
         if on != "cycles" or alone:
             raise typer.BadParameter("energy is counted on the cycle model, with all machines")
