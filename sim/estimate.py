@@ -26,7 +26,7 @@ class LayerEstimate:
     cycles : mean per input.
     spent : ``cycles`` by what takes them: ``useful`` products, and what keeps multipliers idle.
     runs : in how many the memories hold it; the host loads them in between.
-    stored_bits : of its weights, with all that says where they are.
+    stored_bits : of its weights, with all that says where they are; 0 if that is not known.
     memories : by the name of the parameter that sizes a memory, rows that the layer adds to the
         fullest copy, and rows there are.
     """

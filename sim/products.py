@@ -29,8 +29,14 @@ def useful_macs(
     return _reached(layer, x, layer.weight != 0)
 
 
-def act_macs(layer: QuantConv | QuantLinear, x: NDArray[Any]) -> NDArray[np.int64]:
+def act_macs(
+    layer: QuantLayer, x: NDArray[Any], made: NDArray[Any] | None = None
+) -> NDArray[np.int64]:
     """Count the products of non-zero activations, whatever the weights: (n,), see `useful_macs`."""
+    if isinstance(layer, QuantCell):
+        assert made is not None
+        read = np.count_nonzero(x.reshape(len(x), -1), axis=1)
+        return (read + np.count_nonzero(_before(layer, made), axis=1)) * layer.shape[0]
     if isinstance(layer, QuantLinear):
         return np.count_nonzero(x.reshape(len(x), -1), axis=1) * layer.shape[0]
     rows, columns = layer.weight.shape[2:]

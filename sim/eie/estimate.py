@@ -14,10 +14,11 @@ from zeroskip.compiler.eie.choose import Pattern, pattern_entries
 from zeroskip.compiler.eie.place import local_rows, place
 from zeroskip.compiler.eie.window import window_rows
 from zeroskip.compiler.engine import Job
-from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import QuantCell, QuantGraph, QuantLinear
 from zeroskip.hw.eie.formats import pointer_layout
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.estimate import LayerEstimate, Lever, NonZeros
+from zeroskip.sim.estimate import Counted, LayerEstimate, Lever, NonZeros
+from zeroskip.sim.machine import machine
 
 __all__ = ["ESTIMATOR"]
 
@@ -46,8 +47,11 @@ class _Estimator:
     error = 0.08
 
     def layers(
-        self, graph: QuantGraph[QuantLinear], params: EieParams, job: Job, nonzeros: NonZeros
+        self, graph: QuantGraph[Any], params: EieParams, job: Job, nonzeros: NonZeros
     ) -> Sequence[LayerEstimate]:
+        if any(isinstance(layer, QuantCell) for layer in graph.layers):
+            # What a step takes depends on the step before: such layers are compiled and counted.
+            return Counted("eie", machine("eie")).layers(graph, params, job, nonzeros)
         known = [job.activity.get(layer.name) for layer in graph.layers]
         activity = [often for often in known if often is not None]
         whole = activity if len(activity) == len(known) else None

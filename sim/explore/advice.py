@@ -15,7 +15,7 @@ _WORTH = 0.02
 """Share of cycles, or of bits, that must be saved to be told."""
 _DOMINATES = 0.4
 _ACTIVE = 0.9
-_PRUNED = ("conv", "linear")
+_PRUNED = ("conv", "linear", "lstm", "gru")
 _FIXED = ("drain", "setup", "broadcast")
 """What of a layer's cycles does not go with the density of its weights."""
 
@@ -96,7 +96,7 @@ def _try(estimate: ArrayEstimate, lever: Lever, layers: Estimates) -> Advice | N
         return None
     cycles = sum(layer.cycles for layer in then)
     before, after = (sum(layer.stored_bits for layer in some) for some in (estimate.layers, then))
-    gain, bits = estimate.cycles / cycles, after / max(1, before) - 1
+    gain, bits = estimate.cycles / cycles, after / before - 1 if before else 0.0
     what = f"{lever.field} = {_shown(lever.value)} instead of "
     what += _shown(_value(estimate, lever.field))
     if lever.against == "bits":

@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.base.progress import Progress, silent
-from zeroskip.compiler.engine import Job, engine
+from zeroskip.compiler.engine import FreeParams, Job, engine
 from zeroskip.compiler.frontend.networks import import_module, import_pieces
 from zeroskip.compiler.frontend.pieces import Pieces
 from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import (
     INPUT,
+    FloatCell,
     FloatConv,
     FloatGraph,
     FloatLinear,
+    FloatNode,
     QuantConv,
     QuantGraph,
     QuantLayer,
@@ -144,8 +146,12 @@ def explore(
     work = {kind: _work(kind, parts) for kind in kinds}
     for missing in (kind for kind in named if kind not in kinds):
         raise InputError(f"the network has no layers for {missing}: name no array of it")
+    nodes = [node for graph in pieces.graphs for node in graph.nodes]
     chosen = list(arrays) + [
-        array for kind in kinds if kind not in named for array in _default_arrays(kind)
+        array
+        for kind in kinds
+        if kind not in named
+        for array in _default_arrays(kind, [n for n in nodes if taker(n, named) == kind])
     ]
     first = {array.engine: number for number, array in reversed([*enumerate(chosen)])}
     found = [
@@ -159,7 +165,12 @@ def explore(
         layers=[layer for layers in work.values() for layer in layers],
         arrays=found,
         refused=pieces.refused,
-        notes=[note for graph in pieces.graphs for note in graph.notes],
+        notes=[f"left out: {note}" for graph in pieces.graphs for note in graph.notes]
+        + [
+            f"layer {node.name!r} is recurrent: products and cycles are of one step of {node.steps}"
+            for node in nodes
+            if isinstance(node, FloatCell)
+        ],
     )
 
 
@@ -186,15 +197,13 @@ def _piece(
     nonzeros = {INPUT: samples != 0}
     for node, y in run_nodes(graph, samples):
         nonzeros[node.name] = y != 0
-    own = {node.name: node for node in graph.nodes if isinstance(node, FloatConv | FloatLinear)}
-    counts = {key: distinct_values(node.weight, _MOST_VALUES) for key, node in own.items()}
-    values = {key: None if count > _MOST_VALUES else count for key, count in counts.items()}
-    nodes = tuple(
-        dataclasses.replace(node, weight=_signs(node.weight), values=None, folded=())
-        if isinstance(node, FloatConv | FloatLinear)
-        else node
+    counts = {
+        node.name: max(distinct_values(weight, _MOST_VALUES) for weight in _weights(node))
         for node in graph.nodes
-    )
+        if _weights(node)
+    }
+    values = {key: None if count > _MOST_VALUES else count for key, count in counts.items()}
+    nodes = tuple(map(_with_signs, graph.nodes))
     plain = dataclasses.replace(graph, nodes=nodes)
     shape = graph.sample_shape or graph.input_shape
     first = {array.engine: array.params for array in reversed(arrays)}
@@ -207,6 +216,22 @@ def _piece(
         for layer in rounded.layers
     )
     return _Piece(dataclasses.replace(rounded, layers=layers), nonzeros, values)
+
+
+def _weights(node: FloatNode) -> list[NDArray[np.float64]]:
+    if isinstance(node, FloatCell):
+        return [node.weight, node.recurrent]
+    return [node.weight] if isinstance(node, FloatConv | FloatLinear) else []
+
+
+def _with_signs(node: FloatNode) -> FloatNode:
+    if isinstance(node, FloatCell):
+        return dataclasses.replace(
+            node, weight=_signs(node.weight), recurrent=_signs(node.recurrent)
+        )
+    if isinstance(node, FloatConv | FloatLinear):
+        return dataclasses.replace(node, weight=_signs(node.weight), values=None, folded=())
+    return node
 
 
 def _signs(weight: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -224,7 +249,7 @@ def _work(kind: str, parts: _Parts) -> list[ExploredLayer]:
         for layer in part.layers if own == kind else ():
             x = np.concatenate([piece.nonzeros[name] for name in layer.inputs], axis=1)
             x = x.reshape(len(x), *layer.in_shape)
-            nnz = layer.nonzeros
+            made, nnz = piece.nonzeros.get(layer.name), layer.nonzeros
             found.append(
                 ExploredLayer(
                     name=layer.name,
@@ -238,16 +263,23 @@ def _work(kind: str, parts: _Parts) -> list[ExploredLayer]:
                     act_density=float(x.mean()),
                     dense_macs=dense_macs(layer),
                     weight_macs=float(nnz * np.prod(layer.out_shape[1:])),
-                    act_macs=float(act_macs(layer, x).mean()),
-                    useful_macs=float(useful_macs(layer, x).mean()),
+                    act_macs=float(act_macs(layer, x, made).mean()),
+                    useful_macs=float(useful_macs(layer, x, made).mean()),
                 )
             )
     return found
 
 
-def _default_arrays(kind: str) -> Iterator[ExploredArray]:
-    for name, preset in [*engine(kind).presets.items()][:_TRIED]:
-        yield ExploredArray(kind, name, preset.params, preset.options)
+def _default_arrays(kind: str, nodes: Sequence[FloatNode]) -> Iterator[ExploredArray]:
+    """Give the first presets of an engine; in the default one, the network chooses what is free."""
+    found = engine(kind)
+    for name, preset in [*found.presets.items()][:_TRIED]:
+        params = preset.params
+        if name == found.default:
+            params, _ = found.choose(FreeParams(params, found.free), nodes, share=True)
+        exact = params == preset.params
+        label = name if exact else f"{name}, chosen"
+        yield ExploredArray(kind, label, params, preset.options, exact=exact)
 
 
 def _estimate(

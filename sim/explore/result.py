@@ -132,7 +132,7 @@ class Exploration:
     layers : in order.
     arrays : that were estimated.
     refused : sentences on what of the network is of no supported kind.
-    notes : sentences on what was left out.
+    notes : sentences on what was left out, and on what figures are of.
     """
 
     name: str

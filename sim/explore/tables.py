@@ -13,7 +13,7 @@ def exploration_report(found: Exploration) -> Report:
     """Return what the network is made of, what it takes on each array, and what would help."""
     yield _network(found)
     yield from found.refused
-    yield from (f"left out: {sentence}" for sentence in found.notes)
+    yield from found.notes
     yield _arrays(found)
     for array in found.arrays:
         if array.refusal is not None:
@@ -113,7 +113,7 @@ def _layers(array: ArrayEstimate) -> Table:
             "never" if even is None else percent(even),
             layer.bound,
             layer.runs,
-            f"{layer.stored_bits / max(1, work.nnz):.1f}",
+            f"{layer.stored_bits / max(1, work.nnz):.1f}" if layer.stored_bits else "-",
             *(percent(layer.spent.get(cause, 0.0) / layer.cycles) for cause in causes),
         ])
     return Table(

@@ -16,7 +16,14 @@ from zeroskip.cli.guard import run_guarded
 from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.engine import engine
 from zeroskip.compiler.ir.compute import shape_of
-from zeroskip.compiler.ir.graph import INPUT, FloatConv, FloatGraph, FloatLinear, FloatPool
+from zeroskip.compiler.ir.graph import (
+    INPUT,
+    FloatCell,
+    FloatConv,
+    FloatGraph,
+    FloatLinear,
+    FloatPool,
+)
 from zeroskip.sim.explore.explore import ExploredArray, explore
 from zeroskip.sim.explore.tables import exploration_report
 from zeroskip.sim.machine import machine
@@ -207,6 +214,29 @@ def test_command_prints_one_document(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert sum(layer["spent"].values()) == pytest.approx(layer["cycles"])
     assert run_guarded(app, "zeroskip", ["explore", str(tmp_path / "no.onnx")]) == 2
     assert capsys.readouterr().err.count("\n") <= 2
+
+
+def test_recurrent_layers_are_counted() -> None:
+    rng = np.random.default_rng(4)
+
+    def weights(*sizes: int) -> np.ndarray:
+        values = rng.normal(size=sizes) * (rng.random(sizes) < 0.5)
+        values[:, 0] = 1  # so that no hidden unit is always 0
+        return values
+
+    cell = FloatCell("cell", (INPUT,), "lstm", weights(32, 6), weights(32, 8), np.zeros(32), 3)
+    graph = FloatGraph((6, 1, 1), (cell,), "cell", (3, 6))
+    x = rng.normal(size=(2, 3, 6))
+    found = explore(graph, x)
+    (layer,) = found.layers
+    assert layer.weights == 32 * 14
+    assert layer.nnz == np.count_nonzero(cell.weight) + np.count_nonzero(cell.recurrent)
+    # In the first of three steps, nothing comes from a step before.
+    assert layer.act_macs == pytest.approx(32 * (6 + 8 * 2 / 3))
+    assert "one step of 3" in found.notes[0]
+    first, *others = found.arrays
+    assert first.cycles > layer.useful_macs / first.multipliers
+    assert all("no cells" in str(array.refusal) for array in others)
 
 
 def test_arrays_that_a_network_has_no_layers_for_are_refused() -> None:
