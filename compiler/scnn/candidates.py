@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from operator import add
 
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.layer import LayerPlan
@@ -26,18 +27,37 @@ _BANK_MARGIN = 4
 
 
 def strides(
-    wo: int, ho: int, room: Room, params: ScnnParams, least_y: int = 1
+    wo: int,
+    ho: int,
+    room: Room,
+    params: ScnnParams,
+    least_y: int = 1,
+    *,
+    alone: tuple[bool, bool] = (False, False),
 ) -> tuple[int, int] | None:
     """Find strides (k, y) that keep accumulators apart, and neighbouring channels' banks, too.
+
+    Parameters
+    ----------
+    wo, ho, room, params : of a tile.
+    least_y : the least row stride.
+    alone : whether a PE has no neighbours down, and across: sums beside its outputs are read by
+        nobody, and may lie on top of each other.
 
     Returns
     -------
     None if the row stride is too long for a run of zeros, or the accumulators too few.
     """
-    y_stride = max(wo + room.left + room.right, least_y)
+    beside, above = (
+        (max if single else add)(*some)
+        for single, some in zip(
+            reversed(alone), ((room.left, room.right), (room.top, room.bottom)), strict=True
+        )
+    )
+    y_stride = max(wo + beside, least_y)
     if y_stride - wo > params.max_run or y_stride >= params.accs:
         return None
-    plane = (ho + room.top + room.bottom - 1) * y_stride + wo + room.left + room.right
+    plane = (ho + above - 1) * y_stride + wo + beside
     if plane > params.accs or ho >= params.accs:
         return None
     # Where products of neighbouring channels meet in one bank, they wait for each other; what the
@@ -54,7 +74,10 @@ def strides(
 
 @dataclass(frozen=True)
 class Site:
-    """A block and a cut of the plane, with what follows from them."""
+    """A block and a cut of the plane, with what follows from them.
+
+    ``words``: of a channel (phase), inputs or outputs, if no activation is 0.
+    """
 
     mapping: Mapping
     region: tuple[int, int]
@@ -62,6 +85,7 @@ class Site:
     in_parts: bool
     streams: int
     room: Room
+    words: int
 
     def most_kc(self, params: ScnnParams) -> int:
         """Count the output channels of a group that the accumulators hold."""
@@ -129,9 +153,10 @@ def site_of(
 ) -> Site | None:
     """Find tile and strides, at least those of ``start``; None if the accumulators are too few."""
     block = start.height(params), start.width(params)
-    room, (ho, wo) = Room.of_parts(conv, region_size, kernel_step, block)
+    room, (ho, wo), (rows, columns) = Room.of_parts(conv, region_size, kernel_step, block)
     ho, wo = max(ho, start.ho), max(wo, start.wo)
-    found = strides(wo, ho, room, params, start.y_stride)
+    alone = block[0] == 1, block[1] == 1
+    found = strides(wo, ho, room, params, start.y_stride, alone=alone)
     if found is None:
         return None
     mapping = replace(start, wo=wo, ho=ho, k_stride=found[0], y_stride=found[1])
@@ -139,7 +164,10 @@ def site_of(
     in_parts = any(
         taps > step for taps, step in zip(conv.weight.shape[2:], kernel_step, strict=True)
     )
-    return Site(mapping, region_size, kernel_step, in_parts, streams, room)
+    held = max(ho, rows) if alone[0] else ho, max(wo, columns) if alone[1] else wo
+    words = -(-held[0] * held[1] // params.mult_i)
+    site = Site(mapping, region_size, kernel_step, in_parts, streams, room, words)
+    return site if site.most_kc(params) else None
 
 
 def site_plans(conv: QuantConv, site: Site, params: ScnnParams) -> Iterator[LayerPlan]:
@@ -148,7 +176,7 @@ def site_plans(conv: QuantConv, site: Site, params: ScnnParams) -> Iterator[Laye
     phases = conv.stride[0] * conv.stride[1]
     # Channels (phases) that are there at once, of inputs and outputs. Outputs get half of them, or
     # what they need; the inputs may have the rest.
-    room = min(params.act_words // site.mapping.words(params), params.num_channels)
+    room = min(params.act_words // site.words, params.num_channels)
     outputs = max(1, min(-(-conv.out_shape[0] // site.streams), room // 2))
     fit = max((room - outputs) // phases, int(phases < room))
     most_kc = site.most_kc(params)

@@ -201,6 +201,8 @@ def _row_steps(lanes: int, wo: int, halos: tuple[int, int], out_sx: int) -> int:
 def _held(inputs: int, stride: int, tile: int, pes: int) -> tuple[int, ...]:
     """Count the inputs of a phase that each PE holds in one direction."""
     every = -(-inputs // stride)
+    if pes == 1:
+        return (every,)
     return tuple(min(tile, max(0, every - pe * tile)) for pe in range(pes))
 
 

@@ -105,14 +105,13 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
         """
         graph, orders = balance_channels(graph, params, job.densities, job.progress)
         faster = choose_strides(graph, params, job.densities, job.progress)
-        bus = params.act_fifo_words > 0
-        runs = build(faster, params, job.densities, job.progress, bus=bus)
+        runs = build(faster, params, job.densities, job.progress)
         changed = any(
             new.stride != old.stride for new, old in zip(faster.layers, graph.layers, strict=True)
         )
         if changed and job.leaves and find_handoff(faster, runs, params) is None:
             # That no host is needed is worth more than a faster layer.
-            before = build(graph, params, job.densities, job.progress, bus=bus)
+            before = build(graph, params, job.densities, job.progress)
             if find_handoff(graph, before, params) is not None:
                 faster, runs = graph, before
         job.report["runs"] = job.report.get("runs", 0) + len(runs)

@@ -88,22 +88,26 @@ class ScnnEntry(StrictEntry):
             for store in run.stores:
                 _check_move(f"{here}.stores", store.blocks, store, shapes, params)
         for index, layer in enumerate(graph.layers):
-            rule = "those that its passes make"
+            # Strips of planes have rows in common.
             count = math.prod(layer.out_shape)
-            must_be(f"the outputs of layer {layer.name!r}", count, rule, made[index])
+            if made[index] < count:
+                raise ValueError(
+                    f"passes of layer {layer.name!r} must make its {count} outputs, not "
+                    f"{made[index]}"
+                )
         must_be("the last layer of runs", done, "that of the network", len(graph.layers) - 1)
 
 
 def _check_order(here: str, passes: tuple[int, ...], done: int, layers: int) -> int:
-    """Check that a run goes on with the layer before it, or the next; return its last layer."""
+    """Check that a run goes on with layers before it, or the next; return the last so far."""
     some = set(passes)
     first, last = min(some), max(some)
-    if first not in (done, done + 1) or len(some) <= last - first or last >= layers:
+    if not 0 <= first <= done + 1 or len(some) <= last - first or last >= layers:
         raise ValueError(
-            f"{here}.passes must be of the layer before them, {done}, or of the next ones without "
-            f"a gap, and of {layers} layers, not {sorted(some)}"
+            f"{here}.passes must be of layers up to {done}, or of the next ones without a gap, and "
+            f"of {layers} layers, not {sorted(some)}"
         )
-    return last
+    return max(done, last)
 
 
 def _check_windows(layer: QuantConv, params: ScnnParams) -> None:

@@ -172,7 +172,7 @@ def axis_needs(
     outputs: int,
     region: int,
     pes: int,
-) -> tuple[int, int, int]:
+) -> tuple[int, int, int, int]:
     """Find what all parts of a kernel and all regions of a plane need in one direction.
 
     What a layer needs down does not depend on what it needs across, so that a kernel in many
@@ -187,19 +187,23 @@ def axis_needs(
 
     Returns
     -------
-    The fewest outputs of a PE, see :func:`least_tile`, and the outputs before and after them that
-    its inputs reach.
+    The fewest outputs of a PE, see :func:`least_tile`; the outputs before and after them that its
+    inputs reach; and the most inputs of a phase. A PE that has no neighbours holds what its outputs
+    need, however many inputs these are: all that is no output is behind them.
     """
-    least, before, after = 1, 0, 0
+    least, before, after, most = 1, 0, 0, 0
     for first in range(0, kernel, step):
         taps = min(step, kernel - first)
         for start in _sample_starts(outputs, region, stride, padding - first):
             count = min(region, outputs - start)
             _, size, pad = cut_axis(start, count, taps, stride, padding - first, inputs)
+            # With all outputs come all inputs, also those below that no window has.
             around = reach(taps, stride, pad)
-            least = max(least, _least(count, size, stride, pes, around))
-            before, after = max(before, around[0]), max(after, around[1])
-    return least, before, after
+            held = -(-(inputs if count == outputs else size) // stride)
+            behind = around[1] + (held - count if pes == 1 else 0)
+            least = max(least, count if pes == 1 else _least(count, size, stride, pes, around))
+            before, after, most = max(before, around[0]), max(after, behind), max(most, held)
+    return least, before, after, most
 
 
 def least_tile(

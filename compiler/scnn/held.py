@@ -8,6 +8,7 @@ from zeroskip.compiler.ir.graph import Pair, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.order import goes_along
 
 _MOST_GROUPS = 8
+_MOST_STRIDE = 7
 
 __all__ = ["Held", "Holding", "Piece", "by_groups", "hold_tensors", "tensor_pieces"]
 
@@ -77,7 +78,8 @@ def hold_tensors(graph: QuantGraph, layers: range) -> Holding | None:
 
     Returns
     -------
-    None if a tensor that the run makes is read with different strides.
+    None if a tensor that the run makes is read with different strides, or with one that
+    descriptors have no bits for.
     """
     convs = graph.layers
     made = {convs[number].name for number in layers}
@@ -90,8 +92,10 @@ def hold_tensors(graph: QuantGraph, layers: range) -> Holding | None:
     strides: dict[str, set[Pair]] = {}
     for name, stride in users:
         strides.setdefault(name, set()).add(stride)
-    if any(len(strides.get(name, ())) > 1 for name in made):
-        return None
+    for name in made:
+        here = strides.get(name, {(1, 1)})
+        if len(here) > 1 or max(map(max, here)) > _MOST_STRIDE:
+            return None
     tensors: list[Held] = []
     numbers: dict[tuple[str, Pair], int] = {}
 

@@ -154,7 +154,9 @@ def _encoders(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> list[Enco
     parts = kernel_pieces(conv, plan.kernel_step)
     room: Room | None = None
     if len(parts) > 1:
-        room, _ = Room.of_parts(conv, (plan.region_h, plan.region_w), plan.kernel_step)
+        mapping, region = plan.mapping, (plan.region_h, plan.region_w)
+        block = mapping.height(params), mapping.width(params)
+        room, _, _ = Room.of_parts(conv, region, plan.kernel_step, block)
     return [
         Encoder(piece, fields[:, :, where[0], where[1]], plan.mapping, params, room)
         for where, piece in parts

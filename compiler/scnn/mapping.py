@@ -33,9 +33,9 @@ class Room:
         conv: QuantConv,
         region: tuple[int, int],
         kernel_step: tuple[int, int],
-        block: tuple[int, int] = (1, 1),
-    ) -> tuple["Room", tuple[int, int]]:
-        """Find the room for all regions of a plane and all parts of a kernel, and the least tile.
+        block: tuple[int, int],
+    ) -> tuple["Room", tuple[int, int], tuple[int, int]]:
+        """Find the room for all regions of a plane and all parts of a kernel.
 
         Parameters
         ----------
@@ -43,8 +43,12 @@ class Room:
         region : outputs of a region, (down, across).
         kernel_step : rows and columns of a part of the kernel.
         block : PEs down and across.
+
+        Returns
+        -------
+        The room, the least tile, and the most rows and columns of a phase of the inputs.
         """
-        (ho, top, bottom), (wo, left, right) = (
+        (ho, top, bottom, rows), (wo, left, right, columns) = (
             axis_needs(
                 conv.weight.shape[2 + axis],
                 kernel_step[axis],
@@ -57,7 +61,7 @@ class Room:
             )
             for axis in (0, 1)
         )
-        return cls(top=top, bottom=bottom, left=left, right=right), (ho, wo)
+        return cls(top=top, bottom=bottom, left=left, right=right), (ho, wo), (rows, columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +120,20 @@ class Mapping:
         return -(-self.wo * self.ho // params.mult_i)
 
     def layout(self, region: Region, stride: tuple[int, int], *, dense: bool) -> TileLayout:
-        """Lay the inputs of a region on a block."""
+        """Lay the inputs of a region on a block.
+
+        A PE without neighbours has all of them, however many outputs it makes.
+        """
+        tile = [self.ho * stride[0], self.wo * stride[1]]
+        for axis, block in enumerate((self.block_y, self.block_x)):
+            if not block:
+                inputs = (region.in_height, region.in_width)[axis]
+                tile[axis] = max(tile[axis], -(-inputs // stride[axis]) * stride[axis])
         return TileLayout(
             block_x=self.block_x,
             block_y=self.block_y,
-            tile_h=self.ho * stride[0],
-            tile_w=self.wo * stride[1],
+            tile_h=tile[0],
+            tile_w=tile[1],
             sy=stride[0],
             sx=stride[1],
             y_stride=self.y_stride,

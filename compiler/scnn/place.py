@@ -3,20 +3,19 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
 from zeroskip.compiler.ir.graph import Pair, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.cost import Expected, bus_words, estimate, weight_cycles
 from zeroskip.compiler.scnn.eliminate import cheapest
-from zeroskip.compiler.scnn.geometry import axis_needs, reach
+from zeroskip.compiler.scnn.geometry import axis_needs
 from zeroskip.compiler.scnn.held import Holding, Piece, by_groups, hold_tensors, tensor_pieces
 from zeroskip.compiler.scnn.layer import LayerPlan
 from zeroskip.compiler.scnn.mapping import Mapping as LayerMapping
 from zeroskip.compiler.scnn.order import goes_along
 from zeroskip.compiler.scnn.placement import Link, Placement, axis_places, block_sizes, placements
-from zeroskip.compiler.scnn.plan import plan_pass
+from zeroskip.compiler.scnn.plan import pass_plans
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Bound", "Placed", "Placer"]
@@ -92,8 +91,6 @@ class Placer:
     graph : the network.
     params : of the array.
     densities : by layer, share of its inputs that are expected not to be 0.
-    bus : channels can be sent by their owners.
-    deal : what is loaded can be dealt to owners; else all blocks get all of it.
     """
 
     def __init__(
@@ -101,13 +98,9 @@ class Placer:
         graph: QuantGraph,
         params: ScnnParams,
         densities: Mapping[str, float],
-        *,
-        bus: bool = False,
-        deal: bool = True,
     ) -> None:
         self._graph, self._params, self._densities = graph, params, densities
-        self._bus, self._deal = bus, deal
-        self._plans: dict[tuple[object, ...], LayerPlan | None] = {}
+        self._plans: dict[tuple[object, ...], list[LayerPlan]] = {}
         self._cycles: dict[tuple[object, ...], float] = {}
 
     def place(self, layers: range, most: float = math.inf) -> Placed | None:
@@ -132,8 +125,7 @@ class Placer:
         for layer in layers:
             source = holding.of_tensor[holding.reads[layer][0]]
             target = holding.of_tensor[holding.makes[layer]]
-            around = self._around(holding, source, layers)
-            table = self._table(layer, domains[source], domains[target], around, pieces, holding)
+            table = self._table(layer, domains[source], domains[target], layers, pieces, holding)
             if source == target:
                 key, table = (source,), np.diagonal(table)
             elif source < target:
@@ -190,50 +182,64 @@ class Placer:
         rows = place.words(stride, p) * phases
         return sum(each) * phases <= p.num_channels and max(most) * rows <= p.act_words
 
-    def _around(self, holding: Holding, cluster: int, layers: range) -> int:
+    def _around(self, holding: Holding, cluster: int, layers: range, block_x: int) -> int:
         """Count the columns beside a tile that any layer reaches that reads a cluster."""
+        pes = block_sizes(self._params.pes_x)[block_x]
         reached = [
-            reach(conv.weight.shape[3], conv.stride[1], conv.padding[1])
-            for conv, source in (
-                (self._graph.layers[layer], holding.reads[layer][0]) for layer in layers
-            )
-            if holding.of_tensor[source] == cluster
+            _axis_needs(self._graph.layers[layer], 1, pes)[1:3]
+            for layer in layers
+            if holding.of_tensor[holding.reads[layer][0]] == cluster
         ]
-        return max(left + right for left, right in reached)
+        # Sums that nobody reads may lie on top of each other.
+        return max(sum(both) if pes > 1 else max(both) for both in reached)
 
     def _table(
         self,
         layer: int,
         sources: Sequence[Placement],
         targets: Sequence[Placement],
-        around: int,
+        layers: range,
         pieces: Sequence[tuple[Piece, ...]],
         holding: Holding,
     ) -> np.ndarray:
         """Estimate the cycles of a layer for each place of its inputs and of its outputs."""
         conv = self._graph.layers[layer]
         made = pieces[holding.makes[layer]]
+        cluster = holding.of_tensor[holding.reads[layer][0]]
         table = np.full((len(sources), len(targets)), np.inf)
-        plans = [self._plan(layer, to, to.tile_w + around, made) for to in targets]
-        least = min((plan.cycles for plan in plans if plan is not None), default=0.0)
-        for column, (to, plan) in enumerate(zip(targets, plans, strict=True)):
-            if plan is None:
+        every = [
+            self._options(
+                layer, to, to.tile_w + self._around(holding, cluster, layers, to.block_x), made
+            )
+            for to in targets
+        ]
+        least = min((plans[0].cycles for plans in every if plans), default=0.0)
+        out_stride = holding.tensors[holding.makes[layer]].stride[1]
+        for column, (to, plans) in enumerate(zip(targets, every, strict=True)):
+            if not plans:
                 continue
+            y_stride = plans[0].mapping.y_stride
             for row, source in enumerate(sources):
+                columns = source.tile_w // conv.stride[1]
+                if y_stride - columns > self._params.max_run:
+                    continue
                 if to.reads(source, conv.stride, self._params):
-                    copied = to.parts(source) == (1, 1) and self._copies(holding, layer, source)
-                    if not copied and not self._may_deal(holding, layer, source):
+                    if y_stride < columns * to.parts(source)[1]:
                         continue
+                    copied = to.parts(source) == (1, 1) and self._copies(holding, layer, source)
                     bus = not copied and needs_bus(conv, source, to, self._params)
-                    bound = self._bound(layer, plan, source, to, least, bus=bus)
+                    compute = plans[0].cycles
+                    if compute <= _NEAR * least:
+                        compute = self._estimate(layer, plans[0], out_stride)
+                    bound = self._bound(layer, plans[0], compute, source, to, bus=bus)
                     if bound is not None:
                         table[row, column] = bound.cycles
         return table
 
-    def _plan(
+    def _options(
         self, layer: int, to: Placement, y_stride: int, made: tuple[Piece, ...]
-    ) -> LayerPlan | None:
-        """Plan a layer whose outputs lie somewhere."""
+    ) -> list[LayerPlan]:
+        """List plans of a layer whose outputs lie somewhere, the fastest first."""
         key = layer, to, y_stride, made
         if key not in self._plans:
             p, conv = self._params, self._graph.layers[layer]
@@ -247,29 +253,31 @@ class Placer:
                 y_stride=y_stride,
             )
             each = max(piece.each(to.blocks(p)) for piece in made)
-            self._plans[key] = plan_pass(conv, p, self._densities[conv.name], start, each)
+            self._plans[key] = pass_plans(conv, p, self._densities[conv.name], start, each)
         return self._plans[key]
+
+    def _estimate(self, layer: int, plan: LayerPlan, out_stride: int) -> float:
+        """Estimate the cycles of a layer with care."""
+        conv, key = self._graph.layers[layer], (layer, plan, out_stride)
+        if key not in self._cycles:
+            expected = Expected.of(conv, self._densities[conv.name])
+            self._cycles[key] = estimate(conv, plan, self._params, expected, out_stride)
+        return self._cycles[key]
 
     def _bound(
         self,
         layer: int,
         plan: LayerPlan,
+        compute: float,
         source: Placement,
         to: Placement,
-        least: float,
         *,
         bus: bool,
     ) -> Bound | None:
-        """Estimate what a layer takes; None if the bus cannot bring it what it reads."""
+        """Say what a layer takes; None if the bus cannot bring it what it reads."""
         conv, p = self._graph.layers[layer], self._params
         density = self._densities[conv.name]
         weights = weight_cycles(conv, p)
-        compute = plan.cycles
-        if plan.cycles <= _NEAR * least:
-            key = layer, plan
-            if key not in self._cycles:
-                self._cycles[key] = estimate(conv, plan, p, Expected.of(conv, density))
-            compute = self._cycles[key]
         if not bus:
             return Bound(compute, 0.0, weights)
         # The bus sends the inputs of one group of the convolution after those of another, and a
@@ -278,7 +286,7 @@ class Placer:
             compute *= min(conv.groups, to.blocks(p))
         parts = to.parts(source)
         signed_max = conv.op == "max" and conv.signed_input and parts != (1, 1)
-        if not self._bus or signed_max or len(set(conv.inputs)) < len(conv.inputs):
+        if not p.act_fifo_words or signed_max or len(set(conv.inputs)) < len(conv.inputs):
             return None
         tile = source.tile_h, source.tile_w
         return Bound(compute, bus_words(conv, plan, p, density, tile, parts), weights)
@@ -290,17 +298,11 @@ class Placer:
         some = [holding.tensors[at] for at in cluster]
         if any(tensor.maker >= 0 for tensor in some):
             return False
-        if self._deal and goes_along(self._graph.layers[layer]):
+        if goes_along(self._graph.layers[layer]):
             return False
         entries = sum(self._graph.shape(tensor.name)[0] * tensor.phases for tensor in some)
         rows = entries * place.words(some[0].stride, p)
-        share = _COPIED if self._deal else 1
-        return rows <= p.act_words // share and entries <= p.num_channels // share
-
-    def _may_deal(self, holding: Holding, layer: int, place: Placement) -> bool:
-        """Whether what a layer reads may lie in owners that have other channels each."""
-        made = all(holding.tensors[at].maker >= 0 for at in holding.reads[layer])
-        return made or self._deal or place.blocks(self._params) == 1
+        return rows <= p.act_words // _COPIED and entries <= p.num_channels // _COPIED
 
     def _settle(
         self,
@@ -318,11 +320,14 @@ class Placer:
             ]
             if not readers:
                 continue
-            around = self._around(holding, cluster, layers)
-            widths = [places[holding.of_tensor[holding.makes[layer]]].tile_w for layer in readers]
-            stride = max(widths) + around
+            targets = [places[holding.of_tensor[holding.makes[layer]]] for layer in readers]
+            widths = [to.tile_w for to in targets]
+            stride = max(widths) + max(
+                self._around(holding, cluster, layers, to.block_x) for to in targets
+            )
             columns = places[cluster].tile_w // graph.layers[readers[0]].stride[1]
-            if stride - min(columns, *widths) > p.max_run:
+            most = columns * max(to.parts(places[cluster])[1] for to in targets)
+            if stride < most or stride - min(columns, *widths) > p.max_run:
                 return None
             y_strides[cluster] = stride
         sources = {layer: holding.of_tensor[holding.reads[layer][0]] for layer in layers}
@@ -336,12 +341,6 @@ class Placer:
             for layer in layers
             if places[targets[layer]].parts(places[sources[layer]]) != (1, 1)
         }
-        if any(
-            sources[layer] not in copied
-            and not self._may_deal(holding, layer, places[sources[layer]])
-            for layer in layers
-        ):
-            return None
         plans: dict[int, LayerPlan] = {}
         buses: dict[int, bool] = {}
         bounds: dict[int, Bound] = {}
@@ -350,17 +349,31 @@ class Placer:
             made = holding.makes[layer]
             to = places[holding.of_tensor[made]]
             stride = y_strides[source]
-            plan = None if stride is None else self._plan(layer, to, stride, pieces[made])
-            if plan is None or plan.mapping.y_stride != stride:
-                return None
-            conv = graph.layers[layer]
+            options = [] if stride is None else self._options(layer, to, stride, pieces[made])
+            conv, out_stride = graph.layers[layer], holding.tensors[made].stride[1]
             bus = source not in copied and needs_bus(conv, places[source], to, p)
-            bound = self._bound(layer, plan, places[source], to, plan.cycles, bus=bus)
-            if bound is None:
+            rated = {
+                plan: bound
+                for plan in options
+                if plan.mapping.y_stride == stride
+                and (
+                    bound := self._bound(
+                        layer,
+                        plan,
+                        self._estimate(layer, plan, out_stride),
+                        places[source],
+                        to,
+                        bus=bus,
+                    )
+                )
+            }
+            if not rated:
                 return None
-            plans[layer] = replace(plan, cycles=bound.compute)
+            # Of what takes the same, the smallest groups: the least of the drain is exposed.
+            plan = min(rated, key=lambda plan: (rated[plan].cycles, plan.mapping.kc))
+            plans[layer] = replace(plan, cycles=rated[plan].compute)
             buses[layer] = bus
-            bounds[layer] = bound
+            bounds[layer] = rated[plan]
         return Placed(
             layers, holding, pieces, places, tuple(y_strides), copied, plans, buses, bounds
         )
@@ -373,30 +386,20 @@ def needs_bus(conv: QuantConv, source: Placement, to: Placement, params: ScnnPar
     return source.blocks(params) > 1 and not goes_along(conv)
 
 
-@lru_cache(maxsize=1 << 12)
-def _axis_least(kernel: int, stride: int, padding: int, inputs: int, outputs: int, pes: int) -> int:
+def _axis_needs(conv: QuantConv, axis: int, pes: int) -> tuple[int, int, int, int]:
+    """Find what a layer needs in one direction, see :func:`.axis_needs`."""
     return axis_needs(
-        kernel,
-        kernel,
-        stride=stride,
-        padding=padding,
-        inputs=inputs,
-        outputs=outputs,
-        region=outputs,
+        conv.weight.shape[2 + axis],
+        conv.weight.shape[2 + axis],
+        stride=conv.stride[axis],
+        padding=conv.padding[axis],
+        inputs=conv.in_shape[1 + axis],
+        outputs=conv.out_shape[1 + axis],
+        region=conv.out_shape[1 + axis],
         pes=pes,
-    )[0]
+    )
 
 
 def _least(conv: QuantConv, axis: int, pes: int) -> dict[int, int]:
     """Find the fewest outputs of a PE in one direction, by block size in log2."""
-    return {
-        block: _axis_least(
-            conv.weight.shape[2 + axis],
-            conv.stride[axis],
-            conv.padding[axis],
-            conv.in_shape[1 + axis],
-            conv.out_shape[1 + axis],
-            count,
-        )
-        for block, count in block_sizes(pes).items()
-    }
+    return {block: _axis_needs(conv, axis, count)[0] for block, count in block_sizes(pes).items()}

@@ -52,10 +52,12 @@ def _reach(here: Pair, there: Pair, stride: int, pes: int) -> int:
     sizes = block_sizes(pes)
     if there[1] % stride:
         return 0
-    if there == (here[0], here[1] * stride):
+    # A PE without neighbours reads all that there is, and makes whatever that gives.
+    alone = sizes[here[0]] == 1
+    if there[0] == here[0] and (alone or there[1] == here[1] * stride):
         return 1
     halves = there[0] == here[0] + 1 and sizes[there[0]] == 2 * sizes[here[0]]
-    return 2 if halves and 2 * there[1] == here[1] * stride else 0
+    return 2 if halves and (alone or 2 * there[1] == here[1] * stride) else 0
 
 
 def block_sizes(pes: int) -> dict[int, int]:
@@ -108,11 +110,12 @@ def axis_places(planes: Sequence[int], links: Sequence[Link], pes: int) -> list[
             least[link.target][block] = max(least[link.target].get(block, 0), size)
     found = [set(tiles.items()) for tiles in least]
 
-    def add(cluster: int, block: int, tile: int) -> bool:
+    def add(cluster: int, block: int, tile: int, stride: int = 1) -> bool:
         if block not in sizes:
             return False
         low = least[cluster][block]
-        if not low <= tile <= low + max(2, low // _SLACK) or (block, tile) in found[cluster]:
+        most = low + (max(2, low // _SLACK) if sizes[block] > 1 else stride - 1)
+        if not low <= tile <= most or (block, tile) in found[cluster]:
             return False
         found[cluster].add((block, tile))
         return True
@@ -123,6 +126,9 @@ def axis_places(planes: Sequence[int], links: Sequence[Link], pes: int) -> list[
         for link in links:
             for block, tile in list(found[link.target]):
                 more |= add(link.source, block, tile * link.stride)
+                if sizes[block] == 1:
+                    whole = -(-least[link.source][block] // link.stride) * link.stride
+                    more |= add(link.source, block, whole, link.stride)
                 if tile % 2 == 0:
                     more |= add(link.source, block + 1, tile // 2 * link.stride)
             for block, tile in list(found[link.source]):

@@ -10,9 +10,7 @@ from zeroskip.compiler.scnn.candidates import (
     MAX_REGIONS,
     candidates,
     group_sizes,
-    is_whole,
     site_of,
-    site_plans,
 )
 from zeroskip.compiler.scnn.clear import keeps_clear
 from zeroskip.compiler.scnn.cost import Expected, count_runs, estimate, load_cycles, rough
@@ -21,12 +19,9 @@ from zeroskip.compiler.scnn.layer import LayerPlan
 from zeroskip.compiler.scnn.mapping import Mapping
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
-__all__ = ["MAX_RUNS", "plan_layer", "plan_pass", "plan_tile"]
+__all__ = ["MAX_RUNS", "pass_plans", "plan_layer"]
 
 _BEST = 40
-_ABOUT = 1.03
-"""Estimates this far apart say nothing about which is less."""
-
 MAX_RUNS = 1 << 16
 """Runs of one layer; each has files of its own, and the host loads each by itself."""
 
@@ -100,62 +95,10 @@ def _has_plan(conv: QuantConv, params: ScnnParams) -> bool:
     return any(keeps_clear(conv, plan, params) for plan in _candidates(conv, params))
 
 
-def plan_tile(
-    conv: QuantConv,
-    params: ScnnParams,
-    act_density: float,
-    tile: tuple[int, int],
-    y_stride: int,
-    out_stride: int,
-) -> LayerPlan | None:
-    """Choose the output channels of a group where all else is given.
-
-    The array is one block, and computes the whole layer in one pass. Of choices that are estimated
-    to take about the same, it is the one with the smallest groups: the least of the drain is
-    exposed then.
-
-    Parameters
-    ----------
-    conv, params, act_density : as for :func:`plan_layer`.
-    tile : outputs of a PE, (down, across).
-    y_stride : row stride.
-    out_stride : across, of the layer that reads it.
-
-    Returns
-    -------
-    None if the memories do not hold that.
-    """
-    mapping = Mapping(
-        block_x=(params.pes_x - 1).bit_length(),
-        block_y=(params.pes_y - 1).bit_length(),
-        wo=tile[1],
-        ho=tile[0],
-        kc=1,
-        k_stride=1,
-        y_stride=y_stride,
-    )
-    _, rows, columns = conv.out_shape
-    kernel = conv.weight.shape[2], conv.weight.shape[3]
-    if kernel[0] * kernel[1] > params.num_taps:
-        return None
-    site = site_of(conv, mapping, (rows, columns), kernel, params)
-    if site is None:
-        return None
-    expected = Expected.of(conv, act_density)
-    plans = [
-        replace(plan, cycles=estimate(conv, plan, params, expected, out_stride))
-        for plan in site_plans(conv, site, params)
-        if is_whole(conv, plan) and keeps_clear(conv, plan, params, whole=True)
-    ]
-    fewest = min((plan.cycles for plan in plans), default=0.0)
-    near = [plan for plan in plans if plan.cycles <= _ABOUT * fewest]
-    return min(near, key=lambda plan: plan.mapping.kc, default=None)
-
-
-def plan_pass(
+def pass_plans(
     conv: QuantConv, params: ScnnParams, act_density: float, start: Mapping, each: int
-) -> LayerPlan | None:
-    """Choose the output channels of a group where all else is given.
+) -> list[LayerPlan]:
+    """List numbers of output channels of a group where all else is given.
 
     The layer is computed in one pass, or in one for each tensor that it goes along with.
 
@@ -167,22 +110,23 @@ def plan_pass(
 
     Returns
     -------
-    The plan with a rough estimate; None if the accumulators or the weight FIFO do not hold that.
+    Plans with rough estimates, the one with the fewest cycles first; none if the accumulators or
+    the weight FIFO do not hold that.
     """
     kernel = conv.weight.shape[2], conv.weight.shape[3]
     if kernel[0] * kernel[1] > params.num_taps:
-        return None
+        return []
     site = site_of(conv, start, conv.out_shape[1:], kernel, params)
     if site is None or (site.mapping.ho, site.mapping.wo) != (start.ho, start.wo):
-        return None
+        return []
     expected = Expected.of(conv, act_density)
     most = _waiting_kc(conv, params, min(each, site.most_kc(params)))
     if not most:
-        return None
+        return []
     plans = [site.plan(kc, conv.out_shape[0], conv.in_shape[0]) for kc in group_sizes(each, most)]
     plans = [plan for plan in plans if keeps_clear(conv, plan, params, whole=True)]
     rated = [replace(plan, cycles=rough(conv, plan, params, expected)) for plan in plans]
-    return min(rated, key=lambda plan: plan.cycles, default=None)
+    return sorted(rated, key=lambda plan: plan.cycles)
 
 
 def _waiting_kc(conv: QuantConv, params: ScnnParams, most: int) -> int:

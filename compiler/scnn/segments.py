@@ -1,19 +1,23 @@
 """Choose which layers of a network one run computes, for the least total time."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
+
+import numpy as np
 
 from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.ir.graph import QuantGraph
-from zeroskip.compiler.scnn.cost import LOAD_WORDS, PORT_BITS, load_cycles, weight_cycles
+from zeroskip.compiler.scnn.cost import LOAD_WORDS, load_cycles, weight_cycles
 from zeroskip.compiler.scnn.cuts import best_cuts, joints
+from zeroskip.compiler.scnn.order import goes_along
 from zeroskip.compiler.scnn.place import Placed, Placer
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.schedule import Schedule, schedule
+from zeroskip.compiler.scnn.strips import Strip, cut_strips, whole_strip
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["Segment", "Segments"]
+__all__ = ["Part", "Segment", "Segments"]
 
 _RUN_CYCLES = 200.0
 """Cycles of a run in which nothing overlaps: commands, tables, the first weights."""
@@ -22,20 +26,41 @@ _SHARES = (1, 2, 4, 8, 16)
 """Of the activation RAMs, what a piece of a tensor that need not be there as a whole may take."""
 
 
+_AGAIN = 1.5
+"""Strips may have this many times the products of the layers; what is above each is made twice."""
+
+_STRIPS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32)
+"""Parts that planes are cut into."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of what layers of one run make.
+
+    Parameters
+    ----------
+    strip : the layers, of these rows.
+    placed, schedule : how they lie on the array.
+    """
+
+    strip: Strip
+    placed: Placed
+    schedule: Schedule
+
+
 @dataclass(frozen=True)
 class Segment:
-    """Layers of one run, or one layer that is alone.
+    """Layers that are computed together, or one layer that is alone.
 
     Parameters
     ----------
     layers : their numbers.
-    placed, schedule : how they lie on the array; None: the layer is cut into runs of its own.
+    parts : a run of each; none: the layer is cut into runs of its own.
     cycles : estimated, with the tensors' way through memory.
     """
 
     layers: range
-    placed: Placed | None
-    schedule: Schedule | None
+    parts: tuple[Part, ...]
     cycles: float
 
 
@@ -47,7 +72,6 @@ class Segments:
     graph : the network.
     params : of the array.
     densities : by layer, share of its inputs that are expected not to be 0.
-    placer : of the same network on the same array.
     """
 
     def __init__(
@@ -55,10 +79,9 @@ class Segments:
         graph: QuantGraph,
         params: ScnnParams,
         densities: Mapping[str, float],
-        placer: Placer,
     ) -> None:
         self._graph, self._params, self._densities = graph, params, densities
-        self._placer = placer
+        self._whole = Placer(graph, params, densities)
         self._known: dict[tuple[int, int], Segment | None] = {}
 
     def choose(self, progress: Progress | None = None) -> list[Segment]:
@@ -90,21 +113,12 @@ class Segments:
         tell("choose runs", len(ordered) - 1, len(ordered) - 1)
         return [segment for cut in cuts if (segment := self._segment(*cut)) is not None]
 
-    def halves(self, layers: range) -> list[Segment]:
-        """Cut layers whose weights do not fit one run in two, or in more where halves cannot be."""
-        middle = (layers.start + layers.stop) // 2
-        found: list[Segment] = []
-        for half in (range(layers.start, middle), range(middle, layers.stop)):
-            segment = self._segment(half.start, half.stop)
-            found += self.halves(half) if segment is None else [segment]
-        return found
-
     def _segment(self, first: int, last: int) -> Segment | None:
         """Place some layers; None if they cannot be in one run."""
         if (first, last) not in self._known:
             layers = range(first, last)
             found = self._together(layers)
-            if len(layers) == 1:
+            if len(layers) == 1 and (found is None or len(found.parts) > 1):
                 alone = self._alone(first)
                 if found is None or alone.cycles < found.cycles:
                     found = alone
@@ -112,42 +126,92 @@ class Segments:
         return self._known[first, last]
 
     def _together(self, layers: range) -> Segment | None:
+        """Place some layers in as few strips as possible."""
         if any(self._graph.layers[layer].areas for layer in layers):
             return None  # Areas are put together in memory.
-        p, placed, order = self._params, None, None
-        for share in _SHARES:
-            most = p.act_words * p.mult_i * p.num_pes / share
-            placed = self._placer.place(layers, most)
-            order = None if placed is None else schedule(self._graph, placed, p)
-            if order is not None:
-                break
-        if placed is None or order is None:
+        whole = self._part(layers, whole_strip(self._graph), self._whole)
+        if whole is not None:
+            return self._sum(layers, (whole,))
+        for count in _STRIPS:
+            strips = cut_strips(self._graph, layers, count)
+            made = sum(strip.macs(layers) for strip in strips)
+            if len(strips) < 2 or made > _AGAIN * whole_strip(self._graph).macs(layers):
+                return None
+            parts = self._strips(layers, strips)
+            if parts:
+                return self._sum(layers, parts)
+        return None
+
+    def _strips(self, layers: range, strips: Sequence[Strip]) -> tuple[Part, ...]:
+        """Place layers in strips; none if these are too large."""
+        found: dict[tuple[object, ...], Part] = {}
+        # The one in the middle needs the most rows.
+        for strip in sorted(strips, key=lambda strip: -strip.macs(layers)):
+            key = strip.key(layers)
+            if key not in found:
+                placer = Placer(strip.graph, self._params, self._densities)
+                part = self._part(layers, strip, placer)
+                if part is None:
+                    return ()
+                found[key] = part
+        return tuple(replace(found[strip.key(layers)], strip=strip) for strip in strips)
+
+    def _part(self, layers: range, strip: Strip, placer: Placer) -> Part | None:
+        """Place layers so that the memories hold what they make."""
+        p = self._params
+        if self._most(layers, strip.graph) > p.act_words * p.mult_i * p.num_pes:
             return None
-        moved = sum(
-            self._words(tensor.name)
-            for tensor in placed.holding.tensors
-            if tensor.maker < 0 or tensor.leaves
-        )
-        cycles = placed.cycles + _RUN_CYCLES + self._port(moved)
-        return Segment(layers, placed, order, cycles)
+        for share in _SHARES:
+            placed = placer.place(layers, p.act_words * p.mult_i * p.num_pes / share)
+            if placed is None:
+                return None
+            order = schedule(strip.graph, placed, p)
+            if order is not None:
+                return Part(strip, placed, order)
+        return None
+
+    def _most(self, layers: range, graph: QuantGraph) -> int:
+        """Count the activations that a layer reads and makes, at least, of the one with the most.
+
+        What only poolings read need not be there as a whole.
+        """
+        convs = [graph.layers[layer] for layer in layers]
+        outside = {name for conv in graph.layers[layers.stop :] for name in conv.inputs}
+        outside |= set(graph.outputs)
+        outside |= {name for conv in convs if not goes_along(conv) for name in conv.inputs}
+        outside |= {conv.name for conv in convs if goes_along(conv)}
+        sizes = {
+            name: int(np.prod(graph.shape(name)))
+            for conv in convs
+            for name in (*conv.inputs, conv.name)
+            if name in outside
+        }
+        return max(sum(sizes.get(name, 0) for name in {*conv.inputs, conv.name}) for conv in convs)
+
+    def _sum(self, layers: range, parts: tuple[Part, ...]) -> Segment:
+        """Add up the cycles of all parts, and of what goes through memory for them."""
+        cycles = 0.0
+        for part in parts:
+            p, placed = self._params, part.placed
+            moved = 0.0
+            for number, tensor in enumerate(placed.holding.tensors):
+                if tensor.maker < 0:
+                    copies = placed.place(number).blocks(p) // placed.owners(number, p)
+                    moved += copies * self._port(part.strip.graph, tensor.name)
+                if tensor.leaves:
+                    moved += self._port(part.strip.graph, tensor.name)
+            cycles += part.placed.cycles + _RUN_CYCLES + moved
+        return Segment(layers, parts, cycles)
 
     def _alone(self, layer: int) -> Segment:
         """Plan a layer that has the array for itself, cut into runs as need be."""
         conv, p = self._graph.layers[layer], self._params
         plan = plan_layer(conv, p, self._densities[conv.name])
-        loads = load_cycles(conv, plan, p) * LOAD_WORDS * self._densities[conv.name]
-        moved = self._port(loads + self._words(conv.name))
-        cycles = max(plan.cycles, weight_cycles(conv, p)) + _RUN_CYCLES + moved
-        return Segment(range(layer, layer + 1), None, None, cycles)
+        loads = load_cycles(conv, plan, p) * LOAD_WORDS
+        cycles = max(plan.cycles, weight_cycles(conv, p)) + _RUN_CYCLES
+        cycles += loads + self._port(self._graph, conv.name)
+        return Segment(range(layer, layer + 1), (), cycles)
 
-    def _words(self, tensor: str) -> float:
-        """Estimate the words that a tensor has in memory."""
-        channels, rows, columns = self._graph.shape(tensor)
-        readers = [conv for conv in self._graph.layers if tensor in conv.inputs]
-        density = max((self._densities[conv.name] for conv in readers), default=1.0)
-        return channels * rows * columns * density / self._params.mult_i
-
-    def _port(self, words: float) -> float:
-        """Count the cycles in which words of activations go through the port."""
-        p = self._params
-        return words * p.mult_i * (p.act_bits + p.run_bits) / PORT_BITS
+    def _port(self, graph: QuantGraph, tensor: str) -> float:
+        """Count the cycles in which a tensor is loaded or stored, a word of activations each."""
+        return float(np.prod(graph.shape(tensor))) / self._params.mult_i

@@ -192,6 +192,14 @@ class _Reader:
                 f"entry {descriptor.src_base} on, which has nothing"
             )
         tile = descriptor.ho * conv.stride[0], descriptor.wo * conv.stride[1]
+        log_blocks = descriptor.block_y, descriptor.block_x
+        # A PE without neighbours may hold other rows, or columns, than its outputs are below.
+        tile = tuple(
+            size if min(1 << log_pes, pes) > 1 else held
+            for size, held, log_pes, pes in zip(
+                tile, entry.tile, log_blocks, (self._params.pes_y, self._params.pes_x), strict=True
+            )
+        )
         if (entry.steps, entry.tile, entry.y_stride) != (conv.stride, tile, descriptor.y_stride):
             raise ValueError(
                 f"layer {conv.name!r} must read {conv.stride} phases of tiles of {tile} with a row "
@@ -206,7 +214,11 @@ class _Reader:
         if block.taps.max(initial=-1) >= len(self._srams.get("tap", ())):
             raise ValueError(f"weights of layer {conv.name!r} have taps beyond the table")
         taps = self._srams["tap"][block.taps, 0].astype(np.int64) if block.taps.size else block.taps
-        down, across = landing.moves(taps, block.outputs)
+        rows, columns = (
+            -(-min(size, here) // step)
+            for size, here, step in zip(entry.size, entry.tile, entry.steps, strict=True)
+        )
+        down, across = landing.moves(taps, block.outputs, (rows, columns))
         # What never reaches an output that is read does not matter.
         there = (down < landing.nowhere) & (values != 0)
         return _Products(

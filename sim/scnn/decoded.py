@@ -111,7 +111,7 @@ def assemble(conv: QuantConv, parts: Sequence[Part]) -> DecodedConv:
     Raises
     ------
     ValueError
-        If parts disagree, or if an output is computed twice or never.
+        If parts disagree, or if an output is never computed.
     """
     kinds = {(part.shift, part.relu, part.maximum, part.keep_zeros) for part in parts}
     if len(kinds) != 1:
@@ -120,7 +120,7 @@ def assemble(conv: QuantConv, parts: Sequence[Part]) -> DecodedConv:
             f"but they have {len(kinds)} kinds"
         )
     depth, rows, columns = conv.out_shape
-    made = np.zeros((depth, rows, columns), np.int64)
+    made = np.zeros((depth, rows, columns), np.bool_)
     areas, kernel = len(_areas(conv)), conv.weight.shape[2:]
     weights = np.zeros((areas, depth, conv.in_shape[0], *kernel), np.int64)
     every = np.zeros((areas, depth, *kernel), bool)
@@ -132,7 +132,7 @@ def assemble(conv: QuantConv, parts: Sequence[Part]) -> DecodedConv:
         if part.channels.stop > depth:
             raise ValueError(f"a pass of layer {conv.name!r} has outputs beyond {conv.out_shape}")
         weight, known = weights[area], every[area]
-        made[channels, y : y + height, x : x + width] += 1
+        made[channels, y : y + height, x : x + width] = True
         reached = np.broadcast_to(reachable(conv, part.first, part.size), known[channels].shape)
         for old, new, where in (
             (
@@ -148,11 +148,10 @@ def assemble(conv: QuantConv, parts: Sequence[Part]) -> DecodedConv:
         bias[channels] = part.bias
         known[channels] |= reached
         biased[channels] = True
-    if (made != 1).any():
-        k, y, x = np.argwhere(made != 1)[0]
+    if not made.all():
+        k, y, x = np.argwhere(~made)[0]
         raise ValueError(
-            f"output {(int(k), int(y), int(x))} of layer {conv.name!r} must be computed once, not "
-            f"{made[k, y, x]} times"
+            f"output {(int(k), int(y), int(x))} of layer {conv.name!r} must be computed"
         )
     shift, relu, maximum, keep_zeros = kinds.pop()
     return DecodedConv(

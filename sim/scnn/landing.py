@@ -39,7 +39,10 @@ class Landing:
         return cls(tuple((name, getattr(descriptor, name)) for name in _FIELDS), params.accs)
 
     def moves(
-        self, taps: NDArray[np.int64], outputs: NDArray[np.int64]
+        self,
+        taps: NDArray[np.int64],
+        outputs: NDArray[np.int64],
+        held: tuple[int, int],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return how many rows and columns beside an activation the output of its product is.
 
@@ -47,6 +50,7 @@ class Landing:
         ----------
         taps : (n,) words of the tap table.
         outputs : (n,) output channels of the group.
+        held : rows and columns of a phase of the activations of a PE.
 
         Returns
         -------
@@ -59,19 +63,19 @@ class Landing:
             beside their activations in the same way.
         """
         pairs, index = np.unique(np.stack([taps, outputs]), axis=1, return_inverse=True)
-        moves = np.array([self._move(int(tap), int(k)) for tap, k in pairs.T], np.int64)
+        moves = np.array([self._move(int(tap), int(k), held) for tap, k in pairs.T], np.int64)
         down, across = moves.reshape(-1, 2).T
         return down[index.ravel()], across[index.ravel()]
 
-    def _move(self, tap: int, k: int) -> tuple[int, int]:
+    def _move(self, tap: int, k: int, held: tuple[int, int]) -> tuple[int, int]:
         known = self._known
-        if (tap, k) not in known:
-            known[tap, k] = self._find(tap, k)
-        return known[tap, k]
+        if (tap, k, held) not in known:
+            known[tap, k, held] = self._find(tap, k, held)
+        return known[tap, k, held]
 
-    def _find(self, tap: int, k: int) -> tuple[int, int]:
+    def _find(self, tap: int, k: int, held: tuple[int, int]) -> tuple[int, int]:
         fields = dict(self.fields)
-        v, u = np.indices((fields["ho"], fields["wo"])).reshape(2, -1)
+        v, u = np.indices(held).reshape(2, -1)
         # Addresses wrap as the hardware's do.
         address = (v * fields["y_stride"] + u + tap + k * fields["k_stride"]) % self.accs
         channel, y, x = self._read[:, address]
@@ -91,7 +95,7 @@ class Landing:
         return int(moves[0, 0]), int(moves[1, 0])
 
     @cached_property
-    def _known(self) -> dict[tuple[int, int], tuple[int, int]]:
+    def _known(self) -> dict[tuple[int, int, tuple[int, int]], tuple[int, int]]:
         return {}
 
     @cached_property

@@ -61,7 +61,7 @@ def test_compiled_networks() -> None:
     for seed in range(_COMPILED):
         rng = np.random.default_rng(seed)
         graph = draw_graph(rng, p, 6)
-        runs = build(graph, p, bus=True, deal=seed % 2 == 0)
+        runs = build(graph, p)
         sent = [step for run in runs for step in run.program if step.bus]
         passes += len(sent)
         stages += sum(

@@ -186,12 +186,13 @@ def test_single_layers() -> None:
     """Layers that are run alone take as long, and make the same, as in the whole network."""
     image, _, x = _compile("squeezenet")
     samples = x[:2].numpy()
-    # One of several runs, and one that shares its run.
+    # One in strips, and one that shares its run.
     names = "features.0", "features.6.expand1x1"
     result = verify(image, samples, layers=names)
     assert result.ok
     (alone,) = result.parts
-    assert alone.selection.layers == (*names, "features.6.expand3x3")
+    also = "features.2", "features.6.expand3x3"
+    assert sorted(alone.selection.layers) == sorted((*names, *also))
     chosen = alone.selection.part
     assert isinstance(chosen, ScnnPart)
     assert len(chosen.runs) < len(image.part("scnn").runs)

@@ -95,7 +95,7 @@ def run_planes(port: SystemParams, seeds: range, p: ScnnParams) -> tuple[int, in
         if p.act_fifo_words and seed % 2:
             graph = replace(graph, outputs=tuple(layer.name for layer in graph.layers))
         planes = draw_planes(rng, graph.input_shape, 2, p, low=p.min_act)
-        program = build(graph, p, bus=bool(p.act_fifo_words))
+        program = build(graph, p)
         image = scnn_image("net", graph, p, program)
         settings = MemorySettings(
             read_latency=int(rng.integers(2, 60)),

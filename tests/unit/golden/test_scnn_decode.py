@@ -246,7 +246,6 @@ class TestRefusals:
         layer = conv()
         runs = build(graph_of(layer), TINY)
         self.refuse((), "must agree in shift, relu, maximum and keep_zeros", layer)
-        self.refuse((*runs, *runs), "of layer 'one' must be computed once, not 2 times", layer)
         one = runs[0].outputs[0]
         assert one is not None
         missing = dataclasses.replace(runs[0], outputs=(None,))
@@ -311,18 +310,20 @@ class TestRefusals:
         }  # fmt: skip
         good = Landing.of(Descriptor(values), TINY)
         zero = np.zeros(1, np.int64)
-        assert [part.tolist() for part in good.moves(zero, zero)] == [[0], [0]]
-        assert [part.tolist() for part in good.moves(zero + 3, zero)] == [[1], [0]]
-        assert [part.tolist() for part in good.moves(zero + 50, zero)] == [[good.nowhere]] * 2
+        assert [part.tolist() for part in good.moves(zero, zero, (3, 2))] == [[0], [0]]
+        assert [part.tolist() for part in good.moves(zero + 3, zero, (3, 2))] == [[1], [0]]
+        assert [part.tolist() for part in good.moves(zero + 50, zero, (3, 2))] == [
+            [good.nowhere]
+        ] * 2
         with pytest.raises(ValueError, match="for output channel 0 of a group to channel 1"):
-            good.moves(zero + 12, zero)
+            good.moves(zero + 12, zero, (3, 2))
         with pytest.raises(ValueError, match="to outputs beside them in 2 ways"):
             # One to the right in some rows, one to the left of the next row in others.
-            Landing.of(Descriptor({**values, "y_stride": 2}), TINY).moves(zero + 1, zero)
+            Landing.of(Descriptor({**values, "y_stride": 2}), TINY).moves(zero + 1, zero, (3, 2))
         with pytest.raises(ValueError, match="must not have the same accumulator"):
-            Landing.of(Descriptor({**values, "k_stride": 2}), TINY).moves(zero, zero)
+            Landing.of(Descriptor({**values, "k_stride": 2}), TINY).moves(zero, zero, (3, 2))
         with pytest.raises(ValueError, match="accumulators must be from 0 to 127, not 120 to"):
-            Landing.of(Descriptor({**values, "origin": 120}), TINY).moves(zero, zero)
+            Landing.of(Descriptor({**values, "origin": 120}), TINY).moves(zero, zero, (3, 2))
 
     def test_parts(self) -> None:
         layer = conv()

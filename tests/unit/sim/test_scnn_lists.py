@@ -23,18 +23,14 @@ ODD = ScnnParams(
 BUS = replace(SCNN, act_fifo_words=8)
 
 
-@pytest.mark.parametrize(
-    ("params", "data_bits", "bus"), [(SCNN, 128, False), (BUS, 128, True), (ODD, 64, False)]
-)
+@pytest.mark.parametrize(("params", "data_bits"), [(SCNN, 128), (BUS, 128), (ODD, 64)])
 @pytest.mark.parametrize("seed", range(6))
-def test_any_network_runs_from_its_lists(
-    params: ScnnParams, data_bits: int, bus: bool, seed: int
-) -> None:
+def test_any_network_runs_from_its_lists(params: ScnnParams, data_bits: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     while True:
         graph = draw_graph(rng, params, int(rng.integers(1, 5)), channels=4)
         try:
-            runs = build(graph, params, bus=bus)
+            runs = build(graph, params)
         except CompileError:
             continue  # It does not fit this array; the next may.
         break
