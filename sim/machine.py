@@ -24,7 +24,6 @@ from zeroskip.base.registry import Registry
 from zeroskip.base.tables import Table
 from zeroskip.compiler.engine import Part
 from zeroskip.compiler.image.image import Image
-from zeroskip.flow.flow import Modules
 from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.energy.model import EnergyModel
@@ -38,7 +37,6 @@ from zeroskip.sim.words import Compared, WordDifference, compare_words
 
 __all__ = [
     "MACHINES",
-    "ChipDesign",
     "Counts",
     "Description",
     "ListMachine",
@@ -119,20 +117,6 @@ class Description:
     lines: Sequence[str]
 
 
-@dataclass(frozen=True)
-class ChipDesign:
-    """An array with a port to memory.
-
-    Parameters
-    ----------
-    modules : as :meth:`.Flow.modules` has them; the last is the whole, see :class:`.SystemBench`.
-    clearing : cycles after a reset in which the array clears itself, at most.
-    """
-
-    modules: Modules
-    clearing: int
-
-
 class ListMachine(ABC):
     """An array that runs command lists from a memory, as simulation sees it."""
 
@@ -168,8 +152,8 @@ class ListMachine(ABC):
         return records
 
     @abstractmethod
-    def chip(self, params: Any, port: SystemParams) -> ChipDesign:
-        """Return the design of an array of ``params`` with a port to memory."""
+    def clearing(self, params: Any) -> int:
+        """Return the cycles after a reset in which an array of ``params`` clears itself."""
 
 
 class Machine(ABC, Generic[PartT]):

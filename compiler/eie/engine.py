@@ -22,6 +22,7 @@ from zeroskip.compiler.engine import Engine, FreeParams, HandOver, Job, Part, Pr
 from zeroskip.compiler.image.arrays import pack_arrays, unpack_arrays
 from zeroskip.compiler.image.runs import check_programs
 from zeroskip.compiler.ir.graph import (
+    INPUT,
     FloatCell,
     FloatLinear,
     FloatNode,
@@ -145,8 +146,10 @@ class _Eie(Engine[EieParams, EiePart]):
         known = [job.activity.get(layer.name) for layer in graph.layers]
         activity = [often for often in known if often is not None]
         positions = place(graph, params, strategy, activity or None)
-        if job.arriving is not None:
-            # In which order columns come costs little; that they come without the host, much.
+        # In which order columns come costs little; that they come without the host, much.
+        if params.streams and graph.layers[0].inputs != (INPUT,):
+            positions = (np.arange(len(positions[0])), *positions[1:])
+        elif job.arriving is not None:
             positions = (job.arriving.positions, *positions[1:])
         tell("place", 1, 1)
         segments = build(graph, positions, params, lambda done, total: tell("encode", done, total))

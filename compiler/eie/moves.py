@@ -14,6 +14,7 @@ from zeroskip.compiler.system.moves import Load, Move, Moves, RowsIn, RowsOut, R
 from zeroskip.hw.eie.formats import load_bits
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.system.formats import word_bytes
 
 __all__ = ["segment_moves"]
 
@@ -85,9 +86,11 @@ def segment_moves(
             name=_name(layers, vector),
             rows=heights[vector],
             lanes=params.num_pes,
-            bits=params.act_bits,
+            bits=8 * word_bytes(params.act_bits),
             frac=layers[vector - 1].out_frac if vector else layers[0].in_frac,
             positions=placement[vector],
+            # What another engine has made lies with nothing in between.
+            packed=not vector and layers[0].inputs != (INPUT,),
         )
         for vector in sorted(used)
     )
@@ -119,7 +122,7 @@ def _step_moves(
             name=name,
             rows=height * count,
             lanes=params.num_pes,
-            bits=params.act_bits,
+            bits=8 * word_bytes(params.act_bits),
             frac=frac,
             positions=(np.arange(count)[:, None] * height * params.num_pes + positions).ravel(),
         )
@@ -150,7 +153,7 @@ def _made_from(segment: Segment) -> int | None:
 
 
 def _name(layers: Sequence[QuantLinear | QuantCell], vector: int) -> str:
-    return layers[vector - 1].name if vector else INPUT
+    return layers[vector - 1].name if vector else "+".join(layers[0].inputs)
 
 
 def _memory(name: str) -> str:

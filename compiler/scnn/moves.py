@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.engine import Order, SramData
-from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
+from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
 from zeroskip.compiler.system.moves import (
     Load,
@@ -95,7 +95,7 @@ def run_moves(
     setup = [one for one in moves if isinstance(one, Load) and times[one.space, one.pe] == 1]
     kept = {one.name for one in setup}
     rest = [one for one in moves if not (isinstance(one, Load) and one.name in kept)]
-    return Moves(tuple(setup), tuple(rest), memory.tensors(), in_place=True)
+    return Moves(tuple(setup), tuple(rest), memory.tensors(), frozenset({0}))
 
 
 def _load(number: int, name: str, sram: SramData) -> Load:
@@ -245,12 +245,13 @@ class _Memory:
 
     def tensors(self) -> tuple[RowTensor, ...]:
         """Return all tensors that lie in memory: the input first, the output last."""
-        names = [INPUT, *(name for name in self._between if name != INPUT), self._output]
+        names = [*self._between, self._output]
         return tuple(self._tensor(name) for name in names)
 
     def _tensor(self, name: str) -> RowTensor:
         graph = self._graph
-        fracs = {INPUT: graph.layers[0].in_frac, **{one.name: one.out_frac for one in graph.layers}}
+        fracs = {name: layer.in_frac for layer in graph.layers for name in layer.inputs}
+        fracs |= {layer.name: layer.out_frac for layer in graph.layers}
         members = graph.outputs if name == self._output else (name,)
         positions: list[NDArray[np.int64]] = []
         for member in members:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.base.staging import staged_directory
-from zeroskip.compiler.engine import engine
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.image.manifest import zeroskip_version
 from zeroskip.compiler.system.bytes import SystemCommand, command_bytes, words_bytes
+from zeroskip.compiler.system.join import join_parts
 from zeroskip.compiler.system.lists import command_list
 from zeroskip.compiler.system.map import BlockEntry, ListEntry, MemoryMap, TensorEntry
 from zeroskip.compiler.system.moves import Load, Move, Moves, RowsIn, RowsOut, RowTensor, Weights
-from zeroskip.hw.system.formats import COMMAND_BYTES, ROW_BITS, row_bytes
+from zeroskip.hw.system.formats import COMMAND_BYTES, ROW_BITS
 from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["BUFFERS", "SystemImage", "build_system", "check_folder", "find_system"]
@@ -95,7 +95,7 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
 
     Parameters
     ----------
-    image : of a network for one engine.
+    image : of a network.
     port : of the chip to its memory.
     base : address of the memory image, a multiple of 4,096.
 
@@ -106,22 +106,17 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
     CompileError
         If addresses or counts do not fit their bits.
     """
-    if len(image.parts) != 1:
-        names = ", ".join(part.engine for part in image.parts)
-        raise InputError(
-            f"image {image.name!r} is for {names}, and a command list can run one engine only yet"
-        )
     if base % _PAGE or base < 0:
         raise InputError(f"the base address must be a multiple of {_PAGE}, not {base}")
-    (part,) = image.parts
-    moves = engine(part.engine).moves(part, port)
-    sizes = {one.name: row_bytes(one.lanes * one.bits, port) for one in moves.tensors}
+    joined = join_parts(image, port)
+    moves, views = joined.moves, joined.views
+    sizes = {place: view.row_bytes(port) for place, view in views.items()}
     contents = {
         one.name: words_bytes(one.words, one.width)
         for one in (*moves.setup, *moves.inference)
         if isinstance(one, Load | Weights)
     }
-    layout = _place(moves, contents, sizes, base)
+    layout = _place(moves, contents, port, base)
     address = {name: block.address for name, block in layout.blocks.items()}
     end = -(-layout.end // _PAGE) * _PAGE
     if end > 1 << port.addr_bits:
@@ -131,11 +126,13 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
         )
     first, final = moves.tensors[0].name, moves.tensors[-1].name
     # Within a list, tensors have the addresses of the buffers that it is for.
-    in_place = moves.in_place
-    lists = {"setup": list(command_list(moves.setup, address, sizes, in_place=in_place))}
-    for pair in range(BUFFERS):
-        here = address | {first: address[f"input_{pair}"], final: address[f"output_{pair}"]}
-        lists[f"infer_{pair}"] = list(command_list(moves.inference, here, sizes, in_place=in_place))
+    packed = {place for place, view in views.items() if view.packed}
+    lists: dict[str, list[SystemCommand]] = {}
+    for name, group in _groups(moves):
+        pair = name.removeprefix("infer_")
+        ends = {first: f"input_{pair}", final: f"output_{pair}"}
+        here = address | {one: address[block] for one, block in ends.items() if block in address}
+        lists[name] = list(command_list(group, here, sizes, packed=packed, in_place=moves.in_place))
     memory = bytearray(max(address[name] + len(data) for name, data in contents.items()) - base)
     for name, commands in lists.items():
         contents[name] = _packed(image.name, commands)
@@ -144,15 +141,14 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
     memory_map = MemoryMap(
         zeroskip=zeroskip_version(),
         name=image.name,
-        engine=part.engine,
-        params=asdict(part.params),
+        engines={part.engine: asdict(part.params) for part in image.parts},
         port=asdict(port),
         base=base,
         bytes=end - base,
         blocks=tuple(layout.blocks.values()),
         lists=tuple(_list_entry(name, layout, moves, sizes, port, contents) for name in lists),
-        input=_tensor_entry(moves.tensors[0], sizes[first]),
-        output=_tensor_entry(moves.tensors[-1], sizes[final]),
+        input=_tensor_entry(moves.tensors[0], port),
+        output=_tensor_entry(moves.tensors[-1], port),
         sha256=hashlib.sha256(memory).hexdigest(),
     )
     return SystemImage(memory_map, bytes(memory), moves)
@@ -166,10 +162,10 @@ def find_system(image: Image) -> SystemImage | None:
         return None
 
 
-def _place(moves: Moves, contents: dict[str, bytes], sizes: dict[str, int], base: int) -> _Layout:
+def _place(moves: Moves, contents: dict[str, bytes], port: SystemParams, base: int) -> _Layout:
     """Choose an address for everything."""
     layout = _Layout(base)
-    for name, group in [("setup", moves.setup), *_pairs("infer", moves.inference)]:
+    for name, group in _groups(moves):
         about = "command list: once after a reset" if name == "setup" else "command list"
         layout.add(name, (len(group) + 1) * COMMAND_BYTES, about)
     for one in (*moves.setup, *moves.inference):
@@ -180,16 +176,16 @@ def _place(moves: Moves, contents: dict[str, bytes], sizes: dict[str, int], base
     first, *scratch, final = moves.tensors
     for kind, one in (("input", first), ("output", final)):
         for pair in range(BUFFERS):
-            layout.add(
-                f"{kind}_{pair}", one.rows * sizes[one.name], f"{kind} of the list infer_{pair}"
-            )
+            size = one.rows * one.row_bytes(port)
+            layout.add(f"{kind}_{pair}", size, f"{kind} of the list infer_{pair}")
     for one in scratch:
-        layout.add(one.name, one.rows * sizes[one.name], "activations between runs of the array")
+        layout.add(one.name, one.rows * one.row_bytes(port), "activations between runs")
     return layout
 
 
-def _pairs(name: str, moves: Sequence[Move]) -> list[tuple[str, Sequence[Move]]]:
-    return [(f"{name}_{pair}", moves) for pair in range(BUFFERS)]
+def _groups(moves: Moves) -> list[tuple[str, Sequence[Move]]]:
+    """Return the moves of each list by its name."""
+    return [("setup", moves.setup), *((f"infer_{n}", moves.inference) for n in range(BUFFERS))]
 
 
 def _packed(name: str, commands: Sequence[SystemCommand]) -> bytes:
@@ -205,7 +201,7 @@ def _list_entry(
     name: str,
     layout: _Layout,
     moves: Moves,
-    sizes: dict[str, int],
+    sizes: dict[tuple[int, str], int],
     port: SystemParams,
     contents: dict[str, bytes],
 ) -> ListEntry:
@@ -243,17 +239,19 @@ def _list_entry(
     )
 
 
-def _moved(rows: RowsIn | RowsOut, sizes: dict[str, int], beat: int) -> int:
+def _moved(rows: RowsIn | RowsOut, sizes: dict[tuple[int, str], int], beat: int) -> int:
     """Count the bytes that go over the port."""
-    return rows.rows * sizes[rows.tensor] if rows.beats is None else rows.beats * beat
+    if rows.beats is None:
+        return -(-rows.rows * sizes[rows.engine, rows.tensor] // beat) * beat
+    return rows.beats * beat
 
 
-def _tensor_entry(tensor: RowTensor, row_size: int) -> TensorEntry:
+def _tensor_entry(tensor: RowTensor, port: SystemParams) -> TensorEntry:
     positions = tuple(tensor.positions.tolist())
     return TensorEntry(
         name=tensor.name,
         rows=tensor.rows,
-        row_bytes=row_size,
+        row_bytes=tensor.row_bytes(port),
         lanes=tensor.lanes,
         lane_bits=tensor.bits,
         frac=tensor.frac,

@@ -11,7 +11,6 @@ from zeroskip.hw.system.formats import (
     COMMAND_BYTES,
     Op,
     command_layout,
-    row_bytes,
     word_bytes,
 )
 from zeroskip.hw.system.params import SystemParams
@@ -81,8 +80,6 @@ def tensor_bytes(
     bits = (lanes[..., None] >> np.arange(tensor.bits)).astype(np.uint8) & 1
     rows = bits.reshape(len(values), tensor.rows, tensor.lanes * tensor.bits)
     packed = np.packbits(rows, axis=2, bitorder="little")
-    found = np.zeros(
-        (len(values), tensor.rows, row_bytes(tensor.lanes * tensor.bits, port)), np.uint8
-    )
+    found = np.zeros((len(values), tensor.rows, tensor.row_bytes(port)), np.uint8)
     found[..., : packed.shape[2]] = packed
     return found

@@ -1,11 +1,12 @@
 """Write command lists: moves with addresses, and with what each has to wait for."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from zeroskip.compiler.system.bytes import SystemCommand
 from zeroskip.compiler.system.moves import Load, Move, RowsIn, RowsOut, Weights
 from zeroskip.hw.common.control import Command
-from zeroskip.hw.system.formats import Op, Wait
+from zeroskip.hw.system.formats import PACKED, Op, Wait
 
 __all__ = ["command_list"]
 
@@ -17,36 +18,38 @@ _PASSES = 1 << 8
 def command_list(
     moves: Sequence[Move],
     address: Mapping[str, int],
-    row_size: Mapping[str, int],
+    row_size: Mapping[tuple[int, str], int],
     *,
-    in_place: bool = False,
+    packed: Collection[tuple[int, str]] = (),
+    in_place: Collection[int] = (),
 ) -> Iterator[SystemCommand]:
     """Give the commands of a list, END included.
 
-    Rows come in while the array runs, and go out while it runs again. A run begins as soon as its
-    rows begin to come in, unless words are loaded behind them. What is in place overlaps in
-    nothing.
+    Rows come in while an array runs, and go out while it runs again. A run begins as soon as its
+    rows begin to come in, unless words are loaded behind them. Of an array that works in place
+    nothing overlaps.
 
     Parameters
     ----------
     moves : in order.
     address : of each load's words and of each tensor, by name.
-    row_size : bytes of a row of each tensor.
+    row_size : bytes of a row of each tensor, by the engine that moves it.
+    packed : tensors whose rows are, by engine; see :class:`.RowTensor`.
     in_place : see :class:`.Moves`.
     """
-    alone = Wait.ENGINE | Wait.OUTPUTS if in_place else Wait(0)
     written: set[str] = set()
-    # Whether rows that went out last are of the destination file; at first, those of the inference
-    # before.
-    outputs = [move for move in moves if isinstance(move, RowsOut)]
-    destination, loaded = any(move.destination for move in outputs[-1:]), False
+    # By engine, whether rows that went out last are of the destination file; at first, those of the
+    # inference before.
+    destination = {move.engine: move.destination for move in moves if isinstance(move, RowsOut)}
+    loaded: dict[int, bool] = defaultdict(bool)
     for move in moves:
+        number = move.engine
         match move:
             case Load():
-                loaded = True
+                loaded[number] = True
                 yield SystemCommand(
                     op=Op.LOAD,
-                    wait=alone & Wait.OUTPUTS,
+                    engine=number,
                     space=move.space,
                     pe=move.pe,
                     addr=address[move.name],
@@ -56,41 +59,47 @@ def command_list(
                 # Those of one run at a time are in the array.
                 yield SystemCommand(
                     op=Op.WEIGHTS,
+                    engine=number,
                     wait=Wait.ENGINE,
                     addr=address[move.name],
                     count=len(move.words),
                 )
             case RowsIn():
-                loaded = False
+                loaded[number] = False
                 yield SystemCommand(
                     op=Op.INPUT,
-                    wait=alone | (Wait.OUTPUTS if move.tensor in written else Wait(0)),
-                    addr=address[move.tensor] + move.first * row_size[move.tensor],
+                    engine=number,
+                    wait=Wait.OUTPUTS if move.tensor in written else Wait(0),
+                    space=PACKED if (number, move.tensor) in packed else 0,
+                    addr=address[move.tensor] + move.first * row_size[number, move.tensor],
                     count=move.rows,
                 )
             case RowsOut():
                 written.add(move.tensor)
-                destination = move.destination
+                destination[number] = move.destination
                 follows = move.made_from is not None and move.made_from < _PASSES
                 yield SystemCommand(
                     op=Op.OUTPUT,
+                    engine=number,
                     wait=(Wait.DRAIN if follows else Wait.ENGINE)
-                    | (Wait.LOADS if in_place else Wait(0)),
+                    | (Wait.LOADS if number in in_place else Wait(0)),
                     pe=move.made_from or 0 if follows else 0,
                     row=_DESTINATION if move.destination else 0,
-                    addr=address[move.tensor] + move.first * row_size[move.tensor],
+                    addr=address[move.tensor] + move.first * row_size[number, move.tensor],
                     count=move.rows,
                 )
             case _:
-                wait = Wait.LOADS if loaded or in_place or not move.takes else Wait(0)
+                alone = number in in_place
+                waits = loaded[number] or alone or not move.takes
                 # A run writes the destination file from its first drain on.
-                wait |= Wait.OUTPUTS if destination else Wait(0)
-                loaded = destination = False
+                outputs = Wait.OUTPUTS if destination.get(number) else Wait(0)
+                loaded[number] = destination[number] = False
                 source = Command.NEXT if move.takes else Command.KEEP
                 source |= Command.BEGIN if move.begins else 0
                 yield SystemCommand(
                     op=Op.CONTROL,
-                    wait=wait,
-                    row=Command.START | (Command(0) if in_place else source),
+                    engine=number,
+                    wait=(Wait.LOADS if waits else Wait(0)) | outputs,
+                    row=Command.START | (Command(0) if alone else source),
                 )
     yield SystemCommand(op=Op.END)

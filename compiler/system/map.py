@@ -8,7 +8,7 @@ from zeroskip.compiler.image.strict import Count, Size, StrictEntry
 
 __all__ = ["SCHEMA", "BlockEntry", "ListEntry", "MemoryMap", "TensorEntry"]
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised with every change of names or meaning."""
 
 
@@ -82,8 +82,9 @@ class MemoryMap(StrictEntry):
     format, schema_version : see :data:`SCHEMA`.
     zeroskip : version of the program that wrote it.
     name : of the network.
-    engine, params, port : the array, its parameters, and those of the port, see
-        :class:`.SystemParams`.
+    engines : parameters of each array by its engine, in the order of the numbers that commands have
+        for them.
+    port : parameters of the port, see :class:`.SystemParams`.
     base, bytes : of the memory, for the registers WINDOW; ``memory.bin`` holds its first bytes,
         the rest is 0.
     blocks : all that is in the memory, in order.
@@ -96,8 +97,7 @@ class MemoryMap(StrictEntry):
     schema_version: Annotated[int, Field(alias="schema")] = SCHEMA
     zeroskip: str
     name: str
-    engine: str
-    params: dict[str, JsonValue]
+    engines: dict[str, dict[str, JsonValue]]
     port: dict[str, int]
     base: Count
     bytes: Size

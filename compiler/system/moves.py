@@ -1,12 +1,17 @@
-"""What an engine does for an inference, move by move, before anything has an address.
+"""What engines do for an inference, move by move, before anything has an address.
 
-An engine says it in :meth:`.Engine.moves`; :func:`.build_system` lays it out in memory.
+An engine says it in :meth:`.Engine.moves`, as if it were alone and had number 0;
+:func:`.join_parts` puts those of several behind one another, and :func:`.build_system` lays them
+out in memory.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from zeroskip.hw.system.formats import row_bytes
+from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["Load", "Move", "Moves", "RowTensor", "RowsIn", "RowsOut", "Run", "Weights"]
 
@@ -23,6 +28,7 @@ class Load:
     pe : whose memory.
     words : (n, limbs) uint64 for rows 0 up, limbs of 64 bits, lowest first.
     width : bits of a word.
+    engine : its number.
     """
 
     name: str
@@ -31,6 +37,7 @@ class Load:
     pe: int
     words: NDArray[np.uint64]
     width: int
+    engine: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +48,7 @@ class Weights:
     about: str
     words: NDArray[np.uint64]
     width: int
+    engine: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,12 +59,14 @@ class RowsIn:
     ----------
     tensor, first, rows : what is moved, or what it is a part of.
     beats : of the port, if not all rows are moved once.
+    engine : its number.
     """
 
     tensor: str
     first: int
     rows: int
     beats: int | None = None
+    engine: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,10 +77,12 @@ class Run:
     ----------
     takes : the rows that came in last become the source; else it goes on with what it has.
     begins : of a recurrent network, whose runs are steps: a sequence begins.
+    engine : its number.
     """
 
     takes: bool
     begins: bool = False
+    engine: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,7 @@ class RowsOut:
     beats : of the port, if not all rows are moved once.
     made_from : number of the first pass of the run before that drains these rows, where later ones
         drain those behind its: they can leave as they are made. Else None.
+    engine : its number.
     """
 
     tensor: str
@@ -93,6 +106,7 @@ class RowsOut:
     destination: bool
     beats: int | None = None
     made_from: int | None = None
+    engine: int = 0
 
 
 Move = Load | Weights | RowsIn | Run | RowsOut
@@ -100,12 +114,13 @@ Move = Load | Weights | RowsIn | Run | RowsOut
 
 @dataclass(frozen=True, eq=False)
 class RowTensor:
-    """A tensor as it lies in memory and in activation files: rows of all lanes.
+    """A tensor as it lies in memory, as an engine sees it: rows of all lanes.
 
     Parameters
     ----------
     name : of it; that of the layer that makes it.
     rows, lanes, bits : its rows, values of a row, and bits of a value, two's complement.
+    packed : rows narrower than a beat lie next to one another; else each takes whole beats.
     frac : fraction bits of a value.
     positions : (elements,) int64, ``row * lanes + lane`` of each element; what is left over is 0.
     """
@@ -116,6 +131,16 @@ class RowTensor:
     bits: int
     frac: int
     positions: NDArray[np.int64]
+    packed: bool = False
+
+    def row_bytes(self, port: SystemParams) -> int:
+        """Bytes that a row takes in memory."""
+        return row_bytes(self.lanes * self.bits, port, packed=self.packed)
+
+    def places(self, port: SystemParams) -> NDArray[np.int64]:
+        """Return, for each element, the bit of memory at which it begins."""
+        row, lane = np.divmod(self.positions, self.lanes)
+        return 8 * row * self.row_bytes(port) + lane * self.bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,14 +150,14 @@ class Moves:
     Parameters
     ----------
     setup : once after a reset: what no inference changes.
-    in_place : inputs and outputs are in RAMs that a run uses, so nothing of it overlaps; else a
-        file is loaded, and one is read, while another is used.
     inference : of every inference, in order.
-    tensors : that lie in memory: the input first, the output last, and between them what does not
-        fit the array.
+    tensors : that lie in memory, by engine: the input of a part first, its output last, and
+        between them what does not fit the array.
+    in_place : engines whose inputs and outputs are in RAMs that a run uses, so nothing of it
+        overlaps; others load a file, and read one, while they use another.
     """
 
     setup: tuple[Load, ...]
     inference: tuple[Move, ...]
     tensors: tuple[RowTensor, ...]
-    in_place: bool = False
+    in_place: frozenset[int] = frozenset()

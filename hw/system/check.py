@@ -1,5 +1,6 @@
 """Check: finds out, before a command begins, whether it can be carried out."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
@@ -7,7 +8,7 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.control import Command
-from zeroskip.hw.system.formats import ROW_BITS, Error, Op
+from zeroskip.hw.system.formats import PACKED, ROW_BITS, Error, Op
 from zeroskip.hw.system.jobs import Engine, fetched_layout, job_layout, window_layout
 from zeroskip.hw.system.params import SystemParams
 
@@ -46,8 +47,8 @@ class Check(wiring.Component):
     stop: Signal
     o: stream.Interface
 
-    def __init__(self, params: SystemParams, engine: Engine) -> None:
-        self._p, self._engine = params, engine
+    def __init__(self, params: SystemParams, engines: Sequence[Engine]) -> None:
+        self._p, self._engines = params, engines
         super().__init__({
             "i": In(stream.Signature(fetched_layout())),
             "window": In(window_layout()),
@@ -77,6 +78,7 @@ class Check(wiring.Component):
             with m.Case(_State.JUDGE):
                 m.d.sync += [
                     job.op.eq(command.op),
+                    job.engine.eq(command.engine),
                     job.space.eq(command.space),
                     job.wait.eq(command.wait),
                     job.pe.eq(command.pe),
@@ -103,43 +105,50 @@ class Check(wiring.Component):
         Both are there in the cycle after ``now``. Of what the engine does not have, the beats are
         wrong.
         """
-        p, engine = self._p, self._engine
         fits = Signal()
-        row = command.row
-        last = command.row[:DESTINATION] + command.count
-        with m.If(now):
-            rows = command.count * engine.row_beats(p)
-            m.d.sync += [beats.eq(rows), fits.eq((command.count != 0) & (last <= engine.rows))]
-            with m.Switch(command.op):
-                with m.Case(Op.INPUT):
-                    m.d.sync += fits.eq(
-                        (command.count != 0) & ~row[DESTINATION] & (last <= engine.rows)
-                    )
-                with m.Case(Op.CONTROL):
-                    m.d.sync += fits.eq(row <= sum(Command))
-                with m.Case(Op.END):
-                    m.d.sync += fits.eq(1)
-                with m.Case(Op.WEIGHTS):
-                    size = command.count * (engine.stream_bits // 8) + p.beat_bytes - 1
-                    m.d.sync += [
-                        beats.eq(size >> p.beat_shift),
-                        fits.eq((command.count != 0) & bool(engine.stream_bits)),
-                    ]
-                with m.Case(Op.LOAD):
-                    m.d.sync += fits.eq(0)
-                    shifts = engine.word_shifts()
-                    with m.Switch(command.space):
-                        for space, memory in engine.memories.items():
-                            size = (command.count << shifts[space]) + p.beat_bytes - 1
-                            inside = ~row[DESTINATION] & (last <= memory.rows)
-                            with m.Case(space):
-                                m.d.sync += [
-                                    beats.eq(size >> p.beat_shift),
-                                    fits.eq(
-                                        (command.count != 0) & inside & (command.pe < memory.pes)
-                                    ),
-                                ]
+        with m.If(now), m.Switch(command.engine):
+            for number, engine in enumerate(self._engines):
+                with m.Case(number):
+                    self._size_for(m, engine, command, beats, fits)
         return fits
+
+    def _size_for(
+        self, m: Module, engine: Engine, command: Any, beats: Signal, fits: Signal
+    ) -> None:
+        """Size a command for an engine."""
+        p, row = self._p, command.row
+        last = command.row[:DESTINATION] + command.count
+        rows, in_beat = command.count * engine.row_beats(p), engine.beat_rows(p)
+        packed = (rows + in_beat - 1) >> in_beat.bit_length() - 1
+        m.d.sync += [beats.eq(rows), fits.eq((command.count != 0) & (last <= engine.rows))]
+        with m.Switch(command.op):
+            with m.Case(Op.INPUT):
+                known = ~row[DESTINATION] & (command.space <= PACKED)
+                m.d.sync += fits.eq((command.count != 0) & known & (last <= engine.rows))
+                with m.If(command.space == PACKED):
+                    m.d.sync += beats.eq(packed)
+            with m.Case(Op.CONTROL):
+                m.d.sync += fits.eq(row <= sum(Command))
+            with m.Case(Op.END):
+                m.d.sync += fits.eq(1)
+            with m.Case(Op.WEIGHTS):
+                size = command.count * (engine.stream_bits // 8) + p.beat_bytes - 1
+                m.d.sync += [
+                    beats.eq(size >> p.beat_shift),
+                    fits.eq((command.count != 0) & bool(engine.stream_bits)),
+                ]
+            with m.Case(Op.LOAD):
+                m.d.sync += fits.eq(0)
+                shifts = engine.word_shifts()
+                with m.Switch(command.space):
+                    for space, memory in engine.memories.items():
+                        size = (command.count << shifts[space]) + p.beat_bytes - 1
+                        inside = ~row[DESTINATION] & (last <= memory.rows)
+                        with m.Case(space):
+                            m.d.sync += [
+                                beats.eq(size >> p.beat_shift),
+                                fits.eq((command.count != 0) & inside & (command.pe < memory.pes)),
+                            ]
 
     def _judge(self, m: Module, taken: data.View, beats: Signal, fits: Signal) -> Any:
         """Find what is wrong with a command whose size is known."""
@@ -156,7 +165,12 @@ class Check(wiring.Component):
         ]
         with m.If(taken.failed):
             m.d.comb += error.eq(Value.cast(command)[:4])
-        with m.Elif(~known | (command.engine != 0) | (command.base != 0) | (command.zero != 0)):
+        with m.Elif(
+            ~known
+            | (command.engine >= len(self._engines))
+            | (command.base != 0)
+            | (command.zero != 0)
+        ):
             m.d.comb += error.eq(Error.UNKNOWN)
         with m.Elif(moves & ((command.addr & p.beat_bytes - 1) != 0)):
             m.d.comb += error.eq(Error.MISALIGNED)

@@ -13,6 +13,8 @@ from zeroskip.hw.system.params import SystemParams
 
 __all__ = [
     "COMMAND_BYTES",
+    "ENGINE_BITS",
+    "PACKED",
     "ROW_BITS",
     "Base",
     "Error",
@@ -26,6 +28,10 @@ __all__ = [
 ]
 
 COMMAND_BYTES = 16
+ENGINE_BITS = 2
+"""Width of an engine's number."""
+PACKED = 1
+"""Space of an INPUT whose rows lie several in a beat, if they are narrower than one."""
 ROW_BITS = 24
 """Width of a count of rows, words, or beats."""
 
@@ -38,7 +44,7 @@ class Op(enum.Enum, shape=8):
     word takes :func:`word_bytes`."""
     INPUT = 2
     """Write ``count`` rows, all lanes at once, to the free activation file from row ``row`` up. In
-    memory each row takes :func:`row_bytes`."""
+    memory each row takes :func:`row_bytes`; where ``space`` is ``PACKED``, of packed ones."""
     OUTPUT = 3
     """Write ``count`` rows of an activation file to memory, from row ``row`` up; the file that is
     the source (which holds the result of a run that swaps), or with row's highest bit (bit 31) the
@@ -59,7 +65,7 @@ class Wait(py_enum.IntFlag):
     LOADS = 1
     """All LOAD and INPUT before it are done."""
     ENGINE = 2
-    """The engine is not at work."""
+    """The engine that the command is for is not at work."""
     OUTPUTS = 4
     """All OUTPUT before it are done: their last word is acknowledged by the memory."""
     DRAIN = 8
@@ -113,10 +119,10 @@ def command_layout() -> data.StructLayout:
     Fields
     ------
     op : an :class:`Op`.
-    space : of LOAD, an address space of the engine's host port.
+    space : of LOAD, an address space of the engine's host port; of INPUT, 0 or ``PACKED``.
     wait : a :class:`Wait`.
     pe : of LOAD, whose memory; of OUTPUT with ``Wait.DRAIN``, the number of a pass.
-    engine : which engine; 0 where there is one.
+    engine : which engine, from 0.
     base : a :class:`Base`, what the address is added to.
     row : first row, or data, see :class:`Op`.
     addr : byte address in memory, or behind the base.
@@ -127,7 +133,7 @@ def command_layout() -> data.StructLayout:
         "space": unsigned(4),
         "wait": unsigned(4),
         "pe": unsigned(8),
-        "engine": unsigned(2),
+        "engine": unsigned(ENGINE_BITS),
         "base": unsigned(2),
         "zero": unsigned(4),
         "row": unsigned(32),
@@ -143,8 +149,13 @@ def word_bytes(bits: int) -> int:
     return 1 << max(0, (bits - 1).bit_length() - 3)
 
 
-def row_bytes(bits: int, p: SystemParams) -> int:
-    """Bytes that a row of all lanes, ``bits`` wide, takes in memory: whole beats."""
+def row_bytes(bits: int, p: SystemParams, *, packed: bool = False) -> int:
+    """Bytes that a row of all lanes, ``bits`` wide, takes in memory: whole beats.
+
+    Of packed ones that are narrower than a beat, several lie in it, each in a power of two.
+    """
+    if packed and bits < p.data_bits:
+        return word_bytes(bits)
     return -(-bits // p.data_bits) * p.beat_bytes
 
 

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from amaranth.hdl import unsigned
 from amaranth.lib import data
 
-from zeroskip.hw.system.formats import ROW_BITS, Error, Op, command_layout, row_bytes, word_bytes
+from zeroskip.hw.system.formats import (
+    ENGINE_BITS,
+    ROW_BITS,
+    Error,
+    Op,
+    command_layout,
+    row_bytes,
+    word_bytes,
+)
 from zeroskip.hw.system.params import SystemParams
 
 __all__ = [
@@ -53,9 +61,10 @@ class Engine:
     command : layout of the commands that its host port takes.
     memories : what LOAD writes, by number of the space.
     rows : of an activation file.
-    row_bits : width of a row, all lanes.
+    row_bits : width of a row, all lanes, each of them the next power of two of bytes.
     stream_bits : width of a beat of weights that it takes while it is at work; 0 if it takes none.
-    asks : it asks for the beats of INPUT and OUTPUT itself, in any order; rows are beats then.
+    asks : it asks for the beats of INPUT and OUTPUT itself, in any order; rows are beats then, and
+        inputs and outputs lie in RAMs that a run uses.
     sizes : of the array, for registers that tell them, see :func:`.engine_sizes`.
     """
 
@@ -70,6 +79,10 @@ class Engine:
     def row_beats(self, p: SystemParams) -> int:
         """Beats that a row takes in memory."""
         return row_bytes(self.row_bits, p) // p.beat_bytes
+
+    def beat_rows(self, p: SystemParams) -> int:
+        """Packed rows that lie in a beat, at least 1."""
+        return max(1, p.beat_bytes // row_bytes(self.row_bits, p, packed=True))
 
     def word_shifts(self) -> dict[int, int]:
         """Binary logarithm of the bytes that a word takes in memory, by space."""
@@ -132,6 +145,7 @@ def job_layout(p: SystemParams) -> data.StructLayout:
     """Lay out a command that has been checked: what it does, and the beats that it moves."""
     return data.StructLayout({
         "op": Op,
+        "engine": unsigned(ENGINE_BITS),
         "space": unsigned(4),
         "wait": unsigned(4),
         "pe": unsigned(8),

@@ -1,32 +1,43 @@
 """Load: beats from memory become words of an engine's memories, and rows of its activations."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.formats import ADDR_BITS
 from zeroskip.hw.common.queue import Queue
-from zeroskip.hw.system.formats import ROW_BITS, Error, Op, read_request_layout
+from zeroskip.hw.system.formats import (
+    ENGINE_BITS,
+    PACKED,
+    Error,
+    Op,
+    read_request_layout,
+    row_bytes,
+)
 from zeroskip.hw.system.jobs import Engine, failure_layout, job_layout
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.hw.system.port import rows_in_layout
 from zeroskip.hw.system.read_dma import read_beat_layout
 from zeroskip.hw.system.sequence import LOADS
 
-__all__ = ["LOAD_TAG", "Load", "rows_in_layout"]
+__all__ = ["LOAD_TAG", "Load", "word_layout"]
 
 LOAD_TAG = 1
 """Of the requests for data."""
 
 
-def rows_in_layout(p: SystemParams, engine: Engine) -> data.StructLayout:
-    """Lay out which rows the engine is to expect: from ``base`` up, ``rows`` of them.
-
-    An engine that asks for them itself gets ``addr`` instead of ``base``, where they are in memory.
-    """
-    where = ("addr", p.addr_bits) if engine.asks else ("base", ADDR_BITS)
-    return data.StructLayout({where[0]: unsigned(where[1]), "rows": unsigned(ROW_BITS)})
+def word_layout(engines: Sequence[Engine]) -> data.StructLayout:
+    """Lay out a word for row ``addr`` of a memory of an engine's PE, which has its own width."""
+    widths = [memory.bits for engine in engines for memory in engine.memories.values()]
+    return data.StructLayout({
+        "pe": unsigned(8),
+        "space": unsigned(4),
+        "addr": unsigned(ADDR_BITS),
+        "data": unsigned(max(widths)),
+    })
 
 
 class Load(wiring.Component):
@@ -39,12 +50,16 @@ class Load(wiring.Component):
 
     Items (words, rows) are given from the cycle after their last beat on, one a cycle while beats
     come: an item that takes one beat or more is given while the first beat of the next is taken,
-    and so is the last word of a beat of several. ``done`` is in the cycle that the last item is
-    taken.
+    and so is the last of a beat of several. ``done`` is in the cycle that the last item is taken.
 
     For an engine that asks for its beats itself, an INPUT requests nothing, its beats go to
     ``rows`` as they come, and it is done in the first cycle without ``in_busy``. Nothing is taken
     behind it until then, as beats come in the order in which they were asked for.
+
+    Parameters
+    ----------
+    params : of the port to memory.
+    engines : by their number; signals of one bit for each have engine 0's lowest.
 
     Members
     -------
@@ -53,13 +68,15 @@ class Load(wiring.Component):
     level : Out, jobs that are not done.
     words, unbegun : Out, there is a LOAD among them; an INPUT that has not begun.
     done, failure : Out, a job is done, and how.
-    hold : In, no INPUT may begin.
+    hold : In, by engine: no INPUT may begin.
     request : ``Out(stream(read_request_layout))``.
     i : ``In(stream(read_beat_layout))``.
-    cmd : ``Out(stream)``, writes to the engine's host port.
-    in_start, in_rows : Out, the engine is to expect rows.
-    in_busy : In, it still does; from the cycle after ``in_start``.
-    in_lost : In, it has no room for what came.
+    engine : Out, whose words and rows are given.
+    words_out : ``Out(stream(word_layout))``, writes to its host port.
+    in_start : Out, by engine: it is to expect rows.
+    in_rows : Out, which.
+    in_busy : In, by engine: it still does; from the cycle after ``in_start``.
+    in_lost : In, by engine: it has no room for what came.
     rows : ``Out(stream)``, rows of all lanes.
     """
 
@@ -74,15 +91,16 @@ class Load(wiring.Component):
     hold: Signal
     request: stream.Interface
     i: stream.Interface
-    cmd: stream.Interface
+    engine: Signal
+    words_out: stream.Interface
     in_start: Signal
     in_rows: Any
     in_busy: Signal
     in_lost: Signal
     rows: stream.Interface
 
-    def __init__(self, params: SystemParams, engine: Engine) -> None:
-        self._p, self._engine = params, engine
+    def __init__(self, params: SystemParams, engines: Sequence[Engine]) -> None:
+        self._p, self._engines, count = params, engines, len(engines)
         super().__init__({
             "go": In(1),
             "job": In(job_layout(params)),
@@ -92,52 +110,57 @@ class Load(wiring.Component):
             "unbegun": Out(1),
             "done": Out(1),
             "failure": Out(failure_layout()),
-            "hold": In(1),
+            "hold": In(count),
             "request": Out(stream.Signature(read_request_layout(params))),
             "i": In(stream.Signature(read_beat_layout(params))),
-            "cmd": Out(stream.Signature(engine.command)),
-            "in_start": Out(1),
-            "in_rows": Out(rows_in_layout(params, engine)),
-            "in_busy": In(1),
-            "in_lost": In(1),
-            "rows": Out(stream.Signature(engine.row_bits)),
+            "engine": Out(ENGINE_BITS),
+            "words_out": Out(stream.Signature(word_layout(engines))),
+            "in_start": Out(count),
+            "in_rows": Out(rows_in_layout(params)),
+            "in_busy": In(count),
+            "in_lost": In(count),
+            "rows": Out(stream.Signature(max(engine.row_bits for engine in engines))),
         })
 
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        shape, asks = job_layout(p), self._engine.asks
+        shape = job_layout(p)
+        asks = Const(sum(one.asks << n for n, one in enumerate(self._engines)), len(self._engines))
         kept = data.StructLayout({
             "is_row": unsigned(1),
-            **{name: shape[name].shape for name in ("space", "pe", "count", "failure")},
+            "asks": unsigned(1),
+            **{name: shape[name].shape for name in ("engine", "space", "pe", "count", "failure")},
             "row": unsigned(ADDR_BITS),
-            **({"addr": unsigned(p.addr_bits)} if asks else {}),
+            **({"addr": unsigned(p.addr_bits)} if asks.value else {}),
         })
         m.submodules.queue = queue = Queue(kept, LOADS - 1)
         job, item = self.job, queue.i.payload
         at_work = Signal()
         now: Any = Signal(kept)
         failed = Signal()
-        # Jobs of each kind, whether they wait or are at work.
-        words, rows = Signal(range(LOADS + 1)), Signal(range(LOADS + 1))
+        # Jobs of each kind, whether they wait or are at work; and INPUT of engines that ask.
+        words, rows, asked = (Signal(range(LOADS + 1)) for _ in range(3))
         request = self.request
         m.d.comb += [
             queue.i.valid.eq(self.go),
             item.is_row.eq(job.op == Op.INPUT),
+            item.asks.eq(item.is_row & asks.bit_select(job.engine, 1)),
+            item.engine.eq(job.engine),
             item.space.eq(job.space),
             item.pe.eq(job.pe),
             item.row.eq(job.row),
             item.count.eq(job.count),
             item.failure.eq(job.failure),
-            self.ready.eq(queue.i.ready & ~request.valid & ~(asks & (rows != 0))),
+            self.ready.eq(queue.i.ready & ~request.valid & (asked == 0)),
             request.payload.tag.eq(LOAD_TAG),
             self.level.eq(words + rows),
             self.words.eq(words != 0),
             self.unbegun.eq(rows != (at_work & now.is_row)),
         ]
-        if asks:
+        if asks.value:
             m.d.comb += item.addr.eq(job.addr)
-        with m.If(self.go & ~(asks & item.is_row)):
+        with m.If(self.go & ~item.asks):
             m.d.sync += [
                 request.valid.eq(1),
                 request.payload.addr.eq(job.addr),
@@ -148,17 +171,21 @@ class Load(wiring.Component):
         m.d.sync += [
             words.eq(words + (self.go & ~item.is_row) - (self.done & ~now.is_row)),
             rows.eq(rows + (self.go & item.is_row) - (self.done & now.is_row)),
+            asked.eq(asked + (self.go & item.asks) - (self.done & now.asks)),
         ]
 
         head = queue.o.payload
         begins = Signal()
+        kept_back = (self.hold | self.in_busy).bit_select(head.engine, 1)
         m.d.comb += [
-            begins.eq(queue.o.valid & ~at_work & ~(head.is_row & (self.hold | self.in_busy))),
+            begins.eq(queue.o.valid & ~at_work & ~(head.is_row & kept_back)),
             queue.o.ready.eq(begins),
-            self.in_start.eq(begins & head.is_row),
-            self.in_rows.addr.eq(head.addr) if asks else self.in_rows.base.eq(head.row),
+            self.in_start.eq((begins & head.is_row) << head.engine),
+            self.in_rows.base.eq(head.row),
             self.in_rows.rows.eq(head.count),
         ]
+        if asks.value:
+            m.d.comb += self.in_rows.addr.eq(head.addr)
         with m.If(begins):
             m.d.sync += [now.eq(head), at_work.eq(1), failed.eq(0)]
         self._pack(m, at_work, now)
@@ -167,71 +194,73 @@ class Load(wiring.Component):
             m.d.sync += failed.eq(1)
         with m.If(self.done):
             m.d.sync += at_work.eq(0)
+        lost = self.in_lost.bit_select(now.engine, 1)
         m.d.comb += [
             self.failure.eq(now.failure),
             self.failure.error.eq(
-                Mux(failed, Error.READ, Mux(now.is_row & self.in_lost, Error.LOST, Error.NONE))
+                Mux(failed, Error.READ, Mux(now.is_row & lost, Error.LOST, Error.NONE))
             ),
         ]
         return m
 
+    def _items(self) -> Iterator[tuple[str, int]]:
+        """Give the bytes of each kind of item by a pattern: engine, whether it is a row, space."""
+        for number, engine in enumerate(self._engines):
+            for packed in (False, True):
+                size = row_bytes(engine.row_bits, self._p, packed=packed)
+                yield f"{number:0{ENGINE_BITS}b}1{PACKED * packed:04b}", size
+            for space, shift in engine.word_shifts().items():
+                yield f"{number:0{ENGINE_BITS}b}0{space:04b}", 1 << shift
+
     def _pack(self, m: Module, at_work: Signal, now: Any) -> None:
         """Gather beats to items, or cut them, and give the items."""
-        p, engine = self._p, self._engine
-        shifts = engine.word_shifts()
+        p = self._p
         beat_bits = p.data_bits
-        largest = max(p.beat_bytes * engine.row_beats(p), *(1 << s for s in shifts.values()))
+        largest = max(p.beat_bytes, *(size for _, size in self._items()))
         buffer = Signal(8 * largest)
-        longest = max(engine.row_beats(p), 8 * largest // beat_bits)
+        longest = largest // p.beat_bytes
         part = Signal(range(longest + 1))
         # Beats that the first item needs; items in the buffer; items of a beat.
         needed = Signal(range(longest + 1))
         items = Signal(range(p.beat_bytes + 1))
         of_beat = Signal(range(p.beat_bytes + 1))
-        with m.If(now.is_row):
-            m.d.comb += [needed.eq(engine.row_beats(p)), of_beat.eq(1)]
-        with m.Else(), m.Switch(now.space):
-            for space, shift in shifts.items():
-                with m.Case(space):
-                    m.d.comb += [
-                        needed.eq(max(1, (1 << shift) // p.beat_bytes)),
-                        of_beat.eq(max(1, p.beat_bytes >> shift)),
-                    ]
-        command: Any = self.cmd.payload
         given = Signal()
+        with m.Switch(Cat(now.space, now.is_row, now.engine)):
+            for pattern, size in self._items():
+                with m.Case(pattern):
+                    m.d.comb += [
+                        needed.eq(max(1, size // p.beat_bytes)),
+                        of_beat.eq(max(1, p.beat_bytes // size)),
+                    ]
+                    if size < p.beat_bytes:
+                        with m.If(given):
+                            m.d.sync += buffer[:beat_bits].eq(buffer[:beat_bits] >> 8 * size)
+        word: Any = self.words_out.payload
         valid = items != 0
-        if engine.asks:
-            m.d.comb += [
-                self.rows.payload.eq(self.i.payload.data),
-                self.rows.valid.eq(self.i.valid & at_work & now.is_row),
-            ]
-        else:
-            m.d.comb += [self.rows.payload.eq(buffer), self.rows.valid.eq(valid & now.is_row)]
+        busy: Value = self.in_busy.bit_select(now.engine, 1)
         m.d.comb += [
-            self.cmd.valid.eq(valid & ~now.is_row),
-            command.pe.eq(now.pe),
-            command.command.write.eq(1),
-            command.command.space.eq(now.space),
-            command.command.addr.eq(now.row),
-            command.command.data.eq(buffer),
-            given.eq(valid & Mux(now.is_row, self.rows.ready, self.cmd.ready)),
+            self.engine.eq(now.engine),
+            self.rows.payload.eq(buffer),
+            self.rows.valid.eq(valid & now.is_row),
+            self.words_out.valid.eq(valid & ~now.is_row),
+            word.pe.eq(now.pe),
+            word.space.eq(now.space),
+            word.addr.eq(now.row),
+            word.data.eq(buffer),
+            given.eq(valid & Mux(now.is_row, self.rows.ready, self.words_out.ready)),
             self.i.ready.eq(at_work & (~valid | ((items == 1) & given & ~self.done))),
             self.done.eq(given & (now.count == 1)),
         ]
-        if engine.asks:
-            with m.If(now.is_row):
-                m.d.comb += [
-                    self.i.ready.eq(at_work & self.rows.ready),
-                    self.done.eq(at_work & ~self.in_busy),
-                ]
+        with m.If(now.asks):
+            m.d.comb += [
+                self.rows.payload.eq(self.i.payload.data),
+                self.rows.valid.eq(self.i.valid & at_work),
+                self.i.ready.eq(at_work & self.rows.ready),
+                self.done.eq(at_work & ~busy),
+            ]
         with m.If(given):
             m.d.sync += [items.eq(items - 1), now.row.eq(now.row + 1), now.count.eq(now.count - 1)]
-            with m.Switch(now.space):
-                for space, shift in shifts.items():
-                    if 1 << shift < p.beat_bytes:
-                        with m.Case(space):
-                            m.d.sync += buffer[:beat_bits].eq(buffer[:beat_bits] >> (8 << shift))
-        with m.If(self.i.valid & self.i.ready & ~(engine.asks & now.is_row)):
+        with m.If(self.i.valid & self.i.ready & ~now.asks):
             for k in range(len(buffer) // beat_bits):
                 with m.If(part == k):
                     m.d.sync += buffer.word_select(k, beat_bits).eq(self.i.payload.data)

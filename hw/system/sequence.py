@@ -1,29 +1,29 @@
 """Sequence: begins commands in their order, ends inferences, and abandons those that fail."""
 
+from collections.abc import Sequence as Several
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.check import DESTINATION
-from zeroskip.hw.system.formats import Error, Op, Wait
-from zeroskip.hw.system.jobs import failure_layout, job_layout
+from zeroskip.hw.system.formats import ENGINE_BITS, Error, Op, Wait
+from zeroskip.hw.system.jobs import Engine, failure_layout, job_layout
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.hw.system.port import PASS_BITS
 
-__all__ = ["LOADS", "PASS_BITS", "Sequence"]
+__all__ = ["LOADS", "Sequence"]
 
 LOADS = 4
 """LOAD and INPUT that have begun and are not done, at most."""
-PASS_BITS = 12
-"""Width of the number of a pass."""
 
 
 class _State(enum.Enum, shape=2):
     RUN = 0
     STOP = 1  # let what has begun end
-    CLEAR = 2  # the engine
+    CLEAR = 2  # the engines
     REPORT = 3
 
 
@@ -31,17 +31,18 @@ class Sequence(wiring.Component):
     """Lets the units load, compute and store at once, as far as the order of commands allows.
 
     A command is looked at in the first cycle that it is at ``i``, and taken in the cycle that
-    nothing keeps it:
+    nothing keeps it. The engine is that which it is for; others are none of its concern:
 
     - LOAD and INPUT go to the loader, which takes ``LOADS`` of them and begins them in order. LOAD
-      waits until the engine is not at work.
-    - CONTROL waits until the engine is not at work, no LOAD is left and no INPUT has not begun;
-      without ``Command.NEXT`` also until all OUTPUT are done, with it until no OUTPUT reads the
-      destination, or what was the source before the last NEXT.
+      waits until the engine is not at work. Where inputs and outputs lie in RAMs that a run uses,
+      INPUT does, too, and both wait until no OUTPUT of the engine is left.
+    - CONTROL waits until the engine is not at work, no LOAD is left and no INPUT has not begun, and
+      the OUTPUT before, if of the engine, has begun; without ``Command.NEXT`` also until all its
+      OUTPUT are done, with it until none reads the destination, or what was the source before
+      the last NEXT.
     - OUTPUT goes to a place of its own, from the next cycle on waits there for what it has to wait
-      for, and for the OUTPUT before it; commands behind it go on. Only a CONTROL or an OUTPUT
-      waits until it has begun. With ``Wait.DRAIN`` it waits, while the engine is at work, until
-      ``pass_drains`` in pass ``pe``, or a later one is at work.
+      for, and for the OUTPUT before it; commands behind it go on. With ``Wait.DRAIN`` it waits,
+      while the engine is at work, until ``pass_drains`` in pass ``pe``, or a later one is at work.
     - WEIGHTS goes to the feed, which takes two of them besides the one at work.
     - END goes to a place of its own, where it waits until all commands of its list are done:
       ``done`` is high for a cycle.
@@ -50,9 +51,14 @@ class Sequence(wiring.Component):
     until it says that it is not running.
 
     When a command fails, no further one begins. What has begun ends, and so does the inference
-    before it, if the command belongs to the next; then the engine is cleared, ``report`` is high
+    before it, if the command belongs to the next; then the engines are cleared, ``report`` is high
     until nothing is queued, and all is as at the start. ``halt`` does it at once, whatever is
     under way.
+
+    Parameters
+    ----------
+    params : of the port to memory.
+    engines : by their number; signals of one bit for each have engine 0's lowest.
 
     Members
     -------
@@ -63,21 +69,21 @@ class Sequence(wiring.Component):
     load_words : In, there is a LOAD among them.
     load_unbegun : In, there is an INPUT among them whose rows the engine does not expect yet.
     load_done, load_failure : In, one is done, and how.
-    load_hold : Out, an INPUT must not begin: its file is still being read.
+    load_hold : Out, by engine: an INPUT must not begin, as its file is still being read.
     feed_go, feed_ready : Out, In, begin a WEIGHTS, ``i.payload``; the feed takes one more.
     feed_reading : In, it waits for the memory.
     feed_failed, feed_failure : In, a beat has not come well, and of which command.
     feed_stop : Out, it is to forget all that it has.
     output : Out, the OUTPUT that waits.
     store_idle : In, no OUTPUT is at work.
-    store_reading : In, rows are still to be read for the one at work.
+    store_engine : Out, whose the one at work is.
+    store_reading : In, by engine: rows are still to be read for the one at work.
     store_done, store_failure : In, it is done, and how.
-    control : ``Out(stream(5))``, a :class:`.Command` for the engine.
-    running : In, the engine is at work; from the cycle after ``control`` was taken.
-    lost : In, it had no room for outputs of its last run.
-    engine_busy : Out, as commands see it.
-    pass_number, pass_drains : In, of the pass at work: its number, 0 if there is none, and whether
-        it has begun to drain.
+    control : ``Out(stream(5))`` for each engine, a :class:`.Command`.
+    running : In, by engine: it is at work; from the cycle after ``control`` was taken.
+    lost : In, by engine: it had no room for outputs of its last run.
+    engine_busy : Out, by engine: as commands see it.
+    pass_number, pass_drains : In, by engine, see :class:`.EnginePort`.
     halt : In, abandon what is under way; only while something is.
     quiet : In, no list is being read.
     left : In, inferences that were started are not forgotten yet.
@@ -106,14 +112,15 @@ class Sequence(wiring.Component):
     output: Any
     store_go: Signal
     store_idle: Signal
+    store_engine: Signal
     store_reading: Signal
     store_done: Signal
     store_failure: Any
-    control: stream.Interface
+    control: Any
     running: Signal
     lost: Signal
     engine_busy: Signal
-    pass_number: Signal
+    pass_number: Any
     pass_drains: Signal
     halt: Signal
     quiet: Signal
@@ -124,8 +131,8 @@ class Sequence(wiring.Component):
     report: Signal
     failure: Any
 
-    def __init__(self, params: SystemParams) -> None:
-        job = job_layout(params)
+    def __init__(self, params: SystemParams, engines: Several[Engine]) -> None:
+        job, self._engines, count = job_layout(params), engines, len(engines)
         super().__init__({
             "i": In(stream.Signature(job)),
             "load_go": Out(1),
@@ -135,7 +142,7 @@ class Sequence(wiring.Component):
             "load_unbegun": In(1),
             "load_done": In(1),
             "load_failure": In(failure_layout()),
-            "load_hold": Out(1),
+            "load_hold": Out(count),
             "feed_go": Out(1),
             "feed_ready": In(1),
             "feed_reading": In(1),
@@ -145,15 +152,16 @@ class Sequence(wiring.Component):
             "output": Out(job),
             "store_go": Out(1),
             "store_idle": In(1),
-            "store_reading": In(1),
+            "store_engine": Out(ENGINE_BITS),
+            "store_reading": In(count),
             "store_done": In(1),
             "store_failure": In(failure_layout()),
-            "control": Out(stream.Signature(sum(Command).bit_length())),
-            "running": In(1),
-            "lost": In(1),
-            "engine_busy": Out(1),
-            "pass_number": In(PASS_BITS),
-            "pass_drains": In(1),
+            "control": Out(stream.Signature(sum(Command).bit_length())).array(count),
+            "running": In(count),
+            "lost": In(count),
+            "engine_busy": Out(count),
+            "pass_number": In(PASS_BITS).array(count),
+            "pass_drains": In(count),
             "halt": In(1),
             "quiet": In(1),
             "left": In(1),
@@ -170,13 +178,14 @@ class Sequence(wiring.Component):
         job = self.i.payload
         # The OUTPUT that waits; the END that waits, its list, and for what.
         output_waits = Signal()
-        end_waits, end_parity, end_engine = Signal(), Signal(), Signal()
+        end_waits, end_parity = Signal(), Signal()
+        end_engine = Signal.like(self.running)
         end_loads = Signal.like(self.load_level)
         end_outputs = Signal(2)
         halted = Signal()
 
         m.d.comb += [
-            self.engine_busy.eq(self.control.valid | self.running),
+            self.engine_busy.eq(Cat(one.valid for one in self.control) | self.running),
             self.stop.eq(state != _State.RUN),
             self.report.eq(state == _State.REPORT),
             self.fill.eq(halted),
@@ -188,13 +197,16 @@ class Sequence(wiring.Component):
         with m.If(goes & (job.op == Op.OUTPUT)):
             m.d.sync += [self.output.eq(job), output_waits.eq(1)]
         output_fails = failed & (halted | (self.output.failure.parity == self.failure.parity))
-        number = self.pass_number
-        drains = (number > self.output.pe) | ((number == self.output.pe) & self.pass_drains)
-        early = (self.output.wait & Wait.DRAIN).any() & self.engine_busy & ~drains
+        engine = self.output.engine
+        number, at_drain = Array(self.pass_number)[engine], _of(self.pass_drains, engine)
+        drains = (number > self.output.pe) | ((number == self.output.pe) & at_drain)
+        early = (self.output.wait & Wait.DRAIN).any() & _of(self.engine_busy, engine) & ~drains
         begins = output_waits & ~output_fails & self.store_idle & ~early
-        m.d.comb += self.store_go.eq(begins & self._may(self.output.wait, Const(0, 1)))
+        m.d.comb += self.store_go.eq(begins & self._may(self.output, Const(0, 1)))
         with m.If(self.store_go | output_fails):
             m.d.sync += output_waits.eq(0)
+        with m.If(self.store_go):
+            m.d.sync += self.store_engine.eq(engine)
 
         outputs = output_waits + (~self.store_idle & ~self.store_done)
         with m.If(goes & (job.op == Op.END)):
@@ -212,7 +224,8 @@ class Sequence(wiring.Component):
                 end_outputs.eq(end_outputs - (self.store_done & (end_outputs != 0))),
             ]
         end_fails = failed & (halted | (end_parity == self.failure.parity))
-        with m.If(end_waits & ~end_fails & ~end_engine & (end_loads == 0) & (end_outputs == 0)):
+        ended = (end_engine == 0) & (end_loads == 0) & (end_outputs == 0)
+        with m.If(end_waits & ~end_fails & ended):
             m.d.comb += self.done.eq(1)
         with m.If(self.done | end_fails):
             m.d.sync += end_waits.eq(0)
@@ -223,10 +236,13 @@ class Sequence(wiring.Component):
         at_rest = (self.load_level == 0) & self.store_idle & ~output_waits & ~end_waits
         at_rest &= ~self.feed_reading
         with m.Switch(state):
-            with m.Case(_State.STOP), m.If(at_rest & self.quiet & ~self.control.valid):
-                m.d.sync += [state.eq(_State.CLEAR), self.control.valid.eq(1)]
-                m.d.sync += self.control.payload.eq(Command.CLEAR)
-            with m.Case(_State.CLEAR), m.If(~self.engine_busy):
+            with m.Case(_State.STOP):
+                sending = Cat(one.valid for one in self.control).any()
+                with m.If(at_rest & self.quiet & ~sending):
+                    m.d.sync += state.eq(_State.CLEAR)
+                    for one in self.control:
+                        m.d.sync += [one.valid.eq(1), one.payload.eq(Command.CLEAR)]
+            with m.Case(_State.CLEAR), m.If(self.engine_busy == 0):
                 m.d.sync += state.eq(_State.REPORT)
             with m.Case(_State.REPORT), m.If(~self.left):
                 m.d.sync += [state.eq(_State.RUN), halted.eq(0)]
@@ -234,12 +250,12 @@ class Sequence(wiring.Component):
             m.d.sync += halted.eq(1)
         return m
 
-    def _may(self, wait: Value, outputs_left: Value) -> Value:
-        """Whether nothing of a mask keeps its command."""
-        outputs = outputs_left | ~self.store_idle
+    def _may(self, job: Any, outputs_left: Value) -> Value:
+        """Whether nothing that a command says it waits for keeps it."""
+        wait, outputs = job.wait, outputs_left | ~self.store_idle
         return ~(
             ((wait & Wait.LOADS).any() & (self.load_level != 0))
-            | ((wait & Wait.ENGINE).any() & self.engine_busy)
+            | ((wait & Wait.ENGINE).any() & _of(self.engine_busy, job.engine))
             | ((wait & Wait.OUTPUTS).any() & outputs)
         )
 
@@ -248,61 +264,78 @@ class Sequence(wiring.Component):
     ) -> Signal:
         """Begin the command at hand, if nothing keeps it; return whether it is taken."""
         goes, can = Signal(), Signal()
-        # An OUTPUT reads a file that a NEXT has made the one to load.
-        stale = Signal()
+        # An OUTPUT reads a file that a NEXT has made the one to load; or the destination.
+        stale, destination = Signal.like(self.running), Signal()
+        with m.If(self.store_go):
+            m.d.sync += destination.eq(self.output.row[DESTINATION])
         following = (job.row & Command.NEXT).any()
-        reads_old = self.store_reading & (stale | self.output.row[DESTINATION])
+        # All of the command's engine: it is at work, a CONTROL is on its way, an OUTPUT waits.
+        busy = _of(self.engine_busy, job.engine)
+        told = _of(Cat(one.valid for one in self.control), job.engine)
+        waits = output_waits & (self.output.engine == job.engine)
+        stores = ~self.store_idle & (self.store_engine == job.engine)
+        reads_old = _of(self.store_reading, job.engine) & (_of(stale, job.engine) | destination)
+        shared = _of(Const(_mask(self._engines), len(self._engines)), job.engine)
+        moves = shared & (waits | stores)
         with m.Switch(job.op):
             with m.Case(Op.LOAD):
-                m.d.comb += can.eq(self.load_ready & ~self.engine_busy)
+                m.d.comb += can.eq(self.load_ready & ~busy & ~moves)
             with m.Case(Op.INPUT):
-                m.d.comb += can.eq(self.load_ready & ~self.control.valid)
+                m.d.comb += can.eq(self.load_ready & ~told & ~moves & ~(shared & busy))
             with m.Case(Op.CONTROL):
-                files = Mux(following, ~reads_old, self.store_idle)
+                files = Mux(following, ~reads_old, ~stores)
                 loads = self.load_words | self.load_unbegun
-                m.d.comb += can.eq(~self.engine_busy & ~output_waits & ~loads & files)
+                m.d.comb += can.eq(~busy & ~waits & ~loads & files)
             with m.Case(Op.OUTPUT):
                 m.d.comb += can.eq(~output_waits)
             with m.Case(Op.WEIGHTS):
                 m.d.comb += can.eq(self.feed_ready)
             with m.Case(Op.END):
                 m.d.comb += can.eq(~end_waits)
-        in_place = (job.op == Op.OUTPUT) | (job.op == Op.END)
+        placed = (job.op == Op.OUTPUT) | (job.op == Op.END)
         m.d.comb += [
             goes.eq(
                 self.i.valid
                 & (state == _State.RUN)
                 & (job.failure.error == Error.NONE)
                 & can
-                & (in_place | self._may(job.wait, output_waits))
+                & (placed | self._may(job, output_waits))
             ),
             self.feed_go.eq(goes & (job.op == Op.WEIGHTS)),
             self.load_go.eq(goes & ((job.op == Op.LOAD) | (job.op == Op.INPUT))),
             self.load_hold.eq(stale & self.store_reading),
         ]
-        with m.If(self.control.ready):
-            m.d.sync += self.control.valid.eq(0)
-        with m.If(goes & (job.op == Op.CONTROL)):
-            m.d.sync += [self.control.payload.eq(job.row), self.control.valid.eq(1)]
-            m.d.sync += stale.eq(following & self.store_reading)
-        with m.Elif(~self.store_reading):
-            m.d.sync += stale.eq(0)
+        for number, control in enumerate(self.control):
+            reading = self.store_reading[number]
+            with m.If(control.ready):
+                m.d.sync += control.valid.eq(0)
+            with m.If(goes & (job.op == Op.CONTROL) & (job.engine == number)):
+                m.d.sync += [control.payload.eq(job.row), control.valid.eq(1)]
+                m.d.sync += stale[number].eq(following & reading)
+            with m.Elif(~reading):
+                m.d.sync += stale[number].eq(0)
         return goes
 
     def _fail(self, m: Module, job: Any, state: Any, before: Value) -> None:
         """Note the failure of the earliest command; ``before``: of the inference that ends."""
-        # The CONTROL that began the run under way.
-        begun, ran = Signal(failure_layout(), name="begun"), Signal()
+        ran = Signal.like(self.running)
         m.d.sync += ran.eq(self.engine_busy)
-        with m.If(self.i.valid & self.i.ready & (job.op == Op.CONTROL)):
-            m.d.sync += begun.eq(job.failure)
-        lost: Any = Signal(failure_layout(), name="lost_run")
-        m.d.comb += [
-            lost.eq(begun),
-            lost.error.eq(Mux(self.lost, Error.LOST, Error.NONE)),
-        ]
+        runs: list[tuple[Value, Any]] = []
+        for number in range(len(self._engines)):
+            # The CONTROL that began the run under way.
+            begun = Signal(failure_layout(), name=f"begun_{number}")
+            lost: Any = Signal(failure_layout(), name=f"lost_run_{number}")
+            starts = self.i.valid & self.i.ready & (job.op == Op.CONTROL)
+            with m.If(starts & (job.engine == number)):
+                m.d.sync += begun.eq(job.failure)
+            m.d.comb += [
+                lost.eq(begun),
+                lost.error.eq(Mux(self.lost[number], Error.LOST, Error.NONE)),
+            ]
+            over = ran[number] & ~self.engine_busy[number] & (state == _State.RUN)
+            runs.append((over, lost))
         failures = (
-            (ran & ~self.engine_busy & (state == _State.RUN), lost),
+            *runs,
             (self.store_done, self.store_failure),
             (self.load_done, self.load_failure),
             (self.feed_failed, self.feed_failure),
@@ -322,3 +355,13 @@ class Sequence(wiring.Component):
                 self.failure.number.eq(0),
                 state.eq(_State.STOP),
             ]
+
+
+def _of(bits: Value, engine: Value) -> Value:
+    """Take an engine's bit."""
+    return bits.bit_select(engine, 1)
+
+
+def _mask(engines: Several[Engine]) -> int:
+    """Return a bit for each engine whose inputs and outputs lie in RAMs that a run uses."""
+    return sum(engine.asks << number for number, engine in enumerate(engines))

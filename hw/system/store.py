@@ -2,32 +2,17 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from zeroskip.hw.common.formats import ADDR_BITS
 from zeroskip.hw.system.check import DESTINATION
 from zeroskip.hw.system.formats import ROW_BITS, Error, Wait, write_request_layout
 from zeroskip.hw.system.jobs import Engine, failure_layout, job_layout
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.hw.system.port import rows_out_layout
 
-__all__ = ["Store", "StoreAsked", "rows_out_layout"]
-
-
-def rows_out_layout(p: SystemParams, engine: Engine) -> data.StructLayout:
-    """Lay out which rows the engine is to give: of the destination file, or of the source.
-
-    With ``follow``, those of the result: while a run is under way, each when it has been made. An
-    engine that asks for its beats itself gets ``addr`` instead of ``base``, where they go.
-    """
-    where = ("addr", p.addr_bits) if engine.asks else ("base", ADDR_BITS)
-    return data.StructLayout({
-        where[0]: unsigned(where[1]),
-        "rows": unsigned(ROW_BITS),
-        "dest": unsigned(1),
-        "follow": unsigned(1),
-    })
+__all__ = ["Store", "StoreAsked"]
 
 
 def _members(params: SystemParams, engine: Engine) -> dict[str, Any]:
@@ -40,7 +25,7 @@ def _members(params: SystemParams, engine: Engine) -> dict[str, Any]:
         "done": Out(1),
         "failure": Out(failure_layout()),
         "out_start": Out(1),
-        "out_rows": Out(rows_out_layout(params, engine)),
+        "out_rows": Out(rows_out_layout(params)),
         "rows": In(stream.Signature(engine.row_bits)),
         "request": Out(stream.Signature(write_request_layout(params))),
         "o": Out(stream.Signature(params.data_bits)),
@@ -121,6 +106,7 @@ class Store(wiring.Component):
                 left.eq(self.job.count),
                 failure.eq(self.job.failure),
                 self.out_rows.base.eq(self.job.row),
+                self.out_rows.addr.eq(self.job.addr),
                 self.out_rows.rows.eq(self.job.count),
                 self.out_rows.dest.eq(self.job.row[DESTINATION]),
                 self.out_rows.follow.eq((self.job.wait & Wait.DRAIN).any()),

@@ -1,9 +1,10 @@
-"""The system around an engine: registers, command list, loader, store, and the memory port."""
+"""The system around engines: registers, command list, loader, store, and the memory port."""
 
+from collections.abc import Sequence as Several
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, ResetInserter, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from zeroskip.hw.common.control import CONTROL_SPACE, Control
@@ -11,112 +12,82 @@ from zeroskip.hw.system.axi import AxiLite, AxiRead, AxiWrite
 from zeroskip.hw.system.check import Check
 from zeroskip.hw.system.feed import FEED_TAG, Feed
 from zeroskip.hw.system.fetch import FETCH_TAG, Fetch
-from zeroskip.hw.system.formats import write_request_layout
 from zeroskip.hw.system.gearbox import Gearbox
 from zeroskip.hw.system.jobs import Engine
-from zeroskip.hw.system.load import LOAD_TAG, Load, rows_in_layout
+from zeroskip.hw.system.load import LOAD_TAG, Load
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.hw.system.port import EnginePort
 from zeroskip.hw.system.read_dma import ReadDma
 from zeroskip.hw.system.register_map import REGISTER_BITS
 from zeroskip.hw.system.registers import Registers
-from zeroskip.hw.system.sequence import PASS_BITS, Sequence
+from zeroskip.hw.system.sequence import Sequence
 from zeroskip.hw.system.starts import Starts
-from zeroskip.hw.system.store import Store, StoreAsked, rows_out_layout
+from zeroskip.hw.system.store import Store, StoreAsked
 from zeroskip.hw.system.write_dma import WriteDma
 
 __all__ = ["System"]
 
 
 class System(wiring.Component):
-    """All that lies between a processor, a memory and an engine, whichever it is.
+    """All that lies between a processor, a memory and engines, whichever they are.
 
     Requests for commands go before those for data; each spends a cycle in a register before the
     DMA. The DMA gives beats in the order of requests, so one for data is made only once whoever
     takes the beats can always do so, and commands behind them always come.
+
+    Parameters
+    ----------
+    params : of the port to memory.
+    engines : by the number that commands have for them. One at most asks for its beats itself,
+        and one at most takes weights while it is at work.
 
     Members
     -------
     read, write : ``Out(AxiRead)``, ``Out(AxiWrite)``, the memory.
     registers : ``In(AxiLite)``.
     interrupt : Out.
-    cmd : ``Out(stream)``, commands to the engine's host port.
-    running : In, the engine is at work; from the cycle after a command that begins it.
-    lost : In, it had no room for outputs of its last run.
-    in_start, in_rows, in_busy, in_lost, rows_in : see :class:`.Load`.
-    out_start, out_rows, rows_out : see :class:`.Store`.
-    in_request, out_request : ``In(stream(write_request_layout))``, of an engine that asks itself:
-        beats that it wants to read, and to write.
-    out_busy, out_mask : In, of such an engine, see :class:`.StoreAsked`.
-    pass_number, pass_drains : In, see :class:`.Sequence`.
-    weights : ``Out(stream(stream_bits))``, of an engine that takes weights while it is at work.
+    engine_<n> : ``Out(EnginePort)`` of each engine.
     """
 
     read: Any
     write: Any
     registers: Any
     interrupt: Signal
-    cmd: stream.Interface
-    running: Signal
-    in_start: Signal
-    in_rows: Any
-    lost: Signal
-    in_busy: Signal
-    in_lost: Signal
-    rows_in: stream.Interface
-    out_start: Signal
-    out_rows: Any
-    rows_out: stream.Interface
-    in_request: stream.Interface
-    out_request: stream.Interface
-    out_busy: Signal
-    out_mask: Signal
-    pass_number: Signal
-    pass_drains: Signal
-    weights: stream.Interface
 
-    def __init__(self, params: SystemParams, engine: Engine) -> None:
-        self._p, self._engine = params, engine
-        rows = stream.Signature(engine.row_bits)
-        request = In(stream.Signature(write_request_layout(params)))
-        asked = {
-            "in_request": request,
-            "out_request": request,
-            "out_busy": In(1),
-            "out_mask": In(params.beat_bytes),
-        }
-        weights = {"weights": Out(stream.Signature(engine.stream_bits))}
+    def __init__(self, params: SystemParams, engines: Several[Engine]) -> None:
+        self._p, self._engines = params, tuple(engines)
+        for what, count in (
+            ("asks for its beats itself", sum(engine.asks for engine in engines)),
+            ("takes weights", sum(engine.stream_bits > 0 for engine in engines)),
+        ):
+            if count > 1:
+                raise ValueError(f"one engine at most {what}, not {count}")
         super().__init__({
             "read": Out(AxiRead(params)),
             "write": Out(AxiWrite(params)),
             "registers": In(AxiLite(REGISTER_BITS)),
             "interrupt": Out(1),
-            "cmd": Out(stream.Signature(engine.command)),
-            "running": In(1),
-            "lost": In(1),
-            "in_start": Out(1),
-            "in_rows": Out(rows_in_layout(params, engine)),
-            "in_busy": In(1),
-            "in_lost": In(1),
-            "rows_in": Out(rows),
-            "out_start": Out(1),
-            "out_rows": Out(rows_out_layout(params, engine)),
-            "rows_out": In(rows),
-            **(asked if engine.asks else {}),
-            "pass_number": In(PASS_BITS),
-            "pass_drains": In(1),
-            **(weights if engine.stream_bits else {}),
+            **{
+                f"engine_{number}": Out(EnginePort(params, engine))
+                for number, engine in enumerate(engines)
+            },
         })
 
+    def port(self, number: int) -> Any:
+        """Return the port of an engine."""
+        return getattr(self, f"engine_{number}")
+
     def elaborate(self, platform: object) -> Module:
-        p, engine = self._p, self._engine
+        p, engines = self._p, self._engines
         m = Module()
-        m.submodules.host = host = Registers(p, engine.sizes)
+        ports = [self.port(number) for number in range(len(engines))]
+        sizes = {name: size for engine in engines for name, size in engine.sizes.items()}
+        m.submodules.host = host = Registers(p, sizes)
         m.submodules.starts = starts = Starts(p)
         m.submodules.fetch = fetch = Fetch(p)
-        m.submodules.check = check = Check(p, engine)
-        m.submodules.sequence = sequence = Sequence(p)
-        m.submodules.load = load = Load(p, engine)
-        m.submodules.store = store = (StoreAsked if engine.asks else Store)(p, engine)
+        m.submodules.check = check = Check(p, engines)
+        m.submodules.sequence = sequence = Sequence(p, engines)
+        m.submodules.load = load = Load(p, engines)
         m.submodules.reads = reads = ReadDma(p)
         m.submodules.writes = writes = WriteDma(p)
         connect(m, flipped(self.registers), host.axi)
@@ -125,10 +96,6 @@ class System(wiring.Component):
         connect(m, starts.o, fetch.start)
         connect(m, fetch.o, check.i)
         connect(m, check.o, sequence.i)
-        connect(m, store.request, writes.request)
-        connect(m, store.o, writes.i)
-        connect(m, flipped(self.rows_out), store.rows)
-        connect(m, load.rows, flipped(self.rows_in))
         m.d.comb += [
             self.interrupt.eq(host.interrupt),
             starts.start.eq(host.start),
@@ -152,46 +119,84 @@ class System(wiring.Component):
             sequence.halt.eq(host.halt),
             sequence.left.eq(starts.left),
             sequence.quiet.eq(fetch.idle),
-            sequence.running.eq(self.running),
-            sequence.lost.eq(self.lost),
+            sequence.running.eq(Cat(port.running for port in ports)),
+            sequence.lost.eq(Cat(port.lost for port in ports)),
+            sequence.pass_drains.eq(Cat(port.pass_drains for port in ports)),
+            *(
+                number.eq(port.pass_number)
+                for number, port in zip(sequence.pass_number, ports, strict=True)
+            ),
             sequence.load_ready.eq(load.ready),
             sequence.load_level.eq(load.level),
             sequence.load_words.eq(load.words),
             sequence.load_unbegun.eq(load.unbegun),
             sequence.load_done.eq(load.done),
             sequence.load_failure.eq(load.failure),
-            sequence.store_idle.eq(store.idle),
-            sequence.store_reading.eq(store.reading),
-            sequence.store_done.eq(store.done),
-            sequence.store_failure.eq(store.failure),
             load.go.eq(sequence.load_go),
             load.job.eq(check.o.payload),
             load.hold.eq(sequence.load_hold),
-            load.in_busy.eq(self.in_busy),
-            load.in_lost.eq(self.in_lost),
-            self.in_start.eq(load.in_start),
-            self.in_rows.eq(load.in_rows),
-            sequence.pass_number.eq(self.pass_number),
-            sequence.pass_drains.eq(self.pass_drains),
-            store.go.eq(sequence.store_go),
-            store.job.eq(sequence.output),
-            store.written.eq(writes.done),
-            store.error.eq(writes.error),
-            self.out_start.eq(store.out_start),
-            self.out_rows.eq(store.out_rows),
+            load.in_busy.eq(Cat(port.in_busy for port in ports)),
+            load.in_lost.eq(Cat(port.in_lost for port in ports)),
         ]
-        if isinstance(store, StoreAsked):
-            connect(m, flipped(self.out_request), store.asked)
-            m.d.comb += [store.out_busy.eq(self.out_busy), writes.mask.eq(self.out_mask)]
-        else:
-            m.d.comb += store.fill.eq(sequence.fill)
-        feed = self._add_feed(m, check, sequence) if self._engine.stream_bits else None
-        self._join_reads(m, fetch, load, feed, reads)
-        self._join_commands(m, sequence, load)
+        self._add_stores(m, ports, sequence, writes)
+        streaming = [
+            port for port, engine in zip(ports, engines, strict=True) if engine.stream_bits
+        ]
+        feed = self._add_feed(m, streaming[0], check, sequence) if streaming else None
+        asking = [port for port, engine in zip(ports, engines, strict=True) if engine.asks]
+        asked = asking[0].in_request if asking else None
+        self._join_reads(m, fetch, load, feed, asked, reads)
+        for number, port in enumerate(ports):
+            self._join_load(m, number, port, load)
+            self._join_commands(m, number, port, sequence, load)
         return m
 
+    def _add_stores(self, m: Module, ports: Several[Any], sequence: Any, writes: Any) -> None:
+        """Add what stores the outputs of each engine; one of them is at work at a time."""
+        p, stores = self._p, list[Any]()
+        for number, (port, engine) in enumerate(zip(ports, self._engines, strict=True)):
+            kind = StoreAsked if engine.asks else Store
+            m.submodules[f"store_{number}"] = store = kind(p, engine)
+            stores.append(store)
+            connect(m, flipped(port.rows_out), store.rows)
+            at_work = sequence.store_engine == number
+            m.d.comb += [
+                store.go.eq(sequence.store_go & (sequence.output.engine == number)),
+                store.job.eq(sequence.output),
+                store.written.eq(writes.done & at_work),
+                store.error.eq(writes.error),
+                store.request.ready.eq(writes.request.ready & at_work),
+                store.o.ready.eq(writes.i.ready & at_work),
+                port.out_start.eq(store.out_start),
+                port.out_rows.eq(store.out_rows),
+                sequence.store_reading[number].eq(store.reading),
+            ]
+            with m.If(at_work):
+                m.d.comb += [
+                    sequence.store_done.eq(store.done),
+                    sequence.store_failure.eq(store.failure),
+                    writes.request.valid.eq(store.request.valid),
+                    writes.request.payload.eq(store.request.payload),
+                    writes.i.valid.eq(store.o.valid),
+                    writes.i.payload.eq(store.o.payload),
+                ]
+            if isinstance(store, StoreAsked):
+                connect(m, flipped(port.out_request), store.asked)
+                m.d.comb += store.out_busy.eq(port.out_busy)
+                with m.If(at_work):
+                    m.d.comb += writes.mask.eq(port.out_mask)
+            else:
+                m.d.comb += store.fill.eq(sequence.fill)
+        m.d.comb += sequence.store_idle.eq(Cat(store.idle for store in stores).all())
+
     def _join_reads(
-        self, m: Module, fetch: Fetch, load: Load, feed: Feed | None, reads: ReadDma
+        self,
+        m: Module,
+        fetch: Fetch,
+        load: Load,
+        feed: Feed | None,
+        asked: Any,
+        reads: ReadDma,
     ) -> None:
         """Put requests in a line, and give beats to whoever asked for them."""
         request = reads.request
@@ -207,23 +212,23 @@ class System(wiring.Component):
                     Mux(fetch.request.valid, fetch.request.payload.as_value(), load.request.payload)
                 ),
             ]
-            if self._engine.asks:
+            if asked is not None:
                 # Those of an INPUT, while nothing is behind it.
                 with m.If(~fetch.request.valid & ~load.request.valid):
                     m.d.sync += [
-                        request.valid.eq(self.in_request.valid),
-                        request.payload.addr.eq(self.in_request.payload.addr),
-                        request.payload.beats.eq(self.in_request.payload.beats),
+                        request.valid.eq(asked.valid),
+                        request.payload.addr.eq(asked.payload.addr),
+                        request.payload.beats.eq(asked.payload.beats),
                         request.payload.tag.eq(LOAD_TAG),
                     ]
-        if self._engine.asks:
+        if asked is not None:
             others = fetch.request.valid | load.request.valid
-            m.d.comb += self.in_request.ready.eq(free & ~others)
+            m.d.comb += asked.ready.eq(free & ~others)
         for_feed: Value = Const(0, 1)
         if feed is not None:
             others = fetch.request.valid | load.request.valid
-            if self._engine.asks:
-                others |= self.in_request.valid
+            if asked is not None:
+                others |= asked.valid
             with m.If(free & feed.request.valid & ~others):
                 m.d.sync += [request.valid.eq(1), request.payload.eq(feed.request.payload)]
             for_feed = reads.o.payload.tag == FEED_TAG
@@ -241,14 +246,15 @@ class System(wiring.Component):
             reads.o.ready.eq(for_feed | Mux(for_fetch, fetch.i.ready, load.i.ready)),
         ]
 
-    def _add_feed(self, m: Module, check: Check, sequence: Sequence) -> Feed:
-        """Add what gives the engine weights while it is at work, if it takes any."""
+    def _add_feed(self, m: Module, port: Any, check: Check, sequence: Sequence) -> Feed:
+        """Add what gives an engine weights while it is at work."""
         m.submodules.feed = feed = Feed(self._p)
+        width = len(Value.cast(port.weights.payload))
         m.submodules.gearbox = gearbox = ResetInserter(sequence.feed_stop)(
-            Gearbox(self._p.data_bits, self._engine.stream_bits)
+            Gearbox(self._p.data_bits, width)
         )
         connect(m, feed.o, gearbox.i)
-        connect(m, gearbox.o, flipped(self.weights))
+        connect(m, gearbox.o, flipped(port.weights))
         m.d.comb += [
             feed.go.eq(sequence.feed_go),
             feed.job.eq(check.o.payload),
@@ -260,17 +266,41 @@ class System(wiring.Component):
         ]
         return feed
 
-    def _join_commands(self, m: Module, sequence: Sequence, load: Load) -> None:
-        """Send the engine words and commands, which never come at once."""
-        control: Any = self.cmd.payload.command
-        with m.If(sequence.control.valid):
+    def _join_load(self, m: Module, number: int, port: Any, load: Load) -> None:
+        """Let an engine expect rows, and give it those that are its own."""
+        m.d.comb += [
+            port.in_start.eq(load.in_start[number]),
+            port.in_rows.eq(load.in_rows),
+            port.rows_in.payload.eq(load.rows.payload),
+        ]
+        with m.If(load.engine == number):
             m.d.comb += [
-                self.cmd.valid.eq(1),
-                control.write.eq(1),
-                control.space.eq(CONTROL_SPACE),
-                control.addr.eq(Control.COMMAND),
-                control.data.eq(sequence.control.payload),
-                sequence.control.ready.eq(self.cmd.ready),
+                port.rows_in.valid.eq(load.rows.valid),
+                load.rows.ready.eq(port.rows_in.ready),
             ]
-        with m.Else():
-            connect(m, load.cmd, flipped(self.cmd))
+
+    def _join_commands(
+        self, m: Module, number: int, port: Any, sequence: Sequence, load: Load
+    ) -> None:
+        """Send an engine words and commands, which never come at once."""
+        command: Any = port.cmd.payload.command
+        control, word = sequence.control[number], load.words_out.payload
+        with m.If(control.valid):
+            m.d.comb += [
+                port.cmd.valid.eq(1),
+                command.write.eq(1),
+                command.space.eq(CONTROL_SPACE),
+                command.addr.eq(Control.COMMAND),
+                command.data.eq(control.payload),
+                control.ready.eq(port.cmd.ready),
+            ]
+        with m.Elif(load.engine == number):
+            m.d.comb += [
+                port.cmd.valid.eq(load.words_out.valid),
+                port.cmd.payload.pe.eq(word.pe),
+                command.write.eq(1),
+                command.space.eq(word.space),
+                command.addr.eq(word.addr),
+                command.data.eq(word.data),
+                load.words_out.ready.eq(port.cmd.ready),
+            ]

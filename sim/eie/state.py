@@ -13,6 +13,7 @@ from zeroskip.hw.common.formats import Activation, CellKind
 from zeroskip.hw.eie.formats import load_bits, sram_files
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.system.formats import word_bytes
 from zeroskip.sim.eie.decode import expand
 from zeroskip.sim.eie.streams import ColumnStream, column_streams, read_program
 from zeroskip.sim.golden.words import LIMB_BITS, Descriptor, signed
@@ -113,8 +114,8 @@ class EieState:
 
     @property
     def lane_bits(self) -> int:
-        """Width of a lane."""
-        return self._p.act_bits
+        """Width of a lane in memory."""
+        return 8 * word_bytes(self._p.act_bits)
 
     @property
     def stream_bits(self) -> int:
@@ -148,7 +149,10 @@ class EieState:
 
     def take_rows(self, row: int, lanes: NDArray[np.int64]) -> None:
         """Write rows, (n, num_pes), to the free file."""
-        self._free[row : row + len(lanes)] = lanes
+        mask = (1 << self._p.act_bits) - 1
+        self._free[row : row + len(lanes)] = signed(
+            (lanes & mask).astype(np.uint64), self._p.act_bits
+        )
 
     def give_rows(
         self, row: int, lanes: NDArray[np.int64], *, destination: bool

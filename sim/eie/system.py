@@ -3,8 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.flow.system.flow import FLOW as SYSTEM
-from zeroskip.flow.system.flow import SystemDesign
 from zeroskip.hw.eie.ccu import sweep_bits
 from zeroskip.hw.eie.cell_drain import CELL_STAGES
 from zeroskip.hw.eie.control import SLOTS
@@ -13,7 +11,7 @@ from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.eie.cycles.program import PassModel, read_ahead, run_program
 from zeroskip.sim.eie.cycles.work import column_work
 from zeroskip.sim.eie.state import EieState, RunLog
-from zeroskip.sim.machine import ChipDesign, ListMachine
+from zeroskip.sim.machine import ListMachine
 from zeroskip.sim.system.state import CountRun, RunCycles
 
 __all__ = ["EieLists"]
@@ -29,9 +27,8 @@ class EieLists(ListMachine):
     def run_counter(self, params: EieParams) -> CountRun:
         return _RunCounter(params).count
 
-    def chip(self, params: EieParams, port: SystemParams) -> ChipDesign:
-        clearing = (1 << sweep_bits(params)) + 4
-        return ChipDesign(SYSTEM.modules(SystemDesign(params, port)), clearing)
+    def clearing(self, params: EieParams) -> int:
+        return (1 << sweep_bits(params)) + 4
 
 
 class _RunCounter:

@@ -1,20 +1,16 @@
 """SCNN with a port to memory, as simulation sees it."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.flow.flow import Modules
-from zeroskip.flow.scnn.flow import FLOW as SCNN
 from zeroskip.hw.common.counters import counter_addr_bits
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.planes import scnn_lanes
-from zeroskip.hw.scnn.system import SCNN_SYSTEM_MODULE, ScnnSystem
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.sim.machine import ChipDesign, ListMachine
+from zeroskip.sim.machine import ListMachine
 from zeroskip.sim.scnn.plane_places import PlaneMove
 from zeroskip.sim.scnn.state import RunLog, ScnnState
 from zeroskip.sim.scnn.transfers import plane_transfer
@@ -57,11 +53,8 @@ class ScnnLists(ListMachine):
             if lanes >> lane & 1
         ]
 
-    def chip(self, params: ScnnParams, port: SystemParams) -> ChipDesign:
-        inner = SCNN.modules(params)
-        modules: Modules = {**inner, SCNN_SYSTEM_MODULE: partial(ScnnSystem, port, params)}
-        swept = max(params.entry_addr_bits, counter_addr_bits(params, StallClass))
-        return ChipDesign(modules, clearing=(1 << swept) + 4)
+    def clearing(self, params: ScnnParams) -> int:
+        return (1 << max(params.entry_addr_bits, counter_addr_bits(params, StallClass))) + 4
 
 
 def _count_run(

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from zeroskip.hw.common.params import address_bits
 from zeroskip.hw.system.axi import AxiLite
+from zeroskip.hw.system.chip import SystemChip
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import REGISTER_BITS
 from zeroskip.sim.system.memory import MemoryModel, SettingsPort
@@ -22,16 +23,14 @@ class SystemBench(wiring.Component):
 
     Parameters
     ----------
-    chip : with the ports ``read``, ``write``, ``registers``, ``interrupt``, and ``out_valid``,
-        ``out_pass``, ``out_data``, and ``out_row`` or ``out_lanes``, for the outputs that its
-        array writes.
+    chip : see :class:`.SystemChip`.
     port : to the memory.
     size : bytes of the memory.
 
     Members
     -------
     now : Out, cycles since ``restart``, as the memory counts them.
-    registers, interrupt, out_* : those of the chip. The others are the memory's.
+    registers, interrupt, <engine>_out_* : those of the chip. The others are the memory's.
     """
 
     now: Signal
@@ -40,14 +39,10 @@ class SystemBench(wiring.Component):
     settings: Any
     restart: Signal
 
-    def __init__(self, chip: Any, port: SystemParams, size: int) -> None:
+    def __init__(self, chip: SystemChip, port: SystemParams, size: int) -> None:
         self._chip, self._port, self._size = chip, port, size
         rows = address_bits(size // port.beat_bytes)
-        self._outputs = {
-            name: Out(len(getattr(chip, name)))
-            for name in ("out_valid", "out_pass", "out_row", "out_lanes", "out_data")
-            if hasattr(chip, name)
-        }
+        self._outputs = {name: Out(len(getattr(chip, name))) for name in chip.shown}
         super().__init__({
             "now": Out(32),
             "registers": In(AxiLite(REGISTER_BITS)),

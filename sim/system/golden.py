@@ -3,7 +3,7 @@
 Commands, words and rows are read here by the layouts alone: nothing is shared with what wrote them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from zeroskip.hw.system.formats import (
     COMMAND_BYTES,
+    PACKED,
     Base,
     Error,
     Op,
@@ -27,8 +28,6 @@ __all__ = ["GoldenSystem", "ListError", "Performed"]
 
 _LIMB_BYTES = LIMB_BITS // 8
 _ADDRESS_BITS = 40
-_ZERO = ("engine", "base", "zero")
-"""Fields of a command that are 0 once its address is known."""
 
 
 class ListError(Exception):
@@ -67,13 +66,13 @@ class GoldenSystem:
 
     Parameters
     ----------
-    array : see :class:`.ArrayState`.
+    arrays : see :class:`.ArrayState`; by the number that commands have for them.
     port : of the chip to the memory.
     memory : bytes, from address ``base`` up; changed by what is written.
     base : see above; the memory is the window of the DMA, too.
     """
 
-    array: ArrayState
+    arrays: Sequence[ArrayState]
     port: SystemParams
     memory: NDArray[np.uint8]
     base: int = 0
@@ -98,7 +97,8 @@ class GoldenSystem:
             if fields["base"] in (Base.INPUT, Base.OUTPUT):
                 fields["addr"] += bases[fields["base"] - Base.INPUT]
                 fields["base"] = fields["addr"] >> _ADDRESS_BITS
-            if fields["op"] not in known or any(fields[name] for name in _ZERO):
+            there = fields["engine"] < len(self.arrays)
+            if fields["op"] not in known or not there or fields["base"] or fields["zero"]:
                 raise ListError(Error.UNKNOWN, number)
             op = known[fields["op"]]
             error, run = self._perform(op, fields)
@@ -117,50 +117,50 @@ class GoldenSystem:
 
     def _perform(self, op: Op, fields: Mapping[str, int]) -> tuple[Error, Any]:
         """Carry out a command; return why it cannot be, and what was run."""
+        array = self.arrays[fields["engine"]]
         if op == Op.END:
             return Error.NONE, None
         if op == Op.CONTROL:
-            return Error.NONE, self.array.control(fields["row"])
+            return Error.NONE, array.control(fields["row"])
         row, count, addr = fields["row"] & 0x7FFFFFFF, fields["count"], fields["addr"]
         load, weights = op == Op.LOAD, op == Op.WEIGHTS
-        width = self._row_bits
+        width, packed = array.lanes * array.lane_bits, op == Op.INPUT and fields["space"] == PACKED
+        item = row_bytes(width, self.port, packed=packed)
         if load or weights:
-            width = self.array.word_bits(fields["space"]) if load else self.array.stream_bits
-        size = count * (word_bytes(width) if load or weights else row_bytes(width, self.port))
+            width = array.word_bits(fields["space"]) if load else array.stream_bits
+            item = word_bytes(width)
+        size = count * item
         beat = self.port.beat_bytes
         if addr % beat:
             return Error.MISALIGNED, None
         if op not in (Op.OUTPUT, Op.WEIGHTS) and fields["row"] != row:
             return Error.RANGE, None
         if load:
-            there = width and self.array.has_words(fields["space"], fields["pe"], row, count)
+            there = width and array.has_words(fields["space"], fields["pe"], row, count)
         elif weights:
             there = bool(width)
         else:
-            there = row + count <= self.array.num_rows
+            there = row + count <= array.num_rows
+            there = there and (op != Op.INPUT or fields["space"] in (0, PACKED))
         if not there or not count:
             return Error.RANGE, None
         if not self._inside(addr, -(-size // beat) * beat):
             return Error.WINDOW, None
         place = self._bytes(addr, size).reshape(count, -1)
         if load:
-            self.array.load(fields["space"], fields["pe"], row, _words(place, width))
+            array.load(fields["space"], fields["pe"], row, _words(place, width))
         elif weights:
-            self.array.stream(_words(place, width))
+            array.stream(_words(place, width))
             return Error.NONE, None
         elif op == Op.INPUT:
-            return Error.NONE, self.array.take_rows(row, _lanes(place, self.array))
+            return Error.NONE, array.take_rows(row, _lanes(place, array))
         else:
             destination = bool(fields["row"] >> 31)
-            before = _lanes(place, self.array)
-            lanes, moved = self.array.give_rows(row, before, destination=destination)
-            place[:] = _row_bytes(lanes, self.array, place.shape[1])
+            before = _lanes(place, array)
+            lanes, moved = array.give_rows(row, before, destination=destination)
+            place[:] = _row_bytes(lanes, array, place.shape[1])
             return Error.NONE, moved
         return Error.NONE, None
-
-    @property
-    def _row_bits(self) -> int:
-        return self.array.lanes * self.array.lane_bits
 
 
 def _words(place: NDArray[np.uint8], width: int) -> NDArray[np.uint64]:

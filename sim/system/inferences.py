@@ -14,7 +14,7 @@ from zeroskip.compiler.system.bytes import tensor_bytes
 from zeroskip.hw.system.formats import Op
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.machine import machine
-from zeroskip.sim.system.cycles import Started, SystemCycles, count_system
+from zeroskip.sim.system.cycles import Started, SystemCycles, TimedArray, count_system
 from zeroskip.sim.system.golden import GoldenSystem, Performed
 from zeroskip.sim.system.memory import MemorySettings
 
@@ -62,10 +62,13 @@ class Group:
     performed: Sequence[Sequence[Performed]]
     after: NDArray[np.uint8]
 
-    def written(self) -> list[tuple[int, int, int]]:
-        """Return what goes to activation files: number of the pass, row, and word of all lanes."""
+    def written(self, engine: int) -> list[tuple[int, int, int]]:
+        """Return what an array writes: number of the pass, row, and word of all lanes."""
         runs = [
-            done.run for performed in self.performed for done in performed if done.op == Op.CONTROL
+            done.run
+            for performed in self.performed
+            for done in performed
+            if done.op == Op.CONTROL and done.fields["engine"] == engine
         ]
         return [word for run in runs for word in run.words()]
 
@@ -75,7 +78,7 @@ class Inferences:
 
     Parameters
     ----------
-    image : for one engine that command lists can run.
+    image : that command lists can run.
     planes : (n, C, H, W) inputs in fixed point.
     port : of the chip to its memory.
     queued : lists that are started at once, at most.
@@ -85,12 +88,15 @@ class Inferences:
         self, image: Image, planes: NDArray[np.int64], port: SystemParams, queued: int = BUFFERS
     ) -> None:
         self.system = build_system(image, port)
-        self._port, self._params = port, image.parts[0].params
+        self._port = port
+        self.arrays = {part.engine: part.params for part in image.parts}
         entry = self.system.map
         memory = np.zeros(memory_size(entry.bytes), np.uint8)
         memory[: len(self.system.memory)] = np.frombuffer(self.system.memory, np.uint8)
-        self._array = machine(entry.engine).lists
-        self._golden = GoldenSystem(self._array.state(self._params, port), port, memory)
+        self._lists = [machine(name).lists for name in self.arrays]
+        pairs = list(zip(self._lists, self.arrays.values(), strict=True))
+        states = [lists.state(params, port) for lists, params in pairs]
+        self._golden = GoldenSystem(states, port, memory)
         setup, *infers = entry.lists
         tensor = self.system.moves.tensors[0]
         # Of a recurrent network, planes are steps, and an inference is a sequence of them.
@@ -126,9 +132,11 @@ class Inferences:
         weights[-1] = -weights[-1]
         return (lanes @ weights)[tensor.positions]
 
-    def written(self, records: Sequence[tuple[int, int, int]]) -> Sequence[tuple[int, int, int]]:
-        """Put what the RTL wrote as :meth:`Group.written` has it."""
-        return self._array.written(self._params, records)
+    def written(
+        self, engine: int, records: Sequence[tuple[int, int, int]]
+    ) -> Sequence[tuple[int, int, int]]:
+        """Put what an array of the RTL wrote as :meth:`Group.written` has it."""
+        return self._lists[engine].written(list(self.arrays.values())[engine], records)
 
     def count(self, group: Group, settings: MemorySettings, starts: Sequence[int]) -> SystemCycles:
         """Count the cycles of a group whose lists are started in these cycles."""
@@ -136,9 +144,17 @@ class Inferences:
             Started(start, *place, performed)
             for start, place, performed in zip(starts, group.lists, group.performed, strict=True)
         ]
-        counted = self._array.run_counter(self._params)
-        moved = partial(self._array.transfer, self._params, self._port)
-        return count_system(self._golden.array, self._port, settings, started, counted, moved)
+        arrays = [
+            TimedArray(
+                state,
+                lists.run_counter(params),
+                partial(lists.transfer, params, self._port),
+            )
+            for state, lists, params in zip(
+                self._golden.arrays, self._lists, self.arrays.values(), strict=True
+            )
+        ]
+        return count_system(arrays, self._port, settings, started)
 
 
 def fast_starts(group: Group) -> list[int]:

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.progress import Progress
 from zeroskip.compiler.image.readmem import to_hex
+from zeroskip.flow.system.flow import FLOW, SystemDesign
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.machine import machine
@@ -52,7 +53,7 @@ class PhaseResult:
         counted from the phase's beginning, and what the register CYCLES said then.
     error : register ERROR.
     broken : whether a rule of AXI was broken so far.
-    written : number of the pass, row, and word, of each row that the array wrote.
+    written : by the array's number: number of the pass, row, and word, of each row that it wrote.
     rows : (n, bytes of a beat), as asked for.
     """
 
@@ -61,52 +62,59 @@ class PhaseResult:
     cycles: tuple[int, ...]
     error: int
     broken: bool
-    written: tuple[tuple[int, int, int], ...]
+    written: tuple[tuple[tuple[int, int, int], ...], ...]
     rows: tuple[NDArray[np.uint8], ...]
 
 
-def build_chip(engine: str, params: Any, port: SystemParams, size: int) -> tuple[Path, int]:
-    """Build a chip of one engine with a memory of ``size`` bytes, unless it has been built.
+def build_chip(arrays: Mapping[str, Any], port: SystemParams, size: int) -> tuple[Path, int]:
+    """Build a chip with a memory of ``size`` bytes, unless it has been built.
+
+    Parameters
+    ----------
+    arrays : parameters by engine, in the order of their numbers.
+    port, size : of the chip to its memory, and bytes of that.
 
     Returns
     -------
-    The program, and the cycles after a reset in which the array clears itself.
+    The program, and the cycles after a reset in which the arrays clear themselves.
 
     Raises
     ------
     ToolError
         If a tool is missing or the compilation fails.
     """
-    chip = machine(engine).lists.chip(params, port)
-    *inner, (_, whole) = chip.modules.items()
+    modules = FLOW.modules(SystemDesign(arrays, port))
+    *inner, (name, made) = modules.items()
+    whole: Any = made
 
     def convert() -> dict[str, str]:
         # Verilator finds that a port has the name of a function of some compilers' libraries, and
         # that what is constant in one chip needs no comparison.
-        made = emit_verilog(SystemBench(whole(), port, size), BENCH_MODULE)
+        bench = emit_verilog(SystemBench(whole(), port, size), BENCH_MODULE)
         return {
             f"{BENCH_MODULE}.v": "".join(
                 f"/* verilator lint_off {name} */\n" for name in ("SYMRSVDWORD", "UNSIGNED")
             )
-            + made,
+            + bench,
             **{f"{name}.v": emit_verilog(make(), name) for name, make in inner},
         }
 
     own = [Path(inspect.getfile(kind)).read_bytes() for kind in (SystemBench, MemoryModel)]
     program = build_design(
-        f"{engine}_system",
+        name,
         {
-            **asdict(params),
+            **{engine: asdict(params) for engine, params in arrays.items()},
             **asdict(port),
             "memory": size,
             "bench": hashlib.sha256(b"".join(own)).hexdigest(),
         },
-        tuple(sorted({Path(inspect.getfile(make.func)).parent for make in chip.modules.values()})),
+        tuple(sorted({Path(inspect.getfile(make.func)).parent for make in modules.values()})),
         convert,
         BENCH_MODULE,
         tuple(name for name, _ in inner),
     )
-    return program, chip.clearing
+    clearing = [machine(engine).lists.clearing(params) for engine, params in arrays.items()]
+    return program, max(clearing)
 
 
 def run_phases(
@@ -117,6 +125,7 @@ def run_phases(
     size: int,
     settings: MemorySettings,
     window: tuple[int, int],
+    engines: Sequence[str],
     phases: Sequence[Phase],
     progress: Progress | None = None,
 ) -> list[PhaseResult]:
@@ -130,6 +139,7 @@ def run_phases(
     size : bytes of the memory.
     settings : how the memory behaves.
     window : first byte, and bytes, that the chip may use.
+    engines : of the chip, by their numbers.
     phases : to run.
     progress : see :data:`.Progress`.
 
@@ -161,6 +171,7 @@ def run_phases(
             "settings": dict(settings.ports()),
             "clearing": clearing,
             "window": window,
+            "engines": list(engines),
             "phases": described,
         }
         (folder / "job.json").write_text(json.dumps(job))
@@ -172,10 +183,13 @@ def run_phases(
             progress=progress,
             blame="the command list must be wrong",
         )
-        return [_collect(folder / f"results_{k}.npz", phase) for k, phase in enumerate(phases)]
+        return [
+            _collect(folder / f"results_{number}.npz", phase, len(engines))
+            for number, phase in enumerate(phases)
+        ]
 
 
-def _collect(path: Path, phase: Phase) -> PhaseResult:
+def _collect(path: Path, phase: Phase, engines: int) -> PhaseResult:
     with np.load(path, allow_pickle=False) as found:
         times = found["times"].reshape(-1, 3).T
         return PhaseResult(
@@ -185,8 +199,11 @@ def _collect(path: Path, phase: Phase) -> PhaseResult:
             error=int(found["error"]),
             broken=bool(found["broken"]),
             written=tuple(
-                (int(number), int(row), int(word, 16))
-                for number, row, word in found["written"].tolist()
+                tuple(
+                    (int(number), int(row), int(word, 16))
+                    for number, row, word in found[f"written_{place}"].tolist()
+                )
+                for place in range(engines)
             ),
             rows=tuple(found[f"rows_{place}"] for place in range(len(phase.outputs))),
         )

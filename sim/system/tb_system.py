@@ -20,6 +20,7 @@ _INPUTS = (
     "registers__aw__payload", "registers__w__valid", "registers__w__payload",
     "registers__ar__valid", "registers__ar__payload",
 )  # fmt: skip
+_SHOWN = ("valid", "pass", "row", "lanes", "data")
 
 
 @cocotb.test()
@@ -34,11 +35,13 @@ async def run_lists(dut: Any) -> None:
     await reset(dut)
     await ClockCycles(dut.clk, job["clearing"])
     chip = _Chip(dut)
-    recorded: list[tuple[int, ...]] = []
-    # An array says which row it writes, or which lanes there are.
-    row = dut.out_row if hasattr(dut, "out_row") else dut.out_lanes
-    fields = dut.out_pass, row, dut.out_data
-    cocotb.start_soon(record(dut.clk, dut.out_valid, fields, recorded))
+    recorded: list[list[tuple[int, ...]]] = [[] for _ in job["engines"]]
+    for name, records in zip(job["engines"], recorded, strict=True):
+        # An array says which row it writes, or which lanes there are.
+        shown = {what: getattr(dut, f"{name}_out_{what}", None) for what in _SHOWN}
+        row = shown["lanes"] if shown["row"] is None else shown["row"]
+        fields: Any = shown["pass"], row, shown["data"]
+        cocotb.start_soon(record(dut.clk, shown["valid"], fields, records))
     await chip.write_wide(Register.WINDOW, job["window"][0])
     await chip.write_wide(Register.WINDOW_BYTES, job["window"][1])
     await chip.write(Register.IER, Event.DONE | Event.ERROR)
@@ -46,7 +49,7 @@ async def run_lists(dut: Any) -> None:
     for number, phase in enumerate(job["phases"]):
         for first, name in phase["inputs"]:
             await chip.put_rows(first, np.load(folder / name, allow_pickle=False))
-        begun = len(recorded)
+        begun = [len(records) for records in recorded]
         try:
             limit = phase["max_cycles"] * PERIOD_NS
             times = await with_timeout(chip.run(phase["lists"]), limit, "ns")
@@ -55,14 +58,19 @@ async def run_lists(dut: Any) -> None:
             return
         rows = [await chip.get_rows(first, count) for first, count in phase["outputs"]]
         # Whole numbers of any width: rows as text.
-        written = [(number, row, f"{data:x}") for number, row, data in recorded[begun:]]
+        written = {
+            f"written_{place}": np.array(
+                [(number, row, f"{data:x}") for number, row, data in records[first:]], np.str_
+            ).reshape(-1, 3)
+            for place, (first, records) in enumerate(zip(begun, recorded, strict=True))
+        }
         np.savez(
             folder / f"results_{number}.npz",
             allow_pickle=False,
             times=np.array(times, np.int64),
             error=await chip.read(Register.ERROR),
             broken=int(dut.broken.value),
-            written=np.array(written, np.str_).reshape(-1, 3),
+            **written,
             **{f"rows_{place}": block for place, block in enumerate(rows)},
         )
         with open(folder / "progress", "a") as file:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.feed import FEED_TAG, JOBS
 from zeroskip.hw.system.fetch import CHUNK, DEPTH
-from zeroskip.hw.system.formats import Op, Wait
+from zeroskip.hw.system.formats import ENGINE_BITS, Op, Wait
 from zeroskip.hw.system.sequence import LOADS
 from zeroskip.sim.system.asked import ask, begin, busy, offers, pack, unpack
 from zeroskip.sim.system.asked import reads as reads_array
@@ -29,7 +29,10 @@ from zeroskip.sim.system.timing import (
     step_write,
 )
 
-__all__ = ["JOB", "UNITS", "Event", "advance"]
+__all__ = ["ENGINES", "JOB", "UNITS", "Event", "advance"]
+
+ENGINES = 1 << ENGINE_BITS
+"""Engines that there is room for."""
 
 AskedState = tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]
 
@@ -50,7 +53,7 @@ class Event(enum.IntEnum):
     LATER = 0
     """It did as many cycles as it may."""
     RUN = 1
-    """The array is at work, and all rows that it takes have come."""
+    """An array is at work, whose number is in ``ran``, and all rows that it takes have come."""
     DONE = 2
     """An inference was done in the cycle before."""
     FED = 3
@@ -60,12 +63,14 @@ class Event(enum.IntEnum):
 _LATER, _RUN, _DONE, _FED = (int(event) for event in Event)
 
 JOB = np.dtype([
-    *((name, "i8") for name in ("op", "wait", "pe", "row", "count", "addr", "beats")),
-    # Of LOAD and INPUT: beats of a word or row, and words of a beat.
+    *((name, "i8") for name in ("op", "engine", "wait", "pe", "row", "count", "addr", "beats")),
+    # Its engine asks for the beats of INPUT and OUTPUT itself.
+    ("asks", "?"),
+    # Of LOAD, INPUT and OUTPUT: beats of a word or row; of the first two, words or rows of a beat.
     *((name, "i8") for name in ("needed", "of_beat")),
     ("ahead", "?"),
-    # Of INPUT and OUTPUT of an engine that asks for its beats itself: where its rows, its slots and
-    # its tiles are, and its sizes, see :class:`.Transfer`.
+    # Of INPUT and OUTPUT of such an engine: where its rows, its slots and its tiles are, and its
+    # sizes, see :class:`.Transfer`.
     *((name, "i8") for name in ("row_first", "row_end", "slot", "slot_end", "tile", "tile_end")),
     *((name, "i8") for name in ("step", "lanes", "group", "rows_ahead")),
 ])
@@ -73,8 +78,7 @@ JOB = np.dtype([
 destination, else 0; of LOAD, ``ahead`` is ``ArrayState.reads_ahead`` of the space."""
 
 UNITS = np.dtype([
-    *((name, "i8") for name in ("now", "per_beat", "per_command", "row_beats")),
-    ("asks", "?"),
+    *((name, "i8") for name in ("now", "engines", "per_beat", "per_command")),
     # Requests of an OUTPUT that are not answered yet.
     ("unanswered", "i8"),
     # Lists: how many have been started and taken.
@@ -83,63 +87,74 @@ UNITS = np.dtype([
     *((name, "?") for name in ("ended", "second")),
     # Commands that were fetched, up to the next that is checked.
     *((name, "i8") for name in ("fetched", "checked", "check", "job")),
-    *((name, "?") for name in ("output_waits", "end_waits", "end_engine", "stale", "control")),
+    *((name, "?") for name in ("output_waits", "end_waits")),
     *((name, "i8") for name in ("output", "end_loads", "end_outputs")),
-    # Outputs of Sequence in this cycle: an OUTPUT begins; INPUTs are held; an inference is done.
-    *((name, "?") for name in ("store_go", "hold", "ends")),
+    # By engine: ``busy_at``, it is at work in this cycle; ``hold``, its INPUTs are held.
+    *((name, "u1", (ENGINES,)) for name in ("end_engine", "stale", "control", "busy_at", "hold")),
+    # Outputs of Sequence in this cycle: an OUTPUT begins; an inference is done.
+    *((name, "?") for name in ("store_go", "ends")),
     # The load unit.
     ("load_request", "?"),
-    *((name, "i8") for name in ("load_addr", "load_beats", "first", "waiting", "words", "rows")),
+    *((name, "i8") for name in ("load_addr", "load_beats", "first", "waiting")),
+    *((name, "i8") for name in ("words", "rows", "asked")),
     ("queue", "i8", (LOADS,)),
     *((name, "?") for name in ("at_work", "is_row")),
     *((name, "i8") for name in ("at_job", "count", "items", "part")),
-    # The store unit, and the array's end of it.
+    # The store unit that is at work, and the array's end of it; ``stored`` is its OUTPUT.
     *((name, "?") for name in ("busy", "store_request", "out_start", "out_valid", "follows")),
-    *((name, "i8") for name in ("store_job", "stored", "store_left", "parts", "out_left")),
+    *((name, "i8") for name in ("stored", "store_left", "parts", "out_left")),
     # In front of the DMA.
     ("request", "?"),
     *((name, "i8") for name in ("addr", "request_beats", "tag")),
-    # The array: cycles in which it runs, from and up to, not with; whose rows it takes.
-    *((name, "i8") for name in ("run_from", "run_end", "run_input", "last_input")),
-    ("unresolved", "?"),
-    # The last cycle in which the array took a word that it reads ahead of runs.
-    ("ahead_at", "i8"),
+    # The arrays: cycles in which each runs, from and up to, not with; whose rows it takes; and the
+    # last cycle in which it took a word that it reads ahead of runs.
+    *(
+        (name, "i8", (ENGINES,))
+        for name in ("run_from", "run_end", "run_input", "last_input", "ahead_at")
+    ),
+    ("unresolved", "u1", (ENGINES,)),
+    ("ran", "i8"),
     ("read_beats", "i8"),
     ("write_beats", "i8"),
 ])
 
 
 @njit(cache=True)
-def _may(s: Any, wait: int, engine_busy: bool, outputs: bool) -> bool:
+def _may(s: Any, job: Any, outputs: bool) -> bool:
     return not (
-        (wait & _LOADS and s.words + s.rows > 0)
-        or (wait & _ENGINE and engine_busy)
-        or (wait & _OUTPUTS and outputs)
+        (job.wait & _LOADS and s.words + s.rows > 0)
+        or (job.wait & _ENGINE and s.busy_at[job.engine])
+        or (job.wait & _OUTPUTS and outputs)
     )
 
 
 @njit(cache=True)
-def _begins(s: Any, f: Any, job: Any, engine_busy: bool) -> bool:
+def _begins(s: Any, f: Any, jobs: Any, job: Any) -> bool:
     """Say whether the command that is at the sequence begins, see :class:`.Sequence`."""
-    load_ready = s.waiting < LOADS - 1 and not s.load_request and not (s.asks and s.rows > 0)
+    load_ready = s.waiting < LOADS - 1 and not s.load_request and s.asked == 0
+    engine, stored = job.engine, jobs[s.stored]
+    busy = s.busy_at[engine]
+    waits = s.output_waits and jobs[s.output].engine == engine
+    stores = s.busy and stored.engine == engine
+    moves = job.asks and (waits or stores)
     if job.op == _LOAD:
-        can = load_ready and not engine_busy
+        can = load_ready and not busy and not moves
     elif job.op == _INPUT:
-        can = load_ready and not s.control
+        can = load_ready and not s.control[engine] and not moves and not (job.asks and busy)
     elif job.op == _CONTROL:
+        files = not stores
         if job.row & _NEXT:
-            files = s.store_left == 0 or not (s.stale or s.output == 1)
-        else:
-            files = not s.busy
+            reads = stores and (stored.asks or s.store_left > 0)
+            files = not reads or not (s.stale[engine] or stored.row == 1)
         loads = s.words > 0 or s.rows != (s.at_work and s.is_row)
-        can = not engine_busy and not s.output_waits and not loads and files
+        can = not busy and not waits and not loads and files
     elif job.op == _WEIGHTS:
         can = f.waiting < JOBS
     elif job.op == _OUTPUT:
         return not s.output_waits
     else:
         return not s.end_waits
-    return can and _may(s, job.wait, engine_busy, s.output_waits or s.busy)
+    return can and _may(s, job, s.output_waits or s.busy)
 
 
 @njit(cache=True)
@@ -150,44 +165,47 @@ def _sequence(
     drains: NDArray[np.int64],
     store_done: bool,
     load_done: bool,
-    engine_busy: bool,
 ) -> int:
     """Begin what may begin, see :class:`.Sequence`; return the operation of what was taken."""
-    reading = s.busy if s.asks else s.store_left > 0
-    job = jobs[s.job]
-    goes = s.check == _FULL and _begins(s, f, job, engine_busy)
+    job, stored = jobs[s.job], jobs[s.stored]
+    goes = s.check == _FULL and _begins(s, f, jobs, job)
     op = job.op if goes else 0
-    output = jobs[s.store_job]
-    early = output.wait & _DRAIN and engine_busy and s.now < drains[output.pe]
-    s.store_go = (
-        s.output_waits and not s.busy and not early and _may(s, output.wait, engine_busy, False)
-    )
-    s.hold = s.stale and reading
-    s.ends = s.end_waits and not s.end_engine and s.end_loads == 0 and s.end_outputs == 0
+    output = jobs[s.output]
+    drained = s.now >= drains[output.engine, output.pe]
+    early = output.wait & _DRAIN and s.busy_at[output.engine] and not drained
+    s.store_go = s.output_waits and not s.busy and not early and _may(s, output, False)
+    engine_ended = True
+    for engine in range(s.engines):
+        engine_ended = engine_ended and not s.end_engine[engine]
+    s.ends = s.end_waits and engine_ended and s.end_loads == 0 and s.end_outputs == 0
     outputs = int(s.output_waits) + int(s.busy and not store_done)
     if op == _END:
-        s.end_waits, s.end_engine = True, engine_busy
+        s.end_waits = True
         s.end_loads, s.end_outputs = s.words + s.rows - load_done, outputs
     else:
         s.end_waits = s.end_waits and not s.ends
-        s.end_engine = s.end_engine and engine_busy
         s.end_loads -= load_done and s.end_loads > 0
         s.end_outputs -= store_done and s.end_outputs > 0
+    is_reading = s.busy if stored.asks else s.store_left > 0
+    for engine in range(s.engines):
+        reading = is_reading and stored.engine == engine
+        told = op == _CONTROL and job.engine == engine
+        s.hold[engine] = s.stale[engine] and reading
+        s.end_engine[engine] = s.busy_at[engine] and (op == _END or s.end_engine[engine])
+        if s.control[engine]:
+            # The array sees it in the next cycle.
+            s.run_from[engine], s.run_end[engine] = s.now + 1, _NEVER
+            s.run_input[engine], s.unresolved[engine] = s.last_input[engine], True
+        s.control[engine] = told
+        if told:
+            drains[engine, :] = _NEVER
+            s.stale[engine] = bool(job.row & _NEXT) and reading
+        elif not reading:
+            s.stale[engine] = False
+    if s.store_go:
+        s.stored, s.output_waits = s.output, False
     if op == _OUTPUT:
-        s.store_job, s.output, s.output_waits = s.job, job.row, True
-    elif s.store_go:
-        s.stored, s.output_waits = s.store_job, False
-    if s.control:
-        # The array sees it in the next cycle.
-        s.run_from, s.run_end, s.run_input = s.now + 1, _NEVER, s.last_input
-        s.unresolved = True
-    s.control = op == _CONTROL
-    if s.control:
-        drains[:] = _NEVER
-    if op == _CONTROL:
-        s.stale = bool(job.row & _NEXT) and reading
-    elif not reading:
-        s.stale = False
+        s.output, s.output_waits = s.job, True
     return op
 
 
@@ -204,23 +222,24 @@ def _store(
     beat_leaves = s.parts > 0 and beat_taken
     row_ready = s.store_left > 0 and (s.parts == 0 or (s.parts == 1 and beat_taken))
     row_comes = s.out_valid and row_ready
-    count = jobs[s.stored].count
-    running = s.run_from < s.now < s.run_end
-    unmade = s.follows and running and s.out_left > 0 and made[count - s.out_left] > s.now
+    stored: Any = jobs[s.stored]
+    count, engine = stored.count, stored.engine
+    running = s.run_from[engine] < s.now < s.run_end[engine]
+    unmade = s.follows and running and s.out_left > 0 and made[engine, count - s.out_left] > s.now
     out_en = s.out_left > 0 and (not s.out_valid or row_ready) and not unmade
     s.write_beats += beat_leaves
     s.out_left = count if s.out_start else s.out_left - out_en
-    s.follows = running and (jobs[s.stored].wait & _DRAIN if s.out_start else s.follows)
+    s.follows = running and (stored.wait & _DRAIN if s.out_start else s.follows)
     s.out_valid = out_en or (s.out_valid and not row_ready)
     s.out_start = s.store_go
     s.parts -= beat_leaves
     if row_comes:
-        s.parts = s.row_beats
+        s.parts = stored.needed
         s.store_left -= 1
     if request_taken:
         s.store_request = False
     if s.store_go:
-        s.busy, s.store_left, s.store_request = True, jobs[s.stored].count, True
+        s.busy, s.store_left, s.store_request = True, count, True
     elif done:
         s.busy = False
 
@@ -253,23 +272,25 @@ def _load(
 ) -> None:
     """Go on with a LOAD or INPUT, see :class:`.Load`; take in what begins."""
     begins = s.waiting > 0 and not s.at_work
-    begins = begins and not (s.hold and jobs[s.queue[s.first]].op == _INPUT)
-    if op == _LOAD or (op == _INPUT and not s.asks):
-        job = jobs[s.job]
+    head = jobs[s.queue[s.first]]
+    begins = begins and not (s.hold[head.engine] and head.op == _INPUT)
+    job, current = jobs[s.job], jobs[s.at_job]
+    asks = op == _INPUT and job.asks
+    asks_rows = s.is_row and current.asks
+    if op == _LOAD or (op == _INPUT and not asks):
         s.load_request, s.load_addr, s.load_beats = True, job.addr, job.beats
     elif request_taken:
         s.load_request = False
-    if given and s.is_row and not s.asks:
-        arrivals[jobs[s.at_job].count - s.count] = s.now
-    if given and jobs[s.at_job].ahead:
-        s.ahead_at = s.now
+    if given and s.is_row and not asks_rows:
+        arrivals[current.count - s.count] = s.now
+    if given and current.ahead:
+        s.ahead_at[current.engine] = s.now
+    s.asked += int(asks) - int(done and asks_rows)
     s.words += int(op == _LOAD) - int(done and not s.is_row)
     s.rows += int(op == _INPUT) - int(done and s.is_row)
-    asks_rows = s.asks and s.is_row
     items = s.items - (given and not asks_rows)
     s.count -= given
     if beat and not asks_rows:
-        current = jobs[s.at_job]
         if s.part == current.needed - 1:
             s.part, items = 0, current.of_beat
         else:
@@ -280,12 +301,12 @@ def _load(
     if begins:
         s.at_job = s.queue[s.first]
         s.first = (s.first + 1) % LOADS
-        s.at_work, s.is_row = True, jobs[s.at_job].op == _INPUT
-        s.count = jobs[s.at_job].count
+        s.at_work, s.is_row = True, head.op == _INPUT
+        s.count = head.count
         if s.is_row:
-            s.last_input = s.at_job
-            if s.asks:
-                begin(inward, jobs[s.at_job])
+            s.last_input[head.engine] = s.at_job
+            if head.asks:
+                begin(inward, head)
     if op in (_LOAD, _INPUT):
         s.queue[(s.first + s.waiting - begins) % LOADS] = s.job
     s.waiting += int(op in (_LOAD, _INPUT)) - int(begins)
@@ -357,19 +378,21 @@ def step(
     look_read(memory, reads)
     look_write(memory, writes)
 
-    engine_busy = s.control or s.run_from <= s.now < s.run_end
+    for engine in range(s.engines):
+        runs = s.run_from[engine] <= s.now < s.run_end[engine]
+        s.busy_at[engine] = s.control[engine] or runs
     for_fetch, for_load = r.valid and r.tag == 0, r.valid and r.tag == 1
     for_feed = r.valid and r.tag == FEED_TAG
     fetching = s.fetch == _BEATS
     fetch_takes = fetching and (s.per_beat == 1 or s.second)
-    asks_rows = s.asks and s.at_work and s.is_row
-    if asks_rows:
+    current: Any = jobs[s.at_job]
+    if s.at_work and s.is_row and current.asks:
         given = load_done = not busy(inward)
         in_request, in_level = offers(inward, rows), inward.level
         load_takes = unpack(inward, rows, slots, for_load)
     else:
         # Whoever moves a plane has the array's port.
-        given = s.at_work and s.items > 0 and not reads_array(out)
+        given = s.at_work and s.items > 0 and not (current.asks and reads_array(out))
         load_done = given and s.count == 1
         in_request, in_level = False, 0
         load_takes = s.at_work and (s.items == 0 or (s.items == 1 and given and not load_done))
@@ -401,7 +424,7 @@ def step(
     ask(inward, rows, in_level, in_taken)
 
     stored: Any = jobs[s.stored]
-    if s.asks:
+    if stored.asks:
         gives, write_request = out.full, offers(out, rows)
         write_addr, write_beats = 0, 0
         if write_request:
@@ -415,8 +438,9 @@ def step(
         gives, write_request = s.parts > 0, s.store_request
         write_addr, write_beats = stored.addr, stored.beats
         store_done = s.busy and w.done
-    op = _sequence(s, f, jobs, drains, store_done, load_done, engine_busy)
-    if s.asks:
+    op = _sequence(s, f, jobs, drains, store_done, load_done)
+    stored = jobs[s.stored]
+    if stored.asks:
         _store_asked(s, jobs, out, gives and w.i_ready, write_request and w.ready, store_done)
     else:
         _store(s, jobs, made, w.ready, w.i_ready, store_done)
@@ -433,8 +457,12 @@ def step(
         return _DONE
     if f.shown == f.until:
         return _FED
-    all_came = not (s.at_work and s.is_row and s.at_job == s.run_input)
-    return _RUN if s.unresolved and all_came else _LATER
+    for engine in range(s.engines):
+        coming = s.at_work and s.is_row and s.at_job == s.run_input[engine]
+        if s.unresolved[engine] and not coming:
+            s.ran = engine
+            return _RUN
+    return _LATER
 
 
 @njit(cache=True)
@@ -460,8 +488,8 @@ def advance(
     jobs : commands of all lists, see :data:`JOB`.
     lists : (n, 3) cycle of the start, address in beats, and commands.
     arrivals : gets the cycle in which each row of an INPUT comes, by its place among them.
-    drains, made : of the run at work, see :class:`.RunCycles`, but in cycles as these; ``drains``
-        is set back when a run begins.
+    drains, made : by engine, of the run at work, see :class:`.RunCycles`, but in cycles as these;
+        ``drains`` is set back when a run begins.
     memory, reads, writes : see :mod:`.timing`.
     asked : an engine's own side of INPUT and of OUTPUT, see :mod:`.asked`; rows, slots and tiles
         of all transfers.

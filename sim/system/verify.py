@@ -69,7 +69,7 @@ def verify_system(
 
     Parameters
     ----------
-    image : for one engine that command lists can run.
+    image : that command lists can run.
     x : (n, *sample_shape) or one sample, real numbers.
     port, settings, queued : see :func:`count_inferences`.
     progress : see :data:`.Progress`.
@@ -89,7 +89,7 @@ def verify_system(
     report("run the command lists on golden", 1, 1)
     size, beat = memory_size(entry.bytes), port.beat_bytes
     report("build simulator", 0, 1)
-    program, clearing = build_chip(entry.engine, image.parts[0].params, port, size)
+    program, clearing = build_chip(found.arrays, port, size)
     report("build simulator", 1, 1)
     moves = found.system.moves
     every = *moves.setup, *moves.inference
@@ -116,6 +116,7 @@ def verify_system(
         size,
         settings,
         (0, entry.bytes),
+        list(found.arrays),
         phases,
         progress,
     )
@@ -142,20 +143,21 @@ def _compare(
         model = found.count(group, settings, got.starts)
         counts.append(model)
         beat = found.system.map.port["data_bits"] // 8
-        pairs: dict[str, tuple[Sequence[Any], Sequence[Any]]] = {
-            "bytes": (
+        pairs: list[tuple[str, Sequence[Any], Sequence[Any]]] = [
+            (
+                "bytes",
                 np.concatenate([
                     group.after[first * beat : (first + count) * beat] for first, count in places
                 ]).tolist(),
                 np.concatenate([block.reshape(-1) for block in got.rows]).tolist(),
             ),
-            "rows": (group.written(), found.written(got.written)),
-            "times": (
-                (*model.done, *model.cycles),
-                (*got.done, *got.cycles),
+            *(
+                ("rows", group.written(engine), found.written(engine, records))
+                for engine, records in enumerate(got.written)
             ),
-        }
-        for name, (golden, read) in pairs.items():
+            ("times", (*model.done, *model.cycles), (*got.done, *got.cycles)),
+        ]
+        for name, golden, read in pairs:
             totals[name][0] += len(golden)
             totals[name][1] += _differ(f"{where}: {name}", golden, read, problems)
     setup, *others = counts

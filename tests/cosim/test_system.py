@@ -9,6 +9,7 @@ import pytest
 
 from tests.cosim.scnn_draw import draw_graph, draw_planes
 from tests.support.arrays import SCNN, SYSTEM
+from tests.support.both import draw_both, real
 from tests.support.images import eie_image, scnn_image
 from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.image.image import Image
@@ -42,14 +43,18 @@ def draw(draw_network: DrawNetwork, seed: int) -> tuple[Image, np.ndarray, Memor
     image = eie_image("net", network, SYSTEM, place(network, SYSTEM, strategy))
     x = rng.integers(-400, 400, (int(rng.integers(1, 6)), sizes[0])) / 256
     x *= rng.random(x.shape) < 0.6
-    settings = MemorySettings(
+    return image, x, draw_settings(rng, seed)
+
+
+def draw_settings(rng: np.random.Generator, seed: int) -> MemorySettings:
+    """Draw how the memory behaves."""
+    return MemorySettings(
         read_latency=int(rng.integers(2, 60)),
         write_latency=int(rng.integers(2, 60)),
         stall=int(rng.choice([0, 40, 140])),
         rate=int(rng.choice([256, 200, 90])),
         seed=seed,
     )
-    return image, x, settings
 
 
 def run_drawn(draw_network: DrawNetwork, port: SystemParams, seeds: Iterable[int]) -> int:
@@ -97,13 +102,7 @@ def run_planes(port: SystemParams, seeds: range, p: ScnnParams) -> tuple[int, in
         planes = draw_planes(rng, graph.input_shape, 2, p, low=p.min_act)
         program = build(graph, p)
         image = scnn_image("net", graph, p, program)
-        settings = MemorySettings(
-            read_latency=int(rng.integers(2, 60)),
-            write_latency=int(rng.integers(2, 60)),
-            stall=int(rng.choice([0, 40, 140])),
-            rate=int(rng.choice([256, 200, 90])),
-            seed=seed,
-        )
+        settings = draw_settings(rng, seed)
         found = verify_system(image, planes * 2.0 ** -graph.layers[0].in_frac, port, settings)
         assert found.problems == (), seed
         assert found.rows > 0
@@ -119,6 +118,22 @@ def test_drawn_planes(data_bits: int, params: ScnnParams) -> None:
     port, seeds = SystemParams(data_bits=data_bits), range(data_bits, data_bits + 12)
     runs, bus = run_planes(port, seeds, params)
     assert (bus if params.act_fifo_words else runs) > 2
+
+
+@pytest.mark.long("two more simulators")
+@pytest.mark.parametrize("data_bits", [64, 128])
+def test_both_engines(draw_network: DrawNetwork, data_bits: int) -> None:
+    """Linear layers behind convolutions: of both, some in several runs; outputs as golden's."""
+    runs = np.zeros(2, int)
+    for seed in range(data_bits, data_bits + 10):
+        image, planes, rng = draw_both(draw_network, seed)
+        found = verify_system(
+            image, real(image, planes), SystemParams(data_bits=data_bits), draw_settings(rng, seed)
+        )
+        assert found.problems == (), seed
+        assert found.times == 2 * (1 + len(planes))
+        runs = np.maximum(runs, [len(part.loads) for part in image.parts])
+    assert (runs > 1).all()
 
 
 def test_what_differs_is_found(draw_network: DrawNetwork, monkeypatch: pytest.MonkeyPatch) -> None:

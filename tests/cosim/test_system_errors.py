@@ -68,8 +68,8 @@ def check(image: Image, x: np.ndarray, settings: MemorySettings, kind: str, seed
     if kind in FAULTS or kind == "fetch":
         error = FAULTS[kind][2] if kind in FAULTS else Error.FETCH
     else:
-        array = machine(entry.engine).lists.state(image.parts[0].params, PORT)
-        golden = GoldenSystem(array, PORT, memory.copy())
+        arrays = [machine(name).lists.state(params, PORT) for name, params in found.arrays.items()]
+        golden = GoldenSystem(arrays, PORT, memory.copy())
         golden.start(*setup[0])
         with pytest.raises(ListError) as told:
             golden.start(place, len(text))
@@ -81,7 +81,7 @@ def check(image: Image, x: np.ndarray, settings: MemorySettings, kind: str, seed
     inputs = [(at // beat, rows.reshape(-1, beat))]
     output = entry.block("output_0")
     read = [(output.address // beat, output.bytes // beat)]
-    program, clearing = build_chip(entry.engine, image.parts[0].params, PORT, size)
+    program, clearing = build_chip(found.arrays, PORT, size)
     results = run_phases(
         program,
         clearing,
@@ -90,6 +90,7 @@ def check(image: Image, x: np.ndarray, settings: MemorySettings, kind: str, seed
         size,
         replace(settings, error_first=SPOILED, error_bytes=64),
         (0, size),
+        list(found.arrays),
         [
             Phase([], setup, [], 200_000),
             # One that is good before it, and one behind it, which is dropped.

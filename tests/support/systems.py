@@ -1,5 +1,6 @@
 """Networks in memory, and chips that run their command lists."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,16 @@ from zeroskip.sim.system.golden import GoldenSystem
 __all__ = ["golden_chip", "put_input", "read_output"]
 
 
-def golden_chip(system: SystemImage, params: Any) -> GoldenSystem:
-    """Make a chip after a reset, with the memory image in its memory."""
+def golden_chip(system: SystemImage, params: Sequence[Any]) -> GoldenSystem:
+    """Make a chip of these arrays after a reset, with the memory image in its memory."""
     memory = np.zeros(system.map.bytes, np.uint8)
     memory[: len(system.memory)] = np.frombuffer(system.memory, np.uint8)
     port = SystemParams(**system.map.port)
-    array = machine(system.map.engine).lists.state(params, port)
-    return GoldenSystem(array, port, memory, system.map.base)
+    arrays = [
+        machine(name).lists.state(array, port)
+        for name, array in zip(system.map.engines, params, strict=True)
+    ]
+    return GoldenSystem(arrays, port, memory, system.map.base)
 
 
 def put_input(

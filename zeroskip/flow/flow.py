@@ -24,6 +24,7 @@ from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.flow.synth.report import AreaReport, Unit
 from zeroskip.hw.common.bundle import constants, ports
+from zeroskip.hw.system.chip import EngineUnit, SystemChip, system_module
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import engine_sizes
 
@@ -79,19 +80,31 @@ class Flow(ABC, Generic[ParamsT]):
     def chip(self, params: ParamsT, port: SystemParams) -> Modules:
         """Return the modules of a chip with a port to memory, which runs command lists.
 
-        The last is a :class:`.SystemChip`.
+        The last is a :class:`.SystemChip`; parameters and errors are those of :meth:`unit`.
+        """
+        array = self.in_chip(params)
+        units = {self.engine: self.unit(array, port)}
+        chip: partial[Any] = partial(SystemChip, port, units)
+        return {**self.modules(array), system_module(units): chip}
+
+    def in_chip(self, params: ParamsT) -> ParamsT:
+        """Return the array of a chip: of these sizes, with all that command lists need."""
+        return params
+
+    def unit(self, params: ParamsT, port: SystemParams) -> partial[EngineUnit]:
+        """Return what puts the array behind a system, whose modules are instances in it.
 
         Raises
         ------
         InputError
-            If the engine cannot be in one.
+            If no command list can run it.
         """
         del params, port
-        raise InputError(f"engine {self.engine!r} has no chip that runs command lists")
+        raise InputError(f"no command list can run engine {self.engine!r} yet")
 
     def sizes(self, params: ParamsT) -> Mapping[str, int]:
         """Return the sizes that a chip's registers tell, see :func:`.engine_sizes`."""
-        return engine_sizes(self.engine, params)
+        return engine_sizes(self.engine, self.in_chip(params))
 
     def num_pes(self, params: ParamsT) -> int:
         """Return how many PEs there are; 1 where the PE is no module of its own."""

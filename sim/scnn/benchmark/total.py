@@ -21,7 +21,7 @@ from zeroskip.sim.scnn.benchmark.run import CompiledLayer
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.state import ScnnState
 from zeroskip.sim.scnn.transfers import plane_transfer
-from zeroskip.sim.system.cycles import Started, count_system
+from zeroskip.sim.system.cycles import Started, TimedArray, count_system
 from zeroskip.sim.system.golden import Performed
 from zeroskip.sim.system.memory import MemorySettings
 from zeroskip.sim.system.state import Cycles, RunCycles
@@ -116,8 +116,8 @@ def total_layer(compiled: CompiledLayer) -> LayerTotal:
     for tensor in moves.tensors:
         address[tensor.name] = end
         end += -(-tensor.rows * PORT.beat_bytes // 64) * 64
-    sizes = {tensor.name: PORT.beat_bytes for tensor in moves.tensors}
-    commands = list(command_list(order, address, sizes, in_place=True))
+    sizes = {(0, tensor.name): PORT.beat_bytes for tensor in moves.tensors}
+    commands = list(command_list(order, address, sizes, in_place=moves.in_place))
     performed: list[Performed] = []
     number = 0
     for command, move in zip(commands, [*order, None], strict=True):
@@ -140,14 +140,11 @@ def total_layer(compiled: CompiledLayer) -> LayerTotal:
             for name in ("space", "wait", "pe", "engine", "row", "addr", "count")
         }
         performed.append(Performed(command.op, fields, moved))
-    found = count_system(
-        state,
-        PORT,
-        MemorySettings(),
-        [Started(0, end, len(commands) * COMMAND_BYTES, performed)],
-        _Runs(compiled).count,
-        lambda moved: plane_transfer(p, state.lanes, moved),
+    array = TimedArray(
+        state, _Runs(compiled).count, lambda moved: plane_transfer(p, state.lanes, moved)
     )
+    started = Started(0, end, len(commands) * COMMAND_BYTES, performed)
+    found = count_system([array], PORT, MemorySettings(), [started])
     beats = found.read_beats + found.write_beats
     return LayerTotal(found.cycles[0], beats * PORT.beat_bytes)
 

@@ -42,7 +42,7 @@ def test_lists_count_what_they_move(image: Image) -> None:
     setup, infer, other = system.map.lists
     # Of 3 PEs: program, codebook, and per PE weights, pointers and biases.
     assert (setup.commands, infer.commands) == (2 + 3 * 3 + 1, 4)
-    # 12 and 5 elements on 3 lanes of 12 bits, 8 bytes a row.
+    # 12 and 5 elements on 3 lanes, whose 12 bits take 16, 8 bytes a row.
     assert infer.reads == {"infer_0": 64, "input_0": 4 * 8}
     assert (infer.writes, other.writes) == ({"output_0": 2 * 8}, {"output_1": 2 * 8})
     assert (infer.words, system.map.input.name, system.map.output.name) == (0, INPUT, "fc2")
@@ -91,5 +91,5 @@ def test_planes_lie_in_memory_as_they_are(conv_image: Image) -> None:
 
 
 def test_what_cannot_run_yet_is_named(both_image: Image) -> None:
-    with pytest.raises(InputError, match="is for scnn, eie, and a command list can run one"):
+    with pytest.raises(InputError, match="no command list can run an array of 2 activation files"):
         build_system(both_image, SystemParams())

@@ -1,6 +1,7 @@
 """Command lists, run on the bytes of a memory by golden's own decoders."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.both import draw_both
 from tests.support.images import eie_image
 from tests.support.systems import golden_chip, put_input, read_output
 from tests.support.tiers import examples
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.eie.place import Strategy, place
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
@@ -21,6 +25,7 @@ from zeroskip.hw.system.formats import COMMAND_BYTES, Error
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.golden.network import run_golden
 from zeroskip.sim.system.golden import GoldenSystem, ListError
+from zeroskip.sim.system.inferences import count_inferences
 
 DrawNetwork = Callable[..., QuantGraph[QuantLinear]]
 
@@ -41,7 +46,7 @@ def run_twice(image: Image, port: SystemParams, base: int, seed: int) -> None:
     x = rng.integers(low, high, (2, *image.graph.input_shape), endpoint=True)
     x[rng.random(x.shape) < 0.4] = 0
     system = build_system(image, port, base=base)
-    chip = golden_chip(system, part.params)
+    chip = golden_chip(system, [part.params])
     lists = system.map.lists
     chip.start(lists[0].address, lists[0].bytes)
     expected = run_golden(image, x).parts[0].tensors[part.layers[-1].name].reshape(2, -1)
@@ -115,7 +120,7 @@ def test_errors_say_which_command(
     image: Image, command: int, byte: int, value: int, error: Error
 ) -> None:
     system = build_system(image, SystemParams())
-    chip = golden_chip(system, PARAMS)
+    chip = golden_chip(system, [PARAMS])
     lists = system.map.lists
     chip.start(lists[0].address, lists[0].bytes)
     spoil(chip, lists[1].address + command * COMMAND_BYTES + byte, value)
@@ -124,9 +129,33 @@ def test_errors_say_which_command(
     assert (raised.value.error, raised.value.number) == (error, command)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_both_engines_in_a_list(draw_network: DrawNetwork, seed: int) -> None:
+    image, planes, _ = draw_both(draw_network, seed)
+    data_bits = (64, 128, 256)[seed % 3]
+    found = count_inferences(image, planes, SystemParams(data_bits=data_bits), queued=1)
+    (name,) = image.graph.outputs
+    expected = run_golden(image, planes).parts[-1].tensors[name].reshape(len(planes), -1)
+    assert np.array_equal(found.outputs, expected)
+    # What the map says of the port is what the cycle model counts.
+    alone, traffic = found.inferences[0], found.system.map.traffic("infer_0")
+    assert data_bits // 8 * alone.read_beats == traffic["read"]
+    assert data_bits // 8 * alone.write_beats == traffic["written"]
+    assert {run.engine for run in alone.runs} == {0, 1}
+
+
+def test_rows_that_do_not_lie_so_are_refused(draw_network: DrawNetwork) -> None:
+    image, *_ = draw_both(draw_network, 0)
+    convolutions, linear = image.parts
+    arrays = {"scnn": convolutions.params, "eie": replace(linear.params, num_pes=3)}
+    other = compile_quantized(image.graph, arrays, name="net")
+    with pytest.raises(InputError, match="in rows of 3 values of 16 bits, and they do not lie so"):
+        build_system(other, SystemParams())
+
+
 def test_a_cut_list_is_an_error(image: Image) -> None:
     system = build_system(image, SystemParams())
-    chip = golden_chip(system, PARAMS)
+    chip = golden_chip(system, [PARAMS])
     setup, infer, _ = system.map.lists
     chip.start(setup.address, setup.bytes)
     with pytest.raises(ListError) as raised:
@@ -137,7 +166,7 @@ def test_a_cut_list_is_an_error(image: Image) -> None:
 def test_a_damaged_word_changes_the_output(image: Image) -> None:
     """Golden computes from the bytes of the memory image: another bias gives other outputs."""
     system = build_system(image, SystemParams())
-    chip = golden_chip(system, PARAMS)
+    chip = golden_chip(system, [PARAMS])
     # The last bias of PE 1 is of the last layer, which has no ReLU.
     bias = system.map.block("run_0/pe_1/bias")
     at = bias.address + bias.bytes - 7
@@ -154,7 +183,7 @@ def test_a_damaged_word_changes_the_output(image: Image) -> None:
 def test_input_and_output_lie_where_a_start_says(image: Image) -> None:
     """One list serves both pairs of buffers; an address of too many bits begins nothing."""
     system = build_system(image, SystemParams())
-    chip = golden_chip(system, PARAMS)
+    chip = golden_chip(system, [PARAMS])
     code = np.frombuffer(relative_list(system), np.uint8)
     place = len(chip.memory)
     chip.memory = np.concatenate([chip.memory, code])

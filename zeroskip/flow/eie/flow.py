@@ -18,7 +18,8 @@ from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
 from zeroskip.hw.eie.host import BOARD_KIND, Space, StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
-from zeroskip.hw.eie.system import SYSTEM_MODULE, EieSystem
+from zeroskip.hw.eie.system import EieUnit
+from zeroskip.hw.system.chip import EngineUnit
 from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["FLOW"]
@@ -54,12 +55,11 @@ class _Eie(Flow[EieParams]):
     def modules(self, params: EieParams) -> Modules:
         return {PE_MODULE: partial(Pe, params), ARRAY_MODULE: partial(EieArray, params)}
 
-    def chip(self, params: EieParams, port: SystemParams) -> Modules:
-        streaming = _streaming(params)
-        return {**self.modules(streaming), SYSTEM_MODULE: partial(EieSystem, port, streaming)}
+    def unit(self, params: EieParams, port: SystemParams) -> partial[EngineUnit]:
+        return partial(EieUnit, port, params)
 
-    def sizes(self, params: EieParams) -> Mapping[str, int]:
-        return super().sizes(_streaming(params))
+    def in_chip(self, params: EieParams) -> EieParams:
+        return replace(params, act_files=3)
 
     def num_pes(self, params: EieParams) -> int:
         return params.num_pes
@@ -93,11 +93,6 @@ class _Eie(Flow[EieParams]):
             f"PE without SRAMs: {sum_units('PE', report.pe).logic_um2:,.0f} um2; the paper's "
             f"registers and gates: {_PAPER_LOGIC:,.0f} um2, its activation registers among them"
         )
-
-
-def _streaming(params: EieParams) -> EieParams:
-    """Return the array that a chip with a port to memory has: rows come in while it runs."""
-    return replace(params, act_files=3)
 
 
 FLOW = _Eie()

@@ -15,7 +15,8 @@ from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.formats import Space, StallClass
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.pe import ScnnPe
-from zeroskip.hw.scnn.system import SCNN_SYSTEM_MODULE, ScnnSystem
+from zeroskip.hw.scnn.system import ScnnUnit
+from zeroskip.hw.system.chip import EngineUnit
 from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["FLOW", "over_multipliers"]
@@ -45,8 +46,8 @@ class _Scnn(Flow[ScnnParams]):
     def modules(self, params: ScnnParams) -> Modules:
         return {PE_MODULE: partial(ScnnPe, params), ARRAY_MODULE: partial(ScnnArray, params)}
 
-    def chip(self, params: ScnnParams, port: SystemParams) -> Modules:
-        return {**self.modules(params), SCNN_SYSTEM_MODULE: partial(ScnnSystem, port, params)}
+    def unit(self, params: ScnnParams, port: SystemParams) -> partial[EngineUnit]:
+        return partial(ScnnUnit, port, params)
 
     def num_pes(self, params: ScnnParams) -> int:
         return params.num_pes

@@ -1,14 +1,12 @@
-"""Verilog of the chip that runs command lists on EIE: the array, and its port to memory."""
+"""Verilog of the chip that runs command lists: the arrays, and their port to memory."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from zeroskip.flow.eie.flow import FLOW as EIE
-from zeroskip.flow.flow import Flow, Modules
-from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.eie.system import SYSTEM_MODULE, EieSystem, eie_engine
+from zeroskip.flow.flow import Flow, Modules, flow
+from zeroskip.hw.system.chip import SystemChip, system_module
 from zeroskip.hw.system.formats import Error, Op, Wait
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import Event, Register, State
@@ -19,9 +17,9 @@ __all__ = ["FLOW", "SystemDesign"]
 
 @dataclass(frozen=True)
 class SystemDesign:
-    """Sizes of the array, which has three activation files, and of the port to memory."""
+    """Parameters of arrays by engine, in the order of their numbers, and those of the port."""
 
-    eie: EieParams
+    arrays: Mapping[str, Any]
     port: SystemParams = field(default_factory=SystemParams)
 
 
@@ -30,7 +28,8 @@ class _System(Flow[SystemDesign]):
     enums = (Register, State, Event, Op, Wait, Error)
     inside = "system_"
     waves: Mapping[str, Sequence[str]] = {
-        SYSTEM_MODULE: ("system.sequence.state", "system.fetch.state")
+        system_module(engines): ("system.sequence.state", "system.fetch.state")
+        for engines in (("eie",), ("scnn",), ("scnn", "eie"))
     }
 
     @property
@@ -38,15 +37,31 @@ class _System(Flow[SystemDesign]):
         return ("eie",)
 
     def params(self, arrays: Mapping[str, Any]) -> SystemDesign:
-        return SystemDesign(replace(arrays["eie"], act_files=3))
+        return SystemDesign({name: flow(name).in_chip(arrays[name]) for name in self.arrays})
 
     def modules(self, params: SystemDesign) -> Modules:
-        inside = EIE.modules(params.eie)
-        return {**inside, SYSTEM_MODULE: partial(EieSystem, params.port, params.eie)}
+        inside: dict[str, partial[Any]] = {}
+        units: dict[str, partial[Any]] = {}
+        for name, array in params.arrays.items():
+            inside |= flow(name).modules(array)
+            units[name] = flow(name).unit(array, params.port)
+        chip: partial[Any] = partial(SystemChip, params.port, units)
+        return {**inside, system_module(units): chip}
+
+    def chip(self, params: SystemDesign, port: SystemParams) -> Modules:
+        return self.modules(replace(params, port=port))
+
+    def sizes(self, params: SystemDesign) -> Mapping[str, int]:
+        found: dict[str, int] = {}
+        for name, array in params.arrays.items():
+            found |= flow(name).sizes(array)
+        return found
 
     def measured(self, params: SystemDesign) -> Modules:
-        # The array is measured by itself.
-        return {SYSTEM_MODULE: partial(System, params.port, eie_engine(params.eie))}
+        # Arrays are measured by themselves.
+        units = [flow(name).unit(array, params.port) for name, array in params.arrays.items()]
+        engines = [unit().engine for unit in units]
+        return {system_module(params.arrays): partial(System, params.port, engines)}
 
     def exported(self, names: Sequence[str]) -> Iterable[Sequence[str]]:
         return [names]

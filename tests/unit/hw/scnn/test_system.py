@@ -1,5 +1,6 @@
 """SCNN from command lists: planes in memory become planes in memory, and nobody acts in between."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.formats import plane_load_layout
 from zeroskip.hw.scnn.pe import ScnnPe
 from zeroskip.hw.scnn.planes import plane_in_layout
-from zeroskip.hw.scnn.system import ScnnSystem
+from zeroskip.hw.scnn.system import ScnnUnit
+from zeroskip.hw.system.chip import SystemChip
 from zeroskip.hw.system.formats import COMMAND_BYTES, Error, Op, command_layout
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import Register, State
@@ -50,7 +52,7 @@ def run(
     layer = network.layer
     graph = network.graph(np.asarray(layer.codebook), np.asarray(layer.bias))
     system = build_system(scnn_image("net", graph, P, build(graph, P)), p)
-    chip = golden_chip(system, P)
+    chip = golden_chip(system, [P])
     contents, lists = chip.memory, system.map.lists
     for pair, one in enumerate(lists[1:]):
         x = rng.integers(1, 40, layer.in_shape) * (lost | (rng.random(layer.in_shape) < 0.7))
@@ -71,7 +73,7 @@ def run(
     # Two inputs that are not compressed fill the RAM; the third finds nothing.
     lists = [lists[0], *[lists[1]] * (2 * lost), *lists[1:]]
     expected = {1: Error.READ} if unread else {3: Error.LOST, 4: Error.LOST} if lost else {}
-    dut = ScnnSystem(p, P)
+    dut = SystemChip(p, {"scnn": partial(ScnnUnit, p, P)})
     whole, _ = assemble(dut, {ARRAY_MODULE: lambda: ScnnArray(P), PE_MODULE: lambda: ScnnPe(P)})
 
     async def bench(ctx: Any) -> None:

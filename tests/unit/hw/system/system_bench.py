@@ -91,7 +91,8 @@ class EngineModel:
     files: Files = field(default_factory=Files)
     log: list[tuple[int, str]] = field(default_factory=list)
 
-    async def serve(self, ctx: Any, dut: System) -> None:
+    async def serve(self, ctx: Any, dut: Any) -> None:
+        """Be the engine at port ``dut`` of a system."""
         rng = Random(self.seed)
         rows_ready, rows_valid, host_ready = (chances(self.seed + k, self.busy) for k in (1, 2, 3))
         now = 0
@@ -250,7 +251,7 @@ def run_system(
     p: SystemParams, memory: Memory, engine: EngineModel, bench: Callable[[Processor], Any]
 ) -> None:
     """Simulate a system until ``bench`` has ended."""
-    dut = System(p, ENGINE)
+    dut = System(p, [ENGINE])
 
     async def main(ctx: Any) -> None:
         await bench(Processor(dut, ctx))
@@ -262,6 +263,6 @@ def run_system(
         await memory.serve_writes(ctx, dut.write)
 
     async def serve(ctx: Any) -> None:
-        await engine.serve(ctx, dut)
+        await engine.serve(ctx, dut.port(0))
 
     simulate(dut, main, monitors=[reads, writes, serve])

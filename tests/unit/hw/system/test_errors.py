@@ -28,6 +28,7 @@ from tests.unit.hw.system.system_bench import (
     place_list,
     run_system,
 )
+from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.check import DESTINATION
 from zeroskip.hw.system.formats import Error
 from zeroskip.hw.system.params import SystemParams
@@ -105,7 +106,7 @@ CASES = {
     "rows in of a destination": wrong(rows_in(1 << DESTINATION, 1, DATA), Error.RANGE),
     "too many rows out": wrong(rows_out(ROWS, 1, DATA, dest=True), Error.RANGE),
     "no rows out": wrong(rows_out(0, 0, DATA), Error.RANGE),
-    "no such control": wrong(control(32), Error.RANGE),
+    "no such control": wrong(control(sum(Command) + 1), Error.RANGE),
     "read of words": Case(
         [WORDS, load(4, 1, 0, 20, SECOND), *INFERENCE],
         Error.READ, 1, bad=frozenset({SECOND + 64}),

@@ -56,7 +56,7 @@ def run_jobs(
 
     ``bad`` are beats, counted over all jobs, that come with an error.
     """
-    dut = Load(p, ENGINE)
+    dut = Load(p, [ENGINE])
     rng = Random(seed)
     streams = [chances(seed + k, busy) for k in range(6)]
     contents = [[rng.getrandbits(p.data_bits) for _ in range(beats_of(p, job))] for job in told]
@@ -91,13 +91,19 @@ def run_jobs(
             if offered:
                 number, value = asked[0]
                 ctx.set(dut.i.payload, {"data": value, "error": number in bad, "tag": LOAD_TAG})
-            ctx.set(dut.cmd.ready, next(streams[3]))
+            ctx.set(dut.words_out.ready, next(streams[3]))
             ctx.set(dut.rows.ready, next(streams[4]) and rows_left > 0)
             ctx.set(dut.in_busy, rows_left > 0)
             ctx.set(dut.hold, not next(streams[5]))
             _, _, *seen = await ctx.tick().sample(
                 *(dut.request.valid, dut.request.ready, dut.request.payload),
-                *(dut.i.valid, dut.i.ready, dut.cmd.valid, dut.cmd.ready, dut.cmd.payload),
+                *(
+                    dut.i.valid,
+                    dut.i.ready,
+                    dut.words_out.valid,
+                    dut.words_out.ready,
+                    dut.words_out.payload,
+                ),
                 *(dut.rows.valid, dut.rows.ready, dut.rows.payload),
                 *(dut.in_start, dut.in_rows, dut.done, dut.failure, dut.hold),
             )
@@ -120,11 +126,9 @@ def run_jobs(
                 asked.popleft()
                 offered = False
             if word and word_ready:
-                write = command.command
-                assert write.write
-                space = int(write.space)
-                data = write.data & (1 << MEMORIES[space].bits) - 1
-                got.append((str(space), command.pe, write.addr, data))
+                space = int(command.space)
+                data = command.data & (1 << MEMORIES[space].bits) - 1
+                got.append((str(space), command.pe, command.addr, data))
             if row and row_ready:
                 got.append(("row", told[len(ends)].get("pe", 0), next_row, value))
                 next_row, rows_left = next_row + 1, rows_left - 1

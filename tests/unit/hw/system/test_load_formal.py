@@ -68,7 +68,7 @@ class MarkedLoad(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.dut = dut = Load(P, ENGINE)
+        m.submodules.dut = dut = Load(P, [ENGINE])
         known, rows, wide, count = Signal(), Signal(), Signal(), Signal(3)
         m.d.sync += known.eq(1)
         with m.If(~known):
@@ -92,7 +92,7 @@ class MarkedLoad(wiring.Component):
             dut.in_busy.eq(self.in_busy),
             dut.i.valid.eq(self.give),
             dut.i.payload.data.eq(Mux(self.which, marks << 32, marks)),
-            dut.cmd.ready.eq(self.take),
+            dut.words_out.ready.eq(self.take),
             dut.rows.ready.eq(self.take),
         ]
         with m.If(dut.i.valid & dut.i.ready):
@@ -101,8 +101,8 @@ class MarkedLoad(wiring.Component):
                 m.d.sync += [sent.eq(1), due.eq(item + self._late), due_place.eq(place)]
 
         items = Signal(5)
-        given = (dut.cmd.valid | dut.rows.valid) & self.take
-        word = Mux(rows, dut.rows.payload, dut.cmd.payload.command.data)
+        given = (dut.words_out.valid | dut.rows.valid) & self.take
+        word = Mux(rows, dut.rows.payload, dut.words_out.payload.data)
         bits = Cat(word[0], *(word[32 * k] & ~narrow for k in (1, 2, 3)))
         shows = Signal()
         right = (items == due) & (bits == (1 << due_place))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.tiers import simulated
 from tests.unit.hw.system.lists import END, Fields, control, load, rows_in, rows_out
+from tests.unit.hw.system.system_bench import ENGINE
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.check import DESTINATION
 from zeroskip.hw.system.formats import Error, Op, Wait
@@ -137,9 +138,9 @@ class Units:
             ctx.set(dut.running, run_left > 0)
             # The passes of a run take five cycles each, of which they drain in two.
             number, place = divmod(run_for - run_left, 5) if run_left else (0, 0)
-            ctx.set(dut.pass_number, number)
+            ctx.set(dut.pass_number[0], number)
             ctx.set(dut.pass_drains, place >= 3)
-            ctx.set(dut.control.ready, 1)
+            ctx.set(dut.control[0].ready, 1)
             offered = offered or (bool(waiting) and rng.random() < 0.4)
             ctx.set(dut.i.valid, offered)
             if offered:
@@ -151,8 +152,8 @@ class Units:
             ctx.set(dut.quiet, 1)
             ctx.set(dut.left, left and not ctx.get(dut.report))
             _, _, *seen = await ctx.tick().sample(
-                *(dut.i.ready, dut.load_go, dut.store_go, dut.control.valid, dut.done),
-                *(dut.report, dut.failure, dut.stop, dut.control.payload),
+                *(dut.i.ready, dut.load_go, dut.store_go, dut.control[0].valid, dut.done),
+                *(dut.report, dut.failure, dut.stop, dut.control[0].payload),
             )
             ready, load_go, store_go, sends, ends, report, failure, stop, sent = seen
 
@@ -259,7 +260,7 @@ def make_jobs(told: list[Fields]) -> list[Job]:
 
 
 def run_units(units: Units) -> None:
-    dut = Sequence(P)
+    dut = Sequence(P, [ENGINE])
 
     async def bench(ctx: Any) -> None:
         await units.drive(ctx, dut)

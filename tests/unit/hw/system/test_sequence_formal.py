@@ -14,6 +14,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tests.support.prove import FAILS, PROVED, prove, unstable
+from tests.unit.hw.system.system_bench import ENGINE
 from zeroskip.hw.system.formats import Error, Op
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.sequence import LOADS, Sequence
@@ -54,7 +55,7 @@ class WatchedSequence(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         p: Any = self
-        m.submodules.dut = dut = Sequence(P)
+        m.submodules.dut = dut = Sequence(P, [ENGINE])
         job: Any = dut.i.payload
         ops = (Op.LOAD, Op.INPUT, Op.OUTPUT, Op.CONTROL, Op.END)
         kind = Signal(Op, init=Op.END)
@@ -80,7 +81,7 @@ class WatchedSequence(wiring.Component):
             dut.store_reading.eq(busy & p.store_reading),
             dut.store_done.eq(busy & p.store_done),
             dut.store_failure.error.eq(Mux(p.store_wrong, Error.WRITE, Error.NONE)),
-            dut.control.ready.eq(p.ready),
+            dut.control[0].ready.eq(p.ready),
             dut.running.eq(p.running),
             dut.halt.eq(p.halt),
             dut.quiet.eq(p.quiet),
@@ -94,17 +95,17 @@ class WatchedSequence(wiring.Component):
 
         taken = dut.i.valid & dut.i.ready & ~dut.stop
         loads = taken & ((kind == Op.LOAD) | (kind == Op.INPUT))
-        sends = dut.control.valid & dut.control.ready & ~dut.stop
+        sends = dut.control[0].valid & dut.control[0].ready & ~dut.stop
         bad = [
             # LOAD and INPUT begin as they are taken, and no failed command does.
             dut.load_go != loads,
             taken & p.wrong,
             dut.store_go & busy,
-            unstable(m, dut.control, dut.control.payload),
+            unstable(m, dut.control[0], dut.control[0].payload),
         ]
         for op, begins, row in (
             (Op.OUTPUT, dut.store_go, dut.output.row[MARK]),
-            (Op.CONTROL, dut.control.valid & dut.control.ready, None),
+            (Op.CONTROL, dut.control[0].valid & dut.control[0].ready, None),
             (Op.END, dut.done, None),
         ):
             waits, marked = Signal(name=f"waits_{op.name}"), Signal(name=f"marked_{op.name}")

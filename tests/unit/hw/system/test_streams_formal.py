@@ -75,7 +75,7 @@ class Open(wiring.Component):
         for name, (path, member, _) in self._leaves.items():
             base, _, last = name.rpartition("__")
             if last == "valid" and member.flow == Out:
-                port = reduce(getattr, path[:-1], self.dut)
+                port = reduce(_step, path[:-1], self.dut)
                 kept = Const(0) if base in self._queued else Value.cast(port.payload)
                 stalled, before = Signal(), Signal(len(kept))
                 m.d.sync += [stalled.eq(port.valid & ~port.ready), before.eq(kept)]
@@ -92,11 +92,11 @@ WRITTEN: dict[str, Gate] = {
 }
 UNITS: dict[str, Any] = {
     "fetch": (lambda: Fetch(P), {}, ("o",)),
-    "check": (lambda: Check(P, ENGINE), STOPPED),
-    "load": (lambda: Load(P, ENGINE), {"go": lambda dut, given: given & dut.ready}),
+    "check": (lambda: Check(P, [ENGINE]), STOPPED),
+    "load": (lambda: Load(P, [ENGINE]), {"go": lambda dut, given: given & dut.ready}),
     "store": (lambda: Store(P, ENGINE), WRITTEN),
     "registers": (lambda: Registers(P, {"TOY_LANES": 3}), {}),
-    "sequence": (lambda: Sequence(P), {}),
+    "sequence": (lambda: Sequence(P, [ENGINE]), {}),
 }
 
 
@@ -107,18 +107,24 @@ def test_what_is_offered_stays(unit: str, tmp_path: Path) -> None:
     assert "Property proved." in answer, answer[-2000:]
 
 
+def _step(whole: Any, name: str | int) -> Any:
+    """Take a member, or one of several."""
+    return whole[name] if isinstance(name, int) else getattr(whole, name)
+
+
 class Joined(wiring.Component):
     """Sequence and Load, and everything else left open.
 
     Members
     -------
-    bad : Out, both offer the engine a command.
+    bad : Out, both offer an engine a command.
     """
 
     bad: Signal
 
     def __init__(self) -> None:
-        self._sequence, self._load = Sequence(P), Load(P, ENGINE)
+        engines = [ENGINE, ENGINE]
+        self._sequence, self._load = Sequence(P, engines), Load(P, engines)
         self._driven = {
             "load_ready", "load_level", "load_words", "load_unbegun", "load_done", "load_failure",
         }  # fmt: skip
@@ -144,7 +150,13 @@ class Joined(wiring.Component):
             load.go.eq(sequence.load_go),
             load.job.eq(sequence.i.payload),
             load.hold.eq(sequence.load_hold),
-            self.bad.eq(sequence.control.valid & load.cmd.valid),
+            self.bad.eq(
+                load.words_out.valid
+                & Cat(
+                    control.valid & (load.engine == number)
+                    for number, control in enumerate(sequence.control)
+                ).any()
+            ),
         ]
         return m
 
@@ -156,5 +168,5 @@ def test_words_and_commands_never_meet(tmp_path: Path) -> None:
 
 def test_the_proof_can_fail(tmp_path: Path) -> None:
     """Nobody may stop Check while it is stalled, but whoever then takes what it offers."""
-    answer = prove(Open(Check(P, ENGINE), {}), tmp_path)
+    answer = prove(Open(Check(P, [ENGINE]), {}), tmp_path)
     assert "was asserted in frame" in answer, answer[-2000:]

@@ -1,0 +1,109 @@
+"""Put the moves of a network's parts behind one another, as those of one list."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from zeroskip.base.errors import InputError
+from zeroskip.compiler.engine import engine
+from zeroskip.compiler.image.image import Image, part_folder
+from zeroskip.compiler.system.moves import Load, Move, Moves, RowTensor, Weights
+from zeroskip.hw.system.params import SystemParams
+
+__all__ = ["Joined", "join_parts"]
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Moves of all parts.
+
+    Parameters
+    ----------
+    moves : with the engines' numbers; names of words are unique, and each tensor is there once.
+    views : how an engine sees a tensor that lies in memory, by its number and the tensor's name.
+    """
+
+    moves: Moves
+    views: Mapping[tuple[int, str], RowTensor]
+
+
+def join_parts(image: Image, port: SystemParams) -> Joined:
+    """Join the parts of an image; engines are numbered as parts are.
+
+    Memories that several parts of an engine load are loaded by every inference.
+
+    Raises
+    ------
+    InputError
+        If a part cannot run from a command list, or reads a tensor otherwise than it lies in
+        memory.
+    """
+    numbers = {name: n for n, name in enumerate(dict.fromkeys(p.engine for p in image.parts))}
+    several = len(image.parts) > 1
+    parts: list[tuple[int, Moves]] = []
+    views: dict[tuple[int, str], RowTensor] = {}
+    tensors: dict[str, RowTensor] = {}
+    for place, part in enumerate(image.parts):
+        number = numbers[part.engine]
+        made = engine(part.engine).moves(part, port)
+        prefix = f"{part_folder(place, part.engine)}/" if several else ""
+        parts.append((number, _numbered(made, number, prefix)))
+        for view in made.tensors:
+            lies = tensors.setdefault(view.name, view)
+            if not _agree(lies, view, port):
+                raise InputError(
+                    f"image {image.name!r} cannot run from one START: {part.engine} takes "
+                    f"{view.name!r} in rows of {view.lanes} values of {view.bits} bits, and they "
+                    "do not lie so in memory; a number of PEs that is a power of two would do"
+                )
+            views[number, view.name] = view
+    loaded = Counter(
+        memory
+        for number, made in parts
+        for memory in {_memory(one) for one in (*made.setup, *made.inference) if _loads(one)}
+    )
+    setup: list[Load] = []
+    inference: list[Move] = []
+    for _, made in parts:
+        setup += [one for one in made.setup if loaded[_memory(one)] == 1]
+        inference += [one for one in made.setup if loaded[_memory(one)] > 1]
+        inference += made.inference
+    if set(image.graph.outputs) != set(image.parts[-1].graph.outputs):
+        raise InputError(
+            f"image {image.name!r} cannot run from one START: {', '.join(image.graph.outputs)} are "
+            "outputs of several parts, and only those of the last go to the output"
+        )
+    final = parts[-1][1].tensors[-1].name
+    ordered = [one for name, one in tensors.items() if name != final]
+    in_place = frozenset(number for number, made in parts if made.in_place)
+    moves = Moves(tuple(setup), tuple(inference), (*ordered, tensors[final]), in_place)
+    return Joined(moves, views)
+
+
+def _numbered(made: Moves, number: int, prefix: str) -> Moves:
+    """Give moves of a part their engine's number, and names of their own."""
+
+    def change(one: Any) -> Any:
+        named = {"name": prefix + one.name} if isinstance(one, Load | Weights) else {}
+        return replace(one, engine=number, **named)
+
+    return replace(
+        made, setup=tuple(map(change, made.setup)), inference=tuple(map(change, made.inference))
+    )
+
+
+def _agree(lies: RowTensor, view: RowTensor, port: SystemParams) -> bool:
+    """Say whether two engines see the same values in the same bits."""
+    same = (lies.bits, lies.frac) == (view.bits, view.frac)
+    return same and np.array_equal(lies.places(port), view.places(port))
+
+
+def _loads(one: Move) -> bool:
+    return isinstance(one, Load)
+
+
+def _memory(one: Any) -> tuple[int, int, int]:
+    return one.engine, one.space, one.pe

@@ -1,0 +1,67 @@
+"""Networks whose convolutions are for one array and whose Linear layers for another."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.cosim.scnn_draw import draw_graph, draw_planes
+from tests.support.arrays import SCNN
+from tests.support.images import follow
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
+from zeroskip.hw.eie.params import EieParams
+
+__all__ = ["draw_both", "real"]
+
+EIE = EieParams(
+    num_pes=4,
+    act_files=3,
+    acc_bits=40,
+    spmat_words=64,
+    num_pointers=256,
+    num_acts=64,
+    num_accs=8,
+    num_biases=32,
+    num_descriptors=8,
+)
+"""With small memories, so that some networks take several runs."""
+
+_MOST = 200
+"""Elements between the arrays, which EIE's activation file has room for."""
+
+
+def draw_both(
+    draw_network: Callable[..., QuantGraph[QuantLinear]], seed: int
+) -> tuple[Image, NDArray[np.int64], np.random.Generator]:
+    """Draw a network that fits, up to five inputs in fixed point, and what to draw more from."""
+    for attempt in range(100):
+        rng = np.random.default_rng((seed, attempt))
+        graph = draw_graph(rng, SCNN, int(rng.integers(1, 4)), channels=4)
+        elements = sum(int(np.prod(graph.shape(name))) for name in graph.outputs)
+        if elements > _MOST:
+            continue
+        sizes = [elements, *rng.integers(1, 40, rng.integers(1, 3)).tolist()]
+        density = float(rng.choice([0.05, 0.3, 0.7]))
+        linear = draw_network(
+            sizes, seed=seed, density=density, weight_bits=8, bias_bits=10, shift=6
+        )
+        first, *rest = linear.layers
+        made = next(layer for layer in graph.layers if layer.name in graph.outputs)
+        linear = replace(linear, layers=(replace(first, in_frac=made.out_frac), *rest))
+        try:
+            network = follow(graph, linear)
+            image = compile_quantized(network, {"scnn": SCNN, "eie": EIE}, name="net")
+        except CompileError:
+            continue
+        samples = int(rng.integers(1, 6))
+        return image, draw_planes(rng, graph.input_shape, samples, SCNN, low=SCNN.min_act), rng
+    raise AssertionError(f"seed {seed}: no network fits")
+
+
+def real(image: Image, planes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the numbers that inputs in fixed point stand for."""
+    return np.asarray(planes * 2.0**-image.in_frac, np.float64)
