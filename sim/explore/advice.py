@@ -120,13 +120,15 @@ def _dominating(estimate: ArrayEstimate) -> list[Advice]:
     if share < _DOMINATES or len(estimate.layers) < 2:
         return []
     work = next(work for work in estimate.work if work.name == layer.name)
+    takes = f"layer {layer.name!r} takes {percent(share)} of the cycles, bound by {layer.bound}"
+    if work.kind not in _PRUNED:
+        return [Advice(f"{takes}, and has no weights to prune ({work.kind})")]
     fixed = sum(layer.spent.get(cause, 0.0) for cause in _FIXED)
     gain = estimate.cycles / (estimate.cycles - (layer.cycles - fixed) / 2)
     return [
         Advice(
-            f"layer {layer.name!r} takes {percent(share)} of the cycles, bound by {layer.bound}: "
-            f"with half of its weights, a density of {percent(work.density / 2)}, the network "
-            f"would be {gain:.2f} x as fast",
+            f"{takes}: with half of its weights, a density of {percent(work.density / 2)}, the "
+            f"network would be {gain:.2f} x as fast",
             gain,
         )
     ]
