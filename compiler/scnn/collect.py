@@ -23,7 +23,7 @@ def collect(
     """Join passes to a program, the contents of the SRAMs, and the weights' beats.
 
     Weights of passes follow each other; biases get the places behind those of the pass before, taps
-    too unless a pass before has the same, and each layer's codebook a number.
+    and codebooks too unless a pass before has the same.
 
     Raises
     ------
@@ -32,22 +32,23 @@ def collect(
     """
     files = sram_files(params)
     program: list[ScnnDescriptor] = []
-    codebooks: dict[int, int] = {}
+    codebooks: dict[bytes, int] = {}
     parts: dict[str, list[NDArray[np.uint64]]] = {name: [] for name in files}
     taps: dict[bytes, int] = {}
     beats: list[Beats] = []
     tap_base, bias_base = 0, 0
     for number, made in enumerate(passes):
-        if made.codebook is not None and made.layer not in codebooks:
-            codebooks[made.layer] = len(codebooks)
-            book = np.zeros((params.num_codes, 1), np.int64)
-            book[: len(made.codebook), 0] = made.codebook
-            parts["codebook"].append(unsigned_field(book, params.weight_bits))
+        book = b"" if made.codebook is None else made.codebook.tobytes()
+        if made.codebook is not None and book not in codebooks:
+            codebooks[book] = len(codebooks)
+            values = np.zeros((params.num_codes, 1), np.int64)
+            values[: len(made.codebook), 0] = made.codebook
+            parts["codebook"].append(unsigned_field(values, params.weight_bits))
         program.append(
             replace(
                 made.descriptor,
                 bias_base=bias_base if made.output else 0,
-                codebook=codebooks.get(made.layer, 0),
+                codebook=codebooks.get(book, 0),
                 last=number == len(passes) - 1,
             )
         )

@@ -209,18 +209,20 @@ def _lives(placed: Placed, order: Sequence[_Step]) -> dict[tuple[int, int], tupl
 def _tables_hold(graph: QuantGraph, placed: Placed, params: ScnnParams) -> bool:
     """Whether the tables of taps, biases and codebooks hold what all passes need."""
     taps: dict[tuple[object, ...], int] = {}
-    biases = books = 0
+    books: set[bytes] = set()
+    biases = 0
     for layer, plan in placed.plans.items():
         conv, to = graph.layers[layer], placed.place(placed.holding.makes[layer])
         found = phase_taps(conv.weight.shape[2:], conv.stride, conv.padding)
         taps[found, plan.mapping.y_stride] = sum(map(len, found))
         owners = to.blocks(params)
         biases += sum(piece.each(owners) for piece in placed.pieces[placed.holding.makes[layer]])
-        books += conv.codebook is not None
+        if conv.codebook is not None:
+            books.add(conv.codebook.tobytes())
     return (
         sum(taps.values()) <= params.num_taps
         and biases <= params.num_biases
-        and books <= params.num_codebooks
+        and len(books) <= params.num_codebooks
     )
 
 

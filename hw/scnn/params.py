@@ -233,6 +233,8 @@ PRESETS = {
         pes_y=8,
         num_streams=16,
         act_fifo_words=128,
+        num_codebooks=32,
+        num_descriptors=128,
     ),
     "tile": ScnnParams(),
     "tiny": ScnnParams(
