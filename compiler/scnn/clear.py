@@ -16,7 +16,7 @@ __all__ = ["keeps_clear"]
 def keeps_clear(
     conv: QuantConv, plan: LayerPlan, params: ScnnParams, *, whole: bool = False
 ) -> bool:
-    """Whether a layer that looks at zeros sees only those that are in the plane.
+    """Whether a layer that looks at zeros sees only those that are in the plane, which must fit.
 
     A maximum of inputs that may be negative takes zeros as they are stored. All of the plane is
     then stored; but where tiles stick out of it, long runs store zeros that no one means.
@@ -43,6 +43,9 @@ def _piece_keeps_clear(
             _, rows, columns = conv.in_shape
             region = replace(region, in_height=rows, in_width=columns)
         layout = plan.mapping.layout(region, conv.stride, dense=True)
+        phase = layout.tile_h // sy * (layout.tile_w // sx)
+        if -(-phase // params.mult_i) * sy * sx > params.act_words:
+            return False  # A PE cannot hold even one channel of it.
         stored = stored_places(params, layout)
         stored[: region.in_height, : region.in_width] = False
         phases = phase_taps(conv.weight.shape[2:], conv.stride, region.padding)
