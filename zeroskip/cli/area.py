@@ -23,7 +23,7 @@ zeroskip area --preset paper --check
 
 zeroskip area --engine scnn
 
-zeroskip area --engine system --preset best
+zeroskip area --engine eie_system --preset best
 
 zeroskip area --preset paper --liberty sg13g2_typ.lib.gz --json
 """
@@ -35,7 +35,8 @@ def measure_area(
         typer.Option(
             "--engine",
             metavar="ENGINE",
-            help=f"One of {', '.join(ENGINES)}; or system: what is between a memory and an array.",
+            help=f"One of {', '.join(ENGINES)}; or system: what is between a memory and arrays; "
+            "with the names of some before it, as in eie_system, of these.",
         ),
     ] = DEFAULT_ENGINE,
     preset: PresetOption = None,
@@ -95,11 +96,9 @@ def measure_area(
     from zeroskip.sim.machine import machine
 
     design = flow(engine)
-    if len(design.arrays) > 1:
-        raise InputError(f"{engine} is measured by its arrays: {', '.join(design.arrays)}")
-    ((name, array),) = choose_arrays(preset, settings, design.arrays).items()
-    params = design.params({name: array.params})
-    if engine != name and (check or renew):
+    arrays = choose_arrays(preset, settings, design.arrays)
+    params = design.params({name: array.params for name, array in arrays.items()})
+    if engine not in arrays and (check or renew):
         raise InputError(f"gates of {engine} are not run: leave --check and --renew-baseline out")
     if not 1 <= clock_ps <= 1_000_000:
         raise ParameterError("clock_ps", clock_ps, "from 1 to 1000000")
@@ -121,7 +120,12 @@ def measure_area(
         _make_folder(netlists)
     with Steps() as steps:
         made = measure_area(
-            engine, array.name, params, liberty=liberty, clock_ps=clock_ps, progress=steps
+            engine,
+            " + ".join(array.name for array in arrays.values()),
+            params,
+            liberty=liberty,
+            clock_ps=clock_ps,
+            progress=steps,
         )
         report = made.report
         if own:

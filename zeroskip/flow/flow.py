@@ -70,6 +70,16 @@ class Flow(ABC, Generic[ParamsT]):
         """Return what the design is made from, of the parameters of its arrays by engine."""
         return arrays[self.engine]
 
+    def of(self, engines: Sequence[str]) -> "Flow[Any]":
+        """Return the design with these engines in it.
+
+        Raises
+        ------
+        InputError
+            If they are none that it can have.
+        """
+        raise InputError(f"{self.engine} has no engines in it, and so not {', '.join(engines)}")
+
     @abstractmethod
     def modules(self, params: ParamsT) -> Modules:
         """Return the modules of the design by name, each after those that are instances in it.
@@ -179,12 +189,17 @@ FLOWS: Registry[Flow[Any]] = Registry("zeroskip.flow", "flow", "zeroskip.flows")
 def flow(name: str) -> Flow[Any]:
     """Return the flow of an engine, or of another design.
 
+    Designs of several engines may have the names of theirs in front, as in ``eie_system``.
+
     Raises
     ------
     ParameterError
         If there is none.
     """
     found = FLOWS.find(name)
+    *engines, design = name.split("_")
+    if found is None and engines and design in FLOWS.names():
+        return flow(design).of([flow(engine).engine for engine in engines])
     if found is None:
         raise ParameterError.of_names("engine", name, FLOWS.names())
     return found

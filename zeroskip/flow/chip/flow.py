@@ -7,6 +7,7 @@ from typing import Any
 
 from amaranth.lib import wiring
 
+from zeroskip.base.errors import InputError
 from zeroskip.flow.eie.flow import FLOW as EIE
 from zeroskip.flow.flow import Flow, Modules
 from zeroskip.flow.scnn.flow import FLOW as SCNN
@@ -46,6 +47,9 @@ class _Chip(Flow[ChipParams]):
     def modules(self, params: ChipParams) -> Modules:
         inside = {**EIE.modules(params.eie), **SCNN.modules(params.scnn)}
         return {**inside, CHIP_MODULE: partial(Chip, params.scnn, params.eie)}
+
+    def measured(self, params: ChipParams) -> Modules:
+        raise InputError(f"{self.engine} is measured by its arrays: {', '.join(self.arrays)}")
 
     def exported(self, names: Sequence[str]) -> Iterable[Sequence[str]]:
         return [names]

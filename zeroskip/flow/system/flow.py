@@ -32,9 +32,15 @@ class _System(Flow[SystemDesign]):
         for engines in (("eie",), ("scnn",), ("scnn", "eie"))
     }
 
+    def __init__(self, engines: Sequence[str]) -> None:
+        self._engines = tuple(engines)
+
     @property
     def arrays(self) -> tuple[str, ...]:
-        return ("eie",)
+        return self._engines
+
+    def of(self, engines: Sequence[str]) -> Flow[Any]:
+        return _System(engines)
 
     def params(self, arrays: Mapping[str, Any]) -> SystemDesign:
         return SystemDesign({name: flow(name).in_chip(arrays[name]) for name in self.arrays})
@@ -67,5 +73,5 @@ class _System(Flow[SystemDesign]):
         return [names]
 
 
-FLOW = _System()
+FLOW = _System(("scnn", "eie"))
 """What is found of it, see :mod:`zeroskip.flow.flow`."""
