@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scripts.demo_lstm import run_lstm
 from scripts.demo_parts import (
     DemoFiles,
     accuracies,
@@ -60,16 +61,21 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def run_demo(
-    net: Annotated[str, typer.Option(metavar="NET", help=f"One of {', '.join(NETS)}.")] = "digits",
+    net: Annotated[
+        str, typer.Option(metavar="NET", help=f"One of {', '.join(NETS)}, lstm.")
+    ] = "digits",
     images: Annotated[int, typer.Option(min=1, metavar="N", help="Inputs to run on RTL.")] = 64,
     folder: Annotated[Path, typer.Option("-o", "--output", help="Where files go.")] = Path("out"),
     seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
     as_json: JsonOption = False,
 ) -> int:
     """Train, compress, compile and run a network; compare golden and RTL in every word."""
-    if net not in NETS:
-        raise InputError(f"NET must be one of {', '.join(NETS)}, not {net!r}")
+    known = *NETS, "lstm"
+    if net not in known:
+        raise InputError(f"NET must be one of {', '.join(known)}, not {net!r}")
     folder.mkdir(parents=True, exist_ok=True)
+    if net == "lstm":
+        return run_lstm(folder, min(images, 4), seed, as_json=as_json)
 
     def say(text: str) -> None:
         if not as_json:

@@ -130,11 +130,16 @@ class RecurrentBench:
             ]
             for cell in self.cells
         ]
-        heading = [
-            "cell", "PEs", "pruning", "rows", "non-zero", "cycles", "bound", "over it",
-            "element-wise", "over dense", "published",
+        return [
+            Table(
+                "Cycles of a step, all activations non-zero",
+                [
+                    "cell", "PEs", "pruning", "rows", "non-zero", "cycles", "bound", "over it",
+                    "element-wise", "over dense", "published",
+                ],
+                rows,
+            )
         ]  # fmt: skip
-        return [Table("Cycles of a step, all activations non-zero", heading, rows)]
 
 
 def bench_recurrent() -> RecurrentBench:
