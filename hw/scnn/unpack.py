@@ -1,5 +1,7 @@
 """Unpacker: beats of a packed stream to headers and vectors of weights."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -88,8 +90,15 @@ class Unpack(wiring.Component):
         vectors = Signal.like(left)
         unused = Signal.like(held_unused)
         vector = self.o.payload
-        block = vector.header
-        m.d.comb += [placed.eq(header.skip == PLACED), vector.first.eq(~inside)]
+        # By themselves: simulators would see a loop where one field of the output reads another.
+        block: Any = Signal(block_layout(p))
+        ends = Signal()
+        m.d.comb += [
+            placed.eq(header.skip == PLACED),
+            vector.first.eq(~inside),
+            vector.header.eq(block),
+            vector.ends.eq(ends),
+        ]
         with m.If(inside):
             m.d.comb += [block.eq(held), vectors.eq(left), unused.eq(held_unused)]
         with m.Else():
@@ -125,10 +134,10 @@ class Unpack(wiring.Component):
             length.eq(of_header + of_entries),
             end.eq(offset + length),
             whole.eq(end <= beat),
-            vector.ends.eq(block.last & (vectors <= 1)),
+            ends.eq(block.last & (vectors <= 1)),
             self.o.valid.eq(now_valid & (whole | self.i.valid)),
             taken.eq(self.o.valid & self.o.ready),
-            closing.eq(vector.ends & self.closes),
+            closing.eq(ends & self.closes),
             self.i.ready.eq(~now_valid | (taken & ((end >= beat) | closing))),
         ]
         with m.If(taken):
