@@ -133,7 +133,7 @@ def test_streams(draw_network: DrawNetwork, tmp_path: Path) -> None:
 @pytest.mark.long("builds another simulator")
 def test_scnn(tmp_path: Path) -> None:
     drawn: list[tuple[Image, np.ndarray]] = []
-    for seed in range(2):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
         graph = draw_graph(rng, SCNN, 2, channels=4)
         planes = draw_planes(rng, graph.input_shape, 2, SCNN, low=SCNN.min_act)
