@@ -36,6 +36,9 @@ LINKS = {"verilator": "verilator_root", "cocotb": "cocotb_libs"}
 Paths with spaces mean something else to make: it is only given those inside the folder.
 """
 
+_OF_COMPILERS = ("*.gch", "*.o", "*.a", "*.d", "Vtop_*.cpp", "Vtop_*.h")
+"""What only compiling needs: nine tenths of a folder that is kept in the cache."""
+
 
 def tool_environment() -> dict[str, str]:
     """Return an environment in which Verilator runs.
@@ -61,7 +64,7 @@ def tool_environment() -> dict[str, str]:
 
 
 def verilate(folder: Path, arguments: Sequence[str], variables: Sequence[str], log: Path) -> None:
-    """Make and compile a model in ``folder``, where the Verilog is.
+    """Make and compile a model in ``folder``, where the Verilog is; what only that needs goes.
 
     Parameters
     ----------
@@ -91,6 +94,9 @@ def verilate(folder: Path, arguments: Sequence[str], variables: Sequence[str], l
     make += [f"PYTHON3={shlex.quote(sys.executable)}"]
     with _shared_runtime(folder, variables):
         call_tool([*make, *variables], folder, env, log)
+    for pattern in _OF_COMPILERS:
+        for path in folder.glob(pattern):
+            path.unlink()
 
 
 @contextlib.contextmanager
