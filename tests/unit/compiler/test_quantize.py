@@ -19,6 +19,7 @@ from zeroskip.compiler.ir.graph import (
     FloatConv,
     FloatGraph,
     FloatLinear,
+    QuantCell,
     QuantConv,
     QuantGraph,
     QuantLinear,
@@ -158,6 +159,7 @@ def test_no_overflow(
         return
     ends = limits(act_bits)
     for layer, facts in zip(graph.layers, report.layers, strict=True):
+        assert not isinstance(layer, QuantCell)
         sums = reach(weights_of(layer), layer, ends)
         least, most = limits(acc_bits)
         assert least <= min(sums)
