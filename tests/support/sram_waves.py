@@ -9,12 +9,13 @@ __all__ = ["sram_accesses"]
 _ENABLES = {"rd_en": "read", "wr_en": "write"}
 
 
-def sram_accesses(waves: Path) -> Counter[tuple[str, str]]:
+def sram_accesses(waves: Path, *, idle: bool = False) -> Counter[tuple[str, str]]:
     """Count the cycles of runs in which SRAMs are read or written.
 
     Parameters
     ----------
     waves : a VCD file of an array.
+    idle : count while no run is under way, too.
 
     Returns
     -------
@@ -48,7 +49,7 @@ def sram_accesses(waves: Path) -> Counter[tuple[str, str]]:
                 after[name] = value
         rises = after.get(tops["clk"]) == "1" and values.get(tops["clk"]) == "0"
         # What was there before the edge is what the edge takes.
-        if rises and int(values.get(tops["control__phase"], "0"), 2):
+        if rises and (idle or int(values.get(tops["control__phase"], "0"), 2)):
             for name, paths in names.items():
                 if values.get(name) == "1":
                     found.update(paths)
