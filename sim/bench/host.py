@@ -48,12 +48,16 @@ class HostPort:
 
     async def read(self, space: Any, addr: int, pe: int = 0) -> int:
         """Read row ``addr`` of ``space``, unsigned."""
-        await self._send(space, addr, pe, write=0, data=0)
+        await self.ask(space, addr, pe)
         await RisingEdge(self._dut.rsp__valid)
         await ReadOnly()
         data = self._dut.rsp__payload.value.to_unsigned()
         await RisingEdge(self._clk)
         return data
+
+    async def ask(self, space: Any, addr: int, pe: int = 0) -> None:
+        """Ask for row ``addr`` of ``space``, and come back once that is taken."""
+        await self._send(space, addr, pe, write=0, data=0)
 
     async def read_signed(self, space: Any, addr: int, bits: int, pe: int = 0) -> int:
         """Read row ``addr`` of ``space`` as a signed number of ``bits``."""

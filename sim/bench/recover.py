@@ -78,21 +78,36 @@ async def check_restart(run: Disturbed, waits: Iterable[int]) -> None:
         assert seen == expected[: len(seen)]
 
 
-async def check_stalls(run: Disturbed, num_pes: int) -> None:
-    """Keep an answer until it is taken; let commands to memories wait for the end of a run."""
+async def check_stalls(run: Disturbed, num_pes: int, reads: int = 1) -> None:
+    """Keep answers until they are taken; let commands to memories wait for the end of a run.
+
+    Parameters
+    ----------
+    run, num_pes : of the array.
+    reads : that may have been taken and not answered.
+    """
     dut, host = run.dut, run.host
     expected = await run.all()
-    assert await host.read(CONTROL_SPACE, Control.VERSION) >> 16 == num_pes
+    version = await host.read(CONTROL_SPACE, Control.VERSION)
+    assert version >> 16 == num_pes
     dut.rsp__ready.value = 0
-    reading = cocotb.start_soon(host.read(CONTROL_SPACE, Control.CYCLES))
+    await host.ask(CONTROL_SPACE, Control.CYCLES)
+    asking = cocotb.start_soon(_ask_version(host, reads))
     await RisingEdge(dut.rsp__valid)
-    for _ in range(10):
+    for _ in range(10 + reads):
         await RisingEdge(dut.clk)
         assert dut.rsp__valid.value
-        assert not dut.cmd__ready.value
         assert dut.rsp__payload.value.to_unsigned() == expected[0]
+    assert dut.cmd__valid.value  # the last one, for which there is no room
+    assert not dut.cmd__ready.value
     dut.rsp__ready.value = 1
-    assert await reading == expected[0]
+    answers: list[int] = []
+    while len(answers) <= reads:
+        await RisingEdge(dut.clk)
+        if dut.rsp__valid.value:
+            answers.append(dut.rsp__payload.value.to_unsigned())
+    assert answers == [expected[0], *[version] * reads]
+    await asking
 
     await host.clear_counters()
     await run.load()
@@ -102,3 +117,8 @@ async def check_stalls(run: Disturbed, num_pes: int) -> None:
     assert not dut.running.value
     seen = await run.finish()
     assert seen == expected[: len(seen)]
+
+
+async def _ask_version(host: HostPort, times: int) -> None:
+    for _ in range(times):
+        await host.ask(CONTROL_SPACE, Control.VERSION)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.hw.common.control import Control
-from zeroskip.hw.scnn.formats import Space
+from zeroskip.hw.scnn.formats import HOST_READS, Space
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.bench.begin import read_job, reset
 from zeroskip.sim.bench.recover import Disturbed, check_recovery, check_restart, check_stalls
@@ -66,4 +66,4 @@ async def host_port_holds_under_stalls(dut: Any) -> None:
     """Keep an answer until it is taken; let commands to memories wait for the end of a run."""
     run = _Run(dut)
     await reset(dut)
-    await check_stalls(run, run.params.num_pes)
+    await check_stalls(run, run.params.num_pes, HOST_READS)
