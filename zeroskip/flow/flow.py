@@ -25,6 +25,7 @@ from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.flow.synth.report import AreaReport, Unit
 from zeroskip.hw.common.bundle import constants, ports
 from zeroskip.hw.system.chip import EngineUnit, SystemChip, system_module
+from zeroskip.hw.system.jobs import Engine
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import engine_sizes
 
@@ -103,6 +104,17 @@ class Flow(ABC, Generic[ParamsT]):
 
     def unit(self, params: ParamsT, port: SystemParams) -> partial[EngineUnit]:
         """Return what puts the array behind a system, whose modules are instances in it.
+
+        Raises
+        ------
+        InputError
+            If no command list can run it.
+        """
+        self.behind_system(params, port)
+        raise NotImplementedError
+
+    def behind_system(self, params: ParamsT, port: SystemParams) -> Engine:
+        """Say what a system has to know of the array.
 
         Raises
         ------

@@ -18,8 +18,9 @@ from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
 from zeroskip.hw.eie.host import BOARD_KIND, Space, StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
-from zeroskip.hw.eie.system import EieUnit
+from zeroskip.hw.eie.system import EieUnit, eie_engine
 from zeroskip.hw.system.chip import EngineUnit
+from zeroskip.hw.system.jobs import Engine
 from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["FLOW"]
@@ -57,6 +58,10 @@ class _Eie(Flow[EieParams]):
 
     def unit(self, params: EieParams, port: SystemParams) -> partial[EngineUnit]:
         return partial(EieUnit, port, params)
+
+    def behind_system(self, params: EieParams, port: SystemParams) -> Engine:
+        del port
+        return eie_engine(params)
 
     def in_chip(self, params: EieParams) -> EieParams:
         return replace(params, act_files=3)

@@ -15,8 +15,9 @@ from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.formats import Space, StallClass
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.pe import ScnnPe
-from zeroskip.hw.scnn.system import ScnnUnit
+from zeroskip.hw.scnn.system import ScnnUnit, scnn_engine
 from zeroskip.hw.system.chip import EngineUnit
+from zeroskip.hw.system.jobs import Engine
 from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["FLOW", "over_multipliers"]
@@ -48,6 +49,9 @@ class _Scnn(Flow[ScnnParams]):
 
     def unit(self, params: ScnnParams, port: SystemParams) -> partial[EngineUnit]:
         return partial(ScnnUnit, port, params)
+
+    def behind_system(self, params: ScnnParams, port: SystemParams) -> Engine:
+        return scnn_engine(port, params)
 
     def num_pes(self, params: ScnnParams) -> int:
         return params.num_pes

@@ -65,9 +65,9 @@ class _System(Flow[SystemDesign]):
 
     def measured(self, params: SystemDesign) -> Modules:
         # Arrays are measured by themselves.
-        units = [flow(name).unit(array, params.port) for name, array in params.arrays.items()]
-        engines = [unit().engine for unit in units]
-        return {system_module(params.arrays): partial(System, params.port, engines)}
+        port = params.port
+        engines = [flow(name).behind_system(array, port) for name, array in params.arrays.items()]
+        return {system_module(params.arrays): partial(System, port, engines)}
 
     def exported(self, names: Sequence[str]) -> Iterable[Sequence[str]]:
         return [names]
