@@ -30,7 +30,7 @@ from zeroskip.sim.energy.model import EnergyModel
 from zeroskip.sim.estimate import Counted, Estimator
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.result import PartResult
-from zeroskip.sim.system.state import ArrayState, CountRun
+from zeroskip.sim.system.state import ArrayCycles, ArrayState
 from zeroskip.sim.system.transfer import Transfer
 from zeroskip.sim.trace_events import Event, name_process, slice_event
 from zeroskip.sim.words import Compared, WordDifference, compare_words
@@ -125,8 +125,14 @@ class ListMachine(ABC):
         """Return an array of ``params`` between commands, as a list finds it after a reset."""
 
     @abstractmethod
-    def run_counter(self, params: Any) -> CountRun:
-        """Return what counts the cycles of the runs of an array of ``params``, in their order."""
+    def array_cycles(self, params: Any, weights: Sequence[Any]) -> ArrayCycles:
+        """Return the cycle model of an array of ``params`` that has been cleared.
+
+        Parameters
+        ----------
+        params : of the array.
+        weights : what its state gave for each WEIGHTS, in their order.
+        """
 
     def transfer(self, params: Any, port: SystemParams, moved: Any) -> Transfer:
         """Follow an INPUT or OUTPUT of an array that asks for its beats itself.

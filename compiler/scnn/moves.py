@@ -77,25 +77,39 @@ def run_moves(
         If a tensor is too large for what says where it is.
     """
     memory = _Memory(graph, runs, orders, params, port)
-    moves: list[Move] = []
-    weights: Weights | None = None
-    for number, run in enumerate(runs):
-        srams = dict(run.srams)
-        if (beats := srams.pop("weights", None)) is not None:
-            name, about = f"run_{number}/weights", "weights of all streams, packed"
-            weights = Weights(name, about, beats.words, beats.width)
-        moves += [_load(number, name, sram) for name, sram in srams.items() if len(sram.words)]
-        # A run without any of its own has those of the run before, which are read once more.
-        if weights is not None and len(weights.words):
-            moves.append(weights)
+    streams = _streams(runs)
+    moves: list[Move] = [*streams[0]]
+    for number, (run, following) in enumerate(zip(runs, [*streams[1:], ()], strict=True)):
+        moves += [
+            _load(number, name, sram)
+            for name, sram in run.srams.items()
+            if name != "weights" and len(sram.words)
+        ]
         moves += memory.bring(number, run.loads)
         moves.append(Run(takes=bool(run.loads)))
+        # They come while this run is under way, as far as there is room.
+        moves += following
         moves += memory.fetch(number, run.stores)
     times = Counter((one.space, one.pe) for one in moves if isinstance(one, Load))
     setup = [one for one in moves if isinstance(one, Load) and times[one.space, one.pe] == 1]
     kept = {one.name for one in setup}
     rest = [one for one in moves if not (isinstance(one, Load) and one.name in kept)]
     return Moves(tuple(setup), tuple(rest), memory.tensors(), frozenset({0}))
+
+
+def _streams(runs: Sequence[ScnnRun]) -> list[tuple[Weights, ...]]:
+    """Give the weights of each run, if it has some.
+
+    A run without any of its own has those of the run before, which are read once more.
+    """
+    found: list[tuple[Weights, ...]] = []
+    weights: tuple[Weights, ...] = ()
+    for number, run in enumerate(runs):
+        if (beats := run.srams.get("weights")) is not None:
+            name, about = f"run_{number}/weights", "weights of all streams, packed"
+            weights = (Weights(name, about, beats.words, beats.width),) if len(beats.words) else ()
+        found.append(weights)
+    return found
 
 
 def _load(number: int, name: str, sram: SramData) -> Load:

@@ -56,11 +56,9 @@ def command_list(
                     count=len(move.words),
                 )
             case Weights():
-                # Those of one run at a time are in the array.
                 yield SystemCommand(
                     op=Op.WEIGHTS,
                     engine=number,
-                    wait=Wait.ENGINE,
                     addr=address[move.name],
                     count=len(move.words),
                 )

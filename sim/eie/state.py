@@ -122,7 +122,7 @@ class EieState:
         """Weights stay in SRAMs, so it takes none while it is at work."""
         return 0
 
-    def stream(self, words: NDArray[np.uint64]) -> None:
+    def stream(self, words: NDArray[np.uint64]) -> Any:
         """Refuse beats of weights."""
         raise ValueError(f"EIE takes no weights while it is at work, and got {len(words)} beats")
 

@@ -1,5 +1,8 @@
 """EIE with a port to memory, as simulation sees it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +15,8 @@ from zeroskip.sim.eie.cycles.program import PassModel, read_ahead, run_program
 from zeroskip.sim.eie.cycles.work import column_work
 from zeroskip.sim.eie.state import EieState, RunLog
 from zeroskip.sim.machine import ListMachine
-from zeroskip.sim.system.state import CountRun, RunCycles
+from zeroskip.sim.system.state import ArrayCycles, RunCycles
+from zeroskip.sim.system.units import ChipStates
 
 __all__ = ["EieLists"]
 
@@ -24,14 +28,15 @@ class EieLists(ListMachine):
         del port
         return EieState(params)
 
-    def run_counter(self, params: EieParams) -> CountRun:
-        return _RunCounter(params).count
+    def array_cycles(self, params: EieParams, weights: Sequence[Any]) -> ArrayCycles:
+        del weights
+        return _EieCycles(params)
 
     def clearing(self, params: EieParams) -> int:
         return (1 << sweep_bits(params)) + 4
 
 
-class _RunCounter:
+class _EieCycles(ArrayCycles):
     """Counts the cycles of runs, one after the other, on an array that has been cleared."""
 
     def __init__(self, params: EieParams) -> None:
@@ -40,15 +45,16 @@ class _RunCounter:
         self._last: PassModel | None = None
         self._turn = 0
 
-    def count(
+    def run(
         self,
         run: RunLog,
         arrivals: NDArray[np.int64],
         begin: int,
         loaded: int,
-        beats: NDArray[np.int64],
+        chip: ChipStates,
     ) -> RunCycles:
-        """Count the cycles of a run, see :data:`.CountRun`."""
+        """Count the cycles of a run, see :meth:`.ArrayCycles.run`."""
+        del chip
         passes = [
             PassModel(
                 descriptor.codebook,
@@ -92,4 +98,4 @@ class _RunCounter:
                 continue
             # It is read, added to its bias, and written; files of other layers are none's concern.
             made[descriptor.dst_base + rows] = drain + rows + 3
-        return RunCycles(cycles, drains, made, beats)
+        return RunCycles(cycles, drains, made)

@@ -27,7 +27,7 @@ from zeroskip.sim.golden.words import LIMB_BITS, Descriptor, read_descriptors, u
 from zeroskip.sim.scnn.accumulate import Accumulators, Stored, step_words
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.plane_places import PlaneMove, plane_places
-from zeroskip.sim.scnn.streams import StreamReader, split_beats
+from zeroskip.sim.scnn.streams import StreamReader, beat_numbers, split_beats
 
 __all__ = ["RunLog", "RunRecord", "ScnnState"]
 
@@ -59,6 +59,13 @@ class RunRecord:
                 made.count(before, self.tensors)
             self.models[number, end] = made
         return self.models[number, end].again(), number - begin
+
+    def follow(self, number: int, model: ScnnCycles) -> None:
+        """Note a model that stands behind run ``number``."""
+        runs = self.runs
+        if number + 1 < len(runs) and not runs[number + 1].loads:
+            end = next((n for n in range(number + 1, len(runs)) if runs[n].loads), len(runs))
+            self.models.setdefault((number + 1, end), model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +126,21 @@ class ScnnState:
         """Width of a beat of weights."""
         return Packing.of(self._p).beat
 
-    def stream(self, words: NDArray[np.uint64]) -> None:
-        """Take beats of weights, (n, limbs), for the next run."""
+    def stream(self, words: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Take beats of weights, (n, limbs), for the next run.
+
+        Returns
+        -------
+        See :func:`.beat_numbers`; with those that fill up the port's last beat.
+        """
         self._weights = np.concatenate([self._weights, words])
+        most = max(1, self._port.data_bits // self.stream_bits)
+        # Beats of 0 are schedules of nothing.
+        return np.append(beat_numbers(words, self._p), np.full(-len(words) % most, -1))
+
+    def forget_weights(self) -> None:
+        """Take the beats for a run away."""
+        self._weights = self._weights[:0]
 
     def word_bits(self, space: int) -> int:
         """Width of a word of a space; 0 if nothing can be loaded there."""
@@ -284,7 +303,8 @@ class ScnnState:
         p, record = self._p, self._record
         srams = {name: words[: self._used.get(name, 0)] for name, words in self._srams.items()}
         program = read_descriptors(srams["program"], descriptor_layout(p), DESCRIPTOR_WORDS)
-        srams["weights"], self._weights = self._weights, self._weights[:0]
+        srams["weights"] = self._weights
+        self.forget_weights()
         readers = [
             StreamReader(beats, f"stream_{number}", p)
             for number, beats in enumerate(split_beats(srams["weights"], p))

@@ -11,13 +11,15 @@ from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.planes import scnn_lanes
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.machine import ListMachine
+from zeroskip.sim.scnn.cycles.feed import advance_feed, empty_feed
 from zeroskip.sim.scnn.plane_places import PlaneMove
 from zeroskip.sim.scnn.state import RunLog, ScnnState
 from zeroskip.sim.scnn.transfers import plane_transfer
-from zeroskip.sim.system.state import CountRun, RunCycles
+from zeroskip.sim.system.state import ArrayCycles, RunCycles
 from zeroskip.sim.system.transfer import Transfer
+from zeroskip.sim.system.units import ChipStates
 
-__all__ = ["ScnnLists"]
+__all__ = ["ScnnChipCycles", "ScnnLists"]
 
 
 class ScnnLists(ListMachine):
@@ -26,9 +28,10 @@ class ScnnLists(ListMachine):
     def state(self, params: ScnnParams, port: SystemParams) -> ScnnState:
         return ScnnState(params, port)
 
-    def run_counter(self, params: ScnnParams) -> CountRun:
-        del params
-        return _count_run
+    def array_cycles(
+        self, params: ScnnParams, weights: Sequence[NDArray[np.int64]]
+    ) -> "ScnnChipCycles":
+        return ScnnChipCycles(params, weights)
 
     def transfer(self, params: ScnnParams, port: SystemParams, moved: PlaneMove) -> Transfer:
         return plane_transfer(params, scnn_lanes(port, params), moved)
@@ -57,15 +60,34 @@ class ScnnLists(ListMachine):
         return (1 << max(params.entry_addr_bits, counter_addr_bits(params, StallClass))) + 4
 
 
-def _count_run(
-    run: RunLog,
-    arrivals: NDArray[np.int64],
-    begin: int,
-    loaded: int,
-    beats: NDArray[np.int64],
-) -> RunCycles:
-    """Count the cycles of a run, which depend on what the array holds, and on when weights come."""
-    del arrivals, begin, loaded
-    model, number = run.record.model(run.number)
-    found = model.count(number, run.record.tensors, arrives=beats)
-    return RunCycles(found.cycles, taken=found.taken)
+class ScnnChipCycles(ArrayCycles):
+    """Counts runs while the chip brings their weights, and those of runs to come.
+
+    Parameters
+    ----------
+    params : of the array, which has been cleared.
+    weights : of each WEIGHTS, what :meth:`.ScnnState.stream` gives.
+    """
+
+    def __init__(self, params: ScnnParams, weights: Sequence[NDArray[np.int64]]) -> None:
+        line = np.concatenate([np.zeros(0, np.int64), *weights])
+        self._feed = empty_feed(params, line, np.zeros(0, np.int64))
+
+    def run(
+        self,
+        run: RunLog,
+        arrivals: NDArray[np.int64],
+        begin: int,
+        loaded: int,
+        chip: ChipStates,
+    ) -> RunCycles:
+        """Count the cycles of a run, which depend on what the array holds, too."""
+        del arrivals, begin, loaded
+        model, number = run.record.model(run.number)
+        found = model.count(number, run.record.tensors, feed=self._feed, chip=chip)
+        run.record.follow(run.number, model)
+        return RunCycles(found.cycles, count=found)
+
+    def advance(self, chip: ChipStates, most: int) -> int:
+        """Go on, and have the array take what comes."""
+        return advance_feed(self._feed, most, chip)

@@ -1,7 +1,6 @@
 """Cycle model of a chip with its memory: when each queued inference starts and ends."""
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +12,13 @@ from zeroskip.hw.system.formats import COMMAND_BYTES, PACKED, Op, row_bytes, wor
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.port import PASS_BITS
 from zeroskip.sim.system.asked import ASKED
-from zeroskip.sim.system.fed import FED, fed_beats
+from zeroskip.sim.system.fed import FED
 from zeroskip.sim.system.golden import Performed
 from zeroskip.sim.system.memory import MemorySettings
-from zeroskip.sim.system.state import ArrayState, CountRun, Cycles, RunCycles
+from zeroskip.sim.system.state import ArrayCycles, ArrayState
 from zeroskip.sim.system.timing import memory_state, read_state, write_state
 from zeroskip.sim.system.transfer import ROW_FIELDS, Transfer
-from zeroskip.sim.system.units import ENGINES, JOB, UNITS, Event, advance
+from zeroskip.sim.system.units import ENGINES, JOB, UNITS, ChipStates, Event
 
 __all__ = ["RunTime", "Started", "SystemCycles", "TimedArray", "count_system"]
 
@@ -35,13 +34,13 @@ class TimedArray:
     Parameters
     ----------
     state : which widths its memories have.
-    count_run : see :data:`CountRun`.
+    cycles : gives the cycle model of the array, of what golden says of all its WEIGHTS.
     transfer : gives what an engine that asks for beats itself does in an INPUT or OUTPUT, of what
         golden moved.
     """
 
     state: ArrayState
-    count_run: CountRun
+    cycles: Callable[[Sequence[Any]], ArrayCycles]
     transfer: Callable[[Any], Transfer]
 
 
@@ -71,12 +70,14 @@ class RunTime:
     engine : whose.
     begin, end : cycles in which it is at work, from and up to, not with.
     cycles : those of the program, as the array counts them.
+    count : see :class:`.RunCycles`.
     """
 
     engine: int
     begin: int
     end: int
     cycles: int
+    count: Any = None
 
 
 @dataclass(frozen=True)
@@ -117,25 +118,22 @@ def count_system(
     settings : how the memory behaves; what it draws begins with cycle 0.
     started : lists in the order of their starts; the chip has nothing to do before.
     """
-    jobs = np.concatenate([_jobs(arrays, port, start.performed) for start in started])
-    asked = _transfers(jobs, [done for start in started for done in start.performed], arrays)
+    commands = [done for start in started for done in start.performed]
+    jobs = _jobs(arrays, port, commands)
+    asked = _transfers(jobs, commands, arrays)
     asks = set(jobs["engine"][jobs["asks"]].tolist())
     lists = np.array(
         [
-            (start.cycle, start.address // port.beat_bytes, start.size // COMMAND_BYTES)
+            (start.cycle, start.address // port.beat_bytes, start.size // COMMAND_BYTES, -1)
             for start in started
         ],
         np.int64,
     )
-    controls = [done for start in started for done in start.performed if done.op == Op.CONTROL]
     num_rows = max(
         (one.state.num_rows for number, one in enumerate(arrays) if number not in asks), default=0
     )
-    arrivals, there = np.zeros(num_rows, np.int64), np.full(num_rows, -1)
+    arrivals = np.zeros(num_rows, np.int64)
     drains, made = np.zeros((ENGINES, _PASSES), np.int64), np.zeros((ENGINES, num_rows), np.int64)
-    fed = np.zeros(1, FED), fed_beats(int(jobs["beats"][jobs["op"] == Op.WEIGHTS.value].sum()))
-    fed[0]["rows"], fed[0]["burst_beats"] = port.outstanding * port.burst_beats, port.burst_beats
-    fed[0]["until"] = -1
     units = np.zeros(1, UNITS)
     units["per_beat"] = max(1, port.beat_bytes // COMMAND_BYTES)
     units["per_command"] = max(1, COMMAND_BYTES // port.beat_bytes)
@@ -144,142 +142,110 @@ def count_system(
     units["run_from"] = units["run_input"] = units["last_input"] = -1
     memory, reads, writes = memory_state(settings), read_state(port), write_state(port)
     width = max(array.state.stream_bits for array in arrays)
+    fed = _fed(width, port)
     chip = _Chip(
         (units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked, fed),
-        max(1, width // port.data_bits),
-        max(1, port.data_bits // width) if width else 1,
+        arrays,
+        commands,
     )
-    ends = np.cumsum(np.where(jobs["op"] == Op.WEIGHTS.value, jobs["beats"], 0))
-    ends = ends[jobs["op"] == Op.CONTROL.value]
-    for command, end in zip(controls, ends.tolist(), strict=True):
-        # The program's own cycles begin in the one after the command was seen.
-        takes = command.fields["row"] & Command.NEXT
-        number = command.fields["engine"]
-        array = arrays[number]
-
-        def count(
-            begin: int,
-            beats: NDArray[np.int64],
-            run: Any = command.run,
-            takes: int = takes,
-            number: int = number,
-            array: TimedArray = array,
-        ) -> RunCycles:
-            came = arrivals - begin - 1 if takes else there
-            ahead = int(units["ahead_at"][0, number])
-            return array.count_run(run, came, begin + 1, ahead, beats)
-
-        chip.run(number, count, end if array.state.stream_bits else None)
-    while len(chip.done) < len(started):
-        chip.go()
+    while units[0]["done"] < len(started):
+        if chip.go() == Event.RUN:
+            chip.count_runs()
     state: Any = units[0]
     return SystemCycles(
         tuple(start.cycle for start in started),
-        tuple(chip.done),
-        tuple(chip.runs),
+        tuple(lists[:, 3].tolist()),
+        chip.runs(),
         int(state["read_beats"]),
         int(state["write_beats"]),
     )
 
 
 class _Chip:
-    """A chip that goes on from event to event.
+    """A chip that goes on from event to event, and its arrays.
 
     Parameters
     ----------
     states : arguments of :func:`.advance`.
-    parts : beats of the port that a beat of weights takes.
-    whole : beats of weights that a beat of the port has.
+    arrays : by the number of their engines.
+    commands : of all lists.
     """
 
-    def __init__(self, states: Any, parts: int, whole: int) -> None:
-        self._states = states
-        self._units, self._fed = states[0], states[10]
-        self._drains, self._made = states[4], states[5]
-        self._parts, self._whole = parts, whole
-        self._beats = 0
-        self.done: list[int] = []
-        self.runs: list[RunTime] = []
+    def __init__(
+        self, states: ChipStates, arrays: Sequence[TimedArray], commands: Sequence[Performed]
+    ) -> None:
+        self._states, self._units = states, states[0]
+        self._streams = [bool(array.state.stream_bits) for array in arrays]
+        self._models: list[ArrayCycles] = []
+        # Runs that have not begun, by engine, the next one last; and those that have, by command.
+        self._waiting: list[list[int]] = []
+        self._runs: dict[int, RunTime] = {}
+        self._commands = commands
+        for number, array in enumerate(arrays):
+            own = [at for at, one in enumerate(commands) if one.fields["engine"] == number]
+            weights = [commands[at].run for at in own if commands[at].op == Op.WEIGHTS]
+            self._models.append(array.cycles(weights))
+            self._waiting.append([at for at in own if commands[at].op == Op.CONTROL][::-1])
+        # An array that streams takes beats in the cycles between its runs, too.
+        self._leader = self._models[self._streams.index(True) if any(self._streams) else 0]
 
     def go(self) -> Event:
         """Go on to an event."""
-        event = Event(advance(*self._states, most=_CHUNK))
+        event = Event(self._leader.advance(self._states, _CHUNK))
         if event == Event.LATER:
             raise ValueError("the command lists wait for what never comes")
-        if event == Event.DONE:
-            self.done.append(int(self._units[0]["now"]) - 1)
         return event
 
-    def run(self, engine: int, count: Callable[[int, Cycles], RunCycles], end: int | None) -> None:
-        """Go on to where a run's end is known, whose weights are the beats up to number ``end``.
+    def count_runs(self) -> None:
+        """Count the runs whose rows have come: last the one that has the chip go on with it."""
+        for engine in sorted(self._begun(), key=lambda engine: self._streams[engine]):
+            self._count(engine)
+            if self._streams[engine] and self._begun():
+                # Its end would have to be known before the end of the run that was counted.
+                raise ValueError("an engine begins a run while another takes weights for its own")
 
-        An engine that takes none has no such number.
+    def runs(self) -> tuple[RunTime, ...]:
+        """Return all runs in the order of their commands."""
+        return tuple(self._runs[at] for at in sorted(self._runs))
 
-        When beats come depends on when the array takes those before them. The chip is tried with
-        times of these that are right for some first beats, which gives times that are right for
-        more of them, until they are right for all.
-        """
-        first = self._beats
-        if end is None or first == end:
-            begin = self._to_run(engine)
-            self._end(engine, begin, count(begin, np.zeros(0, np.int64)))
-            return
-        self._beats = end
-        pops, came = (times[first:end] for times in self._fed[1][:2])
-        before = self._save()
-        while True:
-            begin = self._to_run(engine)
-            if (self._fed[0]["shown"] < end).any():
-                self._fed[0]["until"] = end
-                while self.go() != Event.FED:
-                    pass
-                self._fed[0]["until"] = -1
-            # The last part of a beat of weights completes it; of several, the last frees the beat.
-            offered = np.repeat(came[self._parts - 1 :: self._parts], self._whole)
-            spent = count(begin, offered - begin - 1)
-            times = np.full(len(pops), -1)
-            times[self._parts - 1 :: self._parts] = spent.taken[self._whole - 1 :: self._whole]
-            times[self._parts - 1 :: self._parts] += begin + 1
-            known = pops.copy()
-            self._restore(before)
-            pops[:] = times
-            if np.array_equal(known, times):
-                break
-        self._end(engine, self._to_run(engine), spent)
+    def _begun(self) -> list[int]:
+        """Return the engines whose runs are to be counted."""
+        state: Any = self._units[0]
+        row = state["at_job"] if state["at_work"] and state["is_row"] else -2
+        return [
+            engine
+            for engine in range(len(self._models))
+            if state["unresolved"][engine] and state["run_input"][engine] != row
+        ]
 
-    def _end(self, engine: int, begin: int, spent: RunCycles) -> None:
-        """Let a run end as it was counted."""
-        end = begin + 1 + spent.cycles
-        self.runs.append(RunTime(engine, begin, end, spent.cycles))
-        self._units["run_end"][0, engine] = end
-        self._drains[engine, : len(spent.drains)] = begin + 1 + spent.drains
-        self._made[engine, : len(spent.made)] = begin + 1 + spent.made
-
-    def _to_run(self, engine: int) -> int:
-        """Go on to the start of a run; return the cycle."""
-        while self.go() != Event.RUN:
-            pass
-        if self._units[0]["ran"] != engine:
-            raise ValueError("the command lists have runs that do not begin in their order")
-        self._units["unresolved"][0, engine] = False
-        return int(self._units[0]["run_from"][engine])
-
-    def _save(self) -> tuple[Any, int, int]:
-        return deepcopy(self._states), len(self.done), len(self.runs)
-
-    def _restore(self, saved: tuple[Any, int, int]) -> None:
-        """Go back to what was saved."""
-        states, done, runs = saved
-        _copy_into(self._states, states)
-        del self.done[done:], self.runs[runs:]
+    def _count(self, engine: int) -> None:
+        """Count the next run of an engine."""
+        units, arrivals, drains, made = self._units[0], *self._states[3:6]
+        at = self._waiting[engine].pop()
+        command = self._commands[at]
+        units["unresolved"][engine] = False
+        # The program's own cycles begin in the one after the command was seen.
+        begin = int(units["run_from"][engine]) + 1
+        takes = command.fields["row"] & Command.NEXT
+        came = arrivals - begin if takes else np.full(len(arrivals), -1)
+        ahead = int(units["ahead_at"][engine])
+        spent = self._models[engine].run(command.run, came, begin, ahead, self._states)
+        end = begin + spent.cycles
+        self._runs[at] = RunTime(engine, begin - 1, end, spent.cycles, spent.count)
+        units["run_end"][engine] = end
+        drains[engine, : len(spent.drains)] = begin + spent.drains
+        made[engine, : len(spent.made)] = begin + spent.made
 
 
-def _copy_into(states: Any, saved: Any) -> None:
-    for state, old in zip(states, saved, strict=True):
-        if isinstance(state, tuple):
-            _copy_into(state, old)
-        else:
-            state[...] = old
+def _fed(width: int, port: SystemParams) -> NDArray[np.void]:
+    """Return the feed, and the gearbox to beats of ``width``, as they are after a reset."""
+    fed = np.zeros(1, FED)
+    fed["rows"], fed["burst_beats"] = port.outstanding * port.burst_beats, port.burst_beats
+    if width:
+        fed["splits"] = port.data_bits > width
+        widths = sorted((port.data_bits, width))
+        fed["parts"] = widths[1] // widths[0]
+    return fed
 
 
 def _jobs(

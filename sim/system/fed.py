@@ -1,14 +1,16 @@
-"""The feed cycle by cycle: beats that an array takes while it is at work, see :class:`.Feed`."""
+"""The feed cycle by cycle: beats that an array takes while it is at work, see :class:`.Feed`.
+
+Behind it is the :class:`.Gearbox`, which has the array's width.
+"""
 
 from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from zeroskip.hw.system.feed import JOBS
 
-__all__ = ["FED", "FedBeats", "end_feed", "fed_beats", "look_feed"]
+__all__ = ["FED", "end_feed", "look_feed", "offers_beat"]
 
 FED = np.dtype([
     # Jobs that wait, the first of them, and the one at work.
@@ -16,44 +18,46 @@ FED = np.dtype([
     ("queue", "i8", (JOBS,)),
     *((name, "?") for name in ("working", "request", "out")),
     *((name, "i8") for name in ("request_addr", "request_beats", "rows", "burst_beats")),
-    # Beats that have been at the output, of all jobs; that have left it; and at how many to stop.
-    *((name, "i8") for name in ("shown", "gone", "until")),
+    # The gearbox: how many of the narrower beats the wider has, which of them is next, and whether
+    # the array's is the narrower.
+    *((name, "i8") for name in ("parts", "at")),
+    ("splits", "?"),
     # What happens in this cycle.
-    *((name, "?") for name in ("over", "pops", "begins", "asks")),
+    *((name, "?") for name in ("over", "pops", "moves", "begins", "asks")),
 ])
 """The registers."""
 
-FedBeats = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
-"""Of each beat of all jobs, the cycle from which the array takes it, that in which it comes to the
-output, and that in which it leaves."""
 
-
-def fed_beats(count: int) -> FedBeats:
-    """Make room for what becomes of beats, which the array takes as they come."""
-    return np.full(count, -1), np.full(count, -1), np.full(count, -1)
+@njit(cache=True)
+def offers_beat(f: Any) -> bool:
+    """Say whether the array is offered a beat, of its width, in this cycle."""
+    return f.out and (f.splits or f.at == f.parts - 1)
 
 
 @njit(cache=True)
-def look_feed(f: Any, beats: FedBeats, now: int, ready: bool) -> None:
-    """Find out what happens in a cycle; ``ready``: a request is taken."""
-    f.pops = f.out and beats[0][f.gone] <= now
+def look_feed(f: Any, ready: bool, takes: bool) -> None:
+    """Find out what happens in a cycle.
+
+    Parameters
+    ----------
+    f : the registers.
+    ready : a request is taken.
+    takes : the array takes the beat that it is offered.
+    """
+    final = f.at == f.parts - 1
+    f.pops = f.out and ((takes and final) if f.splits else (takes or not final))
+    f.moves = takes if f.splits else f.pops
     f.over = f.working and f.left == 0 and not f.request and f.coming == 0
     f.begins = f.waiting > 0 and (not f.working or f.over)
     f.asks = f.left != 0 and f.held <= f.rows - f.burst_beats and (not f.request or ready)
 
 
 @njit(cache=True)
-def end_feed(
-    f: Any, beats: FedBeats, jobs: Any, now: int, ready: bool, comes: bool, job: int
-) -> None:
+def end_feed(f: Any, jobs: Any, ready: bool, comes: bool, job: int) -> None:
     """End a cycle; ``comes``: a beat; ``job``: that a command begins, -1 if none does."""
     freed = f.level > 0 and (not f.out or f.pops)
-    if f.pops:
-        beats[2][f.gone] = now
-        f.gone += 1
-    if freed:
-        beats[1][f.shown] = now + 1
-        f.shown += 1
+    if f.moves:
+        f.at = 0 if f.at == f.parts - 1 else f.at + 1
     f.out = freed or (f.out and not f.pops)
     f.level += int(comes) - int(freed)
     asked = 0

@@ -52,7 +52,7 @@ class Performed:
     ----------
     op : what it did.
     fields : as they stand in the list.
-    run : of CONTROL, what the array ran; of INPUT and OUTPUT, what it moved, if it says so.
+    run : of CONTROL, what the array ran; of INPUT, OUTPUT and WEIGHTS, what it says of them.
     """
 
     op: Op
@@ -150,8 +150,7 @@ class GoldenSystem:
         if load:
             array.load(fields["space"], fields["pe"], row, _words(place, width))
         elif weights:
-            array.stream(_words(place, width))
-            return Error.NONE, None
+            return Error.NONE, array.stream(_words(place, width))
         elif op == Op.INPUT:
             return Error.NONE, array.take_rows(row, _lanes(place, array))
         else:

@@ -13,7 +13,7 @@ from zeroskip.compiler.system.build import BUFFERS, SystemImage, build_system
 from zeroskip.compiler.system.bytes import tensor_bytes
 from zeroskip.hw.system.formats import Op
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.sim.machine import machine
+from zeroskip.sim.machine import ListMachine, machine
 from zeroskip.sim.system.cycles import Started, SystemCycles, TimedArray, count_system
 from zeroskip.sim.system.golden import GoldenSystem, Performed
 from zeroskip.sim.system.memory import MemorySettings
@@ -82,10 +82,16 @@ class Inferences:
     planes : (n, C, H, W) inputs in fixed point.
     port : of the chip to its memory.
     queued : lists that are started at once, at most.
+    lists : the arrays, in the order of the image's parts; those of its engines unless given.
     """
 
     def __init__(
-        self, image: Image, planes: NDArray[np.int64], port: SystemParams, queued: int = BUFFERS
+        self,
+        image: Image,
+        planes: NDArray[np.int64],
+        port: SystemParams,
+        queued: int = BUFFERS,
+        lists: Sequence[ListMachine] | None = None,
     ) -> None:
         self.system = build_system(image, port)
         self._port = port
@@ -93,7 +99,7 @@ class Inferences:
         entry = self.system.map
         memory = np.zeros(memory_size(entry.bytes), np.uint8)
         memory[: len(self.system.memory)] = np.frombuffer(self.system.memory, np.uint8)
-        self._lists = [machine(name).lists for name in self.arrays]
+        self._lists = lists or [machine(name).lists for name in self.arrays]
         pairs = list(zip(self._lists, self.arrays.values(), strict=True))
         states = [lists.state(params, port) for lists, params in pairs]
         self._golden = GoldenSystem(states, port, memory)
@@ -147,7 +153,7 @@ class Inferences:
         arrays = [
             TimedArray(
                 state,
-                lists.run_counter(params),
+                partial(lists.array_cycles, params),
                 partial(lists.transfer, params, self._port),
             )
             for state, lists, params in zip(

@@ -1,13 +1,15 @@
 """What an array is to the golden interpreter of command lists."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArrayState", "CountRun", "Cycles", "RunCycles"]
+from zeroskip.sim.system.units import ChipStates, advance
+
+__all__ = ["ArrayCycles", "ArrayState", "Cycles", "RunCycles"]
 
 Cycles = NDArray[np.int64]
 
@@ -22,22 +24,39 @@ class RunCycles:
     drains : (passes,) the cycle in which each begins to drain, or is over.
     made : (n,) of rows of the result, the cycle from which on each can be read.
 
-    taken : (beats,) in which the array took each beat of weights.
+    count : what else the engine's model says of it.
 
-    Where no OUTPUT leaves with the drain, the two are left empty.
+    Where no OUTPUT leaves with the drain, ``drains`` and ``made`` are left empty.
     """
 
     cycles: int
     drains: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     made: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    taken: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    count: Any = None
 
 
-CountRun = Callable[[Any, Cycles, int, int, Cycles], RunCycles]
-"""Counts a run, from what golden ran; from the cycles, counted from the run's first, in which the
-source's rows came; from the cycle of that first one; from the last before it in which the array
-took a word of a space that it reads ahead of runs; and from the cycles, counted as those of rows,
-from which beats of weights are offered. Where there are any, it is asked several times."""
+class ArrayCycles(ABC):
+    """Cycle model of an array in a chip, run after run."""
+
+    @abstractmethod
+    def run(
+        self, run: Any, arrivals: Cycles, begin: int, loaded: int, chip: ChipStates
+    ) -> RunCycles:
+        """Count the cycles of a run; a model that takes weights has the chip go on with it.
+
+        Parameters
+        ----------
+        run : what golden ran.
+        arrivals : cycles, counted from the run's first, in which the source's rows came.
+        begin : the cycle of that first one.
+        loaded : the last before it in which the array took a word that it reads ahead of runs.
+        chip : arguments of :func:`.units.advance`; where rows come while the array runs, at the
+            last of them, else in the cycle before ``begin``.
+        """
+
+    def advance(self, chip: ChipStates, most: int) -> int:
+        """Go on to an event while no run is to be counted, see :func:`.units.advance`."""
+        return advance(*chip, most)
 
 
 class ArrayState(Protocol):
@@ -63,8 +82,11 @@ class ArrayState(Protocol):
         """Width of a beat of weights that it takes while it is at work; 0 if it takes none."""
         ...
 
-    def stream(self, words: NDArray[np.uint64]) -> None:
-        """Take beats of weights, (n, limbs), for the next run."""
+    def stream(self, words: NDArray[np.uint64]) -> Any:
+        """Take beats of weights, (n, limbs), for the next run.
+
+        Returns what :meth:`.ListMachine.array_cycles` has to know of them.
+        """
         ...
 
     def word_bits(self, space: int) -> int:

@@ -19,7 +19,7 @@ from zeroskip.hw.system.formats import ENGINE_BITS, Op, Wait
 from zeroskip.hw.system.sequence import LOADS
 from zeroskip.sim.system.asked import ask, begin, busy, offers, pack, unpack
 from zeroskip.sim.system.asked import reads as reads_array
-from zeroskip.sim.system.fed import FedBeats, end_feed, look_feed
+from zeroskip.sim.system.fed import end_feed, look_feed
 from zeroskip.sim.system.timing import (
     ReadState,
     draw,
@@ -29,12 +29,26 @@ from zeroskip.sim.system.timing import (
     step_write,
 )
 
-__all__ = ["ENGINES", "JOB", "UNITS", "Event", "advance"]
+__all__ = ["ENGINES", "JOB", "UNITS", "ChipStates", "Event", "advance", "step"]
 
 ENGINES = 1 << ENGINE_BITS
 """Engines that there is room for."""
 
 AskedState = tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]
+ChipStates = tuple[
+    NDArray[np.void],
+    NDArray[np.void],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.void],
+    ReadState,
+    NDArray[np.void],
+    AskedState,
+    NDArray[np.void],
+]
+"""All registers of a chip: the arguments of :func:`advance` but the last."""
 
 _LOAD, _INPUT, _OUTPUT, _CONTROL, _WEIGHTS, _END = (
     op.value for op in (Op.LOAD, Op.INPUT, Op.OUTPUT, Op.CONTROL, Op.WEIGHTS, Op.END)
@@ -53,14 +67,12 @@ class Event(enum.IntEnum):
     LATER = 0
     """It did as many cycles as it may."""
     RUN = 1
-    """An array is at work, whose number is in ``ran``, and all rows that it takes have come."""
+    """Arrays are at work that are ``unresolved``, and all rows that they take have come."""
     DONE = 2
     """An inference was done in the cycle before."""
-    FED = 3
-    """As many beats as are to come to the feed's output have come there."""
 
 
-_LATER, _RUN, _DONE, _FED = (int(event) for event in Event)
+_LATER, _RUN, _DONE = (int(event) for event in Event)
 
 JOB = np.dtype([
     *((name, "i8") for name in ("op", "engine", "wait", "pe", "row", "count", "addr", "beats")),
@@ -81,8 +93,8 @@ UNITS = np.dtype([
     *((name, "i8") for name in ("now", "engines", "per_beat", "per_command")),
     # Requests of an OUTPUT that are not answered yet.
     ("unanswered", "i8"),
-    # Lists: how many have been started and taken.
-    *((name, "i8") for name in ("started", "taken")),
+    # Lists: how many have been started, taken, and done.
+    *((name, "i8") for name in ("started", "taken", "done")),
     *((name, "i8") for name in ("fetch", "fetch_addr", "left", "wanted", "beats")),
     *((name, "?") for name in ("ended", "second")),
     # Commands that were fetched, up to the next that is checked.
@@ -113,7 +125,6 @@ UNITS = np.dtype([
         for name in ("run_from", "run_end", "run_input", "last_input", "ahead_at")
     ),
     ("unresolved", "u1", (ENGINES,)),
-    ("ran", "i8"),
     ("read_beats", "i8"),
     ("write_beats", "i8"),
 ])
@@ -369,10 +380,15 @@ def step(
     reads: ReadState,
     writes: NDArray[np.void],
     asked: AskedState,
-    fed: tuple[NDArray[np.void], FedBeats],
+    fed: NDArray[np.void],
+    takes_beat: bool,
 ) -> int:
-    """Do a cycle; return the event that it brings."""
-    s, r, w, f = units[0], reads[0][0], writes[0], fed[0][0]
+    """Do a cycle; return the event that it brings.
+
+    Parameters are those of :func:`advance`; ``takes_beat``: the array takes the beat of weights
+    that it is offered, see :func:`.offers_beat`.
+    """
+    s, r, w, f = units[0], reads[0][0], writes[0], fed[0]
     inward, out, rows, slots = asked[0][0], asked[0][1], asked[1], asked[2]
     draw(memory)
     look_read(memory, reads)
@@ -406,7 +422,7 @@ def step(
     load_free = free and not fetch_asks
     in_taken = in_request and load_free and not s.load_request
     feed_ready = load_free and not s.load_request and not in_request
-    look_feed(f, fed[1], s.now, feed_ready)
+    look_feed(f, feed_ready, takes_beat)
     if free:
         s.request = fetch_asks or s.load_request or in_request or f.request
         if fetch_asks:
@@ -445,7 +461,7 @@ def step(
     else:
         _store(s, jobs, made, w.ready, w.i_ready, store_done)
     _load(s, jobs, arrivals, inward, op, load_free, for_load and load_takes, given, load_done)
-    end_feed(f, fed[1], jobs, s.now, feed_ready, for_feed, s.job if op == _WEIGHTS else -1)
+    end_feed(f, jobs, feed_ready, for_feed, s.job if op == _WEIGHTS else -1)
     coming = for_fetch and fetching
     _fetch(s, jobs, lists, op != 0, coming, coming and fetch_takes, free)
     if s.started < len(lists) and lists[s.started, 0] == s.now:
@@ -454,13 +470,12 @@ def step(
     step_write(memory, writes, write_request, write_addr, write_beats, gives)
     s.now += 1
     if s.ends:
+        lists[s.done, 3] = s.now - 1
+        s.done += 1
         return _DONE
-    if f.shown == f.until:
-        return _FED
     for engine in range(s.engines):
         coming = s.at_work and s.is_row and s.at_job == s.run_input[engine]
         if s.unresolved[engine] and not coming:
-            s.ran = engine
             return _RUN
     return _LATER
 
@@ -477,26 +492,29 @@ def advance(
     reads: ReadState,
     writes: NDArray[np.void],
     asked: AskedState,
-    fed: tuple[NDArray[np.void], FedBeats],
+    fed: NDArray[np.void],
     most: int,
 ) -> int:
-    """Do cycles up to the first event, at most ``most``.
+    """Do cycles up to the first event, at most ``most``, with an array that takes no weights.
 
     Parameters
     ----------
     units : see :data:`UNITS`.
     jobs : commands of all lists, see :data:`JOB`.
-    lists : (n, 3) cycle of the start, address in beats, and commands.
+    lists : (n, 4) cycle of the start, address in beats, commands, and the cycle in which it is
+        done, filled in.
     arrivals : gets the cycle in which each row of an INPUT comes, by its place among them.
     drains, made : by engine, of the run at work, see :class:`.RunCycles`, but in cycles as these;
         ``drains`` is set back when a run begins.
     memory, reads, writes : see :mod:`.timing`.
     asked : an engine's own side of INPUT and of OUTPUT, see :mod:`.asked`; rows, slots and tiles
         of all transfers.
-    fed : the feed, see :mod:`.fed`, and its beats.
+    fed : the feed, see :mod:`.fed`.
     """
     for _ in range(most):
-        event = step(units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked, fed)
+        event = step(
+            units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked, fed, False
+        )
         if event != _LATER:
             return event
     return _LATER

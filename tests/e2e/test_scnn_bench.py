@@ -19,18 +19,13 @@ def test_layers_of_the_paper_are_faster_than_on_the_dense_machine(cli: Callable[
     assert networks["googlenet"]["speedup"] > 2.19
     assert networks["googlenet"]["5b_1x1"]["utilisation"] >= 0.4
     for network in networks.values():
-        layers = network["layers"]
-        assert network["total_cycles"] == sum(layer["total_cycles"] for layer in layers)
-        assert network["total_cycles"] > sum(layer["cycles"] for layer in layers)
-        dense = sum(layer["dense_total_cycles"] for layer in layers)
-        assert network["speedup_total"] == dense / network["total_cycles"]
-        # The port gives a beat a cycle at most.
-        assert 0 < network["dram_bytes"] <= 2 * 16 * network["total_cycles"]
+        # Only a whole network goes from memory to memory.
+        assert "total_cycles" not in network
     assert result.document["conflict"] <= 0.03
     text = cli("bench", "--engine", "scnn", "--layers", "AlexNet/conv5", "--alone")
     assert text.code == 0
     assert "Memories in bits" in text.out
-    assert "From memory to memory" in text.out
+    assert "From memory to memory" not in text.out
 
 
 def test_a_density_sweep_and_its_picture(cli: Callable[..., Any], tmp_path: Path) -> None:

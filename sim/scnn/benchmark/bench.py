@@ -8,7 +8,13 @@ from dataclasses import asdict, replace
 from zeroskip.base.progress import Progress, silent
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
-from zeroskip.sim.scnn.benchmark.layers import MERGED, NETWORKS, ConvLayer, scnn_layers
+from zeroskip.sim.scnn.benchmark.layers import (
+    MERGED,
+    NETWORKS,
+    SQUEEZENET,
+    ConvLayer,
+    scnn_layers,
+)
 from zeroskip.sim.scnn.benchmark.machines import dense_cycles, useful_products
 from zeroskip.sim.scnn.benchmark.result import ConvBench, NetworkBench, ScnnBench
 from zeroskip.sim.scnn.benchmark.run import (
@@ -19,7 +25,8 @@ from zeroskip.sim.scnn.benchmark.run import (
     weight_bytes,
 )
 from zeroskip.sim.scnn.benchmark.storage import scnn_storage
-from zeroskip.sim.scnn.benchmark.total import dense_total, total_layer
+from zeroskip.sim.scnn.benchmark.total import NetworkTotal, total_network
+from zeroskip.sim.scnn.benchmark.wiring import wire
 
 __all__ = ["BENCH_PARAMS", "bench_scnn", "measure_layer"]
 
@@ -47,7 +54,8 @@ def bench_scnn(
     Parameters
     ----------
     networks : layers by network.
-    others : also run the one-sided machines, and the array on dense operands.
+    others : also run the one-sided machines, and the array on dense operands. Networks of which
+        all layers are there are counted as a whole, too; with all of them, SqueezeNet.
     rtl : full names of layers to run on the RTL, too, as
         :data:`.RTL_LAYERS`.
     params : of the array.
@@ -68,9 +76,13 @@ def bench_scnn(
     work += [(layer, machine) for layer in layers for machine in _OTHERS if others]
     # The longest first, so that none is left over at the end.
     work.sort(key=lambda task: -_products(_variant(*task)))
+    whole = {name: some for name, some in networks.items() if some == NETWORKS.get(name)}
+    if len(whole) == len(NETWORKS):
+        whole["squeezenet"] = SQUEEZENET
     found: dict[str, ConvBench] = {}
     cycles: dict[str, dict[str, int]] = {layer.full_name: {} for layer in layers}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
+        totals = {name: pool.submit(_total, some, params) for name, some in whole.items()}
         waiting = {pool.submit(_work, *task, params): task for task in work}
         report("layers", 0, len(work))
         for number, done in enumerate(as_completed(waiting), 1):
@@ -87,21 +99,19 @@ def bench_scnn(
             name: NetworkBench(name, tuple(rows[layer.full_name] for layer in layers))
             for name, layers in networks.items()
         },
+        totals={name: total.result() for name, total in totals.items()},
         merged=tuple(rows[layer.full_name] for layer in layers if layer.merged),
         storage=scnn_storage(params),
         rtl=tuple(run_on_rtl(scnn_layers()[name], params, progress) for name in rtl),
     )
 
 
-def measure_layer(
-    layer: ConvLayer, params: ScnnParams = BENCH_PARAMS, *, total: bool = False
-) -> ConvBench:
+def measure_layer(layer: ConvLayer, params: ScnnParams = BENCH_PARAMS) -> ConvBench:
     """Run a layer on the cycle model, without the machines beside it.
 
     Parameters
     ----------
     layer, params : what, and on which array.
-    total : also from memory to memory.
 
     Raises
     ------
@@ -115,7 +125,7 @@ def measure_layer(
     useful, issued = spent[StallClass.USEFUL], spent[: StallClass.FRAGMENTATION + 1].sum()
     with_pair = issued + spent[StallClass.CONFLICT]
     mapping = compiled.plan.mapping
-    found = ConvBench(
+    return ConvBench(
         **vars(layer),
         products=products,
         cycles=int(count.cycles.sum()),
@@ -140,22 +150,18 @@ def measure_layer(
         references=asdict(count.references),
         weight_bytes=weight_bytes(compiled.runs),
     )
-    if not total:
-        return found
-    whole = total_layer(compiled)
-    return replace(
-        found,
-        total_cycles=whole.cycles,
-        dram_bytes=whole.bytes,
-        dense_total_cycles=dense_total(layer),
-    )
 
 
 def _work(layer: ConvLayer, machine: str, params: ScnnParams) -> ConvBench | int:
     """Measure a layer on the array, or count its cycles on another machine."""
     if not machine:
-        return measure_layer(layer, params, total=True)
+        return measure_layer(layer, params)
     return int(count_layer(compile_layer(_variant(layer, machine), params)).cycles.sum())
+
+
+def _total(layers: Sequence[ConvLayer], params: ScnnParams) -> NetworkTotal:
+    """Count a network from memory to memory."""
+    return total_network(wire(layers), layers, params)
 
 
 def _variant(layer: ConvLayer, machine: str) -> ConvLayer:

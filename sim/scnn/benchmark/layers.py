@@ -12,6 +12,7 @@ __all__ = [
     "NETWORK_NAMES",
     "PAPER_SPEEDUP",
     "RTL_LAYERS",
+    "SQUEEZENET",
     "ConvLayer",
     "scnn_layers",
 ]
@@ -199,12 +200,48 @@ def _googlenet() -> tuple[ConvLayer, ...]:
     return tuple(layers)
 
 
+def _squeezenet() -> tuple[ConvLayer, ...]:
+    """Give SqueezeNet 1.0's 26 layers (Iandola et al., 2016): 33 % of weights, 227 x 227 inputs.
+
+    Its paper gives the weights' density only, over all layers.
+    """
+    assumed = "no source: six of ten"
+    layers = [
+        ConvLayer("squeezenet", "conv1", (3, 227, 227), 96, 7, 2, 0, 1, 1.0, _PRUNED, assumed)
+    ]
+    channels = 96
+    for number, (side, squeeze) in enumerate(_FIRES, 2):
+        for name, reads, makes, kernel in (
+            ("squeeze", channels, squeeze, 1),
+            ("expand1x1", squeeze, 4 * squeeze, 1),
+            ("expand3x3", squeeze, 4 * squeeze, 3),
+        ):
+            layers.append(
+                ConvLayer(
+                    "squeezenet", f"fire{number}/{name}", (reads, side, side), makes, kernel, 1,
+                    kernel // 2, 1, 0.6, _PRUNED, assumed,
+                )
+            )  # fmt: skip
+        channels = 8 * squeeze
+    shape = (channels, 13, 13)
+    layers.append(ConvLayer("squeezenet", "conv10", shape, 1000, 1, 1, 0, 1, 0.6, _PRUNED, assumed))
+    return tuple(layers)
+
+
+# Side of the plane, and output channels of the squeeze layer, of fire2 to fire9.
+_FIRES = ((55, 16), (55, 16), (55, 32), (27, 32), (27, 48), (27, 48), (27, 64), (13, 64))
+_PRUNED = 0.33
+
 NETWORKS: dict[str, tuple[ConvLayer, ...]] = {
     "alexnet": _alexnet(),
     "googlenet": _googlenet(),
     "vgg16": _vgg16(),
 }
 """Layers of each network, in order."""
+
+
+SQUEEZENET = _squeezenet()
+"""SqueezeNet's layers, which the evaluation counts from memory to memory only."""
 
 
 def _merged() -> tuple[ConvLayer, ...]:
@@ -235,7 +272,12 @@ MERGED = _merged()
 RTL_LAYERS = ("googlenet/3a/5x5_reduce", "googlenet/5b/5x5", "alexnet/conv3", "vgg16/conv5_2")
 """One layer of each kind, for runs on the RTL."""
 
-NETWORK_NAMES = {"alexnet": "AlexNet", "googlenet": "GoogLeNet", "vgg16": "VGG-16"}
+NETWORK_NAMES = {
+    "alexnet": "AlexNet",
+    "googlenet": "GoogLeNet",
+    "vgg16": "VGG-16",
+    "squeezenet": "SqueezeNet 1.0",
+}
 """As tables print them."""
 
 

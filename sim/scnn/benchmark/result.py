@@ -6,6 +6,7 @@ from typing import Any
 from zeroskip.sim.scnn.benchmark.layers import PAPER_SPEEDUP, ConvLayer
 from zeroskip.sim.scnn.benchmark.run import LayerRtl
 from zeroskip.sim.scnn.benchmark.storage import MemoryBits
+from zeroskip.sim.scnn.benchmark.total import NetworkTotal
 
 __all__ = ["ConvBench", "NetworkBench", "ScnnBench"]
 
@@ -28,9 +29,6 @@ class ConvBench(ConvLayer):
     sparse_w_cycles, sparse_a_cycles : of the same array if activations, or weights, are not
         compressed, each with its own best mapping. None if not run.
     dense_operand_cycles : of the same array if no operand is 0. None if not run.
-    total_cycles, dram_bytes : from START to end with all that comes from and goes to memory, see
-        :class:`.LayerTotal`. None if not run.
-    dense_total_cycles : see :func:`.dense_total`. None if not run.
     utilisation : share of multiplier-cycles that multiply two operands that are not 0.
     utilisation_issuing : the same, of the cycles that issue a pair of vectors.
     conflict : share of cycles with a pair in which it waited for full queues before banks.
@@ -55,9 +53,6 @@ class ConvBench(ConvLayer):
     sparse_w_cycles: int | None = None
     sparse_a_cycles: int | None = None
     dense_operand_cycles: int | None = None
-    total_cycles: int | None = None
-    dram_bytes: int | None = None
-    dense_total_cycles: int | None = None
 
     @property
     def speedup(self) -> float:
@@ -101,17 +96,6 @@ class NetworkBench:
             return None
         return sum(layer.dense_cycles for layer in layers) / sum(spent)
 
-    def total(self, field: str) -> int | None:
-        """Add up a field of all layers; None if it was not run."""
-        values = [getattr(layer, field) for layer in self.layers]
-        return None if None in values else sum(values)
-
-    @property
-    def speedup_total(self) -> float | None:
-        """Over the dense machine behind the same port, from memory to memory."""
-        dense, total = self.total("dense_total_cycles"), self.total("total_cycles")
-        return None if dense is None or not total else dense / total
-
     @property
     def late_1x1(self) -> dict[str, float] | None:
         """Utilisation of the 1 x 1 layers of GoogLeNet's last module, 5b, together.
@@ -133,9 +117,6 @@ class NetworkBench:
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
         return {
-            "total_cycles": self.total("total_cycles"),
-            "dram_bytes": self.total("dram_bytes"),
-            "speedup_total": self.speedup_total,
             "speedup": self.over_dense(),
             "speedup_published_densities": self.over_dense(published=True),
             "speedup_paper": PAPER_SPEEDUP[self.name],
@@ -155,12 +136,15 @@ class ScnnBench:
     Parameters
     ----------
     networks : by name.
+    totals : of whole networks from memory to memory, by name; of those of which all layers are
+        there, and SqueezeNet.
     merged : layers that read the same tensor, as one.
     storage : bits of the array's memories.
     rtl : layers on the RTL, if any were run.
     """
 
     networks: dict[str, NetworkBench]
+    totals: dict[str, NetworkTotal]
     merged: tuple[ConvBench, ...]
     storage: tuple[MemoryBits, ...]
     rtl: tuple[LayerRtl, ...]
@@ -183,8 +167,13 @@ class ScnnBench:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
+        totals = {name: total.to_dict() for name, total in self.totals.items()}
         return {
-            "networks": {name: network.to_dict() for name, network in self.networks.items()},
+            "networks": {
+                name: {**totals.get(name, {}), **network.to_dict()}
+                for name, network in self.networks.items()
+            },
+            "others": {name: totals[name] for name in totals.keys() - self.networks.keys()},
             "merged": [layer.to_dict() for layer in self.merged],
             "conflict": self.conflict,
             "storage": [asdict(storage) for storage in self.storage],

@@ -17,6 +17,7 @@ from zeroskip.compiler.scnn.run import ActLoad, ScnnRun
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer
+from zeroskip.sim.scnn.benchmark.wiring import conv_layer
 from zeroskip.sim.scnn.cycles.acts import ActStorage
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.cycles.references import References
@@ -35,7 +36,6 @@ __all__ = [
 ]
 
 _OUTPUT = "layer"
-_SHIFT = 9
 _MOST_BIAS = 1 << 14
 _MARGIN = 1000
 """Cycles that a run may take more than twice what the model says before it is taken to hang."""
@@ -118,27 +118,10 @@ def compile_layer(layer: ConvLayer, params: ScnnParams) -> CompiledLayer:
     CompileError
         If the array is too small for it.
     """
-    acts, weights = layer.draw()
+    acts, _ = layer.draw()
     rng = np.random.default_rng(layer.out_channels)
-    conv = QuantConv(
-        name=_OUTPUT,
-        kind="conv",
-        inputs=(INPUT,),
-        in_shape=layer.in_shape,
-        out_shape=layer.out_shape,
-        weight=weights,
-        codebook=np.concatenate([[0], np.unique(weights[weights != 0])]),
-        bias=rng.integers(-_MOST_BIAS, _MOST_BIAS, layer.out_channels),
-        stride=(layer.stride, layer.stride),
-        padding=(layer.padding, layer.padding),
-        groups=layer.groups,
-        relu=True,
-        op="add",
-        signed_input=False,
-        in_frac=0,
-        weight_frac=_SHIFT,
-        out_frac=0,
-    )
+    bias = rng.integers(-_MOST_BIAS, _MOST_BIAS, layer.out_channels)
+    conv = conv_layer(layer, _OUTPUT, (INPUT,), bias)
     plan = plan_layer(conv, params, layer.act_density)
     for parts in range(1, -(-layer.in_shape[0] // plan.c_step)):
         larger = replace(plan, c_step=-(-layer.in_shape[0] // parts))

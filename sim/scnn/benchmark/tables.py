@@ -47,28 +47,45 @@ def bench_tables(result: ScnnBench) -> Iterator[Table | str]:
 
 
 def _totals(result: ScnnBench) -> Iterator[Table | str]:
-    networks = [one for one in result.networks.values() if one.total("total_cycles") is not None]
-    if not networks:
+    if not result.totals:
         return
     yield Table(
-        f"From memory to memory, layer by layer, over a port of {PORT.data_bits} bits "
+        f"From memory to memory, one START, over a port of {PORT.data_bits} bits "
         f"({PORT.beat_bytes} bytes a cycle)",
-        ["network", "cycles", "of these computing", "bytes moved", "dense", "over dense"],
+        ["network", "cycles", "of these computing", "runs", "bytes moved", "dense", "over dense"],
         [
             [
-                NETWORK_NAMES[one.name],
-                *(
-                    f"{one.total(name):,}"
-                    for name in ("total_cycles", "cycles", "dram_bytes", "dense_total_cycles")
-                ),
-                f"{one.speedup_total:.2f}",
+                NETWORK_NAMES[name],
+                f"{total.cycles:,}",
+                f"{sum(run.cycles for run in total.runs):,}",
+                len(total.runs),
+                f"{total.dram_bytes:,}",
+                f"{total.dense_cycles:,}",
+                f"{total.speedup:.2f}",
             ]
-            for one in networks
+            for name, total in result.totals.items()
         ],
     )
     yield (
-        "every layer brings its weights and inputs and takes its outputs back; the dense machine "
-        "is behind the same port, and overlaps perfectly"
+        "weights stream in while the array runs; the picture, what crosses runs, and outputs go "
+        "over the port, too; the dense machine is behind the same port, and overlaps perfectly"
+    )
+    yield Table(
+        "Runs of these networks, and what bounds them",
+        ["network", "layers", "cycles", "compute", "port", "bus", "bound"],
+        [
+            [
+                NETWORK_NAMES[name],
+                run.layers[0] if len(run.layers) == 1 else f"{run.layers[0]} to {run.layers[-1]}",
+                f"{run.cycles:,}",
+                f"{run.computing:,.0f}",
+                f"{run.weight_beats:,}",
+                f"{run.bus_words:,}",
+                run.bound,
+            ]
+            for name, total in result.totals.items()
+            for run in total.runs
+        ],
     )
 
 

@@ -1,32 +1,32 @@
-"""A convolution from memory to memory: weights and inputs in, outputs back."""
+"""A whole network from memory to memory: the picture in, its last tensor out, one START."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.ir.fixed import run_layer
-from zeroskip.compiler.ir.graph import INPUT, QuantGraph
-from zeroskip.compiler.scnn.moves import run_moves
+from zeroskip.base.progress import Progress, silent
+from zeroskip.compiler.engine import Job, SramData
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.scnn.engine import ENGINE, ScnnPart
 from zeroskip.compiler.scnn.run import ScnnRun
-from zeroskip.compiler.system.bytes import words_bytes
-from zeroskip.compiler.system.lists import command_list
-from zeroskip.compiler.system.moves import Load, RowsIn, RowsOut, RowTensor, Weights
-from zeroskip.compiler.system.moves import Run as RunMove
-from zeroskip.hw.system.formats import COMMAND_BYTES
+from zeroskip.hw.common.control import Command
+from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer
 from zeroskip.sim.scnn.benchmark.machines import dense_cycles
-from zeroskip.sim.scnn.benchmark.run import CompiledLayer
-from zeroskip.sim.scnn.cycles.program import ScnnCycles
-from zeroskip.sim.scnn.state import ScnnState
-from zeroskip.sim.scnn.transfers import plane_transfer
-from zeroskip.sim.system.cycles import Started, TimedArray, count_system
-from zeroskip.sim.system.golden import Performed
+from zeroskip.sim.scnn.benchmark.wiring import DrawnNetwork
+from zeroskip.sim.scnn.cycles.program import RunCount
+from zeroskip.sim.scnn.state import RunLog, RunRecord, ScnnState
+from zeroskip.sim.scnn.system import ScnnLists
+from zeroskip.sim.system.inferences import Inferences
 from zeroskip.sim.system.memory import MemorySettings
-from zeroskip.sim.system.state import Cycles, RunCycles
 
-__all__ = ["PORT", "LayerTotal", "dense_total", "total_layer"]
+__all__ = ["PORT", "NetworkTotal", "RunTotal", "dense_total", "total_network"]
 
 PORT = SystemParams()
 """Of the chip to its memory: 128 bits."""
@@ -38,25 +38,96 @@ _DENSE_BYTES = 2
 
 
 @dataclass(frozen=True)
-class LayerTotal:
-    """What a layer takes from its START to its end.
+class RunTotal:
+    """A run of the array in a network.
 
     Parameters
     ----------
-    cycles : a list that loads all it needs, with nothing queued before or behind.
-    bytes : read and written, the list among them.
+    layers : that it computes, in their order.
+    cycles : from its START to its end.
+    computing : of these, those in which multipliers neither wait for weights nor for the bus, on
+        average.
+    weight_beats : of the port, that bring its weights.
+    bus_words : that the bus of the position with the most of them sends.
+    """
+
+    layers: tuple[str, ...]
+    cycles: int
+    computing: float
+    weight_beats: int
+    bus_words: int
+
+    @property
+    def bound(self) -> str:
+        """What takes longest: ``compute``, ``port`` or ``bus``."""
+        found = {"compute": self.computing, "port": self.weight_beats, "bus": self.bus_words}
+        return max(found, key=lambda name: found[name])
+
+
+@dataclass(frozen=True)
+class NetworkTotal:
+    """What a network takes.
+
+    Parameters
+    ----------
+    cycles : from the START of an inference to its end, with nothing queued before or behind.
+    setup_cycles : of the list that loads what no inference changes, once after a reset.
+    dram_bytes : that the inference reads and writes, its list among them.
+    dense_cycles : see :func:`dense_total`; of all layers.
+    runs : of the array, in their order.
     """
 
     cycles: int
-    bytes: int
+    setup_cycles: int
+    dram_bytes: int
+    dense_cycles: int
+    runs: tuple[RunTotal, ...]
+
+    @property
+    def speedup(self) -> float:
+        """Over the dense machine behind the same port."""
+        return self.dense_cycles / self.cycles
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        return {
+            "total_cycles": self.cycles,
+            "speedup_total": self.speedup,
+            "dense_total_cycles": self.dense_cycles,
+            "dram_bytes": self.dram_bytes,
+            "setup_cycles": self.setup_cycles,
+            "runs": [{**asdict(run), "bound": run.bound} for run in self.runs],
+        }
 
 
-class _KnownOutputs(ScnnState):
-    """An array whose runs make what is known already."""
+class _KnownState(ScnnState):
+    """An array whose runs make what is known already.
 
-    def put_run(self, run: ScnnRun, outputs: NDArray[np.int64]) -> None:
-        """Put the outputs of a run, of (K, H, W), where its passes write them."""
-        for step, output in zip(run.program, run.outputs, strict=True):
+    Parameters
+    ----------
+    params, port, runs : of the array, of the chip, and of the network.
+    tensors : (C, H, W) by name.
+    """
+
+    def __init__(
+        self,
+        params: ScnnParams,
+        port: SystemParams,
+        runs: tuple[ScnnRun, ...],
+        tensors: dict[str, NDArray[np.int64]],
+    ) -> None:
+        super().__init__(params, port)
+        self._runs, self._tensors, self._next = runs, tensors, 0
+        self._record = RunRecord(params, list(runs), dict(tensors))
+
+    def control(self, command: int) -> RunLog:
+        """Put the outputs of the next run where its passes write them."""
+        assert command == Command.START
+        number, self._next = self._next, self._next + 1
+        self.forget_weights()
+        for step, output in zip(
+            self._runs[number].program, self._runs[number].outputs, strict=True
+        ):
             if output is None:
                 continue
             rows = slice(output.y0, output.y0 + output.height)
@@ -65,98 +136,101 @@ class _KnownOutputs(ScnnState):
             blocks: list[NDArray[np.int64]] = []
             for block in output.blocks:
                 values = np.zeros((depth, output.height, output.width), np.int64)
-                values[: block.stop - block.start] = outputs[
-                    block.start : block.stop, rows, columns
-                ]
+                made = self._tensors[block.tensor] if block.start < block.stop else values
+                values[: block.stop - block.start] = made[block.start : block.stop, rows, columns]
                 blocks.append(values)
             self.put_outputs(step, blocks)
+        return RunLog(self._record, number, [])
 
 
-class _Runs:
-    """Counts the cycles of a layer's runs, each as often as it is asked."""
+class _KnownLists(ScnnLists):
+    """The array of a network whose tensors are known."""
 
-    def __init__(self, compiled: CompiledLayer) -> None:
-        self._tensors = {INPUT: compiled.acts}
-        # Before each run so far.
-        self._models = [ScnnCycles(compiled.params, compiled.runs)]
+    def __init__(self, runs: tuple[ScnnRun, ...], tensors: dict[str, NDArray[np.int64]]) -> None:
+        self._runs, self._tensors = runs, tensors
 
-    def count(
-        self, run: int, arrivals: Cycles, begin: int, loaded: int, beats: Cycles
-    ) -> RunCycles:
-        """Count the cycles of a run, see :data:`.CountRun`."""
-        del arrivals, begin, loaded
-        while len(self._models) <= run:
-            model = self._models[-1].again()
-            model.count(len(self._models) - 1, self._tensors)
-            self._models.append(model)
-        found = self._models[run].again().count(run, self._tensors, arrives=beats)
-        return RunCycles(found.cycles, taken=found.taken)
+    def state(self, params: ScnnParams, port: SystemParams) -> ScnnState:
+        return _KnownState(params, port, self._runs, self._tensors)
 
 
-def total_layer(compiled: CompiledLayer) -> LayerTotal:
-    """Count the cycles of a layer that loads everything from memory.
+def total_network(
+    network: DrawnNetwork,
+    layers: Sequence[ConvLayer],
+    params: ScnnParams,
+    port: SystemParams = PORT,
+    *,
+    tensors: dict[str, NDArray[np.int64]] | None = None,
+    progress: Progress | None = None,
+) -> NetworkTotal:
+    """Compile a network, and count its cycles on the cycle model of command lists.
 
     Parameters
     ----------
-    compiled : the layer.
+    network, layers : the graph, and its convolutions.
+    params, port : of the array, and of the chip to its memory.
+    tensors : (C, H, W) by name, channels as compiled; drawn unless given.
+    progress : of compiling.
+
+    Raises
+    ------
+    CompileError
+        If the array is too small.
     """
-    p, conv = compiled.params, compiled.conv
-    graph = QuantGraph(conv.in_shape, (conv,), (conv.name,))
-    moves = run_moves(graph, compiled.runs, {}, p, PORT)
-    outputs, _ = run_layer(conv, compiled.acts[None], acc_bits=p.acc_bits, act_bits=p.act_bits)
-    state = _KnownOutputs(p, PORT)
-    order = [*moves.setup, *moves.inference]
-    # Where it lies does not matter, but for the page that a burst is in.
-    address: dict[str, int] = {}
-    end = 0
-    for one in order:
-        if isinstance(one, Load | Weights) and one.name not in address:
-            address[one.name] = end
-            end += -(-len(words_bytes(one.words, one.width)) // 64) * 64
-    for tensor in moves.tensors:
-        address[tensor.name] = end
-        end += -(-tensor.rows * PORT.beat_bytes // 64) * 64
-    sizes = {(0, tensor.name): PORT.beat_bytes for tensor in moves.tensors}
-    commands = list(command_list(order, address, sizes, in_place=moves.in_place))
-    performed: list[Performed] = []
-    number = 0
-    for command, move in zip(commands, [*order, None], strict=True):
-        moved = None
-        match move:
-            case Load():
-                state.load(move.space, move.pe, 0, move.words)
-            case RowsIn():
-                moved = state.take_rows(0, _rows(compiled.acts, moves.tensors[0]))
-            case RowsOut():
-                before = _rows(outputs[0] * 0, moves.tensors[-1])
-                _, moved = state.give_rows(0, before, destination=False)
-            case RunMove():
-                state.put_run(compiled.runs[number], outputs[0])
-                moved, number = number, number + 1
-            case None:
-                pass
-        fields = {
-            name: int(getattr(command, name))
-            for name in ("space", "wait", "pe", "engine", "row", "addr", "count")
-        }
-        performed.append(Performed(command.op, fields, moved))
-    array = TimedArray(
-        state, _Runs(compiled).count, lambda moved: plane_transfer(p, state.lanes, moved)
+    job = Job(
+        options={},
+        densities=network.densities,
+        activity={},
+        arriving=None,
+        leaves=False,
+        report={},
+        progress=progress or silent,
     )
-    started = Started(0, end, len(commands) * COMMAND_BYTES, performed)
-    found = count_system([array], PORT, MemorySettings(), [started])
-    beats = found.read_beats + found.write_beats
-    return LayerTotal(found.cycles[0], beats * PORT.beat_bytes)
+    part = ENGINE.compile(network.graph, params, job)
+    known = network.draw() if tensors is None else tensors
+    image = Image("network", part.graph, (part,))
+    runs = _whole_contents(part.runs)
+    lists = _KnownLists(runs, known)
+    found = Inferences(image, known[INPUT][None], port, lists=[lists])
+    setup, inference = found.groups
+    counted = found.count(inference, MemorySettings(), [0])
+    return NetworkTotal(
+        cycles=counted.cycles[0],
+        setup_cycles=found.count(setup, MemorySettings(), [0]).cycles[0],
+        dram_bytes=(counted.read_beats + counted.write_beats) * port.beat_bytes,
+        dense_cycles=sum(dense_total(layer, port) for layer in layers),
+        runs=tuple(
+            _run_total(part, run, time.count, port)
+            for run, time in zip(runs, counted.runs, strict=True)
+        ),
+    )
 
 
-def _rows(values: NDArray[np.int64], tensor: RowTensor) -> NDArray[np.int64]:
-    """Lay a tensor out as rows of a beat."""
-    flat = np.zeros(tensor.rows * tensor.lanes, np.int64)
-    flat[tensor.positions] = values.reshape(-1)
-    return flat.reshape(-1, tensor.lanes)
+def _whole_contents(runs: Sequence[ScnnRun]) -> tuple[ScnnRun, ...]:
+    """Give each run the memories that it has from the runs before, too."""
+    found: list[ScnnRun] = []
+    contents: dict[str, SramData] = {}
+    for run in runs:
+        contents |= run.srams
+        found.append(replace(run, srams=dict(contents)))
+    return tuple(found)
 
 
-def dense_total(layer: ConvLayer) -> int:
+def _run_total(part: ScnnPart, run: ScnnRun, count: RunCount, port: SystemParams) -> RunTotal:
+    """Say what a run took, and what of it was waiting."""
+    shares = count.counters.sum(axis=(0, 1)) / count.counters.sum()
+    waited = shares[StallClass.STARVED] + shares[StallClass.BUS]
+    layers = dict.fromkeys(part.graph.layers[number].name for number in run.passes)
+    weights = run.srams.get("weights")
+    return RunTotal(
+        layers=tuple(layers),
+        cycles=count.cycles,
+        computing=count.cycles * (1 - float(waited)),
+        weight_beats=0 if weights is None else -(-weights.words.nbytes // port.beat_bytes),
+        bus_words=count.bus_words,
+    )
+
+
+def dense_total(layer: ConvLayer, port: SystemParams = PORT) -> int:
     """Count the cycles of the dense machine behind the same port, overlapped perfectly.
 
     Weights come through the port, 16 bits each; activations do where 2 MB do not hold them.
@@ -164,4 +238,4 @@ def dense_total(layer: ConvLayer) -> int:
     acts = int(np.prod(layer.in_shape) + np.prod(layer.out_shape)) * _DENSE_BYTES
     moved = int(np.prod(layer.weight_shape)) * _DENSE_BYTES
     moved += acts if acts > _ON_CHIP else 0
-    return max(dense_cycles(layer), -(-moved // PORT.beat_bytes))
+    return max(dense_cycles(layer), -(-moved // port.beat_bytes))

@@ -29,6 +29,7 @@ from zeroskip.sim.scnn.cycles.bus import (
     pe_lines,
 )
 from zeroskip.sim.scnn.cycles.feed import ITEM, PIPE, Feed, move_beats
+from zeroskip.sim.system.units import ChipStates
 
 __all__ = ["PassWork", "run_pass"]
 
@@ -110,6 +111,7 @@ def run_pass(
     counters: Ints,
     bus: BusWork | None = None,
     feed: Feed | None = None,
+    chip: ChipStates | None = None,
     issued_at: Ints | None = None,
     drained_at: Ints | None = None,
 ) -> int:
@@ -128,6 +130,7 @@ def run_pass(
     counters : (pes, stall classes); what the multiplier-cycles were spent on is added.
     bus : what the position bus has to do, or None in a pass without it.
     feed : beats on their way, which changes; None: all are there.
+    chip : that brings them, and goes on with the array; None: ``feed`` says when they come.
     issued_at : (2, pes, blocks), filled with -1, or None; gets the cycles of each block's first and
         last pair.
     drained_at : (2, groups), filled with -1, or None; gets the cycles of each group's first and
@@ -208,7 +211,7 @@ def run_pass(
             s_taken[stream] = s_ready[stream] and there
             s_ready[stream] = True
         if feed is not None:
-            move_beats(feed, ends, takers, work.needs, work.leaves)
+            move_beats(feed, ends, takers, work.needs, work.leaves, chip)
         all_ready = True
         for pe in range(pes):
             # scatter: heads leave, then products that wait enter, in the order of their rows.

@@ -14,7 +14,7 @@ from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, StallClass
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.cycles.acts import ActStorage
 from zeroskip.sim.scnn.cycles.bus import BusWork, bus_work, tile_steps, words_of_channels
-from zeroskip.sim.scnn.cycles.feed import Feed, make_feed, settle
+from zeroskip.sim.scnn.cycles.feed import Feed, begin_run, end_run, make_feed, settle
 from zeroskip.sim.scnn.cycles.machine import PassWork, run_pass
 from zeroskip.sim.scnn.cycles.passes import PassTrace, drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.references import (
@@ -25,6 +25,7 @@ from zeroskip.sim.scnn.cycles.references import (
 )
 from zeroskip.sim.scnn.cycles.weights import StreamWork, stream_work
 from zeroskip.sim.scnn.loads import block_count, loaded_planes
+from zeroskip.sim.system.units import ChipStates
 
 __all__ = ["RunCount", "ScnnCycles"]
 
@@ -44,15 +45,14 @@ class RunCount:
     cycles : from start to end of the program.
     counters : (passes, num_pes, stall classes) int64 multiplier-cycles.
     references : of each pass.
-    taken : cycles, counted from the first, in which beats of weights were taken from the port; -1
-        if that was not seen.
+    bus_words : that the bus of the position with the most of them sends, of each pass added up.
     writes : of each pass, if they are counted.
     """
 
     cycles: int
     counters: NDArray[np.int64]
     references: tuple[References, ...]
-    taken: NDArray[np.int64]
+    bus_words: int
     writes: tuple[Writes, ...] = ()
 
 
@@ -101,6 +101,9 @@ class ScnnCycles:
         tensors: Mapping[str, NDArray[np.int64]],
         trace: list[PassTrace] | None = None,
         arrives: NDArray[np.int64] | None = None,
+        *,
+        feed: Feed | None = None,
+        chip: ChipStates | None = None,
     ) -> RunCount:
         """Count the cycles of a run; those before it must have been counted.
 
@@ -112,6 +115,7 @@ class ScnnCycles:
         trace : gets a trace of each pass; without it, none is recorded.
         arrives : cycles, counted from the run's first, from which beats of weights are offered;
             unless given, see ``streamed``.
+        feed, chip : weights that are on their way, and the chip that brings them, instead.
         """
         p, run = self._p, self._runs[number]
         if run.loads:
@@ -127,17 +131,22 @@ class ScnnCycles:
         counters = np.zeros((len(run.program), p.num_pes, len(StallClass)), np.int64)
         references: list[References] = []
         writes: list[Writes] = []
-        cycles = 0
-        feed = make_feed(p, self._weights[number], arrives) if self._streamed else None
+        cycles = bus_words = 0
+        if feed is not None:
+            begin_run(feed, chip)
+        elif self._streamed:
+            feed = make_feed(p, self._weights[number], arrives)
         for index, (descriptor, output) in enumerate(zip(run.program, run.outputs, strict=True)):
             setup = _TAKE_OVER + (p.bank_entries if descriptor.wipe else 0) + _BEGIN
             setup += 0 if index else _START
             counters[index, :, StallClass.SETUP] = setup * p.mults
             work, bus = self._work(descriptor, self._streams[number][index])
             if feed is not None:
-                settle(feed, setup)
+                settle(feed, setup, chip)
             traced = trace is not None
-            spent, log = self._pass(descriptor, work, bus, counters[index], feed, traced=traced)
+            spent, log = self._pass(
+                descriptor, work, bus, counters[index], feed, chip, traced=traced
+            )
             if trace is not None:
                 begin = cycles + setup
                 issued, drained = (np.where(times < 0, -1, begin + times) for times in log)
@@ -145,6 +154,8 @@ class ScnnCycles:
                 end = begin + spent
                 trace.append(PassTrace(cycles, begin, end, work.channel, pairs, issued, drained))
             cycles += setup + spent
+            if bus is not None:
+                bus_words += descriptor.groups * int(np.diff(bus.word_begin).max(initial=0))
             references.append(pass_references(p, descriptor, work, bus, counters[index]))
             if self._writes:
                 counts = self._written(descriptor, output, tensors)
@@ -153,8 +164,9 @@ class ScnnCycles:
             if output is not None and self._read[number][index]:
                 sent = any(later.bus for later in run.program[index + 1 :])
                 _store(p, self._acts, descriptor, output, tensors, whole=sent)
-        taken = np.zeros(0, np.int64) if feed is None else feed.taken
-        return RunCount(cycles, counters, tuple(references), taken, tuple(writes))
+        if feed is not None:
+            end_run(feed, self._weights[number], p)
+        return RunCount(cycles, counters, tuple(references), bus_words, tuple(writes))
 
     def again(self) -> "ScnnCycles":
         """Return a model that stands where this one does, and goes on by itself."""
@@ -217,6 +229,7 @@ class ScnnCycles:
         bus: BusWork | None,
         counters: NDArray[np.int64],
         feed: Feed | None,
+        chip: ChipStates | None,
         *,
         traced: bool,
     ) -> tuple[int, tuple[NDArray[np.int64], ...]]:
@@ -237,6 +250,7 @@ class ScnnCycles:
             counters,
             bus,
             feed,
+            chip,
             *log,
         )
         return spent, log

@@ -2,11 +2,18 @@
 
 import dataclasses
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from zeroskip.compiler.ir.fixed import run_layer
+from tests.support.arrays import SCNN
+from zeroskip.base.progress import silent
+from zeroskip.compiler.engine import Job
+from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.fixed import layer_results, run_layer
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.scnn.engine import ENGINE
 from zeroskip.compiler.scnn.layer import layer_runs
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.tiles import encode_tiles
@@ -16,6 +23,9 @@ from zeroskip.sim.scnn.benchmark.layers import MERGED, NETWORKS, RTL_LAYERS, Con
 from zeroskip.sim.scnn.benchmark.machines import dense_cycles, useful_products
 from zeroskip.sim.scnn.benchmark.run import compile_layer, dense_operand, weight_bytes
 from zeroskip.sim.scnn.benchmark.storage import scnn_storage
+from zeroskip.sim.scnn.benchmark.total import PORT, dense_total, total_network
+from zeroskip.sim.scnn.benchmark.wiring import wire
+from zeroskip.sim.system.inferences import count_inferences
 
 SMALL = ConvLayer("vgg16", "small", (6, 9, 9), 10, 3, 1, 1, 1, 0.5, 0.3)
 GROUPS = ConvLayer("alexnet", "groups", (8, 11, 11), 6, 5, 2, 2, 2, 0.4, 0.6, "a guess")
@@ -132,6 +142,42 @@ def test_runs_take_the_channels_that_fit() -> None:
     # An entry of 12 bits for each weight that is not 0, and little more.
     entries = np.count_nonzero(one.conv.weight) * 12
     assert 1 < 8 * weight_bytes(one.runs) / entries < 1.4
+
+
+def test_a_network_is_counted_as_its_command_lists_are() -> None:
+    """Drawn outputs, and those that are computed, are counted by one model."""
+    p = replace(SCNN, act_fifo_words=8, act_words=256, num_descriptors=16, num_codebooks=8)
+    layers = (
+        ConvLayer("small", "conv1", (3, 12, 12), 6, 3, 1, 1, 1, 1.0, 0.6),
+        ConvLayer("small", "m/1x1", (6, 6, 6), 4, 1, 1, 0, 1, 0.5, 0.5),
+        ConvLayer("small", "m/3x3_reduce", (6, 6, 6), 3, 1, 1, 0, 1, 0.5, 0.5),
+        ConvLayer("small", "m/3x3", (3, 6, 6), 4, 3, 1, 1, 1, 0.5, 0.5),
+        ConvLayer("small", "m/pool_proj", (6, 6, 6), 2, 1, 1, 0, 1, 0.7, 0.5),
+        ConvLayer("small", "conv2", (10, 6, 6), 5, 3, 1, 1, 1, 0.4, 0.4),
+    )
+    network = wire(layers)
+    assert network.graph.outputs == ("conv2",)
+    assert network.densities["pool_conv1"] == 0.5
+    planes = network.draw()[INPUT][None]
+    job = Job(
+        options={},
+        densities=network.densities,
+        activity={},
+        arriving=None,
+        leaves=False,
+        report={},
+        progress=silent,
+    )
+    part = ENGINE.compile(network.graph, p, job)
+    results = layer_results(part.graph, planes, acc_bits=p.acc_bits, act_bits=p.act_bits)
+    golden = {INPUT: planes[0], **{one.layer.name: one.output[0] for one in results}}
+    expected = count_inferences(Image("small", part.graph, (part,)), planes, PORT).inferences[0]
+    found = total_network(network, layers, p, tensors=golden)
+    assert found.cycles == expected.cycles[0]
+    assert found.dram_bytes == 16 * (expected.read_beats + expected.write_beats)
+    assert [run.cycles for run in found.runs] == [run.cycles for run in expected.runs]
+    assert sum(run.bus_words for run in found.runs) > 0
+    assert found.speedup == sum(dense_total(layer) for layer in layers) / found.cycles
 
 
 def test_storage_is_that_of_the_memories() -> None:
