@@ -104,8 +104,8 @@ def _check_order(here: str, passes: tuple[int, ...], done: int, layers: int) -> 
     first, last = min(some), max(some)
     if not 0 <= first <= done + 1 or len(some) <= last - first or last >= layers:
         raise ValueError(
-            f"{here}.passes must be of layers up to {done}, or of the next ones without a gap, and "
-            f"of {layers} layers, not {sorted(some)}"
+            f"{here}.passes must be of neighbouring layers from 0 to {layers - 1}, the first no "
+            f"later than {done + 1}, not {sorted(some)}"
         )
     return max(done, last)
 

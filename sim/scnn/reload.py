@@ -31,7 +31,9 @@ def conv_reload_cycles(part: ScnnPart, tensors: Tensors) -> NDArray[np.int64]:
     after each but the last it reads what was stored.
     """
     samples = len(next(iter(tensors.values())))
-    cycles = sram_reloads(part.loads, samples)
+    # Weights come while runs take them, through a port of their own.
+    srams = [{name: sram for name, sram in run.items() if name != "weights"} for run in part.loads]
+    cycles = sram_reloads(srams, samples)
     for sample in range(samples):
         here = {name: tensor[sample] for name, tensor in tensors.items()}
         for number, run in enumerate(part.runs):

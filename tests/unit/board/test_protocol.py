@@ -90,7 +90,7 @@ def test_control_space() -> None:
     rows = {row[1]: row for row in table("space", "name")}
     told = dict(re.findall(r"(\d) (\w+)", rows["CONTROL"][2]))
     assert told == {str(one.value): one.name.lower() for one in Control}
-    bits = {int(bit) for bit in re.findall(r"\b([1248]|16) (?=start|clear|with)", FLAT)}
+    bits = {int(bit) for bit in re.findall(r"\b([1248]|16|32) (?=start|clear|with)", FLAT)}
     assert bits == {one.value for one in Command}
     told = re.search(r"Status \(.*?reset", FLAT)
     assert told is not None
