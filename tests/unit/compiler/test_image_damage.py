@@ -321,8 +321,7 @@ BOTH: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     ),
     (
         lambda m: m["parts"][0]["layers"].pop(),
-        r"parts.0.content: runs.0.passes must be of neighbouring layers from 0 to 0, "
-        r"the first no later than 0, ",
+        r"parts.0.content: runs.0.passes must be of neighbouring layers from 0 to 0, ",
     ),
     (
         lambda m: m["parts"][1]["layers"].reverse(),

@@ -60,8 +60,8 @@ WIDTH = {
     Space.ACT: Shape.cast(act_word_layout(P)).width,
     Space.DIRECTORY: Shape.cast(directory_layout(P)).width,
 }
-SPARE = 4
-"""The row between inputs and outputs."""
+SPARE = P.act_words - 1
+"""A row behind inputs and outputs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,8 @@ def draw_network(rng: np.random.Generator, channels: int) -> Network:
     )
     (run,) = build(QuantGraph(layer.in_shape, (layer,), (layer.name,)), P)
     assert run.loads[0].layout == run.stores[0].layout
-    assert run.program[0].dst_word > SPARE
+    # Outputs take as many rows as the inputs before them.
+    assert 2 * run.program[0].dst_word <= SPARE
     return Network(codes, layer, run)
 
 

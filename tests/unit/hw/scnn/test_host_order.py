@@ -37,5 +37,5 @@ def test_commands_take_effect_in_their_order() -> None:
     # All that there is to see was seen, and could be known.
     assert all(seen[what] > 2 for what in ("bad", "running", "at rest", "cycles", "version"))
     assert seen["COUNTER"] > 20
-    assert seen["ACT"] > 100
+    assert seen["ACT"] > 50
     assert seen["DIRECTORY"] > 60
