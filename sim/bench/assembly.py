@@ -74,6 +74,8 @@ def _fill(
             whole.subfragments[index] = (around, name, src_loc)
             ((placed, _, _),) = around.subfragments
             memories |= inner.memories | _fill(placed, f"{prefix}{name}/", modules)
+        elif not isinstance(part, Instance):
+            memories |= _fill(part, prefix, modules)
     return memories
 
 
