@@ -36,7 +36,7 @@ def measure_area(
             "--engine",
             metavar="ENGINE",
             help=f"One of {', '.join(ENGINES)}; or system: what is between a memory and arrays; "
-            "with the names of some before it, as in eie_system, of these.",
+            "with the names of some and _ before it, of these.",
         ),
     ] = DEFAULT_ENGINE,
     preset: PresetOption = None,

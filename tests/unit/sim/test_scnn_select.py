@@ -24,9 +24,9 @@ def image() -> Image:
     """Give a network of which each layer is in several runs, and some runs go on with sums."""
     torch.manual_seed(0)
     module = nn.Sequential(
-        nn.Conv2d(3, 8, 5, padding=2),
+        nn.Conv2d(3, 12, 5, padding=2),
         nn.ReLU(),
-        nn.Conv2d(8, 16, 3, padding=1),
+        nn.Conv2d(12, 16, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
