@@ -116,8 +116,7 @@ class MemoryModel(wiring.Component):
         of a beat, past the ports and only while they are at rest; the answer comes in the next
         cycle and stays until something else is read.
     broken : Out, a rule of AXI was broken, once: a burst that is misaligned, longer than
-        ``burst_beats`` or in two pages; a beat of which nothing is written; ``last`` at the wrong
-        beat.
+        ``burst_beats`` or in two pages; ``last`` at the wrong beat.
     """
 
     read: Any
@@ -277,7 +276,7 @@ class MemoryModel(wiring.Component):
                 number.eq(Mux(last, 0, number + 1)),
                 worst.eq(Mux(last, 0, response | worst)),
             ]
-            with m.If(~w.payload.strb.any() | (w.payload.last != last)):
+            with m.If(w.payload.last != last):
                 m.d.sync += self.broken.eq(1)
         with m.If(give):
             m.d.sync += [b.valid.eq(1), b.payload.eq(answers.o.payload.what)]

@@ -215,7 +215,7 @@ def test_bursts_that_are_not_allowed(addr: int, beats: int, broken: int, write: 
     simulate(dut, bench)
 
 
-@pytest.mark.parametrize(("strb", "last", "broken"), [(0xFF, 1, 0), (0x00, 1, 1), (0xFF, 0, 1)])
+@pytest.mark.parametrize(("strb", "last", "broken"), [(0xFF, 1, 0), (0x00, 1, 0), (0xFF, 0, 1)])
 def test_beats_that_are_not_allowed(strb: int, last: int, broken: int) -> None:
     dut = MemoryModel(P, SIZE)
 
