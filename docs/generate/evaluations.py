@@ -11,9 +11,15 @@ __all__ = [
     "cycles_over_bound", "eie_bits", "eie_cycles", "eie_exact", "eie_reload", "eie_stalls",
     "eie_steps", "eie_total", "eie_totals", "made_by", "scnn_conflict", "scnn_late",
     "scnn_layers", "scnn_rtl", "scnn_speedup", "scnn_speedups", "scnn_stalls", "scnn_storage",
+    "scnn_totals",
 ]  # fmt: skip
 
-_NAMES = {"alexnet": "AlexNet", "googlenet": "GoogLeNet", "vgg16": "VGG-16"}
+_NAMES = {
+    "alexnet": "AlexNet",
+    "googlenet": "GoogLeNet",
+    "vgg16": "VGG-16",
+    "squeezenet": "SqueezeNet 1.0",
+}
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -158,6 +164,24 @@ def scnn_speedups() -> str:
         [f"{_NAMES[name]}, {len(record['layers'])} layers", *(_times(record[key]) for key in keys)]
         for name, record in _result("scnn")["networks"].items()
     ]
+    return _table(header, rows)
+
+
+def scnn_totals() -> str:
+    """Return the cycles of whole networks from memory to memory."""
+    result = _result("scnn")
+    rows = [
+        [
+            _NAMES[name],
+            str(record["runs"] if isinstance(record["runs"], int) else len(record["runs"])),
+            f"{record['total_cycles']:,}",
+            f"{record['dense_total_cycles']:,}",
+            _times(record["speedup_total"]),
+            f"{record['dram_bytes'] / 1e6:.1f} MB",
+        ]
+        for name, record in (result["networks"] | result["others"]).items()
+    ]
+    header = ["network", "runs", "cycles", "dense machine", "speed-up", "DRAM traffic"]
     return _table(header, rows)
 
 
