@@ -13,7 +13,6 @@ from zeroskip.compiler.scnn.geometry import least_tile, whole_plane
 from zeroskip.compiler.scnn.mapping import Mapping, Room
 from zeroskip.compiler.scnn.passes import Encoder, Pass, Share
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun
-from zeroskip.hw.scnn.formats import block_layout
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["draw_bus_network"]
@@ -83,7 +82,7 @@ def _lay(
     slots = (read.descriptor.groups - 1) * read.descriptor.kc + read.descriptor.kc_last
     if then_base + slots > p.num_channels or then_word + slots * _words(read, p) > p.act_words:
         return None
-    if not _one_header_a_channel(read, p):
+    if not _one_header_a_channel(read):
         return None
     passes = [
         replace(made, descriptor=replace(d, dst_base=base, dst_word=word)),
@@ -190,16 +189,11 @@ def _words(made: Pass, p: ScnnParams) -> int:
     return -(-(d.ho // d.out_sy) * (d.wo // d.out_sx) // p.mult_i)
 
 
-def _one_header_a_channel(made: Pass, p: ScnnParams) -> bool:
+def _one_header_a_channel(made: Pass) -> bool:
     """Whether no block of weights was cut, as words come over the bus once."""
-    layout = block_layout(p)
     for stream in made.streams:
-        words = stream.blocks[:, 0]
-        channel, last = (
-            words >> np.uint64(layout[name].offset) & np.uint64((1 << layout[name].width) - 1)
-            for name in ("channel", "last")
-        )
+        channel, last = stream.blocks[:, 0], stream.blocks[:, 3]
         ends = np.flatnonzero(last)[:-1] + 1
-        if any((np.diff(part.astype(np.int64)) <= 0).any() for part in np.split(channel, ends)):
+        if any((np.diff(part) <= 0).any() for part in np.split(channel, ends)):
             return False
     return True
