@@ -37,7 +37,13 @@ def test_eie_against_the_baseline(cli: Cli, tmp_path: Path) -> None:
     assert units["arithm"]["paper_um2"] == 3110
     assert units["arithm"]["logic_um2"] == pytest.approx(0.798 * units["arithm"]["logic_ge"], 1e-3)
     assert units["spmat_read"]["sram_bits"] == 16384 * 64
-    assert {one["name"] for one in document["array"]} == {"ccu", "lnzd", "scan", "host port"}
+    assert {one["name"] for one in document["array"]} == {
+        "answers",
+        "ccu",
+        "lnzd",
+        "scan",
+        "host port",
+    }
     # A node of the tree is as large as the paper's, or less.
     assert 0 < document["parts"][0]["logic_um2"] <= document["parts"][0]["paper_um2"] == 189
     assert document["paths"]["pe"]["levels"] > 5
