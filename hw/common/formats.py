@@ -114,7 +114,10 @@ def pack(layout: data.StructLayout, **fields: Any) -> int:
     ValueError
         If a field is unknown or its value does not fit.
     """
+    known = {name for name, _ in layout}
     for name, value in fields.items():
+        if name not in known:
+            raise ValueError(f"{name} must be 0, as there is no such field, not {value}")
         if isinstance(value, int):
             shape = Shape.cast(layout[name].shape)
             low = -(1 << shape.width - 1) if shape.signed else 0

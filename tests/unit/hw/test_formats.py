@@ -86,7 +86,7 @@ def test_value_out_of_bounds_is_refused(
 
 
 def test_unknown_field_is_refused() -> None:
-    with pytest.raises(KeyError, match="zeros"):
+    with pytest.raises(ValueError, match="zeros must be 0, as there is no such field"):
         pack(entry_layout(PARAMS[0]), zeros=3)
 
 
