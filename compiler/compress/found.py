@@ -15,7 +15,7 @@ __all__ = ["FoundLayer", "found_document", "found_report", "graph_layers", "stat
 
 _MOST_VALUES = 255
 _SHOWN = 24
-"""Layers that are listed: with the rest, as many as a screen has lines for."""
+"""Layers that a report lists, so that it fits one screen."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def graph_layers(pieces: Pieces) -> list[FoundLayer]:
 
 
 def found_document(layers: Sequence[FoundLayer], problems: Sequence[str]) -> dict[str, Any]:
-    """Return what was found, as JSON has it."""
+    """Give the JSON document of the layers and problems that were found in a file."""
     return {"layers": [asdict(layer) for layer in layers], "problems": list(problems)}
 
 

@@ -151,7 +151,7 @@ def _reshape(t: Translator, op: Operation) -> None:
 
 
 def _transpose(t: Translator, op: Operation) -> None:
-    """Translate another order of dimensions."""
+    """Translate Transpose: the dimensions of a tensor in another order."""
     ndim = len(t.shape(op))
     dims = [int(n) for n in op.attributes.get("perm", range(ndim)[::-1])]
     t.make(op, "permute", {"self": t.ref(op, 0), "dims": dims})

@@ -39,7 +39,7 @@ def _conv(t: Translator, op: Operation) -> None:
 def _pads(
     t: Translator, op: Operation, kernel: Sequence[int], strides: Sequence[int]
 ) -> tuple[list[int], list[int]]:
-    """Return padding before and behind, by dimension of the plane; holes are in ``kernel``."""
+    """Return the padding of a convolution or pooling, before and behind, by dimension."""
     auto = op.attributes.get("auto_pad", "NOTSET")
     count = len(kernel)
     if auto in ("NOTSET", ""):
@@ -125,7 +125,7 @@ def _depth_to_space(t: Translator, op: Operation) -> None:
 
 
 def _resize(t: Translator, op: Operation) -> None:
-    """Translate planes made larger by copies of their elements."""
+    """Translate Resize and Upsample by whole factors: each element is copied."""
     read, made = t.shape(op), t.shapes[op.outputs[0]]
     nearest = op.attributes.get("mode", "nearest") == "nearest"
     whole = all(new % old == 0 for old, new in zip(read, made, strict=True))

@@ -72,7 +72,10 @@ class Operation:
 
     @property
     def layer(self) -> str:
-        """Path that the module had: ``/layer1/layer1.0/conv1/Conv`` is ``layer1.0.conv1``."""
+        """PyTorch module that the node came from.
+
+        A node ``/layer1/layer1.0/conv1/Conv`` is of module ``layer1.0.conv1``.
+        """
         parts = [part for part in self.name.split("/") if part]
         if len(parts) > 1 and parts[-1].split("_")[0] == self.kind:
             parts = parts[:-1]

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import ClockDomain, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from zeroskip.hw.bus.clocked import place_chip
 from zeroskip.hw.bus.stream_port import StreamPort
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import REGISTER_BITS
@@ -59,12 +60,8 @@ class AxiTop(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        domain: Any = ClockDomain("sync")
-        m.domains.sync = domain
-        domain.clk = self.aclk
-        made: Any = self._chip()
-        m.submodules.chip = made
-        m.d.comb += [domain.rst.eq(~self.aresetn), self.interrupt.eq(made.interrupt)]
+        made = place_chip(m, self._chip(), self.aclk, ~self.aresetn)
+        m.d.comb += self.interrupt.eq(made.interrupt)
         self._join(m, AXI_CONTROL, made.registers, ("aw", "w", "ar"), ("b", "r"))
         read, write = made.read, made.write
         if self.streams:

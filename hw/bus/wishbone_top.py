@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import ClockDomain, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from zeroskip.hw.bus.clocked import place_chip
 from zeroskip.hw.bus.wishbone import ControlBridge, MemoryBridge
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import REGISTER_BITS
@@ -55,13 +56,9 @@ class WishboneTop(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        domain: Any = ClockDomain("sync")
-        m.domains.sync = domain
-        domain.clk = self.clk_i
-        made: Any = self._chip()
-        m.submodules.chip = made
+        made = place_chip(m, self._chip(), self.clk_i, self.rst_i)
         m.submodules.control, m.submodules.memory = self._slave, self._master
-        m.d.comb += [domain.rst.eq(self.rst_i), self.interrupt.eq(made.interrupt)]
+        m.d.comb += self.interrupt.eq(made.interrupt)
         connect(m, self._slave.axi, made.registers)
         connect(m, made.read, self._master.read)
         connect(m, made.write, self._master.write)

@@ -41,7 +41,7 @@ class Gearbox(wiring.Component):
         after = Signal.like(at)
         m.d.comb += after.eq(at + 1)
         if self._o > self._i:
-            # The last part goes straight on.
+            # The word's last part is not kept: it leaves in the cycle in which it comes.
             before = Signal(self._o - self._i, reset_less=True)
             m.d.comb += [
                 o.payload.eq(before | i.payload << (self._o - self._i)),

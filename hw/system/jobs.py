@@ -93,7 +93,7 @@ class Engine:
 
 
 def list_layout() -> data.StructLayout:
-    """Lay out a command list: where it is, and what its commands' addresses may be added to.
+    """Lay out where a command list lies in memory, and where its input and output do.
 
     Fields
     ------

@@ -24,8 +24,8 @@ from zeroskip.sim.rtl.build import source_digest
 __all__ = ["GATES_PER_FLIP_FLOP", "Counted", "count_array", "make_array"]
 
 GATES_PER_FLIP_FLOP = 10
-"""Gates of two inputs for each flip-flop, without synthesis: netlists have 9 (EIE, preset paper)
-and 11 (SCNN, preset tile), see the baseline of areas."""
+"""Logic of a design by its flip-flops, in gates of two inputs each: an estimate that needs no
+synthesis. Synthesized netlists have 9 (EIE, preset paper) and 11 (SCNN, preset tile)."""
 
 _MODULE = re.compile(
     r"^(?:attribute \\top 1\n)?module \\(\S+)\n(.*?)^end$", re.MULTILINE | re.DOTALL

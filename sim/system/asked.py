@@ -133,7 +133,7 @@ def _move(a: Any, rows: Rows, comes: bool, goes: bool, most: int) -> tuple[int, 
 
 @njit(cache=True)
 def unpack(a: Any, rows: Rows, slots: Slots, beat: bool) -> bool:
-    """Take values out of a beat, and let the engine have them; return whether it is taken."""
+    """Take activations of an INPUT out of the beat in hand; return whether the beat is used up."""
     inside = a.level > 0 and rows[a.head, 4] > 0
     comes = a.level > 0 and (beat or not inside)
     still = (a.waits or a.writes & _FIRST > 0) and a.writes & _ENDS > 0 and not a.wrote

@@ -162,7 +162,7 @@ def count_system(
 
 
 class _Chip:
-    """A chip that goes on from event to event, and its arrays.
+    """Cycle model of a chip: its DMA units and its arrays, advanced to the next event.
 
     Parameters
     ----------

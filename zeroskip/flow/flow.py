@@ -110,8 +110,8 @@ class Flow(ABC, Generic[ParamsT]):
         InputError
             If no command list can run it.
         """
-        self.behind_system(params, port)
-        raise NotImplementedError
+        del params, port
+        raise self._in_no_list()
 
     def behind_system(self, params: ParamsT, port: SystemParams) -> Engine:
         """Say what a system has to know of the array.
@@ -122,7 +122,10 @@ class Flow(ABC, Generic[ParamsT]):
             If no command list can run it.
         """
         del params, port
-        raise InputError(f"no command list can run engine {self.engine!r} yet")
+        raise self._in_no_list()
+
+    def _in_no_list(self) -> InputError:
+        return InputError(f"no command list can run engine {self.engine!r} yet")
 
     def sizes(self, params: ParamsT) -> Mapping[str, int]:
         """Return the sizes that a chip's registers tell, see :func:`.engine_sizes`."""

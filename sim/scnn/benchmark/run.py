@@ -158,7 +158,13 @@ def _fit(acts: NDArray[np.int64], runs: Sequence[ScnnRun], params: ScnnParams) -
 
 
 def count_layer(compiled: CompiledLayer, *, streamed: bool = False) -> LayerCount:
-    """Count the cycles of a layer; ``streamed`` is that of :class:`.ScnnCycles`."""
+    """Count the cycles of a layer on the cycle model.
+
+    Parameters
+    ----------
+    compiled : the layer.
+    streamed : weights come through the port, a beat a cycle; else all are there from the start.
+    """
     model = ScnnCycles(compiled.params, compiled.runs, streamed=streamed)
     found = [model.count(number, {INPUT: compiled.acts}) for number in range(len(compiled.runs))]
     return LayerCount(

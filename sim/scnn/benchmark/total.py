@@ -59,7 +59,7 @@ class RunTotal:
 
     @property
     def bound(self) -> str:
-        """What takes longest: ``compute``, ``port`` or ``bus``."""
+        """Resource that bounds the run's cycles: ``compute``, ``port`` or ``bus``."""
         found = {"compute": self.computing, "port": self.weight_beats, "bus": self.bus_words}
         return max(found, key=lambda name: found[name])
 

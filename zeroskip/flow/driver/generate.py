@@ -84,7 +84,7 @@ extern const zeroskip_image_t zeroskip_image;
 
 
 def _wrapped(values: Sequence[int]) -> str:
-    """List numbers, some a line."""
+    """Write the elements of an array in C, ``_WORDS_A_LINE`` on each line."""
     lines = [
         ", ".join(map(str, values[k : k + _WORDS_A_LINE]))
         for k in range(0, len(values), _WORDS_A_LINE)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from tests.support.axi_lite import AxiLiteMaster
 from tests.unit.hw.system.axi_model import Memory, chances
 from zeroskip.hw.common import formats as common
 from zeroskip.hw.common.control import Command, Control
@@ -168,33 +169,12 @@ class EngineModel:
                     self.words[place] = told_command.data & mask
 
 
-@dataclass
-class Processor:
-    """Reads and writes registers."""
+class Processor(AxiLiteMaster):
+    """Reads and writes registers of a system."""
 
-    dut: System
-    ctx: Any
-
-    async def write(self, register: int, value: int) -> None:
-        axi, ctx = self.dut.registers, self.ctx
-        ctx.set(axi.aw.payload, register)
-        ctx.set(axi.w.payload, {"data": value, "strb": 15})
-        ctx.set(axi.aw.valid, 1)
-        ctx.set(axi.w.valid, 1)
-        ctx.set(axi.b.ready, 1)
-        await ctx.tick().until(axi.w.ready)
-        ctx.set(axi.aw.valid, 0)
-        ctx.set(axi.w.valid, 0)
-
-    async def read(self, register: int) -> int:
-        axi, ctx = self.dut.registers, self.ctx
-        ctx.set(axi.ar.payload, register)
-        ctx.set(axi.ar.valid, 1)
-        ctx.set(axi.r.ready, 1)
-        await ctx.tick().until(axi.ar.ready)
-        ctx.set(axi.ar.valid, 0)
-        (answer,) = await ctx.tick().sample(axi.r.payload.data).until(axi.r.valid)
-        return answer
+    def __init__(self, dut: System, ctx: Any) -> None:
+        super().__init__(dut.registers, ctx)
+        self.dut = dut
 
     async def window(self, base: int, size: int) -> None:
         await self.write(Register.WINDOW, base)
