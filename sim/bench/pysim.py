@@ -1,5 +1,6 @@
 """Simulation of single units with Amaranth's own simulator."""
 
+import contextlib
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from random import Random
 from typing import Any
@@ -27,14 +28,35 @@ def simulate(
     design: Any = dut
     simulator = Simulator(design)
     simulator.add_clock(1e-6)
+    begun: list[Coroutine[Any, Any, None]] = []
     for bench in benches:
-        simulator.add_testbench(bench)
+        simulator.add_testbench(_keep(bench, begun))
     for monitor in monitors:
-        simulator.add_testbench(monitor, background=True)
-    for _ in range(2 * _MAX_CYCLES):  # a cycle has two clock edges
-        if not simulator.advance():
-            return
-    raise TimeoutError(f"a bench has not ended after {_MAX_CYCLES} cycles")
+        simulator.add_testbench(_keep(monitor, begun), background=True)
+    try:
+        for _ in range(2 * _MAX_CYCLES):  # a cycle has two clock edges
+            if not simulator.advance():
+                return
+        raise TimeoutError(f"a bench has not ended after {_MAX_CYCLES} cycles")
+    finally:
+        # One that waits for a condition cannot be closed without an error, which Python would tell
+        # whenever it collects garbage: in the middle of another test.
+        for running in begun:
+            with contextlib.suppress(RuntimeError):
+                running.close()
+
+
+def _keep(
+    bench: Callable[[Any], Coroutine[Any, Any, None]], begun: list[Coroutine[Any, Any, None]]
+) -> Callable[[Any], Coroutine[Any, Any, None]]:
+    """Add the coroutine of a bench to ``begun`` when the simulator begins it."""
+
+    async def begin(ctx: Any) -> None:
+        running = bench(ctx)
+        begun.append(running)
+        await running
+
+    return begin
 
 
 def random_gaps(seed: float, longest: int) -> Iterator[int]:
