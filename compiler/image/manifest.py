@@ -25,7 +25,7 @@ __all__ = [
 FORMAT = "zeroskip-image"
 """What marks a directory as ours."""
 
-SCHEMA = 6
+SCHEMA = 7
 """Raised with every change of the files' names, layouts or meaning."""
 
 

@@ -73,6 +73,7 @@ class ScnnEntry(StrictEntry):
                 check_bus(field, step, params)
                 rule = "true at the end only, here"
                 must_be(f"{field}.last", step.last, rule, index == count - 1)
+                _check_rows(f"{field}.dst_limit", step.dst_word, step.dst_limit, params)
                 made[layer] += _outputs(f"{here}.outputs.{index}", output, step, params)
                 rule = "whether there are outputs"
                 must_be(f"{field}.drain", step.drain, rule, output is not None)
@@ -85,6 +86,7 @@ class ScnnEntry(StrictEntry):
                         f"{here}.loads.word must be a row of an activation RAM, 0 to "
                         f"{params.act_words - 1}, not {load.word}"
                     )
+                _check_rows(f"{here}.loads.limit", load.word, load.limit, params)
             for store in run.stores:
                 _check_move(f"{here}.stores", store.blocks, store, shapes, params)
         for index, layer in enumerate(graph.layers):
@@ -108,6 +110,15 @@ def _check_order(here: str, passes: tuple[int, ...], done: int, layers: int) -> 
             f"later than {done + 1}, not {sorted(some)}"
         )
     return max(done, last)
+
+
+def _check_rows(field: str, first: int, limit: int, params: ScnnParams) -> None:
+    """Check that rows from ``first`` up to ``limit`` are some of an activation RAM."""
+    if not first <= limit <= params.act_words:
+        raise ValueError(
+            f"{field} must be a row from the first one written, {first}, to act_words = "
+            f"{params.act_words}, not {limit}"
+        )
 
 
 def _check_windows(layer: QuantConv, params: ScnnParams) -> None:

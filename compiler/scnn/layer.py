@@ -128,6 +128,7 @@ def layer_runs(
                             channels=pieces(inputs, share.channels),
                             base=0,
                             word=0,
+                            limit=params.act_words,
                             dealt=False,
                             layout=plan.mapping.layout(region, conv.stride, dense=dense),
                         )

@@ -217,6 +217,7 @@ class _Memory:
                     "dense": int(layout.dense),
                     "append": int(begun),
                     "word": 0 if begun else load.word,
+                    "limit": load.limit,
                 }
                 fields = {"plane": plane, "spread": spread, "memory": where}
                 name = f"run_{number}/plane_in_{base}"

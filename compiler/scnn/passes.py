@@ -154,6 +154,7 @@ class Encoder:
             src_base=0,
             dst_base=0,
             dst_word=0,
+            dst_limit=params.act_words,
             append=False,
             out_sx=out_stride[1],
             out_sy=out_stride[0],

@@ -137,6 +137,7 @@ def _loads(
             channels=(Channels(tensor=tensor.name, start=spot.piece.start, stop=spot.piece.stop),),
             base=spot.base,
             word=spot.word,
+            limit=params.act_words,
             dealt=placed.owners(number, params) > 1,
             layout=_layout(graph, placed, number),
         )

@@ -42,6 +42,7 @@ class ScnnDescriptor:
     src_base: int
     dst_base: int
     dst_word: int
+    dst_limit: int
     append: bool
     out_sx: int
     out_sy: int
@@ -114,7 +115,7 @@ class ActLoad:
     ----------
     channels : what, in order.
     base : directory number of the first channel's first phase.
-    word : row of the RAM from which on it is stored.
+    word, limit : rows of the RAM for it, from ``word`` up to, not with, ``limit``.
     dealt : each block gets other channels: as many of them, in order, as the blocks are that share
         them, rounded up, and those that lack some have entries without activations instead; else
         every block gets all.
@@ -124,6 +125,7 @@ class ActLoad:
     channels: tuple[Channels, ...]
     base: int
     word: int
+    limit: int
     dealt: bool
     layout: TileLayout
 

@@ -30,6 +30,7 @@ class Compress(wiring.Component):
     start : In, a pass begins with the next cycle, with the fields below.
     append : In, write behind what the pass before wrote, else from row ``word`` on.
     word : In, see ``append``.
+    limit : In, first row that is not written; constant during a pass.
     base : In, number of the first channel.
     y_stride : In, row stride of positions; at most ``max_run`` more than a row has outputs;
         constant during a pass.
@@ -41,12 +42,14 @@ class Compress(wiring.Component):
     dir_write, dir_addr, dir_data : Out, write a directory entry.
     end : Out, row behind what has been written.
     busy : Out, an output may not have been written yet: three cycles for each.
-    overflow : Out, what should be written in this cycle finds no room and is lost.
+    overflow : Out, what should be written in this cycle finds no room before ``limit``, or is
+        of a channel that the directory has no entry for, and is lost.
     """
 
     start: Signal
     append: Signal
     word: Signal
+    limit: Signal
     base: Signal
     y_stride: Signal
     dense: Signal
@@ -72,6 +75,7 @@ class Compress(wiring.Component):
             "start": In(1),
             "append": In(1),
             "word": In(params.act_addr_bits + 1),
+            "limit": In(params.act_addr_bits + 1),
             "base": In(params.channel_bits),
             "y_stride": In(params.acc_addr_bits),
             "dense": In(1),
@@ -214,7 +218,7 @@ class Compress(wiring.Component):
         count = Signal(p.act_count_bits)
         stored = Signal(p.act_count_bits)
         write = Signal()
-        room = row < p.act_words
+        room = row < self.limit
         m.d.comb += [
             write.eq(waits | first),
             stored.eq(count + sum(store, start=Value.cast(0))),

@@ -44,7 +44,7 @@ __all__ = [
     "weight_word_layout",
 ]
 
-VERSION = 4
+VERSION = 5
 """Version of the host interface and of the layouts, read from ``Control.VERSION``."""
 
 DESCRIPTOR_WORDS = DESCRIPTOR_BITS // DESCRIPTOR_WORD_BITS
@@ -157,10 +157,11 @@ def plane_load_layout(p: ScnnParams) -> data.StructLayout:
 
     Tiles have ``ho`` x ``wo`` values. ``y_stride``: row stride of positions inside a phase.
     ``dense``: zeros inside the plane are stored, too. ``append``: each PE goes on behind what the
-    plane before has put there, else it begins at row ``word``.
+    plane before has put there, else it begins at row ``word``. ``limit``: first row that is not
+    written.
     """
-    flag = unsigned(1)
-    fields = {"dense": flag, "append": flag, "word": unsigned(p.act_addr_bits)}
+    flag, row = unsigned(1), p.act_addr_bits
+    fields = {"dense": flag, "append": flag, "word": unsigned(row), "limit": unsigned(row + 1)}
     return data.StructLayout({**plane_phases_layout(p).members, **fields})
 
 
@@ -336,6 +337,8 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
     dst_base : number of the first channel written, in the directory.
     dst_word : row at which the pass begins to write; with ``append`` it goes on behind the pass
         before instead.
+    dst_limit : first row that the pass may not write. What would be there is lost, and the run
+        ends behind the pass.
     out_sx, out_sy : phases into which outputs are split, that is, strides of the next layer.
     out_y_stride : row stride of the positions of outputs, the next layer's ``y_stride``.
     bias_base : bias of output channel 0 of the pass.
@@ -379,6 +382,7 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
         "src_base": channels,
         "dst_base": channels,
         "dst_word": unsigned(p.act_addr_bits),
+        "dst_limit": unsigned(p.act_addr_bits + 1),
         "append": unsigned(1),
         "out_sx": unsigned(3),
         "out_sy": unsigned(3),

@@ -137,8 +137,8 @@ class ScnnParams(ArrayParams):
     @property
     def _other_descriptor_bits(self) -> int:
         """Bits of a descriptor that do not depend on the number of accumulators."""
-        fields = self.act_addr_bits + 3 * self.channel_bits + self.bias_addr_bits
-        return 65 + fields + self.codebook_bits
+        fields = 2 * self.act_addr_bits + 3 * self.channel_bits + self.bias_addr_bits
+        return 66 + fields + self.codebook_bits
 
     @property
     def _most_acc_addr_bits(self) -> int:

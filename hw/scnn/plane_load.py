@@ -36,8 +36,8 @@ class PlaneLoad(wiring.Component):
     is: PEs by number, channels, phases of a channel (row-major), rows and columns of the PE's tile;
     of positions outside the plane there is no value. Entries that ``spread`` does not give a PE are
     written without activations, in a group each. Every PE's words begin at row ``word`` of its
-    activation RAM, or behind those of the plane before, if ``append`` says so. It is a host of the
-    array, and works while that does not run.
+    activation RAM, or behind those of the plane before, if ``append`` says so; those that would
+    be from row ``limit`` on are lost. It is a host of the array, and works while that does not run.
 
     Members
     -------
@@ -102,6 +102,7 @@ class PlaneLoad(wiring.Component):
             compress.start.eq(state == _State.BEGIN),
             compress.base.eq(plane.base),
             compress.word.eq(Mux(plane.append, end.data, plane.word)),
+            compress.limit.eq(plane.limit),
             end.addr.eq(pes.pe),
             set_end.addr.eq(pes.pe),
             set_end.data.eq(compress.end),

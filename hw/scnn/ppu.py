@@ -164,6 +164,7 @@ class Ppu(wiring.Component):
             compress.start.eq(self.start),
             compress.append.eq(d.append),
             compress.word.eq(d.dst_word),
+            compress.limit.eq(d.dst_limit),
             compress.base.eq(d.dst_base),
             compress.y_stride.eq(d.out_y_stride),
             compress.dense.eq(d.out_dense),

@@ -31,13 +31,16 @@ class Sequencer(wiring.Component):
     descriptor is read ahead. A start between runs leaves accumulators, activations, and the place
     where the last pass stopped writing as they are.
 
+    A run ends behind a pass whose outputs find no room, as what comes would read what is not there.
+
     Members
     -------
     run : ``In(RunSignature())``, commands, see :class:`.RunControl`. There is one activation RAM,
         and so nothing that ``keep`` changes.
     control : Out, to all PEs, see ``control_layout``.
     pass_done : In, its outputs are written, or there are none, and its weights have come.
-    lost, overflow : In, Out, an output finds no room; outputs of the last run found none.
+    lost : In, an output finds no room; before ``pass_done``.
+    overflow : Out, outputs of the last run found none.
     load_en, load_row, load_data : In, write a word of the program.
     """
 
@@ -79,7 +82,7 @@ class Sequencer(wiring.Component):
         connect(m, flipped(self.run), runs.run)
         m.d.comb += [
             runs.ready.eq(reader.valid),
-            runs.last.eq(now.last),
+            runs.last.eq(now.last | self.overflow),
             # The last run's last descriptor is still there when the next run begins.
             reader.flush.eq(runs.flush | runs.begin),
             reader.load_en.eq(self.load_en),

@@ -113,7 +113,7 @@ class Directories:
             self._rows = Rows(load.word, load.word)
             every = [self._loaded(load, number, len(blocks)) for number in range(len(blocks))]
             places = layout.tile_h * layout.tile_w // (layout.sy * layout.sx)
-            self._clear(range(load.base, load.base + max(map(len, every))), places)
+            self._clear(range(load.base, load.base + max(map(len, every))), places, load.limit)
             for block, entries in zip(blocks, every, strict=True):
                 block.update(entries)
 
@@ -144,7 +144,7 @@ class Directories:
             self._rows = Rows(descriptor.dst_word, descriptor.dst_word)
         rows, columns = max(descriptor.out_sy, 1), max(descriptor.out_sx, 1)
         places = -(-descriptor.ho // rows) * -(-descriptor.wo // columns)
-        self._clear(_written(descriptor), places)
+        self._clear(_written(descriptor), places, descriptor.dst_limit)
 
     def write(self, descriptor: Descriptor, output: PassOutput) -> None:
         """Take in what a pass has written: of each block, the channels that ``output`` says."""
@@ -191,16 +191,17 @@ class Directories:
             tile[axis] *= 2
         return replace(entry, tile=(tile[0], tile[1]))
 
-    def _clear(self, numbers: range, places: int) -> None:
+    def _clear(self, numbers: range, places: int, limit: int) -> None:
         """Forget entries that are written anew, or lie in rows that they may take.
 
         Parameters
         ----------
         numbers : of the entries.
         places : activations of each, if none is 0.
+        limit : first row that is not written.
         """
         start, stop = self._rows.start, self._rows.stop
-        self._rows.stop = stop + len(numbers) * -(-places // self._params.mult_i)
+        self._rows.stop = min(stop + len(numbers) * -(-places // self._params.mult_i), limit)
         for blocks in self._blocks.values():
             for block in blocks:
                 for number, entry in list(block.items()):

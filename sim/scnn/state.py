@@ -234,6 +234,7 @@ class ScnnState:
                 channels=(channels,),
                 base=plane["base"],
                 word=plane["word"],
+                limit=plane["limit"],
                 dealt=dealt,
                 layout=layout,
             )

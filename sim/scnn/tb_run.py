@@ -181,6 +181,7 @@ def parse_load(load: dict[str, Any]) -> ActLoad:
         channels=tuple(Channels(**part) for part in load["channels"]),
         base=load["base"],
         word=load["word"],
+        limit=load["limit"],
         dealt=load["dealt"],
         layout=TileLayout(**load["layout"]),
     )

@@ -114,6 +114,7 @@ def _lay(
                 channels=(Channels(tensor=INPUT, start=0, stop=first.in_shape[0]),),
                 base=0,
                 word=0,
+                limit=p.act_words,
                 dealt=False,
                 layout=load,
             ),

@@ -123,7 +123,11 @@ def program(blocks: Sequence[tuple[int, int]], **change: int) -> ScnnRun:
         passes=(0, 1, 2),
         outputs=tuple(made.output for made in passes),
         srams=srams,
-        loads=(ActLoad(channels=(whole,), base=0, word=0, dealt=False, layout=layout),),
+        loads=(
+            ActLoad(
+                channels=(whole,), base=0, word=0, limit=P.act_words, dealt=False, layout=layout
+            ),
+        ),
         stores=(),
     )
 

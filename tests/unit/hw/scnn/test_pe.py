@@ -222,6 +222,7 @@ class Bench:
         ctx.set(dut.control.number, number)
         for name, value in {
             "groups": len(work.groups),
+            "dst_limit": self.p.act_words,
             "src_base": work.src_base,
             "maximum": work.maximum,
             "init_min": work.maximum,

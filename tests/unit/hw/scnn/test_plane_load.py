@@ -51,9 +51,12 @@ class _Memory:
                 self.words.setdefault((name, payload.pe), {})[command.addr] = command.data
 
 
-async def _load(ctx: Any, dut: PlaneLoad, shape: Shape, values: Any, seed: int) -> None:
-    fields = shape.fields(BASE, len(values))
-    ctx.set(dut.plane, dut.plane.shape().const({**fields, "dense": shape.dense}))
+async def _load(
+    ctx: Any, dut: PlaneLoad, shape: Shape, values: Any, seed: int, rows: range = range(256)
+) -> None:
+    fields = {"dense": shape.dense, "word": rows.start, "limit": rows.stop}
+    fields |= shape.fields(BASE, len(values))
+    ctx.set(dut.plane, dut.plane.shape().const(fields))
     ctx.set(dut.spread.as_value(), -1)
     ctx.set(dut.go, 1)
     await ctx.tick()
@@ -71,6 +74,7 @@ def test_writes_what_the_host_would(shape: Shape, density: float) -> None:
         channels=(Channels(tensor="x", start=0, stop=len(values)),),
         base=BASE,
         word=0,
+        limit=PARAMS.act_words,
         dealt=False,
         layout=shape.layout,
     )
@@ -99,19 +103,19 @@ def test_writes_what_the_host_would(shape: Shape, density: float) -> None:
 
 
 def test_says_that_values_found_no_room() -> None:
-    small = type(PARAMS)(
-        pes_x=3, pes_y=2, num_streams=6, mult_i=2, act_words=8, num_channels=32, run_bits=2
-    )
     shape = Shape(2, 1, 3, 2, 5, 5, 0)
-    dut = PlaneLoad(small)
+    dut = PlaneLoad(PARAMS)
     memory = _Memory(dut, 4)
+    rows = range(3, 11)
 
     async def bench(ctx: Any) -> None:
         values = np.ones((3, 5, 5), np.int64)  # 6 values, so 3 words, of 3 channels
         for full in (values, values[:2], values):
-            await _load(ctx, dut, shape, full, 5)
+            memory.words.clear()
+            await _load(ctx, dut, shape, full, 5, rows)
             assert ctx.get(dut.lost) == (len(full) == 3)
-            assert max(max(memory.words["act", pe]) for pe in range(2)) < 8
+            for pe in range(2):
+                assert sorted(memory.words["act", pe]) == [*rows][: 3 * len(full)]
 
     simulate(dut, bench, monitors=(memory.monitor,))
 
@@ -123,7 +127,7 @@ def test_takes_a_group_a_cycle() -> None:
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.cmd.ready, 1)
-        fields: Any = shape.fields(BASE, len(values))
+        fields: Any = {"limit": PARAMS.act_words, **shape.fields(BASE, len(values))}
         ctx.set(dut.plane, plane_load_layout(PARAMS).const(fields))
         ctx.set(dut.i.payload, {"values": [1, 1], "count": 2})
         ctx.set(dut.i.valid, 1)

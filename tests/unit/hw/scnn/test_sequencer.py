@@ -69,7 +69,7 @@ class Array:
         for name in ("start", "keep", "clear", "clear_counters"):
             ctx.set(getattr(dut.run, name), commands.get(name, False))
         ctx.set(dut.pass_done, self.left <= 1)
-        ctx.set(dut.lost, self.left == 1 and self.passes - 1 == self.lost_in)
+        ctx.set(dut.lost, self.left == 2 and self.passes - 1 == self.lost_in)
         cycle = seen(ctx, dut)
         self.trace.append(cycle)
         self.left = max(0, self.left - 1)
@@ -104,11 +104,12 @@ def seen(ctx: Any, dut: Sequencer) -> Cycle:
     )
 
 
-def run_trace() -> list[Cycle]:
-    """Give every cycle of a run of ``PROGRAM``."""
+def run_trace(passes: int = len(PROGRAM)) -> list[Cycle]:
+    """Give every cycle of a run of the first passes of ``PROGRAM``."""
     trace = [Cycle()]
     reading = READ
-    for number, (fields, length) in enumerate(zip(PROGRAM, LENGTHS, strict=True)):
+    steps = zip(PROGRAM[:passes], LENGTHS[:passes], strict=True)
+    for number, (fields, length) in enumerate(steps):
         setup = Cycle(number=number)
         trace += [setup] * max(1, reading)
         if fields["wipe"]:
@@ -168,17 +169,19 @@ def test_cut_short(after: int) -> None:
 
 @pytest.mark.parametrize("lost_in", [None, 0, 3])
 def test_overflow_until_the_next_run(lost_in: int | None) -> None:
+    """A run ends behind the pass that overflows, and the next begins as any."""
     array = Array(lost_in=lost_in)
+    expected = run_trace() if lost_in is None else run_trace(lost_in + 1)
 
     async def bench(ctx: Any) -> None:
         await array.load(ctx)
         for _ in range(2):
-            await array.until_idle(ctx, start=True)
+            assert await array.until_idle(ctx, start=True) == expected
             assert ctx.get(array.dut.overflow) == (lost_in is not None)
         await array.until_idle(ctx, clear_counters=True)
         assert ctx.get(array.dut.overflow) == (lost_in is not None)
         array.lost_in = None
-        await array.until_idle(ctx, start=True)
+        assert await array.until_idle(ctx, start=True) == run_trace()
         assert not ctx.get(array.dut.overflow)
 
     simulate(array.dut, bench)
