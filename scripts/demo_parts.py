@@ -13,7 +13,7 @@ from zeroskip.cli.output import Steps, print_line
 
 if TYPE_CHECKING:
     from zeroskip.compiler.compress.api import Compressed
-    from zeroskip.compiler.compress.images import Images
+    from zeroskip.compiler.compress.images import Samples
 
 __all__ = [
     "DemoFiles",
@@ -48,7 +48,7 @@ class DemoFiles:
         """Whether all are there."""
         return all(path.is_file() for path in (self.model, self.inputs, self.calibration))
 
-    def write(self, made: "Compressed", data: "Images", images: int) -> None:
+    def write(self, made: "Compressed", data: "Samples", images: int) -> None:
         """Write the network, the first ``images`` to test with, and all to train with."""
         made.save(self.model)
         write_npy(self.inputs, data.test_x[:images].numpy())
@@ -70,7 +70,7 @@ def _import_torch(steps: Steps) -> None:
 
 def train_digits(
     task: str, steps: Steps, seed: int = 0, say: Callable[[str], None] = lambda text: None
-) -> "tuple[Compressed, Images]":
+) -> "tuple[Compressed, Samples]":
     """Train a network on the digits and compress it, as ``zeroskip compress auto --task`` does.
 
     Parameters

@@ -13,10 +13,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from zeroskip.compiler.compress.layers import Layer
-
 __all__ = ["Fold", "apply_folds", "find_folds", "kept_norms"]
 
+_Layer = nn.Linear | nn.Conv1d | nn.Conv2d
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 _CLOSE, _CLOSE_IN_FLOAT32 = 1e-9, 1e-3
 """Difference of outputs over the largest of them, below which they are the same."""
@@ -66,7 +65,7 @@ def apply_folds(module: nn.Module, folds: Sequence[Fold]) -> None:
         scale, shift = _affine(norm)
         for name in fold.layers:
             layer = module.get_submodule(name)
-            assert isinstance(layer, Layer)
+            assert isinstance(layer, _Layer)
             _take_in(layer, scale, shift, fold.side)
         _replace(module, norm)
 
@@ -108,7 +107,7 @@ def _candidates(module: nn.Module, example: torch.Tensor) -> list[Fold]:
     hooks = [
         part.register_forward_hook(note(name))
         for name, part in parts.items()
-        if isinstance(part, Layer) or type(part) in _NORMS
+        if isinstance(part, _Layer) or type(part) in _NORMS
     ]
     with torch.no_grad():
         module(example)
@@ -136,7 +135,7 @@ def _candidates(module: nn.Module, example: torch.Tensor) -> list[Fold]:
 
 def _fits(norm: nn.Module, layer: nn.Module, side: str) -> bool:
     """Say whether a layer has the channels of a norm, and no zeros come between."""
-    if not isinstance(layer, Layer) or not isinstance(norm, _NORMS):
+    if not isinstance(layer, _Layer) or not isinstance(norm, _NORMS):
         return False
     if side == "before":
         return len(layer.weight) == norm.num_features
@@ -188,7 +187,7 @@ def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm) -> tuple[t
     return scale, shift + norm.bias.double() if norm.bias is not None else shift
 
 
-def _take_in(layer: Layer, scale: torch.Tensor, shift: torch.Tensor, side: str) -> None:
+def _take_in(layer: _Layer, scale: torch.Tensor, shift: torch.Tensor, side: str) -> None:
     weight = layer.weight.double()
     bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.double()
     if side == "before":

@@ -8,7 +8,7 @@ import numpy as np
 
 from zeroskip.base.tables import Report, Table, percent
 from zeroskip.compiler.frontend.pieces import Pieces
-from zeroskip.compiler.ir.graph import FloatConv, FloatLinear
+from zeroskip.compiler.ir.graph import FloatCell, FloatConv, FloatLinear
 from zeroskip.compiler.passes.share import distinct_values
 
 __all__ = ["FoundLayer", "found_document", "found_report", "graph_layers", "state_layers"]
@@ -56,10 +56,11 @@ def state_layers(state: Mapping[str, Any]) -> list[FoundLayer]:
 def graph_layers(pieces: Pieces) -> list[FoundLayer]:
     """Return the layers of a network, or of what of it is supported."""
     return [
-        FoundLayer.of(node.name, node.weight)
+        FoundLayer.of(layer.name, layer.weight)
         for graph in pieces.graphs
         for node in graph.nodes
-        if isinstance(node, FloatConv | FloatLinear)
+        for layer in (node.matrices if isinstance(node, FloatCell) else [node])
+        if isinstance(layer, FloatConv | FloatLinear)
     ]
 
 

@@ -14,7 +14,7 @@ from zeroskip.base.bounded import inflate
 from zeroskip.base.errors import InputError
 
 __all__ = [
-    "Distort", "Images", "load_digits", "load_mnist", "loader", "loader_in_order", "read_idx",
+    "Distort", "Samples", "load_digits", "load_mnist", "loader", "loader_in_order", "read_idx",
 ]  # fmt: skip
 
 _FILES = {
@@ -29,8 +29,11 @@ _TEST_DIGITS = 360
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
-    """Images (samples, 1, height, width) float32, 0 to 1 and 0 outside the ink; classes int64."""
+class Samples:
+    """Inputs to train and to test with, float32, and their classes, int64.
+
+    Images are (samples, 1, height, width), 0 to 1 and 0 outside the ink.
+    """
 
     train_x: torch.Tensor
     train_y: torch.Tensor
@@ -77,7 +80,7 @@ class Distort:
         return functional.grid_sample(images, grid, align_corners=False)
 
 
-def load_digits() -> Images:
+def load_digits() -> Samples:
     """Return scikit-learn's 1,797 scans of 8 x 8, shuffled: 1,437 to train and 360 to test.
 
     Raises
@@ -93,10 +96,10 @@ def load_digits() -> Images:
     order = np.random.default_rng(0).permutation(len(pixels))
     x = torch.from_numpy((pixels[order] / 16).astype(np.float32).reshape(-1, 1, 8, 8))
     y = torch.from_numpy(labels[order].astype(np.int64))
-    return Images(x[_TEST_DIGITS:], y[_TEST_DIGITS:], x[:_TEST_DIGITS], y[:_TEST_DIGITS])
+    return Samples(x[_TEST_DIGITS:], y[_TEST_DIGITS:], x[:_TEST_DIGITS], y[:_TEST_DIGITS])
 
 
-def load_mnist(folder: Path | str) -> Images:
+def load_mnist(folder: Path | str) -> Samples:
     """Read the four idx files of MNIST, plain or with ``.gz``, from ``folder``.
 
     Raises
@@ -119,7 +122,7 @@ def load_mnist(folder: Path | str) -> Images:
         arrays[key] = arrays[key].long()
     for key in ("train_x", "test_x"):
         arrays[key] = arrays[key].unsqueeze(1).float() / 255
-    return Images(**arrays)
+    return Samples(**arrays)
 
 
 def read_idx(folder: Path, name: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The layers of any module whose weights are compressed, and what they are held to."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -16,11 +17,40 @@ __all__ = [
 
 T = TypeVar("T")
 
-_TIES = "_zeroskip_ties"
-"""Attribute of a layer: the other places of its weight, as pairs of module and name."""
+_Place = tuple[nn.Module, str]
+"""Where a parameter is: a module, and the name that it has there."""
 
-Layer = nn.Linear | nn.Conv1d | nn.Conv2d
-"""Kinds of layers whose weights are compressed."""
+_WHOLE = nn.Linear | nn.Conv1d | nn.Conv2d
+"""Modules of one weight, which has the module's name."""
+
+_RECURRENT = nn.LSTM | nn.GRU
+_CELLS = nn.LSTMCell | nn.GRUCell
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A weight that is compressed: a layer's, or one of the matrices of a recurrent layer.
+
+    Parameters
+    ----------
+    name : of the layer; of a recurrent layer's matrix, that of the parameter.
+    path : name of the parameter in the network's state dict.
+    owner, key : the module that has it, and its name there.
+    gates : rows of each hidden unit of a recurrent layer, one in each block of rows; else 1.
+    ties : other places of the same parameter.
+    """
+
+    name: str
+    path: str
+    owner: nn.Module
+    key: str
+    gates: int
+    ties: tuple[_Place, ...]
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The weight, as it is held."""
+        return getattr(self.owner, self.key)
 
 
 class Masked(nn.Module):
@@ -85,21 +115,27 @@ def layers_of(module: nn.Module) -> dict[str, Layer]:
     InputError
         If there is none.
     """
+    places: dict[int, list[_Place]] = {}
+    for part in module.modules():
+        for key in [*part._parameters, *getattr(part, "parametrizations", ())]:
+            places.setdefault(id(_source(part, key)), []).append((part, key))
     found: dict[str, Layer] = {}
-    first: dict[int, Layer] = {}
-    for name, part in module.named_modules():
-        if isinstance(part, Layer) and first.setdefault(id(_source(part)), part) is part:
-            found[name] = part
-            object.__setattr__(part, _TIES, [])
+    seen: set[int] = set()
+    for owner_name, part in module.named_modules():
+        for key in _keys(part):
+            source = id(_source(part, key))
+            if source in seen:
+                continue
+            seen.add(source)
+            path = f"{owner_name}.{key}".lstrip(".")
+            name = owner_name if isinstance(part, _WHOLE) else path
+            ties = tuple(place for place in places[source] if place != (part, key))
+            found[name] = Layer(name, path, part, key, _gates(part, key), ties)
     if not found:
         raise InputError(
-            f"{type(module).__name__} has no Linear, Conv1d or Conv2d: nothing to compress"
+            f"{type(module).__name__} has no Linear, Conv1d, Conv2d, LSTM or GRU: nothing to "
+            "compress"
         )
-    for part in module.modules():
-        for name in [*part._parameters, *getattr(part, "parametrizations", ())]:
-            owner = first.get(id(_source(part, name)))
-            if owner is not None and (owner is not part or name != "weight"):
-                getattr(owner, _TIES).append((part, name))
     return found
 
 
@@ -107,9 +143,9 @@ def tied_names(module: nn.Module) -> dict[str, str]:
     """Return the names of tied parameters, and of the layer that stands for each."""
     names = {id(part): name for name, part in module.named_modules()}
     return {
-        f"{names[id(part)]}.{name}".lstrip("."): layer_name
-        for layer_name, layer in layers_of(module).items()
-        for part, name in getattr(layer, _TIES)
+        f"{names[id(part)]}.{name}".lstrip("."): layer.name
+        for layer in layers_of(module).values()
+        for part, name in layer.ties
     }
 
 
@@ -150,24 +186,31 @@ def by_layer(
     return {**others, **given}
 
 
-def hold(layer: nn.Module, by: nn.Module) -> None:
+def hold(layer: Layer, by: nn.Module) -> None:
     """Put the weight of ``layer`` under ``by``, in place of what held it before.
 
     Parameters that are tied to it, see :func:`layers_of`, stay tied.
     """
-    _release(layer, "weight")
+    places = [(layer.owner, layer.key), *layer.ties]
+    _release(places)
     # Shapes differ between what is trained and what is computed, which torch checks by running.
-    parametrize.register_parametrization(layer, "weight", by, unsafe=True)
-    for part, name in getattr(layer, _TIES, ()):
+    parametrize.register_parametrization(layer.owner, layer.key, by, unsafe=True)
+    for part, name in layer.ties:
         parametrize.register_parametrization(part, name, nn.Identity(), unsafe=True)
-        _lists(part)[name] = _lists(layer)["weight"]
+        _lists(part)[name] = _lists(layer.owner)[layer.key]
+    for part, _ in places:
+        if isinstance(part, _RECURRENT):
+            _compute_flat_weights(part)
 
 
 def bake(module: nn.Module) -> nn.Module:
     """Turn held weights into plain ones, in place; nothing of a pruned weight stays."""
+    places: dict[int, list[_Place]] = {}
     for part in module.modules():
-        for name in list(getattr(part, "parametrizations", ())):
-            _release(part, name)
+        for name in getattr(part, "parametrizations", ()):
+            places.setdefault(id(_lists(part)[name]), []).append((part, name))
+    for tied in places.values():
+        _release(tied)
     return module
 
 
@@ -189,7 +232,24 @@ def density_of(layers: Iterable[Layer]) -> float:
     return kept / max(1, sum(weight.numel() for weight in weights))
 
 
-def _source(part: nn.Module, name: str = "weight") -> object:
+def _keys(part: nn.Module) -> Iterator[str]:
+    """Give the names of a module's weights that are compressed, in order."""
+    if isinstance(part, _WHOLE):
+        yield "weight"
+    elif isinstance(part, _CELLS):
+        yield from ("weight_ih", "weight_hh")
+    elif isinstance(part, _RECURRENT):
+        yield from (name for name in part._flat_weights_names if name.startswith("weight"))
+
+
+def _gates(part: nn.Module, key: str) -> int:
+    """Return how many rows a hidden unit has; a projection's rows are no units'."""
+    if not isinstance(part, _RECURRENT | _CELLS):
+        return 1
+    return max(1, len(getattr(part, key)) // part.hidden_size)
+
+
+def _source(part: nn.Module, name: str) -> object:
     """Return what makes a parameter: itself, or what holds it; equal in tied layers."""
     lists = getattr(part, "parametrizations", ())
     return _lists(part)[name] if name in lists else part._parameters.get(name)
@@ -201,15 +261,28 @@ def _lists(part: nn.Module) -> nn.ModuleDict:
     return lists
 
 
-def _release(part: nn.Module, name: str) -> None:
+def _compute_flat_weights(part: nn.RNNBase) -> None:
+    """Let a recurrent layer that is held compute its weights whenever it looks at them.
+
+    torch keeps them in a list, where computed ones would be out of date, and could not be copied.
+    """
+    names = list(part._flat_weights_names)
+    methods = {
+        "_flat_weights": property(
+            lambda self: [getattr(self, name) for name in names], lambda self, new: None
+        ),
+        "_update_flat_weights": lambda self: None,
+    }
+    # The class is this module's own, which torch made when it was held.
+    for name, method in methods.items():
+        setattr(type(part), name, method)
+
+
+def _release(places: Sequence[_Place]) -> None:
+    """Make a parameter plain at all places that have it."""
+    (part, name), *ties = places
     if not parametrize.is_parametrized(part, name):
         return
-    holder = _lists(part)[name]
-    ties = [
-        (place, key)
-        for place, key in getattr(part, _TIES, ())
-        if parametrize.is_parametrized(place, key) and _lists(place)[key] is holder
-    ]
     for place, key in ties:
         # What holds all of them is taken out once, below.
         nothing = nn.Parameter(torch.zeros(0))
@@ -218,6 +291,9 @@ def _release(part: nn.Module, name: str) -> None:
     _remove(part, name)
     for place, key in ties:
         place.register_parameter(key, part.get_parameter(name))
+    for place, _ in places:
+        if isinstance(place, _RECURRENT):
+            place._init_flat_weights()
 
 
 def _remove(part: nn.Module, name: str) -> None:

@@ -16,6 +16,7 @@ def make_mask(
     density: float,
     granularity: Granularity = "fine",
     balance_pes: int = 0,
+    gates: int = 1,
 ) -> torch.Tensor:
     """Return which weights to keep: the share ``density`` that is largest.
 
@@ -30,11 +31,13 @@ def make_mask(
         whole row; for a convolution a row of a kernel, a kernel, a filter.
     balance_pes : if not 0, the same share is kept within the rows i of each i mod ``balance_pes``,
         which go to one PE (load-balance-aware pruning: Han et al., "ESE", FPGA 2017, section 3).
+    gates : blocks of rows of a recurrent layer; row i of each is of hidden unit i, whose rows all
+        go to one PE.
     """
     magnitude = weight.detach().abs()
     mask = torch.zeros_like(magnitude, dtype=torch.bool)
-    for kept, part in zip(_by_pe(mask, balance_pes), _by_pe(magnitude, balance_pes), strict=True):
-        kept.copy_(_largest(part, density, granularity))
+    for rows in _pe_rows(len(weight), balance_pes, gates):
+        mask[rows] = _largest(magnitude[rows], density, granularity)
     return mask & (magnitude > 0)
 
 
@@ -43,10 +46,12 @@ def kept_weights(
     density: float,
     granularity: Granularity = "fine",
     balance_pes: int = 0,
+    gates: int = 1,
 ) -> int:
     """Return how many weights :func:`make_mask` keeps at most, counted without looking at them."""
     total = 0
-    for part in _by_pe(weight, balance_pes):
+    for rows in _pe_rows(len(weight), balance_pes, gates):
+        part = weight[rows]
         groups = group_sums(part, granularity).numel()
         wide = granularity == "vector" and part.dim() == 2
         size = VECTOR if wide else part.numel() // max(1, groups)
@@ -73,10 +78,11 @@ def group_sums(magnitude: torch.Tensor, granularity: Granularity) -> torch.Tenso
     return magnitude.sum(-1).flatten()
 
 
-def _by_pe(tensor: torch.Tensor, balance_pes: int) -> list[torch.Tensor]:
-    """Return the rows of each PE as views; all rows if ``balance_pes`` is 0."""
-    count = balance_pes or 1
-    return [tensor[pe::count] for pe in range(min(count, len(tensor)))]
+def _pe_rows(rows: int, balance_pes: int, gates: int) -> list[torch.Tensor]:
+    """Return the numbers of the rows of each PE; of all rows if ``balance_pes`` is 0."""
+    units = rows // gates
+    pe = torch.arange(rows) % units % (balance_pes or 1)
+    return [(pe == number).nonzero().flatten() for number in range(min(balance_pes or 1, units))]
 
 
 def _largest(magnitude: torch.Tensor, density: float, granularity: Granularity) -> torch.Tensor:

@@ -106,7 +106,7 @@ def pack(
             warnings.append(f"the file carries no graph: {error}")
         else:
             warnings += _scaled_layers(module, traced)
-    layers = {f"{name}.weight" if name else "weight": name for name in layers_of(module)}
+    layers = {layer.path: name for name, layer in layers_of(module).items()}
     parameters = sum(p.numel() for p in module.parameters())
     report = pack_state(module.state_dict(), path, layers, graph, meta, parameters=parameters)
     return replace(report, warnings=(*warnings, *report.warnings))

@@ -61,18 +61,20 @@ class Pruner:
         notes: list[str] = []
         for name, layer in self._layers.items():
             kept, pes = int(torch.count_nonzero(layer.weight.detach())), self._pes(layer)
-            most = kept_weights(layer.weight, self._densities[name], self._prune.granularity, pes)
+            granularity = self._prune.granularity
+            density = self._densities[name]
+            most = kept_weights(layer.weight, density, granularity, pes, layer.gates)
             if kept > most:
                 raise ZeroskipError(
                     f"layer {name!r} was to keep {most} of its {layer.weight.numel()} weights, but "
                     f"has {kept}; please report this"
                 )
-            asked, size = self._densities[name], layer.weight.numel()
-            if kept > asked * size + 1 and kept > _NEAR * asked * size:
+            size = layer.weight.numel()
+            if kept > density * size + 1 and kept > _NEAR * density * size:
                 notes.append(
                     f"layer {name!r} keeps {100 * kept / size:.1f} % of its {size} weights, where "
-                    f"{100 * asked:g} % was asked: the nearest with prune.granularity "
-                    f"{self._prune.granularity!r}"
+                    f"{100 * density:g} % was asked: the nearest with prune.granularity "
+                    f"{granularity!r}"
                     f"{f' in each of {pes} PEs' if pes else ''}"
                 )
         return notes
@@ -90,14 +92,14 @@ class Pruner:
     @torch.no_grad()
     def _mask(self, layer: Layer, density: float) -> None:
         # A checkpoint that was loaded has put masks of its own in place.
-        (holder,) = layer.get_submodule("parametrizations.weight").children()
+        (holder,) = layer.owner.get_submodule(f"parametrizations.{layer.key}").children()
         if isinstance(holder, Masked):
-            granularity = self._prune.granularity
-            holder.mask.copy_(make_mask(layer.weight, density, granularity, self._pes(layer)))
+            granularity, pes = self._prune.granularity, self._pes(layer)
+            holder.mask.copy_(make_mask(layer.weight, density, granularity, pes, layer.gates))
 
     def _pes(self, layer: Layer) -> int:
         """Return the PEs that the rows of a layer are balanced between; 0: they are not."""
-        return self._prune.balance_pes if isinstance(layer, nn.Linear) else 0
+        return 0 if layer.weight.dim() > 2 else self._prune.balance_pes
 
 
 def choose_densities(module: nn.Module, task: Task, config: Config) -> dict[str, float]:

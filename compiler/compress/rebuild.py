@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from zeroskip.compiler.ir.graph import (
     INPUT,
+    FloatCell,
     FloatConcat,
     FloatConv,
     FloatGraph,
@@ -27,6 +28,8 @@ def to_module(graph: FloatGraph) -> nn.Module:
     A chain of Linear layers is a Sequential of Flatten, Linear and ReLU. Linears and convolutions
     carry the names of their layers, with ``_`` for what a name cannot have.
     """
+    if graph.steps:
+        return _Sequence(graph).eval()
     if not all(isinstance(node, FloatLinear) for node in graph.nodes):
         return _Network(graph).eval()
     module = nn.Sequential()
@@ -82,6 +85,52 @@ class _Network(nn.Module):
         else:
             y = inputs[0] + inputs[1]
         return torch.relu(y) if node.relu else y
+
+
+class _Sequence(nn.Module):
+    """A recurrent network: layers one behind the other, on (batch, steps, values)."""
+
+    def __init__(self, graph: FloatGraph) -> None:
+        super().__init__()
+        self._every_step = graph.every_step
+        for node in graph.nodes:
+            name = _free_name(node.name, self)
+            if isinstance(node, FloatCell):
+                self.add_module(name, _recurrent(node))
+            elif isinstance(node, FloatLinear):
+                self.add_module(name, _linear(node))
+                if node.relu:
+                    self.add_module(_free_name(f"{name}_relu", self), nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x if x.dim() == 3 else x[:, None]
+        for layer in self.children():
+            y = layer(y)
+            # A recurrent layer gives its last states, too.
+            y = y[0] if isinstance(y, tuple) else y
+        return y if self._every_step else y[:, -1]
+
+
+def _recurrent(node: FloatCell) -> nn.LSTM | nn.GRU:
+    kind = {"lstm": nn.LSTM, "gru": nn.GRU}[node.kind]
+    layer = kind(node.weight.shape[1], node.units, batch_first=True)
+    # torch's order; of what a GRU's candidate takes, each part is in one matrix alone.
+    sums = {"lstm": ([0, 2, 1, 3], [0, 2, 1, 3]), "gru": ([0, 2, 3], [0, 2, 1])}[node.kind]
+    bias = node.bias.reshape(-1, node.units)
+    past = np.zeros_like(bias)
+    if node.kind == "gru":
+        past[1] = bias[1]
+    for name, array, order in (
+        ("weight_ih_l0", node.weight, sums[0]),
+        ("weight_hh_l0", node.recurrent, sums[1]),
+        ("bias_ih_l0", bias, sums[0]),
+        ("bias_hh_l0", past, sums[1]),
+    ):
+        rows = array.reshape(4, node.units, -1)
+        with torch.no_grad():
+            parameter = layer.get_parameter(name)
+            parameter.copy_(torch.from_numpy(rows[order].reshape(parameter.shape)))
+    return layer
 
 
 def _linear(node: FloatLinear) -> nn.Linear:

@@ -23,9 +23,9 @@ def restore(module: nn.Module, state: dict[str, Any]) -> None:
     """
     bake(module)
     try:
-        for name, layer in layers_of(module).items():
-            prefix = f"{name}.parametrizations.weight." if name else "parametrizations.weight."
-            holder = _holder(prefix, state)
+        for layer in layers_of(module).values():
+            owner = layer.path.removesuffix(layer.key)
+            holder = _holder(f"{owner}parametrizations.{layer.key}.", state)
             if holder is not None:
                 hold(layer, holder.to(layer.weight.device))
         module.load_state_dict(state)

@@ -9,14 +9,16 @@ from torch import nn
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.compiler.compress.images import (
     Distort,
+    Samples,
     load_digits,
     load_mnist,
     loader,
     loader_in_order,
 )
+from zeroskip.compiler.compress.sequences import CHARACTERS, SPEAKERS, load_topics, load_vowels
 from zeroskip.compiler.compress.task import Task
 
-__all__ = ["TASKS", "digits_cnn", "lenet5", "lenet_300_100", "task_of"]
+__all__ = ["TASKS", "Tagger", "digits_cnn", "lenet5", "lenet_300_100", "task_of"]
 
 
 def lenet_300_100(inputs: int = 784) -> nn.Sequential:
@@ -68,11 +70,32 @@ def digits_cnn() -> nn.Sequential:
     )
 
 
+class Tagger(nn.Module):
+    """An LSTM with initial weights, and a Linear of its outputs.
+
+    Parameters
+    ----------
+    inputs, units, classes : values of a step, hidden units, and outputs.
+    every_step : give the classes of every step, (batch, steps, classes), not of the last alone.
+    """
+
+    def __init__(self, inputs: int, units: int, classes: int, *, every_step: bool) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(inputs, units, batch_first=True)
+        self.out, self._every_step = nn.Linear(units, classes), every_step
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, _ = self.rnn(x)
+        return self.out(y if self._every_step else y[:, -1])
+
+
 _MODELS: dict[str, Callable[[], nn.Module]] = {
     "digits": lambda: lenet_300_100(64),
     "digits_cnn": digits_cnn,
     "lenet300": lenet_300_100,
     "lenet5": lenet5,
+    "topics": lambda: Tagger(CHARACTERS, 256, CHARACTERS, every_step=True),
+    "vowels": lambda: Tagger(12, 64, SPEAKERS, every_step=False),
 }
 
 _DISTORT = {
@@ -82,7 +105,10 @@ _DISTORT = {
 }
 
 TASKS = tuple(_MODELS)
-"""Names of tasks. The digits come with scikit-learn; the others need a folder with MNIST."""
+"""Names of tasks. The digits come with scikit-learn, the topics with Python, the vowels with aeon;
+the others need a folder with MNIST."""
+
+_BATCHES = {"digits": 64, "digits_cnn": 64, "topics": 16, "vowels": 32}
 
 
 def task_of(name: str, data: Path | str | None = None) -> Task:
@@ -95,22 +121,42 @@ def task_of(name: str, data: Path | str | None = None) -> Task:
     """
     if name not in TASKS:
         raise ParameterError.of_names("task", name, TASKS)
-    digits = name.startswith("digits")
-    if digits and data is not None:
-        raise InputError("the digits come with scikit-learn; they take no data folder")
-    if not digits and data is None:
-        raise ParameterError(
-            "data", data, "the folder with MNIST's four files", f"task {name} trains on them"
-        )
-    images = load_digits() if data is None else load_mnist(data)
+    samples = _samples(name, data)
     return Task(
         name,
         _MODELS[name],
         lambda: loader(
-            images.train_x, images.train_y, batch=64 if digits else 128, distort=_DISTORT.get(name)
+            samples.train_x,
+            samples.train_y,
+            batch=_BATCHES.get(name, 128),
+            distort=_DISTORT.get(name),
         ),
-        lambda: loader_in_order(images.test_x, images.test_y),
+        lambda: loader_in_order(samples.test_x, samples.test_y),
+        _loss_of_steps if name == "topics" else None,
     )
+
+
+def _samples(name: str, data: Path | str | None) -> Samples:
+    """Return what a task trains and tests with."""
+    if name == "vowels":
+        return load_vowels(data)
+    comes = {"topics": (load_topics, "topics come with Python")}
+    comes |= dict.fromkeys(("digits", "digits_cnn"), (load_digits, "digits come with scikit-learn"))
+    if name in comes:
+        load, where = comes[name]
+        if data is not None:
+            raise InputError(f"the {where}; they take no data folder")
+        return load()
+    if data is None:
+        raise ParameterError(
+            "data", data, "the folder with MNIST's four files", f"task {name} trains on them"
+        )
+    return load_mnist(data)
+
+
+def _loss_of_steps(outputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Return the cross entropy of (batch, steps, classes), a mean over all steps."""
+    return nn.functional.cross_entropy(outputs.flatten(0, 1), classes.flatten())
 
 
 def _named(**parts: nn.Module) -> nn.Sequential:

@@ -6,7 +6,7 @@ To everything behind it, it is a codebook of two values.
 import torch
 from torch import nn
 
-from zeroskip.compiler.compress.layers import hold
+from zeroskip.compiler.compress.layers import Layer, hold
 
 __all__ = ["Ternary", "hold_ternary"]
 
@@ -40,9 +40,9 @@ class Ternary(nn.Module):
         return value + (through - through.detach())
 
 
-def hold_ternary(layer: nn.Module, threshold: float) -> None:
+def hold_ternary(layer: Layer, threshold: float) -> None:
     """Make the weight of ``layer`` ternary, starting from the means of what each value replaces."""
-    weight = layer.get_parameter("weight").detach()
+    weight = layer.weight.detach()
     limit = threshold * weight.abs().max()
     hold(
         layer,

@@ -25,6 +25,9 @@ SUPPORTED = (
 
 _LAYERS: dict[str, Literal["lstm", "gru"]] = {"lstm": "lstm", "gru": "gru"}
 _CELLS: dict[str, Literal["lstm", "gru"]] = {"lstm_cell": "lstm", "gru_cell": "gru"}
+_ENDLESS = (1 << 63) - 1
+"""End of a slice that takes all there is."""
+
 _ZEROS = {"zeros", "new_zeros", "zeros_like"}
 
 
@@ -208,6 +211,8 @@ class _Walk:
     def _moved(self, node: Node) -> _Value:
         """Return what a step, or another order of dimensions, is."""
         value, args = self._first(node), node.args
+        if node.base == "slice" and self._is_whole(node):
+            return value
         if _swaps(node) and value.form in ("batch", "steps"):
             return dataclasses.replace(value, form="steps" if value.form == "batch" else "batch")
         axis = {"batch": 1, "steps": 0, "hidden": 0}.get(value.form)
@@ -219,6 +224,14 @@ class _Walk:
             if layers == 1 or (node.base == "select" and index in (-1, (layers or 0) - 1)):
                 return _Value(value.tensor, "step", self._steps - 1)
         raise _error(node, "only a step, the hidden state of the last layer, or dimensions swapped")
+
+    def _is_whole(self, node: Node) -> bool:
+        """Say whether a slice leaves nothing out, as those of a batch of any size."""
+        args = node.args
+        size = self._graph.values[node.refs()[0]].shape[args.get("dim") or 0]
+        end = args.get("end")
+        reaches = end is None or end >= (_ENDLESS if size is None else size)
+        return reaches and not args.get("start") and args.get("step") in (None, 1)
 
     def _relu(self, node: Node) -> None:
         value = self._first(node)
@@ -241,7 +254,7 @@ class _Walk:
             raise _error(node, "only of a step, or of all, and with a constant bias")
         weight = weight if node.base == "linear" else weight.T
         owner = self._reader.owner(matrix.name if isinstance(matrix, Ref) else "", node)
-        offset = np.broadcast_to(np.asarray(offset, np.float64).ravel(), weight.shape[:1])
+        offset = np.full(len(weight), np.asarray(offset, np.float64).ravel())
         self._add(FloatLinear(owner, (value.tensor,), weight, offset, relu=False), node)
         self._values[node.outputs[0]] = dataclasses.replace(value, tensor=owner)
 

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
-from zeroskip.base.errors import CompileError
 from zeroskip.cli.arrays import Arrays, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.compress_options import SourceOptions, with_fields
 from zeroskip.cli.compress_run import Training, task_given
@@ -14,7 +12,6 @@ from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import print_json, print_line
 from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.frontend.zsk import import_zsk
-from zeroskip.sim.run import run
 
 if TYPE_CHECKING:
     from zeroskip.compiler.compress.task import Task
@@ -77,22 +74,16 @@ def compress_evaluate(
 
 
 def _golden(model: Path, task: "Task", arrays: Arrays) -> tuple[float, int]:
-    """Return percent classified wrong in fixed point, and the bits of an activation."""
+    """Return the error in fixed point, and the bits of an activation."""
+    from zeroskip.compiler.compress.task import evaluate
+    from zeroskip.sim.fixed_module import FixedPoint
+
     calibration = task.training().first()[0].numpy()
-    network = import_zsk(model)
     image = compile_any(
-        network,
+        import_zsk(model),
         calibration,
         [array.params for array in arrays.values()],
         options=arrays.options(arrays),
         name=model.stem,
     )
-    wrong = samples = 0
-    for inputs, targets in task.testing():
-        if targets.is_floating_point():
-            raise CompileError("--golden counts wrong classes, and the targets are no classes")
-        outputs = run(image, inputs.numpy()).outputs
-        outputs = outputs.reshape(len(outputs), -1)
-        wrong += int(np.count_nonzero(outputs.argmax(1) != targets.numpy()))
-        samples += len(inputs)
-    return 100 * wrong / samples, image.act_bits
+    return evaluate(FixedPoint(image), task).error, image.act_bits

@@ -29,7 +29,7 @@ class SourceOptions:
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A network that comes along: digits, digits_cnn, lenet300, lenet5.",
+            help="One that comes along: digits, digits_cnn, lenet300, lenet5, topics, vowels.",
         ),
     ] = None
     model: Annotated[
@@ -45,7 +45,7 @@ class SourceOptions:
         typer.Option(
             metavar="X",
             help="With --model: samples, a .npy file of (samples, *input shape). With --task: the "
-            "folder with the four idx files of MNIST.",
+            "folder with the four idx files of MNIST, or with the two .ts files of vowels.",
         ),
     ] = None
     labels: Annotated[

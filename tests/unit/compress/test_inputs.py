@@ -188,13 +188,19 @@ def test_distortion_keeps_blank_images_and_follows_the_seed() -> None:
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("lenet", None, "task must be one of digits, digits_cnn, lenet300, lenet5, not 'lenet'"),
+        (
+            "lenet",
+            None,
+            "task must be one of digits, digits_cnn, lenet300, lenet5, topics, vowels, not",
+        ),
         (
             "lenet5",
             None,
             "data must be the folder with MNIST's four files, not None: task lenet5 trains on them",
         ),
-        ("digits", "x", "they take no data folder"),
+        ("digits", "x", "the digits come with scikit-learn; they take no data folder"),
+        ("topics", "x", "the topics come with Python; they take no data folder"),
+        ("vowels", "nowhere", r"nowhere/JapaneseVowels_TRAIN\.ts cannot be read: No such file"),
     ],
 )
 def test_wrong_tasks(name: str, data: Any, message: str) -> None:

@@ -113,7 +113,7 @@ def test_ternary_weights() -> None:
     with torch.no_grad():
         layer.weight.copy_(torch.randn(6, 8, generator=torch.Generator().manual_seed(0)))
     float_weight = layer.weight.detach().clone()
-    hold_ternary(layer, 0.3)
+    hold_ternary(layers_of(layer)[""], 0.3)
     above = float_weight > 0.3 * float_weight.abs().max()
     below = float_weight < -0.3 * float_weight.abs().max()
     dense = layer.weight.detach()

@@ -62,7 +62,7 @@ def test_whole_flow(stages: Any, task: Task, tmp_path: Path) -> None:
 def test_masks_survive_any_optimizer() -> None:
     layer = nn.Linear(6, 5)
     mask = torch.rand(5, 6, generator=torch.Generator().manual_seed(1)) < 0.5
-    hold(layer, Masked(mask))
+    hold(layers_of(layer)[""], Masked(mask))
     optimizer = torch.optim.SGD(layer.parameters(), 0.1, momentum=0.9, weight_decay=0.1)
     for _ in range(5):
         optimizer.zero_grad()
@@ -77,7 +77,7 @@ def test_masks_survive_any_optimizer() -> None:
 
 def test_copies_keep_their_weights_when_one_is_baked() -> None:
     layer = nn.Linear(3, 2)
-    hold(layer, Masked(torch.ones(2, 3, dtype=torch.bool)))
+    hold(layers_of(layer)[""], Masked(torch.ones(2, 3, dtype=torch.bool)))
     other = bake(copy.deepcopy(layer))
     assert torch.equal(layer.weight, layers_of(other)[""].weight)
     assert torch.equal(layer(torch.ones(1, 3)), other(torch.ones(1, 3)))
