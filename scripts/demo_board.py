@@ -1,7 +1,9 @@
 """``make bitstream``: a network, compiled for a board's array, to that board's bitstream."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -16,11 +18,24 @@ from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import Steps, print_line
 from zeroskip.flow.host.line import BAUD
 from zeroskip.hw.board.boards import BOARDS, board_of
-from zeroskip.hw.eie.boards import DIGITS
+from zeroskip.hw.eie.boards import BESIDE, DIGITS
+from zeroskip.hw.scnn.params import PRESETS
 
 __all__ = ["main", "make_demo_bitstream"]
 
-NETS = ("digits",)
+
+@dataclass(frozen=True)
+class _Net:
+    """A network: the task of ``zeroskip compress`` that has it, and its arrays on a board."""
+
+    task: str
+    arrays: Callable[[str], tuple[Any, ...]]
+
+
+NETS = {
+    "digits": _Net("digits", lambda board: (DIGITS[board],)),
+    "cnn": _Net("digits_cnn", lambda board: (BESIDE, PRESETS["board"])),
+}
 
 _INPUTS = 64
 """Test images that are written to be run on the board, as many as ``make sim`` writes."""
@@ -46,7 +61,7 @@ def make_demo_bitstream(
     from zeroskip.flow.board.build import check_tools
 
     check_tools(target)
-    array = DIGITS[target.name]
+    arrays = NETS[net].arrays(target.name)
     folder.mkdir(parents=True, exist_ok=True)
     from zeroskip.compiler.compress.images import load_digits
 
@@ -54,29 +69,27 @@ def make_demo_bitstream(
     image = folder / f"{net}_{board}"
     with Steps() as steps:
         if not files.exist():
-            files.write(*train_digits(net, steps), _INPUTS)
+            files.write(*train_digits(NETS[net].task, steps), _INPUTS)
         compiled = compile_file(
             files.model,
             read_npy(files.calibration, "calibration"),
-            array,
+            arrays,
             options={"placement": "schedule"},
             name=net,
             progress=steps,
         )
-        compiled.alone()
         compiled.save(image)
         data = load_digits()
         outputs = run(compiled, data.test_x.numpy(), "golden").outputs
         accuracy = np.mean(outputs.argmax(axis=1) == data.test_y.numpy())
     if not as_json:
         print_line(
-            f"image {image} for {array.num_pes} PEs: accuracy {100 * accuracy:.2f} % on "
-            f"{len(data.test_y)} test images"
+            f"image {image}: accuracy {100 * accuracy:.2f} % on {len(data.test_y)} test images"
         )
     return make_bitstream(
         image=image,
         board=board,
-        output=folder / "bitstream" / board,
+        output=folder / "bitstream" / (board if net == "digits" else f"{board}_{net}"),
         clock_mhz=None,
         baud=BAUD,
         again=False,

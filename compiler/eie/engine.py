@@ -33,7 +33,7 @@ from zeroskip.compiler.ir.graph import (
 )
 from zeroskip.compiler.system.moves import Moves
 from zeroskip.hw.board.boards import BOARDS
-from zeroskip.hw.eie.boards import DIGITS
+from zeroskip.hw.eie.boards import BESIDE, DIGITS
 from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_files
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.params import SystemParams
@@ -103,6 +103,10 @@ class _Eie(Engine[EieParams, EiePart]):
             name: Preset(DIGITS[name], f"what fits {board.about}", {"placement": "schedule"})
             for name, board in BOARDS.items()
         },
+        "board": Preset(
+            BESIDE, "4 PEs in a chip, behind an array for convolutions, for boards with ECP5",
+            {"placement": "schedule"},
+        ),
     }
     options = (
         Field(

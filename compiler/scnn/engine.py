@@ -35,6 +35,7 @@ _ABOUT = {
     "tile": "one PE of 4 x 4 multipliers; the default",
     "paper": "64 PEs of 4 x 4 multipliers, as in SCNN's evaluation",
     "tiny": "2 x 2 PEs of 2 x 2 multipliers, for tests",
+    "board": "one PE of 2 x 2 multipliers in a chip, for boards with ECP5",
 }
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["DIGITS"]
+__all__ = ["BESIDE", "DIGITS"]
 
 # What the digits network needs, rounded up; counters where there is room for them.
 _SMALL = EieParams(
@@ -40,6 +40,18 @@ _BIG = EieParams(
     pointers_first=True,
     counters=False,
 )
+
+BESIDE = replace(
+    _BIG,
+    num_pes=4,
+    act_files=3,
+    queue_depth=4,
+    spmat_words=4096,
+    num_acts=128,
+    num_accs=128,
+    num_biases=256,
+)
+"""An array for the Linear layers of the digits CNN, in a chip with one for its convolutions."""
 
 DIGITS = {
     "icebreaker": replace(_SMALL, spmat_words=4096),

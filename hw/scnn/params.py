@@ -255,5 +255,29 @@ PRESETS = {
         num_codebooks=2,
         num_descriptors=8,
     ),
+    # Widths and tables that the digits CNN needs, with room to spare.
+    "board": ScnnParams(
+        mult_f=2,
+        mult_i=2,
+        banks=8,
+        bank_entries=64,
+        scatter_depth=2,
+        weight_depth=32,
+        block_depth=2,
+        field_bits=8,
+        code_bits=4,
+        weight_bits=8,
+        act_bits=8,
+        acc_bits=24,
+        act_words=512,
+        num_channels=128,
+        stream_beats=16,
+        num_taps=32,
+        num_biases=128,
+        num_codebooks=2,
+        num_descriptors=16,
+        counters=False,
+    ),
 }
-"""Named arrays: ``paper`` (the ISCA paper's 64 PEs), ``tile`` (one PE), ``tiny`` (for tests)."""
+"""Named arrays: ``paper`` (the ISCA paper's 64 PEs), ``tile`` (one PE), ``tiny`` (for tests),
+``board`` (one PE for an FPGA)."""

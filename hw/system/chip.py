@@ -66,6 +66,7 @@ class SystemChip(wiring.Component):
     read, write : ``Out(AxiRead)``, ``Out(AxiWrite)``, the memory.
     registers : ``In(AxiLite)``.
     interrupt : Out.
+    busy : Out, an inference is queued or under way.
     running : Out, arrays are at work, the first in the lowest bit, for observation.
     <engine>_out_<name> : Out, what a unit shows, for observation.
     """
@@ -74,6 +75,7 @@ class SystemChip(wiring.Component):
     write: Any
     registers: Any
     interrupt: Signal
+    busy: Signal
     running: Signal
 
     def __init__(self, params: SystemParams, units: Mapping[str, partial[EngineUnit]]) -> None:
@@ -84,6 +86,7 @@ class SystemChip(wiring.Component):
             "write": Out(AxiWrite(params)),
             "registers": In(AxiLite(REGISTER_BITS)),
             "interrupt": Out(1),
+            "busy": Out(1),
             "running": Out(len(units)),
             **{
                 f"{name}_out_{shown}": Out(width)
@@ -106,7 +109,7 @@ class SystemChip(wiring.Component):
         for port in ("read", "write"):
             connect(m, getattr(system, port), flipped(getattr(self, port)))
         connect(m, flipped(self.registers), system.registers)
-        m.d.comb += self.interrupt.eq(system.interrupt)
+        m.d.comb += [self.interrupt.eq(system.interrupt), self.busy.eq(system.busy)]
         for number, (name, unit) in enumerate(self._units.items()):
             m.submodules[name] = unit
             connect(m, system.port(number), unit.link)

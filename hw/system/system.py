@@ -46,6 +46,7 @@ class System(wiring.Component):
     read, write : ``Out(AxiRead)``, ``Out(AxiWrite)``, the memory.
     registers : ``In(AxiLite)``.
     interrupt : Out.
+    busy : Out, an inference is queued or under way.
     engine_<n> : ``Out(EnginePort)`` of each engine.
     """
 
@@ -53,6 +54,7 @@ class System(wiring.Component):
     write: Any
     registers: Any
     interrupt: Signal
+    busy: Signal
 
     def __init__(self, params: SystemParams, engines: Several[Engine]) -> None:
         self._p, self._engines = params, tuple(engines)
@@ -67,6 +69,7 @@ class System(wiring.Component):
             "write": Out(AxiWrite(params)),
             "registers": In(AxiLite(REGISTER_BITS)),
             "interrupt": Out(1),
+            "busy": Out(1),
             **{
                 f"engine_{number}": Out(EnginePort(params, engine))
                 for number, engine in enumerate(engines)
@@ -98,6 +101,7 @@ class System(wiring.Component):
         connect(m, check.o, sequence.i)
         m.d.comb += [
             self.interrupt.eq(host.interrupt),
+            self.busy.eq(starts.left),
             starts.start.eq(host.start),
             starts.what.eq(host.listed),
             starts.done.eq(sequence.done),

@@ -18,9 +18,13 @@ from zeroskip.base.cache import cache_dir, writing_cache
 from zeroskip.base.environment import clean_environment
 from zeroskip.base.errors import SimulationError
 from zeroskip.compiler.image.image import Image
+from zeroskip.flow.flow import flow_on_board
 from zeroskip.flow.host.driver import BoardResult
+from zeroskip.flow.system.board import BoardSystem
+from zeroskip.hw.board.system import BOARD_PORT, MEMORY
 from zeroskip.sim.board.build import CLOCK_HZ, BoardModel
-from zeroskip.sim.run import run
+from zeroskip.sim.run import quantize, run
+from zeroskip.sim.system.inferences import count_inferences
 
 __all__ = ["SimulatedBoard", "board_clock", "count_differences", "simulated_board"]
 
@@ -117,6 +121,15 @@ def count_differences(
     image: Image, samples: NDArray[np.float64], result: BoardResult
 ) -> tuple[int, int]:
     """Count outputs that are not golden's, and cycles that are not the cycle model's."""
-    model = run(image, samples, "cycles")
-    words = np.count_nonzero(model.result != result.result)
-    return int(words), int(np.count_nonzero(model.cycles != result.cycles))
+    outputs, cycles = _expected(image, samples)
+    words = np.count_nonzero(outputs != result.result)
+    return int(words), int(np.count_nonzero(cycles != result.cycles))
+
+
+def _expected(image: Image, samples: NDArray[np.float64]) -> tuple[Any, Any]:
+    """Return golden's outputs, and the cycles of the cycle model."""
+    if not isinstance(flow_on_board(image).board_part(image), BoardSystem):
+        model = run(image, samples, "cycles")
+        return model.result, model.cycles
+    found = count_inferences(image, quantize(image, samples)[0], BOARD_PORT, MEMORY, queued=1)
+    return found.outputs, [cycles for one in found.inferences for cycles in one.cycles]

@@ -9,9 +9,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from zeroskip.hw.common.params import address_bits
 from zeroskip.hw.system.axi import AxiLite
 from zeroskip.hw.system.chip import SystemChip
+from zeroskip.hw.system.memory import MemoryModel, SettingsPort
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import REGISTER_BITS
-from zeroskip.sim.system.memory import MemoryModel, SettingsPort
 
 __all__ = ["BENCH_MODULE", "SystemBench"]
 

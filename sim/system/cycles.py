@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.formats import COMMAND_BYTES, PACKED, Op, row_bytes, word_bytes
+from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.port import PASS_BITS
 from zeroskip.sim.system.asked import ASKED
 from zeroskip.sim.system.fed import FED
 from zeroskip.sim.system.golden import Performed
-from zeroskip.sim.system.memory import MemorySettings
 from zeroskip.sim.system.state import ArrayCycles, ArrayState
 from zeroskip.sim.system.timing import memory_state, read_state, write_state
 from zeroskip.sim.system.transfer import ROW_FIELDS, Transfer

@@ -12,11 +12,11 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.system.build import BUFFERS, SystemImage, build_system
 from zeroskip.compiler.system.bytes import tensor_bytes
 from zeroskip.hw.system.formats import Op
+from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.machine import ListMachine, machine
 from zeroskip.sim.system.cycles import Started, SystemCycles, TimedArray, count_system
 from zeroskip.sim.system.golden import GoldenSystem, Performed
-from zeroskip.sim.system.memory import MemorySettings
 
 __all__ = [
     "Group",

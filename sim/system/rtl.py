@@ -15,12 +15,12 @@ from zeroskip.base.progress import Progress
 from zeroskip.compiler.image.readmem import to_hex
 from zeroskip.flow.system.flow import FLOW, SystemDesign
 from zeroskip.hw.common.emit import emit_verilog
+from zeroskip.hw.system.memory import MemoryModel, MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.machine import machine
 from zeroskip.sim.rtl.build import build_design
 from zeroskip.sim.rtl.jobs import job_folder, simulate
 from zeroskip.sim.system.bench import BENCH_MODULE, SystemBench
-from zeroskip.sim.system.memory import MemoryModel, MemorySettings
 
 __all__ = ["Phase", "PhaseResult", "build_chip", "run_phases"]
 

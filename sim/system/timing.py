@@ -1,6 +1,6 @@
 """The memory ports cycle by cycle: registers and conditions of the RTL, without addresses and data.
 
-Names are those of :mod:`zeroskip.hw.system` and :mod:`zeroskip.sim.system.memory`. In every cycle,
+Names are those of :mod:`zeroskip.hw.system` and :mod:`zeroskip.hw.system.memory`. In every cycle,
 :func:`draw` comes first; then :func:`look_read` and :func:`look_write` tell what the ports show in
 it, and :func:`step_read` and :func:`step_write` go on to the next. Errors change no cycle, so there
 are none.
@@ -14,9 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.hw.system.memory import BURSTS, FULL_RATE, Channel, MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.write_dma import AHEAD, UNANSWERED
-from zeroskip.sim.system.memory import BURSTS, FULL_RATE, Channel, MemorySettings
 
 __all__ = [
     "ReadState",

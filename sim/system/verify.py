@@ -11,6 +11,7 @@ from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.system.build import BUFFERS
 from zeroskip.compiler.system.moves import Load, Weights
+from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.run import quantize
 from zeroskip.sim.system.cycles import SystemCycles
@@ -20,7 +21,6 @@ from zeroskip.sim.system.inferences import (
     fast_starts,
     memory_size,
 )
-from zeroskip.sim.system.memory import MemorySettings
 from zeroskip.sim.system.rtl import Phase, PhaseResult, build_chip, run_phases
 
 __all__ = ["SystemVerified", "verify_system"]

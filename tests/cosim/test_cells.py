@@ -8,13 +8,13 @@ from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.passes.fixed_point import dequantize
 from zeroskip.hw.eie.host import CellStall
 from zeroskip.hw.eie.params import EieParams
+from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
 from zeroskip.sim.result import PartResult
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.run import run, run_planes
-from zeroskip.sim.system.memory import MemorySettings
 from zeroskip.sim.system.verify import verify_system
 from zeroskip.sim.verify import compare_raw
 

@@ -25,6 +25,7 @@ from zeroskip.flow.export import export
 from zeroskip.flow.flow import flow
 from zeroskip.hw.common.emit import SRAM_VERILOG
 from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.bench.four_state import guard_of
 from zeroskip.sim.eie.rtl import EIE_DRIVER
@@ -32,7 +33,6 @@ from zeroskip.sim.eie.rtl_image import image_job, image_result
 from zeroskip.sim.rtl.icarus import build_icarus, has_icarus
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.run import run
-from zeroskip.sim.system.memory import MemorySettings
 from zeroskip.sim.system.verify import verify_system
 from zeroskip.sim.verify import compare_raw, verify
 

@@ -10,8 +10,8 @@ from tests.support.images import scnn_image
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.scnn.program import build
 from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.sim.system.memory import MemorySettings
 from zeroskip.sim.system.verify import verify_system
 
 pytestmark = pytest.mark.cosim

@@ -17,9 +17,9 @@ from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.system.build import build_system
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.system import verify
-from zeroskip.sim.system.memory import MemorySettings
 from zeroskip.sim.system.rtl import run_phases
 from zeroskip.sim.system.verify import verify_system
 

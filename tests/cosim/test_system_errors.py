@@ -10,13 +10,13 @@ from tests.cosim.test_system import DrawNetwork, draw
 from zeroskip.compiler.image.image import Image
 from zeroskip.hw.common.formats import pack
 from zeroskip.hw.system.formats import COMMAND_BYTES, Error, Op, command_layout
+from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.golden.words import unpack
 from zeroskip.sim.machine import machine
 from zeroskip.sim.run import quantize
 from zeroskip.sim.system.golden import GoldenSystem, ListError
 from zeroskip.sim.system.inferences import Inferences, memory_size
-from zeroskip.sim.system.memory import MemorySettings
 from zeroskip.sim.system.rtl import Phase, build_chip, run_phases
 
 pytestmark = pytest.mark.cosim

@@ -15,7 +15,8 @@ from cocotb.triggers import ClockCycles
 from tests.support.tb_axi_top import SIZE, AxiTopBus
 from zeroskip.compiler.image.image import load
 from zeroskip.compiler.system.build import build_system
-from zeroskip.flow.host.mapped import MappedChip
+from zeroskip.flow.host.chip import ChipHost
+from zeroskip.flow.host.mapped import MappedMemory
 from zeroskip.hw.system.params import SystemParams
 
 REGISTERS = 0x1000
@@ -47,7 +48,7 @@ async def mapped(dut: Any) -> None:
 
     def call() -> Any:
         system = build_system(image, SystemParams(data_bits=64))
-        chip = MappedChip(Simulated(), memory, image, system, patience=None)
+        chip = ChipHost(Simulated(), MappedMemory(memory), image, system, patience=None)
         chip.load()
         return chip.run(found["inputs"])
 

@@ -22,7 +22,7 @@ from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler.image.image import load as read_image
 from zeroskip.compiler.passes.clipping import count_clipped
 from zeroskip.compiler.passes.fixed_point import check_input, dequantize, quantize_input
-from zeroskip.flow.flow import flow, kind_of_board
+from zeroskip.flow.flow import flow_on_board, kind_of_board
 from zeroskip.flow.host import Board, Line
 from zeroskip.flow.host.driver import BoardResult
 from zeroskip.flow.host.line import BAUD
@@ -127,9 +127,10 @@ def identify(context: typer.Context, as_json: JsonOption = False) -> None:
 def load(context: typer.Context, image: ImageArgument, as_json: JsonOption = False) -> None:
     """Write an image to the board's memories."""
     compiled = read_image(image)
-    part = compiled.alone()
+    found = flow_on_board(compiled)
+    part = found.board_part(compiled)
     with Steps() as steps, context.obj.board() as board:
-        flow(part.engine).driver.load_image(board, part, progress=steps)
+        found.driver.load_image(board, part, progress=steps)
     words = sum(len(sram.words) for sram in part.srams.values())
     remember_image(context.obj.name(), image)
     if as_json:
@@ -161,14 +162,15 @@ def run(
 ) -> int:
     """Run inputs on the board: send them, start, and read outputs, cycles and counters."""
     compiled = read_image(image or loaded_image(context.obj.name()))
-    part = compiled.alone()
+    found = flow_on_board(compiled)
+    part = found.board_part(compiled)
     shape, frac = compiled.sample_shape, compiled.in_frac
     samples = check_input(read_npy(inputs, "input"), shape, "input", single=True)
     if output is not None:
         check_output_file(output)
     columns = quantize_input(samples.reshape(len(samples), -1), frac, compiled.act_bits)
     with Steps() as steps, context.obj.board() as board:
-        driver = flow(part.engine).driver
+        driver = found.driver
         driver.check_board(board, part)
         if load_first:
             driver.load_image(board, part, check=False, progress=steps)
@@ -212,10 +214,12 @@ def simulate(
     Prints the name of a pseudo-terminal, to be given as --port. The memories hold noise: load
     the image. SIGUSR1 presses the reset button.
     """
-    part = read_image(image).alone()
+    compiled = read_image(image)
+    found = flow_on_board(compiled)
+    part = found.board_part(compiled)
     with Steps() as steps:
         steps("build simulator", 0, 1)
-        array = flow(part.engine).board_array(part.params)
+        array = found.board_array(part.params)
         model = build_board(array, single_bits=single_bits)
         steps("build simulator", 1, 1)
     with simulated_board(model) as board:

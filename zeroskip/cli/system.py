@@ -11,10 +11,10 @@ from zeroskip.cli.options import ImageArgument, JsonOption, whole_number
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler.image.image import load
 from zeroskip.compiler.system.build import build_system, check_folder
+from zeroskip.hw.system.memory import FULL_RATE, MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.run import quantize
 from zeroskip.sim.system.inferences import count_inferences
-from zeroskip.sim.system.memory import FULL_RATE, MemorySettings
 from zeroskip.sim.system.report import (
     bound_line,
     map_tables,

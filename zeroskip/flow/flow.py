@@ -16,6 +16,7 @@ from amaranth.lib import wiring
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.registry import Registry
 from zeroskip.base.tables import Table
+from zeroskip.compiler.engine import engine
 from zeroskip.compiler.image.image import Image
 from zeroskip.flow.board.array import BoardArray
 from zeroskip.flow.host.driver import Driver
@@ -29,7 +30,15 @@ from zeroskip.hw.system.jobs import Engine
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import engine_sizes
 
-__all__ = ["FLOWS", "Flow", "Modules", "flow", "image_sizes", "kind_of_board"]
+__all__ = [
+    "FLOWS",
+    "Flow",
+    "Modules",
+    "flow",
+    "flow_on_board",
+    "image_sizes",
+    "kind_of_board",
+]
 
 Modules = Mapping[str, partial[wiring.Component]]
 """Modules by name: the class of each, with its parameters."""
@@ -155,7 +164,21 @@ class Flow(ABC, Generic[ParamsT]):
         top = list(components.values())[-1]
         return constants(f"{prefix}{self.engine}".upper(), ports(top), self.enums)
 
-    def board_array(self, params: ParamsT) -> BoardArray[ParamsT]:
+    def board_part(self, image: Image) -> Any:
+        """Return what a board is filled with: ``engine``, ``params``, ``loads`` and ``srams``.
+
+        Raises
+        ------
+        InputError
+            If the array alone cannot run the image.
+        """
+        return image.alone(self.engine)
+
+    def board_params(self, values: dict[str, Any]) -> Any:
+        """Read the parameters of a board's array as :func:`dataclasses.asdict` gives them."""
+        return engine(self.engine).params.from_dict(values)
+
+    def board_array(self, params: Any) -> BoardArray[Any]:
         """Return an array for boards.
 
         Raises
@@ -218,6 +241,19 @@ def flow(name: str) -> Flow[Any]:
     if found is None:
         raise ParameterError.of_names("engine", name, FLOWS.names())
     return found
+
+
+def flow_on_board(image: Image) -> Flow[Any]:
+    """Return the flow of what runs an image on a board.
+
+    That is an array by itself, where there is one that boards can have, or a chip that runs command
+    lists.
+    """
+    engines = [part.engine for part in image.parts]
+    alone = flow(engines[0])
+    if len(engines) == 1 and alone.board_kind is not None:
+        return alone
+    return flow(system_module(engines))
 
 
 def kind_of_board(kind: int) -> str:

@@ -16,6 +16,7 @@ from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer
 from zeroskip.sim.scnn.benchmark.machines import dense_cycles
@@ -24,7 +25,6 @@ from zeroskip.sim.scnn.cycles.program import RunCount
 from zeroskip.sim.scnn.state import RunLog, RunRecord, ScnnState
 from zeroskip.sim.scnn.system import ScnnLists
 from zeroskip.sim.system.inferences import Inferences
-from zeroskip.sim.system.memory import MemorySettings
 
 __all__ = ["PORT", "NetworkTotal", "RunTotal", "dense_total", "total_network"]
 

@@ -4,14 +4,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.unit.sim.test_system_golden import image as image
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.system.build import build_system
 from zeroskip.flow.flow import image_sizes
+from zeroskip.flow.host.chip import ChipHost
 from zeroskip.flow.host.line import HostError
-from zeroskip.flow.host.mapped import MappedChip, map_files
+from zeroskip.flow.host.mapped import MappedMemory, map_files
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import Register, State, array_id, system_registers
 
@@ -34,9 +36,9 @@ class Memory:
             self.words[register] = value
 
 
-def opened(image: Image, registers: Memory) -> MappedChip:
+def opened(image: Image, registers: Memory) -> ChipHost:
     system = build_system(image, SystemParams())
-    return MappedChip(registers, bytearray(system.map.bytes), image, system)
+    return ChipHost(registers, MappedMemory(bytearray(system.map.bytes)), image, system)
 
 
 @pytest.mark.parametrize(
@@ -81,10 +83,10 @@ def test_files_are_mapped(tmp_path: Path) -> None:
     registers, memory = tmp_path / "registers", tmp_path / "memory"
     registers.write_bytes(bytes(range(64)) + bytes(4032))
     memory.write_bytes(bytes(8192))
-    with map_files(registers, memory, 4096, offsets=(0, 4096)) as (words, mapping):
+    with map_files(registers, memory, 4096, offsets=(0, 4096)) as (words, mapped):
         assert words.read(Register.LIST) == 0x13121110
         words.write(Register.LIST, 0xFFFFFFFF)
-        mapping[0] = 7
+        mapped.write(0, np.array([7], np.uint8))
     assert registers.read_bytes()[16:21] == bytes([255, 255, 255, 255, 20])
     assert memory.read_bytes()[4096] == 7
 

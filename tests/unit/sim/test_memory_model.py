@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from zeroskip.hw.system.memory import MemoryModel, MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.bench.pysim import simulate
-from zeroskip.sim.system.memory import MemoryModel, MemorySettings
 
 P = SystemParams(data_bits=64, burst_beats=8)
 SIZE = 1 << 13

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.tiers import examples
+from zeroskip.hw.system.memory import MemoryModel, MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.read_dma import ReadDma
 from zeroskip.hw.system.write_dma import WriteDma
 from zeroskip.sim.bench.pysim import simulate
 from zeroskip.sim.system import timing
-from zeroskip.sim.system.memory import MemoryModel, MemorySettings
 
 SIZE = 1 << 13
 CYCLES = 400

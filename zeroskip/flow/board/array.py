@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from amaranth.lib import wiring
 
@@ -49,9 +49,13 @@ class BoardArray(ABC, Generic[ParamsT]):
     Parameters
     ----------
     params : its sizes.
+
+    Attributes
+    ----------
+    engine : name of the flow that it is of.
     """
 
-    engine: ClassVar[str]
+    engine: str
 
     def __init__(self, params: ParamsT) -> None:
         self.params = params

@@ -16,7 +16,7 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.flow.board.build import LAYOUT, PLACES, Base, build_base, skeleton_digest
 from zeroskip.flow.board.fill import array_of_layout, check_words, fill, loaded_by_host, read_layout
 from zeroskip.flow.board.route import CONFIGURATION, pack, unpack
-from zeroskip.flow.flow import flow
+from zeroskip.flow.flow import flow, flow_on_board
 from zeroskip.hw.board.boards import FAMILIES, Board
 
 __all__ = [
@@ -65,7 +65,7 @@ def make_bitstream(
     """
     target, step = output.resolve(), progress or silent
     _check_target(output, target)
-    part = image.alone()
+    part = flow_on_board(image).board_part(image)
     base = build_base(
         board,
         flow(part.engine).board_array(part.params),
@@ -83,7 +83,7 @@ def make_bitstream(
             logs.mkdir()
             for log in base.folder.glob("*.log"):
                 shutil.copy(log, logs)
-            seconds = _write(board, base, image, stage, name)
+            seconds = _write(board, base, part, stage, name)
             for log in stage.glob("*.log"):
                 log.rename(logs / log.name)
             report = _report(path, image, base.layout, output / name)
@@ -100,7 +100,7 @@ def make_bitstream(
     return report
 
 
-def _write(board: Board, base: Base, image: Image, stage: Path, name: str) -> dict[str, float]:
+def _write(board: Board, base: Base, part: Any, stage: Path, name: str) -> dict[str, float]:
     """Write the bitstream and what patches need; return the seconds of each step.
 
     The finished bitstream is unpacked, and every word of it compared with the image.
@@ -110,7 +110,7 @@ def _write(board: Board, base: Base, image: Image, stage: Path, name: str) -> di
     _, places = read_layout(base.folder)
     configuration = CONFIGURATION[board.family]
     text = (base.folder / configuration).read_text()
-    words = {key: sram.words for key, sram in image.alone().loads[0].items()}
+    words = {key: sram.words for key, sram in part.loads[0].items()}
     (stage / configuration).write_text(fill(text, layout, places, words))
     filled = time.monotonic() - begin
     packed = pack(board, stage, name)

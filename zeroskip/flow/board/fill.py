@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import InputError, ToolError
-from zeroskip.compiler.engine import Part, engine
 from zeroskip.flow.board.array import BoardArray
 from zeroskip.flow.board.build import LAYOUT, PLACES
 from zeroskip.flow.board.contents import BLOCK_BITS, read_blocks, write_blocks
@@ -67,8 +66,8 @@ def loaded_by_host(layout: Mapping[str, Any]) -> list[str]:
 
 def array_of_layout(layout: Mapping[str, Any]) -> BoardArray[Any]:
     """Return the array that a bitstream has."""
-    name = layout["engine"]
-    return flow(name).board_array(engine(name).params.from_dict(layout["params"]))
+    found = flow(layout["engine"])
+    return found.board_array(found.board_params(layout["params"]))
 
 
 def fill(
@@ -146,7 +145,7 @@ def _to_bits(
     return bits
 
 
-def check_params(layout: Mapping[str, Any], part: Part) -> None:
+def check_params(layout: Mapping[str, Any], part: Any) -> None:
     """Check that a bitstream has the array that an image is for.
 
     Raises
@@ -159,10 +158,19 @@ def check_params(layout: Mapping[str, Any], part: Part) -> None:
             f"the bitstream has an array of {layout['engine']}, and the image is for "
             f"{part.engine}: make a bitstream for it"
         )
-    there = layout["params"]
-    for name, value in dataclasses.asdict(part.params).items():
+    there = dict(_leaves(layout["params"]))
+    for name, value in _leaves(dataclasses.asdict(part.params)):
         if there.get(name) != value:
             raise InputError(
                 f"the bitstream's array has {name} {there.get(name)}, and the image is for "
                 f"{name} {value}: compile the network with the bitstream's parameters"
             )
+
+
+def _leaves(params: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Give parameters with their names, those of a chip's arrays behind the array's name."""
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value

@@ -11,6 +11,10 @@ __all__ = ["check_fit", "in_blocks", "is_single"]
 # Of Gowin, memories without contents and of fewer bits are made of LUTs: such blocks are few.
 _GOWIN_BLOCK = 2048
 
+# Block memories of ECP5 are slow and stand far apart; accumulators are in a loop with an adder. So
+# memories without contents and of so many rows are made of LUTs.
+_ECP5_FEW_ROWS = 64
+
 
 def is_single(board: Board, need: Need) -> bool:
     """Tell whether a memory goes to the board's memories with one port."""
@@ -21,8 +25,11 @@ def in_blocks(board: Board, need: Need) -> bool:
     """Tell whether a memory takes block memories, whatever Yosys would rather have."""
     if is_single(board, need):
         return False
-    most = {"ice40": 0, "gowin": _GOWIN_BLOCK}.get(board.family)
-    return need.content or (most is not None and need.bits >= most)
+    if need.content or board.family == "ice40":
+        return True
+    if board.family == "gowin":
+        return need.bits >= _GOWIN_BLOCK
+    return need.depth > _ECP5_FEW_ROWS
 
 
 def check_fit(board: Board, array: BoardArray[Any]) -> dict[str, tuple[int, int]]:

@@ -14,6 +14,7 @@ from zeroskip.flow.board.bitstream import name_image_in_report
 from zeroskip.flow.board.build import skeleton_digest
 from zeroskip.flow.board.fill import check_params, check_words, fill, loaded_by_host, read_layout
 from zeroskip.flow.board.route import CONFIGURATION, pack, unpack
+from zeroskip.flow.flow import flow_on_board
 from zeroskip.hw.board.boards import BOARDS
 
 __all__ = ["patch_bitstream"]
@@ -57,7 +58,7 @@ def patch_bitstream(
             f"bitstreams of {layout['board']} hold no contents: load the image with 'zeroskip host "
             "load'"
         )
-    part = image.alone()
+    part = flow_on_board(image).board_part(image)
     check_params(layout, part)
     board = BOARDS[layout["board"]]
     with tempfile.TemporaryDirectory() as temporary:

@@ -52,9 +52,6 @@ _ICE40_LUTS = [
     "opt_lut -tech ice40",
 ]
 
-# Block memories of ECP5 are slow and stand far apart; accumulators are in a loop with an adder.
-_FEW_ROWS = 64
-
 # What must never be in a log: the netlist is then not the design.
 _WRONG = re.compile(
     r"^Warning: (.*(?:conflict|no driver|multiple.*driver|undriven|logic loop|latch).*)$",
@@ -82,9 +79,7 @@ def netlist_commands(
     ]
     for need in array.needs:
         style = "huge" if is_single(board, need) else "block" if need.content else ""
-        if board.family == "ecp5" and not style and need.depth <= _FEW_ROWS:
-            style = "distributed"
-        if board.family == "gowin":
+        if board.family != "ice40":
             style = "block" if in_blocks(board, need) else "distributed"
         if style:
             path = f"{TOP_INSTANCE}." * shell + f"{need.path}.rows"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from zeroskip.hw.common.sram import SRAM_MODULES
 
-__all__ = ["SLANG_OPTIONS", "WAIVERS", "integration_files", "sram_table"]
+__all__ = ["SLANG_OPTIONS", "WAIVERS", "design_srams", "integration_files", "sram_table"]
 
 WAIVERS: Mapping[str, str] = {
     "CASEINCOMPLETE": "what no case names keeps the value assigned before it",
@@ -123,10 +123,9 @@ def _waivers() -> str:
 
 def sram_table(verilog: str, top: str) -> str:
     """List the SRAMs of a design, as CSV: ports, rows, width, how many, and the first's path."""
-    modules = {found[1]: found[0] for found in _MODULE.finditer(verilog)}
     count: Counter[tuple[str, int, int]] = Counter()
     first: dict[tuple[str, int, int], str] = {}
-    for path, kind, values in _srams(modules, top, ()):
+    for path, kind, values in design_srams(verilog, top):
         macro = kind, values["DEPTH"], values["WIDTH"]
         count[macro] += 1
         first.setdefault(macro, ".".join(path))
@@ -139,6 +138,11 @@ def sram_table(verilog: str, top: str) -> str:
         ports = (1, 0, 0) if shared else (0, 1, 1)
         table.writerow([kind, *ports, rows, bits, number, first[kind, rows, bits]])
     return text.getvalue()
+
+
+def design_srams(verilog: str, top: str) -> Iterator[tuple[tuple[str, ...], str, dict[str, int]]]:
+    """Give the SRAMs of a design's modules: path inside the top, module, and parameters."""
+    return _srams({found[1]: found[0] for found in _MODULE.finditer(verilog)}, top, ())
 
 
 def _srams(

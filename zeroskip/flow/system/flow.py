@@ -5,7 +5,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from zeroskip.compiler.image.image import Image
 from zeroskip.flow.flow import Flow, Modules, flow
+from zeroskip.flow.host.driver import Driver
+from zeroskip.flow.system import host
+from zeroskip.flow.system.board import BoardSystem, SystemBoardArray
+from zeroskip.hw.board.system import BOARD_KIND, SystemBoardParams
 from zeroskip.hw.system.chip import SystemChip, system_module
 from zeroskip.hw.system.formats import Error, Op, Wait
 from zeroskip.hw.system.params import SystemParams
@@ -27,6 +32,7 @@ class _System(Flow[SystemDesign]):
     engine = "system"
     enums = (Register, State, Event, Op, Wait, Error)
     inside = "system_"
+    board_kind = BOARD_KIND
     waves: Mapping[str, Sequence[str]] = {
         system_module(engines): ("system.sequence.state", "system.fetch.state")
         for engines in (("eie",), ("scnn",), ("scnn", "eie"))
@@ -68,6 +74,24 @@ class _System(Flow[SystemDesign]):
         port = params.port
         engines = [flow(name).behind_system(array, port) for name, array in params.arrays.items()]
         return {system_module(params.arrays): partial(System, port, engines)}
+
+    def board_part(self, image: Image) -> BoardSystem:
+        return BoardSystem.of(image)
+
+    def board_params(self, values: dict[str, Any]) -> Any:
+        arrays = {name: flow(name).board_params(array) for name, array in values["arrays"].items()}
+        return SystemBoardParams(
+            arrays=arrays,
+            memory_bytes=values["memory_bytes"],
+            port=SystemParams(**values["port"]),
+        )
+
+    def board_array(self, params: Any) -> SystemBoardArray:
+        return SystemBoardArray(params)
+
+    @property
+    def driver(self) -> Driver:
+        return host
 
     def exported(self, names: Sequence[str]) -> Iterable[Sequence[str]]:
         return [names]
