@@ -104,7 +104,8 @@ class _Eie(Engine[EieParams, EiePart]):
             for name, board in BOARDS.items()
         },
         "board": Preset(
-            BESIDE, "4 PEs in a chip, behind an array for convolutions, for boards with ECP5",
+            BESIDE,
+            "4 PEs in a chip, behind an array for convolutions, for boards with ECP5",
             {"placement": "schedule"},
         ),
     }

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support.board_gates import build_board_gates
 from zeroskip import EieParams, Image, InputError, compile
 from zeroskip.compiler.image.readmem import to_hex
 from zeroskip.compiler.passes.fixed_point import quantize_input
@@ -158,15 +157,6 @@ def test_boards_that_an_image_is_not_for(model: BoardModel, image: Image) -> Non
     larger = replace(part, params=replace(part.params, memory_bytes=1 << 17))
     with opened(model) as board, pytest.raises(HostError, match="131072 bytes of memory: make a"):
         load_image(board, larger)
-
-
-@pytest.mark.long("makes a netlist of a chip")
-def test_netlist(array: SystemBoardArray, image: Image) -> None:
-    """What goes into a bitstream does the same."""
-    gates = build_board_gates(BOARDS["ulx3s-85f"], array, optimize=False)
-    with opened(gates) as board:
-        load_image(board, BoardSystem.of(image))
-        assert_golden(board, image)
 
 
 @pytest.mark.long("makes the Verilog of a chip")
