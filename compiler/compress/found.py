@@ -1,19 +1,21 @@
 """What is in a file of a network: layers, densities, different values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from zeroskip.base.tables import Report, Table, percent
+from zeroskip.compiler.compress.rebuild import recurrent_layer
 from zeroskip.compiler.frontend.pieces import Pieces
-from zeroskip.compiler.ir.graph import FloatCell, FloatConv, FloatLinear
+from zeroskip.compiler.ir.graph import FloatCell, FloatConv, FloatLinear, FloatNode
 from zeroskip.compiler.passes.share import distinct_values
 
 __all__ = ["FoundLayer", "found_document", "found_report", "graph_layers", "state_layers"]
 
 _MOST_VALUES = 255
+_WITH_WEIGHTS = FloatConv | FloatLinear
 _SHOWN = 24
 """Layers that a report lists, so that it fits one screen."""
 
@@ -56,12 +58,16 @@ def state_layers(state: Mapping[str, Any]) -> list[FoundLayer]:
 def graph_layers(pieces: Pieces) -> list[FoundLayer]:
     """Return the layers of a network, or of what of it is supported."""
     return [
-        FoundLayer.of(layer.name, layer.weight)
-        for graph in pieces.graphs
-        for node in graph.nodes
-        for layer in (node.matrices if isinstance(node, FloatCell) else [node])
-        if isinstance(layer, FloatConv | FloatLinear)
+        layer for graph in pieces.graphs for node in graph.nodes for layer in _node_layers(node)
     ]
+
+
+def _node_layers(node: FloatNode) -> list[FoundLayer]:
+    if isinstance(node, FloatCell):
+        # A GRU's sums have rows that are no weights of the layer.
+        state = recurrent_layer(node).state_dict()
+        return [replace(layer, name=f"{node.name}.{layer.name}") for layer in state_layers(state)]
+    return [FoundLayer.of(node.name, node.weight)] if isinstance(node, _WITH_WEIGHTS) else []
 
 
 def found_document(layers: Sequence[FoundLayer], problems: Sequence[str]) -> dict[str, Any]:

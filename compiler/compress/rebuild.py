@@ -19,7 +19,7 @@ from zeroskip.compiler.ir.graph import (
     FloatPool,
 )
 
-__all__ = ["to_module"]
+__all__ = ["recurrent_layer", "to_module"]
 
 
 def to_module(graph: FloatGraph) -> nn.Module:
@@ -96,7 +96,7 @@ class _Sequence(nn.Module):
         for node in graph.nodes:
             name = _free_name(node.name, self)
             if isinstance(node, FloatCell):
-                self.add_module(name, _recurrent(node))
+                self.add_module(name, recurrent_layer(node))
             elif isinstance(node, FloatLinear):
                 self.add_module(name, _linear(node))
                 if node.relu:
@@ -111,7 +111,8 @@ class _Sequence(nn.Module):
         return y if self._every_step else y[:, -1]
 
 
-def _recurrent(node: FloatCell) -> nn.LSTM | nn.GRU:
+def recurrent_layer(node: FloatCell) -> nn.LSTM | nn.GRU:
+    """Return torch's layer of the same weights."""
     kind = {"lstm": nn.LSTM, "gru": nn.GRU}[node.kind]
     layer = kind(node.weight.shape[1], node.units, batch_first=True)
     # torch's order; of what a GRU's candidate takes, each part is in one matrix alone.

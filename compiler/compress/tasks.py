@@ -95,7 +95,7 @@ _MODELS: dict[str, Callable[[], nn.Module]] = {
     "lenet300": lenet_300_100,
     "lenet5": lenet5,
     "topics": lambda: Tagger(CHARACTERS, 256, CHARACTERS, every_step=True),
-    "vowels": lambda: Tagger(12, 64, SPEAKERS, every_step=False),
+    "vowels": lambda: Tagger(12, 128, SPEAKERS, every_step=False),
 }
 
 _DISTORT = {

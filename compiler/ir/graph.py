@@ -455,8 +455,9 @@ class QuantCell:
 
     @property
     def num_weights(self) -> int:
-        """Weights of the layer, pruned ones included."""
-        return self.shape[0] * self.shape[1]
+        """Weights of the layer, pruned ones included; of a GRU's four sums two take one part."""
+        rows = {"lstm": 4, "gru": 3}[self.kind] * self.units
+        return rows * self.shape[1]
 
     @property
     def nonzeros(self) -> int:

@@ -76,13 +76,25 @@ def check_planes(
 
     Parameters and errors are those of :func:`check_input`, in the shape that users give.
     """
-    samples = check_input(x, graph.sample_shape or graph.input_shape, what, single=single)
+    of_sequences = ", sequences first, whatever the order of the model's own input"
+    samples = check_input(
+        x,
+        graph.sample_shape or graph.input_shape,
+        what,
+        single=single,
+        order=of_sequences if graph.steps else "",
+    )
     # Of a recurrent network, the steps of all samples one behind the other.
     return samples.reshape(-1, *graph.input_shape)
 
 
 def check_input(
-    x: Any, input_shape: tuple[int, ...] | None, what: str, *, single: bool = False
+    x: Any,
+    input_shape: tuple[int, ...] | None,
+    what: str,
+    *,
+    single: bool = False,
+    order: str = "",
 ) -> NDArray[np.float64]:
     """Return ``x`` as float64 if it is a batch of samples that a network can take.
 
@@ -92,6 +104,7 @@ def check_input(
     input_shape : shape of one sample; None where any will do.
     what : what to call ``x`` in messages.
     single : take one sample without a batch, too.
+    order : what a message says of the order of dimensions.
 
     Returns
     -------
@@ -118,7 +131,7 @@ def check_input(
         array = array[None]
     if not array.ndim or input_shape not in (None, array.shape[1:]):
         shape = ", ".join(["samples", *map(str, ("...",) if input_shape is None else input_shape)])
-        raise InputError(f"{what} must have shape ({shape}), not {array.shape}")
+        raise InputError(f"{what} must have shape ({shape}){order}, not {array.shape}")
     if not len(array):
         raise InputError(f"{what} has no samples")
     samples = array.astype(np.float64)

@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 import zeroskip as zs
-from zeroskip.base.errors import CompileError
+from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.frontend import recurrent
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.eie.contents import eie_problems
+from zeroskip.sim.explore.explore import explore
+from zeroskip.sim.metrics import measure_run
 from zeroskip.sim.run import quantize
 from zeroskip.sim.system.inferences import count_inferences
 
@@ -186,3 +188,23 @@ def test_weights_that_are_not_finite() -> None:
         model.rnn.weight_hh_l0[0, 0] = float("nan")
     with pytest.raises(CompileError, match=r"layer 'rnn' has 1 weights .* NaN or infinite"):
         zs.compile(model.eval(), X[:1], X, ARRAY)
+
+
+def test_weights_that_a_layer_has() -> None:
+    image = zs.compile(NETWORKS["gru"], X[:1], X, ARRAY)
+    # Rows of sums that take only inputs, or only states, are no weights.
+    assert [layer.num_weights for layer in image.graph.layers[:2]] == [3 * 7 * 12, 3 * 7 * 14]
+    (part,) = measure_run(zs.run(image, X, on="cycles")).parts
+    assert [layer.density for layer in part.layers[:2]] == [1.0, 1.0]
+
+
+def test_sequences_in_the_order_of_the_model() -> None:
+    wanted = r"calibration must have shape \(samples, 4, 5\), sequences first, .*, not \(4, 3, 5\)"
+    with pytest.raises(InputError, match=wanted):
+        zs.compile(NETWORKS["steps first"], X[:1], X.transpose(1, 0, 2), ARRAY)
+
+
+def test_presets_are_explored_with_cells() -> None:
+    found = explore(NETWORKS["lstm"], X, example_input=X[:1])
+    assert len(found.arrays) > 1
+    assert all(array.refusal is None and array.params.cells for array in found.arrays)
