@@ -104,7 +104,7 @@ def compile_model(
                 "--x-assign", "unique", *_LINT, *options, "settings.vlt", *files, _MAIN.name,
             ]  # fmt: skip
             log.write_text("")
-            verilate(work, arguments, ["OPT_FAST=-O2", "OPT_GLOBAL=-O2"], log)
+            verilate(work, arguments, ["OPT_FAST=-O1", "OPT_GLOBAL=-O2"], log)
             with contextlib.suppress(OSError):  # another build was first
                 work.rename(folder)
         finally:

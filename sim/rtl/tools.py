@@ -36,6 +36,13 @@ LINKS = {"verilator": "verilator_root", "cocotb": "cocotb_libs"}
 Paths with spaces mean something else to make: it is only given those inside the folder.
 """
 
+_AT_ONCE = 8 << 20
+"""Characters of C++ up to which a model is compiled as one file.
+
+In many files, each would read the headers anew: that takes twice the time of processors, and only
+a model of minutes gains by what they do at once.
+"""
+
 _OF_COMPILERS = ("*.gch", "*.o", "*.a", "*.d", "Vtop_*.cpp", "Vtop_*.h")
 """What only compiling needs: nine tenths of a folder that is kept in the cache."""
 
@@ -92,6 +99,8 @@ def verilate(folder: Path, arguments: Sequence[str], variables: Sequence[str], l
     make = ["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", "CURDIR=."]
     # Not whatever `python` is on PATH, if anything is.
     make += [f"PYTHON3={shlex.quote(sys.executable)}"]
+    if sum(path.stat().st_size for path in folder.glob("Vtop*.cpp")) <= _AT_ONCE:
+        make += ["VM_PARALLEL_BUILDS=0"]
     with _shared_runtime(folder, variables):
         call_tool([*make, *variables], folder, env, log)
     for pattern in _OF_COMPILERS:
@@ -109,9 +118,14 @@ def _shared_runtime(folder: Path, variables: Sequence[str]) -> Iterator[None]:
     made_of = [
         *((include / name).read_text() for name in ("verilated.mk", "verilated_config.h")),
         subprocess.run(["g++", "--version"], capture_output=True, text=True).stdout,
-        *re.findall(r"^VM_\w+ = \d$", (folder / "Vtop_classes.mk").read_text(), re.MULTILINE),
+        # In how many files the design is compiled is another matter.
+        *re.findall(
+            r"^VM_(?!PARALLEL_BUILDS)\w+ = \d$",
+            (folder / "Vtop_classes.mk").read_text(),
+            re.MULTILINE,
+        ),
         *re.findall(r"VM_USER_CFLAGS = (.*?)\n\n", (folder / "Vtop.mk").read_text(), re.DOTALL),
-        # How the design itself is optimised is another matter.
+        # So is how it is optimised.
         *(text for text in variables if not text.startswith("OPT_FAST=")),
     ]
     digest = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
