@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from amaranth.lib import wiring
 
+from zeroskip.hw.board.boards import Board
 from zeroskip.hw.board.protocol import FRAME_BYTES
 from zeroskip.hw.board.top import Hosted
 
@@ -74,6 +75,15 @@ class BoardArray(ABC, Generic[ParamsT]):
     @abstractmethod
     def memories(self) -> Sequence[Need]:
         """Memories of the array."""
+
+    @property
+    def advice(self) -> str:
+        """What to do where it does not fit a board, as an imperative."""
+        return f"compile for smaller memories, or fewer PEs than {self.hosted.num_pes}"
+
+    def clock_mhz(self, board: Board) -> float:
+        """Return the clock that bitstreams for a board are made for, unless told otherwise."""
+        return board.clock_mhz
 
     @property
     def needs(self) -> list[Need]:

@@ -16,7 +16,7 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.flow.board.build import LAYOUT, PLACES, Base, build_base, skeleton_digest
 from zeroskip.flow.board.fill import array_of_layout, check_words, fill, loaded_by_host, read_layout
 from zeroskip.flow.board.route import CONFIGURATION, pack, unpack
-from zeroskip.flow.flow import flow, flow_on_board
+from zeroskip.flow.flow import flow_on_board
 from zeroskip.hw.board.boards import FAMILIES, Board
 
 __all__ = [
@@ -65,12 +65,14 @@ def make_bitstream(
     """
     target, step = output.resolve(), progress or silent
     _check_target(output, target)
-    part = flow_on_board(image).board_part(image)
+    made = flow_on_board(image)
+    part = made.board_part(image)
+    array = made.board_array(part.params)
     base = build_base(
         board,
-        flow(part.engine).board_array(part.params),
+        array,
         cache_dir(),
-        clock_mhz=clock_mhz or board.clock_mhz,
+        clock_mhz=clock_mhz or array.clock_mhz(board),
         baud=baud,
         again=again,
         progress=step,
@@ -90,7 +92,7 @@ def make_bitstream(
             report |= {
                 "bytes": (stage / name).stat().st_size,
                 "routed_before": base.cached,
-                "loaded_by_host": loaded_by_host(base.layout),
+                "loaded_by_host": loaded_by_host(base.layout, part),
             }
             report["seconds"] |= seconds
             _write_report(report, stage)

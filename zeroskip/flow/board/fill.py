@@ -13,9 +13,7 @@ from zeroskip.base.errors import InputError, ToolError
 from zeroskip.flow.board.array import BoardArray
 from zeroskip.flow.board.build import LAYOUT, PLACES
 from zeroskip.flow.board.contents import BLOCK_BITS, read_blocks, write_blocks
-from zeroskip.flow.board.fit import is_single
 from zeroskip.flow.flow import flow
-from zeroskip.hw.board.boards import BOARDS
 
 __all__ = [
     "Contents",
@@ -54,14 +52,9 @@ def read_layout(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[np.int3
         raise InputError(f"{folder / LAYOUT} or {PLACES} is damaged: {error}") from error
 
 
-def loaded_by_host(layout: Mapping[str, Any]) -> list[str]:
-    """Return the SRAMs of images whose contents a bitstream cannot have."""
-    board, array = BOARDS[layout["board"]], array_of_layout(layout)
-    return [
-        need.name
-        for need in array.needs
-        if need.content and (is_single(board, need) or need.name not in layout["memories"])
-    ]
+def loaded_by_host(layout: Mapping[str, Any], part: Any) -> list[str]:
+    """Return the SRAMs of an image whose contents a bitstream cannot have."""
+    return [name for name in part.loads[0] if name not in layout["memories"]]
 
 
 def array_of_layout(layout: Mapping[str, Any]) -> BoardArray[Any]:

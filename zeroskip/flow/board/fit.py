@@ -67,6 +67,6 @@ def check_fit(board: Board, array: BoardArray[Any]) -> dict[str, tuple[int, int]
     if wrong:
         raise InputError(
             f"the array does not fit {board.name}: its memories need {' and '.join(wrong)}; "
-            f"compile for smaller memories, or fewer PEs than {array.hosted.num_pes}"
+            f"{array.advice}"
         )
     return counts

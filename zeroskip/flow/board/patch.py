@@ -90,6 +90,6 @@ def patch_bitstream(
         "bitstream": str(target),
         "board": board.name,
         "blocks": sum(len(memory["blocks"]) for memory in layout["memories"].values()),
-        "loaded_by_host": loaded_by_host(layout),
+        "loaded_by_host": loaded_by_host(layout, part),
         "seconds": round(time.monotonic() - begin, 1),
     }

@@ -13,6 +13,7 @@ from zeroskip.compiler.system.build import SystemImage, build_system
 from zeroskip.flow.board.array import BoardArray, Need
 from zeroskip.flow.bus.files import design_srams
 from zeroskip.flow.flow import flow
+from zeroskip.hw.board.boards import Board
 from zeroskip.hw.board.system import (
     BOARD_KIND,
     BOARD_PORT,
@@ -30,6 +31,8 @@ from zeroskip.hw.system.register_map import SYSTEM_VERSION
 __all__ = ["BoardSystem", "SystemBoardArray"]
 
 _HOST = "host"
+
+_CLOCK_MHZ = 50.0
 
 _LEAST = 1 << 16
 """Bytes of the smallest memory, so that small networks share a bitstream."""
@@ -90,6 +93,13 @@ class SystemBoardArray(BoardArray[SystemBoardParams]):
     def __init__(self, params: SystemBoardParams) -> None:
         super().__init__(params)
         self.engine = system_module(params.arrays)
+
+    @property
+    def advice(self) -> str:
+        return f"{super().advice}; '--preset board' fits boards with an ECP5"
+
+    def clock_mhz(self, board: Board) -> float:
+        return min(board.clock_mhz, _CLOCK_MHZ)
 
     @property
     def hosted(self) -> Hosted:
