@@ -36,7 +36,7 @@ def act_macs(
     if isinstance(layer, QuantCell):
         assert made is not None
         read = np.count_nonzero(x.reshape(len(x), -1), axis=1)
-        return (read + np.count_nonzero(_before(layer, made), axis=1)) * layer.shape[0]
+        return (read + np.count_nonzero(_before(layer, made), axis=1)) * layer.weight_rows
     if isinstance(layer, QuantLinear):
         return np.count_nonzero(x.reshape(len(x), -1), axis=1) * layer.shape[0]
     rows, columns = layer.weight.shape[2:]

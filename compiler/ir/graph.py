@@ -455,9 +455,13 @@ class QuantCell:
 
     @property
     def num_weights(self) -> int:
-        """Weights of the layer, pruned ones included; of a GRU's four sums two take one part."""
-        rows = {"lstm": 4, "gru": 3}[self.kind] * self.units
-        return rows * self.shape[1]
+        """Weights of the layer, pruned ones included."""
+        return self.weight_rows * self.shape[1]
+
+    @property
+    def weight_rows(self) -> int:
+        """Weights of a column: a GRU's candidate has two sums, each of one matrix alone."""
+        return {"lstm": 4, "gru": 3}[self.kind] * self.units
 
     @property
     def nonzeros(self) -> int:

@@ -1,19 +1,22 @@
 """Energy of EIE: what its accesses are, and the machines beside it."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from amaranth.hdl import Shape
 
-from zeroskip.base.errors import InputError
 from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.ir.cells import SUMS
 from zeroskip.compiler.ir.graph import QuantCell, QuantLinear
+from zeroskip.hw.common.tanh import GATE_BITS, OFFSET_BITS, SEGMENTS, VALUE_FRAC, nodes
+from zeroskip.hw.eie.control import SLOTS
 from zeroskip.hw.eie.formats import broadcast_layout, pointer_layout, work_layout
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.accesses import Accesses, program_accesses
 from zeroskip.sim.eie.cycles.image import run_image
-from zeroskip.sim.eie.machine import layer_inputs
+from zeroskip.sim.eie.machine import vectors
 from zeroskip.sim.energy.activity import (
     Access,
     Add,
@@ -31,6 +34,7 @@ from zeroskip.sim.energy.activity import (
 from zeroskip.sim.energy.flip_flops import make_array
 from zeroskip.sim.energy.model import EnergyModel
 from zeroskip.sim.machine import Counts, Tensors
+from zeroskip.sim.products import act_macs, useful_macs
 from zeroskip.sim.result import by_layer
 
 __all__ = ["ENERGY", "access_events"]
@@ -41,8 +45,15 @@ _UNITS = {
     "spmat_read": Unit.WEIGHTS,
     "arithm": Unit.ARITHMETIC,
     "act_rw": Unit.ACTIVATIONS,
+    "cell": Unit.ARITHMETIC,
 }
 """Units by the name of a module of the PE; others are control."""
+
+_VALUES, _PRODUCTS = 5, 3
+"""Of the table, and of gates, for a hidden unit of either kind."""
+
+_SLOPE_BITS = (nodes()[1] - nodes()[0]).bit_length()
+"""Width of the steepest slope of the table, its first."""
 
 _NOT_DENSE = ("ptr_read", "act_queue")
 """Modules that a dense machine has not: it knows where weights are, and all PEs go abreast."""
@@ -60,12 +71,12 @@ class _EieEnergy(EnergyModel[EiePart]):
         return replace(found, clocks={**found.clocks, Unit.QUEUES: always})
 
     def layers(self, part: EiePart, tensors: Tensors, counts: Counts) -> Sequence[LayerActivity]:
-        _refuse_cells(part)
-        inputs = layer_inputs(part, tensors)
-        accesses = program_accesses(part, inputs)
-        samples = len(inputs[0])
+        read = vectors(part, tensors)
+        accesses = program_accesses(part, read)
+        # An inference of a recurrent network is a sequence.
+        samples = len(read[0]) // (part.graph.steps or 1)
         # Every PE counts every cycle.
-        cycles = counts.counters[:, :, 0].sum(axis=2).mean(axis=0)
+        cycles = counts.counters[:, :, 0].sum(axis=(0, 2)) / samples
         return [
             LayerActivity(
                 name=layer.name,
@@ -77,24 +88,23 @@ class _EieEnergy(EnergyModel[EiePart]):
         ]
 
     def machines(self, part: EiePart, tensors: Tensors) -> Machines:
-        _refuse_cells(part)
-        inputs = layer_inputs(part, tensors)
+        read, steps = vectors(part, tensors), part.graph.steps or 1
         array = self.array(part.params)
         dense_array = make_array("eie", replace(part.params, counters=False), _unit_of, _NOT_DENSE)
         # The array itself, with an input that has no zeros.
-        full = [np.ones_like(values[:1]) for values in inputs]
+        full = [np.ones_like(values[:steps]) for values in read]
         spent, counters = run_image(part, full)
         counted = by_layer(part.passes, len(part.layers), counters)
         every = Counts(spent[:, None], counted, np.zeros_like(spent))
-        filled = {name: np.ones_like(values[:1]) for name, values in tensors.items()}
-        useful = [
-            float(((x != 0) @ np.diff(layer.codes.indptr)).mean())
-            for layer, x in zip(part.layers, inputs, strict=True)
+        filled = {name: np.ones_like(values[:steps]) for name, values in tensors.items()}
+        pairs = list(zip(part.layers, itertools.pairwise(read), strict=True))
+        useful = [steps * float(useful_macs(layer, *xy).mean()) for layer, xy in pairs]
+        kept = [
+            steps * float(act_macs(layer, *xy).mean()) / _weight_rows(layer) for layer, xy in pairs
         ]
-        kept = [float(np.count_nonzero(x, axis=1).mean()) for x in inputs]
         return {
             "dense": [
-                _dense(part.params, layer, layer.shape[1], products, dense_array)
+                _dense(part.params, layer, steps * layer.shape[1], products, dense_array, steps)
                 for layer, products in zip(part.layers, useful, strict=True)
             ],
             "weights": [
@@ -102,26 +112,15 @@ class _EieEnergy(EnergyModel[EiePart]):
                 for layer, products in zip(self.layers(part, filled, every), useful, strict=True)
             ],
             "activations": [
-                _dense(part.params, layer, columns, products, dense_array)
+                _dense(part.params, layer, columns, products, dense_array, steps)
                 for layer, columns, products in zip(part.layers, kept, useful, strict=True)
             ],
         }
 
 
-def _refuse_cells(part: EiePart) -> None:
-    """Refuse recurrent layers, whose accesses are not counted.
-
-    Raises
-    ------
-    InputError
-        Naming the first.
-    """
-    for layer in part.layers:
-        if isinstance(layer, QuantCell):
-            raise InputError(
-                f"layer {layer.name!r} is recurrent, and energy is counted of Linear layers and "
-                "convolutions only yet"
-            )
+def _weight_rows(layer: QuantLinear | QuantCell) -> int:
+    """Return how many weights a column has."""
+    return layer.weight_rows if isinstance(layer, QuantCell) else layer.shape[0]
 
 
 def _unit_of(name: str) -> Unit:
@@ -176,34 +175,64 @@ def access_events(p: EieParams, found: Accesses, samples: int = 1) -> Iterator[E
     yield event(Unit.ACCUMULATORS, "additions", Add(p.acc_bits), found.useful)
     yield event(Unit.ACTIVATIONS, "activations scanned", acts("read"), found.scanned)
     yield event(Unit.ACTIVATIONS, "candidates kept", Write(p.act_bits), found.scanned)
-    yield event(Unit.ACTIVATIONS, "outputs written", acts("write"), found.drained)
+    yield event(Unit.ACTIVATIONS, "outputs written", acts("write"), found.outputs)
     yield event(
         Unit.ACTIVATIONS, "biases read", Sram("read", p.num_biases, p.acc_bits), found.drained
     )
     # The bias, and what rounds.
     yield event(Unit.ACTIVATIONS, "additions", Add(p.acc_bits), 2 * found.drained)
+    yield from _cell_events(p, found.units, event)
     yield event(Unit.CONTROL, "non-zeros found", Select(p.num_pes, p.act_bits), found.columns)
 
 
+def _cell_events(
+    p: EieParams, units: float, event: Callable[[Unit, str, Cost, float], Event]
+) -> Iterator[Event]:
+    """Give what the cells of PEs do for so many hidden units, see :class:`.Cell`."""
+    if not units:
+        return
+    values, products = _VALUES * units, _PRODUCTS * units
+    lookup = Select(SEGMENTS, VALUE_FRAC + _SLOPE_BITS)
+    slope = Multiply(_SLOPE_BITS + 1, OFFSET_BITS + 1)
+    yield event(Unit.ARITHMETIC, "segments of functions looked up", lookup, values)
+    yield event(Unit.ARITHMETIC, "products of slopes", slope, values)
+    yield event(Unit.ARITHMETIC, "values of functions", Add(GATE_BITS), values)
+    yield event(Unit.ARITHMETIC, "products of gates", Multiply(GATE_BITS, GATE_BITS), products)
+    yield event(Unit.ARITHMETIC, "sums of these", Add(2 * GATE_BITS), products)
+    for what in ("read", "written"):
+        cost = Sram("read" if what == "read" else "write", p.num_states, GATE_BITS)
+        yield event(Unit.ACTIVATIONS, f"states {what}", cost, units)
+
+
 def _dense(
-    p: EieParams, layer: QuantLinear, columns: float, useful: float, array: Array
+    p: EieParams,
+    layer: QuantLinear | QuantCell,
+    columns: float,
+    useful: float,
+    array: Array,
+    steps: int,
 ) -> LayerActivity:
     """Count what a machine does that multiplies all weights of some columns.
 
     It has the same memories, with weights of ``weight_bits`` where codes are here.
     """
-    rows = layer.shape[0]
+    rows, outputs = _weight_rows(layer), layer.out_shape[0]
     each = -(-rows // p.num_pes)  # rows of the PE that has most
+    units = outputs if isinstance(layer, QuantCell) else 0
+    drained = SUMS * units or outputs
     products = columns * rows
     per_word = max(1, p.word_bits // p.weight_bits)
     done = Accesses(
-        scanned=layer.shape[1],
+        scanned=steps * layer.shape[1],
         words=columns * p.num_pes * -(-each // per_word),
         useful=products,
-        drained=rows,
+        drained=steps * drained,
+        outputs=steps * outputs,
+        units=steps * units,
     )
     taken = Event(Unit.WEIGHTS, "weights taken out", Select(per_word, p.weight_bits), products)
-    cycles = columns * each + each
+    drain = SLOTS * -(-units // p.num_pes) or each
+    cycles = columns * each + steps * drain
     events = [taken, *access_events(p, done), *array.clock(cycles)]
     return LayerActivity(layer.name, cycles, useful, events)
 

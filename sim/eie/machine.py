@@ -32,7 +32,7 @@ from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.rtl.waves import expected_waves
 from zeroskip.sim.words import Compared, WordDifference, compare_words
 
-__all__ = ["MACHINE", "layer_inputs", "vectors"]
+__all__ = ["MACHINE", "vectors"]
 
 
 class _Eie(Machine[EiePart]):
@@ -107,11 +107,6 @@ class _Eie(Machine[EiePart]):
         self, part: EiePart, tensors: Tensors, name: str, process: int, begin: int
     ) -> Tracks:
         return trace_tracks(part, vectors(part, tensors), name, process, begin)
-
-
-def layer_inputs(part: EiePart, tensors: Tensors) -> list[NDArray[np.int64]]:
-    """Return per layer (n, columns) what it reads, as far as ``tensors`` have it."""
-    return vectors(part, tensors)[: len(part.layers)]
 
 
 def vectors(part: EiePart, tensors: Tensors) -> list[NDArray[np.int64]]:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,28 @@ def test_eie(tmp_path: Path) -> None:
     x = (torch.rand(1, 20) * (torch.rand(1, 20) < 0.6)).numpy()
     image = zs.compile(model, x, x, EIE, share=True)
     _check(image, x, EIE_SRAMS, tmp_path / "eie.vcd")
+
+
+def test_cells(tmp_path: Path) -> None:
+    """Two steps of an LSTM, whose SRAMs nothing is loaded into between them."""
+
+    class Tagger(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn, self.out = nn.LSTM(6, 7, batch_first=True), nn.Linear(7, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.out(self.rnn(x)[0])
+
+    torch.manual_seed(1)
+    x = (torch.rand(1, 2, 6) * (torch.rand(1, 2, 6) < 0.6)).numpy()
+    array = replace(EIE, cells=True)
+    image = zs.compile(Tagger().eval(), x, x, array, share=True)
+    states = {
+        "states read": [(r"cell\w*\.state", "read")],
+        "states written": [(r"cell\w*\.state", "write")],
+    }
+    _check(image, x, EIE_SRAMS | states, tmp_path / "cells.vcd")
 
 
 def test_scnn(tmp_path: Path) -> None:

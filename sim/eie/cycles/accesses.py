@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.ir.cells import SUMS
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, scanned
 from zeroskip.sim.eie.cycles.program import PassModel
@@ -30,8 +31,11 @@ class Accesses:
     words : Spmat words that are read; one in which the column before it ended is there.
     issued : entries that are issued, padding included.
     useful : entries with a weight: each is a product, and a read and a write of an accumulator.
-    drained : accumulators that become outputs: a read and a write of each, a read of a bias, and
-        a write of an activation.
+    drained : accumulators that become outputs, or arguments of a cell's functions: a read and a
+        write of each, and a read of a bias.
+    outputs : activations that are written.
+    units : hidden units that are drained: five values of the table, three products, and a read and
+        a write of a state, see :class:`.Cell`.
     """
 
     scanned: float = 0
@@ -42,6 +46,8 @@ class Accesses:
     issued: float = 0
     useful: float = 0
     drained: float = 0
+    outputs: float = 0
+    units: float = 0
 
     def __add__(self, other: "Accesses") -> "Accesses":
         """Add up."""
@@ -104,6 +110,7 @@ def pass_accesses(
     columns, work = np.flatnonzero(nonzero), model.work
     issued, padding = work.issue[columns].sum(), work.padding[columns].sum()
     filled = np.count_nonzero(work.entries[columns])
+    outputs = model.drain_rows * params.num_pes
     return Accesses(
         scanned=nonzero.size,
         columns=len(columns),
@@ -112,7 +119,9 @@ def pass_accesses(
         words=held.words(work, columns),
         issued=int(issued),
         useful=int(issued - padding),
-        drained=model.drain_rows * params.num_pes,
+        drained=outputs * (SUMS if model.is_cell else 1),
+        outputs=outputs,
+        units=outputs if model.is_cell else 0,
     )
 
 
@@ -122,10 +131,12 @@ def program_accesses(part: EiePart, vectors: Sequence[NDArray[np.int64]]) -> lis
     Parameters are those of :func:`.run_image`.
     """
     placed = placed_inputs(part, vectors)
-    found = [Accesses()] * len(part.layers)
+    found, held = [Accesses()] * len(part.layers), Held(part.params)
     for sample in range(len(vectors[0])):
         for passes, scans in image_segments(part):
-            held = Held(part.params)
+            # Nothing is loaded between the steps of a sequence.
+            if sample % (part.graph.steps or 1) == 0:
+                held = Held(part.params)
             for model, scan in zip(passes, scans, strict=True):
                 nonzero = scanned(placed, sample, scan)
                 found[scan.layer] += pass_accesses(model, nonzero, part.params, held)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import csc_array
+from torch import nn
 
 import zeroskip as zs
 from tests.support.arrays import EIE
@@ -24,6 +26,7 @@ from zeroskip.sim.energy.technology import (
     interpolate,
     read_technology,
 )
+from zeroskip.sim.products import act_macs, useful_macs
 
 TEXT = DEFAULT_TECHNOLOGY.read_text()
 FOUR = replace(EIE, num_pes=4, pointers_first=False, skip_padding=False, counters=False)
@@ -202,3 +205,40 @@ def test_flip_flops_are_those_of_the_rtl() -> None:
     acts = 2 * p.num_acts * p.act_bits + p.num_biases * p.acc_bits + p.num_accs * p.acc_bits
     pointers = p.num_pointers * (p.word_addr_bits + 1 + p.slot_bits)
     assert counted.sram_bits >= 4 * (p.spmat_words * p.word_bits + pointers + acts)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_an_inference_of_cells_is_a_sequence(kind: str) -> None:
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = getattr(nn, kind)(6, 8, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.rnn(x)[0][:, -1]
+
+    torch.manual_seed(0)
+    x = np.random.default_rng(0).standard_normal((2, 5, 6)).astype(np.float32)
+    array = replace(FOUR, cells=True)
+    image = zs.compile(Last().eval(), x[:1], x, array, share=True)
+    found = zs.energy(image, x)
+    (layer,) = found.layers
+    counts = {event.what: event.count for event in layer.events}
+    # 8 units, 5 steps.
+    rows = {"LSTM": 4, "GRU": 3}[kind] * 8
+    result = zs.run(image, x)
+    made = result.tensors["rnn"]
+    useful = useful_macs(image.graph.layers[0], result.planes, made).sum() / 2
+    assert 0.9 * rows * (5 * 6 + 4 * 8) < useful <= rows * (5 * 6 + 4 * 8)
+    assert counts["states read"] == counts["states written"] == counts["outputs written"] == 40
+    assert counts["products of gates"] == 3 * 40
+    assert counts["products"] == useful
+    assert counts["sums read"] == counts["products"] + 4 * 40
+    assert found.useful == counts["products"]
+    dense = found.machines["dense"][0]
+    products = {event.what: event.count for event in dense.events}["products"]
+    assert products == rows * 5 * 14
+    assert dense.cycles > layer.useful / 4
+    activations = found.machines["activations"][0]
+    products = {event.what: event.count for event in activations.events}["products"]
+    assert products == act_macs(image.graph.layers[0], result.planes, made).sum() / 2
