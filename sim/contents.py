@@ -11,7 +11,7 @@ import numpy as np
 
 from zeroskip.base.errors import ZeroskipError
 from zeroskip.compiler.engine import Part, SramData
-from zeroskip.compiler.image.image import sram_path
+from zeroskip.compiler.image.runs import sram_path
 
 __all__ = ["different_numbers", "sram_problems"]
 

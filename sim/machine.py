@@ -181,6 +181,21 @@ class Machine(ABC, Generic[PartT]):
         del params
         return 1
 
+    def fit(self, part: PartT, tensors: Tensors) -> tuple[PartT, Sequence[int]]:
+        """Choose what a host runs that runs a part by itself.
+
+        Parameters
+        ----------
+        part : of a compiled network.
+        tensors : (n, C, H, W) int64 by name, as for :meth:`count`.
+
+        Returns
+        -------
+        The part that has room for all inputs, and for which of them ``part`` has none.
+        """
+        del tensors
+        return part, ()
+
     @abstractmethod
     def count(self, part: PartT, tensors: Tensors, report: Callable[[int, int], None]) -> Counts:
         """Count the cycles that the RTL takes.

@@ -50,6 +50,7 @@ def result_report(result: Result) -> Report:
     return [
         *outputs_table(result.outputs, result.cycles),
         *_move_lines(result),
+        *_room_lines(result),
         *_clipped_lines(result),
         *_saturated_lines(result),
     ]
@@ -61,6 +62,7 @@ def verify_report(result: VerifyResult, metrics: RunMetrics) -> Report:
         *metric_tables(metrics),
         *_latency_lines(result.rtl),
         *_move_lines(result.rtl),
+        *_room_lines(result.golden),
         *_clipped_lines(result.golden),
         *verdict(result, metrics),
     ]
@@ -85,6 +87,17 @@ def outputs_table(
     yield Table("Outputs", ["input", "cycles", "largest", "outputs"], rows)
     if len(outputs) > _SHOWN:
         yield f"... and {len(outputs) - _SHOWN} inputs more; write all with -o Y.npy"
+
+
+def _room_lines(result: Result) -> list[str]:
+    """Say for which inputs there was no room."""
+    if not (spoiled := result.spoiled):
+        return []
+    some = ", ".join(map(str, spoiled[:_SHOWN])) + (", ..." if len(spoiled) > _SHOWN else "")
+    line = (
+        f"no room for the activations of {len(spoiled)} of {len(result.planes)} inputs ({some}): "
+    )
+    return [line + "the host ran all of them with the bounded runs, whose cycles these are"]
 
 
 def _move_lines(result: Result) -> list[str]:

@@ -71,6 +71,8 @@ class Result:
         whose arrays hand over by themselves, without loads and stores between runs; None where
         the host carries activations from one array to the next.
     clipped : numbers of the inputs that did not fit their format; None if inputs were integers.
+    spoiled : inputs for whose activations the arrays had no room, so that the host ran all of them
+        again with runs that always have.
     """
 
     image: Image
@@ -78,6 +80,7 @@ class Result:
     parts: tuple[PartResult, ...]
     latency: NDArray[np.int64] | None = None
     clipped: Clipping | None = None
+    spoiled: tuple[int, ...] = ()
 
     @cached_property
     def outputs(self) -> NDArray[np.float64]:

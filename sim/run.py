@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.progress import Progress, silent
+from zeroskip.compiler.engine import Part
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.passes.clipping import Clipping, count_clipped
@@ -22,6 +23,7 @@ __all__ = [
     "Target",
     "count_planes",
     "counts_of",
+    "fit_image",
     "quantize",
     "run",
     "run_planes",
@@ -100,8 +102,30 @@ def run_planes(
     golden = run_golden(image, planes)
     if on == "golden":
         return golden
-    counted = count_planes(image, planes, golden, progress)
-    return counted if on == "cycles" else simulate_planes(image, planes, counted, waves, progress)
+    image, spoiled = fit_image(image, planes, golden)
+    golden = dataclasses.replace(golden, image=image)
+    result = count_planes(image, planes, golden, progress)
+    if on == "rtl":
+        result = simulate_planes(image, planes, result, waves, progress)
+    return dataclasses.replace(result, spoiled=spoiled)
+
+
+def fit_image(
+    image: Image, planes: NDArray[np.int64], golden: Result
+) -> tuple[Image, tuple[int, ...]]:
+    """Take bounded runs of parts that have no room for some inputs, as a host then does.
+
+    Returns
+    -------
+    What is run, and those inputs.
+    """
+    tensors, parts, spoiled = {INPUT: planes}, list[Part](), set[int]()
+    for part, computed in zip(image.parts, golden.parts, strict=True):
+        tensors |= computed.tensors
+        fits, some = machine(part.engine).fit(part, tensors)
+        parts.append(fits)
+        spoiled.update(some)
+    return dataclasses.replace(image, parts=tuple(parts)), tuple(sorted(spoiled))
 
 
 def count_planes(

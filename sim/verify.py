@@ -15,7 +15,7 @@ from zeroskip.compiler.image.image import Image, part_folder
 from zeroskip.sim.golden.network import run_golden
 from zeroskip.sim.machine import Selection, machine
 from zeroskip.sim.result import PartResult, Result
-from zeroskip.sim.run import count_planes, quantize, simulate_planes
+from zeroskip.sim.run import count_planes, fit_image, quantize, simulate_planes
 from zeroskip.sim.words import CycleDifference
 
 __all__ = ["Comparison", "VerifyResult", "compare_raw", "verify"]
@@ -156,6 +156,9 @@ def verify(
         raise InputError(f"image must be what compile or load gave, not a {type(image).__name__}")
     planes, clipped = quantize(image, x)
     golden = replace(run_golden(image, planes), clipped=clipped)
+    whole = image
+    image, spoiled = fit_image(image, planes, golden)
+    golden = replace(golden, image=image, spoiled=spoiled)
     if layers:
         found = _some(image, golden, layers, max_differences, progress)
     else:
@@ -164,9 +167,9 @@ def verify(
         found = _compare(image, _whole(image), golden, model, rtl, max_differences)
     contents = [
         problem
-        for number, part in enumerate(image.parts)
+        for number, part in enumerate(whole.parts)
         for problem in machine(part.engine).problems(
-            part, part_folder(number, part.engine), image, max_differences
+            part, part_folder(number, part.engine), whole, max_differences
         )
     ]
     return replace(found, problems=(*contents, *found.problems))

@@ -26,11 +26,12 @@ from zeroskip.compiler.image.folder import (
 from zeroskip.compiler.image.layers import network_entry
 from zeroskip.compiler.image.manifest import Manifest, PartEntry, first_error, zeroskip_version
 from zeroskip.compiler.image.readmem import from_hex, to_hex
+from zeroskip.compiler.image.runs import sram_path
 from zeroskip.compiler.image.tables import image_report
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLayer, dense_macs
 from zeroskip.compiler.passes.parts import sub_graph
 
-__all__ = ["Image", "Link", "load", "part_folder", "sram_path"]
+__all__ = ["Image", "Link", "load", "part_folder"]
 
 T = TypeVar("T")
 
@@ -265,11 +266,6 @@ def load(path: Path | str) -> Image:
 def part_folder(number: int, name: str) -> str:
     """Return the folder, inside an image, of a part's files."""
     return f"{number}_{name}"
-
-
-def sram_path(folder: str, run: int, name: str) -> str:
-    """Return the path, inside an image, of what a run loads to an SRAM."""
-    return f"{folder}/run_{run}/{name}.hex"
 
 
 class _Draft:

@@ -14,7 +14,7 @@ from zeroskip.compiler.image.words import program_words
 from zeroskip.compiler.ir.graph import QuantLayer
 from zeroskip.hw.common.formats import Activation
 
-__all__ = ["ArrayRun", "RunEntry", "check_pass", "check_programs", "only_changes"]
+__all__ = ["ArrayRun", "RunEntry", "check_pass", "check_programs", "only_changes", "sram_path"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,6 +66,11 @@ class RunEntry(StrictEntry):
         if wrong := set(self.srams) - known or needed - set(self.srams):
             rule = "not name" if min(wrong) in self.srams else "name"
             raise ValueError(f"{where}.srams must {rule} {min(wrong)}")
+
+
+def sram_path(folder: str, run: int, name: str) -> str:
+    """Return the path, inside an image, of what a run loads to an SRAM."""
+    return f"{folder}/run_{run}/{name}.hex"
 
 
 def only_changes(runs: Iterable[RunT]) -> list[RunT]:

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from zeroskip.compiler.engine import Engine, HandOver, Job, Order, Part, Preset, SramData
-from zeroskip.compiler.image.runs import check_programs
+from zeroskip.compiler.image.readmem import from_hex, to_hex
+from zeroskip.compiler.image.runs import check_programs, sram_path
 from zeroskip.compiler.ir.graph import (
     FloatLinear,
     FloatNode,
@@ -31,6 +32,9 @@ from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["ENGINE", "ScnnPart"]
 
+_BOUNDED = "bounded"
+"""Folder of a part's bounded runs in an image."""
+
 _ABOUT = {
     "tile": "one PE of 4 x 4 multipliers; the default",
     "paper": "64 PEs of 4 x 4 multipliers, as in SCNN's evaluation",
@@ -49,6 +53,8 @@ class ScnnPart(Part):
     graph : the layers.
     runs : what the array does in one go, in order.
     orders : by layer whose output channels are renumbered, of each which it was.
+    bounded : runs that have room whatever activations are, which are done again from the beginning
+        where those of ``runs`` find none; nothing if ``runs`` always do.
     """
 
     engine: ClassVar[str] = "scnn"
@@ -57,6 +63,7 @@ class ScnnPart(Part):
     graph: QuantGraph[QuantConv]
     runs: tuple[ScnnRun, ...]
     orders: Mapping[str, Order] = field(default_factory=dict)
+    bounded: tuple[ScnnRun, ...] = ()
 
     @property
     def loads(self) -> tuple[Mapping[str, SramData], ...]:
@@ -122,8 +129,15 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
 
     def describe(self, part: ScnnPart) -> tuple[ScnnEntry, dict[str, bytes]]:
         orders = {name: tuple(order.tolist()) for name, order in part.orders.items()}
-        runs = tuple(ScnnRunEntry.of(run) for run in part.runs)
-        return ScnnEntry(runs=runs, channel_order=orders), {}
+        runs, bounded = (
+            tuple(ScnnRunEntry.of(run) for run in some) for some in (part.runs, part.bounded)
+        )
+        files = {
+            sram_path(_BOUNDED, number, name): to_hex(sram.words, sram.width)
+            for number, run in enumerate(part.bounded)
+            for name, sram in run.srams.items()
+        }
+        return ScnnEntry(runs=runs, bounded=bounded, channel_order=orders), files
 
     def restore(
         self,
@@ -133,25 +147,46 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
         srams: Callable[[Sequence[Sequence[str]]], list[dict[str, SramData]]],
         read: Callable[[str], bytes],
     ) -> ScnnPart:
-        del read
         entry = ScnnEntry.model_validate_json(raw)
         entry.check(graph, params)
         loaded = srams([run.srams for run in entry.runs])
         runs = tuple(
             run.run(ScnnRun, contents) for run, contents in zip(entry.runs, loaded, strict=True)
         )
-        check_programs(runs, "runs", descriptor_layout(params), DESCRIPTOR_WORDS)
+        bounded = tuple(
+            run.run(ScnnRun, {name: _sram(number, name, params, read) for name in run.srams})
+            for number, run in enumerate(entry.bounded)
+        )
+        for name, some in (("runs", runs), ("bounded", bounded)):
+            check_programs(some, name, descriptor_layout(params), DESCRIPTOR_WORDS)
         orders = {name: np.array(order, np.int64) for name, order in entry.channel_order.items()}
-        return ScnnPart(params, graph, runs, orders)
+        return ScnnPart(params, graph, runs, orders, bounded)
 
     def files(self, params: ScnnParams) -> Mapping[str, tuple[int, int]]:
         return sram_files(params)
 
     def moves(self, part: ScnnPart, port: SystemParams) -> Moves:
-        return run_moves(part.graph, part.runs, part.channel_orders, part.params, port)
+        orders = part.channel_orders
+        return run_moves(part.graph, part.runs, orders, part.params, port, part.bounded)
 
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
-        return [run.srams for run in ScnnEntry.model_validate_json(raw).runs], []
+        entry = ScnnEntry.model_validate_json(raw)
+        bounded = [
+            sram_path(_BOUNDED, number, name)
+            for number, run in enumerate(entry.bounded)
+            for name in run.srams
+        ]
+        return [run.srams for run in entry.runs], bounded
+
+
+def _sram(run: int, name: str, params: ScnnParams, read: Callable[[str], bytes]) -> SramData:
+    """Read what a bounded run loads to an SRAM, and check that it fits it."""
+    depth, width = sram_files(params)[name]
+    path = sram_path(_BOUNDED, run, name)
+    words = from_hex(read(path), width)
+    if len(words) > depth:
+        raise ValueError(f"{path}: its rows must be at most {depth}, not {len(words)}")
+    return SramData(words, width)
 
 
 ENGINE = _Scnn()

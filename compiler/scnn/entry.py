@@ -31,11 +31,12 @@ class ScnnEntry(StrictEntry):
 
     Fields
     ------
-    runs : in order.
+    runs, bounded : in order.
     channel_order : by layer whose output channels are renumbered, of each which it was.
     """
 
     runs: Annotated[tuple[ScnnRunEntry, ...], Field(min_length=1)]
+    bounded: tuple[ScnnRunEntry, ...]
     channel_order: dict[str, tuple[Count, ...]]
 
     def check(self, graph: QuantGraph[QuantConv], params: ScnnParams) -> None:
@@ -56,48 +57,59 @@ class ScnnEntry(StrictEntry):
                     "channel_order must have the numbers of a layer's channels once each, and of "
                     f"layer {name!r} it has others"
                 )
-        files = set(sram_files(params))
-        shapes = graph.given | {layer.name: layer.out_shape for layer in graph.layers}
-        done = -1
-        made = [0] * len(graph.layers)
-        for number, run in enumerate(self.runs):
-            here, count = f"runs.{number}", len(run.program)
-            must_be(f"the length of {here}.passes", len(run.passes), "that of its program", count)
-            must_be(f"the length of {here}.outputs", len(run.outputs), "that of its program", count)
-            run.check_srams(here, files, {"program"} if not number else set())
-            done = _check_order(here, run.passes, done, len(graph.layers))
-            for index, (layer, step) in enumerate(zip(run.passes, run.program, strict=True)):
-                conv = graph.layers[layer]
-                field, output = f"{here}.program.{index}", run.outputs[index]
-                check_pass(field, step, conv)
-                check_bus(field, step, params)
-                rule = "true at the end only, here"
-                must_be(f"{field}.last", step.last, rule, index == count - 1)
-                _check_rows(f"{field}.dst_limit", step.dst_word, step.dst_limit, params)
-                made[layer] += _outputs(f"{here}.outputs.{index}", output, step, params)
-                rule = "whether there are outputs"
-                must_be(f"{field}.drain", step.drain, rule, output is not None)
-                for block in output.blocks if output else ():
-                    _check_channels(f"{here}.outputs.{index}", block, {conv.name: conv.out_shape})
-            for load in run.loads:
-                _check_move(f"{here}.loads", load.channels, load, shapes, params)
-                if not 0 <= load.word < params.act_words:
-                    raise ValueError(
-                        f"{here}.loads.word must be a row of an activation RAM, 0 to "
-                        f"{params.act_words - 1}, not {load.word}"
-                    )
-                _check_rows(f"{here}.loads.limit", load.word, load.limit, params)
-            for store in run.stores:
-                _check_move(f"{here}.stores", store.blocks, store, shapes, params)
-        for index, layer in enumerate(graph.layers):
-            # Strips of planes have rows in common.
-            count = math.prod(layer.out_shape)
-            if made[index] < count:
+        _check_runs("runs", self.runs, graph, params)
+        if self.bounded:
+            _check_runs("bounded", self.bounded, graph, params)
+
+
+def _check_runs(
+    where: str,
+    runs: tuple[ScnnRunEntry, ...],
+    graph: QuantGraph[QuantConv],
+    params: ScnnParams,
+) -> None:
+    """Check that runs go through the layers and move what there is."""
+    files = set(sram_files(params))
+    shapes = graph.given | {layer.name: layer.out_shape for layer in graph.layers}
+    done = -1
+    made = [0] * len(graph.layers)
+    for number, run in enumerate(runs):
+        here, count = f"{where}.{number}", len(run.program)
+        must_be(f"the length of {here}.passes", len(run.passes), "that of its program", count)
+        must_be(f"the length of {here}.outputs", len(run.outputs), "that of its program", count)
+        run.check_srams(here, files, {"program"} if not number else set())
+        done = _check_order(here, run.passes, done, len(graph.layers))
+        for index, (layer, step) in enumerate(zip(run.passes, run.program, strict=True)):
+            conv = graph.layers[layer]
+            field, output = f"{here}.program.{index}", run.outputs[index]
+            check_pass(field, step, conv)
+            check_bus(field, step, params)
+            rule = "true at the end only, here"
+            must_be(f"{field}.last", step.last, rule, index == count - 1)
+            _check_rows(f"{field}.dst_limit", step.dst_word, step.dst_limit, params)
+            made[layer] += _outputs(f"{here}.outputs.{index}", output, step, params)
+            rule = "whether there are outputs"
+            must_be(f"{field}.drain", step.drain, rule, output is not None)
+            for block in output.blocks if output else ():
+                _check_channels(f"{here}.outputs.{index}", block, {conv.name: conv.out_shape})
+        for load in run.loads:
+            _check_move(f"{here}.loads", load.channels, load, shapes, params)
+            if not 0 <= load.word < params.act_words:
                 raise ValueError(
-                    f"passes of layer {layer.name!r} must make its {count} outputs, not "
-                    f"{made[index]}"
+                    f"{here}.loads.word must be a row of an activation RAM, 0 to "
+                    f"{params.act_words - 1}, not {load.word}"
                 )
-        must_be("the last layer of runs", done, "that of the network", len(graph.layers) - 1)
+            _check_rows(f"{here}.loads.limit", load.word, load.limit, params)
+        for store in run.stores:
+            _check_move(f"{here}.stores", store.blocks, store, shapes, params)
+    for index, layer in enumerate(graph.layers):
+        # Strips of planes have rows in common.
+        count = math.prod(layer.out_shape)
+        if made[index] < count:
+            raise ValueError(
+                f"passes of layer {layer.name!r} must make its {count} outputs, not {made[index]}"
+            )
+    must_be("the last layer of runs", done, "that of the network", len(graph.layers) - 1)
 
 
 def _check_order(here: str, passes: tuple[int, ...], done: int, layers: int) -> int:

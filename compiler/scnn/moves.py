@@ -59,6 +59,7 @@ def run_moves(
     orders: Mapping[str, Order],
     params: ScnnParams,
     port: SystemParams,
+    bounded: Sequence[ScnnRun] = (),
 ) -> Moves:
     """Order loads, inputs, runs and outputs of all runs.
 
@@ -70,34 +71,44 @@ def run_moves(
     runs : of the part.
     orders : by tensor, which channel of the network each channel of the array is.
     params, port : of the array, and of the chip to its memory.
+    bounded : runs that have room whatever activations are, if others do not.
 
     Raises
     ------
     CompileError
         If a tensor is too large for what says where it is.
     """
-    memory = _Memory(graph, runs, orders, params, port)
-    streams = _streams(runs)
-    moves: list[Move] = [*streams[0]]
-    for number, (run, following) in enumerate(zip(runs, [*streams[1:], ()], strict=True)):
-        moves += [
-            _load(number, name, sram)
-            for name, sram in run.srams.items()
-            if name != "weights" and len(sram.words)
-        ]
-        moves += memory.bring(number, run.loads)
-        moves.append(Run(takes=bool(run.loads)))
-        # They come while this run is under way, as far as there is room.
-        moves += following
-        moves += memory.fetch(number, run.stores)
+    memory = _Memory(graph, [*runs, *bounded], orders, params, port)
+    moves = _in_order(memory, runs, "")
+    instead = _in_order(memory, bounded, "bounded/")
     times = Counter((one.space, one.pe) for one in moves if isinstance(one, Load))
     setup = [one for one in moves if isinstance(one, Load) and times[one.space, one.pe] == 1]
     kept = {one.name for one in setup}
     rest = [one for one in moves if not (isinstance(one, Load) and one.name in kept)]
-    return Moves(tuple(setup), tuple(rest), memory.tensors(), frozenset({0}))
+    return Moves(tuple(setup), tuple(rest), memory.tensors(), tuple(instead), frozenset({0}))
 
 
-def _streams(runs: Sequence[ScnnRun]) -> list[tuple[Weights, ...]]:
+def _in_order(memory: "_Memory", runs: Sequence[ScnnRun], folder: str) -> list[Move]:
+    """Give all moves of runs, whose names begin with that of a folder."""
+    moves: list[Move] = []
+    streams = _streams(runs, folder)
+    for number, run in enumerate(runs):
+        name = f"{folder}run_{number}"
+        moves += streams[0] if not number else ()
+        moves += [
+            _load(name, kind, sram)
+            for kind, sram in run.srams.items()
+            if kind != "weights" and len(sram.words)
+        ]
+        moves += memory.bring(name, run.loads)
+        moves.append(Run(takes=bool(run.loads)))
+        # They come while this run is under way, as far as there is room.
+        moves += streams[number + 1] if number + 1 < len(runs) else ()
+        moves += memory.fetch(name, run.stores)
+    return moves
+
+
+def _streams(runs: Sequence[ScnnRun], folder: str) -> list[tuple[Weights, ...]]:
     """Give the weights of each run, if it has some.
 
     A run without any of its own has those of the run before, which are read once more.
@@ -106,17 +117,17 @@ def _streams(runs: Sequence[ScnnRun]) -> list[tuple[Weights, ...]]:
     weights: tuple[Weights, ...] = ()
     for number, run in enumerate(runs):
         if (beats := run.srams.get("weights")) is not None:
-            name, about = f"run_{number}/weights", "weights of all streams, packed"
+            name, about = f"{folder}run_{number}/weights", "weights of all streams, packed"
             weights = (Weights(name, about, beats.words, beats.width),) if len(beats.words) else ()
         found.append(weights)
     return found
 
 
-def _load(number: int, name: str, sram: SramData) -> Load:
+def _load(run: str, name: str, sram: SramData) -> Load:
     *prefix, kind = name.split("/")
     space, about = _SPACES[kind]
     return Load(
-        name=f"run_{number}/{name}",
+        name=f"{run}/{name}",
         about=about,
         space=space.value,
         pe=int(prefix[0].removeprefix("stream_")) if prefix else 0,
@@ -194,8 +205,8 @@ class _Memory:
             width=-(-layout.width // sx),
         )
 
-    def bring(self, number: int, loads: Sequence[ActLoad]) -> Iterator[Move]:
-        """Give the moves that bring activations before a run."""
+    def bring(self, run: str, loads: Sequence[ActLoad]) -> Iterator[Move]:
+        """Give the moves that bring activations before a run of this name."""
         for load in loads:
             if load.dealt and len(load.channels) > 1:
                 raise CompileError("inputs of several tensors cannot be dealt to blocks of PEs")
@@ -220,7 +231,7 @@ class _Memory:
                     "limit": load.limit,
                 }
                 fields = {"plane": plane, "spread": spread, "memory": where}
-                name = f"run_{number}/plane_in_{base}"
+                name = f"{run}/plane_in_{base}"
                 yield self._words(name, PLANE_IN, plane_in_layout(self._p), fields)
                 tensor = self._name(part.tensor)
                 beats = 0
@@ -232,8 +243,8 @@ class _Memory:
                 base += count * layout.sy * layout.sx
                 begun = True
 
-    def fetch(self, number: int, stores: Sequence[ActStore]) -> Iterator[Move]:
-        """Give the moves that fetch outputs after a run."""
+    def fetch(self, run: str, stores: Sequence[ActStore]) -> Iterator[Move]:
+        """Give the moves that fetch outputs after a run of this name."""
         for place, store in enumerate(stores):
             spread, whole = self._spread(store)
             tensor = store.blocks[0].tensor
@@ -252,7 +263,7 @@ class _Memory:
             where["block"] = each * math.prod(self._phases.get(tensor, (1, 1))) * where["channel"]
             where["block_row"] = spread["blocks_x"] * where["block"]
             fields = {"plane": plane, "spread": spread, "memory": where}
-            about = f"run_{number}/plane_out_{place}"
+            about = f"{run}/plane_out_{place}"
             yield self._words(about, PLANE_OUT, plane_out_layout(self._p), fields)
             name = self._name(tensor)
             beats = self._beats(where, layout, range(channels.stop - channels.start))

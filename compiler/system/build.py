@@ -14,7 +14,7 @@ from zeroskip.compiler.system.join import join_parts
 from zeroskip.compiler.system.lists import command_list
 from zeroskip.compiler.system.map import BlockEntry, ListEntry, MemoryMap, TensorEntry
 from zeroskip.compiler.system.moves import Load, Move, Moves, RowsIn, RowsOut, RowTensor, Weights
-from zeroskip.hw.system.formats import COMMAND_BYTES, ROW_BITS
+from zeroskip.hw.system.formats import COMMAND_BYTES, ROW_BITS, Op
 from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["BUFFERS", "SystemImage", "build_system", "check_folder", "find_system"]
@@ -22,6 +22,10 @@ __all__ = ["BUFFERS", "SystemImage", "build_system", "check_folder", "find_syste
 BUFFERS = 2
 """Inputs and outputs that lie in memory, so that one inference can be queued behind another."""
 
+_ABOUT = {
+    "setup": "command list: once after a reset",
+    "bounded": "command list: in place of another that finds no room",
+}
 _ALIGN = 64
 _PAGE = 4096
 
@@ -113,7 +117,7 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
     sizes = {place: view.row_bytes(port) for place, view in views.items()}
     contents = {
         one.name: words_bytes(one.words, one.width)
-        for one in (*moves.setup, *moves.inference)
+        for one in moves
         if isinstance(one, Load | Weights)
     }
     layout = _place(moves, contents, port, base)
@@ -129,15 +133,24 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
     packed = {place for place, view in views.items() if view.packed}
     lists: dict[str, list[SystemCommand]] = {}
     for name, group in _groups(moves):
-        pair = name.removeprefix("infer_")
+        pair = name.rpartition("_")[2]
         ends = {first: f"input_{pair}", final: f"output_{pair}"}
         here = address | {one: address[block] for one, block in ends.items() if block in address}
         lists[name] = list(command_list(group, here, sizes, packed=packed, in_place=moves.in_place))
+        if moves.bounded and name.startswith("infer"):
+            other = layout.blocks[f"bounded_{pair}"]
+            count = other.bytes // COMMAND_BYTES
+            instead = SystemCommand(op=Op.ELSE, addr=other.address, count=count)
+            lists[name].insert(0, instead)
     memory = bytearray(max(address[name] + len(data) for name, data in contents.items()) - base)
     for name, commands in lists.items():
         contents[name] = _packed(image.name, commands)
     for name, data in contents.items():
         memory[address[name] - base : address[name] - base + len(data)] = data
+    entries = tuple(
+        _list_entry(name, group, layout, moves, sizes, port, contents)
+        for name, group in _groups(moves)
+    )
     memory_map = MemoryMap(
         zeroskip=zeroskip_version(),
         name=image.name,
@@ -146,7 +159,8 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
         base=base,
         bytes=end - base,
         blocks=tuple(layout.blocks.values()),
-        lists=tuple(_list_entry(name, layout, moves, sizes, port, contents) for name in lists),
+        lists=entries[: 1 + BUFFERS],
+        bounded=entries[1 + BUFFERS :],
         input=_tensor_entry(moves.tensors[0], port),
         output=_tensor_entry(moves.tensors[-1], port),
         sha256=hashlib.sha256(memory).hexdigest(),
@@ -166,10 +180,11 @@ def _place(moves: Moves, contents: dict[str, bytes], port: SystemParams, base: i
     """Choose an address for everything."""
     layout = _Layout(base)
     for name, group in _groups(moves):
-        about = "command list: once after a reset" if name == "setup" else "command list"
-        layout.add(name, (len(group) + 1) * COMMAND_BYTES, about)
-    for one in (*moves.setup, *moves.inference):
-        if isinstance(one, Load):
+        about = _ABOUT.get(name.partition("_")[0], "command list")
+        count = len(group) + 1 + (bool(moves.bounded) and name.startswith("infer"))
+        layout.add(name, count * COMMAND_BYTES, about)
+    for one in moves:
+        if isinstance(one, Load) and one.name not in layout.blocks:
             layout.add(one.name, len(contents[one.name]), f"{one.about}, PE {one.pe}")
         elif isinstance(one, Weights) and one.name not in layout.blocks:
             layout.add(one.name, len(contents[one.name]), one.about)
@@ -185,7 +200,11 @@ def _place(moves: Moves, contents: dict[str, bytes], port: SystemParams, base: i
 
 def _groups(moves: Moves) -> list[tuple[str, Sequence[Move]]]:
     """Return the moves of each list by its name."""
-    return [("setup", moves.setup), *((f"infer_{n}", moves.inference) for n in range(BUFFERS))]
+    lists: list[tuple[str, Sequence[Move]]] = [("setup", moves.setup)]
+    lists += [(f"infer_{n}", moves.inference) for n in range(BUFFERS)]
+    if moves.bounded:
+        lists += [(f"bounded_{n}", moves.bounded) for n in range(BUFFERS)]
+    return lists
 
 
 def _packed(name: str, commands: Sequence[SystemCommand]) -> bytes:
@@ -199,6 +218,7 @@ def _packed(name: str, commands: Sequence[SystemCommand]) -> bytes:
 
 def _list_entry(
     name: str,
+    group: Sequence[Move],
     layout: _Layout,
     moves: Moves,
     sizes: dict[tuple[int, str], int],
@@ -206,8 +226,7 @@ def _list_entry(
     contents: dict[str, bytes],
 ) -> ListEntry:
     """Add up what a list moves."""
-    group: Sequence[Move] = moves.setup if name == "setup" else moves.inference
-    pair = name.removeprefix("infer_")
+    pair = name.rpartition("_")[2]
     ends = {moves.tensors[0].name: f"input_{pair}", moves.tensors[-1].name: f"output_{pair}"}
     block = layout.blocks[name]
     beat = port.beat_bytes

@@ -15,6 +15,8 @@ from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["Joined", "join_parts"]
 
+_LISTS = "setup", "inference", "bounded"
+
 
 @dataclass(frozen=True, eq=False)
 class Joined:
@@ -61,16 +63,21 @@ def join_parts(image: Image, port: SystemParams) -> Joined:
                 )
             views[number, view.name] = view
     loaded = Counter(
-        memory
-        for number, made in parts
-        for memory in {_memory(one) for one in (*made.setup, *made.inference) if _loads(one)}
+        memory for number, made in parts for memory in {_memory(one) for one in made if _loads(one)}
     )
     setup: list[Load] = []
-    inference: list[Move] = []
+    inference, bounded = list[Move](), list[Move]()
     for _, made in parts:
         setup += [one for one in made.setup if loaded[_memory(one)] == 1]
-        inference += [one for one in made.setup if loaded[_memory(one)] > 1]
-        inference += made.inference
+        shared = [one for one in made.setup if loaded[_memory(one)] > 1]
+        inference += [*shared, *made.inference]
+        bounded += made.bounded or [*shared, *made.inference]
+    if any(made.bounded for _, made in parts):
+        # The next inference finds what it does not load itself.
+        changed = {_memory(one) for one in bounded if _loads(one)}
+        bounded += [one for one in setup if _memory(one) in changed]
+    else:
+        bounded.clear()
     if set(image.graph.outputs) != set(image.parts[-1].graph.outputs):
         raise InputError(
             f"image {image.name!r} cannot run from one START: {', '.join(image.graph.outputs)} are "
@@ -79,7 +86,9 @@ def join_parts(image: Image, port: SystemParams) -> Joined:
     final = parts[-1][1].tensors[-1].name
     ordered = [one for name, one in tensors.items() if name != final]
     in_place = frozenset(number for number, made in parts if made.in_place)
-    moves = Moves(tuple(setup), tuple(inference), (*ordered, tensors[final]), in_place)
+    moves = Moves(
+        tuple(setup), tuple(inference), (*ordered, tensors[final]), tuple(bounded), in_place
+    )
     return Joined(moves, views)
 
 
@@ -90,9 +99,8 @@ def _numbered(made: Moves, number: int, prefix: str) -> Moves:
         named = {"name": prefix + one.name} if isinstance(one, Load | Weights) else {}
         return replace(one, engine=number, **named)
 
-    return replace(
-        made, setup=tuple(map(change, made.setup)), inference=tuple(map(change, made.inference))
-    )
+    lists = {name: tuple(map(change, getattr(made, name))) for name in _LISTS}
+    return replace(made, **lists)
 
 
 def _agree(lies: RowTensor, view: RowTensor, port: SystemParams) -> bool:

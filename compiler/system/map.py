@@ -8,7 +8,7 @@ from zeroskip.compiler.image.strict import Count, Size, StrictEntry
 
 __all__ = ["SCHEMA", "BlockEntry", "ListEntry", "MemoryMap", "TensorEntry"]
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised with every change of names or meaning."""
 
 
@@ -89,6 +89,8 @@ class MemoryMap(StrictEntry):
         the rest is 0.
     blocks : all that is in the memory, in order.
     lists : ``setup`` first, then one for each pair of an input and an output block.
+    bounded : for each pair, the list that the chip does instead if there is no room for what the
+        other makes; none if there always is.
     input, output : see :class:`TensorEntry`.
     sha256 : of ``memory.bin``.
     """
@@ -103,6 +105,7 @@ class MemoryMap(StrictEntry):
     bytes: Size
     blocks: tuple[BlockEntry, ...]
     lists: tuple[ListEntry, ...]
+    bounded: tuple[ListEntry, ...]
     input: TensorEntry
     output: TensorEntry
     sha256: str
@@ -113,7 +116,7 @@ class MemoryMap(StrictEntry):
 
     def list(self, name: str) -> ListEntry:
         """Return a command list by its name."""
-        return next(one for one in self.lists if one.name == name)
+        return next(one for one in (*self.lists, *self.bounded) if one.name == name)
 
     def traffic(self, name: str) -> dict[str, Any]:
         """Return the bytes that a list moves: ``read``, ``written``, and by block."""

@@ -5,7 +5,9 @@ An engine says it in :meth:`.Engine.moves`, as if it were alone and had number 0
 out in memory.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +155,8 @@ class Moves:
     inference : of every inference, in order.
     tensors : that lie in memory, by engine: the input of a part first, its output last, and
         between them what does not fit the array.
+    bounded : what an inference is instead where an array finds no room for it, with all that it
+        loads; nothing if there is always room.
     in_place : engines whose inputs and outputs are in RAMs that a run uses, so nothing of it
         overlaps; others load a file, and read one, while they use another.
     """
@@ -160,4 +164,9 @@ class Moves:
     setup: tuple[Load, ...]
     inference: tuple[Move, ...]
     tensors: tuple[RowTensor, ...]
+    bounded: tuple[Move, ...] = ()
     in_place: frozenset[int] = frozenset()
+
+    def __iter__(self) -> Iterator[Move]:
+        """Give all moves of all lists."""
+        return chain(self.setup, self.inference, self.bounded)

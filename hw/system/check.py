@@ -8,7 +8,7 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.control import Command
-from zeroskip.hw.system.formats import PACKED, ROW_BITS, Error, Op
+from zeroskip.hw.system.formats import COMMAND_BYTES, PACKED, ROW_BITS, Error, Op
 from zeroskip.hw.system.jobs import Engine, fetched_layout, job_layout, window_layout
 from zeroskip.hw.system.params import SystemParams
 
@@ -131,6 +131,13 @@ class Check(wiring.Component):
                 m.d.sync += fits.eq(row <= sum(Command))
             with m.Case(Op.END):
                 m.d.sync += fits.eq(1)
+            with m.Case(Op.ELSE):
+                # The largest counts would have more beats than there is room for.
+                size = command.count * COMMAND_BYTES + p.beat_bytes - 1
+                m.d.sync += [
+                    beats.eq(size >> p.beat_shift),
+                    fits.eq((command.count != 0) & ~command.count[-1]),
+                ]
             with m.Case(Op.WEIGHTS):
                 size = command.count * (engine.stream_bits // 8) + p.beat_bytes - 1
                 m.d.sync += [
@@ -157,7 +164,7 @@ class Check(wiring.Component):
         error = Signal(Error)
         known = Signal()
         reads = (command.op == Op.LOAD) | (command.op == Op.INPUT) | (command.op == Op.WEIGHTS)
-        moves = reads | (command.op == Op.OUTPUT)
+        moves = reads | (command.op == Op.OUTPUT) | (command.op == Op.ELSE)
         end = Signal(len(command.addr) + 2)
         m.d.comb += [
             known.eq(moves | (command.op == Op.CONTROL) | (command.op == Op.END)),

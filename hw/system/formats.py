@@ -55,6 +55,9 @@ class Op(enum.Enum, shape=8):
     WEIGHTS = 5
     """Give the engine ``count`` beats of weights, as it takes them, while it is at work, too. In
     memory each takes :func:`word_bytes`; what the last beat of the port has behind them is 0."""
+    ELSE = 6
+    """If an engine finds no room for what this list makes or brings, give the list up, clear the
+    engines, and do that of ``count`` commands at the address instead."""
     END = 15
     """The list ends: once everything is done, the inference is."""
 
@@ -110,7 +113,7 @@ class Error(enum.Enum, shape=4):
     STOPPED = 9
     """The host stopped it. The number is that of no command."""
     LOST = 10
-    """The engine had no room for what it made, or for what came in."""
+    """The engine had no room for what it made, or for what came in, and the list had no ELSE."""
 
 
 def command_layout() -> data.StructLayout:

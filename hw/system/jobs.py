@@ -28,6 +28,7 @@ __all__ = [
     "fetched_layout",
     "job_layout",
     "list_layout",
+    "place_layout",
     "window_layout",
 ]
 
@@ -92,21 +93,15 @@ class Engine:
         }
 
 
-def list_layout() -> data.StructLayout:
-    """Lay out where a command list lies in memory, and where its input and output do.
+def place_layout() -> data.StructLayout:
+    """Lay out where a command list lies in memory: address of its first byte, and its bytes."""
+    return data.StructLayout({"addr": unsigned(ADDRESS_BITS), "bytes": unsigned(32)})
 
-    Fields
-    ------
-    addr, bytes : address of its first byte, and its bytes.
-    input, output : see :class:`.Base`.
-    """
+
+def list_layout() -> data.StructLayout:
+    """Lay out a command list as it is started: its place, and bases, see :class:`.Base`."""
     address = unsigned(ADDRESS_BITS)
-    return data.StructLayout({
-        "addr": address,
-        "bytes": unsigned(32),
-        "input": address,
-        "output": address,
-    })
+    return data.StructLayout({**place_layout().members, "input": address, "output": address})
 
 
 def window_layout() -> data.StructLayout:

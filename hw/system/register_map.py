@@ -25,7 +25,7 @@ __all__ = [
     "system_registers",
 ]
 
-SYSTEM_VERSION = 2
+SYSTEM_VERSION = 3
 """Version of the registers and of the command list."""
 
 IDENTITY = int.from_bytes(b"ZSKP", "big")
@@ -66,6 +66,7 @@ class Register(IntEnum):
     INPUT_HIGH = 0x58
     OUTPUT = 0x5C
     OUTPUT_HIGH = 0x60
+    RERUNS = 0x64
 
 
 class State(IntFlag):
@@ -128,6 +129,7 @@ _COUNTERS = {
     Register.BUSY_CYCLES: "cycles in which an inference was queued or under way, modulo 2^32",
     Register.BEATS_READ: "beats that the memory gave, modulo 2^32",
     Register.BEATS_WRITTEN: "beats that the memory took, modulo 2^32",
+    Register.RERUNS: "inferences that were begun again, with the list of an ELSE, modulo 2^32",
 }
 
 

@@ -37,6 +37,7 @@ class Registers(wiring.Component):
     failure : In, why.
     count, cycles : In, inferences that were done, and cycles of the last.
     beat_read, beat_written : In, the memory gives a beat; it takes one.
+    rerun : In, an inference is begun again.
     window : Out, what may be read and written; a cycle behind the registers.
     """
 
@@ -54,6 +55,7 @@ class Registers(wiring.Component):
     cycles: Signal
     beat_read: Signal
     beat_written: Signal
+    rerun: Signal
     window: Any
 
     def __init__(self, params: SystemParams, sizes: Mapping[str, int]) -> None:
@@ -73,6 +75,7 @@ class Registers(wiring.Component):
             "cycles": In(COUNTER_BITS),
             "beat_read": In(1),
             "beat_written": In(1),
+            "rerun": In(1),
             "window": Out(window_layout()),
         })
 
@@ -104,6 +107,7 @@ class Registers(wiring.Component):
                 ("busy_cycles", self.left),
                 ("beats_read", self.beat_read),
                 ("beats_written", self.beat_written),
+                ("reruns", self.rerun),
             )
         }
         for name, (counter, event) in counters.items():

@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.check import DESTINATION
-from zeroskip.hw.system.formats import ENGINE_BITS, Error, Op, Wait
-from zeroskip.hw.system.jobs import Engine, failure_layout, job_layout
+from zeroskip.hw.system.formats import COMMAND_BYTES, ENGINE_BITS, Error, Op, Wait
+from zeroskip.hw.system.jobs import Engine, failure_layout, job_layout, place_layout
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.port import PASS_BITS
 
@@ -44,6 +44,7 @@ class Sequence(wiring.Component):
       for, and for the OUTPUT before it; commands behind it go on. With ``Wait.DRAIN`` it waits,
       while the engine is at work, until ``pass_drains`` in pass ``pe``, or a later one is at work.
     - WEIGHTS goes to the feed, which takes two of them besides the one at work.
+    - ELSE is done at once: the list has another, which takes its place if an engine finds no room.
     - END goes to a place of its own, where it waits until all commands of its list are done:
       ``done`` is high for a cycle.
 
@@ -53,7 +54,10 @@ class Sequence(wiring.Component):
     When a command fails, no further one begins. What has begun ends, and so does the inference
     before it, if the command belongs to the next; then the engines are cleared, ``report`` is high
     until nothing is queued, and all is as at the start. ``halt`` does it at once, whatever is
-    under way.
+    under way. Where all that is wrong is that an engine found no room, and the list has had an
+    ELSE, nothing is reported: as soon as the engines are cleared, all inferences that are not done
+    are begun ``again``, the oldest with its other list. No command begins in the cycle in which a
+    run ends that found no room.
 
     Parameters
     ----------
@@ -82,6 +86,8 @@ class Sequence(wiring.Component):
     control : ``Out(stream(5))`` for each engine, a :class:`.Command`.
     running : In, by engine: it is at work; from the cycle after ``control`` was taken.
     lost : In, by engine: it had no room for outputs of its last run.
+    recovers : Out, what failed is going to be begun again, unless something else fails.
+    again, instead : Out, begin all inferences again that are not done; the oldest's other list.
     engine_busy : Out, by engine: as commands see it.
     pass_number, pass_drains : In, by engine, see :class:`.EnginePort`.
     halt : In, abandon what is under way; only while something is.
@@ -119,6 +125,9 @@ class Sequence(wiring.Component):
     control: Any
     running: Signal
     lost: Signal
+    recovers: Signal
+    again: Signal
+    instead: Any
     engine_busy: Signal
     pass_number: Any
     pass_drains: Signal
@@ -159,6 +168,9 @@ class Sequence(wiring.Component):
             "control": Out(stream.Signature(sum(Command).bit_length())).array(count),
             "running": In(count),
             "lost": In(count),
+            "recovers": Out(1),
+            "again": Out(1),
+            "instead": Out(place_layout()),
             "engine_busy": Out(count),
             "pass_number": In(PASS_BITS).array(count),
             "pass_drains": In(count),
@@ -183,14 +195,20 @@ class Sequence(wiring.Component):
         end_loads = Signal.like(self.load_level)
         end_outputs = Signal(2)
         halted = Signal()
+        # Runs that end with this cycle; one of them had no room.
+        ran = Signal.like(self.running)
+        m.d.sync += ran.eq(self.engine_busy)
+        over, spoiled = Signal.like(self.running), Signal()
 
         m.d.comb += [
+            over.eq(ran & ~self.engine_busy),
+            spoiled.eq((over & self.lost).any()),
             self.engine_busy.eq(Cat(one.valid for one in self.control) | self.running),
             self.stop.eq(state != _State.RUN),
             self.report.eq(state == _State.REPORT),
             self.fill.eq(halted),
         ]
-        goes = self._begin(m, job, output_waits, end_waits, state)
+        goes = self._begin(m, job, output_waits, end_waits, (state == _State.RUN) & ~spoiled)
         m.d.comb += self.i.ready.eq(goes | self.stop)
 
         failed = state != _State.RUN
@@ -201,7 +219,7 @@ class Sequence(wiring.Component):
         number, at_drain = Array(self.pass_number)[engine], _of(self.pass_drains, engine)
         drains = (number > self.output.pe) | ((number == self.output.pe) & at_drain)
         early = (self.output.wait & Wait.DRAIN).any() & _of(self.engine_busy, engine) & ~drains
-        begins = output_waits & ~output_fails & self.store_idle & ~early
+        begins = output_waits & ~output_fails & self.store_idle & ~early & ~spoiled
         m.d.comb += self.store_go.eq(begins & self._may(self.output, Const(0, 1)))
         with m.If(self.store_go | output_fails):
             m.d.sync += output_waits.eq(0)
@@ -230,7 +248,8 @@ class Sequence(wiring.Component):
         with m.If(self.done | end_fails):
             m.d.sync += end_waits.eq(0)
 
-        self._fail(m, job, state, end_waits & (end_parity != self.failure.parity))
+        self._fail(m, job, over, state, end_waits & (end_parity != self.failure.parity))
+        self._recover(m, job, goes, state, halted, end_parity)
         # The inference before the one that fails still takes its weights.
         m.d.comb += self.feed_stop.eq(self.stop & ~end_waits)
         at_rest = (self.load_level == 0) & self.store_idle & ~output_waits & ~end_waits
@@ -243,7 +262,7 @@ class Sequence(wiring.Component):
                     for one in self.control:
                         m.d.sync += [one.valid.eq(1), one.payload.eq(Command.CLEAR)]
             with m.Case(_State.CLEAR), m.If(self.engine_busy == 0):
-                m.d.sync += state.eq(_State.REPORT)
+                m.d.sync += state.eq(Mux(self.again, _State.RUN, _State.REPORT))
             with m.Case(_State.REPORT), m.If(~self.left):
                 m.d.sync += [state.eq(_State.RUN), halted.eq(0)]
         with m.If(self.halt & (state != _State.REPORT)):
@@ -260,9 +279,9 @@ class Sequence(wiring.Component):
         )
 
     def _begin(
-        self, m: Module, job: Any, output_waits: Signal, end_waits: Signal, state: Any
+        self, m: Module, job: Any, output_waits: Signal, end_waits: Signal, may: Value
     ) -> Signal:
-        """Begin the command at hand, if nothing keeps it; return whether it is taken."""
+        """Begin the command at hand, if any ``may`` and nothing keeps it; return whether it is."""
         goes, can = Signal(), Signal()
         # An OUTPUT reads a file that a NEXT has made the one to load; or the destination.
         stale, destination = Signal.like(self.running), Signal()
@@ -292,11 +311,13 @@ class Sequence(wiring.Component):
                 m.d.comb += can.eq(self.feed_ready)
             with m.Case(Op.END):
                 m.d.comb += can.eq(~end_waits)
+            with m.Case(Op.ELSE):
+                m.d.comb += can.eq(1)
         placed = (job.op == Op.OUTPUT) | (job.op == Op.END)
         m.d.comb += [
             goes.eq(
                 self.i.valid
-                & (state == _State.RUN)
+                & may
                 & (job.failure.error == Error.NONE)
                 & can
                 & (placed | self._may(job, output_waits))
@@ -316,10 +337,15 @@ class Sequence(wiring.Component):
                 m.d.sync += stale[number].eq(0)
         return goes
 
-    def _fail(self, m: Module, job: Any, state: Any, before: Value) -> None:
-        """Note the failure of the earliest command; ``before``: of the inference that ends."""
-        ran = Signal.like(self.running)
-        m.d.sync += ran.eq(self.engine_busy)
+    def _fail(self, m: Module, job: Any, over: Value, state: Any, before: Value) -> None:
+        """Note the failure of the earliest command.
+
+        Parameters
+        ----------
+        m, job, state : of the unit; the command at hand.
+        over : by engine, its run ends with this cycle.
+        before : there is an inference that ends, before the one that has failed.
+        """
         runs: list[tuple[Value, Any]] = []
         for number in range(len(self._engines)):
             # The CONTROL that began the run under way.
@@ -332,8 +358,7 @@ class Sequence(wiring.Component):
                 lost.eq(begun),
                 lost.error.eq(Mux(self.lost[number], Error.LOST, Error.NONE)),
             ]
-            over = ran[number] & ~self.engine_busy[number] & (state == _State.RUN)
-            runs.append((over, lost))
+            runs.append((over[number] & (state == _State.RUN), lost))
         failures = (
             *runs,
             (self.store_done, self.store_failure),
@@ -355,6 +380,34 @@ class Sequence(wiring.Component):
                 self.failure.number.eq(0),
                 state.eq(_State.STOP),
             ]
+
+    def _recover(
+        self, m: Module, job: Any, goes: Value, state: Any, halted: Value, ending: Value
+    ) -> None:
+        """Keep the other lists of the two that may be under way, and have all begin again."""
+        there = Signal(2)
+        places = [Signal(place_layout(), name=f"other_{parity}") for parity in range(2)]
+        with m.If(self.done):
+            m.d.sync += there.bit_select(ending, 1).eq(0)
+        with m.If(self.again | self.report):
+            m.d.sync += there.eq(0)
+        for parity, place in enumerate(places):
+            with m.If(goes & (job.op == Op.ELSE) & (job.failure.parity == parity)):
+                m.d.sync += [
+                    there[parity].eq(1),
+                    place.addr.eq(job.addr),
+                    place.bytes.eq(job.count * COMMAND_BYTES),
+                ]
+            with m.If(self.failure.parity == parity):
+                m.d.comb += self.instead.eq(place)
+        lost = (self.failure.error == Error.LOST) & _of(there, self.failure.parity)
+        m.d.comb += [
+            self.recovers.eq(self.stop & lost & ~halted & ~self.halt & ~self.report),
+            self.again.eq(self.recovers & (state == _State.CLEAR) & (self.engine_busy == 0)),
+        ]
+        # Who stops what recovers is told of that alone.
+        with m.If((state == _State.CLEAR) & lost & halted):
+            m.d.sync += [self.failure.error.eq(Error.STOPPED), self.failure.number.eq(0)]
 
 
 def _of(bits: Value, engine: Value) -> Value:

@@ -131,6 +131,15 @@ class EieState:
         """Rows of an activation file."""
         return self._p.num_acts
 
+    @property
+    def lost(self) -> bool:
+        """Files have room for all that there is."""
+        return False
+
+    def clear(self) -> None:
+        """Be as after a reset, but for what memories hold."""
+        self._sums[:] = 0
+
     def load(self, space: int, pe: int, row: int, words: NDArray[np.uint64]) -> None:
         """Write words, (n, limbs), to a memory from row ``row`` up."""
         end = row + len(words)

@@ -45,6 +45,10 @@ class _EieCycles(ArrayCycles):
         self._last: PassModel | None = None
         self._turn = 0
 
+    def clear(self, weights: int) -> None:
+        del weights
+        self._last, self._turn = None, 0
+
     def run(
         self,
         run: RunLog,

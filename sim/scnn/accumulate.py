@@ -90,6 +90,10 @@ class Accumulators:
         self._p = params
         self._sums = np.zeros((params.num_pes, params.accs), np.int64)
 
+    def clear(self) -> None:
+        """Set all sums to 0."""
+        self._sums[:] = 0
+
     def run(
         self,
         descriptor: Descriptor,

@@ -1,6 +1,7 @@
 """SCNN, as simulation sees it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from zeroskip.sim.scnn.info import describe_part
 from zeroskip.sim.scnn.job import passes_of, scnn_job, scnn_result
 from zeroskip.sim.scnn.perfetto import trace_tracks
 from zeroskip.sim.scnn.reload import conv_reload_cycles
+from zeroskip.sim.scnn.room import finds_room
 from zeroskip.sim.scnn.rtl import SCNN_DRIVER
 from zeroskip.sim.scnn.rtl_files import ScnnResult
 from zeroskip.sim.scnn.select import select_layers, simulate_layers
@@ -43,6 +45,19 @@ class _Scnn(Machine[ScnnPart]):
 
     def multipliers(self, params: Any) -> int:
         return params.num_pes * params.mults
+
+    def fit(self, part: ScnnPart, tensors: Tensors) -> tuple[ScnnPart, Sequence[int]]:
+        if not part.bounded:
+            return part, ()
+        samples = range(len(next(iter(tensors.values()))))
+        spoiled = [
+            number
+            for number in samples
+            if not finds_room(
+                part.params, part.runs, {name: one[number] for name, one in tensors.items()}
+            )
+        ]
+        return replace(part, runs=part.bounded, bounded=()) if spoiled else part, spoiled
 
     def count(self, part: ScnnPart, tensors: Tensors, report: Callable[[int, int], None]) -> Counts:
         cycles, counters = run_cnn_image(part, tensors, report)

@@ -1,7 +1,7 @@
 """Where the values of a plane are in memory."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ class PlaneMove:
     channels : of each block, how many directory entries are moved; what it has besides is 0.
     layout : how the blocks store them.
     rows : of the command.
+    room : of an INPUT, (num_pes,) int64, rows of the activation RAM that each PE has for it.
     """
 
     fields: Mapping[str, Mapping[str, int]]
@@ -29,6 +30,7 @@ class PlaneMove:
     channels: Sequence[int]
     layout: TileLayout
     rows: int
+    room: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def plane_places(

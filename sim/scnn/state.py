@@ -27,6 +27,7 @@ from zeroskip.sim.golden.words import LIMB_BITS, Descriptor, read_descriptors, u
 from zeroskip.sim.scnn.accumulate import Accumulators, Stored, step_words
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.plane_places import PlaneMove, plane_places
+from zeroskip.sim.scnn.room import Room, count_words, made_layout
 from zeroskip.sim.scnn.streams import StreamReader, beat_numbers, split_beats
 
 __all__ = ["RunLog", "RunRecord", "ScnnState"]
@@ -77,11 +78,13 @@ class RunLog:
     record : that it is in.
     number : of it in there.
     made : of each pass that drains: its number, descriptor, and outputs of each block of PEs.
+    used : of each of these, the most rows of an activation RAM that a PE took for it.
     """
 
     record: RunRecord
     number: int
     made: list[tuple[int, Descriptor, list[NDArray[np.int64]]]]
+    used: list[int]
 
     def words(self) -> list[tuple[int, int, int]]:
         """Return each step of outputs: number of the pass, 0, and word of all PEs."""
@@ -118,6 +121,9 @@ class ScnnState:
         self._weights = np.zeros((0, self.stream_bits // LIMB_BITS), np.uint64)
         self._acts = Stored(params)
         self._sums = Accumulators(params)
+        # Rows of the activation RAMs that loads, and those that passes, have written.
+        self._loaded, self._made = Room(params), Room(params)
+        self._lost = False
         self._loads: list[ActLoad] = []
         self._record = RunRecord(params)
 
@@ -138,9 +144,22 @@ class ScnnState:
         # Beats of 0 are schedules of nothing.
         return np.append(beat_numbers(words, self._p), np.full(-len(words) % most, -1))
 
+    @property
+    def lost(self) -> bool:
+        """Whether the last run, or the last plane that was brought, found no room."""
+        return self._lost
+
     def forget_weights(self) -> None:
         """Take the beats for a run away."""
         self._weights = self._weights[:0]
+
+    def clear(self) -> None:
+        """Be as after a reset, but for what memories hold."""
+        self.forget_weights()
+        self._sums.clear()
+        self._made.clear()
+        self._loads.clear()
+        self._lost = False
 
     def word_bits(self, space: int) -> int:
         """Width of a word of a space; 0 if nothing can be loaded there."""
@@ -240,7 +259,13 @@ class ScnnState:
             )
         )
         acts.put(layout, plane["base"], blocks)
-        return PlaneMove(fields, blocks, [count for _, count in counts], layout, len(lanes))
+        room, limit = self._loaded, plane["limit"]
+        words = count_words(p, layout, own)
+        room.take(words, plane["word"], limit, append=bool(plane["append"]))
+        self._lost = room.lost or plane["base"] + plane["channels"] > p.num_channels
+        return PlaneMove(
+            fields, blocks, [count for _, count in counts], layout, len(lanes), limit - room.start
+        )
 
     def _channels(
         self, fields: Mapping[str, Mapping[str, int]], layout: TileLayout
@@ -313,18 +338,23 @@ class ScnnState:
         number = len(record.runs)
         outputs: list[PassOutput | None] = []
         drained: list[tuple[int, Descriptor, list[NDArray[np.int64]]]] = []
+        self._lost, used = False, list[int]()
         for index, descriptor in enumerate(program):
             made = self._sums.run(descriptor, srams, readers, self._acts)
             if made is None:
                 outputs.append(None)
-            else:
-                drained.append((index, descriptor, made))
-                outputs.append(self._store(descriptor, made, f"run_{number}/pass_{index}"))
-        passes: Any = program
+                continue
+            drained.append((index, descriptor, made))
+            outputs.append(self._store(descriptor, made, f"run_{number}/pass_{index}"))
+            used.append(self._made.used)
+            if self._lost:
+                # The run ends here.
+                break
+        passes: Any = program[: len(outputs)]
         record.runs.append(
             ScnnRun(
                 program=passes,
-                passes=tuple(range(len(program))),
+                passes=tuple(range(len(passes))),
                 srams={
                     name: SramData(words, self._widths.get(name, self.stream_bits))
                     for name, words in srams.items()
@@ -334,21 +364,18 @@ class ScnnState:
                 stores=(),
             )
         )
-        return RunLog(record, number, drained)
+        return RunLog(record, number, drained, used)
 
     def put_outputs(self, descriptor: Any, made: list[NDArray[np.int64]]) -> TileLayout:
         """Put what a pass made, (channels, rows, columns) of each block, where it writes."""
-        fields = ("block_x", "block_y", "ho", "wo", "full_y", "full_x", "rem_y", "rem_x")
-        layout = _layout(
-            {
-                **{name: getattr(descriptor, name) for name in fields},
-                "y_stride": descriptor.out_y_stride,
-            },
-            sy=descriptor.out_sy,
-            sx=descriptor.out_sx,
-            dense=bool(descriptor.out_dense),
-        )
+        layout = made_layout(descriptor)
         self._acts.put(layout, descriptor.dst_base, made)
+        words = count_words(self._p, layout, made)
+        self._made.take(
+            words, descriptor.dst_word, descriptor.dst_limit, append=bool(descriptor.append)
+        )
+        entries = len(made[0]) * layout.sy * layout.sx
+        self._lost = self._made.lost or descriptor.dst_base + entries > self._p.num_channels
         return layout
 
     def _store(

@@ -71,6 +71,7 @@ class ScnnChipCycles(ArrayCycles):
 
     def __init__(self, params: ScnnParams, weights: Sequence[NDArray[np.int64]]) -> None:
         line = np.concatenate([np.zeros(0, np.int64), *weights])
+        self._begins = np.cumsum([0, *map(len, weights)])
         self._feed = empty_feed(params, line, np.zeros(0, np.int64))
 
     def run(
@@ -87,6 +88,10 @@ class ScnnChipCycles(ArrayCycles):
         found = model.count(number, run.record.tensors, feed=self._feed, chip=chip)
         run.record.follow(run.number, model)
         return RunCycles(found.cycles, count=found)
+
+    def clear(self, weights: int) -> None:
+        self._feed.at[0] = self._begins[weights]
+        self._feed.streams[:] = self._feed.before[:] = 0
 
     def advance(self, chip: ChipStates, most: int) -> int:
         """Go on, and have the array take what comes."""

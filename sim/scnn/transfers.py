@@ -14,7 +14,7 @@ from zeroskip.sim.system.transfer import COUNT_SHIFT, ROW_FIELDS, InSlot, OutSlo
 
 __all__ = ["plane_transfer"]
 
-_VALUE, _FIRST, _SECOND, _IN_ENDS = (int(slot) for slot in InSlot)
+_VALUE, _FIRST, _SECOND, _IN_ENDS, _IN_PE = (int(slot) for slot in InSlot)
 _GIVES, _NEEDS, _POPS, _OUT_ENDS = (int(slot) for slot in OutSlot)
 
 
@@ -56,7 +56,7 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
                 )
             known[key] = found[:spent], words
         parts.append(known[key][0])
-        tiles.append(known[key][1])
+        tiles.append(known[key][1] if fetched else move.room[pe : pe + 1])
     return Transfer(
         rows=rows,
         slots=np.concatenate(parts),
@@ -173,6 +173,7 @@ def _walk_in(
     sy, sx = phases
     y_stride, max_run, mult_i = kinds
     first, lanes = beats
+    slots[0] = _IN_PE
     n = 1
     height, width = values.shape[1], values.shape[2]
     gap = y_stride - width // sx

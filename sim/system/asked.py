@@ -11,12 +11,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.hw.system.formats import Op
 from zeroskip.sim.system.questions import QUESTIONS, begin_questions, give
 from zeroskip.sim.system.transfer import InSlot
 
 __all__ = ["ASKED", "ask", "begin", "busy", "offers", "pack", "reads", "unpack"]
 
-_VALUE, _FIRST, _SECOND, _ENDS = (int(slot) for slot in InSlot)
+_INPUT = Op.INPUT.value
+_VALUE, _FIRST, _SECOND, _ENDS, _PE = (int(slot) for slot in InSlot)
 
 ASKED = np.dtype([
     # The next row to ask for, the oldest in the queue, and how many are there.
@@ -25,9 +27,9 @@ ASKED = np.dtype([
     # The row at hand, once begun.
     *((name, "?") for name in ("begun", "ended", "full")),
     *((name, "i8") for name in ("lane", "columns", "beats")),
-    # Of an INPUT: what the step before and the one before that make, whether its word is written
-    # already, and whether another waits.
-    *((name, "i8") for name in ("coming", "writes")),
+    # Of an INPUT: what the step before and the one before that make, words that there is room for,
+    # whether the word is written already, and whether another waits.
+    *((name, "i8") for name in ("coming", "writes", "room")),
     *((name, "?") for name in ("wrote", "waits")),
     # Of an OUTPUT: see :mod:`.questions`; values that wait to be put into beats, and how many of
     # them are there already.
@@ -46,6 +48,9 @@ def begin(a: Any, job: Any) -> None:
     a.head, a.step, a.lanes, a.group = job.row_first, job.step, job.lanes, job.group
     a.ahead, a.base = job.rows_ahead, job.addr
     begin_questions(a, job)
+    if job.op == _INPUT:
+        # Nothing is asked of the array.
+        a.state = 0
 
 
 @njit(cache=True)
@@ -132,19 +137,25 @@ def _move(a: Any, rows: Rows, comes: bool, goes: bool, most: int) -> tuple[int, 
 
 
 @njit(cache=True)
-def unpack(a: Any, rows: Rows, slots: Slots, beat: bool) -> bool:
+def unpack(a: Any, rows: Rows, slots: Slots, tiles: Rows, beat: bool) -> bool:
     """Take activations of an INPUT out of the beat in hand; return whether the beat is used up."""
     inside = a.level > 0 and rows[a.head, 4] > 0
     comes = a.level > 0 and (beat or not inside)
-    still = (a.waits or a.writes & _FIRST > 0) and a.writes & _ENDS > 0 and not a.wrote
+    writes = (a.waits or a.writes & _FIRST > 0) and a.room > 0
+    still = writes and a.writes & _ENDS > 0 and not a.wrote
     working = a.slot < a.slots_end and not still
     takes = working and bool(slots[a.slot] & _VALUE)
     count, drops = _move(a, rows, comes, takes, a.group)
     goes = working and (count > 0 or not takes)
     a.wrote = still
     if not still:
+        a.room -= writes
         a.waits = a.writes & (_FIRST if a.waits else _SECOND) > 0
         a.writes, a.coming = a.coming, slots[a.slot] if goes else 0
+    if goes and slots[a.slot] & _PE:
+        # What the PE before writes has been written.
+        a.room = tiles[a.tile]
+        a.tile += 1
     a.slot += goes
     return drops and inside
 

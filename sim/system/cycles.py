@@ -14,7 +14,7 @@ from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.port import PASS_BITS
 from zeroskip.sim.system.asked import ASKED
 from zeroskip.sim.system.fed import FED
-from zeroskip.sim.system.golden import Performed
+from zeroskip.sim.system.golden import Attempt, Performed
 from zeroskip.sim.system.state import ArrayCycles, ArrayState
 from zeroskip.sim.system.timing import memory_state, read_state, write_state
 from zeroskip.sim.system.transfer import ROW_FIELDS, Transfer
@@ -37,11 +37,13 @@ class TimedArray:
     cycles : gives the cycle model of the array, of what golden says of all its WEIGHTS.
     transfer : gives what an engine that asks for beats itself does in an INPUT or OUTPUT, of what
         golden moved.
+    clearing : see :meth:`.ListMachine.clearing`.
     """
 
     state: ArrayState
     cycles: Callable[[Sequence[Any]], ArrayCycles]
     transfer: Callable[[Any], Transfer]
+    clearing: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +53,11 @@ class Started:
     Parameters
     ----------
     cycle : of the START.
-    address, size : of the list, in bytes.
-    performed : what golden carried out.
+    attempts : what golden carried out.
     """
 
     cycle: int
-    address: int
-    size: int
-    performed: Sequence[Performed]
+    attempts: Sequence[Attempt]
 
 
 @dataclass(frozen=True)
@@ -67,12 +66,14 @@ class RunTime:
 
     Parameters
     ----------
+    inference : number of its list among those started.
     engine : whose.
     begin, end : cycles in which it is at work, from and up to, not with.
     cycles : those of the program, as the array counts them.
     count : see :class:`.RunCycles`.
     """
 
+    inference: int
     engine: int
     begin: int
     end: int
@@ -87,12 +88,14 @@ class SystemCycles:
     Parameters
     ----------
     starts, done : cycle of each START, and of the end of its inference.
+    reruns : how often each was begun again, for want of room.
     runs : of the arrays, in order.
     read_beats, write_beats : that went over the memory port.
     """
 
     starts: tuple[int, ...]
     done: tuple[int, ...]
+    reruns: tuple[int, ...]
     runs: tuple[RunTime, ...]
     read_beats: int
     write_beats: int
@@ -118,17 +121,16 @@ def count_system(
     settings : how the memory behaves; what it draws begins with cycle 0.
     started : lists in the order of their starts; the chip has nothing to do before.
     """
-    commands = [done for start in started for done in start.performed]
+    tried = [
+        (number, attempt) for number, start in enumerate(started) for attempt in start.attempts
+    ]
+    commands = [done for _, attempt in tried for done in attempt.performed]
     jobs = _jobs(arrays, port, commands)
+    jobs["list"] = [number for number, attempt in tried for _ in attempt.performed]
     asked = _transfers(jobs, commands, arrays)
     asks = set(jobs["engine"][jobs["asks"]].tolist())
-    lists = np.array(
-        [
-            (start.cycle, start.address // port.beat_bytes, start.size // COMMAND_BYTES, -1)
-            for start in started
-        ],
-        np.int64,
-    )
+    lists = np.full((len(started), 5), -1, np.int64)
+    lists[:, 0] = [start.cycle for start in started]
     num_rows = max(
         (one.state.num_rows for number, one in enumerate(arrays) if number not in asks), default=0
     )
@@ -138,6 +140,7 @@ def count_system(
     units["per_beat"] = max(1, port.beat_bytes // COMMAND_BYTES)
     units["per_command"] = max(1, COMMAND_BYTES // port.beat_bytes)
     units["engines"] = len(arrays)
+    units["clearing"][0, : len(arrays)] = [array.clearing for array in arrays]
     units["ahead_at"] = -_CHUNK
     units["run_from"] = units["run_input"] = units["last_input"] = -1
     memory, reads, writes = memory_state(settings), read_state(port), write_state(port)
@@ -146,15 +149,20 @@ def count_system(
     chip = _Chip(
         (units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked, fed),
         arrays,
-        commands,
+        started,
+        port,
     )
     while units[0]["done"] < len(started):
-        if chip.go() == Event.RUN:
+        event = chip.go()
+        if event == Event.RUN:
             chip.count_runs()
+        elif event == Event.AGAIN:
+            chip.begin_again()
     state: Any = units[0]
     return SystemCycles(
         tuple(start.cycle for start in started),
         tuple(lists[:, 3].tolist()),
+        tuple(len(start.attempts) - 1 for start in started),
         chip.runs(),
         int(state["read_beats"]),
         int(state["write_beats"]),
@@ -168,26 +176,85 @@ class _Chip:
     ----------
     states : arguments of :func:`.advance`.
     arrays : by the number of their engines.
-    commands : of all lists.
+    started : the lists.
+    port : of the chip to the memory.
     """
 
     def __init__(
-        self, states: ChipStates, arrays: Sequence[TimedArray], commands: Sequence[Performed]
+        self,
+        states: ChipStates,
+        arrays: Sequence[TimedArray],
+        started: Sequence[Started],
+        port: SystemParams,
     ) -> None:
         self._states, self._units = states, states[0]
+        self._started, self._port = started, port
         self._streams = [bool(array.state.stream_bits) for array in arrays]
         self._models: list[ArrayCycles] = []
         # Runs that have not begun, by engine, the next one last; and those that have, by command.
         self._waiting: list[list[int]] = []
         self._runs: dict[int, RunTime] = {}
-        self._commands = commands
+        # Attempts that have been begun of each list; numbers of the first commands of all.
+        self._begun_lists = [0] * len(started)
+        # By engine, which WEIGHTS is the first behind each clearing.
+        self._restarts: dict[int, list[int]] = {number: [] for number in range(len(arrays))}
+        attempts = [attempt for start in started for attempt in start.attempts]
+        self._firsts = np.cumsum([0, *(len(attempt.performed) for attempt in attempts)])
+        self._commands = [done for attempt in attempts for done in attempt.performed]
         for number, array in enumerate(arrays):
-            own = [at for at, one in enumerate(commands) if one.fields["engine"] == number]
-            weights = [commands[at].run for at in own if commands[at].op == Op.WEIGHTS]
-            self._models.append(array.cycles(weights))
-            self._waiting.append([at for at in own if commands[at].op == Op.CONTROL][::-1])
+            self._models.append(array.cycles(self._weights(number)))
+            self._waiting.append(
+                [
+                    at
+                    for at, one in enumerate(self._commands)
+                    if one.op == Op.CONTROL
+                    and one.fields["engine"] == number
+                    and one.run is not None
+                ][::-1]
+            )
+        for number in range(len(started)):
+            self._show(number)
         # An array that streams takes beats in the cycles between its runs, too.
         self._leader = self._models[self._streams.index(True) if any(self._streams) else 0]
+
+    def _weights(self, engine: int) -> list[Any]:
+        """Return what golden says of the WEIGHTS of an engine, in the order in which they come.
+
+        Behind those of a list that is given up come those of the lists behind it, as if it were
+        not: they are asked for before it is known.
+        """
+        found: list[Any] = []
+        for number, start in enumerate(self._started):
+            for place, attempt in enumerate(start.attempts):
+                if place:
+                    self._restarts[engine].append(len(found))
+                some = [attempt]
+                if attempt.lost is not None:
+                    some += [later.attempts[0] for later in self._started[number + 1 :]]
+                found += [
+                    done.run
+                    for one in some
+                    for done in one.performed
+                    if done.op == Op.WEIGHTS and done.fields["engine"] == engine
+                ]
+        return found
+
+    def _show(self, number: int) -> None:
+        """Say where a list lies, and its commands."""
+        before = sum(len(start.attempts) for start in self._started[:number])
+        attempt = self._started[number].attempts[self._begun_lists[number]]
+        row = self._states[2][number]
+        row[1] = attempt.address // self._port.beat_bytes
+        row[2] = attempt.size // COMMAND_BYTES
+        row[4] = self._firsts[before + self._begun_lists[number]]
+
+    def begin_again(self) -> None:
+        """Begin with the other list of the oldest inference, on arrays that have been cleared."""
+        number = int(self._units[0]["done"])
+        self._begun_lists[number] += 1
+        self._show(number)
+        for engine, model in enumerate(self._models):
+            model.clear(self._restarts[engine].pop(0))
 
     def go(self) -> Event:
         """Go on to an event."""
@@ -231,8 +298,9 @@ class _Chip:
         ahead = int(units["ahead_at"][engine])
         spent = self._models[engine].run(command.run, came, begin, ahead, self._states)
         end = begin + spent.cycles
-        self._runs[at] = RunTime(engine, begin - 1, end, spent.cycles, spent.count)
-        units["run_end"][engine] = end
+        number = int(self._states[1]["list"][at])
+        self._runs[at] = RunTime(number, engine, begin - 1, end, spent.cycles, spent.count)
+        units["run_end"][engine], units["lost"][engine] = end, command.lost
         drains[engine, : len(spent.drains)] = begin + spent.drains
         made[engine, : len(spent.made)] = begin + spent.made
 
@@ -266,6 +334,7 @@ def _jobs(
             size = word_bytes(array.stream_bits)
         job["op"], job["engine"], job["wait"] = op.value, fields["engine"], fields["wait"]
         job["asks"] = fields["engine"] in asking
+        job["lost"] = op == Op.INPUT and command.lost
         job["ahead"] = op == Op.LOAD and array.reads_ahead(fields["space"])
         job["pe"] = fields["pe"]
         job["row"] = fields["row"] >> 31 if op == Op.OUTPUT else fields["row"]

@@ -35,7 +35,7 @@ def offers_beat(f: Any) -> bool:
 
 
 @njit(cache=True)
-def look_feed(f: Any, ready: bool, takes: bool) -> None:
+def look_feed(f: Any, ready: bool, takes: bool, stop: bool) -> None:
     """Find out what happens in a cycle.
 
     Parameters
@@ -43,6 +43,7 @@ def look_feed(f: Any, ready: bool, takes: bool) -> None:
     f : the registers.
     ready : a request is taken.
     takes : the array takes the beat that it is offered.
+    stop : jobs and beats are forgotten with this cycle.
     """
     final = f.at == f.parts - 1
     f.pops = f.out and ((takes and final) if f.splits else (takes or not final))
@@ -50,10 +51,11 @@ def look_feed(f: Any, ready: bool, takes: bool) -> None:
     f.over = f.working and f.left == 0 and not f.request and f.coming == 0
     f.begins = f.waiting > 0 and (not f.working or f.over)
     f.asks = f.left != 0 and f.held <= f.rows - f.burst_beats and (not f.request or ready)
+    f.asks = f.asks and not stop
 
 
 @njit(cache=True)
-def end_feed(f: Any, jobs: Any, ready: bool, comes: bool, job: int) -> None:
+def end_feed(f: Any, jobs: Any, ready: bool, comes: bool, job: int, stop: bool) -> None:
     """End a cycle; ``comes``: a beat; ``job``: that a command begins, -1 if none does."""
     freed = f.level > 0 and (not f.out or f.pops)
     if f.moves:
@@ -80,3 +82,8 @@ def end_feed(f: Any, jobs: Any, ready: bool, comes: bool, job: int) -> None:
     if job >= 0:
         f.queue[(f.first + f.waiting) % JOBS] = job
         f.waiting += 1
+    if stop:
+        # Beats that have been asked for still come.
+        f.waiting = f.left = f.level = f.at = 0
+        f.working = f.out = False
+        f.held = f.coming

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from zeroskip.hw.system.formats import (
     COMMAND_BYTES,
     PACKED,
+    ROW_BITS,
     Base,
     Error,
     Op,
@@ -24,7 +25,7 @@ from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.golden.words import LIMB_BITS, signed, unpack
 from zeroskip.sim.system.state import ArrayState
 
-__all__ = ["GoldenSystem", "ListError", "Performed"]
+__all__ = ["Attempt", "GoldenSystem", "ListError", "Performed"]
 
 _LIMB_BYTES = LIMB_BITS // 8
 _ADDRESS_BITS = 40
@@ -53,11 +54,36 @@ class Performed:
     op : what it did.
     fields : as they stand in the list.
     run : of CONTROL, what the array ran; of INPUT, OUTPUT and WEIGHTS, what it says of them.
+    lost : of CONTROL and INPUT, there was no room.
     """
 
     op: Op
     fields: Mapping[str, int]
     run: Any = None
+    lost: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A list that an inference was begun with.
+
+    Parameters
+    ----------
+    address, size : of the list, in bytes; of the other list of an ELSE, all of its commands.
+    performed : its commands up to END; of those behind one for which there was no room, WEIGHTS
+        have their ``run``, as the array gets their beats ahead.
+    other : what an ELSE says, address and bytes.
+    """
+
+    address: int
+    size: int
+    performed: Sequence[Performed]
+    other: tuple[int, int] | None
+
+    @property
+    def lost(self) -> int | None:
+        """The number of the command for which there was no room."""
+        return next((at for at, one in enumerate(self.performed) if one.lost), None)
 
 
 @dataclass(eq=False)
@@ -77,15 +103,32 @@ class GoldenSystem:
     memory: NDArray[np.uint8]
     base: int = 0
 
-    def start(self, address: int, size: int, bases: tuple[int, int] = (0, 0)) -> list[Performed]:
+    def start(self, address: int, size: int, bases: tuple[int, int] = (0, 0)) -> list[Attempt]:
         """Carry out a command list; ``bases`` are what registers INPUT and OUTPUT are.
+
+        Returns
+        -------
+        The list, and behind it those that came in its place, each because there was no room.
 
         Raises
         ------
         ListError
             If a command cannot be carried out; those before it have been.
         """
+        attempts = [self._attempt(address, size, bases)]
+        while (number := attempts[-1].lost) is not None:
+            if (other := attempts[-1].other) is None:
+                raise ListError(Error.LOST, number)
+            for array in self.arrays:
+                array.clear()
+            attempts.append(self._attempt(*other, bases))
+        return attempts
+
+    def _attempt(self, address: int, size: int, bases: tuple[int, int]) -> Attempt:
+        """Carry out a list, up to a command for which there is no room."""
         done: list[Performed] = []
+        other: tuple[int, int] | None = None
+        lost = False
         if address % self.port.beat_bytes:
             raise ListError(Error.MISALIGNED, 0)
         if not self._inside(address, size):
@@ -101,12 +144,19 @@ class GoldenSystem:
             if fields["op"] not in known or not there or fields["base"] or fields["zero"]:
                 raise ListError(Error.UNKNOWN, number)
             op = known[fields["op"]]
-            error, run = self._perform(op, fields)
-            if error != Error.NONE:
-                raise ListError(error, number)
-            done.append(Performed(op, fields, run))
+            if lost and op != Op.WEIGHTS:
+                done.append(Performed(op, fields))
+            else:
+                error, run = self._perform(op, fields)
+                if error != Error.NONE:
+                    raise ListError(error, number)
+                spoils = op in (Op.CONTROL, Op.INPUT) and self.arrays[fields["engine"]].lost
+                done.append(Performed(op, fields, run, spoils))
+                lost = lost or spoils
+            if op == Op.ELSE:
+                other = fields["addr"], fields["count"] * COMMAND_BYTES
             if op == Op.END:
-                return done
+                return Attempt(address, size, done, other)
         raise ListError(Error.CUT, size // COMMAND_BYTES)
 
     def _inside(self, address: int, size: int) -> bool:
@@ -131,14 +181,18 @@ class GoldenSystem:
             item = word_bytes(width)
         size = count * item
         beat = self.port.beat_bytes
+        if op == Op.ELSE:
+            size = count * COMMAND_BYTES
         if addr % beat:
             return Error.MISALIGNED, None
-        if op not in (Op.OUTPUT, Op.WEIGHTS) and fields["row"] != row:
+        if op not in (Op.OUTPUT, Op.WEIGHTS, Op.ELSE) and fields["row"] != row:
             return Error.RANGE, None
         if load:
             there = width and array.has_words(fields["space"], fields["pe"], row, count)
         elif weights:
             there = bool(width)
+        elif op == Op.ELSE:
+            there = count < 1 << ROW_BITS - 1
         else:
             there = row + count <= array.num_rows
             there = there and (op != Op.INPUT or fields["space"] in (0, PACKED))
@@ -146,6 +200,8 @@ class GoldenSystem:
             return Error.RANGE, None
         if not self._inside(addr, -(-size // beat) * beat):
             return Error.WINDOW, None
+        if op == Op.ELSE:
+            return Error.NONE, None
         place = self._bytes(addr, size).reshape(count, -1)
         if load:
             array.load(fields["space"], fields["pe"], row, _words(place, width))

@@ -16,7 +16,7 @@ from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.machine import ListMachine, machine
 from zeroskip.sim.system.cycles import Started, SystemCycles, TimedArray, count_system
-from zeroskip.sim.system.golden import GoldenSystem, Performed
+from zeroskip.sim.system.golden import Attempt, GoldenSystem
 
 __all__ = [
     "Group",
@@ -59,16 +59,17 @@ class Group:
 
     inputs: Sequence[tuple[int, NDArray[np.uint8]]]
     lists: Sequence[tuple[int, int]]
-    performed: Sequence[Sequence[Performed]]
+    attempts: Sequence[Sequence[Attempt]]
     after: NDArray[np.uint8]
 
     def written(self, engine: int) -> list[tuple[int, int, int]]:
         """Return what an array writes: number of the pass, row, and word of all lanes."""
         runs = [
             done.run
-            for performed in self.performed
-            for done in performed
-            if done.op == Op.CONTROL and done.fields["engine"] == engine
+            for attempts in self.attempts
+            for attempt in attempts
+            for done in attempt.performed
+            if done.op == Op.CONTROL and done.fields["engine"] == engine and done.run is not None
         ]
         return [word for run in runs for word in run.words()]
 
@@ -124,8 +125,8 @@ class Inferences:
         for address, rows in inputs:
             golden.memory[address : address + rows.size] = rows.reshape(-1)
         places = [(commands.address, commands.bytes) for commands in lists]
-        performed = [golden.start(*place) for place in places]
-        return Group(inputs, places, performed, golden.memory.copy())
+        attempts = [golden.start(*place) for place in places]
+        return Group(inputs, places, attempts, golden.memory.copy())
 
     def _output(self, pair: int) -> NDArray[np.int64]:
         """Read an output as the map says: a word a lane."""
@@ -147,14 +148,14 @@ class Inferences:
     def count(self, group: Group, settings: MemorySettings, starts: Sequence[int]) -> SystemCycles:
         """Count the cycles of a group whose lists are started in these cycles."""
         started = [
-            Started(start, *place, performed)
-            for start, place, performed in zip(starts, group.lists, group.performed, strict=True)
+            Started(start, attempts) for start, attempts in zip(starts, group.attempts, strict=True)
         ]
         arrays = [
             TimedArray(
                 state,
                 partial(lists.array_cycles, params),
                 partial(lists.transfer, params, self._port),
+                lists.clearing(params),
             )
             for state, lists, params in zip(
                 self._golden.arrays, self._lists, self.arrays.values(), strict=True

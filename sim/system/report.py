@@ -23,11 +23,7 @@ __all__ = [
 def map_tables(system: SystemImage) -> list[Table]:
     """Return the memory map, loads summed up by what they are, and the traffic of an inference."""
     entry = system.map
-    loads = {
-        move.name: move.about
-        for move in (*system.moves.setup, *system.moves.inference)
-        if isinstance(move, Load | Weights)
-    }
+    loads = {move.name: move.about for move in system.moves if isinstance(move, Load | Weights)}
     rows: dict[str, list[Any]] = {}
     for block in entry.blocks:
         name = block.name
@@ -86,9 +82,7 @@ def bound_line(system: SystemImage, run: SystemRun | None = None) -> str:
 
 def compute_cycles(run: SystemRun, number: int = 0) -> int:
     """Return the cycles of the array's programs in an inference of the first that were queued."""
-    group = run.inferences[0]
-    runs = len(group.runs) // len(group.done)  # of each inference
-    return sum(run.cycles for run in group.runs[number * runs : (number + 1) * runs])
+    return sum(run.cycles for run in run.inferences[0].runs if run.inference == number)
 
 
 def system_document(system: SystemImage) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class PhaseResult:
     ----------
     starts, done, cycles : of each inference that was done: cycles of its start and of its end,
         counted from the phase's beginning, and what the register CYCLES said then.
-    error : register ERROR.
+    error, reruns : registers ERROR and RERUNS.
     broken : whether a rule of AXI was broken so far.
     written : by the array's number: number of the pass, row, and word, of each row that it wrote.
     rows : (n, bytes of a beat), as asked for.
@@ -61,6 +61,7 @@ class PhaseResult:
     done: tuple[int, ...]
     cycles: tuple[int, ...]
     error: int
+    reruns: int
     broken: bool
     written: tuple[tuple[tuple[int, int, int], ...], ...]
     rows: tuple[NDArray[np.uint8], ...]
@@ -197,6 +198,7 @@ def _collect(path: Path, phase: Phase, engines: int) -> PhaseResult:
             done=tuple(times[1].tolist()),
             cycles=tuple(times[2].tolist()),
             error=int(found["error"]),
+            reruns=int(found["reruns"]),
             broken=bool(found["broken"]),
             written=tuple(
                 tuple(

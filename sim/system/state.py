@@ -54,6 +54,10 @@ class ArrayCycles(ABC):
             last of them, else in the cycle before ``begin``.
         """
 
+    def clear(self, weights: int) -> None:
+        """Be as after a reset; the next beats of weights are of WEIGHTS number ``weights``."""
+        raise NotImplementedError
+
     def advance(self, chip: ChipStates, most: int) -> int:
         """Go on to an event while no run is to be counted, see :func:`.units.advance`."""
         return advance(*chip, most)
@@ -80,6 +84,15 @@ class ArrayState(Protocol):
     @property
     def stream_bits(self) -> int:
         """Width of a beat of weights that it takes while it is at work; 0 if it takes none."""
+        ...
+
+    @property
+    def lost(self) -> bool:
+        """Whether the last run, or the last INPUT, found no room for what it made or brought."""
+        ...
+
+    def clear(self) -> None:
+        """Be as after a reset, but for what memories hold."""
         ...
 
     def stream(self, words: NDArray[np.uint64]) -> Any:

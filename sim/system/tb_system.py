@@ -69,6 +69,7 @@ async def run_lists(dut: Any) -> None:
             allow_pickle=False,
             times=np.array(times, np.int64),
             error=await chip.read(Register.ERROR),
+            reruns=await chip.read(Register.RERUNS),
             broken=int(dut.broken.value),
             **written,
             **{f"rows_{place}": block for place, block in enumerate(rows)},

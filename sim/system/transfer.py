@@ -26,6 +26,8 @@ class InSlot(enum.IntFlag):
     """It makes another, which waits for a step that makes none."""
     ENDS = 8
     """It makes a directory entry; if a word is written with that, it takes a cycle more."""
+    PE = 16
+    """It begins with the next PE."""
 
 
 class OutSlot(enum.IntFlag):
@@ -52,7 +54,7 @@ class Transfer:
         to the last beat's end of values; whether these beats are there at all.
     slots : (m,) uint8, its steps: of an INPUT :class:`InSlot`, of an OUTPUT :class:`OutSlot`.
     tiles : (k,) int64, of an OUTPUT, of each PE: its channels, and the words of each. Of an INPUT,
-        none.
+        of each PE, the words that there is room for; others are not written.
     step : lanes from a value to the next.
     lanes : values of a beat.
     group : values that are moved in a cycle at most.

@@ -1,8 +1,9 @@
 """The units between memory and array cycle by cycle: registers and conditions of the RTL.
 
 Names are those of :mod:`zeroskip.hw.system`. Commands are given by their number in all lists that
-are run, one list behind the other, and none of them fails. As in :mod:`.timing`, states are NumPy
-records; :func:`step` does one cycle, and :func:`advance` cycles until somebody has to be asked.
+are run, one list behind the other; none of them fails but for want of room. As in :mod:`.timing`,
+states are NumPy records; :func:`step` does one cycle, and :func:`advance` cycles until somebody has
+to be asked.
 """
 
 import enum
@@ -50,14 +51,15 @@ ChipStates = tuple[
 ]
 """All registers of a chip: the arguments of :func:`advance` but the last."""
 
-_LOAD, _INPUT, _OUTPUT, _CONTROL, _WEIGHTS, _END = (
-    op.value for op in (Op.LOAD, Op.INPUT, Op.OUTPUT, Op.CONTROL, Op.WEIGHTS, Op.END)
+_LOAD, _INPUT, _OUTPUT, _CONTROL, _WEIGHTS, _ELSE, _END = (
+    op.value for op in (Op.LOAD, Op.INPUT, Op.OUTPUT, Op.CONTROL, Op.WEIGHTS, Op.ELSE, Op.END)
 )
 _LOADS, _ENGINE, _OUTPUTS = int(Wait.LOADS), int(Wait.ENGINE), int(Wait.OUTPUTS)
 _DRAIN = int(Wait.DRAIN)
 _NEXT = int(Command.NEXT)
 _IDLE, _CHECK, _ASK, _REQUEST, _BEATS = range(5)
 _EMPTY, _SIZE, _JUDGE, _FULL = range(4)
+_RUNS, _STOPS, _CLEARS = range(3)
 _NEVER = 1 << 62
 
 
@@ -70,14 +72,18 @@ class Event(enum.IntEnum):
     """Arrays are at work that are ``unresolved``, and all rows that they take have come."""
     DONE = 2
     """An inference was done in the cycle before."""
+    AGAIN = 3
+    """Lists that are not done are to be begun again, the oldest with its other list."""
 
 
-_LATER, _RUN, _DONE = (int(event) for event in Event)
+_LATER, _RUN, _DONE, _AGAIN = (int(event) for event in Event)
 
 JOB = np.dtype([
     *((name, "i8") for name in ("op", "engine", "wait", "pe", "row", "count", "addr", "beats")),
-    # Its engine asks for the beats of INPUT and OUTPUT itself.
-    ("asks", "?"),
+    # Its engine asks for the beats of INPUT and OUTPUT itself; of INPUT, there is no room for them.
+    *((name, "?") for name in ("asks", "lost")),
+    # The list that it is of.
+    ("list", "i8"),
     # Of LOAD, INPUT and OUTPUT: beats of a word or row; of the first two, words or rows of a beat.
     *((name, "i8") for name in ("needed", "of_beat")),
     ("ahead", "?"),
@@ -97,10 +103,15 @@ UNITS = np.dtype([
     *((name, "i8") for name in ("started", "taken", "done")),
     *((name, "i8") for name in ("fetch", "fetch_addr", "left", "wanted", "beats")),
     *((name, "?") for name in ("ended", "second")),
-    # Commands that were fetched, up to the next that is checked.
-    *((name, "i8") for name in ("fetched", "checked", "check", "job")),
+    # How many commands were fetched, and checked; those between, and the one that is fetched next.
+    *((name, "i8") for name in ("fetched", "checked", "next", "check", "job")),
+    ("ring", "i8", (DEPTH,)),
     *((name, "?") for name in ("output_waits", "end_waits")),
-    *((name, "i8") for name in ("output", "end_loads", "end_outputs")),
+    *((name, "i8") for name in ("output", "end_list", "end_loads", "end_outputs")),
+    # Of Sequence: its state, and the list that is given up.
+    *((name, "i8") for name in ("state", "failing")),
+    # Whether a run that ended with this cycle had no room.
+    ("spoiled", "?"),
     # By engine: ``busy_at``, it is at work in this cycle; ``hold``, its INPUTs are held.
     *((name, "u1", (ENGINES,)) for name in ("end_engine", "stale", "control", "busy_at", "hold")),
     # Outputs of Sequence in this cycle: an OUTPUT begins; an inference is done.
@@ -122,9 +133,11 @@ UNITS = np.dtype([
     # last cycle in which it took a word that it reads ahead of runs.
     *(
         (name, "i8", (ENGINES,))
-        for name in ("run_from", "run_end", "run_input", "last_input", "ahead_at")
+        for name in ("run_from", "run_end", "run_input", "last_input", "ahead_at", "controlled")
     ),
-    ("unresolved", "u1", (ENGINES,)),
+    # By engine: its run is to be counted; it has no room; cycles that a clearing takes.
+    *((name, "u1", (ENGINES,)) for name in ("unresolved", "lost")),
+    ("clearing", "i8", (ENGINES,)),
     ("read_beats", "i8"),
     ("write_beats", "i8"),
 ])
@@ -163,8 +176,10 @@ def _begins(s: Any, f: Any, jobs: Any, job: Any) -> bool:
         can = f.waiting < JOBS
     elif job.op == _OUTPUT:
         return not s.output_waits
-    else:
+    elif job.op == _END:
         return not s.end_waits
+    else:
+        can = True
     return can and _may(s, job, s.output_waits or s.busy)
 
 
@@ -179,22 +194,27 @@ def _sequence(
 ) -> int:
     """Begin what may begin, see :class:`.Sequence`; return the operation of what was taken."""
     job, stored = jobs[s.job], jobs[s.stored]
-    goes = s.check == _FULL and _begins(s, f, jobs, job)
+    stops = s.state != _RUNS
+    goes = s.check == _FULL and not stops and not s.spoiled and _begins(s, f, jobs, job)
     op = job.op if goes else 0
     output = jobs[s.output]
     drained = s.now >= drains[output.engine, output.pe]
     early = output.wait & _DRAIN and s.busy_at[output.engine] and not drained
+    output_fails = stops and output.list == s.failing
     s.store_go = s.output_waits and not s.busy and not early and _may(s, output, False)
+    s.store_go = s.store_go and not s.spoiled and not output_fails
     engine_ended = True
     for engine in range(s.engines):
         engine_ended = engine_ended and not s.end_engine[engine]
+    end_fails = stops and s.end_list == s.failing
     s.ends = s.end_waits and engine_ended and s.end_loads == 0 and s.end_outputs == 0
+    s.ends = s.ends and not end_fails
     outputs = int(s.output_waits) + int(s.busy and not store_done)
     if op == _END:
-        s.end_waits = True
+        s.end_waits, s.end_list = True, job.list
         s.end_loads, s.end_outputs = s.words + s.rows - load_done, outputs
     else:
-        s.end_waits = s.end_waits and not s.ends
+        s.end_waits = s.end_waits and not s.ends and not end_fails
         s.end_loads -= load_done and s.end_loads > 0
         s.end_outputs -= store_done and s.end_outputs > 0
     is_reading = s.busy if stored.asks else s.store_left > 0
@@ -203,18 +223,25 @@ def _sequence(
         told = op == _CONTROL and job.engine == engine
         s.hold[engine] = s.stale[engine] and reading
         s.end_engine[engine] = s.busy_at[engine] and (op == _END or s.end_engine[engine])
-        if s.control[engine]:
+        if s.control[engine] and s.state == _CLEARS:
+            s.run_from[engine] = s.now + 1
+            s.run_end[engine] = s.now + s.clearing[engine] - 1
+        elif s.control[engine]:
             # The array sees it in the next cycle.
             s.run_from[engine], s.run_end[engine] = s.now + 1, _NEVER
             s.run_input[engine], s.unresolved[engine] = s.last_input[engine], True
+            s.lost[engine] = False
         s.control[engine] = told
         if told:
+            s.controlled[engine] = s.job
             drains[engine, :] = _NEVER
             s.stale[engine] = bool(job.row & _NEXT) and reading
         elif not reading:
             s.stale[engine] = False
     if s.store_go:
-        s.stored, s.output_waits = s.output, False
+        s.stored = s.output
+    if s.store_go or output_fails:
+        s.output_waits = False
     if op == _OUTPUT:
         s.output, s.output_waits = s.job, True
     return op
@@ -329,9 +356,12 @@ def _fetch(
 ) -> None:
     """Go on with a list, see :class:`.Fetch`, and with the command in :class:`.Check`."""
     level = s.fetched - s.checked
-    if s.check == _EMPTY:
+    stops = s.state != _RUNS
+    if stops:
+        s.check, s.checked = _EMPTY, s.fetched
+    elif s.check == _EMPTY:
         if level > 0:
-            s.job, s.check = s.checked, _SIZE
+            s.job, s.check = s.ring[s.checked % DEPTH], _SIZE
             s.checked += 1
     elif s.check != _FULL:
         s.check += 1
@@ -340,22 +370,26 @@ def _fetch(
 
     if coming and s.wanted > 0 and (s.per_command == 1 or s.second):
         s.wanted -= 1
-        if not s.ended:
-            s.ended = jobs[s.fetched].op == _END
+        if not s.ended and not stops:
+            s.ended = jobs[s.next].op == _END
+            s.ring[s.fetched % DEPTH] = s.next
             s.fetched += 1
+            s.next += 1
     if coming and (s.per_command > 1 or s.per_beat > 1):
         s.second = not s.second
     if s.fetch == _IDLE:
-        if s.taken < s.started:
+        if s.taken < s.started and not stops:
             s.fetch, s.ended = _CHECK, False
-            s.fetch_addr, s.left = lists[s.taken, 1], lists[s.taken, 2]
+            s.fetch_addr, s.left, s.next = lists[s.taken, 1], lists[s.taken, 2], lists[s.taken, 4]
             s.taken += 1
     elif s.fetch == _CHECK:
         s.fetch = _ASK
     elif s.fetch == _ASK:
         s.wanted = min(s.left, CHUNK)
         s.beats = (s.wanted * s.per_command + s.per_beat - 1) // s.per_beat
-        if level <= DEPTH - CHUNK:
+        if stops:
+            s.fetch = _IDLE
+        elif level <= DEPTH - CHUNK:
             s.fetch = _REQUEST
     elif s.fetch == _REQUEST:
         if free:
@@ -365,7 +399,7 @@ def _fetch(
     elif taken:
         s.beats -= 1
         if s.beats == 0:
-            s.fetch = _IDLE if s.ended else _ASK
+            s.fetch = _IDLE if s.ended or stops else _ASK
 
 
 @njit(cache=True)
@@ -394,9 +428,19 @@ def step(
     look_read(memory, reads)
     look_write(memory, writes)
 
+    sending, busy_engines, fails, failing = False, False, False, s.failing
     for engine in range(s.engines):
         runs = s.run_from[engine] <= s.now < s.run_end[engine]
         s.busy_at[engine] = s.control[engine] or runs
+        sending = sending or s.control[engine] > 0
+        busy_engines = busy_engines or s.busy_at[engine] > 0
+        if s.state == _RUNS and s.lost[engine] and s.now == s.run_end[engine]:
+            begun: Any = jobs[s.controlled[engine]]
+            fails, failing = True, begun.list
+    s.spoiled = fails
+    at_rest = s.words + s.rows == 0 and not s.busy and not s.output_waits and not s.end_waits
+    at_rest = at_rest and f.coming == 0 and not f.request and s.fetch == _IDLE and not sending
+    feed_stops = s.state != _RUNS and not s.end_waits
     for_fetch, for_load = r.valid and r.tag == 0, r.valid and r.tag == 1
     for_feed = r.valid and r.tag == FEED_TAG
     fetching = s.fetch == _BEATS
@@ -405,7 +449,7 @@ def step(
     if s.at_work and s.is_row and current.asks:
         given = load_done = not busy(inward)
         in_request, in_level = offers(inward, rows), inward.level
-        load_takes = unpack(inward, rows, slots, for_load)
+        load_takes = unpack(inward, rows, slots, asked[3], for_load)
     else:
         # Whoever moves a plane has the array's port.
         given = s.at_work and s.items > 0 and not (current.asks and reads_array(out))
@@ -422,7 +466,7 @@ def step(
     load_free = free and not fetch_asks
     in_taken = in_request and load_free and not s.load_request
     feed_ready = load_free and not s.load_request and not in_request
-    look_feed(f, feed_ready, takes_beat)
+    look_feed(f, feed_ready, takes_beat, feed_stops)
     if free:
         s.request = fetch_asks or s.load_request or in_request or f.request
         if fetch_asks:
@@ -454,6 +498,8 @@ def step(
         gives, write_request = s.parts > 0, s.store_request
         write_addr, write_beats = stored.addr, stored.beats
         store_done = s.busy and w.done
+    if load_done and current.lost and s.state == _RUNS and not fails:
+        fails, failing = True, current.list
     op = _sequence(s, f, jobs, drains, store_done, load_done)
     stored = jobs[s.stored]
     if stored.asks:
@@ -461,7 +507,7 @@ def step(
     else:
         _store(s, jobs, made, w.ready, w.i_ready, store_done)
     _load(s, jobs, arrivals, inward, op, load_free, for_load and load_takes, given, load_done)
-    end_feed(f, jobs, feed_ready, for_feed, s.job if op == _WEIGHTS else -1)
+    end_feed(f, jobs, feed_ready, for_feed, s.job if op == _WEIGHTS else -1, feed_stops)
     coming = for_fetch and fetching
     _fetch(s, jobs, lists, op != 0, coming, coming and fetch_takes, free)
     if s.started < len(lists) and lists[s.started, 0] == s.now:
@@ -469,6 +515,15 @@ def step(
     step_read(memory, reads, read_request, read_addr, read_beats, read_tag, takes)
     step_write(memory, writes, write_request, write_addr, write_beats, gives)
     s.now += 1
+    if fails:
+        s.state, s.failing = _STOPS, failing
+    elif s.state == _STOPS and at_rest:
+        s.state = _CLEARS
+        for engine in range(s.engines):
+            s.control[engine] = True
+    elif s.state == _CLEARS and not busy_engines:
+        s.state, s.taken = _RUNS, s.done
+        return _AGAIN
     if s.ends:
         lists[s.done, 3] = s.now - 1
         s.done += 1
@@ -501,8 +556,8 @@ def advance(
     ----------
     units : see :data:`UNITS`.
     jobs : commands of all lists, see :data:`JOB`.
-    lists : (n, 4) cycle of the start, address in beats, commands, and the cycle in which it is
-        done, filled in.
+    lists : (n, 5) cycle of the start, address in beats, commands, the cycle in which it is
+        done, filled in, and the number of its first command.
     arrivals : gets the cycle in which each row of an INPUT comes, by its place among them.
     drains, made : by engine, of the run at work, see :class:`.RunCycles`, but in cycles as these;
         ``drains`` is set back when a run begins.

@@ -91,9 +91,7 @@ def verify_system(
     report("build simulator", 0, 1)
     program, clearing = build_chip(found.arrays, port, size)
     report("build simulator", 1, 1)
-    moves = found.system.moves
-    every = *moves.setup, *moves.inference
-    loaded = {move.name for move in every if isinstance(move, Load | Weights)}
+    loaded = {move.name for move in found.system.moves if isinstance(move, Load | Weights)}
     places = [
         (block.address // beat, -(-block.bytes // beat))
         for block in entry.blocks
@@ -133,6 +131,7 @@ def _compare(
     totals = {name: [0, 0] for name in ("bytes", "rows", "times")}
     problems: list[str] = []
     counts: list[SystemCycles] = []
+    reruns = 0
     for number, (group, got) in enumerate(zip(found.groups, rtl, strict=True)):
         where = "setup" if not number else f"group {number - 1}"
         if got.error or got.broken or len(got.starts) < len(group.lists):
@@ -142,6 +141,9 @@ def _compare(
             continue
         model = found.count(group, settings, got.starts)
         counts.append(model)
+        reruns += sum(model.reruns)
+        if got.reruns != reruns:
+            problems.append(f"{where}: RERUNS must be {reruns}, not {got.reruns}")
         beat = found.system.map.port["data_bits"] // 8
         pairs: list[tuple[str, Sequence[Any], Sequence[Any]]] = [
             (

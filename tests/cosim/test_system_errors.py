@@ -25,7 +25,7 @@ PORT = SystemParams()
 # In the first megabyte, behind every image: the list, and what the memory does not answer for.
 LIST, SPOILED = 0xE0000, 0xF0000
 KINDS = {
-    "unknown": {"op": 6}, "zeros": {"op": 0}, "engine": {"engine": 1}, "zero": {"zero": 1},
+    "unknown": {"op": 7}, "zeros": {"op": 0}, "engine": {"engine": 1}, "zero": {"zero": 1},
     "pe": {"op": Op.LOAD.value, "pe": 200}, "space": {"op": Op.LOAD.value, "space": 9},
     "count": {"op": Op.INPUT.value, "count": 0}, "row": {"op": Op.OUTPUT.value, "row": 1 << 20},
     "misaligned": {"op": Op.INPUT.value, "row": 0, "count": 1, "addr": LIST + 4},

@@ -22,6 +22,7 @@ from zeroskip.sim.scnn.benchmark.layers import ConvLayer
 from zeroskip.sim.scnn.benchmark.machines import dense_cycles
 from zeroskip.sim.scnn.benchmark.wiring import DrawnNetwork
 from zeroskip.sim.scnn.cycles.program import RunCount
+from zeroskip.sim.scnn.room import made_planes
 from zeroskip.sim.scnn.state import RunLog, RunRecord, ScnnState
 from zeroskip.sim.scnn.system import ScnnLists
 from zeroskip.sim.system.inferences import Inferences
@@ -130,17 +131,8 @@ class _KnownState(ScnnState):
         ):
             if output is None:
                 continue
-            rows = slice(output.y0, output.y0 + output.height)
-            columns = slice(output.x0, output.x0 + output.width)
-            depth = max(block.stop - block.start for block in output.blocks)
-            blocks: list[NDArray[np.int64]] = []
-            for block in output.blocks:
-                values = np.zeros((depth, output.height, output.width), np.int64)
-                made = self._tensors[block.tensor] if block.start < block.stop else values
-                values[: block.stop - block.start] = made[block.start : block.stop, rows, columns]
-                blocks.append(values)
-            self.put_outputs(step, blocks)
-        return RunLog(self._record, number, [])
+            self.put_outputs(step, made_planes(output, self._tensors))
+        return RunLog(self._record, number, [], [])
 
 
 class _KnownLists(ScnnLists):

@@ -15,7 +15,13 @@ from zeroskip.flow.host.chip import ChipHost
 from zeroskip.flow.host.line import HostError
 from zeroskip.flow.host.mapped import MappedMemory, map_files
 from zeroskip.hw.system.params import SystemParams
-from zeroskip.hw.system.register_map import Register, State, array_id, system_registers
+from zeroskip.hw.system.register_map import (
+    SYSTEM_VERSION,
+    Register,
+    State,
+    array_id,
+    system_registers,
+)
 
 
 class Memory:
@@ -47,7 +53,7 @@ def opened(image: Image, registers: Memory) -> ChipHost:
         ({"IDENTITY": 0xFFFFFFFF}, "no Zeroskip chip answers: its identity is 0xffffffff"),
         ({"VERSION": 0x00100063}, "the chip has registers of version 99, and this program knows"),
         (
-            {"VERSION": 0x00080002},
+            {"VERSION": 0x00080000 | SYSTEM_VERSION},
             "the chip's port to memory has 64 bits, and the image is for 128",
         ),
         ({"ARRAY": 5}, "is for an array of other sizes than the chip's"),

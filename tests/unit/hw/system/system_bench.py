@@ -79,6 +79,7 @@ class EngineModel:
     Attributes
     ----------
     endless : runs from now on do not end by themselves.
+    spoiled : numbers of the runs, of all from 0, that end without having found room.
     words : what was written, by space, PE and row.
     log : what it was told, and when.
     """
@@ -88,6 +89,7 @@ class EngineModel:
     shortest: int = 2
     longest: int = 40
     endless: bool = False
+    spoiled: frozenset[int] = frozenset()
     words: dict[tuple[int, int, int], int] = field(default_factory=dict)
     files: Files = field(default_factory=Files)
     log: list[tuple[int, str]] = field(default_factory=list)
@@ -101,6 +103,7 @@ class EngineModel:
         loading: tuple[int, int, int] | None = None  # file, next row, rows
         giving: tuple[int, int, int] | None = None
         offered = False
+        runs = 0
         while True:
             if command is not None:
                 start = command & Command.START
@@ -109,6 +112,8 @@ class EngineModel:
                     running = rng.randint(self.shortest, self.longest)
                     in_run = bool(start) and not command & Command.CLEAR
                     self.files.begin(command)
+                    ctx.set(dut.lost, in_run and runs in self.spoiled)
+                    runs += in_run
                     if giving is not None and in_run:
                         assert giving[0] != self.files.destination
                     self.log.append((now, "run" if in_run else "clear"))

@@ -10,7 +10,7 @@ from tests.unit.hw.system.lists import Fields
 from tests.unit.hw.system.system_bench import ENGINE, MEMORIES, ROWS, encode
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.check import Check
-from zeroskip.hw.system.formats import PACKED, Error, Op, row_bytes, word_bytes
+from zeroskip.hw.system.formats import COMMAND_BYTES, PACKED, Error, Op, row_bytes, word_bytes
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
 
@@ -36,7 +36,7 @@ def draw(rng: Random, p: SystemParams) -> Fields:
         "place",
         "beat",
     ])
-    op = rng.choice([op.value for op in Op]) if wrong != "op" else rng.choice([0, 6, 16])
+    op = rng.choice([op.value for op in Op]) if wrong != "op" else rng.choice([0, 7, 16])
     load = op == Op.LOAD.value
     space = rng.choice(sorted(MEMORIES)) if load and rng.random() < 0.9 else rng.randrange(16)
     if op == Op.INPUT.value and rng.random() < 0.9:
@@ -51,7 +51,7 @@ def draw(rng: Random, p: SystemParams) -> Fields:
         count = rng.choice([0, count + 1, (1 << 24) - 1])
     if wrong == "row":
         row = rng.choice([rows - count + 1, rows, row | 1 << 31, (1 << 31) - 1])
-    row_size = _row_bytes(p, op, engine, space)
+    row_size = COMMAND_BYTES if op == Op.ELSE.value else _row_bytes(p, op, engine, space)
     size = count * (word_bytes(memory.bits) if load and memory else row_size)
     beat = p.beat_bytes
     last = max(BASE, (END // beat - -(-size // beat)) * beat)
@@ -106,6 +106,8 @@ def judged(p: SystemParams, f: Fields) -> tuple[Error, int | None]:
     if op == Op.WEIGHTS:
         takes = ENGINES[f["engine"]].stream_bits > 0
         row, rows, each = 0, takes << 24, word_bytes(STREAM_BITS)
+    if op == Op.ELSE:
+        row, rows, each = 0, (1 << 23) - 1, COMMAND_BYTES
     if not f["count"] or row + f["count"] > rows:
         return Error.RANGE, None
     beats = -(-f["count"] * each // p.beat_bytes)

@@ -77,7 +77,7 @@ CASES = {
     "empty": Case([END], Error.CUT, 0, size=0),
     "shorter than a command": Case([END], Error.CUT, 0, size=15),
     "zeros": wrong({}, Error.UNKNOWN),
-    "unknown": wrong({"op": 6}, Error.UNKNOWN),
+    "unknown": wrong({"op": 7}, Error.UNKNOWN),
     "ones": wrong({"op": 255}, Error.UNKNOWN, 0),
     "another engine": wrong(WORDS | {"engine": 1}, Error.UNKNOWN),
     "not zero": wrong(WORDS | {"zero": 8}, Error.UNKNOWN),

@@ -1,0 +1,37 @@
+"""Inferences that find no room on the RTL of a chip with SCNN, against golden and cycle model."""
+
+import numpy as np
+import pytest
+
+from tests.cosim.scnn_draw import draw_planes
+from tests.cosim.test_system import BUS, draw_settings
+from tests.support.arrays import SCNN
+from tests.unit.sim.test_scnn_reruns import draw_image
+from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.system.verify import verify_system
+
+pytestmark = [pytest.mark.cosim, pytest.mark.long("simulators that tests/cosim/test_system.py has")]
+
+
+@pytest.mark.parametrize(
+    ("data_bits", "params", "seeds"),
+    [(64, BUS, (64, 70, 77)), (128, SCNN, (129, 132, 138, 139, 143, 150))],
+    ids=["bus", "alone"],
+)
+def test_reruns(data_bits: int, params: ScnnParams, seeds: tuple[int, ...]) -> None:
+    """Of two that are queued, none, the first, the second or both are done again.
+
+    What finds no room is a load or a pass, of the first run or a later one of up to five.
+    """
+    seen: set[tuple[int, ...]] = set()
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        image = draw_image(rng, params)
+        planes = draw_planes(rng, image.graph.input_shape, 4, params, low=params.min_act)
+        x = planes * 2.0 ** -image.graph.layers[0].in_frac
+        found = verify_system(image, x, SystemParams(data_bits=data_bits), draw_settings(rng, seed))
+        assert found.problems == (), seed
+        assert found.times == 2 * (1 + len(planes))
+        seen.update(group.reruns for group in found.run.inferences)
+    assert len(seen) > 2
