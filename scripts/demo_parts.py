@@ -75,7 +75,7 @@ def train_digits(
 
     Parameters
     ----------
-    task : ``digits`` or ``digits_cnn``.
+    task : ``digits``, ``digits_cnn`` or ``digits_rows``.
     steps : to show how far it is.
     seed : of initial weights, and of the order of samples.
     say : called with a line when a stage is done.
@@ -83,8 +83,7 @@ def train_digits(
     _import_torch(steps)
     from zeroskip.compiler.compress.api import compress_task
     from zeroskip.compiler.compress.config_file import override, preset
-    from zeroskip.compiler.compress.images import load_digits
-    from zeroskip.compiler.compress.tasks import task_of
+    from zeroskip.compiler.compress.tasks import samples_of, task_of
 
     made = compress_task(
         task_of(task),
@@ -92,7 +91,7 @@ def train_digits(
         progress=steps,
         on_stage=lambda stage, score, _: say(f"  {stage:10s} accuracy {percent(score.accuracy)}"),
     )
-    return made, load_digits()
+    return made, samples_of(task)
 
 
 def accuracies(

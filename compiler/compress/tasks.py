@@ -1,6 +1,7 @@
 """Networks and data that come with Zeroskip; a preset of the same name compresses each."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from zeroskip.compiler.compress.images import (
 from zeroskip.compiler.compress.sequences import CHARACTERS, SPEAKERS, load_topics, load_vowels
 from zeroskip.compiler.compress.task import Task
 
-__all__ = ["TASKS", "Tagger", "digits_cnn", "lenet5", "lenet_300_100", "task_of"]
+__all__ = ["TASKS", "Tagger", "digits_cnn", "lenet5", "lenet_300_100", "samples_of", "task_of"]
 
 
 def lenet_300_100(inputs: int = 784) -> nn.Sequential:
@@ -92,6 +93,7 @@ class Tagger(nn.Module):
 _MODELS: dict[str, Callable[[], nn.Module]] = {
     "digits": lambda: lenet_300_100(64),
     "digits_cnn": digits_cnn,
+    "digits_rows": lambda: Tagger(8, 64, 10, every_step=False),
     "lenet300": lenet_300_100,
     "lenet5": lenet5,
     "topics": lambda: Tagger(CHARACTERS, 256, CHARACTERS, every_step=True),
@@ -108,7 +110,7 @@ TASKS = tuple(_MODELS)
 """Names of tasks. The digits come with scikit-learn, the topics with Python, the vowels with aeon;
 the others need a folder with MNIST."""
 
-_BATCHES = {"digits": 64, "digits_cnn": 64, "topics": 16, "vowels": 32}
+_BATCHES = {"digits": 64, "digits_cnn": 64, "digits_rows": 64, "topics": 16, "vowels": 32}
 
 
 def task_of(name: str, data: Path | str | None = None) -> Task:
@@ -121,7 +123,7 @@ def task_of(name: str, data: Path | str | None = None) -> Task:
     """
     if name not in TASKS:
         raise ParameterError.of_names("task", name, TASKS)
-    samples = _samples(name, data)
+    samples = samples_of(name, data)
     return Task(
         name,
         _MODELS[name],
@@ -136,12 +138,20 @@ def task_of(name: str, data: Path | str | None = None) -> Task:
     )
 
 
-def _samples(name: str, data: Path | str | None) -> Samples:
-    """Return what a task trains and tests with."""
+def samples_of(name: str, data: Path | str | None = None) -> Samples:
+    """Return what a task trains and tests with.
+
+    Raises
+    ------
+    InputError
+        If its data are missing or damaged.
+    """
     if name == "vowels":
         return load_vowels(data)
     comes = {"topics": (load_topics, "topics come with Python")}
-    comes |= dict.fromkeys(("digits", "digits_cnn"), (load_digits, "digits come with scikit-learn"))
+    digits = "digits come with scikit-learn"
+    comes |= dict.fromkeys(("digits", "digits_cnn"), (load_digits, digits))
+    comes["digits_rows"] = _load_rows, digits
     if name in comes:
         load, where = comes[name]
         if data is not None:
@@ -152,6 +162,12 @@ def _samples(name: str, data: Path | str | None) -> Samples:
             "data", data, "the folder with MNIST's four files", f"task {name} trains on them"
         )
     return load_mnist(data)
+
+
+def _load_rows() -> Samples:
+    """Return digits as sequences of their rows."""
+    images = load_digits()
+    return replace(images, train_x=images.train_x[:, 0], test_x=images.test_x[:, 0])
 
 
 def _loss_of_steps(outputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:

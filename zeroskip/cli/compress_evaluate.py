@@ -82,7 +82,7 @@ def _golden(model: Path, task: "Task", arrays: Arrays) -> tuple[float, int]:
     image = compile_any(
         import_zsk(model),
         calibration,
-        [array.params for array in arrays.values()],
+        [array.free_params for array in arrays.values()],
         options=arrays.options(arrays),
         name=model.stem,
     )

@@ -29,7 +29,8 @@ class SourceOptions:
         str | None,
         typer.Option(
             metavar="NAME",
-            help="One that comes along: digits, digits_cnn, lenet300, lenet5, topics, vowels.",
+            help="One that comes along: digits, digits_cnn, digits_rows, lenet300, lenet5, topics, "
+            "vowels.",
         ),
     ] = None
     model: Annotated[

@@ -191,7 +191,7 @@ def test_distortion_keeps_blank_images_and_follows_the_seed() -> None:
         (
             "lenet",
             None,
-            "task must be one of digits, digits_cnn, lenet300, lenet5, topics, vowels, not",
+            "one of digits, digits_cnn, digits_rows, lenet300, lenet5, topics, vowels, not",
         ),
         (
             "lenet5",
