@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.progress import Progress, silent
-from zeroskip.compiler.engine import Engine, HandOver, Job, engine
+from zeroskip.compiler.engine import Engine, Job, engine
 from zeroskip.compiler.frontend.networks import import_file, import_module
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import FloatGraph, QuantGraph, QuantLayer
@@ -196,21 +196,16 @@ def compile_quantized(
     drafts = cut(graph, lambda layer: taker(layer, list(arrays)))
     chosen = {kind: arrays.get(kind, _default(engine(kind)).params) for kind, _ in drafts}
     common_act_bits(engine(kind).arithmetic(params) for kind, params in chosen.items())
-    handed: HandOver | None = None
     parts: list[Any] = []
-    for number, (kind, part) in enumerate(drafts):
-        after = drafts[number + 1][1] if number + 1 < len(drafts) else None
+    for kind, part in drafts:
         job = Job(
             options={**_default(engine(kind)).options, **(options or {})},
             densities=densities or {},
             activity=activity or {},
-            arriving=handed,
-            leaves=after is not None and after.layers[0].inputs == part.outputs,
             report=more,
             progress=progress or silent,
         )
         parts.append(engine(kind).compile(part, chosen[kind], job))
-        handed = parts[-1].leaving() if job.leaves else None
     made = {layer.name: layer for part in parts for layer in part.graph.layers}
     layers = tuple(made[layer.name] for layer in graph.layers)
     return Image(name, dataclasses.replace(graph, layers=layers), tuple(parts), more)

@@ -27,7 +27,6 @@ __all__ = [
     "ENGINES",
     "Engine",
     "FreeParams",
-    "HandOver",
     "Job",
     "Order",
     "Part",
@@ -58,29 +57,6 @@ class SramData:
 
     words: NDArray[np.uint64]
     width: int
-
-
-@dataclass(frozen=True, eq=False)
-class HandOver:
-    """What leaves a part, as its array holds it, for another array to take without the host.
-
-    Parameters
-    ----------
-    fields : what the hardware that hands over is told.
-    order : (positions,) int64, for each position the element of the part's output, flattened in
-        the order of (C, H, W); -1 where there is none.
-    """
-
-    fields: Mapping[str, int]
-    order: NDArray[np.int64]
-
-    @property
-    def positions(self) -> NDArray[np.int64]:
-        """(elements,) int64, the position of each element of the output."""
-        found = np.empty(int(self.order.max()) + 1, np.int64)
-        there = self.order >= 0
-        found[self.order[there]] = np.flatnonzero(there)
-        return found
 
 
 class Part(ABC):
@@ -116,15 +92,6 @@ class Part(ABC):
         """
         return {}
 
-    def leaving(self) -> HandOver | None:
-        """Return how the outputs can go to another array; None if only the host can take them."""
-        return None
-
-    def takes(self, handed: HandOver) -> bool:
-        """Say whether the array takes its input as another array hands it over."""
-        del handed
-        return False
-
 
 class Entry(Protocol):
     """What a manifest has of a part besides engine, parameters and layers."""
@@ -159,8 +126,6 @@ class Job:
     options : that a user or a preset gave, by name.
     densities : by tensor, the share of its elements that are expected not to be 0.
     activity : by layer (columns,), how often each input is expected not to be 0.
-    arriving : how another array hands over the part's input; None if the host brings it.
-    leaves : whether the outputs could go to another array.
     report : to which the engine adds what it chose.
     progress : of long work.
     """
@@ -168,8 +133,6 @@ class Job:
     options: Mapping[str, Any]
     densities: Mapping[str, float]
     activity: Mapping[str, NDArray[np.float64]]
-    arriving: HandOver | None
-    leaves: bool
     report: dict[str, Any]
     progress: Progress
 
@@ -307,6 +270,13 @@ class Engine(ABC, Generic[ParamsT, PartT]):
     @abstractmethod
     def files(self, params: ParamsT) -> Mapping[str, tuple[int, int]]:
         """Return depth and width of the SRAMs that an image can have contents for, by name."""
+
+    def in_chip(self, params: ParamsT) -> ParamsT:
+        """Return the array that a chip has for images of one of these sizes.
+
+        It takes the same words, and has all that command lists need.
+        """
+        return params
 
     def moves(self, part: PartT, port: SystemParams) -> Moves:
         """Return what a part does, as moves between memory and array for a command list.

@@ -41,7 +41,6 @@ def image_document(image: Image) -> dict[str, Any]:
         "sample_shape": list(image.sample_shape),
         "input_shape": list(image.graph.input_shape),
         "outputs": list(image.graph.outputs),
-        "on_chip": bool(image.links),
         "parts": parts,
         "report": image.report,
     }

@@ -60,7 +60,6 @@ def verify_report(result: VerifyResult, metrics: RunMetrics) -> Report:
     """Return work and speed of each layer, and last what the comparison says."""
     return [
         *metric_tables(metrics),
-        *_latency_lines(result.rtl),
         *_move_lines(result.rtl),
         *_room_lines(result.golden),
         *_clipped_lines(result.golden),
@@ -115,19 +114,6 @@ def _move_lines(result: Result) -> list[str]:
     ]
 
 
-def _latency_lines(result: Result) -> list[str]:
-    """Say how long a chip takes whose arrays hand over by themselves."""
-    if result.latency is None or result.cycles is None:
-        return []
-    carried = float((result.latency - result.cycles).mean())
-    return [
-        (
-            f"on one chip, from start to outputs: {result.latency.mean():.1f} cycles (mean), of "
-            f"which {carried:.1f} hand activations from one array to the other"
-        )
-    ]
-
-
 def _clipped_lines(result: Result) -> list[str]:
     """Say how many numbers of the inputs did not fit, and what to do about it."""
     return list(result.clipped.lines()) if result.clipped is not None else []
@@ -149,7 +135,6 @@ def run_document(result: Result) -> dict[str, Any]:
         "saturated": None if saturated is None else [int(counts.sum()) for counts in saturated],
         "cycles": _listed(result.cycles),
         "reload_cycles": _listed(result.reload_cycles),
-        "latency": _listed(result.latency),
         "parts": [
             {
                 "engine": part.engine,
@@ -194,8 +179,6 @@ def verify_document(result: VerifyResult, metrics: RunMetrics) -> dict[str, Any]
         "counters": result.counters,
         "cycles_differ": result.cycles_differ,
         "problems": [*result.problems, *metrics.problems],
-        "on_chip": rtl.latency is not None,
-        "latency": _listed(rtl.latency),
         "cycles": {"total": int(rtl.cycles.sum()), "per_input": rtl.cycles.tolist()},
         "reload_cycles": _listed(rtl.reload_cycles),
         "parts": [

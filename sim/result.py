@@ -67,9 +67,6 @@ class Result:
     image : that was run.
     planes : (n, C, H, W) int64, the inputs in fixed point.
     parts : what each array gave, in the order of the image's parts.
-    latency : (n,) int64 cycles from the host's first command to the end of the last, on a chip
-        whose arrays hand over by themselves, without loads and stores between runs; None where
-        the host carries activations from one array to the next.
     clipped : numbers of the inputs that did not fit their format; None if inputs were integers.
     spoiled : inputs for whose activations the arrays had no room, so that the host ran all of them
         again with runs that always have.
@@ -78,7 +75,6 @@ class Result:
     image: Image
     planes: NDArray[np.int64]
     parts: tuple[PartResult, ...]
-    latency: NDArray[np.int64] | None = None
     clipped: Clipping | None = None
     spoiled: tuple[int, ...] = ()
 

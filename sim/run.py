@@ -14,7 +14,6 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.passes.clipping import Clipping, count_clipped
 from zeroskip.compiler.passes.fixed_point import check_planes, quantize_input
-from zeroskip.sim.chip.run import run_linked
 from zeroskip.sim.golden.network import run_golden
 from zeroskip.sim.machine import Counts, machine
 from zeroskip.sim.result import PartResult, Result
@@ -44,16 +43,15 @@ def run(
 ) -> Result:
     """Run inputs through a compiled network.
 
-    On RTL, arrays that can hand over to each other are on one chip, and activations between them
-    never leave it; else the host carries them.
+    On RTL, each array is run by itself, and the host carries activations from one to the next.
+    For all of them on a chip, with a memory and no host, see :func:`.verify_system`.
 
     Parameters
     ----------
     image : the compiled network, as :func:`.compile` or :func:`.load` gives it.
     x : (n, *sample_shape) or one sample (*sample_shape), real numbers.
     on : see :data:`Target`.
-    waves : with RTL, where to leave the waves (VCD): of the chip, or of the first array if the
-        host carries activations to the next.
+    waves : with RTL, where to leave the waves (VCD) of the first array.
     progress : see :data:`.Progress`.
 
     Raises
@@ -163,32 +161,18 @@ def simulate_planes(
     """Run the RTL on ``planes``, for which the cycle model gave ``counted``."""
     tensors = {INPUT: planes}
     parts: list[PartResult] = []
-    latency = None
-    links = {link.first: link for link in image.links}
-    while len(parts) < len(image.parts):
-        number = len(parts)
-        part, given = image.parts[number], {**tensors}
-        if number in links:
-            pair = counted.parts[number : number + 2]
-            found = run_linked(image, links[number], given, pair, waves=waves, progress=progress)
-            parts += found.parts
-            latency = found.latency
-        else:
-            parts.append(
-                machine(part.engine).simulate(
-                    part,
-                    given,
-                    counts_of(counted.parts[number]),
-                    waves=waves if not parts else None,
-                    progress=progress,
-                )
-            )
-        for made in parts[number:]:
-            assert made.read is not None
-            tensors |= made.read
-    # A latency is that of the whole network, or none.
-    whole = latency if len(links) == 1 and len(image.parts) == 2 else None
-    return Result(image=image, planes=planes, parts=tuple(parts), latency=whole)
+    for part, expected in zip(image.parts, counted.parts, strict=True):
+        made = machine(part.engine).simulate(
+            part,
+            {**tensors},
+            counts_of(expected),
+            waves=waves if not parts else None,
+            progress=progress,
+        )
+        assert made.read is not None
+        parts.append(made)
+        tensors |= made.read
+    return Result(image=image, planes=planes, parts=tuple(parts))
 
 
 def counts_of(counted: PartResult) -> Counts:

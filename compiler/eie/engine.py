@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, get_args
 
 import numpy as np
 
-from zeroskip.base.errors import InputError
 from zeroskip.base.fields import Field
 from zeroskip.compiler.eie.check import check_arithmetic
 from zeroskip.compiler.eie.choose import FREE, choose_params
@@ -18,7 +17,7 @@ from zeroskip.compiler.eie.place import Placement, Strategy, is_interleaved, pla
 from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.eie.segment import Descriptor, Segment
-from zeroskip.compiler.engine import Engine, FreeParams, HandOver, Job, Part, Preset, SramData
+from zeroskip.compiler.engine import Engine, FreeParams, Job, Part, Preset, SramData
 from zeroskip.compiler.image.arrays import pack_arrays, unpack_arrays
 from zeroskip.compiler.image.runs import check_programs
 from zeroskip.compiler.ir.graph import (
@@ -87,11 +86,6 @@ class EiePart(Part):
         """Rows, of all PEs, of the input, then of each layer's output."""
         return segment_rows(self.segments, self.graph)
 
-    def takes(self, handed: HandOver) -> bool:
-        """Say whether the input stands in the order in which another array hands it over."""
-        at_once = len(self.segments) == 1
-        return at_once and np.array_equal(self.placement[0], handed.positions)
-
 
 class _Eie(Engine[EieParams, EiePart]):
     name = "eie"
@@ -151,11 +145,10 @@ class _Eie(Engine[EieParams, EiePart]):
         known = [job.activity.get(layer.name) for layer in graph.layers]
         activity = [often for often in known if often is not None]
         positions = place(graph, params, strategy, activity or None)
-        # In which order columns come costs little; that they come without the host, much.
-        if params.streams and graph.layers[0].inputs != (INPUT,):
+        # In which order columns come costs little; that they come without the host, much: what
+        # another array has left in memory is taken as it lies.
+        if graph.layers[0].inputs != (INPUT,):
             positions = (np.arange(len(positions[0])), *positions[1:])
-        elif job.arriving is not None:
-            positions = (job.arriving.positions, *positions[1:])
         tell("place", 1, 1)
         segments = build(graph, positions, params, lambda done, total: tell("encode", done, total))
         return EiePart(params, graph, positions, segments)
@@ -210,13 +203,12 @@ class _Eie(Engine[EieParams, EiePart]):
     def files(self, params: EieParams) -> Mapping[str, tuple[int, int]]:
         return sram_files(params)
 
+    def in_chip(self, params: EieParams) -> EieParams:
+        # Rows of the next inference stream into the third file.
+        return replace(params, act_files=3)
+
     def moves(self, part: EiePart, port: SystemParams) -> Moves:
         del port
-        if not part.params.streams:
-            raise InputError(
-                f"no command list can run an array of {part.params.act_files} activation files, "
-                "which takes and gives activations through a host only; compile for act_files = 3"
-            )
         return segment_moves(
             part.segments,
             part.layers,

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from zeroskip.base.errors import CompileError, ImageError, InputError
 from zeroskip.base.tables import to_html
-from zeroskip.compiler.engine import Engine, HandOver, Order, Part, SramData, engine
+from zeroskip.compiler.engine import Engine, Order, Part, SramData, engine
 from zeroskip.compiler.image.arrays import pack_layers, unpack_layers
 from zeroskip.compiler.image.files import MANIFEST, TENSORS, check_files, read, read_intact
 from zeroskip.compiler.image.folder import (
@@ -31,23 +30,9 @@ from zeroskip.compiler.image.tables import image_report
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLayer, dense_macs
 from zeroskip.compiler.passes.parts import sub_graph
 
-__all__ = ["Image", "Link", "load", "part_folder"]
+__all__ = ["Image", "load", "part_folder"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, eq=False)
-class Link:
-    """Two parts between which activations go without the host.
-
-    Parameters
-    ----------
-    first : number of the part that hands over; the next one takes.
-    handed : what, and how.
-    """
-
-    first: int
-    handed: HandOver
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,18 +82,6 @@ class Image:
         for part in self.parts:
             found |= part.channel_orders
         return found
-
-    @cached_property
-    def links(self) -> tuple[Link, ...]:
-        """Parts between which activations go without the host, if both are on one chip."""
-        found: list[Link] = []
-        for number, (part, then) in enumerate(pairwise(self.parts)):
-            if then.graph.layers[0].inputs != part.graph.outputs:
-                continue
-            handed = part.leaving()
-            if handed is not None and then.takes(handed):
-                found.append(Link(number, handed))
-        return tuple(found)
 
     def part(self, name: str) -> Any:
         """Return the part of an engine.

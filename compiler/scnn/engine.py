@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from zeroskip.compiler.engine import Engine, HandOver, Job, Order, Part, Preset, SramData
+from zeroskip.compiler.engine import Engine, Job, Order, Part, Preset, SramData
 from zeroskip.compiler.image.readmem import from_hex, to_hex
 from zeroskip.compiler.image.runs import check_programs, sram_path
 from zeroskip.compiler.ir.graph import (
@@ -19,7 +19,6 @@ from zeroskip.compiler.ir.graph import (
 )
 from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.compiler.scnn.entry import ScnnEntry, ScnnRunEntry
-from zeroskip.compiler.scnn.handoff import find_handoff
 from zeroskip.compiler.scnn.moves import run_moves
 from zeroskip.compiler.scnn.order import balance_channels, tensor_orders
 from zeroskip.compiler.scnn.program import build, many_runs
@@ -75,10 +74,6 @@ class ScnnPart(Part):
         """By tensor, which channel of the network each channel of the array is: (K,) int64."""
         return tensor_orders(self.graph, self.orders)
 
-    def leaving(self) -> HandOver | None:
-        """Return how the outputs go to EIE; None if the last run does not hold all, in order."""
-        return find_handoff(self.graph, self.runs, self.params)
-
 
 class _Scnn(Engine[ScnnParams, ScnnPart]):
     name = "scnn"
@@ -114,14 +109,6 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
         graph, orders = balance_channels(graph, params, job.densities, job.progress)
         faster = choose_strides(graph, params, job.densities, job.progress)
         runs = build(faster, params, job.densities, job.progress)
-        changed = any(
-            new.stride != old.stride for new, old in zip(faster.layers, graph.layers, strict=True)
-        )
-        if changed and job.leaves and find_handoff(faster, runs, params) is None:
-            # That no host is needed is worth more than a faster layer.
-            before = build(graph, params, job.densities, job.progress)
-            if find_handoff(graph, before, params) is not None:
-                faster, runs = graph, before
         job.report["runs"] = job.report.get("runs", 0) + len(runs)
         if many := many_runs(faster, runs):
             job.report["many_runs"] = [*job.report.get("many_runs", []), *many]

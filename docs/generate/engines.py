@@ -8,7 +8,7 @@ __all__ = ["contract", "toy_engine"]
 
 _ROOT = Path(__file__).parents[2]
 _INTERFACES = {
-    "zeroskip.compiler.engine": ("Engine", "Part", "Job", "Preset", "HandOver"),
+    "zeroskip.compiler.engine": ("Engine", "Part", "Job", "Preset"),
     "zeroskip.compiler.layer_engine": ("LayerEngine", "LayerPart"),
     "zeroskip.flow.flow": ("Flow",),
     "zeroskip.sim.machine": ("Machine",),

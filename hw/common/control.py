@@ -54,20 +54,17 @@ class Command(enum.IntFlag):
 
 
 class StatusBit(enum.IntFlag):
-    """Bits of a status, that of an array (``Control.STATUS``) or of a chip of two engines."""
+    """Bits of an array's status (``Control.STATUS``)."""
 
     RUNNING = 1
-    """A run or a clearing is under way; on a chip in one of the engines, or in between."""
+    """A run or a clearing is under way."""
     SOURCE = 2
-    """The file that is the source; after a run, the one that holds the result. Not of a chip."""
+    """The file that is the source; after a run, the one that holds the result."""
     LOST = 4
-    """Outputs of the last run found no room in an activation RAM. A chip then neither hands
-    over nor starts its second array."""
+    """Outputs of the last run found no room in an activation RAM."""
     BAD_READ = 8
     """Something was read that cannot be: a space, row, PE or register that does not exist or is
     only written. The answer was 0. Stays until cleared by a write of this bit to the status."""
-    SEQUENCE = 16
-    """A chip's sequence is under way."""
     SOURCE_2 = 32
     """The source is file 2; only of an array with three activation files."""
 

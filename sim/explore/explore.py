@@ -335,8 +335,6 @@ def _job(part: QuantGraph[Any], piece: _Piece, options: Mapping[str, Any]) -> Jo
             ])
             for layer in part.layers
         },
-        arriving=None,
-        leaves=False,
         report={},
         progress=silent,
     )

@@ -62,7 +62,7 @@ Change = Callable[[str], str]
 
 def _program(engine: str, folder: Path, change: Change = str) -> Path:
     files = export(flow(engine), {"eie": _EIE, "scnn": _SCNN}, "test").files
-    top = "chip" if engine == "chip" else f"{engine}_array"
+    top = f"{engine}_array"
     return build_icarus(change(files[f"{top}.sv"]), top, folder)
 
 
@@ -86,7 +86,7 @@ def program(
 
     def use(engine: str, change: Change = str) -> Path:
         made = _program(engine, tmp_path, change)
-        for build in ("eie.rtl.build_array", "scnn.rtl.build_scnn", "chip.rtl.build_array"):
+        for build in ("eie.rtl.build_array", "scnn.rtl.build_scnn"):
             monkeypatch.setattr(f"zeroskip.sim.{build}", lambda *_, **__: made)
         return made
 
@@ -100,10 +100,10 @@ def _eie(params: EieParams = _EIE) -> tuple[Image, NDArray[np.float64]]:
     return image, samples[:2]
 
 
-def _cnn(*behind: nn.Module) -> tuple[Image, NDArray[np.float64]]:
+def _cnn(*behind: nn.Module, eie: EieParams = _EIE) -> tuple[Image, NDArray[np.float64]]:
     convs = [nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 4, 3, stride=2), nn.ReLU()]
     samples = np.random.default_rng(2).standard_normal((8, 2, 7, 7))
-    image = compile(_pruned(*convs, *behind), samples, samples, [_EIE, _SCNN])
+    image = compile(_pruned(*convs, *behind), samples, samples, [eie, _SCNN])
     return image, samples[:1]
 
 
@@ -128,17 +128,10 @@ def test_scnn(program: Callable[..., Path]) -> None:
     assert verify(image, inputs).ok
 
 
-@pytest.mark.long("simulates four states of both engines")
-def test_chip(program: Callable[..., Path]) -> None:
-    image, inputs = _cnn(nn.Flatten(), nn.Linear(36, 7))
-    assert len(image.links) == 1
-    program("chip")
-    assert verify(image, inputs).ok
-
-
 @pytest.mark.long("simulates four states of a system")
-def test_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From a reset on, nothing that the chip around EIE says is X, nor what it writes."""
+@pytest.mark.parametrize("both", [False, True])
+def test_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, both: bool) -> None:
+    """From a reset on, nothing that a chip of EIE, or of both, says is X, nor what it writes."""
 
     def build(*arguments: Any, **_: Any) -> Path:
         convert, top = arguments[3:5]
@@ -152,7 +145,8 @@ def test_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return made
 
     monkeypatch.setattr("zeroskip.sim.system.rtl.build_design", build)
-    image, inputs = _eie(replace(_EIE, act_files=3))
+    eie = replace(_EIE, num_pes=4)
+    image, inputs = _cnn(nn.Flatten(), nn.Linear(36, 7), eie=eie) if both else _eie(eie)
     settings = MemorySettings(read_latency=9, write_latency=5, stall=60, seed=3)
     assert verify_system(image, inputs, SystemParams(), settings).ok
 

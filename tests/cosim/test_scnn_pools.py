@@ -86,7 +86,7 @@ def test_windows_of_padding_only() -> None:
     check_trials(SCNN, trials)
 
 
-@pytest.mark.long("builds two simulators more: it does not fit the chip at once")
+@pytest.mark.long("builds two simulators, those of the command line's tests")
 def test_network() -> None:
     """Averages in areas between convolutions, concatenated, and before Linear layers."""
     torch.manual_seed(0)

@@ -128,7 +128,7 @@ def small_liberty(tmp_path: Path) -> Path:
         (["--preset", ""], "--preset must be one of small, paper, best"),
         (
             ["--engine", "ei"],
-            "--engine must be one of chip, eie, scnn, system, not 'ei': did you mean 'eie'?",
+            "--engine must be one of eie, scnn, system, not 'ei': did you mean 'eie'?",
         ),
         (["--engine", "scnn", "--preset", "paper", "--check"], "arrays of at most 4 PEs of scnn"),
         (["--netlists", "/dev/null/x"], "folder /dev/null/x cannot be made"),

@@ -58,9 +58,9 @@ SHARED = {
     "tests/cosim/test_scnn_layers.py": "SCNN",
     "tests/cosim/test_scnn_networks.py": "SCNN",
     "tests/cosim/test_scnn_recover.py": "SCNN",
-    "tests/cosim/test_scnn_pools.py": "chip",
-    "tests/e2e/test_cnn_cli.py": "chip",
-    "tests/e2e/test_tables.py": "chip",
+    "tests/cosim/test_scnn_pools.py": "both",
+    "tests/e2e/test_cnn_cli.py": "both",
+    "tests/e2e/test_tables.py": "both",
 }
 """Files, or tests by how their names begin, that use one simulator or one bitstream.
 

@@ -13,13 +13,7 @@ from zeroskip.compiler.engine import ENGINES
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("compiler", "hw", "sim", "zeroskip")
 
-_BOTH = "joins both arrays: its registers, hand-over, host and flow are of these two"
-ASSEMBLIES = {
-    "hw/chip": _BOTH,
-    "sim/chip": _BOTH,
-    "zeroskip/flow/chip": _BOTH,
-    "zeroskip/flow/system": "exports the chip of one array with a port to memory, so far EIE's",
-}
+ASSEMBLIES = {"zeroskip/flow/system": "exports the chip of both arrays with a port to memory"}
 """Folders that may name engines, with the reason."""
 
 FILES = {

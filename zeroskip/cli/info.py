@@ -40,9 +40,8 @@ def show_image(image: ImageArgument, as_json: JsonOption = False) -> None:
     count = len(compiled.graph.layers)
     print_line(f"image {compiled.name!r}: input {shape}, {count} layers: {arrays}")
     if len(parts) > 1:
-        linked = {link.first for link in compiled.links}
-        for number, ((source, _), (target, _)) in enumerate(pairwise(parts)):
-            how = "on the chip" if number in linked else "through the host"
+        how = "through the host" if system is None else "through memory, without a host"
+        for (source, _), (target, _) in pairwise(parts):
             print_line(f"activations go from {source.upper()} to {target.upper()} {how}")
     print_report(image_report(compiled))
     if system is not None:

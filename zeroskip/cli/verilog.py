@@ -25,7 +25,7 @@ zeroskip verilog -o out/verilog
 
 zeroskip verilog --preset paper --set num_pes=16 -o out/eie16
 
-zeroskip verilog --engine chip --preset scnn=paper --prefix my_ -o out/chip
+zeroskip verilog --engine system --preset scnn=paper --prefix my_ -o out/system
 
 zeroskip verilog --top axi --set num_pes=4 -o out/eie_axi
 

@@ -1,4 +1,4 @@
-"""Host commands back to back, given to an array or a chip in Amaranth's simulator."""
+"""Host commands back to back, given to an array in Amaranth's simulator."""
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,10 @@ class Told:
     Parameters
     ----------
     space, addr, pe, data : of the command; ``data`` is None to read.
-    engine : of a chip that it is for, or ``chip``, whose registers have no space.
+    engine : that it is for.
     gap : cycles without a command before it.
     cycle : in which it was taken.
-    busy : what it was for was running: an engine in the cycle after it took the command, a chip
-        in the cycle in which it did.
+    busy : the engine was running in the cycle after it took the command.
     answer : to a read; ``still`` if what was asked was running when it came.
     """
 
@@ -111,7 +110,7 @@ def play(
         done[0] = True
 
     async def watch(ctx: Any) -> None:
-        signals = [port.cmd.valid, port.cmd.ready, port.running]
+        signals = [port.cmd.valid, port.cmd.ready]
         signals += [port.rsp.valid, port.rsp.ready, port.rsp.payload]
         for one in sequencers.values():
             run = one.run
@@ -128,13 +127,12 @@ def play(
                 _,
                 valid,
                 ready,
-                any_running,
                 answers,
                 takes,
                 answer,
                 *rest,
             ) = await ctx.tick().sample(*signals)
-            running = {"chip": bool(any_running)}
+            running: dict[str, bool] = {}
             for name, at_work, told in zip(cuts, rest[::2], rest[1::2], strict=True):
                 running[name] = bool(at_work | told)
                 if told:
@@ -147,7 +145,7 @@ def play(
                 one.busy, one.cycle = running[one.engine], cycle
                 if one.space is not None and one.space.value:
                     assert not one.busy, "a memory was reached during a run"
-                taken = None if one.engine == "chip" else one
+                taken = one
                 if one.data is None:
                     asked.append(one)
             if offered is not None:

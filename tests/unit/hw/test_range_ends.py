@@ -4,21 +4,25 @@
 import inspect
 import itertools
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 from amaranth.lib import wiring
 
 from zeroskip.base.errors import ParameterError
-from zeroskip.hw.chip.top import Chip
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.common.params import ArrayParams
 from zeroskip.hw.eie.array import EieArray
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
+from zeroskip.hw.eie.system import EieUnit
 from zeroskip.hw.scnn.array import ScnnArray
 from zeroskip.hw.scnn.params import DESCRIPTOR_BITS, ScnnParams
 from zeroskip.hw.scnn.pe import ScnnPe
+from zeroskip.hw.scnn.system import ScnnUnit
+from zeroskip.hw.system.chip import SystemChip
+from zeroskip.hw.system.params import SystemParams
 
 # What more of it would be more of the same text.
 _MANY = {
@@ -136,8 +140,13 @@ def test_any_two_ends_go_together(kind: type[EieParams | ScnnParams]) -> None:
 @pytest.mark.long("converts dozens of arrays to Verilog")
 def test_any_ends_of_both_engines_make_a_chip() -> None:
     both = itertools.zip_longest(covering(ScnnParams), covering(EieParams), fillvalue={})
-    for scnn, eie in both:
-        assert_sound(Chip(ScnnParams(**scnn), EieParams(**eie)))
+    for place, (scnn, eie) in enumerate(both):
+        port = SystemParams(data_bits=(64, 128, 256)[place % 3])
+        units = {
+            "scnn": partial(ScnnUnit, port, ScnnParams(**scnn)),
+            "eie": partial(EieUnit, port, EieParams(**{**eie, "act_files": 3})),
+        }
+        assert_sound(SystemChip(port, units))
 
 
 def test_combinations_that_are_refused() -> None:

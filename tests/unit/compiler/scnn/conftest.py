@@ -122,27 +122,6 @@ class Machine:
         for store in run.stores:
             self._store(store, tensors)
 
-    def hand_off(self, run: ScnnRun, fields: dict[str, int]) -> list[int]:
-        """List the outputs that a run left, as the handoff finds them."""
-        p, h, found = self.p, fields, []
-        where, entry = _fields(directory_layout, p), _fields(act_entry_layout, p)
-        bits = p.act_bits + p.run_bits
-        for pe, place in zip(self.pes, self._places(h["block_x"], h["block_y"]), strict=True):
-            for channel in range(h["base"], h["base"] + h["channels"]):
-                word, held, position = pe.directory[channel], {}, -1
-                for index in range(_field(word, where, "count")):
-                    row = pe.ram[_field(word, where, "start") + index // p.mult_i]
-                    one = row >> index % p.mult_i * bits
-                    position += 1 + _field(one, entry, "run")
-                    held[position] = _signed(_field(one, entry, "value"), p.act_bits)
-                found += [
-                    held.get(y * h["y_stride"] + x, 0)
-                    for y in range(h["ho"])
-                    for x in range(h["wo"])
-                    if self._inside(h, place, y, x)
-                ]
-        return found
-
     def _descriptor(self, number: int) -> dict[str, int]:
         rows = self.srams["program"][number * DESCRIPTOR_WORDS : (number + 1) * DESCRIPTOR_WORDS]
         word = sum(row << DESCRIPTOR_WORD_BITS * at for at, row in enumerate(rows))

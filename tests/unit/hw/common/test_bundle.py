@@ -5,7 +5,6 @@ import pytest
 from amaranth.lib import wiring
 
 from tests.support.tiers import cases
-from zeroskip.hw.chip.top import Chip
 from zeroskip.hw.common.bundle import bundle, constants, port_table, ports
 from zeroskip.hw.common.control import Command, Control
 from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
@@ -60,7 +59,6 @@ def test_example_and_files_stand_alone(params: EieParams, tmp_path: Path) -> Non
         EieArray(EieParams()),
         Pe(EieParams()),
         ScnnArray(ScnnParams()),
-        Chip(ScnnParams(), EieParams()),
     ],
 )
 def test_documented_ports_are_true(component: wiring.Component) -> None:

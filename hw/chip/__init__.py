@@ -1,1 +1,0 @@
-"""SCNN and EIE on one chip: whole CNNs, from pixels to class."""

@@ -1,1 +1,0 @@
-"""The chip of both engines in the flows."""
