@@ -22,7 +22,7 @@ __all__ = ["segment_moves"]
 _SPACES = {
     "program": (Space.PROGRAM, "descriptors"),
     "codebook": (Space.CODEBOOK, "shared weights"),
-    "spmat": (Space.SPMAT, "weights: codes and runs"),
+    "spmat": (Space.SPMAT, "codes and run lengths"),
     "ptr": (Space.POINTER, "column pointers"),
     "bias": (Space.BIAS, "biases"),
 }

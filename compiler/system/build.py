@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.base.staging import staged_directory
+from zeroskip.compiler.engine import engine
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.image.manifest import zeroskip_version
 from zeroskip.compiler.system.bytes import SystemCommand, command_bytes, words_bytes
@@ -17,7 +19,14 @@ from zeroskip.compiler.system.moves import Load, Move, Moves, RowsIn, RowsOut, R
 from zeroskip.hw.system.formats import COMMAND_BYTES, ROW_BITS, Op
 from zeroskip.hw.system.params import SystemParams
 
-__all__ = ["BUFFERS", "SystemImage", "build_system", "check_folder", "find_system"]
+__all__ = [
+    "BUFFERS",
+    "SystemImage",
+    "build_system",
+    "check_folder",
+    "chip_arrays",
+    "find_system",
+]
 
 BUFFERS = 2
 """Inputs and outputs that lie in memory, so that one inference can be queued behind another."""
@@ -154,7 +163,7 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
     memory_map = MemoryMap(
         zeroskip=zeroskip_version(),
         name=image.name,
-        engines={part.engine: asdict(part.params) for part in image.parts},
+        engines={name: asdict(params) for name, params in chip_arrays(image).items()},
         port=asdict(port),
         base=base,
         bytes=end - base,
@@ -166,6 +175,11 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
         sha256=hashlib.sha256(memory).hexdigest(),
     )
     return SystemImage(memory_map, bytes(memory), moves)
+
+
+def chip_arrays(image: Image) -> dict[str, Any]:
+    """Return the parameters of the arrays by engine, in a chip that runs the image."""
+    return {part.engine: engine(part.engine).in_chip(part.params) for part in image.parts}
 
 
 def find_system(image: Image) -> SystemImage | None:

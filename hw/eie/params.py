@@ -56,7 +56,8 @@ class EieParams(ArrayParams):
     num_pointers : column pointers, in two banks of half as many.
     num_acts : activations in each activation file.
     act_files : activation files: 2, a source and a destination; or 3, and then rows of a third
-        one stream in, and rows of any stream out, while a run is under way.
+        one stream in, and rows of any stream out, while a run is under way. In a chip there are
+        always 3.
     num_accs : accumulators, that is, rows of the matrix a PE works on in one pass.
     num_biases : biases, over all layers.
     num_descriptors : descriptors of the program, and codebooks beside them.

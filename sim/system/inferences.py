@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.system.build import BUFFERS, SystemImage, build_system
+from zeroskip.compiler.system.build import BUFFERS, SystemImage, build_system, chip_arrays
 from zeroskip.compiler.system.bytes import tensor_bytes
 from zeroskip.hw.system.formats import Op
 from zeroskip.hw.system.memory import MemorySettings
@@ -96,7 +96,7 @@ class Inferences:
     ) -> None:
         self.system = build_system(image, port)
         self._port = port
-        self.arrays = {part.engine: part.params for part in image.parts}
+        self.arrays = chip_arrays(image)
         entry = self.system.map
         memory = np.zeros(memory_size(entry.bytes), np.uint8)
         memory[: len(self.system.memory)] = np.frombuffer(self.system.memory, np.uint8)

@@ -30,7 +30,7 @@ __all__ = ["EXAMPLES", "show_system"]
 
 EXAMPLES = """Examples:
 
-zeroskip compile model.pt2 --data x.npy -o out/model --set act_files=3
+zeroskip compile model.pt2 --data x.npy -o out/model
 
 zeroskip system out/model -o out/memory --port 128
 

@@ -102,14 +102,10 @@ class Flow(ABC, Generic[ParamsT]):
 
         The last is a :class:`.SystemChip`; parameters and errors are those of :meth:`unit`.
         """
-        array = self.in_chip(params)
+        array = engine(self.engine).in_chip(params)
         units = {self.engine: self.unit(array, port)}
         chip: partial[Any] = partial(SystemChip, port, units)
         return {**self.modules(array), system_module(units): chip}
-
-    def in_chip(self, params: ParamsT) -> ParamsT:
-        """Return the array of a chip: of these sizes, with all that command lists need."""
-        return params
 
     def unit(self, params: ParamsT, port: SystemParams) -> partial[EngineUnit]:
         """Return what puts the array behind a system, whose modules are instances in it.
@@ -138,7 +134,7 @@ class Flow(ABC, Generic[ParamsT]):
 
     def sizes(self, params: ParamsT) -> Mapping[str, int]:
         """Return the sizes that a chip's registers tell, see :func:`.engine_sizes`."""
-        return engine_sizes(self.engine, self.in_chip(params))
+        return engine_sizes(self.engine, engine(self.engine).in_chip(params))
 
     def num_pes(self, params: ParamsT) -> int:
         """Return how many PEs there are; 1 where the PE is no module of its own."""

@@ -73,10 +73,10 @@ def bench_total(
     ----------
     network : of one layer.
     x : (1, inputs) whole numbers.
-    preset : the array, which gets a third activation file and room for all pointers.
+    preset : the array, which gets room for all pointers.
     name : of the layer.
     """
-    params = replace(preset.params, act_files=3, num_pointers=_POINTERS)
+    params = replace(preset.params, num_pointers=_POINTERS)
     image = compile_quantized(network, {"eie": params}, options=preset.options, name=name)
     planes = np.repeat(x.astype(np.int64), 2, axis=0)[:, :, None, None]
     single = count_inferences(image, planes[:1], PORT)

@@ -154,10 +154,11 @@ def test_energies_add_up() -> None:
     assert layer.pj == pytest.approx(
         sum(event.total_pj for event in layer.events) + layer.leakage_pj
     )
-    assert found.dram_pj is None
-    assert found.uj == pytest.approx(layer.pj / 1e6)
+    assert found.dram_bytes
+    assert found.dram_pj
+    assert found.uj == pytest.approx((layer.pj + found.dram_pj) / 1e6)
     assert found.inferences_per_joule == pytest.approx(1e6 / found.uj)
-    assert found.pj_per_mac == pytest.approx(layer.pj / found.useful)
+    assert found.pj_per_mac == pytest.approx(1e6 * found.uj / found.useful)
     assert found.useful == pytest.approx(((x != 0).astype(int) @ (codes != 0).T).sum(axis=1).mean())
     assert set(found.units) == {unit.value for unit in Unit} | {"leakage", "dram"}
     document = found.to_dict()

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from tests.unit.sim.test_explore import draw_network
 from zeroskip.cli.app import app
 from zeroskip.cli.guard import run_guarded
 from zeroskip.compiler.api import compile_any
-from zeroskip.compiler.engine import engine
 from zeroskip.sim.definitions import figure_meanings
 from zeroskip.sim.page.contents import image_contents
 from zeroskip.sim.page.page import page
@@ -26,13 +24,12 @@ WIDTHS = 360, 1440
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Images of a CNN on both engines, and of an MLP that one START runs."""
+    """Images of a CNN on both engines, and of an MLP."""
     top = tmp_path_factory.mktemp("images")
     graph, x = draw_network(np.random.default_rng(1))
     compile_any(graph, x, share=True, name="cnn <b>&").save(top / "cnn")
-    small, (mlp, y) = engine("eie").presets["small"], draw_network(np.random.default_rng(3))
-    array = replace(small.params, act_files=3)
-    compile_any(mlp, y, array, share=True, name="mlp").save(top / "mlp")
+    mlp, y = draw_network(np.random.default_rng(3))
+    compile_any(mlp, y, share=True, name="mlp").save(top / "mlp")
     return [top / "cnn", top / "mlp"]
 
 

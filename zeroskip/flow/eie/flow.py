@@ -1,7 +1,6 @@
 """EIE as hardware: its modules, their areas beside table II of its paper."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -62,9 +61,6 @@ class _Eie(Flow[EieParams]):
     def behind_system(self, params: EieParams, port: SystemParams) -> Engine:
         del port
         return eie_engine(params)
-
-    def in_chip(self, params: EieParams) -> EieParams:
-        return replace(params, act_files=3)
 
     def num_pes(self, params: EieParams) -> int:
         return params.num_pes

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 
 from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.system.build import SystemImage, build_system
+from zeroskip.compiler.system.build import SystemImage, build_system, chip_arrays
 from zeroskip.flow.board.array import BoardArray, Need
 from zeroskip.flow.bus.files import design_srams
 from zeroskip.flow.flow import flow
@@ -64,8 +64,8 @@ class BoardSystem:
         """
         system = build_system(image, BOARD_PORT)
         size = max(_LEAST, 1 << (system.map.bytes - 1).bit_length())
-        arrays = {part.engine: part.params for part in image.parts}
-        return cls(image, system, SystemBoardParams(arrays=arrays, memory_bytes=size))
+        params = SystemBoardParams(arrays=chip_arrays(image), memory_bytes=size)
+        return cls(image, system, params)
 
     @property
     def engine(self) -> str:

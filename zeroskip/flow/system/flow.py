@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from zeroskip.compiler.engine import engine
 from zeroskip.compiler.image.image import Image
 from zeroskip.flow.flow import Flow, Modules, flow
 from zeroskip.flow.host.driver import Driver
@@ -49,7 +50,7 @@ class _System(Flow[SystemDesign]):
         return _System(engines)
 
     def params(self, arrays: Mapping[str, Any]) -> SystemDesign:
-        return SystemDesign({name: flow(name).in_chip(arrays[name]) for name in self.arrays})
+        return SystemDesign({name: engine(name).in_chip(arrays[name]) for name in self.arrays})
 
     def modules(self, params: SystemDesign) -> Modules:
         inside: dict[str, partial[Any]] = {}
