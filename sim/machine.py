@@ -30,6 +30,7 @@ from zeroskip.sim.energy.model import EnergyModel
 from zeroskip.sim.estimate import Counted, Estimator
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.result import PartResult
+from zeroskip.sim.system.golden import Attempt
 from zeroskip.sim.system.state import ArrayCycles, ArrayState
 from zeroskip.sim.system.transfer import Transfer
 from zeroskip.sim.trace_events import Event, name_process, slice_event
@@ -156,6 +157,20 @@ class ListMachine(ABC):
         """
         del params
         return records
+
+    def rooms(
+        self, parts: Sequence[Any], attempt: Attempt, engine: int
+    ) -> Iterator[tuple[str, int, int]]:
+        """Give tensors that a list made or brought, the rows that each took at most, and had.
+
+        Parameters
+        ----------
+        parts : of the image, of the engine.
+        attempt : what golden carried out, of no bounded list.
+        engine : its number.
+        """
+        del parts, attempt, engine
+        return iter(())
 
     @abstractmethod
     def clearing(self, params: Any) -> int:

@@ -49,8 +49,14 @@ def describe_part(part: ScnnPart) -> Description:
         if len(part.runs) > 1
         else "host's moves between runs: none"
     ]
+    if part.bounded:
+        lines.append(
+            "these runs count on zeros; inputs whose activations find no room are done again in "
+            f"{len(part.bounded)} bounded runs"
+        )
     document = {
         "runs": len(part.runs),
+        "bounded_runs": len(part.bounded),
         "layers": {layer.name: {"mapping": asdict(mapping)} for layer, mapping in pairs},
         "memories": memory_document(use),
     }

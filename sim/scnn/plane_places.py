@@ -23,6 +23,7 @@ class PlaneMove:
     layout : how the blocks store them.
     rows : of the command.
     room : of an INPUT, (num_pes,) int64, rows of the activation RAM that each PE has for it.
+    used : of an INPUT, the most of them that a PE took.
     """
 
     fields: Mapping[str, Mapping[str, int]]
@@ -31,6 +32,7 @@ class PlaneMove:
     layout: TileLayout
     rows: int
     room: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    used: int = 0
 
 
 def plane_places(

@@ -264,7 +264,13 @@ class ScnnState:
         room.take(words, plane["word"], limit, append=bool(plane["append"]))
         self._lost = room.lost or plane["base"] + plane["channels"] > p.num_channels
         return PlaneMove(
-            fields, blocks, [count for _, count in counts], layout, len(lanes), limit - room.start
+            fields,
+            blocks,
+            [count for _, count in counts],
+            layout,
+            len(lanes),
+            limit - room.start,
+            room.used,
         )
 
     def _channels(

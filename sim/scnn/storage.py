@@ -24,7 +24,8 @@ class LayerMapping:
     block : PEs across and down that share a plane and a weight stream.
     tile : largest tile of outputs of a PE, columns and rows.
     kc : most output channels of a group.
-    rows : of a PE's activation RAM up to the last that it writes, if no activation is 0.
+    rows : of a PE's activation RAM up to the last that it writes, if no activation is 0, or that it
+        may write.
     bus_words : that each position gets over the bus, if none is 0; 0 if PEs read their own RAM.
     """
 
@@ -71,10 +72,11 @@ def layer_mappings(part: ScnnPart) -> tuple[LayerMapping, ...]:
 
 
 def _rows(step: ScnnDescriptor, p: ScnnParams) -> int:
-    """Count the rows up to the last that a pass writes, if no activation is 0."""
+    """Count the rows up to the last that a pass writes, if no activation is 0 and it may."""
     channels = ((step.groups - 1) * step.kc + step.kc_last) * step.drain
     phase = -(-step.ho // step.out_sy) * -(-step.wo // step.out_sx)
-    return step.dst_word + channels * step.out_sy * step.out_sx * -(-phase // p.mult_i)
+    rows = channels * step.out_sy * step.out_sx * -(-phase // p.mult_i)
+    return min(step.dst_word + rows, step.dst_limit)
 
 
 def _bus_words(step: ScnnDescriptor, p: ScnnParams) -> int:

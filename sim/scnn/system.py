@@ -1,20 +1,23 @@
 """SCNN with a port to memory, as simulation sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.hw.common.counters import counter_addr_bits
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.planes import scnn_lanes
+from zeroskip.hw.system.formats import Op
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.machine import ListMachine
 from zeroskip.sim.scnn.cycles.feed import advance_feed, empty_feed
 from zeroskip.sim.scnn.plane_places import PlaneMove
 from zeroskip.sim.scnn.state import RunLog, ScnnState
 from zeroskip.sim.scnn.transfers import plane_transfer
+from zeroskip.sim.system.golden import Attempt
 from zeroskip.sim.system.state import ArrayCycles, RunCycles
 from zeroskip.sim.system.transfer import Transfer
 from zeroskip.sim.system.units import ChipStates
@@ -55,6 +58,26 @@ class ScnnLists(ListMachine):
             for lane in range(params.mult_i)
             if lanes >> lane & 1
         ]
+
+    def rooms(
+        self, parts: Sequence[ScnnPart], attempt: Attempt, engine: int
+    ) -> Iterator[tuple[str, int, int]]:
+        runs = [(part, run) for part in parts for run in part.runs]
+        number = at = 0
+        for done in attempt.performed:
+            if done.fields["engine"] != engine or done.run is None:
+                continue
+            if done.op == Op.INPUT:
+                _, run = runs[number]
+                brought = [one for load in run.loads for one in load.channels]
+                yield brought[at].tensor, done.run.used, int(done.run.room.min())
+                at += 1
+            elif done.op == Op.CONTROL:
+                part, run = runs[number]
+                for (step, descriptor, _), used in zip(done.run.made, done.run.used, strict=True):
+                    name = part.layers[run.passes[step]].name
+                    yield name, used, descriptor.dst_limit - descriptor.dst_word
+                number, at = number + 1, 0
 
     def clearing(self, params: ScnnParams) -> int:
         return (1 << max(params.entry_addr_bits, counter_addr_bits(params, StallClass))) + 4

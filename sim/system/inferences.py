@@ -1,6 +1,6 @@
 """Inferences from their command lists, on golden and on the cycle model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -45,12 +45,21 @@ class SystemRun:
     setup : what the list that is run once after a reset takes.
     inferences : of each group that is queued at once.
     outputs : (n, elements) int64 in fixed point, as they lie in memory.
+    rooms : by tensor that an array has no more rows for than it takes as a rule, the most rows that
+        an inference took, and how many it has; of lists of bounded runs, none.
     """
 
     system: SystemImage
     setup: SystemCycles
     inferences: tuple[SystemCycles, ...]
     outputs: NDArray[np.int64]
+    rooms: Mapping[str, tuple[int, int]]
+
+    @property
+    def reruns(self) -> tuple[int, ...]:
+        """Numbers of the inferences that were begun again, for want of room."""
+        counts = [again for group in self.inferences for again in group.reruns]
+        return tuple(number for number, again in enumerate(counts) if again)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +104,7 @@ class Inferences:
         lists: Sequence[ListMachine] | None = None,
     ) -> None:
         self.system = build_system(image, port)
-        self._port = port
+        self._port, self._image = port, image
         self.arrays = chip_arrays(image)
         entry = self.system.map
         memory = np.zeros(memory_size(entry.bytes), np.uint8)
@@ -138,6 +147,21 @@ class Inferences:
         weights = 1 << np.arange(tensor.bits, dtype=np.int64)
         weights[-1] = -weights[-1]
         return (lanes @ weights)[tensor.positions]
+
+    def rooms(self) -> dict[str, tuple[int, int]]:
+        """Return what :class:`SystemRun` has of tensors."""
+        found: dict[str, tuple[int, int]] = {}
+        if not self.system.moves.bounded:
+            return found
+        for number, (name, lists) in enumerate(zip(self.arrays, self._lists, strict=True)):
+            parts = [part for part in self._image.parts if part.engine == name]
+            for group in self.groups[1:]:
+                for attempts in group.attempts:
+                    for tensor, used, rows in lists.rooms(parts, attempts[0], number):
+                        before = found.get(tensor, (0, max(rows, 1)))
+                        if used * before[1] >= before[0] * rows:
+                            found[tensor] = used, rows
+        return found
 
     def written(
         self, engine: int, records: Sequence[tuple[int, int, int]]
@@ -197,4 +221,4 @@ def count_inferences(
     found = Inferences(image, planes, port, queued)
     settings = settings or MemorySettings()
     setup, *others = [found.count(group, settings, fast_starts(group)) for group in found.groups]
-    return SystemRun(found.system, setup, tuple(others), found.outputs)
+    return SystemRun(found.system, setup, tuple(others), found.outputs, found.rooms())

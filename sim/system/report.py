@@ -100,12 +100,15 @@ def run_document(run: SystemRun) -> dict[str, Any]:
     return {
         "compute_cycles": compute_cycles(run),
         "setup_cycles": run.setup.cycles[0],
+        "reruns": list(run.reruns),
+        "rooms": {name: {"used": used, "rows": rows} for name, (used, rows) in run.rooms.items()},
         "groups": [
             {
                 "starts": list(group.starts),
                 "done": list(group.done),
                 "cycles": list(group.cycles),
                 "compute": [run.cycles for run in group.runs],
+                "reruns": list(group.reruns),
                 "read_beats": group.read_beats,
                 "write_beats": group.write_beats,
             }
@@ -131,7 +134,21 @@ def run_lines(run: SystemRun) -> list[str]:
             f"the next, queued behind it: {later:,} cycles later, {compute:,} of them compute "
             f"({later / compute:.3f} x)"
         )
-    return lines
+    return [*lines, *_room_lines(run)]
+
+
+def _room_lines(run: SystemRun) -> list[str]:
+    """Say which inferences found no room, and which tensors were closest to it."""
+    if not run.rooms:
+        return []
+    total = sum(len(group.done) for group in run.inferences)
+    again = f": {', '.join(map(str, run.reruns))}" if run.reruns else ""
+    fullest = sorted(run.rooms.items(), key=lambda one: one[1][0] / max(one[1][1], 1))[-3:]
+    shares = ", ".join(f"{name} {used} of {rows}" for name, (used, rows) in reversed(fullest))
+    return [
+        f"for want of room, {len(run.reruns)} of {total} inferences were done again{again}",
+        f"rows of activation RAMs that tensors took, of those that they have: {shares}",
+    ]
 
 
 def verified_document(found: SystemVerified) -> dict[str, Any]:

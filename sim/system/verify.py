@@ -164,7 +164,7 @@ def _compare(
             totals[name][1] += _differ(f"{where}: {name}", golden, read, problems)
     setup, *others = counts
     return SystemVerified(
-        run=SystemRun(found.system, setup, tuple(others), found.outputs),
+        run=SystemRun(found.system, setup, tuple(others), found.outputs, found.rooms()),
         rtl=tuple(rtl),
         bytes=totals["bytes"][0],
         bytes_differ=totals["bytes"][1],

@@ -1,11 +1,15 @@
 """Inferences that find no room on the RTL of a chip with SCNN, against golden and cycle model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.cosim.scnn_draw import draw_planes
-from tests.cosim.test_system import BUS, draw_settings
+from tests.cosim.test_system import BUS, DrawNetwork, draw_settings
 from tests.support.arrays import SCNN
+from tests.support.both import draw_both, real
+from tests.support.limits import tighten
 from tests.unit.sim.test_scnn_reruns import draw_image
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.system.params import SystemParams
@@ -33,5 +37,21 @@ def test_reruns(data_bits: int, params: ScnnParams, seeds: tuple[int, ...]) -> N
         found = verify_system(image, x, SystemParams(data_bits=data_bits), draw_settings(rng, seed))
         assert found.problems == (), seed
         assert found.times == 2 * (1 + len(planes))
+        seen.update(group.reruns for group in found.run.inferences)
+    assert len(seen) > 2
+
+
+def test_reruns_with_linear_layers(draw_network: DrawNetwork) -> None:
+    """EIE computes for the inference before, which ends, while the next one finds no room."""
+    seen: set[tuple[int, ...]] = set()
+    for seed in (200, 206, 209, 213, 214):
+        image, _, rng = draw_both(draw_network, seed)
+        part = image.part("scnn")
+        part = replace(part, runs=tighten(part.runs, part.params, rng), bounded=part.runs)
+        image = replace(image, parts=(part, *image.parts[1:]))
+        planes = draw_planes(rng, image.graph.input_shape, 4, SCNN, low=SCNN.min_act)
+        settings = draw_settings(rng, seed)
+        found = verify_system(image, real(image, planes), SystemParams(data_bits=64), settings)
+        assert found.problems == (), seed
         seen.update(group.reruns for group in found.run.inferences)
     assert len(seen) > 2
