@@ -566,9 +566,10 @@ def advance(
         of all transfers.
     fed : the feed, see :mod:`.fed`.
     """
+    no = bool(np.bool_(False))  # for a constant, a function of its own would be compiled
     for _ in range(most):
         event = step(
-            units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked, fed, False
+            units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked, fed, no
         )
         if event != _LATER:
             return event

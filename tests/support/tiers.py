@@ -7,9 +7,9 @@ A test is of the long tier if it is marked ``long``, with the reason. Properties
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
@@ -32,9 +32,11 @@ __all__ = [
 ROOT = Path(__file__).parents[2]
 LIST = ROOT / "docs" / "tests.md"
 
+_Test = TypeVar("_Test", bound=Callable[..., Any])
+
 _SHORT, _LONG, _ALL = "short", "long", "all"
 _SHORT_EXAMPLES, _SHORT_RUNS = 25, 8
-for _name, _number in ((_SHORT, _SHORT_EXAMPLES), (_LONG, 100), (_ALL, 100)):
+for _name, _number in ((_SHORT, _SHORT_EXAMPLES), (_LONG, 60), (_ALL, 60)):
     # Derandomized, a failure comes back.
     settings.register_profile(
         _name, derandomize=True, deadline=None, max_examples=_number, report_multiple_bugs=False
@@ -57,22 +59,32 @@ def drawn_seeds(number: int) -> range:
     return {_SHORT: range(first), _LONG: range(first, number), _ALL: range(number)}[tier]
 
 
-def examples(number: int) -> settings:
-    """Return the settings of a property that needs ``number`` examples; the short tier draws 25."""
-    return settings(max_examples=drawn(number))
+def examples(number: int) -> Callable[[_Test], _Test]:
+    """Give a property the settings of one that needs ``number`` examples; the short tier draws 25.
+
+    The long tier leaves out one that needs no more.
+    """
+    made = settings(max_examples=drawn(number))
+    return lambda test: _drawn_again(made(test), number > _SHORT_EXAMPLES)
 
 
-def simulated(number: int) -> settings:
-    """Return the settings of a property whose ``number`` examples are a run of RTL each.
+def simulated(number: int) -> Callable[[_Test], _Test]:
+    """Give a property the settings of one whose ``number`` examples are a simulation each.
 
-    Nobody has the time to shrink them, and the short tier draws 8.
+    Nobody has the time to shrink them, and the short tier draws 8. The long tier leaves out one
+    that needs no more.
     """
     short = settings.get_current_profile_name() == _SHORT
-    return settings(
+    made = settings(
         max_examples=min(number, _SHORT_RUNS) if short else number,
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
+    return lambda test: _drawn_again(made(test), number > _SHORT_RUNS)
+
+
+def _drawn_again(test: _Test, again: bool) -> _Test:
+    return test if again else pytest.mark.same(test)
 
 
 def cases(values: Iterable[Any], long: Collection[Any], reason: str) -> list[Any]:
@@ -149,7 +161,9 @@ def _is_of(item: pytest.Item, tier: str) -> bool:
     if tier == _SHORT:
         return not is_long
     is_drawn = item.get_closest_marker("drawn") is not None
-    return is_long or is_drawn or is_hypothesis_test(getattr(item, "obj", None))
+    is_same = item.get_closest_marker("same") is not None
+    is_property = is_hypothesis_test(getattr(item, "obj", None))
+    return is_long or is_drawn or (is_property and not is_same)
 
 
 def _find_long_tests(items: Iterable[pytest.Item]) -> set[LongTest]:

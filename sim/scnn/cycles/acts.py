@@ -85,10 +85,10 @@ class ActStorage:
                 count = np.zeros_like(start)
                 stored = np.full((height * width * entries * deep, p.mult_i), _NOTHING)
                 used = _encode(
-                    values,
+                    np.ascontiguousarray(values),
                     (layout.tile_h, layout.tile_w, width),
                     (layout.sy, layout.sx, layout.y_stride),
-                    layout.dense,
+                    bool(layout.dense),
                     p.max_run,
                     stored,
                     start,

@@ -244,7 +244,7 @@ class ScnnCycles:
             pe_streams(p, descriptor),
             drain_exchanges(p, descriptor),
             (descriptor.groups, descriptor.kc, descriptor.kc_last),
-            descriptor.drain,
+            bool(descriptor.drain),  # not 1, for which all would be compiled again
             (p.banks, p.scatter_depth, p.weight_depth, p.block_depth, ACT_QUEUE_DEPTH),
             _STREAM_LATENCY,
             counters,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.tiers import examples
+from tests.support.tiers import simulated
 from zeroskip.hw.common.formats import pack
 from zeroskip.hw.eie.formats import entry_layout
 from zeroskip.hw.eie.params import EieParams
@@ -223,7 +223,7 @@ def test_last_row() -> None:
     assert [row for _, _, row, _ in issued] == [15, 31, 0]
 
 
-@examples(40)
+@simulated(40)
 @given(
     code_bits=st.integers(1, 8),
     run_bits=st.integers(1, 8),

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import connect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.tiers import examples
+from tests.support.tiers import simulated
 from zeroskip.hw.system.memory import MemoryModel, MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.read_dma import ReadDma
@@ -146,7 +146,7 @@ def compare(p: SystemParams, settings: MemorySettings, seed: int) -> dict[str, i
     return seen
 
 
-@examples(150)
+@simulated(60)
 @given(systems(), memories(), st.integers(0, 1 << 32))
 def test_every_cycle(p: SystemParams, settings: MemorySettings, seed: int) -> None:
     compare(p, settings, seed)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.support.graphs import layer_regions
-from tests.support.tiers import examples
+from tests.support.tiers import simulated
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.geometry import kernel_pieces, least_tile
 from zeroskip.compiler.scnn.layer import LayerPlan, layer_runs
@@ -149,7 +149,7 @@ def cases(draw: st.DrawFn) -> tuple[QuantConv, LayerPlan, ScnnParams, NDArray[np
     return conv, plan, params, values
 
 
-@examples(60)
+@simulated(40)
 @given(case=cases())
 def test_computes_the_convolution(
     case: tuple[QuantConv, LayerPlan, ScnnParams, NDArray[np.int64]],

@@ -53,7 +53,7 @@ def divisors(pool: nn.AvgPool2d, x: NDArray[np.float32]) -> NDArray[np.float64]:
     return (sums(whole) / pool(whole)).numpy()[0, 0]
 
 
-@examples(150)
+@examples(60)
 @given(pools())
 def test_pools(drawn: tuple[nn.Module, tuple[int, int, int], NDArray[np.float32]]) -> None:
     pool, _, x = drawn

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.tiers import examples
+from tests.support.tiers import simulated
 from tests.unit.hw.scnn.bus_model import Word, fields, word
 from zeroskip.hw.scnn.act_fifo import ActFifo
 from zeroskip.hw.scnn.params import ScnnParams
@@ -99,7 +99,7 @@ def test_words_meet_their_weights(depth: int, gaps: tuple[int, int, int]) -> Non
     run([draw_round(rng, number) for number in range(12)], gaps, depth)
 
 
-@examples(60)
+@simulated(40)
 @given(st.integers(0, 1 << 30), st.tuples(*3 * [st.integers(0, 5)]))
 def test_any_rounds(seed: int, gaps: tuple[int, int, int]) -> None:
     rng = Random(seed)

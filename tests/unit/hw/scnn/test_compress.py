@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.tiers import examples
+from tests.support.tiers import simulated
 from zeroskip.hw.scnn.compress import Compress
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.bench.pysim import simulate
@@ -114,7 +114,7 @@ def check(
     return waited
 
 
-@examples(60)
+@simulated(40)
 @given(st.integers(0, 1 << 30))
 def test_any_channels(seed: int) -> None:
     rng = Random(seed)

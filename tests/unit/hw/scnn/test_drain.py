@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.tiers import examples
+from tests.support.tiers import simulated
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.scnn.drain import Drain
 from zeroskip.hw.scnn.params import ScnnParams
@@ -176,7 +176,7 @@ def descriptors(draw: st.DrawFn) -> dict[str, int]:
     }  # fmt: skip
 
 
-@examples(25)
+@simulated(25)
 @given(st.sampled_from(SIZES), st.lists(descriptors(), min_size=1, max_size=3), st.integers(0, 99))
 def test_any_walk(p: ScnnParams, passes: list[dict[str, int]], seed: int) -> None:
     rng = Random(seed)

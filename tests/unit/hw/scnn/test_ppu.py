@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.tiers import examples
+from tests.support.tiers import simulated
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.common.formats import bias_word
 from zeroskip.hw.scnn.params import ScnnParams
@@ -223,7 +223,7 @@ def fields(rng: Random) -> Fields:
     }  # fmt: skip
 
 
-@examples(40)
+@simulated(40)
 @given(st.integers(0, 1 << 30))
 def test_against_encoder(seed: int) -> None:
     rng = Random(seed)

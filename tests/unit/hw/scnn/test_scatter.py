@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.tiers import examples
+from tests.support.tiers import simulated
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.scatter import Scatter
 from zeroskip.sim.bench.pysim import simulate
@@ -168,7 +168,7 @@ def test_any_traffic(sizes: dict[str, Any], spread: int | None) -> None:
     run(p, offers)
 
 
-@examples(60)
+@simulated(40)
 @given(st.sampled_from(SIZES[:-1]), st.data())
 def test_each_product_leaves_exactly_once(sizes: dict[str, Any], data: st.DataObject) -> None:
     p = params(**sizes)

@@ -6,7 +6,7 @@ from amaranth.hdl import ResetInserter, Signal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.tiers import examples
+from tests.support.tiers import simulated
 from tests.unit.hw.system.axi_model import Memory
 from tests.unit.hw.system.draw import request_lists, systems
 from zeroskip.hw.system.params import SystemParams
@@ -65,7 +65,7 @@ def run_requests(
     return failed
 
 
-@examples(60)
+@simulated(40)
 @given(st.data())
 def test_any_requests(data: st.DataObject) -> None:
     p = data.draw(systems())
