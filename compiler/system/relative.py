@@ -1,5 +1,6 @@
 """Command lists whose input and output lie wherever a start says: registers INPUT and OUTPUT."""
 
+from zeroskip.base.errors import InputError
 from zeroskip.compiler.system.build import SystemImage
 from zeroskip.hw.common.formats import pack
 from zeroskip.hw.system.formats import COMMAND_BYTES, Base, Op, command_layout
@@ -15,8 +16,19 @@ def relative_list(system: SystemImage) -> bytes:
     Parameters
     ----------
     system : memory image of the network.
+
+    Raises
+    ------
+    InputError
+        If it has another list for inferences that find no room: its buffers are where they are.
     """
     entry = system.map
+    if entry.bounded:
+        raise InputError(
+            f"lists of {entry.name!r} cannot be relative to registers: where there is no room, the "
+            "chip goes on with a list whose buffers are where they are; a plan of bounded runs "
+            "alone would do"
+        )
     place = entry.list("infer_0")
     begin = place.address - entry.base
     made: list[bytes] = []

@@ -9,11 +9,12 @@ import pytest
 from tests.cosim.scnn_draw import draw_graph, draw_planes
 from tests.support.arrays import SCNN
 from tests.support.limits import tighten
-from zeroskip.base.errors import ImageError
+from zeroskip.base.errors import ImageError, InputError
 from zeroskip.compiler.image.image import Image, load
 from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.system.build import build_system
+from zeroskip.compiler.system.relative import relative_list
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.golden.network import run_golden
@@ -65,6 +66,8 @@ def test_an_image_has_both_kinds_of_runs(tmp_path: Path) -> None:
     first, second = build_system(image, SystemParams()), build_system(read, SystemParams())
     assert first.memory == second.memory
     assert [one.name for one in second.map.bounded] == ["bounded_0", "bounded_1"]
+    with pytest.raises(InputError, match="relative to registers"):
+        relative_list(second)
     (file,) = tmp_path.glob("net/*/bounded/run_0/program.hex")
     file.write_text("0\n")
     with pytest.raises(ImageError, match=r"bounded/run_0/program\.hex"):
