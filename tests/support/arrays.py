@@ -63,9 +63,9 @@ SHARED = {
     "tests/cosim/test_scnn_layers.py": "SCNN",
     "tests/cosim/test_scnn_networks.py": "SCNN",
     "tests/cosim/test_scnn_recover.py": "SCNN",
-    "tests/cosim/test_scnn_pools.py": "both",
-    "tests/e2e/test_cnn_cli.py": "both",
-    "tests/e2e/test_tables.py": "both",
+    "tests/cosim/test_scnn_pools.py": "SCNN",
+    "tests/e2e/test_cnn_cli.py": "SCNN",
+    "tests/e2e/test_tables.py": "SCNN",
 }
 """Files, or tests by how their names begin, that use one simulator or one bitstream.
 

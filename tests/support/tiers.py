@@ -147,6 +147,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[_LONG_TESTS] = _find_long_tests(items)
     tier = config.option.tier
     chosen = [item for item in items if tier == _ALL or _is_of(item, tier)]
+    # Those of units that build simulators are not in folders. At the end, where their names have
+    # them, a core would idle.
+    chosen.sort(key=lambda item: len(item.path.relative_to(ROOT).parts) > 3)
     config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
     items[:] = chosen
 
