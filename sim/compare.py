@@ -19,7 +19,7 @@ from zeroskip.base.progress import Progress, silent
 from zeroskip.base.tables import Report, Table, percent
 from zeroskip.compiler.frontend.networks import import_pieces
 from zeroskip.compiler.ir.compute import run_nodes
-from zeroskip.compiler.ir.graph import INPUT, FloatConv, FloatGraph, FloatLinear
+from zeroskip.compiler.ir.graph import INPUT, FloatCell, FloatConv, FloatGraph, FloatLinear
 from zeroskip.sim.explore.explore import ExploredArray, explore
 from zeroskip.sim.explore.result import ArrayEstimate
 from zeroskip.sim.metrics import CLOCKS
@@ -162,14 +162,37 @@ _WAYS = {
 def _operands(
     graph: FloatGraph, x: NDArray[np.float64] | None
 ) -> Iterator[tuple[FloatConv | FloatLinear, NDArray[np.float32]]]:
-    """Yield each layer with weights and what it reads of one input: (1, C, H, W)."""
-    shape = graph.input_shape
-    values = np.random.default_rng(0).standard_normal((1, *shape)) if x is None else x[:1]
-    tensors = {INPUT: values.reshape(1, *shape)}
+    """Yield each layer with weights and what it reads of one input: (1, C, H, W).
+
+    Of a sequence that is its last step; a recurrent layer's matrices are side by side.
+    """
+    shape, steps = graph.input_shape, graph.steps or 1
+    drawn = np.random.default_rng(0)
+    values = drawn.standard_normal((steps, *shape)) if x is None else x[:1]
+    tensors = {INPUT: values.reshape(steps, *shape)}
     for node, y in run_nodes(graph, tensors[INPUT]):
         tensors[node.name] = y
-        if isinstance(node, FloatConv | FloatLinear):
-            yield node, tensors[node.inputs[0]].astype(np.float32)
+        if not isinstance(node, FloatConv | FloatLinear | FloatCell):
+            continue
+        read = tensors[node.inputs[0]][-1:].astype(np.float32)
+        if isinstance(node, FloatCell):
+            before = y[-2:-1] if steps > 1 else np.zeros_like(y)
+            both = [read.reshape(1, -1), before.reshape(1, -1).astype(np.float32)]
+            yield _side_by_side(node), np.concatenate(both, axis=1)[:, :, None, None]
+        else:
+            yield node, read
+
+
+def _side_by_side(cell: FloatCell) -> FloatLinear:
+    """Return the matrices of a recurrent layer as one, without rows that are no weights."""
+    # Here, since it needs torch.
+    from zeroskip.compiler.compress.rebuild import recurrent_layer
+
+    state = recurrent_layer(cell).state_dict()
+    both = np.concatenate([state[f"weight_{of}_l0"].numpy() for of in ("ih", "hh")], axis=1)
+    return FloatLinear(
+        cell.name, cell.inputs, both.astype(np.float64), np.zeros(len(both)), relu=False
+    )
 
 
 def _cycles(name: str, arrays: Sequence[ArrayEstimate]) -> dict[str, float]:

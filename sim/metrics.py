@@ -152,7 +152,7 @@ def measure(result: VerifyResult) -> RunMetrics:
         if comparison.rtl.counters is not None:
             array = machine(measured.engine)
             problems += array.counter_problems(comparison.selection, comparison.rtl, useful)
-    return RunMetrics(len(result.golden.planes), tuple(parts), tuple(problems))
+    return RunMetrics(result.golden.inputs, tuple(parts), tuple(problems))
 
 
 def measure_run(result: Result) -> RunMetrics:
@@ -166,7 +166,7 @@ def measure_run(result: Result) -> RunMetrics:
     for part, found in zip(result.image.parts, result.parts, strict=True):
         measured, _ = _measure_part(Selection(part, found.layers), found, tensors)
         parts.append(measured)
-    return RunMetrics(len(result.planes), tuple(parts), ())
+    return RunMetrics(result.inputs, tuple(parts), ())
 
 
 def _measure_part(
@@ -174,6 +174,7 @@ def _measure_part(
 ) -> tuple[PartMetrics, NDArray[np.int64]]:
     """Return the metrics of an array, and (n, layers) useful products."""
     part, array = selection.part, machine(selection.part.engine)
+    steps = part.graph.steps or 1
     multipliers = array.multipliers(part.params)
     places = [
         place for place, layer in enumerate(part.graph.layers) if layer.name in selection.layers
@@ -189,7 +190,7 @@ def _measure_part(
     measured: list[LayerMetrics] = []
     for number, (layer, values) in enumerate(zip(layers, inputs, strict=True)):
         counted = None if counters is None else counters[:, number]
-        every = None if counted is None else float(counted.sum(axis=(1, 2)).mean())
+        every = None if counted is None else steps * float(counted.sum(axis=(1, 2)).mean())
         nnz = layer.nonzeros
         measured.append(
             LayerMetrics(
@@ -201,8 +202,8 @@ def _measure_part(
                 nnz=nnz,
                 density=nnz / layer.num_weights,
                 act_density=float(np.mean(values != 0)),
-                dense_macs=dense_macs(layer),
-                useful_macs=float(useful[:, number].mean()),
+                dense_macs=steps * dense_macs(layer),
+                useful_macs=steps * float(useful[:, number].mean()),
                 cycles=None if every is None else every / multipliers,
                 stored=stored[layer.name],
             ).with_rates(
@@ -210,7 +211,8 @@ def _measure_part(
             )
         )
     assert rtl.cycles is not None
-    total = _total(measured, inputs, useful, float(rtl.cycles.mean())).with_rates(
+    spent = steps * float(rtl.cycles.mean())
+    total = _total(measured, inputs, steps * useful, spent).with_rates(
         None if counters is None else counters.sum(axis=(0, 1, 2)), array.classes, multipliers
     )
     return PartMetrics(part.engine, tuple(measured), total), useful

@@ -138,13 +138,18 @@ def run_document(result: Result) -> dict[str, Any]:
         "parts": [
             {
                 "engine": part.engine,
-                "cycles": _listed(part.cycles),
+                "cycles": _listed(_by_input(part.cycles, result.inputs)),
                 "run_cycles": _listed(part.run_cycles),
                 "stalls": _stalls(part),
             }
             for part in result.parts
         ],
     }
+
+
+def _by_input(cycles: NDArray[np.int64] | None, inputs: int) -> NDArray[np.int64] | None:
+    """Add up the steps of each input."""
+    return None if cycles is None else cycles.reshape(inputs, -1).sum(axis=1)
 
 
 def _listed(array: Any) -> Any:
@@ -182,16 +187,15 @@ def verify_document(result: VerifyResult, metrics: RunMetrics) -> dict[str, Any]
         "cycles": {"total": int(rtl.cycles.sum()), "per_input": rtl.cycles.tolist()},
         "reload_cycles": _listed(rtl.reload_cycles),
         "parts": [
-            _part_document(part, measured)
+            _part_document(part, measured, metrics.inputs)
             for part, measured in zip(result.parts, metrics.parts, strict=True)
         ],
         "metrics": metrics.to_dict(),
     }
 
 
-def _part_document(part: Comparison, measured: PartMetrics) -> dict[str, Any]:
+def _part_document(part: Comparison, measured: PartMetrics, inputs: int) -> dict[str, Any]:
     assert part.rtl.cycles is not None
-    samples = len(part.rtl.cycles)
     return {
         "engine": measured.engine,
         "words": part.words,
@@ -202,9 +206,9 @@ def _part_document(part: Comparison, measured: PartMetrics) -> dict[str, Any]:
         "cycle_differences": [asdict(difference) for difference in part.cycle_differences],
         "cycles": {
             "total": int(part.rtl.cycles.sum()),
-            "per_input": part.rtl.cycles.tolist(),
+            "per_input": _listed(_by_input(part.rtl.cycles, inputs)),
             "per_layer": {
-                layer.name: round(layer.cycles * samples)
+                layer.name: round(layer.cycles * inputs)
                 for layer in measured.layers
                 if layer.cycles is not None
             }

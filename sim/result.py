@@ -62,6 +62,9 @@ class PartResult:
 class Result:
     """What ``n`` inputs gave. Tensors are in the order of the user's network.
 
+    Of a recurrent network an input is a sequence, and tensors have the steps of all sequences one
+    behind the other: ``n * steps`` where others have ``n``.
+
     Parameters
     ----------
     image : that was run.
@@ -139,19 +142,29 @@ class Result:
         return tuple(found[layer.name] for layer in self.image.graph.layers if layer.name in found)
 
     @property
+    def inputs(self) -> int:
+        """How many there were."""
+        return len(self.planes) // (self.image.graph.steps or 1)
+
+    @property
     def cycles(self) -> NDArray[np.int64] | None:
         """(n,) cycles of all arrays, without what brings activations from one to the next."""
-        return _sum([part.cycles for part in self.parts])
+        return self._by_input([part.cycles for part in self.parts])
 
     @property
     def reload_cycles(self) -> NDArray[np.int64] | None:
         """(n,) cycles of the host's commands between runs of any array."""
-        return _sum([part.reload_cycles for part in self.parts])
+        return self._by_input([part.reload_cycles for part in self.parts])
 
     @property
     def seconds(self) -> NDArray[np.float64] | None:
         """(n,) wall-clock time of the RTL's runs on all arrays."""
-        return _sum([part.seconds for part in self.parts])
+        return self._by_input([part.seconds for part in self.parts])
+
+    def _by_input(self, arrays: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+        """Add up what parts, and the steps of an input, took."""
+        total = _sum(arrays)
+        return None if total is None else total.reshape(self.inputs, -1).sum(axis=1)
 
     def part(self, engine: str) -> PartResult:
         """Return what the array of an engine gave; the first, if there are several.

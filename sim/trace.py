@@ -29,11 +29,13 @@ def write_trace(result: Result, path: Path, sample: int = 0) -> None:
     InputError
         If there is no such input, or the file cannot be written.
     """
-    image, inputs = result.image, len(result.planes)
+    image, inputs = result.image, result.inputs
+    steps = image.graph.steps or 1
     if not 0 <= sample < inputs:
         raise InputError(f"input {sample} cannot be traced: there are {inputs}, from 0 up")
     tensors = {
-        name: tensor[sample : sample + 1] for name, tensor in result.tensors_on_arrays.items()
+        name: tensor[sample * steps : (sample + 1) * steps]
+        for name, tensor in result.tensors_on_arrays.items()
     }
     names, events = list[str](), []
     process, begin = 1, 0

@@ -22,7 +22,8 @@ class EieTrace:
     Parameters
     ----------
     part : of a compiled network.
-    vectors : the input, then each layer's output, (1, elements) int64, as the hardware holds them.
+    vectors : the input, then each layer's output, (1, elements) int64, as the hardware holds them;
+        of a sequence, a row for each step.
     name : of the array.
     pid : number of the process with the array's units; the next one has the queues.
     begin : cycle of the trace in which the array starts.
@@ -107,7 +108,8 @@ def trace_tracks(
     Parameters
     ----------
     part : of a compiled network.
-    vectors : the input, then each layer's output, (1, elements) int64, as the hardware holds them.
+    vectors : the input, then each layer's output, (1, elements) int64, as the hardware holds them;
+        of a sequence, a row for each step.
     name, process, begin : as for :meth:`.Machine.tracks`.
     """
     trace = EieTrace(part, vectors, name, process, begin)

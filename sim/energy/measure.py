@@ -245,7 +245,7 @@ def energy(
     return Energy(
         name=image.name,
         technology=constants.name,
-        inputs=0 if drawn else len(result.planes),
+        inputs=0 if drawn else result.inputs,
         layers=tuple(layers),
         dram_bytes=moved,
         dram_pj=None if moved is None else 8 * moved * constants.dram.pj_per_bit,

@@ -70,7 +70,7 @@ def image_contents(
         "label": label or image.name,
         "arrays": describe_arrays(image),
         "source": source,
-        "inputs": len(result.planes),
+        "inputs": result.inputs,
         "summary": _summary(image, metrics.parts, cycles, moves),
         "accuracy": _accuracy(result, labels),
         "parts": [

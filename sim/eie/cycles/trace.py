@@ -1,5 +1,6 @@
 """What every PE worked on and when, for one input of an image."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ class TracedPass:
     Parameters
     ----------
     layer : number of its layer.
-    offset : cycles of the image's segments before this one.
+    offset : cycles of the runs of programs before this one.
     times : see :class:`.PassTrace`.
     work : cycles of each column, by position.
     columns : (positions,) index, in the layer, of the column at each position; -1 if none is.
@@ -34,26 +35,24 @@ class TracedPass:
     columns: NDArray[np.int64]
 
 
-def trace_image(
-    part: EiePart, vectors: Sequence[NDArray[np.int64]], sample: int = 0
-) -> list[TracedPass]:
-    """Trace the run of one input.
+def trace_image(part: EiePart, vectors: Sequence[NDArray[np.int64]]) -> list[TracedPass]:
+    """Trace the run of one input; of a sequence, of all its steps.
 
     Parameters
     ----------
     part : of a compiled network.
     vectors : as for :func:`.run_image`.
-    sample : which of the ``n``.
 
     Returns
     -------
     The passes of all segments, in order.
     """
     placed = placed_inputs(part, vectors)
-    index = [_columns_at(v[sample].size, p) for v, p in zip(placed, part.placement, strict=False)]
+    index = [_columns_at(v[0].size, p) for v, p in zip(placed, part.placement, strict=False)]
     found: list[TracedPass] = []
     offset = 0
-    for passes, scans in image_segments(part):
+    # Of a recurrent network, the steps are runs of the same program.
+    for sample, (passes, scans) in itertools.product(range(len(vectors[0])), image_segments(part)):
         times: list[PassTrace] = []
         nonzero = [scanned(placed, sample, scan) for scan in scans]
         spent, _ = run_program(passes, nonzero, part.params, times)

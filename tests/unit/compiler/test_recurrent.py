@@ -1,5 +1,6 @@
 """LSTM and GRU from torch to an image, and what is refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ from torch import nn
 
 import zeroskip as zs
 from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.compress.module import export
 from zeroskip.compiler.frontend import recurrent
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.compare import compare
 from zeroskip.sim.eie.contents import eie_problems
 from zeroskip.sim.explore.explore import explore
 from zeroskip.sim.metrics import measure_run
 from zeroskip.sim.run import quantize
 from zeroskip.sim.system.inferences import count_inferences
+from zeroskip.sim.trace import write_trace
 
 ARRAY = EieParams(num_pes=3, cells=True, act_files=3, code_bits=8)
 X = np.random.default_rng(0).standard_normal((3, 4, 5)).astype(np.float32)
@@ -208,3 +212,33 @@ def test_presets_are_explored_with_cells() -> None:
     found = explore(NETWORKS["lstm"], X, example_input=X[:1])
     assert len(found.arrays) > 1
     assert all(array.refusal is None and array.params.cells for array in found.arrays)
+
+
+def test_an_input_is_a_sequence(tmp_path: Path) -> None:
+    """Cycles, metrics and traces are of all steps of an input."""
+    image = zs.compile(NETWORKS["lstm"], X[:1], X, ARRAY)
+    result = zs.run(image, X, on="cycles")
+    (of_steps,) = (part.cycles for part in result.parts)
+    assert result.inputs == len(X)
+    assert result.cycles is not None
+    assert of_steps is not None
+    assert np.array_equal(result.cycles, of_steps.reshape(3, 4).sum(axis=1))
+    (measured,) = measure_run(result).parts
+    assert measured.total.cycles == pytest.approx(result.cycles.mean())
+    assert measured.layers[0].dense_macs == 4 * 4 * 7 * 12
+    found = zs.energy(image, X)
+    assert found.inputs == len(X)
+    assert sum(layer.cycles for layer in found.layers) == pytest.approx(result.cycles.mean())
+    write_trace(result, tmp_path / "trace.json", 1)
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert (
+        max(event["ts"] + event.get("dur", 0) for event in events if "ts" in event)
+        == (result.cycles[1])
+    )
+
+
+def test_matrices_are_timed_side_by_side(tmp_path: Path) -> None:
+    export(NETWORKS["gru"].eval(), torch.as_tensor(X), tmp_path / "net.pt2")
+    found = compare(tmp_path / "net.pt2", X, repeats=1)
+    assert [layer.name for layer in found.layers] == ["rnn.0", "rnn.1", "fc"]
+    assert all(layer.cycles and layer.density == 1.0 for layer in found.layers[:2])
