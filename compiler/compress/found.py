@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from zeroskip.base.tables import Report, Table, percent
-from zeroskip.compiler.compress.rebuild import recurrent_layer
 from zeroskip.compiler.frontend.pieces import Pieces
 from zeroskip.compiler.ir.graph import FloatCell, FloatConv, FloatLinear, FloatNode
 from zeroskip.compiler.passes.share import distinct_values
@@ -64,6 +63,8 @@ def graph_layers(pieces: Pieces) -> list[FoundLayer]:
 
 def _node_layers(node: FloatNode) -> list[FoundLayer]:
     if isinstance(node, FloatCell):
+        from zeroskip.compiler.compress.rebuild import recurrent_layer  # loads torch
+
         # A GRU's sums have rows that are no weights of the layer.
         state = recurrent_layer(node).state_dict()
         return [replace(layer, name=f"{node.name}.{layer.name}") for layer in state_layers(state)]
