@@ -154,6 +154,7 @@ def compile_any(
         name=name,
         densities=numbers.densities,
         activity=numbers.activity,
+        nonzero=numbers.nonzero,
         report={
             "quantization": numbers.to_dict(),
             **({"chosen": why} if why else {}),
@@ -171,6 +172,7 @@ def compile_quantized(
     name: str,
     densities: Mapping[str, float] | None = None,
     activity: Mapping[str, NDArray[np.float64]] | None = None,
+    nonzero: Mapping[str, NDArray[np.bool_]] | None = None,
     report: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Image:
@@ -184,6 +186,7 @@ def compile_quantized(
     name : of the image.
     densities : by tensor, the share of its elements that are expected not to be 0.
     activity : by Linear layer (columns,), how often each input is expected not to be 0.
+    nonzero : by tensor (n, C, H, W), where it is not 0 for some inputs.
     report : more to go into the image's report.
     progress : see :data:`.Progress`.
 
@@ -204,6 +207,7 @@ def compile_quantized(
             activity=activity or {},
             report=more,
             progress=progress or silent,
+            nonzero=nonzero or {},
         )
         parts.append(engine(kind).compile(part, chosen[kind], job))
     made = {layer.name: layer for part in parts for layer in part.graph.layers}

@@ -128,6 +128,8 @@ class Job:
     activity : by layer (columns,), how often each input is expected not to be 0.
     report : to which the engine adds what it chose.
     progress : of long work.
+    nonzero : by tensor (n, C, H, W) bool, where it is not 0 for inputs like those to come; nothing
+        if there are none.
     """
 
     options: Mapping[str, Any]
@@ -135,6 +137,7 @@ class Job:
     activity: Mapping[str, NDArray[np.float64]]
     report: dict[str, Any]
     progress: Progress
+    nonzero: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ from zeroskip.compiler.passes.report import FixedPointError, QuantReport
 
 __all__ = ["fixed_point_errors"]
 
+_KEPT = 1 << 28
+"""Elements of all tensors, of the first samples, of which it is kept whether they are 0."""
+
 
 class _ErrorMeter:
     """Adds up differences between float and fixed-point outputs of a layer."""
@@ -68,7 +71,7 @@ def fixed_point_errors(
 
     Returns
     -------
-    ``report`` with an error for each layer and the density of each tensor.
+    ``report`` with an error for each layer, the density of each tensor, and where these are not 0.
 
     Raises
     ------
@@ -81,6 +84,8 @@ def fixed_point_errors(
     meters = {layer.node: _ErrorMeter() for layer in report.layers}
     elements = {name: math.prod(quant.shape(name)) for name in (INPUT, *acc_bits)}
     nonzero = dict.fromkeys(elements, 0)
+    there: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in elements}
+    kept = max(1, _KEPT // sum(elements.values()))
     made = {layer.node: layer for layer in report.layers}
     for batch in batches(samples, max(elements.values()), graph.steps or 1):
         tensors = {INPUT: quantize_input(batch, report.input_frac, act_bits)}
@@ -90,6 +95,8 @@ def fixed_point_errors(
             saturated[result.layer.name] = int(result.saturated.sum())
         for name, tensor in tensors.items():
             nonzero[name] += int(np.count_nonzero(tensor))
+            there[name].append(tensor[:kept] != 0)
+        kept = max(0, kept - len(batch))
         for node, exact in run_nodes(graph, batch):
             if node.name in made:
                 layer = made[node.name]
@@ -110,5 +117,6 @@ def fixed_point_errors(
         report,
         layers=layers,
         input_density=nonzero[INPUT] / total[INPUT],
+        nonzero={name: np.concatenate(some) for name, some in there.items()},
         warnings=(*report.warnings, *snr_warnings(layers)),
     )

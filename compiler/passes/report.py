@@ -106,6 +106,8 @@ class QuantReport:
     layers : in order.
     activity : per Linear layer (columns,), how often each of its inputs was not 0; not for JSON.
     input_density : share of the calibration input that is not 0 in fixed point, if computed.
+    nonzero : of each tensor, by name (n, C, H, W) bool, where it is not 0 for some calibration
+        samples, if computed; not for JSON.
     warnings : sentences about the calibration data, and about errors, if computed.
     """
 
@@ -117,6 +119,9 @@ class QuantReport:
     activity: Mapping[str, NDArray[np.float64]] = field(repr=False, compare=False)
     input_density: float | None = None
     warnings: tuple[str, ...] = ()
+    nonzero: Mapping[str, NDArray[np.bool_]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def densities(self) -> dict[str, float]:
@@ -128,7 +133,7 @@ class QuantReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON has it."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        del fields["activity"]
+        del fields["activity"], fields["nonzero"]
         layers = [dataclasses.asdict(layer) for layer in self.layers]
         return {**fields, "layers": layers, "warnings": list(self.warnings)}
 

@@ -22,8 +22,8 @@ def collect(
 ) -> tuple[tuple[ScnnDescriptor, ...], dict[str, SramData]]:
     """Join passes to a program, the contents of the SRAMs, and the weights' beats.
 
-    Weights of passes follow each other; biases get the places behind those of the pass before, taps
-    and codebooks too unless a pass before has the same.
+    Weights of passes follow each other; biases, taps and codebooks get the places behind those of
+    the pass before unless one before has the same.
 
     Raises
     ------
@@ -35,6 +35,7 @@ def collect(
     codebooks: dict[bytes, int] = {}
     parts: dict[str, list[NDArray[np.uint64]]] = {name: [] for name in files}
     taps: dict[bytes, int] = {}
+    biases: dict[bytes, int] = {}
     beats: list[Beats] = []
     tap_base, bias_base = 0, 0
     for number, made in enumerate(passes):
@@ -44,10 +45,16 @@ def collect(
             values = np.zeros((params.num_codes, 1), np.int64)
             values[: len(made.codebook), 0] = made.codebook
             parts["codebook"].append(unsigned_field(values, params.weight_bits))
+        key = b"".join(of_stream.tobytes() for of_stream in made.biases)
+        if key not in biases:
+            biases[key] = bias_base
+            bias_base += len(made.biases[0])
+            for stream, of_stream in enumerate(made.biases):
+                parts[f"stream_{stream}/bias"].append(of_stream)
         program.append(
             replace(
                 made.descriptor,
-                bias_base=bias_base if made.output else 0,
+                bias_base=biases[key] if made.output else 0,
                 codebook=codebooks.get(book, 0),
                 last=number == len(passes) - 1,
             )
@@ -57,10 +64,7 @@ def collect(
             taps[key] = tap_base
             tap_base += len(made.taps)
             parts["tap"].append(made.taps[:, None])
-        for stream, biases in enumerate(made.biases):
-            parts[f"stream_{stream}/bias"].append(biases)
         beats.append(_beats(made, taps[key], params))
-        bias_base += len(made.biases[0])
     parts["program"].append(program_words(program, descriptor_layout(params), DESCRIPTOR_WORDS))
     parts["weights"].append(interleave(beats, params))
     srams: dict[str, SramData] = {}

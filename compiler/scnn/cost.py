@@ -8,21 +8,28 @@ from functools import lru_cache
 import numpy as np
 
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
-from zeroskip.compiler.scnn.estimate import RUN_CYCLES, Work, estimate_pass
-from zeroskip.compiler.scnn.geometry import cut_axis, reach
+from zeroskip.compiler.scnn.estimate import RUN_CYCLES, Work, estimate_pass, stored_zeros
+from zeroskip.compiler.scnn.geometry import cut_axis, phase_taps, reach
 from zeroskip.compiler.scnn.layer import LayerPlan, input_channels, output_slices
+from zeroskip.compiler.scnn.mapping import Mapping as LayerMapping
+from zeroskip.compiler.scnn.run import TileLayout
+from zeroskip.hw.scnn.packing import Packing
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = [
     "LOAD_WORDS",
     "Expected",
     "axis_kinds",
+    "bus_words",
     "count_runs",
     "estimate",
     "input_densities",
     "load_cycles",
+    "plane_cycles",
     "rough",
     "row_steps",
+    "weight_cycles",
+    "word_cycles",
 ]
 
 LOAD_WORDS = 64
@@ -83,7 +90,7 @@ def rough(conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expect
     for work, count in _works(conv, plan, params, expected):
         acts = _mean_vectors(max(work.rows) * max(work.columns), expected.acts, params.mult_i)
         channel = 0.0
-        zeros = work.stored_zeros(params.max_run)
+        zeros = stored_zeros(work.weight_density, work.gap, params.max_run)
         for taps in work.taps:
             weights = _mean_vectors(taps * work.outputs, expected.weights, params.mult_f)
             weights += (taps - 1) * zeros / params.mult_f
@@ -262,10 +269,85 @@ PORT_BITS = 128
 """Bits of weights that arrive in a cycle."""
 
 
-def weight_cycles(conv: QuantConv, params: ScnnParams) -> float:
-    """Count the cycles in which a layer's weights arrive, packed."""
-    bits = params.field_bits if conv.codebook is None else params.code_bits
-    return np.count_nonzero(conv.weight) * (bits + params.run_bits) / PORT_BITS
+def weight_cycles(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> float:
+    """Estimate the cycles in which a layer's weights arrive, packed.
+
+    Each block has a header, so small groups of output channels take longer.
+    """
+    packing = _packing(params)
+    size = max(conv.weight.size, 1)
+    density = float(np.count_nonzero(conv.weight)) / size
+    kc = min(plan.mapping.kc, conv.out_shape[0] // conv.groups)
+    gap = (1 << plan.mapping.log_kc) - kc
+    zeros = stored_zeros(density, gap, params.max_run)
+    taps = np.array(_taps(conv.weight.shape[2:], conv.stride, conv.padding))
+    places = taps * kc
+    some = 1 - (1 - density) ** places
+    entries = density * places + some * (taps - 1) * zeros
+    bits = packing.plain if conv.codebook is None else packing.shared
+    blocks = conv.weight.shape[0] * conv.weight.shape[1] / kc
+    of_block = float((some * packing.header + entries * bits).sum())
+    return blocks * of_block * (1 + 1 / packing.slots) / PORT_BITS
+
+
+_packing = lru_cache(maxsize=1 << 4)(Packing.of)
+
+
+@lru_cache(maxsize=1 << 12)
+def _taps(
+    kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+) -> tuple[int, ...]:
+    return tuple(len(taps) for taps in phase_taps(kernel, stride, padding) if taps)
+
+
+def plane_cycles(
+    layout: TileLayout, channels: int, params: ScnnParams, act_density: float, *, out: bool
+) -> float:
+    """Estimate the cycles in which channels go to one block of PEs, or come from it.
+
+    Values of a row of a tile go side by side, at most a word of them in a cycle, and none beyond
+    the end of a beat. Where nothing is, they are walked through all the same on their way in.
+
+    Parameters
+    ----------
+    layout : of the tiles.
+    channels : of all PEs.
+    params : of the array.
+    act_density : share of values that are not 0.
+    out : they come from the block.
+    """
+    columns, rows = layout.tile_w // layout.sx, layout.tile_h * layout.sx
+    pes = min(1 << layout.block_y, params.pes_y) * min(1 << layout.block_x, params.pes_x)
+    if not out:
+        return channels * pes * rows * _row_cycles(columns, params)
+    tiles = -(-layout.height // layout.tile_h) * -(-layout.width // layout.tile_w)
+    words = act_density * layout.height * layout.width / params.mult_i
+    # A word often ends inside a row.
+    return channels * (tiles * rows * -(-columns // params.mult_i) + words * _INSIDE + pes)
+
+
+def word_cycles(mapping: LayerMapping, params: ScnnParams) -> float:
+    """Estimate the cycles in which a word of a tile goes to a PE, see :func:`plane_cycles`."""
+    words = mapping.words(params)
+    return mapping.ho * _row_cycles(mapping.wo, params) / words
+
+
+_INSIDE = 0.75
+"""Share of the words at whose end a row of a tile goes on."""
+
+
+@lru_cache(maxsize=1 << 10)
+def _row_cycles(columns: int, params: ScnnParams) -> float:
+    """Count the cycles of a row on its way in, on average over where in a beat it begins."""
+    lanes = PORT_BITS >> (params.act_bits - 1).bit_length()
+    cycles = 0
+    for first in range(lanes):
+        left, lane = columns, first
+        while left:
+            count = min(params.mult_i, left, lanes - lane)
+            left, lane = left - count, (lane + count) % lanes
+            cycles += 1
+    return cycles / lanes
 
 
 def bus_words(

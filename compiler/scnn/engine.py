@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from zeroskip.base.fields import Field
 from zeroskip.compiler.engine import Engine, Job, Order, Part, Preset, SramData
 from zeroskip.compiler.image.readmem import from_hex, to_hex
 from zeroskip.compiler.image.runs import check_programs, sram_path
@@ -19,9 +20,10 @@ from zeroskip.compiler.ir.graph import (
 )
 from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.compiler.scnn.entry import ScnnEntry, ScnnRunEntry
+from zeroskip.compiler.scnn.fill import ExpectedFill, Fill, MeasuredFill
 from zeroskip.compiler.scnn.moves import run_moves
 from zeroskip.compiler.scnn.order import balance_channels, tensor_orders
-from zeroskip.compiler.scnn.program import build, many_runs
+from zeroskip.compiler.scnn.program import build_both, many_runs
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.compiler.scnn.strides import choose_strides
 from zeroskip.compiler.system.moves import Moves
@@ -29,10 +31,15 @@ from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_f
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.hw.system.params import SystemParams
 
-__all__ = ["ENGINE", "ScnnPart"]
+__all__ = ["BOUNDED", "ENGINE", "ScnnPart"]
 
-_BOUNDED = "bounded"
-"""Folder of a part's bounded runs in an image."""
+BOUNDED = 100.0
+"""As ``ram_margin``: any input fits."""
+
+_OPTIONS = {"ram_margin": BOUNDED}
+
+_FOLDER = "bounded"
+"""Of a part's bounded runs in an image."""
 
 _ABOUT = {
     "tile": "one PE of 4 x 4 multipliers; the default",
@@ -80,8 +87,17 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
     about = "convolutions and pooling: Cartesian products of non-zeros (ISCA 2017)"
     params = ScnnParams
     presets: Mapping[str, Preset[ScnnParams]] = {
-        name: Preset(PRESETS[name], about) for name, about in _ABOUT.items()
+        name: Preset(PRESETS[name], about, _OPTIONS) for name, about in _ABOUT.items()
     }
+    options = (
+        Field(
+            "ram_margin",
+            (0.0, BOUNDED),
+            "share of the activation RAMs' rows that are kept free beside those of the fullest "
+            f"calibration input. An input that does not fit is computed again in runs that any "
+            f"input fits, which may take longer; {BOUNDED:g}: these only.",
+        ),
+    )
 
     def arithmetic(self, params: ScnnParams) -> Arithmetic:
         return replace(super().arithmetic(params), plain_bits=params.field_bits)
@@ -108,11 +124,12 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
         """
         graph, orders = balance_channels(graph, params, job.densities, job.progress)
         faster = choose_strides(graph, params, job.densities, job.progress)
-        runs = build(faster, params, job.densities, job.progress)
+        fill = _fill(faster, orders, params, job)
+        runs, bounded = build_both(faster, params, job.densities, fill, job.progress)
         job.report["runs"] = job.report.get("runs", 0) + len(runs)
         if many := many_runs(faster, runs):
             job.report["many_runs"] = [*job.report.get("many_runs", []), *many]
-        return ScnnPart(params, faster, runs, orders)
+        return ScnnPart(params, faster, runs, orders, bounded)
 
     def describe(self, part: ScnnPart) -> tuple[ScnnEntry, dict[str, bytes]]:
         orders = {name: tuple(order.tolist()) for name, order in part.orders.items()}
@@ -120,7 +137,7 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
             tuple(ScnnRunEntry.of(run) for run in some) for some in (part.runs, part.bounded)
         )
         files = {
-            sram_path(_BOUNDED, number, name): to_hex(sram.words, sram.width)
+            sram_path(_FOLDER, number, name): to_hex(sram.words, sram.width)
             for number, run in enumerate(part.bounded)
             for name, sram in run.srams.items()
         }
@@ -159,7 +176,7 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
         entry = ScnnEntry.model_validate_json(raw)
         bounded = [
-            sram_path(_BOUNDED, number, name)
+            sram_path(_FOLDER, number, name)
             for number, run in enumerate(entry.bounded)
             for name in run.srams
         ]
@@ -169,11 +186,31 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
 def _sram(run: int, name: str, params: ScnnParams, read: Callable[[str], bytes]) -> SramData:
     """Read what a bounded run loads to an SRAM, and check that it fits it."""
     depth, width = sram_files(params)[name]
-    path = sram_path(_BOUNDED, run, name)
+    path = sram_path(_FOLDER, run, name)
     words = from_hex(read(path), width)
     if len(words) > depth:
         raise ValueError(f"{path}: its rows must be at most {depth}, not {len(words)}")
     return SramData(words, width)
+
+
+def _fill(
+    graph: QuantGraph[QuantConv], orders: Mapping[str, Order], params: ScnnParams, job: Job
+) -> Fill | None:
+    """Say how full tensors are; None if runs are to be for any input, or no inputs are known."""
+    margin = job.options.get("ram_margin", BOUNDED)
+    names = {*graph.given, *(layer.name for layer in graph.layers)}
+    if margin >= BOUNDED:
+        return None
+    if names <= set(job.nonzero):
+        order = tensor_orders(graph, orders)
+        there = {
+            name: job.nonzero[name][:, order[name]] if name in order else job.nonzero[name]
+            for name in names
+        }
+        return MeasuredFill(params, there, margin)
+    if names <= set(job.densities):
+        return ExpectedFill(params, job.densities)
+    return None
 
 
 ENGINE = _Scnn()

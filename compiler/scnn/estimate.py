@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["RUN_CYCLES", "Work", "drained", "estimate_pass"]
+__all__ = ["RUN_CYCLES", "Work", "drained", "estimate_pass", "stored_zeros"]
 
 RUN_CYCLES = 60
 """Cycles of a run in which nothing is multiplied: descriptor, wiping, pipelines that fill."""
@@ -47,11 +47,18 @@ class Work:
     weight_density: float
     gap: int = 0
 
-    def stored_zeros(self, max_run: int) -> float:
-        """Estimate the zeros that are stored since the run from one tap to the next is too long."""
-        zero = 1 - self.weight_density
-        ends = range(max_run + 1 - self.gap, 4 * (max_run + 1), max_run + 1)
-        return sum(zero ** max(end, 0) for end in ends)
+
+def stored_zeros(density: float, gap: int, max_run: int) -> float:
+    """Estimate the zeros that are stored since the run from one tap to the next is too long.
+
+    Parameters
+    ----------
+    density : share of weights that are not 0.
+    gap : places in a block of weights between the last output of a tap and the first of the next.
+    max_run : longest run.
+    """
+    ends = range(max_run + 1 - gap, 4 * (max_run + 1), max_run + 1)
+    return sum((1 - density) ** max(end, 0) for end in ends)
 
 
 def estimate_pass(work: Work, params: ScnnParams) -> float:
@@ -72,7 +79,7 @@ def estimate_pass(work: Work, params: ScnnParams) -> float:
         work.weight_density,
         params.mult_f,
         params,
-        (taps - 1) * work.stored_zeros(params.max_run),
+        (taps - 1) * stored_zeros(work.weight_density, work.gap, params.max_run),
     )
     tiles = np.multiply.outer(np.array(work.rows, np.int64), np.array(work.columns, np.int64))
     shape = channels, len(taps), tiles.size

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zeroskip.compiler.ir.graph import Pair, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.fill import Fill
 from zeroskip.compiler.scnn.order import goes_along
 
 _MOST_GROUPS = 8
@@ -143,15 +144,16 @@ def by_groups(conv: QuantConv) -> bool:
 
 
 def tensor_pieces(
-    graph: QuantGraph, holding: Holding, most: float
+    graph: QuantGraph, holding: Holding, fill: Fill, most: float
 ) -> tuple[tuple[Piece, ...], ...]:
     """Cut each tensor into pieces: a layer that goes along makes those of what it reads.
 
     Parameters
     ----------
     graph, holding : the network, and the tensors of a run.
-    most : activations of a piece, where only layers that go along read the tensor, so that it need
-        not be there all at once.
+    fill : of the activation RAMs.
+    most : activations that a piece stores, where only layers that go along read the tensor, so that
+        it need not be there all at once.
     """
     readers: dict[int, list[int]] = {}
     for layer, read in holding.reads.items():
@@ -175,7 +177,8 @@ def tensor_pieces(
             continue
         passing = conv is not None and not tensor.leaves and number in readers
         passing = passing and all(goes_along(graph.layers[layer]) for layer in readers[number])
-        count = min(channels, math.ceil(channels * rows * columns / most)) if passing else 1
+        stored = channels * rows * columns * fill.share(tensor.name)
+        count = min(channels, max(1, math.ceil(stored / most))) if passing else 1
         each = -(-channels // count)
         pieces.append(
             tuple(Piece(first, min(first + each, channels)) for first in range(0, channels, each))

@@ -9,13 +9,15 @@ import numpy as np
 from zeroskip.compiler.ir.graph import Pair, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.cost import Expected, bus_words, estimate, weight_cycles
 from zeroskip.compiler.scnn.eliminate import cheapest
+from zeroskip.compiler.scnn.fill import Fill
 from zeroskip.compiler.scnn.geometry import axis_needs
-from zeroskip.compiler.scnn.held import Holding, Piece, by_groups, hold_tensors, tensor_pieces
+from zeroskip.compiler.scnn.held import Held, Holding, Piece, by_groups, hold_tensors, tensor_pieces
 from zeroskip.compiler.scnn.layer import LayerPlan
 from zeroskip.compiler.scnn.mapping import Mapping as LayerMapping
 from zeroskip.compiler.scnn.order import goes_along
 from zeroskip.compiler.scnn.placement import Link, Placement, axis_places, block_sizes, placements
 from zeroskip.compiler.scnn.plan import pass_plans
+from zeroskip.compiler.scnn.run import TileLayout
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Bound", "Placed", "Placer"]
@@ -72,6 +74,26 @@ class Placed:
         """Of all layers."""
         return sum(bound.cycles for bound in self.bounds.values())
 
+    def layout(self, graph: QuantGraph, number: int) -> TileLayout:
+        """Say how a tensor lies on a block of its owners."""
+        tensor, place = self.holding.tensors[number], self.place(number)
+        _, rows, columns = graph.shape(tensor.name)
+        y_stride = self.y_strides[self.holding.of_tensor[number]]
+        return TileLayout(
+            block_x=place.block_x,
+            block_y=place.block_y,
+            tile_h=place.tile_h,
+            tile_w=place.tile_w,
+            sy=tensor.stride[0],
+            sx=tensor.stride[1],
+            y_stride=place.tile_w // tensor.stride[1] if y_stride is None else y_stride,
+            y0=0,
+            x0=0,
+            height=rows,
+            width=columns,
+            dense=tensor.dense,
+        )
+
     def place(self, tensor: int) -> Placement:
         """Where a tensor lies."""
         return self.places[self.holding.of_tensor[tensor]]
@@ -91,6 +113,7 @@ class Placer:
     graph : the network.
     params : of the array.
     densities : by layer, share of its inputs that are expected not to be 0.
+    fill : of the activation RAMs.
     """
 
     def __init__(
@@ -98,10 +121,14 @@ class Placer:
         graph: QuantGraph,
         params: ScnnParams,
         densities: Mapping[str, float],
+        fill: Fill,
     ) -> None:
         self._graph, self._params, self._densities = graph, params, densities
+        self._fill = fill
         self._plans: dict[tuple[object, ...], list[LayerPlan]] = {}
         self._cycles: dict[tuple[object, ...], float] = {}
+        self._weights: dict[tuple[int, int], float] = {}
+        self._tables: dict[tuple[object, ...], np.ndarray] = {}
 
     def place(self, layers: range, most: float = math.inf) -> Placed | None:
         """Place the tensors of some layers so that the layers take the fewest cycles together.
@@ -109,7 +136,7 @@ class Placer:
         Parameters
         ----------
         layers : their numbers.
-        most : activations of a piece of a tensor, see :func:`.tensor_pieces`.
+        most : activations that a piece stores, see :func:`.tensor_pieces`.
 
         Returns
         -------
@@ -119,7 +146,7 @@ class Placer:
         holding = hold_tensors(graph, layers)
         if holding is None:
             return None
-        pieces = tensor_pieces(graph, holding, most)
+        pieces = tensor_pieces(graph, holding, self._fill, most)
         domains = self._domains(layers, holding, pieces)
         costs: dict[tuple[int, ...], np.ndarray] = {}
         for layer in layers:
@@ -168,19 +195,21 @@ class Placer:
                 for place in placements(axes[0][number], axes[1][number], p)
                 if place.tile_h % stride[0] == 0
                 and place.tile_w % stride[1] == 0
-                and self._holds(place, stride, [pieces[at] for at in cluster])
+                and self._holds(place, [(holding.tensors[at], pieces[at]) for at in cluster])
             ]
             found.append(some)
         return found
 
-    def _holds(self, place: Placement, stride: Pair, tensors: Sequence[Sequence[Piece]]) -> bool:
+    def _holds(self, place: Placement, tensors: Sequence[tuple[Held, Sequence[Piece]]]) -> bool:
         """Whether a directory has entries for a cluster, and a RAM has rows for each tensor."""
         p, owners = self._params, place.blocks(self._params)
-        phases = stride[0] * stride[1]
-        each = [sum(piece.each(owners) for piece in some) for some in tensors]
-        most = [max(piece.each(owners) for piece in some) for some in tensors]
-        rows = place.words(stride, p) * phases
-        return sum(each) * phases <= p.num_channels and max(most) * rows <= p.act_words
+        entries = 0
+        for tensor, pieces in tensors:
+            entries += sum(piece.each(owners) for piece in pieces) * tensor.phases
+            rows = place.words(tensor.stride, p) * tensor.phases * self._fill.share(tensor.name)
+            if max(piece.each(owners) for piece in pieces) * rows > p.act_words:
+                return False
+        return entries <= p.num_channels
 
     def _around(self, holding: Holding, cluster: int, layers: range, block_x: int) -> int:
         """Count the columns beside a tile that any layer reaches that reads a cluster."""
@@ -206,15 +235,20 @@ class Placer:
         conv = self._graph.layers[layer]
         made = pieces[holding.makes[layer]]
         cluster = holding.of_tensor[holding.reads[layer][0]]
-        table = np.full((len(sources), len(targets)), np.inf)
+        out_stride = holding.tensors[holding.makes[layer]].stride[1]
+        strides = tuple(
+            to.tile_w + self._around(holding, cluster, layers, to.block_x) for to in targets
+        )
+        copied = tuple(self._copies(holding, layer, source) for source in sources)
+        key = layer, made, tuple(sources), tuple(targets), strides, copied, out_stride
+        if key in self._tables:
+            return self._tables[key]
+        table = self._tables[key] = np.full((len(sources), len(targets)), np.inf)
         every = [
-            self._options(
-                layer, to, to.tile_w + self._around(holding, cluster, layers, to.block_x), made
-            )
-            for to in targets
+            self._options(layer, to, stride, made)
+            for to, stride in zip(targets, strides, strict=True)
         ]
         least = min((plans[0].cycles for plans in every if plans), default=0.0)
-        out_stride = holding.tensors[holding.makes[layer]].stride[1]
         for column, (to, plans) in enumerate(zip(targets, every, strict=True)):
             if not plans:
                 continue
@@ -226,8 +260,8 @@ class Placer:
                 if to.reads(source, conv.stride, self._params):
                     if y_stride < columns * to.parts(source)[1]:
                         continue
-                    copied = to.parts(source) == (1, 1) and self._copies(holding, layer, source)
-                    bus = not copied and needs_bus(conv, source, to, self._params)
+                    whole = to.parts(source) == (1, 1) and copied[row]
+                    bus = not whole and needs_bus(conv, source, to, self._params)
                     compute = plans[0].cycles
                     if compute <= _NEAR * least:
                         compute = self._estimate(layer, plans[0], out_stride)
@@ -253,8 +287,18 @@ class Placer:
                 y_stride=y_stride,
             )
             each = max(piece.each(to.blocks(p)) for piece in made)
-            self._plans[key] = pass_plans(conv, p, self._densities[conv.name], start, each)
+            plans = pass_plans(conv, p, self._densities[conv.name], start, each)
+            # Of the fastest: the slower of array and port decides.
+            slower = {plan: max(plan.cycles, self._port(layer, plan)) for plan in plans}
+            self._plans[key] = sorted(plans, key=slower.__getitem__)
         return self._plans[key]
+
+    def _port(self, layer: int, plan: LayerPlan) -> float:
+        """Count the cycles in which the weights of a layer arrive."""
+        key = layer, plan.mapping.kc
+        if key not in self._weights:
+            self._weights[key] = weight_cycles(self._graph.layers[layer], plan, self._params)
+        return self._weights[key]
 
     def _estimate(self, layer: int, plan: LayerPlan, out_stride: int) -> float:
         """Estimate the cycles of a layer with care."""
@@ -277,7 +321,7 @@ class Placer:
         """Say what a layer takes; None if the bus cannot bring it what it reads."""
         conv, p = self._graph.layers[layer], self._params
         density = self._densities[conv.name]
-        weights = weight_cycles(conv, p)
+        weights = self._port(layer, plan)
         if not bus:
             return Bound(compute, 0.0, weights)
         # The bus sends the inputs of one group of the convolution after those of another, and a

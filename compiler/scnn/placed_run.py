@@ -13,7 +13,7 @@ from zeroskip.compiler.scnn.geometry import whole_plane
 from zeroskip.compiler.scnn.layer import input_channels
 from zeroskip.compiler.scnn.passes import Encoder, Pass, Share
 from zeroskip.compiler.scnn.place import Placed
-from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
+from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun
 from zeroskip.compiler.scnn.schedule import PlacedPass, Schedule, Spot
 from zeroskip.hw.scnn.params import ScnnParams
 
@@ -83,6 +83,7 @@ def _pass(graph: QuantGraph, placed: Placed, step: PlacedPass, encoder: Encoder)
         src_base=span.start,
         dst_base=step.target.base,
         dst_word=step.target.word,
+        dst_limit=step.target.limit,
         bus=bus,
         src_block_x=source.block_x * bus,
         src_block_y=source.block_y * bus,
@@ -107,27 +108,6 @@ def _numbers(reads: Sequence[Spot], span: range, *, bus: bool) -> NDArray[np.int
     return np.concatenate(found)
 
 
-def _layout(graph: QuantGraph, placed: Placed, number: int) -> TileLayout:
-    """Say how a tensor lies on a block of its owners."""
-    tensor, place = placed.holding.tensors[number], placed.place(number)
-    _, rows, columns = graph.shape(tensor.name)
-    y_stride = placed.y_strides[placed.holding.of_tensor[number]]
-    return TileLayout(
-        block_x=place.block_x,
-        block_y=place.block_y,
-        tile_h=place.tile_h,
-        tile_w=place.tile_w,
-        sy=tensor.stride[0],
-        sx=tensor.stride[1],
-        y_stride=place.tile_w // tensor.stride[1] if y_stride is None else y_stride,
-        y0=0,
-        x0=0,
-        height=rows,
-        width=columns,
-        dense=tensor.dense,
-    )
-
-
 def _loads(
     graph: QuantGraph, placed: Placed, schedule: Schedule, params: ScnnParams
 ) -> tuple[ActLoad, ...]:
@@ -137,9 +117,9 @@ def _loads(
             channels=(Channels(tensor=tensor.name, start=spot.piece.start, stop=spot.piece.stop),),
             base=spot.base,
             word=spot.word,
-            limit=params.act_words,
+            limit=spot.limit,
             dealt=placed.owners(number, params) > 1,
-            layout=_layout(graph, placed, number),
+            layout=placed.layout(graph, number),
         )
         for number, tensor in enumerate(placed.holding.tensors)
         if tensor.maker < 0
@@ -165,6 +145,6 @@ def _stores(
                 Channels(tensor=tensor.name, start=first, stop=min(first + spot.each, stop))
                 for first in firsts
             )
-            layout = _layout(graph, placed, number)
+            layout = placed.layout(graph, number)
             found.append(ActStore(blocks=blocks, base=spot.base, layout=layout))
     return tuple(found)

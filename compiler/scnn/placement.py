@@ -1,7 +1,8 @@
 """Define how tensors lie on the array while they stay there, and where they can go from there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from zeroskip.compiler.ir.graph import Pair
 from zeroskip.hw.scnn.params import ScnnParams
@@ -60,7 +61,8 @@ def _reach(here: Pair, there: Pair, stride: int, pes: int) -> int:
     return 2 if halves and (alone or 2 * there[1] == here[1] * stride) else 0
 
 
-def block_sizes(pes: int) -> dict[int, int]:
+@cache
+def block_sizes(pes: int) -> Mapping[int, int]:
     """Return the PEs of a block in one direction, by block size in log2: all of those are whole."""
     most = (pes - 1).bit_length()
     sizes = {size: min(1 << size, pes) for size in range(most + 1)}

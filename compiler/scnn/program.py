@@ -9,14 +9,19 @@ from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.compiler.scnn.areas import area_layers, move_runs
 from zeroskip.compiler.scnn.check import check_layer
 from zeroskip.compiler.scnn.cost import count_runs, input_densities
+from zeroskip.compiler.scnn.fill import DenseFill, Fill
 from zeroskip.compiler.scnn.layer import layer_runs
 from zeroskip.compiler.scnn.placed_run import placed_run
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.run import Channels, ScnnRun
-from zeroskip.compiler.scnn.segments import Segments
+from zeroskip.compiler.scnn.segments import Segment, Segments
+from zeroskip.compiler.scnn.tables import join_tables
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["MANY_RUNS", "build", "many_runs"]
+__all__ = ["MANY_RUNS", "build", "build_both", "choose_runs", "encode_runs", "many_runs"]
+
+_WORTH = 0.97
+"""Of the cycles of runs for any input, what those for expected inputs may take to be worth it."""
 
 MANY_RUNS = 100
 """A layer in more runs than that is told of: the host moves more than the array computes."""
@@ -27,31 +32,92 @@ def build(
     params: ScnnParams,
     densities: Mapping[str, float] | None = None,
     progress: Progress | None = None,
+    fill: Fill | None = None,
 ) -> tuple[ScnnRun, ...]:
-    """Build the runs of a network.
+    """Build the runs of a network, see :func:`choose_runs` and :func:`encode_runs`."""
+    segments = choose_runs(graph, params, densities, progress, fill)
+    return encode_runs(graph, params, densities, segments, progress)
 
-    As many layers as the memories hold, whatever the activations are, go into one run, without
-    the host in between. A layer that has to be alone gets the mapping that is fastest for it.
+
+def build_both(
+    graph: QuantGraph,
+    params: ScnnParams,
+    densities: Mapping[str, float],
+    fill: Fill | None,
+    progress: Progress | None = None,
+) -> tuple[tuple[ScnnRun, ...], tuple[ScnnRun, ...]]:
+    """Build the runs of a network for the inputs that are expected, and those for any input.
+
+    Parameters
+    ----------
+    graph, params, densities, progress : as for :func:`choose_runs`.
+    fill : of the activation RAMs, of the inputs that are expected; None: of any.
+
+    Returns
+    -------
+    The runs, and those for inputs that do not fit them; none if all do, since other runs would
+    hardly be faster.
+    """
+    safe = choose_runs(graph, params, densities, progress)
+    runs = encode_runs(graph, params, densities, safe, progress)
+    if fill is None:
+        return runs, ()
+    found = choose_runs(graph, params, densities, progress, fill)
+    cycles, most = (sum(segment.cycles for segment in some) for some in (found, safe))
+    if cycles > _WORTH * most:
+        return runs, ()
+    return encode_runs(graph, params, densities, found, progress), runs
+
+
+def choose_runs(
+    graph: QuantGraph,
+    params: ScnnParams,
+    densities: Mapping[str, float] | None = None,
+    progress: Progress | None = None,
+    fill: Fill | None = None,
+) -> list[Segment]:
+    """Choose the runs of a network.
+
+    As many layers as the memories hold go into one run, without the host in between. A layer that
+    has to be alone gets the mapping that is fastest for it.
 
     Parameters
     ----------
     graph : layers in fixed point.
     params : of the array.
     densities : see :func:`.input_densities`.
-    progress : steps "choose runs" and "map" by layers; and of a layer in many runs, a step by
-        runs, whose number is estimated.
+    progress : step "choose runs" by layers.
+    fill : of the activation RAMs; unless given, they hold whatever the activations are.
 
     Raises
     ------
     CompileError
         If a layer cannot be computed on the array at all; what is too small is named.
     """
-    known = input_densities(graph, densities)
-    tell = progress or silent
     for layer in graph.layers:
         check_layer(layer, params)
+    known = input_densities(graph, densities)
+    return Segments(graph, params, known, fill or DenseFill(params)).choose(progress)
+
+
+def encode_runs(
+    graph: QuantGraph,
+    params: ScnnParams,
+    densities: Mapping[str, float] | None,
+    segments: Sequence[Segment],
+    progress: Progress | None = None,
+) -> tuple[ScnnRun, ...]:
+    """Encode runs that have been chosen.
+
+    Parameters
+    ----------
+    graph, params, densities : as for :func:`choose_runs`, which gave ``segments``.
+    progress : step "map" by layers; and of a layer in many runs, a step by runs, whose number is
+        estimated.
+    """
+    known = input_densities(graph, densities)
+    tell = progress or silent
     runs: list[ScnnRun] = []
-    segments = Segments(graph, params, known).choose(progress)
     for segment in segments:
         for part in segment.parts:
             run = placed_run(part.strip.graph, part.placed, part.schedule, params)
@@ -59,7 +125,7 @@ def build(
         if not segment.parts:
             runs += _alone(graph, segment.layers[0], params, known, tell)
         tell("map", segment.layers.stop, len(graph.layers))
-    return tuple(only_changes(runs))
+    return tuple(only_changes(join_tables(runs, params)))
 
 
 def _alone(

@@ -1,18 +1,23 @@
 """Order the passes of a run, and give their tensors rows and directory entries by lifetime."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.compiler.scnn.allocate import Lifetime, allocate, peak
+from zeroskip.compiler.scnn.fill import dense_rows
 from zeroskip.compiler.scnn.geometry import phase_taps
 from zeroskip.compiler.scnn.held import Piece
 from zeroskip.compiler.scnn.layer import input_channels
 from zeroskip.compiler.scnn.order import goes_along
 from zeroskip.compiler.scnn.place import Placed
+from zeroskip.compiler.scnn.run import Channels, TileLayout
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["PlacedPass", "Schedule", "Spot", "schedule"]
+
+
+RowsOf = Callable[[TileLayout, Channels, int], int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +30,7 @@ class Spot:
     each : channels of an owner.
     phases : directory entries of a channel.
     base, entries : directory entries.
-    word, rows : of the activation RAM, if no activation is 0.
+    word, rows : of the activation RAM.
     """
 
     piece: Piece
@@ -35,6 +40,11 @@ class Spot:
     entries: int
     word: int
     rows: int
+
+    @property
+    def limit(self) -> int:
+        """The row behind the last."""
+        return self.word + self.rows
 
 
 @dataclass(frozen=True)
@@ -80,10 +90,17 @@ class Schedule:
     entries: int
 
 
-def schedule(graph: QuantGraph, placed: Placed, params: ScnnParams) -> Schedule | None:
+def schedule(
+    graph: QuantGraph, placed: Placed, params: ScnnParams, rows_of: RowsOf
+) -> Schedule | None:
     """Order the passes of a run and give its tensors places.
 
-    What is live in the same pass has rows of its own, as many as it needs if no activation is 0.
+    What is live in the same pass has rows of its own.
+
+    Parameters
+    ----------
+    graph, placed, params : the network, where its tensors lie, and the array.
+    rows_of : counts the rows of a tensor's channels, as :meth:`.Fill.rows` does.
 
     Returns
     -------
@@ -97,11 +114,15 @@ def schedule(graph: QuantGraph, placed: Placed, params: ScnnParams) -> Schedule 
     rows: list[Lifetime] = []
     shares: list[list[int]] = []
     for number, tensor in enumerate(holding.tensors):
-        place = placed.place(number)
-        words = place.words(tensor.stride, params) * tensor.phases
-        owners = placed.owners(number, params)
+        layout, owners = placed.layout(graph, number), placed.owners(number, params)
         here = [piece.each(owners) for piece in placed.pieces[number]]
-        rows += [Lifetime(each * words, *lives[number, at]) for at, each in enumerate(here)]
+        maker = graph.layers[tensor.maker] if tensor.maker >= 0 else None
+        # Owners that lack a channel have the smallest number in each of its places.
+        full = maker is not None and maker.op == "max" and maker.signed_input
+        for at, (piece, each) in enumerate(zip(placed.pieces[number], here, strict=True)):
+            channels = Channels(tensor=tensor.name, start=piece.start, stop=piece.stop)
+            count = dense_rows(layout, each, params) if full else rows_of(layout, channels, each)
+            rows.append(Lifetime(count, *lives[number, at]))
         shares.append(here)
     entries: list[Lifetime] = []
     for cluster in holding.clusters:
@@ -210,18 +231,21 @@ def _tables_hold(graph: QuantGraph, placed: Placed, params: ScnnParams) -> bool:
     """Whether the tables of taps, biases and codebooks hold what all passes need."""
     taps: dict[tuple[object, ...], int] = {}
     books: set[bytes] = set()
-    biases = 0
+    biases: dict[object, int] = {}
     for layer, plan in placed.plans.items():
         conv, to = graph.layers[layer], placed.place(placed.holding.makes[layer])
         found = phase_taps(conv.weight.shape[2:], conv.stride, conv.padding)
         taps[found, plan.mapping.y_stride] = sum(map(len, found))
         owners = to.blocks(params)
-        biases += sum(piece.each(owners) for piece in placed.pieces[placed.holding.makes[layer]])
+        for at, piece in enumerate(placed.pieces[placed.holding.makes[layer]]):
+            # A maximum has none, so those of as many channels have the same.
+            each = piece.each(owners)
+            biases[each if conv.op == "max" else (layer, at)] = each
         if conv.codebook is not None:
             books.add(conv.codebook.tobytes())
     return (
         sum(taps.values()) <= params.num_taps
-        and biases <= params.num_biases
+        and sum(biases.values()) <= params.num_biases
         and len(books) <= params.num_codebooks
     )
 

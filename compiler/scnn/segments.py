@@ -8,11 +8,20 @@ import numpy as np
 
 from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.ir.graph import QuantGraph
-from zeroskip.compiler.scnn.cost import LOAD_WORDS, load_cycles, weight_cycles
+from zeroskip.compiler.scnn.cost import (
+    LOAD_WORDS,
+    load_cycles,
+    plane_cycles,
+    weight_cycles,
+    word_cycles,
+)
 from zeroskip.compiler.scnn.cuts import best_cuts, joints
+from zeroskip.compiler.scnn.fill import Fill
+from zeroskip.compiler.scnn.geometry import whole_plane
 from zeroskip.compiler.scnn.order import goes_along
 from zeroskip.compiler.scnn.place import Placed, Placer
 from zeroskip.compiler.scnn.plan import plan_layer
+from zeroskip.compiler.scnn.run import Channels, TileLayout
 from zeroskip.compiler.scnn.schedule import Schedule, schedule
 from zeroskip.compiler.scnn.strips import Strip, cut_strips, whole_strip
 from zeroskip.hw.scnn.params import ScnnParams
@@ -72,6 +81,7 @@ class Segments:
     graph : the network.
     params : of the array.
     densities : by layer, share of its inputs that are expected not to be 0.
+    fill : of the activation RAMs.
     """
 
     def __init__(
@@ -79,9 +89,11 @@ class Segments:
         graph: QuantGraph,
         params: ScnnParams,
         densities: Mapping[str, float],
+        fill: Fill,
     ) -> None:
         self._graph, self._params, self._densities = graph, params, densities
-        self._whole = Placer(graph, params, densities)
+        self._fill = fill
+        self._whole = Placer(graph, params, densities, fill)
         self._known: dict[tuple[int, int], Segment | None] = {}
 
     def choose(self, progress: Progress | None = None) -> list[Segment]:
@@ -129,7 +141,7 @@ class Segments:
         """Place some layers in as few strips as possible."""
         if any(self._graph.layers[layer].areas for layer in layers):
             return None  # Areas are put together in memory.
-        whole = self._part(layers, whole_strip(self._graph), self._whole)
+        whole = self._part(layers, (whole_strip(self._graph),), self._whole)
         if whole is not None:
             return self._sum(layers, (whole,))
         for count in _STRIPS:
@@ -144,34 +156,42 @@ class Segments:
 
     def _strips(self, layers: range, strips: Sequence[Strip]) -> tuple[Part, ...]:
         """Place layers in strips; none if these are too large."""
-        found: dict[tuple[object, ...], Part] = {}
+        alike: dict[tuple[object, ...], list[Strip]] = {}
         # The one in the middle needs the most rows.
         for strip in sorted(strips, key=lambda strip: -strip.macs(layers)):
-            key = strip.key(layers)
-            if key not in found:
-                placer = Placer(strip.graph, self._params, self._densities)
-                part = self._part(layers, strip, placer)
-                if part is None:
-                    return ()
-                found[key] = part
+            alike.setdefault(strip.key(layers), []).append(strip)
+        found: dict[tuple[object, ...], Part] = {}
+        for key, some in alike.items():
+            placer = Placer(some[0].graph, self._params, self._densities, self._fill)
+            part = self._part(layers, some, placer)
+            if part is None:
+                return ()
+            found[key] = part
         return tuple(replace(found[strip.key(layers)], strip=strip) for strip in strips)
 
-    def _part(self, layers: range, strip: Strip, placer: Placer) -> Part | None:
-        """Place layers so that the memories hold what they make."""
-        p = self._params
+    def _part(self, layers: range, strips: Sequence[Strip], placer: Placer) -> Part | None:
+        """Place layers of strips that are alike so that the memories hold what each makes."""
+        p, strip = self._params, strips[0]
+
+        def rows(layout: TileLayout, channels: Channels, each: int) -> int:
+            return max(
+                self._fill.rows(strip.layout(layout, [channels]), channels, each)
+                for strip in strips
+            )
+
         if self._most(layers, strip.graph) > p.act_words * p.mult_i * p.num_pes:
             return None
         for share in _SHARES:
             placed = placer.place(layers, p.act_words * p.mult_i * p.num_pes / share)
             if placed is None:
                 return None
-            order = schedule(strip.graph, placed, p)
+            order = schedule(strip.graph, placed, p, rows)
             if order is not None:
                 return Part(strip, placed, order)
         return None
 
-    def _most(self, layers: range, graph: QuantGraph) -> int:
-        """Count the activations that a layer reads and makes, at least, of the one with the most.
+    def _most(self, layers: range, graph: QuantGraph) -> float:
+        """Count the activations that a layer stores and reads, at least, of the one with the most.
 
         What only poolings read need not be there as a whole.
         """
@@ -181,7 +201,7 @@ class Segments:
         outside |= {name for conv in convs if not goes_along(conv) for name in conv.inputs}
         outside |= {conv.name for conv in convs if goes_along(conv)}
         sizes = {
-            name: int(np.prod(graph.shape(name)))
+            name: float(np.prod(graph.shape(name))) * self._fill.share(name)
             for conv in convs
             for name in (*conv.inputs, conv.name)
             if name in outside
@@ -192,14 +212,16 @@ class Segments:
         """Add up the cycles of all parts, and of what goes through memory for them."""
         cycles = 0.0
         for part in parts:
-            p, placed = self._params, part.placed
+            p, placed, graph = self._params, part.placed, part.strip.graph
             moved = 0.0
             for number, tensor in enumerate(placed.holding.tensors):
+                layout, (channels, _, _) = placed.layout(graph, number), graph.shape(tensor.name)
+                density = self._fill.share(tensor.name)
                 if tensor.maker < 0:
                     copies = placed.place(number).blocks(p) // placed.owners(number, p)
-                    moved += copies * self._port(part.strip.graph, tensor.name)
+                    moved += copies * plane_cycles(layout, channels, p, density, out=False)
                 if tensor.leaves:
-                    moved += self._port(part.strip.graph, tensor.name)
+                    moved += plane_cycles(layout, channels, p, density, out=True)
             cycles += part.placed.cycles + _RUN_CYCLES + moved
         return Segment(layers, parts, cycles)
 
@@ -207,11 +229,9 @@ class Segments:
         """Plan a layer that has the array for itself, cut into runs as need be."""
         conv, p = self._graph.layers[layer], self._params
         plan = plan_layer(conv, p, self._densities[conv.name])
-        loads = load_cycles(conv, plan, p) * LOAD_WORDS
-        cycles = max(plan.cycles, weight_cycles(conv, p)) + _RUN_CYCLES
-        cycles += loads + self._port(self._graph, conv.name)
+        layout = plan.mapping.out_layout(whole_plane(conv))
+        cycles = max(plan.cycles, weight_cycles(conv, plan, p)) + _RUN_CYCLES
+        cycles += load_cycles(conv, plan, p) * LOAD_WORDS * word_cycles(plan.mapping, p)
+        density = self._fill.share(conv.name)
+        cycles += plane_cycles(layout, conv.out_shape[0], p, density, out=True)
         return Segment(range(layer, layer + 1), (), cycles)
-
-    def _port(self, graph: QuantGraph, tensor: str) -> float:
-        """Count the cycles in which a tensor is loaded or stored, a word of activations each."""
-        return float(np.prod(graph.shape(tensor))) / self._params.mult_i

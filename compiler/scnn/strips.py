@@ -35,15 +35,16 @@ class Strip:
                 for output in run.outputs
             ),
             loads=tuple(
-                replace(load, layout=self._layout(load.layout, load.channels)) for load in run.loads
+                replace(load, layout=self.layout(load.layout, load.channels)) for load in run.loads
             ),
             stores=tuple(
-                replace(store, layout=self._layout(store.layout, store.blocks))
+                replace(store, layout=self.layout(store.layout, store.blocks))
                 for store in run.stores
             ),
         )
 
-    def _layout(self, layout: TileLayout, channels: Sequence[Channels]) -> TileLayout:
+    def layout(self, layout: TileLayout, channels: Sequence[Channels]) -> TileLayout:
+        """Put a tensor's layout to its place in the whole plane."""
         return replace(layout, y0=layout.y0 + self._first(channels))
 
     def _first(self, channels: Sequence[Channels]) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["compress", "expand", "is_stored"]
+__all__ = ["compress", "count_rows", "expand", "is_stored"]
 
 
 @njit(cache=True)
@@ -72,6 +72,57 @@ def compress(
                 row += (count + lanes - 1) // lanes
                 entry += 1
     return row
+
+
+@njit(cache=True)
+def count_rows(
+    there: NDArray[np.bool_],
+    tile: tuple[int, int],
+    phases: tuple[int, int, int],
+    dense: bool,
+    limits: tuple[int, int, int],
+) -> int:
+    """Count the rows of the PE that stores the most of some channels, of any input.
+
+    Parameters
+    ----------
+    there : (n, C, H, W), where values are not 0.
+    tile, phases, dense : as for :func:`compress`.
+    limits : longest run, activations of a row, and channels of an owner.
+    """
+    samples, channels, height, width = there.shape
+    sy, sx, y_stride = phases
+    max_run, lanes, each = limits
+    columns = tile[1] // sx
+    gap = y_stride - columns
+    most = 0
+    for sample in range(samples):
+        for top in range(0, height, tile[0]):
+            for left in range(0, width, tile[1]):
+                rows = 0
+                for channel in range(channels):
+                    if channel % each == 0:
+                        rows = 0
+                    for a in range(sy):
+                        for b in range(sx):
+                            run, count = 0, 0
+                            for v in range(tile[0] // sy):
+                                y = top + v * sy + a
+                                for u in range(columns):
+                                    x = left + u * sx + b
+                                    inside = y < height and x < width
+                                    value = inside and there[sample, channel, y, x]
+                                    skipped = gap if u == columns - 1 else 0
+                                    kept = dense and inside
+                                    if is_stored(value, kept, run, skipped, max_run):
+                                        count += 1
+                                        run = 0
+                                    else:
+                                        run += 1
+                                run += gap
+                            rows += (count + lanes - 1) // lanes
+                    most = max(most, rows)
+    return most
 
 
 @njit(cache=True)

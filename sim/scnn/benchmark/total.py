@@ -11,7 +11,7 @@ from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.engine import Job, SramData
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import INPUT
-from zeroskip.compiler.scnn.engine import ENGINE, ScnnPart
+from zeroskip.compiler.scnn.engine import BOUNDED, ENGINE, ScnnPart
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.scnn.formats import StallClass
@@ -151,6 +151,7 @@ def total_network(
     params: ScnnParams,
     port: SystemParams = PORT,
     *,
+    ram_margin: float = BOUNDED,
     tensors: dict[str, NDArray[np.int64]] | None = None,
     progress: Progress | None = None,
 ) -> NetworkTotal:
@@ -160,6 +161,7 @@ def total_network(
     ----------
     network, layers : the graph, and its convolutions.
     params, port : of the array, and of the chip to its memory.
+    ram_margin : less than ``BOUNDED``: runs are for inputs of the network's densities.
     tensors : (C, H, W) by name, channels as compiled; drawn unless given.
     progress : of compiling.
 
@@ -169,11 +171,9 @@ def total_network(
         If the array is too small.
     """
     job = Job(
-        options={},
+        options={"ram_margin": ram_margin},
         densities=network.densities,
         activity={},
-        arriving=None,
-        leaves=False,
         report={},
         progress=progress or silent,
     )

@@ -163,8 +163,6 @@ def test_a_network_is_counted_as_its_command_lists_are() -> None:
         options={},
         densities=network.densities,
         activity={},
-        arriving=None,
-        leaves=False,
         report={},
         progress=silent,
     )

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.cosim.scnn_draw import draw_graph, draw_planes
 from tests.support.arrays import SCNN
 from tests.support.limits import tighten
 from zeroskip.base.errors import ImageError, InputError
 from zeroskip.compiler.image.image import Image, load
+from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.scnn.engine import ScnnPart
+from zeroskip.compiler.scnn.fill import MeasuredFill
 from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.system.build import build_system
 from zeroskip.compiler.system.relative import relative_list
@@ -31,6 +34,47 @@ def draw_image(rng: np.random.Generator, params: ScnnParams) -> Image:
     runs = build(graph, params)
     part = ScnnPart(params, graph, tighten(runs, params, rng), bounded=runs)
     return Image("net", graph, (part,))
+
+
+def draw_measured(
+    rng: np.random.Generator, params: ScnnParams
+) -> tuple[Image, NDArray[np.int64]] | None:
+    """Draw a network and planes; it has room for the first plane, of which most is 0.
+
+    None if it has room for any.
+    """
+    graph = draw_graph(rng, params, int(rng.integers(2, 5)), channels=6)
+    planes = draw_planes(rng, graph.input_shape, 4, params, low=0)
+    planes[0] *= rng.random(planes[0].shape) < 0.2
+    planes[2] = planes[0]
+    bounded = build(graph, params)
+    image = Image("net", graph, (ScnnPart(params, graph, bounded),))
+    tensors = run_golden(image, planes[:1]).parts[0].tensors
+    there = {name: tensor != 0 for name, tensor in {**tensors, INPUT: planes[:1]}.items()}
+    runs = build(graph, params, fill=MeasuredFill(params, there, 0.0))
+    if all(step.dst_limit == params.act_words for run in runs for step in run.program):
+        return None
+    part = ScnnPart(params, graph, runs, bounded=bounded)
+    return Image("net", graph, (part,)), planes
+
+
+@pytest.mark.parametrize("params", [SCNN, BUS], ids=["alone", "bus"])
+def test_room_for_measured_activations(params: ScnnParams) -> None:
+    """What was measured has room; of other planes, some are done again, and all are golden's."""
+    reruns = np.zeros(2, np.int64)
+    for seed in range(8):
+        drawn = draw_measured(np.random.default_rng(seed), params)
+        if drawn is None:
+            continue
+        image, planes = drawn
+        found = count_inferences(image, planes, SystemParams())
+        tensors = run_golden(image, planes).parts[0].tensors
+        expected = [tensors[name].reshape(len(planes), -1) for name in image.graph.outputs]
+        assert np.array_equal(found.outputs, np.concatenate(expected, axis=1)), seed
+        for group in found.inferences:
+            assert group.reruns[0] == 0
+            reruns += np.bincount(group.reruns, minlength=2)
+    assert reruns.min() > 2
 
 
 @pytest.mark.parametrize("params", [SCNN, BUS], ids=["alone", "bus"])

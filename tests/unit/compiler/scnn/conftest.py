@@ -446,6 +446,7 @@ class Machine:
         pe.directory[entry] = pe.pointer << where["start"][0] | len(stored) << where["count"][0]
         for at in range(0, len(stored), p.mult_i):
             lanes = stored[at : at + p.mult_i]
+            assert pe.pointer < d["dst_limit"]
             pe.ram[pe.pointer] = sum(one << bits * lane for lane, one in enumerate(lanes))
             pe.pointer += 1
 

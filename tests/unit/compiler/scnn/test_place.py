@@ -16,6 +16,7 @@ from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.allocate import Lifetime, allocate, peak
 from zeroskip.compiler.scnn.cuts import best_cuts
 from zeroskip.compiler.scnn.eliminate import cheapest
+from zeroskip.compiler.scnn.fill import DenseFill, MeasuredFill
 from zeroskip.compiler.scnn.layer import input_channels
 from zeroskip.compiler.scnn.order import goes_along
 from zeroskip.compiler.scnn.place import Placed, Placer
@@ -132,7 +133,7 @@ ARRAYS = [
 @given(graph=graphs(), params=st.sampled_from(ARRAYS))
 def test_constraints_of_runs(graph: QuantGraph, params: ScnnParams) -> None:
     densities = {layer.name: 0.5 for layer in graph.layers}
-    segments = Segments(graph, params, densities).choose()
+    segments = Segments(graph, params, densities, DenseFill(params)).choose()
     assert [n for segment in segments for n in segment.layers] == list(range(len(graph.layers)))
     for segment in segments:
         for part in segment.parts:
@@ -149,13 +150,14 @@ def test_stages_and_slices() -> None:
     third = _layer("l3", [("l2", pool.out_shape)], 16, kernel=3)
     graph = QuantGraph((3, 32, 32), (first, second, pool, third), ("l3",))
     densities: dict[str, float] = {layer.name: 0.5 for layer in graph.layers}
-    placed = Placer(graph, params, densities).place(range(4), 16 * 32 * 32 / 2)
+    fill = DenseFill(params)
+    placed = Placer(graph, params, densities, fill).place(range(4), 16 * 32 * 32 / 2)
     assert placed is not None
     assert any(placed.buses.values())
     blocks = [plan.mapping.blocks(params) for plan in placed.plans.values()]
     assert blocks == sorted(blocks)
     assert blocks[0] < blocks[-1]
-    order = schedule(graph, placed, params)
+    order = schedule(graph, placed, params, fill.rows)
     assert order is not None
     assert [step.layer for step in order.passes] == [0, 1, 2, 1, 2, 3]
 
@@ -252,11 +254,17 @@ def _check_schedule(
 
 
 @examples(15)
-@given(graph=graphs(), params=st.sampled_from(ARRAYS), seed=st.integers(0, 1 << 32))
+@given(
+    graph=graphs(),
+    params=st.sampled_from(ARRAYS),
+    seed=st.integers(0, 1 << 32),
+    measured=st.booleans(),
+)
 def test_runs_compute_the_network(
     graph: QuantGraph,
     params: ScnnParams,
     seed: int,
+    measured: bool,
     machine: Any,
     convolve: Callable[..., NDArray[np.int64]],
 ) -> None:
@@ -266,7 +274,9 @@ def test_runs_compute_the_network(
     for layer in graph.layers:
         read = np.concatenate([expected[name] for name in layer.inputs])
         expected[layer.name] = convolve(layer, read, params)
-    runs = build(graph, params)
+    there = {name: tensor[None] != 0 for name, tensor in expected.items()}
+    fill = MeasuredFill(params, there, 0.0) if measured else DenseFill(params)
+    runs = build(graph, params, fill=fill)
     made = {INPUT: planes} | {
         layer.name: np.zeros(layer.out_shape, np.int64) for layer in graph.layers
     }
