@@ -206,7 +206,7 @@ def _place(moves: Moves, contents: dict[str, bytes], port: SystemParams, base: i
     for kind, one in (("input", first), ("output", final)):
         for pair in range(BUFFERS):
             size = one.rows * one.row_bytes(port)
-            layout.add(f"{kind}_{pair}", size, f"{kind} of the list infer_{pair}")
+            layout.add(f"{kind}_{pair}", size, f"{kind} of infer_{pair}")
     for one in scratch:
         layout.add(one.name, one.rows * one.row_bytes(port), "activations between runs")
     return layout

@@ -26,10 +26,10 @@ def map_tables(system: SystemImage) -> list[Table]:
     loads = {move.name: move.about for move in system.moves if isinstance(move, Load | Weights)}
     rows: dict[str, list[Any]] = {}
     for block in entry.blocks:
-        name = block.name
-        if name in loads:
-            name = f"{name.split('/')[0]}: {loads[name]}"
-        row = rows.setdefault(name, [name, f"{block.address:#x}", 0, 0, block.about.split(",")[0]])
+        name, _, inside = block.name.partition("/")
+        about = block.about.split(",")[0]
+        key = f"{name}: {about}" if inside else name
+        row = rows.setdefault(key, [name, f"{block.address:#x}", 0, 0, about])
         row[2] += 1
         row[3] += block.bytes
     traffic = entry.traffic("infer_0")
