@@ -124,8 +124,8 @@ def small_liberty(tmp_path: Path) -> Path:
     ("arguments", "what"),
     [
         (["--preset", "huge"], "--preset must be one of small, paper, best, icebreaker"),
-        (["--engine", "scnn", "--preset", "best"], "must be one of tile, paper, tiny, not 'best'"),
-        (["--preset", ""], "--preset must be one of small, paper, best"),
+        (["--engine", "scnn", "--preset", "best"], "one of tile, paper, tiny, board, not 'best'"),
+        (["--preset", ""], "--preset must be one of small, paper, best, board"),
         (
             ["--engine", "ei"],
             "--engine must be one of eie, scnn, system, not 'ei': did you mean 'eie'?",
