@@ -125,7 +125,7 @@ def small_liberty(tmp_path: Path) -> Path:
     [
         (["--preset", "huge"], "--preset must be one of small, paper, best, icebreaker"),
         (["--engine", "scnn", "--preset", "best"], "one of tile, paper, tiny, board, not 'best'"),
-        (["--preset", ""], "--preset must be one of small, paper, best, board"),
+        (["--preset", ""], "--preset must be one of small, paper, best"),
         (
             ["--engine", "ei"],
             "--engine must be one of eie, scnn, system, not 'ei': did you mean 'eie'?",
