@@ -25,10 +25,17 @@ SUPPORTED = (
 
 _LAYERS: dict[str, Literal["lstm", "gru"]] = {"lstm": "lstm", "gru": "gru"}
 _CELLS: dict[str, Literal["lstm", "gru"]] = {"lstm_cell": "lstm", "gru_cell": "gru"}
+_ZEROS = {"zeros", "new_zeros", "zeros_like"}
+_MOVES = ("select", "squeeze", "transpose", "permute", "slice")
+_KNOWN = {*_LAYERS, *_CELLS, *ops.PRODUCTS, *ops.SAME, *_MOVES, "relu"}
+"""What may be done to steps of a sequence."""
+
+_WAYS_OUT = {
+    "embedding": "give the network what it makes, or one-hot vectors with a Linear in its place",
+}
+
 _ENDLESS = (1 << 63) - 1
 """End of a slice that takes all there is."""
-
-_ZEROS = {"zeros", "new_zeros", "zeros_like"}
 
 
 def has_cells(nodes: list[Node]) -> bool:
@@ -142,6 +149,7 @@ class _Walk:
         return first
 
     def run(self) -> FloatGraph:
+        self._check_known()
         for node in self._nodes:
             if node.outputs:
                 self._apply(node)
@@ -193,10 +201,19 @@ class _Walk:
             self._values[node.outputs[0]] = self._first(node)
         elif base == "relu":
             self._relu(node)
-        elif base in ("select", "squeeze", "transpose", "permute", "slice"):
+        elif base in _MOVES:
             self._values[node.outputs[0]] = self._moved(node)
-        else:
-            raise _error(node, "what is done to steps of a sequence is not known")
+
+    def _check_known(self) -> None:
+        """Refuse the first node that does something else to what depends on the input."""
+        reached = {self._graph.inputs[0]}
+        for node in self._nodes:
+            if not reached.isdisjoint(node.refs()) and node.base not in _ZEROS:
+                if node.base not in _KNOWN:
+                    way_out = _WAYS_OUT.get(node.base)
+                    why = "what is done to steps of a sequence is not known"
+                    raise _error(node, f"{why} ({way_out})" if way_out else why)
+                reached.update(node.outputs)
 
     def _first(self, node: Node) -> _Value:
         return next(self._values[name] for name in node.refs() if name in self._values)

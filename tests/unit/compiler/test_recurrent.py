@@ -131,6 +131,20 @@ class Given(nn.Module):
         return self.rnn(x, self.state)[0]
 
 
+class Behind(nn.Module):
+    """A layer behind something else."""
+
+    def __init__(self, before: nn.Module) -> None:
+        super().__init__()
+        self.before, self.rnn = before, nn.LSTM(5, 7, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        is_table = isinstance(self.before, nn.Embedding)
+        y = x[:, :, 0].long() if is_table else x.transpose(1, 2)
+        y = self.before(y)
+        return self.rnn(y if is_table else y.transpose(1, 2))[0]
+
+
 class Other(nn.Module):
     """A layer whose outputs are used in some other way."""
 
@@ -160,6 +174,8 @@ def lstm(**options: Any) -> nn.Module:
         (Other(lstm(proj_size=3), ""), r"'lstm' .*: it has projections \(proj_size\)"),
         (Other(nn.RNN(5, 7, batch_first=True), ""), "'rnn_tanh' .* is not supported"),
         (Other(lstm(), "mean"), "'mean' .* is not supported"),
+        (Behind(nn.Conv1d(5, 5, 3, padding=1)), r"'conv1d' .*in module 'before'\) is not supp"),
+        (Behind(nn.Embedding(9, 5)), r"\(give the network what it makes, or one-hot vectors"),
         (Other(lstm(), "state"), "'select.*' .*: only a step"),
         (Other(lstm(), "step"), "it is of step 1, and only the last, 3, can leave"),
     ],
