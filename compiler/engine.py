@@ -7,7 +7,7 @@ An engine has a folder ``compiler/<engine>`` with a module ``engine`` whose ``EN
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -152,6 +152,11 @@ class FreeParams:
 
     params: Any
     free: frozenset[str] = frozenset()
+
+    def only_units(self) -> "FreeParams":
+        """Leave to the network whether the array has units that it may do without, no sizes."""
+        units = {name for name in self.free if isinstance(getattr(self.params, name), bool)}
+        return replace(self, free=frozenset(units))
 
 
 class Engine(ABC, Generic[ParamsT, PartT]):

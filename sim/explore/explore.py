@@ -274,10 +274,9 @@ def _default_arrays(kind: str, nodes: Sequence[FloatNode]) -> Iterator[ExploredA
     """Give the first presets of an engine; in the default one, the network chooses what is free."""
     found = engine(kind)
     for name, preset in [*found.presets.items()][:_TRIED]:
-        # Any preset gets the units that the network needs.
-        switches = {key for key in found.free if isinstance(getattr(preset.params, key), bool)}
-        free = found.free if name == found.default else frozenset(switches)
-        params, _ = found.choose(FreeParams(preset.params, free), nodes, share=True)
+        free = FreeParams(preset.params, found.free)
+        wanted = free if name == found.default else free.only_units()
+        params, _ = found.choose(wanted, nodes, share=True)
         exact = params == preset.params
         label = name if exact else f"{name}, chosen"
         yield ExploredArray(kind, label, params, preset.options, exact=exact)

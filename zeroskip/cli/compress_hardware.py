@@ -165,7 +165,7 @@ def _cost(
             image = compile_any(
                 import_module(plain, samples[:1]),
                 samples,
-                [array.params for array in arrays.values()],
+                [array.free_params.only_units() for array in arrays.values()],
                 options=arrays.options(arrays),
                 name="compressed",
             )
