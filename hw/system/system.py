@@ -118,7 +118,6 @@ class System(wiring.Component):
             host.failure.eq(sequence.failure),
             host.beat_read.eq(self.read.r.valid & self.read.r.ready),
             host.beat_written.eq(self.write.w.valid & self.write.w.ready),
-            host.rerun.eq(sequence.again),
             fetch.window.eq(host.window),
             fetch.stop.eq(sequence.stop),
             check.window.eq(host.window),
@@ -145,6 +144,8 @@ class System(wiring.Component):
             load.in_busy.eq(Cat(port.in_busy for port in ports)),
             load.in_lost.eq(Cat(port.in_lost for port in ports)),
         ]
+        # Nobody waits for the count, and what an engine says comes late in the cycle.
+        m.d.sync += host.rerun.eq(sequence.again)
         self._add_stores(m, ports, sequence, writes)
         streaming = [
             port for port, engine in zip(ports, engines, strict=True) if engine.stream_bits

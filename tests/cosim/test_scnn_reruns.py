@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.cosim, pytest.mark.long("simulators that tests/cosim/t
 
 @pytest.mark.parametrize(
     ("data_bits", "params", "seeds"),
-    [(64, BUS, (64, 70, 77)), (128, SCNN, (129, 132, 138, 139, 143, 150))],
+    [(64, BUS, (64, 77)), (128, SCNN, (132, 138, 139, 143))],
     ids=["bus", "alone"],
 )
 def test_reruns(data_bits: int, params: ScnnParams, seeds: tuple[int, ...]) -> None:
@@ -44,7 +44,7 @@ def test_reruns(data_bits: int, params: ScnnParams, seeds: tuple[int, ...]) -> N
 def test_reruns_with_linear_layers(draw_network: DrawNetwork) -> None:
     """EIE computes for the inference before, which ends, while the next one finds no room."""
     seen: set[tuple[int, ...]] = set()
-    for seed in (200, 206, 209, 213, 214):
+    for seed in (206, 209, 214):
         image, _, rng = draw_both(draw_network, seed)
         part = image.part("scnn")
         part = replace(part, runs=tighten(part.runs, part.params, rng), bounded=part.runs)

@@ -56,7 +56,7 @@ def with_other(commands: list[Fields], addr: int, count: int) -> list[Fields]:
 
 
 @pytest.mark.long("many lists")
-@simulated(8)
+@simulated(5)
 @given(
     busy=st.sampled_from([0.0, 0.3, 0.7]),
     latency=st.sampled_from([0, 2, 30]),
