@@ -33,10 +33,11 @@ _SIZES = {
 }  # fmt: skip
 ARRAY = [text for name, size in _SIZES.items() for text in ("--set", f"eie.{name}={size}")]
 
-# Arrays of CNNs that the co-simulations build, too: both engines on a chip, and SCNN alone.
-_CHIP = ("pes_x=2", "pes_y=2", "num_streams=4", "mult_f=2", "mult_i=2", "banks=16", "num_pes=4")
-CHIP = [text for setting in _CHIP for text in ("--set", setting)]
 SCNN_ALONE = ["--preset", "tiny", "--set", "num_streams=4"]
+"""SCNN of tests/support/arrays.py, for networks without Linear layers."""
+
+BOTH = ["--preset", "scnn=tiny", "--set", "num_streams=4", *ARRAY]
+"""Both arrays, for networks with them."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class CnnFiles:
 
     def compile(self, output: Path, *options: str) -> list[str]:
         """Return the command that compiles the CNN with Linear layers to ``output``."""
-        return [*self._given(self.model, output), *CHIP, "--share", *options]
+        return [*self._given(self.model, output), *BOTH, "--share", *options]
 
     def compile_alone(self, output: Path, *options: str) -> list[str]:
         """Return the command that compiles the CNN without Linear layers to ``output``."""

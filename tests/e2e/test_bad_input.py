@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.support.tiers import cases
 from zeroskip import load
 from zeroskip.base.environment import source_root
 from zeroskip.compiler.compress.module import export
@@ -303,7 +304,7 @@ def test_waves_need_rtl(cli: Cli, refused: Refused, files: Any) -> None:
 
 
 @pytest.mark.parametrize("tool", ["g++", "make", "perl"])
-@pytest.mark.parametrize("command", ["run", "verify"])
+@pytest.mark.parametrize("command", cases(["run", "verify"], ["run"], "converts an array again"))
 def test_missing_tools(
     command: str,
     tool: str,
@@ -393,6 +394,7 @@ def test_a_process_exits_without_a_traceback(tmp_path: Path) -> None:
     assert done.stderr == f"zeroskip: {tmp_path / 'none'} is no image: there is no such directory\n"
 
 
+@pytest.mark.long("starts a process")
 def test_the_home_of_another_python(tmp_path: Path) -> None:
     """It has a standard library that begins to work, but not what of it is compiled for ours."""
     library = Path(sysconfig.get_path("stdlib"))
@@ -412,7 +414,7 @@ def test_the_home_of_another_python(tmp_path: Path) -> None:
     assert done.stderr == f"zeroskip: {tmp_path / 'x'} is no image: there is no such directory\n"
 
 
-@pytest.mark.parametrize("command", ["compile", "run"])
+@pytest.mark.parametrize("command", cases(["compile", "run"], ["run"], "starts a process"))
 def test_files_that_may_not_grow(command: str, files: Any, tmp_path: Path) -> None:
     output = tmp_path / "output.npy"
     run = ["run", files.image, "--input", files.inputs, "-o", output]

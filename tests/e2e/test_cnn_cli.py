@@ -20,7 +20,7 @@ from zeroskip.hw.scnn.params import PRESETS
 Cli = Callable[..., Any]
 
 _SAMPLES = 3
-_PES, _MULTIPLIERS = 4, 16
+_PES, _MULTIPLIERS = 2, 16
 
 
 def test_compile_says_what_runs_where(cli: Cli, cnn: Any, tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_compile_says_what_runs_where(cli: Cli, cnn: Any, tmp_path: Path) -> Non
         assert layer["error"]["snr_db"] > (25 if layer["clustered"] else 40)
     text = cli(*cnn.compile(tmp_path / "image"))
     assert text.out.splitlines()[-1] == (
-        f"image 'cnn' for SCNN: 2 x 2 PEs of 2 x 2 multipliers; EIE: 4 PEs in {tmp_path / 'image'}"
+        f"image 'cnn' for SCNN: 2 x 2 PEs of 2 x 2 multipliers; EIE: 2 PEs in {tmp_path / 'image'}"
     )
     # An image of other parts is replaced, and nothing of it is left.
     assert cli(*cnn.compile_alone(tmp_path / "image")).code == 0

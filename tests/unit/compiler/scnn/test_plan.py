@@ -28,6 +28,7 @@ from zeroskip.compiler.scnn.program import MANY_RUNS
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
 TINY, PAPER = PRESETS["tiny"], PRESETS["paper"]
+_LONG = pytest.mark.long("cuts a layer to many runs")
 
 
 def _conv(
@@ -207,8 +208,13 @@ def test_refuses_with_numbers(
     ("kernel", "padding", "changes"),
     [
         (7, 3, {"run_bits": 1}),
-        (7, 3, {"banks": 2, "bank_entries": 2}),
-        (7, 3, {"banks": 1, "bank_entries": 2, "run_bits": 1, "num_streams": 1}),
+        pytest.param(7, 3, {"banks": 2, "bank_entries": 2}, marks=_LONG),
+        pytest.param(
+            7,
+            3,
+            {"banks": 1, "bank_entries": 2, "run_bits": 1, "num_streams": 1},
+            marks=_LONG,
+        ),
         (1, (5, 7), {}),
         (3, (9, 0), {"num_streams": 1}),
     ],

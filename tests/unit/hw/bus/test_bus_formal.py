@@ -13,6 +13,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import connect
 
 from tests.support.prove import Watched, any_of, prove, unstable
+from tests.support.tiers import cases
 from zeroskip.hw.bus.register_file import RegisterFile
 from zeroskip.hw.bus.register_map import Access, Field, Register, RegisterMap
 from zeroskip.hw.bus.stream_port import StreamPort
@@ -306,7 +307,14 @@ def _where_data(bus: Any, request: Value) -> Value:
     return Mux(bus.we, 0, bits & ((1 << len(request)) - 1))
 
 
-@pytest.mark.parametrize("design", [LiteSlave, WishboneSlave, WishboneMaster, Streams])
+@pytest.mark.parametrize(
+    "design",
+    cases(
+        [LiteSlave, WishboneSlave, WishboneMaster, Streams],
+        [WishboneMaster],
+        "a proof of seconds",
+    ),
+)
 def test_what_a_port_keeps(design: type[Watched], tmp_path: Path) -> None:
     make: Any = design
     answer = prove(make(), tmp_path)

@@ -35,7 +35,13 @@ def test_every_product(a_bits: int, b_bits: int) -> None:
     check(Multiply(a_bits, b_bits), [*product(numbers(a_bits), numbers(b_bits))])
 
 
-@pytest.mark.parametrize(("a_bits", "b_bits"), [(16, 16), (8, 8), (7, 16), (32, 9), (32, 32)])
+@pytest.mark.parametrize(
+    ("a_bits", "b_bits"),
+    [
+        *((16, 16), (8, 8), (7, 16), (32, 9)),
+        pytest.param(32, 32, marks=pytest.mark.long("simulates many digits")),
+    ],
+)
 def test_edges_and_random_products(a_bits: int, b_bits: int) -> None:
     rng = Random(a_bits)
     a, b = numbers(a_bits), numbers(b_bits)

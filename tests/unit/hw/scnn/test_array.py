@@ -260,7 +260,7 @@ CASES = {
 
 @pytest.mark.parametrize(
     "name",
-    cases(CASES, CASES.keys() - {"plain", "row", "four lanes"}, "simulates an array in Python"),
+    cases(CASES, CASES.keys() - {"plain", "row"}, "simulates an array in Python"),
 )
 def test_layers(name: str) -> None:
     """Words, cycles and counters are the models', and nothing is read that is not used."""

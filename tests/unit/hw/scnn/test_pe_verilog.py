@@ -53,7 +53,7 @@ def srams_of(text: str) -> list[str]:
     return sorted(re.findall(r"sram_\w+ #\([^;]*?\n\s*\) (\S+)", text))
 
 
-@pytest.mark.parametrize("size", cases(SIZES, ["paper"], "converts a large PE"))
+@pytest.mark.parametrize("size", cases(SIZES, ["paper", "odd"], "converts a larger PE"))
 def test_verilog_is_sound(size: str, tmp_path: Path) -> None:
     """No latch, no lost name, no signal of 0 bits; and Verilator has nothing to say."""
     p = SIZES[size]

@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tests.support.prove import prove
+from tests.support.tiers import cases
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.plane_load import PlaneLoad
 from zeroskip.hw.scnn.plane_read import PlaneRead
@@ -245,7 +246,10 @@ class WatchedOut(wiring.Component):
         return m
 
 
-@pytest.mark.parametrize("design", [WatchedLoad, WatchedRead, WatchedIn, WatchedOut])
+@pytest.mark.parametrize(
+    "design",
+    cases([WatchedLoad, WatchedRead, WatchedIn, WatchedOut], [WatchedIn], "a proof of seconds"),
+)
 def test_offers_hold(design: type[wiring.Component], tmp_path: Path) -> None:
     answer = prove(design(), tmp_path)
     assert "Property proved." in answer, answer[-2000:]
