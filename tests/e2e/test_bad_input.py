@@ -157,7 +157,10 @@ def test_bad_data(command: str, cli: Cli, refused: Refused, files: Any, tmp_path
         (["--set", "num_pes"], ["--set must be [ENGINE.]FIELD=VALUE, not 'num_pes'"]),
         (["--set", "iee.num_pes=4"], ["one of eie, scnn, not 'iee': did you mean 'eie'?"]),
         (["--preset", "pest"], ["--preset must be one of small, paper, best", "mean 'best'?"]),
-        (["--preset", "scnn=best"], ["--preset must be one of tile, paper, tiny, not 'best'"]),
+        (
+            ["--preset", "scnn=best"],
+            ["--preset must be one of tile, paper, tiny, board, not 'best'"],
+        ),
         (["--calibratoin", "1"], ["--calibratoin"]),
         (["--nmae", "x"], ["--nmae", "--name"]),
         (["surplus"], ["surplus"]),

@@ -126,7 +126,10 @@ def test_models_that_are_none(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--preset", "scnn=huge"], ["--preset must be one of tile, paper, tiny, not 'huge'"]),
+        (
+            ["--preset", "scnn=huge"],
+            ["--preset must be one of tile, paper, tiny, board, not 'huge'"],
+        ),
         (["--set", "pes_x=0"], ["--set scnn.pes_x must be a whole number from 1 to", "not 0"]),
         (["--set", "banks=12"], ["--set scnn.banks must be a power of two, not 12"]),
         (["--set", "bank_entries=few"], ["--set scnn.bank_entries", "few"]),
