@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from zeroskip.compiler.image.image import load
@@ -32,3 +33,27 @@ def test_squeezenet(tmp_path: Path) -> None:
     total = sum(int(cycles.replace(",", "")) for cycles in listed)
     assert total == int(found[1].replace(",", ""))
     assert (tmp_path / "net_input.npy").is_file()
+
+
+@pytest.mark.long("trains and compresses a network")
+def test_recurrent(tmp_path: Path) -> None:
+    """A row for each seed, whose sizes are those asked for; utterances are drawn."""
+    rng = np.random.default_rng(0)
+    for name in ("TRAIN", "TEST"):
+        lines = ["@data"]
+        for number in range(18):
+            frames = rng.normal(number % 9, 0.2, (12, 7 + number)).round(3)
+            lines.append(
+                ":".join([*(",".join(map(str, row)) for row in frames), str(number % 9 + 1)])
+            )
+        (tmp_path / f"JapaneseVowels_{name}.ts").write_text("\n".join(lines))
+    settings = [f"{stage}.epochs=2" for stage in ("train", "prune", "finetune")]
+    command = [sys.executable, "examples/recurrent.py", "vowels", "--data", str(tmp_path)]
+    command += ["--seeds", "2", "-o", str(tmp_path / "runs")]
+    command += [part for setting in settings for part in ("--set", setting)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=_EXAMPLES.parent)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("|")]
+    assert [row[0].strip() for row in rows[2:]] == ["0", "1"]
+    assert all(row[1].strip() == "10.0 %" for row in rows[2:])
+    assert "mean change" in done.stdout
