@@ -31,12 +31,15 @@ from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_f
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.hw.system.params import SystemParams
 
-__all__ = ["BOUNDED", "ENGINE", "ScnnPart"]
+__all__ = ["BOUNDED", "ENGINE", "RAM_MARGIN", "ScnnPart"]
 
 BOUNDED = 100.0
 """As ``ram_margin``: any input fits."""
 
-_OPTIONS = {"ram_margin": BOUNDED}
+RAM_MARGIN = 0.25
+"""The share that is kept free unless another is given."""
+
+_OPTIONS = {"ram_margin": RAM_MARGIN}
 
 _FOLDER = "bounded"
 """Of a part's bounded runs in an image."""

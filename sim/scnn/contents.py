@@ -9,6 +9,7 @@ import numpy as np
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.compiler.scnn.program import build
+from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.sim.contents import Loads, different_numbers, sram_problems
 from zeroskip.sim.scnn.decode import decode
 from zeroskip.sim.scnn.decoded import as_decoded
@@ -26,29 +27,33 @@ def scnn_problems(
 
     def read() -> Mapping[int, Sequence[str]]:
         graph, found = part.graph, dict[int, list[str]]()
-        decoded = decode(part.runs, graph, part.params)
-        for number, (made, layer) in enumerate(zip(decoded, graph.layers, strict=True)):
-            expected = as_decoded(layer, graph)
-            pairs = {
-                field.name: (getattr(made, field.name), getattr(expected, field.name))
-                for field in fields(made)
-            }
-            found[number] = different_numbers(layer.name, pairs)
-        for number in _wrong_codebooks(part):
-            name = graph.layers[number].name
-            found[number].append(f"layer {name}: its codebook is not the network's")
+        for runs in filter(None, (part.runs, part.bounded)):
+            decoded = decode(runs, graph, part.params)
+            for number, (made, layer) in enumerate(zip(decoded, graph.layers, strict=True)):
+                expected = as_decoded(layer, graph)
+                pairs = {
+                    field.name: (getattr(made, field.name), getattr(expected, field.name))
+                    for field in fields(made)
+                }
+                found.setdefault(number, []).extend(different_numbers(layer.name, pairs))
+            for number in _wrong_codebooks(part, runs):
+                name = graph.layers[number].name
+                found[number].append(f"layer {name}: its codebook is not the network's")
         return found
 
     def encode() -> Loads:
+        # What runs for expected inputs were made from is not in an image.
+        if part.bounded:
+            return []
         return [run.srams for run in build(part.graph, part.params, _densities(report))]
 
     return sram_problems(part, folder, read, encode, [run.passes for run in part.runs], most)
 
 
-def _wrong_codebooks(part: ScnnPart) -> list[int]:
+def _wrong_codebooks(part: ScnnPart, runs: Sequence[ScnnRun]) -> list[int]:
     """Find layers with another codebook, those of its weights included that no code names."""
     p, codebooks, found = part.params, np.empty((0, 1), np.uint64), dict[int, None]()
-    for run in part.runs:
+    for run in runs:
         codebooks = run.srams["codebook"].words if "codebook" in run.srams else codebooks
         for layer, descriptor in zip(run.passes, run.program, strict=True):
             conv = part.layers[layer]

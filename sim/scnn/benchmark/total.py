@@ -11,7 +11,7 @@ from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.engine import Job, SramData
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import INPUT
-from zeroskip.compiler.scnn.engine import BOUNDED, ENGINE, ScnnPart
+from zeroskip.compiler.scnn.engine import ENGINE, RAM_MARGIN, ScnnPart
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.scnn.formats import StallClass
@@ -151,7 +151,7 @@ def total_network(
     params: ScnnParams,
     port: SystemParams = PORT,
     *,
-    ram_margin: float = BOUNDED,
+    ram_margin: float = RAM_MARGIN,
     tensors: dict[str, NDArray[np.int64]] | None = None,
     progress: Progress | None = None,
 ) -> NetworkTotal:
@@ -161,7 +161,8 @@ def total_network(
     ----------
     network, layers : the graph, and its convolutions.
     params, port : of the array, and of the chip to its memory.
-    ram_margin : less than ``BOUNDED``: runs are for inputs of the network's densities.
+    ram_margin : of the compiler; unless it is :data:`.BOUNDED`, runs are for inputs of the
+        network's densities.
     tensors : (C, H, W) by name, channels as compiled; drawn unless given.
     progress : of compiling.
 

@@ -13,7 +13,7 @@ from zeroskip.compiler.engine import Job
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.fixed import layer_results, run_layer
 from zeroskip.compiler.ir.graph import INPUT
-from zeroskip.compiler.scnn.engine import ENGINE
+from zeroskip.compiler.scnn.engine import BOUNDED, ENGINE
 from zeroskip.compiler.scnn.layer import layer_runs
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.tiles import encode_tiles
@@ -170,7 +170,7 @@ def test_a_network_is_counted_as_its_command_lists_are() -> None:
     results = layer_results(part.graph, planes, acc_bits=p.acc_bits, act_bits=p.act_bits)
     golden = {INPUT: planes[0], **{one.layer.name: one.output[0] for one in results}}
     expected = count_inferences(Image("small", part.graph, (part,)), planes, PORT).inferences[0]
-    found = total_network(network, layers, p, tensors=golden)
+    found = total_network(network, layers, p, ram_margin=BOUNDED, tensors=golden)
     assert found.cycles == expected.cycles[0]
     assert found.dram_bytes == 16 * (expected.read_beats + expected.write_beats)
     assert [run.cycles for run in found.runs] == [run.cycles for run in expected.runs]
