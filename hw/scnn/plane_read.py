@@ -4,7 +4,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -231,7 +231,9 @@ class PlaneRead(wiring.Component):
         entries: list[Any] = [word[place] for place in range(p.mult_i)]
         is_word = Signal()
         position = self._place
-        behind, last, after = (Signal(bits, name=name) for name in ("behind", "last", "after"))
+        behind, last, after, position_after = (
+            Signal(bits, name=name) for name in ("behind", "last", "after", "position_after")
+        )
         more, gives, taken, pops = (
             Signal(name=name) for name in ("more", "gives", "taken", "pops")
         )
@@ -239,15 +241,16 @@ class PlaneRead(wiring.Component):
         ends_row, ends_plane, ends = Signal(), Signal(), Signal()
         # Positions of the word's entries, as far as it has some; the last is that of the last.
         places: list[Value] = []
-        before: Value = self._base
-        m.d.comb += last.eq(before)
+        # Runs are added to one another first: they are narrow.
+        before: Value = Const(0, 1)
+        m.d.comb += last.eq(self._base)
         for place, entry in enumerate(entries):
             at = Signal(bits, name=f"at_{place}")
-            m.d.comb += at.eq(before + entry.run)
+            m.d.comb += at.eq(self._base + (before + entry.run))
             places.append(at)
             with m.If(place < self._left):
                 m.d.comb += last.eq(at)
-            before = at + 1
+            before = before + entry.run + 1
         # What is behind the word's last entry is known only if the channel has no more.
         known = [~more | (position + lane <= last) for lane in range(lanes)]
         inside = [
@@ -259,11 +262,21 @@ class PlaneRead(wiring.Component):
             count.eq(sum(inside, start=Value.cast(0))),
             gives.eq(self._giving & ~self._over & ((self._left == 0) | is_word) & (count != 0)),
             taken.eq(gives & (~held | self.o.ready)),
-            after.eq(sum((Mux(one, self.plane.sx, 0) for one in inside), start=self._x + 0)),
-            ends_row.eq(after >= pes.columns),
+            after.eq(self._x),
+            ends_row.eq(self._x >= pes.columns),
+            position_after.eq(position),
             ends_plane.eq(ends_row & (self._y + self.plane.sy >= pes.rows)),
-            behind.eq(Mux(ends_row, self._row_start + self.plane.y_stride, position + count)),
+            behind.eq(Mux(ends_row, self._row_start + self.plane.y_stride, position_after)),
         ]
+        # Behind each lane it is added up before it is known how many lanes have a value.
+        for lane, one in enumerate(inside, 1):
+            column = self._x + lane * self.plane.sx
+            with m.If(one):
+                m.d.comb += [
+                    after.eq(column),
+                    ends_row.eq(column >= pes.columns),
+                    position_after.eq(position + lane),
+                ]
         # A word is done with when the next position is behind its entries; at the end of the plane
         # in any case, as what is left are zeros that nobody asks for.
         passed = Mux(count == 0, 1, taken & (ends_plane | (behind > last)))

@@ -124,9 +124,15 @@ class Unpack(wiring.Component):
         length = Signal(range(2 * beat))
         end = Signal(range(2 * beat))
         of_header = Mux(inside, 0, Mux(placed, starts[0] // unit, starts[1] // unit))
-        of_entries = Mux(
-            self.plain, lanes * (packing.plain // unit), lanes * (packing.shared // unit)
-        )
+        # No product, for which an FPGA would take a multiplier, on the longest path.
+        of_entries = Signal(range(2 * beat))
+        with m.Switch(lanes):
+            for count in range(1, p.mult_f + 1):
+                with m.Case(count):
+                    plain, shared = (
+                        count * bits // unit for bits in (packing.plain, packing.shared)
+                    )
+                    m.d.comb += of_entries.eq(Mux(self.plain, plain, shared))
         whole = Signal()
         taken = Signal()
         closing = Signal()
