@@ -30,7 +30,7 @@ _ARRAYS = {
     "4x4": replace(_SMALL, pes_x=4, pes_y=4, num_streams=16, act_fifo_words=4),
     "3x2": replace(_SMALL, pes_x=3, pes_y=2, num_streams=6, act_fifo_words=1),
 }
-_NETWORKS = 40
+_NETWORKS = 24
 _COMPILED = 12
 
 

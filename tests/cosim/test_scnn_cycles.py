@@ -30,7 +30,7 @@ _ARRAYS = {
         stream_beats=3,
     ),
 }
-_LAYERS = 150
+_LAYERS = 90
 
 
 def _draw(rng: np.random.Generator, p: ScnnParams) -> tuple[ScnnJob, list[RunCount], np.ndarray]:
