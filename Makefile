@@ -28,7 +28,7 @@ help:  ## Show this.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-11s %s\n' "$$t" "$$d"; done
 
 sim: tools $(STAMP)  ## Train, compress and compile a network, run it on RTL, compare every word (NET=digits, cnn or lstm).
-	@$(BIN)/python -m scripts.demo --net '$(NET)'
+	@$(BIN)/zeroskip demo '$(NET)'
 
 test: tools $(STAMP)  ## Run the short tier of tests: every unit, RTL of one array per engine (minutes).
 	@$(PYTEST) --tier short

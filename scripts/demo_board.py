@@ -1,44 +1,29 @@
 """``make bitstream``: a network, compiled for a board's array, to that board's bitstream."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 
-from scripts.demo_parts import DemoFiles, train_digits
-from zeroskip import compile_file, run
-from zeroskip.base.errors import InputError
+from zeroskip import run
+from zeroskip.base.errors import ParameterError
+from zeroskip.cli.arrays import choose_arrays
 from zeroskip.cli.bitstream import make_bitstream
-from zeroskip.cli.files import read_npy
+from zeroskip.cli.compile import compile_for
+from zeroskip.cli.demo_network import NETWORKS, DemoFiles, load_task, percent, train
 from zeroskip.cli.guard import exit_with
 from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import Steps, print_line
 from zeroskip.flow.host.line import BAUD
 from zeroskip.hw.board.boards import BOARDS, board_of
-from zeroskip.hw.eie.boards import BESIDE, DIGITS
-from zeroskip.hw.scnn.params import PRESETS
 
 __all__ = ["main", "make_demo_bitstream"]
 
-
-@dataclass(frozen=True)
-class _Net:
-    """A network: the task of ``zeroskip compress`` that has it, and its arrays on a board."""
-
-    task: str
-    arrays: Callable[[str], tuple[Any, ...]]
-
-
-NETS = {
-    "digits": _Net("digits", lambda board: (DIGITS[board],)),
-    "cnn": _Net("digits_cnn", lambda board: (BESIDE, PRESETS["board"])),
-}
+NETS = ("digits", "cnn")
 
 _INPUTS = 64
-"""Test images that are written to be run on the board, as many as ``make sim`` writes."""
+"""Test images that are written to be run on the board, as many as ``zeroskip demo`` writes."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -52,40 +37,31 @@ def make_demo_bitstream(
 ) -> int:
     """Compile a network for a board's array, and make the bitstream.
 
-    The network is the one that ``make sim`` trains; if that has not been run, it is trained now.
+    The network is the one that ``zeroskip demo`` trains; if that has not been run, it is trained
+    now.
     """
     target = board_of(board)
     if net not in NETS:
-        raise InputError(f"NET must be one of {', '.join(NETS)}, not {net!r}")
+        raise ParameterError.of_names("NET", net, NETS)
     # These take seconds to import.
     from zeroskip.flow.board.build import check_tools
 
     check_tools(target)
-    arrays = NETS[net].arrays(target.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    from zeroskip.compiler.compress.images import load_digits
-
+    # A chip of several arrays is the same on all boards that have room for it.
+    arrays = choose_arrays([target.name if net == "digits" else "board"], None)
     files = DemoFiles.of(folder, net)
     image = folder / f"{net}_{board}"
     with Steps() as steps:
+        task, data = load_task(NETWORKS[net].task, steps)
+        folder.mkdir(parents=True, exist_ok=True)
         if not files.exist():
-            files.write(*train_digits(NETS[net].task, steps), _INPUTS)
-        compiled = compile_file(
-            files.model,
-            read_npy(files.calibration, "calibration"),
-            arrays,
-            options={"placement": "schedule"},
-            name=net,
-            progress=steps,
-        )
+            files.write(train(task, steps), data, _INPUTS)
+        compiled = compile_for(arrays, files.model, data.train_x.numpy(), name=net, progress=steps)
         compiled.save(image)
-        data = load_digits()
         outputs = run(compiled, data.test_x.numpy(), "golden").outputs
-        accuracy = np.mean(outputs.argmax(axis=1) == data.test_y.numpy())
+        accuracy = float(np.mean(outputs.argmax(axis=1) == data.test_y.numpy()))
     if not as_json:
-        print_line(
-            f"image {image}: accuracy {100 * accuracy:.2f} % on {len(data.test_y)} test images"
-        )
+        print_line(f"image {image}: accuracy {percent(accuracy)} on {len(data.test_y)} test images")
     return make_bitstream(
         image=image,
         board=board,

@@ -12,6 +12,7 @@ from zeroskip.cli import (
     compile,
     compress,
     decompress,
+    demo,
     driver,
     energy,
     engines,
@@ -48,6 +49,7 @@ app = typer.Typer(
 )
 app.add_typer(compress.app, name="compress")
 app.command("decompress", cls=Command, epilog=decompress.EXAMPLES)(decompress.decompress_model)
+app.command("demo", cls=Command, epilog=demo.EXAMPLES)(demo.run_demo)
 app.command("compile", cls=Command, epilog=compile.EXAMPLES)(compile.compile_model)
 app.command("import", cls=Command, epilog=import_file.EXAMPLES)(import_file.import_file)
 app.command("explore", cls=Command, epilog=explore.EXAMPLES)(explore.explore_model)

@@ -1,11 +1,13 @@
 """``zeroskip compile``: a model to an image."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from numpy.typing import NDArray
 
 from zeroskip.base.errors import InputError
+from zeroskip.base.progress import Progress
 from zeroskip.cli.arrays import Arrays, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import JsonOption
@@ -14,12 +16,13 @@ from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.frontend.networks import import_file
 from zeroskip.compiler.frontend.zsk import import_zsk
 from zeroskip.compiler.image.files import check_target
+from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.image.tables import image_report
 from zeroskip.compiler.ir.graph import FloatGraph
 from zeroskip.compiler.passes.partition import partition
 from zeroskip.sim.info import describe_arrays
 
-__all__ = ["EXAMPLES", "compile_model"]
+__all__ = ["EXAMPLES", "compile_for", "compile_model"]
 
 EXAMPLES = """Examples:
 
@@ -76,16 +79,12 @@ def compile_model(
     check_target(output.resolve(), replace=True)
     samples = read_npy(data, "calibration")
     with Steps() as steps:
-        steps("read the model", 0, 1)
-        network = _read(model, graph)
-        steps("read the model", 1, 1)
-        used = _used(arrays, network, model)
-        image = compile_any(
-            network,
+        image = compile_for(
+            arrays,
+            model,
             samples,
-            [arrays[engine].free_params for engine in sorted(used)],
+            graph=graph,
             share=share,
-            options=arrays.options(used),
             name=name or model.stem,
             progress=steps,
         )
@@ -101,6 +100,46 @@ def compile_model(
     for sentence in image.report.get("many_runs", ()):
         print_line(f"many runs: {sentence}")
     print_line(f"image {image.name!r} for {describe_arrays(image)} in {output}")
+
+
+def compile_for(
+    arrays: Arrays,
+    model: Path,
+    samples: NDArray[Any],
+    *,
+    graph: Path | None = None,
+    share: bool = False,
+    name: str,
+    progress: Progress,
+) -> Image:
+    """Compile the network of a file for arrays as options choose them.
+
+    Parameters
+    ----------
+    arrays : for all engines; those that the network needs are taken.
+    model, samples, graph, share, name : those of the command.
+    progress : see :data:`.Progress`.
+
+    Raises
+    ------
+    InputError
+        If an array was named that the network has no layers for, or a file is unusable.
+    CompileError
+        If the network is not of the supported kind, or does not fit the arrays.
+    """
+    progress("read the model", 0, 1)
+    network = _read(model, graph)
+    progress("read the model", 1, 1)
+    used = _used(arrays, network, model)
+    return compile_any(
+        network,
+        samples,
+        [arrays[engine].free_params for engine in sorted(used)],
+        share=share,
+        options=arrays.options(used),
+        name=name,
+        progress=progress,
+    )
 
 
 def _read(model: Path, graph: Path | None) -> FloatGraph:
