@@ -1,6 +1,7 @@
-"""``zeroskip demo``: what ends it at once, and what it says of a network that is hardly trained.
+"""``zeroskip demo``: what ends it at once, and the commands that do by hand what it does.
 
-What it prints of trained ones is compared by ``test_pages.py``: the README and the tutorial run it.
+What it prints is compared by ``test_pages.py``, since the README and the tutorial run it;
+``test_wheel.py`` reads its document, and does a step by hand.
 """
 
 import shlex
@@ -12,11 +13,8 @@ from typing import Any
 import pytest
 import typer
 
-from zeroskip.cli import demo
 from zeroskip.cli.app import app
 from zeroskip.cli.demo_network import NETWORKS, DemoFiles
-from zeroskip.compiler.compress.api import Compressed, compress_task
-from zeroskip.compiler.compress.config_file import override, preset
 
 Cli = Callable[..., Any]
 Refused = Callable[..., None]
@@ -84,34 +82,3 @@ def test_commands_by_hand_are_commands(name: str, tmp_path: Path) -> None:
             assert tuple(context.params["preset"]) == NETWORKS[name].presets
             assert tuple(context.params["settings"]) == NETWORKS[name].settings
             assert context.params["model"] == files.model
-
-
-@pytest.mark.cosim
-@pytest.mark.long("builds the simulators of make sim, if no page did")
-def test_document_and_files(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An epoch of each stage is enough for words to be compared."""
-    few = {f"{stage}.epochs": 1 for stage in ("train", "prune", "finetune")}
-    seeds: list[int] = []
-
-    def train(task: Any, steps: Any, seed: int, say: Any) -> Compressed:
-        seeds.append(seed)
-        return compress_task(task, override(preset(task.name), few), progress=steps)
-
-    monkeypatch.setattr(demo, "train", train)
-    result = cli("demo", "digits", "-o", tmp_path, "--images", 2, "--seed", 3, "--json")
-    assert result.code == 0, result.err
-    document = result.document
-    assert document["name"] == "digits"
-    assert document["exact"]
-    assert document["words"] > 0
-    assert document["from_one_start"]["exact"]
-    assert document["accuracy"]["rtl"] == document["accuracy"]["fixed_point_of_rtl_inputs"]
-    assert seeds == [3]
-    # The files that are left, compiled by the command that is printed, come to the same image.
-    files, image = DemoFiles.of(tmp_path, "digits"), tmp_path / "digits"
-    assert files.exist()
-    command = files.by_hand(NETWORKS["digits"], image)[0]
-    before = {path.name: path.read_bytes() for path in image.rglob("*") if path.is_file()}
-    assert before
-    assert cli(*shlex.split(command)[1:]).code == 0
-    assert before == {path.name: path.read_bytes() for path in image.rglob("*") if path.is_file()}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
+from zeroskip.cli.demo_network import NETWORKS, DemoFiles
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +37,12 @@ def _network(path: Path) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     path.write_bytes(model.SerializeToString())
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of an image by name."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.mark.cosim
@@ -83,6 +92,16 @@ def test_wheel_works_without_a_checkout(tmp_path: Path) -> None:
     run("report", "image", "-o", "report.html")
     assert "</html>" in (work / "report.html").read_text()
     assert "balance" in run("info", "image")
+    shown = json.loads(run("demo", "digits", "--images", "1", "-o", "demo", "--json"))
+    assert shown["exact"]
+    assert shown["from_one_start"]["exact"]
+    assert shown["accuracy"]["fixed_point"] > 0.95
+    # The files that are left, compiled as is told, come to the same image.
+    files, image = DemoFiles.of(Path("demo"), "digits"), Path("demo/digits")
+    before = _contents(work / image)
+    assert before
+    run(*shlex.split(files.by_hand(NETWORKS["digits"], image)[0])[1:])
+    assert _contents(work / image) == before
     assert sorted(path.name for path in work.iterdir()) == [
-        "image", "net.onnx", "report.html", "x.npy",
+        "demo", "image", "net.onnx", "report.html", "x.npy",
     ]  # fmt: skip
