@@ -10,7 +10,7 @@ from tests.cosim.test_system import BUS, DrawNetwork, draw_settings
 from tests.support.arrays import SCNN
 from tests.support.both import draw_both, real
 from tests.support.limits import tighten
-from tests.unit.sim.test_scnn_reruns import draw_image
+from tests.unit.sim.test_scnn_reruns import draw_image, draw_measured
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.system.verify import verify_system
@@ -39,6 +39,23 @@ def test_reruns(data_bits: int, params: ScnnParams, seeds: tuple[int, ...]) -> N
         assert found.times == 2 * (1 + len(planes))
         seen.update(group.reruns for group in found.run.inferences)
     assert len(seen) > 2
+
+
+@pytest.mark.parametrize(
+    ("data_bits", "params", "seed"), [(64, BUS, 1), (128, SCNN, 1)], ids=["bus", "alone"]
+)
+def test_measured_activations(data_bits: int, params: ScnnParams, seed: int) -> None:
+    """Runs with rows for what was measured: planes like that have room, of others some have not."""
+    rng = np.random.default_rng(seed)
+    drawn = draw_measured(rng, params)
+    assert drawn is not None
+    image, planes = drawn
+    x = planes * 2.0 ** -image.graph.layers[0].in_frac
+    found = verify_system(image, x, SystemParams(data_bits=data_bits), draw_settings(rng, seed))
+    assert found.problems == ()
+    reruns = [group.reruns for group in found.run.inferences]
+    assert all(times[0] == 0 for times in reruns)
+    assert any(any(times) for times in reruns)
 
 
 def test_reruns_with_linear_layers(draw_network: DrawNetwork) -> None:

@@ -152,7 +152,7 @@ def test_any_ends_of_both_engines_make_a_chip() -> None:
 def test_combinations_that_are_refused() -> None:
     with pytest.raises(
         ParameterError,
-        match=r"^banks \* bank_entries must be at most 65536, not 131072: a descriptor of 384 bits",
+        match=r"^banks \* bank_entries must be at most 32768, not 131072: a descriptor of 384 bits",
     ):
         ScnnParams(banks=128, bank_entries=1024)
-    assert ScnnParams(banks=128, bank_entries=512).descriptor_bits <= DESCRIPTOR_BITS
+    assert ScnnParams(banks=128, bank_entries=256).descriptor_bits <= DESCRIPTOR_BITS

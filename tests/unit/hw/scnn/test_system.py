@@ -61,8 +61,16 @@ def run(
             rows = (more or {}).get(Op(int(contents[at])), 0)
             contents[at + COUNT] = int(contents[at + COUNT]) + rows
     if lost:
-        place = plane_in_layout(P)["plane"].offset + plane_load_layout(P)["append"].offset
-        contents[system.map.block("run_0/plane_in_0").address + place // 8] |= 1 << place % 8
+        layout = plane_in_layout(P)
+        address = system.map.block("run_0/plane_in_0").address
+        word = slice(address, address + -(-layout.size // 8))
+        bits = int.from_bytes(contents[word].tobytes(), "little")
+        # All that the RAM has is theirs.
+        for name, value in {"append": 1, "limit": P.act_words}.items():
+            field = plane_load_layout(P)[name]
+            place = layout["plane"].offset + field.offset
+            bits = bits & ~((1 << field.width) - 1 << place) | value << place
+        contents[word] = np.frombuffer(bits.to_bytes(word.stop - word.start, "little"), np.uint8)
     memory = Dram(p, seed, busy=busy, latency=latency, whole=False)
     for at in range(0, len(contents), p.beat_bytes):
         memory.data[at] = int.from_bytes(contents[at : at + p.beat_bytes].tobytes(), "little")
