@@ -41,7 +41,7 @@ _ARRAYS = {
     "icebreaker": dataclasses.replace(
         DIGITS["icebreaker"], num_pes=2, spmat_words=2048
     ),
-    "ulx3s-85f": dataclasses.replace(DIGITS["ulx3s-85f"], num_pes=3),
+    "ulx3s-85f": dataclasses.replace(DIGITS["ulx3s-85f"], num_pes=2),
     "tangnano9k": dataclasses.replace(DIGITS["tangnano9k"], num_pes=2),
 }  # fmt: skip
 
