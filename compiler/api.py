@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.progress import Progress, silent
-from zeroskip.compiler.engine import Engine, Job, engine
+from zeroskip.compiler.engine import Engine, Job, check_options, engine
 from zeroskip.compiler.frontend.networks import import_file, import_module
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import FloatGraph, QuantGraph, QuantLayer
@@ -126,6 +126,7 @@ def compile_any(
 ) -> Image:
     """Compile a network that a front end has read or will read; see :func:`compile`."""
     tell, given = progress or silent, by_engine(arrays)
+    check_options(options or {})
     if isinstance(model, FloatGraph):
         graph = model
     else:

@@ -32,6 +32,7 @@ __all__ = [
     "Part",
     "Preset",
     "SramData",
+    "check_options",
     "engine",
     "engines",
 ]
@@ -83,6 +84,11 @@ class Part(ABC):
     @abstractmethod
     def loads(self) -> Sequence[Mapping[str, SramData]]:
         """What the host loads before each run of the array, by the SRAM's name."""
+
+    @property
+    def stored_loads(self) -> Sequence[Mapping[str, SramData]]:
+        """What an image has files of, run by run: ``loads``, and those of runs in their place."""
+        return self.loads
 
     @property
     def channel_orders(self) -> Mapping[str, Order]:
@@ -318,6 +324,21 @@ ENGINES: Registry[Engine[Any, Any]] = Registry("zeroskip.compiler", "engine", "z
 def engines() -> Mapping[str, Engine[Any, Any]]:
     """Return all engines by name: those of this package, and those that are installed apart."""
     return ENGINES.all()
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Check options of the compiler, those of all engines.
+
+    Raises
+    ------
+    ParameterError
+        If no engine has an option of a name, or an option cannot have its value.
+    """
+    known = {one.name: one for found in engines().values() for one in found.options}
+    for name, value in options.items():
+        if name not in known:
+            raise ParameterError.of_names("options", name, list(known))
+        known[name].check(value, name)
 
 
 def engine(name: str) -> Engine[Any, Any]:

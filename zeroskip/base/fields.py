@@ -1,7 +1,8 @@
 """A value that a user can set: what it may be, and how its text is read."""
 
 from dataclasses import dataclass
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, cast
 
 from zeroskip.base.errors import ParameterError
 
@@ -35,6 +36,31 @@ class Field:
             return f"one of {', '.join(self.choices)}"
         kind = "whole number" if isinstance(first, int) else "number"
         return f"a {kind} from {first:g} to {self.choices[-1]:g}"
+
+    def check(self, value: object, where: str) -> None:
+        """Check that the field can have a value.
+
+        Parameters
+        ----------
+        value : of any type.
+        where : what to call the field in the error.
+
+        Raises
+        ------
+        ParameterError
+            If it is of another kind, none of the names, or out of range.
+        """
+        first = self.choices[0]
+        if isinstance(first, str | bool):
+            good = isinstance(value, type(first)) and value in self.choices
+        else:
+            kind, number = Integral if isinstance(first, int) else Real, cast(Any, value)
+            good = isinstance(value, kind) and not isinstance(value, bool)
+            good = good and bool(first <= number <= self.choices[-1])
+        if not good and isinstance(first, str) and isinstance(value, str):
+            raise ParameterError.of_names(where, value, self.choices)
+        if not good:
+            raise ParameterError(where, value, self.rule)
 
     def read(self, text: str, where: str) -> Any:
         """Return the value that a text stands for.

@@ -105,7 +105,16 @@ class Array:
         return self.given.get(name, self._preset.options[name])
 
     def values(self) -> dict[str, Any]:
-        """Return all that can be set, by name, as it is in force."""
+        """Return all that can be set, by name, as it is in force.
+
+        Raises
+        ------
+        ParameterError
+            If something cannot have the value that it was set to.
+        """
+        for option in self.engine.options:
+            if option.name in self.given:
+                option.check(self.given[option.name], f"--set {self.engine.name}.{option.name}")
         return {**dataclasses.asdict(self.params), **self._preset.options, **self.given}
 
     @property

@@ -33,6 +33,12 @@ def test_the_last_value_counts() -> None:
     assert choose_array("eie", None, ["num_pes=2", "eie.num_pes=3"]).params.num_pes == 3
 
 
+@pytest.mark.parametrize("value", ["-1", "100.5", "nan"])
+def test_an_option_that_is_out_of_range(value: str) -> None:
+    with pytest.raises(ParameterError, match=r"--set scnn\.ram_margin must be a number from 0 to"):
+        choose_arrays(None, [f"ram_margin={value}"])
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_field_can_be_set(name: str) -> None:
     # Of SCNN, stored weights as wide as they can be leave weights no other width.

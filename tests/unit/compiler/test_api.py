@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from zeroskip import CompileError, EieParams, Image, compile, compile_file, load
+from zeroskip.base.errors import ParameterError
 from zeroskip.compiler.compress.module import export
 from zeroskip.hw.scnn.params import PRESETS
 
@@ -82,6 +83,23 @@ def test_report_has_formats_and_errors(module: nn.Module, samples: Any) -> None:
         assert layer["weight_error"] == 0
         assert layer["density"] == layer["nnz"] / layer["weights"]
         assert 0 < layer["error"]["max_abs"] < 1e-2
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"placment": "balance"}, "options must be one of .*did you mean 'placement'"),
+        ({"placement": "balanced"}, "placement must be one of .*did you mean 'balance'"),
+        ({"placement": 3}, "placement must be one of .*not 3"),
+        ({"ram_margin": -1}, "ram_margin must be a number from 0 to 100, not -1"),
+        ({"ram_margin": float("nan")}, "ram_margin must be a number from 0 to 100, not nan"),
+        ({"ram_margin": True}, "ram_margin must be a number from 0 to 100, not True"),
+        ({"ram_margin": "1"}, "ram_margin must be a number from 0 to 100, not '1'"),
+    ],
+)
+def test_options_are_checked_first(options: Any, text: str) -> None:
+    with pytest.raises(ParameterError, match=text):
+        compile(nn.Tanh(), None, None, PARAMS, options=options)
 
 
 def test_tensors_do_as_arrays_do(module: nn.Module, samples: Any) -> None:
