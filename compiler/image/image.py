@@ -177,7 +177,7 @@ class Image:
             entry, files = engine(part.engine).describe(part)
             folder = part_folder(number, part.engine)
             contents |= {f"{folder}/{name}": data for name, data in files.items()}
-            for run, srams in enumerate(part.loads):
+            for run, srams in enumerate(part.stored_loads):
                 for name, sram in srams.items():
                     contents[sram_path(folder, run, name)] = to_hex(sram.words, sram.width)
             entries.append(

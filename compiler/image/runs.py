@@ -104,7 +104,12 @@ def check_pass(where: str, descriptor: Any, layer: QuantLayer) -> None:
 
 
 def check_programs(
-    runs: Sequence[ArrayRun], what: str, layout: data.StructLayout, per_descriptor: int
+    runs: Sequence[ArrayRun],
+    what: str,
+    layout: data.StructLayout,
+    per_descriptor: int,
+    *,
+    first: int = 0,
 ) -> None:
     """Check the descriptors against what the hardware will read, see :func:`.program_words`.
 
@@ -113,6 +118,7 @@ def check_programs(
     runs : of a part.
     what : the manifest calls them.
     layout, per_descriptor : of a descriptor.
+    first : number of the first run in the part's folder.
 
     Raises
     ------
@@ -122,6 +128,6 @@ def check_programs(
     name, words = "", np.empty((0, 1), np.uint64)
     for number, run in enumerate(runs):
         if "program" in run.srams:
-            name, words = f"run_{number}/program", run.srams["program"].words
+            name, words = f"run_{first + number}/program", run.srams["program"].words
         if not np.array_equal(program_words(run.program, layout, per_descriptor), words):
             raise ValueError(f"{what}.{number}.program must be what {name} holds")

@@ -8,8 +8,7 @@ import numpy as np
 
 from zeroskip.base.fields import Field
 from zeroskip.compiler.engine import Engine, Job, Order, Part, Preset, SramData
-from zeroskip.compiler.image.readmem import from_hex, to_hex
-from zeroskip.compiler.image.runs import check_programs, sram_path
+from zeroskip.compiler.image.runs import check_programs
 from zeroskip.compiler.ir.graph import (
     FloatLinear,
     FloatNode,
@@ -40,9 +39,6 @@ RAM_MARGIN = 0.25
 """The share that is kept free unless another is given."""
 
 _OPTIONS = {"ram_margin": RAM_MARGIN}
-
-_FOLDER = "bounded"
-"""Of a part's bounded runs in an image."""
 
 _ABOUT = {
     "tile": "one PE of 4 x 4 multipliers; the default",
@@ -78,6 +74,11 @@ class ScnnPart(Part):
     def loads(self) -> tuple[Mapping[str, SramData], ...]:
         """What the host loads before each run, by the SRAM's name, see :func:`.sram_files`."""
         return tuple(run.srams for run in self.runs)
+
+    @property
+    def stored_loads(self) -> tuple[Mapping[str, SramData], ...]:
+        """What an image has files of: those of the runs, then those of the bounded runs."""
+        return tuple(run.srams for run in (*self.runs, *self.bounded))
 
     @property
     def channel_orders(self) -> dict[str, Order]:
@@ -139,12 +140,7 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
         runs, bounded = (
             tuple(ScnnRunEntry.of(run) for run in some) for some in (part.runs, part.bounded)
         )
-        files = {
-            sram_path(_FOLDER, number, name): to_hex(sram.words, sram.width)
-            for number, run in enumerate(part.bounded)
-            for name, sram in run.srams.items()
-        }
-        return ScnnEntry(runs=runs, bounded=bounded, channel_order=orders), files
+        return ScnnEntry(runs=runs, bounded=bounded, channel_order=orders), {}
 
     def restore(
         self,
@@ -154,18 +150,18 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
         srams: Callable[[Sequence[Sequence[str]]], list[dict[str, SramData]]],
         read: Callable[[str], bytes],
     ) -> ScnnPart:
+        del read
         entry = ScnnEntry.model_validate_json(raw)
         entry.check(graph, params)
-        loaded = srams([run.srams for run in entry.runs])
-        runs = tuple(
-            run.run(ScnnRun, contents) for run, contents in zip(entry.runs, loaded, strict=True)
+        entries, count = (*entry.runs, *entry.bounded), len(entry.runs)
+        loaded = srams([run.srams for run in entries])
+        every = tuple(
+            run.run(ScnnRun, contents) for run, contents in zip(entries, loaded, strict=True)
         )
-        bounded = tuple(
-            run.run(ScnnRun, {name: _sram(number, name, params, read) for name in run.srams})
-            for number, run in enumerate(entry.bounded)
-        )
-        for name, some in (("runs", runs), ("bounded", bounded)):
-            check_programs(some, name, descriptor_layout(params), DESCRIPTOR_WORDS)
+        runs, bounded = every[:count], every[count:]
+        layout = descriptor_layout(params)
+        check_programs(runs, "runs", layout, DESCRIPTOR_WORDS)
+        check_programs(bounded, "bounded", layout, DESCRIPTOR_WORDS, first=count)
         orders = {name: np.array(order, np.int64) for name, order in entry.channel_order.items()}
         return ScnnPart(params, graph, runs, orders, bounded)
 
@@ -178,22 +174,7 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
 
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
         entry = ScnnEntry.model_validate_json(raw)
-        bounded = [
-            sram_path(_FOLDER, number, name)
-            for number, run in enumerate(entry.bounded)
-            for name in run.srams
-        ]
-        return [run.srams for run in entry.runs], bounded
-
-
-def _sram(run: int, name: str, params: ScnnParams, read: Callable[[str], bytes]) -> SramData:
-    """Read what a bounded run loads to an SRAM, and check that it fits it."""
-    depth, width = sram_files(params)[name]
-    path = sram_path(_FOLDER, run, name)
-    words = from_hex(read(path), width)
-    if len(words) > depth:
-        raise ValueError(f"{path}: its rows must be at most {depth}, not {len(words)}")
-    return SramData(words, width)
+        return [run.srams for run in (*entry.runs, *entry.bounded)], []
 
 
 def _fill(

@@ -1,5 +1,6 @@
 """Inferences on SCNN that find no room, and are done again with bounded runs."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,7 +113,9 @@ def test_an_image_has_both_kinds_of_runs(tmp_path: Path) -> None:
     assert [one.name for one in second.map.bounded] == ["bounded_0", "bounded_1"]
     with pytest.raises(InputError, match="relative to registers"):
         relative_list(second)
-    (file,) = tmp_path.glob("net/*/bounded/run_0/program.hex")
+    # Bounded runs are numbered on from the others.
+    name = f"run_{len(image.parts[0].loads)}/program.hex"
+    (file,) = tmp_path.glob(f"net/*/{name}")
     file.write_text("0\n")
-    with pytest.raises(ImageError, match=r"bounded/run_0/program\.hex"):
+    with pytest.raises(ImageError, match=re.escape(name)):
         load(tmp_path / "net")
