@@ -2,6 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
 from zeroskip.compiler.image.strict import Count, Size, StrictEntry
@@ -51,6 +53,12 @@ class TensorEntry(StrictEntry):
     frac: int
     elements: Size
     positions: tuple[Count, ...] | None
+
+    def first_bits(self) -> NDArray[np.int64]:
+        """Return where each element begins in the buffer: (elements,) int64, in bits."""
+        positions = np.arange(self.elements) if self.positions is None else self.positions
+        rows, lanes = np.divmod(np.array(positions, np.int64), self.lanes)
+        return rows * self.row_bytes * 8 + lanes * self.lane_bits
 
 
 class ListEntry(StrictEntry):

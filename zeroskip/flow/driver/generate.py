@@ -3,18 +3,16 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.system.build import BUFFERS, SystemImage
-from zeroskip.compiler.system.map import MemoryMap, TensorEntry
+from zeroskip.compiler.system.map import MemoryMap
 from zeroskip.compiler.system.relative import relative_list
 from zeroskip.flow.flow import image_sizes
 from zeroskip.flow.registers.systemrdl import register_files
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import SYSTEM_VERSION, array_id, system_registers
 
-__all__ = ["CODE", "driver_files", "tensor_offsets"]
+__all__ = ["CODE", "driver_files"]
 
 CODE = {name: Path(__file__).with_name(name) for name in ("zeroskip.c", "zeroskip.h")}
 """Files of the driver that are the same for every network."""
@@ -51,13 +49,6 @@ def driver_files(image: Image, system: SystemImage) -> Mapping[str, bytes]:
         **{name: text.encode() for name, text in texts.items()},
         "memory.bin": system.memory,
     }
-
-
-def tensor_offsets(entry: TensorEntry) -> list[int]:
-    """Return the lowest bit of each element in its buffer."""
-    positions = np.arange(entry.elements) if entry.positions is None else np.array(entry.positions)
-    rows, lanes = np.divmod(positions, entry.lanes)
-    return (rows * entry.row_bytes * 8 + lanes * entry.lane_bits).tolist()
 
 
 def _image_header(entry: MemoryMap) -> str:
@@ -106,7 +97,7 @@ def _image_code(system: SystemImage, port: SystemParams, array: int) -> str:
 
     tables, tensors = "", ""
     for kind, tensor in (("input", entry.input), ("output", entry.output)):
-        offsets = tensor_offsets(tensor)
+        offsets = tensor.first_bits().tolist()
         table = "0"
         if offsets != [k * tensor.lane_bits for k in range(len(offsets))]:
             table = f"{kind}_offsets"

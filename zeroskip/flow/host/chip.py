@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.system.build import SystemImage
-from zeroskip.compiler.system.map import ListEntry, TensorEntry
+from zeroskip.compiler.system.map import ListEntry
 from zeroskip.flow.flow import image_sizes
 from zeroskip.flow.host.line import HostError
 from zeroskip.hw.system.formats import Error
@@ -42,11 +42,14 @@ class Memory(Protocol):
     """Access to a chip's memory."""
 
     def read(self, at: int, size: int) -> NDArray[np.uint8]:
-        """Read ``size`` bytes."""
+        """Read ``size`` bytes from byte ``at`` on, a beat's first: (size,) uint8."""
         ...
 
     def write(self, at: int, data: NDArray[np.uint8]) -> None:
-        """Write bytes; those behind them in their last beat may become 0."""
+        """Write bytes from byte ``at`` on, a beat's first; their last beat's rest may be zeroed.
+
+        ``data`` is (size,) uint8.
+        """
         ...
 
 
@@ -174,7 +177,7 @@ class ChipHost:
         """Run an inference of (elements,) in fixed point; see :meth:`run`."""
         entry = self._map.input
         bits = np.zeros(8 * entry.rows * entry.row_bytes, np.uint8)
-        places = _places(entry)
+        places = entry.first_bits()
         if values.shape != (len(places),):
             raise HostError(f"an input has {len(places)} elements, not {values.size}")
         for bit in range(entry.lane_bits):
@@ -187,7 +190,8 @@ class ChipHost:
         )
         weights = 1 << np.arange(entry.lane_bits, dtype=np.int64)
         weights[-1] = -weights[-1]
-        return (bits[_places(entry)[:, None] + np.arange(entry.lane_bits)] * weights).sum(axis=1)
+        places = entry.first_bits()[:, None] + np.arange(entry.lane_bits)
+        return (bits[places] * weights).sum(axis=1)
 
     def _check_idle(self) -> None:
         if not self._registers.read(Register.CONTROL) & State.AP_IDLE:
@@ -222,11 +226,3 @@ class ChipHost:
         """Write two registers, lower half first."""
         self._registers.write(register, value & 0xFFFFFFFF)
         self._registers.write(register + 4, value >> 32)
-
-
-def _places(entry: TensorEntry) -> NDArray[np.int64]:
-    """Return the lowest bit of each element in its buffer."""
-    given = entry.positions
-    positions = np.arange(entry.elements) if given is None else np.array(given, np.int64)
-    rows, lanes = np.divmod(positions, entry.lanes)
-    return rows * entry.row_bytes * 8 + lanes * entry.lane_bits
