@@ -1,7 +1,8 @@
 """Networks and data that come with Zeroskip; a preset of the same name compresses each."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from zeroskip.compiler.compress.images import (
     loader_in_order,
 )
 from zeroskip.compiler.compress.sequences import CHARACTERS, SPEAKERS, load_topics, load_vowels
-from zeroskip.compiler.compress.task import Task
+from zeroskip.compiler.compress.task import Loss, Task
 
 __all__ = ["TASKS", "Tagger", "digits_cnn", "lenet5", "lenet_300_100", "samples_of", "task_of"]
 
@@ -72,7 +73,7 @@ def digits_cnn() -> nn.Sequential:
 
 
 class Tagger(nn.Module):
-    """An LSTM with initial weights, and a Linear of its outputs.
+    """A network of an LSTM and a Linear that tells the class of a sequence, or of each step.
 
     Parameters
     ----------
@@ -90,27 +91,90 @@ class Tagger(nn.Module):
         return self.out(y if self._every_step else y[:, -1])
 
 
-_MODELS: dict[str, Callable[[], nn.Module]] = {
-    "digits": lambda: lenet_300_100(64),
-    "digits_cnn": digits_cnn,
-    "digits_rows": lambda: Tagger(8, 64, 10, every_step=False),
-    "lenet300": lenet_300_100,
-    "lenet5": lenet5,
-    "topics": lambda: Tagger(CHARACTERS, 256, CHARACTERS, every_step=True),
-    "vowels": lambda: Tagger(12, 128, SPEAKERS, every_step=False),
+Load = Callable[[Path | str | None], Samples]
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """How a task is made.
+
+    Parameters
+    ----------
+    model : makes the network, with initial weights.
+    load : gives the samples, from a folder where they need one.
+    batch : samples of a step of training.
+    distort : how samples are changed while training.
+    loss : of outputs and classes; None: cross entropy of one class a sample.
+    """
+
+    model: Callable[[], nn.Module]
+    load: Load
+    batch: int
+    distort: Distort | None = None
+    loss: Loss | None = None
+
+
+def _comes(where: str, load: Callable[[], Samples]) -> Load:
+    """Return how to load samples that a package has, and that no folder is taken for."""
+
+    def made(data: Path | str | None) -> Samples:
+        if data is not None:
+            raise InputError(f"the {where}; they take no data folder")
+        return load()
+
+    return made
+
+
+def _load_mnist(name: str, data: Path | str | None) -> Samples:
+    if data is None:
+        rule = "the folder with MNIST's four files"
+        raise ParameterError("data", data, rule, f"task {name} trains on them")
+    return load_mnist(data)
+
+
+def _load_rows() -> Samples:
+    """Return digits as sequences of their rows, (samples, 8, 8)."""
+    images = load_digits()
+    return replace(images, train_x=images.train_x[:, 0], test_x=images.test_x[:, 0])
+
+
+def _loss_of_steps(outputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Return the cross entropy of (batch, steps, classes), a mean over all steps."""
+    return nn.functional.cross_entropy(outputs.flatten(0, 1), classes.flatten())
+
+
+_DIGITS, _TOPICS = "digits come with scikit-learn", "topics come with Python"
+
+_RECIPES = {
+    "digits": _Recipe(lambda: lenet_300_100(64), _comes(_DIGITS, load_digits), 64),
+    "digits_cnn": _Recipe(digits_cnn, _comes(_DIGITS, load_digits), 64),
+    "digits_rows": _Recipe(
+        lambda: Tagger(8, 64, 10, every_step=False), _comes(_DIGITS, _load_rows), 64
+    ),
+    "lenet300": _Recipe(lenet_300_100, partial(_load_mnist, "lenet300"), 128, Distort()),
+    "lenet5": _Recipe(
+        lenet5,
+        partial(_load_mnist, "lenet5"),
+        128,
+        # A small network of convolutions, trained for fewer epochs, learns less from strong
+        # distortion.
+        Distort(turn=0.15, shear=0.15, scale=0.1, shift=0.1, wave=0.05),
+    ),
+    "topics": _Recipe(
+        lambda: Tagger(CHARACTERS, 256, CHARACTERS, every_step=True),
+        _comes(_TOPICS, load_topics),
+        16,
+        loss=_loss_of_steps,
+    ),
+    "vowels": _Recipe(lambda: Tagger(12, 128, SPEAKERS, every_step=False), load_vowels, 32),
 }
 
-_DISTORT = {
-    "lenet300": Distort(),
-    # A small network of convolutions, trained for fewer epochs, learns less from strong distortion.
-    "lenet5": Distort(turn=0.15, shear=0.15, scale=0.1, shift=0.1, wave=0.05),
-}
+TASKS = tuple(_RECIPES)
+"""Names of the tasks that come with Zeroskip.
 
-TASKS = tuple(_MODELS)
-"""Names of tasks. The digits come with scikit-learn, the topics with Python, the vowels with aeon;
-the others need a folder with MNIST."""
-
-_BATCHES = {"digits": 64, "digits_cnn": 64, "digits_rows": 64, "topics": 16, "vowels": 32}
+Samples of digits are scikit-learn's, of topics Python's own, of vowels those of the package aeon;
+the other tasks need a folder with MNIST.
+"""
 
 
 def task_of(name: str, data: Path | str | None = None) -> Task:
@@ -121,20 +185,16 @@ def task_of(name: str, data: Path | str | None = None) -> Task:
     InputError
         If there is no such task, or its data are missing or damaged.
     """
-    if name not in TASKS:
-        raise ParameterError.of_names("task", name, TASKS)
     samples = samples_of(name, data)
+    recipe = _RECIPES[name]
     return Task(
         name,
-        _MODELS[name],
+        recipe.model,
         lambda: loader(
-            samples.train_x,
-            samples.train_y,
-            batch=_BATCHES.get(name, 128),
-            distort=_DISTORT.get(name),
+            samples.train_x, samples.train_y, batch=recipe.batch, distort=recipe.distort
         ),
         lambda: loader_in_order(samples.test_x, samples.test_y),
-        _loss_of_steps if name == "topics" else None,
+        recipe.loss,
     )
 
 
@@ -144,35 +204,11 @@ def samples_of(name: str, data: Path | str | None = None) -> Samples:
     Raises
     ------
     InputError
-        If its data are missing or damaged.
+        If there is no such task, or its data are missing or damaged.
     """
-    if name == "vowels":
-        return load_vowels(data)
-    comes = {"topics": (load_topics, "topics come with Python")}
-    digits = "digits come with scikit-learn"
-    comes |= dict.fromkeys(("digits", "digits_cnn"), (load_digits, digits))
-    comes["digits_rows"] = _load_rows, digits
-    if name in comes:
-        load, where = comes[name]
-        if data is not None:
-            raise InputError(f"the {where}; they take no data folder")
-        return load()
-    if data is None:
-        raise ParameterError(
-            "data", data, "the folder with MNIST's four files", f"task {name} trains on them"
-        )
-    return load_mnist(data)
-
-
-def _load_rows() -> Samples:
-    """Return digits as sequences of their rows."""
-    images = load_digits()
-    return replace(images, train_x=images.train_x[:, 0], test_x=images.test_x[:, 0])
-
-
-def _loss_of_steps(outputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    """Return the cross entropy of (batch, steps, classes), a mean over all steps."""
-    return nn.functional.cross_entropy(outputs.flatten(0, 1), classes.flatten())
+    if name not in _RECIPES:
+        raise ParameterError.of_names("task", name, TASKS)
+    return _RECIPES[name].load(data)
 
 
 def _named(**parts: nn.Module) -> nn.Sequential:
