@@ -92,7 +92,7 @@ def test_wheel_works_without_a_checkout(tmp_path: Path) -> None:
     run("report", "image", "-o", "report.html")
     assert "</html>" in (work / "report.html").read_text()
     assert "balance" in run("info", "image")
-    shown = json.loads(run("demo", "digits", "--images", "1", "-o", "demo", "--json"))
+    shown = json.loads(run("demo", "digits", "--first", "1", "-o", "demo", "--json"))
     assert shown["exact"]
     assert shown["from_one_start"]["exact"]
     assert shown["accuracy"]["fixed_point"] > 0.95

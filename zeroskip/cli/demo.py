@@ -37,7 +37,7 @@ zeroskip demo digits
 
 zeroskip demo cnn -o out/try
 
-zeroskip demo lstm --images 1 --json
+zeroskip demo lstm --first 1 --json
 """
 
 _STARTED = 2
@@ -54,8 +54,11 @@ def run_demo(
             "--output", "-o", metavar="DIR", help="Folder of the network, its data and the image."
         ),
     ] = Path("out"),
-    images: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Test images to run on RTL; 4 of lstm at most.")
+    first: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Run the first N test images on RTL; of lstm at most 4."
+        ),
     ] = 64,
     seed: Annotated[
         int, typer.Option(metavar="N", parser=whole_number, help="Of the training.")
@@ -74,7 +77,7 @@ def run_demo(
     # What would end this after a minute of training ends it now.
     check_target(target.resolve(), replace=True)
     tool_environment()
-    images = min(images, network.most or images)
+    first = min(first, network.most or first)
 
     def say(text: str) -> None:
         if not as_json:
@@ -86,7 +89,7 @@ def run_demo(
         for line in network.about:
             say(line)
         made = train(task, steps, seed, say)
-        files.write(made, data, images)
+        files.write(made, data, first)
         test_x, test_y = data.test_x.numpy(), data.test_y.numpy()
         # From the files, as a user's own model would come.
         compile_for(
@@ -94,7 +97,7 @@ def run_demo(
         ).save(target)
         image = load(target)
         fixed = run(image, test_x)
-        result = verify(image, test_x[:images], progress=steps)
+        result = verify(image, test_x[:first], progress=steps)
         started = verify_system(image, test_x[:_STARTED], SystemParams(), progress=steps)
     metrics = measure(result)
     accuracy = accuracies(made, fixed.outputs, result.rtl.outputs, test_y)
