@@ -15,7 +15,7 @@ from zeroskip.sim.golden.words import Descriptor, Srams, signed
 from zeroskip.sim.scnn.streams import Block, StreamReader, weight_values
 from zeroskip.sim.scnn.walk import walk
 
-__all__ = ["Accumulators", "Channel", "Stored", "step_words"]
+__all__ = ["Accumulators", "Channel", "Stored", "is_kept", "step_words"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,6 +240,24 @@ def step_words(
 
 
 @njit(cache=True)
+def is_kept(value: Any, dense: bool, run: int, skipped: int, max_run: int) -> bool:
+    """Say whether the golden model has an entry for a place of a tile, by a rule of its own.
+
+    Parameters
+    ----------
+    value : at the place.
+    dense : zeros here are stored, too.
+    run : places without an entry right before it.
+    skipped : places behind it that have no value, at the end of a row.
+    max_run : longest run.
+    """
+    if value != 0 or dense:
+        return True
+    # The next entry's run has this place and those that are skipped.
+    return run + 1 + skipped > max_run
+
+
+@njit(cache=True)
 def _multiply(
     sums: NDArray[np.int64],
     plane: NDArray[np.int64],
@@ -268,8 +286,8 @@ def _multiply(
                 x = left + u * sx + phase[1]
                 inside = y < height and x < width
                 value = plane[y, x] if inside else 0
-                at_end = u == columns - 1 and run + 1 + gap > max_run
-                stored = value != 0 or (dense and inside) or run == max_run or at_end
+                skipped = gap if u == columns - 1 else 0
+                stored = is_kept(value, dense and inside, run, skipped, max_run)
                 run = 0 if stored else run + 1
                 if value != 0 or (stored and keep_zeros):
                     place = v * y_stride + u

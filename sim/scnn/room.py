@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.scnn.run import PassOutput, ScnnRun, TileLayout
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.scnn.accumulate import is_kept
 from zeroskip.sim.scnn.loads import block_count, loaded_planes
 
 __all__ = ["Room", "count_words", "finds_room", "made_layout", "made_planes"]
 
 
 class Room:
-    """Rows up to which something of a kind has been written one behind the other, PE by PE.
+    """Rows of the activation RAMs up to which loads, or else passes, have written, PE by PE.
 
     Parameters
     ----------
@@ -89,8 +90,8 @@ def _count_words(
                     x = first[1] + u * sx + phase % sx
                     inside = y < height and x < width
                     value = planes[channel, y, x] if inside else 0
-                    at_end = u == columns - 1 and run + 1 + gap > max_run
-                    if value != 0 or (dense and inside) or run == max_run or at_end:
+                    skipped = gap if u == columns - 1 else 0
+                    if is_kept(value, dense and inside, run, skipped, max_run):
                         entries += 1
                         run = 0
                     else:
