@@ -1,4 +1,4 @@
-"""Accuracy of LSTMs pruned tenfold, with 15 shared weights, in 16-bit fixed point, seed by seed.
+"""Compare the accuracy of LSTMs in float and pruned tenfold, 15 shared weights, 16-bit fixed point.
 
 python examples/recurrent.py vowels            # 5 seeds, a minute each; pip install --no-deps aeon
 python examples/recurrent.py topics --seeds 1  # some 10 minutes

@@ -62,10 +62,11 @@ def graph_layers(pieces: Pieces) -> list[FoundLayer]:
 
 
 def _node_layers(node: FloatNode) -> list[FoundLayer]:
+    """List the weight matrices of a node; none if it has no weights."""
     if isinstance(node, FloatCell):
         from zeroskip.compiler.compress.rebuild import recurrent_layer  # loads torch
 
-        # A GRU's sums have rows that are no weights of the layer.
+        # The cell computes a fourth sum of a GRU, whose rows torch's matrices do not have.
         state = recurrent_layer(node).state_dict()
         return [replace(layer, name=f"{node.name}.{layer.name}") for layer in state_layers(state)]
     return [FoundLayer.of(node.name, node.weight)] if isinstance(node, _WITH_WEIGHTS) else []

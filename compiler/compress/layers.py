@@ -29,7 +29,7 @@ _CELLS = nn.LSTMCell | nn.GRUCell
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A weight that is compressed: a layer's, or one of the matrices of a recurrent layer.
+    """A weight matrix to prune and share: a layer's, or one of those of a recurrent layer.
 
     Parameters
     ----------

@@ -88,7 +88,7 @@ class _Network(nn.Module):
 
 
 class _Sequence(nn.Module):
-    """A recurrent network: layers one behind the other, on (batch, steps, values)."""
+    """A recurrent network as a module: its layers in order, on (batch, steps, values)."""
 
     def __init__(self, graph: FloatGraph) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class _Sequence(nn.Module):
 
 
 def recurrent_layer(node: FloatCell) -> nn.LSTM | nn.GRU:
-    """Return torch's layer of the same weights."""
+    """Make torch's LSTM or GRU of a cell, with the same weights."""
     kind = {"lstm": nn.LSTM, "gru": nn.GRU}[node.kind]
     layer = kind(node.weight.shape[1], node.units, batch_first=True)
     # torch's order; of what a GRU's candidate takes, each part is in one matrix alone.

@@ -95,7 +95,7 @@ def read_ts(path: Path) -> tuple[list[NDArray[np.float32]], NDArray[np.int64]]:
 
 
 def load_topics() -> Samples:
-    """Return the text of Python's own help topics as sequences of characters, and what follows.
+    """Load Python's help topics as sequences of characters, each with the character behind it.
 
     Samples are (sequences, 64, 96), a 1 for the character that it is; classes (sequences, 64), the
     next character at every step. The last tenth of the text is the test data.

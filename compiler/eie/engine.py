@@ -145,8 +145,8 @@ class _Eie(Engine[EieParams, EiePart]):
         known = [job.activity.get(layer.name) for layer in graph.layers]
         activity = [often for often in known if often is not None]
         positions = place(graph, params, strategy, activity or None)
-        # In which order columns come costs little; that they come without the host, much: what
-        # another array has left in memory is taken as it lies.
+        # Activations that another array has left in memory keep their order there as columns. An
+        # order of our own saves few cycles, and would need a host to sort them in between.
         if graph.layers[0].inputs != (INPUT,):
             positions = (np.arange(len(positions[0])), *positions[1:])
         tell("place", 1, 1)

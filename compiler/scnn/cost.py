@@ -338,7 +338,16 @@ _INSIDE = 0.75
 
 @lru_cache(maxsize=1 << 10)
 def _row_cycles(columns: int, params: ScnnParams) -> float:
-    """Count the cycles of a row on its way in, on average over where in a beat it begins."""
+    """Count the cycles that a row of a tile takes from the port to a PE, on average.
+
+    The row may begin in any lane of a beat. At most I of its values go in a cycle, and none of the
+    next beat with them.
+
+    Parameters
+    ----------
+    columns : values of the row.
+    params : of the array.
+    """
     lanes = PORT_BITS >> (params.act_bits - 1).bit_length()
     cycles = 0
     for first in range(lanes):

@@ -206,7 +206,10 @@ class _Memory:
         )
 
     def bring(self, run: str, loads: Sequence[ActLoad]) -> Iterator[Move]:
-        """Give the moves that bring activations before a run of this name."""
+        """Give the moves that load activations from memory before a run.
+
+        ``run`` is the run's name, with which those of its planes begin.
+        """
         for load in loads:
             if load.dealt and len(load.channels) > 1:
                 raise CompileError("inputs of several tensors cannot be dealt to blocks of PEs")
@@ -244,7 +247,7 @@ class _Memory:
                 begun = True
 
     def fetch(self, run: str, stores: Sequence[ActStore]) -> Iterator[Move]:
-        """Give the moves that fetch outputs after a run of this name."""
+        """Give the moves that store a run's outputs to memory; see :meth:`bring` for ``run``."""
         for place, store in enumerate(stores):
             spread, whole = self._spread(store)
             tensor = store.blocks[0].tensor

@@ -75,7 +75,7 @@ class Placed:
         return sum(bound.cycles for bound in self.bounds.values())
 
     def layout(self, graph: QuantGraph, number: int) -> TileLayout:
-        """Say how a tensor lies on a block of its owners."""
+        """Return how the tiles of a tensor lie on a block of the PEs that own it."""
         tensor, place = self.holding.tensors[number], self.place(number)
         _, rows, columns = graph.shape(tensor.name)
         y_stride = self.y_strides[self.holding.of_tensor[number]]

@@ -43,7 +43,7 @@ class Spot:
 
     @property
     def limit(self) -> int:
-        """The row behind the last."""
+        """First row of the activation RAM that is not the piece's any more."""
         return self.word + self.rows
 
 

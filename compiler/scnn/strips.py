@@ -44,7 +44,7 @@ class Strip:
         )
 
     def layout(self, layout: TileLayout, channels: Sequence[Channels]) -> TileLayout:
-        """Put a tensor's layout to its place in the whole plane."""
+        """Shift the layout of a tensor in a strip to where its rows are in the whole plane."""
         return replace(layout, y0=layout.y0 + self._first(channels))
 
     def _first(self, channels: Sequence[Channels]) -> int:

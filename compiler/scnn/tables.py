@@ -1,4 +1,4 @@
-"""Join the tables of all runs, so that they are loaded once and not before every run."""
+"""Join the biases and codebooks of a network's runs, so that SRAMs are loaded with them once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

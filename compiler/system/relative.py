@@ -26,8 +26,8 @@ def relative_list(system: SystemImage) -> bytes:
     if entry.bounded:
         raise InputError(
             f"lists of {entry.name!r} cannot be relative to registers: where there is no room, the "
-            "chip goes on with a list whose buffers are where they are; a plan of bounded runs "
-            "alone would do"
+            "chip goes on with a list whose buffers are where they are; compile with --set "
+            "ram_margin=100, which has room for any input"
         )
     place = entry.list("infer_0")
     begin = place.address - entry.base

@@ -41,7 +41,7 @@ class SystemSpace(enum.IntEnum):
     REGISTER = 0
     """A row is a register, of 32 bits; they can be reached at any time."""
     MEMORY = 1
-    """A row is a beat of the memory."""
+    """A row is a beat of the memory behind the chip's AXI ports; reached between inferences."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ __all__ = ["place_chip"]
 
 
 def place_chip(m: Module, chip: Any, clk: Signal, rst: Value) -> Any:
-    """Put a chip into a top, whose clock and reset are those of all that is in it.
+    """Make a chip a part of a top, whose clock and reset it gets.
 
     Parameters
     ----------

@@ -279,5 +279,5 @@ PRESETS = {
         counters=False,
     ),
 }
-"""Named arrays: ``paper`` (the ISCA paper's 64 PEs), ``tile`` (one PE), ``tiny`` (for tests),
-``board`` (one PE for an FPGA)."""
+"""Presets of SCNN's array: ``paper`` (the ISCA paper's 64 PEs), ``tile`` (one PE), ``tiny`` (for
+tests), ``board`` (one PE for an FPGA)."""

@@ -132,7 +132,7 @@ class Check(wiring.Component):
             with m.Case(Op.END):
                 m.d.sync += fits.eq(1)
             with m.Case(Op.ELSE):
-                # The largest counts would have more beats than there is room for.
+                # Beats of a count that has its highest bit set would not fit `beats`.
                 size = command.count * COMMAND_BYTES + p.beat_bytes - 1
                 m.d.sync += [
                     beats.eq(size >> p.beat_shift),

@@ -71,7 +71,8 @@ class Starts(wiring.Component):
         m.submodules.begun = begun = Queue(COUNTER_BITS, self._depth)
         read, write = lists.read_port(domain="comb"), lists.write_port()
         now = Signal(COUNTER_BITS)
-        # The oldest list, that at `o`, and how many are to come there; it has another place.
+        # Where the list of the oldest inference is, and how many lists `o` has not given yet. The
+        # next that it gives may lie `elsewhere`, at `place`, instead of where it was started.
         oldest, unread = Signal(range(self._depth)), Signal(range(self._depth + 1))
         elsewhere = Signal()
         place = Signal(place_layout())

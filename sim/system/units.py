@@ -566,7 +566,8 @@ def advance(
         of all transfers.
     fed : the feed, see :mod:`.fed`.
     """
-    no = bool(np.bool_(False))  # for a constant, a function of its own would be compiled
+    # Numba compiles `step` anew for a literal False; this one has the type of a variable.
+    no = bool(np.bool_(False))
     for _ in range(most):
         event = step(
             units, jobs, lists, arrivals, drains, made, memory, reads, writes, asked, fed, no

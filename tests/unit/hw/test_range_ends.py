@@ -85,7 +85,7 @@ def covering(kind: type[ArrayParams]) -> Iterator[dict[str, Any]]:
 
 
 def single_ends(kind: type[ArrayParams]) -> Iterator[dict[str, Any]]:
-    """Give those of the sets that have an end which none before had."""
+    """Give the sets of :func:`covering` in which a parameter has an end for the first time."""
     seen: set[tuple[str, Any]] = set()
     for values in covering(kind):
         if not seen.issuperset(values.items()):

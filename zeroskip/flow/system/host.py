@@ -86,7 +86,10 @@ def check_board(board: Board, part: BoardSystem) -> None:
 def load_image(
     board: Board, part: BoardSystem, *, check: bool = True, progress: Progress | None = None
 ) -> None:
-    """Write an image to the memory, see :class:`.Driver`."""
+    """Write a compiled network's memory image to the memory of a board's chip.
+
+    Parameters and errors are those of :class:`.Driver`.
+    """
     if check:
         check_board(board, part)
     _host(board, part, progress).put()
@@ -100,7 +103,11 @@ def run_image(
     counters: bool = True,
     progress: Progress | None = None,
 ) -> BoardResult:
-    """Run inputs through the image in the memory, see :class:`.Driver`; it has no counters."""
+    """Run inputs through the network in the memory of a board's chip.
+
+    Parameters and errors are those of :class:`.Driver`. The result has no stall counters, as a
+    chip gives none to its host.
+    """
     del counters
     report: Any = progress or (lambda *_: None)
     host = _host(board, part)

@@ -141,7 +141,7 @@ def test_no_room_for_the_other_list(run: int, number: int) -> None:
 
 @pytest.mark.parametrize("after", [1, 30, 60, 80])
 def test_stopped_while_it_begins_again(after: int) -> None:
-    """Whenever the host stops it, it is told so, and the next start is a good one."""
+    """A STOP while an inference is begun again is reported as STOPPED; the next START works."""
 
     async def bench(cpu: Processor, engine: EngineModel) -> None:
         del engine
