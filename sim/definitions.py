@@ -1,7 +1,6 @@
 """Definitions of figures: those of ``docs/metrics.md``, and those that stand in the code."""
 
 import ast
-import importlib
 import inspect
 from enum import IntEnum
 from importlib.resources import files
@@ -40,17 +39,12 @@ def class_meanings(kind: type[IntEnum]) -> dict[str, str]:
     found: dict[str, str] = {}
     for before, after in zip(node.body, [*node.body[1:], None], strict=True):
         match before, after:
-            # A member that has the value of one of another class means the same.
-            case (ast.Assign(value=ast.Attribute(value=ast.Name(id=other), attr=name)), _):
-                found[name.lower()] = class_meanings(_of_module(kind, other))[name.lower()]
             case (
                 ast.Assign(targets=[ast.Name(id=name)]),
                 ast.Expr(value=ast.Constant(value=str(text))),
             ):
                 found[name.lower()] = " ".join(text.split())
+            case _:
+                pass
     assert list(found) == [member.name.lower() for member in kind]
     return found
-
-
-def _of_module(kind: type[IntEnum], name: str) -> type[IntEnum]:
-    return getattr(importlib.import_module(kind.__module__), name)

@@ -1,6 +1,7 @@
 """Cycle counters: what each cycle of a run was spent on."""
 
 import enum
+from collections.abc import Collection
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -14,7 +15,7 @@ from zeroskip.hw.common.params import ArrayParams
 __all__ = ["Counters", "counter_addr_bits"]
 
 
-def counter_addr_bits(params: ArrayParams, classes: type[enum.IntEnum]) -> int:
+def counter_addr_bits(params: ArrayParams, classes: Collection[enum.IntEnum]) -> int:
     """Width of a counter's address: the stall class in the low bits, then the descriptor."""
     return params.descriptor_addr_bits + _class_bits(classes)
 
@@ -49,7 +50,9 @@ class Counters(wiring.Component):
     addr: Signal
     read_data: Signal
 
-    def __init__(self, params: ArrayParams, classes: type[enum.IntEnum], units: int = 1) -> None:
+    def __init__(
+        self, params: ArrayParams, classes: Collection[enum.IntEnum], units: int = 1
+    ) -> None:
         self._units = units
         self._class_bits = _class_bits(classes)
         super().__init__({
@@ -148,5 +151,5 @@ class Counters(wiring.Component):
         return Mux(was_counter, self.read_data, other)
 
 
-def _class_bits(classes: type[enum.IntEnum]) -> int:
+def _class_bits(classes: Collection[enum.IntEnum]) -> int:
     return (len(classes) - 1).bit_length()

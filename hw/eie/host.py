@@ -9,10 +9,8 @@ from zeroskip.hw.eie.params import EieParams
 
 __all__ = [
     "BOARD_KIND",
-    "CellStall",
     "Space",
     "StallClass",
-    "StreamStall",
     "counter_row",
     "place_of",
     "stall_classes",
@@ -55,44 +53,20 @@ class StallClass(enum.IntEnum):
     """Wrote outputs: bias, shift, ReLU."""
     SETUP = 7
     """Waited for the descriptor and the codebook of the layer."""
-
-
-class StreamStall(enum.IntEnum):
-    """The classes of an array with a third activation file."""
-
-    USEFUL = StallClass.USEFUL
-    PADDING = StallClass.PADDING
-    FETCH = StallClass.FETCH
-    BLOCKED = StallClass.BLOCKED
-    STARVED = StallClass.STARVED
-    TAIL = StallClass.TAIL
-    DRAIN = StallClass.DRAIN
-    SETUP = StallClass.SETUP
     MEMORY = 8
     """Had no work, and the scan waited for a row that was still streaming in."""
-
-
-class CellStall(enum.IntEnum):
-    """The classes of an array with cells."""
-
-    USEFUL = StallClass.USEFUL
-    PADDING = StallClass.PADDING
-    FETCH = StallClass.FETCH
-    BLOCKED = StallClass.BLOCKED
-    STARVED = StallClass.STARVED
-    TAIL = StallClass.TAIL
-    DRAIN = StallClass.DRAIN
-    SETUP = StallClass.SETUP
-    MEMORY = StreamStall.MEMORY
     SATURATED = 9
     """Drained a cell, and a state of it was beyond its range."""
 
 
-def stall_classes(p: EieParams) -> type[enum.IntEnum]:
-    """Give the stall classes that an array counts."""
+def stall_classes(p: EieParams) -> tuple[StallClass, ...]:
+    """Give the stall classes that an array counts: what it does not have, it need not count."""
+    last = StallClass.SETUP
+    if p.streams:
+        last = StallClass.MEMORY
     if p.cells:
-        return CellStall
-    return StreamStall if p.streams else StallClass
+        last = StallClass.SATURATED
+    return tuple(StallClass)[: last + 1]
 
 
 def counter_row(p: EieParams, descriptor: int, stall: int) -> int:

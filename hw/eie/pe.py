@@ -202,16 +202,15 @@ class Pe(wiring.Component):
     ) -> None:
         """Attribute the cycle to a stall class, and answer the host's reads of counters."""
         c = self.control
-        classes = stall_classes(self._p)
-        m.submodules.counters = counters = Counters(self._p, classes)
-        stall_class = Signal(classes)
+        m.submodules.counters = counters = Counters(self._p, stall_classes(self._p))
+        stall_class = Signal(range(len(stall_classes(self._p))))
         with m.If(c.phase == Phase.SETUP):
             m.d.comb += stall_class.eq(StallClass.SETUP)
         with m.Elif(c.phase == Phase.DRAIN):
             m.d.comb += stall_class.eq(StallClass.DRAIN)
             if self._p.cells:
                 with m.If(saturated):
-                    m.d.comb += stall_class.eq(classes["SATURATED"])
+                    m.d.comb += stall_class.eq(StallClass.SATURATED)
         with m.Elif(spmat.issued):
             m.d.comb += [
                 counters.useful.eq(~spmat.padding),
@@ -225,7 +224,7 @@ class Pe(wiring.Component):
             m.d.comb += stall_class.eq(Mux(self.blocked, StallClass.BLOCKED, StallClass.STARVED))
             if self._p.streams:
                 with m.If(self.rows.waiting & ~self.blocked):
-                    m.d.comb += stall_class.eq(classes["MEMORY"])
+                    m.d.comb += stall_class.eq(StallClass.MEMORY)
         m.d.comb += [
             counters.count.eq(c.phase != Phase.IDLE),
             counters.descriptor.eq(c.descriptor),

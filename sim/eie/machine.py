@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from zeroskip.base.progress import Progress
 from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.image.image import Image
-from zeroskip.hw.eie.host import CellStall
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.sim.eie.contents import eie_problems
 from zeroskip.sim.eie.cycles.image import run_image
 from zeroskip.sim.eie.info import describe_part
@@ -37,7 +37,7 @@ __all__ = ["MACHINE", "vectors"]
 
 class _Eie(Machine[EiePart]):
     engine = "eie"
-    classes = CellStall
+    classes = StallClass
 
     @property
     def lists(self) -> EieLists:

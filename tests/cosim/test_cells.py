@@ -6,7 +6,7 @@ import pytest
 from tests.support.cells import draw_recurrent
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.passes.fixed_point import dequantize
-from zeroskip.hw.eie.host import CellStall
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
@@ -53,7 +53,7 @@ def test_drawn_networks() -> None:
         result = compare_raw(image, model, rtl)
         assert result.ok, (result.differences, result.cycle_differences)
         assert rtl.counters is not None
-        saturations += int(rtl.counters[..., CellStall.SATURATED].sum())
+        saturations += int(rtl.counters[..., StallClass.SATURATED].sum())
         kinds |= {layer.kind for layer in image.graph.layers}
     assert saturations
     assert kinds == {"linear", "lstm", "gru"}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.cosim.conftest import ARRAYS
 from tests.support.tiers import simulated
-from zeroskip.hw.eie.host import StreamStall
+from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, scanned
 from zeroskip.sim.eie.cycles.program import read_ahead, run_program
@@ -69,7 +69,7 @@ def test_drawn_times(trials: Callable[[EieParams], st.SearchStrategy[Any]]) -> N
                 turn = began + times[-1][0] - 1
                 assert rtl["cycles"][sample] == cycles
                 total += counters
-                waited += counters[..., StreamStall.MEMORY].any()
+                waited += counters[..., StallClass.MEMORY].any()
             np.testing.assert_array_equal(rtl["counters"], total)
 
     check()

@@ -11,7 +11,7 @@ from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.compiler.image.image import Image
-from zeroskip.hw.eie.host import StallClass
+from zeroskip.hw.eie.host import StallClass, stall_classes
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS, PAPER_MHZ, EieLayer
 from zeroskip.sim.eie.benchmark.totals import DenseTotal, Total, bench_total, dense_total
 from zeroskip.sim.eie.storage import layer_storage, per_nonzero, stored_bits
@@ -235,7 +235,10 @@ def _bench(image: Image, x: NDArray[np.float64], on: str, total: Total) -> Prese
         utilisation=float(counters[:, StallClass.USEFUL].sum() / counters.sum()),
         padding=float(storage.padding.sum() / storage.entries.sum()),
         stored_bits=stored_bits(part),
-        stalls={c.name.lower(): float(counters[:, c].sum() / counters.sum()) for c in StallClass},
+        stalls={
+            stall.name.lower(): float(counters[:, stall].sum() / counters.sum())
+            for stall in stall_classes(part.params)
+        },
         reload_cycles=int(result.reload_cycles[0]),
         cycles_per_second=cycles_per_second,
         words=words,

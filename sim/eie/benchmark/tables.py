@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from zeroskip.base.tables import Table, percent
-from zeroskip.hw.eie.host import StallClass
 from zeroskip.sim.eie.benchmark.bench import EieBench
 from zeroskip.sim.eie.storage import describe_bits, per_nonzero
 
@@ -63,7 +62,7 @@ def _preset_table(result: EieBench, preset: str) -> Table:
         [
             "layer", "padded bound", "max-PE bound", "reload", "padding",
             "entry bits / non-zero", "pointer bits / non-zero", "stored bits / non-zero",
-            *(stall.name.lower() for stall in StallClass),
+            *getattr(result.layers[0], preset).stalls,
         ],
         [
             [

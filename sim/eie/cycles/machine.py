@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from zeroskip.hw.eie.host import StallClass, StreamStall
+from zeroskip.hw.eie.host import StallClass
 
 __all__ = ["compute"]
 
@@ -17,7 +17,7 @@ _ARITHM_STAGES = 3
 
 _USEFUL, _PADDING, _FETCH = int(StallClass.USEFUL), int(StallClass.PADDING), int(StallClass.FETCH)
 _BLOCKED, _STARVED = int(StallClass.BLOCKED), int(StallClass.STARVED)
-_TAIL, _MEMORY = int(StallClass.TAIL), int(StreamStall.MEMORY)
+_TAIL, _MEMORY = int(StallClass.TAIL), int(StallClass.MEMORY)
 
 
 @njit(cache=True)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from zeroskip.hw.eie.cell_drain import CELL_STAGES
 from zeroskip.hw.eie.control import SLOTS
-from zeroskip.hw.eie.host import CellStall, StallClass, stall_classes
+from zeroskip.hw.eie.host import StallClass, stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.machine import compute
 from zeroskip.sim.eie.cycles.work import ColumnWork
@@ -138,7 +138,7 @@ def run_program(
         beyond = saturated[number] if number < len(saturated) else None
         if beyond is not None:
             counters[number, :, StallClass.DRAIN] -= beyond
-            counters[number, :, CellStall.SATURATED] = beyond
+            counters[number, :, StallClass.SATURATED] = beyond
         if trace is not None and log is not None:
             logged = np.where(log < 0, -1, log.astype(np.int64) + begin)
             trace.append(PassTrace(start, begin, drain, now, *logged))

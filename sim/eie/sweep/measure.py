@@ -91,7 +91,11 @@ def _impossible(error: Exception) -> Row:
 def _spent(counters: NDArray[np.int64], inputs: int) -> Row:
     """Say what the cycles of a layer, (num_pes, stall classes), went to."""
     issued = counters[:, _ISSUED].sum(axis=1)
-    classes = {f"{c.name.lower()}_pe_cycles": int(counters[:, c].sum()) for c in StallClass}
+    # What an array does not count, it does not have.
+    classes = {
+        f"{stall.name.lower()}_pe_cycles": int(counters[:, stall : stall + 1].sum())
+        for stall in StallClass
+    }
     useful = classes["useful_pe_cycles"]
     return {
         # All PEs count the same cycles.

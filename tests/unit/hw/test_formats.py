@@ -22,7 +22,7 @@ from zeroskip.hw.eie.formats import (
     sram_files,
     work_layout,
 )
-from zeroskip.hw.eie.host import Space, StallClass
+from zeroskip.hw.eie.host import Space, stall_classes
 from zeroskip.hw.eie.params import EieParams
 
 PARAMS = [
@@ -145,7 +145,7 @@ def test_host_reaches_every_memory(p: EieParams) -> None:
         p.num_pointers,
         p.num_biases,
         2 << p.act_addr_bits,
-        p.num_descriptors * len(StallClass),
+        p.num_descriptors * len(stall_classes(p)),
         len(Control),
     ]
     assert len(rows) == len(Space)

@@ -12,7 +12,7 @@ from amaranth.hdl import Fragment
 from zeroskip.hw.common.formats import bias_word, pack
 from zeroskip.hw.eie.control import Phase
 from zeroskip.hw.eie.formats import entry_layout, pointer_layout
-from zeroskip.hw.eie.host import Space, StallClass
+from zeroskip.hw.eie.host import Space, StallClass, stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.sim.bench.assembly import Watch, count_reads
@@ -275,7 +275,7 @@ def test_passes(sizes: dict[str, Any], gap: float) -> None:
             if p.counters:
                 found = [
                     await bench.command(ctx, Space.COUNTER, 8 * number + stall)
-                    for stall in StallClass
+                    for stall in stall_classes(p)
                 ]
                 assert found[StallClass.USEFUL] == useful
                 assert found[StallClass.PADDING] == padding

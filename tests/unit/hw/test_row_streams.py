@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tests.support.tiers import cases
 from tests.unit.hw.array_bench import Bench, DrawNetwork, Run, make_run, params
 from zeroskip.hw.common.control import Command, Control, StatusBit
-from zeroskip.hw.eie.host import Space, StreamStall, counter_row, stall_classes
+from zeroskip.hw.eie.host import Space, StallClass, counter_row, stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
 from zeroskip.sim.eie.cycles.program import read_ahead, run_program
@@ -189,7 +189,7 @@ def test_inferences_overlap(seed: int, draw_network: DrawNetwork) -> None:
         model += counters
     assert counted == model.ravel().tolist()
     if longest > 9:
-        assert model[..., StreamStall.MEMORY].any()
+        assert model[..., StallClass.MEMORY].any()
 
 
 async def infer(ctx: Any, bench: StreamBench, one: Run, sample: int, command: Command) -> None:

@@ -35,7 +35,8 @@ def test_rows_are_what_a_run_of_each_image_gives(work: ImageWork) -> None:
             assert row["possible"]
             assert row["num_pes"] * row["cycles"] == counters.sum()
             for stall in StallClass:
-                assert row[f"{stall.name.lower()}_pe_cycles"] == counters[:, stall].sum()
+                spent = counters[:, stall : stall + 1].sum()
+                assert row[f"{stall.name.lower()}_pe_cycles"] == spent
             issued = counters[:, :2].sum(axis=1)
             assert (row["max_pe_cycles"], row["mean_pe_cycles"]) == (issued.max(), issued.mean())
             assert row["load_balance"] == issued.sum() / counters.sum()
