@@ -98,7 +98,7 @@ def compile_file(
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Image:
-    """Compile a ``.pt2`` file (``torch.export.save``) or an ``.onnx`` file, without torch.
+    """Compile a ``.pt2`` file (``torch.export.save``), ``.onnx`` or ``.caffemodel``, without torch.
 
     Parameters and errors are those of :func:`compile`; the image is named after the file unless
     ``name`` is given.

@@ -22,8 +22,8 @@ __all__ = ["Model", "export", "read_model"]
 
 Model = nn.Module | ExportedProgram | FloatGraph | str | Path
 """What can be compressed: whatever the front end reads. Text is the path of a ``.pt2``,
-``.onnx`` or ``.zsk`` file, or like ``net.py:make``: a file, which is run, and its function that
-makes the module."""
+``.onnx``, ``.caffemodel`` or ``.zsk`` file, or like ``net.py:make``: a file, which is run, and
+its function that makes the module."""
 
 
 def read_model(
@@ -54,8 +54,8 @@ def read_model(
         network = model
     else:
         raise InputError(
-            "model must be a torch.nn.Module, an exported program or the path of a .pt2, .onnx or "
-            f".zsk file, not {type(model).__name__}"
+            "model must be a torch.nn.Module, an exported program or the path of a .pt2, .onnx, "
+            f".caffemodel or .zsk file, not {type(model).__name__}"
         )
     shape = network.sample_shape or network.input_shape
     return lambda: to_module(network), shape, None

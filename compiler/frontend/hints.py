@@ -20,6 +20,8 @@ _HINTS = {
     "mode='nearest' right before Flatten and Linear, or leave it out",
     "fractional_max_pool": "its windows are random; use MaxPool2d",
     "pool": "only maximum and average pooling, in one or two dimensions",
+    "local_response_norm": "it divides by a sum over neighbouring channels, which the array does "
+    "not compute; train without it, or with BatchNorm in its place",
     "group_norm": "it needs the mean and variance of each input, which the array does not compute; "
     "use BatchNorm",
     "layer_norm": "it needs the mean and variance of each input, which the array does not compute; "

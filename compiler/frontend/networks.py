@@ -1,11 +1,14 @@
-"""Read networks: a torch module, an exported program, a ``.pt2`` or an ONNX file."""
+"""Read networks: a torch module, an exported program, files of PyTorch, ONNX and Caffe."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from zeroskip.compiler.frontend.caffe_file import CAFFE_SUFFIXES, read_caffe
 from zeroskip.compiler.frontend.lower import lower
 from zeroskip.compiler.frontend.onnx_file import read_onnx
 from zeroskip.compiler.frontend.pieces import Pieces, lower_pieces
+from zeroskip.compiler.frontend.program import Graph
 from zeroskip.compiler.frontend.pt2 import read_pt2, reporting_damage
 from zeroskip.compiler.frontend.zsk import import_zsk
 from zeroskip.compiler.ir.graph import FloatGraph
@@ -13,6 +16,8 @@ from zeroskip.compiler.ir.graph import FloatGraph
 if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
+
+_Made = TypeVar("_Made")
 
 __all__ = [
     "import_file", "import_module", "import_onnx", "import_pieces", "import_program", "import_pt2",
@@ -66,9 +71,7 @@ def import_pt2(path: str | Path) -> FloatGraph:
     CompileError
         As for :func:`import_module`.
     """
-    graph = read_pt2(path)
-    with reporting_damage(path):
-        return lower(graph)
+    return _lowered(path, lower)
 
 
 def import_onnx(path: str | Path) -> FloatGraph:
@@ -87,11 +90,12 @@ def import_onnx(path: str | Path) -> FloatGraph:
 
 
 def import_file(path: str | Path) -> FloatGraph:
-    """Read the network in an ONNX file, if the name ends in ``.onnx``, else in a ``.pt2`` file.
+    """Read the network in a file, of the kind that its name ends in: ``.pt2`` if in nothing known.
 
-    Errors are those of :func:`import_onnx` and :func:`import_pt2`.
+    Of Caffe, ``.caffemodel``, ``.net`` or ``.prototxt``, and the other one beside it. Errors are
+    those of :func:`import_onnx` and :func:`import_pt2`.
     """
-    return import_onnx(path) if Path(path).suffix == ".onnx" else import_pt2(path)
+    return _lowered(path, lower)
 
 
 def import_pieces(path: str | Path) -> Pieces:
@@ -101,8 +105,15 @@ def import_pieces(path: str | Path) -> Pieces:
     """
     if Path(path).suffix == ".zsk":
         return Pieces((import_zsk(Path(path)),), ())
-    if Path(path).suffix == ".onnx":
-        return lower_pieces(read_onnx(path))
+    return _lowered(path, lower_pieces)
+
+
+def _lowered(path: str | Path, lowering: Callable[[Graph], _Made]) -> _Made:
+    """Return what ``lowering`` makes of the graph in a file."""
+    read = {".onnx": read_onnx} | dict.fromkeys(CAFFE_SUFFIXES, read_caffe)
+    suffix = Path(path).suffix
+    if suffix in read:
+        return lowering(read[suffix](path))
     graph = read_pt2(path)
     with reporting_damage(path):
-        return lower_pieces(graph)
+        return lowering(graph)

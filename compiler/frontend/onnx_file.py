@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError, InputError, ToolError
 from zeroskip.compiler.frontend.onnx_ops import TRANSLATIONS
-from zeroskip.compiler.frontend.onnx_translator import Operation, Translator
 from zeroskip.compiler.frontend.program import Graph, Value
+from zeroskip.compiler.frontend.translator import (
+    Operation,
+    Translator,
+    live,
+    without_softmax,
+)
 
 __all__ = ["read_onnx"]
 
@@ -129,10 +134,11 @@ class _File:
         for tensor in self._inputs:
             self._fix_batch(tensor)
         shapes = self._fold()
-        outputs, notes = self._without_softmax()
+        operations = [_operation(node) for node in self._nodes]
+        outputs, notes = without_softmax(operations, [tensor.name for tensor in self._graph.output])
         translator = Translator(TRANSLATIONS, shapes, self._constants)
-        for node in self._live(outputs):
-            translator.add(Operation.of(node))
+        for op in live(operations, outputs):
+            translator.add(op)
         floating = {
             tensor.name: tensor.type.tensor_type.elem_type in _floats() for tensor in self._inputs
         }
@@ -259,33 +265,23 @@ class _File:
         except Exception:  # errors of many kinds, by what the file has
             return []
 
-    def _live(self, outputs: Sequence[str]) -> list[Any]:
-        """Return the nodes that outputs depend on."""
-        needed = set(outputs)
-        live: list[Any] = []
-        for node in reversed(self._nodes):
-            if needed.intersection(node.output):
-                live.append(node)
-                needed.update(name for name in node.input if name)
-        return live[::-1]
 
-    def _without_softmax(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return outputs as they are before a softmax, and say what was left out."""
-        makers = {name: node for node in self._nodes for name in node.output}
-        outputs: list[str] = []
-        notes: list[str] = []
-        for tensor in self._graph.output:
-            name = tensor.name
-            while name in makers and makers[name].op_type in ("Softmax", "LogSoftmax", "Identity"):
-                node = makers[name]
-                if node.op_type != "Identity":
-                    notes.append(
-                        f"{node.op_type} {node.name or name!r} at the end is left out: it does not "
-                        "change which output is the largest"
-                    )
-                name = node.input[0]
-            outputs.append(name)
-        return tuple(outputs), tuple(notes)
+def _operation(node: Any) -> Operation:
+    """Take a ``NodeProto`` as it is."""
+    from onnx import helper
+
+    domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
+    values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    return Operation(
+        name=node.name or node.output[0],
+        kind=domain + node.op_type,
+        inputs=tuple(node.input),
+        outputs=tuple(name for name in node.output if name),
+        attributes={
+            name: value.decode() if isinstance(value, bytes) else value
+            for name, value in values.items()
+        },
+    )
 
 
 def _floats() -> set[int]:

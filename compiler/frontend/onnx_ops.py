@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from zeroskip.compiler.frontend.onnx_planes import PLANES
-from zeroskip.compiler.frontend.onnx_translator import Operation, Translation, Translator
+from zeroskip.compiler.frontend.translator import Operation, Translation, Translator
 
 __all__ = ["TRANSLATIONS"]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zeroskip.compiler.frontend.hints import hint
-from zeroskip.compiler.frontend.onnx_translator import Operation, Translation, Translator
+from zeroskip.compiler.frontend.translator import Operation, Translation, Translator
 
 __all__ = ["PLANES"]
 

@@ -39,7 +39,7 @@ def compile_model(
         Path,
         typer.Argument(
             metavar="MODEL",
-            help="A .pt2 file (torch.export.save), an .onnx file, or a .zsk file of compress.",
+            help="A .pt2 file (of torch.export), .onnx, .caffemodel, or .zsk of compress.",
         ),
     ],
     data: Annotated[

@@ -28,7 +28,7 @@ zeroskip explore model.onnx --json
 def explore_model(
     model: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="A .pt2 file (torch.export.save) or an .onnx file."),
+        typer.Argument(metavar="FILE", help="A .pt2 file (of torch.export), .onnx or .caffemodel."),
     ],
     inputs: Annotated[
         Path | None,

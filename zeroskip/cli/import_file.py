@@ -17,6 +17,7 @@ from zeroskip.compiler.compress.found import (
     graph_layers,
     state_layers,
 )
+from zeroskip.compiler.frontend.caffe_file import prototxt_of
 from zeroskip.compiler.frontend.networks import import_pieces
 
 __all__ = ["EXAMPLES", "import_file"]
@@ -29,10 +30,12 @@ zeroskip import pruned.safetensors --model net.py:Net --shape 1x28x28 -o pruned.
 
 zeroskip import model.keras -o model.zsk
 
+zeroskip import lenet.caffemodel
+
 zeroskip import compressed_SqueezeNet.net --layers squeezenet -o squeezenet.zsk
 """
 
-_GRAPHS = (".onnx", ".pt2", ".zsk")
+_GRAPHS = (".onnx", ".pt2", ".zsk", ".caffemodel", ".prototxt")
 _KERAS = (".keras", ".h5", ".hdf5")
 
 
@@ -41,9 +44,10 @@ def import_file(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A network (.onnx, .pt2, .zsk); a state dict (.safetensors, or torch.save), with "
-            "zeros, shared values or masks of torch.nn.utils.prune; weights of Keras (.keras, "
-            ".h5); or a .net file of Deep Compression's authors.",
+            help="A network (.onnx, .pt2, .zsk; .caffemodel, or .net of Deep Compression's "
+            "authors, with its .prototxt beside it); a state dict (.safetensors, or torch.save), "
+            "with zeros, shared values or masks of torch.nn.utils.prune; or weights of Keras "
+            "(.keras, .h5).",
         ),
     ],
     output: Annotated[
@@ -72,7 +76,8 @@ def import_file(
         str | None,
         typer.Option(
             metavar="L",
-            help="Of a .net file: alexnet, squeezenet, or shapes like conv1:20x1x5x5,ip1:10x500.",
+            help="Of a .net file without a prototxt: alexnet, squeezenet, or shapes like "
+            "conv1:20x1x5x5,ip1:10x500.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -91,15 +96,20 @@ def import_file(
         raise InputError("--model and --shape go together: the network, and the shape of an input")
     if model is not None and hooks is not None:
         raise InputError("--model and --hooks both give the network: leave one out")
-    if file.suffix == ".net" and layers is None:
-        raise InputError(".net files have neither names nor shapes: give them with --layers")
-    if file.suffix in _GRAPHS:
+    alone = file.suffix == ".net" and layers is None
+    if alone and file.is_file():
+        try:
+            prototxt_of(file)
+        except InputError as error:
+            raise InputError(f"{error}, or give layers with --layers") from error
+    if alone or file.suffix in _GRAPHS:
         if output is not None:
             raise InputError(
                 f"{file.name} has a graph, and compile and compress take it as it is: leave -o out"
             )
         pieces = import_pieces(file)
-        _say(file, graph_layers(pieces), pieces.refused, as_json)
+        notes = [note for graph in pieces.graphs for note in graph.notes]
+        _say(file, graph_layers(pieces), [*pieces.refused, *notes], as_json, graph=True)
         return
     state, problems = _state(file, layers)
     report = None if output is None else _write(file, state, output, model, shape, hooks)
@@ -153,6 +163,8 @@ def _say(
     problems: Sequence[str],
     as_json: bool,
     written: tuple[Path, Any] | None = None,
+    *,
+    graph: bool = False,
 ) -> None:
     """Say what was found and written, or what to do next."""
     if as_json:
@@ -166,7 +178,7 @@ def _say(
         from zeroskip.compiler.compress.tables import sizes_report
 
         print_report([*sizes_report(written[1]), f"written to {written[0]}"])
-    elif file.suffix in _GRAPHS:
+    elif graph:
         print_line(f"next: zeroskip explore {file}, or zeroskip compile {file} --data X.npy -o DIR")
     else:
         print_line(

@@ -175,7 +175,7 @@ def test_what_is_found_is_said_in_one_screen(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["x.net", "-o", "x.zsk"], "give them with --layers"),
+        (["x.net"], "x.net does not exist"),
         (["x.pt", "-o", "x.zsk"], "x.pt does not exist"),
         (["x.keras"], "x.keras does not exist"),
         (["x.pt", "--model", "n.py:Net"], "--model and --shape go together"),

@@ -1,4 +1,4 @@
-"""Translate operations of an ONNX graph to nodes like those of an exported program."""
+"""Translate operations of a file's graph to nodes like those of an exported program."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +13,11 @@ from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.hints import hint
 from zeroskip.compiler.frontend.program import Node, Ref, Tensor
 
-__all__ = ["Operation", "Translation", "Translator"]
+__all__ = ["Operation", "Translation", "Translator", "live", "without_softmax"]
 
 _UNNAMED = re.compile(r"[^\w.\-]+")
 
-# Of ONNX operators that no array computes, what torch calls them, as hints go by that.
+# Of operators of ONNX and Caffe that no array computes, what torch calls them, as hints go by that.
 _TORCH_NAMES = {
     "Softmax": "softmax",
     "LogSoftmax": "log_softmax",
@@ -31,12 +31,18 @@ _TORCH_NAMES = {
     "InstanceNormalization": "instance_norm",
     "LpPool": "lp_pool",
     "Pow": "pow",
+    "Deconvolution": "conv_transpose",
+    "PReLU": "leaky_relu",
+    "ELU": "leaky_relu",
+    "MVN": "layer_norm",
+    "LRN": "local_response_norm",
 }
+_SOFTMAX = ("Softmax", "LogSoftmax")
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A node of an ONNX graph.
+    """A node of a file's graph.
 
     Parameters
     ----------
@@ -51,24 +57,6 @@ class Operation:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, node: Any) -> "Operation":
-        """Take a ``NodeProto``."""
-        from onnx import helper
-
-        domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
-        values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        return cls(
-            name=node.name or node.output[0],
-            kind=domain + node.op_type,
-            inputs=tuple(node.input),
-            outputs=tuple(name for name in node.output if name),
-            attributes={
-                name: value.decode() if isinstance(value, bytes) else value
-                for name, value in values.items()
-            },
-        )
 
     @property
     def layer(self) -> str:
@@ -88,7 +76,7 @@ class Operation:
 
 
 class Translator:
-    """Makes nodes like those of an exported program out of ONNX operations.
+    """Makes nodes like those of an exported program out of operations.
 
     Parameters
     ----------
@@ -124,10 +112,14 @@ class Translator:
             self._translate(op)
         except NodeError as error:
             del self.nodes[made:]
-            read = [name for name in op.inputs if name and name not in self.constants]
-            args: dict[str, Any] = {f"input {n}": Ref(name) for n, name in enumerate(read)}
-            self.nodes.append(Node(op.name, op.kind, args, op.outputs, op.layer))
-            self.refused[op.name] = str(error)
+            self.refuse(op, error)
+
+    def refuse(self, op: Operation, error: NodeError) -> None:
+        """Add an operation that is not supported, as a node of its own kind."""
+        read = [name for name in op.inputs if name and name not in self.constants]
+        args: dict[str, Any] = {f"input {n}": Ref(name) for n, name in enumerate(read)}
+        self.nodes.append(Node(op.name, op.kind, args, op.outputs, op.layer))
+        self.refused[op.name] = str(error)
 
     def _translate(self, op: Operation) -> None:
         if op.kind not in self._translations:
@@ -207,3 +199,34 @@ class Translator:
 
 Translation = tuple[tuple[str, ...], Callable[[Translator, Operation], None]]
 """Attributes that an operator may have, and what adds the nodes that it is."""
+
+
+def live(operations: Sequence[Operation], outputs: Sequence[str]) -> list[Operation]:
+    """Return the operations that outputs depend on."""
+    needed = set(outputs)
+    found: list[Operation] = []
+    for op in reversed(operations):
+        if needed.intersection(op.outputs):
+            found.append(op)
+            needed.update(name for name in op.inputs if name)
+    return found[::-1]
+
+
+def without_softmax(
+    operations: Sequence[Operation], outputs: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return outputs as they are before a softmax, and say what was left out."""
+    makers = {name: op for op in operations for name in op.outputs}
+    before: list[str] = []
+    notes: list[str] = []
+    for name in outputs:
+        while name in makers and makers[name].kind in (*_SOFTMAX, "Identity"):
+            op = makers[name]
+            if op.kind in _SOFTMAX:
+                notes.append(
+                    f"{op.kind} {op.name!r} at the end is left out: it does not change which "
+                    "output is the largest"
+                )
+            name = op.inputs[0]
+        before.append(name)
+    return tuple(before), tuple(notes)
