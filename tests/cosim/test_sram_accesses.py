@@ -103,5 +103,6 @@ def test_scnn(tmp_path: Path) -> None:
         layer.weight.data *= torch.rand_like(layer.weight) < 0.4
     model = nn.Sequential(layers[0], nn.ReLU(), nn.MaxPool2d(2), layers[1], nn.ReLU()).eval()
     x = torch.rand(1, 2, 12, 12).numpy()
-    image = zs.compile(model, x, x, SCNN, share=True)
+    array = replace(SCNN, pes_x=2, pes_y=1, num_streams=2)
+    image = zs.compile(model, x, x, array, share=True)
     _check(image, x, SCNN_SRAMS, tmp_path / "scnn.vcd")
