@@ -170,25 +170,29 @@ def _operands(
     drawn = np.random.default_rng(0)
     values = drawn.standard_normal((steps, *shape)) if x is None else x[:1]
     tensors = {INPUT: values.reshape(steps, *shape)}
-    for node, y in run_nodes(graph, tensors[INPUT]):
-        tensors[node.name] = y
+    tensors |= {node.name: y for node, y in run_nodes(graph, tensors[INPUT])}
+    for node in graph.nodes:
         if not isinstance(node, FloatConv | FloatLinear | FloatCell):
             continue
         read = tensors[node.inputs[0]][-1:].astype(np.float32)
         if isinstance(node, FloatCell):
-            before = y[-2:-1] if steps > 1 else np.zeros_like(y)
+            past = tensors[node.past]
+            before = past[-2:-1] if steps > 1 else np.zeros_like(past)
             both = [read.reshape(1, -1), before.reshape(1, -1).astype(np.float32)]
-            yield _side_by_side(node), np.concatenate(both, axis=1)[:, :, None, None]
+            yield (
+                _side_by_side(node, graph.projection(node)),
+                np.concatenate(both, axis=1)[:, :, None, None],
+            )
         else:
             yield node, read
 
 
-def _side_by_side(cell: FloatCell) -> FloatLinear:
+def _side_by_side(cell: FloatCell, projection: FloatLinear | None) -> FloatLinear:
     """Return the matrices of a recurrent layer as one, without rows that are no weights."""
     # Here, since it needs torch.
     from zeroskip.compiler.compress.rebuild import recurrent_layer
 
-    state = recurrent_layer(cell).state_dict()
+    state = recurrent_layer(cell, projection).state_dict()
     both = np.concatenate([state[f"weight_{of}_l0"].numpy() for of in ("ih", "hh")], axis=1)
     return FloatLinear(
         cell.name, cell.inputs, both.astype(np.float64), np.zeros(len(both)), relu=False

@@ -13,7 +13,7 @@ from zeroskip.compiler.engine import Part
 from zeroskip.compiler.ir.fixed import concatenate
 from zeroskip.compiler.ir.graph import dense_macs
 from zeroskip.sim.machine import Selection, machine
-from zeroskip.sim.products import useful_macs
+from zeroskip.sim.products import past_of, useful_macs
 from zeroskip.sim.result import PartResult, Result
 from zeroskip.sim.verify import VerifyResult
 
@@ -183,7 +183,8 @@ def _measure_part(
     inputs = [concatenate(tensors, layer.inputs) for layer in layers]
     pairs = zip(layers, inputs, strict=True)
     useful = np.stack(
-        [useful_macs(layer, values, tensors.get(layer.name)) for layer, values in pairs], axis=1
+        [useful_macs(layer, values, past_of(layer, tensors)) for layer, values in pairs],
+        axis=1,
     )
     counters = None if rtl.counters is None else rtl.counters[:, places]
     stored = array.storage(part)

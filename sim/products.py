@@ -1,5 +1,6 @@
 """Count the products of a layer, with and without those of zeros."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,36 +8,36 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.ir.graph import QuantCell, QuantConv, QuantLayer, QuantLinear
 
-__all__ = ["act_macs", "useful_macs"]
+__all__ = ["act_macs", "past_of", "useful_macs"]
 
 
 def useful_macs(
-    layer: QuantLayer, x: NDArray[Any], made: NDArray[Any] | None = None
+    layer: QuantLayer, x: NDArray[Any], past: NDArray[Any] | None = None
 ) -> NDArray[np.int64]:
     """Count the products of two non-zeros that outputs of a layer need: (n,).
 
     Parameters
     ----------
     x : (n, C, H, W), what the layer reads; only where it is 0 matters.
-    made : (n, units, 1, 1) what it makes, of a recurrent layer, which reads that again.
+    past : of a recurrent layer, see :func:`past_of`; its elements are (n, values, 1, 1).
     """
     if isinstance(layer, QuantCell):
-        assert made is not None
+        assert past is not None
         read = (x != 0).reshape(len(x), -1) @ np.diff(layer.matrix.indptr)
-        return read + (_before(layer, made) != 0) @ np.diff(layer.recurrent.indptr)
+        return read + (_before(layer, past) != 0) @ np.diff(layer.recurrent.indptr)
     if isinstance(layer, QuantLinear):
         return (x != 0).reshape(len(x), -1) @ np.diff(layer.codes.indptr)
     return _reached(layer, x, layer.weight != 0)
 
 
 def act_macs(
-    layer: QuantLayer, x: NDArray[Any], made: NDArray[Any] | None = None
+    layer: QuantLayer, x: NDArray[Any], past: NDArray[Any] | None = None
 ) -> NDArray[np.int64]:
     """Count the products of non-zero activations, whatever the weights: (n,), see `useful_macs`."""
     if isinstance(layer, QuantCell):
-        assert made is not None
+        assert past is not None
         read = np.count_nonzero(x.reshape(len(x), -1), axis=1)
-        return (read + np.count_nonzero(_before(layer, made), axis=1)) * layer.weight_rows
+        return (read + np.count_nonzero(_before(layer, past), axis=1)) * layer.weight_rows
     if isinstance(layer, QuantLinear):
         return np.count_nonzero(x.reshape(len(x), -1), axis=1) * layer.shape[0]
     rows, columns = layer.weight.shape[2:]
@@ -45,12 +46,16 @@ def act_macs(
     return _reached(layer, x, own)
 
 
-def _before(layer: QuantCell, made: NDArray[Any]) -> NDArray[Any]:
-    """Return (n, units) what each step reads of the step before; a sequence begins with 0."""
-    steps = made.reshape(-1, layer.steps, layer.units)
-    return np.concatenate([np.zeros_like(steps[:, :1]), steps[:, :-1]], axis=1).reshape(
-        -1, layer.units
-    )
+def past_of(layer: QuantLayer, tensors: Mapping[str, NDArray[Any]]) -> NDArray[Any] | None:
+    """Return the tensor that a recurrent layer reads of the step before; None of another layer."""
+    return tensors[layer.past] if isinstance(layer, QuantCell) else None
+
+
+def _before(layer: QuantCell, past: NDArray[Any]) -> NDArray[Any]:
+    """Return (n, values) what each step reads of the step before; a sequence begins with 0."""
+    steps = past.reshape(len(past) // layer.steps, layer.steps, -1)
+    before = np.concatenate([np.zeros_like(steps[:, :1]), steps[:, :-1]], axis=1)
+    return before.reshape(len(past), -1)
 
 
 def _reached(layer: QuantConv, x: NDArray[Any], weights: NDArray[np.bool_]) -> NDArray[np.int64]:

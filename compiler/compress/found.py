@@ -8,7 +8,7 @@ import numpy as np
 
 from zeroskip.base.tables import Report, Table, percent
 from zeroskip.compiler.frontend.pieces import Pieces
-from zeroskip.compiler.ir.graph import FloatCell, FloatConv, FloatLinear, FloatNode
+from zeroskip.compiler.ir.graph import FloatCell, FloatConv, FloatGraph, FloatLinear, FloatNode
 from zeroskip.compiler.passes.share import distinct_values
 
 __all__ = ["FoundLayer", "found_document", "found_report", "graph_layers", "state_layers"]
@@ -57,18 +57,23 @@ def state_layers(state: Mapping[str, Any]) -> list[FoundLayer]:
 def graph_layers(pieces: Pieces) -> list[FoundLayer]:
     """Return the layers of a network, or of what of it is supported."""
     return [
-        layer for graph in pieces.graphs for node in graph.nodes for layer in _node_layers(node)
+        layer
+        for graph in pieces.graphs
+        for node in graph.nodes
+        for layer in _node_layers(node, graph)
     ]
 
 
-def _node_layers(node: FloatNode) -> list[FoundLayer]:
-    """List the weight matrices of a node; none if it has no weights."""
+def _node_layers(node: FloatNode, graph: FloatGraph) -> list[FoundLayer]:
+    """List the weight matrices of a node; none if it has no weights, or is a projection."""
     if isinstance(node, FloatCell):
         from zeroskip.compiler.compress.rebuild import recurrent_layer  # loads torch
 
         # The cell computes a fourth sum of a GRU, whose rows torch's matrices do not have.
-        state = recurrent_layer(node).state_dict()
+        state = recurrent_layer(node, graph.projection(node)).state_dict()
         return [replace(layer, name=f"{node.name}.{layer.name}") for layer in state_layers(state)]
+    if any(graph.projection(cell) is node for cell in graph.nodes):
+        return []
     return [FoundLayer.of(node.name, node.weight)] if isinstance(node, _WITH_WEIGHTS) else []
 
 

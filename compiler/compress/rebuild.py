@@ -93,11 +93,12 @@ class _Sequence(nn.Module):
     def __init__(self, graph: FloatGraph) -> None:
         super().__init__()
         self._every_step = graph.every_step
+        projections = {node.projection for node in graph.nodes if isinstance(node, FloatCell)}
         for node in graph.nodes:
             name = _free_name(node.name, self)
             if isinstance(node, FloatCell):
-                self.add_module(name, recurrent_layer(node))
-            elif isinstance(node, FloatLinear):
+                self.add_module(name, recurrent_layer(node, graph.projection(node)))
+            elif isinstance(node, FloatLinear) and node.name not in projections:
                 self.add_module(name, _linear(node))
                 if node.relu:
                     self.add_module(_free_name(f"{name}_relu", self), nn.ReLU())
@@ -111,10 +112,13 @@ class _Sequence(nn.Module):
         return y if self._every_step else y[:, -1]
 
 
-def recurrent_layer(node: FloatCell) -> nn.LSTM | nn.GRU:
-    """Make torch's LSTM or GRU of a cell, with the same weights."""
+def recurrent_layer(node: FloatCell, projection: FloatLinear | None) -> nn.LSTM | nn.GRU:
+    """Make torch's LSTM or GRU of a cell and of its projection, if any, with the same weights."""
     kind = {"lstm": nn.LSTM, "gru": nn.GRU}[node.kind]
-    layer = kind(node.weight.shape[1], node.units, batch_first=True)
+    options = {} if projection is None else {"proj_size": projection.shape[0]}
+    layer = kind(node.weight.shape[1], node.units, batch_first=True, **options)
+    if projection is not None:
+        _set(layer, "weight_hr_l0", projection.weight)
     # torch's order; of what a GRU's candidate takes, each part is in one matrix alone.
     sums = {"lstm": ([0, 2, 1, 3], [0, 2, 1, 3]), "gru": ([0, 2, 3], [0, 2, 1])}[node.kind]
     bias = node.bias.reshape(-1, node.units)
@@ -128,10 +132,14 @@ def recurrent_layer(node: FloatCell) -> nn.LSTM | nn.GRU:
         ("bias_hh_l0", past, sums[1]),
     ):
         rows = array.reshape(4, node.units, -1)
-        with torch.no_grad():
-            parameter = layer.get_parameter(name)
-            parameter.copy_(torch.from_numpy(rows[order].reshape(parameter.shape)))
+        _set(layer, name, rows[order])
     return layer
+
+
+def _set(layer: nn.Module, name: str, array: NDArray[np.float64]) -> None:
+    with torch.no_grad():
+        parameter = layer.get_parameter(name)
+        parameter.copy_(torch.from_numpy(np.ascontiguousarray(array)).reshape(parameter.shape))
 
 
 def _linear(node: FloatLinear) -> nn.Linear:

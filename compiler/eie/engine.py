@@ -86,6 +86,16 @@ class EiePart(Part):
         """Rows, of all PEs, of the input, then of each layer's output."""
         return segment_rows(self.segments, self.graph)
 
+    def vector(self, number: int, *, past: bool) -> int:
+        """Return the number of the vector that layer ``number`` reads, now or of the step before.
+
+        0 is the input, and others are outputs of the layer before them.
+        """
+        layer = self.layers[number]
+        if not past or not isinstance(layer, QuantCell):
+            return number
+        return 1 + [made.name for made in self.layers].index(layer.past)
+
 
 class _Eie(Engine[EieParams, EiePart]):
     name = "eie"

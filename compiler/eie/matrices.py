@@ -33,7 +33,9 @@ def matrices(layer: QuantLinear | QuantCell, number: int) -> tuple[Matrix, ...]:
     """Return the matrices of layer ``number`` of a chain, in the order of their passes."""
     if isinstance(layer, QuantLinear):
         return (Matrix(number, number, layer.codes, layer.codebook),)
+    # A projection is the layer right behind.
+    past = number + 1 + (layer.projection is not None)
     return (
         Matrix(number, number, layer.matrix, layer.codebook),
-        Matrix(number, number + 1, layer.recurrent, layer.recurrent_codebook),
+        Matrix(number, past, layer.recurrent, layer.recurrent_codebook),
     )

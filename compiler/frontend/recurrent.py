@@ -19,8 +19,9 @@ MOST_STEPS = 1 << 14
 """Steps of a sequence, at most; each is some commands of a list in memory."""
 
 SUPPORTED = (
-    "of a recurrent network LSTM, GRU, LSTMCell and GRUCell from a state of zeros, Linear and ReLU "
-    "at every step, Dropout, and the outputs of the last step or of all"
+    "of a recurrent network LSTM, with projection or without, GRU, LSTMCell and GRUCell from a "
+    "state of zeros, Linear and ReLU at every step, Dropout, and the outputs of the last step or "
+    "of all"
 )
 
 _LAYERS: dict[str, Literal["lstm", "gru"]] = {"lstm": "lstm", "gru": "gru"}
@@ -312,18 +313,22 @@ class _Walk:
             raise _error(
                 node, f"it takes sequences in another order than batch_first={form == 'batch'}"
             )
-        params, each = args["params"], 4 if args["has_biases"] else 2
-        count = int(args["num_layers"])
-        if len(params) != each * count:
-            raise _error(node, "it has projections (proj_size)")
+        params, count = args["params"], int(args["num_layers"])
+        each, own = len(params) // count, 4 if args["has_biases"] else 2
         source = value.tensor
         for layer in range(count):
             arrays = [self._reader.number(arg) for arg in params[layer * each : (layer + 1) * each]]
             if any(array is None for array in arrays):
                 raise _error(node, "its weights depend on the input")
             name = node.layer if count == 1 else f"{node.layer}.{layer}"
-            self._add(_made_cell(name, source, kind, arrays, self._steps), node)
+            projection = f"{name}.projection" if each > own else None
+            cell = _made_cell(name, source, kind, arrays[:own], self._steps)
+            self._add(dataclasses.replace(cell, projection=projection), node)
             source = name
+            if projection is not None:
+                zeros = np.zeros(len(arrays[own]))
+                self._add(FloatLinear(projection, (name,), arrays[own], zeros, relu=False), node)
+                source = projection
         outputs = list(node.outputs)
         self._values[outputs[0]] = _Value(source, form)
         for output, form in zip(outputs[1:], ("hidden", "state"), strict=False):
@@ -371,7 +376,7 @@ def _made_cell(
 ) -> FloatCell:
     """Put torch's weights in the order of sums; see :class:`.FloatCell`."""
     weight, recurrent = (np.asarray(array, np.float64) for array in arrays[:2])
-    units = recurrent.shape[1]
+    units = len(weight) // (4 if kind == "lstm" else 3)
     zeros = np.zeros(len(weight))
     biases = [np.asarray(array, np.float64) for array in arrays[2:]] or [zeros, zeros]
     inner, outer = (array.reshape(-1, units) for array in biases)
@@ -391,7 +396,7 @@ def _made_cell(
         inputs=(source,),
         kind=kind,
         weight=np.ascontiguousarray(of_input.reshape(4 * units, -1)),
-        recurrent=np.ascontiguousarray(of_past.reshape(4 * units, units)),
+        recurrent=np.ascontiguousarray(of_past.reshape(4 * units, -1)),
         bias=bias.ravel(),
         steps=steps,
     )

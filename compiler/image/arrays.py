@@ -125,7 +125,7 @@ def _linear(index: int, entry: LinearEntry, numbers: Mapping[str, NDArray[Any]])
 def _cell(index: int, entry: CellEntry, numbers: Mapping[str, NDArray[Any]]) -> QuantCell:
     rows = 4 * entry.units
     return QuantCell(
-        **entry.model_dump(exclude={"units", "nnz", "recurrent_nnz", "codebook"}),
+        **entry.model_dump(exclude={"units", "past", "nnz", "recurrent_nnz", "codebook"}),
         matrix=_matrix(index, "", numbers, rows, entry.codebook),
         recurrent=_matrix(index, "recurrent_", numbers, rows, entry.codebook),
         codebook=numbers["codebook"],

@@ -94,7 +94,8 @@ class ConvEntry(StrictEntry):
 class CellEntry(StrictEntry):
     """A :class:`.QuantCell`; ``nnz`` and ``recurrent_nnz`` are codes of its matrices.
 
-    Both codebooks have ``codebook`` weights.
+    Both codebooks have ``codebook`` weights. ``past`` are the values that it takes of the step
+    before from its ``projection``; both are left out where it takes its own.
     """
 
     kind: Literal["lstm", "gru"]
@@ -110,6 +111,16 @@ class CellEntry(StrictEntry):
     recurrent_frac: int
     out_frac: int
     steps: Size
+    projection: str | None = None
+    past: Size | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        if self.projection is None:
+            fields.pop("projection", None)
+            fields.pop("past", None)
+        return fields
 
     @property
     def out_shape(self) -> tuple[int, int, int]:
@@ -125,7 +136,7 @@ class CellEntry(StrictEntry):
             "codebook": (np.int64, (self.codebook,)),
             "recurrent_codes": (np.uint8, (self.recurrent_nnz,)),
             "recurrent_rows": (np.int32, (self.recurrent_nnz,)),
-            "recurrent_ends": (np.int64, (self.units + 1,)),
+            "recurrent_ends": (np.int64, ((self.past or self.units) + 1,)),
             "recurrent_codebook": (np.int64, (self.codebook,)),
             "bias": (np.int64, (4 * self.units,)),
         }
@@ -191,6 +202,7 @@ class NetworkEntry(StrictEntry):
                 _check_kernel(here, layer, channels)
             if isinstance(layer, CellEntry):
                 must_be(f"{here}.steps", layer.steps, "that of the network", self.steps)
+                _check_past(here, layer, self.layers[index + 1 : index + 2])
             shapes[layer.name], fracs[layer.name] = layer.out_shape, layer.out_frac
         for name in self.outputs:
             if name not in shapes:
@@ -219,6 +231,20 @@ def _check_kernel(where: str, layer: ConvEntry, channels: int) -> None:
         raise ValueError(f"{where}.groups must divide the channels, not be {layer.groups}")
 
 
+def _check_past(where: str, cell: CellEntry, behind: tuple[LayerEntry, ...]) -> None:
+    """Check what a recurrent layer reads of the step before: its own outputs, or a projection."""
+    out_frac = cell.out_frac
+    if cell.projection is not None:
+        rule = "the Linear layer behind it that reads it"
+        projections = [one for one in behind if isinstance(one, LinearEntry)]
+        names = [one.name for one in projections if one.inputs == (cell.name,)]
+        must_be(f"{where}.projection", cell.projection, rule, next(iter(names), None))
+        must_be(f"{where}.past", cell.past, "its rows", projections[0].rows)
+        out_frac = projections[0].out_frac
+    expected = cell.in_frac + cell.weight_frac - out_frac
+    must_be(f"{where}.recurrent_frac", cell.recurrent_frac, "that of equal products", expected)
+
+
 def network_entry(graph: QuantGraph[QuantLayer]) -> NetworkEntry:
     """Describe a network without its numbers."""
     fields = {name: getattr(graph, name) for name in NetworkEntry.model_fields}
@@ -232,7 +258,11 @@ def _entry(layer: QuantLayer) -> LayerEntry:
     codebook = None if layer.codebook is None else len(layer.codebook)
     if isinstance(layer, QuantCell):
         kind = CellEntry
-        own = {"nnz": layer.matrix.nnz, "recurrent_nnz": layer.recurrent.nnz}
+        own = {
+            "past": layer.recurrent.indptr.size - 1,
+            "nnz": layer.matrix.nnz,
+            "recurrent_nnz": layer.recurrent.nnz,
+        }
     elif isinstance(layer, QuantLinear):
         kind, own = LinearEntry, {"rows": layer.shape[0], "nnz": layer.codes.nnz}
     else:

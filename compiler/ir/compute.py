@@ -126,7 +126,7 @@ def run_nodes(
     for number, node in enumerate(graph.nodes):
         inputs = [tensors[name] for name in node.inputs]
         with np.errstate(all="ignore"):
-            y = _run(node, inputs, sizes[node.name])
+            y = _run(node, inputs, sizes[node.name], graph.projection(node))
         check_range(node.name, y)
         tensors[node.name] = y
         for name in set(node.inputs):
@@ -150,16 +150,22 @@ def check_range(layer: str, y: NDArray[np.float64]) -> None:
         )
 
 
-def _run(node: FloatNode, inputs: list[NDArray[np.float64]], shape: Shape) -> NDArray[np.float64]:
+def _run(
+    node: FloatNode,
+    inputs: list[NDArray[np.float64]],
+    shape: Shape,
+    projection: FloatLinear | None,
+) -> NDArray[np.float64]:
     plane = shape[1:]
     if isinstance(node, FloatConcat):
         return np.concatenate(inputs, axis=1)
     if isinstance(node, FloatAdd):
         y = inputs[0] + inputs[1]
     elif isinstance(node, FloatLinear):
-        y = (inputs[0].reshape(len(inputs[0]), -1) @ node.weight.T + node.bias)[:, :, None, None]
+        y = _run_linear(node, inputs[0].reshape(len(inputs[0]), -1))[:, :, None, None]
     elif isinstance(node, FloatCell):
-        y = _run_cell(node, inputs[0].reshape(len(inputs[0]), -1))[:, :, None, None]
+        x = inputs[0].reshape(len(inputs[0]), -1)
+        y = _run_cell(node, x, projection)[:, :, None, None]
     elif isinstance(node, FloatConv):
         y = convolve(inputs[0], node.weight, node.stride, node.padding, plane, node.groups)
         y += node.bias[:, None, None]
@@ -173,13 +179,21 @@ def _run(node: FloatNode, inputs: list[NDArray[np.float64]], shape: Shape) -> ND
     return np.maximum(y, 0.0) if node.relu else y
 
 
-def _run_cell(cell: FloatCell, x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _run_linear(linear: FloatLinear, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    y = x @ linear.weight.T + linear.bias
+    return np.maximum(y, 0.0) if linear.relu else y
+
+
+def _run_cell(
+    cell: FloatCell, x: NDArray[np.float64], projection: FloatLinear | None
+) -> NDArray[np.float64]:
     """Compute all steps of sequences: (sequences * steps, columns) to (..., units)."""
     sums = (x @ cell.weight.T + cell.bias).reshape(-1, cell.steps, 4, cell.units)
     hidden, state = (np.zeros((len(sums), cell.units)) for _ in range(2))
+    past = np.zeros((len(sums), cell.recurrent.shape[1]))
     outputs = np.empty((len(sums), cell.steps, cell.units))
     for step in range(cell.steps):
-        now = sums[:, step] + (hidden @ cell.recurrent.T).reshape(-1, 4, cell.units)
+        now = sums[:, step] + (past @ cell.recurrent.T).reshape(-1, 4, cell.units)
         first, second, third, fourth = (now[:, place] for place in range(4))
         if cell.kind == "lstm":
             state = _sigmoid(third) * state + _sigmoid(first) * np.tanh(second)
@@ -187,6 +201,7 @@ def _run_cell(cell: FloatCell, x: NDArray[np.float64]) -> NDArray[np.float64]:
         else:
             made = np.tanh(fourth + _sigmoid(first) * second)
             hidden = made + _sigmoid(third) * (hidden - made)
+        past = hidden if projection is None else _run_linear(projection, hidden)
         outputs[:, step] = hidden
     return outputs.reshape(len(x), cell.units)
 

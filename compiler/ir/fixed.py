@@ -104,7 +104,9 @@ def layer_results(
     for number, layer in enumerate(graph.layers):
         x = concatenate(tensors, layer.inputs)
         bits = acc_bits if isinstance(acc_bits, int) else acc_bits[layer.name]
-        output, saturated = run_layer(layer, x, acc_bits=bits, act_bits=act_bits)
+        output, saturated = run_layer(
+            layer, x, acc_bits=bits, act_bits=act_bits, projection=graph.projection(layer)
+        )
         tensors[layer.name] = output
         for name in layer.inputs:
             if last[name] == number:
@@ -124,7 +126,12 @@ def concatenate(
 
 
 def run_layer(
-    layer: QuantConv | QuantCell | Matrix, x: NDArray[np.int64], *, acc_bits: int, act_bits: int
+    layer: QuantConv | QuantCell | Matrix,
+    x: NDArray[np.int64],
+    *,
+    acc_bits: int,
+    act_bits: int,
+    projection: Matrix | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Compute ``y = saturate((sum(w * x) + bias + half) >> shift)``, then ReLU.
 
@@ -140,6 +147,7 @@ def run_layer(
     x : (samples, C, H, W) activations within ``act_bits``; of a Linear, (samples, ...).
     acc_bits : width of the accumulator, at most 64.
     act_bits : width of an activation, signed.
+    projection : of a recurrent layer that has one, see :attr:`.QuantCell.projection`.
 
     Returns
     -------
@@ -157,7 +165,7 @@ def run_layer(
         raise ValueError(f"shift must be from 0 to {_WORD_BITS - 1}, not {layer.shift}")
     x = x.astype(np.int64, copy=False)
     if isinstance(layer, QuantCell):
-        outputs, beyond = run_cell(layer, x, acc_bits=acc_bits, act_bits=act_bits)
+        outputs, beyond = run_cell(layer, x, projection, acc_bits=acc_bits, act_bits=act_bits)
         return outputs[:, :, None, None], beyond.sum(axis=1)
     sums = _conv_sums(layer, x) if isinstance(layer, QuantConv) else _linear_sums(layer, x)
     y, clipped = _requantize(
@@ -211,7 +219,12 @@ def _check_activations(x: NDArray[np.int64], act_bits: int) -> None:
 
 
 def run_cell(
-    layer: QuantCell, x: NDArray[np.int64], *, acc_bits: int, act_bits: int
+    layer: QuantCell,
+    x: NDArray[np.int64],
+    projection: Matrix | None = None,
+    *,
+    acc_bits: int,
+    act_bits: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Compute a recurrent layer, all steps of each sequence; state and outputs are 0 before.
 
@@ -219,7 +232,7 @@ def run_cell(
     ----------
     layer : what to compute.
     x : (sequences * steps, ...) activations; those of a sequence one behind the other.
-    acc_bits, act_bits : as in :func:`run_layer`.
+    projection, acc_bits, act_bits : as in :func:`run_layer`.
 
     Returns
     -------
@@ -233,15 +246,19 @@ def run_cell(
     added = (layer.bias + halves).astype(np.int64).view(np.uint64)
     sums = _matrix_sums(layer.matrix, layer.codebook, len(layer.bias), x) + added
     sums = sums.reshape(-1, layer.steps, SUMS * units)
-    hidden, state = (np.zeros((len(sums), units), np.int64) for _ in range(2))
+    past, state = (
+        np.zeros((len(sums), size), np.int64) for size in (layer.recurrent.indptr.size - 1, units)
+    )
     outputs = np.empty((len(sums), layer.steps, units), np.int64)
     beyond = np.empty(outputs.shape, np.bool_)
     unused = np.uint64(_WORD_BITS - acc_bits)
     for step in range(layer.steps):
-        before = _matrix_sums(layer.recurrent, layer.recurrent_codebook, len(layer.bias), hidden)
+        before = _matrix_sums(layer.recurrent, layer.recurrent_codebook, len(layer.bias), past)
         totals = (sums[:, step] + before << unused).view(np.int64) >> unused.astype(np.int64)
         made = step_cell(kind, totals.reshape(-1, SUMS, units), state, layer.shift, act_bits)
-        hidden, state = made.output, made.state
+        past, state = made.output, made.state
+        if projection is not None:
+            past, _ = run_layer(projection, past, acc_bits=acc_bits, act_bits=act_bits)
         outputs[:, step], beyond[:, step] = made.output, made.saturated
     return outputs.reshape(-1, units), beyond.reshape(-1, units)
 

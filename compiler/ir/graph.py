@@ -184,9 +184,11 @@ class FloatCell:
     name, inputs : as in :class:`FloatLinear`.
     kind : ``lstm`` or ``gru``.
     weight : (4 units, columns) float64, of the input.
-    recurrent : (4 units, units) float64, of the outputs of the step before.
+    recurrent : (4 units, outputs) float64, of the outputs of the step before.
     bias : (4 units,) float64.
     steps : of a sequence; samples of a tensor are steps of sequences, one behind the other.
+    projection : name of the Linear layer right behind this one whose outputs it reads of the step
+        before (LSTMP); None: it reads its own.
     """
 
     name: str
@@ -196,13 +198,19 @@ class FloatCell:
     recurrent: NDArray[np.float64]
     bias: NDArray[np.float64]
     steps: int
+    projection: str | None = None
 
     relu: ClassVar[bool] = False
 
     @property
     def units(self) -> int:
         """Hidden units."""
-        return self.recurrent.shape[1]
+        return len(self.bias) // 4
+
+    @property
+    def past(self) -> str:
+        """Tensor that it reads of the step before."""
+        return self.projection or self.name
 
     @property
     def matrices(self) -> tuple[FloatLinear, FloatLinear]:
@@ -210,7 +218,7 @@ class FloatCell:
         zeros = np.zeros(len(self.bias))
         return (
             FloatLinear(self.name, self.inputs, self.weight, self.bias, relu=False),
-            FloatLinear(f"{self.name}.recurrent", (self.name,), self.recurrent, zeros, relu=False),
+            FloatLinear(f"{self.name}.recurrent", (self.past,), self.recurrent, zeros, relu=False),
         )
 
 
@@ -240,6 +248,12 @@ class FloatGraph:
     notes: tuple[str, ...] = ()
     steps: int | None = None
     every_step: bool = False
+
+    def projection(self, node: FloatNode) -> FloatLinear | None:
+        """Return the layer whose outputs of the step before ``node`` reads, if not its own."""
+        name = node.projection if isinstance(node, FloatCell) else None
+        linears = (one for one in self.nodes if isinstance(one, FloatLinear))
+        return next((one for one in linears if one.name == name), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -411,7 +425,7 @@ class QuantCell:
 
     Parameters
     ----------
-    name, kind, steps : as in :class:`FloatCell`, as is the order of rows.
+    name, kind, steps, projection : as in :class:`FloatCell`, as is the order of rows.
     inputs, in_shape : as in :class:`QuantLinear`.
     matrix, recurrent : codes of the weights of the input, and of the outputs of the step before, as
         in :class:`QuantLinear`.
@@ -435,18 +449,29 @@ class QuantCell:
     recurrent_frac: int
     out_frac: int
     steps: int
+    projection: str | None = None
 
     relu: ClassVar[bool] = False
 
     @property
     def units(self) -> int:
         """Hidden units."""
-        return self.recurrent.indptr.size - 1
+        return self.bias.size // 4
+
+    @property
+    def past(self) -> str:
+        """Tensor that it reads of the step before."""
+        return self.projection or self.name
+
+    @property
+    def past_frac(self) -> int:
+        """Fraction bits of what it reads of the step before."""
+        return self.in_frac + self.weight_frac - self.recurrent_frac
 
     @property
     def shape(self) -> Pair:
         """Rows and columns of both matrices side by side."""
-        return self.bias.size, self.matrix.indptr.size - 1 + self.units
+        return self.bias.size, self.matrix.indptr.size + self.recurrent.indptr.size - 2
 
     @property
     def out_shape(self) -> Shape:
@@ -523,6 +548,12 @@ class QuantGraph(Generic[LayerT]):
             If there is no such tensor.
         """
         return (self.given | {layer.name: layer.out_shape for layer in self.layers})[tensor]
+
+    def projection(self, layer: QuantLayer) -> QuantLinear | None:
+        """Return the layer whose outputs of the step before ``layer`` reads, if not its own."""
+        name = layer.projection if isinstance(layer, QuantCell) else None
+        linears = (one for one in self.layers if isinstance(one, QuantLinear))
+        return next((one for one in linears if one.name == name), None)
 
 
 def dense_macs(layer: QuantLayer) -> int:

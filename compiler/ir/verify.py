@@ -73,7 +73,10 @@ def _verify_float(graph: FloatGraph) -> None:
         arrays = [node.weight, node.bias]
         if isinstance(node, FloatCell):
             arrays.append(node.recurrent)
-            if not len(node.recurrent) == len(node.weight) == 4 * node.units:
+            projection = graph.projection(node)
+            _check_projection(node, projection and projection.inputs)
+            past = node.units if projection is None else projection.shape[0]
+            if node.recurrent.shape != (4 * node.units, past) or len(node.bias) % 4:
                 raise CompileError(
                     f"layer {node.name!r} has matrices of shapes {node.weight.shape} and "
                     f"{node.recurrent.shape}, which are of no cell"
@@ -105,6 +108,8 @@ def _verify_quant(graph: QuantGraph[QuantLayer]) -> None:
                 )
         check_layer(layer)
         made[layer.name], fractions[layer.name] = layer.out_shape, layer.out_frac
+        if isinstance(layer, QuantCell):
+            _check_past(layer, graph.projection(layer))
     _check_made("the network gives", graph.outputs, made)
     if len({fractions.get(name) for name in graph.outputs}) > 1:
         raise CompileError(
@@ -199,8 +204,9 @@ def check_range(
 def _check_cell(cell: QuantCell) -> None:
     """Check that matrices, biases and fractions of a recurrent layer fit each other."""
     units, columns = cell.units, math.prod(cell.in_shape)
+    past = cell.recurrent.indptr.size - 1
     shapes = cell.matrix.shape, cell.recurrent.shape, cell.bias.shape
-    if shapes != ((4 * units, columns), (4 * units, units), (4 * units,)) or cell.steps < 1:
+    if shapes != ((4 * units, columns), (4 * units, past), (4 * units,)) or cell.steps < 1:
         raise CompileError(
             f"layer {cell.name!r} has matrices and biases of shapes {shapes}, which are of no cell "
             f"that takes {columns} values in {cell.steps} steps"
@@ -208,14 +214,35 @@ def _check_cell(cell: QuantCell) -> None:
     pairs = (cell.matrix, cell.codebook), (cell.recurrent, cell.recurrent_codebook)
     if any(codes.data.max(initial=0) >= codebook.size for codes, codebook in pairs):
         raise CompileError(f"layer {cell.name!r} has weights that its codebook has not")
-    if cell.in_frac + cell.weight_frac != cell.out_frac + cell.recurrent_frac:
-        raise CompileError(
-            f"layer {cell.name!r} adds products of {cell.in_frac + cell.weight_frac} and of "
-            f"{cell.out_frac + cell.recurrent_frac} fraction bits"
-        )
     if not 0 <= cell.shift < _WORD_BITS - 1:
         raise CompileError(
             f"the shift of layer {cell.name!r} must be from 0 to {_WORD_BITS - 2}, not {cell.shift}"
+        )
+
+
+def _check_past(cell: QuantCell, projection: QuantLinear | None) -> None:
+    """Check that a recurrent layer can read what it, or its projection, made at the step before."""
+    _check_projection(cell, projection and projection.inputs)
+    made = cell if projection is None else projection
+    columns = cell.recurrent.indptr.size - 1
+    if columns != made.out_shape[0]:
+        raise CompileError(
+            f"layer {cell.name!r} takes {columns} values of the step before, but {made.name!r} "
+            f"makes {made.out_shape[0]}"
+        )
+    if cell.past_frac != made.out_frac:
+        raise CompileError(
+            f"layer {cell.name!r} adds products of {cell.in_frac + cell.weight_frac} and of "
+            f"{made.out_frac + cell.recurrent_frac} fraction bits"
+        )
+
+
+def _check_projection(cell: FloatCell | QuantCell, reads: tuple[str, ...] | None) -> None:
+    """Check that what ought to be the projection of a recurrent layer reads it, if there is one."""
+    if cell.projection is not None and reads != (cell.name,):
+        raise CompileError(
+            f"layer {cell.name!r} takes outputs of {cell.projection!r} at the step before, which "
+            "must be a Linear layer that reads it"
         )
 
 

@@ -133,9 +133,12 @@ def _round_all(
         ends.setdefault(INPUT, limits(arithmetic.act_bits))
         in_limits: NDArray[np.int64] = np.array([ends[name] for name in layer.inputs], np.int64)
         in_frac, out_frac = fracs[layer.inputs[0]], fracs[layer.name]
-        key = layer.name, in_frac, out_frac, in_limits.tobytes()
+        past_frac = fracs[layer.projection or layer.name]
+        key = layer.name, in_frac, out_frac, past_frac, in_limits.tobytes()
         if key not in known:
-            known[key] = round_weights(layer, in_frac, out_frac, in_limits, arithmetic)
+            known[key] = round_weights(
+                layer, in_frac, out_frac, in_limits, arithmetic, past_frac=past_frac
+            )
         rounded[layer.name] = known[key]
         ends[layer.name] = known[key].limits
     return rounded

@@ -50,7 +50,7 @@ class LoweredLayer:
     identity : the last K inputs are added to the outputs as they are; ``weights`` has the others.
     areas : of an average that divides by different numbers; ``weights`` is of the largest.
     recurrent : of a recurrent layer, the weights of its outputs of the step before.
-    steps : of a recurrent layer.
+    steps, projection : of a recurrent layer, as in :class:`.FloatCell`.
     """
 
     name: str
@@ -72,6 +72,7 @@ class LoweredLayer:
     dilation: Pair = (1, 1)
     recurrent: SharedWeights | None = None
     steps: int = 1
+    projection: str | None = None
 
     @property
     def sources(self) -> NDArray[np.int64]:
@@ -255,6 +256,7 @@ class _Builder:
             recurrent=recurrent,
             bias=node.bias,
             steps=node.steps,
+            projection=node.projection,
         )
 
     def _pool(self, node: FloatPool) -> LoweredLayer:

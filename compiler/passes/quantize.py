@@ -199,6 +199,7 @@ def _cell(
         recurrent_frac=rounded.recurrent_frac,
         out_frac=rounded.out_frac,
         steps=layer.steps,
+        projection=layer.projection,
     )
 
 

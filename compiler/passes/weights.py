@@ -21,7 +21,7 @@ from zeroskip.compiler.passes.overflow import (
 from zeroskip.compiler.passes.share import SharedWeights
 from zeroskip.hw.common.tanh import ARGUMENT_FRAC
 
-__all__ = ["Rounded", "leaves_room_for_one", "round_cell", "round_weights"]
+__all__ = ["Rounded", "leaves_room_for_one", "round_weights"]
 
 _MIN_FRAC = -320
 """Where the search for a weight format ends: below the fraction of every float32."""
@@ -77,6 +77,8 @@ def round_weights(
     out_frac: int,
     in_limits: NDArray[np.int64],
     arithmetic: Arithmetic,
+    *,
+    past_frac: int = 0,
 ) -> Rounded:
     """Return the finest weights with which no accumulator can overflow, for any input.
 
@@ -89,6 +91,7 @@ def round_weights(
     out_frac : of its outputs, at most.
     in_limits : (tensors, 2), smallest and largest element of each tensor that it reads.
     arithmetic : of the array that computes it.
+    past_frac : of a recurrent layer, fraction bits of what it reads of the step before.
 
     Raises
     ------
@@ -98,7 +101,7 @@ def round_weights(
     if layer.op == "max":
         return _maximum(layer, in_frac, in_limits)
     if layer.recurrent is not None:
-        return round_cell(layer, layer.recurrent, in_frac, in_limits, arithmetic)
+        return _round_cell(layer, layer.recurrent, (in_frac, past_frac), in_limits, arithmetic)
     shared, a = layer.weights.values, arithmetic
     first = largest_frac(*layer.weights.ends, a.weight_bits)
     if layer.kind == "add":
@@ -172,22 +175,24 @@ def round_weights(
     )
 
 
-def round_cell(
+def _round_cell(
     layer: LoweredLayer,
     recurrent: SharedWeights,
-    in_frac: int,
+    fracs: tuple[int, int],
     in_limits: NDArray[np.int64],
     arithmetic: Arithmetic,
 ) -> Rounded:
     """Return the finest weights of a recurrent layer with which no accumulator can overflow.
 
-    That holds however long a sequence is, as outputs of the step before are below 1. Products of
-    both matrices have the same fraction, which is at least that of a function's argument.
+    That holds however long a sequence is: for outputs of the step before that are any of
+    ``act_bits``. Products of both matrices have the same fraction, which is at least that of a
+    function's argument.
 
     Parameters
     ----------
-    layer, in_frac, in_limits, arithmetic : as for :func:`round_weights`.
+    layer, in_limits, arithmetic : as for :func:`round_weights`.
     recurrent : weights of the outputs of the step before.
+    fracs : fraction bits of inputs and of those outputs.
 
     Raises
     ------
@@ -195,18 +200,18 @@ def round_cell(
         If there are none.
     """
     a = arithmetic
-    out_frac, units = a.act_bits - 1, recurrent.codes.shape[1]
+    (in_frac, past_frac), columns = fracs, recurrent.codes.shape[1]
     least, most = limits(a.act_bits)
     inner = Products(
         recurrent.codes[:, :, None, None],
         recurrent.values.size,
-        np.zeros((1, units), np.int64),
+        np.zeros((1, columns), np.int64),
         1,
     )
     first = (
         min(
             fraction + largest_frac(*shared.ends, a.weight_bits)
-            for fraction, shared in ((in_frac, layer.weights), (out_frac, recurrent))
+            for fraction, shared in ((in_frac, layer.weights), (past_frac, recurrent))
             if shared.values.size
         )
         if layer.weights.values.size + recurrent.values.size
@@ -220,7 +225,7 @@ def round_cell(
     for frac in range(min(first, ARGUMENT_FRAC + a.max_shift - 1), ARGUMENT_FRAC - 1, -1):
         values, own = (
             np.rint(np.ldexp(shared.values, frac - fraction)).astype(np.int64)
-            for fraction, shared in ((in_frac, layer.weights), (out_frac, recurrent))
+            for fraction, shared in ((in_frac, layer.weights), (past_frac, recurrent))
         )
         largest = limits(a.weight_bits)[1]
         if max(np.abs(values).max(initial=0), np.abs(own).max(initial=0)) > largest:
@@ -249,11 +254,11 @@ def round_cell(
             codebook=np.unique(np.append(values, 0)),
             bias=steps,
             weight_frac=frac - in_frac,
-            out_frac=out_frac,
+            out_frac=a.act_bits - 1,
             reach=reach,
             limits=(least, most),
             recurrent=own,
-            recurrent_frac=frac - out_frac,
+            recurrent_frac=frac - past_frac,
         )
     raise CompileError(
         f"layer {layer.name!r} has no fixed-point format that cannot overflow: {why}; raise "

@@ -50,15 +50,16 @@ def decode_step(part: EiePart) -> dict[int, Mapping[str, tuple[Any, Any]]]:
         rows = (np.arange(sums)[:, None] * height * p.num_pes + outputs).ravel()
         bias, written = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
         dense = [
-            np.zeros((len(rows), len(part.placement[number + past])), np.int64)
-            for past in range(1 + (kind != CellKind.NONE))
+            np.zeros((len(rows), len(part.placement[part.vector(number, past=past)])), np.int64)
+            for past in (False, True)[: 1 + (kind != CellKind.NONE)]
         ]
         books: list[Any] = [None] * len(dense)
         first = 0
         for descriptor, per_pe in steps:
             past = descriptor.get("past")
-            columns = part.placement[number + past]
-            scanned = descriptor.src_base - bases[number + past]
+            vector = part.vector(number, past=bool(past))
+            columns = part.placement[vector]
+            scanned = descriptor.src_base - bases[vector]
             book = descriptor.codebook * p.num_codes
             words = loading.srams["codebook"][book : book + p.num_codes, 0]
             books[past] = signed(words, p.weight_bits)

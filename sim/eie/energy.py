@@ -1,6 +1,5 @@
 """Energy of EIE: what its accesses are, and the machines beside it."""
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -97,7 +96,10 @@ class _EieEnergy(EnergyModel[EiePart]):
         counted = by_layer(part.passes, len(part.layers), counters)
         every = Counts(spent[:, None], counted, np.zeros_like(spent))
         filled = {name: np.ones_like(values[:steps]) for name, values in tensors.items()}
-        pairs = list(zip(part.layers, itertools.pairwise(read), strict=True))
+        pairs = [
+            (layer, (read[number], read[part.vector(number, past=True)]))
+            for number, layer in enumerate(part.layers)
+        ]
         useful = [steps * float(useful_macs(layer, *xy).mean()) for layer, xy in pairs]
         kept = [
             steps * float(act_macs(layer, *xy).mean()) / _weight_rows(layer) for layer, xy in pairs

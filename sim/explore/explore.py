@@ -37,7 +37,7 @@ from zeroskip.sim.estimate import LayerEstimate, NonZeros
 from zeroskip.sim.explore.advice import advise
 from zeroskip.sim.explore.result import ArrayEstimate, Exploration, ExploredLayer
 from zeroskip.sim.machine import machine
-from zeroskip.sim.products import act_macs, useful_macs
+from zeroskip.sim.products import act_macs, past_of, useful_macs
 
 if TYPE_CHECKING:
     from torch import nn
@@ -249,7 +249,7 @@ def _work(kind: str, parts: _Parts) -> list[ExploredLayer]:
         for layer in part.layers if own == kind else ():
             x = np.concatenate([piece.nonzeros[name] for name in layer.inputs], axis=1)
             x = x.reshape(len(x), *layer.in_shape)
-            made, nnz = piece.nonzeros.get(layer.name), layer.nonzeros
+            past, nnz = past_of(layer, piece.nonzeros), layer.nonzeros
             found.append(
                 ExploredLayer(
                     name=layer.name,
@@ -263,8 +263,8 @@ def _work(kind: str, parts: _Parts) -> list[ExploredLayer]:
                     act_density=float(x.mean()),
                     dense_macs=dense_macs(layer),
                     weight_macs=float(nnz * np.prod(layer.out_shape[1:])),
-                    act_macs=float(act_macs(layer, x, made).mean()),
-                    useful_macs=float(useful_macs(layer, x, made).mean()),
+                    act_macs=float(act_macs(layer, x, past).mean()),
+                    useful_macs=float(useful_macs(layer, x, past).mean()),
                 )
             )
     return found

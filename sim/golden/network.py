@@ -26,8 +26,13 @@ def run_golden(image: Image, planes: NDArray[np.int64]) -> Result:
         saturated: dict[str, NDArray[np.int64]] = {}
         for layer in part.graph.layers:
             x = concatenate(tensors, layer.inputs)
-            widths = {"acc_bits": part.params.acc_bits, "act_bits": part.params.act_bits}
-            y, clipped = run_layer(layer, x, **widths)
+            y, clipped = run_layer(
+                layer,
+                x,
+                acc_bits=part.params.acc_bits,
+                act_bits=part.params.act_bits,
+                projection=part.graph.projection(layer),
+            )
             tensors[layer.name] = computed[layer.name] = y
             saturated[layer.name] = clipped
         parts.append(

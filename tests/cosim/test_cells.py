@@ -45,7 +45,7 @@ def test_drawn_networks() -> None:
         images.append(compile_quantized(graph, {"eie": ARRAY}, options=options, name="drawn"))
         models.append(run_planes(images[-1], inputs, "cycles"))
         jobs.append(image_job(images[-1].part("eie"), inputs.reshape(len(inputs), -1)))
-    saturations, kinds = 0, set[str]()
+    saturations, kinds = 0, set[tuple[str, bool]]()
     for image, model, raw in zip(
         images, models, run_jobs(EIE_DRIVER, ARRAY, jobs, host_load=True), strict=True
     ):
@@ -54,9 +54,9 @@ def test_drawn_networks() -> None:
         assert result.ok, (result.differences, result.cycle_differences)
         assert rtl.counters is not None
         saturations += int(rtl.counters[..., StallClass.SATURATED].sum())
-        kinds |= {layer.kind for layer in image.graph.layers}
+        kinds |= {(one.kind, bool(image.graph.projection(one))) for one in image.graph.layers}
     assert saturations
-    assert kinds == {"linear", "lstm", "gru"}
+    assert kinds == {("linear", False), ("lstm", False), ("lstm", True), ("gru", False)}
 
 
 @pytest.mark.long("a system of its own, a minute")

@@ -32,8 +32,12 @@ def draw_cell(
     units: int,
     kind: Literal["lstm", "gru"],
     steps: int,
+    projected: int = 0,
 ) -> QuantCell:
-    """Draw a recurrent layer whose sums are about as large as the functions' arguments."""
+    """Draw a recurrent layer whose sums are about as large as the functions' arguments.
+
+    ``projected`` are the outputs of the Linear layer behind it that it reads; 0: it reads its own.
+    """
     columns = shape[0]
     frac = int(rng.integers(ARGUMENT_FRAC, ARGUMENT_FRAC + 5))
     in_frac, out_frac = (p.act_bits - 1,) * 2
@@ -49,7 +53,7 @@ def draw_cell(
         inputs=(source,),
         in_shape=shape,
         matrix=_codes(rng, (4 * units, columns), p, rng.choice([0.0, 0.2, 0.7])),
-        recurrent=_codes(rng, (4 * units, units), p, rng.choice([0.0, 0.2, 0.7])),
+        recurrent=_codes(rng, (4 * units, projected or units), p, rng.choice([0.0, 0.2, 0.7])),
         codebook=_codebook(rng, p, largest),
         recurrent_codebook=_codebook(rng, p, largest),
         bias=bias.astype(np.int64),
@@ -58,6 +62,25 @@ def draw_cell(
         recurrent_frac=frac - out_frac,
         out_frac=out_frac,
         steps=steps,
+        projection=f"projection_of_{name}" if projected else None,
+    )
+
+
+def _draw_linear(
+    rng: np.random.Generator, p: EieParams, name: str, source: str, shape: Shape, outputs: int
+) -> QuantLinear:
+    frac = int(rng.integers(4, 8))
+    return QuantLinear(
+        name=name,
+        inputs=(source,),
+        in_shape=shape,
+        codes=_codes(rng, (outputs, shape[0]), p, 0.6),
+        codebook=_codebook(rng, p, 1 << frac),
+        bias=rng.integers(-999, 999, outputs),
+        relu=bool(rng.integers(0, 2)),
+        in_frac=p.act_bits - 1,
+        weight_frac=frac,
+        out_frac=p.act_bits - 1,
     )
 
 
@@ -83,25 +106,16 @@ def draw_recurrent(
         outputs = int(rng.integers(1, 9))
         name = f"{kind}_{number}"
         if kind == "linear":
-            frac = int(rng.integers(4, 8))
-            layers.append(
-                QuantLinear(
-                    name=name,
-                    inputs=(source,),
-                    in_shape=shape,
-                    codes=_codes(rng, (outputs, shape[0]), p, 0.6),
-                    codebook=_codebook(rng, p, 1 << frac),
-                    bias=rng.integers(-999, 999, outputs),
-                    relu=bool(rng.integers(0, 2)),
-                    in_frac=p.act_bits - 1,
-                    weight_frac=frac,
-                    out_frac=p.act_bits - 1,
-                )
-            )
+            layers.append(_draw_linear(rng, p, name, source, shape, outputs))
         else:
             cell = cast(Literal["lstm", "gru"], kind)
-            layers.append(draw_cell(rng, p, name, source, shape, outputs, cell, steps))
-        source, shape = name, layers[-1].out_shape
+            projected = int(rng.integers(1, 9)) * (kind == "lstm" and seed % 3 == 1)
+            made = draw_cell(rng, p, name, source, shape, outputs, cell, steps, projected)
+            layers.append(made)
+            if made.projection is not None:
+                behind = made.projection, name, made.out_shape, projected
+                layers.append(_draw_linear(rng, p, *behind))
+        source, shape = layers[-1].name, layers[-1].out_shape
     graph = QuantGraph(
         (columns, 1, 1), tuple(layers), (source,), (steps, columns), steps=steps,
         every_step=bool(rng.integers(0, 2)),

@@ -1,24 +1,24 @@
 """Recurrent layers of the papers as whole cells: cycles of a step on the cycle model."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from zeroskip.base.tables import Report, Table
-from zeroskip.compiler.eie.encode import encode
-from zeroskip.compiler.eie.matrices import Matrix
-from zeroskip.compiler.eie.order import order_columns, order_columns_of_pes
-from zeroskip.compiler.eie.place import balance_rows, column_counts
+from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.compiler.ir.cells import SUMS
+from zeroskip.compiler.ir.graph import (
+    INPUT,
+    QuantCell,
+    QuantGraph,
+    QuantLayer,
+    QuantLinear,
+)
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.cycles.program import PassModel, run_program
-from zeroskip.sim.eie.cycles.work import column_work
-from zeroskip.sim.eie.streams import ColumnStream
+from zeroskip.sim.eie.cycles.image import image_segments, run_image
 
 __all__ = ["CELLS", "CellBench", "PublishedCell", "RecurrentBench", "bench_recurrent"]
 
@@ -29,6 +29,9 @@ so that all have as many weights (ESE's load-balance-aware pruning)."""
 _SPREAD = 0.15
 """Deviation of the logarithm of how large the weights of a hidden unit are: units are not alike,
 and a threshold for all prunes some more than others."""
+
+_STEPS = 2
+"""Steps of a sequence: the second is counted, whose outputs of the step before are no zeros."""
 
 
 @dataclass(frozen=True)
@@ -158,35 +161,14 @@ def _bench(cell: PublishedCell, pruning: Pruning, placement: str) -> CellBench:
     p = replace(
         PRESETS["best"].params, num_pes=cell.num_pes, cells=True, num_accs=256, num_states=64
     )
-    drawn = list(_draw(cell, pruning, p))
-    made, vectors = _placed(cell, drawn, placement, p)
-    passes, scanned = [], []
-    for matrix in drawn:
-        outputs, columns = made[matrix.layer], vectors[matrix.vector]
-        is_cell = not matrix.layer
-        height = int(outputs.max()) // p.num_pes + 1
-        # Sums of a unit lie one behind the other, as many rows apart as there are units.
-        sums = np.arange(SUMS if is_cell else 1)[:, None] * height * p.num_pes
-        rows = (sums + outputs).ravel()
-        positions = (int(columns.max()) // p.num_pes + 1) * p.num_pes
-        window = 0, height * len(sums)
-        encoded = encode(matrix.codes.tocsr(), columns, rows, positions, window, p)
-        streams = tuple(
-            ColumnStream(encoded.codes[start:end], encoded.runs[start:end], encoded.pointers[pe])
-            for pe, (start, end) in enumerate(zip(encoded.starts, encoded.starts[1:], strict=False))
-        )
-        drains = matrix is drawn[1] or not is_cell
-        passes.append(
-            PassModel(len(passes), p.num_codes - 1, height * drains, column_work(streams, p),
-                      is_cell=is_cell)
-        )  # fmt: skip
-        there = np.zeros(positions, np.bool_)
-        there[columns] = True
-        scanned.append(there.reshape(-1, p.num_pes))
-    cycles, _ = run_program(passes, scanned, p)
-    nnz = sum(int(matrix.codes.nnz) for matrix in drawn)
-    weights = SUMS * cell.units * (cell.inputs + (cell.projection or cell.units))
-    weights += cell.projection * cell.units
+    options = {"placement": placement}
+    network = _network(cell, pruning, p)
+    part = compile_quantized(network, {"eie": p}, options=options, name=cell.name).part("eie")
+    vectors = [np.ones((_STEPS, len(positions)), np.int64) for positions in part.placement]
+    cycles = int(run_image(part, vectors)[0][-1])
+    ((passes, _),) = image_segments(part)
+    nnz = sum(layer.nonzeros for layer in part.layers)
+    weights = sum(layer.num_weights for layer in part.layers)
     elementwise = sum(one.drain_cycles for one in passes if one.is_cell)
     bound = -(-nnz // p.num_pes)
     return CellBench(
@@ -206,56 +188,74 @@ def _bench(cell: PublishedCell, pruning: Pruning, placement: str) -> CellBench:
     )
 
 
-def _draw(cell: PublishedCell, pruning: Pruning, p: EieParams) -> Iterator[Matrix]:
-    """Draw the matrices: of layer 0, the cell, of inputs and earlier outputs; of layer 1.
-
-    Vectors are the input, what the step before has left, and hidden units.
-    """
+def _network(cell: PublishedCell, pruning: Pruning, p: EieParams) -> QuantGraph[QuantLayer]:
+    """Draw a network of the cell, and of its projection if it has one."""
     rng = np.random.default_rng(len(cell.name))
-    past = cell.projection or cell.units
-    shapes = [(0, 0, SUMS * cell.units, cell.inputs), (0, 1, SUMS * cell.units, past)]
+    rows, past = SUMS * cell.units, cell.projection or cell.units
+    shapes = [(rows, cell.inputs), (rows, past), (cell.projection, cell.units)]
+    matrices = [
+        _draw(rng, shape, density, cell.units if shape[0] == rows else shape[0], pruning, p)
+        for shape, density in zip(shapes, cell.densities, strict=False)
+    ]
+    codebook, in_shape = np.arange(p.num_codes), (cell.inputs, 1, 1)
+    frac = p.act_bits - 1
+    layers: list[QuantLayer] = [
+        QuantCell(
+            name=cell.name,
+            kind="lstm",
+            inputs=(INPUT,),
+            in_shape=in_shape,
+            matrix=matrices[0],
+            recurrent=matrices[1],
+            codebook=codebook,
+            recurrent_codebook=codebook,
+            bias=np.zeros(rows, np.int64),
+            in_frac=frac,
+            weight_frac=0,
+            recurrent_frac=0,
+            out_frac=frac,
+            steps=_STEPS,
+            projection="projection" if cell.projection else None,
+        )
+    ]
     if cell.projection:
-        shapes.append((1, 2, cell.projection, cell.units))
-    for (layer, vector, rows, columns), density in zip(shapes, cell.densities, strict=True):
-        outputs = cell.units if not layer else rows
-        scale = np.exp(_SPREAD * rng.standard_normal(outputs))
-        weights = np.abs(rng.standard_normal((rows, columns)))
-        weights *= np.tile(scale, rows // outputs)[:, None]
-        kept = np.zeros(weights.shape, np.bool_)
-        shares = np.arange(rows) % outputs % p.num_pes
-        groups = range(p.num_pes) if pruning == "balanced" else [None]
-        for group in groups:
-            here = np.ones(rows, np.bool_) if group is None else shares == group
-            part = weights[here]
-            most = np.sort(part, axis=None)[::-1][round(density * part.size) - 1]
-            kept[here] = part >= most
-        codes = rng.integers(1, p.num_codes, weights.shape) * kept
-        codebook = np.arange(p.num_codes)
-        yield Matrix(layer, vector, csc_array(codes.astype(np.uint8)), codebook)
+        layers.append(
+            QuantLinear(
+                name="projection",
+                inputs=(cell.name,),
+                in_shape=layers[0].out_shape,
+                codes=matrices[2],
+                codebook=codebook,
+                bias=np.zeros(cell.projection, np.int64),
+                relu=False,
+                in_frac=frac,
+                weight_frac=0,
+                out_frac=frac,
+            )
+        )
+    sample = _STEPS, cell.inputs
+    return QuantGraph(in_shape, tuple(layers), (layers[-1].name,), sample, steps=_STEPS)
 
 
-def _placed(
-    cell: PublishedCell, drawn: list[Matrix], placement: str, p: EieParams
-) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
-    """Return positions of the outputs of each layer, and of each vector."""
-    sizes = [cell.inputs, cell.projection or cell.units, cell.units]
-    outputs = [cell.units, cell.projection][: 1 + bool(cell.projection)]
-    made = [np.arange(size, dtype=np.int64) for size in outputs]
-    often = [np.ones(size) for size in sizes]
-    if placement != "interleave":
-        for layer in range(len(made)):
-            found = [matrix for matrix in drawn if matrix.layer == layer]
-            made[layer] = balance_rows(found, outputs[layer], often, p.num_pes)
-    # Vector 0 is the input; 1 the outputs of the last layer, and 2 those of the cell.
-    vectors = [np.arange(cell.inputs, dtype=np.int64), made[-1], made[0]]
-    if placement != "interleave":
-        for matrix in drawn:
-            pes = made[matrix.layer] % p.num_pes
-            work = column_counts(matrix, often[matrix.vector], pes, p.num_pes)
-            if matrix.vector == 0:
-                vectors[0][order_columns(work)] = np.arange(cell.inputs)
-            else:
-                own = vectors[matrix.vector] % p.num_pes
-                order = order_columns_of_pes(work, own)
-                vectors[matrix.vector][:] = order * p.num_pes + own
-    return made, vectors
+def _draw(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    density: float,
+    outputs: int,
+    pruning: Pruning,
+    p: EieParams,
+) -> csc_array:
+    """Draw the codes of a matrix, whose row ``r`` is a sum of output ``r % outputs``."""
+    rows = shape[0]
+    scale = np.exp(_SPREAD * rng.standard_normal(outputs))
+    weights = np.abs(rng.standard_normal(shape))
+    weights *= np.tile(scale, rows // outputs)[:, None]
+    kept = np.zeros(shape, np.bool_)
+    shares = np.arange(rows) % outputs % p.num_pes
+    for group in range(p.num_pes) if pruning == "balanced" else [None]:
+        here = np.ones(rows, np.bool_) if group is None else shares == group
+        part = weights[here]
+        most = np.sort(part, axis=None)[::-1][round(density * part.size) - 1]
+        kept[here] = part >= most
+    codes = rng.integers(1, p.num_codes, shape) * kept
+    return csc_array(codes.astype(np.uint8))

@@ -97,7 +97,7 @@ def _saturated(
     for number, layer in enumerate(part.layers):
         if isinstance(layer, QuantCell):
             widths = {"acc_bits": p.acc_bits, "act_bits": p.act_bits}
-            _, beyond = run_cell(layer, vectors[number], **widths)
+            _, beyond = run_cell(layer, vectors[number], part.graph.projection(layer), **widths)
             counts = np.zeros((len(beyond), p.num_pes), np.int64)
             sample, unit = np.nonzero(beyond)
             np.add.at(counts, (sample, part.placement[number + 1][unit] % p.num_pes), 1)
@@ -142,7 +142,7 @@ def _segments(part: EiePart) -> list[tuple[list[PassModel], list[Scan]]]:
                     pointer=descriptor.ptr_base,
                 )
             )
-            vector = layer + descriptor.get("past")
+            vector = part.vector(layer, past=bool(descriptor.get("past")))
             begin = descriptor.src_base + (-bases[vector] if descriptor.get("recur") else row)
             scans.append(
                 Scan(

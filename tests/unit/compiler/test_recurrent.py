@@ -1,5 +1,6 @@
 """LSTM and GRU from torch to an image, and what is refused."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 import zeroskip as zs
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.compress.module import export
 from zeroskip.compiler.frontend import recurrent
+from zeroskip.compiler.image.layers import NetworkEntry, network_entry
+from zeroskip.compiler.ir.verify import verify_graph
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.compare import compare
@@ -34,7 +38,7 @@ class Layers(nn.Module):
         super().__init__()
         torch.manual_seed(1)
         self.rnn = getattr(nn, kind)(5, 7, **options)
-        self.fc, self.every = nn.Linear(7, 3), every
+        self.fc, self.every = nn.Linear(options.get("proj_size", 7), 3), every
         self.first = options.get("batch_first", False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -74,13 +78,14 @@ class Cells(nn.Module):
 
 NETWORKS = {
     "lstm": Layers("LSTM", batch_first=True),
-    "steps first": Layers("LSTM", every=True),
+    "steps first": Layers("LSTM", every=True, num_layers=2, proj_size=3),
     "gru": Layers("GRU", batch_first=True, num_layers=2, bias=False),
     "hidden": Hidden(),
     "cells": Cells(),
 }
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_outputs_are_those_of_torch(name: str, tmp_path: Path) -> None:
     model = NETWORKS[name].eval()
@@ -171,7 +176,6 @@ def lstm(**options: Any) -> nn.Module:
         (Given(float("nan")), "'gru' .*in module 'rnn'.*: its initial state has NaN"),
         (Given(0.5), "'gru' .*: its initial state is not zeros"),
         (Other(lstm(bidirectional=True), ""), "'lstm' .*: it is bidirectional"),
-        (Other(lstm(proj_size=3), ""), r"'lstm' .*: it has projections \(proj_size\)"),
         (Other(nn.RNN(5, 7, batch_first=True), ""), "'rnn_tanh' .* is not supported"),
         (Other(lstm(), "mean"), "'mean' .* is not supported"),
         (Behind(nn.Conv1d(5, 5, 3, padding=1)), r"'conv1d' .*in module 'before'\) is not supp"),
@@ -183,6 +187,28 @@ def lstm(**options: Any) -> nn.Module:
 def test_what_is_refused(model: nn.Module, why: str) -> None:
     with pytest.raises(CompileError, match=why):
         zs.compile(model.eval(), X[:1], X, ARRAY)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+def test_projections_that_are_of_another_layer() -> None:
+    image = zs.compile(NETWORKS["steps first"].eval(), X[:1], X, ARRAY)
+    for fields, why in (
+        (
+            {"projection": "fc"},
+            r"'rnn.1' takes outputs of 'fc' .*must be a Linear layer that reads",
+        ),
+        ({"projection": None}, r"'rnn.1' takes 3 values of the step before, but 'rnn.1' makes 7"),
+        ({"recurrent_frac": 0}, r"'rnn.1' adds products of .* fraction bits"),
+    ):
+        layers = list(image.graph.layers)
+        layers[2] = dataclasses.replace(layers[2], **fields)
+        graph = dataclasses.replace(image.graph, layers=tuple(layers))
+        with pytest.raises(CompileError, match=why):
+            verify_graph(graph, "the test")
+        entry = network_entry(image.graph).model_dump(mode="json")
+        entry["layers"][2] |= fields
+        with pytest.raises(ValidationError, match=r"layers.2.(projection|recurrent_frac) must be"):
+            NetworkEntry.model_validate_json(json.dumps(entry))
 
 
 def test_too_long_a_sequence(monkeypatch: pytest.MonkeyPatch) -> None:

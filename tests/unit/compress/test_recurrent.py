@@ -30,11 +30,11 @@ STEPS, VALUES, UNITS = 5, 4, 12
 class Tagger(nn.Module):
     """Recurrent layers, and a Linear at the last step."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, **options: Any) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.rnn = getattr(nn, kind)(VALUES, UNITS, 2, batch_first=True)
-        self.out = nn.Linear(UNITS, 3)
+        self.rnn = getattr(nn, kind)(VALUES, UNITS, 2, batch_first=True, **options)
+        self.out = nn.Linear(options.get("proj_size", UNITS), 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.out(self.rnn(x)[0][:, -1])
@@ -57,6 +57,8 @@ class Cells(nn.Module):
 
 
 def made(kind: str) -> nn.Module:
+    if kind == "LSTMP":
+        return Tagger("LSTM", proj_size=5)
     return Cells(kind) if kind.endswith("Cell") else Tagger(kind)
 
 
@@ -150,7 +152,8 @@ def test_sensitivity_of_each_matrix() -> None:
     assert all(layer.losses[0] == base.loss != layer.losses[1] for layer in found)
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "GRU", "LSTMCell", "GRUCell"])
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@pytest.mark.parametrize("kind", ["LSTMP", "GRU", "LSTMCell", "GRUCell"])
 def test_files_are_made_modules_again(kind: str, tmp_path: Path) -> None:
     module, x = made(kind).eval(), task_of(kind).example()
     export(module, x, tmp_path / "net.pt2")
