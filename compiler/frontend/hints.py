@@ -6,6 +6,11 @@ from zeroskip.compiler.frontend.select import MOST_WEIGHTS
 __all__ = ["hint", "why_not_planes"]
 
 _HINTS = {
+    "qlinear": "export in the QDQ format, which has scales beside operators of floats",
+    "integer": "export in the QDQ format, which has scales beside operators of floats",
+    "dynamicquant": "its scale depends on the data; quantize statically, in the QDQ format",
+    "quant": "of activations only with one constant scale, and, for a QuantizeLinear, with a "
+    "DequantizeLinear of the same numbers behind it, as in the QDQ format",
     "softmax": "leave it out: it does not change which output is the largest",
     "hardswish": "its result is not that of a ReLU; use ReLU",
     "hardsigmoid": "its result is not that of a ReLU; use ReLU",

@@ -1,16 +1,14 @@
 """Read an ONNX file as data: shapes are inferred and constants folded, nothing else is computed."""
 
 import contextlib
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from zeroskip.base.errors import CompileError, InputError, ToolError
+from zeroskip.compiler.frontend.onnx_fold import Constants, fold, opset_of
 from zeroskip.compiler.frontend.onnx_ops import TRANSLATIONS
+from zeroskip.compiler.frontend.onnx_quant import range_note
 from zeroskip.compiler.frontend.program import Graph, Value
 from zeroskip.compiler.frontend.translator import (
     Operation,
@@ -22,23 +20,6 @@ from zeroskip.compiler.frontend.translator import (
 __all__ = ["read_onnx"]
 
 _OLDEST_OPSET = 11
-_SMALL = 1024
-"""Elements of a constant that may say a shape; larger ones are weights."""
-_MOST_ELEMENTS = 1 << 26
-"""Of a constant that is folded."""
-
-_FOLDED = frozenset({
-    "Add", "Cast", "Ceil", "Concat", "Constant", "ConstantOfShape", "DequantizeLinear", "Div",
-    "Equal", "Exp", "Expand", "Flatten", "Floor", "Gather", "Identity", "Max", "Min", "Mod", "Mul",
-    "Neg", "Pow", "QuantizeLinear", "Range", "Reciprocal", "ReduceMean", "ReduceProd", "ReduceSum",
-    "Reshape", "Shape", "Size", "Slice", "Sqrt", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze",
-    "Where",
-})  # fmt: skip
-"""Operators whose results are computed while a file is read, if all that they read is constant."""
-_SINCE_19 = ("DequantizeLinear", "QuantizeLinear")
-"""Of these, onnx computes what opset 19 and newer say, which is the same for constants here."""
-
-Constants = dict[str, NDArray[Any]]
 
 
 def read_onnx(path: str | Path) -> Graph:
@@ -105,13 +86,10 @@ class _File:
         model = onnx.load(path)
         if not model.ir_version or not model.graph.node:
             raise InputError(f"{path} holds no ONNX graph")
-        self._opset = max(
-            (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),
-            default=1,
-        )
-        if self._opset < _OLDEST_OPSET:
+        opset = opset_of(model.opset_import)
+        if opset < _OLDEST_OPSET:
             raise InputError(
-                f"{path} is of ONNX opset {self._opset}, and Zeroskip reads {_OLDEST_OPSET} and "
+                f"{path} is of ONNX opset {opset}, and Zeroskip reads {_OLDEST_OPSET} and "
                 f"newer: export it with opset_version={_OLDEST_OPSET} or more, or convert it with "
                 "onnx.version_converter"
             )
@@ -133,10 +111,12 @@ class _File:
         """Return the graph in the operators that the lowering knows."""
         for tensor in self._inputs:
             self._fix_batch(tensor)
-        shapes = self._fold()
-        operations = [_operation(node) for node in self._nodes]
+        folded = fold(self._graph, self._inputs, self._constants, self._opsets)
+        operations = [_operation(node) for node in folded.nodes]
         outputs, notes = without_softmax(operations, [tensor.name for tensor in self._graph.output])
-        translator = Translator(TRANSLATIONS, shapes, self._constants)
+        if folded.ranges:
+            notes = (*notes, range_note(folded.ranges))
+        translator = Translator(TRANSLATIONS, folded.shapes, self._constants)
         for op in live(operations, outputs):
             translator.add(op)
         floating = {
@@ -182,89 +162,6 @@ class _File:
             kind.shape.dim[0].Clear()
             kind.shape.dim[0].dim_value = 1
 
-    def _fold(self) -> dict[str, tuple[int, ...]]:
-        """Compute what depends on constants alone; return the shapes of all tensors."""
-        nodes = list(self._graph.node)
-        while True:
-            shapes = self._infer(nodes)
-            rest = [node for node in nodes if not self._computed(node, shapes)]
-            if len(rest) == len(nodes):
-                self._nodes = nodes
-                return shapes
-            nodes = rest
-
-    def _infer(self, nodes: list[Any]) -> dict[str, tuple[int, ...]]:
-        """Infer the shapes of all tensors; large constants take part by shape alone.
-
-        Returns
-        -------
-        By name, of tensors whose sizes are all known.
-        """
-        import onnx
-        from onnx import helper
-
-        inputs, small = list(self._inputs), []
-        for name, array in self._constants.items():
-            if array.size <= _SMALL:
-                small.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
-            else:
-                kind = helper.np_dtype_to_tensor_dtype(array.dtype)
-                inputs.append(helper.make_tensor_value_info(name, kind, array.shape))
-        outputs = [helper.make_empty_tensor_value_info(t.name) for t in self._graph.output]
-        graph = helper.make_graph(nodes, "shapes", inputs, outputs, small)
-        model = helper.make_model(graph, opset_imports=self._opsets)
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-        shapes = {name: array.shape for name, array in self._constants.items()}
-        for value in (*self._inputs, *inferred.value_info, *inferred.output):
-            kind = value.type.tensor_type
-            if kind.HasField("shape") and all(d.HasField("dim_value") for d in kind.shape.dim):
-                shapes[value.name] = tuple(d.dim_value for d in kind.shape.dim)
-        return shapes
-
-    def _computed(self, node: Any, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-        """Compute a node if it reads constants only; say whether its results are known now."""
-        if node.domain not in ("", "ai.onnx") or node.op_type not in _FOLDED:
-            return False
-        if node.op_type == "Shape" and node.input[0] in shapes:
-            found = np.array(shapes[node.input[0]], np.int64)
-            limits = {attribute.name: attribute.i for attribute in node.attribute}
-            self._constants[node.output[0]] = found[limits.get("start", 0) : limits.get("end")]
-            return True
-        given = [self._constants.get(name) for name in node.input if name]
-        if any(array is None for array in given):
-            return False
-        if _elements(node.op_type, given) > _MOST_ELEMENTS:
-            return False
-        made = self._evaluate(node)
-        self._constants |= zip(node.output, made, strict=False)
-        return bool(made)
-
-    def _evaluate(self, node: Any) -> list[NDArray[Any]]:
-        """Compute a node whose inputs are all constant, with the package ``onnx``.
-
-        Returns
-        -------
-        Nothing where it cannot; the node is then refused by its name.
-        """
-        from onnx import helper
-        from onnx.reference import ReferenceEvaluator
-
-        feeds = {name: self._constants[name] for name in node.input if name}
-        graph = helper.make_graph(
-            [node],
-            "constant",
-            [helper.make_empty_tensor_value_info(name) for name in feeds],
-            [helper.make_empty_tensor_value_info(name) for name in node.output],
-        )
-        opsets = self._opsets
-        if node.op_type in _SINCE_19:
-            opsets = [helper.make_opsetid("", max(self._opset, 19))]
-        model = helper.make_model(graph, opset_imports=opsets)
-        try:
-            return [np.asarray(made) for made in ReferenceEvaluator(model).run(None, feeds)]
-        except Exception:  # errors of many kinds, by what the file has
-            return []
-
 
 def _operation(node: Any) -> Operation:
     """Take a ``NodeProto`` as it is."""
@@ -288,19 +185,3 @@ def _floats() -> set[int]:
     from onnx import TensorProto as Kind
 
     return {Kind.FLOAT, Kind.DOUBLE, Kind.FLOAT16, Kind.BFLOAT16}
-
-
-def _elements(op: str, given: list[Any]) -> int:
-    """Count, at most, the elements that an operator makes of constants."""
-    largest = max((array.size for array in given), default=1)
-    if op == "ConstantOfShape":
-        return math.prod(int(n) for n in given[0].ravel())
-    if op == "Expand":
-        return largest * max(1, math.prod(int(n) for n in given[1].ravel()))
-    if op == "Tile":
-        return given[0].size * math.prod(int(n) for n in given[1].ravel())
-    if op == "Range":
-        start, stop, step = (float(array) for array in given)
-        return int(max(0.0, (stop - start) / step)) if step else 0
-    # Element by element, two arrays are at most spread over each other.
-    return math.prod(array.size for array in given) if len(given) == 2 else largest

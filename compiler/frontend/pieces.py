@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from zeroskip.base.errors import NodeError
+from zeroskip.base.errors import CompileError, NodeError
 from zeroskip.compiler.frontend.lower import lower
 from zeroskip.compiler.frontend.program import Graph, Node, Ref
 from zeroskip.compiler.ir.graph import FloatGraph
@@ -47,7 +47,12 @@ def lower_pieces(graph: Graph) -> Pieces:
         part = todo.pop(0)
         try:
             graphs.append(lower(part))
-        except NodeError as error:
+        except CompileError as error:
+            if not isinstance(error, NodeError):
+                if first is None:
+                    raise
+                refused.append(f"{error}; a part of the network is not explored")
+                continue
             first = first or error
             if len(refused) == _MOST:
                 raise

@@ -52,7 +52,8 @@ class Net:
         outputs = [h.make_tensor_value_info(output, onnx.TensorProto.FLOAT, [None] * rank)]
         constants = [numpy_helper.from_array(a, name) for name, a in self.constants.items()]
         graph = h.make_graph(self.nodes, "net", inputs, outputs, constants)
-        opsets = [h.make_opsetid("", self.opset), h.make_opsetid("com.other", 1)]
+        opsets = [h.make_opsetid("", self.opset)]
+        opsets += [h.make_opsetid(domain, 1) for domain in ("com.other", QONNX)]
         model = h.make_model(graph, opset_imports=opsets)
         onnx.checker.check_model(model)
         return model
@@ -179,15 +180,13 @@ def copies(net: Net) -> str:
     return net.add("MatMul", a, net.weight("w", 2 * 6 * 8, 3))
 
 
-def quantized_weights(net: Net) -> str:
-    """Store a weight in 8 bits with its scale, as exporters write quantized networks."""
+def rounded_weights(net: Net) -> str:
+    """Round a weight to codes with a scale a row, and back, as the QDQ format has it."""
     net.opset = 21
-    net.constants["codes"] = net.rng.integers(-5, 6, (3, 5)).astype(np.int8)
-    w = net.add(
-        "DequantizeLinear", "codes", net.const("step", 0.25, np.float32),
-        net.const("zero", 0, np.int8),
-    )  # fmt: skip
-    return net.add("Gemm", "x", w, transB=1)
+    numbers = net.const("step", [0.25, 0.5, 0.125], np.float32), net.const("zero", [0, 0, 0],
+                                                                           np.int8)  # fmt: skip
+    codes = net.add("QuantizeLinear", net.weight("fc.weight", 3, 5), *numbers, axis=0)
+    return net.add("Gemm", "x", net.add("DequantizeLinear", codes, *numbers, axis=0), transB=1)
 
 
 def line(net: Net) -> str:
@@ -206,7 +205,7 @@ CASES: dict[str, tuple[Callable[[Net], str], tuple[int | str, ...]]] = {
     "moves": (moves, ("N", 2, 7, 8)),
     "reductions": (reductions, ("N", 2, 7, 8)),
     "copies": (copies, ("N", 2, 3, 4)),
-    "quantized weights": (quantized_weights, ("N", 5)),
+    "rounded weights": (rounded_weights, ("N", 5)),
     "line": (line, ("N", 2, 12)),
 }
 
@@ -266,6 +265,60 @@ def test_a_softmax_at_the_end_is_left_out_with_a_note(tmp_path: Path) -> None:
     )
     image = compile_file(path, net.rng.normal(size=(8, 5)), share=True)
     assert image.report["left_out"] == list(network.notes)
+
+
+QONNX = "qonnx.custom_op.general"
+
+
+def quantizer(net: Net, x: str, bits: int, scale: Any, **flags: int | str) -> str:
+    more = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND", **flags}
+    count = len(net.nodes)
+    numbers = [
+        net.const(f"scale{count}", scale, np.float32),
+        net.const(f"zero{count}", 0, np.float32),
+        net.const(f"bits{count}", bits, np.float32),
+    ]
+    return net.add("Quant", x, *numbers, domain=QONNX, **more)
+
+
+def test_quantizers_of_qonnx(tmp_path: Path) -> None:
+    """Weights are rounded as they are; of activations, the range is what is left."""
+    net = Net("N", 5)
+    w1 = quantizer(net, net.weight("w1", 6, 5), 3, [[0.25], [0.5]] * 3, narrow=1)
+    bits = [net.const("one", 0.5, np.float32)]
+    w2 = net.add("BipolarQuant", net.weight("w2", 4, 6), *bits, domain=QONNX)
+    w3 = quantizer(net, net.weight("w3", 2, 4), 2, 0.5, rounding_mode="FLOOR")
+    a = net.add("Gemm", quantizer(net, "x", 8, 0.01), w1, transB=1)
+    a = net.add("Gemm", quantizer(net, a, 4, 0.125, signed=0), w2, transB=1)
+    path = net.save(tmp_path, net.add("Gemm", quantizer(net, a, 8, 0.1, signed=0), w3, transB=1))
+    network = import_onnx(path)
+    x = net.rng.normal(size=(9, 5))
+    scale = np.array([[0.25], [0.5]] * 3)
+    first = np.clip(np.round(net.constants["w1"] / scale), -3, 3) * scale
+    last = np.clip(np.floor(net.constants["w3"] / 0.5), -2, 1) * 0.5
+    y = np.clip(x @ first.T, 0, 15 * 0.125) @ np.where(net.constants["w2"] >= 0, 0.5, -0.5).T
+    expected = np.maximum(y, 0) @ last.T
+    np.testing.assert_allclose(computed(network, x).reshape(9, -1), expected, atol=1e-9)
+    assert network.notes[0].startswith("3 quantizers of activations ('t3', 't5', 't7') are taken")
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_pairs_of_quantizers_are_ranges(limited: bool, tmp_path: Path) -> None:
+    """A lower limit of 0 is the ReLU that the writer left out; 4 bits stand between two limits."""
+    net = Net("N", 5)
+    numbers = net.const("step", 0.05, np.float32), net.const("zero", 0 if limited else -128,
+                                                             np.int8)  # fmt: skip
+    a = net.add("QuantizeLinear", net.add("Gemm", "x", net.weight("w", 4, 5), transB=1), *numbers)
+    if limited:
+        a = net.add("Clip", a, net.const("low", -8, np.int8), net.const("high", 7, np.int8))
+    a = net.add("DequantizeLinear", a, *numbers)
+    network = import_onnx(net.save(tmp_path, net.add("Gemm", a, net.weight("v", 3, 4), transB=1)))
+    x = net.rng.normal(size=(9, 5))
+    y = x @ net.constants["w"].T
+    y = np.clip(y, -0.4, 0.35) if limited else np.maximum(y, 0)
+    expected = y @ net.constants["v"].T
+    np.testing.assert_allclose(computed(network, x).reshape(9, -1), expected, atol=1e-6)
+    assert len(network.nodes) == (4 if limited else 2)
 
 
 def test_layers_have_the_names_of_modules(tmp_path: Path) -> None:
@@ -332,6 +385,14 @@ REFUSED: dict[str, tuple[Callable[[Net], str], str]] = {
     "another domain": (
         lambda n: n.add("Gelu", "x", domain="com.other", name="act"),
         r"node 'act' \(com.other.Gelu",
+    ),
+    "scales of channels": (
+        lambda n: quantizer(n, "x", 4, [[[0.5]], [[0.25]]]),
+        r"\(qonnx.custom_op.general.Quant.*one constant scale",
+    ),
+    "integers": (
+        lambda n: n.add("DynamicQuantizeLinear", "x", outputs=["q", "s", "z"]),
+        "quantize statically, in the QDQ format",
     ),
     "linear resize": (
         lambda n: n.add("Resize", "x", "", n.const("s", [1, 1, 2, 2], np.float32), mode="linear"),
