@@ -201,6 +201,7 @@ def compile_quantized(
     chosen = {kind: arrays.get(kind, _default(engine(kind)).params) for kind, _ in drafts}
     common_act_bits(engine(kind).arithmetic(params) for kind, params in chosen.items())
     parts: list[Any] = []
+    positions: dict[str, dict[str, NDArray[np.int64]]] = {kind: {} for kind, _ in drafts}
     for kind, part in drafts:
         job = Job(
             options={**_default(engine(kind)).options, **(options or {})},
@@ -209,8 +210,10 @@ def compile_quantized(
             report=more,
             progress=progress or silent,
             nonzero=nonzero or {},
+            positions=positions[kind],
         )
         parts.append(engine(kind).compile(part, chosen[kind], job))
+        positions[kind] |= parts[-1].positions
     made = {layer.name: layer for part in parts for layer in part.graph.layers}
     layers = tuple(made[layer.name] for layer in graph.layers)
     return Image(name, dataclasses.replace(graph, layers=layers), tuple(parts), more)

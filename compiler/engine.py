@@ -19,7 +19,7 @@ from zeroskip.base.progress import Progress
 from zeroskip.base.registry import Registry
 from zeroskip.compiler.ir.graph import FloatNode, QuantGraph, QuantLayer
 from zeroskip.compiler.passes.arithmetic import Arithmetic
-from zeroskip.compiler.system.moves import Moves
+from zeroskip.compiler.system.moves import Moves, RowTensor
 from zeroskip.hw.common.params import ArrayParams
 from zeroskip.hw.system.params import SystemParams
 
@@ -98,6 +98,11 @@ class Part(ABC):
         """
         return {}
 
+    @property
+    def positions(self) -> Mapping[str, NDArray[np.int64]]:
+        """By tensor, (elements,) where each stands in the rows that come in or leave."""
+        return {}
+
 
 class Entry(Protocol):
     """What a manifest has of a part besides engine, parameters and layers."""
@@ -136,6 +141,7 @@ class Job:
     progress : of long work.
     nonzero : by tensor (n, C, H, W) bool, where it is not 0 for inputs like those to come; nothing
         if there are none.
+    positions : of tensors of this engine's parts before, see :attr:`Part.positions`.
     """
 
     options: Mapping[str, Any]
@@ -144,6 +150,7 @@ class Job:
     report: dict[str, Any]
     progress: Progress
     nonzero: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    positions: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -292,20 +299,23 @@ class Engine(ABC, Generic[ParamsT, PartT]):
         """
         return params
 
-    def moves(self, part: PartT, port: SystemParams) -> Moves:
+    def moves(
+        self, part: PartT, port: SystemParams, given: Mapping[str, RowTensor] | None = None
+    ) -> Moves:
         """Return what a part does, as moves between memory and array for a command list.
 
         Parameters
         ----------
         part : of a compiled network.
         port : of the chip to its memory.
+        given : tensors of parts before it, by name, as these leave them in memory.
 
         Raises
         ------
         InputError
             If the engine cannot run without a host in between.
         """
-        del port
+        del port, given
         names = [layer.name for layer in part.layers]
         raise InputError(
             f"no command list can run {names[0]} to {names[-1]} yet: they are for {self.name}, "

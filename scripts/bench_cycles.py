@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from zeroskip.compiler.api import compile_quantized
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
 from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, scanned

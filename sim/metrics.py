@@ -174,16 +174,19 @@ def _measure_part(
 ) -> tuple[PartMetrics, NDArray[np.int64]]:
     """Return the metrics of an array, and (n, layers) useful products."""
     part, array = selection.part, machine(selection.part.engine)
-    steps = part.graph.steps or 1
     multipliers = array.multipliers(part.params)
     places = [
         place for place, layer in enumerate(part.graph.layers) if layer.name in selection.layers
     ]
     layers = [part.graph.layers[place] for place in places]
     inputs = [concatenate(tensors, layer.inputs) for layer in layers]
-    pairs = zip(layers, inputs, strict=True)
+    sequences = part.graph.sequences(len(inputs[0]))
+    steps = len(inputs[0]) / len(sequences.lengths)
     useful = np.stack(
-        [useful_macs(layer, values, past_of(layer, tensors)) for layer, values in pairs],
+        [
+            useful_macs(layer, values, past_of(layer, tensors), sequences)
+            for layer, values in zip(layers, inputs, strict=True)
+        ],
         axis=1,
     )
     counters = None if rtl.counters is None else rtl.counters[:, places]
@@ -203,7 +206,7 @@ def _measure_part(
                 nnz=nnz,
                 density=nnz / layer.num_weights,
                 act_density=float(np.mean(values != 0)),
-                dense_macs=steps * dense_macs(layer),
+                dense_macs=round(steps * dense_macs(layer)),
                 useful_macs=steps * float(useful[:, number].mean()),
                 cycles=None if every is None else every / multipliers,
                 stored=stored[layer.name],
@@ -222,7 +225,7 @@ def _measure_part(
 def _total(
     measured: Sequence[LayerMetrics],
     inputs: Sequence[NDArray[np.int64]],
-    useful: NDArray[np.int64],
+    useful: NDArray[np.floating[Any]],
     cycles: float,
 ) -> LayerMetrics:
     """Add up layers."""

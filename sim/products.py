@@ -7,12 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.ir.graph import QuantCell, QuantConv, QuantLayer, QuantLinear
+from zeroskip.compiler.ir.sequences import Sequences
 
 __all__ = ["act_macs", "past_of", "useful_macs"]
 
 
 def useful_macs(
-    layer: QuantLayer, x: NDArray[Any], past: NDArray[Any] | None = None
+    layer: QuantLayer,
+    x: NDArray[Any],
+    past: NDArray[Any] | None = None,
+    sequences: Sequences | None = None,
 ) -> NDArray[np.int64]:
     """Count the products of two non-zeros that outputs of a layer need: (n,).
 
@@ -20,24 +24,28 @@ def useful_macs(
     ----------
     x : (n, C, H, W), what the layer reads; only where it is 0 matters.
     past : of a recurrent layer, see :func:`past_of`; its elements are (n, values, 1, 1).
+    sequences : of a recurrent layer, unless all have as many steps as it says.
     """
     if isinstance(layer, QuantCell):
-        assert past is not None
         read = (x != 0).reshape(len(x), -1) @ np.diff(layer.matrix.indptr)
-        return read + (_before(layer, past) != 0) @ np.diff(layer.recurrent.indptr)
+        before = _before(layer, past, sequences)
+        return read + (before != 0) @ np.diff(layer.recurrent.indptr)
     if isinstance(layer, QuantLinear):
         return (x != 0).reshape(len(x), -1) @ np.diff(layer.codes.indptr)
     return _reached(layer, x, layer.weight != 0)
 
 
 def act_macs(
-    layer: QuantLayer, x: NDArray[Any], past: NDArray[Any] | None = None
+    layer: QuantLayer,
+    x: NDArray[Any],
+    past: NDArray[Any] | None = None,
+    sequences: Sequences | None = None,
 ) -> NDArray[np.int64]:
     """Count the products of non-zero activations, whatever the weights: (n,), see `useful_macs`."""
     if isinstance(layer, QuantCell):
-        assert past is not None
         read = np.count_nonzero(x.reshape(len(x), -1), axis=1)
-        return (read + np.count_nonzero(_before(layer, past), axis=1)) * layer.weight_rows
+        before = _before(layer, past, sequences)
+        return (read + np.count_nonzero(before, axis=1)) * layer.weight_rows
     if isinstance(layer, QuantLinear):
         return np.count_nonzero(x.reshape(len(x), -1), axis=1) * layer.shape[0]
     rows, columns = layer.weight.shape[2:]
@@ -51,11 +59,20 @@ def past_of(layer: QuantLayer, tensors: Mapping[str, NDArray[Any]]) -> NDArray[A
     return tensors[layer.past] if isinstance(layer, QuantCell) else None
 
 
-def _before(layer: QuantCell, past: NDArray[Any]) -> NDArray[Any]:
-    """Return (n, values) what each step reads of the step before; a sequence begins with 0."""
-    steps = past.reshape(len(past) // layer.steps, layer.steps, -1)
-    before = np.concatenate([np.zeros_like(steps[:, :1]), steps[:, :-1]], axis=1)
-    return before.reshape(len(past), -1)
+def _before(
+    layer: QuantCell, past: NDArray[Any] | None, sequences: Sequences | None
+) -> NDArray[Any]:
+    """Return (n, values) what is read of the step before with each step of the input.
+
+    A sequence begins with 0.
+    """
+    assert past is not None
+    sequences = sequences or Sequences.equal(len(past), layer.steps)
+    past = past.reshape(len(past), -1)
+    runs = sequences.padded(past if layer.sweep != "reverse" else sequences.reversed(past))
+    before = np.concatenate([np.zeros_like(runs[:, :1]), runs[:, :-1]], axis=1)
+    found = sequences.joined(before)
+    return found if layer.sweep == "forward" else sequences.reversed(found)
 
 
 def _reached(layer: QuantConv, x: NDArray[Any], weights: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -176,18 +176,18 @@ def verify(
 
 
 def compare_raw(
-    image: Image, model: Result, rtl: PartResult, max_differences: int = 10
+    image: Image, model: Result, *rtl: PartResult, max_differences: int = 10
 ) -> VerifyResult:
-    """Compare what an image's only part gave elsewhere, as on a netlist, with the cycle model.
+    """Compare what an image's parts gave elsewhere, as on a netlist, with the cycle model.
 
     Parameters
     ----------
     image : the compiled network.
     model : what the cycle model gave for the same inputs.
-    rtl : what its part gave.
+    rtl : what each part gave.
     max_differences : list so many of each kind; all are counted.
     """
-    found = Result(image=image, planes=model.planes, parts=(rtl,))
+    found = Result(image=image, planes=model.planes, parts=rtl)
     return _compare(image, _whole(image), model, model, found, max_differences)
 
 

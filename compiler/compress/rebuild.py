@@ -1,6 +1,7 @@
 """A network that a front end has read, as a torch module that computes the same."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -88,28 +89,45 @@ class _Network(nn.Module):
 
 
 class _Sequence(nn.Module):
-    """A recurrent network as a module: its layers in order, on (batch, steps, values)."""
+    """A recurrent network as a module: its nodes in order, on (batch, steps, values)."""
 
     def __init__(self, graph: FloatGraph) -> None:
         super().__init__()
-        self._every_step = graph.every_step
+        self._nodes, self._output, self._every_step = graph.nodes, graph.output, graph.every_step
         projections = {node.projection for node in graph.nodes if isinstance(node, FloatCell)}
+        self._layers: dict[str, str] = {}
         for node in graph.nodes:
             name = _free_name(node.name, self)
             if isinstance(node, FloatCell):
                 self.add_module(name, recurrent_layer(node, graph.projection(node)))
             elif isinstance(node, FloatLinear) and node.name not in projections:
                 self.add_module(name, _linear(node))
-                if node.relu:
-                    self.add_module(_free_name(f"{name}_relu", self), nn.ReLU())
+            else:
+                continue
+            self._layers[node.name] = name
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = x if x.dim() == 3 else x[:, None]
-        for layer in self.children():
-            y = layer(y)
-            # A recurrent layer gives its last states, too.
-            y = y[0] if isinstance(y, tuple) else y
+        values = {INPUT: x if x.dim() == 3 else x[:, None]}
+        for node in self._nodes:
+            values[node.name] = self._run(node, [values[name] for name in node.inputs])
+        y = values[self._output]
         return y if self._every_step else y[:, -1]
+
+    def _run(self, node: FloatNode, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        if isinstance(node, FloatConcat):
+            return torch.cat([*inputs], 2)
+        if node.name not in self._layers:
+            # A projection, which is of torch's recurrent layer.
+            return inputs[0]
+        layer = self.get_submodule(self._layers[node.name])
+        if isinstance(node, FloatLinear):
+            y = layer(inputs[0])
+            return torch.relu(y) if node.relu else y
+        assert isinstance(node, FloatCell)
+        backward = node.sweep != "forward"
+        # A recurrent layer gives its last states, too.
+        y, _ = layer(inputs[0].flip(1) if backward else inputs[0])
+        return y.flip(1) if node.sweep == "reverse" else y
 
 
 def recurrent_layer(node: FloatCell, projection: FloatLinear | None) -> nn.LSTM | nn.GRU:

@@ -2,22 +2,23 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import ClassVar, get_args
+from dataclasses import replace
+from typing import get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zeroskip.base.fields import Field
 from zeroskip.compiler.eie.check import check_arithmetic
 from zeroskip.compiler.eie.choose import FREE, choose_params
 from zeroskip.compiler.eie.entry import EieEntry, SegmentEntry, check_positions, segment_rows
-from zeroskip.compiler.eie.moves import segment_moves
+from zeroskip.compiler.eie.moves import part_moves
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.eie.place import Placement, Strategy, is_interleaved, place
 from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.compiler.eie.program import build
-from zeroskip.compiler.eie.segment import Descriptor, Segment
-from zeroskip.compiler.engine import Engine, FreeParams, Job, Part, Preset, SramData
+from zeroskip.compiler.eie.segment import Segment
+from zeroskip.compiler.engine import Engine, FreeParams, Job, Preset, SramData
 from zeroskip.compiler.image.arrays import pack_arrays, unpack_arrays
 from zeroskip.compiler.image.runs import check_programs
 from zeroskip.compiler.ir.graph import (
@@ -30,71 +31,16 @@ from zeroskip.compiler.ir.graph import (
     QuantLayer,
     QuantLinear,
 )
-from zeroskip.compiler.system.moves import Moves
+from zeroskip.compiler.system.moves import Moves, RowTensor
 from zeroskip.hw.board.boards import BOARDS
 from zeroskip.hw.eie.boards import BESIDE, DIGITS
 from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_files
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.params import SystemParams
 
-__all__ = ["ENGINE", "EiePart"]
+__all__ = ["ENGINE"]
 
 _PLACEMENT = "placement.npz"
-
-
-@dataclass(frozen=True, eq=False)
-class EiePart(Part):
-    """A chain of Linear layers on one array.
-
-    Parameters
-    ----------
-    params : of the array.
-    graph : the chain; each layer but the first reads the one before.
-    placement : positions of input and outputs, see :data:`.Placement`.
-    segments : what the array does in one go, in order; one, if the chain fits the memories.
-    """
-
-    engine: ClassVar[str] = "eie"
-
-    params: EieParams
-    graph: QuantGraph[QuantLinear | QuantCell]
-    placement: Placement
-    segments: tuple[Segment, ...]
-
-    @property
-    def loads(self) -> tuple[Mapping[str, SramData], ...]:
-        """What the host loads before each segment, by the SRAM's name, see :func:`.sram_files`."""
-        return tuple(segment.srams for segment in self.segments)
-
-    @property
-    def srams(self) -> dict[str, SramData]:
-        """What the SRAMs hold at first."""
-        return self.segments[0].srams
-
-    @property
-    def program(self) -> tuple[Descriptor, ...]:
-        """Descriptors of all segments, in order."""
-        return tuple(step for segment in self.segments for step in segment.program)
-
-    @property
-    def passes(self) -> tuple[int, ...]:
-        """The layer of each descriptor."""
-        return tuple(layer for segment in self.segments for layer in segment.passes)
-
-    @cached_property
-    def heights(self) -> list[int]:
-        """Rows, of all PEs, of the input, then of each layer's output."""
-        return segment_rows(self.segments, self.graph)
-
-    def vector(self, number: int, *, past: bool) -> int:
-        """Return the number of the vector that layer ``number`` reads, now or of the step before.
-
-        0 is the input, and others are outputs of the layer before them.
-        """
-        layer = self.layers[number]
-        if not past or not isinstance(layer, QuantCell):
-            return number
-        return 1 + [made.name for made in self.layers].index(layer.past)
 
 
 class _Eie(Engine[EieParams, EiePart]):
@@ -144,6 +90,7 @@ class _Eie(Engine[EieParams, EiePart]):
             layer.inputs == (before.name,)
             and len(readers) == 1
             and before.name not in graph.outputs
+            and _same_sweep(graph, before, layer)
         )
 
     def compile(
@@ -155,10 +102,13 @@ class _Eie(Engine[EieParams, EiePart]):
         known = [job.activity.get(layer.name) for layer in graph.layers]
         activity = [often for often in known if often is not None]
         positions = place(graph, params, strategy, activity or None)
-        # Activations that another array has left in memory keep their order there as columns. An
-        # order of our own saves few cycles, and would need a host to sort them in between.
-        if graph.layers[0].inputs != (INPUT,):
-            positions = (np.arange(len(positions[0])), *positions[1:])
+        # Activations that another part has left in memory, or reads there, keep their order as
+        # columns. An order of our own saves few cycles, and would need a host to sort them.
+        names = graph.layers[0].inputs
+        given = _side_by_side([job.positions.get(name) for name in names], params.num_pes)
+        if given is None and names != (INPUT,):
+            given = np.arange(len(positions[0]))
+        positions = (positions[0] if given is None else given, *positions[1:])
         tell("place", 1, 1)
         segments = build(graph, positions, params, lambda done, total: tell("encode", done, total))
         return EiePart(params, graph, positions, segments)
@@ -217,21 +167,42 @@ class _Eie(Engine[EieParams, EiePart]):
         # Rows of the next inference stream into the third file.
         return replace(params, act_files=3)
 
-    def moves(self, part: EiePart, port: SystemParams) -> Moves:
+    def moves(
+        self, part: EiePart, port: SystemParams, given: Mapping[str, RowTensor] | None = None
+    ) -> Moves:
         del port
-        return segment_moves(
-            part.segments,
-            part.layers,
-            part.placement,
-            part.heights,
-            part.params,
-            every_step=part.graph.every_step,
-        )
+        return part_moves(part, given or {})
 
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
         entry = EieEntry.model_validate_json(raw)
         placed = [] if entry.placement == "interleave" else [_PLACEMENT]
         return [segment.srams for segment in entry.segments], placed
+
+
+def _same_sweep(graph: QuantGraph[QuantLayer], before: QuantLayer, layer: QuantLayer) -> bool:
+    """Say whether a layer behind another takes steps in the order in which that makes them."""
+    made = {one.name: one for one in graph.layers}
+    cell: QuantLayer | None = before
+    while cell is not None and not isinstance(cell, QuantCell):
+        cell = made.get(cell.inputs[0]) if len(cell.inputs) == 1 else None
+    if cell is None:
+        return True
+    if not isinstance(layer, QuantCell):
+        return cell.sweep != "final" or layer.name == cell.projection
+    return cell.sweep != "final" and (cell.sweep == "forward") == (layer.sweep == "forward")
+
+
+def _side_by_side(
+    tensors: Sequence[NDArray[np.int64] | None], num_pes: int
+) -> NDArray[np.int64] | None:
+    """Return positions of tensors whose rows stand behind one another; None if one is not known."""
+    found, base = list[NDArray[np.int64]](), 0
+    for positions in tensors:
+        if positions is None:
+            return None
+        found.append(positions + base * num_pes)
+        base += int(positions.max()) // num_pes + 1
+    return np.concatenate(found)
 
 
 ENGINE = _Eie()

@@ -1,12 +1,11 @@
 """Turn segments into the moves of an inference that no host takes part in."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.eie.place import Placement
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.eie.segment import Segment
 from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.ir.graph import INPUT, QuantCell, QuantLinear
@@ -16,7 +15,7 @@ from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.formats import word_bytes
 
-__all__ = ["segment_moves"]
+__all__ = ["part_moves"]
 
 # Of an image's SRAMs: where they are written, and what is in them.
 _SPACES = {
@@ -28,15 +27,7 @@ _SPACES = {
 }
 
 
-def segment_moves(
-    segments: Sequence[Segment],
-    layers: Sequence[QuantLinear | QuantCell],
-    placement: Placement,
-    heights: Sequence[int],
-    params: EieParams,
-    *,
-    every_step: bool = False,
-) -> Moves:
+def part_moves(part: EiePart, given: Mapping[str, RowTensor]) -> Moves:
     """Order loads, inputs, runs and outputs of all segments.
 
     What later segments replace, every inference loads anew; the rest is loaded once. Rows come in
@@ -44,13 +35,13 @@ def segment_moves(
 
     Parameters
     ----------
-    segments, layers, placement : of the part.
-    heights : rows of its input, then of each layer's output.
-    params : of the array.
-    every_step : of a recurrent network: outputs of all steps leave, not only of the last.
+    part : of a compiled network.
+    given : see :meth:`.Engine.moves`.
     """
-    if any(isinstance(layer, QuantCell) for layer in layers):
-        return _step_moves(segments[0], layers, placement, heights, params, every=every_step)
+    if part.graph.steps is not None:
+        return _step_moves(part, given)
+    segments, layers, params = part.segments, part.layers, part.params
+    placement, heights = part.placement, part.heights
     held: dict[str, SramData] = {}
     replaced = {_memory(name) for one in segments[1:] for name in one.srams}
     setup: tuple[Load, ...] = ()
@@ -97,41 +88,91 @@ def segment_moves(
     return Moves(setup, tuple(moves), tensors)
 
 
-def _step_moves(
-    segment: Segment,
-    layers: Sequence[QuantLinear | QuantCell],
-    placement: Placement,
-    heights: Sequence[int],
-    params: EieParams,
-    *,
-    every: bool,
-) -> Moves:
+def _step_moves(part: EiePart, given: Mapping[str, RowTensor]) -> Moves:
     """Give a run for each step; the next step's input comes in while it is under way."""
-    steps = next(layer.steps for layer in layers if isinstance(layer, QuantCell))
+    (segment,), layers, steps = part.segments, part.layers, part.graph.steps or 1
     names = {_memory(name): None for name in segment.srams}
-    loads = [_load(0, name, segment.srams, params) for name in names]
-    rows, final, moves = heights[0], heights[-1], list[Move]()
-    for step in range(steps):
-        moves += [RowsIn(INPUT, step * rows, rows), Run(takes=True, begins=step == 0)]
-        if every or step == steps - 1:
-            place = step * final if every else 0
-            moves.append(RowsOut(layers[-1].name, place, final, destination=True))
-
-    def tensor(name: str, height: int, count: int, frac: int, positions: Any) -> RowTensor:
-        return RowTensor(
-            name=name,
-            rows=height * count,
-            lanes=params.num_pes,
-            bits=8 * word_bytes(params.act_bits),
-            frac=frac,
-            positions=(np.arange(count)[:, None] * height * params.num_pes + positions).ravel(),
-        )
-
-    tensors = (
-        tensor(INPUT, rows, steps, layers[0].in_frac, placement[0]),
-        tensor(layers[-1].name, final, steps if every else 1, layers[-1].out_frac, placement[-1]),
+    loads = [_load(0, name, segment.srams, part.params) for name in names]
+    inputs = _step_inputs(part, given)
+    made, final, every = layers[-1].name, part.heights[-1], part.graph.every_step
+    backward = part.sweep != "forward"
+    moves = list[Move]()
+    for run in range(steps):
+        step = steps - 1 - run if backward else run
+        row = 0
+        for tensor in inputs:
+            height = tensor.rows // steps
+            moves.append(RowsIn(tensor.name, step * height, height, row=row))
+            row += height
+        # Of the run before, which is over when the next begins.
+        place = run if part.sweep == "final" else step
+        out = RowsOut(made, place * final if every else 0, final, destination=True)
+        leaves = [out] if every or place == steps - 1 else []
+        moves += [Run(takes=True, begins=not run), *leaves]
+    outputs = _step_tensor(
+        part, made, final, steps if every else 1, layers[-1].out_frac, part.placement[-1]
     )
-    return Moves(tuple(one for one in loads if len(one.words)), tuple(moves), tensors)
+    tensors = (*inputs, outputs)
+    return Moves(tuple(one for one in loads if len(one.words)), _ahead(moves), tensors)
+
+
+def _ahead(moves: Sequence[Move]) -> tuple[Move, ...]:
+    """Let rows of a run come in before those of the run before leave, which wait for its end."""
+    ordered: list[Move] = []
+    for move in moves:
+        place = len(ordered)
+        while isinstance(move, RowsIn) and place and isinstance(ordered[place - 1], RowsOut):
+            place -= 1
+        ordered.insert(place, move)
+    return tuple(ordered)
+
+
+def _step_inputs(part: EiePart, given: Mapping[str, RowTensor]) -> tuple[RowTensor, ...]:
+    """Return the tensors that steps take their inputs from, as they lie in memory."""
+    names, steps, lanes = part.layers[0].inputs, part.graph.steps or 1, part.params.num_pes
+    first, base = 0, 0
+    found: list[RowTensor] = []
+    for name in names:
+        lies = given.get(name)
+        if lies is None or lies.lanes != lanes or lies.packed or lies.rows % steps:
+            break
+        elements, height = len(lies.positions) // steps, lies.rows // steps
+        own = part.placement[0][first : first + elements] - base * lanes
+        if not np.array_equal(own, lies.positions[:elements]):
+            break
+        found.append(lies)
+        first, base = first + elements, base + height
+    if len(found) == len(names):
+        return tuple(found)
+    frac, height = part.layers[0].in_frac, part.heights[0]
+    # What another engine has made lies with nothing in between.
+    packed = names != (INPUT,)
+    return (
+        _step_tensor(part, "+".join(names), height, steps, frac, part.placement[0], packed=packed),
+    )
+
+
+def _step_tensor(
+    part: EiePart,
+    name: str,
+    height: int,
+    count: int,
+    frac: int,
+    positions: NDArray[np.int64],
+    *,
+    packed: bool = False,
+) -> RowTensor:
+    """Describe vectors of ``count`` steps, of ``height`` rows each, one behind the other."""
+    p = part.params
+    return RowTensor(
+        name=name,
+        rows=height * count,
+        lanes=p.num_pes,
+        bits=8 * word_bytes(p.act_bits),
+        frac=frac,
+        positions=(np.arange(count)[:, None] * height * p.num_pes + positions).ravel(),
+        packed=packed,
+    )
 
 
 def _made_from(segment: Segment) -> int | None:

@@ -23,8 +23,8 @@ __all__ = ["build_step", "is_recurrent", "row_positions"]
 
 
 def is_recurrent(network: QuantGraph) -> bool:
-    """Say whether a network has recurrent layers, so that a run of its program is a step."""
-    return any(isinstance(layer, QuantCell) for layer in network.layers)
+    """Say whether a network, or that of which it is a part, has steps: each is a run."""
+    return network.steps is not None
 
 
 def row_positions(

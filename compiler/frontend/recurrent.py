@@ -1,6 +1,7 @@
 """Recurrent networks: LSTM, GRU and their cells, with what is around them at every step."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.frontend import ops
+from zeroskip.compiler.frontend.plane_ops import CONCATS
 from zeroskip.compiler.frontend.program import Graph, Node, Ref
 from zeroskip.compiler.frontend.traced import Reader
-from zeroskip.compiler.ir.graph import INPUT, FloatCell, FloatGraph, FloatLinear
+from zeroskip.compiler.ir.graph import INPUT, FloatCell, FloatConcat, FloatGraph, FloatLinear
+from zeroskip.compiler.ir.sequences import Sweep
 
 __all__ = ["MOST_STEPS", "SUPPORTED", "has_cells", "lower_recurrent"]
 
@@ -20,15 +23,15 @@ MOST_STEPS = 1 << 14
 
 SUPPORTED = (
     "of a recurrent network LSTM, with projection or without, GRU, LSTMCell and GRUCell from a "
-    "state of zeros, Linear and ReLU at every step, Dropout, and the outputs of the last step or "
-    "of all"
+    "state of zeros, Linear and ReLU at every step, concatenation, Dropout, and the outputs of the "
+    "last step or of all"
 )
 
 _LAYERS: dict[str, Literal["lstm", "gru"]] = {"lstm": "lstm", "gru": "gru"}
 _CELLS: dict[str, Literal["lstm", "gru"]] = {"lstm_cell": "lstm", "gru_cell": "gru"}
 _ZEROS = {"zeros", "new_zeros", "zeros_like"}
 _MOVES = ("select", "squeeze", "transpose", "permute", "slice")
-_KNOWN = {*_LAYERS, *_CELLS, *ops.PRODUCTS, *ops.SAME, *_MOVES, "relu"}
+_KNOWN = {*_LAYERS, *_CELLS, *ops.PRODUCTS, *ops.SAME, *_MOVES, *CONCATS, "relu"}
 """What may be done to steps of a sequence."""
 
 _WAYS_OUT = {
@@ -52,13 +55,16 @@ class _Value:
     ----------
     tensor : whose.
     form : ``batch`` and ``steps`` are of sequences, whichever is the first dimension; ``step`` is a
-        single step; ``hidden`` is the last step of each of several layers, ``state`` their states.
+        single step; ``hidden`` is the last step that each layer and direction has made, ``state``
+        their states.
     step : its number, of a single one.
+    sides : names of those layers and directions, in order.
     """
 
     tensor: str
     form: Literal["batch", "steps", "step", "hidden", "state"]
     step: int = 0
+    sides: tuple[str, ...] = ()
 
 
 @dataclass
@@ -112,9 +118,11 @@ class _Walk:
     def __init__(self, graph: Graph, nodes: list[Node]) -> None:
         self._graph, self._nodes = graph, nodes
         self._reader = Reader(graph)
-        self._layers: dict[str, FloatCell | FloatLinear] = {}
+        self._layers: dict[str, FloatCell | FloatLinear | FloatConcat] = {}
         self._values: dict[str, _Value] = {}
         self._unrolled: dict[str, _Unrolled] = {}
+        # By layer, the cells of its directions, which make its outputs at every step.
+        self._both: dict[str, tuple[str, ...]] = {}
         self._steps, self._columns = self._shape()
 
     def _shape(self) -> tuple[int, int]:
@@ -161,13 +169,7 @@ class _Walk:
                 f"step, or at all; supported is {SUPPORTED}"
             )
         self._check_last(output, self._nodes[-1])
-        nodes = tuple(self._layers.values())
-        used = [name for node in nodes for name in node.inputs]
-        if len(set(used)) < len(used) or output.tensor in used:
-            raise CompileError(
-                "layers of a recurrent network must follow one another, each read by the next "
-                f"alone; supported is {SUPPORTED}"
-            )
+        nodes = self._needed(output.tensor)
         sample = (
             (self._columns,)
             if len(self._graph.values[self._graph.inputs[0]].shape) == 2
@@ -184,6 +186,33 @@ class _Walk:
             steps=self._steps,
             every_step=output.form != "step",
         )
+
+    def _needed(self, output: str) -> tuple[FloatCell | FloatLinear | FloatConcat, ...]:
+        """Return the layers that the output depends on.
+
+        Raises
+        ------
+        CompileError
+            If outputs of steps are needed of a layer of which the final state is, too.
+        """
+        needed = {output}
+        for node in reversed(self._layers.values()):
+            if node.name in needed:
+                needed.update(node.inputs)
+        for both, sides in self._both.items():
+            final = next((one for one in sides if self._cell_of(one).sweep == "final"), None)
+            if both in needed and final is not None:
+                raise CompileError(
+                    f"layer {both!r} gives its outputs at steps and the final state of {final!r}, "
+                    "and one of the two alone can be had: use those of the last step, or the final "
+                    "states, of both directions"
+                )
+        return tuple(node for name, node in self._layers.items() if name in needed)
+
+    def _cell_of(self, name: str) -> FloatCell:
+        """Return the cell that makes a tensor, itself or by its projection."""
+        cells = (layer for layer in self._layers.values() if isinstance(layer, FloatCell))
+        return next(cell for cell in cells if cell.past == name)
 
     def _apply(self, node: Node) -> None:
         base = node.base
@@ -202,6 +231,8 @@ class _Walk:
             self._values[node.outputs[0]] = self._first(node)
         elif base == "relu":
             self._relu(node)
+        elif base in CONCATS:
+            self._values[node.outputs[0]] = self._concatenated(node)
         elif base in _MOVES:
             self._values[node.outputs[0]] = self._moved(node)
 
@@ -237,11 +268,30 @@ class _Walk:
         dim, index = args.get("dim"), args.get("index", 0)
         if node.base == "select" and dim == axis and value.form != "hidden":
             return _Value(value.tensor, "step", index % self._steps)
-        if value.form == "hidden" and dim == 0:
-            layers = self._graph.values[node.refs()[0]].shape[0]
-            if layers == 1 or (node.base == "select" and index in (-1, (layers or 0) - 1)):
-                return _Value(value.tensor, "step", self._steps - 1)
-        raise _error(node, "only a step, the hidden state of the last layer, or dimensions swapped")
+        if value.form == "hidden" and dim == 0 and (node.base == "select" or len(value.sides) == 1):
+            return self._final(value.sides[index])
+        raise _error(node, "only a step, the hidden state of a layer, or dimensions swapped")
+
+    def _final(self, name: str) -> _Value:
+        """Return the final state of a layer: its output at the last step that it takes."""
+        cell = self._cell_of(name)
+        if cell.sweep == "reverse":
+            self._layers[cell.name] = dataclasses.replace(cell, sweep="final")
+        return _Value(name, "step", self._steps - 1)
+
+    def _concatenated(self, node: Node) -> _Value:
+        """Return values of steps side by side."""
+        values = [self._values.get(name) for name in node.refs()]
+        dim, first = node.args.get("dim", 0), values[0]
+        same = first is not None and all(
+            one is not None and (one.form, one.step) == (first.form, first.step) for one in values
+        )
+        last = {"step": 1, "batch": 2, "steps": 2}
+        if first is None or not same or dim not in (-1, last.get(first.form)):
+            raise _error(node, "only outputs of the same steps, side by side")
+        names = tuple(one.tensor for one in values if one is not None)
+        self._layers[node.name] = FloatConcat(node.name, names)
+        return dataclasses.replace(first, tensor=node.name)
 
     def _is_whole(self, node: Node) -> bool:
         """Say whether a slice leaves nothing out, as those of a batch of any size."""
@@ -303,8 +353,6 @@ class _Walk:
     def _recurrent(self, node: Node, kind: Literal["lstm", "gru"]) -> None:
         args = node.args
         ops.check_eval(node, "train")
-        if args.get("bidirectional"):
-            raise _error(node, "it is bidirectional")
         if not isinstance(args.get("input"), Ref):
             raise _error(node, "it takes packed sequences")
         self._check_state(node, args["hx"])
@@ -313,26 +361,34 @@ class _Walk:
             raise _error(
                 node, f"it takes sequences in another order than batch_first={form == 'batch'}"
             )
-        params, count = args["params"], int(args["num_layers"])
-        each, own = len(params) // count, 4 if args["has_biases"] else 2
-        source = value.tensor
+        params, count, sweeps = list(args["params"]), int(args["num_layers"]), _sweeps(args)
+        each, own = len(params) // (count * len(sweeps)), 4 if args["has_biases"] else 2
+        source, sides = value.tensor, list[str]()
         for layer in range(count):
-            arrays = [self._reader.number(arg) for arg in params[layer * each : (layer + 1) * each]]
-            if any(array is None for array in arrays):
-                raise _error(node, "its weights depend on the input")
             name = node.layer if count == 1 else f"{node.layer}.{layer}"
-            projection = f"{name}.projection" if each > own else None
-            cell = _made_cell(name, source, kind, arrays[:own], self._steps)
-            self._add(dataclasses.replace(cell, projection=projection), node)
-            source = name
-            if projection is not None:
-                zeros = np.zeros(len(arrays[own]))
-                self._add(FloatLinear(projection, (name,), arrays[own], zeros, relu=False), node)
-                source = projection
+            made: list[str] = []
+            for sweep in sweeps:
+                arrays = [self._reader.number(params.pop(0)) for _ in range(each)]
+                if any(array is None for array in arrays):
+                    raise _error(node, "its weights depend on the input")
+                side = name if len(sweeps) == 1 else f"{name}.{sweep}"
+                cell = _made_cell(side, source, kind, arrays[:own], self._steps, sweep)
+                projection = f"{side}.projection" if each > own else None
+                self._add(dataclasses.replace(cell, projection=projection), node)
+                if projection is not None:
+                    zeros = np.zeros(len(arrays[own]))
+                    linear = FloatLinear(projection, (side,), arrays[own], zeros, relu=False)
+                    self._add(linear, node)
+                made.append(projection or side)
+            source = made[0]
+            if len(made) > 1:
+                self._layers[name] = FloatConcat(name, tuple(made))
+                self._both[name], source = tuple(made), name
+            sides += made
         outputs = list(node.outputs)
         self._values[outputs[0]] = _Value(source, form)
         for output, form in zip(outputs[1:], ("hidden", "state"), strict=False):
-            self._values[output] = _Value(source, form)
+            self._values[output] = _Value(source, form, sides=tuple(sides))
 
     def _cell(self, node: Node, kind: Literal["lstm", "gru"]) -> None:
         """Take in a step of a cell that Python code has called step by step."""
@@ -373,6 +429,7 @@ def _made_cell(
     kind: Literal["lstm", "gru"],
     arrays: list[NDArray[np.float64]],
     steps: int,
+    sweep: Sweep = "forward",
 ) -> FloatCell:
     """Put torch's weights in the order of sums; see :class:`.FloatCell`."""
     weight, recurrent = (np.asarray(array, np.float64) for array in arrays[:2])
@@ -399,4 +456,12 @@ def _made_cell(
         recurrent=np.ascontiguousarray(of_past.reshape(4 * units, -1)),
         bias=bias.ravel(),
         steps=steps,
+        sweep=sweep,
     )
+
+
+def _sweeps(args: Mapping[str, Any]) -> tuple[Sweep, ...]:
+    """Return the directions of a recurrent layer, in the order of its weights."""
+    if args.get("bidirectional"):
+        return "forward", "reverse"
+    return ("reverse",) if args.get("reverse") else ("forward",)

@@ -9,6 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from zeroskip.base.bounded import Expected
 from zeroskip.compiler.image.strict import Count, Shape, Size, StrictEntry, must_be
 from zeroskip.compiler.ir.graph import INPUT, Area, QuantCell, QuantGraph, QuantLayer, QuantLinear
+from zeroskip.compiler.ir.sequences import Sweep
 
 __all__ = ["CellEntry", "ConvEntry", "LayerEntry", "LinearEntry", "NetworkEntry", "network_entry"]
 
@@ -95,7 +96,8 @@ class CellEntry(StrictEntry):
     """A :class:`.QuantCell`; ``nnz`` and ``recurrent_nnz`` are codes of its matrices.
 
     Both codebooks have ``codebook`` weights. ``past`` are the values that it takes of the step
-    before from its ``projection``; both are left out where it takes its own.
+    before from its ``projection``; both are left out where it takes its own, and ``sweep`` where it
+    is forward.
     """
 
     kind: Literal["lstm", "gru"]
@@ -113,6 +115,7 @@ class CellEntry(StrictEntry):
     steps: Size
     projection: str | None = None
     past: Size | None = None
+    sweep: Sweep = "forward"
 
     @model_serializer(mode="wrap")
     def _leave_out_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -120,6 +123,8 @@ class CellEntry(StrictEntry):
         if self.projection is None:
             fields.pop("projection", None)
             fields.pop("past", None)
+        if self.sweep == "forward":
+            fields.pop("sweep", None)
         return fields
 
     @property

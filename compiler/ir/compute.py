@@ -18,6 +18,7 @@ from zeroskip.compiler.ir.graph import (
     FloatPool,
     Shape,
 )
+from zeroskip.compiler.ir.sequences import Sequences
 from zeroskip.compiler.ir.windows import convolve, divisors, maxima
 
 __all__ = ["check_range", "run_nodes", "shapes"]
@@ -188,6 +189,8 @@ def _run_cell(
     cell: FloatCell, x: NDArray[np.float64], projection: FloatLinear | None
 ) -> NDArray[np.float64]:
     """Compute all steps of sequences: (sequences * steps, columns) to (..., units)."""
+    sequences = Sequences.equal(len(x), cell.steps)
+    x = x if cell.sweep == "forward" else sequences.reversed(x)
     sums = (x @ cell.weight.T + cell.bias).reshape(-1, cell.steps, 4, cell.units)
     hidden, state = (np.zeros((len(sums), cell.units)) for _ in range(2))
     past = np.zeros((len(sums), cell.recurrent.shape[1]))
@@ -203,7 +206,8 @@ def _run_cell(
             hidden = made + _sigmoid(third) * (hidden - made)
         past = hidden if projection is None else _run_linear(projection, hidden)
         outputs[:, step] = hidden
-    return outputs.reshape(len(x), cell.units)
+    made = outputs.reshape(len(x), cell.units)
+    return sequences.reversed(made) if cell.sweep == "reverse" else made
 
 
 def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from scipy.sparse import csc_array
 
 from zeroskip.compiler.ir.cells import SUMS, argument_shifts, step_cell
 from zeroskip.compiler.ir.graph import INPUT, QuantCell, QuantConv, QuantGraph, QuantLayer
+from zeroskip.compiler.ir.sequences import Sequences
 from zeroskip.compiler.ir.windows import convolve, maxima
 from zeroskip.hw.common.formats import CellKind
 
@@ -132,6 +133,7 @@ def run_layer(
     acc_bits: int,
     act_bits: int,
     projection: Matrix | None = None,
+    sequences: Sequences | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Compute ``y = saturate((sum(w * x) + bias + half) >> shift)``, then ReLU.
 
@@ -148,6 +150,7 @@ def run_layer(
     acc_bits : width of the accumulator, at most 64.
     act_bits : width of an activation, signed.
     projection : of a recurrent layer that has one, see :attr:`.QuantCell.projection`.
+    sequences : which samples are steps of one; all have those of the layer unless given.
 
     Returns
     -------
@@ -165,7 +168,9 @@ def run_layer(
         raise ValueError(f"shift must be from 0 to {_WORD_BITS - 1}, not {layer.shift}")
     x = x.astype(np.int64, copy=False)
     if isinstance(layer, QuantCell):
-        outputs, beyond = run_cell(layer, x, projection, acc_bits=acc_bits, act_bits=act_bits)
+        outputs, beyond = run_cell(
+            layer, x, projection, acc_bits=acc_bits, act_bits=act_bits, sequences=sequences
+        )
         return outputs[:, :, None, None], beyond.sum(axis=1)
     sums = _conv_sums(layer, x) if isinstance(layer, QuantConv) else _linear_sums(layer, x)
     y, clipped = _requantize(
@@ -225,34 +230,35 @@ def run_cell(
     *,
     acc_bits: int,
     act_bits: int,
+    sequences: Sequences | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Compute a recurrent layer, all steps of each sequence; state and outputs are 0 before.
 
     Parameters
     ----------
     layer : what to compute.
-    x : (sequences * steps, ...) activations; those of a sequence one behind the other.
-    projection, acc_bits, act_bits : as in :func:`run_layer`.
+    x : (samples, ...) activations; those of a sequence one behind the other.
+    projection, acc_bits, act_bits, sequences : as in :func:`run_layer`.
 
     Returns
     -------
-    (sequences * steps, units) outputs, and whether the state was beyond its range.
+    (samples, units) outputs, and whether the state was beyond its range.
     """
+    if sequences is None:
+        sequences = Sequences.equal(len(x), layer.steps)
     kind, units = CellKind[layer.kind.upper()], layer.units
     shifts = argument_shifts(kind, layer.shift)
-    if len(x) % layer.steps:
-        raise ValueError(f"sequences of {layer.steps} steps must be whole, not {len(x)} steps")
     halves = np.repeat([(1 << shift) >> 1 for shift in shifts], units)
     added = (layer.bias + halves).astype(np.int64).view(np.uint64)
     sums = _matrix_sums(layer.matrix, layer.codebook, len(layer.bias), x) + added
-    sums = sums.reshape(-1, layer.steps, SUMS * units)
+    sums = sequences.padded(sums if layer.sweep == "forward" else sequences.reversed(sums))
     past, state = (
         np.zeros((len(sums), size), np.int64) for size in (layer.recurrent.indptr.size - 1, units)
     )
-    outputs = np.empty((len(sums), layer.steps, units), np.int64)
+    outputs = np.empty((*sums.shape[:2], units), np.int64)
     beyond = np.empty(outputs.shape, np.bool_)
     unused = np.uint64(_WORD_BITS - acc_bits)
-    for step in range(layer.steps):
+    for step in range(sums.shape[1]):
         before = _matrix_sums(layer.recurrent, layer.recurrent_codebook, len(layer.bias), past)
         totals = (sums[:, step] + before << unused).view(np.int64) >> unused.astype(np.int64)
         made = step_cell(kind, totals.reshape(-1, SUMS, units), state, layer.shift, act_bits)
@@ -260,7 +266,10 @@ def run_cell(
         if projection is not None:
             past, _ = run_layer(projection, past, acc_bits=acc_bits, act_bits=act_bits)
         outputs[:, step], beyond[:, step] = made.output, made.saturated
-    return outputs.reshape(-1, units), beyond.reshape(-1, units)
+    hidden, wide = sequences.joined(outputs), sequences.joined(beyond)
+    if layer.sweep == "reverse":
+        return sequences.reversed(hidden), sequences.reversed(wide)
+    return hidden, wide
 
 
 def _linear_sums(layer: Matrix, x: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from zeroskip.compiler.ir.sequences import Sequences, Sweep
 from zeroskip.hw.common.tanh import ARGUMENT_FRAC
 
 __all__ = [
@@ -189,6 +190,7 @@ class FloatCell:
     steps : of a sequence; samples of a tensor are steps of sequences, one behind the other.
     projection : name of the Linear layer right behind this one whose outputs it reads of the step
         before (LSTMP); None: it reads its own.
+    sweep : in which order it takes them.
     """
 
     name: str
@@ -199,6 +201,7 @@ class FloatCell:
     bias: NDArray[np.float64]
     steps: int
     projection: str | None = None
+    sweep: Sweep = "forward"
 
     relu: ClassVar[bool] = False
 
@@ -425,7 +428,7 @@ class QuantCell:
 
     Parameters
     ----------
-    name, kind, steps, projection : as in :class:`FloatCell`, as is the order of rows.
+    name, kind, steps, projection, sweep : as in :class:`FloatCell`, as is the order of rows.
     inputs, in_shape : as in :class:`QuantLinear`.
     matrix, recurrent : codes of the weights of the input, and of the outputs of the step before, as
         in :class:`QuantLinear`.
@@ -450,6 +453,7 @@ class QuantCell:
     out_frac: int
     steps: int
     projection: str | None = None
+    sweep: Sweep = "forward"
 
     relu: ClassVar[bool] = False
 
@@ -524,6 +528,8 @@ class QuantGraph(Generic[LayerT]):
     sample_shape : as in :class:`FloatGraph`.
     sources : name and shape of tensors that are made elsewhere; a whole network has none.
     steps, every_step : as in :class:`FloatGraph`.
+    lengths : of a recurrent network, the steps of each sequence of a batch; None: all have
+        ``steps``, else none has more.
     """
 
     input_shape: Shape
@@ -533,6 +539,18 @@ class QuantGraph(Generic[LayerT]):
     sources: tuple[tuple[str, Shape], ...] = ()
     steps: int | None = None
     every_step: bool = False
+    lengths: tuple[int, ...] | None = None
+
+    def sequences(self, samples: int) -> Sequences:
+        """Return which samples are of one inference: steps of a sequence, or one alone.
+
+        Parameters
+        ----------
+        samples : of a tensor.
+        """
+        if self.lengths is not None:
+            return Sequences(self.lengths)
+        return Sequences.equal(samples, self.steps or 1)
 
     @property
     def given(self) -> dict[str, Shape]:

@@ -26,6 +26,7 @@ from zeroskip.compiler.ir.graph import (
     Pair,
     Shape,
 )
+from zeroskip.compiler.ir.sequences import Sweep
 from zeroskip.compiler.ir.windows import divisors, elements
 from zeroskip.compiler.passes.areas import Divided, divided_areas
 from zeroskip.compiler.passes.overflow import Products
@@ -50,7 +51,7 @@ class LoweredLayer:
     identity : the last K inputs are added to the outputs as they are; ``weights`` has the others.
     areas : of an average that divides by different numbers; ``weights`` is of the largest.
     recurrent : of a recurrent layer, the weights of its outputs of the step before.
-    steps, projection : of a recurrent layer, as in :class:`.FloatCell`.
+    steps, projection, sweep : of a recurrent layer, as in :class:`.FloatCell`.
     """
 
     name: str
@@ -73,6 +74,7 @@ class LoweredLayer:
     recurrent: SharedWeights | None = None
     steps: int = 1
     projection: str | None = None
+    sweep: Sweep = "forward"
 
     @property
     def sources(self) -> NDArray[np.int64]:
@@ -257,6 +259,7 @@ class _Builder:
             bias=node.bias,
             steps=node.steps,
             projection=node.projection,
+            sweep=node.sweep,
         )
 
     def _pool(self, node: FloatPool) -> LoweredLayer:

@@ -41,13 +41,15 @@ def sub_graph(graph: QuantGraph[QuantLayer], names: list[str]) -> QuantGraph[Any
     """Return the part of a network that some layers are.
 
     Its sources are tensors of other layers that it reads; its outputs, tensors that others read or
-    that leave the network, in the network's order where they leave together.
+    that leave the network, in the network's order where they leave together. Of a recurrent
+    network, others read those of every step.
     """
     own = set(names)
     layers = tuple(layer for layer in graph.layers if layer.name in own)
     read = dict.fromkeys(name for layer in layers for name in layer.inputs if name not in own)
     others = [layer.inputs for layer in graph.layers if layer.name not in own]
-    leaving = [name for inputs in [*others, graph.outputs] for name in inputs if name in own]
+    passed = [name for inputs in others for name in inputs if name in own]
+    leaving = [*passed, *(name for name in graph.outputs if name in own)]
     sources = tuple((name, graph.shape(name)) for name in read if name != INPUT)
     return QuantGraph(
         graph.input_shape,
@@ -56,5 +58,6 @@ def sub_graph(graph: QuantGraph[QuantLayer], names: list[str]) -> QuantGraph[Any
         graph.sample_shape,
         sources,
         graph.steps,
-        graph.every_step,
+        graph.every_step or bool(passed),
+        graph.lengths,
     )

@@ -200,6 +200,7 @@ def _cell(
         out_frac=rounded.out_frac,
         steps=layer.steps,
         projection=layer.projection,
+        sweep=layer.sweep,
     )
 
 

@@ -25,7 +25,7 @@ from zeroskip.compiler.scnn.order import balance_channels, tensor_orders
 from zeroskip.compiler.scnn.program import build_both, many_runs
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.compiler.scnn.strides import choose_strides
-from zeroskip.compiler.system.moves import Moves
+from zeroskip.compiler.system.moves import Moves, RowTensor
 from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_files
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.hw.system.params import SystemParams
@@ -168,7 +168,10 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
     def files(self, params: ScnnParams) -> Mapping[str, tuple[int, int]]:
         return sram_files(params)
 
-    def moves(self, part: ScnnPart, port: SystemParams) -> Moves:
+    def moves(
+        self, part: ScnnPart, port: SystemParams, given: Mapping[str, RowTensor] | None = None
+    ) -> Moves:
+        del given
         orders = part.channel_orders
         return run_moves(part.graph, part.runs, orders, part.params, port, part.bounded)
 

@@ -10,7 +10,16 @@ import numpy as np
 from zeroskip.base.errors import InputError
 from zeroskip.compiler.engine import engine
 from zeroskip.compiler.image.image import Image, part_folder
-from zeroskip.compiler.system.moves import Load, Move, Moves, RowTensor, Weights
+from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.system.moves import (
+    Load,
+    Move,
+    Moves,
+    RowsIn,
+    RowsOut,
+    RowTensor,
+    Weights,
+)
 from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["Joined", "join_parts"]
@@ -50,9 +59,15 @@ def join_parts(image: Image, port: SystemParams) -> Joined:
     tensors: dict[str, RowTensor] = {}
     for place, part in enumerate(image.parts):
         number = numbers[part.engine]
-        made = engine(part.engine).moves(part, port)
+        made = engine(part.engine).moves(part, port, tensors)
         prefix = f"{part_folder(place, part.engine)}/" if several else ""
         parts.append((number, _numbered(made, number, prefix)))
+        for view in made.tensors[:-1]:
+            if view.name not in {INPUT, *tensors, *(layer.name for layer in part.layers)}:
+                raise InputError(
+                    f"image {image.name!r} cannot run from one START: {part.engine} takes "
+                    f"{view.name!r} from one place, and parts before it leave it in several"
+                )
         for view in made.tensors:
             lies = tensors.setdefault(view.name, view)
             if not _agree(lies, view, port):
@@ -78,18 +93,68 @@ def join_parts(image: Image, port: SystemParams) -> Joined:
         bounded += [one for one in setup if _memory(one) in changed]
     else:
         bounded.clear()
-    if set(image.graph.outputs) != set(image.parts[-1].graph.outputs):
-        raise InputError(
-            f"image {image.name!r} cannot run from one START: {', '.join(image.graph.outputs)} are "
-            "outputs of several parts, and only those of the last go to the output"
-        )
     final = parts[-1][1].tensors[-1].name
+    if set(image.graph.outputs) != set(image.parts[-1].graph.outputs):
+        output = _joined_output(image, tensors, port)
+        places = _places(image, tensors)
+        final, tensors[output.name] = output.name, output
+        setup, inference, bounded = (
+            [_moved(one, output, places) for one in some] for some in (setup, inference, bounded)
+        )
+        views |= {(number, output.name): output for number, name in list(views) if name in places}
+        tensors = {name: one for name, one in tensors.items() if name not in places}
     ordered = [one for name, one in tensors.items() if name != final]
     in_place = frozenset(number for number, made in parts if made.in_place)
     moves = Moves(
         tuple(setup), tuple(inference), (*ordered, tensors[final]), tuple(bounded), in_place
     )
     return Joined(moves, views)
+
+
+def _joined_output(image: Image, tensors: Mapping[str, RowTensor], port: SystemParams) -> RowTensor:
+    """Make one tensor of outputs of several parts, whose rows stand behind one another.
+
+    Raises
+    ------
+    InputError
+        If they have not the same rows.
+    """
+    names = image.graph.outputs
+    found = [tensors[name] for name in names if name in tensors]
+    kinds = {(one.lanes, one.bits, one.frac, one.row_bytes(port)) for one in found}
+    if len(found) != len(names) or len(kinds) != 1 or any(one.packed for one in found):
+        raise InputError(
+            f"image {image.name!r} cannot run from one START: {', '.join(names)} are outputs of "
+            "several parts, which leave them in different rows"
+        )
+    steps = image.graph.steps if image.graph.every_step else None
+    places = _places(image, tensors)
+    positions = [
+        (one.positions + places[one.name] * one.lanes).reshape(steps or 1, -1) for one in found
+    ]
+    return replace(
+        found[0],
+        name="+".join(names),
+        rows=sum(one.rows for one in found),
+        positions=np.concatenate(positions, axis=1).ravel(),
+    )
+
+
+def _places(image: Image, tensors: Mapping[str, RowTensor]) -> dict[str, int]:
+    """Return the first row of each output among those of all."""
+    found: dict[str, int] = {}
+    row = 0
+    for name in image.graph.outputs:
+        found[name] = row
+        row += tensors[name].rows
+    return found
+
+
+def _moved(one: Any, output: RowTensor, places: Mapping[str, int]) -> Any:
+    """Let rows of one of several outputs be those of all together."""
+    if not isinstance(one, RowsIn | RowsOut) or one.tensor not in places:
+        return one
+    return replace(one, tensor=output.name, first=places[one.tensor] + one.first)
 
 
 def _numbered(made: Moves, number: int, prefix: str) -> Moves:

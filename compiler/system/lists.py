@@ -26,8 +26,8 @@ def command_list(
     """Give the commands of a list, END included.
 
     Rows come in while an array runs, and go out while it runs again. A run begins as soon as its
-    rows begin to come in, unless words are loaded behind them. Of an array that works in place
-    nothing overlaps.
+    rows begin to come in, unless words are loaded behind them, or they come from several places. Of
+    an array that works in place nothing overlaps.
 
     Parameters
     ----------
@@ -41,7 +41,9 @@ def command_list(
     # By engine, whether rows that went out last are of the destination file; at first, those of the
     # inference before.
     destination = {move.engine: move.destination for move in moves if isinstance(move, RowsOut)}
+    # Whether a run has to wait for what has been begun, and whether rows for it are on their way.
     loaded: dict[int, bool] = defaultdict(bool)
+    coming: dict[int, bool] = defaultdict(bool)
     for move in moves:
         number = move.engine
         match move:
@@ -63,12 +65,13 @@ def command_list(
                     count=len(move.words),
                 )
             case RowsIn():
-                loaded[number] = False
+                loaded[number], coming[number] = coming[number], True
                 yield SystemCommand(
                     op=Op.INPUT,
                     engine=number,
                     wait=Wait.OUTPUTS if move.tensor in written else Wait(0),
                     space=PACKED if (number, move.tensor) in packed else 0,
+                    row=move.row,
                     addr=address[move.tensor] + move.first * row_size[number, move.tensor],
                     count=move.rows,
                 )
@@ -91,7 +94,7 @@ def command_list(
                 waits = loaded[number] or alone or not move.takes
                 # A run writes the destination file from its first drain on.
                 outputs = Wait.OUTPUTS if destination.get(number) else Wait(0)
-                loaded[number] = destination[number] = False
+                loaded[number] = destination[number] = coming[number] = False
                 source = Command.NEXT if move.takes else Command.KEEP
                 source |= Command.BEGIN if move.begins else 0
                 yield SystemCommand(

@@ -55,13 +55,14 @@ class Weights:
 
 @dataclass(frozen=True)
 class RowsIn:
-    """Rows of a tensor, to the activation file that is loaded next, from row 0 up.
+    """Rows of a tensor, to the activation file that is loaded next.
 
     Parameters
     ----------
     tensor, first, rows : what is moved, or what it is a part of.
     beats : of the port, if not all rows are moved once.
     engine : its number.
+    row : of the file, the first that is written.
     """
 
     tensor: str
@@ -69,6 +70,7 @@ class RowsIn:
     rows: int
     beats: int | None = None
     engine: int = 0
+    row: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.eie.place import is_interleaved, place
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.eie.recurrent import is_recurrent

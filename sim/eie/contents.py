@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.eie.recurrent import is_recurrent
 from zeroskip.sim.contents import Loads, different_numbers, sram_problems

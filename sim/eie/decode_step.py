@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.ir.graph import QuantCell
 from zeroskip.hw.common.formats import Activation, CellKind, bias_word
 from zeroskip.sim.eie.decode import expand

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from amaranth.hdl import Shape
 
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.ir.cells import SUMS
 from zeroskip.compiler.ir.graph import QuantCell, QuantLinear
 from zeroskip.hw.common.tanh import GATE_BITS, OFFSET_BITS, SEGMENTS, VALUE_FRAC, nodes

@@ -8,8 +8,8 @@ import numpy as np
 
 from zeroskip.base.tables import Table
 from zeroskip.compiler.eie.choose import Pattern, RunChoice, run_choices
-from zeroskip.compiler.eie.engine import EiePart
 from zeroskip.compiler.eie.matrices import matrices
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.eie.place import local_rows
 from zeroskip.compiler.eie.recurrent import row_positions
 from zeroskip.sim.eie.balance import LayerBalance, layer_balance

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.progress import Progress
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.image.image import Image
 from zeroskip.hw.eie.host import StallClass
 from zeroskip.sim.eie.contents import eie_problems

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.sim.eie.cycles.trace import TracedPass, trace_image
 from zeroskip.sim.machine import Tracks
 from zeroskip.sim.trace_events import Event, name_process, slice_event

@@ -29,13 +29,13 @@ class Job:
     segments : what the hardware and the host do, see :class:`.Segment`.
     inputs : (n, rows, num_pes) int64, the network's inputs.
     max_cycles : a run that takes longer hangs.
-    steps : of a sequence; inputs are steps of sequences, one behind the other.
+    begins : of a recurrent network, inputs with which sequences begin.
     """
 
     segments: Sequence[Segment]
     inputs: NDArray[np.int64]
     max_cycles: int
-    steps: int = 1
+    begins: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def _describe(
     write_contents(folder, number, srams, place_of, instances)
     return {
         "max_cycles": job.max_cycles,
-        "steps": job.steps,
+        "begins": job.begins,
         "segments": [
             {
                 "layers": [segment.passes[0], segment.passes[-1]],

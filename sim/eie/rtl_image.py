@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.eie.engine import EiePart
-from zeroskip.compiler.ir.graph import QuantCell
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.hw.eie.control import SLOTS
 from zeroskip.sim.eie.rtl import Job, RtlResult
 from zeroskip.sim.result import PartResult, by_layer
@@ -15,13 +14,14 @@ __all__ = ["image_job", "image_result"]
 def image_job(part: EiePart, columns: NDArray[np.int64]) -> Job:
     """Make the job that runs ``columns``, (n, columns) quantised inputs, through a part."""
     p, rows = part.params, part.heights[0]
+    columns = part.in_run_order(columns)
     inputs = np.zeros((len(columns), rows * p.num_pes), np.int64)
     inputs[:, part.placement[0]] = columns
     return Job(
         part.segments,
         inputs.reshape(len(columns), rows, p.num_pes),
         _max_cycles(part),
-        next((layer.steps for layer in part.layers if isinstance(layer, QuantCell)), 1),
+        tuple(part.graph.sequences(len(columns)).starts.tolist()),
     )
 
 
@@ -36,17 +36,19 @@ def image_result(part: EiePart, raw: RtlResult) -> PartResult:
             if computed == number
         ]
         written = np.concatenate(passes, axis=1).reshape(samples, -1)
-        tensors[layer.name] = written[:, part.placement[number + 1], None, None]
+        made = written[:, part.placement[number + 1], None, None]
+        tensors[layer.name] = part.in_run_order(made, number + 1)
     result = raw.result.reshape(samples, -1)[:, part.placement[-1], None, None]
-    counters = by_layer(part.passes, len(part.layers), raw.counters)
+    result = part.in_run_order(result, len(part.layers))
+    counters = by_layer(part.passes, len(part.layers), part.in_run_order(raw.counters))
     return PartResult(
         engine=part.engine,
         layers=tuple(tensors),
         tensors=tensors,
         read={part.layers[-1].name: result},
-        run_cycles=raw.cycles[:, None],
+        run_cycles=part.in_run_order(raw.cycles)[:, None],
         reload_cycles=raw.reload_cycles,
-        seconds=raw.seconds,
+        seconds=part.in_run_order(raw.seconds),
         counters=counters if part.params.counters else None,
         raw=raw,
     )

@@ -8,7 +8,7 @@ from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import ImageError
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.ir.cells import SUMS
 from zeroskip.hw.common.formats import CellKind
 from zeroskip.hw.eie.formats import pointer_layout

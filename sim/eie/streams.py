@@ -13,7 +13,7 @@ import numpy as np
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.hw.eie.formats import (
     DESCRIPTOR_WORDS,
     descriptor_layout,

@@ -43,7 +43,7 @@ async def run_image(dut: Any) -> None:
             reload_cycles = await runs.load_again() if samples else 0
             await host.clear()
             try:
-                begin = params.cells and len(samples) % run_fields["steps"] == 0
+                begin = params.cells and len(samples) in run_fields["begins"]
                 samples.append(
                     await runs.run(rows, run_fields["max_cycles"], reload_cycles, begin=begin)
                 )

@@ -19,7 +19,7 @@ def run_golden(image: Image, planes: NDArray[np.int64]) -> Result:
     image : the compiled network.
     planes : (n, C, H, W) int64, inputs in fixed point.
     """
-    tensors = {INPUT: planes}
+    tensors, sequences = {INPUT: planes}, image.graph.sequences(len(planes))
     parts: list[PartResult] = []
     for part in image.parts:
         computed: dict[str, NDArray[np.int64]] = {}
@@ -32,6 +32,7 @@ def run_golden(image: Image, planes: NDArray[np.int64]) -> Result:
                 acc_bits=part.params.acc_bits,
                 act_bits=part.params.act_bits,
                 projection=part.graph.projection(layer),
+                sequences=sequences,
             )
             tensors[layer.name] = computed[layer.name] = y
             saturated[layer.name] = clipped

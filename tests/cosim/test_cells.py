@@ -10,8 +10,10 @@ from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.eie.machine import vectors
 from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
+from zeroskip.sim.metrics import measure
 from zeroskip.sim.result import PartResult
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.run import run, run_planes
@@ -39,30 +41,34 @@ PLACEMENTS = ["interleave", "balance", "schedule"]
 @pytest.mark.long("an array of its own, half a minute")
 def test_drawn_networks() -> None:
     images, models, jobs = [], [], []
-    for seed in range(16):
-        graph, inputs = draw_recurrent(seed, ARRAY)
+    for seed in range(20):
+        graph, inputs = draw_recurrent(seed, ARRAY, turns=seed >= 8)
         options = {"placement": PLACEMENTS[seed % len(PLACEMENTS)]}
         images.append(compile_quantized(graph, {"eie": ARRAY}, options=options, name="drawn"))
         models.append(run_planes(images[-1], inputs, "cycles"))
-        jobs.append(image_job(images[-1].part("eie"), inputs.reshape(len(inputs), -1)))
-    saturations, kinds = 0, set[tuple[str, bool]]()
-    for image, model, raw in zip(
-        images, models, run_jobs(EIE_DRIVER, ARRAY, jobs, host_load=True), strict=True
-    ):
-        rtl: PartResult = image_result(image.part("eie"), raw)
-        result = compare_raw(image, model, rtl)
+        tensors = models[-1].tensors_on_arrays
+        jobs += [image_job(part, vectors(part, tensors)[0]) for part in images[-1].parts]
+    saturations, kinds, sweeps = 0, set[tuple[str, bool]](), set[str]()
+    found = iter(run_jobs(EIE_DRIVER, ARRAY, jobs, host_load=True))
+    for image, model in zip(images, models, strict=True):
+        rtl: list[PartResult] = [image_result(part, next(found)) for part in image.parts]
+        result = compare_raw(image, model, *rtl)
         assert result.ok, (result.differences, result.cycle_differences)
-        assert rtl.counters is not None
-        saturations += int(rtl.counters[..., StallClass.SATURATED].sum())
+        assert not measure(result).problems
+        for part in rtl:
+            assert part.counters is not None
+            saturations += int(part.counters[..., StallClass.SATURATED].sum())
         kinds |= {(one.kind, bool(image.graph.projection(one))) for one in image.graph.layers}
+        sweeps |= {part.sweep for part in image.parts}
     assert saturations
     assert kinds == {("linear", False), ("lstm", False), ("lstm", True), ("gru", False)}
+    assert sweeps == {"forward", "reverse", "final"}
 
 
 @pytest.mark.long("a system of its own, a minute")
 def test_sequences_from_one_start() -> None:
-    for seed in (4, 9):
-        graph, inputs = draw_recurrent(seed, ARRAY)
+    for seed, turns in ((4, False), (1, True), (9, True), (10, True)):
+        graph, inputs = draw_recurrent(seed, ARRAY, turns=turns)
         image = compile_quantized(graph, {"eie": ARRAY}, name="drawn")
         x = dequantize(inputs, image.in_frac).reshape(2, *image.sample_shape)
         settings = MemorySettings(read_latency=30, stall=64, seed=seed)

@@ -6,10 +6,16 @@ import numpy as np
 from scipy.sparse import csc_array
 
 from zeroskip.compiler.ir.graph import INPUT, QuantCell, QuantGraph, QuantLinear, Shape
+from zeroskip.compiler.ir.sequences import Sweep
 from zeroskip.hw.common.tanh import ARGUMENT_FRAC
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["draw_cell", "draw_recurrent"]
+
+
+_SWEEPS: tuple[tuple[Sweep, ...], ...] = (
+    ("forward",), ("reverse",), ("forward", "reverse"), ("forward", "final"),
+)  # fmt: skip
 
 
 def _codes(rng: np.random.Generator, shape: tuple[int, int], p: EieParams, density: float) -> Any:
@@ -27,12 +33,13 @@ def draw_cell(
     rng: np.random.Generator,
     p: EieParams,
     name: str,
-    source: str,
+    source: tuple[str, ...],
     shape: Shape,
     units: int,
     kind: Literal["lstm", "gru"],
     steps: int,
     projected: int = 0,
+    sweep: Sweep = "forward",
 ) -> QuantCell:
     """Draw a recurrent layer whose sums are about as large as the functions' arguments.
 
@@ -50,7 +57,7 @@ def draw_cell(
     return QuantCell(
         name=name,
         kind=kind,
-        inputs=(source,),
+        inputs=source,
         in_shape=shape,
         matrix=_codes(rng, (4 * units, columns), p, rng.choice([0.0, 0.2, 0.7])),
         recurrent=_codes(rng, (4 * units, projected or units), p, rng.choice([0.0, 0.2, 0.7])),
@@ -62,17 +69,23 @@ def draw_cell(
         recurrent_frac=frac - out_frac,
         out_frac=out_frac,
         steps=steps,
+        sweep=sweep,
         projection=f"projection_of_{name}" if projected else None,
     )
 
 
 def _draw_linear(
-    rng: np.random.Generator, p: EieParams, name: str, source: str, shape: Shape, outputs: int
+    rng: np.random.Generator,
+    p: EieParams,
+    name: str,
+    source: tuple[str, ...],
+    shape: Shape,
+    outputs: int,
 ) -> QuantLinear:
     frac = int(rng.integers(4, 8))
     return QuantLinear(
         name=name,
-        inputs=(source,),
+        inputs=source,
         in_shape=shape,
         codes=_codes(rng, (outputs, shape[0]), p, 0.6),
         codebook=_codebook(rng, p, 1 << frac),
@@ -85,9 +98,11 @@ def _draw_linear(
 
 
 def draw_recurrent(
-    seed: int, p: EieParams, steps: int | None = None
+    seed: int, p: EieParams, steps: int | None = None, *, turns: bool = False
 ) -> tuple[QuantGraph[Any], Any]:
     """Draw a network of one or two recurrent layers, with Linear layers before and behind them.
+
+    With ``turns``, some take steps in the other order, or there are two side by side.
 
     Returns
     -------
@@ -101,23 +116,34 @@ def draw_recurrent(
     order = [kinds[n] for n in rng.integers(0, 3, int(rng.integers(0, 3)))]
     order.insert(int(rng.integers(0, len(order) + 1)), kinds[int(rng.integers(1, 3))])
     layers: list[QuantCell | QuantLinear] = []
-    source, shape = INPUT, (columns, 1, 1)
+    source, shape = (INPUT,), (columns, 1, 1)
     for number, kind in enumerate(order):
         outputs = int(rng.integers(1, 9))
         name = f"{kind}_{number}"
         if kind == "linear":
             layers.append(_draw_linear(rng, p, name, source, shape, outputs))
-        else:
-            cell = cast(Literal["lstm", "gru"], kind)
-            projected = int(rng.integers(1, 9)) * (kind == "lstm" and seed % 3 == 1)
-            made = draw_cell(rng, p, name, source, shape, outputs, cell, steps, projected)
+            source, shape = (name,), layers[-1].out_shape
+            continue
+        cell = cast(Literal["lstm", "gru"], kind)
+        projected = int(rng.integers(1, 9)) * (kind == "lstm" and seed % 3 == 1)
+        # What reads a final state has no steps of its own.
+        ways = _SWEEPS if set(order[number + 1 :]) <= {"linear"} else _SWEEPS[:-1]
+        sweeps = ways[int(rng.integers(0, len(ways)))] if turns else _SWEEPS[0]
+        sides: list[str] = []
+        width = 0
+        for sweep in sweeps:
+            own = name if len(sweeps) == 1 else f"{name}.{sweep}"
+            units = outputs if sweep == "forward" else int(rng.integers(1, 9))
+            made = draw_cell(rng, p, own, source, shape, units, cell, steps, projected, sweep)
             layers.append(made)
             if made.projection is not None:
-                behind = made.projection, name, made.out_shape, projected
+                behind = made.projection, (own,), made.out_shape, projected
                 layers.append(_draw_linear(rng, p, *behind))
-        source, shape = layers[-1].name, layers[-1].out_shape
+            sides.append(made.past)
+            width += layers[-1].out_shape[0]
+        source, shape = tuple(sides), (width, 1, 1)
     graph = QuantGraph(
-        (columns, 1, 1), tuple(layers), (source,), (steps, columns), steps=steps,
+        (columns, 1, 1), tuple(layers), source, (steps, columns), steps=steps,
         every_step=bool(rng.integers(0, 2)),
     )  # fmt: skip
     inputs = rng.integers(-(1 << p.act_bits - 1), 1 << p.act_bits - 1, (2 * steps, columns, 1, 1))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.eie.place import Placement
 from zeroskip.compiler.eie.program import build
 from zeroskip.compiler.image.image import Image

@@ -6,10 +6,15 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.ir.cells import SUMS
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, scanned
+from zeroskip.sim.eie.cycles.image import (
+    first_steps,
+    image_segments,
+    placed_inputs,
+    scanned,
+)
 from zeroskip.sim.eie.cycles.program import PassModel
 from zeroskip.sim.eie.cycles.work import ColumnWork
 
@@ -130,14 +135,14 @@ def program_accesses(part: EiePart, vectors: Sequence[NDArray[np.int64]]) -> lis
 
     Parameters are those of :func:`.run_image`.
     """
-    placed = placed_inputs(part, vectors)
+    placed, begins = placed_inputs(part, vectors), first_steps(part, len(vectors[0]))
     found, held = [Accesses()] * len(part.layers), Held(part.params)
     for sample in range(len(vectors[0])):
         for passes, scans in image_segments(part):
             # Nothing is loaded between the steps of a sequence.
-            if sample % (part.graph.steps or 1) == 0:
+            if sample in begins:
                 held = Held(part.params)
             for model, scan in zip(passes, scans, strict=True):
-                nonzero = scanned(placed, sample, scan)
+                nonzero = scanned(placed, sample, scan, begins)
                 found[scan.layer] += pass_accesses(model, nonzero, part.params, held)
     return found

@@ -1,13 +1,13 @@
 """Cycles of a compiled part, from the activations that the golden model gives it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import ImageError
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.ir.fixed import run_cell
 from zeroskip.compiler.ir.graph import QuantCell
 from zeroskip.hw.common.formats import CellKind
@@ -17,7 +17,7 @@ from zeroskip.sim.eie.cycles.work import column_work
 from zeroskip.sim.eie.streams import column_streams, held, image_loadings, read_program
 from zeroskip.sim.golden.words import Descriptor
 
-__all__ = ["Scan", "image_segments", "placed_inputs", "run_image", "scanned"]
+__all__ = ["Scan", "first_steps", "image_segments", "placed_inputs", "run_image", "scanned"]
 
 
 def run_image(
@@ -37,18 +37,20 @@ def run_image(
     Returns
     -------
     (n,) cycles, summed over the runs of all segments, and (n, descriptors, num_pes, stall
-    classes) of them.
+    classes) of them. Of a recurrent network a sample is a step of the input, and has the run that
+    takes it.
     """
     p = part.params
     segments, placed = image_segments(part), placed_inputs(part, vectors)
     saturated = _saturated(part, vectors)
     samples = len(vectors[0])
+    begins = first_steps(part, samples)
     cycles = np.zeros(samples, np.int64)
     counters = np.zeros((samples, len(part.program), p.num_pes, len(stall_classes(p))), np.int64)
     for sample in range(samples):
         first = 0
         for passes, scans in segments:
-            nonzero = [scanned(placed, sample, scan) for scan in scans]
+            nonzero = [scanned(placed, sample, scan, begins) for scan in scans]
             beyond = [saturated(one.layer, sample) if one.counts else None for one in scans]
             spent, detail = run_program(passes, nonzero, p, saturated=beyond)
             cycles[sample] += spent
@@ -56,7 +58,7 @@ def run_image(
             first += len(passes)
         if progress is not None:
             progress(sample + 1, samples)
-    return cycles, counters
+    return part.in_run_order(cycles), part.in_run_order(counters)
 
 
 @dataclass(frozen=True)
@@ -68,23 +70,40 @@ class Scan:
     layer : whose pass it is.
     vector : number of the vector, 0 for the network's input.
     rows : of the vector.
-    steps : of a sequence, if the vector is that of the step before, which begins with zeros.
+    past : the vector is that of the step before; a sequence begins with zeros.
     counts : it drains a cell.
     """
 
     layer: int
     vector: int
     rows: slice
-    steps: int = 0
+    past: bool = False
     counts: bool = False
 
 
-def scanned(placed: Sequence[NDArray[np.bool_]], sample: int, scan: Scan) -> NDArray[np.bool_]:
-    """Return (rows, num_pes), which of the scanned activations are not 0."""
+def first_steps(part: EiePart, samples: int) -> frozenset[int]:
+    """Return the samples with which sequences begin."""
+    return frozenset(part.graph.sequences(samples).starts.tolist())
+
+
+def scanned(
+    placed: Sequence[NDArray[np.bool_]],
+    sample: int,
+    scan: Scan,
+    begins: Container[int] = (),
+) -> NDArray[np.bool_]:
+    """Return (rows, num_pes), which of the scanned activations are not 0.
+
+    Parameters
+    ----------
+    placed : of all samples, in the order of runs.
+    sample, scan : which, and what.
+    begins : samples with which sequences begin.
+    """
     vector = placed[scan.vector]
-    if not scan.steps:
+    if not scan.past:
         return vector[sample, scan.rows]
-    if sample % scan.steps == 0:
+    if sample in begins:
         return np.zeros_like(vector[sample, scan.rows])
     return vector[sample - 1, scan.rows]
 
@@ -97,7 +116,10 @@ def _saturated(
     for number, layer in enumerate(part.layers):
         if isinstance(layer, QuantCell):
             widths = {"acc_bits": p.acc_bits, "act_bits": p.act_bits}
-            _, beyond = run_cell(layer, vectors[number], part.graph.projection(layer), **widths)
+            own, projection = vectors[number], part.graph.projection(layer)
+            sequences = part.graph.sequences(len(own))
+            _, beyond = run_cell(layer, own, projection, **widths, sequences=sequences)
+            beyond = part.in_run_order(beyond, number + 1)
             counts = np.zeros((len(beyond), p.num_pes), np.int64)
             sample, unit = np.nonzero(beyond)
             np.add.at(counts, (sample, part.placement[number + 1][unit] % p.num_pes), 1)
@@ -149,7 +171,7 @@ def _segments(part: EiePart) -> list[tuple[list[PassModel], list[Scan]]]:
                     layer,
                     vector,
                     slice(begin, begin + descriptor.src_rows),
-                    part.layers[layer].steps if descriptor.get("past") else 0,
+                    bool(descriptor.get("past")),
                     descriptor.get("cell") != CellKind.NONE,
                 )
             )
@@ -169,10 +191,13 @@ def _bases(program: Sequence[Descriptor], layers: Sequence[int]) -> dict[int, in
 
 
 def placed_inputs(part: EiePart, vectors: Sequence[NDArray[np.int64]]) -> list[NDArray[np.bool_]]:
-    """Give per vector (n, rows, num_pes), which activations are not 0, where they stand."""
+    """Give per vector (n, rows, num_pes), which activations are not 0, where they stand.
+
+    Of a recurrent network, samples are in the order of runs.
+    """
     return [
-        _rows(x, positions, part.params.num_pes)
-        for x, positions in zip(vectors, part.placement, strict=False)
+        part.in_run_order(_rows(x, positions, part.params.num_pes), vector)
+        for vector, (x, positions) in enumerate(zip(vectors, part.placement, strict=False))
     ]
 
 

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.eie.engine import EiePart
-from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, scanned
+from zeroskip.compiler.eie.part import EiePart
+from zeroskip.sim.eie.cycles.image import (
+    first_steps,
+    image_segments,
+    placed_inputs,
+    scanned,
+)
 from zeroskip.sim.eie.cycles.program import PassTrace, run_program
 from zeroskip.sim.eie.cycles.work import ColumnWork
 
@@ -47,14 +52,14 @@ def trace_image(part: EiePart, vectors: Sequence[NDArray[np.int64]]) -> list[Tra
     -------
     The passes of all segments, in order.
     """
-    placed = placed_inputs(part, vectors)
+    placed, begins = placed_inputs(part, vectors), first_steps(part, len(vectors[0]))
     index = [_columns_at(v[0].size, p) for v, p in zip(placed, part.placement, strict=False)]
     found: list[TracedPass] = []
     offset = 0
     # Of a recurrent network, the steps are runs of the same program.
     for sample, (passes, scans) in itertools.product(range(len(vectors[0])), image_segments(part)):
         times: list[PassTrace] = []
-        nonzero = [scanned(placed, sample, scan) for scan in scans]
+        nonzero = [scanned(placed, sample, scan, begins) for scan in scans]
         spent, _ = run_program(passes, nonzero, part.params, times)
         for model, time, scan in zip(passes, times, scans, strict=True):
             columns = index[scan.vector].reshape(-1, part.params.num_pes)[scan.rows].reshape(-1)

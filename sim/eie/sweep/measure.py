@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError, ParameterError
 from zeroskip.compiler.api import compile_quantized
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.compiler.passes.fixed_point import quantize_input
 from zeroskip.hw.eie.host import StallClass

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.images import eie_image
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.hw.common.control import Command, Control, StatusBit

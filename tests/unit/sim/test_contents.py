@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zeroskip import EieParams, compile
-from zeroskip.compiler.eie.engine import EiePart
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.engine import SramData
 from zeroskip.compiler.image.image import Image, part_folder
 from zeroskip.compiler.scnn.engine import ScnnPart

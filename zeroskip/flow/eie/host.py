@@ -21,7 +21,7 @@ from zeroskip.hw.common.control import Control
 from zeroskip.hw.eie.host import BOARD_KIND, Space, counter_row, place_of, stall_classes
 
 if TYPE_CHECKING:
-    from zeroskip.compiler.eie.engine import EiePart
+    from zeroskip.compiler.eie.part import EiePart
     from zeroskip.compiler.eie.segment import Segment
     from zeroskip.compiler.engine import SramData
 
