@@ -15,7 +15,6 @@ from zeroskip.base.staging import replaced_path
 from zeroskip.compiler.compress.hooks import load_maker
 from zeroskip.compiler.compress.rebuild import to_module
 from zeroskip.compiler.frontend.networks import import_file, import_program
-from zeroskip.compiler.frontend.zsk import import_zsk
 from zeroskip.compiler.ir.graph import FloatGraph
 
 __all__ = ["Model", "export", "read_model"]
@@ -46,8 +45,7 @@ def read_model(
         maker, file = load_maker(model)
         return maker, None, file
     if isinstance(model, (str, Path)):
-        path = Path(model)
-        network = import_zsk(path) if path.suffix == ".zsk" else import_file(path)
+        network = import_file(model)
     elif isinstance(model, ExportedProgram):
         network = import_program(model)
     elif isinstance(model, FloatGraph):

@@ -71,7 +71,7 @@ def import_pt2(path: str | Path) -> FloatGraph:
     CompileError
         As for :func:`import_module`.
     """
-    return _lowered(path, lower)
+    return import_zsk(path) if Path(path).suffix == ".zsk" else _lowered(path, lower)
 
 
 def import_onnx(path: str | Path) -> FloatGraph:
@@ -92,8 +92,9 @@ def import_onnx(path: str | Path) -> FloatGraph:
 def import_file(path: str | Path) -> FloatGraph:
     """Read the network in a file, of the kind that its name ends in: ``.pt2`` if in nothing known.
 
-    Of Caffe, ``.caffemodel``, ``.net`` or ``.prototxt``, and the other one beside it. Errors are
-    those of :func:`import_onnx` and :func:`import_pt2`.
+    Of Caffe, that is ``.caffemodel``, ``.net`` or ``.prototxt``, and the other one beside it; a
+    ``.zsk`` file must carry its graph. Errors are those of :func:`import_onnx` and
+    :func:`import_pt2`.
     """
     return _lowered(path, lower)
 
@@ -101,10 +102,10 @@ def import_file(path: str | Path) -> FloatGraph:
 def import_pieces(path: str | Path) -> Pieces:
     """Read what is supported of the network in a file, as :func:`import_file` reads all of it.
 
-    A ``.zsk`` file is read, too; it must be supported as a whole.
+    A ``.zsk`` file must be supported as a whole.
     """
     if Path(path).suffix == ".zsk":
-        return Pieces((import_zsk(Path(path)),), ())
+        return Pieces((import_zsk(path),), ())
     return _lowered(path, lower_pieces)
 
 

@@ -12,13 +12,14 @@ from zeroskip.base.progress import Progress
 from zeroskip.base.tables import Table
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.image.tables import image_report
-from zeroskip.compiler.ir.graph import QuantConv, QuantLinear
+from zeroskip.compiler.ir.graph import FloatGraph, QuantConv, QuantLinear
 from zeroskip.compiler.system.build import find_system
 from zeroskip.sim.energy.measure import energy
 from zeroskip.sim.energy.report import energy_report
 from zeroskip.sim.info import describe_arrays
 from zeroskip.sim.machine import machine
 from zeroskip.sim.metrics import PartMetrics, measure_run
+from zeroskip.sim.page.accuracy import accuracies
 from zeroskip.sim.result import Result
 from zeroskip.sim.run import run
 from zeroskip.sim.system.report import bound_line, map_tables
@@ -37,6 +38,7 @@ def image_contents(
     progress: Progress | None = None,
     *,
     label: str | None = None,
+    model: FloatGraph | None = None,
 ) -> dict[str, Any]:
     """Run a network on the cycle model, and gather what there is to say of it.
 
@@ -47,11 +49,12 @@ def image_contents(
     labels : (n,) the class of each input.
     progress : see :data:`.Progress`.
     label : to tell two images apart; unless given, its name.
+    model : the network before it was compiled, for its accuracy in float.
 
     Raises
     ------
     InputError
-        If inputs or labels are unusable.
+        If inputs or labels are unusable, or the model is of another network.
     """
     source = "given"
     if x is None:
@@ -72,7 +75,9 @@ def image_contents(
         "source": source,
         "inputs": result.inputs,
         "summary": _summary(image, metrics.parts, cycles, moves),
-        "accuracy": _accuracy(result, labels),
+        "accuracy": None
+        if labels is None
+        else accuracies(image, result, x, np.asarray(labels), model),
         "parts": [
             _part(image, result, number, measured) for number, measured in enumerate(metrics.parts)
         ],
@@ -134,18 +139,6 @@ def _summary(
         "loaded bits": stored,
         "runs": sum(len(part.loads) for part in image.parts),
     }
-
-
-def _accuracy(result: Result, labels: NDArray[Any] | None) -> float | None:
-    if labels is None:
-        return None
-    outputs = result.outputs.reshape(len(result.outputs), -1)
-    if labels.shape != (len(outputs),) or labels.dtype.kind not in "iu":
-        raise InputError(
-            f"labels must be whole numbers of shape ({len(outputs)},), one an input, not "
-            f"{labels.dtype} of shape {labels.shape}"
-        )
-    return float(np.mean(outputs.argmax(axis=1) == labels))
 
 
 def _part(image: Image, result: Result, number: int, measured: PartMetrics) -> dict[str, Any]:

@@ -68,9 +68,10 @@ def page(images: Sequence[Mapping[str, Any]]) -> str:
 
 def _named(images: Sequence[Mapping[str, Any]], meanings: Mapping[str, Any]) -> set[str]:
     """Return the figures that are on the page and defined."""
-    names = {"useful", "cycles", "values", "codebook", "fixed-point accuracy", *_LAYER, *_BESIDE}
+    names = {"useful", "cycles", "values", "codebook", *_LAYER, *_BESIDE}
     for image in images:
         names |= set(image["summary"])
+        names |= {f"{kind} accuracy" for kind in image["accuracy"] or ()}
         found = [*image["fixed_point"], *image["memory"], *image["energy"]]
         for part in image["parts"]:
             names |= set(part["classes"])

@@ -143,11 +143,11 @@ def compile_for(
 
 
 def _read(model: Path, graph: Path | None) -> FloatGraph:
-    if model.suffix == ".zsk":
-        return import_zsk(model, graph)
-    if graph is not None:
+    if graph is None:
+        return import_file(model)
+    if model.suffix != ".zsk":
         raise InputError(f"--graph goes with a .zsk file, and {model.name} is none")
-    return import_file(model)
+    return import_zsk(model, graph)
 
 
 def _used(arrays: Arrays, network: FloatGraph, model: Path) -> set[str]:

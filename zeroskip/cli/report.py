@@ -10,6 +10,7 @@ from zeroskip.base.staging import check_output_file, replaced_file
 from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import JsonOption
 from zeroskip.cli.output import Steps, print_json, print_line
+from zeroskip.compiler.frontend.networks import import_file
 from zeroskip.compiler.image.image import load
 from zeroskip.sim.page.contents import image_contents
 from zeroskip.sim.page.page import page
@@ -20,7 +21,7 @@ EXAMPLES = """Examples:
 
 zeroskip report out/model -o report.html
 
-zeroskip report out/model --input x.npy --labels y.npy -o report.html
+zeroskip report out/model --input x.npy --labels y.npy --model model.pt2 -o report.html
 
 zeroskip report out/before out/after -o both.html
 """
@@ -45,6 +46,14 @@ def write_report(
         Path | None,
         typer.Option(metavar="Y.npy", help="The class of each input, for the accuracy."),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="With --labels: the file that was compiled, for the accuracy in float, and in "
+            "float with the weights of the image.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Write layers, stalls, PEs, memories, traffic, timeline and weights of an image as one page.
@@ -58,10 +67,16 @@ def write_report(
         raise InputError("name the file to write with -o R.html, or take the data with --json")
     if output is not None:
         check_output_file(output)
+    if model is not None and labels is None:
+        raise InputError("--model is there for the accuracy: give --input and --labels, too")
+    network = None if model is None else import_file(model)
     x = None if inputs is None else read_npy(inputs, "input")
     y = None if labels is None else read_npy(labels, "label")
     with Steps() as steps:
-        found = [image_contents(load(path), x, y, steps, label=str(path)) for path in images]
+        found = [
+            image_contents(load(path), x, y, steps, label=str(path), model=network)
+            for path in images
+        ]
     if output is not None:
         with replaced_file(output) as file:
             file.write(page(found))

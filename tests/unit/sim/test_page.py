@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from tests.unit.sim.test_explore import draw_network
 from zeroskip.cli.app import app
 from zeroskip.cli.guard import run_guarded
 from zeroskip.compiler.api import compile_any
+from zeroskip.compiler.ir.compute import run_nodes
+from zeroskip.compiler.ir.graph import FloatConv
 from zeroskip.sim.definitions import figure_meanings
+from zeroskip.sim.page.accuracy import accuracies
 from zeroskip.sim.page.contents import image_contents
 from zeroskip.sim.page.page import page
 
@@ -94,12 +98,33 @@ def test_contents_are_what_the_cycle_model_counts(folders: list[Path]) -> None:
         for layer in part["layers"]:
             assert sum(layer["stalls"].values()) == pytest.approx(1)
     answers = counted.outputs.reshape(3, -1).argmax(axis=1)
-    assert found["accuracy"] == np.mean(answers == np.array([0, 1, 2]))
+    assert found["accuracy"] == {"fixed": np.mean(answers == np.array([0, 1, 2]))}
+    assert "fixed accuracy</a>" in page([found])
     for histogram in found["weights"]:
         assert sum(histogram["bins"]) == histogram["non_zero"]
         assert sum(entry["weights"] for entry in histogram["codebook"]) == histogram["non_zero"]
     with pytest.raises(zs.InputError, match="labels must be whole numbers of shape"):
         image_contents(image, x, np.zeros(3))
+
+
+def test_accuracy_in_float_is_of_the_model_and_shared_of_the_image_s_weights(
+    folders: list[Path],
+) -> None:
+    graph, _ = draw_network(np.random.default_rng(1))
+    image = zs.load(folders[0])
+    x = np.random.default_rng(5).normal(size=(40, *image.sample_shape))
+    *_, (_, y) = run_nodes(graph, x)
+    labels = y.reshape(40, -1).argmax(axis=1)
+    result = zs.run(image, x)
+    assert accuracies(image, result, x, labels, graph)["float"] == 1
+    first, *others = graph.nodes
+    assert isinstance(first, FloatConv)
+    other = replace(graph, nodes=(replace(first, weight=-first.weight), *others))
+    found = accuracies(image, result, x, labels, other)
+    assert found["float"] < 1 == found["shared"]
+    wrong = replace(graph, nodes=(replace(first, name="odd"), *others))
+    with pytest.raises(zs.InputError, match=r"its layer 'odd', of .* is not in the image"):
+        accuracies(image, result, x, labels, wrong)
 
 
 def test_command_writes_the_page_and_prints_its_data(
@@ -111,6 +136,8 @@ def test_command_writes_the_page_and_prints_its_data(
     document = json.loads(capsys.readouterr().out)
     assert page(document["images"]) == out.read_text()
     assert run_guarded(app, "zeroskip", ["report", str(folders[0])]) == 2
+    words = ["report", str(folders[0]), "-o", str(out), "--model", "m.pt2"]
+    assert run_guarded(app, "zeroskip", words) == 2
     assert run_guarded(app, "zeroskip", ["report", *map(str, folders * 2), "-o", str(out)]) == 2
 
 
