@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 
-.PHONY: help docs evaluations sim test test-all area gates verilog bitstream lint wheel clean venv tools
+.PHONY: help docs evaluations history sim test test-all area gates verilog bitstream lint wheel clean venv tools
 
 help:  ## Show this.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-11s %s\n' "$$t" "$$d"; done
@@ -55,6 +55,9 @@ docs: $(STAMP)  ## Build the site of the documentation, out/docs/index.html; a b
 
 evaluations: tools $(STAMP)  ## Measure again what the site's evaluations show (long).
 	@$(BIN)/python docs/generate/renew.py
+
+history: $(STAMP)  ## Read again from git what the site's page of the history of figures shows.
+	@cd docs && ../$(BIN)/python -m generate.history
 
 lint: $(STAMP)  ## Check style and types.
 	$(BIN)/ruff check

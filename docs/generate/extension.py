@@ -18,6 +18,7 @@ _PAGES = {
     "cli": "generate.commands",
     "python": "generate.api",
     "eie-evaluation": "generate.evaluations",
+    "history": "generate.history",
     "scnn-evaluation": "generate.evaluations",
     "metrics": "generate.metrics",
     "own-array": "generate.arrays",

@@ -1,6 +1,9 @@
 """What a run of tests prints at its end: its time, and which simulators it had to build."""
 
+import json
+import os
 import resource
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -46,7 +49,28 @@ def pytest_terminal_summary(
     built = len(_simulators() - before)
     cache = f"cold, {built} simulators built" if built else "warm, no simulator built"
     cpu = max(_cpu_seconds(), sum(config.stash[_WORKERS]))
+    seconds = time.monotonic() - started
     terminalreporter.write_line(
-        f"{config.option.tier} tier: {time.monotonic() - started:.0f} s, {cpu:.0f} s of CPU; "
-        f"cache of simulators: {cache}"
+        f"{config.option.tier} tier: {seconds:.0f} s, {cpu:.0f} s of CPU; cache of simulators: "
+        f"{cache}"
     )
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if whole and config.option.tier != "all" and not config.option.collectonly:
+        passed = len(terminalreporter.stats.get("passed", ()))
+        _store(config.rootpath, config.option.tier, passed, round(seconds), round(cpu))
+
+
+def _store(root: Path, tier: str, tests: int, seconds: int, cpu_seconds: int) -> None:
+    """Keep what a whole tier took, for the history of figures in the documentation."""
+    git = ["git", "-C", str(root), "log", "-1", "--format=%h %cs", "--abbrev=10"]
+    done = subprocess.run(git, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return
+    commit, date = done.stdout.split()
+    record = {
+        "date": date, "commit": commit, "tier": tier, "tests": tests, "seconds": seconds,
+        "cpu_seconds": cpu_seconds, "cores": os.cpu_count(),
+    }  # fmt: skip
+    folder = root / "out/tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{tier}.json").write_text(json.dumps(record))
