@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from zeroskip.base.tables import to_html
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import INPUT
+from zeroskip.compiler.ir.sequences import Sequences
 from zeroskip.compiler.passes.clipping import Clipping
 
 __all__ = ["PartResult", "Result", "by_layer"]
@@ -63,7 +64,7 @@ class Result:
     """What ``n`` inputs gave. Tensors are in the order of the user's network.
 
     Of a recurrent network an input is a sequence, and tensors have the steps of all sequences one
-    behind the other: ``n * steps`` where others have ``n``.
+    behind the other: ``n * steps`` where others have ``n``, or as many as lengths add up to.
 
     Parameters
     ----------
@@ -95,8 +96,10 @@ class Result:
         found = [self._in_order(name, tensors[name]) for name in self.image.graph.outputs]
         whole = np.concatenate(found, axis=1)
         graph = self.image.graph
-        if graph.steps is not None and not graph.every_step:
-            whole = whole[graph.steps - 1 :: graph.steps]
+        if graph.steps is not None:
+            sequences = graph.sequences(len(whole))
+            every = graph.every_step
+            whole = sequences.padded(whole, graph.steps) if every else whole[sequences.ends - 1]
         return whole.reshape(-1, *self.image.output_shape)
 
     @property
@@ -144,7 +147,12 @@ class Result:
     @property
     def inputs(self) -> int:
         """How many there were."""
-        return len(self.planes) // (self.image.graph.steps or 1)
+        return len(self.sequences.lengths)
+
+    @cached_property
+    def sequences(self) -> Sequences:
+        """Which of a tensor's samples are of one input."""
+        return self.image.graph.sequences(len(self.planes))
 
     @property
     def cycles(self) -> NDArray[np.int64] | None:
@@ -164,7 +172,7 @@ class Result:
     def _by_input(self, arrays: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
         """Add up what parts, and the steps of an input, took."""
         total = _sum(arrays)
-        return None if total is None else total.reshape(self.inputs, -1).sum(axis=1)
+        return None if total is None else self.sequences.sums(total)
 
     def part(self, engine: str) -> PartResult:
         """Return what the array of an engine gave; the first, if there are several.

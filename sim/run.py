@@ -38,6 +38,7 @@ def run(
     x: ArrayLike,
     on: Target = "golden",
     *,
+    lengths: ArrayLike | None = None,
     waves: Path | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -51,13 +52,17 @@ def run(
     image : the compiled network, as :func:`.compile` or :func:`.load` gives it.
     x : (n, *sample_shape) or one sample (*sample_shape), real numbers.
     on : see :data:`Target`.
+    lengths : (n,) of a recurrent network, the steps of each sequence, from 1 to those that it was
+        compiled for; what is behind them in ``x`` is not read. All, unless given. Outputs are those
+        of the last of these steps, or of all of them and zeros behind.
     waves : with RTL, where to leave the waves (VCD) of the first array.
     progress : see :data:`.Progress`.
 
     Raises
     ------
     InputError
-        If ``x`` has the wrong shape or dtype, is empty, or holds NaN or Inf; or ``on`` is unknown.
+        If ``x`` has the wrong shape or dtype, is empty, or holds NaN or Inf; ``lengths`` are none
+        of its sequences; or ``on`` is unknown.
     ToolError, SimulationError
         If the simulator cannot be built, or a run does not end.
 
@@ -70,6 +75,7 @@ def run(
         raise InputError(f"image must be what compile or load gave, not a {type(image).__name__}")
     if on not in get_args(Target):
         raise InputError(f"on must be one of {', '.join(get_args(Target))}, not {on!r}")
+    image = image if lengths is None else image.with_lengths(lengths)
     planes, clipped = quantize(image, x)
     result = run_planes(image, planes, on, waves=waves, progress=progress)
     return dataclasses.replace(result, clipped=clipped)

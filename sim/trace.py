@@ -30,13 +30,12 @@ def write_trace(result: Result, path: Path, sample: int = 0) -> None:
         If there is no such input, or the file cannot be written.
     """
     image, inputs = result.image, result.inputs
-    steps = image.graph.steps or 1
     if not 0 <= sample < inputs:
         raise InputError(f"input {sample} cannot be traced: there are {inputs}, from 0 up")
-    tensors = {
-        name: tensor[sample * steps : (sample + 1) * steps]
-        for name, tensor in result.tensors_on_arrays.items()
-    }
+    first, after = (int(of[sample]) for of in (result.sequences.starts, result.sequences.ends))
+    tensors = {name: tensor[first:after] for name, tensor in result.tensors_on_arrays.items()}
+    if image.graph.lengths is not None:
+        image = image.with_lengths([after - first])
     names, events = list[str](), []
     process, begin = 1, 0
     for part in image.parts:

@@ -126,6 +126,7 @@ def verify(
     image: Image,
     x: ArrayLike,
     *,
+    lengths: ArrayLike | None = None,
     layers: Sequence[str] = (),
     max_differences: int = 10,
     progress: Progress | None = None,
@@ -136,7 +137,7 @@ def verify(
 
     Parameters
     ----------
-    image, x, progress : as for :func:`.run`.
+    image, x, lengths, progress : as for :func:`.run`.
     layers : compare these only; what they read comes from golden, unless layers among them make
         it. All, unless given.
     max_differences : list so many of each kind; all are counted.
@@ -154,6 +155,7 @@ def verify(
     """
     if not isinstance(image, Image):
         raise InputError(f"image must be what compile or load gave, not a {type(image).__name__}")
+    image = image if lengths is None else image.with_lengths(lengths)
     planes, clipped = quantize(image, x)
     golden = replace(run_golden(image, planes), clipped=clipped)
     whole = image

@@ -54,6 +54,11 @@ def graph_of_module(module: nn.Module, example_input: Any) -> Graph:
             "example_input must be a batch of floating-point samples, batch first, not "
             f"{str(example.dtype).removeprefix('torch.')} of shape {tuple(example.shape)}"
         )
+    if not example.numel():
+        raise InputError(
+            f"example_input of shape {tuple(example.shape)} is empty: a sequence has a step at "
+            "least, and other samples have an element"
+        )
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), example.dtype)
     example = example.to(dtype)
     try:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import TypeAdapter, ValidationError
 
 from zeroskip.base.errors import CompileError, ImageError, InputError
@@ -27,7 +28,7 @@ from zeroskip.compiler.image.manifest import Manifest, PartEntry, first_error, z
 from zeroskip.compiler.image.readmem import from_hex, to_hex
 from zeroskip.compiler.image.runs import sram_path
 from zeroskip.compiler.image.tables import image_report
-from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLayer, dense_macs
+from zeroskip.compiler.ir.graph import INPUT, QuantCell, QuantGraph, QuantLayer, dense_macs
 from zeroskip.compiler.passes.parts import sub_graph
 
 __all__ = ["Image", "load", "part_folder"]
@@ -82,6 +83,64 @@ class Image:
         for part in self.parts:
             found |= part.channel_orders
         return found
+
+    def with_lengths(self, lengths: ArrayLike) -> "Image":
+        """Return a recurrent network for a batch of sequences that have so many steps each.
+
+        Parameters
+        ----------
+        lengths : (n,) whole numbers; none is above the steps that the network was compiled for.
+
+        Raises
+        ------
+        InputError
+            If the network takes no sequences, or the lengths are none.
+        """
+        steps = self.graph.steps
+        if steps is None or len(self.sample_shape) < 2:
+            raise InputError(f"network {self.name!r} takes no sequences: give it no lengths")
+        counts = np.asarray(lengths)
+        counts = counts[None] if not counts.ndim else counts
+        if counts.dtype.kind not in "iu" or counts.ndim != 1 or not counts.size:
+            raise InputError(
+                "lengths must be whole numbers, one for each sequence, not "
+                f"{counts.dtype} of shape {counts.shape}"
+            )
+        bad = np.flatnonzero((counts < 1) | (counts > steps))
+        if bad.size:
+            raise InputError(
+                f"lengths must be from 1 to {steps}, the steps that {self.name!r} was compiled "
+                f"for, and that of sequence {bad[0]} is {counts[bad[0]]}"
+            )
+        return self._with_graphs(lengths=tuple(counts.tolist()))
+
+    def with_steps(self, steps: int) -> "Image":
+        """Return a recurrent network for sequences of ``steps`` steps, no more than its own.
+
+        Raises
+        ------
+        InputError
+            If the network takes no sequences, or not so long ones.
+        """
+        found = self.with_lengths([steps])
+        shape = (steps, *self.sample_shape[1:])
+        return found._with_graphs(steps=steps, lengths=None, sample_shape=shape)
+
+    def _with_graphs(self, **fields: Any) -> "Image":
+        """Change fields of the network's graph, and of those of its parts."""
+
+        def change(graph: QuantGraph[Any]) -> QuantGraph[Any]:
+            layers = graph.layers
+            if "steps" in fields:
+                layers = tuple(
+                    replace(layer, steps=fields["steps"]) if isinstance(layer, QuantCell) else layer
+                    for layer in layers
+                )
+            return replace(graph, layers=layers, **fields)
+
+        parts: tuple[Any, ...] = self.parts
+        parts = tuple(replace(part, graph=change(part.graph)) for part in parts)
+        return replace(self, graph=change(self.graph), parts=parts)
 
     def part(self, name: str) -> Any:
         """Return the part of an engine.

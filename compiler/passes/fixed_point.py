@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from zeroskip.base.errors import InputError
 from zeroskip.compiler.ir.fixed import limits
 from zeroskip.compiler.ir.graph import FloatGraph, QuantGraph
+from zeroskip.compiler.ir.sequences import Sequences
 
 __all__ = [
     "check_input",
@@ -74,8 +75,12 @@ def check_planes(
 ) -> NDArray[np.float64]:
     """Check data for a graph of feature maps; return (samples, C, H, W).
 
-    Parameters and errors are those of :func:`check_input`, in the shape that users give.
+    Parameters and errors are those of :func:`check_input`, in the shape that users give. Where the
+    graph says lengths, what comes behind them in ``x`` may be anything, and is left out.
     """
+    lengths = graph.lengths if isinstance(graph, QuantGraph) else None
+    if lengths is not None and graph.sample_shape is not None:
+        x = _blank_behind(x, graph.sample_shape, lengths, what)
     of_sequences = ", sequences first, whatever the order of the model's own input"
     samples = check_input(
         x,
@@ -85,7 +90,33 @@ def check_planes(
         order=of_sequences if graph.steps else "",
     )
     # Of a recurrent network, the steps of all samples one behind the other.
+    if lengths is not None:
+        return Sequences(lengths).joined(samples.reshape(len(samples), -1, *graph.input_shape))
     return samples.reshape(-1, *graph.input_shape)
+
+
+def _blank_behind(
+    x: Any, shape: tuple[int, ...], lengths: tuple[int, ...], what: str
+) -> NDArray[np.floating[Any]]:
+    """Return sequences (n, *shape) with zeros behind their lengths; what is no such array as it is.
+
+    Raises
+    ------
+    InputError
+        If there are not as many sequences as lengths.
+    """
+    try:
+        array = np.asarray(_plain(x))
+    except (TypeError, ValueError, RuntimeError):
+        return x
+    array = array[None] if array.ndim == len(shape) else array
+    fits = array.ndim == len(shape) + 1 and array.shape[2:] == shape[1:]
+    if not fits or array.dtype.kind != "f" or not max(lengths) <= array.shape[1] <= shape[0]:
+        return x
+    if len(array) != len(lengths):
+        raise InputError(f"{what} has {len(array)} sequences, but lengths are of {len(lengths)}")
+    sequences = Sequences(lengths)
+    return sequences.padded(sequences.joined(array), shape[0])
 
 
 def check_input(

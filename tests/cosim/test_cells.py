@@ -5,6 +5,7 @@ import pytest
 
 from tests.support.cells import draw_recurrent
 from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.ir.sequences import Sequences
 from zeroskip.compiler.passes.fixed_point import dequantize
 from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
@@ -45,6 +46,12 @@ def test_drawn_networks() -> None:
         graph, inputs = draw_recurrent(seed, ARRAY, turns=seed >= 8)
         options = {"placement": PLACEMENTS[seed % len(PLACEMENTS)]}
         images.append(compile_quantized(graph, {"eie": ARRAY}, options=options, name="drawn"))
+        if seed >= 14:
+            # The first sequence, or the second, is shorter.
+            steps = images[-1].graph.steps or 1
+            some = np.random.default_rng(seed).permutation([steps, (steps + 1) // 2])
+            images[-1] = images[-1].with_lengths(some)
+            inputs = Sequences(some).joined(inputs.reshape(2, steps, *inputs.shape[1:]))
         models.append(run_planes(images[-1], inputs, "cycles"))
         tensors = models[-1].tensors_on_arrays
         jobs += [image_job(part, vectors(part, tensors)[0]) for part in images[-1].parts]

@@ -301,6 +301,13 @@ def test_output_file_of_run(cli: Cli, refused: Refused, files: Any, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_lengths_of_what_is_no_sequence(cli: Cli, refused: Refused, files: Any) -> None:
+    given = ["--input", files.inputs, "--lengths", files.inputs]
+    refused(cli("run", files.image, *given), "takes no sequences: give it no lengths")
+    refused(cli("verify", files.image, *given), "takes no sequences: give it no lengths")
+    refused(cli("system", files.image, "--steps", "2"), "takes no sequences")
+
+
 def test_waves_need_rtl(cli: Cli, refused: Refused, files: Any) -> None:
     refused(cli("run", files.image, "--input", files.inputs, "--waves"), "--on rtl")
     refused(cli("run", files.image, "--input", files.inputs, "--on", "chip"), "--on", "chip")

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 __all__ = [
-    "ImageArgument", "InputOption", "JsonOption", "LayersOption", "number", "set_parameters",
-    "whole_number",
+    "ImageArgument", "InputOption", "JsonOption", "LayersOption", "LengthsOption", "number",
+    "set_parameters", "whole_number",
 ]  # fmt: skip
 
 JsonOption = Annotated[
@@ -21,6 +21,15 @@ InputOption = Annotated[
     typer.Option("--input", "-i", metavar="X.npy", help="Inputs, floats (samples, *input shape)."),
 ]
 
+LengthsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--lengths",
+        metavar="L.npy",
+        help="Of a recurrent network: steps of each sequence, whole numbers (samples,). What is "
+        "behind them in X.npy is not read.",
+    ),
+]
 LayersOption = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,13 @@ import typer
 from zeroskip.base.errors import ParameterError
 from zeroskip.base.staging import check_output_file
 from zeroskip.cli.files import read_npy, write_npy
-from zeroskip.cli.options import ImageArgument, InputOption, JsonOption, whole_number
+from zeroskip.cli.options import (
+    ImageArgument,
+    InputOption,
+    JsonOption,
+    LengthsOption,
+    whole_number,
+)
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler.image.image import load
 from zeroskip.sim.report import result_report, run_document
@@ -71,6 +77,7 @@ def run_image(
         Path | None,
         typer.Option("--output", "-o", metavar="Y.npy", help="Write the outputs (float64)."),
     ] = None,
+    lengths: LengthsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run inputs through an image and print or write the outputs."""
@@ -88,14 +95,15 @@ def run_image(
     if count is not None and count < 1:
         raise ParameterError("count", count, "at least 1")
     x = read_npy(inputs, "input")
-    given = len(x)
+    given, steps_of = len(x), None if lengths is None else read_npy(lengths, "lengths")
     if (vcd is not None or count is not None) and x.ndim > len(compiled.sample_shape):
         x = x[: count or 1]
+        steps_of = None if steps_of is None else steps_of[: count or 1]
     with Steps() as steps:
         if vcd is not None and x.ndim > len(compiled.sample_shape) and given > 1:
             steps(f"waves are of {len(x)} of {given} inputs, see --first N", 1, 1)
         steps(f"run on {on}", 0, 1)
-        result = run(compiled, x, on, waves=vcd, progress=steps)
+        result = run(compiled, x, on, lengths=steps_of, waves=vcd, progress=steps)
         steps(f"run on {on}", 1, 1)
         if trace is not None:
             steps("write the trace", 0, 1)

@@ -95,6 +95,15 @@ def show_system(
         ),
     ] = FULL_RATE,
     seed: Annotated[int, typer.Option(parser=whole_number, metavar="N", help="Of the stalls.")] = 0,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number,
+            metavar="N",
+            help="Of a recurrent network: the list of sequences of N steps, no more than it was "
+            "compiled for.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Lay a network out in memory for a chip that needs one START an inference.
@@ -115,6 +124,7 @@ def show_system(
         raise ParameterError("rate", rate, f"a whole number from 1 to {FULL_RATE}")
     port = SystemParams(data_bits=data_bits)
     compiled = load(image)
+    compiled = compiled if steps is None else compiled.with_steps(steps)
     system = build_system(compiled, port, base=base)
     run = verified = None
     if inputs is not None:
@@ -122,9 +132,9 @@ def show_system(
         settings = MemorySettings(
             read_latency=latency, write_latency=latency, stall=stall, rate=rate, seed=seed
         )
-        with Steps() as steps:
+        with Steps() as progress:
             if on == "rtl":
-                verified = verify_system(compiled, x, port, settings, progress=steps)
+                verified = verify_system(compiled, x, port, settings, progress=progress)
                 run = verified.run
             else:
                 run = count_inferences(compiled, quantize(compiled, x)[0], port, settings)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from zeroskip.cli.files import read_npy
-from zeroskip.cli.options import ImageArgument, InputOption, JsonOption
+from zeroskip.cli.options import ImageArgument, InputOption, JsonOption, LengthsOption
 from zeroskip.cli.output import Steps, print_json, print_report
 from zeroskip.compiler.image.image import load
 from zeroskip.sim.metrics import RunMetrics, measure
@@ -36,6 +36,7 @@ def verify_image(
             "verified, too.",
         ),
     ] = None,
+    lengths: LengthsOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Run inputs on golden, cycle model and RTL; compare every word and every cycle counter.
@@ -44,8 +45,9 @@ def verify_image(
     """
     compiled = load(image)
     x = read_npy(inputs, "input")
+    given = None if lengths is None else read_npy(lengths, "lengths")
     with Steps() as steps:
-        result = verify(compiled, x, layers=layer or (), progress=steps)
+        result = verify(compiled, x, lengths=given, layers=layer or (), progress=steps)
     metrics = measure(result)
     if as_json:
         print_json({"image": str(image), **verify_document(result, metrics)})

@@ -10,6 +10,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
+from torch.nn.utils import rnn
 
 import zeroskip as zs
 from zeroskip.base.errors import CompileError, InputError
@@ -66,10 +67,12 @@ class Both(nn.Module):
         super().__init__()
         torch.manual_seed(4)
         self.rnn = getattr(nn, kind)(5, 4, 2, batch_first=final, bidirectional=True)
-        self.fc, self.final = nn.Linear(8, 3), final
+        self.fc, self.final, self.every = nn.Linear(8, 3), final, False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y, states = self.rnn(x if self.final else x.transpose(0, 1))
+        if self.every:
+            return self.fc(y)
         h = states[0] if isinstance(states, tuple) else states
         return self.fc(torch.cat([h[-2], h[-1]], dim=1) if self.final else y[-1])
 
@@ -152,6 +155,52 @@ def test_sequences_of_one_step_and_of_many() -> None:
         image = zs.compile(model, x[:1], x, ARRAY)
         expected = model(torch.as_tensor(x)).detach().numpy()
         assert np.abs(zs.run(image, x).outputs - expected).max() < 1.5e-3
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_lengths_are_those_of_packed_sequences(every: bool) -> None:
+    model = Both("LSTM", final=True).eval()
+    model.every = every
+    lengths = np.array([2, 4, 1])
+    packed = rnn.pack_padded_sequence(
+        torch.as_tensor(X), torch.as_tensor(lengths), batch_first=True, enforce_sorted=False
+    )
+    y, (h, _) = model.rnn(packed)
+    y, _ = rnn.pad_packed_sequence(y, batch_first=True)
+    expected = model.fc(y if every else torch.cat([h[-2], h[-1]], dim=1)).detach().numpy()
+    there = np.arange(4) < lengths[:, None]
+    image = zs.compile(model, X[:1], X, ARRAY)
+    # What is behind the end of a sequence is not read.
+    x = np.where(there[..., None], X, np.float32("nan"))
+    result = zs.run(image, x, "cycles", lengths=lengths)
+    assert (
+        np.abs(result.outputs - (expected * there[..., None] if every else expected)).max() < 1e-3
+    )
+    assert not every or not result.outputs[~there].any()
+    assert result.cycles is not None
+    alone = zs.run(image.with_steps(2), X[:1, :2], "cycles")
+    assert alone.cycles == result.cycles[:1]
+    assert np.array_equal(alone.result[0], result.result[0, :2] if every else result.result[0])
+
+
+@pytest.mark.parametrize(
+    ("lengths", "why"),
+    [
+        ([1, 0, 4], "lengths must be from 1 to 4, .* and that of sequence 1 is 0"),
+        ([1, 4, 5], "lengths must be from 1 to 4, .* and that of sequence 2 is 5"),
+        ([1, 2], "input has 3 sequences, but lengths are of 2"),
+        ([1.0, 2.0, 3.0], r"lengths must be whole numbers, one .*, not float64 of shape \(3,\)"),
+    ],
+)
+def test_lengths_that_are_refused(lengths: list[float], why: str) -> None:
+    image = zs.compile(NETWORKS["lstm"], X[:1], X, ARRAY)
+    with pytest.raises(InputError, match=why):
+        zs.run(image, X, lengths=lengths)
+
+
+def test_a_sequence_without_steps() -> None:
+    with pytest.raises(InputError, match=r"\(1, 0, 5\) is empty: a sequence has a step at least"):
+        zs.compile(NETWORKS["lstm"], X[:1, :0], X, ARRAY)
 
 
 def test_gates_that_are_all_zero() -> None:
