@@ -1,7 +1,7 @@
 """Lay a network out in memory, so that one START makes the chip run it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,10 @@ class SystemImage:
     memory: bytes
     moves: Moves
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, beside: Mapping[str, bytes] | None = None) -> None:
         """Write ``memory.bin`` and ``map.json`` to a folder, which is replaced, or nothing.
+
+        ``beside``: contents of further files by name.
 
         Raises
         ------
@@ -67,6 +69,8 @@ class SystemImage:
             with staged_directory(path.resolve()) as stage:
                 (stage / "memory.bin").write_bytes(self.memory)
                 (stage / "map.json").write_text(self.map.model_dump_json(indent=1) + "\n")
+                for name, contents in (beside or {}).items():
+                    (stage / name).write_bytes(contents)
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -93,6 +93,7 @@ class Inferences:
     port : of the chip to its memory.
     queued : lists that are started at once, at most.
     lists : the arrays, in the order of the image's parts; those of its engines unless given.
+    base : address of the memory image.
     """
 
     def __init__(
@@ -102,8 +103,9 @@ class Inferences:
         port: SystemParams,
         queued: int = BUFFERS,
         lists: Sequence[ListMachine] | None = None,
+        base: int = 0,
     ) -> None:
-        self.system = build_system(image, port)
+        self.system = build_system(image, port, base=base)
         self._port, self._image = port, image
         self.arrays = chip_arrays(image)
         entry = self.system.map
@@ -112,7 +114,7 @@ class Inferences:
         self._lists = lists or [machine(name).lists for name in self.arrays]
         pairs = list(zip(self._lists, self.arrays.values(), strict=True))
         states = [lists.state(params, port) for lists, params in pairs]
-        self._golden = GoldenSystem(states, port, memory)
+        self._golden = GoldenSystem(states, port, memory, base)
         setup, *infers = entry.lists
         tensor = self.system.moves.tensors[0]
         # Of a recurrent network, planes are steps, and an inference is a sequence of them.
@@ -132,7 +134,7 @@ class Inferences:
     def _group(self, inputs: Sequence[tuple[int, NDArray[np.uint8]]], lists: Any) -> Group:
         golden = self._golden
         for address, rows in inputs:
-            golden.memory[address : address + rows.size] = rows.reshape(-1)
+            golden.memory[address - golden.base :][: rows.size] = rows.reshape(-1)
         places = [(commands.address, commands.bytes) for commands in lists]
         attempts = [golden.start(*place) for place in places]
         return Group(inputs, places, attempts, golden.memory.copy())
@@ -141,7 +143,7 @@ class Inferences:
         """Read an output as the map says: a word a lane."""
         tensor = self.system.moves.tensors[-1]
         block = self.system.map.block(f"output_{pair}")
-        rows = self._golden.memory[block.address : block.address + block.bytes]
+        rows = self._golden.memory[block.address - self._golden.base :][: block.bytes]
         bits = np.unpackbits(rows.reshape(tensor.rows, -1), axis=1, bitorder="little")
         lanes = bits[:, : tensor.lanes * tensor.bits].reshape(-1, tensor.bits).astype(np.int64)
         weights = 1 << np.arange(tensor.bits, dtype=np.int64)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pages import PAGES, Block, Sandbox, needed_blocks, read_blocks, shown_in
+from tests.support.pages import PAGES, Block, Sandbox, first_page, read_blocks, shown_in
 
 ROOT = Path(__file__).parents[2]
 _BLOCKS = [block for page in PAGES for block in read_blocks(page)]
@@ -16,13 +16,14 @@ _BLOCKS = [block for page in PAGES for block in read_blocks(page)]
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Sandbox]:
-    """Give a function that returns the sandbox of a page."""
+    """Give a function that returns the sandbox of a page, and of those that come after it."""
     made: dict[Path, Sandbox] = {}
 
     def of(page: Path) -> Sandbox:
-        if page not in made:
-            made[page] = Sandbox(tmp_path_factory.mktemp(page.stem), needed_blocks(page))
-        return made[page]
+        first = first_page(page)
+        if first not in made:
+            made[first] = Sandbox(tmp_path_factory.mktemp(first.stem))
+        return made[first]
 
     return of
 

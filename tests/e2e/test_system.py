@@ -1,6 +1,7 @@
 """Networks in memory, from the command line."""
 
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.arrays import SYSTEM
 from zeroskip.compiler.system.map import MemoryMap
+from zeroskip.sim.rtl.icarus import has_icarus
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,40 @@ def test_a_folder_of_memory(cli: Callable[..., Any], image: Path, tmp_path: Path
     assert document["map"]["port"]["data_bits"] == 64
     assert document["run"] is None
     assert document["traffic"]["infer_0"]["read"] == 8 * document["bounds"]["port"]
+
+
+@pytest.mark.cosim
+@pytest.mark.skipif(not has_icarus(), reason="Icarus Verilog is not installed")
+@pytest.mark.long("simulates four states of a chip behind AXI")
+def test_a_testbench(cli: Callable[..., Any], files: Any, image: Path, tmp_path: Path) -> None:
+    """It passes, and says so of whatever is not as the models have it."""
+    pytest.importorskip("systemrdl")
+    chip, memory = tmp_path / "chip", tmp_path / "memory"
+    made = cli("verilog", "--image", image, "--top", "axi", "--port", "64", "-o", chip)
+    assert made.code == 0, made.err
+    given = ["--port", "64", "--base", "8192", "--latency", "9", "--input", files.inputs]
+    assert cli("system", image, *given, "-o", memory).code == 0
+    top, program = "eie_axi_tb", tmp_path / "testbench.vvp"
+    sources = [chip / "eie_axi.sv", chip / f"{top}.v"]
+    subprocess.run(["iverilog", "-g2005", "-s", top, "-o", program, *sources], check=True)
+
+    def said() -> list[str]:
+        command = ["vvp", program, f"+image={memory}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
+    assert said()[-1] == "PASS: 5 inferences"
+    vectors, run = memory / "vectors.hex", memory / "run.hex"
+    lines = vectors.read_text().splitlines()
+    # Cycles of the first inference, and a word of the output of the last.
+    lines[0], lines[-1] = f"{int(lines[0], 16) + 1:016x}", f"{int(lines[-1], 16) ^ 1:016x}"
+    vectors.write_text("\n".join(lines))
+    *found, verdict = said()
+    assert verdict == "FAIL"
+    assert sum("another number of cycles" in line for line in found) == 1
+    assert sum("another output" in line for line in found) == 1
+    run.write_text("1\n" + run.read_text().partition("\n")[2])
+    assert said()[-2:] == ["cycle 6: the image is for another array, or another --port", "FAIL"]
 
 
 def test_info_has_it_too(cli: Callable[..., Any], image: Path) -> None:
@@ -125,11 +161,12 @@ def test_bad_drivers(
     assert not (tmp_path / "driver").exists()
 
 
-def test_bad_tops(cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_bad_tops(cli: Callable[..., Any], image: Path, tmp_path: Path) -> None:
     for options, sentence in (
         (["--top", "ahb"], "axi"),
         (["--top", "axi", "--engine", "chip"], "one of eie, scnn, system, not 'chip'"),
         (["--top", "axi_stream", "--engine", "scnn"], "another order than a stream gives it"),
+        (["--image", image, "--engine", "scnn"], "leave --engine, --preset and --set out"),
         (["--top", "axi", "--port", "32"], "--port must be a whole number from 64 to 256"),
     ):
         result = cli("verilog", *options, "-o", tmp_path / "top")

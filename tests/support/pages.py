@@ -3,19 +3,20 @@
 A block of ``sh`` or ``python`` is run, in the order of its page. A block of ``text`` behind it,
 under the same heading, is what it prints: all lines, in order; ``...`` stands for any number of
 lines. A Python block that begins with ``# NAME.py`` is a file of that name.
-``<!-- not run: REASON -->`` before a block keeps it from being run, ``<!-- drawing -->`` a text
-from being compared, and a page with ``<!-- after: PAGE.md -->`` needs what the other's blocks make.
+``<!-- not run: REASON -->`` before a block keeps it from being run, ``<!-- needs: PROGRAM -->``
+where that is not installed; ``<!-- drawing -->`` keeps a text from being compared. A page with
+``<!-- after: PAGE.md -->`` needs what the other's blocks make, and runs in the same folder.
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PAGES", "Block", "Sandbox", "needed_blocks", "read_blocks", "shown_in"]
+__all__ = ["PAGES", "Block", "Sandbox", "first_page", "read_blocks", "shown_in"]
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -69,7 +70,7 @@ def read_blocks(page: Path) -> list[Block]:
             behind = False
         elif kind in _RUN:
             line = text[: found.start("text")].count("\n")
-            skipped = note.removeprefix("not run: ") if note.startswith("not run: ") else ""
+            skipped = _reason(note)
             code = _OWN.sub("", found["text"])
             blocks.append(Block(page, line, kind, code, (), skipped))
             behind = True
@@ -80,10 +81,29 @@ def read_blocks(page: Path) -> list[Block]:
     return blocks
 
 
+def _reason(note: str) -> str:
+    """Return why a block is not run, by the note in front of it; empty if it is."""
+    what, _, text = note.partition(": ")
+    if what == "needs" and shutil.which(text) is None:
+        return f"{text} is not installed"
+    return text if what == "not run" else ""
+
+
+def first_page(page: Path) -> Path:
+    """Return the page in whose folder a page's blocks are run."""
+    before = _page_before(page)
+    return page if before is None else first_page(before)
+
+
 def needed_blocks(page: Path) -> list[Block]:
     """Read the blocks of the pages that a page needs, and its own."""
-    others = [page.parent / name for name in _AFTER.findall(page.read_text())]
-    return [block for other in others for block in needed_blocks(other)] + read_blocks(page)
+    before = _page_before(page)
+    return [*([] if before is None else needed_blocks(before)), *read_blocks(page)]
+
+
+def _page_before(page: Path) -> Path | None:
+    found = _AFTER.search(page.read_text())
+    return found and page.parent / found[1]
 
 
 def shown_in(printed: str, output: str) -> str | None:
@@ -101,24 +121,30 @@ def shown_in(printed: str, output: str) -> str | None:
 
 
 class Sandbox:
-    """Folder like that of the repository, in which the blocks of a page are run, each once.
+    """Folder like that of the repository, in which the blocks of pages are run, each once.
 
     What is tracked is linked; ``out`` is empty.
     """
 
-    def __init__(self, folder: Path, blocks: Sequence[Block]) -> None:
-        self._folder, self._blocks = folder, blocks
-        self._outputs: list[str] = []
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._outputs: dict[Block, str] = {}
         for path in ROOT.iterdir():
             if path.name not in ("out", ".git"):
                 (folder / path.name).symlink_to(path)
 
     def run(self, block: Block) -> str:
-        """Run a block, and before it those above it that were not run yet; return its stdout."""
-        number = self._blocks.index(block)
-        while len(self._outputs) <= number:
-            self._outputs.append(self._run(self._blocks[len(self._outputs)]))
-        return self._outputs[number]
+        """Run a block, and before it those that it needs and that were not run yet.
+
+        Returns
+        -------
+        Its stdout.
+        """
+        blocks = needed_blocks(block.page)
+        for needed in blocks[: blocks.index(block) + 1]:
+            if needed not in self._outputs:
+                self._outputs[needed] = self._run(needed)
+        return self._outputs[block]
 
     def _run(self, block: Block) -> str:
         if block.skipped:

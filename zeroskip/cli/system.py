@@ -1,5 +1,6 @@
 """``zeroskip system``: a network in memory, and inferences from one START each."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,6 +25,7 @@ from zeroskip.sim.system.report import (
     verified_document,
     verified_lines,
 )
+from zeroskip.sim.system.vectors import bench_files
 from zeroskip.sim.system.verify import verify_system
 
 __all__ = ["EXAMPLES", "show_system"]
@@ -46,7 +48,8 @@ def show_system(
             "--output",
             "-o",
             metavar="DIR",
-            help="Write memory.bin and map.json to this folder; one is replaced.",
+            help="Write memory.bin and map.json to this folder, which is replaced; with --input "
+            "also what the testbench of 'zeroskip verilog --top axi' reads.",
         ),
     ] = None,
     data_bits: Annotated[
@@ -127,6 +130,7 @@ def show_system(
     compiled = compiled if steps is None else compiled.with_steps(steps)
     system = build_system(compiled, port, base=base)
     run = verified = None
+    files: Mapping[str, bytes] = {}
     if inputs is not None:
         x = read_npy(inputs, "input")
         settings = MemorySettings(
@@ -138,8 +142,13 @@ def show_system(
                 run = verified.run
             else:
                 run = count_inferences(compiled, quantize(compiled, x)[0], port, settings)
+            if output is not None:
+                steps("write what a testbench reads", 0, 1)
+                planes = quantize(compiled, x)[0]
+                files = bench_files(compiled, planes, port, settings, base)
+                steps("write what a testbench reads", 1, 1)
     if output is not None:
-        system.save(output)
+        system.save(output, files)
     if as_json:
         counted = None if run is None else run_document(run)
         print_json({
@@ -156,5 +165,5 @@ def show_system(
     if verified is not None:
         print_report(verified_lines(verified))
     if output is not None:
-        print_line(f"memory.bin and map.json are in {output}")
+        print_line(f"{', '.join(['memory.bin', *files])} and map.json are in {output}")
     return int(verified is not None and not verified.ok)

@@ -2,8 +2,9 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +13,11 @@ from zeroskip.base.staging import staged_directory
 from zeroskip.cli.arrays import DEFAULT_ENGINE, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.options import JsonOption, whole_number
 from zeroskip.cli.output import print_json, print_line
+from zeroskip.compiler.image.image import load
 from zeroskip.compiler.image.manifest import zeroskip_version
 from zeroskip.flow.bus.top import TOPS, TopFlow
 from zeroskip.flow.flow import FLOWS, flow
+from zeroskip.hw.system.chip import system_module
 from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["EXAMPLES", "write_verilog"]
@@ -30,6 +33,8 @@ zeroskip verilog --engine system --preset scnn=paper --prefix my_ -o out/system
 zeroskip verilog --top axi --set num_pes=4 -o out/eie_axi
 
 zeroskip verilog --engine scnn --preset tiny --top wishbone --port 64 -o out/scnn_wishbone
+
+zeroskip verilog --image out/digits --top axi -o out/chip
 """
 
 _MARK = "ports.json"
@@ -38,13 +43,19 @@ _MARK = "ports.json"
 def write_verilog(
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     engine: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--engine",
             metavar="ENGINE",
-            help=f"One of {', '.join(FLOWS.names())}.",
+            help=f"One of {', '.join(FLOWS.names())}; {DEFAULT_ENGINE} unless given.",
         ),
-    ] = DEFAULT_ENGINE,
+    ] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            "--image", metavar="IMAGE", help="Write the engines, and the arrays, that IMAGE is for."
+        ),
+    ] = None,
     preset: PresetOption = None,
     settings: SetOption = None,
     prefix: Annotated[
@@ -72,17 +83,28 @@ def write_verilog(
     """Write an array and a PE, or the chip, as Verilog files that need nothing else.
 
     Beside them a header of macros for the host port's fields, and the ports as JSON; with --top
-    also what integrators need: FuseSoC core, constraints, waivers of lint, table of SRAMs, and
-    registers in SystemRDL, C, Markdown and HTML. A folder that an earlier call wrote is replaced.
+    also what integrators need: FuseSoC core, constraints, waivers of lint, table of SRAMs, a
+    testbench (axi), and registers in SystemRDL, C, Markdown and HTML. A folder that an earlier call
+    wrote is replaced.
     """
     from zeroskip.flow.export import export
 
+    params: Mapping[str, Any] | None = None
+    if image is not None:
+        if engine or preset or settings:
+            raise InputError(
+                "--image says which arrays to write: leave --engine, --preset and --set out"
+            )
+        params = {part.engine: part.params for part in load(image).parts}
+        engine = next(iter(params)) if len(params) == 1 else system_module(params)
+    engine = engine or DEFAULT_ENGINE
     chip = None if top is None else TopFlow(engine, top, SystemParams(data_bits=data_bits))
     design = chip or flow(engine)
-    arrays = choose_arrays(preset, settings, design.arrays)
+    if params is None:
+        arrays = choose_arrays(preset, settings, design.arrays)
+        params = {name: array.params for name, array in arrays.items()}
     if prefix and not re.fullmatch(r"[A-Za-z_]\w*", prefix, re.ASCII):
         raise ParameterError("prefix", prefix, "a letter or _, and then letters, digits and _")
-    params = {name: array.params for name, array in arrays.items()}
     exported = export(design, params, zeroskip_version(), prefix)
     files = {name: text.encode() for name, text in exported.files.items()}
     if chip is not None:

@@ -8,6 +8,7 @@ from amaranth.lib import wiring
 
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.flow.bus.files import integration_files
+from zeroskip.flow.bus.testbench import testbench
 from zeroskip.flow.export import Export
 from zeroskip.flow.flow import Flow, Modules, flow
 from zeroskip.flow.registers.systemrdl import register_files
@@ -27,6 +28,9 @@ TOPS: Mapping[str, type[AxiTop] | type[WishboneTop]] = {
     "wishbone": WishboneTop,
 }
 """Buses by name."""
+
+TESTED_TOPS = ("axi",)
+"""Buses that there is a testbench for."""
 
 
 class TopFlow(Flow[Any]):
@@ -93,6 +97,8 @@ class TopFlow(Flow[Any]):
         """
         ((name, listed),) = exported.ports.items()
         directions = {port.name: port.direction for port in listed}
-        texts = integration_files(name, exported.files[f"{name}.sv"], version, directions)
+        texts = dict(integration_files(name, exported.files[f"{name}.sv"], version, directions))
+        if self._top in TESTED_TOPS:
+            texts[f"{name}_tb.v"] = testbench(name, self._port)
         beside = {file: text.encode() for file, text in texts.items()}
         return beside | register_files(self.registers(params))
