@@ -59,13 +59,17 @@ static void check(const char *what, zeroskip_status_t status) {
   if (status != ZEROSKIP_OK) fail(what, (uint32_t)status);
 }
 
-/* Sleep until the chip interrupts; then let it interrupt again. */
+/* Wait until the chip interrupts, and has come to an end; then let it interrupt again. An interrupt
+ * may still be that of an inference which was found done before it came. */
 static zeroskip_status_t wait_for_interrupt(zeroskip_chip_t *chip) {
-  while (!interrupts) {
-  }
-  interrupts = 0;
-  zeroskip_status_t status = zeroskip_poll(chip);
-  set_mask(1);
+  zeroskip_status_t status;
+  do {
+    while (!interrupts) {
+    }
+    interrupts = 0;
+    status = zeroskip_poll(chip);
+    set_mask(1);
+  } while (status == ZEROSKIP_RUNNING);
   return status;
 }
 

@@ -7,7 +7,7 @@
 //   0xf0010000  registers of the chip; its interrupt is number 0
 
 `ifndef CHIP
-`define CHIP eie_wishbone
+`define CHIP scnn_eie_system_wishbone
 `endif
 
 module soc #(

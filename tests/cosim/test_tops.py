@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.system.relative import relative_list
 from zeroskip.flow.bus.files import WAIVERS
-from zeroskip.flow.bus.top import TopFlow
+from zeroskip.flow.bus.top import TopFlow, chip_of
 from zeroskip.flow.export import export
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import array_id, engine_sizes
@@ -64,9 +65,9 @@ def write_job(folder: Path, drawn: list[tuple[Image, np.ndarray]], params: Any) 
     return beats
 
 
-def top_text(top: str, engine: str, params: Any) -> str:
+def top_text(top: str, arrays: Mapping[str, Any]) -> str:
     """Return the text that ``zeroskip verilog --top`` writes, with its waivers."""
-    exported = export(TopFlow(engine, top, PORT), {engine: params}, "test")
+    exported = export(TopFlow(chip_of(arrays), top, PORT), arrays, "test")
     (name,) = exported.ports
     off = "".join(f"/* verilator lint_off {rule} */\n" for rule in WAIVERS)
     return off + exported.files[f"{name}.sv"]
@@ -74,7 +75,7 @@ def top_text(top: str, engine: str, params: Any) -> str:
 
 def build_top(top: str, engine: str, params: Any) -> Path:
     """Build a top."""
-    name, text = f"{engine}_{top}", top_text(top, engine, params)
+    name, text = f"{engine}_{top}", top_text(top, {engine: params})
     return build_design(
         name,
         {**asdict(params), "text": hashlib.sha256(text.encode()).hexdigest()},

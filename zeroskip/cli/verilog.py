@@ -15,9 +15,8 @@ from zeroskip.cli.options import JsonOption, whole_number
 from zeroskip.cli.output import print_json, print_line
 from zeroskip.compiler.image.image import load
 from zeroskip.compiler.image.manifest import zeroskip_version
-from zeroskip.flow.bus.top import TOPS, TopFlow
+from zeroskip.flow.bus.top import TOPS, TopFlow, chip_of
 from zeroskip.flow.flow import FLOWS, flow
-from zeroskip.hw.system.chip import system_module
 from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["EXAMPLES", "write_verilog"]
@@ -96,7 +95,7 @@ def write_verilog(
                 "--image says which arrays to write: leave --engine, --preset and --set out"
             )
         params = {part.engine: part.params for part in load(image).parts}
-        engine = next(iter(params)) if len(params) == 1 else system_module(params)
+        engine = chip_of(params)
     engine = engine or DEFAULT_ENGINE
     chip = None if top is None else TopFlow(engine, top, SystemParams(data_bits=data_bits))
     design = chip or flow(engine)

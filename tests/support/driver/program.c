@@ -86,6 +86,10 @@ int run_refusals(void *registers, void *memory) {
   other = zeroskip_image;
   other.beat_bytes *= 2;
   FAIL_UNLESS(zeroskip_open(&chip, registers, memory, &other) == ZEROSKIP_OTHER_VERSION);
+  other = zeroskip_image;
+  other.anywhere.bytes = 0;
+  FAIL_UNLESS(zeroskip_open(&chip, registers, memory, &other) == ZEROSKIP_OK);
+  FAIL_UNLESS(zeroskip_start_at(&chip, 0, 0) == ZEROSKIP_FIXED);
   /* VERSION is where IDENTITY would be. */
   volatile uint32_t *shifted = (volatile uint32_t *)registers - 1;
   FAIL_UNLESS(zeroskip_open(&chip, shifted, memory, &zeroskip_image) == ZEROSKIP_NOT_A_CHIP);

@@ -1,6 +1,6 @@
 """Chips behind a bus of others, as a design to be exported."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,10 +17,11 @@ from zeroskip.hw.bus.axi_top import AxiStreamTop, AxiTop
 from zeroskip.hw.bus.register_map import RegisterMap
 from zeroskip.hw.bus.wishbone_top import WishboneTop
 from zeroskip.hw.common.bundle import constants, ports
+from zeroskip.hw.system.chip import system_module
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import system_registers
 
-__all__ = ["TOPS", "TopFlow"]
+__all__ = ["TESTED_TOPS", "TOPS", "TopFlow", "chip_of"]
 
 TOPS: Mapping[str, type[AxiTop] | type[WishboneTop]] = {
     "axi": AxiTop,
@@ -31,6 +32,11 @@ TOPS: Mapping[str, type[AxiTop] | type[WishboneTop]] = {
 
 TESTED_TOPS = ("axi",)
 """Buses that there is a testbench for."""
+
+
+def chip_of(engines: Collection[str]) -> str:
+    """Name the chip of engines, in the order of their numbers, for :class:`TopFlow`."""
+    return next(iter(engines)) if len(engines) == 1 else system_module(list(engines))
 
 
 class TopFlow(Flow[Any]):

@@ -105,8 +105,11 @@ def _image_code(system: SystemImage, port: SystemParams, array: int) -> str:
         size = entry.block(f"{kind}_0").bytes
         fields = tensor.elements, tensor.lane_bits, size, tensor.frac, table
         tensors += f"  .{kind} = {{{', '.join(map(str, fields))}}},\n"
-    anywhere, page = relative_list(system), -(-entry.bytes // _PAGE) * _PAGE
-    tables += f"static const uint8_t anywhere_bytes[] = {{\n  {_wrapped(list(anywhere))}}};\n\n"
+    # Of an inference that may be begun again with another list, buffers are where they are.
+    anywhere = b"" if entry.bounded else relative_list(system)
+    page = -(-entry.bytes // _PAGE) * _PAGE
+    if anywhere:
+        tables += f"static const uint8_t anywhere_bytes[] = {{\n  {_wrapped(list(anywhere))}}};\n\n"
     infer = ", ".join(listed(f"infer_{pair}") for pair in range(BUFFERS))
     return f"""#include "zeroskip_image.h"
 
@@ -120,7 +123,7 @@ def _image_code(system: SystemImage, port: SystemParams, array: int) -> str:
   .setup = {listed("setup")},
   .infer = {{{infer}}},
   .anywhere = {{{page}, {len(anywhere)}}},
-  .anywhere_bytes = anywhere_bytes,
+  .anywhere_bytes = {"anywhere_bytes" if anywhere else "0"},
   .input_offset = {{{each("input")}}},
   .output_offset = {{{each("output")}}},
 {tensors}}};

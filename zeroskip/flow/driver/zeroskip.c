@@ -66,7 +66,8 @@ zeroskip_status_t zeroskip_load(zeroskip_chip_t *chip, const void *bytes) {
     memcpy(chip->memory, bytes, image->loaded_bytes);
     volatile uint8_t *rest = chip->memory; /* so that no compiler makes a memset of it */
     for (uint32_t k = image->loaded_bytes; k < image->anywhere.offset; k++) rest[k] = 0;
-    memcpy(chip->memory + image->anywhere.offset, image->anywhere_bytes, image->anywhere.bytes);
+    if (image->anywhere.bytes)
+      memcpy(chip->memory + image->anywhere.offset, image->anywhere_bytes, image->anywhere.bytes);
   }
   zeroskip_window(chip, image->base, image->bytes);
   WRITE(chip, IER, EVENTS);
@@ -132,6 +133,7 @@ zeroskip_status_t zeroskip_start(zeroskip_chip_t *chip) {
 }
 
 zeroskip_status_t zeroskip_start_at(zeroskip_chip_t *chip, uint64_t input, uint64_t output) {
+  if (!chip->image->anywhere.bytes) return ZEROSKIP_FIXED;
   note(chip);
   if (chip->failed) return ZEROSKIP_FAILED;
   if (chip->put != chip->started) return ZEROSKIP_BUSY;

@@ -33,7 +33,8 @@ typedef enum {
   ZEROSKIP_BUSY,          /* no room for a further start, or not idle where that is needed */
   ZEROSKIP_RUNNING,       /* the oldest inference is not done yet */
   ZEROSKIP_NOTHING,       /* nothing was started */
-  ZEROSKIP_FAILED         /* an inference was abandoned: zeroskip_error says why */
+  ZEROSKIP_FAILED,        /* an inference was abandoned: zeroskip_error says why */
+  ZEROSKIP_FIXED          /* the image's buffers are the only ones that its lists know */
 } zeroskip_status_t;
 
 /* A command list in memory, at an offset from the image's first byte. */
@@ -58,7 +59,8 @@ typedef struct {
   uint32_t bytes;         /* of memory that it takes, the list below with it */
   uint32_t loaded_bytes;  /* its first bytes, those of memory.bin; the rest is 0 */
   zeroskip_list_t setup, infer[ZEROSKIP_BUFFERS];
-  zeroskip_list_t anywhere;      /* an inference whose input and output are where a start says */
+  zeroskip_list_t anywhere;      /* an inference whose input and output are where a start says;
+                                    of no bytes if this network has none */
   const uint8_t *anywhere_bytes;
   uint32_t input_offset[ZEROSKIP_BUFFERS], output_offset[ZEROSKIP_BUFFERS];
   zeroskip_tensor_t input, output;
@@ -92,7 +94,8 @@ zeroskip_status_t zeroskip_window(zeroskip_chip_t *chip, uint64_t first, uint64_
 /* Start an inference of an input that lies at a bus address, as the rows of image->input lie in
  * their buffer; its output is written to another, in the same way. Both are multiples of
  * beat_bytes, in the window. Nothing may be put that is not started. Take the output by
- * zeroskip_get with NULL, which copies nothing. */
+ * zeroskip_get with NULL, which copies nothing. Networks of which the chip does an inference again
+ * where activations find no room are ZEROSKIP_FIXED: compile with --set ram_margin=100. */
 zeroskip_status_t zeroskip_start_at(zeroskip_chip_t *chip, uint64_t input, uint64_t output);
 
 /* Look whether the oldest inference is done, and clear the interrupt. After ZEROSKIP_FAILED, what
