@@ -198,6 +198,71 @@ def test_bits_that_reads_and_writes_take_away() -> None:
     on_registers(PORT, SIZES, bench)
 
 
+def test_events_that_come_as_they_are_taken_away() -> None:
+    """None is lost: of the read that clears AP_DONE, and of the write that clears ISR."""
+
+    async def bench(cpu: Cpu) -> None:
+        axi, ctx = cpu.dut.axi, cpu.ctx
+        control, isr = names.Register.CONTROL, names.Register.ISR
+        await cpu.write(names.Register.IER, 7)
+        for events in (1, 4, 5):
+            done, failed = events & 1, events >> 2
+            for address, write in ((control, False), (isr, True)):
+                cpu.hardware(done=done, failed=failed)
+                await ctx.tick()
+                # The access is done in this cycle, in which they come once more.
+                ctx.set(axi.ar.payload, address)
+                ctx.set(axi.aw.payload, address)
+                ctx.set(axi.w.payload, {"data": events, "strb": 15})
+                for port in (axi.aw.valid, axi.w.valid) if write else (axi.ar.valid,):
+                    ctx.set(port, 1)
+                for port in (axi.b.ready, axi.r.ready):
+                    ctx.set(port, 1)
+                await ctx.tick()
+                for port in (axi.aw.valid, axi.w.valid, axi.ar.valid):
+                    ctx.set(port, 0)
+                cpu.hardware(done=0, failed=0)
+                await ctx.tick().repeat(2)
+                assert await cpu.read(isr) == events
+                assert await cpu.read(control) & State.AP_DONE == done * State.AP_DONE
+                assert not await cpu.read(control) & State.AP_DONE
+                await cpu.write(isr, events)
+                assert await cpu.read(isr) == 0
+
+    on_registers(PORT, SIZES, bench)
+
+
+def test_bytes_that_are_not_written_do_nothing() -> None:
+    """Of the bits that act: no start, and no event that is set or cleared."""
+
+    async def bench(cpu: Cpu) -> None:
+        control, isr = names.Register.CONTROL, names.Register.ISR
+        cpu.hardware(ready=0, left=1)
+        for strb in range(0, 16, 2):
+            await cpu.write(control, 0xFFFFFFFF, strb)
+            await cpu.write(isr, 0xFFFFFFFF, strb)
+            assert not await cpu.read(control) & State.REFUSED
+            assert await cpu.read(isr) == 0
+        await cpu.write(control, State.AP_START, 1)
+        assert await cpu.read(control) & State.REFUSED
+        await cpu.write(isr, 0xFFFFFFFF, 1)
+        assert await cpu.read(isr) == sum(Event)
+
+    on_registers(PORT, SIZES, bench)
+
+
+@pytest.mark.parametrize("within", [1, 2, 3])
+def test_addresses_within_a_word_are_the_words(within: int) -> None:
+    async def bench(cpu: Cpu) -> None:
+        for register in KEEPERS[1:]:
+            mask = READ_WRITE[register.address]
+            await cpu.write(register.address + within, 0xA5A5A5A5)
+            assert await cpu.read(register.address) & mask == 0xA5A5A5A5 & mask
+            assert await cpu.read(register.address + within) & mask == 0xA5A5A5A5 & mask
+
+    on_registers(PORT, SIZES, bench)
+
+
 def test_auto_restart() -> None:
     """An inference that is done is started again once there is room, and one that failed is not."""
 
