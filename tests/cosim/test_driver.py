@@ -38,6 +38,7 @@ def test_on_the_simulated_chip(draw_network: DrawNetwork, tmp_path: Path) -> Non
     assert len(planes) > 2
     write_driver(tmp_path, image)
     image.save(tmp_path / "image")
+    np.save(tmp_path / "inputs.npy", x)
     expected = count_inferences(image, planes, PORT).outputs
     np.savez(
         tmp_path / "network.npz",

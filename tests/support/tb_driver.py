@@ -1,10 +1,14 @@
 """Run a C program with the driver, as a library of this process, on the simulated AXI top."""
 
+import contextlib
 import ctypes
+import io
+import json
 import mmap
 import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cocotb
 import numpy as np
@@ -13,11 +17,10 @@ from cocotb.task import bridge, resume
 from cocotb.triggers import ClockCycles
 
 from tests.support.tb_axi_top import SIZE, AxiTopBus
-from zeroskip.compiler.image.image import load
-from zeroskip.compiler.system.build import build_system
-from zeroskip.flow.host.chip import ChipHost
+from zeroskip.cli import host_devices
+from zeroskip.cli.app import app
+from zeroskip.cli.guard import run_guarded
 from zeroskip.flow.host.mapped import MappedMemory
-from zeroskip.hw.system.params import SystemParams
 
 REGISTERS = 0x1000
 """Where the program is told that registers are; nothing is there."""
@@ -36,23 +39,40 @@ async def begin(dut: Any) -> tuple[AxiTopBus, mmap.mmap]:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def mapped(dut: Any) -> None:
-    """Drive the chip from Python, as one whose registers and memory are mapped."""
+    """Drive the chip with the command line, as one whose registers and memory are mapped."""
     folder = Path(os.environ["ZEROSKIP_JOB"])
     bus, memory = await begin(dut)
     found = np.load(folder / "network.npz", allow_pickle=False)
-    image = load(folder / "image")
 
     class Simulated:
         read = staticmethod(resume(bus.read))
         write = staticmethod(resume(bus.write))
 
-    def call() -> Any:
-        system = build_system(image, SystemParams(data_bits=64))
-        chip = ChipHost(Simulated(), MappedMemory(memory), image, system, patience=None)
-        chip.load()
-        return chip.run(found["inputs"])
+    def host(*arguments: str | Path) -> Any:
+        options = ["host", "--registers", str(folder / "uio0"), "--memory", "mem"]
+        said = io.StringIO()
+        with (
+            patch.object(host_devices, "map_registers", lambda *_: Simulated()),
+            patch.object(host_devices, "map_memory", lambda *_: MappedMemory(memory)),
+            contextlib.redirect_stdout(said),
+        ):
+            code = run_guarded(
+                app, "zeroskip", [*options, "--patience", "100000", *map(str, arguments), "--json"]
+            )
+        assert code == 0, arguments
+        return json.loads(said.getvalue())
 
-    assert (await bridge(call)() == found["outputs"]).all()
+    def call() -> Any:
+        identity = host("identify")
+        host("load", folder / "image")
+        return identity, host("run", "--input", folder / "inputs.npy", "--verify")
+
+    identity, document = await bridge(call)()
+    assert identity["port_bits"] == 64
+    assert document["words_differ"] == 0
+    assert document["cycles_differ"] is None
+    assert min(document["cycles"]) > 10
+    assert len(document["outputs"]) == len(found["outputs"])
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")

@@ -1,11 +1,7 @@
-"""``zeroskip host``: a board at a serial port."""
+"""``zeroskip host``: a board at a serial port, or a chip that this computer addresses."""
 
 import json
 import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,18 +13,18 @@ from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.staging import check_output_file
 from zeroskip.cli.command import Command
 from zeroskip.cli.files import read_npy, write_npy
+from zeroskip.cli.host_devices import Device, MappedChip, Place, SerialBoard
 from zeroskip.cli.options import ImageArgument, InputOption, JsonOption, number, whole_number
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler.image.image import load as read_image
 from zeroskip.compiler.passes.clipping import count_clipped
 from zeroskip.compiler.passes.fixed_point import check_input, dequantize, quantize_input
-from zeroskip.flow.flow import flow_on_board, kind_of_board
-from zeroskip.flow.host import Board, Line
+from zeroskip.flow.flow import flow_on_board
 from zeroskip.flow.host.driver import BoardResult
 from zeroskip.flow.host.line import BAUD
 from zeroskip.flow.host.loaded import loaded_image, remember_image
 from zeroskip.sim.board.build import build_board
-from zeroskip.sim.board.process import board_clock, count_differences, simulated_board
+from zeroskip.sim.board.process import simulated_board
 from zeroskip.sim.report import outputs_table
 
 __all__ = ["app"]
@@ -42,40 +38,16 @@ zeroskip host --port /dev/ttyUSB1 load out/bitstream/image
 zeroskip host --port /dev/ttyUSB1 run --input x.npy --verify
 
 zeroskip host simulate out/digits
+
+zeroskip host --registers /dev/uio0 --memory /dev/mem@0x3e000000 load out/digits
 """
 
 app = typer.Typer(
-    help="Drive a board at a serial port, or a simulated one at a pseudo-terminal.",
+    help="Drive a board at a serial port, or a simulated one at a pseudo-terminal, or a chip whose "
+    "registers and memory this computer addresses.",
     epilog=_EXAMPLES,
     no_args_is_help=True,
 )
-
-
-@dataclass
-class _Port:
-    """What goes before the subcommand."""
-
-    port: str | None
-    baud: int
-    patience: float
-
-    @contextmanager
-    def board(self) -> Iterator[Board]:
-        port = self.name()
-        with Line(port, self.baud, board_clock(port) or time.monotonic) as line:
-            yield Board(line, patience=self.patience)
-
-    def name(self) -> str:
-        """Return the port.
-
-        Raises
-        ------
-        InputError
-            If none was named.
-        """
-        if self.port is None:
-            raise InputError("--port must name a serial port, such as /dev/ttyUSB1: it is missing")
-        return self.port
 
 
 @app.callback()
@@ -92,49 +64,69 @@ def _group(
         float,
         typer.Option(metavar="S", parser=number, help="Seconds to wait for an answer."),
     ] = 1.0,
+    registers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE[@OFFSET]",
+            help="Instead of --port: registers of a chip that this computer addresses, such as "
+            "/dev/uio0 or /dev/mem@0x43c00000.",
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE[@OFFSET]",
+            help="The memory of that chip, such as /dev/mem@0x3e000000; an image is put there.",
+        ),
+    ] = None,
+    base: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTE",
+            parser=whole_number,
+            help="Address on the chip's bus of that memory, if it is another than OFFSET.",
+        ),
+    ] = None,
 ) -> None:
     if baud < 1:
         raise ParameterError("--baud", baud, "at least 1")
     if not 0 < patience < 1e6:
         raise ParameterError("--patience", patience, "above 0 and below 1000000 seconds")
-    context.obj = _Port(port, baud, patience)
-
-
-@app.command(cls=Command, epilog=_EXAMPLES)
-def identify(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Ask the board what it is."""
-    with context.obj.board() as board:
-        identity = board.identify()
-    engine = kind_of_board(identity.engine)
-    document = {
-        "port": context.obj.port,
-        "engine": engine,
-        "host_interface": identity.version,
-        "num_pes": identity.num_pes,
-        "clock_hz": identity.clock_hz,
-        "params_digest": identity.digest.hex(),
-    }
-    if as_json:
-        print_json(document)
+    if registers is None:
+        if memory is not None or base is not None:
+            raise InputError("--memory and --base belong to --registers: name those, too")
+        context.obj = SerialBoard(port, baud, patience)
         return
-    print_line(
-        f"{engine.upper()} array of {identity.num_pes} PEs at {identity.clock_hz / 1e6:g} MHz, "
-        f"host interface {identity.version}, parameters {identity.digest.hex()}"
+    if port is not None:
+        raise InputError("--port is a serial port and --registers a chip beside it: name one")
+    context.obj = MappedChip(
+        Place.read(registers, "--registers"),
+        None if memory is None else Place.read(memory, "--memory"),
+        base,
+        patience,
     )
 
 
 @app.command(cls=Command, epilog=_EXAMPLES)
-def load(context: typer.Context, image: ImageArgument, as_json: JsonOption = False) -> None:
-    """Write an image to the board's memories."""
-    compiled = read_image(image)
-    found = flow_on_board(compiled)
-    part = found.board_part(compiled)
-    with Steps() as steps, context.obj.board() as board:
-        found.driver.load_image(board, part, progress=steps)
-    words = sum(len(sram.words) for sram in part.srams.values())
-    remember_image(context.obj.name(), image)
+def identify(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Ask the board, or the chip, what it is."""
+    document, line = context.obj.identify()
     if as_json:
-        print_json({"image": str(image), "words": words, "retries": board.retries})
+        print_json(document)
+    else:
+        print_line(line)
+
+
+@app.command(cls=Command, epilog=_EXAMPLES)
+def load(context: typer.Context, image: ImageArgument, as_json: JsonOption = False) -> None:
+    """Write an image to the board's memories, or to the chip's memory."""
+    device: Device = context.obj
+    compiled = read_image(image)
+    with Steps() as steps:
+        words = device.load(compiled, steps)
+    remember_image(device.name, image)
+    if as_json:
+        print_json({"image": str(image), "words": words, "retries": device.retries})
         return
     print_line(f"image {compiled.name!r} loaded: {words} words")
 
@@ -161,37 +153,34 @@ def run(
     as_json: JsonOption = False,
 ) -> int:
     """Run inputs on the board: send them, start, and read outputs, cycles and counters."""
-    compiled = read_image(image or loaded_image(context.obj.name()))
-    found = flow_on_board(compiled)
-    part = found.board_part(compiled)
+    device: Device = context.obj
+    compiled = read_image(image or loaded_image(device.name))
     shape, frac = compiled.sample_shape, compiled.in_frac
     samples = check_input(read_npy(inputs, "input"), shape, "input", single=True)
     if output is not None:
         check_output_file(output)
     columns = quantize_input(samples.reshape(len(samples), -1), frac, compiled.act_bits)
-    with Steps() as steps, context.obj.board() as board:
-        driver = found.driver
-        driver.check_board(board, part)
-        if load_first:
-            driver.load_image(board, part, check=False, progress=steps)
-            if image is not None:
-                remember_image(context.obj.name(), image)
-        result = driver.run_image(board, part, columns, progress=steps)
+    with Steps() as steps:
+        result = device.run(compiled, columns, steps, load=load_first)
+    if load_first and image is not None:
+        remember_image(device.name, image)
     outputs = dequantize(result.result, compiled.out_frac)
     clipped = count_clipped(samples, frac, compiled.act_bits)
-    differ = count_differences(compiled, samples, result) if verify else None
+    differ = device.differences(compiled, samples, result) if verify else None
     if output is not None:
         write_npy(output, outputs)
     if as_json:
-        document = _document(outputs, result, differ, output, board.retries)
+        document = _document(outputs, result, differ, output, device.retries)
         print_json({**document, "clipped_inputs": clipped.to_dict()})
     else:
         print_report([*outputs_table(outputs, result.cycles), *clipped.lines()])
         if differ is not None:
             exact = "NOT bit-exact" if any(differ) else "bit-exact"
+            words, cycles = differ
+            counts = "no" if cycles is None else len(result.cycles)
             print_line(
-                f"{exact}: {result.result.size} words and {len(result.cycles)} cycle counts "
-                f"compared, {sum(differ)} differ"
+                f"{exact}: {result.result.size} words and {counts} cycle counts compared, "
+                f"{words + (cycles or 0)} differ"
             )
     return int(differ is not None and any(differ))
 
@@ -235,7 +224,7 @@ def simulate(
 def _document(
     outputs: NDArray[np.float64],
     result: BoardResult,
-    differ: tuple[int, int] | None,
+    differ: tuple[int, int | None] | None,
     output: Path | None,
     retries: int,
 ) -> dict[str, Any]:

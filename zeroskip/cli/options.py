@@ -41,9 +41,12 @@ LayersOption = Annotated[
 
 
 def whole_number(text: str) -> int:
-    """Read an option; the library's own message does not say which value is wrong."""
+    """Read an option, with 0x in hexadecimal.
+
+    The library's own message does not say which value is wrong.
+    """
     try:
-        return int(text)
+        return int(text, 16) if str(text).startswith("0x") else int(text)
     except ValueError as error:
         raise typer.BadParameter(f"it must be a whole number, not {text!r}") from error
 

@@ -2,18 +2,19 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.unit.sim.test_system_golden import image as image
+from zeroskip.cli.app import app
+from zeroskip.cli.guard import run_guarded
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.system.build import build_system
 from zeroskip.flow.flow import image_sizes
 from zeroskip.flow.host.chip import ChipHost
 from zeroskip.flow.host.line import HostError
-from zeroskip.flow.host.mapped import MappedMemory, map_files
+from zeroskip.flow.host.mapped import MappedMemory, map_memory, map_registers
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import (
     SYSTEM_VERSION,
@@ -89,18 +90,38 @@ def test_files_are_mapped(tmp_path: Path) -> None:
     registers, memory = tmp_path / "registers", tmp_path / "memory"
     registers.write_bytes(bytes(range(64)) + bytes(4032))
     memory.write_bytes(bytes(8192))
-    with map_files(registers, memory, 4096, offsets=(0, 4096)) as (words, mapped):
-        assert words.read(Register.LIST) == 0x13121110
-        words.write(Register.LIST, 0xFFFFFFFF)
-        mapped.write(0, np.array([7], np.uint8))
+    words, mapped = map_registers(registers), map_memory(memory, 4096, 4096)
+    assert words.read(Register.LIST) == 0x13121110
+    words.write(Register.LIST, 0xFFFFFFFF)
+    mapped.write(0, np.array([7], np.uint8))
     assert registers.read_bytes()[16:21] == bytes([255, 255, 255, 255, 20])
     assert memory.read_bytes()[4096] == 7
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
-    missing: Any = tmp_path / "uio9"
-    with (
-        pytest.raises(HostError, match=r"uio9 cannot be mapped: .*No such file"),
-        map_files(missing, missing, 4096),
-    ):
-        pass
+    with pytest.raises(HostError, match=r"uio9 cannot be mapped: .*No such file"):
+        map_registers(tmp_path / "uio9")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--memory", "mem"], "--memory and --base belong to --registers"),
+        (["--registers", "uio", "--port", "tty"], "--port is a serial port and --registers a chip"),
+        (["--registers", "uio@100"], "--registers must be FILE or FILE@OFFSET, with whole pages"),
+        (["--registers", "@"], "--registers must be FILE or FILE@OFFSET"),
+        (["--registers", "uio9"], "uio9 cannot be mapped"),
+        (["--registers", "zeros"], "no Zeroskip chip answers: its identity is 0x0"),
+    ],
+)
+def test_what_the_command_line_refuses(
+    options: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("zeros").write_bytes(bytes(4096))
+    assert run_guarded(app, "zeroskip", ["host", *options, "identify"]) == 2
+    assert sentence in " ".join(capsys.readouterr().err.split())

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,11 +11,13 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.system.build import SystemImage
 from zeroskip.compiler.system.map import ListEntry
 from zeroskip.flow.flow import image_sizes
+from zeroskip.flow.host.driver import BoardResult, Progress
 from zeroskip.flow.host.line import HostError
 from zeroskip.hw.system.formats import Error
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import (
     IDENTITY,
+    SIZES_AT,
     SYSTEM_VERSION,
     Event,
     Register,
@@ -23,7 +25,7 @@ from zeroskip.hw.system.register_map import (
     array_id,
 )
 
-__all__ = ["ChipHost", "Memory", "Registers"]
+__all__ = ["ChipHost", "Memory", "Registers", "read_identity"]
 
 
 class Registers(Protocol):
@@ -51,6 +53,37 @@ class Memory(Protocol):
         ``data`` is (size,) uint8.
         """
         ...
+
+
+def read_identity(registers: Registers) -> dict[str, Any]:
+    """Ask a chip what it is.
+
+    Returns
+    -------
+    ``version`` of its registers, ``port_bits`` of its port to memory, ``array``, the number that
+    images for it have, and ``sizes`` of its arrays.
+
+    Raises
+    ------
+    HostError
+        If there is no chip, or one of another version.
+    """
+    found = registers.read(Register.IDENTITY)
+    if found != IDENTITY:
+        raise HostError(f"no Zeroskip chip answers: its identity is {found:#x}")
+    version = registers.read(Register.VERSION)
+    if version & 0xFFFF != SYSTEM_VERSION:
+        raise HostError(
+            f"the chip has registers of version {version & 0xFFFF}, and this program knows "
+            f"{SYSTEM_VERSION}: use the version of Zeroskip that made its Verilog"
+        )
+    sizes = range(registers.read(Register.SIZES))
+    return {
+        "version": version & 0xFFFF,
+        "port_bits": 8 * (version >> 16 & 0xFF),
+        "array": registers.read(Register.ARRAY),
+        "sizes": [registers.read(SIZES_AT + 4 * place) for place in sizes],
+    }
 
 
 class ChipHost:
@@ -87,22 +120,13 @@ class ChipHost:
     def _check(self, sizes: Mapping[str, int]) -> None:
         """See that the chip is what the image is for."""
         port = SystemParams(**self._map.port)
-        found = self._registers.read(Register.IDENTITY)
-        if found != IDENTITY:
-            raise HostError(f"no Zeroskip chip answers: its identity is {found:#x}")
-        version = self._registers.read(Register.VERSION)
-        if version & 0xFFFF != SYSTEM_VERSION:
+        found = read_identity(self._registers)
+        if found["port_bits"] != port.data_bits:
             raise HostError(
-                f"the chip has registers of version {version & 0xFFFF}, and this program knows "
-                f"{SYSTEM_VERSION}: use the version of Zeroskip that made its Verilog"
+                f"the chip's port to memory has {found['port_bits']} bits, and the image is for "
+                f"{port.data_bits}: lay it out with --port {found['port_bits']}"
             )
-        beat = version >> 16 & 0xFF
-        if beat != port.beat_bytes:
-            raise HostError(
-                f"the chip's port to memory has {8 * beat} bits, and the image is for "
-                f"{port.data_bits}: lay it out with --port {8 * beat}"
-            )
-        if self._registers.read(Register.ARRAY) != array_id(port, sizes):
+        if found["array"] != array_id(port, sizes):
             raise HostError(
                 f"image {self._map.name!r} is for an array of other sizes than the chip's: compile "
                 "it for those that its registers from 0x80 up tell"
@@ -168,6 +192,40 @@ class ChipHost:
             If one is abandoned; the code and the number of the command are named.
         """
         return np.array([self.infer(row) for row in np.asarray(inputs, np.int64)])
+
+    def run_held(self, columns: NDArray[np.int64], progress: Progress | None = None) -> BoardResult:
+        """Run inferences of the image that is in memory already.
+
+        Parameters
+        ----------
+        columns : (n, elements) in fixed point.
+        progress : see :data:`Progress`.
+
+        Raises
+        ------
+        HostError
+            If memory holds something else, the chip is at work, or a list is abandoned.
+        """
+        report: Any = progress or (lambda *_: None)
+        if not self.holds():
+            raise HostError(
+                f"the memory does not hold image {self._map.name!r}: load it first, or give --load"
+            )
+        self.set_up()
+        results: list[NDArray[np.int64]] = []
+        cycles: list[int] = []
+        for number, values in enumerate(columns):
+            report("run", number, len(columns))
+            results.append(self.infer(values))
+            cycles.append(self.cycles())
+        report("run", len(columns), len(columns))
+        # As a chip gives its host no counters of stalls.
+        return BoardResult(np.array(results), np.array(cycles, np.int64), None)
+
+    @property
+    def words(self) -> int:
+        """Beats of the image that are put into memory."""
+        return -(-len(self._contents) // SystemParams(**self._map.port).beat_bytes)
 
     def cycles(self) -> int:
         """Ask for the cycles of the last inference."""

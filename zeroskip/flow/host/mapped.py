@@ -2,8 +2,6 @@
 
 import mmap
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 
 from zeroskip.flow.host.line import HostError
 
-__all__ = ["MappedMemory", "MappedRegisters", "map_files"]
+__all__ = ["MappedMemory", "MappedRegisters", "map_memory", "map_registers"]
 
 
 class MappedRegisters:
@@ -51,31 +49,27 @@ class MappedMemory:
         self._bytes[at : at + len(data)] = data
 
 
-@contextmanager
-def map_files(
-    registers: Path, memory: Path, size: int, *, offsets: tuple[int, int] = (0, 0)
-) -> Iterator[tuple[MappedRegisters, MappedMemory]]:
-    """Map registers and memory, as ``/dev/uio0`` and a reserved region of ``/dev/mem``.
+def map_registers(path: Path, offset: int = 0) -> MappedRegisters:
+    """Map the registers of a chip, as of ``/dev/uio0``.
 
     Parameters
     ----------
-    registers, memory : files, or devices.
-    size : bytes of memory.
-    offsets : where both begin in their files, in pages.
+    path, offset : file or device, and where they begin in it, in pages.
 
     Raises
     ------
     HostError
-        If one of them cannot be mapped.
+        If they cannot be mapped.
     """
-    mapped = [
-        _map(path, length, offset)
-        for path, length, offset in (
-            (registers, mmap.PAGESIZE, offsets[0]),
-            (memory, size, offsets[1]),
-        )
-    ]
-    yield MappedRegisters(mapped[0]), MappedMemory(mapped[1])
+    return MappedRegisters(_map(path, mmap.PAGESIZE, offset))
+
+
+def map_memory(path: Path, offset: int, size: int) -> MappedMemory:
+    """Map ``size`` bytes of memory, as of a reserved region of ``/dev/mem``.
+
+    Parameters and errors are those of :func:`map_registers`.
+    """
+    return MappedMemory(_map(path, size, offset))
 
 
 def _map(path: Path, length: int, offset: int) -> mmap.mmap:

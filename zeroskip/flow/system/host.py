@@ -109,22 +109,7 @@ def run_image(
     chip gives none to its host.
     """
     del counters
-    report: Any = progress or (lambda *_: None)
-    host = _host(board, part)
-    if not host.holds():
-        raise HostError(
-            f"the board's memory does not hold image {part.image.name!r}: load it first, or give "
-            "--load"
-        )
-    host.set_up()
-    results: list[NDArray[np.int64]] = []
-    cycles: list[int] = []
-    for number, values in enumerate(columns):
-        report("run", number, len(columns))
-        results.append(host.infer(values))
-        cycles.append(host.cycles())
-    report("run", len(columns), len(columns))
-    return BoardResult(np.array(results), np.array(cycles, np.int64), None)
+    return _host(board, part).run_held(columns, progress)
 
 
 def _host(board: Board, part: BoardSystem, progress: Progress | None = None) -> ChipHost:
