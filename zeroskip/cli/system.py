@@ -143,10 +143,10 @@ def show_system(
             else:
                 run = count_inferences(compiled, quantize(compiled, x)[0], port, settings)
             if output is not None:
-                steps("write what a testbench reads", 0, 1)
+                progress("write what a testbench reads", 0, 1)
                 planes = quantize(compiled, x)[0]
                 files = bench_files(compiled, planes, port, settings, base)
-                steps("write what a testbench reads", 1, 1)
+                progress("write what a testbench reads", 1, 1)
     if output is not None:
         system.save(output, files)
     if as_json:
