@@ -94,7 +94,8 @@ class Fetch(wiring.Component):
         wanted = Signal(range(CHUNK + 1))  # commands of the chunk that have not come
         chunk = Signal(range(CHUNK + 1))
         beats = Signal(range(CHUNK * COMMAND_BYTES // p.beat_bytes + 1))
-        ended, bad = Signal(), Signal()
+        ended = Signal()
+        bad = Signal()
         fault = Signal(Error)
 
         end = Signal(len(addr) + 1)
