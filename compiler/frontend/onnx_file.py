@@ -1,7 +1,7 @@
 """Read an ONNX file as data: shapes are inferred and constants folded, nothing else is computed."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +173,7 @@ def _operation(node: Any) -> Operation:
         name=node.name or node.output[0],
         kind=domain + node.op_type,
         inputs=tuple(node.input),
-        outputs=tuple(name for name in node.output if name),
+        outputs=_without_last(node.output),
         attributes={
             name: value.decode() if isinstance(value, bytes) else value
             for name, value in values.items()
@@ -185,3 +185,11 @@ def _floats() -> set[int]:
     from onnx import TensorProto as Kind
 
     return {Kind.FLOAT, Kind.DOUBLE, Kind.FLOAT16, Kind.BFLOAT16}
+
+
+def _without_last(names: Sequence[str]) -> tuple[str, ...]:
+    """Leave out the last results that nobody reads; one before others is an empty name."""
+    kept = list(names)
+    while kept and not kept[-1]:
+        kept.pop()
+    return tuple(kept)

@@ -154,7 +154,8 @@ class _Folding:
         inputs, small = list(self._inputs), []
         for name, array in self._constants.items():
             if array.size <= _SMALL:
-                small.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+                # A scalar stays one, which ascontiguousarray would give a dimension.
+                small.append(onnx.numpy_helper.from_array(np.asarray(array, order="C"), name))
             else:
                 kind = helper.np_dtype_to_tensor_dtype(array.dtype)
                 inputs.append(helper.make_tensor_value_info(name, kind, array.shape))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from zeroskip.compiler.frontend.onnx_planes import PLANES
+from zeroskip.compiler.frontend.onnx_recurrent import RECURRENT
 from zeroskip.compiler.frontend.translator import Operation, Translation, Translator
 
 __all__ = ["TRANSLATIONS"]
@@ -232,6 +233,7 @@ _REDUCE = ("axes", "keepdims", "noop_with_empty_axes")
 
 TRANSLATIONS: Mapping[str, Translation] = {
     **PLANES,
+    **RECURRENT,
     "Add": ((), _elementwise),
     "BatchNormalization": (("epsilon", "momentum", "training_mode"), _batch_norm),
     "Cast": (("to", "saturate", "round_mode"), _cast),

@@ -1,6 +1,7 @@
 """Recurrent networks: LSTM, GRU and their cells, with what is around them at every step."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -30,8 +31,9 @@ SUPPORTED = (
 _LAYERS: dict[str, Literal["lstm", "gru"]] = {"lstm": "lstm", "gru": "gru"}
 _CELLS: dict[str, Literal["lstm", "gru"]] = {"lstm_cell": "lstm", "gru_cell": "gru"}
 _ZEROS = {"zeros", "new_zeros", "zeros_like"}
-_MOVES = ("select", "squeeze", "transpose", "permute", "slice")
-_KNOWN = {*_LAYERS, *_CELLS, *ops.PRODUCTS, *ops.SAME, *_MOVES, *CONCATS, "relu"}
+_SHAPES = ("reshape", "view", "_unsafe_view", "flatten", "squeeze")
+_MOVES = ("select", "transpose", "permute", "slice", *_SHAPES)
+_KNOWN = {*_LAYERS, *_CELLS, *ops.PRODUCTS, *ops.SAME, *_MOVES, *CONCATS, "relu", "add"}
 """What may be done to steps of a sequence."""
 
 _WAYS_OUT = {
@@ -47,6 +49,14 @@ def has_cells(nodes: list[Node]) -> bool:
     return any(node.base in {*_LAYERS, *_CELLS, "rnn_tanh", "rnn_relu"} for node in nodes)
 
 
+_Form = Literal["batch", "steps", "step", "hidden", "finals", "state", "apart", "pairs"]
+
+_SWAPPED: Mapping[str, _Form] = {
+    "batch": "steps", "steps": "batch", "hidden": "finals", "apart": "pairs",
+}  # fmt: skip
+"""What a value becomes with batch and steps, or batch and directions, swapped."""
+
+
 @dataclass(frozen=True)
 class _Value:
     """What a value of the graph is.
@@ -56,13 +66,14 @@ class _Value:
     tensor : whose.
     form : ``batch`` and ``steps`` are of sequences, whichever is the first dimension; ``step`` is a
         single step; ``hidden`` is the last step that each layer and direction has made, ``state``
-        their states.
+        their states, and ``finals`` hidden ones with the batch first. ``apart`` are steps whose
+        directions are a dimension of their own, behind the steps, and ``pairs`` behind the batch.
     step : its number, of a single one.
     sides : names of those layers and directions, in order.
     """
 
     tensor: str
-    form: Literal["batch", "steps", "step", "hidden", "state"]
+    form: _Form
     step: int = 0
     sides: tuple[str, ...] = ()
 
@@ -101,10 +112,11 @@ def lower_recurrent(graph: Graph, nodes: list[Node]) -> FloatGraph:
     return _Walk(graph, nodes).run()
 
 
-def _swaps(node: Node) -> bool:
-    """Say whether a node swaps batch and steps."""
+def _swaps(node: Node, form: str = "steps") -> bool:
+    """Say whether a node swaps batch and steps, or what is of directions and the batch."""
+    pair, order = ({1, 2}, [0, 2, 1, 3]) if form == "apart" else ({0, 1}, [1, 0, 2])
     dims = node.args.get("dim0"), node.args.get("dim1")
-    return set(dims) == {0, 1} or node.args.get("dims") == [1, 0, 2]
+    return set(dims) == pair or node.args.get("dims") == order
 
 
 def _error(node: Node, why: str) -> CompileError:
@@ -231,6 +243,8 @@ class _Walk:
             self._values[node.outputs[0]] = self._first(node)
         elif base == "relu":
             self._relu(node)
+        elif base == "add":
+            self._bias(node)
         elif base in CONCATS:
             self._values[node.outputs[0]] = self._concatenated(node)
         elif base in _MOVES:
@@ -262,15 +276,36 @@ class _Walk:
         value, args = self._first(node), node.args
         if node.base == "slice" and self._is_whole(node):
             return value
-        if _swaps(node) and value.form in ("batch", "steps"):
-            return dataclasses.replace(value, form="steps" if value.form == "batch" else "batch")
+        if (form := _SWAPPED.get(value.form)) is not None and _swaps(node, value.form):
+            return dataclasses.replace(value, form=form)
+        if node.base in _SHAPES and (shaped := self._shaped(node, value)) is not None:
+            return shaped
         axis = {"batch": 1, "steps": 0, "hidden": 0}.get(value.form)
         dim, index = args.get("dim"), args.get("index", 0)
         if node.base == "select" and dim == axis and value.form != "hidden":
             return _Value(value.tensor, "step", index % self._steps)
-        if value.form == "hidden" and dim == 0 and (node.base == "select" or len(value.sides) == 1):
+        if value.form == "hidden" and dim == 0 and node.base == "select":
             return self._final(value.sides[index])
         raise _error(node, "only a step, the hidden state of a layer, or dimensions swapped")
+
+    def _shaped(self, node: Node, value: _Value) -> _Value | None:
+        """Return what a value is in other dimensions; None if that is nothing known."""
+        shapes = (self._graph.values[name].shape for name in (node.refs()[0], node.outputs[0]))
+        before, after = shapes
+        if before == after:
+            return value
+        if len(before) != len(after) + 1:
+            return None
+        if value.form == "hidden" and len(value.sides) == 1:
+            return self._final(value.sides[0])
+        if value.form == "finals":
+            return self._joined(node, [self._final(side) for side in value.sides])
+        # Directions side by side in one dimension are as torch has them; behind the steps, one
+        # alone is.
+        is_pair = value.form == "pairs" and after[:2] == before[:2]
+        if is_pair or (value.form == "apart" and before[1] == 1 and after[1] == before[2]):
+            return dataclasses.replace(value, form="steps")
+        return None
 
     def _final(self, name: str) -> _Value:
         """Return the final state of a layer: its output at the last step that it takes."""
@@ -281,17 +316,21 @@ class _Walk:
 
     def _concatenated(self, node: Node) -> _Value:
         """Return values of steps side by side."""
-        values = [self._values.get(name) for name in node.refs()]
+        values = [self._values[name] for name in node.refs() if name in self._values]
         dim, first = node.args.get("dim", 0), values[0]
-        same = first is not None and all(
-            one is not None and (one.form, one.step) == (first.form, first.step) for one in values
-        )
+        same = all((one.form, one.step) == (first.form, first.step) for one in values)
+        same = same and len(values) == len(node.refs())
         last = {"step": 1, "batch": 2, "steps": 2}
-        if first is None or not same or dim not in (-1, last.get(first.form)):
+        if same and first.form == "hidden" and dim == 0:
+            sides = tuple(side for one in values for side in one.sides)
+            return dataclasses.replace(first, sides=sides)
+        if not same or dim not in (-1, last.get(first.form)):
             raise _error(node, "only outputs of the same steps, side by side")
-        names = tuple(one.tensor for one in values if one is not None)
-        self._layers[node.name] = FloatConcat(node.name, names)
-        return dataclasses.replace(first, tensor=node.name)
+        return self._joined(node, values)
+
+    def _joined(self, node: Node, values: list[_Value]) -> _Value:
+        self._layers[node.name] = FloatConcat(node.name, tuple(one.tensor for one in values))
+        return dataclasses.replace(values[0], tensor=node.name)
 
     def _is_whole(self, node: Node) -> bool:
         """Say whether a slice leaves nothing out, as those of a batch of any size."""
@@ -307,6 +346,18 @@ class _Walk:
         if not isinstance(made, FloatLinear):
             raise _error(node, "a ReLU must follow a Linear layer")
         self._layers[value.tensor] = dataclasses.replace(made, relu=True)
+        self._values[node.outputs[0]] = value
+
+    def _bias(self, node: Node) -> None:
+        """Take in what is added to a Linear layer, as ONNX has its bias."""
+        value = self._first(node)
+        made = self._layers.get(value.tensor)
+        constants = [self._reader.number(arg) for arg in node.args.values()]
+        added = next((one for one in constants if one is not None), None)
+        if not isinstance(made, FloatLinear) or made.relu or added is None:
+            raise _error(node, "only a constant can be added, to outputs of a Linear layer")
+        bias = made.bias + np.asarray(added, np.float64).ravel()
+        self._layers[value.tensor] = dataclasses.replace(made, bias=bias)
         self._values[node.outputs[0]] = value
 
     def _linear(self, node: Node) -> None:
@@ -365,7 +416,7 @@ class _Walk:
         each, own = len(params) // (count * len(sweeps)), 4 if args["has_biases"] else 2
         source, sides = value.tensor, list[str]()
         for layer in range(count):
-            name = node.layer if count == 1 else f"{node.layer}.{layer}"
+            name = self._free_name(node.layer) if count == 1 else f"{node.layer}.{layer}"
             made: list[str] = []
             for sweep in sweeps:
                 arrays = [self._reader.number(params.pop(0)) for _ in range(each)]
@@ -386,9 +437,16 @@ class _Walk:
                 self._both[name], source = tuple(made), name
             sides += made
         outputs = list(node.outputs)
-        self._values[outputs[0]] = _Value(source, form)
+        apart = bool(args.get("apart"))
+        self._values[outputs[0]] = _Value(source, "apart" if apart else form)
         for output, form in zip(outputs[1:], ("hidden", "state"), strict=False):
             self._values[output] = _Value(source, form, sides=tuple(sides))
+
+    def _free_name(self, name: str) -> str:
+        """Return a name that no layer has: layers of an ONNX file may be of one module."""
+        numbers = (f"{name}.{number}" for number in itertools.count(1))
+        taken = {one for layer in self._layers for one in (layer, layer.rpartition(".")[0])}
+        return next(one for one in itertools.chain([name], numbers) if one not in taken)
 
     def _cell(self, node: Node, kind: Literal["lstm", "gru"]) -> None:
         """Take in a step of a cell that Python code has called step by step."""

@@ -128,7 +128,7 @@ class Translator:
         for name, value in op.attributes.items():
             if name not in known:
                 raise self.error(op, f"its attribute {name} = {value!r} is not known")
-        for name in op.outputs[:1]:
+        for name in [name for name in op.outputs if name][:1]:
             if name not in self.shapes:
                 raise self.error(
                     op,

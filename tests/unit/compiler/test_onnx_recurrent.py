@@ -1,0 +1,107 @@
+"""Recurrent layers of ONNX files: what they compute against torch's, and refusals."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.frontend.networks import import_onnx
+from zeroskip.compiler.ir.compute import run_nodes
+
+onnx = pytest.importorskip("onnx")
+h, numpy_helper = onnx.helper, onnx.numpy_helper
+
+T, C, H = 4, 5, 3
+X = np.random.default_rng(0).standard_normal((2, T, C)).astype(np.float32)
+ORDERS = {"LSTM": [0, 3, 1, 2], "GRU": [1, 0, 2]}
+"""ONNX's sums of a hidden unit, where they are among torch's."""
+
+
+def save(path: Path, layer: Any, direction: str, read: str, **more: Any) -> Path:
+    """Write a layer with torch's weights, of which ``read`` says what is read."""
+    kind, sides = type(layer).__name__, ("", "_reverse")[: 1 + layer.bidirectional]
+    state = {name: value.numpy() for name, value in layer.state_dict().items()}
+
+    def ordered(name: str) -> Any:
+        array = state[name]
+        return array.reshape(-1, H, *array.shape[1:])[ORDERS[kind]].reshape(array.shape)
+
+    constants = {
+        "W": np.stack([ordered(f"weight_ih_l0{side}") for side in sides]),
+        "R": np.stack([ordered(f"weight_hh_l0{side}") for side in sides]),
+        "B": np.stack([
+            np.concatenate([ordered(f"bias_{of}_l0{side}") for of in ("ih", "hh")])
+            for side in sides
+        ]),
+        "zeros": np.zeros((len(sides), 1, H), np.float32),
+        "steps": np.array([T, 1, len(sides) * H]),
+        "final": np.array([1, len(sides) * H]),
+    }
+    usual = {} if kind == "LSTM" else {"linear_before_reset": 1}
+    attributes = {"hidden_size": H, "direction": direction, **usual, **more}
+    results = {"final": ["", "h"], "steps": ["y"]}[read]
+    moves = {
+        "steps": [
+            h.make_node("Transpose", ["y"], ["apart"], perm=[0, 2, 1, 3]),
+            h.make_node("Reshape", ["apart", "steps"], ["both"]),
+            h.make_node("Transpose", ["both"], ["out"], perm=[1, 0, 2]),
+        ],
+        "final": [
+            h.make_node("Transpose", ["h"], ["apart"], perm=[1, 0, 2]),
+            h.make_node("Reshape", ["apart", "final"], ["out"]),
+        ],
+    }[read]
+    nodes = [
+        h.make_node("Transpose", ["x"], ["turned"], perm=[1, 0, 2]),
+        h.make_node(kind, ["turned", "W", "R", "B", "", "zeros"], results, "/rnn/of", **attributes),
+        *moves,
+    ]
+    ends = [
+        h.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("x", ["batch", T, C]), ("out", None))
+    ]
+    initializers = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = h.make_graph(nodes, "net", ends[:1], ends[1:], initializers)
+    onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 17)]), path)
+    return path
+
+
+@pytest.mark.parametrize("read", ["steps", "final"])
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_recurrent_layers(kind: str, direction: str, read: str, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    both = direction == "bidirectional"
+    layer = getattr(nn, kind)(C, H, batch_first=True, bidirectional=both)
+    graph = import_onnx(save(tmp_path / "net.onnx", layer, direction, read))
+    x = torch.as_tensor(X)
+    with torch.no_grad():
+        y, states = layer(x.flip(1) if direction == "reverse" else x)
+    y = y.flip(1) if direction == "reverse" and read == "steps" else y
+    last = states[0] if kind == "LSTM" else states
+    expected = torch.cat([*last], dim=1) if read == "final" else y
+    assert graph.every_step == (read == "steps")
+    values = run_nodes(graph, X.reshape(2 * T, C, 1, 1).astype(np.float64))
+    made = next(y for node, y in values if node.name == graph.output).reshape(2, T, -1)
+    found = made if read == "steps" else made[:, -1]
+    assert np.abs(found - expected.numpy()).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "why"),
+    [
+        ("LSTM", {"clip": 1.0}, r"it limits its sums \(clip\)"),
+        ("LSTM", {"layout": 1}, r"its sequences have the batch first \(layout = 1\)"),
+        ("LSTM", {"activations": ["Relu", "Tanh", "Tanh"]}, "its functions are Relu, Tanh, Tanh"),
+        ("GRU", {"linear_before_reset": 0}, r"its reset gate .* \(linear_before_reset = 0\)"),
+    ],
+)
+def test_what_is_refused(kind: str, given: dict[str, Any], why: str, tmp_path: Path) -> None:
+    layer = getattr(nn, kind)(C, H, batch_first=True)
+    path = save(tmp_path / "net.onnx", layer, "forward", "final", **given)
+    with pytest.raises(CompileError, match=rf"'/rnn/of' \({kind}.*: {why}"):
+        import_onnx(path)
