@@ -57,6 +57,9 @@ def test_a_testbench(cli: Callable[..., Any], files: Any, image: Path, tmp_path:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return done.stdout.splitlines()
 
+    core = (chip / "eie_axi.core").read_text()
+    assert all((chip / name).is_file() for name in re.findall(r"- (eie_axi\w*\.\w+)", core))
+    assert "toplevel: eie_axi_tb" in core
     assert said()[-1] == "PASS: 5 inferences"
     vectors, run = memory / "vectors.hex", memory / "run.hex"
     lines = vectors.read_text().splitlines()

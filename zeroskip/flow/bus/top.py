@@ -103,8 +103,8 @@ class TopFlow(Flow[Any]):
         """
         ((name, listed),) = exported.ports.items()
         directions = {port.name: port.direction for port in listed}
-        texts = dict(integration_files(name, exported.files[f"{name}.sv"], version, directions))
-        if self._top in TESTED_TOPS:
-            texts[f"{name}_tb.v"] = testbench(name, self._port)
+        bench = testbench(name, self._port) if self._top in TESTED_TOPS else None
+        text = exported.files[f"{name}.sv"]
+        texts = integration_files(name, text, version, directions, bench)
         beside = {file: text.encode() for file, text in texts.items()}
         return beside | register_files(self.registers(params))
