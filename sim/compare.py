@@ -2,37 +2,30 @@
 
 import statistics
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from zeroskip.base.errors import ParameterError, SimulationError
+from zeroskip.base.errors import ParameterError
 from zeroskip.base.progress import Progress, silent
 from zeroskip.base.tables import Report, Table, percent
 from zeroskip.compiler.frontend.networks import import_pieces
 from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import INPUT, FloatCell, FloatConv, FloatGraph, FloatLinear
+from zeroskip.sim.cpu_ways import WAYS, Call, checked_calls, missing_ways
 from zeroskip.sim.explore.explore import ExploredArray, explore
 from zeroskip.sim.explore.result import ArrayEstimate
 from zeroskip.sim.metrics import CLOCKS
 
 __all__ = ["Comparison", "LayerTimes", "Timing", "compare", "comparison_report"]
 
-_TOLERANCE = 1e-3
-"""Largest difference of outputs of 32-bit floats, over the largest output."""
 _WARM = 3
 _SHORTEST_NS = 200_000
 """Calls are repeated until they take this long together, as a clock counts no less."""
-
-Call = Callable[[], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -78,6 +71,7 @@ class Comparison:
     ways : to compute on the CPU, and what each is.
     layers : in order.
     refused : sentences on what of the network is of no supported kind.
+    missing : ways whose packages are not installed.
     """
 
     name: str
@@ -85,6 +79,7 @@ class Comparison:
     ways: Mapping[str, str]
     layers: Sequence[LayerTimes]
     refused: Sequence[str]
+    missing: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document."""
@@ -133,7 +128,7 @@ def compare(
             for node, source in _operands(graph, given):
                 tell("time on the CPU", len(layers), len(layers) + 1)
                 times = {
-                    way: _timed(call, repeats) for way, call in _checked(node, source, threads)
+                    way: _timed(call, repeats) for way, call in checked_calls(node, source, threads)
                 }
                 layers.append(
                     LayerTimes(
@@ -146,17 +141,8 @@ def compare(
                 )
     finally:
         torch.set_num_threads(before)
-    ways = {way: _WAYS[way] for layer in layers for way in layer.times}
-    return Comparison(found.name, threads, ways, layers, found.refused)
-
-
-_WAYS = {
-    "torch dense": "torch's Linear or Conv2d",
-    "torch CSR": "torch's compressed rows; of a convolution, times its windows, which are laid out "
-    "as columns before, and not timed",
-    "scipy CSR": "scipy's compressed rows, on one thread; of a convolution, likewise",
-    "onnxruntime": "onnxruntime's Gemm or Conv on the CPU",
-}
+    ways = {way: WAYS[way] for layer in layers for way in layer.times}
+    return Comparison(found.name, threads, ways, layers, found.refused, missing_ways())
 
 
 def _operands(
@@ -208,95 +194,6 @@ def _cycles(name: str, arrays: Sequence[ArrayEstimate]) -> dict[str, float]:
     }
 
 
-def _checked(
-    node: FloatConv | FloatLinear, x: NDArray[np.float32], threads: int
-) -> Iterator[tuple[str, Call]]:
-    """Yield the ways to compute a layer; all give what the first gives."""
-    expected: NDArray[Any] | None = None
-    for way, call in _calls(node, x, threads):
-        made = np.asarray(call()).ravel()
-        if expected is None:
-            expected = made
-        most = max(float(np.abs(expected).max(initial=0)), 1e-30)
-        differ = float(np.abs(made - expected).max(initial=0)) / most
-        if not differ <= _TOLERANCE:
-            raise SimulationError(
-                f"layer {node.name!r}: {way} differs from torch by {differ:.2g} of the largest "
-                "output"
-            )
-        yield way, call
-
-
-def _calls(
-    node: FloatConv | FloatLinear, x: NDArray[np.float32], threads: int
-) -> Iterator[tuple[str, Call]]:
-    import torch
-    from torch.nn import functional
-
-    weight = np.ascontiguousarray(node.weight, np.float32)
-    dense = torch.from_numpy(weight)
-    source = torch.from_numpy(np.ascontiguousarray(x))
-    if isinstance(node, FloatLinear):
-        flat = source.reshape(1, -1)
-        yield "torch dense", lambda: functional.linear(flat, dense).numpy()
-        columns, groups = flat.T.contiguous(), 1
-    else:
-        padded = _padded(node, source)
-        stride, groups = node.stride, node.groups
-        yield (
-            "torch dense",
-            lambda: functional.conv2d(padded, dense, stride=stride, groups=groups).numpy(),
-        )
-        columns = functional.unfold(padded, node.weight.shape[2:], stride=stride)[0]
-    if groups == 1:
-        rows = csr_array(weight.reshape(len(weight), -1))
-        with warnings.catch_warnings():
-            # torch says once that compressed rows are new to it.
-            warnings.simplefilter("ignore")
-            compressed = dense.reshape(len(weight), -1).to_sparse_csr()
-        plain = columns.numpy()
-        yield "torch CSR", lambda: (compressed @ columns).numpy()
-        yield "scipy CSR", lambda: rows @ plain
-    if find_spec("onnxruntime") and find_spec("onnx"):
-        yield "onnxruntime", _onnxruntime(node, weight, x, threads)
-
-
-def _padded(node: FloatConv, source: Any) -> Any:
-    from torch.nn import functional
-
-    (top, left), (bottom, right) = node.padding, node.after or node.padding
-    return functional.pad(source, (left, right, top, bottom))
-
-
-def _onnxruntime(
-    node: FloatConv | FloatLinear,
-    weight: NDArray[np.float32],
-    x: NDArray[np.float32],
-    threads: int,
-) -> Call:
-    import torch
-    from onnx import TensorProto, helper, numpy_helper
-
-    if isinstance(node, FloatLinear):
-        values = x.reshape(1, -1)
-        operation = helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)
-    else:
-        values = _padded(node, torch.from_numpy(x)).numpy()
-        words = {"strides": list(node.stride), "group": node.groups}
-        operation = helper.make_node("Conv", ["x", "w"], ["y"], **words)
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy"]
-    held = [numpy_helper.from_array(weight, "w")]
-    graph = helper.make_graph([operation], "layer", ends[:1], ends[1:], held)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnxruntime: Any = import_module("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(
-        made.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return lambda: session.run(None, {"x": values})[0]
-
-
 def _timed(call: Call, repeats: int) -> Timing:
     """Time a call: it is made often enough that a clock can tell."""
     for _ in range(_WARM):
@@ -341,6 +238,9 @@ def comparison_report(found: Comparison) -> Report:
         [_row(found, array) for array in arrays],
     )
     yield from (f"{way}: {what}" for way, what in found.ways.items())
+    if found.missing:
+        names = " and ".join(found.missing)
+        yield f"not timed, as not installed: {names} (pip install {' '.join(found.missing)})"
     yield from (_verdict(found, array) for array in arrays)
 
 

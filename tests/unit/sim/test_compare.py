@@ -15,6 +15,7 @@ from zeroskip.compiler.ir.compute import shape_of
 from zeroskip.compiler.ir.graph import INPUT, FloatConv, FloatLinear
 from zeroskip.compiler.ir.windows import convolve
 from zeroskip.sim import compare as module
+from zeroskip.sim import cpu_ways
 
 
 def conv(groups: int) -> FloatConv:
@@ -28,7 +29,7 @@ def conv(groups: int) -> FloatConv:
 @pytest.mark.parametrize("groups", [1, 2])
 def test_every_way_computes_the_convolution(groups: int) -> None:
     node, x = conv(groups), np.random.default_rng(3).normal(size=(1, 4, 7, 6)).astype(np.float32)
-    calls = dict(module._checked(node, x, 1))
+    calls = dict(cpu_ways.checked_calls(node, x, 1))
     assert ("scipy CSR" in calls) == (groups == 1)
     expected = convolve(x.astype(np.float64), node.weight, node.stride, node.padding,
                         shape_of(node, [(4, 7, 6)])[1:], groups)  # fmt: skip
@@ -44,9 +45,9 @@ def test_a_way_that_gives_others_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         yield "torch dense", lambda: np.ones(3)
         yield "scipy CSR", lambda: np.array([1, 1, 1.01])
 
-    monkeypatch.setattr(module, "_calls", wrong)
+    monkeypatch.setattr(cpu_ways, "_calls", wrong)
     with pytest.raises(SimulationError, match="'fc': scipy CSR differs from torch"):
-        list(module._checked(node, x, 1))
+        list(cpu_ways.checked_calls(node, x, 1))
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,10 +68,11 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_report_says_from_which_clock_on_an_array_is_faster() -> None:
     times = {"torch dense": module.Timing(4, 3, 5), "scipy CSR": module.Timing(2, 1, 3)}
     layers = [module.LayerTimes(name, 0.1, 0.5, times, {"eie small": 300.0}) for name in "ab"]
-    found = module.Comparison("net", 1, dict.fromkeys(times, ""), layers, ())
+    found = module.Comparison("net", 1, dict.fromkeys(times, ""), layers, (), ("openvino",))
     report = list(module.comparison_report(found))
     tables = [entry for entry in report if isinstance(entry, Table)]
     assert list(tables[1].rows[0]) == [
         "eie small", 2, "600", "6.0", "1.2", "0.8", "4.0 (scipy CSR)",
     ]  # fmt: skip
+    assert "not timed, as not installed: openvino (pip install openvino)" in report
     assert any("below 150 MHz this CPU (scipy CSR) is faster" in str(entry) for entry in report)
