@@ -2,6 +2,7 @@
 
 import ast
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def _run(source: str, name: str, names: dict[str, Any]) -> None:
 
 
 def test_all_are_there() -> None:
-    assert len(_NOTEBOOKS) == 4
+    assert len(_NOTEBOOKS) == 5
 
 
 @pytest.mark.parametrize("notebook", _NOTEBOOKS, ids=lambda path: path.stem)
@@ -48,6 +49,7 @@ def test_nothing_of_a_run_is_kept(notebook: Path) -> None:
 @pytest.mark.parametrize("notebook", _NOTEBOOKS, ids=lambda path: path.stem)
 def test_cells_run(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     names: dict[str, Any] = {"__name__": "__main__"}
     with torch.random.fork_rng(devices=[]):
         for number, cell in enumerate(_cells(notebook)):
