@@ -5,6 +5,7 @@ A page listed in ``_PAGES`` is a Jinja template; the module beside its name give
 
 import importlib
 import re
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -24,6 +25,7 @@ _PAGES = {
     "own-array": "generate.arrays",
     "image": "generate.image",
     "registers": "generate.registers",
+    "zoo": "generate.zoo",
 }
 
 
@@ -76,9 +78,22 @@ def _plain(line: str) -> str:
     return "".join(part if part.startswith("`") else part.replace("*", r"\*") for part in parts)
 
 
+def _write_reports(app: Sphinx, problem: Exception | None) -> None:
+    """Write the gallery's reports beside the pages, which they are no part of."""
+    if problem is not None or app.builder.format != "html":
+        return
+    from generate.zoo import reports
+
+    folder = Path(app.outdir) / "reports"
+    folder.mkdir(exist_ok=True)
+    for name, text in reports().items():
+        (folder / f"{name}.html").write_text(text)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect to Sphinx."""
     app.connect("source-read", _read)
+    app.connect("build-finished", _write_reports)
     # Before napoleon, whose priority is 500.
     app.connect("autodoc-process-docstring", _describe, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

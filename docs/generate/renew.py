@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-__all__ = ["COMMANDS", "DATA", "SWEPT", "measure", "stored"]
+__all__ = ["COMMANDS", "DATA", "SWEPT", "commit", "measure", "stored"]
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -76,12 +76,15 @@ def stored(name: str) -> dict[str, Any]:
     return json.loads((DATA / f"{name}.json").read_text())
 
 
+def commit() -> str:
+    """Return the commit that is checked out."""
+    words = ["git", "rev-parse", "--short=12", "HEAD"]
+    return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
 def _renew(name: str) -> None:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"], stdout=subprocess.PIPE, text=True, check=True
-    ).stdout.strip()
     document = {
-        "commit": commit,
+        "commit": commit(),
         "runs": {
             title: {"command": f"zeroskip {command} --json", "result": measure(command)}
             for title, command in COMMANDS[name].items()
