@@ -16,13 +16,17 @@ area = $(BIN)/zeroskip area --engine $(firstword $(subst -, ,$(1))) \
 
 BIN := .venv/bin
 STAMP := .venv/.installed
+DEVELOPED := .venv/.installed-dev
+comma := ,
+# What commands need; tests, documentation and a processor beside the chip need more.
+USED := torch,onnx,sweep,synth,fpga,bus
 
 # Each command and each simulation of the tests is a process, which would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 
-.PHONY: help docs evaluations history sim test test-all area gates verilog bitstream lint wheel clean venv tools
+.PHONY: help docs evaluations history zoo sim test test-all area gates verilog bitstream lint wheel clean dev venv tools
 
 help:  ## Show this.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-11s %s\n' "$$t" "$$d"; done
@@ -30,7 +34,7 @@ help:  ## Show this.
 sim: tools $(STAMP)  ## Train, compress and compile a network, run it on RTL, compare every word (NET=digits, cnn or lstm).
 	@$(BIN)/zeroskip demo '$(NET)'
 
-test: tools $(STAMP)  ## Run the short tier of tests: every unit, RTL of one array per engine (minutes).
+test: tools $(DEVELOPED)  ## Run the short tier of tests: every unit, RTL of one array per engine (minutes).
 	@$(PYTEST) --tier short
 
 test-all: test  ## Run the tests of make test, then the long tier (docs/tests.md; under half an hour).
@@ -50,7 +54,7 @@ verilog: $(STAMP)  ## Write the EIE array as Verilog that needs nothing else, to
 bitstream: $(STAMP)  ## Make a board's bitstream with a network in it (BOARD=icebreaker, NET=digits; minutes).
 	@$(BIN)/python -m scripts.demo_board --board '$(BOARD)' --net '$(NET)'
 
-docs: $(STAMP)  ## Build the site of the documentation, out/docs/index.html; a broken link is an error.
+docs: $(DEVELOPED)  ## Build the site of the documentation, out/docs/index.html; a broken link is an error.
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs out/docs
 
 evaluations: tools $(STAMP)  ## Measure again what the site's evaluations show (long).
@@ -59,7 +63,10 @@ evaluations: tools $(STAMP)  ## Measure again what the site's evaluations show (
 history: $(STAMP)  ## Read again from git what the site's page of the history of figures shows.
 	@cd docs && ../$(BIN)/python -m generate.history
 
-lint: $(STAMP)  ## Check style and types.
+zoo: $(STAMP)  ## Train the networks of the site's model zoo and measure them again (some ten minutes).
+	@cd docs && ../$(BIN)/python -m generate.zoo
+
+lint: $(DEVELOPED)  ## Check style and types.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --project pyproject.toml
@@ -69,7 +76,9 @@ wheel: $(STAMP)  ## Build dist/zeroskip-VERSION-py3-none-any.whl, to install wit
 	@rm -rf build
 	@ls dist/*.whl
 
-venv: $(STAMP)  ## Only install.
+venv: $(STAMP)  ## Only install what commands need.
+
+dev: $(DEVELOPED)  ## Install what tests, lint and docs need, too.
 
 clean:  ## Remove what was generated; .venv stays.
 	rm -rf out dist build *.egg-info .pytest_cache .ruff_cache .hypothesis
@@ -80,7 +89,7 @@ tools:
 		echo "make: $$tool is not on PATH: install it, for instance with 'apt install $$tool'" >&2; \
 		exit 2; }; done
 
-$(STAMP): pyproject.toml constraints.txt
+define install
 	@command -v $(PYTHON) > /dev/null || { \
 		echo "make: $(PYTHON) is not on PATH: install Python 3.11 or newer" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -92,9 +101,19 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing into .venv (once; some minutes)"
 	@$(PYTHON) -m venv .venv
 	@# compat: type checkers find the package by a path, and not by an import hook.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --config-settings editable_mode=compat --editable '.[torch,onnx,sweep,synth,fpga,bus,soc,docs,dev]'
+	@# no-compile: what is imported is compiled then, which is a fifth of all that is installed.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+		--constraint constraints.txt --config-settings editable_mode=compat --editable '.[$(1)]'
 	@test -n "$$($(BIN)/python -m find_libpython)" || { \
 		echo "make: $(PYTHON) has no shared libpython, which cocotb loads:" \
 			"install it, for instance with 'apt install libpython3-dev'" >&2; exit 2; }
-	@touch $(STAMP)
+endef
+
+$(STAMP): pyproject.toml constraints.txt
+	$(call install,$(USED))
+	@touch $@
+
+# All at once: both stamps are then there.
+$(DEVELOPED): pyproject.toml constraints.txt
+	$(call install,$(USED)$(comma)soc$(comma)docs$(comma)dev)
+	@touch $(STAMP) $@

@@ -157,7 +157,7 @@ class Sandbox:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         # A make that runs these tests is not the reader's, and need not install anything again.
         own = {key: text for key, text in os.environ.items() if not key.startswith(("MAKE", "MFL"))}
-        own["MAKEFLAGS"] = " -- STAMP="
+        own["MAKEFLAGS"] = " -- STAMP= DEVELOPED="
         done = subprocess.run(
             command,
             input=block.text,
