@@ -6,7 +6,7 @@ An engine has a folder ``compiler/<engine>`` with a module ``engine`` whose ``EN
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -300,7 +300,11 @@ class Engine(ABC, Generic[ParamsT, PartT]):
         return params
 
     def moves(
-        self, part: PartT, port: SystemParams, given: Mapping[str, RowTensor] | None = None
+        self,
+        part: PartT,
+        port: SystemParams,
+        given: Mapping[str, RowTensor] | None = None,
+        shared: Collection[str] = (),
     ) -> Moves:
         """Return what a part does, as moves between memory and array for a command list.
 
@@ -309,13 +313,15 @@ class Engine(ABC, Generic[ParamsT, PartT]):
         part : of a compiled network.
         port : of the chip to its memory.
         given : tensors of parts before it, by name, as these leave them in memory.
+        shared : tensors in memory that parts of other engines make or read, too, so that the order
+            of their values is not the engine's to choose.
 
         Raises
         ------
         InputError
             If the engine cannot run without a host in between.
         """
-        del port, given
+        del port, given, shared
         names = [layer.name for layer in part.layers]
         raise InputError(
             f"no command list can run {names[0]} to {names[-1]} yet: they are for {self.name}, "

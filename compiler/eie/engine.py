@@ -1,7 +1,7 @@
 """EIE, as the compiler sees it: Linear layers, one after the other."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
@@ -168,9 +168,13 @@ class _Eie(Engine[EieParams, EiePart]):
         return replace(params, act_files=3)
 
     def moves(
-        self, part: EiePart, port: SystemParams, given: Mapping[str, RowTensor] | None = None
+        self,
+        part: EiePart,
+        port: SystemParams,
+        given: Mapping[str, RowTensor] | None = None,
+        shared: Collection[str] = (),
     ) -> Moves:
-        del port
+        del port, shared
         return part_moves(part, given or {})
 
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:

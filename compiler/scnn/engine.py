@@ -1,6 +1,6 @@
 """SCNN, as the compiler sees it: convolutions, pooling and additions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -169,11 +169,15 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
         return sram_files(params)
 
     def moves(
-        self, part: ScnnPart, port: SystemParams, given: Mapping[str, RowTensor] | None = None
+        self,
+        part: ScnnPart,
+        port: SystemParams,
+        given: Mapping[str, RowTensor] | None = None,
+        shared: Collection[str] = (),
     ) -> Moves:
         del given
         orders = part.channel_orders
-        return run_moves(part.graph, part.runs, orders, part.params, port, part.bounded)
+        return run_moves(part.graph, part.runs, orders, part.params, port, part.bounded, shared)
 
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
         entry = ScnnEntry.model_validate_json(raw)

@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,7 @@ def run_moves(
     params: ScnnParams,
     port: SystemParams,
     bounded: Sequence[ScnnRun] = (),
+    shared: Collection[str] = (),
 ) -> Moves:
     """Order loads, inputs, runs and outputs of all runs.
 
@@ -72,13 +73,14 @@ def run_moves(
     orders : by tensor, which channel of the network each channel of the array is.
     params, port : of the array, and of the chip to its memory.
     bounded : runs that have room whatever activations are, if others do not.
+    shared : tensors that another part makes or reads: values lie in their order, as it expects.
 
     Raises
     ------
     CompileError
         If a tensor is too large for what says where it is.
     """
-    memory = _Memory(graph, [*runs, *bounded], orders, params, port)
+    memory = _Memory(graph, [*runs, *bounded], orders, params, port, shared)
     moves = _in_order(memory, runs, "")
     instead = _in_order(memory, bounded, "bounded/")
     times = Counter((one.space, one.pe) for one in moves if isinstance(one, Load))
@@ -136,12 +138,62 @@ def _load(run: str, name: str, sram: SramData) -> Load:
     )
 
 
+_MOST_ROOM = 2
+"""A tensor takes this many times the room that its values need, at most."""
+
+
+@dataclass(frozen=True)
+class _Lies:
+    """How a tensor lies in memory: channels (phases of them), rows, columns.
+
+    Parameters
+    ----------
+    phases : down and across, each of which is like a channel.
+    channels, height, width : with phases apart.
+    tile : columns of a PE's tile, if each tile of a row begins in a beat of its own; else 0, and
+        there is nothing between values.
+    lanes : values of a beat.
+    """
+
+    phases: tuple[int, int]
+    channels: int
+    height: int
+    width: int
+    tile: int
+    lanes: int
+
+    @property
+    def step(self) -> int:
+        """Values from a tile of a row to the next, where these begin in beats of their own."""
+        return -(-self.tile // self.lanes) * self.lanes
+
+    @property
+    def pitch(self) -> int:
+        """Values from a row to the next."""
+        if not self.tile:
+            return self.width
+        whole, rest = divmod(self.width, self.tile)
+        return whole * self.step + -(-rest // self.lanes) * self.lanes
+
+    @property
+    def size(self) -> int:
+        """Values that there is room for."""
+        return self.channels * self.height * self.pitch
+
+    def column(self, x: Any) -> Any:
+        """Return the place of a column in its row."""
+        return x // self.tile * self.step + x % self.tile if self.tile else x
+
+
 class _Memory:
-    """Tensors in memory: (C, H, W), row-major, with nothing in between.
+    """Tensors in memory: (C, H, W), row-major.
 
     One that is moved in the same phases wherever it is moved lies in these phases, each like a
     channel, so that what is moved lies side by side; rows and columns that a phase lacks are zeros.
-    Tensors that the network gives lie behind one another, as one.
+    One that is moved in tiles of the same columns has each tile of a row in beats of its own, where
+    fewer beats are moved then, unless that takes much more room; otherwise there is nothing in
+    between. Tensors that the network
+    gives lie behind one another, as one.
     """
 
     def __init__(
@@ -151,58 +203,80 @@ class _Memory:
         orders: Mapping[str, Order],
         params: ScnnParams,
         port: SystemParams,
+        shared: Collection[str],
     ) -> None:
         self._graph, self._orders, self._p = graph, orders, params
         self._lanes = scnn_lanes(port, params)
         self._output = "+".join(graph.outputs)
+        self._between: dict[str, None] = {}
+        self._lies = self._find_lies(runs, shared)
         self._first: dict[str, int] = {}
         total = 0
         for name in graph.outputs:
-            self._first.setdefault(name, total)
-            total += int(np.prod(graph.shape(name)))
+            if name not in self._first:
+                lies = self._lies[name]
+                self._first[name] = -(-total // self._lanes) * self._lanes if lies.tile else total
+                total = self._first[name] + lies.size
         self._total = total
-        self._between: dict[str, None] = {}
-        self._phases = self._find_phases(runs)
 
-    def _find_phases(self, runs: Sequence[ScnnRun]) -> dict[str, tuple[int, int]]:
-        """Return the phases of tensors that lie in some in memory."""
-        found: dict[str, set[tuple[int, int]]] = {}
+    def _find_lies(self, runs: Sequence[ScnnRun], shared: Collection[str]) -> dict[str, _Lies]:
+        """Say how each tensor lies, of which any is moved."""
+        moved: dict[str, list[tuple[Channels, TileLayout]]] = {}
         for run in runs:
-            moved = [(part, load.layout) for load in run.loads for part in load.channels]
-            moved += [(part, store.layout) for store in run.stores for part in store.blocks]
-            for part, layout in moved:
-                aligned = layout.y0 % layout.sy == layout.x0 % layout.sx == 0
-                # Where zeros of the plane are stored, those that a phase lacks may not be.
-                whole = aligned and not layout.dense
-                phases = (layout.sy, layout.sx) if whole else (1, 1)
-                found.setdefault(part.tensor, set()).add(phases)
+            for load in run.loads:
+                for part in load.channels:
+                    moved.setdefault(part.tensor, []).append((part, load.layout))
+            for store in run.stores:
+                whole = [part for part in store.blocks if part.start < part.stop]
+                every = replace(whole[0], stop=whole[-1].stop)
+                moved.setdefault(every.tensor, []).append((every, store.layout))
         return {
-            name: next(iter(phases))
-            for name, phases in found.items()
-            if len(phases) == 1 and name not in self._first
+            name: self._lie(name, some, plain=not set(shared).isdisjoint(self._together(name)))
+            for name, some in moved.items()
         }
 
-    def _shape(self, tensor: str) -> tuple[int, int, int]:
-        """Return the channels, rows and columns that a tensor has in memory, phases apart."""
-        channels, height, width = self._graph.shape(tensor)
-        sy, sx = self._phases.get(tensor, (1, 1))
-        return channels * sy * sx, -(-height // sy), -(-width // sx)
+    def _together(self, tensor: str) -> tuple[str, ...]:
+        """Return the tensors that are one in memory."""
+        return self._graph.outputs if tensor in self._graph.outputs else (tensor,)
 
-    def _apart(self, part: Channels, layout: TileLayout) -> tuple[Channels, TileLayout]:
-        """Return channels, and how they are stored, as memory has them: phases apart."""
-        sy, sx = phases = self._phases.get(part.tensor, (1, 1))
-        if phases == (1, 1):
-            return part, layout
-        return replace(part, start=part.start * sy * sx, stop=part.stop * sy * sx), replace(
-            layout,
-            sy=1,
-            sx=1,
-            tile_h=layout.tile_h // sy,
-            tile_w=layout.tile_w // sx,
-            y0=layout.y0 // sy,
-            x0=layout.x0 // sx,
-            height=-(-layout.height // sy),
-            width=-(-layout.width // sx),
+    def _lie(
+        self, tensor: str, moved: Sequence[tuple[Channels, TileLayout]], *, plain: bool
+    ) -> _Lies:
+        """Say how a tensor lies that is moved in some ways; ``plain``: as others expect it."""
+        channels, height, width = self._graph.shape(tensor)
+        lies = _Lies((1, 1), channels, height, width, 0, self._lanes)
+        if plain:
+            return lies
+        strides = {
+            # Where zeros of the plane are stored, those that a phase lacks may not be.
+            (layout.sy, layout.sx)
+            if layout.y0 % layout.sy == layout.x0 % layout.sx == 0 and not layout.dense
+            else (1, 1)
+            for _, layout in moved
+        }
+        if len(strides) == 1 and tensor not in self._graph.outputs:
+            sy, sx = next(iter(strides))
+            lies = replace(
+                lies,
+                phases=(sy, sx),
+                channels=channels * sy * sx,
+                height=-(-height // sy),
+                width=-(-width // sx),
+            )
+        apart = [_apart(lies, *one) for one in moved]
+        tiles = {layout.tile_w for _, layout in apart}
+        if len(tiles) == 1 and all(layout.x0 % layout.tile_w == 0 for _, layout in apart):
+            padded = replace(lies, tile=min(*tiles, lies.width))
+            dense = padded.size <= _MOST_ROOM * lies.size
+            if dense and self._count(padded, apart) < self._count(lies, apart):
+                return padded
+        return lies
+
+    def _count(self, lies: _Lies, moved: Sequence[tuple[Channels, TileLayout]]) -> int:
+        """Count the beats in which all of this is moved once, for a tensor that lies so."""
+        return sum(
+            self._beats(_where(lies, 0, *one), one[1], range(one[0].stop - one[0].start))
+            for one in moved
         )
 
     def bring(self, run: str, loads: Sequence[ActLoad]) -> Iterator[Move]:
@@ -215,7 +289,7 @@ class _Memory:
                 raise CompileError("inputs of several tensors cannot be dealt to blocks of PEs")
             base, begun = load.base, False
             for channels in load.channels:
-                part, layout = self._apart(channels, load.layout)
+                part, layout = _apart(self._lies[channels.tensor], channels, load.layout)
                 where = self._where(part, layout)
                 count = part.stop - part.start
                 each, spread = count, _ALL
@@ -252,7 +326,7 @@ class _Memory:
             spread, whole = self._spread(store)
             tensor = store.blocks[0].tensor
             every = Channels(tensor=tensor, start=whole[0].start, stop=whole[-1].stop)
-            channels, layout = self._apart(every, store.layout)
+            channels, layout = _apart(self._lies[tensor], every, store.layout)
             phases = store.layout.sy * store.layout.sx
             each = max(len(part) for part in whole)
             spread["rem_channels"] *= phases
@@ -263,7 +337,7 @@ class _Memory:
                 "y_stride": layout.y_stride,
             }
             where = self._where(channels, layout)
-            where["block"] = each * math.prod(self._phases.get(tensor, (1, 1))) * where["channel"]
+            where["block"] = each * math.prod(self._lies[tensor].phases) * where["channel"]
             where["block_row"] = spread["blocks_x"] * where["block"]
             fields = {"plane": plane, "spread": spread, "memory": where}
             about = f"{run}/plane_out_{place}"
@@ -302,14 +376,15 @@ class _Memory:
     def _places(self, tensor: str) -> NDArray[np.int64]:
         """Return the place of each value of a tensor in memory: (channels, rows * columns)."""
         channels, height, width = self._graph.shape(tensor)
-        sy, sx = self._phases.get(tensor, (1, 1))
-        apart = channels, sy, sx, -(-height // sy), -(-width // sx)
-        places = np.arange(math.prod(apart)).reshape(apart)
-        whole = places.transpose(0, 3, 1, 4, 2).reshape(channels, places.shape[3] * sy, -1)
-        return whole[:, :height, :width].reshape(channels, -1)
+        lies = self._lies[tensor]
+        sy, sx = lies.phases
+        c, y, x = np.ogrid[:channels, :height, :width]
+        of_phase = (c * sy + y % sy) * sx + x % sx
+        places = (of_phase * lies.height + y // sy) * lies.pitch + lies.column(x // sx)
+        return places.reshape(channels, -1)
 
     def _rows(self, name: str) -> int:
-        size = self._total if name == self._output else int(np.prod(self._shape(name)))
+        size = self._total if name == self._output else self._lies[name].size
         return -(-size // self._lanes)
 
     def _name(self, tensor: str) -> str:
@@ -321,18 +396,8 @@ class _Memory:
 
     def _where(self, part: Channels, layout: TileLayout) -> dict[str, int]:
         """Return fields of :func:`.plane_memory_layout` of channels from ``part.start`` up."""
-        _, height, width = self._shape(part.tensor)
-        first = (part.start * height + layout.y0) * width + layout.x0
-        fields = {
-            "first": self._first.get(part.tensor, 0) + first,
-            "tile_x": layout.tile_w,
-            "tile_y": layout.tile_h * width,
-            "block": 0,
-            "block_row": 0,
-            "channel": height * width,
-            "row": width,
-            "rows": layout.sy * width,
-        }
+        first = self._first.get(part.tensor, 0)
+        fields = _where(self._lies[part.tensor], first, part, layout)
         if max(fields.values()) >> PLANE_BITS:
             raise CompileError(
                 f"tensor {part.tensor!r} has {max(fields.values())} values before the last of what "
@@ -347,7 +412,7 @@ class _Memory:
         -------
         Channels of a block as memory has them, and the fields that say how entries are dealt.
         """
-        phases = math.prod(self._phases.get(part.tensor, (1, 1)))
+        phases = math.prod(self._lies[part.tensor].phases)
         entries = phases * layout.sy * layout.sx
         count = part.stop - part.start
         across, down = -(-self._p.pes_x >> layout.block_x), -(-self._p.pes_y >> layout.block_y)
@@ -374,6 +439,7 @@ class _Memory:
         # Where rows of a phase begin, and how far it is from there to the end of the tile.
         x = x[x % layout.tile_w < layout.sx]
         left = np.minimum(layout.tile_w, layout.width - x + x % layout.tile_w) - x % layout.tile_w
+        x = x // layout.tile_w * where["tile_x"] + x % layout.tile_w
         y = np.arange(layout.height)[:, None]
         first = np.array(channels)[:, None, None] * where["channel"] + y * where["row"] + x
         lane = (where["first"] + first) % self._lanes
@@ -420,6 +486,39 @@ class _Memory:
             words=np.array(words, np.uint64)[:, None],
             width=64,
         )
+
+
+def _apart(lies: _Lies, part: Channels, layout: TileLayout) -> tuple[Channels, TileLayout]:
+    """Return channels of a tensor, and how they are stored, as memory has them: phases apart."""
+    sy, sx = lies.phases
+    if lies.phases == (1, 1):
+        return part, layout
+    return replace(part, start=part.start * sy * sx, stop=part.stop * sy * sx), replace(
+        layout,
+        sy=1,
+        sx=1,
+        tile_h=layout.tile_h // sy,
+        tile_w=layout.tile_w // sx,
+        y0=layout.y0 // sy,
+        x0=layout.x0 // sx,
+        height=-(-layout.height // sy),
+        width=-(-layout.width // sx),
+    )
+
+
+def _where(lies: _Lies, first: int, part: Channels, layout: TileLayout) -> dict[str, int]:
+    """Return fields of :func:`.plane_memory_layout` for a tensor that begins at ``first``."""
+    pitch = lies.pitch
+    return {
+        "first": first + (part.start * lies.height + layout.y0) * pitch + lies.column(layout.x0),
+        "tile_x": lies.step if lies.tile else layout.tile_w,
+        "tile_y": layout.tile_h * pitch,
+        "block": 0,
+        "block_row": 0,
+        "channel": lies.height * pitch,
+        "row": pitch,
+        "rows": layout.sy * pitch,
+    }
 
 
 def _tile_fields(layout: TileLayout) -> dict[str, int]:

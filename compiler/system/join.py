@@ -57,9 +57,10 @@ def join_parts(image: Image, port: SystemParams) -> Joined:
     parts: list[tuple[int, Moves]] = []
     views: dict[tuple[int, str], RowTensor] = {}
     tensors: dict[str, RowTensor] = {}
+    shared = {name for part in image.parts for name in part.graph.given} - set(image.graph.given)
     for place, part in enumerate(image.parts):
         number = numbers[part.engine]
-        made = engine(part.engine).moves(part, port, tensors)
+        made = engine(part.engine).moves(part, port, tensors, shared)
         prefix = f"{part_folder(place, part.engine)}/" if several else ""
         parts.append((number, _numbered(made, number, prefix)))
         for view in made.tensors[:-1]:

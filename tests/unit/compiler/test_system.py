@@ -81,15 +81,23 @@ def test_a_chip_has_what_lists_need(linear_image: Image) -> None:
     assert arrays["eie"]["act_files"] == 3
 
 
-def test_planes_lie_in_memory_as_they_are(conv_image: Image) -> None:
+def test_rows_of_tiles_begin_in_beats_of_their_own(conv_image: Image) -> None:
+    """Each row of 5 columns on 2 x 2 PEs is tiles of 3 and 2, in a beat of 4 values each."""
     system = build_system(conv_image, SystemParams(data_bits=64))
-    graph = conv_image.graph
+    channels, height, width = conv_image.graph.input_shape
     setup, infer, _ = system.map.lists
-    assert system.map.input.positions is None
-    assert system.map.input.elements == np.prod(graph.input_shape)
-    assert system.map.input.rows == -(-system.map.input.elements * 2 // 8)
-    assert infer.reads["input_0"] >= 8 * system.map.input.rows
+    c, y, x = np.indices((channels, height, width))
+    places = (c * height + y) * 8 + x // 3 * 4 + x % 3
+    assert system.map.input.positions == tuple(places.reshape(-1))
+    assert system.map.input.rows == channels * height * 2
+    assert infer.reads["input_0"] == 8 * system.map.input.rows
     assert "run_0/program" in setup.reads | infer.reads
+
+
+def test_tiles_much_narrower_than_beats_have_nothing_between(conv_image: Image) -> None:
+    entry = build_system(conv_image, SystemParams(data_bits=256)).map.input
+    assert entry.positions is None
+    assert entry.elements == np.prod(conv_image.graph.input_shape)
 
 
 def test_what_cannot_run_yet_is_named(both_image: Image) -> None:
