@@ -305,8 +305,8 @@ def plane_cycles(
 ) -> float:
     """Estimate the cycles in which channels go to one block of PEs, or come from it.
 
-    Values of a row of a tile go side by side, at most a word of them in a cycle, and none beyond
-    the end of a beat. Where nothing is, they are walked through all the same on their way in.
+    Each row of a tile takes beats of its own, one a cycle; of a beat, a unit moves at most a word
+    of values in a cycle. Where nothing is, they are walked through all the same on their way in.
 
     Parameters
     ----------
@@ -323,7 +323,8 @@ def plane_cycles(
     tiles = -(-layout.height // layout.tile_h) * -(-layout.width // layout.tile_w)
     words = act_density * layout.height * layout.width / params.mult_i
     # A word often ends inside a row.
-    return channels * (tiles * rows * -(-columns // params.mult_i) + words * _INSIDE + pes)
+    inside = words * _INSIDE / params.plane_units
+    return channels * (tiles * rows * _row_cycles(columns, params) + inside + pes)
 
 
 def word_cycles(mapping: LayerMapping, params: ScnnParams) -> float:
@@ -336,12 +337,8 @@ _INSIDE = 0.75
 """Share of the words at whose end a row of a tile goes on."""
 
 
-@lru_cache(maxsize=1 << 10)
 def _row_cycles(columns: int, params: ScnnParams) -> float:
-    """Count the cycles that a row of a tile takes from the port to a PE, on average.
-
-    The row may begin in any lane of a beat. At most I of its values go in a cycle, and none of the
-    next beat with them.
+    """Count the cycles that a row of a tile takes between port and PE.
 
     Parameters
     ----------
@@ -349,14 +346,9 @@ def _row_cycles(columns: int, params: ScnnParams) -> float:
     params : of the array.
     """
     lanes = PORT_BITS >> (params.act_bits - 1).bit_length()
-    cycles = 0
-    for first in range(lanes):
-        left, lane = columns, first
-        while left:
-            count = min(params.mult_i, left, lanes - lane)
-            left, lane = left - count, (lane + count) % lanes
-            cycles += 1
-    return cycles / lanes
+    whole, rest = divmod(columns, lanes)
+    groups = whole * -(-lanes // params.mult_i) + -(-rest // params.mult_i)
+    return max(-(-columns // lanes), groups / params.plane_units)
 
 
 def bus_words(

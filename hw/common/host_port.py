@@ -16,8 +16,10 @@ from zeroskip.hw.common.queue import Queue
 
 __all__ = [
     "Served",
+    "choose_answer",
     "serve_host",
     "status_word",
+    "take_commands",
 ]
 
 
@@ -71,15 +73,7 @@ def serve_host(
     held : the command at the port waits, too.
     reads : reads that have been taken and not answered, at most.
     """
-    incoming: Any = array.cmd.payload
-    command = incoming.command
-    # Reads: in `host`, then out of the memory, while `late` has what they were, then in `rsp`.
-    reading = Signal(range(reads + 1))
-    fetched = Signal()
-    late = Signal.like(host)
-    late_pe = Signal.like(host_pe)
-    m.submodules.answers = waiting = Queue(array.rsp.payload.shape(), reads)
-    connect(m, waiting.o, flipped(array.rsp))
+    command: Any = array.cmd.payload.command
     # What was under way in the cycle before may still be on its way to a memory: the counters add
     # up a cycle behind.
     was_running = Signal()
@@ -87,17 +81,10 @@ def serve_host(
     at_rest = (command.space == CONTROL_SPACE) | ~(array.running | was_running)
     if held is not None:
         at_rest &= ~held
-    taken = array.cmd.valid & array.cmd.ready
-    m.d.comb += array.cmd.ready.eq((reading != reads) & at_rest)
-    m.d.sync += [
-        host_valid.eq(0),
-        fetched.eq(host_valid & ~host.write),
-        late.eq(host),
-        late_pe.eq(host_pe),
-        reading.eq(reading + (taken & ~command.write) - (array.rsp.valid & array.rsp.ready)),
-    ]
-    with m.If(taken):
-        m.d.sync += [host.eq(command), host_pe.eq(incoming.pe), host_valid.eq(1)]
+    m.submodules.answers = waiting = Queue(array.rsp.payload.shape(), reads)
+    fetched, late, late_pe = take_commands(
+        m, array.cmd, array.rsp, waiting, (host, host_pe, host_valid), at_rest, reads
+    )
 
     written = host_valid & host.write & (host.space == CONTROL_SPACE)
     control = written & (host.addr == Control.COMMAND)
@@ -142,6 +129,50 @@ def serve_host(
         m.d.sync += bad_read.eq(0)
 
 
+def take_commands(
+    m: Module,
+    cmd: stream.Interface,
+    rsp: stream.Interface,
+    answers: Queue,
+    hand: tuple[Any, Signal, Signal],
+    ready: Value,
+    reads: int,
+) -> tuple[Signal, Any, Signal]:
+    """Take commands into a register, and keep those that read until they are answered.
+
+    Parameters
+    ----------
+    m : of the array.
+    cmd, rsp : the port.
+    answers : a queue of as many as ``reads``, for what ``rsp`` is to give.
+    hand : the command in hand, the number that came with it, and whether it is new.
+    ready : a command may be taken.
+    reads : that have been taken and not answered, at most.
+
+    Returns
+    -------
+    Whether a memory has been read, for the command that follows, and for which number.
+    """
+    host, host_pe, host_valid = hand
+    # Reads: in `host`, then out of the memory, while `late` has what they were, then in `rsp`.
+    reading = Signal(range(reads + 1))
+    fetched = Signal()
+    late, late_pe = Signal.like(host, name="late"), Signal.like(host_pe, name="late_pe")
+    taken = cmd.valid & cmd.ready
+    connect(m, answers.o, flipped(rsp))
+    m.d.comb += cmd.ready.eq((reading != reads) & ready)
+    m.d.sync += [
+        host_valid.eq(0),
+        fetched.eq(host_valid & ~host.write),
+        late.eq(host),
+        late_pe.eq(host_pe),
+        reading.eq(reading + (taken & ~cmd.payload.command.write) - (rsp.valid & rsp.ready)),
+    ]
+    with m.If(taken):
+        m.d.sync += [host.eq(cmd.payload.command), host_pe.eq(cmd.payload.pe), host_valid.eq(1)]
+    return fetched, late, late_pe
+
+
 def _find_answer(
     m: Module,
     host: Any,
@@ -169,9 +200,13 @@ def _find_answer(
             bits = address_bits(count)
             with m.Case(space):
                 m.d.comb += in_memory.eq((host.addr[:bits] < count) & (host.addr[bits:] < files))
-    # No choice by number: with it, the areas of many PEs came out a third larger.
-    chosen = (Mux(host_pe == pe, word, 0) for pe, word in enumerate(answers))
-    m.d.comb += from_pe.eq(reduce(or_, chosen))
+    m.d.comb += from_pe.eq(choose_answer(host_pe, dict(enumerate(answers))))
     of_control = host.space == CONTROL_SPACE
     good = Mux(of_control, is_row, in_memory & (host_pe < len(answers)))
     return good, Mux(of_control, from_control, Mux(in_memory, from_pe, 0))
+
+
+def choose_answer(pe: Value, answers: Mapping[int, Value]) -> Value:
+    """Return the answer of a PE, 0 if there is none of that number."""
+    # No choice by number: with it, the areas of many PEs came out a third larger.
+    return reduce(or_, (Mux(pe == number, word, 0) for number, word in answers.items()))

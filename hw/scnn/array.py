@@ -8,14 +8,16 @@ from amaranth.hdl import (
     Const,
     Instance,
     Module,
+    Mux,
     ResetInserter,
     ResetSignal,
     Signal,
+    Value,
 )
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out, connect, flipped
 
-from zeroskip.hw.common.host_port import serve_host
+from zeroskip.hw.common.host_port import choose_answer, serve_host
 from zeroskip.hw.scnn.act_bus import ActBus
 from zeroskip.hw.scnn.broadcast import Broadcast
 from zeroskip.hw.scnn.drain import Drain
@@ -30,6 +32,7 @@ from zeroskip.hw.scnn.formats import (
 )
 from zeroskip.hw.scnn.packing import Packing
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.plane_port import PlanePort
 from zeroskip.hw.scnn.ppu import NEIGHBOURS
 from zeroskip.hw.scnn.sequencer import Sequencer
 from zeroskip.hw.scnn.weight_route import WeightRoute
@@ -57,6 +60,8 @@ class ScnnArray(wiring.Component):
         to memories wait while a run is under way, those to the control space do not.
     rsp : ``Out(stream(host_bits))``, one answer per read command; 0 to one of what cannot be read,
         see ``readable_rows`` and ``StatusBit.BAD_READ``.
+    cmd_<n>, rsp_<n> : the port of each unit that moves planes but the first, which works at the
+        host's: see :class:`.PlanePort`. While one has a command, the host has none.
     running : Out, a run or a clearing is under way.
     lost : Out, outputs of the last run found no room.
     out_valid, out_pass, out_lanes, out_data : Out, outputs as they leave the PEs' arithmetic: the
@@ -80,6 +85,14 @@ class ScnnArray(wiring.Component):
             "weights": In(stream.Signature(Packing.of(params).beat)),
             "cmd": In(stream.Signature(command_layout(params))),
             "rsp": Out(stream.Signature(host_bits(params))),
+            **{
+                name: member
+                for unit in range(1, params.plane_units)
+                for name, member in (
+                    (f"cmd_{unit}", In(stream.Signature(command_layout(params)))),
+                    (f"rsp_{unit}", Out(stream.Signature(host_bits(params)))),
+                )
+            },
             "running": Out(1),
             "lost": Out(1),
             "out_valid": Out(1),
@@ -111,10 +124,12 @@ class ScnnArray(wiring.Component):
         sums = p.mult_i * p.acc_bits
         halos = [Signal(sums, name=f"halo_{pe}") for pe in range(p.num_pes)]
         answers = [Signal(host_bits(p), name=f"answer_{pe}") for pe in range(p.num_pes)]
+        hands = self._make_plane_ports(m, (host, host_pe, host_valid), answers)
         for pe in range(p.num_pes):
             y, x = divmod(pe, p.pes_x)
             host_en = Signal(name=f"host_en_{pe}")
-            m.d.comb += host_en.eq(host_valid & (host_pe == pe))
+            hand, hand_pe, hand_valid = hands[p.plane_unit(x, y)]
+            m.d.comb += host_en.eq(hand_valid & (hand_pe == pe))
             neighbours = [
                 halos[(y + dy) * p.pes_x + x + dx]
                 if 0 <= x + dx < p.pes_x and 0 <= y + dy < p.pes_y
@@ -142,7 +157,7 @@ class ScnnArray(wiring.Component):
                 o_overflow=overflow[pe],
                 o_output_lanes=output_lanes[pe],
                 o_output_data=self.out_data.word_select(pe, p.mult_i * p.act_bits),
-                i_host=host.as_value(),
+                i_host=hand,
                 i_host_en=host_en,
                 o_host_data=answers[pe],
                 **bus_ports[pe],
@@ -182,6 +197,33 @@ class ScnnArray(wiring.Component):
             sequencer.load_data.eq(host.data),
         ]
         return m
+
+    def _make_plane_ports(
+        self, m: Module, hand: tuple[data.View, Signal, Signal], answers: list[Signal]
+    ) -> list[tuple[Value, Value, Value]]:
+        """Make the ports of the units that move planes; return what is in hand for their PEs."""
+        p = self._p
+        host, host_pe, host_valid = hand
+        hands: list[tuple[Value, Value, Value]] = [(host.as_value(), host_pe, host_valid)]
+        for unit in range(1, p.plane_units):
+            m.submodules[f"plane_port_{unit}"] = port = PlanePort(p)
+            connect(m, flipped(getattr(self, f"cmd_{unit}")), port.cmd)
+            connect(m, port.rsp, flipped(getattr(self, f"rsp_{unit}")))
+            own = {
+                pe: answer
+                for pe, answer in enumerate(answers)
+                if p.plane_unit(pe % p.pes_x, pe // p.pes_x) == unit
+            }
+            m.d.comb += port.answer.eq(choose_answer(port.late_pe, own))
+            command = Signal(len(host.as_value()), name=f"command_{unit}")
+            number, valid = Signal(8, name=f"number_{unit}"), Signal(name=f"valid_{unit}")
+            m.d.comb += [
+                command.eq(Mux(port.valid, port.host.as_value(), host.as_value())),
+                number.eq(Mux(port.valid, port.pe, host_pe)),
+                valid.eq(port.valid | host_valid),
+            ]
+            hands.append((command, number, valid))
+        return hands
 
     def _make_bus(self, m: Module, sequencer: Sequencer, busy: Signal) -> list[dict[str, Any]]:
         """Make the position bus, if there is one, and return what to connect to each PE."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from zeroskip.base.errors import ParameterError
 from zeroskip.hw.common.params import ArrayParams, address_bits
@@ -33,6 +33,7 @@ _RANGES = {
     "act_words": (4, 1 << 16),
     "act_fifo_words": (0, 1 << 12),
     "num_channels": (2, 1 << 12),
+    "plane_units": (1, 4),
     "stream_beats": (2, 1 << 16),
     "num_taps": (2, 1 << 10),
     "num_biases": (2, 1 << 16),
@@ -69,6 +70,8 @@ class ScnnParams(ArrayParams):
     act_fifo_words : vectors of I activations from the position bus that wait in a PE for their
         weights; with 0 the array has no bus.
     num_channels : channels (times phases) that a PE's directory holds.
+    plane_units : units that move planes between memory and PEs at a time, a power of two; each has
+        PEs of its own, a word of activations of which it reads or writes in a cycle.
     stream_beats : beats of packed weights that wait before a stream.
     num_taps : kernel positions, of all phases.
     num_biases : biases of a stream, over all passes.
@@ -95,6 +98,7 @@ class ScnnParams(ArrayParams):
     act_words: int = 2048
     act_fifo_words: int = 0
     num_channels: int = 2048
+    plane_units: int = 1
     stream_beats: int = 256
     num_taps: int = 256
     num_biases: int = 2048
@@ -106,9 +110,13 @@ class ScnnParams(ArrayParams):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("banks", "bank_entries"):
+        for name in ("banks", "bank_entries", "plane_units"):
             if getattr(self, name) & (getattr(self, name) - 1):
                 raise ParameterError(name, getattr(self, name), "a power of two")
+        if self.plane_units > self.pes_x:
+            raise ParameterError(
+                "plane_units", self.plane_units, f"at most the {self.pes_x} PEs of a row"
+            )
         if self.field_bits < self.code_bits:
             raise ParameterError(
                 "code_bits", self.code_bits, f"at most field_bits = {self.field_bits}"
@@ -148,6 +156,14 @@ class ScnnParams(ArrayParams):
     def num_pes(self) -> int:
         """PEs of the array."""
         return self.pes_x * self.pes_y
+
+    def plane_unit(self, x: Any, y: Any) -> Any:
+        """Return the number of the unit that moves planes of the PE at column ``x``, row ``y``.
+
+        PEs side by side, and one above the other, have different ones: whatever blocks of PEs have
+        a part of a plane, the units have about as much to do.
+        """
+        return (x + y * max(1, self.plane_units // 2)) & (self.plane_units - 1)
 
     @property
     def mults(self) -> int:
@@ -233,6 +249,7 @@ PRESETS = {
         pes_y=8,
         num_streams=16,
         act_fifo_words=128,
+        plane_units=2,
         num_codebooks=32,
         num_descriptors=128,
     ),

@@ -19,6 +19,7 @@ class PeWalk(wiring.Component):
     ----------
     params : sizes of the array.
     layout : of ``plane``, with ``wo``, ``full_x``, ``rem_x`` and ``block_x``, and the same of y.
+    unit : whose PEs are its own, see :meth:`.ScnnParams.plane_unit`.
 
     Members
     -------
@@ -26,6 +27,7 @@ class PeWalk(wiring.Component):
     start : In, go to the first PE.
     step : In, go to the next one.
     pe : Out, number of the PE.
+    own : Out, it is one of the unit's.
     columns, rows : Out, what its tile has of the plane.
     last : Out, it is the last PE.
     ends_block, ends_row, ends_blocks : Out, it is the last of its row in a block; of its row in the
@@ -36,6 +38,7 @@ class PeWalk(wiring.Component):
     start: Signal
     step: Signal
     pe: Signal
+    own: Signal
     columns: Signal
     rows: Signal
     last: Signal
@@ -43,13 +46,14 @@ class PeWalk(wiring.Component):
     ends_row: Signal
     ends_blocks: Signal
 
-    def __init__(self, params: ScnnParams, layout: Any) -> None:
-        self._p = params
+    def __init__(self, params: ScnnParams, layout: Any, unit: int = 0) -> None:
+        self._p, self._unit = params, unit
         super().__init__({
             "plane": In(layout),
             "start": In(1),
             "step": In(1),
             "pe": Out(address_bits(params.num_pes)),
+            "own": Out(1),
             "columns": Out(params.acc_addr_bits),
             "rows": Out(params.acc_addr_bits),
             "last": Out(1),
@@ -73,6 +77,7 @@ class PeWalk(wiring.Component):
                 inside = place & ~(~0 << block)[: len(place)]
                 m.d.comb += share.eq(_share(inside, full, whole, rest))
         m.d.comb += [
+            self.own.eq(p.plane_unit(pe_x, pe_y) == self._unit),
             self.last.eq(self.pe == p.num_pes - 1),
             self.ends_row.eq(pe_x == p.pes_x - 1),
             self.ends_block.eq(self.ends_row | _ends(pe_x, c.block_x)),

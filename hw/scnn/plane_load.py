@@ -33,11 +33,17 @@ class PlaneLoad(wiring.Component):
     """Compresses the planes that a network begins with, by :class:`.Compress`, a group a cycle.
 
     A group is up to I positions of a row of a tile, with values for all of them or none. The order
-    is: PEs by number, channels, phases of a channel (row-major), rows and columns of the PE's tile;
-    of positions outside the plane there is no value. Entries that ``spread`` does not give a PE are
-    written without activations, in a group each. Every PE's words begin at row ``word`` of its
-    activation RAM, or behind those of the plane before, if ``append`` says so; those that would
-    be from row ``limit`` on are lost. It is a host of the array, and works while that does not run.
+    is: the unit's PEs by number, channels, phases of a channel (row-major), rows and columns of the
+    PE's tile; of positions outside the plane there is no value. Entries that ``spread`` does not
+    give a PE are written without activations, in a group each. Every PE's words begin at row
+    ``word`` of its activation RAM, or behind those of the plane before, if ``append`` says so;
+    those that would be from row ``limit`` on are lost. It is a host of the array, and works while
+    that does not run.
+
+    Parameters
+    ----------
+    params : sizes of the array.
+    unit : see :class:`.PeWalk`.
 
     Members
     -------
@@ -57,8 +63,8 @@ class PlaneLoad(wiring.Component):
     i: stream.Interface
     cmd: stream.Interface
 
-    def __init__(self, params: ScnnParams) -> None:
-        self._p = params
+    def __init__(self, params: ScnnParams, unit: int = 0) -> None:
+        self._p, self._unit = params, unit
         super().__init__({
             "go": In(1),
             "plane": In(plane_load_layout(params)),
@@ -72,7 +78,7 @@ class PlaneLoad(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p, plane = self._p, self.plane
         m = Module()
-        m.submodules.pe_walk = pes = PeWalk(p, plane_load_layout(p))
+        m.submodules.pe_walk = pes = PeWalk(p, plane_load_layout(p), self._unit)
         m.submodules.spread_walk = spread = Spread(p)
         # The unit stands still until what it writes has been taken.
         advance = Signal()
@@ -85,6 +91,8 @@ class PlaneLoad(wiring.Component):
         given, empty = Signal(), Signal()
         count = Signal(range(p.mult_i + 1))
         step = Signal()
+        # The PE is done with, or none of the unit's.
+        leaves = Signal()
         ends = self._walk(m, step, given, empty, count, pes, spread.channels)
         m.d.comb += [
             pes.plane.eq(plane),
@@ -119,12 +127,15 @@ class PlaneLoad(wiring.Component):
             with m.Case(_State.IDLE), m.If(self.go):
                 m.d.sync += [state.eq(_State.BEGIN), self.lost.eq(0)]
             with m.Case(_State.BEGIN):
+                m.d.comb += leaves.eq(~pes.own)
                 m.d.sync += state.eq(_State.WALK)
             with m.Case(_State.WALK), m.If(step & ends["plane"]):
                 m.d.sync += state.eq(_State.WRITE)
-            with m.Case(_State.WRITE), m.If(~compress.busy):
-                m.d.comb += pes.step.eq(1)
-                m.d.sync += state.eq(Mux(pes.last, _State.IDLE, _State.BEGIN))
+            with m.Case(_State.WRITE):
+                m.d.comb += leaves.eq(~compress.busy)
+        m.d.comb += pes.step.eq(leaves)
+        with m.If(leaves):
+            m.d.sync += state.eq(Mux(pes.last, _State.IDLE, _State.BEGIN))
         with m.If(compress.overflow):
             m.d.sync += self.lost.eq(1)
         self._write(m, compress, pes.pe, advance)

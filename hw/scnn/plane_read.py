@@ -39,16 +39,17 @@ class _State(enum.Enum, shape=3):
 class PlaneRead(wiring.Component):
     """Reads SCNN's outputs, and gives a group of positions a cycle.
 
-    The order is: PEs by number, directory entries of a PE, which are phases of channels, rows and
-    columns of its tile that lie in the plane; a group is up to ``lanes`` positions of a row, as
-    far as the word at hand says what they are. It is a host of the array, and works while that
-    does not run. Questions go ahead of the positions, and their answers wait at the array's port:
-    a directory entry is asked for before the words of the entry in front of it.
+    The order is: the unit's PEs by number, directory entries of a PE, which are phases of channels,
+    rows and columns of its tile that lie in the plane; a group is up to ``lanes`` positions of a
+    row, as far as the word at hand says what they are. It is a host of the array, and works while
+    that does not run. Questions go ahead of the positions, and their answers wait at the array's
+    port: a directory entry is asked for before the words of the entry in front of it.
 
     Parameters
     ----------
     params : sizes of the array.
     lanes : positions of a group, at most I.
+    unit : see :class:`.PeWalk`.
 
     Members
     -------
@@ -67,8 +68,8 @@ class PlaneRead(wiring.Component):
     rsp: stream.Interface
     o: stream.Interface
 
-    def __init__(self, params: ScnnParams, lanes: int) -> None:
-        self._p, self._lanes = params, lanes
+    def __init__(self, params: ScnnParams, lanes: int, unit: int = 0) -> None:
+        self._p, self._lanes, self._unit = params, lanes, unit
         p = params
         super().__init__({
             "go": In(1),
@@ -111,7 +112,7 @@ class PlaneRead(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         plane, state = self.plane, self._state
         m = Module()
-        m.submodules.pe_walk = pes = PeWalk(self._p, plane_phases_layout(self._p))
+        m.submodules.pe_walk = pes = PeWalk(self._p, plane_phases_layout(self._p), self._unit)
         m.submodules.spread_walk = spread = Spread(self._p)
         # Of the answers that are still to be taken, which are words.
         m.submodules.kinds = kinds = Queue(unsigned(1), HOST_READS)
@@ -174,6 +175,8 @@ class PlaneRead(wiring.Component):
             kinds.i.valid.eq(self.cmd.valid & self.cmd.ready),
             kinds.i.payload.eq(is_word),
         ]
+        # The PE is done with, or none of the unit's.
+        leaves = Signal()
         asked = self.cmd.valid & self.cmd.ready
         more = self._entries != channels
         nothing = (pes.columns == 0) | (pes.rows == 0) | (channels == 0)
@@ -188,6 +191,7 @@ class PlaneRead(wiring.Component):
             with m.Case(_State.PE):
                 m.d.sync += [self._entries.eq(0), self._begun.eq(0)]
                 m.d.sync += [self._phase_x.eq(0), self._phase_y.eq(0)]
+                m.d.comb += leaves.eq(~pes.own)
                 m.d.sync += state.eq(Mux(nothing, _State.REST, _State.ENTRY))
             with m.Case(_State.ENTRY), m.If(asked):
                 m.d.sync += self._entries.eq(self._entries + 1)
@@ -214,9 +218,11 @@ class PlaneRead(wiring.Component):
                 ]
                 with m.If(self._unasked <= p.mult_i):
                     self._go_on(m, channels, more, self._begun)
-            with m.Case(_State.REST), m.If(~self._waits & ~self._giving):
-                m.d.comb += pes.step.eq(1)
-                m.d.sync += state.eq(Mux(pes.last, _State.IDLE, _State.PE))
+            with m.Case(_State.REST):
+                m.d.comb += leaves.eq(~self._waits & ~self._giving)
+        m.d.comb += pes.step.eq(leaves)
+        with m.If(leaves):
+            m.d.sync += state.eq(Mux(pes.last, _State.IDLE, _State.PE))
 
     def _go_on(self, m: Module, channels: Value, more: Value, begun: Value) -> None:
         """Go on behind a channel's words."""

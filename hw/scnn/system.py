@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal, Value
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, ResetSignal, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import connect, flipped
 
@@ -24,6 +24,7 @@ from zeroskip.hw.scnn.planes import (
     scnn_lanes,
 )
 from zeroskip.hw.scnn.tile_rows import TileRows
+from zeroskip.hw.scnn.turns import BeatsIn, BeatsOut
 from zeroskip.hw.system.chip import EngineUnit
 from zeroskip.hw.system.formats import ROW_BITS
 from zeroskip.hw.system.jobs import Engine, Memory
@@ -92,49 +93,55 @@ class ScnnUnit(EngineUnit):
     def elaborate(self, platform: object) -> Module:
         s, lanes, port = self._s, self._lanes, self.link
         m = Module()
-        m.submodules.in_rows = in_rows = TileRows(s, lanes)
-        m.submodules.plane_in = inward = PlaneIn(s, lanes)
-        m.submodules.plane_load = load = PlaneLoad(s)
-        m.submodules.plane_read = read = PlaneRead(s, s.mult_i)
-        m.submodules.out_rows = out_rows = TileRows(s, lanes)
-        m.submodules.plane_out = outward = PlaneOut(s, lanes)
-        connect(m, in_rows.o, inward.rows)
-        connect(m, flipped(port.rows_in), inward.i)
-        connect(m, inward.o, load.i)
-        connect(m, out_rows.o, outward.rows)
-        connect(m, read.o, outward.i)
-        connect(m, outward.o, flipped(port.rows_out))
+        units = range(s.plane_units)
+        in_rows = [TileRows(s, lanes, unit) for unit in units]
+        inward = [PlaneIn(s, lanes) for _ in units]
+        load = [PlaneLoad(s, unit) for unit in units]
+        read = [PlaneRead(s, s.mult_i, unit) for unit in units]
+        out_rows = [TileRows(s, lanes, unit) for unit in units]
+        outward = [PlaneOut(s, lanes) for _ in units]
+        into, out = self._planes(m)
+        where = [str(name) for name in out.plane.shape().members]
         # What an INPUT says of its rows, which the system shows only as it begins.
         told = Signal.like(port.in_rows)
         with m.If(port.in_start):
             m.d.sync += told.eq(port.in_rows)
-        self._ask(m, inward.request, port.in_request, told.addr)
-        self._ask(m, outward.request, port.out_request, port.out_rows.addr)
-        into, out = self._planes(m)
-        where = [str(name) for name in out.plane.shape().members]
+        for unit in units:
+            m.submodules[f"in_rows_{unit}"] = in_rows[unit]
+            m.submodules[f"plane_in_{unit}"] = inward[unit]
+            m.submodules[f"plane_load_{unit}"] = load[unit]
+            m.submodules[f"plane_read_{unit}"] = read[unit]
+            m.submodules[f"out_rows_{unit}"] = out_rows[unit]
+            m.submodules[f"plane_out_{unit}"] = outward[unit]
+            connect(m, in_rows[unit].o, inward[unit].rows)
+            connect(m, inward[unit].o, load[unit].i)
+            connect(m, out_rows[unit].o, outward[unit].rows)
+            connect(m, read[unit].o, outward[unit].i)
+            m.d.comb += [
+                in_rows[unit].go.eq(port.in_start),
+                *(in_rows[unit].plane[name].eq(into.plane[name]) for name in where),
+                in_rows[unit].spread.eq(into.spread),
+                in_rows[unit].memory.eq(into.memory),
+                in_rows[unit].rows.eq(told.rows),
+                inward[unit].step.eq(into.plane.sx),
+                outward[unit].step.eq(out.plane.sx),
+                load[unit].go.eq(port.in_start),
+                load[unit].plane.eq(into.plane),
+                load[unit].spread.eq(into.spread),
+                out_rows[unit].go.eq(port.out_start),
+                out_rows[unit].plane.eq(out.plane),
+                out_rows[unit].spread.eq(out.spread),
+                out_rows[unit].memory.eq(out.memory),
+                out_rows[unit].rows.eq(port.out_rows.rows),
+                read[unit].go.eq(port.out_start),
+                read[unit].plane.eq(out.plane),
+                read[unit].spread.eq(out.spread),
+            ]
+        waits = self._join(m, inward, outward, told.addr)
         m.d.comb += [
-            port.in_busy.eq(in_rows.busy | inward.busy | load.busy),
-            port.in_lost.eq(load.lost),
-            in_rows.go.eq(port.in_start),
-            *(in_rows.plane[name].eq(into.plane[name]) for name in where),
-            in_rows.spread.eq(into.spread),
-            in_rows.memory.eq(into.memory),
-            in_rows.rows.eq(told.rows),
-            inward.step.eq(into.plane.sx),
-            outward.step.eq(out.plane.sx),
-            load.go.eq(port.in_start),
-            load.plane.eq(into.plane),
-            load.spread.eq(into.spread),
-            port.out_busy.eq(out_rows.busy | outward.busy | read.busy),
-            port.out_mask.eq(outward.mask),
-            out_rows.go.eq(port.out_start),
-            out_rows.plane.eq(out.plane),
-            out_rows.spread.eq(out.spread),
-            out_rows.memory.eq(out.memory),
-            out_rows.rows.eq(port.out_rows.rows),
-            read.go.eq(port.out_start),
-            read.plane.eq(out.plane),
-            read.spread.eq(out.spread),
+            port.in_busy.eq(Cat(one.busy for one in (*in_rows, *inward, *load)).any()),
+            port.in_lost.eq(Cat(one.lost for one in load).any()),
+            port.out_busy.eq(Cat(*(one.busy for one in (*out_rows, *outward, *read)), waits).any()),
         ]
         cmd = self._steer(m, load, read)
         m.submodules.scnn = Instance(
@@ -147,17 +154,70 @@ class ScnnUnit(EngineUnit):
             i_cmd__payload=Value.cast(cmd.payload),
             i_cmd__valid=cmd.valid,
             o_cmd__ready=cmd.ready,
-            o_rsp__payload=read.rsp.payload,
-            o_rsp__valid=read.rsp.valid,
-            i_rsp__ready=read.rsp.ready,
+            o_rsp__payload=read[0].rsp.payload,
+            o_rsp__valid=read[0].rsp.valid,
+            i_rsp__ready=read[0].rsp.ready,
             o_running=port.running,
             o_lost=port.lost,
             o_out_valid=self.out_valid,
             o_out_pass=self.out_pass,
             o_out_lanes=self.out_lanes,
             o_out_data=self.out_data,
+            **self._plane_ports(m, load, read),
         )
         return m
+
+    def _join(
+        self, m: Module, inward: list[PlaneIn], outward: list[PlaneOut], base: Value
+    ) -> Value:
+        """Join units at the memory's port; return whether beats wait on their way out.
+
+        ``base``: the address of what comes in.
+        """
+        s, lanes, port = self._s, self._lanes, self.link
+        bits = self.params.data_bits
+        if s.plane_units == 1:
+            connect(m, flipped(port.rows_in), inward[0].i)
+            connect(m, outward[0].o, flipped(port.rows_out))
+            m.d.comb += port.out_mask.eq(outward[0].mask)
+            self._ask(m, inward[0].request, port.in_request, base)
+            self._ask(m, outward[0].request, port.out_request, port.out_rows.addr)
+            return Const(0, 1)
+        m.submodules.beats_in = beats_in = BeatsIn(s, lanes, bits)
+        m.submodules.beats_out = beats_out = BeatsOut(s, lanes, bits)
+        connect(m, flipped(port.rows_in), beats_in.i)
+        connect(m, beats_out.o, flipped(port.rows_out))
+        for unit in range(s.plane_units):
+            connect(m, inward[unit].request, getattr(beats_in, f"rows_{unit}"))
+            connect(m, getattr(beats_in, f"o_{unit}"), inward[unit].i)
+            connect(m, outward[unit].request, getattr(beats_out, f"rows_{unit}"))
+            connect(m, outward[unit].o, getattr(beats_out, f"i_{unit}"))
+            m.d.comb += getattr(beats_out, f"mask_{unit}").eq(outward[unit].mask)
+        m.d.comb += port.out_mask.eq(beats_out.mask)
+        self._ask(m, beats_in.request, port.in_request, base)
+        self._ask(m, beats_out.request, port.out_request, port.out_rows.addr)
+        return beats_out.busy
+
+    def _plane_ports(
+        self, m: Module, load: list[PlaneLoad], read: list[PlaneRead]
+    ) -> dict[str, Value]:
+        """Return what goes to the array's ports of the units but the first."""
+        found: dict[str, Value] = {}
+        for unit in range(1, self._s.plane_units):
+            cmd = stream.Signature(scnn.command_layout(self._s)).create(path=(f"cmd_{unit}",))
+            with m.If(load[unit].busy):
+                connect(m, load[unit].cmd, flipped(cmd))
+            with m.Else():
+                connect(m, read[unit].cmd, flipped(cmd))
+            found |= {
+                f"i_cmd_{unit}__payload": Value.cast(cmd.payload),
+                f"i_cmd_{unit}__valid": cmd.valid,
+                f"o_cmd_{unit}__ready": cmd.ready,
+                f"o_rsp_{unit}__payload": read[unit].rsp.payload,
+                f"o_rsp_{unit}__valid": read[unit].rsp.valid,
+                f"i_rsp_{unit}__ready": read[unit].rsp.ready,
+            }
+        return found
 
     def _ask(
         self, m: Module, row: stream.Interface, request: stream.Interface, base: Value
@@ -188,16 +248,16 @@ class ScnnUnit(EngineUnit):
             found.append(data.View(layout, words[: layout.size]))
         return found[0], found[1]
 
-    def _steer(self, m: Module, load: PlaneLoad, read: PlaneRead) -> stream.Interface:
-        """Let who moves a plane command the array, else the system."""
+    def _steer(self, m: Module, load: list[PlaneLoad], read: list[PlaneRead]) -> stream.Interface:
+        """Let the first unit command the array while any moves a plane, else the system."""
         port = self.link
         cmd = stream.Signature(scnn.command_layout(self._s)).create(path=("array_cmd",))
         command: Any = port.cmd.payload.command
         of_planes = (command.space == PLANE_IN) | (command.space == PLANE_OUT)
-        with m.If(load.busy):
-            connect(m, load.cmd, flipped(cmd))
-        with m.Elif(read.busy):
-            connect(m, read.cmd, flipped(cmd))
+        with m.If(Cat(one.busy for one in load).any()):
+            connect(m, load[0].cmd, flipped(cmd))
+        with m.Elif(Cat(one.busy for one in read).any()):
+            connect(m, read[0].cmd, flipped(cmd))
         with m.Else():
             m.d.comb += [
                 cmd.payload.eq(port.cmd.payload),

@@ -50,14 +50,15 @@ class _State(enum.Enum, shape=2):
 class TileRows(wiring.Component):
     """Go through the rows of a plane's tiles, one a cycle.
 
-    The order is: PEs by number, channels, phases of a channel (row-major), rows; so values come in
-    the order of :class:`.PlaneLoad`. A PE takes a cycle more, and so does a phase that its tile has
-    nothing of.
+    The order is: the unit's PEs by number, channels, phases of a channel (row-major), rows; so
+    values come in the order of :class:`.PlaneLoad`. A PE, of any unit, takes a cycle more, and so
+    does a phase that its tile has nothing of.
 
     Parameters
     ----------
     params : sizes of the array.
     lanes : values of a beat, a power of two.
+    unit : see :class:`.PeWalk`.
 
     Members
     -------
@@ -76,8 +77,8 @@ class TileRows(wiring.Component):
     busy: Signal
     o: stream.Interface
 
-    def __init__(self, params: ScnnParams, lanes: int) -> None:
-        self._p, self._lanes = params, lanes
+    def __init__(self, params: ScnnParams, lanes: int, unit: int = 0) -> None:
+        self._p, self._lanes, self._unit = params, lanes, unit
         super().__init__({
             "go": In(1),
             "plane": In(plane_phases_layout(params)),
@@ -91,7 +92,7 @@ class TileRows(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p, plane, memory = self._p, self.plane, self.memory
         m = Module()
-        m.submodules.pe_walk = pes = PeWalk(p, plane_phases_layout(p))
+        m.submodules.pe_walk = pes = PeWalk(p, plane_phases_layout(p), self._unit)
         m.submodules.spread_walk = spread = Spread(p)
         state = Signal(_State)
         y, phase_x, phase_y = (Signal(p.acc_addr_bits, name=name) for name in ("y", "ax", "ay"))
@@ -128,7 +129,7 @@ class TileRows(wiring.Component):
         last_row, last_ax = y + plane.sy >= pes.rows, phase_x + 1 >= plane.sx
         last_phase = last_ax & (phase_y + 1 >= plane.sy)
         last_entry = entry + 1 >= spread.channels
-        nothing = (pes.columns == 0) | (pes.rows == 0) | (spread.channels == 0)
+        nothing = ~pes.own | (pes.columns == 0) | (pes.rows == 0) | (spread.channels == 0)
         next_pe = Signal()
         with m.Switch(state):
             with m.Case(_State.IDLE), m.If(self.go):

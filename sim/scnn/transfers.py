@@ -1,6 +1,7 @@
 """How planes are brought and fetched, as time goes: every cycle that nothing keeps them from."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -9,8 +10,17 @@ from numpy.typing import NDArray
 from zeroskip.compiler.scnn.tile_walk import is_stored
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.plane_rows import ROWS_AHEAD
+from zeroskip.hw.scnn.turns import BEATS_AHEAD
 from zeroskip.sim.scnn.plane_places import PlaneMove
-from zeroskip.sim.system.transfer import COUNT_SHIFT, ROW_FIELDS, InSlot, OutSlot, Transfer
+from zeroskip.sim.system.transfer import (
+    COUNT_SHIFT,
+    FOREIGN,
+    ROW_FIELDS,
+    InSlot,
+    OutSlot,
+    Transfer,
+    UnitTransfer,
+)
 
 __all__ = ["plane_transfer"]
 
@@ -26,14 +36,13 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
     shares = _shares(params, plane, move.channels)
     starts = _starts(params, plane, memory)
     steps = memory["channel"], memory["row"], memory["rows"]
-    count = _count_rows(shares, phases)
-    rows = np.zeros((count, ROW_FIELDS), np.int64)
-    _fill_rows(rows, shares, starts, phases, steps, (lanes, move.rows))
     layout = move.layout
     stored = -(-tile[0] // layout.sy) * layout.y_stride + params.max_run + 1
     kinds = (layout.y_stride, params.max_run, params.mult_i)
-    parts: list[NDArray[np.uint8]] = []
-    tiles: list[NDArray[np.int64]] = []
+    y, x = np.divmod(np.arange(params.num_pes), params.pes_x)
+    of_pe = params.plane_unit(x, y)
+    # Of each PE, its steps and its tile.
+    walks: list[tuple[NDArray[Any], ...]] = []
     known: dict[tuple[int, ...], tuple[NDArray[np.uint8], NDArray[np.int64]]] = {}
     for pe, (block, y, x, height, width, channels) in enumerate(shares.tolist()):
         # Blocks that have the same are looked at once.
@@ -55,16 +64,29 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
                     found, values, size, phases, layout.dense, kinds, steps, (lane, lanes)
                 )
             known[key] = found[:spent], words
-        parts.append(known[key][0])
-        tiles.append(known[key][1] if fetched else move.room[pe : pe + 1])
+        slots, words = known[key]
+        walks.append((slots, words if fetched else move.room[pe : pe + 1]))
+    # A PE of another unit takes a step.
+    others = (np.zeros(0, np.uint8), np.array([FOREIGN])) if fetched else (np.zeros(1, np.uint8),)
+    units: list[UnitTransfer] = []
+    for unit in range(params.plane_units):
+        own = of_pe == unit
+        some = [walk if yes else others for walk, yes in zip(walks, own.tolist(), strict=True)]
+        # Nothing is asked for it.
+        shared = shares * own[:, None]
+        rows = np.zeros((_count_rows(shared, phases), ROW_FIELDS), np.int64)
+        _fill_rows(rows, shared, starts, phases, steps, (lanes, move.rows))
+        tiles = [part for _, *parts in some for part in parts]
+        units.append(
+            UnitTransfer(rows, np.concatenate([slots for slots, *_ in some]), np.concatenate(tiles))
+        )
     return Transfer(
-        rows=rows,
-        slots=np.concatenate(parts),
-        tiles=np.concatenate(tiles),
+        units=tuple(units),
         step=phases[1],
         lanes=lanes,
         group=params.mult_i,
         ahead=ROWS_AHEAD,
+        beats=BEATS_AHEAD,
     )
 
 

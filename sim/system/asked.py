@@ -1,8 +1,8 @@
 """An engine that asks for its beats itself, cycle by cycle: see :mod:`.units`, which this is of.
 
-Its side of INPUT and of OUTPUT has the same parts: what asks goes from row to row of a
-:class:`.Transfer`, rows whose beats are on their way are in a queue, and values go between beats
-and the slots of the engine.
+Its units of INPUT and of OUTPUT have the same parts: what asks goes from row to row of a
+:class:`.UnitTransfer`, rows whose beats are on their way are in a queue, and values go between
+beats and the slots of the engine. How units take turns says :mod:`.turns`.
 """
 
 from typing import Any
@@ -23,6 +23,8 @@ _VALUE, _FIRST, _SECOND, _ENDS, _PE = (int(slot) for slot in InSlot)
 ASKED = np.dtype([
     # The next row to ask for, the oldest in the queue, and how many are there.
     *((name, "i8") for name in ("row", "rows_end", "head", "level")),
+    # Of several units, beats that wait: of an INPUT for the unit, of an OUTPUT for its turn.
+    ("waiting", "i8"),
     *((name, "i8") for name in ("slot", "slots_end", "step", "lanes", "group", "ahead", "base")),
     # The row at hand, once begun.
     *((name, "?") for name in ("begun", "ended", "full")),
@@ -42,12 +44,13 @@ Slots = NDArray[np.uint8]
 
 
 @njit(cache=True)
-def begin(a: Any, job: Any) -> None:
+def begin(a: Any, job: Any, unit: int) -> None:
     """Begin with the next cycle."""
-    a.row, a.rows_end, a.slot, a.slots_end = job.row_first, job.row_end, job.slot, job.slot_end
-    a.head, a.step, a.lanes, a.group = job.row_first, job.step, job.lanes, job.group
+    a.row, a.rows_end = job.row_first[unit], job.row_end[unit]
+    a.slot, a.slots_end = job.slot[unit], job.slot_end[unit]
+    a.head, a.step, a.lanes, a.group = a.row, job.step, job.lanes, job.group
     a.ahead, a.base = job.rows_ahead, job.addr
-    begin_questions(a, job)
+    begin_questions(a, job, unit)
     if job.op == _INPUT:
         # Nothing is asked of the array.
         a.state = 0
@@ -56,7 +59,8 @@ def begin(a: Any, job: Any) -> None:
 @njit(cache=True)
 def busy(a: Any) -> bool:
     """Say whether anything is left to do."""
-    return a.row < a.rows_end or a.slot < a.slots_end or a.level > 0 or a.full or reads(a)
+    asks = a.row < a.rows_end or a.level > 0
+    return asks or a.slot < a.slots_end or a.full or a.waiting > 0 or reads(a)
 
 
 @njit(cache=True)

@@ -12,16 +12,17 @@ from zeroskip.hw.system.formats import COMMAND_BYTES, PACKED, Op, row_bytes, wor
 from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.port import PASS_BITS
-from zeroskip.sim.system.asked import ASKED
 from zeroskip.sim.system.fed import FED
 from zeroskip.sim.system.golden import Attempt, Performed
 from zeroskip.sim.system.state import ArrayCycles, ArrayState
 from zeroskip.sim.system.timing import memory_state, read_state, write_state
 from zeroskip.sim.system.transfer import ROW_FIELDS, Transfer
+from zeroskip.sim.system.turns import AskedState, asked_state
 from zeroskip.sim.system.units import ENGINES, JOB, UNITS, ChipStates, Event
 
-__all__ = ["RunTime", "Started", "SystemCycles", "TimedArray", "count_system"]
+__all__ = ["MoveTime", "RunTime", "Started", "SystemCycles", "TimedArray", "count_system"]
 
+_MOVES = Op.LOAD, Op.INPUT, Op.OUTPUT
 _PASSES = 1 << PASS_BITS
 _CHUNK = 1 << 27
 """Cycles without an event after which an array that runs for ever is given up."""
@@ -82,6 +83,23 @@ class RunTime:
 
 
 @dataclass(frozen=True)
+class MoveTime:
+    """A LOAD, INPUT or OUTPUT.
+
+    Parameters
+    ----------
+    op, engine : which, and whose.
+    begin, end : cycles in which it is at work, from and up to, not with; of a list that was given
+        up, 0 if it has not begun, or not ended.
+    """
+
+    op: Op
+    engine: int
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
 class SystemCycles:
     """When inferences end.
 
@@ -90,6 +108,7 @@ class SystemCycles:
     starts, done : cycle of each START, and of the end of its inference.
     reruns : how often each was begun again, for want of room.
     runs : of the arrays, in order.
+    moves : in the order of the commands.
     read_beats, write_beats : that went over the memory port.
     """
 
@@ -97,6 +116,7 @@ class SystemCycles:
     done: tuple[int, ...]
     reruns: tuple[int, ...]
     runs: tuple[RunTime, ...]
+    moves: tuple[MoveTime, ...]
     read_beats: int
     write_beats: int
 
@@ -164,6 +184,11 @@ def count_system(
         tuple(lists[:, 3].tolist()),
         tuple(len(start.attempts) - 1 for start in started),
         chip.runs(),
+        tuple(
+            MoveTime(Op(job["op"]), int(job["engine"]), int(job["begun"]), int(job["over"]))
+            for job in jobs
+            if Op(job["op"]) in _MOVES
+        ),
         int(state["read_beats"]),
         int(state["write_beats"]),
     )
@@ -351,21 +376,24 @@ def _asks(command: Performed) -> bool:
 
 def _transfers(
     jobs: NDArray[np.void], commands: Sequence[Performed], arrays: Sequence[TimedArray]
-) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]:
-    """Say where rows, slots and tiles of transfers are; return the engine's state, and all."""
+) -> AskedState:
+    """Say where rows, slots and tiles of transfers are; return units, and all of these."""
     rows: list[NDArray[np.int64]] = [np.zeros((0, ROW_FIELDS), np.int64)]
     slots: list[NDArray[np.uint8]] = [np.zeros(0, np.uint8)]
     tiles: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
     ends = np.zeros(3, np.int64)
     for job, command in zip(jobs, commands, strict=True):
-        if _asks(command):
-            found = arrays[command.fields["engine"]].transfer(command.run)
-            job["row_first"], job["slot"], job["tile"] = ends
-            rows.append(found.rows)
-            slots.append(found.slots)
-            tiles.append(found.tiles)
-            ends += [len(found.rows), len(found.slots), len(found.tiles)]
-            job["row_end"], job["slot_end"], job["tile_end"] = ends
-            job["step"], job["lanes"] = found.step, found.lanes
-            job["group"], job["rows_ahead"] = found.group, found.ahead
-    return np.zeros(2, ASKED), np.concatenate(rows), np.concatenate(slots), np.concatenate(tiles)
+        if not _asks(command):
+            continue
+        found = arrays[command.fields["engine"]].transfer(command.run)
+        for number, unit in enumerate(found.units):
+            job["row_first"][number], job["slot"][number], job["tile"][number] = ends
+            rows.append(unit.rows)
+            slots.append(unit.slots)
+            tiles.append(unit.tiles)
+            ends += [len(unit.rows), len(unit.slots), len(unit.tiles)]
+            job["row_end"][number], job["slot_end"][number], job["tile_end"][number] = ends
+        job["units"], job["step"], job["lanes"] = len(found.units), found.step, found.lanes
+        job["group"], job["rows_ahead"] = found.group, found.ahead
+        job["beats_ahead"] = found.beats
+    return asked_state(np.concatenate(rows), np.concatenate(slots), np.concatenate(tiles))

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from zeroskip.sim.system.transfer import COUNT_SHIFT, OutSlot
+from zeroskip.sim.system.transfer import COUNT_SHIFT, FOREIGN, OutSlot
 
 __all__ = ["QUESTIONS", "begin_questions", "give"]
 
@@ -37,9 +37,9 @@ QUESTIONS = [
 
 
 @njit(cache=True)
-def begin_questions(a: Any, job: Any) -> None:
+def begin_questions(a: Any, job: Any, unit: int) -> None:
     """Begin with the next cycle, if it is an OUTPUT."""
-    a.tile, a.tiles_end = job.tile, job.tile_end
+    a.tile, a.tiles_end = job.tile[unit], job.tile_end[unit]
     a.state = _PE if a.tile < a.tiles_end else _IDLE
 
 
@@ -83,7 +83,10 @@ def _ask(
     a: Any, tiles: NDArray[np.int64], asks: bool, known: bool, follows: bool, giving: bool
 ) -> None:
     """Go on with questions; ``known``, ``follows`` and ``giving`` as the cycle began."""
-    if a.state == _PE:
+    if a.state == _PE and tiles[a.tile] == FOREIGN:
+        a.tile += 1
+        a.state = _PE if a.tile < a.tiles_end else _IDLE
+    elif a.state == _PE:
         a.channels, a.entries, a.channel = tiles[a.tile], 0, 0
         a.state = _ENTRY if a.channels > 0 else _REST
     elif a.state == _ENTRY:

@@ -6,10 +6,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COUNT_SHIFT", "ROW_FIELDS", "InSlot", "OutSlot", "Transfer"]
+__all__ = [
+    "COUNT_SHIFT",
+    "FOREIGN",
+    "MOST_UNITS",
+    "ROW_FIELDS",
+    "InSlot",
+    "OutSlot",
+    "Transfer",
+    "UnitTransfer",
+]
+
+MOST_UNITS = 4
+"""Units of an engine that move parts of an INPUT or OUTPUT at a time, at most."""
 
 ROW_FIELDS = 5
-"""Numbers of a row, see :class:`Transfer`."""
+"""Numbers of a row, see :class:`UnitTransfer`."""
+
+FOREIGN = -1
+"""Among the tiles of an OUTPUT, in place of the channels of a PE that another unit serves."""
 
 COUNT_SHIFT = 4
 """From this bit of an :class:`OutSlot` up, how many values are given."""
@@ -44,8 +59,8 @@ class OutSlot(enum.IntFlag):
 
 
 @dataclass(frozen=True, eq=False)
-class Transfer:
-    """An INPUT or OUTPUT.
+class UnitTransfer:
+    """What a unit moves of an INPUT or OUTPUT.
 
     Parameters
     ----------
@@ -53,18 +68,34 @@ class Transfer:
         behind the command's address; beats, 0 for none; lane of the first value; lanes from there
         to the last beat's end of values; whether these beats are there at all.
     slots : (m,) uint8, its steps: of an INPUT :class:`InSlot`, of an OUTPUT :class:`OutSlot`.
-    tiles : (k,) int64, of an OUTPUT, of each PE: its channels, and the words of each. Of an INPUT,
-        of each PE, the words that there is room for; others are not written.
-    step : lanes from a value to the next.
-    lanes : values of a beat.
-    group : values that are moved in a cycle at most.
-    ahead : rows that are asked for, and not read or written yet, at most.
+    tiles : (k,) int64, of an OUTPUT, of each PE: its channels, and the words of each, or that it is
+        :data:`FOREIGN`. Of an INPUT, of each PE, the words that there is room for; others are not
+        written.
     """
 
     rows: NDArray[np.int64]
     slots: NDArray[np.uint8]
     tiles: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    """An INPUT or OUTPUT.
+
+    Parameters
+    ----------
+    units : of the engine, that take turns at the memory's port, a row each; they have beats waiting
+        if they are several.
+    step : lanes from a value to the next.
+    lanes : values of a beat.
+    group : values that are moved in a cycle at most.
+    ahead : rows that are asked for, and not read or written yet, at most.
+    beats : of each unit, that wait at most.
+    """
+
+    units: tuple[UnitTransfer, ...]
     step: int
     lanes: int
     group: int
     ahead: int
+    beats: int

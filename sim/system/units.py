@@ -18,8 +18,6 @@ from zeroskip.hw.system.feed import FEED_TAG, JOBS
 from zeroskip.hw.system.fetch import CHUNK, DEPTH
 from zeroskip.hw.system.formats import ENGINE_BITS, Op, Wait
 from zeroskip.hw.system.sequence import LOADS
-from zeroskip.sim.system.asked import ask, begin, busy, offers, pack, unpack
-from zeroskip.sim.system.asked import reads as reads_array
 from zeroskip.sim.system.fed import end_feed, look_feed
 from zeroskip.sim.system.timing import (
     ReadState,
@@ -29,13 +27,28 @@ from zeroskip.sim.system.timing import (
     step_read,
     step_write,
 )
+from zeroskip.sim.system.transfer import MOST_UNITS
+from zeroskip.sim.system.turns import (
+    INWARD,
+    OUTWARD,
+    AskedState,
+    ask_units,
+    begin_units,
+    gives_beat,
+    next_row,
+    pack_units,
+    row_asked,
+    unit_levels,
+    units_busy,
+    units_read,
+    unpack_units,
+)
 
 __all__ = ["ENGINES", "JOB", "UNITS", "ChipStates", "Event", "advance", "step"]
 
 ENGINES = 1 << ENGINE_BITS
 """Engines that there is room for."""
 
-AskedState = tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]
 ChipStates = tuple[
     NDArray[np.void],
     NDArray[np.void],
@@ -87,10 +100,15 @@ JOB = np.dtype([
     # Of LOAD, INPUT and OUTPUT: beats of a word or row; of the first two, words or rows of a beat.
     *((name, "i8") for name in ("needed", "of_beat")),
     ("ahead", "?"),
-    # Of INPUT and OUTPUT of such an engine: where its rows, its slots and its tiles are, and its
+    # Of INPUT and OUTPUT of such an engine: where rows, slots and tiles of its units are, and
     # sizes, see :class:`.Transfer`.
-    *((name, "i8") for name in ("row_first", "row_end", "slot", "slot_end", "tile", "tile_end")),
-    *((name, "i8") for name in ("step", "lanes", "group", "rows_ahead")),
+    *(
+        (name, "i8", (MOST_UNITS,))
+        for name in ("row_first", "row_end", "slot", "slot_end", "tile", "tile_end")
+    ),
+    *((name, "i8") for name in ("units", "step", "lanes", "group", "rows_ahead", "beats_ahead")),
+    # Filled in, of LOAD, INPUT and OUTPUT: cycles in which it begins, and in which it is done.
+    *((name, "i8") for name in ("begun", "over")),
 ])
 """A command, see :func:`.job_layout`; ``addr`` in beats. Of OUTPUT, ``row`` is 1 for the
 destination, else 0; of LOAD, ``ahead`` is ``ArrayState.reads_ahead`` of the space."""
@@ -238,8 +256,11 @@ def _sequence(
             s.stale[engine] = bool(job.row & _NEXT) and reading
         elif not reading:
             s.stale[engine] = False
+    if store_done:
+        stored.over = s.now
     if s.store_go:
         s.stored = s.output
+        output.begun = s.now
     if s.store_go or output_fails:
         s.output_waits = False
     if op == _OUTPUT:
@@ -283,12 +304,14 @@ def _store(
 
 
 @njit(cache=True)
-def _store_asked(s: Any, jobs: Any, out: Any, leaves: bool, request: bool, done: bool) -> None:
+def _store_asked(
+    s: Any, jobs: Any, asked: AskedState, leaves: bool, request: bool, done: bool
+) -> None:
     """Go on with an OUTPUT, see :class:`.StoreAsked`."""
     s.write_beats += leaves
     s.unanswered += request
     if s.out_start:
-        begin(out, jobs[s.stored])
+        begin_units(asked, OUTWARD, jobs[s.stored])
     s.out_start = s.store_go
     if s.store_go:
         s.busy = True
@@ -301,7 +324,7 @@ def _load(
     s: Any,
     jobs: Any,
     arrivals: NDArray[np.int64],
-    inward: Any,
+    asked: AskedState,
     op: int,
     request_taken: bool,
     beat: bool,
@@ -335,16 +358,17 @@ def _load(
             s.part += 1
     s.items = 0 if done else items
     if done:
-        s.at_work = False
+        s.at_work, current.over = False, s.now
     if begins:
         s.at_job = s.queue[s.first]
+        head.begun = s.now
         s.first = (s.first + 1) % LOADS
         s.at_work, s.is_row = True, head.op == _INPUT
         s.count = head.count
         if s.is_row:
             s.last_input[head.engine] = s.at_job
             if head.asks:
-                begin(inward, head)
+                begin_units(asked, INWARD, head)
     if op in (_LOAD, _INPUT):
         s.queue[(s.first + s.waiting - begins) % LOADS] = s.job
     s.waiting += int(op in (_LOAD, _INPUT)) - int(begins)
@@ -423,7 +447,6 @@ def step(
     that it is offered, see :func:`.offers_beat`.
     """
     s, r, w, f = units[0], reads[0][0], writes[0], fed[0]
-    inward, out, rows, slots = asked[0][0], asked[0][1], asked[1], asked[2]
     draw(memory)
     look_read(memory, reads)
     look_write(memory, writes)
@@ -447,14 +470,14 @@ def step(
     fetch_takes = fetching and (s.per_beat == 1 or s.second)
     current: Any = jobs[s.at_job]
     if s.at_work and s.is_row and current.asks:
-        given = load_done = not busy(inward)
-        in_request, in_level = offers(inward, rows), inward.level
-        load_takes = unpack(inward, rows, slots, asked[3], for_load)
+        given = load_done = not units_busy(asked, INWARD)
+        in_unit, in_levels = next_row(asked, INWARD), unit_levels(asked, INWARD)
+        load_takes = unpack_units(asked, for_load)
     else:
         # Whoever moves a plane has the array's port.
-        given = s.at_work and s.items > 0 and not (current.asks and reads_array(out))
+        given = s.at_work and s.items > 0 and not (current.asks and units_read(asked))
         load_done = given and s.count == 1
-        in_request, in_level = False, 0
+        in_unit, in_levels = -1, unit_levels(asked, INWARD)
         load_takes = s.at_work and (s.items == 0 or (s.items == 1 and given and not load_done))
     takes = for_feed or (fetch_takes if for_fetch else load_takes)
     s.read_beats += r.valid and takes
@@ -464,6 +487,7 @@ def step(
     free = not s.request or r.ready
     fetch_asks = s.fetch == _REQUEST
     load_free = free and not fetch_asks
+    in_request = in_unit >= 0
     in_taken = in_request and load_free and not s.load_request
     feed_ready = load_free and not s.load_request and not in_request
     look_feed(f, feed_ready, takes_beat, feed_stops)
@@ -474,26 +498,24 @@ def step(
         elif s.load_request:
             s.addr, s.request_beats, s.tag = s.load_addr, s.load_beats, 1
         elif in_request:
-            s.addr, s.request_beats, s.tag = (
-                inward.base + rows[inward.row, 0],
-                rows[inward.row, 1],
-                1,
-            )
+            s.addr, s.request_beats = row_asked(asked, INWARD, in_unit)
+            s.tag = 1
         elif f.request:
             s.addr, s.request_beats, s.tag = f.request_addr, f.request_beats, FEED_TAG
-    ask(inward, rows, in_level, in_taken)
+    ask_units(asked, INWARD, in_levels, in_unit, in_taken)
 
     stored: Any = jobs[s.stored]
     if stored.asks:
-        gives, write_request = out.full, offers(out, rows)
+        gives, out_unit = gives_beat(asked), next_row(asked, OUTWARD)
+        write_request, out_levels = out_unit >= 0, unit_levels(asked, OUTWARD)
         write_addr, write_beats = 0, 0
         if write_request:
-            write_addr, write_beats = out.base + rows[out.row, 0], rows[out.row, 1]
-        store_done = s.busy and not s.out_start and not busy(out) and s.unanswered == 0
+            write_addr, write_beats = row_asked(asked, OUTWARD, out_unit)
+        store_done = s.busy and not s.out_start and not units_busy(asked, OUTWARD)
+        store_done = store_done and s.unanswered == 0
         s.unanswered -= w.done
-        out_level = out.level
-        pack(out, rows, slots, asked[3], s.now, w.i_ready)
-        ask(out, rows, out_level, write_request and w.ready)
+        pack_units(asked, s.now, w.i_ready)
+        ask_units(asked, OUTWARD, out_levels, out_unit, write_request and w.ready)
     else:
         gives, write_request = s.parts > 0, s.store_request
         write_addr, write_beats = stored.addr, stored.beats
@@ -503,10 +525,10 @@ def step(
     op = _sequence(s, f, jobs, drains, store_done, load_done)
     stored = jobs[s.stored]
     if stored.asks:
-        _store_asked(s, jobs, out, gives and w.i_ready, write_request and w.ready, store_done)
+        _store_asked(s, jobs, asked, gives and w.i_ready, write_request and w.ready, store_done)
     else:
         _store(s, jobs, made, w.ready, w.i_ready, store_done)
-    _load(s, jobs, arrivals, inward, op, load_free, for_load and load_takes, given, load_done)
+    _load(s, jobs, arrivals, asked, op, load_free, for_load and load_takes, given, load_done)
     end_feed(f, jobs, feed_ready, for_feed, s.job if op == _WEIGHTS else -1, feed_stops)
     coming = for_fetch and fetching
     _fetch(s, jobs, lists, op != 0, coming, coming and fetch_takes, free)
@@ -562,8 +584,7 @@ def advance(
     drains, made : by engine, of the run at work, see :class:`.RunCycles`, but in cycles as these;
         ``drains`` is set back when a run begins.
     memory, reads, writes : see :mod:`.timing`.
-    asked : an engine's own side of INPUT and of OUTPUT, see :mod:`.asked`; rows, slots and tiles
-        of all transfers.
+    asked : an engine's own side of INPUT and of OUTPUT, see :mod:`.turns`.
     fed : the feed, see :mod:`.fed`.
     """
     # Numba compiles `step` anew for a literal False; this one has the type of a variable.

@@ -26,7 +26,13 @@ from zeroskip.sim.system.verify import verify_system
 pytestmark = pytest.mark.cosim
 
 BUS = replace(
-    SCNN, act_fifo_words=8, act_words=256, bank_entries=32, num_codebooks=8, num_descriptors=16
+    SCNN,
+    act_fifo_words=8,
+    act_words=256,
+    bank_entries=32,
+    num_codebooks=8,
+    num_descriptors=16,
+    plane_units=2,
 )
 """An array whose PEs send each other what they own."""
 

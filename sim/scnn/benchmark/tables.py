@@ -52,12 +52,24 @@ def _totals(result: ScnnBench) -> Iterator[Table | str]:
     yield Table(
         f"From memory to memory, one START, over a port of {PORT.data_bits} bits "
         f"({PORT.beat_bytes} bytes a cycle)",
-        ["network", "cycles", "of these computing", "runs", "bytes moved", "dense", "over dense"],
+        [
+            "network",
+            "cycles",
+            "of these computing",
+            "loading",
+            "storing",
+            "runs",
+            "bytes moved",
+            "dense",
+            "over dense",
+        ],
         [
             [
                 NETWORK_NAMES[name],
                 f"{total.cycles:,}",
                 f"{sum(run.cycles for run in total.runs):,}",
+                f"{total.input_cycles:,}",
+                f"{total.output_cycles:,}",
                 len(total.runs),
                 f"{total.dram_bytes:,}",
                 f"{total.dense_cycles:,}",

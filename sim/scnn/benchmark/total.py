@@ -16,6 +16,7 @@ from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.system.formats import Op
 from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer
@@ -25,6 +26,7 @@ from zeroskip.sim.scnn.cycles.program import RunCount
 from zeroskip.sim.scnn.room import made_planes
 from zeroskip.sim.scnn.state import RunLog, RunRecord, ScnnState
 from zeroskip.sim.scnn.system import ScnnLists
+from zeroskip.sim.system.cycles import SystemCycles
 from zeroskip.sim.system.inferences import Inferences
 
 __all__ = ["PORT", "NetworkTotal", "RunTotal", "dense_total", "total_network"]
@@ -72,6 +74,7 @@ class NetworkTotal:
     Parameters
     ----------
     cycles : from the START of an inference to its end, with nothing queued before or behind.
+    input_cycles, output_cycles : of these, in which planes are loaded, and stored.
     setup_cycles : of the list that loads what no inference changes, once after a reset.
     dram_bytes : that the inference reads and writes, its list among them.
     dense_cycles : see :func:`dense_total`; of all layers.
@@ -79,6 +82,8 @@ class NetworkTotal:
     """
 
     cycles: int
+    input_cycles: int
+    output_cycles: int
     setup_cycles: int
     dram_bytes: int
     dense_cycles: int
@@ -96,6 +101,8 @@ class NetworkTotal:
             "speedup_total": self.speedup,
             "dense_total_cycles": self.dense_cycles,
             "dram_bytes": self.dram_bytes,
+            "input_cycles": self.input_cycles,
+            "output_cycles": self.output_cycles,
             "setup_cycles": self.setup_cycles,
             "runs": [{**asdict(run), "bound": run.bound} for run in self.runs],
         }
@@ -188,6 +195,8 @@ def total_network(
     counted = found.count(inference, MemorySettings(), [0])
     return NetworkTotal(
         cycles=counted.cycles[0],
+        input_cycles=_moving(counted, Op.INPUT),
+        output_cycles=_moving(counted, Op.OUTPUT),
         setup_cycles=found.count(setup, MemorySettings(), [0]).cycles[0],
         dram_bytes=(counted.read_beats + counted.write_beats) * port.beat_bytes,
         dense_cycles=sum(dense_total(layer, port) for layer in layers),
@@ -196,6 +205,11 @@ def total_network(
             for run, time in zip(runs, counted.runs, strict=True)
         ),
     )
+
+
+def _moving(counted: SystemCycles, op: Op) -> int:
+    """Count the cycles in which the moves of one kind are at work."""
+    return sum(move.end - move.begin for move in counted.moves if move.op == op)
 
 
 def _whole_contents(runs: Sequence[ScnnRun]) -> tuple[ScnnRun, ...]:

@@ -1,5 +1,6 @@
 """SCNN from command lists: planes in memory become planes in memory, and nobody acts in between."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -37,6 +38,7 @@ def run(
     more: dict[Op, int] | None = None,
     unread: bool = False,
     lost: bool = False,
+    units: int = 1,
 ) -> None:
     """Start a setup and an inference with each pair of buffers.
 
@@ -46,13 +48,15 @@ def run(
     more : rows that a command has more than the plane, or fewer.
     unread : memory answers the read of the first input with an error.
     lost : inputs go on behind those before, for which there is no room the second time.
+    units : that move planes at a time.
     """
+    array = replace(P, plane_units=units)
     rng = np.random.default_rng(seed)
     network = scnn_model.draw_network(rng, 2 if lost else int(rng.integers(1, 3)))
     layer = network.layer
     graph = network.graph(np.asarray(layer.codebook), np.asarray(layer.bias))
-    system = build_system(scnn_image("net", graph, P, build(graph, P)), p)
-    chip = golden_chip(system, [P])
+    system = build_system(scnn_image("net", graph, array, build(graph, array)), p)
+    chip = golden_chip(system, [array])
     contents, lists = chip.memory, system.map.lists
     for pair, one in enumerate(lists[1:]):
         x = rng.integers(1, 40, layer.in_shape) * (lost | (rng.random(layer.in_shape) < 0.7))
@@ -81,8 +85,10 @@ def run(
     # Two inputs that are not compressed fill the RAM; the third finds nothing.
     lists = [lists[0], *[lists[1]] * (2 * lost), *lists[1:]]
     expected = {1: Error.READ} if unread else {3: Error.LOST, 4: Error.LOST} if lost else {}
-    dut = SystemChip(p, {"scnn": partial(ScnnUnit, p, P)})
-    whole, _ = assemble(dut, {ARRAY_MODULE: lambda: ScnnArray(P), PE_MODULE: lambda: ScnnPe(P)})
+    dut = SystemChip(p, {"scnn": partial(ScnnUnit, p, array)})
+    whole, _ = assemble(
+        dut, {ARRAY_MODULE: lambda: ScnnArray(array), PE_MODULE: lambda: ScnnPe(array)}
+    )
 
     async def bench(ctx: Any) -> None:
         system_dut: Any = dut
@@ -115,10 +121,14 @@ def run(
 
 
 @pytest.mark.parametrize(
-    ("seed", "data_bits", "busy", "latency"), [(0, 64, 0.5, 20), (1, 128, 0.0, 3), (2, 64, 0.3, 0)]
+    ("seed", "data_bits", "busy", "latency", "units"),
+    [(0, 64, 0.5, 20, 2), (1, 128, 0.0, 3, 1), (2, 64, 0.3, 0, 2)],
 )
-def test_planes_in_planes_out(seed: int, data_bits: int, busy: float, latency: int) -> None:
-    run(seed, SystemParams(data_bits=data_bits, burst_beats=4, outstanding=3), busy, latency)
+def test_planes_in_planes_out(
+    seed: int, data_bits: int, busy: float, latency: int, units: int
+) -> None:
+    port = SystemParams(data_bits=data_bits, burst_beats=4, outstanding=3)
+    run(seed, port, busy, latency, units=units)
 
 
 @pytest.mark.parametrize("rows", [1, -1])
