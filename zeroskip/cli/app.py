@@ -20,6 +20,7 @@ from zeroskip.cli import (
     host,
     import_file,
     info,
+    layout,
     patch,
     plot,
     report,
@@ -61,6 +62,7 @@ app.command("energy", cls=Command, epilog=energy.EXAMPLES)(energy.measure_energy
 app.command("report", cls=Command, epilog=report.EXAMPLES)(report.write_report)
 app.command("engines", cls=Command, epilog=engines.EXAMPLES)(engines.show_engines)
 app.command("area", cls=Command, epilog=area.EXAMPLES)(area.measure_area)
+app.command("layout", cls=Command, epilog=layout.EXAMPLES)(layout.lay_out_unit)
 app.command("verilog", cls=Command, epilog=verilog.EXAMPLES)(verilog.write_verilog)
 app.command("bitstream", cls=Command, epilog=bitstream.EXAMPLES)(bitstream.make_bitstream)
 app.command("patch", cls=Command, epilog=patch.EXAMPLES)(patch.patch_bitstream)

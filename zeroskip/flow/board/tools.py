@@ -1,16 +1,13 @@
 """Run the tools that come as Python packages: place and route, packing."""
 
 import importlib.util
-import re
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from zeroskip.base.environment import python_environment
 from zeroskip.base.errors import ToolError
+from zeroskip.flow.process import run_process
 from zeroskip.hw.board.boards import FAMILIES
 
 __all__ = ["check_package", "run_tool"]
@@ -66,46 +63,7 @@ def run_tool(
     check_package(package)
     module = package.split("==")[0].replace("-", "_")
     code = _COMMANDS.get(function) or _RUN.format(module=module, function=function)
-    log, begin = folder / f"{function}.log", time.monotonic()
-    over = threading.Event()
-    with (
-        open(log, "w") as output,
-        subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
-            cwd=folder,
-            env=python_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        ) as process,
-    ):
-        follower = threading.Thread(target=_follow, args=(log, over, watch), daemon=True)
-        follower.start()
-        try:
-            status = process.wait()
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            over.set()
-            follower.join()
-    if status:
-        text = log.read_text(errors="replace")
-        # Not all say which line is the error; the last one is the best guess then.
-        lines = re.findall(r"^ERROR: (.*)$", text, re.MULTILINE) or text.split("\n")
-        reason = next((line.strip() for line in reversed(lines) if line.strip()), "no reason given")
-        how = f"signal {-status}" if status < 0 else f"status {status}"
-        raise ToolError(f"{function} of {package} failed with {how}: {reason}")
-    return time.monotonic() - begin
-
-
-def _follow(log: Path, over: threading.Event, watch: Callable[[str], None] | None) -> None:
-    """Give ``watch`` the lines of a file that grows."""
-    if watch is None:
-        return
-    with log.open(errors="replace") as lines:
-        last = False
-        while not last:
-            last = over.wait(0.3)
-            for line in lines:
-                watch(line)
+    command = [sys.executable, "-c", code, *arguments]
+    return run_process(
+        command, folder, f"{function} of {package}", python_environment(), watch=watch
+    )

@@ -6,18 +6,20 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.flow.synth.path import LongestPath, path_commands, read_path
 from zeroskip.flow.synth.yosys import Progress, run_yosys
 from zeroskip.hw.common.sram import SRAM_MODULES
 
-__all__ = ["DEFAULT_CLOCK_PS", "Module", "Netlist", "Sram", "synthesize"]
+__all__ = ["DEFAULT_CLOCK_PS", "SRAM_PORTS", "Module", "Netlist", "Sram", "sram_of", "synthesize"]
 
 DEFAULT_CLOCK_PS = 1150
 """Delay that mapping aims at: the EIE paper's critical path (section VI)."""
 
-_SRAM_PORTS = Path(__file__).with_name("srams_bb.v")
+SRAM_PORTS = Path(__file__).with_name("srams_bb.v")
+"""Verilog of SRAMs as boxes: their ports and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def synthesize(
     with tempfile.TemporaryDirectory(prefix="zeroskip-synth-") as name:
         folder = Path(name)
         (folder / "cells.lib").write_text(liberty.text)
-        (folder / "sram.v").write_text(_SRAM_PORTS.read_text())
+        (folder / "sram.v").write_text(SRAM_PORTS.read_text())
         for file, text in verilog.items():
             (folder / file).write_text(text)
         commands = [
@@ -173,7 +175,7 @@ def _modules(
             sum(gates.values()),
             sum(storing.values()),
             tuple(
-                Sram(key, *(int(cell["parameters"][p], 2) for p in ("DEPTH", "WIDTH")))
+                sram_of(key, cell)
                 for key, cell in instances.items()
                 if cell["type"] in SRAM_MODULES
             ),
@@ -184,6 +186,11 @@ def _modules(
             },
         )
     return modules
+
+
+def sram_of(name: str, cell: Mapping[str, Any]) -> Sram:
+    """Read the sizes of an SRAM in what ``write_json`` says of its instance."""
+    return Sram(name, *(int(cell["parameters"][size], 2) for size in ("DEPTH", "WIDTH")))
 
 
 def _without_stamp(verilog: str) -> str:

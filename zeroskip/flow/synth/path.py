@@ -11,7 +11,7 @@ from zeroskip.flow.synth.ends import Ends
 from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.hw.common.sram import SRAM_MODULES
 
-__all__ = ["LongestPath", "path_commands", "read_path"]
+__all__ = ["LongestPath", "fast_mapping", "path_commands", "read_path"]
 
 # The usual script of Yosys, but with a pass that shortens paths before mapping.
 _FAST = """\
@@ -78,22 +78,32 @@ def path_commands(folder: Path, liberty: Liberty, clock_ps: int, boxes: Sequence
         "write_json flat.json",
         "dfflibmap -map-only -liberty cells.lib",
     ]
-    script = _FAST + (_SIZES if liberty.has_timing else "")
-    (folder / "fast.abc").write_text(script.format(clock=clock_ps))
+    mapping = fast_mapping(folder, liberty, clock_ps)
     if not liberty.has_timing:
         ends = [*SRAM_MODULES, *boxes]
         ends += [name for name, cell in liberty.cells.items() if cell.sequential]
         return [
             *commands,
-            "abc -liberty cells.lib -script fast.abc",
+            mapping,
             "opt_clean -purge",
             f"delete {' '.join(f't:{kind}' for kind in ends)}",
             "read_liberty -ignore_miss_func -lib cells.lib",
             "tee -q -o path.txt ltp -noff",
         ]
+    return [*commands, f"tee -q -o path.txt {mapping}"]
+
+
+def fast_mapping(folder: Path, liberty: Liberty, clock_ps: int) -> str:
+    """Return the command that maps a design without hierarchy for speed, to ``cells.lib``.
+
+    What it reads is written to ``folder``.
+    """
+    script = _FAST + (_SIZES if liberty.has_timing else "")
+    (folder / "fast.abc").write_text(script.format(clock=clock_ps))
+    if not liberty.has_timing:
+        return "abc -liberty cells.lib -script fast.abc"
     (folder / "load.txt").write_text(f"set_driving_cell {liberty.buffer}\nset_load {_LOAD_FF}\n")
-    abc = f"abc -liberty cells.lib -D {clock_ps} -constr load.txt -script fast.abc"
-    return [*commands, f"tee -q -o path.txt {abc}"]
+    return f"abc -liberty cells.lib -D {clock_ps} -constr load.txt -script fast.abc"
 
 
 def read_path(folder: Path, liberty: Liberty) -> LongestPath:
