@@ -39,8 +39,11 @@ def build_gates(
     top: str,
     shared: tuple[str, ...],
     progress: Progress | None = None,
+    *,
+    models: str | None = None,
+    waves: bool = False,
 ) -> Path:
-    """Build a simulation of a design that is, in part or whole, a netlist of our own cells.
+    """Build a simulation of a design that is, in part or whole, a netlist of cells.
 
     Parameters
     ----------
@@ -48,13 +51,17 @@ def build_gates(
     verilog : text by file name.
     top, shared : see :func:`.build_design`.
     progress : see :data:`.Progress`.
+    models : Verilog of the cells; that of our own unless given.
+    waves : record waves.
 
     Raises
     ------
     ToolError
         If a tool is missing or the compilation fails.
     """
-    texts = {file: _QUIET + text for file, text in verilog.items()}
+    more = {} if models is None else {"cells.v": models}
+    texts = {file: _QUIET + text for file, text in {**verilog, **more}.items()}
+    own = {} if more else {OWN_MODELS.name: OWN_MODELS.read_text()}
     report = progress or silent
     step = f"build simulator {name}"
     report(step, 0, 1)
@@ -62,9 +69,10 @@ def build_gates(
         name,
         {file: hashlib.sha256(text.encode()).hexdigest() for file, text in texts.items()},
         (),
-        lambda: {**texts, OWN_MODELS.name: OWN_MODELS.read_text()},
+        lambda: {**texts, **own},
         top,
         shared,
+        waves=waves,
         optimize=False,
     )
     report(step, 1, 1)

@@ -230,6 +230,7 @@ class Machine(ABC, Generic[PartT]):
         counts: Counts,
         *,
         waves: Path | None = None,
+        program: Path | None = None,
         progress: Progress | None = None,
     ) -> PartResult:
         """Run the RTL.
@@ -240,6 +241,7 @@ class Machine(ABC, Generic[PartT]):
         tensors : (n, C, H, W) int64 by name: what the part reads of others.
         counts : what the cycle model says, which bounds the simulation.
         waves : where to leave the waves (VCD).
+        program : another simulation of the array than that of its RTL.
         progress : of building and running.
 
         Raises

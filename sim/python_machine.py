@@ -55,8 +55,10 @@ class PythonMachine(Machine[LayerPart]):
         counts: Counts,
         *,
         waves: Path | None = None,
+        program: Path | None = None,
         progress: Progress | None = None,
     ) -> PartResult:
+        del program
         x, layer = layer_input(part, tensors), part.layer
         dut, report = self.design(part.params), progress or silent
         outputs: list[NDArray[np.int64]] = []

@@ -1,6 +1,6 @@
 """Energy of EIE: what its accesses are, and the machines beside it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -59,8 +59,13 @@ _NOT_DENSE = ("ptr_read", "act_queue")
 
 
 class _EieEnergy(EnergyModel[EiePart]):
+    inside: Mapping[Unit, Unit] = {Unit.ACCUMULATORS: Unit.ARITHMETIC}
+
+    def unit_of(self, module: str) -> Unit:
+        return _UNITS.get(module, Unit.CONTROL)
+
     def array(self, params: EieParams) -> Array:
-        found = make_array("eie", replace(params, counters=False), _unit_of)
+        found = make_array("eie", replace(params, counters=False), self.unit_of)
         if not params.pointers_first:
             return found
         # Behind the pointers, the next free row of a queue is written in every cycle.
@@ -89,7 +94,8 @@ class _EieEnergy(EnergyModel[EiePart]):
     def machines(self, part: EiePart, tensors: Tensors) -> Machines:
         read, steps = vectors(part, tensors), part.graph.steps or 1
         array = self.array(part.params)
-        dense_array = make_array("eie", replace(part.params, counters=False), _unit_of, _NOT_DENSE)
+        without = replace(part.params, counters=False)
+        dense_array = make_array("eie", without, self.unit_of, _NOT_DENSE)
         # The array itself, with an input that has no zeros.
         full = [np.ones_like(values[:steps]) for values in read]
         spent, counters = run_image(part, full)
@@ -123,10 +129,6 @@ class _EieEnergy(EnergyModel[EiePart]):
 def _weight_rows(layer: QuantLinear | QuantCell) -> int:
     """Return how many weights a column has."""
     return layer.weight_rows if isinstance(layer, QuantCell) else layer.shape[0]
-
-
-def _unit_of(name: str) -> Unit:
-    return _UNITS.get(name, Unit.CONTROL)
 
 
 def access_events(p: EieParams, found: Accesses, samples: int = 1) -> Iterator[Event]:

@@ -61,6 +61,7 @@ class _Eie(Machine[EiePart]):
         counts: Counts,
         *,
         waves: Path | None = None,
+        program: Path | None = None,
         progress: Progress | None = None,
     ) -> PartResult:
         columns = vectors(part, tensors)[0]
@@ -69,7 +70,9 @@ class _Eie(Machine[EiePart]):
             moved = columns.size + len(columns) * part.layers[-1].shape[0]
             recorded = expected_waves(waves, [counts], moved)
         job = image_job(part, columns)
-        (raw,) = run_jobs(EIE_DRIVER, part.params, [job], waves=recorded, progress=progress)
+        (raw,) = run_jobs(
+            EIE_DRIVER, part.params, [job], waves=recorded, program=program, progress=progress
+        )
         return image_result(part, raw)
 
     def compare(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.progress import Progress, silent
@@ -20,7 +20,9 @@ from zeroskip.sim.energy.technology import Technology, read_technology
 from zeroskip.sim.machine import machine
 from zeroskip.sim.run import counts_of, run
 
-__all__ = ["LEAKAGE", "Energy", "EventEnergy", "LayerEnergy", "energy", "priced"]
+__all__ = [
+    "LEAKAGE", "Energy", "EventEnergy", "LayerEnergy", "draw_input", "energy", "priced",
+]  # fmt: skip
 
 LEAKAGE = "leakage"
 """Name, beside units, of the energy of an array at rest for as long as it runs."""
@@ -221,7 +223,7 @@ def energy(
                 "module energy"
             )
     drawn = x is None
-    result = run(image, _draw(image) if x is None else x, "cycles", progress=progress)
+    result = run(image, draw_input(image) if x is None else x, "cycles", progress=progress)
     tensors = {INPUT: result.planes}
     layers: list[LayerEnergy] = []
     others: dict[str, list[LayerEnergy]] = {}
@@ -287,7 +289,7 @@ def priced(
     )
 
 
-def _draw(image: Image) -> Any:
-    """Draw one input, the same each time."""
+def draw_input(image: Image) -> NDArray[np.float64]:
+    """Draw one input evenly over what its format holds, the same each time."""
     half = 2.0 ** (image.act_bits - 1 - image.in_frac)
     return np.random.default_rng(_SEED).uniform(-half, half, (1, *image.sample_shape))

@@ -4,10 +4,10 @@ It is the ``ENERGY`` of the module ``energy`` beside the engine's machine.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from zeroskip.sim.energy.activity import Array, LayerActivity, Machines
+from zeroskip.sim.energy.activity import Array, LayerActivity, Machines, Unit
 
 if TYPE_CHECKING:
     from zeroskip.sim.machine import Counts, Tensors
@@ -18,7 +18,19 @@ PartT = TypeVar("PartT")
 
 
 class EnergyModel(ABC, Generic[PartT]):
-    """An array, as far as its energy is concerned."""
+    """An array, as far as its energy is concerned.
+
+    Attributes
+    ----------
+    inside : units that have no module of their own in the PE, and the units whose modules they are
+        part of.
+    """
+
+    inside: Mapping[Unit, Unit] = {}
+
+    @abstractmethod
+    def unit_of(self, module: str) -> Unit:
+        """Return the unit that a module in the PE is part of, by its name there."""
 
     @abstractmethod
     def array(self, params: Any) -> Array:

@@ -70,6 +70,9 @@ _DENSE_GROUP = 8
 
 
 class _ScnnEnergy(EnergyModel[ScnnPart]):
+    def unit_of(self, module: str) -> Unit:
+        return _unit_of(module)
+
     def array(self, params: ScnnParams) -> Array:
         return make_array("scnn", replace(params, counters=False), _unit_of)
 

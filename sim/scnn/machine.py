@@ -74,6 +74,7 @@ class _Scnn(Machine[ScnnPart]):
         counts: Counts,
         *,
         waves: Path | None = None,
+        program: Path | None = None,
         progress: Progress | None = None,
     ) -> PartResult:
         job = scnn_job(part, tensors, counts.run_cycles)
@@ -84,7 +85,9 @@ class _Scnn(Machine[ScnnPart]):
             moved = sum(tensor.size for tensor in job.tensors.values())
             moved += len(counts.run_cycles) * sum(int(np.prod(shape)) for shape in shapes)
             recorded = expected_waves(waves, [counts], moved // part.params.mult_i)
-        (raw,) = run_jobs(SCNN_DRIVER, part.params, [job], waves=recorded, progress=progress)
+        (raw,) = run_jobs(
+            SCNN_DRIVER, part.params, [job], waves=recorded, program=program, progress=progress
+        )
         return scnn_result(part, raw)
 
     def compare(

@@ -11,7 +11,10 @@ from zeroskip.base.bounded import inflate
 from zeroskip.base.errors import InputError
 from zeroskip.flow.synth.function import evaluate
 
-__all__ = ["OWN_LIBERTY", "OWN_MODELS", "UM2_PER_GE", "Cell", "Liberty", "read_liberty"]
+__all__ = [
+    "OWN_LIBERTY", "OWN_MODELS", "UM2_PER_GE", "Cell", "Group", "Liberty", "parse_groups",
+    "read_liberty",
+]  # fmt: skip
 
 _FOLDER = Path(__file__).parent
 
@@ -39,13 +42,17 @@ _AVOIDED = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: area in the library's unit, what it stores, its pins, and if it has delays."""
+    """A cell: area in the library's unit, what it stores, its pins, and if it has delays.
+
+    ``clock`` is the pin that a flip-flop's edges come to.
+    """
 
     area: float
     sequential: bool = False
     inputs: tuple[str, ...] = ()
     functions: Mapping[str, str] = field(default_factory=dict)
     has_timing: bool = False
+    clock: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Liberty:
     name : as the file says.
     text : of the file, without cells that nothing may be mapped to.
     cells : by name, without these.
-    ge : area of a NAND2, the smallest if there are several.
+    nand2, ge : the smallest NAND2, and its area.
     buffer : the smallest buffer or, without one, inverter; drives inputs where delays count.
     has_timing : cells have delays.
     """
@@ -65,21 +72,25 @@ class Liberty:
     name: str
     text: str
     cells: Mapping[str, Cell]
+    nand2: str
     ge: float
     buffer: str
     has_timing: bool
 
 
 @dataclass
-class _Group:
+class Group:
+    """A group of a file: its kind and name, its own text, the groups in it, and where it stands."""
+
     kind: str
     name: str
     text: str = ""
-    groups: list["_Group"] = field(default_factory=list)
+    groups: list["Group"] = field(default_factory=list)
     begin: int = 0
     end: int = 0
 
     def value(self, name: str) -> str | None:
+        """Return an attribute; None without it."""
         found = re.search(rf'(?<!\w){name}\s*:\s*("[^"]*"|[^;"\n]+)', self.text)
         return found[1].strip().strip('"').strip() if found else None
 
@@ -93,7 +104,7 @@ def read_liberty(path: Path) -> Liberty:
         If it cannot be read, is no library, or lacks a NAND2, an inverter or a flip-flop.
     """
     text = _read(path)
-    library = _parse(text, path)
+    library = parse_groups(text, path)
     groups = [group for group in library.groups if group.kind == "cell"]
     cells = {group.name: _cell(group, path) for group in groups if not _is_avoided(group)}
     for group in reversed(groups):
@@ -101,7 +112,11 @@ def read_liberty(path: Path) -> Liberty:
             text = text[: group.begin] + text[group.end :]
     if not groups:
         raise InputError(f"liberty file {path} has no cells; name a standard-cell library")
-    nand2 = [c.area for c in cells.values() if _is(c, 2, lambda a, b: not (a and b))]
+    nand2 = [
+        (cell.area, name)
+        for name, cell in cells.items()
+        if _is(cell, 2, lambda a, b: not (a and b))
+    ]
     drivers = [
         (count, cell.area, name)
         for name, cell in cells.items()
@@ -125,7 +140,8 @@ def read_liberty(path: Path) -> Liberty:
         library.name,
         text,
         cells,
-        min(nand2),
+        min(nand2)[1],
+        min(nand2)[0],
         min(drivers)[2],
         any(cell.has_timing for cell in cells.values()),
     )
@@ -146,9 +162,9 @@ def _read(path: Path) -> str:
     return content.decode("utf-8", "replace")
 
 
-def _parse(text: str, path: Path) -> _Group:
+def parse_groups(text: str, path: Path) -> Group:
     """Read the groups of the file; return the library's."""
-    root = _Group("", "")
+    root = Group("", "")
     stack, begin = [root], 0
     for token in _TOKENS.finditer(text):
         mark = token[0]
@@ -170,7 +186,7 @@ def _parse(text: str, path: Path) -> _Group:
             line = text.count("\n", 0, token.start()) + 1
             raise InputError(f"liberty file {path} does not parse: line {line} opens no group")
         stack[-1].text += between
-        group = _Group(header[1], header[2].strip().strip('"'))
+        group = Group(header[1], header[2].strip().strip('"'))
         opened = _HEADER.search(text, max(0, token.start() - 500), token.start())
         group.begin = token.start() if opened is None else opened.start()
         stack[-1].groups.append(group)
@@ -188,7 +204,7 @@ def _parse(text: str, path: Path) -> _Group:
     return libraries[0]
 
 
-def _is_avoided(cell: _Group) -> bool:
+def _is_avoided(cell: Group) -> bool:
     """Tell if nothing may be mapped to a cell, by what its attributes say of it.
 
     Cells between power domains compute what plain gates do, but must stand where domains meet.
@@ -205,19 +221,21 @@ def _is_avoided(cell: _Group) -> bool:
         return False
 
 
-def _cell(group: _Group, path: Path) -> Cell:
+def _cell(group: Group, path: Path) -> Cell:
     pins = [pin for pin in group.groups if pin.kind == "pin"]
     outputs = [pin for pin in pins if pin.value("direction") == "output"]
+    clocks = [inner.value("clocked_on") for inner in group.groups if inner.kind == "ff"]
     return Cell(
         _area(group, path, needed=bool(outputs)),
         any(inner.kind in ("ff", "latch") for inner in group.groups),
         tuple(pin.name for pin in pins if pin.value("direction") == "input"),
         {pin.name: pin.value("function") or "" for pin in outputs},
         any(inner.kind == "timing" for pin in outputs for inner in pin.groups),
+        next((re.sub(r"\W", "", text) for text in clocks if text), None),
     )
 
 
-def _area(group: _Group, path: Path, *, needed: bool) -> float:
+def _area(group: Group, path: Path, *, needed: bool) -> float:
     """Read a cell's area; a cell with outputs must have one, or a netlist's would be too small."""
     text = group.value("area")
     try:
