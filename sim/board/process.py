@@ -6,7 +6,7 @@ import os
 import signal
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,11 @@ class SimulatedBoard:
 
 @contextlib.contextmanager
 def simulated_board(
-    model: BoardModel, *, sram_dir: Path | None = None, seed: int = 1
+    model: BoardModel,
+    *,
+    sram_dir: Path | None = None,
+    plusargs: Sequence[str] = (),
+    seed: int = 1,
 ) -> Iterator[SimulatedBoard]:
     """Run a simulated board; it is stopped at the end.
 
@@ -65,6 +69,7 @@ def simulated_board(
     model : see :func:`.build_board`.
     sram_dir : a folder of ``<instance path>.hex`` files that the SRAMs hold at first, as after
         the configuration of a board.
+    plusargs : more of them for the Verilog, such as ``+name``.
 
     Raises
     ------
@@ -73,7 +78,7 @@ def simulated_board(
     """
     # It rests when nothing can happen any more; no frame may be under way then.
     quiet = 2 * model.timeout
-    plus = ["+sram_dir=."] if sram_dir else []
+    plus = [*plusargs, *(["+sram_dir=."] if sram_dir else [])]
     clocks = _clocks()
     with writing_cache():
         clocks.mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.board_gates import ECP5_CELLS, YOSYS_OPTIONS, cell_models
 from zeroskip.flow.synth.yosys import run_yosys
 from zeroskip.hw.board.boards import BOARDS
+from zeroskip.sim.board.gates import ECP5_CELLS, YOSYS_OPTIONS, cell_models
 from zeroskip.sim.rtl.tools import tool_environment
 
 pytestmark = pytest.mark.cosim

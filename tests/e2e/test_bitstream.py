@@ -1,29 +1,41 @@
 """``zeroskip bitstream`` and ``patch``: what is in the bitstreams, and what is refused.
 
-Two arrays are placed and routed, once for all of these tests: the one that digits take on the
-iCEBreaker, and a small one on the ULX3S, for a clock that cannot be met.
+Two arrays of one PE are placed and routed, once for all of these tests: on the iCEBreaker, and on
+the ULX3S for a clock that cannot be met.
 """
 
+import copy
 import hashlib
 import importlib.util
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from scripts import demo_board
 from zeroskip import load
 from zeroskip.cli.bitstream import CLOCK_MISSED
 from zeroskip.cli.guard import run_guarded
+from zeroskip.compiler.compress.module import export
+from zeroskip.flow.board.build import shell_files
 from zeroskip.flow.board.contents import BLOCK_BITS, read_blocks, skeleton
-from zeroskip.flow.board.route import unpack
-from zeroskip.hw.board.boards import BOARDS, Board
+from zeroskip.flow.board.route import count_cells, unpack
+from zeroskip.flow.board.sources import board_verilog
+from zeroskip.flow.board.synthesize import NETLIST, synthesize
+from zeroskip.flow.board.tools import run_tool
+from zeroskip.flow.eie.board import EieBoardArray
+from zeroskip.flow.host.line import BAUD
+from zeroskip.hw.board.boards import BOARDS, FAMILIES, Board
+from zeroskip.hw.board.pll import divisor_of
+from zeroskip.hw.board.shell import real_clock
+from zeroskip.hw.eie.boards import DIGITS
 
 Cli = Callable[..., Any]
 Refused = Callable[..., None]
@@ -49,29 +61,38 @@ class Made:
         return file
 
 
+def networks(files: Any, folder: Path) -> dict[Path, Any]:
+    """Give the model, and one with the opposite weights, by where its image is to be."""
+    module = copy.deepcopy(files.module)
+    for values in module.parameters():
+        values.data.neg_()
+    opposite = folder / "opposite.pt2"
+    export(module, torch.zeros(2, 24), opposite)
+    return {folder / "image": files, folder / "other": replace(files, model=opposite)}
+
+
 @pytest.fixture(scope="module")
 def icebreaker(cli: Cli, files: Any, tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("icebreaker")
-    compile_image(cli, files, folder / "image", "--preset", "icebreaker")
-    compile_image(
-        cli, files, folder / "other", "--preset", "icebreaker", "--set", "placement=interleave"
-    )
-    result = cli(
-        "bitstream", folder / "image", "--board", "icebreaker", "-o", folder / "out", "--json"
-    )
-    return Made(BOARDS["icebreaker"], folder / "out", folder / "image", folder / "other", result)
+    image, other = made = networks(files, folder)
+    for target, given in made.items():
+        compile_image(cli, given, target, "--preset", "icebreaker", "--set", "num_pes=1")
+    result = cli("bitstream", image, "--board", "icebreaker", "-o", folder / "out", "--json")
+    return Made(BOARDS["icebreaker"], folder / "out", image, other, result)
 
 
 @pytest.fixture(scope="module")
 def ulx3s(cli: Cli, files: Any, tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("ulx3s")
-    result = cli(*files.compile(folder / "other", "--set", "placement=interleave"))
-    assert result.code == 0, result.err
+    image, other = made = networks(files, folder)
+    for target, given in made.items():
+        result = cli(*given.compile(target, "--set", "eie.num_pes=1"))
+        assert result.code == 0, result.err
     result = cli(
-        "bitstream", files.image, "--board", "ulx3s-85f", "-o", folder / "out", "--clock", 200,
+        "bitstream", image, "--board", "ulx3s-85f", "-o", folder / "out", "--clock", 200,
         "--baud", 2_000_000, "--json",
     )  # fmt: skip
-    return Made(BOARDS["ulx3s-85f"], folder / "out", files.image, folder / "other", result)
+    return Made(BOARDS["ulx3s-85f"], folder / "out", image, other, result)
 
 
 def compile_image(cli: Cli, files: Any, target: Path, *options: object) -> None:
@@ -139,21 +160,40 @@ def check_words(made: Made, file: Path, image: Path, tmp_path: Path, least: int)
 def test_icebreaker(icebreaker: Made, tmp_path: Path) -> None:
     assert icebreaker.result.code == 0, icebreaker.result.err
     document = icebreaker.result.document
-    assert document["num_pes"] == 4
+    assert document["num_pes"] == 1
     assert document["clock_mhz"] >= 20
     assert document["clock_met"]
     assert document["fmax_mhz"] >= document["clock_mhz"]
     for counts in document["resources"].values():
         assert 0 < counts["used"] <= counts["available"]
-    assert document["resources"]["SPRAM"] == {"used": 4, "available": 4}
-    # These have no contents at configuration.
-    assert document["loaded_by_host"] == [f"pe_{pe}/spmat" for pe in range(4)]
+    assert document["resources"]["SPRAM"] == {"used": 1, "available": 4}
+    # It has no contents at configuration.
+    assert document["loaded_by_host"] == ["pe_0/spmat"]
     assert json.loads((icebreaker.folder / "report.json").read_text()) == document
     text = (icebreaker.folder / "report.txt").read_text()
     assert f"Fmax {document['fmax_mhz']:g} MHz" in text
-    assert "to be loaded by 'zeroskip host load': pe_0/spmat, " in text
+    assert "to be loaded by 'zeroskip host load': pe_0/spmat\n" in text
     # All but the codebook: biases, pointers of both banks, program.
-    check_words(icebreaker, icebreaker.file, icebreaker.image, tmp_path, 4 * 3 + 1)
+    check_words(icebreaker, icebreaker.file, icebreaker.image, tmp_path, 3 + 1)
+
+
+@pytest.mark.long("synthesizes an array")
+def test_digits_fit_the_icebreaker(tmp_path: Path) -> None:
+    """The array of digits nearly fills the FPGA; to place and route that takes minutes."""
+    board, array = BOARDS["icebreaker"], EieBoardArray(DIGITS["icebreaker"])
+    platform = board.load_platform()
+    hz = real_clock(board, platform, 1e6 * board.clock_mhz)
+    sources = board_verilog(array, divisor=divisor_of(hz, BAUD), clock_hz=round(hz))
+    for name, text in {**shell_files(board, platform, hz), **sources}.items():
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    synthesize(board, array, sorted(sources), tmp_path)
+    family = FAMILIES[board.family]
+    options = ["--up5k", "--package", "sg48", "--json", NETLIST, "--pcf", "top.pcf", "--pack-only"]
+    run_tool(family.package, "run_nextpnr_ice40", [*options, "--report", "packed"], tmp_path)
+    report = json.loads((tmp_path / "packed").read_text())
+    used = count_cells(family.cells, report["utilization"])
+    assert used["SPRAM"] == (4, 4)
+    assert all(0 < cells <= there for cells, there in used.values()), used
 
 
 @pytest.mark.long("places and routes an array")
@@ -166,7 +206,7 @@ def test_clock_that_is_not_met(ulx3s: Made, cli: Cli, tmp_path: Path) -> None:
     assert document["baud"] == 2_000_000
     assert ulx3s.file.stat().st_size == document["bytes"] > 10_000
     assert "200 MHz, NOT met" in (ulx3s.folder / "report.txt").read_text()
-    check_words(ulx3s, ulx3s.file, ulx3s.image, tmp_path, 2 * 4 + 2)
+    check_words(ulx3s, ulx3s.file, ulx3s.image, tmp_path, 4 + 2)
     # Another image for the array takes no routing: in seconds, with the same skeleton.
     result = cli(
         "bitstream", ulx3s.other, "--board", "ulx3s-85f", "-o", tmp_path / "again",
@@ -174,7 +214,7 @@ def test_clock_that_is_not_met(ulx3s: Made, cli: Cli, tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.code == CLOCK_MISSED
     assert "(placed and routed before)" in result.out
-    check_words(ulx3s, tmp_path / "again/ulx3s-85f.bit", ulx3s.other, tmp_path, 2 * 4 + 2)
+    check_words(ulx3s, tmp_path / "again/ulx3s-85f.bit", ulx3s.other, tmp_path, 4 + 2)
 
 
 @pytest.mark.long("places and routes an array")
@@ -185,9 +225,9 @@ def test_patch(name: str, cli: Cli, request: pytest.FixtureRequest, tmp_path: Pa
     result = cli("patch", made.other, "--bitstream", made.file, "-o", patched, "--json")
     assert result.code == 0, result.err
     assert result.document["loaded_by_host"] == made.result.document["loaded_by_host"]
-    check_words(made, patched, made.other, tmp_path, 10)
+    check_words(made, patched, made.other, tmp_path, 4)
     with pytest.raises(AssertionError):
-        check_words(made, patched, made.image, tmp_path, 10)
+        check_words(made, patched, made.image, tmp_path, 4)
     # All but contents is as it was.
     before, after = (configuration(made, one, tmp_path) for one in (made.file, patched))
     assert before != after
@@ -208,7 +248,7 @@ def test_patch(name: str, cli: Cli, request: pytest.FixtureRequest, tmp_path: Pa
 
 @pytest.mark.long("places and routes an array")
 def test_patches_that_are_refused(
-    icebreaker: Made, ulx3s: Made, cli: Cli, refused: Refused, tmp_path: Path
+    icebreaker: Made, ulx3s: Made, cli: Cli, files: Any, refused: Refused, tmp_path: Path
 ) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(ulx3s.folder, folder)
@@ -219,8 +259,8 @@ def test_patches_that_are_refused(
         return cli("patch", image, "--bitstream", file, *options)
 
     refused(
-        patch(icebreaker.image),
-        "the bitstream's array has num_pes 2, and the image is for num_pes 4",
+        patch(files.image),
+        "the bitstream's array has num_pes 1, and the image is for num_pes 2",
     )
     refused(cli("patch", ulx3s.image, "--bitstream", tmp_path / "none.bit"), "does not exist")
     refused(patch(ulx3s.image, "-o", "/none/x.bit"), "there is no folder /none")
@@ -275,6 +315,17 @@ def test_too_large_for_the_board(cli: Cli, refused: Refused, files: Any, tmp_pat
         " EBR blocks of 30 (the largest is ",
         " and 8 SPRAM blocks of 4 ",
         "or fewer PEs than 8",
+    )
+
+
+def test_netlists_that_are_refused(cli: Cli, refused: Refused, files: Any, tmp_path: Path) -> None:
+    """Before a simulator of them is built, which takes minutes."""
+    simulate = "host", "simulate"
+    refused(cli(*simulate, files.image, "--netlist", "iceb"), "must be one of", "not 'iceb'")
+    compile_image(cli, files, tmp_path / "image", "--preset", "icebreaker", "--set", "num_pes=8")
+    refused(
+        cli(*simulate, tmp_path / "image", "--netlist", "icebreaker"),
+        "the array does not fit icebreaker: its memories need ",
     )
 
 

@@ -47,7 +47,6 @@ SYSTEM = EieParams(
 
 SHARED = {
     "tests/e2e/test_bitstream.py": "bitstreams",
-    "tests/e2e/test_pages.py::test_block[docs/fpga.md:": "bitstreams",
     "tests/cosim/test_array.py": "EIE",
     "tests/cosim/test_recover.py": "EIE",
     "tests/cosim/test_row_streams.py": "EIE",

@@ -19,11 +19,14 @@ from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler.image.image import load as read_image
 from zeroskip.compiler.passes.clipping import count_clipped
 from zeroskip.compiler.passes.fixed_point import check_input, dequantize, quantize_input
+from zeroskip.flow.board.fit import check_fit
 from zeroskip.flow.flow import flow_on_board
 from zeroskip.flow.host.driver import BoardResult
 from zeroskip.flow.host.line import BAUD
 from zeroskip.flow.host.loaded import loaded_image, remember_image
+from zeroskip.hw.board.boards import board_of
 from zeroskip.sim.board.build import build_board
+from zeroskip.sim.board.gates import build_board_gates
 from zeroskip.sim.board.process import simulated_board
 from zeroskip.sim.report import outputs_table
 
@@ -196,6 +199,13 @@ def simulate(
             help="SRAMs of N bits and more have one port, as on the iCEBreaker; 0 for none.",
         ),
     ] = 0,
+    netlist: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BOARD",
+            help="Run the netlist of this board's bitstream instead (minutes to build).",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the board's top with an image's array under Verilator, until interrupted.
@@ -203,13 +213,18 @@ def simulate(
     Prints the name of a pseudo-terminal, to be given as --port. The memories hold noise: load
     the image. SIGUSR1 presses the reset button.
     """
+    target = None if netlist is None else board_of(netlist)
     compiled = read_image(image)
     found = flow_on_board(compiled)
-    part = found.board_part(compiled)
+    array = found.board_array(found.board_part(compiled).params)
+    if target is not None:
+        check_fit(target, array)
     with Steps() as steps:
         steps("build simulator", 0, 1)
-        array = found.board_array(part.params)
-        model = build_board(array, single_bits=single_bits)
+        if target is None:
+            model = build_board(array, single_bits=single_bits)
+        else:
+            model = build_board_gates(target, array)
         steps("build simulator", 1, 1)
     with simulated_board(model) as board:
         # The reset button of the board.
