@@ -37,6 +37,11 @@ def check_arithmetic(layer: QuantLinear | QuantCell, params: EieParams) -> None:
                 f"layer {layer.name!r} is recurrent ({layer.kind}), and the array has no cells; "
                 "compile with cells=true"
             )
+        if layer.peepholes is not None and not params.peepholes:
+            raise CompileError(
+                f"layer {layer.name!r} has peepholes, and the array's cells have none; compile "
+                "with peepholes=true"
+            )
         if layer.out_frac != params.act_bits - 1:
             raise CompileError(
                 f"outputs of layer {layer.name!r} must have {params.act_bits - 1} fraction bits, "

@@ -17,7 +17,7 @@ __all__ = [
     "FREE", "Pattern", "RunChoice", "choose_params", "pattern_entries", "run_choices",
 ]  # fmt: skip
 
-FREE = frozenset({"cells", "code_bits", "run_bits"})
+FREE = frozenset({"cells", "code_bits", "peepholes", "run_bits"})
 """Parameters that a network can choose."""
 
 
@@ -81,6 +81,10 @@ def choose_params(
         if isinstance(node, FloatCell) and "cells" in free and not chosen.cells:
             chosen = dataclasses.replace(chosen, cells=True)
             why.append(f"cells = true: layer {node.name!r} is recurrent")
+        has_peepholes = isinstance(node, FloatCell) and node.peepholes is not None
+        if has_peepholes and "peepholes" in free and not chosen.peepholes:
+            chosen = dataclasses.replace(chosen, peepholes=True)
+            why.append(f"peepholes = true: layer {node.name!r} has some")
     if "code_bits" in free:
         chosen, sentence = _with_code_bits(chosen, layers, share=share)
         why.append(sentence)

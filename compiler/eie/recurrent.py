@@ -16,7 +16,12 @@ from zeroskip.compiler.image.words import program_words, unsigned_field
 from zeroskip.compiler.ir.cells import SUMS, argument_shifts
 from zeroskip.compiler.ir.graph import QuantCell, QuantGraph, QuantLinear
 from zeroskip.hw.common.formats import Activation, CellKind, bias_word
-from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, descriptor_layout, sram_files
+from zeroskip.hw.eie.formats import (
+    DESCRIPTOR_WORDS,
+    PEEPHOLE_BIASES,
+    descriptor_layout,
+    sram_files,
+)
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["build_step", "is_recurrent", "row_positions"]
@@ -157,12 +162,14 @@ def _layer_passes(
                 activation=Activation.RELU if layer.relu else Activation.IDENTITY,
                 swap=False,
                 last=False,
-                cell=CellKind[layer.kind.upper()] if is_cell and drains else CellKind.NONE,
+                cell=layer.cell if isinstance(layer, QuantCell) and drains else CellKind.NONE,
                 recur=matrix.vector > 0,
                 past=matrix.vector > number,
                 state_base=states if is_cell and drains else 0,
             )
-            biases = words[:, window[0] : window[1]] if drains else words[:, :0]
+            biases = words[:, :0]
+            if drains:
+                biases = words if is_cell else words[:, window[0] : window[1]]
             yield _Pass(matrix, descriptor, encoded, biases)
 
 
@@ -174,7 +181,7 @@ def _bias_words(
     mask = (1 << params.acc_bits) - 1
     shifts = [layer.shift]
     if isinstance(layer, QuantCell):
-        shifts = list(argument_shifts(CellKind[layer.kind.upper()], layer.shift))
+        shifts = list(argument_shifts(layer.cell, layer.shift))
     every = np.repeat(shifts, len(rows) // len(shifts)).tolist()
     values = [
         bias_word(bias, shift) & mask
@@ -182,7 +189,26 @@ def _bias_words(
     ]
     local, pe = np.divmod(rows, params.num_pes)
     words[pe, local] = np.array(values, np.uint64)
+    if isinstance(layer, QuantCell) and layer.peepholes is not None:
+        return _with_peepholes(words, rows, layer.peepholes, params)
     return words
+
+
+def _with_peepholes(
+    biases: NDArray[np.uint64],
+    rows: NDArray[np.int64],
+    peepholes: NDArray[np.int64],
+    params: EieParams,
+) -> NDArray[np.uint64]:
+    """Return biases, (num_pes, sums), with the weights of peepholes between them."""
+    units = biases.shape[1] // SUMS
+    blocks = np.zeros((params.num_pes, SUMS + len(peepholes), units), np.uint64)
+    blocks[:, PEEPHOLE_BIASES["sums"]] = biases.reshape(-1, SUMS, units)
+    local, pe = np.divmod(rows[: peepholes.shape[1]], params.num_pes)
+    mask = (1 << params.acc_bits) - 1
+    for block, weights in zip(PEEPHOLE_BIASES["weights"], peepholes, strict=True):
+        blocks[pe, block, local] = (weights & mask).astype(np.uint64)
+    return blocks.reshape(params.num_pes, -1)
 
 
 def _assemble(

@@ -60,6 +60,7 @@ def layer_arrays(layer: QuantLayer) -> dict[str, NDArray[Any]]:
             **_matrix_arrays("", layer.matrix, layer.codebook),
             **_matrix_arrays("recurrent_", layer.recurrent, layer.recurrent_codebook),
             "bias": np.asarray(layer.bias, np.int64),
+            **({} if layer.peepholes is None else {"peepholes": layer.peepholes}),
         }
     arrays: dict[str, NDArray[Any]] = {"weight": np.ascontiguousarray(layer.weight, np.int16)}
     if layer.codebook is not None:
@@ -124,13 +125,15 @@ def _linear(index: int, entry: LinearEntry, numbers: Mapping[str, NDArray[Any]])
 
 def _cell(index: int, entry: CellEntry, numbers: Mapping[str, NDArray[Any]]) -> QuantCell:
     rows = 4 * entry.units
+    sizes = {"units", "past", "nnz", "recurrent_nnz", "codebook", "peepholes"}
     return QuantCell(
-        **entry.model_dump(exclude={"units", "past", "nnz", "recurrent_nnz", "codebook"}),
+        **entry.model_dump(exclude=sizes),
         matrix=_matrix(index, "", numbers, rows, entry.codebook),
         recurrent=_matrix(index, "recurrent_", numbers, rows, entry.codebook),
         codebook=numbers["codebook"],
         recurrent_codebook=numbers["recurrent_codebook"],
         bias=numbers["bias"],
+        peepholes=numbers.get("peepholes"),
     )
 
 

@@ -96,8 +96,8 @@ class CellEntry(StrictEntry):
     """A :class:`.QuantCell`; ``nnz`` and ``recurrent_nnz`` are codes of its matrices.
 
     Both codebooks have ``codebook`` weights. ``past`` are the values that it takes of the step
-    before from its ``projection``; both are left out where it takes its own, and ``sweep`` where it
-    is forward.
+    before from its ``projection``; both are left out where it takes its own, ``sweep`` where it
+    is forward, and ``peepholes`` where there are none.
     """
 
     kind: Literal["lstm", "gru"]
@@ -116,6 +116,7 @@ class CellEntry(StrictEntry):
     projection: str | None = None
     past: Size | None = None
     sweep: Sweep = "forward"
+    peepholes: bool = False
 
     @model_serializer(mode="wrap")
     def _leave_out_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -125,6 +126,8 @@ class CellEntry(StrictEntry):
             fields.pop("past", None)
         if self.sweep == "forward":
             fields.pop("sweep", None)
+        if not self.peepholes:
+            fields.pop("peepholes", None)
         return fields
 
     @property
@@ -144,6 +147,7 @@ class CellEntry(StrictEntry):
             "recurrent_ends": (np.int64, ((self.past or self.units) + 1,)),
             "recurrent_codebook": (np.int64, (self.codebook,)),
             "bias": (np.int64, (4 * self.units,)),
+            **({"peepholes": (np.int64, (3, self.units))} if self.peepholes else {}),
         }
 
 
@@ -265,6 +269,7 @@ def _entry(layer: QuantLayer) -> LayerEntry:
         kind = CellEntry
         own = {
             "past": layer.recurrent.indptr.size - 1,
+            "peepholes": layer.peepholes is not None,
             "nnz": layer.matrix.nnz,
             "recurrent_nnz": layer.recurrent.nnz,
         }

@@ -17,7 +17,11 @@ SUMS = 4
 _LEAST, _MOST = -(1 << (GATE_BITS - 1)), (1 << (GATE_BITS - 1)) - 1
 _STATE_SHIFT = 2 * VALUE_FRAC - ARGUMENT_FRAC
 
-_SIGMOIDS = {CellKind.LSTM: (1, 0, 1, 1), CellKind.GRU: (1, 0, 1, 0)}
+_SIGMOIDS = {
+    CellKind.LSTM: (1, 0, 1, 1),
+    CellKind.GRU: (1, 0, 1, 0),
+    CellKind.PEEPHOLE: (1, 0, 1, 1),
+}
 """Which sums become arguments of a sigmoid."""
 
 
@@ -48,6 +52,7 @@ def step_cell(
     state: NDArray[np.int64],
     shift: int,
     act_bits: int,
+    peepholes: NDArray[np.int64] | None = None,
 ) -> CellStep:
     """Compute a step of a cell, as :class:`.Cell` of the hardware says.
 
@@ -58,21 +63,33 @@ def step_cell(
     state : (n, units) of the step before.
     shift : from a sum to an argument of tanh.
     act_bits : width of an output, which has one fraction bit fewer.
+    peepholes : (3, units), or (n, 3, units), weights of the state for input gate, forget gate and
+        output gate.
     """
-    shifts = argument_shifts(kind, shift)
-    arguments = [_limited(totals[:, place] >> by) for place, by in enumerate(shifts)]
-    if kind == CellKind.LSTM:
-        i, g, f, o = arguments
-        products = sigmoid(i) * tanh(g) + (sigmoid(f) * state << VALUE_FRAC - ARGUMENT_FRAC)
+    if kind != CellKind.GRU:
+        i, g, f, o = np.moveaxis(totals >> shift, 1, 0)
+        weights = np.zeros((3, 1), np.int64) if peepholes is None else peepholes
+        of_i, of_f, of_o = np.moveaxis(weights, -2, 0)
+        products = sigmoid(_seen(i, of_i, state)) * tanh(_limited(g))
+        products += sigmoid(_seen(f, of_f, state)) * state << VALUE_FRAC - ARGUMENT_FRAC
         wide = products + (1 << _STATE_SHIFT - 1) >> _STATE_SHIFT
         new = _limited(wide)
-        hidden = _rounded(sigmoid(o) * tanh(new))
+        hidden = _rounded(sigmoid(_seen(o, of_o, new)) * tanh(new))
         return CellStep(_narrowed(hidden, act_bits), new, wide != new)
-    r, y, z, x = arguments
+    shifts = argument_shifts(kind, shift)
+    r, y, z, x = (_limited(totals[:, place] >> by) for place, by in enumerate(shifts))
     inner = (x << VALUE_FRAC) + sigmoid(r) * y
     n, z = tanh(_rounded(inner)), sigmoid(z)
     hidden = _rounded((n << VALUE_FRAC) + z * state - z * n)
     return CellStep(_narrowed(hidden, act_bits), hidden, np.zeros(hidden.shape, np.bool_))
+
+
+def _seen(
+    total: NDArray[np.int64], weight: NDArray[np.int64], state: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Add what a gate sees of the state, rounded, to its sum; return its sigmoid's argument."""
+    product = weight * state + (1 << ARGUMENT_FRAC - 1) >> ARGUMENT_FRAC
+    return _limited(total + product >> 1)
 
 
 def _limited(numbers: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -195,12 +195,15 @@ def _run_cell(
     hidden, state = (np.zeros((len(sums), cell.units)) for _ in range(2))
     past = np.zeros((len(sums), cell.recurrent.shape[1]))
     outputs = np.empty((len(sums), cell.steps, cell.units))
+    of_i, of_f, of_o = np.zeros((3, 1)) if cell.peepholes is None else cell.peepholes
     for step in range(cell.steps):
         now = sums[:, step] + (past @ cell.recurrent.T).reshape(-1, 4, cell.units)
         first, second, third, fourth = (now[:, place] for place in range(4))
         if cell.kind == "lstm":
-            state = _sigmoid(third) * state + _sigmoid(first) * np.tanh(second)
-            hidden = _sigmoid(fourth) * np.tanh(state)
+            before = state
+            state = _sigmoid(third + of_f * state) * state
+            state += _sigmoid(first + of_i * before) * np.tanh(second)
+            hidden = _sigmoid(fourth + of_o * state) * np.tanh(state)
         else:
             made = np.tanh(fourth + _sigmoid(first) * second)
             hidden = made + _sigmoid(third) * (hidden - made)

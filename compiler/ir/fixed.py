@@ -13,7 +13,6 @@ from zeroskip.compiler.ir.cells import SUMS, argument_shifts, step_cell
 from zeroskip.compiler.ir.graph import INPUT, QuantCell, QuantConv, QuantGraph, QuantLayer
 from zeroskip.compiler.ir.sequences import Sequences
 from zeroskip.compiler.ir.windows import convolve, maxima
-from zeroskip.hw.common.formats import CellKind
 
 __all__ = [
     "LayerResult",
@@ -246,7 +245,7 @@ def run_cell(
     """
     if sequences is None:
         sequences = Sequences.equal(len(x), layer.steps)
-    kind, units = CellKind[layer.kind.upper()], layer.units
+    kind, units = layer.cell, layer.units
     shifts = argument_shifts(kind, layer.shift)
     halves = np.repeat([(1 << shift) >> 1 for shift in shifts], units)
     added = (layer.bias + halves).astype(np.int64).view(np.uint64)
@@ -261,7 +260,8 @@ def run_cell(
     for step in range(sums.shape[1]):
         before = _matrix_sums(layer.recurrent, layer.recurrent_codebook, len(layer.bias), past)
         totals = (sums[:, step] + before << unused).view(np.int64) >> unused.astype(np.int64)
-        made = step_cell(kind, totals.reshape(-1, SUMS, units), state, layer.shift, act_bits)
+        totals = totals.reshape(-1, SUMS, units)
+        made = step_cell(kind, totals, state, layer.shift, act_bits, layer.peepholes)
         past, state = made.output, made.state
         if projection is not None:
             past, _ = run_layer(projection, past, acc_bits=acc_bits, act_bits=act_bits)

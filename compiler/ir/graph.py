@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from zeroskip.compiler.ir.sequences import Sequences, Sweep
+from zeroskip.hw.common.formats import CellKind
 from zeroskip.hw.common.tanh import ARGUMENT_FRAC
 
 __all__ = [
@@ -191,6 +192,9 @@ class FloatCell:
     projection : name of the Linear layer right behind this one whose outputs it reads of the step
         before (LSTMP); None: it reads its own.
     sweep : in which order it takes them.
+    peepholes : (3, units) float64, of an LSTM whose gates see the state: weights of the state
+        before for input gate and forget gate, and of the new one for the output gate. None: they
+        do not see it.
     """
 
     name: str
@@ -202,6 +206,7 @@ class FloatCell:
     steps: int
     projection: str | None = None
     sweep: Sweep = "forward"
+    peepholes: NDArray[np.float64] | None = None
 
     relu: ClassVar[bool] = False
 
@@ -436,6 +441,7 @@ class QuantCell:
     bias : (4 units,) int64, with ``in_frac + weight_frac`` fraction bits.
     in_frac, weight_frac, recurrent_frac, out_frac : fraction bits of input, weights and outputs;
         products of both matrices have the same.
+    peepholes : (3, units) int64 with ``ARGUMENT_FRAC`` fraction bits, see :class:`FloatCell`.
     """
 
     name: str
@@ -454,8 +460,14 @@ class QuantCell:
     steps: int
     projection: str | None = None
     sweep: Sweep = "forward"
+    peepholes: NDArray[np.int64] | None = None
 
     relu: ClassVar[bool] = False
+
+    @property
+    def cell(self) -> CellKind:
+        """What the hardware makes of its sums."""
+        return CellKind.PEEPHOLE if self.peepholes is not None else CellKind[self.kind.upper()]
 
     @property
     def units(self) -> int:

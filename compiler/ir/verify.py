@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from zeroskip.compiler.ir.graph import (
     QuantLinear,
     Shape,
 )
+from zeroskip.hw.common.tanh import GATE_BITS
 
 __all__ = ["check_layer", "check_range", "verify_graph"]
 
@@ -76,6 +78,9 @@ def _verify_float(graph: FloatGraph) -> None:
             projection = graph.projection(node)
             _check_projection(node, projection and projection.inputs)
             past = node.units if projection is None else projection.shape[0]
+            if node.peepholes is not None:
+                arrays.append(node.peepholes)
+                _check_peepholes(node, node.peepholes)
             if node.recurrent.shape != (4 * node.units, past) or len(node.bias) % 4:
                 raise CompileError(
                     f"layer {node.name!r} has matrices of shapes {node.weight.shape} and "
@@ -211,12 +216,26 @@ def _check_cell(cell: QuantCell) -> None:
             f"layer {cell.name!r} has matrices and biases of shapes {shapes}, which are of no cell "
             f"that takes {columns} values in {cell.steps} steps"
         )
+    if cell.peepholes is not None:
+        _check_peepholes(cell, cell.peepholes)
+        check_range(
+            cell, cell.peepholes, GATE_BITS, what="weights of peepholes", param="bits of a state"
+        )
     pairs = (cell.matrix, cell.codebook), (cell.recurrent, cell.recurrent_codebook)
     if any(codes.data.max(initial=0) >= codebook.size for codes, codebook in pairs):
         raise CompileError(f"layer {cell.name!r} has weights that its codebook has not")
     if not 0 <= cell.shift < _WORD_BITS - 1:
         raise CompileError(
             f"the shift of layer {cell.name!r} must be from 0 to {_WORD_BITS - 2}, not {cell.shift}"
+        )
+
+
+def _check_peepholes(cell: FloatCell | QuantCell, weights: NDArray[Any]) -> None:
+    """Check that weights of peepholes are of an LSTM's gates."""
+    if cell.kind != "lstm" or weights.shape != (3, cell.units):
+        raise CompileError(
+            f"layer {cell.name!r} has peepholes of shape {weights.shape}, which are of no LSTM of "
+            f"{cell.units} hidden units"
         )
 
 

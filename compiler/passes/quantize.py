@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from zeroskip.base.errors import CompileError
+from zeroskip.compiler.ir.fixed import limits
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatAdd,
@@ -32,6 +34,7 @@ from zeroskip.compiler.passes.quality import sharing_warnings
 from zeroskip.compiler.passes.report import QuantReport, layer_report
 from zeroskip.compiler.passes.share import SharedWeights, share_layer
 from zeroskip.compiler.passes.weights import Rounded, leaves_room_for_one
+from zeroskip.hw.common.tanh import ARGUMENT_FRAC, GATE_BITS
 
 __all__ = ["quantize"]
 
@@ -201,7 +204,30 @@ def _cell(
         steps=layer.steps,
         projection=layer.projection,
         sweep=layer.sweep,
+        peepholes=_peepholes(layer),
     )
+
+
+def _peepholes(layer: LoweredLayer) -> NDArray[np.int64] | None:
+    """Round the weights of peepholes, which have the format of the states that they are for.
+
+    Raises
+    ------
+    CompileError
+        If one is too large for it.
+    """
+    if layer.peepholes is None:
+        return None
+    rounded = np.rint(np.ldexp(layer.peepholes, ARGUMENT_FRAC))
+    least, most = limits(GATE_BITS)
+    if rounded.min() < least or rounded.max() > most:
+        largest = layer.peepholes.flat[np.abs(layer.peepholes).argmax()]
+        raise CompileError(
+            f"layer {layer.name!r} has a peephole of weight {largest:.4g}, and those of the array "
+            f"are from {least >> ARGUMENT_FRAC} to {most / 2**ARGUMENT_FRAC:.4f}: train it with "
+            "smaller ones, or without"
+        )
+    return rounded.astype(np.int64)
 
 
 def _coded(

@@ -83,6 +83,8 @@ class CellKind(enum.IntEnum):
     GRU = 2
     """Hidden units of four sums each: reset gate, the hidden part of the candidate, update gate,
     the other part of the candidate."""
+    PEEPHOLE = 3
+    """As LSTM, of gates that see the state: three weights of a hidden unit besides its biases."""
 
 
 def host_layout(bits: int, space: type[enum.IntEnum]) -> data.StructLayout:

@@ -10,7 +10,7 @@ from zeroskip.hw.common.requantize import saturate
 from zeroskip.hw.common.sram import Ports, sram
 from zeroskip.hw.common.table import Table
 from zeroskip.hw.common.tanh import ARGUMENT_FRAC, GATE_BITS, VALUE_FRAC, Function
-from zeroskip.hw.eie.control import cells_layout
+from zeroskip.hw.eie.control import SLOTS, cells_layout
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Cell"]
@@ -35,6 +35,10 @@ class Cell(wiring.Component):
     of the state go into the table one behind the other, and three products are made in the slots
     in which their factors come out. Slots count from the read of a unit's first sum. Nothing here
     waits, and only writes of states and outputs are told from what is made where no unit is.
+
+    With peepholes, gates see the state: ``i + p * c``, ``f + q * c``, and ``o + r * c'``. That is
+    three products more, of weights that come where sums do, and slots of their own; the sum of a
+    gate comes in the cycle in which its product is there.
 
     States have 16 bits: of an LSTM with 12 fraction bits, of a GRU, whose state is its output, 15.
     Sums become arguments of 16 bits; beyond them a function is as good as constant.
@@ -72,24 +76,39 @@ class Cell(wiring.Component):
         m.submodules.state = states = sram(word, p.num_states, "state", Ports.SHARED)
         read, write = states.read_port(), states.write_port()
         is_lstm = Signal()
-        at = [Signal(name=f"slot_{slot}") for slot in range(5)]
-        m.d.comb += is_lstm.eq(cells.kind == CellKind.LSTM)
+        slots = max(SLOTS.values()) if p.peepholes else SLOTS[CellKind.LSTM]
+        at = [Signal(name=f"slot_{slot}") for slot in range(slots)]
+        is_peephole = cells.kind == CellKind.PEEPHOLE
+        m.d.comb += is_lstm.eq(
+            cells.kind != CellKind.GRU if p.peepholes else cells.kind == CellKind.LSTM
+        )
         m.d.comb += [here.eq(cells.slot == slot) for slot, here in enumerate(at)]
+
+        def slot(number: int, with_peepholes: int) -> Value:
+            """Return whether it is a slot, which is another one of a unit with peepholes."""
+            return Mux(is_peephole, at[with_peepholes], at[number]) if p.peepholes else at[number]
 
         # An argument: of a sum in slots 2, 3, 4 and 0, of what was made of them in slot 1.
         candidate = Signal(word, reset_less=True)
         shifted = Signal(signed(p.acc_bits))
+        twice = Signal(signed(max(p.acc_bits, 2 * GATE_BITS - ARGUMENT_FRAC) + 1))
         of_sum = Signal(word)
+        of_state = slot(1, 2)
         is_sigmoid = at[2] | at[4] | (at[0] & is_lstm)
+        m.d.comb += [shifted.eq(self.total >> self.shift), twice.eq(shifted)]
+        if p.peepholes:
+            is_sigmoid = Mux(is_peephole, at[3] | at[6] | at[1], is_sigmoid)
+            seen = multiply.product >> ARGUMENT_FRAC
+            with m.If(is_peephole):
+                m.d.comb += twice.eq(shifted + seen + multiply.product[ARGUMENT_FRAC - 1])
         m.d.comb += [
-            shifted.eq(self.total >> self.shift),
-            of_sum.eq(saturate(Mux(is_sigmoid, shifted >> 1, shifted), GATE_BITS)),
-            table.argument.eq(Mux(at[1], candidate, of_sum)),
+            of_sum.eq(saturate(Mux(is_sigmoid, twice >> 1, shifted), GATE_BITS)),
+            table.argument.eq(Mux(of_state, candidate, of_sum)),
             table.function.eq(
                 Mux(
                     is_sigmoid,
                     Function.SIGMOID,
-                    Mux(at[1] | is_lstm, Function.TANH, Function.IDENTITY),
+                    Mux(of_state | is_lstm, Function.TANH, Function.IDENTITY),
                 )
             ),
         ]
@@ -102,13 +121,23 @@ class Cell(wiring.Component):
         before = Signal(word)
         m.d.comb += [
             before.eq(Mux(cells.begin, 0, read.data)),
-            multiply.a.eq(Mux(at[2], first, Mux(at[3], before, kept_gate))),
+            multiply.a.eq(Mux(slot(2, 1), first, Mux(at[3], before, kept_gate))),
             multiply.b.eq(table.value),
         ]
-        with m.If(at[1]):
-            m.d.sync += first.eq(table.value)
         # The gate of the output: of an LSTM it comes last, of a GRU it is the update gate.
-        with m.If(Mux(is_lstm, at[4], at[3])):
+        takes_gate = Mux(is_lstm, at[4], at[3])
+        if p.peepholes:
+            takes_gate = Mux(is_peephole, at[5], takes_gate)
+            with m.If(is_peephole & at[6]):
+                m.d.comb += multiply.a.eq(gate)
+            with m.Elif(is_peephole & (at[0] | at[2] | at[5])):
+                m.d.comb += [
+                    multiply.a.eq(self.total[:GATE_BITS].as_signed()),
+                    multiply.b.eq(Mux(at[0], candidate, before)),
+                ]
+        with m.If(slot(1, 0)):
+            m.d.sync += first.eq(table.value)
+        with m.If(takes_gate):
             m.d.sync += [gate.eq(table.value), kept_gate.eq(gate)]
         with m.If(at[0]):
             m.d.sync += last.eq(table.value)
@@ -118,7 +147,7 @@ class Cell(wiring.Component):
         kept, old, kept_old = (
             Signal.like(product, reset_less=True, name=name) for name in ("kept", "old", "kept_old")
         )
-        with m.If(at[3]):
+        with m.If(slot(3, 2)):
             m.d.sync += kept.eq(product)
         with m.If(at[4]):
             m.d.sync += [old.eq(product), kept_old.eq(old)]
@@ -135,7 +164,7 @@ class Cell(wiring.Component):
                 )
                 + half_state
             )
-        with m.If(at[1]):
+        with m.If(slot(1, 0)):
             m.d.sync += outer.eq(
                 Mux(is_lstm, product, _scaled(last, VALUE_FRAC) + kept_old - product) + half_value
             )
@@ -143,12 +172,12 @@ class Cell(wiring.Component):
         hidden, clipped = Signal(word, reset_less=True), Signal(reset_less=True)
         made = Signal(signed(len(inner) - _STATE_SHIFT))
         m.d.comb += made.eq(inner >> _STATE_SHIFT)
-        with m.If(at[0]):
+        with m.If(slot(0, 5)):
             m.d.sync += [
                 candidate.eq(saturate(made, GATE_BITS)),
                 clipped.eq((made >> (GATE_BITS - 1)) != made[-1].replicate(2).as_signed()),
             ]
-        with m.If(at[2]):
+        with m.If(slot(2, 1)):
             m.d.sync += hidden.eq(saturate(outer >> VALUE_FRAC, GATE_BITS))
         m.d.comb += [
             read.en.eq(cells.state_read),

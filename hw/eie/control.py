@@ -7,11 +7,15 @@ from zeroskip.hw.common.formats import Activation, CellKind, NumberShape
 from zeroskip.hw.eie.host import stall_classes
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["SLOTS", "Phase", "cells_layout", "control_layout", "rows_layout"]
+__all__ = ["CELL_STAGES", "SLOTS", "Phase", "cells_layout", "control_layout", "rows_layout"]
 
 
-SLOTS = 5
-"""Cycles from a hidden unit to the next: its four sums, and the function of its state."""
+SLOTS = {CellKind.LSTM: 5, CellKind.GRU: 5, CellKind.PEEPHOLE: 7}
+"""Cycles from a hidden unit to the next: its four sums, and the function of its state; or its sums
+and the weights of its peepholes."""
+
+CELL_STAGES = {CellKind.LSTM: 18, CellKind.GRU: 18, CellKind.PEEPHOLE: 23}
+"""Cycles from the first read of a unit to the write of its output."""
 
 
 class Phase(enum.Enum, shape=2):
@@ -71,10 +75,14 @@ def cells_layout(p: EieParams) -> data.StructLayout:
     blank : what is scanned is of before the sequence: zeros.
     kind, slot : which cell is drained, and the cycle of its :data:`.SLOTS`.
     begin : states are those before a sequence: zeros.
+    weight_read : in arrays with peepholes: read a weight of them, from the biases.
+    weight : what was read in the cycle before is such a weight.
     state_read, state_read_row : read a state.
     state_write, state_write_row : write a state.
     """
+    weights = {"weight_read": 1, "weight": 1}
     return data.StructLayout({
+        **(weights if p.peepholes else {}),
         "recur": 1,
         "blank": 1,
         "kind": NumberShape(CellKind, 2),

@@ -16,6 +16,7 @@ from zeroskip.hw.eie.params import EieParams
 
 __all__ = [
     "DESCRIPTOR_WORDS",
+    "PEEPHOLE_BIASES",
     "VERSION",
     "broadcast_layout",
     "command_layout",
@@ -34,6 +35,10 @@ __all__ = [
 DESCRIPTOR_WORDS = 2
 """A descriptor is this many words of the program memory, lowest first."""
 
+
+PEEPHOLE_BIASES = {"sums": (1, 2, 4, 6), "weights": (0, 3, 5)}
+"""Of a hidden unit with peepholes, which of its seven words in the memory of biases are the biases
+of its sums, and the weights of input gate, forget gate and output gate."""
 
 VERSION = 2
 """Version of the host interface and of the layouts, read from ``Control.VERSION``."""
@@ -104,7 +109,8 @@ def descriptor_layout(p: EieParams) -> data.StructLayout:
     last : the program ends here.
     cell : in arrays with cells: the :class:`.CellKind` whose hidden units are drained;
         ``drain_rows`` of them. Sum ``q`` of unit ``u`` is accumulator ``q * drain_rows + u``, as is
-        its bias. Units are written from ``dst_base`` on.
+        its bias; with peepholes, bias and weight ``q`` of it, in the order of
+        :data:`PEEPHOLE_BIASES`. Units are written from ``dst_base`` on.
     recur : the pass scans the destination file.
     past : what it scans is of the step before: zeros in a run that begins a sequence.
     state_base : the state of the first unit.

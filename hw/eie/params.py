@@ -67,6 +67,7 @@ class EieParams(ArrayParams):
     skip_padding : take a padding entry and the entry after it, if in one word, in one cycle.
     counters : build the cycle counters.
     cells : build what the cells of LSTM and GRU need: functions, products and states in each PE.
+    peepholes : build what peepholes of LSTMs need besides.
     """
 
     num_pes: int = 8
@@ -89,6 +90,7 @@ class EieParams(ArrayParams):
     skip_padding: bool = False
     counters: bool = True
     cells: bool = False
+    peepholes: bool = False
 
     ranges: ClassVar[Mapping[str, tuple[int, int]]] = _RANGES
 
@@ -104,6 +106,11 @@ class EieParams(ArrayParams):
             ):
                 if (value := getattr(self, name)) > most:
                     raise ParameterError(name, value, f"at most {most} in an array with cells")
+        if self.peepholes and not self.cells:
+            raise ParameterError("peepholes", self.peepholes, "false in an array without cells")
+        if self.peepholes and self.acc_bits < GATE_BITS:
+            rule = f"at least {GATE_BITS} in an array with peepholes"
+            raise ParameterError("acc_bits", self.acc_bits, rule)
 
     @property
     def entry_bits(self) -> int:

@@ -143,9 +143,11 @@ class Pe(wiring.Component):
             acts.grant.eq(self.grant),
             self.pending.eq(acts.pending),
             self.candidate.eq(acts.candidate),
-            acts.bias_read.eq(c.acc_read),
+            acts.bias_read.eq(c.acc_read | c.cells.weight_read if p.peepholes else c.acc_read),
             acts.bias_row.eq(c.bias_row),
-            acts.acc.eq(arithm.read_data),
+            acts.acc.eq(
+                Mux(c.cells.weight, 0, arithm.read_data) if p.peepholes else arithm.read_data
+            ),
             acts.shift.eq(c.shift),
             acts.activation.eq(c.activation),
             acts.write.eq(c.act_write),

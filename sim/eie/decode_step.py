@@ -15,7 +15,14 @@ from zeroskip.sim.golden.words import signed
 
 __all__ = ["decode_step"]
 
-_SIGMOIDS = {CellKind.LSTM: (1, 0, 1, 1), CellKind.GRU: (1, 0, 1, 0), CellKind.NONE: (0,)}
+_SIGMOIDS = {
+    CellKind.LSTM: (1, 0, 1, 1),
+    CellKind.GRU: (1, 0, 1, 0),
+    CellKind.PEEPHOLE: (1, 0, 1, 1),
+    CellKind.NONE: (0,),
+}
+_OF_GATES, _OF_SUMS = (0, 3, 5), (1, 2, 4, 6)
+"""Of a cell with peepholes, which of its unit's words are weights of its gates, and biases."""
 
 
 def decode_step(part: EiePart) -> dict[int, Mapping[str, tuple[Any, Any]]]:
@@ -54,6 +61,7 @@ def decode_step(part: EiePart) -> dict[int, Mapping[str, tuple[Any, Any]]]:
             for past in (False, True)[: 1 + (kind != CellKind.NONE)]
         ]
         books: list[Any] = [None] * len(dense)
+        seen = np.zeros((3, len(outputs)), np.int64)
         first = 0
         for descriptor, per_pe in steps:
             past = descriptor.get("past")
@@ -77,9 +85,18 @@ def decode_step(part: EiePart) -> dict[int, Mapping[str, tuple[Any, Any]]]:
                     [bias_word(0, descriptor.shift + more) for more in _SIGMOIDS[kind]],
                     len(outputs),
                 )
+                places = local - first
+                if kind == CellKind.PEEPHOLE:
+                    units, height_here = places[: len(outputs)], descriptor.drain_rows
+                    places = (np.array(_OF_SUMS)[:, None] * height_here + units).ravel()
+                    of_gates = np.array(_OF_GATES)[:, None] * height_here + units
+                    for gate, row in np.ndindex(seen.shape):
+                        memory = loading.srams[f"pe_{pe_of[row]}/bias"]
+                        word = memory[descriptor.bias_base + of_gates[gate, row], :1]
+                        seen[gate, row] = signed(word, p.acc_bits)[0]
                 for row in here.tolist():
                     memory = loading.srams[f"pe_{pe_of[row]}/bias"]
-                    word = memory[descriptor.bias_base + local[row] - first :, 0][:1]
+                    word = memory[descriptor.bias_base + places[row] :, 0][:1]
                     bias[row] = signed(word - np.uint64(halves[row]), p.acc_bits)[0]
                 written[here] += 1
                 first += count
@@ -97,7 +114,8 @@ def decode_step(part: EiePart) -> dict[int, Mapping[str, tuple[Any, Any]]]:
             "rows written": (written, np.ones_like(written)),
             "shifts": (drains[0].shift, layer.shift),
             "ReLUs": (drains[0].activation == Activation.RELU, layer.relu),
-            "cells": (kind, CellKind[layer.kind.upper()] if is_cell else CellKind.NONE),
+            "cells": (kind, layer.cell if is_cell else CellKind.NONE),
+            "peepholes": (seen, layer.peepholes if kind == CellKind.PEEPHOLE else seen),
             "scans and states": (flags, expected),
         }
         states += height * is_cell

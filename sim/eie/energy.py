@@ -9,6 +9,7 @@ from amaranth.hdl import Shape
 from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.ir.cells import SUMS
 from zeroskip.compiler.ir.graph import QuantCell, QuantLinear
+from zeroskip.hw.common.formats import CellKind
 from zeroskip.hw.common.tanh import GATE_BITS, OFFSET_BITS, SEGMENTS, VALUE_FRAC, nodes
 from zeroskip.hw.eie.control import SLOTS
 from zeroskip.hw.eie.formats import broadcast_layout, pointer_layout, work_layout
@@ -48,8 +49,10 @@ _UNITS = {
 }
 """Units by the name of a module of the PE; others are control."""
 
-_VALUES, _PRODUCTS = 5, 3
-"""Of the table, and of gates, for a hidden unit of either kind."""
+_VALUES, _PRODUCTS, _OF_PEEPHOLES = 5, 3, 3
+"""Of the table, and of gates, for a hidden unit of either kind; and products of its peepholes."""
+_MORE_READS = 2
+"""Of a state, with peepholes."""
 
 _SLOPE_BITS = (nodes()[1] - nodes()[0]).bit_length()
 """Width of the steepest slope of the table, its first."""
@@ -180,22 +183,29 @@ def access_events(p: EieParams, found: Accesses, samples: int = 1) -> Iterator[E
     yield event(Unit.ACTIVATIONS, "activations scanned", acts("read"), found.scanned)
     yield event(Unit.ACTIVATIONS, "candidates kept", Write(p.act_bits), found.scanned)
     yield event(Unit.ACTIVATIONS, "outputs written", acts("write"), found.outputs)
+    weights = _OF_PEEPHOLES * found.peepholes
     yield event(
-        Unit.ACTIVATIONS, "biases read", Sram("read", p.num_biases, p.acc_bits), found.drained
+        Unit.ACTIVATIONS,
+        "biases read",
+        Sram("read", p.num_biases, p.acc_bits),
+        found.drained + weights,
     )
     # The bias, and what rounds.
     yield event(Unit.ACTIVATIONS, "additions", Add(p.acc_bits), 2 * found.drained)
-    yield from _cell_events(p, found.units, event)
+    yield from _cell_events(p, found.units, found.peepholes, event)
     yield event(Unit.CONTROL, "non-zeros found", Select(p.num_pes, p.act_bits), found.columns)
 
 
 def _cell_events(
-    p: EieParams, units: float, event: Callable[[Unit, str, Cost, float], Event]
+    p: EieParams,
+    units: float,
+    peepholes: float,
+    event: Callable[[Unit, str, Cost, float], Event],
 ) -> Iterator[Event]:
-    """Give what the cells of PEs do for so many hidden units, see :class:`.Cell`."""
+    """Give what the cells of PEs do for so many hidden units, some with peepholes."""
     if not units:
         return
-    values, products = _VALUES * units, _PRODUCTS * units
+    values, products = _VALUES * units, _PRODUCTS * units + _OF_PEEPHOLES * peepholes
     lookup = Select(SEGMENTS, VALUE_FRAC + _SLOPE_BITS)
     slope = Multiply(_SLOPE_BITS + 1, OFFSET_BITS + 1)
     yield event(Unit.ARITHMETIC, "segments of functions looked up", lookup, values)
@@ -203,9 +213,10 @@ def _cell_events(
     yield event(Unit.ARITHMETIC, "values of functions", Add(GATE_BITS), values)
     yield event(Unit.ARITHMETIC, "products of gates", Multiply(GATE_BITS, GATE_BITS), products)
     yield event(Unit.ARITHMETIC, "sums of these", Add(2 * GATE_BITS), products)
-    for what in ("read", "written"):
-        cost = Sram("read" if what == "read" else "write", p.num_states, GATE_BITS)
-        yield event(Unit.ACTIVATIONS, f"states {what}", cost, units)
+    reads = Sram("read", p.num_states, GATE_BITS)
+    yield event(Unit.ACTIVATIONS, "states read", reads, units + _MORE_READS * peepholes)
+    writes = Sram("write", p.num_states, GATE_BITS)
+    yield event(Unit.ACTIVATIONS, "states written", writes, units)
 
 
 def _dense(
@@ -222,7 +233,8 @@ def _dense(
     """
     rows, outputs = _weight_rows(layer), layer.out_shape[0]
     each = -(-rows // p.num_pes)  # rows of the PE that has most
-    units = outputs if isinstance(layer, QuantCell) else 0
+    cell = layer.cell if isinstance(layer, QuantCell) else CellKind.NONE
+    units = 0 if cell == CellKind.NONE else outputs
     drained = SUMS * units or outputs
     products = columns * rows
     per_word = max(1, p.word_bits // p.weight_bits)
@@ -233,9 +245,10 @@ def _dense(
         drained=steps * drained,
         outputs=steps * outputs,
         units=steps * units,
+        peepholes=steps * units if cell == CellKind.PEEPHOLE else 0,
     )
     taken = Event(Unit.WEIGHTS, "weights taken out", Select(per_word, p.weight_bits), products)
-    drain = SLOTS * -(-units // p.num_pes) or each
+    drain = SLOTS.get(cell, 0) * -(-units // p.num_pes) or each
     cycles = columns * each + steps * drain
     events = [taken, *access_events(p, done), *array.clock(cycles)]
     return LayerActivity(layer.name, cycles, useful, events)

@@ -244,14 +244,22 @@ class EieState:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Write outputs and states of hidden units, and clear their sums."""
         p, units = self._p, descriptor.drain_rows
-        rows = SUMS * units
-        after = descriptor.bias_base + rows
+        kind, rows = CellKind(descriptor.cell), SUMS * units
+        # Of a hidden unit with peepholes: the weight and the bias of the input gate, the bias of
+        # the candidate, weight and bias of the forget gate, weight and bias of the output gate.
+        count = 7 if kind == CellKind.PEEPHOLE else SUMS
+        after = descriptor.bias_base + count * units
         biases = np.stack([srams[f"pe_{pe}/bias"][descriptor.bias_base : after, 0]
                            for pe in range(p.num_pes)])  # fmt: skip
+        weights = None
+        if kind == CellKind.PEEPHOLE:
+            words = biases.reshape(p.num_pes, count, units)
+            weights = signed(words[:, [0, 3, 5]], p.acc_bits)
+            biases = words[:, [1, 2, 4, 6]].reshape(p.num_pes, rows)
         totals = signed(self._sums[:, :rows] + biases, p.acc_bits).reshape(p.num_pes, SUMS, units)
         held = self._states[descriptor.state_base : descriptor.state_base + units]
         state = np.zeros_like(held.T) if begins else held.T
-        made = step_cell(CellKind(descriptor.cell), totals, state, descriptor.shift, p.act_bits)
+        made = step_cell(kind, totals, state, descriptor.shift, p.act_bits, weights)
         held[:] = made.state.T
         self._sums[:, :rows] = 0
         outputs = made.output.T

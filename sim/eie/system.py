@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.hw.common.formats import CellKind
 from zeroskip.hw.eie.ccu import sweep_bits
-from zeroskip.hw.eie.cell_drain import CELL_STAGES
-from zeroskip.hw.eie.control import SLOTS
+from zeroskip.hw.eie.control import CELL_STAGES, SLOTS
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.eie.cycles.program import PassModel, read_ahead, run_program
@@ -65,7 +65,7 @@ class _EieCycles(ArrayCycles):
                 descriptor.last_code,
                 descriptor.drain_rows if descriptor.drain else 0,
                 column_work(streams, self._p),
-                is_cell=bool(descriptor.get("cell")),
+                CellKind(descriptor.get("cell")),
             )
             for descriptor, streams in zip(run.program, run.streams, strict=True)
         ]
@@ -98,7 +98,8 @@ class _EieCycles(ArrayCycles):
         for model, descriptor, drain in zip(passes, run.program, drains, strict=True):
             rows = np.arange(model.drain_rows)
             if model.is_cell:
-                made[descriptor.dst_base + rows] = drain + SLOTS * rows + CELL_STAGES + 1
+                first = drain + CELL_STAGES[model.cell] + 1
+                made[descriptor.dst_base + rows] = first + SLOTS[model.cell] * rows
                 continue
             # It is read, added to its bias, and written; files of other layers are none's concern.
             made[descriptor.dst_base + rows] = drain + rows + 3

@@ -6,7 +6,9 @@ import pytest
 from tests.support.cells import draw_recurrent
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.ir.sequences import Sequences
+from zeroskip.compiler.ir.graph import QuantCell
 from zeroskip.compiler.passes.fixed_point import dequantize
+from zeroskip.hw.common.formats import CellKind
 from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.memory import MemorySettings
@@ -24,6 +26,7 @@ from zeroskip.sim.verify import compare_raw
 ARRAY = EieParams(
     num_pes=3,
     cells=True,
+    peepholes=True,
     num_states=16,
     queue_depth=4,
     act_bits=11,
@@ -32,7 +35,7 @@ ARRAY = EieParams(
     num_pointers=128,
     num_acts=32,
     num_accs=64,
-    num_biases=128,
+    num_biases=256,
     num_descriptors=8,
     skip_padding=True,
 )
@@ -55,7 +58,7 @@ def test_drawn_networks() -> None:
         models.append(run_planes(images[-1], inputs, "cycles"))
         tensors = models[-1].tensors_on_arrays
         jobs += [image_job(part, vectors(part, tensors)[0]) for part in images[-1].parts]
-    saturations, kinds, sweeps = 0, set[tuple[str, bool]](), set[str]()
+    saturations, kinds, sweeps = 0, set[tuple[CellKind, bool]](), set[str]()
     found = iter(run_jobs(EIE_DRIVER, ARRAY, jobs, host_load=True))
     for image, model in zip(images, models, strict=True):
         rtl: list[PartResult] = [image_result(part, next(found)) for part in image.parts]
@@ -65,10 +68,12 @@ def test_drawn_networks() -> None:
         for part in rtl:
             assert part.counters is not None
             saturations += int(part.counters[..., StallClass.SATURATED].sum())
-        kinds |= {(one.kind, bool(image.graph.projection(one))) for one in image.graph.layers}
+        cells = [one for one in image.graph.layers if isinstance(one, QuantCell)]
+        kinds |= {(one.cell, one.projection is not None) for one in cells}
         sweeps |= {part.sweep for part in image.parts}
     assert saturations
-    assert kinds == {("linear", False), ("lstm", False), ("lstm", True), ("gru", False)}
+    projected = {(CellKind.LSTM, True), (CellKind.PEEPHOLE, True)}
+    assert kinds == projected | {(kind, False) for kind in CellKind if kind != CellKind.NONE}
     assert sweeps == {"forward", "reverse", "final"}
 
 

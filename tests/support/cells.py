@@ -40,6 +40,8 @@ def draw_cell(
     steps: int,
     projected: int = 0,
     sweep: Sweep = "forward",
+    *,
+    peepholes: bool = False,
 ) -> QuantCell:
     """Draw a recurrent layer whose sums are about as large as the functions' arguments.
 
@@ -71,7 +73,16 @@ def draw_cell(
         steps=steps,
         sweep=sweep,
         projection=f"projection_of_{name}" if projected else None,
+        peepholes=_peepholes(rng, units) if peepholes else None,
     )
+
+
+def _peepholes(rng: np.random.Generator, units: int) -> Any:
+    """Draw weights for states, which are up to 8; forget gates stay open often."""
+    largest = 1 << int(rng.integers(8, 16))
+    weights = rng.integers(-largest, largest, (3, units))
+    weights[1] = np.abs(weights[1])
+    return weights
 
 
 def _draw_linear(
@@ -134,7 +145,10 @@ def draw_recurrent(
         for sweep in sweeps:
             own = name if len(sweeps) == 1 else f"{name}.{sweep}"
             units = outputs if sweep == "forward" else int(rng.integers(1, 9))
-            made = draw_cell(rng, p, own, source, shape, units, cell, steps, projected, sweep)
+            made = draw_cell(
+                rng, p, own, source, shape, units, cell, steps, projected, sweep,
+                peepholes=kind == "lstm" and seed % 2 == 0,
+            )  # fmt: skip
             layers.append(made)
             if made.projection is not None:
                 behind = made.projection, (own,), made.out_shape, projected

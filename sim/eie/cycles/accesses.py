@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.ir.cells import SUMS
+from zeroskip.hw.common.formats import CellKind
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.image import (
     first_steps,
@@ -41,6 +42,8 @@ class Accesses:
     outputs : activations that are written.
     units : hidden units that are drained: five values of the table, three products, and a read and
         a write of a state, see :class:`.Cell`.
+    peepholes : of these, such as have peepholes: three products more, of weights that are read of
+        the biases, and two more reads of a state.
     """
 
     scanned: float = 0
@@ -53,6 +56,7 @@ class Accesses:
     drained: float = 0
     outputs: float = 0
     units: float = 0
+    peepholes: float = 0
 
     def __add__(self, other: "Accesses") -> "Accesses":
         """Add up."""
@@ -127,6 +131,7 @@ def pass_accesses(
         drained=outputs * (SUMS if model.is_cell else 1),
         outputs=outputs,
         units=outputs if model.is_cell else 0,
+        peepholes=outputs if model.cell == CellKind.PEEPHOLE else 0,
     )
 
 

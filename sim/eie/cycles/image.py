@@ -160,7 +160,7 @@ def _segments(part: EiePart) -> list[tuple[list[PassModel], list[Scan]]]:
                     descriptor.last_code,
                     rows,
                     column_work(stream, part.params),
-                    is_cell=descriptor.get("cell") != CellKind.NONE,
+                    CellKind(descriptor.get("cell")),
                     pointer=descriptor.ptr_base,
                 )
             )

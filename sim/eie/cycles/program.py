@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.hw.eie.cell_drain import CELL_STAGES
-from zeroskip.hw.eie.control import SLOTS
+from zeroskip.hw.common.formats import CellKind
+from zeroskip.hw.eie.control import CELL_STAGES, SLOTS
 from zeroskip.hw.eie.host import StallClass, stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.cycles.machine import compute
@@ -30,7 +30,7 @@ class PassModel:
     codebook, weights : its number, and weights of it that are loaded.
     drain_rows : accumulators to drain, or hidden units of a cell; 0 to keep their sums.
     work : of its columns.
-    is_cell : hidden units are drained.
+    cell : whose hidden units are drained.
     pointer : number of the first one's pointer.
     """
 
@@ -38,8 +38,13 @@ class PassModel:
     weights: int
     drain_rows: int
     work: ColumnWork
-    is_cell: bool = False
+    cell: CellKind = CellKind.NONE
     pointer: int = 0
+
+    @property
+    def is_cell(self) -> bool:
+        """Hidden units are drained."""
+        return self.cell != CellKind.NONE
 
     @property
     def drain_cycles(self) -> int:
@@ -47,7 +52,7 @@ class PassModel:
         if not self.drain_rows:
             return 0
         if self.is_cell:
-            return SLOTS * (self.drain_rows - 1) + CELL_STAGES + 1
+            return SLOTS[self.cell] * (self.drain_rows - 1) + CELL_STAGES[self.cell] + 1
         return self.drain_rows + _DRAIN_STAGES
 
 

@@ -25,7 +25,7 @@ RANGES = {
     "act_files": (2, 3),
     "num_states": (2, 2048),
 }
-SWITCHES = ["pointers_first", "skip_padding", "counters", "cells"]
+SWITCHES = ["pointers_first", "skip_padding", "counters", "cells", "peepholes"]
 
 
 def refusal(**values: Any) -> str:
@@ -54,7 +54,7 @@ def test_range_of_a_size(name: str) -> None:
 @pytest.mark.parametrize("name", SWITCHES)
 def test_switch_is_a_bool(name: str) -> None:
     for value in (False, True):
-        assert getattr(EieParams.from_dict({name: value}), name) is value
+        assert getattr(EieParams.from_dict({"cells": True, name: value}), name) is value
     for value in (0, 1, "yes", None):
         assert refusal(**{name: value}) == f"{name} must be true or false, not {value!r}"
 
