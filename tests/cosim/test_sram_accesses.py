@@ -14,7 +14,12 @@ from torch import nn
 
 import zeroskip as zs
 from tests.support.arrays import EIE, SCNN
+from tests.support.cells import draw_recurrent
 from tests.support.sram_waves import sram_accesses
+from zeroskip.compiler.api import compile_quantized
+from zeroskip.compiler.ir.graph import QuantCell
+from zeroskip.compiler.passes.fixed_point import dequantize
+from zeroskip.hw.common.formats import CellKind
 
 pytestmark = [pytest.mark.cosim, pytest.mark.long("builds a simulator that records waves")]
 
@@ -75,20 +80,13 @@ def test_eie(tmp_path: Path) -> None:
 
 
 def test_cells(tmp_path: Path) -> None:
-    """Two steps of an LSTM, whose SRAMs nothing is loaded into between them."""
-
-    class Tagger(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.rnn, self.out = nn.LSTM(6, 7, batch_first=True), nn.Linear(7, 3)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.out(self.rnn(x)[0])
-
-    torch.manual_seed(1)
-    x = (torch.rand(1, 2, 6) * (torch.rand(1, 2, 6) < 0.6)).numpy()
-    array = replace(EIE, cells=True)
-    image = zs.compile(Tagger().eval(), x, x, array, share=True)
+    """Two steps of cells, one with peepholes, whose SRAMs nothing is loaded into between them."""
+    array = replace(EIE, cells=True, peepholes=True)
+    graph, inputs = draw_recurrent(4, array, steps=2)
+    cells = [layer.cell for layer in graph.layers if isinstance(layer, QuantCell)]
+    assert cells == [CellKind.PEEPHOLE, CellKind.GRU, CellKind.GRU]
+    image = compile_quantized(graph, {"eie": array}, name="cells")
+    x = dequantize(inputs[:2], image.in_frac).reshape(1, *image.sample_shape)
     states = {
         "states read": [(r"cell\w*\.state", "read")],
         "states written": [(r"cell\w*\.state", "write")],
