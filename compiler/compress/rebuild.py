@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatCell,
@@ -99,6 +100,11 @@ class _Sequence(nn.Module):
         for node in graph.nodes:
             name = _free_name(node.name, self)
             if isinstance(node, FloatCell):
+                if node.peepholes is not None:
+                    raise CompileError(
+                        f"layer {node.name!r} has peepholes, and torch has no LSTM with them to "
+                        "train: compile the file as it is, which takes them"
+                    )
                 self.add_module(name, recurrent_layer(node, graph.projection(node)))
             elif isinstance(node, FloatLinear) and node.name not in projections:
                 self.add_module(name, _linear(node))

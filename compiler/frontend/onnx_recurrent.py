@@ -27,7 +27,9 @@ def _recurrent(t: Translator, op: Operation) -> None:
     bias = t.array(op, _B, "bias")
     directions = {"forward": (1, False), "reverse": (1, True), "bidirectional": (2, False)}
     count, reverse = directions[op.attributes.get("direction", "forward")]
+    seen = t.array(op, _PEEPHOLES, "peepholes")
     params: list[Ref] = []
+    peepholes: list[Ref] = []
     for direction in range(count):
         arrays = [array[direction] for array in weights if array is not None]
         if bias is not None:
@@ -35,11 +37,17 @@ def _recurrent(t: Translator, op: Operation) -> None:
         for number, array in enumerate(arrays):
             name = f"{op.inputs[_W]}.{direction}.{number}.of.{op.name}"
             params.append(t.constant(op, name, _reordered(op, array)))
+        if seen is not None:
+            # ONNX has input gate, output gate, forget gate.
+            of_gates = np.asarray(seen[direction]).reshape(3, -1)[[0, 2, 1]]
+            name = f"{op.inputs[_PEEPHOLES]}.{direction}.of.{op.name}"
+            peepholes.append(t.constant(op, name, of_gates))
     states = (t.ref(op, number) for number in (_HIDDEN, _STATE))
     args: dict[str, Any] = {
         "input": t.ref(op, 0),
         "hx": [state for state in states if state is not None],
         "params": params,
+        "peepholes": peepholes,
         "has_biases": bias is not None,
         "num_layers": 1,
         "train": False,
@@ -79,8 +87,6 @@ def _check(t: Translator, op: Operation) -> None:
         )
     if t.ref(op, _LENGTHS) is not None:
         raise t.error(op, "it takes lengths of sequences: give them when the network is run")
-    if t.ref(op, _PEEPHOLES) is not None:
-        raise t.error(op, "it has peepholes")
 
 
 _KNOWN = (

@@ -23,9 +23,9 @@ MOST_STEPS = 1 << 14
 """Steps of a sequence, at most; each is some commands of a list in memory."""
 
 SUPPORTED = (
-    "of a recurrent network LSTM, with projection or without, GRU, LSTMCell and GRUCell from a "
-    "state of zeros, Linear and ReLU at every step, concatenation, Dropout, and the outputs of the "
-    "last step or of all"
+    "of a recurrent network LSTM, with projection and peepholes or without, GRU, LSTMCell and "
+    "GRUCell from a state of zeros, Linear and ReLU at every step, concatenation, Dropout, and the "
+    "outputs of the last step or of all"
 )
 
 _LAYERS: dict[str, Literal["lstm", "gru"]] = {"lstm": "lstm", "gru": "gru"}
@@ -379,7 +379,9 @@ class _Walk:
 
     def _add(self, layer: FloatCell | FloatLinear, node: Node) -> None:
         arrays = [layer.weight, layer.bias]
-        arrays += [layer.recurrent] if isinstance(layer, FloatCell) else []
+        if isinstance(layer, FloatCell):
+            arrays += [layer.recurrent]
+            arrays += [] if layer.peepholes is None else [layer.peepholes]
         bad = sum(int(np.count_nonzero(~np.isfinite(array))) for array in arrays)
         if bad:
             raise CompileError(
@@ -414,6 +416,7 @@ class _Walk:
             )
         params, count, sweeps = list(args["params"]), int(args["num_layers"]), _sweeps(args)
         each, own = len(params) // (count * len(sweeps)), 4 if args["has_biases"] else 2
+        peepholes = [self._reader.number(arg) for arg in args.get("peepholes", ())]
         source, sides = value.tensor, list[str]()
         for layer in range(count):
             name = self._free_name(node.layer) if count == 1 else f"{node.layer}.{layer}"
@@ -425,7 +428,9 @@ class _Walk:
                 side = name if len(sweeps) == 1 else f"{name}.{sweep}"
                 cell = _made_cell(side, source, kind, arrays[:own], self._steps, sweep)
                 projection = f"{side}.projection" if each > own else None
-                self._add(dataclasses.replace(cell, projection=projection), node)
+                seen = peepholes.pop(0) if peepholes else None
+                cell = dataclasses.replace(cell, projection=projection, peepholes=seen)
+                self._add(cell, node)
                 if projection is not None:
                     zeros = np.zeros(len(arrays[own]))
                     linear = FloatLinear(projection, (side,), arrays[own], zeros, relu=False)

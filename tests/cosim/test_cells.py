@@ -5,8 +5,8 @@ import pytest
 
 from tests.support.cells import draw_recurrent
 from zeroskip.compiler.api import compile_quantized
-from zeroskip.compiler.ir.sequences import Sequences
 from zeroskip.compiler.ir.graph import QuantCell
+from zeroskip.compiler.ir.sequences import Sequences
 from zeroskip.compiler.passes.fixed_point import dequantize
 from zeroskip.hw.common.formats import CellKind
 from zeroskip.hw.eie.host import StallClass

@@ -1,5 +1,6 @@
 """Recurrent layers of ONNX files: what they compute against torch's, and refusals."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+import zeroskip as zs
 from zeroskip.base.errors import CompileError
+from zeroskip.compiler.compress.module import read_model
 from zeroskip.compiler.frontend.networks import import_onnx
 from zeroskip.compiler.ir.compute import run_nodes
 
@@ -21,7 +24,9 @@ ORDERS = {"LSTM": [0, 3, 1, 2], "GRU": [1, 0, 2]}
 """ONNX's sums of a hidden unit, where they are among torch's."""
 
 
-def save(path: Path, layer: Any, direction: str, read: str, **more: Any) -> Path:
+def save(
+    path: Path, layer: Any, direction: str, read: str, peepholes: Any = None, **more: Any
+) -> Path:
     """Write a layer with torch's weights, of which ``read`` says what is read."""
     kind, sides = type(layer).__name__, ("", "_reverse")[: 1 + layer.bidirectional]
     state = {name: value.numpy() for name, value in layer.state_dict().items()}
@@ -41,6 +46,10 @@ def save(path: Path, layer: Any, direction: str, read: str, **more: Any) -> Path
         "steps": np.array([T, 1, len(sides) * H]),
         "final": np.array([1, len(sides) * H]),
     }
+    inputs = ["turned", "W", "R", "B", "", "zeros"]
+    if peepholes is not None:
+        constants["P"] = peepholes
+        inputs += ["", "P"]
     usual = {} if kind == "LSTM" else {"linear_before_reset": 1}
     attributes = {"hidden_size": H, "direction": direction, **usual, **more}
     results = {"final": ["", "h"], "steps": ["y"]}[read]
@@ -57,7 +66,7 @@ def save(path: Path, layer: Any, direction: str, read: str, **more: Any) -> Path
     }[read]
     nodes = [
         h.make_node("Transpose", ["x"], ["turned"], perm=[1, 0, 2]),
-        h.make_node(kind, ["turned", "W", "R", "B", "", "zeros"], results, "/rnn/of", **attributes),
+        h.make_node(kind, inputs, results, "/rnn/of", **attributes),
         *moves,
     ]
     ends = [
@@ -89,6 +98,38 @@ def test_recurrent_layers(kind: str, direction: str, read: str, tmp_path: Path) 
     made = next(y for node, y in values if node.name == graph.output).reshape(2, T, -1)
     found = made if read == "steps" else made[:, -1]
     assert np.abs(found - expected.numpy()).max() < 1e-6
+
+
+def test_peepholes(tmp_path: Path) -> None:
+    """What a file computes is what onnx says, and what the array does."""
+    from onnx.reference import ReferenceEvaluator
+
+    torch.manual_seed(6)
+    layer = nn.LSTM(C, H, batch_first=True, bidirectional=True)
+    seen = np.random.default_rng(7).normal(size=(2, 3 * H)).astype(np.float32)
+    path = save(tmp_path / "net.onnx", layer, "bidirectional", "steps", seen)
+    evaluator = ReferenceEvaluator(onnx.load(path))
+    expected = np.concatenate([evaluator.run(None, {"x": x[None]})[0] for x in X])
+    image = zs.compile_file(path, X)
+    graph = import_onnx(path)
+    values = run_nodes(graph, X.reshape(2 * T, C, 1, 1).astype(np.float64))
+    made = next(y for node, y in values if node.name == graph.output).reshape(2, T, -1)
+    assert np.abs(made - expected).max() < 1e-6
+    assert all(part.params.peepholes for part in image.parts)
+    assert np.abs(zs.run(image, X).outputs - expected).max() < 1e-3
+
+
+def test_peepholes_that_no_array_has(tmp_path: Path) -> None:
+    layer, seen = nn.LSTM(C, H, batch_first=True), np.ones((1, 3 * H), np.float32)
+    path = save(tmp_path / "net.onnx", layer, "forward", "final", seen)
+    array = zs.EieParams(num_pes=2, cells=True, code_bits=8)
+    with pytest.raises(CompileError, match=r"has peepholes, .*; compile with peepholes=true"):
+        zs.compile_file(path, X, array)
+    with pytest.raises(CompileError, match="has peepholes, and torch has no LSTM with them"):
+        read_model(path)[0]()
+    path = save(tmp_path / "net.onnx", layer, "forward", "final", -9.5 * seen)
+    with pytest.raises(CompileError, match=r"peephole of weight -9\.5, .* are from -8 to 7\.9998"):
+        zs.compile_file(path, X, replace(array, peepholes=True))
 
 
 @pytest.mark.parametrize(
