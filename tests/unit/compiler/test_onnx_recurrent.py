@@ -108,7 +108,7 @@ def test_peepholes(tmp_path: Path) -> None:
     layer = nn.LSTM(C, H, batch_first=True, bidirectional=True)
     seen = np.random.default_rng(7).normal(size=(2, 3 * H)).astype(np.float32)
     path = save(tmp_path / "net.onnx", layer, "bidirectional", "steps", seen)
-    evaluator = ReferenceEvaluator(onnx.load(path))
+    evaluator: Any = ReferenceEvaluator(onnx.load(path))
     expected = np.concatenate([evaluator.run(None, {"x": x[None]})[0] for x in X])
     image = zs.compile_file(path, X)
     graph = import_onnx(path)
