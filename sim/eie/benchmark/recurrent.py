@@ -43,6 +43,7 @@ class PublishedCell:
     name : of it.
     inputs, units : values of an input, and hidden units.
     projection : outputs of a projection, which are what the next step reads; 0 if there is none.
+    peepholes : its gates see its state.
     densities : of the matrices of inputs, of earlier outputs, and of the projection.
     num_pes : PEs of the machine that it was run on.
     cycles : that it took there.
@@ -53,6 +54,7 @@ class PublishedCell:
     inputs: int
     units: int
     projection: int
+    peepholes: bool
     densities: tuple[float, ...]
     num_pes: int
     cycles: int
@@ -62,10 +64,11 @@ class PublishedCell:
 CELLS = (
     PublishedCell(
         # 18,280, 59,696 and 52,416 weights a matrix on average.
-        "ESE", 153, 1024, 512, (0.1167, 0.1139, 0.1000), 32, 16540, "FPGA 2017: 82.7 us at 200 MHz"
+        "ESE", 153, 1024, 512, True, (0.1167, 0.1139, 0.1000), 32, 16540,
+        "FPGA 2017: 82.7 us at 200 MHz",
     ),
     PublishedCell(
-        "NT-LSTM", 600, 600, 0, (0.10, 0.10), 64, 6000, "ISCA 2016: 7.5 us at 800 MHz"
+        "NT-LSTM", 600, 600, 0, False, (0.10, 0.10), 64, 6000, "ISCA 2016: 7.5 us at 800 MHz"
     ),
 )  # fmt: skip
 
@@ -159,8 +162,9 @@ def bench_recurrent() -> RecurrentBench:
 
 def _bench(cell: PublishedCell, pruning: Pruning, placement: str) -> CellBench:
     p = replace(
-        PRESETS["best"].params, num_pes=cell.num_pes, cells=True, num_accs=256, num_states=64
-    )
+        PRESETS["best"].params, num_pes=cell.num_pes, cells=True, num_accs=256, num_states=64,
+        peepholes=cell.peepholes,
+    )  # fmt: skip
     options = {"placement": placement}
     network = _network(cell, pruning, p)
     part = compile_quantized(network, {"eie": p}, options=options, name=cell.name).part("eie")
@@ -216,6 +220,7 @@ def _network(cell: PublishedCell, pruning: Pruning, p: EieParams) -> QuantGraph[
             out_frac=frac,
             steps=_STEPS,
             projection="projection" if cell.projection else None,
+            peepholes=np.zeros((3, cell.units), np.int64) if cell.peepholes else None,
         )
     ]
     if cell.projection:
