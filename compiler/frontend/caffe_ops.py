@@ -68,7 +68,7 @@ def _pooling(t: Translator, op: Operation) -> None:
         "kernel_size": list(pair(op, "kernel_size", 0)),
         "stride": list(pair(op, "stride", 1)),
         "padding": list(pair(op, "pad", 0)),
-        "ceil_mode": last(op, "round_mode", "CEIL") not in ("FLOOR", 1),
+        "places": list(t.shapes[op.outputs[0]][2:]),
     }
     if average:
         args["count_include_pad"] = True

@@ -80,7 +80,7 @@ def import_onnx(path: str | Path) -> FloatGraph:
     Raises
     ------
     InputError
-        If the file is missing, damaged, no ONNX file, or of an opset before 11.
+        If the file is missing, damaged, no ONNX file, or of an opset that is too old.
     CompileError
         As for :func:`import_module`.
     ToolError

@@ -23,15 +23,15 @@ _OLDEST_OPSET = 11
 
 
 def read_onnx(path: str | Path) -> Graph:
-    """Read the network in the ONNX file ``path``, opset 11 or newer, and its external data.
+    """Read the network in the ONNX file ``path``, and its external data.
 
-    Constants are folded by the operators of the ``onnx`` package; nothing in the file is run. A
-    batch of any size is taken as one sample.
+    Constants are folded by the operators of the ``onnx`` package, which also converts opsets before
+    11; nothing in the file is run. A batch of any size is taken as one sample.
 
     Raises
     ------
     InputError
-        If the file is missing, damaged, no ONNX file or of an older opset.
+        If the file is missing, damaged, no ONNX file, or of an opset that is too old.
     CompileError
         If the input is not of a supported shape; nodes that are of no supported kind are in
         ``refused``.
@@ -86,13 +86,8 @@ class _File:
         model = onnx.load(path)
         if not model.ir_version or not model.graph.node:
             raise InputError(f"{path} holds no ONNX graph")
-        opset = opset_of(model.opset_import)
-        if opset < _OLDEST_OPSET:
-            raise InputError(
-                f"{path} is of ONNX opset {opset}, and Zeroskip reads {_OLDEST_OPSET} and "
-                f"newer: export it with opset_version={_OLDEST_OPSET} or more, or convert it with "
-                "onnx.version_converter"
-            )
+        if opset_of(model.opset_import) < _OLDEST_OPSET:
+            model = _converted(model, path)
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
         self._graph = model.graph
@@ -161,6 +156,19 @@ class _File:
         if sizes[0] < 1:
             kind.shape.dim[0].Clear()
             kind.shape.dim[0].dim_value = 1
+
+
+def _converted(model: Any, path: Path) -> Any:
+    """Return an older model in the operators of the oldest opset that is read."""
+    from onnx import version_converter
+
+    try:
+        return version_converter.convert_version(model, _OLDEST_OPSET)
+    except Exception as error:  # errors of many kinds, by what the file has
+        raise InputError(
+            f"{path} is of ONNX opset {opset_of(model.opset_import)}, which the package onnx "
+            f"cannot convert to {_OLDEST_OPSET}: export it with an opset of {_OLDEST_OPSET} or more"
+        ) from error
 
 
 def _operation(node: Any) -> Operation:

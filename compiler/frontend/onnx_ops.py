@@ -240,7 +240,7 @@ TRANSLATIONS: Mapping[str, Translation] = {
     "Clip": ((), _clip),
     "Concat": (("axis",), _concat),
     "Div": ((), _elementwise),
-    "Dropout": (("seed",), _dropout),
+    "Dropout": (("ratio", "seed"), _dropout),
     "Flatten": (("axis",), _reshape),
     "Gather": (("axis",), _gather),
     "Gemm": (("alpha", "beta", "transA", "transB"), _gemm),

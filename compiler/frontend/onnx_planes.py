@@ -88,25 +88,32 @@ def _pool(t: Translator, op: Operation) -> None:
     average = op.kind == "AveragePool"
     inside = not average or not op.attributes.get("count_include_pad", 0)
     ceil = bool(op.attributes.get("ceil_mode", 0))
+    places = [
+        _places(size + first, size + first + last - width, step, ceil)
+        for size, first, last, width, step in zip(
+            t.shape(op)[2:], before, after, kernel, strides, strict=True
+        )
+    ]
     source = op.inputs[0]
-    if before != after:
-        if not inside:
-            source, before = _padded(t, op, before, after), [0] * len(kernel)
-        elif all(a >= b for a, b in zip(after, before, strict=True)):
-            # Windows that hang over the plane do not see what is beyond it.
-            ceil = True
-        else:
-            raise t.error(op, f"its padding is larger before, {before}, than after {after}")
+    if before != after and not inside:
+        source, before = _padded(t, op, before, after), [0] * len(kernel)
     args: dict[str, Any] = {
         "self": t.constant(op, source),
         "kernel_size": kernel,
         "stride": strides,
         "padding": before,
-        "ceil_mode": ceil,
+        # Windows that hang over the plane do not see what is beyond it.
+        "places": places,
     }
     if average:
         args["count_include_pad"] = not inside
     t.make(op, f"{'avg' if average else 'max'}_pool{len(kernel)}d", args)
+
+
+def _places(end: int, room: int, step: int, ceil: bool) -> int:
+    """Return how many windows fit into ``room``; the last begins before the plane's ``end``."""
+    count = (-(-room // step) if ceil else room // step) + 1
+    return count - (ceil and (count - 1) * step >= end)
 
 
 def _global_pool(t: Translator, op: Operation) -> None:

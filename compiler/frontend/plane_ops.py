@@ -126,7 +126,10 @@ def _named_padding(node: Node, padding: str, kernel: Pair) -> tuple[Pair, Pair]:
 
 
 def pool(node: Node, source: str, shape: Shape) -> FloatPool:
-    """Return a pooling; see :func:`convolution`."""
+    """Return a pooling; see :func:`convolution`.
+
+    Besides torch's arguments, ``places`` says how many windows stand below and beside each other.
+    """
     line = node.base.split("_with")[0].endswith("1d")
     kernel = _pair(node, "kernel_size", 0, line=line)
     stride = _pair(node, "stride", 0, line=line) if node.args.get("stride") else kernel
@@ -149,6 +152,9 @@ def pool(node: Node, source: str, shape: Shape) -> FloatPool:
     sizes = zip(shape[1:], kernel, stride, padding, strict=True)
     ceil = bool(node.args.get("ceil_mode", False))
     down, across = (_places(size, k, step, pad, ceil) for size, k, step, pad in sizes)
+    if "places" in node.args:
+        # What a file says of its windows, of which torch may have more or fewer.
+        down, across = (1, *node.args["places"])[-2:]
     return FloatPool(
         name=node.layer,
         inputs=(source,),

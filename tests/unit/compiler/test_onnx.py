@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.api import compile_file
 from zeroskip.compiler.frontend.networks import import_onnx
 from zeroskip.compiler.ir.compute import run_nodes, shapes
-from zeroskip.compiler.ir.graph import INPUT, FloatGraph
+from zeroskip.compiler.ir.graph import INPUT, FloatGraph, FloatLinear
 
 onnx = pytest.importorskip("onnx")
 h, numpy_helper = onnx.helper, onnx.numpy_helper
@@ -254,6 +255,31 @@ def test_windows(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) 
     check(net, output, tmp_path_factory.mktemp("windows"), rank=4)
 
 
+@pytest.mark.parametrize(
+    ("kind", "size", "kernel", "step", "pads"),
+    [
+        ("MaxPool", 5, 2, 1, [0, 0, 1, 1]),
+        ("MaxPool", 6, 3, 2, [1, 1, 0, 0]),
+        ("AveragePool", 6, 7, 1, [0, 0, 1, 1]),
+    ],
+)
+def test_padding_on_one_side_of_windows(
+    kind: str, size: int, kernel: int, step: int, pads: list[int], tmp_path: Path
+) -> None:
+    """What is beyond the plane counts for nothing; onnx's own operators have that wrong."""
+    net = Net("N", 2, size, size)
+    made = net.add(kind, "x", kernel_shape=[kernel] * 2, strides=[step] * 2, pads=pads)
+    network = import_onnx(net.save(tmp_path, made, 4))
+    x = net.rng.normal(size=(3, 2, size, size))
+    sides = (0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])
+    windows = sliding_window_view(
+        np.pad(x, sides, constant_values=np.nan), (kernel, kernel), (2, 3)
+    )
+    reduce = np.nanmax if kind == "MaxPool" else np.nanmean
+    expected = reduce(windows[:, :, ::step, ::step], axis=(4, 5))
+    np.testing.assert_allclose(computed(network, x), expected, atol=1e-9)
+
+
 def test_a_softmax_at_the_end_is_left_out_with_a_note(tmp_path: Path) -> None:
     net = Net("N", 5)
     scores = net.add("Gemm", "x", net.weight("w", 4, 5), transB=1)
@@ -426,11 +452,20 @@ def test_bad_files(tmp_path: Path) -> None:
             import_onnx(path)
 
 
-def test_old_opsets_and_free_sizes(tmp_path: Path) -> None:
+def test_old_opsets_and_free_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropout had its ratio as an attribute before opset 12."""
     net = Net("N", 5, opset=9)
-    net.add("MatMul", "x", net.weight("w", 5, 3))
-    with pytest.raises(InputError, match=r"opset 9.*11 and newer"):
-        import_onnx(net.save(tmp_path, "t0"))
+    net.add("Dropout", net.add("MatMul", "x", net.weight("w", 5, 3)), ratio=0.5)
+    (layer,) = import_onnx(net.save(tmp_path, "t1")).nodes
+    assert isinstance(layer, FloatLinear)
+    np.testing.assert_array_equal(layer.weight, net.constants["w"].T)
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("no adapter")
+
+    monkeypatch.setattr(onnx.version_converter, "convert_version", fails)
+    with pytest.raises(InputError, match="opset 9, which the package onnx cannot convert to 11"):
+        import_onnx(tmp_path / "net.onnx")
     net = Net("N", 3, "H", "W")
     net.add("Relu", "x")
     with pytest.raises(CompileError, match=r"shape \(N, 3, H, W\).*only the first"):
