@@ -56,7 +56,8 @@ def _pooling(t: Translator, op: Operation) -> None:
     torch with ``count_include_pad``.
     """
     method = {0: "MAX", 1: "AVE", 2: "STOCHASTIC"}.get(last(op, "pool", 0), last(op, "pool", "MAX"))
-    if method not in ("MAX", "AVE") or len(op.outputs) > 1:
+    result, *others = op.outputs
+    if method not in ("MAX", "AVE") or others:
         raise t.error(op, hint("pool"))
     average = method == "AVE"
     if last(op, "global_pooling", False):
@@ -68,7 +69,7 @@ def _pooling(t: Translator, op: Operation) -> None:
         "kernel_size": list(pair(op, "kernel_size", 0)),
         "stride": list(pair(op, "stride", 1)),
         "padding": list(pair(op, "pad", 0)),
-        "places": list(t.shapes[op.outputs[0]][2:]),
+        "places": list(t.shapes[result][2:]),
     }
     if average:
         args["count_include_pad"] = True

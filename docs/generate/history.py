@@ -111,7 +111,7 @@ def history_of(name: str) -> str:
             f"{known[label]:,}" if label in known and known[label] != last.get(label) else ""
             for label in labels
         ]
-        rows.append([change["date"], f"`{change['commit']}`", *cells])
+        rows.append([_date(change), f"`{change['commit']}`", *cells])
         last = known
     return _table(["date", "commit", *labels], rows[::-1])
 
@@ -119,12 +119,17 @@ def history_of(name: str) -> str:
 def history_tests() -> str:
     """Return a table of whole runs of a tier of tests that were stored."""
     rows = [
-        [run["date"], f"`{run['commit']}`", run["tier"], f"{run['tests']:,}", f"{run['seconds']:,}",
+        [_date(run), f"`{run['commit']}`", run["tier"], f"{run['tests']:,}", f"{run['seconds']:,}",
          f"{run['cpu_seconds']:,}", f"{run['cores']}"]
         for run in json.loads(_STORED.read_text())["tests"][::-1]
     ]  # fmt: skip
     head = ["date", "commit", "tier", "tests", "seconds", "seconds of CPU", "cores"]
     return _table(head, rows) if rows else "None is stored yet."
+
+
+def _date(entry: Mapping[str, Any]) -> str:
+    """Return a date that a narrow column does not break."""
+    return entry["date"].replace("-", "\N{NON-BREAKING HYPHEN}")
 
 
 def history_commit() -> str:

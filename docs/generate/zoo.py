@@ -21,7 +21,7 @@ from zeroskip.sim.page.contents import image_contents
 from zeroskip.sim.page.page import page
 from zeroskip.sim.run import run
 
-__all__ = ["reports", "zoo_table"]
+__all__ = ["reports", "zoo_list", "zoo_table"]
 
 _ZOO = DATA / "zoo"
 _COUNTED = 16
@@ -79,25 +79,30 @@ def _stored() -> dict[str, dict[str, Any]]:
 
 def zoo_table() -> str:
     """Return a row for each network, with a link to its report."""
-    head = ["network", "arrays", "weights", "density", "trained", "compressed", "fixed point",
-            "cycles", "speed-up", ""]  # fmt: skip
-    lines = [head, ["---"] * 2 + ["---:"] * 7 + ["---"]]
+    head = ["report of", "weights", "density", "trained", "compressed", "fixed point", "cycles",
+            "speed-up"]  # fmt: skip
+    lines = [head, ["---"] + ["---:"] * 7]
     for name, document in _stored().items():
-        report = document["report"]
-        summary, accuracy = report["summary"], report["accuracy"]
-        demo = f"`zeroskip demo {name}`: " if name in NETWORKS else f"`{name}`: "
+        summary, accuracy = document["report"]["summary"], document["report"]["accuracy"]
+        shares = document["trained"], accuracy["float"], accuracy["fixed"]
         lines.append([
-            demo + document["about"],
-            report["arrays"],
+            f'<a href="reports/{name}.html">{name}</a>',
             f"{summary['weights']:,}",
             percent(summary["density"]),
-            *(percent(share) for share in (document["trained"], accuracy["float"],
-                                           accuracy["fixed"])),
+            *map(percent, shares),
             f"{summary['cycles']:,.0f}",
             f"{summary['speed-up']:.2f} x",
-            f'<a href="reports/{name}.html">report</a>',
-        ])  # fmt: skip
+        ])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def zoo_list() -> str:
+    """Return what each network is, the array that it was compiled for, and when."""
+    return "\n".join(
+        f"- `{name}`: {document['about']}; on {document['report']['arrays']}; commit "
+        f"{document['commit']}"
+        for name, document in _stored().items()
+    )
 
 
 def reports() -> dict[str, str]:
