@@ -71,7 +71,7 @@ def import_pt2(path: str | Path) -> FloatGraph:
     CompileError
         As for :func:`import_module`.
     """
-    return import_zsk(path) if Path(path).suffix == ".zsk" else _lowered(path, lower)
+    return _lowered(path, lower)
 
 
 def import_onnx(path: str | Path) -> FloatGraph:
@@ -96,6 +96,8 @@ def import_file(path: str | Path) -> FloatGraph:
     ``.zsk`` file must carry its graph. Errors are those of :func:`import_onnx` and
     :func:`import_pt2`.
     """
+    if Path(path).suffix == ".zsk":
+        return import_zsk(path)
     return _lowered(path, lower)
 
 

@@ -21,6 +21,7 @@ from zeroskip.cli.app import app
 from zeroskip.cli.guard import run_guarded
 from zeroskip.compiler.compress.keras_file import read_keras
 from zeroskip.compiler.compress.zsk import load
+from zeroskip.compiler.frontend.networks import import_file
 
 RNG = np.random.default_rng(0)
 CONV = RNG.normal(size=(3, 3, 2, 4)).astype(np.float32)
@@ -149,6 +150,7 @@ def test_a_state_dict_with_a_model_gets_a_graph(
     assert first["nnz"] == np.count_nonzero(made["0.weight"])
     assert document["written"]["model"] == str(target)
     assert load(target).graph is not None
+    assert [node.name for node in import_file(target).nodes] == ["0", "2"]
     code, _, error = run([*words[:-1], "6xx", "-o", target], capsys)
     assert code == 2
     assert "must be like 1x28x28" in error
