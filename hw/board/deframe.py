@@ -81,7 +81,8 @@ class Deframe(wiring.Component):
         read, write = buffer.read_port(), buffer.write_port()
         begun = Signal()
         give_up = Signal()
-        wait = Signal(range(self._timeout))
+        # It waits from a byte on while a frame has begun; ``late`` in the last cycle.
+        wait, late = Signal(range(self._timeout)), Signal()
         m.d.comb += [
             read.addr.eq(self.read_at),
             read.en.eq(1),
@@ -95,12 +96,12 @@ class Deframe(wiring.Component):
             self._plain.eq(self.byte),
             self.length.eq(self._count - CRC_BYTES),
             begun.eq((self._state != _State.BODY) | (self._count != 0)),
-            give_up.eq(begun & ~self.frame & ~self.valid & (wait == self._timeout - 1)),
+            give_up.eq(late & ~self.frame & ~self.valid),
         ]
         with m.If(self.valid | self.broken | ~begun | self.frame):
-            m.d.sync += wait.eq(0)
+            m.d.sync += [wait.eq(0), late.eq(0)]
         with m.Else():
-            m.d.sync += wait.eq(wait + 1)
+            m.d.sync += [wait.eq(wait + 1), late.eq(wait == self._timeout - 2)]
 
         with m.If(self.frame):
             with m.If((self.valid & (self.byte != Byte.END)) | self.broken):

@@ -13,9 +13,10 @@ from amaranth.lib.wiring import In, Out, connect
 
 from zeroskip.hw.board.bridge import Bridge
 from zeroskip.hw.board.deframe import Deframe
-from zeroskip.hw.board.frame import Frame
+from zeroskip.hw.board.frame import BODY, Frame
 from zeroskip.hw.board.protocol import FRAME_BYTES, IDENTITY, MAGIC, params_digest
 from zeroskip.hw.board.uart import UartRx, UartTx
+from zeroskip.hw.common.queue import Queue
 
 __all__ = ["BOARD_MODULE", "BoardTop", "Hosted", "identity"]
 
@@ -124,7 +125,10 @@ class BoardTop(wiring.Component):
             deframe.release.eq(bridge.release),
             deframe.acknowledge.eq(bridge.acknowledge),
         ]
-        connect(m, bridge.o, frame.i)
+        # The line is slow, and whether it takes a byte depends on which one it is.
+        m.submodules.sent = sent = Queue(BODY, 1)
+        connect(m, bridge.o, sent.i)
+        connect(m, sent.o, frame.i)
         connect(m, frame.o, uart_tx.i)
         connect(m, bridge.cmd, array.cmd)
         connect(m, array.rsp, bridge.rsp)

@@ -98,8 +98,14 @@ def serve_host(
         m.d.comb += run.next.eq((host.data & Command.NEXT).any())
     if run.signature.sequences:
         m.d.comb += run.begin.eq((host.data & Command.BEGIN).any())
-    # A run is under way from the next cycle on, but the command behind must not slip in.
-    begins = run.start | run.clear | run.clear_counters
+    # A run is under way from the next cycle on, but the command behind must not slip in. That one
+    # begins is found out as its command is taken: what waits for it has a long way to go.
+    begins = Signal()
+    commands = Command.START | Command.CLEAR | Command.CLEAR_COUNTERS
+    begun_by = command.write & (command.space == CONTROL_SPACE) & (command.addr == Control.COMMAND)
+    m.d.sync += begins.eq(
+        array.cmd.valid & array.cmd.ready & begun_by & (command.data & commands).any()
+    )
     m.d.comb += array.running.eq(begins | run.running)
 
     cycles = Signal(COUNTER_BITS)

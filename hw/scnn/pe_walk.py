@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,7 +23,7 @@ class PeWalk(wiring.Component):
 
     Members
     -------
-    plane : In, how a plane lies in the PEs of a block; stable.
+    plane : In, how a plane lies in the PEs of a block; stable from ``start`` on.
     start : In, go to the first PE.
     step : In, go to the next one.
     pe : Out, number of the PE.
@@ -65,17 +65,25 @@ class PeWalk(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p, c = self._p, self.plane
         m = Module()
-        pe_x = Signal(address_bits(p.pes_x))
-        pe_y = Signal(address_bits(p.pes_y))
-        for share, place, pes, block, full, whole, rest in (
-            (self.columns, pe_x, p.pes_x, c.block_x, c.full_x, c.wo, c.rem_x),
-            (self.rows, pe_y, p.pes_y, c.block_y, c.full_y, c.ho, c.rem_y),
+        # Of one column or row there is no number, or what it has would seem to depend on it.
+        pe_x = Signal(address_bits(p.pes_x)) if p.pes_x > 1 else Const(0, 1)
+        pe_y = Signal(address_bits(p.pes_y)) if p.pes_y > 1 else Const(0, 1)
+        next_x = Mux(self.ends_row, 0, pe_x + 1)[: len(pe_x)]
+        next_y = Mux(self.ends_row, pe_y + 1, pe_y)[: len(pe_y)]
+        # Found out for the next PE, and kept: whoever walks has much to do with them in a cycle.
+        for share, following, pes, block, full, whole, rest in (
+            (self.columns, next_x, p.pes_x, c.block_x, c.full_x, c.wo, c.rem_x),
+            (self.rows, next_y, p.pes_y, c.block_y, c.full_y, c.ho, c.rem_y),
         ):
+            inside = Signal(len(following), name="inside")
             with m.If(block >= pes.bit_length()):
-                m.d.comb += share.eq(_share(place, full, whole, rest))
+                m.d.comb += inside.eq(following)
             with m.Else():
-                inside = place & ~(~0 << block)[: len(place)]
-                m.d.comb += share.eq(_share(inside, full, whole, rest))
+                m.d.comb += inside.eq(following & ~(~0 << block)[: len(following)])
+            with m.If(self.step):
+                m.d.sync += share.eq(_share(inside, full, whole, rest))
+            with m.If(self.start):
+                m.d.sync += share.eq(_share(Const(0, 1), full, whole, rest))
         m.d.comb += [
             self.own.eq(p.plane_unit(pe_x, pe_y) == self._unit),
             self.last.eq(self.pe == p.num_pes - 1),
@@ -84,11 +92,15 @@ class PeWalk(wiring.Component):
             self.ends_blocks.eq(self.ends_row & _ends(pe_y, c.block_y)),
         ]
         with m.If(self.step):
-            m.d.sync += [self.pe.eq(self.pe + 1), pe_x.eq(pe_x + 1)]
-            with m.If(self.ends_row):
-                m.d.sync += [pe_x.eq(0), pe_y.eq(pe_y + 1)]
+            m.d.sync += self.pe.eq(self.pe + 1)
         with m.If(self.start):
-            m.d.sync += [self.pe.eq(0), pe_x.eq(0), pe_y.eq(0)]
+            m.d.sync += self.pe.eq(0)
+        for place, following in ((pe_x, next_x), (pe_y, next_y)):
+            if isinstance(place, Signal):
+                with m.If(self.step):
+                    m.d.sync += place.eq(following)
+                with m.If(self.start):
+                    m.d.sync += place.eq(0)
         return m
 
 

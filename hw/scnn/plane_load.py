@@ -160,18 +160,19 @@ class PlaneLoad(wiring.Component):
         # Where the part of the row ends that the group may be of, and where the next begins.
         limit = Mux(inside, pes.columns, plane.wo)
         places = [x + lane * plane.sx for lane in range(p.mult_i + 1)]
-        after = Signal(bits + 4)
+        after, over = Signal(bits + 4), Signal()
         here = sum((place < limit for place in places[1:-1]), start=Value.cast(1))
         m.d.comb += count.eq(Mux(given, self.i.payload.count, Mux(empty, 1, here)))
+        # Whether the row is over is found out of each place, before it is known which it is.
         with m.Switch(count):
             for lane, place in enumerate(places):
                 with m.Case(lane):
-                    m.d.comb += after.eq(place)
+                    m.d.comb += [after.eq(place), over.eq(place >= plane.wo)]
         last_ax, last_ay = phase_x + 1 >= plane.sx, phase_y + 1 >= plane.sy
         ends: dict[str, Signal] = {}
         inner: Value | int = 1
         for name, last in (
-            ("row", empty | (after >= plane.wo)),
+            ("row", empty | over),
             ("phase", empty | (y + plane.sy >= plane.ho)),
             ("plane", entry + 1 >= plane.channels),
         ):

@@ -4,7 +4,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -237,40 +237,53 @@ class PlaneRead(wiring.Component):
         entries: list[Any] = [word[place] for place in range(p.mult_i)]
         is_word = Signal()
         position = self._place
-        behind, last, after, position_after = (
-            Signal(bits, name=name) for name in ("behind", "last", "after", "position_after")
+        behind, after, position_after = (
+            Signal(bits, name=name) for name in ("behind", "after", "position_after")
         )
         more, gives, taken, pops = (
             Signal(name=name) for name in ("more", "gives", "taken", "pops")
         )
         count = Signal(range(lanes + 1))
-        ends_row, ends_plane, ends = Signal(), Signal(), Signal()
-        # Positions of the word's entries, as far as it has some; the last is that of the last.
+        ends_row, ends_plane, ends, passes = Signal(), Signal(), Signal(), Signal()
+        # Positions of the entries, as far as the word has some. They are counted from the base: the
+        # word comes late, and its runs are narrow.
         places: list[Value] = []
-        # Runs are added to one another first: they are narrow.
         before: Value = Const(0, 1)
-        m.d.comb += last.eq(self._base)
-        for place, entry in enumerate(entries):
-            at = Signal(bits, name=f"at_{place}")
-            m.d.comb += at.eq(self._base + (before + entry.run))
-            places.append(at)
-            with m.If(place < self._left):
-                m.d.comb += last.eq(at)
+        for entry in entries:
+            places.append(before + entry.run)
             before = before + entry.run + 1
-        # What is behind the word's last entry is known only if the channel has no more.
-        known = [~more | (position + lane <= last) for lane in range(lanes)]
+        here, row_after = (Signal(signed(bits), name=name) for name in ("here", "row_after"))
+        m.d.comb += [
+            here.eq(position - self._base),
+            row_after.eq(self._row_start + self.plane.y_stride - self._base),
+        ]
+
+        def is_behind(position: Value, name: str) -> Signal:
+            """Say whether a position is behind the word's last entry."""
+            found = Signal(name=name)
+            for place, at in enumerate(places):
+                with m.If(place < self._left):
+                    m.d.comb += found.eq(position > at)
+            return found
+
+        behinds = [is_behind(here + lane, f"behind_{lane}") for lane in range(1, lanes + 1)]
+        row_behind = is_behind(row_after, "row_behind")
+        # What is behind the word's last entry is known only if the channel has no more; else the
+        # word is full.
+        known = [~more | (here + lane <= places[-1]) for lane in range(lanes)]
         inside = [
-            (self._x + lane * self.plane.sx < pes.columns) & here for lane, here in enumerate(known)
+            (self._x + lane * self.plane.sx < pes.columns) & one for lane, one in enumerate(known)
         ]
         m.d.comb += [
             is_word.eq(self.rsp.valid & kinds.o.valid & kinds.o.payload),
             more.eq(self._left > p.mult_i),
             count.eq(sum(inside, start=Value.cast(0))),
-            gives.eq(self._giving & ~self._over & ((self._left == 0) | is_word) & (count != 0)),
+            gives.eq(self._giving & ~self._over & ((self._left == 0) | is_word) & inside[0]),
             taken.eq(gives & (~held | self.o.ready)),
             after.eq(self._x),
             ends_row.eq(self._x >= pes.columns),
             position_after.eq(position),
+            passes.eq(0),
             ends_plane.eq(ends_row & (self._y + self.plane.sy >= pes.rows)),
             behind.eq(Mux(ends_row, self._row_start + self.plane.y_stride, position_after)),
         ]
@@ -282,10 +295,11 @@ class PlaneRead(wiring.Component):
                     after.eq(column),
                     ends_row.eq(column >= pes.columns),
                     position_after.eq(position + lane),
+                    passes.eq(behinds[lane - 1]),
                 ]
         # A word is done with when the next position is behind its entries; at the end of the plane
         # in any case, as what is left are zeros that nobody asks for.
-        passed = Mux(count == 0, 1, taken & (ends_plane | (behind > last)))
+        passed = ~inside[0] | (taken & (ends_plane | Mux(ends_row, row_behind, passes)))
         m.d.comb += [
             pops.eq(self._giving & (self._left != 0) & is_word & (self._over | passed)),
             ends.eq(
@@ -302,7 +316,7 @@ class PlaneRead(wiring.Component):
         with m.If(pops):
             m.d.sync += [
                 self._left.eq(Mux(more, self._left - p.mult_i, 0)),
-                self._base.eq(places[-1] + 1),
+                self._base.eq(self._base + (places[-1] + 1)),
             ]
         with m.If(held & self.o.ready):
             m.d.sync += held.eq(0)
@@ -319,7 +333,7 @@ class PlaneRead(wiring.Component):
                 m.d.sync += self._over.eq(1)
             for lane in range(lanes):
                 hits = (
-                    Mux((place < self._left) & (at == position + lane), entry.value, 0)
+                    Mux((place < self._left) & (at == here + lane), entry.value, 0)
                     for place, (at, entry) in enumerate(zip(places, entries, strict=True))
                 )
                 m.d.sync += self.o.payload.values[lane].eq(reduce(or_, hits))

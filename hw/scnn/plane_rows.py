@@ -114,23 +114,26 @@ class _RowQueue(wiring.Component):
         )
         steps = [Value.cast(step * place) for place in range(p.mult_i + 1)]
         count = Signal(range(p.mult_i + 1))
-        skips, takes, drops, last = (
-            Signal(name=name) for name in ("skips", "takes", "drops", "last")
+        skips, takes, drops, last, leaves = (
+            Signal(name=name) for name in ("skips", "takes", "drops", "last", "leaves")
         )
         moved, following = Signal(p.acc_addr_bits + 4), Signal(p.acc_addr_bits + 5)
-        fits = [
-            (place < most) & (lane + steps[place] < lanes) & (columns > steps[place])
-            for place in range(p.mult_i)
-        ]
+        # Whether a value is behind the row, or the beat, by how many are before it: known before it
+        # is how many of them are moved.
+        ends_row = [columns <= step for step in steps]
+        ends_beat = [(lane + step)[lanes.bit_length() - 1 :].any() for step in steps]
+        fits = [(place < most) & ~ends_beat[place] & ~ends_row[place] for place in range(p.mult_i)]
+        for place, fit in enumerate(fits):
+            with m.If(fit):
+                m.d.comb += [last.eq(ends_row[place + 1]), leaves.eq(ends_beat[place + 1])]
         m.d.comb += [
             count.eq(sum(fits, start=Value.cast(0))),
             moved.eq(sum((Mux(fit, step, 0) for fit in fits), start=Value.cast(0))),
-            skips.eq(ended | (lane >= lanes)),
+            skips.eq(ended | ends_beat[0]),
             takes.eq(comes & ~skips & goes),
-            last.eq(columns <= moved),
             following.eq(lane + Mux(skips, 0, moved)),
             # A beat is done with a row's last value, or when the next value is behind it.
-            drops.eq(comes & Mux(skips, 1, takes & (last | (following >= lanes)))),
+            drops.eq(comes & (skips | (takes & (last | leaves)))),
             head.ready.eq(drops & (beats == 1)),
         ]
         with m.If(takes | drops):
@@ -152,7 +155,7 @@ class PlaneIn(_RowQueue):
     Parameters
     ----------
     params : sizes of the array.
-    lanes : values of a beat.
+    lanes : values of a beat, a power of two.
 
     Members
     -------
@@ -203,7 +206,7 @@ class PlaneOut(_RowQueue):
     Parameters
     ----------
     params : sizes of the array.
-    lanes : values of a beat.
+    lanes : values of a beat, a power of two.
 
     Members
     -------

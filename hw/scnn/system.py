@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, ResetSignal,
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import connect, flipped
 
+from zeroskip.hw.common.control import CONTROL_SPACE
 from zeroskip.hw.scnn import formats as scnn
 from zeroskip.hw.scnn.array import ARRAY_MODULE
 from zeroskip.hw.scnn.formats import Space
@@ -153,7 +154,7 @@ class ScnnUnit(EngineUnit):
             o_weights__ready=port.weights.ready,
             i_cmd__payload=Value.cast(cmd.payload),
             i_cmd__valid=cmd.valid,
-            o_cmd__ready=cmd.ready,
+            o_cmd__ready=Signal(name="array_ready"),
             o_rsp__payload=read[0].rsp.payload,
             o_rsp__valid=read[0].rsp.valid,
             i_rsp__ready=read[0].rsp.ready,
@@ -254,6 +255,13 @@ class ScnnUnit(EngineUnit):
         cmd = stream.Signature(scnn.command_layout(self._s)).create(path=("array_cmd",))
         command: Any = port.cmd.payload.command
         of_planes = (command.space == PLANE_IN) | (command.space == PLANE_OUT)
+        # What the array says of the command that it is given would come late. Of those that are not
+        # for its control space it is known: no unit asks for more than may be on their way, and all
+        # is answered before it is done.
+        was_running = Signal()
+        m.d.sync += was_running.eq(port.running)
+        m.d.comb += cmd.ready.eq(~(port.running | was_running))
+        of_control = command.space == CONTROL_SPACE
         with m.If(Cat(one.busy for one in load).any()):
             connect(m, load[0].cmd, flipped(cmd))
         with m.Elif(Cat(one.busy for one in read).any()):
@@ -262,6 +270,6 @@ class ScnnUnit(EngineUnit):
             m.d.comb += [
                 cmd.payload.eq(port.cmd.payload),
                 cmd.valid.eq(port.cmd.valid & ~of_planes),
-                port.cmd.ready.eq(cmd.ready | of_planes),
+                port.cmd.ready.eq(of_control | of_planes | cmd.ready),
             ]
         return cmd

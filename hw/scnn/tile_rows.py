@@ -102,6 +102,8 @@ class TileRows(wiring.Component):
             Signal(PLANE_BITS, name=name)
             for name in ("pe_at", "row_at", "block_at", "blocks_at", "channel_at", "phase_at", "at")
         )
+        # Columns from the phase's first one on; none of a phase that the tile has nothing of.
+        columns = Signal(p.acc_addr_bits)
         row: Any = self.o.payload
         shift = address_bits(self._lanes) if self._lanes > 1 else 0
         end = Signal(PLANE_BITS)
@@ -117,12 +119,13 @@ class TileRows(wiring.Component):
             spread.ends_row.eq(pes.ends_row),
             spread.ends_blocks.eq(pes.ends_blocks),
             self.busy.eq(state != _State.IDLE),
-            there.eq((phase_x < pes.columns) & (y < pes.rows)),
+            there.eq((columns != 0) & (y < pes.rows)),
             row.beat.eq(at >> shift),
             row.lane.eq(at[:shift]),
-            row.columns.eq(pes.columns - phase_x),
-            row.beats.eq((row.lane + row.columns + self._lanes - 1) >> shift),
-            end.eq((at >> shift) + row.beats),
+            row.columns.eq(columns),
+            row.beats.eq((row.lane + columns + self._lanes - 1) >> shift),
+            # As the first beat and the beats, but in one sum.
+            end.eq((at + (columns + self._lanes - 1)) >> shift),
             row.inside.eq(end <= self.rows),
             self.o.valid.eq((state == _State.ROW) & there),
         ]
@@ -137,6 +140,7 @@ class TileRows(wiring.Component):
             with m.Case(_State.PE):
                 m.d.sync += [y.eq(0), phase_x.eq(0), phase_y.eq(0), entry.eq(0)]
                 m.d.sync += [channel_at.eq(pe_at), phase_at.eq(pe_at), at.eq(pe_at)]
+                m.d.sync += columns.eq(pes.columns)
                 m.d.comb += next_pe.eq(nothing)
                 with m.If(~nothing):
                     m.d.sync += state.eq(_State.ROW)
@@ -148,13 +152,15 @@ class TileRows(wiring.Component):
                 with m.Elif(~last_ax):
                     m.d.sync += [phase_x.eq(phase_x + 1), y.eq(phase_y)]
                     m.d.sync += at.eq(phase_at + phase_x + 1)
+                    m.d.sync += columns.eq(columns - (columns != 0))
                 with m.Elif(~last_phase):
                     m.d.sync += [phase_x.eq(0), phase_y.eq(phase_y + 1), y.eq(phase_y + 1)]
+                    m.d.sync += columns.eq(pes.columns)
                     m.d.sync += [phase_at.eq(phase_at + memory.row), at.eq(phase_at + memory.row)]
                 with m.Else():
                     following = channel_at + memory.channel
                     m.d.sync += channel_at.eq(following)
-                    m.d.sync += [phase_x.eq(0), phase_y.eq(0), y.eq(0)]
+                    m.d.sync += [phase_x.eq(0), phase_y.eq(0), y.eq(0), columns.eq(pes.columns)]
                     m.d.sync += [phase_at.eq(following), at.eq(following)]
                 with m.If(last_row):
                     m.d.sync += entry.eq(entry + 1)

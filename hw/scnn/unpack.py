@@ -112,43 +112,46 @@ class Unpack(wiring.Component):
             ]
 
         lanes = Signal(range(p.mult_f + 1))
-        with m.If(vectors > 1):
+        several = Signal()
+        m.d.comb += several.eq(vectors[1:].any())
+        with m.If(several):
             m.d.comb += lanes.eq(p.mult_f)
-        with m.Elif(vectors == 1):
+        with m.Elif(vectors[0]):
             m.d.comb += lanes.eq(p.mult_f - unused)
         starts = packing.header + packing.place, packing.header, 0
         chosen = ~inside & placed, ~inside & ~placed, inside
         for lane in range(p.mult_f):
             self._read_entry(m, window, lane, starts, chosen, lane < lanes)
 
-        length = Signal(range(2 * beat))
         end = Signal(range(2 * beat))
-        of_header = Mux(inside, 0, Mux(placed, starts[0] // unit, starts[1] // unit))
-        # No product, for which an FPGA would take a multiplier, on the longest path.
-        of_entries = Signal(range(2 * beat))
-        with m.Switch(lanes):
-            for count in range(1, p.mult_f + 1):
-                with m.Case(count):
+        whole, fills = Signal(), Signal()
+        # Where each that may come would end, before it is known which does.
+        for here, start in zip(chosen, starts, strict=True):
+            with m.If(here), m.Switch(lanes):
+                for count in range(p.mult_f + 1):
                     plain, shared = (
-                        count * bits // unit for bits in (packing.plain, packing.shared)
+                        (start + count * bits) // unit for bits in (packing.plain, packing.shared)
                     )
-                    m.d.comb += of_entries.eq(Mux(self.plain, plain, shared))
-        whole = Signal()
+                    place_after = Signal(range(2 * beat), name=f"end_{start}_{count}")
+                    m.d.comb += place_after.eq(offset + Mux(self.plain, plain, shared))
+                    with m.Case(count):
+                        m.d.comb += [
+                            end.eq(place_after),
+                            whole.eq(place_after <= beat),
+                            fills.eq(place_after >= beat),
+                        ]
         taken = Signal()
         closing = Signal()
         m.d.comb += [
-            length.eq(of_header + of_entries),
-            end.eq(offset + length),
-            whole.eq(end <= beat),
-            ends.eq(block.last & (vectors <= 1)),
+            ends.eq(block.last & ~several),
             self.o.valid.eq(now_valid & (whole | self.i.valid)),
             taken.eq(self.o.valid & self.o.ready),
             closing.eq(ends & self.closes),
-            self.i.ready.eq(~now_valid | (taken & ((end >= beat) | closing))),
+            self.i.ready.eq(~now_valid | (taken & (fills | closing))),
         ]
         with m.If(taken):
             m.d.sync += [
-                inside.eq(vectors > 1),
+                inside.eq(several),
                 left.eq(vectors - 1),
                 held.eq(block),
                 held_unused.eq(unused),

@@ -48,9 +48,11 @@ class Bursts(wiring.Component):
         rest = Value.cast(p.burst_beats - beat[:place_bits])
         after = Signal(ROW_BITS + 1)
         final = Signal()
+        # No more are left than the block has: of few bits, as all that asks for beats waits for it.
+        few = left[: place_bits + 1] + beat[:place_bits] <= p.burst_beats
         m.d.comb += [
             after.eq(left - rest),
-            final.eq(after[-1] | (after == 0)),
+            final.eq(few & (left[place_bits + 1 :] == 0)),
             self.o.payload.burst.addr.eq(Cat(Const(0, p.beat_shift), beat)),
             self.o.payload.burst.len.eq(Mux(final, left, rest) - 1),
             self.o.payload.final.eq(final),

@@ -53,7 +53,7 @@ class Load(wiring.Component):
     and so is the last of a beat of several. ``done`` is in the cycle that the last item is taken.
 
     For an engine that asks for its beats itself, an INPUT requests nothing, its beats go to
-    ``rows`` as they come, and it is done in the first cycle without ``in_busy``. Nothing is taken
+    ``beats`` as they come, and it is done in the first cycle without ``in_busy``. Nothing is taken
     behind it until then, as beats come in the order in which they were asked for.
 
     Parameters
@@ -78,6 +78,8 @@ class Load(wiring.Component):
     in_busy : In, by engine: it still does; from the cycle after ``in_start``.
     in_lost : In, by engine: it has no room for what came.
     rows : ``Out(stream)``, rows of all lanes.
+    beats : ``Out(stream)``, beats of an engine that asks for them; apart, as what keeps an engine
+        from taking rows keeps the job from being done.
     """
 
     go: Signal
@@ -98,6 +100,7 @@ class Load(wiring.Component):
     in_busy: Signal
     in_lost: Signal
     rows: stream.Interface
+    beats: stream.Interface
 
     def __init__(self, params: SystemParams, engines: Sequence[Engine]) -> None:
         self._p, self._engines, count = params, engines, len(engines)
@@ -120,6 +123,7 @@ class Load(wiring.Component):
             "in_busy": In(count),
             "in_lost": In(count),
             "rows": Out(stream.Signature(max(engine.row_bits for engine in engines))),
+            "beats": Out(stream.Signature(params.data_bits)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -237,6 +241,8 @@ class Load(wiring.Component):
                             m.d.sync += buffer[:beat_bits].eq(buffer[:beat_bits] >> 8 * size)
         word: Any = self.words_out.payload
         valid = items != 0
+        takes = Mux(now.is_row, self.rows.ready, self.words_out.ready)
+        last = valid & (now.count == 1)
         busy: Value = self.in_busy.bit_select(now.engine, 1)
         m.d.comb += [
             self.engine.eq(now.engine),
@@ -247,15 +253,15 @@ class Load(wiring.Component):
             word.space.eq(now.space),
             word.addr.eq(now.row),
             word.data.eq(buffer),
-            given.eq(valid & Mux(now.is_row, self.rows.ready, self.words_out.ready)),
-            self.i.ready.eq(at_work & (~valid | ((items == 1) & given & ~self.done))),
-            self.done.eq(given & (now.count == 1)),
+            given.eq(valid & takes),
+            self.i.ready.eq(at_work & (~valid | ((items == 1) & takes & ~last))),
+            self.done.eq(last & takes),
+            self.beats.payload.eq(self.i.payload.data),
+            self.beats.valid.eq(self.i.valid & at_work & now.asks),
         ]
         with m.If(now.asks):
             m.d.comb += [
-                self.rows.payload.eq(self.i.payload.data),
-                self.rows.valid.eq(self.i.valid & at_work),
-                self.i.ready.eq(at_work & self.rows.ready),
+                self.i.ready.eq(at_work & self.beats.ready),
                 self.done.eq(at_work & ~busy),
             ]
         with m.If(given):

@@ -368,11 +368,13 @@ class Sequence(wiring.Component):
         )
         first: Any = Signal(failure_layout())
         fails = Signal()
+        # Whether it counts is found out of each, before it is known which is the first.
         for now, failure in reversed(failures):
+            earlier = before & (failure.parity != self.failure.parity)
+            counts = (state == _State.RUN) | ((state == _State.STOP) & earlier)
             with m.If(now & (failure.error != Error.NONE)):
-                m.d.comb += [fails.eq(1), first.eq(failure)]
-        earlier = before & (first.parity != self.failure.parity)
-        with m.If(fails & ((state == _State.RUN) | ((state == _State.STOP) & earlier))):
+                m.d.comb += [fails.eq(counts), first.eq(failure)]
+        with m.If(fails):
             m.d.sync += [self.failure.eq(first), state.eq(_State.STOP)]
         with m.Elif(self.halt & (state == _State.RUN)):
             m.d.sync += [

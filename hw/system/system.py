@@ -279,8 +279,11 @@ class System(wiring.Component):
         m.d.comb += [
             port.in_start.eq(load.in_start[number]),
             port.in_rows.eq(load.in_rows),
-            port.rows_in.payload.eq(load.rows.payload),
         ]
+        if self._engines[number].asks:
+            connect(m, load.beats, flipped(port.rows_in))
+            return
+        m.d.comb += port.rows_in.payload.eq(load.rows.payload)
         with m.If(load.engine == number):
             m.d.comb += [
                 port.rows_in.valid.eq(load.rows.valid),
