@@ -174,8 +174,8 @@ class _Eie(Engine[EieParams, EiePart]):
         given: Mapping[str, RowTensor] | None = None,
         shared: Collection[str] = (),
     ) -> Moves:
-        del port, shared
-        return part_moves(part, given or {})
+        del shared
+        return part_moves(part, port, given or {})
 
     def file_names(self, raw: str) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
         entry = EieEntry.model_validate_json(raw)

@@ -14,6 +14,7 @@ from zeroskip.hw.eie.formats import load_bits
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.formats import word_bytes
+from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["part_moves"]
 
@@ -27,7 +28,7 @@ _SPACES = {
 }
 
 
-def part_moves(part: EiePart, given: Mapping[str, RowTensor]) -> Moves:
+def part_moves(part: EiePart, port: SystemParams, given: Mapping[str, RowTensor]) -> Moves:
     """Order loads, inputs, runs and outputs of all segments.
 
     What later segments replace, every inference loads anew; the rest is loaded once. Rows come in
@@ -36,10 +37,10 @@ def part_moves(part: EiePart, given: Mapping[str, RowTensor]) -> Moves:
     Parameters
     ----------
     part : of a compiled network.
-    given : see :meth:`.Engine.moves`.
+    port, given : see :meth:`.Engine.moves`.
     """
     if part.graph.steps is not None:
-        return _step_moves(part, given)
+        return _step_moves(part, _step_inputs(part, port, given))
     segments, layers, params = part.segments, part.layers, part.params
     placement, heights = part.placement, part.heights
     held: dict[str, SramData] = {}
@@ -88,21 +89,19 @@ def part_moves(part: EiePart, given: Mapping[str, RowTensor]) -> Moves:
     return Moves(setup, tuple(moves), tensors)
 
 
-def _step_moves(part: EiePart, given: Mapping[str, RowTensor]) -> Moves:
+def _step_moves(part: EiePart, inputs: Sequence[tuple[RowTensor, int]]) -> Moves:
     """Give a run for each step; the next step's input comes in while it is under way."""
     (segment,), layers, steps = part.segments, part.layers, part.graph.steps or 1
     names = {_memory(name): None for name in segment.srams}
     loads = [_load(0, name, segment.srams, part.params) for name in names]
-    inputs = _step_inputs(part, given)
     made, final, every = layers[-1].name, part.heights[-1], part.graph.every_step
     backward = part.sweep != "forward"
     moves = list[Move]()
     for run in range(steps):
         step = steps - 1 - run if backward else run
         row = 0
-        for tensor in inputs:
-            height = tensor.rows // steps
-            moves.append(RowsIn(tensor.name, step * height, height, row=row))
+        for tensor, height in inputs:
+            moves.append(RowsIn(tensor.name, step * (tensor.rows // steps), height, row=row))
             row += height
         # Of the run before, which is over when the next begins.
         place = run if part.sweep == "final" else step
@@ -112,7 +111,7 @@ def _step_moves(part: EiePart, given: Mapping[str, RowTensor]) -> Moves:
     outputs = _step_tensor(
         part, made, final, steps if every else 1, layers[-1].out_frac, part.placement[-1]
     )
-    tensors = (*inputs, outputs)
+    tensors = (*(tensor for tensor, _ in inputs), outputs)
     return Moves(tuple(one for one in loads if len(one.words)), _ahead(moves), tensors)
 
 
@@ -127,29 +126,34 @@ def _ahead(moves: Sequence[Move]) -> tuple[Move, ...]:
     return tuple(ordered)
 
 
-def _step_inputs(part: EiePart, given: Mapping[str, RowTensor]) -> tuple[RowTensor, ...]:
-    """Return the tensors that steps take their inputs from, as they lie in memory."""
+def _step_inputs(
+    part: EiePart, port: SystemParams, given: Mapping[str, RowTensor]
+) -> list[tuple[RowTensor, int]]:
+    """Return the tensors that steps take their inputs from, and the rows of each in a step."""
     names, steps, lanes = part.layers[0].inputs, part.graph.steps or 1, part.params.num_pes
     first, base = 0, 0
-    found: list[RowTensor] = []
+    found: list[tuple[RowTensor, int]] = []
     for name in names:
         lies = given.get(name)
         if lies is None or lies.lanes != lanes or lies.packed or lies.rows % steps:
             break
-        elements, height = len(lies.positions) // steps, lies.rows // steps
+        elements = len(lies.positions) // steps
+        height = int(lies.positions[:elements].max()) // lanes + 1
         own = part.placement[0][first : first + elements] - base * lanes
         if not np.array_equal(own, lies.positions[:elements]):
             break
-        found.append(lies)
+        found.append((lies, height))
         first, base = first + elements, base + height
     if len(found) == len(names):
-        return tuple(found)
-    frac, height = part.layers[0].in_frac, part.heights[0]
-    # What another engine has made lies with nothing in between.
+        return found
+    name, frac, height = "+".join(names), part.layers[0].in_frac, part.heights[0]
+    # What another engine has made lies with nothing in between, but at the end of a step.
     packed = names != (INPUT,)
-    return (
-        _step_tensor(part, "+".join(names), height, steps, frac, part.placement[0], packed=packed),
-    )
+    tensor = _step_tensor(part, name, height, steps, frac, part.placement[0], packed=packed)
+    if (lies := given.get(name)) is not None:
+        rows = lies.rows // steps * lies.row_bytes(port) // tensor.row_bytes(port)
+        tensor = _step_tensor(part, name, rows, steps, frac, part.placement[0], packed=packed)
+    return [(tensor, height)]
 
 
 def _step_tensor(
@@ -162,7 +166,7 @@ def _step_tensor(
     *,
     packed: bool = False,
 ) -> RowTensor:
-    """Describe vectors of ``count`` steps, of ``height`` rows each, one behind the other."""
+    """Describe vectors of ``count`` steps, each ``height`` rows behind the one before."""
     p = part.params
     return RowTensor(
         name=name,

@@ -91,6 +91,8 @@ def build_step(
     program, words = _assemble(passes, params)
     names = ", ".join(repr(layer.name) for layer in network.layers)
     _check_room(names, heights, bases, network, program, words, params)
+    # What does not fit the memories does not fit the fields of a descriptor either.
+    words["program"] = program_words(program, descriptor_layout(params), DESCRIPTOR_WORDS)
     srams = {
         name: SramData(np.ascontiguousarray(words[name].reshape(-1, -(-width // 64))), width)
         for name, (_, width) in sram_files(params).items()
@@ -214,7 +216,7 @@ def _with_peepholes(
 def _assemble(
     passes: Sequence[_Pass], params: EieParams
 ) -> tuple[tuple[Descriptor, ...], dict[str, NDArray[np.uint64]]]:
-    """Give each pass its place in the memories; return the program, and what the SRAMs hold."""
+    """Give each pass its place in the memories; return the program, and what others hold."""
     every = range(params.num_pes)
     books: list[NDArray[np.int64]] = []
     numbers: dict[tuple[int, int], int] = {}
@@ -242,10 +244,7 @@ def _assemble(
         pointers.append(placed[:, :-1])
         bias_row += one.biases.shape[1]
     packed = pack_pointers(np.concatenate([*pointers, entries[:, None]], axis=1), params)
-    words: dict[str, NDArray[np.uint64]] = {
-        "program": program_words(program, descriptor_layout(params), DESCRIPTOR_WORDS),
-        "codebook": unsigned_field(np.concatenate(books), params.weight_bits),
-    }
+    words = {"codebook": unsigned_field(np.concatenate(books), params.weight_bits)}
     for pe in every:
         codes, runs = (
             np.concatenate([

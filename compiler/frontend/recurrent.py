@@ -11,10 +11,18 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.frontend import ops
+from zeroskip.compiler.frontend.frames import SHAPES, find_frames
 from zeroskip.compiler.frontend.plane_ops import CONCATS
 from zeroskip.compiler.frontend.program import Graph, Node, Ref
 from zeroskip.compiler.frontend.traced import Reader
-from zeroskip.compiler.ir.graph import INPUT, FloatCell, FloatConcat, FloatGraph, FloatLinear
+from zeroskip.compiler.ir.graph import (
+    INPUT,
+    FloatCell,
+    FloatConcat,
+    FloatGraph,
+    FloatLinear,
+    FloatNode,
+)
 from zeroskip.compiler.ir.sequences import Sweep
 
 __all__ = ["MOST_STEPS", "SUPPORTED", "has_cells", "lower_recurrent"]
@@ -31,14 +39,23 @@ SUPPORTED = (
 _LAYERS: dict[str, Literal["lstm", "gru"]] = {"lstm": "lstm", "gru": "gru"}
 _CELLS: dict[str, Literal["lstm", "gru"]] = {"lstm_cell": "lstm", "gru_cell": "gru"}
 _ZEROS = {"zeros", "new_zeros", "zeros_like"}
-_SHAPES = ("reshape", "view", "_unsafe_view", "flatten", "squeeze")
-_MOVES = ("select", "transpose", "permute", "slice", *_SHAPES)
+_MOVES = ("select", "transpose", "permute", "slice", *SHAPES)
 _KNOWN = {*_LAYERS, *_CELLS, *ops.PRODUCTS, *ops.SAME, *_MOVES, *CONCATS, "relu", "add"}
 """What may be done to steps of a sequence."""
 
+_OF_PLANES = (
+    "between x.flatten(0, 1) and reshape(batch, steps, -1) it can be one of single steps; if it "
+    "reads several, compile the layers up to it as an image of their own, and give what they make "
+    "to that of the layers behind it"
+)
 _WAYS_OUT = {
     "embedding": "give the network what it makes, or one-hot vectors with a Linear in its place",
-}
+    **dict.fromkeys(
+        ("conv1d", "conv2d", "convolution", "batch_norm", "max_pool1d", "max_pool2d", "avg_pool1d",
+         "avg_pool2d", "adaptive_avg_pool2d"),
+        _OF_PLANES,
+    ),
+}  # fmt: skip
 
 _ENDLESS = (1 << 63) - 1
 """End of a slice that takes all there is."""
@@ -128,9 +145,15 @@ def _error(node: Node, why: str) -> CompileError:
 
 class _Walk:
     def __init__(self, graph: Graph, nodes: list[Node]) -> None:
-        self._graph, self._nodes = graph, nodes
+        self._frames = frames = find_frames(graph, nodes)
+        self._graph, self._nodes, self._input = graph, nodes, graph.inputs[0]
         self._reader = Reader(graph)
-        self._layers: dict[str, FloatCell | FloatLinear | FloatConcat] = {}
+        self._layers: dict[str, FloatNode] = {}
+        if frames is not None:
+            self._nodes = [node for node in nodes if frames.made.isdisjoint(node.outputs)]
+            self._layers |= {node.name: node for node in frames.network.nodes}
+            self._input = frames.output
+        self._check_known()
         self._values: dict[str, _Value] = {}
         self._unrolled: dict[str, _Unrolled] = {}
         # By layer, the cells of its directions, which make its outputs at every step.
@@ -139,7 +162,7 @@ class _Walk:
 
     def _shape(self) -> tuple[int, int]:
         """Return steps and columns of the input, and note in which form it comes."""
-        name = self._graph.inputs[0]
+        name = self._input
         shape = self._graph.values[name].shape
         whole = next((node for node in self._nodes if node.base in _LAYERS), None)
         first = whole is None or self._batch_first(whole)
@@ -157,7 +180,8 @@ class _Walk:
         if not 1 <= steps <= MOST_STEPS:
             raise CompileError(f"a sequence must have 1 to {MOST_STEPS} steps, not {steps}")
         form: Literal["batch", "steps", "step"] = "batch" if first else "steps"
-        self._values[name] = _Value(INPUT, "step" if len(shape) == 2 else form)
+        tensor = INPUT if self._frames is None else self._frames.network.output
+        self._values[name] = _Value(tensor, "step" if len(shape) == 2 else form)
         return steps, columns
 
     def _batch_first(self, layer: Node) -> bool:
@@ -170,7 +194,6 @@ class _Walk:
         return first
 
     def run(self) -> FloatGraph:
-        self._check_known()
         for node in self._nodes:
             if node.outputs:
                 self._apply(node)
@@ -182,24 +205,21 @@ class _Walk:
             )
         self._check_last(output, self._nodes[-1])
         nodes = self._needed(output.tensor)
-        sample = (
-            (self._columns,)
-            if len(self._graph.values[self._graph.inputs[0]].shape) == 2
-            else (
-                self._steps,
-                self._columns,
-            )
-        )
+        frames, step = self._frames, (self._columns,)
+        if frames is not None:
+            shape = self._graph.values[self._graph.inputs[0]].shape
+            step = tuple(size or 0 for size in shape[2:])
+        is_step = len(self._graph.values[self._input].shape) == 2
         return FloatGraph(
-            (self._columns, 1, 1),
+            (self._columns, 1, 1) if frames is None else frames.network.input_shape,
             nodes,
             output.tensor,
-            sample,
+            step if is_step else (self._steps, *step),
             steps=self._steps,
             every_step=output.form != "step",
         )
 
-    def _needed(self, output: str) -> tuple[FloatCell | FloatLinear | FloatConcat, ...]:
+    def _needed(self, output: str) -> tuple[FloatNode, ...]:
         """Return the layers that the output depends on.
 
         Raises
@@ -252,8 +272,11 @@ class _Walk:
 
     def _check_known(self) -> None:
         """Refuse the first node that does something else to what depends on the input."""
-        reached = {self._graph.inputs[0]}
+        reached = {self._input}
+        apart = frozenset[str]() if self._frames is None else self._frames.made - reached
         for node in self._nodes:
+            if not apart.isdisjoint(node.refs()):
+                raise _error(node, "it reads what is made of single steps, of which one can leave")
             if not reached.isdisjoint(node.refs()) and node.base not in _ZEROS:
                 if node.base not in _KNOWN:
                     way_out = _WAYS_OUT.get(node.base)
@@ -278,7 +301,7 @@ class _Walk:
             return value
         if (form := _SWAPPED.get(value.form)) is not None and _swaps(node, value.form):
             return dataclasses.replace(value, form=form)
-        if node.base in _SHAPES and (shaped := self._shaped(node, value)) is not None:
+        if node.base in SHAPES and (shaped := self._shaped(node, value)) is not None:
             return shaped
         axis = {"batch": 1, "steps": 0, "hidden": 0}.get(value.form)
         dim, index = args.get("dim"), args.get("index", 0)

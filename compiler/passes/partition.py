@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.engine import FreeParams, engine, engines
-from zeroskip.compiler.ir.graph import FloatGraph, FloatNode, QuantLayer
+from zeroskip.compiler.ir.graph import FloatConcat, FloatGraph, FloatNode, QuantLayer
 from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.hw.common.params import ArrayParams
 
@@ -46,14 +46,18 @@ def default_params(name: str) -> FreeParams:
 
 
 def partition(graph: FloatGraph, first: Sequence[str] = ()) -> dict[str, str]:
-    """Return the engine of each node.
+    """Return the engine of each node; that of tensors side by side is that of the first.
 
     Parameters
     ----------
     graph : the network.
     first : engines that are asked before all others.
     """
-    return {node.name: taker(node, first) for node in graph.nodes}
+    kinds: dict[str, str] = {}
+    for node in graph.nodes:
+        before = kinds.get(node.inputs[0]) if isinstance(node, FloatConcat) else None
+        kinds[node.name] = before or taker(node, first)
+    return kinds
 
 
 def taker(node: FloatNode | QuantLayer, first: Sequence[str] = ()) -> str:

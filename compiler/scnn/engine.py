@@ -10,8 +10,10 @@ from zeroskip.base.fields import Field
 from zeroskip.compiler.engine import Engine, Job, Order, Part, Preset, SramData
 from zeroskip.compiler.image.runs import check_programs
 from zeroskip.compiler.ir.graph import (
+    FloatCell,
     FloatLinear,
     FloatNode,
+    QuantCell,
     QuantConv,
     QuantGraph,
     QuantLayer,
@@ -107,7 +109,7 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
         return replace(super().arithmetic(params), plain_bits=params.field_bits)
 
     def takes(self, node: FloatNode | QuantLayer) -> bool:
-        return not isinstance(node, FloatLinear | QuantLinear)
+        return not isinstance(node, FloatLinear | QuantLinear | FloatCell | QuantCell)
 
     def joins(
         self,

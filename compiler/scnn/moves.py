@@ -87,7 +87,14 @@ def run_moves(
     setup = [one for one in moves if isinstance(one, Load) and times[one.space, one.pe] == 1]
     kept = {one.name for one in setup}
     rest = [one for one in moves if not (isinstance(one, Load) and one.name in kept)]
-    return Moves(tuple(setup), tuple(rest), memory.tensors(), tuple(instead), frozenset({0}))
+    return Moves(
+        tuple(setup),
+        tuple(rest),
+        memory.tensors(),
+        tuple(instead),
+        frozenset({0}),
+        per_step=graph.steps is not None,
+    )
 
 
 def _in_order(memory: "_Memory", runs: Sequence[ScnnRun], folder: str) -> list[Move]:

@@ -20,6 +20,7 @@ from zeroskip.compiler.system.moves import (
     RowTensor,
     Weights,
 )
+from zeroskip.compiler.system.steps import repeat_steps
 from zeroskip.hw.system.params import SystemParams
 
 __all__ = ["Joined", "join_parts"]
@@ -61,6 +62,9 @@ def join_parts(image: Image, port: SystemParams) -> Joined:
     for place, part in enumerate(image.parts):
         number = numbers[part.engine]
         made = engine(part.engine).moves(part, port, tensors, shared)
+        if made.per_step:
+            own = [layer.name for layer in part.layers]
+            made = repeat_steps(made, part.graph.steps or 1, own, port)
         prefix = f"{part_folder(place, part.engine)}/" if several else ""
         parts.append((number, _numbered(made, number, prefix)))
         for view in made.tensors[:-1]:

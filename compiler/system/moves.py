@@ -161,6 +161,7 @@ class Moves:
         loads; nothing if there is always room.
     in_place : engines whose inputs and outputs are in RAMs that a run uses, so nothing of it
         overlaps; others load a file, and read one, while they use another.
+    per_step : of a part of a recurrent network: they are of a single step.
     """
 
     setup: tuple[Load, ...]
@@ -168,6 +169,7 @@ class Moves:
     tensors: tuple[RowTensor, ...]
     bounded: tuple[Move, ...] = ()
     in_place: frozenset[int] = frozenset()
+    per_step: bool = False
 
     def __iter__(self) -> Iterator[Move]:
         """Give all moves of all lists."""

@@ -3,7 +3,7 @@
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from zeroskip.sim.energy.technology import Technology
@@ -174,6 +174,11 @@ class LayerActivity:
     cycles: float
     useful: float
     events: Sequence[Event]
+
+    def times(self, steps: int) -> "LayerActivity":
+        """Return what it is for an input of so many steps, each like this one."""
+        events = [replace(event, count=steps * event.count) for event in self.events]
+        return LayerActivity(self.name, steps * self.cycles, steps * self.useful, events)
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,8 @@ class _ScnnEnergy(EnergyModel[ScnnPart]):
 
     def layers(self, part: ScnnPart, tensors: Tensors, counts: Counts) -> Sequence[LayerActivity]:
         p, counted = part.params, cnn_writes(part, tensors)
-        samples = len(counts.run_cycles)
+        # Of a recurrent network, samples are steps of its inputs.
+        samples, steps = len(counts.run_cycles), part.graph.steps or 1
         cycles = counts.counters.sum(axis=(2, 3)).mean(axis=0) / (p.num_pes * p.mults)
         return [
             LayerActivity(
@@ -86,7 +87,7 @@ class _ScnnEnergy(EnergyModel[ScnnPart]):
                 cycles=float(spent),
                 useful=_useful(layer, tensors),
                 events=list(access_events(p, *found, samples)),
-            )
+            ).times(steps)
             for layer, found, spent in zip(part.layers, counted, cycles, strict=True)
         ]
 
@@ -95,10 +96,11 @@ class _ScnnEnergy(EnergyModel[ScnnPart]):
         beside = dense_array(part.params)
         first = {name: values[:1] for name, values in tensors.items()}
         full = {name: np.ones_like(values) for name, values in first.items()}
-        useful = [_useful(layer, tensors) for layer in part.layers]
+        steps = part.graph.steps or 1
+        useful = [steps * _useful(layer, tensors) for layer in part.layers]
         found = {
             "dense": [
-                dense_activity(part.params, layer, products, beside)
+                dense_activity(part.params, layer, products / steps, beside).times(steps)
                 for layer, products in zip(part.layers, useful, strict=True)
             ],
             "weights": self._variant(part, full, useful, array),

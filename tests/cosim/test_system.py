@@ -9,7 +9,7 @@ import pytest
 
 from tests.cosim.scnn_draw import draw_graph, draw_planes
 from tests.support.arrays import SCNN, SYSTEM
-from tests.support.both import draw_both, real
+from tests.support.both import draw_both, draw_frames, real
 from tests.support.images import eie_image, scnn_image
 from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.image.image import Image
@@ -19,6 +19,7 @@ from zeroskip.compiler.system.build import build_system
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.system.memory import MemorySettings
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.run import run
 from zeroskip.sim.system import verify
 from zeroskip.sim.system.rtl import run_phases
 from zeroskip.sim.system.verify import verify_system
@@ -129,7 +130,10 @@ def test_drawn_planes(data_bits: int, params: ScnnParams) -> None:
 @pytest.mark.long("a simulator of both engines")
 @pytest.mark.parametrize("data_bits", [64])
 def test_both_engines(draw_network: DrawNetwork, data_bits: int) -> None:
-    """Linear layers behind convolutions: of both, some in several runs; outputs as golden's."""
+    """Linear layers behind convolutions: of both, some in several runs; outputs as golden's.
+
+    Then recurrent layers behind convolutions of each step.
+    """
     runs = np.zeros(2, int)
     for seed in range(data_bits, data_bits + 6):
         image, planes, rng = draw_both(draw_network, seed)
@@ -140,6 +144,13 @@ def test_both_engines(draw_network: DrawNetwork, data_bits: int) -> None:
         assert found.times == 2 * (1 + len(planes))
         runs = np.maximum(runs, [len(part.loads) for part in image.parts])
     assert (runs > 1).all()
+    for seed in range(data_bits, data_bits + 3):
+        image, planes, rng = draw_frames(seed)
+        x = real(image, planes).reshape(-1, *image.sample_shape)
+        port, settings = SystemParams(data_bits=data_bits), draw_settings(rng, seed)
+        found = verify_system(image, x, port, settings)
+        assert found.problems == (), seed
+        assert np.array_equal(found.run.outputs.ravel(), run(image, x).result.ravel())
 
 
 def test_what_differs_is_found(draw_network: DrawNetwork, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 
 from tests.cosim.scnn_draw import draw_graph, draw_planes
 from tests.support.arrays import SCNN
+from tests.support.cells import draw_cell
 from tests.support.images import follow
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
+from zeroskip.compiler.ir.graph import QuantCell, QuantGraph, QuantLinear
+from zeroskip.compiler.ir.sequences import Sweep
 from zeroskip.hw.eie.params import EieParams
 
-__all__ = ["draw_both", "real"]
+__all__ = ["draw_both", "draw_frames", "real"]
 
 EIE = EieParams(
     num_pes=4,
@@ -27,8 +29,12 @@ EIE = EieParams(
     num_accs=8,
     num_biases=32,
     num_descriptors=8,
+    cells=True,
+    num_states=8,
 )
 """With small memories, so that some networks take several runs."""
+
+_SWEEPS: tuple[tuple[Sweep, ...], ...] = (("forward",), ("reverse",), ("forward", "final"))
 
 _MOST = 200
 """Elements between the arrays, which EIE's activation file has room for."""
@@ -58,6 +64,50 @@ def draw_both(
         except CompileError:
             continue
         samples = int(rng.integers(1, 6))
+        return image, draw_planes(rng, graph.input_shape, samples, SCNN, low=SCNN.min_act), rng
+    raise AssertionError(f"seed {seed}: no network fits")
+
+
+def draw_frames(seed: int) -> tuple[Image, NDArray[np.int64], np.random.Generator]:
+    """Draw convolutions of single steps, and a recurrent layer behind them, or two directions.
+
+    Returns
+    -------
+    An image, up to three sequences in fixed point, and what to draw more from.
+    """
+    for attempt in range(100):
+        rng = np.random.default_rng((seed, attempt))
+        graph = draw_graph(rng, SCNN, int(rng.integers(1, 3)), channels=4)
+        elements = sum(int(np.prod(graph.shape(name))) for name in graph.outputs)
+        steps = int(rng.integers(1, 5))
+        made = next(layer for layer in graph.layers if layer.name in graph.outputs)
+        shape = graph.shape(graph.outputs[0])
+        in_shape = (sum(graph.shape(name)[0] for name in graph.outputs), *shape[1:])
+        cells: list[QuantCell] = []
+        for sweep in _SWEEPS[seed % len(_SWEEPS)]:
+            units = int(rng.integers(1, 9))
+            source, flat = graph.outputs, (elements, 1, 1)
+            kind = "gru" if seed % 2 else "lstm"
+            cell = draw_cell(rng, EIE, sweep, source, flat, units, kind, steps, sweep=sweep)
+            frac = cell.in_frac + cell.weight_frac
+            cells.append(
+                replace(
+                    cell, in_shape=in_shape, in_frac=made.out_frac, weight_frac=frac - made.out_frac
+                )
+            )
+        network = replace(
+            graph,
+            layers=(*graph.layers, *cells),
+            outputs=tuple(cell.name for cell in cells),
+            sample_shape=(steps, *graph.input_shape),
+            steps=steps,
+            every_step=bool(rng.integers(0, 2)),
+        )
+        try:
+            image = compile_quantized(network, {"scnn": SCNN, "eie": EIE}, name="net")
+        except CompileError:
+            continue
+        samples = steps * int(rng.integers(1, 4))
         return image, draw_planes(rng, graph.input_shape, samples, SCNN, low=SCNN.min_act), rng
     raise AssertionError(f"seed {seed}: no network fits")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,23 @@ class Hidden(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.rnn(torch.relu(self.before(x)))[1][-1]
+
+
+class Filmed(nn.Module):
+    """Convolutions of each frame, and a recurrent layer over frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(6)
+        self.conv = nn.Sequential(
+            nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 4, 2)
+        )
+        self.rnn, self.fc = nn.GRU(16, 3, batch_first=True, bidirectional=True), nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        frames = self.conv(x.flatten(0, 1)).flatten(1)
+        y, _ = self.rnn(frames.reshape(*x.shape[:2], -1))
+        return self.fc(y)
 
 
 class Both(nn.Module):
@@ -157,6 +175,23 @@ def test_sequences_of_one_step_and_of_many() -> None:
         assert np.abs(zs.run(image, x).outputs - expected).max() < 1.5e-3
 
 
+def test_convolutions_of_each_step(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).standard_normal((2, 3, 2, 6, 6)).astype(np.float32)
+    model = Filmed().eval()
+    image = zs.compile(model, x[:1], x, replace(ARRAY, num_pes=4))
+    assert [part.engine for part in image.parts] == ["scnn", "eie", "eie", "eie"]
+    result = zs.run(image, x, "cycles")
+    assert np.abs(result.outputs - model(torch.as_tensor(x)).detach().numpy()).max() < 1e-3
+    image.save(tmp_path / "image")
+    again = zs.run(zs.load(tmp_path / "image"), x, lengths=[3, 2])
+    assert np.array_equal(again.result[0], result.result[0])
+    lists = count_inferences(image, quantize(image, x)[0], SystemParams())
+    assert np.array_equal(lists.outputs.reshape(result.result.shape), result.result)
+    assert result.cycles is not None
+    spent = sum(layer.cycles for layer in zs.energy(image, x).layers)
+    assert spent == pytest.approx(result.cycles.mean())
+
+
 @pytest.mark.parametrize("every", [False, True])
 def test_lengths_are_those_of_packed_sequences(every: bool) -> None:
     model = Both("LSTM", final=True).eval()
@@ -251,7 +286,10 @@ class Behind(nn.Module):
         ),
         (Other(nn.RNN(5, 7, batch_first=True), ""), "'rnn_tanh' .* is not supported"),
         (Other(nn.LSTM(5, 7, batch_first=True), "mean"), "'mean' .* is not supported"),
-        (Behind(nn.Conv1d(5, 5, 3, padding=1)), r"'conv1d' .*in module 'before'\) is not supp"),
+        (
+            Behind(nn.Conv1d(5, 5, 3, padding=1)),
+            r"'conv1d' .*in module 'before'\) is not supp.*compile the layers up to it as an image",
+        ),
         (Behind(nn.Embedding(9, 5)), r"\(give the network what it makes, or one-hot vectors"),
         (Other(nn.LSTM(5, 7, batch_first=True), "state"), "'select.*' .*: only a step"),
         (
