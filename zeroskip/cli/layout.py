@@ -64,7 +64,7 @@ def lay_out_unit(
 
     Needs programs of Debian, which are named if they are missing. Writes the netlist, DEF, GDS,
     resistances and capacitances, a picture and a summary. Exits with 1 if a net is not routed,
-    a rule of the process is broken, or the layout is not the netlist.
+    a rule of the process is broken, the layout is not the netlist, or hold is missed.
     """
     from zeroskip.flow.flow import flow
     from zeroskip.flow.layout.layout import lay_out

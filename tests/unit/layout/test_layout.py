@@ -3,17 +3,20 @@
 import json
 import re
 import shutil
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from zeroskip.base.errors import ParameterError
+from zeroskip.base.errors import ParameterError, ToolError
 from zeroskip.cli.app import app
 from zeroskip.cli.guard import run_guarded
 from zeroskip.compiler.engine import engine
 from zeroskip.flow.layout.block import Block, Instance
-from zeroskip.flow.layout.checks import finished_def, spice
+from zeroskip.flow.layout.checks import finished_def, is_same_netlist, spice
+from zeroskip.flow.layout.clock import grow_clock
 from zeroskip.flow.layout.floor import Floor
 from zeroskip.flow.layout.lef import read_lef, with_wide_vias
 from zeroskip.flow.layout.place import Placement, Row, legal_placement
@@ -162,8 +165,10 @@ def test_capacitance_of_a_wire(floor: Floor) -> None:
 
 
 def test_finished_def_has_rails_and_whole_ends(floor: Floor) -> None:
-    text = finished_def(floor, ROUTED)
-    assert "metal1 40 ( 1010 2050 ) ( 1000 2050 )" in text.replace("  ", " ")
+    more = "( 1010 2050 )\n  NEW metal1 40 ( 990 2050 ) ( 1000 * ) ;"
+    text = finished_def(floor, ROUTED.replace("( 1010 2050 ) ;", more))
+    assert "metal1 40 ( 1010 2050 ) ( 1000 2050 )" in text
+    assert "metal1 40 ( 990 2050 ) ( 1000 * ) ;" in text
     assert re.search(r"^PINS 4 ;\n- gnd \+ NET gnd", text, re.MULTILINE)
     assert "SPECIALNETS 3 ;" in text
     rails = read_wires(text)
@@ -176,6 +181,13 @@ def test_spice_names_nets_by_pins(floor: Floor) -> None:
     lines = spice(floor).splitlines()
     assert ".subckt pair a y vdd gnd" in lines
     assert "Xg1 n y INV" in lines
+
+
+def test_other_netlists_are_told() -> None:
+    same = "a |a\nCell pin lists are equivalent.\nCircuits match uniquely.\n"
+    assert is_same_netlist(same)
+    assert not is_same_netlist(same.replace("a |a", "a |b **Mismatch**"))
+    assert not is_same_netlist("NET mismatches: Class fragments follow\nNetlists do not match.\n")
 
 
 def test_vias_are_widened_above_the_lowest_metal() -> None:
@@ -250,6 +262,8 @@ def test_queue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shown == {**json.loads((out / "summary.json").read_text()), "folder": str(out)}
     assert (shown["failed_nets"], shown["loose_ends"], shown["drc"]["violations"]) == (0, 0, 0)
     assert shown["lvs"]
+    assert shown["hold_ns"] > 0
+    assert 0 < shown["clock_ns"][0] < shown["clock_ns"][1] < 2
     assert shown["utilization"] >= 0.85
     assert shown["period_ns_without_wires"] < shown["period_ns"] < 4
     kinds = {".v", ".def", ".gds", ".spef", ".svg", ".spice"}
@@ -258,3 +272,29 @@ def test_queue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "other").mkdir()
     assert run_cli(*arguments[:-2], str(tmp_path / "other")) == 2
     assert "is no layout" in capsys.readouterr().err
+
+
+def test_the_clock_comes_to_all_through_equally_many_buffers(floor: Floor) -> None:
+    names = [(row, place) for row in range(6) for place in range(30)]
+    cells = {f"g{r}_{p}": Instance("INV", {"A": "clk", "Y": f"y{r}_{p}"}) for r, p in names}
+    outputs = tuple(f"y{r}_{p}" for r, p in names)
+    block = Block("square", ("clk",), outputs, frozenset(), (), cells, 0)
+    text = "".join(f"g{r}_{p} {160 * p} 0 {160 * p + 160} 0 0 {r}\n" for r, p in names)
+    technology = replace(OSU018, clock_buffer="INV")
+    placement = legal_placement(block, floor.lef, text, 0.8)
+    grown, placed = grow_clock(block, floor.lef, technology, placement)
+    driver = {cell.nets["Y"]: (name, cell) for name, cell in grown.instances.items()}
+    depths = set()
+    for name in cells:
+        net, depth = grown.instances[name].nets["A"], 0
+        while net != "clk":
+            net, depth = driver[net][1].nets["A"], depth + 1
+        depths.add(depth)
+    assert depths == {3}
+    assert max(len(ends) for net, ends in grown.nets.items() if net.startswith("clk")) <= 16
+    assert len(grown.nets["clk"]) == 1
+    for row in placed.rows:
+        assert all(one + 2 <= two for one, two in pairwise(row.sites))
+        assert row.sites[-1] + 2 <= placed.sites
+    with pytest.raises(ToolError, match="no room for the clock's buffers"):
+        grow_clock(block, floor.lef, technology, legal_placement(block, floor.lef, text, 1.0))

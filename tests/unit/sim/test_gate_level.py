@@ -12,7 +12,7 @@ from zeroskip.cli.guard import run_guarded
 from zeroskip.flow.synth.liberty import read_liberty
 from zeroskip.flow.synth.power import Power, read_power
 from zeroskip.sim.eie.gates import draw_network
-from zeroskip.sim.energy.gate_level import cell_energy
+from zeroskip.sim.energy.gate_power import cell_energy
 from zeroskip.sim.energy.toggles import count_toggles
 
 LIBERTY = """\

@@ -11,9 +11,11 @@ from zeroskip.flow.layout.place import UNITS
 from zeroskip.flow.layout.programs import run_program
 from zeroskip.flow.layout.wires import read_wires
 
-__all__ = ["Checks", "check_block", "finished_def", "spice"]
+__all__ = ["Checks", "check_block", "finished_def", "is_same_netlist", "spice"]
 
 _USES = {"vdd": "POWER", "gnd": "GROUND"}
+
+_LONE_POINT = re.compile(r"(?:ROUTED|NEW) \S+ \d+ \( (\d+) (\d+) \)(?=\s*(?:NEW|;))")
 
 _STARTUP = """\
 path sys +{folder}
@@ -97,9 +99,14 @@ def check_block(floor: Floor, folder: Path) -> Checks:
     setup = str(technology.file("tcl"))
     run_program("netgen-lvs", ["-batch", "lvs", *sides, setup, "lvs.txt", "-blackbox"], folder)
     text = (folder / "lvs.txt").read_text(errors="replace")
-    # Pins of the block are compared after its netlist; both must have been found the same.
+    return Checks(int(count[1]), rules, is_same_netlist(text))
+
+
+def is_same_netlist(text: str) -> bool:
+    """Tell from what netgen says if both netlists are the same, and have their pins alike."""
+    # Pins are compared after all else; those that have changed places are marked in their list.
     same = "Circuits match uniquely" in text and "Cell pin lists are equivalent" in text
-    return Checks(int(count[1]), rules, same and "Mismatch" not in text)
+    return same and "Mismatch" not in text
 
 
 def spice(floor: Floor) -> str:
@@ -149,19 +156,22 @@ def _with_whole_ends(text: str) -> str:
     """
     wires = read_wires(text)
 
-    def completed(found: re.Match[str]) -> str:
-        x, y = int(found[2]), int(found[3])
+    def completed(net: str, found: re.Match[str]) -> str:
+        x, y = int(found[1]), int(found[2])
         near = [
             (abs(to_x - x) + abs(to_y - y), to_x, to_y)
-            for _, to_x, to_y in wires[found[1]].vias
+            for _, to_x, to_y in wires[net].vias
             if (to_x == x) != (to_y == y)
         ]
         distance, to_x, to_y = min(near, default=(UNITS, 0, 0))
-        return f"{found[0]}( {to_x} {to_y} ) " if distance < UNITS else found[0]
+        return f"{found[0]} ( {to_x} {to_y} )" if distance < UNITS else found[0]
+
+    def of_net(found: re.Match[str]) -> str:
+        return _LONE_POINT.sub(lambda point: completed(found[1], point), found[0])
 
     start = text.find("\nSPECIALNETS")
-    end = re.compile(r"- (\S+)\n\+ ROUTED \S+ \d+ \( (\d+) (\d+) \) (?= *;)")
-    return text if start < 0 else text[:start] + end.sub(completed, text[start:])
+    nets = re.compile(r"^- (\S+)\n.*?;", re.MULTILINE | re.DOTALL)
+    return text if start < 0 else text[:start] + nets.sub(of_net, text[start:])
 
 
 def _wire(rect: Rect) -> str:

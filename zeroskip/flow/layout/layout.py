@@ -5,165 +5,37 @@ import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.progress import Progress, silent
 from zeroskip.base.staging import staged_directory
-from zeroskip.flow.flow import flow
 from zeroskip.flow.layout.block import Block, map_block
-from zeroskip.flow.layout.checks import Checks, check_block, finished_def
+from zeroskip.flow.layout.checks import check_block, finished_def
+from zeroskip.flow.layout.clock import CLOCK, grow_clock
 from zeroskip.flow.layout.floor import Floor
 from zeroskip.flow.layout.lef import read_lef, with_wide_vias
 from zeroskip.flow.layout.picture import draw
 from zeroskip.flow.layout.place import place
 from zeroskip.flow.layout.programs import OSU018, Technology, check_programs
+from zeroskip.flow.layout.result import Layout
 from zeroskip.flow.layout.route import route
-from zeroskip.flow.layout.timing import TimedPath, time_block
+from zeroskip.flow.layout.timing import time_block
 from zeroskip.flow.layout.unit import UnitName, find_unit
 from zeroskip.flow.layout.wires import make_tree, read_wires, wire_um
 from zeroskip.flow.synth.liberty import Liberty, read_liberty
-from zeroskip.flow.synth.sram_area import sram_area
 from zeroskip.flow.synth.yosys import check_yosys
 
-__all__ = ["MOST_CELLS", "SCALED_NM", "UNCHECKED", "Layout", "lay_out"]
+__all__ = ["MOST_CELLS", "lay_out"]
 
 MOST_CELLS = 20_000
 """What graywolf comes to an end with."""
 
-SCALED_NM = 45
-"""Process that an array's area is estimated for: that of the model of SRAMs."""
-
-UNCHECKED = (
-    "the clock's tree: its edge is taken to come to all flip-flops at once",
-    "insides of cells: rules see their pins and obstructions, netlist and GDS have them as boxes",
-    "SRAMs, which stand outside: their pins are pins of the unit, with no time of their own",
-    "voltage drops, antennas, electromigration, and coupling between wires",
-)
-"""What no program here checks."""
-
 _KEPT = (".v", ".def", ".gds", ".spef", ".svg", ".spice")
 _LOGS = ("graywolf", "qrouter", "sta", "magic", "netgen-lvs")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What became of a unit.
-
-    Parameters
-    ----------
-    unit, preset, params : which one, and of which array.
-    floor : what was laid out, and where.
-    clock_ps : delay that mapping aimed at.
-    flip_flops : of the netlist.
-    failed : nets that were not routed.
-    wires_um : length of wires by metal.
-    vias, loose : vias, and ends of nets at which no wire was found.
-    paths : the longest, ``without`` wires and ``with`` them, by kind, see :func:`.time_block`;
-        ``hold``: how much later than the clock's edge the first datum comes.
-    checks : against the process's rules and the netlist.
-    seconds : that each step took, and how many of them of processors.
-    """
-
-    unit: UnitName
-    preset: str
-    params: Any
-    floor: Floor
-    clock_ps: int
-    flip_flops: int
-    failed: int
-    wires_um: Mapping[str, float]
-    vias: int
-    loose: int
-    paths: Mapping[str, Mapping[str, TimedPath]]
-    checks: Checks
-    seconds: Mapping[str, tuple[float, float]]
-
-    @property
-    def sound(self) -> bool:
-        """All nets are routed, no rule is broken, and the layout is the netlist."""
-        return not (self.failed or self.loose or self.checks.drc) and self.checks.lvs
-
-    @property
-    def period_ns(self) -> float:
-        """Period of the clock, with wires."""
-        return self.paths["with"]["all"].ns
-
-    @property
-    def um2(self) -> float:
-        """Area of all, with pins and rails around the rows."""
-        width, height = self.floor.die
-        return width * height
-
-    @property
-    def array(self) -> dict[str, float] | None:
-        """Estimate of a PE's array at 45 nm: its layout by the square of the scale, and SRAMs.
-
-        None where the unit is no PE.
-        """
-        if not self.unit.whole:
-            return None
-        design = flow(self.unit.engine)
-        pes = design.num_pes(self.params)
-        logic = self.um2 * (SCALED_NM / self.floor.technology.nm) ** 2
-        return {
-            "pe_logic_um2": round(logic),
-            "pe_sram_um2": round(self.sram_um2),
-            "pes": pes,
-            "mm2": round(pes * (logic + self.sram_um2) / 1e6, 2),
-            "paper_mm2": round(pes * (design.paper_total or 0.0) / 1e6, 2),
-        }
-
-    @property
-    def sram_um2(self) -> float:
-        """Area of the SRAMs that stand outside, at 45 nm: an estimate."""
-        return sram_area(self.floor.block.srams).model
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``summary.json`` has."""
-        floor, block = self.floor, self.floor.block
-        return {
-            "unit": block.name,
-            "engine": self.unit.engine,
-            "preset": self.preset,
-            "technology": floor.technology.name,
-            "clock_ps": self.clock_ps,
-            "cells": len(block.instances),
-            "flip_flops": self.flip_flops,
-            "nets": len(block.nets),
-            "pins": len(block.pins),
-            "constant_outputs": block.constant,
-            "srams_outside": [asdict(sram) for sram in block.srams],
-            "cell_um2": round(floor.cell_um2, 1),
-            "rows": len(floor.placement.rows),
-            "core_um": [round(edge, 2) for edge in floor.core],
-            "die_um": [round(edge, 2) for edge in floor.die],
-            "die_um2": round(self.um2, 1),
-            "utilization": round(floor.utilization, 4),
-            "fill_cells": floor.fills,
-            "failed_nets": self.failed,
-            "loose_ends": self.loose,
-            "wire_um": round(sum(self.wires_um.values())),
-            "wire_um_by_metal": {name: round(um) for name, um in sorted(self.wires_um.items())},
-            "vias": self.vias,
-            "period_ns": self.period_ns,
-            "period_ns_without_wires": self.paths["without"]["all"].ns,
-            "paths": {
-                wires: {kind: asdict(path) for kind, path in kinds.items()}
-                for wires, kinds in self.paths.items()
-            },
-            "drc": {"violations": self.checks.drc, "rules": self.checks.rules},
-            "lvs": self.checks.lvs,
-            "sound": self.sound,
-            "not_checked": UNCHECKED,
-            "array_estimate_45nm": self.array,
-            "seconds": {step: round(took, 1) for step, (took, _) in self.seconds.items()},
-            "cpu_seconds": {step: round(used, 1) for step, (_, used) in self.seconds.items()},
-        }
 
 
 def lay_out(
@@ -215,10 +87,13 @@ def lay_out(
         with _timed(seconds, "map"):
             text, top, inside = find_unit(unit, params)
             block = map_block(text, top, unit.name, liberty, clock_ps, report)
+        if CLOCK not in block.inputs:
+            raise InputError(f"unit {block.name} has no clock: lay out one that has flip-flops")
         _check_size(unit, block, inside)
         (folder / "cells.lef").write_text(with_wide_vias(lef_text))
         with _timed(seconds, "place"):
             placement = place(block, lef, technology, folder, full=full, seed=seed, progress=report)
+            block, placement = grow_clock(block, lef, technology, placement)
         floor = Floor(block, lef, technology, placement)
         with _timed(seconds, "route"):
             failed = route(floor, folder, layers=layers, progress=report)
@@ -228,7 +103,7 @@ def lay_out(
         with _timed(seconds, "time"):
             report("time paths", 0, 1)
             trees = {net: make_tree(floor, net, wires[net]) for net in block.nets if net in wires}
-            paths = time_block(floor, liberty, trees, folder)
+            timing = time_block(floor, liberty, trees, folder)
             report("time paths", 1, 1)
         with _timed(seconds, "check"):
             report("check rules and netlist", 0, 1)
@@ -246,7 +121,7 @@ def lay_out(
             wire_um(wires),
             sum(len(net.vias) for net in wires.values()),
             sum(tree.loose for tree in trees.values()),
-            paths,
+            timing,
             checks,
             seconds,
         )

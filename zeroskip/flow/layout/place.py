@@ -15,7 +15,7 @@ from zeroskip.flow.layout.block import Block
 from zeroskip.flow.layout.lef import Lef, Macro
 from zeroskip.flow.layout.programs import Technology, run_program
 
-__all__ = ["UNITS", "Placement", "Row", "legal_placement", "place"]
+__all__ = ["UNITS", "Placement", "Row", "legal_placement", "place", "spread"]
 
 UNITS = 100
 """Database units in a um, of graywolf and of DEF."""
@@ -152,7 +152,7 @@ def legal_placement(block: Block, lef: Lef, text: str, full: float) -> Placement
         row.sort()
         names = [name for _, name in row]
         wanted = [round((left - edge) * scale) for left, _ in row]
-        legal.append(Row(tuple(names), _spread(wanted, [widths[name] for name in names], sites)))
+        legal.append(Row(tuple(names), spread(wanted, [widths[name] for name in names], sites)))
     return Placement(tuple(legal), sites, _pins(block, lef, legal, sites))
 
 
@@ -195,8 +195,14 @@ def _pins(block: Block, lef: Lef, rows: Sequence[Row], sites: int) -> dict[str, 
     return {side: tuple(pin for _, pin in sorted(pins)) for side, pins in sides.items()}
 
 
-def _spread(wanted: Sequence[int], widths: Sequence[int], sites: int) -> tuple[int, ...]:
-    """Give cells of a row places near those wanted, in the same order, within ``sites``."""
+def spread(wanted: Sequence[int], widths: Sequence[int], sites: int) -> tuple[int, ...]:
+    """Give cells of a row places near those wanted, in the same order, within ``sites``.
+
+    Parameters
+    ----------
+    wanted, widths : of each cell, in places.
+    sites : of the row.
+    """
     found: list[int] = []
     free = 0
     for place, width in zip(wanted, widths, strict=True):

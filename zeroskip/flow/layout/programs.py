@@ -30,7 +30,7 @@ class Technology:
     name, package, about : of it, Debian's package, and what it is.
     nm : smallest length of the process.
     folder, cells, magic : where its files are, and what they are called: of cells, and magic's.
-    fill : cell that fills gaps in rows.
+    fill, clock_buffer : cell that fills gaps in rows, and that drives clocks, from A to Y.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Technology:
     cells: str
     magic: str
     fill: str
+    clock_buffer: str
 
     def file(self, kind: str) -> Path:
         """Return a file: ``lef``, ``lib``, ``sp`` or ``v`` of cells, ``par`` or ``tcl``."""
@@ -58,6 +59,7 @@ OSU018 = Technology(
     "osu018_stdcells",
     "SCN6M_SUBM.10",
     "FILL",
+    "CLKBUF1",
 )
 """What there is in Debian: 32 cells, six metals, 1.8 V."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from zeroskip.base.tables import Report, Table, percent
-from zeroskip.flow.layout.layout import SCALED_NM, UNCHECKED, Layout
+from zeroskip.flow.layout.result import SCALED_NM, UNCHECKED, Layout
 
 __all__ = ["layout_report"]
 
@@ -41,7 +41,8 @@ def _report(layout: Layout) -> Iterator[Table | str]:
             ("is the netlist", "yes" if layout.checks.lvs else "NO"),
         ],
     )
-    without, wired = layout.paths["without"], layout.paths["with"]
+    paths = layout.timing.paths
+    without, wired = paths["without"], paths["with"]
     yield Table(
         "Longest paths, ns, with clock-to-output and set-up",
         ("path", "without wires", "with wires", "cells", "begins", "ends"),
@@ -51,6 +52,9 @@ def _report(layout: Layout) -> Iterator[Table | str]:
             if (path := wired.get(kind)) is not None
         ],
     )
+    first, last = layout.timing.clock_ns
+    hold = f"{'met' if layout.hold_ns >= 0 else 'MISSED'} by {abs(layout.hold_ns):.2f} ns"
+    yield f"the clock's edge comes to flip-flops after {first:.2f} to {last:.2f} ns; hold is {hold}"
     took, used = map(sum, zip(*layout.seconds.values(), strict=True))
     yield f"{took:.0f} s, of processors {used:.0f} s"
     for rule, count in layout.checks.rules.items():

@@ -68,8 +68,9 @@ def find_unit(unit: UnitName, params: Any) -> tuple[str, str, list[str]]:
         inside = _instances(bodies, name)
         if step not in inside:
             where = ".".join(unit.path[:place])
-            names = [f"{where}.{other}" if where else other for other in (inside or [WHOLE])]
-            raise ParameterError.of_names("the unit", ".".join(unit.path), [*names, WHOLE])
+            names = [f"{where}.{other}" if where else other for other in inside]
+            known = [*(names or [where]), WHOLE]
+            raise ParameterError.of_names("the unit", ".".join(unit.path), known)
         name = inside[step]
     return text, name, list(_instances(bodies, name))
 
