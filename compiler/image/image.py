@@ -122,6 +122,12 @@ class Image:
         InputError
             If the network takes no sequences, or not so long ones.
         """
+        most = self.graph.steps or 0
+        if len(self.sample_shape) > 1 and most and not 1 <= steps <= most:
+            raise InputError(
+                f"steps must be from 1 to {most}, those that {self.name!r} was compiled for, "
+                f"not {steps}"
+            )
         found = self.with_lengths([steps])
         shape = (steps, *self.sample_shape[1:])
         return found._with_graphs(steps=steps, lengths=None, sample_shape=shape)

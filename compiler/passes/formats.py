@@ -69,6 +69,13 @@ def choose_formats(
             # Outputs of a cell are below 1, and its unit makes them so.
             frac = act_bits - 1
         fracs[same[name]] = min(frac, fracs.get(same[name], frac))
+    for name in cells:
+        beside = [other for other in nodes if same[other] == same[name] and other not in cells]
+        if fracs[same[name]] < act_bits - 1 and beside:
+            raise CompileError(
+                f"outputs of layer {name!r} are below 1, and {beside[0]!r}, which is beside them, "
+                "is not: numbers that are read together have one format; divide it by its largest"
+            )
     known: dict[tuple[object, ...], Rounded] = {}
     while True:
         tensors = {name: fracs[same[name]] for name in nodes}

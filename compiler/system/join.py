@@ -1,5 +1,6 @@
 """Put the moves of a network's parts behind one another, as those of one list."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -132,11 +133,16 @@ def _joined_output(image: Image, tensors: Mapping[str, RowTensor], port: SystemP
             f"image {image.name!r} cannot run from one START: {', '.join(names)} are outputs of "
             "several parts, which leave them in different rows"
         )
-    steps = image.graph.steps if image.graph.every_step else None
     places = _places(image, tensors)
     positions = [
-        (one.positions + places[one.name] * one.lanes).reshape(steps or 1, -1) for one in found
+        (one.positions + places[one.name] * one.lanes).reshape(
+            -1, math.prod(image.graph.shape(one.name))
+        )
+        for one in found
     ]
+    if not image.graph.every_step:
+        # Of an output that others read, too, all steps lie in memory.
+        positions = [steps[-1:] for steps in positions]
     return replace(
         found[0],
         name="+".join(names),

@@ -121,6 +121,10 @@ class Other(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y, state = self.rnn(x)
+        if self.what == "beside":
+            return torch.cat([x, y], dim=2)
+        if self.what == "layers":
+            return torch.cat([state[0][0], state[0][-1]], dim=1)
         if self.what == "mixed":
             return torch.cat([y[:, -1], state[0][-1]], dim=1)
         if self.what == "state":
@@ -143,6 +147,7 @@ NETWORKS: dict[str, nn.Module] = {
     "last of both directions": Both("GRU", final=False),
     "final states of both directions": Both("LSTM", final=True),
     "both directions at every step": lstm(bidirectional=True),
+    "states of two layers": Other(nn.LSTM(5, 4, 2, batch_first=True), "layers"),
 }
 
 
@@ -231,6 +236,8 @@ def test_lengths_that_are_refused(lengths: list[float], why: str) -> None:
     image = zs.compile(NETWORKS["lstm"], X[:1], X, ARRAY)
     with pytest.raises(InputError, match=why):
         zs.run(image, X, lengths=lengths)
+    with pytest.raises(InputError, match=r"steps must be from 1 to 4, .*, not 5"):
+        image.with_steps(5)
 
 
 def test_a_sequence_without_steps() -> None:
@@ -284,6 +291,7 @@ class Behind(nn.Module):
             Other(nn.LSTM(5, 7, batch_first=True, bidirectional=True), "mixed"),
             r"layer 'rnn' gives its outputs at steps and the final state of 'rnn.reverse'",
         ),
+        (Other(nn.LSTM(5, 7, batch_first=True), "beside"), "'input', which is beside them, is not"),
         (Other(nn.RNN(5, 7, batch_first=True), ""), "'rnn_tanh' .* is not supported"),
         (Other(nn.LSTM(5, 7, batch_first=True), "mean"), "'mean' .* is not supported"),
         (

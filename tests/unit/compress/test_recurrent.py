@@ -34,7 +34,8 @@ class Tagger(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.rnn = getattr(nn, kind)(VALUES, UNITS, 2, batch_first=True, **options)
-        self.out = nn.Linear(options.get("proj_size", UNITS), 3)
+        outputs = options.get("proj_size", UNITS) * (1 + options.get("bidirectional", False))
+        self.out = nn.Linear(outputs, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.out(self.rnn(x)[0][:, -1])
@@ -59,6 +60,8 @@ class Cells(nn.Module):
 def made(kind: str) -> nn.Module:
     if kind == "LSTMP":
         return Tagger("LSTM", proj_size=5)
+    if kind == "both":
+        return Tagger("GRU", bidirectional=True)
     return Cells(kind) if kind.endswith("Cell") else Tagger(kind)
 
 
@@ -153,7 +156,7 @@ def test_sensitivity_of_each_matrix() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
-@pytest.mark.parametrize("kind", ["LSTMP", "GRU", "LSTMCell", "GRUCell"])
+@pytest.mark.parametrize("kind", ["LSTMP", "GRU", "both", "LSTMCell", "GRUCell"])
 def test_files_are_made_modules_again(kind: str, tmp_path: Path) -> None:
     module, x = made(kind).eval(), task_of(kind).example()
     export(module, x, tmp_path / "net.pt2")
