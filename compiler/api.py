@@ -104,7 +104,7 @@ def compile_file(
     ``name`` is given.
     """
     return compile_any(
-        lambda: import_file(path),
+        lambda: import_file(path, np.shape(calibration)[1:]),
         calibration,
         arrays,
         share=share,

@@ -91,6 +91,7 @@ def compare(
     x: Any = None,
     arrays: Sequence[ExploredArray] = (),
     *,
+    shape: Sequence[int] | None = None,
     threads: int = 1,
     repeats: int = 30,
     progress: Progress | None = None,
@@ -99,7 +100,7 @@ def compare(
 
     Parameters
     ----------
-    model, x, arrays : as for :func:`.explore`; the first input is timed.
+    model, x, arrays, shape : as for :func:`.explore`; the first input is timed.
     threads : that the CPU may use.
     repeats : of each measurement.
     progress : see :data:`.Progress`.
@@ -117,8 +118,8 @@ def compare(
     import torch
 
     tell = progress or silent
-    found = explore(model, x, arrays, progress=progress)
-    pieces = import_pieces(model)
+    found = explore(model, x, arrays, shape=shape, progress=progress)
+    pieces = import_pieces(model, shape if x is None else np.shape(x)[1:])
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -2,9 +2,8 @@
 
 import importlib.util
 import inspect
-import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,27 +60,25 @@ def load_maker(place: str) -> tuple[Callable[[], Any], Path]:
     return maker, path
 
 
-def example_task(place: str, shape: str) -> Task:
+def example_task(place: str, shape: Sequence[int]) -> Task:
     """Return a task that has a network and an input of zeros, and no data to train with.
 
     Parameters
     ----------
     place : ``FILE.py:NAME``, see :func:`load_maker`.
-    shape : of an input, as ``1x28x28``.
+    shape : of an input.
 
     Raises
     ------
     InputError
-        As :func:`load_maker`; or if the shape is none.
+        As :func:`load_maker`.
     """
-    if re.fullmatch(r"[1-9]\d{0,6}(x[1-9]\d{0,6})*", shape) is None:
-        raise InputError(f"the shape of an input must be like 1x28x28 or 784, not {shape!r}")
     if ":" not in place:
         raise InputError(f"the network must be FILE.py:NAME, as net.py:Net, not {place!r}")
     maker, path = load_maker(place)
 
     def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
-        return [(torch.zeros(1, *map(int, shape.split("x"))), torch.zeros(1, dtype=torch.int64))]
+        return [(torch.zeros(1, *shape), torch.zeros(1, dtype=torch.int64))]
 
     return Task(path.stem, maker, batches, batches, None, path)
 

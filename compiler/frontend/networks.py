@@ -1,6 +1,6 @@
 """Read networks: a torch module, an exported program, files of PyTorch, ONNX and Caffe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -71,11 +71,13 @@ def import_pt2(path: str | Path) -> FloatGraph:
     CompileError
         As for :func:`import_module`.
     """
-    return _lowered(path, lower)
+    return _lowered_pt2(path, lower)
 
 
-def import_onnx(path: str | Path) -> FloatGraph:
+def import_onnx(path: str | Path, sample_shape: Sequence[int] | None = None) -> FloatGraph:
     """Read the network in an ONNX file, without torch; nothing in the file is run.
+
+    ``sample_shape`` is of an input without the batch, for sizes that the file leaves open.
 
     Raises
     ------
@@ -86,37 +88,44 @@ def import_onnx(path: str | Path) -> FloatGraph:
     ToolError
         If the package ``onnx`` is not installed.
     """
-    return lower(read_onnx(path))
+    return lower(read_onnx(path, sample_shape))
 
 
-def import_file(path: str | Path) -> FloatGraph:
+def import_file(path: str | Path, sample_shape: Sequence[int] | None = None) -> FloatGraph:
     """Read the network in a file, of the kind that its name ends in: ``.pt2`` if in nothing known.
 
     Of Caffe, that is ``.caffemodel``, ``.net`` or ``.prototxt``, and the other one beside it; a
-    ``.zsk`` file must carry its graph. Errors are those of :func:`import_onnx` and
-    :func:`import_pt2`.
+    ``.zsk`` file must carry its graph. ``sample_shape`` is as for :func:`import_onnx`, and
+    errors are those of :func:`import_onnx` and :func:`import_pt2`.
     """
     if Path(path).suffix == ".zsk":
         return import_zsk(path)
-    return _lowered(path, lower)
+    return _lowered(path, sample_shape, lower)
 
 
-def import_pieces(path: str | Path) -> Pieces:
+def import_pieces(path: str | Path, sample_shape: Sequence[int] | None = None) -> Pieces:
     """Read what is supported of the network in a file, as :func:`import_file` reads all of it.
 
     A ``.zsk`` file must be supported as a whole.
     """
     if Path(path).suffix == ".zsk":
         return Pieces((import_zsk(path),), ())
-    return _lowered(path, lower_pieces)
+    return _lowered(path, sample_shape, lower_pieces)
 
 
-def _lowered(path: str | Path, lowering: Callable[[Graph], _Made]) -> _Made:
+def _lowered(
+    path: str | Path, sample_shape: Sequence[int] | None, lowering: Callable[[Graph], _Made]
+) -> _Made:
     """Return what ``lowering`` makes of the graph in a file."""
-    read = {".onnx": read_onnx} | dict.fromkeys(CAFFE_SUFFIXES, read_caffe)
     suffix = Path(path).suffix
-    if suffix in read:
-        return lowering(read[suffix](path))
+    if suffix == ".onnx":
+        return lowering(read_onnx(path, sample_shape))
+    if suffix in CAFFE_SUFFIXES:
+        return lowering(read_caffe(path))
+    return _lowered_pt2(path, lowering)
+
+
+def _lowered_pt2(path: str | Path, lowering: Callable[[Graph], _Made]) -> _Made:
     graph = read_pt2(path)
     with reporting_damage(path):
         return lowering(graph)

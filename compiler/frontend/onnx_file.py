@@ -22,11 +22,16 @@ __all__ = ["read_onnx"]
 _OLDEST_OPSET = 11
 
 
-def read_onnx(path: str | Path) -> Graph:
+def read_onnx(path: str | Path, sample_shape: Sequence[int] | None = None) -> Graph:
     """Read the network in the ONNX file ``path``, and its external data.
 
     Constants are folded by the operators of the ``onnx`` package, which also converts opsets before
     11; nothing in the file is run. A batch of any size is taken as one sample.
+
+    Parameters
+    ----------
+    path : of the file.
+    sample_shape : of an input without the batch, for sizes that the file leaves open.
 
     Raises
     ------
@@ -43,7 +48,7 @@ def read_onnx(path: str | Path) -> Graph:
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"model file {path} {what}")
     with _reporting_damage(path):
-        return _File(path).graph()
+        return _File(path, sample_shape).graph()
 
 
 @contextlib.contextmanager
@@ -78,11 +83,11 @@ def _reporting_damage(path: Path) -> Iterator[None]:
 class _File:
     """The graph of one ONNX file, while it is read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sample_shape: Sequence[int] | None) -> None:
         import onnx
         import onnx.inliner
 
-        self._path = path
+        self._path, self._sample_shape = path, sample_shape
         model = onnx.load(path)
         if not model.ir_version or not model.graph.node:
             raise InputError(f"{path} holds no ONNX graph")
@@ -137,21 +142,34 @@ class _File:
         )
 
     def _fix_batch(self, tensor: Any) -> None:
-        """Take a first dimension of any size as 1; the others must be fixed."""
+        """Take a first dimension of any size as 1; of others, the sample's shape says open ones."""
         kind = tensor.type.tensor_type
         if not kind.HasField("shape") or not kind.shape.dim:
             raise CompileError(
                 f"the input {tensor.name!r} has no shape: export it with one, the batch first"
             )
         sizes = [d.dim_value if d.HasField("dim_value") else 0 for d in kind.shape.dim]
+        given = self._sample_shape
+        if min(sizes[1:], default=1) < 1 and given is not None:
+            pairs = zip(sizes[1:], given, strict=False)
+            if len(given) == len(sizes) - 1 and all(old in (0, new) for old, new in pairs):
+                for dim, size in zip(kind.shape.dim[1:], given, strict=True):
+                    dim.dim_value = size
+                sizes[1:] = given
         if min(sizes[1:], default=1) < 1:
             shape = ", ".join(
                 str(size) if size else dim.dim_param or "?"
                 for size, dim in zip(sizes, kind.shape.dim, strict=True)
             )
             raise CompileError(
-                f"the input {tensor.name!r} has shape ({shape}), but only the first, the batch, "
-                "may vary: export it with the others fixed"
+                f"the input {tensor.name!r} has shape ({shape}), of which only the first, the "
+                "batch, may vary"
+                + (
+                    ": say the shape of a sample (--shape, or data of it), or export it with the "
+                    "others fixed"
+                    if given is None
+                    else f", and samples of shape {tuple(given)} are none of it"
+                )
             )
         if sizes[0] < 1:
             kind.shape.dim[0].Clear()

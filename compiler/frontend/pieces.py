@@ -21,11 +21,17 @@ class Pieces:
     Parameters
     ----------
     graphs : a network, or parts of it that follow each other.
-    refused : sentences on nodes that are of no supported kind, and on what was done about each.
+    refused : sentences on nodes that are of no supported kind, and on what was done about them;
+        one for all of the same operator that are refused for the same reason.
     """
 
     graphs: tuple[FloatGraph, ...]
     refused: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the front end says of the network, once."""
+        return tuple(dict.fromkeys(note for graph in self.graphs for note in graph.notes))
 
 
 def lower_pieces(graph: Graph) -> Pieces:
@@ -41,6 +47,7 @@ def lower_pieces(graph: Graph) -> Pieces:
     """
     graphs: list[FloatGraph] = []
     refused: list[str] = []
+    alike: dict[tuple[str, ...], list[str]] = {}
     first: NodeError | None = None
     todo = [graph]
     while todo:
@@ -54,15 +61,24 @@ def lower_pieces(graph: Graph) -> Pieces:
                 refused.append(f"{error}; a part of the network is not explored")
                 continue
             first = first or error
-            if len(refused) == _MOST:
+            if sum(map(len, alike.values())) == _MOST:
                 raise
             rest, done = _without(part, error.node)
             why, _, _ = str(error).partition("; supported is")
-            refused.append(f"{why}; {done}")
+            node = next((node for node in part.nodes if node.name == error.node), None)
+            reason = why.partition(" is not supported")[2]
+            kind = (error.node if node is None else node.op, reason, done)
+            alike.setdefault(kind, []).append(f"{why}; {done}")
             todo = [*rest, *todo]
     if not graphs and first is not None:
         raise first
-    return Pieces(tuple(graphs), tuple(refused))
+    return Pieces(tuple(graphs), (*map(_sentence, alike.values()), *refused))
+
+
+def _sentence(of_nodes: Sequence[str]) -> str:
+    """Return one sentence for nodes that are refused for the same reason."""
+    first, count = of_nodes[0], len(of_nodes) - 1
+    return f"{first}; so {'is' if count == 1 else 'are'} {count} more like it" if count else first
 
 
 def _without(graph: Graph, name: str) -> tuple[list[Graph], str]:

@@ -91,6 +91,7 @@ def explore(
     arrays: Sequence[ExploredArray] = (),
     *,
     example_input: Any = None,
+    shape: Sequence[int] | None = None,
     name: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -102,10 +103,11 @@ def explore(
 
     Parameters
     ----------
-    model : a ``.pt2`` or ``.onnx`` file, or a torch module with ``example_input``.
+    model : a ``.pt2``, ``.onnx`` or ``.caffemodel`` file, or a torch module with ``example_input``.
     x : (samples, *input_shape) floats; unless given, a few are drawn from the normal distribution.
     arrays : to estimate; unless given, the first presets of each engine that has layers.
     example_input : (batch, *input_shape) for a module; only its shape matters.
+    shape : of a sample, if there is no ``x`` and the file leaves its sizes open.
     name : of the network; else that of the file.
     seed : of the inputs that are drawn.
     progress : see :data:`.Progress`.
@@ -124,7 +126,7 @@ def explore(
     """
     tell = progress or silent
     tell("read the model", 0, 1)
-    pieces, label = _read(model, example_input)
+    pieces, label = _read(model, example_input, shape if x is None else np.shape(x)[1:])
     tell("read the model", 1, 1)
     named = list(dict.fromkeys(array.engine for array in arrays))
     drawn = np.random.default_rng(seed)
@@ -165,7 +167,7 @@ def explore(
         layers=[layer for layers in work.values() for layer in layers],
         arrays=found,
         refused=pieces.refused,
-        notes=[f"left out: {note}" for graph in pieces.graphs for note in graph.notes]
+        notes=[f"left out: {note}" for note in pieces.notes]
         + [
             f"layer {node.name!r} is recurrent: products and cycles are of one step of {node.steps}"
             for node in nodes
@@ -174,11 +176,11 @@ def explore(
     )
 
 
-def _read(model: Any, example_input: Any) -> tuple[Pieces, str]:
+def _read(model: Any, example_input: Any, shape: Sequence[int] | None) -> tuple[Pieces, str]:
     if isinstance(model, FloatGraph):
         return Pieces((model,), ()), "network"
     if isinstance(model, Path | str):
-        return import_pieces(model), Path(model).stem
+        return import_pieces(model, shape), Path(model).stem
     if example_input is None:
         raise InputError("example_input must be given with a module: its shape is the input's")
     return Pieces((import_module(model, example_input),), ()), type(model).__name__

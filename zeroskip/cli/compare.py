@@ -8,7 +8,7 @@ import typer
 from zeroskip.cli.arrays import PresetOption, SetOption
 from zeroskip.cli.explore import explored_arrays
 from zeroskip.cli.files import read_npy
-from zeroskip.cli.options import JsonOption, whole_number
+from zeroskip.cli.options import JsonOption, ShapeOption, sizes, whole_number
 from zeroskip.cli.output import Steps, print_json, print_report
 from zeroskip.sim.compare import compare, comparison_report
 
@@ -41,6 +41,7 @@ def compare_model(
     repeats: Annotated[
         int, typer.Option(metavar="N", parser=whole_number, help="Of each measurement.")
     ] = 30,
+    shape: ShapeOption = None,
     preset: PresetOption = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
@@ -53,7 +54,9 @@ def compare_model(
     x = None if inputs is None else read_npy(inputs, "input")
     arrays = explored_arrays(preset, settings)
     with Steps() as steps:
-        found = compare(model, x, arrays, threads=threads, repeats=repeats, progress=steps)
+        found = compare(
+            model, x, arrays, threads=threads, repeats=repeats, shape=sizes(shape), progress=steps
+        )
     if as_json:
         print_json({"model": str(model), **found.to_dict()})
         return

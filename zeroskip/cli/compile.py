@@ -128,7 +128,7 @@ def compile_for(
         If the network is not of the supported kind, or does not fit the arrays.
     """
     progress("read the model", 0, 1)
-    network = _read(model, graph)
+    network = _read(model, graph, samples.shape[1:])
     progress("read the model", 1, 1)
     used = _used(arrays, network, model)
     return compile_any(
@@ -142,9 +142,9 @@ def compile_for(
     )
 
 
-def _read(model: Path, graph: Path | None) -> FloatGraph:
+def _read(model: Path, graph: Path | None, shape: tuple[int, ...]) -> FloatGraph:
     if graph is None:
-        return import_file(model)
+        return import_file(model, shape)
     if model.suffix != ".zsk":
         raise InputError(f"--graph goes with a .zsk file, and {model.name} is none")
     return import_zsk(model, graph)

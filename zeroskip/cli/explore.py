@@ -8,7 +8,7 @@ import typer
 
 from zeroskip.cli.arrays import Array, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.files import read_npy
-from zeroskip.cli.options import JsonOption
+from zeroskip.cli.options import JsonOption, ShapeOption, sizes
 from zeroskip.cli.output import Steps, print_json, print_report
 from zeroskip.sim.explore.explore import ExploredArray, explore
 from zeroskip.sim.explore.tables import exploration_report
@@ -37,6 +37,7 @@ def explore_model(
             help="Inputs, floats (samples, *input shape); unless given, some are drawn.",
         ),
     ] = None,
+    shape: ShapeOption = None,
     preset: PresetOption = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
@@ -50,7 +51,7 @@ def explore_model(
     arrays = explored_arrays(preset, settings)
     x = None if inputs is None else read_npy(inputs, "input")
     with Steps() as steps:
-        found = explore(model, x, arrays, progress=steps)
+        found = explore(model, x, arrays, shape=sizes(shape), progress=steps)
     if as_json:
         print_json({"model": str(model), **found.to_dict()})
         return

@@ -8,7 +8,7 @@ import typer
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.staging import check_output_file
-from zeroskip.cli.options import JsonOption
+from zeroskip.cli.options import JsonOption, sizes
 from zeroskip.cli.output import others_to_stderr, print_json, print_line, print_report
 from zeroskip.compiler.compress.found import (
     FoundLayer,
@@ -66,7 +66,11 @@ def import_file(
     ] = None,
     shape: Annotated[
         str | None,
-        typer.Option(metavar="CxHxW", help="With --model: of an input, as 1x28x28 or 784."),
+        typer.Option(
+            metavar="CxHxW",
+            help="Of a sample, as 1x28x28 or 784: with --model, or for sizes that a file leaves "
+            "open.",
+        ),
     ] = None,
     hooks: Annotated[
         Path | None,
@@ -92,27 +96,28 @@ def import_file(
         check_output_file(output)
         if output.suffix != ".zsk":
             raise InputError(f"the file must end in .zsk, not {output.name!r}")
-    if (model is None) != (shape is None):
+    sample = sizes(shape)
+    alone = file.suffix == ".net" and layers is None
+    has_graph = alone or file.suffix in _GRAPHS
+    if (model is None) != (sample is None) and not (has_graph and model is None):
         raise InputError("--model and --shape go together: the network, and the shape of an input")
     if model is not None and hooks is not None:
         raise InputError("--model and --hooks both give the network: leave one out")
-    alone = file.suffix == ".net" and layers is None
     if alone and file.is_file():
         try:
             prototxt_of(file)
         except InputError as error:
             raise InputError(f"{error}, or give layers with --layers") from error
-    if alone or file.suffix in _GRAPHS:
+    if has_graph:
         if output is not None:
             raise InputError(
                 f"{file.name} has a graph, and compile and compress take it as it is: leave -o out"
             )
-        pieces = import_pieces(file)
-        notes = [note for graph in pieces.graphs for note in graph.notes]
-        _say(file, graph_layers(pieces), [*pieces.refused, *notes], as_json, graph=True)
+        pieces = import_pieces(file, sample)
+        _say(file, graph_layers(pieces), [*pieces.refused, *pieces.notes], as_json, graph=True)
         return
     state, problems = _state(file, layers)
-    report = None if output is None else _write(file, state, output, model, shape, hooks)
+    report = None if output is None else _write(file, state, output, model, sample, hooks)
     written = None if output is None or report is None else (output, report)
     _say(file, state_layers(state), problems, as_json, written)
 
@@ -141,7 +146,7 @@ def _write(
     state: dict[str, Any],
     output: Path,
     model: str | None,
-    shape: str | None,
+    sample: tuple[int, ...] | None,
     hooks: Path | None,
 ) -> Any:
     from zeroskip.compiler.compress.hooks import example_task, load_hooks
@@ -152,7 +157,7 @@ def _write(
     if hooks is None and model is None:
         return pack_state(state, output, meta=meta)
     with others_to_stderr():
-        task = load_hooks(hooks) if hooks is not None else example_task(model or "", shape or "")
+        task = load_hooks(hooks) if hooks is not None else example_task(model or "", sample or ())
         module = Network(task).holding(state, str(file))
         return pack(module, output, task.example(), meta)
 

@@ -1,15 +1,18 @@
 """Options that several commands have."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from zeroskip.base.errors import InputError
+
 __all__ = [
-    "ImageArgument", "InputOption", "JsonOption", "LayersOption", "LengthsOption", "number",
-    "set_parameters", "whole_number",
+    "ImageArgument", "InputOption", "JsonOption", "LayersOption", "LengthsOption", "ShapeOption",
+    "number", "set_parameters", "sizes", "whole_number",
 ]  # fmt: skip
 
 JsonOption = Annotated[
@@ -28,6 +31,14 @@ LengthsOption = Annotated[
         metavar="L.npy",
         help="Of a recurrent network: steps of each sequence, whole numbers (samples,). What is "
         "behind them in X.npy is not read.",
+    ),
+]
+ShapeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shape",
+        metavar="CxHxW",
+        help="Of a sample, as 3x224x224, for sizes that a file leaves open, unless inputs say it.",
     ),
 ]
 LayersOption = Annotated[
@@ -57,6 +68,21 @@ def number(text: str) -> float:
         return float(text)
     except ValueError as error:
         raise typer.BadParameter(f"it must be a number, not {text!r}") from error
+
+
+def sizes(text: str | None) -> tuple[int, ...] | None:
+    """Read a shape that is written like 1x28x28; None stays None.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    if text is None:
+        return None
+    if re.fullmatch(r"[1-9]\d{0,6}(x[1-9]\d{0,6})*", text) is None:
+        raise InputError(f"the shape of an input must be like 1x28x28 or 784, not {text!r}")
+    return tuple(map(int, text.split("x")))
 
 
 def set_parameters(function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> None:

@@ -69,8 +69,8 @@ def write_report(
         check_output_file(output)
     if model is not None and labels is None:
         raise InputError("--model is there for the accuracy: give --input and --labels, too")
-    network = None if model is None else import_file(model)
     x = None if inputs is None else read_npy(inputs, "input")
+    network = None if model is None else import_file(model, None if x is None else x.shape[1:])
     y = None if labels is None else read_npy(labels, "label")
     with Steps() as steps:
         found = [

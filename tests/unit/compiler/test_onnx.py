@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.api import compile_file
-from zeroskip.compiler.frontend.networks import import_onnx
+from zeroskip.compiler.frontend.networks import import_onnx, import_pieces
 from zeroskip.compiler.ir.compute import run_nodes, shapes
 from zeroskip.compiler.ir.graph import INPUT, FloatGraph, FloatLinear
 
@@ -436,6 +436,18 @@ def test_what_no_array_computes_is_named(case: str, tmp_path: Path) -> None:
         import_onnx(path)
 
 
+def test_what_is_refused_alike_is_said_once(tmp_path: Path) -> None:
+    net = Net("N", 5)
+    a = "x"
+    for number in range(3):
+        a = net.add("Sigmoid", net.add("Gemm", a, net.weight(f"w{number}", 5, 5)))
+    pieces = import_pieces(net.save(tmp_path, net.add("Softmax", a)))
+    (sentence,) = pieces.refused
+    assert sentence.endswith("explored as if it were not there; so are 2 more like it")
+    assert len(pieces.graphs[0].nodes) == 3
+    assert len(pieces.notes) == 1
+
+
 def test_bad_files(tmp_path: Path) -> None:
     path = tmp_path / "bad.onnx"
     with pytest.raises(InputError, match="does not exist"):
@@ -468,8 +480,12 @@ def test_old_opsets_and_free_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         import_onnx(tmp_path / "net.onnx")
     net = Net("N", 3, "H", "W")
     net.add("Relu", "x")
-    with pytest.raises(CompileError, match=r"shape \(N, 3, H, W\).*only the first"):
-        import_onnx(net.save(tmp_path, "t0", 4))
+    path = net.save(tmp_path, "t0", 4)
+    with pytest.raises(CompileError, match=r"shape \(N, 3, H, W\), of which only.*--shape"):
+        import_onnx(path)
+    with pytest.raises(CompileError, match=r"samples of shape \(1, 4, 5\) are none of it"):
+        import_onnx(path, (1, 4, 5))
+    assert import_onnx(path, (3, 4, 5)).input_shape == (3, 4, 5)
 
 
 def test_constants_that_would_be_huge_are_not_made(tmp_path: Path) -> None:
