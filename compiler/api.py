@@ -16,6 +16,7 @@ from zeroskip.compiler.ir.graph import FloatGraph, QuantGraph, QuantLayer
 from zeroskip.compiler.ir.verify import verify_graph
 from zeroskip.compiler.passes.arithmetic import common_act_bits
 from zeroskip.compiler.passes.errors import fixed_point_errors
+from zeroskip.compiler.passes.fixed_point import sample_shape
 from zeroskip.compiler.passes.partition import (
     Arrays,
     arithmetics,
@@ -104,7 +105,7 @@ def compile_file(
     ``name`` is given.
     """
     return compile_any(
-        lambda: import_file(path, np.shape(calibration)[1:]),
+        lambda: import_file(path, sample_shape(calibration)),
         calibration,
         arrays,
         share=share,

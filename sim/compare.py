@@ -16,6 +16,7 @@ from zeroskip.base.tables import Report, Table, percent
 from zeroskip.compiler.frontend.networks import import_pieces
 from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import INPUT, FloatCell, FloatConv, FloatGraph, FloatLinear
+from zeroskip.compiler.passes.fixed_point import sample_shape
 from zeroskip.sim.cpu_ways import WAYS, Call, checked_calls, missing_ways
 from zeroskip.sim.explore.explore import ExploredArray, explore
 from zeroskip.sim.explore.result import ArrayEstimate
@@ -119,7 +120,7 @@ def compare(
 
     tell = progress or silent
     found = explore(model, x, arrays, shape=shape, progress=progress)
-    pieces = import_pieces(model, shape if x is None else np.shape(x)[1:])
+    pieces = import_pieces(model, shape if x is None else sample_shape(x))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -17,6 +17,7 @@ __all__ = [
     "largest_frac",
     "quantize_input",
     "round_half_up",
+    "sample_shape",
 ]
 
 _MAX_FRAC = 256
@@ -117,6 +118,12 @@ def _blank_behind(
         raise InputError(f"{what} has {len(array)} sequences, but lengths are of {len(lengths)}")
     sequences = Sequences(lengths)
     return sequences.padded(sequences.joined(array), shape[0])
+
+
+def sample_shape(x: Any) -> tuple[int, ...] | None:
+    """Return the shape of a sample in a batch of them, if it is an array or a tensor."""
+    shape = getattr(x, "shape", None)
+    return None if shape is None else tuple(shape[1:])
 
 
 def check_input(

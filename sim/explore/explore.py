@@ -27,7 +27,7 @@ from zeroskip.compiler.ir.graph import (
     QuantLayer,
     dense_macs,
 )
-from zeroskip.compiler.passes.fixed_point import check_planes
+from zeroskip.compiler.passes.fixed_point import check_planes, sample_shape
 from zeroskip.compiler.passes.partition import arithmetics, taker
 from zeroskip.compiler.passes.parts import cut
 from zeroskip.compiler.passes.quantize import quantize
@@ -126,7 +126,7 @@ def explore(
     """
     tell = progress or silent
     tell("read the model", 0, 1)
-    pieces, label = _read(model, example_input, shape if x is None else np.shape(x)[1:])
+    pieces, label = _read(model, example_input, shape if x is None else sample_shape(x))
     tell("read the model", 1, 1)
     named = list(dict.fromkeys(array.engine for array in arrays))
     drawn = np.random.default_rng(seed)
