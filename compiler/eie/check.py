@@ -24,10 +24,11 @@ def check_arithmetic(layer: QuantLinear | QuantCell, params: EieParams) -> None:
     for matrix in matrices(layer, 0):
         codebook = matrix.codebook
         check_range(layer, codebook, params.weight_bits, what="weights", param="weight_bits")
+        width = "weight_bits" if params.plain else "code_bits"
         if len(codebook) != params.num_codes or codebook[0] != 0:
             raise CompileError(
                 f"the codebook of layer {layer.name!r} must be {params.num_codes} weights "
-                f"(code_bits = {params.code_bits}), the first 0, "
+                f"({width} = {params.stored_bits}), the first 0, "
                 f"not {len(codebook)} weights, the first {codebook[0]}"
             )
     check_layer(layer)

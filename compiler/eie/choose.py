@@ -85,7 +85,7 @@ def choose_params(
         if has_peepholes and "peepholes" in free and not chosen.peepholes:
             chosen = dataclasses.replace(chosen, peepholes=True)
             why.append(f"peepholes = true: layer {node.name!r} has some")
-    if "code_bits" in free:
+    if "code_bits" in free and not chosen.plain:
         chosen, sentence = _with_code_bits(chosen, layers, share=share)
         why.append(sentence)
     if "run_bits" in free:
@@ -155,7 +155,7 @@ def run_choices(
             bits=int((-(-counts // per_word)).sum()) * params.word_bits,
         )
         for width, counts in zip(widths, entries, strict=True)
-        for per_word in [params.word_bits // (params.code_bits + width)]
+        for per_word in [params.word_bits // (params.stored_bits + width)]
     )
 
 

@@ -19,14 +19,15 @@ class EncodedPass:
 
     Parameters
     ----------
-    codes : (entries,) uint8, the entries of PE 0, then those of PE 1 and so on; padding is 0.
+    codes : (entries,) as narrow as they can be, the entries of PE 0, then those of PE 1 and so on;
+        padding is 0.
     runs : (entries,) uint8, zeros before each entry in PE-local row space.
     starts : (num_pes + 1,) int64, where each PE's entries start.
     pointers : (num_pes, positions + 1) int64, where each column's entries start, counted from
         the PE's first entry; the last is the end of the last column.
     """
 
-    codes: NDArray[np.uint8]
+    codes: NDArray[np.unsignedinteger]
     runs: NDArray[np.uint8]
     starts: NDArray[np.int64]
     pointers: NDArray[np.int64]
@@ -48,7 +49,7 @@ def encode(
 
     Parameters
     ----------
-    codes : (rows, cols) uint8; only non-zero codes stored.
+    codes : (rows, cols); only non-zero codes stored.
     column_positions : (cols,) positions of the columns.
     row_positions : (rows,) positions of the rows.
     num_positions : column positions to make pointers for; those without a column are empty.
@@ -88,7 +89,7 @@ def encode(
 
     padding = np.concatenate([[0], np.cumsum(gaps >> params.run_bits)])
     entry = np.arange(len(rows)) + padding[1:]
-    out_codes = np.zeros(len(rows) + padding[-1], np.uint8)
+    out_codes = np.zeros(len(rows) + padding[-1], np.min_scalar_type(params.num_codes - 1))
     out_runs = np.full(len(out_codes), params.max_run, np.uint8)
     out_codes[entry] = grouped.data
     out_runs[entry] = gaps & params.max_run
@@ -102,7 +103,7 @@ def encode(
 
 
 def pack_entries(
-    codes: NDArray[np.uint8], runs: NDArray[np.uint8], params: EieParams
+    codes: NDArray[np.unsignedinteger], runs: NDArray[np.uint8], params: EieParams
 ) -> NDArray[np.uint64]:
     """Pack one PE's entries to words of its Spmat SRAM.
 

@@ -31,6 +31,7 @@ from zeroskip.compiler.ir.graph import (
     QuantLayer,
     QuantLinear,
 )
+from zeroskip.compiler.passes.arithmetic import Arithmetic
 from zeroskip.compiler.system.moves import Moves, RowTensor
 from zeroskip.hw.board.boards import BOARDS
 from zeroskip.hw.eie.boards import BESIDE, DIGITS
@@ -68,6 +69,12 @@ class _Eie(Engine[EieParams, EiePart]):
         ),
     )
     free = FREE
+
+    def arithmetic(self, params: EieParams) -> Arithmetic:
+        found = super().arithmetic(params)
+        if not params.plain:
+            return found
+        return replace(found, code_bits=0, code_bits_limit=0, plain_bits=params.weight_bits)
 
     def choose(
         self, wanted: FreeParams, nodes: Sequence[FloatNode], *, share: bool

@@ -19,7 +19,7 @@ class Matrix:
     ----------
     layer : number of the layer.
     vector : number of the vector: 0 for the network's input, else the layer before which made it.
-    codes : (rows, columns) uint8; row ``r`` is a sum of output ``r % outputs`` of the layer.
+    codes : (rows, columns); row ``r`` is a sum of output ``r % outputs`` of the layer.
     codebook : the weights.
     """
 

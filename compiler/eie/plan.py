@@ -145,7 +145,7 @@ class Planner:
         elif last and used[Memory.BIASES] + window.rows > p.num_biases:
             full.add(Memory.BIASES)
         known = self._parts[Memory.CODEBOOKS]
-        if window.layer not in known and len(known) == p.num_descriptors:
+        if window.layer not in known and len(known) == p.num_descriptors and not p.plain:
             full.add(Memory.CODEBOOKS)
         return full
 
@@ -187,8 +187,8 @@ class Planner:
                 src_base=file_row,
                 src_rows=count,
                 ptr_base=ptr_base,
-                codebook=codebooks.index(window.layer),
-                last_code=int(layer.codes.data.max(initial=0)),
+                codebook=0 if p.plain else codebooks.index(window.layer),
+                last_code=0 if p.plain else int(layer.codes.data.max(initial=0)),
                 drain_rows=window.rows,
                 dst_base=dst_row if drain else 0,
                 bias_base=used[Memory.BIASES] if drain else 0,

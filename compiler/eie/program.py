@@ -96,7 +96,7 @@ def _contents(
     """Fill the SRAMs, but that of the program, that are loaded before a segment."""
     words: dict[str, NDArray[np.uint64]] = {}
     every = range(params.num_pes)
-    if Memory.CODEBOOKS in draft.parts:
+    if Memory.CODEBOOKS in draft.parts and not params.plain:
         books = [network.layers[layer].codebook for layer in draft.parts[Memory.CODEBOOKS]]
         words["codebook"] = unsigned_field(np.concatenate(books), params.weight_bits)
     if Memory.SPMAT in draft.parts:
@@ -113,7 +113,7 @@ def _contents(
 
 def _entries(parts: Sequence[EntriesPart], pe: int, params: EieParams) -> NDArray[np.uint64]:
     """Pack the entries of one PE."""
-    codes: list[NDArray[np.uint8]] = []
+    codes: list[NDArray[np.unsignedinteger]] = []
     runs: list[NDArray[np.uint8]] = []
     for part in parts:
         start, ends = part.window.encoded.starts[pe], part.window.ends[pe]

@@ -155,7 +155,7 @@ def _layer_passes(
                 src_rows=heights[matrix.vector],
                 ptr_base=0,
                 codebook=0,
-                last_code=int(matrix.codes.data.max(initial=0)),
+                last_code=0 if params.plain else int(matrix.codes.data.max(initial=0)),
                 drain_rows=heights[number + 1] if is_cell else window[1] - window[0],
                 dst_base=bases[number + 1] + (0 if is_cell else first),
                 bias_base=0,
@@ -234,7 +234,7 @@ def _assemble(
                 one.descriptor,
                 # The end of the last column before is the start of this pass's first.
                 ptr_base=sum(found.shape[1] for found in pointers),
-                codebook=numbers[key],
+                codebook=0 if params.plain else numbers[key],
                 bias_base=bias_row if one.descriptor.drain else 0,
                 last=one is passes[-1],
             )
@@ -244,7 +244,9 @@ def _assemble(
         pointers.append(placed[:, :-1])
         bias_row += one.biases.shape[1]
     packed = pack_pointers(np.concatenate([*pointers, entries[:, None]], axis=1), params)
-    words = {"codebook": unsigned_field(np.concatenate(books), params.weight_bits)}
+    words: dict[str, NDArray[np.uint64]] = {}
+    if not params.plain:
+        words["codebook"] = unsigned_field(np.concatenate(books), params.weight_bits)
     for pe in every:
         codes, runs = (
             np.concatenate([

@@ -70,7 +70,7 @@ def layer_arrays(layer: QuantLayer) -> dict[str, NDArray[Any]]:
 
 def _matrix_arrays(prefix: str, codes: Any, codebook: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     return {
-        f"{prefix}codes": np.asarray(codes.data, np.uint8),
+        f"{prefix}codes": np.asarray(codes.data, np.min_scalar_type(len(codebook) - 1)),
         f"{prefix}rows": np.asarray(codes.indices, np.int32),
         f"{prefix}ends": np.asarray(codes.indptr, np.int64),
         f"{prefix}codebook": np.asarray(codebook, np.int64),
@@ -147,7 +147,7 @@ def _matrix(
 
 def _check_codes(
     name: str,
-    codes: NDArray[np.uint8],
+    codes: NDArray[np.unsignedinteger],
     rows: NDArray[np.int32],
     ends: NDArray[np.int64],
     num_rows: int,

@@ -39,7 +39,7 @@ class LinearEntry(StrictEntry):
     def arrays(self) -> dict[str, Expected]:
         """Return type and shape of its arrays."""
         return {
-            "codes": (np.uint8, (self.nnz,)),
+            "codes": (np.min_scalar_type(self.codebook - 1), (self.nnz,)),
             "rows": (np.int32, (self.nnz,)),
             "ends": (np.int64, (math.prod(self.in_shape) + 1,)),
             "codebook": (np.int64, (self.codebook,)),
@@ -138,11 +138,11 @@ class CellEntry(StrictEntry):
     def arrays(self) -> dict[str, Expected]:
         """Return type and shape of its arrays."""
         return {
-            "codes": (np.uint8, (self.nnz,)),
+            "codes": (np.min_scalar_type(self.codebook - 1), (self.nnz,)),
             "rows": (np.int32, (self.nnz,)),
             "ends": (np.int64, (math.prod(self.in_shape) + 1,)),
             "codebook": (np.int64, (self.codebook,)),
-            "recurrent_codes": (np.uint8, (self.recurrent_nnz,)),
+            "recurrent_codes": (np.min_scalar_type(self.codebook - 1), (self.recurrent_nnz,)),
             "recurrent_rows": (np.int32, (self.recurrent_nnz,)),
             "recurrent_ends": (np.int64, ((self.past or self.units) + 1,)),
             "recurrent_codebook": (np.int64, (self.codebook,)),

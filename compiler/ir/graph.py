@@ -32,6 +32,7 @@ __all__ = [
     "Shape",
     "dense_macs",
     "linear_chain",
+    "plain_codebook",
 ]
 
 Pair = tuple[int, int]
@@ -377,7 +378,8 @@ class QuantLinear:
     name, relu : as in :class:`FloatLinear`.
     inputs : tensors whose channels, one after the other, are its input.
     in_shape : (C, H, W) of the input.
-    codes : (rows, columns) uint8, compressed columns with sorted rows; only non-zero codes stored.
+    codes : (rows, columns) uint8, or uint16 of plain weights, compressed columns with sorted rows;
+        only non-zero codes stored.
     codebook : (2**code_bits,) int64 weights, entry 0 is 0, unused entries are 0.
     bias : (rows,) int64, with ``in_frac + weight_frac`` fraction bits.
     in_frac, weight_frac, out_frac : fraction bits of input, weights and output; may be negative.
@@ -592,6 +594,12 @@ def dense_macs(layer: QuantLayer) -> int:
     Of a recurrent layer, those of a step.
     """
     return int(np.prod(layer.out_shape[1:])) * layer.num_weights
+
+
+def plain_codebook(bits: int) -> NDArray[np.int64]:
+    """Return the codebook of plain weights: a code is its weight, in two's complement."""
+    codes = np.arange(1 << bits)
+    return np.where(codes >> (bits - 1), codes - (1 << bits), codes)
 
 
 def linear_chain(layers: Sequence[QuantLinear]) -> QuantGraph[QuantLinear]:

@@ -19,7 +19,7 @@ class Arithmetic:
     engine : whose array it is.
     act_bits, acc_bits : width of an activation and of an accumulator, which wraps.
     weight_bits : width of a shared weight, signed.
-    code_bits : width of a weight's code; code 0 is weight 0.
+    code_bits : width of a weight's code; code 0 is weight 0. 0 if there are no codes.
     code_bits_limit : width that codes can have in an array of this engine with other parameters.
     plain_bits : width of a weight that is stored as it is, signed; 0 if all must be codes.
     """

@@ -23,6 +23,7 @@ from zeroskip.compiler.ir.graph import (
     QuantGraph,
     QuantLayer,
     QuantLinear,
+    plain_codebook,
 )
 from zeroskip.compiler.passes.arithmetic import Arithmetic, common_act_bits
 from zeroskip.compiler.passes.calibrate import observe
@@ -234,6 +235,10 @@ def _coded(
     weights: SharedWeights, values: NDArray[np.int64], arithmetic: Arithmetic
 ) -> tuple[csc_array, NDArray[np.int64]]:
     """Return codes in compressed columns, and the codebook; what rounds to 0 has no code."""
+    if arithmetic.plain_bits:
+        codebook = plain_codebook(arithmetic.plain_bits)
+        stored = np.append(0, values) % len(codebook)
+        return _columns(stored.astype(np.uint16)[weights.codes]), codebook
     codebook = np.zeros(arithmetic.max_values + 1, np.int64)
     codebook[1 : values.size + 1] = values
     codes = np.asarray(weights.codes, np.uint8)
@@ -243,7 +248,7 @@ def _coded(
     return _columns(codes), codebook
 
 
-def _columns(codes: NDArray[np.uint8]) -> csc_array:
+def _columns(codes: NDArray[np.unsignedinteger]) -> csc_array:
     """Return a dense matrix in compressed columns, in a quarter of the memory SciPy takes."""
     rows, cols = codes.shape
     by_column = np.ascontiguousarray(codes.T)

@@ -86,6 +86,8 @@ def share_layer(
         If the layer has more values, is not to be clustered, and the array has no plain weights.
     """
     limit = arithmetic.max_values
+    # Without codebooks, all weights are plain.
+    share = share and limit > 0
     few = max(1, limit - reserved) if share else limit
     weight = np.ascontiguousarray(layer.weight, np.float64).ravel()
     position = np.flatnonzero(weight)

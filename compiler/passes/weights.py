@@ -251,7 +251,7 @@ def _round_cell(
         return Rounded(
             values=values,
             unit=0,
-            codebook=np.unique(np.append(values, 0)),
+            codebook=np.unique(np.append(values, 0)) if a.max_values else None,
             bias=steps,
             weight_frac=frac - in_frac,
             out_frac=a.act_bits - 1,

@@ -15,14 +15,15 @@ class Arithm(wiring.Component):
     """b_x = b_x + S[code] * a (EIE, section IV, "Arithmetic Unit"), one entry per cycle.
 
     Four stages: codebook lookup; multiply; end of the product and accumulator read; add and
-    write. Never stalls. Accumulators wrap, so the order of entries cannot change a bit.
+    write. Never stalls. Accumulators wrap, so the order of entries cannot change a bit. A plain
+    weight is looked up nowhere: it is its code.
 
     All PEs work with one codebook, so it is held once for all of them (:class:`CodebookLoad`).
 
     Members
     -------
     valid, code, row, value : In, an entry: its weight code, not 0, PE-local row and activation.
-    codebook : In, the weights, code 0's in the lowest bits.
+    codebook : In, the weights, code 0's in the lowest bits, unless weights are plain.
     read, read_row : In, read an accumulator; only while not ``busy``.
     read_data : Out, the accumulator that was read in the cycle before.
     clear, clear_row : In, set an accumulator to 0; only while not ``busy``.
@@ -46,10 +47,10 @@ class Arithm(wiring.Component):
         row = params.acc_addr_bits
         super().__init__({
             "valid": In(1),
-            "code": In(params.code_bits),
+            "code": In(params.stored_bits),
             "row": In(row),
             "value": In(signed(params.act_bits)),
-            "codebook": In(params.num_codes * params.weight_bits),
+            **({} if params.plain else {"codebook": In(params.codebook_bits)}),
             "read": In(1),
             "read_row": In(row),
             "read_data": Out(signed(params.acc_bits)),
@@ -72,12 +73,7 @@ class Arithm(wiring.Component):
         a_valid = Signal()
         a_row = Signal(p.acc_addr_bits, reset_less=True)
         w_product = Signal(signed(p.weight_bits + p.act_bits), reset_less=True)
-        # Weight 0 is 0, and is never looked up: its place gives what is least work.
-        weights = [self.codebook.word_select(code, p.weight_bits) for code in range(p.num_codes)]
-        weights[0] = weights[1]
-        # The code comes late, out of a memory. In LUTs, halves of halves are the shortest way.
-        is_fpga = has_multipliers(platform)
-        lookup = _pick(weights, self.code) if is_fpga else Array(weights)[self.code]
+        lookup = self.code.as_signed() if p.plain else self._looked_up(platform)
         m.d.sync += [m_valid.eq(self.valid), a_valid.eq(m_valid)]
         # Without an entry, operands stay, so that the multiplier has nothing to do.
         with m.If(self.valid):
@@ -99,6 +95,16 @@ class Arithm(wiring.Component):
             self.busy.eq(m_valid | a_valid | accs.busy),
         ]
         return m
+
+    def _looked_up(self, platform: object) -> Value:
+        """Return the weight of the code."""
+        p = self._p
+        # Weight 0 is 0, and is never looked up: its place gives what is least work.
+        weights = [self.codebook.word_select(code, p.weight_bits) for code in range(p.num_codes)]
+        weights[0] = weights[1]
+        # The code comes late, out of a memory. In LUTs, halves of halves are the shortest way.
+        is_fpga = has_multipliers(platform)
+        return _pick(weights, self.code) if is_fpga else Array(weights)[self.code]
 
 
 def _pick(words: list[Value], index: Value) -> Value:

@@ -132,9 +132,9 @@ class EieArray(wiring.Component):
             answer = Signal(max(p.act_bits, COUNTER_BITS), name=f"answer_{pe}")
             host_en = Signal(name=f"host_en_{pe}")
             m.d.comb += host_en.eq(host_valid & (host_pe == pe))
-            streams: dict[str, Any] = {}
+            streams: dict[str, Any] = {} if p.plain else {"i_codebook": ccu.codebook}
             if p.streams:
-                streams = {
+                streams |= {
                     "i_rows": rows.as_value(),
                     "i_in_data": self.rows_in.payload.word_select(pe, p.act_bits),
                     "o_out_data": self.rows_out.payload.word_select(pe, p.act_bits),
@@ -144,7 +144,6 @@ class EieArray(wiring.Component):
                 i_clk=ClockSignal(),
                 i_rst=ResetSignal(),
                 i_control=c.as_value(),
-                i_codebook=ccu.codebook,
                 i_broadcast=scan.broadcast.as_value(),
                 i_broadcast_en=scan.broadcast_en,
                 o_room=room[pe],

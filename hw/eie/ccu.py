@@ -31,7 +31,7 @@ def sweep_bits(p: EieParams) -> int:
     descriptor and codebook have been read. It does not wait for them, as after a reset they may be
     whatever the memories hold: it is long enough.
     """
-    read = (p.num_codes + _READ_CYCLES).bit_length()
+    read = (_READ_CYCLES + (0 if p.plain else p.num_codes)).bit_length()
     return max(p.acc_addr_bits, counter_addr_bits(p, stall_classes(p)), read)
 
 
@@ -49,7 +49,7 @@ class Ccu(wiring.Component):
     run : ``In(RunSignature())``, commands, see :class:`.RunControl`. The source is an activation
         file.
     control : Out, to all PEs, see ``control_layout``.
-    codebook : Out, to all PEs, the weights; changes as a pass begins.
+    codebook : Out, to all PEs, the weights, unless they are plain; changes as a pass begins.
     pass_start, pass_descriptor : Out, begin the scan of a pass.
     pass_done : In, the scan is over, and no PE has work in a queue or pipeline.
     load_program, load_codebook, load_row, load_data : In, write a word of a descriptor, or a
@@ -90,7 +90,7 @@ class Ccu(wiring.Component):
             **(files if params.streams else {}),
             "run": In(RunSignature(params.act_files, sequences=params.cells)),
             "control": Out(control_layout(params)),
-            "codebook": Out(params.num_codes * params.weight_bits),
+            **({} if params.plain else {"codebook": Out(params.codebook_bits)}),
             "pass_start": Out(1),
             "pass_descriptor": Out(descriptor_layout(params)),
             "pass_done": In(1),
@@ -109,7 +109,6 @@ class Ccu(wiring.Component):
         m.submodules.descriptor_read = reader = DescriptorRead(
             layout, DESCRIPTOR_WORDS, p.num_descriptors
         )
-        m.submodules.codebook_load = codebooks = CodebookLoad(p)
         m.submodules.drain = drain = Drain(p)
         now = Signal(layout, reset_less=True)
         ahead = reader.descriptor
@@ -146,7 +145,7 @@ class Ccu(wiring.Component):
         m.d.sync += ordered.eq(~anew)
         connect(m, flipped(self.run), runs.run)
         m.d.comb += [
-            runs.ready.eq(codebooks.ready),
+            runs.ready.eq(reader.valid if p.plain else self._load_codebooks(m, reader, runs, anew)),
             runs.swap.eq(now.swap),
             runs.last.eq(now.last),
             reader.flush.eq(anew),
@@ -155,21 +154,12 @@ class Ccu(wiring.Component):
             reader.load_en.eq(self.load_program),
             reader.load_row.eq(self.load_row),
             reader.load_data.eq(self.load_data),
-            codebooks.forget.eq(anew),
-            codebooks.load_en.eq(self.load_codebook),
-            codebooks.load_row.eq(self.load_row),
-            codebooks.load_data.eq(self.load_data),
-            codebooks.codebook.eq(ahead.codebook),
-            codebooks.last_code.eq(ahead.last_code),
-            codebooks.valid.eq(reader.valid),
-            codebooks.turn.eq(runs.turn),
             drain.rows.eq(now.drain_rows),
             *(one.flush.eq(runs.flush) for one in drains),
             *(one.bias_base.eq(now.bias_base) for one in drains),
             *(one.dst_base.eq(now.dst_base) for one in drains),
             self.pass_start.eq(runs.turn),
             self.pass_descriptor.eq(ahead),
-            self.codebook.eq(codebooks.weights),
             c.flush.eq(runs.flush),
             c.source.eq(self.run.source),
             c.acc_read.eq(made_by("acc_read")),
@@ -215,3 +205,21 @@ class Ccu(wiring.Component):
         with m.If(runs.flush):
             m.d.sync += draining.eq(0)
         return m
+
+    def _load_codebooks(
+        self, m: Module, reader: DescriptorRead, runs: RunControl, forget: Value
+    ) -> Value:
+        """Read the codebook of the next pass ahead; return whether it is there."""
+        m.submodules.codebook_load = codebooks = CodebookLoad(self._p)
+        m.d.comb += [
+            codebooks.forget.eq(forget),
+            codebooks.load_en.eq(self.load_codebook),
+            codebooks.load_row.eq(self.load_row),
+            codebooks.load_data.eq(self.load_data),
+            codebooks.codebook.eq(reader.descriptor.codebook),
+            codebooks.last_code.eq(reader.descriptor.last_code),
+            codebooks.valid.eq(reader.valid),
+            codebooks.turn.eq(runs.turn),
+            self.codebook.eq(codebooks.weights),
+        ]
+        return codebooks.ready

@@ -45,8 +45,11 @@ VERSION = 2
 
 
 def entry_layout(p: EieParams) -> data.StructLayout:
-    """Lay out one stored weight: its code, and the zeros before it in PE-local row space."""
-    return data.StructLayout({"code": unsigned(p.code_bits), "run": unsigned(p.run_bits)})
+    """Lay out one stored weight: its code, and the zeros before it in PE-local row space.
+
+    The code of a plain weight is the weight, in two's complement.
+    """
+    return data.StructLayout({"code": unsigned(p.stored_bits), "run": unsigned(p.run_bits)})
 
 
 def entry_shifts(p: EieParams) -> Mapping[str, int]:
@@ -98,7 +101,8 @@ def descriptor_layout(p: EieParams) -> data.StructLayout:
     ptr_base : number of the pointer of the first scanned position's column.
     codebook : which codebook.
     last_code : the largest code that the layer of the pass has; weights from code 1 up to there
-        are loaded, none if it is 0. The same in all passes with the codebook.
+        are loaded, none if it is 0. The same in all passes with the codebook. Both are 0 where
+        weights are plain.
     drain : write outputs at the end (else the accumulators keep their sums).
     drain_rows : accumulators to write, from local row 0, at least 1.
     dst_base : first row of the destination activation file that is written.
@@ -189,10 +193,9 @@ def sram_files(p: EieParams) -> dict[str, tuple[int, int]]:
     """
     half, bits = p.num_pointers // 2, load_bits(p)
     pointer = bits[Space.POINTER]
-    files = {
-        "program": (DESCRIPTOR_WORDS * p.num_descriptors, bits[Space.PROGRAM]),
-        "codebook": (p.num_descriptors * p.num_codes, bits[Space.CODEBOOK]),
-    }
+    files = {"program": (DESCRIPTOR_WORDS * p.num_descriptors, bits[Space.PROGRAM])}
+    if not p.plain:
+        files["codebook"] = p.num_descriptors * p.num_codes, bits[Space.CODEBOOK]
     for pe in range(p.num_pes):
         files |= {
             f"pe_{pe}/spmat": (p.spmat_words, p.word_bits),

@@ -13,6 +13,9 @@ __all__ = ["EieParams"]
 _MOST_STATES = 1 << 11
 """States of a PE; with them, and as many rows, a descriptor still fits its two words."""
 
+_WIDEST_PLAIN = 12
+"""Width of a plain weight, at most: that of ESE."""
+
 # name: (smallest, largest) value that the RTL is built and tested for. The widest entry, 8 + 8
 # bits, fits the smallest word.
 _RANGES = {
@@ -68,6 +71,8 @@ class EieParams(ArrayParams):
     counters : build the cycle counters.
     cells : build what the cells of LSTM and GRU need: functions, products and states in each PE.
     peepholes : build what peepholes of LSTMs need besides.
+    plain : entries hold weights themselves, of ``weight_bits`` bits, 12 at most, instead of codes
+        (ESE); there are no codebooks.
     """
 
     num_pes: int = 8
@@ -91,6 +96,7 @@ class EieParams(ArrayParams):
     counters: bool = True
     cells: bool = False
     peepholes: bool = False
+    plain: bool = False
 
     ranges: ClassVar[Mapping[str, tuple[int, int]]] = _RANGES
 
@@ -111,11 +117,32 @@ class EieParams(ArrayParams):
         if self.peepholes and self.acc_bits < GATE_BITS:
             rule = f"at least {GATE_BITS} in an array with peepholes"
             raise ParameterError("acc_bits", self.acc_bits, rule)
+        if self.plain and self.weight_bits > _WIDEST_PLAIN:
+            rule = f"at most {_WIDEST_PLAIN} in an array of plain weights"
+            raise ParameterError("weight_bits", self.weight_bits, rule)
+        if self.entry_bits > self.word_bits:
+            rule = f"at least {self.entry_bits}, the bits of an entry"
+            raise ParameterError("word_bits", self.word_bits, rule)
+
+    @property
+    def stored_bits(self) -> int:
+        """Width of a stored weight: of its code, or, where weights are plain, of itself."""
+        return self.weight_bits if self.plain else self.code_bits
+
+    @property
+    def num_codes(self) -> int:
+        """Different stored weights, 0 among them."""
+        return 1 << self.stored_bits
+
+    @property
+    def codebook_bits(self) -> int:
+        """Bits of a codebook; 0 where weights are plain."""
+        return 0 if self.plain else self.num_codes * self.weight_bits
 
     @property
     def entry_bits(self) -> int:
         """Width of a stored entry."""
-        return self.code_bits + self.run_bits
+        return self.stored_bits + self.run_bits
 
     @property
     def entries_per_word(self) -> int:

@@ -71,7 +71,7 @@ class Pe(wiring.Component):
         super().__init__({
             **(streams if params.streams else {}),
             "control": In(control_layout(params)),
-            "codebook": In(params.num_codes * params.weight_bits),
+            **({} if params.plain else {"codebook": In(params.codebook_bits)}),
             "broadcast": In(broadcast_layout(params)),
             "broadcast_en": In(1),
             "room": Out(1),
@@ -131,7 +131,6 @@ class Pe(wiring.Component):
             arithm.code.eq(spmat.code),
             arithm.row.eq(spmat.row),
             arithm.value.eq(spmat.value),
-            arithm.codebook.eq(self.codebook),
             arithm.read.eq(c.acc_read),
             arithm.read_row.eq(c.acc_row),
             arithm.clear.eq(c.clear),
@@ -154,6 +153,8 @@ class Pe(wiring.Component):
             acts.write_row.eq(c.act_row),
             self.output_data.eq(acts.output_data),
         ]
+        if not p.plain:
+            m.d.comb += arithm.codebook.eq(self.codebook)
         if p.streams:
             m.d.comb += [
                 acts.destination.eq(c.destination),

@@ -45,7 +45,7 @@ class SpmatRead(wiring.Component):
             "i": In(stream.Signature(work_layout(params))),
             "issued": Out(1),
             "padding": Out(1),
-            "code": Out(params.code_bits),
+            "code": Out(params.stored_bits),
             "row": Out(params.acc_addr_bits),
             "value": Out(signed(params.act_bits)),
             "load_en": In(1),

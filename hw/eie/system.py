@@ -19,7 +19,7 @@ def eie_engine(p: EieParams) -> Engine:
     """Say what the system has to know of an EIE array."""
     rows = {
         Space.PROGRAM: (1, eie.DESCRIPTOR_WORDS * p.num_descriptors),
-        Space.CODEBOOK: (1, p.num_descriptors * p.num_codes),
+        **({} if p.plain else {Space.CODEBOOK: (1, p.num_descriptors * p.num_codes)}),
         Space.SPMAT: (p.num_pes, p.spmat_words),
         Space.POINTER: (p.num_pes, p.num_pointers),
         Space.BIAS: (p.num_pes, p.num_biases),

@@ -12,6 +12,7 @@ from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.streams import (
     ColumnStream,
     Loading,
+    codebook_of,
     column_streams,
     held,
     read_program,
@@ -27,8 +28,8 @@ class DecodedLayer:
 
     Parameters
     ----------
-    codes : (rows, cols) uint8, without padding.
-    codebook : (2**code_bits,) int64 weights.
+    codes : (rows, cols), without padding.
+    codebook : (codes,) int64 weights.
     bias : (rows,) int64, without the half step for rounding.
     shift : right shift from accumulator to output.
     relu : clip negative outputs to 0.
@@ -81,7 +82,7 @@ def decode(
     for index, (begin, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         of_layer = steps[begin:end]
         cols, rows = placement[index], placement[index + 1]
-        books = [_codebook(step.srams["codebook"], step.descriptor, params) for step in of_layer]
+        books = [_codebook(step.srams, step.descriptor, params) for step in of_layer]
         kinds = {
             (step.descriptor.shift, step.descriptor.activation, *book)
             for step, book in zip(of_layer, books, strict=True)
@@ -226,12 +227,9 @@ def _index(positions: NDArray[np.int64], placed: NDArray[np.int64], what: str) -
     return result
 
 
-def _codebook(
-    words: NDArray[np.uint64], descriptor: Descriptor, params: EieParams
-) -> NDArray[np.int64]:
+def _codebook(srams: Srams, descriptor: Descriptor, params: EieParams) -> NDArray[np.int64]:
     """Read the codebook of a pass."""
-    base = descriptor.codebook * params.num_codes
-    weights = signed(words[base : base + params.num_codes, 0], params.weight_bits)
+    weights = codebook_of(srams, descriptor.codebook, params)
     if len(weights) != params.num_codes:
         raise ValueError(
             f"codebook {descriptor.codebook} must have {params.num_codes} weights, "

@@ -10,7 +10,7 @@ from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.ir.graph import QuantCell
 from zeroskip.hw.common.formats import Activation, CellKind, bias_word
 from zeroskip.sim.eie.decode import expand
-from zeroskip.sim.eie.streams import column_streams, image_loadings, read_program
+from zeroskip.sim.eie.streams import codebook_of, column_streams, image_loadings, read_program
 from zeroskip.sim.golden.words import signed
 
 __all__ = ["decode_step"]
@@ -68,9 +68,7 @@ def decode_step(part: EiePart) -> dict[int, Mapping[str, tuple[Any, Any]]]:
             vector = part.vector(number, past=bool(past))
             columns = part.placement[vector]
             scanned = descriptor.src_base - bases[vector]
-            book = descriptor.codebook * p.num_codes
-            words = loading.srams["codebook"][book : book + p.num_codes, 0]
-            books[past] = signed(words, p.weight_bits)
+            books[past] = codebook_of(loading.srams, descriptor.codebook, p)
             for pe, stream in enumerate(per_pe):
                 codes, position, local = expand(stream)
                 real = codes != 0

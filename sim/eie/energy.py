@@ -173,8 +173,9 @@ def access_events(p: EieParams, found: Accesses, samples: int = 1) -> Iterator[E
     yield event(Unit.POINTERS, "activations beside them", Write(p.act_bits), taken)
     yield event(Unit.QUEUES, "columns queued", Write(queued, not p.pointers_first), found.queued)
     yield event(Unit.QUEUES, "columns taken", Select(p.queue_depth, queued), found.queued)
-    lookup = Select(p.num_codes, p.weight_bits)
-    yield event(Unit.ARITHMETIC, "weights looked up", lookup, found.issued)
+    if not p.plain:
+        lookup = Select(p.num_codes, p.weight_bits)
+        yield event(Unit.ARITHMETIC, "weights looked up", lookup, found.issued)
     yield event(Unit.ARITHMETIC, "operands and products kept", Write(registers), found.useful)
     yield event(Unit.ARITHMETIC, "products", Multiply(p.weight_bits, p.act_bits), found.useful)
     yield event(Unit.ACCUMULATORS, "sums read", sums("read"), found.useful + found.drained)

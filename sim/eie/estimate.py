@@ -148,7 +148,7 @@ def _layer(
         runs=max(acts, *(-(-need // has) for need, has in memories.values())),
         stored_bits=every * params.entry_bits
         + params.num_pes * pointers * pointer
-        + params.num_codes * params.weight_bits,
+        + params.codebook_bits,
         memories=memories,
     )
 

@@ -12,7 +12,7 @@ from scipy.sparse import csc_array
 from zeroskip.base.progress import Progress
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.graph import INPUT, QuantLinear, linear_chain
+from zeroskip.compiler.ir.graph import INPUT, QuantLinear, linear_chain, plain_codebook
 from zeroskip.flow.eie.flow import FLOW
 from zeroskip.flow.synth.liberty import OWN_LIBERTY, read_liberty
 from zeroskip.flow.synth.measure import make_netlists
@@ -107,12 +107,14 @@ def draw_network(p: EieParams, seed: int) -> tuple[Image, NDArray[np.int64]]:
         half = 1 << p.weight_bits - 1
         codebook = rng.integers(-half, half, p.num_codes)
         codebook[0] = 0
+        if p.plain:
+            codebook = plain_codebook(p.weight_bits)
         layers.append(
             QuantLinear(
                 name=f"{rows}x{cols}",
                 inputs=(INPUT,),
                 in_shape=(cols, 1, 1),
-                codes=csc_array(codes.astype(np.uint8)),
+                codes=csc_array(codes.astype(np.min_scalar_type(p.num_codes - 1))),
                 codebook=codebook,
                 bias=rng.integers(-1000, 1000, rows),
                 relu=rows != 7,

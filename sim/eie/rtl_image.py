@@ -65,5 +65,5 @@ def _max_cycles(part: EiePart) -> int:
     )
     columns = sum(d.src_rows * p.num_pes for d in part.program)
     rows = sum(d.src_rows + max(SLOTS.values()) * d.drain_rows for d in part.program)
-    latencies = (p.num_codes + 64) * len(part.program)
+    latencies = ((0 if p.plain else p.num_codes) + 64) * len(part.program)
     return 2 * (words * p.entries_per_word + 8 * columns + rows + latencies)

@@ -15,7 +15,7 @@ from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.system.formats import word_bytes
 from zeroskip.sim.eie.decode import expand
-from zeroskip.sim.eie.streams import ColumnStream, column_streams, read_program
+from zeroskip.sim.eie.streams import ColumnStream, codebook_of, column_streams, read_program
 from zeroskip.sim.golden.words import LIMB_BITS, Descriptor, signed
 
 __all__ = ["EieState", "RunLog"]
@@ -103,6 +103,8 @@ class EieState:
         if space == Space.POINTER.value:
             return pe < p.num_pes and row + count <= p.num_pointers
         name = _MEMORIES[Space(space)]
+        if space == Space.CODEBOOK.value and self._p.plain:
+            return False
         central = name in self._srams
         depth = len(self._srams[name if central else f"pe_0/{name}"])
         return (central or pe < p.num_pes) and row + count <= depth
@@ -195,7 +197,7 @@ class EieState:
             if descriptor.get("past") and begins:
                 scanned = np.zeros_like(scanned)
             log.nonzero.append(scanned != 0)
-            self._add(descriptor, streams, scanned, srams["codebook"])
+            self._add(descriptor, streams, scanned, srams)
             if descriptor.get("cell") and descriptor.drain:
                 written, saturated = self._drain_cells(descriptor, srams, begins=begins)
             else:
@@ -217,24 +219,27 @@ class EieState:
         descriptor: Descriptor,
         streams: tuple[ColumnStream, ...],
         scanned: NDArray[np.int64],
-        codebook: NDArray[np.uint64],
+        srams: dict[str, NDArray[np.uint64]],
     ) -> None:
         """Add the products of a pass to the sums."""
         p = self._p
-        base = descriptor.codebook * p.num_codes
-        weights = signed(codebook[base : base + descriptor.last_code + 1, 0], p.weight_bits)
-        if descriptor.last_code == 0:
-            weights = np.zeros(1, np.int64)
+        last = p.num_codes - 1 if p.plain else descriptor.last_code
+        weights: NDArray[np.int64] = np.zeros(1, np.int64)
+        if last:
+            weights = codebook_of(srams, descriptor.codebook, p)
         values = scanned.reshape(-1).astype(np.int64).view(np.uint64)
         for pe, stream in enumerate(streams):
             codes, position, local = expand(stream)
-            if codes.max(initial=0) > descriptor.last_code:
+            if codes.max(initial=0) > last:
                 raise ValueError(f"a code of pe_{pe} has no weight: {codes.max()}")
             real = codes != 0
             if local[real].max(initial=0) >= p.num_accs:
                 raise ValueError(f"an entry of pe_{pe} is beyond the accumulators")
             products: Any = coo_array(
-                (weights[codes[real]].view(np.uint64), (local[real], position[real])),
+                (
+                    weights[codes[real]].view(np.uint64),
+                    (local[real], position[real]),
+                ),
                 shape=(p.num_accs, len(values)),
             ).tocsr()
             self._sums[pe] += products @ values

@@ -122,7 +122,7 @@ def stored_bits(part: EiePart) -> dict[str, int]:
     return {
         "entries": int(_loaded(part, "spmat").sum()) * p.word_bits,
         "pointers": int(_loaded(part, "ptr_even", "ptr_odd").sum()) * pointer,
-        "codebooks": len(part.layers) * p.num_codes * p.weight_bits,
+        "codebooks": len(part.layers) * p.codebook_bits,
     }
 
 

@@ -21,11 +21,18 @@ from zeroskip.hw.eie.formats import (
     pointer_layout,
 )
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.golden.words import Descriptor, Srams, read_descriptors, take_bits
+from zeroskip.sim.golden.words import (
+    Descriptor,
+    Srams,
+    read_descriptors,
+    signed,
+    take_bits,
+)
 
 __all__ = [
     "ColumnStream",
     "Loading",
+    "codebook_of",
     "column_streams",
     "held",
     "image_loadings",
@@ -77,12 +84,12 @@ class ColumnStream:
 
     Parameters
     ----------
-    codes, runs : (entries,) uint8, all entries of the PE's Spmat SRAM; passes share them.
+    codes, runs : (entries,), all entries of the PE's Spmat SRAM; passes share them.
     pointers : (positions + 1,) int64; the column at position j is entries
         ``pointers[j]`` up to, not with, ``pointers[j + 1]``.
     """
 
-    codes: NDArray[np.uint8]
+    codes: NDArray[np.unsignedinteger]
     runs: NDArray[np.uint8]
     pointers: NDArray[np.int64]
 
@@ -158,16 +165,25 @@ def column_streams(
 
 def _entries(
     words: NDArray[np.uint64], params: EieParams
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.unsignedinteger], NDArray[np.uint8]]:
     """Take words of one PE's Spmat SRAM apart to codes and runs."""
     shifts = entry_shifts(params)
     bits = np.zeros((len(words), params.entries_per_word), np.uint64)
     for slot in range(params.entries_per_word):
         bits[:, slot] = take_bits(words, slot * shifts["stride"], shifts["stride"])
     flat = bits.reshape(-1)
-    codes = flat >> np.uint64(shifts["code"]) & np.uint64((1 << params.code_bits) - 1)
+    codes = flat >> np.uint64(shifts["code"]) & np.uint64(params.num_codes - 1)
     runs = flat >> np.uint64(shifts["run"]) & np.uint64((1 << params.run_bits) - 1)
-    return codes.astype(np.uint8), runs.astype(np.uint8)
+    return codes.astype(np.min_scalar_type(params.num_codes - 1)), runs.astype(np.uint8)
+
+
+def codebook_of(srams: Srams, number: int, params: EieParams) -> NDArray[np.int64]:
+    """Return the weights of all codes; of plain ones, which no SRAM has, those that they are."""
+    if params.plain:
+        codes: NDArray[np.uint64] = np.arange(params.num_codes, dtype=np.uint64)
+        return signed(codes, params.weight_bits)
+    base = number * params.num_codes
+    return signed(srams["codebook"][base : base + params.num_codes, 0], params.weight_bits)
 
 
 def _pointers(srams: Srams, pe: int, params: EieParams) -> NDArray[np.int64]:

@@ -61,7 +61,7 @@ class _EieCycles(ArrayCycles):
         del chip
         passes = [
             PassModel(
-                descriptor.codebook,
+                None if self._p.plain else descriptor.codebook,
                 descriptor.last_code,
                 descriptor.drain_rows if descriptor.drain else 0,
                 column_work(streams, self._p),

@@ -5,7 +5,14 @@ from typing import Any, Literal, cast
 import numpy as np
 from scipy.sparse import csc_array
 
-from zeroskip.compiler.ir.graph import INPUT, QuantCell, QuantGraph, QuantLinear, Shape
+from zeroskip.compiler.ir.graph import (
+    INPUT,
+    QuantCell,
+    QuantGraph,
+    QuantLinear,
+    Shape,
+    plain_codebook,
+)
 from zeroskip.compiler.ir.sequences import Sweep
 from zeroskip.hw.common.tanh import ARGUMENT_FRAC
 from zeroskip.hw.eie.params import EieParams
@@ -18,9 +25,18 @@ _SWEEPS: tuple[tuple[Sweep, ...], ...] = (
 )  # fmt: skip
 
 
+def _stored(codes: Any, codebook: Any, p: EieParams) -> tuple[Any, Any]:
+    """Return codes and codebook as the array has them: plain weights are their own codes."""
+    if not p.plain:
+        return codes, codebook
+    codes.data = (codebook[codes.data] % p.num_codes).astype(np.uint16)
+    codes.eliminate_zeros()
+    return codes, plain_codebook(p.weight_bits)
+
+
 def _codes(rng: np.random.Generator, shape: tuple[int, int], p: EieParams, density: float) -> Any:
     codes = rng.integers(1, p.num_codes, shape) * (rng.random(shape) < density)
-    return csc_array(codes.astype(np.uint8))
+    return csc_array(codes.astype(np.min_scalar_type(p.num_codes - 1)))
 
 
 def _codebook(rng: np.random.Generator, p: EieParams, largest: int) -> Any:
@@ -56,15 +72,22 @@ def draw_cell(
     if kind == "lstm":
         # Forget gates that are open, and candidates of one sign, make states grow.
         bias[: 3 * units] += rng.integers(0, 7 << frac, 3 * units)
+    found = [
+        _codes(rng, (4 * units, read), p, rng.choice([0.0, 0.2, 0.7]))
+        for read in (columns, projected or units)
+    ]
+    (matrix, codebook), (recurrent, own) = (
+        _stored(codes, _codebook(rng, p, largest), p) for codes in found
+    )
     return QuantCell(
         name=name,
         kind=kind,
         inputs=source,
         in_shape=shape,
-        matrix=_codes(rng, (4 * units, columns), p, rng.choice([0.0, 0.2, 0.7])),
-        recurrent=_codes(rng, (4 * units, projected or units), p, rng.choice([0.0, 0.2, 0.7])),
-        codebook=_codebook(rng, p, largest),
-        recurrent_codebook=_codebook(rng, p, largest),
+        matrix=matrix,
+        recurrent=recurrent,
+        codebook=codebook,
+        recurrent_codebook=own,
         bias=bias.astype(np.int64),
         in_frac=in_frac,
         weight_frac=frac - in_frac,
@@ -94,12 +117,14 @@ def _draw_linear(
     outputs: int,
 ) -> QuantLinear:
     frac = int(rng.integers(4, 8))
+    codes = _codes(rng, (outputs, shape[0]), p, 0.6)
+    codes, codebook = _stored(codes, _codebook(rng, p, 1 << frac), p)
     return QuantLinear(
         name=name,
         inputs=source,
         in_shape=shape,
-        codes=_codes(rng, (outputs, shape[0]), p, 0.6),
-        codebook=_codebook(rng, p, 1 << frac),
+        codes=codes,
+        codebook=codebook,
         bias=rng.integers(-999, 999, outputs),
         relu=bool(rng.integers(0, 2)),
         in_frac=p.act_bits - 1,

@@ -156,7 +156,7 @@ def _segments(part: EiePart) -> list[tuple[list[PassModel], list[Scan]]]:
             rows = descriptor.drain_rows if descriptor.drain else 0
             passes.append(
                 PassModel(
-                    descriptor.codebook,
+                    None if part.params.plain else descriptor.codebook,
                     descriptor.last_code,
                     rows,
                     column_work(stream, part.params),

@@ -27,14 +27,15 @@ class PassModel:
 
     Parameters
     ----------
-    codebook, weights : its number, and weights of it that are loaded.
+    codebook, weights : its number, and weights of it that are loaded; None of plain weights, of
+        which none are.
     drain_rows : accumulators to drain, or hidden units of a cell; 0 to keep their sums.
     work : of its columns.
     cell : whose hidden units are drained.
     pointer : number of the first one's pointer.
     """
 
-    codebook: int
+    codebook: int | None
     weights: int
     drain_rows: int
     work: ColumnWork
@@ -162,7 +163,7 @@ def read_ahead(asked: int, held: PassModel | None, model: PassModel) -> int:
     model : the pass of the descriptor.
     """
     there = asked + _DESCRIPTOR_READ
-    if held is not None and held.codebook == model.codebook:
+    if model.codebook is None or (held is not None and held.codebook == model.codebook):
         return there
     # The first is read in the next cycle; the last is there two cycles behind that of its read.
     return there + (model.weights + 2 if model.weights else 1)

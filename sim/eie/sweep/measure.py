@@ -119,7 +119,7 @@ def _stored(part: EiePart, inputs: Sequence[NDArray[np.int64]]) -> list[Row]:
         bits = {
             "entries": entries * p.word_bits // p.entries_per_word,
             "pointers": pointer_bits(part, len(rows)),
-            "codebooks": p.num_codes * p.weight_bits,
+            "codebooks": p.codebook_bits,
         }
         stored = per_nonzero(bits, storage.nnz) if storage.nnz else dict.fromkeys([*bits, "sum"])
         rows.append({

@@ -30,6 +30,7 @@ from zeroskip.sim.system.inferences import count_inferences
 from zeroskip.sim.trace import write_trace
 
 ARRAY = EieParams(num_pes=3, cells=True, act_files=3, code_bits=8)
+PLAIN = dataclasses.replace(ARRAY, plain=True, weight_bits=12)
 X = np.random.default_rng(0).standard_normal((3, 4, 5)).astype(np.float32)
 
 
@@ -155,7 +156,8 @@ NETWORKS: dict[str, nn.Module] = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_outputs_are_those_of_torch(name: str, tmp_path: Path) -> None:
     model = NETWORKS[name].eval()
-    image = zs.compile(model, X[:1], X, ARRAY)
+    array = PLAIN if name == "hidden" else ARRAY
+    image = zs.compile(model, X[:1], X, array)
     expected = model(torch.as_tensor(X)).detach().numpy()
     result = zs.run(image, X)
     assert result.outputs.shape == expected.shape

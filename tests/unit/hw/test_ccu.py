@@ -11,7 +11,7 @@ from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS, pack
 from zeroskip.hw.eie.ccu import Ccu
 from zeroskip.hw.eie.control import Phase
 from zeroskip.hw.eie.formats import descriptor_layout
-from zeroskip.hw.eie.host import StallClass
+from zeroskip.hw.eie.host import stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.pysim import simulate
 
@@ -25,7 +25,7 @@ P = EieParams(
     code_bits=2,
     weight_bits=8,
 )
-SWEEP = 1 << max(P.acc_addr_bits, counter_addr_bits(P, StallClass))
+SWEEP = 1 << max(P.acc_addr_bits, counter_addr_bits(P, stall_classes(P)))
 BOOKS = [[0, 10 * k + 1, -10 * k - 2, 10 * k + 3] for k in range(P.num_descriptors)]
 # The first pass keeps its sums for the second; the third has another codebook, and so has the
 # fourth.

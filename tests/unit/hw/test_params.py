@@ -25,7 +25,7 @@ RANGES = {
     "act_files": (2, 3),
     "num_states": (2, 2048),
 }
-SWITCHES = ["pointers_first", "skip_padding", "counters", "cells", "peepholes"]
+SWITCHES = ["pointers_first", "skip_padding", "counters", "cells", "peepholes", "plain"]
 
 
 def refusal(**values: Any) -> str:
@@ -54,7 +54,10 @@ def test_range_of_a_size(name: str) -> None:
 @pytest.mark.parametrize("name", SWITCHES)
 def test_switch_is_a_bool(name: str) -> None:
     for value in (False, True):
-        assert getattr(EieParams.from_dict({"cells": True, name: value}), name) is value
+        assert (
+            getattr(EieParams.from_dict({"cells": True, "weight_bits": 12, name: value}), name)
+            is value
+        )
     for value in (0, 1, "yes", None):
         assert refusal(**{name: value}) == f"{name} must be true or false, not {value!r}"
 
@@ -70,6 +73,24 @@ def test_sizes_of_an_array_with_cells(name: str, most: int) -> None:
     assert EieParams.from_dict({"cells": True, name: most}).cells
     assert refusal(**{"cells": True, name: most + 1}) == (
         f"{name} must be at most {most} in an array with cells, not {most + 1}"
+    )
+
+
+def test_plain_weights() -> None:
+    p = EieParams(plain=True, weight_bits=12, run_bits=5, code_bits=3)
+    assert (p.entry_bits, p.num_codes, p.codebook_bits) == (17, 4096, 0)
+    assert refusal(plain=True, weight_bits=13) == (
+        "weight_bits must be at most 12 in an array of plain weights, not 13"
+    )
+    assert refusal(plain=True, weight_bits=12, run_bits=5, word_bits=16) == (
+        "word_bits must be at least 17, the bits of an entry, not 16"
+    )
+
+
+def test_peepholes_are_of_cells() -> None:
+    assert refusal(peepholes=True) == "peepholes must be false in an array without cells, not True"
+    assert refusal(cells=True, peepholes=True, acc_bits=15, act_bits=8) == (
+        "acc_bits must be at least 16 in an array with peepholes, not 15"
     )
 
 
