@@ -225,7 +225,7 @@ def test_recurrent_layers_are_counted() -> None:
         return values
 
     cell = FloatCell("cell", (INPUT,), "lstm", weights(32, 6), weights(32, 8), np.zeros(32), 3)
-    graph = FloatGraph((6, 1, 1), (cell,), "cell", (3, 6))
+    graph = FloatGraph((6, 1, 1), (cell,), "cell", (3, 6), steps=3)
     x = rng.normal(size=(2, 3, 6))
     found = explore(graph, x)
     (layer,) = found.layers
