@@ -101,42 +101,49 @@ class DemoFiles:
     Parameters
     ----------
     model : a ``.pt2`` file.
-    inputs, calibration : ``.npy`` files.
+    inputs, calibration, labels : ``.npy`` files; labels are the classes of the inputs.
     """
 
     model: Path
     inputs: Path
     calibration: Path
+    labels: Path
 
     @classmethod
     def of(cls, folder: Path, name: str) -> "DemoFiles":
         """Name the files of a network."""
-        return cls(*(folder / f"{name}{end}" for end in (".pt2", "_input.npy", "_calibration.npy")))
+        ends = ".pt2", "_input.npy", "_calibration.npy", "_labels.npy"
+        return cls(*(folder / f"{name}{end}" for end in ends))
 
     def exist(self) -> bool:
         """Whether all are there."""
-        return all(path.is_file() for path in (self.model, self.inputs, self.calibration))
+        return all(
+            path.is_file() for path in (self.model, self.inputs, self.calibration, self.labels)
+        )
 
     def write(self, made: "Compressed", data: "Samples", images: int) -> None:
         """Write the network, the first ``images`` to test with, and all to train with."""
         made.save(self.model)
         write_npy(self.inputs, data.test_x[:images].numpy())
         write_npy(self.calibration, data.train_x.numpy())
+        write_npy(self.labels, data.test_y[:images].numpy())
 
     def by_hand(self, network: DemoNetwork, image: Path) -> list[str]:
         """Return the commands that do from the files on what the demonstration does."""
-        model, inputs, calibration, target, page = (
+        model, inputs, calibration, labels, target, page = (
             shlex.quote(str(path))
             for path in (
-                self.model, self.inputs, self.calibration, image, image.with_suffix(".html"),
+                self.model, self.inputs, self.calibration, self.labels, image,
+                image.with_suffix(".html"),
             )
         )  # fmt: skip
+        of_labels = f"--labels {labels} --model {model}"
         return [
             f"zeroskip compile {model} --data {calibration} {network.options} -o {target}",
             f"zeroskip info {target}",
             f"zeroskip run {target} --input {inputs} --on golden",
             f"zeroskip verify {target} --input {inputs}",
-            f"zeroskip report {target} -o {page}",
+            f"zeroskip report {target} --input {inputs} {of_labels} -o {page}",
         ]
 
 
