@@ -27,7 +27,7 @@ _KINDS = {
         "Input", "Log", "LRN", "MVN", "PReLU", "Sigmoid", "Silence", "Softmax", "SoftmaxWithLoss",
         "TanH", "Threshold",
     )
-} | {"softmaxloss": "SoftmaxWithLoss"}  # fmt: skip
+} | {"softmaxloss": "SoftmaxWithLoss", "depthwiseconvolution": "Convolution"}  # fmt: skip
 """Kinds of layers by their names in small letters, without ``_``, as old files have these."""
 _PARAMETERS = {
     "BatchNorm": "batch_norm_param",
