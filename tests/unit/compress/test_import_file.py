@@ -31,7 +31,7 @@ DENSE = RNG.normal(size=(4 * 4 * 4, 5)).astype(np.float32)
 BIAS = RNG.normal(size=5).astype(np.float32)
 LAYERS = [
     ("InputLayer", "input_1"), ("Conv2D", "first"), ("BatchNormalization", "norm"),
-    ("ReLU", "relu"), ("LSTM", "memory"), ("Flatten", "flat"), ("Dense", "last"),
+    ("ReLU", "relu"), ("SimpleRNN", "memory"), ("Flatten", "flat"), ("Dense", "last"),
 ]  # fmt: skip
 ARRAYS = {
     "first": {"kernel": CONV},
@@ -50,7 +50,7 @@ def write_keras_3(path: Path) -> None:
     weights = io.BytesIO()
     with h5py.File(weights, "w") as file:
         for kind, name in LAYERS:
-            group = {"Conv2D": "conv2d", "BatchNormalization": "batch_normalization"}
+            group = {"BatchNormalization": "batch_normalization", "SimpleRNN": "simple_rnn"}
             held = file.create_group(f"layers/{group.get(kind, kind.lower())}")
             for number, array in enumerate(ARRAYS.get(name, {}).values()):
                 held.create_dataset(f"vars/{number}", data=array)
@@ -84,7 +84,7 @@ def test_weights_of_keras_compute_what_keras_computes(
         "last.weight", "last.bias",
     }  # fmt: skip
     (problem,) = found.problems
-    assert problem.startswith("layer 'memory' (LSTM) is of no supported kind; its 16 weights")
+    assert problem.startswith("layer 'memory' (SimpleRNN) is of no supported kind; its 16 weights")
     # By Keras' definitions, in its order of (H, W, C).
     x = RNG.normal(size=(6, 6, 2)).astype(np.float32)
     maps = np.zeros((4, 4, 4))
@@ -101,6 +101,44 @@ def test_weights_of_keras_compute_what_keras_computes(
     y = torch.relu(y)
     y = functional.linear(torch.flatten(y, 1), state["last.weight"], state["last.bias"])
     np.testing.assert_allclose(y[0].numpy(), expected, rtol=2e-4, atol=2e-4)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_cells_of_keras_compute_what_keras_computes(tmp_path: Path, kind: str) -> None:
+    """By its definitions: gates i, f, c, o of LSTM; z, r, h of GRU, whose biases are two."""
+    gates, units = {"LSTM": 4, "GRU": 3}[kind], 3
+    w, u = (RNG.normal(size=(n, gates * units)).astype(np.float32) for n in (2, units))
+    bias = RNG.normal(size=(2, gates * units) if kind == "GRU" else gates * units)
+    path = tmp_path / "x.weights.h5"
+    with h5py.File(path, "w") as file:
+        for number, array in enumerate((w, u, bias.astype(np.float32))):
+            file.create_dataset(f"layers/{kind.lower()}/cell/vars/{number}", data=array)
+        for number, shape in enumerate(((3, 3, 4, 1), (1, 1, 4, 6), (6,))):
+            file.create_dataset(f"layers/separable_conv2d/vars/{number}", data=np.ones(shape))
+    state = {key: torch.from_numpy(array) for key, array in read_keras(path).state.items()}
+    assert state["separable_conv2d.depthwise.weight"].shape == (4, 1, 3, 3)
+    assert state["separable_conv2d.pointwise.weight"].shape == (6, 4, 1, 1)
+    module = {"LSTM": nn.LSTM, "GRU": nn.GRU}[kind](2, units, batch_first=True)
+    module.load_state_dict({
+        key.partition(".")[2]: tensor for key, tensor in state.items() if "separable" not in key
+    })
+    x, h, c = RNG.normal(size=(5, 2)), np.zeros(units), np.zeros(units)
+    for row in x:
+        if kind == "LSTM":
+            i, f, g, o = np.split(row @ w + h @ u + bias, 4)
+            c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+            h = _sigmoid(o) * np.tanh(c)
+        else:
+            given, past = np.split(row @ w + bias[0], 3), np.split(h @ u + bias[1], 3)
+            z, r = (_sigmoid(given[n] + past[n]) for n in (0, 1))
+            h = z * h + (1 - z) * np.tanh(given[2] + r * past[2])
+    with torch.no_grad():
+        made = module(torch.from_numpy(x[None].astype(np.float32)))[0][0, -1].numpy()
+    np.testing.assert_allclose(made, h, atol=1e-5)
 
 
 def test_damaged_files_of_keras_are_refused(tmp_path: Path) -> None:
