@@ -27,6 +27,9 @@ __all__ = ["build_array", "build_design", "build_model", "keep_inputs", "source_
 _LINT = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "-Wno-ASCRANGE"]
 # Both name temporary variables by where in the whole design they are.
 _ALIKE = ("-fno-dfg", "-fno-table")
+_MANY = 16
+"""Instances from which on it pays that a module is a library: each copies what enters and leaves
+it several times a cycle."""
 _COMMON = (SRAM_VERILOG.parent, Path(emit.__file__).parent)
 """Folders that all Verilog is generated from."""
 
@@ -80,6 +83,7 @@ def build_design(
     shared: tuple[str, ...],
     *,
     alike: bool = False,
+    apart: bool = False,
     waves: bool = False,
     optimize: bool = True,
 ) -> Path:
@@ -96,6 +100,9 @@ def build_design(
     alike : give up optimisations that make code of instances differ: with many instances of much
         logic, building is several times faster, and simulating almost twice; with few instances,
         simulating is slower by half.
+    apart : make a library of each shared module with many instances, so that there is its code
+        once, whatever it is connected with: what an array of 64 PEs of SCNN takes to build becomes
+        a fifth. No file gives the SRAMs in such a module their contents.
     waves : record waves.
     optimize : for speed of simulation, which takes most of the time to build.
 
@@ -104,14 +111,17 @@ def build_design(
     ToolError
         If a tool is missing or the compilation fails.
     """
-    key = f"{sorted(params.items())}{alike}{waves}{source_digest(folders)}"
+    key = f"{sorted(params.items())}{alike}{apart}{waves}{source_digest(folders)}"
     folder = cache_dir() / f"{name}_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     program = folder / top
     with writing_cache(), _lock(folder):
         if not program.exists():
-            # Verilator would otherwise inline what has many instances, and compile it as often.
-            control = "".join(f'no_inline -module "{module}"\n' for module in shared)
             verilog = convert()
+            libraries = _often(verilog, shared) if apart else ()
+            # Verilator would otherwise inline what has many instances, and compile it as often.
+            control = "".join(
+                f'no_inline -module "{module}"\n' for module in shared if module not in libraries
+            )
             if alike:
                 control += "".join(keep_inputs(verilog, module) for module in shared)
             options = _ALIKE if alike else ()
@@ -122,9 +132,20 @@ def build_design(
                 waves=waves,
                 control=control,
                 options=options,
+                libraries=libraries,
                 optimize=optimize,
             )
     return program
+
+
+def _often(verilog: Mapping[str, str], modules: Sequence[str]) -> tuple[str, ...]:
+    """Return the modules that have many instances."""
+    return tuple(
+        module
+        for module in modules
+        if sum(len(re.findall(rf"^  {module} ", text, re.MULTILINE)) for text in verilog.values())
+        >= _MANY
+    )
 
 
 def keep_inputs(verilog: Mapping[str, str], module: str) -> str:
@@ -147,12 +168,15 @@ def build_model(
     waves: bool = False,
     control: str = "",
     options: Sequence[str] = (),
+    libraries: Sequence[str] = (),
     optimize: bool = True,
 ) -> Path:
     """Compile ``verilog`` (text by file name) and the SRAM for cocotb; return the program.
 
     Only the ports of ``top`` are public: with every signal public, as cocotb's own runner has
     it, an array of 64 PEs takes many minutes to compile and runs several times slower.
+
+    ``libraries`` are modules in files of their names, see :func:`build_design`.
 
     Raises
     ------
@@ -163,23 +187,28 @@ def build_model(
     folder.mkdir(parents=True)
     for name, text in verilog.items():
         (folder / name).write_text(text)
+    # What leaves a library is taken to depend on all that enters it.
+    loops = ["-Wno-UNOPTFLAT"] if libraries else []
     settings = f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n{control}'
     (folder / "settings.vlt").write_text(settings)
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     for path in (main, SRAM_VERILOG):
         shutil.copy(path, folder)
+    common = ["--timescale", "1ns/1ps", *_LINT, *options, *loops]
     arguments = [
-        "--vpi", "--top-module", top, "-o", top, "--timescale", "1ns/1ps", *_LINT, *options,
+        "--vpi", "--top-module", top, "-o", top, *common,
         *(["--trace"] if waves else []),
         # When it runs, `launch` says where the library is.
         "-LDFLAGS", f"-L{LINKS['cocotb']} -lcocotbvpi_verilator",
-        main.name, "settings.vlt", SRAM_VERILOG.name, *verilog,
+        main.name, "settings.vlt", SRAM_VERILOG.name,
     ]  # fmt: skip
+    files = {name.removesuffix(".v"): name for name in verilog}
+    parts = {module: [*common, SRAM_VERILOG.name, files.pop(module)] for module in libraries}
     # -O2 compiles for twice the time of -O1, and simulates no faster. Of a large design only what
     # runs every cycle is optimised: constructors would take minutes.
     level = "-O1" if optimize else "-O0"
     flags = [f"VM_TRACE={int(waves)}", f"OPT_FAST={level}", "OPT_GLOBAL=-O2"]
-    verilate(folder, arguments, flags, folder / "build.log")
+    verilate(folder, [*arguments, *files.values()], flags, folder / "build.log", parts)
     return folder / top
 
 

@@ -70,7 +70,13 @@ def tool_environment() -> dict[str, str]:
     return env
 
 
-def verilate(folder: Path, arguments: Sequence[str], variables: Sequence[str], log: Path) -> None:
+def verilate(
+    folder: Path,
+    arguments: Sequence[str],
+    variables: Sequence[str],
+    log: Path,
+    libraries: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """Make and compile a model in ``folder``, where the Verilog is; what only that needs goes.
 
     Parameters
@@ -79,6 +85,7 @@ def verilate(folder: Path, arguments: Sequence[str], variables: Sequence[str], l
     arguments : of Verilator, beside those for any model.
     variables : of make.
     log : file to append what is printed to.
+    libraries : arguments of Verilator for modules that are models of their own, by module.
 
     Raises
     ------
@@ -93,8 +100,14 @@ def verilate(folder: Path, arguments: Sequence[str], variables: Sequence[str], l
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(target)
     env["VERILATOR_ROOT"] = LINKS["verilator"]
-    command = ["verilator", "-cc", "--exe", "-Mdir", ".", "--prefix", "Vtop"]
-    call_tool([*command, *arguments], folder, env, log)
+    command, inside = ["verilator", "-cc", "-Mdir", "."], list[str]()
+    for module, of_module in (libraries or {}).items():
+        made = ["--prefix", f"V{module}", "--lib-create", module, "--top-module", module]
+        call_tool([*command, *made, *of_module], folder, env, log)
+        sources = sorted(path.name for path in folder.glob(f"V{module}*.cpp"))
+        inside += [f"{module}.sv", f"{module}.cpp", *sources]
+    command += ["--exe", "--prefix", "Vtop"]
+    call_tool([*command, *inside, *arguments], folder, env, log)
     # Verilator's rules refuse folders with spaces, but all that they name is inside this one.
     make = ["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", "CURDIR=."]
     # Not whatever `python` is on PATH, if anything is.
@@ -103,7 +116,8 @@ def verilate(folder: Path, arguments: Sequence[str], variables: Sequence[str], l
         make += ["VM_PARALLEL_BUILDS=0"]
     with _shared_runtime(folder, variables):
         call_tool([*make, *variables], folder, env, log)
-    for pattern in _OF_COMPILERS:
+    others = (f"*{module}*.{kind}" for module in libraries or {} for kind in ("cpp", "h"))
+    for pattern in (*_OF_COMPILERS, *others):
         for path in folder.glob(pattern):
             path.unlink()
 

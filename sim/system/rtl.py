@@ -24,6 +24,9 @@ from zeroskip.sim.system.bench import BENCH_MODULE, SystemBench
 
 __all__ = ["Phase", "PhaseResult", "build_chip", "run_phases"]
 
+_STEP_CYCLES = 4096
+"""Of a step of progress."""
+
 
 @dataclass(frozen=True, eq=False)
 class Phase:
@@ -34,13 +37,13 @@ class Phase:
     inputs : first row of a beat, and rows (n, bytes of a beat), that are put in the memory.
     lists : address and bytes, in the order of their starts.
     outputs : first row and number of rows that are read from the memory.
-    max_cycles : the phase hangs if it takes more.
+    cycles : that it takes, more or less; the phase hangs if it takes far more.
     """
 
     inputs: Sequence[tuple[int, NDArray[np.uint8]]]
     lists: Sequence[tuple[int, int]]
     outputs: Sequence[tuple[int, int]]
-    max_cycles: int
+    cycles: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,7 @@ class PhaseResult:
     broken : whether a rule of AXI was broken so far.
     written : by the array's number: number of the pass, row, and word, of each row that it wrote.
     rows : (n, bytes of a beat), as asked for.
+    seconds : that the simulation took from the first start to the last end, wall-clock.
     """
 
     starts: tuple[int, ...]
@@ -65,6 +69,7 @@ class PhaseResult:
     broken: bool
     written: tuple[tuple[tuple[int, int, int], ...], ...]
     rows: tuple[NDArray[np.uint8], ...]
+    seconds: float
 
 
 def build_chip(arrays: Mapping[str, Any], port: SystemParams, size: int) -> tuple[Path, int]:
@@ -113,6 +118,7 @@ def build_chip(arrays: Mapping[str, Any], port: SystemParams, size: int) -> tupl
         convert,
         BENCH_MODULE,
         tuple(name for name, _ in inner),
+        apart=True,
     )
     clearing = [machine(engine).lists.clearing(params) for engine, params in arrays.items()]
     return program, max(clearing)
@@ -157,6 +163,7 @@ def run_phases(
             file = folder / "srams" / f"{BENCH_MODULE}.memory.byte_{number}.hex"
             file.write_bytes(to_hex(column[:, None], 8))
         described: list[dict[str, Any]] = []
+        steps = [1 + phase.cycles // _STEP_CYCLES for phase in phases]
         for number, phase in enumerate(phases):
             names: list[tuple[int, str]] = []
             for place, (first, block) in enumerate(phase.inputs):
@@ -166,13 +173,15 @@ def run_phases(
                 "inputs": names,
                 "lists": phase.lists,
                 "outputs": phase.outputs,
-                "max_cycles": phase.max_cycles,
+                "cycles": phase.cycles,
+                "steps": steps[number],
             })
         job = {
             "settings": dict(settings.ports()),
             "clearing": clearing,
             "window": window,
             "engines": list(engines),
+            "step_cycles": _STEP_CYCLES,
             "phases": described,
         }
         (folder / "job.json").write_text(json.dumps(job))
@@ -180,7 +189,7 @@ def run_phases(
             program,
             folder,
             "zeroskip.sim.system.tb_system",
-            len(phases),
+            sum(steps),
             progress=progress,
             blame="the command list must be wrong",
         )
@@ -208,4 +217,5 @@ def _collect(path: Path, phase: Phase, engines: int) -> PhaseResult:
                 for place in range(engines)
             ),
             rows=tuple(found[f"rows_{place}"] for place in range(len(phase.outputs))),
+            seconds=float(found["nanoseconds"]) / 1e9,
         )

@@ -3,11 +3,13 @@
 Not a test of its own: it records what the hardware did, for the caller to compare.
 """
 
+import time
+from pathlib import Path
 from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.triggers import ClockCycles, RisingEdge, SimTimeoutError, with_timeout
+from cocotb.triggers import ClockCycles, RisingEdge, SimTimeoutError, Timer, with_timeout
 from numpy.typing import NDArray
 
 from zeroskip.hw.system.register_map import Event, Register, State
@@ -20,6 +22,8 @@ _INPUTS = (
     "registers__aw__payload", "registers__w__valid", "registers__w__payload",
     "registers__ar__valid", "registers__ar__payload",
 )  # fmt: skip
+_LIMIT, _MARGIN = 2, 10_000
+"""A phase hangs that takes more than so many times what was expected, and some cycles."""
 _SHOWN = ("valid", "pass", "row", "lanes", "data")
 
 
@@ -46,16 +50,22 @@ async def run_lists(dut: Any) -> None:
     await chip.write_wide(Register.WINDOW_BYTES, job["window"][1])
     await chip.write(Register.IER, Event.DONE | Event.ERROR)
     await chip.write(Register.GIE, 1)
+    steps = _Steps(folder / "progress", job["step_cycles"])
     for number, phase in enumerate(job["phases"]):
         for first, name in phase["inputs"]:
             await chip.put_rows(first, np.load(folder / name, allow_pickle=False))
         begun = [len(records) for records in recorded]
+        counting = cocotb.start_soon(steps.count(phase["steps"]))
+        started = time.perf_counter_ns()
         try:
-            limit = phase["max_cycles"] * PERIOD_NS
-            times = await with_timeout(chip.run(phase["lists"]), limit, "ns")
+            limit = _LIMIT * phase["cycles"] + _MARGIN
+            times = await with_timeout(chip.run(phase["lists"]), limit * PERIOD_NS, "ns")
         except SimTimeoutError:
             (folder / "hang").write_text(f"phase {number}")
             return
+        nanoseconds = time.perf_counter_ns() - started
+        counting.cancel()
+        steps.end(phase["steps"])
         rows = [await chip.get_rows(first, count) for first, count in phase["outputs"]]
         # Whole numbers of any width: rows as text.
         written = {
@@ -71,11 +81,33 @@ async def run_lists(dut: Any) -> None:
             error=await chip.read(Register.ERROR),
             reruns=await chip.read(Register.RERUNS),
             broken=int(dut.broken.value),
+            nanoseconds=nanoseconds,
             **written,
             **{f"rows_{place}": block for place, block in enumerate(rows)},
         )
-        with open(folder / "progress", "a") as file:
-            file.write("\n")
+
+
+class _Steps:
+    """Progress of a phase, told as lines of a file."""
+
+    def __init__(self, path: Path, cycles: int) -> None:
+        self._path, self._cycles, self._told = path, cycles, 0
+
+    async def count(self, steps: int) -> None:
+        """Tell a step whenever its cycles are over, but the last."""
+        self._told = 0
+        while self._told < steps - 1:
+            await Timer(self._cycles * PERIOD_NS, "ns")
+            self._tell(1)
+
+    def end(self, steps: int) -> None:
+        """Tell what is left of a phase."""
+        self._tell(steps - self._told)
+
+    def _tell(self, steps: int) -> None:
+        with open(self._path, "a") as file:
+            file.write("\n" * steps)
+        self._told += steps
 
 
 class _Chip:
