@@ -13,7 +13,13 @@ from zeroskip.base.tables import Report, Table, percent
 from zeroskip.sim.evaluation import Evaluation
 from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, bench_scnn
 from zeroskip.sim.scnn.benchmark.energy import ScnnEnergyBench, bench_energy
-from zeroskip.sim.scnn.benchmark.layers import NETWORKS, RTL_LAYERS, ConvLayer, scnn_layers
+from zeroskip.sim.scnn.benchmark.layers import (
+    NETWORKS,
+    RTL_LAYERS,
+    WHOLE_NETWORKS,
+    ConvLayer,
+    scnn_layers,
+)
 from zeroskip.sim.scnn.benchmark.result import ScnnBench
 from zeroskip.sim.scnn.benchmark.tables import bench_tables
 from zeroskip.sim.scnn.sweep.points import MACHINES, SCNN_AXES, ScnnSweep, scnn_grid
@@ -51,11 +57,13 @@ class _ScnnEvaluation(Evaluation):
         alone: bool = False,
         progress: Progress | None = None,
     ) -> ScnnBench:
-        chosen = _choose(layers)
-        names = [layer.full_name for some in chosen.values() for layer in some]
+        chosen = _choose(layers, WHOLE_NETWORKS)
+        single = [some for network, some in chosen.items() if network in NETWORKS]
+        names = [layer.full_name for some in single for layer in some]
         named = {name.strip().lower() for name in (layers or "").split(",")}
         # In full, all layers of a network would take days.
         rtl = [name for name in names if name in RTL_LAYERS or name.lower() in named]
+        rtl += chosen.keys() - NETWORKS.keys()
         return bench_scnn(
             chosen, others=not alone, rtl=rtl if on == "rtl" else [], progress=progress
         )
@@ -125,21 +133,23 @@ def _together(rows: Sequence[Mapping[str, Any]]) -> list[object]:
     return [len(rows), len(rows) - len(done), cycles, *speed]
 
 
-def _choose(names: str | None) -> dict[str, tuple[ConvLayer, ...]]:
+def _choose(
+    names: str | None, networks: Mapping[str, tuple[ConvLayer, ...]] = NETWORKS
+) -> dict[str, tuple[ConvLayer, ...]]:
     """Read names of networks, and of layers with their network's; None is all."""
     if names is None:
-        return dict(NETWORKS)
+        return dict(networks)
     layers = {name.lower(): layer for name, layer in scnn_layers().items()}
     wanted: set[str] = set()
     for text in names.split(","):
         name = text.strip().lower()
-        if name not in layers and name not in NETWORKS:
-            near = near_name(name, [*NETWORKS, *layers])
-            rule = f"{', '.join(NETWORKS)}, or layers of them, as vgg16/conv5_1"
+        if name not in layers and name not in networks:
+            near = near_name(name, [*networks, *layers])
+            rule = f"{', '.join(networks)}, or layers of them, as vgg16/conv5_1"
             raise ParameterError("layers", text.strip(), rule, near and f"did you mean {near!r}?")
-        wanted |= {layer.full_name for layer in NETWORKS.get(name, ())} or {layers[name].full_name}
+        wanted |= {layer.full_name for layer in networks.get(name, ())} or {layers[name].full_name}
     chosen = {
         network: tuple(layer for layer in every if layer.full_name in wanted)
-        for network, every in NETWORKS.items()
+        for network, every in networks.items()
     }
     return {network: some for network, some in chosen.items() if some}

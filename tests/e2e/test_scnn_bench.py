@@ -47,7 +47,10 @@ SWEEP = ("sweep", "--engine", "scnn", "-o", "t.csv")
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((*BENCH, "--layers", "lenet"), "--layers must be alexnet, googlenet, vgg16, or layers of"),
+        (
+            (*BENCH, "--layers", "lenet"),
+            "--layers must be alexnet, googlenet, vgg16, squeezenet, or layers of",
+        ),
         ((*BENCH, "--layers", "vgg16/conv51"), "not 'vgg16/conv51': did you mean 'vgg16/conv5_1'?"),
         (
             (*SWEEP, "--set", "density=none"),

@@ -21,6 +21,8 @@ zeroskip bench energy --engine eie --json
 zeroskip bench lstm --json
 
 zeroskip bench --engine scnn --layers googlenet/3a/5x5_reduce --alone --on rtl --json
+
+zeroskip bench --engine scnn --layers squeezenet --on rtl
 """
 
 
@@ -38,8 +40,8 @@ def run_evaluation(
         Literal["cycles", "rtl"],
         typer.Option(
             "--on",
-            help="The cycle model alone, or the RTL, too, every word compared: of whole networks a "
-            "layer of each kind.",
+            help="The cycle model alone, or the RTL, too, every word compared: of the paper's "
+            "networks a layer of each kind, SqueezeNet whole, from one START.",
         ),
     ] = "cycles",
     alone: Annotated[

@@ -11,7 +11,7 @@ from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.sim.scnn.benchmark.layers import (
     MERGED,
     NETWORKS,
-    SQUEEZENET,
+    WHOLE_NETWORKS,
     ConvLayer,
     scnn_layers,
 )
@@ -26,6 +26,7 @@ from zeroskip.sim.scnn.benchmark.run import (
 )
 from zeroskip.sim.scnn.benchmark.storage import scnn_storage
 from zeroskip.sim.scnn.benchmark.total import NetworkTotal, total_network
+from zeroskip.sim.scnn.benchmark.whole import run_network
 from zeroskip.sim.scnn.benchmark.wiring import wire
 
 __all__ = ["BENCH_PARAMS", "bench_scnn", "measure_layer"]
@@ -42,7 +43,7 @@ _OTHERS = {
 
 
 def bench_scnn(
-    networks: Mapping[str, Sequence[ConvLayer]] = NETWORKS,
+    networks: Mapping[str, Sequence[ConvLayer]] = WHOLE_NETWORKS,
     *,
     others: bool = True,
     rtl: Sequence[str] = (),
@@ -53,11 +54,11 @@ def bench_scnn(
 
     Parameters
     ----------
-    networks : layers by network.
-    others : also run the one-sided machines, and the array on dense operands. Networks of which
-        all layers are there are counted as a whole, too; with all of them, SqueezeNet.
-    rtl : full names of layers to run on the RTL, too, as
-        :data:`.RTL_LAYERS`.
+    networks : layers by network. Networks of which all layers are there are counted as a whole,
+        too; those that are not of the paper, only so.
+    others : also run the one-sided machines, and the array on dense operands.
+    rtl : full names of layers, and names of networks that are not of the paper, to run on the
+        RTL, too, as :data:`.RTL_LAYERS`.
     params : of the array.
     progress : called with a step's name, how much of it is done, and of how much.
 
@@ -69,16 +70,15 @@ def bench_scnn(
         As :func:`.run_jobs` does.
     """
     report = progress or silent
-    layers = [layer for layers in networks.values() for layer in layers]
+    single = {name: some for name, some in networks.items() if name in NETWORKS}
+    layers = [layer for layers in single.values() for layer in layers]
     names = {layer.full_name for layer in layers}
     layers += [layer for layer in MERGED if names.issuperset(layer.merged)]
     work = [(layer, "") for layer in layers]
     work += [(layer, machine) for layer in layers for machine in _OTHERS if others]
     # The longest first, so that none is left over at the end.
     work.sort(key=lambda task: -_products(_variant(*task)))
-    whole = {name: some for name, some in networks.items() if some == NETWORKS.get(name)}
-    if len(whole) == len(NETWORKS):
-        whole["squeezenet"] = SQUEEZENET
+    whole = {name: some for name, some in networks.items() if some == WHOLE_NETWORKS.get(name)}
     found: dict[str, ConvBench] = {}
     cycles: dict[str, dict[str, int]] = {layer.full_name: {} for layer in layers}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -97,12 +97,19 @@ def bench_scnn(
     return ScnnBench(
         networks={
             name: NetworkBench(name, tuple(rows[layer.full_name] for layer in layers))
-            for name, layers in networks.items()
+            for name, layers in single.items()
         },
         totals={name: total.result() for name, total in totals.items()},
         merged=tuple(rows[layer.full_name] for layer in layers if layer.merged),
         storage=scnn_storage(params),
-        rtl=tuple(run_on_rtl(scnn_layers()[name], params, progress) for name in rtl),
+        rtl=tuple(
+            run_on_rtl(scnn_layers()[name], params, progress) for name in rtl if name not in whole
+        ),
+        whole_rtl=tuple(
+            run_network(name, some, params, progress=progress)
+            for name, some in whole.items()
+            if name in rtl
+        ),
     )
 
 

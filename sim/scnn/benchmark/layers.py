@@ -13,6 +13,7 @@ __all__ = [
     "PAPER_SPEEDUP",
     "RTL_LAYERS",
     "SQUEEZENET",
+    "WHOLE_NETWORKS",
     "ConvLayer",
     "scnn_layers",
 ]
@@ -242,6 +243,9 @@ NETWORKS: dict[str, tuple[ConvLayer, ...]] = {
 
 SQUEEZENET = _squeezenet()
 """SqueezeNet's layers, which the evaluation counts from memory to memory only."""
+
+WHOLE_NETWORKS = {**NETWORKS, "squeezenet": SQUEEZENET}
+"""All networks that are counted from memory to memory."""
 
 
 def _merged() -> tuple[ConvLayer, ...]:

@@ -7,6 +7,7 @@ from zeroskip.sim.scnn.benchmark.layers import PAPER_SPEEDUP, ConvLayer
 from zeroskip.sim.scnn.benchmark.run import LayerRtl
 from zeroskip.sim.scnn.benchmark.storage import MemoryBits
 from zeroskip.sim.scnn.benchmark.total import NetworkTotal
+from zeroskip.sim.scnn.benchmark.whole import NetworkRtl
 
 __all__ = ["ConvBench", "NetworkBench", "ScnnBench"]
 
@@ -137,10 +138,11 @@ class ScnnBench:
     ----------
     networks : by name.
     totals : of whole networks from memory to memory, by name; of those of which all layers are
-        there, and SqueezeNet.
+        there.
     merged : layers that read the same tensor, as one.
     storage : bits of the array's memories.
     rtl : layers on the RTL, if any were run.
+    whole_rtl : networks on the RTL, from one START each, if any were run.
     """
 
     networks: dict[str, NetworkBench]
@@ -148,6 +150,7 @@ class ScnnBench:
     merged: tuple[ConvBench, ...]
     storage: tuple[MemoryBits, ...]
     rtl: tuple[LayerRtl, ...]
+    whole_rtl: tuple[NetworkRtl, ...] = ()
 
     @property
     def conflict(self) -> float:
@@ -163,7 +166,8 @@ class ScnnBench:
     @property
     def exact(self) -> bool:
         """Whether no word and no counter of the RTL differs."""
-        return not any(run.differ or run.cycles_differ for run in self.rtl)
+        layers = any(run.differ or run.cycles_differ for run in self.rtl)
+        return not layers and not any(run.problems or run.differ for run in self.whole_rtl)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
@@ -178,5 +182,6 @@ class ScnnBench:
             "conflict": self.conflict,
             "storage": [asdict(storage) for storage in self.storage],
             "rtl": [asdict(run) for run in self.rtl],
+            "whole_rtl": [asdict(run) for run in self.whole_rtl],
             "exact": self.exact,
         }

@@ -20,7 +20,8 @@ def bench_tables(result: ScnnBench) -> Iterator[Table | str]:
         yield from _cycles(
             "Layers of GoogLeNet that read the same tensor, as one layer", result.merged
         )
-    yield from _summary(result)
+    if result.networks:
+        yield from _summary(result)
     yield Table(
         "Memories in bits, beside the paper's PE",
         ["memory", "of each PE", "paper", "here", "how"],
@@ -42,7 +43,15 @@ def bench_tables(result: ScnnBench) -> Iterator[Table | str]:
             f"{run.cycles_per_second:,.0f} cycles/s; host commands between runs: "
             f"{run.reload_cycles:,}"
         )
-    if result.rtl:
+    for run in result.whole_rtl:
+        yield (
+            f"{NETWORK_NAMES[run.name]} on RTL, whole, from one START: {run.cycles:,} cycles in "
+            f"{run.runs} runs; {run.words:,} words that layers made, {run.memory_bytes:,} bytes of "
+            f"memory and {run.times} times compared, {run.differ} differ; "
+            f"{run.cycles_per_second:,.0f} cycles/s"
+        )
+        yield from run.problems
+    if result.rtl or result.whole_rtl:
         yield "bit-exact" if result.exact else "NOT bit-exact"
 
 

@@ -29,7 +29,14 @@ from zeroskip.sim.scnn.system import ScnnLists
 from zeroskip.sim.system.cycles import SystemCycles
 from zeroskip.sim.system.inferences import Inferences
 
-__all__ = ["PORT", "NetworkTotal", "RunTotal", "dense_total", "total_network"]
+__all__ = [
+    "PORT",
+    "NetworkTotal",
+    "RunTotal",
+    "compile_network",
+    "dense_total",
+    "total_network",
+]
 
 PORT = SystemParams()
 """Of the chip to its memory: 128 bits."""
@@ -178,14 +185,7 @@ def total_network(
     CompileError
         If the array is too small.
     """
-    job = Job(
-        options={"ram_margin": ram_margin},
-        densities=network.densities,
-        activity={},
-        report={},
-        progress=progress or silent,
-    )
-    part = ENGINE.compile(network.graph, params, job)
+    part = compile_network(network, params, ram_margin=ram_margin, progress=progress)
     known = network.draw() if tensors is None else tensors
     image = Image("network", part.graph, (part,))
     runs = _whole_contents(part.runs)
@@ -210,6 +210,30 @@ def total_network(
 def _moving(counted: SystemCycles, op: Op) -> int:
     """Count the cycles in which the moves of one kind are at work."""
     return sum(move.end - move.begin for move in counted.moves if move.op == op)
+
+
+def compile_network(
+    network: DrawnNetwork,
+    params: ScnnParams,
+    *,
+    ram_margin: float = RAM_MARGIN,
+    progress: Progress | None = None,
+) -> ScnnPart:
+    """Compile a network as ``zeroskip compile`` does; parameters are :func:`total_network`'s.
+
+    Raises
+    ------
+    CompileError
+        If the array is too small.
+    """
+    job = Job(
+        options={"ram_margin": ram_margin},
+        densities=network.densities,
+        activity={},
+        report={},
+        progress=progress or silent,
+    )
+    return ENGINE.compile(network.graph, params, job)
 
 
 def _whole_contents(runs: Sequence[ScnnRun]) -> tuple[ScnnRun, ...]:

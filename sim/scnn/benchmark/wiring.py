@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from zeroskip.compiler.ir.graph import INPUT, Pair, QuantConv, QuantGraph, Shape
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer
 
-__all__ = ["DrawnNetwork", "conv_layer", "wire"]
+__all__ = ["MAX_ACT", "DrawnNetwork", "conv_layer", "wire"]
 
 _SHIFT = 9
-_MAX_ACT = 255
+MAX_ACT = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class DrawnNetwork:
         for name, shape in shapes.items():
             rng = np.random.default_rng(zlib.crc32(name.encode()))
             there = rng.random(shape) < self.densities[name]
-            found[name] = there * rng.integers(1, _MAX_ACT + 1, shape)
+            found[name] = there * rng.integers(1, MAX_ACT + 1, shape)
         return found
 
 

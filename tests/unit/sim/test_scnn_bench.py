@@ -22,6 +22,7 @@ from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, bench_scnn, measure_
 from zeroskip.sim.scnn.benchmark.layers import MERGED, NETWORKS, RTL_LAYERS, ConvLayer, scnn_layers
 from zeroskip.sim.scnn.benchmark.machines import dense_cycles, useful_products
 from zeroskip.sim.scnn.benchmark.run import compile_layer, dense_operand, weight_bytes
+from zeroskip.sim.scnn.benchmark.settle import settle
 from zeroskip.sim.scnn.benchmark.storage import scnn_storage
 from zeroskip.sim.scnn.benchmark.total import PORT, dense_total, total_network
 from zeroskip.sim.scnn.benchmark.wiring import wire
@@ -144,17 +145,35 @@ def test_runs_take_the_channels_that_fit() -> None:
     assert 1 < 8 * weight_bytes(one.runs) / entries < 1.4
 
 
+NETWORK = (
+    ConvLayer("small", "conv1", (3, 12, 12), 6, 3, 1, 1, 1, 1.0, 0.6),
+    ConvLayer("small", "m/1x1", (6, 6, 6), 4, 1, 1, 0, 1, 0.5, 0.5),
+    ConvLayer("small", "m/3x3_reduce", (6, 6, 6), 3, 1, 1, 0, 1, 0.5, 0.5),
+    ConvLayer("small", "m/3x3", (3, 6, 6), 4, 3, 1, 1, 1, 0.5, 0.5),
+    ConvLayer("small", "m/pool_proj", (6, 6, 6), 2, 1, 1, 0, 1, 0.7, 0.5),
+    ConvLayer("small", "conv2", (10, 6, 6), 5, 3, 1, 1, 1, 0.4, 0.4),
+)
+
+
+def test_a_settled_network_computes_tensors_of_its_densities() -> None:
+    network = settle(wire(NETWORK))
+    results = layer_results(network.graph, network.draw()[INPUT][None], acc_bits=32, act_bits=16)
+    made = {one.layer.name: one for one in results}
+    for layer in (layer for layer in network.graph.layers if layer.kind == "conv"):
+        planes, density = made[layer.name].output[0], network.densities[layer.name]
+        size = planes[0].size
+        shares = np.count_nonzero(planes.reshape(len(planes), -1), axis=1) / size
+        # Of sums that are alike, all are above 0 or none.
+        assert shares.min() >= density - 1 / size
+        assert shares.mean() <= density + 2 / size
+        assert 127 < planes.max() <= 256
+        assert made[layer.name].saturated[0] == 0
+
+
 def test_a_network_is_counted_as_its_command_lists_are() -> None:
     """Drawn outputs, and those that are computed, are counted by one model."""
     p = replace(SCNN, act_fifo_words=8, act_words=256, num_descriptors=16, num_codebooks=8)
-    layers = (
-        ConvLayer("small", "conv1", (3, 12, 12), 6, 3, 1, 1, 1, 1.0, 0.6),
-        ConvLayer("small", "m/1x1", (6, 6, 6), 4, 1, 1, 0, 1, 0.5, 0.5),
-        ConvLayer("small", "m/3x3_reduce", (6, 6, 6), 3, 1, 1, 0, 1, 0.5, 0.5),
-        ConvLayer("small", "m/3x3", (3, 6, 6), 4, 3, 1, 1, 1, 0.5, 0.5),
-        ConvLayer("small", "m/pool_proj", (6, 6, 6), 2, 1, 1, 0, 1, 0.7, 0.5),
-        ConvLayer("small", "conv2", (10, 6, 6), 5, 3, 1, 1, 1, 0.4, 0.4),
-    )
+    layers = NETWORK
     network = wire(layers)
     assert network.graph.outputs == ("conv2",)
     assert network.densities["pool_conv1"] == 0.5
