@@ -18,7 +18,7 @@ from zeroskip.base.cache import cache_dir, writing_cache
 from zeroskip.flow.flow import Flow
 from zeroskip.hw.common import emit
 from zeroskip.hw.common.emit import SRAM_VERILOG, emit_verilog
-from zeroskip.sim.rtl import tools
+from zeroskip.sim.rtl import library, tools
 from zeroskip.sim.rtl.tools import LINKS, verilate
 
 __all__ = ["build_array", "build_design", "build_model", "keep_inputs", "source_digest"]
@@ -41,7 +41,7 @@ def source_digest(folders: tuple[Path, ...]) -> str:
     for path in sorted(path for folder in (*_COMMON, *folders) for path in folder.rglob("*")):
         if path.suffix in (".py", ".sv", ".v"):
             digest.update(path.name.encode() + path.read_bytes())
-    for path in (Path(__file__), Path(tools.__file__)):
+    for path in (Path(__file__), Path(tools.__file__), Path(library.__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

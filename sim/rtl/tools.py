@@ -18,6 +18,7 @@ import cocotb_tools.config
 from zeroskip.base.cache import cache_dir
 from zeroskip.base.environment import clean_environment
 from zeroskip.base.errors import ToolError
+from zeroskip.sim.rtl.library import evaluate_less
 
 __all__ = ["LINKS", "call_tool", "ended_by", "tool_environment", "verilate"]
 
@@ -104,10 +105,10 @@ def verilate(
     for module, of_module in (libraries or {}).items():
         made = ["--prefix", f"V{module}", "--lib-create", module, "--top-module", module]
         call_tool([*command, *made, *of_module], folder, env, log)
-        sources = sorted(path.name for path in folder.glob(f"V{module}*.cpp"))
-        inside += [f"{module}.sv", f"{module}.cpp", *sources]
-    command += ["--exe", "--prefix", "Vtop"]
-    call_tool([*command, *inside, *arguments], folder, env, log)
+        sources = sorted(folder.glob(f"V{module}*.cpp"))
+        evaluate_less(module, folder / f"{module}.cpp", sources)
+        inside += [f"{module}.sv", f"{module}.cpp", *(path.name for path in sources)]
+    call_tool([*command, "--exe", "--prefix", "Vtop", *inside, *arguments], folder, env, log)
     # Verilator's rules refuse folders with spaces, but all that they name is inside this one.
     make = ["make", "-j", str(os.cpu_count()), "-f", "Vtop.mk", "CURDIR=."]
     # Not whatever `python` is on PATH, if anything is.
