@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from operator import add
 
 from zeroskip.compiler.ir.graph import QuantConv
@@ -60,16 +61,36 @@ def strides(
     plane = (ho + above - 1) * y_stride + wo + beside
     if plane > params.accs or ho >= params.accs:
         return None
-    # Where products of neighbouring channels meet in one bank, they wait for each other; what the
-    # stride must stay away from is said in docs/scnn.md.
+    return _channel_stride(plane, params), y_stride
+
+
+def _channel_stride(plane: int, params: ScnnParams) -> int:
+    """Choose the accumulators of an output channel, of which ``plane`` are used.
+
+    Where products of neighbouring channels meet in one bank, they wait for each other; what the
+    stride must stay away from is said in docs/scnn.md. Of strides that do, and with which as many
+    channels fit, it has one that keeps channels furthest apart.
+    """
     half = params.banks // 2
     margin = min(_BANK_MARGIN, half)
-    k_stride = plane
-    while not margin <= k_stride % params.banks <= params.banks - margin or (
-        half > margin and k_stride % params.banks == half
-    ):
-        k_stride += 1
-    return k_stride, y_stride
+
+    def distance(stride: int) -> int:
+        return min(stride % params.banks, -stride % params.banks)
+
+    def clear(stride: int) -> bool:
+        return distance(stride) >= margin and (half == margin or distance(stride) < half)
+
+    least = next(stride for stride in count(plane) if clear(stride))
+    channels = (params.accs - plane) // least
+    # The next channel counts most, others less.
+    caps = (2 * margin, margin, margin // 2, margin // 2)[:channels]
+
+    def apart(stride: int) -> int:
+        return sum(min(distance(n * stride), cap) for n, cap in enumerate(caps, 1))
+
+    more = range(least, least + 2 * _BANK_MARGIN)
+    fits = [one for one in more if clear(one) and (params.accs - plane) // one == channels]
+    return max(fits, key=lambda stride: (apart(stride), -stride))
 
 
 @dataclass(frozen=True)

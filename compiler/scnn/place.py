@@ -222,6 +222,10 @@ class Placer:
         # Sums that nobody reads may lie on top of each other.
         return max(sum(both) if pes > 1 else max(both) for both in reached)
 
+    def _apart(self, stride: int) -> int:
+        """Return a row stride with which sums above one another are in different banks."""
+        return stride + (stride % self._params.banks == 0)
+
     def _table(
         self,
         layer: int,
@@ -237,7 +241,8 @@ class Placer:
         cluster = holding.of_tensor[holding.reads[layer][0]]
         out_stride = holding.tensors[holding.makes[layer]].stride[1]
         strides = tuple(
-            to.tile_w + self._around(holding, cluster, layers, to.block_x) for to in targets
+            self._apart(to.tile_w + self._around(holding, cluster, layers, to.block_x))
+            for to in targets
         )
         copied = tuple(self._copies(holding, layer, source) for source in sources)
         key = layer, made, tuple(sources), tuple(targets), strides, copied, out_stride
@@ -366,8 +371,9 @@ class Placer:
                 continue
             targets = [places[holding.of_tensor[holding.makes[layer]]] for layer in readers]
             widths = [to.tile_w for to in targets]
-            stride = max(widths) + max(
-                self._around(holding, cluster, layers, to.block_x) for to in targets
+            stride = self._apart(
+                max(widths)
+                + max(self._around(holding, cluster, layers, to.block_x) for to in targets)
             )
             columns = places[cluster].tile_w // graph.layers[readers[0]].stride[1]
             most = columns * max(to.parts(places[cluster])[1] for to in targets)
