@@ -152,8 +152,7 @@ class System(wiring.Component):
         ]
         feed = self._add_feed(m, streaming[0], check, sequence) if streaming else None
         asking = [port for port, engine in zip(ports, engines, strict=True) if engine.asks]
-        asked = asking[0].in_request if asking else None
-        self._join_reads(m, fetch, load, feed, asked, reads)
+        self._join_reads(m, fetch, load, feed, asking[0] if asking else None, reads)
         for number, port in enumerate(ports):
             self._join_load(m, number, port, load)
             self._join_commands(m, number, port, sequence, load)
@@ -203,11 +202,14 @@ class System(wiring.Component):
         fetch: Fetch,
         load: Load,
         feed: Feed | None,
-        asked: Any,
+        asking: Any,
         reads: ReadDma,
     ) -> None:
-        """Put requests in a line, and give beats to whoever asked for them."""
-        request = reads.request
+        """Put requests in a line, and give beats to whoever asked for them.
+
+        ``asking``: the port of the engine that asks for its beats itself.
+        """
+        request, asked = reads.request, None if asking is None else asking.in_request
         free = ~request.valid | request.ready
         m.d.comb += [
             fetch.request.ready.eq(free),
@@ -235,8 +237,9 @@ class System(wiring.Component):
         for_feed: Value = Const(0, 1)
         if feed is not None:
             others = fetch.request.valid | load.request.valid
-            if asked is not None:
-                others |= asked.valid
+            if asking is not None:
+                # Bursts of weights would have an INPUT wait, which runs wait for.
+                others |= asking.in_busy
             with m.If(free & feed.request.valid & ~others):
                 m.d.sync += [request.valid.eq(1), request.payload.eq(feed.request.payload)]
             for_feed = reads.o.payload.tag == FEED_TAG

@@ -489,10 +489,11 @@ def step(
     load_free = free and not fetch_asks
     in_request = in_unit >= 0
     in_taken = in_request and load_free and not s.load_request
-    feed_ready = load_free and not s.load_request and not in_request
+    takes_in = s.at_work and s.is_row and current.asks and not load_done
+    feed_ready = load_free and not s.load_request and not takes_in
     look_feed(f, feed_ready, takes_beat, feed_stops)
     if free:
-        s.request = fetch_asks or s.load_request or in_request or f.request
+        s.request = fetch_asks or s.load_request or in_request or (f.request and not takes_in)
         if fetch_asks:
             s.addr, s.request_beats, s.tag = s.fetch_addr, s.beats, 0
         elif s.load_request:
@@ -500,7 +501,7 @@ def step(
         elif in_request:
             s.addr, s.request_beats = row_asked(asked, INWARD, in_unit)
             s.tag = 1
-        elif f.request:
+        elif f.request and not takes_in:
             s.addr, s.request_beats, s.tag = f.request_addr, f.request_beats, FEED_TAG
     ask_units(asked, INWARD, in_levels, in_unit, in_taken)
 
