@@ -250,6 +250,7 @@ PRESETS = {
         num_streams=16,
         act_fifo_words=128,
         plane_units=2,
+        stream_beats=2048,
         num_codebooks=32,
         num_descriptors=128,
     ),
