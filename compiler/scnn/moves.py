@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.engine import Order, SramData
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
+from zeroskip.compiler.scnn.memory_layout import count_beats, memory_layouts
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
 from zeroskip.compiler.system.moves import (
     Load,
@@ -145,62 +146,10 @@ def _load(run: str, name: str, sram: SramData) -> Load:
     )
 
 
-_MOST_ROOM = 2
-"""A tensor takes this many times the room that its values need, at most."""
-
-
-@dataclass(frozen=True)
-class _Lies:
-    """How a tensor lies in memory: channels (phases of them), rows, columns.
-
-    Parameters
-    ----------
-    phases : down and across, each of which is like a channel.
-    channels, height, width : with phases apart.
-    tile : columns of a PE's tile, if each tile of a row begins in a beat of its own; else 0, and
-        there is nothing between values.
-    lanes : values of a beat.
-    """
-
-    phases: tuple[int, int]
-    channels: int
-    height: int
-    width: int
-    tile: int
-    lanes: int
-
-    @property
-    def step(self) -> int:
-        """Values from a tile of a row to the next, where these begin in beats of their own."""
-        return -(-self.tile // self.lanes) * self.lanes
-
-    @property
-    def pitch(self) -> int:
-        """Values from a row to the next."""
-        if not self.tile:
-            return self.width
-        whole, rest = divmod(self.width, self.tile)
-        return whole * self.step + -(-rest // self.lanes) * self.lanes
-
-    @property
-    def size(self) -> int:
-        """Values that there is room for."""
-        return self.channels * self.height * self.pitch
-
-    def column(self, x: Any) -> Any:
-        """Return the place of a column in its row."""
-        return x // self.tile * self.step + x % self.tile if self.tile else x
-
-
 class _Memory:
-    """Tensors in memory: (C, H, W), row-major.
+    """Tensors in memory, see :func:`.memory_layouts`.
 
-    One that is moved in the same phases wherever it is moved lies in these phases, each like a
-    channel, so that what is moved lies side by side; rows and columns that a phase lacks are zeros.
-    One that is moved in tiles of the same columns has each tile of a row in beats of its own, where
-    fewer beats are moved then, unless that takes much more room; otherwise there is nothing in
-    between. Tensors that the network
-    gives lie behind one another, as one.
+    Those that the network gives lie behind one another, as one.
     """
 
     def __init__(
@@ -216,7 +165,7 @@ class _Memory:
         self._lanes = scnn_lanes(port, params)
         self._output = "+".join(graph.outputs)
         self._between: dict[str, None] = {}
-        self._lies = self._find_lies(runs, shared)
+        self._lies = memory_layouts(graph, runs, self._lanes, shared)
         self._first: dict[str, int] = {}
         total = 0
         for name in graph.outputs:
@@ -225,66 +174,6 @@ class _Memory:
                 self._first[name] = -(-total // self._lanes) * self._lanes if lies.tile else total
                 total = self._first[name] + lies.size
         self._total = total
-
-    def _find_lies(self, runs: Sequence[ScnnRun], shared: Collection[str]) -> dict[str, _Lies]:
-        """Say how each tensor lies, of which any is moved."""
-        moved: dict[str, list[tuple[Channels, TileLayout]]] = {}
-        for run in runs:
-            for load in run.loads:
-                for part in load.channels:
-                    moved.setdefault(part.tensor, []).append((part, load.layout))
-            for store in run.stores:
-                whole = [part for part in store.blocks if part.start < part.stop]
-                every = replace(whole[0], stop=whole[-1].stop)
-                moved.setdefault(every.tensor, []).append((every, store.layout))
-        return {
-            name: self._lie(name, some, plain=not set(shared).isdisjoint(self._together(name)))
-            for name, some in moved.items()
-        }
-
-    def _together(self, tensor: str) -> tuple[str, ...]:
-        """Return the tensors that are one in memory."""
-        return self._graph.outputs if tensor in self._graph.outputs else (tensor,)
-
-    def _lie(
-        self, tensor: str, moved: Sequence[tuple[Channels, TileLayout]], *, plain: bool
-    ) -> _Lies:
-        """Say how a tensor lies that is moved in some ways; ``plain``: as others expect it."""
-        channels, height, width = self._graph.shape(tensor)
-        lies = _Lies((1, 1), channels, height, width, 0, self._lanes)
-        if plain:
-            return lies
-        strides = {
-            # Where zeros of the plane are stored, those that a phase lacks may not be.
-            (layout.sy, layout.sx)
-            if layout.y0 % layout.sy == layout.x0 % layout.sx == 0 and not layout.dense
-            else (1, 1)
-            for _, layout in moved
-        }
-        if len(strides) == 1 and tensor not in self._graph.outputs:
-            sy, sx = next(iter(strides))
-            lies = replace(
-                lies,
-                phases=(sy, sx),
-                channels=channels * sy * sx,
-                height=-(-height // sy),
-                width=-(-width // sx),
-            )
-        apart = [_apart(lies, *one) for one in moved]
-        tiles = {layout.tile_w for _, layout in apart}
-        if len(tiles) == 1 and all(layout.x0 % layout.tile_w == 0 for _, layout in apart):
-            padded = replace(lies, tile=min(*tiles, lies.width))
-            dense = padded.size <= _MOST_ROOM * lies.size
-            if dense and self._count(padded, apart) < self._count(lies, apart):
-                return padded
-        return lies
-
-    def _count(self, lies: _Lies, moved: Sequence[tuple[Channels, TileLayout]]) -> int:
-        """Count the beats in which all of this is moved once, for a tensor that lies so."""
-        return sum(
-            self._beats(_where(lies, 0, *one), one[1], range(one[0].stop - one[0].start))
-            for one in moved
-        )
 
     def bring(self, run: str, loads: Sequence[ActLoad]) -> Iterator[Move]:
         """Give the moves that load activations from memory before a run.
@@ -296,7 +185,7 @@ class _Memory:
                 raise CompileError("inputs of several tensors cannot be dealt to blocks of PEs")
             base, begun = load.base, False
             for channels in load.channels:
-                part, layout = _apart(self._lies[channels.tensor], channels, load.layout)
+                part, layout = self._lies[channels.tensor].apart(channels, load.layout)
                 where = self._where(part, layout)
                 count = part.stop - part.start
                 each, spread = count, _ALL
@@ -322,7 +211,7 @@ class _Memory:
                 for block, tiles in enumerate(self._blocks(layout)):
                     first = block * each if load.dealt else 0
                     some = range(first, max(first, min(first + each, count)))
-                    beats += self._beats(where, tiles, some)
+                    beats += count_beats(where, tiles, some, self._lanes)
                 yield RowsIn(tensor, 0, self._rows(tensor), beats)
                 base += count * layout.sy * layout.sx
                 begun = True
@@ -333,7 +222,7 @@ class _Memory:
             spread, whole = self._spread(store)
             tensor = store.blocks[0].tensor
             every = Channels(tensor=tensor, start=whole[0].start, stop=whole[-1].stop)
-            channels, layout = _apart(self._lies[tensor], every, store.layout)
+            channels, layout = self._lies[tensor].apart(every, store.layout)
             phases = store.layout.sy * store.layout.sx
             each = max(len(part) for part in whole)
             spread["rem_channels"] *= phases
@@ -350,7 +239,8 @@ class _Memory:
             about = f"{run}/plane_out_{place}"
             yield self._words(about, PLANE_OUT, plane_out_layout(self._p), fields)
             name = self._name(tensor)
-            beats = self._beats(where, layout, range(channels.stop - channels.start))
+            moved = range(channels.stop - channels.start)
+            beats = count_beats(where, layout, moved, self._lanes)
             yield RowsOut(name, 0, self._rows(name), destination=False, beats=beats)
 
     def tensors(self) -> tuple[RowTensor, ...]:
@@ -404,7 +294,7 @@ class _Memory:
     def _where(self, part: Channels, layout: TileLayout) -> dict[str, int]:
         """Return fields of :func:`.plane_memory_layout` of channels from ``part.start`` up."""
         first = self._first.get(part.tensor, 0)
-        fields = _where(self._lies[part.tensor], first, part, layout)
+        fields = self._lies[part.tensor].where(first, part, layout)
         if max(fields.values()) >> PLANE_BITS:
             raise CompileError(
                 f"tensor {part.tensor!r} has {max(fields.values())} values before the last of what "
@@ -439,18 +329,6 @@ class _Memory:
                 height = min(layout.height, (self._p.pes_y - top) * layout.tile_h)
                 width = min(layout.width, (self._p.pes_x - left) * layout.tile_w)
                 yield replace(layout, height=height, width=width)
-
-    def _beats(self, where: _Fields, layout: TileLayout, channels: range) -> int:
-        """Count the beats that a block's values lie in, row by row of its tiles."""
-        x = np.arange(layout.width)
-        # Where rows of a phase begin, and how far it is from there to the end of the tile.
-        x = x[x % layout.tile_w < layout.sx]
-        left = np.minimum(layout.tile_w, layout.width - x + x % layout.tile_w) - x % layout.tile_w
-        x = x // layout.tile_w * where["tile_x"] + x % layout.tile_w
-        y = np.arange(layout.height)[:, None]
-        first = np.array(channels)[:, None, None] * where["channel"] + y * where["row"] + x
-        lane = (where["first"] + first) % self._lanes
-        return int(((lane + left + self._lanes - 1) // self._lanes).sum())
 
     def _spread(self, store: ActStore) -> tuple[dict[str, int], list[range]]:
         """Say how channels are dealt to blocks: fields, and channels of those that have some."""
@@ -493,39 +371,6 @@ class _Memory:
             words=np.array(words, np.uint64)[:, None],
             width=64,
         )
-
-
-def _apart(lies: _Lies, part: Channels, layout: TileLayout) -> tuple[Channels, TileLayout]:
-    """Return channels of a tensor, and how they are stored, as memory has them: phases apart."""
-    sy, sx = lies.phases
-    if lies.phases == (1, 1):
-        return part, layout
-    return replace(part, start=part.start * sy * sx, stop=part.stop * sy * sx), replace(
-        layout,
-        sy=1,
-        sx=1,
-        tile_h=layout.tile_h // sy,
-        tile_w=layout.tile_w // sx,
-        y0=layout.y0 // sy,
-        x0=layout.x0 // sx,
-        height=-(-layout.height // sy),
-        width=-(-layout.width // sx),
-    )
-
-
-def _where(lies: _Lies, first: int, part: Channels, layout: TileLayout) -> dict[str, int]:
-    """Return fields of :func:`.plane_memory_layout` for a tensor that begins at ``first``."""
-    pitch = lies.pitch
-    return {
-        "first": first + (part.start * lies.height + layout.y0) * pitch + lies.column(layout.x0),
-        "tile_x": lies.step if lies.tile else layout.tile_w,
-        "tile_y": layout.tile_h * pitch,
-        "block": 0,
-        "block_row": 0,
-        "channel": lies.height * pitch,
-        "row": pitch,
-        "rows": layout.sy * pitch,
-    }
 
 
 def _tile_fields(layout: TileLayout) -> dict[str, int]:

@@ -30,6 +30,7 @@ _MANY = {
     "pes_x": 3,
     "pes_y": 2,
     "num_streams": 3,
+    "plane_units": 2,
     "scatter_depth": 5,
     "mult_f": 3,
     "mult_i": 3,

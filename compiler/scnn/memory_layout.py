@@ -1,0 +1,195 @@
+"""Choose how tensors lie in memory, so that moves of their parts take few beats."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
+from zeroskip.compiler.scnn.run import Channels, ScnnRun, TileLayout
+
+__all__ = ["MemoryLayout", "count_beats", "memory_layouts"]
+
+_MOST_ROOM = 2
+"""A tensor takes this many times the room that its values need, at most."""
+
+_Part = tuple[Channels, TileLayout]
+
+
+@dataclass(frozen=True)
+class MemoryLayout:
+    """How a tensor lies in memory: channels (phases of them), rows, columns.
+
+    Parameters
+    ----------
+    phases : down and across, each of which is like a channel.
+    channels, height, width : with phases apart.
+    tile : columns of a PE's tile, if each tile of a row begins in a beat of its own; else 0, and
+        there is nothing between values.
+    lanes : values of a beat.
+    """
+
+    phases: tuple[int, int]
+    channels: int
+    height: int
+    width: int
+    tile: int
+    lanes: int
+
+    @property
+    def step(self) -> int:
+        """Values from a tile of a row to the next, where these begin in beats of their own."""
+        return -(-self.tile // self.lanes) * self.lanes
+
+    @property
+    def pitch(self) -> int:
+        """Values from a row to the next."""
+        if not self.tile:
+            return self.width
+        whole, rest = divmod(self.width, self.tile)
+        return whole * self.step + -(-rest // self.lanes) * self.lanes
+
+    @property
+    def size(self) -> int:
+        """Values that there is room for."""
+        return self.channels * self.height * self.pitch
+
+    def column(self, x: Any) -> Any:
+        """Return the place of a column in its row."""
+        return x // self.tile * self.step + x % self.tile if self.tile else x
+
+    def apart(self, part: Channels, layout: TileLayout) -> _Part:
+        """Return channels of the tensor, and how PEs store them, with phases apart."""
+        sy, sx = self.phases
+        if self.phases == (1, 1):
+            return part, layout
+        return replace(part, start=part.start * sy * sx, stop=part.stop * sy * sx), replace(
+            layout,
+            sy=1,
+            sx=1,
+            tile_h=layout.tile_h // sy,
+            tile_w=layout.tile_w // sx,
+            y0=layout.y0 // sy,
+            x0=layout.x0 // sx,
+            height=-(-layout.height // sy),
+            width=-(-layout.width // sx),
+        )
+
+    def where(self, first: int, part: Channels, layout: TileLayout) -> dict[str, int]:
+        """Return fields of :func:`.plane_memory_layout`, with phases apart.
+
+        ``first`` is the tensor's first value.
+        """
+        row = (part.start * self.height + layout.y0) * self.pitch
+        return {
+            "first": first + row + self.column(layout.x0),
+            "tile_x": self.step if self.tile else layout.tile_w,
+            "tile_y": layout.tile_h * self.pitch,
+            "block": 0,
+            "block_row": 0,
+            "channel": self.height * self.pitch,
+            "row": self.pitch,
+            "rows": layout.sy * self.pitch,
+        }
+
+
+def count_beats(where: Mapping[str, int], layout: TileLayout, channels: range, lanes: int) -> int:
+    """Count the beats that a block's values lie in, row by row of its tiles.
+
+    Parameters
+    ----------
+    where : fields of :func:`.plane_memory_layout`.
+    layout : how PEs store them.
+    channels : counted from the first.
+    lanes : values of a beat.
+    """
+    x = np.arange(layout.width)
+    # Where rows of a phase begin, and how far it is from there to the end of the tile.
+    x = x[x % layout.tile_w < layout.sx]
+    left = np.minimum(layout.tile_w, layout.width - x + x % layout.tile_w) - x % layout.tile_w
+    x = x // layout.tile_w * where["tile_x"] + x % layout.tile_w
+    y = np.arange(layout.height)[:, None]
+    first = np.array(channels)[:, None, None] * where["channel"] + y * where["row"] + x
+    lane = (where["first"] + first) % lanes
+    return int(((lane + left + lanes - 1) // lanes).sum())
+
+
+def memory_layouts(
+    graph: QuantGraph[QuantConv], runs: Sequence[ScnnRun], lanes: int, shared: Collection[str]
+) -> dict[str, MemoryLayout]:
+    """Say how each tensor lies, of which runs move anything.
+
+    One that is moved in the same phases wherever it is moved lies in these phases, each like a
+    channel, so that what is moved lies side by side; rows and columns that a phase lacks are zeros.
+    One that is moved in tiles of the same columns has each tile of a row in beats of its own, where
+    fewer beats are moved then, unless that takes much more room.
+
+    Parameters
+    ----------
+    graph, runs : of the part.
+    lanes : values of a beat.
+    shared : tensors that have neither, as others know them.
+    """
+    moved: dict[str, list[_Part]] = {}
+    for run in runs:
+        for load in run.loads:
+            for part in load.channels:
+                moved.setdefault(part.tensor, []).append((part, load.layout))
+        for store in run.stores:
+            whole = [part for part in store.blocks if part.start < part.stop]
+            every = replace(whole[0], stop=whole[-1].stop)
+            moved.setdefault(every.tensor, []).append((every, store.layout))
+    plain = set(shared)
+    if not plain.isdisjoint(graph.outputs):
+        # They are one tensor in memory.
+        plain |= set(graph.outputs)
+    found: dict[str, MemoryLayout] = {}
+    for name, parts in moved.items():
+        lies = MemoryLayout((1, 1), *graph.shape(name), tile=0, lanes=lanes)
+        if name not in plain and name not in graph.outputs:
+            lies = _in_phases(lies, parts)
+        found[name] = lies if name in plain else _in_tiles(lies, parts)
+    return found
+
+
+def _in_phases(lies: MemoryLayout, moved: Sequence[_Part]) -> MemoryLayout:
+    """Put the phases apart that a tensor is moved in."""
+    strides = {
+        # Where zeros of the plane are stored, those that a phase lacks may not be.
+        (layout.sy, layout.sx)
+        if layout.y0 % layout.sy == layout.x0 % layout.sx == 0 and not layout.dense
+        else (1, 1)
+        for _, layout in moved
+    }
+    if len(strides) > 1:
+        return lies
+    ((sy, sx),) = strides
+    return replace(
+        lies,
+        phases=(sy, sx),
+        channels=lies.channels * sy * sx,
+        height=-(-lies.height // sy),
+        width=-(-lies.width // sx),
+    )
+
+
+def _in_tiles(lies: MemoryLayout, moved: Sequence[_Part]) -> MemoryLayout:
+    """Begin each tile of a row in a beat of its own, where that pays."""
+    parts = [lies.apart(*one) for one in moved]
+    tiles = {layout.tile_w for _, layout in parts}
+    if len(tiles) > 1 or any(layout.x0 % layout.tile_w for _, layout in parts):
+        return lies
+    padded = replace(lies, tile=min(*tiles, lies.width))
+    if padded.size > _MOST_ROOM * lies.size:
+        return lies
+    plain, apart = (
+        sum(
+            count_beats(
+                one.where(0, part, layout), layout, range(part.stop - part.start), one.lanes
+            )
+            for part, layout in parts
+        )
+        for one in (lies, padded)
+    )
+    return padded if apart < plain else lies
