@@ -175,13 +175,16 @@ def scnn_totals() -> str:
             _NAMES[name],
             str(record["runs"] if isinstance(record["runs"], int) else len(record["runs"])),
             f"{record['total_cycles']:,}",
+            f"{record['input_cycles']:,}",
+            f"{record['output_cycles']:,}",
             f"{record['dense_total_cycles']:,}",
             _times(record["speedup_total"]),
             f"{record['dram_bytes'] / 1e6:.1f} MB",
         ]
         for name, record in (result["networks"] | result["others"]).items()
     ]
-    header = ["network", "runs", "cycles", "dense machine", "speed-up", "DRAM traffic"]
+    header = ["network", "runs", "cycles", "loading planes", "storing planes", "dense machine"]
+    header += ["speed-up", "DRAM traffic"]
     return _table(header, rows)
 
 
