@@ -4,7 +4,8 @@ import contextlib
 import io
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from zeroskip.compiler.compress.keras_tensors import (
 )
 from zeroskip.compiler.compress.users_code import first_words
 
-__all__ = ["KerasFile", "read_keras"]
+__all__ = ["KerasFile", "KerasModel", "read_keras", "read_keras_model"]
 
 _NAMES = {
     "kernel": "weight", "depthwise_kernel": "weight", "bias": "bias", "gamma": "weight",
@@ -40,8 +41,39 @@ _NAMES_OF = {
 """Names of arrays in Keras 2, of all layers, and of those that have others."""
 
 
+@dataclass(frozen=True)
+class KerasModel:
+    """A model, as the file has it.
+
+    Parameters
+    ----------
+    kind : ``Sequential``, ``Functional`` or ``Model``; empty in a file of weights alone.
+    config : of the model.
+    entries : configurations of its layers, in order.
+    layers : with their arrays.
+    """
+
+    kind: str
+    config: Mapping[str, Any]
+    entries: Sequence[Any]
+    layers: Sequence[Layer]
+
+
 def read_keras(path: Path | str) -> KerasFile:
-    """Read the weights of a Keras model by layer names; nothing in the file is run.
+    """Read the weights of a Keras model by layer names; errors are those of the whole model's.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_keras_model`; or if no layer has weights that PyTorch has, too.
+    """
+    layers = read_keras_model(path).layers
+    with _reporting_damage(Path(path)):
+        return translated(layers)
+
+
+def read_keras_model(path: Path | str) -> KerasModel:
+    """Read a Keras model, configuration and arrays; nothing in the file is run.
 
     Raises
     ------
@@ -66,14 +98,22 @@ def read_keras(path: Path | str) -> KerasFile:
                 config = parse_json(archive.read("config.json").decode())
                 weights = io.BytesIO(archive.read("model.weights.h5"))
             with h5py.File(weights, "r") as file:
-                return translated(_by_class(file, list(_configured(config))))
+                return _model(config, _by_class(file, list(_configured(config))))
         with h5py.File(path, "r") as file:
             text = file.attrs.get("model_config")
-            layers = [] if text is None else list(_configured(parse_json(_text(text))))
+            config = None if text is None else parse_json(_text(text))
+            layers = [] if config is None else list(_configured(config))
             held: Any = file.get("model_weights", file)
-            if "layer_names" in held.attrs:
-                return translated(_by_name(held, layers))
-            return translated(_by_class(file, layers))
+            by_name = "layer_names" in held.attrs
+            return _model(config, (_by_name if by_name else _by_class)(held, layers))
+
+
+def _model(config: Any, layers: list[Layer]) -> KerasModel:
+    if config is None:
+        return KerasModel("", {}, (), layers)
+    return KerasModel(
+        str(config["class_name"]), config["config"], config["config"]["layers"], layers
+    )
 
 
 @contextlib.contextmanager
@@ -146,6 +186,9 @@ def _by_class(file: Any, layers: list[Layer]) -> list[Layer]:
         variables = owner.get("cell", owner).get("vars", {})
         arrays = [np.asarray(variables[key], np.float32) for key in sorted(variables, key=int)]
         roles = ROLES.get(layer.kind) or ("weight", "bias", "running_mean", "running_var")
+        if layer.kind == NORM:
+            left_out = {"weight": "scale", "bias": "center"}
+            roles = [r for r in roles if layer.config.get(left_out.get(r, ""), True)]
         layer.arrays = dict(zip(roles, arrays, strict=False))
         layer.kind = layer.kind or _guessed(layer.arrays)
     return layers

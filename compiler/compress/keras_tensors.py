@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import InputError
 
-__all__ = ["CELLS", "NORM", "ROLES", "SEPARABLE", "KerasFile", "Layer", "translated"]
+__all__ = ["CELLS", "NORM", "ROLES", "SEPARABLE", "KerasFile", "Layer", "tensors_of", "translated"]
 
 _DENSE, NORM = "Dense", "BatchNormalization"
 _CONVS = {"Conv1D": "conv", "Conv2D": "conv", "DepthwiseConv2D": "depthwise"}
@@ -84,29 +84,42 @@ def translated(layers: Sequence[Layer]) -> KerasFile:
                 )
             flattened = flattened or layer.kind == "Flatten"
             continue
-        if layer.kind in CELLS:
-            if why := _other_cell(layer):
-                problems.append(f"layer {layer.name!r} ({layer.kind}) is left out: {why}")
-                continue
-            state |= {f"{layer.name}.{role}": array for role, array in _cell(layer).items()}
+        if layer.kind in CELLS and (why := _other_cell(layer)):
+            problems.append(f"layer {layer.name!r} ({layer.kind}) is left out: {why}")
             continue
-        for role, array in layer.arrays.items():
-            made = array
-            if role == "weight" and layer.kind == _DENSE:
-                made = _matrix(array, channels if flattened else 0)
-            elif role.endswith("weight") and layer.kind in (*_CONVS, SEPARABLE):
-                depthwise = "depthwise" in (_CONVS.get(layer.kind), role.partition(".")[0])
-                made = _kernel(array, depthwise=depthwise)
-                channels = len(made)
-            elif role == "running_var":
-                epsilon = float(layer.config.get("epsilon", _EPSILON))
-                made = array + np.float32(epsilon - _OTHERS_EPSILON)
-            state[f"{layer.name}.{role}"] = np.ascontiguousarray(made)
+        made = tensors_of(layer, channels if flattened else 0)
+        if "running_var" in made:
+            epsilon = float(layer.config.get("epsilon", _EPSILON))
+            made["running_var"] = made["running_var"] + np.float32(epsilon - _OTHERS_EPSILON)
+        state |= {f"{layer.name}.{role}": np.ascontiguousarray(a) for role, a in made.items()}
+        if layer.kind in (*_CONVS, SEPARABLE):
+            channels = len(made["weight" if layer.kind in _CONVS else "pointwise.weight"])
         if layer.kind == _DENSE:
             flattened, channels = False, 0
     if not state:
         raise InputError("it has no Dense, no convolution and no cell with weights")
     return KerasFile(state, problems)
+
+
+def tensors_of(layer: Layer, channels: int = 0) -> dict[str, NDArray[np.float32]]:
+    """Return the tensors of a layer as PyTorch has them.
+
+    Parameters
+    ----------
+    layer : of a kind in :data:`ROLES`.
+    channels : of planes that were flattened before a Dense layer, whose inputs are then in the
+        order of (C, H, W) in PyTorch; 0: as they are.
+    """
+    if layer.kind in CELLS:
+        return _cell(layer)
+    made = dict(layer.arrays)
+    for role, array in layer.arrays.items():
+        if role == "weight" and layer.kind == _DENSE:
+            made[role] = _matrix(array, channels)
+        elif role.endswith("weight") and layer.kind in (*_CONVS, SEPARABLE):
+            depthwise = "depthwise" in (_CONVS.get(layer.kind), role.partition(".")[0])
+            made[role] = _kernel(array, depthwise=depthwise)
+    return made
 
 
 def _other_cell(layer: Layer) -> str:

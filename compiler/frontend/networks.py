@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zeroskip.compiler.frontend.caffe_file import CAFFE_SUFFIXES, read_caffe
+from zeroskip.compiler.frontend.keras_graph import KERAS_SUFFIXES, read_keras_graph
 from zeroskip.compiler.frontend.lower import lower
 from zeroskip.compiler.frontend.onnx_file import read_onnx
 from zeroskip.compiler.frontend.pieces import Pieces, lower_pieces
@@ -94,9 +95,9 @@ def import_onnx(path: str | Path, sample_shape: Sequence[int] | None = None) -> 
 def import_file(path: str | Path, sample_shape: Sequence[int] | None = None) -> FloatGraph:
     """Read the network in a file, of the kind that its name ends in: ``.pt2`` if in nothing known.
 
-    Of Caffe, that is ``.caffemodel``, ``.net`` or ``.prototxt``, and the other one beside it; a
-    ``.zsk`` file must carry its graph. ``sample_shape`` is as for :func:`import_onnx`, and
-    errors are those of :func:`import_onnx` and :func:`import_pt2`.
+    Of Keras, that is ``.keras`` or ``.h5``; of Caffe ``.caffemodel``, ``.net`` or ``.prototxt``,
+    and the other one beside it; a ``.zsk`` file must carry its graph. ``sample_shape`` is as for
+    :func:`import_onnx`, and errors are those of :func:`import_onnx` and :func:`import_pt2`.
     """
     if Path(path).suffix == ".zsk":
         return import_zsk(path)
@@ -122,6 +123,8 @@ def _lowered(
         return lowering(read_onnx(path, sample_shape))
     if suffix in CAFFE_SUFFIXES:
         return lowering(read_caffe(path))
+    if suffix in KERAS_SUFFIXES:
+        return lowering(read_keras_graph(path, sample_shape))
     return _lowered_pt2(path, lowering)
 
 

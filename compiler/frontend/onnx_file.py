@@ -1,7 +1,7 @@
 """Read an ONNX file as data: shapes are inferred and constants folded, nothing else is computed."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from zeroskip.compiler.frontend.translator import (
     without_softmax,
 )
 
-__all__ = ["read_onnx"]
+__all__ = ["graph_of_model", "read_onnx"]
 
 _OLDEST_OPSET = 11
 
@@ -48,7 +48,20 @@ def read_onnx(path: str | Path, sample_shape: Sequence[int] | None = None) -> Gr
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"model file {path} {what}")
     with _reporting_damage(path):
-        return _File(path, sample_shape).graph()
+        import onnx
+
+        return _File(onnx.load(path), path, sample_shape).graph()
+
+
+def graph_of_model(
+    make: Callable[[], Any], path: Path, sample_shape: Sequence[int] | None
+) -> Graph:
+    """Return the graph of the ``ModelProto`` that ``make`` makes of the file ``path``.
+
+    Errors are those of :func:`read_onnx`.
+    """
+    with _reporting_damage(path):
+        return _File(make(), path, sample_shape).graph()
 
 
 @contextlib.contextmanager
@@ -83,12 +96,11 @@ def _reporting_damage(path: Path) -> Iterator[None]:
 class _File:
     """The graph of one ONNX file, while it is read."""
 
-    def __init__(self, path: Path, sample_shape: Sequence[int] | None) -> None:
+    def __init__(self, model: Any, path: Path, sample_shape: Sequence[int] | None) -> None:
         import onnx
         import onnx.inliner
 
         self._path, self._sample_shape = path, sample_shape
-        model = onnx.load(path)
         if not model.ir_version or not model.graph.node:
             raise InputError(f"{path} holds no ONNX graph")
         if opset_of(model.opset_import) < _OLDEST_OPSET:

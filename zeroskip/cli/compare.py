@@ -25,7 +25,7 @@ zeroskip compare model.pt2 --threads 4 --preset scnn=paper --json
 def compare_model(
     model: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="A .pt2 file (of torch.export), .onnx or .caffemodel."),
+        typer.Argument(metavar="FILE", help="A .pt2, .onnx, .keras or .caffemodel file."),
     ],
     inputs: Annotated[
         Path | None,

@@ -39,7 +39,7 @@ def compile_model(
         Path,
         typer.Argument(
             metavar="MODEL",
-            help="A .pt2 file (of torch.export), .onnx, .caffemodel, or .zsk of compress.",
+            help="A .pt2 file (of torch.export), .onnx, .keras, .caffemodel, or .zsk.",
         ),
     ],
     data: Annotated[

@@ -28,7 +28,7 @@ zeroskip explore model.onnx --json
 def explore_model(
     model: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="A .pt2 file (of torch.export), .onnx or .caffemodel."),
+        typer.Argument(metavar="FILE", help="A .pt2, .onnx, .keras or .caffemodel file."),
     ],
     inputs: Annotated[
         Path | None,

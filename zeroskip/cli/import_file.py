@@ -17,6 +17,7 @@ from zeroskip.compiler.compress.found import (
     graph_layers,
     state_layers,
 )
+from zeroskip.compiler.compress.keras_file import read_keras_model
 from zeroskip.compiler.frontend.caffe_file import prototxt_of
 from zeroskip.compiler.frontend.networks import import_pieces
 
@@ -28,7 +29,7 @@ zeroskip import model.onnx
 
 zeroskip import pruned.safetensors --model net.py:Net --shape 1x28x28 -o pruned.zsk
 
-zeroskip import model.keras -o model.zsk
+zeroskip import model.keras
 
 zeroskip import lenet.caffemodel
 
@@ -44,10 +45,10 @@ def import_file(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A network (.onnx, .pt2, .zsk; .caffemodel, or .net of Deep Compression's "
-            "authors, with its .prototxt beside it); a state dict (.safetensors, or torch.save), "
-            "with zeros, shared values or masks of torch.nn.utils.prune; or weights of Keras "
-            "(.keras, .h5).",
+            help="A network (.onnx, .pt2, .zsk, .keras, .h5; .caffemodel, or .net of Deep "
+            "Compression's authors, with its .prototxt beside it); a state dict (.safetensors, or "
+            "torch.save), with zeros, shared values or masks of torch.nn.utils.prune; or weights "
+            "of Keras alone.",
         ),
     ],
     output: Annotated[
@@ -99,6 +100,8 @@ def import_file(
     sample = sizes(shape)
     alone = file.suffix == ".net" and layers is None
     has_graph = alone or file.suffix in _GRAPHS
+    if file.suffix in _KERAS and model is None and hooks is None and output is None:
+        has_graph = bool(read_keras_model(file).entries)
     if (model is None) != (sample is None) and not (has_graph and model is None):
         raise InputError("--model and --shape go together: the network, and the shape of an input")
     if model is not None and hooks is not None:

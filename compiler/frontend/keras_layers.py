@@ -1,0 +1,174 @@
+"""What layers of Keras are in operators of ONNX."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from zeroskip.compiler.compress.keras_tensors import Layer, tensors_of
+from zeroskip.compiler.frontend.keras_nodes import Nodes
+
+__all__ = ["LAYERS"]
+
+AddLayer = Callable[[Nodes, Layer, Sequence[str], str], Any]
+
+
+def _windows(layer: Layer) -> dict[str, Any]:
+    """Return strides and padding of a convolution or pooling."""
+    config = layer.config
+    pool = config.get("pool_size")
+    sizes = config["kernel_size"] if pool is None else pool
+    count = len(sizes) if isinstance(sizes, list | tuple) else 1
+    strides = config.get("strides") or pool or 1
+    made: dict[str, Any] = {"strides": _tuple(strides, count)}
+    padding = config.get("padding", "valid")
+    if padding == "causal":
+        made["pads"] = [(_tuple(sizes, 1)[0] - 1) * _tuple(config.get("dilation_rate", 1), 1)[0], 0]
+    else:
+        made["auto_pad"] = {"same": "SAME_UPPER", "valid": "VALID"}[padding]
+    return made
+
+
+def _tuple(value: Any, count: int) -> list[int]:
+    return [int(n) for n in value] if isinstance(value, list | tuple) else [int(value)] * count
+
+
+def _convolution(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    names = net.weights(layer)
+    weight = tensors_of(layer)["weight"]
+    depthwise = layer.kind == "DepthwiseConv2D"
+    groups = int(layer.config.get("groups", 1))
+    if depthwise:
+        groups = len(weight) // int(layer.config.get("depth_multiplier", 1))
+    dilations = _tuple(layer.config.get("dilation_rate", 1), weight.ndim - 2)
+    net.node("Conv", [*sources, *names.values()], output, group=groups, dilations=dilations,
+             **_windows(layer))  # fmt: skip
+
+
+def _separable(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    depthwise, *others = net.weights(layer).values()
+    groups = len(tensors_of(layer)["depthwise.weight"]) // int(
+        layer.config.get("depth_multiplier", 1)
+    )
+    dilations = _tuple(layer.config.get("dilation_rate", 1), 2)
+    middle = net.node("Conv", [*sources, depthwise], f"{layer.name}.depthwise", group=groups,
+                      dilations=dilations, **_windows(layer))  # fmt: skip
+    net.node("Conv", [middle, *others], output)
+
+
+def _dense(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    net.node("Gemm", [*sources, *net.weights(layer).values()], output, transB=1)
+
+
+def _norm(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    names = net.weights(layer)
+    size = len(tensors_of(layer)["running_mean"])
+    for role, value in (("weight", 1.0), ("bias", 0.0)):
+        names.setdefault(role, net.constant(f"{layer.name}.no_{role}", np.full(size, value)))
+    roles = "weight", "bias", "running_mean", "running_var"
+    epsilon = float(layer.config.get("epsilon", 1e-3))
+    net.node("BatchNormalization", [*sources, *(names[role] for role in roles)], output,
+             epsilon=epsilon)  # fmt: skip
+
+
+def _pool(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    kind = "MaxPool" if layer.kind.startswith("Max") else "AveragePool"
+    count = 1 if layer.kind.endswith("1D") else 2
+    sizes = _tuple(layer.config["pool_size"], count)
+    net.node(kind, sources, output, kernel_shape=sizes, **_windows(layer))
+
+
+def _global_pool(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    kind = "GlobalMaxPool" if "Max" in layer.kind else "GlobalAveragePool"
+    if layer.config.get("keepdims"):
+        net.node(kind, sources, output)
+        return
+    net.node("Flatten", [net.node(kind, sources, f"{output}.planes")], output)
+    net.rank(layer.name, 2)
+
+
+def _flatten(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    (source,) = sources
+    if net.rank(source) > 2:
+        source = net.turned(source, f"{output}.last", last=True)
+    net.node("Flatten", [source], output)
+    net.rank(layer.name, 2)
+
+
+def _reshape(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    (source,) = sources
+    target = [1, *map(int, layer.config["target_shape"])]
+    if net.rank(source) > 2:
+        source = net.turned(source, f"{output}.last", last=True)
+    wide = len(target) > 2
+    made = f"{output}.last_of_it" if wide else output
+    net.node("Reshape", [source, net.constant(f"{output}.shape", target, np.int64)], made)
+    net.rank(layer.name, len(target))
+    if wide:
+        net.rank(made, len(target))
+        net.turned(made, output, last=False)
+
+
+def _relu(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    config = layer.config
+    slope = config.get("negative_slope") or config.get("alpha") or 0.0
+    most = config.get("max_value")
+    if slope or config.get("threshold"):
+        net.node("LeakyRelu", sources, output)
+    elif most is None:
+        net.node("Relu", sources, output)
+    else:
+        net.clip(sources[0], output, float(most))
+
+
+def _concat(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    rank, axis = net.rank(sources[0]), int(layer.config.get("axis", -1))
+    # The last dimension is that of the channels, which come first here.
+    net.node("Concat", sources, output, axis=1 if axis in (-1, rank - 1) else axis % rank + 1)
+
+
+def _padding(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    sides = layer.config["padding"]
+    pairs = [sides] if layer.kind.endswith("1D") else list(sides)
+    first, second = ([int(pair[n]) for pair in pairs] for n in (0, 1))
+    pads = [0, 0, *first, 0, 0, *second]
+    net.node("Pad", [*sources, net.constant(f"{output}.pads", pads, np.int64)], output)
+
+
+def _rescaling(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    factor = net.constant(f"{output}.scale", float(layer.config["scale"]))
+    scaled = net.node("Mul", [*sources, factor], f"{output}.scaled")
+    shift = net.constant(f"{output}.offset", float(layer.config.get("offset", 0.0)))
+    net.node("Add", [scaled, shift], output)
+
+
+LAYERS: Mapping[str, AddLayer] = {
+    **dict.fromkeys(("Conv1D", "Conv2D", "DepthwiseConv2D"), _convolution),
+    **dict.fromkeys(
+        ("MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D"), _pool
+    ),
+    **dict.fromkeys(
+        ("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D",
+         "GlobalMaxPooling2D"),
+        _global_pool,
+    ),
+    **dict.fromkeys(
+        ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout"),
+        lambda net, _, sources, output: net.node("Identity", sources, output),
+    ),
+    **dict.fromkeys(("ZeroPadding1D", "ZeroPadding2D"), _padding),
+    "Activation": lambda net, layer, sources, output: net.activation(
+        str(layer.config["activation"]), sources[0], output
+    ),
+    "Add": lambda net, _, sources, output: net.node("Sum", sources, output),
+    "BatchNormalization": _norm,
+    "Concatenate": _concat,
+    "Dense": _dense,
+    "Flatten": _flatten,
+    "ReLU": _relu,
+    "Rescaling": _rescaling,
+    "Reshape": _reshape,
+    "SeparableConv2D": _separable,
+    "Softmax": lambda net, _, sources, output: net.activation("softmax", sources[0], output),
+}  # fmt: skip
+"""What adds the nodes that a kind of layer is."""

@@ -1,0 +1,183 @@
+"""Graphs of Keras files: what networks compute against Keras' definitions, and refusals."""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.frontend.networks import import_file
+from zeroskip.compiler.ir.compute import run_nodes
+
+pytest.importorskip("onnx")
+RNG = np.random.default_rng(3)
+Layer = tuple[str, dict[str, Any], list[NDArray[np.float64]], list[str]]
+"""Class, configuration, arrays in Keras' order, and the layers that it reads."""
+
+
+def drawn(*shape: int) -> NDArray[np.float64]:
+    return RNG.normal(size=shape).astype(np.float32).astype(np.float64)
+
+
+def tensor(name: str) -> dict[str, Any]:
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
+
+
+def write_keras_3(path: Path, layers: Mapping[str, Layer], output: str) -> None:
+    """Write a functional model as Keras 3 does."""
+    entries: list[Any] = []
+    weights, used = io.BytesIO(), dict[str, int]()
+    groups = {"Conv2D": "conv2d", "BatchNormalization": "batch_normalization"}
+    with h5py.File(weights, "w") as file:
+        for name, (kind, config, arrays, read) in layers.items():
+            tensors = [tensor(source) for source in read]
+            args = [tensors] if len(tensors) > 1 else tensors
+            calls = [{"args": args, "kwargs": {}}] if read else []
+            entry = {"class_name": kind, "config": {"name": name, **config}}
+            entries.append({**entry, "inbound_nodes": calls})
+            group = groups.get(kind, kind.lower())
+            number = used[group] = used.get(group, -1) + 1
+            held = file.create_group(f"layers/{group}_{number}" if number else f"layers/{group}")
+            for place, array in enumerate(arrays):
+                held.create_dataset(f"vars/{place}", data=array.astype(np.float32))
+    model = {"layers": entries, "output_layers": [output, 0, 0]}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps({"class_name": "Functional", "config": model}))
+        archive.writestr("model.weights.h5", weights.getvalue())
+
+
+def write_keras_2(
+    path: Path, layers: Mapping[str, Layer], roles: Mapping[str, Sequence[str]]
+) -> None:
+    """Write a chain of layers as Keras 2 does, without a layer for the input."""
+    entries = [
+        {"class_name": kind, "config": {"name": name, **config}}
+        for name, (kind, config, _, _) in layers.items()
+    ]
+    with h5py.File(path, "w") as file:
+        model = {"class_name": "Sequential", "config": {"layers": entries}}
+        file.attrs["model_config"] = json.dumps(model)
+        held = file.create_group("model_weights")
+        held.attrs["layer_names"] = [name.encode() for name in layers]
+        for name, (_, _, arrays, _) in layers.items():
+            group, names = held.create_group(name), [f"{name}/{role}:0" for role in roles[name]]
+            group.attrs["weight_names"] = [full.encode() for full in names]
+            for full, array in zip(names, arrays, strict=True):
+                group.create_dataset(full, data=array.astype(np.float32))
+
+
+def computed(path: Path, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    network = import_file(path)
+    made = run_nodes(network, x.reshape(len(x), *network.input_shape))
+    return next(y for node, y in made if node.name == network.output).reshape(len(x), -1)
+
+
+def convolved(x: NDArray[Any], w: NDArray[Any], step: int, *, same: bool) -> NDArray[Any]:
+    """Convolve (n, rows, columns, channels) as Keras does; the larger half of padding is behind."""
+    kernel, size = w.shape[0], x.shape[1]
+    places = -(-size // step) if same else (size - kernel) // step + 1
+    total = max(0, (places - 1) * step + kernel - size) if same else 0
+    side = (total // 2, total - total // 2)
+    x = np.pad(x, ((0, 0), side, side, (0, 0)))
+    y = np.empty((len(x), places, places, w.shape[3]))
+    for i in range(places):
+        for j in range(places):
+            window = x[:, i * step : i * step + kernel, j * step : j * step + kernel]
+            y[:, i, j] = np.tensordot(window, w, 3)
+    return y
+
+
+INPUT: Layer = ("InputLayer", {"batch_shape": [None, 8, 8, 3]}, [], [])
+
+
+def test_a_network_computes_what_keras_does(tmp_path: Path) -> None:
+    """Strides with padding, a norm without scale, a residual, branches, a softmax at the end."""
+    w1, w2, fc, bias = drawn(3, 3, 3, 4), drawn(1, 1, 4, 4), drawn(4 * 4 * 8, 5), drawn(5)
+    beta, mean, variance = drawn(4), drawn(4), np.abs(drawn(4)) + 0.5
+    layers: dict[str, Layer] = {
+        "in": INPUT,
+        "c1": (
+            "Conv2D", {"kernel_size": [3, 3], "strides": [2, 2], "padding": "same"}, [w1], ["in"]
+        ),
+        "bn": (
+            "BatchNormalization", {"scale": False, "epsilon": 1e-2}, [beta, mean, variance], ["c1"]
+        ),
+        "act": ("Activation", {"activation": "relu"}, [], ["bn"]),
+        "c2": ("Conv2D", {"kernel_size": [1, 1], "activation": "relu6"}, [w2], ["act"]),
+        "sum": ("Add", {}, [], ["act", "c2"]),
+        "cat": ("Concatenate", {"axis": -1}, [], ["sum", "act"]),
+        "flat": ("Flatten", {}, [], ["cat"]),
+        "drop": ("Dropout", {"rate": 0.5}, [], ["flat"]),
+        "out": ("Dense", {"activation": "softmax"}, [fc, bias], ["drop"]),
+    }  # fmt: skip
+    write_keras_3(tmp_path / "net.keras", layers, "out")
+    x = drawn(3, 8, 8, 3)
+    y = (convolved(x, w1, 2, same=True) - mean) / np.sqrt(variance + 1e-2) + beta
+    act = np.maximum(y, 0)
+    total = act + np.clip(convolved(act, w2, 1, same=False), 0, 6)
+    expected = np.concatenate([total, act], axis=3).reshape(3, -1) @ fc + bias
+    made = computed(tmp_path / "net.keras", np.moveaxis(x, 3, 1))
+    np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-5)
+    network = import_file(tmp_path / "net.keras")
+    assert network.notes[0].startswith("Softmax 'out' at the end is left out")
+    assert {"c1", "c2", "out"} < {node.name for node in network.nodes}
+
+
+def test_a_chain_of_keras_2(tmp_path: Path) -> None:
+    w, fc, bias = drawn(2, 2, 3, 4), drawn(3 * 3 * 4, 5), drawn(5)
+    first = {"batch_input_shape": [None, 7, 7, 3], "kernel_size": [2, 2], "activation": "relu"}
+    layers: dict[str, Layer] = {
+        "conv": ("Conv2D", first, [w], []),
+        "pool": ("AveragePooling2D", {"pool_size": [2, 2], "strides": [2, 2]}, [], []),
+        "flat": ("Flatten", {}, [], []),
+        "out": ("Dense", {}, [fc, bias], []),
+    }
+    roles = {"conv": ["kernel"], "pool": [], "flat": [], "out": ["kernel", "bias"]}
+    write_keras_2(tmp_path / "net.h5", layers, roles)
+    x = drawn(3, 7, 7, 3)
+    y = np.maximum(convolved(x, w, 1, same=False), 0)
+    pooled = y.reshape(3, 3, 2, 3, 2, 4).mean((2, 4))
+    made = computed(tmp_path / "net.h5", np.moveaxis(x, 3, 1))
+    np.testing.assert_allclose(made, pooled.reshape(3, -1) @ fc + bias, rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_not_supported_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "net.keras"
+    refused: list[tuple[Layer, str]] = [
+        (("LayerNormalization", {}, [], ["in"]), r"'x' \(keras.LayerNormalization"),
+        (("Activation", {"activation": "gelu"}, [], ["in"]), r"'x' \(keras.gelu"),
+        (("Dense", {}, [drawn(3, 2)], ["in"]), r"'x' \(keras.Dense"),
+        (("LSTM", {}, [], ["in"]), "with a model of PyTorch"),
+    ]
+    for layer, why in refused:
+        write_keras_3(path, {"in": INPUT, "x": layer}, "x")
+        with pytest.raises(CompileError, match=why):
+            import_file(path)
+    free: Layer = ("InputLayer", {"batch_shape": [None, None, None, 3]}, [], [])
+    conv: Layer = ("Conv2D", {"kernel_size": [1, 1]}, [drawn(1, 1, 3, 2)], ["in"])
+    write_keras_3(path, {"in": free, "x": conv}, "x")
+    with pytest.raises(CompileError, match="--shape"):
+        import_file(path)
+    assert import_file(path, (3, 4, 5)).input_shape == (3, 4, 5)
+
+
+def test_damaged_configurations_end_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "net.keras"
+    conv: Layer = (
+        "Conv2D", {"kernel_size": [1, 1], "strides": "x"}, [drawn(1, 1, 3, 2)], ["in"]
+    )  # fmt: skip
+    for layers in ({"in": INPUT, "x": conv}, {"x": conv}, {"in": ("InputLayer", {}, [], [])}):
+        write_keras_3(path, layers, "x")
+        with pytest.raises(InputError, match=r"net\.keras"):
+            import_file(path)
+    with h5py.File(tmp_path / "w.weights.h5", "w") as file:
+        file.create_dataset("layers/dense/vars/0", data=np.ones((3, 2)))
+    with pytest.raises(InputError, match="has weights alone: zeroskip import gives"):
+        import_file(tmp_path / "w.weights.h5")
