@@ -21,8 +21,8 @@ __all__ = ["Model", "export", "read_model"]
 
 Model = nn.Module | ExportedProgram | FloatGraph | str | Path
 """What can be compressed: whatever the front end reads. Text is the path of a ``.pt2``,
-``.onnx``, ``.caffemodel`` or ``.zsk`` file, or like ``net.py:make``: a file, which is run, and
-its function that makes the module."""
+``.onnx``, ``.keras``, ``.caffemodel`` or ``.zsk`` file, or like ``net.py:make``: a file, which is
+run, and its function that makes the module."""
 
 
 def read_model(
@@ -53,7 +53,7 @@ def read_model(
     else:
         raise InputError(
             "model must be a torch.nn.Module, an exported program or the path of a .pt2, .onnx, "
-            f".caffemodel or .zsk file, not {type(model).__name__}"
+            f".keras, .caffemodel or .zsk file, not {type(model).__name__}"
         )
     shape = network.sample_shape or network.input_shape
     return lambda: to_module(network), shape, None

@@ -37,7 +37,7 @@ class SourceOptions:
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="A .pt2 file (of torch.export), an .onnx, .caffemodel or .zsk file, or "
+            help="A .pt2 file (of torch.export), an .onnx, .keras, .caffemodel or .zsk, or "
             "net.py:make, a function of a Python file, which is run, that gives the module.",
         ),
     ] = None
