@@ -1,8 +1,9 @@
 """Choose the order in which columns are broadcast, so that the PEs stay abreast of each other."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from zeroskip.base.compiled import njit
 
 __all__ = ["order_columns", "order_columns_of_pes"]
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["RUN_CYCLES", "Work", "drained", "estimate_pass", "stored_zeros"]

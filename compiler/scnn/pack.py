@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.compiler.image.words import pack_lanes
 from zeroskip.compiler.scnn.encode import StreamBlocks
 from zeroskip.hw.scnn.packing import (

@@ -1,8 +1,9 @@
 """Walk through a PE's tile: the loops of :mod:`zeroskip.compiler.scnn.tiles`."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from zeroskip.base.compiled import njit
 
 __all__ = ["compress", "count_rows", "expand", "is_stored"]
 

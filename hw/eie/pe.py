@@ -1,5 +1,7 @@
 """Processing element: one multiplier with its share of rows, and everything that feeds it."""
 
+import enum
+
 from amaranth.hdl import C, Module, Mux, ResetInserter, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
@@ -205,8 +207,10 @@ class Pe(wiring.Component):
     ) -> None:
         """Attribute the cycle to a stall class, and answer the host's reads of counters."""
         c = self.control
-        m.submodules.counters = counters = Counters(self._p, stall_classes(self._p))
-        stall_class = Signal(range(len(stall_classes(self._p))))
+        classes = stall_classes(self._p)
+        m.submodules.counters = counters = Counters(self._p, classes)
+        # As an enumeration, so that waves show names.
+        stall_class = Signal(enum.IntEnum("StallClass", [(c.name, c.value) for c in classes]))
         with m.If(c.phase == Phase.SETUP):
             m.d.comb += stall_class.eq(StallClass.SETUP)
         with m.Elif(c.phase == Phase.DRAIN):

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from amaranth.hdl import Shape
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.compiler.eie.choose import Pattern, pattern_entries
 from zeroskip.compiler.eie.place import local_rows, place
 from zeroskip.compiler.eie.window import window_rows

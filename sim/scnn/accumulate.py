@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.compiler.scnn.run import TileLayout
 from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.scnn.params import ScnnParams

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.compiler.scnn.run import PassOutput, ScnnRun, TileLayout
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.accumulate import is_kept

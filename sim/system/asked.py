@@ -8,9 +8,9 @@ beats and the slots of the engine. How units take turns says :mod:`.turns`.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.hw.system.formats import Op
 from zeroskip.sim.system.questions import QUESTIONS, begin_questions, give
 from zeroskip.sim.system.transfer import InSlot

@@ -6,8 +6,8 @@ Behind it is the :class:`.Gearbox`, which has the array's width.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from zeroskip.base.compiled import njit
 from zeroskip.hw.system.feed import JOBS
 
 __all__ = ["FED", "end_feed", "look_feed", "offers_beat"]

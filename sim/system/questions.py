@@ -7,9 +7,9 @@ where they wait, at the array's port.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.sim.system.transfer import COUNT_SHIFT, FOREIGN, OutSlot
 
 __all__ = ["QUESTIONS", "begin_questions", "give"]

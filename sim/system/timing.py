@@ -11,9 +11,9 @@ States are NumPy records, whose fields compiled code reads and writes like attri
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.hw.system.memory import BURSTS, FULL_RATE, Channel, MemorySettings
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.write_dma import AHEAD, UNANSWERED

@@ -7,9 +7,9 @@ port for itself.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.sim.system.asked import ASKED, Rows, Slots, ask, begin, busy, offers, pack, unpack
 from zeroskip.sim.system.asked import reads as unit_reads
 from zeroskip.sim.system.transfer import MOST_UNITS

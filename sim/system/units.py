@@ -10,9 +10,9 @@ import enum
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.feed import FEED_TAG, JOBS
 from zeroskip.hw.system.fetch import CHUNK, DEPTH

@@ -17,12 +17,13 @@ import torch
 import typer
 
 from tests.e2e.waves import check_waves
+from tests.support.arrays import EIE
 from zeroskip import EieParams, load
 from zeroskip.cli.app import app
 from zeroskip.cli.arrays import show_value
 from zeroskip.hw.common import run_control
 from zeroskip.hw.eie.control import Phase
-from zeroskip.hw.eie.host import StallClass
+from zeroskip.hw.eie.host import stall_classes
 
 COMMANDS = ("compress", "compile", "run", "verify", "info")
 
@@ -129,7 +130,7 @@ def test_waves_lie_beside_the_image(cli: Callable[..., Any], files: Any) -> None
     assert "waves are of 1 of 5 inputs, see --first N" in result.err
     waves = Path(result.document["waves"])
     assert waves == files.image.with_name("image.vcd")
-    stalls = {f"eie_array.pe_{pe}.stall_class": StallClass for pe in range(2)}
+    stalls = {f"eie_array.pe_{pe}.stall_class": stall_classes(EIE) for pe in range(2)}
     states = vars(run_control)["_State"]
     named = {"eie_array.ccu.run_control.state": states, "eie_array.control__phase": Phase}
     check_waves(waves, result.err, named | stalls)

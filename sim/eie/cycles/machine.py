@@ -5,9 +5,9 @@ from some; names are those of ``zeroskip.hw.eie``. Tests compare every counter w
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.hw.eie.host import StallClass
 
 __all__ = ["compute"]

@@ -7,9 +7,9 @@ FIFO of a PE, count what they have passed on.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.compiler.scnn.run import ScnnDescriptor
 from zeroskip.hw.scnn.params import ScnnParams
 

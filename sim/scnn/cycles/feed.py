@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.streams import beat_numbers
 from zeroskip.sim.system.fed import offers_beat

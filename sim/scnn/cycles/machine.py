@@ -11,9 +11,9 @@ longer than the rest; and all registers of a PE in one row of an array.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.sim.scnn.cycles.bus import (
     BUS_TOOK,

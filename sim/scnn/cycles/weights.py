@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.compiler.scnn.run import ScnnDescriptor
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.streams import PackedPass, StreamReader, split_beats
