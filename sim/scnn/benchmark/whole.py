@@ -7,7 +7,7 @@ import numpy as np
 
 from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.fixed import layer_results
+from zeroskip.compiler.ir.fixed import concatenate, layer_results
 from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.system.memory import MemorySettings
@@ -76,8 +76,10 @@ def run_network(
     image = Image(name, part.graph, (part,))
     x = network.draw()[INPUT][None]
     found = Inferences(image, x, port)
-    *_, last = layer_results(part.graph, x, params.acc_bits, params.act_bits)
-    encoded = np.count_nonzero(found.outputs.reshape(last.output.shape) != last.output)
+    results = layer_results(part.graph, x, params.acc_bits, params.act_bits)
+    made = {one.layer.name: one.output for one in results if one.layer.name in part.graph.outputs}
+    outputs = concatenate(made, part.graph.outputs)
+    encoded = np.count_nonzero(found.outputs.reshape(outputs.shape) != outputs)
     report(f"compute {name} on golden", 1, 1)
     verified = verify_inferences(found, port, MemorySettings(), progress)
     (counted,), (_, rtl) = verified.run.inferences, verified.rtl
