@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zeroskip.base.errors import SimulationError
+from zeroskip.sim.rtl.declared import declared_signals
 
 __all__ = ["Toggles", "count_toggles"]
 
@@ -48,21 +49,11 @@ def count_toggles(waves: Path, wanted: Wanted) -> Toggles:
     tops: dict[str, str] = {}
     changes: Counter[str] = Counter()
     with waves.open() as file:
-        scopes: list[str] = []
-        for line in file:
-            match line.split():
-                case ["$scope", _, name, "$end"]:
-                    scopes.append(name)
-                case ["$upscope", "$end"]:
-                    scopes.pop()
-                case ["$var", _, bits, net, name, *_, "$end"]:
-                    path = tuple(scopes)
-                    if name in (_CLOCK, _PHASE):
-                        tops.setdefault(name, net)
-                    if bits == "1" and wanted(path, name):
-                        nets[path, name] = net
-                case ["$enddefinitions", *_]:
-                    break
+        for signal in declared_signals(file):
+            if signal.name in (_CLOCK, _PHASE):
+                tops.setdefault(signal.name, signal.net)
+            if signal.width == 1 and wanted(signal.scopes, signal.name):
+                nets[signal.scopes, signal.name] = signal.net
         if missing := {_CLOCK, _PHASE} - tops.keys():
             raise SimulationError(f"the waves lack {min(missing)}, so that no change counts")
         watched = {*nets.values(), tops[_CLOCK]}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vcd.gtkw import GTKWSave, make_translation_filter
 
 from zeroskip.flow.flow import FLOWS
+from zeroskip.sim.rtl.declared import DeclaredSignal, declared_signals
 from zeroskip.sim.rtl.enums import Modules, read_modules
 
 __all__ = ["Waves", "expected_bytes", "expected_waves", "save_paths", "write_save_files"]
@@ -59,17 +60,6 @@ class Counted(Protocol):
     def counters(self) -> NDArray[np.int64] | None:
         """(n, layers, num_pes, stall classes)."""
         ...
-
-
-@dataclass(frozen=True)
-class _Signal:
-    scopes: tuple[str, ...]
-    name: str
-    bits: str  # "[7:0]", or nothing
-
-    @property
-    def path(self) -> str:
-        return ".".join([*self.scopes, self.name])
 
 
 def expected_waves(path: Path, counted: Sequence[Counted], moved: int) -> Waves:
@@ -143,7 +133,7 @@ def _beside(waves: Path, ending: str) -> Path:
     return waves.with_name(name + ending)
 
 
-def _write_names(waves: Path, signal: _Signal, members: Mapping[int, str]) -> Path:
+def _write_names(waves: Path, signal: DeclaredSignal, members: Mapping[int, str]) -> Path:
     """Write the names of an enumeration for both programs; return the file of GTKWave's."""
     # One file for all PEs: they have the same enumeration.
     ending = re.sub(r"\bpe_\d+\b", "pe", signal.path) + ".txt"
@@ -159,9 +149,10 @@ def _write_names(waves: Path, signal: _Signal, members: Mapping[int, str]) -> Pa
     return path
 
 
-def _groups(modules: Modules, top: str, waves: Path) -> Iterator[tuple[str, list[_Signal]]]:
+def _groups(modules: Modules, top: str, waves: Path) -> Iterator[tuple[str, list[DeclaredSignal]]]:
     """Give the engines' scopes in the waves, with the signals of them to show."""
-    header = list(_header(waves))
+    with waves.open() as file:
+        header = list(declared_signals(file))
     every = {
         name: patterns for flow in FLOWS.all().values() for name, patterns in flow.waves.items()
     }
@@ -180,19 +171,3 @@ def _groups(modules: Modules, top: str, waves: Path) -> Iterator[tuple[str, list
 
 def _matches(path: tuple[str, ...], pattern: list[str]) -> bool:
     return len(path) == len(pattern) and all(map(fnmatchcase, path, pattern))
-
-
-def _header(waves: Path) -> Iterator[_Signal]:
-    """Give the signals that a file of waves declares."""
-    scopes: list[str] = []
-    with waves.open() as file:
-        for line in file:
-            match line.split():
-                case ["$scope", _, name, "$end"]:
-                    scopes.append(name)
-                case ["$upscope", "$end"]:
-                    scopes.pop()
-                case ["$var", _, _, _, name, *bits, "$end"]:
-                    yield _Signal(tuple(scopes), name, "".join(bits))
-                case ["$enddefinitions", *_]:
-                    return
