@@ -42,16 +42,16 @@ def lay_out_unit(
         int,
         typer.Option("--clock-ps", metavar="N", parser=whole_number, help="Delay to map for."),
     ] = 3000,
-    layers: Annotated[
+    metals: Annotated[
         int,
         typer.Option(
-            "--layers", metavar="N", parser=whole_number, help="Metals that wires may take."
+            "--metals", metavar="N", parser=whole_number, help="Metals that wires may take."
         ),
     ] = 6,
-    full: Annotated[
+    utilization: Annotated[
         float,
         typer.Option(
-            "--full", metavar="SHARE", parser=number, help="Of the rows, that cells take."
+            "--utilization", metavar="SHARE", parser=number, help="Of the rows, that cells take."
         ),
     ] = 0.92,
     seed: Annotated[
@@ -78,8 +78,8 @@ def lay_out_unit(
     for field, value, most in (("clock_ps", clock_ps, 1_000_000), ("seed", seed, 1_000_000)):
         if not 1 <= value <= most:
             raise ParameterError(field, value, f"from 1 to {most}")
-    if not 0.5 <= full <= 1:
-        raise ParameterError("full", full, "from 0.5 to 1")
+    if not 0.5 <= utilization <= 1:
+        raise ParameterError("utilization", utilization, "from 0.5 to 1")
     with Steps() as steps:
         found = lay_out(
             named,
@@ -87,8 +87,8 @@ def lay_out_unit(
             params,
             output,
             clock_ps=clock_ps,
-            layers=layers,
-            full=full,
+            metals=metals,
+            utilization=utilization,
             seed=seed,
             progress=steps,
         )

@@ -200,14 +200,14 @@ def test_vias_are_widened_above_the_lowest_metal() -> None:
     assert new.split()[1:5] == ["-0.200", "-0.250", "0.200", "0.250"]
 
 
-@pytest.mark.parametrize("full", [1.0, 0.5])
-def test_cells_never_overlap(floor: Floor, full: float) -> None:
+@pytest.mark.parametrize("utilization", [1.0, 0.5])
+def test_cells_never_overlap(floor: Floor, utilization: float) -> None:
     text = "g0 -80 0 80 1000 0 1\ng1 40 0 200 1000 0 1\ntwpin_a -90 5 -80 8 0 -1\n"
-    placed = legal_placement(BLOCK, floor.lef, text, full)
+    placed = legal_placement(BLOCK, floor.lef, text, utilization)
     (row,) = placed.rows
     assert row.cells == ("g0", "g1")
     assert row.sites[1] >= row.sites[0] + 2
-    assert placed.sites == (4 if full == 1 else 8)
+    assert placed.sites == (4 if utilization == 1 else 8)
     assert sorted(pin for side in placed.pins.values() for pin in side) == ["a", "y"]
 
 

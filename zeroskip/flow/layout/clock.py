@@ -107,5 +107,7 @@ def _room(
     free = [sites - sum(widths[cell] for cell, _ in row) for row in rows]
     having = [number for number, room in enumerate(free) if room >= width]
     if not having:
-        raise ToolError("rows have no room for the clock's buffers: give --full a smaller share")
+        raise ToolError(
+            "rows have no room for the clock's buffers: give --utilization a smaller share"
+        )
     return min(having, key=lambda number: abs(number - y))

@@ -45,8 +45,8 @@ def lay_out(
     output: Path,
     *,
     clock_ps: int,
-    layers: int,
-    full: float,
+    metals: int,
+    utilization: float,
     seed: int = 1,
     technology: Technology = OSU018,
     progress: Progress | None = None,
@@ -58,8 +58,8 @@ def lay_out(
     unit, preset, params : what to lay out, and of which array it is.
     output : folder to write, whole or not at all; one that is there must be of a layout.
     clock_ps : delay that mapping aims at.
-    layers : metals that wires may take, from the lowest.
-    full : share of the rows that cells take, as far as they fit.
+    metals : metals that wires may take, from the lowest.
+    utilization : share of the rows that cells take, as far as they fit.
     seed : of the placer's chance.
     technology : cells and their process.
     progress : see :data:`.Progress`.
@@ -78,8 +78,8 @@ def lay_out(
         raise InputError(f"{output} is there and is no layout: name another folder")
     lef_text = technology.file("lef").read_text()
     lef = read_lef(technology.file("lef"))
-    if not 2 <= layers <= len(lef.metals):
-        raise ParameterError("layers", layers, f"from 2 to {len(lef.metals)}")
+    if not 2 <= metals <= len(lef.metals):
+        raise ParameterError("metals", metals, f"from 2 to {len(lef.metals)}")
     liberty = read_liberty(technology.file("lib"))
     seconds: dict[str, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory(prefix="zeroskip-layout-") as made:
@@ -92,11 +92,13 @@ def lay_out(
         _check_size(unit, block, inside)
         (folder / "cells.lef").write_text(with_wide_vias(lef_text))
         with _timed(seconds, "place"):
-            placement = place(block, lef, technology, folder, full=full, seed=seed, progress=report)
+            placement = place(
+                block, lef, technology, folder, utilization=utilization, seed=seed, progress=report
+            )
             block, placement = grow_clock(block, lef, technology, placement)
         floor = Floor(block, lef, technology, placement)
         with _timed(seconds, "route"):
-            failed = route(floor, folder, layers=layers, progress=report)
+            failed = route(floor, folder, metals=metals, progress=report)
         routed = (folder / f"{block.name}_routed.def").read_text()
         (folder / f"{block.name}.def").write_text(finished_def(floor, routed))
         wires = read_wires(routed)

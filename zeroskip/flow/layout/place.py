@@ -54,7 +54,7 @@ def place(
     technology: Technology,
     folder: Path,
     *,
-    full: float,
+    utilization: float,
     seed: int,
     progress: Progress,
 ) -> Placement:
@@ -64,7 +64,7 @@ def place(
     ----------
     block, lef, technology : what to place.
     folder : for files of programs.
-    full : share of the rows that cells take.
+    utilization : share of the rows that cells take.
     seed : of graywolf's chance.
     progress : see :data:`.Progress`.
 
@@ -92,7 +92,7 @@ def place(
     result = folder / f"{block.name}.pl1"
     if not result.is_file():
         raise ToolError("graywolf placed nothing, and does not say why")
-    return legal_placement(block, lef, result.read_text(), full)
+    return legal_placement(block, lef, result.read_text(), utilization)
 
 
 def _cells(block: Block, lef: Lef) -> Iterator[str]:
@@ -125,7 +125,7 @@ def _units(um: float) -> int:
     return round(um * UNITS)
 
 
-def legal_placement(block: Block, lef: Lef, text: str, full: float) -> Placement:
+def legal_placement(block: Block, lef: Lef, text: str, utilization: float) -> Placement:
     """Read what graywolf says, and move cells to places, none over another.
 
     graywolf leaves no gaps; where rows are to be less full, there is one after every few cells.
@@ -145,7 +145,7 @@ def legal_placement(block: Block, lef: Lef, text: str, full: float) -> Placement
     }
     edge = min(left for row in rows.values() for left, _ in row)
     longest = max(sum(widths[name] for _, name in row) for row in rows.values())
-    sites = max(longest, math.ceil(sum(widths.values()) / (len(rows) * full)))
+    sites = max(longest, math.ceil(sum(widths.values()) / (len(rows) * utilization)))
     scale = sites / longest / step
     legal = []
     for _, row in sorted(rows.items()):

@@ -16,7 +16,7 @@ _FAILED = re.compile(r"^Final: (?:No failed routes|Failed net routes: (\d+))", r
 _SCRIPT = """\
 verbose 1
 read_lef cells.lef
-layers {layers}
+layers {metals}
 via stack 2
 vdd vdd
 gnd gnd
@@ -27,7 +27,7 @@ quit
 """
 
 
-def route(floor: Floor, folder: Path, *, layers: int, progress: Progress) -> int:
+def route(floor: Floor, folder: Path, *, metals: int, progress: Progress) -> int:
     """Route the block; return the number of nets that failed.
 
     It is left in ``<name>_routed.def``; ``cells.lef`` must be in the folder.
@@ -51,7 +51,7 @@ def route(floor: Floor, folder: Path, *, layers: int, progress: Progress) -> int
     obstructions = "\n".join(
         f"obstruction {' '.join(f'{edge:.2f}' for edge in box)} metal1" for box in edges
     )
-    script = _SCRIPT.format(layers=layers, name=name, obstructions=obstructions)
+    script = _SCRIPT.format(metals=metals, name=name, obstructions=obstructions)
     (folder / f"{name}.cfg").write_text(script)
 
     def watch(line: str) -> None:
