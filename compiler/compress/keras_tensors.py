@@ -64,7 +64,7 @@ class Layer:
 
 
 def translated(layers: Sequence[Layer]) -> KerasFile:
-    """Return the tensors of layers in the model's order.
+    """Turn the weights of a Keras model's layers into a state_dict of PyTorch, layer by layer.
 
     Raises
     ------

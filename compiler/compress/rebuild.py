@@ -123,7 +123,7 @@ class _Sequence(nn.Module):
         if isinstance(node, FloatConcat):
             return torch.cat([*inputs], 2)
         if node.name not in self._layers:
-            # A projection, which is of torch's recurrent layer.
+            # A projection: torch's recurrent layer before it has computed it already.
             return inputs[0]
         layer = self.get_submodule(self._layers[node.name])
         if isinstance(node, FloatLinear):

@@ -89,7 +89,7 @@ def _relu6(t: Translator, op: Operation) -> None:
 
 
 def _batch_norm(t: Translator, op: Operation) -> None:
-    """Translate a norm: mean and variance are sums, and the third blob says of how many."""
+    """Translate BatchNorm, whose mean and variance are divided by the number in its third blob."""
     mean, variance, factor = (t.array(op, n, w) for n, w in enumerate(_SUMS, 1))
     assert mean is not None
     assert variance is not None
@@ -180,7 +180,7 @@ def _slice(t: Translator, op: Operation) -> None:
 
 
 def _reshape(t: Translator, op: Operation) -> None:
-    """Translate a change of shape that keeps elements in their order."""
+    """Translate Reshape and Flatten: elements stay in their order."""
     t.make(op, "reshape", {"self": t.ref(op, 0), "shape": t.shapes[op.outputs[0]]})
 
 

@@ -26,7 +26,7 @@ def error(op: Operation, why: str) -> Exception:
 
 
 def last(op: Operation, name: str, default: Any) -> Any:
-    """Return a parameter of a layer; the last counts where it is there several times."""
+    """Return a parameter of a Caffe layer: the last, if the prototxt gives it several times."""
     values = op.attributes.get(name)
     return values[-1] if values else default
 

@@ -27,7 +27,7 @@ class Nodes:
         self._ranks: dict[str, int] = {}
 
     def rank(self, name: str, rank: int | None = None) -> int:
-        """Return the number of dimensions of a tensor; note it, if it is given."""
+        """Return the number of dimensions of a tensor; a ``rank`` that is given is kept for it."""
         if rank is not None:
             self._ranks[name] = rank
         return self._ranks[name]

@@ -1,4 +1,4 @@
-"""Share of right answers of a network: in float, with the image's weights, and in fixed point."""
+"""Measure the accuracy of a network: in float, with the image's shared weights, in fixed point."""
 
 import math
 from dataclasses import replace
@@ -71,7 +71,7 @@ def accuracies(
 
 
 def _answers(graph: FloatGraph, x: ArrayLike) -> NDArray[np.int64]:
-    """Return the place of the largest output of each input, in float."""
+    """Return the class that the network in float gives each input, (n,): its largest output."""
     samples, steps = check_planes(x, graph, "input"), graph.steps or 1
     largest = max(math.prod(shape) for shape in shapes(graph).values())
     found: list[NDArray[np.int64]] = []

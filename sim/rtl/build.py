@@ -139,7 +139,7 @@ def build_design(
 
 
 def _often(verilog: Mapping[str, str], modules: Sequence[str]) -> tuple[str, ...]:
-    """Return the modules that have many instances."""
+    """Return those of ``modules`` that the Verilog has :data:`_MANY` instances of, or more."""
     return tuple(
         module
         for module in modules

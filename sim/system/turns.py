@@ -104,7 +104,7 @@ def row_asked(asked: AskedState, way: int, unit: int) -> tuple[int, int]:
 
 @njit(cache=True)
 def unit_levels(asked: AskedState, way: int) -> tuple[int, int, int, int]:
-    """Return the rows that each unit keeps."""
+    """Return how many rows each plane unit has asked for and not moved yet."""
     some = asked[1]
     return some[way, 0].level, some[way, 1].level, some[way, 2].level, some[way, 3].level
 

@@ -52,7 +52,7 @@ LayersOption = Annotated[
 
 
 def whole_number(text: str) -> int:
-    """Read an option, with 0x in hexadecimal.
+    """Read an option that is a whole number, decimal or, with 0x before it, hexadecimal.
 
     The library's own message does not say which value is wrong.
     """

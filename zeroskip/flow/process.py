@@ -78,7 +78,7 @@ def run_process(
 
 
 def _follow(log: Path, over: threading.Event, watch: Callable[[str], None] | None) -> None:
-    """Give ``watch`` the lines of a file that grows."""
+    """Call ``watch`` with each line that a program writes to its log, until it is over."""
     if watch is None:
         return
     with log.open(errors="replace") as lines:

@@ -70,7 +70,7 @@ class Floor:
 
     @property
     def utilization(self) -> float:
-        """Share of the rows that cells take."""
+        """Share of the rows' area that standard cells take, from 0 to 1."""
         width, height = self.core
         return self.cell_um2 / (width * height)
 

@@ -178,7 +178,7 @@ def _drives(floor: Floor, end: End) -> bool:
 
 
 def _ends(floor: Floor, net: str) -> Iterator[tuple[End, Sequence[tuple[str, Rect]]]]:
-    """Give each cell and pin of a net with its shapes."""
+    """Give what a net connects, (cell, pin) or (PIN, net), with the metal shapes of each, in um."""
     if net in floor.pins:
         layer, x, y = floor.pins[net]
         half = floor.lef.metals[layer].width / 2

@@ -189,7 +189,7 @@ def _modules(
 
 
 def sram_of(name: str, cell: Mapping[str, Any]) -> Sram:
-    """Read the sizes of an SRAM in what ``write_json`` says of its instance."""
+    """Read depth and width of an SRAM from its instance in Yosys' netlist (JSON)."""
     return Sram(name, *(int(cell["parameters"][size], 2) for size in ("DEPTH", "WIDTH")))
 
 

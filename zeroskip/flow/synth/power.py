@@ -48,7 +48,7 @@ class Power:
     cells: Mapping[str, CellPower]
 
     def load_fj(self, ff: float) -> float:
-        """Return the energy of a change of a net with so much capacitance, mean of both ways."""
+        """Return what a change of a net of ``ff`` fF takes, in fJ: the mean of rise and fall."""
         return ff * self.volts**2 / 2
 
 
@@ -99,7 +99,7 @@ def _read(liberty: Liberty, path: Path) -> Power:
 
 
 def _volts(library: Group) -> float | None:
-    """Return the voltage of the supply."""
+    """Return the supply voltage that a liberty file names, None if it names none."""
     conditions = [
         group.value("voltage") for group in library.groups if group.kind.startswith("oper")
     ]
