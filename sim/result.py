@@ -84,7 +84,7 @@ class Result:
 
     @cached_property
     def outputs(self) -> NDArray[np.float64]:
-        """(n, rows) if a Linear layer makes them, else (n, C, H, W): outputs of the network."""
+        """(n, *output_shape), see :class:`.Image`: outputs of the network, in its shape."""
         return np.ldexp(self.result.astype(np.float64), -self.image.out_frac)
 
     @cached_property

@@ -25,7 +25,7 @@ def finish(
     ----------
     draft : is changed.
     output : name of the tensor that leaves.
-    places : which of its elements the network gives, in order.
+    places : which of its elements the network gives, in the shape of an output.
     mover : what put them there.
     sample_shape : of the network's input.
 
@@ -55,7 +55,7 @@ def finish(
     )
     shape = draft.shapes[INPUT]
     given = None if sample_shape == shape else sample_shape
-    return FloatGraph(shape, nodes, names[draft.output], given)
+    return FloatGraph(shape, nodes, names[draft.output], given, result_shape=places.shape)
 
 
 def _arrange_output(draft: DraftGraph, places: Places, mover: str) -> None:

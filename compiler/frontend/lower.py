@@ -28,8 +28,8 @@ def lower(graph: Graph) -> FloatGraph:
     for what, names in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         if len(names) != 1:
             raise CompileError(
-                f"the network has {len(names)} {what} ({', '.join(names)}); supported is one "
-                f"input, one output and {ops.SUPPORTED}"
+                f"the network has {len(names)} {what} ({', '.join(names)}), and supported is one: "
+                f"let it {'take' if what == 'inputs' else 'return'} one of them"
             )
     if graph.inputs[0] not in graph.values:
         raise CompileError(f"the input {graph.inputs[0]} is not a tensor")

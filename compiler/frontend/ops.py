@@ -193,10 +193,12 @@ def product(
             "dimension must be the batch",
         )
     if math.prod(shape[:-1]) != 1:
+        rows, columns = weight.shape
+        count = math.prod(shape[:-1])
         raise node_error(
             node,
-            f"it would apply to {math.prod(shape[:-1])} vectors per sample (shape {shape}); "
-            "flatten the sample first",
+            f"it would apply to each of {count} vectors of a sample (shape {shape}); "
+            f"nn.Conv1d({columns}, {rows}, 1) on samples of shape ({columns}, {count}) does the same",
         )
     offset = np.asarray(offset, np.float64)
     if offset.ndim > 1 and offset.size != offset.shape[-1]:

@@ -202,7 +202,9 @@ class Image:
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """Shape of one output, without the batch: (rows,) of a Linear layer, else (C, H, W)."""
+        """Shape of one output as the network gives it, without the batch."""
+        if self.graph.result_shape is not None:
+            return self.graph.result_shape
         shapes = [self.graph.shape(name) for name in self.graph.outputs]
         vectors = {INPUT} if len(self.sample_shape) == 1 else set[str]()
         if self.graph.steps is not None:

@@ -164,6 +164,7 @@ class NetworkEntry(StrictEntry):
     layers : in order.
     outputs : tensors that leave the network.
     steps, every_step : as in :class:`.FloatGraph`; left out of a network that is not recurrent.
+    result_shape : of an output as users get it, without the batch; left out of a recurrent network.
     """
 
     input_shape: Shape
@@ -174,12 +175,15 @@ class NetworkEntry(StrictEntry):
     outputs: Annotated[tuple[str, ...], Field(min_length=1)]
     steps: Size | None = None
     every_step: bool = False
+    result_shape: tuple[Size, ...] | None = None
 
     @model_serializer(mode="wrap")
     def _leave_out_shape(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = handler(self)
         if self.sample_shape is None:
             fields.pop("sample_shape", None)
+        if self.result_shape is None:
+            fields.pop("result_shape", None)
         if self.steps is None:
             fields.pop("steps", None)
             fields.pop("every_step", None)
@@ -216,6 +220,9 @@ class NetworkEntry(StrictEntry):
         for name in self.outputs:
             if name not in shapes:
                 raise ValueError(f"outputs must be tensors of the network, not {name!r}")
+        if self.result_shape is not None:
+            size = sum(math.prod(shapes[name]) for name in self.outputs)
+            must_be("the product of result_shape", math.prod(self.result_shape), "that", size)
         return self
 
     def graph(self, layers: tuple[QuantLayer, ...]) -> QuantGraph:
@@ -227,6 +234,7 @@ class NetworkEntry(StrictEntry):
             self.sample_shape,
             steps=self.steps,
             every_step=self.every_step,
+            result_shape=self.result_shape,
         )
 
 

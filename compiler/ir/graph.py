@@ -248,6 +248,8 @@ class FloatGraph:
     notes : sentences on what the network had besides, and was left out.
     steps : of a recurrent network, those of a sample, which is a sequence of inputs; else None.
     every_step : of a recurrent network: the outputs of all steps leave, not only of the last.
+    result_shape : of an output as users get it, which has the elements of ``output`` in the same
+        order, for instance (K, length) of a Conv1d; None: (rows,) of a vector, else (C, H, W).
     """
 
     input_shape: Shape
@@ -257,6 +259,7 @@ class FloatGraph:
     notes: tuple[str, ...] = ()
     steps: int | None = None
     every_step: bool = False
+    result_shape: tuple[int, ...] | None = None
 
     def projection(self, node: FloatNode) -> FloatLinear | None:
         """Return the layer whose outputs of the step before ``node`` reads, if not its own."""
@@ -544,6 +547,7 @@ class QuantGraph(Generic[LayerT]):
     steps, every_step : as in :class:`FloatGraph`.
     lengths : of a recurrent network, the steps of each sequence of a batch; None: all have
         ``steps``, else none has more.
+    result_shape : as in :class:`FloatGraph`; parts of a network have none.
     """
 
     input_shape: Shape
@@ -554,6 +558,7 @@ class QuantGraph(Generic[LayerT]):
     steps: int | None = None
     every_step: bool = False
     lengths: tuple[int, ...] | None = None
+    result_shape: tuple[int, ...] | None = None
 
     def sequences(self, samples: int) -> Sequences:
         """Return which samples are of one inference: steps of a sequence, or one alone.

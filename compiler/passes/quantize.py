@@ -111,6 +111,7 @@ def quantize(
         graph.sample_shape,
         steps=graph.steps,
         every_step=graph.every_step,
+        result_shape=graph.result_shape,
     )
     return quant, report
 

@@ -127,7 +127,7 @@ def count_differences(
 ) -> tuple[int, int]:
     """Count outputs that are not golden's, and cycles that are not the cycle model's."""
     outputs, cycles = _expected(image, samples)
-    words = np.count_nonzero(outputs != result.result)
+    words = np.count_nonzero(outputs.reshape(result.result.shape) != result.result)
     return int(words), int(np.count_nonzero(cycles != result.cycles))
 
 

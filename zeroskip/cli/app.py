@@ -1,8 +1,9 @@
-"""The command line: ``zeroskip compress | compile | run | verify | info | engines ...``."""
+"""The command line: ``zeroskip compile | run | verify | info | engines ...``."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from zeroskip.cli import (
     area,
@@ -38,8 +39,18 @@ from zeroskip.compiler.image.manifest import zeroskip_version
 
 __all__ = ["app", "run"]
 
+
+class _Root(TyperGroup):
+    """The command line, whose help has commands in the order in which they are used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        del ctx
+        return [name for commands in _COMMANDS.values() for name in commands]
+
+
 app = typer.Typer(
     name="zeroskip",
+    cls=_Root,
     help="From a pruned, weight-shared PyTorch network to bit-exact sparse-inference RTL.",
     epilog="Exit codes: 0 done, 1 the RTL differs or hangs, 2 bad input or missing tool, 3 the "
     "clock of a bitstream is not met.",
@@ -48,30 +59,56 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(compress.app, name="compress")
-app.command("decompress", cls=Command, epilog=decompress.EXAMPLES)(decompress.decompress_model)
-app.command("demo", cls=Command, epilog=demo.EXAMPLES)(demo.run_demo)
-app.command("compile", cls=Command, epilog=compile.EXAMPLES)(compile.compile_model)
-app.command("import", cls=Command, epilog=import_file.EXAMPLES)(import_file.import_file)
-app.command("explore", cls=Command, epilog=explore.EXAMPLES)(explore.explore_model)
-app.command("compare", cls=Command, epilog=compare.EXAMPLES)(compare.compare_model)
-app.command("run", cls=Command, epilog=run_command.EXAMPLES)(run_command.run_image)
-app.command("verify", cls=Command, epilog=verify.EXAMPLES)(verify.verify_image)
-app.command("info", cls=Command, epilog=info.EXAMPLES)(info.show_image)
-app.command("energy", cls=Command, epilog=energy.EXAMPLES)(energy.measure_energy)
-app.command("report", cls=Command, epilog=report.EXAMPLES)(report.write_report)
-app.command("engines", cls=Command, epilog=engines.EXAMPLES)(engines.show_engines)
-app.command("area", cls=Command, epilog=area.EXAMPLES)(area.measure_area)
-app.command("layout", cls=Command, epilog=layout.EXAMPLES)(layout.lay_out_unit)
-app.command("verilog", cls=Command, epilog=verilog.EXAMPLES)(verilog.write_verilog)
-app.command("bitstream", cls=Command, epilog=bitstream.EXAMPLES)(bitstream.make_bitstream)
-app.command("patch", cls=Command, epilog=patch.EXAMPLES)(patch.patch_bitstream)
-app.command("bench", cls=Command, epilog=bench.EXAMPLES)(bench.run_evaluation)
-app.command("system", cls=Command, epilog=system.EXAMPLES)(system.show_system)
-app.command("driver", cls=Command, epilog=driver.EXAMPLES)(driver.write_driver)
-app.command("sweep", cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep_arrays)
-app.add_typer(host.app, name="host")
-app.add_typer(plot.app, name="plot")
+
+_COMMANDS = {
+    "Networks": {
+        "import": (import_file.import_file, import_file.EXAMPLES),
+        "explore": (explore.explore_model, explore.EXAMPLES),
+        "compress": compress.app,
+        "decompress": (decompress.decompress_model, decompress.EXAMPLES),
+        "compile": (compile.compile_model, compile.EXAMPLES),
+    },
+    "Images, which are compiled networks": {
+        "info": (info.show_image, info.EXAMPLES),
+        "run": (run_command.run_image, run_command.EXAMPLES),
+        "verify": (verify.verify_image, verify.EXAMPLES),
+        "report": (report.write_report, report.EXAMPLES),
+        "energy": (energy.measure_energy, energy.EXAMPLES),
+        "system": (system.show_system, system.EXAMPLES),
+        "driver": (driver.write_driver, driver.EXAMPLES),
+    },
+    "Hardware": {
+        "engines": (engines.show_engines, engines.EXAMPLES),
+        "verilog": (verilog.write_verilog, verilog.EXAMPLES),
+        "area": (area.measure_area, area.EXAMPLES),
+        "layout": (layout.lay_out_unit, layout.EXAMPLES),
+        "bitstream": (bitstream.make_bitstream, bitstream.EXAMPLES),
+        "patch": (patch.patch_bitstream, patch.EXAMPLES),
+        "host": host.app,
+    },
+    "Evaluations": {
+        "demo": (demo.run_demo, demo.EXAMPLES),
+        "bench": (bench.run_evaluation, bench.EXAMPLES),
+        "compare": (compare.compare_model, compare.EXAMPLES),
+        "sweep": (sweep.sweep_arrays, sweep.EXAMPLES),
+        "plot": plot.app,
+    },
+}
+"""By heading of the help: what a command runs and its examples, or the commands below it."""
+
+
+def _add_commands() -> None:
+    """Add all commands, those of a heading one after the other."""
+    for heading, commands in _COMMANDS.items():
+        for name, found in commands.items():
+            if isinstance(found, typer.Typer):
+                app.add_typer(found, name=name, rich_help_panel=heading)
+            else:
+                function, examples = found
+                app.command(name, cls=Command, epilog=examples, rich_help_panel=heading)(function)
+
+
+_add_commands()
 
 
 def _print_version(wanted: bool) -> None:

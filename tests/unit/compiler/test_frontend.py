@@ -289,7 +289,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "two outputs": (
         lambda: Lambda(lambda m, x: m.f(x).unbind(1), f=linear(5, 2)),
         (2, 5),
-        r"the network has 2 outputs \(getitem, getitem_1\); supported is one input, one output",
+        r"the network has 2 outputs \(getitem, getitem_1\), and supported is one: let it return one",
     ),
     "unused input": (
         lambda: Lambda(lambda m, x: m.f(m.c), f=linear(5, 5), c=weights(2, 5)),
@@ -331,7 +331,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "sequence": (
         seq(linear(5, 5)),
         (2, 7, 5),
-        r"would apply to 7 vectors per sample \(shape \(7, 5\)\); flatten the sample first",
+        r"would apply to each of 7 vectors of a sample \(shape \(7, 5\)\); nn.Conv1d\(5, ",
     ),
     "no batch": (seq(linear(5, 5)), (5,), r"takes 5 values, but a sample here has shape \(\)"),
     "flatten all": (
@@ -427,7 +427,7 @@ def test_refused(name: str) -> None:
 
 def test_two_inputs() -> None:
     program = torch.export.export(TwoInputs(), (torch.zeros(2, 3), torch.zeros(2, 3)))
-    with pytest.raises(CompileError, match=r"the network has 2 inputs \(x, y\); supported is one"):
+    with pytest.raises(CompileError, match=r"the network has 2 inputs \(x, y\), and supported is one"):
         import_program(program)
 
 

@@ -1,5 +1,6 @@
 """One call for every network: what runs and verifications of either kind have in common."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from zeroskip import EieParams, Image, InputError, compile, run
+from zeroskip import EieParams, Image, InputError, compile, load, run
 from zeroskip.hw.scnn.params import PRESETS
 
 
@@ -97,3 +98,37 @@ def test_what_is_no_image_is_refused() -> None:
     no_image: Any = "out/mine"
     with pytest.raises(InputError, match=r"what compile or load gave, not a str$"):
         run(no_image, torch.zeros(1, 6))
+
+
+class _Reshaped(nn.Module):
+    def __init__(self, layer: nn.Module, *shape: int) -> None:
+        super().__init__()
+        self.layer, self.shape = layer, shape
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x).reshape(len(x), *self.shape)
+
+
+@pytest.mark.parametrize(
+    ("module", "sample"),
+    [
+        (nn.Conv1d(2, 3, 3), (2, 9)),
+        (nn.BatchNorm2d(2), (2, 3, 3)),
+        (_Reshaped(nn.Linear(5, 6), 2, 3), (5,)),
+        (_Reshaped(nn.Linear(5, 1)), (5,)),
+        (_Reshaped(nn.Conv2d(2, 3, 3), 3, 12), (2, 5, 6)),
+    ],
+    ids=["conv1d", "scaled planes", "planes of a vector", "one number", "flattened planes"],
+)
+def test_outputs_have_the_shape_that_the_network_gives(
+    module: nn.Module, sample: tuple[int, ...], tmp_path: Path
+) -> None:
+    torch.manual_seed(4)
+    x = torch.randn(6, *sample)
+    compile(module.eval(), x[:1], x, share=True).save(tmp_path / "image")
+    image = load(tmp_path / "image")
+    with torch.no_grad():
+        wanted = module(x).numpy()
+    assert image.output_shape == wanted.shape[1:]
+    assert run(image, x).outputs.shape == run(image, x, "cycles").outputs.shape == wanted.shape
+    assert np.abs(run(image, x).outputs - wanted).max() < 0.3
