@@ -198,7 +198,7 @@ def product(
         raise node_error(
             node,
             f"it would apply to each of {count} vectors of a sample (shape {shape}); "
-            f"nn.Conv1d({columns}, {rows}, 1) on samples of shape ({columns}, {count}) does the same",
+            f"nn.Conv1d({columns}, {rows}, 1) on samples of shape ({columns}, {count}) does that",
         )
     offset = np.asarray(offset, np.float64)
     if offset.ndim > 1 and offset.size != offset.shape[-1]:
