@@ -1,7 +1,7 @@
 """What the array's memories hold, and what a run makes of it, from the words alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,33 @@ from zeroskip.sim.scnn.streams import StreamReader, beat_numbers, split_beats
 __all__ = ["RunLog", "RunRecord", "ScnnState"]
 
 _PLANES = {PLANE_IN: plane_in_layout, PLANE_OUT: plane_out_layout}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Brought(ActLoad):
+    """A plane that an INPUT brought, with channels as memory has them.
+
+    If memory has the phases of a tensor, each is such a channel. Those of a channel of the tensor
+    go to one block, so how many of them a block gets does not follow from how many there are.
+
+    Parameters
+    ----------
+    most : that a block has entries for.
+    shares : that each block gets, if they are dealt.
+    """
+
+    most: int
+    shares: tuple[int, ...]
+
+    def each(self, blocks: int) -> int:
+        return self.most
+
+    def of_block(self, block: int, blocks: int) -> tuple[Channels, ...]:
+        if not self.dealt:
+            return self.channels
+        (every,) = self.channels
+        first = sum(self.shares[:block])
+        return (replace(every, start=first, stop=first + self.shares[block]),)
 
 
 @dataclass(eq=False)
@@ -231,13 +258,13 @@ class ScnnState:
         flat = np.append(lanes.reshape(-1), 0)
         half = 1 << p.act_bits - 1
         counts = self._channels(fields, layout)
+        every = plane["channels"] // phases
         blocks: list[NDArray[np.int64]] = []
         known: dict[int, NDArray[np.int64]] = {}
         for number, (place, count) in enumerate(counts):
             places = plane_places(fields, place, count // phases, lanes.shape)
-            first = int(places.flat[0]) if count else -number - 1
+            first = int(places.flat[0]) if places.size else -number - 1
             if first not in known:
-                every = plane["channels"] // phases
                 values = np.zeros((every, layout.height, layout.width), np.int64)
                 values[: count // phases] = (flat[places] + half & 2 * half - 1) - half
                 known[first] = values
@@ -249,13 +276,15 @@ class ScnnState:
         self._record.tensors[name] = values
         channels = Channels(tensor=name, start=0, stop=len(values))
         self._loads.append(
-            ActLoad(
+            _Brought(
                 channels=(channels,),
                 base=plane["base"],
                 word=plane["word"],
                 limit=plane["limit"],
                 dealt=dealt,
                 layout=layout,
+                most=every,
+                shares=tuple(map(len, own)),
             )
         )
         acts.put(layout, plane["base"], blocks)
