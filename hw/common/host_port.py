@@ -81,7 +81,7 @@ def serve_host(
     at_rest = (command.space == CONTROL_SPACE) | ~(array.running | was_running)
     if held is not None:
         at_rest &= ~held
-    m.submodules.answers = waiting = Queue(array.rsp.payload.shape(), reads)
+    m.submodules.answers = waiting = Queue(array.rsp.payload.shape(), reads, head=True)
     fetched, late, late_pe = take_commands(
         m, array.cmd, array.rsp, waiting, (host, host_pe, host_valid), at_rest, reads
     )

@@ -1,6 +1,6 @@
 """Queue: first in, first out, for work whose sides go at their own pace."""
 
-from amaranth.hdl import Module, Mux, ShapeLike, Signal, Value
+from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,6 +20,8 @@ class Queue(wiring.Component):
     depth : entries, at least 1.
     late : ``i.valid`` is known late in the cycle: the next free entry is written in every cycle,
         and a register keeps whether it counts.
+    head : the oldest entry stands in registers, not in a memory, where it is first to be found: for
+        who has much to do with it in the cycle. Not together with ``late``.
 
     Members
     -------
@@ -32,10 +34,15 @@ class Queue(wiring.Component):
     o: stream.Interface
     level: Signal
 
-    def __init__(self, shape: ShapeLike, depth: int, *, late: bool = False) -> None:
+    def __init__(
+        self, shape: ShapeLike, depth: int, *, late: bool = False, head: bool = False
+    ) -> None:
+        if late and head:
+            raise ValueError("a queue cannot be late and have a head: what comes may be the head")
         self._shape = shape
         self._depth = depth
         self._late = late
+        self._head = head
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
@@ -44,26 +51,43 @@ class Queue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.entries = entries = NamedMemory(self._shape, self._depth, "entries")
+        rows = max(1, self._depth - self._head)
+        m.submodules.entries = entries = NamedMemory(self._shape, rows, "entries")
         # Flip-flops rather than an SRAM: the head must be there in the cycle it is taken.
         head, tail = entries.read_port(domain="comb"), entries.write_port()
         # A queue of one entry still gets an address bit: no signal may be 0 bits wide.
-        first = Signal(range(max(2, self._depth)))
-        free = Signal(range(max(2, self._depth)))
-        push = Signal()
-        pop = Signal()
+        first = Signal(range(max(2, rows)))
+        free = Signal(range(max(2, rows)))
+        push, pop = Signal(), Signal()
+        # An entry goes into the memory, and one comes out of it.
+        stores, leaves = push, pop
 
         def after(index: Signal) -> Value:
-            return Mux(index == self._depth - 1, 0, index + 1)
+            return Mux(index == rows - 1, 0, index + 1)
+
+        if self._head:
+            # What comes goes past the memory if nothing will be in front of it.
+            oldest = Signal(Shape.cast(self._shape), reset_less=True)
+            several = Signal()
+            stores, leaves = Signal(), Signal()
+            m.d.comb += [
+                several.eq(self.level > 1),
+                stores.eq(push & self.o.valid & ~(pop & ~several)),
+                leaves.eq(pop & several),
+                self.o.payload.eq(oldest),
+            ]
+            with m.If(pop | ~self.o.valid):
+                m.d.sync += oldest.eq(Mux(several, Value.cast(head.data), self.i.payload))
+        else:
+            m.d.comb += self.o.payload.eq(head.data)
 
         m.d.comb += [
             self.i.ready.eq(self.level != self._depth),
             self.o.valid.eq(self.level != 0),
-            self.o.payload.eq(head.data),
             head.addr.eq(first),
             tail.addr.eq(free),
             tail.data.eq(self.i.payload),
-            tail.en.eq(self.i.ready if self._late else push),
+            tail.en.eq(self.i.ready if self._late else stores),
             push.eq(self.i.valid & self.i.ready),
             pop.eq(self.o.valid & self.o.ready),
         ]
@@ -85,8 +109,8 @@ class Queue(wiring.Component):
                 grown.eq(Mux(pop, self.level, self.level + 1)),
             ]
             m.d.sync += self.level.eq(Mux(push, grown, kept))
-            with m.If(push):
+            with m.If(stores):
                 m.d.sync += free.eq(after(free))
-        with m.If(pop):
+        with m.If(leaves):
             m.d.sync += first.eq(after(first))
         return m

@@ -47,7 +47,7 @@ class PlanePort(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.answers = answers = Queue(host_bits(self._p), HOST_READS)
+        m.submodules.answers = answers = Queue(host_bits(self._p), HOST_READS, head=True)
         hand = self.host, self.pe, self.valid
         fetched, _, late_pe = take_commands(
             m, self.cmd, self.rsp, answers, hand, Const(1), HOST_READS

@@ -115,7 +115,7 @@ class PlaneRead(wiring.Component):
         m.submodules.pe_walk = pes = PeWalk(self._p, plane_phases_layout(self._p), self._unit)
         m.submodules.spread_walk = spread = Spread(self._p)
         # Of the answers that are still to be taken, which are words.
-        m.submodules.kinds = kinds = Queue(unsigned(1), HOST_READS)
+        m.submodules.kinds = kinds = Queue(unsigned(1), HOST_READS, head=True)
         held = Signal()
         m.d.comb += [
             pes.plane.eq(plane),
@@ -244,7 +244,7 @@ class PlaneRead(wiring.Component):
             Signal(name=name) for name in ("more", "gives", "taken", "pops")
         )
         count = Signal(range(lanes + 1))
-        ends_row, ends_plane, ends, passes = Signal(), Signal(), Signal(), Signal()
+        ends_row, ends_plane, ends, moves = Signal(), Signal(), Signal(), Signal()
         # Positions of the entries, as far as the word has some. They are counted from the base: the
         # word comes late, and its runs are narrow.
         places: list[Value] = []
@@ -266,48 +266,50 @@ class PlaneRead(wiring.Component):
                     m.d.comb += found.eq(position > at)
             return found
 
-        behinds = [is_behind(here + lane, f"behind_{lane}") for lane in range(1, lanes + 1)]
+        behinds = [is_behind(here + lane, f"behind_{lane}") for lane in range(lanes + 1)]
         row_behind = is_behind(row_after, "row_behind")
-        # What is behind the word's last entry is known only if the channel has no more; else the
-        # word is full.
-        known = [~more | (here + lane <= places[-1]) for lane in range(lanes)]
-        inside = [
-            (self._x + lane * self.plane.sx < pes.columns) & one for lane, one in enumerate(known)
-        ]
+        # Whether a column lies in the tile is known early, and what the word says late.
+        columns = [self._x + lane * self.plane.sx for lane in range(lanes + 1)]
+        in_tile = [column < pes.columns for column in columns]
+        last_row = self._y + self.plane.sy >= pes.rows
+        # What is behind the word's last entry is known only if the channel has no more.
+        known = [~(more & one) for one in behinds]
+        inside = [there & one for there, one in zip(in_tile, known, strict=True)][:lanes]
         m.d.comb += [
             is_word.eq(self.rsp.valid & kinds.o.valid & kinds.o.payload),
             more.eq(self._left > p.mult_i),
             count.eq(sum(inside, start=Value.cast(0))),
             gives.eq(self._giving & ~self._over & ((self._left == 0) | is_word) & inside[0]),
-            taken.eq(gives & (~held | self.o.ready)),
+            moves.eq(~held | self.o.ready),
+            taken.eq(gives & moves),
             after.eq(self._x),
             ends_row.eq(self._x >= pes.columns),
             position_after.eq(position),
-            passes.eq(0),
-            ends_plane.eq(ends_row & (self._y + self.plane.sy >= pes.rows)),
+            ends_plane.eq(ends_row & last_row),
             behind.eq(Mux(ends_row, self._row_start + self.plane.y_stride, position_after)),
         ]
         # Behind each lane it is added up before it is known how many lanes have a value.
         for lane, one in enumerate(inside, 1):
-            column = self._x + lane * self.plane.sx
             with m.If(one):
                 m.d.comb += [
-                    after.eq(column),
-                    ends_row.eq(column >= pes.columns),
+                    after.eq(columns[lane]),
+                    ends_row.eq(~in_tile[lane]),
                     position_after.eq(position + lane),
-                    passes.eq(behinds[lane - 1]),
                 ]
         # A word is done with when the next position is behind its entries; at the end of the plane
         # in any case, as what is left are zeros that nobody asks for.
-        passed = ~inside[0] | (taken & (ends_plane | Mux(ends_row, row_behind, passes)))
+        # The last value of the row is told from the lanes that lie in the tile.
+        row_unknown = Const(0, 1)
+        for lane in range(lanes):
+            row_unknown |= in_tile[lane] & ~in_tile[lane + 1] & ~known[lane]
+        row_passed = last_row | row_behind | row_unknown
+        passed = ~in_tile[0] | ~known[0] | (moves & Mux(in_tile[-1], behinds[-1], row_passed))
+        # Without more words, all that is asked of the last one is whether it is there.
+        all_given = moves & in_tile[0] & ~in_tile[-1] & last_row
         m.d.comb += [
             pops.eq(self._giving & (self._left != 0) & is_word & (self._over | passed)),
             ends.eq(
-                Mux(
-                    self._over,
-                    self._giving & ((self._left == 0) | (pops & ~more)),
-                    taken & ends_plane & ~more,
-                )
+                self._giving & ~more & ((self._left == 0) | is_word) & (self._over | all_given)
             ),
             kinds.o.ready.eq(self.rsp.valid & self.rsp.ready),
             self.rsp.ready.eq(Mux(is_word, pops, kinds.o.valid & ~kinds.o.payload & ~self._known)),

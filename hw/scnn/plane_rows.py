@@ -73,7 +73,7 @@ class _RowQueue(wiring.Component):
 
     def _queue(self, m: Module) -> stream.Interface:
         """Return the rows whose beats have been asked for."""
-        m.submodules.queue = queue = Queue(self._row, ROWS_AHEAD)
+        m.submodules.queue = queue = Queue(self._row, ROWS_AHEAD, head=True)
         rows, request = self.rows, self.request
         asked = ~rows.payload.inside | request.ready
         m.d.comb += [

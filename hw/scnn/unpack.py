@@ -111,35 +111,29 @@ class Unpack(wiring.Component):
                 unused.eq(header.unused),
             ]
 
-        lanes = Signal(range(p.mult_f + 1))
         several = Signal()
         m.d.comb += several.eq(vectors[1:].any())
-        with m.If(several):
-            m.d.comb += lanes.eq(p.mult_f)
-        with m.Elif(vectors[0]):
-            m.d.comb += lanes.eq(p.mult_f - unused)
         starts = packing.header + packing.place, packing.header, 0
         chosen = ~inside & placed, ~inside & ~placed, inside
         for lane in range(p.mult_f):
-            self._read_entry(m, window, lane, starts, chosen, lane < lanes)
+            there = several | (vectors[0] & (unused < p.mult_f - lane))
+            self._read_entry(m, window, lane, starts, chosen, there)
 
         end = Signal(range(2 * beat))
         whole, fills = Signal(), Signal()
         # Where each that may come would end, before it is known which does.
-        for here, start in zip(chosen, starts, strict=True):
-            with m.If(here), m.Switch(lanes):
-                for count in range(p.mult_f + 1):
-                    plain, shared = (
-                        (start + count * bits) // unit for bits in (packing.plain, packing.shared)
-                    )
-                    place_after = Signal(range(2 * beat), name=f"end_{start}_{count}")
-                    m.d.comb += place_after.eq(offset + Mux(self.plain, plain, shared))
-                    with m.Case(count):
-                        m.d.comb += [
-                            end.eq(place_after),
-                            whole.eq(place_after <= beat),
-                            fills.eq(place_after >= beat),
-                        ]
+        of_placed, of_header, of_held = (
+            self._choose_end(m, offset, start, of_vectors, of_unused)
+            for start, of_vectors, of_unused in zip(
+                starts,
+                (header.count, header.count, left),
+                (header.unused, header.unused, held_unused),
+                strict=True,
+            )
+        )
+        m.d.comb += Cat(end, whole, fills).eq(
+            Mux(inside, of_held, Mux(placed, of_placed, of_header))
+        )
         taken = Signal()
         closing = Signal()
         m.d.comb += [
@@ -163,6 +157,31 @@ class Unpack(wiring.Component):
             both = taken & closing & ~whole
             m.d.sync += [now.eq(self.i.payload), now_valid.eq(self.i.valid & ~both)]
         return m
+
+    def _choose_end(
+        self, m: Module, offset: Value, start: int, vectors: Value, unused: Value
+    ) -> Value:
+        """Tell where a vector ends; in bits behind, whether the beat holds it, and is full then.
+
+        Parameters
+        ----------
+        offset, start : in the beat, in units; and of its first entry from there, in bits.
+        vectors, unused : of its block, from this one on, and lanes without an entry of the last.
+        """
+        p, packing = self._p, Packing.of(self._p)
+        unit, beat = packing.unit, packing.beat // packing.unit
+        ends = list[Value]()
+        for count in range(p.mult_f + 1):
+            plain, shared = (
+                (start + count * bits) // unit for bits in (packing.plain, packing.shared)
+            )
+            end = Signal(range(2 * beat), name=f"end_{start}_{count}")
+            m.d.comb += end.eq(offset + Mux(self.plain, plain, shared))
+            ends.append(Cat(end, end <= beat, end >= beat))
+        last = ends[p.mult_f]
+        for count in range(1, p.mult_f):
+            last = Mux(unused == p.mult_f - count, ends[count], last)
+        return Mux(vectors[1:].any(), ends[p.mult_f], Mux(vectors[0], last, ends[0]))
 
     def _read_entry(
         self,

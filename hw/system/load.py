@@ -138,7 +138,7 @@ class Load(wiring.Component):
             "row": unsigned(ADDR_BITS),
             **({"addr": unsigned(p.addr_bits)} if asks.value else {}),
         })
-        m.submodules.queue = queue = Queue(kept, LOADS - 1)
+        m.submodules.queue = queue = Queue(kept, LOADS - 1, head=True)
         job, item = self.job, queue.i.payload
         at_work = Signal()
         now: Any = Signal(kept)
@@ -192,9 +192,9 @@ class Load(wiring.Component):
             m.d.comb += self.in_rows.addr.eq(head.addr)
         with m.If(begins):
             m.d.sync += [now.eq(head), at_work.eq(1), failed.eq(0)]
-        self._pack(m, at_work, now)
-        wrong = self.i.valid & self.i.ready & self.i.payload.error
-        with m.If(wrong):
+        gathers = self._pack(m, at_work, now)
+        # Beats of an engine that asks for them are all of its INPUT: one that waits counts, too.
+        with m.If(self.i.payload.error & (gathers | self.beats.valid)):
             m.d.sync += failed.eq(1)
         with m.If(self.done):
             m.d.sync += at_work.eq(0)
@@ -216,8 +216,11 @@ class Load(wiring.Component):
             for space, shift in engine.word_shifts().items():
                 yield f"{number:0{ENGINE_BITS}b}0{space:04b}", 1 << shift
 
-    def _pack(self, m: Module, at_work: Signal, now: Any) -> None:
-        """Gather beats to items, or cut them, and give the items."""
+    def _pack(self, m: Module, at_work: Signal, now: Any) -> Signal:
+        """Gather beats to items, or cut them, and give the items.
+
+        Returns whether a beat is gathered, in this cycle.
+        """
         p = self._p
         beat_bits = p.data_bits
         largest = max(p.beat_bytes, *(size for _, size in self._items()))
@@ -228,7 +231,7 @@ class Load(wiring.Component):
         needed = Signal(range(longest + 1))
         items = Signal(range(p.beat_bytes + 1))
         of_beat = Signal(range(p.beat_bytes + 1))
-        given = Signal()
+        given, room, gathers = Signal(), Signal(), Signal()
         with m.Switch(Cat(now.space, now.is_row, now.engine)):
             for pattern, size in self._items():
                 with m.Case(pattern):
@@ -254,7 +257,10 @@ class Load(wiring.Component):
             word.addr.eq(now.row),
             word.data.eq(buffer),
             given.eq(valid & takes),
-            self.i.ready.eq(at_work & (~valid | ((items == 1) & takes & ~last))),
+            room.eq(at_work & (~valid | ((items == 1) & takes & ~last))),
+            # Apart from what an engine says that asks for its beats, which comes late.
+            gathers.eq(self.i.valid & room & ~now.asks),
+            self.i.ready.eq(room),
             self.done.eq(last & takes),
             self.beats.payload.eq(self.i.payload.data),
             self.beats.valid.eq(self.i.valid & at_work & now.asks),
@@ -266,7 +272,7 @@ class Load(wiring.Component):
             ]
         with m.If(given):
             m.d.sync += [items.eq(items - 1), now.row.eq(now.row + 1), now.count.eq(now.count - 1)]
-        with m.If(self.i.valid & self.i.ready & ~now.asks):
+        with m.If(gathers):
             for k in range(len(buffer) // beat_bits):
                 with m.If(part == k):
                     m.d.sync += buffer.word_select(k, beat_bits).eq(self.i.payload.data)
@@ -276,3 +282,4 @@ class Load(wiring.Component):
                 m.d.sync += part.eq(part + 1)
         with m.If(self.done):
             m.d.sync += items.eq(0)
+        return gathers

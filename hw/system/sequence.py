@@ -367,13 +367,18 @@ class Sequence(wiring.Component):
             (self.i.valid & (state == _State.RUN), job.failure),
         )
         first: Any = Signal(failure_layout())
-        fails = Signal()
+        fails: Value = Const(0, 1)
+        others: Value = Const(0, 1)
         # Whether it counts is found out of each, before it is known which is the first.
-        for now, failure in reversed(failures):
+        for now, failure in failures:
+            there = now & (failure.error != Error.NONE)
             earlier = before & (failure.parity != self.failure.parity)
             counts = (state == _State.RUN) | ((state == _State.STOP) & earlier)
+            fails |= there & counts & ~others
+            others |= there
+        for now, failure in reversed(failures):
             with m.If(now & (failure.error != Error.NONE)):
-                m.d.comb += [fails.eq(counts), first.eq(failure)]
+                m.d.comb += first.eq(failure)
         with m.If(fails):
             m.d.sync += [self.failure.eq(first), state.eq(_State.STOP)]
         with m.Elif(self.halt & (state == _State.RUN)):

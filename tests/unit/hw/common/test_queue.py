@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 from collections import deque
 from itertools import repeat
 from typing import Any
@@ -14,9 +15,13 @@ from zeroskip.sim.bench.pysim import get, put, random_gaps, simulate
 DEPTHS = [1, 2, 3, 8]
 
 
-def run_cycles(depth: int, cycles: list[tuple[bool, bool]], *, late: bool = False) -> None:
+# Where the oldest entry is, and when one is known to come.
+KINDS = [{}, {"late": True}, {"head": True}]
+
+
+def run_cycles(depth: int, cycles: list[tuple[bool, bool]], **kind: bool) -> None:
     """Offer and take as told, cycle by cycle, and compare every output with a deque's."""
-    dut = Queue(16, depth, late=late)
+    dut = Queue(16, depth, **kind)
     model: deque[int] = deque()
 
     async def bench(ctx: Any) -> None:
@@ -49,21 +54,27 @@ def test_both_sides_at_once(depth: int) -> None:
     run_cycles(depth, [(True, True)] * (3 * depth + 2))
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_both_sides_at_once_at_every_level(depth: int) -> None:
+def test_both_sides_at_once_at_every_level(depth: int, kind: dict[str, bool]) -> None:
     for level in range(depth + 1):
         cycles = [(True, False)] * level + [(True, True)] * (2 * depth + 1)
-        run_cycles(depth, cycles + [(False, True)] * (depth + 1))
+        run_cycles(depth, cycles + [(False, True)] * (depth + 1), **kind)
 
 
 @examples(60)
 @given(
     st.sampled_from(DEPTHS),
     st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60),
-    st.booleans(),
+    st.sampled_from(KINDS),
 )
-def test_any_traffic(depth: int, cycles: list[tuple[bool, bool]], late: bool) -> None:
-    run_cycles(depth, cycles, late=late)
+def test_any_traffic(depth: int, cycles: list[tuple[bool, bool]], kind: dict[str, bool]) -> None:
+    run_cycles(depth, cycles, **kind)
+
+
+def test_late_head() -> None:
+    with pytest.raises(ValueError, match="a queue cannot be late and have a head"):
+        Queue(8, 2, late=True, head=True)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
