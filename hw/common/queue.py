@@ -42,7 +42,8 @@ class Queue(wiring.Component):
         self._shape = shape
         self._depth = depth
         self._late = late
-        self._head = head
+        # A single entry is at hand in any case.
+        self._head = head and depth > 1
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
@@ -51,7 +52,7 @@ class Queue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        rows = max(1, self._depth - self._head)
+        rows = self._depth - self._head
         m.submodules.entries = entries = NamedMemory(self._shape, rows, "entries")
         # Flip-flops rather than an SRAM: the head must be there in the cycle it is taken.
         head, tail = entries.read_port(domain="comb"), entries.write_port()
