@@ -202,7 +202,7 @@ class ActRw(wiring.Component):
             bias_load.data.eq(self.load_data[: p.acc_bits]),
         ]
         m.d.sync += total.eq(add(m, self.acc, bias.data, p.acc_bits))
-        output = requantize(m, total, self.shift, self.activation, p.act_bits)
+        output = requantize(m, total, self.shift, self.activation, p.act_bits, platform=platform)
         if p.cells:
             m.d.comb += self.total.eq(total)
             output = Mux(self.write_unit, self.unit, output)

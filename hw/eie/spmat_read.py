@@ -1,10 +1,13 @@
 """Sparse-matrix read unit: from the bounds of a column to one entry per cycle."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from typing import Any
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.held_row import read_once
+from zeroskip.hw.common.multiply import has_multipliers
 from zeroskip.hw.common.sram import Ports, sram
 from zeroskip.hw.eie.formats import entry_layout, pointer_layout, work_layout
 from zeroskip.hw.eie.params import EieParams
@@ -79,12 +82,15 @@ class SpmatRead(wiring.Component):
         r_stop = Signal(range(p.entries_per_word + 1), reset_less=True)
         r_base = Signal(p.acc_addr_bits, reset_less=True)
         r_done = Signal()
+        ends = _ends(f_word, f_end)
+        if has_multipliers(platform):
+            # On an FPGA, of both that it may be, before it is known which it is.
+            first = self.i.payload
+            ends = Mux(more, _ends(more_word, more_end), _ends(first.start.word, first.end))
         m.d.comb += [
             f_word.eq(Mux(more, more_word, self.i.payload.start.word)),
             f_end.eq(Mux(more, more_end, self.i.payload.end)),
-            f_in_end.eq(f_word == f_end.word),
-            # The end names the entry after the last: at slot 0 the word before is the last.
-            f_last.eq(f_in_end | ((f_end.slot == 0) & (f_word + 1 == f_end.word))),
+            Cat(f_in_end, f_last).eq(ends),
             f_en.eq((more | self.i.valid) & (~self.issued | r_done)),
             self.i.ready.eq(~more & (~self.issued | r_done)),
         ]
@@ -147,3 +153,12 @@ class SpmatRead(wiring.Component):
                     self.row.eq(r_base + here.run + after.run + 1),
                 ]
         return next_slot
+
+
+def _ends(word: Value, end: Any) -> Value:
+    """Return whether a word is that of a column's end, and whether it is the column's last.
+
+    The end names the entry after the last: at slot 0 the word before is the last.
+    """
+    in_end = word == end.word
+    return Cat(in_end, in_end | ((end.slot == 0) & (word + 1 == end.word)))

@@ -157,7 +157,7 @@ class Ppu(wiring.Component):
                 s_inside[lane].eq((column < outputs[0]) & (step.y < outputs[1])),
                 w_total.eq(total + s_bias),
             ]
-            output = requantize(m, w_total, d.shift, d.activation, p.act_bits)
+            output = requantize(m, w_total, d.shift, d.activation, p.act_bits, platform=platform)
             m.d.comb += self.output_data[lane].eq(Mux(w_inside[lane], output, 0))
         m.d.comb += [
             self.output_lanes.eq(w_there),

@@ -3,6 +3,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from amaranth.hdl import Fragment
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,12 +56,19 @@ def value_of(number: int) -> int:
     return (number % 100 + 1) * (-1) ** number
 
 
+class Fpga:
+    """A platform, as far as the unit looks at it."""
+
+    has_multipliers = True
+
+
 def issues_of(
     p: EieParams,
     columns: list[list[Entry]],
     *,
     first: int = 0,
     gap: int = 0,
+    platform: object = None,
 ) -> tuple[list[Issue], list[int], int]:
     """Store ``columns`` from entry ``first`` on and work through them.
 
@@ -117,13 +125,15 @@ def issues_of(
                 taken.append(cycle)
             cycle += 1
 
-    simulate(dut, bench, monitors=[monitor])
+    simulate(Fragment.get(dut, platform), bench, monitors=[monitor])
     return issued, cycles, taken[0]
 
 
-def assert_full_speed(p: EieParams, columns: list[list[Entry]], first: int = 0) -> None:
+def assert_full_speed(
+    p: EieParams, columns: list[list[Entry]], first: int = 0, platform: object = None
+) -> None:
     """Check the entries, one in each cycle from the one after the first transfer on."""
-    issued, cycles, start = issues_of(p, columns, first=first)
+    issued, cycles, start = issues_of(p, columns, first=first, platform=platform)
     assert issued == list(expected(p, columns, first))
     assert cycles == list(range(start + 1, start + 1 + len(issued)))
 
@@ -169,6 +179,14 @@ def test_every_place_and_length(size: str) -> None:
     for first in range(p.entries_per_word):
         columns = [[(1 + k % (p.num_codes - 1), k % 2) for k in range(n)] for n in lengths]
         assert_full_speed(sized(size, spmat_words=256), columns, first)
+
+
+@pytest.mark.parametrize("size", ["2 per word", "8 per word"])
+def test_on_an_fpga(size: str) -> None:
+    p = sized(size)
+    columns = draw_columns(p, Random(7), 12, 2 * p.entries_per_word + 1, 0.3)
+    for first in range(2):
+        assert_full_speed(p, columns, first, Fpga())
 
 
 @pytest.mark.parametrize("skip_padding", [False, True])

@@ -1,12 +1,13 @@
 from typing import Any
 
 import pytest
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Fragment, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.formats import Activation, bias_word
 from zeroskip.hw.common.requantize import requantize, saturate
+from zeroskip.hw.common.sram import SramPlatform
 from zeroskip.sim.bench.pysim import simulate
 
 
@@ -31,7 +32,8 @@ class Output(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        output = requantize(m, self.total, self.shift, self.activation, self._to)
+        operands = self.total, self.shift, self.activation
+        output = requantize(m, *operands, self._to, platform=platform)
         m.d.sync += [self.clipped.eq(saturate(self.total, self._to)), self.output.eq(output)]
         return m
 
@@ -50,10 +52,12 @@ def test_saturate_every_number(bits: int, to: int) -> None:
     simulate(dut, bench)
 
 
+@pytest.mark.parametrize("has_multipliers", [False, True], ids=["gates", "fpga"])
 @pytest.mark.parametrize("activation", Activation)
 @pytest.mark.parametrize("shift", [0, 1, 3, 7, 8, 63])
-def test_every_sum(activation: Activation, shift: int) -> None:
+def test_every_sum(activation: Activation, shift: int, has_multipliers: bool) -> None:
     dut = Output(8, 4)
+    whole = Fragment.get(dut, SramPlatform(has_multipliers=has_multipliers))
     low = 0 if activation == Activation.RELU else -8
 
     async def bench(ctx: Any) -> None:
@@ -64,7 +68,7 @@ def test_every_sum(activation: Activation, shift: int) -> None:
             await ctx.tick()
             assert ctx.get(dut.output) == min(max(total >> shift, low), 7)
 
-    simulate(dut, bench)
+    simulate(whole, bench)
 
 
 def test_half_an_output_step_in_the_bias_rounds_half_up() -> None:
