@@ -64,37 +64,43 @@ class _Network(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         values = {INPUT: x if x.shape[1:] == self._shape else x.reshape(-1, *self._shape)}
         for node in self._nodes:
-            values[node.name] = self._run(node, *(values[name] for name in node.inputs))
+            layer = self._layers.get(node.name)
+            made = None if layer is None else self.get_submodule(layer)
+            values[node.name] = _on_planes(node, made, [values[name] for name in node.inputs])
         y = values[self._output]
         # What is one element high and wide is no plane to whoever made the network.
         return y.flatten(1) if y.shape[2:] == (1, 1) else y
 
-    def _run(self, node: FloatNode, *inputs: torch.Tensor) -> torch.Tensor:
-        if isinstance(node, FloatLinear):
-            linear = self.get_submodule(self._layers[node.name])
-            y = linear(inputs[0].flatten(1))[:, :, None, None]
-        elif isinstance(node, FloatConv):
-            conv = self.get_submodule(self._layers[node.name])
-            (down, across), after = node.padding, node.after
-            if after is not None:
-                sides = (across, after[1], down, after[0])
-                inputs = tuple(functional.pad(x, sides) for x in inputs)
-            y = conv(*inputs)
-        elif isinstance(node, FloatPool):
-            y = _pool(node, *inputs)
-        elif isinstance(node, FloatConcat):
-            return torch.cat(inputs, 1)
-        else:
-            y = inputs[0] + inputs[1]
-        return torch.relu(y) if node.relu else y
+
+def _on_planes(
+    node: FloatNode, layer: nn.Module | None, inputs: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """Return what a node makes of (N, C, H, W), by its ``layer`` if it has weights."""
+    if isinstance(node, FloatConcat):
+        return torch.cat([*inputs], 1)
+    if isinstance(node, FloatConv) and layer is not None:
+        (down, across), after = node.padding, node.after
+        sides = None if after is None else (across, after[1], down, after[0])
+        y = layer(inputs[0] if sides is None else functional.pad(inputs[0], sides))
+    elif layer is not None:
+        y = layer(inputs[0].flatten(1))[:, :, None, None]
+    elif isinstance(node, FloatPool):
+        y = _pool(node, *inputs)
+    else:
+        y = inputs[0] + inputs[1]
+    return torch.relu(y) if getattr(node, "relu", False) else y
 
 
 class _Sequence(nn.Module):
-    """A recurrent network as a module: its nodes in order, on (batch, steps, values)."""
+    """A recurrent network as a module: its nodes in order, on (batch, steps, values).
+
+    Planes that layers of each step make before the first cell are (batch, steps, C, H, W).
+    """
 
     def __init__(self, graph: FloatGraph) -> None:
         super().__init__()
         self._nodes, self._output, self._every_step = graph.nodes, graph.output, graph.every_step
+        self._shape = graph.input_shape
         projections = {node.projection for node in graph.nodes if isinstance(node, FloatCell)}
         self._layers: dict[str, str] = {}
         for node in graph.nodes:
@@ -106,34 +112,40 @@ class _Sequence(nn.Module):
                         "train: compile the file as it is, which takes them"
                     )
                 self.add_module(name, recurrent_layer(node, graph.projection(node)))
+            elif isinstance(node, FloatConv):
+                self.add_module(name, _convolution(node))
             elif isinstance(node, FloatLinear) and node.name not in projections:
                 self.add_module(name, _linear(node))
             else:
                 continue
             self._layers[node.name] = name
+        self._projections = projections
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        values = {INPUT: x if x.dim() == 3 else x[:, None]}
+        values = {INPUT: x.reshape(len(x), -1, *self._shape)}
         for node in self._nodes:
             values[node.name] = self._run(node, [values[name] for name in node.inputs])
         y = values[self._output]
         return y if self._every_step else y[:, -1]
 
     def _run(self, node: FloatNode, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        if node.name in self._projections:
+            # Torch's recurrent layer before it has computed it already.
+            return inputs[0]
+        name = self._layers.get(node.name)
+        layer = None if name is None else self.get_submodule(name)
+        if isinstance(node, FloatCell) and layer is not None:
+            x = inputs[0].flatten(2)
+            # A recurrent layer gives its last states, too.
+            y, _ = layer(x if node.sweep == "forward" else x.flip(1))
+            return y.flip(1) if node.sweep == "reverse" else y
+        if isinstance(node, FloatLinear) and layer is not None:
+            y = layer(inputs[0].flatten(2))
+            return torch.relu(y) if node.relu else y
         if isinstance(node, FloatConcat):
             return torch.cat([*inputs], 2)
-        if node.name not in self._layers:
-            # A projection: torch's recurrent layer before it has computed it already.
-            return inputs[0]
-        layer = self.get_submodule(self._layers[node.name])
-        if isinstance(node, FloatLinear):
-            y = layer(inputs[0])
-            return torch.relu(y) if node.relu else y
-        assert isinstance(node, FloatCell)
-        backward = node.sweep != "forward"
-        # A recurrent layer gives its last states, too.
-        y, _ = layer(inputs[0].flip(1) if backward else inputs[0])
-        return y.flip(1) if node.sweep == "reverse" else y
+        made = _on_planes(node, layer, [x.flatten(0, 1) for x in inputs])
+        return made.unflatten(0, inputs[0].shape[:2])
 
 
 def recurrent_layer(node: FloatCell, projection: FloatLinear | None) -> nn.LSTM | nn.GRU:

@@ -14,7 +14,7 @@ from zeroskip.compiler.frontend.caffe_shapes import Shape, blob_shapes, made_sha
 from zeroskip.compiler.frontend.caffe_text import Message, parse_text
 from zeroskip.compiler.frontend.caffe_weights import read_blobs
 from zeroskip.compiler.frontend.program import Graph, Value
-from zeroskip.compiler.frontend.translator import Operation, Translator, live, without_softmax
+from zeroskip.compiler.frontend.translator import Operation, Translator, live, without_last
 
 __all__ = ["CAFFE_SUFFIXES", "prototxt_of", "read_caffe"]
 
@@ -136,7 +136,7 @@ class _Net:
         """Return the graph in the operators that the lowering knows."""
         consumed = {name for op in self._operations for name in op.inputs}
         ends = [name for op in self._operations for name in op.outputs if name not in consumed]
-        outputs, notes = without_softmax(self._operations, ends)
+        outputs, notes = without_last(self._operations, ends)
         operations = live(self._operations, outputs)
         wrong = self._infer(operations)
         constants: dict[str, NDArray[Any]] = {}

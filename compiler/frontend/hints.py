@@ -16,6 +16,9 @@ _HINTS = {
     "softmax": "leave it out: it does not change which output is the largest",
     "hardswish": "its result is not that of a ReLU; use ReLU",
     "hardsigmoid": "its result is not that of a ReLU; use ReLU",
+    "sigmoid": "only within LSTM and GRU, as torch writes their cells; at the end leave it out: it "
+    "is above 0.5 where its argument is above 0",
+    "tanh": "only within LSTM and GRU, as torch writes their cells",
     "silu": "its result is not that of a ReLU; use ReLU",
     "leaky": "negative outputs are clipped to 0 or kept; use ReLU",
     "conv_transpose": "the array's convolutions make planes smaller, not larger; a convolution of "

@@ -7,6 +7,7 @@ from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.program import Graph
 from zeroskip.compiler.frontend.recurrent import has_cells, lower_recurrent
 from zeroskip.compiler.frontend.traced import Reader, live_nodes
+from zeroskip.compiler.frontend.unrolled import with_cells
 from zeroskip.compiler.frontend.walk import Walk
 from zeroskip.compiler.ir.graph import FloatGraph
 from zeroskip.compiler.ir.verify import verify_graph
@@ -23,6 +24,7 @@ def lower(graph: Graph) -> FloatGraph:
         If it is not made of supported operations; names the node, its operator and what is
         supported.
     """
+    graph = with_cells(graph)
     for node, why in graph.refused.items():
         raise NodeError(node, why)
     for what, names in (("inputs", graph.inputs), ("outputs", graph.outputs)):

@@ -14,7 +14,7 @@ from zeroskip.compiler.frontend.translator import (
     Operation,
     Translator,
     live,
-    without_softmax,
+    without_last,
 )
 
 __all__ = ["graph_of_model", "read_onnx"]
@@ -125,7 +125,7 @@ class _File:
             self._fix_batch(tensor)
         folded = fold(self._graph, self._inputs, self._constants, self._opsets)
         operations = [_operation(node) for node in folded.nodes]
-        outputs, notes = without_softmax(operations, [tensor.name for tensor in self._graph.output])
+        outputs, notes = without_last(operations, [tensor.name for tensor in self._graph.output])
         if folded.ranges:
             notes = (*notes, range_note(folded.ranges))
         translator = Translator(TRANSLATIONS, folded.shapes, self._constants)

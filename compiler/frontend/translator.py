@@ -13,7 +13,7 @@ from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.hints import hint
 from zeroskip.compiler.frontend.program import Node, Ref, Tensor
 
-__all__ = ["Operation", "Translation", "Translator", "live", "without_softmax"]
+__all__ = ["Operation", "Translation", "Translator", "live", "without_last"]
 
 _UNNAMED = re.compile(r"[^\w.\-]+")
 
@@ -37,7 +37,13 @@ _TORCH_NAMES = {
     "MVN": "layer_norm",
     "LRN": "local_response_norm",
 }
-_SOFTMAX = ("Softmax", "LogSoftmax")
+_LARGEST = "it does not change which output is the largest"
+_LAST = {
+    "Softmax": _LARGEST,
+    "LogSoftmax": _LARGEST,
+    "Sigmoid": "it is above 0.5 where its argument, the output now, is above 0",
+}
+"""Operators that are left out at the end, and why that is no loss."""
 
 
 @dataclass(frozen=True)
@@ -212,21 +218,18 @@ def live(operations: Sequence[Operation], outputs: Sequence[str]) -> list[Operat
     return found[::-1]
 
 
-def without_softmax(
+def without_last(
     operations: Sequence[Operation], outputs: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return outputs as they are before a softmax, and say what was left out."""
+    """Return outputs as they are before a softmax or sigmoid, and say what was left out."""
     makers = {name: op for op in operations for name in op.outputs}
     before: list[str] = []
     notes: list[str] = []
     for name in outputs:
-        while name in makers and makers[name].kind in (*_SOFTMAX, "Identity"):
+        while name in makers and makers[name].kind in (*_LAST, "Identity"):
             op = makers[name]
-            if op.kind in _SOFTMAX:
-                notes.append(
-                    f"{op.kind} {op.name!r} at the end is left out: it does not change which "
-                    "output is the largest"
-                )
+            if op.kind in _LAST:
+                notes.append(f"{op.kind} {op.name!r} at the end is left out: {_LAST[op.kind]}")
             name = op.inputs[0]
         before.append(name)
     return tuple(before), tuple(notes)

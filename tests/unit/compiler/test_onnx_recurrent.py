@@ -1,5 +1,6 @@
 """Recurrent layers of ONNX files: what they compute against torch's, and refusals."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from zeroskip.base.errors import CompileError
 from zeroskip.compiler.compress.module import read_model
 from zeroskip.compiler.frontend.networks import import_onnx
 from zeroskip.compiler.ir.compute import run_nodes
+from zeroskip.compiler.ir.graph import FloatCell
 
 onnx = pytest.importorskip("onnx")
 h, numpy_helper = onnx.helper, onnx.numpy_helper
@@ -130,6 +132,82 @@ def test_peepholes_that_no_array_has(tmp_path: Path) -> None:
     path = save(tmp_path / "net.onnx", layer, "forward", "final", -9.5 * seen)
     with pytest.raises(CompileError, match=r"peephole of weight -9\.5, .* are from -8 to 7\.9998"):
         zs.compile_file(path, X, replace(array, peepholes=True))
+
+
+class Cells(nn.Module):
+    """Cells that Python code calls step by step, the second on outputs of the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(8)
+        self.one, self.two, self.fc = nn.LSTMCell(C, H), nn.GRUCell(H, 4), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = x.new_zeros(x.shape[0], H)
+        c, g = torch.zeros_like(h), x.new_zeros(x.shape[0], 4)
+        for step in range(x.shape[1]):
+            h, c = self.one(x[:, step], (h, c))
+            g = self.two(h, g)
+        return self.fc(g)
+
+
+def exported(path: Path, model: nn.Module, steps: int) -> Path:
+    """Write what torch makes of a network for a sequence, arithmetic of cells and all."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        x = torch.as_tensor(X[:1, :steps])
+        torch.onnx.export(model.eval(), (x,), path, dynamo=False, input_names=["x"])
+    return path
+
+
+@pytest.mark.parametrize("steps", [T, 1])
+def test_cells_step_by_step(steps: int, tmp_path: Path) -> None:
+    model = Cells()
+    graph = import_onnx(exported(tmp_path / "net.onnx", model, steps))
+    assert [(node.name, type(node).__name__) for node in graph.nodes] == [
+        ("one", "FloatCell"), ("two", "FloatCell"), ("fc", "FloatLinear"),
+    ]  # fmt: skip
+    assert graph.steps == steps
+    expected = model(torch.as_tensor(X[:, :steps])).detach().numpy()
+    values = run_nodes(graph, X[:, :steps].reshape(2 * steps, C, 1, 1).astype(np.float64))
+    made = next(y for node, y in values if node.name == graph.output)
+    assert np.abs(made.reshape(2, steps, -1)[:, -1] - expected).max() < 1e-6
+
+
+def test_cells_of_a_folded_first_step(tmp_path: Path) -> None:
+    """An exporter may have computed the product of zeros; of others, no array begins with them."""
+    model = Cells()
+    saved = onnx.load(exported(tmp_path / "net.onnx", model, T))
+    for name in ("one", "two"):
+        cell = getattr(model, name)
+        node = next(
+            n for n in saved.graph.node
+            if n.op_type == "Gemm" and n.input[1] == f"{name}.weight_hh"
+        )  # fmt: skip
+        saved.graph.node.remove(node)
+        folded = numpy_helper.from_array(cell.bias_hh.detach().numpy()[None], node.output[0])
+        saved.graph.initializer.append(folded)
+    onnx.save(saved, tmp_path / "folded.onnx")
+    graph, whole = (import_onnx(tmp_path / name) for name in ("folded.onnx", "net.onnx"))
+    for node, other in zip(graph.nodes[:2], whole.nodes[:2], strict=True):
+        assert isinstance(node, FloatCell)
+        assert isinstance(other, FloatCell)
+        assert np.array_equal(node.weight, other.weight)
+        assert np.array_equal(node.recurrent, other.recurrent)
+    folded = next(one for one in saved.graph.initializer if one.dims == [1, 4 * H])
+    folded.CopyFrom(numpy_helper.from_array(np.ones((1, 4 * H), np.float32), folded.name))
+    onnx.save(saved, tmp_path / "other.onnx")
+    with pytest.raises(CompileError, match=r"in module 'one'.*: its initial state is not zeros"):
+        import_onnx(tmp_path / "other.onnx")
+
+
+def test_functions_that_are_of_no_cell(tmp_path: Path) -> None:
+    class Other(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.sigmoid(x[:, 0]) * torch.tanh(x[:, 1])
+
+    with pytest.raises(CompileError, match=r"'/Sigmoid' .*: only within LSTM and GRU"):
+        import_onnx(exported(tmp_path / "net.onnx", Other(), T))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from torch.nn.utils import rnn
 
 import zeroskip as zs
 from zeroskip.base.errors import CompileError, InputError
-from zeroskip.compiler.compress.module import export
+from zeroskip.compiler.compress.module import export, read_model
 from zeroskip.compiler.frontend import recurrent
+from zeroskip.compiler.frontend.networks import import_file
 from zeroskip.compiler.image.layers import NetworkEntry, network_entry
 from zeroskip.compiler.ir.verify import verify_graph
 from zeroskip.hw.eie.params import EieParams
@@ -113,6 +114,21 @@ class Cells(nn.Module):
         return g
 
 
+class Clipped(nn.Module):
+    """ReLU of a cell's outputs, and of a Linear's that are read without it, too."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.rnn = nn.LSTM(5, 7, batch_first=True, **options)
+        self.fc, self.out = (nn.Linear(options.get("proj_size", 7), rows) for rows in (3, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, _ = self.rnn(x)
+        z, h = self.fc(y), torch.relu(y)
+        return torch.cat([torch.relu(z), torch.relu(self.out(h)), z, h], dim=2)
+
+
 class Other(nn.Module):
     """A layer whose outputs are used in some other way."""
 
@@ -145,6 +161,8 @@ NETWORKS: dict[str, nn.Module] = {
     "gru": Layers("GRU", batch_first=True, num_layers=2, bias=False),
     "hidden": Hidden(),
     "cells": Cells(),
+    "ReLU of cells": Clipped(),
+    "ReLU of a projection": Clipped(proj_size=3),
     "last of both directions": Both("GRU", final=False),
     "final states of both directions": Both("LSTM", final=True),
     "both directions at every step": lstm(bidirectional=True),
@@ -173,6 +191,19 @@ def test_outputs_are_those_of_torch(name: str, tmp_path: Path) -> None:
     assert np.array_equal(lists.outputs.reshape(result.result.shape), result.result)
 
 
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")
+def test_cells_whose_operators_were_decomposed(tmp_path: Path) -> None:
+    exported = torch.export.export(NETWORKS["cells"].eval(), (torch.as_tensor(X[:1]),))
+    graphs = list[Any]()
+    for number, program in enumerate((exported, exported.run_decompositions())):
+        torch.export.save(program, tmp_path / f"{number}.pt2")
+        graphs.append(import_file(tmp_path / f"{number}.pt2"))
+    assert [node.name for node in graphs[1].nodes] == ["one", "two"]
+    for node, other in zip(graphs[0].nodes, graphs[1].nodes, strict=True):
+        for name in ("weight", "recurrent", "bias"):
+            assert np.array_equal(getattr(node, name), getattr(other, name))
+
+
 def test_sequences_of_one_step_and_of_many() -> None:
     for steps in (1, 1000):
         x = np.random.default_rng(steps).standard_normal((2, steps, 5)).astype(np.float32)
@@ -194,6 +225,10 @@ def test_convolutions_of_each_step(tmp_path: Path) -> None:
     assert np.array_equal(again.result[0], result.result[0])
     lists = count_inferences(image, quantize(image, x)[0], SystemParams())
     assert np.array_equal(lists.outputs.reshape(result.result.shape), result.result)
+    export(model, torch.as_tensor(x), tmp_path / "net.pt2")
+    with torch.no_grad():
+        module, given = read_model(tmp_path / "net.pt2")[0](), torch.as_tensor(x)
+        assert torch.allclose(module(given), model(given), atol=1e-5)
     assert result.cycles is not None
     spent = sum(layer.cycles for layer in zs.energy(image, x).layers)
     assert spent == pytest.approx(result.cycles.mean())

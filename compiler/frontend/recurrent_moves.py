@@ -1,0 +1,93 @@
+"""Moves of a recurrent network's values: a step chosen, dimensions swapped, values side by side."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from zeroskip.compiler.frontend.frames import SHAPES
+from zeroskip.compiler.frontend.program import Graph, Node
+from zeroskip.compiler.frontend.recurrent_layers import StepLayers
+from zeroskip.compiler.frontend.recurrent_values import (
+    SWAPPED,
+    StepValue,
+    is_whole,
+    refusal,
+    swaps,
+)
+
+__all__ = ["Moves"]
+
+
+class Moves:
+    """What becomes of values that are moved.
+
+    Parameters
+    ----------
+    graph : of the network.
+    layers : those made so far; moves may add some.
+    values : what is known of values by name.
+    steps : of a sequence.
+    """
+
+    def __init__(
+        self, graph: Graph, layers: StepLayers, values: Mapping[str, StepValue], steps: int
+    ) -> None:
+        self._graph, self._layers, self._values, self._steps = graph, layers, values, steps
+
+    def moved(self, node: Node, value: StepValue) -> StepValue:
+        """Return what a step, or another order of dimensions, is."""
+        args = node.args
+        if node.base == "slice" and is_whole(self._graph, node):
+            return value
+        if (form := SWAPPED.get(value.form)) is not None and swaps(node, value.form):
+            return dataclasses.replace(value, form=form)
+        if node.base in SHAPES and (shaped := self._shaped(node, value)) is not None:
+            return shaped
+        axis = {"batch": 1, "steps": 0, "hidden": 0}.get(value.form)
+        dim, index = args.get("dim"), args.get("index", 0)
+        if node.base == "select" and dim == axis and value.form != "hidden":
+            return StepValue(value.tensor, "step", index % self._steps)
+        if value.form == "hidden" and dim == 0 and node.base == "select":
+            return self._final(value.sides[index])
+        raise refusal(node, "only a step, the hidden state of a layer, or dimensions swapped")
+
+    def _shaped(self, node: Node, value: StepValue) -> StepValue | None:
+        """Return what a value is in other dimensions; None if that is nothing known."""
+        shapes = (self._graph.values[name].shape for name in (node.refs()[0], node.outputs[0]))
+        before, after = shapes
+        if before == after:
+            return value
+        if len(before) != len(after) + 1:
+            return None
+        if value.form == "hidden" and len(value.sides) == 1:
+            return self._final(value.sides[0])
+        if value.form == "finals":
+            return self._joined(node, [self._final(side) for side in value.sides])
+        # Directions side by side in one dimension are as torch has them; behind the steps, one
+        # alone is.
+        is_pair = value.form == "pairs" and after[:2] == before[:2]
+        if is_pair or (value.form == "apart" and before[1] == 1 and after[1] == before[2]):
+            return dataclasses.replace(value, form="steps")
+        return None
+
+    def _final(self, name: str) -> StepValue:
+        """Return the final state of a layer: its output at the last step that it takes."""
+        self._layers.end(name)
+        return StepValue(name, "step", self._steps - 1)
+
+    def concatenated(self, node: Node) -> StepValue:
+        """Return values of steps side by side."""
+        values = [self._values[name] for name in node.refs() if name in self._values]
+        dim, first = node.args.get("dim", 0), values[0]
+        same = all((one.form, one.step) == (first.form, first.step) for one in values)
+        same = same and len(values) == len(node.refs())
+        last = {"step": 1, "batch": 2, "steps": 2}
+        if same and first.form == "hidden" and dim == 0:
+            sides = tuple(side for one in values for side in one.sides)
+            return dataclasses.replace(first, sides=sides)
+        if not same or dim not in (-1, last.get(first.form)):
+            raise refusal(node, "only outputs of the same steps, side by side")
+        return self._joined(node, values)
+
+    def _joined(self, node: Node, values: list[StepValue]) -> StepValue:
+        self._layers.join(node.name, [one.tensor for one in values])
+        return dataclasses.replace(values[0], tensor=node.name)
