@@ -31,15 +31,15 @@ _KNOWN = {*_LAYERS, *_CELLS, *ops.PRODUCTS, *ops.SAME, *_MOVES, *CONCATS, "relu"
 """What may be done to steps of a sequence."""
 
 _OF_PLANES = (
-    "between x.flatten(0, 1) and reshape(batch, steps, -1) it can be one of single steps; if it "
-    "reads several, compile the layers up to it as an image of their own, and give what they make "
-    "to that of the layers behind it"
+    "between x.flatten(0, 1) and reshape(batch, steps, -1) it can be one of single steps; where "
+    "convolutions read several, compile what is before the recurrent layers as an image of its "
+    "own, and give what it makes to that of the rest"
 )
 _WAYS_OUT = {
     "embedding": "give the network what it makes, or one-hot vectors with a Linear in its place",
     **dict.fromkeys(
         ("conv1d", "conv2d", "convolution", "batch_norm", "max_pool1d", "max_pool2d", "avg_pool1d",
-         "avg_pool2d", "adaptive_avg_pool2d"),
+         "avg_pool2d", "adaptive_avg_pool2d", "unsqueeze", "pad", "constant_pad_nd"),
         _OF_PLANES,
     ),
 }  # fmt: skip

@@ -305,6 +305,17 @@ class Given(nn.Module):
         return self.rnn(x, self.state)[0]
 
 
+class Planes(nn.Module):
+    """A convolution over steps and values at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x.unsqueeze(1)).squeeze(1)
+
+
 class Behind(nn.Module):
     """A layer behind something else."""
 
@@ -333,7 +344,11 @@ class Behind(nn.Module):
         (Other(nn.LSTM(5, 7, batch_first=True), "mean"), "'mean' .* is not supported"),
         (
             Behind(nn.Conv1d(5, 5, 3, padding=1)),
-            r"'conv1d' .*in module 'before'\) is not supp.*compile the layers up to it as an image",
+            r"'conv1d' .*in module 'before'\) is not supp.*compile what is before the rec",
+        ),
+        (
+            Behind(Planes()),
+            r"'unsqueeze' .*where convolutions read several, compile what is before",
         ),
         (Behind(nn.Embedding(9, 5)), r"\(give the network what it makes, or one-hot vectors"),
         (Other(nn.LSTM(5, 7, batch_first=True), "state"), "'select.*' .*: only a step"),
