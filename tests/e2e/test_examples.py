@@ -3,10 +3,12 @@
 import re
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from zeroskip.compiler.image.image import load
 
@@ -57,3 +59,33 @@ def test_recurrent(tmp_path: Path) -> None:
     assert [row[0].strip() for row in rows[2:]] == ["0", "1"]
     assert all(row[1].strip() == "10.0 %" for row in rows[2:])
     assert "mean change" in done.stdout
+
+
+@pytest.mark.long("trains and compresses a network")
+def test_silero(tmp_path: Path) -> None:
+    """A row for each recording; weights and recordings are drawn."""
+    rng = np.random.default_rng(0)
+    shapes = {"stft_conv.weight": (258, 1, 256)}
+    for number, (outputs, inputs) in enumerate([(128, 129), (64, 128), (64, 64), (128, 64)], 1):
+        shapes |= {f"conv{number}.weight": (outputs, inputs, 3), f"conv{number}.bias": (outputs,)}
+    for kind in ("ih", "hh"):
+        shapes |= {f"lstm_cell.weight_{kind}": (512, 128), f"lstm_cell.bias_{kind}": (512,)}
+    shapes |= {"final_conv.weight": (1, 128, 1), "final_conv.bias": (1,)}
+    weights = {name: rng.normal(0, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
+    save_file(weights, tmp_path / "weights.safetensors")
+    for name, frames in (("one", 9), ("two", 7)):
+        with wave.open(str(tmp_path / f"{name}.wav"), "wb") as file:
+            file.setparams((1, 2, 16_000, 0, "NONE", ""))
+            file.writeframes(rng.normal(0, 3000, 512 * frames).astype("<i2").tobytes())
+    sounds = [str(tmp_path / f"{name}.wav") for name in ("one", "two")]
+    command = [sys.executable, "examples/silero.py", "--train", sounds[0], "--test", *sounds]
+    command += ["--weights", str(tmp_path / "weights.safetensors"), "--epochs", "2"]
+    command += ["-o", str(tmp_path / "runs")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=_EXAMPLES.parent)
+    assert done.returncode == 0, done.stderr
+    assert "49,765 of 242,176 weights kept" in done.stdout
+    rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("|")]
+    assert [[cell.strip() for cell in row[:2]] for row in rows[2:]] == [["one", "9"], ["two", "7"]]
+    # What fixed point says is what the pruned network says in float.
+    assert all(row[3] == row[5] for row in rows[2:])
+    assert load(tmp_path / "runs" / "image").graph.steps == 9
