@@ -280,15 +280,20 @@ def test_padding_on_one_side_of_windows(
     np.testing.assert_allclose(computed(network, x), expected, atol=1e-9)
 
 
-def test_a_softmax_at_the_end_is_left_out_with_a_note(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("Softmax", "it does not change which output is the largest"),
+        ("Sigmoid", "it is above 0.5 where its argument, the output now, is above 0"),
+    ],
+)
+def test_what_is_left_out_at_the_end_with_a_note(kind: str, why: str, tmp_path: Path) -> None:
     net = Net("N", 5)
     scores = net.add("Gemm", "x", net.weight("w", 4, 5), transB=1)
-    path = net.save(tmp_path, net.add("Softmax", scores, name="prob", axis=-1))
+    path = net.save(tmp_path, net.add(kind, scores, name="prob"))
     network = import_onnx(path)
     assert [type(node).__name__ for node in network.nodes] == ["FloatLinear"]
-    assert network.notes == (
-        "Softmax 'prob' at the end is left out: it does not change which output is the largest",
-    )
+    assert network.notes == (f"{kind} 'prob' at the end is left out: {why}",)
     image = compile_file(path, net.rng.normal(size=(8, 5)), share=True)
     assert image.report["left_out"] == list(network.notes)
 
@@ -385,7 +390,7 @@ def test_external_data_and_functions(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Net], str], str]] = {
-    "sigmoid": (lambda n: n.add("Sigmoid", "x", name="act"), r"node 'act' \(Sigmoid"),
+    "tanh": (lambda n: n.add("Tanh", "x", name="act"), r"node 'act' \(Tanh.*only within LSTM"),
     "softmax inside": (
         lambda n: n.add("Relu", n.add("Softmax", "x", axis=1)),
         r"\(Softmax.*leave it out",
@@ -440,7 +445,7 @@ def test_what_is_refused_alike_is_said_once(tmp_path: Path) -> None:
     net = Net("N", 5)
     a = "x"
     for number in range(3):
-        a = net.add("Sigmoid", net.add("Gemm", a, net.weight(f"w{number}", 5, 5)))
+        a = net.add("Tanh", net.add("Gemm", a, net.weight(f"w{number}", 5, 5)))
     pieces = import_pieces(net.save(tmp_path, net.add("Softmax", a)))
     (sentence,) = pieces.refused
     assert sentence.endswith("explored as if it were not there; so are 2 more like it")
