@@ -23,7 +23,8 @@ class ActRw(wiring.Component):
     it is taken as the PE's candidate, which then is ``pending`` until granted, unless it is 0.
 
     Drain, one accumulator per cycle, three stages: read accumulator and bias; add; requantize
-    and write.
+    and write. The adder stands still while nothing is drained: the accumulators that products
+    read do not come to it.
 
     With a third file, rows stream in and out meanwhile, each of a file that nothing else reads, or
     writes, in the same cycle.
@@ -194,14 +195,18 @@ class ActRw(wiring.Component):
         m.submodules.bias = biases = sram(signed(p.acc_bits), p.num_biases, "bias", Ports.SHARED)
         bias, bias_load = biases.read_port(), biases.write_port()
         total = Signal(signed(p.acc_bits), reset_less=True)
+        adds = Signal()
+        drained = Signal(signed(p.acc_bits))
+        m.d.sync += adds.eq(self.bias_read)
         m.d.comb += [
+            drained.eq(self.acc & adds.replicate(p.acc_bits)),
             bias.en.eq(self.bias_read),
             bias.addr.eq(self.bias_row),
             bias_load.en.eq(self.load_bias),
             bias_load.addr.eq(self.load_row[: p.bias_addr_bits]),
             bias_load.data.eq(self.load_data[: p.acc_bits]),
         ]
-        m.d.sync += total.eq(add(m, self.acc, bias.data, p.acc_bits))
+        m.d.sync += total.eq(add(m, drained, bias.data, p.acc_bits))
         output = requantize(m, total, self.shift, self.activation, p.act_bits, platform=platform)
         if p.cells:
             m.d.comb += self.total.eq(total)
