@@ -5,7 +5,21 @@ from amaranth.hdl import C, Cat, Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Multiply", "has_multipliers"]
+__all__ = ["Multiply", "carried_bits", "has_multipliers"]
+
+
+def carried_bits(a_bits: int, b_bits: int) -> int:
+    """Return the flip-flops between the two cycles of a product in gates, see :class:`Multiply`."""
+    low = _low_bits(b_bits)
+    return low + 1 + 2 * (a_bits + b_bits - low)
+
+
+def _low_bits(b_bits: int) -> int:
+    """Return how many bits are added in the first cycle.
+
+    Half as many columns as digits of ``b`` are two or three multiples high.
+    """
+    return max(1, b_bits // 2)
 
 
 def has_multipliers(platform: object) -> bool:
@@ -52,8 +66,7 @@ class Multiply(wiring.Component):
             rows = _reduce(m, rows, width, level)
             level += 1
         first, second = rows if len(rows) == 2 else (*rows, C(0, width))
-        # Half as many columns as digits of b are two or three multiples high.
-        low = max(1, len(self.b) // 2)
+        low = _low_bits(len(self.b))
         added = Signal(low + 1, reset_less=True, name="low")
         high_first = Signal(width - low, reset_less=True)
         high_second = Signal(width - low, reset_less=True)

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 from amaranth.hdl import Shape
+from numpy.typing import NDArray
 
 from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.ir.cells import SUMS
 from zeroskip.compiler.ir.graph import QuantCell, QuantLinear
 from zeroskip.hw.common.formats import CellKind
+from zeroskip.hw.common.multiply import carried_bits
 from zeroskip.hw.common.tanh import GATE_BITS, OFFSET_BITS, SEGMENTS, VALUE_FRAC, nodes
 from zeroskip.hw.eie.control import SLOTS
 from zeroskip.hw.eie.formats import broadcast_layout, pointer_layout, work_layout
@@ -22,10 +24,12 @@ from zeroskip.sim.energy.activity import (
     Add,
     Array,
     Cost,
+    CounterStep,
     Event,
     LayerActivity,
     Machines,
     Multiply,
+    Operands,
     Select,
     Sram,
     Unit,
@@ -38,6 +42,9 @@ from zeroskip.sim.products import act_macs, useful_macs
 from zeroskip.sim.result import by_layer
 
 __all__ = ["ENERGY", "access_events"]
+
+_Make = Callable[[Unit, str, Cost, float], Event]
+"""Makes an event of so many, of all samples together."""
 
 _UNITS = {
     "act_queue": Unit.QUEUES,
@@ -94,6 +101,18 @@ class _EieEnergy(EnergyModel[EiePart]):
             for layer, found, spent in zip(part.layers, accesses, cycles, strict=True)
         ]
 
+    def operands(self, part: EiePart, tensors: Tensors) -> Operands | None:
+        """See :meth:`.EnergyModel.operands`: those of all PEs, one PE after the other."""
+        found = [
+            _operands(layer, x[0], part.params)
+            for layer, x in zip(part.layers, vectors(part, tensors), strict=False)
+            if isinstance(layer, QuantLinear)
+        ]
+        if not found:
+            return None
+        factors, added = (np.concatenate(rows) for rows in zip(*found, strict=True))
+        return Operands(factors, added)
+
     def machines(self, part: EiePart, tensors: Tensors) -> Machines:
         read, steps = vectors(part, tensors), part.graph.steps or 1
         array = self.array(part.params)
@@ -129,6 +148,28 @@ class _EieEnergy(EnergyModel[EiePart]):
         }
 
 
+def _operands(
+    layer: QuantLinear, x: NDArray[np.int64], p: EieParams
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (n, 2) the factors, and products with the sums before them, of a layer's PEs."""
+    starts = layer.codes.indptr
+    factors: list[tuple[int, int]] = []
+    added: list[tuple[int, int]] = []
+    for pe in range(p.num_pes):
+        sums = dict.fromkeys(range(layer.shape[0]), 0)
+        for column in np.flatnonzero(x):
+            entries = slice(starts[column], starts[column + 1])
+            pairs = zip(layer.codes.indices[entries], layer.codes.data[entries], strict=True)
+            for row, code in pairs:
+                weight = int(layer.codebook[code])
+                if row % p.num_pes == pe and weight:
+                    product = int(x[column]) * weight
+                    factors.append((int(x[column]), weight))
+                    added.append((product, sums[row]))
+                    sums[row] += product
+    return np.array(factors).reshape(-1, 2), np.array(added).reshape(-1, 2)
+
+
 def _weight_rows(layer: QuantLinear | QuantCell) -> int:
     """Return how many weights a column has."""
     return layer.weight_rows if isinstance(layer, QuantCell) else layer.shape[0]
@@ -142,66 +183,89 @@ def access_events(p: EieParams, found: Accesses, samples: int = 1) -> Iterator[E
     p : of the array.
     found : counts, of so many ``samples``.
     """
-    pointer = Shape.cast(pointer_layout(p)).width
-    queued = Shape.cast(work_layout(p) if p.pointers_first else broadcast_layout(p)).width
-    product = p.weight_bits + p.act_bits
-    # Of an entry: weight, value and row before the product, product and row behind it.
-    registers = 2 * product + 2 * p.acc_addr_bits
-    spmat = Sram("read", p.spmat_words, p.word_bits)
-    two_ports = p.act_files > 2  # a file may be read and written in one cycle
-
-    def sums(what: Access) -> Sram:
-        return Sram(what, p.num_accs, p.acc_bits, two_ports=True)
-
-    def acts(what: Access) -> Sram:
-        return Sram(what, p.num_acts, p.act_bits, two_ports=two_ports)
 
     def event(unit: Unit, what: str, cost: Cost, count: float) -> Event:
         return Event(unit, what, cost, count / samples)
 
-    taken = found.columns * p.num_pes
+    yield from _fetch_events(p, found, event)
+    yield from _arithmetic_events(p, found, event)
+    yield from _drain_events(p, found, event)
+    yield from _cell_events(p, found.units, found.peepholes, event)
+    yield event(Unit.CONTROL, "non-zeros found", Select(p.num_pes, p.act_bits), found.columns)
+
+
+def _fetch_events(p: EieParams, found: Accesses, event: _Make) -> Iterator[Event]:
+    """Give what columns and entries do on their way to the arithmetic unit."""
+    pointer = Shape.cast(pointer_layout(p)).width
+    queued = Shape.cast(work_layout(p) if p.pointers_first else broadcast_layout(p)).width
+    spmat = Sram("read", p.spmat_words, p.word_bits)
+    bank = Sram("read", p.num_pointers // 2, pointer)
+    taken, row = found.columns * p.num_pes, p.acc_addr_bits
+    entry = Select(p.entries_per_word, p.entry_bits)
     yield event(Unit.WEIGHTS, "Spmat words read", spmat, found.words)
-    yield event(
-        Unit.WEIGHTS, "entries taken out", Select(p.entries_per_word, p.entry_bits), found.issued
-    )
-    yield event(
-        Unit.POINTERS,
-        "pointers read",
-        Sram("read", p.num_pointers // 2, pointer),
-        found.pointers,
-    )
+    yield event(Unit.WEIGHTS, "entries taken out", entry, found.issued)
+    yield event(Unit.WEIGHTS, "activations of columns begun", Write(p.act_bits), found.queued)
+    # That of a word, that of the next, and the row that the SRAM holds.
+    yield event(Unit.WEIGHTS, "addresses of words", CounterStep(), 3 * found.words)
+    yield event(Unit.WEIGHTS, "places of entries", CounterStep(), found.issued)
+    yield event(Unit.WEIGHTS, "rows of entries kept", Write(row), found.issued)
+    # The run, and the 1 that leads on from the entry.
+    yield event(Unit.WEIGHTS, "rows of entries added up", Add(row), 2 * found.issued)
+    yield event(Unit.POINTERS, "pointers read", bank, found.pointers)
+    yield event(Unit.POINTERS, "rows held", CounterStep(), found.pointers)
+    yield event(Unit.POINTERS, "starts told from ends", Select(2, 2 * pointer), taken)
     yield event(Unit.POINTERS, "activations beside them", Write(p.act_bits), taken)
     yield event(Unit.QUEUES, "columns queued", Write(queued, not p.pointers_first), found.queued)
     yield event(Unit.QUEUES, "columns taken", Select(p.queue_depth, queued), found.queued)
+
+
+def _sums(p: EieParams, what: Access) -> Sram:
+    return Sram(what, p.num_accs, p.acc_bits, two_ports=True)
+
+
+def _arithmetic_events(p: EieParams, found: Accesses, event: _Make) -> Iterator[Event]:
+    """Give what an entry does in the arithmetic unit."""
+    row = p.acc_addr_bits
+    carried = carried_bits(p.act_bits, p.weight_bits)
+    product = p.act_bits + p.weight_bits
+    # Weight and row; the product between its two cycles, with the row; the product and the row;
+    # and the sum, which may be added to next. The activation stays for all entries of a column.
+    kept = Write((p.weight_bits + row) + (carried + row) + (product + row) + p.acc_bits)
     if not p.plain:
         lookup = Select(p.num_codes, p.weight_bits)
         yield event(Unit.ARITHMETIC, "weights looked up", lookup, found.issued)
-    yield event(Unit.ARITHMETIC, "operands and products kept", Write(registers), found.useful)
+    yield event(Unit.ARITHMETIC, "activations of columns kept", Write(p.act_bits), found.queued)
+    yield event(Unit.ARITHMETIC, "weights, products, sums kept", kept, found.useful)
     yield event(Unit.ARITHMETIC, "products", Multiply(p.weight_bits, p.act_bits), found.useful)
-    yield event(Unit.ACCUMULATORS, "sums read", sums("read"), found.useful + found.drained)
-    yield event(Unit.ACCUMULATORS, "sums written", sums("write"), found.useful + found.drained)
+    moved = found.useful + found.drained
+    yield event(Unit.ACCUMULATORS, "sums read", _sums(p, "read"), moved)
+    yield event(Unit.ACCUMULATORS, "sums written", _sums(p, "write"), moved)
+    yield event(Unit.ACCUMULATORS, "sums read or kept", Select(2, p.acc_bits), found.useful)
     yield event(Unit.ACCUMULATORS, "additions", Add(p.acc_bits), found.useful)
+
+
+def _drain_events(p: EieParams, found: Accesses, event: _Make) -> Iterator[Event]:
+    """Give what the files of activations do, and what makes outputs of sums."""
+    two_ports = p.act_files > 2  # a file may be read and written in one cycle
+
+    def acts(what: Access) -> Sram:
+        return Sram(what, p.num_acts, p.act_bits, two_ports=two_ports)
+
+    weights = _OF_PEEPHOLES * found.peepholes
+    bias = Sram("read", p.num_biases, p.acc_bits)
     yield event(Unit.ACTIVATIONS, "activations scanned", acts("read"), found.scanned)
     yield event(Unit.ACTIVATIONS, "candidates kept", Write(p.act_bits), found.scanned)
     yield event(Unit.ACTIVATIONS, "outputs written", acts("write"), found.outputs)
-    weights = _OF_PEEPHOLES * found.peepholes
-    yield event(
-        Unit.ACTIVATIONS,
-        "biases read",
-        Sram("read", p.num_biases, p.acc_bits),
-        found.drained + weights,
-    )
+    yield event(Unit.ACTIVATIONS, "biases read", bias, found.drained + weights)
     # The bias, and what rounds.
     yield event(Unit.ACTIVATIONS, "additions", Add(p.acc_bits), 2 * found.drained)
-    yield from _cell_events(p, found.units, found.peepholes, event)
-    yield event(Unit.CONTROL, "non-zeros found", Select(p.num_pes, p.act_bits), found.columns)
 
 
 def _cell_events(
     p: EieParams,
     units: float,
     peepholes: float,
-    event: Callable[[Unit, str, Cost, float], Event],
+    event: _Make,
 ) -> Iterator[Event]:
     """Give what the cells of PEs do for so many hidden units, some with peepholes."""
     if not units:

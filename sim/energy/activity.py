@@ -6,17 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from zeroskip.sim.energy.technology import Technology
 
 __all__ = [
-    "Access", "Add", "Array", "Clock", "Cost", "Event", "LayerActivity", "Machines", "Multiply",
-    "Select", "Sram", "Unit", "Write",
+    "Access", "Add", "Array", "Clock", "Cost", "CounterStep", "Event", "LayerActivity",
+    "Machines", "Multiply", "Operands", "Select", "Sram", "Unit", "Write",
 ]  # fmt: skip
 
 _FJ = 1e-3  # pJ
 
 _TOGGLES = 0.5
 """Share of the bits that change where a word follows another: that of independent bits."""
+
+_STEP_TOGGLES = 2
+"""Bits of a counter that change in a step: its lowest, and each above half as often."""
 
 Access = Literal["read", "write"]
 
@@ -107,6 +113,14 @@ class Write(Cost):
         cell = technology.flip_flop
         clock = cell.clock_fj if self.row and cell.gated_rows else 0.0
         return self.bits * (_TOGGLES * cell.data_fj + clock) * _FJ
+
+
+@dataclass(frozen=True)
+class CounterStep(Cost):
+    """A step of a counter, or of an address that goes on to the next row or one near it."""
+
+    def pj(self, technology: Technology) -> float:
+        return _STEP_TOGGLES * technology.flip_flop.data_fj * _FJ
 
 
 @dataclass(frozen=True)
@@ -213,6 +227,20 @@ class Array:
         gates = self.gates * technology.gate.leakage_nw
         memories = self.sram_bits / 1024 * technology.sram_leakage.nw_per_kbit
         return (flip_flops + gates + memories) / 1000
+
+
+@dataclass(frozen=True)
+class Operands:
+    """What multipliers and adders of an array are given, a row an operation, in their order.
+
+    Parameters
+    ----------
+    factors : (n, 2) activations and weights, neither 0.
+    added : (n, 2) products, and the sums that they are added to.
+    """
+
+    factors: NDArray[np.int64]
+    added: NDArray[np.int64]
 
 
 Machines = Mapping[str, Sequence[LayerActivity]]

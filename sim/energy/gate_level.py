@@ -20,6 +20,7 @@ from zeroskip.sim.energy.activity import Event, Sram, Unit
 from zeroskip.sim.energy.gate_cells import build_pes, cell_at, cells_of
 from zeroskip.sim.energy.gate_power import library_technology, module_energies
 from zeroskip.sim.energy.measure import LEAKAGE, priced
+from zeroskip.sim.energy.operations import with_operations
 from zeroskip.sim.energy.technology import Technology
 from zeroskip.sim.energy.toggles import count_toggles
 from zeroskip.sim.machine import machine
@@ -118,9 +119,9 @@ def gate_energy(
 
     PEs are netlists of the library's cells, what is around them is RTL, and all is simulated
     without delays, so that no gate changes twice in a cycle. The estimate is that of
-    :func:`.energy`, with the library's flip-flop and NAND2 for its constants and multiplications
-    and additions scaled as its NAND2 is; rows of queues are clocked in every cycle, as they are in
-    the netlist. Memories are in neither.
+    :func:`.energy`, with the library's flip-flop and NAND2 for its constants, and what its
+    multiplier and its adder take by themselves, see :func:`.with_operations`; rows of queues are
+    clocked in every cycle, as they are in the netlist. Memories are in neither.
 
     Parameters
     ----------
@@ -156,16 +157,24 @@ def gate_energy(
     counts = counts_of(counted)
     netlist, program = build_pes(part.engine, params, library, progress)
     cells = dict(cells_of(netlist, library))
+    tensors = {INPUT: result.planes}
     with job_folder() as folder:
         waves = folder / "waves.vcd"
-        tensors = {INPUT: result.planes}
         rtl = array.simulate(part, tensors, counts, waves=waves, program=program, progress=progress)
         for name, values in rtl.tensors.items():
             if not np.array_equal(values, counted.tensors[name]):
                 raise SimulationError(f"gates computed another {name} than golden")
         toggles = count_toggles(waves, lambda path, _: cell_at(path, cells) is not None)
-    technology = library_technology(netlist, library, power)
-    activities = model.layers(part, {INPUT: result.planes, **counted.tensors}, counts)
+    tensors |= counted.tensors
+    activities = model.layers(part, tensors, counts)
+    technology = with_operations(
+        library_technology(netlist, library, power),
+        [event for activity in activities for event in activity.events],
+        model.operands(part, tensors),
+        library,
+        power,
+        progress,
+    )
     made = model.array(params)
     estimate = dict.fromkeys(Unit, 0.0)
     for activity in activities:

@@ -75,8 +75,8 @@ def cell_energy(
 def library_technology(netlist: Netlist, library: Liberty, power: Power) -> Technology:
     """Return the constants of the estimate in a library.
 
-    Those of its NAND2 and of the flip-flop that a netlist has most of; multiplications and
-    additions are as the NAND2 is beside the usual one.
+    Those of its NAND2 and of the flip-flop that a netlist has most of; those of multiplications
+    and additions are of the usual process.
     """
     kinds = Counter(kind for kind, _ in CELL.findall(netlist.verilog))
     registers = [kind for kind in kinds if kind in library.cells and library.cells[kind].sequential]
@@ -88,7 +88,6 @@ def library_technology(netlist: Netlist, library: Liberty, power: Power) -> Tech
     switch = fmean(value for pin, value in gate.inside_fj.items() if pin not in gate.pins_ff)
     outputs = [fj for pin, fj in register.inside_fj.items() if pin not in register.pins_ff]
     clocked = register.inside_fj.get(clock, 0.0) + power.load_fj(register.pins_ff[clock])
-    scale = (switch + input_fj) / known.gate.switch_fj
     return known.model_copy(
         update={
             "flip_flop": known.flip_flop.model_copy(
@@ -99,11 +98,5 @@ def library_technology(netlist: Netlist, library: Liberty, power: Power) -> Tech
                 }
             ),
             "gate": known.gate.model_copy(update={"switch_fj": switch + input_fj}),
-            **{
-                name: (curve := getattr(known, name)).model_copy(
-                    update={"pj": [scale * pj for pj in curve.pj]}
-                )
-                for name in ("multiply", "add")
-            },
         }
     )

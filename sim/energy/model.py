@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from zeroskip.sim.energy.activity import Array, LayerActivity, Machines, Unit
+from zeroskip.sim.energy.activity import Array, LayerActivity, Machines, Operands, Unit
 
 if TYPE_CHECKING:
     from zeroskip.sim.machine import Counts, Tensors
@@ -45,6 +45,16 @@ class EnergyModel(ABC, Generic[PartT]):
         part, tensors : as for :meth:`.Machine.count`.
         counts : what it gave.
         """
+
+    def operands(self, part: PartT, tensors: "Tensors") -> Operands | None:
+        """Return what multipliers and adders are given in the first inference; None if not known.
+
+        Parameters
+        ----------
+        part, tensors : as for :meth:`layers`.
+        """
+        del part, tensors
+        return None
 
     @abstractmethod
     def machines(self, part: PartT, tensors: "Tensors") -> Machines:

@@ -227,9 +227,10 @@ def access_events(
     yield event(Unit.ARITHMETIC, "products", products, read.accumulators)
     yield event(Unit.ARITHMETIC, "addresses", Add(p.acc_addr_bits), read.accumulators)
     yield event(Unit.ACCUMULATORS, "additions", Add(p.acc_bits), read.accumulators)
-    sums = read.accumulators + read.drained
-    yield event(Unit.ACCUMULATORS, "sums read", acc("read"), sums)
-    yield event(Unit.ACCUMULATORS, "sums written", acc("write"), sums + written.wiped)
+    yield event(Unit.ACCUMULATORS, "sums read", acc("read"), read.accumulators)
+    yield event(Unit.ACCUMULATORS, "sums written", acc("write"), read.accumulators)
+    yield event(Unit.ACCUMULATORS, "sums drained", acc("read"), read.drained)
+    yield event(Unit.ACCUMULATORS, "sums cleared", acc("write"), read.drained + written.wiped)
 
 
 def dense_activity(p: ScnnParams, layer: QuantConv, useful: float, array: Array) -> LayerActivity:

@@ -45,6 +45,8 @@ SCNN_SRAMS = {
     "sums read": [(r"set_\d_bank_\d+", "read")],
     "sums written": [(r"set_\d_bank_\d+", "write")],
 }
+# Of the same memories and ports.
+JOINED = {"sums drained": "sums read", "sums cleared": "sums written"}
 
 
 def _check(image: zs.Image, x: np.ndarray, srams: Mapping[str, Any], waves: Path) -> None:
@@ -56,7 +58,7 @@ def _check(image: zs.Image, x: np.ndarray, srams: Mapping[str, Any], waves: Path
     counted: Counter[str] = Counter()
     for layer in zs.energy(image, x).layers:
         for event in layer.events:
-            counted[event.what] += round(event.count)
+            counted[JOINED.get(event.what, event.what)] += round(event.count)
     for what, patterns in srams.items():
         found = sum(
             count
