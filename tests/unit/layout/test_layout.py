@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from zeroskip.flow.layout.floor import Floor
 from zeroskip.flow.layout.lef import read_lef, with_wide_vias
 from zeroskip.flow.layout.place import Placement, Row, legal_placement
 from zeroskip.flow.layout.programs import OSU018, PACKAGES
+from zeroskip.flow.layout.tiling import draw_tiling, tile_array
 from zeroskip.flow.layout.timing import spef
 from zeroskip.flow.layout.unit import UnitName, find_unit, unit_name
 from zeroskip.flow.layout.wires import make_tree, read_wires, wire_um
@@ -248,6 +249,31 @@ def test_units_are_found_by_name() -> None:
     assert inside == ["accs", "multiply"]
     with pytest.raises(ParameterError, match=r"the unit must be one of .*act_queue.*not 'queue'"):
         find_unit(UnitName("eie", ("queue",)), params)
+
+
+def test_an_array_is_tiled_with_blocks_that_fill_its_pes() -> None:
+    blocks = {"logic": 16.0, "weights": 470.0, "even": 66.0, "odd": 66.0, "sums": 3.0}
+    tiling = tile_array(blocks, 8, around=24.0)
+    assert (tiling.columns, tiling.rows) == (4, 2)
+    assert tiling.mm2 == pytest.approx((8 * 621 + 24) / 1e6)
+    assert {box.name: box.um2 for box in tiling.pe} == pytest.approx(blocks)
+    wide, high = tiling.pe_um
+    assert wide == pytest.approx(high)
+    for one, two in combinations(tiling.pe, 2):
+        beside = one.left + one.width <= two.left + 1e-9 or two.left + two.width <= one.left + 1e-9
+        above = (
+            one.bottom + one.height <= two.bottom + 1e-9
+            or two.bottom + two.height <= one.bottom + 1e-9
+        )
+        assert beside or above
+    picture = draw_tiling(tiling, "an estimate", 0.005)
+    assert picture.count("<use ") == 8
+    assert "dashed: the paper" in picture
+    assert "dashed" not in draw_tiling(tiling, "an estimate")
+    with pytest.raises(ParameterError, match="the area of block sums must be above 0"):
+        tile_array({"sums": 0.0}, 1)
+    with pytest.raises(ParameterError, match="pes must be at least 1, not 0"):
+        tile_array(blocks, 0)
 
 
 @pytest.mark.long("places and routes for half a minute where the programs are installed")

@@ -5,7 +5,7 @@ import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from zeroskip.flow.layout.lef import read_lef, with_wide_vias
 from zeroskip.flow.layout.picture import draw
 from zeroskip.flow.layout.place import place
 from zeroskip.flow.layout.programs import OSU018, Technology, check_programs
-from zeroskip.flow.layout.result import Layout
+from zeroskip.flow.layout.result import SCALED_NM, Layout
 from zeroskip.flow.layout.route import route
+from zeroskip.flow.layout.tiling import draw_tiling
 from zeroskip.flow.layout.timing import time_block
 from zeroskip.flow.layout.unit import UnitName, find_unit
-from zeroskip.flow.layout.wires import make_tree, read_wires, wire_um
+from zeroskip.flow.layout.wires import Wires, make_tree, read_wires, wire_um
 from zeroskip.flow.synth.liberty import Liberty, read_liberty
 from zeroskip.flow.synth.yosys import check_yosys
 
@@ -34,7 +35,7 @@ __all__ = ["MOST_CELLS", "lay_out"]
 MOST_CELLS = 20_000
 """What graywolf comes to an end with."""
 
-_KEPT = (".v", ".def", ".gds", ".spef", ".svg", ".spice")
+_KEPT = (".v", ".def", ".gds", ".spef", ".spice")
 _LOGS = ("graywolf", "qrouter", "sta", "magic", "netgen-lvs")
 
 
@@ -127,16 +128,29 @@ def lay_out(
             checks,
             seconds,
         )
-        (folder / f"{block.name}.svg").write_text(draw(floor, wires, registers))
         with staged_directory(output) as new:
             for end in _KEPT:
                 shutil.copy(folder / f"{block.name}{end}", new)
+            for name, text in _pictures(layout, wires, registers).items():
+                (new / name).write_text(text)
             (new / "logs").mkdir()
             for log in _LOGS:
                 shutil.copy(folder / f"{log}.log", new / "logs")
             shutil.copy(folder / "lvs.txt", new / "logs")
             (new / "summary.json").write_text(json.dumps(layout.to_dict(), indent=1) + "\n")
     return layout
+
+
+def _pictures(
+    layout: Layout, wires: Mapping[str, Wires], registers: frozenset[str]
+) -> dict[str, str]:
+    """Draw the unit, and the array if the unit is its PE, by names of files."""
+    pictures = {f"{layout.floor.block.name}.svg": draw(layout.floor, wires, registers)}
+    if (tiling := layout.tiling) is not None and (array := layout.array) is not None:
+        title = f"{layout.unit.engine}, preset {layout.preset}, {array['pes']} PEs"
+        title = f"{title} at {SCALED_NM} nm: an estimate"
+        pictures["array.svg"] = draw_tiling(tiling, title, array["paper_mm2"])
+    return pictures
 
 
 def _check_size(unit: UnitName, block: Block, inside: list[str]) -> None:

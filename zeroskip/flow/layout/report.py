@@ -64,6 +64,6 @@ def _report(layout: Layout) -> Iterator[Table | str]:
         yield (
             f"estimate at {SCALED_NM} nm: a PE takes {array['pe_logic_um2']:,.0f} um2 of logic, "
             f"this layout scaled, and {array['pe_sram_um2']:,.0f} of SRAMs; {array['pes']} PEs "
-            f"take {array['mm2']:.1f} mm2{paper}"
+            f"and {array['around_um2']:,.0f} um2 around them take {array['mm2']:.1f} mm2{paper}"
         )
     yield "not checked: " + "; ".join(UNCHECKED)

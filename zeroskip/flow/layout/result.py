@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from zeroskip.flow.flow import flow
 from zeroskip.flow.layout.checks import Checks
 from zeroskip.flow.layout.floor import Floor
+from zeroskip.flow.layout.tiling import LOGIC, Tiling, tile_array
 from zeroskip.flow.layout.timing import Timing
 from zeroskip.flow.layout.unit import UnitName
+from zeroskip.flow.synth.baseline import read_baseline
+from zeroskip.flow.synth.netlist import Sram
 from zeroskip.flow.synth.sram_area import sram_area
 
 __all__ = ["SCALED_NM", "UNCHECKED", "Layout"]
@@ -79,22 +83,49 @@ class Layout:
         return width * height
 
     @property
-    def array(self) -> dict[str, float] | None:
+    def logic_um2(self) -> float:
+        """Area of this layout at 45 nm, by the square of the scale: an estimate."""
+        return self.um2 * (SCALED_NM / self.floor.technology.nm) ** 2
+
+    @cached_property
+    def tiling(self) -> Tiling | None:
+        """The array, tiled with PEs of this layout and their SRAMs at 45 nm: an estimate.
+
+        What is around the PEs is of the baseline of areas, as large for each gate as this layout
+        is; left out where the baseline has no such array. None where the unit is no PE.
+        """
+        if not self.unit.whole:
+            return None
+        pes = flow(self.unit.engine).num_pes(self.params)
+        blocks = {sram.name: sram_area([sram]).model for sram in self.floor.block.srams}
+        around = 0.0
+        known = read_baseline().get(f"{self.unit.engine} {self.preset}")
+        if known is not None and "array" in known["units"]:
+            pe, array = known["units"]["pe"], known["units"]["array"]
+            gates = (array["logic_ge"] - pes * pe["logic_ge"]) / pe["logic_ge"]
+            bits = array["sram_bits"] - pes * pe["sram_bits"]
+            rows = [Sram("around", bits, 1)] if bits else []
+            around = gates * self.logic_um2 + sram_area(rows).model
+        return tile_array({**blocks, LOGIC: self.logic_um2}, pes, around)
+
+    @property
+    def array(self) -> dict[str, Any] | None:
         """Estimate of a PE's array at 45 nm: its layout by the square of the scale, and SRAMs.
 
         None where the unit is no PE.
         """
-        if not self.unit.whole:
+        if (tiling := self.tiling) is None:
             return None
-        design = flow(self.unit.engine)
-        pes = design.num_pes(self.params)
-        logic = self.um2 * (SCALED_NM / self.floor.technology.nm) ** 2
+        pes = tiling.columns * tiling.rows
         return {
-            "pe_logic_um2": round(logic),
+            "pe_logic_um2": round(self.logic_um2),
             "pe_sram_um2": round(self.sram_um2),
+            "pe_um": [round(edge) for edge in tiling.pe_um],
             "pes": pes,
-            "mm2": round(pes * (logic + self.sram_um2) / 1e6, 2),
-            "paper_mm2": round(pes * (design.paper_total or 0.0) / 1e6, 2),
+            "around_um2": round(tiling.around),
+            "mm": [round(edge / 1e3, 3) for edge in tiling.um],
+            "mm2": round(tiling.mm2, 2),
+            "paper_mm2": round(pes * (flow(self.unit.engine).paper_total or 0.0) / 1e6, 2),
         }
 
     @property
