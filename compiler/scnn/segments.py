@@ -1,5 +1,6 @@
 """Choose which layers of a network one run computes, for the least total time."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -23,7 +24,13 @@ from zeroskip.compiler.scnn.place import Placed, Placer
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.run import Channels, TileLayout
 from zeroskip.compiler.scnn.schedule import Schedule, schedule
-from zeroskip.compiler.scnn.strips import Strip, cut_strips, whole_strip
+from zeroskip.compiler.scnn.strips import (
+    Strip,
+    cut_strip,
+    cut_strips,
+    strip_rows,
+    whole_strip,
+)
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["Part", "Segment", "Segments"]
@@ -40,6 +47,18 @@ _AGAIN = 1.5
 
 _STRIPS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32)
 """Parts that planes are cut into."""
+
+_HIGHER = 2
+"""Rows that strips may have beyond those of the fewest strips of the same rows that fit."""
+
+_WORTH = 0.995
+"""Share of the cycles of strips of the same rows that others may take to be worth it."""
+
+
+def _even(rows: int, count: int) -> list[int]:
+    """Divide rows among at most so many strips, the last of which may have fewer."""
+    each = -(-rows // count)
+    return [min(each, rows - first) for first in range(0, rows, max(each, 1))]
 
 
 @dataclass(frozen=True)
@@ -123,7 +142,8 @@ class Segments:
 
         cuts = best_cuts(ordered, cost)
         tell("choose runs", len(ordered) - 1, len(ordered) - 1)
-        return [segment for cut in cuts if (segment := self._segment(*cut)) is not None]
+        found = (self._segment(*cut) for cut in cuts)
+        return [self._settled(segment) for segment in found if segment is not None]
 
     def _segment(self, first: int, last: int) -> Segment | None:
         """Place some layers; None if they cannot be in one run."""
@@ -144,8 +164,9 @@ class Segments:
         whole = self._part(layers, (whole_strip(self._graph),), self._whole)
         if whole is not None:
             return self._sum(layers, (whole,))
+        rows = strip_rows(self._graph, layers)
         for count in _STRIPS:
-            strips = cut_strips(self._graph, layers, count)
+            strips = cut_strips(self._graph, layers, _even(rows, count))
             made = sum(strip.macs(layers) for strip in strips)
             if len(strips) < 2 or made > _AGAIN * whole_strip(self._graph).macs(layers):
                 return None
@@ -153,6 +174,41 @@ class Segments:
             if parts:
                 return self._sum(layers, parts)
         return None
+
+    def _settled(self, segment: Segment) -> Segment:
+        """Choose the rows of each strip of a segment, for the fewest cycles of all together.
+
+        Strips at the edges need fewer rows of the tensors in between, and not every number of rows
+        fills tiles.
+        """
+        if len(segment.parts) < 2:
+            return segment
+        graph, layers = self._graph, segment.layers
+        rows = strip_rows(graph, layers)
+        even = -(-rows // len(segment.parts))
+        known: dict[tuple[object, ...], float] = {}
+
+        def cost(first: int, stop: int) -> float | None:
+            if stop - first > even + _HIGHER:
+                return None
+            if stop - first < even // 2 and stop < rows:
+                return math.inf
+            strip = cut_strip(graph, layers, (first, stop))
+            if strip is None:
+                return math.inf
+            key = strip.key(layers)
+            if key not in known:
+                parts = self._strips(layers, (strip,))
+                known[key] = self._sum(layers, parts).cycles if parts else math.inf
+            return known[key]
+
+        cuts = best_cuts(range(rows + 1), cost)
+        strips = cut_strips(graph, layers, [stop - first for first, stop in cuts])
+        parts = self._strips(layers, strips)
+        if not parts:
+            return segment
+        found = self._sum(layers, parts)
+        return found if found.cycles < _WORTH * segment.cycles else segment
 
     def _strips(self, layers: range, strips: Sequence[Strip]) -> tuple[Part, ...]:
         """Place layers in strips; none if these are too large."""

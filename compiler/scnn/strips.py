@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph, dense_macs
 from zeroskip.compiler.scnn.geometry import cut_axis
 from zeroskip.compiler.scnn.run import Channels, ScnnRun, TileLayout
 
-__all__ = ["Rows", "Strip", "cut_strips", "whole_strip"]
+__all__ = ["Rows", "Strip", "cut_strip", "cut_strips", "strip_rows", "whole_strip"]
 
 Rows = tuple[int, int]
 """First row, and the one behind the last."""
@@ -65,37 +66,60 @@ def whole_strip(graph: QuantGraph) -> Strip:
     return Strip(graph, {})
 
 
-def cut_strips(graph: QuantGraph, layers: range, count: int) -> tuple[Strip, ...]:
+def strip_rows(graph: QuantGraph, layers: range) -> int:
+    """Count the rows of what some layers make for others, which strips share.
+
+    Parameters
+    ----------
+    graph : the network.
+    layers : their numbers.
+
+    Returns
+    -------
+    0 if there are no strips: tensors that others read have different heights, or are read here,
+    too.
+    """
+    convs = [graph.layers[layer] for layer in layers]
+    leaving = _leaving(graph, layers)
+    heights = set(leaving.values())
+    inside = {name for conv in convs for name in conv.inputs}
+    if len(heights) != 1 or inside & set(leaving) or any(conv.areas for conv in convs):
+        return 0
+    return heights.pop()
+
+
+def cut_strip(graph: QuantGraph, layers: range, rows: Rows) -> Strip | None:
+    """Give what some layers are where they make some rows only.
+
+    Parameters
+    ----------
+    graph, layers : as for :func:`strip_rows`, which is not 0.
+    rows : of the tensors that leave.
+
+    Returns
+    -------
+    None if layers that read a tensor do not begin with the same row.
+    """
+    return _strip(graph, layers, dict.fromkeys(_leaving(graph, layers), rows))
+
+
+def cut_strips(graph: QuantGraph, layers: range, heights: Sequence[int]) -> tuple[Strip, ...]:
     """Cut what some layers make into strips of rows.
 
     Rows of tensors in between that two strips need are made for each of them.
 
     Parameters
     ----------
-    graph : the network.
-    layers : their numbers.
-    count : of strips, at most.
+    graph, layers : as for :func:`strip_rows`.
+    heights : rows of each strip, all of which are those of :func:`strip_rows`.
 
     Returns
     -------
-    In order; none if tensors that others read have different heights, or are read here, too, if
-    layers that read a tensor do not begin with the same row, or if rows are needed by none.
+    In order; none if one cannot be cut, see :func:`cut_strip`, or if rows are needed by none.
     """
-    convs = [graph.layers[layer] for layer in layers]
-    outside = set(graph.outputs) | {
-        name for conv in graph.layers[layers.stop :] for name in conv.inputs
-    }
-    inside = {name for conv in convs for name in conv.inputs}
-    leaving = {conv.name: conv.out_shape[1] for conv in convs if conv.name in outside}
-    heights = set(leaving.values())
-    if len(heights) != 1 or inside & set(leaving) or any(conv.areas for conv in convs):
-        return ()
-    (height,) = heights
-    step = -(-height // count)
     found: list[Strip] = []
-    for first in range(0, height, step):
-        rows = dict.fromkeys(leaving, (first, min(first + step, height)))
-        strip = _strip(graph, layers, rows)
+    for rows in pairwise([0, *accumulate(heights)]):
+        strip = cut_strip(graph, layers, rows)
         if strip is None:
             return ()
         found.append(strip)
@@ -111,6 +135,15 @@ def cut_strips(graph: QuantGraph, layers: range, count: int) -> tuple[Strip, ...
         if stops[-1] < graph.layers[layer].out_shape[1]:
             return ()
     return tuple(found)
+
+
+def _leaving(graph: QuantGraph, layers: range) -> dict[str, int]:
+    """Return the heights of the tensors that leave some layers."""
+    outside = set(graph.outputs) | {
+        name for conv in graph.layers[layers.stop :] for name in conv.inputs
+    }
+    convs = (graph.layers[layer] for layer in layers)
+    return {conv.name: conv.out_shape[1] for conv in convs if conv.name in outside}
 
 
 def _strip(graph: QuantGraph, layers: range, rows: dict[str, Rows]) -> Strip | None:

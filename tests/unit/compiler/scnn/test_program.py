@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from tests.support.tiers import examples
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.cost import input_densities
+from zeroskip.compiler.scnn.fill import DenseFill
 from zeroskip.compiler.scnn.program import build
+from zeroskip.compiler.scnn.segments import Segments
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
 Convolve = Callable[[QuantConv, NDArray[np.int64], ScnnParams], NDArray[np.int64]]
@@ -160,6 +163,19 @@ def test_planes_in_strips(machine: Any, convolve: Convolve) -> None:
     _check(graph, params, machine, convolve)
     layers = [frozenset(run.passes) for run in build(graph, params)]
     assert any(len(some) > 1 and layers.count(some) > 1 for some in layers)
+
+
+def test_strips_of_rows_that_fill_tiles() -> None:
+    """Strips at the edges need fewer rows in between, and have others than those of one height."""
+    net = Network((2, 40, 6))
+    x = net.conv(INPUT, out=8, kernel=3, padding=1)
+    graph = net.graph(net.conv(x, out=8, kernel=3, padding=1))
+    params = replace(_SQUARE, act_words=128)
+    densities = input_densities(graph, None)
+    (segment,) = Segments(graph, params, densities, DenseFill(params)).choose()
+    heights = [part.strip.graph.layers[1].out_shape[1] for part in segment.parts]
+    assert sum(heights) == 40
+    assert len(set(heights)) > 1
 
 
 def test_rows_that_no_window_has(machine: Any, convolve: Convolve) -> None:
