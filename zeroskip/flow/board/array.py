@@ -54,9 +54,12 @@ class BoardArray(ABC, Generic[ParamsT]):
     Attributes
     ----------
     engine : name of the flow that it is of.
+    wire_ps : what a wire takes on an ECP5, for Yosys to choose where to save LUTs; None for its own
+        guess, which is for paths that are mostly cells.
     """
 
     engine: str
+    wire_ps: int | None = None
 
     def __init__(self, params: ParamsT) -> None:
         self.params = params

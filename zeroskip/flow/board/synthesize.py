@@ -52,6 +52,9 @@ _ICE40_LUTS = [
     "opt_lut -tech ice40",
 ]
 
+# What `synth_ecp5` does for LUTs, but for what a wire takes, of which it thinks that it is 300 ps.
+_ECP5_LUTS = ["techmap -map +/lattice/latches_map.v", "abc9 -W {wire_ps}", "clean"]
+
 # What must never be in a log: the netlist is then not the design.
 _WRONG = re.compile(
     r"^Warning: (.*(?:conflict|no driver|multiple.*driver|undriven|logic loop|latch).*)$",
@@ -90,6 +93,9 @@ def netlist_commands(
         commands += [f"{synth} -run :map_luts", *_ICE40_LUTS, f"{synth} -run map_cells:"]
     elif memories := FAMILIES[board.family].memories:
         commands += [f"{synth} -run :map_ram", *memories, f"{synth} -run map_ffram:"]
+    elif board.family == "ecp5" and array.wire_ps is not None:
+        luts = [command.format(wire_ps=array.wire_ps) for command in _ECP5_LUTS]
+        commands += [f"{synth} -run :map_luts", *luts, f"{synth} -run map_cells:"]
     else:
         commands.append(synth)
     return [*commands, "check -assert"]

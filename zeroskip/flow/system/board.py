@@ -35,6 +35,9 @@ _HOST = "host"
 _CLOCK_MHZ = 40.0
 """Less than what the preset ``board`` was routed for on the slowest ECP5: seeds differ."""
 
+_WIRE_PS = 900
+"""Of a chip's longest paths, a dozen LUTs and the wires between them, wires take four fifths."""
+
 _LEAST = 1 << 16
 """Bytes of the smallest memory, so that small networks share a bitstream."""
 
@@ -90,6 +93,8 @@ class BoardSystem:
 
 class SystemBoardArray(BoardArray[SystemBoardParams]):
     """See :class:`.BoardArray`: a chip and its memory."""
+
+    wire_ps = _WIRE_PS
 
     def __init__(self, params: SystemBoardParams) -> None:
         super().__init__(params)
