@@ -50,7 +50,7 @@ def run(
     lost : inputs go on behind those before, for which there is no room the second time.
     units : that move planes at a time.
     """
-    array = replace(P, plane_units=units)
+    array = replace(P, pes_x=max(P.pes_x, units), plane_units=units)
     rng = np.random.default_rng(seed)
     network = scnn_model.draw_network(rng, 2 if lost else int(rng.integers(1, 3)))
     layer = network.layer
@@ -122,7 +122,7 @@ def run(
 
 @pytest.mark.parametrize(
     ("seed", "data_bits", "busy", "latency", "units"),
-    [(0, 64, 0.5, 20, 2), (1, 128, 0.0, 3, 1), (2, 64, 0.3, 0, 2)],
+    [(0, 64, 0.5, 20, 2), (1, 128, 0.0, 3, 1), (2, 64, 0.3, 0, 4)],
 )
 def test_planes_in_planes_out(
     seed: int, data_bits: int, busy: float, latency: int, units: int
