@@ -18,7 +18,7 @@ zeroskip layout --unit act_queue --preset paper -o out/act_queue
 
 zeroskip layout --unit eie-pe --preset paper -o out/eie_pe
 
-zeroskip layout --unit scnn-multiplier_array --preset tile -o out/multipliers --json
+zeroskip layout --unit scnn-act_read --preset tile -o out/act_read --json
 """
 
 
