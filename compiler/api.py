@@ -15,6 +15,7 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import FloatGraph, QuantGraph, QuantLayer
 from zeroskip.compiler.ir.verify import verify_graph
 from zeroskip.compiler.passes.arithmetic import common_act_bits
+from zeroskip.compiler.passes.delta import with_delta
 from zeroskip.compiler.passes.errors import fixed_point_errors
 from zeroskip.compiler.passes.fixed_point import sample_shape
 from zeroskip.compiler.passes.partition import (
@@ -41,6 +42,7 @@ def compile(
     arrays: Arrays = (),
     *,
     share: bool = False,
+    delta: float | None = None,
     options: Mapping[str, Any] | None = None,
     name: str | None = None,
     progress: Progress | None = None,
@@ -57,6 +59,9 @@ def compile(
         their engines cannot compute goes to the default presets of the others, of which a network
         may choose some parameters: ``report["chosen"]`` says which, and why.
     share : cluster the weights of layers that have more values than a codebook holds.
+    delta : recurrent layers multiply only by changes, from step to step, of what they read that are
+        larger than this, and keep their sums; 0 gives the same outputs as None, with which they
+        multiply by all that they read.
     options : of engines, by name, for instance ``{"placement": "balance"}``; unless given, those
         of the default presets.
     name : of the image; else the module's class.
@@ -83,6 +88,7 @@ def compile(
         calibration,
         arrays,
         share=share,
+        delta=delta,
         options=options,
         name=name or type(module).__name__,
         progress=progress,
@@ -95,6 +101,7 @@ def compile_file(
     arrays: Arrays = (),
     *,
     share: bool = False,
+    delta: float | None = None,
     options: Mapping[str, Any] | None = None,
     name: str | None = None,
     progress: Progress | None = None,
@@ -109,6 +116,7 @@ def compile_file(
         calibration,
         arrays,
         share=share,
+        delta=delta,
         options=options,
         name=name or Path(path).stem,
         progress=progress,
@@ -121,6 +129,7 @@ def compile_any(
     arrays: Arrays = (),
     *,
     share: bool = False,
+    delta: float | None = None,
     options: Mapping[str, Any] | None = None,
     name: str,
     progress: Progress | None = None,
@@ -134,6 +143,8 @@ def compile_any(
         tell("read the model", 0, 1)
         graph = model()
         tell("read the model", 1, 1)
+    if delta is not None:
+        graph = with_delta(graph, delta)
     kinds = partition(graph, list(given))
     chosen: dict[str, Any] = {}
     why: list[str] = []
@@ -160,6 +171,7 @@ def compile_any(
         report={
             "quantization": numbers.to_dict(),
             **({"chosen": why} if why else {}),
+            **({"delta": float(delta)} if delta is not None else {}),
             **({"left_out": list(graph.notes)} if graph.notes else {}),
         },
         progress=progress,

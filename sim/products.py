@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.ir.changes import changes
 from zeroskip.compiler.ir.graph import QuantCell, QuantConv, QuantLayer, QuantLinear
 from zeroskip.compiler.ir.sequences import Sequences
 
@@ -22,14 +23,14 @@ def useful_macs(
 
     Parameters
     ----------
-    x : (n, C, H, W), what the layer reads; only where it is 0 matters.
+    x : (n, C, H, W), what the layer reads; only where it is 0 matters, unless it has thresholds.
     past : of a recurrent layer, see :func:`past_of`; its elements are (n, values, 1, 1).
     sequences : of a recurrent layer, unless all have as many steps as it says.
     """
     if isinstance(layer, QuantCell):
-        read = (x != 0).reshape(len(x), -1) @ np.diff(layer.matrix.indptr)
-        before = _before(layer, past, sequences)
-        return read + (before != 0) @ np.diff(layer.recurrent.indptr)
+        read, before = _read(layer, x, past, sequences)
+        own = read @ np.diff(layer.matrix.indptr)
+        return own + before @ np.diff(layer.recurrent.indptr)
     if isinstance(layer, QuantLinear):
         return (x != 0).reshape(len(x), -1) @ np.diff(layer.codes.indptr)
     return _reached(layer, x, layer.weight != 0)
@@ -43,9 +44,8 @@ def act_macs(
 ) -> NDArray[np.int64]:
     """Count the products of non-zero activations, whatever the weights: (n,), see `useful_macs`."""
     if isinstance(layer, QuantCell):
-        read = np.count_nonzero(x.reshape(len(x), -1), axis=1)
-        before = _before(layer, past, sequences)
-        return (read + np.count_nonzero(before, axis=1)) * layer.weight_rows
+        read, before = _read(layer, x, past, sequences)
+        return (read.sum(axis=1) + before.sum(axis=1)) * layer.weight_rows
     if isinstance(layer, QuantLinear):
         return np.count_nonzero(x.reshape(len(x), -1), axis=1) * layer.shape[0]
     rows, columns = layer.weight.shape[2:]
@@ -59,20 +59,36 @@ def past_of(layer: QuantLayer, tensors: Mapping[str, NDArray[Any]]) -> NDArray[A
     return tensors[layer.past] if isinstance(layer, QuantCell) else None
 
 
-def _before(
-    layer: QuantCell, past: NDArray[Any] | None, sequences: Sequences | None
-) -> NDArray[Any]:
-    """Return (n, values) what is read of the step before with each step of the input.
+def _read(
+    layer: QuantCell,
+    x: NDArray[Any],
+    past: NDArray[Any] | None,
+    sequences: Sequences | None,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return (n, values) where its input, and what it reads of the step before, has products.
 
-    A sequence begins with 0.
+    A sequence begins with 0. With thresholds there are products where either changes.
     """
     assert past is not None
     sequences = sequences or Sequences.equal(len(past), layer.steps)
-    past = past.reshape(len(past), -1)
-    runs = sequences.padded(past if layer.sweep != "reverse" else sequences.reversed(past))
-    before = np.concatenate([np.zeros_like(runs[:, :1]), runs[:, :-1]], axis=1)
-    found = sequences.joined(before)
-    return found if layer.sweep == "forward" else sequences.reversed(found)
+    steps = [tensor.reshape(len(tensor), -1) for tensor in (x, past)]
+    if layer.thresholds is None:
+        steps = [tensor != 0 for tensor in steps]
+    if layer.sweep != "forward":
+        steps[0] = sequences.reversed(steps[0])
+    # Outputs of a final state stand in the order in which they are made.
+    if layer.sweep == "reverse":
+        steps[1] = sequences.reversed(steps[1])
+    read, made = (sequences.padded(tensor) for tensor in steps)
+    before = np.concatenate([np.zeros_like(made[:, :1]), made[:, :-1]], axis=1)
+    runs = read, before
+    if layer.thresholds is not None:
+        of_each = zip(runs, layer.thresholds, strict=True)
+        runs = tuple(changes(tensor, threshold) for tensor, threshold in of_each)
+    found = [sequences.joined(tensor) != 0 for tensor in runs]
+    if layer.sweep != "forward":
+        found = [sequences.reversed(tensor) for tensor in found]
+    return found[0], found[1]
 
 
 def _reached(layer: QuantConv, x: NDArray[Any], weights: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.eie.matrices import matrices
-from zeroskip.compiler.ir.graph import QuantCell, QuantLinear
+from zeroskip.compiler.ir.graph import Pair, QuantCell, QuantLinear
 from zeroskip.compiler.ir.verify import check_layer, check_range
 from zeroskip.hw.eie.params import EieParams
 
@@ -43,11 +43,27 @@ def check_arithmetic(layer: QuantLinear | QuantCell, params: EieParams) -> None:
                 f"layer {layer.name!r} has peepholes, and the array's cells have none; compile "
                 "with peepholes=true"
             )
+        if layer.thresholds is not None:
+            _check_thresholds(layer, layer.thresholds, params)
         if layer.out_frac != params.act_bits - 1:
             raise CompileError(
                 f"outputs of layer {layer.name!r} must have {params.act_bits - 1} fraction bits, "
                 f"not {layer.out_frac}"
             )
+
+
+def _check_thresholds(cell: QuantCell, thresholds: Pair, params: EieParams) -> None:
+    """Check that the array multiplies by changes, and that some can be larger."""
+    if not params.delta:
+        raise CompileError(
+            f"layer {cell.name!r} multiplies by changes (delta), and the array has no unit for "
+            "them; compile with delta=true, or without a threshold"
+        )
+    if max(thresholds) >= params.max_act:
+        raise CompileError(
+            f"thresholds of layer {cell.name!r} must be below {params.max_act}, the largest "
+            f"activation, not {thresholds}"
+        )
 
 
 def check_pointers(params: EieParams) -> None:

@@ -17,7 +17,7 @@ __all__ = [
     "FREE", "Pattern", "RunChoice", "choose_params", "pattern_entries", "run_choices",
 ]  # fmt: skip
 
-FREE = frozenset({"cells", "code_bits", "peepholes", "run_bits"})
+FREE = frozenset({"cells", "code_bits", "delta", "peepholes", "run_bits"})
 """Parameters that a network can choose."""
 
 
@@ -78,13 +78,16 @@ def choose_params(
     layers: list[FloatLinear] = []
     for node in nodes:
         layers += [node] if isinstance(node, FloatLinear) else node.matrices
-        if isinstance(node, FloatCell) and "cells" in free and not chosen.cells:
-            chosen = dataclasses.replace(chosen, cells=True)
-            why.append(f"cells = true: layer {node.name!r} is recurrent")
-        has_peepholes = isinstance(node, FloatCell) and node.peepholes is not None
-        if has_peepholes and "peepholes" in free and not chosen.peepholes:
-            chosen = dataclasses.replace(chosen, peepholes=True)
-            why.append(f"peepholes = true: layer {node.name!r} has some")
+        if not isinstance(node, FloatCell):
+            continue
+        for name, needed, because in (
+            ("cells", True, "is recurrent"),
+            ("peepholes", node.peepholes is not None, "has some"),
+            ("delta", node.delta is not None, "multiplies by changes"),
+        ):
+            if needed and name in free and not getattr(chosen, name):
+                chosen = dataclasses.replace(chosen, **{name: True})
+                why.append(f"{name} = true: layer {node.name!r} {because}")
     if "code_bits" in free and not chosen.plain:
         chosen, sentence = _with_code_bits(chosen, layers, share=share)
         why.append(sentence)

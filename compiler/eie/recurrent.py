@@ -139,11 +139,12 @@ def _layer_passes(
         for before in range(number)
         if isinstance(network.layers[before], QuantCell)
     )
+    thresholds = layer.thresholds if isinstance(layer, QuantCell) else None
     words = _bias_words(layer, rows, height, params)
     for first in range(0, height, step):
         window = first, min(first + step, height)
         found = matrices(layer, number)
-        for matrix in found:
+        for place, matrix in enumerate(found):
             columns = placement[matrix.vector]
             drains = matrix is found[-1]
             encoded = encode(
@@ -168,6 +169,8 @@ def _layer_passes(
                 recur=matrix.vector > 0,
                 past=matrix.vector > number,
                 state_base=states if is_cell and drains else 0,
+                delta=thresholds is not None,
+                threshold=0 if thresholds is None else thresholds[place],
             )
             biases = words[:, :0]
             if drains:
@@ -295,6 +298,7 @@ def _check_room(
         ("biases in a PE", "num_biases", len(words["pe_0/bias"])),
         ("rows of activations", "num_acts", max(rows)),
         ("states in a PE", "num_states", states),
+        ("references", "num_references", sum(one.src_rows for one in program if one.delta)),
     ):
         if need > getattr(params, field):
             raise CompileError(

@@ -29,6 +29,8 @@ class Descriptor:
     recur: bool = False
     past: bool = False
     state_base: int = 0
+    delta: bool = False
+    threshold: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -97,7 +97,7 @@ class CellEntry(StrictEntry):
 
     Both codebooks have ``codebook`` weights. ``past`` are the values that it takes of the step
     before from its ``projection``; both are left out where it takes its own, ``sweep`` where it
-    is forward, and ``peepholes`` where there are none.
+    is forward, and ``peepholes`` and ``thresholds`` where there are none.
     """
 
     kind: Literal["lstm", "gru"]
@@ -117,6 +117,7 @@ class CellEntry(StrictEntry):
     past: Size | None = None
     sweep: Sweep = "forward"
     peepholes: bool = False
+    thresholds: tuple[Count, Count] | None = None
 
     @model_serializer(mode="wrap")
     def _leave_out_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -128,6 +129,8 @@ class CellEntry(StrictEntry):
             fields.pop("sweep", None)
         if not self.peepholes:
             fields.pop("peepholes", None)
+        if self.thresholds is None:
+            fields.pop("thresholds", None)
         return fields
 
     @property

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from zeroskip.compiler.ir.cells import SUMS, argument_shifts, step_cell
+from zeroskip.compiler.ir.changes import next_references, references
 from zeroskip.compiler.ir.graph import INPUT, QuantCell, QuantConv, QuantGraph, QuantLayer
 from zeroskip.compiler.ir.sequences import Sequences
 from zeroskip.compiler.ir.windows import convolve, maxima
@@ -233,6 +234,10 @@ def run_cell(
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Compute a recurrent layer, all steps of each sequence; state and outputs are 0 before.
 
+    With thresholds, products are of references instead of activations, see :func:`.references`.
+    Sums that are kept, to which the products of their changes are added, are the same in whole
+    numbers; and no larger than any that activations can make.
+
     Parameters
     ----------
     layer : what to compute.
@@ -249,22 +254,30 @@ def run_cell(
     shifts = argument_shifts(kind, layer.shift)
     halves = np.repeat([(1 << shift) >> 1 for shift in shifts], units)
     added = (layer.bias + halves).astype(np.int64).view(np.uint64)
+    of_input, of_past = layer.thresholds or (0, 0)
+    x = x.reshape(len(x), math.prod(x.shape[1:]))
+    x = x if layer.sweep == "forward" else sequences.reversed(x)
+    if layer.thresholds is not None:
+        x = sequences.joined(references(sequences.padded(x), of_input))
     sums = _matrix_sums(layer.matrix, layer.codebook, len(layer.bias), x) + added
-    sums = sequences.padded(sums if layer.sweep == "forward" else sequences.reversed(sums))
+    sums = sequences.padded(sums)
     past, state = (
         np.zeros((len(sums), size), np.int64) for size in (layer.recurrent.indptr.size - 1, units)
     )
+    read = past
     outputs = np.empty((*sums.shape[:2], units), np.int64)
     beyond = np.empty(outputs.shape, np.bool_)
     unused = np.uint64(_WORD_BITS - acc_bits)
     for step in range(sums.shape[1]):
-        before = _matrix_sums(layer.recurrent, layer.recurrent_codebook, len(layer.bias), past)
+        before = _matrix_sums(layer.recurrent, layer.recurrent_codebook, len(layer.bias), read)
         totals = (sums[:, step] + before << unused).view(np.int64) >> unused.astype(np.int64)
         totals = totals.reshape(-1, SUMS, units)
         made = step_cell(kind, totals, state, layer.shift, act_bits, layer.peepholes)
         past, state = made.output, made.state
         if projection is not None:
             past, _ = run_layer(projection, past, acc_bits=acc_bits, act_bits=act_bits)
+            past = past.reshape(len(past), -1)
+        read = past if layer.thresholds is None else next_references(past, read, of_past)
         outputs[:, step], beyond[:, step] = made.output, made.saturated
     hidden, wide = sequences.joined(outputs), sequences.joined(beyond)
     if layer.sweep == "reverse":

@@ -196,6 +196,8 @@ class FloatCell:
     peepholes : (3, units) float64, of an LSTM whose gates see the state: weights of the state
         before for input gate and forget gate, and of the new one for the output gate. None: they
         do not see it.
+    delta : in fixed point, it multiplies only by changes of what it reads that are larger than
+        this, and keeps its sums; None: it multiplies by all that it reads.
     """
 
     name: str
@@ -208,6 +210,7 @@ class FloatCell:
     projection: str | None = None
     sweep: Sweep = "forward"
     peepholes: NDArray[np.float64] | None = None
+    delta: float | None = None
 
     relu: ClassVar[bool] = False
 
@@ -447,6 +450,8 @@ class QuantCell:
     in_frac, weight_frac, recurrent_frac, out_frac : fraction bits of input, weights and outputs;
         products of both matrices have the same.
     peepholes : (3, units) int64 with ``ARGUMENT_FRAC`` fraction bits, see :class:`FloatCell`.
+    thresholds : of changes of its input, and of what it reads of the step before, in steps of
+        their formats; None: it multiplies by all that it reads.
     """
 
     name: str
@@ -466,6 +471,7 @@ class QuantCell:
     projection: str | None = None
     sweep: Sweep = "forward"
     peepholes: NDArray[np.int64] | None = None
+    thresholds: Pair | None = None
 
     relu: ClassVar[bool] = False
 

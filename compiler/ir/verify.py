@@ -221,6 +221,10 @@ def _check_cell(cell: QuantCell) -> None:
         check_range(
             cell, cell.peepholes, GATE_BITS, what="weights of peepholes", param="bits of a state"
         )
+    if min(cell.thresholds or (0,)) < 0:
+        raise CompileError(
+            f"thresholds of layer {cell.name!r} must be 0 or more, not {cell.thresholds}"
+        )
     pairs = (cell.matrix, cell.codebook), (cell.recurrent, cell.recurrent_codebook)
     if any(codes.data.max(initial=0) >= codebook.size for codes, codebook in pairs):
         raise CompileError(f"layer {cell.name!r} has weights that its codebook has not")

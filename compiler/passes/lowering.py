@@ -51,7 +51,7 @@ class LoweredLayer:
     identity : the last K inputs are added to the outputs as they are; ``weights`` has the others.
     areas : of an average that divides by different numbers; ``weights`` is of the largest.
     recurrent : of a recurrent layer, the weights of its outputs of the step before.
-    steps, projection, sweep, peepholes : of a recurrent layer, as in :class:`.FloatCell`.
+    steps, projection, sweep, peepholes, delta : of a recurrent layer, as in :class:`.FloatCell`.
     """
 
     name: str
@@ -76,6 +76,7 @@ class LoweredLayer:
     projection: str | None = None
     sweep: Sweep = "forward"
     peepholes: NDArray[np.float64] | None = None
+    delta: float | None = None
 
     @property
     def sources(self) -> NDArray[np.int64]:
@@ -262,6 +263,7 @@ class _Builder:
             projection=node.projection,
             sweep=node.sweep,
             peepholes=node.peepholes,
+            delta=node.delta,
         )
 
     def _pool(self, node: FloatPool) -> LoweredLayer:

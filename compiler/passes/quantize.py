@@ -1,6 +1,7 @@
 """Round a network to the arithmetic of the engines that compute it."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from zeroskip.compiler.ir.graph import (
     FloatGraph,
     FloatLinear,
     FloatNode,
+    Pair,
     QuantCell,
     QuantConv,
     QuantGraph,
@@ -207,7 +209,35 @@ def _cell(
         projection=layer.projection,
         sweep=layer.sweep,
         peepholes=_peepholes(layer),
+        thresholds=_thresholds(layer, in_frac, rounded, arithmetic),
     )
+
+
+def _thresholds(
+    layer: LoweredLayer, in_frac: int, rounded: Rounded, arithmetic: Arithmetic
+) -> Pair | None:
+    """Round the threshold of changes down to the formats of what a cell reads.
+
+    Raises
+    ------
+    CompileError
+        If no change, or none but that from one end of a format to the other, would be larger.
+    """
+    if layer.delta is None:
+        return None
+    past_frac = in_frac + rounded.weight_frac - rounded.recurrent_frac
+    of_input, of_past = (math.floor(math.ldexp(layer.delta, frac)) for frac in (in_frac, past_frac))
+    most = limits(arithmetic.act_bits)[1]
+    for what, frac, threshold in (
+        ("its input", in_frac, of_input),
+        ("its outputs of the step before", past_frac, of_past),
+    ):
+        if threshold >= most:
+            raise CompileError(
+                f"the threshold of changes, {layer.delta:g}, leaves none of layer {layer.name!r}: "
+                f"{what} is below {math.ldexp(most + 1, -frac):g}; give a smaller one"
+            )
+    return of_input, of_past
 
 
 def _peepholes(layer: LoweredLayer) -> NDArray[np.int64] | None:

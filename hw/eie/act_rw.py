@@ -11,6 +11,7 @@ from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.common.requantize import requantize
 from zeroskip.hw.common.sram import Ports, sram
 from zeroskip.hw.eie.control import rows_layout
+from zeroskip.hw.eie.delta import Delta
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["ActRw"]
@@ -25,6 +26,10 @@ class ActRw(wiring.Component):
     Drain, one accumulator per cycle, three stages: read accumulator and bias; add; requantize
     and write. The adder stands still while nothing is drained: the accumulators that products
     read do not come to it.
+
+    Of a pass over changes, what is scanned is how much an activation differs from its reference
+    (:class:`.Delta`). The sum of their products then goes on top of the total of the step before,
+    bias and all, which is kept: so it is the sum of the products of all references, exactly.
 
     With a third file, rows stream in and out meanwhile, each of a file that nothing else reads, or
     writes, in the same cycle.
@@ -50,6 +55,10 @@ class ActRw(wiring.Component):
     scan_blank : In, likewise: what is scanned counts as 0.
     total : Out, likewise: sum and bias, one cycle after ``acc``.
     write_unit, unit : In, likewise: write ``unit`` instead of an output.
+    delta, threshold, begin : In, of an array with delta, see ``Delta``; in a drain, ``delta`` says
+        that sums are kept.
+    scan_reference, take_reference : In, likewise: rows of the references of the row that is read,
+        and of that which is taken.
     in_data : In, the activation that streams in.
     out_data : Out, that of the file that streams out which was read last.
     """
@@ -80,6 +89,11 @@ class ActRw(wiring.Component):
     total: Signal
     write_unit: Signal
     unit: Signal
+    delta: Signal
+    threshold: Signal
+    begin: Signal
+    scan_reference: Signal
+    take_reference: Signal
     destination: Signal
     rows: data.View
     in_data: Signal
@@ -101,7 +115,15 @@ class ActRw(wiring.Component):
             "write_unit": In(1),
             "unit": In(act),
         }
+        changes = {
+            "delta": In(1),
+            "threshold": In(params.act_bits - 1),
+            "begin": In(1),
+            "scan_reference": In(params.reference_addr_bits),
+            "take_reference": In(params.reference_addr_bits),
+        }
         super().__init__({
+            **(changes if params.delta else {}),
             **(streams if params.streams else {}),
             **(cells if params.cells else {}),
             "source": In(file),
@@ -110,7 +132,7 @@ class ActRw(wiring.Component):
             "scan_take": In(1),
             "grant": In(1),
             "pending": Out(1),
-            "candidate": Out(act),
+            "candidate": Out(signed(params.value_bits)),
             "bias_read": In(1),
             "bias_row": In(params.bias_addr_bits),
             "acc": In(signed(params.acc_bits)),
@@ -186,6 +208,8 @@ class ActRw(wiring.Component):
         scanned = _of_file(scanned_file, words)
         if p.cells:
             scanned = Mux(self.scan_blank, 0, scanned)
+        if p.delta:
+            scanned = self._changed(m, scanned)
         with m.If(self.scan_take):
             # Not > 0: inputs of a first layer are signed.
             m.d.sync += [self.candidate.eq(scanned), self.pending.eq(scanned != 0)]
@@ -206,13 +230,54 @@ class ActRw(wiring.Component):
             bias_load.addr.eq(self.load_row[: p.bias_addr_bits]),
             bias_load.data.eq(self.load_data[: p.acc_bits]),
         ]
-        m.d.sync += total.eq(add(m, drained, bias.data, p.acc_bits))
+        before = self._kept(m, bias.data, total) if p.delta else bias.data
+        m.d.sync += total.eq(add(m, drained, before, p.acc_bits))
         output = requantize(m, total, self.shift, self.activation, p.act_bits, platform=platform)
         if p.cells:
             m.d.comb += self.total.eq(total)
             output = Mux(self.write_unit, self.unit, output)
         m.d.comb += self.output_data.eq(output)
         return m
+
+    def _changed(self, m: Module, scanned: Value) -> Value:
+        """Return the change of what is scanned."""
+        m.submodules.delta = delta = Delta(self._p)
+        m.d.comb += [
+            delta.enable.eq(self.delta),
+            delta.threshold.eq(self.threshold),
+            delta.begin.eq(self.begin),
+            delta.read.eq(self.scan_read),
+            delta.read_row.eq(self.scan_reference),
+            delta.take.eq(self.scan_take),
+            delta.take_row.eq(self.take_reference),
+            delta.now.eq(scanned),
+        ]
+        return delta.change
+
+    def _kept(self, m: Module, bias: Value, total: Value) -> Value:
+        """Keep totals; return what a sum is added to: its bias, or the total of the step before."""
+        p = self._p
+        m.submodules.kept = rows = sram(signed(p.acc_bits), p.num_biases, "kept")
+        kept, keep = rows.read_port(), rows.write_port()
+        # a_, t_: the cycles in which the total is made, and in which it is there.
+        a_valid, t_valid = Signal(), Signal()
+        a_row, t_row = (
+            Signal(p.bias_addr_bits, reset_less=True, name=name) for name in ("a_row", "t_row")
+        )
+        m.d.sync += [
+            a_valid.eq(self.bias_read & self.delta),
+            a_row.eq(self.bias_row),
+            t_valid.eq(a_valid),
+            t_row.eq(a_row),
+        ]
+        m.d.comb += [
+            kept.en.eq(self.bias_read & self.delta & ~self.begin),
+            kept.addr.eq(self.bias_row),
+            keep.en.eq(t_valid),
+            keep.addr.eq(t_row),
+            keep.data.eq(total),
+        ]
+        return Mux(self.delta & ~self.begin, kept.data, bias)
 
 
 def _of_file(number: Value, words: Sequence[Value]) -> Value:

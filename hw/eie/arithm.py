@@ -49,7 +49,7 @@ class Arithm(wiring.Component):
             "valid": In(1),
             "code": In(params.stored_bits),
             "row": In(row),
-            "value": In(signed(params.act_bits)),
+            "value": In(signed(params.value_bits)),
             **({} if params.plain else {"codebook": In(params.codebook_bits)}),
             "read": In(1),
             "read_row": In(row),
@@ -62,17 +62,17 @@ class Arithm(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
-        m.submodules.multiply = multiply = Multiply(p.act_bits, p.weight_bits)
+        m.submodules.multiply = multiply = Multiply(p.value_bits, p.weight_bits)
         m.submodules.accs = accs = AccumRam(signed(p.acc_bits), p.num_accs, p.acc_addr_bits)
 
         # m_, a_: the two cycles of the product.
         m_valid = Signal()
         m_row = Signal(p.acc_addr_bits, reset_less=True)
         m_weight = Signal(signed(p.weight_bits), reset_less=True)
-        m_value = Signal(signed(p.act_bits), reset_less=True)
+        m_value = Signal(signed(p.value_bits), reset_less=True)
         a_valid = Signal()
         a_row = Signal(p.acc_addr_bits, reset_less=True)
-        w_product = Signal(signed(p.weight_bits + p.act_bits), reset_less=True)
+        w_product = Signal(signed(p.weight_bits + p.value_bits), reset_less=True)
         lookup = self.code.as_signed() if p.plain else self._looked_up(platform)
         m.d.sync += [m_valid.eq(self.valid), a_valid.eq(m_valid)]
         # Without an entry, operands stay, so that the multiplier has nothing to do.

@@ -132,12 +132,17 @@ class EieArray(wiring.Component):
             answer = Signal(max(p.act_bits, COUNTER_BITS), name=f"answer_{pe}")
             host_en = Signal(name=f"host_en_{pe}")
             m.d.comb += host_en.eq(host_valid & (host_pe == pe))
-            streams: dict[str, Any] = {} if p.plain else {"i_codebook": ccu.codebook}
+            more: dict[str, Any] = {} if p.plain else {"i_codebook": ccu.codebook}
             if p.streams:
-                streams |= {
+                more |= {
                     "i_rows": rows.as_value(),
                     "i_in_data": self.rows_in.payload.word_select(pe, p.act_bits),
                     "o_out_data": self.rows_out.payload.word_select(pe, p.act_bits),
+                }
+            if p.delta:
+                more |= {
+                    "i_scan_reference": scan.scan_reference,
+                    "i_take_reference": scan.take_reference,
                 }
             m.submodules[f"pe_{pe}"] = Instance(
                 PE_MODULE,
@@ -153,14 +158,14 @@ class EieArray(wiring.Component):
                 i_scan_take=scan.take,
                 i_grant=lnzd.grant[pe],
                 o_pending=lnzd.pending[pe],
-                o_candidate=lnzd.value.word_select(pe, p.act_bits),
+                o_candidate=lnzd.value.word_select(pe, p.value_bits),
                 i_blocked=scan.blocked,
                 i_scanned=scan.done,
                 i_host=host.as_value(),
                 i_host_en=host_en,
                 o_host_data=answer,
                 o_output_data=self.out_data.word_select(pe, p.act_bits),
-                **streams,
+                **more,
             )
             answers.append(answer)
 
@@ -182,6 +187,8 @@ class EieArray(wiring.Component):
             self.out_pass.eq(c.descriptor),
             self.out_row.eq(c.act_row),
         ]
+        if p.delta:
+            m.d.comb += [scan.first.eq(c.descriptor == 0), scan.delta.eq(c.cells.delta)]
         acts = host_valid & (host.space == Space.ACT)
         held = self._stream_rows(m, ccu, scan, rows, acts) if p.streams else None
         serve_host(

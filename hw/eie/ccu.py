@@ -131,6 +131,8 @@ class Ccu(wiring.Component):
                 c.cells.blank.eq(now.past & runs.fresh),
                 c.cells.begin.eq(runs.fresh),
             ]
+            if p.delta:
+                m.d.comb += [c.cells.delta.eq(now.delta), c.cells.threshold.eq(now.threshold)]
         else:
             m.d.comb += drain.start.eq(starts)
 

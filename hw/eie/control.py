@@ -77,12 +77,15 @@ def cells_layout(p: EieParams) -> data.StructLayout:
     begin : states are those before a sequence: zeros.
     weight_read : in arrays with peepholes: read a weight of them, from the biases.
     weight : what was read in the cycle before is such a weight.
+    delta, threshold : in arrays with delta: the pass scans changes, and its sums are kept.
     state_read, state_read_row : read a state.
     state_write, state_write_row : write a state.
     """
     weights = {"weight_read": 1, "weight": 1}
+    changes = {"delta": 1, "threshold": p.act_bits - 1}
     return data.StructLayout({
         **(weights if p.peepholes else {}),
+        **(changes if p.delta else {}),
         "recur": 1,
         "blank": 1,
         "kind": NumberShape(CellKind, 2),

@@ -75,9 +75,9 @@ def pointer_layout(p: EieParams) -> data.StructLayout:
 
 
 def broadcast_layout(p: EieParams) -> data.StructLayout:
-    """Lay out a non-zero activation and the number of its column's pointer."""
+    """Lay out a non-zero activation, or change of one, and the number of its column's pointer."""
     return data.StructLayout({
-        "value": signed(p.act_bits),
+        "value": signed(p.value_bits),
         "column": unsigned(p.pointer_addr_bits),
     })
 
@@ -85,7 +85,7 @@ def broadcast_layout(p: EieParams) -> data.StructLayout:
 def work_layout(p: EieParams) -> data.StructLayout:
     """Lay out an activation with its column: entries ``start`` up to, not with, ``end``."""
     return data.StructLayout({
-        "value": signed(p.act_bits),
+        "value": signed(p.value_bits),
         "start": pointer_layout(p),
         "end": pointer_layout(p),
     })
@@ -118,6 +118,9 @@ def descriptor_layout(p: EieParams) -> data.StructLayout:
     recur : the pass scans the destination file.
     past : what it scans is of the step before: zeros in a run that begins a sequence.
     state_base : the state of the first unit.
+    delta : in arrays with delta: the pass scans changes, and, if it drains, adds to sums that the
+        step before has kept, see :class:`.Delta` and :class:`.ActRw`.
+    threshold : a change that is not larger does not count.
     """
     cells = {
         "cell": NumberShape(CellKind, 2),
@@ -125,6 +128,7 @@ def descriptor_layout(p: EieParams) -> data.StructLayout:
         "past": unsigned(1),
         "state_base": unsigned(p.state_addr_bits),
     }
+    changes = {"delta": unsigned(1), "threshold": unsigned(p.act_bits - 1)}
     layout = data.StructLayout({
         "src_base": unsigned(p.act_addr_bits),
         "src_rows": unsigned(p.act_addr_bits + 1),
@@ -140,6 +144,7 @@ def descriptor_layout(p: EieParams) -> data.StructLayout:
         "swap": unsigned(1),
         "last": unsigned(1),
         **(cells if p.cells else {}),
+        **(changes if p.delta else {}),
     })
     if Shape.cast(layout).width > DESCRIPTOR_WORDS * DESCRIPTOR_WORD_BITS:
         raise ValueError("a descriptor does not fit its words")

@@ -13,6 +13,8 @@ _PATHS = {
     "act_1": "act_rw.act_1",
     "act_2": "act_rw.act_2",
     "state": "cell.state",
+    "references": "act_rw.delta.references",
+    "kept": "act_rw.kept",
     "accs": "arithm.accs.rows",
     "counters": "counters.counts.rows",
 }

@@ -36,17 +36,17 @@ class LnzdNode(wiring.Component):
     o_index: Signal
     o_grant: Signal
 
-    def __init__(self, act_bits: int, index_bits: int) -> None:
-        self._act_bits = act_bits
+    def __init__(self, value_bits: int, index_bits: int) -> None:
+        self._value_bits = value_bits
         self._index_bits = index_bits
         ports = {
             "pending": In(FAN_IN),
             "many": In(FAN_IN),
-            "value": In(FAN_IN * act_bits),
+            "value": In(FAN_IN * value_bits),
             "grant": Out(FAN_IN),
             "o_pending": Out(1),
             "o_many": Out(1),
-            "o_value": Out(signed(act_bits)),
+            "o_value": Out(signed(value_bits)),
             "o_index": Out(index_bits + 2),
             "o_grant": In(1),
         }
@@ -64,7 +64,7 @@ class LnzdNode(wiring.Component):
         for child in reversed(range(FAN_IN)):
             with m.If(self.pending[child]):
                 m.d.comb += [
-                    self.o_value.eq(self.value.word_select(child, self._act_bits)),
+                    self.o_value.eq(self.value.word_select(child, self._value_bits)),
                     self.o_index[self._index_bits :].eq(child),
                     self.grant.eq(self.o_grant << child),
                 ]
@@ -99,24 +99,24 @@ class LnzdTree(wiring.Component):
         self._p = params
         super().__init__({
             "pending": In(params.num_pes),
-            "value": In(params.num_pes * params.act_bits),
+            "value": In(params.num_pes * params.value_bits),
             "grant": Out(params.num_pes),
             "o_pending": Out(1),
             "o_last": Out(1),
-            "o_value": Out(signed(params.act_bits)),
+            "o_value": Out(signed(params.value_bits)),
             "o_pe": Out(params.pe_bits),
             "o_grant": In(1),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        act_bits = self._p.act_bits
+        value_bits = self._p.value_bits
         # The first level's children are the PEs; later ones' are the nodes of the level before.
         nodes: list[LnzdNode] = []
         count, height = self._p.num_pes, 0
         while count > 1 or not nodes:
             below = nodes
-            nodes = [LnzdNode(act_bits, 2 * height) for _ in range(0, count, FAN_IN)]
+            nodes = [LnzdNode(value_bits, 2 * height) for _ in range(0, count, FAN_IN)]
             for number, node in enumerate(nodes):
                 m.submodules[f"node_{height}_{number}"] = node
                 first = number * FAN_IN
@@ -124,7 +124,7 @@ class LnzdTree(wiring.Component):
                 if not below:
                     m.d.comb += [
                         node.pending.eq(self.pending[first:last]),
-                        node.value.eq(self.value[first * act_bits : last * act_bits]),
+                        node.value.eq(self.value[first * value_bits : last * value_bits]),
                         self.grant[first:last].eq(node.grant),
                     ]
                     continue

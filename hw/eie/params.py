@@ -13,6 +13,14 @@ __all__ = ["EieParams"]
 _MOST_STATES = 1 << 11
 """States of a PE; with them, and as many rows, a descriptor still fits its two words."""
 
+_MOST_WITH_DELTA = {
+    "num_acts": 1 << 10,
+    "num_pointers": 1 << 16,
+    "num_biases": 1 << 12,
+    "num_descriptors": 1 << 8,
+}
+"""Sizes with which a descriptor has room for a threshold."""
+
 _WIDEST_PLAIN = 12
 """Width of a plain weight, at most: that of ESE."""
 
@@ -36,6 +44,7 @@ _RANGES = {
     "num_biases": (2, 1 << 16),
     "num_descriptors": (2, 1 << 12),
     "num_states": (2, _MOST_STATES),
+    "num_references": (2, 1 << 14),
 }
 
 
@@ -66,11 +75,15 @@ class EieParams(ArrayParams):
     num_descriptors : descriptors of the program, and codebooks beside them.
     num_states : states of recurrent cells, that is, hidden units of a PE over all layers; without
         ``cells`` there are none.
+    num_references : references, that is, rows that passes over changes scan in a step; without
+        ``delta`` there are none.
     pointers_first : read pointers before the queue, so that empty columns take no queue entry.
     skip_padding : take a padding entry and the entry after it, if in one word, in one cycle.
     counters : build the cycle counters.
     cells : build what the cells of LSTM and GRU need: functions, products and states in each PE.
     peepholes : build what peepholes of LSTMs need besides.
+    delta : build what it takes to multiply by changes of what cells read: references and kept sums
+        in each PE.
     plain : entries hold weights themselves, of ``weight_bits`` bits, 12 at most, instead of codes
         (ESE); there are no codebooks.
     """
@@ -91,11 +104,13 @@ class EieParams(ArrayParams):
     num_descriptors: int = 32
     act_files: int = 2
     num_states: int = 64
+    num_references: int = 512
     pointers_first: bool = False
     skip_padding: bool = False
     counters: bool = True
     cells: bool = False
     peepholes: bool = False
+    delta: bool = False
     plain: bool = False
 
     ranges: ClassVar[Mapping[str, tuple[int, int]]] = _RANGES
@@ -117,12 +132,22 @@ class EieParams(ArrayParams):
         if self.peepholes and self.acc_bits < GATE_BITS:
             rule = f"at least {GATE_BITS} in an array with peepholes"
             raise ParameterError("acc_bits", self.acc_bits, rule)
+        if self.delta and not self.cells:
+            raise ParameterError("delta", self.delta, "false in an array without cells")
+        for name, most in _MOST_WITH_DELTA.items() if self.delta else ():
+            if (value := getattr(self, name)) > most:
+                raise ParameterError(name, value, f"at most {most} in an array with delta")
         if self.plain and self.weight_bits > _WIDEST_PLAIN:
             rule = f"at most {_WIDEST_PLAIN} in an array of plain weights"
             raise ParameterError("weight_bits", self.weight_bits, rule)
         if self.entry_bits > self.word_bits:
             rule = f"at least {self.entry_bits}, the bits of an entry"
             raise ParameterError("word_bits", self.word_bits, rule)
+
+    @property
+    def value_bits(self) -> int:
+        """Width of what is multiplied: of an activation, or of the difference of two."""
+        return self.act_bits + self.delta
 
     @property
     def stored_bits(self) -> int:
@@ -188,6 +213,11 @@ class EieParams(ArrayParams):
     def state_addr_bits(self) -> int:
         """Width of an address of the states."""
         return address_bits(self.num_states)
+
+    @property
+    def reference_addr_bits(self) -> int:
+        """Width of an address of the references."""
+        return address_bits(self.num_references)
 
     @property
     def streams(self) -> bool:

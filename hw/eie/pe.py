@@ -41,6 +41,7 @@ class Pe(wiring.Component):
     host_data : Out, the answer to a read command of the cycle before.
     output_data : Out, the output that is written to the destination file in this cycle.
     rows : In, with a third activation file, see ``rows_layout``.
+    scan_reference, take_reference : In, of an array with delta: see ``Scan``.
     in_data, out_data : In and Out, the activations that stream in and out.
     """
 
@@ -65,12 +66,16 @@ class Pe(wiring.Component):
     rows: data.View
     in_data: Signal
     out_data: Signal
+    scan_reference: Signal
+    take_reference: Signal
 
     def __init__(self, params: EieParams) -> None:
         self._p = params
         act = signed(params.act_bits)
         streams = {"rows": In(rows_layout(params)), "in_data": In(act), "out_data": Out(act)}
+        row = params.reference_addr_bits
         super().__init__({
+            **({"scan_reference": In(row), "take_reference": In(row)} if params.delta else {}),
             **(streams if params.streams else {}),
             "control": In(control_layout(params)),
             **({} if params.plain else {"codebook": In(params.codebook_bits)}),
@@ -83,7 +88,7 @@ class Pe(wiring.Component):
             "scan_take": In(1),
             "grant": In(1),
             "pending": Out(1),
-            "candidate": Out(signed(params.act_bits)),
+            "candidate": Out(signed(params.value_bits)),
             "blocked": In(1),
             "scanned": In(1),
             "host": In(host_layout(params)),
@@ -177,6 +182,14 @@ class Pe(wiring.Component):
                 acts.unit.eq(cell.output),
             ]
             saturated = cell.saturated
+        if p.delta:
+            m.d.comb += [
+                acts.delta.eq(c.cells.delta),
+                acts.threshold.eq(c.cells.threshold),
+                acts.begin.eq(c.cells.begin),
+                acts.scan_reference.eq(self.scan_reference),
+                acts.take_reference.eq(self.take_reference),
+            ]
         self._connect_host(m, pointers, spmat, acts)
         if p.counters:
             self._count(m, spmat, waiting, acts, saturated)

@@ -65,7 +65,7 @@ class PtrRead(wiring.Component):
         low = min(width, p.slot_bits + most_words.bit_length())
 
         # p_: the cycle in which the pointers come out of the banks.
-        p_value = Signal(data.StructLayout({"value": p.act_bits, "odd": 1}), reset_less=True)
+        p_value = Signal(data.StructLayout({"value": p.value_bits, "odd": 1}), reset_less=True)
         advance = Signal()
         empty = Signal()
         column = self.i.payload.column

@@ -27,6 +27,10 @@ class Scan(wiring.Component):
     broadcast, broadcast_en : Out, an activation, for all PEs in this cycle.
     room : In, every PE can take a broadcast.
     blocked : Out, a broadcast waits for room.
+    first, delta : In, of an array with delta: with ``start``, the pass is the first of a run; it
+        scans changes.
+    scan_reference, take_reference : Out, likewise: rows of the references of ``row``, and of the
+        row that waits for ``take``.
     lacking : In, with a third activation file: ``row`` cannot be read yet.
     waiting : Out, so nothing is read, though there is room for a row.
     """
@@ -51,11 +55,22 @@ class Scan(wiring.Component):
     blocked: Signal
     lacking: Signal
     waiting: Signal
+    first: Signal
+    delta: Signal
+    scan_reference: Signal
+    take_reference: Signal
 
     def __init__(self, params: EieParams) -> None:
         self._p = params
         row, column = params.act_addr_bits, params.pointer_addr_bits
+        changes = {
+            "first": In(1),
+            "delta": In(1),
+            "scan_reference": Out(params.reference_addr_bits),
+            "take_reference": Out(params.reference_addr_bits),
+        }
         super().__init__({
+            **(changes if params.delta else {}),
             **({"lacking": In(1), "waiting": Out(1)} if params.streams else {}),
             "start": In(1),
             "src_base": In(row),
@@ -68,7 +83,7 @@ class Scan(wiring.Component):
             "take": Out(1),
             "pending": In(1),
             "last": In(1),
-            "value": In(signed(params.act_bits)),
+            "value": In(signed(params.value_bits)),
             "pe": In(params.pe_bits),
             "grant": Out(1),
             "broadcast": Out(broadcast_layout(params)),
@@ -118,6 +133,14 @@ class Scan(wiring.Component):
                 self.row.eq(self.src_base),
                 r_column.eq(self.ptr_base),
             ]
+        if p.delta:
+            with m.If(self.read & self.delta):
+                m.d.sync += [
+                    self.scan_reference.eq(self.scan_reference + 1),
+                    self.take_reference.eq(self.scan_reference),
+                ]
+            with m.If(self.start & self.first):
+                m.d.sync += self.scan_reference.eq(0)
         with m.If(self.flush):
             m.d.sync += [left.eq(0), r_valid.eq(0), b_valid.eq(0)]
         return m

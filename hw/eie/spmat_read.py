@@ -50,7 +50,7 @@ class SpmatRead(wiring.Component):
             "padding": Out(1),
             "code": Out(params.stored_bits),
             "row": Out(params.acc_addr_bits),
-            "value": Out(signed(params.act_bits)),
+            "value": Out(signed(params.value_bits)),
             "load_en": In(1),
             "load_addr": In(params.word_addr_bits),
             "load_data": In(params.word_bits),

@@ -98,11 +98,14 @@ def decode_step(part: EiePart) -> dict[int, Mapping[str, tuple[Any, Any]]]:
                     bias[row] = signed(word - np.uint64(halves[row]), p.acc_bits)[0]
                 written[here] += 1
                 first += count
-        flags = [(one.get("recur"), one.get("past"), one.get("state_base")) for one, _ in steps]
+        fields = "recur", "past", "state_base", "delta", "threshold"
+        flags = [tuple(one.get(name) for name in fields) for one, _ in steps]
         is_cell = isinstance(layer, QuantCell)
-        expected = [(int(number > 0), 0, 0)] * len(steps)
+        expected = [(int(number > 0), 0, 0, 0, 0)] * len(steps)
         if is_cell:
-            expected[-1] = 1, 1, states
+            delta, (of_input, of_past) = layer.thresholds is not None, layer.thresholds or (0, 0)
+            expected[0] = int(number > 0), 0, 0, int(delta), of_input
+            expected[-1] = 1, 1, states, int(delta), of_past
         matrices = [layer.matrix, layer.recurrent] if is_cell else [layer.codes]
         codebooks = [layer.codebook, *([layer.recurrent_codebook] if is_cell else [])]
         found[number] = {

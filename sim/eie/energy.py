@@ -116,14 +116,19 @@ class _EieEnergy(EnergyModel[EiePart]):
     def machines(self, part: EiePart, tensors: Tensors) -> Machines:
         read, steps = vectors(part, tensors), part.graph.steps or 1
         array = self.array(part.params)
-        without = replace(part.params, counters=False)
+        without = replace(part.params, counters=False, delta=False)
         dense_array = make_array("eie", without, self.unit_of, _NOT_DENSE)
-        # The array itself, with an input that has no zeros.
-        full = [np.ones_like(values[:steps]) for values in read]
+        # The array itself, with an input that has no zeros, and changes as much as it can.
+        ends = np.where(np.arange(steps) % 2, part.params.max_act, part.params.min_act)
+
+        def filling(values: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.ones_like(values[:steps]) * ends.reshape(-1, *(1,) * (values.ndim - 1))
+
+        full = [filling(values) for values in read]
         spent, counters = run_image(part, full)
         counted = by_layer(part.passes, len(part.layers), counters)
         every = Counts(spent[:, None], counted, np.zeros_like(spent))
-        filled = {name: np.ones_like(values[:steps]) for name, values in tensors.items()}
+        filled = {name: filling(values) for name, values in tensors.items()}
         pairs = [
             (layer, (read[number], read[part.vector(number, past=True)]))
             for number, layer in enumerate(part.layers)
@@ -134,7 +139,7 @@ class _EieEnergy(EnergyModel[EiePart]):
         ]
         return {
             "dense": [
-                _dense(part.params, layer, steps * layer.shape[1], products, dense_array, steps)
+                _dense(without, layer, steps * layer.shape[1], products, dense_array, steps)
                 for layer, products in zip(part.layers, useful, strict=True)
             ],
             "weights": [
@@ -142,7 +147,7 @@ class _EieEnergy(EnergyModel[EiePart]):
                 for layer, products in zip(self.layers(part, filled, every), useful, strict=True)
             ],
             "activations": [
-                _dense(part.params, layer, columns, products, dense_array, steps)
+                _dense(without, layer, columns, products, dense_array, steps)
                 for layer, columns, products in zip(part.layers, kept, useful, strict=True)
             ],
         }
@@ -191,7 +196,8 @@ def access_events(p: EieParams, found: Accesses, samples: int = 1) -> Iterator[E
     yield from _arithmetic_events(p, found, event)
     yield from _drain_events(p, found, event)
     yield from _cell_events(p, found.units, found.peepholes, event)
-    yield event(Unit.CONTROL, "non-zeros found", Select(p.num_pes, p.act_bits), found.columns)
+    yield from _delta_events(p, found, event)
+    yield event(Unit.CONTROL, "non-zeros found", Select(p.num_pes, p.value_bits), found.columns)
 
 
 def _fetch_events(p: EieParams, found: Accesses, event: _Make) -> Iterator[Event]:
@@ -204,7 +210,7 @@ def _fetch_events(p: EieParams, found: Accesses, event: _Make) -> Iterator[Event
     entry = Select(p.entries_per_word, p.entry_bits)
     yield event(Unit.WEIGHTS, "Spmat words read", spmat, found.words)
     yield event(Unit.WEIGHTS, "entries taken out", entry, found.issued)
-    yield event(Unit.WEIGHTS, "activations of columns begun", Write(p.act_bits), found.queued)
+    yield event(Unit.WEIGHTS, "activations of columns begun", Write(p.value_bits), found.queued)
     # That of a word, that of the next, and the row that the SRAM holds.
     yield event(Unit.WEIGHTS, "addresses of words", CounterStep(), 3 * found.words)
     yield event(Unit.WEIGHTS, "places of entries", CounterStep(), found.issued)
@@ -214,7 +220,7 @@ def _fetch_events(p: EieParams, found: Accesses, event: _Make) -> Iterator[Event
     yield event(Unit.POINTERS, "pointers read", bank, found.pointers)
     yield event(Unit.POINTERS, "rows held", CounterStep(), found.pointers)
     yield event(Unit.POINTERS, "starts told from ends", Select(2, 2 * pointer), taken)
-    yield event(Unit.POINTERS, "activations beside them", Write(p.act_bits), taken)
+    yield event(Unit.POINTERS, "activations beside them", Write(p.value_bits), taken)
     yield event(Unit.QUEUES, "columns queued", Write(queued, not p.pointers_first), found.queued)
     yield event(Unit.QUEUES, "columns taken", Select(p.queue_depth, queued), found.queued)
 
@@ -226,17 +232,17 @@ def _sums(p: EieParams, what: Access) -> Sram:
 def _arithmetic_events(p: EieParams, found: Accesses, event: _Make) -> Iterator[Event]:
     """Give what an entry does in the arithmetic unit."""
     row = p.acc_addr_bits
-    carried = carried_bits(p.act_bits, p.weight_bits)
-    product = p.act_bits + p.weight_bits
+    carried = carried_bits(p.value_bits, p.weight_bits)
+    product = p.value_bits + p.weight_bits
     # Weight and row; the product between its two cycles, with the row; the product and the row;
     # and the sum, which may be added to next. The activation stays for all entries of a column.
     kept = Write((p.weight_bits + row) + (carried + row) + (product + row) + p.acc_bits)
     if not p.plain:
         lookup = Select(p.num_codes, p.weight_bits)
         yield event(Unit.ARITHMETIC, "weights looked up", lookup, found.issued)
-    yield event(Unit.ARITHMETIC, "activations of columns kept", Write(p.act_bits), found.queued)
+    yield event(Unit.ARITHMETIC, "activations of columns kept", Write(p.value_bits), found.queued)
     yield event(Unit.ARITHMETIC, "weights, products, sums kept", kept, found.useful)
-    yield event(Unit.ARITHMETIC, "products", Multiply(p.weight_bits, p.act_bits), found.useful)
+    yield event(Unit.ARITHMETIC, "products", Multiply(p.weight_bits, p.value_bits), found.useful)
     moved = found.useful + found.drained
     yield event(Unit.ACCUMULATORS, "sums read", _sums(p, "read"), moved)
     yield event(Unit.ACCUMULATORS, "sums written", _sums(p, "write"), moved)
@@ -254,7 +260,7 @@ def _drain_events(p: EieParams, found: Accesses, event: _Make) -> Iterator[Event
     weights = _OF_PEEPHOLES * found.peepholes
     bias = Sram("read", p.num_biases, p.acc_bits)
     yield event(Unit.ACTIVATIONS, "activations scanned", acts("read"), found.scanned)
-    yield event(Unit.ACTIVATIONS, "candidates kept", Write(p.act_bits), found.scanned)
+    yield event(Unit.ACTIVATIONS, "candidates kept", Write(p.value_bits), found.scanned)
     yield event(Unit.ACTIVATIONS, "outputs written", acts("write"), found.outputs)
     yield event(Unit.ACTIVATIONS, "biases read", bias, found.drained + weights)
     # The bias, and what rounds.
@@ -282,6 +288,26 @@ def _cell_events(
     yield event(Unit.ACTIVATIONS, "states read", reads, units + _MORE_READS * peepholes)
     writes = Sram("write", p.num_states, GATE_BITS)
     yield event(Unit.ACTIVATIONS, "states written", writes, units)
+
+
+def _delta_events(p: EieParams, found: Accesses, event: _Make) -> Iterator[Event]:
+    """Give what PEs do to find changes, and to keep sums."""
+    if not found.compared:
+        return
+
+    def references(what: Access) -> Sram:
+        return Sram(what, p.num_references, p.act_bits, two_ports=True)
+
+    def kept(what: Access) -> Sram:
+        return Sram(what, p.num_biases, p.acc_bits, two_ports=True)
+
+    unit = Unit.ACTIVATIONS
+    yield event(unit, "references read", references("read"), found.compared)
+    yield event(unit, "references written", references("write"), found.renewed)
+    # A difference, and a comparison with the threshold.
+    yield event(unit, "differences", Add(p.value_bits), 2 * found.compared)
+    yield event(unit, "totals read", kept("read"), found.resumed)
+    yield event(unit, "totals kept", kept("write"), found.kept)
 
 
 def _dense(

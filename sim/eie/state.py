@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from zeroskip.compiler.ir.cells import SUMS, step_cell
+from zeroskip.compiler.ir.changes import next_references
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.common.formats import Activation, CellKind
 from zeroskip.hw.eie.formats import load_bits, sram_files
@@ -88,6 +89,9 @@ class EieState:
         )
         self._sums = np.zeros((params.num_pes, params.num_accs), np.uint64)
         self._states = np.zeros((params.num_states, params.num_pes), np.int64)
+        self._references = np.zeros((params.num_references, params.num_pes), np.int64)
+        # Totals that cells with thresholds keep, by the row of their first bias.
+        self._kept: dict[int, NDArray[np.uint64]] = {}
 
     def word_bits(self, space: int) -> int:
         """Width of a word of a space; 0 if nothing can be loaded there."""
@@ -191,11 +195,16 @@ class EieState:
         srams = {name: words[: self._held(name)] for name, words in self._srams.items()}
         program = read_program(srams["program"], self._p)
         log = RunLog(program, column_streams(srams, self._p, program), [], [], self._p.act_bits)
+        reference = 0
         for descriptor, streams in zip(program, log.streams, strict=True):
             file = self._destination if descriptor.get("recur") else self._source
             scanned = file[descriptor.src_base : descriptor.src_base + descriptor.src_rows]
             if descriptor.get("past") and begins:
                 scanned = np.zeros_like(scanned)
+            if descriptor.get("delta"):
+                rows = slice(reference, reference + descriptor.src_rows)
+                scanned = self._changed(scanned, rows, descriptor.threshold, begins=begins)
+                reference = rows.stop
             log.nonzero.append(scanned != 0)
             self._add(descriptor, streams, scanned, srams)
             if descriptor.get("cell") and descriptor.drain:
@@ -244,6 +253,16 @@ class EieState:
             ).tocsr()
             self._sums[pe] += products @ values
 
+    def _changed(
+        self, scanned: NDArray[np.int64], rows: slice, threshold: int, *, begins: bool
+    ) -> NDArray[np.int64]:
+        """Return how references in some rows change, and keep them."""
+        if rows.stop > len(self._references):
+            raise ValueError(f"a pass scans changes of row {rows.stop - 1} of the references")
+        before = np.zeros_like(scanned) if begins else self._references[rows].copy()
+        self._references[rows] = next_references(scanned, before, threshold)
+        return self._references[rows] - before
+
     def _drain_cells(
         self, descriptor: Descriptor, srams: dict[str, NDArray[np.uint64]], *, begins: bool
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -261,6 +280,9 @@ class EieState:
             words = biases.reshape(p.num_pes, count, units)
             weights = signed(words[:, [0, 3, 5]], p.acc_bits)
             biases = words[:, [1, 2, 4, 6]].reshape(p.num_pes, rows)
+        if descriptor.get("delta"):
+            biases = biases if begins else self._kept[descriptor.bias_base]
+            self._kept[descriptor.bias_base] = self._sums[:, :rows] + biases
         totals = signed(self._sums[:, :rows] + biases, p.acc_bits).reshape(p.num_pes, SUMS, units)
         held = self._states[descriptor.state_base : descriptor.state_base + units]
         state = np.zeros_like(held.T) if begins else held.T

@@ -98,6 +98,7 @@ def memory_use(part: EiePart) -> tuple[MemoryUse, ...]:
         descriptor.drain_rows * (1 if descriptor.cell == CellKind.NONE else SUMS)
         for descriptor in part.program
     )
+    references = sum(step.src_rows for step in part.program if step.delta)
     states = sum(step.drain_rows for step in part.program if step.cell != CellKind.NONE)
     every = np.ones(p.num_pes, np.int64)
     return (
@@ -107,6 +108,7 @@ def memory_use(part: EiePart) -> tuple[MemoryUse, ...]:
         MemoryUse("num_acts", acts * every, p.num_acts),
         MemoryUse("num_accs", accs * every, p.num_accs),
         *([MemoryUse("num_states", states * every, p.num_states)] if p.cells else []),
+        *([MemoryUse("num_references", references * every, p.num_references)] if p.delta else []),
         MemoryUse(
             "num_descriptors",
             np.array([max(len(segment.program) for segment in part.segments)]),

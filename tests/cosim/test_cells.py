@@ -27,9 +27,11 @@ ARRAY = EieParams(
     num_pes=3,
     cells=True,
     peepholes=True,
+    delta=True,
     plain=True,
     weight_bits=9,
     num_states=16,
+    num_references=64,
     queue_depth=4,
     act_bits=11,
     act_files=3,
@@ -60,6 +62,7 @@ def test_drawn_networks() -> None:
         models.append(run_planes(images[-1], inputs, "cycles"))
         tensors = models[-1].tensors_on_arrays
         jobs += [image_job(part, vectors(part, tensors)[0]) for part in images[-1].parts]
+    thresholds = set[bool | None]()
     saturations, kinds, sweeps = 0, set[tuple[CellKind, bool]](), set[str]()
     found = iter(run_jobs(EIE_DRIVER, ARRAY, jobs, host_load=True))
     for image, model in zip(images, models, strict=True):
@@ -72,8 +75,10 @@ def test_drawn_networks() -> None:
             saturations += int(part.counters[..., StallClass.SATURATED].sum())
         cells = [one for one in image.graph.layers if isinstance(one, QuantCell)]
         kinds |= {(one.cell, one.projection is not None) for one in cells}
+        thresholds |= {one.thresholds and max(one.thresholds) > 0 for one in cells}
         sweeps |= {part.sweep for part in image.parts}
     assert saturations
+    assert thresholds == {None, False, True}
     projected = {(CellKind.LSTM, True), (CellKind.PEEPHOLE, True)}
     assert kinds == projected | {(kind, False) for kind in CellKind if kind != CellKind.NONE}
     assert sweeps == {"forward", "reverse", "final"}

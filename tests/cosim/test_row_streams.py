@@ -13,7 +13,7 @@ from tests.cosim.conftest import ARRAYS
 from tests.support.tiers import simulated
 from zeroskip.hw.eie.host import StallClass
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, scanned
+from zeroskip.sim.eie.cycles.image import image_segments, scanner
 from zeroskip.sim.eie.cycles.program import read_ahead, run_program
 from zeroskip.sim.eie.rtl import EIE_DRIVER, Job
 from zeroskip.sim.eie.rtl_image import image_job
@@ -53,14 +53,14 @@ def test_drawn_times(trials: Callable[[EieParams], st.SearchStrategy[Any]]) -> N
             got = rtl["results"].reshape(len(trial.inputs), -1)[:, part.placement[-1]]
             np.testing.assert_array_equal(got, tensors[-1])
             ((passes, scans),) = image_segments(part)
-            placed = placed_inputs(part, tensors[:-1])
+            nonzero = scanner(part, tensors[:-1])
             total = np.zeros_like(rtl["counters"])
             turn = -1 << 30
             for sample, (row_at, began) in enumerate(zip(rtl["row_at"], rtl["began"], strict=True)):
                 times: list[tuple[int, int]] = []
                 cycles, counters = run_program(
                     passes,
-                    [scanned(placed, sample, scan) for scan in scans],
+                    [nonzero(sample, scan) for scan in scans],
                     p,
                     row_at=[row_at[scan.rows] for scan in scans if scan.vector == 0],
                     ready=read_ahead(turn - began, passes[-1], passes[0]),

@@ -82,16 +82,24 @@ def test_eie(tmp_path: Path) -> None:
 
 
 def test_cells(tmp_path: Path) -> None:
-    """Two steps of cells, one with peepholes, whose SRAMs nothing is loaded into between them."""
-    array = replace(EIE, cells=True, peepholes=True)
+    """Two steps of cells, one with peepholes, whose SRAMs nothing is loaded into between them.
+
+    Some multiply by changes.
+    """
+    array = replace(EIE, cells=True, peepholes=True, delta=True)
     graph, inputs = draw_recurrent(4, array, steps=2)
-    cells = [layer.cell for layer in graph.layers if isinstance(layer, QuantCell)]
-    assert cells == [CellKind.GRU, CellKind.PEEPHOLE, CellKind.GRU]
+    cells = [layer for layer in graph.layers if isinstance(layer, QuantCell)]
+    assert [cell.cell for cell in cells] == [CellKind.GRU, CellKind.PEEPHOLE, CellKind.GRU]
+    assert 0 < sum(cell.thresholds is not None for cell in cells) < len(cells)
     image = compile_quantized(graph, {"eie": array}, name="cells")
     x = dequantize(inputs[:2], image.in_frac).reshape(1, *image.sample_shape)
     states = {
         "states read": [(r"cell\w*\.state", "read")],
         "states written": [(r"cell\w*\.state", "write")],
+        "references read": [(r"delta\w*\.references", "read")],
+        "references written": [(r"delta\w*\.references", "write")],
+        "totals read": [(r"kept", "read")],
+        "totals kept": [(r"kept", "write")],
     }
     _check(image, x, EIE_SRAMS | states, tmp_path / "cells.vcd")
 

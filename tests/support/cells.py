@@ -7,6 +7,7 @@ from scipy.sparse import csc_array
 
 from zeroskip.compiler.ir.graph import (
     INPUT,
+    Pair,
     QuantCell,
     QuantGraph,
     QuantLinear,
@@ -97,7 +98,16 @@ def draw_cell(
         sweep=sweep,
         projection=f"projection_of_{name}" if projected else None,
         peepholes=_peepholes(rng, units) if peepholes else None,
+        thresholds=_thresholds(rng.spawn(1)[0], p) if p.delta else None,
     )
+
+
+def _thresholds(rng: np.random.Generator, p: EieParams) -> Pair | None:
+    """Draw thresholds: none, all changes count, some do, or hardly any."""
+    largest = rng.choice([-1, 0, 1 << p.act_bits - 4, p.max_act - 1])
+    if largest < 0:
+        return None
+    return int(rng.integers(0, largest + 1)), int(rng.integers(0, largest + 1))
 
 
 def _peepholes(rng: np.random.Generator, units: int) -> Any:

@@ -67,6 +67,14 @@ def compile_model(
             "--share", help="Cluster weights that have more values than a codebook holds."
         ),
     ] = False,
+    delta: Annotated[
+        float | None,
+        typer.Option(
+            metavar="THRESHOLD",
+            help="Recurrent layers multiply only by changes larger than this, from step to step, "
+            "and keep their sums; 0: by all changes, with the same outputs as without.",
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Of the image; else that of the file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -85,6 +93,7 @@ def compile_model(
             samples,
             graph=graph,
             share=share,
+            delta=delta,
             name=name or model.stem,
             progress=steps,
         )
@@ -109,6 +118,7 @@ def compile_for(
     *,
     graph: Path | None = None,
     share: bool = False,
+    delta: float | None = None,
     name: str,
     progress: Progress,
 ) -> Image:
@@ -117,7 +127,7 @@ def compile_for(
     Parameters
     ----------
     arrays : for all engines; those that the network needs are taken.
-    model, samples, graph, share, name : those of the command.
+    model, samples, graph, share, delta, name : those of the command.
     progress : see :data:`.Progress`.
 
     Raises
@@ -136,6 +146,7 @@ def compile_for(
         samples,
         [arrays[engine].free_params for engine in sorted(used)],
         share=share,
+        delta=delta,
         options=arrays.options(used),
         name=name,
         progress=progress,

@@ -9,13 +9,9 @@ from numpy.typing import NDArray
 from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.ir.cells import SUMS
 from zeroskip.hw.common.formats import CellKind
+from zeroskip.hw.eie.formats import PEEPHOLE_BIASES
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.eie.cycles.image import (
-    first_steps,
-    image_segments,
-    placed_inputs,
-    scanned,
-)
+from zeroskip.sim.eie.cycles.image import image_segments, scanner
 from zeroskip.sim.eie.cycles.program import PassModel
 from zeroskip.sim.eie.cycles.work import ColumnWork
 
@@ -44,6 +40,10 @@ class Accesses:
         a write of a state, see :class:`.Cell`.
     peepholes : of these, such as have peepholes: three products more, of weights that are read of
         the biases, and two more reads of a state.
+    compared : of the activations that are scanned, those of which changes are: each with a read of
+        its reference.
+    renewed : references that are written.
+    kept, resumed : words that take the place of a bias: those that are written, and read.
     """
 
     scanned: float = 0
@@ -57,6 +57,10 @@ class Accesses:
     outputs: float = 0
     units: float = 0
     peepholes: float = 0
+    compared: float = 0
+    renewed: float = 0
+    kept: float = 0
+    resumed: float = 0
 
     def __add__(self, other: "Accesses") -> "Accesses":
         """Add up."""
@@ -105,7 +109,13 @@ class Held:
 
 
 def pass_accesses(
-    model: PassModel, nonzero: NDArray[np.bool_], params: EieParams, held: Held
+    model: PassModel,
+    nonzero: NDArray[np.bool_],
+    params: EieParams,
+    held: Held,
+    *,
+    delta: bool = False,
+    begins: bool = False,
 ) -> Accesses:
     """Count the accesses of a pass.
 
@@ -115,11 +125,18 @@ def pass_accesses(
     nonzero : (rows, num_pes), which of the scanned activations are not 0.
     params : of the array.
     held : what the SRAMs have at their outputs.
+    delta : it is over changes.
+    begins : its run begins a sequence.
     """
     columns, work = np.flatnonzero(nonzero), model.work
     issued, padding = work.issue[columns].sum(), work.padding[columns].sum()
     filled = np.count_nonzero(work.entries[columns])
     outputs = model.drain_rows * params.num_pes
+    drained = outputs * (SUMS if model.is_cell else 1)
+    is_peephole = model.cell == CellKind.PEEPHOLE
+    # Weights of peepholes go the way of biases.
+    kept = delta * (drained + is_peephole * len(PEEPHOLE_BIASES["weights"]) * outputs)
+    compared = nonzero.size * delta
     return Accesses(
         scanned=nonzero.size,
         columns=len(columns),
@@ -128,10 +145,14 @@ def pass_accesses(
         words=held.words(work, columns),
         issued=int(issued),
         useful=int(issued - padding),
-        drained=outputs * (SUMS if model.is_cell else 1),
+        drained=drained,
         outputs=outputs,
         units=outputs if model.is_cell else 0,
-        peepholes=outputs if model.cell == CellKind.PEEPHOLE else 0,
+        peepholes=outputs * is_peephole,
+        compared=compared,
+        renewed=compared if begins else len(columns) * delta,
+        kept=kept,
+        resumed=0 if begins else kept,
     )
 
 
@@ -140,14 +161,22 @@ def program_accesses(part: EiePart, vectors: Sequence[NDArray[np.int64]]) -> lis
 
     Parameters are those of :func:`.run_image`.
     """
-    placed, begins = placed_inputs(part, vectors), first_steps(part, len(vectors[0]))
+    nonzero, samples = scanner(part, vectors), len(vectors[0])
+    begins = frozenset(part.graph.sequences(samples).starts.tolist())
     found, held = [Accesses()] * len(part.layers), Held(part.params)
-    for sample in range(len(vectors[0])):
+    for sample in range(samples):
         for passes, scans in image_segments(part):
             # Nothing is loaded between the steps of a sequence.
             if sample in begins:
                 held = Held(part.params)
             for model, scan in zip(passes, scans, strict=True):
-                nonzero = scanned(placed, sample, scan, begins)
-                found[scan.layer] += pass_accesses(model, nonzero, part.params, held)
+                scanned = nonzero(sample, scan)
+                found[scan.layer] += pass_accesses(
+                    model,
+                    scanned,
+                    part.params,
+                    held,
+                    delta=scan.threshold is not None,
+                    begins=sample in begins,
+                )
     return found

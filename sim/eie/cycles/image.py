@@ -1,13 +1,15 @@
 """Cycles of a compiled part, from the activations that the golden model gives it."""
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import ImageError
 from zeroskip.compiler.eie.part import EiePart
+from zeroskip.compiler.ir.changes import changes
 from zeroskip.compiler.ir.fixed import run_cell
 from zeroskip.compiler.ir.graph import QuantCell
 from zeroskip.hw.common.formats import CellKind
@@ -17,7 +19,7 @@ from zeroskip.sim.eie.cycles.work import column_work
 from zeroskip.sim.eie.streams import column_streams, held, image_loadings, read_program
 from zeroskip.sim.golden.words import Descriptor
 
-__all__ = ["Scan", "first_steps", "image_segments", "placed_inputs", "run_image", "scanned"]
+__all__ = ["Scan", "image_segments", "run_image", "scanner"]
 
 
 def run_image(
@@ -41,18 +43,17 @@ def run_image(
     takes it.
     """
     p = part.params
-    segments, placed = image_segments(part), placed_inputs(part, vectors)
+    segments, nonzero = image_segments(part), scanner(part, vectors)
     saturated = _saturated(part, vectors)
     samples = len(vectors[0])
-    begins = first_steps(part, samples)
     cycles = np.zeros(samples, np.int64)
     counters = np.zeros((samples, len(part.program), p.num_pes, len(stall_classes(p))), np.int64)
     for sample in range(samples):
         first = 0
         for passes, scans in segments:
-            nonzero = [scanned(placed, sample, scan, begins) for scan in scans]
+            scanned = [nonzero(sample, scan) for scan in scans]
             beyond = [saturated(one.layer, sample) if one.counts else None for one in scans]
-            spent, detail = run_program(passes, nonzero, p, saturated=beyond)
+            spent, detail = run_program(passes, scanned, p, saturated=beyond)
             cycles[sample] += spent
             counters[sample, first : first + len(passes)] = detail
             first += len(passes)
@@ -72,6 +73,7 @@ class Scan:
     rows : of the vector.
     past : the vector is that of the step before; a sequence begins with zeros.
     counts : it drains a cell.
+    threshold : of changes, which are scanned; None if the vector itself is.
     """
 
     layer: int
@@ -79,33 +81,49 @@ class Scan:
     rows: slice
     past: bool = False
     counts: bool = False
+    threshold: int | None = None
 
 
-def first_steps(part: EiePart, samples: int) -> frozenset[int]:
-    """Return the samples with which sequences begin."""
-    return frozenset(part.graph.sequences(samples).starts.tolist())
-
-
-def scanned(
-    placed: Sequence[NDArray[np.bool_]],
-    sample: int,
-    scan: Scan,
-    begins: Container[int] = (),
-) -> NDArray[np.bool_]:
-    """Return (rows, num_pes), which of the scanned activations are not 0.
+def scanner(
+    part: EiePart, vectors: Sequence[NDArray[np.int64]]
+) -> Callable[[int, Scan], NDArray[np.bool_]]:
+    """Return a function that says where a scan finds something to broadcast.
 
     Parameters
     ----------
-    placed : of all samples, in the order of runs.
-    sample, scan : which, and what.
-    begins : samples with which sequences begin.
+    part, vectors : as for :func:`run_image`.
+
+    Returns
+    -------
+    Of a sample, in the order of runs, and a scan: (rows, num_pes), what is not 0.
     """
-    vector = placed[scan.vector]
-    if not scan.past:
-        return vector[sample, scan.rows]
-    if sample in begins:
-        return np.zeros_like(vector[sample, scan.rows])
-    return vector[sample - 1, scan.rows]
+    known: dict[tuple[int, bool, int | None], NDArray[np.bool_]] = {}
+
+    def nonzero(sample: int, scan: Scan) -> NDArray[np.bool_]:
+        key = scan.vector, scan.past, scan.threshold
+        if key not in known:
+            known[key] = _broadcast(part, vectors[scan.vector], *key)
+        return known[key][sample, scan.rows]
+
+    return nonzero
+
+
+def _broadcast(
+    part: EiePart, values: NDArray[np.int64], vector: int, past: bool, threshold: int | None
+) -> NDArray[np.bool_]:
+    """Return (n, rows, num_pes), in the order of runs, which values of a vector are broadcast."""
+    found: NDArray[Any] = part.in_run_order(
+        values if threshold is not None else values != 0, vector
+    )
+    if past or threshold is not None:
+        sequences = part.graph.sequences(len(found))
+        steps = sequences.padded(found)
+        if past:  # A sequence begins with zeros.
+            steps = np.concatenate([np.zeros_like(steps[:, :1]), steps[:, :-1]], axis=1)
+        if threshold is not None:
+            steps = changes(steps, threshold)
+        found = sequences.joined(steps)
+    return _rows(found, part.placement[vector], part.params.num_pes)
 
 
 def _saturated(
@@ -173,6 +191,7 @@ def _segments(part: EiePart) -> list[tuple[list[PassModel], list[Scan]]]:
                     slice(begin, begin + descriptor.src_rows),
                     bool(descriptor.get("past")),
                     descriptor.get("cell") != CellKind.NONE,
+                    descriptor.threshold if descriptor.get("delta") else None,
                 )
             )
             if descriptor.swap:
@@ -188,17 +207,6 @@ def _bases(program: Sequence[Descriptor], layers: Sequence[int]) -> dict[int, in
         if descriptor.drain:
             bases.setdefault(layer + 1, descriptor.dst_base)
     return bases
-
-
-def placed_inputs(part: EiePart, vectors: Sequence[NDArray[np.int64]]) -> list[NDArray[np.bool_]]:
-    """Give per vector (n, rows, num_pes), which activations are not 0, where they stand.
-
-    Of a recurrent network, samples are in the order of runs.
-    """
-    return [
-        part.in_run_order(_rows(x, positions, part.params.num_pes), vector)
-        for vector, (x, positions) in enumerate(zip(vectors, part.placement, strict=False))
-    ]
 
 
 def _rows(x: NDArray[np.int64], positions: NDArray[np.int64], num_pes: int) -> NDArray[np.bool_]:

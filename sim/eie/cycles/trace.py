@@ -8,12 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.eie.part import EiePart
-from zeroskip.sim.eie.cycles.image import (
-    first_steps,
-    image_segments,
-    placed_inputs,
-    scanned,
-)
+from zeroskip.sim.eie.cycles.image import image_segments, scanner
 from zeroskip.sim.eie.cycles.program import PassTrace, run_program
 from zeroskip.sim.eie.cycles.work import ColumnWork
 
@@ -52,23 +47,24 @@ def trace_image(part: EiePart, vectors: Sequence[NDArray[np.int64]]) -> list[Tra
     -------
     The passes of all segments, in order.
     """
-    placed, begins = placed_inputs(part, vectors), first_steps(part, len(vectors[0]))
-    index = [_columns_at(v[0].size, p) for v, p in zip(placed, part.placement, strict=False)]
+    num_pes, nonzero = part.params.num_pes, scanner(part, vectors)
+    index = [_columns_at(positions, num_pes) for positions in part.placement]
     found: list[TracedPass] = []
     offset = 0
     # Of a recurrent network, the steps are runs of the same program.
     for sample, (passes, scans) in itertools.product(range(len(vectors[0])), image_segments(part)):
         times: list[PassTrace] = []
-        nonzero = [scanned(placed, sample, scan, begins) for scan in scans]
-        spent, _ = run_program(passes, nonzero, part.params, times)
+        scanned = [nonzero(sample, scan) for scan in scans]
+        spent, _ = run_program(passes, scanned, part.params, times)
         for model, time, scan in zip(passes, times, scans, strict=True):
-            columns = index[scan.vector].reshape(-1, part.params.num_pes)[scan.rows].reshape(-1)
+            columns = index[scan.vector][scan.rows].reshape(-1)
             found.append(TracedPass(scan.layer, offset, time, model.work, columns))
         offset += spent
     return found
 
 
-def _columns_at(size: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    columns = np.full(size, -1, np.int64)
+def _columns_at(positions: NDArray[np.int64], num_pes: int) -> NDArray[np.int64]:
+    """Return (rows, num_pes) columns of a vector, where they stand."""
+    columns = np.full((int(positions.max()) // num_pes + 1) * num_pes, -1, np.int64)
     columns[positions] = np.arange(len(positions))
-    return columns
+    return columns.reshape(-1, num_pes)

@@ -17,8 +17,7 @@ from zeroskip.hw.eie.host import Space, StallClass, counter_row
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.sim.bench.assembly import ArrayBench
-from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs
-from zeroskip.sim.eie.cycles.image import scanned as scanned_rows
+from zeroskip.sim.eie.cycles.image import image_segments, scanner
 from zeroskip.sim.eie.cycles.program import run_program
 from zeroskip.sim.golden.network import run_golden
 
@@ -64,8 +63,8 @@ class Run:
         (self.segment,) = part.segments
         self.vectors = [inputs, *outputs]
         ((self.passes, scans),) = image_segments(part)
-        placed = placed_inputs(part, self.vectors[:-1])
-        self.scanned = [[scanned_rows(placed, n, scan) for scan in scans] for n in range(2)]
+        nonzero = scanner(part, self.vectors[:-1])
+        self.scanned = [[nonzero(n, scan) for scan in scans] for n in range(2)]
         self.cycles, self.counters = zip(
             *(run_program(self.passes, one, p) for one in self.scanned), strict=True
         )

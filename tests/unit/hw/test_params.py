@@ -3,8 +3,11 @@ import re
 from typing import Any
 
 import pytest
+from amaranth.hdl import Shape
 
 from zeroskip.base.errors import ParameterError
+from zeroskip.hw.common.formats import DESCRIPTOR_WORD_BITS
+from zeroskip.hw.eie.formats import DESCRIPTOR_WORDS, descriptor_layout
 from zeroskip.hw.eie.params import EieParams
 
 RANGES = {
@@ -24,8 +27,9 @@ RANGES = {
     "num_descriptors": (2, 4096),
     "act_files": (2, 3),
     "num_states": (2, 2048),
+    "num_references": (2, 16384),
 }
-SWITCHES = ["pointers_first", "skip_padding", "counters", "cells", "peepholes", "plain"]
+SWITCHES = ["pointers_first", "skip_padding", "counters", "cells", "peepholes", "delta", "plain"]
 
 
 def refusal(**values: Any) -> str:
@@ -92,6 +96,19 @@ def test_peepholes_are_of_cells() -> None:
     assert refusal(cells=True, peepholes=True, acc_bits=15, act_bits=8) == (
         "acc_bits must be at least 16 in an array with peepholes, not 15"
     )
+
+
+def test_delta_is_of_cells() -> None:
+    assert refusal(delta=True) == "delta must be false in an array without cells, not True"
+    largest = {"num_acts": 1024, "num_pointers": 65536, "num_biases": 4096, "num_descriptors": 256}
+    widest = {"num_accs": 2048, "num_states": 2048, "code_bits": 8, "acc_bits": 64}
+    p = EieParams.from_dict({"cells": True, "delta": True, **largest, **widest})
+    # A descriptor has no bit to spare.
+    assert Shape.cast(descriptor_layout(p)).width == DESCRIPTOR_WORDS * DESCRIPTOR_WORD_BITS
+    for name, most in largest.items():
+        assert refusal(**{"cells": True, "delta": True, name: most + 2}) == (
+            f"{name} must be at most {most} in an array with delta, not {most + 2}"
+        )
 
 
 def test_accumulator_holds_an_activation() -> None:
