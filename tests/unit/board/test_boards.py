@@ -89,7 +89,7 @@ def test_memories_that_read_and_write_at_once_never_have_one_port() -> None:
 
 def test_memories_are_those_of_the_verilog() -> None:
     """Names, depths, widths and ports are what the design instantiates, all of them."""
-    p = dataclasses.replace(DIGITS["ulx3s-85f"], num_pes=1)
+    p = dataclasses.replace(DIGITS["ulx3s-85f"], num_pes=1, cells=True, delta=True)
     texts = board_verilog(EieBoardArray(p), divisor=4, clock_hz=1_000_000)
     found: list[tuple[int, int, bool, str]] = []
     for text in texts.values():

@@ -9,6 +9,7 @@ from zeroskip.flow.board.array import BoardArray, Need
 from zeroskip.hw.board.top import Hosted
 from zeroskip.hw.common.counters import counter_addr_bits
 from zeroskip.hw.common.formats import COUNTER_BITS
+from zeroskip.hw.common.tanh import GATE_BITS
 from zeroskip.hw.eie.array import PE_MODULE, EieArray
 from zeroskip.hw.eie.formats import VERSION, command_layout, host_bits, sram_files
 from zeroskip.hw.eie.host import BOARD_KIND, Space, stall_classes
@@ -57,6 +58,14 @@ class EieBoardArray(BoardArray[EieParams]):
                 for number in range(p.act_files)
             ]
             needs.append(_need(f"pe_{pe}/accs", p.num_accs, p.acc_bits, shared=False))
+            if p.cells:
+                needs.append(_need(f"pe_{pe}/state", p.num_states, GATE_BITS))
+            if p.delta:
+                references = p.num_references, p.act_bits
+                needs += [
+                    _need(f"pe_{pe}/references", *references, shared=False),
+                    _need(f"pe_{pe}/kept", p.num_biases, p.acc_bits, shared=False),
+                ]
             if p.counters:
                 rows = 1 << counter_addr_bits(p, stall_classes(p))
                 needs.append(_need(f"pe_{pe}/counters", rows, COUNTER_BITS, shared=False))
