@@ -85,13 +85,27 @@ class Evaluation(Protocol):
         """
         ...
 
-    def bench_recurrent(self) -> EnergyBench:
-        """Count steps of recurrent layers that were published.
+    def bench_recurrent(
+        self,
+        task: str | None = None,
+        *,
+        data: Path | None = None,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> EnergyBench:
+        """Count steps of recurrent layers that were published, or of one that is trained.
+
+        Parameters
+        ----------
+        task : whose network multiplies by changes, at several thresholds; None for the layers that
+            were published.
+        data, folder : of the task, and of the run that compresses its network.
+        progress : see :data:`.Progress`.
 
         Raises
         ------
         InputError
-            If the engine computes none.
+            If the engine computes none, or the data are missing or damaged.
         """
         ...
 

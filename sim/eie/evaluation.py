@@ -16,6 +16,7 @@ from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.compiler.image.image import load
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.eie.benchmark.bench import EieBench, bench_eie
+from zeroskip.sim.eie.benchmark.changes import ChangesBench, bench_changes
 from zeroskip.sim.eie.benchmark.energy import EieEnergyBench, bench_energy
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
 from zeroskip.sim.eie.benchmark.recurrent import RecurrentBench, bench_recurrent
@@ -74,8 +75,17 @@ class _EieEvaluation(Evaluation):
         chosen = [layer for layer in EIE_LAYERS if layer.name in names]
         return bench_energy(chosen, progress=progress)
 
-    def bench_recurrent(self) -> RecurrentBench:
-        return bench_recurrent()
+    def bench_recurrent(
+        self,
+        task: str | None = None,
+        *,
+        data: Path | None = None,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> RecurrentBench | ChangesBench:
+        if task is None:
+            return bench_recurrent()
+        return bench_changes(task, data, folder, progress=progress)
 
     def report(self, bench: EieBench) -> Report:
         return bench_tables(bench)

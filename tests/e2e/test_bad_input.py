@@ -161,6 +161,8 @@ def test_bad_data(command: str, cli: Cli, refused: Refused, files: Any, tmp_path
             ["--preset", "scnn=best"],
             ["--preset must be one of tile, paper, tiny, board, not 'best'"],
         ),
+        (["--delta", "0.1"], ["the network has no recurrent layers: leave it out"]),
+        (["--delta", "-1"], ["delta, a threshold of changes, must be 0 or more, not -1"]),
         (["--calibratoin", "1"], ["--calibratoin"]),
         (["--nmae", "x"], ["--nmae", "--name"]),
         (["surplus"], ["surplus"]),
@@ -461,3 +463,10 @@ def test_words_of_the_user_stay(cli: Cli) -> None:
     """Parameters become options in what we say, not in what the user said."""
     assert "num_pes = 4 is no image" in cli("info", "num_pes = 4").err
     assert "not 'my acc_bits'" in cli("bench", "--layers", "my acc_bits").err
+
+
+def test_options_of_another_bench(cli: Cli, refused: Refused, tmp_path: Path) -> None:
+    refused(cli("bench", "--task", "vowels"), "--task, --data and --output are of bench lstm")
+    refused(cli("bench", "lstm", "-o", str(tmp_path / "run")), "--output go with --task")
+    none = str(tmp_path / "none")
+    refused(cli("bench", "lstm", "--task", "vowels", "--data", none), "none", "cannot be read")

@@ -1,5 +1,6 @@
 """``zeroskip bench``: published evaluations, run again."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -20,6 +21,8 @@ zeroskip bench energy --engine eie --json
 
 zeroskip bench lstm --json
 
+zeroskip bench lstm --task vowels -o out/vowels
+
 zeroskip bench --engine scnn --layers googlenet/3a/5x5_reduce --alone --on rtl --json
 
 zeroskip bench --engine scnn --layers squeezenet --on rtl
@@ -31,7 +34,7 @@ def run_evaluation(
         Literal["cycles", "energy", "lstm"],
         typer.Argument(
             help="Cycles of the paper's layers, or their energy; lstm: cycles of a step of whole "
-            "cells."
+            "cells, or with --task, of a trained network by threshold of changes."
         ),
     ] = "cycles",
     engine: EngineOption = DEFAULT_ENGINE,
@@ -52,6 +55,32 @@ def run_evaluation(
             "most of the time goes there.",
         ),
     ] = False,
+    task: Annotated[
+        Literal["vowels", "topics"] | None,
+        typer.Option(
+            "--task",
+            help="With lstm: compress the task's LSTM, and set cycles beside accuracy by threshold "
+            "of changes (compile --delta). A minute on a free core; topics a quarter of an hour.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="With --task vowels: the folder with its two .ts files, instead of that of the "
+            "package aeon.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="With --task: folder of the run that compresses; one that is there is gone on "
+            "with, or taken as it is.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Run the layers of an engine's paper at 64 PEs, beside what the paper has.
@@ -63,12 +92,17 @@ def run_evaluation(
     if what == "lstm":
         if on != "cycles" or alone or layers is not None:
             raise typer.BadParameter("steps of cells are counted on the cycle model, all of them")
-        recurrent = evaluation.bench_recurrent()
+        if task is None and (data is not None or output is not None):
+            raise typer.BadParameter("--data and --output go with --task")
+        with Steps() as steps:
+            recurrent = evaluation.bench_recurrent(task, data=data, folder=output, progress=steps)
         if as_json:
             print_json(recurrent.to_dict())
         else:
             print_report(recurrent.report())
         return 0
+    if task is not None or data is not None or output is not None:
+        raise typer.BadParameter("--task, --data and --output are of bench lstm")
     if what == "energy":
         if on != "cycles" or alone:
             raise typer.BadParameter("energy is counted on the cycle model, with all machines")
