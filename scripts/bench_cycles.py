@@ -9,7 +9,7 @@ from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.eie.presets import PRESETS
 from zeroskip.sim.eie.benchmark.layers import EIE_LAYERS
-from zeroskip.sim.eie.cycles.image import image_segments, placed_inputs, scanned
+from zeroskip.sim.eie.cycles.image import image_segments, scanner
 from zeroskip.sim.eie.cycles.program import run_program
 
 __all__ = ["array_rate", "main"]
@@ -20,14 +20,14 @@ def array_rate(part: EiePart, x: Sequence[np.ndarray], repeats: int = 5) -> tupl
 
     Reading the SRAMs is left out: it is done once per image, whatever the number of inputs.
     """
-    segments, vectors = image_segments(part), placed_inputs(part, x)
+    segments, nonzero = image_segments(part), scanner(part, x)
     fastest, cycles = np.inf, 0
     for _ in range(repeats):
         start = time.process_time()
         cycles = 0
         for passes, scans in segments:
-            nonzero = [scanned(vectors, 0, scan) for scan in scans]
-            cycles += run_program(passes, nonzero, part.params)[0]
+            scanned = [nonzero(0, scan) for scan in scans]
+            cycles += run_program(passes, scanned, part.params)[0]
         fastest = min(fastest, time.process_time() - start)
     return cycles, cycles / fastest
 
