@@ -41,6 +41,15 @@ def make_bitstream(
     baud: Annotated[
         int, typer.Option(metavar="N", parser=whole_number, help="Of the serial line.")
     ] = BAUD,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            parser=whole_number,
+            help="Of the places that placing begins from: Fmax varies by a few per cent.",
+        ),
+    ] = 1,
     again: Annotated[
         bool, typer.Option("--again", help="Place and route even if that was done before.")
     ] = False,
@@ -56,6 +65,8 @@ def make_bitstream(
     compiled = load(image)
     if clock_mhz is not None and not 1 <= clock_mhz <= 1000:
         raise ParameterError("clock_mhz", clock_mhz, "from 1 to 1000 MHz")
+    if not 0 <= seed < 1 << 31:
+        raise ParameterError("seed", seed, "from 0 to 2147483647")
     from zeroskip.flow.board import bitstream
 
     with Steps() as steps:
@@ -66,6 +77,7 @@ def make_bitstream(
             output,
             clock_mhz=clock_mhz,
             baud=baud,
+            seed=seed,
             again=again,
             progress=steps,
         )

@@ -37,6 +37,7 @@ def make_bitstream(
     *,
     clock_mhz: float | None,
     baud: int,
+    seed: int = 1,
     again: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def make_bitstream(
     output : folder to write; one that was written before is replaced.
     clock_mhz : None for the board's own.
     baud : of the serial line.
+    seed : of the places that nextpnr begins from; Fmax varies with it by a few per cent.
     again : place and route even if that was done before.
     progress : see :data:`.Progress`.
 
@@ -74,6 +76,7 @@ def make_bitstream(
         cache_dir(),
         clock_mhz=clock_mhz or array.clock_mhz(board),
         baud=baud,
+        seed=seed,
         again=again,
         progress=step,
     )
@@ -148,6 +151,7 @@ def _report(path: Path, image: Image, layout: dict[str, Any], file: Path) -> dic
         "fmax_mhz": layout["fmax_mhz"],
         "clock_met": layout["fmax_mhz"] >= mhz,
         "baud": layout["baud"],
+        "seed": layout["seed"],
         "resources": {
             name: {"used": used, "available": there}
             for name, (used, there) in layout["resources"].items()
@@ -187,7 +191,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
     ]
     lines = [
         f"{what}: {report['bitstream']}, {report['bytes']} bytes",
-        f"{clock} (nextpnr's estimate)",
+        f"{clock} (nextpnr's estimate, seed {report['seed']})",
         *(
             f"{name}: {counts['used']} of {counts['available']}"
             for name, counts in report["resources"].items()

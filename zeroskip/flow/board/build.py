@@ -61,6 +61,7 @@ def build_base(
     *,
     clock_mhz: float,
     baud: int,
+    seed: int,
     again: bool = False,
     progress: Progress,
 ) -> Base:
@@ -71,6 +72,7 @@ def build_base(
     cache : folder for what is kept.
     clock_mhz : the clock to make and to route for.
     baud : of the serial line.
+    seed : of the places that nextpnr begins from.
     again : do it anew.
     progress : called with a step's name, how much is done, and of how much.
 
@@ -91,7 +93,7 @@ def build_base(
     files |= {path.name: path.read_text() for path in family.files}
     commands = netlist_commands(board, array, sorted(sources))
     digest = hashlib.sha256(
-        repr((hz, family.package, family.packer, commands, _digest_of_flow())).encode()
+        repr((hz, seed, family.package, family.packer, commands, _digest_of_flow())).encode()
     )
     for name, text in sorted(files.items()):
         digest.update(name.encode() + (text if isinstance(text, bytes) else text.encode()))
@@ -102,7 +104,9 @@ def build_base(
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / LAYOUT).exists() and not again:
             return Base(folder, json.loads((folder / LAYOUT).read_text()), cached=True)
-        layout = _build(board, array, platform, hz, baud, files, sorted(sources), folder, progress)
+        layout = _build(
+            board, array, platform, hz, baud, seed, files, sorted(sources), folder, progress
+        )
     return Base(folder, layout, cached=False)
 
 
@@ -136,6 +140,7 @@ def _build(
     platform: Any,
     hz: float,
     baud: int,
+    seed: int,
     files: dict[str, Any],
     sources: list[str],
     folder: Path,
@@ -146,7 +151,7 @@ def _build(
         for name, text in files.items():
             (stage / name).write_bytes(text if isinstance(text, bytes) else text.encode())
         try:
-            layout, places = _make(board, array, platform, hz, baud, sources, stage, progress)
+            layout, places = _make(board, array, platform, hz, baud, seed, sources, stage, progress)
         except ToolError as error:
             # What the tools said is wanted now.
             failed = folder.with_name(f"{folder.name}.failed")
@@ -164,6 +169,7 @@ def _make(
     platform: Any,
     hz: float,
     baud: int,
+    seed: int,
     sources: list[str],
     folder: Path,
     progress: Progress,
@@ -183,7 +189,7 @@ def _make(
     shutil.rmtree(folder / "memories")
     progress("map memories", 1, 1)
     before = _cpu_seconds()
-    routed = route(board, platform, hz, folder, progress=progress)
+    routed = route(board, platform, hz, folder, seed=seed, progress=progress)
     after = _cpu_seconds()
     blocks: dict[str, Any] = {}
     for need in needs:
@@ -204,6 +210,7 @@ def _make(
         "params": asdict(array.params),
         "clock_hz": round(hz),
         "baud": baud,
+        "seed": seed,
         "fmax_mhz": round(routed.fmax_mhz, 2),
         "resources": {name: list(counts) for name, counts in routed.used.items()},
         "seconds": {

@@ -50,9 +50,12 @@ def route(
     hz: float,
     folder: Path,
     *,
+    seed: int,
     progress: Callable[[str, int, int], None],
 ) -> Routed:
     """Place and route the netlist in ``folder``; a clock that is not met is no error.
+
+    Placing begins from random places, which ``seed`` chooses.
 
     Raises
     ------
@@ -72,7 +75,7 @@ def route(
     function, arguments = _nextpnr(board, platform, folder)
     common = [
         "--json", NETLIST, "--write", ROUTED, "--report", _REPORT, "--freq", f"{hz / 1e6:.6f}",
-        "--timing-allow-fail", "--seed", "1",
+        "--timing-allow-fail", "--seed", str(seed),
     ]  # fmt: skip
     seconds = run_tool(
         FAMILIES[board.family].package, function, [*arguments, *common], folder, watch=watch
