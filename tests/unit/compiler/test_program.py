@@ -33,7 +33,7 @@ def rows_of(srams: dict[str, SramData], name: str) -> list[int]:
 
 
 def test_descriptors_have_the_fields_of_the_layout() -> None:
-    layout: data.StructLayout = descriptor_layout(EieParams(cells=True))
+    layout: data.StructLayout = descriptor_layout(EieParams(cells=True, delta=True))
     names = [field.name for field in dataclasses.fields(Descriptor)]
     assert names == [name for name, _ in layout]
 
