@@ -66,7 +66,8 @@ def zig(folder: Path, *arguments: str | Path) -> None:
 def digits_cnn(kernels: int) -> tuple[Image, np.ndarray]:
     """Make a CNN that reads digits, and three of them in fixed point.
 
-    Its kernels are drawn, and its Linear layer has the weights of least squares behind them.
+    Its kernels are drawn, and its Linear layer has the weights of least squares behind them, held
+    small: features that hardly differ would else get large ones, which differ from call to call.
     """
     pixels, labels = load_digits(return_X_y=True)
     x = torch.tensor(pixels.reshape(-1, 1, 8, 8) / 16, dtype=torch.float32)
@@ -77,7 +78,9 @@ def digits_cnn(kernels: int) -> tuple[Image, np.ndarray]:
         features = nn.Sequential(*head)(x)
         ones = torch.ones(len(x), 1)
         wanted = torch.nn.functional.one_hot(torch.tensor(labels)).float()
-        found = torch.linalg.lstsq(torch.hstack([features, ones]), wanted).solution
+        inputs = torch.hstack([features, ones]).double()
+        gram = inputs.T @ inputs + torch.eye(inputs.shape[1])
+        found = torch.linalg.solve(gram, inputs.T @ wanted.double())
         linear.weight[:], linear.bias[:] = found[:-1].T, found[-1]
     image = compile(nn.Sequential(*head, linear), x[:1], x[:200], list(ARRAYS.values()), share=True)
     return image, quantize(image, x[:3].numpy())[0]
