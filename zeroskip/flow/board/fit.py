@@ -13,7 +13,7 @@ _GOWIN_BLOCK = 2048
 
 # Block memories of ECP5 are slow and stand far apart; accumulators are in a loop with an adder. So
 # memories without contents and of so many rows are made of LUTs.
-_ECP5_FEW_ROWS = 64
+_ECP5_FEW_ROWS = 128
 
 
 def is_single(board: Board, need: Need) -> bool:
