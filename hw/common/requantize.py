@@ -3,7 +3,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 
 from zeroskip.hw.common.formats import Activation
-from zeroskip.hw.common.multiply import has_multipliers
+from zeroskip.hw.common.sram import has_short_paths
 
 __all__ = ["requantize", "saturate"]
 
@@ -34,7 +34,7 @@ def requantize(
         is known late. In gates this would take more.
     """
     is_relu = activation == Activation.RELU
-    if has_multipliers(platform) and len(total) > bits:
+    if has_short_paths(platform) and len(total) > bits:
         sign, above = total[-1], total[bits - 1 : -1]
         counts = Cat(shift <= place for place in range(len(above)))
         kept, beyond = Signal(bits - 1), Signal()

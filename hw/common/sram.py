@@ -7,7 +7,7 @@ from amaranth.lib.memory import Memory
 
 from zeroskip.hw.common.memory import NamedMemory
 
-__all__ = ["SRAM_MODULES", "Ports", "SramPlatform", "sram"]
+__all__ = ["SRAM_MODULES", "Ports", "SramPlatform", "has_short_paths", "sram"]
 
 _TAG = "zeroskip_sram"
 
@@ -40,6 +40,11 @@ def sram(shape: ShapeLike, depth: int, name: str, ports: Ports = Ports.READ_AND_
     return NamedMemory(shape, depth, name, attrs={_TAG: ports.value})
 
 
+def has_short_paths(platform: object) -> bool:
+    """Tell if this is for an FPGA with LUTs to spare, which short paths may take."""
+    return getattr(platform, "short_paths", False)
+
+
 class SramPlatform:
     """Platform for ``verilog.convert``; other memories stay as Amaranth emits them.
 
@@ -47,10 +52,12 @@ class SramPlatform:
     ----------
     has_multipliers : leave products to the multipliers that an FPGA has, instead of making them
         of gates, see :class:`.Multiply`.
+    short_paths : spend LUTs of an FPGA on shorter paths, in the same cycles.
     """
 
-    def __init__(self, *, has_multipliers: bool = False) -> None:
+    def __init__(self, *, has_multipliers: bool = False, short_paths: bool = False) -> None:
         self.has_multipliers = has_multipliers
+        self.short_paths = short_paths
 
     def get_memory(self, memory: Memory) -> Fragment | Instance:
         """Replace ``memory`` if :func:`sram` made it."""

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.add import add
 from zeroskip.hw.common.formats import Activation
+from zeroskip.hw.common.multiply import has_multipliers
 from zeroskip.hw.common.requantize import requantize
 from zeroskip.hw.common.sram import Ports, sram
 from zeroskip.hw.eie.control import rows_layout
@@ -222,8 +223,10 @@ class ActRw(wiring.Component):
         adds = Signal()
         drained = Signal(signed(p.acc_bits))
         m.d.sync += adds.eq(self.bias_read)
+        # LUTs that hold it would be a fiftieth of the smallest FPGA's.
+        held = self.acc if has_multipliers(platform) else self.acc & adds.replicate(p.acc_bits)
         m.d.comb += [
-            drained.eq(self.acc & adds.replicate(p.acc_bits)),
+            drained.eq(held),
             bias.en.eq(self.bias_read),
             bias.addr.eq(self.bias_row),
             bias_load.en.eq(self.load_bias),

@@ -7,8 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.held_row import read_once
-from zeroskip.hw.common.multiply import has_multipliers
-from zeroskip.hw.common.sram import Ports, sram
+from zeroskip.hw.common.sram import Ports, has_short_paths, sram
 from zeroskip.hw.eie.formats import entry_layout, pointer_layout, work_layout
 from zeroskip.hw.eie.params import EieParams
 
@@ -83,8 +82,8 @@ class SpmatRead(wiring.Component):
         r_base = Signal(p.acc_addr_bits, reset_less=True)
         r_done = Signal()
         ends = _ends(f_word, f_end)
-        if has_multipliers(platform):
-            # On an FPGA, of both that it may be, before it is known which it is.
+        if has_short_paths(platform):
+            # Of both that it may be, before it is known which it is.
             first = self.i.payload
             ends = Mux(more, _ends(more_word, more_end), _ends(first.start.word, first.end))
         m.d.comb += [

@@ -59,7 +59,7 @@ def value_of(number: int) -> int:
 class Fpga:
     """A platform, as far as the unit looks at it."""
 
-    has_multipliers = True
+    short_paths = True
 
 
 def issues_of(

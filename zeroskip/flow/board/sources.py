@@ -18,7 +18,7 @@ def board_verilog(
     array: BoardArray[Any], *, divisor: int, clock_hz: int, timeout: int | None = None
 ) -> dict[str, str]:
     """Return the board's top as Verilog text by file name; see :class:`.BoardTop`."""
-    platform = SramPlatform(has_multipliers=True)
+    platform = SramPlatform(has_multipliers=True, short_paths=array.short_paths)
     top = BoardTop(array.hosted, divisor=divisor, clock_hz=clock_hz, timeout=timeout)
     return {
         SRAM_FPGA.name: SRAM_FPGA.read_text(),

@@ -32,7 +32,7 @@ __all__ = ["BoardSystem", "SystemBoardArray"]
 
 _HOST = "host"
 
-_CLOCK_MHZ = 40.0
+_CLOCK_MHZ = 50.0
 """Less than what the preset ``board`` was routed for on the slowest ECP5: seeds differ."""
 
 _WIRE_PS = 900
@@ -95,6 +95,7 @@ class SystemBoardArray(BoardArray[SystemBoardParams]):
     """See :class:`.BoardArray`: a chip and its memory."""
 
     wire_ps = _WIRE_PS
+    short_paths = True
 
     def __init__(self, params: SystemBoardParams) -> None:
         super().__init__(params)

@@ -52,12 +52,12 @@ def test_saturate_every_number(bits: int, to: int) -> None:
     simulate(dut, bench)
 
 
-@pytest.mark.parametrize("has_multipliers", [False, True], ids=["gates", "fpga"])
+@pytest.mark.parametrize("short_paths", [False, True], ids=["gates", "fpga"])
 @pytest.mark.parametrize("activation", Activation)
 @pytest.mark.parametrize("shift", [0, 1, 3, 7, 8, 63])
-def test_every_sum(activation: Activation, shift: int, has_multipliers: bool) -> None:
+def test_every_sum(activation: Activation, shift: int, short_paths: bool) -> None:
     dut = Output(8, 4)
-    whole = Fragment.get(dut, SramPlatform(has_multipliers=has_multipliers))
+    whole = Fragment.get(dut, SramPlatform(short_paths=short_paths))
     low = 0 if activation == Activation.RELU else -8
 
     async def bench(ctx: Any) -> None:
