@@ -3,7 +3,7 @@
 
 import inspect
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -102,25 +102,29 @@ def complete(
 ) -> dict[str, Any] | None:
     """Give the fields that ``start`` leaves open an end each; None if nothing is accepted."""
     open_ = [name for name in every if name not in start]
-    values = {name: start.get(name, every[name][1]) for name in every}
-    if not accepted(kind, values):
-        # What bounds others is large: of the bounded ones, those that are open give way.
-        for count in (1, 2, 3):
-            for some in itertools.combinations(open_, count):
-                tried = values | {name: every[name][0] for name in some}
-                if accepted(kind, tried):
-                    values = tried
-                    break
-            else:
-                continue
-            break
-        else:
-            return None
+    values = next(filter(partial(accepted, kind), _candidates(every, start, open_)), None)
+    if values is None:
+        return None
     for name in open_:
         tried = values | {name: next(end for end in every[name] if end != values[name])}
         if accepted(kind, tried) and len(pairs_of(tried) & left) > len(pairs_of(values) & left):
             values = tried
     return values
+
+
+def _candidates(
+    every: Mapping[str, tuple[Any, Any]], start: Mapping[str, Any], open_: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Give sets with ``start``, and all open fields but up to three at the same end.
+
+    What bounds others is large: of the bounded ones, those that are open give way. Where more have
+    to, as with ``delta``, nearly all are small.
+    """
+    for end in (1, 0):
+        values = {name: start.get(name, every[name][end]) for name in every}
+        for count in range(4):
+            for some in itertools.combinations(open_, count):
+                yield values | {name: every[name][1 - end] for name in some}
 
 
 def assert_sound(component: wiring.Component) -> str:
