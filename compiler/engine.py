@@ -108,7 +108,7 @@ class Entry(Protocol):
     """What a manifest has of a part besides engine, parameters and layers."""
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the entry as a dictionary that JSON can have."""
         ...
 
 

@@ -37,10 +37,11 @@ from zeroskip.compiler.compress.task import Task
 
 RATE = 16_000
 FRAME, CONTEXT, PADDING = 512, 64, 64
-"""Samples of a frame, of those before it that are looked at again, and of those mirrored behind."""
+"""Samples: in a frame, of the frame before that are in front of it, and mirrored at its end."""
 HOP, BINS = 128, 129
+"""Samples between two spectra of a frame, and frequencies in a spectrum."""
 STEPS = 64
-"""Frames of a sequence to train with."""
+"""Length, in frames, of the sequences that the network is trained with."""
 DENSITIES = (0.2, 0.2, 0.3, 0.2, 0.2, 0.2, 1.0)
 """Weights that stay in conv1 to conv4, in both matrices of the LSTM, and in the sum."""
 
@@ -109,9 +110,9 @@ def spectra(samples: torch.Tensor, waves: torch.Tensor) -> torch.Tensor:
 
 
 def sequences(frames: torch.Tensor, steps: int) -> torch.Tensor:
-    """Cut frames into sequences, (sequences, steps, 129, 4), without a rest that is no whole one.
+    """Cut (frames, 129, 4) into sequences, (sequences, steps, 129, 4), and leave out the rest.
 
-    Of fewer frames there is one sequence, filled up with zeros.
+    Fewer frames than ``steps`` become one sequence, with zeros behind.
     """
     frames = functional.pad(frames, (0, 0, 0, 0, 0, max(0, steps - len(frames))))
     return frames[: len(frames) // steps * steps].reshape(-1, steps, BINS, 4)

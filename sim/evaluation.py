@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
+from zeroskip.base.errors import InputError
 from zeroskip.base.fields import Field
 from zeroskip.base.progress import Progress
 from zeroskip.base.tables import Report, Table
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     from zeroskip.sim.sweep.run import Sweep
 
-__all__ = ["Bench", "EnergyBench", "Evaluation"]
+__all__ = ["Bench", "Evaluation", "Tables"]
+
+_NOT_RECURRENT = "the engine computes no recurrent layers: choose another by --engine"
 
 
 class Bench(Protocol):
@@ -32,8 +35,8 @@ class Bench(Protocol):
         ...
 
 
-class EnergyBench(Protocol):
-    """What the energy of an evaluation is."""
+class Tables(Protocol):
+    """What a part of an evaluation found, which no sweep or plot reads."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document."""
@@ -78,36 +81,41 @@ class Evaluation(Protocol):
         """
         ...
 
-    def bench_energy(self, layers: str | None, *, progress: Progress | None = None) -> EnergyBench:
+    def bench_energy(self, layers: str | None, *, progress: Progress | None = None) -> Tables:
         """Count the energy of the evaluation, beside what the paper has.
 
         Parameters and errors are those of :meth:`bench`.
         """
         ...
 
-    def bench_recurrent(
-        self,
-        task: str | None = None,
-        *,
-        data: Path | None = None,
-        folder: Path | None = None,
-        progress: Progress | None = None,
-    ) -> EnergyBench:
-        """Count steps of recurrent layers that were published, or of one that is trained.
+    def bench_recurrent(self) -> Tables:
+        """Count the cycles of a step of recurrent layers that were published.
+
+        Raises
+        ------
+        InputError
+            If the engine computes none.
+        """
+        raise InputError(_NOT_RECURRENT)
+
+    def bench_changes(
+        self, task: str, data: Path | None, folder: Path | None, progress: Progress | None = None
+    ) -> Tables:
+        """Compress the LSTM of a task; count its cycles by the threshold of changes.
 
         Parameters
         ----------
-        task : whose network multiplies by changes, at several thresholds; None for the layers that
-            were published.
-        data, folder : of the task, and of the run that compresses its network.
+        task : name of the data set.
+        data : folder with it; None for what a package has.
+        folder : of the run that compresses; None for one that is deleted.
         progress : see :data:`.Progress`.
 
         Raises
         ------
         InputError
-            If the engine computes none, or the data are missing or damaged.
+            If the engine computes no recurrent layers, or the data are missing or damaged.
         """
-        ...
+        raise InputError(_NOT_RECURRENT)
 
     def report(self, bench: Any) -> Report:
         """Return the tables of what :meth:`bench` found."""

@@ -65,7 +65,7 @@ def _read(
     past: NDArray[Any] | None,
     sequences: Sequences | None,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return (n, values) where its input, and what it reads of the step before, has products.
+    """Return where a cell's input, and its h of the step before, are multiplied: (n, values) each.
 
     A sequence begins with 0. With thresholds there are products where either changes.
     """
@@ -76,7 +76,7 @@ def _read(
         steps = [tensor != 0 for tensor in steps]
     if layer.sweep != "forward":
         steps[0] = sequences.reversed(steps[0])
-    # Outputs of a final state stand in the order in which they are made.
+    # Outputs of a backward cell are stored from the first step on; it made them from the last on.
     if layer.sweep == "reverse":
         steps[1] = sequences.reversed(steps[1])
     read, made = (sequences.padded(tensor) for tensor in steps)

@@ -75,7 +75,10 @@ class _Network(nn.Module):
 def _on_planes(
     node: FloatNode, layer: nn.Module | None, inputs: Sequence[torch.Tensor]
 ) -> torch.Tensor:
-    """Return what a node makes of (N, C, H, W), by its ``layer`` if it has weights."""
+    """Compute the output of a node, (N, K, P, Q), from its inputs, (N, C, H, W) each.
+
+    ``layer`` is the module with the node's weights; None if it has none.
+    """
     if isinstance(node, FloatConcat):
         return torch.cat([*inputs], 1)
     if isinstance(node, FloatConv) and layer is not None:
@@ -92,7 +95,7 @@ def _on_planes(
 
 
 class _Sequence(nn.Module):
-    """A recurrent network as a module: its nodes in order, on (batch, steps, values).
+    """Compute a recurrent network node by node, on sequences (batch, steps, values).
 
     Planes that layers of each step make before the first cell are (batch, steps, C, H, W).
     """
@@ -130,7 +133,7 @@ class _Sequence(nn.Module):
 
     def _run(self, node: FloatNode, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         if node.name in self._projections:
-            # Torch's recurrent layer before it has computed it already.
+            # A projection is part of torch's LSTM, the node before, which has computed it already.
             return inputs[0]
         name = self._layers.get(node.name)
         layer = None if name is None else self.get_submodule(name)

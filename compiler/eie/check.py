@@ -53,7 +53,7 @@ def check_arithmetic(layer: QuantLinear | QuantCell, params: EieParams) -> None:
 
 
 def _check_thresholds(cell: QuantCell, thresholds: Pair, params: EieParams) -> None:
-    """Check that the array multiplies by changes, and that some can be larger."""
+    """Check that the array has delta units, and thresholds are below its largest activation."""
     if not params.delta:
         raise CompileError(
             f"layer {cell.name!r} multiplies by changes (delta), and the array has no unit for "

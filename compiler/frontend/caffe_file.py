@@ -239,7 +239,7 @@ def _in_use(layer: Message) -> bool:
 
 
 def _input_shapes(net: Message, layers: Sequence[Message]) -> dict[str, Shape]:
-    """Return the shapes of a prototxt's inputs by name, with a batch of one sample."""
+    """Return the shapes of a prototxt's inputs by name, (1, C, H, W) or (1, columns) each."""
     dims = [shape.get("dim", []) for shape in net.get("input_shape", [])]
     flat = net.get("input_dim", [])
     dims += [flat[n : n + 4] for n in range(0, len(flat), 4)]

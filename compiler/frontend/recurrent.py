@@ -225,14 +225,14 @@ class _Walk:
         self._values[node.outputs[0]] = value
 
     def _size(self, node: Node) -> int:
-        """Return how many values of a step a node makes."""
+        """Return the number of values that a node makes in one step."""
         return self._graph.values[node.outputs[0]].shape[-1] or 0
 
     def _reads_alone(self, node: Node, layer: FloatLinear) -> bool:
         """Say whether nothing but ``node`` reads what ``layer`` makes."""
         names = {name for name, value in self._values.items() if value.tensor == layer.name}
         readers = [one for one in self._nodes if not names.isdisjoint(one.refs())]
-        # Other nodes may only hand on, in other dimensions, what this one reads.
+        # A node that only reshapes the layer's outputs does not count as a reader.
         handed = {one.name for one in readers if not names.isdisjoint(one.outputs)}
         counts = [sum(name in one.refs() for one in self._nodes) for name in names]
         ends = {one.name for one in readers} - handed

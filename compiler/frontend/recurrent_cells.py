@@ -1,4 +1,4 @@
-"""Recurrent cells of torch's weights, and their directions."""
+"""LSTM and GRU cells from the weights that torch's modules have, for each direction of a layer."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -20,7 +20,7 @@ def made_cell(
     steps: int,
     sweep: Sweep = "forward",
 ) -> FloatCell:
-    """Put torch's weights in the order of sums; see :class:`.FloatCell`."""
+    """Return a cell with torch's weights, gates in the order of :class:`.FloatCell`."""
     weight, recurrent = (np.asarray(array, np.float64) for array in arrays[:2])
     units = len(weight) // (4 if kind == "lstm" else 3)
     zeros = np.zeros(len(weight))

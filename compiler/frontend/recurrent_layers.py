@@ -28,7 +28,7 @@ class StepLayers:
 
     def __init__(self, first: Sequence[FloatNode]) -> None:
         self.by_name: dict[str, FloatNode] = {node.name: node for node in first}
-        # By layer, the cells of its directions, which make its outputs at every step.
+        # Bidirectional layers: by name, the names of the forward and the backward cell.
         self._both: dict[str, tuple[str, ...]] = {}
 
     def add(self, layer: FloatCell | FloatLinear, node: Node) -> None:
@@ -47,16 +47,19 @@ class StepLayers:
         self.by_name[layer.name] = layer
 
     def join(self, name: str, parts: Sequence[str]) -> None:
-        """Add a layer whose outputs are those of ``parts`` side by side."""
+        """Add a concatenation ``name`` of the outputs of layers ``parts``."""
         self.by_name[name] = FloatConcat(name, tuple(parts))
 
     def join_directions(self, name: str, parts: Sequence[str]) -> None:
-        """Add what both directions of layer ``name`` make."""
+        """Add a bidirectional layer ``name`` as the concatenation of its cells ``parts``."""
         self.join(name, parts)
         self._both[name] = tuple(parts)
 
     def linear(self, name: str) -> FloatLinear | None:
-        """Return the Linear layer that makes a tensor; none for what its cell reads again."""
+        """Return the Linear layer that makes tensor ``name``; None for others, and for projections.
+
+        The outputs of a projection are read again by its LSTM, and must not be changed.
+        """
         layer = self.by_name.get(name)
         cells = (node for node in self.by_name.values() if isinstance(node, FloatCell))
         is_projection = any(cell.projection == name for cell in cells)
@@ -67,7 +70,7 @@ class StepLayers:
         self.by_name[layer.name] = dataclasses.replace(layer, relu=True)
 
     def end(self, name: str) -> None:
-        """Have a layer's final state alone, where that is not its output at the last step."""
+        """Let a backward cell make only its final state, that of the sequence's first step."""
         cell = self.cell_of(name)
         if cell.sweep == "reverse":
             self.by_name[cell.name] = dataclasses.replace(cell, sweep="final")
@@ -78,7 +81,7 @@ class StepLayers:
         return next(cell for cell in cells if cell.past == name)
 
     def free_name(self, name: str) -> str:
-        """Return a name that no layer has: layers of an ONNX file may be of one module."""
+        """Return ``name``, with a number behind it if a layer has it already."""
         numbers = (f"{name}.{number}" for number in itertools.count(1))
         taken = {one for layer in self.by_name for one in (layer, layer.rpartition(".")[0])}
         return next(one for one in itertools.chain([name], numbers) if one not in taken)

@@ -1,4 +1,4 @@
-"""Moves of a recurrent network's values: a step chosen, dimensions swapped, values side by side."""
+"""Nodes that select steps of a recurrent network's values, reorder or concatenate them."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ __all__ = ["Moves"]
 
 
 class Moves:
-    """What becomes of values that are moved.
+    """Translate nodes that select steps of a recurrent network's values, reorder or concatenate.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Moves:
         self._graph, self._layers, self._values, self._steps = graph, layers, values, steps
 
     def moved(self, node: Node, value: StepValue) -> StepValue:
-        """Return what a step, or another order of dimensions, is."""
+        """Translate a node that selects a step or a final state, or reorders dimensions."""
         args = node.args
         if node.base == "slice" and is_whole(self._graph, node):
             return value
@@ -51,7 +51,7 @@ class Moves:
         raise refusal(node, "only a step, the hidden state of a layer, or dimensions swapped")
 
     def _shaped(self, node: Node, value: StepValue) -> StepValue | None:
-        """Return what a value is in other dimensions; None if that is nothing known."""
+        """Translate a reshape that removes or joins the dimension of directions; None of others."""
         shapes = (self._graph.values[name].shape for name in (node.refs()[0], node.outputs[0]))
         before, after = shapes
         if before == after:
@@ -75,7 +75,7 @@ class Moves:
         return StepValue(name, "step", self._steps - 1)
 
     def concatenated(self, node: Node) -> StepValue:
-        """Return values of steps side by side."""
+        """Return the concatenation that a node makes of values of the same steps."""
         values = [self._values[name] for name in node.refs() if name in self._values]
         dim, first = node.args.get("dim", 0), values[0]
         same = all((one.form, one.step) == (first.form, first.step) for one in values)

@@ -1,4 +1,4 @@
-"""What values of a recurrent network's graph are: sequences, steps of them, final states."""
+"""Values in the graph of a recurrent network: sequences, single steps, final states."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,23 +16,23 @@ SUPPORTED = (
 )
 
 _ENDLESS = (1 << 63) - 1
-"""End of a slice that takes all there is."""
+"""End that torch writes for a slice without one, such as ``x[1:]``."""
 
 Form = Literal["batch", "steps", "step", "hidden", "finals", "state", "apart", "pairs"]
 
 SWAPPED: Mapping[str, Form] = {
     "batch": "steps", "steps": "batch", "hidden": "finals", "apart": "pairs",
 }  # fmt: skip
-"""What a value becomes with batch and steps, or batch and directions, swapped."""
+"""By form of a value, its form with batch and steps, or batch and directions, swapped."""
 
 
 @dataclass(frozen=True)
 class StepValue:
-    """What a value of the graph is.
+    """A value of the graph, by the layer that makes it.
 
     Parameters
     ----------
-    tensor : whose.
+    tensor : name of the layer.
     form : ``batch`` and ``steps`` are of sequences, whichever is the first dimension; ``step`` is a
         single step; ``hidden`` is the last step that each layer and direction has made, ``state``
         their states, and ``finals`` hidden ones with the batch first. ``apart`` are steps whose
@@ -48,7 +48,7 @@ class StepValue:
 
 
 def swaps(node: Node, form: str = "steps") -> bool:
-    """Say whether a node swaps batch and steps, or what is of directions and the batch."""
+    """Say whether a node swaps batch and steps or, of form ``apart``, steps and directions."""
     pair, order = ({1, 2}, [0, 2, 1, 3]) if form == "apart" else ({0, 1}, [1, 0, 2])
     dims = node.args.get("dim0"), node.args.get("dim1")
     return set(dims) == pair or node.args.get("dims") == order

@@ -1,4 +1,4 @@
-"""Find LSTM and GRU cells in graphs that have their products, functions and arithmetic instead.
+"""Find LSTM and GRU cells in graphs that have them as matrix products, functions and arithmetic.
 
 So exporters write a cell that Python code calls step by step: to ONNX, and in programs of torch
 whose operators were decomposed.
@@ -20,11 +20,11 @@ _FILLED = {"full", "new_full", "full_like"}
 _SPLITS = {"split", "unsafe_split", "split_with_sizes", "chunk", "unsafe_chunk"}
 _TURNS = {"t", "permute", "transpose", "numpy_T"}
 _LSTM, _GRU = 4, 3
-"""Sums of a hidden unit."""
+"""Gates of a hidden unit, the candidate among them; each is a sum of products."""
 
 
 def makes_zeros(node: Node) -> bool:
-    """Say whether a node makes zeros, of which what it reads is the size alone."""
+    """Say whether a node makes a tensor of zeros, for example ``zeros_like``: an initial state."""
     return node.base in _ZEROS or (node.base in _FILLED and node.args.get("fill_value") == 0)
 
 
@@ -63,12 +63,12 @@ def with_cells(graph: Graph) -> Graph:
 
 @dataclass(frozen=True)
 class _Product:
-    """A vector times a matrix: of a step's inputs, or of hidden units.
+    """A matrix times a step's inputs, or times the hidden units of the step before.
 
     Parameters
     ----------
     source : the vector.
-    weight : the matrix, a row for each sum.
+    weight : the matrix, (gates * units, columns).
     bias : added to it, if anything.
     """
 
@@ -79,7 +79,7 @@ class _Product:
 
 @dataclass(frozen=True)
 class _Cell:
-    """A step of a cell.
+    """One step of a cell, by the names of its values.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class _Cell:
 
 
 class _Finder:
-    """A graph in which cells are looked for.
+    """Search of a graph for cells, from their outputs back to their products.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class _Finder:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._made = {name: node for node in graph.nodes for name in node.outputs}
-        # What depends on the input.
+        # Values that depend on the network's input: others are constants or zeros.
         self._reached = set(graph.inputs)
         for node in graph.nodes:
             if not makes_zeros(node) and not self._reached.isdisjoint(node.refs()):
@@ -129,7 +129,7 @@ class _Finder:
                     yield cell
 
     def _lstm(self, h: str) -> _Cell | None:
-        """Return the cell whose output is ``h``."""
+        """Return the step of an LSTM cell whose output is ``h``; None if there is none."""
         for o, tanh in self._operands(h, "mul"):
             c = self._argument(tanh, "tanh")
             for old, new in self._operands(c, "add"):
@@ -146,7 +146,7 @@ class _Finder:
     def _lstm_sums(
         self, sums: str, past: str
     ) -> tuple[tuple[str | None, str], _Product, _Product | tuple[str, ...]] | None:
-        """Return the state before a step, and the products that its sums are of."""
+        """Return (h, c) before a step, and both products that ``sums`` adds; else None."""
         before = self._hidden.get(past)
         for left, right in self._operands(sums, "add"):
             of_input, of_state = self._product(left), self._product(right)
@@ -162,7 +162,7 @@ class _Finder:
         return None
 
     def _gru(self, h: str) -> _Cell | None:
-        """Return the cell whose output is ``h``."""
+        """Return the step of a GRU cell whose output is ``h``; None if there is none."""
         for scaled, n in self._operands(h, "add"):
             for apart, update in self._operands(scaled, "mul"):
                 node = self._made.get(apart)
@@ -181,7 +181,7 @@ class _Finder:
     def _gru_sums(
         self, gates: Sequence[str], inner: str, outer: str
     ) -> tuple[_Product, _Product | tuple[str, ...]] | None:
-        """Return the products that the sums of both gates, and of the candidate, are of."""
+        """Return both products that gates and candidate are made of; None if they are not."""
         for of_reset in self._operands(gates[0], "add"):
             for of_update in self._operands(gates[1], "add"):
                 x = self._whole([of_reset[0], of_update[0], inner], _GRU)
@@ -207,14 +207,14 @@ class _Finder:
             yield refs[1], refs[0]
 
     def _argument(self, name: str, function: str) -> str:
-        """Return what a function was applied to; nothing if it was another."""
+        """Return what ``function`` is applied to to make ``name``; "" if another node makes it."""
         node = self._made.get(name)
-        # A front end has no translation of functions that no layer is made of.
+        # ONNX has Sigmoid and Tanh, which its front end leaves by their own names.
         refs = [] if node is None or node.base.lower() != function else node.refs()
         return refs[0] if len(refs) == 1 else ""
 
     def _whole(self, pieces: Sequence[str], count: int) -> str:
-        """Return what was split into ``pieces``, of equal sizes; nothing if none was."""
+        """Return what a node splits into ``count`` equal ``pieces``; "" if none does."""
         node = self._made.get(pieces[0])
         shapes = {self._graph.values[name].shape for name in pieces if name in self._graph.values}
         if node is None or node.base not in _SPLITS or tuple(pieces) != node.outputs:
@@ -223,7 +223,7 @@ class _Finder:
         return node.refs()[0] if len(pieces) == count and is_last else ""
 
     def _product(self, name: str) -> _Product | None:
-        """Return the product that a value is, with its bias."""
+        """Return the product that makes ``name``, with its bias; None if another node does."""
         for product, bias in self._operands(name, "add"):
             found = self._product(product)
             if found is not None and found.bias is None and bias not in self._reached:
@@ -242,7 +242,7 @@ class _Finder:
         return None if weight is None else _Product(source.name, weight, offset)
 
     def _weight(self, name: str, *, is_turned: bool) -> str | None:
-        """Return the name of a matrix, a row for each sum, the same in all steps."""
+        """Return the name of a matrix, (gates * units, columns), the same in all steps."""
         node = self._made.get(name)
         if is_turned and node is not None and node.base in _TURNS:
             return self._weight(node.refs()[0], is_turned=False)
@@ -255,7 +255,7 @@ class _Finder:
         return self._first_alike(name)
 
     def _first_alike(self, name: str) -> str:
-        """Return the first constant that is like this one: files may have one for each step."""
+        """Return the first constant equal to ``name``: files may repeat one at each step."""
         tensor = self._tensor(name)
         if tensor is None:
             return name
@@ -270,7 +270,7 @@ class _Finder:
         return self.tensors.get(name or "") or self._graph.tensors.get(name or "")
 
     def node(self, cell: _Cell, cells: Sequence[_Cell]) -> Node:
-        """Return the node that a cell becomes."""
+        """Return the node ``lstm_cell`` or ``gru_cell`` of a step, with torch's arguments."""
         maker = self._made[cell.outputs[0]]
         state, of_state = list(cell.state), cell.of_state
         if not isinstance(of_state, _Product):
@@ -289,7 +289,9 @@ class _Finder:
         return Node(maker.name, f"aten.{kind}.default", args, cell.outputs, maker.module)
 
     def _unfolded(self, cell: _Cell, folded: tuple[str, ...], cells: Sequence[_Cell]) -> _Product:
-        """Return the product that an exporter has folded: of zeros, with the next step's matrix.
+        """Return the product of a first step's zeros, which an exporter has computed already.
+
+        Its matrix is that of the next step.
 
         Raises
         ------

@@ -21,7 +21,7 @@ def next_references(
 
 
 def references(steps: NDArray[np.int64], threshold: int) -> NDArray[np.int64]:
-    """Return the references after each step of sequences.
+    """Return the references, (sequences, steps, values) int64, after each step of sequences.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ def references(steps: NDArray[np.int64], threshold: int) -> NDArray[np.int64]:
 
 
 def changes(steps: NDArray[np.int64], threshold: int) -> NDArray[np.int64]:
-    """Return by how much references change at each step: what the products are of.
+    """Return the changes of references at each step, by which a cell's weights are multiplied.
 
-    Parameters are those of :func:`references`.
+    Parameters are those of :func:`references`; so is the shape of what is returned.
     """
     return np.diff(references(steps, threshold), axis=1, prepend=0)

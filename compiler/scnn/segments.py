@@ -49,10 +49,10 @@ _STRIPS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32)
 """Parts that planes are cut into."""
 
 _HIGHER = 2
-"""Rows that strips may have beyond those of the fewest strips of the same rows that fit."""
+"""Rows that a strip may have more than each has if all are equally high."""
 
 _WORTH = 0.995
-"""Share of the cycles of strips of the same rows that others may take to be worth it."""
+"""Strips of unequal heights are taken if they need less than this share of the cycles."""
 
 
 def _even(rows: int, count: int) -> list[int]:

@@ -67,7 +67,7 @@ def whole_strip(graph: QuantGraph) -> Strip:
 
 
 def strip_rows(graph: QuantGraph, layers: range) -> int:
-    """Count the rows of what some layers make for others, which strips share.
+    """Count the rows of the planes that some layers make, which strips are cut from.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def strip_rows(graph: QuantGraph, layers: range) -> int:
 
 
 def cut_strip(graph: QuantGraph, layers: range, rows: Rows) -> Strip | None:
-    """Give what some layers are where they make some rows only.
+    """Cut layers to what makes certain rows of their outputs, padding and heights adjusted.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def cut_strip(graph: QuantGraph, layers: range, rows: Rows) -> Strip | None:
 
 
 def cut_strips(graph: QuantGraph, layers: range, heights: Sequence[int]) -> tuple[Strip, ...]:
-    """Cut what some layers make into strips of rows.
+    """Cut the outputs of layers into strips, each of so many rows.
 
     Rows of tensors in between that two strips need are made for each of them.
 

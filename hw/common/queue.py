@@ -42,7 +42,7 @@ class Queue(wiring.Component):
         self._shape = shape
         self._depth = depth
         self._late = late
-        # A single entry is at hand in any case.
+        # The memory of a queue of one entry has no address, and is as fast as registers.
         self._head = head and depth > 1
         super().__init__({
             "i": In(stream.Signature(shape)),
@@ -60,14 +60,14 @@ class Queue(wiring.Component):
         first = Signal(range(max(2, rows)))
         free = Signal(range(max(2, rows)))
         push, pop = Signal(), Signal()
-        # An entry goes into the memory, and one comes out of it.
+        # In this cycle, the memory is written; its oldest entry is taken from it.
         stores, leaves = push, pop
 
         def after(index: Signal) -> Value:
             return Mux(index == rows - 1, 0, index + 1)
 
         if self._head:
-            # What comes goes past the memory if nothing will be in front of it.
+            # An entry that finds the queue empty, or about to be, becomes the head at once.
             oldest = Signal(Shape.cast(self._shape), reset_less=True)
             several = Signal()
             stores, leaves = Signal(), Signal()

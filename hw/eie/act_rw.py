@@ -223,7 +223,7 @@ class ActRw(wiring.Component):
         adds = Signal()
         drained = Signal(signed(p.acc_bits))
         m.d.sync += adds.eq(self.bias_read)
-        # LUTs that hold it would be a fiftieth of the smallest FPGA's.
+        # Not on FPGAs: on the smallest, the gates that hold it take a fiftieth of all LUTs.
         held = self.acc if has_multipliers(platform) else self.acc & adds.replicate(p.acc_bits)
         m.d.comb += [
             drained.eq(held),
@@ -243,7 +243,7 @@ class ActRw(wiring.Component):
         return m
 
     def _changed(self, m: Module, scanned: Value) -> Value:
-        """Return the change of what is scanned."""
+        """Add the delta unit; return the change of activation ``scanned``; if disabled, itself."""
         m.submodules.delta = delta = Delta(self._p)
         m.d.comb += [
             delta.enable.eq(self.delta),
@@ -258,11 +258,11 @@ class ActRw(wiring.Component):
         return delta.change
 
     def _kept(self, m: Module, bias: Value, total: Value) -> Value:
-        """Keep totals; return what a sum is added to: its bias, or the total of the step before."""
+        """Keep each row's sum for the next step; return it, or at a sequence's begin the bias."""
         p = self._p
         m.submodules.kept = rows = sram(signed(p.acc_bits), p.num_biases, "kept")
         kept, keep = rows.read_port(), rows.write_port()
-        # a_, t_: the cycles in which the total is made, and in which it is there.
+        # a_: accumulator and kept sum are added; t_: the new sum is in its register, and is kept.
         a_valid, t_valid = Signal(), Signal()
         a_row, t_row = (
             Signal(p.bias_addr_bits, reset_less=True, name=name) for name in ("a_row", "t_row")

@@ -1,4 +1,4 @@
-"""Delta: of an activation, how much it has changed since it was multiplied by last."""
+"""Delta unit: changes of activations from step to step, by which recurrent layers multiply."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
@@ -77,7 +77,7 @@ class Delta(wiring.Component):
             difference.eq(self.now - before),
             counts.eq(Mux(difference < 0, -difference, difference) > self.threshold),
             self.change.eq(Mux(self.enable, Mux(counts, difference, 0), self.now)),
-            # One that stays need not be written, unless the memory does not have it yet.
+            # A reference that stays the same is written only at the begin of a sequence, as 0.
             write.en.eq(self.take & self.enable & (counts | self.begin)),
             write.addr.eq(self.take_row),
             write.data.eq(Mux(counts, self.now, before)),

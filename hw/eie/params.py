@@ -19,7 +19,7 @@ _MOST_WITH_DELTA = {
     "num_biases": 1 << 12,
     "num_descriptors": 1 << 8,
 }
-"""Sizes with which a descriptor has room for a threshold."""
+"""Largest values with ``delta``: a descriptor then has room for a threshold."""
 
 _WIDEST_PLAIN = 12
 """Width of a plain weight, at most: that of ESE."""
@@ -146,7 +146,7 @@ class EieParams(ArrayParams):
 
     @property
     def value_bits(self) -> int:
-        """Width of what is multiplied: of an activation, or of the difference of two."""
+        """Width of a factor: of an activation or, with ``delta``, of the difference of two."""
         return self.act_bits + self.delta
 
     @property

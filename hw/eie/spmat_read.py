@@ -83,7 +83,7 @@ class SpmatRead(wiring.Component):
         r_done = Signal()
         ends = _ends(f_word, f_end)
         if has_short_paths(platform):
-            # Of both that it may be, before it is known which it is.
+            # Worked out for both words that may be next, before it is known which one is.
             first = self.i.payload
             ends = Mux(more, _ends(more_word, more_end), _ends(first.start.word, first.end))
         m.d.comb += [
@@ -155,9 +155,10 @@ class SpmatRead(wiring.Component):
 
 
 def _ends(word: Value, end: Any) -> Value:
-    """Return whether a word is that of a column's end, and whether it is the column's last.
+    """Return two bits: a word has the end of a column in it, and it is the last to be read of it.
 
-    The end names the entry after the last: at slot 0 the word before is the last.
+    ``end`` points at the entry behind the column's last one. If that is at slot 0 of a word, the
+    column's last entry is in the word before.
     """
     in_end = word == end.word
     return Cat(in_end, in_end | ((end.slot == 0) & (word + 1 == end.word)))

@@ -161,7 +161,7 @@ class Unpack(wiring.Component):
     def _choose_end(
         self, m: Module, offset: Value, start: int, vectors: Value, unused: Value
     ) -> Value:
-        """Tell where a vector ends; in bits behind, whether the beat holds it, and is full then.
+        """Return where a vector ends, in units; above, whether the beat holds it, and is used up.
 
         Parameters
         ----------

@@ -193,7 +193,8 @@ class Load(wiring.Component):
         with m.If(begins):
             m.d.sync += [now.eq(head), at_work.eq(1), failed.eq(0)]
         gathers = self._pack(m, at_work, now)
-        # Beats of an engine that asks for them are all of its INPUT: one that waits counts, too.
+        # If an engine asks for beats by itself, every beat that comes is of its INPUT: an error in
+        # one counts even before it is taken.
         with m.If(self.i.payload.error & (gathers | self.beats.valid)):
             m.d.sync += failed.eq(1)
         with m.If(self.done):
@@ -217,9 +218,9 @@ class Load(wiring.Component):
                 yield f"{number:0{ENGINE_BITS}b}0{space:04b}", 1 << shift
 
     def _pack(self, m: Module, at_work: Signal, now: Any) -> Signal:
-        """Gather beats to items, or cut them, and give the items.
+        """Gather beats into items that are larger than a beat, or cut beats into smaller items.
 
-        Returns whether a beat is gathered, in this cycle.
+        Returns a bit: a beat is gathered in this cycle.
         """
         p = self._p
         beat_bits = p.data_bits
@@ -258,7 +259,7 @@ class Load(wiring.Component):
             word.data.eq(buffer),
             given.eq(valid & takes),
             room.eq(at_work & (~valid | ((items == 1) & takes & ~last))),
-            # Apart from what an engine says that asks for its beats, which comes late.
+            # Without beats that an engine asks for: its `ready` comes late in the cycle.
             gathers.eq(self.i.valid & room & ~now.asks),
             self.i.ready.eq(room),
             self.done.eq(last & takes),

@@ -44,7 +44,7 @@ from zeroskip.sim.result import by_layer
 __all__ = ["ENERGY", "access_events"]
 
 _Make = Callable[[Unit, str, Cost, float], Event]
-"""Makes an event of so many, of all samples together."""
+"""Makes an event of a unit: name, cost of one, and how many there are in all samples."""
 
 _UNITS = {
     "act_queue": Unit.QUEUES,
@@ -102,7 +102,10 @@ class _EieEnergy(EnergyModel[EiePart]):
         ]
 
     def operands(self, part: EiePart, tensors: Tensors) -> Operands | None:
-        """See :meth:`.EnergyModel.operands`: those of all PEs, one PE after the other."""
+        """Return factors and addends of Linear layers; see :meth:`.EnergyModel.operands`.
+
+        PEs come one after the other.
+        """
         found = [
             _operands(layer, x[0], part.params)
             for layer, x in zip(part.layers, vectors(part, tensors), strict=False)
@@ -118,7 +121,8 @@ class _EieEnergy(EnergyModel[EiePart]):
         array = self.array(part.params)
         without = replace(part.params, counters=False, delta=False)
         dense_array = make_array("eie", without, self.unit_of, _NOT_DENSE)
-        # The array itself, with an input that has no zeros, and changes as much as it can.
+        # The array itself on an input without zeros, which alternates between its limits, so that
+        # every activation and every change is multiplied.
         ends = np.where(np.arange(steps) % 2, part.params.max_act, part.params.min_act)
 
         def filling(values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -201,7 +205,7 @@ def access_events(p: EieParams, found: Accesses, samples: int = 1) -> Iterator[E
 
 
 def _fetch_events(p: EieParams, found: Accesses, event: _Make) -> Iterator[Event]:
-    """Give what columns and entries do on their way to the arithmetic unit."""
+    """Give the events of pointers and Spmat: from a queued activation to an entry taken out."""
     pointer = Shape.cast(pointer_layout(p)).width
     queued = Shape.cast(work_layout(p) if p.pointers_first else broadcast_layout(p)).width
     spmat = Sram("read", p.spmat_words, p.word_bits)
@@ -211,11 +215,11 @@ def _fetch_events(p: EieParams, found: Accesses, event: _Make) -> Iterator[Event
     yield event(Unit.WEIGHTS, "Spmat words read", spmat, found.words)
     yield event(Unit.WEIGHTS, "entries taken out", entry, found.issued)
     yield event(Unit.WEIGHTS, "activations of columns begun", Write(p.value_bits), found.queued)
-    # That of a word, that of the next, and the row that the SRAM holds.
+    # Three registers count: address of the word, of the next one, and row at the SRAM's output.
     yield event(Unit.WEIGHTS, "addresses of words", CounterStep(), 3 * found.words)
     yield event(Unit.WEIGHTS, "places of entries", CounterStep(), found.issued)
     yield event(Unit.WEIGHTS, "rows of entries kept", Write(row), found.issued)
-    # The run, and the 1 that leads on from the entry.
+    # An entry's row is that of the entry before, plus its run, plus 1: two additions.
     yield event(Unit.WEIGHTS, "rows of entries added up", Add(row), 2 * found.issued)
     yield event(Unit.POINTERS, "pointers read", bank, found.pointers)
     yield event(Unit.POINTERS, "rows held", CounterStep(), found.pointers)

@@ -75,16 +75,12 @@ class _EieEvaluation(Evaluation):
         chosen = [layer for layer in EIE_LAYERS if layer.name in names]
         return bench_energy(chosen, progress=progress)
 
-    def bench_recurrent(
-        self,
-        task: str | None = None,
-        *,
-        data: Path | None = None,
-        folder: Path | None = None,
-        progress: Progress | None = None,
-    ) -> RecurrentBench | ChangesBench:
-        if task is None:
-            return bench_recurrent()
+    def bench_recurrent(self) -> RecurrentBench:
+        return bench_recurrent()
+
+    def bench_changes(
+        self, task: str, data: Path | None, folder: Path | None, progress: Progress | None = None
+    ) -> ChangesBench:
         return bench_changes(task, data, folder, progress=progress)
 
     def report(self, bench: EieBench) -> Report:

@@ -90,7 +90,7 @@ class EieState:
         self._sums = np.zeros((params.num_pes, params.num_accs), np.uint64)
         self._states = np.zeros((params.num_states, params.num_pes), np.int64)
         self._references = np.zeros((params.num_references, params.num_pes), np.int64)
-        # Totals that cells with thresholds keep, by the row of their first bias.
+        # Sums that cells with a threshold keep for the next step, by the row of their first bias.
         self._kept: dict[int, NDArray[np.uint64]] = {}
 
     def word_bits(self, space: int) -> int:
@@ -256,7 +256,7 @@ class EieState:
     def _changed(
         self, scanned: NDArray[np.int64], rows: slice, threshold: int, *, begins: bool
     ) -> NDArray[np.int64]:
-        """Return how references in some rows change, and keep them."""
+        """Return changes of activations, (rows, num_pes), and update references in ``rows``."""
         if rows.stop > len(self._references):
             raise ValueError(f"a pass scans changes of row {rows.stop - 1} of the references")
         before = np.zeros_like(scanned) if begins else self._references[rows].copy()

@@ -231,7 +231,7 @@ class Array:
 
 @dataclass(frozen=True)
 class Operands:
-    """What multipliers and adders of an array are given, a row an operation, in their order.
+    """Operands of an array's multipliers and adders, one operation a row, in the order of cycles.
 
     Parameters
     ----------

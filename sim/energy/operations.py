@@ -101,7 +101,7 @@ def with_operations(
 
 
 def _commonest(events: Sequence[Event], kind: type[CostT]) -> CostT | None:
-    """Return the cost of a kind that there is most of, by count and width."""
+    """Return the cost of class ``kind`` with the largest count times width; None without any."""
     counts: dict[CostT, float] = {}
     for event in events:
         if isinstance(event.cost, kind):
@@ -249,7 +249,7 @@ def simulate_gates(
 def _work_out(
     one: tuple[str, str] | tuple[str, dict[str, str]], nets: dict[str, Bits], library: Liberty
 ) -> bool:
-    """Work out an assignment or a cell; False if what it needs is not known yet."""
+    """Compute the outputs of an assignment or a cell; False if an input is not known yet."""
     name, rest = one
     if isinstance(rest, str):
         if rest in nets:

@@ -77,17 +77,6 @@ class _ScnnEvaluation(Evaluation):
         # Densities are those of whole modules.
         return bench_energy(chosen, (), (), progress=progress)
 
-    def bench_recurrent(
-        self,
-        task: str | None = None,
-        *,
-        data: Path | None = None,
-        folder: Path | None = None,
-        progress: Progress | None = None,
-    ) -> ScnnEnergyBench:
-        del task, data, folder, progress
-        raise InputError("SCNN computes no recurrent layers")
-
     def report(self, bench: ScnnBench) -> Report:
         return bench_tables(bench)
 

@@ -95,7 +95,11 @@ def run_evaluation(
         if task is None and (data is not None or output is not None):
             raise typer.BadParameter("--data and --output go with --task")
         with Steps() as steps:
-            recurrent = evaluation.bench_recurrent(task, data=data, folder=output, progress=steps)
+            recurrent = (
+                evaluation.bench_recurrent()
+                if task is None
+                else evaluation.bench_changes(task, data, output, steps)
+            )
         if as_json:
             print_json(recurrent.to_dict())
         else:

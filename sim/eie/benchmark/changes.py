@@ -64,11 +64,11 @@ class ChangesBench:
     thresholds: tuple[ThresholdBench, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the evaluation as a dictionary that JSON can have."""
         return asdict(self)
 
     def report(self) -> Report:
-        """Return it as a table."""
+        """Return the evaluation as a table."""
         digits, unit = (2, " %") if self.measure == "accuracy" else (3, "")
         rows: list[list[object]] = [
             [

@@ -115,11 +115,11 @@ class RecurrentBench:
     cells: tuple[CellBench, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the evaluation as a dictionary that JSON can have."""
         return {"cells": [asdict(cell) for cell in self.cells]}
 
     def report(self) -> Report:
-        """Return it as a table."""
+        """Return the evaluation as a table."""
         rows: list[list[object]] = [
             [
                 cell.name,

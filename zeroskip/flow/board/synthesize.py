@@ -52,7 +52,7 @@ _ICE40_LUTS = [
     "opt_lut -tech ice40",
 ]
 
-# What `synth_ecp5` does for LUTs, but for what a wire takes, of which it thinks that it is 300 ps.
+# The part of `synth_ecp5` that maps to LUTs, which counts 300 ps for a wire, with other delays.
 _ECP5_LUTS = ["techmap -map +/lattice/latches_map.v", "abc9 -W {wire_ps}", "clean"]
 
 # What must never be in a log: the netlist is then not the design.
