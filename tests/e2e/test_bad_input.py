@@ -465,6 +465,11 @@ def test_words_of_the_user_stay(cli: Cli) -> None:
     assert "not 'my acc_bits'" in cli("bench", "--layers", "my acc_bits").err
 
 
+def test_bench_of_no_engine(cli: Cli, refused: Refused) -> None:
+    refused(cli("bench", "eei"), "'eei' is not one of cycles, energy, lstm, eie, scnn")
+    refused(cli("bench", "eie", "--engine", "scnn"), "name two engines; leave one out")
+
+
 def test_options_of_another_bench(cli: Cli, refused: Refused, tmp_path: Path) -> None:
     refused(cli("bench", "--task", "vowels"), "--task, --data and --output are of bench lstm")
     refused(cli("bench", "lstm", "-o", str(tmp_path / "run")), "--output go with --task")

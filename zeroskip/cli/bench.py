@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from zeroskip.cli.arrays import DEFAULT_ENGINE, EngineOption
+from zeroskip.cli.arrays import DEFAULT_ENGINE, ENGINES
 from zeroskip.cli.options import JsonOption, LayersOption
 from zeroskip.cli.output import Steps, print_json, print_report
 from zeroskip.compiler.engine import engine as engine_of
@@ -15,7 +15,7 @@ __all__ = ["EXAMPLES", "run_evaluation"]
 
 EXAMPLES = """Examples:
 
-zeroskip bench --engine eie --layers NT-We,NT-Wd
+zeroskip bench eie --layers NT-We,NT-Wd
 
 zeroskip bench energy --engine eie --json
 
@@ -25,19 +25,31 @@ zeroskip bench lstm --task vowels -o out/vowels
 
 zeroskip bench --engine scnn --layers googlenet/3a/5x5_reduce --alone --on rtl --json
 
-zeroskip bench --engine scnn --layers squeezenet --on rtl
+zeroskip bench scnn --layers squeezenet --on rtl
 """
+
+_WHAT = ("cycles", "energy", "lstm")
 
 
 def run_evaluation(
     what: Annotated[
-        Literal["cycles", "energy", "lstm"],
+        str,
         typer.Argument(
+            metavar="|".join((*_WHAT, *ENGINES)),
             help="Cycles of the paper's layers, or their energy; lstm: cycles of a step of whole "
-            "cells, or with --task, of a trained network by threshold of changes."
+            "cells, or with --task, of a trained network by threshold of changes. The name of an "
+            "engine stands for the cycles of its paper.",
         ),
     ] = "cycles",
-    engine: EngineOption = DEFAULT_ENGINE,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine",
+            metavar="ENGINE",
+            help=f"One of {', '.join(ENGINES)}.",
+            show_default=DEFAULT_ENGINE,
+        ),
+    ] = None,
     layers: LayersOption = None,
     on: Annotated[
         Literal["cycles", "rtl"],
@@ -88,6 +100,7 @@ def run_evaluation(
     Operands are random at published sizes and densities, with fixed seeds. Exits with 1 if a word
     or a cycle counter of the RTL differs from the models.
     """
+    what, engine = _choose(what, engine)
     evaluation = find_evaluation(engine_of(engine).name)
     if what == "lstm":
         if on != "cycles" or alone or layers is not None:
@@ -124,3 +137,21 @@ def run_evaluation(
     else:
         print_report(evaluation.report(result))
     return int(not result.exact)
+
+
+def _choose(what: str, engine: str | None) -> tuple[str, str]:
+    """Take an engine's name as the cycles of its paper; return what to run, and of which engine.
+
+    Raises
+    ------
+    typer.BadParameter
+        If ``what`` is none of either, or names another engine than ``engine``.
+    """
+    if what in _WHAT:
+        return what, engine or DEFAULT_ENGINE
+    if what not in ENGINES:
+        choices = ", ".join((*_WHAT, *ENGINES))
+        raise typer.BadParameter(f"{what!r} is not one of {choices}")
+    if engine not in (None, what):
+        raise typer.BadParameter(f"{what!r} and --engine {engine} name two engines; leave one out")
+    return "cycles", what
