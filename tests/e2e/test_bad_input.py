@@ -311,7 +311,7 @@ def test_lengths_of_what_is_no_sequence(cli: Cli, refused: Refused, files: Any) 
 
 
 def test_waves_need_rtl(cli: Cli, refused: Refused, files: Any) -> None:
-    refused(cli("run", files.image, "--input", files.inputs, "--waves"), "--on rtl")
+    refused(cli("run", files.image, "--input", files.inputs, "--waves", "w.vcd"), "--on rtl")
     refused(cli("run", files.image, "--input", files.inputs, "--on", "chip"), "--on", "chip")
 
 

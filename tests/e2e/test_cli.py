@@ -124,12 +124,14 @@ def test_verify_compares_every_word(cli: Callable[..., Any], files: Any) -> None
 
 @pytest.mark.long("builds a simulator that records waves")
 @pytest.mark.cosim
-def test_waves_lie_beside_the_image(cli: Callable[..., Any], files: Any) -> None:
-    result = cli("run", files.image, "--input", files.inputs, "--on", "rtl", "--waves", "--json")
+def test_waves_are_recorded(cli: Callable[..., Any], files: Any) -> None:
+    recorded = files.image.with_name("waves.vcd")
+    given = ("--input", files.inputs, "--on", "rtl", "--waves", recorded)
+    result = cli("run", files.image, *given, "--json")
     assert result.code == 0, result.err
     assert "waves are of 1 of 5 inputs, see --first N" in result.err
     waves = Path(result.document["waves"])
-    assert waves == files.image.with_name("image.vcd")
+    assert waves == recorded
     stalls = {f"eie_array.pe_{pe}.stall_class": stall_classes(EIE) for pe in range(2)}
     states = vars(run_control)["_State"]
     named = {"eie_array.ccu.run_control.state": states, "eie_array.control__phase": Phase}

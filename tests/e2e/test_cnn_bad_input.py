@@ -213,16 +213,15 @@ def test_layers_that_are_not_there(cli: Cli, refused: Refused, cnn: Any) -> None
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--vcd", "w.vcd", "--on", "cycles"], "waves are recorded with --on rtl only"),
-        (["--vcd", "w.vcd"], "waves are recorded with --on rtl only"),
-        (["--waves", "--on", "cycles"], "waves are recorded with --on rtl only"),
+        (["--waves", "w.vcd", "--on", "cycles"], "waves are recorded with --on rtl only"),
+        (["--waves", "w.vcd"], "waves are recorded with --on rtl only"),
         (["--trace", "t.json"], "a trace is recorded with --on cycles only"),
         (["--trace", "t.json", "--on", "rtl"], "a trace is recorded with --on cycles only"),
         (["--trace", "none/t.json", "--on", "cycles"], "there is no folder"),
         (["--trace", ".", "--on", "cycles"], "is a folder"),
-        (["--vcd", "none/w.vcd", "--on", "rtl"], "there is no folder"),
+        (["--waves", "none/w.vcd", "--on", "rtl"], "there is no folder"),
         (["-o", "none/y.npy"], "there is no folder"),
-        (["--on", "chip"], "chip"),
+        (["--on", "cycls"], "did you mean 'cycles'? (see zeroskip run --help)"),
     ],
 )
 def test_outputs_that_cannot_be(

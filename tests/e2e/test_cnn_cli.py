@@ -201,7 +201,7 @@ def test_layers_that_are_not_there_are_named(cli: Cli, cnn: Any, files: Any) -> 
 
 @pytest.mark.long("builds a simulator that records waves")
 @pytest.mark.cosim
-def test_waves_lie_beside_the_image(cli: Cli, cnn: Any, tmp_path: Path) -> None:
+def test_waves_are_recorded(cli: Cli, cnn: Any, tmp_path: Path) -> None:
     one, image = tmp_path / "one.npy", tmp_path / "image"
     np.save(one, np.load(cnn.inputs)[:1])
     # A single PE: with waves, larger arrays take long to build.
@@ -214,10 +214,12 @@ def test_waves_lie_beside_the_image(cli: Cli, cnn: Any, tmp_path: Path) -> None:
         ).code
         == 0
     )
-    result = cli("run", image, "--input", one, "--on", "rtl", "--waves", "--json")
+    recorded = tmp_path / "waves.vcd"
+    given = ("--input", one, "--on", "rtl", "--waves", recorded)
+    result = cli("run", image, *given, "--json")
     assert result.code == 0, result.err
     waves = Path(result.document["waves"])
-    assert waves == tmp_path / "image.vcd"
+    assert waves == recorded
     states = vars(run_control)["_State"]
     named = {
         "scnn_array.sequencer.run_control.state": states,

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import signal
 import sys
 import warnings
@@ -13,7 +14,13 @@ from typing import Any
 import typer
 
 from zeroskip.base.cache import VARIABLE
-from zeroskip.base.errors import ParameterError, SimulationError, ToolError, ZeroskipError
+from zeroskip.base.errors import (
+    ParameterError,
+    SimulationError,
+    ToolError,
+    ZeroskipError,
+    near_name,
+)
 from zeroskip.cli.output import print_json
 
 __all__ = ["CLOSED", "FAILED", "INTERRUPTED", "REFUSED", "exit_with", "run_guarded"]
@@ -71,8 +78,7 @@ def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
             raise
         context = getattr(error, "ctx", None)
         whose = name if context is None else context.command_path
-        message = f"{' '.join(describe().split()).rstrip('.')}; see {whose} --help"
-        code = REFUSED
+        message, code = _usage_error(describe(), f"{whose} --help"), REFUSED
     # Ctrl-C is an exit of its own in newer versions of the library.
     message = message or ("interrupted" if code == INTERRUPTED else "")
     if message:
@@ -80,6 +86,15 @@ def run_guarded(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         if "--json" in arguments:
             print_json({"error": message, **details, "exit_code": code})
     return code
+
+
+def _usage_error(text: str, help_command: str) -> str:
+    """Word what the library says of wrong options, with the nearest of the choices."""
+    text = " ".join(text.split()).rstrip(".").replace("Value error, ", "")
+    if choices := re.search(r"'([^']*)' is not one of ('.*')$", text):
+        near = near_name(choices[1], re.findall(r"'([^']*)'", choices[2]))
+        text += f": did you mean {near!r}?" if near else ""
+    return f"{text} (see {help_command})"
 
 
 def _system_error(error: OSError) -> str:

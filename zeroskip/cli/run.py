@@ -28,7 +28,7 @@ EXAMPLES = """Examples:
 
 zeroskip run out/model --input x.npy --on golden -o y.npy
 
-zeroskip run out/model --input x.npy --on rtl --waves
+zeroskip run out/model --input x.npy --on rtl --waves out/w.vcd
 
 zeroskip run out/model --input x.npy --on cycles --trace t.json
 
@@ -47,11 +47,8 @@ def run_image(
         ),
     ] = "golden",
     waves: Annotated[
-        bool, typer.Option("--waves", help="With rtl: record all signals to IMAGE.vcd.")
-    ] = False,
-    vcd: Annotated[
         Path | None,
-        typer.Option("--vcd", metavar="FILE", help="Record all signals to FILE instead."),
+        typer.Option("--waves", metavar="W.vcd", help="With rtl: record all signals."),
     ] = None,
     count: Annotated[
         int | None,
@@ -81,14 +78,11 @@ def run_image(
     as_json: JsonOption = False,
 ) -> None:
     """Run inputs through an image and print or write the outputs."""
-    if waves and vcd is None:
-        # Beside the image: nothing foreign may be inside.
-        vcd = image.resolve().with_name(f"{image.resolve().name}.vcd")
-    if vcd is not None and on != "rtl":
+    if waves is not None and on != "rtl":
         raise typer.BadParameter("waves are recorded with --on rtl only")
     if trace is not None and on != "cycles":
         raise typer.BadParameter("a trace is recorded with --on cycles only")
-    for path in (output, vcd, trace):
+    for path in (output, waves, trace):
         if path is not None:
             check_output_file(path)
     compiled = load(image)
@@ -96,14 +90,14 @@ def run_image(
         raise ParameterError("count", count, "at least 1")
     x = read_npy(inputs, "input")
     given, steps_of = len(x), None if lengths is None else read_npy(lengths, "lengths")
-    if (vcd is not None or count is not None) and x.ndim > len(compiled.sample_shape):
+    if (waves is not None or count is not None) and x.ndim > len(compiled.sample_shape):
         x = x[: count or 1]
         steps_of = None if steps_of is None else steps_of[: count or 1]
     with Steps() as steps:
-        if vcd is not None and x.ndim > len(compiled.sample_shape) and given > 1:
+        if waves is not None and x.ndim > len(compiled.sample_shape) and given > 1:
             steps(f"waves are of {len(x)} of {given} inputs, see --first N", 1, 1)
         steps(f"run on {on}", 0, 1)
-        result = run(compiled, x, on, lengths=steps_of, waves=vcd, progress=steps)
+        result = run(compiled, x, on, lengths=steps_of, waves=waves, progress=steps)
         steps(f"run on {on}", 1, 1)
         if trace is not None:
             steps("write the trace", 0, 1)
@@ -112,7 +106,7 @@ def run_image(
     if output is not None:
         write_npy(output, result.outputs)
     if as_json:
-        files = {"output_file": output, "waves": vcd, "trace": trace}
+        files = {"output_file": output, "waves": waves, "trace": trace}
         print_json({
             "image": str(image),
             "on": on,
@@ -126,11 +120,11 @@ def run_image(
         print_line(f"outputs {result.outputs.shape} written to {output}")
     if trace is not None:
         print_line(f"trace of input 0 written to {trace}: 1 us in it is 1 cycle")
-    if vcd is not None:
-        size = vcd.stat().st_size / 1e6
+    if waves is not None:
+        size = waves.stat().st_size / 1e6
         recorded = len(result.outputs)
         what = "1 input" if recorded == 1 else f"{recorded} inputs"
-        print_line(f"waves of {what} written to {vcd}: {size:.1f} MB")
-        gtkw, sucl = save_paths(vcd)
+        print_line(f"waves of {what} written to {waves}: {size:.1f} MB")
+        gtkw, sucl = save_paths(waves)
         if gtkw.exists() and sucl.exists():
             print_line(f"signals to begin with: {gtkw} for GTKWave, {sucl} for Surfer")
