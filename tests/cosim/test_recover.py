@@ -25,4 +25,4 @@ def test_recover(draw_network: Callable[..., QuantGraph[QuantLinear]], tmp_path:
     image = eie_image("recover", network, EIE, placement)
     x = np.random.default_rng(3).integers(-500, 500, (1, 20))
     write_jobs(EIE_DRIVER, tmp_path, EIE, [image_job(image.part("eie"), x)])
-    run_bench(build_array(FLOW, EIE), tmp_path, "zeroskip.sim.eie.tb_recover")
+    run_bench(build_array(FLOW, EIE), tmp_path, "tests.support.tb_eie_recover")

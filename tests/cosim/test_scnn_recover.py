@@ -33,4 +33,4 @@ def test_recover(tmp_path: Path) -> None:
         max_cycles=[10_000],
     )
     write_jobs(SCNN_DRIVER, tmp_path, p, [job])
-    run_bench(build_scnn(p), tmp_path, "zeroskip.sim.scnn.tb_recover")
+    run_bench(build_scnn(p), tmp_path, "tests.support.tb_scnn_recover")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.support.assembly import ArrayBench
 from tests.support.images import eie_image
 from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.eie.place import place
@@ -16,7 +17,6 @@ from zeroskip.hw.eie.array import PE_MODULE, EieArray
 from zeroskip.hw.eie.host import Space, StallClass, counter_row
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
-from zeroskip.sim.bench.assembly import ArrayBench
 from zeroskip.sim.eie.cycles.image import image_segments, scanner
 from zeroskip.sim.eie.cycles.program import run_program
 from zeroskip.sim.golden.network import run_golden

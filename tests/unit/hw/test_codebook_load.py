@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from amaranth.hdl import Fragment
 
+from tests.support.assembly import Watch, count_reads
 from zeroskip.hw.eie.codebook_load import CodebookLoad
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.sim.bench.assembly import Watch, count_reads
 from zeroskip.sim.bench.pysim import simulate
 
 P = EieParams(num_descriptors=4, code_bits=3, weight_bits=10)

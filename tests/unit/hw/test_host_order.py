@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.assembly import assemble
 from tests.support.graphs import run_graph
 from tests.unit.hw.eie_model import (
     ACT,
@@ -24,7 +25,6 @@ from zeroskip.compiler.eie.place import place
 from zeroskip.hw.eie.array import PE_MODULE, EieArray
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.pe import Pe
-from zeroskip.sim.bench.assembly import assemble
 
 
 def test_model_is_golden() -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from amaranth.hdl import Fragment
 
+from tests.support.assembly import Watch, count_reads
 from zeroskip.hw.common.formats import bias_word, pack
 from zeroskip.hw.eie.control import Phase
 from zeroskip.hw.eie.formats import entry_layout, pointer_layout
 from zeroskip.hw.eie.host import Space, StallClass, stall_classes
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
-from zeroskip.sim.bench.assembly import Watch, count_reads
 from zeroskip.sim.bench.pysim import simulate
 
 ROWS, COLUMNS = 6, 9

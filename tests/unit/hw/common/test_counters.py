@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from amaranth.hdl import Fragment
 
+from tests.support.assembly import Watch, count_reads
 from zeroskip.hw.common.counters import Counters, counter_addr_bits
 from zeroskip.hw.common.params import ArrayParams
 from zeroskip.hw.eie.host import StallClass as EieClass
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.scnn.formats import StallClass as ScnnClass
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.bench.assembly import Watch, count_reads
 from zeroskip.sim.bench.pysim import simulate
 
 ARRAYS: dict[str, tuple[ArrayParams, Any, int]] = {

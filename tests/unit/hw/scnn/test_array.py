@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.assembly import ArrayBench
 from tests.support.tiers import cases
 from zeroskip.compiler.ir.fixed import run_layer
 from zeroskip.compiler.ir.graph import INPUT, QuantConv
@@ -20,7 +21,6 @@ from zeroskip.hw.scnn.array import PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, Space, directory_layout
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.pe import ScnnPe
-from zeroskip.sim.bench.assembly import ArrayBench
 from zeroskip.sim.bench.pysim import simulate
 from zeroskip.sim.scnn.cycles.program import ScnnCycles
 from zeroskip.sim.scnn.cycles.weights import stream_work

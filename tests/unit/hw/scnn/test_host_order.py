@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.assembly import assemble
 from tests.unit.hw.host_bench import play, watched, with_gaps
 from tests.unit.hw.host_model import check_in_order
 from tests.unit.hw.scnn.scnn_commands import draw_commands
 from tests.unit.hw.scnn.scnn_model import P, draw_network, feeder, new_model
 from zeroskip.hw.scnn.array import PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.pe import ScnnPe
-from zeroskip.sim.bench.assembly import assemble
 
 
 @pytest.mark.long("simulates an array in Python")

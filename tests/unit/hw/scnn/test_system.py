@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.assembly import assemble
 from tests.support.images import scnn_image
 from tests.support.systems import golden_chip, put_input, read_output
 from tests.unit.hw.scnn import scnn_model
@@ -23,7 +24,6 @@ from zeroskip.hw.system.chip import SystemChip
 from zeroskip.hw.system.formats import COMMAND_BYTES, Error, Op, command_layout
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import Register, State
-from zeroskip.sim.bench.assembly import assemble
 from zeroskip.sim.bench.pysim import simulate
 
 COUNT = command_layout()["count"].offset // 8

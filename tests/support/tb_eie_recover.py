@@ -1,15 +1,15 @@
-"""Disturb the EIE array in the middle of runs, see :mod:`zeroskip.sim.bench.recover`."""
+"""Disturb the EIE array in the middle of runs, see :mod:`tests.support.recover`."""
 
 from typing import Any
 
 import cocotb
 import numpy as np
 
+from tests.support.recover import Disturbed, check_recovery, check_restart, check_stalls
 from zeroskip.hw.common.control import Control
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.begin import read_job, reset
-from zeroskip.sim.bench.recover import Disturbed, check_recovery, check_restart, check_stalls
 from zeroskip.sim.eie.host import EieHost
 from zeroskip.sim.eie.tb_run import read_counters, read_result
 

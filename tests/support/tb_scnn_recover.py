@@ -1,4 +1,4 @@
-"""Disturb the SCNN array in the middle of runs, see :mod:`zeroskip.sim.bench.recover`."""
+"""Disturb the SCNN array in the middle of runs, see :mod:`tests.support.recover`."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import cocotb
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.support.recover import Disturbed, check_recovery, check_restart, check_stalls
 from zeroskip.hw.common.control import Control
 from zeroskip.hw.scnn.formats import HOST_READS, Space
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.bench.begin import read_job, reset
-from zeroskip.sim.bench.recover import Disturbed, check_recovery, check_restart, check_stalls
 from zeroskip.sim.scnn.host import ScnnHost
 from zeroskip.sim.scnn.tb_run import parse_load, parse_store
 
