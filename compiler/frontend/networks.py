@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _Made = TypeVar("_Made")
 
 __all__ = [
-    "import_file", "import_module", "import_onnx", "import_pieces", "import_program", "import_pt2",
+    "import_file", "import_module", "import_onnx", "import_pieces", "import_program",
 ]  # fmt: skip
 
 
@@ -60,21 +60,6 @@ def import_program(program: "ExportedProgram") -> FloatGraph:
     return lower(graph_of_program(program))
 
 
-def import_pt2(path: str | Path) -> FloatGraph:
-    """Read the network in a ``.pt2`` file (``torch.export.save``), without torch.
-
-    Nothing in the file is run or unpickled.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, damaged or no ``.pt2`` file.
-    CompileError
-        As for :func:`import_module`.
-    """
-    return _lowered_pt2(path, lower)
-
-
 def import_onnx(path: str | Path, sample_shape: Sequence[int] | None = None) -> FloatGraph:
     """Read the network in an ONNX file, without torch; nothing in the file is run.
 
@@ -96,8 +81,8 @@ def import_file(path: str | Path, sample_shape: Sequence[int] | None = None) -> 
     """Read the network in a file, of the kind that its name ends in: ``.pt2`` if in nothing known.
 
     Of Keras, that is ``.keras`` or ``.h5``; of Caffe ``.caffemodel``, ``.net`` or ``.prototxt``,
-    and the other one beside it; a ``.zsk`` file must carry its graph. ``sample_shape`` is as for
-    :func:`import_onnx`, and errors are those of :func:`import_onnx` and :func:`import_pt2`.
+    and the other one beside it; a ``.zsk`` file must carry its graph. Nothing in a file is run or
+    unpickled. ``sample_shape`` and errors are as for :func:`import_onnx`.
     """
     if Path(path).suffix == ".zsk":
         return import_zsk(path)
@@ -125,10 +110,6 @@ def _lowered(
         return lowering(read_caffe(path))
     if suffix in KERAS_SUFFIXES:
         return lowering(read_keras_graph(path, sample_shape))
-    return _lowered_pt2(path, lowering)
-
-
-def _lowered_pt2(path: str | Path, lowering: Callable[[Graph], _Made]) -> _Made:
     graph = read_pt2(path)
     with reporting_damage(path):
         return lowering(graph)

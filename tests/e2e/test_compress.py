@@ -18,7 +18,7 @@ from tests.unit.compiler.float_nodes import chain
 from zeroskip.compiler.compress.config import Config
 from zeroskip.compiler.compress.config_file import dump_config
 from zeroskip.compiler.compress.zsk import load
-from zeroskip.compiler.frontend.networks import import_pt2
+from zeroskip.compiler.frontend.networks import import_file
 from zeroskip.compiler.frontend.zsk import import_zsk
 
 Cli = Callable[..., Any]
@@ -131,7 +131,7 @@ def test_zsk_files_compile_alone_and_with_a_graph(cli: Cli, whole: Path, tmp_pat
         assert np.array_equal(one.weight, two.weight)
         assert np.array_equal(one.bias, two.bias)
         assert one.relu == two.relu
-    before = chain(import_pt2(graph))
+    before = chain(import_file(graph))
     assert not np.array_equal(alone[0].weight, before[0].weight)
     calibration = tmp_path / "x.npy"
     np.save(calibration, np.random.default_rng(0).random((20, 1, 8, 8)).astype(np.float32))

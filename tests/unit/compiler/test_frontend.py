@@ -19,7 +19,7 @@ from torch.nn.utils import prune
 from tests.support.tiers import cases
 from tests.unit.compiler.float_nodes import chain, forward
 from zeroskip.base.errors import CompileError, InputError
-from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
+from zeroskip.compiler.frontend.networks import import_file, import_module, import_program
 
 
 def save(module: nn.Module, example: torch.Tensor, path: Path, *, dynamic: bool = False) -> Path:
@@ -210,8 +210,8 @@ def test_chain(name: str, batch: int, tmp_path: Path) -> None:
     assert "".join("r" if layer.relu else "-" for layer in chain(network)) == relus
 
     x = torch.randn(20, *shape, dtype=torch.float64)
-    from_file = import_pt2(save(module, example, tmp_path / "model.pt2"))
-    dynamic = import_pt2(save(module, torch.randn(5, *shape), tmp_path / "any.pt2", dynamic=True))
+    from_file = import_file(save(module, example, tmp_path / "model.pt2"))
+    dynamic = import_file(save(module, torch.randn(5, *shape), tmp_path / "any.pt2", dynamic=True))
     expected = module.eval().double()(x.clone()).detach().numpy().reshape(20, -1)
     for read in (network, from_file, dynamic):
         assert [layer.name for layer in chain(read)] == [layer.name for layer in chain(network)]
@@ -228,7 +228,7 @@ def test_decomposed(tmp_path: Path) -> None:
         program = torch.export.export(module.eval(), (example,)).run_decompositions()
         torch.export.save(program, tmp_path / "model.pt2")
     expected = module(example).detach().numpy()
-    for network in (import_program(program), import_pt2(tmp_path / "model.pt2")):
+    for network in (import_program(program), import_file(tmp_path / "model.pt2")):
         made = forward(network, example.numpy().astype(np.float64)).reshape(3, 2)
         np.testing.assert_allclose(made, expected, atol=1e-5)
         assert [layer.name for layer in chain(network)] == ["0", "3"]
@@ -270,7 +270,7 @@ def test_pruned_by_torch() -> None:
 def test_dtypes(dtype: torch.dtype, tmp_path: Path) -> None:
     module = linear(6, 4).to(dtype)
     path = save(module, torch.zeros(2, 6, dtype=dtype), tmp_path / "model.pt2")
-    for network in (import_pt2(path), import_module(module, torch.zeros(2, 6, dtype=dtype))):
+    for network in (import_file(path), import_module(module, torch.zeros(2, 6, dtype=dtype))):
         assert np.array_equal(chain(network)[0].weight, module.weight.detach().double().numpy())
 
 
@@ -536,7 +536,7 @@ def test_bomb_is_live(tmp_path: Path) -> None:
 def test_pickled_inputs_are_not_read(file: Path, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     copy = rewrite(file, {"sample_inputs/model.pt": bomb(trace)})
-    assert chain(import_pt2(copy))[0].shape == (4, 6)
+    assert chain(import_file(copy))[0].shape == (4, 6)
     assert not trace.exists()
 
 
@@ -547,7 +547,7 @@ def test_pickled_weights_are_refused(file: Path, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     copy = rewrite(file, {"weights/weight_0": bomb(trace), "weights_config.json": edit})
     with pytest.raises(InputError, match=r"stores '0.weight' as a pickled Python object, which"):
-        import_pt2(copy)
+        import_file(copy)
     assert not trace.exists()
 
 
@@ -571,11 +571,11 @@ def test_objects_are_refused(file: Path, tmp_path: Path) -> None:
         "constants_config.json": constants,
         "m/data/constants/opaque_obj_0": pickle.dumps(Bomb(trace)),
     }
-    import_pt2(rewrite(file, records))
+    import_file(rewrite(file, records))
     with pytest.raises(
         InputError, match="needs a custom obj, which only Python code could rebuild"
     ):
-        import_pt2(rewrite(file, records | {"models/model.json": specs}))
+        import_file(rewrite(file, records | {"models/model.json": specs}))
     assert not trace.exists()
 
 
@@ -589,15 +589,15 @@ def test_expressions_are_not_evaluated(file: Path, tmp_path: Path) -> None:
                 text = f"__import__('pathlib').Path({str(trace)!r}).touch()"
                 value["sizes"][0] = {"as_expr": {"expr_str": text, "hint": None}}
 
-    assert import_pt2(rewrite(file, {"models/model.json": edit})).sample_shape == (6,)
+    assert import_file(rewrite(file, {"models/model.json": edit})).sample_shape == (6,)
     assert not trace.exists()
 
 
 def test_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"model file .*none.pt2 does not exist"):
-        import_pt2(tmp_path / "none.pt2")
+        import_file(tmp_path / "none.pt2")
     with pytest.raises(InputError, match="is a folder"):
-        import_pt2(tmp_path)
+        import_file(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x02", b"PK\x05\x06" + bytes(18)])
@@ -605,7 +605,7 @@ def test_foreign(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.pt2"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"is not a .pt2 file; write one with torch.export.save"):
-        import_pt2(path)
+        import_file(path)
 
 
 def test_torch_save(tmp_path: Path) -> None:
@@ -615,14 +615,14 @@ def test_torch_save(tmp_path: Path) -> None:
         with pytest.raises(
             InputError, match=r"was written by torch.save, .* zeroskip import reads"
         ):
-            import_pt2(tmp_path / "model.pt2")
+            import_file(tmp_path / "model.pt2")
 
 
 def test_other_zip(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "model.pt2", "w") as archive:
         archive.writestr("a.txt", "a")
     with pytest.raises(InputError, match="holds no exported program"):
-        import_pt2(tmp_path / "model.pt2")
+        import_file(tmp_path / "model.pt2")
 
 
 @pytest.mark.parametrize("keep", [5, 100, 0.3, 0.9, 0.999])
@@ -630,26 +630,26 @@ def test_truncated(file: Path, keep: float) -> None:
     data = file.read_bytes()
     file.write_bytes(data[: int(keep if keep > 1 else keep * len(data))])
     with pytest.raises(InputError, match=r"m.pt2 is truncated or damaged"):
-        import_pt2(file)
+        import_file(file)
 
 
 def test_flipped_bit(file: Path) -> None:
     """A bit flipped in a weight shows in the checksum of its record."""
-    weight = chain(import_pt2(file))[0].weight.astype("<f4").tobytes()
+    weight = chain(import_file(file))[0].weight.astype("<f4").tobytes()
     data = bytearray(file.read_bytes())
     data[data.index(weight) + 9] ^= 4
     file.write_bytes(data)
     with pytest.raises(InputError, match="is truncated or damaged"):
-        import_pt2(file)
+        import_file(file)
 
 
 def test_missing_record(file: Path) -> None:
     copy = rewrite(file, {"models/model.json": lambda tree: tree.pop("graph_module") and None})
     with pytest.raises(InputError, match="is damaged, or written by a version of torch"):
-        import_pt2(copy)
+        import_file(copy)
     copy = rewrite(file, {"weights/weight_0": b"abcd"})
     with pytest.raises(InputError, match=r"tensor '0.weight' lies outside its record"):
-        import_pt2(copy)
+        import_file(copy)
 
 
 def test_nonsense_graph(file: Path) -> None:
@@ -659,22 +659,22 @@ def test_nonsense_graph(file: Path) -> None:
         del program["graph_module"]["graph"]["tensor_values"]["linear"]
 
     with pytest.raises(InputError, match=r"is damaged, or written by a version of torch .*KeyErr"):
-        import_pt2(rewrite(file, {"models/model.json": edit}))
+        import_file(rewrite(file, {"models/model.json": edit}))
 
 
 def test_other_schema(file: Path) -> None:
     copy = rewrite(file, {"models/model.json": lambda tree: tree["schema_version"].update(major=5)})
     with pytest.raises(InputError, match="has schema version 5, but Zeroskip reads 8"):
-        import_pt2(copy)
+        import_file(copy)
 
 
 def test_weights_in_one_pickle(file: Path, tmp_path: Path) -> None:
     copy = rewrite(file, {"m/data/weights/model.pt": bomb(tmp_path / "trace")})
     with pytest.raises(InputError, match=r"as one pickle, as earlier versions of torch did"):
-        import_pt2(copy)
+        import_file(copy)
     assert not (tmp_path / "trace").exists()
 
 
 def test_big_endian(file: Path) -> None:
     with pytest.raises(InputError, match="big-endian"):
-        import_pt2(rewrite(file, {"byteorder": b"big"}))
+        import_file(rewrite(file, {"byteorder": b"big"}))

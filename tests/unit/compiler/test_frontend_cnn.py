@@ -26,7 +26,7 @@ from tests.unit.compiler.cnn_networks import (
 )
 from tests.unit.compiler.float_nodes import forward, kinds, prepared
 from zeroskip import compile
-from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
+from zeroskip.compiler.frontend.networks import import_file, import_module, import_program
 from zeroskip.compiler.image.image import load
 from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import (
@@ -350,7 +350,7 @@ def test_module_program_and_file_are_the_same(name: str, tmp_path: Path) -> None
         torch.export.save(program, tmp_path / "model.pt2")
         lowered = program.run_decompositions()
     expected = import_module(module, x)
-    for made in (import_program(program), import_pt2(tmp_path / "model.pt2")):
+    for made in (import_program(program), import_file(tmp_path / "model.pt2")):
         same(made, expected)
     # With other operators for the same.
     core = import_program(lowered)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from tests.unit.compiler.cnn_networks import Lambda, conv, fun, seq
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.frontend.networks import import_module, import_pt2
+from zeroskip.compiler.frontend.networks import import_file, import_module
 
 
 def _nan(bias: int) -> nn.Module:
@@ -195,4 +195,4 @@ def test_groups_of_a_damaged_file(tmp_path: Path) -> None:
     with pytest.raises(
         CompileError, match=r"its 3 groups of 2 channels do not divide 4 input and 6"
     ):
-        import_pt2(tmp_path / "model.pt2")
+        import_file(tmp_path / "model.pt2")

@@ -14,7 +14,7 @@ from torch.nn import functional
 from tests.unit.compiler.cnn_networks import conv, fun, seq
 from tests.unit.compiler.float_nodes import forward, kinds, prepared
 from zeroskip.base.errors import CompileError
-from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
+from zeroskip.compiler.frontend.networks import import_file, import_module, import_program
 from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import FloatConv, FloatLinear
 
@@ -400,7 +400,7 @@ def test_computes_what_torch_does(name: str, tmp_path: Path) -> None:
         warnings.simplefilter("ignore")
         program = torch.export.export(module, (x,))
         torch.export.save(program, tmp_path / "model.pt2")
-    for network in (import_program(program), import_pt2(tmp_path / "model.pt2")):
+    for network in (import_program(program), import_file(tmp_path / "model.pt2")):
         made = forward(network, x.numpy())
         assert kinds(network) == nodes
         assert (network.sample_shape or network.input_shape) == shape

@@ -24,7 +24,7 @@ from zeroskip.compiler.compress.rebuild import to_module
 from zeroskip.compiler.compress.run_folder import RunFolder
 from zeroskip.compiler.compress.stages import Stages
 from zeroskip.compiler.compress.tasks import task_of
-from zeroskip.compiler.frontend.networks import import_module, import_program, import_pt2
+from zeroskip.compiler.frontend.networks import import_file, import_module, import_program
 from zeroskip.compiler.ir.graph import INPUT, FloatConv, FloatGraph, FloatLinear
 from zeroskip.compiler.passes.share import distinct_values
 
@@ -265,7 +265,7 @@ def test_networks_with_convolutions(linear: bool, tmp_path: Path) -> None:
         assert [layer.name for layer in found] == names
         assert [layer.kept / layer.weights for layer in found] == [0.5] * len(names)
         small.save(tmp_path / "small.pt2")
-        read = import_pt2(tmp_path / "small.pt2")
+        read = import_file(tmp_path / "small.pt2")
         layers = [node for node in read.nodes if isinstance(node, (FloatConv, FloatLinear))]
         assert [layer.name for layer in layers] == names
         for layer, size in zip(layers, found, strict=True):
@@ -370,7 +370,7 @@ def test_export(tmp_path: Path) -> None:
     result.save(tmp_path / "model.pt2")
     assert small.training
     assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
-    read, whole = chain(import_pt2(tmp_path / "model.pt2")), chain(import_module(small, x[:1]))
+    read, whole = chain(import_file(tmp_path / "model.pt2")), chain(import_module(small, x[:1]))
     for one, other in zip(read, whole, strict=True):
         assert np.array_equal(one.weight, other.weight)
         assert np.array_equal(one.bias, other.bias)
