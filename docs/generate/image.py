@@ -10,12 +10,10 @@ from amaranth.hdl import Shape
 from amaranth.lib import data
 
 import zeroskip.compiler
-from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.compiler.engine import engine
 
 __all__ = ["layouts", "manifests"]
 
-_ARRAYS = {"zeroskip.hw.eie.formats": EieParams(), "zeroskip.hw.scnn.formats": ScnnParams()}
 # What the SRAM files and the host's commands have; others are between units only.
 _SHOWN = re.compile(r"(entry|pointer|descriptor|block|directory|command)_layout$")
 
@@ -75,19 +73,20 @@ def _table(first: str, second: str, rows: list[tuple[str, str, str]]) -> str:
     return "\n".join(lines)
 
 
-def layouts(module_name: str) -> str:
-    """Return the bit layouts of a ``formats`` module, for the default array of its engine."""
-    module, params = importlib.import_module(module_name), _ARRAYS[module_name]
+def layouts(name: str) -> str:
+    """Return the bit layouts of an engine's module ``formats``, for its default array."""
+    module_name = f"zeroskip.hw.{name}.formats"
+    module, params = importlib.import_module(module_name), engine(name).params()
     parts = []
-    for name in module.__all__:
-        if not _SHOWN.search(name):
+    for layout in module.__all__:
+        if not _SHOWN.search(layout):
             continue
-        function = getattr(module, name)
+        function = getattr(module, layout)
         about = inspect.getdoc(function) or ""
         meanings = _meanings(about)
         fields = _fields(function(params))
         rows = [(f"`{field}`", bits, meanings.get(field, "")) for field, bits in fields]
-        title = f"`{module_name.removeprefix('zeroskip.')}.{name}`"
+        title = f"`{module_name.removeprefix('zeroskip.')}.{layout}`"
         summary = _plain(about.partition("\n")[0])
         parts.append(f"{title}: {summary}\n\n{_table('field', 'bits', rows)}")
     return "\n\n".join(parts)

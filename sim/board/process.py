@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from zeroskip.base.cache import cache_dir, writing_cache
 from zeroskip.base.environment import clean_environment
 from zeroskip.base.errors import SimulationError
+from zeroskip.compiler.engine import engines
 from zeroskip.compiler.image.image import Image
 from zeroskip.flow.flow import flow_on_board
 from zeroskip.flow.host.driver import BoardResult
-from zeroskip.flow.system.board import BoardSystem
 from zeroskip.hw.board.system import BOARD_PORT, MEMORY
 from zeroskip.sim.board.build import CLOCK_HZ, BoardModel
 from zeroskip.sim.run import quantize, run
@@ -133,7 +133,7 @@ def count_differences(
 
 def _expected(image: Image, samples: NDArray[np.float64]) -> tuple[Any, Any]:
     """Return golden's outputs, and the cycles of the cycle model."""
-    if not isinstance(flow_on_board(image).board_part(image), BoardSystem):
+    if flow_on_board(image).engine in engines():
         model = run(image, samples, "cycles")
         return model.result, model.cycles
     found = count_inferences(image, quantize(image, samples)[0], BOARD_PORT, MEMORY, queued=1)

@@ -11,15 +11,26 @@ import pytest
 from zeroskip.compiler.engine import ENGINES
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = ("compiler", "hw", "sim", "zeroskip")
+PRODUCT = ("compiler", "hw", "sim", "zeroskip", "docs/generate")
 
 ASSEMBLIES = {"zeroskip/flow/system": "exports the chip of both arrays with a port to memory"}
 """Folders that may name engines, with the reason."""
 
 FILES = {
     "zeroskip/__init__.py": "spells public names out, which type checkers read",
+    "docs/generate/evaluations.py": "pages of the engines' published evaluations",
+    "docs/generate/extension.py": "names of these pages",
+    "docs/generate/history.py": "curves of these evaluations",
+    "docs/generate/registers.py": "the chip that the page of registers shows",
+    "docs/generate/renew.py": "commands that measure these evaluations",
 }
-"""Files of the product, with the reason why each may name an engine outside its folder."""
+"""Files, with the reason why each may name an engine outside its folder."""
+
+KINDS = re.compile(r"\w*(Part|Machine|Engine|Flow|Image)|Board\w+|(?!Free)\w+Params")
+"""Classes that there are several of by engine: what differs between them is asked by a method."""
+
+BORDERS = {"sim/run.py": "Image", "sim/verify.py": "Image"}
+"""Files that check what a user has given, and its class."""
 
 ENGINE = re.compile(r"(?<![a-z])(eie|scnn)(?![a-z])", re.IGNORECASE)
 
@@ -54,6 +65,19 @@ def _holds_examples(node: ast.AST) -> TypeGuard[ast.Assign]:
     return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith("EXAMPLES")
 
 
+def kinds(source: str) -> Iterator[tuple[int, str]]:
+    """Give the lines of code that ask of which of several kinds of part or engine a value is."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[_, asked]):
+                names = [part.id for part in ast.walk(asked) if isinstance(part, ast.Name)]
+            case ast.MatchClass(cls=ast.Name(id=name)):
+                names = [name]
+            case _:
+                continue
+        yield from ((node.lineno, name) for name in names if KINDS.fullmatch(name))
+
+
 def product() -> Iterator[Path]:
     """Give the files of the product that belong to no engine, and are no assembly of several."""
     for top in PRODUCT:
@@ -69,11 +93,30 @@ def test_only_an_engines_folder_names_it(top: str) -> None:
     wrong = [
         f"{path}:{line} names {engine}"
         for path in product()
-        if path.parts[0] == top and path.as_posix() not in FILES
+        if path.as_posix().startswith(f"{top}/") and path.as_posix() not in FILES
         for line, engine in named((ROOT / path).read_text())
         if engine not in path.parts
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_nobody_else_asks_for_kinds_of_parts() -> None:
+    wrong = [
+        f"{path}:{line} asks for {kind}"
+        for path in product()
+        if not {*ENGINES.names(), "system"} & {*path.parts}
+        for line, kind in kinds((ROOT / path).read_text())
+        if BORDERS.get(path.as_posix()) != kind
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["isinstance(a, EiePart)", "isinstance(a.b(), int | ScnnParams)", "match a:\n case APart(): 0"],
+)
+def test_kinds_are_found(source: str) -> None:
+    assert list(kinds(source))
 
 
 def test_all_engines_are_looked_for() -> None:
