@@ -150,8 +150,8 @@ def verify(
     Examples
     --------
     >>> result = zs.verify(image, x[:4])
-    >>> result.ok, result.words, result.differ
-    (True, 296, 0)
+    >>> result.ok, result.differ
+    (True, 0)
     """
     if not isinstance(image, Image):
         raise InputError(f"image must be what compile or load gave, not a {type(image).__name__}")

@@ -212,7 +212,7 @@ def energy(
 
     Examples
     --------
-    >>> zs.energy(image, x).inferences_per_joule
+    >>> per_joule = zs.energy(image, x).inferences_per_joule
     """
     report = progress or silent
     constants = technology if isinstance(technology, Technology) else read_technology(technology)

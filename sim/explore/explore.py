@@ -121,8 +121,8 @@ def explore(
 
     Examples
     --------
-    >>> found = zs.explore("model.onnx")
-    >>> print(found.arrays[0].cycles, found.arrays[0].advice[0].what)
+    >>> found = zs.explore(model, x, example_input=x[:1])
+    >>> cycles, advice = found.arrays[0].cycles, found.arrays[0].advice
     """
     tell = progress or silent
     tell("read the model", 0, 1)

@@ -48,6 +48,7 @@ SYSTEM = EieParams(
 SHARED = {
     "tests/e2e/test_bitstream.py": "bitstreams",
     "tests/cosim/test_array.py": "EIE",
+    "tests/cosim/test_docstrings.py": "EIE",
     "tests/cosim/test_recover.py": "EIE",
     "tests/cosim/test_row_streams.py": "EIE",
     "tests/cosim/test_sram_accesses.py": "EIE",
