@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 
-.PHONY: help docs evaluations history zoo sim test test-all area gates verilog bitstream lint wheel clean dev venv tools
+.PHONY: help docs evaluations history zoo sim test test-all coverage area gates verilog bitstream lint wheel clean dev venv tools
 
 help:  ## Show this.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r t d; do printf 'make %-11s %s\n' "$$t" "$$d"; done
@@ -39,6 +39,16 @@ test: tools $(DEVELOPED)  ## Run the short tier of tests: every unit, RTL of one
 
 test-all: test  ## Run the tests of make test, then the long tier (docs/tests.md; under half an hour).
 	@$(PYTEST) --tier long
+
+# Its package is installed here alone: nothing else needs it.
+coverage: tools $(DEVELOPED)  ## Run the short tier and print which lines of the product it runs.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check coverage==7.17.5
+	@rm -rf out/coverage && mkdir -p out/coverage
+	@export COVERAGE_ROOT=$(CURDIR) COVERAGE_RCFILE=$(CURDIR)/tests/coverage.ini; \
+		COVERAGE_PROCESS_START=$$COVERAGE_RCFILE $(PYTEST) --tier short; \
+		$(BIN)/coverage combine --quiet; $(BIN)/coverage report --sort=miss; \
+		for folder in compiler hw sim zeroskip; do printf '%-9s %s %%\n' $$folder \
+			"$$($(BIN)/coverage report --include "$$folder/*" --format total)"; done
 
 area: $(STAMP)  ## Synthesize EIE's array and a PE of SCNN, compare with the baseline, write out/area.
 	@mkdir -p out/area
