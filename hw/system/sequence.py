@@ -56,8 +56,9 @@ class Sequence(wiring.Component):
     until nothing is queued, and all is as at the start. ``halt`` does it at once, whatever is
     under way. Where all that is wrong is that an engine found no room, and the list has had an
     ELSE, nothing is reported: as soon as the engines are cleared, all inferences that are not done
-    are begun ``again``, the oldest with its other list. No command begins in the cycle in which a
-    run ends that found no room.
+    are begun ``again``, the oldest with its other list, in which an ELSE does nothing: lists that
+    lead to one another would have no end. No command begins in the cycle in which a run ends that
+    found no room.
 
     Parameters
     ----------
@@ -393,13 +394,18 @@ class Sequence(wiring.Component):
     ) -> None:
         """Keep the other lists of the two that may be under way, and have all begin again."""
         there = Signal(2)
+        # The commands at hand are of an other list.
+        instead = Signal()
         places = [Signal(place_layout(), name=f"other_{parity}") for parity in range(2)]
         with m.If(self.done):
             m.d.sync += there.bit_select(ending, 1).eq(0)
         with m.If(self.again | self.report):
-            m.d.sync += there.eq(0)
+            m.d.sync += [there.eq(0), instead.eq(self.again)]
+        with m.Elif(goes & (job.op == Op.END)):
+            m.d.sync += instead.eq(0)
+        keeps = goes & (job.op == Op.ELSE) & ~instead
         for parity, place in enumerate(places):
-            with m.If(goes & (job.op == Op.ELSE) & (job.failure.parity == parity)):
+            with m.If(keeps & (job.failure.parity == parity)):
                 m.d.sync += [
                     there[parity].eq(1),
                     place.addr.eq(job.addr),

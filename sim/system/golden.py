@@ -108,7 +108,7 @@ class GoldenSystem:
 
         Returns
         -------
-        The list, and behind it those that came in its place, each because there was no room.
+        The list, and behind it the one that came in its place, if there was no room.
 
         Raises
         ------
@@ -117,7 +117,8 @@ class GoldenSystem:
         """
         attempts = [self._attempt(address, size, bases)]
         while (number := attempts[-1].lost) is not None:
-            if (other := attempts[-1].other) is None:
+            # An other list has no ELSE that counts.
+            if len(attempts) > 1 or (other := attempts[-1].other) is None:
                 raise ListError(Error.LOST, number)
             for array in self.arrays:
                 array.clear()

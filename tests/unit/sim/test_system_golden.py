@@ -1,7 +1,7 @@
 """Command lists, run on the bytes of a memory by golden's own decoders."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,10 @@ from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.compiler.system.build import build_system
 from zeroskip.compiler.system.relative import relative_list
+from zeroskip.hw.common.control import Command
+from zeroskip.hw.common.formats import pack
 from zeroskip.hw.eie.params import EieParams
-from zeroskip.hw.system.formats import COMMAND_BYTES, Error
+from zeroskip.hw.system.formats import COMMAND_BYTES, Error, Op, command_layout
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.golden.network import run_golden
 from zeroskip.sim.system.golden import GoldenSystem, ListError
@@ -199,3 +201,33 @@ def test_input_and_output_lie_where_a_start_says(image: Image) -> None:
     with pytest.raises(ListError) as raised:
         chip.start(place, len(code), (1 << 40, 0))
     assert (raised.value.error, raised.value.number) == (Error.UNKNOWN, 0)
+
+
+@dataclass
+class NoRoom:
+    """An array that never finds room."""
+
+    lost: bool = True
+    lanes: int = 1
+    lane_bits: int = 16
+    cleared: int = 0
+
+    def control(self, command: int) -> None:
+        assert command == Command.START
+
+    def clear(self) -> None:
+        self.cleared += 1
+
+
+def test_an_else_of_the_other_list_does_nothing() -> None:
+    """A list that is its own other list would be begun again without end."""
+    fields = ({"op": Op.ELSE, "count": 3}, {"op": Op.CONTROL, "row": Command.START}, {"op": Op.END})
+    text = b"".join(
+        pack(command_layout(), **one).to_bytes(COMMAND_BYTES, "little") for one in fields
+    )
+    array: Any = NoRoom()
+    chip = GoldenSystem([array], SystemParams(), np.frombuffer(text, np.uint8).copy())
+    with pytest.raises(ListError) as told:
+        chip.start(0, len(text))
+    assert (told.value.error, told.value.number) == (Error.LOST, 1)
+    assert array.cleared == 1

@@ -31,7 +31,7 @@ from tests.unit.hw.system.system_bench import (
     place_list,
     run_system,
 )
-from zeroskip.hw.system.formats import Error, Op
+from zeroskip.hw.system.formats import COMMAND_BYTES, Error, Op
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import Event, Register, State
 
@@ -104,23 +104,48 @@ def test_any_of_some_that_are_queued(busy: float, latency: int, longest: int, se
     assert {at: written[at] for at in wanted} == wanted
 
 
-def run_case(spoiled: set[int], bench: Any) -> None:
-    """Start an inference of one run, whose other list has two, and then a good one."""
+def run_case(
+    spoiled: set[int],
+    bench: Any,
+    *,
+    other: list[Fields] | None = None,
+    count: int | None = None,
+    bad: int | None = None,
+    endless: bool = False,
+) -> None:
+    """Start an inference of one run, whose other list has two, and then a good one.
+
+    Parameters
+    ----------
+    spoiled : runs that find no room.
+    bench : what happens to the first inference.
+    other, count : the other list, and of how many commands the ELSE speaks, if not of all.
+    bad : address that the memory answers with an error.
+    endless : all further runs find no room, either.
+    """
     memory, engine = Dram(P, 1), EngineModel(1, spoiled=frozenset(spoiled))
-    other = inference(0, 2, 3)
-    plan = with_other(inference(0, 1, 0), LISTS + OTHER, len(other))
+    if endless:
+        engine.spoiled = frozenset(range(1 << 10))
+    memory.bad = frozenset() if bad is None else frozenset({bad})
+    other = other or inference(0, 2, 3)
+    plan = with_other(inference(0, 1, 0), LISTS + OTHER, count or len(other))
     sizes = [place_list(memory, LISTS, encoded(plan))]
     place_list(memory, LISTS + OTHER, encoded(other))
-    sizes.append(place_list(memory, LISTS + 2 * OTHER, encoded(inference(1, 1, 0))))
+    good = inference(1, 1, 0)
+    sizes.append(place_list(memory, LISTS + 2 * OTHER, encoded(good)))
+    expected = Expected(fresh_memory(P, memory))
+    expected.run(good)
 
     async def main(cpu: Processor) -> None:
         await cpu.window(LISTS, SIZE)
         await cpu.start(LISTS, sizes[0])
         await bench(cpu, engine)
-        engine.spoiled = frozenset()
+        engine.spoiled, memory.bad = frozenset(), frozenset()
+        memory.written.clear()
         await cpu.start(LISTS + 2 * OTHER, sizes[1])
         assert await cpu.interrupted() == Event.DONE
         assert await cpu.read(Register.ERROR) == 0
+        assert memory.written == expected.memory.written
 
     run_system(P, memory, engine, main)
 
@@ -152,3 +177,54 @@ def test_stopped_while_it_begins_again(after: int) -> None:
         assert await cpu.read(Register.ERROR) == Error.STOPPED.value
 
     run_case({0}, bench)
+
+
+_SPARE = DATA + AREA * 8
+_LAST = _SPARE + (ROWS - 1) * 24 + 16
+"""The last beat of all rows there: a row takes three."""
+
+
+@pytest.mark.parametrize(
+    ("error", "number", "case"),
+    [
+        (Error.FETCH, 4, {"bad": LISTS + OTHER + 4 * COMMAND_BYTES}),
+        (Error.FETCH, 0, {"bad": LISTS + OTHER}),
+        (Error.CUT, 5, {"count": 5}),
+        (Error.UNKNOWN, 1, {"other": [load(4, 1, 3, 2, DATA), {"op": 7}, END]}),
+        (Error.MISALIGNED, 1, {"other": [load(4, 1, 3, 2, DATA), rows_in(0, 1, DATA + 1), END]}),
+        (Error.WINDOW, 0, {"other": [rows_in(0, 1, LISTS + SIZE), *inference(0, 1, 3)]}),
+        # The last beats of a load, of the input, and of the last output.
+        (Error.READ, 0, {"bad": DATA + 64 * 3}),
+        (Error.READ, 1, {"bad": _LAST, "other": [
+            load(4, 1, 3, 2, DATA), rows_in(0, ROWS, _SPARE), control(RUN), END,
+        ]}),
+        (Error.WRITE, 2, {"bad": _LAST, "other": [
+            *inference(0, 1, 3)[1:3], rows_out(0, ROWS, _SPARE), END,
+        ]}),
+    ],
+)  # fmt: skip
+def test_failure_of_the_other_list(error: Error, number: int, case: dict[str, Any]) -> None:
+    """It is reported as that of any list, and the next START works."""
+
+    async def bench(cpu: Processor, engine: EngineModel) -> None:
+        del engine
+        assert await cpu.interrupted() == Event.ERROR
+        assert await cpu.read(Register.ERROR) == error.value | number << 8
+        assert await cpu.read(Register.RERUNS) == 1
+        assert await cpu.read(Register.DONE) == 0
+
+    run_case({0}, bench, **case)
+
+
+@pytest.mark.parametrize("back", [LISTS, LISTS + OTHER])
+def test_an_else_that_leads_back(back: int) -> None:
+    """The other list begins with an ELSE, to itself or to the first: one without end, if it did."""
+    other = inference(0, 1, 3)
+
+    async def bench(cpu: Processor, engine: EngineModel) -> None:
+        del engine
+        assert await cpu.interrupted() == Event.ERROR
+        assert await cpu.read(Register.ERROR) == Error.LOST.value | 3 << 8
+        assert await cpu.read(Register.RERUNS) == 1
+
+    run_case(set(), bench, other=with_other(other, back, len(other) + 1), endless=True)
